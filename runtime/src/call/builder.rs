@@ -1,0 +1,268 @@
+//! A call that is not made yet: what stubs return. Options are set by its methods; awaiting it
+//! makes the call.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{
+    CallOptions, ClientStreaming, Invoke, MethodName, RecvStream, Request, Response, SendStream,
+};
+use crate::codec::{Codec, ProtoCodec};
+use crate::status::Status;
+
+/// A call with one message each way. Yields a [`Response`].
+pub type UnaryCall<'a, I, Req, Res, C = ProtoCodec> = Call<'a, I, Unary<Req, Res>, C>;
+
+/// A call with one message there and any number back. Yields a [`RecvStream`].
+pub type ServerStreamingCall<'a, I, Req, Res, C = ProtoCodec> =
+    Call<'a, I, ServerStream<Req, Res>, C>;
+
+/// A call with any number of messages there and one back. Yields a [`ClientStreaming`].
+pub type ClientStreamingCall<'a, I, Req, Res, C = ProtoCodec> =
+    Call<'a, I, ClientStream<Req, Res>, C>;
+
+/// A call with any number of messages each way. Yields a [`SendStream`] and a [`RecvStream`],
+/// before the server has answered.
+pub type BidiStreamingCall<'a, I, Req, Res, C = ProtoCodec> = Call<'a, I, BidiStream<Req, Res>, C>;
+
+/// A call that is not made yet: set options, then await it. Dropping the future cancels the call.
+#[must_use = "a call is made when it is awaited"]
+pub struct Call<'a, I, K, C = ProtoCodec> {
+    invoke: &'a I,
+    codec: C,
+    method: MethodName,
+    kind: K,
+    options: CallOptions,
+}
+
+/// A [`Call`] with one message each way.
+#[derive(Debug)]
+pub struct Unary<Req, Res>(Req, PhantomData<fn() -> Res>);
+
+/// A [`Call`] with one message there and any number back.
+#[derive(Debug)]
+pub struct ServerStream<Req, Res>(Req, PhantomData<fn() -> Res>);
+
+/// A [`Call`] with any number of messages there and one back.
+#[derive(Debug)]
+pub struct ClientStream<Req, Res>(PhantomData<fn(Req) -> Res>);
+
+/// A [`Call`] with any number of messages each way.
+#[derive(Debug)]
+pub struct BidiStream<Req, Res>(PhantomData<fn(Req) -> Res>);
+
+impl<'a, I, Req, Res, C> Call<'a, I, Unary<Req, Res>, C> {
+    /// A call of `method` with this request.
+    pub fn new(
+        invoke: &'a I,
+        codec: C,
+        method: impl Into<MethodName>,
+        request: Request<Req>,
+    ) -> Self {
+        let mut options = CallOptions::new();
+        let message = options.take_request(request.into_outgoing());
+        Self {
+            invoke,
+            codec,
+            method: method.into(),
+            kind: Unary(message, PhantomData),
+            options,
+        }
+    }
+}
+
+impl<'a, I, Req, Res, C> Call<'a, I, ServerStream<Req, Res>, C> {
+    /// A call of `method` with this request.
+    pub fn new(
+        invoke: &'a I,
+        codec: C,
+        method: impl Into<MethodName>,
+        request: Request<Req>,
+    ) -> Self {
+        let mut options = CallOptions::new();
+        let message = options.take_request(request.into_outgoing());
+        Self {
+            invoke,
+            codec,
+            method: method.into(),
+            kind: ServerStream(message, PhantomData),
+            options,
+        }
+    }
+}
+
+impl<'a, I, Req, Res, C> Call<'a, I, ClientStream<Req, Res>, C> {
+    /// A call of `method`.
+    pub fn new(invoke: &'a I, codec: C, method: impl Into<MethodName>) -> Self {
+        Self {
+            invoke,
+            codec,
+            method: method.into(),
+            kind: ClientStream(PhantomData),
+            options: CallOptions::new(),
+        }
+    }
+}
+
+impl<'a, I, Req, Res, C> Call<'a, I, BidiStream<Req, Res>, C> {
+    /// A call of `method`.
+    pub fn new(invoke: &'a I, codec: C, method: impl Into<MethodName>) -> Self {
+        Self {
+            invoke,
+            codec,
+            method: method.into(),
+            kind: BidiStream(PhantomData),
+            options: CallOptions::new(),
+        }
+    }
+}
+
+impl<I, K, C> Call<'_, I, K, C> {
+    /// Bounds the whole call by this time from now, streams included; it fails with
+    /// DEADLINE_EXCEEDED then, on both sides. The earliest of several bounds holds. Default: none.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.options.timeout(timeout);
+        self
+    }
+
+    /// As [`timeout`](Self::timeout), by a point in time.
+    pub fn deadline(mut self, deadline: Instant) -> Self {
+        self.options.bound(deadline);
+        self
+    }
+
+    /// Whether the call waits while no connection can be made, instead of failing with
+    /// UNAVAILABLE. Either way it waits while the channel is connecting. Default: false.
+    ///
+    /// Source: grpc-go `WaitForReady`.
+    pub fn wait_for_ready(mut self, wait_for_ready: bool) -> Self {
+        self.options.set_wait_for_ready(wait_for_ready);
+        self
+    }
+
+    /// Adds a metadata value. One that [`Metadata::append`](crate::Metadata::append) refuses fails
+    /// the call with INTERNAL before anything is sent.
+    pub fn metadata(mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
+        self.options.append_metadata(key, value);
+        self
+    }
+
+    /// The largest message to receive, in bytes; larger ones fail the call with
+    /// RESOURCE_EXHAUSTED. Default: 4 MiB.
+    ///
+    /// Source: grpc-go `MaxCallRecvMsgSize`.
+    pub fn max_receive_message_size(mut self, bytes: usize) -> Self {
+        self.options.set_max_receive_message_size(bytes);
+        self
+    }
+
+    /// The largest message to send, in bytes; larger ones fail the call with RESOURCE_EXHAUSTED.
+    /// Default: 2^31 − 1.
+    ///
+    /// Source: grpc-go `MaxCallSendMsgSize`.
+    pub fn max_send_message_size(mut self, bytes: usize) -> Self {
+        self.options.set_max_send_message_size(bytes);
+        self
+    }
+
+    /// Takes over the deadline, the cancellation and the metadata of `request`, as one that
+    /// [`Request::outgoing`] made in a handler: for the calls that begin without a message.
+    pub fn on_behalf_of(mut self, request: Request<()>) -> Self {
+        self.options.take_request(request.into_outgoing());
+        self
+    }
+}
+
+impl<'a, I, Req, Res, C> IntoFuture for Call<'a, I, Unary<Req, Res>, C>
+where
+    I: Invoke,
+    Req: Send + Sync + 'static,
+    Res: Send + 'static,
+    C: Codec<Req> + Codec<Res>,
+{
+    type Output = Result<Response<Res>, Status>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(
+            self.invoke
+                .invoke(self.codec, self.method, self.kind.0, self.options),
+        )
+    }
+}
+
+impl<'a, I, Req, Res, C> IntoFuture for Call<'a, I, ServerStream<Req, Res>, C>
+where
+    I: Invoke,
+    Req: Send + Sync + 'static,
+    Res: Send + 'static,
+    C: Codec<Req> + Codec<Res>,
+{
+    type Output = Result<RecvStream<Res>, Status>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let (mut requests, responses): (SendStream<Req>, _) = self
+                .invoke
+                .new_stream(self.codec, self.method, self.options)
+                .await?;
+            requests.send_only(&self.kind.0).await?;
+            Ok(responses)
+        })
+    }
+}
+
+impl<'a, I, Req, Res, C> IntoFuture for Call<'a, I, ClientStream<Req, Res>, C>
+where
+    I: Invoke,
+    Req: Send + 'static,
+    Res: Send + 'static,
+    C: Codec<Req> + Codec<Res>,
+{
+    type Output = Result<ClientStreaming<Req, Res>, Status>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(async move {
+            let (requests, response) = self
+                .invoke
+                .new_stream(self.codec, self.method, self.options)
+                .await?;
+            Ok(ClientStreaming::new(requests, response))
+        })
+    }
+}
+
+impl<'a, I, Req, Res, C> IntoFuture for Call<'a, I, BidiStream<Req, Res>, C>
+where
+    I: Invoke,
+    Req: Send + 'static,
+    Res: Send + 'static,
+    C: Codec<Req> + Codec<Res>,
+{
+    type Output = Result<(SendStream<Req>, RecvStream<Res>), Status>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(
+            self.invoke
+                .new_stream(self.codec, self.method, self.options),
+        )
+    }
+}
+
+impl<I, K, C> fmt::Debug for Call<'_, I, K, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Call")
+            .field("method", &self.method)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

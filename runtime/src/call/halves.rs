@@ -1,0 +1,47 @@
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use crate::metadata::Metadata;
+use crate::status::Status;
+use crate::transport::NoHead;
+
+/// Where a [`SendStream`](super::SendStream) puts its framed messages: a server's call or a
+/// client's.
+pub(crate) trait MessageSink: Send + Sync {
+    /// Ready when the next message may be sent.
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>>;
+
+    /// Sends one framed message.
+    fn send(&self, message: Bytes) -> Result<(), Status>;
+
+    /// No message follows.
+    fn close(&self);
+
+    /// The half was dropped before it was closed.
+    fn abandon(&self);
+}
+
+/// Where a [`RecvStream`](super::RecvStream) gets its DATA from: a server's call or a client's.
+pub(crate) trait MessageSource: Send + Sync {
+    /// The metadata that came before the messages; ready before [`poll_data`](Self::poll_data) is
+    /// called, and then not called again.
+    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>>;
+
+    /// The next DATA, or how receiving ended: with the metadata that came last, or a failure.
+    fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Received>;
+
+    /// What was received is unusable: the call ends with this status. Returns the status that the
+    /// receiver reports.
+    fn fail(&self, status: Status) -> Status;
+
+    /// The half was dropped before it had ended.
+    fn abandon(&self);
+}
+
+/// What a [`MessageSource`] yields.
+#[derive(Debug)]
+pub(crate) enum Received {
+    Data(Bytes),
+    End(Result<Metadata, Status>),
+}

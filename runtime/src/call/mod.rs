@@ -1,0 +1,30 @@
+//! What a call is to its user, on both sides: requests, responses, streams of messages, options.
+//!
+//! [`Invoke`] is what a client's stubs call; [`crate::ClientConn`] implements it, and so may an
+//! interceptor or a mock. The stream halves, [`SendStream`] and [`RecvStream`], are the same types
+//! in a handler and behind a stub.
+
+mod builder;
+mod client_streaming;
+mod context;
+mod halves;
+mod invoke;
+mod options;
+mod receive;
+mod request;
+mod response;
+mod send;
+
+pub use builder::{
+    BidiStream, BidiStreamingCall, Call, ClientStream, ClientStreamingCall, ServerStream,
+    ServerStreamingCall, Unary, UnaryCall,
+};
+pub use client_streaming::ClientStreaming;
+pub use context::CallContext;
+pub(crate) use halves::{MessageSink, MessageSource, Received};
+pub use invoke::{Invoke, MethodName};
+pub use options::CallOptions;
+pub use receive::RecvStream;
+pub use request::Request;
+pub use response::Response;
+pub use send::SendStream;

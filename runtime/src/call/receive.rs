@@ -1,0 +1,186 @@
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+
+use super::halves::Received;
+use super::{MessageSource, Response};
+use crate::codec::{Codec, CodecError, MessageBytes, MessageReader};
+use crate::metadata::Metadata;
+use crate::status::Status;
+
+/// The half of a call that receives messages.
+///
+/// Behind a stub, dropping it before the call has ended cancels the call. In a handler, dropping
+/// it only means that what is still sent is not read.
+///
+/// Also a [`futures_core::Stream`] of `Result<T, Status>`.
+pub struct RecvStream<T> {
+    source: Arc<dyn MessageSource>,
+    decode: fn(MessageBytes) -> Result<T, CodecError>,
+    reader: MessageReader,
+    header: Option<Metadata>,
+    trailer: Metadata,
+    state: State,
+}
+
+/// ```text
+///  Head ──header, or none──► Messages ──end, failure──► Ended
+/// ```
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    Head,
+    Messages,
+    Ended,
+}
+
+impl<T> RecvStream<T> {
+    pub(crate) fn new<C: Codec<T>>(
+        source: Arc<dyn MessageSource>,
+        max_message_size: usize,
+    ) -> Self {
+        Self {
+            source,
+            decode: C::decode,
+            reader: MessageReader::new(max_message_size),
+            header: None,
+            trailer: Metadata::new(),
+            state: State::Head,
+        }
+    }
+
+    /// The next message; `None` when the peer has sent its last and, behind a stub, the call has
+    /// ended well.
+    ///
+    /// Cancel-safe: a future that is dropped before it is ready has taken no message.
+    ///
+    /// # Errors
+    /// Behind a stub the status that the call ended with; after it, `None`. In a handler why the
+    /// request broke off: CANCELLED, or RESOURCE_EXHAUSTED or INTERNAL for a message that cannot
+    /// be received, which the handler should return.
+    pub async fn recv(&mut self) -> Result<Option<T>, Status> {
+        poll_fn(|cx| self.poll_recv(cx)).await.transpose()
+    }
+
+    /// The metadata that came before the messages, as soon as it is there; empty when the call
+    /// ended without any, and in a handler, where the request has it.
+    ///
+    /// Cancel-safe.
+    pub async fn header(&mut self) -> &Metadata {
+        poll_fn(|cx| self.poll_head(cx)).await;
+        self.header.get_or_insert_default()
+    }
+
+    /// The trailers of a call that ended well, once [`recv`](Self::recv) has returned `None`; a
+    /// failure has them in [`Status::metadata`]. Empty before, and in a handler.
+    pub const fn trailer(&self) -> &Metadata {
+        &self.trailer
+    }
+
+    /// Takes the only message of this half: there must be one, and no other.
+    pub(crate) async fn recv_only(&mut self, what: &str) -> Result<T, Status> {
+        let Some(message) = self.recv().await? else {
+            return Err(self.fail(Status::unimplemented(format!(
+                "the {what} has no message: this method has exactly one"
+            ))));
+        };
+        match self.recv().await? {
+            None => Ok(message),
+            Some(_) => Err(self.fail(Status::unimplemented(format!(
+                "the {what} has more than one message: this method has exactly one"
+            )))),
+        }
+    }
+
+    /// Takes the only message of a response, with its metadata.
+    pub(crate) async fn into_response(mut self) -> Result<Response<T>, Status> {
+        let message = self.recv_only("response").await?;
+        let header = self.header.take().unwrap_or_default();
+        let trailer = std::mem::take(&mut self.trailer);
+        Ok(Response::from_parts(message, header, trailer))
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.state == State::Head {
+            self.header = ready!(self.source.poll_head(cx)).ok();
+            self.state = State::Messages;
+        }
+        Poll::Ready(())
+    }
+
+    fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Status>>> {
+        ready!(self.poll_head(cx));
+        if self.state == State::Ended {
+            return Poll::Ready(None);
+        }
+        loop {
+            match self.reader.next() {
+                Ok(Some(bytes)) => return Poll::Ready(Some(self.decode(bytes))),
+                Ok(None) => {}
+                Err(status) => return Poll::Ready(Some(Err(self.fail(status)))),
+            }
+            match ready!(self.source.poll_data(cx)) {
+                Received::Data(data) => self.reader.push(data),
+                Received::End(outcome) => return Poll::Ready(self.end(outcome)),
+            }
+        }
+    }
+
+    fn decode(&mut self, bytes: MessageBytes) -> Result<T, Status> {
+        (self.decode)(bytes).map_err(|error| {
+            self.fail(Status::internal(format!(
+                "decoding a received message: {error}"
+            )))
+        })
+    }
+
+    fn end(&mut self, outcome: Result<Metadata, Status>) -> Option<Result<T, Status>> {
+        self.state = State::Ended;
+        match outcome {
+            Err(status) => Some(Err(status)),
+            Ok(_) if self.reader.is_within_message() => Some(Err(Status::internal(
+                "the peer ended its messages in the middle of one: unexpected EOF",
+            ))),
+            Ok(trailer) => {
+                self.trailer = trailer;
+                None
+            }
+        }
+    }
+
+    /// What was received cannot be used: the call ends here.
+    fn fail(&mut self, status: Status) -> Status {
+        if self.state == State::Ended {
+            return status;
+        }
+        self.state = State::Ended;
+        self.source.fail(status)
+    }
+}
+
+impl<T> Stream for RecvStream<T> {
+    type Item = Result<T, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.poll_recv(cx)
+    }
+}
+
+impl<T> Drop for RecvStream<T> {
+    fn drop(&mut self) {
+        if self.state != State::Ended {
+            self.source.abandon();
+        }
+    }
+}
+
+impl<T> fmt::Debug for RecvStream<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecvStream")
+            .field("state", &self.state)
+            .finish_non_exhaustive()
+    }
+}

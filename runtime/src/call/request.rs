@@ -1,0 +1,190 @@
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::CallContext;
+use crate::metadata::{Metadata, MetadataError};
+
+/// The keys by which a trace crosses a service: those of W3C Trace Context and of gRPC.
+const TRACE_KEYS: [&str; 3] = ["traceparent", "tracestate", "grpc-trace-bin"];
+
+/// A message, or a stream of messages, with the metadata that came or goes before it.
+///
+/// In a handler it also carries the call's [`context`](Self::context). Towards a stub it may carry
+/// a deadline; a plain message becomes one by `into()`, so stubs take either.
+#[derive(Debug)]
+pub struct Request<T> {
+    message: T,
+    metadata: Metadata,
+    origin: Origin,
+}
+
+#[derive(Clone, Debug)]
+enum Origin {
+    /// Made by this program, to be sent.
+    Outgoing {
+        deadline: Option<Instant>,
+        /// The call in whose handler it was made: when that ends, so does this.
+        parent: Option<CallContext>,
+    },
+    /// Received by this server.
+    Incoming(CallContext),
+}
+
+impl<T> Request<T> {
+    /// A request to be sent, without metadata and without a deadline.
+    pub const fn new(message: T) -> Self {
+        Self {
+            message,
+            metadata: Metadata::new(),
+            origin: Origin::Outgoing {
+                deadline: None,
+                parent: None,
+            },
+        }
+    }
+
+    pub(crate) fn incoming(message: T, metadata: Metadata, context: CallContext) -> Self {
+        Self {
+            message,
+            metadata,
+            origin: Origin::Incoming(context),
+        }
+    }
+
+    /// The message.
+    pub const fn message(&self) -> &T {
+        &self.message
+    }
+
+    /// The message, to be changed.
+    pub const fn message_mut(&mut self) -> &mut T {
+        &mut self.message
+    }
+
+    /// The message alone.
+    pub fn into_message(self) -> T {
+        self.message
+    }
+
+    /// The message and the metadata.
+    pub fn into_parts(self) -> (T, Metadata) {
+        (self.message, self.metadata)
+    }
+
+    /// The metadata. In a handler it also shows `:authority`, `user-agent`, `content-type` and
+    /// `grpc-accept-encoding`, as in grpc-go.
+    pub const fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The metadata, to be changed.
+    pub const fn metadata_mut(&mut self) -> &mut Metadata {
+        &mut self.metadata
+    }
+
+    /// Adds a metadata value.
+    ///
+    /// # Errors
+    /// As [`Metadata::append`].
+    pub fn with_metadata(
+        mut self,
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
+    ) -> Result<Self, MetadataError> {
+        self.metadata.append(key, value)?;
+        Ok(self)
+    }
+
+    /// Bounds the call by this time from now. An earlier deadline that the request has stays.
+    ///
+    /// On a request that a handler received this does nothing: its deadline is the caller's.
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        if let Origin::Outgoing { deadline, .. } = &mut self.origin {
+            // A time too far away to be expressed is no deadline.
+            let new = Instant::now().checked_add(timeout);
+            *deadline = match (*deadline, new) {
+                (Some(old), Some(new)) => Some(old.min(new)),
+                (old, new) => old.or(new),
+            };
+        }
+        self
+    }
+
+    /// When the call fails with DEADLINE_EXCEEDED; `None`: never.
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.origin {
+            Origin::Outgoing { deadline, .. } => *deadline,
+            Origin::Incoming(context) => context.deadline(),
+        }
+    }
+
+    /// The call that this request belongs to, in a handler; `None` for a request made by
+    /// [`Request::new`].
+    pub const fn context(&self) -> Option<&CallContext> {
+        match &self.origin {
+            Origin::Outgoing { .. } => None,
+            Origin::Incoming(context) => Some(context),
+        }
+    }
+
+    /// A request for a call that is made on behalf of this one: it has this call's deadline, ends
+    /// when this call ends, and carries its trace context (`traceparent`, `tracestate`,
+    /// `grpc-trace-bin`). No other metadata is passed on.
+    pub fn outgoing<M>(&self, message: M) -> Request<M> {
+        let mut metadata = Metadata::new();
+        for key in TRACE_KEYS {
+            for value in self.metadata.get_all(key) {
+                // A value that this server received can be refused by the rules for sending; a
+                // trace that is not understood is better dropped than the call.
+                let _ = metadata.append(key, Bytes::copy_from_slice(value));
+            }
+        }
+        Request {
+            message,
+            metadata,
+            origin: Origin::Outgoing {
+                deadline: self.deadline(),
+                parent: self.context().cloned(),
+            },
+        }
+    }
+
+    /// The same request around another message.
+    pub fn map<M>(self, map: impl FnOnce(T) -> M) -> Request<M> {
+        Request {
+            message: map(self.message),
+            metadata: self.metadata,
+            origin: self.origin,
+        }
+    }
+
+    pub(crate) fn into_outgoing(self) -> OutgoingParts<T> {
+        let (deadline, parent) = match self.origin {
+            Origin::Outgoing { deadline, parent } => (deadline, parent),
+            Origin::Incoming(context) => (context.deadline(), Some(context)),
+        };
+        OutgoingParts {
+            message: self.message,
+            metadata: self.metadata,
+            deadline,
+            parent,
+        }
+    }
+}
+
+/// What a stub sends of a request.
+pub(crate) struct OutgoingParts<T> {
+    pub(crate) message: T,
+    pub(crate) metadata: Metadata,
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) parent: Option<CallContext>,
+}
+
+impl<T> From<T> for Request<T> {
+    fn from(message: T) -> Self {
+        Self::new(message)
+    }
+}

@@ -1,0 +1,98 @@
+use bytes::Bytes;
+
+use crate::metadata::{Metadata, MetadataError};
+
+/// A message with the metadata that came or goes before it, and the trailers after it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Response<T> {
+    message: T,
+    metadata: Metadata,
+    trailer: Metadata,
+}
+
+impl<T> Response<T> {
+    /// A response without metadata.
+    pub const fn new(message: T) -> Self {
+        Self {
+            message,
+            metadata: Metadata::new(),
+            trailer: Metadata::new(),
+        }
+    }
+
+    pub(crate) fn from_parts(message: T, metadata: Metadata, trailer: Metadata) -> Self {
+        Self {
+            message,
+            metadata,
+            trailer,
+        }
+    }
+
+    /// The message.
+    pub const fn message(&self) -> &T {
+        &self.message
+    }
+
+    /// The message, to be changed.
+    pub const fn message_mut(&mut self) -> &mut T {
+        &mut self.message
+    }
+
+    /// The message alone.
+    pub fn into_message(self) -> T {
+        self.message
+    }
+
+    /// The message, the header metadata and the trailers.
+    pub fn into_parts(self) -> (T, Metadata, Metadata) {
+        (self.message, self.metadata, self.trailer)
+    }
+
+    /// The header metadata.
+    pub const fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The header metadata, to be changed.
+    pub const fn metadata_mut(&mut self) -> &mut Metadata {
+        &mut self.metadata
+    }
+
+    /// The trailers.
+    pub const fn trailer(&self) -> &Metadata {
+        &self.trailer
+    }
+
+    /// The trailers, to be changed.
+    pub const fn trailer_mut(&mut self) -> &mut Metadata {
+        &mut self.trailer
+    }
+
+    /// Adds a value to the header metadata.
+    ///
+    /// # Errors
+    /// As [`Metadata::append`].
+    pub fn with_metadata(
+        mut self,
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
+    ) -> Result<Self, MetadataError> {
+        self.metadata.append(key, value)?;
+        Ok(self)
+    }
+
+    /// The same response around another message.
+    pub fn map<M>(self, map: impl FnOnce(T) -> M) -> Response<M> {
+        Response {
+            message: map(self.message),
+            metadata: self.metadata,
+            trailer: self.trailer,
+        }
+    }
+}
+
+impl<T> From<T> for Response<T> {
+    fn from(message: T) -> Self {
+        Self::new(message)
+    }
+}

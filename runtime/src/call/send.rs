@@ -1,0 +1,121 @@
+use std::borrow::Borrow;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_sink::Sink;
+
+use super::MessageSink;
+use crate::codec::{Codec, frame};
+use crate::status::Status;
+
+/// The half of a call that sends messages.
+///
+/// In a handler the call ends when the handler returns, not when this half is closed or dropped.
+/// Behind a stub [`close`](Self::close) tells the server that no message follows, and dropping the
+/// half before that cancels the call.
+///
+/// Also a [`futures_sink::Sink`].
+pub struct SendStream<T> {
+    sink: Arc<dyn MessageSink>,
+    /// The codec's framing, for messages of type `T`.
+    frame: fn(&T, usize) -> Result<Bytes, Status>,
+    max_message_size: usize,
+    closed: bool,
+}
+
+impl<T> SendStream<T> {
+    pub(crate) fn new<C: Codec<T>>(sink: Arc<dyn MessageSink>, max_message_size: usize) -> Self {
+        Self {
+            sink,
+            frame: frame::<C, T>,
+            max_message_size,
+            closed: false,
+        }
+    }
+
+    /// Sends a message, given as it is or by reference: waits until flow control lets it go, and returns when it is on its way,
+    /// not when it has arrived.
+    ///
+    /// Cancel-safe: a future that is dropped before it is ready has not sent the message.
+    ///
+    /// # Errors
+    /// INTERNAL after [`close`](Self::close) or when the codec fails; RESOURCE_EXHAUSTED when the
+    /// message is too large; otherwise the call has ended, and the receiving half says why.
+    pub async fn send(&mut self, message: impl Borrow<T>) -> Result<(), Status> {
+        poll_fn(|cx| self.poll_open(cx)).await?;
+        self.start(message.borrow())
+    }
+
+    /// Sends the only message of this half and closes it. When the call has ended already, the
+    /// receiving half says why, and this is no failure.
+    pub(crate) async fn send_only(&mut self, message: &T) -> Result<(), Status> {
+        let framed = (self.frame)(message, self.max_message_size)?;
+        if poll_fn(|cx| self.poll_open(cx)).await.is_ok() {
+            let _ = self.sink.send(framed);
+        }
+        self.close();
+        Ok(())
+    }
+
+    /// Tells the peer that no message follows (half-close). Idempotent. In a handler it does
+    /// nothing: there the call's end follows the handler's.
+    pub fn close(&mut self) {
+        self.closed = true;
+        self.sink.close();
+    }
+
+    fn poll_open(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        if self.closed {
+            return Poll::Ready(Err(Status::internal(
+                "a message was sent after this half was closed",
+            )));
+        }
+        self.sink.poll_ready(cx)
+    }
+
+    fn start(&self, message: &T) -> Result<(), Status> {
+        self.sink
+            .send((self.frame)(message, self.max_message_size)?)
+    }
+}
+
+impl<T> Sink<T> for SendStream<T> {
+    type Error = Status;
+
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        self.poll_open(cx)
+    }
+
+    fn start_send(self: Pin<&mut Self>, message: T) -> Result<(), Status> {
+        self.start(&message)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        self.close();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T> Drop for SendStream<T> {
+    fn drop(&mut self) {
+        if !self.closed {
+            self.sink.abandon();
+        }
+    }
+}
+
+impl<T> fmt::Debug for SendStream<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SendStream")
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,209 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::ClientConn;
+use super::deadline::{Bounds, deadline_exceeded};
+use super::picker::closed;
+use crate::call::{MessageSink, MessageSource, Received};
+use crate::metadata::Metadata;
+use crate::status::{Code, Status};
+use crate::transport::{ClientStream, Incoming, NoHead, ResetCode};
+
+/// A call that is under way: one stream of a connection, and what bounds it.
+///
+/// Shared by the two halves that the caller holds.
+pub(super) struct ClientCall {
+    stream: Arc<dyn ClientStream>,
+    bounds: Bounds,
+    /// Receiving has ended, so that dropping a half cancels nothing.
+    finished: AtomicBool,
+    /// The server promised that it has not looked at the call.
+    unprocessed: AtomicBool,
+    ended_here: EndedHere,
+    /// The task that watches over the bounds of a call with streams.
+    watch: Mutex<Option<AbortHandle>>,
+    /// Keeps the channel open as long as it has calls.
+    conn: ClientConn,
+}
+
+impl ClientCall {
+    /// A call whose caller keeps it within its bounds.
+    pub(super) fn new(stream: Arc<dyn ClientStream>, bounds: Bounds, conn: ClientConn) -> Self {
+        Self {
+            stream,
+            bounds,
+            finished: AtomicBool::new(false),
+            unprocessed: AtomicBool::new(false),
+            ended_here: EndedHere::default(),
+            watch: Mutex::new(None),
+            conn,
+        }
+    }
+
+    /// Ends the call when its bounds are exceeded, whether or not anyone polls its halves.
+    pub(super) fn watch_bounds(self: &Arc<Self>) {
+        if self.bounds.is_unbounded() {
+            return;
+        }
+        let call = Arc::downgrade(self);
+        let bounds = self.bounds.clone();
+        let task = tokio::spawn(async move {
+            let status = bounds.exceeded().await;
+            if let Some(call) = call.upgrade() {
+                call.end(status);
+            }
+        });
+        *lock(&self.watch) = Some(task.abort_handle());
+    }
+
+    /// Whether the call has failed in such a way that it can be made again without harm.
+    pub(super) fn is_unprocessed(&self) -> bool {
+        self.unprocessed.load(Ordering::Acquire)
+    }
+
+    /// Ends the call from this side, with the status that its halves report.
+    fn end(&self, status: Status) {
+        self.stream.reset(ResetCode::CANCEL);
+        self.ended_here.set(status);
+    }
+
+    fn finish(&self) {
+        self.finished.store(true, Ordering::Release);
+        if let Some(watch) = lock(&self.watch).take() {
+            watch.abort();
+        }
+    }
+
+    /// The status to report for one that came from the transport.
+    fn status(&self, status: Status) -> Status {
+        if self.conn.is_closed() {
+            return closed();
+        }
+        // The server's clock may be ahead: its reset for the deadline then comes before the
+        // deadline here has been noticed.
+        if status.code() == Code::Cancelled && self.bounds.has_passed(Instant::now()) {
+            return deadline_exceeded();
+        }
+        status
+    }
+}
+
+impl MessageSink for ClientCall {
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        if let Some(status) = self.ended_here.poll(Half::Send, cx) {
+            return Poll::Ready(Err(status));
+        }
+        self.stream
+            .poll_send_ready(cx)
+            .map_err(|status| self.status(status))
+    }
+
+    fn send(&self, message: Bytes) -> Result<(), Status> {
+        self.stream
+            .send_message(message)
+            .map_err(|status| self.status(status))
+    }
+
+    fn close(&self) {
+        self.stream.half_close();
+    }
+
+    fn abandon(&self) {
+        MessageSource::abandon(self);
+    }
+}
+
+impl MessageSource for ClientCall {
+    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>> {
+        if self.ended_here.poll(Half::Receive, cx).is_some() {
+            return Poll::Ready(Err(NoHead));
+        }
+        self.stream.poll_head(cx)
+    }
+
+    fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Received> {
+        if let Some(status) = self.ended_here.poll(Half::Receive, cx) {
+            self.finish();
+            return Poll::Ready(Received::End(Err(status)));
+        }
+        Poll::Ready(match ready!(self.stream.poll_data(cx)) {
+            Incoming::Data(data) => Received::Data(data),
+            Incoming::End(end) => {
+                self.unprocessed.store(end.unprocessed, Ordering::Release);
+                self.finish();
+                Received::End(end.outcome.map_err(|status| self.status(status)))
+            }
+        })
+    }
+
+    fn fail(&self, status: Status) -> Status {
+        self.end(status.clone());
+        self.finish();
+        status
+    }
+
+    fn abandon(&self) {
+        if !self.finished.load(Ordering::Acquire) {
+            self.end(Status::cancelled(
+                "a half of the call's streams was dropped",
+            ));
+            self.finish();
+        }
+    }
+}
+
+impl Drop for ClientCall {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+/// The status with which this side ended a call, and who waits for it.
+#[derive(Default)]
+struct EndedHere(Mutex<EndState>);
+
+#[derive(Default)]
+struct EndState {
+    status: Option<Status>,
+    wakers: [Option<Waker>; 2],
+}
+
+#[derive(Clone, Copy)]
+enum Half {
+    Send,
+    Receive,
+}
+
+impl EndedHere {
+    /// The first status stays.
+    fn set(&self, status: Status) {
+        let mut state = lock(&self.0);
+        state.status.get_or_insert(status);
+        let wakers = std::mem::take(&mut state.wakers);
+        drop(state);
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+
+    /// The status, or the promise to wake this half's task when there is one.
+    fn poll(&self, half: Half, cx: &Context<'_>) -> Option<Status> {
+        let mut state = lock(&self.0);
+        if state.status.is_none() {
+            let slot = &mut state.wakers[half as usize];
+            match slot {
+                Some(waker) => waker.clone_from(cx.waker()),
+                None => *slot = Some(cx.waker().clone()),
+            }
+        }
+        state.status.clone()
+    }
+}
+
+/// The value behind the lock; what is done under these locks cannot panic half way.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

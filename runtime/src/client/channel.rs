@@ -1,0 +1,242 @@
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+
+use super::backoff::Backoff;
+use super::picker::{Picker, PickerCell};
+use crate::io::{Address, Dial};
+use crate::resolver::{Resolver, Target};
+use crate::status::Status;
+use crate::transport::{ClientTransport, TransportEvent, h2};
+
+/// A channel's task: owns the resolver, the backoff and the connections, and publishes a
+/// [`Picker`] for every change.
+///
+/// ```text
+///          a call wants a connection
+///   Idle ─────────────────────────────► Connecting ───► Ready
+///    ▲                                   ▲    │           │
+///    │                       after backoff    ▼ failed    │
+///    │                                TransientFailure    │
+///    └──────────── GOAWAY, connection lost ───────────────┘
+/// ```
+///
+/// It ends, from every state, when the channel is closed or its last handle is dropped.
+pub(super) struct Channel {
+    pub(super) target: Target,
+    pub(super) resolver: Resolver,
+    pub(super) dialer: Arc<dyn Dial>,
+    pub(super) transport_settings: h2::ClientSettings,
+    pub(super) cell: Arc<PickerCell>,
+    /// True, or its sender gone, when the channel is to end.
+    pub(super) closed: watch::Receiver<bool>,
+}
+
+/// The connections that a channel has made and that are not gone yet. At most one takes new calls;
+/// the others end with their calls.
+struct Connections {
+    open: HashMap<u64, Arc<dyn ClientTransport>>,
+    next_id: u64,
+    sender: mpsc::UnboundedSender<(u64, TransportEvent)>,
+    events: mpsc::UnboundedReceiver<(u64, TransportEvent)>,
+}
+
+impl Channel {
+    pub(super) async fn run(mut self) {
+        let mut connections = Connections::new();
+        let mut closed = self.closed.clone();
+        {
+            let live = self.live(&mut connections);
+            let closed = async { drop(closed.wait_for(|closed| *closed).await) };
+            first_of(live, closed).await;
+        }
+        self.cell.close();
+        self.cell.publish(Picker::idle());
+        for transport in connections.open.values() {
+            transport.close();
+        }
+    }
+
+    /// Connects when a connection is wanted, again and again; never ready.
+    async fn live(&mut self, connections: &mut Connections) {
+        let mut backoff = Backoff::default();
+        loop {
+            self.wait_until_wanted(connections).await;
+            let (id, transport) = self.connect(&mut backoff, connections).await;
+            self.cell.publish(Picker::Ready(transport));
+            connections.wait_until_gone(id).await;
+            self.cell.publish(Picker::idle());
+        }
+    }
+
+    async fn wait_until_wanted(&self, connections: &mut Connections) {
+        let picker = self.cell.load();
+        if let Picker::Idle(wanted) = &*picker {
+            first_of(wanted.notified(), connections.drain()).await;
+        }
+    }
+
+    /// Tries until there is a connection.
+    async fn connect(
+        &self,
+        backoff: &mut Backoff,
+        connections: &mut Connections,
+    ) -> (u64, Arc<dyn ClientTransport>) {
+        loop {
+            // Once it has failed, the channel says so until it succeeds: calls that do not want to
+            // wait fail at once instead of waiting for every further attempt.
+            if backoff.failures() == 0 {
+                self.cell.publish(Picker::Connecting);
+            }
+            match self.attempt(backoff, connections).await {
+                Ok(connected) => {
+                    backoff.reset();
+                    return connected;
+                }
+                Err(problem) => {
+                    let attempt = backoff.failures() + 1;
+                    let delay = backoff.failed(fastrand::f64());
+                    self.cell
+                        .publish(Picker::TransientFailure(Status::unavailable(format!(
+                            "cannot connect to {}: {problem} (attempt {attempt}, next in {:.1} s)",
+                            self.target,
+                            delay.as_secs_f64()
+                        ))));
+                    first_of(sleep(delay), connections.drain()).await;
+                }
+            }
+        }
+    }
+
+    /// One attempt: all addresses in turn, within one time limit.
+    async fn attempt(
+        &self,
+        backoff: &Backoff,
+        connections: &mut Connections,
+    ) -> Result<(u64, Arc<dyn ClientTransport>), String> {
+        let limit = backoff.connect_timeout();
+        let addresses = self
+            .resolver
+            .resolve()
+            .await
+            .map_err(|status| status.message().to_owned())?;
+        let count = addresses.len();
+        let mut last = String::new();
+        let attempt = async {
+            for address in addresses {
+                last = format!("{address} did not answer");
+                match self.connect_to(address.clone(), connections).await {
+                    Ok(connected) => return Ok(connected),
+                    Err(problem) => last = format!("{address}: {problem}"),
+                }
+            }
+            Err(())
+        };
+        let outcome = timeout(limit, attempt).await;
+        match outcome {
+            Ok(Ok(connected)) => Ok(connected),
+            Ok(Err(())) => Err(with_count(last, count)),
+            Err(_) => Err(with_count(
+                format!("{last} within {} s", limit.as_secs()),
+                count,
+            )),
+        }
+    }
+
+    async fn connect_to(
+        &self,
+        address: Address,
+        connections: &mut Connections,
+    ) -> Result<(u64, Arc<dyn ClientTransport>), String> {
+        let io = self
+            .dialer
+            .dial(address)
+            .await
+            .map_err(|error| error.to_string())?;
+        let (id, report) = connections.reporter();
+        let transport = h2::connect(io, &self.transport_settings, report).await?;
+        connections.open.insert(id, Arc::clone(&transport));
+        Ok((id, transport))
+    }
+}
+
+fn with_count(problem: String, addresses: usize) -> String {
+    match addresses {
+        1 => problem,
+        _ => format!("{problem}; last of {addresses} addresses"),
+    }
+}
+
+impl Connections {
+    fn new() -> Self {
+        let (sender, events) = mpsc::unbounded_channel();
+        Self {
+            open: HashMap::new(),
+            next_id: 0,
+            sender,
+            events,
+        }
+    }
+
+    /// An id for a new connection, and how it reports.
+    fn reporter(&mut self) -> (u64, h2::Report) {
+        let id = self.next_id;
+        self.next_id += 1;
+        let sender = self.sender.clone();
+        let report = Arc::new(move |event| {
+            // The channel is gone.
+            let _ = sender.send((id, event));
+        });
+        (id, report)
+    }
+
+    /// Takes in the next event; returns the id of the connection that it is about.
+    async fn next_event(&mut self) -> u64 {
+        loop {
+            // Never `None`: a sender is kept here.
+            if let Some((id, event)) = self.events.recv().await {
+                match event {
+                    TransportEvent::GoAway { reason } => {
+                        tracing::debug!(reason, "the server takes no more calls here");
+                    }
+                    TransportEvent::Closed { reason } => {
+                        tracing::debug!(reason, "connection closed");
+                        self.open.remove(&id);
+                    }
+                }
+                return id;
+            }
+        }
+    }
+
+    /// Keeps the books; never ready.
+    async fn drain(&mut self) {
+        loop {
+            self.next_event().await;
+        }
+    }
+
+    /// Waits until a connection takes no more calls, which any of its events says.
+    async fn wait_until_gone(&mut self, id: u64) {
+        while self.next_event().await != id {}
+    }
+}
+
+/// Waits until either is ready.
+async fn first_of(first: impl Future<Output = ()>, second: impl Future<Output = ()>) {
+    let mut first = pin!(first);
+    let mut second = pin!(second);
+    poll_fn(|cx| {
+        if first.as_mut().poll(cx).is_ready() || second.as_mut().poll(cx).is_ready() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}

@@ -1,0 +1,261 @@
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::builder::{BuildError, ClientConnBuilder};
+use super::call::ClientCall;
+use super::channel::Channel;
+use super::deadline::{Bounds, deadline_exceeded};
+use super::picker::PickerCell;
+use crate::call::{
+    CallOptions, Invoke, MessageSink, MessageSource, MethodName, RecvStream, Response, SendStream,
+};
+use crate::codec::{Codec, frame};
+use crate::credentials::ChannelCredentials;
+use crate::status::Status;
+use crate::transport::{ClientStream, ClientTransport, OpenError, OpenRequest};
+
+/// A channel: what calls are made on. It connects when the first call needs it, and reconnects.
+///
+/// A handle: cheap to clone, and all clones are one channel. The channel's task and connections
+/// live on the tokio runtime of the first call. When the last handle and the last call are gone,
+/// the channel closes.
+///
+/// Targets, as in the gRPC documents (`doc/naming.md`): `dns:///host:port` (or just `host:port`;
+/// the port is 443 when left out), `ipv4:1.2.3.4:5,…`, `ipv6:[::1]:5,…`, `unix:path` or
+/// `unix:///absolute/path`, and `passthrough:///name`, which hands the name to the dialer.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let conn = rgrpc::ClientConn::new("dns:///localhost:50051", rgrpc::credentials::insecure())?;
+/// # Ok(()) }
+/// ```
+///
+/// Source: grpc-go `ClientConn`, `NewClient`.
+#[derive(Clone)]
+pub struct ClientConn(Arc<Inner>);
+
+/// What the handles of a channel share.
+struct Inner {
+    settings: Settings,
+    cell: Arc<PickerCell>,
+    /// Set to true, or dropped, to end the channel's task.
+    closed: watch::Sender<bool>,
+    /// The task, until the first call starts it.
+    unstarted: Mutex<Option<Channel>>,
+}
+
+/// What calls need to know of the channel's options.
+pub(super) struct Settings {
+    pub(super) authority: String,
+    pub(super) user_agent: Bytes,
+    pub(super) scheme: &'static str,
+    pub(super) target: String,
+}
+
+impl ClientConn {
+    /// A channel to `target` with default options. Does no IO.
+    ///
+    /// # Errors
+    /// The target cannot be parsed.
+    pub fn new(
+        target: impl Into<String>,
+        credentials: ChannelCredentials,
+    ) -> Result<Self, BuildError> {
+        Self::builder(target, credentials).build()
+    }
+
+    /// A channel to `target` whose options are to be set.
+    pub fn builder(
+        target: impl Into<String>,
+        credentials: ChannelCredentials,
+    ) -> ClientConnBuilder {
+        ClientConnBuilder::new(target.into(), credentials)
+    }
+
+    pub(super) fn from_parts(
+        settings: Settings,
+        channel: impl FnOnce(Arc<PickerCell>, watch::Receiver<bool>) -> Channel,
+    ) -> Self {
+        let cell = Arc::new(PickerCell::new());
+        let (closed, is_closed) = watch::channel(false);
+        let channel = channel(Arc::clone(&cell), is_closed);
+        Self(Arc::new(Inner {
+            settings,
+            cell,
+            closed,
+            unstarted: Mutex::new(Some(channel)),
+        }))
+    }
+
+    /// The target, as it was given.
+    #[must_use]
+    pub fn target(&self) -> &str {
+        &self.0.settings.target
+    }
+
+    /// Closes the channel and its connections at once; calls end with CANCELLED, those under way
+    /// and those to come. Idempotent.
+    ///
+    /// Source: grpc-go `ClientConn.Close`.
+    pub fn close(&self) {
+        self.0.cell.close();
+        self.0.closed.send_replace(true);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.0.cell.is_closed()
+    }
+
+    /// The connection for a call. The first call starts the channel's task.
+    async fn pick(&self, wait_for_ready: bool) -> Result<Arc<dyn ClientTransport>, Status> {
+        if let Some(transport) = self.0.cell.ready() {
+            return Ok(transport);
+        }
+        self.start()?;
+        self.0.cell.pick(wait_for_ready).await
+    }
+
+    /// Starts the channel's task unless it has been started.
+    fn start(&self) -> Result<(), Status> {
+        let runtime = Handle::try_current().map_err(|error| {
+            Status::internal(format!(
+                "a call was made outside of a tokio runtime: {error}"
+            ))
+        })?;
+        let mut unstarted = self
+            .0
+            .unstarted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(channel) = unstarted.take() {
+            runtime.spawn(channel.run());
+        }
+        Ok(())
+    }
+
+    /// Opens a stream for a call, on a connection that takes it.
+    async fn open(
+        &self,
+        method: &str,
+        content_subtype: &'static str,
+        options: &CallOptions,
+        only_message: Option<Bytes>,
+    ) -> Result<Arc<dyn ClientStream>, Status> {
+        if !method.starts_with('/') {
+            return Err(Status::internal(format!(
+                "malformed method name {method:?}: /service/method is expected"
+            )));
+        }
+        let settings = &self.0.settings;
+        loop {
+            let transport = self.pick(options.wait_for_ready()).await?;
+            let opened = transport.open(OpenRequest {
+                path: method,
+                authority: &settings.authority,
+                scheme: settings.scheme,
+                user_agent: &settings.user_agent,
+                content_subtype,
+                timeout: time_left(options.deadline(), Instant::now())?,
+                metadata: options.metadata(),
+                only_message: only_message.clone(),
+            });
+            match opened {
+                Ok(stream) => return Ok(stream),
+                Err(OpenError::Invalid(status)) => return Err(status),
+                // Nothing was sent. The channel hears of the connection's end in a moment; let it,
+                // and pick again.
+                Err(OpenError::Gone) => tokio::task::yield_now().await,
+            }
+        }
+    }
+}
+
+/// What is left until the deadline at `now`; an error when it has passed.
+fn time_left(deadline: Option<Instant>, now: Instant) -> Result<Option<Duration>, Status> {
+    let Some(deadline) = deadline else {
+        return Ok(None);
+    };
+    match deadline.saturating_duration_since(now) {
+        Duration::ZERO => Err(deadline_exceeded()),
+        left => Ok(Some(left)),
+    }
+}
+
+impl Invoke for ClientConn {
+    async fn invoke<C, Req, Res>(
+        &self,
+        _codec: C,
+        method: MethodName,
+        message: Req,
+        mut options: CallOptions,
+    ) -> Result<Response<Res>, Status>
+    where
+        C: Codec<Req> + Codec<Res>,
+        Req: Send + Sync + 'static,
+        Res: Send + 'static,
+    {
+        options.check()?;
+        let framed = frame::<C, Req>(&message, options.max_send_message_size())?;
+        let bounds = Bounds::new(&options);
+        let attempt = async || {
+            let name = <C as Codec<Res>>::NAME;
+            let message = Some(framed.clone());
+            let stream = self.open(&method, name, &options, message).await?;
+            let call = Arc::new(ClientCall::new(stream, bounds.clone(), self.clone()));
+            let responses = RecvStream::new::<C>(
+                Arc::clone(&call) as Arc<dyn MessageSource>,
+                options.max_receive_message_size(),
+            );
+            Ok((call, responses.into_response().await))
+        };
+        bounds
+            .run(async {
+                match attempt().await? {
+                    // A call that the server has not looked at is made again, once (gRFC A6,
+                    // transparent retries).
+                    (call, Err(_)) if call.is_unprocessed() => attempt().await?.1,
+                    (_, response) => response,
+                }
+            })
+            .await
+    }
+
+    async fn new_stream<C, Req, Res>(
+        &self,
+        _codec: C,
+        method: MethodName,
+        mut options: CallOptions,
+    ) -> Result<(SendStream<Req>, RecvStream<Res>), Status>
+    where
+        C: Codec<Req> + Codec<Res>,
+        Req: Send + 'static,
+        Res: Send + 'static,
+    {
+        options.check()?;
+        let bounds = Bounds::new(&options);
+        let name = <C as Codec<Res>>::NAME;
+        let stream = bounds.run(self.open(&method, name, &options, None)).await?;
+        let call = Arc::new(ClientCall::new(stream, bounds, self.clone()));
+        call.watch_bounds();
+        let requests = SendStream::new::<C>(
+            Arc::clone(&call) as Arc<dyn MessageSink>,
+            options.max_send_message_size(),
+        );
+        let responses = RecvStream::new::<C>(call, options.max_receive_message_size());
+        Ok((requests, responses))
+    }
+}
+
+impl fmt::Debug for ClientConn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientConn")
+            .field("target", &self.target())
+            .finish_non_exhaustive()
+    }
+}

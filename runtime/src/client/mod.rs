@@ -1,0 +1,17 @@
+//! The client: a channel that connects when it is needed, and the calls made on it.
+//!
+//! [`ClientConn`] is a handle on one task, the [`Channel`](channel::Channel), which resolves,
+//! connects and reconnects. What calls need of it is the [`Picker`](picker::Picker), an immutable
+//! snapshot that they read without a lock. A call opens one stream of the connection that it
+//! picks.
+
+mod backoff;
+mod builder;
+mod call;
+mod channel;
+mod conn;
+mod deadline;
+mod picker;
+
+pub use builder::{BuildError, ClientConnBuilder};
+pub use conn::ClientConn;

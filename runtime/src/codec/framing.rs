@@ -1,0 +1,92 @@
+//! The five bytes before every message ("PROTOCOL-HTTP2", Length-Prefixed-Message).
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::Codec;
+use crate::status::Status;
+
+/// One flag byte and four bytes of length.
+pub(crate) const PREFIX_LEN: usize = 5;
+
+/// What a side accepts by default in one message: 4 MiB, as in grpc-go.
+pub(crate) const DEFAULT_MAX_RECEIVE: usize = 4 * 1024 * 1024;
+
+/// What a side sends by default in one message: 2^31 − 1 bytes, as in grpc-go.
+pub(crate) const DEFAULT_MAX_SEND: usize = i32::MAX as usize;
+
+/// A message's prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Prefix {
+    pub(crate) compressed: bool,
+    pub(crate) len: u32,
+}
+
+impl Prefix {
+    /// Reads the five bytes; `None` when the flag is neither 0 nor 1.
+    pub(crate) fn parse(bytes: [u8; PREFIX_LEN]) -> Option<Self> {
+        let [flag, length @ ..] = bytes;
+        let compressed = match flag {
+            0 => false,
+            1 => true,
+            _ => return None,
+        };
+        Some(Self {
+            compressed,
+            len: u32::from_be_bytes(length),
+        })
+    }
+}
+
+/// Writes `message` with its prefix into one buffer.
+///
+/// # Errors
+/// INTERNAL when the codec fails, RESOURCE_EXHAUSTED when the message is larger than `max`.
+pub(crate) fn frame<C: Codec<M>, M>(message: &M, max: usize) -> Result<Bytes, Status> {
+    let mut buffer = BytesMut::with_capacity(PREFIX_LEN + C::encoded_len(message));
+    buffer.put_bytes(0, PREFIX_LEN);
+    C::encode(message, &mut buffer)
+        .map_err(|error| Status::internal(format!("encoding a message to send: {error}")))?;
+    let len = buffer.len() - PREFIX_LEN;
+    let length = u32::try_from(len)
+        .ok()
+        .filter(|_| len <= max)
+        .ok_or_else(|| {
+            Status::resource_exhausted(format!(
+                "message to send is larger than this side's max_send_message_size ({len} vs. {max})"
+            ))
+        })?;
+    buffer[1..PREFIX_LEN].copy_from_slice(&length.to_be_bytes());
+    Ok(buffer.freeze())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::RawCodec;
+    use crate::status::Code;
+
+    #[test]
+    fn a_frame_is_flag_length_and_message() {
+        let framed = frame::<RawCodec, _>(&Bytes::from_static(b"abc"), 3).expect("fits");
+        assert_eq!(&framed[..], b"\0\0\0\0\x03abc");
+    }
+
+    #[test]
+    fn a_message_over_the_limit_is_refused_with_both_numbers() {
+        let error = frame::<RawCodec, _>(&Bytes::from_static(b"abcd"), 3).expect_err("too large");
+        assert_eq!(error.code(), Code::ResourceExhausted);
+        assert!(error.message().contains("(4 vs. 3)"), "{error}");
+    }
+
+    #[test]
+    fn only_flags_0_and_1_are_known() {
+        assert_eq!(
+            Prefix::parse([1, 0, 0, 1, 2]),
+            Some(Prefix {
+                compressed: true,
+                len: 258
+            })
+        );
+        assert_eq!(Prefix::parse([2, 0, 0, 0, 0]), None);
+    }
+}

@@ -1,0 +1,125 @@
+use std::collections::VecDeque;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+
+/// The bytes of one received message, in the pieces in which they came off the connection.
+///
+/// Reading it through [`Buf`] copies nothing; [`Buf::copy_to_bytes`] shares the piece where what
+/// is asked for lies within one.
+#[derive(Debug, Default)]
+pub struct MessageBytes {
+    /// Empty only when there is nothing left.
+    first: Bytes,
+    rest: VecDeque<Bytes>,
+}
+
+impl MessageBytes {
+    /// Adds a piece at the end.
+    pub(super) fn push(&mut self, piece: Bytes) {
+        if self.first.is_empty() {
+            self.first = piece;
+        } else if !piece.is_empty() {
+            self.rest.push_back(piece);
+        }
+    }
+
+    /// Takes the next `len` bytes off the front, or all that remain when they are fewer.
+    pub(super) fn split_to(&mut self, len: usize) -> Self {
+        let mut taken = Self::default();
+        let mut missing = len;
+        while missing > 0 && !self.first.is_empty() {
+            let part = missing.min(self.first.len());
+            taken.push(self.first.split_to(part));
+            self.next_piece();
+            missing -= part;
+        }
+        taken
+    }
+
+    fn next_piece(&mut self) {
+        while self.first.is_empty() {
+            match self.rest.pop_front() {
+                Some(piece) => self.first = piece,
+                None => return,
+            }
+        }
+    }
+}
+
+impl From<Bytes> for MessageBytes {
+    fn from(bytes: Bytes) -> Self {
+        Self {
+            first: bytes,
+            rest: VecDeque::new(),
+        }
+    }
+}
+
+impl Buf for MessageBytes {
+    fn remaining(&self) -> usize {
+        self.first.len() + self.rest.iter().map(Bytes::len).sum::<usize>()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        &self.first
+    }
+
+    fn advance(&mut self, count: usize) {
+        let mut missing = count;
+        while missing > self.first.len() {
+            missing -= self.first.len();
+            assert!(
+                !self.rest.is_empty(),
+                "advanced by {count} bytes, {missing} more than remained"
+            );
+            self.first.clear();
+            self.next_piece();
+        }
+        self.first.advance(missing);
+        self.next_piece();
+    }
+
+    fn copy_to_bytes(&mut self, len: usize) -> Bytes {
+        if len <= self.first.len() {
+            let bytes = self.first.split_to(len);
+            self.next_piece();
+            return bytes;
+        }
+        let mut bytes = BytesMut::with_capacity(len);
+        bytes.put(self.take(len));
+        bytes.freeze()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pieces(pieces: &[&'static str]) -> MessageBytes {
+        let mut bytes = MessageBytes::default();
+        for piece in pieces {
+            bytes.push(Bytes::from_static(piece.as_bytes()));
+        }
+        bytes
+    }
+
+    #[test]
+    fn reading_crosses_the_pieces() {
+        let mut bytes = pieces(&["ab", "", "c", "defg"]);
+        assert_eq!(bytes.remaining(), 7);
+        assert_eq!(bytes.copy_to_bytes(4), "abcd");
+        bytes.advance(2);
+        assert_eq!(bytes.chunk(), b"g");
+        assert_eq!(bytes.copy_to_bytes(1), "g");
+        assert!(!bytes.has_remaining());
+    }
+
+    #[test]
+    fn splitting_takes_the_front_and_leaves_the_rest() {
+        let mut bytes = pieces(&["ab", "cd", "ef"]);
+        let mut front = bytes.split_to(3);
+        assert_eq!(front.copy_to_bytes(3), "abc");
+        assert_eq!(bytes.copy_to_bytes(3), "def");
+        assert_eq!(bytes.split_to(0).remaining(), 0);
+    }
+}

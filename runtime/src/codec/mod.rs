@@ -1,0 +1,71 @@
+//! From messages to the bytes of a call and back: codecs and the framing of messages.
+//!
+//! [`Codec`] turns one message into bytes. [`frame`] puts the five-byte prefix before it and
+//! [`MessageReader`] finds the messages again in DATA of any split.
+
+mod framing;
+mod message_bytes;
+mod proto;
+mod raw;
+mod reader;
+
+use std::error::Error;
+use std::fmt;
+
+use bytes::BytesMut;
+
+pub(crate) use framing::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND, PREFIX_LEN, Prefix, frame};
+pub use message_bytes::MessageBytes;
+pub use proto::ProtoCodec;
+pub use raw::RawCodec;
+pub(crate) use reader::MessageReader;
+
+/// How messages of type `M` become bytes and bytes become messages.
+///
+/// A codec is a value without state, named in generated code: [`ProtoCodec`] for Protocol Buffers,
+/// [`RawCodec`] for bytes as they are. Its name is the content-subtype of the calls that use it:
+/// `application/grpc+NAME`.
+///
+/// Source: grpc-go's package `encoding`.
+pub trait Codec<M>: Copy + Send + Sync + 'static {
+    /// The content-subtype, in lower case. The empty string stands for plain `application/grpc`.
+    const NAME: &'static str;
+
+    /// How many bytes [`encode`](Self::encode) is going to write, to size the buffer; a guess does.
+    fn encoded_len(message: &M) -> usize;
+
+    /// Appends the message to `buffer`.
+    ///
+    /// # Errors
+    /// The message cannot be written; the call fails with INTERNAL.
+    fn encode(message: &M, buffer: &mut BytesMut) -> Result<(), CodecError>;
+
+    /// Reads one message from all of `bytes`.
+    ///
+    /// # Errors
+    /// The bytes are no such message; the call fails with INTERNAL.
+    fn decode(bytes: MessageBytes) -> Result<M, CodecError>;
+}
+
+/// A message that a codec could not write or read.
+#[derive(Debug)]
+pub struct CodecError(Box<dyn Error + Send + Sync>);
+
+impl CodecError {
+    /// An error with this cause, whose text it takes over.
+    pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+}
+
+impl fmt::Display for CodecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for CodecError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&*self.0)
+    }
+}

@@ -1,0 +1,158 @@
+use bytes::{Buf, Bytes};
+
+use super::{MessageBytes, PREFIX_LEN, Prefix};
+use crate::status::Status;
+
+/// Finds messages in the DATA of a stream, however it is split.
+///
+/// A state machine without IO: [`push`](Self::push) what arrived, then ask for the
+/// [`next`](Self::next) message. Nothing is copied. What it holds is at most one message of the
+/// allowed size and the DATA frame that ended it: a length over the limit is refused when its
+/// prefix is read.
+#[derive(Debug)]
+pub(crate) struct MessageReader {
+    buffered: MessageBytes,
+    buffered_len: usize,
+    /// The prefix of the message that is being collected.
+    prefix: Option<Prefix>,
+    max: usize,
+}
+
+impl MessageReader {
+    /// A reader that refuses messages of more than `max` bytes.
+    pub(crate) fn new(max: usize) -> Self {
+        Self {
+            buffered: MessageBytes::default(),
+            buffered_len: 0,
+            prefix: None,
+            max,
+        }
+    }
+
+    /// Takes in a piece of DATA.
+    pub(crate) fn push(&mut self, data: Bytes) {
+        self.buffered_len += data.len();
+        self.buffered.push(data);
+    }
+
+    /// The next whole message, or `None` when more DATA is needed.
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED when the message is larger than allowed; INTERNAL when its flag is not
+    /// known, or says that it is compressed though no encoding was agreed.
+    pub(crate) fn next(&mut self) -> Result<Option<MessageBytes>, Status> {
+        let prefix = match self.prefix {
+            Some(prefix) => prefix,
+            None if self.buffered_len < PREFIX_LEN => return Ok(None),
+            None => {
+                let prefix = self.read_prefix()?;
+                self.prefix = Some(prefix);
+                prefix
+            }
+        };
+        let len = prefix.len as usize;
+        if self.buffered_len < len {
+            return Ok(None);
+        }
+        self.prefix = None;
+        self.buffered_len -= len;
+        Ok(Some(self.buffered.split_to(len)))
+    }
+
+    /// Whether a message has begun and not ended: the stream may not end here.
+    pub(crate) fn is_within_message(&self) -> bool {
+        self.prefix.is_some() || self.buffered_len > 0
+    }
+
+    fn read_prefix(&mut self) -> Result<Prefix, Status> {
+        let mut bytes = [0; PREFIX_LEN];
+        self.buffered.copy_to_slice(&mut bytes);
+        self.buffered_len -= PREFIX_LEN;
+        let prefix = Prefix::parse(bytes).ok_or_else(|| {
+            Status::internal(format!(
+                "received a message with the unknown flag {}: the peer does not speak gRPC here",
+                bytes[0]
+            ))
+        })?;
+        if prefix.compressed {
+            return Err(Status::internal(
+                "received a compressed message, though no compression was agreed",
+            ));
+        }
+        if prefix.len as usize > self.max {
+            return Err(Status::resource_exhausted(format!(
+                "received message larger than this side's max_receive_message_size ({} vs. {})",
+                prefix.len, self.max
+            )));
+        }
+        Ok(prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::Code;
+
+    fn read_all(reader: &mut MessageReader) -> Vec<Vec<u8>> {
+        let mut messages = Vec::new();
+        while let Some(mut message) = reader.next().expect("valid") {
+            messages.push(message.copy_to_bytes(message.remaining()).to_vec());
+        }
+        messages
+    }
+
+    #[test]
+    fn messages_are_found_whatever_the_split() {
+        let wire = b"\0\0\0\0\x03abc\0\0\0\0\0\0\0\0\0\x05hello";
+        for size in 1..=wire.len() {
+            let mut reader = MessageReader::new(5);
+            let mut messages = Vec::new();
+            for piece in wire.chunks(size) {
+                reader.push(Bytes::copy_from_slice(piece));
+                messages.extend(read_all(&mut reader));
+            }
+            assert_eq!(messages, [&b"abc"[..], b"", b"hello"], "split by {size}");
+            assert!(!reader.is_within_message());
+        }
+    }
+
+    #[test]
+    fn a_length_over_the_limit_is_refused_before_the_body_arrives() {
+        let mut reader = MessageReader::new(4);
+        reader.push(Bytes::from_static(b"\0\0\0\0\x05"));
+        let error = reader.next().expect_err("too large");
+        assert_eq!(error.code(), Code::ResourceExhausted);
+        assert!(error.message().contains("(5 vs. 4)"), "{error}");
+    }
+
+    #[test]
+    fn a_message_of_exactly_the_limit_passes() {
+        let mut reader = MessageReader::new(4);
+        reader.push(Bytes::from_static(b"\0\0\0\0\x04abcd"));
+        assert_eq!(read_all(&mut reader), [b"abcd"]);
+    }
+
+    #[test]
+    fn unknown_flags_and_unagreed_compression_are_internal() {
+        for flag in [1, 2, 255] {
+            let mut reader = MessageReader::new(4);
+            reader.push(Bytes::copy_from_slice(&[flag, 0, 0, 0, 0]));
+            assert_eq!(reader.next().expect_err("flag").code(), Code::Internal);
+        }
+    }
+
+    #[test]
+    fn a_stream_may_end_only_between_messages() {
+        let mut reader = MessageReader::new(10);
+        assert!(!reader.is_within_message());
+        for piece in [&b"\0\0"[..], b"\0\0\x02", b"a"] {
+            reader.push(Bytes::from_static(piece));
+            assert!(reader.next().expect("valid").is_none());
+            assert!(reader.is_within_message());
+        }
+        reader.push(Bytes::from_static(b"b"));
+        assert_eq!(read_all(&mut reader), [b"ab"]);
+        assert!(!reader.is_within_message());
+    }
+}

@@ -1,0 +1,49 @@
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// Where one end of a connection is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Address {
+    /// An IP address and a port.
+    Tcp(SocketAddr),
+    /// A unix socket's path; `None` for an end that has no name, as clients' ends have none.
+    Unix(Option<PathBuf>),
+    /// A name that the dialer resolves: what `passthrough:` hands on, usually `host:port`.
+    Name(String),
+    /// An end of a pipe within the process.
+    Pipe,
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            Self::Unix(Some(path)) => write!(f, "unix:{}", path.display()),
+            Self::Unix(None) => f.write_str("unix:"),
+            Self::Name(name) => f.write_str(name),
+            Self::Pipe => f.write_str("pipe"),
+        }
+    }
+}
+
+/// The two ends of the connection that carries a call.
+///
+/// Source: grpc-go's package `peer`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Peer {
+    /// The other end.
+    pub remote: Address,
+    /// This end.
+    pub local: Address,
+}
+
+impl Peer {
+    /// The ends of a connection.
+    #[must_use]
+    pub const fn new(remote: Address, local: Address) -> Self {
+        Self { remote, local }
+    }
+}

@@ -1,0 +1,76 @@
+use std::future::Future;
+use std::io;
+use std::path::Path;
+
+use tokio::net::{TcpListener, UnixListener};
+
+use super::{Address, BoxedIo, Peer};
+
+/// What a server accepts connections from.
+pub trait Listener: Send + 'static {
+    /// Waits for the next connection; `None` when the listener is closed for good, which ends the
+    /// accept loop.
+    ///
+    /// Called from the accept loop alone. Cancel-safe: a dropped future loses no connection.
+    ///
+    /// # Errors
+    /// Any error is taken to be temporary: the server waits 5 ms, doubled after each further
+    /// error up to 1 s, and calls again.
+    fn accept(&mut self) -> impl Future<Output = io::Result<Option<Connected>>> + Send;
+
+    /// Where it listens, for logs and errors.
+    fn local_address(&self) -> Address;
+}
+
+/// A connection that was just made, by a [`Listener`] or by a dialer.
+#[non_exhaustive]
+pub struct Connected {
+    /// The connection.
+    pub io: BoxedIo,
+    /// Its two ends.
+    pub peer: Peer,
+}
+
+impl Connected {
+    /// A connection and its two ends.
+    #[must_use]
+    pub fn new(io: BoxedIo, peer: Peer) -> Self {
+        Self { io, peer }
+    }
+}
+
+impl Listener for TcpListener {
+    async fn accept(&mut self) -> io::Result<Option<Connected>> {
+        let (stream, remote) = TcpListener::accept(self).await?;
+        // A reply is written whole, so waiting for more to send only delays it.
+        stream.set_nodelay(true)?;
+        let peer = Peer::new(Address::Tcp(remote), Address::Tcp(stream.local_addr()?));
+        Ok(Some(Connected::new(Box::new(stream), peer)))
+    }
+
+    fn local_address(&self) -> Address {
+        match self.local_addr() {
+            Ok(address) => Address::Tcp(address),
+            Err(_) => Address::Name("unknown".to_owned()),
+        }
+    }
+}
+
+impl Listener for UnixListener {
+    async fn accept(&mut self) -> io::Result<Option<Connected>> {
+        let (stream, remote) = UnixListener::accept(self).await?;
+        let peer = Peer::new(unix(remote.as_pathname()), self.local_address());
+        Ok(Some(Connected::new(Box::new(stream), peer)))
+    }
+
+    fn local_address(&self) -> Address {
+        match self.local_addr() {
+            Ok(address) => unix(address.as_pathname()),
+            Err(_) => unix(None),
+        }
+    }
+}
+
+fn unix(path: Option<&Path>) -> Address {
+    Address::Unix(path.map(Path::to_owned))
+}

@@ -1,0 +1,26 @@
+//! Where bytes come from and go to: sockets, unix sockets, and a pipe within the process.
+//!
+//! [`Listener`] is what a server accepts connections from, [`Dial`] what a channel makes them with;
+//! [`Io`] is a connection, whatever carries it.
+
+mod address;
+mod dial;
+mod listener;
+mod pipe;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+pub use address::{Address, Peer};
+pub use dial::{Dial, DialFuture, SystemDialer};
+pub use listener::{Connected, Listener};
+pub use pipe::{PipeConnector, PipeListener, pipe};
+
+/// A connection: an ordered stream of bytes both ways.
+///
+/// Implemented for everything that reads and writes in tokio's way.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
+
+/// A connection of any kind.
+pub type BoxedIo = Box<dyn Io>;

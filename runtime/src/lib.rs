@@ -1,0 +1,89 @@
+//! gRPC for Rust with the shape and the completeness of grpc-go: the runtime.
+//!
+//! `protoc-gen-rgrpc` generates code that links against this crate: for each service a trait to
+//! implement, a table by which a [`Server`] dispatches, and a client whose stubs make calls on a
+//! [`ClientConn`].
+//!
+//! ```text
+//!  .proto ──► protoc-gen-rgrpc ──► messages + trait, ServiceDesc, register fn, client stub
+//!  ┌──────────────────────────────────────────────────────────────────────────────┐
+//!  │ call API    Request Response Status Metadata   Invoke{invoke, new_stream}    │
+//!  ├──────────────────────────────────────┬───────────────────────────────────────┤
+//!  │ client      ClientConn               │ server      Server, ServiceDesc       │
+//!  ├──────────────────────────────────────┴───────────────────────────────────────┤
+//!  │ codec       messages to bytes, five-byte framing                             │
+//!  │ transport   gRPC streams on a connection, over an HTTP/2 engine              │
+//!  │ io          TCP, unix sockets, in-memory pipe                                │
+//!  └──────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! A layer names only those below it.
+//!
+//! # Cancellation
+//!
+//! Dropping the future of a call, or a half of its streams, cancels it: the server is told, and the
+//! handler's future is dropped. Work that is to outlive that is spawned.
+//!
+//! # Runtime
+//!
+//! Everything runs on the tokio runtime of its caller; there are no threads of its own.
+
+mod call;
+mod client;
+mod codec;
+#[doc(hidden)]
+pub mod codegen;
+pub mod credentials;
+pub mod io;
+mod metadata;
+mod resolver;
+mod server;
+mod status;
+mod transport;
+
+pub use call::{
+    BidiStream, BidiStreamingCall, Call, CallContext, CallOptions, ClientStream, ClientStreaming,
+    ClientStreamingCall, Invoke, MethodName, RecvStream, Request, Response, SendStream,
+    ServerStream, ServerStreamingCall, Unary, UnaryCall,
+};
+pub use client::{BuildError, ClientConn, ClientConnBuilder};
+pub use codec::{Codec, CodecError, MessageBytes, ProtoCodec, RawCodec};
+pub use metadata::{Metadata, MetadataError};
+pub use resolver::TargetError;
+pub use server::{
+    FileDesc, HandlerFuture, MethodDesc, RegisterError, ServeError, Server, ServerCall,
+    ServerHandle, ServiceDesc, StreamDesc, UnknownServiceHandler,
+};
+pub use status::{Code, Status};
+
+// Generated messages refer to these through this crate, so that its users need no dependency on
+// them.
+pub use prost;
+pub use prost_types;
+
+/// Includes the code that `protoc_gen_rgrpc::compile_protos` made in `build.rs` for one package.
+///
+/// ```ignore
+/// rgrpc::include_proto!("routeguide");
+/// ```
+#[macro_export]
+macro_rules! include_proto {
+    ($package:tt) => {
+        include!(concat!(env!("OUT_DIR"), concat!("/", $package, ".rs")));
+    };
+}
+
+/// Includes the code that `protoc_gen_rgrpc::compile_protos` made in `build.rs` for all packages,
+/// nested as modules.
+///
+/// ```ignore
+/// mod proto {
+///     rgrpc::include_protos!();
+/// }
+/// ```
+#[macro_export]
+macro_rules! include_protos {
+    () => {
+        include!(concat!(env!("OUT_DIR"), "/mod.rs"));
+    };
+}

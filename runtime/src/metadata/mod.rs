@@ -1,0 +1,247 @@
+//! Metadata: the ordered list of keys and values that goes before and after a call's messages.
+
+mod binary;
+mod error;
+mod rules;
+
+use std::fmt;
+
+use bytes::Bytes;
+
+pub(crate) use binary::{decode_values, encode_value};
+pub use error::MetadataError;
+pub(crate) use rules::is_reserved;
+use rules::{check_key, check_value, is_binary};
+
+/// An ordered list of keys and values; a key may stand in it several times.
+///
+/// Keys are lower case. The value of a key that ends in `-bin` is any bytes, here as they are (on
+/// the wire they are base64); any other value is printable ASCII. Keys that belong to the protocol
+/// (`grpc-*` names that gRPC defines, `content-type`, `te`, `user-agent`, and names that begin with
+/// a colon) cannot be added.
+///
+/// Source: "PROTOCOL-HTTP2", Custom-Metadata; grpc-go's package `metadata`.
+///
+/// ```
+/// let mut metadata = rgrpc::Metadata::new();
+/// metadata.append("x-hop", "a")?;
+/// metadata.append("X-Hop", "b")?;
+/// metadata.append("trace-bin", vec![0xff, 0x00])?;
+/// assert_eq!(metadata.get("x-hop"), Some("a"));
+/// assert_eq!(metadata.get_all("x-hop").count(), 2);
+/// assert_eq!(metadata.get_bytes("trace-bin"), Some(&[0xff, 0x00][..]));
+/// # Ok::<(), rgrpc::MetadataError>(())
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Metadata {
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Entry {
+    /// Lower-case ASCII, checked when the entry was made.
+    key: Bytes,
+    value: Bytes,
+}
+
+impl Metadata {
+    /// An empty list. Does not allocate.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            entries: Vec::new(),
+        }
+    }
+
+    /// Adds a value after those that the key has already.
+    ///
+    /// # Errors
+    /// The key is not a key or is reserved, or the value is not printable ASCII and the key does
+    /// not end in `-bin`. The list is unchanged then.
+    pub fn append(
+        &mut self,
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
+    ) -> Result<(), MetadataError> {
+        let key = check_key(key.into())?;
+        let value = value.into();
+        check_value(&key, &value)?;
+        self.entries.push(Entry { key, value });
+        Ok(())
+    }
+
+    /// Sets the key's only value; values that it had are removed.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn insert(
+        &mut self,
+        key: impl Into<Bytes>,
+        value: impl Into<Bytes>,
+    ) -> Result<(), MetadataError> {
+        let key = check_key(key.into())?;
+        let value = value.into();
+        check_value(&key, &value)?;
+        self.entries.retain(|entry| entry.key != key);
+        self.entries.push(Entry { key, value });
+        Ok(())
+    }
+
+    /// Removes all values of the key and says whether there was one.
+    pub fn remove(&mut self, key: &str) -> bool {
+        let before = self.entries.len();
+        self.entries.retain(|entry| !entry.has_key(key));
+        self.entries.len() != before
+    }
+
+    /// The key's first value as text; `None` also when it is not text.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        std::str::from_utf8(self.get_bytes(key)?).ok()
+    }
+
+    /// The key's first value as bytes.
+    #[must_use]
+    pub fn get_bytes(&self, key: &str) -> Option<&[u8]> {
+        self.entries
+            .iter()
+            .find(|entry| entry.has_key(key))
+            .map(|entry| &*entry.value)
+    }
+
+    /// The key's values as bytes, in order.
+    pub fn get_all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        self.entries
+            .iter()
+            .filter(move |entry| entry.has_key(key))
+            .map(|entry| &*entry.value)
+    }
+
+    /// All keys and values, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        self.entries
+            .iter()
+            .map(|entry| (entry.key(), &*entry.value))
+    }
+
+    /// How many values there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no value.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Adds all of `other` after what is there.
+    pub fn merge(&mut self, other: Self) {
+        if self.entries.is_empty() {
+            *self = other;
+        } else {
+            self.entries.extend(other.entries);
+        }
+    }
+
+    /// Adds what a peer sent: `key` has been checked by HTTP/2, and `value` is as on the wire.
+    ///
+    /// # Errors
+    /// The value of a `-bin` key is not base64.
+    pub(crate) fn append_from_wire(
+        &mut self,
+        key: Bytes,
+        value: Bytes,
+    ) -> Result<(), MetadataError> {
+        if !is_binary(&key) {
+            self.entries.push(Entry { key, value });
+            return Ok(());
+        }
+        for value in decode_values(&value) {
+            let value = value.ok_or_else(|| MetadataError::base64(&key))?;
+            self.entries.push(Entry {
+                key: key.clone(),
+                value,
+            });
+        }
+        Ok(())
+    }
+
+    /// All keys and values as they go on the wire.
+    pub(crate) fn wire_fields(&self) -> impl Iterator<Item = (Bytes, Bytes)> {
+        self.entries.iter().map(|entry| {
+            let value = if is_binary(&entry.key) {
+                encode_value(&entry.value)
+            } else {
+                entry.value.clone()
+            };
+            (entry.key.clone(), value)
+        })
+    }
+}
+
+impl Entry {
+    fn key(&self) -> &str {
+        // Every way in has checked it.
+        std::str::from_utf8(&self.key).unwrap_or_default()
+    }
+
+    fn has_key(&self, key: &str) -> bool {
+        self.key.eq_ignore_ascii_case(key.as_bytes())
+    }
+}
+
+impl fmt::Debug for Metadata {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entries = self.entries.iter().map(|entry| (entry.key(), &entry.value));
+        f.debug_map().entries(entries).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_keep_their_order_within_and_across_keys() {
+        let mut metadata = Metadata::new();
+        for (key, value) in [("a", "1"), ("b", "2"), ("a", "3"), ("a", "2")] {
+            metadata.append(key, value).expect("valid");
+        }
+        let all: Vec<_> = metadata.iter().collect();
+        assert_eq!(
+            all,
+            [("a", &b"1"[..]), ("b", b"2"), ("a", b"3"), ("a", b"2")]
+        );
+        assert_eq!(
+            metadata.get_all("A").collect::<Vec<_>>(),
+            [&b"1"[..], b"3", b"2"]
+        );
+    }
+
+    #[test]
+    fn insert_replaces_and_remove_removes_all_values_of_a_key() {
+        let mut metadata = Metadata::new();
+        metadata.append("a", "1").expect("valid");
+        metadata.append("a", "2").expect("valid");
+        metadata.insert("A", "3").expect("valid");
+        assert_eq!(metadata.get_all("a").collect::<Vec<_>>(), [b"3"]);
+        assert!(metadata.remove("a"));
+        assert!(!metadata.remove("a"));
+        assert!(metadata.is_empty());
+    }
+
+    #[test]
+    fn joined_binary_values_are_split_and_a_broken_one_is_an_error() {
+        let mut metadata = Metadata::new();
+        metadata
+            .append_from_wire(Bytes::from_static(b"k-bin"), Bytes::from_static(b"AQ==,Ag"))
+            .expect("valid");
+        assert_eq!(metadata.get_all("k-bin").collect::<Vec<_>>(), [[1], [2]]);
+        let error = metadata
+            .append_from_wire(Bytes::from_static(b"k-bin"), Bytes::from_static(b"?"))
+            .expect_err("not base64");
+        assert!(error.to_string().contains("k-bin"), "{error}");
+    }
+}

@@ -1,0 +1,128 @@
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::dispatch::{ConnectionCalls, Dispatcher};
+use super::{ServeError, ServerHandle};
+use crate::io::{Connected, Listener};
+use crate::transport::ServerTransport;
+use crate::transport::h2::{Phase, ServerConnection, ServerSettings};
+
+/// Accepts connections of one listener and starts their tasks.
+pub(super) struct AcceptLoop {
+    dispatcher: Arc<Dispatcher>,
+    settings: ServerSettings,
+    handle: ServerHandle,
+}
+
+/// What an accept loop is woken for.
+enum Event {
+    Accepted(io::Result<Option<Connected>>),
+    Stopping,
+}
+
+impl AcceptLoop {
+    pub(super) fn new(
+        dispatcher: Arc<Dispatcher>,
+        settings: ServerSettings,
+        handle: ServerHandle,
+    ) -> Self {
+        Self {
+            dispatcher,
+            settings,
+            handle,
+        }
+    }
+
+    /// Runs until the server is stopped, and then until it has stopped; or until the listener is
+    /// closed for good.
+    pub(super) async fn run(self, mut listener: impl Listener) -> Result<(), ServeError> {
+        let mut phase = self.handle.watch();
+        if *phase.borrow_and_update() != Phase::Running {
+            return Err(ServeError::Stopped);
+        }
+        let mut backoff = AcceptBackoff::default();
+        loop {
+            match next(&mut listener, &mut phase).await {
+                Event::Accepted(Ok(Some(connected))) => {
+                    backoff = AcceptBackoff::default();
+                    self.start(connected);
+                }
+                Event::Accepted(Ok(None)) => return Ok(()),
+                Event::Accepted(Err(error)) => {
+                    let delay = backoff.next_delay();
+                    tracing::warn!(
+                        listener = %listener.local_address(), %error, ?delay,
+                        "accepting a connection failed; trying again"
+                    );
+                    let stopping = async { drop(phase.wait_for(|p| *p != Phase::Running).await) };
+                    // Whether the time is over or the server stops, the loop goes on and looks.
+                    let _ = tokio::time::timeout(delay, stopping).await;
+                }
+                Event::Stopping => break,
+            }
+        }
+        drop(listener);
+        drop(phase);
+        self.handle.stopped().await;
+        Ok(())
+    }
+
+    fn start(&self, connected: Connected) {
+        let phase = self.handle.watch();
+        let calls = Arc::new(ConnectionCalls::new(
+            Arc::clone(&self.dispatcher),
+            phase.clone(),
+        ));
+        let connection = ServerConnection::new(connected, self.settings.clone(), phase);
+        tokio::spawn(connection.serve(calls));
+    }
+}
+
+/// The next connection, unless the server stops first.
+async fn next(listener: &mut impl Listener, phase: &mut watch::Receiver<Phase>) -> Event {
+    let mut stopping = pin!(phase.wait_for(|phase| *phase != Phase::Running));
+    let mut accepted = pin!(listener.accept());
+    poll_fn(|cx| {
+        if stopping.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Event::Stopping);
+        }
+        accepted.as_mut().poll(cx).map(Event::Accepted)
+    })
+    .await
+}
+
+/// How long to wait after an accept has failed: 5 ms, doubled after each further failure up to
+/// 1 s. Source: grpc-go `Server.Serve`.
+#[derive(Debug, Default)]
+struct AcceptBackoff {
+    last: Option<Duration>,
+}
+
+impl AcceptBackoff {
+    fn next_delay(&mut self) -> Duration {
+        let delay = match self.last {
+            None => Duration::from_millis(5),
+            Some(last) => (last * 2).min(Duration::from_secs(1)),
+        };
+        self.last = Some(delay);
+        delay
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failing_accepts_wait_5_ms_doubling_to_1_s() {
+        let mut backoff = AcceptBackoff::default();
+        let delays: Vec<_> = (0..10).map(|_| backoff.next_delay().as_millis()).collect();
+        assert_eq!(delays, [5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
+    }
+}

@@ -1,0 +1,94 @@
+//! The tables by which a server dispatches. Generated code contains one [`ServiceDesc`] for each
+//! service, as a constant of the type that implements it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{HandlerFuture, ServerCall};
+
+/// A service: its methods, and how each is handled by an implementation of type `T`.
+///
+/// Source: grpc-go `ServiceDesc`.
+#[derive(Debug)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "generated code makes it; its version is checked"
+)]
+pub struct ServiceDesc<T: 'static> {
+    /// The full name: `package.Service`.
+    pub service_name: &'static str,
+    /// The methods with one message each way.
+    pub methods: &'static [MethodDesc<T>],
+    /// All other methods.
+    pub streams: &'static [StreamDesc<T>],
+    /// The file that the service is declared in.
+    pub file: FileDesc,
+}
+
+/// A method with one message each way.
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "generated code makes it; its version is checked"
+)]
+pub struct MethodDesc<T: 'static> {
+    /// The method's name, without the service's.
+    pub method_name: &'static str,
+    /// Starts the handling of a call.
+    pub handler: fn(Arc<T>, ServerCall) -> HandlerFuture,
+}
+
+/// A method with a stream of messages at least one way.
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "generated code makes it; its version is checked"
+)]
+pub struct StreamDesc<T: 'static> {
+    /// The method's name, without the service's.
+    pub stream_name: &'static str,
+    /// Starts the handling of a call.
+    pub handler: fn(Arc<T>, ServerCall) -> HandlerFuture,
+    /// Whether the server sends any number of messages.
+    pub server_streams: bool,
+    /// Whether the client sends any number of messages.
+    pub client_streams: bool,
+}
+
+/// A `.proto` file, for reflection.
+#[derive(Clone, Copy)]
+#[allow(
+    clippy::exhaustive_structs,
+    reason = "generated code makes it; its version is checked"
+)]
+pub struct FileDesc {
+    /// The file's name, as other files import it.
+    pub name: &'static str,
+    /// An encoded `google.protobuf.FileDescriptorSet` with the file and all that it imports; empty
+    /// when code was generated without it.
+    pub descriptor_set: &'static [u8],
+}
+
+impl<T> fmt::Debug for MethodDesc<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MethodDesc")
+            .field("method_name", &self.method_name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for StreamDesc<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamDesc")
+            .field("stream_name", &self.stream_name)
+            .field("server_streams", &self.server_streams)
+            .field("client_streams", &self.client_streams)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for FileDesc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FileDesc")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}

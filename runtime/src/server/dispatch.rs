@@ -1,0 +1,186 @@
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::call::MessageLimits;
+use super::options::ServerOptions;
+use super::services::Services;
+use super::{HandlerFuture, ServerCall};
+use crate::call::CallContext;
+use crate::status::Status;
+use crate::transport::h2::Phase;
+use crate::transport::{Dispatch, RequestHead, ResetCode, ServerStream};
+
+/// Finds the handlers of calls; one for a server.
+pub(super) struct Dispatcher {
+    services: Arc<Services>,
+    options: ServerOptions,
+}
+
+impl Dispatcher {
+    pub(super) fn new(services: Arc<Services>, options: ServerOptions) -> Self {
+        Self { services, options }
+    }
+
+    /// The handler for a call.
+    fn handler(&self, head: RequestHead, context: &CallContext) -> Result<HandlerFuture, Status> {
+        check_encoding(&head)?;
+        let limits = MessageLimits {
+            max_receive: self.options.max_receive_message_size,
+            max_send: self.options.max_send_message_size,
+        };
+        let call = ServerCall::new(context.clone(), head.metadata, limits);
+        let path = context.method();
+        match (self.services.lookup(path), &self.options.unknown_service) {
+            (Some(method), _) => Ok(method(call)),
+            (None, Some(unknown)) => Ok(unknown.handle(call)),
+            (None, None) => Err(self.services.missing(path)),
+        }
+    }
+}
+
+/// Whether messages come in an encoding that this server can read.
+fn check_encoding(head: &RequestHead) -> Result<(), Status> {
+    match &head.encoding {
+        Some(encoding) if encoding != "identity" => Err(Status::unimplemented(format!(
+            "this server has no decompressor for the grpc-encoding {:?} of the request",
+            String::from_utf8_lossy(encoding)
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// A connection's calls: the server's dispatcher, and what tells the server, by being dropped, that
+/// the connection and the last of its calls have ended.
+pub(super) struct ConnectionCalls {
+    dispatcher: Arc<Dispatcher>,
+    _alive: watch::Receiver<Phase>,
+}
+
+impl ConnectionCalls {
+    pub(super) fn new(dispatcher: Arc<Dispatcher>, alive: watch::Receiver<Phase>) -> Self {
+        Self {
+            dispatcher,
+            _alive: alive,
+        }
+    }
+}
+
+impl Dispatch for ConnectionCalls {
+    type Call = Call;
+
+    fn dispatch(self: &Arc<Self>, head: RequestHead, stream: Arc<dyn ServerStream>) -> Call {
+        // A deadline too far away to be expressed is none.
+        let deadline = head
+            .timeout
+            .and_then(|timeout| Instant::now().checked_add(timeout));
+        let context = CallContext::new(
+            Arc::clone(&stream),
+            head.path.clone(),
+            head.content_subtype.clone(),
+            deadline,
+        );
+        let handler = match self.dispatcher.handler(head, &context) {
+            Ok(handler) => Some(handler),
+            Err(status) => {
+                context.finish(Err(status));
+                None
+            }
+        };
+        Call {
+            handler,
+            timer: None,
+            context,
+            stream,
+            _connection: Arc::clone(self),
+        }
+    }
+}
+
+/// A call that is being handled. It ends when its handler returns or panics, when the client or
+/// the connection ends it, or at its deadline; in the last two the handler is dropped.
+pub(super) struct Call {
+    /// `None` when the call has ended.
+    handler: Option<HandlerFuture>,
+    /// Made when the handler is not ready at once.
+    timer: Option<Pin<Box<Sleep>>>,
+    context: CallContext,
+    stream: Arc<dyn ServerStream>,
+    _connection: Arc<ConnectionCalls>,
+}
+
+impl Future for Call {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if self.poll_handler(cx).is_ready() || self.poll_cancelled(cx).is_ready() {
+            // What the handler holds goes before the call is said to have ended.
+            self.handler = None;
+            self.context.set_done();
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+}
+
+impl Call {
+    fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(handler) = &mut self.handler else {
+            return Poll::Ready(());
+        };
+        // The handler is not polled again after a panic, so nothing sees what it left behind but
+        // the service itself, whose state its author guards.
+        match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
+            Ok(poll) => poll,
+            Err(panic) => {
+                let status = Status::internal(format!(
+                    "the handler of {} panicked: {}",
+                    self.context.method(),
+                    panic_text(&*panic)
+                ));
+                tracing::error!(method = self.context.method(), %status, "a handler panicked");
+                self.context.finish(Err(status));
+                Poll::Ready(())
+            }
+        }
+    }
+
+    /// Ready when the client, the connection or the deadline has ended the call.
+    fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.stream.poll_closed(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let Some(deadline) = self.context.deadline() else {
+            return Poll::Pending;
+        };
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        ready!(timer.as_mut().poll(cx));
+        self.stream.reset(ResetCode::CANCEL);
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        // Whoever waits for the call's end is told even when the runtime drops the call.
+        self.context.set_done();
+    }
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        text
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        text
+    } else {
+        "a value that is not text"
+    }
+}

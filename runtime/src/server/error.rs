@@ -1,0 +1,58 @@
+use std::error::Error;
+use std::fmt;
+use std::io;
+
+/// A service that could not be registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RegisterError {
+    /// A service of this name is registered already.
+    Duplicate(&'static str),
+    /// The server has begun to serve; services are registered before.
+    Serving(&'static str),
+}
+
+impl fmt::Display for RegisterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Duplicate(service) => {
+                write!(f, "the service {service:?} is registered already")
+            }
+            Self::Serving(service) => write!(
+                f,
+                "the service {service:?} was registered after the server began to serve: \
+                 register all services first"
+            ),
+        }
+    }
+}
+
+impl Error for RegisterError {}
+
+/// Why a server does not serve.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The address or path could not be bound.
+    Bind(io::Error),
+    /// The server had been stopped before.
+    Stopped,
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind(error) => write!(f, "the server cannot listen: {error}"),
+            Self::Stopped => f.write_str("the server has been stopped"),
+        }
+    }
+}
+
+impl Error for ServeError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Bind(error) => Some(error),
+            Self::Stopped => None,
+        }
+    }
+}

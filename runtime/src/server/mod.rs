@@ -1,0 +1,213 @@
+//! The server: listeners, connections, dispatch, handlers.
+//!
+//! Each listener has an accept loop, each connection a task (the transport's), each call a future
+//! that the connection's task polls once and spawns when it is not ready. A request's path is
+//! looked up once, in [`Services`]; the [`ServiceDesc`] tables that generated code contains give
+//! the handler. Stopping is a [`Phase`] that every loop and connection watches.
+
+mod accept;
+mod call;
+mod desc;
+mod dispatch;
+mod error;
+mod handle;
+mod options;
+mod services;
+
+use std::future::Future;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, ToSocketAddrs, UnixListener};
+
+use accept::AcceptLoop;
+pub use call::{HandlerFuture, ServerCall};
+pub use desc::{FileDesc, MethodDesc, ServiceDesc, StreamDesc};
+use dispatch::Dispatcher;
+pub use error::{RegisterError, ServeError};
+pub use handle::ServerHandle;
+use options::ServerOptions;
+use services::Services;
+pub use services::UnknownServiceHandler;
+
+use crate::io::Listener;
+
+/// A gRPC server: services are registered first, then it serves on any number of listeners.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let mut server = rgrpc::Server::new();
+/// // register_route_guide(&mut server, Guide::default())?;
+/// server.serve("127.0.0.1:50051").await?;
+/// # Ok(()) }
+/// ```
+///
+/// Dropping it changes nothing for what it serves; [`handle`](Self::handle) stops it.
+///
+/// Source: grpc-go `Server`.
+#[derive(Debug, Default)]
+pub struct Server {
+    services: Arc<Services>,
+    options: ServerOptions,
+    handle: ServerHandle,
+}
+
+impl Server {
+    /// A server without services and with default options.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The largest message to receive, in bytes. Larger ones fail the call with RESOURCE_EXHAUSTED
+    /// before they are buffered. Default: 4 MiB.
+    ///
+    /// Source: grpc-go `MaxRecvMsgSize`.
+    #[must_use]
+    pub fn max_receive_message_size(mut self, bytes: usize) -> Self {
+        self.options.max_receive_message_size = bytes;
+        self
+    }
+
+    /// The largest message to send, in bytes. Larger ones fail the call with RESOURCE_EXHAUSTED.
+    /// Default: 2^31 − 1.
+    ///
+    /// Source: grpc-go `MaxSendMsgSize`.
+    #[must_use]
+    pub fn max_send_message_size(mut self, bytes: usize) -> Self {
+        self.options.max_send_message_size = bytes;
+        self
+    }
+
+    /// How many calls one connection may have at a time; further ones are refused with
+    /// REFUSED_STREAM, and clients that know the limit wait instead. Default: no limit.
+    ///
+    /// Source: grpc-go `MaxConcurrentStreams`.
+    #[must_use]
+    pub fn max_concurrent_streams(mut self, streams: u32) -> Self {
+        self.options.transport.max_concurrent_streams = Some(streams);
+        self
+    }
+
+    /// How long a connection may take from being accepted to the end of the HTTP/2 preface before
+    /// it is closed. Default: 120 s.
+    ///
+    /// Source: grpc-go `ConnectionTimeout`.
+    #[must_use]
+    pub fn connection_timeout(mut self, timeout: Duration) -> Self {
+        self.options.transport.handshake_timeout = timeout;
+        self
+    }
+
+    /// Handles the calls of services and methods that are not registered, as calls with any number
+    /// of messages each way: for proxies. Default: they are answered with UNIMPLEMENTED.
+    ///
+    /// Source: grpc-go `UnknownServiceHandler`.
+    #[must_use]
+    pub fn unknown_service_handler(mut self, handler: impl UnknownServiceHandler) -> Self {
+        self.options.unknown_service = Some(services::unknown_handler(handler));
+        self
+    }
+
+    /// Adds a service: its table from generated code, and what implements it.
+    ///
+    /// # Errors
+    /// A service of this name is registered already, or the server has begun to serve. The server
+    /// is unchanged then.
+    pub fn register<T: Send + Sync + 'static>(
+        &mut self,
+        desc: &'static ServiceDesc<T>,
+        service: Arc<T>,
+    ) -> Result<(), RegisterError> {
+        let services =
+            Arc::get_mut(&mut self.services).ok_or(RegisterError::Serving(desc.service_name))?;
+        services.add(desc, service)
+    }
+
+    /// A handle to stop the server with, from anywhere.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+
+    /// Serves on a TCP address, until the server is stopped. Port 0 lets the system choose; to
+    /// learn its choice, bind a listener and use [`serve_listener`](Self::serve_listener).
+    ///
+    /// # Errors
+    /// The address cannot be bound, or the server has been stopped.
+    pub fn serve<A: ToSocketAddrs + Send>(
+        &self,
+        address: A,
+    ) -> impl Future<Output = Result<(), ServeError>> + use<A> {
+        let accept = self.accept_loop();
+        async move {
+            let listener = TcpListener::bind(address).await.map_err(ServeError::Bind)?;
+            accept.run(listener).await
+        }
+    }
+
+    /// As [`serve`](Self::serve), and stops gracefully when `shutdown` is ready; returns when all
+    /// calls have ended.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve).
+    pub async fn serve_with_shutdown(
+        &self,
+        address: impl ToSocketAddrs + Send,
+        shutdown: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<(), ServeError> {
+        let handle = self.handle();
+        let watch = tokio::spawn(async move {
+            shutdown.await;
+            handle.graceful_stop().await;
+        });
+        let served = self.serve(address).await;
+        if served.is_ok() {
+            // The task is not aborted by anyone; it waits for the last call.
+            let _ = watch.await;
+        } else {
+            watch.abort();
+        }
+        served
+    }
+
+    /// Serves on a unix socket, until the server is stopped. The path must not exist.
+    ///
+    /// # Errors
+    /// The path cannot be bound, or the server has been stopped.
+    pub fn serve_unix<P: AsRef<Path>>(
+        &self,
+        path: P,
+    ) -> impl Future<Output = Result<(), ServeError>> + Send + use<P> {
+        let accept = self.accept_loop();
+        let path = path.as_ref().to_owned();
+        async move {
+            let listener = UnixListener::bind(path).map_err(ServeError::Bind)?;
+            accept.run(listener).await
+        }
+    }
+
+    /// Serves on a listener, until the server is stopped or the listener is closed for good. The
+    /// future does not borrow the server, so it can be spawned; several may run at once.
+    ///
+    /// # Errors
+    /// The server has been stopped.
+    pub fn serve_listener<L: Listener>(
+        &self,
+        listener: L,
+    ) -> impl Future<Output = Result<(), ServeError>> + Send + use<L> {
+        self.accept_loop().run(listener)
+    }
+
+    fn accept_loop(&self) -> AcceptLoop {
+        AcceptLoop::new(
+            Arc::new(Dispatcher::new(
+                Arc::clone(&self.services),
+                self.options.clone(),
+            )),
+            self.options.transport.clone(),
+            self.handle.clone(),
+        )
+    }
+}

@@ -1,0 +1,28 @@
+use std::time::Duration;
+
+use super::services::UnknownHandler;
+use crate::codec::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
+use crate::transport::h2::ServerSettings;
+
+/// What a server is set to; the setters of [`Server`](super::Server) document each.
+#[derive(Clone, Debug)]
+pub(super) struct ServerOptions {
+    pub(super) max_receive_message_size: usize,
+    pub(super) max_send_message_size: usize,
+    pub(super) unknown_service: Option<UnknownHandler>,
+    pub(super) transport: ServerSettings,
+}
+
+impl Default for ServerOptions {
+    fn default() -> Self {
+        Self {
+            max_receive_message_size: DEFAULT_MAX_RECEIVE,
+            max_send_message_size: DEFAULT_MAX_SEND,
+            unknown_service: None,
+            transport: ServerSettings {
+                handshake_timeout: Duration::from_secs(120),
+                max_concurrent_streams: None,
+            },
+        }
+    }
+}

@@ -1,0 +1,185 @@
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{HandlerFuture, RegisterError, ServerCall, ServiceDesc};
+use crate::call::{RecvStream, Request, SendStream};
+use crate::codec::RawCodec;
+use crate::status::Status;
+
+/// The methods that a server knows, by their full names.
+#[derive(Default)]
+pub(super) struct Services {
+    methods: HashMap<Box<str>, Method>,
+    /// The names alone, to tell an unknown method from an unknown service.
+    services: HashSet<&'static str>,
+}
+
+/// A method that is ready to be called: its handler and what implements it, in one closure. It is
+/// made when the service is registered, not for a call.
+type Method = Arc<dyn Fn(ServerCall) -> HandlerFuture + Send + Sync>;
+
+impl Services {
+    /// Adds a service.
+    pub(super) fn add<T: Send + Sync + 'static>(
+        &mut self,
+        desc: &'static ServiceDesc<T>,
+        service: Arc<T>,
+    ) -> Result<(), RegisterError> {
+        if !self.services.insert(desc.service_name) {
+            return Err(RegisterError::Duplicate(desc.service_name));
+        }
+        let unary = desc.methods.iter().map(|m| (m.method_name, m.handler));
+        let streaming = desc.streams.iter().map(|s| (s.stream_name, s.handler));
+        for (method, handler) in unary.chain(streaming) {
+            let path = format!("/{}/{method}", desc.service_name);
+            let service = Arc::clone(&service);
+            self.methods.insert(
+                path.into(),
+                Arc::new(move |call| handler(Arc::clone(&service), call)),
+            );
+        }
+        Ok(())
+    }
+
+    /// Looks a request's path up.
+    pub(super) fn lookup(&self, path: &str) -> Option<&Method> {
+        self.methods.get(path)
+    }
+
+    /// The status for a path that leads nowhere: malformed, an unknown service, or an unknown
+    /// method of a known one.
+    pub(super) fn missing(&self, path: &str) -> Status {
+        let split = path
+            .strip_prefix('/')
+            .and_then(|path| path.rsplit_once('/'));
+        let Some((service, method)) = split else {
+            return Status::unimplemented(format!(
+                "malformed method name {path:?}: /service/method is expected"
+            ));
+        };
+        Status::unimplemented(if self.services.contains(service) {
+            format!("unknown method {method:?} for service {service:?}")
+        } else {
+            format!("unknown service {service:?}")
+        })
+    }
+}
+
+impl fmt::Debug for Services {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.methods.keys()).finish()
+    }
+}
+
+/// Handles calls of services and methods that a server does not know, with messages as bytes.
+///
+/// Implemented for functions: `async fn(Request<RecvStream<Bytes>>, SendStream<Bytes>) ->
+/// Result<(), Status>`. Which method is called, the request's
+/// [context](crate::Request::context) says.
+///
+/// Source: grpc-go `UnknownServiceHandler`.
+pub trait UnknownServiceHandler: Send + Sync + 'static {
+    /// Handles one call.
+    fn handle(
+        &self,
+        requests: Request<RecvStream<Bytes>>,
+        responses: SendStream<Bytes>,
+    ) -> impl Future<Output = Result<(), Status>> + Send;
+}
+
+impl<F, Fut> UnknownServiceHandler for F
+where
+    F: Fn(Request<RecvStream<Bytes>>, SendStream<Bytes>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), Status>> + Send,
+{
+    fn handle(
+        &self,
+        requests: Request<RecvStream<Bytes>>,
+        responses: SendStream<Bytes>,
+    ) -> impl Future<Output = Result<(), Status>> + Send {
+        self(requests, responses)
+    }
+}
+
+/// An [`UnknownServiceHandler`] of any type.
+#[derive(Clone)]
+pub(super) struct UnknownHandler(Method);
+
+pub(super) fn unknown_handler(handler: impl UnknownServiceHandler) -> UnknownHandler {
+    let handler = Arc::new(handler);
+    UnknownHandler(Arc::new(move |call| {
+        let handler = Arc::clone(&handler);
+        call.bidi_streaming(RawCodec, |requests, responses| async move {
+            handler.handle(requests, responses).await
+        })
+    }))
+}
+
+impl UnknownHandler {
+    pub(super) fn handle(&self, call: ServerCall) -> HandlerFuture {
+        (self.0)(call)
+    }
+}
+
+impl fmt::Debug for UnknownHandler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UnknownHandler")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::{FileDesc, MethodDesc};
+    use crate::status::Code;
+
+    const DESC: &ServiceDesc<()> = &ServiceDesc {
+        service_name: "pkg.Svc",
+        methods: &[MethodDesc {
+            method_name: "Get",
+            handler: |_, call| call.unary(RawCodec, |_| async { Err(Status::aborted("unused")) }),
+        }],
+        streams: &[],
+        file: FileDesc {
+            name: "svc.proto",
+            descriptor_set: &[],
+        },
+    };
+
+    #[test]
+    fn paths_that_lead_nowhere_are_told_apart() {
+        let mut services = Services::default();
+        services.add(DESC, Arc::new(())).expect("the first");
+        assert!(services.lookup("/pkg.Svc/Get").is_some());
+        for (path, text) in [
+            ("", "malformed method name"),
+            ("pkg.Svc/Get", "malformed method name"),
+            ("/", "malformed method name"),
+            ("/Get", "malformed method name"),
+            (
+                "/pkg.Svc/Put",
+                "unknown method \"Put\" for service \"pkg.Svc\"",
+            ),
+            ("/pkg.Svc/", "unknown method \"\" for service \"pkg.Svc\""),
+            ("/pkg.Other/Get", "unknown service \"pkg.Other\""),
+            ("//pkg.Svc/Get", "unknown service \"/pkg.Svc\""),
+        ] {
+            assert!(services.lookup(path).is_none(), "{path:?}");
+            let status = services.missing(path);
+            assert_eq!(status.code(), Code::Unimplemented);
+            assert!(status.message().contains(text), "{path:?}: {status}");
+        }
+    }
+
+    #[test]
+    fn a_service_is_registered_once() {
+        let mut services = Services::default();
+        services.add(DESC, Arc::new(())).expect("the first");
+        let error = services.add(DESC, Arc::new(())).expect_err("the second");
+        assert_eq!(error, RegisterError::Duplicate("pkg.Svc"));
+    }
+}

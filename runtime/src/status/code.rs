@@ -1,0 +1,132 @@
+use std::fmt;
+
+/// The seventeen codes of gRPC, with their numbers on the wire.
+///
+/// Source: `doc/statuscodes.md` of the gRPC documents; grpc-go's package `codes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(i32)]
+#[allow(clippy::exhaustive_enums, reason = "the wire has exactly these codes")]
+pub enum Code {
+    /// The call succeeded. A [`Status`](super::Status) never has this code.
+    Ok = 0,
+    /// The call was cancelled, typically by the caller.
+    Cancelled = 1,
+    /// An error that no other code describes, or one from a peer that sent no usable code.
+    Unknown = 2,
+    /// The request is wrong whatever the state of the system.
+    InvalidArgument = 3,
+    /// The deadline passed before the call ended.
+    DeadlineExceeded = 4,
+    /// What was asked for does not exist.
+    NotFound = 5,
+    /// What was to be created exists already.
+    AlreadyExists = 6,
+    /// The caller is known and may not do this.
+    PermissionDenied = 7,
+    /// A quota, a size limit or a store is used up.
+    ResourceExhausted = 8,
+    /// The system is not in the state that the call needs.
+    FailedPrecondition = 9,
+    /// The call lost against a concurrent one; retry at a higher level.
+    Aborted = 10,
+    /// Past the valid range, for the state the system is in.
+    OutOfRange = 11,
+    /// The server does not know the service or the method.
+    Unimplemented = 12,
+    /// An invariant is broken, on either side or between them.
+    Internal = 13,
+    /// The service cannot be reached now; the call can be tried again.
+    Unavailable = 14,
+    /// Data is lost or damaged beyond recovery.
+    DataLoss = 15,
+    /// The caller is not known.
+    Unauthenticated = 16,
+}
+
+impl Code {
+    /// Every code, in the order of their numbers.
+    pub const ALL: [Self; 17] = [
+        Self::Ok,
+        Self::Cancelled,
+        Self::Unknown,
+        Self::InvalidArgument,
+        Self::DeadlineExceeded,
+        Self::NotFound,
+        Self::AlreadyExists,
+        Self::PermissionDenied,
+        Self::ResourceExhausted,
+        Self::FailedPrecondition,
+        Self::Aborted,
+        Self::OutOfRange,
+        Self::Unimplemented,
+        Self::Internal,
+        Self::Unavailable,
+        Self::DataLoss,
+        Self::Unauthenticated,
+    ];
+
+    /// The code with this number. A number that gRPC does not define is [`Code::Unknown`].
+    #[must_use]
+    pub fn from_i32(number: i32) -> Self {
+        usize::try_from(number)
+            .ok()
+            .and_then(|index| Self::ALL.get(index).copied())
+            .unwrap_or(Self::Unknown)
+    }
+
+    /// The code's number on the wire.
+    #[must_use]
+    pub const fn to_i32(self) -> i32 {
+        self as i32
+    }
+
+    /// The code's name as the gRPC documents and service configs write it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ok => "OK",
+            Self::Cancelled => "CANCELLED",
+            Self::Unknown => "UNKNOWN",
+            Self::InvalidArgument => "INVALID_ARGUMENT",
+            Self::DeadlineExceeded => "DEADLINE_EXCEEDED",
+            Self::NotFound => "NOT_FOUND",
+            Self::AlreadyExists => "ALREADY_EXISTS",
+            Self::PermissionDenied => "PERMISSION_DENIED",
+            Self::ResourceExhausted => "RESOURCE_EXHAUSTED",
+            Self::FailedPrecondition => "FAILED_PRECONDITION",
+            Self::Aborted => "ABORTED",
+            Self::OutOfRange => "OUT_OF_RANGE",
+            Self::Unimplemented => "UNIMPLEMENTED",
+            Self::Internal => "INTERNAL",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::DataLoss => "DATA_LOSS",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+        }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_survives_the_wire() {
+        for (number, code) in (0..).zip(Code::ALL) {
+            assert_eq!(code.to_i32(), number);
+            assert_eq!(Code::from_i32(number), code);
+        }
+    }
+
+    #[test]
+    fn a_number_that_grpc_does_not_define_is_unknown() {
+        for number in [-1, 17, i32::MIN, i32::MAX] {
+            assert_eq!(Code::from_i32(number), Code::Unknown);
+        }
+    }
+}

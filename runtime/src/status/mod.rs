@@ -1,0 +1,235 @@
+//! How a call ends: [`Code`] and [`Status`].
+//!
+//! A [`Status`] is always a failure; success is `Ok(…)` of a `Result<_, Status>`. Both sides use
+//! the same type: a handler returns one, a stub's future yields one.
+
+mod code;
+mod message;
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::metadata::Metadata;
+
+pub use code::Code;
+pub(crate) use message::{decode_message, encode_message};
+
+/// Why a call failed: a code, a text, optional details, and the trailers that came with them.
+///
+/// One word wide, so that `Result<T, Status>` is as cheap as `T` allows. Its code is never
+/// [`Code::Ok`]. What caused it on this side is kept as [`Error::source`]; it is not sent.
+///
+/// Source: `google.rpc.Status`; grpc-go's package `status`.
+#[derive(Clone)]
+pub struct Status(Box<Inner>);
+
+#[derive(Clone)]
+struct Inner {
+    code: Code,
+    message: Cow<'static, str>,
+    details: Bytes,
+    metadata: Metadata,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl Status {
+    /// A failure with this code and this text.
+    ///
+    /// A failure cannot be OK: [`Code::Ok`] becomes [`Code::Internal`] and the text says so.
+    #[must_use]
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        let message = message.into();
+        let (code, message) = match code {
+            Code::Ok => (
+                Code::Internal,
+                Cow::Owned(format!("a failure was reported with code OK: {message}")),
+            ),
+            code => (code, message),
+        };
+        Self(Box::new(Inner {
+            code,
+            message,
+            details: Bytes::new(),
+            metadata: Metadata::new(),
+            source: None,
+        }))
+    }
+
+    /// A failure caused by `error`, whose text becomes the message and which is kept as the source.
+    #[must_use]
+    pub fn from_error(code: Code, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let error = error.into();
+        Self::new(code, error.to_string()).with_source(error)
+    }
+
+    /// The code; never [`Code::Ok`].
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The text, for people.
+    #[must_use]
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The bytes of `grpc-status-details-bin`: an encoded `google.rpc.Status`, or empty.
+    #[must_use]
+    pub fn details(&self) -> &[u8] {
+        &self.0.details
+    }
+
+    /// The trailers that came with the failure, or, in a handler, that go with it.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.0.metadata
+    }
+
+    /// The trailers, to be changed.
+    pub fn metadata_mut(&mut self) -> &mut Metadata {
+        &mut self.0.metadata
+    }
+
+    /// Sets the bytes of `grpc-status-details-bin`: an encoded `google.rpc.Status`. Default: none.
+    #[must_use]
+    pub fn with_details(mut self, details: impl Into<Bytes>) -> Self {
+        self.0.details = details.into();
+        self
+    }
+
+    /// Sets the trailers that go with the failure. Default: none.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
+        self.0.metadata = metadata;
+        self
+    }
+
+    /// Keeps what caused the failure, for [`Error::source`]. It is not sent to the peer.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into().into());
+        self
+    }
+
+    pub(crate) fn take_metadata(&mut self) -> Metadata {
+        std::mem::take(&mut self.0.metadata)
+    }
+}
+
+macro_rules! constructors {
+    ($($(#[$doc:meta])* $name:ident => $code:ident,)*) => {
+        impl Status {
+            $(
+                $(#[$doc])*
+                #[must_use]
+                pub fn $name(message: impl Into<Cow<'static, str>>) -> Self {
+                    Self::new(Code::$code, message)
+                }
+            )*
+        }
+    };
+}
+
+constructors! {
+    /// [`Code::Cancelled`] with this text.
+    cancelled => Cancelled,
+    /// [`Code::Unknown`] with this text.
+    unknown => Unknown,
+    /// [`Code::InvalidArgument`] with this text.
+    invalid_argument => InvalidArgument,
+    /// [`Code::DeadlineExceeded`] with this text.
+    deadline_exceeded => DeadlineExceeded,
+    /// [`Code::NotFound`] with this text.
+    not_found => NotFound,
+    /// [`Code::AlreadyExists`] with this text.
+    already_exists => AlreadyExists,
+    /// [`Code::PermissionDenied`] with this text.
+    permission_denied => PermissionDenied,
+    /// [`Code::ResourceExhausted`] with this text.
+    resource_exhausted => ResourceExhausted,
+    /// [`Code::FailedPrecondition`] with this text.
+    failed_precondition => FailedPrecondition,
+    /// [`Code::Aborted`] with this text.
+    aborted => Aborted,
+    /// [`Code::OutOfRange`] with this text.
+    out_of_range => OutOfRange,
+    /// [`Code::Unimplemented`] with this text.
+    unimplemented => Unimplemented,
+    /// [`Code::Internal`] with this text.
+    internal => Internal,
+    /// [`Code::Unavailable`] with this text.
+    unavailable => Unavailable,
+    /// [`Code::DataLoss`] with this text.
+    data_loss => DataLoss,
+    /// [`Code::Unauthenticated`] with this text.
+    unauthenticated => Unauthenticated,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code(), self.message())
+    }
+}
+
+impl fmt::Debug for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Status");
+        debug
+            .field("code", &self.0.code)
+            .field("message", &self.0.message);
+        if !self.0.details.is_empty() {
+            debug.field("details", &self.0.details);
+        }
+        if !self.0.metadata.is_empty() {
+            debug.field("metadata", &self.0.metadata);
+        }
+        if let Some(source) = &self.0.source {
+            debug.field("source", source);
+        }
+        debug.finish()
+    }
+}
+
+impl Error for Status {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match &self.0.source {
+            Some(source) => Some(&**source),
+            None => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_one_word_wide_and_so_is_a_result_of_it() {
+        assert_eq!(size_of::<Status>(), size_of::<usize>());
+        assert_eq!(size_of::<Result<(), Status>>(), size_of::<usize>());
+    }
+
+    #[test]
+    fn a_status_is_never_ok() {
+        let status = Status::new(Code::Ok, "fine");
+        assert_eq!(status.code(), Code::Internal);
+        assert_eq!(
+            status.message(),
+            "a failure was reported with code OK: fine"
+        );
+    }
+
+    #[test]
+    fn a_status_keeps_what_caused_it() {
+        let status =
+            Status::from_error(Code::Unavailable, std::io::Error::other("cable unplugged"));
+        assert_eq!(status.message(), "cable unplugged");
+        let source = Error::source(&status).expect("a source");
+        assert!(source.downcast_ref::<std::io::Error>().is_some());
+    }
+}

@@ -1,0 +1,188 @@
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+
+use bytes::Bytes;
+use h2::client::{self, Connection, SendRequest};
+use tokio::sync::{Notify, oneshot};
+
+use super::client_stream::H2ClientStream;
+use super::fields;
+use super::frame_tap::{FrameTap, Observer};
+use super::server_stream::lock;
+use super::{
+    CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
+};
+use crate::io::{BoxedIo, Connected, Peer};
+use crate::transport::{ClientStream, ClientTransport, OpenError, OpenRequest, TransportEvent};
+
+/// The last stream id to use before the connection is replaced: three quarters of them, as in
+/// grpc-go, so that the replacement is ready before the ids run out.
+const LAST_STREAM_ID: u32 = (1 << 31) / 4 * 3 - 1;
+
+/// A client's settings for its connections.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClientSettings {}
+
+/// How a connection tells its owner what happens to it; called from the connection's task.
+pub(crate) type Report = Arc<dyn Fn(TransportEvent) + Send + Sync>;
+
+/// A client's connection over `h2`.
+pub(super) struct H2ClientTransport {
+    sender: SendRequest<Bytes>,
+    connection: Arc<ConnectionInfo>,
+    close: Arc<Notify>,
+    report: Report,
+}
+
+/// What a connection's streams say about it when it fails.
+pub(super) struct ConnectionInfo {
+    pub(super) peer: Peer,
+    goaway: Mutex<Option<String>>,
+}
+
+impl fmt::Display for ConnectionInfo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "to {} from {}", self.peer.remote, self.peer.local)?;
+        match &*lock(&self.goaway) {
+            Some(reason) => write!(f, ", after GOAWAY with {reason}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Makes a client transport of a connection: ready when the server's SETTINGS have arrived.
+///
+/// The caller bounds the time; a dropped future closes the connection.
+pub(crate) async fn connect(
+    connected: Connected,
+    _settings: &ClientSettings,
+    report: Report,
+) -> Result<Arc<dyn ClientTransport>, String> {
+    let info = Arc::new(ConnectionInfo {
+        peer: connected.peer,
+        goaway: Mutex::new(None),
+    });
+    let (settings_sender, settings) = oneshot::channel();
+    let tap = FrameTap::new(
+        connected.io,
+        Observer {
+            settings: Some(settings_sender),
+            goaway: report_goaway(Arc::clone(&info), Arc::clone(&report)),
+        },
+    );
+    let (sender, connection) = client::Builder::new()
+        .initial_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(MAX_HEADER_LIST)
+        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .data_frame_budget(SMALL_FRAMES_BUDGET)
+        // Until the server's SETTINGS arrive; no stream is opened before.
+        .initial_max_send_streams(100)
+        .enable_push(false)
+        .handshake(tap)
+        .await
+        .map_err(|error| format!("the HTTP/2 preface could not be sent: {error}"))?;
+
+    let close = Arc::new(Notify::new());
+    let transport = Arc::new(H2ClientTransport {
+        sender,
+        connection: Arc::clone(&info),
+        close: Arc::clone(&close),
+        report: Arc::clone(&report),
+    });
+    let driver = Driver {
+        connection,
+        info,
+        close,
+    };
+    let (failed_sender, failed) = oneshot::channel();
+    tokio::spawn(async move {
+        let reason = driver.run().await;
+        // Nobody waits for this any more once the transport is made.
+        let _ = failed_sender.send(reason.clone());
+        report(TransportEvent::Closed { reason });
+    });
+    if settings.await.is_err() {
+        let reason = failed.await.unwrap_or_default();
+        return Err(format!("no HTTP/2 SETTINGS came from the server: {reason}"));
+    }
+    Ok(transport)
+}
+
+/// Tells streams and the owner of the connection about a GOAWAY.
+fn report_goaway(info: Arc<ConnectionInfo>, report: Report) -> Box<dyn FnMut(String) + Send> {
+    Box::new(move |reason| {
+        *lock(&info.goaway) = Some(reason.clone());
+        report(TransportEvent::GoAway { reason });
+    })
+}
+
+/// The connection's task.
+struct Driver {
+    connection: Connection<FrameTap<BoxedIo>, Bytes>,
+    info: Arc<ConnectionInfo>,
+    close: Arc<Notify>,
+}
+
+impl Driver {
+    /// Runs until the connection is gone; the output says why.
+    async fn run(self) -> String {
+        let Self {
+            connection,
+            info,
+            close,
+        } = self;
+        let mut connection = pin!(connection);
+        let mut closed = pin!(close.notified());
+        let ended = poll_fn(|cx| {
+            if closed.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            connection.as_mut().poll(cx).map(Some)
+        })
+        .await;
+        match ended {
+            Some(Ok(())) => format!("the connection {info} was closed"),
+            Some(Err(error)) => format!("the connection {info} failed: {error}"),
+            None => format!("the connection {info} was closed by this side"),
+        }
+    }
+}
+
+impl ClientTransport for H2ClientTransport {
+    fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientStream>, OpenError> {
+        let head = fields::request(&request).map_err(OpenError::Invalid)?;
+        // `h2` lets each clone have one stream that waits for the peer's limit, so a clone a call
+        // queues any number, first come first served.
+        let mut sender = self.sender.clone();
+        // An error can only mean that the connection is gone or takes no more streams: the head
+        // was checked when it was made.
+        let (response, mut stream) = sender
+            .send_request(head, false)
+            .map_err(|_| OpenError::Gone)?;
+        if u32::from(stream.stream_id()) > LAST_STREAM_ID {
+            (self.report)(TransportEvent::GoAway {
+                reason: "the connection's stream ids are nearly used up".to_owned(),
+            });
+        }
+        let half_closed = request.only_message.is_some();
+        if let Some(message) = request.only_message {
+            stream
+                .send_data(message, true)
+                .map_err(|_| OpenError::Gone)?;
+        }
+        Ok(Arc::new(H2ClientStream::new(
+            response,
+            stream,
+            half_closed,
+            Arc::clone(&self.connection),
+        )))
+    }
+
+    fn close(&self) {
+        self.close.notify_one();
+    }
+}

@@ -1,0 +1,40 @@
+//! From `h2`'s errors to the end of a stream.
+
+use crate::status::Status;
+use crate::transport::{ResetCode, StreamEnd, status_for_reset};
+
+/// How a stream ended that failed with `error`.
+///
+/// `connection` says what is known of the connection's end, when that is why the stream failed.
+pub(super) fn stream_end(error: &h2::Error, connection: &str) -> StreamEnd {
+    let code = error.reason().map(|reason| ResetCode(reason.into()));
+    if let (true, Some(code)) = (error.is_reset(), code) {
+        return if error.is_remote() {
+            StreamEnd {
+                outcome: Err(status_for_reset(code)),
+                unprocessed: code == ResetCode::REFUSED_STREAM,
+            }
+        } else {
+            // This side reset the stream: for what the peer sent, or because the call was dropped.
+            StreamEnd::new(Err(Status::internal(format!(
+                "the stream was reset by this side: {code}"
+            ))))
+        };
+    }
+    // `h2` fails a stream with a GOAWAY only when its id is above the last one that the peer has
+    // looked at; streams below it go on, or fail with the connection.
+    StreamEnd {
+        outcome: Err(connection_lost(error, connection)),
+        unprocessed: error.is_go_away() && error.is_remote(),
+    }
+}
+
+/// The status of calls whose connection is gone.
+pub(super) fn connection_lost(error: &h2::Error, connection: &str) -> Status {
+    let context = if connection.is_empty() {
+        String::new()
+    } else {
+        format!(" ({connection})")
+    };
+    Status::unavailable(format!("the connection was lost: {error}{context}"))
+}

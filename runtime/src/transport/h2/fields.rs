@@ -1,0 +1,158 @@
+//! Header fields: from metadata and status to the `http` crate's types and back.
+
+use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE, USER_AGENT};
+use http::{Method, Request, Response, Uri, Version};
+
+use crate::metadata::{Metadata, encode_value};
+use crate::status::{Code, Status, encode_message};
+use crate::transport::timeout::encode_timeout;
+use crate::transport::{OpenRequest, Rejection, RequestParser, ResponseHead, ResponseParser};
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+
+/// The request that opens a stream.
+pub(super) fn request(open: &OpenRequest<'_>) -> Result<Request<()>, Status> {
+    let uri = Uri::builder()
+        .scheme(open.scheme)
+        .authority(open.authority)
+        .path_and_query(open.path)
+        .build()
+        .map_err(|error| {
+            Status::internal(format!(
+                "cannot send a request to the method {:?} of the authority {:?}: {error}",
+                open.path, open.authority
+            ))
+        })?;
+    let mut request = Request::new(());
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri;
+    *request.version_mut() = Version::HTTP_2;
+    let headers = request.headers_mut();
+    headers.reserve(4 + open.metadata.len());
+    headers.insert(CONTENT_TYPE, content_type(open.content_subtype.as_bytes()));
+    headers.insert(USER_AGENT, value(open.user_agent.clone()));
+    headers.insert(TE, HeaderValue::from_static("trailers"));
+    if let Some(timeout) = open.timeout {
+        headers.insert(GRPC_TIMEOUT, value(encode_timeout(timeout).into()));
+    }
+    append(headers, open.metadata);
+    Ok(request)
+}
+
+/// A request's fields, for the checks.
+pub(super) fn parse_request(request: &http::request::Parts) -> RequestParser {
+    let mut parser = RequestParser::default();
+    let mut field = |name: &'static str, value: &str| {
+        parser.field(
+            Bytes::from_static(name.as_bytes()),
+            Bytes::copy_from_slice(value.as_bytes()),
+        );
+    };
+    field(":method", request.method.as_str());
+    field(":path", request.uri.path());
+    if let Some(authority) = request.uri.authority() {
+        field(":authority", authority.as_str());
+    }
+    for (name, value) in &request.headers {
+        parser.field(name_bytes(name), value_bytes(value));
+    }
+    parser
+}
+
+/// A header block or trailers, for the checks.
+pub(super) fn parse_response(headers: &HeaderMap) -> ResponseParser {
+    let mut parser = ResponseParser::default();
+    for (name, value) in headers {
+        parser.field(name_bytes(name), value_bytes(value));
+    }
+    parser
+}
+
+/// The response's headers.
+pub(super) fn response(head: &ResponseHead) -> Response<()> {
+    let mut response = Response::new(());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, content_type(&head.content_subtype));
+    append(headers, &head.metadata);
+    response
+}
+
+/// Headers and trailers in one block, for a call that has neither header metadata nor messages.
+pub(super) fn trailers_only(
+    head: &ResponseHead,
+    outcome: &Result<Metadata, Status>,
+) -> Response<()> {
+    let mut response = response(head);
+    response.headers_mut().extend(trailers(outcome));
+    response
+}
+
+/// The answer to a request that is not let through.
+pub(super) fn rejection(rejection: &Rejection) -> Response<()> {
+    let mut response = trailers_only(&ResponseHead::default(), &Err(rejection.status.clone()));
+    if let Ok(status) = http::StatusCode::from_u16(rejection.http_status) {
+        *response.status_mut() = status;
+    }
+    response
+}
+
+/// The trailers of an outcome.
+pub(super) fn trailers(outcome: &Result<Metadata, Status>) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(2);
+    match outcome {
+        Ok(metadata) => {
+            headers.insert(GRPC_STATUS, HeaderValue::from_static("0"));
+            append(&mut headers, metadata);
+        }
+        Err(status) => {
+            headers.insert(GRPC_STATUS, code(status.code()));
+            if !status.message().is_empty() {
+                let message = encode_message(status.message());
+                headers.insert(GRPC_MESSAGE, value(message.into_owned().into()));
+            }
+            if !status.details().is_empty() {
+                headers.insert(GRPC_STATUS_DETAILS, value(encode_value(status.details())));
+            }
+            append(&mut headers, status.metadata());
+        }
+    }
+    headers
+}
+
+fn code(code: Code) -> HeaderValue {
+    HeaderValue::from(code.to_i32())
+}
+
+fn content_type(subtype: &[u8]) -> HeaderValue {
+    if subtype.is_empty() {
+        return GRPC;
+    }
+    value([&b"application/grpc+"[..], subtype].concat().into())
+}
+
+fn append(headers: &mut HeaderMap, metadata: &Metadata) {
+    for (key, bytes) in metadata.wire_fields() {
+        // A key cannot be refused here: the rules for metadata are stricter than those of HTTP.
+        if let Ok(name) = HeaderName::from_bytes(&key) {
+            headers.append(name, value(bytes));
+        }
+    }
+}
+
+/// A value that metadata's rules have checked already; HTTP's are wider.
+fn value(bytes: Bytes) -> HeaderValue {
+    HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+fn name_bytes(name: &HeaderName) -> Bytes {
+    Bytes::copy_from_slice(name.as_str().as_bytes())
+}
+
+fn value_bytes(value: &HeaderValue) -> Bytes {
+    Bytes::copy_from_slice(value.as_bytes())
+}

@@ -1,0 +1,223 @@
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
+
+use crate::transport::ResetCode;
+
+/// The length of a frame's header (RFC 9113, section 4.1).
+const HEADER_LEN: usize = 9;
+
+const SETTINGS: u8 = 0x4;
+const GOAWAY: u8 = 0x7;
+
+/// How much of a GOAWAY is kept: its eight fixed bytes and this much debug data.
+const MAX_GOAWAY: usize = 8 + 1024;
+
+/// Reads along with `h2` on a client's connection and tells what `h2` does not: that the server's
+/// SETTINGS came, and what a GOAWAY said.
+pub(super) struct FrameTap<T> {
+    io: T,
+    walker: FrameWalker,
+    observer: Observer,
+}
+
+/// Whom a [`FrameTap`] tells.
+pub(super) struct Observer {
+    /// Sent to when the first SETTINGS frame has arrived.
+    pub(super) settings: Option<oneshot::Sender<()>>,
+    /// Called for every GOAWAY, with its reason and debug data as text.
+    pub(super) goaway: Box<dyn FnMut(String) + Send>,
+}
+
+impl<T> FrameTap<T> {
+    pub(super) fn new(io: T, observer: Observer) -> Self {
+        Self {
+            io,
+            walker: FrameWalker::default(),
+            observer,
+        }
+    }
+}
+
+impl Observer {
+    fn observe(&mut self, frame: Observed) {
+        match frame {
+            Observed::Settings => {
+                if let Some(settings) = self.settings.take() {
+                    // Nobody waits any more when the attempt to connect was given up.
+                    let _ = settings.send(());
+                }
+            }
+            Observed::GoAway(reason) => (self.goaway)(reason),
+        }
+    }
+}
+
+/// What the walker reports.
+#[derive(Debug, PartialEq, Eq)]
+enum Observed {
+    Settings,
+    GoAway(String),
+}
+
+/// Walks over frames in bytes of any split.
+#[derive(Default)]
+struct FrameWalker {
+    header: [u8; HEADER_LEN],
+    header_len: usize,
+    /// How much of the current frame's payload is still to come.
+    payload_left: usize,
+    goaway: Vec<u8>,
+}
+
+impl FrameWalker {
+    fn walk(&mut self, mut bytes: &[u8], mut report: impl FnMut(Observed)) {
+        while !bytes.is_empty() {
+            if self.header_len < HEADER_LEN {
+                let (part, rest) = bytes.split_at(bytes.len().min(HEADER_LEN - self.header_len));
+                self.header[self.header_len..][..part.len()].copy_from_slice(part);
+                self.header_len += part.len();
+                bytes = rest;
+                if self.header_len < HEADER_LEN {
+                    return;
+                }
+                let [a, b, c, ..] = self.header;
+                self.payload_left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
+                self.goaway.clear();
+            }
+            let (part, rest) = bytes.split_at(bytes.len().min(self.payload_left));
+            self.payload_left -= part.len();
+            bytes = rest;
+            if self.kind() == GOAWAY {
+                let room = MAX_GOAWAY - self.goaway.len();
+                self.goaway.extend_from_slice(&part[..part.len().min(room)]);
+            }
+            if self.payload_left == 0 {
+                match self.kind() {
+                    SETTINGS => report(Observed::Settings),
+                    GOAWAY => report(Observed::GoAway(goaway_text(&self.goaway))),
+                    _ => {}
+                }
+                self.header_len = 0;
+            }
+        }
+    }
+
+    fn kind(&self) -> u8 {
+        self.header[3]
+    }
+}
+
+fn goaway_text(payload: &[u8]) -> String {
+    let Some((&[_, _, _, _, a, b, c, d], debug)) = payload.split_first_chunk() else {
+        return "malformed".to_owned();
+    };
+    let code = ResetCode(u32::from_be_bytes([a, b, c, d]));
+    if debug.is_empty() {
+        format!("code: {code}")
+    } else {
+        let debug = String::from_utf8_lossy(debug);
+        format!("code: {code}, debug data: {debug:?}")
+    }
+}
+
+impl<T: AsyncRead + Unpin> AsyncRead for FrameTap<T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Self {
+            io,
+            walker,
+            observer,
+        } = &mut *self;
+        let before = buf.filled().len();
+        ready!(Pin::new(io).poll_read(cx, buf))?;
+        walker.walk(&buf.filled()[before..], |frame| observer.observe(frame));
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<T: AsyncWrite + Unpin> AsyncWrite for FrameTap<T> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u32::try_from(payload.len()).expect("short").to_be_bytes();
+        let mut frame = length[1..].to_vec();
+        frame.extend([kind, 0, 0, 0, 0, 0]);
+        frame.extend(payload);
+        frame
+    }
+
+    #[test]
+    fn settings_and_goaway_are_found_whatever_the_split() {
+        let mut wire = frame(SETTINGS, &[]);
+        wire.extend(frame(0, b"data of no interest"));
+        wire.extend(frame(GOAWAY, b"\0\0\0\x05\0\0\0\x0btoo_many_pings"));
+        wire.extend(frame(GOAWAY, b"\0\0\0\x05\0\0\0\0"));
+        for size in 1..=wire.len() {
+            let mut walker = FrameWalker::default();
+            let mut seen = Vec::new();
+            for piece in wire.chunks(size) {
+                walker.walk(piece, |frame| seen.push(frame));
+            }
+            assert_eq!(
+                seen,
+                [
+                    Observed::Settings,
+                    Observed::GoAway(
+                        "code: ENHANCE_YOUR_CALM, debug data: \"too_many_pings\"".to_owned()
+                    ),
+                    Observed::GoAway("code: NO_ERROR".to_owned()),
+                ],
+                "split by {size}"
+            );
+        }
+    }
+
+    #[test]
+    fn only_the_beginning_of_debug_data_is_kept() {
+        let mut walker = FrameWalker::default();
+        let mut wire = frame(GOAWAY, &[b'x'; 16_000]);
+        wire.extend(frame(SETTINGS, &[]));
+        let mut seen = 0;
+        walker.walk(&wire, |_| seen += 1);
+        assert_eq!(seen, 2);
+        assert!(walker.goaway.capacity() <= 2 * MAX_GOAWAY);
+    }
+}

@@ -1,0 +1,39 @@
+//! The engine over the `h2` crate.
+//!
+//! One task a connection drives `h2`'s connection; the stream objects hold `h2`'s handles, whose
+//! state lies behind the connection's one mutex. What `h2` cannot do is listed here, so that nobody
+//! looks for it: it does not show incoming PINGs, it sends no debug data with GOAWAY, and it gives
+//! connection and stream window back together.
+
+mod body;
+mod client;
+mod client_stream;
+mod error;
+mod fields;
+mod frame_tap;
+mod sender;
+mod server;
+mod server_stream;
+
+pub(crate) use client::{ClientSettings, Report, connect};
+pub(crate) use server::{Phase, ServerConnection, ServerSettings};
+
+/// The window of one stream. It bounds what a peer may have in flight to a call that does not
+/// read; 1 MiB lets one stream fill a fast link at a few milliseconds of round trip.
+const STREAM_WINDOW: u32 = 1024 * 1024;
+
+/// The window of a connection: four streams that nobody reads do not stop the others. It is also
+/// the most that one connection's peer can make this side buffer.
+const CONNECTION_WINDOW: u32 = 4 * STREAM_WINDOW;
+
+/// The largest header list to accept: grpc-go's default.
+const MAX_HEADER_LIST: u32 = 16 * 1024 * 1024;
+
+/// How many streams that the peer opened and reset at once may wait unseen. A burst of cancelled
+/// calls in one read is legal; `h2`'s default of 20 would end the connection for it.
+const MAX_PENDING_RESETS: usize = 1024;
+
+/// What small DATA frames that nobody has read may cost before `h2` ends the connection. Its own
+/// default lets a slow reader of tiny messages lose the connection; the stream's window, counted
+/// as one-byte frames of about 100 bytes each, is the true bound.
+const SMALL_FRAMES_BUDGET: usize = 16 * 1024 * 1024;

@@ -1,0 +1,66 @@
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use h2::{Reason, SendStream};
+
+use super::error::stream_end;
+use crate::status::Status;
+
+/// The sending half of a stream whose headers are out.
+#[derive(Debug)]
+pub(super) struct Sender(pub(super) SendStream<Bytes>);
+
+impl Sender {
+    /// Ready when everything sent before has got its share of the window: a stream may be over its
+    /// window by one message, as in grpc-go.
+    pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        self.0.reserve_capacity(1);
+        while self.0.capacity() == 0 {
+            match self.0.poll_capacity(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(_))) => {}
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(failed(&error))),
+                Poll::Ready(None) => return Poll::Ready(Err(closed())),
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn send(&mut self, data: Bytes, end_stream: bool) -> Result<(), Status> {
+        self.0
+            .send_data(data, end_stream)
+            .map_err(|error| failed(&error))
+    }
+
+    pub(super) fn reset(&mut self, reason: Reason) {
+        self.0.send_reset(reason);
+    }
+
+    /// Ready when the peer or the connection has ended the stream.
+    pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
+        self.0.poll_reset(cx).map(closed_status)
+    }
+}
+
+/// What the outcome of `poll_reset` means.
+pub(super) fn closed_status(outcome: Result<Reason, h2::Error>) -> Status {
+    match outcome {
+        Ok(reason) => {
+            crate::transport::status_for_reset(crate::transport::ResetCode(reason.into()))
+        }
+        Err(error) => failed(&error),
+    }
+}
+
+/// Sending failed. `h2` says little about why; receiving tells more.
+fn failed(error: &h2::Error) -> Status {
+    match stream_end(error, "").outcome {
+        Err(status) => status,
+        Ok(_) => closed(),
+    }
+}
+
+/// The stream takes nothing more.
+pub(super) fn closed() -> Status {
+    Status::unavailable("the stream has ended")
+}

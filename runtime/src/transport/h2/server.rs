@@ -1,0 +1,254 @@
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::{self, Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::Request;
+use tokio::sync::watch;
+use tokio::time::{Sleep, sleep};
+
+use super::fields;
+use super::server_stream::H2ServerStream;
+use super::{
+    CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
+};
+use crate::io::{BoxedIo, Connected, Peer};
+use crate::transport::{Dispatch, ServerTransport};
+
+/// How long a connection that drains may take to acknowledge it; without calls it is closed then, as
+/// in grpc-go.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How far a server has gone in stopping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// New connections and new calls are welcome.
+    Running,
+    /// Calls that have begun go on; new ones are turned away.
+    Draining,
+    /// Everything ends at once.
+    Stopped,
+}
+
+/// A server's settings for its connections.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerSettings {
+    /// From accepting to the end of the HTTP/2 preface.
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) max_concurrent_streams: Option<u32>,
+}
+
+/// A connection that a server accepted.
+pub(crate) struct ServerConnection {
+    pub(crate) io: BoxedIo,
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) settings: ServerSettings,
+    pub(crate) phase: watch::Receiver<Phase>,
+}
+
+impl ServerConnection {
+    pub(crate) fn new(
+        connected: Connected,
+        settings: ServerSettings,
+        phase: watch::Receiver<Phase>,
+    ) -> Self {
+        Self {
+            io: connected.io,
+            peer: Arc::new(connected.peer),
+            settings,
+            phase,
+        }
+    }
+
+    async fn handshake(self) -> Option<Open> {
+        let mut builder = server::Builder::new();
+        builder
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(MAX_HEADER_LIST)
+            .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+            .data_frame_budget(SMALL_FRAMES_BUDGET);
+        if let Some(max) = self.settings.max_concurrent_streams {
+            builder.max_concurrent_streams(max);
+        }
+        let mut phase = self.phase;
+        let handshake =
+            tokio::time::timeout(self.settings.handshake_timeout, builder.handshake(self.io));
+        let stopped = async { drop(phase.wait_for(|phase| *phase == Phase::Stopped).await) };
+        let connection = match first_of(handshake, stopped).await? {
+            Ok(Ok(connection)) => connection,
+            Ok(Err(error)) => {
+                tracing::debug!(peer = %self.peer.remote, %error, "HTTP/2 handshake failed");
+                return None;
+            }
+            Err(_) => {
+                tracing::debug!(
+                    peer = %self.peer.remote,
+                    timeout = ?self.settings.handshake_timeout,
+                    "HTTP/2 handshake timed out; the option is connection_timeout"
+                );
+                return None;
+            }
+        };
+        Some(Open {
+            connection,
+            peer: self.peer,
+            phase,
+            drain: None,
+        })
+    }
+}
+
+impl ServerTransport for ServerConnection {
+    async fn serve<D: Dispatch>(self, dispatch: Arc<D>) {
+        let Some(open) = self.handshake().await else {
+            return;
+        };
+        open.serve(dispatch).await;
+    }
+}
+
+/// A connection after its handshake.
+struct Open {
+    connection: Connection<BoxedIo, Bytes>,
+    peer: Arc<Peer>,
+    phase: watch::Receiver<Phase>,
+    /// Set while the connection drains.
+    drain: Option<Pin<Box<Sleep>>>,
+}
+
+/// What the connection's task is woken for.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives between a poll and the match that follows"
+)]
+enum Event {
+    Request(Accepted),
+    Phase(Phase),
+    /// A connection that drains has had its time to say that it knows.
+    DrainTimeout,
+    Ended,
+}
+
+impl Open {
+    async fn serve<D: Dispatch>(mut self, dispatch: Arc<D>) {
+        loop {
+            match self.next().await {
+                Event::Request(accepted) => accepted.dispatch(&dispatch, &self.peer).await,
+                Event::Phase(Phase::Running) => {}
+                Event::Phase(Phase::Draining) => {
+                    if self.drain.is_none() {
+                        self.drain = Some(Box::pin(sleep(DRAIN_TIMEOUT)));
+                        self.connection.graceful_shutdown();
+                    }
+                }
+                Event::DrainTimeout if self.connection.has_streams() => {
+                    self.drain = Some(Box::pin(sleep(DRAIN_TIMEOUT)));
+                }
+                Event::Phase(Phase::Stopped) | Event::DrainTimeout => return self.close().await,
+                Event::Ended => return,
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Event {
+        let Self {
+            connection,
+            peer,
+            phase,
+            drain,
+        } = self;
+        let mut next_phase = pin!(next_phase(phase));
+        poll_fn(|cx| {
+            if let Poll::Ready(phase) = next_phase.as_mut().poll(cx) {
+                return Poll::Ready(Event::Phase(phase));
+            }
+            if let Some(drain) = drain
+                && drain.as_mut().poll(cx).is_ready()
+            {
+                return Poll::Ready(Event::DrainTimeout);
+            }
+            connection.poll_accept(cx).map(|accepted| match accepted {
+                Some(Ok((request, respond))) => Event::Request(Accepted { request, respond }),
+                Some(Err(error)) => {
+                    tracing::debug!(peer = %peer.remote, %error, "connection failed");
+                    Event::Ended
+                }
+                None => Event::Ended,
+            })
+        })
+        .await
+    }
+
+    /// Ends the connection and what it carries.
+    async fn close(mut self) {
+        self.connection.abrupt_shutdown(Reason::NO_ERROR);
+        // One turn, so that GOAWAY goes out if the socket takes it.
+        poll_fn(|cx| {
+            let _ = self.connection.poll_closed(cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+}
+
+/// The server's phase when it has changed. A server that is gone without having been stopped
+/// cancels its calls.
+async fn next_phase(phase: &mut watch::Receiver<Phase>) -> Phase {
+    match phase.changed().await {
+        Ok(()) => *phase.borrow_and_update(),
+        Err(_) => Phase::Stopped,
+    }
+}
+
+/// A request that `h2` accepted.
+struct Accepted {
+    request: Request<RecvStream>,
+    respond: SendResponse<Bytes>,
+}
+
+impl Accepted {
+    /// Starts the request's call: polls it once here, which completes most unary calls with no task
+    /// of their own, and spawns it when it is not ready.
+    async fn dispatch<D: Dispatch>(self, dispatch: &Arc<D>, peer: &Arc<Peer>) {
+        let Self {
+            request,
+            mut respond,
+        } = self;
+        let (parts, body) = request.into_parts();
+        let head = match fields::parse_request(&parts).finish() {
+            Ok(head) => head,
+            Err(rejection) => {
+                // The stream may have been reset meanwhile; then there is nobody to tell.
+                let _ = respond.send_response(fields::rejection(&rejection), true);
+                return;
+            }
+        };
+        let stream = Arc::new(H2ServerStream::new(body, respond, Arc::clone(peer)));
+        let mut call = dispatch.dispatch(head, stream);
+        let polled = poll_fn(|cx| Poll::Ready(Pin::new(&mut call).poll(cx))).await;
+        if polled.is_pending() {
+            tokio::spawn(call);
+        }
+    }
+}
+
+/// The first future's output, or `None` when the second is ready before it.
+async fn first_of<T>(
+    first: impl Future<Output = T>,
+    second: impl Future<Output = ()>,
+) -> Option<T> {
+    let mut first = pin!(first);
+    let mut second = pin!(second);
+    poll_fn(|cx: &mut Context<'_>| {
+        if let Poll::Ready(output) = first.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        second.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}

@@ -1,0 +1,200 @@
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+
+use super::body::Body;
+use super::error::stream_end;
+use super::fields;
+use super::sender::{Sender, closed, closed_status};
+use crate::io::Peer;
+use crate::metadata::Metadata;
+use crate::status::Status;
+use crate::transport::{Incoming, ResetCode, ResponseHead, ServerStream, Stream, StreamEnd};
+
+/// A server's stream over `h2`'s handles.
+pub(super) struct H2ServerStream {
+    receive: Mutex<Body>,
+    send: Mutex<Sending>,
+    wakers: Arc<SendWakers>,
+    peer: Arc<Peer>,
+}
+
+/// ```text
+///  Head ──headers──► Messages ──trailers──► Ended
+///    └──────trailers-only, reset──────────────▲
+/// ```
+enum Sending {
+    Head(SendResponse<Bytes>),
+    Messages(Sender),
+    Ended,
+}
+
+impl H2ServerStream {
+    pub(super) fn new(body: RecvStream, respond: SendResponse<Bytes>, peer: Arc<Peer>) -> Self {
+        Self {
+            receive: Mutex::new(Body(body)),
+            send: Mutex::new(Sending::Head(respond)),
+            wakers: Arc::default(),
+            peer,
+        }
+    }
+}
+
+impl Sending {
+    fn send_head(&mut self, head: &ResponseHead) {
+        if let Self::Head(respond) = self {
+            // An error says that the stream has been reset; whoever polls it is told.
+            *self = match respond.send_response(fields::response(head), false) {
+                Ok(stream) => Self::Messages(Sender(stream)),
+                Err(_) => Self::Ended,
+            };
+        }
+    }
+
+    fn send_trailers(&mut self, outcome: &Result<Metadata, Status>) {
+        if let Self::Messages(sender) = self {
+            // As above.
+            let _ = sender.0.send_trailers(fields::trailers(outcome));
+        }
+        *self = Self::Ended;
+    }
+}
+
+impl Stream for H2ServerStream {
+    fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Incoming> {
+        lock(&self.receive).poll_data(cx).map(|data| match data {
+            Some(Ok(data)) => Incoming::Data(data),
+            Some(Err(error)) => Incoming::End(stream_end(&error, "")),
+            None => Incoming::End(StreamEnd::new(Ok(Metadata::new()))),
+        })
+    }
+
+    fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        match &mut *lock(&self.send) {
+            Sending::Head(_) => Poll::Ready(Ok(())),
+            Sending::Messages(sender) => {
+                let waker = self.wakers.sending(cx);
+                sender.poll_ready(&mut Context::from_waker(&waker))
+            }
+            Sending::Ended => Poll::Ready(Err(closed())),
+        }
+    }
+
+    fn send_message(&self, message: Bytes) -> Result<(), Status> {
+        match &mut *lock(&self.send) {
+            Sending::Messages(sender) => sender.send(message, false),
+            Sending::Head(_) | Sending::Ended => Err(closed()),
+        }
+    }
+
+    fn reset(&self, code: ResetCode) {
+        let mut send = lock(&self.send);
+        match &mut *send {
+            Sending::Head(respond) => respond.send_reset(Reason::from(code.0)),
+            Sending::Messages(sender) => sender.reset(Reason::from(code.0)),
+            Sending::Ended => {}
+        }
+        *send = Sending::Ended;
+    }
+}
+
+impl ServerStream for H2ServerStream {
+    fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    fn send_head(&self, head: ResponseHead) {
+        lock(&self.send).send_head(&head);
+    }
+
+    fn finish(&self, head: Option<ResponseHead>, outcome: Result<Metadata, Status>) {
+        let mut send = lock(&self.send);
+        match (&mut *send, head) {
+            (Sending::Head(respond), Some(head)) if head.metadata.is_empty() => {
+                // An error says that the stream has been reset; whoever polls it is told.
+                let _ = respond.send_response(fields::trailers_only(&head, &outcome), true);
+                *send = Sending::Ended;
+            }
+            (send, head) => {
+                if let Some(head) = head {
+                    send.send_head(&head);
+                }
+                send.send_trailers(&outcome);
+            }
+        }
+    }
+
+    fn reply(&self, head: Option<ResponseHead>, message: Bytes, trailer: Metadata) {
+        let mut send = lock(&self.send);
+        if let Some(head) = head {
+            send.send_head(&head);
+        }
+        if let Sending::Messages(sender) = &mut *send {
+            // An error says that the stream has been reset; whoever polls it is told.
+            let _ = sender.send(message, false);
+        }
+        send.send_trailers(&Ok(trailer));
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Status> {
+        let waker = self.wakers.closed(cx);
+        let mut cx = Context::from_waker(&waker);
+        match &mut *lock(&self.send) {
+            Sending::Head(respond) => respond.poll_reset(&mut cx).map(closed_status),
+            Sending::Messages(sender) => sender.poll_closed(&mut cx),
+            Sending::Ended => Poll::Pending,
+        }
+    }
+}
+
+/// `h2` remembers one waker for everything that concerns sending, but a handler may send from one
+/// task while the call watches for cancellation from another: this waker wakes both.
+#[derive(Default)]
+struct SendWakers {
+    sending: Mutex<Option<Waker>>,
+    closed: Mutex<Option<Waker>>,
+}
+
+impl SendWakers {
+    fn sending(self: &Arc<Self>, cx: &Context<'_>) -> Waker {
+        remember(&self.sending, cx.waker());
+        Waker::from(Arc::clone(self))
+    }
+
+    fn closed(self: &Arc<Self>, cx: &Context<'_>) -> Waker {
+        remember(&self.closed, cx.waker());
+        Waker::from(Arc::clone(self))
+    }
+}
+
+impl Wake for SendWakers {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        for waker in [&self.sending, &self.closed] {
+            let waker = lock(waker).take();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+}
+
+fn remember(slot: &Mutex<Option<Waker>>, waker: &Waker) {
+    let mut slot = lock(slot);
+    match &mut *slot {
+        Some(remembered) => remembered.clone_from(waker),
+        None => *slot = Some(waker.clone()),
+    }
+}
+
+/// The value behind the lock. A panic while it was held cannot have left it half changed: what is
+/// done under these locks is one call into `h2`.
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,196 @@
+//! The seam between gRPC calls and HTTP/2: streams of a connection, in gRPC's terms.
+//!
+//! Above it: calls, with messages and codecs. Below it: an engine, one folder each. What passes
+//! through is metadata, message bytes (framed, see [`crate::codec`]) and status, nothing of prost
+//! and nothing of an engine's types.
+//!
+//! An engine runs one task a connection. The stream objects ([`ServerStream`], [`ClientStream`])
+//! are shared between that task and the call: each method may be called from any task, none blocks,
+//! and what one sends is on its way when the method returns. A `poll_*` method remembers the waker
+//! of its last caller; receiving, sending and [`ServerStream::poll_closed`] each remember their own.
+
+pub(crate) mod h2;
+mod http_status;
+mod request;
+mod reset;
+mod response;
+mod timeout;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::io::Peer;
+use crate::metadata::Metadata;
+use crate::status::Status;
+
+pub(crate) use request::{Rejection, RequestParser};
+pub(crate) use reset::{ResetCode, status_for_reset};
+pub(crate) use response::{HeadersBlock, ResponseParser, Trailers};
+
+/// A server's side of one connection.
+pub(crate) trait ServerTransport: Send + 'static {
+    /// Serves the connection until it ends: hands every request to `dispatch`, polls the call that
+    /// comes back once at once, and spawns it when it is not ready.
+    fn serve<D: Dispatch>(self, dispatch: Arc<D>) -> impl Future<Output = ()> + Send;
+}
+
+/// Turns requests into calls; called by the engine, on the connection's task.
+pub(crate) trait Dispatch: Send + Sync + 'static {
+    /// A call that is being handled. Its output went through the stream when it is ready.
+    type Call: Future<Output = ()> + Send + Unpin + 'static;
+
+    /// Starts the call for a request.
+    fn dispatch(self: &Arc<Self>, head: RequestHead, stream: Arc<dyn ServerStream>) -> Self::Call;
+}
+
+/// A client's side of one connection.
+pub(crate) trait ClientTransport: Send + Sync + 'static {
+    /// Opens a stream and sends what `request` has of it, as one operation. A stream over the
+    /// peer's limit waits its turn without blocking the caller.
+    fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientStream>, OpenError>;
+
+    /// Ends the connection at once; its streams end with UNAVAILABLE. Idempotent.
+    fn close(&self);
+}
+
+/// What a client transport reports to its owner.
+#[derive(Debug)]
+pub(crate) enum TransportEvent {
+    /// The peer sent GOAWAY: no new stream goes here, those that are open go on.
+    GoAway {
+        /// "code: NO_ERROR, debug data: …".
+        reason: String,
+    },
+    /// The connection is gone.
+    Closed {
+        /// What ended it.
+        reason: String,
+    },
+}
+
+/// A stream's receiving and sending, alike on both sides.
+pub(crate) trait Stream: Send + Sync + 'static {
+    /// The next DATA, or how receiving ended. Not called again after [`Incoming::End`].
+    fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Incoming>;
+
+    /// Ready when the stream takes another message; an error when it cannot take any more.
+    fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>>;
+
+    /// Queues one framed message.
+    fn send_message(&self, message: Bytes) -> Result<(), Status>;
+
+    /// Ends the stream with RST_STREAM, unless it has ended.
+    fn reset(&self, code: ResetCode);
+}
+
+/// A server's stream.
+pub(crate) trait ServerStream: Stream {
+    /// The connection's two ends.
+    fn peer(&self) -> &Peer;
+
+    /// Sends the response's headers. Called at most once, before any message.
+    fn send_head(&self, head: ResponseHead);
+
+    /// Sends the trailers, with headers before them unless those went out or are not needed
+    /// (trailers-only), and ends the stream.
+    fn finish(&self, head: Option<ResponseHead>, outcome: Result<Metadata, Status>);
+
+    /// A complete unary reply as one operation: headers unless they went out, one framed message,
+    /// trailers with status OK.
+    fn reply(&self, head: Option<ResponseHead>, message: Bytes, trailer: Metadata);
+
+    /// Ready when the peer or the connection has ended the stream, with the reason.
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Status>;
+}
+
+/// A client's stream.
+pub(crate) trait ClientStream: Stream {
+    /// The response's header metadata; `Err(())` when the stream ended without any, in which case
+    /// [`Stream::poll_data`] says how. Not called again once it was ready.
+    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>>;
+
+    /// Ends sending: no message follows. Idempotent.
+    fn half_close(&self);
+}
+
+/// The stream ended before a header came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoHead;
+
+/// What a stream received.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    /// Bytes of messages.
+    Data(Bytes),
+    /// Nothing more comes.
+    End(StreamEnd),
+}
+
+/// How receiving ended.
+#[derive(Debug)]
+pub(crate) struct StreamEnd {
+    /// On a client the trailers or the status; on a server the request's regular end, or why the
+    /// stream broke.
+    pub(crate) outcome: Result<Metadata, Status>,
+    /// The peer promised that it has not looked at the stream, so that the call may be sent again
+    /// on another connection.
+    pub(crate) unprocessed: bool,
+}
+
+impl StreamEnd {
+    /// An end that the peer may have processed.
+    pub(crate) fn new(outcome: Result<Metadata, Status>) -> Self {
+        Self {
+            outcome,
+            unprocessed: false,
+        }
+    }
+}
+
+/// A request as a server received and checked it.
+#[derive(Debug)]
+pub(crate) struct RequestHead {
+    /// "/service/method", unchecked.
+    pub(crate) path: Bytes,
+    pub(crate) metadata: Metadata,
+    pub(crate) timeout: Option<Duration>,
+    /// What follows `application/grpc+`; empty for plain `application/grpc`.
+    pub(crate) content_subtype: Bytes,
+    /// `grpc-encoding`, when messages may be compressed.
+    pub(crate) encoding: Option<Bytes>,
+}
+
+/// What opens a client's stream.
+#[derive(Debug)]
+pub(crate) struct OpenRequest<'a> {
+    /// "/service/method".
+    pub(crate) path: &'a str,
+    pub(crate) authority: &'a str,
+    pub(crate) scheme: &'static str,
+    pub(crate) user_agent: &'a Bytes,
+    pub(crate) content_subtype: &'static str,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) metadata: &'a Metadata,
+    /// The first framed message; when it is also the last, the stream is half-closed with it.
+    pub(crate) only_message: Option<Bytes>,
+}
+
+/// What a server puts before its messages.
+#[derive(Debug, Default)]
+pub(crate) struct ResponseHead {
+    pub(crate) content_subtype: Bytes,
+    pub(crate) metadata: Metadata,
+}
+
+/// Why a stream could not be opened.
+#[derive(Debug)]
+pub(crate) enum OpenError {
+    /// The connection takes no more streams; nothing was sent, another connection may be tried.
+    Gone,
+    /// The request cannot be sent on any connection.
+    Invalid(Status),
+}

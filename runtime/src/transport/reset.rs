@@ -1,0 +1,96 @@
+//! RST_STREAM codes and what they mean for a call ("PROTOCOL-HTTP2", Errors).
+
+use std::fmt;
+
+use crate::status::{Code, Status};
+
+/// An error code of HTTP/2 (RFC 9113, section 7).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ResetCode(pub(crate) u32);
+
+impl ResetCode {
+    pub(crate) const PROTOCOL_ERROR: Self = Self(1);
+    pub(crate) const REFUSED_STREAM: Self = Self(7);
+    pub(crate) const CANCEL: Self = Self(8);
+
+    /// The code's name in the RFC.
+    fn name(self) -> Option<&'static str> {
+        Some(match self.0 {
+            0x0 => "NO_ERROR",
+            0x1 => "PROTOCOL_ERROR",
+            0x2 => "INTERNAL_ERROR",
+            0x3 => "FLOW_CONTROL_ERROR",
+            0x4 => "SETTINGS_TIMEOUT",
+            0x5 => "STREAM_CLOSED",
+            0x6 => "FRAME_SIZE_ERROR",
+            0x7 => "REFUSED_STREAM",
+            0x8 => "CANCEL",
+            0x9 => "COMPRESSION_ERROR",
+            0xa => "CONNECT_ERROR",
+            0xb => "ENHANCE_YOUR_CALM",
+            0xc => "INADEQUATE_SECURITY",
+            0xd => "HTTP_1_1_REQUIRED",
+            _ => return None,
+        })
+    }
+}
+
+impl fmt::Display for ResetCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.write_str(name),
+            None => write!(f, "error code {:#x}", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for ResetCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The status of a call whose stream the peer reset with `code`.
+pub(crate) fn status_for_reset(code: ResetCode) -> Status {
+    let grpc = match code.0 {
+        0x0..=0x6 | 0x9 | 0xa | 0xd => Code::Internal,
+        0x7 => Code::Unavailable,
+        0x8 => Code::Cancelled,
+        0xb => Code::ResourceExhausted,
+        0xc => Code::PermissionDenied,
+        _ => Code::Unknown,
+    };
+    Status::new(grpc, format!("the peer reset the stream: {code}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn resets_map_as_the_grpc_documents_say() {
+        for (code, expected) in [
+            (0x0, Code::Internal),
+            (0x1, Code::Internal),
+            (0x2, Code::Internal),
+            (0x3, Code::Internal),
+            (0x4, Code::Internal),
+            (0x5, Code::Internal),
+            (0x6, Code::Internal),
+            (0x7, Code::Unavailable),
+            (0x8, Code::Cancelled),
+            (0x9, Code::Internal),
+            (0xa, Code::Internal),
+            (0xb, Code::ResourceExhausted),
+            (0xc, Code::PermissionDenied),
+            (0xd, Code::Internal),
+            (0xe, Code::Unknown),
+        ] {
+            assert_eq!(
+                status_for_reset(ResetCode(code)).code(),
+                expected,
+                "{code:#x}"
+            );
+        }
+    }
+}

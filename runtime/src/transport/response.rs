@@ -1,0 +1,258 @@
+//! What a client makes of a response's header fields and trailers.
+//!
+//! The checks and their outcomes are grpc-go's (`http2_client.go`, `operateHeaders`).
+
+use bytes::Bytes;
+
+use super::http_status::code_for_http_status;
+use super::request::content_subtype;
+use crate::metadata::{Metadata, decode_values, is_reserved};
+use crate::status::{Code, Status, decode_message};
+
+/// Collects the fields of one header block of a response; each engine feeds it what it decoded.
+#[derive(Debug, Default)]
+pub(crate) struct ResponseParser {
+    content_type: Option<Bytes>,
+    grpc_status: Option<Bytes>,
+    grpc_message: Option<Bytes>,
+    details: Option<Bytes>,
+    metadata: Metadata,
+    malformed: Option<Status>,
+}
+
+/// What the first header block of a response says.
+#[derive(Debug)]
+pub(crate) enum HeadersBlock {
+    /// gRPC, and messages or trailers follow.
+    Head(Metadata),
+    /// gRPC, and the call has ended with these headers alone.
+    TrailersOnly(Trailers),
+    /// Not gRPC: the status to fail with, to which the beginning of the body may be added.
+    NotGrpc(Status),
+    /// The call fails, and the stream is to be reset with PROTOCOL_ERROR.
+    Malformed(Status),
+}
+
+/// What the trailers say.
+#[derive(Debug)]
+pub(crate) struct Trailers {
+    pub(crate) outcome: Result<Metadata, Status>,
+    /// The trailers are malformed: the stream is to be reset with PROTOCOL_ERROR if it is open.
+    pub(crate) malformed: bool,
+}
+
+impl ResponseParser {
+    /// Takes in a field; `name` is in lower case. Pseudo-header fields are the caller's.
+    pub(crate) fn field(&mut self, name: Bytes, value: Bytes) {
+        match &*name {
+            b"content-type" => {
+                self.content_type = Some(value.clone());
+                self.show(name, value);
+            }
+            b"grpc-status" => self.grpc_status = Some(value),
+            b"grpc-message" => self.grpc_message = Some(value),
+            b"grpc-status-details-bin" => self.details = Some(value),
+            reserved if is_reserved(reserved) => {}
+            _ => self.show(name, value),
+        }
+    }
+
+    /// The first header block, which came with this `:status` and maybe ended the stream.
+    pub(crate) fn headers(mut self, http_status: Option<u16>, end_stream: bool) -> HeadersBlock {
+        let is_grpc = self
+            .content_type
+            .as_ref()
+            .and_then(content_subtype)
+            .is_some();
+        if !is_grpc {
+            return HeadersBlock::NotGrpc(self.not_grpc(http_status));
+        }
+        if end_stream {
+            return HeadersBlock::TrailersOnly(self.trailers());
+        }
+        match self.malformed.take() {
+            Some(status) => HeadersBlock::Malformed(status),
+            None => HeadersBlock::Head(self.metadata),
+        }
+    }
+
+    /// The trailers.
+    pub(crate) fn trailers(mut self) -> Trailers {
+        if let Some(status) = self.malformed.take() {
+            return Trailers::malformed(status);
+        }
+        let code = match self.grpc_status.as_deref().map(parse_code) {
+            Some(Some(code)) => code,
+            Some(None) => {
+                return Trailers::malformed(Status::unknown(format!(
+                    "the server sent the malformed grpc-status {:?}",
+                    String::from_utf8_lossy(self.grpc_status.as_deref().unwrap_or_default())
+                )));
+            }
+            None => {
+                return Trailers::new(Err(Status::unknown(
+                    "the server ended the call without a grpc-status",
+                )));
+            }
+        };
+        if code == Code::Ok {
+            return Trailers::new(Ok(self.metadata));
+        }
+        let message = decode_message(self.grpc_message.as_deref().unwrap_or_default());
+        let status = Status::new(code, message).with_metadata(self.metadata);
+        match self.details.as_deref().map(decode_details) {
+            Some(None) => Trailers::malformed(Status::internal(
+                "the server sent a grpc-status-details-bin that is not base64",
+            )),
+            Some(Some(details)) => Trailers::new(Err(status.with_details(details))),
+            None => Trailers::new(Err(status)),
+        }
+    }
+
+    fn show(&mut self, name: Bytes, value: Bytes) {
+        if let Err(error) = self.metadata.append_from_wire(name, value) {
+            self.malformed = Some(Status::internal(format!("the response's {error}")));
+        }
+    }
+
+    fn not_grpc(&self, http_status: Option<u16>) -> Status {
+        let content_type = match &self.content_type {
+            Some(value) => format!("the content-type {:?}", String::from_utf8_lossy(value)),
+            None => "no content-type".to_owned(),
+        };
+        match http_status {
+            Some(http_status) => Status::new(
+                code_for_http_status(http_status),
+                format!(
+                    "the response is not gRPC: it has the HTTP status {http_status} \
+                     and {content_type}"
+                ),
+            ),
+            None => Status::internal(format!(
+                "the response is not gRPC: it has no HTTP status and {content_type}"
+            )),
+        }
+    }
+}
+
+impl Trailers {
+    fn new(outcome: Result<Metadata, Status>) -> Self {
+        Self {
+            outcome,
+            malformed: false,
+        }
+    }
+
+    fn malformed(status: Status) -> Self {
+        Self {
+            outcome: Err(status),
+            malformed: true,
+        }
+    }
+}
+
+fn parse_code(value: &[u8]) -> Option<Code> {
+    let number = std::str::from_utf8(value).ok()?.parse().ok()?;
+    Some(Code::from_i32(number))
+}
+
+fn decode_details(value: &[u8]) -> Option<Bytes> {
+    decode_values(value).next().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parser(fields: &[(&'static str, &'static str)]) -> ResponseParser {
+        let mut parser = ResponseParser::default();
+        for (name, value) in fields {
+            parser.field(
+                Bytes::from_static(name.as_bytes()),
+                Bytes::from_static(value.as_bytes()),
+            );
+        }
+        parser
+    }
+
+    const GRPC: (&str, &str) = ("content-type", "application/grpc");
+
+    #[test]
+    fn with_grpcs_content_type_the_http_status_is_ignored() {
+        for http_status in [Some(200), Some(404), Some(500), None] {
+            let block = parser(&[GRPC, ("x-a", "1")]).headers(http_status, false);
+            let HeadersBlock::Head(metadata) = block else {
+                panic!("{block:?}");
+            };
+            assert_eq!(metadata.get("x-a"), Some("1"));
+        }
+    }
+
+    #[test]
+    fn without_it_the_http_status_decides() {
+        for (http_status, code) in [
+            (Some(200), Code::Unknown),
+            (Some(404), Code::Unimplemented),
+            (Some(503), Code::Unavailable),
+            (None, Code::Internal),
+        ] {
+            let block = parser(&[("content-type", "text/html"), ("grpc-status", "0")])
+                .headers(http_status, true);
+            let HeadersBlock::NotGrpc(status) = block else {
+                panic!("{block:?}");
+            };
+            assert_eq!(status.code(), code);
+            assert!(status.message().contains("text/html"), "{status}");
+        }
+    }
+
+    #[test]
+    fn headers_that_end_the_stream_are_trailers() {
+        let block = parser(&[GRPC, ("grpc-status", "5"), ("grpc-message", "no%20it")])
+            .headers(Some(200), true);
+        let HeadersBlock::TrailersOnly(trailers) = block else {
+            panic!("{block:?}");
+        };
+        let status = trailers.outcome.expect_err("NOT_FOUND");
+        assert_eq!(status.code(), Code::NotFound);
+        assert_eq!(status.message(), "no it");
+    }
+
+    #[test]
+    fn trailers_without_a_usable_status_are_unknown() {
+        for (fields, malformed) in [
+            (&[][..], false),
+            (&[("grpc-status", "x")], true),
+            (&[("grpc-status", "")], true),
+            (&[("grpc-status", "99")], false),
+        ] {
+            let trailers = parser(fields).trailers();
+            assert_eq!(trailers.malformed, malformed, "{fields:?}");
+            let status = trailers.outcome.expect_err("not OK");
+            assert_eq!(status.code(), Code::Unknown, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn undecodable_binary_values_are_internal_and_malformed() {
+        for field in [("x-bin", "!"), ("grpc-status-details-bin", "!")] {
+            let trailers = parser(&[("grpc-status", "3"), field]).trailers();
+            assert!(trailers.malformed);
+            let status = trailers.outcome.expect_err("malformed");
+            assert_eq!(status.code(), Code::Internal);
+        }
+    }
+
+    #[test]
+    fn details_and_metadata_come_with_the_status() {
+        let trailers = parser(&[
+            ("grpc-status", "3"),
+            ("grpc-status-details-bin", "CAM="),
+            ("x-a", "1"),
+        ])
+        .trailers();
+        let status = trailers.outcome.expect_err("INVALID_ARGUMENT");
+        assert_eq!(status.details(), [8, 3]);
+        assert_eq!(status.metadata().get("x-a"), Some("1"));
+    }
+}

@@ -1,0 +1,229 @@
+//! The library's front end, for build scripts.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::{env, fs, io};
+
+use crate::compiler::{self, Compiled};
+use crate::descriptor;
+use crate::error::Error;
+use crate::options::Options;
+use crate::package;
+use crate::schema::Schema;
+
+/// Generates code with the embedded compiler. Its options are the plugin's, by the same names.
+///
+/// An option with an unacceptable value is reported by [`compile_protos`](Self::compile_protos), so that calls can be
+/// chained.
+///
+/// ```no_run
+/// # fn main() -> Result<(), protoc_gen_rgrpc::Error> {
+/// protoc_gen_rgrpc::Builder::new()
+///     .server(false)
+///     .bytes(".")
+///     .extern_path(".shared", "::shared::proto")
+///     .compile_protos(&["proto/route_guide.proto"], &["proto"])
+/// # }
+/// ```
+#[derive(Debug, Default)]
+#[must_use = "nothing is generated until `compile_protos` is called"]
+pub struct Builder {
+    options: Options,
+    /// The first option that was not acceptable.
+    rejected: Option<Error>,
+    out_dir: Option<PathBuf>,
+    file_descriptor_set_path: Option<PathBuf>,
+}
+
+impl Builder {
+    /// A builder with every option at its default.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Whether to generate messages and enums. Without, they are expected where the services' module would have them,
+    /// or where [`extern_path`](Self::extern_path) says. Default: true.
+    pub fn messages(self, generate: bool) -> Self {
+        self.switch("messages", generate)
+    }
+
+    /// Whether to generate client stubs. Default: true.
+    pub fn client(self, generate: bool) -> Self {
+        self.switch("client", generate)
+    }
+
+    /// Whether to generate service traits, their descriptors and register functions. Default: true.
+    pub fn server(self, generate: bool) -> Self {
+        self.switch("server", generate)
+    }
+
+    /// Whether every method of a service trait must be implemented. Without, a method that is not answers
+    /// UNIMPLEMENTED, so that a method added to a `.proto` file breaks no server. Default: false.
+    pub fn require_methods(self, require: bool) -> Self {
+        self.switch("require_methods", require)
+    }
+
+    /// Whether each package has its descriptors as `FILE_DESCRIPTOR_SET`, which server reflection answers from. They
+    /// take about as many bytes as the `.proto` files without comments, and only in binaries that use them.
+    /// Default: true.
+    pub fn file_descriptor_set(self, embed: bool) -> Self {
+        self.switch("file_descriptor_set", embed)
+    }
+
+    /// The path by which generated code reaches the runtime. Default: `::rgrpc`.
+    pub fn runtime_path(self, path: impl AsRef<str>) -> Self {
+        self.set("runtime_path", path.as_ref())
+    }
+
+    /// Uses types that exist already: what is at or below `proto` (`.pkg` or `.pkg.Message`) is not generated, but
+    /// found at or below `rust`. Repeatable.
+    pub fn extern_path(self, proto: impl AsRef<str>, rust: impl AsRef<str>) -> Self {
+        self.set(
+            "extern_path",
+            &format!("{}={}", proto.as_ref(), rust.as_ref()),
+        )
+    }
+
+    /// `bytes::Bytes` instead of `Vec<u8>` for the `bytes` fields that match: `.` all, `.pkg.Message` those of a
+    /// message, `Message.field` by suffix. A `Bytes` shares the memory of the message it was decoded from. Repeatable.
+    pub fn bytes(self, path: impl AsRef<str>) -> Self {
+        self.set("bytes", path.as_ref())
+    }
+
+    /// Boxes the fields that match. Recursive ones are boxed anyway. Repeatable.
+    pub fn boxed(self, path: impl AsRef<str>) -> Self {
+        self.set("boxed", path.as_ref())
+    }
+
+    /// Adds an attribute such as `#[derive(Hash)]` to the messages, enums and oneofs that match. Repeatable.
+    pub fn type_attribute(self, path: impl AsRef<str>, attribute: impl AsRef<str>) -> Self {
+        self.set(
+            "type_attribute",
+            &format!("{}={}", path.as_ref(), attribute.as_ref()),
+        )
+    }
+
+    /// Adds an attribute to the fields that match. Repeatable.
+    pub fn field_attribute(self, path: impl AsRef<str>, attribute: impl AsRef<str>) -> Self {
+        self.set(
+            "field_attribute",
+            &format!("{}={}", path.as_ref(), attribute.as_ref()),
+        )
+    }
+
+    /// The folder to write to; it is created if need be. Default: `OUT_DIR`, which cargo sets for a build script.
+    pub fn out_dir(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.out_dir = Some(folder.into());
+        self
+    }
+
+    /// Also writes the descriptors of all files as an encoded `FileDescriptorSet`. A relative path is below the output
+    /// folder. With the plugin, `protoc --descriptor_set_out` or `buf build -o` does this.
+    pub fn file_descriptor_set_path(mut self, path: impl Into<PathBuf>) -> Self {
+        self.file_descriptor_set_path = Some(path.into());
+        self
+    }
+
+    /// Compiles `protos`, found below `includes`, and writes the code: one file for each package, and `mod.rs`. In a
+    /// build script, tells cargo to run it again when a file that was read changes.
+    ///
+    /// Files that are imported need not be listed: messages whose types are used are generated with them. Services
+    /// are generated for the listed files only. A file whose text did not change is not written again.
+    ///
+    /// # Errors
+    ///
+    /// When an option is not acceptable, a file does not compile or has no Rust form, or a file cannot be written. The
+    /// text of the [`Error`] names the place.
+    pub fn compile_protos(
+        self,
+        protos: &[impl AsRef<Path>],
+        includes: &[impl AsRef<Path>],
+    ) -> Result<(), Error> {
+        if let Some(error) = self.rejected {
+            return Err(error);
+        }
+        let build_script = env::var_os("OUT_DIR").map(PathBuf::from);
+        let is_build_script = build_script.is_some();
+        let out_dir = self.out_dir.or(build_script).ok_or(Error::NoOutDir)?;
+
+        let Compiled {
+            files,
+            to_generate,
+            read,
+        } = compiler::compile(protos, includes)?;
+        if is_build_script {
+            // Nobody reads: then nobody needs to know.
+            let _ = io::stdout().write_all(rerun_if_changed(&read).as_bytes());
+        }
+        let schema = Schema::new(files, &to_generate, &self.options)?;
+        fs::create_dir_all(&out_dir).map_err(|source| Error::Io {
+            path: out_dir.clone(),
+            source,
+        })?;
+        for file in package::generate(&schema, &self.options)? {
+            write_if_changed(&out_dir.join(file.name), file.content.as_bytes())?;
+        }
+        if let Some(path) = self.file_descriptor_set_path {
+            let set = descriptor::encode(schema.files().map(|(file, _)| file));
+            write_if_changed(&out_dir.join(path), &set)?;
+        }
+        Ok(())
+    }
+
+    fn switch(self, option: &str, on: bool) -> Self {
+        self.set(option, if on { "true" } else { "false" })
+    }
+
+    fn set(mut self, option: &str, value: &str) -> Self {
+        if let Err(error) = self.options.set(option, value) {
+            self.rejected.get_or_insert(error);
+        }
+        self
+    }
+}
+
+/// Generates code for `protos`, found below `includes`, with every option at its default: what a build script usually
+/// needs. See [`Builder::compile_protos`].
+///
+/// # Errors
+///
+/// As [`Builder::compile_protos`].
+pub fn compile_protos(
+    protos: &[impl AsRef<Path>],
+    includes: &[impl AsRef<Path>],
+) -> Result<(), Error> {
+    Builder::new().compile_protos(protos, includes)
+}
+
+/// The lines by which a build script tells cargo what it read.
+fn rerun_if_changed(files: &[PathBuf]) -> String {
+    files
+        .iter()
+        .map(|file| format!("cargo::rerun-if-changed={}\n", file.display()))
+        .collect()
+}
+
+/// A file that is written again looks changed to cargo, which then compiles all that includes it.
+fn write_if_changed(path: &Path, content: &[u8]) -> Result<(), Error> {
+    if fs::read(path).is_ok_and(|present| present == content) {
+        return Ok(());
+    }
+    fs::write(path, content).map_err(|source| Error::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_is_told_of_every_file_that_was_read() {
+        let files = ["proto/a.proto", "proto/b.proto"].map(PathBuf::from);
+        assert_eq!(
+            rerun_if_changed(&files),
+            "cargo::rerun-if-changed=proto/a.proto\ncargo::rerun-if-changed=proto/b.proto\n"
+        );
+    }
+}

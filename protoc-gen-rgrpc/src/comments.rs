@@ -1,0 +1,356 @@
+//! Comments of a `.proto` file, made fit to be Rust documentation.
+//!
+//! Compilers agree on which comment belongs to which element, but not on the rest of `SourceCodeInfo` (its order, its
+//! duplicates, locations nobody asks for). [`clean`] replaces it by one location for each element that can carry a
+//! doc comment: the same for every compiler, and complete, which prost-build relies on.
+//!
+//! The text is Markdown to rustdoc, which its author did not know. Indented blocks and bare fences would become
+//! doctests and fail; a `<placeholder>` would be an unclosed HTML tag, `[brackets]` a link to nowhere. [`markdown`]
+//! mends these; URLs are prost-build's to escape.
+
+use std::collections::BTreeMap;
+
+use prost_types::source_code_info::Location;
+use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto, SourceCodeInfo};
+
+/// Field numbers of descriptor.proto, of which the path of a location is made.
+mod tag {
+    pub(super) const FILE_MESSAGE: i32 = 4;
+    pub(super) const FILE_ENUM: i32 = 5;
+    pub(super) const FILE_SERVICE: i32 = 6;
+    pub(super) const MESSAGE_FIELD: i32 = 2;
+    pub(super) const MESSAGE_NESTED: i32 = 3;
+    pub(super) const MESSAGE_ENUM: i32 = 4;
+    pub(super) const MESSAGE_ONEOF: i32 = 8;
+    pub(super) const ENUM_VALUE: i32 = 2;
+    pub(super) const SERVICE_METHOD: i32 = 2;
+}
+
+/// Replaces the file's source information, if it has any, by the cleaned comments of its elements.
+pub(crate) fn clean(file: &mut FileDescriptorProto) {
+    let Some(source) = file.source_code_info.take() else {
+        return;
+    };
+    let mut comments = BTreeMap::new();
+    for location in &source.location {
+        if location.leading_comments.is_some() || location.trailing_comments.is_some() {
+            comments.entry(location.path.as_slice()).or_insert(location);
+        }
+    }
+    let location = elements(file)
+        .into_iter()
+        .map(|path| {
+            let comment = comments.get(path.as_slice());
+            Location {
+                leading_comments: comment
+                    .and_then(|c| c.leading_comments.as_deref())
+                    .and_then(markdown),
+                trailing_comments: comment
+                    .and_then(|c| c.trailing_comments.as_deref())
+                    .and_then(markdown),
+                span: vec![0, 0, 0],
+                path,
+                ..Location::default()
+            }
+        })
+        .collect();
+    file.source_code_info = Some(SourceCodeInfo { location });
+}
+
+/// The paths of all elements that can carry a doc comment.
+fn elements(file: &FileDescriptorProto) -> Vec<Vec<i32>> {
+    let mut paths = Vec::new();
+    for (path, message) in children(&[], tag::FILE_MESSAGE, &file.message_type) {
+        message_elements(path, message, &mut paths);
+    }
+    for (path, enumeration) in children(&[], tag::FILE_ENUM, &file.enum_type) {
+        enum_elements(path, enumeration, &mut paths);
+    }
+    for (path, service) in children(&[], tag::FILE_SERVICE, &file.service) {
+        paths.extend(children(&path, tag::SERVICE_METHOD, &service.method).map(|(path, _)| path));
+        paths.push(path);
+    }
+    paths
+}
+
+fn message_elements(path: Vec<i32>, message: &DescriptorProto, paths: &mut Vec<Vec<i32>>) {
+    paths.extend(children(&path, tag::MESSAGE_FIELD, &message.field).map(|(path, _)| path));
+    paths.extend(children(&path, tag::MESSAGE_ONEOF, &message.oneof_decl).map(|(path, _)| path));
+    for (path, nested) in children(&path, tag::MESSAGE_NESTED, &message.nested_type) {
+        message_elements(path, nested, paths);
+    }
+    for (path, enumeration) in children(&path, tag::MESSAGE_ENUM, &message.enum_type) {
+        enum_elements(path, enumeration, paths);
+    }
+    paths.push(path);
+}
+
+fn enum_elements(path: Vec<i32>, enumeration: &EnumDescriptorProto, paths: &mut Vec<Vec<i32>>) {
+    paths.extend(children(&path, tag::ENUM_VALUE, &enumeration.value).map(|(path, _)| path));
+    paths.push(path);
+}
+
+fn children<'a, T>(
+    parent: &'a [i32],
+    tag: i32,
+    elements: &'a [T],
+) -> impl Iterator<Item = (Vec<i32>, &'a T)> {
+    (0..)
+        .zip(elements)
+        .map(move |(index, element)| ([parent, &[tag, index]].concat(), element))
+}
+
+/// The comment as Markdown that says the same and holds no doctest, or nothing if it is blank.
+fn markdown(comment: &str) -> Option<String> {
+    let mut output: Vec<String> = Vec::new();
+    // What ends the present code block: its fence, or less indentation.
+    enum Block {
+        Fenced(String),
+        Indented,
+    }
+    let mut block = None;
+    let lines = unindent(comment);
+    for (at, line) in lines.iter().enumerate() {
+        let text = line.trim_start();
+        let indent = line.len() - text.len();
+        block = match block {
+            Some(Block::Fenced(fence)) => {
+                let closes = text.starts_with(&fence) && text.chars().all(|c| fence.starts_with(c));
+                output.push(line.clone());
+                (!closes).then_some(Block::Fenced(fence))
+            }
+            Some(Block::Indented) if indent >= CODE_INDENT => {
+                output.push(line[CODE_INDENT..].to_owned());
+                Some(Block::Indented)
+            }
+            Some(Block::Indented) if text.is_empty() && goes_on_indented(&lines[at..]) => {
+                output.push(String::new());
+                Some(Block::Indented)
+            }
+            ended => {
+                if ended.is_some() {
+                    output.push("```".to_owned());
+                }
+                let after_blank = at == 0 || lines[at - 1].is_empty();
+                if let Some(fence) = opening_fence(text) {
+                    output.push(format!(
+                        "{}{}",
+                        &line[..indent],
+                        fenced_as_text(text, &fence)
+                    ));
+                    Some(Block::Fenced(fence))
+                } else if indent >= CODE_INDENT && after_blank {
+                    output.push("```text".to_owned());
+                    output.push(line[CODE_INDENT..].to_owned());
+                    Some(Block::Indented)
+                } else {
+                    output.push(escape(line));
+                    None
+                }
+            }
+        };
+    }
+    match block {
+        Some(Block::Fenced(fence)) => output.push(fence),
+        Some(Block::Indented) => output.push("```".to_owned()),
+        None => {}
+    }
+    (!output.is_empty()).then(|| output.join("\n"))
+}
+
+/// From this indentation on, Markdown takes a line for code.
+const CODE_INDENT: usize = 4;
+
+/// The lines without what all of them have in front, without trailing blanks, and without blank lines at either end.
+fn unindent(comment: &str) -> Vec<String> {
+    let lines: Vec<String> = comment
+        .lines()
+        .map(|line| line.trim_end().replace('\t', "    "))
+        .collect();
+    let indent = |line: &String| line.len() - line.trim_start().len();
+    let common = lines
+        .iter()
+        .filter(|line| !line.is_empty())
+        .map(indent)
+        .min()
+        .unwrap_or(0);
+    let first = lines
+        .iter()
+        .position(|line| !line.is_empty())
+        .unwrap_or(lines.len());
+    let last = lines
+        .iter()
+        .rposition(|line| !line.is_empty())
+        .map_or(first, |last| last + 1);
+    lines[first..last]
+        .iter()
+        .map(|line| line.get(common..).unwrap_or("").to_owned())
+        .collect()
+}
+
+fn goes_on_indented(rest: &[String]) -> bool {
+    rest.iter()
+        .find(|line| !line.is_empty())
+        .is_some_and(|line| line.starts_with(&" ".repeat(CODE_INDENT)))
+}
+
+fn opening_fence(text: &str) -> Option<String> {
+    ['`', '~'].into_iter().find_map(|mark| {
+        let fence: String = text.chars().take_while(|c| *c == mark).collect();
+        (fence.len() >= 3).then_some(fence)
+    })
+}
+
+/// The opening line of a fenced block, so that rustdoc does not take the block for Rust.
+fn fenced_as_text(text: &str, fence: &str) -> String {
+    const RUST: [&str; 7] = [
+        "rust",
+        "ignore",
+        "should_panic",
+        "no_run",
+        "compile_fail",
+        "test_harness",
+        "standalone_crate",
+    ];
+    let language = text[fence.len()..].trim();
+    let is_rust = language
+        .split([',', ' ', '{'])
+        .all(|word| word.is_empty() || RUST.contains(&word) || word.starts_with("edition"));
+    format!("{fence}{}", if is_rust { "text" } else { language })
+}
+
+/// Escapes what rustdoc would take for an HTML tag or for a link to an item, outside `code`. An autolink loses its
+/// brackets, which prost-build puts around every URL; a reference such as `[Rule][google.api.Rule]` becomes its text.
+fn escape(line: &str) -> String {
+    let mut output = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(at) = rest.find(['`', '<', '[', '\\']) {
+        let (before, marked) = rest.split_at(at);
+        output.push_str(before);
+        let (text, taken) = match marked.as_bytes()[0] {
+            b'`' => code_span(marked),
+            b'<' => angle_bracket(marked),
+            b'[' => square_bracket(marked),
+            // A backslash, which makes an ordinary character of the next one.
+            _ => {
+                let end = 1 + marked[1..].chars().next().map_or(0, char::len_utf8);
+                (&marked[..end], end)
+            }
+        };
+        output.push_str(text);
+        rest = &marked[taken..];
+    }
+    output.push_str(rest);
+    output
+}
+
+/// What to write for the code span that `text` starts with, and how much of `text` that stands for.
+fn code_span(text: &str) -> (&str, usize) {
+    let ticks = text.len() - text.trim_start_matches('`').len();
+    let end = text[ticks..]
+        .find(&text[..ticks])
+        .map_or(ticks, |end| end + 2 * ticks);
+    (&text[..end], end)
+}
+
+fn angle_bracket(text: &str) -> (&str, usize) {
+    let is_tag = text[1..].starts_with(|c: char| c.is_ascii_alphabetic() || "/!?".contains(c));
+    match text.find('>') {
+        Some(end) if text[1..].starts_with("http") => (&text[1..end], end + 1),
+        _ if is_tag => ("\\<", 1),
+        _ => ("<", 1),
+    }
+}
+
+fn square_bracket(text: &str) -> (&str, usize) {
+    let end = text.find(']').map(|end| end + 1);
+    let target = |end: usize| text[end..].find([')', ']']).map(|length| end + length + 1);
+    match end.map(|end| (end, text[end..].chars().next(), target(end))) {
+        Some((_, Some('('), Some(whole))) => (&text[..whole], whole),
+        Some((end, Some('['), Some(whole))) => (&text[1..end - 1], whole),
+        _ => ("\\[", 1),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_comment_becomes_markdown_without_doctests_or_html() {
+        for (comment, expected) in [
+            (" One line.\n", "One line."),
+            ("\n  First.\n\n    Nested.\r\n\n", "First.\n\n  Nested."),
+            (
+                " Run:\n\n     let x = 1;\n\n     x\n Done.\n",
+                "Run:\n\n```text\nlet x = 1;\n\nx\n```\nDone.",
+            ),
+            (" Wrapped\n       text\n", "Wrapped\n      text"),
+            (" ```\n code\n ```\n after", "```text\ncode\n```\nafter"),
+            (" ```rust,no_run\n <T>\n", "```text\n<T>\n```"),
+            (" ```proto\n a\n ```\n", "```proto\na\n```"),
+            (" ~~~\n ```\n ~~~\n <b>\n", "~~~text\n```\n~~~\n\\<b>"),
+            (
+                " a <service> in `Vec<T>`, 1 < 2\n",
+                "a \\<service> in `Vec<T>`, 1 < 2",
+            ),
+            (
+                " see <https://grpc.io/> and `open <x>\n",
+                "see https://grpc.io/ and `open \\<x>",
+            ),
+            (
+                " a[0] or [a][0] or [Rule][google.api.Rule].",
+                "a\\[0] or a or Rule.",
+            ),
+            (
+                " [text](https://grpc.io) \\[b\\] [open `[x]`",
+                "[text](https://grpc.io) \\[b\\] \\[open `[x]`",
+            ),
+            ("\tTab.\n\n\t\tcode\n", "Tab.\n\n```text\ncode\n```"),
+        ] {
+            assert_eq!(markdown(comment).as_deref(), Some(expected), "{comment:?}");
+        }
+        assert_eq!(markdown(" \n\n"), None);
+    }
+
+    #[test]
+    fn every_element_gets_one_location_and_the_first_comment_of_its_path_wins() {
+        let message = DescriptorProto {
+            field: vec![Default::default()],
+            enum_type: vec![EnumDescriptorProto {
+                value: vec![Default::default()],
+                ..Default::default()
+            }],
+            ..Default::default()
+        };
+        let comment = |path: &[i32], text: &str| Location {
+            path: path.to_vec(),
+            leading_comments: Some(text.to_owned()),
+            ..Location::default()
+        };
+        let mut file = FileDescriptorProto {
+            message_type: vec![message],
+            source_code_info: Some(SourceCodeInfo {
+                location: vec![
+                    comment(&[4, 0], " A.\n"),
+                    comment(&[4, 0], " B.\n"),
+                    comment(&[12], " S.\n"),
+                ],
+            }),
+            ..Default::default()
+        };
+        clean(&mut file);
+        let locations = file.source_code_info.expect("was there").location;
+        let paths: Vec<_> = locations.iter().map(|l| l.path.as_slice()).collect();
+        assert_eq!(
+            paths,
+            [
+                &[4, 0, 2, 0][..],
+                &[4, 0, 4, 0, 2, 0],
+                &[4, 0, 4, 0],
+                &[4, 0]
+            ]
+        );
+        assert_eq!(locations[3].leading_comments.as_deref(), Some("A."));
+    }
+}

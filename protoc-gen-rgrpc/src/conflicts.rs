@@ -1,0 +1,317 @@
+//! Elements that have no Rust form, found before prost-build meets them.
+//!
+//! prost-build panics on some and writes code that rustc rejects for others; here they become errors that name both
+//! elements. It converts names to Rust's cases, so names that differ in Protobuf may be one name in Rust.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto};
+
+use crate::error::Error;
+use crate::names::{snake, upper_camel, variant};
+use crate::options::Options;
+use crate::schema::{Part, Schema, scope};
+
+/// Fails on the first element of the schema that cannot be generated.
+pub(crate) fn check(schema: &Schema, options: &Options) -> Result<(), Error> {
+    if !options.messages {
+        return Ok(());
+    }
+    let generated: Vec<&FileDescriptorProto> = schema
+        .files()
+        .filter(|(_, part)| *part != Part::Nothing)
+        .map(|(file, _)| file)
+        .collect();
+    let mut names = Names {
+        options,
+        taken: BTreeMap::new(),
+    };
+    generated.iter().for_each(|file| names.add_package(file));
+    generated.iter().try_for_each(|file| names.add_file(file))
+}
+
+/// Rust names, and the elements that have them.
+struct Names<'a> {
+    options: &'a Options,
+    taken: BTreeMap<Claim, String>,
+}
+
+/// A name of a kind within a scope. The scope is a module's path for types and modules, an element for the rest.
+type Claim = (String, Kind, String);
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Type,
+    Module,
+    Field,
+    Variant,
+}
+
+/// Where names are claimed: the element that errors name, and the module of what is within it.
+struct Place<'a> {
+    file: &'a str,
+    element: String,
+    module: String,
+}
+
+impl Names<'_> {
+    /// The modules of a package. Packages share them; what they may not share is a message's.
+    fn add_package(&mut self, file: &FileDescriptorProto) {
+        let mut module = String::new();
+        for part in file.package().split('.').filter(|part| !part.is_empty()) {
+            let claim = (module.clone(), Kind::Module, snake(part));
+            self.taken
+                .entry(claim)
+                .or_insert_with(|| format!("package {}", file.package()));
+            module = format!("{module}::{}", snake(part));
+        }
+    }
+
+    fn add_file(&mut self, file: &FileDescriptorProto) -> Result<(), Error> {
+        let parts = file.package().split('.').filter(|part| !part.is_empty());
+        let place = Place {
+            file: file.name(),
+            element: format!("package {}", file.package()),
+            module: parts.map(|part| format!("::{}", snake(part))).collect(),
+        };
+        self.add_types(&place, &scope(file), &file.message_type, &file.enum_type)
+    }
+
+    fn add_types(
+        &mut self,
+        place: &Place<'_>,
+        scope: &str,
+        messages: &[DescriptorProto],
+        enums: &[EnumDescriptorProto],
+    ) -> Result<(), Error> {
+        for message in messages.iter().filter(|message| !is_map_entry(message)) {
+            let name = format!("{scope}.{}", message.name());
+            if !self.options.is_extern(&name) {
+                self.claim(
+                    place,
+                    Kind::Type,
+                    upper_camel(message.name()),
+                    message.name(),
+                )?;
+                if has_module(message) {
+                    self.claim(place, Kind::Module, snake(message.name()), message.name())?;
+                }
+                self.add_message(place, &name, message)?;
+            }
+        }
+        for enumeration in enums {
+            let name = format!("{scope}.{}", enumeration.name());
+            if !self.options.is_extern(&name) {
+                self.claim(
+                    place,
+                    Kind::Type,
+                    upper_camel(enumeration.name()),
+                    enumeration.name(),
+                )?;
+                self.add_enum(place, &name, enumeration)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_message(
+        &mut self,
+        outer: &Place<'_>,
+        name: &str,
+        message: &DescriptorProto,
+    ) -> Result<(), Error> {
+        let place = Place {
+            file: outer.file,
+            element: format!("message {}", &name[1..]),
+            module: format!("{}::{}", outer.module, snake(message.name())),
+        };
+        self.add_types(&place, name, &message.nested_type, &message.enum_type)?;
+        for (index, oneof) in (0..).zip(&message.oneof_decl) {
+            let variants: Vec<_> = message
+                .field
+                .iter()
+                .filter(|field| field.oneof_index == Some(index) && !field.proto3_optional())
+                .collect();
+            if !variants.is_empty() {
+                self.claim(&place, Kind::Field, snake(oneof.name()), oneof.name())?;
+                let place = Place {
+                    element: format!("oneof {}.{}", &name[1..], oneof.name()),
+                    module: place.module.clone(),
+                    ..place
+                };
+                for field in variants {
+                    self.claim(
+                        &place,
+                        Kind::Variant,
+                        upper_camel(field.name()),
+                        field.name(),
+                    )?;
+                }
+            }
+        }
+        for field in &message.field {
+            if field.oneof_index.is_none() || field.proto3_optional() {
+                self.claim(&place, Kind::Field, snake(field.name()), field.name())?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_enum(
+        &mut self,
+        outer: &Place<'_>,
+        name: &str,
+        enumeration: &EnumDescriptorProto,
+    ) -> Result<(), Error> {
+        let place = Place {
+            file: outer.file,
+            element: format!("enum {}", &name[1..]),
+            module: outer.module.clone(),
+        };
+        let mut numbers = Vec::new();
+        for value in &enumeration.value {
+            // An alias has no variant of its own.
+            if !numbers.contains(&value.number()) {
+                numbers.push(value.number());
+                self.claim(
+                    &place,
+                    Kind::Variant,
+                    variant(enumeration.name(), value.name()),
+                    value.name(),
+                )?;
+            }
+        }
+        Ok(())
+    }
+
+    fn claim(
+        &mut self,
+        place: &Place<'_>,
+        kind: Kind,
+        rust: String,
+        proto: &str,
+    ) -> Result<(), Error> {
+        let scope = match kind {
+            Kind::Type | Kind::Module => &place.module,
+            Kind::Field | Kind::Variant => &place.element,
+        };
+        match self
+            .taken
+            .insert((scope.clone(), kind, rust.clone()), proto.to_owned())
+        {
+            None => Ok(()),
+            Some(other) => {
+                let problem = format!("`{other}` and `{proto}` would both be {kind} `{rust}`");
+                Err(Error::schema(place.file, &place.element, problem))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Type => "type",
+            Self::Module => "module",
+            Self::Field => "field",
+            Self::Variant => "variant",
+        })
+    }
+}
+
+fn is_map_entry(message: &DescriptorProto) -> bool {
+    message
+        .options
+        .as_ref()
+        .is_some_and(prost_types::MessageOptions::map_entry)
+}
+
+/// Whether prost-build writes a module for the types within the message.
+fn has_module(message: &DescriptorProto) -> bool {
+    let has_oneof = message
+        .field
+        .iter()
+        .any(|field| field.oneof_index.is_some() && !field.proto3_optional());
+    has_oneof
+        || !message.enum_type.is_empty()
+        || message
+            .nested_type
+            .iter()
+            .any(|nested| !is_map_entry(nested))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::schema;
+
+    fn check_text(body: &str, options: &Options) -> Result<(), Error> {
+        let text = format!("syntax = \"proto2\"; package a.b; {body}");
+        let other = r#"syntax = "proto3"; package a.b.other; message M {}"#;
+        let files = [("a.proto", text.as_str()), ("other.proto", other)];
+        check(
+            &schema(&files, &["a.proto", "other.proto"], options)?,
+            options,
+        )
+    }
+
+    #[test]
+    fn elements_whose_rust_names_coincide_are_an_error_that_names_both() {
+        for (body, expected) in [
+            (
+                "enum Color { COLOR_RED = 0; Red = 1; }",
+                "a.proto: enum a.b.Color: `COLOR_RED` and `Red` would both be variant `Red`",
+            ),
+            (
+                "message M { optional int32 get_x = 1; optional int32 GetX = 2; }",
+                "a.proto: message a.b.M: `get_x` and `GetX` would both be field `get_x`",
+            ),
+            (
+                "message M { oneof One { int32 x = 1; int32 X = 2; } }",
+                "a.proto: oneof a.b.M.One: `x` and `X` would both be variant `X`",
+            ),
+            (
+                "message M { optional int32 One = 1; oneof one { int32 x = 2; } }",
+                "a.proto: message a.b.M: `one` and `One` would both be field `one`",
+            ),
+            (
+                "message M { message FooBar {} enum foo_bar { A = 0; } }",
+                "a.proto: message a.b.M: `FooBar` and `foo_bar` would both be type `FooBar`",
+            ),
+            (
+                "message FooBar {} message Foo_Bar {}",
+                "a.proto: package a.b: `FooBar` and `Foo_Bar` would both be type `FooBar`",
+            ),
+            (
+                "message Other { message Nested {} }",
+                "a.proto: package a.b: `package a.b.other` and `Other` would both be module `other`",
+            ),
+        ] {
+            let error = check_text(body, &Options::default()).expect_err(body);
+            assert_eq!(error.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn what_prost_can_name_apart_is_no_conflict() {
+        for body in [
+            "enum Color { option allow_alias = true; COLOR_RED = 0; RED = 0; }",
+            "message M { map<string, int32> x = 1; map<string, int32> y = 2; }",
+            "message M { optional int32 x = 1; oneof y { int32 X = 2; } }",
+            "message Other {}",
+            "message M { message Nested {} oneof nested { int32 x = 1; } }",
+        ] {
+            check_text(body, &Options::default()).expect(body);
+        }
+    }
+
+    #[test]
+    fn what_is_not_generated_cannot_conflict() {
+        let body = "enum Color { COLOR_RED = 0; Red = 1; }";
+        for parameter in ["messages=false", "extern_path=.a.b.Color=::c::Color"] {
+            let options = Options::parse(parameter).expect(parameter);
+            check_text(body, &options).expect(parameter);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Messages and enums, and the Rust types of a service's methods: prost-build's part.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
+use std::rc::Rc;
+
+use prost_build::{Config, Module, Service, ServiceGenerator};
+use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto};
+
+use crate::error::Error;
+use crate::names::{snake, upper_camel};
+use crate::options::Options;
+use crate::schema::{Part, Schema, scope, types};
+
+/// What prost-build makes of a schema.
+pub(crate) struct Messages {
+    /// The text of each module's messages, not laid out.
+    pub(crate) modules: BTreeMap<Module, String>,
+    /// The services of the files that were named, in the order of the schema's files and services.
+    pub(crate) services: Vec<Service>,
+}
+
+impl Messages {
+    /// Runs prost-build over the whole schema.
+    pub(crate) fn generate(schema: &Schema, options: &Options) -> Result<Self, Error> {
+        let services = Rc::new(RefCell::new(Vec::new()));
+        let mut config = Config::new();
+        config
+            .prost_path(format!("{}::prost", options.runtime_path))
+            .prost_types_path(format!("{}::prost_types", options.runtime_path))
+            .service_generator(Box::new(Collector(Rc::clone(&services))))
+            .bytes(&options.bytes);
+        for path in &options.boxed {
+            config.boxed(path);
+        }
+        for (path, attribute) in &options.type_attributes {
+            config.type_attribute(path, attribute);
+        }
+        for (path, attribute) in &options.field_attributes {
+            config.field_attribute(path, attribute);
+        }
+        for (proto, rust) in extern_types(schema, options) {
+            config.extern_path(proto, rust);
+        }
+        let mut requests = Vec::new();
+        for (file, part) in schema.files() {
+            if part == Part::Nothing {
+                hide_types(file, options, &mut config);
+            }
+            let module = Module::from_protobuf_package_name(file.package());
+            requests.push((module, reduced(file, part, options)));
+        }
+        let generated = config
+            .generate(requests)
+            .map_err(|error| Error::Compile(error.to_string()))?;
+        let modules = if options.messages {
+            generated.into_iter().collect()
+        } else {
+            BTreeMap::new()
+        };
+        Ok(Self {
+            modules,
+            services: services.take(),
+        })
+    }
+}
+
+/// The extern paths, and what they mean for each type below them. prost-build would work that out itself, but takes a
+/// raw identifier in a path for a word to convert.
+fn extern_types(schema: &Schema, options: &Options) -> BTreeMap<String, String> {
+    let mut paths: BTreeMap<String, String> = options.extern_paths.iter().cloned().collect();
+    let names: BTreeSet<String> = schema.files().flat_map(|(file, _)| types(file)).collect();
+    for name in &names {
+        let covering = options
+            .extern_paths
+            .iter()
+            .filter_map(|(proto, rust)| {
+                Some((proto, rust, name.strip_prefix(proto)?.strip_prefix('.')?))
+            })
+            .min_by_key(|(_, _, rest)| rest.len());
+        if let Some((proto, rust, rest)) = covering
+            && !paths.contains_key(name)
+        {
+            paths.insert(name.clone(), below(rust, names.contains(proto), rest));
+        }
+    }
+    paths
+}
+
+/// The Rust path of the type `rest` below `rust`, which stands for a package or, if `is_type`, for a message, whose
+/// nested types are in the module of its name.
+fn below(rust: &str, is_type: bool, rest: &str) -> String {
+    let base = match rust.rsplit_once("::") {
+        Some((outer, last)) if is_type => format!("{outer}::{}", snake(last)),
+        None if is_type => snake(rust),
+        _ => rust.to_owned(),
+    };
+    let (modules, last) = rest.rsplit_once('.').unwrap_or(("", rest));
+    let modules = modules
+        .split('.')
+        .filter(|part| !part.is_empty())
+        .map(snake);
+    let path: Vec<String> = iter::once(base)
+        .chain(modules)
+        .chain([upper_camel(last)])
+        .collect();
+    path.join("::")
+}
+
+/// Keeps prost-build from writing the types of a file. They stay in its graph of messages, in which it looks up every
+/// type that a field has.
+fn hide_types(file: &FileDescriptorProto, options: &Options, config: &mut Config) {
+    const NEVER_MENTIONED: &str = "hidden";
+    let messages = file.message_type.iter().map(DescriptorProto::name);
+    let enums = file.enum_type.iter().map(EnumDescriptorProto::name);
+    for name in messages.chain(enums) {
+        let name = format!("{}.{name}", scope(file));
+        if !options.is_extern(&name) {
+            config.extern_path(name, NEVER_MENTIONED);
+        }
+    }
+}
+
+/// The file as prost-build is to see it.
+fn reduced(file: &FileDescriptorProto, part: Part, options: &Options) -> FileDescriptorProto {
+    let mut file = file.clone();
+    if part != Part::Whole {
+        file.service.clear();
+    }
+    if !options.messages {
+        file.message_type.clear();
+        file.enum_type.clear();
+    }
+    file
+}
+
+/// Takes the services from prost-build as it resolves their types.
+struct Collector(Rc<RefCell<Vec<Service>>>);
+
+impl ServiceGenerator for Collector {
+    fn generate(&mut self, service: Service, buf: &mut String) {
+        self.0.borrow_mut().push(service);
+        // prost-build forgets a module in which nothing was written.
+        buf.push('\n');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_below_an_extern_path_is_in_the_modules_that_prost_would_give_it() {
+        for (rust, is_type, rest, expected) in [
+            ("::shared::r#type", false, "Date", "::shared::r#type::Date"),
+            (
+                "::shared",
+                false,
+                "v1.calendar_day.Era",
+                "::shared::v1::calendar_day::Era",
+            ),
+            (
+                "::shared",
+                false,
+                "Outer.Inner.Kind",
+                "::shared::outer::inner::Kind",
+            ),
+            ("::shared::Outer", true, "Inner", "::shared::outer::Inner"),
+            ("Struct", true, "Kind", "r#struct::Kind"),
+        ] {
+            assert_eq!(below(rust, is_type, rest), expected, "{rust} {rest}");
+        }
+    }
+}

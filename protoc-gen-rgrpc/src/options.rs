@@ -1,0 +1,364 @@
+//! The options, and how they are read from a plugin parameter.
+//!
+//! `--rgrpc_opt=…` and [`Builder`](crate::Builder) end in the same [`Options`]: both set an option by its name and a
+//! text, so a value is checked in one place, when it is given.
+
+use syn::parse::Parser;
+
+use crate::error::Error;
+
+/// Every option with one line of help, in the order `--help` prints them.
+pub(crate) const KNOWN: &[(&str, &str)] = &[
+    (
+        "messages",
+        "true|false: generate the messages and enums (default true)",
+    ),
+    (
+        "client",
+        "true|false: generate the client stubs (default true)",
+    ),
+    (
+        "server",
+        "true|false: generate the service traits and descriptors (default true)",
+    ),
+    (
+        "require_methods",
+        "true|false: service traits without default bodies (default false)",
+    ),
+    (
+        "file_descriptor_set",
+        "true|false: embed the encoded file descriptors (default true)",
+    ),
+    (
+        "runtime_path",
+        "RUST_PATH: where the runtime crate is (default ::rgrpc)",
+    ),
+    (
+        "extern_path",
+        ".PROTO.PATH=RUST_PATH: use types that exist already; repeatable",
+    ),
+    (
+        "bytes",
+        "PROTO_PATH: bytes::Bytes instead of Vec<u8> for matching fields; repeatable",
+    ),
+    ("boxed", "PROTO_PATH: box matching fields; repeatable"),
+    (
+        "type_attribute",
+        "PROTO_PATH=ATTRIBUTE: an attribute on matching types; repeatable",
+    ),
+    (
+        "field_attribute",
+        "PROTO_PATH=ATTRIBUTE: an attribute on matching fields; repeatable",
+    ),
+];
+
+/// What to generate and how. Values are valid by construction.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) messages: bool,
+    pub(crate) client: bool,
+    pub(crate) server: bool,
+    pub(crate) require_methods: bool,
+    pub(crate) file_descriptor_set: bool,
+    pub(crate) runtime_path: String,
+    pub(crate) extern_paths: Vec<(String, String)>,
+    pub(crate) bytes: Vec<String>,
+    pub(crate) boxed: Vec<String>,
+    pub(crate) type_attributes: Vec<(String, String)>,
+    pub(crate) field_attributes: Vec<(String, String)>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            messages: true,
+            client: true,
+            server: true,
+            require_methods: false,
+            file_descriptor_set: true,
+            runtime_path: "::rgrpc".to_owned(),
+            extern_paths: Vec::new(),
+            bytes: Vec::new(),
+            boxed: Vec::new(),
+            type_attributes: Vec::new(),
+            field_attributes: Vec::new(),
+        }
+    }
+}
+
+impl Options {
+    /// Reads a plugin parameter: `key=value` pairs separated by commas. A comma within brackets or quotes belongs to
+    /// the value, so `type_attribute=.=#[derive(Eq, Hash)]` needs no escaping. A switch may be given without `=true`.
+    pub(crate) fn parse(parameter: &str) -> Result<Self, Error> {
+        let mut options = Self::default();
+        for pair in split(parameter)? {
+            let (option, value) = pair.split_once('=').unwrap_or((pair, ""));
+            options.set(option, value)?;
+        }
+        Ok(options)
+    }
+
+    /// Sets one option. Repeatable ones are added to.
+    pub(crate) fn set(&mut self, option: &str, value: &str) -> Result<(), Error> {
+        let problem = |problem: String| Error::option(option, problem);
+        match option {
+            "messages" => self.messages = switch(value).map_err(problem)?,
+            "client" => self.client = switch(value).map_err(problem)?,
+            "server" => self.server = switch(value).map_err(problem)?,
+            "require_methods" => self.require_methods = switch(value).map_err(problem)?,
+            "file_descriptor_set" => self.file_descriptor_set = switch(value).map_err(problem)?,
+            "runtime_path" => self.runtime_path = rust_path(value).map_err(problem)?,
+            "extern_path" => {
+                let (proto, rust) = pair(value, "RUST_PATH").map_err(problem)?;
+                if !proto.starts_with('.') {
+                    return Err(problem(format!(
+                        "`{proto}` must be a full name with a leading dot, such as `.google.type`"
+                    )));
+                }
+                let proto = proto_path(proto).map_err(problem)?;
+                if self.extern_paths.iter().any(|(known, _)| *known == proto) {
+                    return Err(problem(format!("`{proto}` is given twice")));
+                }
+                self.extern_paths
+                    .push((proto, rust_path(rust).map_err(problem)?));
+            }
+            "bytes" => self.bytes.push(proto_path(value).map_err(problem)?),
+            "boxed" => self.boxed.push(proto_path(value).map_err(problem)?),
+            "type_attribute" => self
+                .type_attributes
+                .push(attribute(value).map_err(problem)?),
+            "field_attribute" => self
+                .field_attributes
+                .push(attribute(value).map_err(problem)?),
+            _ => {
+                let known: Vec<&str> = KNOWN.iter().map(|(name, _)| *name).collect();
+                return Err(problem(format!(
+                    "unknown; the options are {}",
+                    known.join(", ")
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The Rust path that stands for the message or enum `name` (with a leading dot) when it is not generated here:
+    /// the user's own, or a well-known type of the runtime.
+    pub(crate) fn is_extern(&self, name: &str) -> bool {
+        let covers = |path: &str| {
+            path == "."
+                || name
+                    .strip_prefix(path)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        covers(".google.protobuf") || self.extern_paths.iter().any(|(path, _)| covers(path))
+    }
+}
+
+/// Splits at the commas that stand outside brackets and string literals.
+fn split(parameter: &str) -> Result<Vec<&str>, Error> {
+    let mut pairs = Vec::new();
+    let mut start = 0;
+    let mut open = Vec::new();
+    let mut characters = parameter.char_indices();
+    while let Some((at, character)) = characters.next() {
+        match (open.last(), character) {
+            (Some('"'), '\\') => {
+                characters.next();
+            }
+            (Some(&closing), _) if closing == character => {
+                open.pop();
+            }
+            (Some('"'), _) => {}
+            (_, '(') => open.push(')'),
+            (_, '[') => open.push(']'),
+            (_, '{') => open.push('}'),
+            (_, '"') => open.push('"'),
+            (None, ',') => {
+                pairs.push(&parameter[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    let last = &parameter[start..];
+    if let Some(closing) = open.last() {
+        let option = last.split('=').next().unwrap_or(last);
+        return Err(Error::option(
+            option.trim(),
+            format!("`{closing}` is missing in `{last}`"),
+        ));
+    }
+    pairs.push(last);
+    Ok(pairs
+        .into_iter()
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty())
+        .collect())
+}
+
+fn switch(value: &str) -> Result<bool, String> {
+    match value {
+        "" | "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(format!("`{value}` is neither true nor false")),
+    }
+}
+
+fn pair<'a>(value: &'a str, second: &str) -> Result<(&'a str, &'a str), String> {
+    value
+        .split_once('=')
+        .map(|(path, rest)| (path.trim(), rest.trim()))
+        .ok_or_else(|| format!("`{value}` must be PROTO_PATH={second}"))
+}
+
+/// A path that matches elements: `.` for all, `.pkg.Message` from the root, `Message.field` as a suffix.
+fn proto_path(value: &str) -> Result<String, String> {
+    let is_name = |part: &str| {
+        part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+            && part.starts_with(|c: char| !c.is_ascii_digit())
+    };
+    let parts = value.strip_prefix('.').unwrap_or(value);
+    if value == "." || (!parts.is_empty() && parts.split('.').all(is_name)) {
+        return Ok(value.to_owned());
+    }
+    Err(format!(
+        "`{value}` is no path of Protobuf names; `.` alone matches everything"
+    ))
+}
+
+fn rust_path(value: &str) -> Result<String, String> {
+    // A type, not only a path: `extern_path=.pkg.Nothing=()` is meaningful.
+    let compact: String = value.chars().filter(|c| !c.is_whitespace()).collect();
+    match syn::parse_str::<syn::Type>(&compact) {
+        Ok(syn::Type::Path(_) | syn::Type::Tuple(_)) => Ok(compact),
+        _ => Err(format!(
+            "`{value}` is no Rust path, such as `::my_crate::proto`"
+        )),
+    }
+}
+
+fn attribute(value: &str) -> Result<(String, String), String> {
+    let (path, attribute) = pair(value, "ATTRIBUTE")?;
+    match syn::Attribute::parse_outer.parse_str(attribute) {
+        Ok(attributes) if !attributes.is_empty() => Ok((proto_path(path)?, attribute.to_owned())),
+        _ => Err(format!(
+            "`{attribute}` is no Rust attribute, such as `#[derive(Hash)]`"
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_parameter_is_a_list_of_pairs_and_a_comma_in_brackets_or_quotes_belongs_to_the_value() {
+        for (parameter, expected) in [
+            ("", vec![]),
+            ("client", vec!["client"]),
+            (
+                "client=false, server=true,",
+                vec!["client=false", "server=true"],
+            ),
+            (
+                "type_attribute=.=#[derive(Eq, Hash)],client",
+                vec!["type_attribute=.=#[derive(Eq, Hash)]", "client"],
+            ),
+            (r#"a=#[doc = "],\""],b"#, vec![r#"a=#[doc = "],\""]"#, "b"]),
+        ] {
+            assert_eq!(split(parameter).expect(parameter), expected, "{parameter}");
+        }
+    }
+
+    #[test]
+    fn every_known_option_is_accepted_and_takes_effect() {
+        for (name, _) in KNOWN {
+            let value = match *name {
+                "runtime_path" => "crate::runtime",
+                "extern_path" => ".a=::b",
+                "bytes" | "boxed" => ".a.B.c",
+                "type_attribute" | "field_attribute" => ".a=#[cfg(all())]",
+                "require_methods" => "true",
+                _ => "false",
+            };
+            let mut options = Options::default();
+            options.set(name, value).expect(name);
+            assert_ne!(
+                format!("{options:?}"),
+                format!("{:?}", Options::default()),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn repeated_options_add_up() {
+        let options = Options::parse("bytes=.a,bytes=.b,extern_path=.c=::c,extern_path=.d=::d")
+            .expect("valid");
+        assert_eq!(options.bytes, [".a", ".b"]);
+        assert_eq!(options.extern_paths.len(), 2);
+    }
+
+    #[test]
+    fn a_wrong_option_names_itself_and_says_what_is_wrong() {
+        for (parameter, words) in [
+            (
+                "clients=false",
+                "option `clients`: unknown; the options are messages, client, server",
+            ),
+            (
+                "client=no",
+                "option `client`: `no` is neither true nor false",
+            ),
+            (
+                "extern_path=.a",
+                "option `extern_path`: `.a` must be PROTO_PATH=RUST_PATH",
+            ),
+            (
+                "extern_path=a=::b",
+                "option `extern_path`: `a` must be a full name with a leading dot",
+            ),
+            (
+                "extern_path=.a=::b,extern_path=.a=::c",
+                "option `extern_path`: `.a` is given twice",
+            ),
+            (
+                "extern_path=.a=b-c",
+                "option `extern_path`: `b-c` is no Rust path",
+            ),
+            ("runtime_path=", "option `runtime_path`: `` is no Rust path"),
+            ("bytes=", "option `bytes`: `` is no path of Protobuf names"),
+            ("boxed=a..b", "option `boxed`: `a..b` is no path"),
+            (
+                "type_attribute=.=derive(Eq)",
+                "option `type_attribute`: `derive(Eq)` is no Rust attribute",
+            ),
+            (
+                "field_attribute=.a",
+                "option `field_attribute`: `.a` must be PROTO_PATH=ATTRIBUTE",
+            ),
+            (
+                "type_attribute=.=#[derive(Eq)",
+                "option `type_attribute`: `]` is missing",
+            ),
+        ] {
+            let error = Options::parse(parameter).expect_err(parameter).to_string();
+            assert!(error.starts_with(words), "{parameter}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_extern_when_a_path_covers_it_at_a_dot() {
+        let options = Options::parse("extern_path=.shared.Date=::shared::Date").expect("valid");
+        for (name, expected) in [
+            (".shared.Date", true),
+            (".shared.Date.Era", true),
+            (".shared.Dates", false),
+            (".shared.Time", false),
+            (".google.protobuf.Empty", true),
+            (".google.protobufs.Empty", false),
+        ] {
+            assert_eq!(options.is_extern(name), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! The plugin's front end: a `CodeGeneratorRequest` in, a `CodeGeneratorResponse` out.
+//!
+//! protoc and buf start the binary, write the request to its standard input and read the response from its standard
+//! output. What is wrong with the request is the response's `error`, which they print; the exit status stays 0.
+
+use prost::Message as _;
+use prost_reflect::DescriptorPool;
+use prost_types::FileDescriptorProto;
+use prost_types::compiler::code_generator_response::{Feature, File};
+use prost_types::compiler::{CodeGeneratorRequest, CodeGeneratorResponse};
+
+use crate::error::Error;
+use crate::options::{KNOWN, Options};
+use crate::package;
+use crate::schema::Schema;
+
+/// Answers an encoded request with an encoded response.
+#[must_use]
+pub fn respond(request: &[u8]) -> Vec<u8> {
+    let mut response = CodeGeneratorResponse {
+        supported_features: Some(Feature::Proto3Optional as u64),
+        ..CodeGeneratorResponse::default()
+    };
+    match generate(request) {
+        Ok(files) => response.file = files,
+        Err(error) => response.error = Some(error.to_string()),
+    }
+    response.encode_to_vec()
+}
+
+fn generate(request: &[u8]) -> Result<Vec<File>, Error> {
+    let request =
+        CodeGeneratorRequest::decode(request).map_err(|error| Error::Request(error.to_string()))?;
+    let options = Options::parse(request.parameter())?;
+    let schema = Schema::new(request.proto_file, &request.file_to_generate, &options)?;
+    check(&schema)?;
+    let files = package::generate(&schema, &options)?;
+    Ok(files
+        .into_iter()
+        .map(|file| File {
+            name: Some(file.name),
+            content: Some(file.content),
+            ..File::default()
+        })
+        .collect())
+}
+
+/// prost-build relies on what a compiler has checked. Whether a compiler made this request is not known.
+fn check(schema: &Schema) -> Result<(), Error> {
+    let files = schema.files().map(|(file, _)| FileDescriptorProto {
+        source_code_info: None,
+        ..file.clone()
+    });
+    DescriptorPool::new()
+        .add_file_descriptor_protos(files)
+        .map_err(|error| Error::Request(format!("{error:?}")))
+}
+
+/// What `--help` prints.
+#[must_use]
+pub fn help() -> String {
+    let mut text = String::from(
+        "\
+protoc-gen-rgrpc generates messages, service traits and client stubs for rgrpc.
+
+It is a plugin of protoc and of buf, which write a request to its standard input:
+
+    protoc --rgrpc_out=src/proto --rgrpc_opt=client=false,bytes=. route_guide.proto
+
+Generate all files of a project in one run: `mod.rs` nests the packages of a run.
+
+Options, separated by commas:
+
+",
+    );
+    for (name, meaning) in KNOWN {
+        text.push_str(&format!("    {name:<20} {meaning}\n"));
+    }
+    text.push_str("\nFlags: --help, --version\n");
+    text
+}

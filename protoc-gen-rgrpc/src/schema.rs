@@ -1,0 +1,324 @@
+//! The schema that code is generated from: all files in one order, and what each of them contributes.
+//!
+//! A compiler names the files to generate and adds the files these import. Generated code must be complete, so a file
+//! whose types the named ones use contributes its messages as well, unless `extern_path` says where they are. An
+//! import that only brings options contributes nothing.
+//!
+//! The order does not depend on how the files were named on a command line: by name, imports first.
+
+use std::borrow::Borrow;
+use std::collections::{BTreeMap, BTreeSet};
+
+use prost_types::{DescriptorProto, FileDescriptorProto};
+
+use crate::descriptor;
+use crate::error::Error;
+use crate::options::Options;
+
+/// What a file contributes to the generated code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Named by the user: messages and services.
+    Whole,
+    /// Imported, and its types are used: messages.
+    Messages,
+    /// Imported: nothing.
+    Nothing,
+}
+
+/// Files in an order in which imports come first.
+#[derive(Debug)]
+pub(crate) struct Schema {
+    files: Vec<(FileDescriptorProto, Part)>,
+}
+
+impl Schema {
+    /// Takes the files a compiler delivered, of which those in `to_generate` were asked for.
+    pub(crate) fn new(
+        files: Vec<FileDescriptorProto>,
+        to_generate: &[String],
+        options: &Options,
+    ) -> Result<Self, Error> {
+        let mut by_name = BTreeMap::new();
+        for file in files {
+            let file = descriptor::normalise(file)?;
+            check_syntax(&file)?;
+            by_name.insert(file.name().to_owned(), file);
+        }
+        let named: BTreeSet<&str> = to_generate.iter().map(String::as_str).collect();
+        if let Some(missing) = named.iter().find(|name| !by_name.contains_key(**name)) {
+            return Err(Error::Request(format!(
+                "{missing} is to be generated, but not described"
+            )));
+        }
+        let used = used_files(&by_name, &named, options);
+        let order = imports_first(&by_name, named.iter().copied());
+        let files = order
+            .into_iter()
+            .filter_map(|name| by_name.remove(&name))
+            .map(|file| {
+                let part = match file.name() {
+                    name if named.contains(name) => Part::Whole,
+                    name if used.contains(name) => Part::Messages,
+                    _ => Part::Nothing,
+                };
+                (file, part)
+            })
+            .collect();
+        Ok(Self { files })
+    }
+
+    /// All files, imports first.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (&FileDescriptorProto, Part)> {
+        self.files.iter().map(|(file, part)| (file, *part))
+    }
+
+    /// `of` and everything these files import, imports first.
+    pub(crate) fn with_imports<'a>(
+        &'a self,
+        of: impl IntoIterator<Item = &'a str>,
+    ) -> impl Iterator<Item = &'a FileDescriptorProto> {
+        let by_name = self
+            .files
+            .iter()
+            .map(|(file, _)| (file.name().to_owned(), file))
+            .collect();
+        let wanted: BTreeSet<String> = imports_first(&by_name, of).into_iter().collect();
+        self.files
+            .iter()
+            .map(|(file, _)| file)
+            .filter(move |file| wanted.contains(file.name()))
+    }
+}
+
+fn check_syntax(file: &FileDescriptorProto) -> Result<(), Error> {
+    match file.syntax() {
+        "" | "proto3" => Ok(()),
+        other => {
+            let problem = format!("syntax `{other}` is not supported; proto2 and proto3 are");
+            Err(Error::schema(file.name(), "", problem))
+        }
+    }
+}
+
+/// The files that are not named but define a type that generated code mentions.
+fn used_files(
+    files: &BTreeMap<String, FileDescriptorProto>,
+    named: &BTreeSet<&str>,
+    options: &Options,
+) -> BTreeSet<String> {
+    let mut used = BTreeSet::new();
+    if !options.messages {
+        return used;
+    }
+    let mut defined_in = BTreeMap::new();
+    for file in files.values() {
+        for name in types(file) {
+            defined_in.insert(name, file.name());
+        }
+    }
+    let mut queue: Vec<(&str, bool)> = named.iter().map(|name| (*name, true)).collect();
+    while let Some((name, whole)) = queue.pop() {
+        let Some(file) = files.get(name) else {
+            continue;
+        };
+        for mention in mentions(file, whole && (options.client || options.server)) {
+            let Some(definer) = defined_in
+                .get(mention)
+                .filter(|_| !options.is_extern(mention))
+            else {
+                continue;
+            };
+            if !named.contains(definer) && used.insert((*definer).to_owned()) {
+                queue.push((definer, false));
+            }
+        }
+    }
+    used
+}
+
+/// The full names, with a leading dot, of all messages and enums of a file.
+pub(crate) fn types(file: &FileDescriptorProto) -> Vec<String> {
+    fn nested(scope: &str, message: &DescriptorProto, names: &mut Vec<String>) {
+        let name = format!("{scope}.{}", message.name());
+        names.extend(
+            message
+                .enum_type
+                .iter()
+                .map(|nested| format!("{name}.{}", nested.name())),
+        );
+        for message in &message.nested_type {
+            nested(&name, message, names);
+        }
+        names.push(name);
+    }
+    let scope = scope(file);
+    let mut names: Vec<String> = file
+        .enum_type
+        .iter()
+        .map(|enumeration| format!("{scope}.{}", enumeration.name()))
+        .collect();
+    for message in &file.message_type {
+        nested(&scope, message, &mut names);
+    }
+    names
+}
+
+/// The package with a leading dot, or nothing.
+pub(crate) fn scope(file: &FileDescriptorProto) -> String {
+    if file.package().is_empty() {
+        String::new()
+    } else {
+        format!(".{}", file.package())
+    }
+}
+
+/// The full names of the types that a file's fields and, if they are generated, its methods have.
+fn mentions(file: &FileDescriptorProto, services: bool) -> BTreeSet<&str> {
+    fn fields<'a>(message: &'a DescriptorProto, names: &mut BTreeSet<&'a str>) {
+        names.extend(
+            message
+                .field
+                .iter()
+                .filter_map(|field| field.type_name.as_deref()),
+        );
+        for nested in &message.nested_type {
+            fields(nested, names);
+        }
+    }
+    let mut names = BTreeSet::new();
+    for message in &file.message_type {
+        fields(message, &mut names);
+    }
+    if services {
+        for method in file.service.iter().flat_map(|service| &service.method) {
+            names.extend([method.input_type(), method.output_type()]);
+        }
+    }
+    names
+}
+
+/// `roots` and all they import: depth first, in the order of the import statements.
+fn imports_first<'a, F: Borrow<FileDescriptorProto>>(
+    files: &BTreeMap<String, F>,
+    roots: impl IntoIterator<Item = &'a str>,
+) -> Vec<String> {
+    fn visit<F: Borrow<FileDescriptorProto>>(
+        files: &BTreeMap<String, F>,
+        name: &str,
+        seen: &mut BTreeSet<String>,
+        order: &mut Vec<String>,
+    ) {
+        if let Some(file) = files.get(name)
+            && seen.insert(name.to_owned())
+        {
+            for import in &file.borrow().dependency {
+                visit(files, import, seen, order);
+            }
+            order.push(name.to_owned());
+        }
+    }
+    let mut seen = BTreeSet::new();
+    let mut order = Vec::new();
+    for root in roots {
+        visit(files, root, &mut seen, &mut order);
+    }
+    order
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::schema;
+
+    const FILES: [(&str, &str); 4] = [
+        (
+            "options.proto",
+            r#"syntax = "proto3"; package options; message Unused {}"#,
+        ),
+        (
+            "deep.proto",
+            r#"syntax = "proto3"; package deep; message Deep {}"#,
+        ),
+        (
+            "shared.proto",
+            r#"syntax = "proto3"; package shared; import "deep.proto"; message Date { deep.Deep deep = 1; }
+               service Hidden { rpc Call(Date) returns (Date); }"#,
+        ),
+        (
+            "api.proto",
+            r#"syntax = "proto3"; package api; import "shared.proto"; import "options.proto";
+               import "google/protobuf/empty.proto";
+               service Api { rpc Call(shared.Date) returns (google.protobuf.Empty); }"#,
+        ),
+    ];
+
+    fn parts(to_generate: &[&str], parameter: &str) -> Vec<(String, Part)> {
+        let options = Options::parse(parameter).expect("valid");
+        let schema = schema(&FILES, to_generate, &options).expect("complete");
+        schema
+            .files()
+            .map(|(file, part)| (file.name().to_owned(), part))
+            .collect()
+    }
+
+    #[test]
+    fn a_file_contributes_what_generated_code_needs_of_it() {
+        use Part::{Messages, Nothing, Whole};
+        let names = [
+            "deep.proto",
+            "shared.proto",
+            "options.proto",
+            "google/protobuf/empty.proto",
+            "api.proto",
+        ];
+        for (parameter, expected) in [
+            ("", [Messages, Messages, Nothing, Nothing, Whole]),
+            (
+                "extern_path=.shared=::shared",
+                [Nothing, Nothing, Nothing, Nothing, Whole],
+            ),
+            (
+                "extern_path=.deep=::deep",
+                [Nothing, Messages, Nothing, Nothing, Whole],
+            ),
+            (
+                "messages=false",
+                [Nothing, Nothing, Nothing, Nothing, Whole],
+            ),
+            (
+                "client=false,server=false",
+                [Nothing, Nothing, Nothing, Nothing, Whole],
+            ),
+        ] {
+            let expected: Vec<_> = names.map(str::to_owned).into_iter().zip(expected).collect();
+            assert_eq!(parts(&["api.proto"], parameter), expected, "{parameter}");
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_command_line_does_not_matter() {
+        let names = ["api.proto", "deep.proto", "options.proto"];
+        let reversed = ["options.proto", "deep.proto", "api.proto"];
+        assert_eq!(parts(&names, ""), parts(&reversed, ""));
+    }
+
+    #[test]
+    fn a_set_of_files_is_complete_and_imports_come_first() {
+        let schema = schema(&FILES, &["api.proto"], &Options::default()).expect("complete");
+        let names: Vec<_> = schema
+            .with_imports(["shared.proto"])
+            .map(prost_types::FileDescriptorProto::name)
+            .collect();
+        assert_eq!(names, ["deep.proto", "shared.proto"]);
+    }
+
+    #[test]
+    fn a_file_to_generate_must_be_described() {
+        let error = schema(&FILES, &["none.proto"], &Options::default()).expect_err("missing");
+        assert_eq!(
+            error.to_string(),
+            "code generator request: none.proto is to be generated, but not described"
+        );
+    }
+}

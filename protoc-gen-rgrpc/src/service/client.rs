@@ -1,0 +1,88 @@
+//! The client: a thin stub for each method over the runtime's call builders.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::parse_quote;
+
+use super::{Kind, Method, Service, deprecated_attribute};
+
+impl Service<'_> {
+    /// The client's struct and its stubs.
+    pub(crate) fn client(&self) -> [syn::Item; 2] {
+        let Self {
+            runtime,
+            full_name,
+            client,
+            connection,
+            allow,
+            ..
+        } = self;
+        let deprecated = deprecated_attribute(self.deprecated);
+        let stubs = self.methods.iter().map(|method| self.stub(method));
+        // A service without methods has a connection for nothing.
+        let unused = self
+            .methods
+            .is_empty()
+            .then(|| quote! { #[allow(dead_code)] });
+        let doc = format!(
+            " A client of `{full_name}`. Cloning it is as cheap as cloning its connection."
+        );
+        let new = " A client whose calls go over `conn`.";
+        let structure = parse_quote! {
+            #[doc = #doc]
+            #deprecated
+            #(#allow)*
+            #[derive(Clone, Debug)]
+            #unused
+            pub struct #client<#connection = #runtime::ClientConn> {
+                conn: #connection,
+            }
+        };
+        let stubs = parse_quote! {
+            #(#allow)*
+            impl<#connection: #runtime::Invoke> #client<#connection> {
+                #[doc = #new]
+                #[must_use]
+                pub const fn new(conn: #connection) -> Self {
+                    Self { conn }
+                }
+                #(#stubs)*
+            }
+        };
+        [structure, stubs]
+    }
+
+    fn stub(&self, method: &Method) -> TokenStream {
+        let Self {
+            runtime,
+            connection,
+            ..
+        } = self;
+        let Method {
+            function,
+            constant,
+            input,
+            output,
+            docs,
+            ..
+        } = method;
+        let deprecated = deprecated_attribute(method.deprecated);
+        let call = match method.kind {
+            Kind::Unary => quote! { UnaryCall },
+            Kind::ClientStreaming => quote! { ClientStreamingCall },
+            Kind::ServerStreaming => quote! { ServerStreamingCall },
+            Kind::Bidi => quote! { BidiStreamingCall },
+        };
+        let takes_request = matches!(method.kind, Kind::Unary | Kind::ServerStreaming);
+        let parameter = takes_request
+            .then(|| quote! { , request: impl ::core::convert::Into<#runtime::Request<#input>> });
+        let argument = takes_request.then(|| quote! { , ::core::convert::Into::into(request) });
+        quote! {
+            #(#docs)*
+            #deprecated
+            pub fn #function(&self #parameter) -> #runtime::#call<'_, #connection, #input, #output> {
+                #runtime::#call::new(&self.conn, #runtime::ProtoCodec, #constant #argument)
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The table by which a server dispatches, and the function that registers it.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::parse_quote;
+
+use super::{Kind, Method, Service, deprecated_attribute};
+
+impl Service<'_> {
+    /// `route_guide_desc::<T>()`. An inline `const` makes the table static although it depends on `T`.
+    pub(crate) fn desc(&self, descriptor_set: bool) -> syn::Item {
+        let Self {
+            runtime,
+            full_name,
+            file,
+            desc,
+            trait_,
+            allow,
+            ..
+        } = self;
+        let implementation = &self.implementation;
+        let deprecated = deprecated_attribute(self.deprecated);
+        let (unary, streaming): (Vec<&Method>, Vec<&Method>) = self
+            .methods
+            .iter()
+            .partition(|method| method.kind == Kind::Unary);
+        let methods = unary.into_iter().map(|method| self.method_desc(method));
+        let streams = streaming.into_iter().map(|method| self.stream_desc(method));
+        let descriptor_set = if descriptor_set {
+            quote! { FILE_DESCRIPTOR_SET }
+        } else {
+            quote! { b"" }
+        };
+        let doc = format!(
+            " The table by which a server dispatches calls of `{full_name}` to a [`{trait_}`]."
+        );
+        parse_quote! {
+            #[doc = #doc]
+            #deprecated
+            #(#allow)*
+            #[must_use]
+            pub const fn #desc<#implementation: #trait_>() -> &'static #runtime::ServiceDesc<#implementation> {
+                const {
+                    &#runtime::ServiceDesc {
+                        service_name: #full_name,
+                        methods: &[#(#methods),*],
+                        streams: &[#(#streams),*],
+                        file: #runtime::FileDesc { name: #file, descriptor_set: #descriptor_set },
+                    }
+                }
+            }
+        }
+    }
+
+    fn method_desc(&self, method: &Method) -> TokenStream {
+        let Self {
+            runtime,
+            implementation,
+            trait_,
+            ..
+        } = self;
+        let Method {
+            proto_name,
+            function,
+            ..
+        } = method;
+        quote! {
+            #runtime::MethodDesc {
+                method_name: #proto_name,
+                handler: |service, call| {
+                    call.unary(#runtime::ProtoCodec, |request| async move {
+                        <#implementation as #trait_>::#function(&service, request).await
+                    })
+                },
+            }
+        }
+    }
+
+    fn stream_desc(&self, method: &Method) -> TokenStream {
+        let Self {
+            runtime,
+            implementation,
+            trait_,
+            ..
+        } = self;
+        let Method {
+            proto_name,
+            function,
+            kind,
+            ..
+        } = method;
+        let (handler, parameters) = match kind {
+            Kind::Unary => (quote! { unary }, quote! { request }),
+            Kind::ClientStreaming => (quote! { client_streaming }, quote! { requests }),
+            Kind::ServerStreaming => (quote! { server_streaming }, quote! { request, responses }),
+            Kind::Bidi => (quote! { bidi_streaming }, quote! { requests, responses }),
+        };
+        let client_streams = matches!(kind, Kind::ClientStreaming | Kind::Bidi);
+        let server_streams = matches!(kind, Kind::ServerStreaming | Kind::Bidi);
+        quote! {
+            #runtime::StreamDesc {
+                stream_name: #proto_name,
+                client_streams: #client_streams,
+                server_streams: #server_streams,
+                handler: |service, call| {
+                    call.#handler(#runtime::ProtoCodec, |#parameters| async move {
+                        <#implementation as #trait_>::#function(&service, #parameters).await
+                    })
+                },
+            }
+        }
+    }
+
+    /// `register_route_guide`.
+    pub(crate) fn register(&self) -> syn::Item {
+        let Self {
+            runtime,
+            full_name,
+            desc,
+            register,
+            implementation,
+            trait_,
+            allow,
+            ..
+        } = self;
+        let deprecated = deprecated_attribute(self.deprecated);
+        let doc =
+            format!(" Adds `service` to `server`, which then answers calls of `{full_name}`.");
+        parse_quote! {
+            #[doc = #doc]
+            ///
+            /// # Errors
+            ///
+            /// When the server has a service of this name already.
+            #deprecated
+            #(#allow)*
+            pub fn #register<#implementation: #trait_>(
+                server: &mut #runtime::Server,
+                service: #implementation,
+            ) -> ::core::result::Result<(), #runtime::RegisterError> {
+                server.register(#desc::<#implementation>(), ::std::sync::Arc::new(service))
+            }
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! A service: its names, and the tokens that its parts share.
+//!
+//! One file for each generated part: [`server`] the trait, [`desc`] the table and the register function, [`client`]
+//! the stubs. Everything in generated code is named by its full path, since a message may be called `Result`.
+
+mod client;
+mod desc;
+mod server;
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::quote;
+use syn::parse::Parser;
+use syn::parse_quote;
+
+use crate::deprecated::{self, Deprecations};
+use crate::names::{Namespace, plain_snake, shouty};
+
+/// The Rust names of a service's items.
+pub(crate) struct Names {
+    trait_: String,
+    client: String,
+    desc: String,
+    register: String,
+    /// Of each method: its function and its constant.
+    methods: Vec<(String, String)>,
+}
+
+/// Gives each service of a package its names. The traits come first: they stand for an element of the schema, the
+/// others only for something generated.
+pub(crate) fn claim_names<'a>(
+    services: impl Iterator<Item = &'a prost_build::Service> + Clone,
+    types: &mut Namespace,
+    values: &mut Namespace,
+) -> Vec<Names> {
+    let traits: Vec<String> = services
+        .clone()
+        .map(|service| types.claim(service.name.clone()))
+        .collect();
+    services
+        .zip(traits)
+        .map(|(service, trait_)| {
+            // A client has a constructor and is `Clone`.
+            let mut functions = Namespace::of(["new", "clone"]);
+            let prefix = shouty(&service.proto_name);
+            Names {
+                trait_,
+                client: types.claim(format!("{}Client", service.name.trim_end_matches('_'))),
+                desc: values.claim(format!("{}_desc", plain_snake(&service.proto_name))),
+                register: values.claim(format!("register_{}", plain_snake(&service.proto_name))),
+                methods: service
+                    .methods
+                    .iter()
+                    .map(|method| {
+                        let constant = format!("{prefix}_{}", shouty(&method.proto_name));
+                        (functions.claim(method.name.clone()), values.claim(constant))
+                    })
+                    .collect(),
+            }
+        })
+        .collect()
+}
+
+/// A service with everything its generated parts need.
+pub(crate) struct Service<'a> {
+    runtime: &'a syn::Path,
+    /// The full name: `routeguide.RouteGuide`.
+    full_name: String,
+    file: &'a str,
+    trait_: Ident,
+    client: Ident,
+    desc: Ident,
+    register: Ident,
+    /// Type parameters for the implementation and the connection, which no type of the package has as its name.
+    implementation: Ident,
+    connection: Ident,
+    docs: Vec<syn::Attribute>,
+    deprecated: bool,
+    /// Allows the service's items to mention each other and their types.
+    allow: Vec<syn::Attribute>,
+    methods: Vec<Method>,
+}
+
+/// A method of a [`Service`].
+struct Method {
+    function: Ident,
+    constant: Ident,
+    proto_name: String,
+    /// `/routeguide.RouteGuide/GetFeature`
+    path: String,
+    input: syn::Type,
+    output: syn::Type,
+    kind: Kind,
+    docs: Vec<syn::Attribute>,
+    deprecated: bool,
+}
+
+/// Which sides stream.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Unary,
+    ClientStreaming,
+    ServerStreaming,
+    Bidi,
+}
+
+impl<'a> Service<'a> {
+    /// Prepares the service of `file` as prost-build describes it. Fails on a type that is no Rust type, which only
+    /// an `extern_path` can cause.
+    pub(crate) fn new(
+        service: &prost_build::Service,
+        file: &'a str,
+        names: Names,
+        types: &Namespace,
+        deprecations: &Deprecations,
+        runtime: &'a syn::Path,
+    ) -> syn::Result<Self> {
+        let full_name = if service.package.is_empty() {
+            service.proto_name.clone()
+        } else {
+            format!("{}.{}", service.package, service.proto_name)
+        };
+        let methods = service
+            .methods
+            .iter()
+            .zip(names.methods)
+            .map(|(method, names)| Method::new(method, names, &full_name))
+            .collect::<syn::Result<Vec<_>>>()?;
+        let deprecated = service.options.deprecated();
+        let mentions_deprecated = deprecated
+            || methods.iter().any(|method| {
+                method.deprecated
+                    || deprecations.mentions(&method.input)
+                    || deprecations.mentions(&method.output)
+            });
+        let mut allow = Vec::new();
+        if mentions_deprecated {
+            allow.push(deprecated::allow());
+        }
+        allow.extend(clippy_allow(&methods));
+        Ok(Self {
+            runtime,
+            file,
+            trait_: identifier(&names.trait_)?,
+            client: identifier(&names.client)?,
+            desc: identifier(&names.desc)?,
+            register: identifier(&names.register)?,
+            implementation: identifier(&types.free("T"))?,
+            connection: identifier(&types.free("C"))?,
+            docs: docs(&service.comments, &format!("The service `{full_name}`."))?,
+            full_name,
+            deprecated,
+            allow,
+            methods,
+        })
+    }
+
+    /// The constants with the methods' full names.
+    pub(crate) fn constants(&self) -> Vec<syn::Item> {
+        let constant = |method: &Method| {
+            let Method { constant, path, .. } = method;
+            let doc = format!(
+                " The method `{}` of `{}` as a call names it.",
+                method.proto_name, self.full_name
+            );
+            parse_quote! {
+                #[doc = #doc]
+                pub const #constant: &str = #path;
+            }
+        };
+        self.methods.iter().map(constant).collect()
+    }
+}
+
+impl Method {
+    fn new(
+        method: &prost_build::Method,
+        (function, constant): (String, String),
+        service: &str,
+    ) -> syn::Result<Self> {
+        Ok(Self {
+            function: identifier(&function)?,
+            constant: identifier(&constant)?,
+            proto_name: method.proto_name.clone(),
+            path: format!("/{service}/{}", method.proto_name),
+            input: syn::parse_str(&method.input_type)?,
+            output: syn::parse_str(&method.output_type)?,
+            kind: match (method.client_streaming, method.server_streaming) {
+                (false, false) => Kind::Unary,
+                (true, false) => Kind::ClientStreaming,
+                (false, true) => Kind::ServerStreaming,
+                (true, true) => Kind::Bidi,
+            },
+            docs: docs(
+                &method.comments,
+                &format!("The method `{}`.", method.proto_name),
+            )?,
+            deprecated: method.options.deprecated(),
+        })
+    }
+}
+
+/// An identifier, raw where the name says so.
+fn identifier(name: &str) -> syn::Result<Ident> {
+    match name.strip_prefix("r#") {
+        Some(keyword) => Ok(Ident::new_raw(keyword, Span::call_site())),
+        None => syn::parse_str(name),
+    }
+}
+
+/// The comments as doc attributes, in the form that prost-build gives those of messages.
+fn docs(comments: &prost_build::Comments, otherwise: &str) -> syn::Result<Vec<syn::Attribute>> {
+    let mut text = String::new();
+    comments.append_with_indent(0, &mut text);
+    if text.is_empty() {
+        text = format!("/// {otherwise}");
+    }
+    syn::Attribute::parse_outer.parse_str(&text)
+}
+
+/// `#[deprecated]`, if the element is.
+fn deprecated_attribute(deprecated: bool) -> Option<TokenStream> {
+    deprecated.then(|| quote! { #[deprecated] })
+}
+
+/// Allows what clippy holds against names that the schema chose: `into_x` should take `self`, `cmp` should be a
+/// trait's.
+fn clippy_allow(methods: &[Method]) -> Option<syn::Attribute> {
+    const PREFIXES: [&str; 5] = ["as_", "from_", "into_", "is_", "to_"];
+    let convention = methods.iter().any(|method| {
+        let name = method.function.to_string();
+        PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    });
+    let standard = methods.iter().any(|method| method.function == "cmp");
+    match (convention, standard) {
+        (false, false) => None,
+        (true, false) => Some(parse_quote! { #[allow(clippy::wrong_self_convention)] }),
+        (false, true) => Some(parse_quote! { #[allow(clippy::should_implement_trait)] }),
+        (true, true) => Some(
+            parse_quote! { #[allow(clippy::wrong_self_convention, clippy::should_implement_trait)] },
+        ),
+    }
+}

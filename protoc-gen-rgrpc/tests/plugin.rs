@@ -1,0 +1,375 @@
+//! The plugin as protoc and buf meet it: a process, a request on its standard input, a response on its output.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use prost::Message as _;
+use prost_types::compiler::{CodeGeneratorRequest, CodeGeneratorResponse};
+use prost_types::{
+    DescriptorProto, EnumDescriptorProto, EnumValueDescriptorProto, FieldDescriptorProto,
+    FileDescriptorProto,
+};
+use protoc_gen_rgrpc::Builder;
+
+fn run(arguments: &[&str], input: &[u8]) -> Output {
+    let mut plugin = Command::new(env!("CARGO_BIN_EXE_protoc-gen-rgrpc"))
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the plugin starts");
+    // With an argument the plugin does not read its input.
+    let _ = plugin.stdin.take().expect("piped").write_all(input);
+    plugin.wait_with_output().expect("the plugin ends")
+}
+
+fn respond(request: &CodeGeneratorRequest) -> CodeGeneratorResponse {
+    let output = run(&[], &request.encode_to_vec());
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    CodeGeneratorResponse::decode(output.stdout.as_slice()).expect("a response")
+}
+
+/// The request that a compiler would make for `files`.
+fn request(include: &Path, files: &[String], parameter: &str) -> CodeGeneratorRequest {
+    let mut compiler = protox::Compiler::new([include]).expect("the include folder exists");
+    compiler.include_imports(true).include_source_info(true);
+    compiler.open_files(files).expect("the schema compiles");
+    CodeGeneratorRequest {
+        file_to_generate: files.to_vec(),
+        parameter: Some(parameter.to_owned()),
+        proto_file: compiler.file_descriptor_set().file,
+        ..CodeGeneratorRequest::default()
+    }
+}
+
+fn route_guide(parameter: &str) -> CodeGeneratorRequest {
+    let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    request(&include, &["route_guide.proto".to_owned()], parameter)
+}
+
+fn generated(response: CodeGeneratorResponse) -> BTreeMap<String, String> {
+    assert_eq!(response.error, None);
+    response
+        .file
+        .into_iter()
+        .map(|file| (file.name().to_owned(), file.content().to_owned()))
+        .collect()
+}
+
+#[test]
+fn the_plugin_generates_what_the_library_generates() {
+    for (at, (include, files)) in support::schemas().into_iter().enumerate() {
+        let folder = support::folder(&format!("library-{at}"));
+        Builder::new()
+            .out_dir(&folder)
+            .compile_protos(&files, &[&include])
+            .expect("the schema compiles");
+        // A compiler may name the files in another order.
+        let mut reversed = request(&include, &files, "");
+        reversed.file_to_generate.reverse();
+        assert_eq!(
+            generated(respond(&reversed)),
+            support::files(&folder),
+            "{}",
+            include.display()
+        );
+    }
+}
+
+#[test]
+fn the_golden_file_shows_what_is_generated() {
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/routeguide.rs");
+    let text = generated(respond(&route_guide("")))
+        .remove("routeguide.rs")
+        .expect("the package's file");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(&golden, &text).expect("the golden file is writable");
+    }
+    let expected = std::fs::read_to_string(&golden).expect("the golden file");
+    assert_eq!(
+        text, expected,
+        "run with UPDATE_GOLDEN=1 and review the difference"
+    );
+}
+
+#[test]
+fn an_option_removes_or_changes_its_part_of_the_code() {
+    const MESSAGE: &str = "pub struct Point";
+    const SERVER: &str = "pub trait RouteGuide";
+    const CLIENT: &str = "pub struct RouteGuideClient";
+    const DEFAULT_BODY: &str = "method GetFeature not implemented";
+    const DESCRIPTORS: &str = "pub const FILE_DESCRIPTOR_SET";
+    const RUNTIME: &str = "::rgrpc::";
+    for (parameter, absent) in [
+        ("messages=false", &[MESSAGE][..]),
+        ("client=false", &[CLIENT]),
+        ("server=false", &[SERVER, DEFAULT_BODY]),
+        ("require_methods=true", &[DEFAULT_BODY]),
+        ("file_descriptor_set=false", &[DESCRIPTORS]),
+        ("runtime_path=crate", &[RUNTIME]),
+        ("extern_path=.routeguide.Point=::geo::Point", &[MESSAGE]),
+    ] {
+        let text = generated(respond(&route_guide(parameter)))
+            .remove("routeguide.rs")
+            .expect(parameter);
+        for part in [MESSAGE, SERVER, CLIENT, DEFAULT_BODY, DESCRIPTORS, RUNTIME] {
+            assert_eq!(
+                text.contains(part),
+                !absent.contains(&part),
+                "{parameter}: {part}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_is_deprecated_in_the_schema_is_deprecated_in_rust() {
+    let include = support::root().join("tests/codegen/proto");
+    let files = generated(respond(&request(
+        &include,
+        &["torture/deprecated.proto".to_owned()],
+        "",
+    )));
+    // Without the attributes that say how, since their order is not the point.
+    let text: Vec<&str> = files["torture.old.rs"].lines().map(str::trim).collect();
+    for item in [
+        "pub struct Old {",
+        "pub enum Kind {",
+        "Worse = 1,",
+        "pub olds: ::std::collections::HashMap<",
+        "pub was: ::rgrpc::prost::alloc::string::String,",
+        "Chosen(super::Old),",
+        "pub trait OldService: ::core::marker::Send + ::core::marker::Sync + 'static {",
+        "pub struct OldServiceClient<C = ::rgrpc::ClientConn> {",
+        "pub const fn old_service_desc<",
+        "pub fn register_old_service<",
+        "fn elder(",
+        "pub fn elder(",
+    ] {
+        let at = text
+            .iter()
+            .position(|line| line.starts_with(item))
+            .expect(item);
+        let attributes = text[..at]
+            .iter()
+            .rev()
+            .take_while(|line| line.starts_with('#') || line.starts_with("//"));
+        assert!(
+            attributes.copied().any(|line| line == "#[deprecated]"),
+            "{item}"
+        );
+    }
+    for item in [
+        "pub struct Nested {",
+        "pub struct Uses {",
+        "pub trait NewService:",
+        "Other(super::old::Nested),",
+    ] {
+        let at = text
+            .iter()
+            .position(|line| line.starts_with(item))
+            .expect(item);
+        let attributes = text[..at]
+            .iter()
+            .rev()
+            .take_while(|line| line.starts_with('#') || line.starts_with("//"));
+        assert!(
+            !attributes.copied().any(|line| line == "#[deprecated]"),
+            "{item}"
+        );
+    }
+}
+
+#[test]
+fn proto3_optional_is_declared_and_editions_are_not() {
+    assert_eq!(respond(&route_guide("")).supported_features, Some(1));
+}
+
+#[test]
+fn a_problem_is_the_responses_error_and_names_its_place() {
+    let mut editions = route_guide("");
+    for file in &mut editions.proto_file {
+        file.syntax = Some("editions".to_owned());
+    }
+    let mut missing = route_guide("");
+    missing.proto_file.clear();
+    let value = |name: &str, number| EnumValueDescriptorProto {
+        name: Some(name.to_owned()),
+        number: Some(number),
+        ..EnumValueDescriptorProto::default()
+    };
+    let overlap = CodeGeneratorRequest {
+        file_to_generate: vec!["a.proto".to_owned()],
+        proto_file: vec![FileDescriptorProto {
+            name: Some("a.proto".to_owned()),
+            package: Some("a".to_owned()),
+            enum_type: vec![EnumDescriptorProto {
+                name: Some("Color".to_owned()),
+                value: vec![value("COLOR_RED", 0), value("red", 1)],
+                ..EnumDescriptorProto::default()
+            }],
+            ..FileDescriptorProto::default()
+        }],
+        ..CodeGeneratorRequest::default()
+    };
+    for (request, expected) in [
+        (
+            route_guide("clients=false"),
+            "option `clients`: unknown; the options are messages, client,",
+        ),
+        (
+            route_guide("client=2"),
+            "option `client`: `2` is neither true nor false",
+        ),
+        (
+            route_guide("type_attribute=.=#[derive(,)]extra"),
+            "option `type_attribute`:",
+        ),
+        (
+            editions,
+            "route_guide.proto: syntax `editions` is not supported; proto2 and proto3 are",
+        ),
+        (
+            missing,
+            "code generator request: route_guide.proto is to be generated, but not described",
+        ),
+        (
+            overlap,
+            "a.proto: enum a.Color: `COLOR_RED` and `red` would both be variant `Red`",
+        ),
+    ] {
+        let response = respond(&request);
+        let error = response.error();
+        assert!(error.starts_with(expected), "{error}");
+        assert!(response.file.is_empty());
+    }
+}
+
+#[test]
+fn a_request_that_no_compiler_would_write_is_an_error_and_no_panic() {
+    let file = |change: &dyn Fn(&mut FileDescriptorProto)| {
+        let mut file = FileDescriptorProto {
+            name: Some("a.proto".to_owned()),
+            message_type: vec![DescriptorProto {
+                name: Some("M".to_owned()),
+                field: vec![FieldDescriptorProto {
+                    name: Some("f".to_owned()),
+                    number: Some(1),
+                    r#type: Some(11),
+                    type_name: Some(".M".to_owned()),
+                    ..FieldDescriptorProto::default()
+                }],
+                ..DescriptorProto::default()
+            }],
+            ..FileDescriptorProto::default()
+        };
+        change(&mut file);
+        CodeGeneratorRequest {
+            file_to_generate: vec!["a.proto".to_owned()],
+            proto_file: vec![file],
+            ..CodeGeneratorRequest::default()
+        }
+        .encode_to_vec()
+    };
+    for (what, request) in [
+        ("garbage", b"\xff\xff\xff".to_vec()),
+        (
+            "no field name",
+            file(&|file| file.message_type[0].field[0].name = None),
+        ),
+        (
+            "an unknown type",
+            file(&|file| file.message_type[0].field[0].type_name = Some(".N".to_owned())),
+        ),
+        (
+            "no type",
+            file(&|file| file.message_type[0].field[0].type_name = None),
+        ),
+        (
+            "no such oneof",
+            file(&|file| file.message_type[0].field[0].oneof_index = Some(7)),
+        ),
+        (
+            "no message name",
+            file(&|file| file.message_type[0].name = None),
+        ),
+        ("no file name", file(&|file| file.name = None)),
+        (
+            "an unknown import",
+            file(&|file| file.dependency.push("b.proto".to_owned())),
+        ),
+        (
+            "a bad default",
+            file(&|file| {
+                let field = &mut file.message_type[0].field[0];
+                field.r#type = Some(12);
+                field.type_name = None;
+                field.default_value = Some("\\".to_owned());
+            }),
+        ),
+        (
+            "a service without types",
+            file(&|file| {
+                file.service.push(prost_types::ServiceDescriptorProto {
+                    name: Some("S".to_owned()),
+                    method: vec![prost_types::MethodDescriptorProto {
+                        name: Some("C".to_owned()),
+                        ..Default::default()
+                    }],
+                    ..Default::default()
+                });
+            }),
+        ),
+    ] {
+        let output = run(&[], &request);
+        assert!(
+            output.stderr.is_empty(),
+            "{what}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(output.status.success(), "{what}");
+        let response = CodeGeneratorResponse::decode(output.stdout.as_slice()).expect(what);
+        assert!(
+            !response.error().is_empty() && response.file.is_empty(),
+            "{what}"
+        );
+    }
+}
+
+#[test]
+fn flags_print_the_version_and_every_option() {
+    let version = run(&["--version"], b"");
+    assert!(version.status.success());
+    let expected = format!("protoc-gen-rgrpc {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(String::from_utf8_lossy(&version.stdout), expected);
+
+    let help = run(&["--help"], b"");
+    let text = String::from_utf8_lossy(&help.stdout);
+    for option in [
+        "messages",
+        "extern_path",
+        "field_attribute",
+        "file_descriptor_set",
+        "--rgrpc_out",
+    ] {
+        assert!(text.contains(option), "{option}");
+    }
+
+    let unknown = run(&["--frobnicate"], b"");
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("`--frobnicate`"));
+}

@@ -1,0 +1,55 @@
+//! What the tests of both front ends share: folders to write to, and schemas to read.
+
+// Each test file uses a part of this.
+#![allow(dead_code)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The repository's root.
+pub(crate) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// An empty folder for the test called `name`.
+pub(crate) fn folder(name: &str) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).expect("the folder for tests is writable");
+    folder
+}
+
+/// The files of a folder by name.
+pub(crate) fn files(folder: &Path) -> BTreeMap<String, String> {
+    let entries = fs::read_dir(folder).expect("the folder exists");
+    entries
+        .map(|entry| {
+            let path = entry.expect("readable").path();
+            let name = path
+                .file_name()
+                .expect("a file")
+                .to_string_lossy()
+                .into_owned();
+            (
+                name,
+                fs::read_to_string(path).expect("generated files are text"),
+            )
+        })
+        .collect()
+}
+
+/// The include folder and the files of the schemas that every way of generation is tried on.
+pub(crate) fn schemas() -> BTreeMap<PathBuf, Vec<String>> {
+    let list =
+        fs::read_to_string(root().join("tests/codegen/schemas")).expect("the list of schemas");
+    let mut schemas: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
+    for line in list.lines().filter(|line| !line.starts_with('#')) {
+        let (include, file) = line.split_once(' ').expect("INCLUDE FILE");
+        schemas
+            .entry(root().join(include))
+            .or_default()
+            .push(file.to_owned());
+    }
+    schemas
+}

@@ -10,7 +10,6 @@ use super::conn::Settings;
 use crate::credentials::ChannelCredentials;
 use crate::io::{Dial, SystemDialer};
 use crate::resolver::{Resolver, Target, TargetError};
-use crate::transport::h2::ClientSettings;
 
 /// This implementation, as `user-agent` names it.
 const USER_AGENT: &str = concat!("grpc-rust-rgrpc/", env!("CARGO_PKG_VERSION"));
@@ -23,6 +22,27 @@ pub struct ClientConnBuilder {
     authority: Option<String>,
     user_agent: Option<String>,
     dialer: Arc<dyn Dial>,
+}
+
+impl ClientConn {
+    /// A channel to `target` with default options. Does no IO.
+    ///
+    /// # Errors
+    /// The target cannot be parsed.
+    pub fn new(
+        target: impl Into<String>,
+        credentials: ChannelCredentials,
+    ) -> Result<Self, BuildError> {
+        Self::builder(target, credentials).build()
+    }
+
+    /// A channel to `target` whose options are to be set.
+    pub fn builder(
+        target: impl Into<String>,
+        credentials: ChannelCredentials,
+    ) -> ClientConnBuilder {
+        ClientConnBuilder::new(target.into(), credentials)
+    }
 }
 
 impl ClientConnBuilder {
@@ -88,7 +108,6 @@ impl ClientConnBuilder {
             resolver: Resolver::new(&target),
             target,
             dialer,
-            transport_settings: ClientSettings {},
             cell,
             closed,
         }))

@@ -12,7 +12,7 @@ use super::picker::{Picker, PickerCell};
 use crate::io::{Address, Dial};
 use crate::resolver::{Resolver, Target};
 use crate::status::Status;
-use crate::transport::{ClientTransport, TransportEvent, h2};
+use crate::transport::{ClientTransport, Report, TransportEvent, h2};
 
 /// A channel's task: owns the resolver, the backoff and the connections, and publishes a
 /// [`Picker`] for every change.
@@ -31,7 +31,6 @@ pub(super) struct Channel {
     pub(super) target: Target,
     pub(super) resolver: Resolver,
     pub(super) dialer: Arc<dyn Dial>,
-    pub(super) transport_settings: h2::ClientSettings,
     pub(super) cell: Arc<PickerCell>,
     /// True, or its sender gone, when the channel is to end.
     pub(super) closed: watch::Receiver<bool>,
@@ -159,7 +158,7 @@ impl Channel {
             .await
             .map_err(|error| error.to_string())?;
         let (id, report) = connections.reporter();
-        let transport = h2::connect(io, &self.transport_settings, report).await?;
+        let transport = h2::connect(io, report).await?;
         connections.open.insert(id, Arc::clone(&transport));
         Ok((id, transport))
     }
@@ -184,11 +183,11 @@ impl Connections {
     }
 
     /// An id for a new connection, and how it reports.
-    fn reporter(&mut self) -> (u64, h2::Report) {
+    fn reporter(&mut self) -> (u64, Report) {
         let id = self.next_id;
         self.next_id += 1;
         let sender = self.sender.clone();
-        let report = Arc::new(move |event| {
+        let report: Report = Arc::new(move |event| {
             // The channel is gone.
             let _ = sender.send((id, event));
         });

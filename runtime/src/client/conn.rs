@@ -7,7 +7,6 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::builder::{BuildError, ClientConnBuilder};
 use super::call::ClientCall;
 use super::channel::Channel;
 use super::deadline::{Bounds, deadline_exceeded};
@@ -16,7 +15,6 @@ use crate::call::{
     CallOptions, Invoke, MessageSink, MessageSource, MethodName, RecvStream, Response, SendStream,
 };
 use crate::codec::{Codec, frame};
-use crate::credentials::ChannelCredentials;
 use crate::status::Status;
 use crate::transport::{ClientStream, ClientTransport, OpenError, OpenRequest};
 
@@ -59,25 +57,6 @@ pub(super) struct Settings {
 }
 
 impl ClientConn {
-    /// A channel to `target` with default options. Does no IO.
-    ///
-    /// # Errors
-    /// The target cannot be parsed.
-    pub fn new(
-        target: impl Into<String>,
-        credentials: ChannelCredentials,
-    ) -> Result<Self, BuildError> {
-        Self::builder(target, credentials).build()
-    }
-
-    /// A channel to `target` whose options are to be set.
-    pub fn builder(
-        target: impl Into<String>,
-        credentials: ChannelCredentials,
-    ) -> ClientConnBuilder {
-        ClientConnBuilder::new(target.into(), credentials)
-    }
-
     pub(super) fn from_parts(
         settings: Settings,
         channel: impl FnOnce(Arc<PickerCell>, watch::Receiver<bool>) -> Channel,

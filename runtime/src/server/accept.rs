@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use super::dispatch::{ConnectionCalls, Dispatcher};
 use super::{ServeError, ServerHandle};
 use crate::io::{Connected, Listener};
-use crate::transport::ServerTransport;
-use crate::transport::h2::{Phase, ServerConnection, ServerSettings};
+use crate::transport::h2::ServerConnection;
+use crate::transport::{Phase, ServerSettings, ServerTransport};
 
 /// Accepts connections of one listener and starts their tasks.
 pub(super) struct AcceptLoop {

@@ -14,8 +14,7 @@ use super::services::Services;
 use super::{HandlerFuture, ServerCall};
 use crate::call::CallContext;
 use crate::status::Status;
-use crate::transport::h2::Phase;
-use crate::transport::{Dispatch, RequestHead, ResetCode, ServerStream};
+use crate::transport::{Dispatch, Phase, RequestHead, ResetCode, ServerStream};
 
 /// Finds the handlers of calls; one for a server.
 pub(super) struct Dispatcher {

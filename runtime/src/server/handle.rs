@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::transport::h2::Phase;
+use crate::transport::Phase;
 
 /// Stops a [`Server`](super::Server); cheap to clone, and usable from anywhere.
 ///

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use super::services::UnknownHandler;
 use crate::codec::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
-use crate::transport::h2::ServerSettings;
+use crate::transport::ServerSettings;
 
 /// What a server is set to; the setters of [`Server`](super::Server) document each.
 #[derive(Clone, Debug)]

@@ -11,9 +11,11 @@
 
 pub(crate) mod h2;
 mod http_status;
+mod phase;
 mod request;
 mod reset;
 mod response;
+mod settings;
 mod timeout;
 
 use std::future::Future;
@@ -27,9 +29,11 @@ use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
 
+pub(crate) use phase::Phase;
 pub(crate) use request::{Rejection, RequestParser};
 pub(crate) use reset::{ResetCode, status_for_reset};
 pub(crate) use response::{HeadersBlock, ResponseParser, Trailers};
+pub(crate) use settings::ServerSettings;
 
 /// A server's side of one connection.
 pub(crate) trait ServerTransport: Send + 'static {
@@ -71,6 +75,9 @@ pub(crate) enum TransportEvent {
         reason: String,
     },
 }
+
+/// How a connection tells its owner what happens to it; called from the connection's task.
+pub(crate) type Report = Arc<dyn Fn(TransportEvent) + Send + Sync>;
 
 /// A stream's receiving and sending, alike on both sides.
 pub(crate) trait Stream: Send + Sync + 'static {

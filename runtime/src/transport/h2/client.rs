@@ -1,7 +1,6 @@
-use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -9,25 +8,20 @@ use h2::client::{self, Connection, SendRequest};
 use tokio::sync::{Notify, oneshot};
 
 use super::client_stream::H2ClientStream;
+use super::connection_info::ConnectionInfo;
 use super::fields;
 use super::frame_tap::{FrameTap, Observer};
-use super::server_stream::lock;
 use super::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
 };
-use crate::io::{BoxedIo, Connected, Peer};
-use crate::transport::{ClientStream, ClientTransport, OpenError, OpenRequest, TransportEvent};
+use crate::io::{BoxedIo, Connected};
+use crate::transport::{
+    ClientStream, ClientTransport, OpenError, OpenRequest, Report, TransportEvent,
+};
 
 /// The last stream id to use before the connection is replaced: three quarters of them, as in
 /// grpc-go, so that the replacement is ready before the ids run out.
 const LAST_STREAM_ID: u32 = (1 << 31) / 4 * 3 - 1;
-
-/// A client's settings for its connections.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct ClientSettings {}
-
-/// How a connection tells its owner what happens to it; called from the connection's task.
-pub(crate) type Report = Arc<dyn Fn(TransportEvent) + Send + Sync>;
 
 /// A client's connection over `h2`.
 pub(super) struct H2ClientTransport {
@@ -37,34 +31,14 @@ pub(super) struct H2ClientTransport {
     report: Report,
 }
 
-/// What a connection's streams say about it when it fails.
-pub(super) struct ConnectionInfo {
-    pub(super) peer: Peer,
-    goaway: Mutex<Option<String>>,
-}
-
-impl fmt::Display for ConnectionInfo {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "to {} from {}", self.peer.remote, self.peer.local)?;
-        match &*lock(&self.goaway) {
-            Some(reason) => write!(f, ", after GOAWAY with {reason}"),
-            None => Ok(()),
-        }
-    }
-}
-
 /// Makes a client transport of a connection: ready when the server's SETTINGS have arrived.
 ///
 /// The caller bounds the time; a dropped future closes the connection.
 pub(crate) async fn connect(
     connected: Connected,
-    _settings: &ClientSettings,
     report: Report,
 ) -> Result<Arc<dyn ClientTransport>, String> {
-    let info = Arc::new(ConnectionInfo {
-        peer: connected.peer,
-        goaway: Mutex::new(None),
-    });
+    let info = Arc::new(ConnectionInfo::new(connected.peer));
     let (settings_sender, settings) = oneshot::channel();
     let tap = FrameTap::new(
         connected.io,
@@ -115,7 +89,7 @@ pub(crate) async fn connect(
 /// Tells streams and the owner of the connection about a GOAWAY.
 fn report_goaway(info: Arc<ConnectionInfo>, report: Report) -> Box<dyn FnMut(String) + Send> {
     Box::new(move |reason| {
-        *lock(&info.goaway) = Some(reason.clone());
+        info.set_goaway(reason.clone());
         report(TransportEvent::GoAway { reason });
     })
 }

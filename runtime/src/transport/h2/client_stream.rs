@@ -9,11 +9,11 @@ use h2::{Reason, RecvStream, SendStream};
 use http::Response;
 
 use super::body::Body;
-use super::client::ConnectionInfo;
+use super::connection_info::ConnectionInfo;
 use super::error::stream_end;
 use super::fields;
+use super::lock;
 use super::sender::{Sender, closed};
-use super::server_stream::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{

@@ -8,6 +8,7 @@
 mod body;
 mod client;
 mod client_stream;
+mod connection_info;
 mod error;
 mod fields;
 mod frame_tap;
@@ -15,8 +16,10 @@ mod sender;
 mod server;
 mod server_stream;
 
-pub(crate) use client::{ClientSettings, Report, connect};
-pub(crate) use server::{Phase, ServerConnection, ServerSettings};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub(crate) use client::connect;
+pub(crate) use server::ServerConnection;
 
 /// The window of one stream. It bounds what a peer may have in flight to a call that does not
 /// read; 1 MiB lets one stream fill a fast link at a few milliseconds of round trip.
@@ -37,3 +40,9 @@ const MAX_PENDING_RESETS: usize = 1024;
 /// default lets a slow reader of tiny messages lose the connection; the stream's window, counted
 /// as one-byte frames of about 100 bytes each, is the true bound.
 const SMALL_FRAMES_BUDGET: usize = 16 * 1024 * 1024;
+
+/// The value behind the lock. A panic while it was held cannot have left it half changed: what is
+/// done under these locks is one call into `h2`.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

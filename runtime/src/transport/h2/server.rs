@@ -17,30 +17,11 @@ use super::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
 };
 use crate::io::{BoxedIo, Connected, Peer};
-use crate::transport::{Dispatch, ServerTransport};
+use crate::transport::{Dispatch, Phase, ServerSettings, ServerTransport};
 
 /// How long a connection that drains may take to acknowledge it; without calls it is closed then, as
 /// in grpc-go.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How far a server has gone in stopping.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
-    /// New connections and new calls are welcome.
-    Running,
-    /// Calls that have begun go on; new ones are turned away.
-    Draining,
-    /// Everything ends at once.
-    Stopped,
-}
-
-/// A server's settings for its connections.
-#[derive(Clone, Debug)]
-pub(crate) struct ServerSettings {
-    /// From accepting to the end of the HTTP/2 preface.
-    pub(crate) handshake_timeout: Duration,
-    pub(crate) max_concurrent_streams: Option<u32>,
-}
 
 /// A connection that a server accepted.
 pub(crate) struct ServerConnection {

@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
 use bytes::Bytes;
@@ -8,6 +8,7 @@ use h2::{Reason, RecvStream};
 use super::body::Body;
 use super::error::stream_end;
 use super::fields;
+use super::lock;
 use super::sender::{Sender, closed, closed_status};
 use crate::io::Peer;
 use crate::metadata::Metadata;
@@ -191,10 +192,4 @@ fn remember(slot: &Mutex<Option<Waker>>, waker: &Waker) {
         Some(remembered) => remembered.clone_from(waker),
         None => *slot = Some(waker.clone()),
     }
-}
-
-/// The value behind the lock. A panic while it was held cannot have left it half changed: what is
-/// done under these locks is one call into `h2`.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -13,8 +13,8 @@ use crate::schema::Schema;
 
 /// Generates code with the embedded compiler. Its options are the plugin's, by the same names.
 ///
-/// An option with an unacceptable value is reported by [`compile_protos`](Self::compile_protos), so that calls can be
-/// chained.
+/// An option with an unacceptable value is reported by [`compile_protos`](Self::compile_protos), so
+/// that calls can be chained.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), protoc_gen_rgrpc::Error> {
@@ -41,8 +41,8 @@ impl Builder {
         Self::default()
     }
 
-    /// Whether to generate messages and enums. Without, they are expected where the services' module would have them,
-    /// or where [`extern_path`](Self::extern_path) says. Default: true.
+    /// Whether to generate messages and enums. Without, they are expected where the services'
+    /// module would have them, or where [`extern_path`](Self::extern_path) says. Default: true.
     pub fn messages(self, generate: bool) -> Self {
         self.switch("messages", generate)
     }
@@ -57,15 +57,16 @@ impl Builder {
         self.switch("server", generate)
     }
 
-    /// Whether every method of a service trait must be implemented. Without, a method that is not answers
-    /// UNIMPLEMENTED, so that a method added to a `.proto` file breaks no server. Default: false.
+    /// Whether every method of a service trait must be implemented. Without, a method that is not
+    /// answers UNIMPLEMENTED, so that a method added to a `.proto` file breaks no server. Default:
+    /// false.
     pub fn require_methods(self, require: bool) -> Self {
         self.switch("require_methods", require)
     }
 
-    /// Whether each package has its descriptors as `FILE_DESCRIPTOR_SET`, which server reflection answers from. They
-    /// take about as many bytes as the `.proto` files without comments, and only in binaries that use them.
-    /// Default: true.
+    /// Whether each package has its descriptors as `FILE_DESCRIPTOR_SET`, which server reflection
+    /// answers from. They take about as many bytes as the `.proto` files without comments, and only
+    /// in binaries that use them. Default: true.
     pub fn file_descriptor_set(self, embed: bool) -> Self {
         self.switch("file_descriptor_set", embed)
     }
@@ -75,8 +76,8 @@ impl Builder {
         self.set("runtime_path", path.as_ref())
     }
 
-    /// Uses types that exist already: what is at or below `proto` (`.pkg` or `.pkg.Message`) is not generated, but
-    /// found at or below `rust`. Repeatable.
+    /// Uses types that exist already: what is at or below `proto` (`.pkg` or `.pkg.Message`) is not
+    /// generated, but found at or below `rust`. Repeatable.
     pub fn extern_path(self, proto: impl AsRef<str>, rust: impl AsRef<str>) -> Self {
         self.set(
             "extern_path",
@@ -84,8 +85,9 @@ impl Builder {
         )
     }
 
-    /// `bytes::Bytes` instead of `Vec<u8>` for the `bytes` fields that match: `.` all, `.pkg.Message` those of a
-    /// message, `Message.field` by suffix. A `Bytes` shares the memory of the message it was decoded from. Repeatable.
+    /// `bytes::Bytes` instead of `Vec<u8>` for the `bytes` fields that match: `.` all,
+    /// `.pkg.Message` those of a message, `Message.field` by suffix. A `Bytes` shares the memory of
+    /// the message it was decoded from. Repeatable.
     pub fn bytes(self, path: impl AsRef<str>) -> Self {
         self.set("bytes", path.as_ref())
     }
@@ -95,7 +97,8 @@ impl Builder {
         self.set("boxed", path.as_ref())
     }
 
-    /// Adds an attribute such as `#[derive(Hash)]` to the messages, enums and oneofs that match. Repeatable.
+    /// Adds an attribute such as `#[derive(Hash)]` to the messages, enums and oneofs that match.
+    /// Repeatable.
     pub fn type_attribute(self, path: impl AsRef<str>, attribute: impl AsRef<str>) -> Self {
         self.set(
             "type_attribute",
@@ -111,29 +114,33 @@ impl Builder {
         )
     }
 
-    /// The folder to write to; it is created if need be. Default: `OUT_DIR`, which cargo sets for a build script.
+    /// The folder to write to; it is created if need be. Default: `OUT_DIR`, which cargo sets for a
+    /// build script.
     pub fn out_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.out_dir = Some(folder.into());
         self
     }
 
-    /// Also writes the descriptors of all files as an encoded `FileDescriptorSet`. A relative path is below the output
-    /// folder. With the plugin, `protoc --descriptor_set_out` or `buf build -o` does this.
+    /// Also writes the descriptors of all files as an encoded `FileDescriptorSet`. A relative path
+    /// is below the output folder. With the plugin, `protoc --descriptor_set_out` or `buf build -o`
+    /// does this.
     pub fn file_descriptor_set_path(mut self, path: impl Into<PathBuf>) -> Self {
         self.file_descriptor_set_path = Some(path.into());
         self
     }
 
-    /// Compiles `protos`, found below `includes`, and writes the code: one file for each package, and `mod.rs`. In a
-    /// build script, tells cargo to run it again when a file that was read changes.
+    /// Compiles `protos`, found below `includes`, and writes the code: one file for each package,
+    /// and `mod.rs`. In a build script, tells cargo to run it again when a file that was read
+    /// changes.
     ///
-    /// Files that are imported need not be listed: messages whose types are used are generated with them. Services
-    /// are generated for the listed files only. A file whose text did not change is not written again.
+    /// Files that are imported need not be listed: messages whose types are used are generated with
+    /// them. Services are generated for the listed files only. A file whose text did not change is
+    /// not written again.
     ///
     /// # Errors
     ///
-    /// When an option is not acceptable, a file does not compile or has no Rust form, or a file cannot be written. The
-    /// text of the [`Error`] names the place.
+    /// When an option is not acceptable, a file does not compile or has no Rust form, or a file
+    /// cannot be written. The text of the [`Error`] names the place.
     pub fn compile_protos(
         self,
         protos: &[impl AsRef<Path>],
@@ -182,8 +189,8 @@ impl Builder {
     }
 }
 
-/// Generates code for `protos`, found below `includes`, with every option at its default: what a build script usually
-/// needs. See [`Builder::compile_protos`].
+/// Generates code for `protos`, found below `includes`, with every option at its default: what a
+/// build script usually needs. See [`Builder::compile_protos`].
 ///
 /// # Errors
 ///

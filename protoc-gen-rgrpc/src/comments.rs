@@ -1,12 +1,13 @@
 //! Comments of a `.proto` file, made fit to be Rust documentation.
 //!
-//! Compilers agree on which comment belongs to which element, but not on the rest of `SourceCodeInfo` (its order, its
-//! duplicates, locations nobody asks for). [`clean`] replaces it by one location for each element that can carry a
-//! doc comment: the same for every compiler, and complete, which prost-build relies on.
+//! Compilers agree on which comment belongs to which element, but not on the rest of
+//! `SourceCodeInfo` (its order, its duplicates, locations nobody asks for). [`clean`] replaces it
+//! by one location for each element that can carry a doc comment: the same for every compiler, and
+//! complete, which prost-build relies on.
 //!
-//! The text is Markdown to rustdoc, which its author did not know. Indented blocks and bare fences would become
-//! doctests and fail; a `<placeholder>` would be an unclosed HTML tag, `[brackets]` a link to nowhere. [`markdown`]
-//! mends these; URLs are prost-build's to escape.
+//! The text is Markdown to rustdoc, which its author did not know. Indented blocks and bare fences
+//! would become doctests and fail; a `<placeholder>` would be an unclosed HTML tag, `[brackets]` a
+//! link to nowhere. [`markdown`] mends these; URLs are prost-build's to escape.
 
 use std::collections::BTreeMap;
 
@@ -100,18 +101,19 @@ fn children<'a, T>(
         .map(move |(index, element)| ([parent, &[tag, index]].concat(), element))
 }
 
+/// A code block by what ends it: its fence, or less indentation.
+enum Block {
+    Fenced(String),
+    Indented,
+}
+
 /// The comment as Markdown that says the same and holds no doctest, or nothing if it is blank.
 fn markdown(comment: &str) -> Option<String> {
     let mut output: Vec<String> = Vec::new();
-    // What ends the present code block: its fence, or less indentation.
-    enum Block {
-        Fenced(String),
-        Indented,
-    }
     let mut block = None;
     let lines = unindent(comment);
     for (at, line) in lines.iter().enumerate() {
-        let text = line.trim_start();
+        let text = line.trim_start_matches(' ');
         let indent = line.len() - text.len();
         block = match block {
             Some(Block::Fenced(fence)) => {
@@ -161,13 +163,14 @@ fn markdown(comment: &str) -> Option<String> {
 /// From this indentation on, Markdown takes a line for code.
 const CODE_INDENT: usize = 4;
 
-/// The lines without what all of them have in front, without trailing blanks, and without blank lines at either end.
+/// The lines without what all of them have in front, without trailing blanks, and without blank
+/// lines at either end.
 fn unindent(comment: &str) -> Vec<String> {
     let lines: Vec<String> = comment
         .lines()
         .map(|line| line.trim_end().replace('\t', "    "))
         .collect();
-    let indent = |line: &String| line.len() - line.trim_start().len();
+    let indent = |line: &String| line.len() - line.trim_start_matches(' ').len();
     let common = lines
         .iter()
         .filter(|line| !line.is_empty())
@@ -219,8 +222,9 @@ fn fenced_as_text(text: &str, fence: &str) -> String {
     format!("{fence}{}", if is_rust { "text" } else { language })
 }
 
-/// Escapes what rustdoc would take for an HTML tag or for a link to an item, outside `code`. An autolink loses its
-/// brackets, which prost-build puts around every URL; a reference such as `[Rule][google.api.Rule]` becomes its text.
+/// Escapes what rustdoc would take for an HTML tag or for a link to an item, outside `code`. An
+/// autolink loses its brackets, which prost-build puts around every URL; a reference such as
+/// `[Rule][google.api.Rule]` becomes its text.
 fn escape(line: &str) -> String {
     let mut output = String::with_capacity(line.len());
     let mut rest = line;
@@ -305,6 +309,10 @@ mod tests {
             (
                 " [text](https://grpc.io) \\[b\\] [open `[x]`",
                 "[text](https://grpc.io) \\[b\\] \\[open `[x]`",
+            ),
+            (
+                "\u{3000}\u{3000}wide\n\u{3000}blank\n",
+                "\u{3000}\u{3000}wide\n\u{3000}blank",
             ),
             ("\tTab.\n\n\t\tcode\n", "Tab.\n\n```text\ncode\n```"),
         ] {

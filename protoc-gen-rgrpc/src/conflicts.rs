@@ -1,7 +1,8 @@
 //! Elements that have no Rust form, found before prost-build meets them.
 //!
-//! prost-build panics on some and writes code that rustc rejects for others; here they become errors that name both
-//! elements. It converts names to Rust's cases, so names that differ in Protobuf may be one name in Rust.
+//! prost-build panics on some and writes code that rustc rejects for others; here they become
+//! errors that name both elements. It converts names to Rust's cases, so names that differ in
+//! Protobuf may be one name in Rust.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,7 +38,8 @@ struct Names<'a> {
     taken: BTreeMap<Claim, String>,
 }
 
-/// A name of a kind within a scope. The scope is a module's path for types and modules, an element for the rest.
+/// A name of a kind within a scope. The scope is a module's path for types and modules, an element
+/// for the rest.
 type Claim = (String, Kind, String);
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

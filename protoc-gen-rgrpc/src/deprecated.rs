@@ -1,11 +1,12 @@
 //! `deprecated` of messages, enums and map fields.
 //!
-//! prost-build carries the option over for other fields, enum values and oneof variants. The rest is added here to
-//! the code it wrote, and what mentions a deprecated type is allowed to, since generated code must not warn.
+//! prost-build carries the option over for other fields, enum values and oneof variants. The rest
+//! is added here to the code it wrote, and what mentions a deprecated type is allowed to, since
+//! generated code must not warn.
 //!
-//! A deprecated type is mentioned by the implementations that prost's derives put beside it, and only an attribute of
-//! the module around them reaches those. For a nested type that is the module prost-build wrote; for the others it is
-//! the package's, in `mod.rs`.
+//! A deprecated type is mentioned by the implementations that prost's derives put beside it, and
+//! only an attribute of the module around them reaches those. For a nested type that is the module
+//! prost-build wrote; for the others it is the package's, in `mod.rs`.
 
 use std::collections::BTreeSet;
 
@@ -16,7 +17,8 @@ use syn::{Attribute, Item, parse_quote};
 use crate::names::{snake, upper_camel};
 use crate::schema::{Part, Schema};
 
-/// What is deprecated in a schema. Paths are Rust paths within the package's module: `outer::Inner`.
+/// What is deprecated in a schema. Paths are Rust paths within the package's module:
+/// `outer::Inner`.
 #[derive(Default)]
 pub(crate) struct Deprecations {
     types: BTreeSet<String>,
@@ -110,8 +112,8 @@ impl Deprecations {
         mention.found
     }
 
-    /// Adds the attributes to the items of a package. Returns whether one of the items is deprecated, so that the
-    /// module around them must allow it.
+    /// Adds the attributes to the items of a package. Returns whether one of the items is
+    /// deprecated, so that the module around them must allow it.
     pub(crate) fn mark(&self, items: &mut [Item]) -> bool {
         (!self.types.is_empty() || !self.map_fields.is_empty()) && self.mark_scope("", items)
     }

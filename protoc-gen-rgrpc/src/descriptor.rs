@@ -1,10 +1,10 @@
 //! File descriptors in one form, whichever compiler made them.
 //!
-//! protoc, buf and the embedded compiler describe a file with the same meaning but not with the same bytes: what
-//! equals its default may be set or not, and their copies of the well-known files differ with their versions. What is
-//! embedded in generated code must not depend on that, or checked-in code would change with the tool. So
-//! [`normalise`] gives every optional part its one form, and the `google/protobuf/` files are the embedded compiler's
-//! ([`well_known`]).
+//! protoc, buf and the embedded compiler describe a file with the same meaning but not with the
+//! same bytes: what equals its default may be set or not, and their copies of the well-known files
+//! differ with their versions. What is embedded in generated code must not depend on that, or
+//! checked-in code would change with the tool. So [`normalise`] gives every optional part its one
+//! form, and the `google/protobuf/` files are the embedded compiler's ([`well_known`]).
 //!
 //! Custom options are not part of this form: the descriptor types know only descriptor.proto's own.
 
@@ -139,8 +139,8 @@ fn json_name(name: &str) -> String {
     json
 }
 
-/// A floating-point default in the shortest form that reads back the same number of its own precision. Compilers
-/// print more or fewer digits.
+/// A floating-point default in the shortest form that reads back the same number of its own
+/// precision. Compilers print more or fewer digits.
 fn shortest<F: FromStr + Debug>(value: String) -> String {
     match value.as_str() {
         "inf" | "-inf" | "nan" => value,

@@ -1,6 +1,7 @@
 //! What can go wrong between a `.proto` file and its Rust code, in the words its author needs.
 //!
-//! One type for both front ends: the plugin puts its text into the response's `error`, `build.rs` returns it.
+//! One type for both front ends: the plugin puts its text into the response's `error`, `build.rs`
+//! returns it.
 
 use std::fmt;
 use std::io;
@@ -8,9 +9,9 @@ use std::path::PathBuf;
 
 /// Why code could not be generated.
 ///
-/// Its text names the place: file, line and column for a `.proto` file that does not compile; file and element for
-/// a schema that has no Rust form; the option for an option. [`Debug`] prints the same text as [`Display`], since
-/// a build script usually unwraps.
+/// Its text names the place: file, line and column for a `.proto` file that does not compile; file
+/// and element for a schema that has no Rust form; the option for an option. [`Debug`] prints the
+/// same text as [`Display`], since a build script usually unwraps.
 ///
 /// [`Debug`]: fmt::Debug
 /// [`Display`]: fmt::Display

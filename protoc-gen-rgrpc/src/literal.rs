@@ -10,7 +10,8 @@ const LINE: usize = 100;
 /// `bytes` as a byte string over several lines.
 pub(crate) fn byte_string(bytes: &[u8]) -> Literal {
     let text = source(bytes);
-    // The source is a valid literal by construction; without line breaks it would be the same value.
+    // The source is a valid literal by construction; without line breaks it would be the same
+    // value.
     text.parse().unwrap_or_else(|_| Literal::byte_string(bytes))
 }
 

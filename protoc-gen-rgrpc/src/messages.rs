@@ -66,8 +66,8 @@ impl Messages {
     }
 }
 
-/// The extern paths, and what they mean for each type below them. prost-build would work that out itself, but takes a
-/// raw identifier in a path for a word to convert.
+/// The extern paths, and what they mean for each type below them. prost-build would work that out
+/// itself, but takes a raw identifier in a path for a word to convert.
 fn extern_types(schema: &Schema, options: &Options) -> BTreeMap<String, String> {
     let mut paths: BTreeMap<String, String> = options.extern_paths.iter().cloned().collect();
     let names: BTreeSet<String> = schema.files().flat_map(|(file, _)| types(file)).collect();
@@ -88,8 +88,8 @@ fn extern_types(schema: &Schema, options: &Options) -> BTreeMap<String, String> 
     paths
 }
 
-/// The Rust path of the type `rest` below `rust`, which stands for a package or, if `is_type`, for a message, whose
-/// nested types are in the module of its name.
+/// The Rust path of the type `rest` below `rust`, which stands for a package or, if `is_type`, for
+/// a message, whose nested types are in the module of its name.
 fn below(rust: &str, is_type: bool, rest: &str) -> String {
     let base = match rust.rsplit_once("::") {
         Some((outer, last)) if is_type => format!("{outer}::{}", snake(last)),
@@ -108,8 +108,8 @@ fn below(rust: &str, is_type: bool, rest: &str) -> String {
     path.join("::")
 }
 
-/// Keeps prost-build from writing the types of a file. They stay in its graph of messages, in which it looks up every
-/// type that a field has.
+/// Keeps prost-build from writing the types of a file. They stay in its graph of messages, in which
+/// it looks up every type that a field has.
 fn hide_types(file: &FileDescriptorProto, options: &Options, config: &mut Config) {
     const NEVER_MENTIONED: &str = "hidden";
     let messages = file.message_type.iter().map(DescriptorProto::name);

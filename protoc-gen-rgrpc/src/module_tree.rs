@@ -1,8 +1,9 @@
 //! `mod.rs`: the packages as nested modules.
 //!
-//! Types of other packages are reached by `super::…`, so the nesting of the modules is part of the generated code.
-//! The file serves both ways of use: as the root of a folder of generated files (`mod proto;`), and included from
-//! `OUT_DIR`. An `include!` resolves relative to the file it stands in, in both.
+//! Types of other packages are reached by `super::…`, so the nesting of the modules is part of the
+//! generated code. The file serves both ways of use: as the root of a folder of generated files
+//! (`mod proto;`), and included from `OUT_DIR`. An `include!` resolves relative to the file it
+//! stands in, in both.
 
 use std::collections::BTreeMap;
 
@@ -47,7 +48,8 @@ fn render_tree(tree: &Tree<'_>, depth: usize, text: &mut String) {
     }
     for (name, module) in &tree.modules {
         if depth == 0 {
-            // What clippy holds against a schema's names and shapes is not for the user of the code to mend.
+            // What clippy holds against a schema's names and shapes is not for the user of the code
+            // to mend.
             text.push_str("#[allow(clippy::all)]\n");
         }
         if module.allow_deprecated {
@@ -59,8 +61,8 @@ fn render_tree(tree: &Tree<'_>, depth: usize, text: &mut String) {
     }
 }
 
-/// The file of a package: `routeguide.v1.rs`, and `_.rs` for files without a package. A raw identifier's `r#` is left
-/// out, so that the name is the package's as the `.proto` file has it.
+/// The file of a package: `routeguide.v1.rs`, and `_.rs` for files without a package. A raw
+/// identifier's `r#` is left out, so that the name is the package's as the `.proto` file has it.
 pub(crate) fn file_name(module: &Module) -> String {
     module.to_file_name_or("_").replace("r#", "")
 }

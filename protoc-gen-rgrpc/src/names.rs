@@ -1,8 +1,9 @@
 //! Rust names: prost's case rules, and names that are still free.
 //!
-//! The case rules repeat prost-build's (they are private there), so that a service's name looks like a message's.
-//! What prost has no rule for is two elements that want one Rust name: here the later one, in the order of the
-//! schema, gets a trailing `_`, as prost does with keywords that have no raw form.
+//! The case rules repeat prost-build's (they are private there), so that a service's name looks
+//! like a message's. What prost has no rule for is two elements that want one Rust name: here the
+//! later one, in the order of the schema, gets a trailing `_`, as prost does with keywords that
+//! have no raw form.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
 //! The options, and how they are read from a plugin parameter.
 //!
-//! `--rgrpc_opt=…` and [`Builder`](crate::Builder) end in the same [`Options`]: both set an option by its name and a
-//! text, so a value is checked in one place, when it is given.
+//! `--rgrpc_opt=…` and [`Builder`](crate::Builder) end in the same [`Options`]: both set an option
+//! by its name and a text, so a value is checked in one place, when it is given.
 
 use syn::parse::Parser;
 
@@ -87,8 +87,9 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Reads a plugin parameter: `key=value` pairs separated by commas. A comma within brackets or quotes belongs to
-    /// the value, so `type_attribute=.=#[derive(Eq, Hash)]` needs no escaping. A switch may be given without `=true`.
+    /// Reads a plugin parameter: `key=value` pairs separated by commas. A comma within brackets or
+    /// quotes belongs to the value, so `type_attribute=.=#[derive(Eq, Hash)]` needs no escaping. A
+    /// switch may be given without `=true`.
     pub(crate) fn parse(parameter: &str) -> Result<Self, Error> {
         let mut options = Self::default();
         for pair in split(parameter)? {
@@ -141,8 +142,8 @@ impl Options {
         Ok(())
     }
 
-    /// The Rust path that stands for the message or enum `name` (with a leading dot) when it is not generated here:
-    /// the user's own, or a well-known type of the runtime.
+    /// Whether the message or enum `name` (with a leading dot) exists already and is not generated
+    /// here: it is the user's own, or a well-known type of the runtime.
     pub(crate) fn is_extern(&self, name: &str) -> bool {
         let covers = |path: &str| {
             path == "."
@@ -211,7 +212,8 @@ fn pair<'a>(value: &'a str, second: &str) -> Result<(&'a str, &'a str), String> 
         .ok_or_else(|| format!("`{value}` must be PROTO_PATH={second}"))
 }
 
-/// A path that matches elements: `.` for all, `.pkg.Message` from the root, `Message.field` as a suffix.
+/// A path that matches elements: `.` for all, `.pkg.Message` from the root, `Message.field` as a
+/// suffix.
 fn proto_path(value: &str) -> Result<String, String> {
     let is_name = |part: &str| {
         part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')

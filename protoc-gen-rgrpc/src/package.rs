@@ -16,8 +16,8 @@ use crate::schema::{Part, Schema};
 use crate::service::{self, Service};
 use crate::{conflicts, deprecated, descriptor, literal, module_tree};
 
-/// The version of the contract between generated code and runtime. The runtime lists those it supports in
-/// `codegen::assert_version`.
+/// The version of the contract between generated code and runtime. The runtime lists those it
+/// supports in `codegen::assert_version`.
 const CONTRACT_VERSION: u32 = 1;
 
 /// A generated file.
@@ -152,13 +152,14 @@ impl Package<'_> {
         let own = self.files.iter().map(|(file, _)| file.name());
         let bytes = literal::byte_string(&descriptor::encode(schema.with_imports(own)));
         parse_quote! {
-            /// The encoded `google.protobuf.FileDescriptorSet` of this package's files and of all they import, for
-            /// server reflection and other tools.
+            /// The encoded `google.protobuf.FileDescriptorSet` of this package's files and of all
+            /// they import, for server reflection and other tools.
             pub const FILE_DESCRIPTOR_SET: &[u8] = #bytes;
         }
     }
 
-    /// The names of the messages and enums in the package's module, whether they are generated or the user's own.
+    /// The names of the messages and enums in the package's module, whether they are generated or
+    /// the user's own.
     fn type_names(&self) -> Namespace {
         Namespace::of(self.files.iter().flat_map(|(file, _)| {
             let messages = file

@@ -1,7 +1,8 @@
 //! The plugin's front end: a `CodeGeneratorRequest` in, a `CodeGeneratorResponse` out.
 //!
-//! protoc and buf start the binary, write the request to its standard input and read the response from its standard
-//! output. What is wrong with the request is the response's `error`, which they print; the exit status stays 0.
+//! protoc and buf start the binary, write the request to its standard input and read the response
+//! from its standard output. What is wrong with the request is the response's `error`, which they
+//! print; the exit status stays 0.
 
 use prost::Message as _;
 use prost_reflect::DescriptorPool;
@@ -45,7 +46,8 @@ fn generate(request: &[u8]) -> Result<Vec<File>, Error> {
         .collect())
 }
 
-/// prost-build relies on what a compiler has checked. Whether a compiler made this request is not known.
+/// prost-build relies on what a compiler has checked. Whether a compiler made this request is not
+/// known.
 fn check(schema: &Schema) -> Result<(), Error> {
     let files = schema.files().map(|(file, _)| FileDescriptorProto {
         source_code_info: None,

@@ -1,8 +1,9 @@
-//! The schema that code is generated from: all files in one order, and what each of them contributes.
+//! The schema that code is generated from: all files in one order, and what each of them
+//! contributes.
 //!
-//! A compiler names the files to generate and adds the files these import. Generated code must be complete, so a file
-//! whose types the named ones use contributes its messages as well, unless `extern_path` says where they are. An
-//! import that only brings options contributes nothing.
+//! A compiler names the files to generate and adds the files these import. Generated code must be
+//! complete, so a file whose types the named ones use contributes its messages as well, unless
+//! `extern_path` says where they are. An import that only brings options contributes nothing.
 //!
 //! The order does not depend on how the files were named on a command line: by name, imports first.
 

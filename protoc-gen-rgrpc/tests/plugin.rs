@@ -1,4 +1,5 @@
-//! The plugin as protoc and buf meet it: a process, a request on its standard input, a response on its output.
+//! The plugin as protoc and buf meet it: a process, a request on its standard input, a response on
+//! its output.
 
 mod support;
 
@@ -100,9 +101,12 @@ fn the_golden_file_shows_what_is_generated() {
         std::fs::write(&golden, &text).expect("the golden file is writable");
     }
     let expected = std::fs::read_to_string(&golden).expect("the golden file");
-    assert_eq!(
-        text, expected,
-        "run with UPDATE_GOLDEN=1 and review the difference"
+    let difference = (1..)
+        .zip(text.lines().zip(expected.lines()))
+        .find(|(_, (now, golden))| now != golden);
+    assert!(
+        text == expected,
+        "run with UPDATE_GOLDEN=1 and review the difference; the first: {difference:?}"
     );
 }
 

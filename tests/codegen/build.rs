@@ -1,5 +1,6 @@
-//! Generates every schema of `schemas` the `build.rs` way: the real ones into `OUT_DIR/real`, the difficult ones into
-//! `OUT_DIR/difficult`, and these once more with the options that change the code's shape into `OUT_DIR/options`.
+//! Generates every schema of `schemas` the `build.rs` way: the real ones into `OUT_DIR/real`, the
+//! difficult ones into `OUT_DIR/difficult`, and these once more with the options that change the
+//! code's shape into `OUT_DIR/options`.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

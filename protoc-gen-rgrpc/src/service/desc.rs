@@ -7,7 +7,8 @@ use syn::parse_quote;
 use super::{Kind, Method, Service, deprecated_attribute};
 
 impl Service<'_> {
-    /// `route_guide_desc::<T>()`. An inline `const` makes the table static although it depends on `T`.
+    /// `route_guide_desc::<T>()`. An inline `const` makes the table static although it depends on
+    /// `T`.
     pub(crate) fn desc(&self, descriptor_set: bool) -> syn::Item {
         let Self {
             runtime,

@@ -1,7 +1,8 @@
 //! A service: its names, and the tokens that its parts share.
 //!
-//! One file for each generated part: [`server`] the trait, [`desc`] the table and the register function, [`client`]
-//! the stubs. Everything in generated code is named by its full path, since a message may be called `Result`.
+//! One file for each generated part: [`server`] the trait, [`desc`] the table and the register
+//! function, [`client`] the stubs. Everything in generated code is named by its full path, since a
+//! message may be called `Result`.
 
 mod client;
 mod desc;
@@ -25,8 +26,8 @@ pub(crate) struct Names {
     methods: Vec<(String, String)>,
 }
 
-/// Gives each service of a package its names. The traits come first: they stand for an element of the schema, the
-/// others only for something generated.
+/// Gives each service of a package its names. The traits come first: they stand for an element of
+/// the schema, the others only for something generated.
 pub(crate) fn claim_names<'a>(
     services: impl Iterator<Item = &'a prost_build::Service> + Clone,
     types: &mut Namespace,
@@ -70,7 +71,8 @@ pub(crate) struct Service<'a> {
     client: Ident,
     desc: Ident,
     register: Ident,
-    /// Type parameters for the implementation and the connection, which no type of the package has as its name.
+    /// Type parameters for the implementation and the connection, which no type of the package has
+    /// as its name.
     implementation: Ident,
     connection: Ident,
     docs: Vec<syn::Attribute>,
@@ -104,8 +106,8 @@ enum Kind {
 }
 
 impl<'a> Service<'a> {
-    /// Prepares the service of `file` as prost-build describes it. Fails on a type that is no Rust type, which only
-    /// an `extern_path` can cause.
+    /// Prepares the service of `file` as prost-build describes it. Fails on a type that is no Rust
+    /// type, which only an `extern_path` can cause.
     pub(crate) fn new(
         service: &prost_build::Service,
         file: &'a str,
@@ -222,8 +224,8 @@ fn deprecated_attribute(deprecated: bool) -> Option<TokenStream> {
     deprecated.then(|| quote! { #[deprecated] })
 }
 
-/// Allows what clippy holds against names that the schema chose: `into_x` should take `self`, `cmp` should be a
-/// trait's.
+/// Allows what clippy holds against names that the schema chose: `into_x` should take `self`, `cmp`
+/// should be a trait's.
 fn clippy_allow(methods: &[Method]) -> Option<syn::Attribute> {
     const PREFIXES: [&str; 5] = ["as_", "from_", "into_", "is_", "to_"];
     let convention = methods.iter().any(|method| {
@@ -235,8 +237,97 @@ fn clippy_allow(methods: &[Method]) -> Option<syn::Attribute> {
         (false, false) => None,
         (true, false) => Some(parse_quote! { #[allow(clippy::wrong_self_convention)] }),
         (false, true) => Some(parse_quote! { #[allow(clippy::should_implement_trait)] }),
-        (true, true) => Some(
-            parse_quote! { #[allow(clippy::wrong_self_convention, clippy::should_implement_trait)] },
-        ),
+        (true, true) => Some(parse_quote! {
+            #[allow(clippy::wrong_self_convention, clippy::should_implement_trait)]
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_build::{Comments, Method as ProstMethod, Service as ProstService};
+
+    use super::*;
+
+    fn service(name: &str, methods: &[&str]) -> ProstService {
+        let method = |name: &&str| ProstMethod {
+            name: crate::names::snake(name),
+            proto_name: (*name).to_owned(),
+            comments: Comments::default(),
+            input_type: String::new(),
+            output_type: String::new(),
+            input_proto_type: String::new(),
+            output_proto_type: String::new(),
+            options: Default::default(),
+            client_streaming: false,
+            server_streaming: false,
+        };
+        ProstService {
+            name: crate::names::upper_camel(name),
+            proto_name: name.to_owned(),
+            package: String::new(),
+            comments: Comments::default(),
+            methods: methods.iter().map(method).collect(),
+            options: Default::default(),
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_taken_gets_a_trailing_underscore_and_traits_choose_first() {
+        let services = [
+            service("foo", &["BarBaz", "New", "clone", "GetX", "get_x", "Type"]),
+            service("Foo_Bar", &["Baz"]),
+            service("FooClient", &[]),
+            service("File", &["DescriptorSet"]),
+            service("Desc", &[]),
+            service("Register", &[]),
+        ];
+        let mut types = Namespace::of(["Foo", "FileClient"]);
+        let mut values = Namespace::of(["FILE_DESCRIPTOR_SET"]);
+        let names = claim_names(services.iter(), &mut types, &mut values);
+        let items: Vec<[&str; 4]> = names
+            .iter()
+            .map(|names| [&names.trait_, &names.client, &names.desc, &names.register])
+            .map(|items| items.map(String::as_str))
+            .collect();
+        assert_eq!(
+            items,
+            [
+                ["Foo_", "FooClient_", "foo_desc", "register_foo"],
+                ["FooBar", "FooBarClient", "foo_bar_desc", "register_foo_bar"],
+                [
+                    "FooClient",
+                    "FooClientClient",
+                    "foo_client_desc",
+                    "register_foo_client"
+                ],
+                ["File", "FileClient_", "file_desc", "register_file"],
+                ["Desc", "DescClient", "desc_desc", "register_desc"],
+                [
+                    "Register",
+                    "RegisterClient",
+                    "register_desc_",
+                    "register_register"
+                ],
+            ]
+        );
+        let methods: Vec<(&str, &str)> = names
+            .iter()
+            .flat_map(|names| &names.methods)
+            .map(|(function, constant)| (function.as_str(), constant.as_str()))
+            .collect();
+        assert_eq!(
+            methods,
+            [
+                ("bar_baz", "FOO_BAR_BAZ"),
+                ("new_", "FOO_NEW"),
+                ("clone_", "FOO_CLONE"),
+                ("get_x", "FOO_GET_X"),
+                ("get_x_", "FOO_GET_X_"),
+                ("r#type", "FOO_TYPE"),
+                ("baz", "FOO_BAR_BAZ_"),
+                ("descriptor_set", "FILE_DESCRIPTOR_SET_"),
+            ]
+        );
     }
 }

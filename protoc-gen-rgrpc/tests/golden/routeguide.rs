@@ -41,8 +41,8 @@ pub struct RouteSummary {
     pub point_count: i32,
 }
 const _: () = ::rgrpc::codegen::assert_version(1);
-/// The encoded `google.protobuf.FileDescriptorSet` of this package's files and of all they import, for
-/// server reflection and other tools.
+/// The encoded `google.protobuf.FileDescriptorSet` of this package's files and of all
+/// they import, for server reflection and other tools.
 pub const FILE_DESCRIPTOR_SET: &[u8] = b"\n\x9d\x05\n\x11route_guide.proto\x12\nrouteguide\"A\n\x05Point\x12\x1a\n\x08latitude\x18\x01 \x01(\x05\
 R\x08latitude\x12\x1c\n\tlongitude\x18\x02 \x01(\x05R\tlongitude\"W\n\tRectangle\x12#\n\x03low\x18\x01\
 \x20\x01(\x0b2\x11.routeguide.PointR\x03low\x12%\n\x04high\x18\x02 \x01(\x0b2\x11.routeguide.PointR\x04\

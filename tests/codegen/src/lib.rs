@@ -1,6 +1,7 @@
-//! Compiles what protoc-gen-rgrpc generates: from the public gRPC schemas, and from schemas made of everything that is
-//! difficult about names, proto2, comments and deprecation. `tests/` uses the result. `build.rs` says what is
-//! generated how; the script `run` compares it with what protoc and buf generate.
+//! Compiles what protoc-gen-rgrpc generates: from the public gRPC schemas, and from schemas made of
+//! everything that is difficult about names, proto2, comments and deprecation. `tests/` uses the
+//! result. `build.rs` says what is generated how; the script `run` compares it with what protoc and
+//! buf generate.
 
 #![deny(deprecated, nonstandard_style, rustdoc::all, unused)] // Generated code must not warn.
 

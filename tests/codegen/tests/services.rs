@@ -134,7 +134,8 @@ fn services_whose_names_collide_keep_their_own_tables() {
         torture::two::classic_desc::<Defaults>().service_name,
         "torture.two.Classic"
     );
-    // `Desc` asks for this as its register function, `Register` as its table; the first in the file gets it.
+    // `Desc` asks for this as its register function, `Register` as its table; the first in the file
+    // gets it.
     let mut server = Server::new();
     torture::register_desc(&mut server, Defaults).expect("torture.Desc is new");
     assert_eq!(

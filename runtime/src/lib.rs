@@ -63,7 +63,7 @@ pub use prost_types;
 
 /// Includes the code that `protoc_gen_rgrpc::compile_protos` made in `build.rs` for one package.
 ///
-/// ```ignore
+/// ```text
 /// rgrpc::include_proto!("routeguide");
 /// ```
 #[macro_export]
@@ -76,7 +76,7 @@ macro_rules! include_proto {
 /// Includes the code that `protoc_gen_rgrpc::compile_protos` made in `build.rs` for all packages,
 /// nested as modules.
 ///
-/// ```ignore
+/// ```text
 /// mod proto {
 ///     rgrpc::include_protos!();
 /// }

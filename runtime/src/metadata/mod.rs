@@ -5,6 +5,7 @@ mod error;
 mod rules;
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -32,9 +33,11 @@ use rules::{check_key, check_value, is_binary};
 /// assert_eq!(metadata.get_bytes("trace-bin"), Some(&[0xff, 0x00][..]));
 /// # Ok::<(), rgrpc::MetadataError>(())
 /// ```
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Metadata {
-    entries: Vec<Entry>,
+    /// Shared between clones until one is changed: the metadata of equal requests is parsed once.
+    /// `None` when there has never been an entry.
+    entries: Option<Arc<Vec<Entry>>>,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -48,9 +51,7 @@ impl Metadata {
     /// An empty list. Does not allocate.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            entries: Vec::new(),
-        }
+        Self { entries: None }
     }
 
     /// Adds a value after those that the key has already.
@@ -66,7 +67,7 @@ impl Metadata {
         let key = check_key(key.into())?;
         let value = value.into();
         check_value(&key, &value)?;
-        self.entries.push(Entry { key, value });
+        self.entries_mut().push(Entry { key, value });
         Ok(())
     }
 
@@ -82,16 +83,19 @@ impl Metadata {
         let key = check_key(key.into())?;
         let value = value.into();
         check_value(&key, &value)?;
-        self.entries.retain(|entry| entry.key != key);
-        self.entries.push(Entry { key, value });
+        let entries = self.entries_mut();
+        entries.retain(|entry| entry.key != key);
+        entries.push(Entry { key, value });
         Ok(())
     }
 
     /// Removes all values of the key and says whether there was one.
     pub fn remove(&mut self, key: &str) -> bool {
-        let before = self.entries.len();
-        self.entries.retain(|entry| !entry.has_key(key));
-        self.entries.len() != before
+        let present = self.get_bytes(key).is_some();
+        if present {
+            self.entries_mut().retain(|entry| !entry.has_key(key));
+        }
+        present
     }
 
     /// The key's first value as text; `None` also when it is not text.
@@ -103,7 +107,7 @@ impl Metadata {
     /// The key's first value as bytes.
     #[must_use]
     pub fn get_bytes(&self, key: &str) -> Option<&[u8]> {
-        self.entries
+        self.entries()
             .iter()
             .find(|entry| entry.has_key(key))
             .map(|entry| &*entry.value)
@@ -111,7 +115,7 @@ impl Metadata {
 
     /// The key's values as bytes, in order.
     pub fn get_all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a [u8]> {
-        self.entries
+        self.entries()
             .iter()
             .filter(move |entry| entry.has_key(key))
             .map(|entry| &*entry.value)
@@ -119,7 +123,7 @@ impl Metadata {
 
     /// All keys and values, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.entries
+        self.entries()
             .iter()
             .map(|entry| (entry.key(), &*entry.value))
     }
@@ -127,22 +131,30 @@ impl Metadata {
     /// How many values there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.entries().len()
     }
 
     /// Whether there is no value.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        self.entries().is_empty()
     }
 
     /// Adds all of `other` after what is there.
     pub fn merge(&mut self, other: Self) {
-        if self.entries.is_empty() {
+        if self.is_empty() {
             *self = other;
-        } else {
-            self.entries.extend(other.entries);
+        } else if let Some(entries) = other.entries {
+            self.entries_mut().extend(Arc::unwrap_or_clone(entries));
         }
+    }
+
+    fn entries(&self) -> &[Entry] {
+        self.entries.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    fn entries_mut(&mut self) -> &mut Vec<Entry> {
+        Arc::make_mut(self.entries.get_or_insert_default())
     }
 
     /// Adds what a peer sent: `key` has been checked by HTTP/2, and `value` is as on the wire.
@@ -155,12 +167,12 @@ impl Metadata {
         value: Bytes,
     ) -> Result<(), MetadataError> {
         if !is_binary(&key) {
-            self.entries.push(Entry { key, value });
+            self.entries_mut().push(Entry { key, value });
             return Ok(());
         }
         for value in decode_values(&value) {
             let value = value.ok_or_else(|| MetadataError::base64(&key))?;
-            self.entries.push(Entry {
+            self.entries_mut().push(Entry {
                 key: key.clone(),
                 value,
             });
@@ -170,7 +182,7 @@ impl Metadata {
 
     /// All keys and values as they go on the wire.
     pub(crate) fn wire_fields(&self) -> impl Iterator<Item = (Bytes, Bytes)> {
-        self.entries.iter().map(|entry| {
+        self.entries().iter().map(|entry| {
             let value = if is_binary(&entry.key) {
                 encode_value(&entry.value)
             } else {
@@ -192,9 +204,20 @@ impl Entry {
     }
 }
 
+impl PartialEq for Metadata {
+    fn eq(&self, other: &Self) -> bool {
+        self.entries() == other.entries()
+    }
+}
+
+impl Eq for Metadata {}
+
 impl fmt::Debug for Metadata {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let entries = self.entries.iter().map(|entry| (entry.key(), &entry.value));
+        let entries = self
+            .entries()
+            .iter()
+            .map(|entry| (entry.key(), &entry.value));
         f.debug_map().entries(entries).finish()
     }
 }
@@ -230,6 +253,18 @@ mod tests {
         assert!(metadata.remove("a"));
         assert!(!metadata.remove("a"));
         assert!(metadata.is_empty());
+        assert_eq!(metadata, Metadata::new());
+    }
+
+    #[test]
+    fn a_clone_that_is_changed_leaves_the_original() {
+        let mut metadata = Metadata::new();
+        metadata.append("a", "1").expect("valid");
+        let mut clone = metadata.clone();
+        clone.append("b", "2").expect("valid");
+        assert_eq!((metadata.len(), clone.len()), (1, 2));
+        metadata.merge(clone);
+        assert_eq!(metadata.get_all("a").count(), 2);
     }
 
     #[test]

@@ -68,8 +68,9 @@ impl ClientCall {
 
     /// Ends the call from this side, with the status that its halves report.
     fn end(&self, status: Status) {
-        self.stream.reset(ResetCode::CANCEL);
+        // In this order, so that a half that sees the reset finds the reason for it.
         self.ended_here.set(status);
+        self.stream.reset(ResetCode::CANCEL);
     }
 
     fn finish(&self) {
@@ -81,6 +82,9 @@ impl ClientCall {
 
     /// The status to report for one that came from the transport.
     fn status(&self, status: Status) -> Status {
+        if let Some(status) = self.ended_here.get() {
+            return status;
+        }
         if self.conn.is_closed() {
             return closed();
         }
@@ -187,6 +191,10 @@ impl EndedHere {
         let wakers = std::mem::take(&mut state.wakers);
         drop(state);
         wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+
+    fn get(&self) -> Option<Status> {
+        lock(&self.0).status.clone()
     }
 
     /// The status, or the promise to wake this half's task when there is one.

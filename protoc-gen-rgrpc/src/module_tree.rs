@@ -48,9 +48,9 @@ fn render_tree(tree: &Tree<'_>, depth: usize, text: &mut String) {
     }
     for (name, module) in &tree.modules {
         if depth == 0 {
-            // What clippy holds against a schema's names and shapes is not for the user of the code
-            // to mend.
-            text.push_str("#[allow(clippy::all)]\n");
+            // What lints hold against a schema's names and shapes is not for the user of the code to
+            // mend, and no program uses all of its schemas.
+            text.push_str("#[allow(clippy::all, dead_code, missing_docs, unreachable_pub)]\n");
         }
         if module.allow_deprecated {
             text.push_str(&format!("{indent}#[allow(deprecated)]\n"));
@@ -90,13 +90,13 @@ mod tests {
         assert_eq!(
             body,
             r#"include!("_.rs");
-#[allow(clippy::all)]
+#[allow(clippy::all, dead_code, missing_docs, unreachable_pub)]
 pub mod a {
     pub mod r#type {
         include!("a.type.rs");
     }
 }
-#[allow(clippy::all)]
+#[allow(clippy::all, dead_code, missing_docs, unreachable_pub)]
 pub mod grpc {
     include!("grpc.rs");
     pub mod health {

@@ -1,0 +1,14 @@
+//! Generates the code of the examples' schemas. No protoc is needed: the compiler is a library.
+
+fn main() -> Result<(), protoc_gen_rgrpc::Error> {
+    protoc_gen_rgrpc::compile_protos(
+        &[
+            "proto/chat.proto",
+            "proto/google/rpc/error_details.proto",
+            "proto/google/rpc/status.proto",
+            "proto/helloworld.proto",
+            "proto/route_guide.proto",
+        ],
+        &["proto"],
+    )
+}

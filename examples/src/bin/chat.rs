@@ -1,0 +1,110 @@
+//! A chat: one server, many clients, each on a bidirectional stream of its own. Both sides receive
+//! and send at the same time.
+//!
+//! ```text
+//! cargo run -p rgrpc-examples --bin chat
+//! ```
+
+#![allow(clippy::print_stdout, reason = "an example says what it does")]
+
+use std::error::Error;
+use std::sync::Arc;
+
+use rgrpc::{ClientConn, RecvStream, Request, SendStream, Server, Status, credentials};
+use tokio::net::TcpListener;
+use tokio::sync::Barrier;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::task::JoinSet;
+
+rgrpc::include_proto!("chat");
+
+const GUESTS: [&str; 4] = ["Ada", "Barbara", "Grace", "Radia"];
+
+/// The room: whoever joins is subscribed to what is said in it.
+struct Room {
+    said: broadcast::Sender<ChatMessage>,
+}
+
+impl Chat for Room {
+    async fn join(
+        &self,
+        messages: Request<RecvStream<ChatMessage>>,
+        mut to_guest: SendStream<ChatMessage>,
+    ) -> Result<(), Status> {
+        let mut from_guest = messages.into_message();
+        let mut from_room = self.said.subscribe();
+        to_guest.send(message("the room", "welcome")).await?;
+        loop {
+            tokio::select! {
+                message = from_guest.recv() => match message? {
+                    // It fails when nobody is subscribed, but this guest is.
+                    Some(message) => { let _ = self.said.send(message); }
+                    None => return Ok(()),
+                },
+                message = from_room.recv() => match message {
+                    Ok(message) => to_guest.send(message).await?,
+                    // A guest who reads too slowly is told so, and holds up nobody else.
+                    Err(RecvError::Lagged(missed)) => return Err(Status::data_loss(
+                        format!("{missed} messages were missed: read faster"),
+                    )),
+                    Err(RecvError::Closed) => return Ok(()),
+                },
+            }
+        }
+    }
+}
+
+fn message(author: &str, text: &str) -> ChatMessage {
+    ChatMessage {
+        author: author.to_owned(),
+        text: text.to_owned(),
+    }
+}
+
+/// Joins, says one thing when all are there, and leaves when everyone has been heard.
+async fn visit(room: ChatClient, name: &str, all_are_there: Arc<Barrier>) -> Result<(), Status> {
+    let (mut say, mut hear) = room.join().await?;
+    if let Some(welcome) = hear.recv().await? {
+        println!("{name} joins; {} says: {}", welcome.author, welcome.text);
+    }
+    all_are_there.wait().await;
+
+    say.send(message(name, &format!("hello from {name}")))
+        .await?;
+    for _ in GUESTS {
+        if let Some(heard) = hear.recv().await? {
+            println!("{name} hears {}: {}", heard.author, heard.text);
+        }
+    }
+
+    say.close();
+    while hear.recv().await?.is_some() {}
+    println!("{name} leaves");
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut server = Server::new();
+    let (said, _) = broadcast::channel(16);
+    register_chat(&mut server, Room { said })?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let serving = tokio::spawn(server.serve_listener(listener));
+
+    let all_are_there = Arc::new(Barrier::new(GUESTS.len()));
+    let mut guests = JoinSet::new();
+    for name in GUESTS {
+        // A connection each, as if they were different programs; one for all would do as well.
+        let conn = ClientConn::new(address.to_string(), credentials::insecure())?;
+        guests.spawn(visit(ChatClient::new(conn), name, all_are_there.clone()));
+    }
+    while let Some(guest) = guests.join_next().await {
+        guest??;
+    }
+
+    server.handle().graceful_stop().await;
+    serving.await??;
+    println!("the room is closed");
+    Ok(())
+}

@@ -1,0 +1,115 @@
+//! How a call ends early: at its deadline, on both sides, or because the caller drops it. Either
+//! way the services that a handler has called in turn are told, and their handlers are dropped.
+//!
+//! ```text
+//! cargo run -p rgrpc-examples --bin deadline_and_cancel
+//! ```
+//!
+//! The client calls a relay, whose handler calls a sleeper, which never answers:
+//!
+//! ```text
+//! client ──► Relay ──► Sleeper
+//! ```
+
+#![allow(clippy::print_stdout, reason = "an example says what it does")]
+
+use std::error::Error;
+use std::future;
+use std::time::Duration;
+
+use rgrpc::{ClientConn, Request, Response, Server, ServerHandle, Status, credentials};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
+
+rgrpc::include_proto!("helloworld");
+
+/// Never answers. Says when a call comes and when it is over.
+struct Sleeper {
+    events: UnboundedSender<String>,
+}
+
+impl Greeter for Sleeper {
+    async fn say_hello(
+        &self,
+        request: Request<HelloRequest>,
+    ) -> Result<Response<HelloReply>, Status> {
+        let _dropped = OnDrop(self.events.clone());
+        // The client tells the server how much time is left, not what its clock says.
+        let _ = self.events.send(match request.deadline() {
+            Some(deadline) => {
+                let left = deadline.saturating_duration_since(Instant::now());
+                format!("sleeper: called, with {} ms left", left.as_millis())
+            }
+            None => "sleeper: called, with all the time in the world".to_owned(),
+        });
+        future::pending().await
+    }
+}
+
+/// What a handler holds is dropped with it: guards, connections, locks.
+struct OnDrop(UnboundedSender<String>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        let _ = self.0.send("sleeper: its handler was dropped".to_owned());
+    }
+}
+
+/// Passes calls on.
+struct Relay {
+    sleeper: GreeterClient,
+}
+
+impl Greeter for Relay {
+    async fn say_hello(
+        &self,
+        request: Request<HelloRequest>,
+    ) -> Result<Response<HelloReply>, Status> {
+        // A call on behalf of this one: it has the same deadline, and ends when this one ends.
+        let onward = request.outgoing(request.message().clone());
+        self.sleeper.say_hello(onward).await
+    }
+}
+
+/// Serves a greeter on a free port; returns a client of it, and what stops it.
+async fn serve(greeter: impl Greeter) -> Result<(GreeterClient, ServerHandle), Box<dyn Error>> {
+    let mut server = Server::new();
+    register_greeter(&mut server, greeter)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(server.serve_listener(listener));
+    let conn = ClientConn::new(address.to_string(), credentials::insecure())?;
+    Ok((GreeterClient::new(conn), server.handle()))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let (events, mut heard) = unbounded_channel();
+    let (sleeper, sleeper_handle) = serve(Sleeper { events }).await?;
+    let (relay, relay_handle) = serve(Relay { sleeper }).await?;
+    let mut next = async || heard.recv().await.ok_or("the sleeper is gone");
+
+    println!("A deadline of 500 ms:");
+    let call = relay
+        .say_hello(HelloRequest::default())
+        .timeout(Duration::from_millis(500));
+    let (outcome, called) = tokio::join!(call, next());
+    println!("  {}", called?);
+    if let Err(status) = outcome {
+        println!("  client: {status}");
+    }
+    println!("  {}", next().await?);
+
+    println!("No deadline, and the client drops the call:");
+    tokio::select! {
+        outcome = relay.say_hello(HelloRequest::default()) => outcome.map(drop)?,
+        event = next() => println!("  {}", event?),
+    }
+    // The branch that was not first is dropped, and with it the call.
+    println!("  {}", next().await?);
+
+    relay_handle.graceful_stop().await;
+    sleeper_handle.graceful_stop().await;
+    Ok(())
+}

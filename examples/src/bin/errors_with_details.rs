@@ -1,0 +1,133 @@
+//! Failures that programs can act on: besides its code and its text a status carries messages, in a
+//! `google.rpc.Status`, as in every other language of gRPC.
+//!
+//! ```text
+//! cargo run -p rgrpc-examples --bin errors_with_details
+//! ```
+
+#![allow(clippy::print_stdout, reason = "an example says what it does")]
+
+use std::error::Error;
+
+use rgrpc::prost::Message;
+use rgrpc::prost_types::Any;
+use rgrpc::{ClientConn, Code, Request, Response, Server, Status, credentials};
+use tokio::net::TcpListener;
+
+// The code of all the examples' schemas, of which this program uses two packages.
+mod proto {
+    rgrpc::include_protos!();
+}
+
+use proto::google;
+use proto::google::rpc::bad_request::FieldViolation;
+use proto::google::rpc::{BadRequest, ErrorInfo};
+use proto::helloworld::{Greeter, GreeterClient, HelloReply, HelloRequest, register_greeter};
+
+/// What says in an [`Any`] which message it holds.
+const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
+const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
+
+struct Hello;
+
+impl Greeter for Hello {
+    async fn say_hello(
+        &self,
+        request: Request<HelloRequest>,
+    ) -> Result<Response<HelloReply>, Status> {
+        let name = &request.message().name;
+        let violations = violations(name);
+        if !violations.is_empty() {
+            return Err(bad_request(violations));
+        }
+        let message = format!("Hello, {name}!");
+        Ok(Response::new(HelloReply { message }))
+    }
+}
+
+/// All that is wrong with a name, not only the first.
+fn violations(name: &str) -> Vec<FieldViolation> {
+    let rules = [
+        (name.len() > 8, "is longer than 8 bytes"),
+        (name.contains(char::is_whitespace), "has white space"),
+    ];
+    let broken = rules.into_iter().filter(|(is_broken, _)| *is_broken);
+    broken
+        .map(|(_, description)| FieldViolation {
+            field: "name".to_owned(),
+            description: description.to_owned(),
+        })
+        .collect()
+}
+
+/// A status with details. They hold its code and its text once more.
+fn bad_request(field_violations: Vec<FieldViolation>) -> Status {
+    let status = Status::invalid_argument("the name cannot be greeted");
+    let bad_request = BadRequest { field_violations };
+    let error_info = ErrorInfo {
+        reason: "NAME_REFUSED".to_owned(),
+        domain: "greeter.example.com".to_owned(),
+        ..ErrorInfo::default()
+    };
+    let details = google::rpc::Status {
+        code: status.code().to_i32(),
+        message: status.message().to_owned(),
+        details: vec![
+            Any {
+                type_url: BAD_REQUEST.to_owned(),
+                value: bad_request.encode_to_vec(),
+            },
+            Any {
+                type_url: ERROR_INFO.to_owned(),
+                value: error_info.encode_to_vec(),
+            },
+        ],
+    };
+    status.with_details(details.encode_to_vec())
+}
+
+/// Prints a failure with its details.
+fn explain(status: &Status) -> Result<(), Box<dyn Error>> {
+    println!("{status}");
+    for detail in google::rpc::Status::decode(status.details())?.details {
+        match detail.type_url.as_str() {
+            BAD_REQUEST => {
+                let bad_request = BadRequest::decode(&*detail.value)?;
+                for violation in bad_request.field_violations {
+                    println!("  field {:?} {}", violation.field, violation.description);
+                }
+            }
+            ERROR_INFO => {
+                let info = ErrorInfo::decode(&*detail.value)?;
+                println!("  reason {} of {}", info.reason, info.domain);
+            }
+            // There may be more than this program knows of.
+            other => println!("  and a {other}"),
+        }
+    }
+    Ok(())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let mut server = Server::new();
+    register_greeter(&mut server, Hello)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let serving = tokio::spawn(server.serve_listener(listener));
+
+    let conn = ClientConn::new(address.to_string(), credentials::insecure())?;
+    let greeter = GreeterClient::new(conn);
+    for name in ["Ada", "Ada Lovelace"] {
+        let name = name.to_owned();
+        match greeter.say_hello(HelloRequest { name }).await {
+            Ok(reply) => println!("{}", reply.message().message),
+            Err(status) if status.code() == Code::InvalidArgument => explain(&status)?,
+            Err(status) => return Err(status.into()),
+        }
+    }
+
+    server.handle().graceful_stop().await;
+    serving.await??;
+    Ok(())
+}

@@ -1,0 +1,234 @@
+//! Every program runs alone, says what it shows, and ends well.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+/// What a program takes at most on a machine that is busy; by itself it takes a fraction of a
+/// second.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs a program to its end; returns the lines it printed.
+async fn run(program: &str, args: &[&str]) -> Vec<String> {
+    let output = Command::new(program).args(args).kill_on_drop(true).output();
+    let output = timeout(LIMIT, output)
+        .await
+        .unwrap_or_else(|_| panic!("{program} does not end"))
+        .expect("the program starts");
+    let printed = String::from_utf8(output.stdout).expect("text");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{program}: {errors}\n{printed}");
+    printed.lines().map(|line| line.trim().to_owned()).collect()
+}
+
+/// Holds that the lines were printed, in this order, perhaps with others between them.
+#[track_caller]
+fn assert_in_order(printed: &[String], expected: &[&str]) {
+    let mut rest = printed.iter();
+    for line in expected {
+        assert!(
+            rest.any(|printed| printed == line),
+            "{line:?} is missing, or not where it belongs, in {printed:#?}"
+        );
+    }
+}
+
+/// Starts a program as a server on a free port; returns it with the address that it printed.
+async fn start_server(program: &str) -> (Child, String) {
+    let mut server = Command::new(program)
+        .args(["server", "127.0.0.1:0"])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("the program starts");
+    let printed = server.stdout.take().expect("it is piped");
+    let first = timeout(LIMIT, BufReader::new(printed).lines().next_line())
+        .await
+        .expect("it prints something")
+        .expect("its output can be read")
+        .expect("a line");
+    let address = first
+        .strip_prefix("listening on ")
+        .expect("the first line says where it listens");
+    (server, address.to_owned())
+}
+
+const HELLOWORLD: [&str; 8] = [
+    "unary:            Hello, Ada!",
+    "server streaming: Hello, Ada!",
+    "server streaming: Hallo, Ada!",
+    "server streaming: Bonjour, Ada!",
+    "server streaming: Ciao, Ada!",
+    "client streaming: Hello, Ada and Grace!",
+    "bidirectional:    Hello, Ada!",
+    "bidirectional:    Hello, Grace!",
+];
+
+#[tokio::test]
+async fn helloworld_calls_each_kind_of_method() {
+    let printed = run(env!("CARGO_BIN_EXE_helloworld"), &[]).await;
+    assert_in_order(&printed, &HELLOWORLD);
+}
+
+#[tokio::test]
+async fn helloworld_does_the_same_as_two_processes() {
+    let program = env!("CARGO_BIN_EXE_helloworld");
+    let (mut server, address) = start_server(program).await;
+    assert_eq!(run(program, &["client", &address]).await, HELLOWORLD);
+    server.kill().await.expect("it still runs");
+}
+
+const ROUTE_GUIDE: [&str; 9] = [
+    "GetFeature",
+    "Skarvik Lighthouse at 59.1161, 10.4250",
+    "nothing at 59.0000, 10.0000",
+    "ListFeatures from 59.0600, 10.3800 to 59.1100, 10.4300",
+    "Customs House",
+    "Heather Moor Shelter",
+    "RecordRoute",
+    "16 points, 15 of them features, 34 km",
+    "RouteChat",
+];
+
+#[tokio::test]
+async fn route_guide_calls_each_method() {
+    let printed = run(env!("CARGO_BIN_EXE_route_guide"), &[]).await;
+    assert_in_order(&printed, &ROUTE_GUIDE);
+    // The third note finds the first, the fourth finds both; nobody was in the open sea before.
+    assert_in_order(
+        &printed,
+        &[
+            "found at 59.1161, 10.4250: Dark since Tuesday",
+            "found at 59.1161, 10.4250: Dark since Tuesday",
+            "found at 59.1161, 10.4250: Lamp replaced",
+        ],
+    );
+    let found = printed.iter().filter(|line| line.starts_with("found at"));
+    assert_eq!(found.count(), 3, "{printed:#?}");
+}
+
+#[tokio::test]
+async fn route_guide_keeps_notes_for_clients_in_other_processes() {
+    let program = env!("CARGO_BIN_EXE_route_guide");
+    let (mut server, address) = start_server(program).await;
+    // The second client finds what the first has left, before what it leaves itself.
+    for notes_found in [3, 13] {
+        let printed = run(program, &["client", &address]).await;
+        assert_in_order(&printed, &ROUTE_GUIDE);
+        let found = printed.iter().filter(|line| line.starts_with("found at"));
+        assert_eq!(found.count(), notes_found, "{printed:#?}");
+    }
+    server.kill().await.expect("it still runs");
+}
+
+#[tokio::test]
+async fn in_the_chat_everyone_hears_everyone() {
+    let printed = run(env!("CARGO_BIN_EXE_chat"), &[]).await;
+    let guests = ["Ada", "Barbara", "Grace", "Radia"];
+    for listener in guests {
+        for author in guests {
+            let joined = format!("{listener} joins; the room says: welcome");
+            let heard = format!("{listener} hears {author}: hello from {author}");
+            let left = format!("{listener} leaves");
+            assert_in_order(&printed, &[&joined, &heard, &left, "the room is closed"]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_deadline_and_a_cancellation_reach_the_last_service() {
+    let printed = run(env!("CARGO_BIN_EXE_deadline_and_cancel"), &[]).await;
+    // How many milliseconds are left is not the same each time.
+    let (timed, exact): (Vec<_>, Vec<_>) = printed
+        .into_iter()
+        .partition(|line| line.ends_with("ms left"));
+    assert_eq!(timed.len(), 1, "{timed:?}");
+    assert_in_order(
+        &exact,
+        &[
+            "A deadline of 500 ms:",
+            "client: DEADLINE_EXCEEDED: the call's deadline passed before it ended",
+            "sleeper: its handler was dropped",
+            "No deadline, and the client drops the call:",
+            "sleeper: called, with all the time in the world",
+            "sleeper: its handler was dropped",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn metadata_goes_both_ways_around_the_messages() {
+    let printed = run(env!("CARGO_BIN_EXE_metadata"), &[]).await;
+    assert_in_order(
+        &printed,
+        &[
+            "x-caller: example",
+            "session-bin: Some([0, 255])",
+            "client, unary: Hello, Ada!",
+            "header x-greeter: 7",
+            "trailer x-cost: 1",
+            "x-caller: nobody",
+            "session-bin: None",
+            "client, failed: INVALID_ARGUMENT: the name is empty",
+            "trailer x-cost: 1",
+            "client, streaming:",
+            "header x-greeter: 7",
+            "header x-languages: 2",
+            "message Hello, Ada!",
+            "message Hallo, Ada!",
+            "trailer x-cost: 2",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn details_of_an_error_arrive() {
+    let printed = run(env!("CARGO_BIN_EXE_errors_with_details"), &[]).await;
+    assert_in_order(
+        &printed,
+        &[
+            "Hello, Ada!",
+            "INVALID_ARGUMENT: the name cannot be greeted",
+            r#"field "name" is longer than 8 bytes"#,
+            r#"field "name" has white space"#,
+            "reason NAME_REFUSED of greeter.example.com",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn a_unix_socket_serves_and_is_cleaned_up() {
+    let printed = run(env!("CARGO_BIN_EXE_unix_socket"), &[]).await;
+    let socket = printed
+        .first()
+        .and_then(|line| line.strip_prefix("calling unix://"))
+        .expect("the first line has the target");
+    let reply = format!("Hello, neighbour! You came by unix:{socket}");
+    assert_in_order(&printed, &[&reply]);
+    let folder = std::path::Path::new(socket).parent().expect("a folder");
+    assert!(!folder.exists(), "{folder:?}");
+}
+
+#[tokio::test]
+async fn code_from_build_rs_and_checked_in_code_both_run() {
+    let printed = run(env!("CARGO_BIN_EXE_build_without_protoc"), &[]).await;
+    assert_eq!(printed, ["Hello, build.rs!"]);
+    let printed = run(env!("CARGO_BIN_EXE_generated_by_buf"), &[]).await;
+    assert_eq!(printed, ["Hello, buf!"]);
+}
+
+#[test]
+fn no_program_is_left_out() {
+    let here = include_str!("run_all.rs");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin");
+    for entry in std::fs::read_dir(folder).expect("the folder of programs") {
+        let path = entry.expect("an entry").path();
+        let name = path.file_stem().and_then(|name| name.to_str());
+        let name = name.expect("a program's name");
+        let run = format!("CARGO_BIN_EXE_{name}\"");
+        assert!(here.contains(&run), "{name} is not run");
+    }
+}

@@ -1,0 +1,104 @@
+//! The interop server: its flags, where it listens, what it has.
+//!
+//! Called by the program `interop-server`.
+//!
+//! Source: grpc-go `interop/server/server.go`.
+
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use rgrpc::{RegisterError, Server};
+use tokio::net::TcpListener;
+
+use crate::flags::{self, Command, Flag, FlagError, set};
+use crate::proto::register_test_service;
+use crate::service::TestService;
+
+/// What the flags say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Options {
+    /// The port to listen on; with 0 the system chooses one.
+    pub port: u16,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { port: 10_000 }
+    }
+}
+
+const ABOUT: &str = "Serves grpc.testing.TestService for gRPC's interop clients.";
+
+const NO_TLS: &str = "rgrpc has no TLS credentials";
+const NO_ALTS: &str = "rgrpc has no ALTS credentials";
+
+const FLAGS: &[Flag<Options>] = &[
+    Flag::value("port", "the port to listen on (10000)", |options, text| {
+        set(&mut options.port, text)
+    }),
+    Flag::switch_not_supported("use_tls", NO_TLS),
+    Flag::value_not_supported("tls_cert_file", NO_TLS),
+    Flag::value_not_supported("tls_key_file", NO_TLS),
+    Flag::switch_not_supported("use_alts", NO_ALTS),
+    Flag::value_not_supported("alts_handshaker_service_address", NO_ALTS),
+];
+
+impl Options {
+    /// Reads a command line without the program's name.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command<Self>, FlagError> {
+        flags::parse(ABOUT, FLAGS, arguments)
+    }
+}
+
+/// Listens on a port of all addresses of the machine, as grpc-go's server does.
+///
+/// # Errors
+/// The port cannot be had.
+pub async fn listen(port: u16) -> io::Result<TcpListener> {
+    match TcpListener::bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))).await {
+        // Without IPv6 on the machine, IPv4 is all there is.
+        Err(error) if error.kind() != io::ErrorKind::AddrInUse => {
+            TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))).await
+        }
+        listener => listener,
+    }
+}
+
+/// A server that has the test service.
+///
+/// # Errors
+/// The service could not be registered.
+pub fn server() -> Result<Server, RegisterError> {
+    let mut server = Server::new();
+    register_test_service(&mut server, TestService)?;
+    Ok(server)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Options, String> {
+        match Options::parse(line.split_whitespace().map(str::to_owned)) {
+            Ok(Command::Run(options)) => Ok(options),
+            Ok(Command::Help(text)) => Err(text),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn without_flags_the_server_is_grpc_gos_default() {
+        assert_eq!(parse(""), Ok(Options { port: 10_000 }));
+        assert_eq!(parse("--port=0 --use_tls=false"), Ok(Options { port: 0 }));
+    }
+
+    #[test]
+    fn tls_is_refused_with_its_reason() {
+        let error = parse("--port=0 --use_tls").unwrap_err();
+        assert_eq!(error, format!("--use_tls is not supported: {NO_TLS}"));
+    }
+}

@@ -159,16 +159,23 @@ impl CallContext {
 
     /// Ends the call with a status, and with the metadata that was set.
     pub(crate) fn finish(&self, outcome: Result<(), Status>) {
-        let mut trailer = std::mem::take(&mut self.0.response().trailer);
-        let head = self.0.take_head();
         let outcome = match outcome {
-            Ok(()) => Ok(trailer),
-            Err(mut status) => {
-                trailer.merge(status.take_metadata());
-                Err(status.with_metadata(trailer))
-            }
+            Ok(()) => Ok(std::mem::take(&mut self.0.response().trailer)),
+            Err(status) => Err(self.with_trailer(status)),
         };
-        self.0.stream.finish(head, outcome);
+        self.0.stream.finish(self.0.take_head(), outcome);
+    }
+
+    /// Ends the call with a failure now, whatever still waits to be sent.
+    pub(crate) fn abort(&self, status: Status) {
+        let status = self.with_trailer(status);
+        self.0.stream.abort(self.0.take_head(), status);
+    }
+
+    fn with_trailer(&self, mut status: Status) -> Status {
+        let mut trailer = std::mem::take(&mut self.0.response().trailer);
+        trailer.merge(status.take_metadata());
+        status.with_metadata(trailer)
     }
 }
 
@@ -205,6 +212,11 @@ impl MessageSink for Shared {
     }
 
     /// The call ends when its handler returns.
+    fn send_last(&self, message: Bytes) -> Result<(), Status> {
+        self.send(message)
+    }
+
+    /// As above.
     fn close(&self) {}
 
     fn abandon(&self) {}

@@ -15,6 +15,9 @@ pub(crate) trait MessageSink: Send + Sync {
     /// Sends one framed message.
     fn send(&self, message: Bytes) -> Result<(), Status>;
 
+    /// Sends one framed message, after which none follows.
+    fn send_last(&self, message: Bytes) -> Result<(), Status>;
+
     /// No message follows.
     fn close(&self);
 

@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use super::CallContext;
 use crate::metadata::{Metadata, MetadataError};
+use crate::status::Status;
 
 /// The keys by which a trace crosses a service: those of W3C Trace Context and of gRPC.
 const TRACE_KEYS: [&str; 3] = ["traceparent", "tracestate", "grpc-trace-bin"];
@@ -127,6 +128,34 @@ impl<T> Request<T> {
         match &self.origin {
             Origin::Outgoing { .. } => None,
             Origin::Incoming(context) => Some(context),
+        }
+    }
+
+    /// In a handler, adds to the response's header metadata, as [`CallContext::set_header`]. Without
+    /// a call, as in a test that calls a handler itself, this does nothing.
+    ///
+    /// # Errors
+    /// INTERNAL when the headers are out already.
+    pub fn set_header(&self, metadata: Metadata) -> Result<(), Status> {
+        self.context()
+            .map_or(Ok(()), |call| call.set_header(metadata))
+    }
+
+    /// In a handler, sends the response's headers now, as [`CallContext::send_header`]. Without a
+    /// call this does nothing.
+    ///
+    /// # Errors
+    /// INTERNAL when the headers are out already.
+    pub fn send_header(&self, metadata: Metadata) -> Result<(), Status> {
+        self.context()
+            .map_or(Ok(()), |call| call.send_header(metadata))
+    }
+
+    /// In a handler, adds to the trailers, as [`CallContext::set_trailer`]. Without a call this
+    /// does nothing.
+    pub fn set_trailer(&self, metadata: Metadata) {
+        if let Some(call) = self.context() {
+            call.set_trailer(metadata);
         }
     }
 

@@ -55,7 +55,7 @@ impl<T> SendStream<T> {
     pub(crate) async fn send_only(&mut self, message: &T) -> Result<(), Status> {
         let framed = (self.frame)(message, self.max_message_size)?;
         if poll_fn(|cx| self.poll_open(cx)).await.is_ok() {
-            let _ = self.sink.send(framed);
+            let _ = self.sink.send_last(framed);
         }
         self.close();
         Ok(())

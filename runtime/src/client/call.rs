@@ -113,6 +113,12 @@ impl MessageSink for ClientCall {
             .map_err(|status| self.status(status))
     }
 
+    fn send_last(&self, message: Bytes) -> Result<(), Status> {
+        self.stream
+            .send_last(message)
+            .map_err(|status| self.status(status))
+    }
+
     fn close(&self) {
         self.stream.half_close();
     }

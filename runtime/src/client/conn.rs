@@ -155,6 +155,33 @@ impl ClientConn {
     }
 }
 
+/// One attempt at a call with one message each way.
+struct Attempt<Res> {
+    call: Arc<ClientCall>,
+    response: Result<Response<Res>, Status>,
+}
+
+impl ClientConn {
+    /// Sends the message and waits for the response; an error when it could not be sent.
+    async fn attempt<C: Codec<Res>, Res>(
+        &self,
+        method: &str,
+        options: &CallOptions,
+        bounds: &Bounds,
+        framed: &Bytes,
+    ) -> Result<Attempt<Res>, Status> {
+        let message = Some(framed.clone());
+        let stream = self.open(method, C::NAME, options, message).await?;
+        let call = Arc::new(ClientCall::new(stream, bounds.clone(), self.clone()));
+        let responses = RecvStream::new::<C>(
+            Arc::clone(&call) as Arc<dyn MessageSource>,
+            options.max_receive_message_size(),
+        );
+        let response = responses.into_response().await;
+        Ok(Attempt { call, response })
+    }
+}
+
 /// What is left until the deadline at `now`; an error when it has passed.
 fn time_left(deadline: Option<Instant>, now: Instant) -> Result<Option<Duration>, Status> {
     let Some(deadline) = deadline else {
@@ -182,27 +209,18 @@ impl Invoke for ClientConn {
         options.check()?;
         let framed = frame::<C, Req>(&message, options.max_send_message_size())?;
         let bounds = Bounds::new(&options);
-        let attempt = async || {
-            let name = <C as Codec<Res>>::NAME;
-            let message = Some(framed.clone());
-            let stream = self.open(&method, name, &options, message).await?;
-            let call = Arc::new(ClientCall::new(stream, bounds.clone(), self.clone()));
-            let responses = RecvStream::new::<C>(
-                Arc::clone(&call) as Arc<dyn MessageSource>,
-                options.max_receive_message_size(),
-            );
-            Ok((call, responses.into_response().await))
+        let call = async {
+            let first = self.attempt::<C, Res>(&method, &options, &bounds, &framed);
+            let first = first.await?;
+            if first.response.is_err() && first.call.is_unprocessed() {
+                // The server has not looked at it: it is made again, once (gRFC A6, transparent
+                // retries).
+                let second = self.attempt::<C, Res>(&method, &options, &bounds, &framed);
+                return second.await?.response;
+            }
+            first.response
         };
-        bounds
-            .run(async {
-                match attempt().await? {
-                    // A call that the server has not looked at is made again, once (gRFC A6,
-                    // transparent retries).
-                    (call, Err(_)) if call.is_unprocessed() => attempt().await?.1,
-                    (_, response) => response,
-                }
-            })
-            .await
+        bounds.run(call).await
     }
 
     async fn new_stream<C, Req, Res>(

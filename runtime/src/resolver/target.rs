@@ -2,7 +2,7 @@ use std::error::Error;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use percent_encoding::percent_decode_str;
 
 /// The port of `dns` names that have none.
 const DEFAULT_PORT: u16 = 443;
@@ -147,11 +147,14 @@ fn dns(endpoint: &str) -> Result<(Endpoint, String), String> {
     if host.is_empty() && port.is_none() {
         return Err("the endpoint is empty: host:port is expected".to_owned());
     }
-    // ":port" is this machine.
     let authority = if host.is_empty() {
+        // ":port" is this machine.
         format!("localhost{endpoint}")
+    } else if endpoint == host && host.contains(':') {
+        // An IPv6 address, which an authority has in brackets.
+        format!("[{host}]")
     } else {
-        encode(endpoint)
+        authority_of(endpoint)
     };
     let endpoint = Endpoint::Dns {
         host: if host.is_empty() { "localhost" } else { host }.to_owned(),
@@ -167,7 +170,7 @@ fn passthrough(endpoint: &str) -> Result<(Endpoint, String), String> {
     let authority = if endpoint.starts_with(':') {
         format!("localhost{endpoint}")
     } else {
-        encode(endpoint)
+        authority_of(endpoint)
     };
     Ok((Endpoint::Passthrough(endpoint.to_owned()), authority))
 }
@@ -180,7 +183,7 @@ fn unix(path: &str) -> Result<(Endpoint, String), String> {
 }
 
 fn ip(list: &str, of_family: fn(&SocketAddr) -> bool) -> Result<(Endpoint, String), String> {
-    let addresses = list
+    let addresses: Vec<_> = list
         .split(',')
         .map(|text| match parse_ip(text) {
             Some(address) if of_family(&address) => Ok(address),
@@ -190,7 +193,11 @@ fn ip(list: &str, of_family: fn(&SocketAddr) -> bool) -> Result<(Endpoint, Strin
             )),
         })
         .collect::<Result<_, _>>()?;
-    Ok((Endpoint::Ip(addresses), encode(list)))
+    // An authority names one host; the first stands for all.
+    let authority = addresses
+        .first()
+        .map_or_else(String::new, ToString::to_string);
+    Ok((Endpoint::Ip(addresses), authority))
 }
 
 fn parse_ip(text: &str) -> Option<SocketAddr> {
@@ -227,30 +234,16 @@ fn split_port(endpoint: &str) -> Result<(&str, Option<u16>), String> {
     }
 }
 
-/// What an authority may carry literally (RFC 3986, section 3.2).
-const AUTHORITY: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'.')
-    .remove(b'_')
-    .remove(b'~')
-    .remove(b'!')
-    .remove(b'$')
-    .remove(b'&')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')')
-    .remove(b'*')
-    .remove(b'+')
-    .remove(b',')
-    .remove(b';')
-    .remove(b'=')
-    .remove(b':')
-    .remove(b'[')
-    .remove(b']')
-    .remove(b'@');
-
-fn encode(endpoint: &str) -> String {
-    utf8_percent_encode(endpoint, AUTHORITY).to_string()
+/// The authority of an endpoint: the endpoint itself where it can be one, as `host:port` can (RFC
+/// 3986, section 3.2). Other names are the dialer's business and say nothing to a server, so that
+/// `localhost` stands for them, as it does for unix sockets.
+fn authority_of(endpoint: &str) -> String {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]".contains(&byte);
+    if endpoint.bytes().all(legal) {
+        endpoint.to_owned()
+    } else {
+        "localhost".to_owned()
+    }
 }
 
 /// A target that a channel cannot be made for.
@@ -311,13 +304,13 @@ mod tests {
             ("dns:///:8080", dns("localhost", 8080), "localhost:8080"),
             ("[::1]:80", dns("::1", 80), "[::1]:80"),
             ("dns:///[::1]", dns("::1", 443), "[::1]"),
-            ("dns:::1", dns("::1", 443), "::1"),
-            ("passthrough:///a b", passthrough("a b"), "a%20b"),
+            ("dns:::1", dns("::1", 443), "[::1]"),
+            ("passthrough:///a b", passthrough("a b"), "localhost"),
             ("passthrough:h:1", passthrough("h:1"), "h:1"),
             (
                 "passthrough:///unix:///x",
                 passthrough("unix:///x"),
-                "unix:%2F%2F%2Fx",
+                "localhost",
             ),
             ("unix:///tmp/s", unix("/tmp/s"), "localhost"),
             ("unix:rel/s", unix("rel/s"), "localhost"),
@@ -325,10 +318,10 @@ mod tests {
             (
                 "ipv4:///1.2.3.4:5,6.7.8.9",
                 ip(&["1.2.3.4:5", "6.7.8.9:443"]),
-                "1.2.3.4:5,6.7.8.9",
+                "1.2.3.4:5",
             ),
             ("ipv6:[::1]:5", ip(&["[::1]:5"]), "[::1]:5"),
-            ("ipv6:::1", ip(&["[::1]:443"]), "::1"),
+            ("ipv6:::1", ip(&["[::1]:443"]), "[::1]:443"),
         ] {
             let parsed = Target::parse(target).expect(target);
             assert_eq!(parsed.endpoint(), &endpoint, "{target}");

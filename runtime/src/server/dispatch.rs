@@ -14,7 +14,7 @@ use super::services::Services;
 use super::{HandlerFuture, ServerCall};
 use crate::call::CallContext;
 use crate::status::Status;
-use crate::transport::{Dispatch, Phase, RequestHead, ResetCode, ServerStream};
+use crate::transport::{Dispatch, Phase, RequestHead, ServerStream};
 
 /// Finds the handlers of calls; one for a server.
 pub(super) struct Dispatcher {
@@ -162,7 +162,11 @@ impl Call {
             .timer
             .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         ready!(timer.as_mut().poll(cx));
-        self.stream.reset(ResetCode::CANCEL);
+        // A status rather than a bare reset, as grpc-go sends: a client whose own clock has not
+        // noticed yet would take that for a cancellation.
+        self.context.abort(Status::deadline_exceeded(
+            "the call's deadline passed on the server",
+        ));
         Poll::Ready(())
     }
 }

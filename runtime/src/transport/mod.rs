@@ -106,6 +106,10 @@ pub(crate) trait ServerStream: Stream {
     /// (trailers-only), and ends the stream.
     fn finish(&self, head: Option<ResponseHead>, outcome: Result<Metadata, Status>);
 
+    /// As [`finish`](Self::finish) with a failure, but now: when messages before the trailers wait
+    /// for flow control, they are dropped and the stream is reset with CANCEL.
+    fn abort(&self, head: Option<ResponseHead>, status: Status);
+
     /// A complete unary reply as one operation: headers unless they went out, one framed message,
     /// trailers with status OK.
     fn reply(&self, head: Option<ResponseHead>, message: Bytes, trailer: Metadata);
@@ -119,6 +123,9 @@ pub(crate) trait ClientStream: Stream {
     /// The response's header metadata; `Err(())` when the stream ended without any, in which case
     /// [`Stream::poll_data`] says how. Not called again once it was ready.
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>>;
+
+    /// Queues one framed message and ends sending with it.
+    fn send_last(&self, message: Bytes) -> Result<(), Status>;
 
     /// Ends sending: no message follows. Idempotent.
     fn half_close(&self);

@@ -219,15 +219,24 @@ impl ClientStream for H2ClientStream {
         Poll::Ready(head)
     }
 
-    fn half_close(&self) {
+    fn send_last(&self, message: Bytes) -> Result<(), Status> {
         let mut send = lock(&self.send);
-        *send = match std::mem::replace(&mut *send, Sending::Ended) {
+        match std::mem::replace(&mut *send, Sending::Ended) {
             Sending::Open(mut sender) => {
-                // An error says that the stream has ended; whoever receives is told.
-                let _ = sender.send(Bytes::new(), true);
-                Sending::HalfClosed(sender)
+                let sent = sender.send(message, true);
+                *send = Sending::HalfClosed(sender);
+                sent
             }
-            other => other,
-        };
+            other => {
+                *send = other;
+                Err(closed())
+            }
+        }
+    }
+
+    fn half_close(&self) {
+        // An error says that nothing more can be sent, or that the stream has ended, in which case
+        // whoever receives is told.
+        let _ = self.send_last(Bytes::new());
     }
 }

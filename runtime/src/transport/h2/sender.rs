@@ -14,8 +14,7 @@ impl Sender {
     /// Ready when everything sent before has got its share of the window: a stream may be over its
     /// window by one message, as in grpc-go.
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        self.0.reserve_capacity(1);
-        while self.0.capacity() == 0 {
+        while !self.has_capacity() {
             match self.0.poll_capacity(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(_))) => {}
@@ -24,6 +23,12 @@ impl Sender {
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Whether everything sent before has got its share of the window.
+    pub(super) fn has_capacity(&mut self) -> bool {
+        self.0.reserve_capacity(1);
+        self.0.capacity() > 0
     }
 
     pub(super) fn send(&mut self, data: Bytes, end_stream: bool) -> Result<(), Status> {

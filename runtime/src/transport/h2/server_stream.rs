@@ -128,6 +128,15 @@ impl ServerStream for H2ServerStream {
         }
     }
 
+    fn abort(&self, head: Option<ResponseHead>, status: Status) {
+        if let Sending::Messages(sender) = &mut *lock(&self.send)
+            && !sender.has_capacity()
+        {
+            return sender.reset(Reason::CANCEL);
+        }
+        self.finish(head, Err(status));
+    }
+
     fn reply(&self, head: Option<ResponseHead>, message: Bytes, trailer: Metadata) {
         let mut send = lock(&self.send);
         if let Some(head) = head {

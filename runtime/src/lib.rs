@@ -34,6 +34,7 @@ mod codec;
 #[doc(hidden)]
 pub mod codegen;
 pub mod credentials;
+mod http2;
 pub mod io;
 mod metadata;
 mod resolver;
@@ -55,6 +56,7 @@ pub use server::{
     ServerHandle, ServiceDesc, StreamDesc, UnknownServiceHandler,
 };
 pub use status::{Code, Status};
+pub use transport::Transport;
 
 // Generated messages refer to these through this crate, so that its users need no dependency on
 // them.

@@ -10,6 +10,7 @@ use super::conn::Settings;
 use crate::credentials::ChannelCredentials;
 use crate::io::{Dial, SystemDialer};
 use crate::resolver::{Resolver, Target, TargetError};
+use crate::transport::Transport;
 
 /// This implementation, as `user-agent` names it.
 const USER_AGENT: &str = concat!("grpc-rust-rgrpc/", env!("CARGO_PKG_VERSION"));
@@ -22,6 +23,7 @@ pub struct ClientConnBuilder {
     authority: Option<String>,
     user_agent: Option<String>,
     dialer: Arc<dyn Dial>,
+    transport: Transport,
 }
 
 impl ClientConn {
@@ -53,10 +55,13 @@ impl ClientConnBuilder {
             authority: None,
             user_agent: None,
             dialer: Arc::new(SystemDialer),
+            transport: Transport::default(),
         }
     }
 
-    /// The `:authority` of requests. Default: the target's endpoint; `localhost` for unix sockets.
+    /// The `:authority` of requests, whose host is also the name that a server's certificate is to
+    /// have. Default: the server name of the credentials, if they have one; else the target's
+    /// endpoint, or `localhost` for unix sockets.
     ///
     /// Source: grpc-go `WithAuthority`.
     pub fn authority(mut self, authority: impl Into<String>) -> Self {
@@ -81,37 +86,79 @@ impl ClientConnBuilder {
         self
     }
 
+    /// What carries calls over the connections. Default: see [`Transport`].
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
+        self
+    }
+
     /// Makes the channel. Does no IO.
     ///
     /// # Errors
     /// The target cannot be parsed, or an option cannot be sent.
     pub fn build(self) -> Result<ClientConn, BuildError> {
         let target = Target::parse(&self.target).map_err(BuildError::Target)?;
-        let authority = match self.authority {
-            Some(authority) => authority,
-            None => target.authority().to_owned(),
+        let authority = authority(self.authority, &self.credentials, &target)?;
+        let host = match authority.parse::<http::uri::Authority>() {
+            Ok(parsed) => host(&parsed).to_owned(),
+            Err(error) => {
+                return Err(BuildError::Authority {
+                    authority,
+                    problem: error.to_string(),
+                });
+            }
         };
-        if let Err(error) = authority.parse::<http::uri::Authority>() {
-            return Err(BuildError::Authority {
-                authority,
-                problem: error.to_string(),
-            });
-        }
         let settings = Settings {
             authority,
             user_agent: user_agent(self.user_agent)?,
             scheme: self.credentials.scheme(),
             target: self.target,
         };
-        let dialer = self.dialer;
+        let Self {
+            dialer,
+            credentials,
+            transport,
+            ..
+        } = self;
         Ok(ClientConn::from_parts(settings, |cell, closed| Channel {
             resolver: Resolver::new(&target),
             target,
             dialer,
+            credentials,
+            host,
+            transport,
             cell,
             closed,
         }))
     }
+}
+
+/// The channel's authority: as the option says, or the credentials, or the target. Source: grpc-go
+/// `ClientConn.initAuthority`.
+fn authority(
+    option: Option<String>,
+    credentials: &ChannelCredentials,
+    target: &Target,
+) -> Result<String, BuildError> {
+    match (option, credentials.server_name()) {
+        (Some(authority), Some(server_name)) if authority != server_name => {
+            Err(BuildError::ServerName {
+                authority,
+                server_name: server_name.to_owned(),
+            })
+        }
+        (Some(authority), _) => Ok(authority),
+        (None, Some(server_name)) => Ok(server_name.to_owned()),
+        (None, None) => Ok(target.authority().to_owned()),
+    }
+}
+
+/// An authority's host as certificates have it: without the brackets of an IPv6 address.
+fn host(authority: &http::uri::Authority) -> &str {
+    let host = authority.host();
+    host.strip_prefix('[')
+        .and_then(|host| host.strip_suffix(']'))
+        .unwrap_or(host)
 }
 
 fn user_agent(prefix: Option<String>) -> Result<Bytes, BuildError> {
@@ -149,6 +196,13 @@ pub enum BuildError {
         /// What is wrong with it.
         problem: String,
     },
+    /// The credentials are to find another server than the one that the authority names.
+    ServerName {
+        /// The authority, as set.
+        authority: String,
+        /// The server name of the credentials.
+        server_name: String,
+    },
     /// The user agent has bytes other than printable ASCII.
     UserAgent(String),
 }
@@ -160,6 +214,14 @@ impl fmt::Display for BuildError {
             Self::Authority { authority, problem } => write!(
                 f,
                 "the authority {authority:?} cannot be sent: {problem}; the option is authority"
+            ),
+            Self::ServerName {
+                authority,
+                server_name,
+            } => write!(
+                f,
+                "the authority {authority:?} is not the server name {server_name:?} of the \
+                 credentials; the options are authority and server_name"
             ),
             Self::UserAgent(user_agent) => write!(
                 f,
@@ -174,7 +236,7 @@ impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Target(error) => Some(error),
-            Self::Authority { .. } | Self::UserAgent(_) => None,
+            Self::Authority { .. } | Self::ServerName { .. } | Self::UserAgent(_) => None,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::picker::closed;
 use crate::call::{MessageSink, MessageSource, Received};
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
-use crate::transport::{ClientStream, Incoming, NoHead, ResetCode};
+use crate::transport::{ClientStream, Delivery, Incoming, NoHead, ResetCode};
 
 /// A call that is under way: one stream of a connection, and what bounds it.
 ///
@@ -22,8 +22,8 @@ pub(super) struct ClientCall {
     bounds: Bounds,
     /// Receiving has ended, so that dropping a half cancels nothing.
     finished: AtomicBool,
-    /// The server promised that it has not looked at the call.
-    unprocessed: AtomicBool,
+    /// How far the call got, if it has failed.
+    delivery: Mutex<Delivery>,
     ended_here: EndedHere,
     /// The task that watches over the bounds of a call with streams.
     watch: Mutex<Option<AbortHandle>>,
@@ -38,7 +38,7 @@ impl ClientCall {
             stream,
             bounds,
             finished: AtomicBool::new(false),
-            unprocessed: AtomicBool::new(false),
+            delivery: Mutex::new(Delivery::Possible),
             ended_here: EndedHere::default(),
             watch: Mutex::new(None),
             conn,
@@ -61,9 +61,9 @@ impl ClientCall {
         *lock(&self.watch) = Some(task.abort_handle());
     }
 
-    /// Whether the call has failed in such a way that it can be made again without harm.
-    pub(super) fn is_unprocessed(&self) -> bool {
-        self.unprocessed.load(Ordering::Acquire)
+    /// How far the call got, once it has failed.
+    pub(super) fn delivery(&self) -> Delivery {
+        *lock(&self.delivery)
     }
 
     /// Ends the call from this side, with the status that its halves report.
@@ -144,7 +144,7 @@ impl MessageSource for ClientCall {
         Poll::Ready(match ready!(self.stream.poll_data(cx)) {
             Incoming::Data(data) => Received::Data(data),
             Incoming::End(end) => {
-                self.unprocessed.store(end.unprocessed, Ordering::Release);
+                *lock(&self.delivery) = end.delivery;
                 self.finish();
                 Received::End(end.outcome.map_err(|status| self.status(status)))
             }

@@ -9,10 +9,11 @@ use tokio::time::{sleep, timeout};
 
 use super::backoff::Backoff;
 use super::picker::{Picker, PickerCell};
+use crate::credentials::ChannelCredentials;
 use crate::io::{Address, Dial};
 use crate::resolver::{Resolver, Target};
 use crate::status::Status;
-use crate::transport::{ClientTransport, Report, TransportEvent, h2};
+use crate::transport::{ClientTransport, Report, Transport, TransportEvent};
 
 /// A channel's task: owns the resolver, the backoff and the connections, and publishes a
 /// [`Picker`] for every change.
@@ -31,6 +32,10 @@ pub(super) struct Channel {
     pub(super) target: Target,
     pub(super) resolver: Resolver,
     pub(super) dialer: Arc<dyn Dial>,
+    pub(super) credentials: ChannelCredentials,
+    /// The authority without its port: whom a server has to prove to be.
+    pub(super) host: String,
+    pub(super) transport: Transport,
     pub(super) cell: Arc<PickerCell>,
     /// True, or its sender gone, when the channel is to end.
     pub(super) closed: watch::Receiver<bool>,
@@ -152,13 +157,22 @@ impl Channel {
         address: Address,
         connections: &mut Connections,
     ) -> Result<(u64, Arc<dyn ClientTransport>), String> {
-        let io = self
+        let dialed = self
             .dialer
             .dial(address)
             .await
             .map_err(|error| error.to_string())?;
+        let secured = self
+            .credentials
+            .handshake(dialed, &self.host)
+            .await
+            .map_err(|error| error.to_string())?;
         let (id, report) = connections.reporter();
-        let transport = h2::connect(io, report).await?;
+        let transport = self
+            .transport
+            .connect(secured, report)
+            .await
+            .map_err(|problem| problem + self.credentials.if_unanswered())?;
         connections.open.insert(id, Arc::clone(&transport));
         Ok((id, transport))
     }

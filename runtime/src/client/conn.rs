@@ -16,7 +16,7 @@ use crate::call::{
 };
 use crate::codec::{Codec, frame};
 use crate::status::Status;
-use crate::transport::{ClientStream, ClientTransport, OpenError, OpenRequest};
+use crate::transport::{ClientStream, ClientTransport, Delivery, OpenError, OpenRequest};
 
 /// A channel: what calls are made on. It connects when the first call needs it, and reconnects.
 ///
@@ -210,15 +210,18 @@ impl Invoke for ClientConn {
         let framed = frame::<C, Req>(&message, options.max_send_message_size())?;
         let bounds = Bounds::new(&options);
         let call = async {
-            let first = self.attempt::<C, Res>(&method, &options, &bounds, &framed);
-            let first = first.await?;
-            if first.response.is_err() && first.call.is_unprocessed() {
-                // The server has not looked at it: it is made again, once (gRFC A6, transparent
-                // retries).
-                let second = self.attempt::<C, Res>(&method, &options, &bounds, &framed);
-                return second.await?.response;
+            let mut refused = false;
+            loop {
+                let attempt = self.attempt::<C, Res>(&method, &options, &bounds, &framed);
+                let Attempt { call, response } = attempt.await?;
+                // Transparent retries (gRFC A6): a call that never left is made again at once, one
+                // that the server has not looked at once.
+                match (&response, call.delivery()) {
+                    (Err(_), Delivery::NotSent) => {}
+                    (Err(_), Delivery::Refused) if !refused => refused = true,
+                    _ => return response,
+                }
             }
-            first.response
         };
         bounds.run(call).await
     }

@@ -11,11 +11,15 @@ pub struct MessageBytes {
     /// Empty only when there is nothing left.
     first: Bytes,
     rest: VecDeque<Bytes>,
+    /// The length of all pieces: decoders ask for it before each piece, of which there may be as
+    /// many as bytes.
+    remaining: usize,
 }
 
 impl MessageBytes {
     /// Adds a piece at the end.
     pub(super) fn push(&mut self, piece: Bytes) {
+        self.remaining += piece.len();
         if self.first.is_empty() {
             self.first = piece;
         } else if !piece.is_empty() {
@@ -30,6 +34,7 @@ impl MessageBytes {
         while missing > 0 && !self.first.is_empty() {
             let part = missing.min(self.first.len());
             taken.push(self.first.split_to(part));
+            self.remaining -= part;
             self.next_piece();
             missing -= part;
         }
@@ -49,6 +54,7 @@ impl MessageBytes {
 impl From<Bytes> for MessageBytes {
     fn from(bytes: Bytes) -> Self {
         Self {
+            remaining: bytes.len(),
             first: bytes,
             rest: VecDeque::new(),
         }
@@ -57,7 +63,7 @@ impl From<Bytes> for MessageBytes {
 
 impl Buf for MessageBytes {
     fn remaining(&self) -> usize {
-        self.first.len() + self.rest.iter().map(Bytes::len).sum::<usize>()
+        self.remaining
     }
 
     fn chunk(&self) -> &[u8] {
@@ -65,13 +71,15 @@ impl Buf for MessageBytes {
     }
 
     fn advance(&mut self, count: usize) {
+        assert!(
+            count <= self.remaining,
+            "advanced by {count} bytes, more than the {} that remained",
+            self.remaining
+        );
+        self.remaining -= count;
         let mut missing = count;
         while missing > self.first.len() {
             missing -= self.first.len();
-            assert!(
-                !self.rest.is_empty(),
-                "advanced by {count} bytes, {missing} more than remained"
-            );
             self.first.clear();
             self.next_piece();
         }
@@ -82,6 +90,7 @@ impl Buf for MessageBytes {
     fn copy_to_bytes(&mut self, len: usize) -> Bytes {
         if len <= self.first.len() {
             let bytes = self.first.split_to(len);
+            self.remaining -= len;
             self.next_piece();
             return bytes;
         }

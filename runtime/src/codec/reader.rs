@@ -12,7 +12,6 @@ use crate::status::Status;
 #[derive(Debug)]
 pub(crate) struct MessageReader {
     buffered: MessageBytes,
-    buffered_len: usize,
     /// The prefix of the message that is being collected.
     prefix: Option<Prefix>,
     max: usize,
@@ -23,7 +22,6 @@ impl MessageReader {
     pub(crate) fn new(max: usize) -> Self {
         Self {
             buffered: MessageBytes::default(),
-            buffered_len: 0,
             prefix: None,
             max,
         }
@@ -31,7 +29,6 @@ impl MessageReader {
 
     /// Takes in a piece of DATA.
     pub(crate) fn push(&mut self, data: Bytes) {
-        self.buffered_len += data.len();
         self.buffered.push(data);
     }
 
@@ -43,7 +40,7 @@ impl MessageReader {
     pub(crate) fn next(&mut self) -> Result<Option<MessageBytes>, Status> {
         let prefix = match self.prefix {
             Some(prefix) => prefix,
-            None if self.buffered_len < PREFIX_LEN => return Ok(None),
+            None if self.buffered.remaining() < PREFIX_LEN => return Ok(None),
             None => {
                 let prefix = self.read_prefix()?;
                 self.prefix = Some(prefix);
@@ -51,23 +48,21 @@ impl MessageReader {
             }
         };
         let len = prefix.len as usize;
-        if self.buffered_len < len {
+        if self.buffered.remaining() < len {
             return Ok(None);
         }
         self.prefix = None;
-        self.buffered_len -= len;
         Ok(Some(self.buffered.split_to(len)))
     }
 
     /// Whether a message has begun and not ended: the stream may not end here.
     pub(crate) fn is_within_message(&self) -> bool {
-        self.prefix.is_some() || self.buffered_len > 0
+        self.prefix.is_some() || self.buffered.has_remaining()
     }
 
     fn read_prefix(&mut self) -> Result<Prefix, Status> {
         let mut bytes = [0; PREFIX_LEN];
         self.buffered.copy_to_slice(&mut bytes);
-        self.buffered_len -= PREFIX_LEN;
         let prefix = Prefix::parse(bytes).ok_or_else(|| {
             Status::internal(format!(
                 "received a message with the unknown flag {}: the peer does not speak gRPC here",

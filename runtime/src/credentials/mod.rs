@@ -1,31 +1,88 @@
 //! How a connection is secured.
 //!
-//! Security is never implicit: a channel is made with credentials, and [`insecure`] is one of them.
+//! Security is never implicit: a channel is made with [`ChannelCredentials`], and [`insecure`] ones
+//! are among them. A server is in plain text unless it is given [`ServerCredentials`], as in
+//! grpc-go.
+//!
+//! With the feature `tls`, `ClientTls` and `ServerTls` make credentials of PEM: certificates of a
+//! CA, certificate chains, private keys. What a handshake learned of the other side is in
+//! [`Peer::tls`](crate::io::Peer::tls).
+//!
+//! Within the crate, credentials are handshakes: a channel's task runs one on each connection
+//! that it has dialed, a server one on each that it has accepted, in that connection's own task.
 
-/// What secures the connections of a channel.
+mod handshake;
+mod insecure;
+#[cfg(feature = "tls")]
+mod tls;
+
+use std::sync::Arc;
+
+use crate::io::Connected;
+use handshake::{ClientHandshake, HandshakeError, ServerHandshake};
+use insecure::Insecure;
+#[cfg(feature = "tls")]
+pub use tls::{ClientTls, ServerTls, TlsError};
+
+/// What secures the connections of a channel. Cheap to clone.
 ///
 /// Source: grpc-go's package `credentials`, `TransportCredentials`.
 #[derive(Clone, Debug)]
-pub struct ChannelCredentials(Kind);
+pub struct ChannelCredentials(Arc<dyn ClientHandshake>);
 
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Insecure,
-}
+/// What secures the connections of a server. Cheap to clone. The default is plain text.
+///
+/// Source: grpc-go's package `credentials`, `TransportCredentials`.
+#[derive(Clone, Debug)]
+pub struct ServerCredentials(Arc<dyn ServerHandshake>);
 
 /// No security at all: HTTP/2 in plain text with prior knowledge.
 ///
 /// Source: grpc-go's package `credentials/insecure`.
 #[must_use]
-pub const fn insecure() -> ChannelCredentials {
-    ChannelCredentials(Kind::Insecure)
+pub fn insecure() -> ChannelCredentials {
+    ChannelCredentials(Arc::new(Insecure))
 }
 
 impl ChannelCredentials {
     /// The `:scheme` of requests.
-    pub(crate) const fn scheme(&self) -> &'static str {
-        match self.0 {
-            Kind::Insecure => "http",
-        }
+    pub(crate) fn scheme(&self) -> &'static str {
+        self.0.scheme()
+    }
+
+    /// The name that the server is to prove instead of the target's; it is the channel's authority
+    /// then.
+    pub(crate) fn server_name(&self) -> Option<&str> {
+        self.0.server_name()
+    }
+
+    /// What to say more when a server does not answer in HTTP/2 after the handshake.
+    pub(crate) fn if_unanswered(&self) -> &'static str {
+        self.0.if_unanswered()
+    }
+
+    /// Secures a connection to the server that `host` names: the authority without its port.
+    pub(crate) async fn handshake(
+        &self,
+        connected: Connected,
+        host: &str,
+    ) -> Result<Connected, HandshakeError> {
+        self.0.handshake(connected, host).await
+    }
+}
+
+impl ServerCredentials {
+    /// Secures a connection that was accepted.
+    pub(crate) async fn handshake(
+        &self,
+        connected: Connected,
+    ) -> Result<Connected, HandshakeError> {
+        self.0.handshake(connected).await
+    }
+}
+
+impl Default for ServerCredentials {
+    fn default() -> Self {
+        Self(Arc::new(Insecure))
     }
 }

@@ -2,6 +2,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use super::TlsInfo;
+
 /// Where one end of a connection is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -28,7 +30,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// The two ends of the connection that carries a call.
+/// The two ends of the connection that carries a call, and how it is secured.
 ///
 /// Source: grpc-go's package `peer`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,12 +40,18 @@ pub struct Peer {
     pub remote: Address,
     /// This end.
     pub local: Address,
+    /// What the TLS handshake found out; `None` for a connection without TLS.
+    pub tls: Option<TlsInfo>,
 }
 
 impl Peer {
-    /// The ends of a connection.
+    /// The ends of a connection that is not secured, or not yet.
     #[must_use]
     pub const fn new(remote: Address, local: Address) -> Self {
-        Self { remote, local }
+        Self {
+            remote,
+            local,
+            tls: None,
+        }
     }
 }

@@ -7,6 +7,7 @@ mod address;
 mod dial;
 mod listener;
 mod pipe;
+mod tls_info;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -14,6 +15,7 @@ pub use address::{Address, Peer};
 pub use dial::{Dial, DialFuture, SystemDialer};
 pub use listener::{Connected, Listener};
 pub use pipe::{PipeConnector, PipeListener, pipe};
+pub use tls_info::{TlsInfo, TlsVersion};
 
 /// A connection: an ordered stream of bytes both ways.
 ///

@@ -180,9 +180,11 @@ impl Metadata {
         Ok(())
     }
 
-    /// All keys and values as they go on the wire.
+    /// All keys and values as they go on the wire. What a handler was shown of the protocol's own
+    /// fields is left out: a request that is passed on has fields of its own.
     pub(crate) fn wire_fields(&self) -> impl Iterator<Item = (Bytes, Bytes)> {
-        self.entries().iter().map(|entry| {
+        let own = |entry: &&Entry| !is_reserved(&entry.key);
+        self.entries().iter().filter(own).map(|entry| {
             let value = if is_binary(&entry.key) {
                 encode_value(&entry.value)
             } else {

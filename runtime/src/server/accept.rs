@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::connection::Connection;
 use super::dispatch::{ConnectionCalls, Dispatcher};
 use super::{ServeError, ServerHandle};
+use crate::credentials::ServerCredentials;
 use crate::io::{Connected, Listener};
-use crate::transport::h2::ServerConnection;
-use crate::transport::{Phase, ServerSettings, ServerTransport};
+use crate::transport::{Phase, ServerSettings};
 
 /// Accepts connections of one listener and starts their tasks.
 pub(super) struct AcceptLoop {
     dispatcher: Arc<Dispatcher>,
+    credentials: ServerCredentials,
     settings: ServerSettings,
     handle: ServerHandle,
 }
@@ -29,11 +31,13 @@ enum Event {
 impl AcceptLoop {
     pub(super) fn new(
         dispatcher: Arc<Dispatcher>,
+        credentials: ServerCredentials,
         settings: ServerSettings,
         handle: ServerHandle,
     ) -> Self {
         Self {
             dispatcher,
+            credentials,
             settings,
             handle,
         }
@@ -74,12 +78,19 @@ impl AcceptLoop {
     }
 
     fn start(&self, connected: Connected) {
-        let phase = self.handle.watch();
+        let mut phase = self.handle.watch();
+        // A stop that began just now is news to this connection.
+        phase.mark_changed();
         let calls = Arc::new(ConnectionCalls::new(
             Arc::clone(&self.dispatcher),
             phase.clone(),
         ));
-        let connection = ServerConnection::new(connected, self.settings.clone(), phase);
+        let connection = Connection {
+            connected,
+            credentials: self.credentials.clone(),
+            settings: self.settings.clone(),
+            phase,
+        };
         tokio::spawn(connection.serve(calls));
     }
 }

@@ -7,6 +7,7 @@
 
 mod accept;
 mod call;
+mod connection;
 mod desc;
 mod dispatch;
 mod error;
@@ -16,6 +17,7 @@ mod services;
 
 use std::future::Future;
 use std::path::Path;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +33,9 @@ use options::ServerOptions;
 use services::Services;
 pub use services::UnknownServiceHandler;
 
+use crate::credentials::ServerCredentials;
 use crate::io::Listener;
+use crate::transport::Transport;
 
 /// A gRPC server: services are registered first, then it serves on any number of listeners.
 ///
@@ -90,13 +94,30 @@ impl Server {
         self
     }
 
-    /// How long a connection may take from being accepted to the end of the HTTP/2 preface before
-    /// it is closed. Default: 120 s.
+    /// What secures the connections of all listeners. Default: nothing, they are plain text.
+    ///
+    /// Source: grpc-go `Creds`.
+    #[must_use]
+    pub fn credentials(mut self, credentials: ServerCredentials) -> Self {
+        self.options.credentials = credentials;
+        self
+    }
+
+    /// How long a connection may take from being accepted to the end of the HTTP/2 preface, the
+    /// handshake of the [`credentials`](Self::credentials) included, before it is closed. Default:
+    /// 120 s.
     ///
     /// Source: grpc-go `ConnectionTimeout`.
     #[must_use]
     pub fn connection_timeout(mut self, timeout: Duration) -> Self {
         self.options.transport.handshake_timeout = timeout;
+        self
+    }
+
+    /// What carries calls over connections. Default: see [`Transport`].
+    #[must_use]
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.options.transport.transport = transport;
         self
     }
 
@@ -176,16 +197,17 @@ impl Server {
     ///
     /// # Errors
     /// The path cannot be bound, or the server has been stopped.
-    pub fn serve_unix<P: AsRef<Path>>(
+    pub fn serve_unix(
         &self,
-        path: P,
-    ) -> impl Future<Output = Result<(), ServeError>> + Send + use<P> {
+        path: impl AsRef<Path>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), ServeError>> + Send>> {
         let accept = self.accept_loop();
         let path = path.as_ref().to_owned();
-        async move {
+        // Boxed, so that the future does not borrow the path.
+        Box::pin(async move {
             let listener = UnixListener::bind(path).map_err(ServeError::Bind)?;
             accept.run(listener).await
-        }
+        })
     }
 
     /// Serves on a listener, until the server is stopped or the listener is closed for good. The
@@ -206,6 +228,7 @@ impl Server {
                 Arc::clone(&self.services),
                 self.options.clone(),
             )),
+            self.options.credentials.clone(),
             self.options.transport.clone(),
             self.handle.clone(),
         )

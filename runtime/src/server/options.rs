@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use super::services::UnknownHandler;
 use crate::codec::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
-use crate::transport::ServerSettings;
+use crate::credentials::ServerCredentials;
+use crate::transport::{ServerSettings, Transport};
 
 /// What a server is set to; the setters of [`Server`](super::Server) document each.
 #[derive(Clone, Debug)]
@@ -10,6 +11,7 @@ pub(super) struct ServerOptions {
     pub(super) max_receive_message_size: usize,
     pub(super) max_send_message_size: usize,
     pub(super) unknown_service: Option<UnknownHandler>,
+    pub(super) credentials: ServerCredentials,
     pub(super) transport: ServerSettings,
 }
 
@@ -19,9 +21,11 @@ impl Default for ServerOptions {
             max_receive_message_size: DEFAULT_MAX_RECEIVE,
             max_send_message_size: DEFAULT_MAX_SEND,
             unknown_service: None,
+            credentials: ServerCredentials::default(),
             transport: ServerSettings {
                 handshake_timeout: Duration::from_secs(120),
                 max_concurrent_streams: None,
+                transport: Transport::default(),
             },
         }
     }

@@ -9,8 +9,10 @@
 //! and what one sends is on its way when the method returns. A `poll_*` method remembers the waker
 //! of its last caller; receiving, sending and [`ServerStream::poll_closed`] each remember their own.
 
-pub(crate) mod h2;
+mod engine;
+mod h2;
 mod http_status;
+mod native;
 mod phase;
 mod request;
 mod reset;
@@ -29,6 +31,7 @@ use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
 
+pub use engine::Transport;
 pub(crate) use phase::Phase;
 pub(crate) use request::{Rejection, RequestParser};
 pub(crate) use reset::{ResetCode, status_for_reset};
@@ -150,23 +153,40 @@ pub(crate) struct StreamEnd {
     /// On a client the trailers or the status; on a server the request's regular end, or why the
     /// stream broke.
     pub(crate) outcome: Result<Metadata, Status>,
-    /// The peer promised that it has not looked at the stream, so that the call may be sent again
-    /// on another connection.
-    pub(crate) unprocessed: bool,
+    pub(crate) delivery: Delivery,
+}
+
+/// How far a stream got that failed, which decides whether its call may be made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    /// The peer may have acted on it.
+    Possible,
+    /// The peer has promised that it did not look at it.
+    Refused,
+    /// It never left this side.
+    NotSent,
 }
 
 impl StreamEnd {
-    /// An end that the peer may have processed.
+    /// The end of a stream that the peer may have acted on.
     pub(crate) fn new(outcome: Result<Metadata, Status>) -> Self {
         Self {
             outcome,
-            unprocessed: false,
+            delivery: Delivery::Possible,
+        }
+    }
+
+    /// The end of a stream that failed having got this far.
+    pub(crate) fn failed(status: Status, delivery: Delivery) -> Self {
+        Self {
+            outcome: Err(status),
+            delivery,
         }
     }
 }
 
 /// A request as a server received and checked it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct RequestHead {
     /// "/service/method", unchecked.
     pub(crate) path: Bytes,

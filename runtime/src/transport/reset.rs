@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::Delivery;
 use crate::status::{Code, Status};
 
 /// An error code of HTTP/2 (RFC 9113, section 7).
@@ -9,9 +10,19 @@ use crate::status::{Code, Status};
 pub(crate) struct ResetCode(pub(crate) u32);
 
 impl ResetCode {
+    pub(crate) const NO_ERROR: Self = Self(0);
     pub(crate) const PROTOCOL_ERROR: Self = Self(1);
     pub(crate) const REFUSED_STREAM: Self = Self(7);
     pub(crate) const CANCEL: Self = Self(8);
+
+    /// How far a stream got that the peer reset with this code.
+    pub(crate) fn delivery(self) -> Delivery {
+        if self == Self::REFUSED_STREAM {
+            Delivery::Refused
+        } else {
+            Delivery::Possible
+        }
+    }
 
     /// The code's name in the RFC.
     fn name(self) -> Option<&'static str> {

@@ -10,7 +10,7 @@ use crate::metadata::{Metadata, decode_values, is_reserved};
 use crate::status::{Code, Status, decode_message};
 
 /// Collects the fields of one header block of a response; each engine feeds it what it decoded.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct ResponseParser {
     content_type: Option<Bytes>,
     grpc_status: Option<Bytes>,

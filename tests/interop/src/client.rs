@@ -10,12 +10,12 @@ use std::net::Ipv6Addr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use rgrpc::{BuildError, ClientConn, credentials};
+use rgrpc::{BuildError, ClientConn};
 
 use crate::additional_metadata::{AdditionalMetadata, WithMetadata};
 use crate::case::Case;
 use crate::flags::{self, Command, Flag, FlagError, set};
-use crate::soak;
+use crate::{soak, tls};
 
 /// What the flags say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Options {
     pub additional_metadata: AdditionalMetadata,
     /// How the two soak cases are run.
     pub soak: soak::Options,
+    /// How the channels are secured.
+    pub tls: tls::ClientOptions,
 }
 
 /// What `--test_case` may name.
@@ -54,13 +56,13 @@ impl Default for Options {
             test_case: TestCase::Case(Case::LargeUnary),
             additional_metadata: AdditionalMetadata::default(),
             soak: soak::Options::default(),
+            tls: tls::ClientOptions::default(),
         }
     }
 }
 
 const ABOUT: &str = "Runs one of gRPC's interop cases against a server, and fails if it fails.";
 
-const NO_TLS: &str = "rgrpc has no TLS credentials";
 const NO_ALTS: &str = "rgrpc has no ALTS credentials";
 const NO_CLOUD: &str = "rgrpc has no credentials of Google's cloud";
 const NO_SERVICE_CONFIG: &str = "rgrpc has no service config";
@@ -131,10 +133,24 @@ const FLAGS: &[Flag<Options>] = &[
         "how many calls of a soak go on at a time (1)",
         |options, text| set(&mut options.soak.workers, text),
     ),
-    Flag::switch_not_supported("use_tls", NO_TLS),
-    Flag::switch_not_supported("use_test_ca", NO_TLS),
-    Flag::value_not_supported("ca_file", NO_TLS),
-    Flag::value_not_supported("server_host_override", NO_TLS),
+    Flag::switch("use_tls", "use TLS (false)", |options, on| {
+        options.tls.use_tls = on;
+    }),
+    Flag::switch(
+        "use_test_ca",
+        "trust a CA for tests, not the platform's (false)",
+        |options, on| options.tls.use_test_ca = on,
+    ),
+    Flag::value(
+        "ca_file",
+        "the CA for tests, as PEM (one of this program's own)",
+        |options, text| set(&mut options.tls.ca_file, text),
+    ),
+    Flag::value(
+        "server_host_override",
+        "the name that the server's certificate must have (the host of the target)",
+        |options, text| set(&mut options.tls.server_host_override, text),
+    ),
     Flag::value_not_supported("service_config_json", NO_SERVICE_CONFIG),
     Flag::switch_not_supported("use_alts", NO_ALTS),
     Flag::value_not_supported("alts_handshaker_service_address", NO_ALTS),
@@ -188,8 +204,9 @@ impl Options {
 /// The channel could not be made, or why the case failed.
 pub async fn run(options: Options) -> Result<String, Box<dyn Error + Send + Sync>> {
     let target = options.target();
+    let credentials = options.tls.credentials()?;
     let new_channel = move || {
-        let channel = ClientConn::new(&*target, credentials::insecure())?;
+        let channel = ClientConn::new(&*target, credentials.clone())?;
         let metadata = options.additional_metadata.clone();
         Ok::<_, BuildError>(WithMetadata::new(channel, metadata))
     };
@@ -317,12 +334,20 @@ mod tests {
     }
 
     #[test]
+    fn the_flags_of_tls_are_read() {
+        let options = parse("--use_tls --use_test_ca --ca_file=f --server_host_override=h");
+        let want = tls::ClientOptions {
+            use_tls: true,
+            use_test_ca: true,
+            ca_file: "f".to_owned(),
+            server_host_override: "h".to_owned(),
+        };
+        assert_eq!(options.expect("well-formed").tls, want);
+    }
+
+    #[test]
     fn what_rgrpc_does_not_have_is_refused() {
         for flag in [
-            "use_tls",
-            "use_test_ca",
-            "ca_file=x",
-            "server_host_override=x",
             "service_config_json={}",
             "use_alts",
             "custom_credentials_type=google_default_credentials",

@@ -18,6 +18,8 @@ pub(crate) struct Flag<O> {
 enum Kind<O> {
     /// Takes a value; what it answers to a wrong one says what is wrong with it.
     Value(fn(&mut O, &str) -> Result<(), String>),
+    /// A boolean, whose value may be left out.
+    Switch(fn(&mut O, bool)),
     /// A boolean of grpc-go's programs that can only be off here, for the reason `help` gives. Its
     /// value may be left out.
     SwitchNotSupported,
@@ -75,6 +77,19 @@ impl<O> Flag<O> {
         }
     }
 
+    /// A boolean: `--name`, `--name=true`, `--name false`.
+    pub(crate) const fn switch(
+        name: &'static str,
+        help: &'static str,
+        set: fn(&mut O, bool),
+    ) -> Self {
+        Self {
+            name,
+            help,
+            kind: Kind::Switch(set),
+        }
+    }
+
     /// A boolean of grpc-go's (`--name`, `--name=true`, `--name false`) that is accepted when it is
     /// off.
     pub(crate) const fn switch_not_supported(name: &'static str, reason: &'static str) -> Self {
@@ -95,7 +110,7 @@ impl<O> Flag<O> {
     }
 
     fn is_switch(&self) -> bool {
-        matches!(self.kind, Kind::SwitchNotSupported)
+        matches!(self.kind, Kind::Switch(_) | Kind::SwitchNotSupported)
     }
 
     fn apply(&self, options: &mut O, value: &str) -> Result<(), FlagError> {
@@ -104,16 +119,21 @@ impl<O> Flag<O> {
             value: value.to_owned(),
             problem,
         };
+        let not_a_boolean = || bad_value("neither true nor false".to_owned());
         let not_supported = || FlagError::NotSupported {
             flag: self.name,
             reason: self.help.to_owned(),
         };
         match self.kind {
             Kind::Value(set) => set(options, value).map_err(bad_value),
+            Kind::Switch(set) => {
+                set(options, boolean(value).ok_or_else(not_a_boolean)?);
+                Ok(())
+            }
             Kind::SwitchNotSupported => match boolean(value) {
                 Some(false) => Ok(()),
                 Some(true) => Err(not_supported()),
-                None => Err(bad_value("neither true nor false".to_owned())),
+                None => Err(not_a_boolean()),
             },
             Kind::ValueNotSupported if value.is_empty() => Ok(()),
             Kind::ValueNotSupported => Err(not_supported()),
@@ -187,7 +207,7 @@ fn help<O>(about: &str, flags: &[Flag<O>]) -> String {
     for flag in flags {
         let value = if flag.is_switch() { "" } else { " VALUE" };
         let not = match flag.kind {
-            Kind::Value(_) => "",
+            Kind::Value(_) | Kind::Switch(_) => "",
             Kind::SwitchNotSupported | Kind::ValueNotSupported => "not supported: ",
         };
         text += &format!("  --{}{value}\n        {not}{}\n", flag.name, flag.help);
@@ -223,6 +243,7 @@ mod tests {
     struct Options {
         name: String,
         port: u16,
+        tls: bool,
     }
 
     const FLAGS: &[Flag<Options>] = &[
@@ -232,6 +253,7 @@ mod tests {
         Flag::value("port", "a port", |options, text| {
             set(&mut options.port, text)
         }),
+        Flag::switch("tls", "whether", |options, on| options.tls = on),
         Flag::switch_not_supported("alts", "rgrpc has no ALTS"),
         Flag::value_not_supported("scope", "rgrpc has no OAuth"),
     ];
@@ -249,6 +271,7 @@ mod tests {
         let want = Options {
             name: "a=b".to_owned(),
             port: 80,
+            tls: false,
         };
         for line in [
             "--name=a=b --port=80",
@@ -273,6 +296,9 @@ mod tests {
             ("--alts 0 --port 1", false),
         ] {
             assert_eq!(run(line).is_err(), on, "{line}");
+            let line = line.replace("alts", "tls");
+            let options = run(&line).expect("well-formed");
+            assert_eq!(options.tls, on, "{line}");
         }
     }
 
@@ -304,6 +330,7 @@ mod tests {
             ("--port", "--port needs a value"),
             ("--port=x", "--port=x: invalid digit found in string"),
             ("--alts=yes", "--alts=yes: neither true nor false"),
+            ("--tls=yes", "--tls=yes: neither true nor false"),
         ] {
             assert_eq!(run(line).unwrap_err().to_string(), text);
         }

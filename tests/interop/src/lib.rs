@@ -15,3 +15,4 @@ pub mod proto;
 pub mod server;
 pub mod service;
 pub mod soak;
+pub mod tls;

@@ -4,15 +4,17 @@
 //!
 //! Source: grpc-go `interop/server/server.go`.
 
+use std::error::Error;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use rgrpc::{RegisterError, Server};
+use rgrpc::Server;
 use tokio::net::TcpListener;
 
 use crate::flags::{self, Command, Flag, FlagError, set};
 use crate::proto::register_test_service;
 use crate::service::TestService;
+use crate::tls;
 
 /// What the flags say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,26 +22,40 @@ use crate::service::TestService;
 pub struct Options {
     /// The port to listen on; with 0 the system chooses one.
     pub port: u16,
+    /// How the connections are secured.
+    pub tls: tls::ServerOptions,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { port: 10_000 }
+        Self {
+            port: 10_000,
+            tls: tls::ServerOptions::default(),
+        }
     }
 }
 
 const ABOUT: &str = "Serves grpc.testing.TestService for gRPC's interop clients.";
 
-const NO_TLS: &str = "rgrpc has no TLS credentials";
 const NO_ALTS: &str = "rgrpc has no ALTS credentials";
 
 const FLAGS: &[Flag<Options>] = &[
     Flag::value("port", "the port to listen on (10000)", |options, text| {
         set(&mut options.port, text)
     }),
-    Flag::switch_not_supported("use_tls", NO_TLS),
-    Flag::value_not_supported("tls_cert_file", NO_TLS),
-    Flag::value_not_supported("tls_key_file", NO_TLS),
+    Flag::switch("use_tls", "use TLS (false)", |options, on| {
+        options.tls.use_tls = on;
+    }),
+    Flag::value(
+        "tls_cert_file",
+        "the certificate, as PEM (one of this program's own)",
+        |options, text| set(&mut options.tls.cert_file, text),
+    ),
+    Flag::value(
+        "tls_key_file",
+        "the certificate's key, as PEM (one of this program's own)",
+        |options, text| set(&mut options.tls.key_file, text),
+    ),
     Flag::switch_not_supported("use_alts", NO_ALTS),
     Flag::value_not_supported("alts_handshaker_service_address", NO_ALTS),
 ];
@@ -71,9 +87,9 @@ pub async fn listen(port: u16) -> io::Result<TcpListener> {
 /// A server that has the test service.
 ///
 /// # Errors
-/// The service could not be registered.
-pub fn server() -> Result<Server, RegisterError> {
-    let mut server = Server::new();
+/// The service could not be registered, or a file of the flags cannot be used.
+pub fn server(tls: &tls::ServerOptions) -> Result<Server, Box<dyn Error + Send + Sync>> {
+    let mut server = Server::new().credentials(tls.credentials()?);
     register_test_service(&mut server, TestService)?;
     Ok(server)
 }
@@ -92,13 +108,19 @@ mod tests {
 
     #[test]
     fn without_flags_the_server_is_grpc_gos_default() {
-        assert_eq!(parse(""), Ok(Options { port: 10_000 }));
-        assert_eq!(parse("--port=0 --use_tls=false"), Ok(Options { port: 0 }));
+        let options = parse("").expect("well-formed");
+        assert_eq!(options.port, 10_000);
+        assert_eq!(options.tls, tls::ServerOptions::default());
     }
 
     #[test]
-    fn tls_is_refused_with_its_reason() {
-        let error = parse("--port=0 --use_tls").unwrap_err();
-        assert_eq!(error, format!("--use_tls is not supported: {NO_TLS}"));
+    fn the_flags_of_tls_are_read() {
+        let options = parse("--use_tls --tls_cert_file=c --tls_key_file=k");
+        let want = tls::ServerOptions {
+            use_tls: true,
+            cert_file: "c".to_owned(),
+            key_file: "k".to_owned(),
+        };
+        assert_eq!(options.expect("well-formed").tls, want);
     }
 }

@@ -1,7 +1,7 @@
 //! From `h2`'s errors to the end of a stream.
 
 use crate::status::Status;
-use crate::transport::{ResetCode, StreamEnd, status_for_reset};
+use crate::transport::{Delivery, ResetCode, StreamEnd, status_for_reset};
 
 /// How a stream ended that failed with `error`.
 ///
@@ -10,10 +10,7 @@ pub(super) fn stream_end(error: &h2::Error, connection: &str) -> StreamEnd {
     let code = error.reason().map(|reason| ResetCode(reason.into()));
     if let (true, Some(code)) = (error.is_reset(), code) {
         return if error.is_remote() {
-            StreamEnd {
-                outcome: Err(status_for_reset(code)),
-                unprocessed: code == ResetCode::REFUSED_STREAM,
-            }
+            StreamEnd::failed(status_for_reset(code), code.delivery())
         } else {
             // This side reset the stream: for what the peer sent, or because the call was dropped.
             StreamEnd::new(Err(Status::internal(format!(
@@ -23,10 +20,12 @@ pub(super) fn stream_end(error: &h2::Error, connection: &str) -> StreamEnd {
     }
     // `h2` fails a stream with a GOAWAY only when its id is above the last one that the peer has
     // looked at; streams below it go on, or fail with the connection.
-    StreamEnd {
-        outcome: Err(connection_lost(error, connection)),
-        unprocessed: error.is_go_away() && error.is_remote(),
-    }
+    let delivery = if error.is_go_away() && error.is_remote() {
+        Delivery::Refused
+    } else {
+        Delivery::Possible
+    };
+    StreamEnd::failed(connection_lost(error, connection), delivery)
 }
 
 /// The status of calls whose connection is gone.

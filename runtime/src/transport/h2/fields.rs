@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE, USER_AGENT};
+use http::uri::PathAndQuery;
 use http::{Method, Request, Response, Uri, Version};
 
 use crate::metadata::{Metadata, encode_value};
@@ -54,7 +55,13 @@ pub(super) fn parse_request(request: &http::request::Parts) -> RequestParser {
         );
     };
     field(":method", request.method.as_str());
-    field(":path", request.uri.path());
+    field(
+        ":path",
+        request
+            .uri
+            .path_and_query()
+            .map_or("", PathAndQuery::as_str),
+    );
     if let Some(authority) = request.uri.authority() {
         field(":authority", authority.as_str());
     }

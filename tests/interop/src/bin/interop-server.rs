@@ -35,10 +35,11 @@ async fn main() -> ExitCode {
 }
 
 async fn run(options: Options) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let server = server(&options.tls)?;
     let listener = listen(options.port)
         .await
         .map_err(|error| format!("cannot listen on port {}: {error}", options.port))?;
     println!("interop server listening on {}", listener.local_addr()?);
-    server()?.serve_listener(listener).await?;
+    server.serve_listener(listener).await?;
     Ok(())
 }

@@ -3,6 +3,7 @@
 mod cases;
 mod client_flags;
 mod service;
+mod tls;
 mod wrong_servers;
 
 use std::net::Ipv4Addr;
@@ -25,7 +26,17 @@ async fn start(server: Server) -> u16 {
 
 /// Starts the interop server.
 async fn start_interop_server() -> u16 {
-    start(server::server().expect("it has one service")).await
+    start_interop_server_with(&[]).await
+}
+
+/// Starts the interop server with these flags.
+async fn start_interop_server_with(flags: &[&str]) -> u16 {
+    let flags = flags.iter().map(|&flag| flag.to_owned());
+    let options = match server::Options::parse(flags) {
+        Ok(Command::Run(options)) => options,
+        other => panic!("not a command line to run: {other:?}"),
+    };
+    start(server::server(&options.tls).expect("it has one service")).await
 }
 
 /// A channel to a server on loopback.

@@ -1,0 +1,125 @@
+//! Mutual TLS: the server proves itself to the client, and the client to the server, each with a
+//! certificate that a CA has signed which the other trusts. A handler sees whose certificate it is.
+//!
+//! ```text
+//! cargo run -p rgrpc-examples --bin tls
+//! ```
+//!
+//! The CA is made at run time; in earnest it is given, and so are the certificates:
+//! `ClientTls::new().ca_certificates(std::fs::read("ca.pem")?)`.
+
+#![allow(clippy::print_stdout, reason = "an example says what it does")]
+
+use std::error::Error;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair,
+};
+use rgrpc::credentials::{ClientTls, ServerTls};
+use rgrpc::{ClientConn, Request, Response, Server, Status};
+use tokio::net::TcpListener;
+use x509_parser::parse_x509_certificate;
+
+rgrpc::include_proto!("helloworld");
+
+/// Greets by the name in the client's certificate, which cannot be claimed as the one in the
+/// request can.
+struct Hello;
+
+impl Greeter for Hello {
+    async fn say_hello(
+        &self,
+        request: Request<HelloRequest>,
+    ) -> Result<Response<HelloReply>, Status> {
+        let subject = client_subject(&request)?;
+        let message = format!(
+            "Hello, {subject}! You say you are {}.",
+            request.message().name
+        );
+        Ok(Response::new(HelloReply { message }))
+    }
+}
+
+/// The subject of the certificate that the caller's connection was made with.
+fn client_subject<T>(request: &Request<T>) -> Result<String, Status> {
+    let tls = request.context().and_then(|call| call.peer().tls.as_ref());
+    let certificates = tls.map_or(&[][..], |tls| &tls.peer_certificates);
+    let leaf = certificates
+        .first()
+        .ok_or_else(|| Status::unauthenticated("the client has no certificate"))?;
+    let (_, leaf) = parse_x509_certificate(leaf)
+        .map_err(|error| Status::unauthenticated(format!("the client's certificate: {error}")))?;
+    println!(
+        "a call of {}, whose chain has length {}",
+        leaf.subject(),
+        certificates.len()
+    );
+    Ok(leaf.subject().to_string())
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let ca = Ca::new()?;
+    let (server_chain, server_key) = ca.sign("localhost", ExtendedKeyUsagePurpose::ServerAuth)?;
+    let (client_chain, client_key) = ca.sign("ada", ExtendedKeyUsagePurpose::ClientAuth)?;
+
+    let server_tls = ServerTls::new(server_chain, server_key).client_ca_certificates(ca.pem());
+    let mut server = Server::new().credentials(server_tls.build()?);
+    register_greeter(&mut server, Hello)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let port = listener.local_addr()?.port();
+    let serving = tokio::spawn(server.serve_listener(listener));
+
+    // The name that is verified is the target's: the certificate has to be one for "localhost".
+    let target = format!("dns:///localhost:{port}");
+    let trusting = ClientTls::new().ca_certificates(ca.pem());
+    let with_identity = trusting.clone().identity(client_chain, client_key);
+    let greeter = GreeterClient::new(ClientConn::new(&*target, with_identity.build()?)?);
+    let name = "the queen".to_owned();
+    let reply = greeter.say_hello(HelloRequest { name }).await?;
+    println!("{}", reply.message().message);
+
+    // Without a certificate there is no connection.
+    let stranger = GreeterClient::new(ClientConn::new(&*target, trusting.build()?)?);
+    if let Err(status) = stranger.say_hello(HelloRequest::default()).await {
+        println!("without a certificate: {:?}", status.code());
+    }
+
+    drop((greeter, stranger));
+    server.handle().graceful_stop().await;
+    serving.await??;
+    Ok(())
+}
+
+/// A CA of this program's own.
+struct Ca(CertifiedIssuer<'static, KeyPair>);
+
+impl Ca {
+    fn new() -> Result<Self, rcgen::Error> {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Ok(Self(CertifiedIssuer::self_signed(
+            params,
+            KeyPair::generate()?,
+        )?))
+    }
+
+    fn pem(&self) -> String {
+        self.0.pem()
+    }
+
+    /// A certificate for this name, and its key: both as PEM.
+    fn sign(
+        &self,
+        name: &str,
+        usage: ExtendedKeyUsagePurpose,
+    ) -> Result<(String, String), rcgen::Error> {
+        let mut params = CertificateParams::new([name.to_owned()])?;
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![usage];
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.0)?;
+        Ok((certificate.pem(), key.serialize_pem()))
+    }
+}

@@ -1,0 +1,32 @@
+use std::future::ready;
+
+use super::handshake::{ClientHandshake, HandshakeFuture, ServerHandshake};
+use crate::io::Connected;
+
+/// Plain text on either side: there is nothing to agree on.
+#[derive(Debug)]
+pub(super) struct Insecure;
+
+impl ClientHandshake for Insecure {
+    fn scheme(&self) -> &'static str {
+        "http"
+    }
+
+    fn server_name(&self) -> Option<&str> {
+        None
+    }
+
+    fn if_unanswered(&self) -> &'static str {
+        "; it may expect TLS, and the channel's credentials are insecure()"
+    }
+
+    fn handshake<'a>(&'a self, connected: Connected, _: &'a str) -> HandshakeFuture<'a> {
+        Box::pin(ready(Ok(connected)))
+    }
+}
+
+impl ServerHandshake for Insecure {
+    fn handshake(&self, connected: Connected) -> HandshakeFuture<'_> {
+        Box::pin(ready(Ok(connected)))
+    }
+}

@@ -1,0 +1,176 @@
+use std::fmt;
+use std::sync::Arc;
+
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use super::failure::{Cause, HandshakeFailure, Role};
+use super::identity::{self, Identity};
+use super::session::secured;
+use super::{TlsError, alpn, pem, provider};
+use crate::credentials::ChannelCredentials;
+use crate::credentials::handshake::{ClientHandshake, HandshakeFuture};
+use crate::io::Connected;
+
+/// TLS for a channel: whom it trusts, and what it proves itself with.
+///
+/// Inputs are PEM, as files have it; `std::fs::read` gets them.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use rgrpc::ClientConn;
+/// use rgrpc::credentials::ClientTls;
+///
+/// let tls = ClientTls::new().ca_certificates(std::fs::read("ca.pem")?).build()?;
+/// let conn = ClientConn::new("dns:///greeter.example.com:443", tls)?;
+/// # Ok(()) }
+/// ```
+///
+/// Source: grpc-go `credentials.NewTLS`, `credentials.NewClientTLSFromCert`.
+#[derive(Clone, Debug, Default)]
+#[must_use = "the credentials are made by `build`"]
+pub struct ClientTls {
+    ca_pem: Option<Vec<u8>>,
+    identity: Option<Identity>,
+    server_name: Option<String>,
+}
+
+impl ClientTls {
+    /// TLS that trusts the platform's CAs and has no certificate of its own.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Trusts servers whose certificates these CAs have signed, and no others: PEM with any number
+    /// of certificates. Default: the CAs that the platform trusts.
+    ///
+    /// Source: grpc-go `tls.Config.RootCAs`.
+    pub fn ca_certificates(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.ca_pem = Some(pem.as_ref().to_owned());
+        self
+    }
+
+    /// What the client proves itself with when the server asks for that (mTLS): its certificate,
+    /// followed by those of intermediate CAs, and its private key. Default: nothing.
+    ///
+    /// Source: grpc-go `tls.Config.Certificates`.
+    pub fn identity(mut self, chain_pem: impl AsRef<[u8]>, key_pem: impl AsRef<[u8]>) -> Self {
+        self.identity = Some(Identity::new(chain_pem.as_ref(), key_pem.as_ref()));
+        self
+    }
+
+    /// The name or the IP address that the server's certificate is to have. It becomes the
+    /// channel's authority as well, and the channel cannot be built when its option `authority`
+    /// says something else. Default: the host of the channel's authority.
+    ///
+    /// Source: grpc-go `tls.Config.ServerName`.
+    pub fn server_name(mut self, name: impl Into<String>) -> Self {
+        self.server_name = Some(name.into());
+        self
+    }
+
+    /// Makes the credentials. Reads the platform's CAs when no others were given: a file of some
+    /// hundred KiB on Linux.
+    ///
+    /// # Errors
+    /// An input cannot be used, or the platform has no CAs.
+    pub fn build(self) -> Result<ChannelCredentials, TlsError> {
+        if let Some(name) = &self.server_name
+            && ServerName::try_from(name.as_str()).is_err()
+        {
+            return Err(TlsError::ServerName(format!(
+                "{name:?} is neither a DNS name nor an IP address"
+            )));
+        }
+        let roots = match &self.ca_pem {
+            Some(pem) => pem::roots(pem).map_err(TlsError::CaCertificates)?,
+            None => platform_roots()?,
+        };
+        let builder = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError::Provider(error.to_string()))?
+            .with_root_certificates(roots);
+        let mut config = match &self.identity {
+            None => builder.with_no_client_auth(),
+            Some(identity) => {
+                let (chain, key) = identity.parse()?;
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(identity::rejected)?
+            }
+        };
+        config.alpn_protocols = alpn::offer();
+        Ok(ChannelCredentials(Arc::new(ClientTlsHandshake {
+            connector: TlsConnector::from(Arc::new(config)),
+            server_name: self.server_name,
+        })))
+    }
+}
+
+/// What the platform trusts. Some of it may be unreadable; that matters only to the servers which
+/// need it, unless it is all.
+fn platform_roots() -> Result<RootCertStore, TlsError> {
+    let loaded = rustls_native_certs::load_native_certs();
+    for error in &loaded.errors {
+        tracing::warn!(%error, "a CA certificate of the platform cannot be read");
+    }
+    let mut roots = RootCertStore::empty();
+    let (usable, _) = roots.add_parsable_certificates(loaded.certs);
+    if usable == 0 {
+        let reason = loaded.errors.first().map(|error| format!(": {error}"));
+        return Err(TlsError::PlatformCaCertificates(format!(
+            "there are none{}; the option is ca_certificates",
+            reason.unwrap_or_default()
+        )));
+    }
+    Ok(roots)
+}
+
+/// What [`ClientTls`] makes.
+struct ClientTlsHandshake {
+    connector: TlsConnector,
+    server_name: Option<String>,
+}
+
+impl ClientHandshake for ClientTlsHandshake {
+    fn scheme(&self) -> &'static str {
+        "https"
+    }
+
+    fn server_name(&self) -> Option<&str> {
+        self.server_name.as_deref()
+    }
+
+    fn if_unanswered(&self) -> &'static str {
+        // The server's own alert says it: that is how a certificate is refused in TLS 1.3.
+        ""
+    }
+
+    fn handshake<'a>(&'a self, connected: Connected, host: &'a str) -> HandshakeFuture<'a> {
+        let failed = |cause| HandshakeFailure {
+            peer: Role::Server,
+            cause,
+        };
+        Box::pin(async move {
+            let name = ServerName::try_from(host.to_owned())
+                .map_err(|_| failed(Cause::Name(host.to_owned())))?;
+            let stream = self
+                .connector
+                .connect(name, connected.io)
+                .await
+                .map_err(|error| failed(Cause::Tls(error)))?;
+            let connected = secured(stream.into(), connected.peer)
+                .map_err(|error| failed(Cause::Protocol(error)))?;
+            Ok(connected)
+        })
+    }
+}
+
+impl fmt::Debug for ClientTlsHandshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientTls")
+            .field("server_name", &self.server_name)
+            .finish_non_exhaustive()
+    }
+}

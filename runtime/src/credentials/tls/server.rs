@@ -1,0 +1,114 @@
+use std::fmt;
+use std::sync::Arc;
+
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+
+use super::failure::{Cause, HandshakeFailure, Role};
+use super::identity::{self, Identity};
+use super::session::secured;
+use super::{TlsError, alpn, pem, provider};
+use crate::credentials::ServerCredentials;
+use crate::credentials::handshake::{HandshakeFuture, ServerHandshake};
+use crate::io::Connected;
+
+/// TLS for a server: what it proves itself with, and whether its clients must do the same.
+///
+/// Inputs are PEM, as files have it; `std::fs::read` gets them.
+///
+/// ```no_run
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// use rgrpc::Server;
+/// use rgrpc::credentials::ServerTls;
+///
+/// let tls = ServerTls::new(std::fs::read("server.pem")?, std::fs::read("server.key")?);
+/// let server = Server::new().credentials(tls.build()?);
+/// # Ok(()) }
+/// ```
+///
+/// Source: grpc-go `credentials.NewTLS`, `credentials.NewServerTLSFromFile`.
+#[derive(Clone, Debug)]
+#[must_use = "the credentials are made by `build`"]
+pub struct ServerTls {
+    identity: Identity,
+    client_ca_pem: Option<Vec<u8>>,
+}
+
+impl ServerTls {
+    /// TLS with this certificate, followed by those of intermediate CAs, and its private key.
+    pub fn new(chain_pem: impl AsRef<[u8]>, key_pem: impl AsRef<[u8]>) -> Self {
+        Self {
+            identity: Identity::new(chain_pem.as_ref(), key_pem.as_ref()),
+            client_ca_pem: None,
+        }
+    }
+
+    /// Serves only clients that have a certificate which one of these CAs has signed (mTLS): PEM
+    /// with any number of certificates. Default: clients are not asked for one.
+    ///
+    /// Source: grpc-go `tls.Config.ClientCAs` with `tls.RequireAndVerifyClientCert`.
+    pub fn client_ca_certificates(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.client_ca_pem = Some(pem.as_ref().to_owned());
+        self
+    }
+
+    /// Makes the credentials.
+    ///
+    /// # Errors
+    /// An input cannot be used.
+    pub fn build(self) -> Result<ServerCredentials, TlsError> {
+        let (chain, key) = self.identity.parse()?;
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| TlsError::Provider(error.to_string()))?;
+        let builder = match &self.client_ca_pem {
+            None => builder.with_no_client_auth(),
+            Some(pem) => {
+                let roots = pem::roots(pem).map_err(TlsError::ClientCaCertificates)?;
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+                        .build()
+                        .map_err(|error| TlsError::ClientCaCertificates(error.to_string()))?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let mut config = builder
+            .with_single_cert(chain, key)
+            .map_err(identity::rejected)?;
+        config.alpn_protocols = alpn::offer();
+        Ok(ServerCredentials(Arc::new(ServerTlsHandshake {
+            acceptor: TlsAcceptor::from(Arc::new(config)),
+        })))
+    }
+}
+
+/// What [`ServerTls`] makes.
+struct ServerTlsHandshake {
+    acceptor: TlsAcceptor,
+}
+
+impl ServerHandshake for ServerTlsHandshake {
+    fn handshake(&self, connected: Connected) -> HandshakeFuture<'_> {
+        let failed = |cause| HandshakeFailure {
+            peer: Role::Client,
+            cause,
+        };
+        Box::pin(async move {
+            let stream = self
+                .acceptor
+                .accept(connected.io)
+                .await
+                .map_err(|error| failed(Cause::Tls(error)))?;
+            let connected = secured(stream.into(), connected.peer)
+                .map_err(|error| failed(Cause::Protocol(error)))?;
+            Ok(connected)
+        })
+    }
+}
+
+impl fmt::Debug for ServerTlsHandshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ServerTls")
+    }
+}

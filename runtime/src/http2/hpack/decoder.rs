@@ -1,0 +1,268 @@
+//! The decoder (RFC 7541 sections 3 and 6).
+
+use bytes::{Bytes, BytesMut};
+
+use super::dynamic_table::{DynamicTable, Entry};
+use super::integer::{self, IntegerError};
+use super::{DEFAULT_TABLE_SIZE, FIELD_OVERHEAD, Field, huffman, static_table};
+
+/// How much is allocated at once for the octets of fields that enter no table.
+const ARENA_CHUNK: usize = 4_096;
+
+/// How large a header list may be. Beyond either bound a block is still decoded, because the table
+/// depends on it, but no more of its fields are kept.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Names and values, and 32 octets for each field.
+    pub(crate) list_size: usize,
+    /// Fields.
+    pub(crate) fields: usize,
+}
+
+/// What became of a block that could be decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Decoded {
+    /// The list is beyond the [`Limits`], and not all of it was kept.
+    pub(crate) over_limit: bool,
+    /// The block left the table as it was, so that the same octets will mean the same again for as
+    /// long as [`Decoder::generation`] does not change.
+    pub(crate) table_untouched: bool,
+}
+
+/// The block is none, and the table is lost: COMPRESSION_ERROR (RFC 9113 section 4.3). The text says
+/// what is wrong with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct DecodeError(pub(crate) &'static str);
+
+const TRUNCATED: DecodeError = DecodeError("header block ends within a field");
+
+impl From<IntegerError> for DecodeError {
+    fn from(error: IntegerError) -> Self {
+        match error {
+            IntegerError::Truncated => TRUNCATED,
+            IntegerError::TooLarge => Self("integer in a header block too large"),
+        }
+    }
+}
+
+/// Decodes header blocks; one for each connection.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    table: DynamicTable,
+    /// What the peer may set the table's size to: our SETTINGS_HEADER_TABLE_SIZE.
+    size_limit: usize,
+    /// The next block has to begin by making the table no larger than this.
+    demanded_size: Option<usize>,
+    generation: u64,
+    /// Where the octets of fields that enter no table go, many fields to an allocation. They are
+    /// copied so that a short field does not keep a long read buffer alive.
+    arena: BytesMut,
+    /// A string after Huffman decoding.
+    scratch: Vec<u8>,
+}
+
+/// How a literal field is to be treated (RFC 7541 section 6.2).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Literal {
+    Indexed,
+    NotIndexed,
+    NeverIndexed,
+}
+
+/// Whose octets a string becomes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// The header list's alone.
+    List,
+    /// The table's, which may keep it for long: an allocation of its own.
+    Table,
+}
+
+impl Decoder {
+    /// A decoder with an empty table. `size_limit` is the SETTINGS_HEADER_TABLE_SIZE announced.
+    pub(crate) fn new(size_limit: usize) -> Self {
+        Self {
+            table: DynamicTable::new(DEFAULT_TABLE_SIZE),
+            // Until the peer has our settings it goes by the default.
+            size_limit: size_limit.max(DEFAULT_TABLE_SIZE),
+            demanded_size: None,
+            generation: 0,
+            arena: BytesMut::new(),
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The peer has acknowledged this SETTINGS_HEADER_TABLE_SIZE.
+    pub(crate) fn settings_acknowledged(&mut self, size_limit: usize) {
+        self.size_limit = size_limit;
+        // Section 4.2: a smaller limit has to be answered with a size update.
+        if self.table.max_size() > size_limit {
+            self.demanded_size = Some(size_limit);
+            self.generation += 1;
+        }
+    }
+
+    /// Changes whenever the table does.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Gives back what memory it holds for speed alone.
+    pub(crate) fn trim(&mut self) {
+        self.arena = BytesMut::new();
+        self.scratch = Vec::new();
+    }
+
+    /// Decodes a whole header block, and appends its fields to `fields`.
+    pub(crate) fn decode(
+        &mut self,
+        block: &[u8],
+        limits: Limits,
+        fields: &mut Vec<Field>,
+    ) -> Result<Decoded, DecodeError> {
+        let generation = self.generation;
+        let mut rest = self.size_updates(block)?;
+        let mut list = List {
+            fields,
+            limits,
+            size: 0,
+            count: 0,
+        };
+        while let Some(&first) = rest.first() {
+            rest = if first & 0x80 != 0 {
+                let (index, after) = integer::decode(rest, 7)?;
+                let (name, value) = self.indexed(index)?;
+                list.push(name, value, false);
+                after
+            } else if first & 0x40 != 0 {
+                self.literal(rest, 6, Literal::Indexed, &mut list)?
+            } else if first & 0x20 != 0 {
+                return Err(DecodeError("table size update within a header block"));
+            } else if first & 0x10 != 0 {
+                self.literal(rest, 4, Literal::NeverIndexed, &mut list)?
+            } else {
+                self.literal(rest, 4, Literal::NotIndexed, &mut list)?
+            };
+        }
+        Ok(Decoded {
+            over_limit: list.is_over(),
+            table_untouched: generation == self.generation,
+        })
+    }
+
+    /// Section 6.3: size updates stand at the beginning of a block or nowhere.
+    fn size_updates<'b>(&mut self, mut block: &'b [u8]) -> Result<&'b [u8], DecodeError> {
+        while let Some(&first) = block.first()
+            && first & 0xe0 == 0x20
+        {
+            let (size, rest) = integer::decode(block, 5)?;
+            if size > self.size_limit {
+                return Err(DecodeError("table size update beyond the setting"));
+            }
+            if self.demanded_size.is_some_and(|demanded| size <= demanded) {
+                self.demanded_size = None;
+            }
+            self.table.resize(size);
+            self.generation += 1;
+            block = rest;
+        }
+        if self.demanded_size.is_some() {
+            return Err(DecodeError("table size not updated after a lower setting"));
+        }
+        Ok(block)
+    }
+
+    fn indexed(&self, index: usize) -> Result<(Bytes, Bytes), DecodeError> {
+        if let Some(field) = static_table::get(index) {
+            return Ok(field);
+        }
+        match self.table.get(index) {
+            Some(entry) => Ok((entry.name.clone(), entry.value.clone())),
+            None => Err(DecodeError("index of no entry in a header block")),
+        }
+    }
+
+    fn literal<'b>(
+        &mut self,
+        input: &'b [u8],
+        prefix_bits: u32,
+        literal: Literal,
+        list: &mut List<'_>,
+    ) -> Result<&'b [u8], DecodeError> {
+        let owner = match literal {
+            Literal::Indexed => Owner::Table,
+            Literal::NotIndexed | Literal::NeverIndexed => Owner::List,
+        };
+        let (index, rest) = integer::decode(input, prefix_bits)?;
+        let (name, rest) = match index {
+            0 => self.string(rest, owner)?,
+            index => (self.indexed(index)?.0, rest),
+        };
+        let (value, rest) = self.string(rest, owner)?;
+        if literal == Literal::Indexed {
+            self.table.insert(Entry {
+                name: name.clone(),
+                value: value.clone(),
+            });
+            self.generation += 1;
+        }
+        list.push(name, value, literal == Literal::NeverIndexed);
+        Ok(rest)
+    }
+
+    /// Section 5.2.
+    fn string<'b>(
+        &mut self,
+        input: &'b [u8],
+        owner: Owner,
+    ) -> Result<(Bytes, &'b [u8]), DecodeError> {
+        let huffman = input.first().is_some_and(|first| first & 0x80 != 0);
+        let (length, rest) = integer::decode(input, 7)?;
+        let (mut octets, rest) = rest.split_at_checked(length).ok_or(TRUNCATED)?;
+        if huffman {
+            self.scratch.clear();
+            if huffman::decode(octets, &mut self.scratch).is_err() {
+                return Err(DecodeError("string in a header block not Huffman-coded"));
+            }
+            octets = &self.scratch;
+        }
+        let string = match owner {
+            Owner::Table => Bytes::copy_from_slice(octets),
+            Owner::List if octets.is_empty() => Bytes::new(),
+            Owner::List => {
+                if self.arena.capacity() < octets.len() {
+                    self.arena.reserve(octets.len().max(ARENA_CHUNK));
+                }
+                self.arena.extend_from_slice(octets);
+                self.arena.split().freeze()
+            }
+        };
+        Ok((string, rest))
+    }
+}
+
+/// A header list in the making.
+struct List<'a> {
+    fields: &'a mut Vec<Field>,
+    limits: Limits,
+    size: usize,
+    count: usize,
+}
+
+impl List<'_> {
+    fn push(&mut self, name: Bytes, value: Bytes, never_indexed: bool) {
+        self.size += name.len() + value.len() + FIELD_OVERHEAD;
+        self.count += 1;
+        if !self.is_over() {
+            self.fields.push(Field {
+                name,
+                value,
+                never_indexed,
+            });
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.size > self.limits.list_size || self.count > self.limits.fields
+    }
+}

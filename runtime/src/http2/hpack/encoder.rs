@@ -1,0 +1,229 @@
+//! The encoder (RFC 7541 sections 3 and 6), and its policy: what enters the dynamic table.
+
+use bytes::Bytes;
+
+use super::dynamic_table::{DynamicTable, Entry};
+use super::lookup::{Hashes, Lookup};
+use super::static_table::{self, Match};
+use super::{DEFAULT_TABLE_SIZE, FieldRef, hash, huffman, integer};
+
+/// How many hashes of fields seen once are remembered.
+const SEEN: usize = 64;
+
+/// Encodes header blocks; one for each connection.
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    table: DynamicTable,
+    lookup: Lookup,
+    /// The sizes the table has had since the last block, of which the peer is to be told the
+    /// smallest and the last (section 4.2).
+    resized: Option<Resized>,
+    /// Fields that went out as literals: one that comes again enters the table.
+    seen: Box<[u32; SEEN]>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Resized {
+    smallest: usize,
+    last: usize,
+}
+
+/// What may be done with a field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Policy {
+    /// Its value tends to be the same on every call of a connection: index it at first sight.
+    Index,
+    /// Nothing is known of it: index it when it comes a second time.
+    IndexRepeated,
+    /// Its value tends to differ on every call: indexing it would only push out what repeats.
+    Literal,
+    /// A secret (section 7.1.3).
+    NeverIndex,
+}
+
+impl Encoder {
+    /// An encoder with an empty table.
+    pub(crate) fn new() -> Self {
+        Self {
+            table: DynamicTable::new(DEFAULT_TABLE_SIZE),
+            lookup: Lookup::new(),
+            resized: None,
+            seen: Box::new([0; SEEN]),
+        }
+    }
+
+    /// Obeys the peer's SETTINGS_HEADER_TABLE_SIZE. A larger table than the default is not used:
+    /// what repeats in gRPC's header lists fits into that.
+    pub(crate) fn set_size_limit(&mut self, limit: usize) {
+        let size = limit.min(DEFAULT_TABLE_SIZE);
+        if size == self.table.max_size() && self.resized.is_none() {
+            return;
+        }
+        self.table.resize(size);
+        self.lookup.evicted(&self.table);
+        let smallest = self
+            .resized
+            .map_or(size, |before| before.smallest.min(size));
+        self.resized = Some(Resized {
+            smallest,
+            last: size,
+        });
+    }
+
+    /// Appends what has to stand at the beginning of a block: call it before the first field.
+    #[inline]
+    pub(crate) fn begin(&mut self, out: &mut Vec<u8>) {
+        if let Some(Resized { smallest, last }) = self.resized.take() {
+            if smallest < last {
+                integer::encode(smallest, 5, 0x20, out);
+            }
+            integer::encode(last, 5, 0x20, out);
+        }
+    }
+
+    /// Appends a field.
+    pub(crate) fn encode(&mut self, field: FieldRef<'_>, out: &mut Vec<u8>) {
+        let FieldRef { name, value, .. } = field;
+        let known = static_table::find(name, value);
+        if let Match::Field(index) = known {
+            return integer::encode(index, 7, 0x80, out);
+        }
+        let policy = policy(field);
+        if policy == Policy::NeverIndex {
+            return self.literal(known, hash::hash(name), field, 0x10, out);
+        }
+        let name_hash = hash::hash(name);
+        if policy == Policy::Literal {
+            return self.literal(known, name_hash, field, 0x00, out);
+        }
+        let hashes = Hashes {
+            field: hash::extend(name_hash, value),
+            name: name_hash,
+        };
+        match self.lookup.find(&self.table, hashes, name, value) {
+            Match::Field(index) => integer::encode(index, 7, 0x80, out),
+            _ if self.admits(policy, hashes, field) => self.insert(known, hashes, field, out),
+            _ => self.literal(known, name_hash, field, 0x00, out),
+        }
+    }
+
+    /// Whether a field that is in no table is to enter the dynamic one.
+    fn admits(&mut self, policy: Policy, hashes: Hashes, field: FieldRef<'_>) -> bool {
+        // One that took up most of the table would push out what repeats.
+        if field.size() > self.table.max_size() / 4 {
+            return false;
+        }
+        if policy == Policy::Index {
+            return true;
+        }
+        // 0 stands for nothing seen.
+        let mark = (hashes.field >> 32) as u32 | 1;
+        let seen = &mut self.seen[hashes.field as usize % SEEN];
+        let again = *seen == mark;
+        *seen = mark;
+        again
+    }
+
+    /// Section 6.2.1: a literal that enters the table.
+    fn insert(&mut self, known: Match, hashes: Hashes, field: FieldRef<'_>, out: &mut Vec<u8>) {
+        let name = self.name_index(known, hashes.name, field.name);
+        literal(name, field, 6, 0x40, out);
+        self.table.insert(Entry {
+            name: Bytes::copy_from_slice(field.name),
+            value: Bytes::copy_from_slice(field.value),
+        });
+        self.lookup.inserted(&self.table, hashes);
+    }
+
+    /// Sections 6.2.2 and 6.2.3: a literal that does not.
+    fn literal(
+        &self,
+        known: Match,
+        name_hash: u64,
+        field: FieldRef<'_>,
+        pattern: u8,
+        out: &mut Vec<u8>,
+    ) {
+        let name = self.name_index(known, name_hash, field.name);
+        literal(name, field, 4, pattern, out);
+    }
+
+    fn name_index(&self, known: Match, name_hash: u64, name: &[u8]) -> Option<usize> {
+        let found = match known {
+            Match::None => self.lookup.find_name(&self.table, name_hash, name),
+            known => known,
+        };
+        match found {
+            Match::Name(index) | Match::Field(index) => Some(index),
+            Match::None => None,
+        }
+    }
+}
+
+/// Decides by the name. Names that gRPC and its neighbours use are told apart here; any other is
+/// judged by whether it repeats.
+fn policy(field: FieldRef<'_>) -> Policy {
+    if field.never_indexed {
+        return Policy::NeverIndex;
+    }
+    match field.name {
+        b"authorization" | b"proxy-authorization" | b"cookie" | b"set-cookie" => Policy::NeverIndex,
+        b":authority"
+        | b":method"
+        | b":path"
+        | b":scheme"
+        | b":status"
+        | b"content-type"
+        | b"te"
+        | b"user-agent"
+        | b"grpc-encoding"
+        | b"grpc-accept-encoding"
+        | b"accept-encoding" => Policy::Index,
+        b"grpc-timeout"
+        | b"grpc-message"
+        | b"grpc-status-details-bin"
+        | b"grpc-trace-bin"
+        | b"grpc-tags-bin"
+        | b"traceparent"
+        | b"tracestate"
+        | b"content-length"
+        | b"date" => Policy::Literal,
+        _ => Policy::IndexRepeated,
+    }
+}
+
+/// Appends a literal field without a table: what a [`StaticBlock`](super::StaticBlock) is made of.
+pub(super) fn stateless(field: FieldRef<'_>, out: &mut Vec<u8>) {
+    match static_table::find(field.name, field.value) {
+        Match::Field(index) => integer::encode(index, 7, 0x80, out),
+        Match::Name(index) => literal(Some(index), field, 4, 0x00, out),
+        Match::None => literal(None, field, 4, 0x00, out),
+    }
+}
+
+/// Section 6.2.
+fn literal(
+    name: Option<usize>,
+    field: FieldRef<'_>,
+    prefix_bits: u32,
+    pattern: u8,
+    out: &mut Vec<u8>,
+) {
+    integer::encode(name.unwrap_or(0), prefix_bits, pattern, out);
+    if name.is_none() {
+        string(field.name, out);
+    }
+    string(field.value, out);
+}
+
+/// Section 5.2: in the Huffman code if that is shorter.
+fn string(string: &[u8], out: &mut Vec<u8>) {
+    let encoded_len = huffman::encoded_len(string);
+    if encoded_len < string.len() {
+        integer::encode(encoded_len, 7, 0x80, out);
+        huffman::encode(string, out);
+    } else {
+        integer::encode(string.len(), 7, 0x00, out);
+        out.extend_from_slice(string);
+    }
+}

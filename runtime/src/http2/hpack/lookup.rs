@@ -1,0 +1,119 @@
+//! Finding a field in the encoder's dynamic table without looking at every entry.
+
+use std::collections::VecDeque;
+
+use super::dynamic_table::DynamicTable;
+use super::static_table::Match;
+
+const BUCKETS: usize = 64;
+
+/// No entry.
+const NONE: u64 = u64::MAX;
+
+/// A hash table of entry numbers. Numbers only grow and entries leave in their order, so a chain
+/// that runs from newer to older simply ends at the first number that is no longer in the table:
+/// nothing is ever unlinked.
+#[derive(Debug)]
+pub(super) struct Lookup {
+    by_field: Box<[u64; BUCKETS]>,
+    by_name: Box<[u64; BUCKETS]>,
+    /// Of each entry in the table, the oldest first: the next older one in its buckets.
+    older: VecDeque<Older>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Older {
+    field: u64,
+    name: u64,
+}
+
+/// The hashes of a field.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Hashes {
+    /// Of name and value.
+    pub(super) field: u64,
+    /// Of the name.
+    pub(super) name: u64,
+}
+
+impl Lookup {
+    /// A lookup in an empty table.
+    pub(super) fn new() -> Self {
+        Self {
+            by_field: Box::new([NONE; BUCKETS]),
+            by_name: Box::new([NONE; BUCKETS]),
+            older: VecDeque::new(),
+        }
+    }
+
+    /// Finds a field in the table.
+    #[inline]
+    pub(super) fn find(
+        &self,
+        table: &DynamicTable,
+        hashes: Hashes,
+        name: &[u8],
+        value: &[u8],
+    ) -> Match {
+        let mut number = self.by_field[bucket(hashes.field)];
+        while let Some((entry, index)) = table.by_number(number) {
+            if entry.value == value && entry.name == name {
+                return Match::Field(index);
+            }
+            number = self.older(table, number).field;
+        }
+        Match::None
+    }
+
+    /// Finds a name in the table.
+    #[inline]
+    pub(super) fn find_name(&self, table: &DynamicTable, name_hash: u64, name: &[u8]) -> Match {
+        let mut number = self.by_name[bucket(name_hash)];
+        while let Some((entry, index)) = table.by_number(number) {
+            if entry.name == name {
+                return Match::Name(index);
+            }
+            number = self.older(table, number).name;
+        }
+        Match::None
+    }
+
+    /// Learns of the entry that was inserted into the table just now.
+    pub(super) fn inserted(&mut self, table: &DynamicTable, hashes: Hashes) {
+        let number = table.inserted() - 1;
+        let by_field = &mut self.by_field[bucket(hashes.field)];
+        let by_name = &mut self.by_name[bucket(hashes.name)];
+        self.older.push_back(Older {
+            field: *by_field,
+            name: *by_name,
+        });
+        *by_field = number;
+        *by_name = number;
+        self.evicted(table);
+    }
+
+    /// Learns that entries may have left the table.
+    pub(super) fn evicted(&mut self, table: &DynamicTable) {
+        let gone = self.older.len().saturating_sub(table.len());
+        self.older.drain(..gone);
+    }
+
+    fn older(&self, table: &DynamicTable, number: u64) -> Older {
+        let age = table.inserted() - number;
+        let place = usize::try_from(age)
+            .ok()
+            .and_then(|age| self.older.len().checked_sub(age));
+        match place.and_then(|place| self.older.get(place)) {
+            Some(&older) => older,
+            None => Older {
+                field: NONE,
+                name: NONE,
+            },
+        }
+    }
+}
+
+#[inline]
+const fn bucket(hash: u64) -> usize {
+    (hash >> 20) as usize % BUCKETS
+}

@@ -1,0 +1,33 @@
+//! HPACK, header compression for HTTP/2 (RFC 7541).
+//!
+//! [`Decoder`] and [`Encoder`] each own one direction's dynamic table. [`BlockCache`] remembers what
+//! whole blocks meant, [`StaticBlock`] is a block encoded ahead of time: with both, a call whose
+//! header fields are those of the call before costs neither decoding nor encoding.
+
+mod block_cache;
+mod decoder;
+mod dynamic_table;
+mod encoder;
+mod field;
+mod hash;
+mod huffman;
+mod huffman_table;
+mod integer;
+mod lookup;
+mod static_block;
+mod static_table;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use block_cache::BlockCache;
+pub(crate) use decoder::{Decoder, Limits};
+pub(crate) use encoder::Encoder;
+pub(crate) use field::{Field, FieldRef};
+pub(crate) use static_block::StaticBlock;
+
+/// The size of a dynamic table until a setting says otherwise (RFC 9113 section 6.5.2).
+pub(crate) const DEFAULT_TABLE_SIZE: usize = 4_096;
+
+/// What an entry, and a field of a header list, weighs beyond its octets (RFC 7541 section 4.1, RFC
+/// 9113 section 6.5.2).
+pub(crate) const FIELD_OVERHEAD: usize = 32;

@@ -1,0 +1,41 @@
+//! Header blocks encoded ahead of time.
+
+use bytes::Bytes;
+
+use super::{FieldRef, encoder};
+
+/// Fields encoded without reference to a dynamic table, so that the octets are right on every
+/// connection at any time. For what goes out with every call: sending one copies a few octets.
+#[derive(Clone, Debug)]
+pub(crate) struct StaticBlock {
+    octets: Bytes,
+    list_size: usize,
+}
+
+impl StaticBlock {
+    /// Encodes fields; their names have to be in lower case.
+    pub(crate) fn new<'a>(fields: impl IntoIterator<Item = FieldRef<'a>>) -> Self {
+        let mut octets = Vec::new();
+        let mut list_size = 0;
+        for field in fields {
+            list_size += field.size();
+            encoder::stateless(field, &mut octets);
+        }
+        Self {
+            octets: octets.into(),
+            list_size,
+        }
+    }
+
+    /// The encoded fields: a piece of a header block.
+    #[inline]
+    pub(crate) fn octets(&self) -> &[u8] {
+        &self.octets
+    }
+
+    /// What the fields count in a header list (RFC 9113 section 6.5.2).
+    #[inline]
+    pub(crate) fn list_size(&self) -> usize {
+        self.list_size
+    }
+}

@@ -1,0 +1,35 @@
+use std::fmt;
+
+use bytes::Bytes;
+
+/// What a TLS handshake found out about the other side.
+///
+/// Source: grpc-go `credentials.TLSInfo`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TlsInfo {
+    /// The version that was agreed on.
+    pub version: TlsVersion,
+    /// The certificates that the other side sent, in DER: its own, then those of intermediate CAs.
+    /// They have been verified. Empty on a server that does not ask its clients for certificates.
+    pub peer_certificates: Vec<Bytes>,
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum TlsVersion {
+    /// TLS 1.2, RFC 5246.
+    Tls12,
+    /// TLS 1.3, RFC 8446.
+    Tls13,
+}
+
+impl fmt::Display for TlsVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tls12 => "TLS 1.2",
+            Self::Tls13 => "TLS 1.3",
+        })
+    }
+}

@@ -1,0 +1,70 @@
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+
+use super::dispatch::ConnectionCalls;
+use crate::credentials::ServerCredentials;
+use crate::io::Connected;
+use crate::transport::{Phase, ServerSettings};
+
+/// A connection that was accepted: first it is secured, then it is served. All of it happens on the
+/// connection's own task, so that a client that is slow in its handshake holds up no other.
+pub(super) struct Connection {
+    pub(super) connected: Connected,
+    pub(super) credentials: ServerCredentials,
+    pub(super) settings: ServerSettings,
+    pub(super) phase: watch::Receiver<Phase>,
+}
+
+impl Connection {
+    /// Serves the connection until it ends.
+    pub(super) async fn serve(self, calls: Arc<ConnectionCalls>) {
+        let Self {
+            connected,
+            credentials,
+            mut settings,
+            mut phase,
+        } = self;
+        let accepted = Instant::now();
+        let limit = settings.handshake_timeout;
+        let remote = connected.peer.remote.clone();
+        let handshake = timeout(limit, credentials.handshake(connected));
+        match unless_stopped(handshake, &mut phase).await {
+            Some(Ok(Ok(secured))) => {
+                // The transport's handshake has what this one has left of the time.
+                settings.handshake_timeout = limit.saturating_sub(accepted.elapsed());
+                let transport = settings.transport;
+                transport.serve(secured, settings, phase, calls).await;
+            }
+            Some(Ok(Err(error))) => {
+                tracing::debug!(peer = %remote, %error, "a connection could not be secured");
+            }
+            Some(Err(_)) => tracing::debug!(
+                peer = %remote,
+                timeout = ?limit,
+                "the security handshake timed out; the option is connection_timeout"
+            ),
+            None => {}
+        }
+    }
+}
+
+/// The handshake's output, or `None` when the server stops before it.
+async fn unless_stopped<T>(
+    handshake: impl Future<Output = T>,
+    phase: &mut watch::Receiver<Phase>,
+) -> Option<T> {
+    let mut handshake = pin!(handshake);
+    let mut stopped = pin!(phase.wait_for(|phase| *phase == Phase::Stopped));
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = handshake.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        stopped.as_mut().poll(cx).map(|_| None)
+    })
+    .await
+}

@@ -1,0 +1,369 @@
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use super::client_stream::{After, ClientPost, ClientSend, NativeClientStream};
+use super::fields::{HeaderBlock, ReadResponse, read_response};
+use super::link::{Link, LinkEnd};
+use super::outbox::Outbox;
+use super::send_quota::SEND_QUOTA;
+use super::socket::Socket;
+use crate::http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
+use crate::io::{Connected, Peer};
+use crate::status::Status;
+use crate::transport::{
+    ClientStream, ClientTransport, Delivery, OpenError, OpenRequest, Report, ResetCode, StreamEnd,
+    TransportEvent, status_for_reset,
+};
+
+/// Makes a client transport of a connection: ready when the server's SETTINGS have arrived.
+///
+/// The caller bounds the time; a dropped future closes the connection.
+pub(crate) async fn connect(
+    connected: Connected,
+    report: Report,
+) -> Result<Arc<dyn ClientTransport>, String> {
+    let outbox = Arc::new(Outbox::new());
+    let gone = Arc::new(AtomicBool::new(false));
+    let close = Arc::new(Notify::new());
+    let (settings_sender, settings) = oneshot::channel();
+    let (failed_sender, failed) = oneshot::channel();
+    let task = Task {
+        link: Link::new(
+            Connection::client(Config::default(), read_response),
+            Socket::new(connected.io),
+        ),
+        peer: connected.peer,
+        outbox: Arc::clone(&outbox),
+        posts: Vec::new(),
+        gone: Arc::clone(&gone),
+        settings: Some(settings_sender),
+        goaway: None,
+        report: Arc::clone(&report),
+    };
+    let transport = Arc::new(NativeClientTransport {
+        outbox,
+        gone,
+        close: Arc::clone(&close),
+    });
+    tokio::spawn(async move {
+        let reason = task.run(close).await;
+        // Nobody waits for this any more once the transport is made.
+        let _ = failed_sender.send(reason.clone());
+        report(TransportEvent::Closed { reason });
+    });
+    if settings.await.is_err() {
+        let reason = failed.await.unwrap_or_default();
+        return Err(format!("no HTTP/2 SETTINGS came from the server: {reason}"));
+    }
+    Ok(transport)
+}
+
+/// A client's connection.
+struct NativeClientTransport {
+    outbox: Arc<Outbox<ClientPost>>,
+    /// No stream is taken any more.
+    gone: Arc<AtomicBool>,
+    close: Arc<Notify>,
+}
+
+impl ClientTransport for NativeClientTransport {
+    fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientStream>, OpenError> {
+        if self.gone.load(Ordering::Acquire) {
+            return Err(OpenError::Gone);
+        }
+        let head = HeaderBlock::request(&request);
+        let half_closed = request.only_message.is_some();
+        let stream = NativeClientStream::new(Arc::clone(&self.outbox), half_closed);
+        let what = ClientSend::Open(head, request.only_message);
+        let post = ClientPost {
+            stream: Arc::clone(&stream),
+            what,
+        };
+        match self.outbox.post(post) {
+            Ok(()) => Ok(stream),
+            Err(_) => Err(OpenError::Gone),
+        }
+    }
+
+    fn close(&self) {
+        self.close.notify_one();
+    }
+}
+
+impl Drop for NativeClientTransport {
+    fn drop(&mut self) {
+        self.close.notify_one();
+    }
+}
+
+/// A connection's task.
+struct Task {
+    link: Link<Arc<NativeClientStream>, Arc<ReadResponse>>,
+    peer: Peer,
+    outbox: Arc<Outbox<ClientPost>>,
+    /// Taken from the outbox, to be done.
+    posts: Vec<ClientPost>,
+    gone: Arc<AtomicBool>,
+    /// Told of the server's first SETTINGS.
+    settings: Option<oneshot::Sender<()>>,
+    /// What the server's GOAWAY said.
+    goaway: Option<String>,
+    report: Report,
+}
+
+impl Task {
+    /// Runs until the connection is gone; the output says why.
+    async fn run(mut self, close: Arc<Notify>) -> String {
+        let end = {
+            let mut closed = pin!(close.notified());
+            poll_fn(|cx| {
+                if closed.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
+                self.poll(cx).map(Some)
+            })
+            .await
+        };
+        let problem = match end {
+            None => "it was closed by this side".to_owned(),
+            Some(LinkEnd::Closed) => "it was closed".to_owned(),
+            Some(LinkEnd::Protocol(error)) => format!("the server broke the protocol: {error}"),
+            Some(LinkEnd::Io(error)) => error.to_string(),
+        };
+        let reason = self.loss(&problem);
+        self.end_streams(&Status::unavailable(reason.clone()));
+        self.link.core.goaway(ErrorCode::NO_ERROR, b"");
+        self.link.linger().await;
+        reason
+    }
+
+    /// Takes turns until there is nothing to do; ready when the connection is over.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+        loop {
+            match self.turn(cx) {
+                Ok(true) => {}
+                Ok(false) => return Poll::Pending,
+                Err(end) => return Poll::Ready(end),
+            }
+        }
+    }
+
+    /// Does what has been posted, reads, and writes. Whether there may be more to do; if not, the
+    /// task will be woken.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
+        let now = Instant::now();
+        self.do_posts();
+        let read = self.link.read(cx)?;
+        self.handle_events(now)?;
+        self.link.write(cx)?;
+        self.handle_events(now)?;
+        if read {
+            return Ok(true);
+        }
+        self.link.poll_deadline(cx)?;
+        Ok(!self.outbox.sleep(cx))
+    }
+
+    fn handle_events(&mut self, now: Instant) -> Result<(), LinkEnd> {
+        while let Some(event) = self.link.next_event(now)? {
+            self.handle(event);
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Event<Arc<ReadResponse>>) {
+        match event {
+            Event::Headers {
+                kind: HeadKind::Informational,
+                ..
+            } => {}
+            Event::Headers {
+                key,
+                head,
+                end_stream,
+                ..
+            } => {
+                if let Some(stream) = self.link.core.value_mut(key) {
+                    let after = stream.receive_headers(&head, end_stream);
+                    self.after(key, after);
+                }
+            }
+            Event::Data {
+                key,
+                data,
+                end_stream,
+            } => {
+                if let Some(stream) = self.link.core.value_mut(key) {
+                    let after = stream.receive(data, end_stream);
+                    self.after(key, after);
+                }
+            }
+            Event::Reset { key, code } => {
+                let code = ResetCode(code.0);
+                self.break_off(
+                    key,
+                    StreamEnd::failed(status_for_reset(code), code.delivery()),
+                );
+            }
+            Event::StreamError { key, code, reason } => {
+                let status =
+                    Status::internal(format!("the server broke the protocol: {reason} ({code})"));
+                self.break_off(key, StreamEnd::new(Err(status)));
+            }
+            Event::Refused { key } => {
+                let status = Status::unavailable(self.loss("the server did not take the call up"));
+                self.break_off(key, StreamEnd::failed(status, Delivery::Refused));
+            }
+            Event::SendReady { key } => self.update_quota(key),
+            Event::GoAway { code, debug, .. } => self.go_away(code, &debug),
+            Event::PeerSettings => {
+                if let Some(settings) = self.settings.take() {
+                    // Nobody waits any more when the attempt to connect was given up.
+                    let _ = settings.send(());
+                }
+            }
+            Event::Opened { .. }
+            | Event::Ping { .. }
+            | Event::Pong { .. }
+            | Event::SettingsAcked => {}
+        }
+    }
+
+    fn after(&mut self, key: StreamKey, after: After) {
+        match after {
+            After::Nothing => {}
+            After::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
+        }
+    }
+
+    fn break_off(&mut self, key: StreamKey, end: StreamEnd) {
+        if let Some(stream) = self.link.core.take_value(key) {
+            stream.break_off(end);
+        }
+    }
+
+    fn go_away(&mut self, code: ErrorCode, debug: &[u8]) {
+        let reason = if debug.is_empty() {
+            format!("code: {code}")
+        } else {
+            let debug = String::from_utf8_lossy(debug);
+            format!("code: {code}, debug data: {debug:?}")
+        };
+        self.gone.store(true, Ordering::Release);
+        self.goaway = Some(reason.clone());
+        (self.report)(TransportEvent::GoAway { reason });
+    }
+
+    /// Does what calls have posted.
+    fn do_posts(&mut self) {
+        let mut posts = std::mem::take(&mut self.posts);
+        self.outbox.take(&mut posts);
+        for ClientPost { stream, what } in posts.drain(..) {
+            self.send(stream, what);
+        }
+        self.posts = posts;
+    }
+
+    fn send(&mut self, stream: Arc<NativeClientStream>, what: ClientSend) {
+        let key = match what {
+            ClientSend::Open(head, message) => return self.open(stream, &head, message),
+            // A stream that could not be opened has been told.
+            _ => match stream.key() {
+                Some(key) => key,
+                None => return,
+            },
+        };
+        match what {
+            ClientSend::Open(..) => {}
+            ClientSend::Message(message) => self.send_message(key, message, false),
+            ClientSend::Last(message) => self.send_message(key, message, true),
+            ClientSend::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
+            ClientSend::Read(octets) => self.link.core.release(key, octets),
+        }
+    }
+
+    fn open(
+        &mut self,
+        stream: Arc<NativeClientStream>,
+        head: &HeaderBlock,
+        message: Option<Bytes>,
+    ) {
+        match self
+            .link
+            .core
+            .open(Arc::clone(&stream), &head.block(), false)
+        {
+            Ok(key) => {
+                stream.set_key(key);
+                if let Some(message) = message {
+                    self.send_message(key, message, true);
+                }
+            }
+            Err(error @ crate::http2::OpenError::HeaderListTooLarge { .. }) => {
+                let status = Status::internal(format!("the request was not sent: {error}"));
+                stream.break_off(StreamEnd::new(Err(status)));
+            }
+            Err(error) => {
+                if !self.gone.swap(true, Ordering::AcqRel) {
+                    let reason = error.to_string();
+                    (self.report)(TransportEvent::GoAway { reason });
+                }
+                let status = Status::unavailable(self.loss(&error.to_string()));
+                stream.break_off(StreamEnd::failed(status, Delivery::NotSent));
+            }
+        }
+    }
+
+    fn send_message(&mut self, key: StreamKey, message: Bytes, last: bool) {
+        let len = message.len();
+        match self.link.core.send_data(key, message, last) {
+            Ok(()) | Err(SendError::Closed) => {}
+            Err(error) => {
+                tracing::debug!(peer = %self.peer.remote, %error, "a message was not sent");
+            }
+        }
+        if let Some(stream) = self.link.core.value_mut(key) {
+            stream.message_taken(len);
+        }
+        self.update_quota(key);
+    }
+
+    fn update_quota(&mut self, key: StreamKey) {
+        let queued = self.link.core.queued(key);
+        self.link.core.wake_when_below(key, SEND_QUOTA);
+        if let Some(stream) = self.link.core.value_mut(key) {
+            stream.set_queued(queued);
+        }
+    }
+
+    /// What calls are told of the connection's end.
+    fn loss(&self, problem: &str) -> String {
+        let Peer { remote, local, .. } = &self.peer;
+        let goaway = match &self.goaway {
+            Some(reason) => format!(", after GOAWAY with {reason}"),
+            None => String::new(),
+        };
+        format!("the connection to {remote} from {local} was lost: {problem}{goaway}")
+    }
+
+    /// Ends all streams with the connection.
+    fn end_streams(&mut self, status: &Status) {
+        self.gone.store(true, Ordering::Release);
+        for (_, stream) in self.link.core.values_mut() {
+            stream.break_off(StreamEnd::new(Err(status.clone())));
+        }
+        // What was posted and not sent can be sent elsewhere.
+        for ClientPost { stream, what } in self.outbox.close() {
+            if let ClientSend::Open(..) = what {
+                stream.break_off(StreamEnd::failed(status.clone(), Delivery::NotSent));
+            }
+        }
+    }
+}

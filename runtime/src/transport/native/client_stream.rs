@@ -1,0 +1,333 @@
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use super::fields::{HeaderBlock, ReadResponse};
+use super::inbound::Inbound;
+use super::lock;
+use super::outbox::Outbox;
+use super::send_quota::SendQuota;
+use crate::http2::StreamKey;
+use crate::metadata::Metadata;
+use crate::status::Status;
+use crate::transport::{
+    ClientStream, HeadersBlock, Incoming, NoHead, ResetCode, Stream, StreamEnd, Trailers,
+};
+
+/// How much of a body that is not gRPC goes into the status, as in grpc-go.
+const MAX_FOREIGN_BODY: usize = 1024;
+
+/// What a call has for its connection's task.
+pub(super) struct ClientPost {
+    pub(super) stream: Arc<NativeClientStream>,
+    pub(super) what: ClientSend,
+}
+
+pub(super) enum ClientSend {
+    /// Opens the stream; a message that comes with it is the only one.
+    Open(HeaderBlock, Option<Bytes>),
+    Message(Bytes),
+    /// The last message, or none, and the end of sending.
+    Last(Bytes),
+    Reset(ResetCode),
+    /// The call has read this much DATA.
+    Read(usize),
+}
+
+/// A client's stream: what the connection's task and the call share.
+pub(super) struct NativeClientStream {
+    /// For what it posts.
+    this: Weak<Self>,
+    outbox: Arc<Outbox<ClientPost>>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// The core's name for it, once it has been opened.
+    key: Option<StreamKey>,
+    head: Head,
+    inbound: Inbound,
+    quota: SendQuota,
+    sending: Sending,
+}
+
+/// The response's headers.
+///
+/// ```text
+///  Awaited ──gRPC──► Here ──taken──► Done
+///     ├──other headers──► Foreign ────▲
+///     └──the stream's end─────────────┘
+/// ```
+enum Head {
+    Awaited,
+    Here(Metadata),
+    /// A response that is not gRPC: what to fail with, and the beginning of the body.
+    Foreign(Status, Vec<u8>),
+    Done,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sending {
+    Open,
+    HalfClosed,
+    Ended,
+}
+
+/// What the connection's task is to do with a stream after what it received.
+pub(super) enum After {
+    Nothing,
+    /// Reset it, if it is open.
+    Reset(ResetCode),
+}
+
+impl NativeClientStream {
+    pub(super) fn new(outbox: Arc<Outbox<ClientPost>>, half_closed: bool) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            this: this.clone(),
+            outbox,
+            state: Mutex::new(State {
+                key: None,
+                head: Head::Awaited,
+                inbound: Inbound::default(),
+                quota: SendQuota::default(),
+                sending: if half_closed {
+                    Sending::HalfClosed
+                } else {
+                    Sending::Open
+                },
+            }),
+        })
+    }
+
+    pub(super) fn key(&self) -> Option<StreamKey> {
+        lock(&self.state).key
+    }
+
+    pub(super) fn set_key(&self, key: StreamKey) {
+        lock(&self.state).key = Some(key);
+    }
+
+    /// A header block came: headers, or trailers.
+    pub(super) fn receive_headers(&self, block: &ReadResponse, end_stream: bool) -> After {
+        let mut state = lock(&self.state);
+        let (waker, after) = state.headers(block, end_stream);
+        drop(state);
+        wake(waker);
+        after
+    }
+
+    /// DATA came, and maybe the end of the stream with it.
+    pub(super) fn receive(&self, data: Bytes, end_stream: bool) -> After {
+        let mut state = lock(&self.state);
+        let (waker, after) = state.data(data, end_stream);
+        drop(state);
+        wake(waker);
+        after
+    }
+
+    /// The stream has ended without trailers: reset, refused, or with its connection.
+    pub(super) fn break_off(&self, end: StreamEnd) {
+        let mut state = lock(&self.state);
+        let wakers = [state.inbound.break_off(end), state.quota.take_waker()];
+        state.head = Head::Done;
+        state.sending = Sending::Ended;
+        drop(state);
+        wakers.into_iter().for_each(wake);
+    }
+
+    /// The core has taken a message of `len` bytes.
+    pub(super) fn message_taken(&self, len: usize) {
+        lock(&self.state).quota.take(len);
+    }
+
+    /// The core holds this much that waits for flow control.
+    pub(super) fn set_queued(&self, queued: usize) {
+        let waker = lock(&self.state).quota.set_queued(queued);
+        wake(waker);
+    }
+
+    fn post(&self, what: ClientSend) {
+        // Whoever calls holds a reference, and a connection that is gone has told its streams.
+        if let Some(stream) = self.this.upgrade() {
+            let _ = self.outbox.post(ClientPost { stream, what });
+        }
+    }
+}
+
+impl State {
+    fn headers(&mut self, block: &ReadResponse, end_stream: bool) -> (Option<Waker>, After) {
+        match self.head {
+            Head::Awaited => {}
+            Head::Here(_) | Head::Done if end_stream => {
+                return self.trailers(block.parser.clone().trailers());
+            }
+            // Trailers of a response that is not gRPC, or headers where trailers belong, which the
+            // core does not let through.
+            _ => return self.data(Bytes::new(), true),
+        }
+        match block.parser.clone().headers(block.http_status, end_stream) {
+            HeadersBlock::Head(metadata) => {
+                self.head = Head::Here(metadata);
+                (self.inbound.take_waker(), After::Nothing)
+            }
+            HeadersBlock::TrailersOnly(trailers) => {
+                self.head = Head::Done;
+                self.trailers(trailers)
+            }
+            HeadersBlock::NotGrpc(status) => {
+                self.head = Head::Foreign(status, Vec::new());
+                if end_stream {
+                    self.end_foreign()
+                } else {
+                    (None, After::Nothing)
+                }
+            }
+            HeadersBlock::Malformed(status) => self.malformed(status),
+        }
+    }
+
+    fn data(&mut self, data: Bytes, end_stream: bool) -> (Option<Waker>, After) {
+        if let Head::Foreign(_, body) = &mut self.head {
+            let room = MAX_FOREIGN_BODY - body.len();
+            body.extend_from_slice(&data[..data.len().min(room)]);
+            return if end_stream || body.len() == MAX_FOREIGN_BODY {
+                self.end_foreign()
+            } else {
+                (None, After::Nothing)
+            };
+        }
+        if end_stream {
+            let waker = self.inbound.push(data);
+            let (ended, after) = self.malformed(Status::internal(
+                "the server closed the stream without sending trailers",
+            ));
+            return (waker.or(ended), after);
+        }
+        (self.inbound.push(data), After::Nothing)
+    }
+
+    fn trailers(&mut self, trailers: Trailers) -> (Option<Waker>, After) {
+        let waker = self.inbound.end(StreamEnd::new(trailers.outcome));
+        let sending = std::mem::replace(&mut self.sending, Sending::Ended);
+        let sender = self.quota.take_waker();
+        let after = match sending {
+            // The server has ended the call: if it has not seen the end of ours, it is told that
+            // none comes.
+            Sending::Open if trailers.malformed => After::Reset(ResetCode::PROTOCOL_ERROR),
+            Sending::Open => After::Reset(ResetCode::NO_ERROR),
+            Sending::HalfClosed | Sending::Ended => After::Nothing,
+        };
+        wake(sender);
+        (waker, after)
+    }
+
+    fn end_foreign(&mut self) -> (Option<Waker>, After) {
+        let Head::Foreign(status, body) = std::mem::replace(&mut self.head, Head::Done) else {
+            return (None, After::Nothing);
+        };
+        self.malformed(if body.is_empty() {
+            status
+        } else {
+            let data = String::from_utf8_lossy(&body);
+            let text = format!("{}; data: {data:?}", status.message());
+            Status::new(status.code(), text)
+        })
+    }
+
+    fn malformed(&mut self, status: Status) -> (Option<Waker>, After) {
+        if !matches!(self.head, Head::Here(_)) {
+            self.head = Head::Done;
+        }
+        self.sending = Sending::Ended;
+        wake(self.quota.take_waker());
+        let waker = self.inbound.end(StreamEnd::new(Err(status)));
+        (waker, After::Reset(ResetCode::PROTOCOL_ERROR))
+    }
+}
+
+impl Stream for NativeClientStream {
+    fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Incoming> {
+        let mut state = lock(&self.state);
+        let incoming = state.inbound.poll(cx);
+        // A stream whose end has come needs no more window.
+        let more_comes = !state.inbound.has_ended();
+        drop(state);
+        if let (Poll::Ready(Incoming::Data(data)), true) = (&incoming, more_comes) {
+            self.post(ClientSend::Read(data.len()));
+        }
+        incoming
+    }
+
+    fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        let mut state = lock(&self.state);
+        match state.sending {
+            Sending::Open => state.quota.poll(cx).map(Ok),
+            Sending::HalfClosed | Sending::Ended => Poll::Ready(Err(ended())),
+        }
+    }
+
+    fn send_message(&self, message: Bytes) -> Result<(), Status> {
+        let mut state = lock(&self.state);
+        if state.sending != Sending::Open {
+            return Err(ended());
+        }
+        state.quota.post(message.len());
+        drop(state);
+        self.post(ClientSend::Message(message));
+        Ok(())
+    }
+
+    fn reset(&self, code: ResetCode) {
+        let mut state = lock(&self.state);
+        if state.sending == Sending::Ended && state.inbound.has_ended() {
+            return;
+        }
+        state.sending = Sending::Ended;
+        drop(state);
+        self.post(ClientSend::Reset(code));
+    }
+}
+
+impl ClientStream for NativeClientStream {
+    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>> {
+        let mut state = lock(&self.state);
+        match std::mem::replace(&mut state.head, Head::Done) {
+            Head::Here(metadata) => Poll::Ready(Ok(metadata)),
+            Head::Done => Poll::Ready(Err(NoHead)),
+            awaited => {
+                state.head = awaited;
+                state.inbound.wait(cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn send_last(&self, message: Bytes) -> Result<(), Status> {
+        let mut state = lock(&self.state);
+        if state.sending != Sending::Open {
+            return Err(ended());
+        }
+        state.sending = Sending::HalfClosed;
+        state.quota.post(message.len());
+        drop(state);
+        self.post(ClientSend::Last(message));
+        Ok(())
+    }
+
+    fn half_close(&self) {
+        // An error says that nothing more can be sent, or that the stream has ended, in which case
+        // whoever receives is told.
+        let _ = self.send_last(Bytes::new());
+    }
+}
+
+fn ended() -> Status {
+    Status::unavailable("the stream has ended")
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

@@ -1,0 +1,162 @@
+use std::collections::VecDeque;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use crate::transport::{Incoming, StreamEnd};
+
+/// What a stream has received and its call has not taken yet. Flow control bounds it: window is
+/// given back when DATA is taken.
+#[derive(Debug, Default)]
+pub(super) struct Inbound {
+    /// Most calls receive one piece, which needs no queue.
+    first: Option<Bytes>,
+    rest: VecDeque<Bytes>,
+    end: Option<StreamEnd>,
+    /// The end has come, taken or not.
+    ended: bool,
+    waker: Option<Waker>,
+}
+
+impl Inbound {
+    /// DATA came. Returns who waits for it.
+    pub(super) fn push(&mut self, data: Bytes) -> Option<Waker> {
+        if data.is_empty() || self.ended {
+            return None;
+        }
+        if self.first.is_none() {
+            self.first = Some(data);
+        } else {
+            self.rest.push_back(data);
+        }
+        self.waker.take()
+    }
+
+    /// Nothing more comes; the first end stays. Returns who waits for it.
+    pub(super) fn end(&mut self, end: StreamEnd) -> Option<Waker> {
+        if self.ended {
+            return None;
+        }
+        self.ended = true;
+        self.end = Some(end);
+        self.waker.take()
+    }
+
+    /// As [`end`](Self::end), and what was received before is thrown away. A stream that had ended
+    /// before stays as it is: a reset after the trailers takes nothing back.
+    pub(super) fn break_off(&mut self, end: StreamEnd) -> Option<Waker> {
+        if self.ended {
+            return None;
+        }
+        self.first = None;
+        self.rest.clear();
+        self.ended = true;
+        self.end = Some(end);
+        self.waker.take()
+    }
+
+    /// Whether nothing more comes.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The next DATA, or the end.
+    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<Incoming> {
+        if let Some(data) = self.first.take() {
+            self.first = self.rest.pop_front();
+            return Poll::Ready(Incoming::Data(data));
+        }
+        if let Some(end) = self.end.take() {
+            return Poll::Ready(Incoming::End(end));
+        }
+        self.wait(cx);
+        Poll::Pending
+    }
+
+    /// Wakes this task when something comes.
+    pub(super) fn wait(&mut self, cx: &Context<'_>) {
+        remember(&mut self.waker, cx);
+    }
+
+    pub(super) fn take_waker(&mut self) -> Option<Waker> {
+        self.waker.take()
+    }
+}
+
+/// Keeps the task to wake.
+pub(super) fn remember(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *slot = Some(cx.waker().clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata::Metadata;
+    use crate::status::Status;
+
+    fn next(inbound: &mut Inbound) -> Option<Incoming> {
+        match inbound.poll(&Context::from_waker(Waker::noop())) {
+            Poll::Ready(incoming) => Some(incoming),
+            Poll::Pending => None,
+        }
+    }
+
+    fn data(inbound: &mut Inbound) -> Bytes {
+        match next(inbound) {
+            Some(Incoming::Data(data)) => data,
+            other => panic!("no data but {other:?}"),
+        }
+    }
+
+    #[test]
+    fn pieces_come_in_order_and_the_end_after_them() {
+        let mut inbound = Inbound::default();
+        assert!(next(&mut inbound).is_none());
+        for piece in ["a", "b", "c"] {
+            inbound.push(Bytes::from_static(piece.as_bytes()));
+        }
+        inbound.end(StreamEnd::new(Ok(Metadata::new())));
+        for piece in ["a", "b", "c"] {
+            assert_eq!(data(&mut inbound), piece);
+        }
+        assert!(matches!(next(&mut inbound), Some(Incoming::End(_))));
+    }
+
+    #[test]
+    fn a_stream_that_breaks_off_ends_at_once_and_once() {
+        let mut inbound = Inbound::default();
+        inbound.push(Bytes::from_static(b"lost"));
+        inbound.break_off(StreamEnd::new(Err(Status::unavailable("first"))));
+        inbound.end(StreamEnd::new(Ok(Metadata::new())));
+        match next(&mut inbound) {
+            Some(Incoming::End(end)) => assert!(end.outcome.is_err()),
+            other => panic!("no end but {other:?}"),
+        }
+        inbound.break_off(StreamEnd::new(Ok(Metadata::new())));
+        assert!(next(&mut inbound).is_none());
+    }
+
+    #[test]
+    fn a_reset_after_the_end_takes_nothing_back() {
+        let mut inbound = Inbound::default();
+        inbound.push(Bytes::from_static(b"kept"));
+        inbound.end(StreamEnd::new(Ok(Metadata::new())));
+        inbound.break_off(StreamEnd::new(Err(Status::internal("reset"))));
+        assert_eq!(data(&mut inbound), "kept");
+        match next(&mut inbound) {
+            Some(Incoming::End(end)) => assert!(end.outcome.is_ok()),
+            other => panic!("no end but {other:?}"),
+        }
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_by_what_comes() {
+        let mut inbound = Inbound::default();
+        assert!(next(&mut inbound).is_none());
+        assert!(inbound.push(Bytes::from_static(b"a")).is_some());
+        assert!(inbound.push(Bytes::from_static(b"b")).is_none());
+    }
+}

@@ -1,0 +1,133 @@
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use super::socket::Socket;
+use crate::http2::{Connection, ConnectionError, Event};
+
+/// How long a connection that is over may take to write what it still has, and its peer to close.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// A socket and the protocol on it, which both roles drive alike.
+pub(super) struct Link<T, H> {
+    pub(super) core: Connection<T, H>,
+    socket: Socket,
+    /// What was read and is not a whole frame yet.
+    input: BytesMut,
+    /// For the core's next deadline.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// Why a connection is over.
+pub(super) enum LinkEnd {
+    /// It has drained, or the peer has closed it.
+    Closed,
+    /// The peer broke the protocol, or spent a budget; it is told.
+    Protocol(ConnectionError),
+    Io(io::Error),
+}
+
+impl<T, H: Clone> Link<T, H> {
+    pub(super) fn new(core: Connection<T, H>, socket: Socket) -> Self {
+        Self {
+            core,
+            socket,
+            input: BytesMut::new(),
+            timer: None,
+        }
+    }
+
+    /// Reads once, for [`next_event`](Self::next_event). Whether anything came.
+    pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
+        match self.socket.poll_read(&mut self.input, cx) {
+            Poll::Pending => Ok(false),
+            Poll::Ready(Ok(0)) => Err(LinkEnd::Closed),
+            Poll::Ready(Ok(_)) => Ok(true),
+            Poll::Ready(Err(error)) => Err(LinkEnd::Io(error)),
+        }
+    }
+
+    /// What happened, one thing at a time; `None` until more is read or written.
+    pub(super) fn next_event(&mut self, now: Instant) -> Result<Option<Event<H>>, LinkEnd> {
+        self.core
+            .next_event(&mut self.input, now.into_std())
+            .map_err(LinkEnd::Protocol)
+    }
+
+    /// Writes what there is, as far as the socket takes it. Senders that may go on for it are
+    /// events.
+    pub(super) fn write(&mut self, cx: &mut Context<'_>) -> Result<(), LinkEnd> {
+        loop {
+            let output = self.core.output();
+            if output.is_empty() {
+                break;
+            }
+            match self.socket.poll_write(output, cx) {
+                Poll::Ready(written) => written.map_err(LinkEnd::Io)?,
+                Poll::Pending => return Ok(()),
+            }
+        }
+        match self.socket.poll_flush(cx) {
+            Poll::Ready(Err(error)) => Err(LinkEnd::Io(error)),
+            Poll::Ready(Ok(())) if self.core.is_drained() => Err(LinkEnd::Closed),
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Does what is due at the core's deadline, if it has passed; else the task is woken then.
+    pub(super) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Result<(), LinkEnd> {
+        let Some(deadline) = self.core.next_deadline() else {
+            self.timer = None;
+            return Ok(());
+        };
+        let deadline = Instant::from_std(deadline);
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        if timer.as_mut().poll(cx).is_pending() {
+            return Ok(());
+        }
+        self.timer = None;
+        // Another turn writes what this makes.
+        cx.waker().wake_by_ref();
+        self.core
+            .handle_timeout(Instant::now().into_std())
+            .map_err(LinkEnd::Protocol)
+    }
+
+    /// Writes what the socket takes at once.
+    pub(super) async fn write_once(&mut self) {
+        poll_fn(|cx| {
+            // The connection is being given up; whether this goes out is no matter any more.
+            let _ = self.socket.poll_write(self.core.output(), cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Writes what is left and waits for the peer to close, so that what was written last is not
+    /// lost to a reset of the socket; for a second at most.
+    pub(super) async fn linger(mut self) {
+        let linger = async {
+            poll_fn(|cx| self.socket.poll_write(self.core.output(), cx)).await?;
+            poll_fn(|cx| self.socket.poll_shutdown(cx)).await?;
+            loop {
+                self.input.clear();
+                let read = pin!(poll_fn(|cx| self.socket.poll_read(&mut self.input, cx)));
+                if read.await? == 0 {
+                    return io::Result::Ok(());
+                }
+            }
+        };
+        // Whatever comes of it, the connection is over.
+        let _ = timeout(LINGER, linger).await;
+    }
+}

@@ -1,0 +1,28 @@
+//! The native engine: one task a connection, around the protocol core of [`crate::http2`].
+//!
+//! The task owns the core and the socket; nothing else touches either. In a turn it takes what calls
+//! have posted, reads what is there, feeds the core, polls each new handler once on the spot, and
+//! writes everything at once. Calls on other tasks hand what they send to the connection's
+//! [`Outbox`](outbox::Outbox), which wakes the task only when it sleeps; what they receive lies in
+//! their stream, under a lock that no two streams share.
+
+mod client;
+mod client_stream;
+mod fields;
+mod inbound;
+mod link;
+mod outbox;
+mod send_quota;
+mod server;
+mod server_stream;
+mod socket;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub(crate) use client::connect;
+pub(crate) use server::ServerConnection;
+
+/// The value behind the lock; what is done under these locks cannot panic half way.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,106 @@
+use std::sync::Mutex;
+use std::task::{Context, Waker};
+
+use super::lock;
+
+/// What calls have for their connection's task.
+///
+/// Posting wakes the task only when it sleeps: what handlers post while the task polls them waits
+/// for the task without a wake.
+pub(super) struct Outbox<P>(Mutex<State<P>>);
+
+struct State<P> {
+    posts: Vec<P>,
+    /// The sleeping task.
+    sleeper: Option<Waker>,
+    /// The task has ended.
+    closed: bool,
+}
+
+impl<P> Outbox<P> {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(State {
+            posts: Vec::new(),
+            sleeper: None,
+            closed: false,
+        }))
+    }
+
+    /// Leaves something for the task. Gives it back when the task has ended.
+    pub(super) fn post(&self, post: P) -> Result<(), P> {
+        let mut state = lock(&self.0);
+        if state.closed {
+            return Err(post);
+        }
+        state.posts.push(post);
+        let sleeper = state.sleeper.take();
+        drop(state);
+        if let Some(sleeper) = sleeper {
+            sleeper.wake();
+        }
+        Ok(())
+    }
+
+    /// Takes everything, in order; `into` is empty and keeps its memory for the next time. The task
+    /// is awake.
+    pub(super) fn take(&self, into: &mut Vec<P>) {
+        let mut state = lock(&self.0);
+        state.sleeper = None;
+        std::mem::swap(&mut state.posts, into);
+    }
+
+    /// The task is about to sleep; `false` when there is something to do instead.
+    pub(super) fn sleep(&self, cx: &Context<'_>) -> bool {
+        let mut state = lock(&self.0);
+        if !state.posts.is_empty() {
+            return false;
+        }
+        state.sleeper = Some(cx.waker().clone());
+        true
+    }
+
+    /// The task ends: returns what it will not do any more.
+    pub(super) fn close(&self) -> Vec<P> {
+        let mut state = lock(&self.0);
+        state.closed = true;
+        std::mem::take(&mut state.posts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn only_a_sleeping_task_is_woken_and_once() {
+        let outbox = Outbox::new();
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let cx = Context::from_waker(&waker);
+
+        assert_eq!(outbox.post(1), Ok(()));
+        assert!(!outbox.sleep(&cx), "there is a post");
+        let mut taken = Vec::new();
+        outbox.take(&mut taken);
+        assert_eq!(taken, [1]);
+        assert!(outbox.sleep(&cx));
+        assert_eq!(outbox.post(2), Ok(()));
+        assert_eq!(outbox.post(3), Ok(()));
+        assert_eq!(wakes.0.load(Ordering::SeqCst), 1);
+        assert_eq!(outbox.close(), [2, 3]);
+        assert_eq!(outbox.post(4), Err(4));
+    }
+}

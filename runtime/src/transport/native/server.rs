@@ -1,0 +1,395 @@
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::fields::{HeaderBlock, ReadRequest, read_request};
+use super::link::{Link, LinkEnd};
+use super::outbox::Outbox;
+use super::send_quota::SEND_QUOTA;
+use super::server_stream::{NativeServerStream, ServerPost, ServerSend, ServerShared};
+use super::socket::Socket;
+use crate::http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
+use crate::io::Connected;
+use crate::metadata::Metadata;
+use crate::status::Status;
+use crate::transport::{
+    Dispatch, Phase, ResetCode, ResponseHead, ServerSettings, ServerTransport, status_for_reset,
+};
+
+/// A connection that a server accepted.
+pub(crate) struct ServerConnection {
+    connected: Connected,
+    settings: ServerSettings,
+    phase: watch::Receiver<Phase>,
+}
+
+impl ServerConnection {
+    pub(crate) fn new(
+        connected: Connected,
+        settings: ServerSettings,
+        phase: watch::Receiver<Phase>,
+    ) -> Self {
+        Self {
+            connected,
+            settings,
+            phase,
+        }
+    }
+}
+
+impl ServerTransport for ServerConnection {
+    async fn serve<D: Dispatch>(self, dispatch: Arc<D>) {
+        let mut phase = self.phase;
+        let mut task = Task::new(self.connected, &self.settings, dispatch);
+        loop {
+            let mut next_phase = pin!(next_phase(&mut phase));
+            let woken = poll_fn(|cx| {
+                if let Poll::Ready(phase) = next_phase.as_mut().poll(cx) {
+                    return Poll::Ready(Ok(phase));
+                }
+                task.poll(cx).map(Err)
+            })
+            .await;
+            match woken {
+                Ok(Phase::Running) => {}
+                Ok(Phase::Draining) => task.drain(),
+                Ok(Phase::Stopped) => return task.stop().await,
+                Err(end) => return task.end(end).await,
+            }
+        }
+    }
+}
+
+/// The server's phase when it has changed. A server that is gone without having been stopped
+/// cancels its calls.
+async fn next_phase(phase: &mut watch::Receiver<Phase>) -> Phase {
+    match phase.changed().await {
+        Ok(()) => *phase.borrow_and_update(),
+        Err(_) => Phase::Stopped,
+    }
+}
+
+/// Why a connection is over.
+enum End {
+    Link(LinkEnd),
+    /// The client did not begin in time.
+    NoHandshake,
+}
+
+impl From<LinkEnd> for End {
+    fn from(end: LinkEnd) -> Self {
+        Self::Link(end)
+    }
+}
+
+/// A connection's task.
+struct Task<D: Dispatch> {
+    dispatch: Arc<D>,
+    shared: Arc<ServerShared>,
+    link: Link<Arc<NativeServerStream>, ReadRequest>,
+    /// Taken from the outbox, to be done.
+    posts: Vec<ServerPost>,
+    /// Begun in this turn, to be polled once.
+    calls: Vec<D::Call>,
+    /// Until the client's SETTINGS have come.
+    handshake: Option<Pin<Box<Sleep>>>,
+}
+
+impl<D: Dispatch> Task<D> {
+    fn new(connected: Connected, settings: &ServerSettings, dispatch: Arc<D>) -> Self {
+        let config = Config {
+            max_concurrent_streams: settings.max_concurrent_streams,
+            ..Config::default()
+        };
+        Self {
+            dispatch,
+            shared: Arc::new(ServerShared {
+                outbox: Outbox::new(),
+                peer: connected.peer,
+            }),
+            link: Link::new(
+                Connection::server(config, read_request),
+                Socket::new(connected.io),
+            ),
+            posts: Vec::new(),
+            calls: Vec::new(),
+            handshake: Some(Box::pin(sleep(settings.handshake_timeout))),
+        }
+    }
+
+    /// Takes turns until there is nothing to do; ready when the connection is over.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            match self.turn(cx) {
+                Ok(true) => {}
+                Ok(false) => return Poll::Pending,
+                Err(end) => return Poll::Ready(end),
+            }
+        }
+    }
+
+    /// Does what has been posted, reads, polls what that began, and writes. Whether there may be
+    /// more to do; if not, the task will be woken.
+    fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        let now = Instant::now();
+        self.do_posts();
+        let read = self.link.read(cx)?;
+        self.handle_events(now)?;
+        self.poll_calls(cx);
+        self.do_posts();
+        self.link.write(cx)?;
+        self.handle_events(now)?;
+        if read {
+            return Ok(true);
+        }
+        self.poll_handshake(cx)?;
+        self.link.poll_deadline(cx)?;
+        Ok(!self.shared.outbox.sleep(cx))
+    }
+
+    fn handle_events(&mut self, now: Instant) -> Result<(), End> {
+        while let Some(event) = self.link.next_event(now)? {
+            self.handle(event);
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Event<ReadRequest>) {
+        match event {
+            Event::Headers {
+                key,
+                kind: HeadKind::Request,
+                head,
+                end_stream,
+                ..
+            } => self.begin(key, &head, end_stream),
+            // Trailers say nothing in a request but that it ends.
+            Event::Headers { key, .. } => self.receive(key, Bytes::new(), true),
+            Event::Data {
+                key,
+                data,
+                end_stream,
+            } => self.receive(key, data, end_stream),
+            Event::Reset { key, code } => {
+                self.close_stream(key, || status_for_reset(ResetCode(code.0)));
+            }
+            Event::StreamError { key, code, reason } => self.close_stream(key, || {
+                Status::internal(format!("the client broke the protocol: {reason} ({code})"))
+            }),
+            Event::SendReady { key } => {
+                let queued = self.link.core.queued(key);
+                if let Some(stream) = self.link.core.value_mut(key) {
+                    stream.set_queued(queued);
+                }
+            }
+            Event::PeerSettings => self.handshake = None,
+            Event::Refused { .. }
+            | Event::Opened { .. }
+            | Event::GoAway { .. }
+            | Event::Ping { .. }
+            | Event::Pong { .. }
+            | Event::SettingsAcked => {}
+        }
+    }
+
+    /// Begins a request's call.
+    fn begin(&mut self, key: StreamKey, head: &ReadRequest, end_stream: bool) {
+        match &**head {
+            Ok(head) => {
+                let stream = Arc::new(NativeServerStream::new(key, Arc::clone(&self.shared)));
+                if end_stream {
+                    stream.receive(Bytes::new(), true);
+                }
+                self.link.core.attach(key, Arc::clone(&stream));
+                self.calls
+                    .push(self.dispatch.dispatch(head.clone(), stream));
+            }
+            Err(rejection) => {
+                let block = HeaderBlock::rejection(rejection);
+                let sent = self.link.core.send_headers(key, &block.block(), true);
+                self.sent(key, sent);
+                self.link.core.reset_when_sent(key, ErrorCode::NO_ERROR);
+            }
+        }
+    }
+
+    fn receive(&mut self, key: StreamKey, data: Bytes, end_stream: bool) {
+        match self.link.core.value_mut(key) {
+            Some(stream) => stream.receive(data, end_stream),
+            // A request that was turned away.
+            None => self.link.core.release(key, data.len()),
+        }
+    }
+
+    fn close_stream(&mut self, key: StreamKey, status: impl FnOnce() -> Status) {
+        if let Some(stream) = self.link.core.take_value(key) {
+            stream.close(status());
+        }
+    }
+
+    /// Polls each new call once, which completes most unary calls; those that are not ready get
+    /// tasks of their own.
+    fn poll_calls(&mut self, cx: &mut Context<'_>) {
+        for mut call in self.calls.drain(..) {
+            if Pin::new(&mut call).poll(cx).is_pending() {
+                tokio::spawn(call);
+            }
+        }
+    }
+
+    /// Does what calls have posted.
+    fn do_posts(&mut self) {
+        let mut posts = std::mem::take(&mut self.posts);
+        self.shared.outbox.take(&mut posts);
+        for ServerPost { key, what } in posts.drain(..) {
+            self.send(key, what);
+        }
+        self.posts = posts;
+    }
+
+    fn send(&mut self, key: StreamKey, what: ServerSend) {
+        match what {
+            ServerSend::Head(head) => {
+                let block = HeaderBlock::response(&head);
+                let sent = self.link.core.send_headers(key, &block.block(), false);
+                self.sent(key, sent);
+            }
+            ServerSend::Message(message) => self.send_message(key, message),
+            ServerSend::Finish(head, outcome) => self.finish(key, head, &outcome),
+            ServerSend::Abort(..) if self.link.core.queued(key) > 0 => {
+                self.link.core.reset(key, ErrorCode::CANCEL);
+            }
+            ServerSend::Abort(head, status) => self.finish(key, head, &Err(status)),
+            ServerSend::Reply(head, message, trailer) => {
+                self.reply(key, head, message, trailer);
+            }
+            ServerSend::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
+            ServerSend::Read(octets) => self.link.core.release(key, octets),
+        }
+    }
+
+    fn send_message(&mut self, key: StreamKey, message: Bytes) {
+        let len = message.len();
+        let sent = self.link.core.send_data(key, message, false);
+        self.sent(key, sent);
+        let queued = self.link.core.queued(key);
+        self.link.core.wake_when_below(key, SEND_QUOTA);
+        if let Some(stream) = self.link.core.value_mut(key) {
+            stream.message_taken(len);
+            stream.set_queued(queued);
+        }
+    }
+
+    fn finish(
+        &mut self,
+        key: StreamKey,
+        head: Option<ResponseHead>,
+        outcome: &Result<Metadata, Status>,
+    ) {
+        let sent = match head {
+            Some(head) if head.metadata.is_empty() => {
+                let block = HeaderBlock::trailers_only(&head, outcome);
+                self.link.core.send_headers(key, &block.block(), true)
+            }
+            head => {
+                let headers = head.map_or(Ok(()), |head| {
+                    let block = HeaderBlock::response(&head);
+                    self.link.core.send_headers(key, &block.block(), false)
+                });
+                let block = HeaderBlock::trailers(outcome);
+                headers.and_then(|()| self.link.core.send_trailers(key, &block.block()))
+            }
+        };
+        self.sent(key, sent);
+        self.link.core.reset_when_sent(key, ErrorCode::NO_ERROR);
+    }
+
+    fn reply(
+        &mut self,
+        key: StreamKey,
+        head: Option<ResponseHead>,
+        message: Bytes,
+        trailer: Metadata,
+    ) {
+        let trailers = HeaderBlock::trailers(&Ok(trailer));
+        let sent = match head {
+            Some(head) => {
+                let headers = HeaderBlock::response(&head);
+                self.link
+                    .core
+                    .reply(key, &headers.block(), message, &trailers.block())
+            }
+            None => self
+                .link
+                .core
+                .send_data(key, message, false)
+                .and_then(|()| self.link.core.send_trailers(key, &trailers.block())),
+        };
+        self.sent(key, sent);
+        self.link.core.reset_when_sent(key, ErrorCode::NO_ERROR);
+    }
+
+    /// A header list that the client does not take ends the stream, as in grpc-go. A stream that is
+    /// closed has told its call already.
+    fn sent(&mut self, key: StreamKey, sent: Result<(), SendError>) {
+        match sent {
+            Ok(()) | Err(SendError::Closed) => {}
+            Err(error) => {
+                tracing::debug!(peer = %self.shared.peer.remote, %error, "a response was not sent");
+                self.link.core.reset(key, ErrorCode::INTERNAL_ERROR);
+            }
+        }
+    }
+
+    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        let Some(handshake) = &mut self.handshake else {
+            return Ok(());
+        };
+        match handshake.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(End::NoHandshake),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    fn drain(&mut self) {
+        let now = Instant::now().into_std();
+        let debug = Bytes::from_static(b"graceful_stop");
+        self.link.core.drain(debug, now);
+    }
+
+    /// Ends the connection and what it carries.
+    async fn stop(mut self) {
+        self.link.core.goaway(ErrorCode::NO_ERROR, b"stop");
+        self.close_streams(&Status::unavailable("the server was stopped"));
+        self.link.write_once().await;
+    }
+
+    /// The connection is over.
+    async fn end(mut self, end: End) {
+        let peer = &self.shared.peer.remote;
+        let problem = match end {
+            End::Link(LinkEnd::Closed) => "the client closed it".to_owned(),
+            End::Link(LinkEnd::Protocol(error)) => error.to_string(),
+            End::Link(LinkEnd::Io(error)) => error.to_string(),
+            End::NoHandshake => {
+                "no HTTP/2 SETTINGS came within the option connection_timeout".to_owned()
+            }
+        };
+        tracing::debug!(%peer, problem, "connection ended");
+        let status = Status::cancelled(format!("the connection ended: {problem}"));
+        self.close_streams(&status);
+        self.link.linger().await;
+    }
+
+    fn close_streams(&mut self, status: &Status) {
+        self.shared.outbox.close();
+        for (_, stream) in self.link.core.values_mut() {
+            stream.close(status.clone());
+        }
+    }
+}

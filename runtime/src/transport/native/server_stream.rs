@@ -1,0 +1,180 @@
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use super::inbound::{Inbound, remember};
+use super::lock;
+use super::outbox::Outbox;
+use super::send_quota::SendQuota;
+use crate::http2::StreamKey;
+use crate::io::Peer;
+use crate::metadata::Metadata;
+use crate::status::Status;
+use crate::transport::{Incoming, ResetCode, ResponseHead, ServerStream, Stream, StreamEnd};
+
+/// What a connection's streams share.
+pub(super) struct ServerShared {
+    pub(super) outbox: Outbox<ServerPost>,
+    pub(super) peer: Peer,
+}
+
+/// What a call has for its connection's task.
+pub(super) struct ServerPost {
+    pub(super) key: StreamKey,
+    pub(super) what: ServerSend,
+}
+
+pub(super) enum ServerSend {
+    Head(ResponseHead),
+    Message(Bytes),
+    Finish(Option<ResponseHead>, Result<Metadata, Status>),
+    Abort(Option<ResponseHead>, Status),
+    Reply(Option<ResponseHead>, Bytes, Metadata),
+    Reset(ResetCode),
+    /// The call has read this much DATA.
+    Read(usize),
+}
+
+/// A server's stream: what the connection's task and the call share.
+pub(super) struct NativeServerStream {
+    key: StreamKey,
+    shared: Arc<ServerShared>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    inbound: Inbound,
+    quota: SendQuota,
+    /// Why the stream takes nothing more, when the peer or the connection has ended it.
+    closed: Option<Status>,
+    closed_waker: Option<Waker>,
+}
+
+impl NativeServerStream {
+    pub(super) fn new(key: StreamKey, shared: Arc<ServerShared>) -> Self {
+        Self {
+            key,
+            shared,
+            state: Mutex::default(),
+        }
+    }
+
+    /// DATA came, and maybe the end of the request with it.
+    pub(super) fn receive(&self, data: Bytes, end_stream: bool) {
+        let mut state = lock(&self.state);
+        let mut waker = state.inbound.push(data);
+        if end_stream {
+            let ended = state.inbound.end(StreamEnd::new(Ok(Metadata::new())));
+            waker = waker.or(ended);
+        }
+        drop(state);
+        wake(waker);
+    }
+
+    /// The peer or the connection has ended the stream.
+    pub(super) fn close(&self, status: Status) {
+        let mut state = lock(&self.state);
+        let end = StreamEnd::new(Err(status.clone()));
+        let wakers = [
+            state.inbound.break_off(end),
+            state.quota.take_waker(),
+            state.closed_waker.take(),
+        ];
+        state.closed.get_or_insert(status);
+        drop(state);
+        wakers.into_iter().for_each(wake);
+    }
+
+    /// The core has taken a message of `len` bytes.
+    pub(super) fn message_taken(&self, len: usize) {
+        lock(&self.state).quota.take(len);
+    }
+
+    /// The core holds this much that waits for flow control.
+    pub(super) fn set_queued(&self, queued: usize) {
+        let waker = lock(&self.state).quota.set_queued(queued);
+        wake(waker);
+    }
+
+    /// Hands something to the connection's task; when that is gone, so is whom it was for.
+    fn post(&self, what: ServerSend) {
+        let key = self.key;
+        let _ = self.shared.outbox.post(ServerPost { key, what });
+    }
+}
+
+impl Stream for NativeServerStream {
+    fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Incoming> {
+        let mut state = lock(&self.state);
+        let incoming = state.inbound.poll(cx);
+        // A stream whose end has come needs no more window.
+        let more_comes = !state.inbound.has_ended();
+        drop(state);
+        if let (Poll::Ready(Incoming::Data(data)), true) = (&incoming, more_comes) {
+            self.post(ServerSend::Read(data.len()));
+        }
+        incoming
+    }
+
+    fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        let mut state = lock(&self.state);
+        match &state.closed {
+            Some(status) => Poll::Ready(Err(status.clone())),
+            None => state.quota.poll(cx).map(Ok),
+        }
+    }
+
+    fn send_message(&self, message: Bytes) -> Result<(), Status> {
+        let mut state = lock(&self.state);
+        if let Some(status) = &state.closed {
+            return Err(status.clone());
+        }
+        state.quota.post(message.len());
+        drop(state);
+        self.post(ServerSend::Message(message));
+        Ok(())
+    }
+
+    fn reset(&self, code: ResetCode) {
+        self.post(ServerSend::Reset(code));
+    }
+}
+
+impl ServerStream for NativeServerStream {
+    fn peer(&self) -> &Peer {
+        &self.shared.peer
+    }
+
+    fn send_head(&self, head: ResponseHead) {
+        self.post(ServerSend::Head(head));
+    }
+
+    fn finish(&self, head: Option<ResponseHead>, outcome: Result<Metadata, Status>) {
+        self.post(ServerSend::Finish(head, outcome));
+    }
+
+    fn abort(&self, head: Option<ResponseHead>, status: Status) {
+        self.post(ServerSend::Abort(head, status));
+    }
+
+    fn reply(&self, head: Option<ResponseHead>, message: Bytes, trailer: Metadata) {
+        self.post(ServerSend::Reply(head, message, trailer));
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Status> {
+        let mut state = lock(&self.state);
+        if let Some(status) = &state.closed {
+            return Poll::Ready(status.clone());
+        }
+        remember(&mut state.closed_waker, cx);
+        Poll::Pending
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

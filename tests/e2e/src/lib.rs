@@ -1,0 +1,28 @@
+//! What the end-to-end tests share: a service whose methods a test writes as closures, a server and
+//! a channel for it, and the wire peer in the place of either.
+//!
+//! The tests themselves are in `tests/e2e`, a module for each behaviour. Most run over in-memory
+//! pipes and in virtual time, where a wait that nothing ends fails at once instead of hanging.
+
+mod dialer;
+mod hang;
+mod message;
+pub mod proto;
+mod scripted;
+mod settle;
+mod soon;
+mod stub;
+mod test_server;
+
+pub use dialer::FnDialer;
+pub use hang::{Hang, HangWatch, hang};
+pub use message::{encoded, framed, msg, text};
+pub use proto::{
+    Message, STUB_BIDI_STREAMING, STUB_CLIENT_STREAMING, STUB_SERVER_STREAMING, STUB_UNARY,
+    StubClient, register_stub,
+};
+pub use scripted::{ScriptedServer, scripted, scripted_by};
+pub use settle::settle;
+pub use soon::soon;
+pub use stub::StubService;
+pub use test_server::{TestServer, serve, serve_with};

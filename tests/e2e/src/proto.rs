@@ -1,0 +1,3 @@
+//! The messages and the service of `proto/stub.proto`.
+
+rgrpc::include_proto!("rgrpc.e2e");

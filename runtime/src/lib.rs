@@ -34,6 +34,11 @@ mod codec;
 #[doc(hidden)]
 pub mod codegen;
 pub mod credentials;
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "a protocol core has one API for all that the protocol can do; keepalive and introspection are to use the rest"
+)]
 mod http2;
 pub mod io;
 mod metadata;

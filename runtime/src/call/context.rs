@@ -235,6 +235,10 @@ impl MessageSource for Shared {
         })
     }
 
+    fn expect_data(&self, len: usize) {
+        self.stream.expect_data(len);
+    }
+
     /// The handler is told, and decides how the call ends.
     fn fail(&self, status: Status) -> Status {
         status

@@ -34,6 +34,9 @@ pub(crate) trait MessageSource: Send + Sync {
     /// The next DATA, or how receiving ended: with the metadata that came last, or a failure.
     fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Received>;
 
+    /// A message has begun of which this many bytes are still to come.
+    fn expect_data(&self, len: usize);
+
     /// What was received is unusable: the call ends with this status. Returns the status that the
     /// receiver reports.
     fn fail(&self, status: Status) -> Status;

@@ -151,6 +151,10 @@ impl MessageSource for ClientCall {
         })
     }
 
+    fn expect_data(&self, len: usize) {
+        self.stream.expect_data(len);
+    }
+
     fn fail(&self, status: Status) -> Status {
         self.end(status.clone());
         self.finish();

@@ -2,6 +2,9 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
+/// What is copied rather than kept in a piece of its own.
+const SMALL_PIECE: usize = 1024;
+
 /// The bytes of one received message, in the pieces in which they came off the connection.
 ///
 /// Reading it through [`Buf`] copies nothing; [`Buf::copy_to_bytes`] shares the piece where what
@@ -11,6 +14,9 @@ pub struct MessageBytes {
     /// Empty only when there is nothing left.
     first: Bytes,
     rest: VecDeque<Bytes>,
+    /// Small pieces behind all others, copied together: kept as they came, each would cost more
+    /// than it holds and keep a whole read buffer alive.
+    tail: BytesMut,
     /// The length of all pieces: decoders ask for it before each piece, of which there may be as
     /// many as bytes.
     remaining: usize,
@@ -22,7 +28,12 @@ impl MessageBytes {
         self.remaining += piece.len();
         if self.first.is_empty() {
             self.first = piece;
-        } else if !piece.is_empty() {
+        } else if piece.len() < SMALL_PIECE {
+            self.tail.extend_from_slice(&piece);
+        } else {
+            if !self.tail.is_empty() {
+                self.rest.push_back(self.tail.split().freeze());
+            }
             self.rest.push_back(piece);
         }
     }
@@ -45,7 +56,8 @@ impl MessageBytes {
         while self.first.is_empty() {
             match self.rest.pop_front() {
                 Some(piece) => self.first = piece,
-                None => return,
+                None if self.tail.is_empty() => return,
+                None => self.first = self.tail.split().freeze(),
             }
         }
     }
@@ -57,6 +69,7 @@ impl From<Bytes> for MessageBytes {
             remaining: bytes.len(),
             first: bytes,
             rest: VecDeque::new(),
+            tail: BytesMut::new(),
         }
     }
 }
@@ -120,6 +133,22 @@ mod tests {
         bytes.advance(2);
         assert_eq!(bytes.chunk(), b"g");
         assert_eq!(bytes.copy_to_bytes(1), "g");
+        assert!(!bytes.has_remaining());
+    }
+
+    #[test]
+    fn small_pieces_are_kept_together_and_large_ones_as_they_are() {
+        let large = Bytes::from(vec![b'L'; SMALL_PIECE]);
+        let mut bytes = pieces(&["a", "b", "c"]);
+        bytes.push(large.clone());
+        for _ in 0..1_000 {
+            bytes.push(Bytes::from_static(b"d"));
+        }
+        assert_eq!(bytes.rest.len(), 2);
+        assert_eq!(bytes.copy_to_bytes(3), "abc");
+        assert_eq!(bytes.chunk().as_ptr(), large.as_ptr());
+        bytes.advance(SMALL_PIECE);
+        assert_eq!(bytes.copy_to_bytes(1_000), vec![b'd'; 1_000]);
         assert!(!bytes.has_remaining());
     }
 

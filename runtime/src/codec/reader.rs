@@ -14,6 +14,8 @@ pub(crate) struct MessageReader {
     buffered: MessageBytes,
     /// The prefix of the message that is being collected.
     prefix: Option<Prefix>,
+    /// How much of it is still to come, until that was asked for.
+    expected: Option<usize>,
     max: usize,
 }
 
@@ -23,6 +25,7 @@ impl MessageReader {
         Self {
             buffered: MessageBytes::default(),
             prefix: None,
+            expected: None,
             max,
         }
     }
@@ -44,6 +47,8 @@ impl MessageReader {
             None => {
                 let prefix = self.read_prefix()?;
                 self.prefix = Some(prefix);
+                let missing = (prefix.len as usize).checked_sub(self.buffered.remaining());
+                self.expected = missing.filter(|&missing| missing > 0);
                 prefix
             }
         };
@@ -52,7 +57,14 @@ impl MessageReader {
             return Ok(None);
         }
         self.prefix = None;
+        self.expected = None;
         Ok(Some(self.buffered.split_to(len)))
+    }
+
+    /// How many bytes are still to come of the message that has begun: once for each, so that the
+    /// peer can be given window for all of it.
+    pub(crate) fn take_expected(&mut self) -> Option<usize> {
+        self.expected.take()
     }
 
     /// Whether a message has begun and not ended: the stream may not end here.
@@ -135,6 +147,18 @@ mod tests {
             reader.push(Bytes::copy_from_slice(&[flag, 0, 0, 0, 0]));
             assert_eq!(reader.next().expect_err("flag").code(), Code::Internal);
         }
+    }
+
+    #[test]
+    fn what_is_still_to_come_of_a_message_is_said_once() {
+        let mut reader = MessageReader::new(10);
+        reader.push(Bytes::from_static(b"\0\0\0\0\x0aab"));
+        assert_eq!(reader.take_expected(), None);
+        assert!(reader.next().expect("valid").is_none());
+        assert_eq!(reader.take_expected(), Some(8));
+        reader.push(Bytes::from_static(b"cd"));
+        assert!(reader.next().expect("valid").is_none());
+        assert_eq!(reader.take_expected(), None);
     }
 
     #[test]

@@ -15,7 +15,7 @@ impl Role {
     pub(super) const fn opens(self, stream_id: u32) -> bool {
         match self {
             Self::Client => stream_id % 2 == 1,
-            Self::Server => stream_id % 2 == 0,
+            Self::Server => stream_id.is_multiple_of(2),
         }
     }
 }

@@ -87,6 +87,9 @@ pub(crate) trait Stream: Send + Sync + 'static {
     /// The next DATA, or how receiving ended. Not called again after [`Incoming::End`].
     fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Incoming>;
 
+    /// The call is to read this many bytes more: an engine that can lets the peer send them all.
+    fn expect_data(&self, _len: usize) {}
+
     /// Ready when the stream takes another message; an error when it cannot take any more.
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>>;
 

@@ -286,6 +286,7 @@ impl Task {
             ClientSend::Last(message) => self.send_message(key, message, true),
             ClientSend::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
             ClientSend::Read(octets) => self.link.core.release(key, octets),
+            ClientSend::Expect(octets) => self.link.core.expect(key, octets),
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) enum ClientSend {
     Reset(ResetCode),
     /// The call has read this much DATA.
     Read(usize),
+    /// The call is to read this much DATA more.
+    Expect(usize),
 }
 
 /// A client's stream: what the connection's task and the call share.
@@ -257,6 +259,12 @@ impl Stream for NativeClientStream {
             self.post(ClientSend::Read(data.len()));
         }
         incoming
+    }
+
+    fn expect_data(&self, len: usize) {
+        if !lock(&self.state).inbound.has_ended() {
+            self.post(ClientSend::Expect(len));
+        }
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {

@@ -1,9 +1,12 @@
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use crate::transport::{Incoming, StreamEnd};
+
+/// What is copied rather than kept in a piece of its own.
+const SMALL_PIECE: usize = 1024;
 
 /// What a stream has received and its call has not taken yet. Flow control bounds it: window is
 /// given back when DATA is taken.
@@ -12,6 +15,9 @@ pub(super) struct Inbound {
     /// Most calls receive one piece, which needs no queue.
     first: Option<Bytes>,
     rest: VecDeque<Bytes>,
+    /// Small pieces behind all others, copied together: kept as they came, each would cost more
+    /// than it holds and keep a whole read buffer alive.
+    tail: BytesMut,
     end: Option<StreamEnd>,
     /// The end has come, taken or not.
     ended: bool,
@@ -26,7 +32,12 @@ impl Inbound {
         }
         if self.first.is_none() {
             self.first = Some(data);
+        } else if data.len() < SMALL_PIECE {
+            self.tail.extend_from_slice(&data);
         } else {
+            if !self.tail.is_empty() {
+                self.rest.push_back(self.tail.split().freeze());
+            }
             self.rest.push_back(data);
         }
         self.waker.take()
@@ -50,6 +61,7 @@ impl Inbound {
         }
         self.first = None;
         self.rest.clear();
+        self.tail.clear();
         self.ended = true;
         self.end = Some(end);
         self.waker.take()
@@ -64,6 +76,9 @@ impl Inbound {
     pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<Incoming> {
         if let Some(data) = self.first.take() {
             self.first = self.rest.pop_front();
+            if self.first.is_none() && !self.tail.is_empty() {
+                self.first = Some(self.tail.split().freeze());
+            }
             return Poll::Ready(Incoming::Data(data));
         }
         if let Some(end) = self.end.take() {
@@ -119,9 +134,12 @@ mod tests {
             inbound.push(Bytes::from_static(piece.as_bytes()));
         }
         inbound.end(StreamEnd::new(Ok(Metadata::new())));
-        for piece in ["a", "b", "c"] {
-            assert_eq!(data(&mut inbound), piece);
-        }
+        assert_eq!(data(&mut inbound), "a");
+        assert_eq!(
+            data(&mut inbound),
+            "bc",
+            "small pieces that wait are kept together"
+        );
         assert!(matches!(next(&mut inbound), Some(Incoming::End(_))));
     }
 

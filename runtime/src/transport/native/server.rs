@@ -270,6 +270,7 @@ impl<D: Dispatch> Task<D> {
             }
             ServerSend::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
             ServerSend::Read(octets) => self.link.core.release(key, octets),
+            ServerSend::Expect(octets) => self.link.core.expect(key, octets),
         }
     }
 

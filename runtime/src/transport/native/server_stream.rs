@@ -34,6 +34,8 @@ pub(super) enum ServerSend {
     Reset(ResetCode),
     /// The call has read this much DATA.
     Read(usize),
+    /// The call is to read this much DATA more.
+    Expect(usize),
 }
 
 /// A server's stream: what the connection's task and the call share.
@@ -116,6 +118,12 @@ impl Stream for NativeServerStream {
             self.post(ServerSend::Read(data.len()));
         }
         incoming
+    }
+
+    fn expect_data(&self, len: usize) {
+        if !lock(&self.state).inbound.has_ended() {
+            self.post(ServerSend::Expect(len));
+        }
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {

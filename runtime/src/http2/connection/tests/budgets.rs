@@ -47,7 +47,11 @@ fn spend(wire: &mut Wire, mut octets: impl FnMut(u32) -> Vec<u8>) -> (u32, &'sta
 }
 
 fn reset_request(n: u32) -> Vec<u8> {
-    [request(2 * n + 1, false), rst_stream(2 * n + 1, ErrorCode::CANCEL)].concat()
+    [
+        request(2 * n + 1, false),
+        rst_stream(2 * n + 1, ErrorCode::CANCEL),
+    ]
+    .concat()
 }
 
 #[test]
@@ -137,7 +141,10 @@ fn settings_spend_their_budget() {
 fn frames_that_carry_nothing_spend_the_budget_of_empty_frames() {
     let mut wire = Wire::server(small());
     wire.request(1, false);
-    assert_eq!(spend(&mut wire, |_| data(1, 0, false)), (10, "empty_frames"));
+    assert_eq!(
+        spend(&mut wire, |_| data(1, 0, false)),
+        (10, "empty_frames")
+    );
 
     let mut wire = Wire::server(small());
     wire.request(1, false);
@@ -196,7 +203,11 @@ fn too_many_fields_are_an_error_of_their_stream() {
     let mut wire = Wire::server(config);
     wire.receive(headers(1, &[&REQUEST[..], &[("a", "1")]].concat(), true));
     assert!(wire.sent().is_empty());
-    wire.receive(headers(3, &[&REQUEST[..], &[("a", "1"), ("b", "2")]].concat(), true));
+    wire.receive(headers(
+        3,
+        &[&REQUEST[..], &[("a", "1"), ("b", "2")]].concat(),
+        true,
+    ));
     assert_eq!(wire.sent(), ["RST_STREAM 3 FRAME_SIZE_ERROR"]);
 }
 
@@ -227,10 +238,16 @@ fn a_header_block_far_over_the_limit_is_not_collected() {
 #[test]
 fn tiny_window_updates_spend_their_budget() {
     let mut wire = Wire::server(small());
-    assert_eq!(spend(&mut wire, |_| window_update(0, 1)), (10, "window_updates"));
+    assert_eq!(
+        spend(&mut wire, |_| window_update(0, 1)),
+        (10, "window_updates")
+    );
     let mut wire = Wire::server(small());
     wire.request(1, false);
-    assert_eq!(spend(&mut wire, |_| window_update(1, 255)), (10, "window_updates"));
+    assert_eq!(
+        spend(&mut wire, |_| window_update(1, 255)),
+        (10, "window_updates")
+    );
     let mut wire = Wire::server(small());
     assert_eq!(spend(&mut wire, |_| window_update(0, 256)).1, "none");
 }
@@ -283,7 +300,11 @@ fn much_data_behind_a_closed_window_is_a_stall_after_a_while() {
     let mut wire = Wire::server(small());
     let key = wire.request(1, true);
     wire.respond(key);
-    assert_eq!(wire.core.send_data(key, vec![0; 65_535 + 100_000].as_slice(), false), Ok(()));
+    assert_eq!(
+        wire.core
+            .send_data(key, vec![0; 65_535 + 100_000].as_slice(), false),
+        Ok(())
+    );
     wire.sent();
     assert_eq!(wire.receive(b""), []);
     let deadline = wire.core.next_deadline();
@@ -301,7 +322,11 @@ fn a_slow_reader_is_no_stall() {
     let mut wire = Wire::server(small());
     let key = wire.request(1, true);
     wire.respond(key);
-    assert_eq!(wire.core.send_data(key, vec![0; 65_535 + 200_000].as_slice(), false), Ok(()));
+    assert_eq!(
+        wire.core
+            .send_data(key, vec![0; 65_535 + 200_000].as_slice(), false),
+        Ok(())
+    );
     for _ in 0..10 {
         wire.sent();
         wire.pass(Duration::from_secs(59));

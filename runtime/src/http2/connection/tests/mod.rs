@@ -95,7 +95,10 @@ impl Wire {
         let sent = self.sent();
         let last = sent.last().expect("GOAWAY in the output");
         let expected = format!("{} {}", error.code, error.reason);
-        assert!(last.starts_with("GOAWAY") && last.ends_with(&expected), "{last}");
+        assert!(
+            last.starts_with("GOAWAY") && last.ends_with(&expected),
+            "{last}"
+        );
         assert_eq!(self.try_receive(b""), Err(error), "the error stays");
         error
     }
@@ -163,26 +166,38 @@ fn line(head: Head, payload: &[u8]) -> String {
     let number = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().expect("4 octets"));
     let end = |bit, name| if head.has(bit) { name } else { "" };
     match head.kind {
-        Kind::Data => format!("DATA {id} {}{}", head.length, end(flag::END_STREAM, " END_STREAM")),
+        Kind::Data => format!(
+            "DATA {id} {}{}",
+            head.length,
+            end(flag::END_STREAM, " END_STREAM")
+        ),
         Kind::Headers => format!(
             "HEADERS {id}{}{}",
             end(flag::END_STREAM, " END_STREAM"),
-            if head.has(flag::END_HEADERS) { "" } else { " ..." }
+            if head.has(flag::END_HEADERS) {
+                ""
+            } else {
+                " ..."
+            }
         ),
         Kind::Continuation => format!("CONTINUATION {id} {}", head.length),
         Kind::RstStream => format!("RST_STREAM {id} {}", ErrorCode(number(0))),
         Kind::Settings if head.has(flag::ACK) => "SETTINGS ACK".to_owned(),
         Kind::Settings => {
             let (parameters, _) = payload.as_chunks::<6>();
-            let value = |p: &[u8; 6]| format!(" {}={}", p[1], u32::from_be_bytes([p[2], p[3], p[4], p[5]]));
-            format!("SETTINGS{}", parameters.iter().map(value).collect::<String>())
+            let value =
+                |p: &[u8; 6]| format!(" {}={}", p[1], u32::from_be_bytes([p[2], p[3], p[4], p[5]]));
+            format!(
+                "SETTINGS{}",
+                parameters.iter().map(value).collect::<String>()
+            )
         }
         Kind::Ping => format!("PING{} {:02x}", end(flag::ACK, " ACK"), payload[0]),
         Kind::GoAway => format!(
             "GOAWAY {} {} {}",
             number(0),
             ErrorCode(number(4)),
-            payload[8..].escape_ascii()
+            String::from_utf8_lossy(&payload[8..])
         ),
         Kind::WindowUpdate => format!("WINDOW_UPDATE {id} {}", number(0)),
         Kind::Priority | Kind::PushPromise | Kind::Unknown(_) => panic!("{head:?}"),

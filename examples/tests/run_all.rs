@@ -213,6 +213,19 @@ async fn a_unix_socket_serves_and_is_cleaned_up() {
 }
 
 #[tokio::test]
+async fn the_server_sees_who_calls_and_refuses_who_does_not_say() {
+    let printed = run(env!("CARGO_BIN_EXE_tls"), &[]).await;
+    assert_in_order(
+        &printed,
+        &[
+            "a call of CN=ada, whose chain has length 1",
+            "Hello, CN=ada!",
+            "without a certificate: Unavailable",
+        ],
+    );
+}
+
+#[tokio::test]
 async fn code_from_build_rs_and_checked_in_code_both_run() {
     let printed = run(env!("CARGO_BIN_EXE_build_without_protoc"), &[]).await;
     assert_eq!(printed, ["Hello, build.rs!"]);

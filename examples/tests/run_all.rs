@@ -219,7 +219,7 @@ async fn the_server_sees_who_calls_and_refuses_who_does_not_say() {
         &printed,
         &[
             "a call of CN=ada, whose chain has length 1",
-            "Hello, CN=ada!",
+            "Hello, CN=ada! You say you are the queen.",
             "without a certificate: Unavailable",
         ],
     );

@@ -1,6 +1,7 @@
 //! A header list on its way out.
 
-use super::hpack::{Encoder, Field, FieldRef, StaticBlock};
+use super::hpack::{Encoder, Field, FieldRef};
+use super::static_block::StaticBlock;
 
 /// The fields of a HEADERS frame to send: a [`StaticBlock`], any other fields, or both in this order.
 /// The fields are walked twice, once to know their size, so their iterator has to be cloneable.
@@ -62,6 +63,18 @@ impl<'f, I: Iterator<Item = FieldRef<'f>> + Clone> Block<'_, I> {
         }
         for field in self.fields.clone() {
             encoder.encode(field, out);
+        }
+    }
+
+    /// The whole block behind the room of a frame's head, if it is ready as it is: nothing to encode
+    /// in it, and nothing to say to the peer before it.
+    #[inline]
+    pub(super) fn framed(&self, encoder: &Encoder) -> Option<&[u8]> {
+        match self.prepared {
+            Some(prepared) if encoder.is_settled() && self.fields.clone().next().is_none() => {
+                Some(prepared.framed())
+            }
+            _ => None,
         }
     }
 

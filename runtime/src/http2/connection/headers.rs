@@ -16,11 +16,17 @@ use super::Connection;
 /// A header block that lacks its end. Until that comes, no other frame may.
 #[derive(Debug)]
 pub(super) struct OpenBlock {
+    pub(super) frame: BlockFrame,
+    block: Vec<u8>,
+    continuations: u32,
+}
+
+/// What the HEADERS frame says of the block that begins in it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BlockFrame {
     pub(super) stream_id: u32,
     end_stream: bool,
     depends_on: Option<u32>,
-    block: Vec<u8>,
-    continuations: u32,
 }
 
 /// A header block that was read.
@@ -55,23 +61,22 @@ impl<T, H: Clone> Connection<T, H> {
         payload: &[u8],
         now: Instant,
     ) -> Result<Option<Event<H>>, Fault> {
-        let frame = Headers::parse(head, payload)?;
-        let block = OpenBlock {
+        let headers = Headers::parse(head, payload)?;
+        let frame = BlockFrame {
             stream_id: head.stream_id,
-            end_stream: frame.end_stream,
-            depends_on: frame.depends_on,
-            block: Vec::new(),
-            continuations: 0,
+            end_stream: headers.end_stream,
+            depends_on: headers.depends_on,
         };
-        if frame.end_headers {
-            return self.whole_block(&block, frame.fragment, now);
+        if headers.end_headers {
+            return self.whole_block(frame, headers.fragment, now);
         }
-        if frame.fragment.is_empty() {
+        if headers.fragment.is_empty() {
             self.spend(|budgets| &mut budgets.empty_frames, now)?;
         }
         self.open_block = Some(OpenBlock {
-            block: frame.fragment.to_vec(),
-            ..block
+            frame,
+            block: headers.fragment.to_vec(),
+            continuations: 0,
         });
         Ok(None)
     }
@@ -105,15 +110,14 @@ impl<T, H: Clone> Connection<T, H> {
             self.open_block = Some(open);
             return Ok(None);
         }
-        let block = std::mem::take(&mut open.block);
-        self.whole_block(&open, &block, now)
+        self.whole_block(open.frame, &open.block, now)
     }
 
     /// Reads a block, whoever it is for, because the dynamic table depends on it; then acts on it.
     #[inline]
     fn whole_block(
         &mut self,
-        frame: &OpenBlock,
+        frame: BlockFrame,
         block: &[u8],
         now: Instant,
     ) -> Result<Option<Event<H>>, Fault> {

@@ -107,7 +107,7 @@ impl<T, H: Clone> Connection<T, H> {
         {
             return error(ErrorCode::PROTOCOL_ERROR, "first frame not SETTINGS");
         }
-        let expected = self.open_block.as_ref().map(|block| block.stream_id);
+        let expected = self.open_block.as_ref().map(|open| open.frame.stream_id);
         match (expected, head.kind) {
             (None, Kind::Continuation) => {
                 error(ErrorCode::PROTOCOL_ERROR, "CONTINUATION of no header block")
@@ -367,10 +367,9 @@ fn take_content<H>(input: &mut BytesMut, frame_end: usize, content: Content) -> 
         range,
         end_stream,
     } = content;
-    let (start, end) = (Head::LEN + range.start, Head::LEN + range.end);
-    input.advance(start);
-    let data = input.split_to(end - start).freeze();
-    input.advance(frame_end - end);
+    let mut data = input.split_to(frame_end).freeze();
+    data.advance(Head::LEN + range.start);
+    data.truncate(range.len());
     Event::Data {
         key,
         data,

@@ -308,12 +308,17 @@ impl<T, H: Clone> Connection<T, H> {
     where
         I: Iterator<Item = FieldRef<'f>> + Clone,
     {
+        self.stats.headers_sent += 1;
         let frame_limit = self.frame_limit();
+        if let Some(framed) = block.framed(&self.encoder)
+            && framed.len() <= frame_limit
+        {
+            return Headers::write_framed(id, end_stream, framed, self.output.buffer());
+        }
         let encoder = &mut self.encoder;
         Headers::write(id, end_stream, frame_limit, self.output.buffer(), |out| {
             block.encode(encoder, out);
         });
-        self.stats.headers_sent += 1;
     }
 
     /// Appends a DATA frame, for which there is room.

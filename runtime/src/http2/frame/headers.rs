@@ -42,6 +42,18 @@ impl<'a> Headers<'a> {
         })
     }
 
+    /// Appends a HEADERS frame of a header block that is ready: `framed` has the room of the frame's
+    /// head before the block.
+    #[inline]
+    pub(crate) fn write_framed(stream_id: u32, end_stream: bool, framed: &[u8], out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(framed);
+        let end_stream = if end_stream { flag::END_STREAM } else { 0 };
+        let flags = end_stream | flag::END_HEADERS;
+        let head = Head::new(Kind::Headers, flags, stream_id, framed.len() - Head::LEN);
+        out[start..start + Head::LEN].copy_from_slice(&head.octets());
+    }
+
     /// Appends the header block that `encode` writes, as one HEADERS frame, or as HEADERS and
     /// CONTINUATIONs if it is longer than `max_frame_size`.
     #[inline]

@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::dynamic_table::{DynamicTable, Entry};
 use super::integer::{self, IntegerError};
-use super::{DEFAULT_TABLE_SIZE, FIELD_OVERHEAD, Field, huffman, static_table};
+use super::{DEFAULT_TABLE_SIZE, Defect, FIELD_OVERHEAD, Field, huffman, static_table};
 
 /// How much is allocated at once for the octets of fields that enter no table.
 const ARENA_CHUNK: usize = 4_096;
@@ -131,8 +131,7 @@ impl Decoder {
         while let Some(&first) = rest.first() {
             rest = if first & 0x80 != 0 {
                 let (index, after) = integer::decode(rest, 7)?;
-                let (name, value) = self.indexed(index)?;
-                list.push(name, value, false);
+                list.push(self.indexed(index)?);
                 after
             } else if first & 0x40 != 0 {
                 self.literal(rest, 6, Literal::Indexed, &mut list)?
@@ -172,16 +171,32 @@ impl Decoder {
         Ok(block)
     }
 
-    fn indexed(&self, index: usize) -> Result<(Bytes, Bytes), DecodeError> {
-        if let Some(field) = static_table::get(index) {
-            return Ok(field);
+    /// Section 6.1.
+    #[inline]
+    fn indexed(&self, index: usize) -> Result<Field, DecodeError> {
+        if let Some((name, value)) = static_table::get(index) {
+            return Ok(Field {
+                name,
+                value,
+                never_indexed: false,
+                defect: None,
+            });
         }
-        match self.table.get(index) {
-            Some(entry) => Ok((entry.name.clone(), entry.value.clone())),
-            None => Err(DecodeError("index of no entry in a header block")),
-        }
+        let entry = self.entry(index)?;
+        Ok(Field {
+            name: entry.name.clone(),
+            value: entry.value.clone(),
+            never_indexed: false,
+            defect: entry.name_defect.or(entry.value_defect),
+        })
     }
 
+    fn entry(&self, index: usize) -> Result<&Entry, DecodeError> {
+        let entry = self.table.get(index);
+        entry.ok_or(DecodeError("index of no entry in a header block"))
+    }
+
+    /// Section 6.2.
     fn literal<'b>(
         &mut self,
         input: &'b [u8],
@@ -194,50 +209,81 @@ impl Decoder {
             Literal::NotIndexed | Literal::NeverIndexed => Owner::List,
         };
         let (index, rest) = integer::decode(input, prefix_bits)?;
-        let (name, rest) = match index {
-            0 => self.string(rest, owner)?,
-            index => (self.indexed(index)?.0, rest),
-        };
-        let (value, rest) = self.string(rest, owner)?;
+        let (name, name_defect, rest) = self.literal_name(index, rest, owner)?;
+        let (octets, rest) = read_string(rest, &mut self.scratch)?;
+        let value_defect = Defect::of_value(octets);
+        let value = keep(octets, owner, &mut self.arena);
         if literal == Literal::Indexed {
             self.table.insert(Entry {
                 name: name.clone(),
                 value: value.clone(),
+                name_defect,
+                value_defect,
             });
             self.generation += 1;
         }
-        list.push(name, value, literal == Literal::NeverIndexed);
+        list.push(Field {
+            name,
+            value,
+            never_indexed: literal == Literal::NeverIndexed,
+            defect: name_defect.or(value_defect),
+        });
         Ok(rest)
     }
 
-    /// Section 5.2.
-    fn string<'b>(
+    /// The name of a literal field, what is wrong with it, and what follows it.
+    fn literal_name<'b>(
         &mut self,
-        input: &'b [u8],
+        index: usize,
+        rest: &'b [u8],
         owner: Owner,
-    ) -> Result<(Bytes, &'b [u8]), DecodeError> {
-        let huffman = input.first().is_some_and(|first| first & 0x80 != 0);
-        let (length, rest) = integer::decode(input, 7)?;
-        let (mut octets, rest) = rest.split_at_checked(length).ok_or(TRUNCATED)?;
-        if huffman {
-            self.scratch.clear();
-            if huffman::decode(octets, &mut self.scratch).is_err() {
-                return Err(DecodeError("string in a header block not Huffman-coded"));
+    ) -> Result<(Bytes, Option<Defect>, &'b [u8]), DecodeError> {
+        if index == 0 {
+            let (octets, rest) = read_string(rest, &mut self.scratch)?;
+            if let Some(name) = static_table::frequent_name(octets) {
+                return Ok((Bytes::from_static(name), None, rest));
             }
-            octets = &self.scratch;
+            let defect = Defect::of_name(octets);
+            return Ok((keep(octets, owner, &mut self.arena), defect, rest));
         }
-        let string = match owner {
-            Owner::Table => Bytes::copy_from_slice(octets),
-            Owner::List if octets.is_empty() => Bytes::new(),
-            Owner::List => {
-                if self.arena.capacity() < octets.len() {
-                    self.arena.reserve(octets.len().max(ARENA_CHUNK));
-                }
-                self.arena.extend_from_slice(octets);
-                self.arena.split().freeze()
+        if let Some((name, _)) = static_table::get(index) {
+            return Ok((name, None, rest));
+        }
+        let entry = self.entry(index)?;
+        Ok((entry.name.clone(), entry.name_defect, rest))
+    }
+}
+
+/// Section 5.2: a string, in the input or in `scratch`, and what follows it.
+fn read_string<'s, 'b: 's>(
+    input: &'b [u8],
+    scratch: &'s mut Vec<u8>,
+) -> Result<(&'s [u8], &'b [u8]), DecodeError> {
+    let huffman = input.first().is_some_and(|first| first & 0x80 != 0);
+    let (length, rest) = integer::decode(input, 7)?;
+    let (octets, rest) = rest.split_at_checked(length).ok_or(TRUNCATED)?;
+    if !huffman {
+        return Ok((octets, rest));
+    }
+    scratch.clear();
+    match huffman::decode(octets, scratch) {
+        Ok(()) => Ok((scratch, rest)),
+        Err(_) => Err(DecodeError("string in a header block not Huffman-coded")),
+    }
+}
+
+/// A string of its own.
+fn keep(octets: &[u8], owner: Owner, arena: &mut BytesMut) -> Bytes {
+    match owner {
+        Owner::Table => Bytes::copy_from_slice(octets),
+        Owner::List if octets.is_empty() => Bytes::new(),
+        Owner::List => {
+            if arena.capacity() < octets.len() {
+                arena.reserve(octets.len().max(ARENA_CHUNK));
             }
-        };
-        Ok((string, rest))
+            arena.extend_from_slice(octets);
+            arena.split().freeze()
+        }
     }
 }
 
@@ -250,15 +296,12 @@ struct List<'a> {
 }
 
 impl List<'_> {
-    fn push(&mut self, name: Bytes, value: Bytes, never_indexed: bool) {
-        self.size += name.len() + value.len() + FIELD_OVERHEAD;
+    #[inline]
+    fn push(&mut self, field: Field) {
+        self.size += field.name.len() + field.value.len() + FIELD_OVERHEAD;
         self.count += 1;
         if !self.is_over() {
-            self.fields.push(Field {
-                name,
-                value,
-                never_indexed,
-            });
+            self.fields.push(field);
         }
     }
 

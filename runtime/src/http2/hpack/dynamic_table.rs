@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-use super::{FIELD_OVERHEAD, static_table};
+use super::{Defect, FIELD_OVERHEAD, static_table};
 
 /// An entry.
 #[derive(Clone, Debug)]
@@ -13,6 +13,10 @@ pub(super) struct Entry {
     pub(super) name: Bytes,
     /// The value.
     pub(super) value: Bytes,
+    /// What no name may have. The encoder, which is not asked to judge, finds none.
+    pub(super) name_defect: Option<Defect>,
+    /// Likewise for the value.
+    pub(super) value_defect: Option<Defect>,
 }
 
 impl Entry {

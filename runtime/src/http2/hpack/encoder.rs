@@ -18,7 +18,7 @@ pub(crate) struct Encoder {
     /// The sizes the table has had since the last block, of which the peer is to be told the
     /// smallest and the last (section 4.2).
     resized: Option<Resized>,
-    /// Fields that went out as literals: one that comes again enters the table.
+    /// Hashes of fields, and of names, that went out as literals.
     seen: Box<[u32; SEEN]>,
 }
 
@@ -35,7 +35,8 @@ enum Policy {
     Index,
     /// Nothing is known of it: index it when it comes a second time.
     IndexRepeated,
-    /// Its value tends to differ on every call: indexing it would only push out what repeats.
+    /// Its value tends to differ on every call: one entry, for the sake of the name, and no more,
+    /// which would only push out what repeats.
     Literal,
     /// A secret (section 7.1.3).
     NeverIndex,
@@ -70,6 +71,12 @@ impl Encoder {
         });
     }
 
+    /// Whether the next block can begin with its first field.
+    #[inline]
+    pub(crate) fn is_settled(&self) -> bool {
+        self.resized.is_none()
+    }
+
     /// Appends what has to stand at the beginning of a block: call it before the first field.
     #[inline]
     pub(crate) fn begin(&mut self, out: &mut Vec<u8>) {
@@ -89,39 +96,60 @@ impl Encoder {
             return integer::encode(index, 7, 0x80, out);
         }
         let policy = policy(field);
-        if policy == Policy::NeverIndex {
-            return self.literal(known, hash::hash(name), field, 0x10, out);
-        }
         let name_hash = hash::hash(name);
-        if policy == Policy::Literal {
-            return self.literal(known, name_hash, field, 0x00, out);
+        if policy == Policy::NeverIndex {
+            return self.literal(known, name_hash, field, 0x10, out);
         }
         let hashes = Hashes {
             field: hash::extend(name_hash, value),
             name: name_hash,
         };
-        match self.lookup.find(&self.table, hashes, name, value) {
-            Match::Field(index) => integer::encode(index, 7, 0x80, out),
-            _ if self.admits(policy, hashes, field) => self.insert(known, hashes, field, out),
-            _ => self.literal(known, name_hash, field, 0x00, out),
+        if policy != Policy::Literal
+            && let Match::Field(index) = self.lookup.find(&self.table, hashes, name, value)
+        {
+            return integer::encode(index, 7, 0x80, out);
+        }
+        let known = match known {
+            Match::None => self.lookup.find_name(&self.table, name_hash, name),
+            known => known,
+        };
+        if self.admits(policy, known, hashes, field) {
+            self.insert(known, hashes, field, out);
+        } else {
+            self.literal(known, name_hash, field, 0x00, out);
         }
     }
 
     /// Whether a field that is in no table is to enter the dynamic one.
-    fn admits(&mut self, policy: Policy, hashes: Hashes, field: FieldRef<'_>) -> bool {
+    fn admits(
+        &mut self,
+        policy: Policy,
+        name: Match,
+        hashes: Hashes,
+        field: FieldRef<'_>,
+    ) -> bool {
         // One that took up most of the table would push out what repeats.
         if field.size() > self.table.max_size() / 4 {
             return false;
         }
-        if policy == Policy::Index {
-            return true;
+        match policy {
+            Policy::Index => true,
+            Policy::IndexRepeated => {
+                let field_again = self.sees_again(hashes.field);
+                // With any value an entry has a use: the name need not be spelled out any more.
+                field_again || (name == Match::None && self.sees_again(hashes.name))
+            }
+            Policy::Literal => name == Match::None,
+            Policy::NeverIndex => false,
         }
+    }
+
+    /// Whether this hash was seen before; it is from now on.
+    fn sees_again(&mut self, hash: u64) -> bool {
         // 0 stands for nothing seen.
-        let mark = (hashes.field >> 32) as u32 | 1;
-        let seen = &mut self.seen[hashes.field as usize % SEEN];
-        let again = *seen == mark;
-        *seen = mark;
-        again
+        let mark = (hash >> 32) as u32 | 1;
+        let seen = &mut self.seen[hash as usize % SEEN];
+        std::mem::replace(seen, mark) == mark
     }
 
     /// Section 6.2.1: a literal that enters the table.
@@ -131,6 +159,8 @@ impl Encoder {
         self.table.insert(Entry {
             name: Bytes::copy_from_slice(field.name),
             value: Bytes::copy_from_slice(field.value),
+            name_defect: None,
+            value_defect: None,
         });
         self.lookup.inserted(&self.table, hashes);
     }
@@ -192,8 +222,8 @@ fn policy(field: FieldRef<'_>) -> Policy {
     }
 }
 
-/// Appends a literal field without a table: what a [`StaticBlock`](super::StaticBlock) is made of.
-pub(super) fn stateless(field: FieldRef<'_>, out: &mut Vec<u8>) {
+/// Appends a field without reference to a dynamic table: the octets mean the same at any time.
+pub(crate) fn encode_stateless(field: FieldRef<'_>, out: &mut Vec<u8>) {
     match static_table::find(field.name, field.value) {
         Match::Field(index) => integer::encode(index, 7, 0x80, out),
         Match::Name(index) => literal(Some(index), field, 4, 0x00, out),

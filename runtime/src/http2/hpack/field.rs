@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::FIELD_OVERHEAD;
+use super::{Defect, FIELD_OVERHEAD};
 
 /// A field as it was received. Name and value are any octets; their meaning is judged elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(crate) struct Field {
     /// Whoever passes the field on has to keep it out of dynamic tables as well (RFC 7541 section
     /// 6.2.3).
     pub(crate) never_indexed: bool,
+    /// What no field may have.
+    pub(crate) defect: Option<Defect>,
 }
 
 impl Field {
@@ -60,6 +62,7 @@ impl<'a> FieldRef<'a> {
             name: Bytes::copy_from_slice(self.name),
             value: Bytes::copy_from_slice(self.value),
             never_indexed: self.never_indexed,
+            defect: None,
         }
     }
 }

@@ -45,8 +45,16 @@ pub(super) fn decode(mut input: &[u8], out: &mut Vec<u8>) -> Result<(), HuffmanE
     // The high `available` bits are those not yet decoded; the bits below them are 0.
     let mut bits: u64 = 0;
     let mut available: u32 = 0;
+    out.reserve(input.len() * 8 / 5);
     loop {
-        while available <= 56 {
+        if available < 32
+            && let Some((&octets, rest)) = input.split_first_chunk::<4>()
+        {
+            bits |= u64::from(u32::from_be_bytes(octets)) << (32 - available);
+            available += 32;
+            input = rest;
+        }
+        while available < 32 {
             let Some((&octet, rest)) = input.split_first() else {
                 break;
             };

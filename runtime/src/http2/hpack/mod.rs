@@ -1,11 +1,12 @@
 //! HPACK, header compression for HTTP/2 (RFC 7541).
 //!
 //! [`Decoder`] and [`Encoder`] each own one direction's dynamic table. [`BlockCache`] remembers what
-//! whole blocks meant, [`StaticBlock`] is a block encoded ahead of time: with both, a call whose
-//! header fields are those of the call before costs neither decoding nor encoding.
+//! whole blocks meant, so that a call whose header fields are those of the call before needs no
+//! decoding.
 
 mod block_cache;
 mod decoder;
+mod defect;
 mod dynamic_table;
 mod encoder;
 mod field;
@@ -14,16 +15,15 @@ mod huffman;
 mod huffman_table;
 mod integer;
 mod lookup;
-mod static_block;
 mod static_table;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use block_cache::BlockCache;
 pub(crate) use decoder::{Decoder, Limits};
-pub(crate) use encoder::Encoder;
+pub(crate) use defect::Defect;
+pub(crate) use encoder::{Encoder, encode_stateless};
 pub(crate) use field::{Field, FieldRef};
-pub(crate) use static_block::StaticBlock;
 
 /// The size of a dynamic table until a setting says otherwise (RFC 9113 section 6.5.2).
 pub(crate) const DEFAULT_TABLE_SIZE: usize = 4_096;

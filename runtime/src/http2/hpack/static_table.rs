@@ -77,6 +77,23 @@ pub(super) fn get(index: usize) -> Option<(Bytes, Bytes)> {
     Some((Bytes::from_static(name), Bytes::from_static(value)))
 }
 
+/// The name, if it is one that gRPC has on most calls and that this table lacks: so that its octets
+/// need not be kept.
+#[inline]
+pub(super) fn frequent_name(name: &[u8]) -> Option<&'static [u8]> {
+    const NAMES: [&[u8]; 8] = [
+        b"te",
+        b"grpc-timeout",
+        b"grpc-encoding",
+        b"grpc-accept-encoding",
+        b"grpc-status",
+        b"grpc-message",
+        b"traceparent",
+        b"grpc-trace-bin",
+    ];
+    NAMES.into_iter().find(|&known| known == name)
+}
+
 /// What a table, this or a dynamic one, knows of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Match {

@@ -1,6 +1,7 @@
 //! The examples of RFC 7541 appendix C, and what an encoder and a decoder have to agree on.
 
 use super::*;
+use crate::http2::static_block::StaticBlock;
 
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<_> = text

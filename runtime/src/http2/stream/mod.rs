@@ -1,6 +1,7 @@
 //! Streams: their state, what they send and receive, and where they are kept.
 
 mod closed;
+mod id_table;
 mod queue;
 mod state;
 mod store;

@@ -1,8 +1,6 @@
 //! Where streams are kept: slots that are used again, found by key or by id.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
-
+use super::id_table::IdTable;
 use super::{SendQueue, SendWindow, State, Stream, StreamKey, StreamWindow};
 
 /// The generation of no key.
@@ -14,9 +12,7 @@ pub(crate) struct Store<T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,
     last_generation: u32,
-    ids: HashMap<u32, StreamKey, IdHashing>,
-    /// The last stream found by its id: frames of one stream tend to come together.
-    last_found: Option<(u32, StreamKey)>,
+    ids: IdTable,
 }
 
 #[derive(Debug)]
@@ -33,8 +29,7 @@ impl<T> Store<T> {
             slots: Vec::new(),
             free: Vec::new(),
             last_generation: VACANT,
-            ids: HashMap::with_hasher(IdHashing::new()),
-            last_found: None,
+            ids: IdTable::default(),
         }
     }
 
@@ -91,7 +86,6 @@ impl<T> Store<T> {
         };
         if id != 0 {
             self.ids.insert(id, key);
-            self.last_found = Some((id, key));
         }
         key
     }
@@ -106,15 +100,8 @@ impl<T> Store<T> {
 
     /// The key of the stream with this id.
     #[inline]
-    pub(crate) fn find(&mut self, id: u32) -> Option<StreamKey> {
-        if let Some((last, key)) = self.last_found
-            && last == id
-        {
-            return Some(key);
-        }
-        let key = *self.ids.get(&id)?;
-        self.last_found = Some((id, key));
-        Some(key)
+    pub(crate) fn find(&self, id: u32) -> Option<StreamKey> {
+        self.ids.get(id)
     }
 
     /// The stream of a key.
@@ -147,10 +134,7 @@ impl<T> Store<T> {
         stream.opening = None;
         let value = stream.value.take();
         if stream.id != 0 {
-            self.ids.remove(&stream.id);
-            if self.last_found.is_some_and(|(id, _)| id == stream.id) {
-                self.last_found = None;
-            }
+            self.ids.remove(stream.id);
         }
         self.free.push(key.slot);
         value
@@ -175,60 +159,8 @@ impl<T> Store<T> {
         if self.len() == 0 {
             self.slots = Vec::new();
             self.free = Vec::new();
-            self.ids.shrink_to_fit();
+            self.ids.trim();
         }
-    }
-}
-
-/// Hashing of stream ids: they are numbers that the peer chooses, within limits. One multiplication
-/// by an odd number that it does not know spreads them as well as is needed.
-#[derive(Clone, Debug)]
-struct IdHashing {
-    multiplier: u64,
-}
-
-impl IdHashing {
-    fn new() -> Self {
-        Self {
-            multiplier: RandomState::new().hash_one(0_u32) | 1,
-        }
-    }
-}
-
-impl BuildHasher for IdHashing {
-    type Hasher = IdHasher;
-
-    #[inline]
-    fn build_hasher(&self) -> IdHasher {
-        IdHasher {
-            multiplier: self.multiplier,
-            hash: 0,
-        }
-    }
-}
-
-struct IdHasher {
-    multiplier: u64,
-    hash: u64,
-}
-
-impl Hasher for IdHasher {
-    #[inline]
-    fn write_u32(&mut self, id: u32) {
-        // The map takes its buckets from the low bits, and a product's best ones are the high ones.
-        let product = u64::from(id).wrapping_mul(self.multiplier);
-        self.hash = product ^ product >> 32;
-    }
-
-    fn write(&mut self, octets: &[u8]) {
-        for &octet in octets {
-            self.hash = (self.hash ^ u64::from(octet)).wrapping_mul(self.multiplier);
-        }
-    }
-
-    #[inline]
-    fn finish(&self) -> u64 {
-        self.hash
     }
 }
 

@@ -18,7 +18,8 @@ use crate::http2::config::Config;
 use crate::http2::error::{ConnectionError, ErrorCode};
 use crate::http2::event::Event;
 use crate::http2::frame::{Head, Kind, flag};
-use crate::http2::hpack::{Field, FieldRef, StaticBlock};
+use crate::http2::hpack::{Field, FieldRef};
+use crate::http2::static_block::StaticBlock;
 use crate::http2::stream::StreamKey;
 
 use super::{Connection, PREFACE};

@@ -34,6 +34,9 @@ mod codec;
 #[doc(hidden)]
 pub mod codegen;
 pub mod credentials;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[allow(
     dead_code,
     unused_imports,

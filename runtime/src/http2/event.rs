@@ -25,14 +25,14 @@ pub(crate) enum Event<H> {
         /// Nothing follows on this stream.
         end_stream: bool,
     },
-    /// Content, as much as one frame had.
+    /// Content, as much as one frame had. Once it is read, as many octets are to be
+    /// [released](super::Connection::release); padding has been returned already.
     Data {
         /// The stream.
         key: StreamKey,
-        /// The content. It shares the memory of the input it came in.
+        /// The content. It shares the memory of the input it came in, and keeps all of that alive.
         data: Bytes,
-        /// What the frame took from the stream's window and the content does not account for was
-        /// given back already: release as many octets as the content has.
+        /// Nothing follows on this stream.
         end_stream: bool,
     },
     /// The peer has reset the stream.

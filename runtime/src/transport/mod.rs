@@ -18,7 +18,7 @@ mod request;
 mod reset;
 mod response;
 mod settings;
-mod timeout;
+pub(crate) mod timeout;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -16,7 +16,7 @@ const UNITS: [(u8, u128); 6] = [
 
 /// The header's value: the finest unit in which the number has at most eight digits, rounded up so
 /// that the server never gives up before the client.
-pub(super) fn encode_timeout(timeout: Duration) -> String {
+pub(crate) fn encode_timeout(timeout: Duration) -> String {
     let nanos = timeout.as_nanos();
     for (unit, size) in UNITS {
         let value = nanos.div_ceil(size);
@@ -28,7 +28,7 @@ pub(super) fn encode_timeout(timeout: Duration) -> String {
 }
 
 /// The duration of a header's value; `None` when it is not one to eight digits and a unit.
-pub(super) fn parse_timeout(value: &[u8]) -> Option<Duration> {
+pub(crate) fn parse_timeout(value: &[u8]) -> Option<Duration> {
     let (&unit, digits) = value.split_last()?;
     if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
         return None;

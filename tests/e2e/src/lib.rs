@@ -3,8 +3,12 @@
 //!
 //! The tests themselves are in `tests/e2e`, a module for each behaviour. Most run over in-memory
 //! pipes and in virtual time, where a wait that nothing ends fails at once instead of hanging.
+//!
+//! They hold on both engines; `RGRPC_TRANSPORT` says which one a run is about. What an engine may
+//! decide by itself (its windows, say) is read off the wire.
 
 mod dialer;
+mod engine;
 mod hang;
 mod message;
 pub mod proto;
@@ -15,6 +19,7 @@ mod stub;
 mod test_server;
 
 pub use dialer::FnDialer;
+pub use engine::native;
 pub use hang::{Hang, HangWatch, hang};
 pub use message::{encoded, framed, msg, text};
 pub use proto::{

@@ -14,8 +14,6 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use bytes::Bytes;
-
 use super::bdp::BdpEstimator;
 use super::budget::{Budgets, Progress, StallWatch};
 use super::config::Config;
@@ -183,7 +181,10 @@ impl<T, H: Clone> Connection<T, H> {
     /// What is to be written to the peer. Asking for it gives waiting streams their turns, until
     /// there is a batch: so write, and ask again until it is empty.
     pub(crate) fn output(&mut self) -> &mut Output {
-        self.take_turns();
+        // GOAWAY for an error is the last frame there is.
+        if self.failure().is_none() {
+            self.take_turns();
+        }
         &mut self.output
     }
 
@@ -284,9 +285,5 @@ impl<T, H: Clone> Connection<T, H> {
             Phase::Failed(error) => Some(error),
             _ => None,
         }
-    }
-
-    fn debug_data(error: ConnectionError) -> Bytes {
-        Bytes::from_static(error.reason.as_bytes())
     }
 }

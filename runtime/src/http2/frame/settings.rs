@@ -46,7 +46,9 @@ impl<'a> SettingsFrame<'a> {
         let reason = match head.has(flag::ACK) {
             true if payload.is_empty() => return Ok(Self::Ack),
             true => "SETTINGS acknowledgement with a payload",
-            false if payload.len().is_multiple_of(SETTING_LEN) => return Ok(Self::Parameters(payload)),
+            false if payload.len().is_multiple_of(SETTING_LEN) => {
+                return Ok(Self::Parameters(payload));
+            }
             false => "SETTINGS not of a multiple of 6 octets",
         };
         Err(ConnectionError {

@@ -296,7 +296,7 @@ struct List<'a> {
 }
 
 impl List<'_> {
-    #[inline]
+    #[inline(always)] // A field is many words to pass on.
     fn push(&mut self, field: Field) {
         self.size += field.name.len() + field.value.len() + FIELD_OVERHEAD;
         self.count += 1;

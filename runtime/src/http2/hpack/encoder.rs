@@ -121,13 +121,7 @@ impl Encoder {
     }
 
     /// Whether a field that is in no table is to enter the dynamic one.
-    fn admits(
-        &mut self,
-        policy: Policy,
-        name: Match,
-        hashes: Hashes,
-        field: FieldRef<'_>,
-    ) -> bool {
+    fn admits(&mut self, policy: Policy, name: Match, hashes: Hashes, field: FieldRef<'_>) -> bool {
         // One that took up most of the table would push out what repeats.
         if field.size() > self.table.max_size() / 4 {
             return false;

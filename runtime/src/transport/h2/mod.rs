@@ -2,8 +2,9 @@
 //!
 //! One task a connection drives `h2`'s connection; the stream objects hold `h2`'s handles, whose
 //! state lies behind the connection's one mutex. What `h2` cannot do is listed here, so that nobody
-//! looks for it: it does not show incoming PINGs, it sends no debug data with GOAWAY, and it gives
-//! connection and stream window back together.
+//! looks for it: it does not show incoming PINGs, it sends no debug data with GOAWAY, nor any
+//! GOAWAY when a client closes, it gives connection and stream window back together, and a server
+//! that stops does not see whether a client's SETTINGS have come after its preface.
 
 mod body;
 mod client;

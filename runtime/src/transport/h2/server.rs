@@ -59,8 +59,9 @@ impl ServerConnection {
         let mut phase = self.phase;
         let handshake =
             tokio::time::timeout(self.settings.handshake_timeout, builder.handshake(self.io));
-        let stopped = async { drop(phase.wait_for(|phase| *phase == Phase::Stopped).await) };
-        let connection = match first_of(handshake, stopped).await? {
+        // A connection that has not begun has nothing that a graceful stop would wait for.
+        let stopping = async { drop(phase.wait_for(|phase| *phase != Phase::Running).await) };
+        let connection = match first_of(handshake, stopping).await? {
             Ok(Ok(connection)) => connection,
             Ok(Err(error)) => {
                 tracing::debug!(peer = %self.peer.remote, %error, "HTTP/2 handshake failed");

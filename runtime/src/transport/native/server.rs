@@ -79,6 +79,8 @@ enum End {
     Link(LinkEnd),
     /// The client did not begin in time.
     NoHandshake,
+    /// The client had not begun when the server was to stop.
+    StoppedBefore,
 }
 
 impl From<LinkEnd> for End {
@@ -98,6 +100,8 @@ struct Task<D: Dispatch> {
     calls: Vec<D::Call>,
     /// Until the client's SETTINGS have come.
     handshake: Option<Pin<Box<Sleep>>>,
+    /// The server is to stop gracefully.
+    draining: bool,
 }
 
 impl<D: Dispatch> Task<D> {
@@ -119,6 +123,7 @@ impl<D: Dispatch> Task<D> {
             posts: Vec::new(),
             calls: Vec::new(),
             handshake: Some(Box::pin(sleep(settings.handshake_timeout))),
+            draining: false,
         }
     }
 
@@ -347,10 +352,15 @@ impl<D: Dispatch> Task<D> {
         }
     }
 
+    /// Called when all that has come was read: a client whose SETTINGS were not among it has not
+    /// begun.
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         let Some(handshake) = &mut self.handshake else {
             return Ok(());
         };
+        if self.draining {
+            return Err(End::StoppedBefore);
+        }
         match handshake.as_mut().poll(cx) {
             Poll::Ready(()) => Err(End::NoHandshake),
             Poll::Pending => Ok(()),
@@ -358,6 +368,7 @@ impl<D: Dispatch> Task<D> {
     }
 
     fn drain(&mut self) {
+        self.draining = true;
         let now = Instant::now().into_std();
         let debug = Bytes::from_static(b"graceful_stop");
         self.link.core.drain(debug, now);
@@ -380,6 +391,8 @@ impl<D: Dispatch> Task<D> {
             End::NoHandshake => {
                 "no HTTP/2 SETTINGS came within the option connection_timeout".to_owned()
             }
+            // Nothing of the client's can be lost, so there is no reason to linger.
+            End::StoppedBefore => return self.stop().await,
         };
         tracing::debug!(%peer, problem, "connection ended");
         let status = Status::cancelled(format!("the connection ended: {problem}"));

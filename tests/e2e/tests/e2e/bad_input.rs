@@ -3,7 +3,7 @@
 use rgrpc::Code;
 use rgrpc_e2e::{
     STUB_BIDI_STREAMING, STUB_UNARY, StubClient, StubService, TestServer, framed, hang, msg,
-    scripted, serve, settle, soon,
+    native, scripted, serve, settle, soon,
 };
 use rgrpc_test_support::{
     ErrorCode, Event, Frame, PREFACE, RawFrame, WireFrame, WirePeer, continuation, data,
@@ -221,14 +221,17 @@ async fn field_names_that_cannot_be_reach_no_handler_and_harm_no_other_connectio
     for head in heads {
         let mut peer = server.wire_client().await;
         peer.send(head).await;
-        // Malformed is a stream error, which an endpoint may make an error of the connection (RFC
-        // 9113, 5.4.1), as the `h2` engine does.
-        peer.skip_to("PROTOCOL_ERROR", |frame| match frame {
-            Frame::RstStream(reset) if reset.code == ErrorCode::PROTOCOL_ERROR => Ok(()),
-            Frame::GoAway(goaway) if goaway.code == ErrorCode::PROTOCOL_ERROR => Ok(()),
-            other => Err(other),
-        })
-        .await;
+        if native() {
+            peer.expect_rst(1, ErrorCode::PROTOCOL_ERROR).await;
+            peer.send(grpc_request(3, STUB_UNARY)).await;
+            peer.send(data(3, framed("alive")).end_stream()).await;
+            assert_eq!(peer.expect_response(3).await.trailers.code, 0);
+        } else {
+            // Malformed is a stream error, which an endpoint may make an error of the connection
+            // (RFC 9113, 5.4.1), as the `h2` engine does.
+            peer.expect_connection_error(ErrorCode::PROTOCOL_ERROR)
+                .await;
+        }
         bystander.unary(msg("")).await.expect("OK");
     }
 }

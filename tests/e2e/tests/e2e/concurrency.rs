@@ -9,8 +9,8 @@ use std::time::Duration;
 use rgrpc::io::Dial;
 use rgrpc::{ClientConn, Code, Response, Server, Status, credentials};
 use rgrpc_e2e::{
-    FnDialer, Message, STUB_UNARY, StubClient, StubService, framed, hang, msg, scripted, serve,
-    serve_with, settle, soon, text,
+    FnDialer, Message, STUB_UNARY, StubClient, StubService, framed, hang, msg, native, scripted,
+    serve, serve_with, settle, soon, text,
 };
 use rgrpc_test_support::{
     ErrorCode, Frame, WirePeer, data, grpc_request, grpc_response, grpc_trailers, settings,
@@ -174,14 +174,25 @@ async fn a_call_that_waits_for_its_turn_obeys_its_deadline() {
     answer(&mut peer, 1).await;
     soon(first).await.expect("no panic").expect("OK");
     let next = unary(&client, "next");
+    let id = expect_next(&mut peer).await;
+    answer(&mut peer, id).await;
+    soon(next).await.expect("no panic").expect("OK");
+}
+
+/// Expects the request "next" of the call that follows one on stream 1 and one that gave up its
+/// turn; returns its stream.
+async fn expect_next(peer: &mut WirePeer) -> u32 {
+    if native() {
+        let request = peer.expect_request(3).await;
+        assert_eq!(request.messages[0].body, framed("next")[5..]);
+        return 3;
+    }
     // The `h2` engine opens the stream of a call that gave up, to reset it at once.
     let request = peer.skip_to("the next request", |frame| match frame {
         Frame::Data(data) if data.payload == framed("next") => Ok(data),
         other => Err(other),
     });
-    let id = request.await.stream_id;
-    answer(&mut peer, id).await;
-    soon(next).await.expect("no panic").expect("OK");
+    request.await.stream_id
 }
 
 #[tokio::test(start_paused = true)]
@@ -208,7 +219,7 @@ async fn cancelling_the_call_that_holds_the_only_turn_gives_it_to_the_next() {
 async fn cancelling_a_call_that_waits_for_its_turn_sends_nothing() {
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn);
-    let _holder = unary(&client, "holder");
+    let holder = unary(&client, "holder");
     let mut peer = server
         .accept_with(settings().max_concurrent_streams(1))
         .await;
@@ -218,6 +229,13 @@ async fn cancelling_a_call_that_waits_for_its_turn_sends_nothing() {
     waiting.abort();
     settle().await;
     peer.assert_silent_until_ping().await;
+    // Not when its turn would have come either.
+    answer(&mut peer, 1).await;
+    soon(holder).await.expect("no panic").expect("OK");
+    let next = unary(&client, "next");
+    let id = expect_next(&mut peer).await;
+    answer(&mut peer, id).await;
+    soon(next).await.expect("no panic").expect("OK");
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,6 +11,7 @@ mod dispatch;
 mod flow_control;
 mod framing;
 mod goaway;
+mod http2_rules;
 mod limits;
 mod listeners;
 mod metadata;

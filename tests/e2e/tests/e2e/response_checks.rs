@@ -5,7 +5,7 @@
 //! `TestClientTransport_Handle1xxHeaders`.
 
 use rgrpc::{Code, Response, Status};
-use rgrpc_e2e::{Message, StubClient, framed, msg, scripted, soon, text};
+use rgrpc_e2e::{Message, StubClient, framed, msg, native, scripted, soon, text};
 use rgrpc_test_support::{
     ErrorCode, Headers, WirePeer, data, grpc_response, grpc_trailers, headers, rst_stream,
     trailers_only,
@@ -153,7 +153,7 @@ async fn a_response_without_http_status_and_without_content_type_fails() {
 
 #[tokio::test(start_paused = true)]
 async fn a_garbled_http_status_fails_the_call() {
-    let status = failure(async |peer| {
+    let (outcome, mut peer) = answered(async |peer| {
         peer.send(
             headers(1)
                 .field(":status", "ok")
@@ -164,12 +164,15 @@ async fn a_garbled_http_status_fails_the_call() {
         .await;
     })
     .await;
-    // Malformed is a stream error, which an endpoint may make an error of the connection (RFC 9113,
-    // 5.4.1), as the `h2` engine does.
-    assert!(
-        matches!(status.code(), Code::Internal | Code::Unavailable),
-        "{status}"
-    );
+    let status = outcome.expect_err("malformed");
+    if native() {
+        assert_eq!(status.code(), Code::Internal, "{status}");
+        peer.expect_rst(1, ErrorCode::PROTOCOL_ERROR).await;
+    } else {
+        // Malformed is a stream error, which an endpoint may make an error of the connection (RFC
+        // 9113, 5.4.1), as the `h2` engine does.
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,9 +4,9 @@ use std::panic::Location;
 
 use tokio::time::Instant;
 
-use crate::frame::{Frame, Settings, settings, settings_ack};
+use crate::frame::{Frame, Settings, ping, settings, settings_ack};
 
-use super::{Event, Io, WirePeer};
+use super::{DEFAULT_WINDOW, Event, Io, WirePeer};
 
 /// What a client sends before its first frame.
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -78,12 +78,46 @@ impl WirePeer {
         self.fail(at, "the client's connection preface", &came)
     }
 
+    /// Takes what an endpoint whose connection window is larger than the protocol's default says of
+    /// it with its preface: WINDOW_UPDATE on stream 0, which others do not send. Returns the window.
+    /// Other frames that have come are kept for the test.
+    ///
+    /// For a test that expects every frame and is not about this one. What belongs to the preface
+    /// has come when a PING is acknowledged.
+    #[track_caller]
+    pub fn take_connection_window(&mut self) -> impl Future<Output = u32> {
+        let at = Location::caller();
+        async move {
+            let opaque = *b"preface?";
+            let deadline = Instant::now() + self.patience;
+            self.send(ping(opaque)).await;
+            let mut frames = std::mem::take(&mut self.early);
+            loop {
+                match self.read_before(deadline).await {
+                    Event::Frame(Frame::Ping(ping)) if ping.ack && ping.opaque == opaque => break,
+                    Event::Frame(frame) => frames.push_back(frame),
+                    other => self.fail(at, "the ACK of its PING", &other),
+                }
+            }
+            let mut window = DEFAULT_WINDOW;
+            for frame in frames {
+                match frame {
+                    Frame::WindowUpdate(update) if update.stream_id == 0 => {
+                        window = window.saturating_add(update.increment);
+                    }
+                    other => self.early.push_back(other),
+                }
+            }
+            window
+        }
+    }
+
     /// Sends SETTINGS, acknowledges the other side's, waits for its ACK.
     async fn exchange_settings(&mut self, at: &Location<'_>, settings: Settings) {
         let deadline = Instant::now() + self.patience;
         self.send(settings).await;
         match self.read_before(deadline).await {
-            Event::Frame(Frame::Settings(theirs)) if !theirs.ack => {}
+            Event::Frame(Frame::Settings(theirs)) if !theirs.ack => self.announced = theirs,
             other => self.fail(at, "SETTINGS as the first frame", &other),
         }
         self.send(settings_ack()).await;

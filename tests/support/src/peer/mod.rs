@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
-use crate::frame::{Frame, RawFrame, Settings, WireFrame, kind};
+use crate::frame::{Frame, RawFrame, Settings, WireFrame, kind, setting, settings};
 use crate::grpc::Inbox;
 use crate::reader::FrameReader;
 use crate::transcript::Transcript;
@@ -27,6 +27,9 @@ pub use handshake::PREFACE;
 
 /// How long the peer waits for anything, unless [`WirePeer::patience`] says otherwise.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The size of every window until its owner says otherwise (RFC 9113 section 6.9.2).
+const DEFAULT_WINDOW: u32 = 65_535;
 
 /// A byte stream to speak HTTP/2 on: a TCP or TLS connection, a tokio duplex.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
@@ -48,6 +51,8 @@ pub struct WirePeer {
     /// How the reading direction ended, if it did.
     end: Option<Event>,
     transcript: Transcript,
+    /// What the other side announced in the handshake.
+    announced: Settings,
     keeps_house: bool,
     patience: Duration,
     /// How many PINGs `assert_silent_until_ping` has sent; makes their opaque data distinct.
@@ -79,6 +84,7 @@ impl WirePeer {
             early: VecDeque::new(),
             end: None,
             transcript: Transcript::new(),
+            announced: settings(),
             keeps_house: false,
             patience: PATIENCE,
             pings: 0,
@@ -94,6 +100,14 @@ impl WirePeer {
     /// What went over the wire so far.
     pub fn transcript(&self) -> &Transcript {
         &self.transcript
+    }
+
+    /// How many octets of DATA the other side takes on a new stream: its SETTINGS of the handshake,
+    /// or the protocol's default.
+    pub fn announced_stream_window(&self) -> usize {
+        self.announced
+            .get(setting::INITIAL_WINDOW_SIZE)
+            .unwrap_or(DEFAULT_WINDOW) as usize
     }
 
     /// Writes frames, in one write.
@@ -252,6 +266,10 @@ impl WirePeer {
                 0 => end.to_string(),
                 octets => format!("{end}, {octets} octets into a frame"),
             });
+            if end == Event::Nothing {
+                // Something may come later.
+                return end;
+            }
             self.end = Some(end);
         }
     }

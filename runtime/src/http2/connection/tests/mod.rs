@@ -2,12 +2,15 @@
 //! these events and these frames. Frames that are sent are compared as a line of text each.
 
 mod budgets;
+mod connection_errors;
 mod drain;
 mod flow;
-mod malformed;
+mod garbage;
+mod given;
 mod messages;
 mod opening;
 mod settings;
+mod stream_errors;
 
 use std::time::{Duration, Instant};
 

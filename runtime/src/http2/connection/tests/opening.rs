@@ -117,3 +117,16 @@ fn a_server_refuses_streams_over_its_limit() {
     wire.core.reset(key, ErrorCode::CANCEL);
     wire.request(5, true);
 }
+
+#[test]
+fn the_values_of_all_streams_can_be_visited_those_that_wait_included() {
+    let mut wire = limited(1);
+    let keys: Vec<_> = (0..3).map(|value| wire.open(value)).collect();
+    let visited: Vec<_> = wire
+        .core
+        .values_mut()
+        .map(|(key, value)| (key, *value))
+        .collect();
+    let expected: Vec<_> = keys.into_iter().zip(0..3).collect();
+    assert_eq!(visited, expected);
+}

@@ -1,0 +1,45 @@
+//! Targets of channels: what is accepted has an authority, and can be written in full.
+
+use crate::resolver::{Endpoint, Target};
+
+/// Takes the octets as a target, if they are text.
+pub fn target(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    let target = match Target::parse(text) {
+        Ok(target) => target,
+        Err(error) => {
+            assert!(!error.to_string().is_empty());
+            return;
+        }
+    };
+    assert_eq!(target.to_string(), text);
+    let authority = target.authority();
+    let legal = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(&octet);
+    assert!(
+        !authority.is_empty() && authority.bytes().all(legal),
+        "{text:?} has the authority {authority:?}"
+    );
+    let in_full = match target.endpoint() {
+        Endpoint::Dns { host, port } if host.contains(':') => {
+            format!("dns:///[{}]:{port}", escaped(host))
+        }
+        Endpoint::Dns { host, port } => format!("dns:///{}:{port}", escaped(host)),
+        Endpoint::Passthrough(name) => format!("passthrough:///{}", escaped(name)),
+        Endpoint::Unix(path) if path.starts_with('/') => format!("unix://{path}"),
+        Endpoint::Unix(path) => format!("unix:{path}"),
+        Endpoint::Ip(addresses) => {
+            assert!(!addresses.is_empty());
+            let family = if addresses[0].is_ipv4() { "ipv4" } else { "ipv6" };
+            let list: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+            format!("{family}:{}", list.join(","))
+        }
+    };
+    let again = Target::parse(&in_full).expect("a target in full");
+    assert_eq!(again.endpoint(), target.endpoint(), "{text:?}, {in_full:?}");
+}
+
+fn escaped(endpoint: &str) -> String {
+    endpoint.replace('%', "%25")
+}

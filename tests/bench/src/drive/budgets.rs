@@ -1,0 +1,161 @@
+//! What the design promises, and what was measured.
+
+use super::figures::{CALLS, CLIENT_CPU, Figure, P99_TO_P50, SERVER_CPU};
+use super::matrix::Matrix;
+use super::memory::Held;
+use super::pairs::ECHO;
+use super::programs::{FLOOR, SOCKET, TONIC};
+use super::table::{markdown, number};
+
+/// All that budgets are about.
+#[derive(Debug)]
+pub(super) struct Measured<'a> {
+    pub(super) servers: &'a Matrix,
+    pub(super) clients: &'a Matrix,
+    pub(super) echo: &'a Matrix,
+    pub(super) memory: &'a [Held],
+    pub(super) allocations: &'a [(String, f64)],
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
+}
+
+impl Bound {
+    fn holds(self, figure: f64) -> bool {
+        match self {
+            Self::AtMost(most) => figure <= most,
+            Self::AtLeast(least) => figure >= least,
+        }
+    }
+
+    fn text(self) -> String {
+        match self {
+            Self::AtMost(most) => format!("≤ {}", number(most)),
+            Self::AtLeast(least) => format!("≥ {}", number(least)),
+        }
+    }
+}
+
+/// The table: a budget each row, and a column for each of rgrpc's programs that it is about.
+pub(super) fn table(measured: &Measured<'_>) -> String {
+    let head = ["budget", "of", "bound", "measured", ""].map(str::to_owned);
+    let rows = of_servers(measured)
+        .chain(of_clients(measured))
+        .chain(of_echo(measured))
+        .chain(of_counts(measured));
+    markdown(&head, rows)
+}
+
+type Row = Vec<String>;
+
+fn row(budget: &str, of: &str, bound: Bound, figure: f64) -> Row {
+    let verdict = if bound.holds(figure) {
+        "holds"
+    } else {
+        "MISSED"
+    };
+    vec![
+        budget.to_owned(),
+        of.to_owned(),
+        bound.text(),
+        number(figure),
+        verdict.to_owned(),
+    ]
+}
+
+fn ours(matrix: &Matrix) -> impl Iterator<Item = &String> {
+    matrix.rows.iter().filter(|name| name.starts_with("rgrpc"))
+}
+
+fn ratio(matrix: &Matrix, figure: Figure, row: &str, to: &str, column: &str) -> f64 {
+    let value = |row| matrix.get(row, column).map_or(f64::NAN, figure.of);
+    value(row) / value(to)
+}
+
+const FULL: &str = "10 × 100";
+const ONE: &str = "1 × 1";
+
+fn of_servers<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = Row> + 'a {
+    let matrix = measured.servers;
+    let budgets = [
+        (FULL, TONIC, Bound::AtMost(1.0 / 8.0)),
+        (FULL, FLOOR, Bound::AtMost(2.5)),
+        (ONE, FLOOR, Bound::AtMost(1.15)),
+    ];
+    budgets.into_iter().flat_map(move |(load, to, bound)| {
+        ours(matrix).map(move |name| {
+            let budget = format!("CPU of the server, unary {load}, ÷ {to}");
+            row(
+                &budget,
+                name,
+                bound,
+                ratio(matrix, SERVER_CPU, name, to, load),
+            )
+        })
+    })
+}
+
+fn of_clients<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = Row> + 'a {
+    let matrix = measured.clients;
+    ours(matrix).flat_map(move |name| {
+        let cpu = ratio(matrix, CLIENT_CPU, name, TONIC, FULL);
+        let tail = matrix.get(name, FULL).map_or(f64::NAN, P99_TO_P50.of);
+        [
+            row(
+                "CPU of the client, unary 10 × 100, ÷ tonic",
+                name,
+                Bound::AtMost(1.0 / 6.0),
+                cpu,
+            ),
+            row(
+                "latency of the client, unary 10 × 100, p99 ÷ p50",
+                name,
+                Bound::AtMost(3.0),
+                tail,
+            ),
+        ]
+    })
+}
+
+fn of_echo<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = Row> + 'a {
+    let matrix = measured.echo;
+    let load = ECHO[0].to_string();
+    ours(matrix).flat_map(move |name| {
+        [(TONIC, 2.0), (SOCKET, 0.6)].map(|(to, least)| {
+            let budget = format!("messages of 1 MiB echoed a second, ÷ {to}");
+            let figure = ratio(matrix, CALLS, name, to, &load);
+            row(&budget, name, Bound::AtLeast(least), figure)
+        })
+    })
+}
+
+fn of_counts<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = Row> + 'a {
+    let allocations = measured.allocations.iter().map(|(name, count)| {
+        let budget = "allocations of a unary call, both sides";
+        (budget, name, Bound::AtMost(12.0), *count)
+    });
+    let memory = measured.memory.iter().map(|held| {
+        let budget = "memory of an idle connection at the server, KiB";
+        (budget, &held.server, Bound::AtMost(8.0), held.connection)
+    });
+    allocations
+        .chain(memory)
+        .filter(|(_, name, ..)| name.starts_with("rgrpc"))
+        .map(|(budget, name, bound, figure)| row(budget, name, bound, figure))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_that_was_not_measured_holds_no_bound() {
+        assert!(Bound::AtMost(2.5).holds(2.5) && !Bound::AtMost(2.5).holds(2.6));
+        assert!(Bound::AtLeast(2.0).holds(2.0) && !Bound::AtLeast(2.0).holds(1.9));
+        assert!(!Bound::AtMost(1.0).holds(f64::NAN));
+        assert!(!Bound::AtLeast(1.0).holds(f64::NAN));
+    }
+}

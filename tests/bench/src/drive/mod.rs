@@ -1,0 +1,26 @@
+//! The driver: runs servers and clients in turns, and makes the tables of `RESULTS.md`.
+//!
+//! A [`Bench`] starts and stops programs, each on a core of its own where there are two. A
+//! [`Matrix`] is what is compared with what under which load: each round measures every cell once,
+//! so that whatever else the machine does hits all of them, and a cell is the median of its rounds.
+//! Each scenario is a module that returns its matrix and how it reads as a table.
+
+mod allocations;
+mod bench;
+mod budgets;
+mod clients;
+mod document;
+mod figures;
+mod h2load;
+mod load;
+mod machine;
+mod matrix;
+mod memory;
+mod pairs;
+mod process;
+mod programs;
+mod servers;
+mod table;
+
+pub use bench::Bench;
+pub use document::document;

@@ -100,7 +100,9 @@ fn field<'a>(choices: &mut Choices<'a>) -> FieldRef<'a> {
     };
     // The same few values again and again fill the table and are found in it.
     let value = match choices.octet() {
-        few @ 0..0x40 => &b"0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqr"[..few.into()],
+        few @ 0..0x40 => {
+            &b"0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqr"[..few.into()]
+        }
         _ => choices.string(),
     };
     FieldRef {

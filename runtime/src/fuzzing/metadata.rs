@@ -6,7 +6,14 @@ use super::Choices;
 use crate::metadata::{Metadata, decode_values, encode_value, is_reserved};
 use crate::status::{decode_message, encode_message};
 
-const NAMES: &[&str] = &["x-a", "x-bin", "grpc-trace-bin", "grpc-status", "X-A", "-bin"];
+const NAMES: &[&str] = &[
+    "x-a",
+    "x-bin",
+    "grpc-trace-bin",
+    "grpc-status",
+    "X-A",
+    "-bin",
+];
 
 /// Takes the octets as fields, and each value as a status text.
 pub fn metadata(data: &[u8]) {
@@ -16,6 +23,9 @@ pub fn metadata(data: &[u8]) {
         status_text(&value);
         binary_value(&value);
         add(&mut own, name.clone(), value.clone());
+        if !is_field_name(&name) {
+            continue;
+        }
         let before = received.len();
         match received.append_from_wire(name.clone(), value) {
             Ok(()) => assert!(received.len() > before),
@@ -24,6 +34,13 @@ pub fn metadata(data: &[u8]) {
     }
     survives(&received);
     survives(&own);
+}
+
+/// Whether HTTP/2 lets a name through: no other comes this far.
+fn is_field_name(name: &[u8]) -> bool {
+    let legal =
+        |octet: &u8| octet.is_ascii_graphic() && !octet.is_ascii_uppercase() && *octet != b':';
+    !name.is_empty() && name.iter().all(legal)
 }
 
 /// What a user may add is fit to be sent.
@@ -45,7 +62,9 @@ fn survives(metadata: &Metadata) {
     let mut again = Metadata::new();
     for (name, value) in metadata.wire_fields() {
         assert!(!is_reserved(&name), "{name:?} was sent");
-        again.append_from_wire(name, value).expect("a field of ours");
+        again
+            .append_from_wire(name, value)
+            .expect("a field of ours");
     }
     let others = metadata
         .iter()

@@ -50,7 +50,10 @@ pub fn request_head(data: &[u8]) {
     };
     match parser.finish() {
         Ok(head) => {
-            assert_eq!(all(":method").last().map(|method| &method[..]), Some(&b"POST"[..]));
+            assert_eq!(
+                all(":method").last().map(|method| &method[..]),
+                Some(&b"POST"[..])
+            );
             assert!(all(":authority").len() <= 1 && all("host").len() <= 1);
             assert!(all(":path").last().is_none_or(|path| **path == head.path));
             let content_type = all("content-type");
@@ -60,7 +63,10 @@ pub fn request_head(data: &[u8]) {
             assert_ne!(head.timeout, Some(Duration::ZERO));
             assert_eq!(head.timeout.is_some(), !all("grpc-timeout").is_empty());
             for (key, _) in head.metadata.iter() {
-                assert!(!is_reserved(key.as_bytes()) || SHOWN.contains(&key), "{key}");
+                assert!(
+                    !is_reserved(key.as_bytes()) || SHOWN.contains(&key),
+                    "{key}"
+                );
             }
         }
         Err(rejection) => {

@@ -62,6 +62,9 @@ fn check_trailers(trailers: Trailers, fields: &[(Bytes, Bytes)]) {
 
 fn check_metadata(metadata: &Metadata) {
     for (key, _) in metadata.iter() {
-        assert!(key == "content-type" || !is_reserved(key.as_bytes()), "{key}");
+        assert!(
+            key == "content-type" || !is_reserved(key.as_bytes()),
+            "{key}"
+        );
     }
 }

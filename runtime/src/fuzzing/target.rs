@@ -16,13 +16,14 @@ pub fn target(data: &[u8]) {
     };
     assert_eq!(target.to_string(), text);
     let authority = target.authority();
-    let legal = |octet: u8| octet.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(&octet);
     assert!(
-        !authority.is_empty() && authority.bytes().all(legal),
+        authority.parse::<http::uri::Authority>().is_ok() && !authority.contains('@'),
         "{text:?} has the authority {authority:?}"
     );
     let in_full = match target.endpoint() {
-        Endpoint::Dns { host, port } if host.contains(':') => {
+        // Brackets hold anything but themselves.
+        Endpoint::Dns { host, .. } if host.contains(']') => return,
+        Endpoint::Dns { host, port } if host.contains([':', '[']) => {
             format!("dns:///[{}]:{port}", escaped(host))
         }
         Endpoint::Dns { host, port } => format!("dns:///{}:{port}", escaped(host)),
@@ -31,7 +32,11 @@ pub fn target(data: &[u8]) {
         Endpoint::Unix(path) => format!("unix:{path}"),
         Endpoint::Ip(addresses) => {
             assert!(!addresses.is_empty());
-            let family = if addresses[0].is_ipv4() { "ipv4" } else { "ipv6" };
+            let family = if addresses[0].is_ipv4() {
+                "ipv4"
+            } else {
+                "ipv6"
+            };
             let list: Vec<_> = addresses.iter().map(ToString::to_string).collect();
             format!("{family}:{}", list.join(","))
         }

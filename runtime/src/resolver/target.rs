@@ -1,6 +1,6 @@
 use std::error::Error;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use percent_encoding::percent_decode_str;
 
@@ -147,16 +147,9 @@ fn dns(endpoint: &str) -> Result<(Endpoint, String), String> {
     if host.is_empty() && port.is_none() {
         return Err("the endpoint is empty: host:port is expected".to_owned());
     }
-    let authority = if host.is_empty() {
-        // ":port" is this machine.
-        format!("localhost{endpoint}")
-    } else if endpoint == host && host.contains(':') {
-        // An IPv6 address, which an authority has in brackets.
-        format!("[{host}]")
-    } else {
-        authority_of(endpoint)
-    };
+    let authority = authority(host, port);
     let endpoint = Endpoint::Dns {
+        // ":port" is this machine.
         host: if host.is_empty() { "localhost" } else { host }.to_owned(),
         port: port.unwrap_or(DEFAULT_PORT),
     };
@@ -167,10 +160,10 @@ fn passthrough(endpoint: &str) -> Result<(Endpoint, String), String> {
     if endpoint.is_empty() {
         return Err("the endpoint is empty".to_owned());
     }
-    let authority = if endpoint.starts_with(':') {
-        format!("localhost{endpoint}")
-    } else {
-        authority_of(endpoint)
+    // What is no host and port is the dialer's business and says nothing to a server.
+    let authority = match split_port(endpoint) {
+        Ok((host, port)) => authority(host, port),
+        Err(_) => "localhost".to_owned(),
     };
     Ok((Endpoint::Passthrough(endpoint.to_owned()), authority))
 }
@@ -219,31 +212,49 @@ fn split_port(endpoint: &str) -> Result<(&str, Option<u16>), String> {
         }
     } else {
         match endpoint.rsplit_once(':') {
-            // More than one colon and no brackets: an IPv6 address.
-            Some((host, _)) if host.contains(':') => (endpoint, None),
+            // More than one colon and no brackets: an IPv6 address, maybe with a zone.
+            Some((host, _)) if host.contains(':') => {
+                let address = endpoint.split('%').next().unwrap_or(endpoint);
+                if address.parse::<Ipv6Addr>().is_err() {
+                    return Err(format!(
+                        "{endpoint:?} has too many colons: host:port is expected, \
+                         IPv6 addresses in brackets"
+                    ));
+                }
+                (endpoint, None)
+            }
             Some((host, port)) => (host, Some(port)),
             None => (endpoint, None),
         }
     };
     match port {
         None => Ok((host, None)),
+        // Parsing alone would let a sign through.
         Some(port) => match port.parse() {
-            Ok(port) => Ok((host, Some(port))),
-            Err(_) => Err(format!("{port:?} in {endpoint:?} is no port")),
+            Ok(number) if !port.starts_with('+') => Ok((host, Some(number))),
+            _ => Err(format!("{port:?} in {endpoint:?} is no port")),
         },
     }
 }
 
-/// The authority of an endpoint: the endpoint itself where it can be one, as `host:port` can (RFC
-/// 3986, section 3.2). Other names are the dialer's business and say nothing to a server, so that
-/// `localhost` stands for them, as it does for unix sockets.
-fn authority_of(endpoint: &str) -> String {
-    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]".contains(&byte);
-    if endpoint.bytes().all(legal) {
-        endpoint.to_owned()
+/// The authority of a host and a port (RFC 3986, section 3.2). A host that cannot stand in one says
+/// nothing to a server, so that `localhost` stands for it, as it does for unix sockets.
+fn authority(host: &str, port: Option<u16>) -> String {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte);
+    let mut authority = if host.parse::<Ipv6Addr>().is_ok() {
+        format!("[{host}]")
+    } else if !host.is_empty() && host.bytes().all(legal) {
+        host.to_owned()
     } else {
-        "localhost".to_owned()
+        return match port {
+            Some(port) if host.is_empty() => format!("localhost:{port}"),
+            _ => "localhost".to_owned(),
+        };
+    };
+    if let Some(port) = port {
+        authority.push_str(&format!(":{port}"));
     }
+    authority
 }
 
 /// A target that a channel cannot be made for.
@@ -331,6 +342,22 @@ mod tests {
     }
 
     #[test]
+    fn a_host_that_cannot_stand_in_an_authority_is_not_sent() {
+        for (target, authority) in [
+            ("dns:///a b:1", "localhost"),
+            ("dns:///a[b:1", "localhost"),
+            ("dns:///[]:1", "localhost:1"),
+            ("dns:///fe80::1%25eth0", "localhost"),
+            ("dns:///[fe80::1%25eth0]:1", "localhost"),
+            ("passthrough:///:1", "localhost:1"),
+            ("passthrough:///a:b:c", "localhost"),
+        ] {
+            let parsed = Target::parse(target).map(|target| target.authority);
+            assert_eq!(parsed.as_deref(), Ok(authority), "{target}");
+        }
+    }
+
+    #[test]
     fn a_bad_target_is_an_error_that_says_what_is_wrong() {
         for (target, text) in [
             ("", "empty"),
@@ -343,6 +370,9 @@ mod tests {
             ("unix://host/path", "no host"),
             ("host:port", "\"port\" in \"host:port\" is no port"),
             ("host:65536", "no port"),
+            ("host:+1", "no port"),
+            ("a:b:1", "too many colons"),
+            ("\n1::", "too many colons"),
             ("[::1:80", "no closing one"),
             ("[::1]80", "follows the bracket"),
             ("ipv4:[::1]:80", "no IP address"),

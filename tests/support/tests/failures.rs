@@ -48,6 +48,14 @@ async fn a_failure_names_the_place_the_expectation_and_the_transcript() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_peer_that_has_waited_for_nothing_hears_what_comes_later() {
+    let (mut near, mut far) = pair();
+    assert_eq!(near.next_event().await, Event::Nothing);
+    far.send(ping(*b"01234567")).await;
+    near.expect_ping().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn waiting_ends_after_five_seconds() {
     let (mut near, _far) = pair();
     let start = tokio::time::Instant::now();

@@ -54,6 +54,33 @@ fn serve() -> (DuplexStream, JoinHandle<()>) {
 }
 
 #[tokio::test]
+async fn the_windows_that_the_server_announces_are_known_and_in_nobodys_way() {
+    for (stream, connection) in [(65_535, 65_535), (100_000, 1_000_000)] {
+        let (near, far) = duplex(1 << 20);
+        let server = async move {
+            let mut builder = h2::server::Builder::new();
+            builder
+                .initial_window_size(stream)
+                .initial_connection_window_size(connection);
+            let mut server = builder.handshake::<_, Bytes>(far).await.expect("HTTP/2");
+            while let Some(Ok((request, respond))) = server.accept().await {
+                tokio::spawn(echo_call(request, respond));
+            }
+        };
+        let _server = tokio::spawn(server);
+        let mut peer = WirePeer::client(near).await;
+        assert_eq!(peer.announced_stream_window(), stream as usize);
+        assert_eq!(peer.take_connection_window().await, connection);
+        peer.send(grpc_request(1, "/s/m")).await;
+        peer.send(data(1, message(b"")).end_stream()).await;
+        // A frame that is there already is kept.
+        peer.expect_headers(1).await;
+        assert_eq!(peer.take_connection_window().await, 65_535);
+        assert_eq!(peer.expect_message(1).await.body, b""[..]);
+    }
+}
+
+#[tokio::test]
 async fn a_call_reads_like_its_transcript() {
     let (mut peer, _server) = connect().await;
     peer.send(grpc_request(1, "/grpc.testing.TestService/EmptyCall"))

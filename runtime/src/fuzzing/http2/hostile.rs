@@ -160,14 +160,19 @@ impl<'a> Hostile<'a> {
         if let Some(&head) = self.input.first_chunk() {
             let head = Head::parse(head);
             assert!(head.length <= MAX_FRAME, "a frame too long is waited for");
-            assert!(self.input.len() < Head::LEN + head.length, "a frame is left");
+            assert!(
+                self.input.len() < Head::LEN + head.length,
+                "a frame is left"
+            );
         }
         Ok(())
     }
 
     fn event(&mut self, event: Event<Fields>) {
         match event {
-            Event::Headers { key, kind, head, .. } => {
+            Event::Headers {
+                key, kind, head, ..
+            } => {
                 let size: usize = head.iter().map(|field| field.as_ref().size()).sum();
                 let limit = self.config.max_header_list_size.unwrap_or(16 << 20);
                 assert!(size <= limit as usize && head.len() <= self.config.max_header_fields);
@@ -175,10 +180,16 @@ impl<'a> Hostile<'a> {
                     assert!(self.core.attach(key, 0).is_none(), "a new stream is new");
                     self.keys.push(key);
                 }
-                assert!(self.core.value_mut(key).is_some(), "the owner knows the stream");
+                assert!(
+                    self.core.value_mut(key).is_some(),
+                    "the owner knows the stream"
+                );
             }
             Event::Data { key, data, .. } => {
-                assert!(self.core.value_mut(key).is_some(), "the owner knows the stream");
+                assert!(
+                    self.core.value_mut(key).is_some(),
+                    "the owner knows the stream"
+                );
                 assert!(data.len() <= MAX_FRAME);
                 self.held_octets += data.len() as u64;
             }
@@ -187,7 +198,10 @@ impl<'a> Hostile<'a> {
             | Event::Refused { key }
             | Event::Opened { key, .. }
             | Event::SendReady { key } => {
-                assert!(self.core.value_mut(key).is_some(), "the owner knows the stream");
+                assert!(
+                    self.core.value_mut(key).is_some(),
+                    "the owner knows the stream"
+                );
             }
             Event::GoAway { .. }
             | Event::Ping { .. }
@@ -206,7 +220,10 @@ impl<'a> Hostile<'a> {
             let end_stream = self.choices.flag();
             let request = request();
             let value = self.keys.len() as u32;
-            if let Ok(key) = self.core.open(value, &Block::prepared(&request), end_stream) {
+            if let Ok(key) = self
+                .core
+                .open(value, &Block::prepared(&request), end_stream)
+            {
                 self.keys.push(key);
             }
             return;
@@ -234,7 +251,11 @@ impl<'a> Hostile<'a> {
                 0 => self.core.drain(Bytes::from_static(b"drain"), self.now),
                 1 => self.core.goaway(ErrorCode::NO_ERROR, b"goaway"),
                 2 => self.core.trim(),
-                _ => drop(self.core.take_value(key).map(|value| self.core.attach(key, value))),
+                _ => drop(
+                    self.core
+                        .take_value(key)
+                        .map(|value| self.core.attach(key, value)),
+                ),
             },
             _ => self.core.ping([self.choices.octet(); 8]),
         }
@@ -294,7 +315,10 @@ impl<'a> Hostile<'a> {
         let owner = 1_000 * (self.actions + 2) + self.content_octets as usize;
         let bound = self.config.output_batch + acknowledgements + credit + owner;
         let output = self.core.output().len();
-        assert!(output <= bound, "{output} octets to be written, at most {bound} expected");
+        assert!(
+            output <= bound,
+            "{output} octets to be written, at most {bound} expected"
+        );
     }
 
     /// An error stays, and is announced to the peer.
@@ -308,7 +332,11 @@ impl<'a> Hostile<'a> {
         assert_eq!(self.core.failure(), Some(error));
         assert!(!self.core.takes_new_streams());
         self.write(usize::MAX);
-        assert_eq!(self.written.last_goaway(), Some(error.code), "GOAWAY is the last frame");
+        assert_eq!(
+            self.written.last_goaway(),
+            Some(error.code),
+            "GOAWAY is the last frame"
+        );
         for &key in &self.keys {
             self.core.reset(key, ErrorCode::CANCEL);
         }

@@ -54,7 +54,10 @@ fn field(name: &'static str, value: &'static str) -> FieldRef<'static> {
 }
 
 fn response() -> StaticBlock {
-    StaticBlock::new([field(":status", "200"), field("content-type", "application/grpc")])
+    StaticBlock::new([
+        field(":status", "200"),
+        field("content-type", "application/grpc"),
+    ])
 }
 
 fn trailers() -> StaticBlock {

@@ -121,7 +121,10 @@ impl Written {
 
     /// DATA or HEADERS is written on a stream.
     fn sends(&mut self, id: u32, end_stream: bool) {
-        assert!(!self.ended.contains_key(&id), "a frame on stream {id}, which had ended");
+        assert!(
+            !self.ended.contains_key(&id),
+            "a frame on stream {id}, which had ended"
+        );
         if end_stream {
             self.ended.insert(id, false);
         }

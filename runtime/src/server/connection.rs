@@ -33,7 +33,7 @@ impl Connection {
         let limit = settings.handshake_timeout;
         let remote = connected.peer.remote.clone();
         let handshake = timeout(limit, credentials.handshake(connected));
-        match unless_stopped(handshake, &mut phase).await {
+        match unless_stopping(handshake, &mut phase).await {
             Some(Ok(Ok(secured))) => {
                 // The transport's handshake has what this one has left of the time.
                 settings.handshake_timeout = limit.saturating_sub(accepted.elapsed());
@@ -53,18 +53,19 @@ impl Connection {
     }
 }
 
-/// The handshake's output, or `None` when the server stops before it.
-async fn unless_stopped<T>(
+/// The handshake's output, or `None` when the server begins to stop before it: a client that has not
+/// come that far has no call to finish.
+async fn unless_stopping<T>(
     handshake: impl Future<Output = T>,
     phase: &mut watch::Receiver<Phase>,
 ) -> Option<T> {
     let mut handshake = pin!(handshake);
-    let mut stopped = pin!(phase.wait_for(|phase| *phase == Phase::Stopped));
+    let mut stopping = pin!(phase.wait_for(|phase| *phase != Phase::Running));
     poll_fn(|cx| {
         if let Poll::Ready(output) = handshake.as_mut().poll(cx) {
             return Poll::Ready(Some(output));
         }
-        stopped.as_mut().poll(cx).map(|_| None)
+        stopping.as_mut().poll(cx).map(|_| None)
     })
     .await
 }

@@ -472,6 +472,27 @@ async fn stopping_a_server_ends_the_handshakes_that_are_under_way() {
     server.served().await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_graceful_stop_does_not_wait_for_handshakes_that_are_under_way() {
+    let ca = Ca::new();
+    let server = serve_signed_by(&ca);
+    let mut stalled = server.io().await;
+    stalled.write_all(&[22, 3, 1]).await.expect("it is open");
+    // Connections are accepted in their order, and this one goes before the server stops.
+    let client = tls_client(&server, client_tls(&ca));
+    expect_served(client).await;
+    let start = tokio::time::Instant::now();
+    let handle = server.handle().clone();
+    let stopped = tokio::spawn(async move { handle.graceful_stop().await });
+    assert_eq!(soon(stalled.read(&mut [0])).await.expect("an end"), 0);
+    assert_eq!(
+        start.elapsed(),
+        Duration::ZERO,
+        "the handshake was waited for"
+    );
+    soon(stopped).await.expect("no panic");
+}
+
 #[test]
 fn inputs_that_cannot_be_used_are_named_with_what_they_are() {
     let ca = Ca::new();

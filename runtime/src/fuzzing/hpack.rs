@@ -70,7 +70,7 @@ fn round_trip(mut choices: Choices<'_>) {
     while !choices.is_empty() {
         // The decoder's side announces a size, the encoder's side obeys and acknowledges.
         for _ in 0..choices.octet() & 3 {
-            let limit = usize::from(choices.short() >> choices.octet() % 16);
+            let limit = usize::from(choices.short() >> (choices.octet() % 16));
             encoder.set_size_limit(limit);
             decoder.settings_acknowledged(limit);
         }

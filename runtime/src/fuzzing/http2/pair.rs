@@ -129,7 +129,7 @@ impl<'a> Pair<'a> {
             field(":path", "/s/m"),
             FieldRef::new(CALL, text.as_bytes()),
         ];
-        let end_stream = self.choices.octet() % 4 == 0;
+        let end_stream = self.choices.octet().is_multiple_of(4);
         let head = Block::fields(fields);
         if let Ok(key) = self.client.core.open(number, &head, end_stream) {
             let mut call = Call {
@@ -212,7 +212,10 @@ impl<'a> Pair<'a> {
         let call = &mut self.calls[number];
         let direction = call.sending(role);
         match sent {
-            Ok(()) => direction.sent += length as u64,
+            Ok(()) => {
+                assert!(!direction.send_ended, "call {number} sends after its end");
+                direction.sent += length as u64;
+            }
             Err(_) => assert!(
                 direction.send_ended || call.given_up,
                 "call {number} cannot send"

@@ -60,6 +60,9 @@ impl<T> Stream<T> {
     /// Whether the caller may still send content or trailers.
     #[inline]
     pub(super) fn can_send_body(&self) -> bool {
-        self.queue.is_open() && matches!(self.state.local(), Some(Phase::Body))
+        let ends_with_its_head = |opening: &Opening| opening.end_stream;
+        self.queue.is_open()
+            && matches!(self.state.local(), Some(Phase::Body))
+            && !self.opening.as_deref().is_some_and(ends_with_its_head)
     }
 }

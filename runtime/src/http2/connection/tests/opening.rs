@@ -2,7 +2,7 @@
 
 use super::*;
 
-use super::super::OpenError;
+use super::super::{OpenError, SendError};
 
 fn limited(limit: u32) -> Wire {
     let mut wire = Wire::client(Config::default());
@@ -46,6 +46,20 @@ fn what_is_sent_on_a_waiting_stream_follows_its_head() {
         "DATA 1 3616 END_STREAM",
     ];
     assert_eq!(wire.sent(), expected);
+}
+
+#[test]
+fn nothing_more_is_sent_on_a_stream_that_waits_to_be_opened_and_ended_at_once() {
+    let mut wire = limited(0);
+    let head = request_block();
+    let key = wire.core.open(1, &Block::prepared(&head), true);
+    let key = key.expect("opened");
+    let data = wire.core.send_data(key, &b"x"[..], false);
+    assert_eq!(data, Err(SendError::Closed));
+    let trailers = wire.core.send_trailers(key, &prepared(&trailers_block()));
+    assert_eq!(trailers, Err(SendError::Closed));
+    wire.receive(settings(&[(3, 1)]));
+    assert_eq!(wire.sent(), ["SETTINGS ACK", "HEADERS 1 END_STREAM"]);
 }
 
 #[test]

@@ -1,0 +1,5 @@
+//! `grpc-timeout`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| rgrpc::fuzzing::timeout(data));

@@ -44,6 +44,7 @@ pub mod fuzzing;
 )]
 mod http2;
 pub mod io;
+mod lock;
 mod metadata;
 mod resolver;
 mod server;

@@ -1,6 +1,6 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::{MessageSink, MessageSource, Received};
 use crate::io::Peer;
+use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{Incoming, NoHead, ResponseHead, ServerStream};
@@ -181,8 +182,7 @@ impl CallContext {
 
 impl Shared {
     fn response(&self) -> MutexGuard<'_, ResponseMetadata> {
-        // What is done under this lock cannot panic half way.
-        self.response.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.response)
     }
 
     /// The headers, if they are still to be sent.

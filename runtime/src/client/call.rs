@@ -1,5 +1,5 @@
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use super::ClientConn;
 use super::deadline::{Bounds, deadline_exceeded};
 use super::picker::closed;
 use crate::call::{MessageSink, MessageSource, Received};
+use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
 use crate::transport::{ClientStream, Delivery, Incoming, NoHead, ResetCode};
@@ -219,9 +220,4 @@ impl EndedHere {
         }
         state.status.clone()
     }
-}
-
-/// The value behind the lock; what is done under these locks cannot panic half way.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use crate::call::{
     CallOptions, Invoke, MessageSink, MessageSource, MethodName, RecvStream, Response, SendStream,
 };
 use crate::codec::{Codec, frame};
+use crate::lock::lock;
 use crate::status::Status;
 use crate::transport::{ClientStream, ClientTransport, Delivery, OpenError, OpenRequest};
 
@@ -107,11 +108,7 @@ impl ClientConn {
                 "a call was made outside of a tokio runtime: {error}"
             ))
         })?;
-        let mut unstarted = self
-            .0
-            .unstarted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut unstarted = lock(&self.0.unstarted);
         if let Some(channel) = unstarted.take() {
             runtime.spawn(channel.run());
         }

@@ -1,5 +1,6 @@
 //! The HTTP/2 core: one end against arbitrary octets, and two ends against each other.
 
+mod call;
 mod hostile;
 mod pair;
 mod written;

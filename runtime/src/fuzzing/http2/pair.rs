@@ -4,14 +4,12 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
+use super::call::{CALL, Call, Direction, call_number, content};
 use super::{Choices, Fields, config, field, keep_fields, response, trailers};
 use crate::http2::{
     Allowance, Block, BudgetConfig, Config, Connection, ErrorCode, Event, FieldRef, HeadKind, Role,
     StreamKey,
 };
-
-/// The field that tells the server which call a request is.
-const CALL: &[u8] = b"x-call";
 
 /// How much of its window the connection has to have at any time at which nothing is in flight: the
 /// rest may be waiting for an update that is worth a frame.
@@ -34,29 +32,6 @@ struct End {
     core: Connection<usize, Fields>,
     /// Octets that are on their way to it.
     input: BytesMut,
-}
-
-/// What the ends think of a call.
-#[derive(Default)]
-struct Call {
-    client: Option<StreamKey>,
-    server: Option<StreamKey>,
-    /// From the client to the server.
-    up: Direction,
-    /// From the server to the client.
-    down: Direction,
-    /// Either end has given it up.
-    given_up: bool,
-}
-
-#[derive(Default)]
-struct Direction {
-    head_sent: bool,
-    sent: u64,
-    send_ended: bool,
-    received: u64,
-    unreleased: usize,
-    receive_ended: bool,
 }
 
 impl<'a> Pair<'a> {
@@ -500,53 +475,6 @@ impl End {
     fn is_quiet(&mut self) -> bool {
         self.input.is_empty() && self.core.output().is_empty()
     }
-}
-
-impl Call {
-    fn key(&self, role: Role) -> Option<StreamKey> {
-        match role {
-            Role::Client => self.client,
-            Role::Server => self.server,
-        }
-    }
-
-    fn sending(&mut self, role: Role) -> &mut Direction {
-        match role {
-            Role::Client => &mut self.up,
-            Role::Server => &mut self.down,
-        }
-    }
-
-    fn receiving(&mut self, role: Role) -> &mut Direction {
-        match role {
-            Role::Client => &mut self.down,
-            Role::Server => &mut self.up,
-        }
-    }
-
-    /// Whether all that was sent has arrived, in both directions.
-    fn is_complete(&self) -> bool {
-        [&self.up, &self.down]
-            .iter()
-            .all(|way| way.send_ended && way.receive_ended && way.sent == way.received)
-    }
-}
-
-/// The content of a call, from this place on: no two places look alike for long.
-fn content(number: usize, sender: Role, from: u64, length: usize) -> Bytes {
-    let seed = 2 * number as u64 + u64::from(sender == Role::Server);
-    (from..from + length as u64)
-        .map(|place| (place.wrapping_mul(31) ^ place >> 8 ^ seed.wrapping_mul(97)) as u8)
-        .collect()
-}
-
-fn call_number(head: &Fields) -> usize {
-    let field = head.iter().find(|field| field.name == CALL);
-    let value = &field.expect("every request has it").value;
-    std::str::from_utf8(value)
-        .expect("text")
-        .parse()
-        .expect("a number")
 }
 
 /// A configuration under which ends that mean well never fall out: no budget is spent, and there is

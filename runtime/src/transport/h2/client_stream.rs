@@ -12,8 +12,8 @@ use super::body::Body;
 use super::connection_info::ConnectionInfo;
 use super::error::stream_end;
 use super::fields;
-use super::lock;
 use super::sender::{Sender, closed};
+use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{

@@ -1,8 +1,8 @@
 use std::fmt;
 use std::sync::Mutex;
 
-use super::lock;
 use crate::io::Peer;
+use crate::lock::lock;
 
 /// What a connection's streams say about it when it fails.
 pub(super) struct ConnectionInfo {

@@ -17,8 +17,6 @@ mod sender;
 mod server;
 mod server_stream;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 pub(crate) use client::connect;
 pub(crate) use server::ServerConnection;
 
@@ -41,9 +39,3 @@ const MAX_PENDING_RESETS: usize = 1024;
 /// default lets a slow reader of tiny messages lose the connection; the stream's window, counted
 /// as one-byte frames of about 100 bytes each, is the true bound.
 const SMALL_FRAMES_BUDGET: usize = 16 * 1024 * 1024;
-
-/// The value behind the lock. A panic while it was held cannot have left it half changed: what is
-/// done under these locks is one call into `h2`.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

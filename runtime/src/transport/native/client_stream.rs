@@ -5,10 +5,10 @@ use bytes::Bytes;
 
 use super::fields::{HeaderBlock, ReadResponse};
 use super::inbound::Inbound;
-use super::lock;
 use super::outbox::Outbox;
 use super::send_quota::SendQuota;
 use crate::http2::StreamKey;
+use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{

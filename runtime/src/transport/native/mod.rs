@@ -17,12 +17,5 @@ mod server;
 mod server_stream;
 mod socket;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 pub(crate) use client::connect;
 pub(crate) use server::ServerConnection;
-
-/// The value behind the lock; what is done under these locks cannot panic half way.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}

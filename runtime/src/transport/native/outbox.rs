@@ -1,7 +1,7 @@
 use std::sync::Mutex;
 use std::task::{Context, Waker};
 
-use super::lock;
+use crate::lock::lock;
 
 /// What calls have for their connection's task.
 ///

@@ -4,11 +4,11 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use super::inbound::{Inbound, remember};
-use super::lock;
 use super::outbox::Outbox;
 use super::send_quota::SendQuota;
 use crate::http2::StreamKey;
 use crate::io::Peer;
+use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{Incoming, ResetCode, ResponseHead, ServerStream, Stream, StreamEnd};

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::ClientConn;
 use super::channel::Channel;
 use super::conn::Settings;
+use super::{ClientConn, authority};
 use crate::credentials::ChannelCredentials;
 use crate::io::{Dial, SystemDialer};
 use crate::resolver::{Resolver, Target, TargetError};
@@ -98,15 +98,10 @@ impl ClientConnBuilder {
     /// The target cannot be parsed, or an option cannot be sent.
     pub fn build(self) -> Result<ClientConn, BuildError> {
         let target = Target::parse(&self.target).map_err(BuildError::Target)?;
-        let authority = authority(self.authority, &self.credentials, &target)?;
-        let host = match authority.parse::<http::uri::Authority>() {
-            Ok(parsed) => host(&parsed).to_owned(),
-            Err(error) => {
-                return Err(BuildError::Authority {
-                    authority,
-                    problem: error.to_string(),
-                });
-            }
+        let authority = choose_authority(self.authority, &self.credentials, &target)?;
+        let host = match authority::host(&authority) {
+            Ok(host) => host.to_owned(),
+            Err(problem) => return Err(BuildError::Authority { authority, problem }),
         };
         let settings = Settings {
             authority,
@@ -135,7 +130,7 @@ impl ClientConnBuilder {
 
 /// The channel's authority: as the option says, or the credentials, or the target. Source: grpc-go
 /// `ClientConn.initAuthority`.
-fn authority(
+fn choose_authority(
     option: Option<String>,
     credentials: &ChannelCredentials,
     target: &Target,
@@ -151,14 +146,6 @@ fn authority(
         (None, Some(server_name)) => Ok(server_name.to_owned()),
         (None, None) => Ok(target.authority().to_owned()),
     }
-}
-
-/// An authority's host as certificates have it: without the brackets of an IPv6 address.
-fn host(authority: &http::uri::Authority) -> &str {
-    let host = authority.host();
-    host.strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'))
-        .unwrap_or(host)
 }
 
 fn user_agent(prefix: Option<String>) -> Result<Bytes, BuildError> {

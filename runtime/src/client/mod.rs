@@ -5,6 +5,7 @@
 //! snapshot that they read without a lock. A call opens one stream of the connection that it
 //! picks.
 
+mod authority;
 mod backoff;
 mod builder;
 mod call;

@@ -3,37 +3,52 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
 
-use super::{
-    ClientTransport, Dispatch, Phase, Report, ServerSettings, ServerTransport, h2, native,
-};
+#[cfg(feature = "transport-h2")]
+use super::h2;
+use super::{ClientTransport, Dispatch, Phase, Report, ServerSettings, ServerTransport, native};
 use crate::io::Connected;
 
 /// What carries calls over a connection: the HTTP/2 implementation.
 ///
-/// Calls behave alike on both. The default is [`Transport::H2`], unless the environment variable
-/// `RGRPC_TRANSPORT` says `native` (or `h2`) when the first channel or server is made.
+/// Calls behave alike on all. The default is [`Transport::Native`], unless the environment variable
+/// `RGRPC_TRANSPORT` says `h2` (or `native`) when the first channel or server is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Transport {
     /// The engine of this crate: one task a connection, which owns all of its state.
     Native,
-    /// The `h2` crate.
+    /// The `h2` crate. Needs the feature `transport-h2`.
+    #[cfg(feature = "transport-h2")]
     H2,
+}
+
+impl Transport {
+    /// The transport of this name, if it is built in.
+    fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "native" => Some(Self::Native),
+            #[cfg(feature = "transport-h2")]
+            "h2" => Some(Self::H2),
+            _ => None,
+        }
+    }
 }
 
 impl Default for Transport {
     fn default() -> Self {
         static DEFAULT: OnceLock<Transport> = OnceLock::new();
-        *DEFAULT.get_or_init(|| match env::var("RGRPC_TRANSPORT").as_deref() {
-            Ok("native") => Self::Native,
-            Ok("h2") | Err(_) => Self::H2,
-            Ok(other) => {
+        *DEFAULT.get_or_init(|| {
+            let Some(name) = env::var_os("RGRPC_TRANSPORT") else {
+                return Self::Native;
+            };
+            name.to_str().and_then(Self::from_name).unwrap_or_else(|| {
                 tracing::warn!(
-                    value = other,
-                    "RGRPC_TRANSPORT names no transport: native or h2 is expected; using h2"
+                    ?name,
+                    "RGRPC_TRANSPORT names no transport that is built in: native, or h2 with the \
+                     feature transport-h2; using native"
                 );
-                Self::H2
-            }
+                Self::Native
+            })
         })
     }
 }
@@ -49,6 +64,7 @@ impl Transport {
     ) -> Result<Arc<dyn ClientTransport>, String> {
         match self {
             Self::Native => native::connect(connected, report).await,
+            #[cfg(feature = "transport-h2")]
             Self::H2 => h2::connect(connected, report).await,
         }
     }
@@ -66,6 +82,7 @@ impl Transport {
                 let connection = native::ServerConnection::new(connected, settings, phase);
                 connection.serve(dispatch).await;
             }
+            #[cfg(feature = "transport-h2")]
             Self::H2 => {
                 let connection = h2::ServerConnection::new(connected, settings, phase);
                 connection.serve(dispatch).await;

@@ -10,6 +10,7 @@
 //! of its last caller; receiving, sending and [`ServerStream::poll_closed`] each remember their own.
 
 mod engine;
+#[cfg(feature = "transport-h2")]
 mod h2;
 mod http_status;
 mod native;

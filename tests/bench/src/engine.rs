@@ -26,7 +26,7 @@ pub enum Engine {
 #[derive(Args, Clone, Copy, Debug)]
 pub struct EngineFlags {
     /// What carries the streams.
-    #[arg(long, value_enum, default_value_t = Engine::H2)]
+    #[arg(long, value_enum, default_value_t = Engine::Native)]
     pub engine: Engine,
 }
 

@@ -78,7 +78,7 @@ impl ClientTransport for NativeClientTransport {
         if self.gone.load(Ordering::Acquire) {
             return Err(OpenError::Gone);
         }
-        let head = HeaderBlock::request(&request);
+        let head = HeaderBlock::request(&request).map_err(OpenError::Invalid)?;
         let half_closed = request.only_message.is_some();
         let stream = NativeClientStream::new(Arc::clone(&self.outbox), half_closed);
         let what = ClientSend::Open(head, request.only_message);

@@ -72,8 +72,14 @@ pub(super) struct HeaderBlock {
 }
 
 impl HeaderBlock {
-    /// A request's headers.
-    pub(super) fn request(open: &OpenRequest<'_>) -> Self {
+    /// A request's headers. An error when its path cannot be one.
+    pub(super) fn request(open: &OpenRequest<'_>) -> Result<Self, Status> {
+        if !open.path.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Status::internal(format!(
+                "malformed method name {:?}: it may have visible ASCII characters only",
+                open.path
+            )));
+        }
         let mut block = Self::of(&NOTHING);
         block.fields.reserve(8 + open.metadata.len());
         block.push(":method", "POST");
@@ -93,7 +99,7 @@ impl HeaderBlock {
             block.push("grpc-timeout", encode_timeout(timeout));
         }
         block.extend(open.metadata);
-        block
+        Ok(block)
     }
 
     /// A response's headers.

@@ -40,6 +40,14 @@ async fn status_of(path: &'static str) -> Status {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_method_name_that_cannot_be_sent_is_an_error_of_this_side() {
+    for path in ["no/slash/first", "/with a/space", "/line\r\nbreak: x/y"] {
+        let status = status_of(path).await;
+        assert_eq!(status.code(), Code::Internal, "{path:?}: {status}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_unknown_service_is_unimplemented_and_named() {
     let status = status_of("/rgrpc.e2e.Nothing/Unary").await;
     assert_eq!(status.code(), Code::Unimplemented);

@@ -213,6 +213,18 @@ async fn a_unix_socket_serves_and_is_cleaned_up() {
 }
 
 #[tokio::test]
+async fn each_connection_has_its_worker() {
+    let printed = run(env!("CARGO_BIN_EXE_workers"), &[]).await;
+    let once = [
+        "Hello, Ada! I run on rgrpc-worker-0",
+        "Hello, Barbara! I run on rgrpc-worker-1",
+        "Hello, Grace! I run on rgrpc-worker-0",
+        "Hello, Radia! I run on rgrpc-worker-1",
+    ];
+    assert_eq!(printed, [once, once].concat());
+}
+
+#[tokio::test]
 async fn the_server_sees_who_calls_and_refuses_who_does_not_say() {
     let printed = run(env!("CARGO_BIN_EXE_tls"), &[]).await;
     assert_in_order(

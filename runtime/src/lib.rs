@@ -26,7 +26,8 @@
 //!
 //! # Runtime
 //!
-//! Everything runs on the tokio runtime of its caller; there are no threads of its own.
+//! Everything runs on the tokio runtime of its caller. The exception are the connections and the
+//! handlers of a server with [`workers`](Server::workers), which run on threads of its own.
 
 mod call;
 mod client;
@@ -46,6 +47,7 @@ mod http2;
 pub mod io;
 mod lock;
 mod metadata;
+mod pieces;
 mod resolver;
 mod server;
 mod status;

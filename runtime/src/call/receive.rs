@@ -8,7 +8,7 @@ use futures_core::Stream;
 
 use super::halves::Received;
 use super::{MessageSource, Response};
-use crate::codec::{Codec, CodecError, MessageBytes, MessageReader};
+use crate::codec::{Codec, CodecError, MessageBytes, MessageReader, decode};
 use crate::metadata::Metadata;
 use crate::status::Status;
 
@@ -133,11 +133,7 @@ impl<T> RecvStream<T> {
     }
 
     fn decode(&mut self, bytes: MessageBytes) -> Result<T, Status> {
-        (self.decode)(bytes).map_err(|error| {
-            self.fail(Status::internal(format!(
-                "decoding a received message: {error}"
-            )))
-        })
+        decode(self.decode, bytes).map_err(|status| self.fail(status))
     }
 
     fn end(&mut self, outcome: Result<Metadata, Status>) -> Option<Result<T, Status>> {

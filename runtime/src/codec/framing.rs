@@ -1,8 +1,8 @@
 //! The five bytes before every message ("PROTOCOL-HTTP2", Length-Prefixed-Message).
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::Codec;
+use super::{Codec, CodecError, MessageBytes};
 use crate::status::Status;
 
 /// One flag byte and four bytes of length.
@@ -59,6 +59,40 @@ pub(crate) fn frame<C: Codec<M>, M>(message: &M, max: usize) -> Result<Bytes, St
     Ok(buffer.freeze())
 }
 
+/// Whether `data` is one message of at most `max` bytes with its prefix, and nothing else, that can be
+/// decoded as it is.
+pub(crate) fn is_one_message(data: &[u8], max: usize) -> bool {
+    let Some((&prefix, message)) = data.split_first_chunk() else {
+        return false;
+    };
+    match Prefix::parse(prefix) {
+        Some(Prefix { compressed, len }) => {
+            !compressed && len as usize == message.len() && message.len() <= max
+        }
+        None => false,
+    }
+}
+
+/// Decodes what [`is_one_message`].
+///
+/// # Errors
+/// INTERNAL when the codec fails.
+pub(crate) fn decode_whole<C: Codec<M>, M>(mut framed: Bytes) -> Result<M, Status> {
+    framed.advance(PREFIX_LEN);
+    decode::<M>(C::decode, framed.into())
+}
+
+/// Decodes a message.
+///
+/// # Errors
+/// INTERNAL when the codec fails.
+pub(crate) fn decode<M>(
+    decode: fn(MessageBytes) -> Result<M, CodecError>,
+    bytes: MessageBytes,
+) -> Result<M, Status> {
+    decode(bytes).map_err(|error| Status::internal(format!("decoding a received message: {error}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -76,6 +110,23 @@ mod tests {
         let error = frame::<RawCodec, _>(&Bytes::from_static(b"abcd"), 3).expect_err("too large");
         assert_eq!(error.code(), Code::ResourceExhausted);
         assert!(error.message().contains("(4 vs. 3)"), "{error}");
+    }
+
+    #[test]
+    fn one_whole_message_is_told_from_all_else() {
+        for (data, one) in [
+            (&b"\0\0\0\0\x03abc"[..], true),
+            (b"\0\0\0\0\0", true),
+            (b"", false),
+            (b"\0\0\0\0", false),
+            (b"\0\0\0\0\x03ab", false),
+            (b"\0\0\0\0\x03abc\0", false),
+            (b"\x01\0\0\0\x03abc", false),
+            (b"\x02\0\0\0\x03abc", false),
+            (b"\0\0\0\0\x04abcd", false),
+        ] {
+            assert_eq!(is_one_message(data, 3), one, "{data:?}");
+        }
     }
 
     #[test]

@@ -1,9 +1,6 @@
-use std::collections::VecDeque;
-
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-/// What is copied rather than kept in a piece of its own.
-const SMALL_PIECE: usize = 1024;
+use crate::pieces::Pieces;
 
 /// The bytes of one received message, in the pieces in which they came off the connection.
 ///
@@ -11,12 +8,7 @@ const SMALL_PIECE: usize = 1024;
 /// is asked for lies within one.
 #[derive(Debug, Default)]
 pub struct MessageBytes {
-    /// Empty only when there is nothing left.
-    first: Bytes,
-    rest: VecDeque<Bytes>,
-    /// Small pieces behind all others, copied together: kept as they came, each would cost more
-    /// than it holds and keep a whole read buffer alive.
-    tail: BytesMut,
+    pieces: Pieces,
     /// The length of all pieces: decoders ask for it before each piece, of which there may be as
     /// many as bytes.
     remaining: usize,
@@ -26,63 +18,41 @@ impl MessageBytes {
     /// Adds a piece at the end.
     pub(super) fn push(&mut self, piece: Bytes) {
         self.remaining += piece.len();
-        if self.first.is_empty() {
-            self.first = piece;
-        } else if piece.len() < SMALL_PIECE {
-            self.tail.extend_from_slice(&piece);
-        } else {
-            if !self.tail.is_empty() {
-                self.rest.push_back(self.tail.split().freeze());
-            }
-            self.rest.push_back(piece);
-        }
+        self.pieces.push(piece);
     }
 
     /// Takes the next `len` bytes off the front, or all that remain when they are fewer.
     pub(super) fn split_to(&mut self, len: usize) -> Self {
         let mut taken = Self::default();
-        let mut missing = len;
-        while missing > 0 && !self.first.is_empty() {
-            let part = missing.min(self.first.len());
-            taken.push(self.first.split_to(part));
-            self.remaining -= part;
-            self.next_piece();
-            missing -= part;
+        while taken.remaining < len && self.remaining > 0 {
+            let part = self.pieces.split_first(len - taken.remaining);
+            self.remaining -= part.len();
+            taken.push(part);
         }
         taken
-    }
-
-    fn next_piece(&mut self) {
-        while self.first.is_empty() {
-            match self.rest.pop_front() {
-                Some(piece) => self.first = piece,
-                None if self.tail.is_empty() => return,
-                None => self.first = self.tail.split().freeze(),
-            }
-        }
     }
 }
 
 impl From<Bytes> for MessageBytes {
     fn from(bytes: Bytes) -> Self {
-        Self {
-            remaining: bytes.len(),
-            first: bytes,
-            rest: VecDeque::new(),
-            tail: BytesMut::new(),
-        }
+        let mut message = Self::default();
+        message.push(bytes);
+        message
     }
 }
 
 impl Buf for MessageBytes {
+    #[inline]
     fn remaining(&self) -> usize {
         self.remaining
     }
 
+    #[inline]
     fn chunk(&self) -> &[u8] {
-        &self.first
+        self.pieces.first()
     }
 
+    #[inline]
     fn advance(&mut self, count: usize) {
         assert!(
             count <= self.remaining,
@@ -90,22 +60,13 @@ impl Buf for MessageBytes {
             self.remaining
         );
         self.remaining -= count;
-        let mut missing = count;
-        while missing > self.first.len() {
-            missing -= self.first.len();
-            self.first.clear();
-            self.next_piece();
-        }
-        self.first.advance(missing);
-        self.next_piece();
+        self.pieces.advance(count);
     }
 
     fn copy_to_bytes(&mut self, len: usize) -> Bytes {
-        if len <= self.first.len() {
-            let bytes = self.first.split_to(len);
+        if len <= self.pieces.first().len() {
             self.remaining -= len;
-            self.next_piece();
-            return bytes;
+            return self.pieces.split_first(len);
         }
         let mut bytes = BytesMut::with_capacity(len);
         bytes.put(self.take(len));
@@ -133,22 +94,6 @@ mod tests {
         bytes.advance(2);
         assert_eq!(bytes.chunk(), b"g");
         assert_eq!(bytes.copy_to_bytes(1), "g");
-        assert!(!bytes.has_remaining());
-    }
-
-    #[test]
-    fn small_pieces_are_kept_together_and_large_ones_as_they_are() {
-        let large = Bytes::from(vec![b'L'; SMALL_PIECE]);
-        let mut bytes = pieces(&["a", "b", "c"]);
-        bytes.push(large.clone());
-        for _ in 0..1_000 {
-            bytes.push(Bytes::from_static(b"d"));
-        }
-        assert_eq!(bytes.rest.len(), 2);
-        assert_eq!(bytes.copy_to_bytes(3), "abc");
-        assert_eq!(bytes.chunk().as_ptr(), large.as_ptr());
-        bytes.advance(SMALL_PIECE);
-        assert_eq!(bytes.copy_to_bytes(1_000), vec![b'd'; 1_000]);
         assert!(!bytes.has_remaining());
     }
 

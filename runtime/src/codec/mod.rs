@@ -14,7 +14,10 @@ use std::fmt;
 
 use bytes::BytesMut;
 
-pub(crate) use framing::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND, PREFIX_LEN, Prefix, frame};
+pub(crate) use framing::{
+    DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND, PREFIX_LEN, Prefix, decode, decode_whole, frame,
+    is_one_message,
+};
 pub use message_bytes::MessageBytes;
 pub use proto::ProtoCodec;
 pub use raw::RawCodec;

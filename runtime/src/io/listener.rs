@@ -25,7 +25,9 @@ pub trait Listener: Send + 'static {
 /// A connection that was just made, by a [`Listener`] or by a dialer.
 #[non_exhaustive]
 pub struct Connected {
-    /// The connection.
+    /// The connection. A socket is best given as tokio's own type: a server with
+    /// [workers](crate::Server::workers) can move that from the runtime it was accepted on to the
+    /// one that serves it.
     pub io: BoxedIo,
     /// Its two ends.
     pub peer: Peer,

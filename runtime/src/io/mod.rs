@@ -4,14 +4,18 @@
 //! [`Io`] is a connection, whatever carries it.
 
 mod address;
+mod detached;
 mod dial;
 mod listener;
 mod pipe;
 mod tls_info;
 
+use std::any::Any;
+
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use address::{Address, Peer};
+pub(crate) use detached::Detached;
 pub use dial::{Dial, DialFuture, SystemDialer};
 pub use listener::{Connected, Listener};
 pub use pipe::{PipeConnector, PipeListener, pipe};
@@ -19,8 +23,10 @@ pub use tls_info::{TlsInfo, TlsVersion};
 
 /// A connection: an ordered stream of bytes both ways.
 ///
-/// Implemented for everything that reads and writes in tokio's way.
-pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+/// Implemented for everything that reads and writes in tokio's way. A server with
+/// [workers](crate::Server::workers) looks whether it is a `TcpStream` or a `UnixStream`, and moves
+/// those to the worker's runtime; hence `Any`.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + Any {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 

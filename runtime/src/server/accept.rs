@@ -9,17 +9,19 @@ use tokio::sync::watch;
 
 use super::connection::Connection;
 use super::dispatch::{ConnectionCalls, Dispatcher};
+use super::workers::{SharedWorkers, Workers};
 use super::{ServeError, ServerHandle};
 use crate::credentials::ServerCredentials;
 use crate::io::{Connected, Listener};
 use crate::transport::{Phase, ServerSettings};
 
-/// Accepts connections of one listener and starts their tasks.
+/// Accepts connections of one listener and starts their tasks: on its own runtime, or on workers.
 pub(super) struct AcceptLoop {
-    dispatcher: Arc<Dispatcher>,
-    credentials: ServerCredentials,
-    settings: ServerSettings,
-    handle: ServerHandle,
+    pub(super) dispatcher: Arc<Dispatcher>,
+    pub(super) credentials: ServerCredentials,
+    pub(super) settings: ServerSettings,
+    pub(super) handle: ServerHandle,
+    pub(super) workers: Option<Arc<SharedWorkers>>,
 }
 
 /// What an accept loop is woken for.
@@ -29,20 +31,6 @@ enum Event {
 }
 
 impl AcceptLoop {
-    pub(super) fn new(
-        dispatcher: Arc<Dispatcher>,
-        credentials: ServerCredentials,
-        settings: ServerSettings,
-        handle: ServerHandle,
-    ) -> Self {
-        Self {
-            dispatcher,
-            credentials,
-            settings,
-            handle,
-        }
-    }
-
     /// Runs until the server is stopped, and then until it has stopped; or until the listener is
     /// closed for good.
     pub(super) async fn run(self, mut listener: impl Listener) -> Result<(), ServeError> {
@@ -50,15 +38,21 @@ impl AcceptLoop {
         if *phase.borrow_and_update() != Phase::Running {
             return Err(ServeError::Stopped);
         }
+        let workers = match &self.workers {
+            Some(workers) => Some(workers.running(&self.handle).await?),
+            None => None,
+        };
         let mut backoff = AcceptBackoff::default();
         loop {
-            match next(&mut listener, &mut phase).await {
-                Event::Accepted(Ok(Some(connected))) => {
-                    backoff = AcceptBackoff::default();
-                    self.start(connected);
-                }
+            let started = match next(&mut listener, &mut phase).await {
+                Event::Accepted(Ok(Some(connected))) => self.start(connected, workers.as_deref()),
                 Event::Accepted(Ok(None)) => return Ok(()),
-                Event::Accepted(Err(error)) => {
+                Event::Accepted(Err(error)) => Err(error),
+                Event::Stopping => break,
+            };
+            match started {
+                Ok(()) => backoff = AcceptBackoff::default(),
+                Err(error) => {
                     let delay = backoff.next_delay();
                     tracing::warn!(
                         listener = %listener.local_address(), %error, ?delay,
@@ -68,16 +62,16 @@ impl AcceptLoop {
                     // Whether the time is over or the server stops, the loop goes on and looks.
                     let _ = tokio::time::timeout(delay, stopping).await;
                 }
-                Event::Stopping => break,
             }
         }
         drop(listener);
         drop(phase);
+        drop(workers);
         self.handle.stopped().await;
         Ok(())
     }
 
-    fn start(&self, connected: Connected) {
+    fn start(&self, connected: Connected, workers: Option<&Workers>) -> io::Result<()> {
         let mut phase = self.handle.watch();
         // A stop that began just now is news to this connection.
         phase.mark_changed();
@@ -86,12 +80,21 @@ impl AcceptLoop {
             phase.clone(),
         ));
         let connection = Connection {
-            connected,
+            calls,
             credentials: self.credentials.clone(),
             settings: self.settings.clone(),
             phase,
         };
-        tokio::spawn(connection.serve(calls));
+        match workers {
+            None => {
+                tokio::spawn(connection.serve(connected));
+            }
+            Some(workers) => {
+                let detached = connected.detach()?;
+                workers.serve(connection.attach_and_serve(detached));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,9 +1,9 @@
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::call::{CallContext, RecvStream, Request, Response, SendStream};
-use crate::codec::{Codec, frame};
-use crate::metadata::Metadata;
+use crate::codec::{Codec, decode_whole, frame, is_one_message};
 use crate::status::Status;
 
 /// The handling of one call, as the tables of generated code make it. Its result has gone to the
@@ -18,7 +18,6 @@ pub type HandlerFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 #[derive(Debug)]
 pub struct ServerCall {
     context: CallContext,
-    metadata: Metadata,
     limits: MessageLimits,
 }
 
@@ -30,12 +29,8 @@ pub(super) struct MessageLimits {
 }
 
 impl ServerCall {
-    pub(super) fn new(context: CallContext, metadata: Metadata, limits: MessageLimits) -> Self {
-        Self {
-            context,
-            metadata,
-            limits,
-        }
+    pub(super) fn new(context: CallContext, limits: MessageLimits) -> Self {
+        Self { context, limits }
     }
 
     /// Handles a call with one message each way.
@@ -113,18 +108,29 @@ impl ServerCall {
     }
 
     async fn only_request<C: Codec<Req>, Req>(self) -> Result<Request<Req>, Status> {
-        let mut messages = RecvStream::new::<C>(self.context.source(), self.limits.max_receive);
-        let message = messages.recv_only("request").await?;
-        Ok(Request::incoming(message, self.metadata, self.context))
+        let max = self.limits.max_receive;
+        let message = match self.context.take_whole(&|data| is_one_message(data, max)) {
+            Some(framed) => decode_whole::<C, Req>(framed)?,
+            None => self.receive::<C, Req>().recv_only("request").await?,
+        };
+        Ok(self.request(message))
     }
 
     fn requests<C: Codec<Req>, Req>(self) -> Request<RecvStream<Req>> {
-        let messages = RecvStream::new::<C>(self.context.source(), self.limits.max_receive);
-        Request::incoming(messages, self.metadata, self.context)
+        let messages = self.receive::<C, Req>();
+        self.request(messages)
+    }
+
+    fn receive<C: Codec<Req>, Req>(&self) -> RecvStream<Req> {
+        RecvStream::new::<C>(Arc::new(self.context.clone()), self.limits.max_receive)
+    }
+
+    fn request<T>(self, message: T) -> Request<T> {
+        Request::incoming(message, self.context.request_metadata(), self.context)
     }
 
     fn responses<C: Codec<Res>, Res>(&self) -> SendStream<Res> {
-        SendStream::new::<C>(self.context.sink(), self.limits.max_send)
+        SendStream::new::<C>(Arc::new(self.context.clone()), self.limits.max_send)
     }
 }
 

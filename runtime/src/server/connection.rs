@@ -8,23 +8,35 @@ use tokio::time::{Instant, timeout};
 
 use super::dispatch::ConnectionCalls;
 use crate::credentials::ServerCredentials;
-use crate::io::Connected;
+use crate::io::{Connected, Detached};
 use crate::transport::{Phase, ServerSettings};
 
-/// A connection that was accepted: first it is secured, then it is served. All of it happens on the
-/// connection's own task, so that a client that is slow in its handshake holds up no other.
+/// How a connection that was accepted is served: first it is secured, then its calls are. All of it
+/// happens on the connection's own task, so that a client that is slow in its handshake holds up no
+/// other.
 pub(super) struct Connection {
-    pub(super) connected: Connected,
+    pub(super) calls: Arc<ConnectionCalls>,
     pub(super) credentials: ServerCredentials,
     pub(super) settings: ServerSettings,
     pub(super) phase: watch::Receiver<Phase>,
 }
 
 impl Connection {
+    /// Serves the connection until it ends, as [`serve`](Self::serve), on the runtime of the caller.
+    pub(super) async fn attach_and_serve(self, detached: Detached) {
+        let remote = detached.peer().remote.clone();
+        match detached.attach() {
+            Ok(connected) => self.serve(connected).await,
+            Err(error) => {
+                tracing::warn!(peer = %remote, %error, "a connection was lost on the way to its worker");
+            }
+        }
+    }
+
     /// Serves the connection until it ends.
-    pub(super) async fn serve(self, calls: Arc<ConnectionCalls>) {
+    pub(super) async fn serve(self, connected: Connected) {
         let Self {
-            connected,
+            calls,
             credentials,
             mut settings,
             mut phase,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::{Sleep, sleep_until};
 
 use super::call::MessageLimits;
 use super::options::ServerOptions;
@@ -28,14 +28,14 @@ impl Dispatcher {
     }
 
     /// The handler for a call.
-    fn handler(&self, head: RequestHead, context: &CallContext) -> Result<HandlerFuture, Status> {
-        check_encoding(&head)?;
+    fn handler(&self, head: &RequestHead, context: &CallContext) -> Result<HandlerFuture, Status> {
+        check_encoding(head)?;
         let limits = MessageLimits {
             max_receive: self.options.max_receive_message_size,
             max_send: self.options.max_send_message_size,
         };
-        let call = ServerCall::new(context.clone(), head.metadata, limits);
-        let path = context.method();
+        let call = ServerCall::new(context.clone(), limits);
+        let path = &*head.path;
         match (self.services.lookup(path), &self.options.unknown_service) {
             (Some(method), _) => Ok(method(call)),
             (None, Some(unknown)) => Ok(unknown.handle(call)),
@@ -74,18 +74,9 @@ impl ConnectionCalls {
 impl Dispatch for ConnectionCalls {
     type Call = Call;
 
-    fn dispatch(self: &Arc<Self>, head: RequestHead, stream: Arc<dyn ServerStream>) -> Call {
-        // A deadline too far away to be expressed is none.
-        let deadline = head
-            .timeout
-            .and_then(|timeout| Instant::now().checked_add(timeout));
-        let context = CallContext::new(
-            Arc::clone(&stream),
-            head.path.clone(),
-            head.content_subtype.clone(),
-            deadline,
-        );
-        let handler = match self.dispatcher.handler(head, &context) {
+    fn dispatch(self: &Arc<Self>, stream: Arc<dyn ServerStream>) -> Call {
+        let context = CallContext::new(Arc::clone(&stream));
+        let handler = match self.dispatcher.handler(stream.call().head(), &context) {
             Ok(handler) => Some(handler),
             Err(status) => {
                 context.finish(Err(status));
@@ -96,7 +87,6 @@ impl Dispatch for ConnectionCalls {
             handler,
             timer: None,
             context,
-            stream,
             _connection: Arc::clone(self),
         }
     }
@@ -110,7 +100,6 @@ pub(super) struct Call {
     /// Made when the handler is not ready at once.
     timer: Option<Pin<Box<Sleep>>>,
     context: CallContext,
-    stream: Arc<dyn ServerStream>,
     _connection: Arc<ConnectionCalls>,
 }
 
@@ -152,7 +141,7 @@ impl Call {
 
     /// Ready when the client, the connection or the deadline has ended the call.
     fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.stream.poll_closed(cx).is_ready() {
+        if self.context.poll_closed(cx).is_ready() {
             return Poll::Ready(());
         }
         let Some(deadline) = self.context.deadline() else {

@@ -35,6 +35,8 @@ impl Error for RegisterError {}
 pub enum ServeError {
     /// The address or path could not be bound.
     Bind(io::Error),
+    /// A thread of the option [`workers`](super::Server::workers) could not be started.
+    Worker(io::Error),
     /// The server had been stopped before.
     Stopped,
 }
@@ -43,6 +45,12 @@ impl fmt::Display for ServeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bind(error) => write!(f, "the server cannot listen: {error}"),
+            Self::Worker(error) => {
+                write!(
+                    f,
+                    "a worker of the server's option workers cannot start: {error}"
+                )
+            }
             Self::Stopped => f.write_str("the server has been stopped"),
         }
     }
@@ -51,7 +59,7 @@ impl fmt::Display for ServeError {
 impl Error for ServeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
-            Self::Bind(error) => Some(error),
+            Self::Bind(error) | Self::Worker(error) => Some(error),
             Self::Stopped => None,
         }
     }

@@ -10,8 +10,8 @@ use crate::transport::Phase;
 /// Source: grpc-go `Server.Stop` and `Server.GracefulStop`.
 #[derive(Clone)]
 pub struct ServerHandle {
-    /// Every accept loop, connection and call holds a receiver: when none is left, the server has
-    /// stopped.
+    /// Every accept loop, connection, call and worker holds a receiver: when none is left, the
+    /// server has stopped.
     phase: Arc<watch::Sender<Phase>>,
 }
 
@@ -32,8 +32,8 @@ impl ServerHandle {
         self.stopped().await;
     }
 
-    /// Ready when nothing runs for the server: no listener, no connection, no call. Before the
-    /// server has begun to serve this is so as well.
+    /// Ready when nothing runs for the server: no listener, no connection, no call, no
+    /// [worker](super::Server::workers). Before the server has begun to serve this is so as well.
     ///
     /// Cancel-safe.
     pub async fn stopped(&self) {

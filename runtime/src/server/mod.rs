@@ -1,9 +1,10 @@
 //! The server: listeners, connections, dispatch, handlers.
 //!
 //! Each listener has an accept loop, each connection a task (the transport's), each call a future
-//! that the connection's task polls once and spawns when it is not ready. A request's path is
-//! looked up once, in [`Services`]; the [`ServiceDesc`] tables that generated code contains give
-//! the handler. Stopping is a [`Phase`] that every loop and connection watches.
+//! that the connection's task polls once and spawns when it is not ready. The tasks run on the
+//! caller's runtime, or on [`workers`]. A request's path is looked up once, in [`Services`]; the
+//! [`ServiceDesc`] tables that generated code contains give the handler. Stopping is a [`Phase`]
+//! that every loop and connection watches.
 
 mod accept;
 mod call;
@@ -14,8 +15,10 @@ mod error;
 mod handle;
 mod options;
 mod services;
+mod workers;
 
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -32,6 +35,7 @@ pub use handle::ServerHandle;
 use options::ServerOptions;
 use services::Services;
 pub use services::UnknownServiceHandler;
+use workers::SharedWorkers;
 
 use crate::credentials::ServerCredentials;
 use crate::io::Listener;
@@ -54,6 +58,7 @@ use crate::transport::Transport;
 pub struct Server {
     services: Arc<Services>,
     options: ServerOptions,
+    workers: Option<Arc<SharedWorkers>>,
     handle: ServerHandle,
 }
 
@@ -114,6 +119,51 @@ impl Server {
         self
     }
 
+    /// Serves connections on this many threads of the server's own, each with a single-threaded
+    /// tokio runtime. A connection goes to the thread that serves the fewest, and stays: its
+    /// handshake, its streams and its handlers share one core, and contend with no other thread for
+    /// a lock. Listeners stay on the runtime that serves them. Default: none, connections and
+    /// handlers run on that runtime as well.
+    ///
+    /// It suits many connections with short handlers; as many threads as cores, less what the rest
+    /// of the program needs, is a start. A few connections, or some that are much busier than
+    /// others, may leave threads idle, which a runtime of tokio's with threads would keep busy.
+    ///
+    /// What a handler has to know of its thread:
+    /// - A handler that blocks or computes for long holds up all connections of its thread.
+    /// - What it spawns by `tokio::spawn` runs on the same thread, and so do the connections of a
+    ///   [`ClientConn`](crate::ClientConn) that it makes. To run something elsewhere, give the
+    ///   service a `tokio::runtime::Handle`, or use `tokio::task::spawn_blocking`.
+    /// - The threads, named `rgrpc-worker-0` and so on, start when the server first serves, and its
+    ///   listeners share them. They end when the server has stopped, or all its listeners are closed
+    ///   for good, and the last connection has ended; tasks that handlers have spawned are dropped
+    ///   then. [`ServerHandle::stopped`] and [`ServerHandle::graceful_stop`] wait for that, and with
+    ///   it for work that `spawn_blocking` has begun.
+    ///
+    /// This is not grpc-go's `NumStreamWorkers`, which has a number of goroutines kept for calls of
+    /// any connection.
+    #[must_use]
+    pub fn workers(mut self, workers: NonZeroUsize) -> Self {
+        self.workers = Some(Arc::new(SharedWorkers::new(workers)));
+        self
+    }
+
+    /// Whether each call's handler is a task of its own from the start. Default: no. A connection's
+    /// task runs a handler itself until it first waits, which for most unary methods is to its end,
+    /// and spawns only the rest: nothing is cheaper. But a handler that computes for long before it
+    /// first waits holds up the other calls of its connection meanwhile. With this option, other
+    /// threads of the runtime take those.
+    ///
+    /// It is of use on a runtime with threads, not with [`workers`](Self::workers), of which each
+    /// has one thread. Nor is it for handlers that compute for long after they have sent or received
+    /// on a stream: tokio keeps the task that a task woke last, here the connection's, for the same
+    /// thread. `tokio::task::spawn_blocking` is for those.
+    #[must_use]
+    pub fn spawn_handlers(mut self, spawn: bool) -> Self {
+        self.options.transport.spawn_handlers = spawn;
+        self
+    }
+
     /// What carries calls over connections. Default: see [`Transport`].
     #[must_use]
     pub fn transport(mut self, transport: Transport) -> Self {
@@ -156,7 +206,8 @@ impl Server {
     /// learn its choice, bind a listener and use [`serve_listener`](Self::serve_listener).
     ///
     /// # Errors
-    /// The address cannot be bound, or the server has been stopped.
+    /// The address cannot be bound, a [worker](Self::workers) cannot be started, or the server has
+    /// been stopped.
     pub fn serve<A: ToSocketAddrs + Send>(
         &self,
         address: A,
@@ -196,7 +247,8 @@ impl Server {
     /// Serves on a unix socket, until the server is stopped. The path must not exist.
     ///
     /// # Errors
-    /// The path cannot be bound, or the server has been stopped.
+    /// The path cannot be bound, a [worker](Self::workers) cannot be started, or the server has been
+    /// stopped.
     pub fn serve_unix(
         &self,
         path: impl AsRef<Path>,
@@ -214,7 +266,7 @@ impl Server {
     /// future does not borrow the server, so it can be spawned; several may run at once.
     ///
     /// # Errors
-    /// The server has been stopped.
+    /// A [worker](Self::workers) cannot be started, or the server has been stopped.
     pub fn serve_listener<L: Listener>(
         &self,
         listener: L,
@@ -223,14 +275,15 @@ impl Server {
     }
 
     fn accept_loop(&self) -> AcceptLoop {
-        AcceptLoop::new(
-            Arc::new(Dispatcher::new(
+        AcceptLoop {
+            dispatcher: Arc::new(Dispatcher::new(
                 Arc::clone(&self.services),
                 self.options.clone(),
             )),
-            self.options.credentials.clone(),
-            self.options.transport.clone(),
-            self.handle.clone(),
-        )
+            credentials: self.options.credentials.clone(),
+            settings: self.options.transport.clone(),
+            handle: self.handle.clone(),
+            workers: self.workers.clone(),
+        }
     }
 }

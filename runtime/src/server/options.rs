@@ -25,6 +25,7 @@ impl Default for ServerOptions {
             transport: ServerSettings {
                 handshake_timeout: Duration::from_secs(120),
                 max_concurrent_streams: None,
+                spawn_handlers: false,
                 transport: Transport::default(),
             },
         }

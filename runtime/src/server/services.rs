@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rustc_hash::FxBuildHasher;
 
 use super::{HandlerFuture, RegisterError, ServerCall, ServiceDesc};
 use crate::call::{RecvStream, Request, SendStream};
@@ -13,7 +14,7 @@ use crate::status::Status;
 /// The methods that a server knows, by their full names.
 #[derive(Default)]
 pub(super) struct Services {
-    methods: HashMap<Box<str>, Method>,
+    methods: HashMap<Box<str>, Method, FxBuildHasher>,
     /// The names alone, to tell an unknown method from an unknown service.
     services: HashSet<&'static str>,
 }

@@ -9,6 +9,7 @@
 //! and what one sends is on its way when the method returns. A `poll_*` method remembers the waker
 //! of its last caller; receiving, sending and [`ServerStream::poll_closed`] each remember their own.
 
+mod call_state;
 mod engine;
 #[cfg(feature = "transport-h2")]
 mod h2;
@@ -32,6 +33,7 @@ use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
 
+pub(crate) use call_state::CallState;
 pub use engine::Transport;
 pub(crate) use phase::Phase;
 pub(crate) use request::{Rejection, RequestParser};
@@ -42,7 +44,8 @@ pub(crate) use settings::ServerSettings;
 /// A server's side of one connection.
 pub(crate) trait ServerTransport: Send + 'static {
     /// Serves the connection until it ends: hands every request to `dispatch`, polls the call that
-    /// comes back once at once, and spawns it when it is not ready.
+    /// comes back once at once, and spawns it when it is not ready; or spawns it at once, when
+    /// [`ServerSettings::spawn_handlers`] says so.
     fn serve<D: Dispatch>(self, dispatch: Arc<D>) -> impl Future<Output = ()> + Send;
 }
 
@@ -51,8 +54,8 @@ pub(crate) trait Dispatch: Send + Sync + 'static {
     /// A call that is being handled. Its output went through the stream when it is ready.
     type Call: Future<Output = ()> + Send + Unpin + 'static;
 
-    /// Starts the call for a request.
-    fn dispatch(self: &Arc<Self>, head: RequestHead, stream: Arc<dyn ServerStream>) -> Self::Call;
+    /// Starts the call of a new stream.
+    fn dispatch(self: &Arc<Self>, stream: Arc<dyn ServerStream>) -> Self::Call;
 }
 
 /// A client's side of one connection.
@@ -88,6 +91,13 @@ pub(crate) trait Stream: Send + Sync + 'static {
     /// The next DATA, or how receiving ended. Not called again after [`Incoming::End`].
     fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Incoming>;
 
+    /// Takes all DATA that has come and will come: if the end has come too, everything is in one
+    /// piece, nothing of it was taken before, and it `fits`. Else nothing is taken. This is how the
+    /// only message of a call is had at once where it has come at once.
+    fn take_whole(&self, _fits: &dyn Fn(&[u8]) -> bool) -> Option<Bytes> {
+        None
+    }
+
     /// The call is to read this many bytes more: an engine that can lets the peer send them all.
     fn expect_data(&self, _len: usize) {}
 
@@ -106,20 +116,23 @@ pub(crate) trait ServerStream: Stream {
     /// The connection's two ends.
     fn peer(&self) -> &Peer;
 
+    /// The call that the stream is for.
+    fn call(&self) -> &CallState;
+
     /// Sends the response's headers. Called at most once, before any message.
-    fn send_head(&self, head: ResponseHead);
+    fn send_head(&self, header: Metadata);
 
     /// Sends the trailers, with headers before them unless those went out or are not needed
     /// (trailers-only), and ends the stream.
-    fn finish(&self, head: Option<ResponseHead>, outcome: Result<Metadata, Status>);
+    fn finish(&self, header: Option<Metadata>, outcome: Result<Metadata, Status>);
 
     /// As [`finish`](Self::finish) with a failure, but now: when messages before the trailers wait
     /// for flow control, they are dropped and the stream is reset with CANCEL.
-    fn abort(&self, head: Option<ResponseHead>, status: Status);
+    fn abort(&self, header: Option<Metadata>, status: Status);
 
     /// A complete unary reply as one operation: headers unless they went out, one framed message,
     /// trailers with status OK.
-    fn reply(&self, head: Option<ResponseHead>, message: Bytes, trailer: Metadata);
+    fn reply(&self, header: Option<Metadata>, message: Bytes, trailer: Metadata);
 
     /// Ready when the peer or the connection has ended the stream, with the reason.
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Status>;
@@ -193,7 +206,7 @@ impl StreamEnd {
 #[derive(Clone, Debug)]
 pub(crate) struct RequestHead {
     /// "/service/method", unchecked.
-    pub(crate) path: Bytes,
+    pub(crate) path: Box<str>,
     pub(crate) metadata: Metadata,
     pub(crate) timeout: Option<Duration>,
     /// What follows `application/grpc+`; empty for plain `application/grpc`.
@@ -218,10 +231,10 @@ pub(crate) struct OpenRequest<'a> {
 }
 
 /// What a server puts before its messages.
-#[derive(Debug, Default)]
-pub(crate) struct ResponseHead {
-    pub(crate) content_subtype: Bytes,
-    pub(crate) metadata: Metadata,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ResponseHead<'a> {
+    pub(crate) content_subtype: &'a [u8],
+    pub(crate) metadata: &'a Metadata,
 }
 
 /// Why a stream could not be opened.

@@ -102,7 +102,8 @@ impl RequestParser {
                 .append_from_wire(Bytes::from_static(b":authority"), authority);
         }
         Ok(RequestHead {
-            path: self.path,
+            // A path that is not UTF-8 leads nowhere, and is shown as far as it can be.
+            path: String::from_utf8_lossy(&self.path).into(),
             metadata: self.metadata,
             timeout,
             content_subtype,

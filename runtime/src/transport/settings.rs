@@ -8,5 +8,7 @@ pub(crate) struct ServerSettings {
     /// From accepting to the end of the HTTP/2 preface.
     pub(crate) handshake_timeout: Duration,
     pub(crate) max_concurrent_streams: Option<u32>,
+    /// New calls are spawned without being polled on the connection's task.
+    pub(crate) spawn_handlers: bool,
     pub(crate) transport: Transport,
 }

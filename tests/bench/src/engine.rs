@@ -3,15 +3,12 @@
 
 use std::num::NonZeroUsize;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 use rgrpc::{ClientConn, Server, Transport, credentials};
 
 /// The engines that the tables compare.
 pub const ENGINES: &[Engine] = &[Engine::Native, Engine::H2];
-
-/// Whether this build of rgrpc has servers with workers.
-pub const HAS_WORKERS: bool = false;
 
 /// What carries rgrpc's streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -32,14 +29,13 @@ pub struct EngineFlags {
 
 impl EngineFlags {
     /// A server on this engine, that runs on the caller's runtime or on threads of its own.
-    ///
-    /// # Errors
-    /// Workers are asked for and not built in.
-    pub fn server(self, workers: Option<NonZeroUsize>) -> Result<Server> {
-        if workers.is_some() && !HAS_WORKERS {
-            bail!("--workers: not built in");
+    #[must_use]
+    pub fn server(self, workers: Option<NonZeroUsize>) -> Server {
+        let server = Server::new().transport(self.engine.transport());
+        match workers {
+            Some(workers) => server.workers(workers),
+            None => server,
         }
-        Ok(Server::new().transport(self.engine.transport()))
     }
 
     /// A channel to a port of this machine that runs on this engine.

@@ -81,17 +81,17 @@ pub(super) fn parse_response(headers: &HeaderMap) -> ResponseParser {
 }
 
 /// The response's headers.
-pub(super) fn response(head: &ResponseHead) -> Response<()> {
+pub(super) fn response(head: ResponseHead<'_>) -> Response<()> {
     let mut response = Response::new(());
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, content_type(&head.content_subtype));
-    append(headers, &head.metadata);
+    headers.insert(CONTENT_TYPE, content_type(head.content_subtype));
+    append(headers, head.metadata);
     response
 }
 
 /// Headers and trailers in one block, for a call that has neither header metadata nor messages.
 pub(super) fn trailers_only(
-    head: &ResponseHead,
+    head: ResponseHead<'_>,
     outcome: &Result<Metadata, Status>,
 ) -> Response<()> {
     let mut response = response(head);
@@ -101,7 +101,11 @@ pub(super) fn trailers_only(
 
 /// The answer to a request that is not let through.
 pub(super) fn rejection(rejection: &Rejection) -> Response<()> {
-    let mut response = trailers_only(&ResponseHead::default(), &Err(rejection.status.clone()));
+    let head = ResponseHead {
+        content_subtype: b"",
+        metadata: &Metadata::new(),
+    };
+    let mut response = trailers_only(head, &Err(rejection.status.clone()));
     if let Ok(status) = http::StatusCode::from_u16(rejection.http_status) {
         *response.status_mut() = status;
     }

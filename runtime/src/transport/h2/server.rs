@@ -9,7 +9,7 @@ use h2::server::{self, Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
 use tokio::sync::watch;
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::fields;
 use super::server_stream::H2ServerStream;
@@ -17,7 +17,7 @@ use super::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
 };
 use crate::io::{BoxedIo, Connected, Peer};
-use crate::transport::{Dispatch, Phase, ServerSettings, ServerTransport};
+use crate::transport::{CallState, Dispatch, Phase, ServerSettings, ServerTransport};
 
 /// How long a connection that drains may take to acknowledge it; without calls it is closed then, as
 /// in grpc-go.
@@ -78,6 +78,7 @@ impl ServerConnection {
         };
         Some(Open {
             connection,
+            spawn_handlers: self.settings.spawn_handlers,
             peer: self.peer,
             phase,
             drain: None,
@@ -98,6 +99,8 @@ impl ServerTransport for ServerConnection {
 struct Open {
     connection: Connection<BoxedIo, Bytes>,
     peer: Arc<Peer>,
+    /// Calls are spawned without being polled here.
+    spawn_handlers: bool,
     phase: watch::Receiver<Phase>,
     /// Set while the connection drains.
     drain: Option<Pin<Box<Sleep>>>,
@@ -120,7 +123,11 @@ impl Open {
     async fn serve<D: Dispatch>(mut self, dispatch: Arc<D>) {
         loop {
             match self.next().await {
-                Event::Request(accepted) => accepted.dispatch(&dispatch, &self.peer).await,
+                Event::Request(accepted) => {
+                    if let Some(call) = accepted.dispatch(&dispatch, &self.peer) {
+                        start(call, self.spawn_handlers).await;
+                    }
+                }
                 Event::Phase(Phase::Running) => {}
                 Event::Phase(Phase::Draining) => {
                     if self.drain.is_none() {
@@ -143,6 +150,7 @@ impl Open {
             peer,
             phase,
             drain,
+            ..
         } = self;
         let mut next_phase = pin!(next_phase(phase));
         poll_fn(|cx| {
@@ -178,6 +186,14 @@ impl Open {
     }
 }
 
+/// Starts a call: polls it once here, which completes most unary calls with no task of their own, and
+/// spawns it when it is not ready; or spawns it at once.
+async fn start(mut call: impl Future<Output = ()> + Send + Unpin + 'static, spawn: bool) {
+    if spawn || poll_fn(|cx| Poll::Ready(Pin::new(&mut call).poll(cx).is_pending())).await {
+        tokio::spawn(call);
+    }
+}
+
 /// The server's phase when it has changed. A server that is gone without having been stopped
 /// cancels its calls.
 async fn next_phase(phase: &mut watch::Receiver<Phase>) -> Phase {
@@ -194,9 +210,8 @@ struct Accepted {
 }
 
 impl Accepted {
-    /// Starts the request's call: polls it once here, which completes most unary calls with no task
-    /// of their own, and spawns it when it is not ready.
-    async fn dispatch<D: Dispatch>(self, dispatch: &Arc<D>, peer: &Arc<Peer>) {
+    /// The request's call; `None` when the request was turned away.
+    fn dispatch<D: Dispatch>(self, dispatch: &Arc<D>, peer: &Arc<Peer>) -> Option<D::Call> {
         let Self {
             request,
             mut respond,
@@ -207,15 +222,12 @@ impl Accepted {
             Err(rejection) => {
                 // The stream may have been reset meanwhile; then there is nobody to tell.
                 let _ = respond.send_response(fields::rejection(&rejection), true);
-                return;
+                return None;
             }
         };
-        let stream = Arc::new(H2ServerStream::new(body, respond, Arc::clone(peer)));
-        let mut call = dispatch.dispatch(head, stream);
-        let polled = poll_fn(|cx| Poll::Ready(Pin::new(&mut call).poll(cx))).await;
-        if polled.is_pending() {
-            tokio::spawn(call);
-        }
+        let call = CallState::new(Arc::new(head), Instant::now());
+        let stream = Arc::new(H2ServerStream::new(body, respond, Arc::clone(peer), call));
+        Some(dispatch.dispatch(stream))
     }
 }
 

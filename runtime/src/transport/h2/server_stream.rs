@@ -13,7 +13,9 @@ use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::transport::{Incoming, ResetCode, ResponseHead, ServerStream, Stream, StreamEnd};
+use crate::transport::{
+    CallState, Incoming, ResetCode, ResponseHead, ServerStream, Stream, StreamEnd,
+};
 
 /// A server's stream over `h2`'s handles.
 pub(super) struct H2ServerStream {
@@ -21,6 +23,7 @@ pub(super) struct H2ServerStream {
     send: Mutex<Sending>,
     wakers: Arc<SendWakers>,
     peer: Arc<Peer>,
+    call: CallState,
 }
 
 /// ```text
@@ -34,18 +37,33 @@ enum Sending {
 }
 
 impl H2ServerStream {
-    pub(super) fn new(body: RecvStream, respond: SendResponse<Bytes>, peer: Arc<Peer>) -> Self {
+    pub(super) fn new(
+        body: RecvStream,
+        respond: SendResponse<Bytes>,
+        peer: Arc<Peer>,
+        call: CallState,
+    ) -> Self {
         Self {
             receive: Mutex::new(Body(body)),
             send: Mutex::new(Sending::Head(respond)),
             wakers: Arc::default(),
             peer,
+            call,
+        }
+    }
+}
+
+impl H2ServerStream {
+    fn head<'a>(&'a self, metadata: &'a Metadata) -> ResponseHead<'a> {
+        ResponseHead {
+            content_subtype: &self.call.head().content_subtype,
+            metadata,
         }
     }
 }
 
 impl Sending {
-    fn send_head(&mut self, head: &ResponseHead) {
+    fn send_head(&mut self, head: ResponseHead<'_>) {
         if let Self::Head(respond) = self {
             // An error says that the stream has been reset; whoever polls it is told.
             *self = match respond.send_response(fields::response(head), false) {
@@ -107,40 +125,45 @@ impl ServerStream for H2ServerStream {
         &self.peer
     }
 
-    fn send_head(&self, head: ResponseHead) {
-        lock(&self.send).send_head(&head);
+    fn call(&self) -> &CallState {
+        &self.call
     }
 
-    fn finish(&self, head: Option<ResponseHead>, outcome: Result<Metadata, Status>) {
+    fn send_head(&self, header: Metadata) {
+        lock(&self.send).send_head(self.head(&header));
+    }
+
+    fn finish(&self, header: Option<Metadata>, outcome: Result<Metadata, Status>) {
         let mut send = lock(&self.send);
-        match (&mut *send, head) {
-            (Sending::Head(respond), Some(head)) if head.metadata.is_empty() => {
+        match (&mut *send, header) {
+            (Sending::Head(respond), Some(header)) if header.is_empty() => {
+                let response = fields::trailers_only(self.head(&header), &outcome);
                 // An error says that the stream has been reset; whoever polls it is told.
-                let _ = respond.send_response(fields::trailers_only(&head, &outcome), true);
+                let _ = respond.send_response(response, true);
                 *send = Sending::Ended;
             }
-            (send, head) => {
-                if let Some(head) = head {
-                    send.send_head(&head);
+            (send, header) => {
+                if let Some(header) = header {
+                    send.send_head(self.head(&header));
                 }
                 send.send_trailers(&outcome);
             }
         }
     }
 
-    fn abort(&self, head: Option<ResponseHead>, status: Status) {
+    fn abort(&self, header: Option<Metadata>, status: Status) {
         if let Sending::Messages(sender) = &mut *lock(&self.send)
             && !sender.has_capacity()
         {
             return sender.reset(Reason::CANCEL);
         }
-        self.finish(head, Err(status));
+        self.finish(header, Err(status));
     }
 
-    fn reply(&self, head: Option<ResponseHead>, message: Bytes, trailer: Metadata) {
+    fn reply(&self, header: Option<Metadata>, message: Bytes, trailer: Metadata) {
         let mut send = lock(&self.send);
-        if let Some(head) = head {
-            send.send_head(&head);
+        if let Some(header) = header {
+            send.send_head(self.head(&header));
         }
         if let Sending::Messages(sender) = &mut *send {
             // An error says that the stream has been reset; whoever polls it is told.

@@ -28,7 +28,7 @@ static TRAILERS_OK: LazyLock<StaticBlock> =
     LazyLock::new(|| StaticBlock::new([FieldRef::new(b"grpc-status", b"0")]));
 
 /// A received request's head, or how to reject it. Shared: the core reads equal header blocks once.
-pub(super) type ReadRequest = Arc<Result<RequestHead, Rejection>>;
+pub(super) type ReadRequest = Result<Arc<RequestHead>, Arc<Rejection>>;
 
 /// Reads a request's fields; the core calls it.
 pub(super) fn read_request(fields: &[Field]) -> ReadRequest {
@@ -36,7 +36,7 @@ pub(super) fn read_request(fields: &[Field]) -> ReadRequest {
     for field in fields {
         parser.field(field.name.clone(), field.value.clone());
     }
-    Arc::new(parser.finish())
+    parser.finish().map(Arc::new).map_err(Arc::new)
 }
 
 /// A received header block of a response: headers or trailers.
@@ -103,16 +103,16 @@ impl HeaderBlock {
     }
 
     /// A response's headers.
-    pub(super) fn response(head: &ResponseHead) -> Self {
+    pub(super) fn response(head: ResponseHead<'_>) -> Self {
         let mut block = if head.content_subtype.is_empty() {
             Self::of(&RESPONSE)
         } else {
             let mut block = Self::of(&NOTHING);
             block.push(":status", "200");
-            block.push("content-type", content_type(&head.content_subtype));
+            block.push("content-type", content_type(head.content_subtype));
             block
         };
-        block.extend(&head.metadata);
+        block.extend(head.metadata);
         block
     }
 
@@ -133,7 +133,10 @@ impl HeaderBlock {
     }
 
     /// Headers and trailers in one, for a call that has neither header metadata nor messages.
-    pub(super) fn trailers_only(head: &ResponseHead, outcome: &Result<Metadata, Status>) -> Self {
+    pub(super) fn trailers_only(
+        head: ResponseHead<'_>,
+        outcome: &Result<Metadata, Status>,
+    ) -> Self {
         let mut block = Self::response(head);
         match outcome {
             Ok(metadata) => {

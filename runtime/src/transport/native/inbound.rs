@@ -1,23 +1,15 @@
-use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
+use crate::pieces::Pieces;
 use crate::transport::{Incoming, StreamEnd};
-
-/// What is copied rather than kept in a piece of its own.
-const SMALL_PIECE: usize = 1024;
 
 /// What a stream has received and its call has not taken yet. Flow control bounds it: window is
 /// given back when DATA is taken.
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
-    /// Most calls receive one piece, which needs no queue.
-    first: Option<Bytes>,
-    rest: VecDeque<Bytes>,
-    /// Small pieces behind all others, copied together: kept as they came, each would cost more
-    /// than it holds and keep a whole read buffer alive.
-    tail: BytesMut,
+    pieces: Pieces,
     end: Option<StreamEnd>,
     /// The end has come, taken or not.
     ended: bool,
@@ -30,16 +22,7 @@ impl Inbound {
         if data.is_empty() || self.ended {
             return None;
         }
-        if self.first.is_none() {
-            self.first = Some(data);
-        } else if data.len() < SMALL_PIECE {
-            self.tail.extend_from_slice(&data);
-        } else {
-            if !self.tail.is_empty() {
-                self.rest.push_back(self.tail.split().freeze());
-            }
-            self.rest.push_back(data);
-        }
+        self.pieces.push(data);
         self.waker.take()
     }
 
@@ -59,9 +42,7 @@ impl Inbound {
         if self.ended {
             return None;
         }
-        self.first = None;
-        self.rest.clear();
-        self.tail.clear();
+        self.pieces = Pieces::default();
         self.ended = true;
         self.end = Some(end);
         self.waker.take()
@@ -74,11 +55,7 @@ impl Inbound {
 
     /// The next DATA, or the end.
     pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<Incoming> {
-        if let Some(data) = self.first.take() {
-            self.first = self.rest.pop_front();
-            if self.first.is_none() && !self.tail.is_empty() {
-                self.first = Some(self.tail.split().freeze());
-            }
+        if let Some(data) = self.pieces.pop() {
             return Poll::Ready(Incoming::Data(data));
         }
         if let Some(end) = self.end.take() {
@@ -86,6 +63,17 @@ impl Inbound {
         }
         self.wait(cx);
         Poll::Pending
+    }
+
+    /// All there is and will be; see [`Stream::take_whole`](crate::transport::Stream::take_whole).
+    /// The end is taken with it, which must be a regular one.
+    pub(super) fn take_whole(&mut self, fits: &dyn Fn(&[u8]) -> bool) -> Option<Bytes> {
+        let ended_well = matches!(&self.end, Some(end) if end.outcome.is_ok());
+        if !ended_well || !self.pieces.is_one() || !fits(self.pieces.first()) {
+            return None;
+        }
+        self.end = None;
+        self.pieces.pop()
     }
 
     /// Wakes this task when something comes.

@@ -18,7 +18,8 @@ use crate::io::Connected;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{
-    Dispatch, Phase, ResetCode, ResponseHead, ServerSettings, ServerTransport, status_for_reset,
+    CallState, Dispatch, Phase, ResetCode, ResponseHead, ServerSettings, ServerStream,
+    ServerTransport, status_for_reset,
 };
 
 /// A connection that a server accepted.
@@ -74,6 +75,19 @@ async fn next_phase(phase: &mut watch::Receiver<Phase>) -> Phase {
     }
 }
 
+/// What goes before a stream's messages. The head of a stream that is gone is not sent.
+fn response_head<'a>(
+    link: &'a mut ServerLink,
+    key: StreamKey,
+    metadata: &'a Metadata,
+) -> ResponseHead<'a> {
+    let stream = link.core.value_mut(key);
+    ResponseHead {
+        content_subtype: stream.map_or(&[], |stream| &stream.call().head().content_subtype),
+        metadata,
+    }
+}
+
 /// Why a connection is over.
 enum End {
     Link(LinkEnd),
@@ -89,15 +103,19 @@ impl From<LinkEnd> for End {
     }
 }
 
+type ServerLink = Link<Arc<NativeServerStream>, ReadRequest>;
+
 /// A connection's task.
 struct Task<D: Dispatch> {
     dispatch: Arc<D>,
     shared: Arc<ServerShared>,
-    link: Link<Arc<NativeServerStream>, ReadRequest>,
+    link: ServerLink,
     /// Taken from the outbox, to be done.
     posts: Vec<ServerPost>,
     /// Begun in this turn, to be polled once.
     calls: Vec<D::Call>,
+    /// They are spawned instead.
+    spawn_handlers: bool,
     /// Until the client's SETTINGS have come.
     handshake: Option<Pin<Box<Sleep>>>,
     /// The server is to stop gracefully.
@@ -122,6 +140,7 @@ impl<D: Dispatch> Task<D> {
             ),
             posts: Vec::new(),
             calls: Vec::new(),
+            spawn_handlers: settings.spawn_handlers,
             handshake: Some(Box::pin(sleep(settings.handshake_timeout))),
             draining: false,
         }
@@ -159,12 +178,12 @@ impl<D: Dispatch> Task<D> {
 
     fn handle_events(&mut self, now: Instant) -> Result<(), End> {
         while let Some(event) = self.link.next_event(now)? {
-            self.handle(event);
+            self.handle(event, now);
         }
         Ok(())
     }
 
-    fn handle(&mut self, event: Event<ReadRequest>) {
+    fn handle(&mut self, event: Event<ReadRequest>, now: Instant) {
         match event {
             Event::Headers {
                 key,
@@ -172,7 +191,7 @@ impl<D: Dispatch> Task<D> {
                 head,
                 end_stream,
                 ..
-            } => self.begin(key, &head, end_stream),
+            } => self.begin(key, head, end_stream, now),
             // Trailers say nothing in a request but that it ends.
             Event::Headers { key, .. } => self.receive(key, Bytes::new(), true),
             Event::Data {
@@ -203,19 +222,22 @@ impl<D: Dispatch> Task<D> {
     }
 
     /// Begins a request's call.
-    fn begin(&mut self, key: StreamKey, head: &ReadRequest, end_stream: bool) {
-        match &**head {
+    fn begin(&mut self, key: StreamKey, head: ReadRequest, end_stream: bool, now: Instant) {
+        match head {
             Ok(head) => {
-                let stream = Arc::new(NativeServerStream::new(key, Arc::clone(&self.shared)));
+                let stream = Arc::new(NativeServerStream::new(
+                    key,
+                    Arc::clone(&self.shared),
+                    CallState::new(head, now),
+                ));
                 if end_stream {
                     stream.receive(Bytes::new(), true);
                 }
                 self.link.core.attach(key, Arc::clone(&stream));
-                self.calls
-                    .push(self.dispatch.dispatch(head.clone(), stream));
+                self.calls.push(self.dispatch.dispatch(stream));
             }
             Err(rejection) => {
-                let block = HeaderBlock::rejection(rejection);
+                let block = HeaderBlock::rejection(&rejection);
                 let sent = self.link.core.send_headers(key, &block.block(), true);
                 self.sent(key, sent);
                 self.link.core.reset_when_sent(key, ErrorCode::NO_ERROR);
@@ -241,7 +263,7 @@ impl<D: Dispatch> Task<D> {
     /// tasks of their own.
     fn poll_calls(&mut self, cx: &mut Context<'_>) {
         for mut call in self.calls.drain(..) {
-            if Pin::new(&mut call).poll(cx).is_pending() {
+            if self.spawn_handlers || Pin::new(&mut call).poll(cx).is_pending() {
                 tokio::spawn(call);
             }
         }
@@ -259,19 +281,18 @@ impl<D: Dispatch> Task<D> {
 
     fn send(&mut self, key: StreamKey, what: ServerSend) {
         match what {
-            ServerSend::Head(head) => {
-                let block = HeaderBlock::response(&head);
-                let sent = self.link.core.send_headers(key, &block.block(), false);
+            ServerSend::Head(header) => {
+                let sent = self.send_header(key, &header);
                 self.sent(key, sent);
             }
             ServerSend::Message(message) => self.send_message(key, message),
-            ServerSend::Finish(head, outcome) => self.finish(key, head, &outcome),
+            ServerSend::Finish(header, outcome) => self.finish(key, header, &outcome),
             ServerSend::Abort(..) if self.link.core.queued(key) > 0 => {
                 self.link.core.reset(key, ErrorCode::CANCEL);
             }
-            ServerSend::Abort(head, status) => self.finish(key, head, &Err(status)),
-            ServerSend::Reply(head, message, trailer) => {
-                self.reply(key, head, message, trailer);
+            ServerSend::Abort(header, status) => self.finish(key, header, &Err(status)),
+            ServerSend::Reply(header, message, trailer) => {
+                self.reply(key, header, message, trailer);
             }
             ServerSend::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
             ServerSend::Read(octets) => self.link.core.release(key, octets),
@@ -294,19 +315,17 @@ impl<D: Dispatch> Task<D> {
     fn finish(
         &mut self,
         key: StreamKey,
-        head: Option<ResponseHead>,
+        header: Option<Metadata>,
         outcome: &Result<Metadata, Status>,
     ) {
-        let sent = match head {
-            Some(head) if head.metadata.is_empty() => {
-                let block = HeaderBlock::trailers_only(&head, outcome);
+        let sent = match header {
+            Some(header) if header.is_empty() => {
+                let head = response_head(&mut self.link, key, &header);
+                let block = HeaderBlock::trailers_only(head, outcome);
                 self.link.core.send_headers(key, &block.block(), true)
             }
-            head => {
-                let headers = head.map_or(Ok(()), |head| {
-                    let block = HeaderBlock::response(&head);
-                    self.link.core.send_headers(key, &block.block(), false)
-                });
+            header => {
+                let headers = header.map_or(Ok(()), |header| self.send_header(key, &header));
                 let block = HeaderBlock::trailers(outcome);
                 headers.and_then(|()| self.link.core.send_trailers(key, &block.block()))
             }
@@ -318,14 +337,14 @@ impl<D: Dispatch> Task<D> {
     fn reply(
         &mut self,
         key: StreamKey,
-        head: Option<ResponseHead>,
+        header: Option<Metadata>,
         message: Bytes,
         trailer: Metadata,
     ) {
         let trailers = HeaderBlock::trailers(&Ok(trailer));
-        let sent = match head {
-            Some(head) => {
-                let headers = HeaderBlock::response(&head);
+        let sent = match header {
+            Some(header) => {
+                let headers = HeaderBlock::response(response_head(&mut self.link, key, &header));
                 self.link
                     .core
                     .reply(key, &headers.block(), message, &trailers.block())
@@ -338,6 +357,11 @@ impl<D: Dispatch> Task<D> {
         };
         self.sent(key, sent);
         self.link.core.reset_when_sent(key, ErrorCode::NO_ERROR);
+    }
+
+    fn send_header(&mut self, key: StreamKey, header: &Metadata) -> Result<(), SendError> {
+        let block = HeaderBlock::response(response_head(&mut self.link, key, header));
+        self.link.core.send_headers(key, &block.block(), false)
     }
 
     /// A header list that the client does not take ends the stream, as in grpc-go. A stream that is

@@ -11,7 +11,7 @@ use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::transport::{Incoming, ResetCode, ResponseHead, ServerStream, Stream, StreamEnd};
+use crate::transport::{CallState, Incoming, ResetCode, ServerStream, Stream, StreamEnd};
 
 /// What a connection's streams share.
 pub(super) struct ServerShared {
@@ -26,11 +26,11 @@ pub(super) struct ServerPost {
 }
 
 pub(super) enum ServerSend {
-    Head(ResponseHead),
+    Head(Metadata),
     Message(Bytes),
-    Finish(Option<ResponseHead>, Result<Metadata, Status>),
-    Abort(Option<ResponseHead>, Status),
-    Reply(Option<ResponseHead>, Bytes, Metadata),
+    Finish(Option<Metadata>, Result<Metadata, Status>),
+    Abort(Option<Metadata>, Status),
+    Reply(Option<Metadata>, Bytes, Metadata),
     Reset(ResetCode),
     /// The call has read this much DATA.
     Read(usize),
@@ -42,6 +42,7 @@ pub(super) enum ServerSend {
 pub(super) struct NativeServerStream {
     key: StreamKey,
     shared: Arc<ServerShared>,
+    call: CallState,
     state: Mutex<State>,
 }
 
@@ -55,10 +56,11 @@ struct State {
 }
 
 impl NativeServerStream {
-    pub(super) fn new(key: StreamKey, shared: Arc<ServerShared>) -> Self {
+    pub(super) fn new(key: StreamKey, shared: Arc<ServerShared>, call: CallState) -> Self {
         Self {
             key,
             shared,
+            call,
             state: Mutex::default(),
         }
     }
@@ -120,6 +122,11 @@ impl Stream for NativeServerStream {
         incoming
     }
 
+    fn take_whole(&self, fits: &dyn Fn(&[u8]) -> bool) -> Option<Bytes> {
+        // Its end has come, so that it needs no more window.
+        lock(&self.state).inbound.take_whole(fits)
+    }
+
     fn expect_data(&self, len: usize) {
         if !lock(&self.state).inbound.has_ended() {
             self.post(ServerSend::Expect(len));
@@ -155,20 +162,24 @@ impl ServerStream for NativeServerStream {
         &self.shared.peer
     }
 
-    fn send_head(&self, head: ResponseHead) {
-        self.post(ServerSend::Head(head));
+    fn call(&self) -> &CallState {
+        &self.call
     }
 
-    fn finish(&self, head: Option<ResponseHead>, outcome: Result<Metadata, Status>) {
-        self.post(ServerSend::Finish(head, outcome));
+    fn send_head(&self, header: Metadata) {
+        self.post(ServerSend::Head(header));
     }
 
-    fn abort(&self, head: Option<ResponseHead>, status: Status) {
-        self.post(ServerSend::Abort(head, status));
+    fn finish(&self, header: Option<Metadata>, outcome: Result<Metadata, Status>) {
+        self.post(ServerSend::Finish(header, outcome));
     }
 
-    fn reply(&self, head: Option<ResponseHead>, message: Bytes, trailer: Metadata) {
-        self.post(ServerSend::Reply(head, message, trailer));
+    fn abort(&self, header: Option<Metadata>, status: Status) {
+        self.post(ServerSend::Abort(header, status));
+    }
+
+    fn reply(&self, header: Option<Metadata>, message: Bytes, trailer: Metadata) {
+        self.post(ServerSend::Reply(header, message, trailer));
     }
 
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Status> {

@@ -20,15 +20,15 @@ struct Flags {
     engine: EngineFlags,
     #[command(flatten)]
     threads: ThreadFlags,
-    /// Threads of the server's own, each with the connections that are dealt to it; without it the
-    /// calls run on the runtime of --threads.
+    /// Threads of the server's own, each with the connections that are dealt to it; the runtime of
+    /// --threads only accepts them then. Without it the calls run on that.
     #[arg(long)]
     workers: Option<NonZeroUsize>,
 }
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
-    let mut server = flags.engine.server(flags.workers)?;
+    let mut server = flags.engine.server(flags.workers);
     let push = flags.server.push;
     register_benchmark_service(&mut server, Benchmark { push })?;
     let listener = listen(flags.server.port)?;

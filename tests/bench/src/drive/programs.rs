@@ -1,6 +1,6 @@
 //! The programs that are compared, as the tables name them.
 
-use crate::engine::{ENGINES, HAS_WORKERS};
+use crate::engine::ENGINES;
 
 /// A server or a client with its flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,11 +37,9 @@ pub(super) fn rgrpc_servers() -> Vec<Program> {
     for engine in ENGINES {
         let name = format!("rgrpc, {}", engine.name());
         let server = Program::new(name, "bench-server", &["--engine", engine.name()]);
-        if HAS_WORKERS {
-            let mut on_worker = server.clone().with(&["--workers", "1"]);
-            on_worker.name += ", a worker";
-            servers.push(on_worker);
-        }
+        let mut on_worker = server.clone().with(&["--workers", "1"]);
+        on_worker.name += ", a worker";
+        servers.push(on_worker);
         servers.push(server);
     }
     servers

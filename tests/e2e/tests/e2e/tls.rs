@@ -2,7 +2,7 @@
 //!
 //! Source: grpc-go `credentials/tls.go`, its tests, and `TestTLS*` of `test/`.
 
-mod certificates;
+pub(crate) mod certificates;
 mod raw;
 
 use std::time::Duration;

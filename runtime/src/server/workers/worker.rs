@@ -1,0 +1,67 @@
+use std::convert::Infallible;
+use std::future::Future;
+use std::{io, thread};
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::transport::Phase;
+
+/// What keeps a worker's thread: it ends when the last one is gone. Nothing is ever sent.
+type Lease = mpsc::Sender<Infallible>;
+
+/// A thread with a runtime of its own, which it keeps until the last connection has ended.
+#[derive(Debug)]
+pub(super) struct Worker {
+    runtime: Handle,
+    lease: Lease,
+}
+
+impl Worker {
+    /// Starts the thread. It drops `alive` when it ends.
+    pub(super) async fn start(number: usize, alive: watch::Receiver<Phase>) -> io::Result<Self> {
+        let (lease, leases) = mpsc::channel(1);
+        let (started, starting) = oneshot::channel();
+        thread::Builder::new()
+            .name(format!("rgrpc-worker-{number}"))
+            .spawn(move || {
+                run(started, leases);
+                drop(alive);
+            })?;
+        let started = starting.await;
+        let runtime =
+            started.map_err(|_| io::Error::other("its thread ended before it began"))??;
+        Ok(Self { runtime, lease })
+    }
+
+    /// How many connections it serves.
+    pub(super) fn connections(&self) -> usize {
+        self.lease.strong_count() - 1
+    }
+
+    /// Serves a connection until the future is ready.
+    pub(super) fn serve(&self, connection: impl Future<Output = ()> + Send + 'static) {
+        let lease = self.lease.clone();
+        self.runtime.spawn(async move {
+            connection.await;
+            drop(lease);
+        });
+    }
+}
+
+/// What the thread does.
+fn run(started: oneshot::Sender<io::Result<Handle>>, mut leases: mpsc::Receiver<Infallible>) {
+    // Made on this thread, where it may be dropped.
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            // Nobody listens any more when serving was given up.
+            let _ = started.send(Err(error));
+            return;
+        }
+    };
+    // As above; then there is no lease either.
+    let _ = started.send(Ok(runtime.handle().clone()));
+    runtime.block_on(leases.recv());
+    // With the runtime end the tasks that handlers have left behind.
+}

@@ -1,0 +1,108 @@
+use std::sync::{Arc, Mutex, OnceLock};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::RequestHead;
+use crate::lock::lock;
+use crate::metadata::Metadata;
+
+/// What a server's stream keeps of its call besides messages: it lives as long as the stream does,
+/// whoever holds it.
+pub(crate) struct CallState {
+    head: Arc<RequestHead>,
+    deadline: Option<Instant>,
+    response: Mutex<ResponseState>,
+    /// Made by who first waits for the call's end.
+    done: OnceLock<Notify>,
+}
+
+#[derive(Default)]
+struct ResponseState {
+    header: Metadata,
+    header_sent: bool,
+    trailer: Metadata,
+    done: bool,
+}
+
+impl CallState {
+    /// The state of a call that came at `now`. A deadline too far away to be expressed is none.
+    pub(crate) fn new(head: Arc<RequestHead>, now: Instant) -> Self {
+        Self {
+            deadline: head.timeout.and_then(|timeout| now.checked_add(timeout)),
+            head,
+            response: Mutex::default(),
+            done: OnceLock::new(),
+        }
+    }
+
+    /// What the call was made with.
+    pub(crate) fn head(&self) -> &Arc<RequestHead> {
+        &self.head
+    }
+
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// Adds to the header metadata; gives it back when the headers are out already.
+    pub(crate) fn add_header(&self, metadata: Metadata) -> Result<(), Metadata> {
+        let mut response = lock(&self.response);
+        if response.header_sent {
+            return Err(metadata);
+        }
+        response.header.merge(metadata);
+        Ok(())
+    }
+
+    pub(crate) fn add_trailer(&self, metadata: Metadata) {
+        lock(&self.response).trailer.merge(metadata);
+    }
+
+    /// The header metadata, if it is still to be sent: once.
+    pub(crate) fn take_header(&self) -> Option<Metadata> {
+        lock(&self.response).take_header()
+    }
+
+    /// The header metadata, if it is still to be sent, and the trailer metadata: for the call's end.
+    pub(crate) fn take(&self) -> (Option<Metadata>, Metadata) {
+        let mut response = lock(&self.response);
+        let trailer = std::mem::take(&mut response.trailer);
+        (response.take_header(), trailer)
+    }
+
+    /// The call has ended. Idempotent.
+    pub(crate) fn set_done(&self) {
+        lock(&self.response).done = true;
+        // Whoever has not made it yet is going to look at the flag.
+        if let Some(done) = self.done.get() {
+            done.notify_waiters();
+        }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        lock(&self.response).done
+    }
+
+    /// Waits until the call has ended. Cancel-safe.
+    pub(crate) async fn done(&self) {
+        let done = self.done.get_or_init(Notify::new);
+        loop {
+            let changed = done.notified();
+            if self.is_done() {
+                return;
+            }
+            changed.await;
+        }
+    }
+}
+
+impl ResponseState {
+    fn take_header(&mut self) -> Option<Metadata> {
+        if self.header_sent {
+            return None;
+        }
+        self.header_sent = true;
+        Some(std::mem::take(&mut self.header))
+    }
+}

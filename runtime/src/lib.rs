@@ -63,7 +63,7 @@ pub use codec::{Codec, CodecError, MessageBytes, ProtoCodec, RawCodec};
 pub use metadata::{Metadata, MetadataError};
 pub use resolver::TargetError;
 pub use server::{
-    FileDesc, HandlerFuture, MethodDesc, RegisterError, ServeError, Server, ServerCall,
+    FileDesc, Handler, HandlerFuture, MethodDesc, RegisterError, ServeError, Server, ServerCall,
     ServerHandle, ServiceDesc, StreamDesc, UnknownServiceHandler,
 };
 pub use status::{Code, Status};

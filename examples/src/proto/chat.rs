@@ -53,9 +53,8 @@ pub const fn chat_desc<T: Chat>() -> &'static ::rgrpc::ServiceDesc<T> {
                     handler: |service, call| {
                         call.bidi_streaming(
                             ::rgrpc::ProtoCodec,
-                            |requests, responses| async move {
-                                <T as Chat>::join(&service, requests, responses).await
-                            },
+                            service,
+                            <T as Chat>::join,
                         )
                     },
                 },

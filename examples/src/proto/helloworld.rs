@@ -108,9 +108,8 @@ pub const fn greeter_desc<T: Greeter>() -> &'static ::rgrpc::ServiceDesc<T> {
                     handler: |service, call| {
                         call.unary(
                             ::rgrpc::ProtoCodec,
-                            |request| async move {
-                                <T as Greeter>::say_hello(&service, request).await
-                            },
+                            service,
+                            <T as Greeter>::say_hello,
                         )
                     },
                 },
@@ -123,14 +122,8 @@ pub const fn greeter_desc<T: Greeter>() -> &'static ::rgrpc::ServiceDesc<T> {
                     handler: |service, call| {
                         call.server_streaming(
                             ::rgrpc::ProtoCodec,
-                            |request, responses| async move {
-                                <T as Greeter>::say_hello_in_all_languages(
-                                        &service,
-                                        request,
-                                        responses,
-                                    )
-                                    .await
-                            },
+                            service,
+                            <T as Greeter>::say_hello_in_all_languages,
                         )
                     },
                 },
@@ -141,9 +134,8 @@ pub const fn greeter_desc<T: Greeter>() -> &'static ::rgrpc::ServiceDesc<T> {
                     handler: |service, call| {
                         call.client_streaming(
                             ::rgrpc::ProtoCodec,
-                            |requests| async move {
-                                <T as Greeter>::say_hello_to_all(&service, requests).await
-                            },
+                            service,
+                            <T as Greeter>::say_hello_to_all,
                         )
                     },
                 },
@@ -154,14 +146,8 @@ pub const fn greeter_desc<T: Greeter>() -> &'static ::rgrpc::ServiceDesc<T> {
                     handler: |service, call| {
                         call.bidi_streaming(
                             ::rgrpc::ProtoCodec,
-                            |requests, responses| async move {
-                                <T as Greeter>::say_hello_to_each(
-                                        &service,
-                                        requests,
-                                        responses,
-                                    )
-                                    .await
-                            },
+                            service,
+                            <T as Greeter>::say_hello_to_each,
                         )
                     },
                 },

@@ -69,9 +69,11 @@ impl Service<'_> {
             #runtime::MethodDesc {
                 method_name: #proto_name,
                 handler: |service, call| {
-                    call.unary(#runtime::ProtoCodec, |request| async move {
-                        <#implementation as #trait_>::#function(&service, request).await
-                    })
+                    call.unary(
+                        #runtime::ProtoCodec,
+                        service,
+                        <#implementation as #trait_>::#function,
+                    )
                 },
             }
         }
@@ -90,11 +92,11 @@ impl Service<'_> {
             kind,
             ..
         } = method;
-        let (handler, parameters) = match kind {
-            Kind::Unary => (quote! { unary }, quote! { request }),
-            Kind::ClientStreaming => (quote! { client_streaming }, quote! { requests }),
-            Kind::ServerStreaming => (quote! { server_streaming }, quote! { request, responses }),
-            Kind::Bidi => (quote! { bidi_streaming }, quote! { requests, responses }),
+        let handler = match kind {
+            Kind::Unary => quote! { unary },
+            Kind::ClientStreaming => quote! { client_streaming },
+            Kind::ServerStreaming => quote! { server_streaming },
+            Kind::Bidi => quote! { bidi_streaming },
         };
         let client_streams = matches!(kind, Kind::ClientStreaming | Kind::Bidi);
         let server_streams = matches!(kind, Kind::ServerStreaming | Kind::Bidi);
@@ -104,9 +106,11 @@ impl Service<'_> {
                 client_streams: #client_streams,
                 server_streams: #server_streams,
                 handler: |service, call| {
-                    call.#handler(#runtime::ProtoCodec, |#parameters| async move {
-                        <#implementation as #trait_>::#function(&service, #parameters).await
-                    })
+                    call.#handler(
+                        #runtime::ProtoCodec,
+                        service,
+                        <#implementation as #trait_>::#function,
+                    )
                 },
             }
         }

@@ -138,9 +138,8 @@ pub const fn route_guide_desc<T: RouteGuide>() -> &'static ::rgrpc::ServiceDesc<
                     handler: |service, call| {
                         call.unary(
                             ::rgrpc::ProtoCodec,
-                            |request| async move {
-                                <T as RouteGuide>::get_feature(&service, request).await
-                            },
+                            service,
+                            <T as RouteGuide>::get_feature,
                         )
                     },
                 },
@@ -153,14 +152,8 @@ pub const fn route_guide_desc<T: RouteGuide>() -> &'static ::rgrpc::ServiceDesc<
                     handler: |service, call| {
                         call.server_streaming(
                             ::rgrpc::ProtoCodec,
-                            |request, responses| async move {
-                                <T as RouteGuide>::list_features(
-                                        &service,
-                                        request,
-                                        responses,
-                                    )
-                                    .await
-                            },
+                            service,
+                            <T as RouteGuide>::list_features,
                         )
                     },
                 },
@@ -171,9 +164,8 @@ pub const fn route_guide_desc<T: RouteGuide>() -> &'static ::rgrpc::ServiceDesc<
                     handler: |service, call| {
                         call.client_streaming(
                             ::rgrpc::ProtoCodec,
-                            |requests| async move {
-                                <T as RouteGuide>::record_route(&service, requests).await
-                            },
+                            service,
+                            <T as RouteGuide>::record_route,
                         )
                     },
                 },
@@ -184,10 +176,8 @@ pub const fn route_guide_desc<T: RouteGuide>() -> &'static ::rgrpc::ServiceDesc<
                     handler: |service, call| {
                         call.bidi_streaming(
                             ::rgrpc::ProtoCodec,
-                            |requests, responses| async move {
-                                <T as RouteGuide>::route_chat(&service, requests, responses)
-                                    .await
-                            },
+                            service,
+                            <T as RouteGuide>::route_chat,
                         )
                     },
                 },

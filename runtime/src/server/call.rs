@@ -2,6 +2,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use super::Handler;
 use crate::call::{CallContext, RecvStream, Request, Response, SendStream};
 use crate::codec::{Codec, decode_whole, frame, is_one_message};
 use crate::status::Status;
@@ -34,118 +35,154 @@ impl ServerCall {
     }
 
     /// Handles a call with one message each way.
-    pub fn unary<C, Req, Res, F, Fut>(self, _codec: C, handler: F) -> HandlerFuture
+    pub fn unary<T, C, Req, Res, H>(self, _codec: C, service: Arc<T>, handler: H) -> HandlerFuture
     where
+        T: Send + Sync + 'static,
         C: Codec<Req> + Codec<Res>,
         Req: Send + 'static,
         Res: Send + 'static,
-        F: FnOnce(Request<Req>) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Response<Res>, Status>> + Send,
+        H: 'static
+            + for<'a> Handler<'a, T, (Request<Req>,), Output = Result<Response<Res>, Status>>,
     {
         Box::pin(async move {
-            let max_send = self.limits.max_send;
-            let context = self.context.clone();
             let response = match self.only_request::<C, Req>().await {
-                Ok(request) => handler(request).await,
+                Ok(request) => handler.call(&service, (request,)).await,
                 Err(status) => Err(status),
             };
-            reply::<C, Res>(&context, response, max_send);
+            self.reply::<C, Res>(response);
         })
     }
 
     /// Handles a call with one message there and any number back.
-    pub fn server_streaming<C, Req, Res, F, Fut>(self, _codec: C, handler: F) -> HandlerFuture
+    pub fn server_streaming<T, C, Req, Res, H>(
+        self,
+        _codec: C,
+        service: Arc<T>,
+        handler: H,
+    ) -> HandlerFuture
     where
+        T: Send + Sync + 'static,
         C: Codec<Req> + Codec<Res>,
         Req: Send + 'static,
         Res: Send + 'static,
-        F: FnOnce(Request<Req>, SendStream<Res>) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<(), Status>> + Send,
+        H: 'static
+            + for<'a> Handler<'a, T, (Request<Req>, SendStream<Res>), Output = Result<(), Status>>,
     {
         Box::pin(async move {
-            let responses = self.responses::<C, Res>();
-            let context = self.context.clone();
             let outcome = match self.only_request::<C, Req>().await {
-                Ok(request) => handler(request, responses).await,
+                Ok(request) => {
+                    let responses = self.responses::<C, Res>();
+                    handler.call(&service, (request, responses)).await
+                }
                 Err(status) => Err(status),
             };
-            context.finish(outcome);
+            self.context.finish(outcome);
         })
     }
 
     /// Handles a call with any number of messages there and one back.
-    pub fn client_streaming<C, Req, Res, F, Fut>(self, _codec: C, handler: F) -> HandlerFuture
+    pub fn client_streaming<T, C, Req, Res, H>(
+        self,
+        _codec: C,
+        service: Arc<T>,
+        handler: H,
+    ) -> HandlerFuture
     where
+        T: Send + Sync + 'static,
         C: Codec<Req> + Codec<Res>,
         Req: Send + 'static,
         Res: Send + 'static,
-        F: FnOnce(Request<RecvStream<Req>>) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<Response<Res>, Status>> + Send,
+        H: 'static
+            + for<'a> Handler<
+                'a,
+                T,
+                (Request<RecvStream<Req>>,),
+                Output = Result<Response<Res>, Status>,
+            >,
     {
         Box::pin(async move {
-            let max_send = self.limits.max_send;
-            let context = self.context.clone();
-            let response = handler(self.requests::<C, Req>()).await;
-            reply::<C, Res>(&context, response, max_send);
+            let requests = self.requests::<C, Req>();
+            let response = handler.call(&service, (requests,)).await;
+            self.reply::<C, Res>(response);
         })
     }
 
     /// Handles a call with any number of messages each way.
-    pub fn bidi_streaming<C, Req, Res, F, Fut>(self, _codec: C, handler: F) -> HandlerFuture
+    pub fn bidi_streaming<T, C, Req, Res, H>(
+        self,
+        _codec: C,
+        service: Arc<T>,
+        handler: H,
+    ) -> HandlerFuture
     where
+        T: Send + Sync + 'static,
         C: Codec<Req> + Codec<Res>,
         Req: Send + 'static,
         Res: Send + 'static,
-        F: FnOnce(Request<RecvStream<Req>>, SendStream<Res>) -> Fut + Send + 'static,
-        Fut: Future<Output = Result<(), Status>> + Send,
+        H: 'static
+            + for<'a> Handler<
+                'a,
+                T,
+                (Request<RecvStream<Req>>, SendStream<Res>),
+                Output = Result<(), Status>,
+            >,
     {
         Box::pin(async move {
-            let responses = self.responses::<C, Res>();
-            let context = self.context.clone();
-            let outcome = handler(self.requests::<C, Req>(), responses).await;
-            context.finish(outcome);
+            let (requests, responses) = (self.requests::<C, Req>(), self.responses::<C, Res>());
+            let outcome = handler.call(&service, (requests, responses)).await;
+            self.context.finish(outcome);
         })
     }
 
-    async fn only_request<C: Codec<Req>, Req>(self) -> Result<Request<Req>, Status> {
+    async fn only_request<C: Codec<Req>, Req>(&self) -> Result<Request<Req>, Status>
+    where
+        Req: Send + 'static,
+    {
         let max = self.limits.max_receive;
         let message = match self.context.take_whole(&|data| is_one_message(data, max)) {
             Some(framed) => decode_whole::<C, Req>(framed)?,
-            None => self.receive::<C, Req>().recv_only("request").await?,
+            None => {
+                let mut messages = self.receive::<C, Req>();
+                // Boxed, so that calls whose request is here do not carry the room for it.
+                Box::pin(async move { messages.recv_only("request").await }).await?
+            }
         };
         Ok(self.request(message))
     }
 
-    fn requests<C: Codec<Req>, Req>(self) -> Request<RecvStream<Req>> {
-        let messages = self.receive::<C, Req>();
-        self.request(messages)
+    fn requests<C: Codec<Req>, Req>(&self) -> Request<RecvStream<Req>> {
+        self.request(self.receive::<C, Req>())
     }
 
     fn receive<C: Codec<Req>, Req>(&self) -> RecvStream<Req> {
         RecvStream::new::<C>(Arc::new(self.context.clone()), self.limits.max_receive)
     }
 
-    fn request<T>(self, message: T) -> Request<T> {
-        Request::incoming(message, self.context.request_metadata(), self.context)
+    fn request<M>(&self, message: M) -> Request<M> {
+        Request::incoming(
+            message,
+            self.context.request_metadata(),
+            self.context.clone(),
+        )
     }
 
     fn responses<C: Codec<Res>, Res>(&self) -> SendStream<Res> {
         SendStream::new::<C>(Arc::new(self.context.clone()), self.limits.max_send)
     }
-}
 
-/// Ends a call that has one response.
-fn reply<C: Codec<Res>, Res>(
-    context: &CallContext,
-    response: Result<Response<Res>, Status>,
-    max_send: usize,
-) {
-    let framed = response.and_then(|response| {
-        let (message, metadata, trailer) = response.into_parts();
-        Ok((frame::<C, Res>(&message, max_send)?, metadata, trailer))
-    });
-    match framed {
-        Ok((message, metadata, trailer)) => context.reply(metadata, message, trailer),
-        Err(status) => context.finish(Err(status)),
+    /// Ends a call that has one response.
+    fn reply<C: Codec<Res>, Res>(&self, response: Result<Response<Res>, Status>) {
+        let framed = response.and_then(|response| {
+            let (message, metadata, trailer) = response.into_parts();
+            Ok((
+                frame::<C, Res>(&message, self.limits.max_send)?,
+                metadata,
+                trailer,
+            ))
+        });
+        match framed {
+            Ok((message, metadata, trailer)) => self.context.reply(metadata, message, trailer),
+            Err(status) => self.context.finish(Err(status)),
+        }
     }
 }

@@ -110,13 +110,10 @@ where
 #[derive(Clone)]
 pub(super) struct UnknownHandler(Method);
 
-pub(super) fn unknown_handler(handler: impl UnknownServiceHandler) -> UnknownHandler {
+pub(super) fn unknown_handler<H: UnknownServiceHandler>(handler: H) -> UnknownHandler {
     let handler = Arc::new(handler);
     UnknownHandler(Arc::new(move |call| {
-        let handler = Arc::clone(&handler);
-        call.bidi_streaming(RawCodec, |requests, responses| async move {
-            handler.handle(requests, responses).await
-        })
+        call.bidi_streaming(RawCodec, Arc::clone(&handler), H::handle)
     }))
 }
 
@@ -135,14 +132,19 @@ impl fmt::Debug for UnknownHandler {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::call::Response;
     use crate::server::{FileDesc, MethodDesc};
     use crate::status::Code;
+
+    async fn aborted(_: &(), _: Request<Bytes>) -> Result<Response<Bytes>, Status> {
+        Err(Status::aborted("unused"))
+    }
 
     const DESC: &ServiceDesc<()> = &ServiceDesc {
         service_name: "pkg.Svc",
         methods: &[MethodDesc {
             method_name: "Get",
-            handler: |_, call| call.unary(RawCodec, |_| async { Err(Status::aborted("unused")) }),
+            handler: |service, call| call.unary(RawCodec, service, aborted),
         }],
         streams: &[],
         file: FileDesc {

@@ -42,15 +42,15 @@ impl Codec<String> for Shouting {
     }
 }
 
+async fn heard(_: &(), request: Request<String>) -> Result<Response<String>, Status> {
+    Ok(Response::new(format!("heard {}", request.message())))
+}
+
 static CHOIR: ServiceDesc<()> = ServiceDesc {
     service_name: "choir.Choir",
     methods: &[MethodDesc {
         method_name: "Sing",
-        handler: |_, call| {
-            call.unary(Shouting, |request: Request<String>| async move {
-                Ok(Response::new(format!("heard {}", request.message())))
-            })
-        },
+        handler: |service, call| call.unary(Shouting, service, heard),
     }],
     streams: &[],
     file: FileDesc {

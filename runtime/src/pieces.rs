@@ -68,7 +68,17 @@ impl Pieces {
 
     /// Drops `count` bytes off the front; all, when they are fewer.
     #[inline]
-    pub(crate) fn advance(&mut self, mut count: usize) {
+    pub(crate) fn advance(&mut self, count: usize) {
+        // What decoders do for every few bytes.
+        if count < self.first.len() {
+            self.first.advance(count);
+        } else {
+            self.advance_past_first(count);
+        }
+    }
+
+    #[cold]
+    fn advance_past_first(&mut self, mut count: usize) {
         while count >= self.first.len() && !self.first.is_empty() {
             count -= self.first.len();
             self.first = self.next();

@@ -20,7 +20,9 @@ impl<M: Message + Default> Codec<M> for ProtoCodec {
     }
 
     fn encode(message: &M, buffer: &mut BytesMut) -> Result<(), CodecError> {
-        message.encode(buffer).map_err(CodecError::new)
+        // Not `encode`, which would measure the message once more, to find that the buffer grows.
+        message.encode_raw(buffer);
+        Ok(())
     }
 
     fn decode(bytes: MessageBytes) -> Result<M, CodecError> {

@@ -25,9 +25,9 @@ const COUNTED: u64 = 10_000;
 /// Allocations for each call of rgrpc on an engine. `count` returns how many the process has made.
 ///
 /// # Errors
-/// Not built in, or a call fails.
+/// A call fails.
 pub async fn of_rgrpc(engine: EngineFlags, count: impl Fn() -> u64) -> Result<f64> {
-    let mut server: Server = engine.server(None)?;
+    let mut server: Server = engine.server(None);
     register_benchmark_service(&mut server, rgrpc_server::Benchmark { push: 0 })?;
     let (listener, port) = loopback()?;
     let serving = server.serve_listener(listener);

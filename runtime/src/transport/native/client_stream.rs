@@ -131,8 +131,11 @@ impl NativeClientStream {
     /// The stream has ended without trailers: reset, refused, or with its connection.
     pub(super) fn break_off(&self, end: StreamEnd) {
         let mut state = lock(&self.state);
+        if !state.inbound.has_ended() {
+            // The head of a response that has ended is still to be had.
+            state.head = Head::Done;
+        }
         let wakers = [state.inbound.break_off(end), state.quota.take_waker()];
-        state.head = Head::Done;
         state.sending = Sending::Ended;
         drop(state);
         wakers.into_iter().for_each(wake);

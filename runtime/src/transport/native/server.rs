@@ -88,6 +88,27 @@ fn response_head<'a>(
     }
 }
 
+/// The request that has come whole with this event.
+///
+/// If it is the one that began last, its call is polled and its reply taken before the next event:
+/// what a call needs is freed while it is still in the processor's cache, and the next call has the
+/// same memory.
+fn whole_request(event: &Event<ReadRequest>) -> Option<StreamKey> {
+    match event {
+        Event::Headers {
+            key,
+            end_stream: true,
+            ..
+        }
+        | Event::Data {
+            key,
+            end_stream: true,
+            ..
+        } => Some(*key),
+        _ => None,
+    }
+}
+
 /// Why a connection is over.
 enum End {
     Link(LinkEnd),
@@ -113,7 +134,7 @@ struct Task<D: Dispatch> {
     /// Taken from the outbox, to be done.
     posts: Vec<ServerPost>,
     /// Begun in this turn, to be polled once.
-    calls: Vec<D::Call>,
+    calls: Vec<(StreamKey, D::Call)>,
     /// They are spawned instead.
     spawn_handlers: bool,
     /// Until the client's SETTINGS have come.
@@ -163,11 +184,11 @@ impl<D: Dispatch> Task<D> {
         let now = Instant::now();
         self.do_posts();
         let read = self.link.read(cx)?;
-        self.handle_events(now)?;
+        self.handle_events(now, cx)?;
         self.poll_calls(cx);
         self.do_posts();
         self.link.write(cx)?;
-        self.handle_events(now)?;
+        self.handle_events(now, cx)?;
         if read {
             return Ok(true);
         }
@@ -176,9 +197,14 @@ impl<D: Dispatch> Task<D> {
         Ok(!self.shared.outbox.sleep(cx))
     }
 
-    fn handle_events(&mut self, now: Instant) -> Result<(), End> {
+    fn handle_events(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), End> {
         while let Some(event) = self.link.next_event(now)? {
+            let whole = whole_request(&event);
             self.handle(event, now);
+            if let Some((_, call)) = self.calls.pop_if(|(begun, _)| Some(*begun) == whole) {
+                self.poll_call(call, cx);
+                self.do_posts();
+            }
         }
         Ok(())
     }
@@ -234,7 +260,7 @@ impl<D: Dispatch> Task<D> {
                     stream.receive(Bytes::new(), true);
                 }
                 self.link.core.attach(key, Arc::clone(&stream));
-                self.calls.push(self.dispatch.dispatch(stream));
+                self.calls.push((key, self.dispatch.dispatch(stream)));
             }
             Err(rejection) => {
                 let block = HeaderBlock::rejection(&rejection);
@@ -259,13 +285,20 @@ impl<D: Dispatch> Task<D> {
         }
     }
 
-    /// Polls each new call once, which completes most unary calls; those that are not ready get
-    /// tasks of their own.
+    /// Polls the calls that have begun and were not polled yet.
     fn poll_calls(&mut self, cx: &mut Context<'_>) {
-        for mut call in self.calls.drain(..) {
-            if self.spawn_handlers || Pin::new(&mut call).poll(cx).is_pending() {
-                tokio::spawn(call);
-            }
+        let mut calls = std::mem::take(&mut self.calls);
+        for (_, call) in calls.drain(..) {
+            self.poll_call(call, cx);
+        }
+        self.calls = calls;
+    }
+
+    /// Polls a new call once, which completes most unary calls; one that is not ready gets a task
+    /// of its own.
+    fn poll_call(&self, mut call: D::Call, cx: &mut Context<'_>) {
+        if self.spawn_handlers || Pin::new(&mut call).poll(cx).is_pending() {
+            tokio::spawn(call);
         }
     }
 

@@ -8,6 +8,7 @@ mod concurrency;
 mod connecting;
 mod deadlines;
 mod dispatch;
+mod engines_agree;
 mod flow_control;
 mod framing;
 mod goaway;

@@ -7,8 +7,10 @@ mod drain;
 mod flow;
 mod garbage;
 mod given;
+mod h2_peer;
 mod messages;
 mod opening;
+mod random;
 mod settings;
 mod stream_errors;
 

@@ -1,0 +1,93 @@
+//! How often a unary call allocates, client and server together: a budget, because what a call
+//! allocates is most of what it costs, and because it is easily lost.
+//!
+//! A test binary of its own with one test in it: the allocator that counts is that of the process.
+//! The server and the client share a thread, so that one count covers both.
+
+use std::alloc::System;
+use std::io::Write;
+
+use rgrpc::{ClientConn, Request, Response, Server, Status, Transport, credentials};
+use rgrpc_e2e::proto::Stub;
+use rgrpc_e2e::{Message, StubClient, msg, register_stub};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use tokio::net::TcpListener;
+
+/// How many allocations a call may make, both sides together.
+const BUDGET: f64 = 15.0;
+
+/// What the messages of a call allocate, which is none of the runtime's doing: a body when the
+/// caller makes the request, when the server decodes it, and when the client decodes the response.
+const BODIES: f64 = 3.0;
+
+/// Calls before counting begins: the connection, its tables and its buffers are there then.
+const UNCOUNTED: u32 = 500;
+
+/// Calls that are counted.
+const COUNTED: u32 = 2_000;
+
+/// A buffer that is shared out to several calls, and not replaced in each, adds a part of an
+/// allocation to the average: less than this.
+const TOLERANCE: f64 = 0.25;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Answers with the request's message, as it is.
+struct Echo;
+
+impl Stub for Echo {
+    async fn unary(&self, request: Request<Message>) -> Result<Response<Message>, Status> {
+        Ok(Response::new(request.into_message()))
+    }
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_unary_call_keeps_to_its_budget_of_allocations() {
+    let client = client_of_echo().await;
+    for _ in 0..UNCOUNTED {
+        call(&client).await;
+    }
+    let before = allocations();
+    for _ in 0..COUNTED {
+        call(&client).await;
+    }
+    let counted = u32::try_from(allocations() - before).expect("few enough to count");
+    let per_call = f64::from(counted) / f64::from(COUNTED) - BODIES;
+    // Past the harness, which would keep it to itself while the test passes.
+    writeln!(
+        std::io::stderr(),
+        "{per_call:.2} allocations for each unary call, both sides together (at most {BUDGET})"
+    )
+    .expect("stderr can be written to");
+    assert!(
+        per_call < BUDGET + TOLERANCE,
+        "{per_call:.2} allocations for each unary call, and at most {BUDGET} are allowed"
+    );
+}
+
+/// A client whose server is on the same thread, behind a socket.
+async fn client_of_echo() -> StubClient<ClientConn> {
+    let mut server = Server::new().transport(Transport::Native);
+    register_stub(&mut server, Echo).expect("a server without the stub service");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    tokio::spawn(server.serve_listener(listener));
+    let target = format!("passthrough:///127.0.0.1:{port}");
+    let conn = ClientConn::builder(target, credentials::insecure())
+        .transport(Transport::Native)
+        .build()
+        .expect("a valid channel");
+    StubClient::new(conn)
+}
+
+async fn call(client: &StubClient<ClientConn>) {
+    let response = client.unary(msg([0; 32])).await.expect("OK");
+    assert_eq!(response.message().body.len(), 32);
+}
+
+/// How many the process has made. A block that grows is allocated again.
+fn allocations() -> usize {
+    let stats = ALLOCATOR.stats();
+    stats.allocations + stats.reallocations
+}

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::transport::NoHead;
+use crate::transport::{NoHead, WholeResponse};
 
 /// Where a [`SendStream`](super::SendStream) puts its framed messages: a server's call or a
 /// client's.
@@ -33,6 +33,15 @@ pub(crate) trait MessageSource: Send + Sync {
 
     /// The next DATA, or how receiving ended: with the metadata that came last, or a failure.
     fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Received>;
+
+    /// A whole response, as [`ClientStream::poll_whole`](crate::transport::ClientStream::poll_whole).
+    fn poll_whole(
+        &self,
+        _cx: &mut Context<'_>,
+        _fits: &dyn Fn(&[u8]) -> bool,
+    ) -> Poll<Option<WholeResponse>> {
+        Poll::Ready(None)
+    }
 
     /// A message has begun of which this many bytes are still to come.
     fn expect_data(&self, len: usize);

@@ -8,7 +8,9 @@ use futures_core::Stream;
 
 use super::halves::Received;
 use super::{MessageSource, Response};
-use crate::codec::{Codec, CodecError, MessageBytes, MessageReader, decode};
+use crate::codec::{
+    Codec, CodecError, MessageBytes, MessageReader, decode, decode_whole, is_one_message,
+};
 use crate::metadata::Metadata;
 use crate::status::Status;
 
@@ -97,6 +99,20 @@ impl<T> RecvStream<T> {
 
     /// Takes the only message of a response, with its metadata.
     pub(crate) async fn into_response(mut self) -> Result<Response<T>, Status> {
+        let max = self.reader.max_message_size();
+        let whole = poll_fn(|cx| {
+            let fits = |data: &[u8]| is_one_message(data, max);
+            self.source.poll_whole(cx, &fits)
+        });
+        if let Some(response) = whole.await {
+            self.state = State::Ended;
+            let message = decode_whole(self.decode, response.messages)?;
+            return Ok(Response::from_parts(
+                message,
+                response.header,
+                response.trailer,
+            ));
+        }
         let message = self.recv_only("response").await?;
         let header = self.header.take().unwrap_or_default();
         let trailer = std::mem::take(&mut self.trailer);

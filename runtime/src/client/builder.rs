@@ -10,7 +10,7 @@ use super::{ClientConn, authority};
 use crate::credentials::ChannelCredentials;
 use crate::io::{Dial, SystemDialer};
 use crate::resolver::{Resolver, Target, TargetError};
-use crate::transport::Transport;
+use crate::transport::{Origin, Transport};
 
 /// This implementation, as `user-agent` names it.
 const USER_AGENT: &str = concat!("grpc-rust-rgrpc/", env!("CARGO_PKG_VERSION"));
@@ -104,9 +104,11 @@ impl ClientConnBuilder {
             Err(problem) => return Err(BuildError::Authority { authority, problem }),
         };
         let settings = Settings {
-            authority,
-            user_agent: user_agent(self.user_agent)?,
-            scheme: self.credentials.scheme(),
+            origin: Arc::new(Origin {
+                authority,
+                scheme: self.credentials.scheme(),
+                user_agent: user_agent(self.user_agent)?,
+            }),
             target: self.target,
         };
         let Self {

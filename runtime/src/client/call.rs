@@ -13,7 +13,7 @@ use crate::call::{MessageSink, MessageSource, Received};
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
-use crate::transport::{ClientStream, Delivery, Incoming, NoHead, ResetCode};
+use crate::transport::{ClientStream, Delivery, Incoming, NoHead, ResetCode, WholeResponse};
 
 /// A call that is under way: one stream of a connection, and what bounds it.
 ///
@@ -135,6 +135,21 @@ impl MessageSource for ClientCall {
             return Poll::Ready(Err(NoHead));
         }
         self.stream.poll_head(cx)
+    }
+
+    fn poll_whole(
+        &self,
+        cx: &mut Context<'_>,
+        fits: &dyn Fn(&[u8]) -> bool,
+    ) -> Poll<Option<WholeResponse>> {
+        if self.ended_here.poll(Half::Receive, cx).is_some() {
+            return Poll::Ready(None);
+        }
+        let whole = ready!(self.stream.poll_whole(cx, fits));
+        if whole.is_some() {
+            self.finish();
+        }
+        Poll::Ready(whole)
     }
 
     fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Received> {

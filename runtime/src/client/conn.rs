@@ -17,7 +17,7 @@ use crate::call::{
 use crate::codec::{Codec, frame};
 use crate::lock::lock;
 use crate::status::Status;
-use crate::transport::{ClientStream, ClientTransport, Delivery, OpenError, OpenRequest};
+use crate::transport::{ClientStream, ClientTransport, Delivery, OpenError, OpenRequest, Origin};
 
 /// A channel: what calls are made on. It connects when the first call needs it, and reconnects.
 ///
@@ -51,9 +51,7 @@ struct Inner {
 
 /// What calls need to know of the channel's options.
 pub(super) struct Settings {
-    pub(super) authority: String,
-    pub(super) user_agent: Bytes,
-    pub(super) scheme: &'static str,
+    pub(super) origin: Arc<Origin>,
     pub(super) target: String,
 }
 
@@ -118,35 +116,35 @@ impl ClientConn {
     /// Opens a stream for a call, on a connection that takes it.
     async fn open(
         &self,
-        method: &str,
+        method: &MethodName,
         content_subtype: &'static str,
         options: &CallOptions,
-        only_message: Option<Bytes>,
+        mut only_message: Option<Bytes>,
     ) -> Result<Arc<dyn ClientStream>, Status> {
         if !method.starts_with('/') {
             return Err(Status::internal(format!(
                 "malformed method name {method:?}: /service/method is expected"
             )));
         }
-        let settings = &self.0.settings;
         loop {
             let transport = self.pick(options.wait_for_ready()).await?;
             let opened = transport.open(OpenRequest {
                 path: method,
-                authority: &settings.authority,
-                scheme: settings.scheme,
-                user_agent: &settings.user_agent,
+                origin: &self.0.settings.origin,
                 content_subtype,
                 timeout: time_left(options.deadline(), Instant::now())?,
                 metadata: options.metadata(),
-                only_message: only_message.clone(),
+                only_message,
             });
             match opened {
                 Ok(stream) => return Ok(stream),
                 Err(OpenError::Invalid(status)) => return Err(status),
                 // Nothing was sent. The channel hears of the connection's end in a moment; let it,
                 // and pick again.
-                Err(OpenError::Gone) => tokio::task::yield_now().await,
+                Err(OpenError::Gone(message)) => {
+                    only_message = message;
+                    tokio::task::yield_now().await;
+                }
             }
         }
     }
@@ -162,13 +160,12 @@ impl ClientConn {
     /// Sends the message and waits for the response; an error when it could not be sent.
     async fn attempt<C: Codec<Res>, Res>(
         &self,
-        method: &str,
+        method: &MethodName,
         options: &CallOptions,
         bounds: &Bounds,
-        framed: &Bytes,
+        framed: Bytes,
     ) -> Result<Attempt<Res>, Status> {
-        let message = Some(framed.clone());
-        let stream = self.open(method, C::NAME, options, message).await?;
+        let stream = self.open(method, C::NAME, options, Some(framed)).await?;
         let call = Arc::new(ClientCall::new(stream, bounds.clone(), self.clone()));
         let responses = RecvStream::new::<C>(
             Arc::clone(&call) as Arc<dyn MessageSource>,
@@ -204,12 +201,14 @@ impl Invoke for ClientConn {
         Res: Send + 'static,
     {
         options.check()?;
-        let framed = frame::<C, Req>(&message, options.max_send_message_size())?;
         let bounds = Bounds::new(&options);
         let call = async {
             let mut refused = false;
             loop {
-                let attempt = self.attempt::<C, Res>(&method, &options, &bounds, &framed);
+                // For each attempt again, which are few: keeping the bytes for the next would cost
+                // every call an allocation.
+                let framed = frame::<C, Req>(&message, options.max_send_message_size())?;
+                let attempt = self.attempt::<C, Res>(&method, &options, &bounds, framed);
                 let Attempt { call, response } = attempt.await?;
                 // Transparent retries (gRFC A6): a call that never left is made again at once, one
                 // that the server has not looked at once.

@@ -77,9 +77,12 @@ pub(crate) fn is_one_message(data: &[u8], max: usize) -> bool {
 ///
 /// # Errors
 /// INTERNAL when the codec fails.
-pub(crate) fn decode_whole<C: Codec<M>, M>(mut framed: Bytes) -> Result<M, Status> {
+pub(crate) fn decode_whole<M>(
+    decode_message: fn(MessageBytes) -> Result<M, CodecError>,
+    mut framed: Bytes,
+) -> Result<M, Status> {
     framed.advance(PREFIX_LEN);
-    decode::<M>(C::decode, framed.into())
+    decode(decode_message, framed.into())
 }
 
 /// Decodes a message.
@@ -87,10 +90,11 @@ pub(crate) fn decode_whole<C: Codec<M>, M>(mut framed: Bytes) -> Result<M, Statu
 /// # Errors
 /// INTERNAL when the codec fails.
 pub(crate) fn decode<M>(
-    decode: fn(MessageBytes) -> Result<M, CodecError>,
+    decode_message: fn(MessageBytes) -> Result<M, CodecError>,
     bytes: MessageBytes,
 ) -> Result<M, Status> {
-    decode(bytes).map_err(|error| Status::internal(format!("decoding a received message: {error}")))
+    decode_message(bytes)
+        .map_err(|error| Status::internal(format!("decoding a received message: {error}")))
 }
 
 #[cfg(test)]

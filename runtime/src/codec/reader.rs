@@ -30,6 +30,11 @@ impl MessageReader {
         }
     }
 
+    /// The largest message that is not refused, in bytes.
+    pub(crate) fn max_message_size(&self) -> usize {
+        self.max
+    }
+
     /// Takes in a piece of DATA.
     pub(crate) fn push(&mut self, data: Bytes) {
         self.buffered.push(data);

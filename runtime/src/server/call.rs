@@ -140,7 +140,7 @@ impl ServerCall {
     {
         let max = self.limits.max_receive;
         let message = match self.context.take_whole(&|data| is_one_message(data, max)) {
-            Some(framed) => decode_whole::<C, Req>(framed)?,
+            Some(framed) => decode_whole(C::decode, framed)?,
             None => {
                 let mut messages = self.receive::<C, Req>();
                 // Boxed, so that calls whose request is here do not carry the room for it.

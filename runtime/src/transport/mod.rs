@@ -22,6 +22,7 @@ mod response;
 mod settings;
 pub(crate) mod timeout;
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -144,11 +145,31 @@ pub(crate) trait ClientStream: Stream {
     /// [`Stream::poll_data`] says how. Not called again once it was ready.
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>>;
 
+    /// A whole response: ready when the call has ended, or something of it has come. Then the
+    /// response is taken if it is that of a call that ended well, its messages are here in one
+    /// piece that `fits`, and nothing of it was taken before; else nothing is. This is how the only
+    /// message of a call is had at once where it has come at once.
+    fn poll_whole(
+        &self,
+        _cx: &mut Context<'_>,
+        _fits: &dyn Fn(&[u8]) -> bool,
+    ) -> Poll<Option<WholeResponse>> {
+        Poll::Ready(None)
+    }
+
     /// Queues one framed message and ends sending with it.
     fn send_last(&self, message: Bytes) -> Result<(), Status>;
 
     /// Ends sending: no message follows. Idempotent.
     fn half_close(&self);
+}
+
+/// All of a response that ended well.
+#[derive(Debug)]
+pub(crate) struct WholeResponse {
+    pub(crate) header: Metadata,
+    pub(crate) messages: Bytes,
+    pub(crate) trailer: Metadata,
 }
 
 /// The stream ended before a header came.
@@ -219,15 +240,21 @@ pub(crate) struct RequestHead {
 #[derive(Debug)]
 pub(crate) struct OpenRequest<'a> {
     /// "/service/method".
-    pub(crate) path: &'a str,
-    pub(crate) authority: &'a str,
-    pub(crate) scheme: &'static str,
-    pub(crate) user_agent: &'a Bytes,
+    pub(crate) path: &'a Cow<'static, str>,
+    pub(crate) origin: &'a Arc<Origin>,
     pub(crate) content_subtype: &'static str,
     pub(crate) timeout: Option<Duration>,
     pub(crate) metadata: &'a Metadata,
     /// The first framed message; when it is also the last, the stream is half-closed with it.
     pub(crate) only_message: Option<Bytes>,
+}
+
+/// What the requests of a channel have in common.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    pub(crate) authority: String,
+    pub(crate) scheme: &'static str,
+    pub(crate) user_agent: Bytes,
 }
 
 /// What a server puts before its messages.
@@ -240,8 +267,9 @@ pub(crate) struct ResponseHead<'a> {
 /// Why a stream could not be opened.
 #[derive(Debug)]
 pub(crate) enum OpenError {
-    /// The connection takes no more streams; nothing was sent, another connection may be tried.
-    Gone,
+    /// The connection takes no more streams; nothing was sent, another connection may be tried with
+    /// the message that comes back.
+    Gone(Option<Bytes>),
     /// The request cannot be sent on any connection.
     Invalid(Status),
 }

@@ -21,7 +21,7 @@ pub(crate) struct ResponseParser {
 }
 
 /// What the first header block of a response says.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum HeadersBlock {
     /// gRPC, and messages or trailers follow.
     Head(Metadata),
@@ -34,7 +34,7 @@ pub(crate) enum HeadersBlock {
 }
 
 /// What the trailers say.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Trailers {
     pub(crate) outcome: Result<Metadata, Status>,
     /// The trailers are malformed: the stream is to be reset with PROTOCOL_ERROR if it is open.

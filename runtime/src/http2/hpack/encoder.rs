@@ -20,6 +20,8 @@ pub(crate) struct Encoder {
     resized: Option<Resized>,
     /// Hashes of fields, and of names, that went out as literals.
     seen: Box<[u32; SEEN]>,
+    /// How often the table has changed.
+    generation: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -50,7 +52,15 @@ impl Encoder {
             lookup: Lookup::new(),
             resized: None,
             seen: Box::new([0; SEEN]),
+            generation: 0,
         }
+    }
+
+    /// Changes whenever the table does: an encoded field that changed nothing means the same until
+    /// then.
+    #[inline]
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
     }
 
     /// Obeys the peer's SETTINGS_HEADER_TABLE_SIZE. A larger table than the default is not used:
@@ -60,6 +70,7 @@ impl Encoder {
         if size == self.table.max_size() && self.resized.is_none() {
             return;
         }
+        self.generation += 1;
         self.table.resize(size);
         self.lookup.evicted(&self.table);
         let smallest = self
@@ -150,6 +161,7 @@ impl Encoder {
     fn insert(&mut self, known: Match, hashes: Hashes, field: FieldRef<'_>, out: &mut Vec<u8>) {
         let name = self.name_index(known, hashes.name, field.name);
         literal(name, field, 6, 0x40, out);
+        self.generation += 1;
         self.table.insert(Entry {
             name: Bytes::copy_from_slice(field.name),
             value: Bytes::copy_from_slice(field.value),

@@ -134,9 +134,9 @@ impl ClientTransport for H2ClientTransport {
         let mut sender = self.sender.clone();
         // An error can only mean that the connection is gone or takes no more streams: the head
         // was checked when it was made.
-        let (response, mut stream) = sender
-            .send_request(head, false)
-            .map_err(|_| OpenError::Gone)?;
+        let Ok((response, mut stream)) = sender.send_request(head, false) else {
+            return Err(OpenError::Gone(request.only_message));
+        };
         if u32::from(stream.stream_id()) > LAST_STREAM_ID {
             (self.report)(TransportEvent::GoAway {
                 reason: "the connection's stream ids are nearly used up".to_owned(),
@@ -144,9 +144,8 @@ impl ClientTransport for H2ClientTransport {
         }
         let half_closed = request.only_message.is_some();
         if let Some(message) = request.only_message {
-            stream
-                .send_data(message, true)
-                .map_err(|_| OpenError::Gone)?;
+            // An error says that the stream has been reset; whoever polls it is told.
+            let _ = stream.send_data(message, true);
         }
         Ok(Arc::new(H2ClientStream::new(
             response,

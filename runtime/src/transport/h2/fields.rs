@@ -19,14 +19,14 @@ const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 /// The request that opens a stream.
 pub(super) fn request(open: &OpenRequest<'_>) -> Result<Request<()>, Status> {
     let uri = Uri::builder()
-        .scheme(open.scheme)
-        .authority(open.authority)
-        .path_and_query(open.path)
+        .scheme(open.origin.scheme)
+        .authority(&*open.origin.authority)
+        .path_and_query(&**open.path)
         .build()
         .map_err(|error| {
             Status::internal(format!(
                 "cannot send a request to the method {:?} of the authority {:?}: {error}",
-                open.path, open.authority
+                open.path, open.origin.authority
             ))
         })?;
     let mut request = Request::new(());
@@ -36,7 +36,7 @@ pub(super) fn request(open: &OpenRequest<'_>) -> Result<Request<()>, Status> {
     let headers = request.headers_mut();
     headers.reserve(4 + open.metadata.len());
     headers.insert(CONTENT_TYPE, content_type(open.content_subtype.as_bytes()));
-    headers.insert(USER_AGENT, value(open.user_agent.clone()));
+    headers.insert(USER_AGENT, value(open.origin.user_agent.clone()));
     headers.insert(TE, HeaderValue::from_static("trailers"));
     if let Some(timeout) = open.timeout {
         headers.insert(GRPC_TIMEOUT, value(encode_timeout(timeout).into()));

@@ -9,9 +9,10 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::client_stream::{After, ClientPost, ClientSend, NativeClientStream};
-use super::fields::{HeaderBlock, ReadResponse, read_response};
+use super::fields::{ReadResponse, read_response};
 use super::link::{Link, LinkEnd};
 use super::outbox::Outbox;
+use super::request_head::{RequestFields, RequestHeads};
 use super::send_quota::SEND_QUOTA;
 use super::socket::Socket;
 use crate::http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
@@ -42,6 +43,7 @@ pub(crate) async fn connect(
         peer: connected.peer,
         outbox: Arc::clone(&outbox),
         posts: Vec::new(),
+        heads: RequestHeads::default(),
         gone: Arc::clone(&gone),
         settings: Some(settings_sender),
         goaway: None,
@@ -76,9 +78,9 @@ struct NativeClientTransport {
 impl ClientTransport for NativeClientTransport {
     fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientStream>, OpenError> {
         if self.gone.load(Ordering::Acquire) {
-            return Err(OpenError::Gone);
+            return Err(OpenError::Gone(request.only_message));
         }
-        let head = HeaderBlock::request(&request).map_err(OpenError::Invalid)?;
+        let head = RequestFields::new(&request).map_err(OpenError::Invalid)?;
         let half_closed = request.only_message.is_some();
         let stream = NativeClientStream::new(Arc::clone(&self.outbox), half_closed);
         let what = ClientSend::Open(head, request.only_message);
@@ -88,7 +90,11 @@ impl ClientTransport for NativeClientTransport {
         };
         match self.outbox.post(post) {
             Ok(()) => Ok(stream),
-            Err(_) => Err(OpenError::Gone),
+            Err(ClientPost {
+                what: ClientSend::Open(_, message),
+                ..
+            }) => Err(OpenError::Gone(message)),
+            Err(_) => Err(OpenError::Gone(None)),
         }
     }
 
@@ -110,6 +116,7 @@ struct Task {
     outbox: Arc<Outbox<ClientPost>>,
     /// Taken from the outbox, to be done.
     posts: Vec<ClientPost>,
+    heads: RequestHeads,
     gone: Arc<AtomicBool>,
     /// Told of the server's first SETTINGS.
     settings: Option<oneshot::Sender<()>>,
@@ -293,18 +300,21 @@ impl Task {
     fn open(
         &mut self,
         stream: Arc<NativeClientStream>,
-        head: &HeaderBlock,
+        request: &RequestFields,
         message: Option<Bytes>,
     ) {
-        match self
-            .link
-            .core
-            .open(Arc::clone(&stream), &head.block(), false)
-        {
+        let own = request.own();
+        let opened = {
+            let head = self.heads.block(request, &own);
+            self.link.core.open(Arc::clone(&stream), &head, false)
+        };
+        match opened {
             Ok(key) => {
                 stream.set_key(key);
                 if let Some(message) = message {
-                    self.send_message(key, message, true);
+                    // Nobody waits to send more.
+                    let sent = self.link.core.send_data(key, message, true);
+                    self.sent(sent);
                 }
             }
             Err(error @ crate::http2::OpenError::HeaderListTooLarge { .. }) => {
@@ -324,16 +334,21 @@ impl Task {
 
     fn send_message(&mut self, key: StreamKey, message: Bytes, last: bool) {
         let len = message.len();
-        match self.link.core.send_data(key, message, last) {
+        let sent = self.link.core.send_data(key, message, last);
+        self.sent(sent);
+        if let Some(stream) = self.link.core.value_mut(key) {
+            stream.message_taken(len);
+        }
+        self.update_quota(key);
+    }
+
+    fn sent(&self, sent: Result<(), SendError>) {
+        match sent {
             Ok(()) | Err(SendError::Closed) => {}
             Err(error) => {
                 tracing::debug!(peer = %self.peer.remote, %error, "a message was not sent");
             }
         }
-        if let Some(stream) = self.link.core.value_mut(key) {
-            stream.message_taken(len);
-        }
-        self.update_quota(key);
     }
 
     fn update_quota(&mut self, key: StreamKey) {

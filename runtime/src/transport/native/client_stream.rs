@@ -3,9 +3,10 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
-use super::fields::{HeaderBlock, ReadResponse};
+use super::fields::ReadResponse;
 use super::inbound::Inbound;
 use super::outbox::Outbox;
+use super::request_head::RequestFields;
 use super::send_quota::SendQuota;
 use crate::http2::StreamKey;
 use crate::lock::lock;
@@ -13,6 +14,7 @@ use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{
     ClientStream, HeadersBlock, Incoming, NoHead, ResetCode, Stream, StreamEnd, Trailers,
+    WholeResponse,
 };
 
 /// How much of a body that is not gRPC goes into the status, as in grpc-go.
@@ -26,7 +28,7 @@ pub(super) struct ClientPost {
 
 pub(super) enum ClientSend {
     /// Opens the stream; a message that comes with it is the only one.
-    Open(HeaderBlock, Option<Bytes>),
+    Open(RequestFields, Option<Bytes>),
     Message(Bytes),
     /// The last message, or none, and the end of sending.
     Last(Bytes),
@@ -165,13 +167,13 @@ impl State {
         match self.head {
             Head::Awaited => {}
             Head::Here(_) | Head::Done if end_stream => {
-                return self.trailers(block.parser.clone().trailers());
+                return self.trailers(block.trailers());
             }
             // Trailers of a response that is not gRPC, or headers where trailers belong, which the
             // core does not let through.
             _ => return self.data(Bytes::new(), true),
         }
-        match block.parser.clone().headers(block.http_status, end_stream) {
+        match block.headers(end_stream) {
             HeadersBlock::Head(metadata) => {
                 self.head = Head::Here(metadata);
                 (self.inbound.take_waker(), After::Nothing)
@@ -312,6 +314,34 @@ impl ClientStream for NativeClientStream {
                 Poll::Pending
             }
         }
+    }
+
+    fn poll_whole(
+        &self,
+        cx: &mut Context<'_>,
+        fits: &dyn Fn(&[u8]) -> bool,
+    ) -> Poll<Option<WholeResponse>> {
+        let mut state = lock(&self.state);
+        match &state.head {
+            Head::Awaited => {
+                state.inbound.wait(cx);
+                return Poll::Pending;
+            }
+            Head::Here(_) => {}
+            Head::Foreign(..) | Head::Done => return Poll::Ready(None),
+        }
+        let Some((messages, trailer)) = state.inbound.take_whole(fits) else {
+            return Poll::Ready(None);
+        };
+        let header = match std::mem::replace(&mut state.head, Head::Done) {
+            Head::Here(header) => header,
+            _ => Metadata::new(),
+        };
+        Poll::Ready(Some(WholeResponse {
+            header,
+            messages,
+            trailer,
+        }))
     }
 
     fn send_last(&self, message: Bytes) -> Result<(), Status> {

@@ -1,16 +1,15 @@
 //! Header fields: from metadata and status to the core's blocks, and from what the core received to
 //! the checks that both engines share.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
 
 use crate::http2::{Block, Field, FieldRef, StaticBlock};
 use crate::metadata::{Metadata, encode_value};
 use crate::status::{Status, encode_message};
-use crate::transport::timeout::encode_timeout;
 use crate::transport::{
-    OpenRequest, Rejection, RequestHead, RequestParser, ResponseHead, ResponseParser,
+    HeadersBlock, Rejection, RequestHead, RequestParser, ResponseHead, ResponseParser, Trailers,
 };
 
 static NOTHING: LazyLock<StaticBlock> = LazyLock::new(|| StaticBlock::new([]));
@@ -39,11 +38,31 @@ pub(super) fn read_request(fields: &[Field]) -> ReadRequest {
     parser.finish().map(Arc::new).map_err(Arc::new)
 }
 
-/// A received header block of a response: headers or trailers.
+/// A received header block of a response: headers or trailers. Shared as well; what it says is
+/// found out once, for what blocks are mostly for.
 #[derive(Debug)]
 pub(super) struct ReadResponse {
-    pub(super) http_status: Option<u16>,
-    pub(super) parser: ResponseParser,
+    http_status: Option<u16>,
+    parser: ResponseParser,
+    headers: OnceLock<HeadersBlock>,
+    trailers: OnceLock<Trailers>,
+}
+
+impl ReadResponse {
+    /// What the first block of a response says.
+    pub(super) fn headers(&self, end_stream: bool) -> HeadersBlock {
+        let parse = |end_stream| self.parser.clone().headers(self.http_status, end_stream);
+        if end_stream {
+            return parse(true);
+        }
+        self.headers.get_or_init(|| parse(false)).clone()
+    }
+
+    /// What trailers say.
+    pub(super) fn trailers(&self) -> Trailers {
+        let trailers = self.trailers.get_or_init(|| self.parser.clone().trailers());
+        trailers.clone()
+    }
 }
 
 /// Reads a response's fields; the core calls it.
@@ -61,6 +80,8 @@ pub(super) fn read_response(fields: &[Field]) -> Arc<ReadResponse> {
     Arc::new(ReadResponse {
         http_status,
         parser,
+        headers: OnceLock::new(),
+        trailers: OnceLock::new(),
     })
 }
 
@@ -72,36 +93,6 @@ pub(super) struct HeaderBlock {
 }
 
 impl HeaderBlock {
-    /// A request's headers. An error when its path cannot be one.
-    pub(super) fn request(open: &OpenRequest<'_>) -> Result<Self, Status> {
-        if !open.path.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Status::internal(format!(
-                "malformed method name {:?}: it may have visible ASCII characters only",
-                open.path
-            )));
-        }
-        let mut block = Self::of(&NOTHING);
-        block.fields.reserve(8 + open.metadata.len());
-        block.push(":method", "POST");
-        block.push(":scheme", open.scheme);
-        block.push(":path", Bytes::copy_from_slice(open.path.as_bytes()));
-        block.push(
-            ":authority",
-            Bytes::copy_from_slice(open.authority.as_bytes()),
-        );
-        block.push(
-            "content-type",
-            content_type(open.content_subtype.as_bytes()),
-        );
-        block.push("user-agent", open.user_agent.clone());
-        block.push("te", "trailers");
-        if let Some(timeout) = open.timeout {
-            block.push("grpc-timeout", encode_timeout(timeout));
-        }
-        block.extend(open.metadata);
-        Ok(block)
-    }
-
     /// A response's headers.
     pub(super) fn response(head: ResponseHead<'_>) -> Self {
         let mut block = if head.content_subtype.is_empty() {
@@ -194,7 +185,8 @@ impl HeaderBlock {
     }
 }
 
-fn content_type(subtype: &[u8]) -> Bytes {
+/// `application/grpc`, with its subtype.
+pub(super) fn content_type(subtype: &[u8]) -> Bytes {
     if subtype.is_empty() {
         Bytes::from_static(b"application/grpc")
     } else {

@@ -2,6 +2,7 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
+use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::transport::{Incoming, StreamEnd};
 
@@ -67,13 +68,20 @@ impl Inbound {
 
     /// All there is and will be; see [`Stream::take_whole`](crate::transport::Stream::take_whole).
     /// The end is taken with it, which must be a regular one.
-    pub(super) fn take_whole(&mut self, fits: &dyn Fn(&[u8]) -> bool) -> Option<Bytes> {
-        let ended_well = matches!(&self.end, Some(end) if end.outcome.is_ok());
-        if !ended_well || !self.pieces.is_one() || !fits(self.pieces.first()) {
+    pub(super) fn take_whole(&mut self, fits: &dyn Fn(&[u8]) -> bool) -> Option<(Bytes, Metadata)> {
+        let Some(StreamEnd {
+            outcome: Ok(metadata),
+            ..
+        }) = &mut self.end
+        else {
+            return None;
+        };
+        if !self.pieces.is_one() || !fits(self.pieces.first()) {
             return None;
         }
+        let metadata = std::mem::take(metadata);
         self.end = None;
-        self.pieces.pop()
+        Some((self.pieces.pop()?, metadata))
     }
 
     /// Wakes this task when something comes.
@@ -97,7 +105,6 @@ pub(super) fn remember(slot: &mut Option<Waker>, cx: &Context<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metadata::Metadata;
     use crate::status::Status;
 
     fn next(inbound: &mut Inbound) -> Option<Incoming> {

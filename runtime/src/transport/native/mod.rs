@@ -12,6 +12,7 @@ mod fields;
 mod inbound;
 mod link;
 mod outbox;
+mod request_head;
 mod send_quota;
 mod server;
 mod server_stream;

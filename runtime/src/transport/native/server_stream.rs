@@ -124,7 +124,8 @@ impl Stream for NativeServerStream {
 
     fn take_whole(&self, fits: &dyn Fn(&[u8]) -> bool) -> Option<Bytes> {
         // Its end has come, so that it needs no more window.
-        lock(&self.state).inbound.take_whole(fits)
+        let whole = lock(&self.state).inbound.take_whole(fits);
+        whole.map(|(data, _)| data)
     }
 
     fn expect_data(&self, len: usize) {

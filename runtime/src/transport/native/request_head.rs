@@ -1,0 +1,121 @@
+//! Requests' heads on their way out: what all calls of a method have in common is put together once
+//! for a connection.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustc_hash::FxBuildHasher;
+
+use super::fields::content_type;
+use crate::http2::{Block, Field, FieldRef, Recurring};
+use crate::metadata::Metadata;
+use crate::status::Status;
+use crate::transport::timeout::encode_timeout;
+use crate::transport::{OpenRequest, Origin};
+
+/// How many methods are remembered: more than a client calls on one connection.
+const MAX_METHODS: usize = 256;
+
+/// A request's head, until the connection's task sends it.
+pub(super) struct RequestFields {
+    method: Method,
+    timeout: Option<Duration>,
+    metadata: Metadata,
+}
+
+/// What calls have in common.
+#[derive(Clone, PartialEq, Eq)]
+struct Method {
+    path: Cow<'static, str>,
+    content_subtype: &'static str,
+    origin: Arc<Origin>,
+}
+
+impl Hash for Method {
+    /// By what tells methods apart; the rest is the same for nearly all.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.path.hash(state);
+    }
+}
+
+impl Method {
+    fn fields(&self) -> Vec<Field> {
+        let Origin {
+            authority,
+            scheme,
+            user_agent,
+        } = &*self.origin;
+        let content_type = content_type(self.content_subtype.as_bytes());
+        [
+            (":method", &b"POST"[..]),
+            (":scheme", scheme.as_bytes()),
+            (":path", self.path.as_bytes()),
+            (":authority", authority.as_bytes()),
+            ("content-type", &content_type),
+            ("user-agent", user_agent),
+            ("te", b"trailers"),
+        ]
+        .map(|(name, value)| FieldRef::new(name.as_bytes(), value).to_field())
+        .into()
+    }
+}
+
+impl RequestFields {
+    /// The head of a request. An error when its path cannot be one.
+    pub(super) fn new(open: &OpenRequest<'_>) -> Result<Self, Status> {
+        if !open.path.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Status::internal(format!(
+                "malformed method name {:?}: it may have visible ASCII characters only",
+                open.path
+            )));
+        }
+        Ok(Self {
+            method: Method {
+                path: open.path.clone(),
+                content_subtype: open.content_subtype,
+                origin: Arc::clone(open.origin),
+            },
+            timeout: open.timeout,
+            metadata: open.metadata.clone(),
+        })
+    }
+
+    /// The fields that other calls of the method need not have.
+    pub(super) fn own(&self) -> Vec<(Bytes, Bytes)> {
+        let timeout = self.timeout.map(|timeout| {
+            let name = Bytes::from_static(b"grpc-timeout");
+            (name, Bytes::from(encode_timeout(timeout)))
+        });
+        timeout
+            .into_iter()
+            .chain(self.metadata.wire_fields())
+            .collect()
+    }
+}
+
+/// The methods that were called on a connection.
+#[derive(Default)]
+pub(super) struct RequestHeads(HashMap<Method, Recurring, FxBuildHasher>);
+
+impl RequestHeads {
+    /// A request's header block; `own` are its [own fields](RequestFields::own).
+    pub(super) fn block<'a>(
+        &'a mut self,
+        request: &RequestFields,
+        own: &'a [(Bytes, Bytes)],
+    ) -> Block<'a, impl Iterator<Item = FieldRef<'a>> + Clone> {
+        if self.0.len() > MAX_METHODS {
+            self.0.clear();
+        }
+        let recurring = self
+            .0
+            .entry(request.method.clone())
+            .or_insert_with_key(|method| Recurring::new(method.fields()));
+        let own = own.iter().map(|(name, value)| FieldRef::new(name, value));
+        Block::recurring(recurring).with(own)
+    }
+}

@@ -29,6 +29,7 @@
 //! Everything runs on the tokio runtime of its caller. The exception are the connections and the
 //! handlers of a server with [`workers`](Server::workers), which run on threads of its own.
 
+mod buffers;
 mod call;
 mod client;
 mod codec;

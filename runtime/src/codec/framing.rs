@@ -1,8 +1,9 @@
 //! The five bytes before every message ("PROTOCOL-HTTP2", Length-Prefixed-Message).
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
 
 use super::{Codec, CodecError, MessageBytes};
+use crate::buffers;
 use crate::status::Status;
 
 /// One flag byte and four bytes of length.
@@ -42,7 +43,7 @@ impl Prefix {
 /// # Errors
 /// INTERNAL when the codec fails, RESOURCE_EXHAUSTED when the message is larger than `max`.
 pub(crate) fn frame<C: Codec<M>, M>(message: &M, max: usize) -> Result<Bytes, Status> {
-    let mut buffer = BytesMut::with_capacity(PREFIX_LEN + C::encoded_len(message));
+    let mut buffer = buffers::take(PREFIX_LEN + C::encoded_len(message));
     buffer.put_bytes(0, PREFIX_LEN);
     C::encode(message, &mut buffer)
         .map_err(|error| Status::internal(format!("encoding a message to send: {error}")))?;
@@ -56,7 +57,7 @@ pub(crate) fn frame<C: Codec<M>, M>(message: &M, max: usize) -> Result<Bytes, St
             ))
         })?;
     buffer[1..PREFIX_LEN].copy_from_slice(&length.to_be_bytes());
-    Ok(buffer.freeze())
+    Ok(buffers::share(buffer))
 }
 
 /// Whether `data` is one message of at most `max` bytes with its prefix, and nothing else, that can be

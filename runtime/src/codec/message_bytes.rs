@@ -1,5 +1,6 @@
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
 
+use crate::buffers;
 use crate::pieces::Pieces;
 
 /// The bytes of one received message, in the pieces in which they came off the connection.
@@ -68,9 +69,9 @@ impl Buf for MessageBytes {
             self.remaining -= len;
             return self.pieces.split_first(len);
         }
-        let mut bytes = BytesMut::with_capacity(len);
+        let mut bytes = buffers::take(len);
         bytes.put(self.take(len));
-        bytes.freeze()
+        buffers::share(bytes)
     }
 }
 

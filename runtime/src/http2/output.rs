@@ -57,6 +57,12 @@ impl Output {
         }
     }
 
+    /// Whether all that waits lies together.
+    #[inline]
+    pub(crate) fn is_one_chunk(&self) -> bool {
+        self.segments.is_empty()
+    }
+
     /// Fills `slices` with what to write, in order. Returns how many it filled.
     pub(crate) fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;

@@ -108,9 +108,7 @@ impl Future for Call {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.poll_handler(cx).is_ready() || self.poll_cancelled(cx).is_ready() {
-            // What the handler holds goes before the call is said to have ended.
             self.handler = None;
-            self.context.set_done();
             return Poll::Ready(());
         }
         Poll::Pending
@@ -162,7 +160,9 @@ impl Call {
 
 impl Drop for Call {
     fn drop(&mut self) {
-        // Whoever waits for the call's end is told even when the runtime drops the call.
+        // What the handler holds goes before the call is said to have ended. So it is said even when
+        // the runtime drops the call.
+        self.handler = None;
         self.context.set_done();
     }
 }

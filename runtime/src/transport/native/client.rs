@@ -175,6 +175,11 @@ impl Task {
             return Ok(true);
         }
         self.link.poll_deadline(cx)?;
+        if self.link.trim_if_idle(now, cx) {
+            self.posts = Vec::new();
+            self.heads = RequestHeads::default();
+            self.outbox.trim();
+        }
         Ok(!self.outbox.sleep(cx))
     }
 

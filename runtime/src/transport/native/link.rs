@@ -4,9 +4,10 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::BytesMut;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
+use super::idle::IdleWatch;
+use super::read_buffer::ReadBuffer;
 use super::socket::Socket;
 use crate::http2::{Connection, ConnectionError, Event};
 
@@ -17,10 +18,10 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) struct Link<T, H> {
     pub(super) core: Connection<T, H>,
     socket: Socket,
-    /// What was read and is not a whole frame yet.
-    input: BytesMut,
+    input: ReadBuffer,
     /// For the core's next deadline.
     timer: Option<Pin<Box<Sleep>>>,
+    idle: IdleWatch,
 }
 
 /// Why a connection is over.
@@ -37,17 +38,24 @@ impl<T, H: Clone> Link<T, H> {
         Self {
             core,
             socket,
-            input: BytesMut::new(),
+            input: ReadBuffer::new(),
             timer: None,
+            idle: IdleWatch::default(),
         }
     }
 
     /// Reads once, for [`next_event`](Self::next_event). Whether anything came.
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
-        match self.socket.poll_read(&mut self.input, cx) {
+        let input = self.input.with_room();
+        let room = input.capacity() - input.len();
+        match self.socket.poll_read(input, cx) {
             Poll::Pending => Ok(false),
             Poll::Ready(Ok(0)) => Err(LinkEnd::Closed),
-            Poll::Ready(Ok(_)) => Ok(true),
+            Poll::Ready(Ok(octets)) => {
+                self.input.has_read(octets, room);
+                self.idle.used();
+                Ok(true)
+            }
             Poll::Ready(Err(error)) => Err(LinkEnd::Io(error)),
         }
     }
@@ -55,7 +63,7 @@ impl<T, H: Clone> Link<T, H> {
     /// What happened, one thing at a time; `None` until more is read or written.
     pub(super) fn next_event(&mut self, now: Instant) -> Result<Option<Event<H>>, LinkEnd> {
         self.core
-            .next_event(&mut self.input, now.into_std())
+            .next_event(self.input.unread(), now.into_std())
             .map_err(LinkEnd::Protocol)
     }
 
@@ -103,6 +111,16 @@ impl<T, H: Clone> Link<T, H> {
             .map_err(LinkEnd::Protocol)
     }
 
+    /// Gives back what is only held for speed when the connection has become idle, and says so.
+    pub(super) fn trim_if_idle(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let idle = self.idle.became_idle(now, cx);
+        if idle {
+            self.core.trim();
+            self.input.trim();
+        }
+        idle
+    }
+
     /// Writes what the socket takes at once.
     pub(super) async fn write_once(&mut self) {
         poll_fn(|cx| {
@@ -120,8 +138,9 @@ impl<T, H: Clone> Link<T, H> {
             poll_fn(|cx| self.socket.poll_write(self.core.output(), cx)).await?;
             poll_fn(|cx| self.socket.poll_shutdown(cx)).await?;
             loop {
-                self.input.clear();
-                let read = pin!(poll_fn(|cx| self.socket.poll_read(&mut self.input, cx)));
+                self.input.unread().clear();
+                let input = self.input.with_room();
+                let read = pin!(poll_fn(|cx| self.socket.poll_read(input, cx)));
                 if read.await? == 0 {
                     return io::Result::Ok(());
                 }

@@ -9,9 +9,11 @@
 mod client;
 mod client_stream;
 mod fields;
+mod idle;
 mod inbound;
 mod link;
 mod outbox;
+mod read_buffer;
 mod request_head;
 mod send_quota;
 mod server;

@@ -49,6 +49,11 @@ impl<P> Outbox<P> {
         std::mem::swap(&mut state.posts, into);
     }
 
+    /// Gives back memory that is only held for speed.
+    pub(super) fn trim(&self) {
+        lock(&self.0).posts.shrink_to_fit();
+    }
+
     /// The task is about to sleep; `false` when there is something to do instead.
     pub(super) fn sleep(&self, cx: &Context<'_>) -> bool {
         let mut state = lock(&self.0);

@@ -194,6 +194,11 @@ impl<D: Dispatch> Task<D> {
         }
         self.poll_handshake(cx)?;
         self.link.poll_deadline(cx)?;
+        if self.link.trim_if_idle(now, cx) {
+            self.posts = Vec::new();
+            self.calls = Vec::new();
+            self.shared.outbox.trim();
+        }
         Ok(!self.shared.outbox.sleep(cx))
     }
 

@@ -9,12 +9,6 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 use crate::http2::Output;
 use crate::io::BoxedIo;
 
-/// How much one read takes at most.
-const MAX_READ: usize = 64 * 1024;
-
-/// How much the first read takes: what an idle connection holds.
-const MIN_READ: usize = 4 * 1024;
-
 /// How many pieces one write takes.
 const MAX_SLICES: usize = 64;
 
@@ -22,8 +16,6 @@ const MAX_SLICES: usize = 64;
 pub(super) struct Socket {
     io: BoxedIo,
     vectored: bool,
-    /// How much the next read takes: more where reads come back full.
-    read_size: usize,
 }
 
 impl Socket {
@@ -31,25 +23,16 @@ impl Socket {
         Self {
             vectored: io.is_write_vectored(),
             io,
-            read_size: MIN_READ,
         }
     }
 
-    /// Reads once, behind what `input` holds; 0 at the end.
+    /// Reads once, into the room behind what `input` holds; 0 at the end.
     pub(super) fn poll_read(
         &mut self,
         input: &mut BytesMut,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        if input.capacity() - input.len() < self.read_size / 2 {
-            input.reserve(self.read_size);
-        }
-        let room = input.capacity() - input.len();
-        let read = ready!(pin!(self.io.read_buf(input)).poll(cx))?;
-        if read == room {
-            self.read_size = (self.read_size * 2).min(MAX_READ);
-        }
-        Poll::Ready(Ok(read))
+        pin!(self.io.read_buf(input)).poll(cx)
     }
 
     /// Writes what there is, until the socket takes no more; ready when all is written.
@@ -60,7 +43,8 @@ impl Socket {
     ) -> Poll<io::Result<()>> {
         while !output.is_empty() {
             let io = Pin::new(&mut self.io);
-            let written = if self.vectored {
+            // One piece is most of what there is, and a plain write costs the kernel less.
+            let written = if self.vectored && !output.is_one_chunk() {
                 let mut slices = [IoSlice::new(&[]); MAX_SLICES];
                 let count = output.slices(&mut slices);
                 ready!(io.poll_write_vectored(cx, &slices[..count]))?

@@ -14,6 +14,9 @@ pub(crate) struct Pieces {
     /// Empty only when there is nothing at all.
     first: Bytes,
     more: Option<Box<More>>,
+    /// The length of all pieces: decoders ask for it before each piece, of which there may be as
+    /// many as bytes.
+    len: usize,
 }
 
 /// What comes behind the first piece.
@@ -29,11 +32,36 @@ impl Pieces {
     /// Adds a piece at the end.
     #[inline]
     pub(crate) fn push(&mut self, piece: Bytes) {
+        self.len += piece.len();
         if self.first.is_empty() {
             self.first = piece;
         } else if !piece.is_empty() {
             self.more.get_or_insert_default().push(piece);
         }
+    }
+
+    /// Adds all pieces of `other` at the end.
+    #[inline]
+    pub(crate) fn append(&mut self, mut other: Self) {
+        if self.is_empty() {
+            *self = other;
+        } else {
+            while let Some(piece) = other.pop() {
+                self.push(piece);
+            }
+        }
+    }
+
+    /// How many bytes there are.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.len == 0
     }
 
     /// The piece at the front; empty when there is none.
@@ -55,7 +83,9 @@ impl Pieces {
             return None;
         }
         let next = self.next();
-        Some(std::mem::replace(&mut self.first, next))
+        let first = std::mem::replace(&mut self.first, next);
+        self.len -= first.len();
+        Some(first)
     }
 
     /// Takes at most `len` bytes off the front piece.
@@ -63,7 +93,34 @@ impl Pieces {
         if len >= self.first.len() {
             return self.pop().unwrap_or_default();
         }
+        self.len -= len;
         self.first.split_to(len)
+    }
+
+    /// Takes `len` bytes off the front, or all when they are fewer.
+    pub(crate) fn split_to(&mut self, len: usize) -> Self {
+        if len >= self.len {
+            return std::mem::take(self);
+        }
+        let mut taken = Self::default();
+        while taken.len < len {
+            taken.push(self.split_first(len - taken.len));
+        }
+        taken
+    }
+
+    /// Takes the first piece, and further ones until they are `wanted` bytes or more.
+    pub(crate) fn take_at_least(&mut self, wanted: usize) -> Self {
+        if wanted >= self.len || self.is_one() {
+            return std::mem::take(self);
+        }
+        let mut taken = Self::from(self.pop().unwrap_or_default());
+        while taken.len < wanted
+            && let Some(piece) = self.pop()
+        {
+            taken.push(piece);
+        }
+        taken
     }
 
     /// Drops `count` bytes off the front; all, when they are fewer.
@@ -72,6 +129,7 @@ impl Pieces {
         // What decoders do for every few bytes.
         if count < self.first.len() {
             self.first.advance(count);
+            self.len -= count;
         } else {
             self.advance_past_first(count);
         }
@@ -79,13 +137,14 @@ impl Pieces {
 
     #[cold]
     fn advance_past_first(&mut self, mut count: usize) {
-        while count >= self.first.len() && !self.first.is_empty() {
-            count -= self.first.len();
-            self.first = self.next();
+        while count >= self.first.len()
+            && let Some(piece) = self.pop()
+        {
+            count -= piece.len();
         }
-        if !self.first.is_empty() {
-            self.first.advance(count);
-        }
+        let rest = count.min(self.first.len());
+        self.first.advance(rest);
+        self.len -= rest;
     }
 
     /// What is to follow the first piece.
@@ -101,6 +160,14 @@ impl Pieces {
                 next
             }
         }
+    }
+}
+
+impl From<Bytes> for Pieces {
+    fn from(piece: Bytes) -> Self {
+        let mut pieces = Self::default();
+        pieces.push(piece);
+        pieces
     }
 }
 
@@ -180,9 +247,50 @@ mod tests {
             let mut pieces = pieces(&["ab", "c", "de"]);
             pieces.push(Bytes::from(large.clone()));
             pieces.advance(count);
+            assert_eq!(pieces.len(), left, "advanced by {count}");
             let rest: usize = all(pieces).iter().map(Bytes::len).sum();
             assert_eq!(rest, left, "advanced by {count}");
         }
+    }
+
+    #[test]
+    fn splitting_takes_the_front_and_leaves_the_rest() {
+        for (len, front, rest) in [
+            (0, "", "abcdef"),
+            (3, "abc", "def"),
+            (6, "abcdef", ""),
+            (9, "abcdef", ""),
+        ] {
+            let mut pieces = pieces(&["ab", "cd", "ef"]);
+            let taken = pieces.split_to(len);
+            assert_eq!((taken.len(), pieces.len()), (front.len(), rest.len()));
+            assert_eq!(
+                (all(taken).concat(), all(pieces).concat()),
+                (front.into(), rest.into())
+            );
+        }
+    }
+
+    #[test]
+    fn whole_pieces_are_taken_until_there_is_enough() {
+        for (wanted, expected) in [(0, 2), (1, 2), (2, 2), (3, 5), (9, 5)] {
+            let mut pieces = pieces(&["ab", "cd", "e"]);
+            let taken = pieces.take_at_least(wanted);
+            assert_eq!(
+                (taken.len(), pieces.len()),
+                (expected, 5 - expected),
+                "{wanted}"
+            );
+        }
+    }
+
+    #[test]
+    fn appended_pieces_follow() {
+        let mut pieces = pieces(&["ab"]);
+        pieces.append(Pieces::from(Bytes::from_static(b"c")));
+        pieces.append(Pieces::default());
+        assert_eq!(pieces.len(), 3);
+        assert_eq!(all(pieces), ["ab", "c"]);
     }
 
     #[test]

@@ -172,8 +172,8 @@ impl MessageSource for CallContext {
         Poll::Ready(Err(NoHead))
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Received> {
-        self.0.poll_data(cx).map(|incoming| match incoming {
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: usize) -> Poll<Received> {
+        self.0.poll_data(cx, wanted).map(|incoming| match incoming {
             Incoming::Data(data) => Received::Data(data),
             Incoming::End(end) => Received::End(end.outcome),
         })

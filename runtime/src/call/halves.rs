@@ -3,6 +3,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 
 use crate::metadata::Metadata;
+use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::{NoHead, WholeResponse};
 
@@ -31,8 +32,9 @@ pub(crate) trait MessageSource: Send + Sync {
     /// called, and then not called again.
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>>;
 
-    /// The next DATA, or how receiving ended: with the metadata that came last, or a failure.
-    fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Received>;
+    /// The next DATA, of which `wanted` bytes can be used at once, or how receiving ended: with the
+    /// metadata that came last, or a failure.
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: usize) -> Poll<Received>;
 
     /// A whole response, as [`ClientStream::poll_whole`](crate::transport::ClientStream::poll_whole).
     fn poll_whole(
@@ -57,6 +59,6 @@ pub(crate) trait MessageSource: Send + Sync {
 /// What a [`MessageSource`] yields.
 #[derive(Debug)]
 pub(crate) enum Received {
-    Data(Bytes),
+    Data(Pieces),
     End(Result<Metadata, Status>),
 }

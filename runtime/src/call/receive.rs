@@ -141,7 +141,7 @@ impl<T> RecvStream<T> {
             if let Some(len) = self.reader.take_expected() {
                 self.source.expect_data(len);
             }
-            match ready!(self.source.poll_data(cx)) {
+            match ready!(self.source.poll_data(cx, self.reader.wanted())) {
                 Received::Data(data) => self.reader.push(data),
                 Received::End(outcome) => return Poll::Ready(self.end(outcome)),
             }

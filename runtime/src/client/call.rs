@@ -152,12 +152,12 @@ impl MessageSource for ClientCall {
         Poll::Ready(whole)
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Received> {
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: usize) -> Poll<Received> {
         if let Some(status) = self.ended_here.poll(Half::Receive, cx) {
             self.finish();
             return Poll::Ready(Received::End(Err(status)));
         }
-        Poll::Ready(match ready!(self.stream.poll_data(cx)) {
+        Poll::Ready(match ready!(self.stream.poll_data(cx, wanted)) {
             Incoming::Data(data) => Received::Data(data),
             Incoming::End(end) => {
                 *lock(&self.delivery) = end.delivery;

@@ -1,6 +1,7 @@
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 
 use super::{MessageBytes, PREFIX_LEN, Prefix};
+use crate::pieces::Pieces;
 use crate::status::Status;
 
 /// Finds messages in the DATA of a stream, however it is split.
@@ -11,7 +12,7 @@ use crate::status::Status;
 /// prefix is read.
 #[derive(Debug)]
 pub(crate) struct MessageReader {
-    buffered: MessageBytes,
+    buffered: Pieces,
     /// The prefix of the message that is being collected.
     prefix: Option<Prefix>,
     /// How much of it is still to come, until that was asked for.
@@ -23,7 +24,7 @@ impl MessageReader {
     /// A reader that refuses messages of more than `max` bytes.
     pub(crate) fn new(max: usize) -> Self {
         Self {
-            buffered: MessageBytes::default(),
+            buffered: Pieces::default(),
             prefix: None,
             expected: None,
             max,
@@ -36,8 +37,8 @@ impl MessageReader {
     }
 
     /// Takes in a piece of DATA.
-    pub(crate) fn push(&mut self, data: Bytes) {
-        self.buffered.push(data);
+    pub(crate) fn push(&mut self, data: Pieces) {
+        self.buffered.append(data);
     }
 
     /// The next whole message, or `None` when more DATA is needed.
@@ -48,22 +49,22 @@ impl MessageReader {
     pub(crate) fn next(&mut self) -> Result<Option<MessageBytes>, Status> {
         let prefix = match self.prefix {
             Some(prefix) => prefix,
-            None if self.buffered.remaining() < PREFIX_LEN => return Ok(None),
+            None if self.buffered.len() < PREFIX_LEN => return Ok(None),
             None => {
                 let prefix = self.read_prefix()?;
                 self.prefix = Some(prefix);
-                let missing = (prefix.len as usize).checked_sub(self.buffered.remaining());
+                let missing = (prefix.len as usize).checked_sub(self.buffered.len());
                 self.expected = missing.filter(|&missing| missing > 0);
                 prefix
             }
         };
         let len = prefix.len as usize;
-        if self.buffered.remaining() < len {
+        if self.buffered.len() < len {
             return Ok(None);
         }
         self.prefix = None;
         self.expected = None;
-        Ok(Some(self.buffered.split_to(len)))
+        Ok(Some(self.buffered.split_to(len).into()))
     }
 
     /// How many bytes are still to come of the message that has begun: once for each, so that the
@@ -72,14 +73,20 @@ impl MessageReader {
         self.expected.take()
     }
 
+    /// How many bytes are missing of the message that has begun.
+    pub(crate) fn wanted(&self) -> usize {
+        let len = self.prefix.map_or(0, |prefix| prefix.len as usize);
+        len.saturating_sub(self.buffered.len())
+    }
+
     /// Whether a message has begun and not ended: the stream may not end here.
     pub(crate) fn is_within_message(&self) -> bool {
-        self.prefix.is_some() || self.buffered.has_remaining()
+        self.prefix.is_some() || !self.buffered.is_empty()
     }
 
     fn read_prefix(&mut self) -> Result<Prefix, Status> {
         let mut bytes = [0; PREFIX_LEN];
-        self.buffered.copy_to_slice(&mut bytes);
+        MessageBytes::from(self.buffered.split_to(PREFIX_LEN)).copy_to_slice(&mut bytes);
         let prefix = Prefix::parse(bytes).ok_or_else(|| {
             Status::internal(format!(
                 "received a message with the unknown flag {}: the peer does not speak gRPC here",
@@ -103,6 +110,8 @@ impl MessageReader {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::status::Code;
 
@@ -121,7 +130,7 @@ mod tests {
             let mut reader = MessageReader::new(5);
             let mut messages = Vec::new();
             for piece in wire.chunks(size) {
-                reader.push(Bytes::copy_from_slice(piece));
+                reader.push(Bytes::copy_from_slice(piece).into());
                 messages.extend(read_all(&mut reader));
             }
             assert_eq!(messages, [&b"abc"[..], b"", b"hello"], "split by {size}");
@@ -132,7 +141,7 @@ mod tests {
     #[test]
     fn a_length_over_the_limit_is_refused_before_the_body_arrives() {
         let mut reader = MessageReader::new(4);
-        reader.push(Bytes::from_static(b"\0\0\0\0\x05"));
+        reader.push(Bytes::from_static(b"\0\0\0\0\x05").into());
         let error = reader.next().expect_err("too large");
         assert_eq!(error.code(), Code::ResourceExhausted);
         assert!(error.message().contains("(5 vs. 4)"), "{error}");
@@ -141,7 +150,7 @@ mod tests {
     #[test]
     fn a_message_of_exactly_the_limit_passes() {
         let mut reader = MessageReader::new(4);
-        reader.push(Bytes::from_static(b"\0\0\0\0\x04abcd"));
+        reader.push(Bytes::from_static(b"\0\0\0\0\x04abcd").into());
         assert_eq!(read_all(&mut reader), [b"abcd"]);
     }
 
@@ -149,7 +158,7 @@ mod tests {
     fn unknown_flags_and_unagreed_compression_are_internal() {
         for flag in [1, 2, 255] {
             let mut reader = MessageReader::new(4);
-            reader.push(Bytes::copy_from_slice(&[flag, 0, 0, 0, 0]));
+            reader.push(Bytes::copy_from_slice(&[flag, 0, 0, 0, 0]).into());
             assert_eq!(reader.next().expect_err("flag").code(), Code::Internal);
         }
     }
@@ -157,11 +166,11 @@ mod tests {
     #[test]
     fn what_is_still_to_come_of_a_message_is_said_once() {
         let mut reader = MessageReader::new(10);
-        reader.push(Bytes::from_static(b"\0\0\0\0\x0aab"));
+        reader.push(Bytes::from_static(b"\0\0\0\0\x0aab").into());
         assert_eq!(reader.take_expected(), None);
         assert!(reader.next().expect("valid").is_none());
         assert_eq!(reader.take_expected(), Some(8));
-        reader.push(Bytes::from_static(b"cd"));
+        reader.push(Bytes::from_static(b"cd").into());
         assert!(reader.next().expect("valid").is_none());
         assert_eq!(reader.take_expected(), None);
     }
@@ -171,11 +180,11 @@ mod tests {
         let mut reader = MessageReader::new(10);
         assert!(!reader.is_within_message());
         for piece in [&b"\0\0"[..], b"\0\0\x02", b"a"] {
-            reader.push(Bytes::from_static(piece));
+            reader.push(Bytes::from_static(piece).into());
             assert!(reader.next().expect("valid").is_none());
             assert!(reader.is_within_message());
         }
-        reader.push(Bytes::from_static(b"b"));
+        reader.push(Bytes::from_static(b"b").into());
         assert_eq!(read_all(&mut reader), [b"ab"]);
         assert!(!reader.is_within_message());
     }

@@ -83,7 +83,7 @@ fn read_in_pieces(mut wire: &[u8], max: usize, choices: &mut Choices<'_>) -> Fou
         let length = choices.length().clamp(1, wire.len());
         let (piece, rest) = wire.split_at(length);
         wire = rest;
-        reader.push(Bytes::copy_from_slice(piece));
+        reader.push(Bytes::copy_from_slice(piece).into());
         loop {
             match reader.next() {
                 Ok(Some(message)) => found.messages.push(read(message, choices)),

@@ -32,6 +32,7 @@ use bytes::Bytes;
 
 use crate::io::Peer;
 use crate::metadata::Metadata;
+use crate::pieces::Pieces;
 use crate::status::Status;
 
 pub(crate) use call_state::CallState;
@@ -89,8 +90,10 @@ pub(crate) type Report = Arc<dyn Fn(TransportEvent) + Send + Sync>;
 
 /// A stream's receiving and sending, alike on both sides.
 pub(crate) trait Stream: Send + Sync + 'static {
-    /// The next DATA, or how receiving ended. Not called again after [`Incoming::End`].
-    fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Incoming>;
+    /// The next DATA, or how receiving ended. Not called again after [`Incoming::End`]. What is
+    /// taken lets the peer send as much again; `wanted` is how much the call can use at once, and a
+    /// little more may come.
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: usize) -> Poll<Incoming>;
 
     /// Takes all DATA that has come and will come: if the end has come too, everything is in one
     /// piece, nothing of it was taken before, and it `fits`. Else nothing is taken. This is how the
@@ -180,7 +183,7 @@ pub(crate) struct NoHead;
 #[derive(Debug)]
 pub(crate) enum Incoming {
     /// Bytes of messages.
-    Data(Bytes),
+    Data(Pieces),
     /// Nothing more comes.
     End(StreamEnd),
 }

@@ -144,7 +144,7 @@ impl H2ClientStream {
 }
 
 impl Stream for H2ClientStream {
-    fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Incoming> {
+    fn poll_data(&self, cx: &mut Context<'_>, _wanted: usize) -> Poll<Incoming> {
         let mut receive = lock(&self.receive);
         loop {
             let next = match &mut *receive {
@@ -154,7 +154,7 @@ impl Stream for H2ClientStream {
                     Err(error) => self.failed(&error),
                 },
                 Receiving::Messages(body) => match ready!(body.poll_data(cx)) {
-                    Some(Ok(data)) => return Poll::Ready(Incoming::Data(data)),
+                    Some(Ok(data)) => return Poll::Ready(Incoming::Data(data.into())),
                     Some(Err(error)) => self.failed(&error),
                     None => match std::mem::replace(&mut *receive, Receiving::Ended(None)) {
                         Receiving::Messages(body) => Receiving::Trailers(body),

@@ -83,9 +83,9 @@ impl Sending {
 }
 
 impl Stream for H2ServerStream {
-    fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Incoming> {
+    fn poll_data(&self, cx: &mut Context<'_>, _wanted: usize) -> Poll<Incoming> {
         lock(&self.receive).poll_data(cx).map(|data| match data {
-            Some(Ok(data)) => Incoming::Data(data),
+            Some(Ok(data)) => Incoming::Data(data.into()),
             Some(Err(error)) => Incoming::End(stream_end(&error, "")),
             None => Incoming::End(StreamEnd::new(Ok(Metadata::new()))),
         })

@@ -54,10 +54,10 @@ impl Inbound {
         self.ended
     }
 
-    /// The next DATA, or the end.
-    pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<Incoming> {
-        if let Some(data) = self.pieces.pop() {
-            return Poll::Ready(Incoming::Data(data));
+    /// The next DATA, of which `wanted` bytes can be used at once, or the end.
+    pub(super) fn poll(&mut self, cx: &Context<'_>, wanted: usize) -> Poll<Incoming> {
+        if !self.pieces.is_empty() {
+            return Poll::Ready(Incoming::Data(self.pieces.take_at_least(wanted)));
         }
         if let Some(end) = self.end.take() {
             return Poll::Ready(Incoming::End(end));
@@ -108,7 +108,7 @@ mod tests {
     use crate::status::Status;
 
     fn next(inbound: &mut Inbound) -> Option<Incoming> {
-        match inbound.poll(&Context::from_waker(Waker::noop())) {
+        match inbound.poll(&Context::from_waker(Waker::noop()), 0) {
             Poll::Ready(incoming) => Some(incoming),
             Poll::Pending => None,
         }
@@ -116,7 +116,7 @@ mod tests {
 
     fn data(inbound: &mut Inbound) -> Bytes {
         match next(inbound) {
-            Some(Incoming::Data(data)) => data,
+            Some(Incoming::Data(mut data)) => data.pop().expect("a piece"),
             other => panic!("no data but {other:?}"),
         }
     }

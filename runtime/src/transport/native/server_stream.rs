@@ -110,9 +110,9 @@ impl NativeServerStream {
 }
 
 impl Stream for NativeServerStream {
-    fn poll_data(&self, cx: &mut Context<'_>) -> Poll<Incoming> {
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: usize) -> Poll<Incoming> {
         let mut state = lock(&self.state);
-        let incoming = state.inbound.poll(cx);
+        let incoming = state.inbound.poll(cx, wanted);
         // A stream whose end has come needs no more window.
         let more_comes = !state.inbound.has_ended();
         drop(state);

@@ -44,7 +44,8 @@ impl Connection {
         let accepted = Instant::now();
         let limit = settings.handshake_timeout;
         let remote = connected.peer.remote.clone();
-        let handshake = timeout(limit, credentials.handshake(connected));
+        // Boxed, so that the connection does not keep the room for it.
+        let handshake = Box::pin(timeout(limit, credentials.handshake(connected)));
         match unless_stopping(handshake, &mut phase).await {
             Some(Ok(Ok(secured))) => {
                 // The transport's handshake has what this one has left of the time.

@@ -85,7 +85,8 @@ impl Transport {
             #[cfg(feature = "transport-h2")]
             Self::H2 => {
                 let connection = h2::ServerConnection::new(connected, settings, phase);
-                connection.serve(dispatch).await;
+                // Boxed, so that connections of the other engine do not keep the room for it.
+                Box::pin(connection.serve(dispatch)).await;
             }
         }
     }

@@ -35,7 +35,8 @@ pub(crate) async fn connect(
     let close = Arc::new(Notify::new());
     let (settings_sender, settings) = oneshot::channel();
     let (failed_sender, failed) = oneshot::channel();
-    let task = Task {
+    // Boxed, because futures have a place for it in each of their states.
+    let task = Box::new(Task {
         link: Link::new(
             Connection::client(Config::default(), read_response),
             Socket::new(connected.io),
@@ -48,7 +49,7 @@ pub(crate) async fn connect(
         settings: Some(settings_sender),
         goaway: None,
         report: Arc::clone(&report),
-    };
+    });
     let transport = Arc::new(NativeClientTransport {
         outbox,
         gone,
@@ -127,7 +128,7 @@ struct Task {
 
 impl Task {
     /// Runs until the connection is gone; the output says why.
-    async fn run(mut self, close: Arc<Notify>) -> String {
+    async fn run(mut self: Box<Self>, close: Arc<Notify>) -> String {
         let end = {
             let mut closed = pin!(close.notified());
             poll_fn(|cx| {

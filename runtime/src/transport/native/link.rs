@@ -133,7 +133,7 @@ impl<T, H: Clone> Link<T, H> {
 
     /// Writes what is left and waits for the peer to close, so that what was written last is not
     /// lost to a reset of the socket; for a second at most.
-    pub(super) async fn linger(mut self) {
+    pub(super) async fn linger(&mut self) {
         let linger = async {
             poll_fn(|cx| self.socket.poll_write(self.core.output(), cx)).await?;
             poll_fn(|cx| self.socket.poll_shutdown(cx)).await?;

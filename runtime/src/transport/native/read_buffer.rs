@@ -1,7 +1,7 @@
 use bytes::BytesMut;
 
 /// How much a read takes at least: what a connection holds that has little to say.
-const MIN_READ: usize = 4 * 1024;
+const MIN_READ: usize = 2 * 1024;
 
 /// How much a read takes at most.
 const MAX_READ: usize = 256 * 1024;
@@ -105,15 +105,15 @@ mod tests {
     #[test]
     fn a_buffer_is_used_again_when_its_parts_are_gone() {
         let mut buffer = ReadBuffer::new();
-        let first = read(&mut buffer, 3_000);
-        let frame = buffer.unread().split_to(3_000).freeze();
-        let second = read(&mut buffer, 3_000);
+        let first = read(&mut buffer, 1_500);
+        let frame = buffer.unread().split_to(1_500).freeze();
+        let second = read(&mut buffer, 1_500);
         assert_ne!(first, second, "the first is in use");
         drop(frame);
         buffer.unread().clear();
         let mut places = Vec::new();
         for _ in 0..4 {
-            places.push(read(&mut buffer, 3_000));
+            places.push(read(&mut buffer, 1_500));
             buffer.unread().clear();
         }
         places.dedup();
@@ -126,8 +126,8 @@ mod tests {
         let mut held = Vec::new();
         let mut expected = 0;
         for round in 0..200 {
-            read(&mut buffer, 1_500);
-            expected += 1_500;
+            read(&mut buffer, 900);
+            expected += 900;
             let taken = (round * 37) % expected;
             held.push(buffer.unread().split_to(taken).freeze());
             expected -= taken;
@@ -157,8 +157,8 @@ mod tests {
         let mut buffer = ReadBuffer::new();
         let mut frames = Vec::new();
         for _ in 0..100 {
-            read(&mut buffer, 3_000);
-            frames.push(buffer.unread().split_to(3_000).freeze());
+            read(&mut buffer, 1_500);
+            frames.push(buffer.unread().split_to(1_500).freeze());
         }
         assert_eq!(buffer.lent.len(), MAX_LENT);
     }

@@ -46,7 +46,8 @@ impl ServerConnection {
 impl ServerTransport for ServerConnection {
     async fn serve<D: Dispatch>(self, dispatch: Arc<D>) {
         let mut phase = self.phase;
-        let mut task = Task::new(self.connected, &self.settings, dispatch);
+        // Boxed, because this future has a place for it in each of its states.
+        let mut task = Box::new(Task::new(self.connected, &self.settings, dispatch));
         loop {
             let mut next_phase = pin!(next_phase(&mut phase));
             let woken = poll_fn(|cx| {
@@ -437,14 +438,14 @@ impl<D: Dispatch> Task<D> {
     }
 
     /// Ends the connection and what it carries.
-    async fn stop(mut self) {
+    async fn stop(mut self: Box<Self>) {
         self.link.core.goaway(ErrorCode::NO_ERROR, b"stop");
         self.close_streams(&Status::unavailable("the server was stopped"));
         self.link.write_once().await;
     }
 
     /// The connection is over.
-    async fn end(mut self, end: End) {
+    async fn end(mut self: Box<Self>, end: End) {
         let peer = &self.shared.peer.remote;
         let problem = match end {
             End::Link(LinkEnd::Closed) => "the client closed it".to_owned(),

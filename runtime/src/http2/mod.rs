@@ -47,6 +47,10 @@ pub(crate) use connection::{Connection, OpenError, Payload, SendError, Stats};
 pub(crate) use error::{ConnectionError, ErrorCode};
 pub(crate) use event::Event;
 pub(crate) use hpack::{Field, FieldRef};
+
+/// The fields of a header list that was received, to be taken.
+pub(crate) type ReceivedFields<'a> = std::vec::Drain<'a, Field>;
+
 pub(crate) use message::HeadKind;
 pub(crate) use output::Output;
 pub(crate) use recurring::Recurring;

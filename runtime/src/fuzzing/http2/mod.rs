@@ -6,6 +6,7 @@ mod pair;
 mod written;
 
 use super::Choices;
+use crate::http2::ReceivedFields;
 use crate::http2::{Config, Field, FieldRef, Role, StaticBlock};
 
 use hostile::Hostile;
@@ -30,8 +31,8 @@ pub fn http2_pair(data: &[u8]) {
     Pair::new(Choices::new(data)).run();
 }
 
-fn keep_fields(fields: &[Field]) -> Fields {
-    fields.into()
+fn keep_fields(fields: ReceivedFields<'_>) -> Fields {
+    fields.collect()
 }
 
 /// A configuration in which every limit is near.

@@ -278,9 +278,8 @@ impl<T, H: Clone> Connection<T, H> {
         let known = KnownBlock {
             expected,
             facts,
-            head: (self.read_head)(&self.fields),
+            head: (self.read_head)(self.fields.drain(..)),
         };
-        self.fields.clear();
         if let Some(hash) = unknown
             && decoded.table_untouched
         {

@@ -14,6 +14,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use super::ReceivedFields;
 use super::bdp::BdpEstimator;
 use super::budget::{Budgets, Progress, StallWatch};
 use super::config::Config;
@@ -48,7 +49,7 @@ pub(crate) struct Connection<T, H> {
     role: Role,
     config: Config,
     phase: Phase,
-    read_head: fn(&[Field]) -> H,
+    read_head: fn(ReceivedFields<'_>) -> H,
 
     decoder: Decoder,
     known_blocks: BlockCache<KnownBlock<H>>,
@@ -110,17 +111,17 @@ enum Phase {
 
 impl<T, H: Clone> Connection<T, H> {
     /// The server's end. Its SETTINGS are in the output.
-    pub(crate) fn server(config: Config, read_head: fn(&[Field]) -> H) -> Self {
+    pub(crate) fn server(config: Config, read_head: fn(ReceivedFields<'_>) -> H) -> Self {
         Self::new(Role::Server, config, read_head)
     }
 
     /// The client's end. Its preface and its SETTINGS are in the output; streams may be opened at
     /// once.
-    pub(crate) fn client(config: Config, read_head: fn(&[Field]) -> H) -> Self {
+    pub(crate) fn client(config: Config, read_head: fn(ReceivedFields<'_>) -> H) -> Self {
         Self::new(Role::Client, config, read_head)
     }
 
-    fn new(role: Role, config: Config, read_head: fn(&[Field]) -> H) -> Self {
+    fn new(role: Role, config: Config, read_head: fn(ReceivedFields<'_>) -> H) -> Self {
         let config = config.in_range();
         let (phase, peer_limit) = match role {
             Role::Client => (Phase::FirstSettings, Some(config.initial_max_send_streams)),

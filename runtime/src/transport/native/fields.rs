@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
 
-use crate::http2::{Block, Field, FieldRef, StaticBlock};
+use crate::http2::{Block, FieldRef, ReceivedFields, StaticBlock};
 use crate::metadata::{Metadata, encode_value};
 use crate::status::{Status, encode_message};
 use crate::transport::{
@@ -30,10 +30,10 @@ static TRAILERS_OK: LazyLock<StaticBlock> =
 pub(super) type ReadRequest = Result<Arc<RequestHead>, Arc<Rejection>>;
 
 /// Reads a request's fields; the core calls it.
-pub(super) fn read_request(fields: &[Field]) -> ReadRequest {
+pub(super) fn read_request(fields: ReceivedFields<'_>) -> ReadRequest {
     let mut parser = RequestParser::default();
     for field in fields {
-        parser.field(field.name.clone(), field.value.clone());
+        parser.field(field.name, field.value);
     }
     parser.finish().map(Arc::new).map_err(Arc::new)
 }
@@ -66,7 +66,7 @@ impl ReadResponse {
 }
 
 /// Reads a response's fields; the core calls it.
-pub(super) fn read_response(fields: &[Field]) -> Arc<ReadResponse> {
+pub(super) fn read_response(fields: ReceivedFields<'_>) -> Arc<ReadResponse> {
     let mut http_status = None;
     let mut parser = ResponseParser::default();
     for field in fields {
@@ -74,7 +74,7 @@ pub(super) fn read_response(fields: &[Field]) -> Arc<ReadResponse> {
             let text = std::str::from_utf8(&field.value);
             http_status = text.ok().and_then(|text| text.parse().ok());
         } else {
-            parser.field(field.name.clone(), field.value.clone());
+            parser.field(field.name, field.value);
         }
     }
     Arc::new(ReadResponse {

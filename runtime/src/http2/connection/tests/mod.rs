@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
+use crate::http2::ReceivedFields;
 use crate::http2::block::{Block, NoFields};
 use crate::http2::config::Config;
 use crate::http2::error::{ConnectionError, ErrorCode};
@@ -32,12 +33,12 @@ use super::{Connection, PREFACE};
 /// What the tests' owner makes of a header list.
 type Text = String;
 
-fn read_head(fields: &[Field]) -> Text {
-    let line = |field: &Field| {
+fn read_head(fields: ReceivedFields<'_>) -> Text {
+    let line = |field: Field| {
         let (name, value) = (&field.name, &field.value);
         format!("{}={}", name.escape_ascii(), value.escape_ascii())
     };
-    fields.iter().map(line).collect::<Vec<_>>().join(" ")
+    fields.map(line).collect::<Vec<_>>().join(" ")
 }
 
 /// A connection under test, and its peer: the test.

@@ -10,6 +10,7 @@ use tokio::io::DuplexStream;
 use super::heard::{End, Heard, Transcript, call_number};
 use super::script::{Call, Ending, Exchange, Fields, Step, other};
 use super::socket::Socket;
+use crate::http2::ReceivedFields;
 use crate::http2::{
     Block, Config, Connection, ErrorCode, Event, Field, FieldRef, HeadKind, Role, StaticBlock,
     StreamKey,
@@ -52,9 +53,8 @@ pub(super) async fn server(exchange: Arc<Exchange>, io: DuplexStream) -> Transcr
     end.into_transcript().await
 }
 
-fn read_head(fields: &[Field]) -> Fields {
+fn read_head(fields: ReceivedFields<'_>) -> Fields {
     let text = |octets: &Bytes| String::from_utf8_lossy(octets).into_owned();
-    let fields = fields.iter();
     let mut fields: Fields = fields.map(|f| (text(&f.name), text(&f.value))).collect();
     fields.sort_by(|(one, _), (other, _)| one.cmp(other));
     fields

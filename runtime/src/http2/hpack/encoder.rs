@@ -18,8 +18,8 @@ pub(crate) struct Encoder {
     /// The sizes the table has had since the last block, of which the peer is to be told the
     /// smallest and the last (section 4.2).
     resized: Option<Resized>,
-    /// Hashes of fields, and of names, that went out as literals.
-    seen: Box<[u32; SEEN]>,
+    /// Hashes of fields, and of names, that went out as literals; nothing until there are any.
+    seen: Option<Box<[u32; SEEN]>>,
     /// How often the table has changed.
     generation: u64,
 }
@@ -51,7 +51,7 @@ impl Encoder {
             table: DynamicTable::new(DEFAULT_TABLE_SIZE),
             lookup: Lookup::new(),
             resized: None,
-            seen: Box::new([0; SEEN]),
+            seen: None,
             generation: 0,
         }
     }
@@ -153,7 +153,8 @@ impl Encoder {
     fn sees_again(&mut self, hash: u64) -> bool {
         // 0 stands for nothing seen.
         let mark = (hash >> 32) as u32 | 1;
-        let seen = &mut self.seen[hash as usize % SEEN];
+        let seen = self.seen.get_or_insert_with(|| Box::new([0; SEEN]));
+        let seen = &mut seen[hash as usize % SEEN];
         std::mem::replace(seen, mark) == mark
     }
 

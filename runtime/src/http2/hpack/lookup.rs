@@ -15,10 +15,17 @@ const NONE: u64 = u64::MAX;
 /// nothing is ever unlinked.
 #[derive(Debug)]
 pub(super) struct Lookup {
-    by_field: Box<[u64; BUCKETS]>,
-    by_name: Box<[u64; BUCKETS]>,
+    /// Made for the first entry: most servers put nothing into the table.
+    newest: Option<Box<Newest>>,
     /// Of each entry in the table, the oldest first: the next older one in its buckets.
     older: VecDeque<Older>,
+}
+
+/// The newest entry of each bucket.
+#[derive(Debug)]
+struct Newest {
+    by_field: [u64; BUCKETS],
+    by_name: [u64; BUCKETS],
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -40,8 +47,7 @@ impl Lookup {
     /// A lookup in an empty table.
     pub(super) fn new() -> Self {
         Self {
-            by_field: Box::new([NONE; BUCKETS]),
-            by_name: Box::new([NONE; BUCKETS]),
+            newest: None,
             older: VecDeque::new(),
         }
     }
@@ -55,7 +61,10 @@ impl Lookup {
         name: &[u8],
         value: &[u8],
     ) -> Match {
-        let mut number = self.by_field[bucket(hashes.field)];
+        let Some(newest) = &self.newest else {
+            return Match::None;
+        };
+        let mut number = newest.by_field[bucket(hashes.field)];
         while let Some((entry, index)) = table.by_number(number) {
             if entry.value == value && entry.name == name {
                 return Match::Field(index);
@@ -68,7 +77,10 @@ impl Lookup {
     /// Finds a name in the table.
     #[inline]
     pub(super) fn find_name(&self, table: &DynamicTable, name_hash: u64, name: &[u8]) -> Match {
-        let mut number = self.by_name[bucket(name_hash)];
+        let Some(newest) = &self.newest else {
+            return Match::None;
+        };
+        let mut number = newest.by_name[bucket(name_hash)];
         while let Some((entry, index)) = table.by_number(number) {
             if entry.name == name {
                 return Match::Name(index);
@@ -81,8 +93,14 @@ impl Lookup {
     /// Learns of the entry that was inserted into the table just now.
     pub(super) fn inserted(&mut self, table: &DynamicTable, hashes: Hashes) {
         let number = table.inserted() - 1;
-        let by_field = &mut self.by_field[bucket(hashes.field)];
-        let by_name = &mut self.by_name[bucket(hashes.name)];
+        let newest = self.newest.get_or_insert_with(|| {
+            Box::new(Newest {
+                by_field: [NONE; BUCKETS],
+                by_name: [NONE; BUCKETS],
+            })
+        });
+        let by_field = &mut newest.by_field[bucket(hashes.field)];
+        let by_name = &mut newest.by_name[bucket(hashes.name)];
         self.older.push_back(Older {
             field: *by_field,
             name: *by_name,

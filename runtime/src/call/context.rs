@@ -9,7 +9,7 @@ use super::{MessageSink, MessageSource, Received};
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::transport::{Incoming, NoHead, ServerStream};
+use crate::transport::{Incoming, NoHead, RequestHead, ServerStream};
 
 /// A call in a server's hands: what its handler can know and say besides messages.
 ///
@@ -29,7 +29,7 @@ impl CallContext {
     /// The method's full name: `/package.Service/Method`.
     #[must_use]
     pub fn method(&self) -> &str {
-        &self.0.call().head().path
+        &self.head().path
     }
 
     /// The two ends of the connection that the call came by.
@@ -89,9 +89,9 @@ impl CallContext {
         self.0.call().set_done();
     }
 
-    /// What the client sent as metadata.
-    pub(crate) fn request_metadata(&self) -> Metadata {
-        self.0.call().head().metadata.clone()
+    /// What the call was made with.
+    pub(crate) fn head(&self) -> &RequestHead {
+        self.0.call().head()
     }
 
     /// All that the client has sent and is going to send, if it is here, in one piece, and `fits`.

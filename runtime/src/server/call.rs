@@ -161,7 +161,7 @@ impl ServerCall {
     fn request<M>(&self, message: M) -> Request<M> {
         Request::incoming(
             message,
-            self.context.request_metadata(),
+            self.context.head().metadata.clone(),
             self.context.clone(),
         )
     }

@@ -28,14 +28,14 @@ impl Dispatcher {
     }
 
     /// The handler for a call.
-    fn handler(&self, head: &RequestHead, context: &CallContext) -> Result<HandlerFuture, Status> {
-        check_encoding(head)?;
+    fn handler(&self, context: &CallContext) -> Result<HandlerFuture, Status> {
+        check_encoding(context.head())?;
         let limits = MessageLimits {
             max_receive: self.options.max_receive_message_size,
             max_send: self.options.max_send_message_size,
         };
         let call = ServerCall::new(context.clone(), limits);
-        let path = &*head.path;
+        let path = context.method();
         match (self.services.lookup(path), &self.options.unknown_service) {
             (Some(method), _) => Ok(method(call)),
             (None, Some(unknown)) => Ok(unknown.handle(call)),
@@ -75,8 +75,8 @@ impl Dispatch for ConnectionCalls {
     type Call = Call;
 
     fn dispatch(self: &Arc<Self>, stream: Arc<dyn ServerStream>) -> Call {
-        let context = CallContext::new(Arc::clone(&stream));
-        let handler = match self.dispatcher.handler(stream.call().head(), &context) {
+        let context = CallContext::new(stream);
+        let handler = match self.dispatcher.handler(&context) {
             Ok(handler) => Some(handler),
             Err(status) => {
                 context.finish(Err(status));

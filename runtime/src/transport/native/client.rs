@@ -45,6 +45,7 @@ pub(crate) async fn connect(
         outbox: Arc::clone(&outbox),
         posts: Vec::new(),
         heads: RequestHeads::default(),
+        unhandled: false,
         gone: Arc::clone(&gone),
         settings: Some(settings_sender),
         goaway: None,
@@ -110,6 +111,26 @@ impl Drop for NativeClientTransport {
     }
 }
 
+/// How many calls may end in a turn before others have theirs.
+///
+/// All that have ended run next. tokio's scheduler has room for 256 tasks in a thread's queue; what
+/// does not fit there waits for long behind what does. So a connection with hundreds of replies leaves
+/// some room for other connections on its thread, and lets the calls run in between.
+const MAX_ENDED: usize = 16;
+
+fn ends_stream<H>(event: &Event<H>) -> bool {
+    matches!(
+        event,
+        Event::Headers {
+            end_stream: true,
+            ..
+        } | Event::Data {
+            end_stream: true,
+            ..
+        }
+    )
+}
+
 /// A connection's task.
 struct Task {
     link: Link<Arc<NativeClientStream>, Arc<ReadResponse>>,
@@ -118,6 +139,8 @@ struct Task {
     /// Taken from the outbox, to be done.
     posts: Vec<ClientPost>,
     heads: RequestHeads,
+    /// Of what was read there is more than a turn's share.
+    unhandled: bool,
     gone: Arc<AtomicBool>,
     /// Told of the server's first SETTINGS.
     settings: Option<oneshot::Sender<()>>,
@@ -168,11 +191,17 @@ impl Task {
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
         let now = Instant::now();
         self.do_posts();
-        let read = self.link.read(cx)?;
-        self.handle_events(now)?;
+        // What is left of the last read comes first; then there may be more to read as well.
+        let read = self.unhandled || self.link.read(cx)?;
+        self.unhandled = !self.handle_events(now)?;
+        if self.unhandled {
+            // Not written yet: what the calls that run next will post goes with it.
+            cx.waker().wake_by_ref();
+            return Ok(false);
+        }
         self.link.write(cx)?;
-        self.handle_events(now)?;
-        if read {
+        self.unhandled = !self.handle_events(now)?;
+        if read || self.unhandled {
             return Ok(true);
         }
         self.link.poll_deadline(cx)?;
@@ -184,11 +213,18 @@ impl Task {
         Ok(!self.outbox.sleep(cx))
     }
 
-    fn handle_events(&mut self, now: Instant) -> Result<(), LinkEnd> {
+    /// Handles what has happened, until as many calls have ended as may be woken in a turn; `false`
+    /// then.
+    fn handle_events(&mut self, now: Instant) -> Result<bool, LinkEnd> {
+        let mut ended = 0;
         while let Some(event) = self.link.next_event(now)? {
+            ended += usize::from(ends_stream(&event));
             self.handle(event);
+            if ended == MAX_ENDED {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn handle(&mut self, event: Event<Arc<ReadResponse>>) {

@@ -200,6 +200,32 @@ async fn details_of_an_error_arrive() {
 }
 
 #[tokio::test]
+async fn a_busy_server_is_tried_again() {
+    let printed = run(env!("CARGO_BIN_EXE_retry"), &[]).await;
+    assert_eq!(
+        printed,
+        [
+            "Busy, until the third attempt:",
+            "server: Ada, attempt 1: busy",
+            "server: Ada, attempt 2: busy",
+            "server: Ada, attempt 3: served",
+            "client: Hello, Ada!",
+            "Busy for as long as the policy goes on:",
+            "server: Grace, attempt 1: busy",
+            "server: Grace, attempt 2: busy",
+            "server: Grace, attempt 3: busy",
+            "server: Grace, attempt 4: busy",
+            "client: UNAVAILABLE: busy (the last of 4 attempts)",
+            "Busy, and the server asks not to be tried again:",
+            "server: Radia, attempt 1: busy",
+            "client: UNAVAILABLE: busy",
+            "A failure that the policy does not name:",
+            "client: INVALID_ARGUMENT: the name is empty",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_unix_socket_serves_and_is_cleaned_up() {
     let printed = run(env!("CARGO_BIN_EXE_unix_socket"), &[]).await;
     let socket = printed

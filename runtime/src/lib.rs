@@ -51,6 +51,7 @@ mod metadata;
 mod pieces;
 mod resolver;
 mod server;
+mod service_config;
 mod status;
 mod transport;
 
@@ -67,6 +68,7 @@ pub use server::{
     FileDesc, Handler, HandlerFuture, MethodDesc, RegisterError, ServeError, Server, ServerCall,
     ServerHandle, ServiceDesc, StreamDesc, UnknownServiceHandler,
 };
+pub use service_config::ServiceConfigError;
 pub use status::{Code, Status};
 pub use transport::Transport;
 

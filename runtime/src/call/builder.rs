@@ -125,7 +125,8 @@ impl<'a, I, Req, Res, C> Call<'a, I, BidiStream<Req, Res>, C> {
 
 impl<I, K, C> Call<'_, I, K, C> {
     /// Bounds the whole call by this time from now, streams included; it fails with
-    /// DEADLINE_EXCEEDED then, on both sides. The earliest of several bounds holds. Default: none.
+    /// DEADLINE_EXCEEDED then, on both sides. The earliest of several bounds holds, of which the
+    /// service config's `timeout` may be one. Default: none.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout(timeout);
         self
@@ -138,7 +139,8 @@ impl<I, K, C> Call<'_, I, K, C> {
     }
 
     /// Whether the call waits while no connection can be made, instead of failing with
-    /// UNAVAILABLE. Either way it waits while the channel is connecting. Default: false.
+    /// UNAVAILABLE. Either way it waits while the channel is connecting. Default: `waitForReady` of
+    /// the service config, else false.
     ///
     /// Source: grpc-go `WaitForReady`.
     pub fn wait_for_ready(mut self, wait_for_ready: bool) -> Self {
@@ -154,7 +156,8 @@ impl<I, K, C> Call<'_, I, K, C> {
     }
 
     /// The largest message to receive, in bytes; larger ones fail the call with
-    /// RESOURCE_EXHAUSTED. Default: 4 MiB.
+    /// RESOURCE_EXHAUSTED. The smaller of this and the service config's `maxResponseMessageBytes`
+    /// holds. Default: 4 MiB.
     ///
     /// Source: grpc-go `MaxCallRecvMsgSize`.
     pub fn max_receive_message_size(mut self, bytes: usize) -> Self {
@@ -162,8 +165,8 @@ impl<I, K, C> Call<'_, I, K, C> {
         self
     }
 
-    /// The largest message to send, in bytes; larger ones fail the call with RESOURCE_EXHAUSTED.
-    /// Default: 2^31 − 1.
+    /// The largest message to send, in bytes; larger ones fail the call with RESOURCE_EXHAUSTED. The
+    /// smaller of this and the service config's `maxRequestMessageBytes` holds. Default: 2^31 − 1.
     ///
     /// Source: grpc-go `MaxCallSendMsgSize`.
     pub fn max_send_message_size(mut self, bytes: usize) -> Self {

@@ -16,9 +16,10 @@ use crate::status::Status;
 pub struct CallOptions {
     metadata: Metadata,
     deadline: Option<Instant>,
-    wait_for_ready: bool,
-    max_receive_message_size: usize,
-    max_send_message_size: usize,
+    /// `None`, here and below: not set, so that a service config may say it.
+    wait_for_ready: Option<bool>,
+    max_receive_message_size: Option<usize>,
+    max_send_message_size: Option<usize>,
     parent: Option<CallContext>,
     /// The first value that could not be taken, which fails the call.
     invalid: Option<Status>,
@@ -31,9 +32,9 @@ impl CallOptions {
         Self {
             metadata: Metadata::new(),
             deadline: None,
-            wait_for_ready: false,
-            max_receive_message_size: DEFAULT_MAX_RECEIVE,
-            max_send_message_size: DEFAULT_MAX_SEND,
+            wait_for_ready: None,
+            max_receive_message_size: None,
+            max_send_message_size: None,
             parent: None,
             invalid: None,
         }
@@ -74,17 +75,23 @@ impl CallOptions {
     }
 
     /// Whether the call waits while no connection can be made, instead of failing with
-    /// UNAVAILABLE. Either way it waits while the channel is connecting. Default: false.
+    /// UNAVAILABLE. Either way it waits while the channel is connecting. Default: `waitForReady` of
+    /// the service config, else false.
     ///
     /// Source: grpc-go `WaitForReady`.
     pub fn set_wait_for_ready(&mut self, wait_for_ready: bool) {
-        self.wait_for_ready = wait_for_ready;
+        self.wait_for_ready = Some(wait_for_ready);
+    }
+
+    /// What holds unless [`set_wait_for_ready`](Self::set_wait_for_ready) says otherwise.
+    pub(crate) fn default_wait_for_ready(&mut self, wait_for_ready: bool) {
+        self.wait_for_ready.get_or_insert(wait_for_ready);
     }
 
     /// See [`set_wait_for_ready`](Self::set_wait_for_ready).
     #[must_use]
     pub const fn wait_for_ready(&self) -> bool {
-        self.wait_for_ready
+        matches!(self.wait_for_ready, Some(true))
     }
 
     /// Adds a metadata value. One that [`Metadata::append`] refuses fails the call with INTERNAL
@@ -108,31 +115,48 @@ impl CallOptions {
     }
 
     /// The largest message to receive, in bytes. Larger ones fail the call with
-    /// RESOURCE_EXHAUSTED before they are buffered. Default: 4 MiB.
+    /// RESOURCE_EXHAUSTED before they are buffered. The smaller of this and the service config's
+    /// `maxResponseMessageBytes` holds. Default: 4 MiB.
     ///
     /// Source: grpc-go `MaxCallRecvMsgSize`.
     pub fn set_max_receive_message_size(&mut self, bytes: usize) {
-        self.max_receive_message_size = bytes;
+        self.max_receive_message_size = Some(bytes);
+    }
+
+    /// Sets the largest message to receive, unless a smaller one is set.
+    pub(crate) fn limit_receive_message_size(&mut self, bytes: usize) {
+        self.max_receive_message_size = smaller(self.max_receive_message_size, bytes);
     }
 
     /// See [`set_max_receive_message_size`](Self::set_max_receive_message_size).
     #[must_use]
     pub const fn max_receive_message_size(&self) -> usize {
-        self.max_receive_message_size
+        match self.max_receive_message_size {
+            Some(bytes) => bytes,
+            None => DEFAULT_MAX_RECEIVE,
+        }
     }
 
-    /// The largest message to send, in bytes. Larger ones fail the call with RESOURCE_EXHAUSTED.
-    /// Default: 2^31 − 1.
+    /// The largest message to send, in bytes. Larger ones fail the call with RESOURCE_EXHAUSTED. The
+    /// smaller of this and the service config's `maxRequestMessageBytes` holds. Default: 2^31 − 1.
     ///
     /// Source: grpc-go `MaxCallSendMsgSize`.
     pub fn set_max_send_message_size(&mut self, bytes: usize) {
-        self.max_send_message_size = bytes;
+        self.max_send_message_size = Some(bytes);
+    }
+
+    /// Sets the largest message to send, unless a smaller one is set.
+    pub(crate) fn limit_send_message_size(&mut self, bytes: usize) {
+        self.max_send_message_size = smaller(self.max_send_message_size, bytes);
     }
 
     /// See [`set_max_send_message_size`](Self::set_max_send_message_size).
     #[must_use]
     pub const fn max_send_message_size(&self) -> usize {
-        self.max_send_message_size
+        match self.max_send_message_size {
+            Some(bytes) => bytes,
+            None => DEFAULT_MAX_SEND,
+        }
     }
 
     /// The call on whose behalf this one is made; when it ends, this one is cancelled.
@@ -148,6 +172,10 @@ impl CallOptions {
             None => Ok(()),
         }
     }
+}
+
+fn smaller(set: Option<usize>, bytes: usize) -> Option<usize> {
+    Some(set.map_or(bytes, |set| set.min(bytes)))
 }
 
 impl Default for CallOptions {

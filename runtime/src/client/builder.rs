@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::call_config::{CallConfig, DEFAULT_MAX_CALL_ATTEMPTS, Retries};
 use super::channel::Channel;
 use super::conn::Settings;
 use super::{ClientConn, authority};
 use crate::credentials::ChannelCredentials;
 use crate::io::{Dial, SystemDialer};
 use crate::resolver::{Resolver, Target, TargetError};
+use crate::service_config::{ServiceConfig, ServiceConfigError};
 use crate::transport::{Origin, Transport};
 
 /// This implementation, as `user-agent` names it.
@@ -24,6 +26,9 @@ pub struct ClientConnBuilder {
     user_agent: Option<String>,
     dialer: Arc<dyn Dial>,
     transport: Transport,
+    service_config: Option<String>,
+    retry_disabled: bool,
+    max_call_attempts: u32,
 }
 
 impl ClientConn {
@@ -56,6 +61,9 @@ impl ClientConnBuilder {
             user_agent: None,
             dialer: Arc::new(SystemDialer),
             transport: Transport::default(),
+            service_config: None,
+            retry_disabled: false,
+            max_call_attempts: DEFAULT_MAX_CALL_ATTEMPTS,
         }
     }
 
@@ -92,10 +100,73 @@ impl ClientConnBuilder {
         self
     }
 
+    /// The service config, as JSON: how the methods of the services behind the target are to be
+    /// called. Default: none.
+    ///
+    /// Read are, of each entry of `methodConfig`, `name`, `timeout`, `waitForReady`,
+    /// `maxRequestMessageBytes`, `maxResponseMessageBytes` and `retryPolicy`, and beside it
+    /// `retryThrottling`; other fields are ignored. What a call says itself goes together with its
+    /// method's config: the earlier deadline and the smaller limits hold, and the call's
+    /// `wait_for_ready` goes before the config's.
+    ///
+    /// A `retryPolicy` applies to calls with one message each way; calls with streams are not made
+    /// again by it. Calls fail for good once the response's headers have come, when the server says
+    /// so in the trailer `grpc-retry-pushback-ms`, or while `retryThrottling` holds retries back.
+    /// The call's deadline bounds all attempts and the time between them.
+    ///
+    /// ```
+    /// let conn = rgrpc::ClientConn::builder("localhost:50051", rgrpc::credentials::insecure())
+    ///     .default_service_config(
+    ///         r#"{
+    ///             "methodConfig": [{
+    ///                 "name": [{"service": "routeguide.RouteGuide"}],
+    ///                 "timeout": "2s",
+    ///                 "retryPolicy": {
+    ///                     "maxAttempts": 4,
+    ///                     "initialBackoff": "0.1s",
+    ///                     "maxBackoff": "1s",
+    ///                     "backoffMultiplier": 2,
+    ///                     "retryableStatusCodes": ["UNAVAILABLE"]
+    ///                 }
+    ///             }],
+    ///             "retryThrottling": {"maxTokens": 10, "tokenRatio": 0.1}
+    ///         }"#,
+    ///     )
+    ///     .build()?;
+    /// # Ok::<(), rgrpc::BuildError>(())
+    /// ```
+    ///
+    /// Source: `doc/service_config.md` of the gRPC documents; grpc-go `WithDefaultServiceConfig`.
+    pub fn default_service_config(mut self, json: impl Into<String>) -> Self {
+        self.service_config = Some(json.into());
+        self
+    }
+
+    /// Whether the service config's `retryPolicy` and `retryThrottling` are left alone. Calls that
+    /// no server has seen are made again nevertheless. Default: false.
+    ///
+    /// Source: grpc-go `WithDisableRetry`.
+    pub fn disable_retry(mut self, disable_retry: bool) -> Self {
+        self.retry_disabled = disable_retry;
+        self
+    }
+
+    /// How many attempts a call makes at most, the first included, where the service config's
+    /// `retryPolicy` allows more. Fewer than 2 mean the default. Default: 5.
+    ///
+    /// Source: grpc-go `WithMaxCallAttempts`.
+    pub fn max_call_attempts(mut self, attempts: u32) -> Self {
+        self.max_call_attempts = match attempts {
+            0 | 1 => DEFAULT_MAX_CALL_ATTEMPTS,
+            attempts => attempts,
+        };
+        self
+    }
+
     /// Makes the channel. Does no IO.
     ///
     /// # Errors
-    /// The target cannot be parsed, or an option cannot be sent.
+    /// The target or the service config cannot be parsed, or an option cannot be sent.
     pub fn build(self) -> Result<ClientConn, BuildError> {
         let target = Target::parse(&self.target).map_err(BuildError::Target)?;
         let authority = choose_authority(self.authority, &self.credentials, &target)?;
@@ -103,7 +174,17 @@ impl ClientConnBuilder {
             Ok(host) => host.to_owned(),
             Err(problem) => return Err(BuildError::Authority { authority, problem }),
         };
+        let retries = if self.retry_disabled {
+            Retries::Disabled
+        } else {
+            Retries::AtMost(self.max_call_attempts)
+        };
+        let service_config = match &self.service_config {
+            Some(json) => Some(ServiceConfig::parse(json).map_err(BuildError::ServiceConfig)?),
+            None => None,
+        };
         let settings = Settings {
+            call_config: service_config.map(|config| CallConfig::new(config, retries)),
             origin: Arc::new(Origin {
                 authority,
                 scheme: self.credentials.scheme(),
@@ -194,6 +275,8 @@ pub enum BuildError {
     },
     /// The user agent has bytes other than printable ASCII.
     UserAgent(String),
+    /// The default service config is invalid.
+    ServiceConfig(ServiceConfigError),
 }
 
 impl fmt::Display for BuildError {
@@ -217,6 +300,10 @@ impl fmt::Display for BuildError {
                 "the user agent {user_agent:?} has bytes other than printable ASCII; \
                  the option is user_agent"
             ),
+            Self::ServiceConfig(error) => write!(
+                f,
+                "the service config is invalid: {error}; the option is default_service_config"
+            ),
         }
     }
 }
@@ -225,6 +312,7 @@ impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Target(error) => Some(error),
+            Self::ServiceConfig(error) => Some(error),
             Self::Authority { .. } | Self::ServerName { .. } | Self::UserAgent(_) => None,
         }
     }

@@ -23,6 +23,8 @@ pub(super) struct ClientCall {
     bounds: Bounds,
     /// Receiving has ended, so that dropping a half cancels nothing.
     finished: AtomicBool,
+    /// A response has begun: headers came before the trailers.
+    has_head: AtomicBool,
     /// How far the call got, if it has failed.
     delivery: Mutex<Delivery>,
     ended_here: EndedHere,
@@ -39,6 +41,7 @@ impl ClientCall {
             stream,
             bounds,
             finished: AtomicBool::new(false),
+            has_head: AtomicBool::new(false),
             delivery: Mutex::new(Delivery::Possible),
             ended_here: EndedHere::default(),
             watch: Mutex::new(None),
@@ -65,6 +68,11 @@ impl ClientCall {
     /// How far the call got, once it has failed.
     pub(super) fn delivery(&self) -> Delivery {
         *lock(&self.delivery)
+    }
+
+    /// Whether a response has begun: the call must not be made again then.
+    pub(super) fn has_head(&self) -> bool {
+        self.has_head.load(Ordering::Acquire)
     }
 
     /// Ends the call from this side, with the status that its halves report.
@@ -134,7 +142,11 @@ impl MessageSource for ClientCall {
         if self.ended_here.poll(Half::Receive, cx).is_some() {
             return Poll::Ready(Err(NoHead));
         }
-        self.stream.poll_head(cx)
+        let head = ready!(self.stream.poll_head(cx));
+        if head.is_ok() {
+            self.has_head.store(true, Ordering::Release);
+        }
+        Poll::Ready(head)
     }
 
     fn poll_whole(
@@ -147,6 +159,7 @@ impl MessageSource for ClientCall {
         }
         let whole = ready!(self.stream.poll_whole(cx, fits));
         if whole.is_some() {
+            self.has_head.store(true, Ordering::Release);
             self.finish();
         }
         Poll::Ready(whole)

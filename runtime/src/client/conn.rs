@@ -5,12 +5,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::call::ClientCall;
+use super::call_config::CallConfig;
 use super::channel::Channel;
 use super::deadline::{Bounds, deadline_exceeded};
 use super::picker::PickerCell;
+use super::retry::{Attempts, Failure, Next};
 use crate::call::{
     CallOptions, Invoke, MessageSink, MessageSource, MethodName, RecvStream, Response, SendStream,
 };
@@ -53,6 +55,8 @@ struct Inner {
 pub(super) struct Settings {
     pub(super) origin: Arc<Origin>,
     pub(super) target: String,
+    /// What the service config says, if there is one.
+    pub(super) call_config: Option<CallConfig>,
 }
 
 impl ClientConn {
@@ -91,12 +95,17 @@ impl ClientConn {
     }
 
     /// The connection for a call. The first call starts the channel's task.
-    async fn pick(&self, wait_for_ready: bool) -> Result<Arc<dyn ClientTransport>, Status> {
+    async fn pick(&self, wait_for_ready: bool) -> Result<Arc<dyn ClientTransport>, Failure> {
         if let Some(transport) = self.0.cell.ready() {
             return Ok(transport);
         }
-        self.start()?;
-        self.0.cell.pick(wait_for_ready).await
+        self.start().map_err(Failure::here)?;
+        let picked = self.0.cell.pick(wait_for_ready).await;
+        picked.map_err(|status| Failure {
+            status,
+            delivery: Delivery::Possible,
+            is_final: self.is_closed(),
+        })
     }
 
     /// Starts the channel's task unless it has been started.
@@ -113,32 +122,43 @@ impl ClientConn {
         Ok(())
     }
 
+    /// Completes a call's options by the service config, if there is one.
+    fn configure(&self, method: &str, options: &mut CallOptions) -> Attempts<'_> {
+        match &self.0.settings.call_config {
+            Some(config) => config.configure(method, options),
+            None => Attempts::default(),
+        }
+    }
+
     /// Opens a stream for a call, on a connection that takes it.
     async fn open(
         &self,
         method: &MethodName,
         content_subtype: &'static str,
         options: &CallOptions,
+        previous_attempts: u32,
         mut only_message: Option<Bytes>,
-    ) -> Result<Arc<dyn ClientStream>, Status> {
+    ) -> Result<Arc<dyn ClientStream>, Failure> {
         if !method.starts_with('/') {
-            return Err(Status::internal(format!(
+            return Err(Failure::here(Status::internal(format!(
                 "malformed method name {method:?}: /service/method is expected"
-            )));
+            ))));
         }
         loop {
             let transport = self.pick(options.wait_for_ready()).await?;
+            let timeout = time_left(options.deadline(), Instant::now()).map_err(Failure::here)?;
             let opened = transport.open(OpenRequest {
                 path: method,
                 origin: &self.0.settings.origin,
                 content_subtype,
-                timeout: time_left(options.deadline(), Instant::now())?,
+                previous_attempts,
+                timeout,
                 metadata: options.metadata(),
                 only_message,
             });
             match opened {
                 Ok(stream) => return Ok(stream),
-                Err(OpenError::Invalid(status)) => return Err(status),
+                Err(OpenError::Invalid(status)) => return Err(Failure::here(status)),
                 // Nothing was sent. The channel hears of the connection's end in a moment; let it,
                 // and pick again.
                 Err(OpenError::Gone(message)) => {
@@ -150,30 +170,37 @@ impl ClientConn {
     }
 }
 
-/// One attempt at a call with one message each way.
-struct Attempt<Res> {
-    call: Arc<ClientCall>,
-    response: Result<Response<Res>, Status>,
-}
-
 impl ClientConn {
-    /// Sends the message and waits for the response; an error when it could not be sent.
+    /// One attempt at a call with one message each way: sends the message and waits for the
+    /// response.
     async fn attempt<C: Codec<Res>, Res>(
         &self,
         method: &MethodName,
         options: &CallOptions,
         bounds: &Bounds,
+        previous_attempts: u32,
         framed: Bytes,
-    ) -> Result<Attempt<Res>, Status> {
-        let stream = self.open(method, C::NAME, options, Some(framed)).await?;
+    ) -> Result<Response<Res>, Failure> {
+        let opening = self.open(method, C::NAME, options, previous_attempts, Some(framed));
+        let stream = opening.await?;
         let call = Arc::new(ClientCall::new(stream, bounds.clone(), self.clone()));
         let responses = RecvStream::new::<C>(
             Arc::clone(&call) as Arc<dyn MessageSource>,
             options.max_receive_message_size(),
         );
         let response = responses.into_response().await;
-        Ok(Attempt { call, response })
+        response.map_err(|status| Failure {
+            status,
+            delivery: call.delivery(),
+            is_final: call.has_head() || self.is_closed(),
+        })
     }
+}
+
+/// The last failure of a call that its retry policy allows no further attempt.
+fn none_left(status: Status, attempts: u32) -> Status {
+    let text = format!("{} (the last of {attempts} attempts)", status.message());
+    status.with_message(text)
 }
 
 /// What is left until the deadline at `now`; an error when it has passed.
@@ -201,21 +228,27 @@ impl Invoke for ClientConn {
         Res: Send + 'static,
     {
         options.check()?;
+        let mut attempts = self.configure(&method, &mut options);
         let bounds = Bounds::new(&options);
         let call = async {
-            let mut refused = false;
             loop {
                 // For each attempt again, which are few: keeping the bytes for the next would cost
                 // every call an allocation.
                 let framed = frame::<C, Req>(&message, options.max_send_message_size())?;
-                let attempt = self.attempt::<C, Res>(&method, &options, &bounds, framed);
-                let Attempt { call, response } = attempt.await?;
-                // Transparent retries (gRFC A6): a call that never left is made again at once, one
-                // that the server has not looked at once.
-                match (&response, call.delivery()) {
-                    (Err(_), Delivery::NotSent) => {}
-                    (Err(_), Delivery::Refused) if !refused => refused = true,
-                    _ => return response,
+                let previous = attempts.previous();
+                let attempt = self.attempt::<C, Res>(&method, &options, &bounds, previous, framed);
+                let failure = match attempt.await {
+                    Ok(response) => {
+                        attempts.succeeded();
+                        return Ok(response);
+                    }
+                    Err(failure) => failure,
+                };
+                match attempts.failed(&failure, fastrand::f64()) {
+                    Next::After(Duration::ZERO) => {}
+                    Next::After(delay) => sleep(delay).await,
+                    Next::GiveUp => return Err(failure.status),
+                    Next::NoneLeft => return Err(none_left(failure.status, previous + 1)),
                 }
             }
         };
@@ -234,9 +267,14 @@ impl Invoke for ClientConn {
         Res: Send + 'static,
     {
         options.check()?;
+        self.configure(&method, &mut options);
         let bounds = Bounds::new(&options);
         let name = <C as Codec<Res>>::NAME;
-        let stream = bounds.run(self.open(&method, name, &options, None)).await?;
+        let opening = async {
+            let opened = self.open(&method, name, &options, 0, None).await;
+            opened.map_err(|failure| failure.status)
+        };
+        let stream = bounds.run(opening).await?;
         let call = Arc::new(ClientCall::new(stream, bounds, self.clone()));
         call.watch_bounds();
         let requests = SendStream::new::<C>(

@@ -3,16 +3,20 @@
 //! [`ClientConn`] is a handle on one task, the [`Channel`](channel::Channel), which resolves,
 //! connects and reconnects. What calls need of it is the [`Picker`](picker::Picker), an immutable
 //! snapshot that they read without a lock. A call opens one stream of the connection that it
-//! picks.
+//! picks, and another when it has failed and is to be made again: [`Attempts`](retry::Attempts)
+//! decides that.
 
 mod authority;
 mod backoff;
 mod builder;
 mod call;
+mod call_config;
 mod channel;
 mod conn;
 mod deadline;
 mod picker;
+mod retry;
+mod throttle;
 
 pub use builder::{BuildError, ClientConnBuilder};
 pub use conn::ClientConn;

@@ -116,6 +116,13 @@ impl Status {
         self
     }
 
+    /// The same failure with another text.
+    #[must_use]
+    pub(crate) fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
+        self.0.message = message.into();
+        self
+    }
+
     pub(crate) fn take_metadata(&mut self) -> Metadata {
         std::mem::take(&mut self.0.metadata)
     }

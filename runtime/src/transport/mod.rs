@@ -246,6 +246,8 @@ pub(crate) struct OpenRequest<'a> {
     pub(crate) path: &'a Cow<'static, str>,
     pub(crate) origin: &'a Arc<Origin>,
     pub(crate) content_subtype: &'static str,
+    /// How many attempts at the call there were before, but for transparent ones.
+    pub(crate) previous_attempts: u32,
     pub(crate) timeout: Option<Duration>,
     pub(crate) metadata: &'a Metadata,
     /// The first framed message; when it is also the last, the stream is half-closed with it.

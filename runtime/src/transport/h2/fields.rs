@@ -13,6 +13,8 @@ use crate::transport::{OpenRequest, Rejection, RequestParser, ResponseHead, Resp
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-details-bin");
+const GRPC_PREVIOUS_RPC_ATTEMPTS: HeaderName =
+    HeaderName::from_static("grpc-previous-rpc-attempts");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
@@ -38,6 +40,10 @@ pub(super) fn request(open: &OpenRequest<'_>) -> Result<Request<()>, Status> {
     headers.insert(CONTENT_TYPE, content_type(open.content_subtype.as_bytes()));
     headers.insert(USER_AGENT, value(open.origin.user_agent.clone()));
     headers.insert(TE, HeaderValue::from_static("trailers"));
+    if open.previous_attempts > 0 {
+        let attempts = HeaderValue::from(open.previous_attempts);
+        headers.insert(GRPC_PREVIOUS_RPC_ATTEMPTS, attempts);
+    }
     if let Some(timeout) = open.timeout {
         headers.insert(GRPC_TIMEOUT, value(encode_timeout(timeout).into()));
     }

@@ -23,6 +23,7 @@ const MAX_METHODS: usize = 256;
 /// A request's head, until the connection's task sends it.
 pub(super) struct RequestFields {
     method: Method,
+    previous_attempts: u32,
     timeout: Option<Duration>,
     metadata: Metadata,
 }
@@ -79,6 +80,7 @@ impl RequestFields {
                 content_subtype: open.content_subtype,
                 origin: Arc::clone(open.origin),
             },
+            previous_attempts: open.previous_attempts,
             timeout: open.timeout,
             metadata: open.metadata.clone(),
         })
@@ -86,12 +88,17 @@ impl RequestFields {
 
     /// The fields that other calls of the method need not have.
     pub(super) fn own(&self) -> Vec<(Bytes, Bytes)> {
+        let previous_attempts = (self.previous_attempts > 0).then(|| {
+            let name = Bytes::from_static(b"grpc-previous-rpc-attempts");
+            (name, Bytes::from(self.previous_attempts.to_string()))
+        });
         let timeout = self.timeout.map(|timeout| {
             let name = Bytes::from_static(b"grpc-timeout");
             (name, Bytes::from(encode_timeout(timeout)))
         });
-        timeout
+        previous_attempts
             .into_iter()
+            .chain(timeout)
             .chain(self.metadata.wire_fields())
             .collect()
     }

@@ -21,6 +21,8 @@ mod races;
 mod request_checks;
 mod request_head;
 mod response_checks;
+mod retry;
+mod service_config;
 mod shutdown;
 mod spawn_handlers;
 mod status;

@@ -1,0 +1,173 @@
+//! Reading a JSON document by type, where each value knows its path for errors.
+//!
+//! The rules are those of protobuf's JSON mapping, in which service configs are defined: null is
+//! absent, and a number may stand in a string.
+
+use serde_json::{Map, Value};
+
+use super::ServiceConfigError;
+
+/// Reads a document.
+pub(super) fn parse(json: &str) -> Result<Value, ServiceConfigError> {
+    serde_json::from_str(json).map_err(|error| {
+        ServiceConfigError::new("", format!("the service config is not JSON: {error}"))
+    })
+}
+
+/// A value of the document.
+pub(super) struct Node<'a> {
+    value: &'a Value,
+    path: String,
+}
+
+/// An object of the document.
+pub(super) struct Object<'a> {
+    fields: &'a Map<String, Value>,
+    path: String,
+}
+
+impl<'a> Node<'a> {
+    /// The whole document.
+    pub(super) fn root(value: &'a Value) -> Self {
+        Self {
+            value,
+            path: String::new(),
+        }
+    }
+
+    pub(super) fn object(&self) -> Result<Object<'a>, ServiceConfigError> {
+        match self.value {
+            Value::Object(fields) => Ok(Object {
+                fields,
+                path: self.path.clone(),
+            }),
+            _ => Err(self.expected("an object")),
+        }
+    }
+
+    /// The values of a list.
+    pub(super) fn items(&self) -> Result<impl Iterator<Item = Self>, ServiceConfigError> {
+        let Value::Array(items) = self.value else {
+            return Err(self.expected("a list"));
+        };
+        Ok(items.iter().enumerate().map(|(index, value)| Self {
+            value,
+            path: format!("{}[{index}]", self.path),
+        }))
+    }
+
+    pub(super) fn text(&self) -> Result<&'a str, ServiceConfigError> {
+        self.value.as_str().ok_or_else(|| self.expected("a string"))
+    }
+
+    pub(super) fn flag(&self) -> Result<bool, ServiceConfigError> {
+        let flag = self.value.as_bool();
+        flag.ok_or_else(|| self.expected("true or false"))
+    }
+
+    /// A whole number of at least 0.
+    pub(super) fn whole_number(&self) -> Result<u64, ServiceConfigError> {
+        let number = match self.value {
+            Value::Number(number) => number.as_u64(),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        };
+        number.ok_or_else(|| self.expected("a whole number of at least 0"))
+    }
+
+    /// A finite number.
+    pub(super) fn number(&self) -> Result<f64, ServiceConfigError> {
+        let number = match self.value {
+            Value::Number(number) => number.as_f64(),
+            Value::String(text) => text.parse().ok(),
+            _ => None,
+        };
+        number
+            .filter(|number| number.is_finite())
+            .ok_or_else(|| self.expected("a number"))
+    }
+
+    /// The error that something else was expected here.
+    pub(super) fn expected(&self, what: &str) -> ServiceConfigError {
+        let got = match self.value {
+            Value::Array(_) => "a list".to_owned(),
+            Value::Object(_) => "an object".to_owned(),
+            value => value.to_string(),
+        };
+        self.error(format!("{what} is expected, got {got}"))
+    }
+
+    /// An error about this value.
+    pub(super) fn error(&self, problem: impl Into<String>) -> ServiceConfigError {
+        ServiceConfigError::new(&self.path, problem)
+    }
+}
+
+impl<'a> Object<'a> {
+    /// A field that may be absent.
+    pub(super) fn field(&self, name: &str) -> Option<Node<'a>> {
+        let value = self.fields.get(name).filter(|value| !value.is_null())?;
+        Some(Node {
+            value,
+            path: self.path_of(name),
+        })
+    }
+
+    /// A field that has to be there.
+    pub(super) fn required(&self, name: &str) -> Result<Node<'a>, ServiceConfigError> {
+        self.field(name)
+            .ok_or_else(|| ServiceConfigError::new(self.path_of(name), "this field is required"))
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        if self.path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.path)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_as_such_and_from_strings() {
+        for (json, whole, number) in [
+            ("7", Some(7), Some(7.0)),
+            (r#""7""#, Some(7), Some(7.0)),
+            ("0", Some(0), Some(0.0)),
+            ("-1", None, Some(-1.0)),
+            ("1.5", None, Some(1.5)),
+            (r#""1.5""#, None, Some(1.5)),
+            (r#""NaN""#, None, None),
+            (r#""inf""#, None, None),
+            (r#""""#, None, None),
+            (
+                "18446744073709551616",
+                None,
+                Some(18_446_744_073_709_551_616.0),
+            ),
+            ("true", None, None),
+            ("[]", None, None),
+        ] {
+            let value = parse(json).expect(json);
+            let node = Node::root(&value);
+            assert_eq!(node.whole_number().ok(), whole, "{json}");
+            assert_eq!(node.number().ok(), number, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_path_leads_through_fields_and_lists() {
+        let value = parse(r#"{"a": {"b": [0, {"c": "x"}]}}"#).expect("JSON");
+        let root = Node::root(&value).object().expect("an object");
+        let a = root.required("a").and_then(|a| a.object()).expect("a");
+        let b = a.required("b").expect("b");
+        let second = b.items().expect("a list").nth(1).expect("two");
+        let c = second.object().and_then(|object| object.required("c"));
+        let error = c.expect("c").flag().expect_err("a string").to_string();
+        assert_eq!(error, r#"a.b[1].c: true or false is expected, got "x""#);
+    }
+}

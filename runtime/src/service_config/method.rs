@@ -1,0 +1,149 @@
+use std::time::Duration;
+
+use super::duration::SignedDuration;
+use super::json::Node;
+use super::{RetryPolicy, ServiceConfigError};
+
+/// An entry of `methodConfig`: how some methods are to be called.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct MethodConfig {
+    /// A bound on calls, besides their own.
+    pub(crate) timeout: Option<Duration>,
+    /// What calls do that do not say it themselves.
+    pub(crate) wait_for_ready: Option<bool>,
+    /// The largest message to send, in bytes, besides the call's own limit.
+    pub(crate) max_request_message_bytes: Option<usize>,
+    /// The largest message to receive, in bytes, besides the call's own limit.
+    pub(crate) max_response_message_bytes: Option<usize>,
+    pub(crate) retry_policy: Option<RetryPolicy>,
+}
+
+impl MethodConfig {
+    pub(super) fn parse(config: &Node<'_>) -> Result<Self, ServiceConfigError> {
+        let config = config.object()?;
+        let size = |name| {
+            config
+                .field(name)
+                .map(|bytes| parse_size(&bytes))
+                .transpose()
+        };
+        Ok(Self {
+            timeout: match config.field("timeout") {
+                // A negative one is none, as in grpc-go.
+                Some(timeout) => parse_duration(&timeout)?.not_negative(),
+                None => None,
+            },
+            wait_for_ready: config
+                .field("waitForReady")
+                .map(|flag| flag.flag())
+                .transpose()?,
+            max_request_message_bytes: size("maxRequestMessageBytes")?,
+            max_response_message_bytes: size("maxResponseMessageBytes")?,
+            retry_policy: config
+                .field("retryPolicy")
+                .map(|policy| RetryPolicy::parse(&policy))
+                .transpose()?,
+        })
+    }
+}
+
+fn parse_size(bytes: &Node<'_>) -> Result<usize, ServiceConfigError> {
+    // More than this machine can address is no limit.
+    bytes
+        .whole_number()
+        .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
+}
+
+pub(super) fn parse_duration(duration: &Node<'_>) -> Result<SignedDuration, ServiceConfigError> {
+    SignedDuration::parse(duration.text()?)
+        .ok_or_else(|| duration.expected(r#"a number of seconds such as "1.5s""#))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::json;
+    use super::*;
+
+    fn parse(json: &str) -> Result<MethodConfig, String> {
+        let value = json::parse(json).expect(json);
+        MethodConfig::parse(&Node::root(&value)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn each_field_is_read_by_its_type() {
+        let none = MethodConfig::default;
+        for (json, expected) in [
+            ("{}", none()),
+            (r#"{"timeout": null, "waitForReady": null}"#, none()),
+            (r#"{"hedgingPolicy": 1, "of the future": []}"#, none()),
+            (
+                r#"{"timeout": "1.5s"}"#,
+                MethodConfig {
+                    timeout: Some(Duration::from_millis(1500)),
+                    ..none()
+                },
+            ),
+            (
+                r#"{"timeout": "0s"}"#,
+                MethodConfig {
+                    timeout: Some(Duration::ZERO),
+                    ..none()
+                },
+            ),
+            (r#"{"timeout": "-1s"}"#, none()),
+            (
+                r#"{"waitForReady": false}"#,
+                MethodConfig {
+                    wait_for_ready: Some(false),
+                    ..none()
+                },
+            ),
+            (
+                r#"{"maxRequestMessageBytes": 1, "maxResponseMessageBytes": "2"}"#,
+                MethodConfig {
+                    max_request_message_bytes: Some(1),
+                    max_response_message_bytes: Some(2),
+                    ..none()
+                },
+            ),
+            (
+                r#"{"maxRequestMessageBytes": 18446744073709551615}"#,
+                MethodConfig {
+                    max_request_message_bytes: Some(usize::MAX),
+                    ..none()
+                },
+            ),
+        ] {
+            assert_eq!(parse(json), Ok(expected), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_field_of_another_type_is_an_error() {
+        for (json, expected) in [
+            (r#"{"timeout": 1}"#, "timeout: a string is expected, got 1"),
+            (
+                r#"{"timeout": "1m"}"#,
+                r#"timeout: a number of seconds such as "1.5s" is expected, got "1m""#,
+            ),
+            (
+                r#"{"waitForReady": "true"}"#,
+                r#"waitForReady: true or false is expected, got "true""#,
+            ),
+            (
+                r#"{"maxRequestMessageBytes": -1}"#,
+                "maxRequestMessageBytes: a whole number of at least 0 is expected, got -1",
+            ),
+            (
+                r#"{"maxResponseMessageBytes": 1.5}"#,
+                "maxResponseMessageBytes: a whole number of at least 0 is expected, got 1.5",
+            ),
+            (
+                r#"{"retryPolicy": []}"#,
+                "retryPolicy: an object is expected, got a list",
+            ),
+        ] {
+            assert_eq!(parse(json), Err(expected.to_owned()), "{json}");
+        }
+    }
+}

@@ -1,0 +1,175 @@
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use rustc_hash::FxBuildHasher;
+
+use super::json::Node;
+use super::{MethodConfig, ServiceConfigError};
+
+/// The entries of `methodConfig`, to be found by a method's path.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct MethodConfigs {
+    configs: Vec<MethodConfig>,
+    /// Where in `configs`, by `/service/method`, by `/service/` for the rest of a service, and by
+    /// nothing for all others.
+    by_path: HashMap<String, usize, FxBuildHasher>,
+}
+
+impl MethodConfigs {
+    pub(super) fn parse(list: Option<Node<'_>>) -> Result<Self, ServiceConfigError> {
+        let mut parsed = Self::default();
+        if let Some(list) = list {
+            for entry in list.items()? {
+                parsed.add(&entry)?;
+            }
+        }
+        Ok(parsed)
+    }
+
+    /// The config of a method: that of its name, else of its service, else of all.
+    pub(crate) fn get(&self, path: &str) -> Option<&MethodConfig> {
+        let service = path.rfind('/').map_or("", |slash| &path[..=slash]);
+        [path, service, ""]
+            .into_iter()
+            .find_map(|key| self.by_path.get(key))
+            .and_then(|index| self.configs.get(*index))
+    }
+
+    /// All configs, to be changed.
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut MethodConfig> {
+        self.configs.iter_mut()
+    }
+
+    fn add(&mut self, entry: &Node<'_>) -> Result<(), ServiceConfigError> {
+        // Without a name it is for no method, and not looked at, as in grpc-go.
+        let Some(names) = entry.object()?.field("name") else {
+            return Ok(());
+        };
+        for name in names.items()? {
+            match self.by_path.entry(parse_name(&name)?) {
+                Entry::Vacant(vacant) => {
+                    vacant.insert(self.configs.len());
+                }
+                Entry::Occupied(taken) => {
+                    let named = match taken.key().as_str() {
+                        "" => "the default",
+                        path => path,
+                    };
+                    return Err(name.error(format!("{named} is configured a second time")));
+                }
+            }
+        }
+        self.configs.push(MethodConfig::parse(entry)?);
+        Ok(())
+    }
+}
+
+/// The key of a name.
+fn parse_name(name: &Node<'_>) -> Result<String, ServiceConfigError> {
+    let object = name.object()?;
+    let part = |field| match object.field(field) {
+        Some(part) => part.text(),
+        None => Ok(""),
+    };
+    match (part("service")?, part("method")?) {
+        ("", "") => Ok(String::new()),
+        ("", method) => Err(name.error(format!("the method {method:?} has no service"))),
+        (service, method) => Ok(format!("/{service}/{method}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::json;
+    use super::*;
+
+    fn parse(json: &str) -> Result<MethodConfigs, String> {
+        let value = json::parse(json).expect(json);
+        MethodConfigs::parse(Some(Node::root(&value))).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_most_exact_name_decides() {
+        let configs = parse(
+            r#"[
+                {"name": [{"service": "a.B", "method": "C"}, {"service": "x"}], "timeout": "1s"},
+                {"name": [{"service": "a.B", "method": ""}], "timeout": "2s"},
+                {"name": [{}], "timeout": "3s"},
+                {"timeout": "4s"},
+                {"name": [], "timeout": "5s"}
+            ]"#,
+        )
+        .expect("valid");
+        for (path, seconds) in [
+            ("/a.B/C", 1),
+            ("/x/anything", 1),
+            ("/a.B/D", 2),
+            ("/a.B/c", 2),
+            ("/a.BC/C", 3),
+            ("/a/B/C", 3),
+            ("a.B/C", 3),
+            ("", 3),
+        ] {
+            let timeout = configs.get(path).and_then(|config| config.timeout);
+            assert_eq!(
+                timeout.map(|timeout| timeout.as_secs()),
+                Some(seconds),
+                "{path}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_method_without_an_entry_has_no_config() {
+        let configs = parse(r#"[{"name": [{"service": "a.B", "method": "C"}]}]"#).expect("valid");
+        assert!(configs.get("/a.B/C").is_some());
+        for path in ["/a.B/D", "/a.B/", "/b/C", "", "/"] {
+            assert_eq!(configs.get(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn bad_names_and_names_given_twice_are_errors() {
+        for (json, expected) in [
+            (
+                r#"[{"name": [{"method": "C"}]}]"#,
+                r#"[0].name[0]: the method "C" has no service"#,
+            ),
+            (
+                r#"[{"name": [{"service": "", "method": "C"}]}]"#,
+                r#"[0].name[0]: the method "C" has no service"#,
+            ),
+            (
+                r#"[{"name": [{"service": 1}]}]"#,
+                "[0].name[0].service: a string is expected, got 1",
+            ),
+            (
+                r#"[{"name": "a.B"}]"#,
+                r#"[0].name: a list is expected, got "a.B""#,
+            ),
+            (
+                r#"[{"name": ["a.B"]}]"#,
+                r#"[0].name[0]: an object is expected, got "a.B""#,
+            ),
+            (
+                r#"[{"name": [{}]}, {"name": [{"service": "a"}, {"service": ""}]}]"#,
+                "[1].name[1]: the default is configured a second time",
+            ),
+            (
+                r#"[{"name": [{"service": "a"}, {"service": "a", "method": ""}]}]"#,
+                "[0].name[1]: /a/ is configured a second time",
+            ),
+            (
+                r#"[{"name": [{"service": "a", "method": "b"}]},
+                    {"name": [{"service": "a", "method": "b"}]}]"#,
+                "[1].name[0]: /a/b is configured a second time",
+            ),
+            (
+                r#"[{"name": [{}], "timeout": true}]"#,
+                "[0].timeout: a string is expected, got true",
+            ),
+        ] {
+            assert_eq!(parse(json), Err(expected.to_owned()), "{json}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! A service config: what a service's owner says about how clients are to call it, as JSON.
+//!
+//! Parsed once, when a channel is made; the channel's calls look their method up in it. What is
+//! read of it: `methodConfig`, but for `hedgingPolicy`, and `retryThrottling`. Other fields are
+//! ignored, as fields of the future have to be.
+//!
+//! Source: `doc/service_config.md` and `service_config.proto` of the gRPC documents, gRFC A6 for
+//! retries; grpc-go's `service_config.go` for what is invalid.
+
+mod duration;
+mod error;
+mod json;
+mod method;
+mod methods;
+mod retry;
+
+pub use error::ServiceConfigError;
+use json::Node;
+pub(crate) use method::MethodConfig;
+pub(crate) use methods::MethodConfigs;
+pub(crate) use retry::{RetryPolicy, RetryThrottling};
+
+/// A service config.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct ServiceConfig {
+    pub(crate) methods: MethodConfigs,
+    pub(crate) retry_throttling: Option<RetryThrottling>,
+}
+
+impl ServiceConfig {
+    /// Parses and checks a document. An error in any part of it refuses the whole.
+    pub(crate) fn parse(json: &str) -> Result<Self, ServiceConfigError> {
+        let document = json::parse(json)?;
+        let config = Node::root(&document).object()?;
+        Ok(Self {
+            methods: MethodConfigs::parse(config.field("methodConfig"))?,
+            retry_throttling: config
+                .field("retryThrottling")
+                .map(|throttling| RetryThrottling::parse(&throttling))
+                .transpose()?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_configured_is_absent() {
+        for json in [
+            "{}",
+            r#"{"methodConfig": []}"#,
+            r#"{"methodConfig": null, "retryThrottling": null}"#,
+            r#"{"loadBalancingConfig": [{"round_robin": {}}], "of the future": 1}"#,
+        ] {
+            let config = ServiceConfig::parse(json).expect(json);
+            assert_eq!(config, ServiceConfig::default(), "{json}");
+        }
+    }
+
+    #[test]
+    fn an_error_names_the_path_of_the_field_and_what_is_wrong() {
+        for (json, expected) in [
+            ("", "the service config is not JSON: EOF"),
+            ("{", "the service config is not JSON: EOF"),
+            ("{} {}", "the service config is not JSON: trailing"),
+            ("[]", "an object is expected, got a list"),
+            (
+                r#"{"methodConfig": {}}"#,
+                "methodConfig: a list is expected, got an object",
+            ),
+            (
+                r#"{"methodConfig": [{"name": [{}]}, 1]}"#,
+                "methodConfig[1]: an object is expected, got 1",
+            ),
+            (
+                r#"{"retryThrottling": {"maxTokens": 0, "tokenRatio": 1}}"#,
+                "retryThrottling.maxTokens: more than 0 and at most 1000 is expected, got 0",
+            ),
+        ] {
+            let error = ServiceConfig::parse(json).expect_err(json).to_string();
+            assert!(error.starts_with(expected), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_document_nested_without_end_is_an_error() {
+        let json = "[".repeat(1_000_000);
+        let error = ServiceConfig::parse(&json).expect_err("nested").to_string();
+        assert!(error.contains("recursion limit"), "{error}");
+    }
+}

@@ -7,6 +7,7 @@
 //! | `route_guide` | the four kinds at work, on data |
 //! | `chat` | a bidirectional stream for each of many clients |
 //! | `deadline_and_cancel` | a deadline on both sides and across services; dropping is cancelling |
+//! | `wait_for_ready` | a client before its server: calls that wait, the channel's states |
 //! | `metadata` | metadata there, headers and trailers back |
 //! | `errors_with_details` | failures that programs can act on: `google.rpc.Status` |
 //! | `retry` | a service config: which failures are tried again, how often and when |

@@ -160,6 +160,29 @@ async fn a_deadline_and_a_cancellation_reach_the_last_service() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_started_first_waits_for_its_server() {
+    let printed = run(env!("CARGO_BIN_EXE_wait_for_ready"), &[]).await;
+    let states: Vec<_> = printed
+        .iter()
+        .filter_map(|line| line.strip_prefix("state: "))
+        // Over in a moment, and therefore not always seen; as is the idle channel before `close`.
+        .filter(|state| !["CONNECTING", "IDLE"].contains(state))
+        .collect();
+    assert_eq!(states, ["TRANSIENT_FAILURE", "READY", "SHUTDOWN"]);
+    assert_in_order(
+        &printed,
+        &[
+            "state: IDLE",
+            "wait_ready: DEADLINE_EXCEEDED",
+            "a call that does not wait: UNAVAILABLE",
+            "a call that waits: Hello, Grace!",
+            "a call on a channel that is ready: Hello, Ada!",
+            "state: SHUTDOWN",
+        ],
+    );
+}
+
+#[tokio::test]
 async fn metadata_goes_both_ways_around_the_messages() {
     let printed = run(env!("CARGO_BIN_EXE_metadata"), &[]).await;
     assert_in_order(

@@ -60,7 +60,7 @@ pub use call::{
     ClientStreamingCall, Invoke, MethodName, RecvStream, Request, Response, SendStream,
     ServerStream, ServerStreamingCall, Unary, UnaryCall,
 };
-pub use client::{BuildError, ClientConn, ClientConnBuilder};
+pub use client::{BackoffConfig, BuildError, ClientConn, ClientConnBuilder, ConnectivityState};
 pub use codec::{Codec, CodecError, MessageBytes, ProtoCodec, RawCodec};
 pub use metadata::{Metadata, MetadataError};
 pub use resolver::TargetError;

@@ -1,9 +1,11 @@
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::backoff::{BackoffConfig, ConnectParams};
 use super::call_config::{CallConfig, DEFAULT_MAX_CALL_ATTEMPTS, Retries};
 use super::channel::Channel;
 use super::conn::Settings;
@@ -17,6 +19,9 @@ use crate::transport::{Origin, Transport};
 /// This implementation, as `user-agent` names it.
 const USER_AGENT: &str = concat!("grpc-rust-rgrpc/", env!("CARGO_PKG_VERSION"));
 
+/// After how long without calls a channel goes idle.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
+
 /// The options of a channel that is to be made.
 #[must_use = "the channel is made by `build`"]
 pub struct ClientConnBuilder {
@@ -29,6 +34,8 @@ pub struct ClientConnBuilder {
     service_config: Option<String>,
     retry_disabled: bool,
     max_call_attempts: u32,
+    connect_params: ConnectParams,
+    idle_timeout: Option<Duration>,
 }
 
 impl ClientConn {
@@ -64,6 +71,8 @@ impl ClientConnBuilder {
             service_config: None,
             retry_disabled: false,
             max_call_attempts: DEFAULT_MAX_CALL_ATTEMPTS,
+            connect_params: ConnectParams::default(),
+            idle_timeout: Some(IDLE_TIMEOUT),
         }
     }
 
@@ -163,12 +172,48 @@ impl ClientConnBuilder {
         self
     }
 
+    /// How long to wait between attempts to connect. Default: see [`BackoffConfig`]. A connection
+    /// that is made, and [`reset_connect_backoff`](ClientConn::reset_connect_backoff), start it
+    /// anew.
+    ///
+    /// Source: grpc-go `WithConnectParams`, `ConnectParams.Backoff`.
+    pub fn connect_backoff(mut self, backoff: BackoffConfig) -> Self {
+        self.connect_params.backoff = backoff;
+        self
+    }
+
+    /// What an attempt to connect may take at least, until the server's SETTINGS have arrived; the
+    /// addresses of the target share it. When the [backoff](Self::connect_backoff) has grown longer
+    /// than this, an attempt may take as long as that. Default: 20 s.
+    ///
+    /// Source: grpc-go `WithConnectParams`, `ConnectParams.MinConnectTimeout`.
+    pub fn min_connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_params.min_connect_timeout = timeout;
+        self
+    }
+
+    /// After how long without calls the channel closes its connection, or stops trying to make one,
+    /// and is [idle](crate::ConnectivityState::Idle) until the next call or
+    /// [`connect`](ClientConn::connect). The time runs from the end of the last call, or from when
+    /// the channel began to connect; a call counts from when it begins, waiting for a connection
+    /// included, until all of its response has been received or it is dropped. `None` and zero:
+    /// never. Default: 30 minutes.
+    ///
+    /// Source: grpc-go `WithIdleTimeout`.
+    pub fn idle_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.idle_timeout = timeout.into().filter(|timeout| !timeout.is_zero());
+        self
+    }
+
     /// Makes the channel. Does no IO.
     ///
     /// # Errors
-    /// The target or the service config cannot be parsed, or an option cannot be sent.
+    /// The target or the service config cannot be parsed, or an option makes no sense or cannot be
+    /// sent.
     pub fn build(self) -> Result<ClientConn, BuildError> {
         let target = Target::parse(&self.target).map_err(BuildError::Target)?;
+        let backoff = &self.connect_params.backoff;
+        backoff.check().map_err(BuildError::Backoff)?;
         let authority = choose_authority(self.authority, &self.credentials, &target)?;
         let host = match authority::host(&authority) {
             Ok(host) => host.to_owned(),
@@ -196,6 +241,8 @@ impl ClientConnBuilder {
             dialer,
             credentials,
             transport,
+            connect_params,
+            idle_timeout,
             ..
         } = self;
         Ok(ClientConn::from_parts(settings, |cell, closed| Channel {
@@ -205,6 +252,8 @@ impl ClientConnBuilder {
             credentials,
             host,
             transport,
+            connect_params,
+            idle_timeout,
             cell,
             closed,
         }))
@@ -277,6 +326,8 @@ pub enum BuildError {
     UserAgent(String),
     /// The default service config is invalid.
     ServiceConfig(ServiceConfigError),
+    /// A field of the [`BackoffConfig`] makes no sense: which, and what was expected.
+    Backoff(String),
 }
 
 impl fmt::Display for BuildError {
@@ -304,6 +355,7 @@ impl fmt::Display for BuildError {
                 f,
                 "the service config is invalid: {error}; the option is default_service_config"
             ),
+            Self::Backoff(problem) => write!(f, "{problem}; the option is connect_backoff"),
         }
     }
 }
@@ -313,7 +365,10 @@ impl Error for BuildError {
         match self {
             Self::Target(error) => Some(error),
             Self::ServiceConfig(error) => Some(error),
-            Self::Authority { .. } | Self::ServerName { .. } | Self::UserAgent(_) => None,
+            Self::Authority { .. }
+            | Self::ServerName { .. }
+            | Self::UserAgent(_)
+            | Self::Backoff(_) => None,
         }
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::ClientConn;
+use super::calls::CountedCall;
 use super::deadline::{Bounds, deadline_exceeded};
 use super::picker::closed;
 use crate::call::{MessageSink, MessageSource, Received};
@@ -21,31 +21,29 @@ use crate::transport::{ClientStream, Delivery, Incoming, NoHead, ResetCode, Whol
 pub(super) struct ClientCall {
     stream: Arc<dyn ClientStream>,
     bounds: Bounds,
-    /// Receiving has ended, so that dropping a half cancels nothing.
-    finished: AtomicBool,
     /// A response has begun: headers came before the trailers.
     has_head: AtomicBool,
+    /// Ends when receiving has ended; dropping a half cancels nothing then. Keeps the channel open
+    /// as long as it has calls.
+    counted: CountedCall,
     /// How far the call got, if it has failed.
     delivery: Mutex<Delivery>,
     ended_here: EndedHere,
     /// The task that watches over the bounds of a call with streams.
     watch: Mutex<Option<AbortHandle>>,
-    /// Keeps the channel open as long as it has calls.
-    conn: ClientConn,
 }
 
 impl ClientCall {
     /// A call whose caller keeps it within its bounds.
-    pub(super) fn new(stream: Arc<dyn ClientStream>, bounds: Bounds, conn: ClientConn) -> Self {
+    pub(super) fn new(stream: Arc<dyn ClientStream>, bounds: Bounds, counted: CountedCall) -> Self {
         Self {
             stream,
             bounds,
-            finished: AtomicBool::new(false),
             has_head: AtomicBool::new(false),
+            counted,
             delivery: Mutex::new(Delivery::Possible),
             ended_here: EndedHere::default(),
             watch: Mutex::new(None),
-            conn,
         }
     }
 
@@ -83,7 +81,7 @@ impl ClientCall {
     }
 
     fn finish(&self) {
-        self.finished.store(true, Ordering::Release);
+        self.counted.end();
         if let Some(watch) = lock(&self.watch).take() {
             watch.abort();
         }
@@ -94,7 +92,7 @@ impl ClientCall {
         if let Some(status) = self.ended_here.get() {
             return status;
         }
-        if self.conn.is_closed() {
+        if self.counted.conn().is_closed() {
             return closed();
         }
         // The server's clock may be ahead: its reset for the deadline then comes before the
@@ -191,7 +189,7 @@ impl MessageSource for ClientCall {
     }
 
     fn abandon(&self) {
-        if !self.finished.load(Ordering::Acquire) {
+        if !self.counted.has_ended() {
             self.end(Status::cancelled(
                 "a half of the call's streams was dropped",
             ));

@@ -1,13 +1,15 @@
 use std::collections::HashMap;
-use std::future::{Future, poll_fn};
+use std::future::{Future, pending, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use super::backoff::Backoff;
+use super::backoff::{Backoff, ConnectParams};
+use super::idleness::{Idleness, Verdict};
 use super::picker::{Picker, PickerCell};
 use crate::credentials::ChannelCredentials;
 use crate::io::{Address, Dial};
@@ -16,16 +18,8 @@ use crate::status::Status;
 use crate::transport::{ClientTransport, Report, Transport, TransportEvent};
 
 /// A channel's task: owns the resolver, the backoff and the connections, and publishes a
-/// [`Picker`] for every change.
-///
-/// ```text
-///          a call wants a connection
-///   Idle ─────────────────────────────► Connecting ───► Ready
-///    ▲                                   ▲    │           │
-///    │                       after backoff    ▼ failed    │
-///    │                                TransientFailure    │
-///    └──────────── GOAWAY, connection lost ───────────────┘
-/// ```
+/// [`Picker`] for every change. Which state follows which is drawn at
+/// [`ConnectivityState`](super::ConnectivityState).
 ///
 /// It ends, from every state, when the channel is closed or its last handle is dropped.
 pub(super) struct Channel {
@@ -36,6 +30,9 @@ pub(super) struct Channel {
     /// The authority without its port: whom a server has to prove to be.
     pub(super) host: String,
     pub(super) transport: Transport,
+    pub(super) connect_params: ConnectParams,
+    /// After how long without calls it goes idle; `None`: never.
+    pub(super) idle_timeout: Option<Duration>,
     pub(super) cell: Arc<PickerCell>,
     /// True, or its sender gone, when the channel is to end.
     pub(super) closed: watch::Receiver<bool>,
@@ -61,20 +58,46 @@ impl Channel {
         }
         self.cell.close();
         self.cell.publish(Picker::idle());
-        for transport in connections.open.values() {
-            transport.close();
-        }
+        connections.close();
     }
 
     /// Connects when a connection is wanted, again and again; never ready.
     async fn live(&mut self, connections: &mut Connections) {
-        let mut backoff = Backoff::default();
         loop {
             self.wait_until_wanted(connections).await;
-            let (id, transport) = self.connect(&mut backoff, connections).await;
-            self.cell.publish(Picker::Ready(transport));
-            connections.wait_until_gone(id).await;
-            self.cell.publish(Picker::idle());
+            let connected = self.stay_connected(connections);
+            if let Winner::Second = first_of(connected, self.go_idle_without_calls()).await {
+                tracing::debug!(target = %self.target, "idle: there were no calls for long");
+                connections.close();
+            }
+        }
+    }
+
+    /// Connects, and is idle again when the connection takes no more calls.
+    async fn stay_connected(&self, connections: &mut Connections) {
+        let (id, transport) = self.connect(connections).await;
+        self.cell.publish(Picker::Ready(transport));
+        connections.wait_until_gone(id).await;
+        self.cell.publish(Picker::idle());
+    }
+
+    /// Ready when there have been no calls for the idle timeout, and the channel is idle. The
+    /// connections, which have no calls then, are still to be closed.
+    async fn go_idle_without_calls(&self) {
+        let Some(timeout) = self.idle_timeout else {
+            return pending().await;
+        };
+        let calls = self.cell.calls();
+        let idleness = Idleness::new(timeout, Instant::now());
+        loop {
+            match idleness.verdict(Instant::now(), calls.activity()) {
+                Verdict::AskAgainIn(wait) => sleep(wait).await,
+                Verdict::Idle => {
+                    if calls.if_none(|| self.cell.publish(Picker::idle())) {
+                        return;
+                    }
+                }
+            }
         }
     }
 
@@ -86,33 +109,37 @@ impl Channel {
     }
 
     /// Tries until there is a connection.
-    async fn connect(
-        &self,
-        backoff: &mut Backoff,
-        connections: &mut Connections,
-    ) -> (u64, Arc<dyn ClientTransport>) {
+    async fn connect(&self, connections: &mut Connections) -> (u64, Arc<dyn ClientTransport>) {
+        let mut backoff = Backoff::new(self.connect_params);
+        let mut resets = self.cell.backoff_resets();
+        // Once it has failed, the channel says so until it succeeds (gRFC A62): calls that do not
+        // want to wait fail at once instead of waiting for every further attempt.
+        self.cell.publish(Picker::Connecting);
+        let mut attempt = 0_u64;
         loop {
-            // Once it has failed, the channel says so until it succeeds: calls that do not want to
-            // wait fail at once instead of waiting for every further attempt.
-            if backoff.failures() == 0 {
-                self.cell.publish(Picker::Connecting);
+            attempt += 1;
+            let problem = match self.attempt(&backoff, connections).await {
+                Ok(connected) => return connected,
+                Err(problem) => problem,
+            };
+            if resets.has_changed().unwrap_or(false) {
+                resets.mark_unchanged();
+                backoff.reset();
             }
-            match self.attempt(backoff, connections).await {
-                Ok(connected) => {
-                    backoff.reset();
-                    return connected;
-                }
-                Err(problem) => {
-                    let attempt = backoff.failures() + 1;
-                    let delay = backoff.failed(fastrand::f64());
-                    self.cell
-                        .publish(Picker::TransientFailure(Status::unavailable(format!(
-                            "cannot connect to {}: {problem} (attempt {attempt}, next in {:.1} s)",
-                            self.target,
-                            delay.as_secs_f64()
-                        ))));
-                    first_of(sleep(delay), connections.drain()).await;
-                }
+            let delay = backoff.failed(fastrand::f64());
+            self.cell
+                .publish(Picker::TransientFailure(Status::unavailable(format!(
+                    "cannot connect to {}: {problem} (attempt {attempt}, next in {:.1} s)",
+                    self.target,
+                    delay.as_secs_f64()
+                ))));
+            let waited = async {
+                first_of(sleep(delay), connections.drain()).await;
+            };
+            // Not an error: the sender is in the cell.
+            let reset = async { drop(resets.changed().await) };
+            if let Winner::Second = first_of(waited, reset).await {
+                backoff.reset();
             }
         }
     }
@@ -146,7 +173,7 @@ impl Channel {
             Ok(Ok(connected)) => Ok(connected),
             Ok(Err(())) => Err(with_count(last, count)),
             Err(_) => Err(with_count(
-                format!("{last} within {} s", limit.as_secs()),
+                format!("{last} within {} s", in_hundredths(limit)),
                 count,
             )),
         }
@@ -178,6 +205,11 @@ impl Channel {
     }
 }
 
+/// Seconds, with as many digits as they need and two after the point at most.
+fn in_hundredths(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 100.0).round() / 100.0
+}
+
 fn with_count(problem: String, addresses: usize) -> String {
     match addresses {
         1 => problem,
@@ -193,6 +225,13 @@ impl Connections {
             next_id: 0,
             sender,
             events,
+        }
+    }
+
+    /// Closes all.
+    fn close(&self) {
+        for transport in self.open.values() {
+            transport.close();
         }
     }
 
@@ -240,16 +279,24 @@ impl Connections {
     }
 }
 
+/// Which of two futures was ready first.
+enum Winner {
+    First,
+    Second,
+}
+
 /// Waits until either is ready.
-async fn first_of(first: impl Future<Output = ()>, second: impl Future<Output = ()>) {
+async fn first_of(first: impl Future<Output = ()>, second: impl Future<Output = ()>) -> Winner {
     let mut first = pin!(first);
     let mut second = pin!(second);
     poll_fn(|cx| {
-        if first.as_mut().poll(cx).is_ready() || second.as_mut().poll(cx).is_ready() {
-            Poll::Ready(())
+        if first.as_mut().poll(cx).is_ready() {
+            Poll::Ready(Winner::First)
+        } else if second.as_mut().poll(cx).is_ready() {
+            Poll::Ready(Winner::Second)
         } else {
             Poll::Pending
         }
     })
-    .await;
+    .await
 }

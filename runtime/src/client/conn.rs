@@ -9,6 +9,7 @@ use tokio::time::{Instant, sleep};
 
 use super::call::ClientCall;
 use super::call_config::CallConfig;
+use super::calls::CountedCall;
 use super::channel::Channel;
 use super::deadline::{Bounds, deadline_exceeded};
 use super::picker::PickerCell;
@@ -21,7 +22,9 @@ use crate::lock::lock;
 use crate::status::Status;
 use crate::transport::{ClientStream, ClientTransport, Delivery, OpenError, OpenRequest, Origin};
 
-/// A channel: what calls are made on. It connects when the first call needs it, and reconnects.
+/// A channel: what calls are made on. It connects when a call needs it, reconnects, and closes its
+/// connection when there have been no calls [for long](super::ClientConnBuilder::idle_timeout). Its
+/// [`state`](Self::state) can be watched.
 ///
 /// A handle: cheap to clone, and all clones are one channel. The channel's task and connections
 /// live on the tokio runtime of the first call. When the last handle and the last call are gone,
@@ -94,6 +97,10 @@ impl ClientConn {
         self.0.cell.is_closed()
     }
 
+    pub(super) fn cell(&self) -> &PickerCell {
+        &self.0.cell
+    }
+
     /// The connection for a call. The first call starts the channel's task.
     async fn pick(&self, wait_for_ready: bool) -> Result<Arc<dyn ClientTransport>, Failure> {
         if let Some(transport) = self.0.cell.ready() {
@@ -109,10 +116,10 @@ impl ClientConn {
     }
 
     /// Starts the channel's task unless it has been started.
-    fn start(&self) -> Result<(), Status> {
+    pub(super) fn start(&self) -> Result<(), Status> {
         let runtime = Handle::try_current().map_err(|error| {
             Status::internal(format!(
-                "a call was made outside of a tokio runtime: {error}"
+                "the channel was used outside of a tokio runtime: {error}"
             ))
         })?;
         let mut unstarted = lock(&self.0.unstarted);
@@ -130,7 +137,7 @@ impl ClientConn {
         }
     }
 
-    /// Opens a stream for a call, on a connection that takes it.
+    /// Opens a stream for a call, on a connection that takes it. The call counts from here on.
     async fn open(
         &self,
         method: &MethodName,
@@ -138,12 +145,13 @@ impl ClientConn {
         options: &CallOptions,
         previous_attempts: u32,
         mut only_message: Option<Bytes>,
-    ) -> Result<Arc<dyn ClientStream>, Failure> {
+    ) -> Result<(Arc<dyn ClientStream>, CountedCall), Failure> {
         if !method.starts_with('/') {
             return Err(Failure::here(Status::internal(format!(
                 "malformed method name {method:?}: /service/method is expected"
             ))));
         }
+        let counted = CountedCall::begin(self.clone()).await;
         loop {
             let transport = self.pick(options.wait_for_ready()).await?;
             let timeout = time_left(options.deadline(), Instant::now()).map_err(Failure::here)?;
@@ -157,7 +165,7 @@ impl ClientConn {
                 only_message,
             });
             match opened {
-                Ok(stream) => return Ok(stream),
+                Ok(stream) => return Ok((stream, counted)),
                 Err(OpenError::Invalid(status)) => return Err(Failure::here(status)),
                 // Nothing was sent. The channel hears of the connection's end in a moment; let it,
                 // and pick again.
@@ -182,8 +190,8 @@ impl ClientConn {
         framed: Bytes,
     ) -> Result<Response<Res>, Failure> {
         let opening = self.open(method, C::NAME, options, previous_attempts, Some(framed));
-        let stream = opening.await?;
-        let call = Arc::new(ClientCall::new(stream, bounds.clone(), self.clone()));
+        let (stream, counted) = opening.await?;
+        let call = Arc::new(ClientCall::new(stream, bounds.clone(), counted));
         let responses = RecvStream::new::<C>(
             Arc::clone(&call) as Arc<dyn MessageSource>,
             options.max_receive_message_size(),
@@ -274,8 +282,8 @@ impl Invoke for ClientConn {
             let opened = self.open(&method, name, &options, 0, None).await;
             opened.map_err(|failure| failure.status)
         };
-        let stream = bounds.run(opening).await?;
-        let call = Arc::new(ClientCall::new(stream, bounds, self.clone()));
+        let (stream, counted) = bounds.run(opening).await?;
+        let call = Arc::new(ClientCall::new(stream, bounds, counted));
         call.watch_bounds();
         let requests = SendStream::new::<C>(
             Arc::clone(&call) as Arc<dyn MessageSink>,

@@ -11,12 +11,17 @@ mod backoff;
 mod builder;
 mod call;
 mod call_config;
+mod calls;
 mod channel;
 mod conn;
+mod connectivity;
 mod deadline;
+mod idleness;
 mod picker;
 mod retry;
 mod throttle;
 
+pub use backoff::BackoffConfig;
 pub use builder::{BuildError, ClientConnBuilder};
 pub use conn::ClientConn;
+pub use connectivity::ConnectivityState;

@@ -3,8 +3,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
+use super::calls::Calls;
+use super::connectivity::ConnectivityState;
 use crate::status::Status;
 use crate::transport::ClientTransport;
 
@@ -24,12 +26,27 @@ impl Picker {
     pub(super) fn idle() -> Self {
         Self::Idle(Notify::new())
     }
+
+    fn state(&self) -> ConnectivityState {
+        match self {
+            Self::Idle(_) => ConnectivityState::Idle,
+            Self::Connecting => ConnectivityState::Connecting,
+            Self::Ready(_) => ConnectivityState::Ready,
+            Self::TransientFailure(_) => ConnectivityState::TransientFailure,
+        }
+    }
 }
 
-/// Holds the current [`Picker`]. The channel's task replaces it; calls read it.
+/// What the channel's task and its handles share. Holds the current [`Picker`], which the task
+/// replaces and calls read.
 pub(super) struct PickerCell {
     current: ArcSwap<Picker>,
     changed: Notify,
+    /// The picker's, a moment later, for users to watch; the last one when the channel was closed.
+    state: watch::Sender<ConnectivityState>,
+    /// Changes when the backoff is to begin anew.
+    backoff_resets: watch::Sender<()>,
+    calls: Calls,
     /// The channel was closed: nothing is picked any more, whatever the picker says.
     closed: AtomicBool,
 }
@@ -39,6 +56,9 @@ impl PickerCell {
         Self {
             current: ArcSwap::from_pointee(Picker::idle()),
             changed: Notify::new(),
+            state: watch::Sender::new(ConnectivityState::Idle),
+            backoff_resets: watch::Sender::new(()),
+            calls: Calls::new(),
             closed: AtomicBool::new(false),
         }
     }
@@ -48,13 +68,70 @@ impl PickerCell {
     }
 
     pub(super) fn publish(&self, picker: Picker) {
+        let state = picker.state();
         self.current.store(Arc::new(picker));
         self.changed.notify_waiters();
+        // Last, so that who has seen a state finds its picker.
+        self.set_state(state);
     }
 
     pub(super) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.changed.notify_waiters();
+        self.set_state(ConnectivityState::Shutdown);
+    }
+
+    fn set_state(&self, state: ConnectivityState) {
+        self.state.send_if_modified(|current| {
+            let changes = *current != state && *current != ConnectivityState::Shutdown;
+            if changes {
+                *current = state;
+            }
+            changes
+        });
+    }
+
+    pub(super) fn state(&self) -> ConnectivityState {
+        *self.state.borrow()
+    }
+
+    /// Ready when the state is not `from`, with the one that it is. Cancel-safe.
+    pub(super) async fn state_other_than(&self, from: ConnectivityState) -> ConnectivityState {
+        let mut states = self.state.subscribe();
+        match states.wait_for(|state| *state != from).await {
+            Ok(state) => *state,
+            // The sender is in `self`, so this is not reached; the state is what it is.
+            Err(_) => self.state(),
+        }
+    }
+
+    /// Why there is no connection, if one was tried.
+    pub(super) fn failure(&self) -> Option<Status> {
+        match &**self.current.load() {
+            Picker::TransientFailure(status) => Some(status.clone()),
+            Picker::Idle(_) | Picker::Connecting | Picker::Ready(_) => None,
+        }
+    }
+
+    /// A connection is wanted, if there is none.
+    pub(super) fn want(&self) {
+        if let Picker::Idle(wanted) = &**self.current.load() {
+            wanted.notify_one();
+        }
+    }
+
+    /// The backoff is to begin anew, and a wait of it to end.
+    pub(super) fn reset_backoff(&self) {
+        self.backoff_resets.send_replace(());
+    }
+
+    /// Sees the resets of the backoff from now on.
+    pub(super) fn backoff_resets(&self) -> watch::Receiver<()> {
+        self.backoff_resets.subscribe()
+    }
+
+    pub(super) fn calls(&self) -> &Calls {
+        &self.calls
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -1,0 +1,178 @@
+//! What a channel's user can see and say of its connection: the connectivity API of the gRPC
+//! documents (`doc/connectivity-semantics-and-api.md`).
+
+use std::fmt;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::ClientConn;
+use super::picker::closed;
+use crate::status::Status;
+
+/// How a channel is connected.
+///
+/// ```text
+///             connect(), a call
+///      Idle ─────────────────────► Connecting ─────────► Ready
+///       ▲                           │      │              │ ▲
+///       │   no calls for long       │      ▼ failed       │ │
+///       ├───────────────────────────┤  TransientFailure ──│─┘
+///       │                           │      │              │
+///       └───────────────────────────┴──────┴──────────────┘
+///                          connection lost, GOAWAY, no calls for long
+/// ```
+///
+/// `Shutdown` follows any of them. While a channel in `TransientFailure` tries again it stays there,
+/// until it is `Ready`: calls that do not wait fail at once meanwhile (gRFC A62).
+///
+/// Source: grpc-go `connectivity.State`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ConnectivityState {
+    /// There is no connection, and none is being made: none is needed.
+    Idle,
+    /// A connection is being made, and no attempt has failed so far.
+    Connecting,
+    /// There is a connection, and calls go there.
+    Ready,
+    /// No connection could be made; the channel tries again, each time after a longer wait.
+    TransientFailure,
+    /// The channel was closed. The last state.
+    Shutdown,
+}
+
+impl ConnectivityState {
+    /// The state's name in the gRPC documents, such as `TRANSIENT_FAILURE`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "IDLE",
+            Self::Connecting => "CONNECTING",
+            Self::Ready => "READY",
+            Self::TransientFailure => "TRANSIENT_FAILURE",
+            Self::Shutdown => "SHUTDOWN",
+        }
+    }
+}
+
+impl fmt::Display for ConnectivityState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl ClientConn {
+    /// How the channel is connected now.
+    ///
+    /// A call does not need to ask: it connects, waits and fails as its options say. By the time a
+    /// caller looks at the answer the state may be another.
+    ///
+    /// Source: grpc-go `ClientConn.GetState`.
+    #[must_use]
+    pub fn state(&self) -> ConnectivityState {
+        self.cell().state()
+    }
+
+    /// Waits until the state is another than `from`; the output is that state. Ready at once when it
+    /// is another already.
+    ///
+    /// The latest state wins: one that lasted only a moment may not be seen, and when the channel
+    /// has left `from` and come back to it before the task that waits ran, the wait goes on. No
+    /// state follows [`Shutdown`](ConnectivityState::Shutdown), so waiting for that never ends.
+    ///
+    /// Does not make the channel connect; [`connect`](Self::connect) does. Cancel-safe.
+    ///
+    /// Source: grpc-go `ClientConn.WaitForStateChange`.
+    pub async fn wait_for_state_change(&self, from: ConnectivityState) -> ConnectivityState {
+        self.cell().state_other_than(from).await
+    }
+
+    /// Makes an idle channel connect now, as a call would; does nothing in other states. Does not
+    /// wait: the state changes when the channel's task gets to it.
+    ///
+    /// A channel that has been [idle](super::ClientConnBuilder::idle_timeout) or has lost its
+    /// connection is made to connect anew.
+    ///
+    /// Source: grpc-go `ClientConn.Connect`.
+    ///
+    /// # Errors
+    /// INTERNAL outside of a tokio runtime, where the channel's task cannot be started.
+    pub fn connect(&self) -> Result<(), Status> {
+        if !self.is_closed() {
+            self.start()?;
+            self.cell().want();
+        }
+        Ok(())
+    }
+
+    /// Connects, and waits until the channel is [`Ready`](ConnectivityState::Ready): for programs
+    /// that are to begin only when their server is there. Failed attempts do not end the wait.
+    ///
+    /// Cancel-safe: dropping the future only stops the waiting.
+    ///
+    /// Source: grpc-go's deprecated `WithBlock`, as a method.
+    ///
+    /// # Errors
+    /// DEADLINE_EXCEEDED when the channel is not ready at `deadline`; the text says why the last
+    /// attempt to connect failed, or that none has ended. CANCELLED when the channel is closed.
+    /// INTERNAL outside of a tokio runtime.
+    pub async fn wait_ready(&self, deadline: Instant) -> Result<(), Status> {
+        let ready = async {
+            loop {
+                let state = self.state();
+                match state {
+                    ConnectivityState::Ready => return Ok(()),
+                    ConnectivityState::Shutdown => return Err(closed()),
+                    ConnectivityState::Idle => self.connect()?,
+                    ConnectivityState::Connecting | ConnectivityState::TransientFailure => {}
+                }
+                self.wait_for_state_change(state).await;
+            }
+        };
+        timeout_at(deadline, ready)
+            .await
+            .unwrap_or_else(|_| Err(self.not_ready()))
+    }
+
+    /// The status of a wait whose deadline has passed.
+    fn not_ready(&self) -> Status {
+        let target = self.target();
+        Status::deadline_exceeded(match self.cell().failure() {
+            Some(failure) => format!(
+                "the channel to {target} was not ready in time; last: {}",
+                failure.message()
+            ),
+            None => format!(
+                "the channel to {target} was not ready in time: it is {}, and no attempt to \
+                 connect has failed",
+                self.state()
+            ),
+        })
+    }
+
+    /// Ends the wait between attempts to connect, if the channel is in one, and makes further waits
+    /// begin again at the [base delay](super::BackoffConfig::base_delay), also when an attempt is
+    /// under way: for when the network is known to have come back.
+    ///
+    /// Source: grpc-go `ClientConn.ResetConnectBackoff`.
+    pub fn reset_connect_backoff(&self) {
+        self.cell().reset_backoff();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_have_the_names_of_the_documents() {
+        for (state, name) in [
+            (ConnectivityState::Idle, "IDLE"),
+            (ConnectivityState::Connecting, "CONNECTING"),
+            (ConnectivityState::Ready, "READY"),
+            (ConnectivityState::TransientFailure, "TRANSIENT_FAILURE"),
+            (ConnectivityState::Shutdown, "SHUTDOWN"),
+        ] {
+            assert_eq!(state.to_string(), name);
+        }
+    }
+}

@@ -46,6 +46,7 @@ pub(crate) async fn connect(
         posts: Vec::new(),
         heads: RequestHeads::default(),
         unhandled: false,
+        waited: false,
         gone: Arc::clone(&gone),
         settings: Some(settings_sender),
         goaway: None,
@@ -111,6 +112,12 @@ impl Drop for NativeClientTransport {
     }
 }
 
+/// How many octets are worth a write at once. A call that has posted its request is often one of many
+/// that are about to: tokio runs the connection right after the first of them.
+///
+/// Source: grpc-go `minBatchSize`.
+const MIN_WRITE: usize = 1_000;
+
 /// How many calls may end in a turn before others have theirs.
 ///
 /// All that have ended run next. tokio's scheduler has room for 256 tasks in a thread's queue; what
@@ -141,6 +148,8 @@ struct Task {
     heads: RequestHeads,
     /// Of what was read there is more than a turn's share.
     unhandled: bool,
+    /// The last turn left what there was to write to this one.
+    waited: bool,
     gone: Arc<AtomicBool>,
     /// Told of the server's first SETTINGS.
     settings: Option<oneshot::Sender<()>>,
@@ -199,6 +208,9 @@ impl Task {
             cx.waker().wake_by_ref();
             return Ok(false);
         }
+        if self.waits_for_more(cx) {
+            return Ok(false);
+        }
         self.link.write(cx)?;
         self.unhandled = !self.handle_events(now)?;
         if read || self.unhandled {
@@ -211,6 +223,17 @@ impl Task {
             self.outbox.trim();
         }
         Ok(!self.outbox.sleep(cx))
+    }
+
+    /// Whether there is little to write, so that other tasks that are ready have a turn first: once,
+    /// then it is written.
+    fn waits_for_more(&mut self, cx: &mut Context<'_>) -> bool {
+        let octets = self.link.core.output().len();
+        self.waited = !self.waited && (1..MIN_WRITE).contains(&octets);
+        if self.waited {
+            cx.waker().wake_by_ref();
+        }
+        self.waited
     }
 
     /// Handles what has happened, until as many calls have ended as may be woken in a turn; `false`

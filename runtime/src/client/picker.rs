@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
 use super::calls::Calls;
-use super::connectivity::ConnectivityState;
+use super::connectivity_state::ConnectivityState;
 use crate::status::Status;
 use crate::transport::ClientTransport;
 

@@ -7,6 +7,7 @@
 //! They hold on both engines; `RGRPC_TRANSPORT` says which one a run is about. What an engine may
 //! decide by itself (its windows, say) is read off the wire.
 
+mod calls;
 mod dialer;
 mod engine;
 mod hang;
@@ -18,6 +19,7 @@ mod soon;
 mod stub;
 mod test_server;
 
+pub use calls::{Outcome, answer, expect_text, unary};
 pub use dialer::FnDialer;
 pub use engine::native;
 pub use hang::{Hang, HangWatch, hang};

@@ -7,7 +7,7 @@ use std::pin::Pin;
 
 use rgrpc::{RecvStream, Request, Response, SendStream, Status};
 
-use crate::{Message, msg, proto};
+use crate::{HangWatch, Message, hang, msg, proto};
 
 type BoxFuture<T> = Pin<Box<dyn Future<Output = Result<T, Status>> + Send>>;
 type UnaryFn = dyn Fn(Request<Message>) -> BoxFuture<Response<Message>> + Send + Sync;
@@ -59,6 +59,30 @@ impl StubService {
                 }
                 Ok(())
             })
+    }
+
+    /// A service none of whose methods returns, and what they tell the test.
+    pub fn hanging() -> (Self, HangWatch) {
+        let (hang, watch) = hang();
+        let (unary, server, client, bidi) = (hang.clone(), hang.clone(), hang.clone(), hang);
+        let service = Self::new()
+            .unary(move |_| {
+                let hang = unary.clone();
+                async move { match hang.forever().await {} }
+            })
+            .server_streaming(move |_, _| {
+                let hang = server.clone();
+                async move { match hang.forever().await {} }
+            })
+            .client_streaming(move |_| {
+                let hang = client.clone();
+                async move { match hang.forever().await {} }
+            })
+            .bidi_streaming(move |_, _| {
+                let hang = bidi.clone();
+                async move { match hang.forever().await {} }
+            });
+        (service, watch)
     }
 
     /// Sets what `Unary` does.

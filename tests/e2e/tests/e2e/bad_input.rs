@@ -2,13 +2,13 @@
 
 use rgrpc::Code;
 use rgrpc_e2e::{
-    STUB_BIDI_STREAMING, STUB_UNARY, StubClient, StubService, TestServer, framed, hang, msg,
-    native, scripted, serve, settle, soon,
+    STUB_BIDI_STREAMING, STUB_UNARY, StubClient, StubService, TestServer, answer, expect_text,
+    framed, hang, msg, native, scripted, serve, settle, soon, unary,
 };
 use rgrpc_test_support::{
     ErrorCode, Event, Frame, PREFACE, RawFrame, WireFrame, WirePeer, continuation, data,
-    grpc_request, grpc_response, grpc_trailers, headers, kind, ping, push_promise, rst_stream,
-    settings, window_update,
+    grpc_request, grpc_response, headers, kind, ping, push_promise, rst_stream, settings,
+    window_update,
 };
 
 /// Expects the other side to close the connection, whatever it says before.
@@ -294,10 +294,7 @@ async fn a_server_that_talks_garbage_makes_calls_unavailable_and_is_left() {
     ] {
         let (conn, mut server) = scripted();
         let client = StubClient::new(conn);
-        let call = tokio::spawn({
-            let client = client.clone();
-            async move { client.unary(msg("")).await }
-        });
+        let call = unary(&client, "");
         let mut peer = WirePeer::unshaken(server.io().await);
         peer.expect_preface().await;
         peer.send_octets(octets).await;
@@ -309,10 +306,8 @@ async fn a_server_that_talks_garbage_makes_calls_unavailable_and_is_left() {
         let call = tokio::spawn(async move { client.unary(msg("")).wait_for_ready(true).await });
         let mut peer = server.accept().await;
         peer.expect_request(1).await;
-        peer.send(grpc_response(1)).await;
-        peer.send(data(1, framed(""))).await;
-        peer.send(grpc_trailers(1, 0)).await;
-        soon(call).await.expect("no panic").expect("OK");
+        answer(&mut peer, 1, "").await;
+        expect_text(call, "").await;
     }
 }
 
@@ -334,7 +329,7 @@ async fn a_server_that_breaks_the_connections_rules_makes_its_calls_unavailable(
     for (what, frames) in frames {
         let (conn, mut server) = scripted();
         let client = StubClient::new(conn);
-        let call = tokio::spawn(async move { client.unary(msg("")).await });
+        let call = unary(&client, "");
         let mut peer = server.accept().await;
         peer.expect_request(1).await;
         peer.send(frames).await;

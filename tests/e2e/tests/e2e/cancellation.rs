@@ -2,8 +2,8 @@
 
 use rgrpc::{Code, Response, Status};
 use rgrpc_e2e::{
-    STUB_BIDI_STREAMING, STUB_SERVER_STREAMING, STUB_UNARY, StubClient, StubService, framed, hang,
-    msg, native, scripted, serve, soon,
+    STUB_BIDI_STREAMING, STUB_SERVER_STREAMING, STUB_UNARY, StubClient, StubService, answer,
+    framed, hang, msg, native, scripted, serve, soon, unary,
 };
 use rgrpc_test_support::{
     ErrorCode, Event, Frame, WirePeer, data, grpc_request, grpc_response, grpc_trailers,
@@ -35,7 +35,7 @@ async fn expect_closed(peer: &mut WirePeer) {
 async fn dropping_a_unary_calls_future_resets_its_stream() {
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn);
-    let call = tokio::spawn(async move { client.unary(msg("")).await });
+    let call = unary(&client, "");
     let mut peer = server.accept().await;
     peer.expect_request(1).await;
     call.abort();
@@ -119,14 +119,10 @@ async fn dropping_halves_after_the_end_sends_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_cancelled_unary_call_drops_its_handler() {
-    let (hang, mut watch) = hang();
-    let service = StubService::new().unary(move |_| {
-        let hang = hang.clone();
-        async move { match hang.forever().await {} }
-    });
+    let (service, mut watch) = StubService::hanging();
     let server = serve(service);
     let client = server.client();
-    let call = tokio::spawn(async move { client.unary(msg("")).await });
+    let call = unary(&client, "");
     watch.begun().await;
     call.abort();
     watch.dropped().await;
@@ -235,10 +231,7 @@ async fn work_that_a_handler_spawned_learns_that_the_call_has_ended() {
     let server = serve(service);
     let client = server.client();
     // It is cancelled …
-    let call = tokio::spawn({
-        let client = client.clone();
-        async move { client.unary(msg("")).await }
-    });
+    let call = unary(&client, "");
     watch.begun().await;
     assert!(told.try_recv().is_err());
     call.abort();
@@ -250,11 +243,7 @@ async fn work_that_a_handler_spawned_learns_that_the_call_has_ended() {
 
 #[tokio::test(start_paused = true)]
 async fn a_lost_connection_drops_the_handlers_of_its_calls() {
-    let (hang, mut watch) = hang();
-    let service = StubService::new().unary(move |_| {
-        let hang = hang.clone();
-        async move { match hang.forever().await {} }
-    });
+    let (service, mut watch) = StubService::hanging();
     let server = serve(service);
     let mut peer = server.wire_client().await;
     for id in [1, 3] {
@@ -271,10 +260,7 @@ async fn a_lost_connection_drops_the_handlers_of_its_calls() {
 async fn a_lost_connection_ends_its_calls_as_unavailable() {
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn);
-    let call = tokio::spawn({
-        let client = client.clone();
-        async move { client.unary(msg("")).await }
-    });
+    let call = unary(&client, "");
     let mut peer = server.accept().await;
     peer.expect_request(1).await;
     let stream = tokio::spawn(async move {
@@ -297,9 +283,7 @@ async fn a_call_that_ended_well_keeps_its_result_when_the_connection_is_lost() {
     let mut peer = server.accept().await;
     peer.expect_request(1).await;
     let mut responses = soon(call).await.expect("no panic").expect("a stream");
-    peer.send(grpc_response(1)).await;
-    peer.send(data(1, framed("one"))).await;
-    peer.send(grpc_trailers(1, 0)).await;
+    answer(&mut peer, 1, "one").await;
     peer.assert_silent_until_ping().await;
     drop(peer);
     assert_eq!(soon(responses.recv()).await.expect("OK"), Some(msg("one")));
@@ -310,10 +294,7 @@ async fn a_call_that_ended_well_keeps_its_result_when_the_connection_is_lost() {
 async fn closing_the_channel_cancels_its_calls_and_those_to_come() {
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn.clone());
-    let call = tokio::spawn({
-        let client = client.clone();
-        async move { client.unary(msg("")).await }
-    });
+    let call = unary(&client, "");
     let mut peer = server.accept().await;
     peer.expect_request(1).await;
     conn.close();

@@ -9,12 +9,10 @@ use std::time::Duration;
 use rgrpc::io::Dial;
 use rgrpc::{ClientConn, Code, Response, Server, Status, credentials};
 use rgrpc_e2e::{
-    FnDialer, Message, STUB_UNARY, StubClient, StubService, framed, hang, msg, native, scripted,
-    serve, serve_with, settle, soon, text,
+    FnDialer, STUB_UNARY, StubClient, StubService, answer, expect_text, framed, hang, msg, native,
+    scripted, serve, serve_with, settle, soon, text, unary,
 };
-use rgrpc_test_support::{
-    ErrorCode, Frame, WirePeer, data, grpc_request, grpc_response, grpc_trailers, settings,
-};
+use rgrpc_test_support::{ErrorCode, Frame, WirePeer, data, grpc_request, settings};
 use tokio::sync::{Barrier, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
@@ -120,19 +118,6 @@ async fn calls_that_are_cancelled_at_any_moment_leave_the_connection_whole() {
     client.unary(msg("")).await.expect("OK");
 }
 
-type Outcome = Result<Response<Message>, Status>;
-
-fn unary(client: &StubClient, body: &'static str) -> JoinHandle<Outcome> {
-    let client = client.clone();
-    tokio::spawn(async move { client.unary(msg(body)).await })
-}
-
-async fn answer(peer: &mut WirePeer, stream_id: u32) {
-    peer.send(grpc_response(stream_id)).await;
-    peer.send(data(stream_id, framed(""))).await;
-    peer.send(grpc_trailers(stream_id, 0)).await;
-}
-
 #[tokio::test(start_paused = true)]
 async fn calls_over_the_servers_limit_wait_their_turn() {
     let (conn, mut server) = scripted();
@@ -148,8 +133,8 @@ async fn calls_over_the_servers_limit_wait_their_turn() {
     settle().await;
     peer.assert_silent_until_ping().await;
     for (id, call, next) in [(1, first, "second"), (3, second, "third"), (5, third, "")] {
-        answer(&mut peer, id).await;
-        soon(call).await.expect("no panic").expect("OK");
+        answer(&mut peer, id, "").await;
+        expect_text(call, "").await;
         if !next.is_empty() {
             let request = peer.expect_request(id + 2).await;
             assert_eq!(request.messages[0].body, framed(next)[5..]);
@@ -171,12 +156,12 @@ async fn a_call_that_waits_for_its_turn_obeys_its_deadline() {
     assert_eq!(status.code(), Code::DeadlineExceeded);
     // Nothing of it has been sent, and it is in nobody's way.
     peer.assert_silent_until_ping().await;
-    answer(&mut peer, 1).await;
-    soon(first).await.expect("no panic").expect("OK");
+    answer(&mut peer, 1, "").await;
+    expect_text(first, "").await;
     let next = unary(&client, "next");
     let id = expect_next(&mut peer).await;
-    answer(&mut peer, id).await;
-    soon(next).await.expect("no panic").expect("OK");
+    answer(&mut peer, id, "").await;
+    expect_text(next, "").await;
 }
 
 /// Expects the request "next" of the call that follows one on stream 1 and one that gave up its
@@ -211,8 +196,8 @@ async fn cancelling_the_call_that_holds_the_only_turn_gives_it_to_the_next() {
     // The server says nothing; the turn is free all the same.
     peer.expect_rst(1, ErrorCode::CANCEL).await;
     peer.expect_request(3).await;
-    answer(&mut peer, 3).await;
-    soon(next).await.expect("no panic").expect("OK");
+    answer(&mut peer, 3, "").await;
+    expect_text(next, "").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -230,12 +215,12 @@ async fn cancelling_a_call_that_waits_for_its_turn_sends_nothing() {
     settle().await;
     peer.assert_silent_until_ping().await;
     // Not when its turn would have come either.
-    answer(&mut peer, 1).await;
-    soon(holder).await.expect("no panic").expect("OK");
+    answer(&mut peer, 1, "").await;
+    expect_text(holder, "").await;
     let next = unary(&client, "next");
     let id = expect_next(&mut peer).await;
-    answer(&mut peer, id).await;
-    soon(next).await.expect("no panic").expect("OK");
+    answer(&mut peer, id, "").await;
+    expect_text(next, "").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -252,8 +237,8 @@ async fn a_limit_that_the_server_raises_lets_waiting_calls_go() {
     peer.assert_silent_until_ping().await;
     peer.send(settings().max_concurrent_streams(2)).await;
     peer.expect_request(3).await;
-    answer(&mut peer, 3).await;
-    soon(second).await.expect("no panic").expect("OK");
+    answer(&mut peer, 3, "").await;
+    expect_text(second, "").await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -340,7 +325,7 @@ async fn cancelled_calls_make_room_under_the_servers_limit() {
         settle().await;
         holder.abort();
         watch.dropped().await;
-        soon(next).await.expect("no panic").expect("OK");
+        expect_text(next, "next").await;
     }
 }
 
@@ -351,10 +336,7 @@ async fn a_burst_of_cancelled_calls_is_no_attack() {
     client.unary(msg("")).await.expect("OK");
     // All in one turn of the client's task: the server sees requests and resets in one read.
     for _ in 0..500 {
-        let call = tokio::spawn({
-            let client = client.clone();
-            async move { client.unary(msg("")).await }
-        });
+        let call = unary(&client, "");
         tokio::task::yield_now().await;
         call.abort();
     }

@@ -12,12 +12,11 @@ use std::time::Duration;
 use rgrpc::io::{Connected, Dial, Peer};
 use rgrpc::{ClientConn, Code, Server, credentials};
 use rgrpc_e2e::{
-    FnDialer, StubClient, StubService, framed, msg, register_stub, scripted, serve, settle, soon,
-    text,
+    FnDialer, StubClient, StubService, answer, expect_text, msg, register_stub, scripted, serve,
+    settle, soon, text, unary,
 };
 use rgrpc_test_support::{
-    CountingListener, Event, Frame, RefusingAddress, WirePeer, data, free_listener, grpc_response,
-    grpc_trailers,
+    CountingListener, Event, Frame, RefusingAddress, WirePeer, free_listener,
 };
 use tokio::io::duplex;
 use tokio::time::Instant;
@@ -65,10 +64,7 @@ async fn a_channel_does_not_connect_before_its_first_call() {
 async fn calls_that_begin_while_connecting_share_the_connection() {
     let (conn, mut server) = scripted();
     let calls: Vec<_> = (0..3)
-        .map(|_| {
-            let client = StubClient::new(conn.clone());
-            tokio::spawn(async move { client.unary(msg("")).await })
-        })
+        .map(|_| unary(&StubClient::new(conn.clone()), ""))
         .collect();
     let mut peer = server.accept().await;
     for id in [1, 3, 5] {
@@ -77,12 +73,10 @@ async fn calls_that_begin_while_connecting_share_the_connection() {
             other => Err(other),
         })
         .await;
-        peer.send(grpc_response(id)).await;
-        peer.send(data(id, framed(""))).await;
-        peer.send(grpc_trailers(id, 0)).await;
+        answer(&mut peer, id, "").await;
     }
     for call in calls {
-        soon(call).await.expect("no panic").expect("OK");
+        expect_text(call, "").await;
     }
 }
 
@@ -90,7 +84,7 @@ async fn calls_that_begin_while_connecting_share_the_connection() {
 async fn nothing_is_sent_before_the_servers_settings() {
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn);
-    let call = tokio::spawn(async move { client.unary(msg("")).await });
+    let call = unary(&client, "");
     let mut peer = WirePeer::unshaken(server.io().await);
     peer.expect_preface().await;
     peer.expect_settings().await;
@@ -258,17 +252,12 @@ async fn a_lost_connection_is_replaced_by_the_next_call() {
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn);
     for round in 0..3 {
-        let call = tokio::spawn({
-            let client = client.clone();
-            async move { client.unary(msg("")).await }
-        });
+        let call = unary(&client, "");
         // Fails to arrive unless the call makes a connection of its own.
         let mut peer = server.accept().await;
         peer.expect_request(1).await;
-        peer.send(grpc_response(1)).await;
-        peer.send(data(1, framed(""))).await;
-        peer.send(grpc_trailers(1, 0)).await;
-        soon(call).await.expect("no panic").expect("OK");
+        answer(&mut peer, 1, "").await;
+        expect_text(call, "").await;
         drop(peer);
         assert!(round < 3);
     }
@@ -388,10 +377,7 @@ async fn a_server_that_comes_up_again_is_found_by_the_same_channel() {
     let conn = ClientConn::new(target, credentials::insecure()).expect("a valid target");
     let client = StubClient::new(conn);
     for _ in 0..2 {
-        let call = tokio::spawn({
-            let client = client.clone();
-            async move { client.unary(msg("")).await }
-        });
+        let call = unary(&client, "");
         let io = soon(listener.accept()).await.expect("a connection");
         let mut peer = WirePeer::server(io).await.housekeeping();
         peer.expect_request(1).await;

@@ -13,7 +13,7 @@ use rgrpc::ConnectivityState::{Connecting, Idle, Ready, Shutdown, TransientFailu
 use rgrpc::io::{Connected, Dial, Peer};
 use rgrpc::{BackoffConfig, ClientConn, ClientConnBuilder, Code, ConnectivityState, credentials};
 use rgrpc_e2e::{
-    FnDialer, StubClient, StubService, TestServer, msg, scripted, serve, settle, soon,
+    FnDialer, StubClient, StubService, TestServer, msg, scripted, serve, settle, soon, unary,
 };
 use rgrpc_test_support::{ErrorCode, goaway};
 use tokio::io::duplex;
@@ -192,7 +192,7 @@ async fn goaway_makes_a_channel_idle_with_and_without_calls() {
         reached(&conn, Ready).await;
         let mut last_id = 0;
         let client = StubClient::new(conn.clone());
-        let call = with_call.then(|| tokio::spawn(async move { client.unary(msg("")).await }));
+        let call = with_call.then(|| unary(&client, ""));
         if with_call {
             peer.expect_request(1).await;
             last_id = 1;

@@ -8,44 +8,22 @@ use std::time::Duration;
 
 use rgrpc::{ClientConn, Code, Request, Response, Status, credentials};
 use rgrpc_e2e::{
-    FnDialer, Hang, HangWatch, STUB_BIDI_STREAMING, STUB_CLIENT_STREAMING, STUB_SERVER_STREAMING,
-    STUB_UNARY, StubClient, StubService, TestServer, framed, hang, msg, scripted, serve, soon,
+    FnDialer, HangWatch, STUB_BIDI_STREAMING, STUB_CLIENT_STREAMING, STUB_SERVER_STREAMING,
+    STUB_UNARY, StubClient, StubService, TestServer, answer, framed, msg, scripted, serve, soon,
     text,
 };
 use rgrpc_test_support::{
-    ErrorCode, Frame, WirePeer, data, grpc_request, grpc_response, grpc_trailers, rst_stream,
-    settings,
+    ErrorCode, Frame, WirePeer, data, grpc_request, grpc_response, rst_stream, settings,
 };
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::Instant;
 
 const TIMEOUT: Duration = Duration::from_millis(100);
 
-/// A service all of whose methods hang, and what they tell.
+/// A server none of whose methods returns, and what they tell.
 fn hanging() -> (TestServer, HangWatch) {
-    let (hang, watch) = hang();
-    (serve(hanging_service(hang)), watch)
-}
-
-fn hanging_service(hang: Hang) -> StubService {
-    let (unary, server, client, bidi) = (hang.clone(), hang.clone(), hang.clone(), hang);
-    StubService::new()
-        .unary(move |_| {
-            let hang = unary.clone();
-            async move { match hang.forever().await {} }
-        })
-        .server_streaming(move |_, _| {
-            let hang = server.clone();
-            async move { match hang.forever().await {} }
-        })
-        .client_streaming(move |_| {
-            let hang = client.clone();
-            async move { match hang.forever().await {} }
-        })
-        .bidi_streaming(move |_, _| {
-            let hang = bidi.clone();
-            async move { match hang.forever().await {} }
-        })
+    let (service, watch) = StubService::hanging();
+    (serve(service), watch)
 }
 
 /// Checks that a call ended with the deadline, when it did, and that its handler is gone.
@@ -386,9 +364,7 @@ async fn a_deadline_after_the_end_changes_nothing() {
     });
     let mut peer = server.accept().await;
     peer.expect_request(1).await;
-    peer.send(grpc_response(1)).await;
-    peer.send(data(1, framed("a"))).await;
-    peer.send(grpc_trailers(1, 0)).await;
+    answer(&mut peer, 1, "a").await;
     let (first, end, mut responses) = soon(call).await.expect("no panic").expect("OK");
     assert_eq!((first, end.expect("OK")), (Some(msg("a")), None));
     tokio::time::sleep(TIMEOUT * 2).await;

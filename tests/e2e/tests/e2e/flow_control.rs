@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use rgrpc::{Code, Server};
 use rgrpc_e2e::{
     STUB_BIDI_STREAMING, STUB_SERVER_STREAMING, STUB_UNARY, StubClient, StubService, framed, hang,
-    msg, native, scripted, serve, serve_with, settle, soon,
+    msg, native, scripted, serve, serve_with, settle, soon, unary,
 };
 use rgrpc_test_support::{
     ErrorCode, Frame, WirePeer, data, grpc_request, grpc_response, grpc_trailers, rst_stream,
@@ -314,7 +314,7 @@ async fn many_tiny_frames_do_not_end_the_connection() {
 
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn);
-    let call = tokio::spawn(async move { client.unary(msg("")).await });
+    let call = unary(&client, "");
     let mut peer = server.accept().await;
     peer.expect_request(1).await;
     peer.send(grpc_response(1)).await;

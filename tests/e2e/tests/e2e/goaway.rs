@@ -3,30 +3,9 @@
 //! Source: gRFC A6 (transparent retries); grpc-go's `TestServerGoAwayPendingRPC`,
 //! `TestGoAwayThenClose`, `TestDetailedGoAwayErrorOnAbruptClosePropagatesToRPCError`.
 
-use rgrpc::{Code, Response, Status};
-use rgrpc_e2e::{Message, StubClient, framed, msg, scripted, soon, text};
-use rgrpc_test_support::{
-    ErrorCode, Frame, WirePeer, data, goaway, grpc_response, grpc_trailers, rst_stream,
-};
-use tokio::task::JoinHandle;
-
-type Outcome = Result<Response<Message>, Status>;
-
-fn unary(client: &StubClient, body: &'static str) -> JoinHandle<Outcome> {
-    let client = client.clone();
-    tokio::spawn(async move { client.unary(msg(body)).await })
-}
-
-async fn answer(peer: &mut WirePeer, stream_id: u32, body: &str) {
-    peer.send(grpc_response(stream_id)).await;
-    peer.send(data(stream_id, framed(body))).await;
-    peer.send(grpc_trailers(stream_id, 0)).await;
-}
-
-async fn expect_text(call: JoinHandle<Outcome>, expected: &str) {
-    let response = soon(call).await.expect("no panic").expect("OK");
-    assert_eq!(text(response.message()), expected);
-}
+use rgrpc::Code;
+use rgrpc_e2e::{StubClient, answer, expect_text, framed, msg, scripted, soon, unary};
+use rgrpc_test_support::{ErrorCode, Frame, goaway, rst_stream};
 
 #[tokio::test(start_paused = true)]
 async fn after_goaway_running_calls_end_well_and_new_ones_go_to_a_new_connection() {

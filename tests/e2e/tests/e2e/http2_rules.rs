@@ -4,8 +4,7 @@
 //! Source: RFC 9113, sections 5.1, 6.5.3, 6.9 and 8.1.
 
 use rgrpc_e2e::{
-    STUB_BIDI_STREAMING, STUB_SERVER_STREAMING, StubService, TestServer, framed, hang, msg, native,
-    serve,
+    STUB_BIDI_STREAMING, STUB_SERVER_STREAMING, StubService, TestServer, framed, msg, native, serve,
 };
 use rgrpc_test_support::{
     Dependency, ErrorCode, Frame, RawFrame, Settings, WireFrame, WirePeer, data, grpc_request,
@@ -15,11 +14,8 @@ use rgrpc_test_support::{
 /// A server whose bidi method never ends by itself, and a client that has called it on stream 1
 /// with this much content announced.
 async fn with_open_call(content_length: Option<&str>) -> (TestServer, WirePeer) {
-    let (hang, mut watch) = hang();
-    let server = serve(StubService::new().bidi_streaming(move |_, _| {
-        let hang = hang.clone();
-        async move { match hang.forever().await {} }
-    }));
+    let (service, mut watch) = StubService::hanging();
+    let server = serve(service);
     let mut peer = WirePeer::client(server.io().await).await;
     peer.take_connection_window().await;
     let mut request = grpc_request(1, STUB_BIDI_STREAMING);

@@ -12,10 +12,10 @@ use rgrpc::ConnectivityState::{Idle, Ready, TransientFailure};
 use rgrpc::io::Dial;
 use rgrpc::{ClientConn, ClientConnBuilder, Code, credentials};
 use rgrpc_e2e::{
-    FnDialer, StubClient, StubService, TestServer, framed, msg, native, scripted_by, serve, settle,
-    soon,
+    FnDialer, StubClient, StubService, TestServer, answer, expect_text, msg, native, scripted_by,
+    serve, settle, soon, unary,
 };
-use rgrpc_test_support::{Frame, WirePeer, data, grpc_response, grpc_trailers};
+use rgrpc_test_support::{Frame, WirePeer};
 use tokio::time::{Instant, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -60,13 +60,6 @@ async fn expect_the_end(peer: &mut WirePeer) {
     peer.expect_closed().await;
 }
 
-async fn answer(peer: &mut WirePeer, stream_id: u32) {
-    peer.expect_request(stream_id).await;
-    peer.send(grpc_response(stream_id)).await;
-    peer.send(data(stream_id, framed(""))).await;
-    peer.send(grpc_trailers(stream_id, 0)).await;
-}
-
 #[tokio::test(start_paused = true)]
 async fn a_channel_without_calls_closes_its_connection_and_the_next_call_makes_another() {
     let (conn, mut server) = scripted_by("passthrough:///stub.test", |builder| {
@@ -74,10 +67,11 @@ async fn a_channel_without_calls_closes_its_connection_and_the_next_call_makes_a
     });
     for _ in 0..2 {
         let client = StubClient::new(conn.clone());
-        let call = tokio::spawn(async move { client.unary(msg("")).await });
+        let call = unary(&client, "");
         let mut peer = server.accept().await;
-        answer(&mut peer, 1).await;
-        soon(call).await.expect("no panic").expect("OK");
+        peer.expect_request(1).await;
+        answer(&mut peer, 1, "").await;
+        expect_text(call, "").await;
         assert_eq!(conn.state(), Ready);
         let ended = Instant::now();
         soon(conn.wait_for_state_change(Ready)).await;

@@ -10,7 +10,7 @@ use rgrpc::{
 };
 use rgrpc_e2e::{
     STUB_CLIENT_STREAMING, STUB_UNARY, StubClient, StubService, TestServer, msg, scripted, serve,
-    serve_with, soon,
+    serve_with, soon, unary,
 };
 use rgrpc_test_support::{ErrorCode, data, grpc_request, grpc_response, message_with};
 
@@ -147,7 +147,7 @@ async fn the_server_refuses_by_the_declared_length_alone() {
 async fn the_client_refuses_by_the_declared_length_alone_and_resets_the_stream() {
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn);
-    let call = tokio::spawn(async move { client.unary(msg("")).await });
+    let call = unary(&client, "");
     let mut peer = server.accept().await;
     peer.expect_request(1).await;
     peer.send(grpc_response(1)).await;

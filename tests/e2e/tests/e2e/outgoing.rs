@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use rgrpc::{Code, Request, Response, Status};
-use rgrpc_e2e::{StubService, TestServer, hang, msg, serve, soon, text};
+use rgrpc_e2e::{StubService, TestServer, hang, msg, serve, soon, text, unary};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio::time::Instant;
 
@@ -38,11 +38,8 @@ async fn the_deadline_is_passed_on() {
 
 #[tokio::test(start_paused = true)]
 async fn an_earlier_deadline_of_the_handlers_own_holds() {
-    let (hang, mut watch) = hang();
-    let backend = serve(StubService::new().unary(move |_| {
-        let hang = hang.clone();
-        async move { match hang.forever().await {} }
-    }));
+    let (service, mut watch) = StubService::hanging();
+    let backend = serve(service);
     let client = backend.client();
     let front = serve(StubService::new().unary(move |request| {
         let client = client.clone();
@@ -65,14 +62,11 @@ async fn an_earlier_deadline_of_the_handlers_own_holds() {
 
 #[tokio::test(start_paused = true)]
 async fn cancellation_is_passed_on() {
-    let (hang, mut watch) = hang();
-    let backend = serve(StubService::new().unary(move |_| {
-        let hang = hang.clone();
-        async move { match hang.forever().await {} }
-    }));
+    let (service, mut watch) = StubService::hanging();
+    let backend = serve(service);
     let front = front(&backend);
     let client = front.client();
-    let call = tokio::spawn(async move { client.unary(msg("")).await });
+    let call = unary(&client, "");
     watch.begun().await;
     call.abort();
     watch.dropped().await;
@@ -80,11 +74,8 @@ async fn cancellation_is_passed_on() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_outlives_its_handler_ends_with_the_handlers_call() {
-    let (hang, mut watch) = hang();
-    let backend = serve(StubService::new().unary(move |_| {
-        let hang = hang.clone();
-        async move { match hang.forever().await {} }
-    }));
+    let (service, mut watch) = StubService::hanging();
+    let backend = serve(service);
     let (tell, mut told) = unbounded_channel();
     let client = backend.client();
     let front = serve(StubService::new().unary(move |request| {
@@ -110,11 +101,8 @@ async fn a_call_that_outlives_its_handler_ends_with_the_handlers_call() {
 
 #[tokio::test(start_paused = true)]
 async fn streams_are_bound_to_the_handlers_call_as_well() {
-    let (hang, mut watch) = hang();
-    let backend = serve(StubService::new().bidi_streaming(move |_, _| {
-        let hang = hang.clone();
-        async move { match hang.forever().await {} }
-    }));
+    let (service, mut watch) = StubService::hanging();
+    let backend = serve(service);
     let client = backend.client();
     let front = serve(StubService::new().unary(move |request| {
         let client = client.clone();

@@ -4,19 +4,19 @@
 //! `TestHTTPHeaderFrameErrorHandling*`, `TestHTTPServerSendsNonGRPCHeaderSurfaceFurtherData` and
 //! `TestClientTransport_Handle1xxHeaders`.
 
-use rgrpc::{Code, Response, Status};
-use rgrpc_e2e::{Message, StubClient, framed, msg, native, scripted, soon, text};
+use rgrpc::{Code, Status};
+use rgrpc_e2e::{
+    Outcome, StubClient, answer, expect_text, framed, native, scripted, soon, text, unary,
+};
 use rgrpc_test_support::{
     ErrorCode, Headers, WirePeer, data, grpc_response, grpc_trailers, headers, rst_stream,
     trailers_only,
 };
 
-type Outcome = Result<Response<Message>, Status>;
-
 /// Makes a unary call, answers its request by the script, and returns how the call ended.
 async fn answered(script: impl AsyncFnOnce(&mut WirePeer)) -> (Outcome, WirePeer) {
     let (conn, mut server) = scripted();
-    let call = tokio::spawn(async move { StubClient::new(conn).unary(msg("request")).await });
+    let call = unary(&StubClient::new(conn), "request");
     let mut peer = server.accept().await;
     peer.expect_request(1).await;
     script(&mut peer).await;
@@ -38,12 +38,7 @@ fn foreign(http_status: u16) -> Headers {
 
 #[tokio::test(start_paused = true)]
 async fn a_response_of_headers_message_and_trailers_is_ok() {
-    let (outcome, _) = answered(async |peer| {
-        peer.send(grpc_response(1)).await;
-        peer.send(data(1, framed("response"))).await;
-        peer.send(grpc_trailers(1, 0)).await;
-    })
-    .await;
+    let (outcome, _) = answered(async |peer| answer(peer, 1, "response").await).await;
     assert_eq!(text(outcome.expect("OK").message()), "response");
 }
 
@@ -182,9 +177,7 @@ async fn informational_responses_are_skipped() {
             peer.send(headers(1).status(http_status).end_headers())
                 .await;
         }
-        peer.send(grpc_response(1)).await;
-        peer.send(data(1, framed("after"))).await;
-        peer.send(grpc_trailers(1, 0)).await;
+        answer(peer, 1, "after").await;
     })
     .await;
     assert_eq!(text(outcome.expect("OK").message()), "after");
@@ -369,9 +362,7 @@ async fn a_reset_maps_to_its_status() {
 #[tokio::test(start_paused = true)]
 async fn a_reset_after_the_trailers_changes_nothing() {
     let (outcome, _) = answered(async |peer| {
-        peer.send(grpc_response(1)).await;
-        peer.send(data(1, framed("whole"))).await;
-        peer.send(grpc_trailers(1, 0)).await;
+        answer(peer, 1, "whole").await;
         peer.send(rst_stream(1, ErrorCode::NO_ERROR)).await;
     })
     .await;
@@ -399,10 +390,7 @@ async fn trailers_before_the_requests_end_make_the_client_stop_with_no_error() {
 async fn a_response_that_breaks_http2_fails_its_call_alone() {
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn);
-    let first = tokio::spawn({
-        let client = client.clone();
-        async move { client.unary(msg("first")).await }
-    });
+    let first = unary(&client, "first");
     let mut peer = server.accept().await;
     peer.expect_request(1).await;
     let head = grpc_response(1).field("connection", "close");
@@ -411,10 +399,8 @@ async fn a_response_that_breaks_http2_fails_its_call_alone() {
     assert_eq!(status.code(), Code::Internal, "{status}");
     peer.expect_rst(1, ErrorCode::PROTOCOL_ERROR).await;
 
-    let second = tokio::spawn(async move { client.unary(msg("second")).await });
+    let second = unary(&client, "second");
     peer.expect_request(3).await;
-    peer.send(grpc_response(3)).await;
-    peer.send(data(3, framed("fine"))).await;
-    peer.send(grpc_trailers(3, 0)).await;
-    soon(second).await.expect("no panic").expect("OK");
+    answer(&mut peer, 3, "fine").await;
+    expect_text(second, "fine").await;
 }

@@ -12,13 +12,10 @@ use rgrpc::{
     ClientConn, ClientConnBuilder, Code, Metadata, Request, Response, Status, credentials,
 };
 use rgrpc_e2e::{
-    FnDialer, Message, StubClient, StubService, TestServer, framed, msg, scripted_by, serve,
-    settle, soon, text,
+    FnDialer, Message, StubClient, StubService, TestServer, answer, expect_text, framed, msg,
+    scripted_by, serve, settle, soon, text, unary,
 };
-use rgrpc_test_support::{
-    ErrorCode, WirePeer, data, grpc_response, grpc_trailers, headers, rst_stream, trailers_only,
-};
-use tokio::task::JoinHandle;
+use rgrpc_test_support::{ErrorCode, grpc_response, headers, rst_stream, trailers_only};
 use tokio::time::Instant;
 
 const PREVIOUS_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
@@ -130,24 +127,6 @@ fn client(
 /// A client of the server, on a channel with this service config.
 fn configured(server: &TestServer, config: &str) -> StubClient {
     client(server, |builder| builder.default_service_config(config))
-}
-
-type Outcome = Result<Response<Message>, Status>;
-
-fn unary(client: &StubClient, body: &'static str) -> JoinHandle<Outcome> {
-    let client = client.clone();
-    tokio::spawn(async move { client.unary(msg(body)).await })
-}
-
-async fn answer(peer: &mut WirePeer, stream_id: u32, body: &str) {
-    peer.send(grpc_response(stream_id)).await;
-    peer.send(data(stream_id, framed(body))).await;
-    peer.send(grpc_trailers(stream_id, 0)).await;
-}
-
-async fn expect_text(call: JoinHandle<Outcome>, expected: &str) {
-    let response = soon(call).await.expect("no panic").expect("OK");
-    assert_eq!(text(response.message()), expected);
 }
 
 /// Checks that backoffs are what the policy says, within a fifth.
@@ -376,7 +355,7 @@ async fn every_attempt_tells_the_server_what_is_left_of_the_deadline() {
     peer.send(trailers_only(1, 14)).await;
     let second = milliseconds(&peer.expect_request(3).await.headers);
     answer(&mut peer, 3, "").await;
-    soon(call).await.expect("no panic").expect("OK");
+    expect_text(call, "").await;
     assert!((800..=1210).contains(&(first - second)), "{first} {second}");
 }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rgrpc::{ClientConn, Code, Response, ServeError, Server, credentials};
 use rgrpc_e2e::{
-    STUB_UNARY, StubClient, StubService, TestServer, framed, hang, msg, native, register_stub,
-    serve, settle, soon, text,
+    STUB_UNARY, StubClient, StubService, TestServer, expect_text, framed, msg, native,
+    register_stub, serve, settle, soon, unary,
 };
 use rgrpc_test_support::{ErrorCode, Event, Frame, WirePeer, data, grpc_request};
 use tokio::net::TcpSocket;
@@ -34,7 +34,7 @@ fn gated() -> (TestServer, watch::Sender<bool>, watch::Receiver<usize>) {
 async fn a_graceful_stop_lets_calls_finish_and_returns_when_they_have() {
     let (server, open, mut entered) = gated();
     let client = server.client();
-    let call = tokio::spawn(async move { client.unary(msg("running")).await });
+    let call = unary(&client, "running");
     soon(entered.wait_for(|count| *count == 1))
         .await
         .expect("served");
@@ -44,8 +44,7 @@ async fn a_graceful_stop_lets_calls_finish_and_returns_when_they_have() {
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert!(!stopping.is_finished() && !call.is_finished());
     open.send_replace(true);
-    let response = soon(call).await.expect("no panic").expect("OK");
-    assert_eq!(text(response.message()), "running");
+    expect_text(call, "running").await;
     soon(stopping).await.expect("no panic");
     server.served().await;
 }
@@ -54,10 +53,7 @@ async fn a_graceful_stop_lets_calls_finish_and_returns_when_they_have() {
 async fn a_graceful_stop_turns_new_connections_away() {
     let (server, open, mut entered) = gated();
     let client = server.client();
-    let running = tokio::spawn({
-        let client = client.clone();
-        async move { client.unary(msg("running")).await }
-    });
+    let running = unary(&client, "running");
     soon(entered.wait_for(|count| *count == 1))
         .await
         .expect("served");
@@ -72,7 +68,7 @@ async fn a_graceful_stop_turns_new_connections_away() {
         assert_eq!(status.code(), Code::Unavailable, "{status}");
     }
     open.send_replace(true);
-    soon(running).await.expect("no panic").expect("OK");
+    expect_text(running, "running").await;
     soon(stopping).await.expect("no panic");
     assert_eq!(*entered.borrow(), 1);
 }
@@ -211,7 +207,7 @@ async fn expect_end(peer: &mut WirePeer) {
 async fn a_graceful_stop_is_idempotent_and_may_run_twice_at_once() {
     let (server, open, mut entered) = gated();
     let client = server.client();
-    let call = tokio::spawn(async move { client.unary(msg("")).await });
+    let call = unary(&client, "");
     soon(entered.wait_for(|count| *count == 1))
         .await
         .expect("served");
@@ -223,7 +219,7 @@ async fn a_graceful_stop_is_idempotent_and_may_run_twice_at_once() {
         .collect();
     settle().await;
     open.send_replace(true);
-    soon(call).await.expect("no panic").expect("OK");
+    expect_text(call, "").await;
     for stop in stops {
         soon(stop).await.expect("no panic");
     }
@@ -234,13 +230,10 @@ async fn a_graceful_stop_is_idempotent_and_may_run_twice_at_once() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_cancels_calls_and_drops_their_handlers() {
-    let (hang, mut watch) = hang();
-    let server = serve(StubService::new().unary(move |_| {
-        let hang = hang.clone();
-        async move { match hang.forever().await {} }
-    }));
+    let (service, mut watch) = StubService::hanging();
+    let server = serve(service);
     let client = server.client();
-    let call = tokio::spawn(async move { client.unary(msg("")).await });
+    let call = unary(&client, "");
     watch.begun().await;
     server.handle().stop();
     server.handle().stop();
@@ -253,13 +246,10 @@ async fn a_stop_cancels_calls_and_drops_their_handlers() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stop_ends_a_graceful_stop() {
-    let (hang, mut watch) = hang();
-    let server = serve(StubService::new().unary(move |_| {
-        let hang = hang.clone();
-        async move { match hang.forever().await {} }
-    }));
+    let (service, mut watch) = StubService::hanging();
+    let server = serve(service);
     let client = server.client();
-    let call = tokio::spawn(async move { client.unary(msg("")).await });
+    let call = unary(&client, "");
     watch.begun().await;
     let handle = server.handle().clone();
     let stopping = tokio::spawn(async move { handle.graceful_stop().await });
@@ -354,6 +344,6 @@ async fn serving_with_a_shutdown_returns_when_the_last_call_has_ended() {
         .expect("served");
     shut_down.send_replace(true);
     open.send_replace(true);
-    soon(call).await.expect("no panic").expect("OK");
+    expect_text(call, "").await;
     soon(serving).await.expect("no panic").expect("served");
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use rgrpc::{Response, Server};
-use rgrpc_e2e::{StubService, TestServer, hang, msg, serve_with, soon, text};
+use rgrpc_e2e::{StubService, TestServer, msg, serve_with, soon, text, unary};
 
 /// Where handlers meet that run at the same time: a handler that comes blocks its thread until
 /// another has come.
@@ -84,14 +84,10 @@ async fn with_the_option_each_handler_is_a_task() {
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_was_spawned_ends_with_its_call() {
-    let (hang, mut watch) = hang();
-    let service = StubService::new().unary(move |_| {
-        let hang = hang.clone();
-        async move { match hang.forever().await {} }
-    });
+    let (service, mut watch) = StubService::hanging();
     let server = serve_with(Server::new().spawn_handlers(true), service);
     let client = server.client();
-    let call = tokio::spawn(async move { client.unary(msg("")).await });
+    let call = unary(&client, "");
     watch.begun().await;
     call.abort();
     watch.dropped().await;

@@ -11,10 +11,10 @@ use rgrpc::credentials::{ChannelCredentials, ClientTls, ServerTls, TlsError, ins
 use rgrpc::io::{BoxedIo, Listener, PipeListener, TlsInfo, TlsVersion, pipe};
 use rgrpc::{BuildError, ClientConn, Code, Response, Server, Status};
 use rgrpc_e2e::{
-    STUB_UNARY, StubClient, StubService, TestServer, encoded, framed, msg, serve, serve_with, soon,
-    text,
+    STUB_UNARY, StubClient, StubService, TestServer, answer, encoded, expect_text, framed, msg,
+    serve, serve_with, soon, text, unary,
 };
-use rgrpc_test_support::{WirePeer, data, grpc_request, grpc_response, grpc_trailers};
+use rgrpc_test_support::{WirePeer, data, grpc_request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
 use tokio_rustls::rustls::version::TLS12;
@@ -152,7 +152,7 @@ async fn calls_of_all_kinds_go_over_tls() {
 async fn a_channel_asks_for_h2_and_its_targets_host_and_says_https() {
     let ca = Ca::new();
     let (client, mut listener) = client_of_pipe(&format!("{NAME}:8443"), client_tls(&ca));
-    let call = tokio::spawn(async move { client.unary(msg("hello")).await });
+    let call = unary(&client, "hello");
 
     let io = dialed(&mut listener).await;
     let stream = raw::accept(io, &ca.server(NAME), &[b"http/1.1", b"h2"])
@@ -166,11 +166,8 @@ async fn a_channel_asks_for_h2_and_its_targets_host_and_says_https() {
     let head = peer.expect_headers(1).await;
     assert_eq!(head.get(":scheme"), Some("https"));
     assert_eq!(head.get(":authority"), Some("stub.test:8443"));
-    peer.send(grpc_response(1)).await;
-    peer.send(data(1, framed("hello"))).await;
-    peer.send(grpc_trailers(1, 0)).await;
-    let response = soon(call).await.expect("no panic").expect("an answer");
-    assert_eq!(text(response.message()), "hello");
+    answer(&mut peer, 1, "hello").await;
+    expect_text(call, "hello").await;
 }
 
 #[tokio::test(start_paused = true)]

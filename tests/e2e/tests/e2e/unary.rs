@@ -3,19 +3,19 @@
 //! Source: "statuscodes" of the gRPC documents for the codes; grpc-go's tests
 //! `TestUnaryRPC_ServerSendsOnlyTrailersWithOK` and `TestUnaryRPC_ServerCallSendMsgTwice`.
 
-use rgrpc::{Code, Response, Status};
+use rgrpc::{Code, Response};
 use rgrpc_e2e::{
-    Message, STUB_SERVER_STREAMING, STUB_UNARY, StubClient, StubService, framed, msg, scripted,
-    serve, soon, text,
+    Outcome, STUB_SERVER_STREAMING, STUB_UNARY, StubClient, StubService, expect_text, framed, msg,
+    scripted, serve, soon, text, unary,
 };
 use rgrpc_test_support::{
     ErrorCode, WirePeer, data, grpc_request, grpc_response, grpc_trailers, trailers_only,
 };
 
 /// Makes a unary call and answers its request by the script.
-async fn answered(script: impl AsyncFnOnce(&mut WirePeer)) -> Result<Response<Message>, Status> {
+async fn answered(script: impl AsyncFnOnce(&mut WirePeer)) -> Outcome {
     let (conn, mut server) = scripted();
-    let call = tokio::spawn(async move { StubClient::new(conn).unary(msg("request")).await });
+    let call = unary(&StubClient::new(conn), "request");
     let mut peer = server.accept().await;
     peer.expect_request(1).await;
     script(&mut peer).await;
@@ -81,7 +81,7 @@ async fn a_failure_after_the_response_wins() {
 #[tokio::test(start_paused = true)]
 async fn a_response_is_not_final_before_the_status() {
     let (conn, mut server) = scripted();
-    let mut call = tokio::spawn(async move { StubClient::new(conn).unary(msg("q")).await });
+    let call = unary(&StubClient::new(conn), "q");
     let mut peer = server.accept().await;
     peer.expect_request(1).await;
     peer.send(grpc_response(1)).await;
@@ -89,7 +89,7 @@ async fn a_response_is_not_final_before_the_status() {
     peer.assert_silent_until_ping().await;
     assert!(!call.is_finished());
     peer.send(grpc_trailers(1, 0)).await;
-    soon(&mut call).await.expect("no panic").expect("OK");
+    expect_text(call, "response").await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -347,11 +347,7 @@ async fn a_handler_that_panics_ends_neither_its_worker_nor_its_connection() {
 #[tokio::test]
 async fn deadlines_pass_on_workers() {
     let _alone = alone().await;
-    let (hang, mut watch) = hang();
-    let service = StubService::new().unary(move |_| {
-        let hang = hang.clone();
-        async move { match hang.forever().await {} }
-    });
+    let (service, mut watch) = StubService::hanging();
     let server = serve_with(workers(1), service);
     let client = server.client();
     let call = client.unary(msg("")).timeout(Duration::from_millis(50));

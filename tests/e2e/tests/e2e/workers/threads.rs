@@ -4,7 +4,7 @@ use std::fs;
 
 use rgrpc::io::pipe;
 use rgrpc::{ClientConn, ServeError, credentials};
-use rgrpc_e2e::{StubClient, StubService, hang, msg, register_stub, serve_with, soon};
+use rgrpc_e2e::{StubClient, StubService, register_stub, serve_with, soon, unary};
 use tokio::task::yield_now;
 
 use super::{alone, telling_threads, thread_of, workers};
@@ -58,14 +58,10 @@ async fn no_thread_is_left_after_a_graceful_stop() {
 #[tokio::test]
 async fn no_thread_is_left_after_a_stop_with_calls() {
     let _alone = alone().await;
-    let (hang, mut watch) = hang();
-    let service = StubService::new().unary(move |_| {
-        let hang = hang.clone();
-        async move { match hang.forever().await {} }
-    });
+    let (service, mut watch) = StubService::hanging();
     let server = serve_with(workers(2), service);
     let client = server.client();
-    let call = tokio::spawn(async move { client.unary(msg("")).await });
+    let call = unary(&client, "");
     watch.begun().await;
     server.handle().stop();
     soon(call).await.expect("no panic").expect_err("stopped");

@@ -29,12 +29,14 @@
 //! Everything runs on the tokio runtime of its caller. The exception are the connections and the
 //! handlers of a server with [`workers`](Server::workers), which run on threads of its own.
 
+pub mod balancer;
 mod buffers;
 mod call;
 mod client;
 mod codec;
 #[doc(hidden)]
 pub mod codegen;
+mod connectivity_state;
 pub mod credentials;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -49,7 +51,7 @@ pub mod io;
 mod lock;
 mod metadata;
 mod pieces;
-mod resolver;
+pub mod resolver;
 mod server;
 mod service_config;
 mod status;
@@ -60,15 +62,16 @@ pub use call::{
     ClientStreamingCall, Invoke, MethodName, RecvStream, Request, Response, SendStream,
     ServerStream, ServerStreamingCall, Unary, UnaryCall,
 };
-pub use client::{BackoffConfig, BuildError, ClientConn, ClientConnBuilder, ConnectivityState};
+pub use client::{BackoffConfig, BuildError, ClientConn, ClientConnBuilder};
 pub use codec::{Codec, CodecError, MessageBytes, ProtoCodec, RawCodec};
+pub use connectivity_state::ConnectivityState;
 pub use metadata::{Metadata, MetadataError};
 pub use resolver::TargetError;
 pub use server::{
     FileDesc, Handler, HandlerFuture, MethodDesc, RegisterError, ServeError, Server, ServerCall,
     ServerHandle, ServiceDesc, StreamDesc, UnknownServiceHandler,
 };
-pub use service_config::ServiceConfigError;
+pub use service_config::{ConfigObject, ConfigValue, ServiceConfigError};
 pub use status::{Code, Status};
 pub use transport::Transport;
 

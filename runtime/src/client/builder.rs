@@ -6,14 +6,16 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::backoff::{BackoffConfig, ConnectParams};
-use super::call_config::{CallConfig, DEFAULT_MAX_CALL_ATTEMPTS, Retries};
-use super::channel::Channel;
+use super::call_config::{DEFAULT_MAX_CALL_ATTEMPTS, Retries};
+use super::channel::{ChannelParts, Connector};
 use super::conn::Settings;
+use super::service_configs::ServiceConfigs;
 use super::{ClientConn, authority};
+use crate::balancer::{BalancerBuilder, BalancerRegistry};
 use crate::credentials::ChannelCredentials;
 use crate::io::{Dial, SystemDialer};
-use crate::resolver::{Resolver, Target, TargetError};
-use crate::service_config::{ServiceConfig, ServiceConfigError};
+use crate::resolver::{self, Target, TargetError};
+use crate::service_config::ServiceConfigError;
 use crate::transport::{Origin, Transport};
 
 /// This implementation, as `user-agent` names it.
@@ -36,6 +38,7 @@ pub struct ClientConnBuilder {
     max_call_attempts: u32,
     connect_params: ConnectParams,
     idle_timeout: Option<Duration>,
+    balancers: BalancerRegistry,
 }
 
 impl ClientConn {
@@ -73,6 +76,7 @@ impl ClientConnBuilder {
             max_call_attempts: DEFAULT_MAX_CALL_ATTEMPTS,
             connect_params: ConnectParams::default(),
             idle_timeout: Some(IDLE_TIMEOUT),
+            balancers: BalancerRegistry::default(),
         }
     }
 
@@ -112,9 +116,10 @@ impl ClientConnBuilder {
     /// The service config, as JSON: how the methods of the services behind the target are to be
     /// called. Default: none.
     ///
-    /// Read are, of each entry of `methodConfig`, `name`, `timeout`, `waitForReady`,
-    /// `maxRequestMessageBytes`, `maxResponseMessageBytes` and `retryPolicy`, and beside it
-    /// `retryThrottling`; other fields are ignored. What a call says itself goes together with its
+    /// Holds as long as the target's resolver finds none. Read are `loadBalancingConfig`, which names
+    /// the [policy](crate::balancer) that the channel balances by, of each entry of `methodConfig`
+    /// `name`, `timeout`, `waitForReady`, `maxRequestMessageBytes`, `maxResponseMessageBytes` and
+    /// `retryPolicy`, and beside it `retryThrottling`; other fields are ignored. What a call says itself goes together with its
     /// method's config: the earlier deadline and the smaller limits hold, and the call's
     /// `wait_for_ready` goes before the config's.
     ///
@@ -148,6 +153,15 @@ impl ClientConnBuilder {
     /// Source: `doc/service_config.md` of the gRPC documents; grpc-go `WithDefaultServiceConfig`.
     pub fn default_service_config(mut self, json: impl Into<String>) -> Self {
         self.service_config = Some(json.into());
+        self
+    }
+
+    /// Adds a load balancing policy, which a service config can name, in place of the one of its name.
+    /// Default: the policies of this crate, see [`balancer`](crate::balancer).
+    ///
+    /// Source: grpc-go `balancer.Register`, here for one channel.
+    pub fn balancer(mut self, builder: impl BalancerBuilder) -> Self {
+        self.balancers.register(Arc::new(builder));
         self
     }
 
@@ -224,39 +238,31 @@ impl ClientConnBuilder {
         } else {
             Retries::AtMost(self.max_call_attempts)
         };
-        let service_config = match &self.service_config {
-            Some(json) => Some(ServiceConfig::parse(json).map_err(BuildError::ServiceConfig)?),
-            None => None,
-        };
+        let default = self.service_config.as_deref();
+        let service_configs = ServiceConfigs::new(self.balancers, retries, false, default)
+            .map_err(BuildError::ServiceConfig)?;
         let settings = Settings {
-            call_config: service_config.map(|config| CallConfig::new(config, retries)),
             origin: Arc::new(Origin {
                 authority,
                 scheme: self.credentials.scheme(),
                 user_agent: user_agent(self.user_agent)?,
             }),
-            target: self.target,
+            target: self.target.clone(),
         };
-        let Self {
-            dialer,
-            credentials,
-            transport,
-            connect_params,
-            idle_timeout,
-            ..
-        } = self;
-        Ok(ClientConn::from_parts(settings, |cell, closed| Channel {
-            resolver: Resolver::new(&target),
-            target,
-            dialer,
-            credentials,
-            host,
-            transport,
-            connect_params,
-            idle_timeout,
-            cell,
-            closed,
-        }))
+        let channel = ChannelParts {
+            target: self.target,
+            new_resolver: Box::new(move || Ok(resolver::build(&target))),
+            connector: Connector {
+                dialer: self.dialer,
+                credentials: self.credentials,
+                host,
+                transport: self.transport,
+            },
+            connect_params: self.connect_params,
+            idle_timeout: self.idle_timeout,
+            service_configs,
+        };
+        Ok(ClientConn::from_parts(settings, channel))
     }
 }
 

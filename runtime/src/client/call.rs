@@ -9,23 +9,30 @@ use tokio::time::Instant;
 use super::calls::CountedCall;
 use super::deadline::{Bounds, deadline_exceeded};
 use super::picker::closed;
+use crate::balancer::{CallOutcome, LoadReport, OnDone};
 use crate::call::{MessageSink, MessageSource, Received};
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
-use crate::transport::{ClientStream, Delivery, Incoming, NoHead, ResetCode, WholeResponse};
+use crate::transport::{
+    ClientStream, ClientTransport, Delivery, Incoming, NoHead, ResetCode, WholeResponse,
+};
 
 /// A call that is under way: one stream of a connection, and what bounds it.
 ///
 /// Shared by the two halves that the caller holds.
 pub(super) struct ClientCall {
     stream: Arc<dyn ClientStream>,
+    /// Keeps the connection open.
+    _transport: Arc<dyn ClientTransport>,
     bounds: Bounds,
     /// A response has begun: headers came before the trailers.
     has_head: AtomicBool,
     /// Ends when receiving has ended; dropping a half cancels nothing then. Keeps the channel open
     /// as long as it has calls.
     counted: CountedCall,
+    /// What the picker wants called at the end, until it was.
+    on_done: Option<Mutex<Option<OnDone>>>,
     /// How far the call got, if it has failed.
     delivery: Mutex<Delivery>,
     ended_here: EndedHere,
@@ -33,14 +40,31 @@ pub(super) struct ClientCall {
     watch: Mutex<Option<AbortHandle>>,
 }
 
+/// A stream that was opened for a call.
+pub(super) struct Opened {
+    pub(super) stream: Arc<dyn ClientStream>,
+    pub(super) counted: CountedCall,
+    pub(super) transport: Arc<dyn ClientTransport>,
+    /// What the picker wants called when the call has ended.
+    pub(super) on_done: Option<OnDone>,
+}
+
 impl ClientCall {
     /// A call whose caller keeps it within its bounds.
-    pub(super) fn new(stream: Arc<dyn ClientStream>, bounds: Bounds, counted: CountedCall) -> Self {
+    pub(super) fn new(opened: Opened, bounds: Bounds) -> Self {
+        let Opened {
+            stream,
+            counted,
+            transport,
+            on_done,
+        } = opened;
         Self {
             stream,
+            _transport: transport,
             bounds,
             has_head: AtomicBool::new(false),
             counted,
+            on_done: on_done.map(|on_done| Mutex::new(Some(on_done))),
             delivery: Mutex::new(Delivery::Possible),
             ended_here: EndedHere::default(),
             watch: Mutex::new(None),
@@ -80,8 +104,16 @@ impl ClientCall {
         self.stream.reset(ResetCode::CANCEL);
     }
 
-    fn finish(&self) {
+    /// The attempt has ended.
+    fn finish(&self, outcome: Result<&Metadata, &Status>) {
         self.counted.end();
+        if let Some(on_done) = &self.on_done
+            && let Some(on_done) = lock(on_done).take()
+        {
+            let trailer = outcome.unwrap_or_else(Status::metadata);
+            let report = LoadReport::from_trailer(trailer);
+            on_done(&CallOutcome::new(outcome.err(), report.as_ref()));
+        }
         if let Some(watch) = lock(&self.watch).take() {
             watch.abort();
         }
@@ -156,24 +188,25 @@ impl MessageSource for ClientCall {
             return Poll::Ready(None);
         }
         let whole = ready!(self.stream.poll_whole(cx, fits));
-        if whole.is_some() {
+        if let Some(whole) = &whole {
             self.has_head.store(true, Ordering::Release);
-            self.finish();
+            self.finish(Ok(&whole.trailer));
         }
         Poll::Ready(whole)
     }
 
     fn poll_data(&self, cx: &mut Context<'_>, wanted: usize) -> Poll<Received> {
         if let Some(status) = self.ended_here.poll(Half::Receive, cx) {
-            self.finish();
+            self.finish(Err(&status));
             return Poll::Ready(Received::End(Err(status)));
         }
         Poll::Ready(match ready!(self.stream.poll_data(cx, wanted)) {
             Incoming::Data(data) => Received::Data(data),
             Incoming::End(end) => {
                 *lock(&self.delivery) = end.delivery;
-                self.finish();
-                Received::End(end.outcome.map_err(|status| self.status(status)))
+                let outcome = end.outcome.map_err(|status| self.status(status));
+                self.finish(outcome.as_ref());
+                Received::End(outcome)
             }
         })
     }
@@ -184,23 +217,24 @@ impl MessageSource for ClientCall {
 
     fn fail(&self, status: Status) -> Status {
         self.end(status.clone());
-        self.finish();
+        self.finish(Err(&status));
         status
     }
 
     fn abandon(&self) {
         if !self.counted.has_ended() {
-            self.end(Status::cancelled(
-                "a half of the call's streams was dropped",
-            ));
-            self.finish();
+            let status = Status::cancelled("a half of the call's streams was dropped");
+            self.end(status.clone());
+            self.finish(Err(&status));
         }
     }
 }
 
 impl Drop for ClientCall {
     fn drop(&mut self) {
-        self.finish();
+        if !self.counted.has_ended() {
+            self.finish(Err(&Status::cancelled("the call was dropped")));
+        }
     }
 }
 

@@ -26,6 +26,7 @@ impl CallConfig {
         let ServiceConfig {
             mut methods,
             retry_throttling,
+            ..
         } = config;
         for method in methods.iter_mut() {
             match (retries, &mut method.retry_policy) {

@@ -7,20 +7,21 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
-use super::call::ClientCall;
+use super::call::{ClientCall, Opened};
 use super::call_config::CallConfig;
 use super::calls::CountedCall;
-use super::channel::Channel;
+use super::channel::{Channel, ChannelParts};
 use super::deadline::{Bounds, deadline_exceeded};
-use super::picker::PickerCell;
-use super::retry::{Attempts, Failure, Next};
+use super::picker::{Picked, PickerCell};
+use super::retry::{Failure, Next};
+use crate::balancer::PickInfo;
 use crate::call::{
     CallOptions, Invoke, MessageSink, MessageSource, MethodName, RecvStream, Response, SendStream,
 };
 use crate::codec::{Codec, frame};
 use crate::lock::lock;
 use crate::status::Status;
-use crate::transport::{ClientStream, ClientTransport, Delivery, OpenError, OpenRequest, Origin};
+use crate::transport::{OpenError, OpenRequest, Origin};
 
 /// A channel: what calls are made on. It connects when a call needs it, reconnects, and closes its
 /// connection when there have been no calls [for long](super::ClientConnBuilder::idle_timeout). Its
@@ -58,18 +59,14 @@ struct Inner {
 pub(super) struct Settings {
     pub(super) origin: Arc<Origin>,
     pub(super) target: String,
-    /// What the service config says, if there is one.
-    pub(super) call_config: Option<CallConfig>,
 }
 
 impl ClientConn {
-    pub(super) fn from_parts(
-        settings: Settings,
-        channel: impl FnOnce(Arc<PickerCell>, watch::Receiver<bool>) -> Channel,
-    ) -> Self {
-        let cell = Arc::new(PickerCell::new());
+    pub(super) fn from_parts(settings: Settings, channel: ChannelParts) -> Self {
+        let (cell, events) = PickerCell::new();
+        let cell = Arc::new(cell);
         let (closed, is_closed) = watch::channel(false);
-        let channel = channel(Arc::clone(&cell), is_closed);
+        let channel = Channel::new(channel, Arc::clone(&cell), events, is_closed);
         Self(Arc::new(Inner {
             settings,
             cell,
@@ -102,17 +99,13 @@ impl ClientConn {
     }
 
     /// The connection for a call. The first call starts the channel's task.
-    async fn pick(&self, wait_for_ready: bool) -> Result<Arc<dyn ClientTransport>, Failure> {
-        if let Some(transport) = self.0.cell.ready() {
-            return Ok(transport);
+    async fn pick(&self, method: &str, options: &CallOptions) -> Result<Picked, Failure> {
+        let call = PickInfo::new(method, options.metadata());
+        if let Some(picked) = self.0.cell.ready(&call) {
+            return Ok(picked);
         }
         self.start().map_err(Failure::here)?;
-        let picked = self.0.cell.pick(wait_for_ready).await;
-        picked.map_err(|status| Failure {
-            status,
-            delivery: Delivery::Possible,
-            is_final: self.is_closed(),
-        })
+        self.0.cell.pick(&call, options.wait_for_ready()).await
     }
 
     /// Starts the channel's task unless it has been started.
@@ -129,12 +122,14 @@ impl ClientConn {
         Ok(())
     }
 
-    /// Completes a call's options by the service config, if there is one.
-    fn configure(&self, method: &str, options: &mut CallOptions) -> Attempts<'_> {
-        match &self.0.settings.call_config {
-            Some(config) => config.configure(method, options),
-            None => Attempts::default(),
+    /// What the service config says about calls. The first call waits until that is known.
+    async fn call_config(&self, options: &CallOptions) -> Result<Arc<CallConfig>, Status> {
+        if let Some(config) = self.0.cell.call_config() {
+            return Ok(config);
         }
+        self.start()?;
+        let waiting = self.0.cell.wait_for_call_config();
+        Bounds::new(options).run(waiting).await
     }
 
     /// Opens a stream for a call, on a connection that takes it. The call counts from here on.
@@ -145,7 +140,7 @@ impl ClientConn {
         options: &CallOptions,
         previous_attempts: u32,
         mut only_message: Option<Bytes>,
-    ) -> Result<(Arc<dyn ClientStream>, CountedCall), Failure> {
+    ) -> Result<Opened, Failure> {
         if !method.starts_with('/') {
             return Err(Failure::here(Status::internal(format!(
                 "malformed method name {method:?}: /service/method is expected"
@@ -153,7 +148,7 @@ impl ClientConn {
         }
         let counted = CountedCall::begin(self.clone()).await;
         loop {
-            let transport = self.pick(options.wait_for_ready()).await?;
+            let Picked { transport, on_done } = self.pick(method, options).await?;
             let timeout = time_left(options.deadline(), Instant::now()).map_err(Failure::here)?;
             let opened = transport.open(OpenRequest {
                 path: method,
@@ -165,7 +160,14 @@ impl ClientConn {
                 only_message,
             });
             match opened {
-                Ok(stream) => return Ok((stream, counted)),
+                Ok(stream) => {
+                    return Ok(Opened {
+                        stream,
+                        counted,
+                        transport,
+                        on_done,
+                    });
+                }
                 Err(OpenError::Invalid(status)) => return Err(Failure::here(status)),
                 // Nothing was sent. The channel hears of the connection's end in a moment; let it,
                 // and pick again.
@@ -190,8 +192,7 @@ impl ClientConn {
         framed: Bytes,
     ) -> Result<Response<Res>, Failure> {
         let opening = self.open(method, C::NAME, options, previous_attempts, Some(framed));
-        let (stream, counted) = opening.await?;
-        let call = Arc::new(ClientCall::new(stream, bounds.clone(), counted));
+        let call = Arc::new(ClientCall::new(opening.await?, bounds.clone()));
         let responses = RecvStream::new::<C>(
             Arc::clone(&call) as Arc<dyn MessageSource>,
             options.max_receive_message_size(),
@@ -236,7 +237,8 @@ impl Invoke for ClientConn {
         Res: Send + 'static,
     {
         options.check()?;
-        let mut attempts = self.configure(&method, &mut options);
+        let config = self.call_config(&options).await?;
+        let mut attempts = config.configure(&method, &mut options);
         let bounds = Bounds::new(&options);
         let call = async {
             loop {
@@ -275,15 +277,16 @@ impl Invoke for ClientConn {
         Res: Send + 'static,
     {
         options.check()?;
-        self.configure(&method, &mut options);
+        let config = self.call_config(&options).await?;
+        config.configure(&method, &mut options);
         let bounds = Bounds::new(&options);
         let name = <C as Codec<Res>>::NAME;
         let opening = async {
             let opened = self.open(&method, name, &options, 0, None).await;
             opened.map_err(|failure| failure.status)
         };
-        let (stream, counted) = bounds.run(opening).await?;
-        let call = Arc::new(ClientCall::new(stream, bounds, counted));
+        let opened = bounds.run(opening).await?;
+        let call = Arc::new(ClientCall::new(opened, bounds));
         call.watch_bounds();
         let requests = SendStream::new::<C>(
             Arc::clone(&call) as Arc<dyn MessageSink>,

@@ -3,8 +3,9 @@
 
 use tokio::time::{Instant, timeout_at};
 
+use super::ClientConn;
 use super::picker::closed;
-use super::{ClientConn, ConnectivityState};
+use crate::connectivity_state::ConnectivityState;
 use crate::status::Status;
 
 impl ClientConn {
@@ -46,7 +47,7 @@ impl ClientConn {
     pub fn connect(&self) -> Result<(), Status> {
         if !self.is_closed() {
             self.start()?;
-            self.cell().want();
+            self.cell().exit_idle();
         }
         Ok(())
     }

@@ -1,10 +1,10 @@
 //! The client: a channel that connects when it is needed, and the calls made on it.
 //!
 //! [`ClientConn`] is a handle on one task, the [`Channel`](channel::Channel), which resolves,
-//! connects and reconnects. What calls need of it is the [`Picker`](picker::Picker), an immutable
-//! snapshot that they read without a lock. A call opens one stream of the connection that it
-//! picks, and another when it has failed and is to be made again: [`Attempts`](retry::Attempts)
-//! decides that.
+//! connects, balances and reconnects. What calls need of it is in the
+//! [`PickerCell`](picker::PickerCell), most of all the balancer's picker, an immutable snapshot that
+//! they read without a lock. A call opens one stream of the connection that it picks, and another
+//! when it has failed and is to be made again: [`Attempts`](retry::Attempts) decides that.
 
 mod authority;
 mod backoff;
@@ -15,14 +15,14 @@ mod calls;
 mod channel;
 mod conn;
 mod connectivity;
-mod connectivity_state;
 mod deadline;
+mod event;
 mod idleness;
 mod picker;
 mod retry;
+mod service_configs;
 mod throttle;
 
 pub use backoff::BackoffConfig;
 pub use builder::{BuildError, ClientConnBuilder};
 pub use conn::ClientConn;
-pub use connectivity_state::ConnectivityState;

@@ -2,77 +2,101 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use arc_swap::ArcSwap;
-use tokio::sync::{Notify, watch};
+use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::{Notify, mpsc, watch};
 
+use super::call_config::CallConfig;
 use super::calls::Calls;
-use super::connectivity_state::ConnectivityState;
+use super::event::Event;
+use super::retry::Failure;
+use crate::balancer::{OnDone, PickInfo, PickResult, Picker};
+use crate::connectivity_state::ConnectivityState;
+use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::transport::ClientTransport;
+use crate::transport::{ClientTransport, Delivery};
 
-/// Where calls go now: an immutable snapshot of the channel.
-pub(super) enum Picker {
-    /// There is no connection and none is wanted. A call wants one and says so here.
-    Idle(Notify),
-    /// A connection is being made.
-    Connecting,
-    /// Calls go here.
-    Ready(Arc<dyn ClientTransport>),
-    /// No connection could be made; the channel tries again after a while.
-    TransientFailure(Status),
-}
-
-impl Picker {
-    pub(super) fn idle() -> Self {
-        Self::Idle(Notify::new())
-    }
-
-    fn state(&self) -> ConnectivityState {
-        match self {
-            Self::Idle(_) => ConnectivityState::Idle,
-            Self::Connecting => ConnectivityState::Connecting,
-            Self::Ready(_) => ConnectivityState::Ready,
-            Self::TransientFailure(_) => ConnectivityState::TransientFailure,
-        }
-    }
-}
-
-/// What the channel's task and its handles share. Holds the current [`Picker`], which the task
-/// replaces and calls read.
+/// What the channel's task and its handles share: the current [`Picker`], which the task replaces
+/// and calls read, and how calls reach the task.
 pub(super) struct PickerCell {
-    current: ArcSwap<Picker>,
+    current: ArcSwap<Snapshot>,
     changed: Notify,
+    /// What the service config says about calls; `None` as long as nobody knows.
+    call_config: ArcSwapOption<CallConfig>,
     /// The picker's, a moment later, for users to watch; the last one when the channel was closed.
     state: watch::Sender<ConnectivityState>,
-    /// Changes when the backoff is to begin anew.
-    backoff_resets: watch::Sender<()>,
+    events: mpsc::UnboundedSender<Event>,
+    /// Asked for, and not looked at by the task yet: there is one such event at most.
+    exit_idle_pending: Arc<AtomicBool>,
+    reset_backoff_pending: AtomicBool,
     calls: Calls,
     /// The channel was closed: nothing is picked any more, whatever the picker says.
     closed: AtomicBool,
 }
 
+/// The channel at a moment.
+struct Snapshot {
+    state: ConnectivityState,
+    picker: Arc<dyn Picker>,
+}
+
+/// The picker of a channel in idle mode: a call makes it leave that.
+struct IdlePicker {
+    events: mpsc::UnboundedSender<Event>,
+    pending: Arc<AtomicBool>,
+}
+
+/// The connection for a call.
+pub(super) struct Picked {
+    pub(super) transport: Arc<dyn ClientTransport>,
+    /// What is called when the call has ended.
+    pub(super) on_done: Option<OnDone>,
+}
+
 impl PickerCell {
-    pub(super) fn new() -> Self {
-        Self {
-            current: ArcSwap::from_pointee(Picker::idle()),
+    /// Idle; with where the channel's task gets its events from.
+    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Event>) {
+        let (events, receiver) = mpsc::unbounded_channel();
+        let exit_idle_pending = Arc::new(AtomicBool::new(false));
+        let picker = IdlePicker {
+            events: events.clone(),
+            pending: Arc::clone(&exit_idle_pending),
+        };
+        let cell = Self {
+            current: ArcSwap::from_pointee(Snapshot {
+                state: ConnectivityState::Idle,
+                picker: Arc::new(picker),
+            }),
             changed: Notify::new(),
+            call_config: ArcSwapOption::empty(),
             state: watch::Sender::new(ConnectivityState::Idle),
-            backoff_resets: watch::Sender::new(()),
+            events,
+            exit_idle_pending,
+            reset_backoff_pending: AtomicBool::new(false),
             calls: Calls::new(),
             closed: AtomicBool::new(false),
-        }
+        };
+        (cell, receiver)
     }
 
-    pub(super) fn load(&self) -> Arc<Picker> {
-        self.current.load_full()
+    /// How the channel's task is told something.
+    pub(super) fn events(&self) -> &mpsc::UnboundedSender<Event> {
+        &self.events
     }
 
-    pub(super) fn publish(&self, picker: Picker) {
-        let state = picker.state();
-        self.current.store(Arc::new(picker));
+    pub(super) fn publish(&self, state: ConnectivityState, picker: Arc<dyn Picker>) {
+        self.current.store(Arc::new(Snapshot { state, picker }));
         self.changed.notify_waiters();
         // Last, so that who has seen a state finds its picker.
         self.set_state(state);
+    }
+
+    /// The channel is idle: the next call makes it leave that.
+    pub(super) fn publish_idle(&self) {
+        let picker = IdlePicker {
+            events: self.events.clone(),
+            pending: Arc::clone(&self.exit_idle_pending),
+        };
+        self.publish(ConnectivityState::Idle, Arc::new(picker));
     }
 
     pub(super) fn close(&self) {
@@ -107,27 +131,37 @@ impl PickerCell {
 
     /// Why there is no connection, if one was tried.
     pub(super) fn failure(&self) -> Option<Status> {
-        match &**self.current.load() {
-            Picker::TransientFailure(status) => Some(status.clone()),
-            Picker::Idle(_) | Picker::Connecting | Picker::Ready(_) => None,
+        let current = self.current.load();
+        if current.state != ConnectivityState::TransientFailure {
+            return None;
+        }
+        match current.picker.pick(&PickInfo::new("", &Metadata::new())) {
+            PickResult::Fail(status) | PickResult::Drop(status) => Some(status),
+            PickResult::Pick(_) | PickResult::Queue => None,
         }
     }
 
     /// A connection is wanted, if there is none.
-    pub(super) fn want(&self) {
-        if let Picker::Idle(wanted) = &**self.current.load() {
-            wanted.notify_one();
-        }
+    pub(super) fn exit_idle(&self) {
+        exit_idle(&self.events, &self.exit_idle_pending);
+    }
+
+    /// The task is doing what [`exit_idle`](Self::exit_idle) asks for.
+    pub(super) fn begin_exit_idle(&self) {
+        self.exit_idle_pending.store(false, Ordering::Release);
     }
 
     /// The backoff is to begin anew, and a wait of it to end.
     pub(super) fn reset_backoff(&self) {
-        self.backoff_resets.send_replace(());
+        if !self.reset_backoff_pending.swap(true, Ordering::AcqRel) {
+            // The channel is gone when it cannot be sent.
+            let _ = self.events.send(Event::ResetBackoff);
+        }
     }
 
-    /// Sees the resets of the backoff from now on.
-    pub(super) fn backoff_resets(&self) -> watch::Receiver<()> {
-        self.backoff_resets.subscribe()
+    /// The task is doing what [`reset_backoff`](Self::reset_backoff) asks for.
+    pub(super) fn begin_reset_backoff(&self) {
+        self.reset_backoff_pending.store(false, Ordering::Release);
     }
 
     pub(super) fn calls(&self) -> &Calls {
@@ -138,22 +172,29 @@ impl PickerCell {
         self.closed.load(Ordering::Acquire)
     }
 
-    /// The connection for a call, if one is ready: no lock, no registration.
-    pub(super) fn ready(&self) -> Option<Arc<dyn ClientTransport>> {
-        match &**self.current.load() {
-            Picker::Ready(transport) if !self.is_closed() => Some(Arc::clone(transport)),
-            _ => None,
+    /// From now on this holds for calls.
+    pub(super) fn set_call_config(&self, config: &Arc<CallConfig>) {
+        self.call_config.store(Some(Arc::clone(config)));
+        self.changed.notify_waiters();
+    }
+
+    /// This holds for calls, unless it is known what does.
+    pub(super) fn default_call_config(&self, config: &Arc<CallConfig>) {
+        if self.call_config.load().is_none() {
+            self.set_call_config(config);
         }
     }
 
-    /// The connection for a call. Waits while one is being made, and with `wait_for_ready` also
-    /// while none can be made.
+    /// What holds for a call, if that is known.
+    pub(super) fn call_config(&self) -> Option<Arc<CallConfig>> {
+        self.call_config.load_full()
+    }
+
+    /// What holds for a call. Waits until it is known, which is when the target has been resolved for
+    /// the first time.
     ///
     /// Cancel-safe.
-    pub(super) async fn pick(
-        &self,
-        wait_for_ready: bool,
-    ) -> Result<Arc<dyn ClientTransport>, Status> {
+    pub(super) async fn wait_for_call_config(&self) -> Result<Arc<CallConfig>, Status> {
         loop {
             let mut changed = pin!(self.changed.notified());
             // Registered before looking, so that no change is missed.
@@ -161,14 +202,79 @@ impl PickerCell {
             if self.is_closed() {
                 return Err(closed());
             }
-            match &**self.current.load() {
-                Picker::Ready(transport) => return Ok(Arc::clone(transport)),
-                Picker::Idle(wanted) => wanted.notify_one(),
-                Picker::TransientFailure(status) if !wait_for_ready => return Err(status.clone()),
-                Picker::Connecting | Picker::TransientFailure(_) => {}
+            if let Some(config) = self.call_config() {
+                return Ok(config);
+            }
+            self.exit_idle();
+            changed.await;
+        }
+    }
+
+    /// The connection for a call, if one is ready: no lock, no registration.
+    pub(super) fn ready(&self, call: &PickInfo<'_>) -> Option<Picked> {
+        if self.is_closed() {
+            return None;
+        }
+        self.try_pick(call).unwrap_or_default()
+    }
+
+    /// The connection for a call. Waits while none is ready, and with `wait_for_ready` also while none
+    /// can be made.
+    ///
+    /// Cancel-safe.
+    pub(super) async fn pick(
+        &self,
+        call: &PickInfo<'_>,
+        wait_for_ready: bool,
+    ) -> Result<Picked, Failure> {
+        loop {
+            let mut changed = pin!(self.changed.notified());
+            // Registered before looking, so that no change is missed.
+            changed.as_mut().enable();
+            if self.is_closed() {
+                return Err(Failure::here(closed()));
+            }
+            match self.try_pick(call) {
+                Ok(Some(picked)) => return Ok(picked),
+                Ok(None) => {}
+                Err(failure) if wait_for_ready && !failure.is_final => {}
+                Err(failure) => return Err(failure),
             }
             changed.await;
         }
+    }
+
+    /// What the present picker has for a call; `None`: the call is to wait for the next one.
+    fn try_pick(&self, call: &PickInfo<'_>) -> Result<Option<Picked>, Failure> {
+        let failed = |status: Status, is_final| Failure {
+            status: status.of_control_plane(),
+            delivery: Delivery::Possible,
+            is_final,
+        };
+        match self.current.load().picker.pick(call) {
+            // If the connection was lost a moment ago, there will be another picker.
+            PickResult::Pick(pick) => Ok(pick.subconn.connection().map(|transport| Picked {
+                transport,
+                on_done: pick.on_done,
+            })),
+            PickResult::Queue => Ok(None),
+            PickResult::Fail(status) => Err(failed(status, false)),
+            PickResult::Drop(status) => Err(failed(status, true)),
+        }
+    }
+}
+
+impl Picker for IdlePicker {
+    fn pick(&self, _call: &PickInfo<'_>) -> PickResult<'_> {
+        exit_idle(&self.events, &self.pending);
+        PickResult::Queue
+    }
+}
+
+fn exit_idle(events: &mpsc::UnboundedSender<Event>, pending: &AtomicBool) {
+    if !pending.swap(true, Ordering::AcqRel) {
+        // The channel is gone when it cannot be sent.
+        let _ = events.send(Event::ExitIdle);
     }
 }
 

@@ -1,53 +1,47 @@
-//! From a channel's target to addresses.
+//! From a channel's target to the backends that it means.
 //!
-//! A [`Target`] is parsed when the channel is made; a [`Resolver`] turns it into addresses, on the
-//! channel's task, each time it is to connect.
+//! A target is parsed when the channel is made. When the channel leaves idle mode it starts a
+//! [`Resolver`] for it, as a task of its own, which gives it [`ResolverState`]s from then on, by its
+//! [`ResolverControl`].
 
+mod attributes;
+mod control;
 mod dns;
+mod endpoint_weight;
+#[allow(clippy::module_inception, reason = "named after what it holds")]
+mod resolver;
+mod state;
+mod static_list;
 mod target;
+
+pub use attributes::{Attribute, Attributes};
+pub use control::ResolverControl;
+pub(crate) use control::{ResolverEvent, ResolverEvents};
+pub use endpoint_weight::EndpointWeight;
+pub use resolver::{Resolver, ResolverFuture};
+pub use state::{Endpoint, ResolverState};
+pub use target::TargetError;
+pub(crate) use target::{Target, TargetEndpoint};
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use self::dns::DnsResolver;
+use self::static_list::StaticResolver;
 use crate::io::Address;
-use crate::status::Status;
 
-pub use target::TargetError;
-pub(crate) use target::{Endpoint, Target};
-
-/// Finds the addresses of a target.
-#[derive(Debug)]
-pub(crate) enum Resolver {
-    /// The addresses stand in the target.
-    Fixed(Vec<Address>),
-    /// The system's resolver is asked each time.
-    Dns { host: String, port: u16 },
-}
-
-impl Resolver {
-    /// The resolver for a target.
-    pub(crate) fn new(target: &Target) -> Self {
-        match target.endpoint() {
-            Endpoint::Passthrough(name) => Self::Fixed(vec![Address::Name(name.clone())]),
-            Endpoint::Unix(path) => Self::Fixed(vec![Address::Unix(Some(PathBuf::from(path)))]),
-            Endpoint::Ip(addresses) => {
-                Self::Fixed(addresses.iter().copied().map(Address::Tcp).collect())
-            }
-            Endpoint::Dns { host, port } => match host.parse() {
-                Ok(ip) => Self::Fixed(vec![Address::Tcp(SocketAddr::new(ip, *port))]),
-                Err(_) => Self::Dns {
-                    host: host.clone(),
-                    port: *port,
-                },
-            },
+/// The resolver for a target.
+pub(crate) fn build(target: &Target) -> Box<dyn Resolver> {
+    let fixed = |addresses| Box::new(StaticResolver::new(addresses));
+    match target.endpoint() {
+        TargetEndpoint::Passthrough(name) => fixed(vec![Address::Name(name.clone())]),
+        TargetEndpoint::Unix(path) => fixed(vec![Address::Unix(Some(PathBuf::from(path)))]),
+        TargetEndpoint::Ip(addresses) => {
+            fixed(addresses.iter().copied().map(Address::Tcp).collect())
         }
-    }
-
-    /// The addresses now; never an empty list.
-    pub(crate) async fn resolve(&self) -> Result<Vec<Address>, Status> {
-        match self {
-            Self::Fixed(addresses) => Ok(addresses.clone()),
-            Self::Dns { host, port } => dns::lookup(host, *port).await,
-        }
+        TargetEndpoint::Dns { host, port } => match host.parse() {
+            Ok(ip) => fixed(vec![Address::Tcp(SocketAddr::new(ip, *port))]),
+            Err(_) => Box::new(DnsResolver::new(host.clone(), *port)),
+        },
     }
 }

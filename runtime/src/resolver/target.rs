@@ -14,13 +14,13 @@ const DEFAULT_PORT: u16 = 443;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     text: String,
-    endpoint: Endpoint,
+    endpoint: TargetEndpoint,
     authority: String,
 }
 
 /// What a scheme makes of the rest of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Endpoint {
+pub(crate) enum TargetEndpoint {
     /// Handed to the dialer as it is.
     Passthrough(String),
     /// A host, to be looked up unless it is an IP address, and a port.
@@ -45,7 +45,7 @@ impl Target {
         })
     }
 
-    pub(crate) fn endpoint(&self) -> &Endpoint {
+    pub(crate) fn endpoint(&self) -> &TargetEndpoint {
         &self.endpoint
     }
 
@@ -85,7 +85,7 @@ impl Scheme {
     }
 }
 
-fn parse(text: &str) -> Result<(Endpoint, String), String> {
+fn parse(text: &str) -> Result<(TargetEndpoint, String), String> {
     let (scheme, rest) = match text.split_once(':') {
         Some((name, rest)) => match Scheme::from_name(name) {
             Some(scheme) => (scheme, rest),
@@ -142,13 +142,13 @@ fn decode(endpoint: &str) -> Result<String, String> {
     }
 }
 
-fn dns(endpoint: &str) -> Result<(Endpoint, String), String> {
+fn dns(endpoint: &str) -> Result<(TargetEndpoint, String), String> {
     let (host, port) = split_port(endpoint)?;
     if host.is_empty() && port.is_none() {
         return Err("the endpoint is empty: host:port is expected".to_owned());
     }
     let authority = authority(host, port);
-    let endpoint = Endpoint::Dns {
+    let endpoint = TargetEndpoint::Dns {
         // ":port" is this machine.
         host: if host.is_empty() { "localhost" } else { host }.to_owned(),
         port: port.unwrap_or(DEFAULT_PORT),
@@ -156,7 +156,7 @@ fn dns(endpoint: &str) -> Result<(Endpoint, String), String> {
     Ok((endpoint, authority))
 }
 
-fn passthrough(endpoint: &str) -> Result<(Endpoint, String), String> {
+fn passthrough(endpoint: &str) -> Result<(TargetEndpoint, String), String> {
     if endpoint.is_empty() {
         return Err("the endpoint is empty".to_owned());
     }
@@ -165,17 +165,20 @@ fn passthrough(endpoint: &str) -> Result<(Endpoint, String), String> {
         Ok((host, port)) => authority(host, port),
         Err(_) => "localhost".to_owned(),
     };
-    Ok((Endpoint::Passthrough(endpoint.to_owned()), authority))
+    Ok((TargetEndpoint::Passthrough(endpoint.to_owned()), authority))
 }
 
-fn unix(path: &str) -> Result<(Endpoint, String), String> {
+fn unix(path: &str) -> Result<(TargetEndpoint, String), String> {
     if path.is_empty() {
         return Err("the path of the unix socket is empty".to_owned());
     }
-    Ok((Endpoint::Unix(path.to_owned()), "localhost".to_owned()))
+    Ok((
+        TargetEndpoint::Unix(path.to_owned()),
+        "localhost".to_owned(),
+    ))
 }
 
-fn ip(list: &str, of_family: fn(&SocketAddr) -> bool) -> Result<(Endpoint, String), String> {
+fn ip(list: &str, of_family: fn(&SocketAddr) -> bool) -> Result<(TargetEndpoint, String), String> {
     let addresses: Vec<_> = list
         .split(',')
         .map(|text| match parse_ip(text) {
@@ -190,7 +193,7 @@ fn ip(list: &str, of_family: fn(&SocketAddr) -> bool) -> Result<(Endpoint, Strin
     let authority = addresses
         .first()
         .map_or_else(String::new, ToString::to_string);
-    Ok((Endpoint::Ip(addresses), authority))
+    Ok((TargetEndpoint::Ip(addresses), authority))
 }
 
 fn parse_ip(text: &str) -> Option<SocketAddr> {
@@ -276,23 +279,23 @@ impl Error for TargetError {}
 mod tests {
     use super::*;
 
-    fn dns(host: &str, port: u16) -> Endpoint {
-        Endpoint::Dns {
+    fn dns(host: &str, port: u16) -> TargetEndpoint {
+        TargetEndpoint::Dns {
             host: host.to_owned(),
             port,
         }
     }
 
-    fn passthrough(name: &str) -> Endpoint {
-        Endpoint::Passthrough(name.to_owned())
+    fn passthrough(name: &str) -> TargetEndpoint {
+        TargetEndpoint::Passthrough(name.to_owned())
     }
 
-    fn unix(path: &str) -> Endpoint {
-        Endpoint::Unix(path.to_owned())
+    fn unix(path: &str) -> TargetEndpoint {
+        TargetEndpoint::Unix(path.to_owned())
     }
 
-    fn ip(addresses: &[&str]) -> Endpoint {
-        Endpoint::Ip(addresses.iter().map(|a| a.parse().expect(a)).collect())
+    fn ip(addresses: &[&str]) -> TargetEndpoint {
+        TargetEndpoint::Ip(addresses.iter().map(|a| a.parse().expect(a)).collect())
     }
 
     #[test]

@@ -9,7 +9,7 @@ pub struct ServiceConfigError {
 }
 
 impl ServiceConfigError {
-    pub(super) fn new(path: impl Into<String>, problem: impl Into<String>) -> Self {
+    pub(crate) fn new(path: impl Into<String>, problem: impl Into<String>) -> Self {
         Self {
             path: path.into(),
             problem: problem.into(),

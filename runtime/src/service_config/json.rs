@@ -3,39 +3,61 @@
 //! The rules are those of protobuf's JSON mapping, in which service configs are defined: null is
 //! absent, and a number may stand in a string.
 
+use std::time::Duration;
+
 use serde_json::{Map, Value};
 
 use super::ServiceConfigError;
+use super::duration::SignedDuration;
 
 /// Reads a document.
-pub(super) fn parse(json: &str) -> Result<Value, ServiceConfigError> {
+pub(crate) fn parse(json: &str) -> Result<Value, ServiceConfigError> {
     serde_json::from_str(json).map_err(|error| {
         ServiceConfigError::new("", format!("the service config is not JSON: {error}"))
     })
 }
 
-/// A value of the document.
-pub(super) struct Node<'a> {
+/// A value in a service config, which knows its path for errors.
+///
+/// The rules are those of protobuf's JSON mapping: null is absent, and a number may stand in a
+/// string.
+#[derive(Debug)]
+pub struct Node<'a> {
     value: &'a Value,
     path: String,
 }
 
-/// An object of the document.
-pub(super) struct Object<'a> {
+/// An object in a service config.
+#[derive(Debug)]
+pub struct Object<'a> {
     fields: &'a Map<String, Value>,
     path: String,
 }
 
 impl<'a> Node<'a> {
     /// The whole document.
-    pub(super) fn root(value: &'a Value) -> Self {
+    pub(crate) fn root(value: &'a Value) -> Self {
+        Self::at("", value)
+    }
+
+    /// A value that stood at this path.
+    pub(crate) fn at(path: &str, value: &'a Value) -> Self {
         Self {
             value,
-            path: String::new(),
+            path: path.to_owned(),
         }
     }
 
-    pub(super) fn object(&self) -> Result<Object<'a>, ServiceConfigError> {
+    /// As it was read.
+    pub(super) fn value(&self) -> &'a Value {
+        self.value
+    }
+
+    /// The value as an object.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn object(&self) -> Result<Object<'a>, ServiceConfigError> {
         match self.value {
             Value::Object(fields) => Ok(Object {
                 fields,
@@ -46,7 +68,10 @@ impl<'a> Node<'a> {
     }
 
     /// The values of a list.
-    pub(super) fn items(&self) -> Result<impl Iterator<Item = Self>, ServiceConfigError> {
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn items(&self) -> Result<impl Iterator<Item = Self>, ServiceConfigError> {
         let Value::Array(items) = self.value else {
             return Err(self.expected("a list"));
         };
@@ -56,17 +81,28 @@ impl<'a> Node<'a> {
         }))
     }
 
-    pub(super) fn text(&self) -> Result<&'a str, ServiceConfigError> {
+    /// A string.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn text(&self) -> Result<&'a str, ServiceConfigError> {
         self.value.as_str().ok_or_else(|| self.expected("a string"))
     }
 
-    pub(super) fn flag(&self) -> Result<bool, ServiceConfigError> {
+    /// True or false.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn flag(&self) -> Result<bool, ServiceConfigError> {
         let flag = self.value.as_bool();
         flag.ok_or_else(|| self.expected("true or false"))
     }
 
     /// A whole number of at least 0.
-    pub(super) fn whole_number(&self) -> Result<u64, ServiceConfigError> {
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn whole_number(&self) -> Result<u64, ServiceConfigError> {
         let number = match self.value {
             Value::Number(number) => number.as_u64(),
             Value::String(text) => text.parse().ok(),
@@ -76,7 +112,10 @@ impl<'a> Node<'a> {
     }
 
     /// A finite number.
-    pub(super) fn number(&self) -> Result<f64, ServiceConfigError> {
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn number(&self) -> Result<f64, ServiceConfigError> {
         let number = match self.value {
             Value::Number(number) => number.as_f64(),
             Value::String(text) => text.parse().ok(),
@@ -87,8 +126,21 @@ impl<'a> Node<'a> {
             .ok_or_else(|| self.expected("a number"))
     }
 
-    /// The error that something else was expected here.
-    pub(super) fn expected(&self, what: &str) -> ServiceConfigError {
+    /// A duration of at least 0, as `"1.5s"`.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn duration(&self) -> Result<Duration, ServiceConfigError> {
+        self.text()
+            .ok()
+            .and_then(SignedDuration::parse)
+            .and_then(SignedDuration::not_negative)
+            .ok_or_else(|| self.expected("a duration of at least 0, as \"1.5s\""))
+    }
+
+    /// The error that something else was expected here: `what` is, as "a positive number".
+    #[must_use]
+    pub fn expected(&self, what: &str) -> ServiceConfigError {
         let got = match self.value {
             Value::Array(_) => "a list".to_owned(),
             Value::Object(_) => "an object".to_owned(),
@@ -98,14 +150,16 @@ impl<'a> Node<'a> {
     }
 
     /// An error about this value.
-    pub(super) fn error(&self, problem: impl Into<String>) -> ServiceConfigError {
+    #[must_use]
+    pub fn error(&self, problem: impl Into<String>) -> ServiceConfigError {
         ServiceConfigError::new(&self.path, problem)
     }
 }
 
 impl<'a> Object<'a> {
     /// A field that may be absent.
-    pub(super) fn field(&self, name: &str) -> Option<Node<'a>> {
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<Node<'a>> {
         let value = self.fields.get(name).filter(|value| !value.is_null())?;
         Some(Node {
             value,
@@ -114,9 +168,33 @@ impl<'a> Object<'a> {
     }
 
     /// A field that has to be there.
-    pub(super) fn required(&self, name: &str) -> Result<Node<'a>, ServiceConfigError> {
+    ///
+    /// # Errors
+    /// It is absent.
+    pub fn required(&self, name: &str) -> Result<Node<'a>, ServiceConfigError> {
         self.field(name)
             .ok_or_else(|| ServiceConfigError::new(self.path_of(name), "this field is required"))
+    }
+
+    /// The name and the value of the only field.
+    ///
+    /// # Errors
+    /// There is none, or there are more.
+    pub fn only_field(&self) -> Result<(&'a str, Node<'a>), ServiceConfigError> {
+        let mut fields = self.fields.iter();
+        match (fields.next(), fields.next()) {
+            (Some((name, value)), None) => Ok((
+                name,
+                Node {
+                    value,
+                    path: self.path_of(name),
+                },
+            )),
+            _ => Err(ServiceConfigError::new(
+                &self.path,
+                format!("one field is expected, got {}", self.fields.len()),
+            )),
+        }
     }
 
     fn path_of(&self, name: &str) -> String {

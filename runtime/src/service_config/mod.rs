@@ -1,8 +1,9 @@
 //! A service config: what a service's owner says about how clients are to call it, as JSON.
 //!
-//! Parsed once, when a channel is made; the channel's calls look their method up in it. What is
-//! read of it: `methodConfig`, but for `hedgingPolicy`, and `retryThrottling`. Other fields are
-//! ignored, as fields of the future have to be.
+//! Parsed when a channel is made and when its resolver finds one; the channel's calls look their
+//! method up in it. What is read of it: `methodConfig`, but for `hedgingPolicy`, `retryThrottling`,
+//! `loadBalancingConfig` and `loadBalancingPolicy`. Other fields are ignored, as fields of the future
+//! have to be.
 //!
 //! Source: `doc/service_config.md` and `service_config.proto` of the gRPC documents, gRFC A6 for
 //! retries; grpc-go's `service_config.go` for what is invalid.
@@ -15,16 +16,25 @@ mod methods;
 mod retry;
 
 pub use error::ServiceConfigError;
+use serde_json::Value;
+
 use json::Node;
+pub(crate) use json::parse as parse_json;
+pub use json::{Node as ConfigValue, Object as ConfigObject};
 pub(crate) use method::MethodConfig;
 pub(crate) use methods::MethodConfigs;
 pub(crate) use retry::{RetryPolicy, RetryThrottling};
+
+const LOAD_BALANCING: &str = "loadBalancingConfig";
 
 /// A service config.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct ServiceConfig {
     pub(crate) methods: MethodConfigs,
     pub(crate) retry_throttling: Option<RetryThrottling>,
+    /// The list of policies, which those who know the policies read.
+    load_balancing: Option<Value>,
+    load_balancing_policy: Option<String>,
 }
 
 impl ServiceConfig {
@@ -38,7 +48,28 @@ impl ServiceConfig {
                 .field("retryThrottling")
                 .map(|throttling| RetryThrottling::parse(&throttling))
                 .transpose()?,
+            load_balancing: config
+                .field(LOAD_BALANCING)
+                .map(|list| list.value().clone()),
+            load_balancing_policy: config
+                .field("loadBalancingPolicy")
+                .map(|name| name.text().map(str::to_ascii_lowercase))
+                .transpose()?,
         })
+    }
+
+    /// `loadBalancingConfig`.
+    pub(crate) fn load_balancing(&self) -> Option<ConfigValue<'_>> {
+        let list = self.load_balancing.as_ref()?;
+        Some(Node::at(LOAD_BALANCING, list))
+    }
+
+    /// `loadBalancingPolicy`, which is what there was before, in lower case; `pick_first` when it is
+    /// absent.
+    pub(crate) fn load_balancing_policy(&self) -> &str {
+        self.load_balancing_policy
+            .as_deref()
+            .unwrap_or("pick_first")
     }
 }
 
@@ -52,7 +83,7 @@ mod tests {
             "{}",
             r#"{"methodConfig": []}"#,
             r#"{"methodConfig": null, "retryThrottling": null}"#,
-            r#"{"loadBalancingConfig": [{"round_robin": {}}], "of the future": 1}"#,
+            r#"{"loadBalancingConfig": null, "of the future": 1}"#,
         ] {
             let config = ServiceConfig::parse(json).expect(json);
             assert_eq!(config, ServiceConfig::default(), "{json}");

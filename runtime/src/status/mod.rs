@@ -95,6 +95,31 @@ impl Status {
         &mut self.0.metadata
     }
 
+    /// The status for a call that failed before it was sent, for a reason on this side: codes that
+    /// only a server's application may use become INTERNAL.
+    ///
+    /// Source: gRFC A54.
+    #[must_use]
+    pub(crate) fn of_control_plane(self) -> Self {
+        match self.code() {
+            Code::InvalidArgument
+            | Code::NotFound
+            | Code::AlreadyExists
+            | Code::FailedPrecondition
+            | Code::Aborted
+            | Code::OutOfRange
+            | Code::DataLoss => {
+                let text = format!(
+                    "the client's control plane failed the call with {}: {}",
+                    self.code(),
+                    self.message()
+                );
+                Self::internal(text)
+            }
+            _ => self,
+        }
+    }
+
     /// Sets the bytes of `grpc-status-details-bin`: an encoded `google.rpc.Status`. Default: none.
     #[must_use]
     pub fn with_details(mut self, details: impl Into<Bytes>) -> Self {

@@ -60,7 +60,7 @@ pub(crate) trait Dispatch: Send + Sync + 'static {
     fn dispatch(self: &Arc<Self>, stream: Arc<dyn ServerStream>) -> Self::Call;
 }
 
-/// A client's side of one connection.
+/// A client's side of one connection. Dropping it closes that.
 pub(crate) trait ClientTransport: Send + Sync + 'static {
     /// Opens a stream and sends what `request` has of it, as one operation. A stream over the
     /// peer's limit waits its turn without blocking the caller.

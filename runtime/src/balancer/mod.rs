@@ -1,0 +1,66 @@
+//! Load balancing: which connections a channel keeps, and which of them each call takes.
+//!
+//! A [`Balancer`] is a policy. The channel gives it the backends that the resolver found and what
+//! becomes of each connection; the balancer asks the channel, by [`ChannelControl`], for
+//! connections ([`SubConn`]s) and publishes a state with a [`Picker`] for it. Calls ask that.
+//!
+//! ```text
+//!  resolver ─► channel's task ── update, subconn_state, wake ──► Balancer ──► child balancers …
+//!                  ▲  ▲                                             │
+//!                  │  └── create_subconn, update_state(picker) ◄────┘     (ChannelControl)
+//!                  │
+//!   calls ── pick ─┴─► Picker ──► SubConn ──► connection
+//! ```
+//!
+//! # Who calls what, and where
+//!
+//! - All methods of all balancers of a channel are called by the channel's task, one at a time:
+//!   a balancer needs no lock. They must not block; what takes time is a task of its own, which
+//!   says by a [`BalancerWaker`] that it is done.
+//! - [`Picker::pick`] is called by every call, from any thread, many at once. A picker is a snapshot:
+//!   what it decides by does not change, or changes by atomics.
+//! - Time is what [`ChannelControl::now`] says, and timers are what [`Balancer::wake_at`] says, so
+//!   that a policy is tested without waiting: see [`TestChannel`].
+//!
+//! # Policies of policies
+//!
+//! A balancer can hold others, each in a [`ChildBalancer`], and hands on to them what it is called
+//! with. [`GracefulSwitch`] holds the old one while the new one is connecting.
+//!
+//! Source: grpc-go's package `balancer`; gRFC A61 for endpoints.
+
+#[allow(clippy::module_inception, reason = "named after what it holds")]
+mod balancer;
+mod builder;
+mod channel_control;
+#[cfg(test)]
+mod chi_square;
+mod child;
+mod connectivity_evaluator;
+mod graceful_switch;
+mod idle_picker;
+mod load_report;
+mod pick_first;
+mod picker;
+mod registry;
+mod subconn;
+mod test_channel;
+mod waker;
+
+pub use balancer::{Balancer, BalancerUpdate};
+pub use builder::{BalancerBuilder, PolicyConfig};
+pub use channel_control::{ChannelControl, SubConnOptions};
+pub use child::ChildBalancer;
+pub use connectivity_evaluator::ConnectivityStateEvaluator;
+pub use graceful_switch::GracefulSwitch;
+pub use idle_picker::IdlePicker;
+pub use load_report::LoadReport;
+pub use pick_first::{PickFirst, PickFirstBuilder, PickFirstConfig};
+pub use picker::{
+    CallOutcome, FailingPicker, OnDone, Pick, PickInfo, PickResult, Picker, QueuingPicker,
+};
+pub use registry::BalancerRegistry;
+pub use subconn::{Health, SubConn, SubConnId, SubConnState};
+pub(crate) use subconn::{SubConnOwner, SubConnRequest, WeakSubConn};
+pub use test_channel::{TestChannel, TestPick};
+pub use waker::BalancerWaker;

@@ -1,0 +1,105 @@
+use std::any::Any;
+use std::sync::Arc;
+
+use super::PickFirst;
+use crate::balancer::{Balancer, BalancerBuilder, BalancerRegistry};
+use crate::service_config::{ConfigValue, ServiceConfigError};
+
+/// The policy `pick_first`: all calls go over one connection, to the first address that can be
+/// reached. See [`PickFirst`].
+///
+/// ```json
+/// {"loadBalancingConfig": [{"pick_first": {"shuffleAddressList": true}}]}
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PickFirstBuilder;
+
+/// The config of `pick_first`.
+///
+/// Source: gRFC A62, `PickFirstConfig`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PickFirstConfig {
+    /// `shuffleAddressList`: try the endpoints in a random order, in which those of a larger
+    /// [`EndpointWeight`](crate::resolver::EndpointWeight) tend to come first, rather than in the
+    /// resolver's. The addresses of an endpoint stay in theirs. Default: false.
+    pub shuffle_address_list: bool,
+}
+
+impl PickFirstConfig {
+    /// With the endpoints in a random order, or not.
+    #[must_use]
+    pub const fn with_shuffle_address_list(mut self, shuffle: bool) -> Self {
+        self.shuffle_address_list = shuffle;
+        self
+    }
+}
+
+impl BalancerBuilder for PickFirstBuilder {
+    fn name(&self) -> &str {
+        "pick_first"
+    }
+
+    fn parse_config(
+        &self,
+        config: &ConfigValue<'_>,
+        _registry: &BalancerRegistry,
+    ) -> Result<Arc<dyn Any + Send + Sync>, ServiceConfigError> {
+        let shuffle = match config.object()?.field("shuffleAddressList") {
+            Some(shuffle) => shuffle.flag()?,
+            None => false,
+        };
+        Ok(Arc::new(
+            PickFirstConfig::default().with_shuffle_address_list(shuffle),
+        ))
+    }
+
+    fn build(&self) -> Box<dyn Balancer> {
+        Box::new(PickFirst::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(config: &str) -> Result<PickFirstConfig, String> {
+        let mut registry = BalancerRegistry::empty();
+        registry.register(Arc::new(PickFirstBuilder));
+        let policy = registry
+            .parse_json(&format!(r#"[{{"pick_first": {config}}}]"#))
+            .map_err(|error| error.to_string())?;
+        Ok(*policy.config().downcast_ref().expect("its config"))
+    }
+
+    #[test]
+    fn a_config_says_whether_to_shuffle() {
+        for (json, shuffle) in [
+            ("{}", false),
+            (r#"{"shuffleAddressList": false}"#, false),
+            (r#"{"shuffleAddressList": true}"#, true),
+            (r#"{"shuffleAddressList": null}"#, false),
+            (r#"{"shuffleAddressList": true, "unheardOf": 1}"#, true),
+        ] {
+            let config = parse(json).expect(json);
+            assert_eq!(config.shuffle_address_list, shuffle, "{json}");
+        }
+    }
+
+    #[test]
+    fn a_bad_config_is_an_error_that_says_where() {
+        for (json, text) in [
+            (
+                r#"{"shuffleAddressList": "true"}"#,
+                "[0].pick_first.shuffleAddressList: true or false is expected, got \"true\"",
+            ),
+            (
+                r#"{"shuffleAddressList": 666}"#,
+                "[0].pick_first.shuffleAddressList: true or false is expected, got 666",
+            ),
+            ("[]", "[0].pick_first: an object is expected, got a list"),
+        ] {
+            assert_eq!(parse(json).expect_err(json), text);
+        }
+    }
+}

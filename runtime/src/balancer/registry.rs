@@ -1,0 +1,115 @@
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::{BalancerBuilder, PickFirstBuilder, PolicyConfig};
+use crate::service_config::{ConfigValue, ServiceConfig, ServiceConfigError, parse_json};
+
+/// The policies that a channel knows by name.
+#[derive(Clone)]
+pub struct BalancerRegistry {
+    builders: HashMap<String, Arc<dyn BalancerBuilder>>,
+}
+
+impl BalancerRegistry {
+    /// No policies.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            builders: HashMap::new(),
+        }
+    }
+
+    /// Adds a policy, in place of the one of its name.
+    pub fn register(&mut self, builder: Arc<dyn BalancerBuilder>) {
+        self.builders.insert(builder.name().to_owned(), builder);
+    }
+
+    /// The policy of a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn BalancerBuilder>> {
+        self.builders.get(name)
+    }
+
+    /// The policy that a service config names; pick_first if it names none.
+    pub(crate) fn policy(
+        &self,
+        config: &ServiceConfig,
+    ) -> Result<PolicyConfig, ServiceConfigError> {
+        if let Some(list) = config.load_balancing() {
+            return self.parse(&list);
+        }
+        let name = config.load_balancing_policy();
+        let builder = self.get(name).ok_or_else(|| {
+            ServiceConfigError::new(
+                "loadBalancingPolicy",
+                format!("the policy {name:?} is not known"),
+            )
+        })?;
+        let empty = serde_json::Value::Object(serde_json::Map::new());
+        let config = builder.parse_config(&ConfigValue::root(&empty), self)?;
+        Ok(PolicyConfig::new(Arc::clone(builder), config))
+    }
+
+    /// Reads a `loadBalancingConfig`, or the `childPolicy` of a policy: a list of objects with one
+    /// field each, a policy's name with its config. The first policy that is known is chosen.
+    ///
+    /// # Errors
+    /// It is no such list, none of its policies is known, or the config of the one that is chosen is
+    /// invalid.
+    ///
+    /// Source: gRFC A24.
+    pub fn parse(&self, list: &ConfigValue<'_>) -> Result<PolicyConfig, ServiceConfigError> {
+        let mut names = Vec::new();
+        for entry in list.items()? {
+            let (name, config) = entry.object()?.only_field()?;
+            if let Some(builder) = self.get(name) {
+                let parsed = builder.parse_config(&config, self)?;
+                return Ok(PolicyConfig::new(Arc::clone(builder), parsed));
+            }
+            names.push(name);
+        }
+        Err(list.error(if names.is_empty() {
+            "a policy is expected, got an empty list".to_owned()
+        } else {
+            format!("none of these policies is known: {}", names.join(", "))
+        }))
+    }
+
+    /// [Reads](Self::parse) a list that is a document of its own, as the test of a policy has it.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use rgrpc::balancer::{BalancerRegistry, PickFirstBuilder, PickFirstConfig};
+    ///
+    /// let mut registry = BalancerRegistry::empty();
+    /// registry.register(Arc::new(PickFirstBuilder));
+    /// let json = r#"[{"unheard_of": {}}, {"pick_first": {"shuffleAddressList": true}}]"#;
+    /// let policy = registry.parse_json(json)?;
+    /// assert_eq!(policy.name(), "pick_first");
+    /// let config = policy.config().downcast_ref::<PickFirstConfig>();
+    /// assert!(config.is_some_and(|config| config.shuffle_address_list));
+    /// # Ok::<(), rgrpc::ServiceConfigError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// It is no JSON, or as there.
+    pub fn parse_json(&self, json: &str) -> Result<PolicyConfig, ServiceConfigError> {
+        self.parse(&ConfigValue::root(&parse_json(json)?))
+    }
+}
+
+/// The policies that this crate has.
+impl Default for BalancerRegistry {
+    fn default() -> Self {
+        let mut registry = Self::empty();
+        registry.register(Arc::new(PickFirstBuilder));
+        registry
+    }
+}
+
+impl fmt::Debug for BalancerRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.builders.keys()).finish()
+    }
+}

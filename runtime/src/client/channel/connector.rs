@@ -1,0 +1,63 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use crate::credentials::ChannelCredentials;
+use crate::io::{Address, Dial};
+use crate::transport::{ClientTransport, Report, Transport};
+
+/// Makes a channel's connections: dials, shakes hands, and waits for the server's SETTINGS.
+#[derive(Clone)]
+pub(in crate::client) struct Connector {
+    pub(in crate::client) dialer: Arc<dyn Dial>,
+    pub(in crate::client) credentials: ChannelCredentials,
+    /// The authority without its port: whom a server has to prove to be.
+    pub(in crate::client) host: String,
+    pub(in crate::client) transport: Transport,
+}
+
+impl Connector {
+    /// Connects to an address within `limit`. The error is a text that names the address.
+    pub(super) async fn connect(
+        &self,
+        address: &Address,
+        limit: Duration,
+        report: Report,
+    ) -> Result<Arc<dyn ClientTransport>, String> {
+        match timeout(limit, self.connect_to(address.clone(), report)).await {
+            Ok(Ok(transport)) => Ok(transport),
+            Ok(Err(problem)) => Err(format!("{address}: {problem}")),
+            Err(_) => Err(format!(
+                "{address} did not answer within {} s",
+                in_hundredths(limit)
+            )),
+        }
+    }
+
+    async fn connect_to(
+        &self,
+        address: Address,
+        report: Report,
+    ) -> Result<Arc<dyn ClientTransport>, String> {
+        let dialed = self
+            .dialer
+            .dial(address)
+            .await
+            .map_err(|error| error.to_string())?;
+        let secured = self
+            .credentials
+            .handshake(dialed, &self.host)
+            .await
+            .map_err(|error| error.to_string())?;
+        self.transport
+            .connect(secured, report)
+            .await
+            .map_err(|problem| problem + self.credentials.if_unanswered())
+    }
+}
+
+/// Seconds, with as many digits as they need and two after the point at most.
+fn in_hundredths(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 100.0).round() / 100.0
+}

@@ -1,0 +1,288 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::connector::Connector;
+use super::subchannel::Subchannel;
+use crate::balancer::{
+    BalancerWaker, ChannelControl, Picker, SubConn, SubConnId, SubConnOptions, SubConnOwner,
+    SubConnRequest, SubConnState, WeakSubConn,
+};
+use crate::client::backoff::ConnectParams;
+use crate::client::event::{ConnectionId, Event};
+use crate::client::picker::PickerCell;
+use crate::connectivity_state::ConnectivityState;
+use crate::io::Address;
+use crate::transport::{ClientTransport, Report, TransportEvent};
+
+/// What a channel's balancers act on: its connections, and what calls see of it.
+pub(super) struct Control {
+    target: String,
+    connector: Connector,
+    connect_params: ConnectParams,
+    cell: Arc<PickerCell>,
+    events: UnboundedSender<Event>,
+    waker: BalancerWaker,
+    owner: SubConnOwner,
+    subconns: HashMap<SubConnId, Entry>,
+    next_subconn: u64,
+    next_connection: u64,
+    /// All that are open, those too that take no more calls. Who keeps them open is the connection's
+    /// [`SubConn`], as long as it takes calls, and the calls that it has.
+    connections: HashMap<ConnectionId, Weak<dyn ClientTransport>>,
+    resolve_now: bool,
+}
+
+struct Entry {
+    address: Address,
+    subconn: WeakSubConn,
+    subchannel: Subchannel,
+    /// The attempt that is under way.
+    attempt: Option<AbortHandle>,
+}
+
+impl Control {
+    pub(super) fn new(
+        target: String,
+        connector: Connector,
+        connect_params: ConnectParams,
+        cell: Arc<PickerCell>,
+    ) -> Self {
+        let events = cell.events().clone();
+        let (wakes, requests) = (events.clone(), events.clone());
+        Self {
+            target,
+            connector,
+            connect_params,
+            cell,
+            events,
+            // The channel is gone when it cannot be sent, here and below.
+            waker: BalancerWaker::new(move || drop(wakes.send(Event::Wake))),
+            owner: Arc::new(move |id, request| drop(requests.send(Event::SubConn(id, request)))),
+            subconns: HashMap::new(),
+            next_subconn: 0,
+            next_connection: 0,
+            connections: HashMap::new(),
+            resolve_now: false,
+        }
+    }
+
+    /// A policy asked for the resolver since this was last called.
+    pub(super) fn take_resolve_now(&mut self) -> bool {
+        std::mem::take(&mut self.resolve_now)
+    }
+
+    /// The balancers are about to be woken.
+    pub(super) fn begin_wake(&self) {
+        self.waker.begin();
+    }
+
+    /// Does what the holders of a connection ask. Returns the state that follows, for its policy.
+    pub(super) fn request(
+        &mut self,
+        id: SubConnId,
+        request: SubConnRequest,
+    ) -> Option<SubConnState> {
+        match request {
+            SubConnRequest::Connect => self.connect(id),
+            SubConnRequest::ShutDown => {
+                self.shut_down(id);
+                None
+            }
+        }
+    }
+
+    fn connect(&mut self, id: SubConnId) -> Option<SubConnState> {
+        let entry = self.subconns.get_mut(&id)?;
+        entry.subconn.begin_connect();
+        let connection = ConnectionId(self.next_connection);
+        let limit = entry.subchannel.connect(connection)?;
+        self.next_connection += 1;
+        let attempt = attempt(
+            self.connector.clone(),
+            entry.address.clone(),
+            limit,
+            self.events.clone(),
+            (id, connection),
+        );
+        entry.attempt = Some(attempt);
+        Some(SubConnState::Connecting)
+    }
+
+    /// Nobody holds it any more: its connection ends with its calls.
+    fn shut_down(&mut self, id: SubConnId) {
+        if let Some(entry) = self.subconns.remove(&id)
+            && let Some(attempt) = entry.attempt
+        {
+            attempt.abort();
+        }
+    }
+
+    /// An attempt to connect has ended. Returns the states that follow, for its policy.
+    pub(super) fn connected(
+        &mut self,
+        id: SubConnId,
+        connection: ConnectionId,
+        outcome: Result<Arc<dyn ClientTransport>, String>,
+        now: Instant,
+    ) -> Vec<SubConnState> {
+        let Some(entry) = self.subconns.get_mut(&id) else {
+            // It was dropped while the last step was taken.
+            return Vec::new();
+        };
+        entry.attempt = None;
+        match outcome {
+            Ok(transport) => {
+                let states = entry.subchannel.connected(connection);
+                if let [SubConnState::Ready(_)] = states {
+                    self.connections
+                        .insert(connection, Arc::downgrade(&transport));
+                    entry.subconn.set_connection(Some(transport));
+                }
+                states.to_vec()
+            }
+            Err(problem) => {
+                let random = fastrand::f64();
+                let failed = entry.subchannel.failed(connection, &problem, now, random);
+                failed.into_iter().collect()
+            }
+        }
+    }
+
+    /// Something has happened to a connection. Returns the state that follows, for its policy.
+    pub(super) fn connection(
+        &mut self,
+        id: SubConnId,
+        connection: ConnectionId,
+        event: &TransportEvent,
+    ) -> Option<SubConnState> {
+        match event {
+            TransportEvent::GoAway { reason } => {
+                tracing::debug!(reason, "the server takes no more calls here");
+            }
+            TransportEvent::Closed { reason } => {
+                tracing::debug!(reason, "connection closed");
+                self.connections.remove(&connection);
+            }
+        }
+        let entry = self.subconns.get_mut(&id)?;
+        if !entry.subchannel.lost(connection) {
+            return None;
+        }
+        entry.subconn.set_connection(None);
+        self.resolve_now = true;
+        Some(SubConnState::Idle)
+    }
+
+    /// When [`wake`](Self::wake) is to be called.
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        let entries = self.subconns.values();
+        entries.filter_map(|entry| entry.subchannel.wake_at()).min()
+    }
+
+    /// The connections whose backoff is over, and that are idle now.
+    pub(super) fn wake(&mut self, now: Instant) -> Vec<SubConnId> {
+        self.those(|subchannel| subchannel.wake(now))
+    }
+
+    /// Ends all backoff. Returns the connections that were in it, and are idle now.
+    pub(super) fn reset_backoff(&mut self) -> Vec<SubConnId> {
+        self.those(Subchannel::reset_backoff)
+    }
+
+    fn those(&mut self, mut changes: impl FnMut(&mut Subchannel) -> bool) -> Vec<SubConnId> {
+        let mut changed: Vec<_> = self
+            .subconns
+            .iter_mut()
+            .filter_map(|(id, entry)| changes(&mut entry.subchannel).then_some(*id))
+            .collect();
+        // In the order of their creation, not of the map.
+        changed.sort_unstable();
+        changed
+    }
+
+    /// Closes all connections at once.
+    pub(super) fn close(&mut self) {
+        for (_, entry) in self.subconns.drain() {
+            if let Some(attempt) = entry.attempt {
+                attempt.abort();
+            }
+        }
+        for (_, transport) in self.connections.drain() {
+            if let Some(transport) = transport.upgrade() {
+                transport.close();
+            }
+        }
+    }
+}
+
+/// Connects, as a task of its own, which says itself how it has ended.
+fn attempt(
+    connector: Connector,
+    address: Address,
+    limit: Duration,
+    events: UnboundedSender<Event>,
+    (subconn, connection): (SubConnId, ConnectionId),
+) -> AbortHandle {
+    let reports = events.clone();
+    let report: Report = Arc::new(move |event| {
+        let _ = reports.send(Event::Connection {
+            subconn,
+            connection,
+            event,
+        });
+    });
+    let task = tokio::spawn(async move {
+        let outcome = connector.connect(&address, limit, report).await;
+        let _ = events.send(Event::Connected {
+            subconn,
+            connection,
+            outcome,
+        });
+    });
+    task.abort_handle()
+}
+
+impl ChannelControl for Control {
+    fn create_subconn(&mut self, address: Address, _options: SubConnOptions) -> SubConn {
+        let owner = Arc::clone(&self.owner);
+        let subconn = SubConn::new(self.next_subconn, address.clone(), owner);
+        self.next_subconn += 1;
+        let entry = Entry {
+            address,
+            subconn: subconn.downgrade(),
+            subchannel: Subchannel::new(self.connect_params),
+            attempt: None,
+        };
+        self.subconns.insert(subconn.id(), entry);
+        subconn
+    }
+
+    fn update_state(&mut self, state: ConnectivityState, picker: Arc<dyn Picker>) {
+        self.cell.publish(state, picker);
+    }
+
+    fn resolve_now(&mut self) {
+        self.resolve_now = true;
+    }
+
+    fn waker(&self) -> BalancerWaker {
+        self.waker.clone()
+    }
+
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    fn random(&mut self) -> f64 {
+        fastrand::f64()
+    }
+
+    fn target(&self) -> &str {
+        &self.target
+    }
+}

@@ -1,0 +1,32 @@
+use std::sync::Arc;
+
+use crate::balancer::{SubConnId, SubConnRequest};
+use crate::transport::{ClientTransport, TransportEvent};
+
+/// What a channel's task is told, by others than its resolver.
+pub(super) enum Event {
+    /// A balancer, or a picker, wants something of a connection.
+    SubConn(SubConnId, SubConnRequest),
+    /// An attempt to connect has ended.
+    Connected {
+        subconn: SubConnId,
+        connection: ConnectionId,
+        outcome: Result<Arc<dyn ClientTransport>, String>,
+    },
+    /// Something has happened to a connection.
+    Connection {
+        subconn: SubConnId,
+        connection: ConnectionId,
+        event: TransportEvent,
+    },
+    /// A connection is wanted, by a call or by the user.
+    ExitIdle,
+    /// A policy wants to be woken.
+    Wake,
+    /// The backoff is to begin anew, and waits of it to end.
+    ResetBackoff,
+}
+
+/// Names an attempt to connect, and the connection that comes of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ConnectionId(pub(super) u64);

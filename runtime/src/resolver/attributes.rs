@@ -1,0 +1,137 @@
+use std::any::{Any, TypeId};
+use std::fmt;
+use std::sync::Arc;
+
+/// Values that a resolver gives along with an endpoint, for the balancing policies that know them:
+/// at most one of each type, found by it. Cheap to clone, as none is copied.
+///
+/// ```
+/// use rgrpc::resolver::Attributes;
+///
+/// #[derive(Debug, PartialEq)]
+/// struct Zone(&'static str);
+///
+/// let attributes = Attributes::new().with(Zone("eu-1"));
+/// assert_eq!(attributes.get::<Zone>(), Some(&Zone("eu-1")));
+/// ```
+///
+/// Source: grpc-go's package `attributes`.
+#[derive(Clone, Default)]
+pub struct Attributes(Option<Arc<Vec<Entry>>>);
+
+#[derive(Clone)]
+struct Entry {
+    id: TypeId,
+    value: Arc<dyn Attribute>,
+}
+
+/// What can be an attribute: a type of your own, comparable so that a change can be told, and with
+/// a text for logs. Implemented for all that can be.
+pub trait Attribute: Any + fmt::Debug + Send + Sync {
+    #[doc(hidden)]
+    fn as_any(&self) -> &dyn Any;
+    #[doc(hidden)]
+    fn equals(&self, other: &dyn Any) -> bool;
+}
+
+impl<T: Any + PartialEq + fmt::Debug + Send + Sync> Attribute for T {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn equals(&self, other: &dyn Any) -> bool {
+        other.downcast_ref::<Self>() == Some(self)
+    }
+}
+
+impl Attributes {
+    /// None.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(None)
+    }
+
+    /// With this value, in place of the one of its type.
+    #[must_use]
+    pub fn with<T: Attribute>(mut self, value: T) -> Self {
+        let id = TypeId::of::<T>();
+        let entries = Arc::make_mut(self.0.get_or_insert_default());
+        entries.retain(|entry| entry.id != id);
+        entries.push(Entry {
+            id,
+            value: Arc::new(value),
+        });
+        self
+    }
+
+    /// The value of a type.
+    #[must_use]
+    pub fn get<T: Attribute>(&self) -> Option<&T> {
+        let id = TypeId::of::<T>();
+        let entry = self.entries().iter().find(|entry| entry.id == id)?;
+        (*entry.value).as_any().downcast_ref()
+    }
+
+    fn entries(&self) -> &[Entry] {
+        self.0.as_deref().map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Equal when the same types have equal values.
+impl PartialEq for Attributes {
+    fn eq(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.entries(), other.entries());
+        ours.len() == theirs.len()
+            && ours.iter().all(|entry| {
+                let same = theirs.iter().find(|other| other.id == entry.id);
+                same.is_some_and(|other| (*entry.value).equals((*other.value).as_any()))
+            })
+    }
+}
+
+impl Eq for Attributes {}
+
+impl fmt::Debug for Attributes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let values = self.entries().iter().map(|entry| &entry.value);
+        f.debug_list().entries(values).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, PartialEq)]
+    struct Weight(u32);
+
+    #[derive(Debug, PartialEq)]
+    struct Zone(&'static str);
+
+    #[test]
+    fn a_value_is_found_by_its_type_and_replaced_by_another_of_it() {
+        let attributes = Attributes::new().with(Weight(1)).with(Zone("a"));
+        assert_eq!(attributes.get(), Some(&Weight(1)));
+        assert_eq!(attributes.get(), Some(&Zone("a")));
+        assert_eq!(attributes.get::<u8>(), None);
+        assert_eq!(attributes.with(Weight(2)).get(), Some(&Weight(2)));
+    }
+
+    #[test]
+    fn a_clone_keeps_what_the_original_is_changed_in() {
+        let first = Attributes::new().with(Weight(1));
+        let second = first.clone().with(Weight(2));
+        assert_eq!(first.get(), Some(&Weight(1)));
+        assert_ne!(first, second);
+    }
+
+    #[test]
+    fn the_order_does_not_matter_for_equality() {
+        let one = Attributes::new().with(Weight(1)).with(Zone("a"));
+        let other = Attributes::new().with(Zone("a")).with(Weight(1));
+        assert_eq!(one, other);
+        assert_ne!(one, Attributes::new().with(Weight(1)));
+        assert_ne!(one, other.with(Zone("b")));
+        assert_eq!(Attributes::new(), Attributes::default());
+    }
+}

@@ -36,6 +36,7 @@ mod channel_control;
 #[cfg(test)]
 mod chi_square;
 mod child;
+mod connections;
 mod connectivity_evaluator;
 mod graceful_switch;
 mod idle_picker;
@@ -51,6 +52,7 @@ pub use balancer::{Balancer, BalancerUpdate};
 pub use builder::{BalancerBuilder, PolicyConfig};
 pub use channel_control::{ChannelControl, SubConnOptions};
 pub use child::ChildBalancer;
+pub(crate) use connections::{StreamPermit, StreamQueue};
 pub use connectivity_evaluator::ConnectivityStateEvaluator;
 pub use graceful_switch::GracefulSwitch;
 pub use idle_picker::IdlePicker;
@@ -61,6 +63,6 @@ pub use picker::{
 };
 pub use registry::BalancerRegistry;
 pub use subconn::{Health, SubConn, SubConnId, SubConnState};
-pub(crate) use subconn::{SubConnOwner, SubConnRequest, WeakSubConn};
+pub(crate) use subconn::{Offer, SubConnOwner, SubConnRequest, WeakSubConn};
 pub use test_channel::{TestChannel, TestPick};
 pub use waker::BalancerWaker;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
 
+use super::connections::{Connections, StreamPermit, StreamQueue};
 use crate::io::Address;
 use crate::status::Status;
 use crate::transport::ClientTransport;
@@ -69,6 +70,9 @@ pub(crate) type SubConnOwner = Arc<dyn Fn(SubConnId, SubConnRequest) + Send + Sy
 pub(crate) enum SubConnRequest {
     /// Connect, if it is idle.
     Connect,
+    /// Make another connection, if there may be one more: the streams of those that there are are
+    /// taken.
+    Grow,
     /// Nobody holds it any more.
     ShutDown,
 }
@@ -76,21 +80,33 @@ pub(crate) enum SubConnRequest {
 struct Handle {
     id: SubConnId,
     address: Address,
-    connection: ArcSwapOption<Connection>,
+    connections: ArcSwapOption<Connections>,
+    queue: Arc<StreamQueue>,
+    /// Another connection was asked for, and the owner has not looked at it yet.
+    grow_pending: AtomicBool,
     /// A connect was asked for, and the owner has not looked at it yet.
     connect_pending: AtomicBool,
     owner: SubConnOwner,
 }
 
-/// In an `Arc` of its own, because what is swapped has to have a size.
-struct Connection(Arc<dyn ClientTransport>);
+/// What a [`SubConn`] has for a call.
+pub(crate) enum Offer {
+    /// A stream.
+    Permit(StreamPermit),
+    /// All streams are taken, and the call is to wait for one.
+    Wait(Arc<StreamQueue>),
+    /// It is not connected.
+    NotConnected,
+}
 
 impl SubConn {
     pub(crate) fn new(id: u64, address: Address, owner: SubConnOwner) -> Self {
         Self(Arc::new(Handle {
             id: SubConnId(id),
             address,
-            connection: ArcSwapOption::empty(),
+            connections: ArcSwapOption::empty(),
+            queue: Arc::default(),
+            grow_pending: AtomicBool::new(false),
             connect_pending: AtomicBool::new(false),
             owner,
         }))
@@ -116,12 +132,30 @@ impl SubConn {
         }
     }
 
-    /// Its connection, if it has one that takes calls.
-    pub(crate) fn connection(&self) -> Option<Arc<dyn ClientTransport>> {
-        let connection = self.0.connection.load();
-        connection
-            .as_ref()
-            .map(|connection| Arc::clone(&connection.0))
+    /// A stream for a call that does not wait yet.
+    pub(crate) fn offer(&self) -> Offer {
+        self.offer_of(Connections::permit)
+    }
+
+    /// A stream for the call that has waited for longest.
+    pub(crate) fn offer_to_first(&self) -> Offer {
+        self.offer_of(Connections::permit_for_first)
+    }
+
+    fn offer_of(&self, permit: impl FnOnce(&Connections) -> Option<StreamPermit>) -> Offer {
+        let connections = self.0.connections.load();
+        let Some(connections) = connections.as_deref() else {
+            return Offer::NotConnected;
+        };
+        match permit(connections) {
+            Some(permit) => Offer::Permit(permit),
+            None => {
+                if !self.0.grow_pending.swap(true, Ordering::AcqRel) {
+                    (self.0.owner)(self.0.id, SubConnRequest::Grow);
+                }
+                Offer::Wait(Arc::clone(&self.0.queue))
+            }
+        }
     }
 }
 
@@ -148,12 +182,56 @@ impl WeakSubConn {
         }
     }
 
-    /// Calls go over this connection from now on; `None`: there is none.
-    pub(crate) fn set_connection(&self, transport: Option<Arc<dyn ClientTransport>>) {
+    /// The owner is looking at whether there may be another connection; as above.
+    pub(crate) fn begin_grow(&self) {
         if let Some(handle) = self.0.upgrade() {
-            let connection = transport.map(|transport| Arc::new(Connection(transport)));
-            handle.connection.store(connection);
+            handle.grow_pending.store(false, Ordering::Release);
         }
+    }
+
+    /// Calls go over this connection too from now on.
+    pub(crate) fn add_connection(
+        &self,
+        id: u64,
+        transport: Arc<dyn ClientTransport>,
+        may_grow: bool,
+    ) {
+        self.change(|connections| {
+            connections.add(id, transport);
+            connections.set_may_grow(may_grow);
+        });
+    }
+
+    /// Calls do not go over this connection any more.
+    pub(crate) fn remove_connection(&self, id: u64) {
+        self.change(|connections| connections.remove(id));
+    }
+
+    /// There may be more connections than one, or not.
+    pub(crate) fn set_may_grow(&self, may_grow: bool) {
+        self.change(|connections| connections.set_may_grow(may_grow));
+    }
+
+    /// There may be more streams than calls that wait know of.
+    pub(crate) fn wake_waiting(&self) {
+        if let Some(handle) = self.0.upgrade() {
+            handle.queue.all();
+        }
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Connections)) {
+        let Some(handle) = self.0.upgrade() else {
+            return;
+        };
+        let mut connections = match &*handle.connections.load() {
+            Some(connections) => Connections::clone(connections),
+            None => Connections::new(Arc::clone(&handle.queue)),
+        };
+        change(&mut connections);
+        let is_connected = !connections.is_empty();
+        let connections = is_connected.then(|| Arc::new(connections));
+        handle.connections.store(connections);
+        handle.queue.all();
     }
 }
 

@@ -194,6 +194,7 @@ impl ChannelControl for TestChannel {
                         subconns.connects.push((id, address));
                     }
                 }
+                SubConnRequest::Grow => {}
                 SubConnRequest::ShutDown => {
                     subconns.open.remove(&id);
                 }

@@ -1,5 +1,6 @@
 use std::error::Error;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ const USER_AGENT: &str = concat!("grpc-rust-rgrpc/", env!("CARGO_PKG_VERSION"));
 /// After how long without calls a channel goes idle.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
+/// How many connections to an address a service config may ask for.
+const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10).unwrap();
+
 /// The options of a channel that is to be made.
 #[must_use = "the channel is made by `build`"]
 pub struct ClientConnBuilder {
@@ -37,6 +41,7 @@ pub struct ClientConnBuilder {
     retry_disabled: bool,
     max_call_attempts: u32,
     connect_params: ConnectParams,
+    max_connections: NonZeroUsize,
     idle_timeout: Option<Duration>,
     balancers: BalancerRegistry,
 }
@@ -75,6 +80,7 @@ impl ClientConnBuilder {
             retry_disabled: false,
             max_call_attempts: DEFAULT_MAX_CALL_ATTEMPTS,
             connect_params: ConnectParams::default(),
+            max_connections: MAX_CONNECTIONS,
             idle_timeout: Some(IDLE_TIMEOUT),
             balancers: BalancerRegistry::default(),
         }
@@ -206,6 +212,24 @@ impl ClientConnBuilder {
         self
     }
 
+    /// How many connections to one address there may be at most, where the service config asks for
+    /// more than one:
+    ///
+    /// ```json
+    /// {"connectionScaling": {"maxConnectionsPerSubchannel": 4}}
+    /// ```
+    ///
+    /// Another connection is made when a call finds that the server allows no more streams on those
+    /// that there are (SETTINGS_MAX_CONCURRENT_STREAMS); the call waits for a stream of any. None is
+    /// closed for having become too many. Without it there is one connection, on which calls wait.
+    /// [`ClientConn::calls_waiting_for_streams`] says how many do. Default: 10.
+    ///
+    /// Source: gRFC A105.
+    pub fn max_connections_per_subchannel(mut self, connections: NonZeroUsize) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
     /// After how long without calls the channel closes its connection, or stops trying to make one,
     /// and is [idle](crate::ConnectivityState::Idle) until the next call or
     /// [`connect`](ClientConn::connect). The time runs from the end of the last call, or from when
@@ -259,6 +283,7 @@ impl ClientConnBuilder {
                 transport: self.transport,
             },
             connect_params: self.connect_params,
+            max_connections: self.max_connections,
             idle_timeout: self.idle_timeout,
             service_configs,
         };

@@ -8,31 +8,30 @@ use tokio::time::Instant;
 
 use super::calls::CountedCall;
 use super::deadline::{Bounds, deadline_exceeded};
+use super::done::Done;
 use super::picker::closed;
-use crate::balancer::{CallOutcome, LoadReport, OnDone};
+use crate::balancer::StreamPermit;
 use crate::call::{MessageSink, MessageSource, Received};
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
-use crate::transport::{
-    ClientStream, ClientTransport, Delivery, Incoming, NoHead, ResetCode, WholeResponse,
-};
+use crate::transport::{ClientStream, Delivery, Incoming, NoHead, ResetCode, WholeResponse};
 
 /// A call that is under way: one stream of a connection, and what bounds it.
 ///
 /// Shared by the two halves that the caller holds.
 pub(super) struct ClientCall {
     stream: Arc<dyn ClientStream>,
-    /// Keeps the connection open.
-    _transport: Arc<dyn ClientTransport>,
+    /// Keeps the connection open, and its place there.
+    _permit: StreamPermit,
     bounds: Bounds,
     /// A response has begun: headers came before the trailers.
     has_head: AtomicBool,
     /// Ends when receiving has ended; dropping a half cancels nothing then. Keeps the channel open
     /// as long as it has calls.
     counted: CountedCall,
-    /// What the picker wants called at the end, until it was.
-    on_done: Option<Mutex<Option<OnDone>>>,
+    /// `None` when the picker wants nothing called at the end.
+    done: Option<Mutex<Option<Done>>>,
     /// How far the call got, if it has failed.
     delivery: Mutex<Delivery>,
     ended_here: EndedHere,
@@ -44,9 +43,8 @@ pub(super) struct ClientCall {
 pub(super) struct Opened {
     pub(super) stream: Arc<dyn ClientStream>,
     pub(super) counted: CountedCall,
-    pub(super) transport: Arc<dyn ClientTransport>,
-    /// What the picker wants called when the call has ended.
-    pub(super) on_done: Option<OnDone>,
+    pub(super) permit: StreamPermit,
+    pub(super) done: Done,
 }
 
 impl ClientCall {
@@ -55,16 +53,16 @@ impl ClientCall {
         let Opened {
             stream,
             counted,
-            transport,
-            on_done,
+            permit,
+            done,
         } = opened;
         Self {
             stream,
-            _transport: transport,
+            _permit: permit,
             bounds,
             has_head: AtomicBool::new(false),
             counted,
-            on_done: on_done.map(|on_done| Mutex::new(Some(on_done))),
+            done: (!done.is_none()).then(|| Mutex::new(Some(done))),
             delivery: Mutex::new(Delivery::Possible),
             ended_here: EndedHere::default(),
             watch: Mutex::new(None),
@@ -107,12 +105,10 @@ impl ClientCall {
     /// The attempt has ended.
     fn finish(&self, outcome: Result<&Metadata, &Status>) {
         self.counted.end();
-        if let Some(on_done) = &self.on_done
-            && let Some(on_done) = lock(on_done).take()
+        if let Some(done) = &self.done
+            && let Some(done) = lock(done).take()
         {
-            let trailer = outcome.unwrap_or_else(Status::metadata);
-            let report = LoadReport::from_trailer(trailer);
-            on_done(&CallOutcome::new(outcome.err(), report.as_ref()));
+            done.call(outcome);
         }
         if let Some(watch) = lock(&self.watch).take() {
             watch.abort();

@@ -148,9 +148,9 @@ impl ClientConn {
         }
         let counted = CountedCall::begin(self.clone()).await;
         loop {
-            let Picked { transport, on_done } = self.pick(method, options).await?;
+            let Picked { permit, done } = self.pick(method, options).await?;
             let timeout = time_left(options.deadline(), Instant::now()).map_err(Failure::here)?;
-            let opened = transport.open(OpenRequest {
+            let opened = permit.transport.open(OpenRequest {
                 path: method,
                 origin: &self.0.settings.origin,
                 content_subtype,
@@ -164,8 +164,8 @@ impl ClientConn {
                     return Ok(Opened {
                         stream,
                         counted,
-                        transport,
-                        on_done,
+                        permit,
+                        done,
                     });
                 }
                 Err(OpenError::Invalid(status)) => return Err(Failure::here(status)),

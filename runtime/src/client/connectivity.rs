@@ -97,6 +97,15 @@ impl ClientConn {
         })
     }
 
+    /// How many calls wait at this moment because the server allows no more streams at once: a reason
+    /// for [more connections](super::ClientConnBuilder::max_connections_per_subchannel), or for a
+    /// larger limit on the server. On [`Transport::H2`](crate::Transport) calls are only counted that
+    /// wait for one of several connections.
+    #[must_use]
+    pub fn calls_waiting_for_streams(&self) -> usize {
+        self.cell().calls_waiting_for_streams()
+    }
+
     /// Ends the wait between attempts to connect, if the channel is in one, and makes further waits
     /// begin again at the [base delay](super::BackoffConfig::base_delay), also when an attempt is
     /// under way: for when the network is known to have come back.

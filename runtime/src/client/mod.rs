@@ -16,6 +16,7 @@ mod channel;
 mod conn;
 mod connectivity;
 mod deadline;
+mod done;
 mod event;
 mod idleness;
 mod picker;

@@ -1,16 +1,22 @@
-use std::pin::pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Weak};
+use std::task::Poll;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio::sync::futures::Notified;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::call_config::CallConfig;
 use super::calls::Calls;
-use super::event::Event;
+use super::done::Done;
+use super::event::{ConnectionId, Event};
 use super::retry::Failure;
-use crate::balancer::{OnDone, PickInfo, PickResult, Picker};
+use crate::balancer::{Offer, PickInfo, PickResult, Picker, StreamPermit, StreamQueue, SubConn};
 use crate::connectivity_state::ConnectivityState;
+use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{ClientTransport, Delivery};
@@ -29,6 +35,11 @@ pub(super) struct PickerCell {
     exit_idle_pending: Arc<AtomicBool>,
     reset_backoff_pending: AtomicBool,
     calls: Calls,
+    /// How many calls wait for a stream of a subchannel.
+    waiting: AtomicUsize,
+    /// The connections that are open, those too that take no more calls. Who keeps them open is their
+    /// [`SubConn`], as long as they take calls, and the calls that they have.
+    connections: Mutex<HashMap<ConnectionId, Weak<dyn ClientTransport>>>,
     /// The channel was closed: nothing is picked any more, whatever the picker says.
     closed: AtomicBool,
 }
@@ -47,9 +58,18 @@ struct IdlePicker {
 
 /// The connection for a call.
 pub(super) struct Picked {
-    pub(super) transport: Arc<dyn ClientTransport>,
-    /// What is called when the call has ended.
-    pub(super) on_done: Option<OnDone>,
+    pub(super) permit: StreamPermit,
+    pub(super) done: Done,
+}
+
+/// What the present picker has for a call.
+enum Tried {
+    Picked(Picked),
+    /// The call waits for the next picker.
+    Wait,
+    /// The call waits for a stream of this one.
+    Queue(SubConn, Arc<StreamQueue>, Done),
+    Failed(Failure),
 }
 
 impl PickerCell {
@@ -73,6 +93,8 @@ impl PickerCell {
             exit_idle_pending,
             reset_backoff_pending: AtomicBool::new(false),
             calls: Calls::new(),
+            waiting: AtomicUsize::new(0),
+            connections: Mutex::default(),
             closed: AtomicBool::new(false),
         };
         (cell, receiver)
@@ -215,7 +237,10 @@ impl PickerCell {
         if self.is_closed() {
             return None;
         }
-        self.try_pick(call).unwrap_or_default()
+        match self.try_pick(call) {
+            Tried::Picked(picked) => Some(picked),
+            Tried::Wait | Tried::Queue(..) | Tried::Failed(_) => None,
+        }
     }
 
     /// The connection for a call. Waits while none is ready, and with `wait_for_ready` also while none
@@ -235,32 +260,119 @@ impl PickerCell {
                 return Err(Failure::here(closed()));
             }
             match self.try_pick(call) {
-                Ok(Some(picked)) => return Ok(picked),
-                Ok(None) => {}
-                Err(failure) if wait_for_ready && !failure.is_final => {}
-                Err(failure) => return Err(failure),
+                Tried::Picked(picked) => return Ok(picked),
+                Tried::Wait => changed.await,
+                Tried::Queue(subconn, queue, done) => {
+                    match self.wait_for_stream(&subconn, &queue, changed).await {
+                        Some(permit) => return Ok(Picked { permit, done }),
+                        None => drop(done),
+                    }
+                }
+                Tried::Failed(failure) if wait_for_ready && !failure.is_final => changed.await,
+                Tried::Failed(failure) => return Err(failure),
             }
-            changed.await;
         }
     }
 
-    /// What the present picker has for a call; `None`: the call is to wait for the next one.
-    fn try_pick(&self, call: &PickInfo<'_>) -> Result<Option<Picked>, Failure> {
-        let failed = |status: Status, is_final| Failure {
-            status: status.of_control_plane(),
-            delivery: Delivery::Possible,
-            is_final,
+    /// A stream of a subchannel that has none left; `None` when there is another picker before.
+    async fn wait_for_stream(
+        &self,
+        subconn: &SubConn,
+        queue: &Arc<StreamQueue>,
+        mut changed: Pin<&mut Notified<'_>>,
+    ) -> Option<StreamPermit> {
+        let waiting = queue.join();
+        let _counted = Counted::new(&self.waiting);
+        loop {
+            let mut told = pin!(waiting.changed());
+            told.as_mut().enable();
+            match subconn.offer_to_first() {
+                Offer::Permit(permit) => return Some(permit),
+                Offer::NotConnected => return None,
+                Offer::Wait(_) => {}
+            }
+            let is_changed = poll_fn(|cx| {
+                if changed.as_mut().poll(cx).is_ready() {
+                    Poll::Ready(true)
+                } else {
+                    told.as_mut().poll(cx).map(|()| false)
+                }
+            });
+            if is_changed.await {
+                return None;
+            }
+        }
+    }
+
+    /// What the present picker has for a call.
+    fn try_pick(&self, call: &PickInfo<'_>) -> Tried {
+        let failed = |status: Status, is_final| {
+            Tried::Failed(Failure {
+                status: status.of_control_plane(),
+                delivery: Delivery::Possible,
+                is_final,
+            })
         };
         match self.current.load().picker.pick(call) {
-            // If the connection was lost a moment ago, there will be another picker.
-            PickResult::Pick(pick) => Ok(pick.subconn.connection().map(|transport| Picked {
-                transport,
-                on_done: pick.on_done,
-            })),
-            PickResult::Queue => Ok(None),
-            PickResult::Fail(status) => Err(failed(status, false)),
-            PickResult::Drop(status) => Err(failed(status, true)),
+            PickResult::Pick(pick) => {
+                let done = Done::new(pick.on_done);
+                match pick.subconn.offer() {
+                    Offer::Permit(permit) => Tried::Picked(Picked { permit, done }),
+                    Offer::Wait(queue) => Tried::Queue(pick.subconn.clone(), queue, done),
+                    // The connection was lost a moment ago: there will be another picker.
+                    Offer::NotConnected => Tried::Wait,
+                }
+            }
+            PickResult::Queue => Tried::Wait,
+            PickResult::Fail(status) => failed(status, false),
+            PickResult::Drop(status) => failed(status, true),
         }
+    }
+
+    /// A connection is open.
+    pub(super) fn add_connection(&self, id: ConnectionId, transport: &Arc<dyn ClientTransport>) {
+        lock(&self.connections).insert(id, Arc::downgrade(transport));
+    }
+
+    /// A connection is gone.
+    pub(super) fn remove_connection(&self, id: ConnectionId) {
+        lock(&self.connections).remove(&id);
+    }
+
+    /// Closes all connections at once.
+    pub(super) fn close_connections(&self) {
+        let connections = std::mem::take(&mut *lock(&self.connections));
+        for transport in connections.values().filter_map(Weak::upgrade) {
+            transport.close();
+        }
+    }
+
+    /// How many calls wait because their server allows no more streams.
+    pub(super) fn calls_waiting_for_streams(&self) -> usize {
+        let connections = lock(&self.connections);
+        let transports: Vec<_> = connections.values().filter_map(Weak::upgrade).collect();
+        drop(connections);
+        let in_transports: usize = transports
+            .iter()
+            .map(|transport| transport.waiting_streams())
+            .sum();
+        in_transports + self.waiting.load(Ordering::Acquire)
+    }
+}
+
+/// Counts one as long as it lives.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

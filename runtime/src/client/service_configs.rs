@@ -25,6 +25,8 @@ pub(super) struct ServiceConfigs {
 pub(super) struct ChannelConfig {
     pub(super) calls: Arc<CallConfig>,
     pub(super) policy: PolicyConfig,
+    /// How many connections a subchannel may have.
+    pub(super) max_connections: usize,
 }
 
 impl ServiceConfigs {
@@ -96,7 +98,9 @@ fn read(
     retries: Retries,
 ) -> Result<ChannelConfig, ServiceConfigError> {
     let config = ServiceConfig::parse(json)?;
+    let max_connections = config.max_connections_per_subchannel.unwrap_or(1);
     Ok(ChannelConfig {
+        max_connections: usize::try_from(max_connections).unwrap_or(usize::MAX),
         policy: registry.policy(&config)?,
         calls: Arc::new(CallConfig::new(config, retries)),
     })

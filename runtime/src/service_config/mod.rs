@@ -35,6 +35,8 @@ pub(crate) struct ServiceConfig {
     /// The list of policies, which those who know the policies read.
     load_balancing: Option<Value>,
     load_balancing_policy: Option<String>,
+    /// How many connections there may be to an address; `None`: the config does not say.
+    pub(crate) max_connections_per_subchannel: Option<u32>,
 }
 
 impl ServiceConfig {
@@ -55,6 +57,11 @@ impl ServiceConfig {
                 .field("loadBalancingPolicy")
                 .map(|name| name.text().map(str::to_ascii_lowercase))
                 .transpose()?,
+            max_connections_per_subchannel: config
+                .field("connectionScaling")
+                .map(|scaling| max_connections(&scaling))
+                .transpose()?
+                .flatten(),
         })
     }
 
@@ -70,6 +77,20 @@ impl ServiceConfig {
         self.load_balancing_policy
             .as_deref()
             .unwrap_or("pick_first")
+    }
+}
+
+/// `connectionScaling`. Source: gRFC A105.
+fn max_connections(scaling: &ConfigValue<'_>) -> Result<Option<u32>, ServiceConfigError> {
+    let Some(max) = scaling.object()?.field("maxConnectionsPerSubchannel") else {
+        return Ok(None);
+    };
+    let number = max.whole_number()?;
+    match u32::try_from(number) {
+        // Zero is what protobuf takes for absent.
+        Ok(0) => Ok(None),
+        Ok(number) => Ok(Some(number)),
+        Err(_) => Err(max.expected("a number of 32 bits")),
     }
 }
 
@@ -97,6 +118,11 @@ mod tests {
             ("{", "the service config is not JSON: EOF"),
             ("{} {}", "the service config is not JSON: trailing"),
             ("[]", "an object is expected, got a list"),
+            (
+                r#"{"connectionScaling": {"maxConnectionsPerSubchannel": -1}}"#,
+                "connectionScaling.maxConnectionsPerSubchannel: a whole number of at least 0 is \
+                 expected, got -1",
+            ),
             (
                 r#"{"methodConfig": {}}"#,
                 "methodConfig: a list is expected, got an object",

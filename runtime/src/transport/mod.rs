@@ -20,6 +20,7 @@ mod request;
 mod reset;
 mod response;
 mod settings;
+mod stream_quota;
 pub(crate) mod timeout;
 
 use std::borrow::Cow;
@@ -42,6 +43,7 @@ pub(crate) use request::{Rejection, RequestParser};
 pub(crate) use reset::{ResetCode, status_for_reset};
 pub(crate) use response::{HeadersBlock, ResponseParser, Trailers};
 pub(crate) use settings::ServerSettings;
+pub(crate) use stream_quota::StreamQuota;
 
 /// A server's side of one connection.
 pub(crate) trait ServerTransport: Send + 'static {
@@ -66,6 +68,12 @@ pub(crate) trait ClientTransport: Send + Sync + 'static {
     /// peer's limit waits its turn without blocking the caller.
     fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientStream>, OpenError>;
 
+    /// How many streams the server allows at once; more wait for their turn.
+    fn max_concurrent_streams(&self) -> usize;
+
+    /// How many streams wait for that.
+    fn waiting_streams(&self) -> usize;
+
     /// Ends the connection at once; its streams end with UNAVAILABLE. Idempotent.
     fn close(&self);
 }
@@ -78,6 +86,8 @@ pub(crate) enum TransportEvent {
         /// "code: NO_ERROR, debug data: …".
         reason: String,
     },
+    /// The server allows more streams at once than before.
+    MoreStreams,
     /// The connection is gone.
     Closed {
         /// What ended it.

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
-use std::sync::{Arc, Weak};
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
@@ -7,7 +8,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::connector::Connector;
-use super::subchannel::Subchannel;
+use super::subchannel::{Connect, Subchannel};
 use crate::balancer::{
     BalancerWaker, ChannelControl, Picker, SubConn, SubConnId, SubConnOptions, SubConnOwner,
     SubConnRequest, SubConnState, WeakSubConn,
@@ -31,9 +32,10 @@ pub(super) struct Control {
     subconns: HashMap<SubConnId, Entry>,
     next_subconn: u64,
     next_connection: u64,
-    /// All that are open, those too that take no more calls. Who keeps them open is the connection's
-    /// [`SubConn`], as long as it takes calls, and the calls that it has.
-    connections: HashMap<ConnectionId, Weak<dyn ClientTransport>>,
+    /// How many connections a subchannel may have at most, whatever the service config says.
+    max_connections_limit: NonZeroUsize,
+    /// How many it may have.
+    max_connections: usize,
     resolve_now: bool,
 }
 
@@ -50,6 +52,7 @@ impl Control {
         target: String,
         connector: Connector,
         connect_params: ConnectParams,
+        max_connections_limit: NonZeroUsize,
         cell: Arc<PickerCell>,
     ) -> Self {
         let events = cell.events().clone();
@@ -58,6 +61,7 @@ impl Control {
             target,
             connector,
             connect_params,
+            max_connections_limit,
             cell,
             events,
             // The channel is gone when it cannot be sent, here and below.
@@ -66,7 +70,7 @@ impl Control {
             subconns: HashMap::new(),
             next_subconn: 0,
             next_connection: 0,
-            connections: HashMap::new(),
+            max_connections: 1,
             resolve_now: false,
         }
     }
@@ -89,6 +93,10 @@ impl Control {
     ) -> Option<SubConnState> {
         match request {
             SubConnRequest::Connect => self.connect(id),
+            SubConnRequest::Grow => {
+                self.grow(id);
+                None
+            }
             SubConnRequest::ShutDown => {
                 self.shut_down(id);
                 None
@@ -99,18 +107,50 @@ impl Control {
     fn connect(&mut self, id: SubConnId) -> Option<SubConnState> {
         let entry = self.subconns.get_mut(&id)?;
         entry.subconn.begin_connect();
+        match entry.subchannel.connect(ConnectionId(self.next_connection)) {
+            Connect::Begin(limit) => self.begin_attempt(id, limit),
+            Connect::UnderWay => {}
+            Connect::Failed(status) => return Some(SubConnState::TransientFailure(status)),
+            Connect::Nothing => return None,
+        }
+        Some(SubConnState::Connecting)
+    }
+
+    /// All streams of its connections are taken.
+    fn grow(&mut self, id: SubConnId) {
+        let Some(entry) = self.subconns.get_mut(&id) else {
+            return;
+        };
+        entry.subconn.begin_grow();
         let connection = ConnectionId(self.next_connection);
-        let limit = entry.subchannel.connect(connection)?;
+        if let Some(limit) = entry.subchannel.grow(connection, self.max_connections) {
+            self.begin_attempt(id, limit);
+        }
+    }
+
+    fn begin_attempt(&mut self, id: SubConnId, limit: Duration) {
+        let Some(entry) = self.subconns.get_mut(&id) else {
+            return;
+        };
+        let connection = ConnectionId(self.next_connection);
         self.next_connection += 1;
-        let attempt = attempt(
+        entry.attempt = Some(attempt(
             self.connector.clone(),
             entry.address.clone(),
             limit,
             self.events.clone(),
             (id, connection),
-        );
-        entry.attempt = Some(attempt);
-        Some(SubConnState::Connecting)
+        ));
+    }
+
+    /// How many connections a subchannel may have from now on; none is closed for it.
+    pub(super) fn set_max_connections(&mut self, max: usize) {
+        let max = max.min(self.max_connections_limit.get());
+        if std::mem::replace(&mut self.max_connections, max) != max {
+            for entry in self.subconns.values() {
+                entry.subconn.set_may_grow(max > 1);
+            }
+        }
     }
 
     /// Nobody holds it any more: its connection ends with its calls.
@@ -137,13 +177,15 @@ impl Control {
         entry.attempt = None;
         match outcome {
             Ok(transport) => {
-                let states = entry.subchannel.connected(connection);
-                if let [SubConnState::Ready(_)] = states {
-                    self.connections
-                        .insert(connection, Arc::downgrade(&transport));
-                    entry.subconn.set_connection(Some(transport));
+                let connected = entry.subchannel.connected(connection);
+                if connected.is_wanted {
+                    self.cell.add_connection(connection, &transport);
+                    let may_grow = self.max_connections > 1;
+                    entry
+                        .subconn
+                        .add_connection(connection.0, transport, may_grow);
                 }
-                states.to_vec()
+                connected.states.to_vec()
             }
             Err(problem) => {
                 let random = fastrand::f64();
@@ -164,18 +206,22 @@ impl Control {
             TransportEvent::GoAway { reason } => {
                 tracing::debug!(reason, "the server takes no more calls here");
             }
+            TransportEvent::MoreStreams => {
+                if let Some(entry) = self.subconns.get(&id) {
+                    entry.subconn.wake_waiting();
+                }
+                return None;
+            }
             TransportEvent::Closed { reason } => {
                 tracing::debug!(reason, "connection closed");
-                self.connections.remove(&connection);
+                self.cell.remove_connection(connection);
             }
         }
         let entry = self.subconns.get_mut(&id)?;
-        if !entry.subchannel.lost(connection) {
-            return None;
-        }
-        entry.subconn.set_connection(None);
-        self.resolve_now = true;
-        Some(SubConnState::Idle)
+        let is_idle = entry.subchannel.lost(connection);
+        entry.subconn.remove_connection(connection.0);
+        self.resolve_now |= is_idle;
+        is_idle.then_some(SubConnState::Idle)
     }
 
     /// When [`wake`](Self::wake) is to be called.
@@ -184,7 +230,7 @@ impl Control {
         entries.filter_map(|entry| entry.subchannel.wake_at()).min()
     }
 
-    /// The connections whose backoff is over, and that are idle now.
+    /// Ends backoff that is over. Returns the connections that are idle now.
     pub(super) fn wake(&mut self, now: Instant) -> Vec<SubConnId> {
         self.those(|subchannel| subchannel.wake(now))
     }
@@ -198,7 +244,15 @@ impl Control {
         let mut changed: Vec<_> = self
             .subconns
             .iter_mut()
-            .filter_map(|(id, entry)| changes(&mut entry.subchannel).then_some(*id))
+            .filter_map(|(id, entry)| {
+                let was_waiting = entry.subchannel.wake_at().is_some();
+                let is_idle = changes(&mut entry.subchannel);
+                if was_waiting && entry.subchannel.wake_at().is_none() {
+                    // There may be another connection for calls that wait.
+                    entry.subconn.wake_waiting();
+                }
+                is_idle.then_some(*id)
+            })
             .collect();
         // In the order of their creation, not of the map.
         changed.sort_unstable();
@@ -212,11 +266,7 @@ impl Control {
                 attempt.abort();
             }
         }
-        for (_, transport) in self.connections.drain() {
-            if let Some(transport) = transport.upgrade() {
-                transport.close();
-            }
-        }
+        self.cell.close_connections();
     }
 }
 

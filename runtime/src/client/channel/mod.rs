@@ -12,6 +12,7 @@ mod resolution;
 mod subchannel;
 
 use std::future::{Future, poll_fn};
+use std::num::NonZeroUsize;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -42,6 +43,8 @@ pub(super) struct ChannelParts {
     pub(super) new_resolver: Box<dyn Fn() -> Result<Box<dyn Resolver>, Status> + Send>,
     pub(super) connector: Connector,
     pub(super) connect_params: ConnectParams,
+    /// How many connections a subchannel may have, whatever the service config says.
+    pub(super) max_connections: NonZeroUsize,
     /// After how long without calls it goes idle; `None`: never.
     pub(super) idle_timeout: Option<Duration>,
     pub(super) service_configs: ServiceConfigs,
@@ -148,10 +151,17 @@ impl Running {
             new_resolver,
             connector,
             connect_params,
+            max_connections,
             idle_timeout,
             service_configs,
         } = parts;
-        let control = Control::new(target.clone(), connector, connect_params, Arc::clone(&cell));
+        let control = Control::new(
+            target.clone(),
+            connector,
+            connect_params,
+            max_connections,
+            Arc::clone(&cell),
+        );
         Self {
             target,
             new_resolver,
@@ -306,6 +316,7 @@ impl Running {
             }
         };
         self.cell.set_call_config(&config.calls);
+        self.control.set_max_connections(config.max_connections);
         active.is_balancing = true;
         let policy = Arc::new(config.policy.clone());
         let update = BalancerUpdate::new(state.endpoints, policy);

@@ -7,28 +7,64 @@ use crate::client::backoff::{Backoff, ConnectParams};
 use crate::client::event::ConnectionId;
 use crate::status::Status;
 
-/// Decides when a connection to an address is made, and what its policy is told. The states are those
-/// drawn at [`SubConn`](crate::balancer::SubConn).
+/// Decides when connections to an address are made, and what their policy is told. The states are
+/// those drawn at [`SubConn`](crate::balancer::SubConn).
+///
+/// There is one connection, or there are several, where calls have used up the streams of those that
+/// there are (gRFC A105); one attempt at a time. Those beyond the first do not show in the state.
 ///
 /// Source: grpc-go `addrConn`.
 #[derive(Debug)]
 pub(super) struct Subchannel {
     state: State,
+    /// Those that take calls, the oldest first; none unless it is ready.
+    ready: Vec<ConnectionId>,
+    attempt: Option<Attempt>,
+    /// No attempt begins before.
+    backoff_until: Option<Instant>,
     backoff: Backoff,
+    /// Why the last attempt has failed.
+    failure: Option<Status>,
     /// How many attempts there were since the last that succeeded.
     attempts: u64,
 }
 
+/// What the policy was told last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Idle,
-    Connecting(ConnectionId),
-    /// The connection was lost before its attempt had ended.
-    LostAlready(ConnectionId),
-    Ready(ConnectionId),
-    TransientFailure {
-        until: Instant,
-    },
+    Connecting,
+    Ready,
+    TransientFailure,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Attempt {
+    id: ConnectionId,
+    /// The connection was lost before the attempt had ended.
+    is_lost: bool,
+}
+
+/// What is to be done when a connection is wanted.
+#[derive(Debug)]
+pub(super) enum Connect {
+    /// An attempt begins, which may take as long.
+    Begin(Duration),
+    /// One is under way already.
+    UnderWay,
+    /// It is too early: the last attempt has failed.
+    Failed(Status),
+    /// Nothing: it is not idle.
+    Nothing,
+}
+
+/// What comes of an attempt that has succeeded.
+#[derive(Debug)]
+pub(super) struct Connected {
+    /// The connection is to be used.
+    pub(super) is_wanted: bool,
+    /// What the policy is told.
+    pub(super) states: &'static [SubConnState],
 }
 
 impl Subchannel {
@@ -36,108 +72,155 @@ impl Subchannel {
     pub(super) fn new(params: ConnectParams) -> Self {
         Self {
             state: State::Idle,
+            ready: Vec::new(),
+            attempt: None,
+            backoff_until: None,
             backoff: Backoff::new(params),
+            failure: None,
             attempts: 0,
         }
     }
 
-    /// It is to connect. If it is idle it begins an attempt of this name, which may take as long as is
-    /// returned; else it is left as it is.
-    pub(super) fn connect(&mut self, attempt: ConnectionId) -> Option<Duration> {
+    /// A connection is wanted. `id` names the attempt, if one begins.
+    pub(super) fn connect(&mut self, id: ConnectionId) -> Connect {
         if self.state != State::Idle {
-            return None;
+            return Connect::Nothing;
         }
-        self.state = State::Connecting(attempt);
-        self.attempts += 1;
-        Some(self.backoff.connect_timeout())
+        if self.attempt.is_some() {
+            self.state = State::Connecting;
+            return Connect::UnderWay;
+        }
+        if let (Some(_), Some(failure)) = (self.backoff_until, &self.failure) {
+            self.state = State::TransientFailure;
+            return Connect::Failed(failure.clone());
+        }
+        self.state = State::Connecting;
+        Connect::Begin(self.begin(id))
     }
 
-    /// An attempt has succeeded. Returns which states follow; none if it is not the present one.
-    pub(super) fn connected(&mut self, attempt: ConnectionId) -> &'static [SubConnState] {
+    /// Calls have used up the streams of the connections that there are, of which there may be `max`.
+    /// Returns how long the attempt may take that begins, if one does.
+    pub(super) fn grow(&mut self, id: ConnectionId, max: usize) -> Option<Duration> {
+        let may_grow = self.state == State::Ready
+            && self.ready.len() < max
+            && self.attempt.is_none()
+            && self.backoff_until.is_none();
+        may_grow.then(|| self.begin(id))
+    }
+
+    fn begin(&mut self, id: ConnectionId) -> Duration {
+        self.attempt = Some(Attempt { id, is_lost: false });
+        self.attempts += 1;
+        self.backoff.connect_timeout()
+    }
+
+    /// Ends the present attempt, if it has this name.
+    fn end(&mut self, id: ConnectionId) -> Option<Attempt> {
+        self.attempt.take_if(|attempt| attempt.id == id)
+    }
+
+    /// An attempt has succeeded.
+    pub(super) fn connected(&mut self, id: ConnectionId) -> Connected {
         const READY: SubConnState = SubConnState::Ready(Health::Serving);
-        let states: &[SubConnState] = match self.state {
-            State::Connecting(present) if present == attempt => {
-                self.state = State::Ready(attempt);
-                &[READY]
-            }
-            State::LostAlready(present) if present == attempt => {
-                self.state = State::Idle;
-                &[READY, SubConnState::Idle]
-            }
-            _ => return &[],
+        let ignored = Connected {
+            is_wanted: false,
+            states: &[],
+        };
+        let Some(attempt) = self.end(id) else {
+            return ignored;
         };
         self.backoff.reset();
         self.attempts = 0;
-        states
+        match (self.state, attempt.is_lost) {
+            (State::Connecting, true) => {
+                self.state = State::Idle;
+                Connected {
+                    is_wanted: false,
+                    states: &[READY, SubConnState::Idle],
+                }
+            }
+            (State::Connecting, false) => {
+                self.state = State::Ready;
+                self.ready.push(id);
+                Connected {
+                    is_wanted: true,
+                    states: &[READY],
+                }
+            }
+            (State::Ready, false) => {
+                self.ready.push(id);
+                Connected {
+                    is_wanted: true,
+                    states: &[],
+                }
+            }
+            // Nobody wants it any more.
+            (State::Ready, true) | (State::Idle | State::TransientFailure, _) => ignored,
+        }
     }
 
-    /// An attempt has failed. `random` is in [0, 1).
+    /// An attempt has failed. `random` is in [0, 1). Returns what the policy is told.
     pub(super) fn failed(
         &mut self,
-        attempt: ConnectionId,
+        id: ConnectionId,
         problem: &str,
         now: Instant,
         random: f64,
     ) -> Option<SubConnState> {
-        let (State::Connecting(present) | State::LostAlready(present)) = self.state else {
-            return None;
-        };
-        if present != attempt {
-            return None;
-        }
+        self.end(id)?;
         let delay = self.backoff.failed(random);
         // A time too far away to be expressed does not come.
-        let until = now + delay.min(FAR);
-        self.state = State::TransientFailure { until };
-        Some(SubConnState::TransientFailure(Status::unavailable(
-            format!(
-                "{problem} (attempt {}, next in {:.1} s)",
-                self.attempts,
-                delay.as_secs_f64()
-            ),
-        )))
+        self.backoff_until = Some(now + delay.min(FAR));
+        let failure = Status::unavailable(format!(
+            "{problem} (attempt {}, next in {:.1} s)",
+            self.attempts,
+            delay.as_secs_f64()
+        ));
+        self.failure = Some(failure.clone());
+        (self.state == State::Connecting).then(|| {
+            self.state = State::TransientFailure;
+            SubConnState::TransientFailure(failure)
+        })
     }
 
-    /// A connection takes no more calls. Whether it was the one in use, so that it is idle now.
+    /// A connection takes no more calls. Whether it was the last in use, so that it is idle now.
     pub(super) fn lost(&mut self, connection: ConnectionId) -> bool {
-        match self.state {
-            State::Ready(present) if present == connection => {
-                self.state = State::Idle;
-                true
-            }
-            State::Connecting(present) if present == connection => {
-                self.state = State::LostAlready(present);
-                false
-            }
-            _ => false,
+        if let Some(attempt) = &mut self.attempt
+            && attempt.id == connection
+        {
+            attempt.is_lost = true;
         }
+        self.ready.retain(|ready| *ready != connection);
+        let was_last = self.state == State::Ready && self.ready.is_empty();
+        if was_last {
+            self.state = State::Idle;
+        }
+        was_last
     }
 
     /// When it wants to be [woken](Self::wake).
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        match self.state {
-            State::TransientFailure { until } => Some(until),
-            _ => None,
-        }
+        self.backoff_until
     }
 
-    /// Whether its backoff is over, so that it is idle now.
+    /// Whether its backoff is over, and it is idle for that.
     pub(super) fn wake(&mut self, now: Instant) -> bool {
-        let over = self.wake_at().is_some_and(|until| until <= now);
-        if over {
-            self.state = State::Idle;
-        }
-        over
+        self.backoff_until.is_some_and(|until| until <= now) && self.end_backoff()
     }
 
-    /// Further waits begin at the base delay. Whether it was in one, so that it is idle now.
+    /// Further waits begin at the base delay. Whether it was in one, and is idle now.
     pub(super) fn reset_backoff(&mut self) -> bool {
         self.backoff.reset();
-        let waited = self.wake_at().is_some();
-        if waited {
+        self.end_backoff()
+    }
+
+    fn end_backoff(&mut self) -> bool {
+        self.backoff_until = None;
+        let has_failed = self.state == State::TransientFailure;
+        if has_failed {
             self.state = State::Idle;
         }
-        waited
+        has_failed
     }
 }
 
@@ -150,9 +233,37 @@ mod tests {
 
     const FIRST: ConnectionId = ConnectionId(1);
     const SECOND: ConnectionId = ConnectionId(2);
+    const THIRD: ConnectionId = ConnectionId(3);
 
     fn subchannel() -> Subchannel {
         Subchannel::new(ConnectParams::default())
+    }
+
+    /// With this connection, which is ready.
+    fn ready(connection: ConnectionId) -> Subchannel {
+        let mut subchannel = subchannel();
+        begin(&mut subchannel, connection);
+        connect(&mut subchannel, connection);
+        subchannel
+    }
+
+    fn begin(subchannel: &mut Subchannel, attempt: ConnectionId) -> Duration {
+        match subchannel.connect(attempt) {
+            Connect::Begin(limit) => limit,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn nothing(subchannel: &mut Subchannel, attempt: ConnectionId) {
+        let what = subchannel.connect(attempt);
+        assert!(matches!(what, Connect::Nothing), "{what:?}");
+    }
+
+    /// The attempt succeeds, and its connection is the one that is ready.
+    fn connect(subchannel: &mut Subchannel, attempt: ConnectionId) {
+        let connected = subchannel.connected(attempt);
+        assert!(connected.is_wanted);
+        assert!(matches!(connected.states, [SubConnState::Ready(_)]));
     }
 
     fn fail(subchannel: &mut Subchannel, attempt: ConnectionId, now: Instant) -> String {
@@ -166,16 +277,16 @@ mod tests {
     fn it_connects_only_when_it_is_idle() {
         let now = Instant::now();
         let mut subchannel = subchannel();
-        assert_eq!(subchannel.connect(FIRST), Some(Duration::from_secs(20)));
-        assert_eq!(subchannel.connect(SECOND), None, "connecting");
+        assert_eq!(begin(&mut subchannel, FIRST), Duration::from_secs(20));
+        nothing(&mut subchannel, SECOND);
         fail(&mut subchannel, FIRST, now);
-        assert_eq!(subchannel.connect(SECOND), None, "in backoff");
+        nothing(&mut subchannel, SECOND);
         assert!(subchannel.wake(now + Duration::from_secs(1)));
-        assert!(subchannel.connect(SECOND).is_some());
-        assert_eq!(subchannel.connected(SECOND).len(), 1);
-        assert_eq!(subchannel.connect(FIRST), None, "ready");
+        begin(&mut subchannel, SECOND);
+        connect(&mut subchannel, SECOND);
+        nothing(&mut subchannel, FIRST);
         assert!(subchannel.lost(SECOND));
-        assert!(subchannel.connect(FIRST).is_some());
+        begin(&mut subchannel, FIRST);
     }
 
     #[test]
@@ -187,17 +298,17 @@ mod tests {
             "refused (attempt 2, next in 1.6 s)",
             "refused (attempt 3, next in 2.6 s)",
         ] {
-            subchannel.connect(FIRST);
+            begin(&mut subchannel, FIRST);
             assert_eq!(fail(&mut subchannel, FIRST, now), text);
             assert!(!subchannel.wake(now));
             now = subchannel.wake_at().expect("in backoff");
             assert!(subchannel.wake(now));
             assert_eq!(subchannel.wake_at(), None);
         }
-        subchannel.connect(FIRST);
-        subchannel.connected(FIRST);
+        begin(&mut subchannel, FIRST);
+        connect(&mut subchannel, FIRST);
         subchannel.lost(FIRST);
-        subchannel.connect(SECOND);
+        begin(&mut subchannel, SECOND);
         let text = fail(&mut subchannel, SECOND, now);
         assert_eq!(text, "refused (attempt 1, next in 1.0 s)");
     }
@@ -207,25 +318,27 @@ mod tests {
         let now = Instant::now();
         let mut subchannel = subchannel();
         assert!(!subchannel.lost(FIRST));
-        subchannel.connect(SECOND);
-        assert!(subchannel.connected(FIRST).is_empty());
+        begin(&mut subchannel, SECOND);
+        assert!(!subchannel.connected(FIRST).is_wanted);
         assert!(subchannel.failed(FIRST, "", now, 0.5).is_none());
         assert!(!subchannel.lost(FIRST));
-        assert_eq!(subchannel.connected(SECOND).len(), 1);
+        connect(&mut subchannel, SECOND);
         assert!(subchannel.failed(SECOND, "", now, 0.5).is_none());
     }
 
     #[test]
     fn a_connection_that_is_lost_before_it_is_known_was_ready_nevertheless() {
         let mut subchannel = subchannel();
-        subchannel.connect(FIRST);
+        begin(&mut subchannel, FIRST);
         assert!(!subchannel.lost(FIRST));
-        let states = subchannel.connected(FIRST);
+        let connected = subchannel.connected(FIRST);
+        assert!(!connected.is_wanted);
+        let states = connected.states;
         assert!(
             matches!(states, [SubConnState::Ready(_), SubConnState::Idle]),
             "{states:?}"
         );
-        assert!(subchannel.connect(SECOND).is_some());
+        begin(&mut subchannel, SECOND);
     }
 
     #[test]
@@ -234,13 +347,70 @@ mod tests {
         let mut subchannel = subchannel();
         assert!(!subchannel.reset_backoff());
         for attempt in 0..3 {
-            subchannel.connect(FIRST);
+            begin(&mut subchannel, FIRST);
             fail(&mut subchannel, FIRST, now);
             assert!(subchannel.reset_backoff(), "{attempt}");
         }
-        subchannel.connect(FIRST);
+        begin(&mut subchannel, FIRST);
         assert!(!subchannel.reset_backoff(), "it does not wait");
         fail(&mut subchannel, FIRST, now);
         assert_eq!(subchannel.wake_at(), Some(now + Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn it_grows_to_as_many_connections_as_it_may_have_one_at_a_time() {
+        let mut subchannel = subchannel();
+        assert_eq!(subchannel.grow(FIRST, 3), None, "idle");
+        begin(&mut subchannel, FIRST);
+        assert_eq!(subchannel.grow(SECOND, 3), None, "connecting");
+        connect(&mut subchannel, FIRST);
+        assert_eq!(subchannel.grow(SECOND, 1), None);
+        assert!(subchannel.grow(SECOND, 2).is_some());
+        assert_eq!(subchannel.grow(THIRD, 3), None, "one at a time");
+        let connected = subchannel.connected(SECOND);
+        assert!(connected.is_wanted);
+        assert!(connected.states.is_empty());
+        assert_eq!(subchannel.grow(THIRD, 2), None);
+        assert!(!subchannel.lost(FIRST), "the second is there");
+        assert!(subchannel.lost(SECOND));
+    }
+
+    #[test]
+    fn growth_that_fails_waits_and_does_not_show() {
+        let now = Instant::now();
+        let mut subchannel = ready(FIRST);
+        subchannel.grow(SECOND, 2);
+        assert!(subchannel.failed(SECOND, "refused", now, 0.5).is_none());
+        assert_eq!(subchannel.grow(THIRD, 2), None, "in backoff");
+        assert!(!subchannel.wake(now + Duration::from_secs(1)), "not idle");
+        assert!(subchannel.grow(THIRD, 2).is_some());
+    }
+
+    #[test]
+    fn when_the_last_connection_is_lost_an_attempt_that_is_under_way_goes_on_for_who_connects() {
+        let mut subchannel = ready(FIRST);
+        subchannel.grow(SECOND, 2);
+        assert!(subchannel.lost(FIRST));
+        let what = subchannel.connect(THIRD);
+        assert!(matches!(what, Connect::UnderWay), "{what:?}");
+        connect(&mut subchannel, SECOND);
+
+        let mut subchannel = ready(FIRST);
+        subchannel.grow(SECOND, 2);
+        assert!(subchannel.lost(FIRST));
+        assert!(!subchannel.connected(SECOND).is_wanted, "by nobody");
+    }
+
+    #[test]
+    fn when_the_last_connection_is_lost_backoff_holds_for_who_connects() {
+        let now = Instant::now();
+        let mut subchannel = ready(FIRST);
+        subchannel.grow(SECOND, 2);
+        subchannel.failed(SECOND, "refused", now, 0.5);
+        assert!(subchannel.lost(FIRST));
+        let what = subchannel.connect(THIRD);
+        assert!(matches!(what, Connect::Failed(_)), "{what:?}");
+        assert!(subchannel.wake(now + Duration::from_secs(1)));
+        begin(&mut subchannel, THIRD);
     }
 }

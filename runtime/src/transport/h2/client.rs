@@ -62,7 +62,7 @@ pub(crate) async fn connect(
 
     let close = Arc::new(Notify::new());
     let transport = Arc::new(H2ClientTransport {
-        sender,
+        sender: sender.clone(),
         connection: Arc::clone(&info),
         close: Arc::clone(&close),
         report: Arc::clone(&report),
@@ -71,6 +71,11 @@ pub(crate) async fn connect(
         connection,
         info,
         close,
+        streams: MaxStreams {
+            sender,
+            reported: 0,
+            report: Arc::clone(&report),
+        },
     };
     let (failed_sender, failed) = oneshot::channel();
     tokio::spawn(async move {
@@ -99,6 +104,29 @@ struct Driver {
     connection: Connection<FrameTap<BoxedIo>, Bytes>,
     info: Arc<ConnectionInfo>,
     close: Arc<Notify>,
+    streams: MaxStreams,
+}
+
+/// Reports when the server allows more streams than before.
+struct MaxStreams {
+    sender: SendRequest<Bytes>,
+    reported: usize,
+    report: Report,
+}
+
+impl MaxStreams {
+    fn look(&mut self) {
+        let max = self.sender.current_max_send_streams();
+        if std::mem::replace(&mut self.reported, max) < max {
+            (self.report)(TransportEvent::MoreStreams);
+        }
+    }
+}
+
+impl Drop for H2ClientTransport {
+    fn drop(&mut self) {
+        self.close.notify_one();
+    }
 }
 
 impl Driver {
@@ -108,6 +136,7 @@ impl Driver {
             connection,
             info,
             close,
+            mut streams,
         } = self;
         let mut connection = pin!(connection);
         let mut closed = pin!(close.notified());
@@ -115,7 +144,9 @@ impl Driver {
             if closed.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(None);
             }
-            connection.as_mut().poll(cx).map(Some)
+            let ended = connection.as_mut().poll(cx).map(Some);
+            streams.look();
+            ended
         })
         .await;
         match ended {
@@ -153,6 +184,15 @@ impl ClientTransport for H2ClientTransport {
             half_closed,
             Arc::clone(&self.connection),
         )))
+    }
+
+    fn max_concurrent_streams(&self) -> usize {
+        self.sender.current_max_send_streams()
+    }
+
+    /// Not known of `h2`.
+    fn waiting_streams(&self) -> usize {
+        0
     }
 
     fn close(&self) {

@@ -20,7 +20,7 @@ use crate::io::{Connected, Peer};
 use crate::status::Status;
 use crate::transport::{
     ClientStream, ClientTransport, Delivery, OpenError, OpenRequest, Report, ResetCode, StreamEnd,
-    TransportEvent, status_for_reset,
+    StreamQuota, TransportEvent, status_for_reset,
 };
 
 /// Makes a client transport of a connection: ready when the server's SETTINGS have arrived.
@@ -32,6 +32,7 @@ pub(crate) async fn connect(
 ) -> Result<Arc<dyn ClientTransport>, String> {
     let outbox = Arc::new(Outbox::new());
     let gone = Arc::new(AtomicBool::new(false));
+    let quota = Arc::new(StreamQuota::new());
     let close = Arc::new(Notify::new());
     let (settings_sender, settings) = oneshot::channel();
     let (failed_sender, failed) = oneshot::channel();
@@ -48,6 +49,7 @@ pub(crate) async fn connect(
         unhandled: false,
         waited: false,
         gone: Arc::clone(&gone),
+        quota: Arc::clone(&quota),
         settings: Some(settings_sender),
         goaway: None,
         report: Arc::clone(&report),
@@ -55,6 +57,7 @@ pub(crate) async fn connect(
     let transport = Arc::new(NativeClientTransport {
         outbox,
         gone,
+        quota,
         close: Arc::clone(&close),
     });
     tokio::spawn(async move {
@@ -75,6 +78,7 @@ struct NativeClientTransport {
     outbox: Arc<Outbox<ClientPost>>,
     /// No stream is taken any more.
     gone: Arc<AtomicBool>,
+    quota: Arc<StreamQuota>,
     close: Arc<Notify>,
 }
 
@@ -99,6 +103,14 @@ impl ClientTransport for NativeClientTransport {
             }) => Err(OpenError::Gone(message)),
             Err(_) => Err(OpenError::Gone(None)),
         }
+    }
+
+    fn max_concurrent_streams(&self) -> usize {
+        self.quota.max()
+    }
+
+    fn waiting_streams(&self) -> usize {
+        self.quota.waiting()
     }
 
     fn close(&self) {
@@ -151,6 +163,7 @@ struct Task {
     /// The last turn left what there was to write to this one.
     waited: bool,
     gone: Arc<AtomicBool>,
+    quota: Arc<StreamQuota>,
     /// Told of the server's first SETTINGS.
     settings: Option<oneshot::Sender<()>>,
     /// What the server's GOAWAY said.
@@ -216,6 +229,7 @@ impl Task {
         if read || self.unhandled {
             return Ok(true);
         }
+        self.quota.set_waiting(self.link.core.queued_streams());
         self.link.poll_deadline(cx)?;
         if self.link.trim_if_idle(now, cx) {
             self.posts = Vec::new();
@@ -296,6 +310,13 @@ impl Task {
             Event::SendReady { key } => self.update_quota(key),
             Event::GoAway { code, debug, .. } => self.go_away(code, &debug),
             Event::PeerSettings => {
+                let max = self.link.core.peer_settings().max_concurrent_streams;
+                if self
+                    .quota
+                    .set_max(max.map_or(usize::MAX, |max| max as usize))
+                {
+                    (self.report)(TransportEvent::MoreStreams);
+                }
                 if let Some(settings) = self.settings.take() {
                     // Nobody waits any more when the attempt to connect was given up.
                     let _ = settings.send(());

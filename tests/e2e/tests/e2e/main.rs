@@ -6,6 +6,7 @@ mod codec;
 mod combinators;
 mod concurrency;
 mod connecting;
+mod connection_scaling;
 mod connectivity;
 mod deadlines;
 mod dispatch;

@@ -28,6 +28,10 @@ impl MethodConfigs {
 
     /// The config of a method: that of its name, else of its service, else of all.
     pub(crate) fn get(&self, path: &str) -> Option<&MethodConfig> {
+        // As most channels have it: nothing is looked for.
+        if self.by_path.is_empty() {
+            return None;
+        }
         let service = path.rfind('/').map_or("", |slash| &path[..=slash]);
         [path, service, ""]
             .into_iter()

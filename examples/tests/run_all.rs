@@ -249,6 +249,54 @@ async fn a_busy_server_is_tried_again() {
 }
 
 #[tokio::test]
+async fn hedging_sends_copies_until_one_is_answered() {
+    let printed = run(env!("CARGO_BIN_EXE_hedging"), &[]).await;
+    assert_eq!(
+        printed,
+        [
+            "Two copies are slow, the third one wins:",
+            "server: copy 1: slow",
+            "server: copy 2: slow",
+            "server: copy 3: served",
+            "client: Hello, Ada!",
+            "server: copy 1: cancelled",
+            "server: copy 2: cancelled",
+            "The first copy fails, the next is sent at once:",
+            "server: copy 1: busy",
+            "server: copy 2: served",
+            "client: Hello, Grace!",
+            "The first copy fails, and no other may come:",
+            "server: copy 1: busy, and no other may come",
+            "client: UNAVAILABLE: busy",
+            "A failure that the policy does not name:",
+            "client: INVALID_ARGUMENT: the name is empty",
+        ]
+    );
+}
+
+#[tokio::test]
+async fn mock_answers_a_generated_client() {
+    let printed = run(env!("CARGO_BIN_EXE_mock"), &[]).await;
+    assert_eq!(
+        printed,
+        [
+            "Greeting [\"Ada\", \"Grace\"]:",
+            "mock: /helloworld.Greeter/SayHello",
+            "mock: /helloworld.Greeter/SayHello",
+            "mock: /helloworld.Greeter/SayHelloToEach",
+            "Hello from the mock, Ada!",
+            "Hello from the mock, Grace!",
+            "Hello from the mock, Ada!",
+            "Hello from the mock, Grace!",
+            "Greeting [\"Ada\", \"\"]:",
+            "mock: /helloworld.Greeter/SayHello",
+            "mock: /helloworld.Greeter/SayHello",
+            "NOT_FOUND: nobody",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_unix_socket_serves_and_is_cleaned_up() {
     let printed = run(env!("CARGO_BIN_EXE_unix_socket"), &[]).await;
     let socket = printed

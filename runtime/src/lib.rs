@@ -60,10 +60,10 @@ mod transport;
 pub use call::{
     BidiStream, BidiStreamingCall, Call, CallContext, CallOptions, ClientStream, ClientStreaming,
     ClientStreamingCall, Invoke, MethodName, RecvStream, Request, Response, SendStream,
-    ServerStream, ServerStreamingCall, Unary, UnaryCall,
+    ServerStream, ServerStreamingCall, TestStreams, Unary, UnaryCall, test_streams,
 };
 pub use client::{BackoffConfig, BuildError, ClientConn, ClientConnBuilder};
-pub use codec::{Codec, CodecError, MessageBytes, ProtoCodec, RawCodec};
+pub use codec::{Codec, CodecError, MessageBytes, PreparedMessage, ProtoCodec, RawCodec};
 pub use connectivity_state::ConnectivityState;
 pub use metadata::{Metadata, MetadataError};
 pub use resolver::TargetError;

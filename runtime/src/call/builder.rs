@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +15,8 @@ use super::{
     CallOptions, ClientStreaming, Invoke, MethodName, RecvStream, Request, Response, SendStream,
 };
 use crate::codec::{Codec, ProtoCodec};
+use crate::credentials::PerRpcCredentials;
+use crate::lock::lock;
 use crate::status::Status;
 
 /// A call with one message each way. Yields a [`Response`].
@@ -174,6 +177,48 @@ impl<I, K, C> Call<'_, I, K, C> {
         self
     }
 
+    /// How many bytes of messages a call with streams keeps so that it can be made again; see
+    /// [`CallOptions::set_max_retry_buffer_size`]. Default: 256 KiB.
+    ///
+    /// Source: grpc-go `MaxRetryRPCBufferSize`.
+    pub fn max_retry_buffer_size(mut self, bytes: usize) -> Self {
+        self.options.set_max_retry_buffer_size(bytes);
+        self
+    }
+
+    /// The `:authority` of the request, which the server's certificate has to be for as well; see
+    /// [`CallOptions::set_authority`]. Default: the channel's.
+    ///
+    /// Source: grpc-go `CallAuthority`.
+    pub fn authority(mut self, authority: impl Into<String>) -> Self {
+        self.options.set_authority(authority);
+        self
+    }
+
+    /// Has these credentials make metadata for the call, besides those of the channel; see
+    /// [`CallOptions::per_rpc_credentials`]. Default: none.
+    ///
+    /// Source: grpc-go `PerRPCCredentials`.
+    pub fn per_rpc_credentials(mut self, credentials: impl PerRpcCredentials) -> Self {
+        self.options.per_rpc_credentials(credentials);
+        self
+    }
+
+    /// Has this called once when the call ends, with how it ended; see
+    /// [`CallOptions::on_finish`]. Default: nothing.
+    ///
+    /// Source: grpc-go `OnFinish`.
+    pub fn on_finish(mut self, hook: impl FnOnce(Result<(), &Status>) + Send + 'static) -> Self {
+        let hook = Mutex::new(Some(hook));
+        self.options.on_finish(move |outcome| {
+            let hook = lock(&hook).take();
+            if let Some(hook) = hook {
+                hook(outcome);
+            }
+        });
+        self
+    }
+
     /// Takes over the deadline, the cancellation and the metadata of `request`, as one that
     /// [`Request::outgoing`] made in a handler: for the calls that begin without a message.
     pub fn on_behalf_of(mut self, request: Request<()>) -> Self {
@@ -212,12 +257,14 @@ where
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
-            let (mut requests, responses): (SendStream<Req>, _) = self
+            let (mut requests, mut responses): (SendStream<Req>, RecvStream<Res>) = self
                 .invoke
                 .new_stream(self.codec, self.method, self.options)
                 .await?;
-            requests.send_only(&self.kind.0).await?;
-            Ok(responses)
+            match requests.send_only(&self.kind.0).await {
+                Ok(()) => Ok(responses),
+                Err(status) => Err(responses.fail(status)),
+            }
         })
     }
 }

@@ -1,7 +1,9 @@
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
+use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
@@ -28,6 +30,11 @@ pub(crate) trait MessageSink: Send + Sync {
 
 /// Where a [`RecvStream`](super::RecvStream) gets its DATA from: a server's call or a client's.
 pub(crate) trait MessageSource: Send + Sync {
+    /// The connection's two ends, behind a stub and once one has taken the call for good.
+    fn peer(&self) -> Option<&Arc<Peer>> {
+        None
+    }
+
     /// The metadata that came before the messages; ready before [`poll_data`](Self::poll_data) is
     /// called, and then not called again.
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>>;

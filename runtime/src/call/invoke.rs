@@ -9,9 +9,79 @@ use crate::status::Status;
 ///
 /// Stubs are generic over it. [`ClientConn`](crate::ClientConn) makes real calls; an implementation
 /// of your own can add to the options and pass the call on (an interceptor), or answer by itself
-/// (a mock, which can tell messages apart by [`std::any::Any`]).
+/// (a mock).
 ///
 /// Called by the task that awaits the call. Dropping a returned future cancels the call.
+///
+/// # Mocks
+///
+/// For tests of code that makes calls. A mock tells methods apart by their name and messages by
+/// [`Any`](std::any::Any); [`test_streams`](crate::test_streams) makes the halves of a call with
+/// streams. To test against the real server code instead, serve a [`pipe`](crate::io::pipe).
+///
+/// ```
+/// use std::any::Any;
+///
+/// use rgrpc::{
+///     CallOptions, Codec, Invoke, Metadata, MethodName, RecvStream, Response, SendStream, Status,
+///     test_streams,
+/// };
+/// # #[derive(Clone, PartialEq, prost::Message)]
+/// # pub struct HelloReply { #[prost(string, tag = "1")] pub message: String }
+///
+/// struct Mock;
+///
+/// impl Invoke for Mock {
+///     async fn invoke<C, Req, Res>(
+///         &self,
+///         _: C,
+///         method: MethodName,
+///         _: Req,
+///         _: CallOptions,
+///     ) -> Result<Response<Res>, Status>
+///     where
+///         C: Codec<Req> + Codec<Res>,
+///         Req: Send + Sync + 'static,
+///         Res: Send + 'static,
+///     {
+///         let reply: Box<dyn Any> = match &*method {
+///             "/helloworld.Greeter/SayHello" => Box::new(HelloReply { message: "Hello!".into() }),
+///             _ => return Err(Status::unimplemented("not mocked")),
+///         };
+///         match reply.downcast::<Res>() {
+///             Ok(reply) => Ok(Response::new(*reply)),
+///             Err(_) => Err(Status::internal("the mock answers with another type")),
+///         }
+///     }
+///
+///     async fn new_stream<C, Req, Res>(
+///         &self,
+///         codec: C,
+///         _: MethodName,
+///         _: CallOptions,
+///     ) -> Result<(SendStream<Req>, RecvStream<Res>), Status>
+///     where
+///         C: Codec<Req> + Codec<Res>,
+///         Req: Send + 'static,
+///         Res: Send + 'static,
+///     {
+///         let (requests, responses, mock) = test_streams::<C, Req, Res>(codec);
+///         // Or keep it, and send from a task.
+///         mock.finish(Ok(Metadata::new()));
+///         Ok((requests, responses))
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Status> {
+/// // As a generated client does: GreeterClient::new(Mock).say_hello(…).
+/// let mock = Mock;
+/// # let request = rgrpc::Request::new(HelloReply::default());
+/// let call = rgrpc::UnaryCall::new(&mock, rgrpc::ProtoCodec, "/helloworld.Greeter/SayHello", request);
+/// let reply: Response<HelloReply> = call.await?;
+/// assert_eq!(reply.message().message, "Hello!");
+/// # Ok(()) }
+/// ```
 ///
 /// Source: grpc-go `ClientConnInterface`.
 pub trait Invoke: Send + Sync {

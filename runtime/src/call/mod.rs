@@ -9,11 +9,13 @@ mod client_streaming;
 mod context;
 mod halves;
 mod invoke;
+mod on_finish;
 mod options;
 mod receive;
 mod request;
 mod response;
 mod send;
+mod test_streams;
 
 pub use builder::{
     BidiStream, BidiStreamingCall, Call, ClientStream, ClientStreamingCall, ServerStream,
@@ -23,8 +25,10 @@ pub use client_streaming::ClientStreaming;
 pub use context::CallContext;
 pub(crate) use halves::{MessageSink, MessageSource, Received};
 pub use invoke::{Invoke, MethodName};
+pub(crate) use on_finish::Finish;
 pub use options::CallOptions;
 pub use receive::RecvStream;
 pub use request::Request;
 pub use response::Response;
 pub use send::SendStream;
+pub use test_streams::{TestStreams, test_streams};

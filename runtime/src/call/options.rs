@@ -1,13 +1,21 @@
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::CallContext;
+use super::on_finish::OnFinish;
 use super::request::OutgoingParts;
 use crate::codec::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
+use crate::credentials::PerRpcCredentials;
 use crate::metadata::Metadata;
 use crate::status::Status;
+use crate::transport::Origin;
+
+/// How many bytes of messages a call with streams keeps by default to be made again.
+const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 
 /// What a call is made with, besides its message: what grpc-go's context and call options hold.
 ///
@@ -20,6 +28,12 @@ pub struct CallOptions {
     wait_for_ready: Option<bool>,
     max_receive_message_size: Option<usize>,
     max_send_message_size: Option<usize>,
+    max_retry_buffer_size: Option<usize>,
+    authority: Option<String>,
+    /// What requests with the authority have in common, once the channel has made it.
+    origin: Option<Arc<Origin>>,
+    credentials: CredentialsList,
+    on_finish: OnFinish,
     parent: Option<CallContext>,
     /// The first value that could not be taken, which fails the call.
     invalid: Option<Status>,
@@ -35,6 +49,11 @@ impl CallOptions {
             wait_for_ready: None,
             max_receive_message_size: None,
             max_send_message_size: None,
+            max_retry_buffer_size: None,
+            authority: None,
+            origin: None,
+            credentials: CredentialsList(Vec::new()),
+            on_finish: OnFinish::new(),
             parent: None,
             invalid: None,
         }
@@ -159,6 +178,103 @@ impl CallOptions {
         }
     }
 
+    /// How many bytes of messages, with the five before each, a call with streams keeps so that it
+    /// can be made again. A call that has sent more goes on, with the attempt that is under way, and
+    /// is not made again; of hedged attempts the first goes on. Calls with one message each way keep
+    /// it whatever its size. Default: 256 KiB.
+    ///
+    /// Source: grpc-go `MaxRetryRPCBufferSize`.
+    pub fn set_max_retry_buffer_size(&mut self, bytes: usize) {
+        self.max_retry_buffer_size = Some(bytes);
+    }
+
+    /// See [`set_max_retry_buffer_size`](Self::set_max_retry_buffer_size).
+    #[must_use]
+    pub const fn max_retry_buffer_size(&self) -> usize {
+        match self.max_retry_buffer_size {
+            Some(bytes) => bytes,
+            None => DEFAULT_MAX_RETRY_BUFFER,
+        }
+    }
+
+    /// The `:authority` of the request. With TLS, the certificate that the server of the connection
+    /// has shown must be for its host, too; otherwise the call fails with UNAVAILABLE before anything
+    /// is sent. Default: the channel's.
+    ///
+    /// Source: grpc-go `CallAuthority`; gRFC A81.
+    pub fn set_authority(&mut self, authority: impl Into<String>) {
+        self.authority = Some(authority.into());
+    }
+
+    /// See [`set_authority`](Self::set_authority); `None`: the channel's.
+    #[must_use]
+    pub fn authority(&self) -> Option<&str> {
+        self.authority.as_deref()
+    }
+
+    pub(crate) fn set_origin(&mut self, origin: Arc<Origin>) {
+        self.origin = Some(origin);
+    }
+
+    /// What requests have in common, if it is not the channel's.
+    pub(crate) fn origin(&self) -> Option<&Arc<Origin>> {
+        self.origin.as_ref()
+    }
+
+    /// Has these credentials make metadata for the call, after those of the channel and those that
+    /// were added before. If they need transport security and the channel has none, the call fails
+    /// with UNAUTHENTICATED. Default: none.
+    ///
+    /// Source: grpc-go `PerRPCCredentials`.
+    pub fn per_rpc_credentials(&mut self, credentials: impl PerRpcCredentials) {
+        self.credentials.0.push(Arc::new(credentials));
+    }
+
+    pub(crate) fn credentials(&self) -> &[Arc<dyn PerRpcCredentials>] {
+        &self.credentials.0
+    }
+
+    /// Has this called once when a call with these options ends, after those that were added before:
+    /// with how it ended, which is CANCELLED for one that its caller dropped. A call that is dropped
+    /// before it was first polled has not begun, and ends nothing. Runs on the task that ends the
+    /// call, and must not block. Default: nothing.
+    ///
+    /// A call with one message each way ends when its future is ready; one with streams when its end
+    /// has been received, or when the receiving half is dropped.
+    ///
+    /// Source: grpc-go `OnFinish`.
+    pub fn on_finish(&mut self, hook: impl Fn(Result<(), &Status>) + Send + Sync + 'static) {
+        self.on_finish.push(hook);
+    }
+
+    pub(crate) fn take_on_finish(&mut self) -> OnFinish {
+        std::mem::take(&mut self.on_finish)
+    }
+
+    /// Adds what a channel's calls are made with that do not say it themselves.
+    pub(crate) fn complete(&mut self, defaults: &Self) {
+        if !defaults.metadata.is_empty() {
+            let own = std::mem::replace(&mut self.metadata, defaults.metadata.clone());
+            self.metadata.merge(own);
+        }
+        self.wait_for_ready = self.wait_for_ready.or(defaults.wait_for_ready);
+        self.max_receive_message_size = self
+            .max_receive_message_size
+            .or(defaults.max_receive_message_size);
+        self.max_send_message_size = self
+            .max_send_message_size
+            .or(defaults.max_send_message_size);
+        self.max_retry_buffer_size = self
+            .max_retry_buffer_size
+            .or(defaults.max_retry_buffer_size);
+        if self.authority.is_none() {
+            self.authority.clone_from(&defaults.authority);
+        }
+        let credentials = defaults.credentials().iter().cloned();
+        self.credentials.0.splice(0..0, credentials);
+        self.on_finish.prepend(&defaults.on_finish);
+    }
+
     /// The call on whose behalf this one is made; when it ends, this one is cancelled.
     #[must_use]
     pub const fn parent(&self) -> Option<&CallContext> {
@@ -178,8 +294,60 @@ fn smaller(set: Option<usize>, bytes: usize) -> Option<usize> {
     Some(set.map_or(bytes, |set| set.min(bytes)))
 }
 
+/// Per-RPC credentials, in the order in which they are asked.
+#[derive(Clone, Default)]
+struct CredentialsList(Vec<Arc<dyn PerRpcCredentials>>);
+
+impl fmt::Debug for CredentialsList {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.0.iter().map(|credentials| credentials.name());
+        f.debug_list().entries(names).finish()
+    }
+}
+
 impl Default for CallOptions {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_call_says_itself_goes_before_the_defaults_and_metadata_is_added() {
+        let mut defaults = CallOptions::new();
+        defaults.set_wait_for_ready(true);
+        defaults.set_max_receive_message_size(1);
+        defaults.set_max_send_message_size(2);
+        defaults.set_max_retry_buffer_size(3);
+        defaults.set_authority("default");
+        defaults.append_metadata("key", "default");
+
+        let mut options = CallOptions::new();
+        options.complete(&defaults);
+        assert!(options.wait_for_ready());
+        assert_eq!(options.max_receive_message_size(), 1);
+        assert_eq!(options.max_send_message_size(), 2);
+        assert_eq!(options.max_retry_buffer_size(), 3);
+        assert_eq!(options.authority(), Some("default"));
+        assert_eq!(options.metadata(), defaults.metadata());
+
+        let mut options = CallOptions::new();
+        options.set_wait_for_ready(false);
+        options.set_max_receive_message_size(10);
+        options.set_max_send_message_size(20);
+        options.set_max_retry_buffer_size(30);
+        options.set_authority("own");
+        options.append_metadata("key", "own");
+        options.complete(&defaults);
+        assert!(!options.wait_for_ready());
+        assert_eq!(options.max_receive_message_size(), 10);
+        assert_eq!(options.max_send_message_size(), 20);
+        assert_eq!(options.max_retry_buffer_size(), 30);
+        assert_eq!(options.authority(), Some("own"));
+        let values: Vec<_> = options.metadata().get_all("key").collect();
+        assert_eq!(values, [&b"default"[..], b"own"]);
     }
 }

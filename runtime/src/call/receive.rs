@@ -11,6 +11,7 @@ use super::{MessageSource, Response};
 use crate::codec::{
     Codec, CodecError, MessageBytes, MessageReader, decode, decode_whole, is_one_message,
 };
+use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
 
@@ -82,6 +83,16 @@ impl<T> RecvStream<T> {
         &self.trailer
     }
 
+    /// The two ends of the connection that carries the call, behind a stub: once the server has
+    /// answered, or earlier when no other connection can come into play. `None` before, and in a
+    /// handler, where [`CallContext::peer`](super::CallContext::peer) has it.
+    ///
+    /// Source: grpc-go `Peer`.
+    #[must_use]
+    pub fn peer(&self) -> Option<&Peer> {
+        self.source.peer().map(|peer| &**peer)
+    }
+
     /// Takes the only message of this half: there must be one, and no other.
     pub(crate) async fn recv_only(&mut self, what: &str) -> Result<T, Status> {
         let Some(message) = self.recv().await? else {
@@ -107,16 +118,19 @@ impl<T> RecvStream<T> {
         if let Some(response) = whole.await {
             self.state = State::Ended;
             let message = decode_whole(self.decode, response.messages)?;
+            let peer = self.source.peer().cloned();
             return Ok(Response::from_parts(
                 message,
                 response.header,
                 response.trailer,
+                peer,
             ));
         }
         let message = self.recv_only("response").await?;
         let header = self.header.take().unwrap_or_default();
         let trailer = std::mem::take(&mut self.trailer);
-        Ok(Response::from_parts(message, header, trailer))
+        let peer = self.source.peer().cloned();
+        Ok(Response::from_parts(message, header, trailer, peer))
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -166,8 +180,8 @@ impl<T> RecvStream<T> {
         }
     }
 
-    /// What was received cannot be used: the call ends here.
-    fn fail(&mut self, status: Status) -> Status {
+    /// What was received, or was to be sent, cannot be used: the call ends here.
+    pub(super) fn fail(&mut self, status: Status) -> Status {
         if self.state == State::Ended {
             return status;
         }

@@ -1,5 +1,8 @@
+use std::sync::Arc;
+
 use bytes::Bytes;
 
+use crate::io::Peer;
 use crate::metadata::{Metadata, MetadataError};
 
 /// A message with the metadata that came or goes before it, and the trailers after it.
@@ -8,6 +11,7 @@ pub struct Response<T> {
     message: T,
     metadata: Metadata,
     trailer: Metadata,
+    peer: Option<Arc<Peer>>,
 }
 
 impl<T> Response<T> {
@@ -17,14 +21,21 @@ impl<T> Response<T> {
             message,
             metadata: Metadata::new(),
             trailer: Metadata::new(),
+            peer: None,
         }
     }
 
-    pub(crate) fn from_parts(message: T, metadata: Metadata, trailer: Metadata) -> Self {
+    pub(crate) fn from_parts(
+        message: T,
+        metadata: Metadata,
+        trailer: Metadata,
+        peer: Option<Arc<Peer>>,
+    ) -> Self {
         Self {
             message,
             metadata,
             trailer,
+            peer,
         }
     }
 
@@ -68,6 +79,15 @@ impl<T> Response<T> {
         &mut self.trailer
     }
 
+    /// The two ends of the connection that the response came by; `None` for a response that came by
+    /// none.
+    ///
+    /// Source: grpc-go `Peer`.
+    #[must_use]
+    pub fn peer(&self) -> Option<&Peer> {
+        self.peer.as_deref()
+    }
+
     /// Adds a value to the header metadata.
     ///
     /// # Errors
@@ -87,6 +107,7 @@ impl<T> Response<T> {
             message: map(self.message),
             metadata: self.metadata,
             trailer: self.trailer,
+            peer: self.peer,
         }
     }
 }

@@ -1,3 +1,4 @@
+use std::any::TypeId;
 use std::borrow::Borrow;
 use std::fmt;
 use std::future::poll_fn;
@@ -9,7 +10,7 @@ use bytes::Bytes;
 use futures_sink::Sink;
 
 use super::MessageSink;
-use crate::codec::{Codec, frame};
+use crate::codec::{Codec, PreparedMessage, frame};
 use crate::status::Status;
 
 /// The half of a call that sends messages.
@@ -23,6 +24,7 @@ pub struct SendStream<T> {
     sink: Arc<dyn MessageSink>,
     /// The codec's framing, for messages of type `T`.
     frame: fn(&T, usize) -> Result<Bytes, Status>,
+    codec: TypeId,
     max_message_size: usize,
     closed: bool,
 }
@@ -32,13 +34,14 @@ impl<T> SendStream<T> {
         Self {
             sink,
             frame: frame::<C, T>,
+            codec: TypeId::of::<C>(),
             max_message_size,
             closed: false,
         }
     }
 
-    /// Sends a message, given as it is or by reference: waits until flow control lets it go, and returns when it is on its way,
-    /// not when it has arrived.
+    /// Sends a message, given as it is or by reference: waits until flow control lets it go, and
+    /// returns when it is on its way, not when it has arrived.
     ///
     /// Cancel-safe: a future that is dropped before it is ready has not sent the message.
     ///
@@ -48,6 +51,21 @@ impl<T> SendStream<T> {
     pub async fn send(&mut self, message: impl Borrow<T>) -> Result<(), Status> {
         poll_fn(|cx| self.poll_open(cx)).await?;
         self.start(message.borrow())
+    }
+
+    /// Sends a message that is encoded already, as [`send`](Self::send) does.
+    ///
+    /// Cancel-safe: a future that is dropped before it is ready has not sent the message.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send); INTERNAL also when another codec than the call's has encoded the
+    /// message.
+    ///
+    /// Source: grpc-go `PreparedMsg`.
+    pub async fn send_prepared(&mut self, message: &PreparedMessage<T>) -> Result<(), Status> {
+        poll_fn(|cx| self.poll_open(cx)).await?;
+        self.sink
+            .send(message.framed_for(self.codec, self.max_message_size)?)
     }
 
     /// Sends the only message of this half and closes it. When the call has ended already, the

@@ -13,7 +13,8 @@ use super::conn::Settings;
 use super::service_configs::ServiceConfigs;
 use super::{ClientConn, authority};
 use crate::balancer::{BalancerBuilder, BalancerRegistry};
-use crate::credentials::ChannelCredentials;
+use crate::call::CallOptions;
+use crate::credentials::{ChannelCredentials, PerRpcCredentials};
 use crate::io::{Dial, SystemDialer};
 use crate::resolver::{self, Target, TargetError};
 use crate::service_config::ServiceConfigError;
@@ -40,6 +41,8 @@ pub struct ClientConnBuilder {
     service_config: Option<String>,
     retry_disabled: bool,
     max_call_attempts: u32,
+    default_call_options: Option<CallOptions>,
+    per_rpc_credentials: Vec<Arc<dyn PerRpcCredentials>>,
     connect_params: ConnectParams,
     max_connections: NonZeroUsize,
     idle_timeout: Option<Duration>,
@@ -79,6 +82,8 @@ impl ClientConnBuilder {
             service_config: None,
             retry_disabled: false,
             max_call_attempts: DEFAULT_MAX_CALL_ATTEMPTS,
+            default_call_options: None,
+            per_rpc_credentials: Vec::new(),
             connect_params: ConnectParams::default(),
             max_connections: MAX_CONNECTIONS,
             idle_timeout: Some(IDLE_TIMEOUT),
@@ -124,15 +129,20 @@ impl ClientConnBuilder {
     ///
     /// Holds as long as the target's resolver finds none. Read are `loadBalancingConfig`, which names
     /// the [policy](crate::balancer) that the channel balances by, of each entry of `methodConfig`
-    /// `name`, `timeout`, `waitForReady`, `maxRequestMessageBytes`, `maxResponseMessageBytes` and
-    /// `retryPolicy`, and beside it `retryThrottling`; other fields are ignored. What a call says itself goes together with its
+    /// `name`, `timeout`, `waitForReady`, `maxRequestMessageBytes`, `maxResponseMessageBytes`,
+    /// `retryPolicy` and `hedgingPolicy`, and beside it `retryThrottling` and `connectionScaling`;
+    /// other fields are ignored. What a call says itself goes together with its
     /// method's config: the earlier deadline and the smaller limits hold, and the call's
     /// `wait_for_ready` goes before the config's.
     ///
-    /// A `retryPolicy` applies to calls with one message each way; calls with streams are not made
-    /// again by it. Calls fail for good once the response's headers have come, when the server says
-    /// so in the trailer `grpc-retry-pushback-ms`, or while `retryThrottling` holds retries back.
-    /// The call's deadline bounds all attempts and the time between them.
+    /// A call with a `retryPolicy` that fails is made again. Calls fail for good once the response's
+    /// headers have come, when the server says so in the trailer `grpc-retry-pushback-ms`, or while
+    /// `retryThrottling` holds retries back. A call with a `hedgingPolicy` is sent again, beside the
+    /// first, when no answer has come for a while, or at once when an answer is a failure that is not
+    /// fatal; the first good answer is the call's, and the other copies are cancelled. The call's
+    /// deadline bounds all attempts and the time between them. Calls with streams send what they have
+    /// sent so far on each attempt, up to
+    /// [`max_retry_buffer_size`](crate::CallOptions::set_max_retry_buffer_size).
     ///
     /// ```
     /// let conn = rgrpc::ClientConn::builder("localhost:50051", rgrpc::credentials::insecure())
@@ -156,7 +166,8 @@ impl ClientConnBuilder {
     /// # Ok::<(), rgrpc::BuildError>(())
     /// ```
     ///
-    /// Source: `doc/service_config.md` of the gRPC documents; grpc-go `WithDefaultServiceConfig`.
+    /// Source: `doc/service_config.md` of the gRPC documents, gRFC A6; grpc-go
+    /// `WithDefaultServiceConfig`, which has no hedging.
     pub fn default_service_config(mut self, json: impl Into<String>) -> Self {
         self.service_config = Some(json.into());
         self
@@ -171,7 +182,8 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Whether the service config's `retryPolicy` and `retryThrottling` are left alone. Calls that
+    /// Whether the service config's `retryPolicy`, `hedgingPolicy` and `retryThrottling` are left
+    /// alone. Calls that
     /// no server has seen are made again nevertheless. Default: false.
     ///
     /// Source: grpc-go `WithDisableRetry`.
@@ -181,7 +193,7 @@ impl ClientConnBuilder {
     }
 
     /// How many attempts a call makes at most, the first included, where the service config's
-    /// `retryPolicy` allows more. Fewer than 2 mean the default. Default: 5.
+    /// `retryPolicy` or `hedgingPolicy` allows more. Fewer than 2 mean the default. Default: 5.
     ///
     /// Source: grpc-go `WithMaxCallAttempts`.
     pub fn max_call_attempts(mut self, attempts: u32) -> Self {
@@ -189,6 +201,27 @@ impl ClientConnBuilder {
             0 | 1 => DEFAULT_MAX_CALL_ATTEMPTS,
             attempts => attempts,
         };
+        self
+    }
+
+    /// What the channel's calls are made with that do not say it themselves. Metadata,
+    /// [credentials](CallOptions::per_rpc_credentials) and
+    /// [`on_finish`](CallOptions::on_finish) are used besides the call's, before them. A deadline
+    /// cannot be a default, as it is a point in time: a `timeout` in the
+    /// [service config](Self::default_service_config) can. Default: none.
+    ///
+    /// Source: grpc-go `WithDefaultCallOptions`.
+    pub fn default_call_options(mut self, options: CallOptions) -> Self {
+        self.default_call_options = Some(options);
+        self
+    }
+
+    /// Has these credentials make metadata for every call, after those that were added before. If
+    /// they need transport security, the channel's credentials have to provide it. Default: none.
+    ///
+    /// Source: grpc-go `WithPerRPCCredentials`.
+    pub fn per_rpc_credentials(mut self, credentials: impl PerRpcCredentials) -> Self {
+        self.per_rpc_credentials.push(Arc::new(credentials));
         self
     }
 
@@ -265,7 +298,11 @@ impl ClientConnBuilder {
         let default = self.service_config.as_deref();
         let service_configs = ServiceConfigs::new(self.balancers, retries, false, default)
             .map_err(BuildError::ServiceConfig)?;
+        check_per_rpc_credentials(&self.per_rpc_credentials, &self.credentials)?;
         let settings = Settings {
+            default_options: self.default_call_options.map(check_defaults).transpose()?,
+            credentials: self.credentials.clone(),
+            per_rpc_credentials: self.per_rpc_credentials,
             origin: Arc::new(Origin {
                 authority,
                 scheme: self.credentials.scheme(),
@@ -309,6 +346,31 @@ fn choose_authority(
         (None, Some(server_name)) => Ok(server_name.to_owned()),
         (None, None) => Ok(target.authority().to_owned()),
     }
+}
+
+fn check_per_rpc_credentials(
+    per_rpc: &[Arc<dyn PerRpcCredentials>],
+    credentials: &ChannelCredentials,
+) -> Result<(), BuildError> {
+    let insecure = !credentials.are_secure();
+    let needing = |one: &&Arc<dyn PerRpcCredentials>| one.requires_transport_security();
+    match per_rpc.iter().filter(|_| insecure).find(needing) {
+        Some(one) => Err(BuildError::PerRpcCredentials(one.name().to_owned())),
+        None => Ok(()),
+    }
+}
+
+fn check_defaults(mut options: CallOptions) -> Result<CallOptions, BuildError> {
+    let problem = match options.check() {
+        Err(status) => status.message().to_owned(),
+        Ok(()) if options.deadline().is_some() => {
+            "a deadline is a point in time and cannot be a default; a timeout in the service \
+             config can"
+                .to_owned()
+        }
+        Ok(()) => return Ok(options),
+    };
+    Err(BuildError::DefaultCallOptions(problem))
 }
 
 fn user_agent(prefix: Option<String>) -> Result<Bytes, BuildError> {
@@ -359,6 +421,11 @@ pub enum BuildError {
     ServiceConfig(ServiceConfigError),
     /// A field of the [`BackoffConfig`] makes no sense: which, and what was expected.
     Backoff(String),
+    /// The default call options cannot be defaults, or have metadata that cannot be sent.
+    DefaultCallOptions(String),
+    /// These per-RPC credentials need transport security, which the channel's credentials do not
+    /// provide.
+    PerRpcCredentials(String),
 }
 
 impl fmt::Display for BuildError {
@@ -387,6 +454,14 @@ impl fmt::Display for BuildError {
                 "the service config is invalid: {error}; the option is default_service_config"
             ),
             Self::Backoff(problem) => write!(f, "{problem}; the option is connect_backoff"),
+            Self::DefaultCallOptions(problem) => {
+                write!(f, "{problem}; the option is default_call_options")
+            }
+            Self::PerRpcCredentials(name) => write!(
+                f,
+                "the per-RPC credentials {name} are for secure connections alone, and the channel's \
+                 credentials are insecure(); the option is per_rpc_credentials"
+            ),
         }
     }
 }
@@ -399,7 +474,9 @@ impl Error for BuildError {
             Self::Authority { .. }
             | Self::ServerName { .. }
             | Self::UserAgent(_)
-            | Self::Backoff(_) => None,
+            | Self::Backoff(_)
+            | Self::DefaultCallOptions(_)
+            | Self::PerRpcCredentials(_) => None,
         }
     }
 }

@@ -3,27 +3,28 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::calls::CountedCall;
 use super::deadline::{Bounds, deadline_exceeded};
 use super::done::Done;
+use super::half_wakers::Half;
 use super::picker::closed;
+use super::retry::Failure;
 use crate::balancer::StreamPermit;
 use crate::call::{MessageSink, MessageSource, Received};
+use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
 use crate::transport::{ClientStream, Delivery, Incoming, NoHead, ResetCode, WholeResponse};
 
-/// A call that is under way: one stream of a connection, and what bounds it.
-///
-/// Shared by the two halves that the caller holds.
+/// An attempt at a call that is under way: one stream of a connection, and what bounds it. Most
+/// calls are one attempt.
 pub(super) struct ClientCall {
     stream: Arc<dyn ClientStream>,
     /// Keeps the connection open, and its place there.
-    _permit: StreamPermit,
+    permit: StreamPermit,
     bounds: Bounds,
     /// A response has begun: headers came before the trailers.
     has_head: AtomicBool,
@@ -35,8 +36,6 @@ pub(super) struct ClientCall {
     /// How far the call got, if it has failed.
     delivery: Mutex<Delivery>,
     ended_here: EndedHere,
-    /// The task that watches over the bounds of a call with streams.
-    watch: Mutex<Option<AbortHandle>>,
 }
 
 /// A stream that was opened for a call.
@@ -58,45 +57,38 @@ impl ClientCall {
         } = opened;
         Self {
             stream,
-            _permit: permit,
+            permit,
             bounds,
             has_head: AtomicBool::new(false),
             counted,
             done: (!done.is_none()).then(|| Mutex::new(Some(done))),
             delivery: Mutex::new(Delivery::Possible),
             ended_here: EndedHere::default(),
-            watch: Mutex::new(None),
         }
     }
 
-    /// Ends the call when its bounds are exceeded, whether or not anyone polls its halves.
-    pub(super) fn watch_bounds(self: &Arc<Self>) {
-        if self.bounds.is_unbounded() {
-            return;
+    /// The two ends of its connection.
+    pub(super) fn peer(&self) -> &Arc<Peer> {
+        self.permit.transport.peer()
+    }
+
+    /// The failure that the call ended with.
+    pub(super) fn failure(&self, status: Status) -> Failure {
+        Failure {
+            status,
+            delivery: *lock(&self.delivery),
+            // Once a response has begun, the call must not be made again.
+            is_final: self.has_head.load(Ordering::Acquire) || self.counted.conn().is_closed(),
         }
-        let call = Arc::downgrade(self);
-        let bounds = self.bounds.clone();
-        let task = tokio::spawn(async move {
-            let status = bounds.exceeded().await;
-            if let Some(call) = call.upgrade() {
-                call.end(status);
-            }
-        });
-        *lock(&self.watch) = Some(task.abort_handle());
     }
 
-    /// How far the call got, once it has failed.
-    pub(super) fn delivery(&self) -> Delivery {
-        *lock(&self.delivery)
-    }
-
-    /// Whether a response has begun: the call must not be made again then.
-    pub(super) fn has_head(&self) -> bool {
-        self.has_head.load(Ordering::Acquire)
+    /// The status with which this side ended the call, if it did.
+    pub(super) fn ended_here(&self) -> Option<Status> {
+        self.ended_here.get()
     }
 
     /// Ends the call from this side, with the status that its halves report.
-    fn end(&self, status: Status) {
+    pub(super) fn end(&self, status: Status) {
         // In this order, so that a half that sees the reset finds the reason for it.
         self.ended_here.set(status);
         self.stream.reset(ResetCode::CANCEL);
@@ -109,9 +101,6 @@ impl ClientCall {
             && let Some(done) = lock(done).take()
         {
             done.call(outcome);
-        }
-        if let Some(watch) = lock(&self.watch).take() {
-            watch.abort();
         }
     }
 
@@ -164,6 +153,10 @@ impl MessageSink for ClientCall {
 }
 
 impl MessageSource for ClientCall {
+    fn peer(&self) -> Option<&Arc<Peer>> {
+        Some(Self::peer(self))
+    }
+
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>> {
         if self.ended_here.poll(Half::Receive, cx).is_some() {
             return Poll::Ready(Err(NoHead));
@@ -242,12 +235,6 @@ struct EndedHere(Mutex<EndState>);
 struct EndState {
     status: Option<Status>,
     wakers: [Option<Waker>; 2],
-}
-
-#[derive(Clone, Copy)]
-enum Half {
-    Send,
-    Receive,
 }
 
 impl EndedHere {

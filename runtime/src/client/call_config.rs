@@ -1,19 +1,21 @@
-use super::retry::Attempts;
+use std::sync::Arc;
+
+use super::plan::Plan;
 use super::throttle::RetryThrottle;
 use crate::call::CallOptions;
 use crate::service_config::{MethodConfig, MethodConfigs, ServiceConfig};
 
-/// How many attempts a call makes at most by default, whatever its retry policy says.
+/// How many attempts a call makes at most by default, whatever its policy says.
 pub(super) const DEFAULT_MAX_CALL_ATTEMPTS: u32 = 5;
 
 /// What a channel's service config means for its calls.
 #[derive(Debug)]
 pub(super) struct CallConfig {
     methods: MethodConfigs,
-    throttle: Option<RetryThrottle>,
+    throttle: Option<Arc<RetryThrottle>>,
 }
 
-/// Which of a service config's retry policies a channel takes over.
+/// Which of a service config's retry and hedging policies a channel takes over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Retries {
     Disabled,
@@ -29,29 +31,27 @@ impl CallConfig {
             ..
         } = config;
         for method in methods.iter_mut() {
-            match (retries, &mut method.retry_policy) {
+            match (retries, &mut method.attempts) {
                 (Retries::Disabled, policy) => *policy = None,
-                (Retries::AtMost(most), Some(policy)) => {
-                    policy.max_attempts = policy.max_attempts.min(most);
-                }
+                (Retries::AtMost(most), Some(policy)) => policy.limit(most),
                 (Retries::AtMost(_), None) => {}
             }
         }
         let throttling = retry_throttling.filter(|_| retries != Retries::Disabled);
         Self {
             methods,
-            throttle: throttling.map(RetryThrottle::new),
+            throttle: throttling.map(|throttling| Arc::new(RetryThrottle::new(throttling))),
         }
     }
 
     /// Completes the options of a call of this method; returns by what its attempts are governed.
-    pub(super) fn configure(&self, method: &str, options: &mut CallOptions) -> Attempts<'_> {
+    pub(super) fn configure(&self, method: &str, options: &mut CallOptions) -> Plan {
         let config = self.methods.get(method);
         if let Some(config) = config {
             apply(config, options);
         }
-        let policy = config.and_then(|config| config.retry_policy.as_ref());
-        Attempts::new(policy, self.throttle.as_ref())
+        let policy = config.and_then(|config| config.attempts.clone());
+        Plan::new(policy, self.throttle.clone())
     }
 }
 
@@ -179,7 +179,10 @@ mod tests {
                 throttle: None,
                 ..config
             };
-            let mut made = config.configure(METHOD, &mut CallOptions::new());
+            let plan = config.configure(METHOD, &mut CallOptions::new());
+            let Plan::Retry(mut made) = plan else {
+                panic!("a plan of retries");
+            };
             let failure = Failure {
                 status: Status::unavailable(""),
                 delivery: Delivery::Possible,
@@ -187,6 +190,26 @@ mod tests {
             };
             while let Next::After(_) = made.failed(&failure, 0.5) {}
             assert_eq!(made.previous() + 1, attempts, "{retries:?}");
+        }
+    }
+
+    #[test]
+    fn hedging_is_cut_to_the_channels_maximum_or_dropped() {
+        let now = Instant::now();
+        for (retries, attempts) in [
+            (Retries::Disabled, 0),
+            (Retries::AtMost(2), 2),
+            (Retries::AtMost(9), 7),
+        ] {
+            let config = config(r#""hedgingPolicy": {"maxAttempts": 7}"#, retries);
+            let made = match config.configure(METHOD, &mut CallOptions::new()) {
+                Plan::Retry(_) => 0,
+                Plan::Hedge(mut hedges) => {
+                    hedges.start(now);
+                    std::iter::from_fn(|| hedges.begin(now)).count()
+                }
+            };
+            assert_eq!(made, attempts, "{retries:?}");
         }
     }
 

@@ -5,20 +5,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use super::call::{ClientCall, Opened};
-use super::call_config::CallConfig;
+use super::call::Opened;
 use super::calls::CountedCall;
 use super::channel::{Channel, ChannelParts};
-use super::deadline::{Bounds, deadline_exceeded};
+use super::deadline::deadline_exceeded;
 use super::picker::{Picked, PickerCell};
-use super::retry::{Failure, Next};
+use super::retry::Failure;
 use crate::balancer::PickInfo;
-use crate::call::{
-    CallOptions, Invoke, MessageSink, MessageSource, MethodName, RecvStream, Response, SendStream,
-};
-use crate::codec::{Codec, frame};
+use crate::call::{CallOptions, MethodName};
+use crate::credentials::{ChannelCredentials, PerRpcCredentials};
 use crate::lock::lock;
 use crate::status::Status;
 use crate::transport::{OpenError, OpenRequest, Origin};
@@ -59,6 +56,11 @@ struct Inner {
 pub(super) struct Settings {
     pub(super) origin: Arc<Origin>,
     pub(super) target: String,
+    /// What calls are made with that do not say it themselves.
+    pub(super) default_options: Option<CallOptions>,
+    pub(super) credentials: ChannelCredentials,
+    /// What makes metadata for every call.
+    pub(super) per_rpc_credentials: Vec<Arc<dyn PerRpcCredentials>>,
 }
 
 impl ClientConn {
@@ -122,18 +124,13 @@ impl ClientConn {
         Ok(())
     }
 
-    /// What the service config says about calls. The first call waits until that is known.
-    async fn call_config(&self, options: &CallOptions) -> Result<Arc<CallConfig>, Status> {
-        if let Some(config) = self.0.cell.call_config() {
-            return Ok(config);
-        }
-        self.start()?;
-        let waiting = self.0.cell.wait_for_call_config();
-        Bounds::new(options).run(waiting).await
+    /// What calls need to know of the channel's options.
+    pub(super) fn settings(&self) -> &Settings {
+        &self.0.settings
     }
 
     /// Opens a stream for a call, on a connection that takes it. The call counts from here on.
-    async fn open(
+    pub(super) async fn open(
         &self,
         method: &MethodName,
         content_subtype: &'static str,
@@ -149,14 +146,15 @@ impl ClientConn {
         let counted = CountedCall::begin(self.clone()).await;
         loop {
             let Picked { permit, done } = self.pick(method, options).await?;
+            let vetted = self.vet(method, options, permit.transport.peer()).await?;
             let timeout = time_left(options.deadline(), Instant::now()).map_err(Failure::here)?;
             let opened = permit.transport.open(OpenRequest {
                 path: method,
-                origin: &self.0.settings.origin,
+                origin: options.origin().unwrap_or(&self.0.settings.origin),
                 content_subtype,
                 previous_attempts,
                 timeout,
-                metadata: options.metadata(),
+                metadata: vetted.as_ref().unwrap_or(options.metadata()),
                 only_message,
             });
             match opened {
@@ -180,38 +178,6 @@ impl ClientConn {
     }
 }
 
-impl ClientConn {
-    /// One attempt at a call with one message each way: sends the message and waits for the
-    /// response.
-    async fn attempt<C: Codec<Res>, Res>(
-        &self,
-        method: &MethodName,
-        options: &CallOptions,
-        bounds: &Bounds,
-        previous_attempts: u32,
-        framed: Bytes,
-    ) -> Result<Response<Res>, Failure> {
-        let opening = self.open(method, C::NAME, options, previous_attempts, Some(framed));
-        let call = Arc::new(ClientCall::new(opening.await?, bounds.clone()));
-        let responses = RecvStream::new::<C>(
-            Arc::clone(&call) as Arc<dyn MessageSource>,
-            options.max_receive_message_size(),
-        );
-        let response = responses.into_response().await;
-        response.map_err(|status| Failure {
-            status,
-            delivery: call.delivery(),
-            is_final: call.has_head() || self.is_closed(),
-        })
-    }
-}
-
-/// The last failure of a call that its retry policy allows no further attempt.
-fn none_left(status: Status, attempts: u32) -> Status {
-    let text = format!("{} (the last of {attempts} attempts)", status.message());
-    status.with_message(text)
-}
-
 /// What is left until the deadline at `now`; an error when it has passed.
 fn time_left(deadline: Option<Instant>, now: Instant) -> Result<Option<Duration>, Status> {
     let Some(deadline) = deadline else {
@@ -220,80 +186,6 @@ fn time_left(deadline: Option<Instant>, now: Instant) -> Result<Option<Duration>
     match deadline.saturating_duration_since(now) {
         Duration::ZERO => Err(deadline_exceeded()),
         left => Ok(Some(left)),
-    }
-}
-
-impl Invoke for ClientConn {
-    async fn invoke<C, Req, Res>(
-        &self,
-        _codec: C,
-        method: MethodName,
-        message: Req,
-        mut options: CallOptions,
-    ) -> Result<Response<Res>, Status>
-    where
-        C: Codec<Req> + Codec<Res>,
-        Req: Send + Sync + 'static,
-        Res: Send + 'static,
-    {
-        options.check()?;
-        let config = self.call_config(&options).await?;
-        let mut attempts = config.configure(&method, &mut options);
-        let bounds = Bounds::new(&options);
-        let call = async {
-            loop {
-                // For each attempt again, which are few: keeping the bytes for the next would cost
-                // every call an allocation.
-                let framed = frame::<C, Req>(&message, options.max_send_message_size())?;
-                let previous = attempts.previous();
-                let attempt = self.attempt::<C, Res>(&method, &options, &bounds, previous, framed);
-                let failure = match attempt.await {
-                    Ok(response) => {
-                        attempts.succeeded();
-                        return Ok(response);
-                    }
-                    Err(failure) => failure,
-                };
-                match attempts.failed(&failure, fastrand::f64()) {
-                    Next::After(Duration::ZERO) => {}
-                    Next::After(delay) => sleep(delay).await,
-                    Next::GiveUp => return Err(failure.status),
-                    Next::NoneLeft => return Err(none_left(failure.status, previous + 1)),
-                }
-            }
-        };
-        bounds.run(call).await
-    }
-
-    async fn new_stream<C, Req, Res>(
-        &self,
-        _codec: C,
-        method: MethodName,
-        mut options: CallOptions,
-    ) -> Result<(SendStream<Req>, RecvStream<Res>), Status>
-    where
-        C: Codec<Req> + Codec<Res>,
-        Req: Send + 'static,
-        Res: Send + 'static,
-    {
-        options.check()?;
-        let config = self.call_config(&options).await?;
-        config.configure(&method, &mut options);
-        let bounds = Bounds::new(&options);
-        let name = <C as Codec<Res>>::NAME;
-        let opening = async {
-            let opened = self.open(&method, name, &options, 0, None).await;
-            opened.map_err(|failure| failure.status)
-        };
-        let opened = bounds.run(opening).await?;
-        let call = Arc::new(ClientCall::new(opened, bounds));
-        call.watch_bounds();
-        let requests = SendStream::new::<C>(
-            Arc::clone(&call) as Arc<dyn MessageSink>,
-            options.max_send_message_size(),
-        );
-        let responses = RecvStream::new::<C>(call, options.max_receive_message_size());
-        Ok((requests, responses))
     }
 }
 

@@ -13,8 +13,10 @@ use super::call_config::CallConfig;
 use super::calls::Calls;
 use super::done::Done;
 use super::event::{ConnectionId, Event};
+use super::plan::Plan;
 use super::retry::Failure;
 use crate::balancer::{Offer, PickInfo, PickResult, Picker, StreamPermit, StreamQueue, SubConn};
+use crate::call::CallOptions;
 use crate::connectivity_state::ConnectivityState;
 use crate::lock::lock;
 use crate::metadata::Metadata;
@@ -207,9 +209,12 @@ impl PickerCell {
         }
     }
 
-    /// What holds for a call, if that is known.
-    pub(super) fn call_config(&self) -> Option<Arc<CallConfig>> {
-        self.call_config.load_full()
+    /// Completes a call's options by what holds for it, if that is known; returns by what its attempts
+    /// are governed.
+    pub(super) fn configure(&self, method: &str, options: &mut CallOptions) -> Option<Plan> {
+        let config = self.call_config.load();
+        let config = config.as_ref()?;
+        Some(config.configure(method, options))
     }
 
     /// What holds for a call. Waits until it is known, which is when the target has been resolved for
@@ -224,7 +229,7 @@ impl PickerCell {
             if self.is_closed() {
                 return Err(closed());
             }
-            if let Some(config) = self.call_config() {
+            if let Some(config) = self.call_config.load_full() {
                 return Ok(config);
             }
             self.exit_idle();

@@ -2,6 +2,7 @@
 //!
 //! Source: gRFC A6; grpc-go's `csAttempt.shouldRetry`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::throttle::RetryThrottle;
@@ -38,9 +39,9 @@ impl Failure {
 
 /// The attempts at one call.
 #[derive(Debug, Default)]
-pub(super) struct Attempts<'a> {
-    policy: Option<&'a RetryPolicy>,
-    throttle: Option<&'a RetryThrottle>,
+pub(super) struct Attempts {
+    policy: Option<Arc<RetryPolicy>>,
+    throttle: Option<Arc<RetryThrottle>>,
     /// How many the policy has let follow.
     retries: u32,
     /// How many of them have waited for a backoff since the server last said itself when to begin.
@@ -60,11 +61,11 @@ pub(super) enum Next {
     NoneLeft,
 }
 
-impl<'a> Attempts<'a> {
+impl Attempts {
     /// No attempts so far.
     pub(super) fn new(
-        policy: Option<&'a RetryPolicy>,
-        throttle: Option<&'a RetryThrottle>,
+        policy: Option<Arc<RetryPolicy>>,
+        throttle: Option<Arc<RetryThrottle>>,
     ) -> Self {
         Self {
             policy,
@@ -81,7 +82,7 @@ impl<'a> Attempts<'a> {
 
     /// The call has succeeded.
     pub(super) fn succeeded(&self) {
-        if let Some(throttle) = self.throttle {
+        if let Some(throttle) = &self.throttle {
             throttle.succeeded();
         }
     }
@@ -109,6 +110,7 @@ impl<'a> Attempts<'a> {
         let code = failure.status.code();
         let Some(policy) = self
             .policy
+            .as_deref()
             .filter(|policy| policy.retryable_codes.contains(code))
         else {
             return Next::GiveUp;
@@ -135,7 +137,8 @@ impl<'a> Attempts<'a> {
 
     /// Counts a failure and says whether retries are held back.
     fn throttled(&self) -> bool {
-        self.throttle.is_some_and(|throttle| !throttle.failed())
+        let throttle = self.throttle.as_deref();
+        throttle.is_some_and(|throttle| !throttle.failed())
     }
 }
 
@@ -149,7 +152,7 @@ fn backoff(policy: &RetryPolicy, backoffs: u32, random: f64) -> Duration {
 
 /// What a server says about another attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Pushback {
+pub(super) enum Pushback {
     None,
     After(Duration),
     /// Told not to try again, or told in a way that cannot be understood.
@@ -157,7 +160,7 @@ enum Pushback {
 }
 
 impl Pushback {
-    fn read(trailers: &Metadata) -> Self {
+    pub(super) fn read(trailers: &Metadata) -> Self {
         let mut values = trailers.get_all(PUSHBACK);
         let (first, more) = (values.next(), values.next());
         let Some(value) = first else {
@@ -177,13 +180,13 @@ impl Pushback {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::service_config::{RetryThrottling, ServiceConfig};
+    use crate::service_config::{AttemptPolicy, RetryThrottling, ServiceConfig};
     use crate::status::Code;
 
     const NONE: &[&str] = &[];
 
     /// At most 4 attempts; 1 s, 2 s, then 3 s.
-    fn policy() -> RetryPolicy {
+    fn policy() -> Arc<RetryPolicy> {
         let mut config = ServiceConfig::parse(
             r#"{"methodConfig": [{"name": [{}], "retryPolicy": {
                 "maxAttempts": 4, "initialBackoff": "1s", "maxBackoff": "3s",
@@ -192,15 +195,17 @@ mod tests {
         )
         .expect("valid");
         let mut configs = config.methods.iter_mut();
-        let config = configs.next().expect("one");
-        config.retry_policy.clone().expect("a policy")
+        match configs.next().expect("one").attempts.clone() {
+            Some(AttemptPolicy::Retry(policy)) => policy,
+            other => panic!("{other:?}"),
+        }
     }
 
-    fn throttle(tokens: u32) -> RetryThrottle {
-        RetryThrottle::new(RetryThrottling {
+    fn throttle(tokens: u32) -> Arc<RetryThrottle> {
+        Arc::new(RetryThrottle::new(RetryThrottling {
             max_tokens: tokens * 1000,
             token_ratio: 1000,
-        })
+        }))
     }
 
     fn failure(code: Code, pushback: &[&'static str]) -> Failure {
@@ -227,7 +232,7 @@ mod tests {
                 Code::Unavailable => after(1000),
                 _ => Next::GiveUp,
             };
-            let mut attempts = Attempts::new(Some(&policy), None);
+            let mut attempts = Attempts::new(Some(Arc::clone(&policy)), None);
             assert_eq!(
                 attempts.failed(&failure(code, NONE), 0.5),
                 expected,
@@ -246,7 +251,7 @@ mod tests {
             (0.5, [1000, 2000, 3000]),
             (1.0, [1200, 2400, 3600]),
         ] {
-            let mut attempts = Attempts::new(Some(&policy), None);
+            let mut attempts = Attempts::new(Some(Arc::clone(&policy)), None);
             for (retry, delay) in (1..).zip(delays) {
                 let Next::After(backoff) =
                     attempts.failed(&failure(Code::Unavailable, NONE), random)
@@ -265,7 +270,7 @@ mod tests {
     fn a_backoff_without_measure_is_the_most() {
         let policy = RetryPolicy {
             backoff_multiplier: f64::MAX,
-            ..policy()
+            ..(*policy()).clone()
         };
         assert_eq!(backoff(&policy, u32::MAX, 0.5), Duration::from_secs(3));
         let policy = RetryPolicy {
@@ -289,11 +294,11 @@ mod tests {
             (&["9223372036854775808"], Next::GiveUp),
             (&["10", "10"], Next::GiveUp),
         ] {
-            let mut attempts = Attempts::new(Some(&policy), None);
+            let mut attempts = Attempts::new(Some(Arc::clone(&policy)), None);
             let next = attempts.failed(&failure(Code::Unavailable, pushback), 0.5);
             assert_eq!(next, expected, "{pushback:?}");
             // It does not make a failure retryable.
-            let mut attempts = Attempts::new(Some(&policy), None);
+            let mut attempts = Attempts::new(Some(Arc::clone(&policy)), None);
             let next = attempts.failed(&failure(Code::Internal, pushback), 0.5);
             assert_eq!(next, Next::GiveUp, "{pushback:?}");
         }
@@ -302,7 +307,7 @@ mod tests {
     #[test]
     fn backoffs_begin_anew_after_a_pushback_and_attempts_do_not() {
         let policy = policy();
-        let mut attempts = Attempts::new(Some(&policy), None);
+        let mut attempts = Attempts::new(Some(Arc::clone(&policy)), None);
         for (pushback, expected) in [
             (NONE, after(1000)),
             (&["7"], after(7)),
@@ -318,7 +323,7 @@ mod tests {
     fn nothing_follows_a_final_failure() {
         let policy = policy();
         let throttle = throttle(2);
-        let mut attempts = Attempts::new(Some(&policy), Some(&throttle));
+        let mut attempts = Attempts::new(Some(Arc::clone(&policy)), Some(Arc::clone(&throttle)));
         let failure = Failure::here(Status::unavailable(""));
         for _ in 0..4 {
             assert_eq!(attempts.failed(&failure, 0.5), Next::GiveUp);
@@ -335,7 +340,7 @@ mod tests {
             delivery,
             ..failure(Code::Unavailable, NONE)
         };
-        let mut attempts = Attempts::new(Some(&policy), None);
+        let mut attempts = Attempts::new(Some(Arc::clone(&policy)), None);
         for (delivery, expected, previous) in [
             (Delivery::NotSent, after(0), 0),
             (Delivery::NotSent, after(0), 0),
@@ -364,7 +369,7 @@ mod tests {
     #[test]
     fn a_refusal_is_for_the_policy_once_an_attempt_has_counted() {
         let policy = policy();
-        let mut attempts = Attempts::new(Some(&policy), None);
+        let mut attempts = Attempts::new(Some(Arc::clone(&policy)), None);
         attempts.failed(&failure(Code::Unavailable, NONE), 0.5);
         let refused = Failure {
             delivery: Delivery::Refused,
@@ -385,7 +390,8 @@ mod tests {
             (Code::Internal, &["-1"], true),
         ] {
             let throttle = throttle(4);
-            let mut attempts = Attempts::new(Some(&policy), Some(&throttle));
+            let mut attempts =
+                Attempts::new(Some(Arc::clone(&policy)), Some(Arc::clone(&throttle)));
             attempts.failed(&failure(code, pushback), 0.5);
             // Of four tokens one may be missing, and not two.
             assert_eq!(throttle.failed(), !counts, "{code} {pushback:?}");
@@ -397,13 +403,14 @@ mod tests {
         let policy = policy();
         let throttle = throttle(4);
         let fail = || {
-            let mut attempts = Attempts::new(Some(&policy), Some(&throttle));
+            let mut attempts =
+                Attempts::new(Some(Arc::clone(&policy)), Some(Arc::clone(&throttle)));
             attempts.failed(&failure(Code::Unavailable, NONE), 0.5)
         };
         assert_eq!(fail(), after(1000));
         assert_eq!(fail(), Next::GiveUp);
         assert_eq!(fail(), Next::GiveUp);
-        let attempts = Attempts::new(None, Some(&throttle));
+        let attempts = Attempts::new(None, Some(Arc::clone(&throttle)));
         attempts.succeeded();
         assert_eq!(fail(), Next::GiveUp);
         attempts.succeeded();

@@ -38,8 +38,17 @@ impl RetryThrottle {
     /// Counts a failure and says whether it may be tried again.
     pub(super) fn failed(&self) -> bool {
         let left = self.update(|tokens| tokens.saturating_sub(TOKEN));
+        self.is_enough(left)
+    }
+
+    /// Whether another attempt may be made now, where none has failed.
+    pub(super) fn allows(&self) -> bool {
+        self.is_enough(self.tokens.load(Ordering::Relaxed))
+    }
+
+    fn is_enough(&self, tokens: u32) -> bool {
         // Half of an odd number is not lost.
-        u64::from(left) * 2 > u64::from(self.config.max_tokens)
+        u64::from(tokens) * 2 > u64::from(self.config.max_tokens)
     }
 
     /// Returns what there is then.
@@ -79,7 +88,11 @@ mod tests {
                 throttle.succeeded();
                 None
             }
-            _ => Some(throttle.failed()),
+            _ => {
+                let may = throttle.failed();
+                assert_eq!(throttle.allows(), may, "{outcomes}");
+                Some(may)
+            }
         };
         outcomes.chars().filter_map(failed).collect()
     }

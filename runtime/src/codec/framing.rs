@@ -43,21 +43,27 @@ impl Prefix {
 /// # Errors
 /// INTERNAL when the codec fails, RESOURCE_EXHAUSTED when the message is larger than `max`.
 pub(crate) fn frame<C: Codec<M>, M>(message: &M, max: usize) -> Result<Bytes, Status> {
+    if let Some(framed) = C::framed(message) {
+        check_size(framed.len().saturating_sub(PREFIX_LEN), max)?;
+        return Ok(framed);
+    }
     let mut buffer = buffers::take(PREFIX_LEN + C::encoded_len(message));
     buffer.put_bytes(0, PREFIX_LEN);
     C::encode(message, &mut buffer)
         .map_err(|error| Status::internal(format!("encoding a message to send: {error}")))?;
-    let len = buffer.len() - PREFIX_LEN;
-    let length = u32::try_from(len)
-        .ok()
-        .filter(|_| len <= max)
-        .ok_or_else(|| {
-            Status::resource_exhausted(format!(
-                "message to send is larger than this side's max_send_message_size ({len} vs. {max})"
-            ))
-        })?;
+    let length = check_size(buffer.len() - PREFIX_LEN, max)?;
     buffer[1..PREFIX_LEN].copy_from_slice(&length.to_be_bytes());
     Ok(buffers::share(buffer))
+}
+
+/// The length for the prefix of a message of `len` bytes that may have `max`.
+pub(super) fn check_size(len: usize, max: usize) -> Result<u32, Status> {
+    let length = u32::try_from(len).ok().filter(|_| len <= max);
+    length.ok_or_else(|| {
+        Status::resource_exhausted(format!(
+            "message to send is larger than this side's max_send_message_size ({len} vs. {max})"
+        ))
+    })
 }
 
 /// Whether `data` is one message of at most `max` bytes with its prefix, and nothing else, that can be

@@ -5,6 +5,7 @@
 
 mod framing;
 mod message_bytes;
+mod prepared;
 mod proto;
 mod raw;
 mod reader;
@@ -12,13 +13,14 @@ mod reader;
 use std::error::Error;
 use std::fmt;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 pub(crate) use framing::{
     DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND, PREFIX_LEN, Prefix, decode, decode_whole, frame,
     is_one_message,
 };
 pub use message_bytes::MessageBytes;
+pub use prepared::PreparedMessage;
 pub use proto::ProtoCodec;
 pub use raw::RawCodec;
 pub(crate) use reader::MessageReader;
@@ -42,6 +44,13 @@ pub trait Codec<M>: Copy + Send + Sync + 'static {
     /// # Errors
     /// The message cannot be written; the call fails with INTERNAL.
     fn encode(message: &M, buffer: &mut BytesMut) -> Result<(), CodecError>;
+
+    /// The message with its five-byte prefix, if it is encoded already, as a [`PreparedMessage`] is:
+    /// then these bytes are sent, and [`encode`](Self::encode) is not called. Default: `None`.
+    #[must_use]
+    fn framed(_message: &M) -> Option<Bytes> {
+        None
+    }
 
     /// Reads one message from all of `bytes`.
     ///

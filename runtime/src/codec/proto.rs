@@ -1,7 +1,7 @@
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use prost::Message;
 
-use super::{Codec, CodecError, MessageBytes};
+use super::{Codec, CodecError, MessageBytes, PreparedMessage};
 
 /// Protocol Buffers by prost: what generated code uses.
 #[derive(Clone, Copy, Debug, Default)]
@@ -27,5 +27,25 @@ impl<M: Message + Default> Codec<M> for ProtoCodec {
 
     fn decode(bytes: MessageBytes) -> Result<M, CodecError> {
         M::decode(bytes).map_err(CodecError::new)
+    }
+}
+
+impl<M: Message + Default> Codec<PreparedMessage<M>> for ProtoCodec {
+    const NAME: &'static str = <Self as Codec<M>>::NAME;
+
+    fn encoded_len(message: &PreparedMessage<M>) -> usize {
+        message.encoded_len()
+    }
+
+    fn encode(message: &PreparedMessage<M>, buffer: &mut BytesMut) -> Result<(), CodecError> {
+        message.encode::<Self>(buffer)
+    }
+
+    fn framed(message: &PreparedMessage<M>) -> Option<Bytes> {
+        message.framed::<Self>()
+    }
+
+    fn decode(bytes: MessageBytes) -> Result<PreparedMessage<M>, CodecError> {
+        PreparedMessage::decode::<Self>(bytes)
     }
 }

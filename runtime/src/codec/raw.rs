@@ -1,6 +1,6 @@
 use bytes::{Buf, Bytes, BytesMut};
 
-use super::{Codec, CodecError, MessageBytes};
+use super::{Codec, CodecError, MessageBytes, PreparedMessage};
 
 /// Messages as the bytes they are: for proxies, and for handlers of unknown services.
 #[derive(Clone, Copy, Debug, Default)]
@@ -24,5 +24,25 @@ impl Codec<Bytes> for RawCodec {
 
     fn decode(mut bytes: MessageBytes) -> Result<Bytes, CodecError> {
         Ok(bytes.copy_to_bytes(bytes.remaining()))
+    }
+}
+
+impl Codec<PreparedMessage<Bytes>> for RawCodec {
+    const NAME: &'static str = <Self as Codec<Bytes>>::NAME;
+
+    fn encoded_len(message: &PreparedMessage<Bytes>) -> usize {
+        message.encoded_len()
+    }
+
+    fn encode(message: &PreparedMessage<Bytes>, buffer: &mut BytesMut) -> Result<(), CodecError> {
+        message.encode::<Self>(buffer)
+    }
+
+    fn framed(message: &PreparedMessage<Bytes>) -> Option<Bytes> {
+        message.framed::<Self>()
+    }
+
+    fn decode(bytes: MessageBytes) -> Result<PreparedMessage<Bytes>, CodecError> {
+        PreparedMessage::decode::<Self>(bytes)
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::io::Connected;
+use crate::io::{Connected, Peer};
 
 /// A handshake that is under way: the connection through which bytes pass from now on, with what
 /// was learned of the peer.
@@ -31,6 +31,10 @@ pub(crate) trait ClientHandshake: fmt::Debug + Send + Sync + 'static {
     /// What a server may want instead that does not answer after the handshake; the end of an
     /// error's text.
     fn if_unanswered(&self) -> &'static str;
+
+    /// Checks that the server of a connection which was secured may be called by this host as well:
+    /// the authority of a call. The error says what is wrong.
+    fn check_host(&self, host: &str, peer: &Peer) -> Result<(), String>;
 
     /// Secures a connection to the server that `host` names: a DNS name or an IP address.
     fn handshake<'a>(&'a self, connected: Connected, host: &'a str) -> HandshakeFuture<'a>;

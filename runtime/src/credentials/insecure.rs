@@ -1,7 +1,7 @@
 use std::future::ready;
 
 use super::handshake::{ClientHandshake, HandshakeFuture, ServerHandshake};
-use crate::io::Connected;
+use crate::io::{Connected, Peer};
 
 /// Plain text on either side: there is nothing to agree on.
 #[derive(Debug)]
@@ -18,6 +18,10 @@ impl ClientHandshake for Insecure {
 
     fn if_unanswered(&self) -> &'static str {
         "; it may expect TLS, and the channel's credentials are insecure()"
+    }
+
+    fn check_host(&self, _: &str, _: &Peer) -> Result<(), String> {
+        Ok(())
     }
 
     fn handshake<'a>(&'a self, connected: Connected, _: &'a str) -> HandshakeFuture<'a> {

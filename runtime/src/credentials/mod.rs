@@ -8,19 +8,23 @@
 //! CA, certificate chains, private keys. What a handshake learned of the other side is in
 //! [`Peer::tls`](crate::io::Peer::tls).
 //!
+//! [`PerRpcCredentials`] go with each call instead, as metadata.
+//!
 //! Within the crate, credentials are handshakes: a channel's task runs one on each connection
 //! that it has dialed, a server one on each that it has accepted, in that connection's own task.
 
 mod handshake;
 mod insecure;
+pub(crate) mod per_rpc;
 #[cfg(feature = "tls")]
 mod tls;
 
 use std::sync::Arc;
 
-use crate::io::Connected;
+use crate::io::{Connected, Peer};
 use handshake::{ClientHandshake, HandshakeError, ServerHandshake};
 use insecure::Insecure;
+pub use per_rpc::{MetadataFuture, PerRpcCredentials, RequestInfo};
 #[cfg(feature = "tls")]
 pub use tls::{ClientTls, ServerTls, TlsError};
 
@@ -48,6 +52,18 @@ impl ChannelCredentials {
     /// The `:scheme` of requests.
     pub(crate) fn scheme(&self) -> &'static str {
         self.0.scheme()
+    }
+
+    /// Whether nobody on the way can read or change what is sent.
+    pub(crate) fn are_secure(&self) -> bool {
+        self.scheme() == "https"
+    }
+
+    /// Checks that a server whose connection was secured may be called by this host as well.
+    ///
+    /// The error says what is wrong.
+    pub(crate) fn check_host(&self, host: &str, peer: &Peer) -> Result<(), String> {
+        self.0.check_host(host, peer)
     }
 
     /// The name that the server is to prove instead of the target's; it is the channel's authority

@@ -1,8 +1,9 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::duration::SignedDuration;
-use super::json::Node;
-use super::{RetryPolicy, ServiceConfigError};
+use super::json::{Node, Object};
+use super::{HedgingPolicy, RetryPolicy, ServiceConfigError};
 
 /// An entry of `methodConfig`: how some methods are to be called.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -15,7 +16,17 @@ pub(crate) struct MethodConfig {
     pub(crate) max_request_message_bytes: Option<usize>,
     /// The largest message to receive, in bytes, besides the call's own limit.
     pub(crate) max_response_message_bytes: Option<usize>,
-    pub(crate) retry_policy: Option<RetryPolicy>,
+    /// Whether and how a call may be more than one attempt.
+    pub(crate) attempts: Option<AttemptPolicy>,
+}
+
+/// What governs the attempts at a call: `retryPolicy` or `hedgingPolicy`. Shared with the calls.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum AttemptPolicy {
+    /// One after the other, each after the last has failed.
+    Retry(Arc<RetryPolicy>),
+    /// Each a while after the last, whether that has failed or not.
+    Hedging(Arc<HedgingPolicy>),
 }
 
 impl MethodConfig {
@@ -39,11 +50,32 @@ impl MethodConfig {
                 .transpose()?,
             max_request_message_bytes: size("maxRequestMessageBytes")?,
             max_response_message_bytes: size("maxResponseMessageBytes")?,
-            retry_policy: config
-                .field("retryPolicy")
-                .map(|policy| RetryPolicy::parse(&policy))
-                .transpose()?,
+            attempts: AttemptPolicy::parse(&config)?,
         })
+    }
+}
+
+impl AttemptPolicy {
+    fn parse(config: &Object<'_>) -> Result<Option<Self>, ServiceConfigError> {
+        Ok(
+            match (config.field("retryPolicy"), config.field("hedgingPolicy")) {
+                (None, None) => None,
+                (Some(policy), None) => Some(Self::Retry(RetryPolicy::parse(&policy)?.into())),
+                (None, Some(policy)) => Some(Self::Hedging(HedgingPolicy::parse(&policy)?.into())),
+                (Some(_), Some(hedging)) => {
+                    return Err(hedging.error("a method with a retryPolicy can have none"));
+                }
+            },
+        )
+    }
+
+    /// Cuts the policy to this many attempts.
+    pub(crate) fn limit(&mut self, attempts: u32) {
+        let max_attempts = match self {
+            Self::Retry(policy) => &mut Arc::make_mut(policy).max_attempts,
+            Self::Hedging(policy) => &mut Arc::make_mut(policy).max_attempts,
+        };
+        *max_attempts = attempts.min(*max_attempts);
     }
 }
 
@@ -75,7 +107,7 @@ mod tests {
         for (json, expected) in [
             ("{}", none()),
             (r#"{"timeout": null, "waitForReady": null}"#, none()),
-            (r#"{"hedgingPolicy": 1, "of the future": []}"#, none()),
+            (r#"{"hedgingPolicy": null, "of the future": []}"#, none()),
             (
                 r#"{"timeout": "1.5s"}"#,
                 MethodConfig {

@@ -1,15 +1,16 @@
 //! A service config: what a service's owner says about how clients are to call it, as JSON.
 //!
 //! Parsed when a channel is made and when its resolver finds one; the channel's calls look their
-//! method up in it. What is read of it: `methodConfig`, but for `hedgingPolicy`, `retryThrottling`,
-//! `loadBalancingConfig` and `loadBalancingPolicy`. Other fields are ignored, as fields of the future
+//! method up in it. What is read of it: `methodConfig`, `retryThrottling`, `loadBalancingConfig`,
+//! `loadBalancingPolicy` and `connectionScaling`. Other fields are ignored, as fields of the future
 //! have to be.
 //!
 //! Source: `doc/service_config.md` and `service_config.proto` of the gRPC documents, gRFC A6 for
-//! retries; grpc-go's `service_config.go` for what is invalid.
+//! retries and hedging; grpc-go's `service_config.go` for what is invalid.
 
 mod duration;
 mod error;
+mod hedging;
 mod json;
 mod method;
 mod methods;
@@ -18,10 +19,11 @@ mod retry;
 pub use error::ServiceConfigError;
 use serde_json::Value;
 
+pub(crate) use hedging::HedgingPolicy;
 use json::Node;
 pub(crate) use json::parse as parse_json;
 pub use json::{Node as ConfigValue, Object as ConfigObject};
-pub(crate) use method::MethodConfig;
+pub(crate) use method::{AttemptPolicy, MethodConfig};
 pub(crate) use methods::MethodConfigs;
 pub(crate) use retry::{RetryPolicy, RetryThrottling};
 

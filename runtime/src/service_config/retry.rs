@@ -37,12 +37,19 @@ impl RetryPolicy {
             initial_backoff: parse_backoff(&policy, "initialBackoff")?,
             max_backoff: parse_backoff(&policy, "maxBackoff")?,
             backoff_multiplier: parse_multiplier(&policy.required("backoffMultiplier")?)?,
-            retryable_codes: CodeSet::parse(&policy.required("retryableStatusCodes")?)?,
+            retryable_codes: parse_retryable(&policy.required("retryableStatusCodes")?)?,
         })
     }
 }
 
-fn parse_max_attempts(attempts: &Node<'_>) -> Result<u32, ServiceConfigError> {
+fn parse_retryable(codes: &Node<'_>) -> Result<CodeSet, ServiceConfigError> {
+    match CodeSet::parse(codes)? {
+        set if set.is_empty() => Err(codes.error("at least one status code is expected")),
+        set => Ok(set),
+    }
+}
+
+pub(super) fn parse_max_attempts(attempts: &Node<'_>) -> Result<u32, ServiceConfigError> {
     match attempts.whole_number()? {
         0 | 1 => Err(attempts.expected("at least 2")),
         // The channel's maximum is far below.
@@ -98,8 +105,12 @@ impl CodeSet {
         self.0 & bit(code) != 0
     }
 
-    /// A list of names, in any case, and numbers; not empty.
-    fn parse(codes: &Node<'_>) -> Result<Self, ServiceConfigError> {
+    fn is_empty(self) -> bool {
+        self == Self::default()
+    }
+
+    /// A list of names, in any case, and numbers.
+    pub(super) fn parse(codes: &Node<'_>) -> Result<Self, ServiceConfigError> {
         let mut set = Self::default();
         for code in codes.items()? {
             let found = match code.text() {
@@ -112,9 +123,6 @@ impl CodeSet {
             };
             let found = found.ok_or_else(|| code.expected("a status code"))?;
             set.0 |= bit(found);
-        }
-        if set == Self::default() {
-            return Err(codes.error("at least one status code is expected"));
         }
         Ok(set)
     }

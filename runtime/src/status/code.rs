@@ -80,6 +80,22 @@ impl Code {
         self as i32
     }
 
+    /// Whether only what handles a call may use the code, and what a client fails it by may not.
+    ///
+    /// Source: gRFC A54.
+    pub(crate) const fn is_for_applications(self) -> bool {
+        matches!(
+            self,
+            Self::InvalidArgument
+                | Self::NotFound
+                | Self::AlreadyExists
+                | Self::FailedPrecondition
+                | Self::Aborted
+                | Self::OutOfRange
+                | Self::DataLoss
+        )
+    }
+
     /// The code's name as the gRPC documents and service configs write it.
     #[must_use]
     pub const fn name(self) -> &'static str {

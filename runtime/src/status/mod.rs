@@ -101,23 +101,15 @@ impl Status {
     /// Source: gRFC A54.
     #[must_use]
     pub(crate) fn of_control_plane(self) -> Self {
-        match self.code() {
-            Code::InvalidArgument
-            | Code::NotFound
-            | Code::AlreadyExists
-            | Code::FailedPrecondition
-            | Code::Aborted
-            | Code::OutOfRange
-            | Code::DataLoss => {
-                let text = format!(
-                    "the client's control plane failed the call with {}: {}",
-                    self.code(),
-                    self.message()
-                );
-                Self::internal(text)
-            }
-            _ => self,
+        if !self.code().is_for_applications() {
+            return self;
         }
+        let text = format!(
+            "the client's control plane failed the call with {}: {}",
+            self.code(),
+            self.message()
+        );
+        Self::internal(text).with_source(self)
     }
 
     /// Sets the bytes of `grpc-status-details-bin`: an encoded `google.rpc.Status`. Default: none.

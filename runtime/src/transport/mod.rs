@@ -68,6 +68,9 @@ pub(crate) trait ClientTransport: Send + Sync + 'static {
     /// peer's limit waits its turn without blocking the caller.
     fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientStream>, OpenError>;
 
+    /// The connection's two ends.
+    fn peer(&self) -> &Arc<Peer>;
+
     /// How many streams the server allows at once; more wait for their turn.
     fn max_concurrent_streams(&self) -> usize;
 
@@ -265,7 +268,7 @@ pub(crate) struct OpenRequest<'a> {
 }
 
 /// What the requests of a channel have in common.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) authority: String,
     pub(crate) scheme: &'static str,

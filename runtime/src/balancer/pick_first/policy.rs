@@ -108,6 +108,14 @@ impl PickFirst {
         control.update_state(state, picker);
     }
 
+    /// Calls are told that nothing can be connected to, because of this. Returns what they are told.
+    fn fail_to_connect(&mut self, problem: &str, control: &mut dyn ChannelControl) -> Status {
+        let text = format!("cannot connect to {}: {problem}", control.target());
+        let status = Status::unavailable(text);
+        self.fail(status.clone(), control);
+        status
+    }
+
     fn fail(&mut self, status: Status, control: &mut dyn ChannelControl) {
         self.publish(
             ConnectivityState::TransientFailure,
@@ -185,19 +193,13 @@ impl PickFirst {
             }
         }
         if let Some(failure) = step.failure {
-            let text = failure_text(control.target(), &failure, self.addresses.len());
-            self.fail(Status::unavailable(text), control);
+            let mut problem = failure.message().to_owned();
+            if self.addresses.len() > 1 {
+                problem.push_str(&format!("; last of {} addresses", self.addresses.len()));
+            }
+            self.fail_to_connect(&problem, control);
         }
     }
-}
-
-/// What calls are told when no address could be connected to, the last one because of this.
-fn failure_text(target: &str, failure: &Status, addresses: usize) -> String {
-    let mut text = format!("cannot connect to {target}: {}", failure.message());
-    if addresses > 1 {
-        text.push_str(&format!("; last of {addresses} addresses"));
-    }
-    text
 }
 
 impl Default for PickFirst {
@@ -215,14 +217,8 @@ impl Balancer for PickFirst {
         let config = *update.config::<PickFirstConfig>()?;
         self.addresses = address_list(update.endpoints, config, || control.random());
         if self.addresses.is_empty() {
-            let error = format!(
-                "name resolution of {} has found no addresses",
-                control.target()
-            );
-            let error = Status::unavailable(error);
             self.phase = Phase::NoAddresses;
-            self.fail(error.clone(), control);
-            return Err(error);
+            return Err(self.fail_to_connect("the resolver has found no addresses", control));
         }
         match &self.phase {
             Phase::Idle(_) => return Ok(()),
@@ -256,8 +252,7 @@ impl Balancer for PickFirst {
             Phase::Idle(_) | Phase::Connected(_) => false,
         };
         if is_of_use {
-            // Its code is about resolving, not about the calls that fail because of it.
-            self.fail(Status::unavailable(error.message().to_owned()), control);
+            self.fail_to_connect(error.message(), control);
         }
     }
 

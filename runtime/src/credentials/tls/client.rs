@@ -2,7 +2,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::client::verify_server_name;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::failure::{Cause, HandshakeFailure, Role};
@@ -11,7 +13,7 @@ use super::session::secured;
 use super::{TlsError, alpn, pem, provider};
 use crate::credentials::ChannelCredentials;
 use crate::credentials::handshake::{ClientHandshake, HandshakeFuture};
-use crate::io::Connected;
+use crate::io::{Connected, Peer};
 
 /// TLS for a channel: whom it trusts, and what it proves itself with.
 ///
@@ -145,6 +147,19 @@ impl ClientHandshake for ClientTlsHandshake {
     fn if_unanswered(&self) -> &'static str {
         // The server's own alert says it: that is how a certificate is refused in TLS 1.3.
         ""
+    }
+
+    fn check_host(&self, host: &str, peer: &Peer) -> Result<(), String> {
+        let name = ServerName::try_from(host)
+            .map_err(|_| format!("{host:?} is neither a DNS name nor an IP address"))?;
+        let certificates = peer.tls.as_ref().map(|tls| &tls.peer_certificates);
+        let certificate = certificates
+            .and_then(|chain| chain.first())
+            .ok_or("the server has shown no certificate")?;
+        let certificate = CertificateDer::from(&**certificate);
+        ParsedCertificate::try_from(&certificate)
+            .and_then(|certificate| verify_server_name(&certificate, &name))
+            .map_err(|error| format!("the server's certificate is not for it: {error}"))
     }
 
     fn handshake<'a>(&'a self, connected: Connected, host: &'a str) -> HandshakeFuture<'a> {

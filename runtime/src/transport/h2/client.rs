@@ -14,7 +14,7 @@ use super::frame_tap::{FrameTap, Observer};
 use super::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
 };
-use crate::io::{BoxedIo, Connected};
+use crate::io::{BoxedIo, Connected, Peer};
 use crate::transport::{
     ClientStream, ClientTransport, OpenError, OpenRequest, Report, TransportEvent,
 };
@@ -184,6 +184,10 @@ impl ClientTransport for H2ClientTransport {
             half_closed,
             Arc::clone(&self.connection),
         )))
+    }
+
+    fn peer(&self) -> &Arc<Peer> {
+        self.connection.peer()
     }
 
     fn max_concurrent_streams(&self) -> usize {

@@ -1,21 +1,26 @@
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use crate::io::Peer;
 use crate::lock::lock;
 
 /// What a connection's streams say about it when it fails.
 pub(super) struct ConnectionInfo {
-    peer: Peer,
+    peer: Arc<Peer>,
     goaway: Mutex<Option<String>>,
 }
 
 impl ConnectionInfo {
     pub(super) fn new(peer: Peer) -> Self {
         Self {
-            peer,
+            peer: Arc::new(peer),
             goaway: Mutex::new(None),
         }
+    }
+
+    /// The connection's two ends.
+    pub(super) fn peer(&self) -> &Arc<Peer> {
+        &self.peer
     }
 
     /// Keeps what the peer's GOAWAY said.

@@ -36,13 +36,14 @@ pub(crate) async fn connect(
     let close = Arc::new(Notify::new());
     let (settings_sender, settings) = oneshot::channel();
     let (failed_sender, failed) = oneshot::channel();
+    let peer = Arc::new(connected.peer);
     // Boxed, because futures have a place for it in each of their states.
     let task = Box::new(Task {
         link: Link::new(
             Connection::client(Config::default(), read_response),
             Socket::new(connected.io),
         ),
-        peer: connected.peer,
+        peer: Arc::clone(&peer),
         outbox: Arc::clone(&outbox),
         posts: Vec::new(),
         heads: RequestHeads::default(),
@@ -55,6 +56,7 @@ pub(crate) async fn connect(
         report: Arc::clone(&report),
     });
     let transport = Arc::new(NativeClientTransport {
+        peer,
         outbox,
         gone,
         quota,
@@ -75,6 +77,7 @@ pub(crate) async fn connect(
 
 /// A client's connection.
 struct NativeClientTransport {
+    peer: Arc<Peer>,
     outbox: Arc<Outbox<ClientPost>>,
     /// No stream is taken any more.
     gone: Arc<AtomicBool>,
@@ -103,6 +106,10 @@ impl ClientTransport for NativeClientTransport {
             }) => Err(OpenError::Gone(message)),
             Err(_) => Err(OpenError::Gone(None)),
         }
+    }
+
+    fn peer(&self) -> &Arc<Peer> {
+        &self.peer
     }
 
     fn max_concurrent_streams(&self) -> usize {
@@ -153,7 +160,7 @@ fn ends_stream<H>(event: &Event<H>) -> bool {
 /// A connection's task.
 struct Task {
     link: Link<Arc<NativeClientStream>, Arc<ReadResponse>>,
-    peer: Peer,
+    peer: Arc<Peer>,
     outbox: Arc<Outbox<ClientPost>>,
     /// Taken from the outbox, to be done.
     posts: Vec<ClientPost>,
@@ -447,7 +454,7 @@ impl Task {
 
     /// What calls are told of the connection's end.
     fn loss(&self, problem: &str) -> String {
-        let Peer { remote, local, .. } = &self.peer;
+        let Peer { remote, local, .. } = &*self.peer;
         let goaway = match &self.goaway {
             Some(reason) => format!(", after GOAWAY with {reason}"),
             None => String::new(),

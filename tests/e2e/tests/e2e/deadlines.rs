@@ -168,7 +168,7 @@ async fn the_client_ends_a_call_at_its_deadline_whatever_the_server_does() {
 #[tokio::test(start_paused = true)]
 async fn the_client_ends_a_stream_at_its_deadline_though_nobody_polls_it() {
     let (conn, mut server) = scripted();
-    let client = StubClient::new(conn);
+    let client = StubClient::new(conn.clone());
     let call = tokio::spawn(async move { client.bidi_streaming().timeout(TIMEOUT).await });
     let mut peer = server.accept().await;
     peer.expect_headers(1).await;

@@ -130,7 +130,7 @@ async fn other_resets_are_not_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_stream_is_unavailable() {
+async fn a_refused_call_with_streams_is_made_again_once_and_then_unavailable() {
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn);
     let call = tokio::spawn(async move {
@@ -138,8 +138,10 @@ async fn a_refused_stream_is_unavailable() {
         responses.recv().await
     });
     let mut peer = server.accept().await;
-    peer.expect_headers(1).await;
-    peer.send(rst_stream(1, ErrorCode::REFUSED_STREAM)).await;
+    for id in [1, 3] {
+        peer.expect_headers(id).await;
+        peer.send(rst_stream(id, ErrorCode::REFUSED_STREAM)).await;
+    }
     let status = soon(call).await.expect("no panic").expect_err("refused");
     assert_eq!(status.code(), Code::Unavailable);
 }

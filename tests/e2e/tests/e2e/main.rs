@@ -1,6 +1,7 @@
 //! End-to-end tests, a module for each behaviour; see the crate's documentation.
 
 mod bad_input;
+mod call_options;
 mod cancellation;
 mod codec;
 mod combinators;
@@ -14,17 +15,20 @@ mod engines_agree;
 mod flow_control;
 mod framing;
 mod goaway;
+mod hedging;
 mod http2_rules;
 mod idle_mode;
 mod limits;
 mod listeners;
 mod metadata;
 mod outgoing;
+mod pick_first;
 mod races;
 mod request_checks;
 mod request_head;
 mod response_checks;
 mod retry;
+mod retry_streams;
 mod service_config;
 mod shutdown;
 mod spawn_handlers;

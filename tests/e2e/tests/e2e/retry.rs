@@ -541,38 +541,3 @@ async fn a_channel_that_cannot_connect_fails_one_attempt() {
     assert_eq!(attempts.len(), 1);
     assert!(attempts[0].previous.is_some(), "{attempts:?}");
 }
-
-#[tokio::test(start_paused = true)]
-async fn calls_with_streams_are_not_made_again() {
-    let calls = Arc::new(AtomicUsize::new(0));
-    let count = || {
-        let calls = Arc::clone(&calls);
-        move || {
-            calls.fetch_add(1, Ordering::Relaxed);
-        }
-    };
-    let (by_server, by_client, bidi) = (count(), count(), count());
-    let service = StubService::new()
-        .server_streaming(move |_, _| {
-            by_server();
-            async { Err(busy()) }
-        })
-        .client_streaming(move |_| {
-            by_client();
-            async { Err(busy()) }
-        })
-        .bidi_streaming(move |_, _| {
-            bidi();
-            async { Err(busy()) }
-        });
-    let server = serve(service);
-    let client = configured(&server, &unavailable(4));
-    let mut responses = client.server_streaming(msg("")).await.expect("a stream");
-    soon(responses.recv()).await.expect_err("busy");
-    let call = client.client_streaming().await.expect("a stream");
-    soon(call.close_and_recv()).await.expect_err("busy");
-    let (_requests, mut responses) = client.bidi_streaming().await.expect("a stream");
-    soon(responses.recv()).await.expect_err("busy");
-    tokio::time::sleep(Duration::from_secs(60)).await;
-    assert_eq!(calls.load(Ordering::Relaxed), 3);
-}

@@ -5,11 +5,15 @@
 pub(crate) mod certificates;
 mod raw;
 
+use std::future::ready;
 use std::time::Duration;
 
-use rgrpc::credentials::{ChannelCredentials, ClientTls, ServerTls, TlsError, insecure};
+use rgrpc::credentials::{
+    ChannelCredentials, ClientTls, MetadataFuture, PerRpcCredentials, RequestInfo, ServerTls,
+    TlsError, insecure,
+};
 use rgrpc::io::{BoxedIo, Listener, PipeListener, TlsInfo, TlsVersion, pipe};
-use rgrpc::{BuildError, ClientConn, Code, Response, Server, Status};
+use rgrpc::{BuildError, ClientConn, Code, Metadata, Response, Server, Status};
 use rgrpc_e2e::{
     STUB_UNARY, StubClient, StubService, TestServer, answer, encoded, expect_text, framed, msg,
     serve, serve_with, soon, text, unary,
@@ -560,4 +564,64 @@ fn credentials_do_not_show_their_key() {
         !shown.contains(&format!("{}", key_pem.as_bytes()[30])),
         "{shown}"
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_authority_of_a_calls_own_has_to_be_in_the_servers_certificate() {
+    let ca = Ca::new();
+    let identity = ca.server("*.stub.test");
+    let server = serve_tls(server_tls(&identity), StubService::echo());
+    let tls = client_tls(&ca).build().expect("sound inputs");
+    let client = client_of(&server, "passthrough:///a.stub.test", tls);
+    for (authority, served) in [
+        ("b.stub.test", true),
+        ("b.stub.test:443", true),
+        ("b.other.test", false),
+        ("127.0.0.1", false),
+    ] {
+        let call = client.unary(msg("")).authority(authority);
+        match (call.await, served) {
+            (Ok(response), true) => {
+                let peer = response.peer().expect("it came by a connection");
+                let certificates = &peer.tls.as_ref().expect("it is secured").peer_certificates;
+                assert_eq!(certificates[..], identity.chain_der[..]);
+            }
+            (Err(status), false) => {
+                assert_eq!(status.code(), Code::Unavailable, "{authority}");
+                assert_says(status.message(), &[authority, "certificate"]);
+            }
+            (outcome, _) => panic!("{authority}: {outcome:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_need_security_go_over_tls() {
+    struct Token;
+    impl PerRpcCredentials for Token {
+        fn metadata<'a>(&'a self, request: RequestInfo<'a>) -> MetadataFuture<'a> {
+            let mut metadata = Metadata::new();
+            let secured = request.peer().tls.is_some();
+            let appended = metadata.append("authorization", format!("secured={secured}"));
+            Box::pin(ready(match appended {
+                Ok(()) => Ok(metadata),
+                Err(error) => Err(Status::internal(error.to_string())),
+            }))
+        }
+    }
+    let ca = Ca::new();
+    let tls = server_tls(&ca.server(NAME));
+    let service = StubService::new().unary(async |request| {
+        let token = request.metadata().get("authorization");
+        Ok(Response::new(msg(token.unwrap_or_default())))
+    });
+    let server = serve_tls(tls, service);
+    let credentials = client_tls(&ca).build().expect("sound inputs");
+    let conn = ClientConn::builder(format!("passthrough:///{NAME}"), credentials)
+        .dialer(server.connector())
+        .per_rpc_credentials(Token)
+        .build()
+        .expect("the channel is secure");
+    let response = StubClient::new(conn).unary(msg("")).await.expect("OK");
+    assert_eq!(text(response.message()), "secured=true");
 }

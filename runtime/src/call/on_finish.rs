@@ -1,0 +1,63 @@
+use std::fmt;
+use std::sync::Arc;
+
+use crate::status::Status;
+
+type Hook = Arc<dyn Fn(Result<(), &Status>) + Send + Sync>;
+
+/// What is to be called when a call ends.
+#[derive(Clone, Default)]
+pub(crate) struct OnFinish(Vec<Hook>);
+
+impl OnFinish {
+    pub(crate) const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Adds one, which is called after those that are there.
+    pub(crate) fn push(&mut self, hook: impl Fn(Result<(), &Status>) + Send + Sync + 'static) {
+        self.0.push(Arc::new(hook));
+    }
+
+    /// Adds those of a channel, which are called before those that are there.
+    pub(crate) fn prepend(&mut self, defaults: &Self) {
+        self.0.splice(0..0, defaults.0.iter().cloned());
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Debug for OnFinish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OnFinish").field(&self.0.len()).finish()
+    }
+}
+
+/// Calls what is to be called when a call ends: once, with how it ended, and with CANCELLED when it
+/// is dropped before.
+#[derive(Debug, Default)]
+pub(crate) struct Finish(OnFinish);
+
+impl Finish {
+    pub(crate) fn new(hooks: OnFinish) -> Self {
+        Self(hooks)
+    }
+
+    /// The call has ended.
+    pub(crate) fn call(mut self, outcome: Result<(), &Status>) {
+        for hook in std::mem::take(&mut self.0).0 {
+            hook(outcome);
+        }
+    }
+}
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        if !self.0.is_empty() {
+            let status = Status::cancelled("the call was dropped before it had ended");
+            Self(std::mem::take(&mut self.0)).call(Err(&status));
+        }
+    }
+}

@@ -1,0 +1,94 @@
+use std::sync::{Arc, Mutex};
+use std::task::{Wake, Waker};
+
+use crate::lock::lock;
+
+/// One of the two halves that the caller of a call with streams holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Half {
+    Send,
+    Receive,
+}
+
+/// The tasks that wait for a call: one for each half. As a [`Waker`] it wakes both, so that either
+/// can drive what both wait for.
+#[derive(Default)]
+pub(super) struct HalfWakers(Mutex<[Option<Waker>; 2]>);
+
+impl HalfWakers {
+    /// Remembers the task of a half, until it is woken.
+    pub(super) fn register(&self, half: Half, waker: &Waker) {
+        match &mut lock(&self.0)[half as usize] {
+            Some(registered) => registered.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+    }
+
+    /// Wakes the task of the other half.
+    pub(super) fn wake_other(&self, half: Half) {
+        let other = match half {
+            Half::Send => Half::Receive,
+            Half::Receive => Half::Send,
+        };
+        let waker = lock(&self.0)[other as usize].take();
+        waker.into_iter().for_each(Waker::wake);
+    }
+
+    /// Wakes both.
+    pub(super) fn wake_all(&self) {
+        let wakers = std::mem::take(&mut *lock(&self.0));
+        wakers.into_iter().flatten().for_each(Waker::wake);
+    }
+}
+
+impl Wake for HalfWakers {
+    fn wake(self: Arc<Self>) {
+        self.wake_all();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.wake_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Counts its wakes.
+    #[derive(Default)]
+    struct Task(AtomicUsize);
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_wake_is_for_the_tasks_that_have_registered_since_the_last() {
+        let wakers = Arc::new(HalfWakers::default());
+        let tasks = [Arc::new(Task::default()), Arc::new(Task::default())];
+        let register = |half: Half| {
+            let task = Arc::clone(&tasks[half as usize]);
+            wakers.register(half, &Waker::from(task));
+        };
+        let counts = || tasks.each_ref().map(|task| task.0.load(Ordering::Relaxed));
+        let both = Waker::from(Arc::clone(&wakers));
+
+        both.wake_by_ref();
+        assert_eq!(counts(), [0, 0]);
+        register(Half::Send);
+        both.wake_by_ref();
+        both.wake_by_ref();
+        assert_eq!(counts(), [1, 0]);
+        register(Half::Send);
+        register(Half::Receive);
+        wakers.wake_other(Half::Send);
+        assert_eq!(counts(), [1, 1]);
+        both.wake();
+        assert_eq!(counts(), [2, 1]);
+    }
+}

@@ -1,0 +1,194 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::sleep;
+
+use super::ClientConn;
+use super::attempt::Start;
+use super::call::ClientCall;
+use super::deadline::Bounds;
+use super::plan::Plan;
+use super::retry::{Attempts, Failure, Next};
+use super::schedule::none_left;
+use super::stream_call::StreamCall;
+use crate::call::{
+    CallOptions, Finish, Invoke, MessageSink, MessageSource, MethodName, RecvStream, Response,
+    SendStream,
+};
+use crate::codec::{Codec, frame};
+use crate::status::Status;
+use crate::transport::Origin;
+
+impl ClientConn {
+    /// Completes a call's options, by the channel's defaults and by the service config; returns by
+    /// what its attempts are governed.
+    ///
+    /// # Errors
+    /// An option's value could not be taken.
+    async fn prepare(&self, method: &str, options: &mut CallOptions) -> Result<Plan, Status> {
+        let settings = self.settings();
+        options.check()?;
+        if let Some(defaults) = &settings.default_options {
+            options.complete(defaults);
+        }
+        if let Some(authority) = options.authority() {
+            let origin = Origin {
+                authority: authority.to_owned(),
+                ..(*settings.origin).clone()
+            };
+            options.set_origin(Arc::new(origin));
+        }
+        if let Some(plan) = self.cell().configure(method, options) {
+            return Ok(plan);
+        }
+        // The first call waits until the target has been resolved.
+        self.start()?;
+        let waiting = self.cell().wait_for_call_config();
+        let config = Bounds::new(options).run(waiting).await?;
+        Ok(config.configure(method, options))
+    }
+
+    /// A call with one message each way: one attempt after the other.
+    async fn call<C, Req, Res>(
+        &self,
+        method: &MethodName,
+        message: &Req,
+        options: &CallOptions,
+        bounds: &Bounds,
+        mut attempts: Attempts,
+    ) -> Result<Response<Res>, Status>
+    where
+        C: Codec<Req> + Codec<Res>,
+    {
+        loop {
+            // For each attempt again, which are few: keeping the bytes for the next would cost every
+            // call an allocation.
+            let framed = frame::<C, Req>(message, options.max_send_message_size())?;
+            let previous = attempts.previous();
+            let attempt = self.attempt::<C, Res>(method, options, bounds, previous, framed);
+            let failure = match attempt.await {
+                Ok(response) => {
+                    attempts.succeeded();
+                    return Ok(response);
+                }
+                Err(failure) => failure,
+            };
+            match attempts.failed(&failure, fastrand::f64()) {
+                Next::After(Duration::ZERO) => {}
+                Next::After(delay) => sleep(delay).await,
+                Next::GiveUp => return Err(failure.status),
+                Next::NoneLeft => return Err(none_left(failure.status, previous + 1)),
+            }
+        }
+    }
+
+    /// One attempt at a call with one message each way: sends the message and waits for the
+    /// response.
+    async fn attempt<C: Codec<Res>, Res>(
+        &self,
+        method: &MethodName,
+        options: &CallOptions,
+        bounds: &Bounds,
+        previous_attempts: u32,
+        framed: Bytes,
+    ) -> Result<Response<Res>, Failure> {
+        let opening = self.open(method, C::NAME, options, previous_attempts, Some(framed));
+        let call = Arc::new(ClientCall::new(opening.await?, bounds.clone()));
+        let responses = RecvStream::new::<C>(
+            Arc::clone(&call) as Arc<dyn MessageSource>,
+            options.max_receive_message_size(),
+        );
+        let response = responses.into_response().await;
+        response.map_err(|status| call.failure(status))
+    }
+}
+
+impl Invoke for ClientConn {
+    async fn invoke<C, Req, Res>(
+        &self,
+        _codec: C,
+        method: MethodName,
+        message: Req,
+        mut options: CallOptions,
+    ) -> Result<Response<Res>, Status>
+    where
+        C: Codec<Req> + Codec<Res>,
+        Req: Send + Sync + 'static,
+        Res: Send + 'static,
+    {
+        let plan = self.prepare(&method, &mut options).await;
+        let finish = Finish::new(options.take_on_finish());
+        let bounds = Bounds::new(&options);
+        let result = match plan {
+            Err(status) => Err(status),
+            Ok(Plan::Retry(attempts)) => {
+                let call = self.call::<C, _, _>(&method, &message, &options, &bounds, attempts);
+                bounds.run(call).await
+            }
+            // Boxed, so that calls without hedging do not keep the room for it.
+            Ok(plan) => {
+                Box::pin(async {
+                    let max = options.max_receive_message_size();
+                    let framed = frame::<C, Req>(&message, options.max_send_message_size())?;
+                    let start = Start {
+                        conn: self.clone(),
+                        method,
+                        content_subtype: <C as Codec<Res>>::NAME,
+                        options,
+                        bounds: bounds.clone(),
+                        only_message: Some(framed),
+                    };
+                    let call = Arc::new(StreamCall::new(start, plan, Finish::default()));
+                    let responses = RecvStream::new::<C>(call, max);
+                    bounds.run(responses.into_response()).await
+                })
+                .await
+            }
+        };
+        finish.call(result.as_ref().map(|_| ()));
+        result
+    }
+
+    async fn new_stream<C, Req, Res>(
+        &self,
+        _codec: C,
+        method: MethodName,
+        mut options: CallOptions,
+    ) -> Result<(SendStream<Req>, RecvStream<Res>), Status>
+    where
+        C: Codec<Req> + Codec<Res>,
+        Req: Send + 'static,
+        Res: Send + 'static,
+    {
+        let plan = self.prepare(&method, &mut options).await;
+        let finish = Finish::new(options.take_on_finish());
+        let plan = match plan {
+            Ok(plan) => plan,
+            Err(status) => {
+                finish.call(Err(&status));
+                return Err(status);
+            }
+        };
+        let bounds = Bounds::new(&options);
+        let max_send = options.max_send_message_size();
+        let max_receive = options.max_receive_message_size();
+        let start = Start {
+            conn: self.clone(),
+            method,
+            content_subtype: <C as Codec<Res>>::NAME,
+            options,
+            bounds: bounds.clone(),
+            only_message: None,
+        };
+        let call = Arc::new(StreamCall::new(start, plan, finish));
+        if let Err(status) = bounds.run(call.opened()).await {
+            call.finish(Err(&status));
+            return Err(status);
+        }
+        call.watch_bounds();
+        let requests = SendStream::new::<C>(Arc::clone(&call) as Arc<dyn MessageSink>, max_send);
+        let responses = RecvStream::new::<C>(call, max_receive);
+        Ok((requests, responses))
+    }
+}

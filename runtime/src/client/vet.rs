@@ -1,0 +1,80 @@
+//! What a call with an authority or with credentials of its own needs of the connection that it is to
+//! go by.
+
+use super::ClientConn;
+use super::authority;
+use super::retry::Failure;
+use crate::call::CallOptions;
+use crate::credentials::{RequestInfo, per_rpc};
+use crate::io::Peer;
+use crate::metadata::Metadata;
+use crate::status::Status;
+use crate::transport::Delivery;
+
+impl ClientConn {
+    /// Checks the call's authority against the connection, and asks the per-RPC credentials of the
+    /// channel and of the call; returns the request's metadata if that is not the call's own.
+    ///
+    /// Cancel-safe.
+    pub(super) async fn vet(
+        &self,
+        method: &str,
+        options: &CallOptions,
+        peer: &Peer,
+    ) -> Result<Option<Metadata>, Failure> {
+        if let Some(authority) = options.authority() {
+            self.check_authority(authority, peer)
+                .map_err(Failure::here)?;
+        }
+        if self.settings().per_rpc_credentials.is_empty() && options.credentials().is_empty() {
+            return Ok(None);
+        }
+        // Boxed, so that calls without credentials do not keep the room for it.
+        Box::pin(self.credentials_for(method, options, peer))
+            .await
+            .map(Some)
+    }
+
+    fn check_authority(&self, authority: &str, peer: &Peer) -> Result<(), Status> {
+        let refused = |problem| {
+            Status::unavailable(format!(
+                "the call's authority {authority:?} is not for {}: {problem}",
+                peer.remote
+            ))
+        };
+        let host = authority::host(authority).map_err(refused)?;
+        let credentials = &self.settings().credentials;
+        credentials.check_host(host, peer).map_err(refused)
+    }
+
+    /// The call's metadata and that of all credentials.
+    async fn credentials_for(
+        &self,
+        method: &str,
+        options: &CallOptions,
+        peer: &Peer,
+    ) -> Result<Metadata, Failure> {
+        let settings = self.settings();
+        let authority = options.authority().unwrap_or(&settings.origin.authority);
+        let request = RequestInfo::new(method, authority, peer);
+        let mut metadata = options.metadata().clone();
+        let all = settings.per_rpc_credentials.iter();
+        for credentials in all.chain(options.credentials()) {
+            // Those of the channel were checked when it was made.
+            if credentials.requires_transport_security() && !settings.credentials.are_secure() {
+                return Err(Failure::here(Status::unauthenticated(format!(
+                    "the per-RPC credentials {} are for secure connections alone, and the \
+                     channel's credentials are insecure()",
+                    credentials.name()
+                ))));
+            }
+            let made = credentials.metadata(request).await;
+            metadata.merge(made.map_err(|status| Failure {
+                status: per_rpc::failed(&**credentials, status),
+                delivery: Delivery::Possible,
+                is_final: false,
+            })?);
+        }
+        Ok(metadata)
+    }
+}

@@ -125,6 +125,7 @@ pub(crate) fn failed(credentials: &dyn PerRpcCredentials, status: Status) -> Sta
 mod tests {
     use super::*;
     use crate::io::Address;
+    use crate::status::Code;
 
     #[test]
     fn the_url_of_a_service_has_its_authority_and_its_name() {

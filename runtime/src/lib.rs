@@ -68,8 +68,8 @@ pub use connectivity_state::ConnectivityState;
 pub use metadata::{Metadata, MetadataError};
 pub use resolver::TargetError;
 pub use server::{
-    FileDesc, Handler, HandlerFuture, MethodDesc, RegisterError, ServeError, Server, ServerCall,
-    ServerHandle, ServiceDesc, StreamDesc, UnknownServiceHandler,
+    FileDesc, Handled, Handler, HandlerFuture, MethodDesc, RegisterError, ServeError, Server,
+    ServerCall, ServerHandle, ServiceDesc, StreamDesc, UnknownServiceHandler,
 };
 pub use service_config::{ConfigObject, ConfigValue, ServiceConfigError};
 pub use status::{Code, Status};

@@ -164,10 +164,13 @@ impl Pieces {
 }
 
 impl From<Bytes> for Pieces {
+    #[inline]
     fn from(piece: Bytes) -> Self {
-        let mut pieces = Self::default();
-        pieces.push(piece);
-        pieces
+        Self {
+            len: piece.len(),
+            first: piece,
+            more: None,
+        }
     }
 }
 

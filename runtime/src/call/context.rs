@@ -5,11 +5,11 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{MessageSink, MessageSource, Received};
+use super::{MessageSink, MessageSource, Received, Response};
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::transport::{Incoming, NoHead, RequestHead, ServerStream};
+use crate::transport::{CallEnd, Incoming, NoHead, RequestHead, ServerStream};
 
 /// A call in a server's hands: what its handler can know and say besides messages.
 ///
@@ -85,8 +85,8 @@ impl CallContext {
         self.0.call().is_done()
     }
 
-    pub(crate) fn set_done(&self) {
-        self.0.call().set_done();
+    pub(crate) fn stream(&self) -> &dyn ServerStream {
+        &*self.0
     }
 
     /// What the call was made with.
@@ -104,33 +104,45 @@ impl CallContext {
         self.0.poll_closed(cx)
     }
 
-    /// Ends the call with a complete unary reply.
+    /// The call ends with a complete unary reply.
     ///
     /// Header metadata of a response whose headers are out already is lost, as nothing can carry it.
-    pub(crate) fn reply(&self, metadata: Metadata, message: Bytes, trailer: Metadata) {
-        let (header, mut trailers) = self.0.call().take();
+    pub(crate) fn reply(&self, response: Response<Bytes>) -> CallEnd {
+        let (message, metadata, trailer) = response.into_parts();
+        let (mut header, mut trailers) = self.0.call().end();
         trailers.merge(trailer);
-        let header = header.map(|mut header| {
+        if let Some(header) = &mut header {
             header.merge(metadata);
-            header
-        });
-        self.0.reply(header, message, trailers);
+        }
+        CallEnd::Reply {
+            header,
+            message,
+            trailer: trailers,
+        }
     }
 
-    /// Ends the call with a status, and with the metadata that was set.
-    pub(crate) fn finish(&self, outcome: Result<(), Status>) {
-        let (header, trailer) = self.0.call().take();
+    /// The call ends with a status, and with the metadata that was set.
+    pub(crate) fn finish(&self, outcome: Result<(), Status>) -> CallEnd {
+        let (header, trailer) = self.0.call().end();
         let outcome = match outcome {
             Ok(()) => Ok(trailer),
             Err(status) => Err(with_trailer(status, trailer)),
         };
-        self.0.finish(header, outcome);
+        CallEnd::Finish { header, outcome }
     }
 
-    /// Ends the call with a failure now, whatever still waits to be sent.
-    pub(crate) fn abort(&self, status: Status) {
-        let (header, trailer) = self.0.call().take();
-        self.0.abort(header, with_trailer(status, trailer));
+    /// The call ends with a failure now, whatever still waits to be sent.
+    pub(crate) fn abort(&self, status: Status) -> CallEnd {
+        let (header, trailer) = self.0.call().end();
+        let status = with_trailer(status, trailer);
+        CallEnd::Abort { header, status }
+    }
+
+    /// The client or the connection has ended the call, or nobody handles it any more.
+    pub(crate) fn closed(&self) -> CallEnd {
+        // Nobody is left to have the metadata.
+        let _ = self.0.call().end();
+        CallEnd::Closed
     }
 
     fn send_unsent_header(&self) {

@@ -4,6 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use futures_core::Stream;
 
 use super::halves::Received;
@@ -53,6 +54,12 @@ impl<T> RecvStream<T> {
             trailer: Metadata::new(),
             state: State::Head,
         }
+    }
+
+    /// Takes in what was received already.
+    pub(crate) fn received(mut self, data: Bytes) -> Self {
+        self.reader.push(data.into());
+        self
     }
 
     /// The next message; `None` when the peer has sent its last and, behind a stub, the call has

@@ -41,7 +41,6 @@ fn decode(mut choices: Choices<'_>) {
         };
         let block = choices.string();
         let before = decoder.generation();
-        fields.clear();
         let Ok(decoded) = decoder.decode(block, limits, &mut fields) else {
             // The connection ends here.
             return;
@@ -53,7 +52,9 @@ fn decode(mut choices: Choices<'_>) {
         if decoded.table_untouched {
             let mut again = Vec::new();
             let decoded_again = decoder.decode(block, limits, &mut again);
-            assert_eq!(decoded_again, Ok(decoded));
+            assert!(decoded_again.is_ok_and(|again| {
+                again.table_untouched && again.over_limit == decoded.over_limit
+            }));
             assert_eq!(again, fields, "a block changed its meaning");
         }
     }

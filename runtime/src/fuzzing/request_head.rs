@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Choices;
 use crate::metadata::is_reserved;
-use crate::transport::RequestParser;
+use crate::transport::{Received, RequestParser};
 
 const NAMES: &[&str] = &[
     ":authority",
@@ -49,7 +49,7 @@ pub fn request_head(data: &[u8]) {
         values.map(|(_, value)| value).collect()
     };
     match parser.finish() {
-        Ok(head) => {
+        Ok(Received { head, timeout }) => {
             assert_eq!(
                 all(":method").last().map(|method| &method[..]),
                 Some(&b"POST"[..])
@@ -64,8 +64,8 @@ pub fn request_head(data: &[u8]) {
             let content_type = content_type.last().expect("gRPC has one");
             assert!(content_type.starts_with(b"application/grpc"));
             assert!(content_type.ends_with(&head.content_subtype));
-            assert_ne!(head.timeout, Some(Duration::ZERO));
-            assert_eq!(head.timeout.is_some(), !all("grpc-timeout").is_empty());
+            assert_ne!(timeout, Some(Duration::ZERO));
+            assert_eq!(timeout.is_some(), !all("grpc-timeout").is_empty());
             for (key, _) in head.metadata.iter() {
                 assert!(
                     !is_reserved(key.as_bytes()) || SHOWN.contains(&key),

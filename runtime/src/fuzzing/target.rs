@@ -1,6 +1,6 @@
 //! Targets of channels: what is accepted has an authority, and can be written in full.
 
-use crate::resolver::{Endpoint, Target};
+use crate::resolver::{Target, TargetEndpoint};
 
 /// Takes the octets as a target, if they are text.
 pub fn target(data: &[u8]) {
@@ -22,15 +22,15 @@ pub fn target(data: &[u8]) {
     );
     let in_full = match target.endpoint() {
         // Brackets hold anything but themselves.
-        Endpoint::Dns { host, .. } if host.contains(']') => return,
-        Endpoint::Dns { host, port } if host.contains([':', '[']) => {
+        TargetEndpoint::Dns { host, .. } if host.contains(']') => return,
+        TargetEndpoint::Dns { host, port } if host.contains([':', '[']) => {
             format!("dns:///[{}]:{port}", escaped(host))
         }
-        Endpoint::Dns { host, port } => format!("dns:///{}:{port}", escaped(host)),
-        Endpoint::Passthrough(name) => format!("passthrough:///{}", escaped(name)),
-        Endpoint::Unix(path) if path.starts_with('/') => format!("unix://{path}"),
-        Endpoint::Unix(path) => format!("unix:{path}"),
-        Endpoint::Ip(addresses) => {
+        TargetEndpoint::Dns { host, port } => format!("dns:///{}:{port}", escaped(host)),
+        TargetEndpoint::Passthrough(name) => format!("passthrough:///{}", escaped(name)),
+        TargetEndpoint::Unix(path) if path.starts_with('/') => format!("unix://{path}"),
+        TargetEndpoint::Unix(path) => format!("unix:{path}"),
+        TargetEndpoint::Ip(addresses) => {
             assert!(!addresses.is_empty());
             let family = if addresses[0].is_ipv4() {
                 "ipv4"

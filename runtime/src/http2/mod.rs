@@ -43,13 +43,10 @@ mod stream;
 pub(crate) use block::{Block, NoFields};
 pub(crate) use budget::{Allowance, BudgetConfig};
 pub(crate) use config::Config;
-pub(crate) use connection::{Connection, OpenError, Payload, SendError, Stats};
+pub(crate) use connection::{Before, Connection, OpenError, Payload, SendError, Stats};
 pub(crate) use error::{ConnectionError, ErrorCode};
 pub(crate) use event::Event;
-pub(crate) use hpack::{Field, FieldRef};
-
-/// The fields of a header list that was received, to be taken.
-pub(crate) type ReceivedFields<'a> = std::vec::Drain<'a, Field>;
+pub(crate) use hpack::{Difference, Field, FieldRef};
 
 pub(crate) use message::HeadKind;
 pub(crate) use output::Output;

@@ -2,14 +2,28 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::Handler;
 use crate::call::{CallContext, RecvStream, Request, Response, SendStream};
 use crate::codec::{Codec, decode_whole, frame, is_one_message};
 use crate::status::Status;
 
-/// The handling of one call, as the tables of generated code make it. Its result has gone to the
-/// client when it is ready.
-pub type HandlerFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// The handling of one call, as the tables of generated code make it.
+pub type HandlerFuture = Pin<Box<dyn Future<Output = Handled> + Send>>;
+
+/// How a handler has ended its call: what a [`HandlerFuture`] is ready with, for the server to send.
+#[derive(Debug)]
+pub struct Handled(pub(super) Outcome);
+
+/// What is sent for it.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The only response, framed.
+    Reply(Response<Bytes>),
+    /// The status, after what was sent before.
+    Finish(Result<(), Status>),
+}
 
 /// A call that a server received and has not handled yet: what the functions in a
 /// [`ServiceDesc`](super::ServiceDesc) are called with.
@@ -19,6 +33,8 @@ pub type HandlerFuture = Pin<Box<dyn Future<Output = ()> + Send>>;
 #[derive(Debug)]
 pub struct ServerCall {
     context: CallContext,
+    /// All that the client sends, if it came at once.
+    content: Option<Bytes>,
     limits: MessageLimits,
 }
 
@@ -30,8 +46,12 @@ pub(super) struct MessageLimits {
 }
 
 impl ServerCall {
-    pub(super) fn new(context: CallContext, limits: MessageLimits) -> Self {
-        Self { context, limits }
+    pub(super) fn new(context: CallContext, content: Option<Bytes>, limits: MessageLimits) -> Self {
+        Self {
+            context,
+            content,
+            limits,
+        }
     }
 
     /// Handles a call with one message each way.
@@ -45,11 +65,17 @@ impl ServerCall {
             + for<'a> Handler<'a, T, (Request<Req>,), Output = Result<Response<Res>, Status>>,
     {
         Box::pin(async move {
-            let response = match self.only_request::<C, Req>().await {
+            let max_send = self.limits.max_send;
+            let request = match self.whole_request::<C, Req>() {
+                Ok(request) => request,
+                // Boxed, so that calls whose request is here do not carry the room for it.
+                Err(call) => Box::pin(call.only_request::<C, Req>()).await,
+            };
+            let response = match request {
                 Ok(request) => handler.call(&service, (request,)).await,
                 Err(status) => Err(status),
             };
-            self.reply::<C, Res>(response);
+            reply::<C, Res>(response, max_send)
         })
     }
 
@@ -69,14 +95,16 @@ impl ServerCall {
             + for<'a> Handler<'a, T, (Request<Req>, SendStream<Res>), Output = Result<(), Status>>,
     {
         Box::pin(async move {
-            let outcome = match self.only_request::<C, Req>().await {
-                Ok(request) => {
-                    let responses = self.responses::<C, Res>();
-                    handler.call(&service, (request, responses)).await
-                }
-                Err(status) => Err(status),
+            let responses = self.responses::<C, Res>();
+            let request = match self.whole_request::<C, Req>() {
+                Ok(request) => request,
+                // As above.
+                Err(call) => Box::pin(call.only_request::<C, Req>()).await,
             };
-            self.context.finish(outcome);
+            Handled(Outcome::Finish(match request {
+                Ok(request) => handler.call(&service, (request, responses)).await,
+                Err(status) => Err(status),
+            }))
         })
     }
 
@@ -101,9 +129,10 @@ impl ServerCall {
             >,
     {
         Box::pin(async move {
+            let max_send = self.limits.max_send;
             let requests = self.requests::<C, Req>();
             let response = handler.call(&service, (requests,)).await;
-            self.reply::<C, Res>(response);
+            reply::<C, Res>(response, max_send)
         })
     }
 
@@ -128,61 +157,68 @@ impl ServerCall {
             >,
     {
         Box::pin(async move {
-            let (requests, responses) = (self.requests::<C, Req>(), self.responses::<C, Res>());
-            let outcome = handler.call(&service, (requests, responses)).await;
-            self.context.finish(outcome);
+            let responses = self.responses::<C, Res>();
+            let requests = self.requests::<C, Req>();
+            Handled(Outcome::Finish(
+                handler.call(&service, (requests, responses)).await,
+            ))
         })
     }
 
-    async fn only_request<C: Codec<Req>, Req>(&self) -> Result<Request<Req>, Status>
+    /// The only request, if it is here whole; else the call comes back.
+    fn whole_request<C: Codec<Req>, Req>(mut self) -> Result<Result<Request<Req>, Status>, Self> {
+        let max = self.limits.max_receive;
+        let framed = match self.content.take_if(|content| is_one_message(content, max)) {
+            Some(framed) => framed,
+            None => match self.context.take_whole(&|data| is_one_message(data, max)) {
+                Some(framed) => framed,
+                None => return Err(self),
+            },
+        };
+        Ok(decode_whole(C::decode, framed).map(|message| self.request(message)))
+    }
+
+    /// The only request, when it has come.
+    async fn only_request<C: Codec<Req>, Req>(mut self) -> Result<Request<Req>, Status>
     where
         Req: Send + 'static,
     {
-        let max = self.limits.max_receive;
-        let message = match self.context.take_whole(&|data| is_one_message(data, max)) {
-            Some(framed) => decode_whole(C::decode, framed)?,
-            None => {
-                let mut messages = self.receive::<C, Req>();
-                // Boxed, so that calls whose request is here do not carry the room for it.
-                Box::pin(async move { messages.recv_only("request").await }).await?
-            }
-        };
+        let message = self.receive::<C, Req>().recv_only("request").await?;
         Ok(self.request(message))
     }
 
-    fn requests<C: Codec<Req>, Req>(&self) -> Request<RecvStream<Req>> {
-        self.request(self.receive::<C, Req>())
+    fn requests<C: Codec<Req>, Req>(mut self) -> Request<RecvStream<Req>> {
+        let requests = self.receive::<C, Req>();
+        self.request(requests)
     }
 
-    fn receive<C: Codec<Req>, Req>(&self) -> RecvStream<Req> {
-        RecvStream::new::<C>(Arc::new(self.context.clone()), self.limits.max_receive)
+    fn receive<C: Codec<Req>, Req>(&mut self) -> RecvStream<Req> {
+        let source = Arc::new(self.context.clone());
+        let requests = RecvStream::new::<C>(source, self.limits.max_receive);
+        match self.content.take() {
+            Some(content) => requests.received(content),
+            None => requests,
+        }
     }
 
-    fn request<M>(&self, message: M) -> Request<M> {
-        Request::incoming(
-            message,
-            self.context.head().metadata.clone(),
-            self.context.clone(),
-        )
+    fn request<M>(self, message: M) -> Request<M> {
+        let metadata = self.context.head().metadata.clone();
+        Request::incoming(message, metadata, self.context)
     }
 
     fn responses<C: Codec<Res>, Res>(&self) -> SendStream<Res> {
         SendStream::new::<C>(Arc::new(self.context.clone()), self.limits.max_send)
     }
+}
 
-    /// Ends a call that has one response.
-    fn reply<C: Codec<Res>, Res>(&self, response: Result<Response<Res>, Status>) {
-        let framed = response.and_then(|response| {
-            let (message, metadata, trailer) = response.into_parts();
-            Ok((
-                frame::<C, Res>(&message, self.limits.max_send)?,
-                metadata,
-                trailer,
-            ))
-        });
-        match framed {
-            Ok((message, metadata, trailer)) => self.context.reply(metadata, message, trailer),
-            Err(status) => self.context.finish(Err(status)),
-        }
-    }
+/// The end of a call that has one response.
+fn reply<C: Codec<Res>, Res>(response: Result<Response<Res>, Status>, max_send: usize) -> Handled {
+    let framed = response.and_then(|response| {
+        let framed = frame::<C, Res>(response.message(), max_send)?;
+        Ok(response.map(|_| framed))
+    });
+    Handled(match framed {
+        Ok(response) => Outcome::Reply(response),
+        Err(status) => Outcome::Finish(Err(status)),
+    })
 }

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout};
 use super::dispatch::ConnectionCalls;
 use crate::credentials::ServerCredentials;
 use crate::io::{Connected, Detached};
-use crate::transport::{Phase, ServerSettings};
+use crate::transport::{Phase, ServerSettings, Serving};
 
 /// How a connection that was accepted is served: first it is secured, then its calls are. All of it
 /// happens on the connection's own task, so that a client that is slow in its handshake holds up no
@@ -22,19 +22,31 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Serves the connection until it ends, as [`serve`](Self::serve), on the runtime of the caller.
-    pub(super) async fn attach_and_serve(self, detached: Detached) {
-        let remote = detached.peer().remote.clone();
-        match detached.attach() {
-            Ok(connected) => self.serve(connected).await,
-            Err(error) => {
-                tracing::warn!(peer = %remote, %error, "a connection was lost on the way to its worker");
+    /// Serves the connection until it ends, as [`serve`](Self::serve), on the runtime that polls the
+    /// future.
+    pub(super) fn attach_and_serve(
+        self,
+        detached: Detached,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        serve_secured(async move {
+            let remote = detached.peer().remote.clone();
+            match detached.attach() {
+                Ok(connected) => self.secure(connected).await,
+                Err(error) => {
+                    tracing::warn!(peer = %remote, %error, "a connection was lost on the way to its worker");
+                    None
+                }
             }
-        }
+        })
     }
 
     /// Serves the connection until it ends.
-    pub(super) async fn serve(self, connected: Connected) {
+    pub(super) fn serve(self, connected: Connected) -> impl Future<Output = ()> + Send + 'static {
+        serve_secured(self.secure(connected))
+    }
+
+    /// Secures the connection; the result serves it.
+    async fn secure(self, connected: Connected) -> Option<Serving> {
         let Self {
             calls,
             credentials,
@@ -44,24 +56,35 @@ impl Connection {
         let accepted = Instant::now();
         let limit = settings.handshake_timeout;
         let remote = connected.peer.remote.clone();
-        // Boxed, so that the connection does not keep the room for it.
-        let handshake = Box::pin(timeout(limit, credentials.handshake(connected)));
-        match unless_stopping(handshake, &mut phase).await {
-            Some(Ok(Ok(secured))) => {
+        let handshake = timeout(limit, credentials.handshake(connected));
+        match unless_stopping(handshake, &mut phase).await? {
+            Ok(Ok(secured)) => {
                 // The transport's handshake has what this one has left of the time.
                 settings.handshake_timeout = limit.saturating_sub(accepted.elapsed());
-                let transport = settings.transport;
-                transport.serve(secured, settings, phase, calls).await;
+                return Some(settings.transport.serve(secured, settings, phase, calls));
             }
-            Some(Ok(Err(error))) => {
+            Ok(Err(error)) => {
                 tracing::debug!(peer = %remote, %error, "a connection could not be secured");
             }
-            Some(Err(_)) => tracing::debug!(
+            Err(_) => tracing::debug!(
                 peer = %remote,
                 timeout = ?limit,
                 "the security handshake timed out; the option is connection_timeout"
             ),
-            None => {}
+        }
+        None
+    }
+}
+
+/// Serves a connection once it is secured. Each of the two is boxed by itself, so that a connection
+/// does not keep the room for its handshake.
+fn serve_secured(
+    secured: impl Future<Output = Option<Serving>> + Send + 'static,
+) -> impl Future<Output = ()> + Send + 'static {
+    let secured = Box::pin(secured);
+    async move {
+        if let Some(serving) = secured.await {
+            serving.await;
         }
     }
 }

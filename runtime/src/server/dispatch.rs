@@ -1,20 +1,21 @@
 use std::any::Any;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Sleep, sleep_until};
 
-use super::call::MessageLimits;
+use super::call::{Handled, MessageLimits, Outcome};
 use super::options::ServerOptions;
 use super::services::Services;
 use super::{HandlerFuture, ServerCall};
 use crate::call::CallContext;
 use crate::status::Status;
-use crate::transport::{Dispatch, Phase, RequestHead, ServerStream};
+use crate::transport::{self, CallEnd, Dispatch, Phase, RequestHead, ServerStream};
 
 /// Finds the handlers of calls; one for a server.
 pub(super) struct Dispatcher {
@@ -28,13 +29,17 @@ impl Dispatcher {
     }
 
     /// The handler for a call.
-    fn handler(&self, context: &CallContext) -> Result<HandlerFuture, Status> {
+    fn handler(
+        &self,
+        context: &CallContext,
+        content: Option<Bytes>,
+    ) -> Result<HandlerFuture, Status> {
         check_encoding(context.head())?;
         let limits = MessageLimits {
             max_receive: self.options.max_receive_message_size,
             max_send: self.options.max_send_message_size,
         };
-        let call = ServerCall::new(context.clone(), limits);
+        let call = ServerCall::new(context.clone(), content, limits);
         let path = context.method();
         match (self.services.lookup(path), &self.options.unknown_service) {
             (Some(method), _) => Ok(method(call)),
@@ -74,20 +79,16 @@ impl ConnectionCalls {
 impl Dispatch for ConnectionCalls {
     type Call = Call;
 
-    fn dispatch(self: &Arc<Self>, stream: Arc<dyn ServerStream>) -> Call {
+    fn dispatch(&self, stream: Arc<dyn ServerStream>, content: Option<Bytes>) -> Call {
         let context = CallContext::new(stream);
-        let handler = match self.dispatcher.handler(&context) {
-            Ok(handler) => Some(handler),
-            Err(status) => {
-                context.finish(Err(status));
-                None
-            }
-        };
+        let handler = self
+            .dispatcher
+            .handler(&context, content)
+            .unwrap_or_else(|status| Box::pin(ready(Handled(Outcome::Finish(Err(status))))));
         Call {
-            handler,
+            handler: Some(handler),
             timer: None,
             context,
-            _connection: Arc::clone(self),
         }
     }
 }
@@ -100,25 +101,49 @@ pub(super) struct Call {
     /// Made when the handler is not ready at once.
     timer: Option<Pin<Box<Sleep>>>,
     context: CallContext,
-    _connection: Arc<ConnectionCalls>,
+}
+
+/// Why a handler is not polled any more.
+enum End {
+    Handled(Handled),
+    /// The client or the connection has ended the call.
+    Closed,
+    DeadlinePassed,
+}
+
+impl transport::Call for Call {
+    fn stream(&self) -> &dyn ServerStream {
+        self.context.stream()
+    }
 }
 
 impl Future for Call {
-    type Output = ();
+    type Output = CallEnd;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.poll_handler(cx).is_ready() || self.poll_cancelled(cx).is_ready() {
-            self.handler = None;
-            return Poll::Ready(());
-        }
-        Poll::Pending
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CallEnd> {
+        let end = match self.poll_handler(cx) {
+            Poll::Ready(handled) => End::Handled(handled),
+            Poll::Pending => ready!(self.poll_cancelled(cx)),
+        };
+        // What the handler holds goes before the call is said to have ended.
+        self.handler = None;
+        Poll::Ready(match end {
+            End::Handled(Handled(Outcome::Reply(response))) => self.context.reply(response),
+            End::Handled(Handled(Outcome::Finish(outcome))) => self.context.finish(outcome),
+            End::Closed => self.context.closed(),
+            // A status rather than a bare reset, as grpc-go sends: a client whose own clock has not
+            // noticed yet would take that for a cancellation.
+            End::DeadlinePassed => self.context.abort(Status::deadline_exceeded(
+                "the call's deadline passed on the server",
+            )),
+        })
     }
 }
 
 impl Call {
-    fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<Handled> {
         let Some(handler) = &mut self.handler else {
-            return Poll::Ready(());
+            return Poll::Pending;
         };
         // The handler is not polled again after a panic, so nothing sees what it left behind but
         // the service itself, whose state its author guards.
@@ -131,16 +156,15 @@ impl Call {
                     panic_text(&*panic)
                 ));
                 tracing::error!(method = self.context.method(), %status, "a handler panicked");
-                self.context.finish(Err(status));
-                Poll::Ready(())
+                Poll::Ready(Handled(Outcome::Finish(Err(status))))
             }
         }
     }
 
     /// Ready when the client, the connection or the deadline has ended the call.
-    fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         if self.context.poll_closed(cx).is_ready() {
-            return Poll::Ready(());
+            return Poll::Ready(End::Closed);
         }
         let Some(deadline) = self.context.deadline() else {
             return Poll::Pending;
@@ -148,22 +172,17 @@ impl Call {
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        ready!(timer.as_mut().poll(cx));
-        // A status rather than a bare reset, as grpc-go sends: a client whose own clock has not
-        // noticed yet would take that for a cancellation.
-        self.context.abort(Status::deadline_exceeded(
-            "the call's deadline passed on the server",
-        ));
-        Poll::Ready(())
+        timer.as_mut().poll(cx).map(|()| End::DeadlinePassed)
     }
 }
 
 impl Drop for Call {
     fn drop(&mut self) {
-        // What the handler holds goes before the call is said to have ended. So it is said even when
-        // the runtime drops the call.
-        self.handler = None;
-        self.context.set_done();
+        // The runtime drops a call that has not ended.
+        if let Some(handler) = self.handler.take() {
+            drop(handler);
+            self.context.closed();
+        }
     }
 }
 

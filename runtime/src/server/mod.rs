@@ -28,7 +28,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, ToSocketAddrs, UnixListener};
 
 use accept::AcceptLoop;
-pub use call::{HandlerFuture, ServerCall};
+pub use call::{Handled, HandlerFuture, ServerCall};
 pub use desc::{FileDesc, MethodDesc, ServiceDesc, StreamDesc};
 use dispatch::Dispatcher;
 pub use error::{RegisterError, ServeError};

@@ -3,7 +3,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::RequestHead;
+use super::{Received, RequestHead};
 use crate::lock::lock;
 use crate::metadata::Metadata;
 
@@ -27,9 +27,10 @@ struct ResponseState {
 
 impl CallState {
     /// The state of a call that came at `now`. A deadline too far away to be expressed is none.
-    pub(crate) fn new(head: Arc<RequestHead>, now: Instant) -> Self {
+    pub(crate) fn new(received: Received<Arc<RequestHead>>, now: Instant) -> Self {
+        let Received { head, timeout } = received;
         Self {
-            deadline: head.timeout.and_then(|timeout| now.checked_add(timeout)),
+            deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
             head,
             response: Mutex::default(),
             done: OnceLock::new(),
@@ -64,20 +65,19 @@ impl CallState {
         lock(&self.response).take_header()
     }
 
-    /// The header metadata, if it is still to be sent, and the trailer metadata: for the call's end.
-    pub(crate) fn take(&self) -> (Option<Metadata>, Metadata) {
+    /// The call has ended. Returns the header metadata, if it is still to be sent, and the trailer
+    /// metadata.
+    pub(crate) fn end(&self) -> (Option<Metadata>, Metadata) {
         let mut response = lock(&self.response);
+        response.done = true;
         let trailer = std::mem::take(&mut response.trailer);
-        (response.take_header(), trailer)
-    }
-
-    /// The call has ended. Idempotent.
-    pub(crate) fn set_done(&self) {
-        lock(&self.response).done = true;
+        let header = response.take_header();
+        drop(response);
         // Whoever has not made it yet is going to look at the flag.
         if let Some(done) = self.done.get() {
             done.notify_waiters();
         }
+        (header, trailer)
     }
 
     pub(crate) fn is_done(&self) -> bool {

@@ -1,4 +1,6 @@
 use std::env;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
 use tokio::sync::watch;
@@ -7,6 +9,9 @@ use tokio::sync::watch;
 use super::h2;
 use super::{ClientTransport, Dispatch, Phase, Report, ServerSettings, ServerTransport, native};
 use crate::io::Connected;
+
+/// A connection that is served until the future is ready.
+pub(crate) type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What carries calls over a connection: the HTTP/2 implementation.
 ///
@@ -70,23 +75,22 @@ impl Transport {
     }
 
     /// Serves a connection until it ends.
-    pub(crate) async fn serve<D: Dispatch>(
+    pub(crate) fn serve<D: Dispatch>(
         self,
         connected: Connected,
         settings: ServerSettings,
         phase: watch::Receiver<Phase>,
         dispatch: Arc<D>,
-    ) {
+    ) -> Serving {
         match self {
             Self::Native => {
                 let connection = native::ServerConnection::new(connected, settings, phase);
-                connection.serve(dispatch).await;
+                Box::pin(connection.serve(dispatch))
             }
             #[cfg(feature = "transport-h2")]
             Self::H2 => {
                 let connection = h2::ServerConnection::new(connected, settings, phase);
-                // Boxed, so that connections of the other engine do not keep the room for it.
-                Box::pin(connection.serve(dispatch)).await;
+                Box::pin(connection.serve(dispatch))
             }
         }
     }

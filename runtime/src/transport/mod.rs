@@ -37,6 +37,7 @@ use crate::pieces::Pieces;
 use crate::status::Status;
 
 pub(crate) use call_state::CallState;
+pub(crate) use engine::Serving;
 pub use engine::Transport;
 pub(crate) use phase::Phase;
 pub(crate) use request::{Rejection, RequestParser};
@@ -48,18 +49,67 @@ pub(crate) use stream_quota::StreamQuota;
 /// A server's side of one connection.
 pub(crate) trait ServerTransport: Send + 'static {
     /// Serves the connection until it ends: hands every request to `dispatch`, polls the call that
-    /// comes back once at once, and spawns it when it is not ready; or spawns it at once, when
-    /// [`ServerSettings::spawn_handlers`] says so.
+    /// comes back once at once, and [spawns](run_call) it when it is not ready; or spawns it at once,
+    /// when [`ServerSettings::spawn_handlers`] says so.
     fn serve<D: Dispatch>(self, dispatch: Arc<D>) -> impl Future<Output = ()> + Send;
 }
 
 /// Turns requests into calls; called by the engine, on the connection's task.
 pub(crate) trait Dispatch: Send + Sync + 'static {
-    /// A call that is being handled. Its output went through the stream when it is ready.
-    type Call: Future<Output = ()> + Send + Unpin + 'static;
+    /// A call that is being handled.
+    type Call: Call;
 
-    /// Starts the call of a new stream.
-    fn dispatch(self: &Arc<Self>, stream: Arc<dyn ServerStream>) -> Self::Call;
+    /// Starts the call of a new stream. `content` is all that the client sends on it, where that came
+    /// at once: the stream then has nothing but its end.
+    fn dispatch(&self, stream: Arc<dyn ServerStream>, content: Option<Bytes>) -> Self::Call;
+}
+
+/// A call that is being handled: ready with how it ends, for its stream.
+pub(crate) trait Call: Future<Output = CallEnd> + Send + Unpin + 'static {
+    /// The stream that it came on.
+    fn stream(&self) -> &dyn ServerStream;
+}
+
+/// Runs a call that was not ready at once, on a task of its own. Keeps what it was dispatched by.
+pub(crate) async fn run_call<D: Dispatch>(mut call: D::Call, _dispatch: Arc<D>) {
+    let end = (&mut call).await;
+    call.stream().end(end);
+}
+
+/// How a server ends a call. The header metadata is there unless the headers went out before.
+#[derive(Debug)]
+pub(crate) enum CallEnd {
+    /// A complete unary reply as one operation: headers, one framed message, trailers with status OK.
+    Reply {
+        header: Option<Metadata>,
+        message: Bytes,
+        trailer: Metadata,
+    },
+    /// The trailers, with headers before them unless they are not needed (trailers-only).
+    Finish {
+        header: Option<Metadata>,
+        outcome: Result<Metadata, Status>,
+    },
+    /// As [`Finish`](Self::Finish) with a failure, but now: when messages before the trailers wait for
+    /// flow control, they are dropped and the stream is reset with CANCEL.
+    Abort {
+        header: Option<Metadata>,
+        status: Status,
+    },
+    /// The client or the connection has ended it already.
+    Closed,
+}
+
+impl CallEnd {
+    /// Whether it is all that the client gets, so that it need not wait for anything sent before.
+    pub(crate) fn is_whole_response(&self) -> bool {
+        match self {
+            Self::Reply { header, .. }
+            | Self::Finish { header, .. }
+            | Self::Abort { header, .. } => header.is_some(),
+            Self::Closed => false,
+        }
+    }
 }
 
 /// A client's side of one connection. Dropping it closes that.
@@ -139,17 +189,8 @@ pub(crate) trait ServerStream: Stream {
     /// Sends the response's headers. Called at most once, before any message.
     fn send_head(&self, header: Metadata);
 
-    /// Sends the trailers, with headers before them unless those went out or are not needed
-    /// (trailers-only), and ends the stream.
-    fn finish(&self, header: Option<Metadata>, outcome: Result<Metadata, Status>);
-
-    /// As [`finish`](Self::finish) with a failure, but now: when messages before the trailers wait
-    /// for flow control, they are dropped and the stream is reset with CANCEL.
-    fn abort(&self, header: Option<Metadata>, status: Status);
-
-    /// A complete unary reply as one operation: headers unless they went out, one framed message,
-    /// trailers with status OK.
-    fn reply(&self, header: Option<Metadata>, message: Bytes, trailer: Metadata);
+    /// Sends what ends the call, and ends the stream.
+    fn end(&self, end: CallEnd);
 
     /// Ready when the peer or the connection has ended the stream, with the reason.
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Status>;
@@ -245,11 +286,17 @@ pub(crate) struct RequestHead {
     /// "/service/method", unchecked.
     pub(crate) path: Box<str>,
     pub(crate) metadata: Metadata,
-    pub(crate) timeout: Option<Duration>,
     /// What follows `application/grpc+`; empty for plain `application/grpc`.
     pub(crate) content_subtype: Bytes,
     /// `grpc-encoding`, when messages may be compressed.
     pub(crate) encoding: Option<Bytes>,
+}
+
+/// A request's head, and what is apart from it because it is different from one call to the next.
+#[derive(Clone, Debug)]
+pub(crate) struct Received<H> {
+    pub(crate) head: H,
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// What opens a client's stream.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::RequestHead;
 use super::timeout::parse_timeout;
+use super::{Received, RequestHead};
 use crate::metadata::{Metadata, is_reserved};
 use crate::status::Status;
 
@@ -63,7 +63,7 @@ impl RequestParser {
     }
 
     /// The head, or how to reject the request.
-    pub(crate) fn finish(mut self) -> Result<RequestHead, Rejection> {
+    pub(crate) fn finish(mut self) -> Result<Received<RequestHead>, Rejection> {
         if self.authorities > 1 || self.hosts > 1 {
             return Err(Rejection::new(
                 400,
@@ -101,14 +101,14 @@ impl RequestParser {
                 .metadata
                 .append_from_wire(Bytes::from_static(b":authority"), authority);
         }
-        Ok(RequestHead {
+        let head = RequestHead {
             // A path that is not UTF-8 leads nowhere, and is shown as far as it can be.
             path: String::from_utf8_lossy(&self.path).into(),
             metadata: self.metadata,
-            timeout,
             content_subtype,
             encoding: self.encoding,
-        })
+        };
+        Ok(Received { head, timeout })
     }
 
     fn show(&mut self, name: Bytes, value: Bytes) {
@@ -181,7 +181,7 @@ mod tests {
     ];
 
     /// The valid request, with these fields in place of its own of the same name.
-    fn parse(fields: Fields<'_>) -> Result<RequestHead, Rejection> {
+    fn received(fields: Fields<'_>) -> Result<Received<RequestHead>, Rejection> {
         let mut parser = RequestParser::default();
         let own = VALID
             .iter()
@@ -193,6 +193,10 @@ mod tests {
             );
         }
         parser.finish()
+    }
+
+    fn parse(fields: Fields<'_>) -> Result<RequestHead, Rejection> {
+        received(fields).map(|received| received.head)
     }
 
     #[test]
@@ -252,7 +256,7 @@ mod tests {
 
     #[test]
     fn handlers_see_user_metadata_and_not_the_protocols() {
-        let head = parse(&[
+        let Received { head, timeout } = received(&[
             ("te", "trailers"),
             ("grpc-timeout", "3S"),
             ("user-agent", "ua"),
@@ -260,7 +264,7 @@ mod tests {
             ("x-a", "2"),
         ])
         .expect("valid");
-        assert_eq!(head.timeout, Some(Duration::from_secs(3)));
+        assert_eq!(timeout, Some(Duration::from_secs(3)));
         assert_eq!(head.metadata.get("te"), None);
         assert_eq!(head.metadata.get("grpc-timeout"), None);
         assert_eq!(head.metadata.get("user-agent"), Some("ua"));

@@ -6,8 +6,7 @@ mod pair;
 mod written;
 
 use super::Choices;
-use crate::http2::ReceivedFields;
-use crate::http2::{Config, Field, FieldRef, Role, StaticBlock};
+use crate::http2::{Before, Config, Difference, Field, FieldRef, Role, StaticBlock};
 
 use hostile::Hostile;
 use pair::Pair;
@@ -31,8 +30,20 @@ pub fn http2_pair(data: &[u8]) {
     Pair::new(Choices::new(data)).run();
 }
 
-fn keep_fields(fields: ReceivedFields<'_>) -> Fields {
-    fields.collect()
+fn keep_fields(fields: &[Field], before: Option<Before<'_, Fields>>) -> Fields {
+    if let Some(Before { head, difference }) = before {
+        let differs = |at: &usize| head.get(*at) != fields.get(*at);
+        let mut differing = (0..head.len().max(fields.len())).filter(differs);
+        match difference {
+            Difference::None => assert_eq!(differing.next(), None),
+            Difference::Value(at) => {
+                assert!(differing.all(|differing| differing == at));
+                assert_eq!(head[at].name, fields[at].name);
+            }
+            Difference::More => {}
+        }
+    }
+    fields.into()
 }
 
 /// A configuration in which every limit is near.

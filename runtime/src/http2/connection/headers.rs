@@ -11,7 +11,7 @@ use crate::http2::message::{self, Expected, Facts, HeadKind};
 use crate::http2::role::Role;
 use crate::http2::stream::{Closure, Phase, State, StreamKey};
 
-use super::Connection;
+use super::{Before, Connection};
 
 /// A header block that lacks its end. Until that comes, no other frame may.
 #[derive(Debug)]
@@ -227,8 +227,8 @@ impl<T, H: Clone> Connection<T, H> {
             list_size: 0,
             fields: 0,
         };
+        self.last_block = None;
         let decoded = self.decoder.decode(block, nothing, &mut self.fields);
-        self.fields.clear();
         match decoded {
             Ok(_) => Ok(()),
             Err(error) => Err(Fault::connection(ErrorCode::COMPRESSION_ERROR, error.0)),
@@ -249,7 +249,7 @@ impl<T, H: Clone> Connection<T, H> {
             Ok(_) => None,
             Err(hash) => Some(hash),
         };
-        self.fields.clear();
+        let before = self.last_block.take();
         let limits = Limits {
             list_size: self.config.header_list_limit(),
             fields: self.config.max_header_fields,
@@ -261,7 +261,6 @@ impl<T, H: Clone> Connection<T, H> {
             }
         };
         if decoded.over_limit {
-            self.fields.clear();
             self.spend(|budgets| &mut budgets.header_lists, now)?;
             return Err(Fault::stream(
                 ErrorCode::FRAME_SIZE_ERROR,
@@ -271,15 +270,20 @@ impl<T, H: Clone> Connection<T, H> {
         let facts = match message::check(&self.fields, expected) {
             Ok(facts) => facts,
             Err(malformed) => {
-                self.fields.clear();
                 return Err(Fault::stream(ErrorCode::PROTOCOL_ERROR, malformed.0));
             }
         };
+        let before = before.as_ref().filter(|before| before.expected == expected);
+        let before = before.map(|before| Before {
+            head: &before.head,
+            difference: decoded.difference,
+        });
         let known = KnownBlock {
             expected,
             facts,
-            head: (self.read_head)(self.fields.drain(..)),
+            head: (self.read_head)(&self.fields, before),
         };
+        self.last_block = Some(known.clone());
         if let Some(hash) = unknown
             && decoded.table_untouched
         {

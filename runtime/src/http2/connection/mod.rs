@@ -14,14 +14,13 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use super::ReceivedFields;
 use super::bdp::BdpEstimator;
 use super::budget::{Budgets, Progress, StallWatch};
 use super::config::Config;
 use super::error::ConnectionError;
 use super::flow::{ConnectionWindow, DEFAULT_WINDOW, SendWindow};
 use super::frame::{SettingsFrame, WindowUpdate};
-use super::hpack::{BlockCache, Decoder, Encoder, Field};
+use super::hpack::{BlockCache, Decoder, Difference, Encoder, Field};
 use super::output::Output;
 use super::role::Role;
 use super::scheduler::Scheduler;
@@ -39,22 +38,34 @@ use notice::Notice;
 /// What a client sends first (RFC 9113 section 3.4).
 pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
+/// What an owner makes of a header list: a pure function of its fields, because for a block that
+/// repeats its result is cloned and not asked for again. The list before is there to make use of.
+pub(crate) type ReadHead<H> = fn(&[Field], Option<Before<'_, H>>) -> H;
+
+/// What the owner made of the list before, which was of the same kind.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Before<'a, H> {
+    pub(crate) head: &'a H,
+    pub(crate) difference: Difference,
+}
+
 /// One end of an HTTP/2 connection.
 ///
-/// `T` is what the owner keeps with each stream. `H` is what the owner's `read_head` makes of a
-/// header list: a pure function of its fields, because for a block that repeats its result is cloned
-/// and not asked for again.
+/// `T` is what the owner keeps with each stream. `H` is what the owner's [`ReadHead`] makes of a
+/// header list.
 #[derive(Debug)]
 pub(crate) struct Connection<T, H> {
     role: Role,
     config: Config,
     phase: Phase,
-    read_head: fn(ReceivedFields<'_>) -> H,
+    read_head: ReadHead<H>,
 
     decoder: Decoder,
     known_blocks: BlockCache<KnownBlock<H>>,
-    /// The fields of the block being read; empty between blocks.
+    /// The fields of the block that was decoded last.
     fields: Vec<Field>,
+    /// What they meant, if they were well-formed.
+    last_block: Option<KnownBlock<H>>,
     open_block: Option<OpenBlock>,
     encoder: Encoder,
 
@@ -111,17 +122,17 @@ enum Phase {
 
 impl<T, H: Clone> Connection<T, H> {
     /// The server's end. Its SETTINGS are in the output.
-    pub(crate) fn server(config: Config, read_head: fn(ReceivedFields<'_>) -> H) -> Self {
+    pub(crate) fn server(config: Config, read_head: ReadHead<H>) -> Self {
         Self::new(Role::Server, config, read_head)
     }
 
     /// The client's end. Its preface and its SETTINGS are in the output; streams may be opened at
     /// once.
-    pub(crate) fn client(config: Config, read_head: fn(ReceivedFields<'_>) -> H) -> Self {
+    pub(crate) fn client(config: Config, read_head: ReadHead<H>) -> Self {
         Self::new(Role::Client, config, read_head)
     }
 
-    fn new(role: Role, config: Config, read_head: fn(ReceivedFields<'_>) -> H) -> Self {
+    fn new(role: Role, config: Config, read_head: ReadHead<H>) -> Self {
         let config = config.in_range();
         let (phase, peer_limit) = match role {
             Role::Client => (Phase::FirstSettings, Some(config.initial_max_send_streams)),
@@ -134,6 +145,7 @@ impl<T, H: Clone> Connection<T, H> {
             decoder: Decoder::new(config.header_table_size as usize),
             known_blocks: BlockCache::new(),
             fields: Vec::new(),
+            last_block: None,
             open_block: None,
             encoder: Encoder::new(),
             peer: PeerSettings::initial(peer_limit),
@@ -265,6 +277,7 @@ impl<T, H: Clone> Connection<T, H> {
         self.decoder.trim();
         self.known_blocks.clear();
         self.fields = Vec::new();
+        self.last_block = None;
         self.streams.trim();
         self.scheduler.trim();
         self.notices.shrink_to_fit();

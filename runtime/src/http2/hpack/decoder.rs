@@ -27,6 +27,19 @@ pub(crate) struct Decoded {
     /// The block left the table as it was, so that the same octets will mean the same again for as
     /// long as [`Decoder::generation`] does not change.
     pub(crate) table_untouched: bool,
+    /// How the list differs from the one that it was written over.
+    pub(crate) difference: Difference,
+}
+
+/// How one header list differs from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Difference {
+    /// Not at all.
+    None,
+    /// In the value of the field at this place.
+    Value(usize),
+    /// In more than that, or it is not known.
+    More,
 }
 
 /// The block is none, and the table is lost: COMPRESSION_ERROR (RFC 9113 section 4.3). The text says
@@ -113,7 +126,8 @@ impl Decoder {
         self.scratch = Vec::new();
     }
 
-    /// Decodes a whole header block, and appends its fields to `fields`.
+    /// Decodes a whole header block. Its fields are written over those of another list, usually the
+    /// one before: then most are the same entries of the table, and are there already.
     pub(crate) fn decode(
         &mut self,
         block: &[u8],
@@ -122,16 +136,11 @@ impl Decoder {
     ) -> Result<Decoded, DecodeError> {
         let generation = self.generation;
         let mut rest = self.size_updates(block)?;
-        let mut list = List {
-            fields,
-            limits,
-            size: 0,
-            count: 0,
-        };
+        let mut list = List::over(fields, limits);
         while let Some(&first) = rest.first() {
             rest = if first & 0x80 != 0 {
                 let (index, after) = integer::decode(rest, 7)?;
-                list.push(self.indexed(index)?);
+                self.indexed(index, &mut list)?;
                 after
             } else if first & 0x40 != 0 {
                 self.literal(rest, 6, Literal::Indexed, &mut list)?
@@ -146,6 +155,7 @@ impl Decoder {
         Ok(Decoded {
             over_limit: list.is_over(),
             table_untouched: generation == self.generation,
+            difference: list.end(),
         })
     }
 
@@ -173,22 +183,15 @@ impl Decoder {
 
     /// Section 6.1.
     #[inline]
-    fn indexed(&self, index: usize) -> Result<Field, DecodeError> {
+    fn indexed(&self, index: usize, list: &mut List<'_>) -> Result<(), DecodeError> {
         if let Some((name, value)) = static_table::get(index) {
-            return Ok(Field {
-                name,
-                value,
-                never_indexed: false,
-                defect: None,
-            });
+            list.push_entry(&name, &value, None);
+        } else {
+            let entry = self.entry(index)?;
+            let defect = entry.name_defect.or(entry.value_defect);
+            list.push_entry(&entry.name, &entry.value, defect);
         }
-        let entry = self.entry(index)?;
-        Ok(Field {
-            name: entry.name.clone(),
-            value: entry.value.clone(),
-            never_indexed: false,
-            defect: entry.name_defect.or(entry.value_defect),
-        })
+        Ok(())
     }
 
     fn entry(&self, index: usize) -> Result<&Entry, DecodeError> {
@@ -287,25 +290,100 @@ fn keep(octets: &[u8], owner: Owner, arena: &mut BytesMut) -> Bytes {
     }
 }
 
-/// A header list in the making.
+/// A header list in the making, over another one.
 struct List<'a> {
+    /// Those of the list, then what is left of the other one.
     fields: &'a mut Vec<Field>,
     limits: Limits,
     size: usize,
+    /// How many fields there are.
     count: usize,
+    /// How many are kept.
+    kept: usize,
+    difference: Difference,
 }
 
-impl List<'_> {
+impl<'a> List<'a> {
+    fn over(fields: &'a mut Vec<Field>, limits: Limits) -> Self {
+        Self {
+            fields,
+            limits,
+            size: 0,
+            count: 0,
+            kept: 0,
+            difference: Difference::None,
+        }
+    }
+
+    /// Adds an entry of a table, which costs nothing where it is in place.
+    #[inline]
+    fn push_entry(&mut self, name: &Bytes, value: &Bytes, defect: Option<Defect>) {
+        let in_place = |field: &Field| {
+            same_octets(&field.name, name)
+                && same_octets(&field.value, value)
+                && !field.never_indexed
+        };
+        if self.fields.get(self.kept).is_some_and(in_place) {
+            self.add(name.len() + value.len());
+            return;
+        }
+        self.push(Field {
+            name: name.clone(),
+            value: value.clone(),
+            never_indexed: false,
+            defect,
+        });
+    }
+
     #[inline(always)] // A field is many words to pass on.
     fn push(&mut self, field: Field) {
-        self.size += field.name.len() + field.value.len() + FIELD_OVERHEAD;
-        self.count += 1;
-        if !self.is_over() {
-            self.fields.push(field);
+        let at = self.kept;
+        if !self.add(field.name.len() + field.value.len()) {
+            return;
         }
+        match self.fields.get_mut(at) {
+            Some(place) => {
+                let only_value = self.difference == Difference::None && place.name == field.name;
+                self.difference = if only_value {
+                    Difference::Value(at)
+                } else {
+                    Difference::More
+                };
+                *place = field;
+            }
+            None => {
+                self.difference = Difference::More;
+                self.fields.push(field);
+            }
+        }
+    }
+
+    /// Counts a field. Returns whether it is kept.
+    #[inline]
+    fn add(&mut self, octets: usize) -> bool {
+        self.size += octets + FIELD_OVERHEAD;
+        self.count += 1;
+        let kept = !self.is_over();
+        self.kept += usize::from(kept);
+        kept
     }
 
     fn is_over(&self) -> bool {
         self.size > self.limits.list_size || self.count > self.limits.fields
     }
+
+    /// Drops what is left of the other list.
+    fn end(self) -> Difference {
+        if self.kept == self.fields.len() {
+            return self.difference;
+        }
+        self.fields.truncate(self.kept);
+        Difference::More
+    }
+}
+
+/// Whether both are the same octets in memory. Such as are equal and lie elsewhere are not looked for.
+#[inline]
+fn same_octets(one: &Bytes, other: &Bytes) -> bool {
+    one.as_ptr() == other.as_ptr() && one.len() == other.len()
 }

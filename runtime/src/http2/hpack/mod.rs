@@ -20,7 +20,7 @@ mod static_table;
 mod tests;
 
 pub(crate) use block_cache::BlockCache;
-pub(crate) use decoder::{Decoder, Limits};
+pub(crate) use decoder::{Decoder, Difference, Limits};
 pub(crate) use defect::Defect;
 pub(crate) use encoder::{Encoder, encode_stateless};
 pub(crate) use field::{Field, FieldRef};

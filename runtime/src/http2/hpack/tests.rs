@@ -231,6 +231,51 @@ fn limits_hold_while_decoding_and_leave_the_table_right() {
 }
 
 #[test]
+fn a_list_is_compared_with_the_one_it_is_written_over() {
+    let mut decoder = Decoder::new(DEFAULT_TABLE_SIZE);
+    let mut fields = Vec::new();
+    for (block, list, difference) in [
+        // Both enter the table.
+        (
+            "4001 6101 62 4001 7401 31",
+            &[("a", "b"), ("t", "1")][..],
+            Difference::More,
+        ),
+        ("bf be", &[("a", "b"), ("t", "1")], Difference::None),
+        // Another value, which enters the table and moves the other.
+        (
+            "bf 7e01 32",
+            &[("a", "b"), ("t", "2")],
+            Difference::Value(1),
+        ),
+        ("c0 be", &[("a", "b"), ("t", "2")], Difference::None),
+        // A value that enters no table.
+        (
+            "c0 0f2f01 33",
+            &[("a", "b"), ("t", "3")],
+            Difference::Value(1),
+        ),
+        ("be be", &[("t", "2"), ("t", "2")], Difference::More),
+        ("be", &[("t", "2")], Difference::More),
+        ("be c0", &[("t", "2"), ("a", "b")], Difference::More),
+        (
+            "be 1001 6101 62",
+            &[("t", "2"), ("a", "b")],
+            Difference::Value(1),
+        ),
+        ("", &[], Difference::More),
+        ("", &[], Difference::None),
+    ] {
+        let decoded = decoder.decode(&hex(block), NO_LIMITS, &mut fields);
+        let decoded = decoded.expect("a valid block");
+        assert_eq!(decoded.difference, difference, "{block}");
+        let text = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
+        let pair = |field: &Field| (text(&field.name), text(&field.value));
+        assert_eq!(fields.iter().map(pair).collect::<Vec<_>>(), pairs(list));
+    }
+}
+
+#[test]
 fn an_entry_larger_than_the_table_empties_it() {
     let mut decoder = Decoder::new(DEFAULT_TABLE_SIZE);
     assert!(decode(&mut decoder, &hex("3f09 4001 6101 62be")).is_ok());

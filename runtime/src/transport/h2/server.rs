@@ -17,7 +17,9 @@ use super::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
 };
 use crate::io::{BoxedIo, Connected, Peer};
-use crate::transport::{CallState, Dispatch, Phase, ServerSettings, ServerTransport};
+use crate::transport::{
+    Call, CallState, Dispatch, Phase, Received, ServerSettings, ServerTransport, run_call,
+};
 
 /// How long a connection that drains may take to acknowledge it; without calls it is closed then, as
 /// in grpc-go.
@@ -125,7 +127,7 @@ impl Open {
             match self.next().await {
                 Event::Request(accepted) => {
                     if let Some(call) = accepted.dispatch(&dispatch, &self.peer) {
-                        start(call, self.spawn_handlers).await;
+                        start(call, &dispatch, self.spawn_handlers).await;
                     }
                 }
                 Event::Phase(Phase::Running) => {}
@@ -188,10 +190,13 @@ impl Open {
 
 /// Starts a call: polls it once here, which completes most unary calls with no task of their own, and
 /// spawns it when it is not ready; or spawns it at once.
-async fn start(mut call: impl Future<Output = ()> + Send + Unpin + 'static, spawn: bool) {
-    if spawn || poll_fn(|cx| Poll::Ready(Pin::new(&mut call).poll(cx).is_pending())).await {
-        tokio::spawn(call);
+async fn start<D: Dispatch>(mut call: D::Call, dispatch: &Arc<D>, spawn: bool) {
+    if !spawn
+        && let Poll::Ready(end) = poll_fn(|cx| Poll::Ready(Pin::new(&mut call).poll(cx))).await
+    {
+        return call.stream().end(end);
     }
+    tokio::spawn(run_call(call, Arc::clone(dispatch)));
 }
 
 /// The server's phase when it has changed. A server that is gone without having been stopped
@@ -217,17 +222,20 @@ impl Accepted {
             mut respond,
         } = self;
         let (parts, body) = request.into_parts();
-        let head = match fields::parse_request(&parts).finish() {
-            Ok(head) => head,
+        let received = match fields::parse_request(&parts).finish() {
+            Ok(Received { head, timeout }) => Received {
+                head: Arc::new(head),
+                timeout,
+            },
             Err(rejection) => {
                 // The stream may have been reset meanwhile; then there is nobody to tell.
                 let _ = respond.send_response(fields::rejection(&rejection), true);
                 return None;
             }
         };
-        let call = CallState::new(Arc::new(head), Instant::now());
+        let call = CallState::new(received, Instant::now());
         let stream = Arc::new(H2ServerStream::new(body, respond, Arc::clone(peer), call));
-        Some(dispatch.dispatch(stream))
+        Some(dispatch.dispatch(stream, None))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{
-    CallState, Incoming, ResetCode, ResponseHead, ServerStream, Stream, StreamEnd,
+    CallEnd, CallState, Incoming, ResetCode, ResponseHead, ServerStream, Stream, StreamEnd,
 };
 
 /// A server's stream over `h2`'s handles.
@@ -59,6 +59,45 @@ impl H2ServerStream {
             content_subtype: &self.call.head().content_subtype,
             metadata,
         }
+    }
+
+    fn finish(&self, header: Option<Metadata>, outcome: Result<Metadata, Status>) {
+        let mut send = lock(&self.send);
+        match (&mut *send, header) {
+            (Sending::Head(respond), Some(header)) if header.is_empty() => {
+                let response = fields::trailers_only(self.head(&header), &outcome);
+                // An error says that the stream has been reset; whoever polls it is told.
+                let _ = respond.send_response(response, true);
+                *send = Sending::Ended;
+            }
+            (send, header) => {
+                if let Some(header) = header {
+                    send.send_head(self.head(&header));
+                }
+                send.send_trailers(&outcome);
+            }
+        }
+    }
+
+    fn abort(&self, header: Option<Metadata>, status: Status) {
+        if let Sending::Messages(sender) = &mut *lock(&self.send)
+            && !sender.has_capacity()
+        {
+            return sender.reset(Reason::CANCEL);
+        }
+        self.finish(header, Err(status));
+    }
+
+    fn reply(&self, header: Option<Metadata>, message: Bytes, trailer: Metadata) {
+        let mut send = lock(&self.send);
+        if let Some(header) = header {
+            send.send_head(self.head(&header));
+        }
+        if let Sending::Messages(sender) = &mut *send {
+            // An error says that the stream has been reset; whoever polls it is told.
+            let _ = sender.send(message, false);
+        }
+        send.send_trailers(&Ok(trailer));
     }
 }
 
@@ -133,43 +172,17 @@ impl ServerStream for H2ServerStream {
         lock(&self.send).send_head(self.head(&header));
     }
 
-    fn finish(&self, header: Option<Metadata>, outcome: Result<Metadata, Status>) {
-        let mut send = lock(&self.send);
-        match (&mut *send, header) {
-            (Sending::Head(respond), Some(header)) if header.is_empty() => {
-                let response = fields::trailers_only(self.head(&header), &outcome);
-                // An error says that the stream has been reset; whoever polls it is told.
-                let _ = respond.send_response(response, true);
-                *send = Sending::Ended;
-            }
-            (send, header) => {
-                if let Some(header) = header {
-                    send.send_head(self.head(&header));
-                }
-                send.send_trailers(&outcome);
-            }
+    fn end(&self, end: CallEnd) {
+        match end {
+            CallEnd::Reply {
+                header,
+                message,
+                trailer,
+            } => self.reply(header, message, trailer),
+            CallEnd::Finish { header, outcome } => self.finish(header, outcome),
+            CallEnd::Abort { header, status } => self.abort(header, status),
+            CallEnd::Closed => {}
         }
-    }
-
-    fn abort(&self, header: Option<Metadata>, status: Status) {
-        if let Sending::Messages(sender) = &mut *lock(&self.send)
-            && !sender.has_capacity()
-        {
-            return sender.reset(Reason::CANCEL);
-        }
-        self.finish(header, Err(status));
-    }
-
-    fn reply(&self, header: Option<Metadata>, message: Bytes, trailer: Metadata) {
-        let mut send = lock(&self.send);
-        if let Some(header) = header {
-            send.send_head(self.head(&header));
-        }
-        if let Sending::Messages(sender) = &mut *send {
-            // An error says that the stream has been reset; whoever polls it is told.
-            let _ = sender.send(message, false);
-        }
-        send.send_trailers(&Ok(trailer));
     }
 
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Status> {

@@ -48,7 +48,6 @@ pub(crate) async fn connect(
         posts: Vec::new(),
         heads: RequestHeads::default(),
         unhandled: false,
-        waited: false,
         gone: Arc::clone(&gone),
         quota: Arc::clone(&quota),
         settings: Some(settings_sender),
@@ -131,12 +130,6 @@ impl Drop for NativeClientTransport {
     }
 }
 
-/// How many octets are worth a write at once. A call that has posted its request is often one of many
-/// that are about to: tokio runs the connection right after the first of them.
-///
-/// Source: grpc-go `minBatchSize`.
-const MIN_WRITE: usize = 1_000;
-
 /// How many calls may end in a turn before others have theirs.
 ///
 /// All that have ended run next. tokio's scheduler has room for 256 tasks in a thread's queue; what
@@ -167,8 +160,6 @@ struct Task {
     heads: RequestHeads,
     /// Of what was read there is more than a turn's share.
     unhandled: bool,
-    /// The last turn left what there was to write to this one.
-    waited: bool,
     gone: Arc<AtomicBool>,
     quota: Arc<StreamQuota>,
     /// Told of the server's first SETTINGS.
@@ -228,7 +219,7 @@ impl Task {
             cx.waker().wake_by_ref();
             return Ok(false);
         }
-        if self.waits_for_more(cx) {
+        if self.link.waits_for_more(cx) {
             return Ok(false);
         }
         self.link.write(cx)?;
@@ -244,17 +235,6 @@ impl Task {
             self.outbox.trim();
         }
         Ok(!self.outbox.sleep(cx))
-    }
-
-    /// Whether there is little to write, so that other tasks that are ready have a turn first: once,
-    /// then it is written.
-    fn waits_for_more(&mut self, cx: &mut Context<'_>) -> bool {
-        let octets = self.link.core.output().len();
-        self.waited = !self.waited && (1..MIN_WRITE).contains(&octets);
-        if self.waited {
-            cx.waker().wake_by_ref();
-        }
-        self.waited
     }
 
     /// Handles what has happened, until as many calls have ended as may be woken in a turn; `false`
@@ -373,7 +353,7 @@ impl Task {
 
     fn send(&mut self, stream: Arc<NativeClientStream>, what: ClientSend) {
         let key = match what {
-            ClientSend::Open(head, message) => return self.open(stream, &head, message),
+            ClientSend::Open(head, message) => return self.open(stream, head, message),
             // A stream that could not be opened has been told.
             _ => match stream.key() {
                 Some(key) => key,
@@ -393,12 +373,12 @@ impl Task {
     fn open(
         &mut self,
         stream: Arc<NativeClientStream>,
-        request: &RequestFields,
+        request: RequestFields,
         message: Option<Bytes>,
     ) {
-        let own = request.own();
+        let (method, own) = request.into_parts();
         let opened = {
-            let head = self.heads.block(request, &own);
+            let head = self.heads.block(method, &own);
             self.link.core.open(Arc::clone(&stream), &head, false)
         };
         match opened {

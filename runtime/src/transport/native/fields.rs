@@ -5,11 +5,13 @@ use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
 
-use crate::http2::{Block, FieldRef, ReceivedFields, StaticBlock};
+use crate::http2::{Before, Block, Difference, Field, FieldRef, StaticBlock};
 use crate::metadata::{Metadata, encode_value};
 use crate::status::{Status, encode_message};
+use crate::transport::timeout::parse_timeout;
 use crate::transport::{
-    HeadersBlock, Rejection, RequestHead, RequestParser, ResponseHead, ResponseParser, Trailers,
+    HeadersBlock, Received, Rejection, RequestHead, RequestParser, ResponseHead, ResponseParser,
+    Trailers,
 };
 
 static NOTHING: LazyLock<StaticBlock> = LazyLock::new(|| StaticBlock::new([]));
@@ -27,15 +29,56 @@ static TRAILERS_OK: LazyLock<StaticBlock> =
     LazyLock::new(|| StaticBlock::new([FieldRef::new(b"grpc-status", b"0")]));
 
 /// A received request's head, or how to reject it. Shared: the core reads equal header blocks once.
-pub(super) type ReadRequest = Result<Arc<RequestHead>, Arc<Rejection>>;
+pub(super) type ReadRequest = Result<Received<Arc<RequestHead>>, Arc<Rejection>>;
 
 /// Reads a request's fields; the core calls it.
-pub(super) fn read_request(fields: ReceivedFields<'_>) -> ReadRequest {
+pub(super) fn read_request(
+    fields: &[Field],
+    before: Option<Before<'_, ReadRequest>>,
+) -> ReadRequest {
+    if let Some(before) = before
+        && let Some(received) = read_timeout(fields, before)
+    {
+        return Ok(received);
+    }
     let mut parser = RequestParser::default();
     for field in fields {
-        parser.field(field.name, field.value);
+        parser.field(field.name.clone(), field.value.clone());
     }
-    parser.finish().map(Arc::new).map_err(Arc::new)
+    match parser.finish() {
+        Ok(Received { head, timeout }) => Ok(Received {
+            head: Arc::new(head),
+            timeout,
+        }),
+        Err(rejection) => Err(Arc::new(rejection)),
+    }
+}
+
+/// A request that differs from the one before in nothing but its timeout, as those of a client do
+/// that sets deadlines.
+fn read_timeout(
+    fields: &[Field],
+    before: Before<'_, ReadRequest>,
+) -> Option<Received<Arc<RequestHead>>> {
+    let received = before.head.as_ref().ok()?;
+    let timeout = match before.difference {
+        Difference::None => received.timeout,
+        Difference::Value(at) => {
+            let is_timeout = |field: &&Field| field.name == "grpc-timeout";
+            // Where there are several the last one counts.
+            let field = fields.iter().rfind(is_timeout)?;
+            if !std::ptr::eq(field, &fields[at]) {
+                return None;
+            }
+            // What is no timeout, or none at all, is for the parser to reject.
+            Some(parse_timeout(&field.value).filter(|timeout| !timeout.is_zero())?)
+        }
+        Difference::More => return None,
+    };
+    Some(Received {
+        head: Arc::clone(&received.head),
+        timeout,
+    })
 }
 
 /// A received header block of a response: headers or trailers. Shared as well; what it says is
@@ -66,7 +109,17 @@ impl ReadResponse {
 }
 
 /// Reads a response's fields; the core calls it.
-pub(super) fn read_response(fields: ReceivedFields<'_>) -> Arc<ReadResponse> {
+pub(super) fn read_response(
+    fields: &[Field],
+    before: Option<Before<'_, Arc<ReadResponse>>>,
+) -> Arc<ReadResponse> {
+    if let Some(Before {
+        head,
+        difference: Difference::None,
+    }) = before
+    {
+        return Arc::clone(head);
+    }
     let mut http_status = None;
     let mut parser = ResponseParser::default();
     for field in fields {
@@ -74,7 +127,7 @@ pub(super) fn read_response(fields: ReceivedFields<'_>) -> Arc<ReadResponse> {
             let text = std::str::from_utf8(&field.value);
             http_status = text.ok().and_then(|text| text.parse().ok());
         } else {
-            parser.field(field.name, field.value);
+            parser.field(field.name.clone(), field.value.clone());
         }
     }
     Arc::new(ReadResponse {
@@ -167,6 +220,10 @@ impl HeaderBlock {
     }
 
     fn extend(&mut self, metadata: &Metadata) {
+        // As nearly always.
+        if metadata.is_empty() {
+            return;
+        }
         self.fields.extend(metadata.wire_fields());
     }
 
@@ -191,5 +248,86 @@ pub(super) fn content_type(subtype: &[u8]) -> Bytes {
         Bytes::from_static(b"application/grpc")
     } else {
         [b"application/grpc+", subtype].concat().into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const REQUEST: [(&str, &str); 4] = [
+        (":method", "POST"),
+        (":path", "/s/m"),
+        ("content-type", "application/grpc"),
+        ("x-key", "value"),
+    ];
+
+    fn fields(more: &[(&str, &str)]) -> Vec<Field> {
+        let field = |&(name, value): &(&str, &str)| {
+            FieldRef::new(name.as_bytes(), value.as_bytes()).to_field()
+        };
+        REQUEST.iter().chain(more).map(field).collect()
+    }
+
+    /// What is made of a request after another one.
+    fn read_after(
+        first: &[(&str, &str)],
+        second: &[(&str, &str)],
+        difference: Difference,
+    ) -> (ReadRequest, ReadRequest) {
+        let before = read_request(&fields(first), None);
+        let head = &before;
+        let after = read_request(&fields(second), Some(Before { head, difference }));
+        (before, after)
+    }
+
+    #[test]
+    fn requests_that_differ_in_their_timeout_alone_share_the_head() {
+        for (timeout, difference) in [
+            ("1S", Difference::None),
+            ("2S", Difference::Value(4)),
+            ("2S", Difference::More),
+        ] {
+            let (first, second) = read_after(
+                &[("grpc-timeout", "1S")],
+                &[("grpc-timeout", timeout)],
+                difference,
+            );
+            let (first, second) = (first.expect("valid"), second.expect("valid"));
+            assert_eq!(second.timeout, parse_timeout(timeout.as_bytes()));
+            let shared = Arc::ptr_eq(&first.head, &second.head);
+            assert_eq!(shared, difference != Difference::More);
+        }
+    }
+
+    #[test]
+    fn another_field_than_the_timeout_is_read_anew() {
+        let (_, second) = read_after(&[("x-a", "1")], &[("x-a", "2")], Difference::Value(4));
+        let head = second.expect("valid").head;
+        assert_eq!(head.metadata.get("x-a"), Some("2"));
+    }
+
+    #[test]
+    fn of_two_timeouts_the_last_counts() {
+        let (_, second) = read_after(
+            &[("grpc-timeout", "1S"), ("grpc-timeout", "2S")],
+            &[("grpc-timeout", "3S"), ("grpc-timeout", "2S")],
+            Difference::Value(4),
+        );
+        assert_eq!(second.expect("valid").timeout, Some(Duration::from_secs(2)));
+    }
+
+    #[test]
+    fn a_timeout_that_is_malformed_or_over_is_rejected_after_a_valid_one_too() {
+        for (timeout, http_status) in [("soon", 400), ("0n", 200)] {
+            let (_, second) = read_after(
+                &[("grpc-timeout", "1S")],
+                &[("grpc-timeout", timeout)],
+                Difference::Value(4),
+            );
+            assert_eq!(second.expect_err("rejected").http_status, http_status);
+        }
     }
 }

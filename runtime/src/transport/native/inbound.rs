@@ -18,6 +18,16 @@ pub(super) struct Inbound {
 }
 
 impl Inbound {
+    /// The regular end of a request of which nothing else is to be taken.
+    pub(super) fn ended() -> Self {
+        Self {
+            pieces: Pieces::default(),
+            end: Some(StreamEnd::new(Ok(Metadata::new()))),
+            ended: true,
+            waker: None,
+        }
+    }
+
     /// DATA came. Returns who waits for it.
     pub(super) fn push(&mut self, data: Bytes) -> Option<Waker> {
         if data.is_empty() || self.ended {

@@ -14,11 +14,19 @@ use crate::http2::{Connection, ConnectionError, Event};
 /// How long a connection that is over may take to write what it still has, and its peer to close.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// How many octets are worth a write at once. A call that has posted something is often one of many
+/// that are about to: tokio runs the connection right after the first of them.
+///
+/// Source: grpc-go `minBatchSize`.
+const MIN_WRITE: usize = 1_000;
+
 /// A socket and the protocol on it, which both roles drive alike.
 pub(super) struct Link<T, H> {
     pub(super) core: Connection<T, H>,
     socket: Socket,
     input: ReadBuffer,
+    /// The last turn left what there was to write to this one.
+    waited: bool,
     /// For the core's next deadline.
     timer: Option<Pin<Box<Sleep>>>,
     idle: IdleWatch,
@@ -39,6 +47,7 @@ impl<T, H: Clone> Link<T, H> {
             core,
             socket,
             input: ReadBuffer::new(),
+            waited: false,
             timer: None,
             idle: IdleWatch::default(),
         }
@@ -46,13 +55,14 @@ impl<T, H: Clone> Link<T, H> {
 
     /// Reads once, for [`next_event`](Self::next_event). Whether anything came.
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
-        let input = self.input.with_room();
-        let room = input.capacity() - input.len();
-        match self.socket.poll_read(input, cx) {
-            Poll::Pending => Ok(false),
+        match self.socket.poll_read(self.input.with_room(), cx) {
+            Poll::Pending => {
+                self.input.park();
+                Ok(false)
+            }
             Poll::Ready(Ok(0)) => Err(LinkEnd::Closed),
-            Poll::Ready(Ok(octets)) => {
-                self.input.has_read(octets, room);
+            Poll::Ready(Ok(_)) => {
+                self.input.has_read();
                 self.idle.used();
                 Ok(true)
             }
@@ -67,9 +77,22 @@ impl<T, H: Clone> Link<T, H> {
             .map_err(LinkEnd::Protocol)
     }
 
+    /// Whether there is little to write, so that other tasks that are ready have a turn first: once,
+    /// then it is written.
+    pub(super) fn waits_for_more(&mut self, cx: &mut Context<'_>) -> bool {
+        let octets = self.core.output().len();
+        if self.waited || !(1..MIN_WRITE).contains(&octets) {
+            return false;
+        }
+        self.waited = true;
+        cx.waker().wake_by_ref();
+        true
+    }
+
     /// Writes what there is, as far as the socket takes it. Senders that may go on for it are
     /// events.
     pub(super) fn write(&mut self, cx: &mut Context<'_>) -> Result<(), LinkEnd> {
+        self.waited = false;
         loop {
             let output = self.core.output();
             if output.is_empty() {

@@ -29,8 +29,8 @@ pub(super) struct RequestFields {
 }
 
 /// What calls have in common.
-#[derive(Clone, PartialEq, Eq)]
-struct Method {
+#[derive(PartialEq, Eq)]
+pub(super) struct Method {
     path: Cow<'static, str>,
     content_subtype: &'static str,
     origin: Arc<Origin>,
@@ -86,8 +86,8 @@ impl RequestFields {
         })
     }
 
-    /// The fields that other calls of the method need not have.
-    pub(super) fn own(&self) -> Vec<(Bytes, Bytes)> {
+    /// What its method's calls have in common, and the fields that others of them need not have.
+    pub(super) fn into_parts(self) -> (Method, Vec<(Bytes, Bytes)>) {
         let previous_attempts = (self.previous_attempts > 0).then(|| {
             let name = Bytes::from_static(b"grpc-previous-rpc-attempts");
             (name, Bytes::from(self.previous_attempts.to_string()))
@@ -96,11 +96,11 @@ impl RequestFields {
             let name = Bytes::from_static(b"grpc-timeout");
             (name, Bytes::from(encode_timeout(timeout)))
         });
-        previous_attempts
+        let own = previous_attempts
             .into_iter()
             .chain(timeout)
-            .chain(self.metadata.wire_fields())
-            .collect()
+            .chain(self.metadata.wire_fields());
+        (self.method, own.collect())
     }
 }
 
@@ -109,10 +109,10 @@ impl RequestFields {
 pub(super) struct RequestHeads(HashMap<Method, Recurring, FxBuildHasher>);
 
 impl RequestHeads {
-    /// A request's header block; `own` are its [own fields](RequestFields::own).
+    /// A request's header block, of its [parts](RequestFields::into_parts).
     pub(super) fn block<'a>(
         &'a mut self,
-        request: &RequestFields,
+        method: Method,
         own: &'a [(Bytes, Bytes)],
     ) -> Block<'a, impl Iterator<Item = FieldRef<'a>> + Clone> {
         if self.0.len() > MAX_METHODS {
@@ -120,7 +120,7 @@ impl RequestHeads {
         }
         let recurring = self
             .0
-            .entry(request.method.clone())
+            .entry(method)
             .or_insert_with_key(|method| Recurring::new(method.fields()));
         let own = own.iter().map(|(name, value)| FieldRef::new(name, value));
         Block::recurring(recurring).with(own)

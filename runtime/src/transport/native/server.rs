@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::fields::{HeaderBlock, ReadRequest, read_request};
+use super::inbound::Inbound;
 use super::link::{Link, LinkEnd};
 use super::outbox::Outbox;
 use super::send_quota::SEND_QUOTA;
@@ -18,8 +19,8 @@ use crate::io::Connected;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{
-    CallState, Dispatch, Phase, ResetCode, ResponseHead, ServerSettings, ServerStream,
-    ServerTransport, status_for_reset,
+    CallEnd, CallState, Dispatch, Phase, Received, Rejection, RequestHead, ResetCode, ResponseHead,
+    ServerSettings, ServerStream, ServerTransport, run_call, status_for_reset,
 };
 
 /// A connection that a server accepted.
@@ -44,26 +45,10 @@ impl ServerConnection {
 }
 
 impl ServerTransport for ServerConnection {
-    async fn serve<D: Dispatch>(self, dispatch: Arc<D>) {
-        let mut phase = self.phase;
-        // Boxed, because this future has a place for it in each of its states.
-        let mut task = Box::new(Task::new(self.connected, &self.settings, dispatch));
-        loop {
-            let mut next_phase = pin!(next_phase(&mut phase));
-            let woken = poll_fn(|cx| {
-                if let Poll::Ready(phase) = next_phase.as_mut().poll(cx) {
-                    return Poll::Ready(Ok(phase));
-                }
-                task.poll(cx).map(Err)
-            })
-            .await;
-            match woken {
-                Ok(Phase::Running) => {}
-                Ok(Phase::Draining) => task.drain(),
-                Ok(Phase::Stopped) => return task.stop().await,
-                Err(end) => return task.end(end).await,
-            }
-        }
+    fn serve<D: Dispatch>(self, dispatch: Arc<D>) -> impl Future<Output = ()> + Send {
+        // Boxed, because a future has a place for it in each of its states.
+        let task = Box::new(Task::new(self.connected, &self.settings, dispatch));
+        task.run(self.phase)
     }
 }
 
@@ -89,25 +74,10 @@ fn response_head<'a>(
     }
 }
 
-/// The request that has come whole with this event.
-///
-/// If it is the one that began last, its call is polled and its reply taken before the next event:
-/// what a call needs is freed while it is still in the processor's cache, and the next call has the
-/// same memory.
-fn whole_request(event: &Event<ReadRequest>) -> Option<StreamKey> {
-    match event {
-        Event::Headers {
-            key,
-            end_stream: true,
-            ..
-        }
-        | Event::Data {
-            key,
-            end_stream: true,
-            ..
-        } => Some(*key),
-        _ => None,
-    }
+/// A request whose head has come, and nothing after it.
+struct Opened {
+    key: StreamKey,
+    head: Received<Arc<RequestHead>>,
 }
 
 /// Why a connection is over.
@@ -134,10 +104,15 @@ struct Task<D: Dispatch> {
     link: ServerLink,
     /// Taken from the outbox, to be done.
     posts: Vec<ServerPost>,
+    /// The request that came last, until it is known whether the rest of it came with it.
+    opened: Option<Opened>,
     /// Begun in this turn, to be polled once.
     calls: Vec<(StreamKey, D::Call)>,
     /// They are spawned instead.
     spawn_handlers: bool,
+    /// How much of what was read last has gone to calls on other tasks, less what these have posted
+    /// since.
+    unanswered: usize,
     /// Until the client's SETTINGS have come.
     handshake: Option<Pin<Box<Sleep>>>,
     /// The server is to stop gracefully.
@@ -161,10 +136,35 @@ impl<D: Dispatch> Task<D> {
                 Socket::new(connected.io),
             ),
             posts: Vec::new(),
+            opened: None,
             calls: Vec::new(),
             spawn_handlers: settings.spawn_handlers,
+            unanswered: 0,
             handshake: Some(Box::pin(sleep(settings.handshake_timeout))),
             draining: false,
+        }
+    }
+
+    /// Serves until the connection is over.
+    async fn run(mut self: Box<Self>, mut phase: watch::Receiver<Phase>) {
+        loop {
+            let woken = {
+                let mut next_phase = pin!(next_phase(&mut phase));
+                poll_fn(|cx| {
+                    if let Poll::Ready(phase) = next_phase.as_mut().poll(cx) {
+                        return Poll::Ready(Ok(phase));
+                    }
+                    self.poll(cx).map(Err)
+                })
+                .await
+            };
+            // The last steps are boxed, so that a connection does not keep the room for them.
+            match woken {
+                Ok(Phase::Running) => {}
+                Ok(Phase::Draining) => self.drain(),
+                Ok(Phase::Stopped) => return Box::pin(self.stop()).await,
+                Err(end) => return Box::pin(self.end(end)).await,
+            }
         }
     }
 
@@ -183,11 +183,19 @@ impl<D: Dispatch> Task<D> {
     /// more to do; if not, the task will be woken.
     fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         let now = Instant::now();
-        self.do_posts();
+        let posted = self.do_posts();
+        self.unanswered = self.unanswered.saturating_sub(posted);
         let read = self.link.read(cx)?;
+        if read {
+            self.unanswered = 0;
+        }
         self.handle_events(now, cx)?;
         self.poll_calls(cx);
         self.do_posts();
+        // Calls on other tasks have begun to answer, and more of them are about to.
+        if posted > 0 && self.unanswered > 0 && !read && self.link.waits_for_more(cx) {
+            return Ok(false);
+        }
         self.link.write(cx)?;
         self.handle_events(now, cx)?;
         if read {
@@ -205,17 +213,27 @@ impl<D: Dispatch> Task<D> {
 
     fn handle_events(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), End> {
         while let Some(event) = self.link.next_event(now)? {
-            let whole = whole_request(&event);
-            self.handle(event, now);
-            if let Some((_, call)) = self.calls.pop_if(|(begun, _)| Some(*begun) == whole) {
-                self.poll_call(call, cx);
-                self.do_posts();
+            match (self.opened.take(), event) {
+                (
+                    Some(opened),
+                    Event::Data {
+                        key,
+                        data,
+                        end_stream: true,
+                    },
+                ) if opened.key == key => self.begin_whole(opened, data, now, cx),
+                (opened, event) => {
+                    self.begin(opened, now);
+                    self.handle(event, now, cx);
+                }
             }
         }
+        let opened = self.opened.take();
+        self.begin(opened, now);
         Ok(())
     }
 
-    fn handle(&mut self, event: Event<ReadRequest>, now: Instant) {
+    fn handle(&mut self, event: Event<ReadRequest>, now: Instant, cx: &mut Context<'_>) {
         match event {
             Event::Headers {
                 key,
@@ -223,7 +241,13 @@ impl<D: Dispatch> Task<D> {
                 head,
                 end_stream,
                 ..
-            } => self.begin(key, head, end_stream, now),
+            } => match head {
+                Ok(head) if end_stream => {
+                    self.begin_whole(Opened { key, head }, Bytes::new(), now, cx);
+                }
+                Ok(head) => self.opened = Some(Opened { key, head }),
+                Err(rejection) => self.reject(key, &rejection),
+            },
             // Trailers say nothing in a request but that it ends.
             Event::Headers { key, .. } => self.receive(key, Bytes::new(), true),
             Event::Data {
@@ -253,33 +277,49 @@ impl<D: Dispatch> Task<D> {
         }
     }
 
-    /// Begins a request's call.
-    fn begin(&mut self, key: StreamKey, head: ReadRequest, end_stream: bool, now: Instant) {
-        match head {
-            Ok(head) => {
-                let stream = Arc::new(NativeServerStream::new(
-                    key,
-                    Arc::clone(&self.shared),
-                    CallState::new(head, now),
-                ));
-                if end_stream {
-                    stream.receive(Bytes::new(), true);
-                }
-                self.link.core.attach(key, Arc::clone(&stream));
-                self.calls.push((key, self.dispatch.dispatch(stream)));
-            }
-            Err(rejection) => {
-                let block = HeaderBlock::rejection(&rejection);
-                let sent = self.link.core.send_headers(key, &block.block(), true);
-                self.sent(key, sent);
-                self.link.core.reset_when_sent(key, ErrorCode::NO_ERROR);
-            }
+    /// Begins the call of a request of which more is to come.
+    fn begin(&mut self, opened: Option<Opened>, now: Instant) {
+        if let Some(opened) = opened {
+            let key = opened.key;
+            let stream = self.stream(opened, Inbound::default(), now);
+            self.calls.push((key, self.dispatch.dispatch(stream, None)));
         }
+    }
+
+    /// Begins the call of a request that has come whole, and polls it before the next event: what a
+    /// call needs is freed while it is still in the processor's cache, and the next call has the same
+    /// memory.
+    fn begin_whole(&mut self, opened: Opened, content: Bytes, now: Instant, cx: &mut Context<'_>) {
+        let key = opened.key;
+        let stream = self.stream(opened, Inbound::ended(), now);
+        let call = self.dispatch.dispatch(stream, Some(content));
+        self.poll_call(key, call, cx);
+    }
+
+    /// The stream of a request, which has received `inbound`.
+    fn stream(&mut self, opened: Opened, inbound: Inbound, now: Instant) -> Arc<dyn ServerStream> {
+        let Opened { key, head } = opened;
+        let call = CallState::new(head, now);
+        let shared = Arc::clone(&self.shared);
+        let stream = Arc::new(NativeServerStream::new(key, shared, call, inbound));
+        self.link.core.attach(key, Arc::clone(&stream));
+        stream
+    }
+
+    /// Answers a request that is not let through.
+    fn reject(&mut self, key: StreamKey, rejection: &Rejection) {
+        let block = HeaderBlock::rejection(rejection);
+        let sent = self.link.core.send_headers(key, &block.block(), true);
+        self.sent(key, sent);
+        self.link.core.reset_when_sent(key, ErrorCode::NO_ERROR);
     }
 
     fn receive(&mut self, key: StreamKey, data: Bytes, end_stream: bool) {
         match self.link.core.value_mut(key) {
-            Some(stream) => stream.receive(data, end_stream),
+            Some(stream) => {
+                self.unanswered += 1;
+                stream.receive(data, end_stream);
+            }
             // A request that was turned away.
             None => self.link.core.release(key, data.len()),
         }
@@ -294,28 +334,37 @@ impl<D: Dispatch> Task<D> {
     /// Polls the calls that have begun and were not polled yet.
     fn poll_calls(&mut self, cx: &mut Context<'_>) {
         let mut calls = std::mem::take(&mut self.calls);
-        for (_, call) in calls.drain(..) {
-            self.poll_call(call, cx);
+        for (key, call) in calls.drain(..) {
+            self.poll_call(key, call, cx);
         }
         self.calls = calls;
     }
 
     /// Polls a new call once, which completes most unary calls; one that is not ready gets a task
     /// of its own.
-    fn poll_call(&self, mut call: D::Call, cx: &mut Context<'_>) {
-        if self.spawn_handlers || Pin::new(&mut call).poll(cx).is_pending() {
-            tokio::spawn(call);
+    fn poll_call(&mut self, key: StreamKey, mut call: D::Call, cx: &mut Context<'_>) {
+        if !self.spawn_handlers
+            && let Poll::Ready(end) = Pin::new(&mut call).poll(cx)
+        {
+            if !end.is_whole_response() {
+                self.do_posts();
+            }
+            return self.end_call(key, end);
         }
+        self.unanswered += 1;
+        tokio::spawn(run_call(call, Arc::clone(&self.dispatch)));
     }
 
-    /// Does what calls have posted.
-    fn do_posts(&mut self) {
+    /// Does what calls have posted. Returns how much that was.
+    fn do_posts(&mut self) -> usize {
         let mut posts = std::mem::take(&mut self.posts);
         self.shared.outbox.take(&mut posts);
+        let posted = posts.len();
         for ServerPost { key, what } in posts.drain(..) {
             self.send(key, what);
         }
         self.posts = posts;
+        posted
     }
 
     fn send(&mut self, key: StreamKey, what: ServerSend) {
@@ -325,17 +374,26 @@ impl<D: Dispatch> Task<D> {
                 self.sent(key, sent);
             }
             ServerSend::Message(message) => self.send_message(key, message),
-            ServerSend::Finish(header, outcome) => self.finish(key, header, &outcome),
-            ServerSend::Abort(..) if self.link.core.queued(key) > 0 => {
-                self.link.core.reset(key, ErrorCode::CANCEL);
-            }
-            ServerSend::Abort(header, status) => self.finish(key, header, &Err(status)),
-            ServerSend::Reply(header, message, trailer) => {
-                self.reply(key, header, message, trailer);
-            }
+            ServerSend::End(end) => self.end_call(key, end),
             ServerSend::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
             ServerSend::Read(octets) => self.link.core.release(key, octets),
             ServerSend::Expect(octets) => self.link.core.expect(key, octets),
+        }
+    }
+
+    fn end_call(&mut self, key: StreamKey, end: CallEnd) {
+        match end {
+            CallEnd::Reply {
+                header,
+                message,
+                trailer,
+            } => self.reply(key, header, message, trailer),
+            CallEnd::Finish { header, outcome } => self.finish(key, header, &outcome),
+            CallEnd::Abort { .. } if self.link.core.queued(key) > 0 => {
+                self.link.core.reset(key, ErrorCode::CANCEL);
+            }
+            CallEnd::Abort { header, status } => self.finish(key, header, &Err(status)),
+            CallEnd::Closed => {}
         }
     }
 

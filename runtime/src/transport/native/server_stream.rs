@@ -11,7 +11,7 @@ use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::transport::{CallState, Incoming, ResetCode, ServerStream, Stream, StreamEnd};
+use crate::transport::{CallEnd, CallState, Incoming, ResetCode, ServerStream, Stream, StreamEnd};
 
 /// What a connection's streams share.
 pub(super) struct ServerShared {
@@ -28,9 +28,7 @@ pub(super) struct ServerPost {
 pub(super) enum ServerSend {
     Head(Metadata),
     Message(Bytes),
-    Finish(Option<Metadata>, Result<Metadata, Status>),
-    Abort(Option<Metadata>, Status),
-    Reply(Option<Metadata>, Bytes, Metadata),
+    End(CallEnd),
     Reset(ResetCode),
     /// The call has read this much DATA.
     Read(usize),
@@ -56,12 +54,21 @@ struct State {
 }
 
 impl NativeServerStream {
-    pub(super) fn new(key: StreamKey, shared: Arc<ServerShared>, call: CallState) -> Self {
+    /// A stream that has received `inbound`.
+    pub(super) fn new(
+        key: StreamKey,
+        shared: Arc<ServerShared>,
+        call: CallState,
+        inbound: Inbound,
+    ) -> Self {
         Self {
             key,
             shared,
             call,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                inbound,
+                ..State::default()
+            }),
         }
     }
 
@@ -171,16 +178,8 @@ impl ServerStream for NativeServerStream {
         self.post(ServerSend::Head(header));
     }
 
-    fn finish(&self, header: Option<Metadata>, outcome: Result<Metadata, Status>) {
-        self.post(ServerSend::Finish(header, outcome));
-    }
-
-    fn abort(&self, header: Option<Metadata>, status: Status) {
-        self.post(ServerSend::Abort(header, status));
-    }
-
-    fn reply(&self, header: Option<Metadata>, message: Bytes, trailer: Metadata) {
-        self.post(ServerSend::Reply(header, message, trailer));
+    fn end(&self, end: CallEnd) {
+        self.post(ServerSend::End(end));
     }
 
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Status> {

@@ -18,7 +18,6 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
-use crate::http2::ReceivedFields;
 use crate::http2::block::{Block, NoFields};
 use crate::http2::config::Config;
 use crate::http2::error::{ConnectionError, ErrorCode};
@@ -28,17 +27,17 @@ use crate::http2::hpack::{Field, FieldRef};
 use crate::http2::static_block::StaticBlock;
 use crate::http2::stream::StreamKey;
 
-use super::{Connection, PREFACE};
+use super::{Before, Connection, PREFACE};
 
 /// What the tests' owner makes of a header list.
 type Text = String;
 
-fn read_head(fields: ReceivedFields<'_>) -> Text {
-    let line = |field: Field| {
+fn read_head(fields: &[Field], _: Option<Before<'_, Text>>) -> Text {
+    let line = |field: &Field| {
         let (name, value) = (&field.name, &field.value);
         format!("{}={}", name.escape_ascii(), value.escape_ascii())
     };
-    fields.map(line).collect::<Vec<_>>().join(" ")
+    fields.iter().map(line).collect::<Vec<_>>().join(" ")
 }
 
 /// A connection under test, and its peer: the test.

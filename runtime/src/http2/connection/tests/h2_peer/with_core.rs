@@ -10,10 +10,9 @@ use tokio::io::DuplexStream;
 use super::heard::{End, Heard, Transcript, call_number};
 use super::script::{Call, Ending, Exchange, Fields, Step, other};
 use super::socket::Socket;
-use crate::http2::ReceivedFields;
 use crate::http2::{
-    Block, Config, Connection, ErrorCode, Event, Field, FieldRef, HeadKind, Role, StaticBlock,
-    StreamKey,
+    Before, Block, Config, Connection, ErrorCode, Event, Field, FieldRef, HeadKind, Role,
+    StaticBlock, StreamKey,
 };
 
 /// A sender that has this much queued waits until it has not.
@@ -53,9 +52,10 @@ pub(super) async fn server(exchange: Arc<Exchange>, io: DuplexStream) -> Transcr
     end.into_transcript().await
 }
 
-fn read_head(fields: ReceivedFields<'_>) -> Fields {
+fn read_head(fields: &[Field], _: Option<Before<'_, Fields>>) -> Fields {
     let text = |octets: &Bytes| String::from_utf8_lossy(octets).into_owned();
-    let mut fields: Fields = fields.map(|f| (text(&f.name), text(&f.value))).collect();
+    let pair = |field: &Field| (text(&field.name), text(&field.value));
+    let mut fields: Fields = fields.iter().map(pair).collect();
     fields.sort_by(|(one, _), (other, _)| one.cmp(other));
     fields
 }

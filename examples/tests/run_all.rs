@@ -297,6 +297,20 @@ async fn mock_answers_a_generated_client() {
 }
 
 #[tokio::test]
+async fn a_custom_balancer_keeps_sessions_together() {
+    let printed = run(env!("CARGO_BIN_EXE_custom_balancer"), &[]).await;
+    assert_eq!(
+        printed,
+        [
+            "calls without a session go to 3 servers",
+            "all calls of a session go to one server",
+            "100 sessions go to 3 servers",
+            "Ada has stopped; only her sessions have moved: true",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_unix_socket_serves_and_is_cleaned_up() {
     let printed = run(env!("CARGO_BIN_EXE_unix_socket"), &[]).await;
     let socket = printed

@@ -1,11 +1,10 @@
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::time::Instant;
 
 use super::{
     Balancer, BalancerUpdate, BalancerWaker, ChannelControl, LoadReport, Picker, QueuingPicker,
-    SubConn, SubConnId, SubConnOptions, SubConnState, WeakSubConn,
+    SubConn, SubConnId, SubConnIndex, SubConnOptions, SubConnState,
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
@@ -19,7 +18,7 @@ use crate::status::Status;
 /// [`picker`](Self::picker).
 pub struct ChildBalancer {
     balancer: Box<dyn Balancer>,
-    subconns: SubConns,
+    subconns: SubConnIndex<()>,
     state: ConnectivityState,
     picker: Arc<dyn Picker>,
 }
@@ -30,7 +29,7 @@ impl ChildBalancer {
     pub fn new(balancer: Box<dyn Balancer>) -> Self {
         Self {
             balancer,
-            subconns: SubConns::default(),
+            subconns: SubConnIndex::default(),
             state: ConnectivityState::Connecting,
             picker: Arc::new(QueuingPicker),
         }
@@ -56,7 +55,7 @@ impl ChildBalancer {
     /// Whether it has created this connection.
     #[must_use]
     pub fn owns(&self, subconn: SubConnId) -> bool {
-        self.subconns.by_id.contains_key(&subconn)
+        self.subconns.get(subconn).is_some()
     }
 
     /// See [`Balancer::update`].
@@ -149,14 +148,14 @@ impl ChildBalancer {
 /// What a child sees of its channel: all but that it publishes to the policy above.
 struct ChildControl<'a> {
     above: &'a mut dyn ChannelControl,
-    subconns: &'a mut SubConns,
+    subconns: &'a mut SubConnIndex<()>,
     published: Option<(ConnectivityState, Arc<dyn Picker>)>,
 }
 
 impl ChannelControl for ChildControl<'_> {
     fn create_subconn(&mut self, address: Address, options: SubConnOptions) -> SubConn {
         let subconn = self.above.create_subconn(address, options);
-        self.subconns.add(&subconn);
+        self.subconns.insert(&subconn, ());
         subconn
     }
 
@@ -182,42 +181,5 @@ impl ChannelControl for ChildControl<'_> {
 
     fn target(&self) -> &str {
         self.above.target()
-    }
-}
-
-/// The connections that a child has created. Forgets those that were dropped, now and then.
-#[derive(Default)]
-struct SubConns {
-    by_id: HashMap<SubConnId, WeakSubConn>,
-    /// How many there may be before it looks which were dropped.
-    limit: usize,
-}
-
-impl SubConns {
-    fn add(&mut self, subconn: &SubConn) {
-        if self.by_id.len() >= self.limit {
-            self.by_id.retain(|_, subconn| subconn.is_held());
-            self.limit = 2 * self.by_id.len() + 8;
-        }
-        self.by_id.insert(subconn.id(), subconn.downgrade());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::TestChannel;
-    use super::*;
-
-    #[test]
-    fn connections_that_were_dropped_are_forgotten() {
-        let mut channel = TestChannel::new();
-        let mut subconns = SubConns::default();
-        let kept = channel.create_subconn(Address::Pipe, SubConnOptions::default());
-        subconns.add(&kept);
-        for _ in 0..1000 {
-            subconns.add(&channel.create_subconn(Address::Pipe, SubConnOptions::default()));
-        }
-        assert!(subconns.by_id.len() < 20, "{}", subconns.by_id.len());
-        assert!(subconns.by_id.contains_key(&kept.id()));
     }
 }

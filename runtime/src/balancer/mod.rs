@@ -25,12 +25,21 @@
 //! # Policies of policies
 //!
 //! A balancer can hold others, each in a [`ChildBalancer`], and hands on to them what it is called
-//! with. [`GracefulSwitch`] holds the old one while the new one is connecting.
+//! with. [`EndpointSharding`] holds one for each endpoint; [`GracefulSwitch`] holds the old one while
+//! the new one is connecting. A policy of your own that only picks in another way is a
+//! [`PickerBuilder`] in a [`BaseBalancer`].
+//!
+//! # A policy of one's own
+//!
+//! Implement [`BalancerBuilder`] and [`Balancer`], and give the builder to
+//! [`ClientConnBuilder::balancer`](crate::ClientConnBuilder::balancer); a service config can name it
+//! then. The example `custom_balancer` is a complete one, with its tests.
 //!
 //! Source: grpc-go's package `balancer`; gRFC A61 for endpoints.
 
 #[allow(clippy::module_inception, reason = "named after what it holds")]
 mod balancer;
+mod base;
 mod builder;
 mod channel_control;
 #[cfg(test)]
@@ -38,31 +47,60 @@ mod chi_square;
 mod child;
 mod connections;
 mod connectivity_evaluator;
+mod endpoint_sharding;
 mod graceful_switch;
+mod hierarchy;
 mod idle_picker;
+mod lazy;
+mod least_request;
 mod load_report;
+mod outlier_detection;
 mod pick_first;
 mod picker;
+#[cfg(test)]
+mod policy_test;
+mod priority;
+mod random_subsetting;
 mod registry;
+mod ring_hash;
+mod round_robin;
 mod subconn;
+mod subconn_index;
 mod test_channel;
 mod waker;
+mod weighted_round_robin;
+mod weighted_target;
 
 pub use balancer::{Balancer, BalancerUpdate};
+pub use base::{BaseBalancer, PickerBuilder};
 pub use builder::{BalancerBuilder, PolicyConfig};
 pub use channel_control::{ChannelControl, SubConnOptions};
 pub use child::ChildBalancer;
 pub(crate) use connections::{StreamPermit, StreamQueue};
 pub use connectivity_evaluator::ConnectivityStateEvaluator;
+pub use endpoint_sharding::{
+    EndpointChild, EndpointId, EndpointSharding, EndpointsChange, RoundRobinPicker,
+};
 pub use graceful_switch::GracefulSwitch;
+pub use hierarchy::HierarchyPath;
 pub use idle_picker::IdlePicker;
+pub use lazy::Lazy;
+pub use least_request::{LeastRequestBuilder, LeastRequestConfig};
 pub use load_report::LoadReport;
+pub use outlier_detection::OutlierDetectionBuilder;
 pub use pick_first::{PickFirst, PickFirstBuilder, PickFirstConfig};
 pub use picker::{
     CallOutcome, FailingPicker, OnDone, Pick, PickInfo, PickResult, Picker, QueuingPicker,
 };
+pub use priority::PriorityBuilder;
+pub use random_subsetting::RandomSubsettingBuilder;
 pub use registry::BalancerRegistry;
+pub use ring_hash::RingHashBuilder;
+pub use round_robin::RoundRobinBuilder;
 pub use subconn::{Health, SubConn, SubConnId, SubConnState};
 pub(crate) use subconn::{Offer, SubConnOwner, SubConnRequest, WeakSubConn};
+use subconn_index::SubConnIndex;
 pub use test_channel::{TestChannel, TestPick};
 pub use waker::BalancerWaker;
+pub use weighted_round_robin::{WeightedRoundRobinBuilder, WeightedRoundRobinConfig};
+pub use weighted_target::WeightedTargetBuilder;

@@ -2,7 +2,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{BalancerBuilder, PickFirstBuilder, PolicyConfig};
+use super::{
+    BalancerBuilder, LeastRequestBuilder, OutlierDetectionBuilder, PickFirstBuilder, PolicyConfig,
+    PriorityBuilder, RandomSubsettingBuilder, RingHashBuilder, RoundRobinBuilder,
+    WeightedRoundRobinBuilder, WeightedTargetBuilder,
+};
 use crate::service_config::{ConfigValue, ServiceConfig, ServiceConfigError, parse_json};
 
 /// The policies that a channel knows by name.
@@ -104,6 +108,14 @@ impl Default for BalancerRegistry {
     fn default() -> Self {
         let mut registry = Self::empty();
         registry.register(Arc::new(PickFirstBuilder));
+        registry.register(Arc::new(RoundRobinBuilder));
+        registry.register(Arc::new(LeastRequestBuilder));
+        registry.register(Arc::new(WeightedRoundRobinBuilder));
+        registry.register(Arc::new(OutlierDetectionBuilder));
+        registry.register(Arc::new(PriorityBuilder));
+        registry.register(Arc::new(RandomSubsettingBuilder));
+        registry.register(Arc::new(RingHashBuilder::new()));
+        registry.register(Arc::new(WeightedTargetBuilder));
         registry
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::TlsInfo;
 
 /// Where one end of a connection is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Address {
     /// An IP address and a port.

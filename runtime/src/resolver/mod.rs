@@ -7,6 +7,8 @@
 mod attributes;
 mod control;
 mod dns;
+mod endpoint_hash_key;
+mod endpoint_key;
 mod endpoint_weight;
 #[allow(clippy::module_inception, reason = "named after what it holds")]
 mod resolver;
@@ -17,6 +19,8 @@ mod target;
 pub use attributes::{Attribute, Attributes};
 pub use control::ResolverControl;
 pub(crate) use control::{ResolverEvent, ResolverEvents};
+pub use endpoint_hash_key::EndpointHashKey;
+pub use endpoint_key::EndpointKey;
 pub use endpoint_weight::EndpointWeight;
 pub use resolver::{Resolver, ResolverFuture};
 pub use state::{Endpoint, ResolverState};

@@ -111,6 +111,17 @@ impl<'a> Node<'a> {
         number.ok_or_else(|| self.expected("a whole number of at least 0"))
     }
 
+    /// A whole number of at least 0 and at most `max`.
+    ///
+    /// # Errors
+    /// It is something else.
+    pub fn whole_number_up_to(&self, max: u32) -> Result<u32, ServiceConfigError> {
+        u32::try_from(self.whole_number()?)
+            .ok()
+            .filter(|number| *number <= max)
+            .ok_or_else(|| self.expected(&format!("a whole number of at most {max}")))
+    }
+
     /// A finite number.
     ///
     /// # Errors
@@ -176,6 +187,15 @@ impl<'a> Object<'a> {
             .ok_or_else(|| ServiceConfigError::new(self.path_of(name), "this field is required"))
     }
 
+    /// The names and the values of all fields, but for those that are null.
+    pub fn fields(&self) -> impl Iterator<Item = (&'a str, Node<'a>)> {
+        let present = self.fields.iter().filter(|(_, value)| !value.is_null());
+        present.map(|(name, value)| {
+            let path = self.path_of(name);
+            (name.as_str(), Node { value, path })
+        })
+    }
+
     /// The name and the value of the only field.
     ///
     /// # Errors
@@ -235,6 +255,34 @@ mod tests {
             assert_eq!(node.whole_number().ok(), whole, "{json}");
             assert_eq!(node.number().ok(), number, "{json}");
         }
+    }
+
+    #[test]
+    fn a_whole_number_can_have_a_bound() {
+        let message = "a whole number of at most 100 is expected, got 101";
+        for (json, expected) in [
+            ("0", Ok(0)),
+            (r#""100""#, Ok(100)),
+            ("101", Err(message.to_owned())),
+            (
+                "-1",
+                Err("a whole number of at least 0 is expected, got -1".to_owned()),
+            ),
+        ] {
+            let value = parse(json).expect(json);
+            let number = Node::root(&value).whole_number_up_to(100);
+            assert_eq!(number.map_err(|error| error.to_string()), expected);
+        }
+    }
+
+    #[test]
+    fn all_fields_but_null_ones_are_listed_with_their_paths() {
+        let value = parse(r#"{"a": {"c": 1, "b": "x", "d": null}}"#).expect("JSON");
+        let root = Node::root(&value).object().expect("an object");
+        let a = root.required("a").and_then(|a| a.object()).expect("a");
+        let fields = a.fields().map(|(name, value)| (name, value.path));
+        let expected = [("b", "a.b".to_owned()), ("c", "a.c".to_owned())];
+        assert_eq!(fields.collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -215,7 +215,9 @@ impl Balancer for PickFirst {
         control: &mut dyn ChannelControl,
     ) -> Result<(), Status> {
         let config = *update.config::<PickFirstConfig>()?;
-        self.addresses = address_list(update.endpoints, config, || control.random());
+        let addresses = address_list(update.endpoints, config, || control.random());
+        let is_same = self.addresses == addresses;
+        self.addresses = addresses;
         if self.addresses.is_empty() {
             self.phase = Phase::NoAddresses;
             return Err(self.fail_to_connect("the resolver has found no addresses", control));
@@ -225,6 +227,9 @@ impl Balancer for PickFirst {
             Phase::Connected(subconn) if self.addresses.contains(subconn.address()) => {
                 return Ok(());
             }
+            // Beginning anew each time would put the later addresses off for as long as the resolver
+            // repeats itself.
+            Phase::Connecting { .. } if is_same => return Ok(()),
             // In TRANSIENT_FAILURE, which is left by being connected only (gRFC A62).
             Phase::Connecting { .. } => {}
             Phase::NoAddresses | Phase::Connected(_) => self.publish_connecting(control),

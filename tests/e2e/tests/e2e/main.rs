@@ -1,6 +1,8 @@
 //! End-to-end tests, a module for each behaviour; see the crate's documentation.
 
+mod backends;
 mod bad_input;
+mod balancing;
 mod call_options;
 mod cancellation;
 mod codec;
@@ -22,6 +24,7 @@ mod limits;
 mod listeners;
 mod metadata;
 mod outgoing;
+mod outlier_detection;
 mod pick_first;
 mod races;
 mod request_checks;
@@ -29,6 +32,7 @@ mod request_head;
 mod response_checks;
 mod retry;
 mod retry_streams;
+mod ring_hash;
 mod service_config;
 mod shutdown;
 mod spawn_handlers;

@@ -33,6 +33,17 @@ fn an_update_while_all_are_in_their_backoff_does_not_have_the_resolver_asked_aga
 }
 
 #[test]
+fn a_resolver_that_repeats_itself_does_not_put_off_the_second_address() {
+    let mut fixture = Fixture::new(&[A, B]);
+    fixture.connecting(A);
+    let half = ATTEMPT_DELAY / 2;
+    fixture.advance(half);
+    fixture.update(&[A, B]).expect("there are addresses");
+    fixture.advance(half);
+    assert_eq!(fixture.connects(), [B]);
+}
+
+#[test]
 fn shuffling_is_as_the_config_says() {
     let config = PickFirstConfig::default().with_shuffle_address_list(true);
     let mut fixture = Fixture::of(PickFirst::new());

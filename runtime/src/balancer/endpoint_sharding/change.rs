@@ -1,0 +1,67 @@
+use crate::connectivity_state::ConnectivityState;
+
+/// What a call of an [`EndpointSharding`](super::EndpointSharding) has changed. The greater includes
+/// the lesser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EndpointsChange {
+    /// No child has published.
+    None,
+    /// Children have published, none of which is or was among those that the sharding's own picker
+    /// has: it would be the same one again.
+    Others,
+    /// The state of all has changed, or a child that has or had that state.
+    Best,
+}
+
+impl EndpointsChange {
+    /// What it is that a child has changed its state, and that of all.
+    pub(super) fn of(
+        published: bool,
+        [from, to]: [ConnectivityState; 2],
+        [before, after]: [ConnectivityState; 2],
+    ) -> Self {
+        if !published {
+            Self::None
+        } else if before != after || from == before || to == after {
+            Self::Best
+        } else {
+            Self::Others
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ConnectivityState::{Connecting, Idle, Ready, TransientFailure};
+    use super::*;
+
+    #[test]
+    fn a_child_matters_when_it_has_or_had_the_best_state() {
+        use EndpointsChange::{Best, None, Others};
+        for (published, child, all, expected) in [
+            (false, [Ready, Ready], [Ready, Ready], None),
+            (true, [Ready, Ready], [Ready, Ready], Best),
+            (true, [Connecting, Ready], [Ready, Ready], Best),
+            (true, [Ready, Connecting], [Ready, Ready], Best),
+            (true, [Connecting, Ready], [Connecting, Ready], Best),
+            (true, [Ready, TransientFailure], [Ready, Connecting], Best),
+            (true, [Idle, Connecting], [Ready, Ready], Others),
+            (true, [Connecting, TransientFailure], [Ready, Ready], Others),
+            (
+                true,
+                [TransientFailure, TransientFailure],
+                [TransientFailure, TransientFailure],
+                Best,
+            ),
+        ] {
+            let change = EndpointsChange::of(published, child, all);
+            assert_eq!(change, expected, "{child:?} {all:?}");
+        }
+    }
+
+    #[test]
+    fn the_greater_change_includes_the_lesser() {
+        assert!(EndpointsChange::Best > EndpointsChange::Others);
+        assert!(EndpointsChange::Others > EndpointsChange::None);
+    }
+}

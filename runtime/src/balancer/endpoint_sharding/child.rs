@@ -1,0 +1,62 @@
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::balancer::{Balancer, ChildBalancer, Picker};
+use crate::connectivity_state::ConnectivityState;
+use crate::resolver::Endpoint;
+
+/// An endpoint and its policy, in an [`EndpointSharding`](super::EndpointSharding).
+pub struct EndpointChild {
+    id: EndpointId,
+    pub(super) endpoint: Endpoint,
+    pub(super) balancer: ChildBalancer,
+    /// When it wants to be woken, as the sharding's timers have it.
+    pub(super) wake_at: Option<Instant>,
+}
+
+/// Names an endpoint of an [`EndpointSharding`](super::EndpointSharding) as long as it is in the
+/// updates without a gap; used once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndpointId(u64);
+
+impl EndpointId {
+    pub(super) const fn new(id: u64) -> Self {
+        Self(id)
+    }
+}
+
+impl EndpointChild {
+    pub(super) fn new(id: EndpointId, balancer: Box<dyn Balancer>) -> Self {
+        Self {
+            id,
+            endpoint: Endpoint::default(),
+            balancer: ChildBalancer::new(balancer),
+            wake_at: None,
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn id(&self) -> EndpointId {
+        self.id
+    }
+
+    /// The endpoint, as it was in the last update.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// The state that its policy has published last; CONNECTING before.
+    #[must_use]
+    pub fn state(&self) -> ConnectivityState {
+        self.balancer.state()
+    }
+
+    /// The picker that its policy has published last.
+    #[must_use]
+    pub fn picker(&self) -> &Arc<dyn Picker> {
+        self.balancer.picker()
+    }
+}

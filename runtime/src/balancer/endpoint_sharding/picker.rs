@@ -1,0 +1,37 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::balancer::{PickInfo, PickResult, Picker};
+
+/// Other pickers, each in turn.
+pub struct RoundRobinPicker {
+    pickers: Vec<Arc<dyn Picker>>,
+    next: AtomicUsize,
+}
+
+impl RoundRobinPicker {
+    /// These pickers, beginning with the one that `start`, in [0, 1), chooses. Without pickers, calls
+    /// wait; the only one is used as it is.
+    #[must_use]
+    pub fn of(pickers: Vec<Arc<dyn Picker>>, start: f64) -> Arc<dyn Picker> {
+        if let [only] = &pickers[..] {
+            return Arc::clone(only);
+        }
+        // Rounded down.
+        let next = (start * pickers.len() as f64) as usize;
+        Arc::new(Self {
+            pickers,
+            next: AtomicUsize::new(next),
+        })
+    }
+}
+
+impl Picker for RoundRobinPicker {
+    fn pick(&self, call: &PickInfo<'_>) -> PickResult<'_> {
+        let turn = self.next.fetch_add(1, Ordering::Relaxed);
+        match turn.checked_rem(self.pickers.len()) {
+            Some(index) => self.pickers[index].pick(call),
+            None => PickResult::Queue,
+        }
+    }
+}

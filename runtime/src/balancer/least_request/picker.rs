@@ -1,0 +1,66 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::balancer::{PickInfo, PickResult, Picker};
+
+/// How many calls an endpoint has; all clones are the same count.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OutstandingCalls(Arc<AtomicUsize>);
+
+/// A call under way, which counts until this is dropped.
+struct OutstandingCall(Arc<AtomicUsize>);
+
+impl OutstandingCalls {
+    pub(super) fn count(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    fn begin(&self) -> OutstandingCall {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        OutstandingCall(Arc::clone(&self.0))
+    }
+}
+
+impl Drop for OutstandingCall {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Gives a call to the one with the fewest calls of some endpoints that it draws.
+///
+/// Two calls at the same moment can see the same counts and take the same endpoint (gRFC A48,
+/// "Outstanding request counter raciness").
+pub(super) struct LeastRequestPicker {
+    choice_count: u32,
+    endpoints: Vec<(Arc<dyn Picker>, OutstandingCalls)>,
+}
+
+impl LeastRequestPicker {
+    pub(super) fn new(
+        choice_count: u32,
+        endpoints: Vec<(Arc<dyn Picker>, OutstandingCalls)>,
+    ) -> Self {
+        Self {
+            choice_count,
+            endpoints,
+        }
+    }
+}
+
+impl Picker for LeastRequestPicker {
+    fn pick(&self, call: &PickInfo<'_>) -> PickResult<'_> {
+        let drawn = (0..self.choice_count).filter_map(|_| fastrand::choice(&self.endpoints));
+        // The first of several that are as busy.
+        let Some((picker, calls)) = drawn.min_by_key(|(_, calls)| calls.count()) else {
+            return PickResult::Queue;
+        };
+        match picker.pick(call) {
+            PickResult::Pick(pick) => {
+                let call = calls.begin();
+                PickResult::Pick(pick.on_done(move |_| drop(call)))
+            }
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,91 @@
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Whether an endpoint is ejected, and how often it was lately.
+///
+/// ```text
+///             eject
+///   in use ───────────► ejected
+///     ▲  │ interval:       │ interval: its time is over
+///     │  └─ one less       │
+///     └────────────────────┘
+/// ```
+///
+/// Source: gRFC A50.
+#[derive(Debug, Default)]
+pub(super) struct Ejection {
+    since: Option<Instant>,
+    /// How often it was ejected, less the intervals in which it was in use.
+    multiplier: u32,
+}
+
+impl Ejection {
+    pub(super) fn is_ejected(&self) -> bool {
+        self.since.is_some()
+    }
+
+    pub(super) fn eject(&mut self, now: Instant) {
+        self.since = Some(now);
+        self.multiplier = self.multiplier.saturating_add(1);
+    }
+
+    /// An interval has ended.
+    pub(super) fn end_interval(&mut self, now: Instant, base: Duration, max: Duration) {
+        match self.since {
+            None => self.multiplier = self.multiplier.saturating_sub(1),
+            Some(since) => {
+                let time = base.saturating_mul(self.multiplier).min(max.max(base));
+                if now.saturating_duration_since(since) >= time {
+                    self.since = None;
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: Duration = Duration::from_secs(30);
+    const MAX: Duration = Duration::from_secs(100);
+
+    /// After how many intervals of 10 s an ejection ends that begins now.
+    fn intervals_out(ejection: &mut Ejection, now: &mut Instant, max: Duration) -> u32 {
+        ejection.eject(*now);
+        let mut intervals = 0;
+        while ejection.is_ejected() {
+            *now += Duration::from_secs(10);
+            ejection.end_interval(*now, BASE, max);
+            intervals += 1;
+        }
+        intervals
+    }
+
+    #[test]
+    fn each_ejection_is_longer_up_to_the_longest() {
+        let (mut ejection, mut now) = (Ejection::default(), Instant::now());
+        for expected in [3, 6, 9, 10, 10] {
+            let intervals = intervals_out(&mut ejection, &mut now, MAX);
+            assert_eq!(intervals, expected);
+        }
+    }
+
+    #[test]
+    fn an_ejection_is_not_shorter_than_the_base_time() {
+        let (mut ejection, mut now) = (Ejection::default(), Instant::now());
+        assert_eq!(intervals_out(&mut ejection, &mut now, Duration::ZERO), 3);
+    }
+
+    #[test]
+    fn an_interval_in_use_makes_the_next_ejection_shorter() {
+        let (mut ejection, mut now) = (Ejection::default(), Instant::now());
+        intervals_out(&mut ejection, &mut now, MAX);
+        intervals_out(&mut ejection, &mut now, MAX);
+        for _ in 0..5 {
+            ejection.end_interval(now, BASE, MAX);
+        }
+        assert_eq!(intervals_out(&mut ejection, &mut now, MAX), 3);
+    }
+}

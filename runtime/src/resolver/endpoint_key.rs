@@ -1,0 +1,58 @@
+use super::Endpoint;
+use crate::io::Address;
+
+/// By what endpoints are told apart: the set of their addresses, in any order and however often each
+/// is there. Attributes do not count.
+///
+/// Source: gRFC A61; grpc-go `resolver.EndpointMap`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndpointKey(Vec<Address>);
+
+impl EndpointKey {
+    /// The addresses, in an order of their own, each once.
+    #[must_use]
+    pub fn addresses(&self) -> &[Address] {
+        &self.0
+    }
+}
+
+impl From<&Endpoint> for EndpointKey {
+    fn from(endpoint: &Endpoint) -> Self {
+        let mut addresses = endpoint.addresses.clone();
+        addresses.sort_unstable();
+        addresses.dedup();
+        Self(addresses)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Attributes;
+    use super::*;
+
+    fn key(names: &[&str]) -> EndpointKey {
+        let addresses = names.iter().map(|name| Address::Name((*name).to_owned()));
+        EndpointKey::from(&Endpoint::new(addresses.collect()))
+    }
+
+    #[test]
+    fn endpoints_are_the_same_when_their_sets_of_addresses_are() {
+        for (one, other, same) in [
+            (&["a"][..], &["a"][..], true),
+            (&["a", "b"], &["b", "a"], true),
+            (&["a", "b", "a"], &["b", "a"], true),
+            (&["a", "b"], &["a"], false),
+            (&["a"], &["b"], false),
+            (&[], &[], true),
+        ] {
+            assert_eq!(key(one) == key(other), same, "{one:?} {other:?}");
+        }
+    }
+
+    #[test]
+    fn attributes_do_not_make_another_endpoint() {
+        let plain = Endpoint::from(Address::Pipe);
+        let heavy = plain.clone().with_attributes(Attributes::new().with(7_u8));
+        assert_eq!(EndpointKey::from(&plain), EndpointKey::from(&heavy));
+    }
+}

@@ -4,6 +4,8 @@ fn main() -> Result<(), protoc_gen_rgrpc::Error> {
     protoc_gen_rgrpc::compile_protos(
         &[
             "proto/chat.proto",
+            "proto/etcd/kv.proto",
+            "proto/etcd/rpc.proto",
             "proto/google/rpc/error_details.proto",
             "proto/google/rpc/status.proto",
             "proto/helloworld.proto",

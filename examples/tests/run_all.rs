@@ -311,6 +311,37 @@ async fn a_custom_balancer_keeps_sessions_together() {
 }
 
 #[tokio::test]
+async fn a_channel_follows_a_backend_that_moves() {
+    let printed = run(env!("CARGO_BIN_EXE_name_resolving"), &[]).await;
+    let (first, second) = (
+        "Hello, Ada! This is the first.",
+        "Hello, Ada! This is the second.",
+    );
+    assert_eq!(printed, ["UNAVAILABLE", first, second, first, second]);
+}
+
+/// With something that stands in for etcd; with etcd itself tests/etcd/run runs it.
+#[tokio::test]
+async fn a_channel_follows_the_backends_in_a_registry() {
+    let printed = run(env!("CARGO_BIN_EXE_etcd_resolver"), &[]).await;
+    assert_eq!(
+        printed,
+        [
+            "Ada is added",
+            "Barbara is added",
+            "answered by Ada and Barbara",
+            "Grace is added",
+            "answered by Ada and Barbara and Grace",
+            "Ada is removed",
+            "answered by Barbara and Grace",
+            "Barbara is removed",
+            "answered by Grace",
+            "Grace is removed",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_unix_socket_serves_and_is_cleaned_up() {
     let printed = run(env!("CARGO_BIN_EXE_unix_socket"), &[]).await;
     let socket = printed

@@ -29,6 +29,7 @@
 //! Everything runs on the tokio runtime of its caller. The exception are the connections and the
 //! handlers of a server with [`workers`](Server::workers), which run on threads of its own.
 
+mod backoff;
 pub mod balancer;
 mod buffers;
 mod call;
@@ -38,6 +39,7 @@ mod codec;
 pub mod codegen;
 mod connectivity_state;
 pub mod credentials;
+mod first_of;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -57,12 +59,13 @@ mod service_config;
 mod status;
 mod transport;
 
+pub use backoff::BackoffConfig;
 pub use call::{
     BidiStream, BidiStreamingCall, Call, CallContext, CallOptions, ClientStream, ClientStreaming,
     ClientStreamingCall, Invoke, MethodName, RecvStream, Request, Response, SendStream,
     ServerStream, ServerStreamingCall, TestStreams, Unary, UnaryCall, test_streams,
 };
-pub use client::{BackoffConfig, BuildError, ClientConn, ClientConnBuilder};
+pub use client::{BuildError, ClientConn, ClientConnBuilder};
 pub use codec::{Codec, CodecError, MessageBytes, PreparedMessage, ProtoCodec, RawCodec};
 pub use connectivity_state::ConnectivityState;
 pub use metadata::{Metadata, MetadataError};

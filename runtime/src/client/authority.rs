@@ -3,10 +3,49 @@
 
 use std::net::Ipv6Addr;
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+/// What is percent-encoded in an authority: all but unreserved characters, sub-delimiters, and the
+/// delimiters that an authority has itself.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b'!')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')')
+    .remove(b'*')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b':')
+    .remove(b'[')
+    .remove(b']');
+
+/// The authority that a target has by itself, from what the builder of its resolver says. One that
+/// no request may carry even so says nothing to a server, so that `localhost` stands for it.
+///
+/// Source: grpc-go `ClientConn.initAuthority`, `encodeAuthority`.
+pub(crate) fn of_target(authority: &str) -> String {
+    let mut encoded = utf8_percent_encode(authority, ENCODED).to_string();
+    if encoded.starts_with(':') {
+        encoded.insert_str(0, "localhost");
+    }
+    match host(&encoded) {
+        Ok(_) => encoded,
+        Err(_) => "localhost".to_owned(),
+    }
+}
+
 /// The host of an authority, as certificates have it: without the brackets of an IPv6 address.
 ///
 /// The error says what is wrong with the authority.
-pub(super) fn host(authority: &str) -> Result<&str, String> {
+pub(crate) fn host(authority: &str) -> Result<&str, String> {
     if let Some(rest) = authority.strip_prefix('[') {
         let Some((address, port)) = rest.split_once(']') else {
             return Err("its [ has no ]".to_owned());
@@ -62,6 +101,26 @@ fn is_sub_delimiter(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_target_always_has_an_authority_that_can_be_sent() {
+        for (authority, expected) in [
+            ("host:1", "host:1"),
+            ("[::1]:1", "[::1]:1"),
+            (":1", "localhost:1"),
+            ("services/a b", "services%2Fa%20b"),
+            ("a,b;c=~!", "a,b;c=~!"),
+            ("user@host", "user%40host"),
+            ("100%", "100%25"),
+            ("é", "%C3%A9"),
+            ("", "localhost"),
+            ("a:b:c", "localhost"),
+            ("::1", "localhost"),
+            ("[a]", "localhost"),
+        ] {
+            assert_eq!(of_target(authority), expected, "{authority:?}");
+        }
+    }
 
     #[test]
     fn a_host_is_found_with_and_without_a_port() {

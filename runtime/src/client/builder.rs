@@ -6,22 +6,27 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::backoff::{BackoffConfig, ConnectParams};
 use super::call_config::{DEFAULT_MAX_CALL_ATTEMPTS, Retries};
 use super::channel::{ChannelParts, Connector};
 use super::conn::Settings;
 use super::service_configs::ServiceConfigs;
 use super::{ClientConn, authority};
+use crate::backoff::{BackoffConfig, ConnectParams};
 use crate::balancer::{BalancerBuilder, BalancerRegistry};
 use crate::call::CallOptions;
 use crate::credentials::{ChannelCredentials, PerRpcCredentials};
-use crate::io::{Dial, SystemDialer};
-use crate::resolver::{self, Target, TargetError};
+use crate::io::{Dial, HttpProxy, ProxyDialer, SystemDialer};
+use crate::resolver::{
+    self, ResolverBuilder, ResolverFactory, ResolverOptions, ResolverRegistry, TargetError,
+};
 use crate::service_config::ServiceConfigError;
 use crate::transport::{Origin, Transport};
 
 /// This implementation, as `user-agent` names it.
 const USER_AGENT: &str = concat!("grpc-rust-rgrpc/", env!("CARGO_PKG_VERSION"));
+
+/// The scheme of targets that name none.
+const DEFAULT_SCHEME: &str = "dns";
 
 /// After how long without calls a channel goes idle.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
@@ -36,7 +41,12 @@ pub struct ClientConnBuilder {
     credentials: ChannelCredentials,
     authority: Option<String>,
     user_agent: Option<String>,
-    dialer: Arc<dyn Dial>,
+    resolvers: ResolverRegistry,
+    resolver_options: ResolverOptions,
+    default_scheme: String,
+    /// `None`: the operating system's, through a proxy if need be.
+    dialer: Option<Arc<dyn Dial>>,
+    proxy: Option<HttpProxy>,
     transport: Transport,
     service_config: Option<String>,
     retry_disabled: bool,
@@ -77,7 +87,11 @@ impl ClientConnBuilder {
             credentials,
             authority: None,
             user_agent: None,
-            dialer: Arc::new(SystemDialer),
+            resolvers: ResolverRegistry::new(),
+            resolver_options: ResolverOptions::default(),
+            default_scheme: DEFAULT_SCHEME.to_owned(),
+            dialer: None,
+            proxy: HttpProxy::from_env(),
             transport: Transport::default(),
             service_config: None,
             retry_disabled: false,
@@ -92,8 +106,9 @@ impl ClientConnBuilder {
     }
 
     /// The `:authority` of requests, whose host is also the name that a server's certificate is to
-    /// have. Default: the server name of the credentials, if they have one; else the target's
-    /// endpoint, or `localhost` for unix sockets.
+    /// have. Default: the server name of the credentials, if they have one; else what the resolver's
+    /// builder [says](ResolverBuilder::authority), which is the target's endpoint, or `localhost` for
+    /// unix sockets.
     ///
     /// Source: grpc-go `WithAuthority`.
     pub fn authority(mut self, authority: impl Into<String>) -> Self {
@@ -109,12 +124,54 @@ impl ClientConnBuilder {
         self
     }
 
+    /// Another scheme of targets, or one that takes the place of another of its name, those that are
+    /// built in among them. Default: `dns`, `ipv4`, `ipv6`, `passthrough`, `unix`, `unix-abstract`.
+    ///
+    /// Source: grpc-go `WithResolvers`.
+    pub fn resolver(mut self, builder: impl ResolverBuilder) -> Self {
+        self.resolvers.register(Arc::new(builder));
+        self
+    }
+
+    /// The scheme of a target that names none, or none that is known. Default: `dns`.
+    ///
+    /// Source: grpc-go `resolver.SetDefaultScheme`, here for one channel.
+    pub fn default_scheme(mut self, scheme: impl Into<String>) -> Self {
+        self.default_scheme = scheme.into();
+        self
+    }
+
+    /// Whether the service configs that resolvers find are left alone, so that they need not look for
+    /// them. Default: false.
+    ///
+    /// Source: grpc-go `WithDisableServiceConfig`.
+    pub fn disable_service_config(mut self, disable_service_config: bool) -> Self {
+        self.resolver_options.disable_service_config = disable_service_config;
+        self
+    }
+
     /// What makes the connections. Default: the operating system, by [`SystemDialer`]. Use the
     /// scheme `passthrough` when the dialer is to have the endpoint as it is.
     ///
     /// Source: grpc-go `WithContextDialer`.
     pub fn dialer(mut self, dialer: impl Dial) -> Self {
-        self.dialer = Arc::new(dialer);
+        self.dialer = Some(Arc::new(dialer));
+        self
+    }
+
+    /// The HTTP proxy that TCP connections go through; it resolves the names of `dns` targets too. A
+    /// [`dialer`](Self::dialer) of your own knows no proxy. Default: what the variables `HTTPS_PROXY`
+    /// and `NO_PROXY` [say](HttpProxy::from_env) when the builder is made.
+    pub fn proxy(mut self, proxy: HttpProxy) -> Self {
+        self.proxy = Some(proxy);
+        self
+    }
+
+    /// Connects without a proxy, whatever the environment says.
+    ///
+    /// Source: grpc-go `WithNoProxy`.
+    pub fn no_proxy(mut self) -> Self {
+        self.proxy = None;
         self
     }
 
@@ -282,10 +339,25 @@ impl ClientConnBuilder {
     /// The target or the service config cannot be parsed, or an option makes no sense or cannot be
     /// sent.
     pub fn build(self) -> Result<ClientConn, BuildError> {
-        let target = Target::parse(&self.target).map_err(BuildError::Target)?;
+        let (target, scheme) = self
+            .resolvers
+            .parse(&self.target, &self.default_scheme)
+            .map_err(BuildError::Target)?;
+        let (dialer, scheme): (Arc<dyn Dial>, _) = match (self.dialer, self.proxy) {
+            (Some(dialer), _) => (dialer, scheme),
+            (None, None) => (Arc::new(SystemDialer), scheme),
+            (None, Some(proxy)) => {
+                let scheme = resolver::through_proxy(scheme, &proxy);
+                (Arc::new(ProxyDialer::new(proxy)), scheme)
+            }
+        };
+        let ignores_resolver = self.resolver_options.disable_service_config;
+        let endpoint_authority = scheme.authority(&target);
+        let resolvers = ResolverFactory::new(scheme, target, self.resolver_options)
+            .map_err(BuildError::Target)?;
         let backoff = &self.connect_params.backoff;
         backoff.check().map_err(BuildError::Backoff)?;
-        let authority = choose_authority(self.authority, &self.credentials, &target)?;
+        let authority = choose_authority(self.authority, &self.credentials, &endpoint_authority)?;
         let host = match authority::host(&authority) {
             Ok(host) => host.to_owned(),
             Err(problem) => return Err(BuildError::Authority { authority, problem }),
@@ -296,8 +368,9 @@ impl ClientConnBuilder {
             Retries::AtMost(self.max_call_attempts)
         };
         let default = self.service_config.as_deref();
-        let service_configs = ServiceConfigs::new(self.balancers, retries, false, default)
-            .map_err(BuildError::ServiceConfig)?;
+        let service_configs =
+            ServiceConfigs::new(self.balancers, retries, ignores_resolver, default)
+                .map_err(BuildError::ServiceConfig)?;
         check_per_rpc_credentials(&self.per_rpc_credentials, &self.credentials)?;
         let settings = Settings {
             default_options: self.default_call_options.map(check_defaults).transpose()?,
@@ -312,9 +385,9 @@ impl ClientConnBuilder {
         };
         let channel = ChannelParts {
             target: self.target,
-            new_resolver: Box::new(move || Ok(resolver::build(&target))),
+            new_resolver: Box::new(move || resolvers.build()),
             connector: Connector {
-                dialer: self.dialer,
+                dialer,
                 credentials: self.credentials,
                 host,
                 transport: self.transport,
@@ -333,7 +406,7 @@ impl ClientConnBuilder {
 fn choose_authority(
     option: Option<String>,
     credentials: &ChannelCredentials,
-    target: &Target,
+    of_target: &str,
 ) -> Result<String, BuildError> {
     match (option, credentials.server_name()) {
         (Some(authority), Some(server_name)) if authority != server_name => {
@@ -344,7 +417,7 @@ fn choose_authority(
         }
         (Some(authority), _) => Ok(authority),
         (None, Some(server_name)) => Ok(server_name.to_owned()),
-        (None, None) => Ok(target.authority().to_owned()),
+        (None, None) => Ok(authority::of_target(of_target)),
     }
 }
 

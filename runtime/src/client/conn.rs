@@ -29,8 +29,10 @@ use crate::transport::{OpenError, OpenRequest, Origin};
 /// the channel closes.
 ///
 /// Targets, as in the gRPC documents (`doc/naming.md`): `dns:///host:port` (or just `host:port`;
-/// the port is 443 when left out), `ipv4:1.2.3.4:5,…`, `ipv6:[::1]:5,…`, `unix:path` or
-/// `unix:///absolute/path`, and `passthrough:///name`, which hands the name to the dialer.
+/// the port is 443 when left out; see [`DnsResolverBuilder`](crate::resolver::DnsResolverBuilder)),
+/// `ipv4:1.2.3.4:5,…`, `ipv6:[::1]:5,…`, `unix:path` or `unix:///absolute/path`,
+/// `unix-abstract:name`, and `passthrough:///name`, which hands the name to the dialer. Others come
+/// with a [resolver](super::ClientConnBuilder::resolver) of yours.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

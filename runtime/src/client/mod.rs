@@ -10,8 +10,7 @@
 //! with streams, and those that are hedged, are a [`StreamCall`](stream_call::StreamCall).
 
 mod attempt;
-mod authority;
-mod backoff;
+pub(crate) mod authority;
 mod builder;
 mod call;
 mod call_config;
@@ -36,6 +35,5 @@ mod stream_call;
 mod throttle;
 mod vet;
 
-pub use backoff::BackoffConfig;
 pub use builder::{BuildError, ClientConnBuilder};
 pub use conn::ClientConn;

@@ -12,6 +12,8 @@ pub enum Address {
     Tcp(SocketAddr),
     /// A unix socket's path; `None` for an end that has no name, as clients' ends have none.
     Unix(Option<PathBuf>),
+    /// A socket in Linux's abstract namespace, by its name, without the zero octet before it.
+    UnixAbstract(String),
     /// A name that the dialer resolves: what `passthrough:` hands on, usually `host:port`.
     Name(String),
     /// An end of a pipe within the process.
@@ -24,6 +26,7 @@ impl fmt::Display for Address {
             Self::Tcp(address) => address.fmt(f),
             Self::Unix(Some(path)) => write!(f, "unix:{}", path.display()),
             Self::Unix(None) => f.write_str("unix:"),
+            Self::UnixAbstract(name) => write!(f, "unix-abstract:{name}"),
             Self::Name(name) => f.write_str(name),
             Self::Pipe => f.write_str("pipe"),
         }

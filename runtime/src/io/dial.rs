@@ -36,13 +36,26 @@ impl Dial for SystemDialer {
                     let peer = Peer::new(Address::Unix(Some(path)), Address::Unix(None));
                     Ok(Connected::new(Box::new(stream), peer))
                 }
-                address @ (Address::Unix(None) | Address::Pipe) => Err(io::Error::new(
-                    io::ErrorKind::Unsupported,
-                    format!("the system's dialer cannot dial {address}"),
-                )),
+                #[cfg(any(target_os = "linux", target_os = "android"))]
+                Address::UnixAbstract(name) => {
+                    // That the path is a name is what a zero octet before it says.
+                    let stream = UnixStream::connect(format!("\0{name}")).await?;
+                    let peer = Peer::new(Address::UnixAbstract(name), Address::Unix(None));
+                    Ok(Connected::new(Box::new(stream), peer))
+                }
+                #[cfg(not(any(target_os = "linux", target_os = "android")))]
+                address @ Address::UnixAbstract(_) => Err(undialable(&address)),
+                address @ (Address::Unix(None) | Address::Pipe) => Err(undialable(&address)),
             }
         })
     }
+}
+
+fn undialable(address: &Address) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        format!("the system's dialer cannot dial {address}"),
+    )
 }
 
 fn tcp(stream: TcpStream) -> io::Result<Connected> {

@@ -1,13 +1,15 @@
 //! Where bytes come from and go to: sockets, unix sockets, and a pipe within the process.
 //!
 //! [`Listener`] is what a server accepts connections from, [`Dial`] what a channel makes them with;
-//! [`Io`] is a connection, whatever carries it.
+//! [`Io`] is a connection, whatever carries it. [`HttpProxy`] is what stands between where it must.
 
 mod address;
 mod detached;
 mod dial;
+pub(crate) mod host_port;
 mod listener;
 mod pipe;
+mod proxy;
 mod tls_info;
 
 use std::any::Any;
@@ -19,6 +21,8 @@ pub(crate) use detached::Detached;
 pub use dial::{Dial, DialFuture, SystemDialer};
 pub use listener::{Connected, Listener};
 pub use pipe::{PipeConnector, PipeListener, pipe};
+pub(crate) use proxy::ProxyDialer;
+pub use proxy::{HttpProxy, ProxyError};
 pub use tls_info::{TlsInfo, TlsVersion};
 
 /// A connection: an ordered stream of bytes both ways.

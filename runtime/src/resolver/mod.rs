@@ -1,51 +1,50 @@
 //! From a channel's target to the backends that it means.
 //!
-//! A target is parsed when the channel is made. When the channel leaves idle mode it starts a
-//! [`Resolver`] for it, as a task of its own, which gives it [`ResolverState`]s from then on, by its
-//! [`ResolverControl`].
+//! A [`Target`] is parsed when the channel is made, and the [`ResolverBuilder`] of its scheme is
+//! looked up in the channel's [`ResolverRegistry`]. When the channel leaves idle mode it has a fresh
+//! [`Resolver`] made, which runs as a task of its own and gives it [`ResolverState`]s from then on,
+//! by its [`ResolverControl`].
+//!
+//! Built in are `dns`, which is also the scheme of targets that name none, `ipv4`, `ipv6`,
+//! `passthrough`, `unix` and `unix-abstract`. [`ManualResolver`] and [`StaticResolverBuilder`] stand
+//! under any scheme; one of your own is a [`ResolverBuilder`] that is given to
+//! [`ClientConnBuilder::resolver`](crate::ClientConnBuilder::resolver).
 
 mod attributes;
+mod builder;
 mod control;
 mod dns;
 mod endpoint_hash_key;
 mod endpoint_key;
 mod endpoint_weight;
+mod factory;
+mod ip_list;
+mod manual;
+mod passthrough;
+mod proxied;
+mod registry;
 #[allow(clippy::module_inception, reason = "named after what it holds")]
 mod resolver;
 mod state;
 mod static_list;
 mod target;
+#[cfg(test)]
+mod tests;
+mod unix;
 
 pub use attributes::{Attribute, Attributes};
+pub use builder::{ResolverBuilder, ResolverOptions};
 pub use control::ResolverControl;
 pub(crate) use control::{ResolverEvent, ResolverEvents};
+pub use dns::DnsResolverBuilder;
 pub use endpoint_hash_key::EndpointHashKey;
 pub use endpoint_key::EndpointKey;
 pub use endpoint_weight::EndpointWeight;
+pub(crate) use factory::ResolverFactory;
+pub use manual::ManualResolver;
+pub(crate) use proxied::through_proxy;
+pub use registry::ResolverRegistry;
 pub use resolver::{Resolver, ResolverFuture};
 pub use state::{Endpoint, ResolverState};
-pub use target::TargetError;
-pub(crate) use target::{Target, TargetEndpoint};
-
-use std::net::SocketAddr;
-use std::path::PathBuf;
-
-use self::dns::DnsResolver;
-use self::static_list::StaticResolver;
-use crate::io::Address;
-
-/// The resolver for a target.
-pub(crate) fn build(target: &Target) -> Box<dyn Resolver> {
-    let fixed = |addresses| Box::new(StaticResolver::new(addresses));
-    match target.endpoint() {
-        TargetEndpoint::Passthrough(name) => fixed(vec![Address::Name(name.clone())]),
-        TargetEndpoint::Unix(path) => fixed(vec![Address::Unix(Some(PathBuf::from(path)))]),
-        TargetEndpoint::Ip(addresses) => {
-            fixed(addresses.iter().copied().map(Address::Tcp).collect())
-        }
-        TargetEndpoint::Dns { host, port } => match host.parse() {
-            Ok(ip) => fixed(vec![Address::Tcp(SocketAddr::new(ip, *port))]),
-            Err(_) => Box::new(DnsResolver::new(host.clone(), *port)),
-        },
-    }
-}
+pub use static_list::{StaticResolver, StaticResolverBuilder};
+pub use target::{Target, TargetError};

@@ -1,24 +1,82 @@
-use super::{Resolver, ResolverControl, ResolverFuture, ResolverState};
-use crate::io::Address;
+use super::{
+    Endpoint, Resolver, ResolverBuilder, ResolverControl, ResolverFuture, ResolverOptions,
+    ResolverState, Target,
+};
 
-/// Gives the channel the addresses that it was made with.
-#[derive(Debug)]
-pub(crate) struct StaticResolver {
-    addresses: Vec<Address>,
+/// A resolver that knows what there is to find: gives it to the channel once. For builders whose
+/// targets say it all.
+#[derive(Clone, Debug)]
+pub struct StaticResolver {
+    state: ResolverState,
 }
 
 impl StaticResolver {
-    pub(crate) fn new(addresses: Vec<Address>) -> Self {
-        Self { addresses }
+    /// Finds these backends, and no service config.
+    #[must_use]
+    pub fn new(endpoints: Vec<Endpoint>) -> Self {
+        Self::of_state(ResolverState::new(endpoints))
+    }
+
+    /// Finds this.
+    #[must_use]
+    pub fn of_state(state: ResolverState) -> Self {
+        Self { state }
     }
 }
 
 impl Resolver for StaticResolver {
     fn run(self: Box<Self>, control: ResolverControl) -> ResolverFuture {
         Box::pin(async move {
-            let state = ResolverState::of_addresses(self.addresses);
             // There is nothing else to find.
-            let _ = control.update(state).await;
+            let _ = control.update(self.state).await;
         })
+    }
+}
+
+/// The same backends for every target of a scheme, whatever it says.
+///
+/// ```
+/// use std::net::SocketAddr;
+///
+/// use rgrpc::io::Address;
+/// use rgrpc::resolver::{Endpoint, StaticResolverBuilder};
+///
+/// let backends = ["10.0.0.1:50051", "10.0.0.2:50051"]
+///     .map(|address| Endpoint::from(Address::Tcp(address.parse().expect("an address"))));
+/// let conn = rgrpc::ClientConn::builder("shop:///orders", rgrpc::credentials::insecure())
+///     .resolver(StaticResolverBuilder::new("shop", backends.into()))
+///     .build()?;
+/// # Ok::<(), rgrpc::BuildError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct StaticResolverBuilder {
+    scheme: String,
+    resolver: StaticResolver,
+}
+
+impl StaticResolverBuilder {
+    /// These backends under this scheme.
+    #[must_use]
+    pub fn new(scheme: impl Into<String>, endpoints: Vec<Endpoint>) -> Self {
+        Self::of_state(scheme, ResolverState::new(endpoints))
+    }
+
+    /// This state under this scheme.
+    #[must_use]
+    pub fn of_state(scheme: impl Into<String>, state: ResolverState) -> Self {
+        Self {
+            scheme: scheme.into(),
+            resolver: StaticResolver::of_state(state),
+        }
+    }
+}
+
+impl ResolverBuilder for StaticResolverBuilder {
+    fn scheme(&self) -> &str {
+        &self.scheme
+    }
+
+    fn build(&self, _: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
+        Ok(Box::new(self.resolver.clone()))
     }
 }

@@ -264,6 +264,19 @@ impl Server {
         })
     }
 
+    /// Serves on a socket in the abstract namespace, which is no file and is gone with its listener,
+    /// until the server is stopped. Linux has such sockets; elsewhere the name cannot be bound.
+    ///
+    /// # Errors
+    /// As for [`serve_unix`](Self::serve_unix).
+    pub fn serve_unix_abstract(
+        &self,
+        name: &str,
+    ) -> Pin<Box<dyn Future<Output = Result<(), ServeError>> + Send>> {
+        // That the path is a name is what a zero octet before it says.
+        self.serve_unix(format!("\0{name}"))
+    }
+
     /// Serves on a listener, until the server is stopped or the listener is closed for good. The
     /// future does not borrow the server, so it can be spawned; several may run at once.
     ///

@@ -9,7 +9,8 @@
 //! - The gRPC helpers ([`message`], [`grpc_request`], [`Trailers`], …) say the HTTP/2 mapping of
 //!   gRPC in one word each.
 //! - [`FaultProxy`] stalls, delays and cuts a TCP connection on command; [`CountingListener`] and
-//!   [`RefusingAddress`] are addresses that count and refuse connections.
+//!   [`RefusingAddress`] are addresses that count and refuse connections. [`ConnectProxy`] is an HTTP
+//!   proxy.
 //!
 //! ```no_run
 //! use rgrpc_test_support::{WirePeer, data, grpc_request, message};
@@ -30,6 +31,7 @@
 //! and status decoding are written against the RFCs and share no code with it. An assertion that
 //! does not hold panics, as an assertion should; every wait is bounded.
 
+mod connect_proxy;
 mod frame;
 mod grpc;
 mod header_list;
@@ -40,6 +42,7 @@ mod proxy;
 mod reader;
 mod transcript;
 
+pub use connect_proxy::{ConnectAnswer, ConnectProxy};
 pub use frame::{
     Continuation, Data, Dependency, ErrorCode, Frame, GoAway, HeaderBlock, Headers, Malformation,
     Ping, Priority, PushPromise, RawFrame, RstStream, Settings, WindowUpdate, WireFrame,

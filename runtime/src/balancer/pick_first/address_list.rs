@@ -64,7 +64,7 @@ impl Family {
             Address::Tcp(address) => Some(address.ip()),
             // As passthrough targets have them.
             Address::Name(name) => name.parse().map(|address: SocketAddr| address.ip()).ok(),
-            Address::Unix(_) | Address::Pipe => None,
+            Address::Unix(_) | Address::UnixAbstract(_) | Address::Pipe => None,
         };
         match ip.map(|ip| ip.to_canonical()) {
             Some(IpAddr::V4(_)) => Self::V4,

@@ -9,11 +9,11 @@ use tokio::time::Instant;
 
 use super::connector::Connector;
 use super::subchannel::{Connect, Subchannel};
+use crate::backoff::ConnectParams;
 use crate::balancer::{
     BalancerWaker, ChannelControl, Picker, SubConn, SubConnId, SubConnOptions, SubConnOwner,
     SubConnRequest, SubConnState, WeakSubConn,
 };
-use crate::client::backoff::ConnectParams;
 use crate::client::event::{ConnectionId, Event};
 use crate::client::picker::PickerCell;
 use crate::connectivity_state::ConnectivityState;

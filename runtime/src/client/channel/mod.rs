@@ -24,11 +24,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub(super) use self::connector::Connector;
 use self::control::Control;
 use self::resolution::Resolution;
-use super::backoff::ConnectParams;
 use super::event::Event;
 use super::idleness::{Idleness, Verdict};
 use super::picker::PickerCell;
 use super::service_configs::ServiceConfigs;
+use crate::backoff::ConnectParams;
 use crate::balancer::{
     Balancer, BalancerUpdate, FailingPicker, GracefulSwitch, QueuingPicker, SubConnId, SubConnState,
 };

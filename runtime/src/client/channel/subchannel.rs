@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::backoff::{Backoff, ConnectParams};
 use crate::balancer::{Health, SubConnState};
-use crate::client::backoff::{Backoff, ConnectParams};
 use crate::client::event::ConnectionId;
 use crate::status::Status;
 

@@ -42,7 +42,7 @@ impl Default for BackoffConfig {
 
 impl BackoffConfig {
     /// The error says which field is wrong, and what was expected.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         let Self {
             base_delay,
             multiplier,
@@ -68,10 +68,10 @@ impl BackoffConfig {
 
 /// How long to wait between attempts to connect, and how long an attempt may take.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct ConnectParams {
-    pub(super) backoff: BackoffConfig,
+pub(crate) struct ConnectParams {
+    pub(crate) backoff: BackoffConfig,
     /// What an attempt may take at least.
-    pub(super) min_connect_timeout: Duration,
+    pub(crate) min_connect_timeout: Duration,
 }
 
 impl Default for ConnectParams {
@@ -83,17 +83,18 @@ impl Default for ConnectParams {
     }
 }
 
-/// Counts failed attempts to connect, and says how long to wait after each.
+/// Counts failed attempts, to connect or to resolve, and says how long to wait after each. The
+/// default is that of the gRPC documents.
 ///
 /// Source: `doc/connection-backoff.md`; grpc-go `internal/backoff`.
-#[derive(Debug)]
-pub(super) struct Backoff {
+#[derive(Debug, Default)]
+pub(crate) struct Backoff {
     params: ConnectParams,
     failures: u32,
 }
 
 impl Backoff {
-    pub(super) fn new(params: ConnectParams) -> Self {
+    pub(crate) fn new(params: ConnectParams) -> Self {
         Self {
             params,
             failures: 0,
@@ -101,19 +102,19 @@ impl Backoff {
     }
 
     /// Counts a failure and says how long to wait before the next attempt. `random` is in [0, 1).
-    pub(super) fn failed(&mut self, random: f64) -> Duration {
+    pub(crate) fn failed(&mut self, random: f64) -> Duration {
         let delay = self.delay(random);
         self.failures = self.failures.saturating_add(1);
         delay
     }
 
     /// The wait after the next failure is as after the first.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 
     /// What the attempt to come may take: the addresses share it.
-    pub(super) fn connect_timeout(&self) -> Duration {
+    pub(crate) fn connect_timeout(&self) -> Duration {
         self.delay(0.5).max(self.params.min_connect_timeout)
     }
 

@@ -1,0 +1,141 @@
+//! `host:port`, as targets and proxies have it.
+
+use std::net::Ipv6Addr;
+
+/// The port of names that have none.
+pub(crate) const DEFAULT_PORT: u16 = 443;
+
+/// Splits `host[:port]`; an IPv6 address with a port stands in brackets.
+pub(crate) fn split(endpoint: &str) -> Result<(&str, Option<u16>), String> {
+    let (host, port) = if let Some(rest) = endpoint.strip_prefix('[') {
+        let (host, rest) = rest
+            .split_once(']')
+            .ok_or_else(|| format!("{endpoint:?} has an opening bracket and no closing one"))?;
+        match rest.strip_prefix(':') {
+            Some(port) => (host, Some(port)),
+            None if rest.is_empty() => (host, None),
+            None => return Err(format!("{rest:?} follows the bracket in {endpoint:?}")),
+        }
+    } else {
+        match endpoint.rsplit_once(':') {
+            // More than one colon and no brackets: an IPv6 address, maybe with a zone.
+            Some((host, _)) if host.contains(':') => {
+                let address = endpoint.split('%').next().unwrap_or(endpoint);
+                if address.parse::<Ipv6Addr>().is_err() {
+                    return Err(format!(
+                        "{endpoint:?} has too many colons: host:port is expected, \
+                         IPv6 addresses in brackets"
+                    ));
+                }
+                (endpoint, None)
+            }
+            Some((host, port)) => (host, Some(port)),
+            None => (endpoint, None),
+        }
+    };
+    match port {
+        None => Ok((host, None)),
+        // Parsing alone would let a sign through.
+        Some(port) => match port.parse() {
+            Ok(number) if !port.starts_with('+') => Ok((host, Some(number))),
+            _ => Err(format!("{port:?} in {endpoint:?} is no port")),
+        },
+    }
+}
+
+/// `host:port`, with an IPv6 address in brackets.
+pub(crate) fn join(host: &str, port: u16) -> String {
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
+/// The authority of a host and a port (RFC 3986, section 3.2). A host that cannot stand in one says
+/// nothing to a server, so that `localhost` stands for it, as it does for unix sockets.
+pub(crate) fn authority(host: &str, port: Option<u16>) -> String {
+    let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte);
+    let mut authority = if host.parse::<Ipv6Addr>().is_ok() {
+        format!("[{host}]")
+    } else if !host.is_empty() && host.bytes().all(legal) {
+        host.to_owned()
+    } else {
+        return match port {
+            Some(port) if host.is_empty() => format!("localhost:{port}"),
+            _ => "localhost".to_owned(),
+        };
+    };
+    if let Some(port) = port {
+        authority.push_str(&format!(":{port}"));
+    }
+    authority
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_ports_are_told_apart() {
+        for (endpoint, host, port) in [
+            ("host", "host", None),
+            ("host:1", "host", Some(1)),
+            (":1", "", Some(1)),
+            ("1.2.3.4:5", "1.2.3.4", Some(5)),
+            ("[::1]:80", "::1", Some(80)),
+            ("[::1]", "::1", None),
+            ("::1", "::1", None),
+            ("fe80::1%eth0", "fe80::1%eth0", None),
+            ("a/b", "a/b", None),
+        ] {
+            assert_eq!(split(endpoint), Ok((host, port)), "{endpoint}");
+        }
+    }
+
+    #[test]
+    fn what_is_joined_can_be_split() {
+        for (host, port, joined) in [
+            ("host", 1, "host:1"),
+            ("1.2.3.4", 5, "1.2.3.4:5"),
+            ("::1", 80, "[::1]:80"),
+        ] {
+            assert_eq!(join(host, port), joined);
+            assert_eq!(split(joined), Ok((host, Some(port))));
+        }
+    }
+
+    #[test]
+    fn what_is_no_host_and_port_is_an_error_that_says_why() {
+        for (endpoint, text) in [
+            ("host:port", "\"port\" in \"host:port\" is no port"),
+            ("host:65536", "no port"),
+            ("host:+1", "no port"),
+            ("host:", "no port"),
+            ("a:b:1", "too many colons"),
+            ("\n1::", "too many colons"),
+            ("[::1:80", "no closing one"),
+            ("[::1]80", "follows the bracket"),
+        ] {
+            let error = split(endpoint).expect_err(endpoint);
+            assert!(error.contains(text), "{endpoint}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_host_that_cannot_stand_in_an_authority_is_not_sent() {
+        for (host, port, expected) in [
+            ("a", Some(1), "a:1"),
+            ("a", None, "a"),
+            ("::1", Some(1), "[::1]:1"),
+            ("::1", None, "[::1]"),
+            ("a b", Some(1), "localhost"),
+            ("a[b", Some(1), "localhost"),
+            ("", Some(1), "localhost:1"),
+            ("", None, "localhost"),
+            ("fe80::1%eth0", Some(1), "localhost"),
+        ] {
+            assert_eq!(authority(host, port), expected, "{host}");
+        }
+    }
+}

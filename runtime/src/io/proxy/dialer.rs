@@ -1,0 +1,197 @@
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use super::response::{MAX_HEAD, may_be_http, parse, take};
+use super::url::ProxyUrl;
+use super::{HttpProxy, ProxyError};
+use crate::io::{Address, Connected, Dial, DialFuture, Peer, SystemDialer, host_port};
+
+/// How long a proxy may take to connect. Less than an attempt of the channel may, so that the error
+/// names the proxy.
+const TIMEOUT: Duration = Duration::from_secs(15);
+
+/// How this implementation names itself to a proxy.
+const USER_AGENT: &str = concat!("grpc-rust-rgrpc/", env!("CARGO_PKG_VERSION"));
+
+/// Dials by the operating system, through the proxy what is to go through it.
+#[derive(Clone, Debug)]
+pub(crate) struct ProxyDialer(HttpProxy);
+
+impl ProxyDialer {
+    pub(crate) fn new(proxy: HttpProxy) -> Self {
+        Self(proxy)
+    }
+
+    /// `host:port` of an address that goes through the proxy. Only TCP does.
+    fn tunnel_to(&self, address: &Address) -> Option<String> {
+        let (host, port) = match address {
+            Address::Tcp(address) => (address.ip().to_string(), address.port()),
+            Address::Name(name) => match host_port::split(name) {
+                Ok((host, Some(port))) if !host.is_empty() => (host.to_owned(), port),
+                // The system's dialer says what is wrong with it.
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let is_for = self.0.is_for(&host, port);
+        is_for.then(|| host_port::join(&host, port))
+    }
+}
+
+impl Dial for ProxyDialer {
+    fn dial(&self, address: Address) -> DialFuture {
+        let Some(destination) = self.tunnel_to(&address) else {
+            return SystemDialer.dial(address);
+        };
+        let HttpProxy { url, said_by, .. } = self.0.clone();
+        Box::pin(async move {
+            let url = url.map_err(|problem| {
+                let problem = ProxyError(problem);
+                io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    format!("{problem} ({said_by})"),
+                )
+            })?;
+            let named = |problem: String| {
+                let proxy = url.address();
+                io::Error::other(format!("the proxy {proxy} ({said_by}) {problem}"))
+            };
+            let connected = timeout(TIMEOUT, connect(&url, &destination)).await;
+            let stream = match connected {
+                Ok(stream) => stream.map_err(named)?,
+                Err(_) => {
+                    let problem = format!("did not connect within {} s", TIMEOUT.as_secs());
+                    return Err(named(problem));
+                }
+            };
+            let local = Address::Tcp(stream.local_addr()?);
+            Ok(Connected::new(Box::new(stream), Peer::new(address, local)))
+        })
+    }
+}
+
+/// Connects to the proxy, and has it connect to the destination. The error says what the proxy, as
+/// the subject of the sentence, did.
+async fn connect(proxy: &ProxyUrl, destination: &str) -> Result<TcpStream, String> {
+    let request = request(proxy, destination)?;
+    let stream = TcpStream::connect((&*proxy.host, proxy.port)).await;
+    let mut stream = stream.map_err(|error| format!("cannot be reached: {error}"))?;
+    // A request is written whole, so waiting for more to send only delays it.
+    let lost = |error: io::Error| format!("broke the connection: {error}");
+    stream.set_nodelay(true).map_err(lost)?;
+    stream.write_all(&request).await.map_err(lost)?;
+    loop {
+        let head = read_head(&mut stream).await?;
+        let response = parse(&head).ok_or("did not answer in HTTP/1")?;
+        match response.status {
+            // Another follows.
+            100..=199 => {}
+            200..=299 => return Ok(stream),
+            status => {
+                let reason = response.reason;
+                return Err(format!(
+                    "answered CONNECT {destination} with {status} {reason}"
+                ));
+            }
+        }
+    }
+}
+
+fn request(proxy: &ProxyUrl, destination: &str) -> Result<Vec<u8>, String> {
+    // What it is made of comes from a target, which may say anything.
+    if !destination.bytes().all(|octet| octet.is_ascii_graphic()) {
+        return Err(format!("cannot be sent the name {destination:?}"));
+    }
+    let authorization = match &proxy.authorization {
+        Some(value) => format!("Proxy-Authorization: {value}\r\n"),
+        None => String::new(),
+    };
+    let request = format!(
+        "CONNECT {destination} HTTP/1.1\r\n\
+         Host: {destination}\r\n\
+         User-Agent: {USER_AGENT}\r\n\
+         {authorization}\r\n"
+    );
+    Ok(request.into_bytes())
+}
+
+/// Reads the head of a response, and nothing of what follows, which is the server's.
+async fn read_head(stream: &mut TcpStream) -> Result<Vec<u8>, String> {
+    let lost = |error: io::Error| format!("broke the connection: {error}");
+    let mut head = Vec::new();
+    let mut chunk = [0; 1024];
+    loop {
+        let peeked = stream.peek(&mut chunk).await.map_err(lost)?;
+        if peeked == 0 {
+            return Err("closed the connection without an answer".to_owned());
+        }
+        let (taken, ends) = take(&head, &chunk[..peeked]);
+        stream.read_exact(&mut chunk[..taken]).await.map_err(lost)?;
+        head.extend_from_slice(&chunk[..taken]);
+        if !may_be_http(&head) {
+            return Err("did not answer in HTTP/1".to_owned());
+        }
+        if ends {
+            return Ok(head);
+        }
+        if head.len() > MAX_HEAD {
+            return Err(format!("answered with more than {MAX_HEAD} octets"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_tcp_goes_through_a_proxy_and_not_to_this_machine() {
+        let proxy = HttpProxy::new("p:1").expect("a proxy").no_proxy("c.test");
+        let dialer = ProxyDialer::new(proxy);
+        let tcp = |address: &str| Address::Tcp(address.parse().expect(address));
+        let name = |name: &str| Address::Name(name.to_owned());
+        for (address, expected) in [
+            (tcp("1.2.3.4:5"), Some("1.2.3.4:5")),
+            (tcp("[2001:db8::1]:5"), Some("[2001:db8::1]:5")),
+            (tcp("127.0.0.1:5"), None),
+            (tcp("[::1]:5"), None),
+            (name("b.test:5"), Some("b.test:5")),
+            (name("c.test:5"), None),
+            (name("localhost:5"), None),
+            (name("b.test"), None),
+            (name(":5"), None),
+            (Address::Unix(Some("/s".into())), None),
+            (Address::UnixAbstract("s".to_owned()), None),
+            (Address::Pipe, None),
+        ] {
+            assert_eq!(dialer.tunnel_to(&address).as_deref(), expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn the_request_names_the_destination_and_who_asks() {
+        let request = |proxy: &str, destination: &str| {
+            let request = request(&ProxyUrl::parse(proxy).expect(proxy), destination);
+            request.map(|request| String::from_utf8(request).expect("text"))
+        };
+        let agent = format!("User-Agent: {USER_AGENT}");
+        assert_eq!(
+            request("p:1", "b.test:5").expect("a name"),
+            format!("CONNECT b.test:5 HTTP/1.1\r\nHost: b.test:5\r\n{agent}\r\n\r\n")
+        );
+        assert_eq!(
+            request("user:password@p:1", "[::1]:5").expect("an address"),
+            format!(
+                "CONNECT [::1]:5 HTTP/1.1\r\nHost: [::1]:5\r\n{agent}\r\n\
+                 Proxy-Authorization: Basic dXNlcjpwYXNzd29yZA==\r\n\r\n"
+            )
+        );
+        for destination in ["a\r\nb: c:1", "a b:1", "é:1"] {
+            request("p:1", destination).expect_err(destination);
+        }
+    }
+}

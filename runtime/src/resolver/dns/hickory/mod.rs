@@ -1,0 +1,190 @@
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use gethostname::gethostname;
+use hickory_resolver::config::{
+    ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolveHosts, ResolverConfig,
+};
+use hickory_resolver::net::NetError;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::rr::RData;
+use hickory_resolver::{Resolver, TokioResolver};
+use tokio::net::lookup_host;
+use tokio::time::timeout;
+
+use super::lookup::{Answer, Lookup, LookupFuture, Question, SystemLookup};
+use super::txt_service_config::Chooser;
+use crate::io::host_port;
+use crate::status::Status;
+
+/// What goes before a host in the name of the record that holds its service config.
+const TXT_PREFIX: &str = "_grpc_config.";
+
+/// How long addresses that are known wait for a service config.
+const TXT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The port of DNS servers.
+const SERVER_PORT: u16 = 53;
+
+/// Asks DNS servers, by the crate `hickory-resolver`. Each lookup reads the system's configuration
+/// anew and remembers nothing of the last, since it is made to learn what has changed.
+#[derive(Clone, Debug)]
+pub(super) struct HickoryLookup {
+    /// `None`: those of the system's configuration.
+    server: Option<Server>,
+    /// What finds the addresses; `None`: the servers too.
+    addresses: Option<SystemLookup>,
+}
+
+/// A DNS server that a target names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Server {
+    host: String,
+    port: u16,
+}
+
+impl Server {
+    /// Parses the authority of a target; `None` if it is empty.
+    pub(super) fn parse(authority: &str) -> Result<Option<Self>, String> {
+        if authority.is_empty() {
+            return Ok(None);
+        }
+        let bad = |problem: &str| format!("the DNS server {authority:?}: {problem}");
+        let (host, port) = host_port::split(authority).map_err(|problem| bad(&problem))?;
+        if host.is_empty() {
+            return Err(bad("it has no host"));
+        }
+        Ok(Some(Self {
+            host: host.to_owned(),
+            port: port.unwrap_or(SERVER_PORT),
+        }))
+    }
+}
+
+impl HickoryLookup {
+    /// Addresses and service configs by the servers of the system's configuration.
+    pub(super) fn of_system() -> Self {
+        Self {
+            server: None,
+            addresses: None,
+        }
+    }
+
+    /// The same by this server.
+    pub(super) fn of_server(server: Server) -> Self {
+        Self {
+            server: Some(server),
+            addresses: None,
+        }
+    }
+
+    /// Addresses by the operating system, service configs by the servers of its configuration.
+    pub(super) fn beside(system: SystemLookup) -> Self {
+        Self {
+            server: None,
+            addresses: Some(system),
+        }
+    }
+
+    async fn resolver(&self) -> Result<TokioResolver, String> {
+        let text = |error: NetError| error.to_string();
+        let Some(server) = &self.server else {
+            let mut builder = TokioResolver::builder_tokio().map_err(text)?;
+            builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+            return builder.build().map_err(text);
+        };
+        let Server { host, port } = server;
+        let found = lookup_host((&**host, *port)).await;
+        let found = found.map_err(|error| format!("the DNS server {host:?}: {error}"))?;
+        let servers = found.map(|address| {
+            let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
+            let connections = connections.map(|mut connection| {
+                connection.port = address.port();
+                connection
+            });
+            NameServerConfig::new(address.ip(), true, connections.into())
+        });
+        let config = ResolverConfig::from_name_servers(servers.collect());
+        let mut builder = Resolver::builder_with_config(config, TokioRuntimeProvider::default());
+        builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+        // The server alone is asked.
+        builder.options_mut().use_hosts_file = ResolveHosts::Never;
+        builder.build().map_err(text)
+    }
+}
+
+impl Lookup for HickoryLookup {
+    fn look_up(&self, question: Question) -> LookupFuture {
+        let this = self.clone();
+        Box::pin(async move {
+            let mut answer = match this.addresses {
+                Some(system) => system.look_up(question.clone()).await?,
+                None => addresses(&this.resolver().await?, &question).await?,
+            };
+            if question.service_config && !answer.addresses.is_empty() {
+                answer.service_config = match this.resolver().await {
+                    Ok(resolver) => service_config(&resolver, &question.host).await,
+                    Err(problem) => {
+                        tracing::debug!(problem, "no service config can be asked for");
+                        None
+                    }
+                };
+            }
+            Ok(answer)
+        })
+    }
+}
+
+async fn addresses(resolver: &TokioResolver, question: &Question) -> Result<Answer, String> {
+    let found = match resolver.lookup_ip(&*question.host).await {
+        Ok(found) => found,
+        Err(error) if error.is_no_records_found() => return Ok(Answer::default()),
+        Err(error) => return Err(error.to_string()),
+    };
+    let ttls = found.as_lookup().answers().iter().map(|record| record.ttl);
+    Ok(Answer {
+        addresses: found.iter().map(|ip| (ip, question.port).into()).collect(),
+        service_config: None,
+        valid_for: ttls.min().map(|ttl| Duration::from_secs(ttl.into())),
+    })
+}
+
+/// The service config of a host. Without an answer there is none, as most hosts have none and some
+/// servers do not answer what they do not know.
+///
+/// Source: grpc-go `envconfig.TXTErrIgnore`.
+async fn service_config(resolver: &TokioResolver, host: &str) -> Option<Result<String, Status>> {
+    let name = format!("{TXT_PREFIX}{host}");
+    let found = match timeout(TXT_TIMEOUT, resolver.txt_lookup(&*name)).await {
+        Ok(Ok(found)) => found,
+        Ok(Err(error)) => {
+            if !error.is_no_records_found() {
+                tracing::debug!(name, %error, "no service config was found");
+            }
+            return None;
+        }
+        Err(_) => {
+            tracing::debug!(name, "no service config was found: no answer within 5 s");
+            return None;
+        }
+    };
+    let texts: Vec<_> = found
+        .answers()
+        .iter()
+        .filter_map(|record| match &record.data {
+            RData::TXT(text) => Some(String::from_utf8_lossy(&text.txt_data.concat()).into_owned()),
+            _ => None,
+        })
+        .collect();
+    let host_name = gethostname();
+    let chooser = Chooser {
+        host_name: &host_name.to_string_lossy(),
+        percentile: fastrand::u64(0..100),
+    };
+    let chosen = chooser.choose(texts.iter().map(String::as_str));
+    chosen
+        .map_err(|problem| Status::unavailable(format!("the TXT record of {name}: {problem}")))
+        .transpose()
+}

@@ -1,0 +1,160 @@
+//! Service configs in TXT records: which one of a list of choices is for this client.
+//!
+//! Source: gRFC A2, `doc/service_config.md` of the gRPC documents; grpc-go `canaryingSC`.
+
+use serde_json::Value;
+
+/// What the text of a record begins with that holds a service config.
+const ATTRIBUTE: &str = "grpc_config=";
+
+/// This implementation's language, as `clientLanguage` names it.
+pub(super) const LANGUAGE: &str = "rust";
+
+/// Who chooses.
+#[derive(Clone, Debug)]
+pub(super) struct Chooser<'a> {
+    pub(super) host_name: &'a str,
+    /// Where this client stands among all: 0 to 99, at random.
+    pub(super) percentile: u64,
+}
+
+impl Chooser<'_> {
+    /// The service config for this client among these TXT records; `None`: there is none. The error
+    /// says why what there is cannot be read.
+    pub(super) fn choose<'a>(
+        &self,
+        records: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Option<String>, String> {
+        let mut texts = records.into_iter();
+        let Some(json) = texts.find_map(|text| text.strip_prefix(ATTRIBUTE)) else {
+            return Ok(None);
+        };
+        let choices: Vec<Value> = serde_json::from_str(json)
+            .map_err(|error| format!("{ATTRIBUTE} is not followed by a JSON list: {error}"))?;
+        for (index, choice) in choices.iter().enumerate() {
+            if self
+                .fits(choice)
+                .map_err(|problem| format!("choice {index}: {problem}"))?
+            {
+                return match choice.get("serviceConfig") {
+                    Some(config) => Ok(Some(config.to_string())),
+                    None => Err(format!("choice {index}: serviceConfig is missing")),
+                };
+            }
+        }
+        Ok(None)
+    }
+
+    fn fits(&self, choice: &Value) -> Result<bool, String> {
+        let choice = choice.as_object().ok_or("an object is expected")?;
+        let mut fits = true;
+        if let Some(languages) = choice.get("clientLanguage") {
+            fits &= strings("clientLanguage", languages)?
+                .iter()
+                .any(|language| language.eq_ignore_ascii_case(LANGUAGE));
+        }
+        if let Some(percentage) = choice.get("percentage") {
+            let percentage = percentage.as_u64().filter(|percentage| *percentage <= 100);
+            let percentage = percentage.ok_or("percentage: 0 to 100 is expected")?;
+            fits &= self.percentile < percentage;
+        }
+        // grpc-go, which has it the other way, takes either.
+        let hosts = choice.get("clientHostname");
+        if let Some(hosts) = hosts.or_else(|| choice.get("clientHostName")) {
+            fits &= strings("clientHostname", hosts)?.contains(&self.host_name);
+        }
+        Ok(fits)
+    }
+}
+
+fn strings<'a>(name: &str, list: &'a Value) -> Result<Vec<&'a str>, String> {
+    let strings = list
+        .as_array()
+        .map(|list| list.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
+    strings
+        .flatten()
+        .ok_or_else(|| format!("{name}: a list of strings is expected"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHOOSER: Chooser<'_> = Chooser {
+        host_name: "shop-7",
+        percentile: 30,
+    };
+
+    /// Choices of configs by number: each is the conditions alone.
+    fn choices(conditions: &[&str]) -> String {
+        let choice = |(number, conditions): (usize, &&str)| {
+            format!(r#"{{{conditions}"serviceConfig": {{"number": {number}}}}}"#)
+        };
+        let choices: Vec<_> = conditions.iter().enumerate().map(choice).collect();
+        format!("grpc_config=[{}]", choices.join(","))
+    }
+
+    #[test]
+    fn the_first_choice_that_is_for_this_client_is_chosen() {
+        for (conditions, number) in [
+            (&[""] as &[_], Some(0)),
+            (&[], None),
+            (&[r#""clientLanguage": ["go", "RUST"],"#], Some(0)),
+            (&[r#""clientLanguage": ["go"],"#, ""], Some(1)),
+            (&[r#""clientLanguage": [],"#], None),
+            (&[r#""percentage": 30,"#, r#""percentage": 31,"#], Some(1)),
+            (&[r#""percentage": 0,"#], None),
+            (&[r#""percentage": 100,"#], Some(0)),
+            (&[r#""clientHostname": ["shop-8", "shop-7"],"#], Some(0)),
+            (&[r#""clientHostname": ["SHOP-7"],"#, ""], Some(1)),
+            (&[r#""clientHostName": ["shop-8"],"#, ""], Some(1)),
+            (
+                &[
+                    r#""clientHostname": ["shop-7"], "percentage": 10,"#,
+                    r#""clientHostname": ["shop-7"], "clientLanguage": ["rust"],"#,
+                    "",
+                ],
+                Some(1),
+            ),
+        ] {
+            let expected = number.map(|number| format!("{{\"number\":{number}}}"));
+            let chosen = CHOOSER.choose([&*choices(conditions)]);
+            assert_eq!(chosen, Ok(expected), "{conditions:?}");
+        }
+    }
+
+    #[test]
+    fn records_about_something_else_are_no_service_config() {
+        for records in [&[] as &[_], &["v=spf1 -all"], &["GRPC_CONFIG=[]", ""]] {
+            let chosen = CHOOSER.choose(records.iter().copied());
+            assert_eq!(chosen, Ok(None), "{records:?}");
+        }
+        let beside = ["v=spf1 -all", &*choices(&[""])];
+        assert!(matches!(CHOOSER.choose(beside), Ok(Some(_))));
+    }
+
+    #[test]
+    fn a_config_that_cannot_be_read_is_an_error_that_says_where() {
+        for (record, problem) in [
+            ("grpc_config=", "no"),
+            ("grpc_config={}", "not followed by a JSON list"),
+            ("grpc_config=[1]", "choice 0: an object is expected"),
+            ("grpc_config=[{}]", "choice 0: serviceConfig is missing"),
+            (
+                r#"grpc_config=[{"percentage": 0}, {"percentage": 101}]"#,
+                "choice 1: percentage: 0 to 100",
+            ),
+            (
+                r#"grpc_config=[{"clientLanguage": "rust"}]"#,
+                "choice 0: clientLanguage: a list of strings",
+            ),
+            (
+                r#"grpc_config=[{"clientHostname": [1]}]"#,
+                "choice 0: clientHostname: a list of strings",
+            ),
+        ] {
+            let error = CHOOSER.choose([record]).expect_err(record);
+            assert!(error.contains(problem), "{record}: {error}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+use std::net::{IpAddr, SocketAddr};
+
+use super::{Resolver, ResolverBuilder, ResolverOptions, ResolverState, StaticResolver, Target};
+use crate::io::{Address, host_port};
+
+/// The schemes `ipv4` and `ipv6`: IP addresses and ports, separated by commas. The port is 443 when
+/// left out.
+///
+/// Source: `doc/naming.md` of the gRPC documents.
+#[derive(Clone, Copy)]
+pub(super) enum IpListResolverBuilder {
+    V4,
+    V6,
+}
+
+impl ResolverBuilder for IpListResolverBuilder {
+    fn scheme(&self) -> &'static str {
+        match self {
+            Self::V4 => "ipv4",
+            Self::V6 => "ipv6",
+        }
+    }
+
+    fn build(&self, target: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
+        let addresses = self.addresses(target.endpoint())?;
+        let state = ResolverState::of_addresses(addresses.into_iter().map(Address::Tcp));
+        Ok(Box::new(StaticResolver::of_state(state)))
+    }
+
+    fn authority(&self, target: &Target) -> String {
+        // An authority names one host; the first stands for all.
+        let first = target.endpoint().split(',').next().and_then(parse);
+        first.map_or_else(String::new, |address| address.to_string())
+    }
+}
+
+impl IpListResolverBuilder {
+    fn addresses(self, list: &str) -> Result<Vec<SocketAddr>, String> {
+        let of_family = match self {
+            Self::V4 => SocketAddr::is_ipv4,
+            Self::V6 => SocketAddr::is_ipv6,
+        };
+        let addresses = list.split(',').map(|text| match parse(text) {
+            Some(address) if of_family(&address) => Ok(address),
+            _ => Err(format!(
+                "{text:?} is no IP address of this scheme: a comma-separated list of \
+                 address:port is expected, IPv6 addresses in brackets"
+            )),
+        });
+        addresses.collect()
+    }
+}
+
+fn parse(text: &str) -> Option<SocketAddr> {
+    let (host, port) = host_port::split(text).ok()?;
+    let ip: IpAddr = host.parse().ok()?;
+    Some(SocketAddr::new(ip, port.unwrap_or(host_port::DEFAULT_PORT)))
+}

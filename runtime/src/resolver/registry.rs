@@ -1,0 +1,161 @@
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::dns::DnsResolverBuilder;
+use super::ip_list::IpListResolverBuilder;
+use super::passthrough::PassthroughResolverBuilder;
+use super::unix::{UnixAbstractResolverBuilder, UnixResolverBuilder};
+use super::{ResolverBuilder, Target, TargetError};
+
+/// The schemes that a channel knows, each with what makes its resolvers.
+#[derive(Clone)]
+pub struct ResolverRegistry {
+    /// By their schemes, in lower case.
+    builders: BTreeMap<String, Arc<dyn ResolverBuilder>>,
+}
+
+impl ResolverRegistry {
+    /// The schemes that are built in: `dns`, `ipv4`, `ipv6`, `passthrough`, `unix` and
+    /// `unix-abstract`.
+    #[must_use]
+    pub fn new() -> Self {
+        let mut registry = Self::empty();
+        registry.register(Arc::new(DnsResolverBuilder::new()));
+        registry.register(Arc::new(IpListResolverBuilder::V4));
+        registry.register(Arc::new(IpListResolverBuilder::V6));
+        registry.register(Arc::new(PassthroughResolverBuilder));
+        registry.register(Arc::new(UnixResolverBuilder));
+        registry.register(Arc::new(UnixAbstractResolverBuilder));
+        registry
+    }
+
+    /// No schemes.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self {
+            builders: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a scheme, in place of the one of its name.
+    pub fn register(&mut self, builder: Arc<dyn ResolverBuilder>) {
+        let scheme = builder.scheme().to_ascii_lowercase();
+        self.builders.insert(scheme, builder);
+    }
+
+    /// The builder of a scheme, whose case does not matter.
+    #[must_use]
+    pub fn get(&self, scheme: &str) -> Option<&Arc<dyn ResolverBuilder>> {
+        self.builders.get(&scheme.to_ascii_lowercase())
+    }
+
+    /// Reads a target, and finds the builder of its scheme. What names no scheme that is known is an
+    /// endpoint of the default scheme, as a whole.
+    ///
+    /// # Errors
+    /// It begins with `x://` where x is unknown, or the default scheme is.
+    ///
+    /// Source: `doc/naming.md`; grpc-go `ClientConn.initParsedTargetAndResolverBuilder`.
+    pub fn parse(
+        &self,
+        text: &str,
+        default_scheme: &str,
+    ) -> Result<(Target, Arc<dyn ResolverBuilder>), TargetError> {
+        let unknown = |what: &str, scheme: &str| {
+            let known: Vec<_> = self.builders.keys().map(String::as_str).collect();
+            let known = known.join(", ");
+            TargetError::new(
+                text,
+                format!("the {what} {scheme:?} is unknown: known are {known}"),
+            )
+        };
+        if let Some((scheme, rest)) = text.split_once(':') {
+            match self.get(scheme) {
+                Some(builder) => return Ok((Target::parse(text)?, Arc::clone(builder))),
+                None if rest.starts_with("//") => return Err(unknown("scheme", scheme)),
+                // "host:port"
+                None => {}
+            }
+        }
+        let builder = self
+            .get(default_scheme)
+            .ok_or_else(|| unknown("default scheme", default_scheme))?;
+        let target = Target::of_endpoint(text, default_scheme)?;
+        Ok((target, Arc::clone(builder)))
+    }
+}
+
+impl Default for ResolverRegistry {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for ResolverRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.builders.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resolver::StaticResolverBuilder;
+
+    fn registry() -> ResolverRegistry {
+        let mut registry = ResolverRegistry::new();
+        registry.register(Arc::new(StaticResolverBuilder::new("Zoo", Vec::new())));
+        registry
+    }
+
+    #[test]
+    fn what_names_no_known_scheme_is_an_endpoint_of_the_default_scheme() {
+        for (text, default_scheme, scheme, endpoint) in [
+            ("localhost:50051", "dns", "dns", "localhost:50051"),
+            ("localhost", "DNS", "dns", "localhost"),
+            ("host:1", "passthrough", "passthrough", "host:1"),
+            ("a%20b:1", "dns", "dns", "a b:1"),
+            ("[::1]:1", "dns", "dns", "[::1]:1"),
+            ("/services/a", "zoo", "zoo", "/services/a"),
+            ("", "dns", "dns", ""),
+            ("DNS:host:1", "zoo", "dns", "host:1"),
+            ("zoo:host:1", "dns", "zoo", "host:1"),
+            ("ZOO://here/host:1", "dns", "zoo", "host:1"),
+            ("zoology:1", "dns", "dns", "zoology:1"),
+        ] {
+            let (target, builder) = registry().parse(text, default_scheme).expect(text);
+            assert_eq!(target.scheme(), scheme, "{text}");
+            assert_eq!(target.endpoint(), endpoint, "{text}");
+            assert_eq!(target.to_string(), text);
+            assert!(builder.scheme().eq_ignore_ascii_case(scheme), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_scheme_is_an_error_that_lists_those_that_are_known() {
+        let known = "known are dns, ipv4, ipv6, passthrough, unix, unix-abstract, zoo";
+        for (text, default_scheme, problem) in [
+            ("http://host:1", "dns", "the scheme \"http\" is unknown"),
+            ("xds:///host", "dns", "the scheme \"xds\" is unknown"),
+            ("host:1", "cow", "the default scheme \"cow\" is unknown"),
+        ] {
+            let error = match registry().parse(text, default_scheme) {
+                Ok((target, _)) => panic!("{target:?}"),
+                Err(error) => error.to_string(),
+            };
+            assert!(error.contains(problem), "{text}: {error}");
+            assert!(error.contains(known), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_scheme_takes_the_place_of_the_one_of_its_name() {
+        let mut registry = registry();
+        let own = Arc::new(StaticResolverBuilder::new("dns", Vec::new()));
+        registry.register(own);
+        let (target, builder) = registry.parse("::no port::", "dns").expect("any text");
+        let options = crate::resolver::ResolverOptions::default();
+        assert!(builder.build(&target, &options).is_ok());
+    }
+}

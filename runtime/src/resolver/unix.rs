@@ -1,0 +1,66 @@
+//! The schemes `unix` and `unix-abstract`: a socket of this machine.
+//!
+//! Source: `doc/naming.md` of the gRPC documents; grpc-go `internal/resolver/unix`.
+
+use std::path::PathBuf;
+
+use super::{Resolver, ResolverBuilder, ResolverOptions, ResolverState, StaticResolver, Target};
+use crate::io::Address;
+
+/// `unix:path` and `unix:///absolute/path`.
+pub(super) struct UnixResolverBuilder;
+
+/// `unix-abstract:name`: a socket in Linux's abstract namespace, which is no file.
+pub(super) struct UnixAbstractResolverBuilder;
+
+impl ResolverBuilder for UnixResolverBuilder {
+    fn scheme(&self) -> &'static str {
+        "unix"
+    }
+
+    fn build(&self, target: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
+        let path = socket_name(target, "path")?;
+        Ok(only(Address::Unix(Some(PathBuf::from(path)))))
+    }
+
+    fn authority(&self, _: &Target) -> String {
+        "localhost".to_owned()
+    }
+}
+
+impl ResolverBuilder for UnixAbstractResolverBuilder {
+    fn scheme(&self) -> &'static str {
+        "unix-abstract"
+    }
+
+    fn build(&self, target: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
+        let name = socket_name(target, "name")?;
+        Ok(only(Address::UnixAbstract(name.to_owned())))
+    }
+
+    fn authority(&self, _: &Target) -> String {
+        "localhost".to_owned()
+    }
+}
+
+fn only(address: Address) -> Box<dyn Resolver> {
+    Box::new(StaticResolver::of_state(ResolverState::of_addresses([
+        address,
+    ])))
+}
+
+/// The path of a target, whole.
+fn socket_name<'a>(target: &'a Target, what: &str) -> Result<&'a str, String> {
+    let scheme = target.scheme();
+    if !target.authority().is_empty() {
+        return Err(format!(
+            "a unix socket has no host, but {:?} stands before the {what}: \
+             use {scheme}:{what} or {scheme}:///{what}",
+            target.authority()
+        ));
+    }
+    if target.path().is_empty() {
+        return Err(format!("the {what} of the unix socket is empty"));
+    }
+    Ok(target.path())
+}

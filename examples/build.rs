@@ -8,6 +8,7 @@ fn main() -> Result<(), protoc_gen_rgrpc::Error> {
             "proto/etcd/rpc.proto",
             "proto/google/rpc/error_details.proto",
             "proto/google/rpc/status.proto",
+            "proto/grpc/health/v1/health.proto",
             "proto/helloworld.proto",
             "proto/route_guide.proto",
         ],

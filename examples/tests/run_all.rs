@@ -342,6 +342,21 @@ async fn a_channel_follows_the_backends_in_a_registry() {
 }
 
 #[tokio::test]
+async fn backends_get_calls_while_they_say_that_they_serve() {
+    let printed = run(env!("CARGO_BIN_EXE_health"), &[]).await;
+    assert_eq!(
+        printed,
+        [
+            "Both serve: calls go to A and B",
+            "B is being drained: calls go to A",
+            "Nobody serves: UNAVAILABLE",
+            "B serves again, for a call that waited: Hello, Grace! I am B.",
+            "A as well: calls go to A and B",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_unix_socket_serves_and_is_cleaned_up() {
     let printed = run(env!("CARGO_BIN_EXE_unix_socket"), &[]).await;
     let socket = printed

@@ -4,14 +4,30 @@ pub mod chat {
     include!("chat.rs");
 }
 #[allow(clippy::all, dead_code, missing_docs, unreachable_pub)]
+pub mod etcdserverpb {
+    include!("etcdserverpb.rs");
+}
+#[allow(clippy::all, dead_code, missing_docs, unreachable_pub)]
 pub mod google {
     pub mod rpc {
         include!("google.rpc.rs");
     }
 }
 #[allow(clippy::all, dead_code, missing_docs, unreachable_pub)]
+pub mod grpc {
+    pub mod health {
+        pub mod v1 {
+            include!("grpc.health.v1.rs");
+        }
+    }
+}
+#[allow(clippy::all, dead_code, missing_docs, unreachable_pub)]
 pub mod helloworld {
     include!("helloworld.rs");
+}
+#[allow(clippy::all, dead_code, missing_docs, unreachable_pub)]
+pub mod mvccpb {
+    include!("mvccpb.rs");
 }
 #[allow(clippy::all, dead_code, missing_docs, unreachable_pub)]
 pub mod routeguide {

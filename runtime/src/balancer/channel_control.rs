@@ -45,12 +45,24 @@ pub trait ChannelControl {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SubConnOptions {
+    /// Have the backend say whether it serves, by the health service (gRFC A17), where the service
+    /// config has a `healthCheckConfig`: [`SubConnState::Ready`](super::SubConnState::Ready) says then
+    /// what is known. Default: false, and a backend that is connected counts as serving.
+    pub health_check: bool,
     /// Have the backend report its load this often, by the ORCA service (gRFC A51), for
-    /// [`Balancer::load_report`](super::Balancer::load_report). Default: not at all.
+    /// [`Balancer::load_report`](super::Balancer::load_report). It may have a minimum of its own, and
+    /// one that does not implement the service reports nothing. Default: not at all.
     pub load_reports: Option<Duration>,
 }
 
 impl SubConnOptions {
+    /// With a health check.
+    #[must_use]
+    pub const fn with_health_check(mut self) -> Self {
+        self.health_check = true;
+        self
+    }
+
     /// With load reports this often.
     #[must_use]
     pub const fn with_load_reports(mut self, interval: Duration) -> Self {

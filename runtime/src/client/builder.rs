@@ -57,6 +57,7 @@ pub struct ClientConnBuilder {
     max_connections: NonZeroUsize,
     idle_timeout: Option<Duration>,
     balancers: BalancerRegistry,
+    health_check_disabled: bool,
 }
 
 impl ClientConn {
@@ -102,6 +103,7 @@ impl ClientConnBuilder {
             max_connections: MAX_CONNECTIONS,
             idle_timeout: Some(IDLE_TIMEOUT),
             balancers: BalancerRegistry::default(),
+            health_check_disabled: false,
         }
     }
 
@@ -187,8 +189,8 @@ impl ClientConnBuilder {
     /// Holds as long as the target's resolver finds none. Read are `loadBalancingConfig`, which names
     /// the [policy](crate::balancer) that the channel balances by, of each entry of `methodConfig`
     /// `name`, `timeout`, `waitForReady`, `maxRequestMessageBytes`, `maxResponseMessageBytes`,
-    /// `retryPolicy` and `hedgingPolicy`, and beside it `retryThrottling` and `connectionScaling`;
-    /// other fields are ignored. What a call says itself goes together with its
+    /// `retryPolicy` and `hedgingPolicy`, and beside it `retryThrottling`, `connectionScaling` and
+    /// `healthCheckConfig`; other fields are ignored. What a call says itself goes together with its
     /// method's config: the earlier deadline and the smaller limits hold, and the call's
     /// `wait_for_ready` goes before the config's.
     ///
@@ -200,6 +202,13 @@ impl ClientConnBuilder {
     /// deadline bounds all attempts and the time between them. Calls with streams send what they have
     /// sent so far on each attempt, up to
     /// [`max_retry_buffer_size`](crate::CallOptions::set_max_retry_buffer_size).
+    ///
+    /// A `healthCheckConfig` with a `serviceName`, which may be empty for the server as a whole, has
+    /// the backends asked whether they serve, by `grpc.health.v1.Health/Watch` on each connection, where
+    /// the policy wants to know it, as `round_robin` does and `pick_first` does not. Calls are given to
+    /// those that say SERVING and to those that do not implement that service. One whose answers break
+    /// off is asked again, after 1 s growing to 120 s if it had not answered. These calls count towards
+    /// the streams that a server allows on a connection; they do not keep the channel from going idle.
     ///
     /// ```
     /// let conn = rgrpc::ClientConn::builder("localhost:50051", rgrpc::credentials::insecure())
@@ -246,6 +255,15 @@ impl ClientConnBuilder {
     /// Source: grpc-go `WithDisableRetry`.
     pub fn disable_retry(mut self, disable_retry: bool) -> Self {
         self.retry_disabled = disable_retry;
+        self
+    }
+
+    /// Whether the service config's `healthCheckConfig` is left alone: backends are not asked whether
+    /// they serve. Default: false.
+    ///
+    /// Source: grpc-go `WithDisableHealthCheck`.
+    pub fn disable_health_check(mut self, disable_health_check: bool) -> Self {
+        self.health_check_disabled = disable_health_check;
         self
     }
 
@@ -372,15 +390,16 @@ impl ClientConnBuilder {
             ServiceConfigs::new(self.balancers, retries, ignores_resolver, default)
                 .map_err(BuildError::ServiceConfig)?;
         check_per_rpc_credentials(&self.per_rpc_credentials, &self.credentials)?;
+        let origin = Arc::new(Origin {
+            authority,
+            scheme: self.credentials.scheme(),
+            user_agent: user_agent(self.user_agent)?,
+        });
         let settings = Settings {
             default_options: self.default_call_options.map(check_defaults).transpose()?,
             credentials: self.credentials.clone(),
             per_rpc_credentials: self.per_rpc_credentials,
-            origin: Arc::new(Origin {
-                authority,
-                scheme: self.credentials.scheme(),
-                user_agent: user_agent(self.user_agent)?,
-            }),
+            origin: Arc::clone(&origin),
             target: self.target.clone(),
         };
         let channel = ChannelParts {
@@ -396,6 +415,8 @@ impl ClientConnBuilder {
             max_connections: self.max_connections,
             idle_timeout: self.idle_timeout,
             service_configs,
+            origin,
+            health_check_disabled: self.health_check_disabled,
         };
         Ok(ClientConn::from_parts(settings, channel))
     }

@@ -19,6 +19,11 @@ pub(super) enum Event {
         connection: ConnectionId,
         event: TransportEvent,
     },
+    /// A monitor of a connection has something to be taken.
+    Monitor {
+        subconn: SubConnId,
+        monitor: MonitorId,
+    },
     /// A connection is wanted, by a call or by the user.
     ExitIdle,
     /// A policy wants to be woken.
@@ -30,3 +35,7 @@ pub(super) enum Event {
 /// Names an attempt to connect, and the connection that comes of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ConnectionId(pub(super) u64);
+
+/// Names a monitor, which asks one backend one thing over one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct MonitorId(pub(super) u64);

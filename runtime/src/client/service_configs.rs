@@ -27,6 +27,8 @@ pub(super) struct ChannelConfig {
     pub(super) policy: PolicyConfig,
     /// How many connections a subchannel may have.
     pub(super) max_connections: usize,
+    /// Which service's health backends are asked for, if any.
+    pub(super) health_service: Option<Arc<str>>,
 }
 
 impl ServiceConfigs {
@@ -102,6 +104,7 @@ fn read(
     Ok(ChannelConfig {
         max_connections: usize::try_from(max_connections).unwrap_or(usize::MAX),
         policy: registry.policy(&config)?,
+        health_service: config.health_service.as_deref().map(Arc::from),
         calls: Arc::new(CallConfig::new(config, retries)),
     })
 }

@@ -2,8 +2,8 @@
 //!
 //! Parsed when a channel is made and when its resolver finds one; the channel's calls look their
 //! method up in it. What is read of it: `methodConfig`, `retryThrottling`, `loadBalancingConfig`,
-//! `loadBalancingPolicy` and `connectionScaling`. Other fields are ignored, as fields of the future
-//! have to be.
+//! `loadBalancingPolicy`, `connectionScaling` and `healthCheckConfig`. Other fields are ignored, as
+//! fields of the future have to be.
 //!
 //! Source: `doc/service_config.md` and `service_config.proto` of the gRPC documents, gRFC A6 for
 //! retries and hedging; grpc-go's `service_config.go` for what is invalid.
@@ -39,6 +39,8 @@ pub(crate) struct ServiceConfig {
     load_balancing_policy: Option<String>,
     /// How many connections there may be to an address; `None`: the config does not say.
     pub(crate) max_connections_per_subchannel: Option<u32>,
+    /// `healthCheckConfig.serviceName`: whose health backends are asked for, if anybody's.
+    pub(crate) health_service: Option<String>,
 }
 
 impl ServiceConfig {
@@ -59,6 +61,11 @@ impl ServiceConfig {
                 .field("loadBalancingPolicy")
                 .map(|name| name.text().map(str::to_ascii_lowercase))
                 .transpose()?,
+            health_service: config
+                .field("healthCheckConfig")
+                .map(|config| health_service(&config))
+                .transpose()?
+                .flatten(),
             max_connections_per_subchannel: config
                 .field("connectionScaling")
                 .map(|scaling| max_connections(&scaling))
@@ -96,6 +103,12 @@ fn max_connections(scaling: &ConfigValue<'_>) -> Result<Option<u32>, ServiceConf
     }
 }
 
+/// The service that a `healthCheckConfig` names; the empty name is one. Source: gRFC A17.
+fn health_service(config: &ConfigValue<'_>) -> Result<Option<String>, ServiceConfigError> {
+    let name = config.object()?.field("serviceName");
+    name.map(|name| name.text().map(str::to_owned)).transpose()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +120,9 @@ mod tests {
             r#"{"methodConfig": []}"#,
             r#"{"methodConfig": null, "retryThrottling": null}"#,
             r#"{"loadBalancingConfig": null, "of the future": 1}"#,
+            r#"{"healthCheckConfig": null}"#,
+            r#"{"healthCheckConfig": {}}"#,
+            r#"{"healthCheckConfig": {"serviceName": null, "of the future": 1}}"#,
         ] {
             let config = ServiceConfig::parse(json).expect(json);
             assert_eq!(config, ServiceConfig::default(), "{json}");
@@ -137,9 +153,26 @@ mod tests {
                 r#"{"retryThrottling": {"maxTokens": 0, "tokenRatio": 1}}"#,
                 "retryThrottling.maxTokens: more than 0 and at most 1000 is expected, got 0",
             ),
+            (
+                r#"{"healthCheckConfig": "a.B"}"#,
+                "healthCheckConfig: an object is expected, got \"a.B\"",
+            ),
+            (
+                r#"{"healthCheckConfig": {"serviceName": 1}}"#,
+                "healthCheckConfig.serviceName: a string is expected, got 1",
+            ),
         ] {
             let error = ServiceConfig::parse(json).expect_err(json).to_string();
             assert!(error.starts_with(expected), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_service_whose_health_is_asked_for_may_be_the_empty_one() {
+        for name in ["", "a.B"] {
+            let json = format!(r#"{{"healthCheckConfig": {{"serviceName": "{name}"}}}}"#);
+            let config = ServiceConfig::parse(&json).expect("valid");
+            assert_eq!(config.health_service.as_deref(), Some(name));
         }
     }
 

@@ -127,6 +127,10 @@ pub(crate) trait ClientTransport: Send + Sync + 'static {
     /// How many streams wait for that.
     fn waiting_streams(&self) -> usize;
 
+    /// Whether it takes no more streams: there was a GOAWAY, or the connection has ended. True before
+    /// the streams hear that they have ended with it.
+    fn is_gone(&self) -> bool;
+
     /// Ends the connection at once; its streams end with UNAVAILABLE. Idempotent.
     fn close(&self);
 }

@@ -11,6 +11,8 @@ mod calls;
 mod dialer;
 mod engine;
 mod hang;
+mod health;
+mod leaf_policy;
 mod message;
 pub mod proto;
 mod scripted;
@@ -23,6 +25,8 @@ pub use calls::{Outcome, answer, expect_text, unary};
 pub use dialer::FnDialer;
 pub use engine::native;
 pub use hang::{Hang, HangWatch, hang};
+pub use health::{HealthService, ServingStatus, register_health};
+pub use leaf_policy::LeafPolicy;
 pub use message::{encoded, framed, msg, text};
 pub use proto::{
     Message, STUB_BIDI_STREAMING, STUB_CLIENT_STREAMING, STUB_SERVER_STREAMING, STUB_UNARY,

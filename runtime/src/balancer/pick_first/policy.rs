@@ -79,9 +79,10 @@ impl PickFirst {
         Self::with_health(false)
     }
 
-    /// The policy as a leaf under one that wants healthy connections, such as `round_robin`. It goes
-    /// by the [`Health`] of the connection that is there: not known yet is CONNECTING, not serving is
-    /// TRANSIENT_FAILURE with the status that says why. It keeps the connection in any case.
+    /// The policy as a leaf under one that wants healthy connections, such as `round_robin`. It
+    /// [asks for](SubConnOptions::health_check) the [`Health`] of the connection that is there, and
+    /// goes by it: not known yet is CONNECTING, not serving is TRANSIENT_FAILURE with the status that
+    /// says why. It keeps the connection in any case.
     ///
     /// Source: gRFC A61, "Generic Health Reporting Mechanism".
     #[must_use]
@@ -187,7 +188,11 @@ impl PickFirst {
             for index in step.connect {
                 let subconn = subconns[index].get_or_insert_with(|| {
                     let address = self.addresses[index].clone();
-                    control.create_subconn(address, SubConnOptions::default())
+                    let options = SubConnOptions {
+                        health_check: self.regards_health,
+                        ..SubConnOptions::default()
+                    };
+                    control.create_subconn(address, options)
                 });
                 subconn.connect();
             }

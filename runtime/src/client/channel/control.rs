@@ -8,13 +8,14 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::connector::Connector;
+use super::monitor::{MonitorContext, Monitors, Report as MonitorReport};
 use super::subchannel::{Connect, Subchannel};
 use crate::backoff::ConnectParams;
 use crate::balancer::{
     BalancerWaker, ChannelControl, Picker, SubConn, SubConnId, SubConnOptions, SubConnOwner,
     SubConnRequest, SubConnState, WeakSubConn,
 };
-use crate::client::event::{ConnectionId, Event};
+use crate::client::event::{ConnectionId, Event, MonitorId};
 use crate::client::picker::PickerCell;
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
@@ -29,6 +30,7 @@ pub(super) struct Control {
     events: UnboundedSender<Event>,
     waker: BalancerWaker,
     owner: SubConnOwner,
+    monitor_context: MonitorContext,
     subconns: HashMap<SubConnId, Entry>,
     next_subconn: u64,
     next_connection: u64,
@@ -43,6 +45,7 @@ struct Entry {
     address: Address,
     subconn: WeakSubConn,
     subchannel: Subchannel,
+    monitors: Monitors,
     /// The attempt that is under way.
     attempt: Option<AbortHandle>,
 }
@@ -54,6 +57,7 @@ impl Control {
         connect_params: ConnectParams,
         max_connections_limit: NonZeroUsize,
         cell: Arc<PickerCell>,
+        monitor_context: MonitorContext,
     ) -> Self {
         let events = cell.events().clone();
         let (wakes, requests) = (events.clone(), events.clone());
@@ -67,6 +71,7 @@ impl Control {
             // The channel is gone when it cannot be sent, here and below.
             waker: BalancerWaker::new(move || drop(wakes.send(Event::Wake))),
             owner: Arc::new(move |id, request| drop(requests.send(Event::SubConn(id, request)))),
+            monitor_context,
             subconns: HashMap::new(),
             next_subconn: 0,
             next_connection: 0,
@@ -178,14 +183,21 @@ impl Control {
         match outcome {
             Ok(transport) => {
                 let connected = entry.subchannel.connected(connection);
+                let mut health = None;
                 if connected.is_wanted {
                     self.cell.add_connection(connection, &transport);
                     let may_grow = self.max_connections > 1;
+                    let context = &mut self.monitor_context;
+                    health = entry.monitors.connected(connection, &transport, context);
                     entry
                         .subconn
                         .add_connection(connection.0, transport, may_grow);
                 }
-                connected.states.to_vec()
+                let mut states = connected.states.to_vec();
+                if let (Some(known), [SubConnState::Ready(health)]) = (health, &mut states[..]) {
+                    *health = known;
+                }
+                states
             }
             Err(problem) => {
                 let random = fastrand::f64();
@@ -218,10 +230,43 @@ impl Control {
             }
         }
         let entry = self.subconns.get_mut(&id)?;
+        let context = &mut self.monitor_context;
+        let health = entry.monitors.lost(connection, context);
         let is_idle = entry.subchannel.lost(connection);
         entry.subconn.remove_connection(connection.0);
         self.resolve_now |= is_idle;
-        is_idle.then_some(SubConnState::Idle)
+        if is_idle {
+            Some(SubConnState::Idle)
+        } else {
+            health.map(SubConnState::Ready)
+        }
+    }
+
+    /// What a monitor has heard, if it is of a connection that is still there.
+    pub(super) fn monitored(&self, id: SubConnId, monitor: MonitorId) -> Option<MonitorReport> {
+        self.subconns.get(&id)?.monitors.take(monitor)
+    }
+
+    /// Which service's health the service config says to ask backends for, if any. Returns the states
+    /// that follow, for their policies.
+    pub(super) fn set_health_service(
+        &mut self,
+        service: Option<Arc<str>>,
+    ) -> Vec<(SubConnId, SubConnState)> {
+        if !self.monitor_context.set_health_service(service) {
+            return Vec::new();
+        }
+        let context = &mut self.monitor_context;
+        let entries = self.subconns.iter_mut();
+        let mut changed: Vec<_> = entries
+            .filter_map(|(id, entry)| {
+                let health = entry.monitors.health_service_changed(context)?;
+                Some((*id, SubConnState::Ready(health)))
+            })
+            .collect();
+        // In the order of their creation, not of the map.
+        changed.sort_unstable_by_key(|(id, _)| *id);
+        changed
     }
 
     /// When [`wake`](Self::wake) is to be called.
@@ -298,11 +343,12 @@ fn attempt(
 }
 
 impl ChannelControl for Control {
-    fn create_subconn(&mut self, address: Address, _options: SubConnOptions) -> SubConn {
+    fn create_subconn(&mut self, address: Address, options: SubConnOptions) -> SubConn {
         let owner = Arc::clone(&self.owner);
         let subconn = SubConn::new(self.next_subconn, address.clone(), owner);
         self.next_subconn += 1;
         let entry = Entry {
+            monitors: Monitors::new(subconn.id(), address.clone(), options),
             address,
             subconn: subconn.downgrade(),
             subchannel: Subchannel::new(self.connect_params),

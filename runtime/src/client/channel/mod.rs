@@ -2,12 +2,14 @@
 //!
 //! One serial loop owns it all, without a lock. What happens comes to it as an [`Event`], or from the
 //! [`Resolution`]; the balancer turns it into what it asks of the [`Control`] and into pickers, which
-//! calls find in the [`PickerCell`].
+//! calls find in the [`PickerCell`]. What backends say about themselves, where they are asked, comes
+//! from the monitors of their connections.
 //!
 //! Source: grpc-go `ClientConn`, `addrConn`.
 
 mod connector;
 mod control;
+mod monitor;
 mod resolution;
 mod subchannel;
 
@@ -23,6 +25,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 pub(super) use self::connector::Connector;
 use self::control::Control;
+use self::monitor::{MonitorContext, Report};
 use self::resolution::Resolution;
 use super::event::Event;
 use super::idleness::{Idleness, Verdict};
@@ -35,6 +38,7 @@ use crate::balancer::{
 use crate::connectivity_state::ConnectivityState;
 use crate::resolver::{Resolver, ResolverEvent, ResolverState};
 use crate::status::Status;
+use crate::transport::Origin;
 
 /// What a channel is made of.
 pub(super) struct ChannelParts {
@@ -48,6 +52,10 @@ pub(super) struct ChannelParts {
     /// After how long without calls it goes idle; `None`: never.
     pub(super) idle_timeout: Option<Duration>,
     pub(super) service_configs: ServiceConfigs,
+    /// What the requests that the channel makes itself have in common with those of its calls.
+    pub(super) origin: Arc<Origin>,
+    /// Backends are not asked for their health.
+    pub(super) health_check_disabled: bool,
 }
 
 /// A channel's task, before it runs.
@@ -154,13 +162,18 @@ impl Running {
             max_connections,
             idle_timeout,
             service_configs,
+            origin,
+            health_check_disabled,
         } = parts;
+        let monitor_context =
+            MonitorContext::new(origin, cell.events().clone(), health_check_disabled);
         let control = Control::new(
             target.clone(),
             connector,
             connect_params,
             max_connections,
             Arc::clone(&cell),
+            monitor_context,
         );
         Self {
             target,
@@ -221,6 +234,11 @@ impl Running {
                 let state = self.control.connection(subconn, connection, &event);
                 self.tell(subconn, state);
             }
+            Event::Monitor { subconn, monitor } => {
+                if let Some(report) = self.control.monitored(subconn, monitor) {
+                    self.tell_report(subconn, report);
+                }
+            }
             Event::ExitIdle => self.exit_idle(),
             Event::Wake => {
                 self.control.begin_wake();
@@ -244,6 +262,18 @@ impl Running {
             for state in states {
                 let control = &mut self.control;
                 active.balancer.subconn_state(id, &state, control);
+            }
+        }
+    }
+
+    /// Tells the balancer what the backend of a connection says about itself.
+    fn tell_report(&mut self, id: SubConnId, report: Report) {
+        match report {
+            Report::Health(health) => self.tell(id, [SubConnState::Ready(health)]),
+            Report::Load(report) => {
+                if let Some(active) = &mut self.active {
+                    active.balancer.load_report(id, &report, &mut self.control);
+                }
             }
         }
     }
@@ -318,6 +348,10 @@ impl Running {
         self.cell.set_call_config(&config.calls);
         self.control.set_max_connections(config.max_connections);
         active.is_balancing = true;
+        let health_service = config.health_service.clone();
+        for (id, state) in self.control.set_health_service(health_service) {
+            active.balancer.subconn_state(id, &state, &mut self.control);
+        }
         let policy = Arc::new(config.policy.clone());
         let update = BalancerUpdate::new(state.endpoints, policy);
         active.balancer.update(update, &mut self.control)

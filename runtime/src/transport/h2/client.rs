@@ -1,7 +1,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use h2::client::{self, Connection, SendRequest};
@@ -197,6 +197,13 @@ impl ClientTransport for H2ClientTransport {
     /// Not known of `h2`.
     fn waiting_streams(&self) -> usize {
         0
+    }
+
+    fn is_gone(&self) -> bool {
+        // A clone that has no stream never waits: it is asked for what ended the connection alone.
+        let mut sender = self.sender.clone();
+        let ready = sender.poll_ready(&mut Context::from_waker(Waker::noop()));
+        matches!(ready, Poll::Ready(Err(_)))
     }
 
     fn close(&self) {

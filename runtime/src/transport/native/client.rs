@@ -119,6 +119,10 @@ impl ClientTransport for NativeClientTransport {
         self.quota.waiting()
     }
 
+    fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
     fn close(&self) {
         self.close.notify_one();
     }

@@ -1,0 +1,66 @@
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use prost::Message;
+
+use crate::call::{MessageSource, MethodName, Received, RecvStream};
+use crate::codec::{Codec, DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND, ProtoCodec, frame};
+use crate::metadata::Metadata;
+use crate::status::Status;
+use crate::transport::{
+    ClientStream, ClientTransport, Incoming, NoHead, OpenError, OpenRequest, Origin, ResetCode,
+};
+
+/// Makes a server-streaming call on this connection. Dropping what it returns cancels it.
+pub(super) fn call<Req, Res>(
+    transport: &dyn ClientTransport,
+    origin: &Arc<Origin>,
+    method: &MethodName,
+    request: &Req,
+) -> Result<RecvStream<Res>, OpenError>
+where
+    Req: Message + Default,
+    Res: Message + Default + 'static,
+{
+    let framed = frame::<ProtoCodec, Req>(request, DEFAULT_MAX_SEND).map_err(OpenError::Invalid)?;
+    let stream = transport.open(OpenRequest {
+        path: method,
+        origin,
+        content_subtype: <ProtoCodec as Codec<Req>>::NAME,
+        previous_attempts: 0,
+        timeout: None,
+        metadata: &Metadata::new(),
+        only_message: Some(framed),
+    })?;
+    let source = Arc::new(StreamSource(stream));
+    Ok(RecvStream::new::<ProtoCodec>(source, DEFAULT_MAX_RECEIVE))
+}
+
+/// A stream of a connection, of which nobody but its receiver knows.
+struct StreamSource(Arc<dyn ClientStream>);
+
+impl MessageSource for StreamSource {
+    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>> {
+        self.0.poll_head(cx)
+    }
+
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: usize) -> Poll<Received> {
+        self.0.poll_data(cx, wanted).map(|incoming| match incoming {
+            Incoming::Data(data) => Received::Data(data),
+            Incoming::End(end) => Received::End(end.outcome),
+        })
+    }
+
+    fn expect_data(&self, len: usize) {
+        self.0.expect_data(len);
+    }
+
+    fn fail(&self, status: Status) -> Status {
+        self.0.reset(ResetCode::CANCEL);
+        status
+    }
+
+    fn abandon(&self) {
+        self.0.reset(ResetCode::CANCEL);
+    }
+}

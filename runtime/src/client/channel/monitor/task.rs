@@ -1,0 +1,56 @@
+use std::sync::{Arc, Mutex};
+
+use tokio::task::AbortHandle;
+
+use super::Report;
+use super::watch::{Backend, Watch, run};
+use crate::client::event::MonitorId;
+use crate::lock::lock;
+
+/// A monitor at work, as a task of its own, which ends when this is dropped.
+pub(super) struct Monitor {
+    id: MonitorId,
+    /// What it has heard last, until it is taken: a backend that says more than the channel's task
+    /// can look at takes no memory for it.
+    latest: Arc<Mutex<Option<Report>>>,
+    task: AbortHandle,
+}
+
+impl Monitor {
+    /// Watches a backend. `notify` is called when there is a report to be taken.
+    pub(super) fn spawn<W: Watch>(
+        id: MonitorId,
+        backend: Backend,
+        watch: W,
+        notify: impl Fn() + Send + Sync + 'static,
+    ) -> Self {
+        let latest = Arc::new(Mutex::new(None));
+        let slot = Arc::clone(&latest);
+        let report = move |report| {
+            if lock(&slot).replace(report).is_none() {
+                notify();
+            }
+        };
+        let task = tokio::spawn(run(backend, watch, report));
+        Self {
+            id,
+            latest,
+            task: task.abort_handle(),
+        }
+    }
+
+    pub(super) fn id(&self) -> MonitorId {
+        self.id
+    }
+
+    /// What it has heard since this was last called.
+    pub(super) fn take(&self) -> Option<Report> {
+        lock(&self.latest).take()
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}

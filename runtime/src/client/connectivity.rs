@@ -107,7 +107,7 @@ impl ClientConn {
     }
 
     /// Ends the wait between attempts to connect, if the channel is in one, and makes further waits
-    /// begin again at the [base delay](super::BackoffConfig::base_delay), also when an attempt is
+    /// begin again at the [base delay](crate::BackoffConfig::base_delay), also when an attempt is
     /// under way: for when the network is known to have come back.
     ///
     /// Source: grpc-go `ClientConn.ResetConnectBackoff`.

@@ -390,6 +390,7 @@ impl ClientConnBuilder {
             ServiceConfigs::new(self.balancers, retries, ignores_resolver, default)
                 .map_err(BuildError::ServiceConfig)?;
         check_per_rpc_credentials(&self.per_rpc_credentials, &self.credentials)?;
+        let per_rpc_credentials: Arc<[_]> = self.per_rpc_credentials.into();
         let origin = Arc::new(Origin {
             authority,
             scheme: self.credentials.scheme(),
@@ -398,7 +399,7 @@ impl ClientConnBuilder {
         let settings = Settings {
             default_options: self.default_call_options.map(check_defaults).transpose()?,
             credentials: self.credentials.clone(),
-            per_rpc_credentials: self.per_rpc_credentials,
+            per_rpc_credentials: Arc::clone(&per_rpc_credentials),
             origin: Arc::clone(&origin),
             target: self.target.clone(),
         };
@@ -416,6 +417,7 @@ impl ClientConnBuilder {
             idle_timeout: self.idle_timeout,
             service_configs,
             origin,
+            per_rpc_credentials,
             health_check_disabled: self.health_check_disabled,
         };
         Ok(ClientConn::from_parts(settings, channel))

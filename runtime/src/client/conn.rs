@@ -62,7 +62,7 @@ pub(super) struct Settings {
     pub(super) default_options: Option<CallOptions>,
     pub(super) credentials: ChannelCredentials,
     /// What makes metadata for every call.
-    pub(super) per_rpc_credentials: Vec<Arc<dyn PerRpcCredentials>>,
+    pub(super) per_rpc_credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
 }
 
 impl ClientConn {

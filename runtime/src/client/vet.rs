@@ -58,22 +58,26 @@ impl ClientConn {
         let authority = options.authority().unwrap_or(&settings.origin.authority);
         let request = RequestInfo::new(method, authority, peer);
         let mut metadata = options.metadata().clone();
-        let all = settings.per_rpc_credentials.iter();
-        for credentials in all.chain(options.credentials()) {
-            // Those of the channel were checked when it was made.
-            if credentials.requires_transport_security() && !settings.credentials.are_secure() {
-                return Err(Failure::here(Status::unauthenticated(format!(
-                    "the per-RPC credentials {} are for secure connections alone, and the \
-                     channel's credentials are insecure()",
-                    credentials.name()
-                ))));
-            }
-            let made = credentials.metadata(request).await;
-            metadata.merge(made.map_err(|status| Failure {
-                status: per_rpc::failed(&**credentials, status),
+        // Those of the channel were checked when it was made.
+        let secure = settings.credentials.are_secure();
+        if let Some(credentials) = options
+            .credentials()
+            .iter()
+            .find(|credentials| credentials.requires_transport_security() && !secure)
+        {
+            return Err(Failure::here(Status::unauthenticated(format!(
+                "the per-RPC credentials {} are for secure connections alone, and the channel's \
+                 credentials are insecure()",
+                credentials.name()
+            ))));
+        }
+        for all in [&*settings.per_rpc_credentials, options.credentials()] {
+            let added = per_rpc::add_metadata(all, request, &mut metadata).await;
+            added.map_err(|status| Failure {
+                status,
                 delivery: Delivery::Possible,
                 is_final: false,
-            })?);
+            })?;
         }
         Ok(metadata)
     }

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::io::Peer;
 use crate::metadata::Metadata;
@@ -107,10 +108,25 @@ impl<'a> RequestInfo<'a> {
     }
 }
 
+/// Adds what all of these credentials make for a call.
+///
+/// Cancel-safe.
+pub(crate) async fn add_metadata(
+    credentials: &[Arc<dyn PerRpcCredentials>],
+    request: RequestInfo<'_>,
+    metadata: &mut Metadata,
+) -> Result<(), Status> {
+    for credentials in credentials {
+        let made = credentials.metadata(request).await;
+        metadata.merge(made.map_err(|status| failed(&**credentials, status))?);
+    }
+    Ok(())
+}
+
 /// The status of an attempt whose credentials failed.
 ///
 /// Source: gRFC A54; grpc-go `http2Client.getTrAuthData`.
-pub(crate) fn failed(credentials: &dyn PerRpcCredentials, status: Status) -> Status {
+fn failed(credentials: &dyn PerRpcCredentials, status: Status) -> Status {
     let name = credentials.name();
     let (code, text) = (status.code(), status.message());
     if code.is_for_applications() {

@@ -36,6 +36,7 @@ use crate::balancer::{
     Balancer, BalancerUpdate, FailingPicker, GracefulSwitch, QueuingPicker, SubConnId, SubConnState,
 };
 use crate::connectivity_state::ConnectivityState;
+use crate::credentials::PerRpcCredentials;
 use crate::resolver::{Resolver, ResolverEvent, ResolverState};
 use crate::status::Status;
 use crate::transport::Origin;
@@ -54,6 +55,8 @@ pub(super) struct ChannelParts {
     pub(super) service_configs: ServiceConfigs,
     /// What the requests that the channel makes itself have in common with those of its calls.
     pub(super) origin: Arc<Origin>,
+    /// Those that every request has, also one for a backend's health.
+    pub(super) per_rpc_credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
     /// Backends are not asked for their health.
     pub(super) health_check_disabled: bool,
 }
@@ -163,10 +166,15 @@ impl Running {
             idle_timeout,
             service_configs,
             origin,
+            per_rpc_credentials,
             health_check_disabled,
         } = parts;
-        let monitor_context =
-            MonitorContext::new(origin, cell.events().clone(), health_check_disabled);
+        let monitor_context = MonitorContext::new(
+            origin,
+            per_rpc_credentials,
+            cell.events().clone(),
+            health_check_disabled,
+        );
         let control = Control::new(
             target.clone(),
             connector,

@@ -3,13 +3,15 @@
 //!
 //! Source: gRFC A17; grpc-go's `TestHealthCheck*`.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rgrpc::ConnectivityState::{Connecting, Idle, Ready, TransientFailure};
+use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo};
 use rgrpc::{
-    BuildError, ClientConn, ClientConnBuilder, Code, Response, Server, Status, credentials,
+    BuildError, ClientConn, ClientConnBuilder, Code, Metadata, Response, Server, Status,
+    credentials,
 };
 use rgrpc_e2e::{
     HealthService, LeafPolicy, Message, ServingStatus, StubClient, StubService, TestServer,
@@ -242,4 +244,33 @@ fn a_config_that_is_invalid_makes_no_channel() {
         assert!(matches!(error, BuildError::ServiceConfig(_)), "{error}");
         assert!(error.to_string().contains(problem), "{error}");
     }
+}
+
+/// Notes which calls it is asked for.
+#[derive(Clone, Default)]
+struct Asked(Arc<Mutex<Vec<String>>>);
+
+impl PerRpcCredentials for Asked {
+    fn metadata<'a>(&'a self, request: RequestInfo<'a>) -> MetadataFuture<'a> {
+        let mut asked = self.0.lock().expect("not poisoned");
+        asked.push(request.method().to_owned());
+        Box::pin(async { Ok(Metadata::new()) })
+    }
+
+    fn requires_transport_security(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_channels_per_rpc_credentials_go_with_the_watch() {
+    let (server, _) = server(&serving());
+    let asked = Asked::default();
+    let conn = conn_with(&server, LEAF, |builder| {
+        builder.per_rpc_credentials(asked.clone())
+    });
+    call(&conn).await.expect("it serves");
+    let asked = asked.0.lock().expect("not poisoned");
+    assert_eq!(asked[0], "/grpc.health.v1.Health/Watch");
+    assert_eq!(asked.len(), 2);
 }

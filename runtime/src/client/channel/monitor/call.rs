@@ -15,6 +15,7 @@ use crate::transport::{
 pub(super) fn call<Req, Res>(
     transport: &dyn ClientTransport,
     origin: &Arc<Origin>,
+    metadata: &Metadata,
     method: &MethodName,
     request: &Req,
 ) -> Result<RecvStream<Res>, OpenError>
@@ -29,7 +30,7 @@ where
         content_subtype: <ProtoCodec as Codec<Req>>::NAME,
         previous_attempts: 0,
         timeout: None,
-        metadata: &Metadata::new(),
+        metadata,
         only_message: Some(framed),
     })?;
     let source = Arc::new(StreamSource(stream));

@@ -13,7 +13,8 @@
 //! ```
 //!
 //! These calls are none of the channel's: no picker and no service config is asked for them, they have
-//! no deadline, and they do not keep the channel from going idle.
+//! no deadline, and they do not keep the channel from going idle. The channel's per-RPC credentials go
+//! with them.
 //!
 //! Source: gRFC A17 for health, A51 for load; grpc-go's packages `health` and `orca`, `producer.go`.
 
@@ -40,6 +41,7 @@ use self::task::Monitor;
 use self::watch::{Backend, Watch};
 use crate::balancer::{Health, LoadReport, SubConnId, SubConnOptions};
 use crate::client::event::{ConnectionId, Event, MonitorId};
+use crate::credentials::PerRpcCredentials;
 use crate::io::Address;
 use crate::transport::{ClientTransport, Origin};
 
@@ -53,6 +55,8 @@ pub(super) enum Report {
 /// What the monitors of a channel have in common.
 pub(super) struct MonitorContext {
     origin: Arc<Origin>,
+    /// Those of the channel.
+    credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
     events: UnboundedSender<Event>,
     /// Nobody's health is asked for, whatever the service config says.
     health_check_disabled: bool,
@@ -65,11 +69,13 @@ impl MonitorContext {
     /// Health is not asked for until there is a service to ask for.
     pub(super) fn new(
         origin: Arc<Origin>,
+        credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
         events: UnboundedSender<Event>,
         health_check_disabled: bool,
     ) -> Self {
         Self {
             origin,
+            credentials,
             events,
             health_check_disabled,
             health_service: None,
@@ -99,6 +105,7 @@ impl MonitorContext {
             address: address.clone(),
             transport,
             origin: Arc::clone(&self.origin),
+            credentials: Arc::clone(&self.credentials),
         };
         let events = self.events.clone();
         Monitor::spawn(id, backend, watch, move || {

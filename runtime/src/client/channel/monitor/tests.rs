@@ -35,7 +35,7 @@ impl Fixture {
             user_agent: "test".into(),
         };
         let (sender, events) = unbounded_channel();
-        let mut context = MonitorContext::new(Arc::new(origin), sender, disabled);
+        let mut context = MonitorContext::new(Arc::new(origin), Arc::new([]), sender, disabled);
         context.set_health_service(service.map(Arc::from));
         let address = Address::Name("backend-1".to_owned());
         let subconn = TestChannel::new().create_subconn(address.clone(), options);

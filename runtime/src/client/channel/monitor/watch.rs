@@ -7,7 +7,9 @@ use super::Report;
 use super::call::call;
 use super::retry::Retry;
 use crate::call::MethodName;
+use crate::credentials::{PerRpcCredentials, RequestInfo, per_rpc};
 use crate::io::Address;
+use crate::metadata::Metadata;
 use crate::status::{Code, Status};
 use crate::transport::{ClientTransport, OpenError, Origin};
 
@@ -52,6 +54,8 @@ pub(super) struct Backend {
     pub(super) address: Address,
     pub(super) transport: Arc<dyn ClientTransport>,
     pub(super) origin: Arc<Origin>,
+    /// What makes metadata for the call.
+    pub(super) credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
 }
 
 /// Asks a backend until it says that it cannot answer, or its connection takes no more calls.
@@ -100,9 +104,19 @@ async fn ask<W: Watch>(
     report: impl Fn(Report),
 ) -> Option<End> {
     let Backend {
-        transport, origin, ..
+        transport,
+        origin,
+        credentials,
+        ..
     } = backend;
-    let mut responses = match call(&**transport, origin, &W::METHOD, &watch.request()) {
+    let mut metadata = Metadata::new();
+    let method = W::METHOD;
+    let request = RequestInfo::new(&method, &origin.authority, transport.peer());
+    if let Err(status) = per_rpc::add_metadata(credentials, request, &mut metadata).await {
+        return Some(End::of(Err(status)));
+    }
+    let called = call(&**transport, origin, &metadata, &method, &watch.request());
+    let mut responses = match called {
         Ok(responses) => responses,
         Err(OpenError::Gone(_)) => return None,
         Err(OpenError::Invalid(status)) => return Some(End::of(Err(status))),

@@ -28,15 +28,23 @@ pub struct CallOptions {
     wait_for_ready: Option<bool>,
     max_receive_message_size: Option<usize>,
     max_send_message_size: Option<usize>,
+    parent: Option<CallContext>,
+    /// The first value that could not be taken, which fails the call.
+    invalid: Option<Status>,
+    /// In a place of its own, so that calls that set none of it do not carry the room for it: options
+    /// are moved a good many times on the way.
+    rare: Option<Box<Rare>>,
+}
+
+/// What few calls say.
+#[derive(Clone, Debug, Default)]
+struct Rare {
     max_retry_buffer_size: Option<usize>,
     authority: Option<String>,
     /// What requests with the authority have in common, once the channel has made it.
     origin: Option<Arc<Origin>>,
     credentials: CredentialsList,
     on_finish: OnFinish,
-    parent: Option<CallContext>,
-    /// The first value that could not be taken, which fails the call.
-    invalid: Option<Status>,
 }
 
 impl CallOptions {
@@ -49,13 +57,9 @@ impl CallOptions {
             wait_for_ready: None,
             max_receive_message_size: None,
             max_send_message_size: None,
-            max_retry_buffer_size: None,
-            authority: None,
-            origin: None,
-            credentials: CredentialsList(Vec::new()),
-            on_finish: OnFinish::new(),
             parent: None,
             invalid: None,
+            rare: None,
         }
     }
 
@@ -185,16 +189,15 @@ impl CallOptions {
     ///
     /// Source: grpc-go `MaxRetryRPCBufferSize`.
     pub fn set_max_retry_buffer_size(&mut self, bytes: usize) {
-        self.max_retry_buffer_size = Some(bytes);
+        self.rare_mut().max_retry_buffer_size = Some(bytes);
     }
 
     /// See [`set_max_retry_buffer_size`](Self::set_max_retry_buffer_size).
     #[must_use]
-    pub const fn max_retry_buffer_size(&self) -> usize {
-        match self.max_retry_buffer_size {
-            Some(bytes) => bytes,
-            None => DEFAULT_MAX_RETRY_BUFFER,
-        }
+    pub fn max_retry_buffer_size(&self) -> usize {
+        let rare = self.rare.as_ref();
+        rare.and_then(|rare| rare.max_retry_buffer_size)
+            .unwrap_or(DEFAULT_MAX_RETRY_BUFFER)
     }
 
     /// The `:authority` of the request. With TLS, the certificate that the server of the connection
@@ -203,22 +206,22 @@ impl CallOptions {
     ///
     /// Source: grpc-go `CallAuthority`; gRFC A81.
     pub fn set_authority(&mut self, authority: impl Into<String>) {
-        self.authority = Some(authority.into());
+        self.rare_mut().authority = Some(authority.into());
     }
 
     /// See [`set_authority`](Self::set_authority); `None`: the channel's.
     #[must_use]
     pub fn authority(&self) -> Option<&str> {
-        self.authority.as_deref()
+        self.rare.as_ref()?.authority.as_deref()
     }
 
     pub(crate) fn set_origin(&mut self, origin: Arc<Origin>) {
-        self.origin = Some(origin);
+        self.rare_mut().origin = Some(origin);
     }
 
     /// What requests have in common, if it is not the channel's.
     pub(crate) fn origin(&self) -> Option<&Arc<Origin>> {
-        self.origin.as_ref()
+        self.rare.as_ref()?.origin.as_ref()
     }
 
     /// Has these credentials make metadata for the call, after those of the channel and those that
@@ -227,11 +230,11 @@ impl CallOptions {
     ///
     /// Source: grpc-go `PerRPCCredentials`.
     pub fn per_rpc_credentials(&mut self, credentials: impl PerRpcCredentials) {
-        self.credentials.0.push(Arc::new(credentials));
+        self.rare_mut().credentials.0.push(Arc::new(credentials));
     }
 
     pub(crate) fn credentials(&self) -> &[Arc<dyn PerRpcCredentials>] {
-        &self.credentials.0
+        self.rare.as_ref().map_or(&[], |rare| &*rare.credentials.0)
     }
 
     /// Has this called once when a call with these options ends, after those that were added before:
@@ -244,11 +247,18 @@ impl CallOptions {
     ///
     /// Source: grpc-go `OnFinish`.
     pub fn on_finish(&mut self, hook: impl Fn(Result<(), &Status>) + Send + Sync + 'static) {
-        self.on_finish.push(hook);
+        self.rare_mut().on_finish.push(hook);
     }
 
     pub(crate) fn take_on_finish(&mut self) -> OnFinish {
-        std::mem::take(&mut self.on_finish)
+        match &mut self.rare {
+            Some(rare) => std::mem::take(&mut rare.on_finish),
+            None => OnFinish::new(),
+        }
+    }
+
+    fn rare_mut(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
     }
 
     /// Adds what a channel's calls are made with that do not say it themselves.
@@ -264,15 +274,9 @@ impl CallOptions {
         self.max_send_message_size = self
             .max_send_message_size
             .or(defaults.max_send_message_size);
-        self.max_retry_buffer_size = self
-            .max_retry_buffer_size
-            .or(defaults.max_retry_buffer_size);
-        if self.authority.is_none() {
-            self.authority.clone_from(&defaults.authority);
+        if let Some(defaults) = &defaults.rare {
+            self.rare_mut().complete(defaults);
         }
-        let credentials = defaults.credentials().iter().cloned();
-        self.credentials.0.splice(0..0, credentials);
-        self.on_finish.prepend(&defaults.on_finish);
     }
 
     /// The call on whose behalf this one is made; when it ends, this one is cancelled.
@@ -287,6 +291,21 @@ impl CallOptions {
             Some(status) => Err(status),
             None => Ok(()),
         }
+    }
+}
+
+impl Rare {
+    /// As [`CallOptions::complete`].
+    fn complete(&mut self, defaults: &Self) {
+        self.max_retry_buffer_size = self
+            .max_retry_buffer_size
+            .or(defaults.max_retry_buffer_size);
+        if self.authority.is_none() {
+            self.authority.clone_from(&defaults.authority);
+        }
+        let credentials = defaults.credentials.0.iter().cloned();
+        self.credentials.0.splice(0..0, credentials);
+        self.on_finish.prepend(&defaults.on_finish);
     }
 }
 
@@ -314,6 +333,16 @@ impl Default for CallOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn options_that_say_nothing_are_small() {
+        // They are moved into and out of the future of every call.
+        assert!(
+            size_of::<CallOptions>() <= 128,
+            "{}",
+            size_of::<CallOptions>()
+        );
+    }
 
     #[test]
     fn what_a_call_says_itself_goes_before_the_defaults_and_metadata_is_added() {

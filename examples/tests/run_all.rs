@@ -297,6 +297,20 @@ async fn mock_answers_a_generated_client() {
 }
 
 #[tokio::test]
+async fn three_servers_share_the_calls_and_one_stops_and_comes_back() {
+    let printed = run(env!("CARGO_BIN_EXE_load_balancing"), &[]).await;
+    assert_eq!(
+        printed,
+        [
+            r#"All three serve: {"Ada": 10, "Barbara": 10, "Grace": 10}"#,
+            r#"Barbara has stopped: {"Ada": 15, "Grace": 15}"#,
+            r#"Barbara is back: {"Ada": 10, "Barbara": 10, "Grace": 10}"#,
+            r#"Another policy: {"Ada": 30}"#,
+        ]
+    );
+}
+
+#[tokio::test]
 async fn a_custom_balancer_keeps_sessions_together() {
     let printed = run(env!("CARGO_BIN_EXE_custom_balancer"), &[]).await;
     assert_eq!(

@@ -47,8 +47,10 @@ impl Finish {
 
     /// The call has ended.
     pub(crate) fn call(mut self, outcome: Result<(), &Status>) {
-        for hook in std::mem::take(&mut self.0).0 {
-            hook(outcome);
+        if !self.0.is_empty() {
+            for hook in std::mem::take(&mut self.0).0 {
+                hook(outcome);
+            }
         }
     }
 }

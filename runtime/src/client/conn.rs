@@ -109,7 +109,8 @@ impl ClientConn {
             return Ok(picked);
         }
         self.start().map_err(Failure::here)?;
-        self.0.cell.pick(&call, options.wait_for_ready()).await
+        // Boxed, so that calls that need not wait do not carry the room for it.
+        Box::pin(self.0.cell.pick(&call, options.wait_for_ready())).await
     }
 
     /// Starts the channel's task unless it has been started.

@@ -45,7 +45,8 @@ impl ClientConn {
         // The first call waits until the target has been resolved.
         self.start()?;
         let waiting = self.cell().wait_for_call_config();
-        let config = Bounds::new(options).run(waiting).await?;
+        // Boxed, so that later calls do not carry the room for it.
+        let config = Box::pin(Bounds::new(options).run(waiting)).await?;
         Ok(config.configure(method, options))
     }
 

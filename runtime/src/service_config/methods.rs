@@ -32,11 +32,10 @@ impl MethodConfigs {
         if self.by_path.is_empty() {
             return None;
         }
-        let service = path.rfind('/').map_or("", |slash| &path[..=slash]);
-        [path, service, ""]
-            .into_iter()
-            .find_map(|key| self.by_path.get(key))
-            .and_then(|index| self.configs.get(*index))
+        let find = |key: &str| self.by_path.get(key);
+        let service = || path.rfind('/').map_or("", |slash| &path[..=slash]);
+        let index = find(path).or_else(|| find(service())).or_else(|| find(""));
+        index.and_then(|index| self.configs.get(*index))
     }
 
     /// All configs, to be changed.

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use rgrpc::Server;
 use tokio::net::TcpListener;
 
+use crate::channel::ChannelFlags;
 use crate::closed_loop::Operation;
 use crate::engine::EngineFlags;
 use crate::flags::{ClientFlags, Mode, ServerFlags};
@@ -32,7 +33,8 @@ pub async fn of_rgrpc(engine: EngineFlags, count: impl Fn() -> u64) -> Result<f6
     let (listener, port) = loopback()?;
     let serving = server.serve_listener(listener);
     while_serving(serving, async {
-        per_call(rgrpc_client::loops(&one_loop(port), engine).await?, count).await
+        let channels = ChannelFlags::plain(engine);
+        per_call(rgrpc_client::loops(&one_loop(port), channels).await?, count).await
     })
     .await
 }

@@ -3,9 +3,8 @@
 
 use std::num::NonZeroUsize;
 
-use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
-use rgrpc::{ClientConn, Server, Transport, credentials};
+use rgrpc::{Server, Transport};
 
 /// The engines that the tables compare.
 pub const ENGINES: &[Engine] = &[Engine::Native, Engine::H2];
@@ -37,17 +36,6 @@ impl EngineFlags {
             None => server,
         }
     }
-
-    /// A channel to a port of this machine that runs on this engine.
-    ///
-    /// # Errors
-    /// The channel cannot be made.
-    pub fn client_conn(self, port: u16) -> Result<ClientConn> {
-        ClientConn::builder(format!("dns:///127.0.0.1:{port}"), credentials::insecure())
-            .transport(self.engine.transport())
-            .build()
-            .context("making a channel")
-    }
 }
 
 impl Engine {
@@ -60,7 +48,8 @@ impl Engine {
         }
     }
 
-    const fn transport(self) -> Transport {
+    /// What it is called in rgrpc's options.
+    pub(crate) const fn transport(self) -> Transport {
         match self {
             Self::Native => Transport::Native,
             Self::H2 => Transport::H2,

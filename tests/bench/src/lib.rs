@@ -15,6 +15,7 @@
 //! calls, runs all of them in turns and writes the tables of `RESULTS.md`.
 
 pub mod allocations;
+pub mod channel;
 pub mod closed_loop;
 pub mod cpu;
 pub mod drive;

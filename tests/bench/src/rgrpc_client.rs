@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use rgrpc::{ClientConn, RecvStream, SendStream};
 
+use crate::channel::{Channel, ChannelFlags};
 use crate::closed_loop::Operation;
-use crate::engine::EngineFlags;
 use crate::flags::{ClientFlags, Mode};
 use crate::payload;
 use crate::proto::grpc::testing::{BenchmarkServiceClient, SimpleRequest, SimpleResponse};
@@ -14,7 +14,7 @@ use crate::proto::grpc::testing::{BenchmarkServiceClient, SimpleRequest, SimpleR
 #[non_exhaustive]
 pub enum Loop {
     /// UnaryCall.
-    Unary(Stub, SimpleRequest),
+    Unary(Stubs, SimpleRequest),
     /// A round trip on a StreamingCall.
     Stream(
         SendStream<SimpleRequest>,
@@ -25,31 +25,63 @@ pub enum Loop {
     Push(Stub, SimpleRequest),
 }
 
+/// The stubs whose channels a loop takes in turn.
+#[derive(Clone, Debug)]
+pub struct Stubs {
+    stubs: Vec<Stub>,
+    next: usize,
+}
+
+impl Stubs {
+    fn next(&mut self) -> &Stub {
+        self.next = (self.next + 1) % self.stubs.len();
+        &self.stubs[self.next]
+    }
+}
+
 type Stub = BenchmarkServiceClient<ClientConn>;
 
 /// Makes all loops that the flags ask for.
 ///
 /// # Errors
 /// A stream could not be opened.
-pub async fn loops(flags: &ClientFlags, engine: EngineFlags) -> Result<Vec<Loop>> {
+pub async fn loops(flags: &ClientFlags, channels: ChannelFlags) -> Result<Vec<Loop>> {
     let request = payload::request(flags.req, flags.resp)?;
     let mut loops = Vec::with_capacity(flags.conns * flags.streams);
-    for _ in 0..flags.conns {
-        let stub = BenchmarkServiceClient::new(engine.client_conn(flags.port)?);
+    let stubs: Vec<_> = channels
+        .client_conns(flags.port, flags.conns)?
+        .into_iter()
+        .map(BenchmarkServiceClient::new)
+        .collect();
+    // As many loops whether each connection has its channel or all of them share one.
+    for conn in 0..flags.conns {
+        let stubs = match channels.channel {
+            Channel::ByHand => stubs.clone(),
+            Channel::Plain | Channel::Balanced => vec![stubs[conn % stubs.len()].clone()],
+        };
         for _ in 0..flags.streams {
-            loops.push(Loop::new(flags.mode, &stub, &request).await?);
+            let stubs = Stubs {
+                stubs: stubs.clone(),
+                // Loops that began with the same channel would go on together.
+                next: loops.len(),
+            };
+            loops.push(Loop::new(flags.mode, stubs, &request).await?);
         }
     }
     Ok(loops)
 }
 
 impl Loop {
-    async fn new(mode: Mode, stub: &Stub, request: &SimpleRequest) -> Result<Self> {
+    async fn new(mode: Mode, mut stubs: Stubs, request: &SimpleRequest) -> Result<Self> {
         Ok(match mode {
-            Mode::Unary => Self::Unary(stub.clone(), request.clone()),
-            Mode::Push => Self::Push(stub.clone(), request.clone()),
+            Mode::Unary => Self::Unary(stubs, request.clone()),
+            Mode::Push => Self::Push(stubs.next().clone(), request.clone()),
             Mode::Stream => {
-                let (requests, responses) = stub.streaming_call().await.context("StreamingCall")?;
+                let (requests, responses) = stubs
+                    .next()
+                    .streaming_call()
+                    .await
+                    .context("StreamingCall")?;
                 Self::Stream(requests, responses, request.clone())
             }
         })
@@ -59,8 +91,9 @@ impl Loop {
 impl Operation for Loop {
     async fn run(&mut self) -> Result<u64> {
         match self {
-            Self::Unary(stub, request) => {
-                let response = stub
+            Self::Unary(stubs, request) => {
+                let response = stubs
+                    .next()
                     .unary_call(request.clone())
                     .await
                     .context("UnaryCall")?;

@@ -4,7 +4,7 @@
 
 use anyhow::Result;
 use clap::Parser;
-use rgrpc_bench::engine::EngineFlags;
+use rgrpc_bench::channel::ChannelFlags;
 use rgrpc_bench::flags::{ClientFlags, ThreadFlags};
 use rgrpc_bench::{closed_loop, rgrpc_client};
 
@@ -14,7 +14,7 @@ struct Flags {
     #[command(flatten)]
     client: ClientFlags,
     #[command(flatten)]
-    engine: EngineFlags,
+    channels: ChannelFlags,
     #[command(flatten)]
     threads: ThreadFlags,
 }
@@ -24,7 +24,7 @@ fn main() -> Result<()> {
     flags.client.check()?;
     let runtime = flags.threads.runtime()?;
     let last = runtime.block_on(async {
-        let loops = rgrpc_client::loops(&flags.client, flags.engine).await?;
+        let loops = rgrpc_client::loops(&flags.client, flags.channels).await?;
         closed_loop::run(&flags.client, flags.threads.threads, loops).await
     })?;
     if let Some(last) = last {

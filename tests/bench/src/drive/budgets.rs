@@ -1,5 +1,6 @@
 //! What the design promises, and what was measured.
 
+use super::channels;
 use super::figures::{CALLS, CLIENT_CPU, Figure, P99_TO_P50, SERVER_CPU};
 use super::matrix::Matrix;
 use super::memory::Held;
@@ -12,6 +13,7 @@ use super::table::{markdown, number};
 pub(super) struct Measured<'a> {
     pub(super) servers: &'a Matrix,
     pub(super) clients: &'a Matrix,
+    pub(super) channels: &'a Matrix,
     pub(super) echo: &'a Matrix,
     pub(super) memory: &'a [Held],
     pub(super) allocations: &'a [(String, f64)],
@@ -44,6 +46,7 @@ pub(super) fn table(measured: &Measured<'_>) -> String {
     let head = ["budget", "of", "bound", "measured", ""].map(str::to_owned);
     let rows = of_servers(measured)
         .chain(of_clients(measured))
+        .chain(of_channels(measured))
         .chain(of_echo(measured))
         .chain(of_counts(measured));
     markdown(&head, rows)
@@ -117,6 +120,15 @@ fn of_clients<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = Row> + 'a 
                 tail,
             ),
         ]
+    })
+}
+
+fn of_channels<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = Row> + 'a {
+    let matrix = measured.channels;
+    channels::compared(matrix).map(move |(plain, balanced, by_hand)| {
+        let figure = ratio(matrix, CLIENT_CPU, balanced, &by_hand, FULL);
+        let budget = format!("CPU of the client, unary {FULL}, balanced ÷ spread by hand");
+        row(&budget, plain, Bound::AtMost(1.1), figure)
     })
 }
 

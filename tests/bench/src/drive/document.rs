@@ -7,9 +7,10 @@ use super::figures::{CALLS, CLIENT_CPU, P50, P99, P99_TO_P50, SERVER_CPU};
 use super::load::Load;
 use super::programs::{FLOOR, SOCKET, TONIC};
 use super::table::{markdown, number, of_matrix};
-use super::{Bench, allocations, clients, h2load, machine, memory, pairs, servers};
+use super::{Bench, allocations, channels, clients, h2load, machine, memory, pairs, servers};
 
 const UNARY: [Load; 3] = [Load::unary(10, 100), Load::unary(100, 1), Load::unary(1, 1)];
+const CHANNELS: [Load; 2] = [Load::unary(10, 100), Load::unary(1, 1)];
 const STREAM: [Load; 2] = [Load::stream(1, 1), Load::stream(10, 100)];
 
 const HOW: &str = "\
@@ -34,6 +35,8 @@ pub fn document(bench: &Bench, mut progress: impl FnMut(&str)) -> Result<String>
     let unary_servers = servers::measure(bench, &UNARY).context(context)?;
     let context = step("unary calls: clients");
     let unary_clients = clients::measure(bench, &UNARY).context(context)?;
+    let context = step("unary calls: channels");
+    let unary_channels = channels::measure(bench, &CHANNELS).context(context)?;
     let context = step("unary calls: servers under h2load");
     let under_h2load = if h2load::is_installed() {
         let matrix = h2load::measure(bench, &UNARY).context(context)?;
@@ -63,6 +66,7 @@ pub fn document(bench: &Bench, mut progress: impl FnMut(&str)) -> Result<String>
             vec![budgets::table(&Measured {
                 servers: &unary_servers,
                 clients: &unary_clients,
+                channels: &unary_channels,
                 echo: &echo,
                 memory: &held,
                 allocations: &allocated,
@@ -84,6 +88,13 @@ pub fn document(bench: &Bench, mut progress: impl FnMut(&str)) -> Result<String>
                 of_matrix(&unary_clients, P50, &[]),
                 of_matrix(&unary_clients, P99, &[]),
                 of_matrix(&unary_clients, P99_TO_P50, &[]),
+            ],
+        ),
+        (
+            "Unary calls: plain channels, and one with balancing, service config and armed retries",
+            vec![
+                of_matrix(&unary_channels, CLIENT_CPU, &[]),
+                of_matrix(&unary_channels, CALLS, &[]),
             ],
         ),
         (

@@ -8,6 +8,7 @@
 mod allocations;
 mod bench;
 mod budgets;
+mod channels;
 mod clients;
 mod document;
 mod figures;

@@ -17,7 +17,7 @@ use crate::call::{
     SendStream,
 };
 use crate::codec::{Codec, frame};
-use crate::status::Status;
+use crate::status::{Code, Status};
 use crate::transport::Origin;
 
 impl ClientConn {
@@ -46,7 +46,14 @@ impl ClientConn {
         self.start()?;
         let waiting = self.cell().wait_for_call_config();
         // Boxed, so that later calls do not carry the room for it.
-        let config = Box::pin(Bounds::new(options).run(waiting)).await?;
+        let config = Box::pin(Bounds::new(options).run(waiting)).await;
+        let config = config.map_err(|status| match status.code() {
+            Code::DeadlineExceeded => {
+                let text = format!("{}: {} is not resolved", status.message(), self.target());
+                status.with_message(text)
+            }
+            _ => status,
+        })?;
         Ok(config.configure(method, options))
     }
 

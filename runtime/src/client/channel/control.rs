@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,6 +32,8 @@ pub(super) struct Control {
     owner: SubConnOwner,
     monitor_context: MonitorContext,
     subconns: HashMap<SubConnId, Entry>,
+    /// When the backoff of each ends that is in one, so that no event looks through all of them.
+    timers: BTreeSet<(Instant, SubConnId)>,
     next_subconn: u64,
     next_connection: u64,
     /// How many connections a subchannel may have at most, whatever the service config says.
@@ -73,6 +75,7 @@ impl Control {
             owner: Arc::new(move |id, request| drop(requests.send(Event::SubConn(id, request)))),
             monitor_context,
             subconns: HashMap::new(),
+            timers: BTreeSet::new(),
             next_subconn: 0,
             next_connection: 0,
             max_connections: 1,
@@ -160,9 +163,13 @@ impl Control {
 
     /// Nobody holds it any more: its connection ends with its calls.
     fn shut_down(&mut self, id: SubConnId) {
-        if let Some(entry) = self.subconns.remove(&id)
-            && let Some(attempt) = entry.attempt
-        {
+        let Some(entry) = self.subconns.remove(&id) else {
+            return;
+        };
+        if let Some(at) = entry.subchannel.wake_at() {
+            self.timers.remove(&(at, id));
+        }
+        if let Some(attempt) = entry.attempt {
             attempt.abort();
         }
     }
@@ -202,6 +209,8 @@ impl Control {
             Err(problem) => {
                 let random = fastrand::f64();
                 let failed = entry.subchannel.failed(connection, &problem, now, random);
+                let wake_at = entry.subchannel.wake_at();
+                self.timers.extend(wake_at.map(|at| (at, id)));
                 failed.into_iter().collect()
             }
         }
@@ -271,41 +280,55 @@ impl Control {
 
     /// When [`wake`](Self::wake) is to be called.
     pub(super) fn wake_at(&self) -> Option<Instant> {
-        let entries = self.subconns.values();
-        entries.filter_map(|entry| entry.subchannel.wake_at()).min()
+        self.timers.first().map(|(at, _)| *at)
     }
 
     /// Ends backoff that is over. Returns the connections that are idle now.
     pub(super) fn wake(&mut self, now: Instant) -> Vec<SubConnId> {
-        self.those(|subchannel| subchannel.wake(now))
+        let mut due = Vec::new();
+        while let Some((at, id)) = self.timers.pop_first() {
+            if at > now {
+                self.timers.insert((at, id));
+                break;
+            }
+            due.push(id);
+        }
+        self.those(due, |subchannel| subchannel.wake(now))
     }
 
     /// Ends all backoff. Returns the connections that were in it, and are idle now.
     pub(super) fn reset_backoff(&mut self) -> Vec<SubConnId> {
-        self.those(Subchannel::reset_backoff)
+        self.timers.clear();
+        let all = self.subconns.keys().copied().collect();
+        self.those(all, Subchannel::reset_backoff)
     }
 
-    fn those(&mut self, mut changes: impl FnMut(&mut Subchannel) -> bool) -> Vec<SubConnId> {
-        let mut changed: Vec<_> = self
-            .subconns
-            .iter_mut()
-            .filter_map(|(id, entry)| {
-                let was_waiting = entry.subchannel.wake_at().is_some();
-                let is_idle = changes(&mut entry.subchannel);
-                if was_waiting && entry.subchannel.wake_at().is_none() {
-                    // There may be another connection for calls that wait.
-                    entry.subconn.wake_waiting();
-                }
-                is_idle.then_some(*id)
-            })
-            .collect();
-        // In the order of their creation, not of the map.
-        changed.sort_unstable();
-        changed
+    /// Which of these are idle now for what changes them.
+    fn those(
+        &mut self,
+        mut ids: Vec<SubConnId>,
+        mut changes: impl FnMut(&mut Subchannel) -> bool,
+    ) -> Vec<SubConnId> {
+        // In the order of their creation, not of the map or of the timers.
+        ids.sort_unstable();
+        ids.retain(|id| {
+            let Some(entry) = self.subconns.get_mut(id) else {
+                return false;
+            };
+            let was_waiting = entry.subchannel.wake_at().is_some();
+            let is_idle = changes(&mut entry.subchannel);
+            if was_waiting && entry.subchannel.wake_at().is_none() {
+                // There may be another connection for calls that wait.
+                entry.subconn.wake_waiting();
+            }
+            is_idle
+        });
+        ids
     }
 
     /// Closes all connections at once.
     pub(super) fn close(&mut self) {
+        self.timers.clear();
         for (_, entry) in self.subconns.drain() {
             if let Some(attempt) = entry.attempt {
                 attempt.abort();

@@ -337,9 +337,20 @@ impl Running {
                 let _ = reply.send(self.update(state));
             }
             Some(ResolverEvent::Error(error)) => self.resolver_error(&error),
-            None => tracing::debug!(target = self.target, "the resolver has ended"),
+            None => self.resolver_ended(),
         }
         self.pass_on_resolve_now();
+    }
+
+    /// What it has said last holds. Calls do not wait for one that has said nothing.
+    fn resolver_ended(&mut self) {
+        tracing::debug!(target = self.target, "the resolver has ended");
+        if let Some(active) = &self.active
+            && !active.resolution.has_spoken()
+        {
+            let text = "the resolver ended or panicked before it had found anything";
+            self.resolver_error(&Status::unavailable(text));
+        }
     }
 
     fn update(&mut self, state: ResolverState) -> Result<(), Status> {

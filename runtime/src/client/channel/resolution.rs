@@ -8,6 +8,7 @@ use crate::resolver::{Resolver, ResolverControl, ResolverEvent, ResolverEvents};
 pub(super) struct Resolution {
     events: ResolverEvents,
     task: AbortHandle,
+    has_spoken: bool,
     has_ended: bool,
 }
 
@@ -18,6 +19,7 @@ impl Resolution {
         Self {
             events,
             task: task.abort_handle(),
+            has_spoken: false,
             has_ended: false,
         }
     }
@@ -28,8 +30,14 @@ impl Resolution {
             return Poll::Pending;
         }
         let event = self.events.poll_next(cx);
+        self.has_spoken |= matches!(event, Poll::Ready(Some(_)));
         self.has_ended = matches!(event, Poll::Ready(None));
         event
+    }
+
+    /// Whether it has ever found something, or said that it could not.
+    pub(super) fn has_spoken(&self) -> bool {
+        self.has_spoken
     }
 
     /// Asks it to look again.

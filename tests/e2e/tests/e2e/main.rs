@@ -31,6 +31,7 @@ mod metadata;
 mod outgoing;
 mod outlier_detection;
 mod pick_first;
+mod picker_status;
 mod proxy;
 mod races;
 mod request_checks;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::ServiceConfigError;
-use super::json::Node;
+use super::json::ConfigValue;
 use super::method::parse_duration;
 use super::retry::{CodeSet, parse_max_attempts};
 
@@ -17,7 +17,7 @@ pub(crate) struct HedgingPolicy {
 }
 
 impl HedgingPolicy {
-    pub(super) fn parse(policy: &Node<'_>) -> Result<Self, ServiceConfigError> {
+    pub(super) fn parse(policy: &ConfigValue<'_>) -> Result<Self, ServiceConfigError> {
         let policy = policy.object()?;
         Ok(Self {
             max_attempts: parse_max_attempts(&policy.required("maxAttempts")?)?,
@@ -43,7 +43,7 @@ mod tests {
 
     fn policy(json: &str) -> Result<HedgingPolicy, String> {
         let value = json::parse(json).expect("JSON");
-        HedgingPolicy::parse(&Node::root(&value)).map_err(|error| error.to_string())
+        HedgingPolicy::parse(&ConfigValue::root(&value)).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -22,19 +22,19 @@ pub(crate) fn parse(json: &str) -> Result<Value, ServiceConfigError> {
 /// The rules are those of protobuf's JSON mapping: null is absent, and a number may stand in a
 /// string.
 #[derive(Debug)]
-pub struct Node<'a> {
+pub struct ConfigValue<'a> {
     value: &'a Value,
     path: String,
 }
 
 /// An object in a service config.
 #[derive(Debug)]
-pub struct Object<'a> {
+pub struct ConfigObject<'a> {
     fields: &'a Map<String, Value>,
     path: String,
 }
 
-impl<'a> Node<'a> {
+impl<'a> ConfigValue<'a> {
     /// The whole document.
     pub(crate) fn root(value: &'a Value) -> Self {
         Self::at("", value)
@@ -57,9 +57,9 @@ impl<'a> Node<'a> {
     ///
     /// # Errors
     /// It is something else.
-    pub fn object(&self) -> Result<Object<'a>, ServiceConfigError> {
+    pub fn object(&self) -> Result<ConfigObject<'a>, ServiceConfigError> {
         match self.value {
-            Value::Object(fields) => Ok(Object {
+            Value::Object(fields) => Ok(ConfigObject {
                 fields,
                 path: self.path.clone(),
             }),
@@ -167,12 +167,12 @@ impl<'a> Node<'a> {
     }
 }
 
-impl<'a> Object<'a> {
+impl<'a> ConfigObject<'a> {
     /// A field that may be absent.
     #[must_use]
-    pub fn field(&self, name: &str) -> Option<Node<'a>> {
+    pub fn field(&self, name: &str) -> Option<ConfigValue<'a>> {
         let value = self.fields.get(name).filter(|value| !value.is_null())?;
-        Some(Node {
+        Some(ConfigValue {
             value,
             path: self.path_of(name),
         })
@@ -182,17 +182,17 @@ impl<'a> Object<'a> {
     ///
     /// # Errors
     /// It is absent.
-    pub fn required(&self, name: &str) -> Result<Node<'a>, ServiceConfigError> {
+    pub fn required(&self, name: &str) -> Result<ConfigValue<'a>, ServiceConfigError> {
         self.field(name)
             .ok_or_else(|| ServiceConfigError::new(self.path_of(name), "this field is required"))
     }
 
     /// The names and the values of all fields, but for those that are null.
-    pub fn fields(&self) -> impl Iterator<Item = (&'a str, Node<'a>)> {
+    pub fn fields(&self) -> impl Iterator<Item = (&'a str, ConfigValue<'a>)> {
         let present = self.fields.iter().filter(|(_, value)| !value.is_null());
         present.map(|(name, value)| {
             let path = self.path_of(name);
-            (name.as_str(), Node { value, path })
+            (name.as_str(), ConfigValue { value, path })
         })
     }
 
@@ -200,12 +200,12 @@ impl<'a> Object<'a> {
     ///
     /// # Errors
     /// There is none, or there are more.
-    pub fn only_field(&self) -> Result<(&'a str, Node<'a>), ServiceConfigError> {
+    pub fn only_field(&self) -> Result<(&'a str, ConfigValue<'a>), ServiceConfigError> {
         let mut fields = self.fields.iter();
         match (fields.next(), fields.next()) {
             (Some((name, value)), None) => Ok((
                 name,
-                Node {
+                ConfigValue {
                     value,
                     path: self.path_of(name),
                 },
@@ -251,7 +251,7 @@ mod tests {
             ("[]", None, None),
         ] {
             let value = parse(json).expect(json);
-            let node = Node::root(&value);
+            let node = ConfigValue::root(&value);
             assert_eq!(node.whole_number().ok(), whole, "{json}");
             assert_eq!(node.number().ok(), number, "{json}");
         }
@@ -270,7 +270,7 @@ mod tests {
             ),
         ] {
             let value = parse(json).expect(json);
-            let number = Node::root(&value).whole_number_up_to(100);
+            let number = ConfigValue::root(&value).whole_number_up_to(100);
             assert_eq!(number.map_err(|error| error.to_string()), expected);
         }
     }
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn all_fields_but_null_ones_are_listed_with_their_paths() {
         let value = parse(r#"{"a": {"c": 1, "b": "x", "d": null}}"#).expect("JSON");
-        let root = Node::root(&value).object().expect("an object");
+        let root = ConfigValue::root(&value).object().expect("an object");
         let a = root.required("a").and_then(|a| a.object()).expect("a");
         let fields = a.fields().map(|(name, value)| (name, value.path));
         let expected = [("b", "a.b".to_owned()), ("c", "a.c".to_owned())];
@@ -288,7 +288,7 @@ mod tests {
     #[test]
     fn a_path_leads_through_fields_and_lists() {
         let value = parse(r#"{"a": {"b": [0, {"c": "x"}]}}"#).expect("JSON");
-        let root = Node::root(&value).object().expect("an object");
+        let root = ConfigValue::root(&value).object().expect("an object");
         let a = root.required("a").and_then(|a| a.object()).expect("a");
         let b = a.required("b").expect("b");
         let second = b.items().expect("a list").nth(1).expect("two");

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::duration::SignedDuration;
-use super::json::{Node, Object};
+use super::json::{ConfigObject, ConfigValue};
 use super::{HedgingPolicy, RetryPolicy, ServiceConfigError};
 
 /// An entry of `methodConfig`: how some methods are to be called.
@@ -30,7 +30,7 @@ pub(crate) enum AttemptPolicy {
 }
 
 impl MethodConfig {
-    pub(super) fn parse(config: &Node<'_>) -> Result<Self, ServiceConfigError> {
+    pub(super) fn parse(config: &ConfigValue<'_>) -> Result<Self, ServiceConfigError> {
         let config = config.object()?;
         let size = |name| {
             config
@@ -56,7 +56,7 @@ impl MethodConfig {
 }
 
 impl AttemptPolicy {
-    fn parse(config: &Object<'_>) -> Result<Option<Self>, ServiceConfigError> {
+    fn parse(config: &ConfigObject<'_>) -> Result<Option<Self>, ServiceConfigError> {
         Ok(
             match (config.field("retryPolicy"), config.field("hedgingPolicy")) {
                 (None, None) => None,
@@ -79,14 +79,16 @@ impl AttemptPolicy {
     }
 }
 
-fn parse_size(bytes: &Node<'_>) -> Result<usize, ServiceConfigError> {
+fn parse_size(bytes: &ConfigValue<'_>) -> Result<usize, ServiceConfigError> {
     // More than this machine can address is no limit.
     bytes
         .whole_number()
         .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
 }
 
-pub(super) fn parse_duration(duration: &Node<'_>) -> Result<SignedDuration, ServiceConfigError> {
+pub(super) fn parse_duration(
+    duration: &ConfigValue<'_>,
+) -> Result<SignedDuration, ServiceConfigError> {
     SignedDuration::parse(duration.text()?)
         .ok_or_else(|| duration.expected(r#"a number of seconds such as "1.5s""#))
 }
@@ -98,7 +100,7 @@ mod tests {
 
     fn parse(json: &str) -> Result<MethodConfig, String> {
         let value = json::parse(json).expect(json);
-        MethodConfig::parse(&Node::root(&value)).map_err(|error| error.to_string())
+        MethodConfig::parse(&ConfigValue::root(&value)).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -3,7 +3,7 @@ use std::collections::hash_map::Entry;
 
 use rustc_hash::FxBuildHasher;
 
-use super::json::Node;
+use super::json::ConfigValue;
 use super::{MethodConfig, ServiceConfigError};
 
 /// The entries of `methodConfig`, to be found by a method's path.
@@ -16,7 +16,7 @@ pub(crate) struct MethodConfigs {
 }
 
 impl MethodConfigs {
-    pub(super) fn parse(list: Option<Node<'_>>) -> Result<Self, ServiceConfigError> {
+    pub(super) fn parse(list: Option<ConfigValue<'_>>) -> Result<Self, ServiceConfigError> {
         let mut parsed = Self::default();
         if let Some(list) = list {
             for entry in list.items()? {
@@ -43,7 +43,7 @@ impl MethodConfigs {
         self.configs.iter_mut()
     }
 
-    fn add(&mut self, entry: &Node<'_>) -> Result<(), ServiceConfigError> {
+    fn add(&mut self, entry: &ConfigValue<'_>) -> Result<(), ServiceConfigError> {
         // Without a name it is for no method, and not looked at, as in grpc-go.
         let Some(names) = entry.object()?.field("name") else {
             return Ok(());
@@ -68,7 +68,7 @@ impl MethodConfigs {
 }
 
 /// The key of a name.
-fn parse_name(name: &Node<'_>) -> Result<String, ServiceConfigError> {
+fn parse_name(name: &ConfigValue<'_>) -> Result<String, ServiceConfigError> {
     let object = name.object()?;
     let part = |field| match object.field(field) {
         Some(part) => part.text(),
@@ -88,7 +88,7 @@ mod tests {
 
     fn parse(json: &str) -> Result<MethodConfigs, String> {
         let value = json::parse(json).expect(json);
-        MethodConfigs::parse(Some(Node::root(&value))).map_err(|error| error.to_string())
+        MethodConfigs::parse(Some(ConfigValue::root(&value))).map_err(|error| error.to_string())
     }
 
     #[test]

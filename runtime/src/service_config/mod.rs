@@ -20,9 +20,8 @@ pub use error::ServiceConfigError;
 use serde_json::Value;
 
 pub(crate) use hedging::HedgingPolicy;
-use json::Node;
 pub(crate) use json::parse as parse_json;
-pub use json::{Node as ConfigValue, Object as ConfigObject};
+pub use json::{ConfigObject, ConfigValue};
 pub(crate) use method::{AttemptPolicy, MethodConfig};
 pub(crate) use methods::MethodConfigs;
 pub(crate) use retry::{RetryPolicy, RetryThrottling};
@@ -47,7 +46,7 @@ impl ServiceConfig {
     /// Parses and checks a document. An error in any part of it refuses the whole.
     pub(crate) fn parse(json: &str) -> Result<Self, ServiceConfigError> {
         let document = json::parse(json)?;
-        let config = Node::root(&document).object()?;
+        let config = ConfigValue::root(&document).object()?;
         Ok(Self {
             methods: MethodConfigs::parse(config.field("methodConfig"))?,
             retry_throttling: config
@@ -77,7 +76,7 @@ impl ServiceConfig {
     /// `loadBalancingConfig`.
     pub(crate) fn load_balancing(&self) -> Option<ConfigValue<'_>> {
         let list = self.load_balancing.as_ref()?;
-        Some(Node::at(LOAD_BALANCING, list))
+        Some(ConfigValue::at(LOAD_BALANCING, list))
     }
 
     /// `loadBalancingPolicy`, which is what there was before, in lower case; `pick_first` when it is

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use super::ServiceConfigError;
-use super::json::{Node, Object};
+use super::json::{ConfigObject, ConfigValue};
 use super::method::parse_duration;
 use crate::status::Code;
 
@@ -30,7 +30,7 @@ pub(crate) struct RetryThrottling {
 pub(crate) struct CodeSet(u32);
 
 impl RetryPolicy {
-    pub(super) fn parse(policy: &Node<'_>) -> Result<Self, ServiceConfigError> {
+    pub(super) fn parse(policy: &ConfigValue<'_>) -> Result<Self, ServiceConfigError> {
         let policy = policy.object()?;
         Ok(Self {
             max_attempts: parse_max_attempts(&policy.required("maxAttempts")?)?,
@@ -42,14 +42,14 @@ impl RetryPolicy {
     }
 }
 
-fn parse_retryable(codes: &Node<'_>) -> Result<CodeSet, ServiceConfigError> {
+fn parse_retryable(codes: &ConfigValue<'_>) -> Result<CodeSet, ServiceConfigError> {
     match CodeSet::parse(codes)? {
         set if set.is_empty() => Err(codes.error("at least one status code is expected")),
         set => Ok(set),
     }
 }
 
-pub(super) fn parse_max_attempts(attempts: &Node<'_>) -> Result<u32, ServiceConfigError> {
+pub(super) fn parse_max_attempts(attempts: &ConfigValue<'_>) -> Result<u32, ServiceConfigError> {
     match attempts.whole_number()? {
         0 | 1 => Err(attempts.expected("at least 2")),
         // The channel's maximum is far below.
@@ -57,14 +57,14 @@ pub(super) fn parse_max_attempts(attempts: &Node<'_>) -> Result<u32, ServiceConf
     }
 }
 
-fn parse_backoff(policy: &Object<'_>, name: &str) -> Result<Duration, ServiceConfigError> {
+fn parse_backoff(policy: &ConfigObject<'_>, name: &str) -> Result<Duration, ServiceConfigError> {
     let backoff = policy.required(name)?;
     parse_duration(&backoff)?
         .positive()
         .ok_or_else(|| backoff.expected("more than 0s"))
 }
 
-fn parse_multiplier(multiplier: &Node<'_>) -> Result<f64, ServiceConfigError> {
+fn parse_multiplier(multiplier: &ConfigValue<'_>) -> Result<f64, ServiceConfigError> {
     let number = multiplier.number()?;
     if number > 0.0 {
         Ok(number)
@@ -74,7 +74,7 @@ fn parse_multiplier(multiplier: &Node<'_>) -> Result<f64, ServiceConfigError> {
 }
 
 impl RetryThrottling {
-    pub(super) fn parse(throttling: &Node<'_>) -> Result<Self, ServiceConfigError> {
+    pub(super) fn parse(throttling: &ConfigValue<'_>) -> Result<Self, ServiceConfigError> {
         let throttling = throttling.object()?;
         let max = throttling.required("maxTokens")?;
         let ratio = throttling.required("tokenRatio")?;
@@ -110,7 +110,7 @@ impl CodeSet {
     }
 
     /// A list of names, in any case, and numbers.
-    pub(super) fn parse(codes: &Node<'_>) -> Result<Self, ServiceConfigError> {
+    pub(super) fn parse(codes: &ConfigValue<'_>) -> Result<Self, ServiceConfigError> {
         let mut set = Self::default();
         for code in codes.items()? {
             let found = match code.text() {
@@ -152,12 +152,12 @@ mod tests {
             format!("{field:?}: {value}")
         });
         let value = json::parse(&format!("{{{}}}", fields.join(", "))).expect("JSON");
-        RetryPolicy::parse(&Node::root(&value)).map_err(|error| error.to_string())
+        RetryPolicy::parse(&ConfigValue::root(&value)).map_err(|error| error.to_string())
     }
 
     fn throttling(json: &str) -> Result<(u32, u32), String> {
         let value = json::parse(json).expect(json);
-        RetryThrottling::parse(&Node::root(&value))
+        RetryThrottling::parse(&ConfigValue::root(&value))
             .map(|throttling| (throttling.max_tokens, throttling.token_ratio))
             .map_err(|error| error.to_string())
     }

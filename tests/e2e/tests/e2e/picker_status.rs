@@ -142,7 +142,11 @@ async fn a_dropped_call_is_not_made_again_whatever_the_retry_policy_says() {
         let client = answering(answer);
         let status = client.unary(msg("")).await.expect_err("none is picked");
         let text = status.message();
-        assert_eq!(text.ends_with("(the last of 3 attempts)"), is_retried, "{text}");
+        assert_eq!(
+            text.ends_with("(the last of 3 attempts)"),
+            is_retried,
+            "{text}"
+        );
     }
 }
 

@@ -3,11 +3,10 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
-    Balancer, BalancerUpdate, BalancerWaker, ChannelControl, ChildBalancer, FailingPicker,
-    LoadReport, Picker, PolicyConfig, SubConn, SubConnId, SubConnOptions, SubConnState,
+    Balancer, BalancerUpdate, ChannelControl, ChildBalancer, FailingPicker, LoadReport,
+    PolicyConfig, SubConnId, SubConnState, WithoutResolveNow,
 };
 use crate::connectivity_state::ConnectivityState;
-use crate::io::Address;
 use crate::status::Status;
 
 /// A policy of whichever kind the config of its last update names: when that is another kind, calls
@@ -118,7 +117,7 @@ impl GracefulSwitch {
         match (&mut self.current, &mut self.pending) {
             (Some(current), None) => published = what(&mut current.child, control),
             (Some(current), Some(pending)) => {
-                published = what(&mut current.child, &mut ReplacedControl(&mut *control));
+                published = what(&mut current.child, &mut WithoutResolveNow(&mut *control));
                 what(&mut pending.child, control);
             }
             (None, _) => {}
@@ -197,38 +196,6 @@ impl Balancer for GracefulSwitch {
     }
 }
 
-/// What a policy that is being replaced sees of its channel. Whether the resolver looks again is no
-/// longer its concern.
-struct ReplacedControl<'a>(&'a mut dyn ChannelControl);
-
-impl ChannelControl for ReplacedControl<'_> {
-    fn create_subconn(&mut self, address: Address, options: SubConnOptions) -> SubConn {
-        self.0.create_subconn(address, options)
-    }
-
-    fn update_state(&mut self, state: ConnectivityState, picker: Arc<dyn Picker>) {
-        self.0.update_state(state, picker);
-    }
-
-    fn resolve_now(&mut self) {}
-
-    fn waker(&self) -> BalancerWaker {
-        self.0.waker()
-    }
-
-    fn now(&self) -> Instant {
-        self.0.now()
-    }
-
-    fn random(&mut self) -> f64 {
-        self.0.random()
-    }
-
-    fn target(&self) -> &str {
-        self.0.target()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -236,6 +203,8 @@ mod tests {
     use super::super::{BalancerBuilder, PickInfo, PickResult, QueuingPicker, TestChannel};
     use super::ConnectivityState::{Connecting, Idle, Ready, TransientFailure};
     use super::*;
+    use crate::balancer::{Picker, SubConn, SubConnOptions};
+    use crate::io::Address;
     use crate::resolver::Endpoint;
 
     /// A policy with one connection, to "{its name}", whose states are its own. Asks for a new

@@ -70,6 +70,7 @@ mod test_channel;
 mod waker;
 mod weighted_round_robin;
 mod weighted_target;
+mod without_resolve_now;
 
 pub use balancer::{Balancer, BalancerUpdate};
 pub use base::{BaseBalancer, PickerBuilder};
@@ -104,3 +105,4 @@ pub use test_channel::{TestChannel, TestPick};
 pub use waker::BalancerWaker;
 pub use weighted_round_robin::{WeightedRoundRobinBuilder, WeightedRoundRobinConfig};
 pub use weighted_target::WeightedTargetBuilder;
+use without_resolve_now::WithoutResolveNow;

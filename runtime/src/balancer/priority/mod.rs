@@ -27,12 +27,11 @@ use self::choice::{ChildView, Choice, Lower, choose};
 use self::config::{PriorityChild, PriorityConfig};
 use self::failover_timer::FailoverTimer;
 use super::{
-    Balancer, BalancerBuilder, BalancerRegistry, BalancerUpdate, BalancerWaker, ChannelControl,
-    ChildBalancer, FailingPicker, GracefulSwitch, LoadReport, Picker, SubConn, SubConnId,
-    SubConnOptions, SubConnState, hierarchy,
+    Balancer, BalancerBuilder, BalancerRegistry, BalancerUpdate, ChannelControl, ChildBalancer,
+    FailingPicker, GracefulSwitch, LoadReport, SubConnId, SubConnState, WithoutResolveNow,
+    hierarchy,
 };
 use crate::connectivity_state::ConnectivityState;
-use crate::io::Address;
 use crate::resolver::Endpoint;
 use crate::service_config::{ConfigValue, ServiceConfigError};
 use crate::status::Status;
@@ -340,36 +339,5 @@ impl Balancer for Priority {
             changed |= child.timer.expire(now);
         }
         self.settle_if(changed, control);
-    }
-}
-
-/// What a child sees of its channel that is not to have the resolver look again.
-struct WithoutResolveNow<'a>(&'a mut dyn ChannelControl);
-
-impl ChannelControl for WithoutResolveNow<'_> {
-    fn create_subconn(&mut self, address: Address, options: SubConnOptions) -> SubConn {
-        self.0.create_subconn(address, options)
-    }
-
-    fn update_state(&mut self, state: ConnectivityState, picker: Arc<dyn Picker>) {
-        self.0.update_state(state, picker);
-    }
-
-    fn resolve_now(&mut self) {}
-
-    fn waker(&self) -> BalancerWaker {
-        self.0.waker()
-    }
-
-    fn now(&self) -> Instant {
-        self.0.now()
-    }
-
-    fn random(&mut self) -> f64 {
-        self.0.random()
-    }
-
-    fn target(&self) -> &str {
-        self.0.target()
     }
 }

@@ -157,7 +157,9 @@ impl<'a> Hostile<'a> {
             most = most.checked_sub(1).expect("events out of nothing");
             self.event(event);
         }
-        if let Some(&head) = self.input.first_chunk() {
+        // What is left is the front of a frame, once the client's preface is whole.
+        let greeted = self.core.role() == Role::Client || self.received_octets >= PREFACE.len();
+        if let (true, Some(&head)) = (greeted, self.input.first_chunk()) {
             let head = Head::parse(head);
             assert!(head.length <= MAX_FRAME, "a frame too long is waited for");
             assert!(

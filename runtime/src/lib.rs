@@ -53,6 +53,7 @@ pub mod io;
 mod lock;
 mod metadata;
 mod pieces;
+mod prefix;
 pub mod resolver;
 mod server;
 mod service_config;
@@ -66,7 +67,9 @@ pub use call::{
     ServerStream, ServerStreamingCall, TestStreams, Unary, UnaryCall, test_streams,
 };
 pub use client::{BuildError, ClientConn, ClientConnBuilder};
-pub use codec::{Codec, CodecError, MessageBytes, PreparedMessage, ProtoCodec, RawCodec};
+pub use codec::{
+    Codec, CodecError, MessageBuffer, MessageBytes, PreparedMessage, ProtoCodec, RawCodec,
+};
 pub use connectivity_state::ConnectivityState;
 pub use metadata::{Metadata, MetadataError};
 pub use resolver::TargetError;

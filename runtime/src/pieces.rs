@@ -2,37 +2,38 @@ use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::buffers;
+
 /// What is copied rather than kept in a piece of its own.
 const SMALL_PIECE: usize = 1024;
 
-/// Received bytes in the pieces in which they came, first in first out. Nothing is copied but small
-/// pieces that queue up.
+/// Bytes in pieces, first in first out: as they were received, or as they are to be sent. Nothing is
+/// copied but small pieces that queue up.
 ///
-/// Most of what is received is one piece, which needs no queue.
-#[derive(Debug, Default)]
+/// Most of what is received or sent is one piece, which needs no queue.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Pieces {
     /// Empty only when there is nothing at all.
     first: Bytes,
     more: Option<Box<More>>,
-    /// The length of all pieces: decoders ask for it before each piece, of which there may be as
-    /// many as bytes.
-    len: usize,
 }
 
 /// What comes behind the first piece.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct More {
     pieces: VecDeque<Bytes>,
     /// Small pieces behind all others, copied together: kept as they came, each would cost more
     /// than it holds and keep a whole read buffer alive.
     tail: BytesMut,
+    /// The length of all of it: decoders ask for it before each piece, of which there may be as many
+    /// as bytes.
+    len: usize,
 }
 
 impl Pieces {
     /// Adds a piece at the end.
     #[inline]
     pub(crate) fn push(&mut self, piece: Bytes) {
-        self.len += piece.len();
         if self.first.is_empty() {
             self.first = piece;
         } else if !piece.is_empty() {
@@ -55,13 +56,13 @@ impl Pieces {
     /// How many bytes there are.
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.len
+        self.first.len() + self.more.as_ref().map_or(0, |more| more.len)
     }
 
     /// Whether there are none.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+        self.first.is_empty()
     }
 
     /// The piece at the front; empty when there is none.
@@ -76,6 +77,19 @@ impl Pieces {
         self.more.is_none()
     }
 
+    /// All bytes in one piece: as they are if they lie in one, else copied together.
+    #[inline]
+    pub(crate) fn into_one(mut self) -> Bytes {
+        if self.is_one() {
+            return self.first;
+        }
+        let mut one = buffers::take(self.len());
+        while let Some(piece) = self.pop() {
+            one.extend_from_slice(&piece);
+        }
+        buffers::share(one)
+    }
+
     /// Takes the piece at the front.
     #[inline]
     pub(crate) fn pop(&mut self) -> Option<Bytes> {
@@ -83,9 +97,7 @@ impl Pieces {
             return None;
         }
         let next = self.next();
-        let first = std::mem::replace(&mut self.first, next);
-        self.len -= first.len();
-        Some(first)
+        Some(std::mem::replace(&mut self.first, next))
     }
 
     /// Takes at most `len` bytes off the front piece.
@@ -93,32 +105,37 @@ impl Pieces {
         if len >= self.first.len() {
             return self.pop().unwrap_or_default();
         }
-        self.len -= len;
         self.first.split_to(len)
     }
 
     /// Takes `len` bytes off the front, or all when they are fewer.
     pub(crate) fn split_to(&mut self, len: usize) -> Self {
-        if len >= self.len {
+        if len >= self.len() {
             return std::mem::take(self);
         }
         let mut taken = Self::default();
-        while taken.len < len {
-            taken.push(self.split_first(len - taken.len));
+        let mut left = len;
+        while left > 0 {
+            let piece = self.split_first(left);
+            left -= piece.len();
+            taken.push(piece);
         }
         taken
     }
 
     /// Takes the first piece, and further ones until they are `wanted` bytes or more.
     pub(crate) fn take_at_least(&mut self, wanted: usize) -> Self {
-        if wanted >= self.len || self.is_one() {
+        if self.is_one() || wanted >= self.len() {
             return std::mem::take(self);
         }
-        let mut taken = Self::from(self.pop().unwrap_or_default());
-        while taken.len < wanted
-            && let Some(piece) = self.pop()
-        {
+        let mut taken = Self::default();
+        let mut len = 0;
+        while let Some(piece) = self.pop() {
+            len += piece.len();
             taken.push(piece);
+            if len >= wanted {
+                break;
+            }
         }
         taken
     }
@@ -129,7 +146,6 @@ impl Pieces {
         // What decoders do for every few bytes.
         if count < self.first.len() {
             self.first.advance(count);
-            self.len -= count;
         } else {
             self.advance_past_first(count);
         }
@@ -144,7 +160,6 @@ impl Pieces {
         }
         let rest = count.min(self.first.len());
         self.first.advance(rest);
-        self.len -= rest;
     }
 
     /// What is to follow the first piece.
@@ -154,7 +169,7 @@ impl Pieces {
             None => Bytes::new(),
             Some(more) => {
                 let next = more.pop();
-                if more.is_empty() {
+                if more.len == 0 {
                     self.more = None;
                 }
                 next
@@ -163,11 +178,21 @@ impl Pieces {
     }
 }
 
+/// The same bytes, in whatever pieces.
+#[cfg(test)]
+impl PartialEq for Pieces {
+    fn eq(&self, other: &Self) -> bool {
+        self.clone().into_one() == other.clone().into_one()
+    }
+}
+
+#[cfg(test)]
+impl Eq for Pieces {}
+
 impl From<Bytes> for Pieces {
     #[inline]
     fn from(piece: Bytes) -> Self {
         Self {
-            len: piece.len(),
             first: piece,
             more: None,
         }
@@ -176,6 +201,7 @@ impl From<Bytes> for Pieces {
 
 impl More {
     fn push(&mut self, piece: Bytes) {
+        self.len += piece.len();
         if piece.len() < SMALL_PIECE {
             self.tail.extend_from_slice(&piece);
             return;
@@ -187,14 +213,12 @@ impl More {
     }
 
     fn pop(&mut self) -> Bytes {
-        match self.pieces.pop_front() {
+        let piece = match self.pieces.pop_front() {
             Some(piece) => piece,
             None => self.tail.split().freeze(),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.pieces.is_empty() && self.tail.is_empty()
+        };
+        self.len -= piece.len();
+        piece
     }
 }
 
@@ -285,6 +309,14 @@ mod tests {
                 "{wanted}"
             );
         }
+    }
+
+    #[test]
+    fn pieces_are_joined_only_where_there_are_several() {
+        let one = Bytes::from_static(b"abc");
+        assert_eq!(Pieces::from(one.clone()).into_one().as_ptr(), one.as_ptr());
+        assert_eq!(pieces(&["ab", "", "c", "de"]).into_one(), "abcde");
+        assert_eq!(Pieces::default().into_one(), "");
     }
 
     #[test]

@@ -8,8 +8,9 @@ use tokio::time::Instant;
 use super::{MessageSink, MessageSource, Received, Response};
 use crate::io::Peer;
 use crate::metadata::Metadata;
+use crate::pieces::Pieces;
 use crate::status::Status;
-use crate::transport::{CallEnd, Incoming, NoHead, RequestHead, ServerStream};
+use crate::transport::{CallEnd, Incoming, NoHead, RequestHead, ServerStream, Wanted};
 
 /// A call in a server's hands: what its handler can know and say besides messages.
 ///
@@ -107,7 +108,7 @@ impl CallContext {
     /// The call ends with a complete unary reply.
     ///
     /// Header metadata of a response whose headers are out already is lost, as nothing can carry it.
-    pub(crate) fn reply(&self, response: Response<Bytes>) -> CallEnd {
+    pub(crate) fn reply(&self, response: Response<Pieces>) -> CallEnd {
         let (message, metadata, trailer) = response.into_parts();
         let (mut header, mut trailers) = self.0.call().end();
         trailers.merge(trailer);
@@ -162,13 +163,13 @@ impl MessageSink for CallContext {
         self.0.poll_send_ready(cx)
     }
 
-    fn send(&self, message: Bytes) -> Result<(), Status> {
+    fn send(&self, message: Pieces) -> Result<(), Status> {
         self.send_unsent_header();
         self.0.send_message(message)
     }
 
     /// The call ends when its handler returns.
-    fn send_last(&self, message: Bytes) -> Result<(), Status> {
+    fn send_last(&self, message: Pieces) -> Result<(), Status> {
         self.send(message)
     }
 
@@ -184,7 +185,7 @@ impl MessageSource for CallContext {
         Poll::Ready(Err(NoHead))
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: usize) -> Poll<Received> {
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Received> {
         self.0.poll_data(cx, wanted).map(|incoming| match incoming {
             Incoming::Data(data) => Received::Data(data),
             Incoming::End(end) => Received::End(end.outcome),

@@ -1,13 +1,11 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
-
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
-use crate::transport::{NoHead, WholeResponse};
+use crate::transport::{NoHead, Wanted, WholeResponse};
 
 /// Where a [`SendStream`](super::SendStream) puts its framed messages: a server's call or a
 /// client's.
@@ -16,10 +14,10 @@ pub(crate) trait MessageSink: Send + Sync {
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>>;
 
     /// Sends one framed message.
-    fn send(&self, message: Bytes) -> Result<(), Status>;
+    fn send(&self, message: Pieces) -> Result<(), Status>;
 
     /// Sends one framed message, after which none follows.
-    fn send_last(&self, message: Bytes) -> Result<(), Status>;
+    fn send_last(&self, message: Pieces) -> Result<(), Status>;
 
     /// No message follows.
     fn close(&self);
@@ -39,9 +37,9 @@ pub(crate) trait MessageSource: Send + Sync {
     /// called, and then not called again.
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>>;
 
-    /// The next DATA, of which `wanted` bytes can be used at once, or how receiving ended: with the
-    /// metadata that came last, or a failure.
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: usize) -> Poll<Received>;
+    /// The next DATA, of which `wanted` can be used at once, or how receiving ended: with the metadata that
+    /// came last, or a failure.
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Received>;
 
     /// A whole response, as [`ClientStream::poll_whole`](crate::transport::ClientStream::poll_whole).
     fn poll_whole(

@@ -6,11 +6,11 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use futures_sink::Sink;
 
 use super::MessageSink;
 use crate::codec::{Codec, PreparedMessage, frame};
+use crate::pieces::Pieces;
 use crate::status::Status;
 
 /// The half of a call that sends messages.
@@ -23,7 +23,7 @@ use crate::status::Status;
 pub struct SendStream<T> {
     sink: Arc<dyn MessageSink>,
     /// The codec's framing, for messages of type `T`.
-    frame: fn(&T, usize) -> Result<Bytes, Status>,
+    frame: fn(&T, usize) -> Result<Pieces, Status>,
     codec: TypeId,
     max_message_size: usize,
     closed: bool,
@@ -64,8 +64,8 @@ impl<T> SendStream<T> {
     /// Source: grpc-go `PreparedMsg`.
     pub async fn send_prepared(&mut self, message: &PreparedMessage<T>) -> Result<(), Status> {
         poll_fn(|cx| self.poll_open(cx)).await?;
-        self.sink
-            .send(message.framed_for(self.codec, self.max_message_size)?)
+        let framed = message.framed_for(self.codec, self.max_message_size)?;
+        self.sink.send(framed.into())
     }
 
     /// Sends the only message of this half and closes it. When the call has ended already, the

@@ -5,15 +5,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
-
 use super::{MessageSink, MessageSource, Received, RecvStream, SendStream};
 use crate::codec::Codec;
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
-use crate::transport::NoHead;
+use crate::transport::{NoHead, Wanted};
 
 /// Makes the two ends of a call with streams that no connection carries: the halves that a stub's
 /// caller holds, and what a mock answers them with. For an [`Invoke`](super::Invoke) of your own; its
@@ -95,12 +93,12 @@ struct Shared(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    requests: VecDeque<Bytes>,
+    requests: VecDeque<Pieces>,
     /// No request follows.
     closed: bool,
     /// Once it was sent, until it was received: then `Some(None)`.
     header: Option<Option<Metadata>>,
-    responses: VecDeque<Bytes>,
+    responses: VecDeque<Pieces>,
     /// How the call has ended.
     end: Option<Result<Metadata, Status>>,
     /// Of whoever waits for a request and for a response.
@@ -165,13 +163,13 @@ impl MessageSink for ClientEnd {
         Poll::Ready(self.0.check_open())
     }
 
-    fn send(&self, message: Bytes) -> Result<(), Status> {
+    fn send(&self, message: Pieces) -> Result<(), Status> {
         self.0.check_open()?;
         self.0.update(|state| state.requests.push_back(message));
         Ok(())
     }
 
-    fn send_last(&self, message: Bytes) -> Result<(), Status> {
+    fn send_last(&self, message: Pieces) -> Result<(), Status> {
         MessageSink::send(self, message)?;
         self.close();
         Ok(())
@@ -197,10 +195,10 @@ impl MessageSource for ClientEnd {
         })
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, _: usize) -> Poll<Received> {
+    fn poll_data(&self, cx: &mut Context<'_>, _: Wanted) -> Poll<Received> {
         self.0
             .poll(End::Client, cx, |state| match state.responses.pop_front() {
-                Some(message) => Some(Received::Data(Pieces::from(message))),
+                Some(message) => Some(Received::Data(message)),
                 None => state.end.clone().map(Received::End),
             })
     }
@@ -227,7 +225,7 @@ impl MessageSink for ServerEnd {
         Poll::Ready(self.0.check_open())
     }
 
-    fn send(&self, message: Bytes) -> Result<(), Status> {
+    fn send(&self, message: Pieces) -> Result<(), Status> {
         self.0.check_open()?;
         self.0.update(|state| {
             state.header.get_or_insert_with(|| Some(Metadata::new()));
@@ -236,7 +234,7 @@ impl MessageSink for ServerEnd {
         Ok(())
     }
 
-    fn send_last(&self, message: Bytes) -> Result<(), Status> {
+    fn send_last(&self, message: Pieces) -> Result<(), Status> {
         self.send(message)
     }
 
@@ -250,10 +248,10 @@ impl MessageSource for ServerEnd {
         Poll::Ready(Err(NoHead))
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, _: usize) -> Poll<Received> {
+    fn poll_data(&self, cx: &mut Context<'_>, _: Wanted) -> Poll<Received> {
         self.0.poll(End::Server, cx, |state| {
             if let Some(message) = state.requests.pop_front() {
-                return Some(Received::Data(Pieces::from(message)));
+                return Some(Received::Data(message));
             }
             match &state.end {
                 Some(Err(status)) => Some(Received::End(Err(status.clone()))),
@@ -285,6 +283,8 @@ impl fmt::Debug for Shared {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::codec::RawCodec;
     use crate::status::Code;

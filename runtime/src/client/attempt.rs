@@ -3,8 +3,6 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
-
 use super::ClientConn;
 use super::call::ClientCall;
 use super::deadline::Bounds;
@@ -12,7 +10,8 @@ use super::replay::Sent;
 use super::retry::Failure;
 use crate::call::{CallOptions, MessageSink, MessageSource, MethodName, Received};
 use crate::metadata::Metadata;
-use crate::transport::NoHead;
+use crate::pieces::Pieces;
+use crate::transport::{NoHead, Wanted};
 
 /// What every attempt at a call begins with.
 pub(super) struct Start {
@@ -22,7 +21,7 @@ pub(super) struct Start {
     pub(super) options: CallOptions,
     pub(super) bounds: Bounds,
     /// The framed message of a call with one each way.
-    pub(super) only_message: Option<Bytes>,
+    pub(super) only_message: Option<Pieces>,
 }
 
 /// An attempt at a call that may have others, until it decides the call or has failed.
@@ -139,7 +138,7 @@ impl Attempt {
                     Ok(head) => return Poll::Ready(Progress::Head(head)),
                     Err(NoHead) => self.stage = Stage::Ending(Arc::clone(call)),
                 },
-                Stage::Ending(call) => match ready!(call.poll_data(cx, 0)) {
+                Stage::Ending(call) => match ready!(call.poll_data(cx, Wanted::Rest(0))) {
                     // There is none without headers.
                     Received::Data(_) => {}
                     Received::End(Ok(trailer)) => return Poll::Ready(Progress::Ended(trailer)),

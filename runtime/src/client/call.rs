@@ -2,7 +2,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 
-use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::calls::CountedCall;
@@ -16,8 +15,11 @@ use crate::call::{MessageSink, MessageSource, Received};
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
+use crate::pieces::Pieces;
 use crate::status::{Code, Status};
-use crate::transport::{ClientStream, Delivery, Incoming, NoHead, ResetCode, WholeResponse};
+use crate::transport::{
+    ClientStream, Delivery, Incoming, NoHead, ResetCode, Wanted, WholeResponse,
+};
 
 /// An attempt at a call that is under way: one stream of a connection, and what bounds it. Most
 /// calls are one attempt.
@@ -131,13 +133,13 @@ impl MessageSink for ClientCall {
             .map_err(|status| self.status(status))
     }
 
-    fn send(&self, message: Bytes) -> Result<(), Status> {
+    fn send(&self, message: Pieces) -> Result<(), Status> {
         self.stream
             .send_message(message)
             .map_err(|status| self.status(status))
     }
 
-    fn send_last(&self, message: Bytes) -> Result<(), Status> {
+    fn send_last(&self, message: Pieces) -> Result<(), Status> {
         self.stream
             .send_last(message)
             .map_err(|status| self.status(status))
@@ -184,7 +186,7 @@ impl MessageSource for ClientCall {
         Poll::Ready(whole)
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: usize) -> Poll<Received> {
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Received> {
         if let Some(status) = self.ended_here.poll(Half::Receive, cx) {
             self.finish(Err(&status));
             return Poll::Ready(Received::End(Err(status)));

@@ -2,7 +2,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -17,6 +16,7 @@ use crate::balancer::PickInfo;
 use crate::call::{CallOptions, MethodName};
 use crate::credentials::{ChannelCredentials, PerRpcCredentials};
 use crate::lock::lock;
+use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::{OpenError, OpenRequest, Origin};
 
@@ -139,7 +139,7 @@ impl ClientConn {
         content_subtype: &'static str,
         options: &CallOptions,
         previous_attempts: u32,
-        mut only_message: Option<Bytes>,
+        mut only_message: Option<Pieces>,
     ) -> Result<Opened, Failure> {
         if !method.starts_with('/') {
             return Err(Failure::here(Status::internal(format!(

@@ -1,7 +1,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::time::sleep;
 
 use super::ClientConn;
@@ -17,6 +16,7 @@ use crate::call::{
     SendStream,
 };
 use crate::codec::{Codec, frame};
+use crate::pieces::Pieces;
 use crate::status::{Code, Status};
 use crate::transport::Origin;
 
@@ -99,7 +99,7 @@ impl ClientConn {
         options: &CallOptions,
         bounds: &Bounds,
         previous_attempts: u32,
-        framed: Bytes,
+        framed: Pieces,
     ) -> Result<Response<Res>, Failure> {
         let opening = self.open(method, C::NAME, options, previous_attempts, Some(framed));
         let call = Arc::new(ClientCall::new(opening.await?, bounds.clone()));

@@ -1,9 +1,9 @@
-use bytes::Bytes;
+use crate::pieces::Pieces;
 
 /// What a call with streams has sent so far, framed, for the attempts to come.
 #[derive(Debug)]
 pub(super) struct ReplayBuffer {
-    messages: Vec<Bytes>,
+    messages: Vec<Pieces>,
     /// In bytes.
     size: usize,
     limit: usize,
@@ -12,11 +12,12 @@ pub(super) struct ReplayBuffer {
 }
 
 /// What is to be sent on a stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
+#[cfg_attr(test, derive(PartialEq, Eq))]
 pub(super) enum Sent {
-    Message(Bytes),
+    Message(Pieces),
     /// A message after which none follows.
-    Last(Bytes),
+    Last(Pieces),
     /// No message follows.
     Close,
 }
@@ -75,29 +76,39 @@ impl ReplayBuffer {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use Sent::{Close, Last, Message};
 
-    const A: Bytes = Bytes::from_static(b"aaa");
-    const B: Bytes = Bytes::from_static(b"bb");
+    fn a() -> Pieces {
+        Bytes::from_static(b"aaa").into()
+    }
+
+    fn b() -> Pieces {
+        Bytes::from_static(b"bb").into()
+    }
 
     #[test]
     fn what_was_sent_is_sent_again_in_order() {
         for (sent, replayed) in [
             (vec![], vec![]),
             (vec![Close], vec![Close]),
-            (vec![Message(A)], vec![Message(A)]),
-            (vec![Message(A), Message(B)], vec![Message(A), Message(B)]),
+            (vec![Message(a())], vec![Message(a())]),
+            (
+                vec![Message(a()), Message(b())],
+                vec![Message(a()), Message(b())],
+            ),
             // The end goes with the last message.
             (
-                vec![Message(A), Message(B), Close],
-                vec![Message(A), Last(B)],
+                vec![Message(a()), Message(b()), Close],
+                vec![Message(a()), Last(b())],
             ),
-            (vec![Last(A)], vec![Last(A)]),
+            (vec![Last(a())], vec![Last(a())]),
             // Closing is idempotent, and nothing follows it.
-            (vec![Last(A), Close], vec![Last(A)]),
+            (vec![Last(a()), Close], vec![Last(a())]),
             (vec![Close, Close], vec![Close]),
-            (vec![Last(A), Message(B)], vec![Last(A)]),
+            (vec![Last(a()), Message(b())], vec![Last(a())]),
         ] {
             let mut buffer = ReplayBuffer::new(5);
             for sent in sent.clone() {
@@ -110,11 +121,11 @@ mod tests {
     #[test]
     fn it_is_over_its_limit_with_the_first_byte_more() {
         for (limit, sent, over) in [
-            (5, vec![Message(A), Message(B)], false),
-            (4, vec![Message(A), Message(B)], true),
-            (3, vec![Message(A), Close], false),
-            (2, vec![Last(A)], true),
-            (0, vec![Message(Bytes::new())], false),
+            (5, vec![Message(a()), Message(b())], false),
+            (4, vec![Message(a()), Message(b())], true),
+            (3, vec![Message(a()), Close], false),
+            (2, vec![Last(a())], true),
+            (0, vec![Message(Pieces::default())], false),
             (0, vec![Close], false),
         ] {
             let mut buffer = ReplayBuffer::new(limit);

@@ -3,7 +3,6 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -17,8 +16,9 @@ use crate::call::{Finish, MessageSink, MessageSource, Received};
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
+use crate::pieces::Pieces;
 use crate::status::Status;
-use crate::transport::NoHead;
+use crate::transport::{NoHead, Wanted};
 
 /// A call with streams, or one that is hedged: attempts, of which one becomes the call.
 ///
@@ -372,11 +372,11 @@ impl MessageSink for StreamCall {
         }
     }
 
-    fn send(&self, message: Bytes) -> Result<(), Status> {
+    fn send(&self, message: Pieces) -> Result<(), Status> {
         self.send(Sent::Message(message))
     }
 
-    fn send_last(&self, message: Bytes) -> Result<(), Status> {
+    fn send_last(&self, message: Pieces) -> Result<(), Status> {
         self.send(Sent::Last(message))
     }
 
@@ -409,7 +409,7 @@ impl MessageSource for StreamCall {
         }
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: usize) -> Poll<Received> {
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Received> {
         let received = match self.drive(Half::Receive, cx) {
             Drive::Decided(decided) => match &decided.end {
                 Some(trailer) => Poll::Ready(Received::End(Ok(trailer.clone()))),

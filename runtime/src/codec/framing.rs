@@ -2,12 +2,10 @@
 
 use bytes::{Buf, BufMut, Bytes};
 
-use super::{Codec, CodecError, MessageBytes};
-use crate::buffers;
+use super::{Codec, CodecError, MessageBuffer, MessageBytes};
+use crate::pieces::Pieces;
+use crate::prefix::{PREFIX_LEN, Prefix};
 use crate::status::Status;
-
-/// One flag byte and four bytes of length.
-pub(crate) const PREFIX_LEN: usize = 5;
 
 /// What a side accepts by default in one message: 4 MiB, as in grpc-go.
 pub(crate) const DEFAULT_MAX_RECEIVE: usize = 4 * 1024 * 1024;
@@ -15,45 +13,22 @@ pub(crate) const DEFAULT_MAX_RECEIVE: usize = 4 * 1024 * 1024;
 /// What a side sends by default in one message: 2^31 − 1 bytes, as in grpc-go.
 pub(crate) const DEFAULT_MAX_SEND: usize = i32::MAX as usize;
 
-/// A message's prefix.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Prefix {
-    pub(crate) compressed: bool,
-    pub(crate) len: u32,
-}
-
-impl Prefix {
-    /// Reads the five bytes; `None` when the flag is neither 0 nor 1.
-    pub(crate) fn parse(bytes: [u8; PREFIX_LEN]) -> Option<Self> {
-        let [flag, length @ ..] = bytes;
-        let compressed = match flag {
-            0 => false,
-            1 => true,
-            _ => return None,
-        };
-        Some(Self {
-            compressed,
-            len: u32::from_be_bytes(length),
-        })
-    }
-}
-
-/// Writes `message` with its prefix into one buffer.
+/// Encodes `message`, with its prefix before it.
 ///
 /// # Errors
 /// INTERNAL when the codec fails, RESOURCE_EXHAUSTED when the message is larger than `max`.
-pub(crate) fn frame<C: Codec<M>, M>(message: &M, max: usize) -> Result<Bytes, Status> {
+pub(crate) fn frame<C: Codec<M>, M>(message: &M, max: usize) -> Result<Pieces, Status> {
     if let Some(framed) = C::framed(message) {
         check_size(framed.len().saturating_sub(PREFIX_LEN), max)?;
-        return Ok(framed);
+        return Ok(framed.into());
     }
-    let mut buffer = buffers::take(PREFIX_LEN + C::encoded_len(message));
+    let mut buffer = MessageBuffer::with_capacity(PREFIX_LEN + C::encoded_len(message));
     buffer.put_bytes(0, PREFIX_LEN);
     C::encode(message, &mut buffer)
         .map_err(|error| Status::internal(format!("encoding a message to send: {error}")))?;
     let length = check_size(buffer.len() - PREFIX_LEN, max)?;
-    buffer[1..PREFIX_LEN].copy_from_slice(&length.to_be_bytes());
-    Ok(buffers::share(buffer))
+    buffer.copied_mut()[1..PREFIX_LEN].copy_from_slice(&length.to_be_bytes());
+    Ok(buffer.into_pieces())
 }
 
 /// The length for the prefix of a message of `len` bytes that may have `max`.
@@ -113,7 +88,7 @@ mod tests {
     #[test]
     fn a_frame_is_flag_length_and_message() {
         let framed = frame::<RawCodec, _>(&Bytes::from_static(b"abc"), 3).expect("fits");
-        assert_eq!(&framed[..], b"\0\0\0\0\x03abc");
+        assert_eq!(framed.into_one(), &b"\0\0\0\0\x03abc"[..]);
     }
 
     #[test]
@@ -138,17 +113,5 @@ mod tests {
         ] {
             assert_eq!(is_one_message(data, 3), one, "{data:?}");
         }
-    }
-
-    #[test]
-    fn only_flags_0_and_1_are_known() {
-        assert_eq!(
-            Prefix::parse([1, 0, 0, 1, 2]),
-            Some(Prefix {
-                compressed: true,
-                len: 258
-            })
-        );
-        assert_eq!(Prefix::parse([2, 0, 0, 0, 0]), None);
     }
 }

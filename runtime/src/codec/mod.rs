@@ -4,6 +4,7 @@
 //! [`MessageReader`] finds the messages again in DATA of any split.
 
 mod framing;
+mod message_buffer;
 mod message_bytes;
 mod prepared;
 mod proto;
@@ -13,17 +14,19 @@ mod reader;
 use std::error::Error;
 use std::fmt;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 pub(crate) use framing::{
-    DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND, PREFIX_LEN, Prefix, decode, decode_whole, frame,
-    is_one_message,
+    DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND, decode, decode_whole, frame, is_one_message,
 };
+pub use message_buffer::MessageBuffer;
 pub use message_bytes::MessageBytes;
 pub use prepared::PreparedMessage;
 pub use proto::ProtoCodec;
 pub use raw::RawCodec;
 pub(crate) use reader::MessageReader;
+
+pub(crate) use crate::prefix::{PREFIX_LEN, Prefix};
 
 /// How messages of type `M` become bytes and bytes become messages.
 ///
@@ -43,7 +46,7 @@ pub trait Codec<M>: Copy + Send + Sync + 'static {
     ///
     /// # Errors
     /// The message cannot be written; the call fails with INTERNAL.
-    fn encode(message: &M, buffer: &mut BytesMut) -> Result<(), CodecError>;
+    fn encode(message: &M, buffer: &mut MessageBuffer) -> Result<(), CodecError>;
 
     /// The message with its five-byte prefix, if it is encoded already, as a [`PreparedMessage`] is:
     /// then these bytes are sent, and [`encode`](Self::encode) is not called. Default: `None`.

@@ -2,10 +2,10 @@ use std::any::TypeId;
 use std::fmt;
 use std::marker::PhantomData;
 
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
 
 use super::framing::{check_size, frame};
-use super::{Codec, CodecError, DEFAULT_MAX_SEND, MessageBytes, PREFIX_LEN};
+use super::{Codec, CodecError, DEFAULT_MAX_SEND, MessageBuffer, MessageBytes, PREFIX_LEN};
 use crate::buffers;
 use crate::status::Status;
 
@@ -50,7 +50,7 @@ impl<T> PreparedMessage<T> {
     /// send: 2^31 − 1 bytes.
     pub fn new<C: Codec<T>>(_codec: C, message: &T) -> Result<Self, Status> {
         Ok(Self {
-            framed: frame::<C, T>(message, DEFAULT_MAX_SEND)?,
+            framed: frame::<C, T>(message, DEFAULT_MAX_SEND)?.into_one(),
             codec: TypeId::of::<C>(),
             message: PhantomData,
         })
@@ -72,9 +72,9 @@ impl<T> PreparedMessage<T> {
     ///
     /// # Errors
     /// Another codec has encoded the message.
-    pub fn encode<C: 'static>(&self, buffer: &mut BytesMut) -> Result<(), CodecError> {
+    pub fn encode<C: 'static>(&self, buffer: &mut MessageBuffer) -> Result<(), CodecError> {
         let framed = self.framed::<C>().ok_or_else(other_codec)?;
-        buffer.extend_from_slice(&framed[PREFIX_LEN..]);
+        buffer.put(framed.slice(PREFIX_LEN..));
         Ok(())
     }
 
@@ -142,8 +142,10 @@ mod tests {
     #[test]
     fn it_is_framed_once_and_shared() {
         let prepared = PreparedMessage::new(RawCodec, &ABC).expect("fits");
-        let one = frame::<RawCodec, _>(&prepared, 3).expect("fits");
-        let other = frame::<RawCodec, _>(&prepared.clone(), 3).expect("fits");
+        let one = frame::<RawCodec, _>(&prepared, 3).expect("fits").into_one();
+        let other = frame::<RawCodec, _>(&prepared.clone(), 3)
+            .expect("fits")
+            .into_one();
         assert_eq!(&one[..], b"\0\0\0\0\x03abc");
         assert_eq!(one.as_ptr(), other.as_ptr());
         let for_stream = prepared.framed_for(TypeId::of::<RawCodec>(), 3);
@@ -166,7 +168,7 @@ mod tests {
         let prepared = PreparedMessage::new(RawCodec, &ABC).expect("fits");
         assert!(prepared.framed::<ProtoCodec>().is_none());
         prepared
-            .encode::<ProtoCodec>(&mut BytesMut::new())
+            .encode::<ProtoCodec>(&mut MessageBuffer::default())
             .expect_err("another codec");
         let error = prepared.framed_for(TypeId::of::<ProtoCodec>(), 3);
         assert_eq!(error.expect_err("another codec").code(), Code::Internal);
@@ -175,7 +177,7 @@ mod tests {
     #[test]
     fn what_is_received_can_be_passed_on() {
         let received = PreparedMessage::<Bytes>::decode::<RawCodec>(ABC.into()).expect("short");
-        let framed = frame::<RawCodec, _>(&received, 3).expect("fits");
+        let framed = frame::<RawCodec, _>(&received, 3).expect("fits").into_one();
         assert_eq!(&framed[..], b"\0\0\0\0\x03abc");
     }
 }

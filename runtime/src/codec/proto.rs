@@ -1,7 +1,7 @@
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use prost::Message;
 
-use super::{Codec, CodecError, MessageBytes, PreparedMessage};
+use super::{Codec, CodecError, MessageBuffer, MessageBytes, PreparedMessage};
 
 /// Protocol Buffers by prost: what generated code uses.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,7 +19,7 @@ impl<M: Message + Default> Codec<M> for ProtoCodec {
         message.encoded_len()
     }
 
-    fn encode(message: &M, buffer: &mut BytesMut) -> Result<(), CodecError> {
+    fn encode(message: &M, buffer: &mut MessageBuffer) -> Result<(), CodecError> {
         // Not `encode`, which would measure the message once more, to find that the buffer grows.
         message.encode_raw(buffer);
         Ok(())
@@ -37,7 +37,7 @@ impl<M: Message + Default> Codec<PreparedMessage<M>> for ProtoCodec {
         message.encoded_len()
     }
 
-    fn encode(message: &PreparedMessage<M>, buffer: &mut BytesMut) -> Result<(), CodecError> {
+    fn encode(message: &PreparedMessage<M>, buffer: &mut MessageBuffer) -> Result<(), CodecError> {
         message.encode::<Self>(buffer)
     }
 

@@ -1,6 +1,6 @@
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
 
-use super::{Codec, CodecError, MessageBytes, PreparedMessage};
+use super::{Codec, CodecError, MessageBuffer, MessageBytes, PreparedMessage};
 
 /// Messages as the bytes they are: for proxies, and for handlers of unknown services.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,8 +17,8 @@ impl Codec<Bytes> for RawCodec {
         message.len()
     }
 
-    fn encode(message: &Bytes, buffer: &mut BytesMut) -> Result<(), CodecError> {
-        buffer.extend_from_slice(message);
+    fn encode(message: &Bytes, buffer: &mut MessageBuffer) -> Result<(), CodecError> {
+        buffer.put(message.clone());
         Ok(())
     }
 
@@ -34,7 +34,10 @@ impl Codec<PreparedMessage<Bytes>> for RawCodec {
         message.encoded_len()
     }
 
-    fn encode(message: &PreparedMessage<Bytes>, buffer: &mut BytesMut) -> Result<(), CodecError> {
+    fn encode(
+        message: &PreparedMessage<Bytes>,
+        buffer: &mut MessageBuffer,
+    ) -> Result<(), CodecError> {
         message.encode::<Self>(buffer)
     }
 

@@ -3,6 +3,7 @@ use bytes::Buf;
 use super::{MessageBytes, PREFIX_LEN, Prefix};
 use crate::pieces::Pieces;
 use crate::status::Status;
+use crate::transport::Wanted;
 
 /// Finds messages in the DATA of a stream, however it is split.
 ///
@@ -73,10 +74,14 @@ impl MessageReader {
         self.expected.take()
     }
 
-    /// How many bytes are missing of the message that has begun.
-    pub(crate) fn wanted(&self) -> usize {
-        let len = self.prefix.map_or(0, |prefix| prefix.len as usize);
-        len.saturating_sub(self.buffered.len())
+    /// What is missing for the next message.
+    pub(crate) fn wanted(&self) -> Wanted {
+        let len = match self.prefix {
+            Some(prefix) => prefix.len as usize,
+            None if self.buffered.is_empty() => return Wanted::Message { max: self.max },
+            None => PREFIX_LEN,
+        };
+        Wanted::Rest(len.saturating_sub(self.buffered.len()))
     }
 
     /// Whether a message has begun and not ended: the stream may not end here.
@@ -173,6 +178,21 @@ mod tests {
         reader.push(Bytes::from_static(b"cd").into());
         assert!(reader.next().expect("valid").is_none());
         assert_eq!(reader.take_expected(), None);
+    }
+
+    #[test]
+    fn what_is_wanted_is_a_message_or_the_rest_of_one() {
+        let mut reader = MessageReader::new(10);
+        for (piece, wanted) in [
+            (&b""[..], Wanted::Message { max: 10 }),
+            (b"\0\0", Wanted::Rest(3)),
+            (b"\0\0\x06ab", Wanted::Rest(4)),
+            (b"cdef", Wanted::Message { max: 10 }),
+        ] {
+            reader.push(Bytes::from_static(piece).into());
+            let _ = reader.next().expect("valid");
+            assert_eq!(reader.wanted(), wanted, "{piece:?}");
+        }
     }
 
     #[test]

@@ -37,7 +37,7 @@ fn well_formed(choices: &mut Choices<'_>, max: usize) -> Vec<u8> {
         match frame::<RawCodec, _>(&message, max) {
             Ok(framed) => {
                 assert_eq!(framed.len(), PREFIX_LEN + message.len());
-                wire.extend_from_slice(&framed);
+                wire.extend_from_slice(&framed.into_one());
                 sent.push(message.to_vec());
             }
             Err(_) => assert!(message.len() > max, "a message that fits was refused"),

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::Handler;
 use crate::call::{CallContext, RecvStream, Request, Response, SendStream};
 use crate::codec::{Codec, decode_whole, frame, is_one_message};
+use crate::pieces::Pieces;
 use crate::status::Status;
 
 /// The handling of one call, as the tables of generated code make it.
@@ -20,7 +21,7 @@ pub struct Handled(pub(super) Outcome);
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// The only response, framed.
-    Reply(Response<Bytes>),
+    Reply(Response<Pieces>),
     /// The status, after what was sent before.
     Finish(Result<(), Status>),
 }

@@ -22,6 +22,7 @@ mod response;
 mod settings;
 mod stream_quota;
 pub(crate) mod timeout;
+mod wanted;
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -45,6 +46,7 @@ pub(crate) use reset::{ResetCode, status_for_reset};
 pub(crate) use response::{HeadersBlock, ResponseParser, Trailers};
 pub(crate) use settings::ServerSettings;
 pub(crate) use stream_quota::StreamQuota;
+pub(crate) use wanted::Wanted;
 
 /// A server's side of one connection.
 pub(crate) trait ServerTransport: Send + 'static {
@@ -82,7 +84,7 @@ pub(crate) enum CallEnd {
     /// A complete unary reply as one operation: headers, one framed message, trailers with status OK.
     Reply {
         header: Option<Metadata>,
-        message: Bytes,
+        message: Pieces,
         trailer: Metadata,
     },
     /// The trailers, with headers before them unless they are not needed (trailers-only).
@@ -158,9 +160,9 @@ pub(crate) type Report = Arc<dyn Fn(TransportEvent) + Send + Sync>;
 /// A stream's receiving and sending, alike on both sides.
 pub(crate) trait Stream: Send + Sync + 'static {
     /// The next DATA, or how receiving ended. Not called again after [`Incoming::End`]. What is
-    /// taken lets the peer send as much again; `wanted` is how much the call can use at once, and a
-    /// little more may come.
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: usize) -> Poll<Incoming>;
+    /// taken lets the peer send as much again; `wanted` is what the call can use at once, and a
+    /// little more or less may come.
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Incoming>;
 
     /// Takes all DATA that has come and will come: if the end has come too, everything is in one
     /// piece, nothing of it was taken before, and it `fits`. Else nothing is taken. This is how the
@@ -176,7 +178,7 @@ pub(crate) trait Stream: Send + Sync + 'static {
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>>;
 
     /// Queues one framed message.
-    fn send_message(&self, message: Bytes) -> Result<(), Status>;
+    fn send_message(&self, message: Pieces) -> Result<(), Status>;
 
     /// Ends the stream with RST_STREAM, unless it has ended.
     fn reset(&self, code: ResetCode);
@@ -219,7 +221,7 @@ pub(crate) trait ClientStream: Stream {
     }
 
     /// Queues one framed message and ends sending with it.
-    fn send_last(&self, message: Bytes) -> Result<(), Status>;
+    fn send_last(&self, message: Pieces) -> Result<(), Status>;
 
     /// Ends sending: no message follows. Idempotent.
     fn half_close(&self);
@@ -315,7 +317,7 @@ pub(crate) struct OpenRequest<'a> {
     pub(crate) timeout: Option<Duration>,
     pub(crate) metadata: &'a Metadata,
     /// The first framed message; when it is also the last, the stream is half-closed with it.
-    pub(crate) only_message: Option<Bytes>,
+    pub(crate) only_message: Option<Pieces>,
 }
 
 /// What the requests of a channel have in common.
@@ -338,7 +340,7 @@ pub(crate) struct ResponseHead<'a> {
 pub(crate) enum OpenError {
     /// The connection takes no more streams; nothing was sent, another connection may be tried with
     /// the message that comes back.
-    Gone(Option<Bytes>),
+    Gone(Option<Pieces>),
     /// The request cannot be sent on any connection.
     Invalid(Status),
 }

@@ -24,6 +24,8 @@ pub(super) struct Hostile<'a> {
     config: Config,
     core: Connection<u32, Fields>,
     input: BytesMut,
+    /// The DATA frame whose content is taken past the input, and how much of it is to come.
+    arriving: Option<(Head, usize)>,
     now: Instant,
     /// The streams that the owner knows of; it may still name those that are gone.
     keys: Vec<StreamKey>,
@@ -51,6 +53,7 @@ impl<'a> Hostile<'a> {
             core,
             config,
             input: BytesMut::new(),
+            arriving: None,
             now: Instant::now(),
             keys: Vec::new(),
             written: Written::new(role == Role::Client, MAX_SENT_FRAME),
@@ -144,18 +147,46 @@ impl<'a> Hostile<'a> {
         self.peer_sends(payload);
     }
 
-    fn peer_sends(&mut self, octets: &[u8]) {
-        self.input.extend_from_slice(octets);
+    fn peer_sends(&mut self, mut octets: &[u8]) {
         self.received_octets += octets.len();
+        if let Some((_, left)) = &mut self.arriving {
+            let (content, rest) = octets.split_at((*left).min(octets.len()));
+            *left -= content.len();
+            octets = rest;
+        }
+        self.input.extend_from_slice(octets);
     }
 
     /// Takes what the core reports until it has nothing more.
     fn take_events(&mut self) -> Result<(), ConnectionError> {
         // A frame makes an event at most, and so does an action; a stream is opened or refused.
         let mut most = self.input.len() / Head::LEN + self.actions + 2 * self.keys.len();
+        match self.arriving.take_if(|(_, left)| *left == 0) {
+            Some((head, _)) => {
+                if let Some(event) = self.core.content_arrived(head, self.now)? {
+                    if let Event::Data { .. } = event {
+                        self.held_octets += head.length as u64;
+                    }
+                    self.event(event);
+                }
+            }
+            None if self.arriving.is_some() => return Ok(()),
+            None => {}
+        }
         while let Some(event) = self.core.next_event(&mut self.input, self.now)? {
             most = most.checked_sub(1).expect("events out of nothing");
             self.event(event);
+        }
+        if let Some((head, key)) = self.core.partial_content(&self.input)
+            && self.choices.flag()
+        {
+            assert!(
+                self.core.value_mut(key).is_some(),
+                "the owner knows the stream"
+            );
+            let come = self.input.len() - Head::LEN;
+            self.arriving = Some((head, head.length - come));
+            self.input.clear();
         }
         // What is left is the front of a frame, once the client's preface is whole.
         let greeted = self.core.role() == Role::Client || self.received_octets >= PREFACE.len();

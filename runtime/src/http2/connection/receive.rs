@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::time::Instant;
 
-use bytes::{Buf, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 
 use crate::http2::bdp;
 use crate::http2::budget::TINY_WINDOW_UPDATE;
@@ -36,16 +36,23 @@ impl<T, H: Clone> Connection<T, H> {
         input: &mut BytesMut,
         now: Instant,
     ) -> Result<Option<Event<H>>, ConnectionError> {
-        if let Some(key) = self.reported_end.take() {
-            self.remove(key);
-        }
-        if let Phase::Failed(error) = self.phase {
-            return Err(error);
-        }
+        self.begin_event()?;
         match self.receive(input, now) {
             Ok(Some(event)) => Ok(Some(event)),
             Ok(None) => self.watch_for_stall(now).map(|()| None),
             Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// The event before has been seen.
+    #[inline]
+    fn begin_event(&mut self) -> Result<(), ConnectionError> {
+        if let Some(key) = self.reported_end.take() {
+            self.remove(key);
+        }
+        match self.phase {
+            Phase::Failed(error) => Err(error),
+            _ => Ok(()),
         }
     }
 
@@ -129,7 +136,7 @@ impl<T, H: Clone> Connection<T, H> {
         let end = Head::LEN + head.length;
         let payload = &input[Head::LEN..end];
         let judged = match head.kind {
-            Kind::Data => match self.data(head, payload, now) {
+            Kind::Data => match self.data_frame(head, payload, now) {
                 Ok(Some(content)) => return Ok(Some(take_content(input, end, content))),
                 Ok(None) => Ok(None),
                 Err(fault) => Err(fault),
@@ -146,6 +153,17 @@ impl<T, H: Clone> Connection<T, H> {
             Kind::Unknown(_) => self.ignore(now),
         };
         input.advance(end);
+        self.judged(head, judged, now)
+    }
+
+    /// What a frame does that was judged so.
+    #[inline]
+    fn judged(
+        &mut self,
+        head: Head,
+        judged: Result<Option<Event<H>>, Fault>,
+        now: Instant,
+    ) -> Result<Option<Event<H>>, ConnectionError> {
         match judged {
             Ok(event) => Ok(event),
             Err(Fault::Connection(error)) => Err(error),
@@ -153,13 +171,68 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
+    /// The head at the front of `input`, and the stream, if it is that of a DATA frame whose content
+    /// has not all come. The owner may then take the frame off and read the rest of the content to
+    /// where it is to be, and when that has arrived call [`content_arrived`](Self::content_arrived).
+    ///
+    /// For frames in order, without padding and on streams that take content; others come whole.
+    pub(crate) fn partial_content(&mut self, input: &[u8]) -> Option<(Head, StreamKey)> {
+        let head = Head::parse(*input.first_chunk()?);
+        let usual = head.kind == Kind::Data
+            && !head.has(flag::PADDED)
+            && input.len() < Head::LEN + head.length
+            && head.length <= self.config.max_frame_size as usize
+            && self.phase == Phase::Running
+            && self.open_block.is_none();
+        if !usual {
+            return None;
+        }
+        let key = self.live(head.stream_id)?;
+        let remote = self.streams.get(key)?.state.remote();
+        (remote == Some(MessagePhase::Body)).then_some((head, key))
+    }
+
+    /// The content of a DATA frame with this head has arrived, elsewhere: what
+    /// [`next_event`](Self::next_event) would tell of the frame, with the data left out.
+    pub(crate) fn content_arrived(
+        &mut self,
+        head: Head,
+        now: Instant,
+    ) -> Result<Option<Event<H>>, ConnectionError> {
+        self.begin_event()?;
+        let data = Data {
+            content: 0..head.length,
+            end_stream: head.has(flag::END_STREAM),
+        };
+        let judged = self.data(head, data, now).map(|content| {
+            content.map(|content| Event::Data {
+                key: content.key,
+                data: Bytes::new(),
+                end_stream: content.end_stream,
+            })
+        });
+        self.judged(head, judged, now)
+            .map_err(|error| self.fail(error))
+    }
+
+    #[inline]
+    fn data_frame(
+        &mut self,
+        head: Head,
+        payload: &[u8],
+        now: Instant,
+    ) -> Result<Option<Content>, Fault> {
+        let data = Data::parse(head, payload)?;
+        self.data(head, data, now)
+    }
+
     /// RFC 9113 section 6.1.
     #[inline]
-    fn data(&mut self, head: Head, payload: &[u8], now: Instant) -> Result<Option<Content>, Fault> {
+    fn data(&mut self, head: Head, data: Data, now: Instant) -> Result<Option<Content>, Fault> {
         let Data {
             content: range,
             end_stream,
-        } = Data::parse(head, payload)?;
+        } = data;
         let flow_controlled = head.length as u32;
         self.connection_received(flow_controlled, now)?;
         if range.is_empty() && !end_stream {

@@ -9,6 +9,7 @@ use crate::http2::frame::{Data, Headers, WindowUpdate};
 use crate::http2::hpack::FieldRef;
 use crate::http2::scheduler::{Turn, turn};
 use crate::http2::stream::{Ending, Phase, State, Stream, StreamKey};
+use crate::pieces::Pieces;
 
 use super::notice::Notice;
 use super::{Connection, SendError};
@@ -19,7 +20,7 @@ pub(crate) enum Payload<'a> {
     /// Octets of the caller's, which are copied.
     Borrowed(&'a [u8]),
     /// Octets that are handed over: many of them are written from where they lie.
-    Owned(Bytes),
+    Owned(Pieces),
 }
 
 impl<'a> From<&'a [u8]> for Payload<'a> {
@@ -30,6 +31,12 @@ impl<'a> From<&'a [u8]> for Payload<'a> {
 
 impl From<Bytes> for Payload<'_> {
     fn from(octets: Bytes) -> Self {
+        Self::Owned(octets.into())
+    }
+}
+
+impl From<Pieces> for Payload<'_> {
+    fn from(octets: Pieces) -> Self {
         Self::Owned(octets)
     }
 }
@@ -43,9 +50,9 @@ impl Payload<'_> {
         }
     }
 
-    fn into_bytes(self) -> Bytes {
+    fn into_pieces(self) -> Pieces {
         match self {
-            Self::Borrowed(octets) => Bytes::copy_from_slice(octets),
+            Self::Borrowed(octets) => Bytes::copy_from_slice(octets).into(),
             Self::Owned(octets) => octets,
         }
     }
@@ -104,7 +111,10 @@ impl<T, H: Clone> Connection<T, H> {
             return Ok(());
         }
         let octets = payload.len();
-        stream.queue.push(payload.into_bytes());
+        let mut pieces = payload.into_pieces();
+        while let Some(piece) = pieces.pop() {
+            stream.queue.push(piece);
+        }
         if end_stream {
             stream.queue.end(Ending::EndStream);
         }
@@ -328,7 +338,11 @@ impl<T, H: Clone> Connection<T, H> {
         Data::write_head(id, octets, end_stream, self.output.buffer());
         match payload {
             Payload::Borrowed(octets) => self.output.buffer().extend_from_slice(octets),
-            Payload::Owned(octets) => self.output.push(octets),
+            Payload::Owned(mut octets) => {
+                while let Some(piece) = octets.pop() {
+                    self.output.push(piece);
+                }
+            }
         }
         self.send_window.consume(octets);
         self.stats.octets_sent += octets as u64;

@@ -11,6 +11,7 @@ use super::client_stream::H2ClientStream;
 use super::connection_info::ConnectionInfo;
 use super::fields;
 use super::frame_tap::{FrameTap, Observer};
+use super::sender::Sender;
 use super::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
 };
@@ -165,7 +166,7 @@ impl ClientTransport for H2ClientTransport {
         let mut sender = self.sender.clone();
         // An error can only mean that the connection is gone or takes no more streams: the head
         // was checked when it was made.
-        let Ok((response, mut stream)) = sender.send_request(head, false) else {
+        let Ok((response, stream)) = sender.send_request(head, false) else {
             return Err(OpenError::Gone(request.only_message));
         };
         if u32::from(stream.stream_id()) > LAST_STREAM_ID {
@@ -173,14 +174,15 @@ impl ClientTransport for H2ClientTransport {
                 reason: "the connection's stream ids are nearly used up".to_owned(),
             });
         }
+        let mut sender = Sender(stream);
         let half_closed = request.only_message.is_some();
         if let Some(message) = request.only_message {
             // An error says that the stream has been reset; whoever polls it is told.
-            let _ = stream.send_data(message, true);
+            let _ = sender.send(message, true);
         }
         Ok(Arc::new(H2ClientStream::new(
             response,
-            stream,
+            sender,
             half_closed,
             Arc::clone(&self.connection),
         )))

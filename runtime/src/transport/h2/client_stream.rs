@@ -3,9 +3,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use h2::client::ResponseFuture;
-use h2::{Reason, RecvStream, SendStream};
+use h2::{Reason, RecvStream};
 use http::Response;
 
 use super::body::Body;
@@ -15,9 +14,10 @@ use super::fields;
 use super::sender::{Sender, closed};
 use crate::lock::lock;
 use crate::metadata::Metadata;
+use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, HeadersBlock, Incoming, NoHead, ResetCode, Stream, StreamEnd, Trailers,
+    ClientStream, HeadersBlock, Incoming, NoHead, ResetCode, Stream, StreamEnd, Trailers, Wanted,
 };
 
 /// How much of a body that is not gRPC goes into the status, as in grpc-go.
@@ -55,11 +55,10 @@ enum Sending {
 impl H2ClientStream {
     pub(super) fn new(
         response: ResponseFuture,
-        stream: SendStream<Bytes>,
+        sender: Sender,
         half_closed: bool,
         connection: Arc<ConnectionInfo>,
     ) -> Self {
-        let sender = Sender(stream);
         Self {
             receive: Mutex::new(Receiving::Head(response)),
             send: Mutex::new(if half_closed {
@@ -144,7 +143,7 @@ impl H2ClientStream {
 }
 
 impl Stream for H2ClientStream {
-    fn poll_data(&self, cx: &mut Context<'_>, _wanted: usize) -> Poll<Incoming> {
+    fn poll_data(&self, cx: &mut Context<'_>, _wanted: Wanted) -> Poll<Incoming> {
         let mut receive = lock(&self.receive);
         loop {
             let next = match &mut *receive {
@@ -189,7 +188,7 @@ impl Stream for H2ClientStream {
         }
     }
 
-    fn send_message(&self, message: Bytes) -> Result<(), Status> {
+    fn send_message(&self, message: Pieces) -> Result<(), Status> {
         match &mut *lock(&self.send) {
             Sending::Open(sender) => sender.send(message, false),
             Sending::HalfClosed(_) | Sending::Ended => Err(closed()),
@@ -219,7 +218,7 @@ impl ClientStream for H2ClientStream {
         Poll::Ready(head)
     }
 
-    fn send_last(&self, message: Bytes) -> Result<(), Status> {
+    fn send_last(&self, message: Pieces) -> Result<(), Status> {
         let mut send = lock(&self.send);
         match std::mem::replace(&mut *send, Sending::Ended) {
             Sending::Open(mut sender) => {
@@ -237,6 +236,6 @@ impl ClientStream for H2ClientStream {
     fn half_close(&self) {
         // An error says that nothing more can be sent, or that the stream has ended, in which case
         // whoever receives is told.
-        let _ = self.send_last(Bytes::new());
+        let _ = self.send_last(Pieces::default());
     }
 }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use h2::{Reason, SendStream};
 
 use super::error::stream_end;
+use crate::pieces::Pieces;
 use crate::status::Status;
 
 /// The sending half of a stream whose headers are out.
@@ -31,10 +32,18 @@ impl Sender {
         self.0.capacity() > 0
     }
 
-    pub(super) fn send(&mut self, data: Bytes, end_stream: bool) -> Result<(), Status> {
-        self.0
-            .send_data(data, end_stream)
-            .map_err(|error| failed(&error))
+    /// Queues a message; without any bytes only the end.
+    pub(super) fn send(&mut self, mut data: Pieces, end_stream: bool) -> Result<(), Status> {
+        loop {
+            let piece = data.pop().unwrap_or_default();
+            let last = data.is_empty();
+            self.0
+                .send_data(piece, end_stream && last)
+                .map_err(|error| failed(&error))?;
+            if last {
+                return Ok(());
+            }
+        }
     }
 
     pub(super) fn reset(&mut self, reason: Reason) {

@@ -12,9 +12,10 @@ use super::sender::{Sender, closed, closed_status};
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
+use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CallState, Incoming, ResetCode, ResponseHead, ServerStream, Stream, StreamEnd,
+    CallEnd, CallState, Incoming, ResetCode, ResponseHead, ServerStream, Stream, StreamEnd, Wanted,
 };
 
 /// A server's stream over `h2`'s handles.
@@ -88,7 +89,7 @@ impl H2ServerStream {
         self.finish(header, Err(status));
     }
 
-    fn reply(&self, header: Option<Metadata>, message: Bytes, trailer: Metadata) {
+    fn reply(&self, header: Option<Metadata>, message: Pieces, trailer: Metadata) {
         let mut send = lock(&self.send);
         if let Some(header) = header {
             send.send_head(self.head(&header));
@@ -122,7 +123,7 @@ impl Sending {
 }
 
 impl Stream for H2ServerStream {
-    fn poll_data(&self, cx: &mut Context<'_>, _wanted: usize) -> Poll<Incoming> {
+    fn poll_data(&self, cx: &mut Context<'_>, _wanted: Wanted) -> Poll<Incoming> {
         lock(&self.receive).poll_data(cx).map(|data| match data {
             Some(Ok(data)) => Incoming::Data(data.into()),
             Some(Err(error)) => Incoming::End(stream_end(&error, "")),
@@ -141,7 +142,7 @@ impl Stream for H2ServerStream {
         }
     }
 
-    fn send_message(&self, message: Bytes) -> Result<(), Status> {
+    fn send_message(&self, message: Pieces) -> Result<(), Status> {
         match &mut *lock(&self.send) {
             Sending::Messages(sender) => sender.send(message, false),
             Sending::Head(_) | Sending::Ended => Err(closed()),

@@ -4,19 +4,19 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::client_stream::{After, ClientPost, ClientSend, NativeClientStream};
 use super::fields::{ReadResponse, read_response};
-use super::link::{Link, LinkEnd};
+use super::link::{Link, LinkEnd, LinkEvent};
 use super::outbox::Outbox;
 use super::request_head::{RequestFields, RequestHeads};
 use super::send_quota::SEND_QUOTA;
 use super::socket::Socket;
 use crate::http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
 use crate::io::{Connected, Peer};
+use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::{
     ClientStream, ClientTransport, Delivery, OpenError, OpenRequest, Report, ResetCode, StreamEnd,
@@ -246,12 +246,27 @@ impl Task {
     fn handle_events(&mut self, now: Instant) -> Result<bool, LinkEnd> {
         let mut ended = 0;
         while let Some(event) = self.link.next_event(now)? {
-            ended += usize::from(ends_stream(&event));
-            self.handle(event);
+            match event {
+                LinkEvent::Core(event) => {
+                    ended += usize::from(ends_stream(&event));
+                    self.handle(event);
+                }
+                LinkEvent::Landed {
+                    key,
+                    message,
+                    end_stream,
+                } => {
+                    if let Some(stream) = self.link.core.value_mut(key) {
+                        let after = stream.give_back(message, end_stream);
+                        self.after(key, after);
+                    }
+                }
+            }
             if ended == MAX_ENDED {
                 return Ok(false);
             }
         }
+        self.link.land(|stream, len| stream.lend(len));
         Ok(true)
     }
 
@@ -323,6 +338,7 @@ impl Task {
     fn after(&mut self, key: StreamKey, after: After) {
         match after {
             After::Nothing => {}
+            After::Expect(octets) => self.link.core.expect(key, octets),
             After::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
         }
     }
@@ -378,7 +394,7 @@ impl Task {
         &mut self,
         stream: Arc<NativeClientStream>,
         request: RequestFields,
-        message: Option<Bytes>,
+        message: Option<Pieces>,
     ) {
         let (method, own) = request.into_parts();
         let opened = {
@@ -409,7 +425,7 @@ impl Task {
         }
     }
 
-    fn send_message(&mut self, key: StreamKey, message: Bytes, last: bool) {
+    fn send_message(&mut self, key: StreamKey, message: Pieces, last: bool) {
         let len = message.len();
         let sent = self.link.core.send_data(key, message, last);
         self.sent(sent);

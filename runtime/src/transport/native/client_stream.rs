@@ -1,19 +1,20 @@
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use super::fields::ReadResponse;
-use super::inbound::Inbound;
+use super::inbound::{Inbound, Pushed};
 use super::outbox::Outbox;
 use super::request_head::RequestFields;
 use super::send_quota::SendQuota;
 use crate::http2::StreamKey;
 use crate::lock::lock;
 use crate::metadata::Metadata;
+use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, HeadersBlock, Incoming, NoHead, ResetCode, Stream, StreamEnd, Trailers,
+    ClientStream, HeadersBlock, Incoming, NoHead, ResetCode, Stream, StreamEnd, Trailers, Wanted,
     WholeResponse,
 };
 
@@ -28,10 +29,10 @@ pub(super) struct ClientPost {
 
 pub(super) enum ClientSend {
     /// Opens the stream; a message that comes with it is the only one.
-    Open(RequestFields, Option<Bytes>),
-    Message(Bytes),
+    Open(RequestFields, Option<Pieces>),
+    Message(Pieces),
     /// The last message, or none, and the end of sending.
-    Last(Bytes),
+    Last(Pieces),
     Reset(ResetCode),
     /// The call has read this much DATA.
     Read(usize),
@@ -81,6 +82,8 @@ enum Sending {
 /// What the connection's task is to do with a stream after what it received.
 pub(super) enum After {
     Nothing,
+    /// Let the server send as much as the call is to read at once.
+    Expect(usize),
     /// Reset it, if it is open.
     Reset(ResetCode),
 }
@@ -127,6 +130,25 @@ impl NativeClientStream {
         let (waker, after) = state.data(data, end_stream);
         drop(state);
         wake(waker);
+        after
+    }
+
+    /// Where the next `len` octets of DATA belong; see [`Inbound::lend`].
+    pub(super) fn lend(&self, len: usize) -> Option<BytesMut> {
+        lock(&self.state).inbound.lend(len)
+    }
+
+    /// DATA came to what was [lent](Self::lend), and maybe the end of the stream with it.
+    pub(super) fn give_back(&self, buffer: BytesMut, end_stream: bool) -> After {
+        let mut state = lock(&self.state);
+        let waker = state.inbound.give_back(buffer);
+        let (ended, after) = if end_stream {
+            state.ended_with_data()
+        } else {
+            (None, After::Nothing)
+        };
+        drop(state);
+        wake(waker.or(ended));
         after
     }
 
@@ -204,14 +226,23 @@ impl State {
                 (None, After::Nothing)
             };
         }
+        let Pushed { waker, expected } = self.inbound.push(data);
         if end_stream {
-            let waker = self.inbound.push(data);
-            let (ended, after) = self.malformed(Status::internal(
-                "the server closed the stream without sending trailers",
-            ));
+            let (ended, after) = self.ended_with_data();
             return (waker.or(ended), after);
         }
-        (self.inbound.push(data), After::Nothing)
+        let after = match expected {
+            0 => After::Nothing,
+            expected => After::Expect(expected),
+        };
+        (waker, after)
+    }
+
+    /// The stream has ended without trailers, with DATA.
+    fn ended_with_data(&mut self) -> (Option<Waker>, After) {
+        self.malformed(Status::internal(
+            "the server closed the stream without sending trailers",
+        ))
     }
 
     fn trailers(&mut self, trailers: Trailers) -> (Option<Waker>, After) {
@@ -254,7 +285,7 @@ impl State {
 }
 
 impl Stream for NativeClientStream {
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: usize) -> Poll<Incoming> {
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Incoming> {
         let mut state = lock(&self.state);
         let incoming = state.inbound.poll(cx, wanted);
         // A stream whose end has come needs no more window.
@@ -280,7 +311,7 @@ impl Stream for NativeClientStream {
         }
     }
 
-    fn send_message(&self, message: Bytes) -> Result<(), Status> {
+    fn send_message(&self, message: Pieces) -> Result<(), Status> {
         let mut state = lock(&self.state);
         if state.sending != Sending::Open {
             return Err(ended());
@@ -344,7 +375,7 @@ impl ClientStream for NativeClientStream {
         }))
     }
 
-    fn send_last(&self, message: Bytes) -> Result<(), Status> {
+    fn send_last(&self, message: Pieces) -> Result<(), Status> {
         let mut state = lock(&self.state);
         if state.sending != Sending::Open {
             return Err(ended());
@@ -359,7 +390,7 @@ impl ClientStream for NativeClientStream {
     fn half_close(&self) {
         // An error says that nothing more can be sent, or that the stream has ended, in which case
         // whoever receives is told.
-        let _ = self.send_last(Bytes::new());
+        let _ = self.send_last(Pieces::default());
     }
 }
 

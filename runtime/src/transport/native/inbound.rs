@@ -1,39 +1,96 @@
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+
+use super::assembly::Assembly;
 
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
-use crate::transport::{Incoming, StreamEnd};
+use crate::transport::{Incoming, StreamEnd, Wanted};
 
 /// What a stream has received and its call has not taken yet. Flow control bounds it: window is
 /// given back when DATA is taken.
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
     pieces: Pieces,
+    /// What comes behind them: a large message of which the call gets nothing before it is whole.
+    assembly: Option<Box<Assembly>>,
     end: Option<StreamEnd>,
     /// The end has come, taken or not.
     ended: bool,
+    /// What the call waits for that the waker is of.
+    wanted: Option<Wanted>,
     waker: Option<Waker>,
+}
+
+/// What is to be done when DATA has come.
+#[derive(Debug, Default)]
+pub(super) struct Pushed {
+    /// Who waits for it.
+    pub(super) waker: Option<Waker>,
+    /// How long the message is that has begun, if it is large: none of it is read before it is whole,
+    /// so the peer needs window for all of it.
+    pub(super) expected: usize,
 }
 
 impl Inbound {
     /// The regular end of a request of which nothing else is to be taken.
     pub(super) fn ended() -> Self {
         Self {
-            pieces: Pieces::default(),
             end: Some(StreamEnd::new(Ok(Metadata::new()))),
             ended: true,
-            waker: None,
+            ..Self::default()
         }
     }
 
-    /// DATA came. Returns who waits for it.
-    pub(super) fn push(&mut self, data: Bytes) -> Option<Waker> {
+    /// DATA came.
+    pub(super) fn push(&mut self, data: Bytes) -> Pushed {
         if data.is_empty() || self.ended {
-            return None;
+            return Pushed::default();
+        }
+        if let Some(assembly) = &mut self.assembly {
+            let rest = assembly.push(data);
+            let waker = self.complete();
+            self.pieces.push(rest);
+            return Pushed { waker, expected: 0 };
+        }
+        if let Some(wanted) = self.wanted.take()
+            && let Some(assembly) = Assembly::begin(wanted, &data)
+        {
+            let expected = match wanted {
+                Wanted::Message { .. } => assembly.len(),
+                // The call has said so.
+                Wanted::Rest(_) => 0,
+            };
+            self.assembly = Some(Box::new(assembly));
+            return Pushed {
+                waker: None,
+                expected,
+            };
         }
         self.pieces.push(data);
+        Pushed {
+            waker: self.waker.take(),
+            expected: 0,
+        }
+    }
+
+    /// Where the next `len` octets of DATA belong, if that is a large message that has begun; to be
+    /// [given back](Self::give_back) with them.
+    pub(super) fn lend(&mut self, len: usize) -> Option<BytesMut> {
+        self.assembly.as_mut()?.lend(len)
+    }
+
+    /// DATA came, to what was [lent](Self::lend). Returns who waits for it.
+    pub(super) fn give_back(&mut self, buffer: BytesMut) -> Option<Waker> {
+        self.assembly.as_mut()?.give_back(buffer);
+        self.complete()
+    }
+
+    /// Hands on the message that has come whole, if it has. Returns who waits for it.
+    fn complete(&mut self) -> Option<Waker> {
+        let assembly = self.assembly.take_if(|assembly| assembly.missing() == 0)?;
+        self.pieces.push(assembly.into_bytes());
         self.waker.take()
     }
 
@@ -41,6 +98,9 @@ impl Inbound {
     pub(super) fn end(&mut self, end: StreamEnd) -> Option<Waker> {
         if self.ended {
             return None;
+        }
+        if let Some(assembly) = self.assembly.take() {
+            self.pieces.push(assembly.into_bytes());
         }
         self.ended = true;
         self.end = Some(end);
@@ -54,6 +114,7 @@ impl Inbound {
             return None;
         }
         self.pieces = Pieces::default();
+        self.assembly = None;
         self.ended = true;
         self.end = Some(end);
         self.waker.take()
@@ -64,14 +125,20 @@ impl Inbound {
         self.ended
     }
 
-    /// The next DATA, of which `wanted` bytes can be used at once, or the end.
-    pub(super) fn poll(&mut self, cx: &Context<'_>, wanted: usize) -> Poll<Incoming> {
+    /// The next DATA, of which `wanted` can be used at once, or the end.
+    pub(super) fn poll(&mut self, cx: &Context<'_>, wanted: Wanted) -> Poll<Incoming> {
         if !self.pieces.is_empty() {
-            return Poll::Ready(Incoming::Data(self.pieces.take_at_least(wanted)));
+            self.wanted = None;
+            let len = match wanted {
+                Wanted::Message { .. } => 0,
+                Wanted::Rest(len) => len,
+            };
+            return Poll::Ready(Incoming::Data(self.pieces.take_at_least(len)));
         }
         if let Some(end) = self.end.take() {
             return Poll::Ready(Incoming::End(end));
         }
+        self.wanted = Some(wanted);
         self.wait(cx);
         Poll::Pending
     }
@@ -117,8 +184,10 @@ mod tests {
     use super::*;
     use crate::status::Status;
 
+    const ANY: Wanted = Wanted::Message { max: usize::MAX };
+
     fn next(inbound: &mut Inbound) -> Option<Incoming> {
-        match inbound.poll(&Context::from_waker(Waker::noop()), 0) {
+        match inbound.poll(&Context::from_waker(Waker::noop()), ANY) {
             Poll::Ready(incoming) => Some(incoming),
             Poll::Pending => None,
         }
@@ -179,7 +248,73 @@ mod tests {
     fn whoever_waits_is_woken_by_what_comes() {
         let mut inbound = Inbound::default();
         assert!(next(&mut inbound).is_none());
-        assert!(inbound.push(Bytes::from_static(b"a")).is_some());
-        assert!(inbound.push(Bytes::from_static(b"b")).is_none());
+        assert!(inbound.push(Bytes::from_static(b"a")).waker.is_some());
+        assert!(inbound.push(Bytes::from_static(b"b")).waker.is_none());
+    }
+
+    /// A message of 100,000 bytes with its prefix.
+    fn large() -> Bytes {
+        let mut message = vec![0, 0, 1, 0x86, 0xa0];
+        message.extend((0..100_000).map(|at| at as u8));
+        message.into()
+    }
+
+    #[test]
+    fn a_large_message_that_is_waited_for_comes_in_one_piece_and_wakes_once() {
+        let mut inbound = Inbound::default();
+        assert!(next(&mut inbound).is_none());
+        let message = large();
+        let pushed = inbound.push(message.slice(..16_384));
+        assert_eq!((pushed.waker.is_some(), pushed.expected), (false, 100_005));
+        assert!(inbound.lend(83_622).is_none(), "past its end");
+        let mut lent = inbound.lend(16_384).expect("within the message");
+        lent.extend_from_slice(&message[16_384..32_768]);
+        assert!(inbound.give_back(lent).is_none());
+        assert!(next(&mut inbound).is_none(), "not whole yet");
+        let mut rest = message[32_768..].to_vec();
+        rest.extend_from_slice(b"next");
+        assert!(inbound.push(rest.into()).waker.is_some());
+        assert_eq!(data(&mut inbound), message);
+        assert_eq!(data(&mut inbound), "next");
+    }
+
+    #[test]
+    fn a_large_message_that_nobody_waits_for_is_left_in_pieces() {
+        let mut inbound = Inbound::default();
+        let pushed = inbound.push(large().slice(..16_384));
+        assert_eq!(pushed.expected, 0);
+        assert!(inbound.lend(1).is_none());
+        assert_eq!(data(&mut inbound).len(), 16_384);
+    }
+
+    #[test]
+    fn part_of_a_large_message_comes_before_the_end_and_not_after_a_reset() {
+        for broken in [false, true] {
+            let mut inbound = Inbound::default();
+            assert!(next(&mut inbound).is_none());
+            inbound.push(large().slice(..16_384));
+            let end = StreamEnd::new(Ok(Metadata::new()));
+            let waker = if broken {
+                inbound.break_off(end)
+            } else {
+                inbound.end(end)
+            };
+            assert!(waker.is_some());
+            if !broken {
+                assert_eq!(data(&mut inbound).len(), 16_384);
+            }
+            assert!(matches!(next(&mut inbound), Some(Incoming::End(_))));
+        }
+    }
+
+    #[test]
+    fn what_was_lent_to_a_stream_that_has_broken_off_is_dropped() {
+        let mut inbound = Inbound::default();
+        assert!(next(&mut inbound).is_none());
+        inbound.push(large().slice(..16_384));
+        let lent = inbound.lend(16_384).expect("within the message");
+        inbound.break_off(StreamEnd::new(Ok(Metadata::new())));
+        assert!(inbound.give_back(lent).is_none());
+        assert!(matches!(next(&mut inbound), Some(Incoming::End(_))));
     }
 }

@@ -4,12 +4,14 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::idle::IdleWatch;
+use super::landing::Landing;
 use super::read_buffer::ReadBuffer;
 use super::socket::Socket;
-use crate::http2::{Connection, ConnectionError, Event};
+use crate::http2::{Connection, ConnectionError, Event, Head, StreamKey};
 
 /// How long a connection that is over may take to write what it still has, and its peer to close.
 const LINGER: Duration = Duration::from_secs(1);
@@ -25,11 +27,26 @@ pub(super) struct Link<T, H> {
     pub(super) core: Connection<T, H>,
     socket: Socket,
     input: ReadBuffer,
+    /// The DATA frame that is being read to its place, if one is.
+    landing: Option<Landing>,
     /// The last turn left what there was to write to this one.
     waited: bool,
     /// For the core's next deadline.
     timer: Option<Pin<Box<Sleep>>>,
     idle: IdleWatch,
+}
+
+/// What happened on a connection.
+pub(super) enum LinkEvent<H> {
+    /// What the core reports.
+    Core(Event<H>),
+    /// DATA came, and was put where the stream has [lent](Link::land) the place.
+    Landed {
+        key: StreamKey,
+        /// What the stream has lent, with the DATA.
+        message: BytesMut,
+        end_stream: bool,
+    },
 }
 
 /// Why a connection is over.
@@ -47,6 +64,7 @@ impl<T, H: Clone> Link<T, H> {
             core,
             socket,
             input: ReadBuffer::new(),
+            landing: None,
             waited: false,
             timer: None,
             idle: IdleWatch::default(),
@@ -55,14 +73,21 @@ impl<T, H: Clone> Link<T, H> {
 
     /// Reads once, for [`next_event`](Self::next_event). Whether anything came.
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
-        match self.socket.poll_read(self.input.with_room(), cx) {
+        let read = match &mut self.landing {
+            Some(landing) => self.socket.poll_read(&mut landing.room(), cx),
+            None => self.socket.poll_read(self.input.with_room(), cx),
+        };
+        match read {
             Poll::Pending => {
                 self.input.park();
                 Ok(false)
             }
             Poll::Ready(Ok(0)) => Err(LinkEnd::Closed),
             Poll::Ready(Ok(_)) => {
-                self.input.has_read();
+                match &mut self.landing {
+                    Some(landing) => landing.move_beyond(self.input.with_room()),
+                    None => self.input.has_read(),
+                }
                 self.idle.used();
                 Ok(true)
             }
@@ -71,10 +96,47 @@ impl<T, H: Clone> Link<T, H> {
     }
 
     /// What happened, one thing at a time; `None` until more is read or written.
-    pub(super) fn next_event(&mut self, now: Instant) -> Result<Option<Event<H>>, LinkEnd> {
-        self.core
-            .next_event(self.input.unread(), now.into_std())
-            .map_err(LinkEnd::Protocol)
+    pub(super) fn next_event(&mut self, now: Instant) -> Result<Option<LinkEvent<H>>, LinkEnd> {
+        let now = now.into_std();
+        let mut nothing = BytesMut::new();
+        let input = match self.landing.take_if(|landing| landing.is_whole()) {
+            Some(landing) => {
+                let (head, message) = landing.into_parts();
+                let event = self.core.content_arrived(head, now);
+                match event.map_err(LinkEnd::Protocol)? {
+                    Some(Event::Data {
+                        key, end_stream, ..
+                    }) => {
+                        return Ok(Some(LinkEvent::Landed {
+                            key,
+                            message,
+                            end_stream,
+                        }));
+                    }
+                    Some(event) => return Ok(Some(LinkEvent::Core(event))),
+                    None => self.input.unread(),
+                }
+            }
+            // Nothing that was read is behind what is still to come.
+            None if self.landing.is_some() => &mut nothing,
+            None => self.input.unread(),
+        };
+        let event = self.core.next_event(input, now);
+        Ok(event.map_err(LinkEnd::Protocol)?.map(LinkEvent::Core))
+    }
+
+    /// When all events were taken: if what was read ends within a DATA frame, asks the frame's stream
+    /// for the buffer that as many octets belong to, and has the next reads put them there.
+    pub(super) fn land(&mut self, lend: impl FnOnce(&T, usize) -> Option<BytesMut>) {
+        let input = self.input.unread();
+        if self.landing.is_none()
+            && let Some((head, key)) = self.core.partial_content(input)
+            && let Some(stream) = self.core.value_mut(key)
+            && let Some(message) = lend(stream, head.length)
+        {
+            self.landing = Some(Landing::new(head, message, &input[Head::LEN..]));
+            input.clear();
+        }
     }
 
     /// Whether there is little to write, so that other tasks that are ready have a turn first: once,

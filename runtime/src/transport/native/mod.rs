@@ -6,11 +6,13 @@
 //! [`Outbox`](outbox::Outbox), which wakes the task only when it sleeps; what they receive lies in
 //! their stream, under a lock that no two streams share.
 
+mod assembly;
 mod client;
 mod client_stream;
 mod fields;
 mod idle;
 mod inbound;
+mod landing;
 mod link;
 mod outbox;
 mod read_buffer;

@@ -9,7 +9,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::fields::{HeaderBlock, ReadRequest, read_request};
 use super::inbound::Inbound;
-use super::link::{Link, LinkEnd};
+use super::link::{Link, LinkEnd, LinkEvent};
 use super::outbox::Outbox;
 use super::send_quota::SEND_QUOTA;
 use super::server_stream::{NativeServerStream, ServerPost, ServerSend, ServerShared};
@@ -17,6 +17,7 @@ use super::socket::Socket;
 use crate::http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
 use crate::io::Connected;
 use crate::metadata::Metadata;
+use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::{
     CallEnd, CallState, Dispatch, Phase, Received, Rejection, RequestHead, ResetCode, ResponseHead,
@@ -216,20 +217,35 @@ impl<D: Dispatch> Task<D> {
             match (self.opened.take(), event) {
                 (
                     Some(opened),
-                    Event::Data {
+                    LinkEvent::Core(Event::Data {
                         key,
                         data,
                         end_stream: true,
-                    },
+                    }),
                 ) if opened.key == key => self.begin_whole(opened, data, now, cx),
-                (opened, event) => {
+                (opened, LinkEvent::Core(event)) => {
                     self.begin(opened, now);
                     self.handle(event, now, cx);
+                }
+                (
+                    opened,
+                    LinkEvent::Landed {
+                        key,
+                        message,
+                        end_stream,
+                    },
+                ) => {
+                    self.begin(opened, now);
+                    if let Some(stream) = self.link.core.value_mut(key) {
+                        self.unanswered += 1;
+                        stream.give_back(message, end_stream);
+                    }
                 }
             }
         }
         let opened = self.opened.take();
         self.begin(opened, now);
+        self.link.land(|stream, len| stream.lend(len));
         Ok(())
     }
 
@@ -318,7 +334,10 @@ impl<D: Dispatch> Task<D> {
         match self.link.core.value_mut(key) {
             Some(stream) => {
                 self.unanswered += 1;
-                stream.receive(data, end_stream);
+                let expected = stream.receive(data, end_stream);
+                if expected > 0 {
+                    self.link.core.expect(key, expected);
+                }
             }
             // A request that was turned away.
             None => self.link.core.release(key, data.len()),
@@ -397,7 +416,7 @@ impl<D: Dispatch> Task<D> {
         }
     }
 
-    fn send_message(&mut self, key: StreamKey, message: Bytes) {
+    fn send_message(&mut self, key: StreamKey, message: Pieces) {
         let len = message.len();
         let sent = self.link.core.send_data(key, message, false);
         self.sent(key, sent);
@@ -435,7 +454,7 @@ impl<D: Dispatch> Task<D> {
         &mut self,
         key: StreamKey,
         header: Option<Metadata>,
-        message: Bytes,
+        message: Pieces,
         trailer: Metadata,
     ) {
         let trailers = HeaderBlock::trailers(&Ok(trailer));

@@ -1,17 +1,20 @@
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
-use super::inbound::{Inbound, remember};
+use super::inbound::{Inbound, Pushed, remember};
 use super::outbox::Outbox;
 use super::send_quota::SendQuota;
 use crate::http2::StreamKey;
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
+use crate::pieces::Pieces;
 use crate::status::Status;
-use crate::transport::{CallEnd, CallState, Incoming, ResetCode, ServerStream, Stream, StreamEnd};
+use crate::transport::{
+    CallEnd, CallState, Incoming, ResetCode, ServerStream, Stream, StreamEnd, Wanted,
+};
 
 /// What a connection's streams share.
 pub(super) struct ServerShared {
@@ -27,7 +30,7 @@ pub(super) struct ServerPost {
 
 pub(super) enum ServerSend {
     Head(Metadata),
-    Message(Bytes),
+    Message(Pieces),
     End(CallEnd),
     Reset(ResetCode),
     /// The call has read this much DATA.
@@ -72,16 +75,29 @@ impl NativeServerStream {
         }
     }
 
-    /// DATA came, and maybe the end of the request with it.
-    pub(super) fn receive(&self, data: Bytes, end_stream: bool) {
+    /// DATA came, and maybe the end of the request with it. Returns how much of it the call
+    /// is to read at once, if the peer needs window for that.
+    pub(super) fn receive(&self, data: Bytes, end_stream: bool) -> usize {
         let mut state = lock(&self.state);
-        let mut waker = state.inbound.push(data);
-        if end_stream {
-            let ended = state.inbound.end(StreamEnd::new(Ok(Metadata::new())));
-            waker = waker.or(ended);
-        }
+        let Pushed { waker, expected } = state.inbound.push(data);
+        let ended = state.end_if(end_stream);
         drop(state);
-        wake(waker);
+        wake(waker.or(ended));
+        expected
+    }
+
+    /// Where the next `len` octets of DATA belong; see [`Inbound::lend`].
+    pub(super) fn lend(&self, len: usize) -> Option<BytesMut> {
+        lock(&self.state).inbound.lend(len)
+    }
+
+    /// DATA came to what was [lent](Self::lend), and maybe the end of the request with it.
+    pub(super) fn give_back(&self, buffer: BytesMut, end_stream: bool) {
+        let mut state = lock(&self.state);
+        let waker = state.inbound.give_back(buffer);
+        let ended = state.end_if(end_stream);
+        drop(state);
+        wake(waker.or(ended));
     }
 
     /// The peer or the connection has ended the stream.
@@ -116,8 +132,16 @@ impl NativeServerStream {
     }
 }
 
+impl State {
+    /// The request has ended, if it has. Returns who waits for that.
+    fn end_if(&mut self, end_stream: bool) -> Option<Waker> {
+        let end = end_stream.then(|| StreamEnd::new(Ok(Metadata::new())))?;
+        self.inbound.end(end)
+    }
+}
+
 impl Stream for NativeServerStream {
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: usize) -> Poll<Incoming> {
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Incoming> {
         let mut state = lock(&self.state);
         let incoming = state.inbound.poll(cx, wanted);
         // A stream whose end has come needs no more window.
@@ -149,7 +173,7 @@ impl Stream for NativeServerStream {
         }
     }
 
-    fn send_message(&self, message: Bytes) -> Result<(), Status> {
+    fn send_message(&self, message: Pieces) -> Result<(), Status> {
         let mut state = lock(&self.state);
         if let Some(status) = &state.closed {
             return Err(status.clone());

@@ -3,7 +3,7 @@ use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
-use bytes::BytesMut;
+use bytes::BufMut;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use crate::http2::Output;
@@ -29,7 +29,7 @@ impl Socket {
     /// Reads once, into the room behind what `input` holds; 0 at the end.
     pub(super) fn poll_read(
         &mut self,
-        input: &mut BytesMut,
+        input: &mut impl BufMut,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         pin!(self.io.read_buf(input)).poll(cx)

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
 use rgrpc::{
-    BidiStreamingCall, Code, Codec, CodecError, FileDesc, MessageBytes, MethodDesc, RawCodec,
-    Request, Response, Server, ServiceDesc, Status, UnaryCall,
+    BidiStreamingCall, Code, Codec, CodecError, FileDesc, MessageBuffer, MessageBytes, MethodDesc,
+    RawCodec, Request, Response, Server, ServiceDesc, Status, UnaryCall,
 };
 use rgrpc_e2e::{
     STUB_BIDI_STREAMING, STUB_UNARY, StubService, TestServer, encoded, framed, msg, scripted,
@@ -25,11 +25,11 @@ impl Codec<String> for Shouting {
         1
     }
 
-    fn encode(text: &String, buffer: &mut BytesMut) -> Result<(), CodecError> {
+    fn encode(text: &String, buffer: &mut MessageBuffer) -> Result<(), CodecError> {
         if text == "?" {
             return Err(CodecError::new("a question cannot be shouted"));
         }
-        buffer.extend_from_slice(text.to_uppercase().as_bytes());
+        buffer.put_slice(text.to_uppercase().as_bytes());
         Ok(())
     }
 

@@ -9,6 +9,7 @@ use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{
     ClientStream, ClientTransport, Incoming, NoHead, OpenError, OpenRequest, Origin, ResetCode,
+    Wanted,
 };
 
 /// Makes a server-streaming call on this connection. Dropping what it returns cancels it.
@@ -45,7 +46,7 @@ impl MessageSource for StreamSource {
         self.0.poll_head(cx)
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: usize) -> Poll<Received> {
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Received> {
         self.0.poll_data(cx, wanted).map(|incoming| match incoming {
             Incoming::Data(data) => Received::Data(data),
             Incoming::End(end) => Received::End(end.outcome),

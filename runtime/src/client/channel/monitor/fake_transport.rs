@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
 use prost::Message;
 use tokio::time::Instant;
 
@@ -13,10 +12,11 @@ use crate::codec::{PREFIX_LEN, ProtoCodec, frame};
 use crate::io::{Address, Peer};
 use crate::lock::lock;
 use crate::metadata::Metadata;
+use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::{
     ClientStream, ClientTransport, Incoming, NoHead, OpenError, OpenRequest, ResetCode, Stream,
-    StreamEnd,
+    StreamEnd, Wanted,
 };
 
 /// The connection. It remembers the streams that were opened.
@@ -30,7 +30,7 @@ pub(super) struct FakeTransport {
 pub(super) struct FakeStream {
     pub(super) path: String,
     pub(super) opened: Instant,
-    request: Bytes,
+    request: Pieces,
     incoming: Mutex<(VecDeque<Incoming>, Option<Waker>)>,
     was_reset: AtomicBool,
 }
@@ -71,12 +71,12 @@ fn paths(streams: &[Arc<FakeStream>]) -> Vec<&str> {
 impl FakeStream {
     /// The message that it was opened with.
     pub(super) fn request<M: Message + Default>(&self) -> M {
-        M::decode(&self.request[PREFIX_LEN..]).expect("a valid message")
+        M::decode(&self.request.clone().into_one()[PREFIX_LEN..]).expect("a valid message")
     }
 
     pub(super) fn answer<M: Message + Default>(&self, message: M) {
         let framed = frame::<ProtoCodec, M>(&message, usize::MAX).expect("it fits");
-        self.push(Incoming::Data(framed.into()));
+        self.push(Incoming::Data(framed));
     }
 
     pub(super) fn end(&self, outcome: Result<(), Status>) {
@@ -138,7 +138,7 @@ impl ClientTransport for FakeTransport {
 }
 
 impl Stream for FakeStream {
-    fn poll_data(&self, cx: &mut Context<'_>, _wanted: usize) -> Poll<Incoming> {
+    fn poll_data(&self, cx: &mut Context<'_>, _wanted: Wanted) -> Poll<Incoming> {
         let mut state = lock(&self.incoming);
         match state.0.pop_front() {
             Some(incoming) => Poll::Ready(incoming),
@@ -153,7 +153,7 @@ impl Stream for FakeStream {
         Poll::Ready(Err(Status::internal("the only message was sent")))
     }
 
-    fn send_message(&self, _message: Bytes) -> Result<(), Status> {
+    fn send_message(&self, _message: Pieces) -> Result<(), Status> {
         Err(Status::internal("the only message was sent"))
     }
 
@@ -167,7 +167,7 @@ impl ClientStream for FakeStream {
         Poll::Ready(Ok(Metadata::new()))
     }
 
-    fn send_last(&self, message: Bytes) -> Result<(), Status> {
+    fn send_last(&self, message: Pieces) -> Result<(), Status> {
         self.send_message(message)
     }
 

@@ -1,6 +1,7 @@
 //! The connection, frame by frame: given what the peer sends, when the owner does something, then
 //! these events and these frames. Frames that are sent are compared as a line of text each.
 
+mod arriving;
 mod budgets;
 mod connection_errors;
 mod drain;

@@ -77,7 +77,7 @@ pub use server::{
     FileDesc, Handled, Handler, HandlerFuture, MethodDesc, RegisterError, ServeError, Server,
     ServerCall, ServerHandle, ServiceDesc, StreamDesc, UnknownServiceHandler,
 };
-pub use service_config::{ConfigObject, ConfigValue, ServiceConfigError};
+pub use service_config::{ConfigObject, ConfigValue, MethodConfig, ServiceConfigError};
 pub use status::{Code, Status};
 pub use transport::Transport;
 

@@ -60,7 +60,9 @@ pub trait Balancer: Send + 'static {
 
     /// The time of [`wake_at`](Self::wake_at) has come, or someone has used a
     /// [`BalancerWaker`](super::BalancerWaker), for this policy or for another of the channel: find
-    /// out whether there is something to do. Default: nothing.
+    /// out whether there is something to do. A policy that has others hands it on to them: this is
+    /// where one publishes for all that has happened at once, as an
+    /// [`EndpointSharding`](super::EndpointSharding) has it do. Default: nothing.
     fn wake(&mut self, _control: &mut dyn ChannelControl) {}
 }
 

@@ -69,8 +69,8 @@ pub trait PickerBuilder: Send + 'static {
     }
 
     /// A picker for the endpoints that are READY, of which there is at least one, in an order that
-    /// changes only as they come and go. Called each time that one of them has changed, and after
-    /// each update.
+    /// changes only as they come and go. Called after each update, and when some of them have changed,
+    /// once for all that happens at once.
     fn build(
         &mut self,
         ready: &[&EndpointChild],
@@ -98,13 +98,11 @@ impl<B: PickerBuilder> BaseBalancer<B> {
         }
     }
 
-    fn publish_if(&mut self, change: EndpointsChange, control: &mut dyn ChannelControl) {
-        if change == EndpointsChange::Best {
-            self.publish(control);
-        }
-    }
-
+    /// Publishes a picker if it would be another one.
     fn publish(&mut self, control: &mut dyn ChannelControl) {
+        if self.endpoints.take_change() != EndpointsChange::Best {
+            return;
+        }
         let state = self.endpoints.state();
         let picker = if state == ConnectivityState::Ready {
             let ready: Vec<_> = self.endpoints.best_children().collect();
@@ -123,8 +121,8 @@ impl<B: PickerBuilder> Balancer for BaseBalancer<B> {
         control: &mut dyn ChannelControl,
     ) -> Result<(), Status> {
         if let Err(error) = self.builder.update(&update) {
-            let change = self.endpoints.resolver_error(&error, control);
-            self.publish_if(change, control);
+            self.endpoints.resolver_error(&error, control);
+            self.publish(control);
             return Err(error);
         }
         let config = Arc::new(PickFirstConfig::default());
@@ -135,8 +133,7 @@ impl<B: PickerBuilder> Balancer for BaseBalancer<B> {
     }
 
     fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        let change = self.endpoints.resolver_error(error, control);
-        self.publish_if(change, control);
+        self.endpoints.resolver_error(error, control);
     }
 
     fn subconn_state(
@@ -145,13 +142,11 @@ impl<B: PickerBuilder> Balancer for BaseBalancer<B> {
         state: &SubConnState,
         control: &mut dyn ChannelControl,
     ) {
-        let change = self.endpoints.subconn_state(subconn, state, control);
-        self.publish_if(change, control);
+        self.endpoints.subconn_state(subconn, state, control);
     }
 
     fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
-        let change = self.endpoints.exit_idle(control);
-        self.publish_if(change, control);
+        self.endpoints.exit_idle(control);
     }
 
     fn load_report(
@@ -160,8 +155,7 @@ impl<B: PickerBuilder> Balancer for BaseBalancer<B> {
         report: &LoadReport,
         control: &mut dyn ChannelControl,
     ) {
-        let change = self.endpoints.load_report(subconn, report, control);
-        self.publish_if(change, control);
+        self.endpoints.load_report(subconn, report, control);
     }
 
     fn wake_at(&self) -> Option<Instant> {
@@ -169,7 +163,7 @@ impl<B: PickerBuilder> Balancer for BaseBalancer<B> {
     }
 
     fn wake(&mut self, control: &mut dyn ChannelControl) {
-        let change = self.endpoints.wake(control);
-        self.publish_if(change, control);
+        self.endpoints.wake(control);
+        self.publish(control);
     }
 }

@@ -29,6 +29,9 @@
 //! the new one is connecting. A policy of your own that only picks in another way is a
 //! [`PickerBuilder`] in a [`BaseBalancer`].
 //!
+//! The policies that this crate comes with are in the folder `policies`; this one has what all of them
+//! are built of.
+//!
 //! # A policy of one's own
 //!
 //! Implement [`BalancerBuilder`] and [`Balancer`], and give the builder to
@@ -42,8 +45,6 @@ mod balancer;
 mod base;
 mod builder;
 mod channel_control;
-#[cfg(test)]
-mod chi_square;
 mod child;
 mod connections;
 mod connectivity_evaluator;
@@ -52,24 +53,14 @@ mod graceful_switch;
 mod hierarchy;
 mod idle_picker;
 mod lazy;
-mod least_request;
 mod load_report;
-mod outlier_detection;
-mod pick_first;
 mod picker;
-#[cfg(test)]
-mod policy_test;
-mod priority;
-mod random_subsetting;
+mod policies;
 mod registry;
-mod ring_hash;
-mod round_robin;
 mod subconn;
 mod subconn_index;
 mod test_channel;
 mod waker;
-mod weighted_round_robin;
-mod weighted_target;
 mod without_resolve_now;
 
 pub use balancer::{Balancer, BalancerUpdate};
@@ -86,23 +77,19 @@ pub use graceful_switch::GracefulSwitch;
 pub use hierarchy::HierarchyPath;
 pub use idle_picker::IdlePicker;
 pub use lazy::Lazy;
-pub use least_request::{LeastRequestBuilder, LeastRequestConfig};
 pub use load_report::LoadReport;
-pub use outlier_detection::OutlierDetectionBuilder;
-pub use pick_first::{PickFirst, PickFirstBuilder, PickFirstConfig};
 pub use picker::{
     CallOutcome, FailingPicker, OnDone, Pick, PickInfo, PickResult, Picker, QueuingPicker,
 };
-pub use priority::PriorityBuilder;
-pub use random_subsetting::RandomSubsettingBuilder;
+pub use policies::{
+    LeastRequestBuilder, LeastRequestConfig, OutlierDetectionBuilder, PickFirst, PickFirstBuilder,
+    PickFirstConfig, PriorityBuilder, RandomSubsettingBuilder, RingHashBuilder, RoundRobinBuilder,
+    WeightedRoundRobinBuilder, WeightedRoundRobinConfig, WeightedTargetBuilder,
+};
 pub use registry::BalancerRegistry;
-pub use ring_hash::RingHashBuilder;
-pub use round_robin::RoundRobinBuilder;
 pub use subconn::{Health, SubConn, SubConnId, SubConnState};
 pub(crate) use subconn::{Offer, SubConnOwner, SubConnRequest, WeakSubConn};
 use subconn_index::SubConnIndex;
 pub use test_channel::{TestChannel, TestPick};
 pub use waker::BalancerWaker;
-pub use weighted_round_robin::{WeightedRoundRobinBuilder, WeightedRoundRobinConfig};
-pub use weighted_target::WeightedTargetBuilder;
 use without_resolve_now::WithoutResolveNow;

@@ -29,9 +29,10 @@ impl BalancerWaker {
         }
     }
 
-    /// What was asked for is about to be done; what is asked for from now on is another time.
-    pub(crate) fn begin(&self) {
-        self.0.is_pending.store(false, Ordering::Release);
+    /// What was asked for is about to be done; what is asked for from now on is another time. Whether
+    /// it was asked for.
+    pub(crate) fn begin(&self) -> bool {
+        self.0.is_pending.swap(false, Ordering::AcqRel)
     }
 }
 

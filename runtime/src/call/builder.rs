@@ -35,6 +35,7 @@ pub type ClientStreamingCall<'a, I, Req, Res, C = ProtoCodec> =
 pub type BidiStreamingCall<'a, I, Req, Res, C = ProtoCodec> = Call<'a, I, BidiStream<Req, Res>, C>;
 
 /// A call that is not made yet: set options, then await it. Dropping the future cancels the call.
+/// [`CallOptions`] has a table of them for users of grpc-go.
 #[must_use = "a call is made when it is awaited"]
 pub struct Call<'a, I, K, C = ProtoCodec> {
     invoke: &'a I,
@@ -130,6 +131,10 @@ impl<I, K, C> Call<'_, I, K, C> {
     /// Bounds the whole call by this time from now, streams included; it fails with
     /// DEADLINE_EXCEEDED then, on both sides. The earliest of several bounds holds, of which the
     /// service config's `timeout` may be one. Default: none.
+    ///
+    /// The status's text names the channel's target and what the call waited for: the resolver, a
+    /// connection (and how the last attempt at one failed), a stream of a server that allows no more at
+    /// once, its credentials, its next attempt, or the server's answer.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout(timeout);
         self

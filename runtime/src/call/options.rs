@@ -20,6 +20,52 @@ const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 /// What a call is made with, besides its message: what grpc-go's context and call options hold.
 ///
 /// The call builders set these; an [`Invoke`](super::Invoke) receives them.
+///
+/// # For users of grpc-go
+///
+/// A call's options are set by the methods of the [`Call`] that a stub returns, before it is awaited:
+///
+/// | grpc-go's `CallOption` | here |
+/// |---|---|
+/// | `WaitForReady` | [`Call::wait_for_ready`] |
+/// | `FailFast` (deprecated) | none: it is the default |
+/// | `Header`, `Trailer` | none: [`Response::metadata`], [`Response::trailer`]; [`RecvStream::header`], [`RecvStream::trailer`]; of a failure [`Status::metadata`] |
+/// | `Peer` | none: [`Response::peer`], [`RecvStream::peer`] |
+/// | `MaxCallRecvMsgSize` | [`Call::max_receive_message_size`] |
+/// | `MaxCallSendMsgSize` | [`Call::max_send_message_size`] |
+/// | `PerRPCCredentials` | [`Call::per_rpc_credentials`] |
+/// | `CallContentSubtype`, `ForceCodec`, `ForceCodecV2`, `CallCustomCodec` (deprecated) | none: the codec is a type that the method is called with, and its [`NAME`] the content-subtype |
+/// | `OnFinish` | [`Call::on_finish`] |
+/// | `CallAuthority` | [`Call::authority`] |
+/// | `MaxRetryRPCBufferSize` | [`Call::max_retry_buffer_size`] |
+/// | `StaticMethod` | none: the method names of stubs are `&'static str` constants, and a [`MethodName`] that borrows is one |
+/// | `PreparedMsg` | [`PreparedMessage`] |
+/// | of the context: its deadline | [`Call::timeout`], [`Call::deadline`] |
+/// | of the context: `metadata.AppendToOutgoingContext` | [`Call::metadata`] |
+/// | of the context: that of the request that is being served | [`Call::on_behalf_of`] |
+/// | of the context: its cancellation | none: dropping the call's future, or a half of its streams |
+///
+/// [`Call`]: super::Call
+/// [`Call::wait_for_ready`]: super::Call::wait_for_ready
+/// [`Call::max_receive_message_size`]: super::Call::max_receive_message_size
+/// [`Call::max_send_message_size`]: super::Call::max_send_message_size
+/// [`Call::per_rpc_credentials`]: super::Call::per_rpc_credentials
+/// [`Call::on_finish`]: super::Call::on_finish
+/// [`Call::authority`]: super::Call::authority
+/// [`Call::max_retry_buffer_size`]: super::Call::max_retry_buffer_size
+/// [`Call::timeout`]: super::Call::timeout
+/// [`Call::deadline`]: super::Call::deadline
+/// [`Call::metadata`]: super::Call::metadata
+/// [`Call::on_behalf_of`]: super::Call::on_behalf_of
+/// [`Response::metadata`]: super::Response::metadata
+/// [`Response::trailer`]: super::Response::trailer
+/// [`Response::peer`]: super::Response::peer
+/// [`RecvStream::header`]: super::RecvStream::header
+/// [`RecvStream::trailer`]: super::RecvStream::trailer
+/// [`RecvStream::peer`]: super::RecvStream::peer
+/// [`MethodName`]: super::MethodName
+/// [`PreparedMessage`]: crate::PreparedMessage
+/// [`NAME`]: crate::Codec::NAME
 #[derive(Clone, Debug)]
 pub struct CallOptions {
     metadata: Metadata,

@@ -8,6 +8,7 @@ use super::call::ClientCall;
 use super::deadline::Bounds;
 use super::replay::Sent;
 use super::retry::Failure;
+use super::wait::GivenUp;
 use crate::call::{CallOptions, MessageSink, MessageSource, MethodName, Received};
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
@@ -22,6 +23,8 @@ pub(super) struct Start {
     pub(super) bounds: Bounds,
     /// The framed message of a call with one each way.
     pub(super) only_message: Option<Pieces>,
+    /// What attempts that were given up before they had a stream have waited for.
+    pub(super) given_up: GivenUp,
 }
 
 /// An attempt at a call that may have others, until it decides the call or has failed.
@@ -68,6 +71,7 @@ impl Attempt {
                     &start.options,
                     previous,
                     start.only_message.clone(),
+                    &start.given_up,
                 )
                 .await?;
             Ok(Arc::new(ClientCall::new(opened, start.bounds.clone())))

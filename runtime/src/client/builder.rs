@@ -35,6 +35,33 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 
 /// The options of a channel that is to be made.
+///
+/// # For users of grpc-go
+///
+/// | grpc-go's `DialOption` | here |
+/// |---|---|
+/// | `NewClient` without options | [`ClientConn::new`] |
+/// | `WithTransportCredentials` | an argument of [`ClientConn::builder`] |
+/// | `WithInsecure` (deprecated) | [`credentials::insecure`](crate::credentials::insecure) |
+/// | `WithPerRPCCredentials` | [`per_rpc_credentials`](Self::per_rpc_credentials) |
+/// | `WithAuthority` | [`authority`](Self::authority) |
+/// | `WithUserAgent` | [`user_agent`](Self::user_agent) |
+/// | `WithDefaultServiceConfig` | [`default_service_config`](Self::default_service_config) |
+/// | `WithDisableServiceConfig` | [`disable_service_config`](Self::disable_service_config) |
+/// | `WithDefaultCallOptions` | [`default_call_options`](Self::default_call_options) |
+/// | `WithConnectParams` | [`connect_backoff`](Self::connect_backoff), [`min_connect_timeout`](Self::min_connect_timeout) |
+/// | `WithContextDialer` | [`dialer`](Self::dialer) |
+/// | `WithNoProxy` | [`no_proxy`](Self::no_proxy) |
+/// | `WithResolvers` | [`resolver`](Self::resolver) |
+/// | `WithIdleTimeout` | [`idle_timeout`](Self::idle_timeout) |
+/// | `WithDisableRetry` | [`disable_retry`](Self::disable_retry) |
+/// | `WithMaxCallAttempts` | [`max_call_attempts`](Self::max_call_attempts) |
+/// | `WithDisableHealthCheck` | [`disable_health_check`](Self::disable_health_check) |
+/// | `WithBlock`, `WithTimeout` (deprecated) | none: [`ClientConn::wait_ready`] |
+///
+/// What grpc-go has for the whole program is a channel's here: `resolver.SetDefaultScheme` is
+/// [`default_scheme`](Self::default_scheme), `resolver.Register` is [`resolver`](Self::resolver), and
+/// `balancer.Register` is [`balancer`](Self::balancer).
 #[must_use = "the channel is made by `build`"]
 pub struct ClientConnBuilder {
     target: String,
@@ -371,6 +398,7 @@ impl ClientConnBuilder {
         };
         let ignores_resolver = self.resolver_options.disable_service_config;
         let endpoint_authority = scheme.authority(&target);
+        let canonical_target = target.canonical();
         let resolvers = ResolverFactory::new(scheme, target, self.resolver_options)
             .map_err(BuildError::Target)?;
         let backoff = &self.connect_params.backoff;
@@ -380,6 +408,9 @@ impl ClientConnBuilder {
             Ok(host) => host.to_owned(),
             Err(problem) => return Err(BuildError::Authority { authority, problem }),
         };
+        if let Err(problem) = self.transport.check_authority(&authority) {
+            return Err(BuildError::Authority { authority, problem });
+        }
         let retries = if self.retry_disabled {
             Retries::Disabled
         } else {
@@ -402,6 +433,7 @@ impl ClientConnBuilder {
             per_rpc_credentials: Arc::clone(&per_rpc_credentials),
             origin: Arc::clone(&origin),
             target: self.target.clone(),
+            canonical_target,
         };
         let channel = ChannelParts {
             target: self.target,

@@ -5,11 +5,12 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::time::Instant;
 
 use super::calls::CountedCall;
-use super::deadline::{Bounds, deadline_exceeded};
+use super::deadline::Bounds;
 use super::done::Done;
 use super::half_wakers::Half;
 use super::picker::closed;
 use super::retry::Failure;
+use super::wait::{Wait, deadline_exceeded};
 use crate::balancer::StreamPermit;
 use crate::call::{MessageSink, MessageSource, Received};
 use crate::io::Peer;
@@ -74,6 +75,16 @@ impl ClientCall {
         self.permit.transport.peer()
     }
 
+    /// What it waits for, as long as it has not ended.
+    pub(super) fn waits_for(&self) -> Wait {
+        let server = self.peer().remote.clone();
+        if self.stream.waits_for_its_turn() {
+            Wait::Stream { server }
+        } else {
+            Wait::Answer { server }
+        }
+    }
+
     /// The failure that the call ended with.
     pub(super) fn failure(&self, status: Status) -> Failure {
         Failure {
@@ -117,7 +128,7 @@ impl ClientCall {
         // The server's clock may be ahead: its reset for the deadline then comes before the
         // deadline here has been noticed.
         if status.code() == Code::Cancelled && self.bounds.has_passed(Instant::now()) {
-            return deadline_exceeded();
+            return deadline_exceeded(self.counted.conn().target(), Some(&self.waits_for()));
         }
         status
     }

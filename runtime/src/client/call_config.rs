@@ -44,9 +44,14 @@ impl CallConfig {
         }
     }
 
+    /// What it says about this method, if anything.
+    pub(super) fn method(&self, method: &str) -> Option<&MethodConfig> {
+        self.methods.get(method)
+    }
+
     /// Completes the options of a call of this method; returns by what its attempts are governed.
     pub(super) fn configure(&self, method: &str, options: &mut CallOptions) -> Plan {
-        let config = self.methods.get(method);
+        let config = self.method(method);
         if let Some(config) = config {
             apply(config, options);
         }

@@ -9,14 +9,15 @@ use tokio::time::Instant;
 use super::call::Opened;
 use super::calls::CountedCall;
 use super::channel::{Channel, ChannelParts};
-use super::deadline::deadline_exceeded;
 use super::picker::{Picked, PickerCell};
 use super::retry::Failure;
+use super::wait::{GivenUp, deadline_exceeded};
 use crate::balancer::PickInfo;
 use crate::call::{CallOptions, MethodName};
 use crate::credentials::{ChannelCredentials, PerRpcCredentials};
 use crate::lock::lock;
 use crate::pieces::Pieces;
+use crate::service_config::MethodConfig;
 use crate::status::Status;
 use crate::transport::{OpenError, OpenRequest, Origin};
 
@@ -58,6 +59,7 @@ struct Inner {
 pub(super) struct Settings {
     pub(super) origin: Arc<Origin>,
     pub(super) target: String,
+    pub(super) canonical_target: String,
     /// What calls are made with that do not say it themselves.
     pub(super) default_options: Option<CallOptions>,
     pub(super) credentials: ChannelCredentials,
@@ -80,9 +82,42 @@ impl ClientConn {
     }
 
     /// The target, as it was given.
+    ///
+    /// Source: grpc-go `ClientConn.Target`.
     #[must_use]
     pub fn target(&self) -> &str {
         &self.0.settings.target
+    }
+
+    /// The target in full, `scheme://authority/endpoint`, as the channel has understood it: with the
+    /// [default scheme](super::ClientConnBuilder::default_scheme) if it named none. Percent-decoded and
+    /// without the query: for logs and metrics.
+    ///
+    /// ```
+    /// let conn = rgrpc::ClientConn::new("localhost:50051", rgrpc::credentials::insecure())?;
+    /// assert_eq!(conn.target(), "localhost:50051");
+    /// assert_eq!(conn.canonical_target(), "dns:///localhost:50051");
+    /// # Ok::<(), rgrpc::BuildError>(())
+    /// ```
+    ///
+    /// Source: grpc-go `ClientConn.CanonicalTarget`.
+    #[must_use]
+    pub fn canonical_target(&self) -> &str {
+        &self.0.settings.canonical_target
+    }
+
+    /// What the service config that holds now says about a method, `/service/method`: the entry for
+    /// its name, else for its service, else for all. Empty when none says anything, and as long as the
+    /// channel knows no service config, which is until its target has been resolved for the first time.
+    /// Retry and hedging policies are there as the channel's options
+    /// [leave](super::ClientConnBuilder::max_call_attempts) them.
+    ///
+    /// Calls go by it without being told. Does not make the channel connect.
+    ///
+    /// Source: grpc-go `ClientConn.GetMethodConfig`.
+    #[must_use]
+    pub fn method_config(&self, method: &str) -> MethodConfig {
+        self.0.cell.method_config(method)
     }
 
     /// Closes the channel and its connections at once; calls end with CANCELLED, those under way
@@ -103,14 +138,20 @@ impl ClientConn {
     }
 
     /// The connection for a call. The first call starts the channel's task.
-    async fn pick(&self, method: &str, options: &CallOptions) -> Result<Picked, Failure> {
+    async fn pick(
+        &self,
+        method: &str,
+        options: &CallOptions,
+        given_up: &GivenUp,
+    ) -> Result<Picked, Failure> {
         let call = PickInfo::new(method, options.metadata());
         if let Some(picked) = self.0.cell.ready(&call) {
             return Ok(picked);
         }
         self.start().map_err(Failure::here)?;
         // Boxed, so that calls that need not wait do not carry the room for it.
-        Box::pin(self.0.cell.pick(&call, options.wait_for_ready())).await
+        let wait_for_ready = options.wait_for_ready();
+        Box::pin(self.0.cell.pick(&call, wait_for_ready, given_up)).await
     }
 
     /// Starts the channel's task unless it has been started.
@@ -140,6 +181,7 @@ impl ClientConn {
         options: &CallOptions,
         previous_attempts: u32,
         mut only_message: Option<Pieces>,
+        given_up: &GivenUp,
     ) -> Result<Opened, Failure> {
         if !method.starts_with('/') {
             return Err(Failure::here(Status::internal(format!(
@@ -148,9 +190,12 @@ impl ClientConn {
         }
         let counted = CountedCall::begin(self.clone()).await;
         loop {
-            let Picked { permit, done } = self.pick(method, options).await?;
-            let vetted = self.vet(method, options, permit.transport.peer()).await?;
-            let timeout = time_left(options.deadline(), Instant::now()).map_err(Failure::here)?;
+            let Picked { permit, done } = self.pick(method, options, given_up).await?;
+            let vetted = self.vet(method, options, permit.transport.peer(), given_up);
+            let vetted = vetted.await?;
+            let timeout = time_left(options.deadline(), Instant::now());
+            let timeout =
+                timeout.map_err(|Passed| Failure::here(deadline_exceeded(self.target(), None)))?;
             let opened = permit.transport.open(OpenRequest {
                 path: method,
                 origin: options.origin().unwrap_or(&self.0.settings.origin),
@@ -181,13 +226,16 @@ impl ClientConn {
     }
 }
 
-/// What is left until the deadline at `now`; an error when it has passed.
-fn time_left(deadline: Option<Instant>, now: Instant) -> Result<Option<Duration>, Status> {
+/// A deadline has passed.
+struct Passed;
+
+/// What is left until the deadline at `now`.
+fn time_left(deadline: Option<Instant>, now: Instant) -> Result<Option<Duration>, Passed> {
     let Some(deadline) = deadline else {
         return Ok(None);
     };
     match deadline.saturating_duration_since(now) {
-        Duration::ZERO => Err(deadline_exceeded()),
+        Duration::ZERO => Err(Passed),
         left => Ok(Some(left)),
     }
 }

@@ -4,6 +4,7 @@ use std::task::Poll;
 
 use tokio::time::{Instant, sleep_until};
 
+use super::wait::{Wait, deadline_exceeded};
 use crate::call::{CallContext, CallOptions};
 use crate::status::Status;
 
@@ -32,8 +33,8 @@ impl Bounds {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
-    /// Ready when the call is over, with the status it ends with.
-    pub(super) async fn exceeded(&self) -> Status {
+    /// Ready when the call is over, with what has ended it.
+    pub(super) async fn exceeded(&self) -> Exceeded {
         let deadline = async {
             match self.deadline {
                 Some(deadline) => sleep_until(deadline).await,
@@ -50,38 +51,62 @@ impl Bounds {
         let mut parent = pin!(parent);
         poll_fn(|cx| {
             if deadline.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(deadline_exceeded());
+                return Poll::Ready(Exceeded::Deadline);
             }
-            parent
-                .as_mut()
-                .poll(cx)
-                .map(|()| Status::cancelled("the call on whose behalf this one was made has ended"))
+            parent.as_mut().poll(cx).map(|()| Exceeded::Parent)
         })
         .await
     }
 
-    /// Runs `call` within the bounds; it is dropped, which cancels it, when one is exceeded.
+    /// Runs a call to `target` within the bounds; it is dropped, which cancels it, when one is exceeded.
+    /// When that is the deadline, `waited_for` is asked afterwards what for.
     pub(super) async fn run<T>(
         &self,
         call: impl Future<Output = Result<T, Status>>,
+        target: &str,
+        waited_for: impl FnOnce() -> Option<Wait>,
     ) -> Result<T, Status> {
         if self.is_unbounded() {
             return call.await;
         }
-        let mut call = pin!(call);
+        let mut call = pin!(Some(call));
         let mut exceeded = pin!(self.exceeded());
-        poll_fn(|cx| {
+        let ended = poll_fn(|cx| {
             // First, so that a deadline that has passed already sends nothing.
-            if let Poll::Ready(status) = exceeded.as_mut().poll(cx) {
-                return Poll::Ready(Err(status));
+            if let Poll::Ready(exceeded) = exceeded.as_mut().poll(cx) {
+                return Poll::Ready(Err(exceeded));
             }
-            call.as_mut().poll(cx)
-        })
-        .await
+            match call.as_mut().as_pin_mut() {
+                Some(call) => call.poll(cx).map(Ok),
+                None => Poll::Pending,
+            }
+        });
+        match ended.await {
+            Ok(result) => result,
+            Err(exceeded) => {
+                call.set(None);
+                Err(exceeded.status(target, waited_for))
+            }
+        }
     }
 }
 
-/// The status of a call whose deadline has passed on this side.
-pub(super) fn deadline_exceeded() -> Status {
-    Status::deadline_exceeded("the call's deadline passed before it ended")
+/// Which bound of a call was exceeded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Exceeded {
+    Deadline,
+    /// The call on whose behalf it was made has ended.
+    Parent,
+}
+
+impl Exceeded {
+    /// What the call to `target` ends with.
+    pub(super) fn status(self, target: &str, waited_for: impl FnOnce() -> Option<Wait>) -> Status {
+        match self {
+            Self::Deadline => deadline_exceeded(target, waited_for().as_ref()),
+            Self::Parent => {
+                Status::cancelled("the call on whose behalf this one was made has ended")
+            }
+        }
+    }
 }

@@ -33,7 +33,7 @@ pub(super) enum Event {
 }
 
 /// Names an attempt to connect, and the connection that comes of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ConnectionId(pub(super) u64);
 
 /// Names a monitor, which asks one backend one thing over one connection.

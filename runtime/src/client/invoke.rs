@@ -1,3 +1,4 @@
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +12,14 @@ use super::plan::Plan;
 use super::retry::{Attempts, Failure, Next};
 use super::schedule::none_left;
 use super::stream_call::StreamCall;
+use super::wait::{GivenUp, Wait};
 use crate::call::{
     CallOptions, Finish, Invoke, MessageSink, MessageSource, MethodName, RecvStream, Response,
     SendStream,
 };
 use crate::codec::{Codec, frame};
 use crate::pieces::Pieces;
-use crate::status::{Code, Status};
+use crate::status::Status;
 use crate::transport::Origin;
 
 impl ClientConn {
@@ -44,17 +46,17 @@ impl ClientConn {
         }
         // The first call waits until the target has been resolved.
         self.start()?;
-        let waiting = self.cell().wait_for_call_config();
+        let given_up = GivenUp::default();
+        let config = async {
+            let waiting = given_up.waiting(|| Some(Wait::Resolver));
+            let config = self.cell().wait_for_call_config().await;
+            waiting.over();
+            config
+        };
         // Boxed, so that later calls do not carry the room for it.
-        let config = Box::pin(Bounds::new(options).run(waiting)).await;
-        let config = config.map_err(|status| match status.code() {
-            Code::DeadlineExceeded => {
-                let text = format!("{}: {} is not resolved", status.message(), self.target());
-                status.with_message(text)
-            }
-            _ => status,
-        })?;
-        Ok(config.configure(method, options))
+        let bounds = Bounds::new(options);
+        let config = Box::pin(bounds.run(config, self.target(), || given_up.take()));
+        Ok(config.await?.configure(method, options))
     }
 
     /// A call with one message each way: one attempt after the other.
@@ -65,6 +67,7 @@ impl ClientConn {
         options: &CallOptions,
         bounds: &Bounds,
         mut attempts: Attempts,
+        given_up: &GivenUp,
     ) -> Result<Response<Res>, Status>
     where
         C: Codec<Req> + Codec<Res>,
@@ -74,7 +77,8 @@ impl ClientConn {
             // call an allocation.
             let framed = frame::<C, Req>(message, options.max_send_message_size())?;
             let previous = attempts.previous();
-            let attempt = self.attempt::<C, Res>(method, options, bounds, previous, framed);
+            let attempt =
+                self.attempt::<C, Res>(method, options, bounds, previous, framed, given_up);
             let failure = match attempt.await {
                 Ok(response) => {
                     attempts.succeeded();
@@ -84,7 +88,17 @@ impl ClientConn {
             };
             match attempts.failed(&failure, fastrand::f64()) {
                 Next::After(Duration::ZERO) => {}
-                Next::After(delay) => sleep(delay).await,
+                Next::After(delay) => {
+                    let next = attempts.previous() + 1;
+                    let waiting = given_up.waiting(|| {
+                        Some(Wait::Backoff {
+                            attempt: next,
+                            last: failure.status,
+                        })
+                    });
+                    sleep(delay).await;
+                    waiting.over();
+                }
                 Next::GiveUp => return Err(failure.status),
                 Next::NoneLeft => return Err(none_left(failure.status, previous + 1)),
             }
@@ -100,14 +114,25 @@ impl ClientConn {
         bounds: &Bounds,
         previous_attempts: u32,
         framed: Pieces,
+        given_up: &GivenUp,
     ) -> Result<Response<Res>, Failure> {
-        let opening = self.open(method, C::NAME, options, previous_attempts, Some(framed));
+        let opening = self.open(
+            method,
+            C::NAME,
+            options,
+            previous_attempts,
+            Some(framed),
+            given_up,
+        );
         let call = Arc::new(ClientCall::new(opening.await?, bounds.clone()));
         let responses = RecvStream::new::<C>(
             Arc::clone(&call) as Arc<dyn MessageSource>,
             options.max_receive_message_size(),
         );
-        let response = responses.into_response().await;
+        let mut response = pin!(responses.into_response());
+        let waiting = given_up.waiting(|| Some(call.waits_for()));
+        let response = response.as_mut().await;
+        waiting.over();
         response.map_err(|status| call.failure(status))
     }
 }
@@ -131,8 +156,10 @@ impl Invoke for ClientConn {
         let result = match plan {
             Err(status) => Err(status),
             Ok(Plan::Retry(attempts)) => {
-                let call = self.call::<C, _, _>(&method, &message, &options, &bounds, attempts);
-                bounds.run(call).await
+                let given_up = GivenUp::default();
+                let call =
+                    self.call::<C, _, _>(&method, &message, &options, &bounds, attempts, &given_up);
+                bounds.run(call, self.target(), || given_up.take()).await
             }
             // Boxed, so that calls without hedging do not keep the room for it.
             Ok(plan) => {
@@ -146,10 +173,21 @@ impl Invoke for ClientConn {
                         options,
                         bounds: bounds.clone(),
                         only_message: Some(framed),
+                        given_up: GivenUp::default(),
                     };
                     let call = Arc::new(StreamCall::new(start, plan, Finish::default()));
-                    let responses = RecvStream::new::<C>(call, max);
-                    bounds.run(responses.into_response()).await
+                    let given_up = GivenUp::default();
+                    let response = async {
+                        let responses = RecvStream::new::<C>(Arc::clone(&call) as _, max);
+                        let mut response = pin!(responses.into_response());
+                        let waiting = given_up.waiting(|| call.give_up());
+                        let response = response.as_mut().await;
+                        waiting.over();
+                        response
+                    };
+                    bounds
+                        .run(response, self.target(), || given_up.take())
+                        .await
                 })
                 .await
             }
@@ -188,9 +226,11 @@ impl Invoke for ClientConn {
             options,
             bounds: bounds.clone(),
             only_message: None,
+            given_up: GivenUp::default(),
         };
         let call = Arc::new(StreamCall::new(start, plan, finish));
-        if let Err(status) = bounds.run(call.opened()).await {
+        let opened = bounds.run(call.opened(), self.target(), || call.give_up());
+        if let Err(status) = opened.await {
             call.finish(Err(&status));
             return Err(status);
         }

@@ -17,6 +17,7 @@ mod call_config;
 mod calls;
 mod channel;
 mod conn;
+mod connect_attempts;
 mod connectivity;
 mod deadline;
 mod done;
@@ -34,6 +35,7 @@ mod service_configs;
 mod stream_call;
 mod throttle;
 mod vet;
+mod wait;
 
 pub use builder::{BuildError, ClientConnBuilder};
 pub use conn::ClientConn;

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::Poll;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
@@ -11,15 +11,18 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use super::call_config::CallConfig;
 use super::calls::Calls;
+use super::connect_attempts::{ConnectAttempts, Unconnected};
 use super::done::Done;
 use super::event::{ConnectionId, Event};
 use super::plan::Plan;
 use super::retry::Failure;
+use super::wait::{GivenUp, Wait};
 use crate::balancer::{Offer, PickInfo, PickResult, Picker, StreamPermit, StreamQueue, SubConn};
 use crate::call::CallOptions;
 use crate::connectivity_state::ConnectivityState;
 use crate::lock::lock;
 use crate::metadata::Metadata;
+use crate::service_config::MethodConfig;
 use crate::status::Status;
 use crate::transport::{ClientTransport, Delivery};
 
@@ -42,6 +45,8 @@ pub(super) struct PickerCell {
     /// The connections that are open, those too that take no more calls. Who keeps them open is their
     /// [`SubConn`], as long as they take calls, and the calls that they have.
     connections: Mutex<HashMap<ConnectionId, Weak<dyn ClientTransport>>>,
+    /// For the texts of calls that have waited for a connection in vain.
+    attempts: Mutex<ConnectAttempts>,
     /// The channel was closed: nothing is picked any more, whatever the picker says.
     closed: AtomicBool,
 }
@@ -97,6 +102,7 @@ impl PickerCell {
             calls: Calls::new(),
             waiting: AtomicUsize::new(0),
             connections: Mutex::default(),
+            attempts: Mutex::default(),
             closed: AtomicBool::new(false),
         };
         (cell, receiver)
@@ -165,6 +171,23 @@ impl PickerCell {
         }
     }
 
+    /// Why a call has no connection.
+    fn unconnected(&self) -> Unconnected {
+        let unconnected = lock(&self.attempts).unconnected(self.current.load().state);
+        match self.failure() {
+            Some(failure) => Unconnected {
+                failure: Some(failure.message().to_owned()),
+                ..unconnected
+            },
+            None => unconnected,
+        }
+    }
+
+    /// What the channel's task knows of its attempts to connect.
+    pub(super) fn attempts(&self) -> MutexGuard<'_, ConnectAttempts> {
+        lock(&self.attempts)
+    }
+
     /// A connection is wanted, if there is none.
     pub(super) fn exit_idle(&self) {
         exit_idle(&self.events, &self.exit_idle_pending);
@@ -207,6 +230,13 @@ impl PickerCell {
         if self.call_config.load().is_none() {
             self.set_call_config(config);
         }
+    }
+
+    /// What the service config says about a method, as far as is known.
+    pub(super) fn method_config(&self, method: &str) -> MethodConfig {
+        let config = self.call_config.load();
+        let config = config.as_ref().and_then(|config| config.method(method));
+        config.cloned().unwrap_or_default()
     }
 
     /// Completes a call's options by what holds for it, if that is known; returns by what its attempts
@@ -256,6 +286,7 @@ impl PickerCell {
         &self,
         call: &PickInfo<'_>,
         wait_for_ready: bool,
+        given_up: &GivenUp,
     ) -> Result<Picked, Failure> {
         loop {
             let mut changed = pin!(self.changed.notified());
@@ -266,17 +297,33 @@ impl PickerCell {
             }
             match self.try_pick(call) {
                 Tried::Picked(picked) => return Ok(picked),
-                Tried::Wait => changed.await,
+                Tried::Wait => self.wait_for_connection(changed, given_up).await,
                 Tried::Queue(subconn, queue, done) => {
-                    match self.wait_for_stream(&subconn, &queue, changed).await {
+                    let mut stream = pin!(self.wait_for_stream(&subconn, &queue, changed));
+                    let waiting = given_up.waiting(|| {
+                        let server = subconn.address().clone();
+                        Some(Wait::Stream { server })
+                    });
+                    let stream = stream.as_mut().await;
+                    waiting.over();
+                    match stream {
                         Some(permit) => return Ok(Picked { permit, done }),
                         None => drop(done),
                     }
                 }
-                Tried::Failed(failure) if wait_for_ready && !failure.is_final => changed.await,
+                Tried::Failed(failure) if wait_for_ready && !failure.is_final => {
+                    self.wait_for_connection(changed, given_up).await;
+                }
                 Tried::Failed(failure) => return Err(failure),
             }
         }
+    }
+
+    /// Waits for another picker.
+    async fn wait_for_connection(&self, changed: Pin<&mut Notified<'_>>, given_up: &GivenUp) {
+        let waiting = given_up.waiting(|| Some(Wait::Connection(self.unconnected())));
+        changed.await;
+        waiting.over();
     }
 
     /// A stream of a subchannel that has none left; `None` when there is another picker before.

@@ -91,6 +91,17 @@ impl Schedule {
         }
     }
 
+    /// How many attempts have begun, transparent ones not counted.
+    pub(super) fn begun(&self) -> u32 {
+        match &self.0 {
+            // The number that is known when one has failed is that of the next.
+            Kind::Retries { attempts, next_at } => {
+                attempts.previous() + u32::from(next_at.is_none())
+            }
+            Kind::Hedges(hedges) => hedges.begun(),
+        }
+    }
+
     /// No further attempt begins.
     pub(super) fn stop(&mut self) {
         match &mut self.0 {

@@ -8,10 +8,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::attempt::{Attempt, Progress, Start};
 use super::call::ClientCall;
+use super::deadline::Exceeded;
 use super::half_wakers::{Half, HalfWakers};
 use super::plan::Plan;
 use super::replay::{ReplayBuffer, Sent};
 use super::schedule::{Schedule, Step};
+use super::wait::Wait;
 use crate::call::{Finish, MessageSink, MessageSource, Received};
 use crate::io::Peer;
 use crate::lock::lock;
@@ -107,12 +109,41 @@ impl StreamCall {
         }
         let call = Arc::downgrade(self);
         let task = tokio::spawn(async move {
-            let status = bounds.exceeded().await;
+            let exceeded = bounds.exceeded().await;
             if let Some(call) = call.upgrade() {
-                call.end(status);
+                call.exceed(exceeded);
             }
         });
         *lock(&self.watch) = Some(task.abort_handle());
+    }
+
+    /// A bound of the call was exceeded.
+    fn exceed(&self, exceeded: Exceeded) {
+        let conn = {
+            let mut undecided = lock(&self.undecided);
+            let conn = undecided.start.conn.clone();
+            if self.decided.get().is_none() {
+                let status = exceeded.status(conn.target(), || undecided.give_up());
+                undecided.fail(status);
+                self.wakers.wake_all();
+                return;
+            }
+            conn
+        };
+        if let Some(decided) = self.decided.get() {
+            let waits_for = || Some(decided.call.waits_for());
+            decided.call.end(exceeded.status(conn.target(), waits_for));
+        }
+    }
+
+    /// What the call waits for, if it has begun. The attempts of one that is not decided are cancelled:
+    /// it is over.
+    pub(super) fn give_up(&self) -> Option<Wait> {
+        let mut undecided = lock(&self.undecided);
+        match self.decided.get() {
+            Some(decided) => Some(decided.call.waits_for()),
+            None => undecided.give_up(),
+        }
     }
 
     /// The call has ended, and its halves know or are gone.
@@ -335,6 +366,19 @@ impl Undecided {
     fn fail(&mut self, status: Status) {
         self.failed.get_or_insert(status);
         self.drop_all();
+    }
+
+    /// Cancels the attempts under way. Returns what the call has waited for.
+    fn give_up(&mut self) -> Option<Wait> {
+        let attempt = self.schedule.begun() + 1;
+        let open = self.attempts.iter().find_map(Attempt::open);
+        let answer = open.map(|call| call.waits_for());
+        // What those have waited for that have no stream is known when they are dropped.
+        self.drop_all();
+        answer.or_else(|| self.start.given_up.take()).or_else(|| {
+            let last = self.last_failure.take()?;
+            Some(Wait::Backoff { attempt, last })
+        })
     }
 
     /// Cancels the attempts under way; there are no others.

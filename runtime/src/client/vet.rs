@@ -4,6 +4,7 @@
 use super::ClientConn;
 use super::authority;
 use super::retry::Failure;
+use super::wait::{GivenUp, Wait};
 use crate::call::CallOptions;
 use crate::credentials::{RequestInfo, per_rpc};
 use crate::io::Peer;
@@ -21,6 +22,7 @@ impl ClientConn {
         method: &str,
         options: &CallOptions,
         peer: &Peer,
+        given_up: &GivenUp,
     ) -> Result<Option<Metadata>, Failure> {
         if let Some(authority) = options.authority() {
             self.check_authority(authority, peer)
@@ -30,9 +32,11 @@ impl ClientConn {
             return Ok(None);
         }
         // Boxed, so that calls without credentials do not keep the room for it.
-        Box::pin(self.credentials_for(method, options, peer))
-            .await
-            .map(Some)
+        let mut metadata = Box::pin(self.credentials_for(method, options, peer));
+        let waiting = given_up.waiting(|| Some(Wait::Credentials));
+        let metadata = metadata.as_mut().await;
+        waiting.over();
+        metadata.map(Some)
     }
 
     fn check_authority(&self, authority: &str, peer: &Peer) -> Result<(), Status> {

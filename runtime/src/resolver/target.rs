@@ -107,6 +107,15 @@ impl Target {
         self.query.as_deref()
     }
 
+    /// The target in full, `scheme://authority/endpoint`, percent-decoded and without the query: for
+    /// logs and metrics.
+    ///
+    /// Source: grpc-go `resolver.Target.String`.
+    #[must_use]
+    pub fn canonical(&self) -> String {
+        format!("{}://{}/{}", self.scheme, self.authority, self.endpoint())
+    }
+
     /// The endpoint, for schemes to which none makes no sense.
     pub(super) fn some_endpoint(&self) -> Result<&str, String> {
         match self.endpoint() {
@@ -196,6 +205,21 @@ mod tests {
             assert_eq!(target.query(), query, "{text}");
             assert_eq!(target.to_string(), text);
         }
+    }
+
+    #[test]
+    fn a_target_in_full_has_its_scheme_and_three_slashes() {
+        for (text, canonical) in [
+            ("dns:host:1", "dns:///host:1"),
+            ("DNS://8.8.8.8/h", "dns://8.8.8.8/h"),
+            ("unix:///tmp/s", "unix:///tmp/s"),
+            ("x:a%20b?c=d#e", "x:///a b"),
+        ] {
+            let target = Target::parse(text).expect(text);
+            assert_eq!(target.canonical(), canonical, "{text}");
+        }
+        let target = Target::of_endpoint("host:1", "dns").expect("an endpoint");
+        assert_eq!(target.canonical(), "dns:///host:1");
     }
 
     #[test]

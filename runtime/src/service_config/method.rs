@@ -5,9 +5,13 @@ use super::duration::SignedDuration;
 use super::json::{ConfigObject, ConfigValue};
 use super::{HedgingPolicy, RetryPolicy, ServiceConfigError};
 
-/// An entry of `methodConfig`: how some methods are to be called.
+/// How a method is to be called, as a service config says: an entry of its `methodConfig`.
+///
+/// [`ClientConn::method_config`](crate::ClientConn::method_config) tells which one holds.
+///
+/// Source: `doc/service_config.md` of the gRPC documents; grpc-go `MethodConfig`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct MethodConfig {
+pub struct MethodConfig {
     /// A bound on calls, besides their own.
     pub(crate) timeout: Option<Duration>,
     /// What calls do that do not say it themselves.
@@ -30,6 +34,55 @@ pub(crate) enum AttemptPolicy {
 }
 
 impl MethodConfig {
+    /// `timeout`: bounds calls, besides their own deadlines. `None`: it does not.
+    #[must_use]
+    pub const fn timeout(&self) -> Option<Duration> {
+        self.timeout
+    }
+
+    /// `waitForReady`: whether calls wait for a connection that do not say it themselves. `None`: they
+    /// do not.
+    #[must_use]
+    pub const fn wait_for_ready(&self) -> Option<bool> {
+        self.wait_for_ready
+    }
+
+    /// `maxRequestMessageBytes`: the largest message to send, besides the call's own limit. `None`:
+    /// that alone holds.
+    #[must_use]
+    pub const fn max_request_message_bytes(&self) -> Option<usize> {
+        self.max_request_message_bytes
+    }
+
+    /// `maxResponseMessageBytes`: the largest message to receive, besides the call's own limit. `None`:
+    /// that alone holds.
+    #[must_use]
+    pub const fn max_response_message_bytes(&self) -> Option<usize> {
+        self.max_response_message_bytes
+    }
+
+    /// Whether a `retryPolicy` has calls that fail made again.
+    #[must_use]
+    pub const fn has_retry_policy(&self) -> bool {
+        matches!(self.attempts, Some(AttemptPolicy::Retry(_)))
+    }
+
+    /// Whether a `hedgingPolicy` has further copies of calls sent that are not answered soon.
+    #[must_use]
+    pub const fn has_hedging_policy(&self) -> bool {
+        matches!(self.attempts, Some(AttemptPolicy::Hedging(_)))
+    }
+
+    /// How many attempts a call makes at most by its policy, the first included; 1 without one.
+    #[must_use]
+    pub fn max_attempts(&self) -> u32 {
+        match &self.attempts {
+            None => 1,
+            Some(AttemptPolicy::Retry(policy)) => policy.max_attempts,
+            Some(AttemptPolicy::Hedging(policy)) => policy.max_attempts,
+        }
+    }
+
     pub(super) fn parse(config: &ConfigValue<'_>) -> Result<Self, ServiceConfigError> {
         let config = config.object()?;
         let size = |name| {

@@ -22,7 +22,8 @@ use serde_json::Value;
 pub(crate) use hedging::HedgingPolicy;
 pub(crate) use json::parse as parse_json;
 pub use json::{ConfigObject, ConfigValue};
-pub(crate) use method::{AttemptPolicy, MethodConfig};
+pub(crate) use method::AttemptPolicy;
+pub use method::MethodConfig;
 pub(crate) use methods::MethodConfigs;
 pub(crate) use retry::{RetryPolicy, RetryThrottling};
 

@@ -23,6 +23,10 @@ pub enum Transport {
     /// The engine of this crate: one task a connection, which owns all of its state.
     Native,
     /// The `h2` crate. Needs the feature `transport-h2`.
+    ///
+    /// It knows no authority whose host is percent-encoded, as that of a target `scheme:///a/b` is. A
+    /// server resets such requests with PROTOCOL_ERROR; making such a channel fails, unless the option
+    /// [`authority`](crate::ClientConnBuilder::authority) says another.
     #[cfg(feature = "transport-h2")]
     H2,
 }
@@ -59,6 +63,20 @@ impl Default for Transport {
 }
 
 impl Transport {
+    /// Whether it sends this `:authority`, which is one by RFC 3986. The error says why not, and what
+    /// would help.
+    #[cfg_attr(
+        not(feature = "transport-h2"),
+        allow(unused_variables, reason = "only h2 minds")
+    )]
+    pub(crate) fn check_authority(self, authority: &str) -> Result<(), String> {
+        match self {
+            Self::Native => Ok(()),
+            #[cfg(feature = "transport-h2")]
+            Self::H2 => h2::check_authority(authority),
+        }
+    }
+
     /// Makes a client transport of a connection: ready when the server's SETTINGS have arrived.
     ///
     /// The caller bounds the time; a dropped future closes the connection.

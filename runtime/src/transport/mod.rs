@@ -220,6 +220,10 @@ pub(crate) trait ClientStream: Stream {
         Poll::Ready(None)
     }
 
+    /// Whether it waits until the server allows one more stream. Asked of a call that is being given
+    /// up, for its text.
+    fn waits_for_its_turn(&self) -> bool;
+
     /// Queues one framed message and ends sending with it.
     fn send_last(&self, message: Pieces) -> Result<(), Status>;
 

@@ -53,14 +53,18 @@ impl BalancerBuilder for StickyBuilder {
     }
 }
 
-/// The policy at work: hands on what it is called with, and publishes a picker when it matters.
+/// The policy at work: hands on what it is called with, and publishes a picker when it matters, which
+/// it is woken for.
 struct Sticky {
     metadata_key: String,
     servers: EndpointSharding,
 }
 
 impl Sticky {
-    fn publish(&self, control: &mut dyn ChannelControl) {
+    fn publish(&mut self, control: &mut dyn ChannelControl) {
+        if self.servers.take_change() != EndpointsChange::Best {
+            return;
+        }
         let state = self.servers.state();
         let in_turn = self.servers.picker(control);
         let picker: Arc<dyn Picker> = match state {
@@ -83,12 +87,6 @@ impl Sticky {
         };
         control.update_state(state, picker);
     }
-
-    fn publish_after(&self, change: EndpointsChange, control: &mut dyn ChannelControl) {
-        if change == EndpointsChange::Best {
-            self.publish(control);
-        }
-    }
 }
 
 impl Balancer for Sticky {
@@ -107,8 +105,7 @@ impl Balancer for Sticky {
     }
 
     fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        let change = self.servers.resolver_error(error, control);
-        self.publish_after(change, control);
+        self.servers.resolver_error(error, control);
     }
 
     fn subconn_state(
@@ -117,13 +114,11 @@ impl Balancer for Sticky {
         state: &SubConnState,
         control: &mut dyn ChannelControl,
     ) {
-        let change = self.servers.subconn_state(subconn, state, control);
-        self.publish_after(change, control);
+        self.servers.subconn_state(subconn, state, control);
     }
 
     fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
-        let change = self.servers.exit_idle(control);
-        self.publish_after(change, control);
+        self.servers.exit_idle(control);
     }
 
     fn load_report(
@@ -132,8 +127,7 @@ impl Balancer for Sticky {
         report: &LoadReport,
         control: &mut dyn ChannelControl,
     ) {
-        let change = self.servers.load_report(subconn, report, control);
-        self.publish_after(change, control);
+        self.servers.load_report(subconn, report, control);
     }
 
     fn wake_at(&self) -> Option<Instant> {
@@ -141,8 +135,8 @@ impl Balancer for Sticky {
     }
 
     fn wake(&mut self, control: &mut dyn ChannelControl) {
-        let change = self.servers.wake(control);
-        self.publish_after(change, control);
+        self.servers.wake(control);
+        self.publish(control);
     }
 }
 
@@ -234,6 +228,7 @@ mod tests {
         let (subconn, address) = channel.take_connects().remove(0);
         let ready = SubConnState::Ready(Health::Serving);
         policy.subconn_state(subconn, &ready, &mut channel);
+        policy.wake(&mut channel);
         assert_eq!(channel.state(), Some(ConnectivityState::Ready));
         assert_eq!(channel.pick(), TestPick::Address(address.clone()));
         assert_eq!(server_of(&channel, 1), address.to_string());
@@ -247,6 +242,7 @@ mod tests {
         for (subconn, _) in &connects {
             policy.subconn_state(*subconn, &ready, &mut channel);
         }
+        policy.wake(&mut channel);
         let before: Vec<_> = (0..100)
             .map(|session| server_of(&channel, session))
             .collect();
@@ -257,6 +253,7 @@ mod tests {
             assert!(share.count() > 15, "each has its share: {before:?}");
 
             policy.subconn_state(subconn, &SubConnState::Idle, &mut channel);
+            policy.wake(&mut channel);
             for (session, server) in (0..100).zip(&before) {
                 let moved = server_of(&channel, session) != *server;
                 assert_eq!(moved, *server == address.to_string());
@@ -265,6 +262,7 @@ mod tests {
             let (subconn, again) = channel.take_connects().remove(0);
             assert_eq!(again, address);
             policy.subconn_state(subconn, &ready, &mut channel);
+            policy.wake(&mut channel);
             for (session, server) in (0..100).zip(&before) {
                 assert_eq!(server_of(&channel, session), *server);
             }

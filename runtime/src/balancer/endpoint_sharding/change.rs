@@ -1,7 +1,7 @@
 use crate::connectivity_state::ConnectivityState;
 
-/// What a call of an [`EndpointSharding`](super::EndpointSharding) has changed. The greater includes
-/// the lesser.
+/// What has changed in an [`EndpointSharding`](super::EndpointSharding). The greater includes the
+/// lesser.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EndpointsChange {
     /// No child has published.

@@ -11,10 +11,11 @@ use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
 
 /// What the policy of one endpoint sees of its channel: all, but that its connections are noted down
-/// as its, with the reports that they are to have.
+/// as its, with the reports that they are to have, and that the sharding hears who wants to be woken.
 pub(super) struct ShardControl<'a> {
     pub(super) above: &'a mut dyn ChannelControl,
     pub(super) subconns: &'a mut SubConnIndex<EndpointId>,
+    pub(super) waker: &'a BalancerWaker,
     pub(super) id: EndpointId,
     pub(super) load_reports: Option<Duration>,
 }
@@ -36,7 +37,7 @@ impl ChannelControl for ShardControl<'_> {
     }
 
     fn waker(&self) -> BalancerWaker {
-        self.above.waker()
+        self.waker.clone()
     }
 
     fn now(&self) -> Instant {

@@ -2,7 +2,8 @@
 //! once. Called by them, on the channel's task.
 //!
 //! What happens to one child costs no more than a look-up, however many there are; an update costs
-//! one for each endpoint. Only a new picker is as large as the number of children that it has.
+//! one for each endpoint. A new picker is as large as the number of children that it has: the policy
+//! makes one for all that happens at once, when it is woken for it.
 //!
 //! Source: gRFC A61; grpc-go's package `balancer/endpointsharding`.
 
@@ -26,8 +27,9 @@ use tokio::time::Instant;
 
 use self::control::ShardControl;
 use super::{
-    Balancer, BalancerUpdate, ChannelControl, ChildBalancer, ConnectivityStateEvaluator,
-    FailingPicker, LoadReport, PickFirst, Picker, SubConnId, SubConnIndex, SubConnState,
+    Balancer, BalancerUpdate, BalancerWaker, ChannelControl, ChildBalancer,
+    ConnectivityStateEvaluator, FailingPicker, LoadReport, PickFirst, Picker, SubConnId,
+    SubConnIndex, SubConnState,
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::resolver::{Endpoint, EndpointKey};
@@ -36,16 +38,19 @@ use crate::status::Status;
 /// A child policy for each endpoint, kept as long as the endpoint is in the updates: what policies
 /// are built on that use several endpoints at once.
 ///
-/// Such a policy hands on to it what it is called with. Each method says by an [`EndpointsChange`]
-/// whether the policy has to publish anew, which it does with the sharding's own
-/// [`state`](Self::state) and [`picker`](Self::picker) or with a picker that it makes of the
-/// [`children`](Self::children). [`BaseBalancer`](super::BaseBalancer) is one that does this.
+/// Such a policy hands on to it what it is called with. When children have published, the sharding has
+/// the policy [woken](Balancer::wake), once for all that happens at once: then, and after each update,
+/// the policy publishes anew if [`take_change`](Self::take_change) says that it has to. It does so with
+/// the sharding's own [`state`](Self::state) and [`picker`](Self::picker) or with a picker that it makes
+/// of the [`children`](Self::children). [`BaseBalancer`](super::BaseBalancer) is one that does this.
 ///
 /// ```text
 ///   Balancer of a policy        EndpointSharding                  ChildBalancer, one an endpoint
 ///   update ───────────────────► matches endpoints and children ─► update
 ///   subconn_state ────────────► finds the child ────────────────► subconn_state
-///   publishes a picker ◄─────── counts the states ◄────────────── update_state
+///                               counts the states ◄────────────── update_state
+///   wake ─────────────────────► those who want to be woken ─────► wake
+///   publishes a picker ◄─────── take_change
 /// ```
 ///
 /// The children are `pick_first` with regard to health, unless said otherwise: several addresses of
@@ -67,6 +72,10 @@ pub struct EndpointSharding {
     next_id: u64,
     /// Why there are no children, if not because there are no endpoints.
     absence: Option<Status>,
+    /// What has changed since the policy asked.
+    change: EndpointsChange,
+    /// What children ask to be woken by. That of the channel does not tell who has asked.
+    waker: Option<BalancerWaker>,
 }
 
 impl EndpointSharding {
@@ -92,6 +101,8 @@ impl EndpointSharding {
             timers: BTreeSet::new(),
             next_id: 0,
             absence: None,
+            change: EndpointsChange::None,
+            waker: None,
         }
     }
 
@@ -164,7 +175,8 @@ impl EndpointSharding {
     /// that are gone are dropped. The children are updated with their endpoint and the config of the
     /// update, beginning anywhere, so that not every client connects to the same one first.
     ///
-    /// The policy has to publish anew, whatever comes of it.
+    /// Counts as a change of the [best](EndpointsChange::Best), whatever comes of it, which the policy
+    /// publishes at once: it is not woken for it.
     ///
     /// # Errors
     /// There are no endpoints, which leaves no children, or a child has returned an error: the first
@@ -188,6 +200,7 @@ impl EndpointSharding {
             result = result.and(child_result);
         }
         old.into_values().for_each(|id| self.remove_child(id));
+        self.change = EndpointsChange::Best;
         if self.children.is_empty() {
             self.absence = None;
             return Err(no_endpoints(control.target()));
@@ -195,20 +208,21 @@ impl EndpointSharding {
         result
     }
 
+    /// What has changed since this was last asked: whether the policy has to publish anew.
+    pub fn take_change(&mut self) -> EndpointsChange {
+        std::mem::replace(&mut self.change, EndpointsChange::None)
+    }
+
     /// See [`Balancer::resolver_error`]. Without children, calls fail with this error from now on.
-    pub fn resolver_error(
-        &mut self,
-        error: &Status,
-        control: &mut dyn ChannelControl,
-    ) -> EndpointsChange {
+    pub fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
         if self.children.is_empty() {
             // Its code is about resolving, not about the calls that fail because of it.
             self.absence = Some(Status::unavailable(error.message().to_owned()));
-            return EndpointsChange::Best;
+            return self.note(EndpointsChange::Best, control);
         }
         self.call_each(control, |child, control| {
             child.resolver_error(error, control)
-        })
+        });
     }
 
     /// See [`Balancer::subconn_state`].
@@ -217,10 +231,10 @@ impl EndpointSharding {
         subconn: SubConnId,
         state: &SubConnState,
         control: &mut dyn ChannelControl,
-    ) -> EndpointsChange {
+    ) {
         self.call_with(subconn, control, |child, control| {
             child.subconn_state(subconn, state, control)
-        })
+        });
     }
 
     /// See [`Balancer::load_report`].
@@ -229,24 +243,20 @@ impl EndpointSharding {
         subconn: SubConnId,
         report: &LoadReport,
         control: &mut dyn ChannelControl,
-    ) -> EndpointsChange {
+    ) {
         self.call_with(subconn, control, |child, control| {
             child.load_report(subconn, report, control)
-        })
+        });
     }
 
     /// See [`Balancer::exit_idle`]: all children are told to.
-    pub fn exit_idle(&mut self, control: &mut dyn ChannelControl) -> EndpointsChange {
-        self.call_each(control, ChildBalancer::exit_idle)
+    pub fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
+        self.call_each(control, ChildBalancer::exit_idle);
     }
 
     /// Tells one child to connect, if it is idle.
-    pub fn exit_idle_child(
-        &mut self,
-        id: EndpointId,
-        control: &mut dyn ChannelControl,
-    ) -> EndpointsChange {
-        self.call(id, control, ChildBalancer::exit_idle)
+    pub fn exit_idle_child(&mut self, id: EndpointId, control: &mut dyn ChannelControl) {
+        self.call_and_note(id, control, ChildBalancer::exit_idle);
     }
 
     /// See [`Balancer::wake_at`].
@@ -255,9 +265,18 @@ impl EndpointSharding {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    /// See [`Balancer::wake`].
-    pub fn wake(&mut self, control: &mut dyn ChannelControl) -> EndpointsChange {
-        self.call_each(control, ChildBalancer::wake)
+    /// See [`Balancer::wake`]: wakes all children if one has asked for it, else those whose time has
+    /// come.
+    pub fn wake(&mut self, control: &mut dyn ChannelControl) {
+        if self.waker.as_ref().is_some_and(BalancerWaker::begin) {
+            return self.call_each(control, ChildBalancer::wake);
+        }
+        let now = control.now();
+        let due = self.timers.iter().take_while(|(at, _)| *at <= now);
+        let due: Vec<_> = due.map(|(_, id)| *id).collect();
+        for id in due {
+            self.call_and_note(id, control, ChildBalancer::wake);
+        }
     }
 
     fn add_child(&mut self) -> EndpointId {
@@ -302,10 +321,11 @@ impl EndpointSharding {
         &mut self,
         control: &mut dyn ChannelControl,
         mut what: impl FnMut(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
-    ) -> EndpointsChange {
+    ) {
         let ids: Vec<_> = self.children.keys().copied().collect();
-        let changes = ids.into_iter().map(|id| self.call(id, control, &mut what));
-        changes.max().unwrap_or(EndpointsChange::None)
+        for id in ids {
+            self.call_and_note(id, control, &mut what);
+        }
     }
 
     fn call_with(
@@ -313,11 +333,29 @@ impl EndpointSharding {
         subconn: SubConnId,
         control: &mut dyn ChannelControl,
         what: impl FnOnce(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
-    ) -> EndpointsChange {
-        match self.subconns.get(subconn) {
-            Some(id) => self.call(*id, control, what),
-            None => EndpointsChange::None,
+    ) {
+        if let Some(id) = self.subconns.get(subconn) {
+            self.call_and_note(*id, control, what);
         }
+    }
+
+    /// Calls one child, and has the policy woken if that has changed something.
+    fn call_and_note(
+        &mut self,
+        id: EndpointId,
+        control: &mut dyn ChannelControl,
+        what: impl FnOnce(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
+    ) {
+        let change = self.call(id, control, what);
+        self.note(change, control);
+    }
+
+    /// Keeps a change for the policy, and has it woken for the first one.
+    fn note(&mut self, change: EndpointsChange, control: &dyn ChannelControl) {
+        if self.change == EndpointsChange::None && change != EndpointsChange::None {
+            control.waker().wake();
+        }
+        self.change = self.change.max(change);
     }
 
     /// Calls one child, and keeps the counts and the timers. `what` says whether it has published.
@@ -330,9 +368,14 @@ impl EndpointSharding {
         let Some(child) = self.children.get_mut(&id) else {
             return EndpointsChange::None;
         };
+        let waker = self.waker.get_or_insert_with(|| {
+            let above = control.waker();
+            BalancerWaker::new(move || above.wake())
+        });
         let mut control = ShardControl {
             above: control,
             subconns: &mut self.subconns,
+            waker,
             id,
             load_reports: self.load_reports,
         };

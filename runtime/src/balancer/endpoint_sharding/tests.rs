@@ -46,12 +46,14 @@ impl Fixture {
             .endpoints
             .update(update_of(endpoints), &mut self.channel);
         result.expect("there are endpoints");
+        assert_eq!(self.endpoints.take_change(), EndpointsChange::Best);
     }
 
     fn subconn_state(&mut self, name: &str, state: &SubConnState) -> EndpointsChange {
         let subconn = self.channel.subconn(&address(name)).expect(name);
         self.endpoints
-            .subconn_state(subconn, state, &mut self.channel)
+            .subconn_state(subconn, state, &mut self.channel);
+        self.endpoints.take_change()
     }
 
     fn ready(&mut self, name: &str) -> EndpointsChange {
@@ -201,8 +203,8 @@ fn children_that_are_not_to_reconnect_stay_idle_until_they_are_told() {
     assert_eq!(fixture.states(), [Idle, Idle]);
 
     let a = fixture.id("a");
-    let change = fixture.endpoints.exit_idle_child(a, &mut fixture.channel);
-    assert_eq!(change, EndpointsChange::Best);
+    fixture.endpoints.exit_idle_child(a, &mut fixture.channel);
+    assert_eq!(fixture.endpoints.take_change(), EndpointsChange::Best);
     assert_eq!(fixture.connects(), ["a"]);
     fixture.endpoints.exit_idle(&mut fixture.channel);
     assert_eq!(fixture.connects(), ["b"]);
@@ -231,10 +233,10 @@ fn a_pick_of_an_idle_childs_own_picker_wakes_it() {
 fn without_endpoints_calls_fail_with_the_reason() {
     let mut fixture = Fixture::of(EndpointSharding::new());
     let error = Status::not_found("no such name");
-    let change = fixture
+    fixture
         .endpoints
         .resolver_error(&error, &mut fixture.channel);
-    assert_eq!(change, EndpointsChange::Best);
+    assert_eq!(fixture.endpoints.take_change(), EndpointsChange::Best);
     assert_eq!(fixture.endpoints.state(), TransientFailure);
     assert_eq!(
         fixture.picks(1),
@@ -266,6 +268,26 @@ fn an_endpoint_without_addresses_fails_alone() {
 }
 
 #[test]
+fn the_policy_is_woken_once_for_all_that_happens_at_once() {
+    let mut fixture = Fixture::new(&["a", "b", "c"]);
+    assert!(
+        !fixture.channel.take_wake(),
+        "it publishes an update at once"
+    );
+    let ready = SubConnState::Ready(Health::Serving);
+    for (subconn, _) in fixture.channel.subconns() {
+        fixture
+            .endpoints
+            .subconn_state(subconn, &ready, &mut fixture.channel);
+    }
+    assert!(fixture.channel.take_wake());
+    fixture.endpoints.wake(&mut fixture.channel);
+    assert_eq!(fixture.endpoints.take_change(), EndpointsChange::Best);
+    assert!(!fixture.channel.take_wake());
+    assert_eq!(fixture.endpoints.take_change(), EndpointsChange::None);
+}
+
+#[test]
 fn what_happens_to_others_than_the_best_does_not_change_the_picker() {
     let mut fixture = Fixture::new(&["a", "b"]);
     assert_eq!(fixture.ready("a"), EndpointsChange::Best);
@@ -283,10 +305,10 @@ fn connections_of_others_are_not_the_childrens() {
     let options = SubConnOptions::default();
     let foreign = fixture.channel.create_subconn(address("a"), options);
     let ready = SubConnState::Ready(Health::Serving);
-    let change = fixture
+    fixture
         .endpoints
         .subconn_state(foreign.id(), &ready, &mut fixture.channel);
-    assert_eq!(change, EndpointsChange::None);
+    assert_eq!(fixture.endpoints.take_change(), EndpointsChange::None);
     assert_eq!(fixture.endpoints.state(), Connecting);
     assert!(fixture.endpoints.child_with(foreign.id()).is_none());
     let own = fixture.channel.subconns()[0].0;

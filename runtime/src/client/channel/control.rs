@@ -15,6 +15,7 @@ use crate::balancer::{
     BalancerWaker, ChannelControl, Picker, SubConn, SubConnId, SubConnOptions, SubConnOwner,
     SubConnRequest, SubConnState, WeakSubConn,
 };
+use crate::client::connect_attempts::ConnectAttempts;
 use crate::client::event::{ConnectionId, Event, MonitorId};
 use crate::client::picker::PickerCell;
 use crate::connectivity_state::ConnectivityState;
@@ -49,7 +50,13 @@ struct Entry {
     subchannel: Subchannel,
     monitors: Monitors,
     /// The attempt that is under way.
-    attempt: Option<AbortHandle>,
+    attempt: Option<Attempt>,
+}
+
+/// An attempt to connect that is under way, as a task of its own.
+struct Attempt {
+    id: ConnectionId,
+    task: AbortHandle,
 }
 
 impl Control {
@@ -142,13 +149,19 @@ impl Control {
         };
         let connection = ConnectionId(self.next_connection);
         self.next_connection += 1;
-        entry.attempt = Some(attempt(
+        let task = attempt(
             self.connector.clone(),
             entry.address.clone(),
             limit,
             self.events.clone(),
             (id, connection),
-        ));
+        );
+        entry.attempt = Some(Attempt {
+            id: connection,
+            task,
+        });
+        let mut attempts = self.cell.attempts();
+        attempts.begin(connection, entry.address.clone());
     }
 
     /// How many connections a subchannel may have from now on; none is closed for it.
@@ -170,7 +183,8 @@ impl Control {
             self.timers.remove(&(at, id));
         }
         if let Some(attempt) = entry.attempt {
-            attempt.abort();
+            attempt.task.abort();
+            self.cell.attempts().give_up(attempt.id);
         }
     }
 
@@ -189,6 +203,7 @@ impl Control {
         entry.attempt = None;
         match outcome {
             Ok(transport) => {
+                self.cell.attempts().succeeded(connection);
                 let connected = entry.subchannel.connected(connection);
                 let mut health = None;
                 if connected.is_wanted {
@@ -211,6 +226,14 @@ impl Control {
                 let failed = entry.subchannel.failed(connection, &problem, now, random);
                 let wake_at = entry.subchannel.wake_at();
                 self.timers.extend(wake_at.map(|at| (at, id)));
+                let mut attempts = self.cell.attempts();
+                match &failed {
+                    Some(SubConnState::TransientFailure(failure)) => {
+                        attempts.failed(connection, failure.message().to_owned());
+                    }
+                    // Other connections are there for its calls.
+                    _ => attempts.give_up(connection),
+                }
                 failed.into_iter().collect()
             }
         }
@@ -331,9 +354,10 @@ impl Control {
         self.timers.clear();
         for (_, entry) in self.subconns.drain() {
             if let Some(attempt) = entry.attempt {
-                attempt.abort();
+                attempt.task.abort();
             }
         }
+        *self.cell.attempts() = ConnectAttempts::default();
         self.cell.close_connections();
     }
 }

@@ -163,10 +163,10 @@ impl ClientTransport for H2ClientTransport {
         let head = fields::request(&request).map_err(OpenError::Invalid)?;
         // `h2` lets each clone have one stream that waits for the peer's limit, so a clone a call
         // queues any number, first come first served.
-        let mut sender = self.sender.clone();
+        let mut opener = self.sender.clone();
         // An error can only mean that the connection is gone or takes no more streams: the head
         // was checked when it was made.
-        let Ok((response, stream)) = sender.send_request(head, false) else {
+        let Ok((response, stream)) = opener.send_request(head, false) else {
             return Err(OpenError::Gone(request.only_message));
         };
         if u32::from(stream.stream_id()) > LAST_STREAM_ID {
@@ -184,6 +184,7 @@ impl ClientTransport for H2ClientTransport {
             response,
             sender,
             half_closed,
+            opener,
             Arc::clone(&self.connection),
         )))
     }

@@ -1,9 +1,10 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
-use h2::client::ResponseFuture;
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream};
 use http::Response;
 
@@ -27,6 +28,8 @@ const MAX_FOREIGN_BODY: usize = 1024;
 pub(super) struct H2ClientStream {
     receive: Mutex<Receiving>,
     send: Mutex<Sending>,
+    /// What has opened it, which takes no other stream as long as this one waits for its turn.
+    opener: Mutex<SendRequest<Bytes>>,
     connection: Arc<ConnectionInfo>,
 }
 
@@ -57,6 +60,7 @@ impl H2ClientStream {
         response: ResponseFuture,
         sender: Sender,
         half_closed: bool,
+        opener: SendRequest<Bytes>,
         connection: Arc<ConnectionInfo>,
     ) -> Self {
         Self {
@@ -66,6 +70,7 @@ impl H2ClientStream {
             } else {
                 Sending::Open(sender)
             }),
+            opener: Mutex::new(opener),
             connection,
         }
     }
@@ -216,6 +221,11 @@ impl ClientStream for H2ClientStream {
         };
         *receive = next;
         Poll::Ready(head)
+    }
+
+    fn waits_for_its_turn(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        lock(&self.opener).poll_ready(&mut cx).is_pending()
     }
 
     fn send_last(&self, message: Pieces) -> Result<(), Status> {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE, USER_AGENT};
-use http::uri::PathAndQuery;
+use http::uri::{Authority, PathAndQuery};
 use http::{Method, Request, Response, Uri, Version};
 
 use crate::metadata::{Metadata, encode_value};
@@ -26,9 +26,14 @@ pub(super) fn request(open: &OpenRequest<'_>) -> Result<Request<()>, Status> {
         .path_and_query(&**open.path)
         .build()
         .map_err(|error| {
+            let authority = &open.origin.authority;
+            let problem = match check_authority(authority) {
+                Ok(()) => error.to_string(),
+                Err(problem) => problem,
+            };
             Status::internal(format!(
-                "cannot send a request to the method {:?} of the authority {:?}: {error}",
-                open.path, open.origin.authority
+                "cannot send a request to the method {:?} of the authority {authority:?}: {problem}",
+                open.path
             ))
         })?;
     let mut request = Request::new(());
@@ -49,6 +54,19 @@ pub(super) fn request(open: &OpenRequest<'_>) -> Result<Request<()>, Status> {
     }
     append(headers, open.metadata);
     Ok(request)
+}
+
+/// Whether requests can have this `:authority`: the types of the `http` crate, of which `h2` takes
+/// requests, know percent-encoding in the userinfo alone.
+pub(crate) fn check_authority(authority: &str) -> Result<(), String> {
+    match Authority::try_from(authority) {
+        Ok(_) => Ok(()),
+        Err(error) if authority.contains('%') => Err(format!(
+            "Transport::H2 sends no percent-encoded host ({error}); set another authority, or use \
+             Transport::Native"
+        )),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// A request's fields, for the checks.

@@ -3,8 +3,9 @@
 //! One task a connection drives `h2`'s connection; the stream objects hold `h2`'s handles, whose
 //! state lies behind the connection's one mutex. What `h2` cannot do is listed here, so that nobody
 //! looks for it: it does not show incoming PINGs, it sends no debug data with GOAWAY, nor any
-//! GOAWAY when a client closes, it gives connection and stream window back together, and a server
-//! that stops does not see whether a client's SETTINGS have come after its preface.
+//! GOAWAY when a client closes, it gives connection and stream window back together, a server that
+//! stops does not see whether a client's SETTINGS have come after its preface, and neither side
+//! takes an authority with a percent-encoded host.
 
 mod body;
 mod client;
@@ -18,6 +19,7 @@ mod server;
 mod server_stream;
 
 pub(crate) use client::connect;
+pub(crate) use fields::check_authority;
 pub(crate) use server::ServerConnection;
 
 /// The window of one stream. It bounds what a peer may have in flight to a call that does not

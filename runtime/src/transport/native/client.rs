@@ -328,10 +328,12 @@ impl Task {
                     let _ = settings.send(());
                 }
             }
-            Event::Opened { .. }
-            | Event::Ping { .. }
-            | Event::Pong { .. }
-            | Event::SettingsAcked => {}
+            Event::Opened { key, .. } => {
+                if let Some(stream) = self.link.core.value_mut(key) {
+                    stream.begun();
+                }
+            }
+            Event::Ping { .. } | Event::Pong { .. } | Event::SettingsAcked => {}
         }
     }
 
@@ -403,7 +405,8 @@ impl Task {
         };
         match opened {
             Ok(key) => {
-                stream.set_key(key);
+                // They are opened in turn: if any waits, the last one does.
+                stream.set_key(key, self.link.core.queued_streams() > 0);
                 if let Some(message) = message {
                     // Nobody waits to send more.
                     let sent = self.link.core.send_data(key, message, true);

@@ -51,6 +51,8 @@ pub(super) struct NativeClientStream {
 struct State {
     /// The core's name for it, once it has been opened.
     key: Option<StreamKey>,
+    /// The core holds it back until the server allows one more.
+    is_held_back: bool,
     head: Head,
     inbound: Inbound,
     quota: SendQuota,
@@ -95,6 +97,7 @@ impl NativeClientStream {
             outbox,
             state: Mutex::new(State {
                 key: None,
+                is_held_back: false,
                 head: Head::Awaited,
                 inbound: Inbound::default(),
                 quota: SendQuota::default(),
@@ -111,8 +114,16 @@ impl NativeClientStream {
         lock(&self.state).key
     }
 
-    pub(super) fn set_key(&self, key: StreamKey) {
-        lock(&self.state).key = Some(key);
+    /// The core has taken it. Whether it holds it back until the server allows one more.
+    pub(super) fn set_key(&self, key: StreamKey, is_held_back: bool) {
+        let mut state = lock(&self.state);
+        state.key = Some(key);
+        state.is_held_back = is_held_back;
+    }
+
+    /// It is on the wire.
+    pub(super) fn begun(&self) {
+        lock(&self.state).is_held_back = false;
     }
 
     /// A header block came: headers, or trailers.
@@ -373,6 +384,10 @@ impl ClientStream for NativeClientStream {
             messages,
             trailer,
         }))
+    }
+
+    fn waits_for_its_turn(&self) -> bool {
+        lock(&self.state).is_held_back
     }
 
     fn send_last(&self, message: Pieces) -> Result<(), Status> {

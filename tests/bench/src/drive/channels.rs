@@ -7,21 +7,21 @@
 use anyhow::Result;
 
 use super::Bench;
+use super::close_ratio::{Of, close_ratio};
+use super::figures::CLIENT_CPU;
 use super::load::Load;
 use super::matrix::Matrix;
 use super::programs::{Program, floor_server, rgrpc_clients};
 
-/// What follows the name of a plain client in a row's name.
-const BY_HAND: &str = ", by hand";
-const BALANCED: &str = ", balanced";
+/// The two figures of [`balanced_to_by_hand`] are close: it takes more of them than other rows do.
+const PAIRS_A_ROUND: usize = 3;
 
 /// Measures all kinds of channel of each engine under each load, against the floor's server.
 pub(super) fn measure(bench: &Bench, loads: &[Load]) -> Result<Matrix> {
     let programs: Vec<_> = rgrpc_clients()
         .into_iter()
         .flat_map(|plain| {
-            let by_hand = variant(&plain, BY_HAND, &["--channel", "by-hand"]);
-            let balanced = variant(&plain, BALANCED, &["--channel", "balanced"]);
+            let (by_hand, balanced) = (by_hand(&plain), balanced(&plain));
             [plain, by_hand, balanced]
         })
         .collect();
@@ -35,16 +35,34 @@ pub(super) fn measure(bench: &Bench, loads: &[Load]) -> Result<Matrix> {
     })
 }
 
+/// The CPU of the client, balanced ÷ by hand, for each engine under a load, against the floor's server.
+pub(super) fn balanced_to_by_hand(bench: &Bench, load: &Load) -> Result<Vec<(String, f64)>> {
+    let server = bench.server(&floor_server())?;
+    let ratio = |plain: Program| {
+        let (by_hand, balanced) = (by_hand(&plain), balanced(&plain));
+        let ratio = close_ratio(PAIRS_A_ROUND * bench.rounds, |of| {
+            let program = match of {
+                Of::Numerator => &balanced,
+                Of::Denominator => &by_hand,
+            };
+            let report = bench.measure(program, &server, load)?;
+            Ok((CLIENT_CPU.of)(&report))
+        })?;
+        Ok((plain.name, ratio))
+    };
+    rgrpc_clients().into_iter().map(ratio).collect()
+}
+
+fn by_hand(plain: &Program) -> Program {
+    variant(plain, ", by hand", &["--channel", "by-hand"])
+}
+
+fn balanced(plain: &Program) -> Program {
+    variant(plain, ", balanced", &["--channel", "balanced"])
+}
+
 fn variant(plain: &Program, suffix: &str, arguments: &[&'static str]) -> Program {
     let mut program = plain.clone().with(arguments);
     program.name += suffix;
     program
-}
-
-/// The rows to compare: the plain client's name, and its rows balanced and by hand.
-pub(super) fn compared(matrix: &Matrix) -> impl Iterator<Item = (&str, &str, String)> {
-    matrix.rows.iter().filter_map(|balanced| {
-        let plain = balanced.strip_suffix(BALANCED)?;
-        Some((plain, balanced.as_str(), format!("{plain}{BY_HAND}")))
-    })
 }

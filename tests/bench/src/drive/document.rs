@@ -17,7 +17,8 @@ const HOW: &str = "\
 Made by `tests/bench/run`. Figures of one run compare with each other, and not with those of another
 machine or another day. Loads are connections × calls open on each; payloads are 32 bytes where
 nothing else is said; server and client have a core each where there are two. A figure is the median
-of its rounds, which take turns. CPU is user and kernel time of the process within the window.
+of its rounds, which take turns; the ratio of balanced to spread by hand, whose figures are close, is the
+median of the ratios of three pairs for each round. CPU is user and kernel time of the process within the window.
 rgrpc's and tonic's servers and clients run on tokio's multi-thread runtime with one thread where
 nothing else is said.";
 
@@ -37,6 +38,8 @@ pub fn document(bench: &Bench, mut progress: impl FnMut(&str)) -> Result<String>
     let unary_clients = clients::measure(bench, &UNARY).context(context)?;
     let context = step("unary calls: channels");
     let unary_channels = channels::measure(bench, &CHANNELS).context(context)?;
+    let context = step("unary calls: balanced and by hand");
+    let balancing = channels::balanced_to_by_hand(bench, &UNARY[0]).context(context)?;
     let context = step("unary calls: servers under h2load");
     let under_h2load = if h2load::is_installed() {
         let matrix = h2load::measure(bench, &UNARY).context(context)?;
@@ -66,7 +69,7 @@ pub fn document(bench: &Bench, mut progress: impl FnMut(&str)) -> Result<String>
             vec![budgets::table(&Measured {
                 servers: &unary_servers,
                 clients: &unary_clients,
-                channels: &unary_channels,
+                balancing: &balancing,
                 echo: &echo,
                 memory: &held,
                 allocations: &allocated,

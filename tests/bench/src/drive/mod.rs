@@ -10,6 +10,7 @@ mod bench;
 mod budgets;
 mod channels;
 mod clients;
+mod close_ratio;
 mod document;
 mod figures;
 mod h2load;

@@ -180,7 +180,7 @@ async fn calls_wait_for_a_resolver_that_never_answers_until_their_deadline() {
         let status = call.timeout(Duration::from_secs(10)).await;
         let status = status.expect_err("nothing is found");
         assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
-        assert!(status.message().ends_with(" is not resolved"), "{status}");
+        assert!(status.message().contains("for the resolver"), "{status}");
     }
     assert_eq!(begun.elapsed().as_secs(), 20);
 

@@ -12,6 +12,7 @@ mod concurrency;
 mod connecting;
 mod connection_scaling;
 mod connectivity;
+mod deadline_texts;
 mod deadlines;
 mod dispatch;
 mod engines_agree;

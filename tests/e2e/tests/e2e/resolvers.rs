@@ -11,11 +11,12 @@ use rgrpc::resolver::{
     StaticResolver, StaticResolverBuilder, Target,
 };
 use rgrpc::{
-    BuildError, ClientConn, ClientConnBuilder, Code, Response, Server, Status, credentials,
+    BuildError, ClientConn, ClientConnBuilder, Code, Response, Server, Status, Transport,
+    credentials,
 };
 use rgrpc_e2e::{
-    FnDialer, StubClient, StubService, TestServer, msg, native, register_stub, scripted_by, serve,
-    settle, soon, text,
+    FnDialer, StubClient, StubService, TestServer, msg, register_stub, scripted_by, serve,
+    serve_with, settle, soon, text,
 };
 
 /// A server whose unary method answers with this name.
@@ -162,11 +163,14 @@ async fn the_authority_of_a_scheme_of_the_users_own_is_the_endpoint() {
         ("picky:///cows/with calves", "cows%2Fwith%20calves"),
         ("picky:///cows:of:7", "localhost"),
     ] {
-        if authority.contains('%') && !native() {
-            // The h2 crate's authorities have no percent-encoding.
-            continue;
-        }
-        let (conn, mut server) = scripted_by(target, |b| b.resolver(Picky::default()));
+        let (conn, mut server) = scripted_by(target, |builder| {
+            let builder = builder.resolver(Picky::default());
+            match authority.contains('%') {
+                // The other engine: see the next test.
+                true => builder.transport(Transport::Native),
+                false => builder,
+            }
+        });
         let call = tokio::spawn(async move { StubClient::new(conn).unary(msg("")).await });
         let request = server.accept().await.expect_request(1).await;
         assert_eq!(
@@ -176,6 +180,44 @@ async fn the_authority_of_a_scheme_of_the_users_own_is_the_endpoint() {
         );
         call.abort();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_percent_encoded_authority_is_sent_or_the_channel_says_what_to_do() {
+    let build = |transport, authority: Option<&str>| {
+        // The other engine refuses such requests.
+        let server = Server::new().transport(Transport::Native);
+        let service = StubService::new().unary(|_| async { Ok(Response::new(msg("cows"))) });
+        let (server, picky) = (serve_with(server, service), Picky::default());
+        let conn = to("picky:///cows/with calves", &[("cows", &server)])
+            .resolver(picky)
+            .transport(transport);
+        let conn = match authority {
+            Some(authority) => conn.authority(authority).build(),
+            None => conn.build(),
+        };
+        (conn, server)
+    };
+    let (conn, _server) = build(Transport::Native, None);
+    assert_eq!(call(conn.expect("it is sent")).await.expect("OK"), "cows");
+
+    let (conn, _server) = build(Transport::H2, None);
+    assert_eq!(
+        conn.expect_err("it is not sent").to_string(),
+        "the authority \"cows%2Fwith%20calves\" cannot be sent: Transport::H2 sends no \
+         percent-encoded host (invalid authority); set another authority, or use \
+         Transport::Native; the option is authority"
+    );
+    let (conn, _server) = build(Transport::H2, Some("cows.test"));
+    let conn = conn.expect("it is sent");
+    assert_eq!(call(conn.clone()).await.expect("OK"), "cows");
+
+    let client = StubClient::new(conn);
+    let own = client.unary(msg("")).authority("a%20cow");
+    let status = own.await.expect_err("it is not sent");
+    assert_eq!(status.code(), Code::Internal);
+    let text = "of the authority \"a%20cow\": Transport::H2 sends no percent-encoded host";
+    assert!(status.message().contains(text), "{status}");
 }
 
 #[tokio::test(start_paused = true)]

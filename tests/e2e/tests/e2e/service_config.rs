@@ -9,11 +9,16 @@ use std::future::pending;
 use std::io;
 use std::time::Duration;
 
+use rgrpc::io::Address;
+use rgrpc::resolver::{ManualResolver, ResolverState};
 use rgrpc::{
-    BidiStreamingCall, BuildError, ClientConn, Code, RawCodec, Response, ServiceConfigError,
-    Status, credentials,
+    BidiStreamingCall, BuildError, ClientConn, Code, MethodConfig, RawCodec, Response,
+    ServiceConfigError, Status, credentials,
 };
-use rgrpc_e2e::{FnDialer, STUB_UNARY, StubClient, StubService, TestServer, msg, serve, soon};
+use rgrpc_e2e::{
+    FnDialer, STUB_BIDI_STREAMING, STUB_UNARY, StubClient, StubService, TestServer, msg, serve,
+    settle, soon,
+};
 use tokio::time::Instant;
 
 /// A channel to the server with this service config.
@@ -303,4 +308,56 @@ async fn methods_without_an_entry_are_called_as_without_a_config() {
     let server = serve(StubService::echo());
     let client = client(&server, &config);
     client.unary(msg("")).await.expect("OK");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_methods_config_is_that_of_the_service_config_that_holds_now() {
+    let server = serve(StubService::echo());
+    let manual = ManualResolver::new("manual");
+    let default = r#"{"methodConfig": [{"name": [{}], "timeout": "7s", "waitForReady": true}]}"#;
+    let conn = ClientConn::builder("manual:///shop", credentials::insecure())
+        .dialer(server.connector())
+        .resolver(manual.clone())
+        .default_service_config(default)
+        .max_call_attempts(3)
+        .build()
+        .expect("a valid channel");
+    assert_eq!(conn.method_config(STUB_UNARY), MethodConfig::default());
+
+    let address = || Address::Name("a".to_owned());
+    manual.update(ResolverState::of_addresses([address()]));
+    let client = StubClient::new(conn.clone());
+    client.unary(msg("")).await.expect("OK");
+    let config = conn.method_config(STUB_UNARY);
+    assert_eq!(config.timeout(), Some(Duration::from_secs(7)));
+    assert_eq!(config.wait_for_ready(), Some(true));
+    assert_eq!(config.max_request_message_bytes(), None);
+    assert!(!config.has_retry_policy() && !config.has_hedging_policy());
+    assert_eq!(config.max_attempts(), 1);
+
+    let (service, method) = STUB_UNARY[1..].split_once('/').expect("a path");
+    let found = r#"{"methodConfig": [
+        {"name": [{"service": "SERVICE", "method": "METHOD"}],
+            "maxRequestMessageBytes": 10, "maxResponseMessageBytes": 20,
+            "retryPolicy": {
+                "maxAttempts": 5, "initialBackoff": "1s", "maxBackoff": "1s",
+                "backoffMultiplier": 1, "retryableStatusCodes": ["UNAVAILABLE"]
+            }},
+        {"name": [{"service": "SERVICE"}], "hedgingPolicy": {"maxAttempts": 2}}
+    ]}"#;
+    let found = found.replace("SERVICE", service).replace("METHOD", method);
+    let mut state = ResolverState::of_addresses([address()]);
+    state.service_config = Some(Ok(found));
+    manual.update(state);
+    settle().await;
+    let config = conn.method_config(STUB_UNARY);
+    assert_eq!(config.timeout(), None);
+    assert_eq!(config.max_request_message_bytes(), Some(10));
+    assert_eq!(config.max_response_message_bytes(), Some(20));
+    assert!(config.has_retry_policy() && !config.has_hedging_policy());
+    assert_eq!(config.max_attempts(), 3, "as the channel allows");
+    let config = conn.method_config(STUB_BIDI_STREAMING);
+    assert!(config.has_hedging_policy() && !config.has_retry_policy());
+    assert_eq!(config.max_attempts(), 2);
+    assert_eq!(conn.method_config("/other/Method"), MethodConfig::default());
 }

@@ -167,6 +167,10 @@ impl ClientStream for FakeStream {
         Poll::Ready(Ok(Metadata::new()))
     }
 
+    fn waits_for_its_turn(&self) -> bool {
+        false
+    }
+
     fn send_last(&self, message: Pieces) -> Result<(), Status> {
         self.send_message(message)
     }

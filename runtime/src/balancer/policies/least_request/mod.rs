@@ -1,0 +1,85 @@
+//! `least_request_experimental`: keeps a connection to every endpoint, and gives each call to the
+//! least busy of a few that are drawn at random.
+//!
+//! Source: gRFC A48; grpc-go's package `leastrequest`.
+
+mod config;
+mod picker;
+#[cfg(test)]
+mod tests;
+
+pub use config::LeastRequestConfig;
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use self::picker::{LeastRequestPicker, OutstandingCalls};
+use crate::balancer::{
+    Balancer, BalancerBuilder, BalancerRegistry, BalancerUpdate, BaseBalancer, ChannelControl,
+    EndpointChild, EndpointId, Picker, PickerBuilder,
+};
+use crate::service_config::{ConfigValue, ServiceConfigError};
+use crate::status::Status;
+
+/// The policy `least_request_experimental`: of a few endpoints that are drawn at random, a call goes
+/// to the one with the fewest calls of this channel under way.
+///
+/// ```json
+/// {"loadBalancingConfig": [{"least_request_experimental": {"choiceCount": 3}}]}
+/// ```
+///
+/// See [`LeastRequestConfig`] for its fields.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LeastRequestBuilder;
+
+impl BalancerBuilder for LeastRequestBuilder {
+    fn name(&self) -> &str {
+        "least_request_experimental"
+    }
+
+    fn parse_config(
+        &self,
+        config: &ConfigValue<'_>,
+        _registry: &BalancerRegistry,
+    ) -> Result<Arc<dyn Any + Send + Sync>, ServiceConfigError> {
+        Ok(Arc::new(LeastRequestConfig::parse(config)?))
+    }
+
+    fn build(&self) -> Box<dyn Balancer> {
+        Box::new(BaseBalancer::new(LeastBusy::default()))
+    }
+}
+
+#[derive(Default)]
+struct LeastBusy {
+    config: LeastRequestConfig,
+    /// The calls of each endpoint that is ready. They outlive pickers, as calls do.
+    calls: HashMap<EndpointId, OutstandingCalls>,
+}
+
+impl PickerBuilder for LeastBusy {
+    fn update(&mut self, update: &BalancerUpdate) -> Result<(), Status> {
+        self.config = *update.config()?;
+        Ok(())
+    }
+
+    fn build(
+        &mut self,
+        ready: &[&EndpointChild],
+        _control: &mut dyn ChannelControl,
+    ) -> Arc<dyn Picker> {
+        // An endpoint that was not ready has another connection, and no calls on it.
+        let mut old = std::mem::take(&mut self.calls);
+        let endpoints = ready.iter().map(|child| {
+            let calls = old.remove(&child.id()).unwrap_or_default();
+            self.calls.insert(child.id(), calls.clone());
+            (Arc::clone(child.picker()), calls)
+        });
+        let endpoints = endpoints.collect();
+        Arc::new(LeastRequestPicker::new(
+            self.config.choice_count(),
+            endpoints,
+        ))
+    }
+}

@@ -1,0 +1,28 @@
+//! The policies that this crate comes with: a folder each, named as a service config names it.
+//!
+//! [`BalancerRegistry::default`](super::BalancerRegistry) knows them all. They are built of what the
+//! folder above has, as a policy of a user's own is, and of each other by name alone.
+
+#[cfg(test)]
+mod chi_square;
+mod least_request;
+mod outlier_detection;
+mod pick_first;
+#[cfg(test)]
+mod policy_test;
+mod priority;
+mod random_subsetting;
+mod ring_hash;
+mod round_robin;
+mod weighted_round_robin;
+mod weighted_target;
+
+pub use least_request::{LeastRequestBuilder, LeastRequestConfig};
+pub use outlier_detection::OutlierDetectionBuilder;
+pub use pick_first::{PickFirst, PickFirstBuilder, PickFirstConfig};
+pub use priority::PriorityBuilder;
+pub use random_subsetting::RandomSubsettingBuilder;
+pub use ring_hash::RingHashBuilder;
+pub use round_robin::RoundRobinBuilder;
+pub use weighted_round_robin::{WeightedRoundRobinBuilder, WeightedRoundRobinConfig};
+pub use weighted_target::WeightedTargetBuilder;

@@ -1,0 +1,38 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::call_counter::CallCounter;
+use crate::balancer::{PickInfo, PickResult, Picker};
+use crate::io::Address;
+
+/// The child's picker; counts how the calls end that it sends to endpoints.
+pub(super) struct CountingPicker {
+    child: Arc<dyn Picker>,
+    counters: Arc<HashMap<Address, Arc<CallCounter>>>,
+}
+
+impl CountingPicker {
+    pub(super) fn new(
+        child: Arc<dyn Picker>,
+        counters: Arc<HashMap<Address, Arc<CallCounter>>>,
+    ) -> Self {
+        Self { child, counters }
+    }
+}
+
+impl Picker for CountingPicker {
+    fn pick(&self, call: &PickInfo<'_>) -> PickResult<'_> {
+        match self.child.pick(call) {
+            PickResult::Pick(pick) => {
+                PickResult::Pick(match self.counters.get(pick.subconn.address()) {
+                    Some(counter) => {
+                        let counter = Arc::clone(counter);
+                        pick.on_done(move |outcome| counter.count(outcome.failure.is_none()))
+                    }
+                    None => pick,
+                })
+            }
+            other => other,
+        }
+    }
+}

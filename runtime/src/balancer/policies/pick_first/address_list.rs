@@ -1,0 +1,241 @@
+//! From endpoints to the addresses to try, in their order.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+
+use super::PickFirstConfig;
+use crate::io::Address;
+use crate::resolver::{Endpoint, EndpointWeight};
+
+/// The addresses of these endpoints in the order in which they are to be tried, each once. `random`
+/// gives numbers in [0, 1).
+///
+/// Source: gRFC A61, "Address List Handling in pick_first".
+pub(super) fn address_list(
+    mut endpoints: Vec<Endpoint>,
+    config: PickFirstConfig,
+    random: impl FnMut() -> f64,
+) -> Vec<Address> {
+    if config.shuffle_address_list {
+        endpoints = shuffle(endpoints, random);
+    }
+    let addresses = endpoints
+        .into_iter()
+        .flat_map(|endpoint| endpoint.addresses);
+    interleave(without_duplicates(addresses))
+}
+
+/// A random order, where of two endpoints the first is the one or the other as often as their weights
+/// say.
+///
+/// Source: gRFC A113; Efraimidis and Spirakis, "Weighted random sampling with a reservoir".
+fn shuffle(endpoints: Vec<Endpoint>, mut random: impl FnMut() -> f64) -> Vec<Endpoint> {
+    let mut keyed: Vec<_> = endpoints
+        .into_iter()
+        .map(|endpoint| {
+            // The logarithm of the paper's key, random^(1/weight): the order is the same, and large
+            // weights keep their precision.
+            let key = random().ln() / f64::from(EndpointWeight::of(&endpoint));
+            (key, endpoint)
+        })
+        .collect();
+    keyed.sort_by(|(one, _), (other, _)| other.total_cmp(one));
+    keyed.into_iter().map(|(_, endpoint)| endpoint).collect()
+}
+
+fn without_duplicates(addresses: impl Iterator<Item = Address>) -> Vec<Address> {
+    let mut seen = HashSet::new();
+    addresses
+        .filter(|address| seen.insert(address.clone()))
+        .collect()
+}
+
+/// What an address is reached by: where one family does not work, none of its addresses does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Family {
+    V4,
+    V6,
+    Other,
+}
+
+impl Family {
+    fn of(address: &Address) -> Self {
+        let ip = match address {
+            Address::Tcp(address) => Some(address.ip()),
+            // As passthrough targets have them.
+            Address::Name(name) => name.parse().map(|address: SocketAddr| address.ip()).ok(),
+            Address::Unix(_) | Address::UnixAbstract(_) | Address::Pipe => None,
+        };
+        match ip.map(|ip| ip.to_canonical()) {
+            Some(IpAddr::V4(_)) => Self::V4,
+            Some(IpAddr::V6(_)) => Self::V6,
+            None => Self::Other,
+        }
+    }
+}
+
+/// The families in turn, from the one that is first in the list on.
+///
+/// Source: RFC 8305, section 4.
+fn interleave(addresses: Vec<Address>) -> Vec<Address> {
+    let mut families: Vec<(Family, Vec<Address>)> = Vec::new();
+    for address in addresses {
+        let family = Family::of(&address);
+        match families.iter_mut().find(|(other, _)| *other == family) {
+            Some((_, members)) => members.push(address),
+            None => families.push((family, vec![address])),
+        }
+    }
+    let mut members: Vec<_> = families
+        .into_iter()
+        .map(|(_, members)| members.into_iter())
+        .collect();
+    let mut interleaved = Vec::new();
+    loop {
+        let before = interleaved.len();
+        interleaved.extend(members.iter_mut().filter_map(Iterator::next));
+        if interleaved.len() == before {
+            return interleaved;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::balancer::policies::chi_square::assert_distribution;
+    use crate::resolver::Attributes;
+
+    fn address(text: &str) -> Address {
+        match text.parse() {
+            Ok(address) => Address::Tcp(address),
+            Err(_) => Address::Name(text.to_owned()),
+        }
+    }
+
+    fn endpoint(addresses: &[&str]) -> Endpoint {
+        Endpoint::new(addresses.iter().copied().map(address).collect())
+    }
+
+    fn texts(addresses: &[Address]) -> Vec<String> {
+        addresses.iter().map(ToString::to_string).collect()
+    }
+
+    const SHUFFLE: PickFirstConfig = PickFirstConfig {
+        shuffle_address_list: true,
+    };
+
+    #[test]
+    fn addresses_come_once_in_the_order_of_their_endpoints_and_their_families_in_turn() {
+        let cases: &[(&[&[&str]], &[&str])] = &[
+            (&[], &[]),
+            (&[&[]], &[]),
+            (
+                &[&["1.1.1.1:1"], &[], &["2.2.2.2:2"]],
+                &["1.1.1.1:1", "2.2.2.2:2"],
+            ),
+            (
+                &[&["1.1.1.1:1", "1.1.1.1:1"], &["1.1.1.1:2"], &["1.1.1.1:1"]],
+                &["1.1.1.1:1", "1.1.1.1:2"],
+            ),
+            // IPv4 is first in the list.
+            (
+                &[
+                    &["1.1.1.1:1", "2.2.2.2:2", "3.3.3.3:3"],
+                    &["[::1]:4", "[::2]:5"],
+                    &["a.b:6"],
+                ],
+                &[
+                    "1.1.1.1:1",
+                    "[::1]:4",
+                    "a.b:6",
+                    "2.2.2.2:2",
+                    "[::2]:5",
+                    "3.3.3.3:3",
+                ],
+            ),
+            // IPv6 is.
+            (
+                &[&["[::1]:1", "1.1.1.1:2", "2.2.2.2:3"], &["[::2]:4"]],
+                &["[::1]:1", "1.1.1.1:2", "[::2]:4", "2.2.2.2:3"],
+            ),
+            // Names are. An IPv4 address that is mapped to IPv6 is one of IPv4.
+            (
+                &[&["a:1", "b:2", "[::ffff:1.1.1.1]:3", "2.2.2.2:4", "[::1]:5"]],
+                &["a:1", "[::ffff:1.1.1.1]:3", "[::1]:5", "b:2", "2.2.2.2:4"],
+            ),
+        ];
+        for (endpoints, expected) in cases {
+            let list = address_list(
+                endpoints
+                    .iter()
+                    .map(|addresses| endpoint(addresses))
+                    .collect(),
+                PickFirstConfig::default(),
+                || panic!("it is not shuffled"),
+            );
+            assert_eq!(texts(&list), *expected, "{endpoints:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_is_an_ip_address_has_its_family() {
+        for (address, family) in [
+            (Address::Name("1.1.1.1:1".to_owned()), Family::V4),
+            (Address::Name("[::1]:1".to_owned()), Family::V6),
+            (Address::Name("1.1.1.1".to_owned()), Family::Other),
+            (Address::Name("localhost:1".to_owned()), Family::Other),
+            (Address::Unix(Some("/run/server".into())), Family::Other),
+            (Address::Pipe, Family::Other),
+        ] {
+            assert_eq!(Family::of(&address), family, "{address}");
+        }
+    }
+
+    #[test]
+    fn shuffling_keeps_the_addresses_of_an_endpoint_together_and_in_order() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut firsts = [0; 3];
+        for _ in 0..300 {
+            let endpoints = vec![
+                endpoint(&["a:0", "b:0"]),
+                endpoint(&["a:1", "b:1"]),
+                endpoint(&["a:2", "b:2"]),
+            ];
+            let list = texts(&address_list(endpoints, SHUFFLE, || random.f64()));
+            assert_eq!(list.len(), 6);
+            for pair in list.chunks(2) {
+                assert!(pair[0].starts_with('a'), "{list:?}");
+                assert_eq!(pair[0][1..], pair[1][1..], "{list:?}");
+            }
+            firsts[usize::from(list[0].as_bytes()[2] - b'0')] += 1;
+        }
+        assert!(firsts.iter().all(|&count| count > 60), "{firsts:?}");
+    }
+
+    #[test]
+    fn endpoints_are_first_as_often_as_their_weights_say() {
+        const ROUNDS: u32 = 100_000;
+        let weights = [1, 2, 5, 12, 0xFFFF_FFFF, 0xFFFF_FFFF];
+        // Beside the large ones the small ones are nothing, so these are looked at alone.
+        for weights in [&weights[..4], &weights[4..]] {
+            let endpoints: Vec<_> = weights
+                .iter()
+                .enumerate()
+                .map(|(index, weight)| {
+                    let attributes = Attributes::new().with(EndpointWeight(*weight));
+                    endpoint(&[&format!("h:{index}")]).with_attributes(attributes)
+                })
+                .collect();
+            let mut random = fastrand::Rng::with_seed(3);
+            let mut firsts = vec![0; weights.len()];
+            for _ in 0..ROUNDS {
+                let list = address_list(endpoints.clone(), SHUFFLE, || random.f64());
+                let first = list[0].to_string();
+                firsts[usize::from(first.as_bytes()[2] - b'0')] += 1;
+            }
+            let weights: Vec<_> = weights.iter().copied().map(f64::from).collect();
+            assert_distribution(&firsts, &weights);
+        }
+    }
+}

@@ -1,0 +1,62 @@
+use crate::balancer::{BalancerRegistry, PolicyConfig};
+use crate::service_config::{ConfigObject, ConfigValue, ServiceConfigError};
+
+/// The config of `priority_experimental`: the children, the one to be used first at the beginning.
+#[derive(Debug)]
+pub(super) struct PriorityConfig {
+    pub(super) priorities: Vec<PriorityChild>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct PriorityChild {
+    pub(super) name: String,
+    pub(super) policy: PolicyConfig,
+    pub(super) ignore_reresolution_requests: bool,
+}
+
+impl PriorityConfig {
+    pub(super) fn parse(
+        config: &ConfigValue<'_>,
+        registry: &BalancerRegistry,
+    ) -> Result<Self, ServiceConfigError> {
+        let config = config.object()?;
+        let children = config.field("children").map(|value| value.object());
+        let children = children.transpose()?;
+        let mut priorities: Vec<PriorityChild> = Vec::new();
+        if let Some(names) = config.field("priorities") {
+            for value in names.items()? {
+                let name = value.text()?;
+                if priorities.iter().any(|earlier| earlier.name == name) {
+                    return Err(value.error(format!("{name:?} is listed a second time")));
+                }
+                let child = children.as_ref().and_then(|children| children.field(name));
+                let child = child
+                    .ok_or_else(|| value.error(format!("{name:?} is not among the children")))?;
+                priorities.push(PriorityChild::parse(name, &child.object()?, registry)?);
+            }
+        }
+        for (name, child) in children.iter().flat_map(ConfigObject::fields) {
+            if !priorities.iter().any(|priority| priority.name == name) {
+                return Err(child.error(format!("{name:?} is not among the priorities")));
+            }
+        }
+        Ok(Self { priorities })
+    }
+}
+
+impl PriorityChild {
+    fn parse(
+        name: &str,
+        child: &ConfigObject<'_>,
+        registry: &BalancerRegistry,
+    ) -> Result<Self, ServiceConfigError> {
+        Ok(Self {
+            name: name.to_owned(),
+            policy: registry.parse(&child.required("config")?)?,
+            ignore_reresolution_requests: match child.field("ignoreReresolutionRequests") {
+                Some(flag) => flag.flag()?,
+                None => false,
+            },
+        })
+    }
+}

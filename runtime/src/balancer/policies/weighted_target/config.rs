@@ -1,0 +1,47 @@
+use std::collections::BTreeMap;
+
+use crate::balancer::{BalancerRegistry, PolicyConfig};
+use crate::service_config::{ConfigValue, ServiceConfigError};
+
+/// The config of `weighted_target_experimental`: the children by name.
+#[derive(Debug)]
+pub(super) struct WeightedTargetConfig {
+    pub(super) targets: BTreeMap<String, TargetConfig>,
+}
+
+#[derive(Debug)]
+pub(super) struct TargetConfig {
+    pub(super) weight: u32,
+    pub(super) policy: PolicyConfig,
+}
+
+impl WeightedTargetConfig {
+    pub(super) fn parse(
+        config: &ConfigValue<'_>,
+        registry: &BalancerRegistry,
+    ) -> Result<Self, ServiceConfigError> {
+        let mut targets = BTreeMap::new();
+        if let Some(list) = config.object()?.field("targets") {
+            for (name, target) in list.object()?.fields() {
+                targets.insert(name.to_owned(), TargetConfig::parse(&target, registry)?);
+            }
+        }
+        Ok(Self { targets })
+    }
+}
+
+impl TargetConfig {
+    fn parse(
+        target: &ConfigValue<'_>,
+        registry: &BalancerRegistry,
+    ) -> Result<Self, ServiceConfigError> {
+        let target = target.object()?;
+        Ok(Self {
+            weight: match target.field("weight") {
+                Some(weight) => weight.whole_number_up_to(u32::MAX)?,
+                None => 0,
+            },
+            policy: registry.parse(&target.required("childPolicy")?)?,
+        })
+    }
+}

@@ -9,6 +9,7 @@
 //! | `deadline_and_cancel` | a deadline on both sides and across services; dropping is cancelling |
 //! | `wait_for_ready` | a client before its server: calls that wait, the channel's states |
 //! | `metadata` | metadata there, headers and trailers back |
+//! | `compression` | requests and responses by gzip; a compressor of one's own |
 //! | `errors_with_details` | failures that programs can act on: `google.rpc.Status` |
 //! | `retry` | a service config: which failures are tried again, how often and when |
 //! | `hedging` | calls that send a copy when no answer has come for a while |

@@ -189,6 +189,33 @@ async fn a_client_that_is_started_first_waits_for_its_server() {
 }
 
 #[tokio::test]
+async fn compressed_messages_are_smaller_and_handlers_choose() {
+    let printed = run(env!("CARGO_BIN_EXE_compression"), &[]).await;
+    assert_in_order(
+        &printed,
+        &[
+            "client: a short name",
+            "client: compresses 5 bytes",
+            "server: decompresses",
+            "client: a reply of 11 bytes",
+            "client: a long name",
+            "client: compresses 4003 bytes",
+            "server: decompresses",
+            "server: compresses 4011 bytes",
+            "client: decompresses",
+            "client: a reply of 4008 bytes",
+            "client: a stream",
+            "server: the client accepts gzip",
+            "server: compresses 4011 bytes",
+            "client: a reply of 4008 bytes",
+            "client: a reply of 4008 bytes",
+            "client: INTERNAL: the channel has no compressor \"zstd\", which the call is to be \
+             compressed by",
+        ],
+    );
+}
+
+#[tokio::test]
 async fn metadata_goes_both_ways_around_the_messages() {
     let printed = run(env!("CARGO_BIN_EXE_metadata"), &[]).await;
     assert_in_order(

@@ -11,7 +11,7 @@
 //!  ├──────────────────────────────────────┬───────────────────────────────────────┤
 //!  │ client      ClientConn               │ server      Server, ServiceDesc       │
 //!  ├──────────────────────────────────────┴───────────────────────────────────────┤
-//!  │ codec       messages to bytes, five-byte framing                             │
+//!  │ codec       messages to bytes, compression, five-byte framing                │
 //!  │ transport   gRPC streams on a connection, over an HTTP/2 engine              │
 //!  │ io          TCP, unix sockets, in-memory pipe                                │
 //!  └──────────────────────────────────────────────────────────────────────────────┘
@@ -67,8 +67,11 @@ pub use call::{
     ServerStream, ServerStreamingCall, TestStreams, Unary, UnaryCall, test_streams,
 };
 pub use client::{BuildError, ClientConn, ClientConnBuilder};
+#[cfg(feature = "gzip")]
+pub use codec::Gzip;
 pub use codec::{
-    Codec, CodecError, MessageBuffer, MessageBytes, PreparedMessage, ProtoCodec, RawCodec,
+    Codec, CodecError, Compressor, MessageBuffer, MessageBytes, PreparedMessage, ProtoCodec,
+    RawCodec,
 };
 pub use connectivity_state::ConnectivityState;
 pub use metadata::{Metadata, MetadataError};

@@ -1,6 +1,7 @@
 //! A call that is not made yet: what stubs return. Options are set by its methods; awaiting it
 //! makes the call.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::marker::PhantomData;
@@ -197,6 +198,27 @@ impl<I, K, C> Call<'_, I, K, C> {
     /// Source: grpc-go `CallAuthority`.
     pub fn authority(mut self, authority: impl Into<String>) -> Self {
         self.options.set_authority(authority);
+        self
+    }
+
+    /// Has what the call sends compressed by the channel's compressor of this name; see
+    /// [`CallOptions::set_compressor`]. Default: none.
+    ///
+    /// Source: grpc-go `UseCompressor`.
+    pub fn compressor(mut self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.options.set_compressor(name);
+        self
+    }
+
+    /// Accepts a response compressed by one of these, or by none, and no other; see
+    /// [`CallOptions::set_accept_compressors`]. Default: all compressors of the channel.
+    ///
+    /// Source: grpc-go `experimental.AcceptCompressors`.
+    pub fn accept_compressors<N: Into<String>>(
+        mut self,
+        names: impl IntoIterator<Item = N>,
+    ) -> Self {
+        self.options.set_accept_compressors(names);
         self
     }
 

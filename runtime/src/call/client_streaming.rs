@@ -29,6 +29,11 @@ impl<Req, Res> ClientStreaming<Req, Res> {
         self.requests.send(message).await
     }
 
+    /// Whether the next messages are compressed, as [`SendStream::set_message_compression`].
+    pub fn set_message_compression(&mut self, compressed: bool) {
+        self.requests.set_message_compression(compressed);
+    }
+
     /// The response's header metadata, as soon as it is there, as [`RecvStream::header`].
     pub async fn header(&mut self) -> &Metadata {
         self.response.header().await

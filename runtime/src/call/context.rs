@@ -6,19 +6,22 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{MessageSink, MessageSource, Received, Response};
+use crate::codec::{Compressor, Encoding, IDENTITY, accepted, is_answered_alike};
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
-use crate::transport::{CallEnd, Incoming, NoHead, RequestHead, ServerStream, Wanted};
+use crate::transport::{
+    CallEnd, Incoming, IncomingHead, NoHead, RequestHead, ServerStream, Wanted,
+};
 
 /// A call in a server's hands: what its handler can know and say besides messages.
 ///
 /// A handler has it from its [`Request`](super::Request). Cheap to clone, and may outlive the call,
 /// which has [ended](Self::is_done) then.
 ///
-/// Source: what grpc-go keeps in a handler's context, and its `SetHeader`, `SendHeader` and
-/// `SetTrailer`.
+/// Source: what grpc-go keeps in a handler's context, and its `SetHeader`, `SendHeader`, `SetTrailer`,
+/// `SetSendCompressor` and `ClientSupportedCompressors`.
 #[derive(Clone)]
 pub struct CallContext(Arc<dyn ServerStream>);
 
@@ -71,6 +74,53 @@ impl CallContext {
         self.0.call().add_trailer(metadata);
     }
 
+    /// Has the messages of the response compressed by the compressor of this name: one that the
+    /// [server](crate::Server::compressor) has and the client
+    /// [accepts](Self::client_supported_compressors), or `identity`, which is none. Default: that by
+    /// which the request came, unless the client says that it does not accept it.
+    /// [`SendStream::set_message_compression`](super::SendStream::set_message_compression) is for single
+    /// messages.
+    ///
+    /// # Errors
+    /// INTERNAL when the server has no such compressor, the client does not accept it, or it is too
+    /// late: the headers are out, or a message was compressed. The response is as it would have been
+    /// then.
+    ///
+    /// Source: grpc-go `SetSendCompressor`.
+    pub fn set_send_compressor(&self, name: &str) -> Result<(), Status> {
+        let encoding = match self.0.compressors().get(name.as_bytes()) {
+            _ if name == IDENTITY => Bytes::from_static(IDENTITY.as_bytes()),
+            None => {
+                return Err(Status::internal(format!(
+                    "this server has no compressor {name:?} to send by"
+                )));
+            }
+            Some(_) if !self.accepted().any(|accepted| accepted == name) => {
+                return Err(Status::internal(format!(
+                    "the client does not accept responses compressed by {name:?}"
+                )));
+            }
+            Some(_) => Bytes::copy_from_slice(name.as_bytes()),
+        };
+        if self.0.call().set_encoding(encoding) {
+            Ok(())
+        } else {
+            Err(Status::internal(
+                "the compressor was set after the headers were sent or a message was compressed",
+            ))
+        }
+    }
+
+    /// The names of the compressors by which the client accepts responses: what it says in
+    /// `grpc-accept-encoding`, in its order. `identity`, which is none, is always accepted and may or
+    /// may not be among them.
+    ///
+    /// Source: grpc-go `ClientSupportedCompressors`.
+    #[must_use]
+    pub fn client_supported_compressors(&self) -> Vec<&str> {
+        self.accepted().collect()
+    }
+
     /// Ready when the call has ended: the handler has returned, the client has cancelled, the
     /// deadline has passed or the connection is gone. For work that a handler has spawned; the
     /// handler itself is dropped then.
@@ -93,6 +143,47 @@ impl CallContext {
     /// What the call was made with.
     pub(crate) fn head(&self) -> &RequestHead {
         self.0.call().head()
+    }
+
+    /// What the request's messages are compressed by; and the response's, until the handler says
+    /// otherwise, where the client accepts it.
+    ///
+    /// # Errors
+    /// UNIMPLEMENTED when the server has no compressor of that name.
+    pub(crate) fn negotiate_encoding(&self) -> Result<Encoding, Status> {
+        let Some(name) = &self.head().encoding else {
+            return Ok(Encoding::Identity);
+        };
+        let compressors = self.0.compressors();
+        let encoding = Encoding::find(name, |name| compressors.get(name).cloned());
+        match &encoding {
+            Encoding::Identity => {}
+            Encoding::Known(compressor) => {
+                if is_answered_alike(compressor.name(), self.accepted()) {
+                    self.0.call().set_encoding(name.clone());
+                }
+            }
+            Encoding::Unknown(name) => return Err(self.unknown_encoding(name)),
+        }
+        Ok(encoding)
+    }
+
+    /// The answer to a request in an encoding that the server does not know; it says which it knows.
+    ///
+    /// Source: `doc/compression.md`.
+    fn unknown_encoding(&self, name: &str) -> Status {
+        let compressors = self.0.compressors();
+        let known: Vec<&str> = [IDENTITY].into_iter().chain(compressors.names()).collect();
+        self.0.call().refuse_encoding(known.join(",").into());
+        Status::unimplemented(format!(
+            "this server has no decompressor for the grpc-encoding {name:?} of the request: it \
+             accepts {}",
+            known.join(", ")
+        ))
+    }
+
+    fn accepted(&self) -> impl Iterator<Item = &str> {
+        accepted(self.head().metadata.get_all("grpc-accept-encoding"))
     }
 
     /// All that the client has sent and is going to send, if it is here, in one piece, and `fits`.
@@ -163,6 +254,11 @@ impl MessageSink for CallContext {
         self.0.poll_send_ready(cx)
     }
 
+    fn compressor(&self) -> Option<Arc<dyn Compressor>> {
+        let encoding = self.0.call().encoding()?;
+        self.0.compressors().get(&encoding).cloned()
+    }
+
     fn send(&self, message: Pieces) -> Result<(), Status> {
         self.send_unsent_header();
         self.0.send_message(message)
@@ -181,7 +277,7 @@ impl MessageSink for CallContext {
 
 impl MessageSource for CallContext {
     /// The request has its metadata.
-    fn poll_head(&self, _: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>> {
+    fn poll_head(&self, _: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         Poll::Ready(Err(NoHead))
     }
 

@@ -1,17 +1,23 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use crate::codec::Compressor;
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
-use crate::transport::{NoHead, Wanted, WholeResponse};
+use crate::transport::{IncomingHead, NoHead, Wanted, WholeResponse};
 
 /// Where a [`SendStream`](super::SendStream) puts its framed messages: a server's call or a
 /// client's.
 pub(crate) trait MessageSink: Send + Sync {
     /// Ready when the next message may be sent.
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>>;
+
+    /// What the next message is to be compressed by.
+    fn compressor(&self) -> Option<Arc<dyn Compressor>> {
+        None
+    }
 
     /// Sends one framed message.
     fn send(&self, message: Pieces) -> Result<(), Status>;
@@ -33,9 +39,9 @@ pub(crate) trait MessageSource: Send + Sync {
         None
     }
 
-    /// The metadata that came before the messages; ready before [`poll_data`](Self::poll_data) is
+    /// What came before the messages; ready before [`poll_data`](Self::poll_data) is
     /// called, and then not called again.
-    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>>;
+    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>>;
 
     /// The next DATA, of which `wanted` can be used at once, or how receiving ended: with the metadata that
     /// came last, or a failure.
@@ -48,6 +54,11 @@ pub(crate) trait MessageSource: Send + Sync {
         _fits: &dyn Fn(&[u8]) -> bool,
     ) -> Poll<Option<WholeResponse>> {
         Poll::Ready(None)
+    }
+
+    /// What messages in this encoding are decompressed by, if this side knows it.
+    fn decompressor(&self, _encoding: &[u8]) -> Option<Arc<dyn Compressor>> {
+        None
     }
 
     /// A message has begun of which this many bytes are still to come.

@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use tokio::time::Instant;
 use super::CallContext;
 use super::on_finish::OnFinish;
 use super::request::OutgoingParts;
-use crate::codec::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
+use crate::codec::{Compressor, DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
 use crate::credentials::PerRpcCredentials;
 use crate::metadata::Metadata;
 use crate::status::Status;
@@ -87,8 +88,12 @@ pub struct CallOptions {
 struct Rare {
     max_retry_buffer_size: Option<usize>,
     authority: Option<String>,
-    /// What requests with the authority have in common, once the channel has made it.
+    compressor: Option<Cow<'static, str>>,
+    accept_compressors: Option<Arc<[String]>>,
+    /// What requests that say these have in common, and what compresses their messages, once the
+    /// channel has found it out.
     origin: Option<Arc<Origin>>,
+    send_compressor: SendCompressor,
     credentials: CredentialsList,
     on_finish: OnFinish,
 }
@@ -261,8 +266,55 @@ impl CallOptions {
         self.rare.as_ref()?.authority.as_deref()
     }
 
-    pub(crate) fn set_origin(&mut self, origin: Arc<Origin>) {
-        self.rare_mut().origin = Some(origin);
+    /// Has the messages of the request compressed by the channel's
+    /// [compressor](crate::ClientConnBuilder::compressor) of this name. `identity`, which is none, is
+    /// for a call that is not to be compressed where the channel's defaults say otherwise. If the
+    /// channel has no such compressor, the call fails with INTERNAL before anything is sent; if the
+    /// server has none, with UNIMPLEMENTED. Empty messages are never compressed. Default: none.
+    ///
+    /// Who can choose a part of a message and see its length can learn from that what else is in it,
+    /// if it is compressed (CRIME, BREACH): do not compress secrets together with what others say.
+    ///
+    /// Source: grpc-go `UseCompressor`.
+    pub fn set_compressor(&mut self, name: impl Into<Cow<'static, str>>) {
+        self.rare_mut().compressor = Some(name.into());
+    }
+
+    /// See [`set_compressor`](Self::set_compressor); `None`: no compression.
+    #[must_use]
+    pub fn compressor(&self) -> Option<&str> {
+        self.rare.as_ref()?.compressor.as_deref()
+    }
+
+    /// Accepts a response that is compressed by one of these, or by none, and no other: the server is
+    /// told, and a response in another encoding fails the call with INTERNAL. With no names no
+    /// compression is accepted. If the channel has not one of these compressors, the call fails with
+    /// INVALID_ARGUMENT before anything is sent. Default: all compressors of the channel.
+    ///
+    /// Source: grpc-go `experimental.AcceptCompressors`.
+    pub fn set_accept_compressors<N: Into<String>>(&mut self, names: impl IntoIterator<Item = N>) {
+        let names = names.into_iter().map(Into::into).collect();
+        self.rare_mut().accept_compressors = Some(names);
+    }
+
+    /// See [`set_accept_compressors`](Self::set_accept_compressors); `None`: all of the channel.
+    pub(crate) fn accept_compressors(&self) -> Option<&Arc<[String]>> {
+        self.rare.as_ref()?.accept_compressors.as_ref()
+    }
+
+    pub(crate) fn set_origin(
+        &mut self,
+        origin: Arc<Origin>,
+        compressor: Option<Arc<dyn Compressor>>,
+    ) {
+        let rare = self.rare_mut();
+        rare.origin = Some(origin);
+        rare.send_compressor = SendCompressor(compressor);
+    }
+
+    /// What compresses the messages of the request.
+    pub(crate) fn send_compressor(&self) -> Option<&Arc<dyn Compressor>> {
+        self.rare.as_ref()?.send_compressor.0.as_ref()
     }
 
     /// What requests have in common, if it is not the channel's.
@@ -349,6 +401,13 @@ impl Rare {
         if self.authority.is_none() {
             self.authority.clone_from(&defaults.authority);
         }
+        if self.compressor.is_none() {
+            self.compressor.clone_from(&defaults.compressor);
+        }
+        if self.accept_compressors.is_none() {
+            self.accept_compressors
+                .clone_from(&defaults.accept_compressors);
+        }
         let credentials = defaults.credentials.0.iter().cloned();
         self.credentials.0.splice(0..0, credentials);
         self.on_finish.prepend(&defaults.on_finish);
@@ -357,6 +416,16 @@ impl Rare {
 
 fn smaller(set: Option<usize>, bytes: usize) -> Option<usize> {
     Some(set.map_or(bytes, |set| set.min(bytes)))
+}
+
+/// What compresses a call's messages.
+#[derive(Clone, Default)]
+struct SendCompressor(Option<Arc<dyn Compressor>>);
+
+impl fmt::Debug for SendCompressor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map(|compressor| compressor.name()).fmt(f)
+    }
 }
 
 /// Per-RPC credentials, in the order in which they are asked.
@@ -398,6 +467,8 @@ mod tests {
         defaults.set_max_send_message_size(2);
         defaults.set_max_retry_buffer_size(3);
         defaults.set_authority("default");
+        defaults.set_compressor("default");
+        defaults.set_accept_compressors(["default"]);
         defaults.append_metadata("key", "default");
 
         let mut options = CallOptions::new();
@@ -407,6 +478,9 @@ mod tests {
         assert_eq!(options.max_send_message_size(), 2);
         assert_eq!(options.max_retry_buffer_size(), 3);
         assert_eq!(options.authority(), Some("default"));
+        assert_eq!(options.compressor(), Some("default"));
+        let accepted = options.accept_compressors().expect("the default");
+        assert_eq!(accepted[..], ["default"]);
         assert_eq!(options.metadata(), defaults.metadata());
 
         let mut options = CallOptions::new();
@@ -415,6 +489,8 @@ mod tests {
         options.set_max_send_message_size(20);
         options.set_max_retry_buffer_size(30);
         options.set_authority("own");
+        options.set_compressor("identity");
+        options.set_accept_compressors([] as [&str; 0]);
         options.append_metadata("key", "own");
         options.complete(&defaults);
         assert!(!options.wait_for_ready());
@@ -422,6 +498,8 @@ mod tests {
         assert_eq!(options.max_send_message_size(), 20);
         assert_eq!(options.max_retry_buffer_size(), 30);
         assert_eq!(options.authority(), Some("own"));
+        assert_eq!(options.compressor(), Some("identity"));
+        assert!(options.accept_compressors().expect("its own").is_empty());
         let values: Vec<_> = options.metadata().get_all("key").collect();
         assert_eq!(values, [&b"default"[..], b"own"]);
     }

@@ -10,7 +10,7 @@ use futures_core::Stream;
 use super::halves::Received;
 use super::{MessageSource, Response};
 use crate::codec::{
-    Codec, CodecError, MessageBytes, MessageReader, decode, decode_whole, is_one_message,
+    Codec, CodecError, Encoding, MessageBytes, MessageReader, decode, decode_whole, is_one_message,
 };
 use crate::io::Peer;
 use crate::metadata::Metadata;
@@ -28,6 +28,10 @@ pub struct RecvStream<T> {
     reader: MessageReader,
     header: Option<Metadata>,
     trailer: Metadata,
+    /// The encodings that a response may have, where the call says that.
+    accepted: Option<Arc<[String]>>,
+    /// Why no message is received, though the headers have come.
+    refused: Option<Status>,
     state: State,
 }
 
@@ -52,6 +56,8 @@ impl<T> RecvStream<T> {
             reader: MessageReader::new(max_message_size),
             header: None,
             trailer: Metadata::new(),
+            accepted: None,
+            refused: None,
             state: State::Head,
         }
     }
@@ -59,6 +65,18 @@ impl<T> RecvStream<T> {
     /// Takes in what was received already.
     pub(crate) fn received(mut self, data: Bytes) -> Self {
         self.reader.push(data.into());
+        self
+    }
+
+    /// Takes compressed messages to be so by this encoding, which needs no headers to be known.
+    pub(crate) fn encoded_by(mut self, encoding: Encoding) -> Self {
+        self.reader.set_encoding(encoding);
+        self
+    }
+
+    /// Refuses a response in another encoding than these, and none.
+    pub(crate) fn accepting(mut self, encodings: Option<&Arc<[String]>>) -> Self {
+        self.accepted = encodings.cloned();
         self
     }
 
@@ -124,11 +142,14 @@ impl<T> RecvStream<T> {
         });
         if let Some(response) = whole.await {
             self.state = State::Ended;
+            if let Some(encoding) = response.head.encoding {
+                self.find_encoding(&encoding)?;
+            }
             let message = decode_whole(self.decode, response.messages)?;
             let peer = self.source.peer().cloned();
             return Ok(Response::from_parts(
                 message,
-                response.header,
+                response.head.metadata,
                 response.trailer,
                 peer,
             ));
@@ -142,16 +163,49 @@ impl<T> RecvStream<T> {
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.state == State::Head {
-            self.header = ready!(self.source.poll_head(cx)).ok();
+            if let Ok(head) = ready!(self.source.poll_head(cx)) {
+                self.header = Some(head.metadata);
+                if let Some(encoding) = head.encoding {
+                    match self.find_encoding(&encoding) {
+                        Ok(encoding) => self.reader.set_encoding(encoding),
+                        Err(status) => self.refused = Some(status),
+                    }
+                }
+            }
             self.state = State::Messages;
         }
         Poll::Ready(())
+    }
+
+    /// What the response's `grpc-encoding` means.
+    ///
+    /// # Errors
+    /// INTERNAL when the call does not accept it.
+    fn find_encoding(&self, name: &[u8]) -> Result<Encoding, Status> {
+        let encoding = Encoding::find(name, |name| self.source.decompressor(name));
+        let name = match &encoding {
+            Encoding::Identity => return Ok(encoding),
+            Encoding::Known(compressor) => compressor.name(),
+            Encoding::Unknown(name) => name,
+        };
+        match &self.accepted {
+            Some(accepted) if accepted.iter().all(|accepted| accepted != name) => {
+                Err(Status::internal(format!(
+                    "the response has the grpc-encoding {name:?}, which is not among the call's \
+                     accept_compressors"
+                )))
+            }
+            _ => Ok(encoding),
+        }
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Status>>> {
         ready!(self.poll_head(cx));
         if self.state == State::Ended {
             return Poll::Ready(None);
+        }
+        if let Some(status) = self.refused.take() {
+            return Poll::Ready(Some(Err(self.fail(status))));
         }
         loop {
             match self.reader.next() {

@@ -159,6 +159,25 @@ impl<T> Request<T> {
         }
     }
 
+    /// In a handler, chooses what the response's messages are compressed by, as
+    /// [`CallContext::set_send_compressor`]. Without a call this does nothing.
+    ///
+    /// # Errors
+    /// INTERNAL when the server has no such compressor, the client does not accept it, or it is too
+    /// late.
+    pub fn set_send_compressor(&self, name: &str) -> Result<(), Status> {
+        self.context()
+            .map_or(Ok(()), |call| call.set_send_compressor(name))
+    }
+
+    /// In a handler, by what the client accepts responses compressed, as
+    /// [`CallContext::client_supported_compressors`]. Without a call: by nothing.
+    #[must_use]
+    pub fn client_supported_compressors(&self) -> Vec<&str> {
+        self.context()
+            .map_or_else(Vec::new, CallContext::client_supported_compressors)
+    }
+
     /// A request for a call that is made on behalf of this one: it has this call's deadline, ends
     /// when this call ends, and carries its trace context (`traceparent`, `tracestate`,
     /// `grpc-trace-bin`). No other metadata is passed on.

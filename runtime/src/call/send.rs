@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use futures_sink::Sink;
 
 use super::MessageSink;
-use crate::codec::{Codec, PreparedMessage, frame};
+use crate::codec::{Codec, Compressor, PreparedMessage, frame_with};
 use crate::pieces::Pieces;
 use crate::status::Status;
 
@@ -23,19 +23,25 @@ use crate::status::Status;
 pub struct SendStream<T> {
     sink: Arc<dyn MessageSink>,
     /// The codec's framing, for messages of type `T`.
-    frame: fn(&T, usize) -> Result<Pieces, Status>,
+    frame: Frame<T>,
     codec: TypeId,
     max_message_size: usize,
+    /// Messages are sent as they are, though the call compresses.
+    uncompressed: bool,
     closed: bool,
 }
+
+/// What makes a message ready to be sent, of at most so many bytes.
+type Frame<T> = fn(&T, Option<&Arc<dyn Compressor>>, usize) -> Result<Pieces, Status>;
 
 impl<T> SendStream<T> {
     pub(crate) fn new<C: Codec<T>>(sink: Arc<dyn MessageSink>, max_message_size: usize) -> Self {
         Self {
             sink,
-            frame: frame::<C, T>,
+            frame: frame_with::<C, T>,
             codec: TypeId::of::<C>(),
             max_message_size,
+            uncompressed: false,
             closed: false,
         }
     }
@@ -46,8 +52,9 @@ impl<T> SendStream<T> {
     /// Cancel-safe: a future that is dropped before it is ready has not sent the message.
     ///
     /// # Errors
-    /// INTERNAL after [`close`](Self::close) or when the codec fails; RESOURCE_EXHAUSTED when the
-    /// message is too large; otherwise the call has ended, and the receiving half says why.
+    /// INTERNAL after [`close`](Self::close) or when the codec or the compressor fails;
+    /// RESOURCE_EXHAUSTED when the message is too large; otherwise the call has ended, and the
+    /// receiving half says why.
     pub async fn send(&mut self, message: impl Borrow<T>) -> Result<(), Status> {
         poll_fn(|cx| self.poll_open(cx)).await?;
         self.start(message.borrow())
@@ -64,14 +71,26 @@ impl<T> SendStream<T> {
     /// Source: grpc-go `PreparedMsg`.
     pub async fn send_prepared(&mut self, message: &PreparedMessage<T>) -> Result<(), Status> {
         poll_fn(|cx| self.poll_open(cx)).await?;
-        let framed = message.framed_for(self.codec, self.max_message_size)?;
+        let compressor = self.compressor();
+        let framed =
+            message.framed_for(self.codec, compressor.as_deref(), self.max_message_size)?;
         self.sink.send(framed.into())
+    }
+
+    /// Whether the next messages are compressed in a call that compresses, until this says otherwise.
+    /// For messages that would give secrets away by their length, or are compressed already. Default:
+    /// true.
+    ///
+    /// Source: `doc/compression.md`, "Specific Disabling of Compression"; grpc-java
+    /// `setMessageCompression`.
+    pub fn set_message_compression(&mut self, compressed: bool) {
+        self.uncompressed = !compressed;
     }
 
     /// Sends the only message of this half and closes it. When the call has ended already, the
     /// receiving half says why, and this is no failure.
     pub(crate) async fn send_only(&mut self, message: &T) -> Result<(), Status> {
-        let framed = (self.frame)(message, self.max_message_size)?;
+        let framed = self.framed(message)?;
         if poll_fn(|cx| self.poll_open(cx)).await.is_ok() {
             let _ = self.sink.send_last(framed);
         }
@@ -96,8 +115,19 @@ impl<T> SendStream<T> {
     }
 
     fn start(&self, message: &T) -> Result<(), Status> {
-        self.sink
-            .send((self.frame)(message, self.max_message_size)?)
+        self.sink.send(self.framed(message)?)
+    }
+
+    fn compressor(&self) -> Option<Arc<dyn Compressor>> {
+        if self.uncompressed {
+            return None;
+        }
+        self.sink.compressor()
+    }
+
+    fn framed(&self, message: &T) -> Result<Pieces, Status> {
+        let compressor = self.compressor();
+        (self.frame)(message, compressor.as_ref(), self.max_message_size)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
-use crate::transport::{NoHead, Wanted};
+use crate::transport::{IncomingHead, NoHead, Wanted};
 
 /// Makes the two ends of a call with streams that no connection carries: the halves that a stub's
 /// caller holds, and what a mock answers them with. For an [`Invoke`](super::Invoke) of your own; its
@@ -185,10 +185,10 @@ impl MessageSink for ClientEnd {
 }
 
 impl MessageSource for ClientEnd {
-    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>> {
+    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         self.0.poll(End::Client, cx, |state| {
             match (&mut state.header, &state.end) {
-                (Some(header), _) => Some(header.take().ok_or(NoHead)),
+                (Some(header), _) => Some(header.take().map(IncomingHead::from).ok_or(NoHead)),
                 (None, Some(_)) => Some(Err(NoHead)),
                 (None, None) => None,
             }
@@ -244,7 +244,7 @@ impl MessageSink for ServerEnd {
 }
 
 impl MessageSource for ServerEnd {
-    fn poll_head(&self, _: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>> {
+    fn poll_head(&self, _: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         Poll::Ready(Err(NoHead))
     }
 

@@ -12,7 +12,7 @@ use super::wait::GivenUp;
 use crate::call::{CallOptions, MessageSink, MessageSource, MethodName, Received};
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
-use crate::transport::{NoHead, Wanted};
+use crate::transport::{IncomingHead, NoHead, Wanted};
 
 /// What every attempt at a call begins with.
 pub(super) struct Start {
@@ -52,7 +52,7 @@ pub(super) enum Progress {
     /// It has a stream, on which nothing was sent yet.
     Opened,
     /// The response's headers have come.
-    Head(Metadata),
+    Head(IncomingHead),
     /// It has ended well, without headers.
     Ended(Metadata),
     Failed(Failure),

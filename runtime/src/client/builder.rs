@@ -8,12 +8,14 @@ use bytes::Bytes;
 
 use super::call_config::{DEFAULT_MAX_CALL_ATTEMPTS, Retries};
 use super::channel::{ChannelParts, Connector};
+use super::compression::Compression;
 use super::conn::Settings;
 use super::service_configs::ServiceConfigs;
 use super::{ClientConn, authority};
 use crate::backoff::{BackoffConfig, ConnectParams};
 use crate::balancer::{BalancerBuilder, BalancerRegistry};
 use crate::call::CallOptions;
+use crate::codec::{Compressor, CompressorRegistry};
 use crate::credentials::{ChannelCredentials, PerRpcCredentials};
 use crate::io::{Dial, HttpProxy, ProxyDialer, SystemDialer};
 use crate::resolver::{
@@ -84,6 +86,9 @@ pub struct ClientConnBuilder {
     max_connections: NonZeroUsize,
     idle_timeout: Option<Duration>,
     balancers: BalancerRegistry,
+    compressors: CompressorRegistry,
+    /// The name of a compressor that cannot be one.
+    unsendable_compressor: Option<String>,
     health_check_disabled: bool,
 }
 
@@ -130,6 +135,8 @@ impl ClientConnBuilder {
             max_connections: MAX_CONNECTIONS,
             idle_timeout: Some(IDLE_TIMEOUT),
             balancers: BalancerRegistry::default(),
+            compressors: CompressorRegistry::default(),
+            unsendable_compressor: None,
             health_check_disabled: false,
         }
     }
@@ -272,6 +279,22 @@ impl ClientConnBuilder {
     /// Source: grpc-go `balancer.Register`, here for one channel.
     pub fn balancer(mut self, builder: impl BalancerBuilder) -> Self {
         self.balancers.register(Arc::new(builder));
+        self
+    }
+
+    /// Adds a compressor, in place of the one of its name: for responses that come compressed by it,
+    /// and for calls that [say](crate::Call::compressor) that they are to be. Default: `Gzip`, if the
+    /// crate was built with the feature `gzip`, and no other.
+    ///
+    /// That all calls be compressed is for the
+    /// [default call options](Self::default_call_options) to say. The channel's own calls for health
+    /// checks neither are nor accept to be.
+    ///
+    /// Source: grpc-go `encoding.RegisterCompressor`, here for one channel.
+    pub fn compressor(mut self, compressor: impl Compressor) -> Self {
+        if let Err(name) = self.compressors.register(Arc::new(compressor)) {
+            self.unsendable_compressor = Some(name);
+        }
         self
     }
 
@@ -422,16 +445,26 @@ impl ClientConnBuilder {
                 .map_err(BuildError::ServiceConfig)?;
         check_per_rpc_credentials(&self.per_rpc_credentials, &self.credentials)?;
         let per_rpc_credentials: Arc<[_]> = self.per_rpc_credentials.into();
-        let origin = Arc::new(Origin {
+        if let Some(name) = self.unsendable_compressor {
+            return Err(BuildError::Compressor(name));
+        }
+        let plain = Origin {
             authority,
             scheme: self.credentials.scheme(),
             user_agent: user_agent(self.user_agent)?,
+            encoding: None,
+            accept_encoding: None,
+        };
+        let origin = Arc::new(Origin {
+            accept_encoding: self.compressors.accept_encoding(),
+            ..plain.clone()
         });
         let settings = Settings {
             default_options: self.default_call_options.map(check_defaults).transpose()?,
             credentials: self.credentials.clone(),
             per_rpc_credentials: Arc::clone(&per_rpc_credentials),
-            origin: Arc::clone(&origin),
+            compression: Compression::new(self.compressors, &origin),
+            origin,
             target: self.target.clone(),
             canonical_target,
         };
@@ -448,7 +481,7 @@ impl ClientConnBuilder {
             max_connections: self.max_connections,
             idle_timeout: self.idle_timeout,
             service_configs,
-            origin,
+            origin: Arc::new(plain),
             per_rpc_credentials,
             health_check_disabled: self.health_check_disabled,
         };
@@ -554,6 +587,8 @@ pub enum BuildError {
     /// These per-RPC credentials need transport security, which the channel's credentials do not
     /// provide.
     PerRpcCredentials(String),
+    /// A compressor has this name, which cannot be sent.
+    Compressor(String),
 }
 
 impl fmt::Display for BuildError {
@@ -590,6 +625,10 @@ impl fmt::Display for BuildError {
                 "the per-RPC credentials {name} are for secure connections alone, and the channel's \
                  credentials are insecure(); the option is per_rpc_credentials"
             ),
+            Self::Compressor(name) => write!(
+                f,
+                "the name {name:?} of a compressor cannot be sent; the option is compressor"
+            ),
         }
     }
 }
@@ -604,7 +643,8 @@ impl Error for BuildError {
             | Self::UserAgent(_)
             | Self::Backoff(_)
             | Self::DefaultCallOptions(_)
-            | Self::PerRpcCredentials(_) => None,
+            | Self::PerRpcCredentials(_)
+            | Self::Compressor(_) => None,
         }
     }
 }

@@ -13,13 +13,14 @@ use super::retry::Failure;
 use super::wait::{Wait, deadline_exceeded};
 use crate::balancer::StreamPermit;
 use crate::call::{MessageSink, MessageSource, Received};
+use crate::codec::Compressor;
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::{Code, Status};
 use crate::transport::{
-    ClientStream, Delivery, Incoming, NoHead, ResetCode, Wanted, WholeResponse,
+    ClientStream, Delivery, Incoming, IncomingHead, NoHead, ResetCode, Wanted, WholeResponse,
 };
 
 /// An attempt at a call that is under way: one stream of a connection, and what bounds it. Most
@@ -170,7 +171,7 @@ impl MessageSource for ClientCall {
         Some(Self::peer(self))
     }
 
-    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>> {
+    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         if self.ended_here.poll(Half::Receive, cx).is_some() {
             return Poll::Ready(Err(NoHead));
         }
@@ -211,6 +212,11 @@ impl MessageSource for ClientCall {
                 Received::End(outcome)
             }
         })
+    }
+
+    fn decompressor(&self, encoding: &[u8]) -> Option<Arc<dyn Compressor>> {
+        let compression = &self.counted.conn().settings().compression;
+        compression.compressors.get(encoding).cloned()
     }
 
     fn expect_data(&self, len: usize) {

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use super::call::Opened;
 use super::calls::CountedCall;
 use super::channel::{Channel, ChannelParts};
+use super::compression::Compression;
 use super::picker::{Picked, PickerCell};
 use super::retry::Failure;
 use super::wait::{GivenUp, deadline_exceeded};
@@ -58,6 +59,7 @@ struct Inner {
 /// What calls need to know of the channel's options.
 pub(super) struct Settings {
     pub(super) origin: Arc<Origin>,
+    pub(super) compression: Compression,
     pub(super) target: String,
     pub(super) canonical_target: String,
     /// What calls are made with that do not say it themselves.

@@ -17,10 +17,9 @@ use crate::call::{
     CallOptions, Finish, Invoke, MessageSink, MessageSource, MethodName, RecvStream, Response,
     SendStream,
 };
-use crate::codec::{Codec, frame};
+use crate::codec::{Codec, frame_with};
 use crate::pieces::Pieces;
 use crate::status::Status;
-use crate::transport::Origin;
 
 impl ClientConn {
     /// Completes a call's options, by the channel's defaults and by the service config; returns by
@@ -34,13 +33,7 @@ impl ClientConn {
         if let Some(defaults) = &settings.default_options {
             options.complete(defaults);
         }
-        if let Some(authority) = options.authority() {
-            let origin = Origin {
-                authority: authority.to_owned(),
-                ..(*settings.origin).clone()
-            };
-            options.set_origin(Arc::new(origin));
-        }
+        settings.set_origin(options)?;
         if let Some(plan) = self.cell().configure(method, options) {
             return Ok(plan);
         }
@@ -72,10 +65,15 @@ impl ClientConn {
     where
         C: Codec<Req> + Codec<Res>,
     {
+        let frame = || {
+            let max = options.max_send_message_size();
+            frame_with::<C, Req>(message, options.send_compressor(), max)
+        };
+        let compressed = options.send_compressor().map(|_| frame()).transpose()?;
         loop {
-            // For each attempt again, which are few: keeping the bytes for the next would cost every
-            // call an allocation.
-            let framed = frame::<C, Req>(message, options.max_send_message_size())?;
+            // What is not compressed is framed for each attempt again, which are few: keeping the bytes
+            // for the next would cost every call an allocation.
+            let framed = compressed.clone().map_or_else(frame, Ok)?;
             let previous = attempts.previous();
             let attempt =
                 self.attempt::<C, Res>(method, options, bounds, previous, framed, given_up);
@@ -128,7 +126,8 @@ impl ClientConn {
         let responses = RecvStream::new::<C>(
             Arc::clone(&call) as Arc<dyn MessageSource>,
             options.max_receive_message_size(),
-        );
+        )
+        .accepting(options.accept_compressors());
         let mut response = pin!(responses.into_response());
         let waiting = given_up.waiting(|| Some(call.waits_for()));
         let response = response.as_mut().await;
@@ -165,7 +164,10 @@ impl Invoke for ClientConn {
             Ok(plan) => {
                 Box::pin(async {
                     let max = options.max_receive_message_size();
-                    let framed = frame::<C, Req>(&message, options.max_send_message_size())?;
+                    let compressor = options.send_compressor();
+                    let max_send = options.max_send_message_size();
+                    let framed = frame_with::<C, Req>(&message, compressor, max_send)?;
+                    let accepted = options.accept_compressors().cloned();
                     let start = Start {
                         conn: self.clone(),
                         method,
@@ -178,7 +180,8 @@ impl Invoke for ClientConn {
                     let call = Arc::new(StreamCall::new(start, plan, Finish::default()));
                     let given_up = GivenUp::default();
                     let response = async {
-                        let responses = RecvStream::new::<C>(Arc::clone(&call) as _, max);
+                        let responses = RecvStream::new::<C>(Arc::clone(&call) as _, max)
+                            .accepting(accepted.as_ref());
                         let mut response = pin!(responses.into_response());
                         let waiting = given_up.waiting(|| call.give_up());
                         let response = response.as_mut().await;
@@ -219,6 +222,7 @@ impl Invoke for ClientConn {
         let bounds = Bounds::new(&options);
         let max_send = options.max_send_message_size();
         let max_receive = options.max_receive_message_size();
+        let accepted = options.accept_compressors().cloned();
         let start = Start {
             conn: self.clone(),
             method,
@@ -236,7 +240,7 @@ impl Invoke for ClientConn {
         }
         call.watch_bounds();
         let requests = SendStream::new::<C>(Arc::clone(&call) as Arc<dyn MessageSink>, max_send);
-        let responses = RecvStream::new::<C>(call, max_receive);
+        let responses = RecvStream::new::<C>(call, max_receive).accepting(accepted.as_ref());
         Ok((requests, responses))
     }
 }

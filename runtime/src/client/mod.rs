@@ -16,6 +16,7 @@ mod call;
 mod call_config;
 mod calls;
 mod channel;
+mod compression;
 mod conn;
 mod connect_attempts;
 mod connectivity;

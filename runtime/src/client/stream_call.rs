@@ -15,12 +15,13 @@ use super::replay::{ReplayBuffer, Sent};
 use super::schedule::{Schedule, Step};
 use super::wait::Wait;
 use crate::call::{Finish, MessageSink, MessageSource, Received};
+use crate::codec::Compressor;
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
-use crate::transport::{NoHead, Wanted};
+use crate::transport::{IncomingHead, NoHead, Wanted};
 
 /// A call with streams, or one that is hedged: attempts, of which one becomes the call.
 ///
@@ -35,6 +36,8 @@ pub(super) struct StreamCall {
     /// The attempt that the call is, once it is decided.
     decided: OnceLock<Decided>,
     undecided: Mutex<Undecided>,
+    /// What its messages are compressed by.
+    compressor: Option<Arc<dyn Compressor>>,
     wakers: Arc<HalfWakers>,
     /// What is called when the call has ended, until it was.
     finish: Mutex<Option<Finish>>,
@@ -46,7 +49,7 @@ pub(super) struct StreamCall {
 struct Decided {
     call: Arc<ClientCall>,
     /// What was received of it before it was decided, until the receiving half asks for it.
-    head: Mutex<Option<Result<Metadata, NoHead>>>,
+    head: Mutex<Option<Result<IncomingHead, NoHead>>>,
     end: Option<Metadata>,
 }
 
@@ -67,6 +70,7 @@ impl StreamCall {
     pub(super) fn new(start: Start, plan: Plan, finish: Finish) -> Self {
         let limit = start.options.max_retry_buffer_size();
         Self {
+            compressor: start.options.send_compressor().cloned(),
             decided: OnceLock::new(),
             undecided: Mutex::new(Undecided {
                 start: Arc::new(start),
@@ -350,7 +354,7 @@ impl Undecided {
     fn decide(
         &mut self,
         index: usize,
-        head: Option<Result<Metadata, NoHead>>,
+        head: Option<Result<IncomingHead, NoHead>>,
         end: Option<Metadata>,
     ) -> Option<Decided> {
         let call = self.attempts.remove(index).into_call()?;
@@ -416,6 +420,10 @@ impl MessageSink for StreamCall {
         }
     }
 
+    fn compressor(&self) -> Option<Arc<dyn Compressor>> {
+        self.compressor.clone()
+    }
+
     fn send(&self, message: Pieces) -> Result<(), Status> {
         self.send(Sent::Message(message))
     }
@@ -442,7 +450,7 @@ impl MessageSource for StreamCall {
         self.decided.get().map(|decided| decided.call.peer())
     }
 
-    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>> {
+    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         match self.drive(Half::Receive, cx) {
             Drive::Decided(decided) => match lock(&decided.head).take() {
                 Some(head) => Poll::Ready(head),
@@ -469,6 +477,10 @@ impl MessageSource for StreamCall {
             self.finish(outcome.as_ref().map(|_| ()));
         }
         received
+    }
+
+    fn decompressor(&self, encoding: &[u8]) -> Option<Arc<dyn Compressor>> {
+        self.decided.get()?.call.decompressor(encoding)
     }
 
     fn expect_data(&self, len: usize) {

@@ -3,7 +3,7 @@ use bytes::{Buf, BufMut, Bytes};
 use crate::buffers;
 use crate::pieces::Pieces;
 
-/// The bytes of one received message, in the pieces in which they came off the connection.
+/// The bytes of one message, in pieces: those in which they came off the connection, most of all.
 ///
 /// Reading it through [`Buf`] copies nothing; [`Buf::copy_to_bytes`] shares the piece where what
 /// is asked for lies within one.

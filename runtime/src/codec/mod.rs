@@ -1,8 +1,10 @@
 //! From messages to the bytes of a call and back: codecs and the framing of messages.
 //!
 //! [`Codec`] turns one message into bytes. [`frame`] puts the five-byte prefix before it and
-//! [`MessageReader`] finds the messages again in DATA of any split.
+//! [`MessageReader`] finds the messages again in DATA of any split; both [compress](compression) what
+//! the call is to have compressed.
 
+mod compression;
 mod framing;
 mod message_buffer;
 mod message_bytes;
@@ -13,9 +15,19 @@ mod reader;
 
 use std::error::Error;
 use std::fmt;
+use std::io;
 
 use bytes::Bytes;
 
+pub use compression::Compressor;
+#[cfg(feature = "gzip")]
+pub use compression::Gzip;
+#[cfg(feature = "fuzzing")]
+pub(crate) use compression::decompress;
+pub(crate) use compression::{
+    CompressorRegistry, Encoding, IDENTITY, accepted, compress_framed, frame_with,
+    is_answered_alike,
+};
 pub(crate) use framing::{
     DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND, decode, decode_whole, frame, is_one_message,
 };
@@ -52,6 +64,14 @@ pub trait Codec<M>: Copy + Send + Sync + 'static {
     /// then these bytes are sent, and [`encode`](Self::encode) is not called. Default: `None`.
     #[must_use]
     fn framed(_message: &M) -> Option<Bytes> {
+        None
+    }
+
+    /// The message compressed by `compressor`, with its prefix, if it is kept so, as a
+    /// [`PreparedMessage`] keeps it: then these bytes are sent in a call that compresses by it. Default:
+    /// `None`, which has it framed or encoded, and compressed then.
+    #[must_use]
+    fn framed_compressed(_message: &M, _compressor: &dyn Compressor) -> Option<io::Result<Bytes>> {
         None
     }
 

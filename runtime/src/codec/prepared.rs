@@ -1,12 +1,18 @@
 use std::any::TypeId;
 use std::fmt;
+use std::io;
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes};
 
+use super::compression::{CompressedForms, compress, compress_failed};
 use super::framing::{check_size, frame};
-use super::{Codec, CodecError, DEFAULT_MAX_SEND, MessageBuffer, MessageBytes, PREFIX_LEN};
+use super::{
+    Codec, CodecError, Compressor, DEFAULT_MAX_SEND, MessageBuffer, MessageBytes, PREFIX_LEN,
+};
 use crate::buffers;
+use crate::pieces::Pieces;
 use crate::status::Status;
 
 /// A message that is encoded already, to be sent any number of times: to many streams, or in many
@@ -30,14 +36,20 @@ use crate::status::Status;
 /// # Ok(()) }
 /// ```
 ///
+/// Streams, and calls with it as their request, send it compressed where they compress. That is done
+/// once for each name of a compressor, when it is first sent so.
+///
 /// [`ProtoCodec`](crate::ProtoCodec) and [`RawCodec`](crate::RawCodec) send such requests. A codec of
 /// your own does when it implements `Codec<PreparedMessage<T>>` by this type's
-/// [`framed`](Self::framed), [`encode`](Self::encode) and [`decode`](Self::decode).
+/// [`framed`](Self::framed), [`framed_compressed`](Self::framed_compressed),
+/// [`encode`](Self::encode) and [`decode`](Self::decode).
 ///
 /// Source: grpc-go `PreparedMsg`.
 pub struct PreparedMessage<T> {
     /// With its prefix.
     framed: Bytes,
+    /// `None` for one that was received, which is hardly sent more than once.
+    compressed: Option<Arc<CompressedForms>>,
     codec: TypeId,
     message: PhantomData<fn() -> T>,
 }
@@ -51,6 +63,7 @@ impl<T> PreparedMessage<T> {
     pub fn new<C: Codec<T>>(_codec: C, message: &T) -> Result<Self, Status> {
         Ok(Self {
             framed: frame::<C, T>(message, DEFAULT_MAX_SEND)?.into_one(),
+            compressed: Some(Arc::default()),
             codec: TypeId::of::<C>(),
             message: PhantomData,
         })
@@ -66,6 +79,18 @@ impl<T> PreparedMessage<T> {
     #[must_use]
     pub fn framed<C: 'static>(&self) -> Option<Bytes> {
         (self.codec == TypeId::of::<C>()).then(|| self.framed.clone())
+    }
+
+    /// [`Codec::framed_compressed`] of the codec `C`: `None` when another one has encoded the message.
+    ///
+    /// # Errors
+    /// The compressor's.
+    #[must_use]
+    pub fn framed_compressed<C: 'static>(
+        &self,
+        compressor: &dyn Compressor,
+    ) -> Option<io::Result<Bytes>> {
+        (self.codec == TypeId::of::<C>()).then(|| self.compressed_by(compressor))
     }
 
     /// [`Codec::encode`] of the codec `C`.
@@ -91,21 +116,42 @@ impl<T> PreparedMessage<T> {
         framed.put(&mut bytes);
         Ok(Self {
             framed: buffers::share(framed),
+            compressed: None,
             codec: TypeId::of::<C>(),
             message: PhantomData,
         })
     }
 
-    /// The message with its prefix, for a call of this codec whose messages have at most `max` bytes.
+    /// The message with its prefix, for a call of this codec that compresses by this compressor, if
+    /// by any, and whose messages have at most `max` bytes.
     ///
     /// # Errors
-    /// INTERNAL when another codec has encoded it; RESOURCE_EXHAUSTED when it is larger than `max`.
-    pub(crate) fn framed_for(&self, codec: TypeId, max: usize) -> Result<Bytes, Status> {
+    /// INTERNAL when another codec has encoded it, or the compressor fails; RESOURCE_EXHAUSTED when it
+    /// is larger than `max`.
+    pub(crate) fn framed_for(
+        &self,
+        codec: TypeId,
+        compressor: Option<&dyn Compressor>,
+        max: usize,
+    ) -> Result<Bytes, Status> {
         if self.codec != codec {
             return Err(Status::internal(other_codec().to_string()));
         }
-        check_size(self.encoded_len(), max)?;
-        Ok(self.framed.clone())
+        let framed = match compressor {
+            None => self.framed.clone(),
+            Some(compressor) => self
+                .compressed_by(compressor)
+                .map_err(|error| compress_failed(compressor, &error))?,
+        };
+        check_size(framed.len() - PREFIX_LEN, max)?;
+        Ok(framed)
+    }
+
+    fn compressed_by(&self, compressor: &dyn Compressor) -> io::Result<Bytes> {
+        match &self.compressed {
+            Some(compressed) => compressed.get(compressor, &self.framed),
+            None => compress(compressor, self.framed.clone().into()).map(Pieces::into_one),
+        }
     }
 }
 
@@ -117,6 +163,7 @@ impl<T> Clone for PreparedMessage<T> {
     fn clone(&self) -> Self {
         Self {
             framed: self.framed.clone(),
+            compressed: self.compressed.clone(),
             codec: self.codec,
             message: PhantomData,
         }
@@ -133,8 +180,9 @@ impl<T> fmt::Debug for PreparedMessage<T> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::compression::reversing::Reversing;
     use super::*;
-    use crate::codec::{ProtoCodec, RawCodec};
+    use crate::codec::{ProtoCodec, RawCodec, frame_with};
     use crate::status::Code;
 
     const ABC: Bytes = Bytes::from_static(b"abc");
@@ -148,7 +196,7 @@ mod tests {
             .into_one();
         assert_eq!(&one[..], b"\0\0\0\0\x03abc");
         assert_eq!(one.as_ptr(), other.as_ptr());
-        let for_stream = prepared.framed_for(TypeId::of::<RawCodec>(), 3);
+        let for_stream = prepared.framed_for(TypeId::of::<RawCodec>(), None, 3);
         assert_eq!(for_stream.expect("fits").as_ptr(), one.as_ptr());
     }
 
@@ -156,7 +204,7 @@ mod tests {
     fn the_limit_of_each_call_holds() {
         let prepared = PreparedMessage::new(RawCodec, &ABC).expect("fits");
         let in_call = frame::<RawCodec, _>(&prepared, 2).expect_err("too large");
-        let on_stream = prepared.framed_for(TypeId::of::<RawCodec>(), 2);
+        let on_stream = prepared.framed_for(TypeId::of::<RawCodec>(), None, 2);
         for error in [in_call, on_stream.expect_err("too large")] {
             assert_eq!(error.code(), Code::ResourceExhausted);
             assert!(error.message().contains("(3 vs. 2)"), "{error}");
@@ -170,8 +218,26 @@ mod tests {
         prepared
             .encode::<ProtoCodec>(&mut MessageBuffer::default())
             .expect_err("another codec");
-        let error = prepared.framed_for(TypeId::of::<ProtoCodec>(), 3);
+        let error = prepared.framed_for(TypeId::of::<ProtoCodec>(), None, 3);
         assert_eq!(error.expect_err("another codec").code(), Code::Internal);
+    }
+
+    #[test]
+    fn it_is_compressed_once_for_each_name_and_its_clones_share_that() {
+        let prepared = PreparedMessage::new(RawCodec, &ABC).expect("fits");
+        let compress = |prepared: &PreparedMessage<Bytes>, name| {
+            let compressor: Arc<dyn Compressor> = Arc::new(Reversing(name));
+            let in_call = frame_with::<RawCodec, _>(prepared, Some(&compressor), 3);
+            let on_stream = prepared.framed_for(TypeId::of::<RawCodec>(), Some(&*compressor), 3);
+            let (in_call, on_stream) =
+                (in_call.expect("fits").into_one(), on_stream.expect("fits"));
+            assert_eq!(in_call.as_ptr(), on_stream.as_ptr());
+            in_call
+        };
+        let one = compress(&prepared.clone(), "a");
+        assert_eq!(&one[..], b"\x01\0\0\0\x03cba");
+        assert_eq!(one.as_ptr(), compress(&prepared, "a").as_ptr());
+        assert_ne!(one.as_ptr(), compress(&prepared, "b").as_ptr());
     }
 
     #[test]

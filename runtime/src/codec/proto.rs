@@ -1,7 +1,9 @@
+use std::io;
+
 use bytes::Bytes;
 use prost::Message;
 
-use super::{Codec, CodecError, MessageBuffer, MessageBytes, PreparedMessage};
+use super::{Codec, CodecError, Compressor, MessageBuffer, MessageBytes, PreparedMessage};
 
 /// Protocol Buffers by prost: what generated code uses.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,6 +45,13 @@ impl<M: Message + Default> Codec<PreparedMessage<M>> for ProtoCodec {
 
     fn framed(message: &PreparedMessage<M>) -> Option<Bytes> {
         message.framed::<Self>()
+    }
+
+    fn framed_compressed(
+        message: &PreparedMessage<M>,
+        compressor: &dyn Compressor,
+    ) -> Option<io::Result<Bytes>> {
+        message.framed_compressed::<Self>(compressor)
     }
 
     fn decode(bytes: MessageBytes) -> Result<PreparedMessage<M>, CodecError> {

@@ -1,6 +1,8 @@
+use std::io;
+
 use bytes::{Buf, BufMut, Bytes};
 
-use super::{Codec, CodecError, MessageBuffer, MessageBytes, PreparedMessage};
+use super::{Codec, CodecError, Compressor, MessageBuffer, MessageBytes, PreparedMessage};
 
 /// Messages as the bytes they are: for proxies, and for handlers of unknown services.
 #[derive(Clone, Copy, Debug, Default)]
@@ -43,6 +45,13 @@ impl Codec<PreparedMessage<Bytes>> for RawCodec {
 
     fn framed(message: &PreparedMessage<Bytes>) -> Option<Bytes> {
         message.framed::<Self>()
+    }
+
+    fn framed_compressed(
+        message: &PreparedMessage<Bytes>,
+        compressor: &dyn Compressor,
+    ) -> Option<io::Result<Bytes>> {
+        message.framed_compressed::<Self>(compressor)
     }
 
     fn decode(bytes: MessageBytes) -> Result<PreparedMessage<Bytes>, CodecError> {

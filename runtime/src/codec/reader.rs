@@ -1,6 +1,6 @@
 use bytes::Buf;
 
-use super::{MessageBytes, PREFIX_LEN, Prefix};
+use super::{Encoding, MessageBytes, PREFIX_LEN, Prefix};
 use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::Wanted;
@@ -8,9 +8,9 @@ use crate::transport::Wanted;
 /// Finds messages in the DATA of a stream, however it is split.
 ///
 /// A state machine without IO: [`push`](Self::push) what arrived, then ask for the
-/// [`next`](Self::next) message. Nothing is copied. What it holds is at most one message of the
-/// allowed size and the DATA frame that ended it: a length over the limit is refused when its
-/// prefix is read.
+/// [`next`](Self::next) message. Nothing is copied but what is compressed. What it holds is at most
+/// one message of the allowed size and the DATA frame that ended it: a length over the limit is
+/// refused when its prefix is read.
 #[derive(Debug)]
 pub(crate) struct MessageReader {
     buffered: Pieces,
@@ -19,6 +19,8 @@ pub(crate) struct MessageReader {
     /// How much of it is still to come, until that was asked for.
     expected: Option<usize>,
     max: usize,
+    /// What messages are compressed by that say so.
+    encoding: Encoding,
 }
 
 impl MessageReader {
@@ -29,7 +31,13 @@ impl MessageReader {
             prefix: None,
             expected: None,
             max,
+            encoding: Encoding::Identity,
         }
+    }
+
+    /// Takes compressed messages to be so by this encoding; until then there must be none.
+    pub(crate) fn set_encoding(&mut self, encoding: Encoding) {
+        self.encoding = encoding;
     }
 
     /// The largest message that is not refused, in bytes.
@@ -45,8 +53,8 @@ impl MessageReader {
     /// The next whole message, or `None` when more DATA is needed.
     ///
     /// # Errors
-    /// RESOURCE_EXHAUSTED when the message is larger than allowed; INTERNAL when its flag is not
-    /// known, or says that it is compressed though no encoding was agreed.
+    /// RESOURCE_EXHAUSTED when the message is larger than allowed, compressed or not; INTERNAL when
+    /// its flag is not known, or it is compressed and cannot be decompressed.
     pub(crate) fn next(&mut self) -> Result<Option<MessageBytes>, Status> {
         let prefix = match self.prefix {
             Some(prefix) => prefix,
@@ -65,7 +73,11 @@ impl MessageReader {
         }
         self.prefix = None;
         self.expected = None;
-        Ok(Some(self.buffered.split_to(len).into()))
+        let message = self.buffered.split_to(len).into();
+        if prefix.compressed {
+            return self.encoding.decompress(message, self.max).map(Some);
+        }
+        Ok(Some(message))
     }
 
     /// How many bytes are still to come of the message that has begun: once for each, so that the
@@ -99,9 +111,7 @@ impl MessageReader {
             ))
         })?;
         if prefix.compressed {
-            return Err(Status::internal(
-                "received a compressed message, though no compression was agreed",
-            ));
+            self.encoding.check()?;
         }
         if prefix.len as usize > self.max {
             return Err(Status::resource_exhausted(format!(
@@ -115,9 +125,12 @@ impl MessageReader {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use bytes::Bytes;
 
     use super::*;
+    use crate::codec::compression::reversing::Reversing;
     use crate::status::Code;
 
     fn read_all(reader: &mut MessageReader) -> Vec<Vec<u8>> {
@@ -166,6 +179,37 @@ mod tests {
             reader.push(Bytes::copy_from_slice(&[flag, 0, 0, 0, 0]).into());
             assert_eq!(reader.next().expect_err("flag").code(), Code::Internal);
         }
+    }
+
+    #[test]
+    fn what_is_flagged_is_decompressed_and_what_is_not_is_left() {
+        let mut reader = MessageReader::new(4);
+        reader.set_encoding(Encoding::Known(Arc::new(Reversing("r"))));
+        reader.push(Bytes::from_static(b"\x01\0\0\0\x03abc\0\0\0\0\x03abc").into());
+        assert_eq!(read_all(&mut reader), [b"cba", b"abc"]);
+    }
+
+    #[test]
+    fn a_compressed_message_is_refused_before_its_body_where_its_encoding_is_not_known() {
+        for (encoding, text) in [
+            (Encoding::Identity, "no grpc-encoding"),
+            (Encoding::Unknown("x".into()), "the grpc-encoding \"x\""),
+        ] {
+            let mut reader = MessageReader::new(4);
+            reader.set_encoding(encoding);
+            reader.push(Bytes::from_static(b"\x01\0\0\0\x03").into());
+            let error = reader.next().expect_err("not known");
+            assert_eq!(error.code(), Code::Internal);
+            assert!(error.message().contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_encoding_that_is_not_known_matters_to_compressed_messages_alone() {
+        let mut reader = MessageReader::new(4);
+        reader.set_encoding(Encoding::Unknown("x".into()));
+        reader.push(Bytes::from_static(b"\0\0\0\0\x03abc").into());
+        assert_eq!(read_all(&mut reader), [b"abc"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! returns when all held that has to hold for any input, and panics when something did not.
 
 mod choices;
+mod compression;
 mod frames;
 mod hpack;
 mod http2;
@@ -17,6 +18,7 @@ mod timeout;
 
 use choices::Choices;
 
+pub use compression::compression;
 pub use frames::frames;
 pub use hpack::hpack;
 pub use http2::{http2_client, http2_pair, http2_server};

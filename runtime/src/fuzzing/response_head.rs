@@ -9,6 +9,8 @@ use crate::transport::{HeadersBlock, ResponseParser, Trailers};
 
 const NAMES: &[&str] = &[
     "content-type",
+    "grpc-accept-encoding",
+    "grpc-encoding",
     "grpc-message",
     "grpc-status",
     "grpc-status-details-bin",
@@ -29,9 +31,9 @@ pub fn response_head(data: &[u8]) {
     }
     check_trailers(parser.clone().trailers(), &fields);
     match parser.headers(http_status, end_stream) {
-        HeadersBlock::Head(metadata) => {
+        HeadersBlock::Head(head) => {
             assert!(!end_stream);
-            check_metadata(&metadata);
+            check_metadata(&head.metadata);
         }
         HeadersBlock::TrailersOnly(trailers) => {
             assert!(end_stream);
@@ -63,7 +65,7 @@ fn check_trailers(trailers: Trailers, fields: &[(Bytes, Bytes)]) {
 fn check_metadata(metadata: &Metadata) {
     for (key, _) in metadata.iter() {
         assert!(
-            key == "content-type" || !is_reserved(key.as_bytes()),
+            matches!(key, "content-type" | "grpc-accept-encoding") || !is_reserved(key.as_bytes()),
             "{key}"
         );
     }

@@ -34,6 +34,7 @@ impl AcceptLoop {
     /// Runs until the server is stopped, and then until it has stopped; or until the listener is
     /// closed for good.
     pub(super) async fn run(self, mut listener: impl Listener) -> Result<(), ServeError> {
+        self.dispatcher.check()?;
         let mut phase = self.handle.watch();
         if *phase.borrow_and_update() != Phase::Running {
             return Err(ServeError::Stopped);

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Handler;
-use crate::call::{CallContext, RecvStream, Request, Response, SendStream};
-use crate::codec::{Codec, decode_whole, frame, is_one_message};
+use crate::call::{CallContext, MessageSink, RecvStream, Request, Response, SendStream};
+use crate::codec::{Codec, Encoding, compress_framed, decode_whole, frame, is_one_message};
 use crate::pieces::Pieces;
 use crate::status::Status;
 
@@ -20,8 +20,11 @@ pub struct Handled(pub(super) Outcome);
 /// What is sent for it.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// The only response, framed.
-    Reply(Response<Pieces>),
+    /// The only response, framed; what of it is sent may have at most `max_send` bytes.
+    Reply {
+        response: Response<Pieces>,
+        max_send: usize,
+    },
     /// The status, after what was sent before.
     Finish(Result<(), Status>),
 }
@@ -36,6 +39,8 @@ pub struct ServerCall {
     context: CallContext,
     /// All that the client sends, if it came at once.
     content: Option<Bytes>,
+    /// What the request's messages are compressed by that say so.
+    encoding: Encoding,
     limits: MessageLimits,
 }
 
@@ -47,10 +52,16 @@ pub(super) struct MessageLimits {
 }
 
 impl ServerCall {
-    pub(super) fn new(context: CallContext, content: Option<Bytes>, limits: MessageLimits) -> Self {
+    pub(super) fn new(
+        context: CallContext,
+        content: Option<Bytes>,
+        encoding: Encoding,
+        limits: MessageLimits,
+    ) -> Self {
         Self {
             context,
             content,
+            encoding,
             limits,
         }
     }
@@ -195,7 +206,8 @@ impl ServerCall {
 
     fn receive<C: Codec<Req>, Req>(&mut self) -> RecvStream<Req> {
         let source = Arc::new(self.context.clone());
-        let requests = RecvStream::new::<C>(source, self.limits.max_receive);
+        let requests = RecvStream::new::<C>(source, self.limits.max_receive)
+            .encoded_by(std::mem::take(&mut self.encoding));
         match self.content.take() {
             Some(content) => requests.received(content),
             None => requests,
@@ -212,14 +224,37 @@ impl ServerCall {
     }
 }
 
-/// The end of a call that has one response.
+/// The end of a call that has one response, which is to have at most `max_send` bytes when it is sent.
 fn reply<C: Codec<Res>, Res>(response: Result<Response<Res>, Status>, max_send: usize) -> Handled {
     let framed = response.and_then(|response| {
-        let framed = frame::<C, Res>(response.message(), max_send)?;
+        // It may be smaller when it is compressed.
+        let framed = frame::<C, Res>(response.message(), usize::MAX)?;
         Ok(response.map(|_| framed))
     });
     Handled(match framed {
-        Ok(response) => Outcome::Reply(response),
+        Ok(response) => Outcome::Reply { response, max_send },
         Err(status) => Outcome::Finish(Err(status)),
     })
+}
+
+impl Handled {
+    /// Compresses the only response, if the call's messages are to be, and checks its size.
+    pub(super) fn compressed(self, context: &CallContext) -> Self {
+        let Outcome::Reply {
+            mut response,
+            max_send,
+        } = self.0
+        else {
+            return self;
+        };
+        let framed = std::mem::take(response.message_mut());
+        let framed = compress_framed(framed, context.compressor().as_ref(), max_send);
+        Self(match framed {
+            Ok(framed) => {
+                *response.message_mut() = framed;
+                Outcome::Reply { response, max_send }
+            }
+            Err(status) => Outcome::Finish(Err(status)),
+        })
+    }
 }

@@ -12,10 +12,10 @@ use tokio::time::{Sleep, sleep_until};
 use super::call::{Handled, MessageLimits, Outcome};
 use super::options::ServerOptions;
 use super::services::Services;
-use super::{HandlerFuture, ServerCall};
+use super::{HandlerFuture, ServeError, ServerCall};
 use crate::call::CallContext;
 use crate::status::Status;
-use crate::transport::{self, CallEnd, Dispatch, Phase, RequestHead, ServerStream};
+use crate::transport::{self, CallEnd, Dispatch, Phase, ServerStream};
 
 /// Finds the handlers of calls; one for a server.
 pub(super) struct Dispatcher {
@@ -28,35 +28,35 @@ impl Dispatcher {
         Self { services, options }
     }
 
+    /// Whether calls can be dispatched.
+    ///
+    /// # Errors
+    /// An option's value cannot be taken.
+    pub(super) fn check(&self) -> Result<(), ServeError> {
+        match &self.options.unsendable_compressor {
+            Some(name) => Err(ServeError::Compressor(name.clone())),
+            None => Ok(()),
+        }
+    }
+
     /// The handler for a call.
     fn handler(
         &self,
         context: &CallContext,
         content: Option<Bytes>,
     ) -> Result<HandlerFuture, Status> {
-        check_encoding(context.head())?;
+        let encoding = context.negotiate_encoding()?;
         let limits = MessageLimits {
             max_receive: self.options.max_receive_message_size,
             max_send: self.options.max_send_message_size,
         };
-        let call = ServerCall::new(context.clone(), content, limits);
+        let call = ServerCall::new(context.clone(), content, encoding, limits);
         let path = context.method();
         match (self.services.lookup(path), &self.options.unknown_service) {
             (Some(method), _) => Ok(method(call)),
             (None, Some(unknown)) => Ok(unknown.handle(call)),
             (None, None) => Err(self.services.missing(path)),
         }
-    }
-}
-
-/// Whether messages come in an encoding that this server can read.
-fn check_encoding(head: &RequestHead) -> Result<(), Status> {
-    match &head.encoding {
-        Some(encoding) if encoding != "identity" => Err(Status::unimplemented(format!(
-            "this server has no decompressor for the grpc-encoding {:?} of the request",
-            String::from_utf8_lossy(encoding)
-        ))),
-        _ => Ok(()),
     }
 }
 
@@ -128,7 +128,7 @@ impl Future for Call {
         // What the handler holds goes before the call is said to have ended.
         self.handler = None;
         Poll::Ready(match end {
-            End::Handled(Handled(Outcome::Reply(response))) => self.context.reply(response),
+            End::Handled(Handled(Outcome::Reply { response, .. })) => self.context.reply(response),
             End::Handled(Handled(Outcome::Finish(outcome))) => self.context.finish(outcome),
             End::Closed => self.context.closed(),
             // A status rather than a bare reset, as grpc-go sends: a client whose own clock has not
@@ -142,12 +142,20 @@ impl Future for Call {
 
 impl Call {
     fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<Handled> {
-        let Some(handler) = &mut self.handler else {
+        let Self {
+            handler, context, ..
+        } = self;
+        let Some(handler) = handler else {
             return Poll::Pending;
+        };
+        // The only response is compressed here, so that a compressor's panic is this call's alone.
+        let handle = || {
+            let handled = handler.as_mut().poll(cx);
+            handled.map(|handled| handled.compressed(context))
         };
         // The handler is not polled again after a panic, so nothing sees what it left behind but
         // the service itself, whose state its author guards.
-        match catch_unwind(AssertUnwindSafe(|| handler.as_mut().poll(cx))) {
+        match catch_unwind(AssertUnwindSafe(handle)) {
             Ok(poll) => poll,
             Err(panic) => {
                 let status = Status::internal(format!(

@@ -37,6 +37,9 @@ pub enum ServeError {
     Bind(io::Error),
     /// A thread of the option [`workers`](super::Server::workers) could not be started.
     Worker(io::Error),
+    /// A compressor of the option [`compressor`](super::Server::compressor) has this name, which cannot
+    /// be sent.
+    Compressor(String),
     /// The server had been stopped before.
     Stopped,
 }
@@ -51,6 +54,10 @@ impl fmt::Display for ServeError {
                     "a worker of the server's option workers cannot start: {error}"
                 )
             }
+            Self::Compressor(name) => write!(
+                f,
+                "the name {name:?} of a compressor cannot be sent; the option is compressor"
+            ),
             Self::Stopped => f.write_str("the server has been stopped"),
         }
     }
@@ -60,7 +67,7 @@ impl Error for ServeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Bind(error) | Self::Worker(error) => Some(error),
-            Self::Stopped => None,
+            Self::Compressor(_) | Self::Stopped => None,
         }
     }
 }

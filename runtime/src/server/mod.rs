@@ -39,6 +39,7 @@ use services::Services;
 pub use services::UnknownServiceHandler;
 use workers::SharedWorkers;
 
+use crate::codec::Compressor;
 use crate::credentials::ServerCredentials;
 use crate::io::Listener;
 use crate::transport::Transport;
@@ -163,6 +164,24 @@ impl Server {
     #[must_use]
     pub fn spawn_handlers(mut self, spawn: bool) -> Self {
         self.options.transport.spawn_handlers = spawn;
+        self
+    }
+
+    /// Adds a compressor, in place of the one of its name: for requests that come compressed by it, for
+    /// their responses, and for those that handlers [have
+    /// compressed](crate::CallContext::set_send_compressor). Requests in an encoding that the server has
+    /// not are answered with UNIMPLEMENTED. Default: `Gzip`, if the crate was built with
+    /// the feature `gzip`, and no other.
+    ///
+    /// One whose name cannot be sent makes [`serve`](Self::serve) and the like fail.
+    ///
+    /// Source: grpc-go `encoding.RegisterCompressor`, here for one server.
+    #[must_use]
+    pub fn compressor(mut self, compressor: impl Compressor) -> Self {
+        let compressors = Arc::make_mut(&mut self.options.transport.compressors);
+        if let Err(name) = compressors.register(Arc::new(compressor)) {
+            self.options.unsendable_compressor = Some(name);
+        }
         self
     }
 

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::services::UnknownHandler;
@@ -11,6 +12,8 @@ pub(super) struct ServerOptions {
     pub(super) max_receive_message_size: usize,
     pub(super) max_send_message_size: usize,
     pub(super) unknown_service: Option<UnknownHandler>,
+    /// The name of a compressor that cannot be one, which keeps the server from serving.
+    pub(super) unsendable_compressor: Option<String>,
     pub(super) credentials: ServerCredentials,
     pub(super) transport: ServerSettings,
 }
@@ -21,11 +24,13 @@ impl Default for ServerOptions {
             max_receive_message_size: DEFAULT_MAX_RECEIVE,
             max_send_message_size: DEFAULT_MAX_SEND,
             unknown_service: None,
+            unsendable_compressor: None,
             credentials: ServerCredentials::default(),
             transport: ServerSettings {
                 handshake_timeout: Duration::from_secs(120),
                 max_concurrent_streams: None,
                 spawn_handlers: false,
+                compressors: Arc::default(),
                 transport: Transport::default(),
             },
         }

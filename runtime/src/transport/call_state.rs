@@ -1,9 +1,11 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{Received, RequestHead};
+use super::{EncodingField, Received, RequestHead};
 use crate::lock::lock;
 use crate::metadata::Metadata;
 
@@ -12,6 +14,9 @@ use crate::metadata::Metadata;
 pub(crate) struct CallState {
     head: Arc<RequestHead>,
     deadline: Option<Instant>,
+    /// Whether the response was given something to say about encodings: most are not, and need not take
+    /// the lock to know.
+    has_encoding: AtomicBool,
     response: Mutex<ResponseState>,
     /// Made by who first waits for the call's end.
     done: OnceLock<Notify>,
@@ -21,6 +26,9 @@ pub(crate) struct CallState {
 struct ResponseState {
     header: Metadata,
     header_sent: bool,
+    encoding: Option<EncodingField>,
+    /// Somebody relies on the encoding: it stays.
+    encoding_used: bool,
     trailer: Metadata,
     done: bool,
 }
@@ -32,6 +40,7 @@ impl CallState {
         Self {
             deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
             head,
+            has_encoding: AtomicBool::new(false),
             response: Mutex::default(),
             done: OnceLock::new(),
         }
@@ -54,6 +63,45 @@ impl CallState {
         }
         response.header.merge(metadata);
         Ok(())
+    }
+
+    /// Sets the response's `grpc-encoding`; false when it is too late for that, because the headers are
+    /// out or messages were compressed.
+    pub(crate) fn set_encoding(&self, encoding: Bytes) -> bool {
+        self.set_encoding_field(EncodingField::Encoding(encoding))
+    }
+
+    /// The request's encoding is not known; says which are, unless it is too late for that.
+    pub(crate) fn refuse_encoding(&self, accepted: Bytes) {
+        self.set_encoding_field(EncodingField::AcceptEncoding(accepted));
+    }
+
+    fn set_encoding_field(&self, field: EncodingField) -> bool {
+        let mut response = lock(&self.response);
+        if response.header_sent || response.encoding_used {
+            return false;
+        }
+        response.encoding = Some(field);
+        self.has_encoding.store(true, Ordering::Release);
+        true
+    }
+
+    /// The response's `grpc-encoding`, which stays as it is from now on.
+    pub(crate) fn encoding(&self) -> Option<Bytes> {
+        match self.encoding_field()? {
+            EncodingField::Encoding(encoding) => Some(encoding),
+            EncodingField::AcceptEncoding(_) => None,
+        }
+    }
+
+    /// What the response says about encodings, which stays as it is from now on.
+    pub(crate) fn encoding_field(&self) -> Option<EncodingField> {
+        if !self.has_encoding.load(Ordering::Acquire) {
+            return None;
+        }
+        let mut response = lock(&self.response);
+        response.encoding_used = true;
+        response.encoding.clone()
     }
 
     pub(crate) fn add_trailer(&self, metadata: Metadata) {

@@ -10,6 +10,7 @@
 //! of its last caller; receiving, sending and [`ServerStream::poll_closed`] each remember their own.
 
 mod call_state;
+mod encoding_field;
 mod engine;
 #[cfg(feature = "transport-h2")]
 mod h2;
@@ -32,12 +33,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::codec::CompressorRegistry;
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
 
 pub(crate) use call_state::CallState;
+pub(crate) use encoding_field::EncodingField;
 pub(crate) use engine::Serving;
 pub use engine::Transport;
 pub(crate) use phase::Phase;
@@ -189,6 +192,9 @@ pub(crate) trait ServerStream: Stream {
     /// The connection's two ends.
     fn peer(&self) -> &Peer;
 
+    /// The compressors that the server has: those of its [`ServerSettings`].
+    fn compressors(&self) -> &CompressorRegistry;
+
     /// The call that the stream is for.
     fn call(&self) -> &CallState;
 
@@ -204,9 +210,9 @@ pub(crate) trait ServerStream: Stream {
 
 /// A client's stream.
 pub(crate) trait ClientStream: Stream {
-    /// The response's header metadata; `Err(())` when the stream ended without any, in which case
+    /// The response's headers; `Err` when the stream ended without any, in which case
     /// [`Stream::poll_data`] says how. Not called again once it was ready.
-    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>>;
+    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>>;
 
     /// A whole response: ready when the call has ended, or something of it has come. Then the
     /// response is taken if it is that of a call that ended well, its messages are here in one
@@ -234,9 +240,26 @@ pub(crate) trait ClientStream: Stream {
 /// All of a response that ended well.
 #[derive(Debug)]
 pub(crate) struct WholeResponse {
-    pub(crate) header: Metadata,
+    pub(crate) head: IncomingHead,
     pub(crate) messages: Bytes,
     pub(crate) trailer: Metadata,
+}
+
+/// What goes before a response's messages, as a client received it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct IncomingHead {
+    pub(crate) metadata: Metadata,
+    /// `grpc-encoding`, when messages may be compressed.
+    pub(crate) encoding: Option<Bytes>,
+}
+
+impl From<Metadata> for IncomingHead {
+    fn from(metadata: Metadata) -> Self {
+        Self {
+            metadata,
+            encoding: None,
+        }
+    }
 }
 
 /// The stream ended before a header came.
@@ -324,19 +347,34 @@ pub(crate) struct OpenRequest<'a> {
     pub(crate) only_message: Option<Pieces>,
 }
 
-/// What the requests of a channel have in common.
+/// What the requests of a channel have in common: those that say the same of what is here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Origin {
     pub(crate) authority: String,
     pub(crate) scheme: &'static str,
     pub(crate) user_agent: Bytes,
+    /// `grpc-encoding`, when messages are compressed.
+    pub(crate) encoding: Option<Bytes>,
+    /// `grpc-accept-encoding`, when the response's may be.
+    pub(crate) accept_encoding: Option<Bytes>,
 }
 
 /// What a server puts before its messages.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ResponseHead<'a> {
     pub(crate) content_subtype: &'a [u8],
+    pub(crate) encoding: Option<EncodingField>,
     pub(crate) metadata: &'a Metadata,
+}
+
+impl ResponseHead<'_> {
+    /// The same for a response without messages.
+    pub(crate) fn without_messages(self) -> Self {
+        Self {
+            encoding: self.encoding.and_then(EncodingField::without_messages),
+            ..self
+        }
+    }
 }
 
 /// Why a stream could not be opened.

@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 
+use super::IncomingHead;
 use super::http_status::code_for_http_status;
 use super::request::content_subtype;
 use crate::metadata::{Metadata, decode_values, is_reserved};
@@ -16,6 +17,7 @@ pub(crate) struct ResponseParser {
     grpc_status: Option<Bytes>,
     grpc_message: Option<Bytes>,
     details: Option<Bytes>,
+    encoding: Option<Bytes>,
     metadata: Metadata,
     malformed: Option<Status>,
 }
@@ -24,7 +26,7 @@ pub(crate) struct ResponseParser {
 #[derive(Clone, Debug)]
 pub(crate) enum HeadersBlock {
     /// gRPC, and messages or trailers follow.
-    Head(Metadata),
+    Head(IncomingHead),
     /// gRPC, and the call has ended with these headers alone.
     TrailersOnly(Trailers),
     /// Not gRPC: the status to fail with, to which the beginning of the body may be added.
@@ -52,6 +54,9 @@ impl ResponseParser {
             b"grpc-status" => self.grpc_status = Some(value),
             b"grpc-message" => self.grpc_message = Some(value),
             b"grpc-status-details-bin" => self.details = Some(value),
+            b"grpc-encoding" => self.encoding = Some(value),
+            // What the server accepts, beside the status that says that it did not accept this.
+            b"grpc-accept-encoding" => self.show(name, value),
             reserved if is_reserved(reserved) => {}
             _ => self.show(name, value),
         }
@@ -72,7 +77,10 @@ impl ResponseParser {
         }
         match self.malformed.take() {
             Some(status) => HeadersBlock::Malformed(status),
-            None => HeadersBlock::Head(self.metadata),
+            None => HeadersBlock::Head(IncomingHead {
+                metadata: self.metadata,
+                encoding: self.encoding,
+            }),
         }
     }
 
@@ -181,10 +189,10 @@ mod tests {
     fn with_grpcs_content_type_the_http_status_is_ignored() {
         for http_status in [Some(200), Some(404), Some(500), None] {
             let block = parser(&[GRPC, ("x-a", "1")]).headers(http_status, false);
-            let HeadersBlock::Head(metadata) = block else {
+            let HeadersBlock::Head(head) = block else {
                 panic!("{block:?}");
             };
-            assert_eq!(metadata.get("x-a"), Some("1"));
+            assert_eq!(head.metadata.get("x-a"), Some("1"));
         }
     }
 
@@ -204,6 +212,22 @@ mod tests {
             assert_eq!(status.code(), code);
             assert!(status.message().contains("text/html"), "{status}");
         }
+    }
+
+    #[test]
+    fn the_encoding_of_messages_is_apart_from_what_the_caller_sees() {
+        let block = parser(&[
+            GRPC,
+            ("grpc-encoding", "gzip"),
+            ("grpc-accept-encoding", "a"),
+        ])
+        .headers(Some(200), false);
+        let HeadersBlock::Head(head) = block else {
+            panic!("{block:?}");
+        };
+        assert_eq!(head.encoding.as_deref(), Some(&b"gzip"[..]));
+        assert_eq!(head.metadata.get("grpc-encoding"), None);
+        assert_eq!(head.metadata.get("grpc-accept-encoding"), Some("a"));
     }
 
     #[test]

@@ -1,6 +1,8 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Transport;
+use crate::codec::CompressorRegistry;
 
 /// A server's settings for its connections.
 #[derive(Clone, Debug)]
@@ -10,5 +12,7 @@ pub(crate) struct ServerSettings {
     pub(crate) max_concurrent_streams: Option<u32>,
     /// New calls are spawned without being polled on the connection's task.
     pub(crate) spawn_handlers: bool,
+    /// For the calls: transports do not compress.
+    pub(crate) compressors: Arc<CompressorRegistry>,
     pub(crate) transport: Transport,
 }

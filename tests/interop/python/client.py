@@ -297,6 +297,7 @@ def main() -> str | None:
     parser.add_argument("--server_host_override")
     flags.add_use_tls(parser)
     parser.add_argument("--ca_file")
+    flags.add_compression(parser)
     parser.add_argument("--test_case", choices=CASES, default="large_unary")
     options = parser.parse_args()
 
@@ -312,9 +313,13 @@ def main() -> str | None:
                 ("grpc.ssl_target_name_override", options.server_host_override)
             )
         credentials = grpc.ssl_channel_credentials(roots)
-        channel = grpc.secure_channel(target, credentials, options=settings)
+        channel = grpc.secure_channel(
+            target, credentials, options=settings, compression=flags.compression(options)
+        )
     else:
-        channel = grpc.insecure_channel(target, options=settings)
+        channel = grpc.insecure_channel(
+            target, options=settings, compression=flags.compression(options)
+        )
 
     with channel:
         try:

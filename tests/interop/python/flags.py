@@ -2,6 +2,8 @@
 
 import argparse
 
+import grpc
+
 _TRUE = {"1", "t", "T", "true", "TRUE", "True"}
 _FALSE = {"0", "f", "F", "false", "FALSE", "False"}
 
@@ -13,6 +15,18 @@ def boolean(text: str) -> bool:
     if text in _FALSE:
         return False
     raise argparse.ArgumentTypeError(f"{text!r} is not a boolean")
+
+
+def add_compression(parser: argparse.ArgumentParser) -> None:
+    """Adds --compression, by which this side compresses what it sends."""
+    parser.add_argument("--compression", choices=("gzip",))
+
+
+def compression(options: argparse.Namespace) -> grpc.Compression:
+    """Returns what --compression says, for grpcio."""
+    if options.compression == "gzip":
+        return grpc.Compression.Gzip
+    return grpc.Compression.NoCompression
 
 
 def add_use_tls(parser: argparse.ArgumentParser) -> None:

@@ -98,12 +98,14 @@ def main() -> None:
     flags.add_use_tls(parser)
     parser.add_argument("--tls_cert_file")
     parser.add_argument("--tls_key_file")
+    flags.add_compression(parser)
     options = parser.parse_args()
 
     server = grpc.server(
         ThreadPoolExecutor(max_workers=16),
         # A port that another process listens on is an error, not a port to share.
         options=[("grpc.so_reuseport", 0)],
+        compression=flags.compression(options),
     )
     test_pb2_grpc.add_TestServiceServicer_to_server(TestService(), server)
     address = f"[::]:{options.port}"

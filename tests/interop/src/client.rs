@@ -10,11 +10,13 @@ use std::net::Ipv6Addr;
 use std::str::FromStr;
 use std::time::Duration;
 
-use rgrpc::{BuildError, ClientConn};
+use rgrpc::{BuildError, CallOptions, ClientConn};
 
 use crate::additional_metadata::{AdditionalMetadata, WithMetadata};
-use crate::case::Case;
+use crate::case::{Case, compressed};
+use crate::compression::{CountedGzip, GZIP};
 use crate::flags::{self, Command, Flag, FlagError, set};
+use crate::proto::TestServiceClient;
 use crate::{soak, tls};
 
 /// What the flags say.
@@ -27,6 +29,8 @@ pub struct Options {
     pub server_port: u16,
     /// What to do.
     pub test_case: TestCase,
+    /// What is sent is compressed by gzip.
+    pub gzip: bool,
     /// What goes with every call.
     pub additional_metadata: AdditionalMetadata,
     /// How the two soak cases are run.
@@ -41,6 +45,10 @@ pub struct Options {
 pub enum TestCase {
     /// A case that needs nothing but a channel.
     Case(Case),
+    /// A case that looks at which responses of unary calls are compressed.
+    ServerCompressedUnary,
+    /// A case that looks at which responses of a stream are compressed.
+    ServerCompressedStreaming,
     /// A soak of one channel.
     RpcSoak,
     /// A soak with a channel for each call.
@@ -54,6 +62,7 @@ impl Default for Options {
             server_host: "localhost".to_owned(),
             server_port: 10_000,
             test_case: TestCase::Case(Case::LargeUnary),
+            gzip: false,
             additional_metadata: AdditionalMetadata::default(),
             soak: soak::Options::default(),
             tls: tls::ClientOptions::default(),
@@ -82,6 +91,17 @@ const FLAGS: &[Flag<Options>] = &[
         "test_case",
         "the case to run (large_unary)",
         |options, text| set(&mut options.test_case, text),
+    ),
+    Flag::value(
+        "compression",
+        "what compresses what is sent: gzip, which responses must then be compressed by, too (none)",
+        |options, text| match text {
+            GZIP => {
+                options.gzip = true;
+                Ok(())
+            }
+            _ => Err(format!("it is {GZIP} or nothing")),
+        },
     ),
     Flag::value(
         "additional_metadata",
@@ -205,8 +225,16 @@ impl Options {
 pub async fn run(options: Options) -> Result<String, Box<dyn Error + Send + Sync>> {
     let target = options.target();
     let credentials = options.tls.credentials()?;
+    let gzip = CountedGzip::default();
+    let of_channels = gzip.clone();
     let new_channel = move || {
-        let channel = ClientConn::new(&*target, credentials.clone())?;
+        let mut builder = ClientConn::builder(&*target, credentials.clone());
+        if options.gzip {
+            let mut defaults = CallOptions::new();
+            defaults.set_compressor(GZIP);
+            builder = builder.default_call_options(defaults);
+        }
+        let channel = builder.compressor(of_channels.clone()).build()?;
         let metadata = options.additional_metadata.clone();
         Ok::<_, BuildError>(WithMetadata::new(channel, metadata))
     };
@@ -214,6 +242,19 @@ pub async fn run(options: Options) -> Result<String, Box<dyn Error + Send + Sync
     let outcome = match options.test_case {
         TestCase::Case(case) => {
             case.run(&channel).await?;
+            if options.gzip && case.has_large_responses() && gzip.decompressed() == 0 {
+                return Err(format!("{case}: no response was compressed").into());
+            }
+            "passed".to_owned()
+        }
+        TestCase::ServerCompressedUnary => {
+            let client = TestServiceClient::new(channel);
+            compressed::server_compressed_unary(&client, &gzip).await?;
+            "passed".to_owned()
+        }
+        TestCase::ServerCompressedStreaming => {
+            let client = TestServiceClient::new(channel);
+            compressed::server_compressed_streaming(&client, &gzip).await?;
             "passed".to_owned()
         }
         TestCase::RpcSoak => {
@@ -227,10 +268,12 @@ pub async fn run(options: Options) -> Result<String, Box<dyn Error + Send + Sync
 
 impl TestCase {
     fn all() -> impl Iterator<Item = Self> {
-        Case::ALL
-            .into_iter()
-            .map(Self::Case)
-            .chain([Self::RpcSoak, Self::ChannelSoak])
+        Case::ALL.into_iter().map(Self::Case).chain([
+            Self::ServerCompressedUnary,
+            Self::ServerCompressedStreaming,
+            Self::RpcSoak,
+            Self::ChannelSoak,
+        ])
     }
 
     fn names() -> String {
@@ -245,6 +288,8 @@ impl fmt::Display for TestCase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Case(case) => case.fmt(f),
+            Self::ServerCompressedUnary => f.write_str("server_compressed_unary"),
+            Self::ServerCompressedStreaming => f.write_str("server_compressed_streaming"),
             Self::RpcSoak => f.write_str("rpc_soak"),
             Self::ChannelSoak => f.write_str("channel_soak"),
         }

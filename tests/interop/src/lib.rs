@@ -9,6 +9,7 @@
 pub mod additional_metadata;
 pub mod case;
 pub mod client;
+mod compression;
 pub mod flags;
 mod payload;
 pub mod proto;

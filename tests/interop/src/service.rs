@@ -7,13 +7,17 @@ use std::time::Duration;
 use rgrpc::{Code, Metadata, RecvStream, Request, Response, SendStream, Status};
 use tokio::time::sleep;
 
+use crate::compression::GZIP;
 use crate::payload::{ECHO_INITIAL_KEY, ECHO_TRAILING_KEY, zeros};
 use crate::proto;
 use crate::proto::{
-    EchoStatus, Empty, Payload, PayloadType, SimpleRequest, SimpleResponse,
+    EchoStatus, Empty, Payload, PayloadType, ResponseParameters, SimpleRequest, SimpleResponse,
     StreamingInputCallRequest, StreamingInputCallResponse, StreamingOutputCallRequest,
     StreamingOutputCallResponse,
 };
+
+/// The name of no compression.
+const IDENTITY: &str = "identity";
 
 /// `grpc.testing.TestService`, without the methods that grpc-go's server lacks as well:
 /// `CacheableUnaryCall` and `UnimplementedCall`.
@@ -30,6 +34,9 @@ impl proto::TestService for TestService {
         request: Request<SimpleRequest>,
     ) -> Result<Response<SimpleResponse>, Status> {
         echo_metadata(&request)?;
+        if let Some(compressed) = request.message().response_compressed {
+            request.set_send_compressor(if compressed.value { GZIP } else { IDENTITY })?;
+        }
         let request = request.into_message();
         echo_status(request.response_status)?;
         Ok(Response::new(SimpleResponse {
@@ -43,6 +50,10 @@ impl proto::TestService for TestService {
         request: Request<StreamingOutputCallRequest>,
         mut responses: SendStream<StreamingOutputCallResponse>,
     ) -> Result<(), Status> {
+        let parameters = &request.message().response_parameters;
+        if parameters.iter().any(is_compressed) {
+            request.set_send_compressor(GZIP)?;
+        }
         respond(request.message(), &mut responses).await
     }
 
@@ -94,6 +105,13 @@ impl proto::TestService for TestService {
     }
 }
 
+/// Whether this response is asked to be compressed.
+fn is_compressed(parameters: &ResponseParameters) -> bool {
+    parameters
+        .compressed
+        .is_some_and(|compressed| compressed.value)
+}
+
 /// Sends the two metadata values back that a client asks to have echoed.
 fn echo_metadata<T>(request: &Request<T>) -> Result<(), Status> {
     let Some(context) = request.context() else {
@@ -138,6 +156,9 @@ async fn respond(
             sleep(Duration::from_micros(interval)).await;
         }
         let payload = payload(request.response_type, parameters.size)?;
+        if parameters.compressed.is_some() {
+            responses.set_message_compression(is_compressed(parameters));
+        }
         responses
             .send(StreamingOutputCallResponse {
                 payload: Some(payload),

@@ -14,11 +14,11 @@ use super::error::stream_end;
 use super::fields;
 use super::sender::{Sender, closed};
 use crate::lock::lock;
-use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, HeadersBlock, Incoming, NoHead, ResetCode, Stream, StreamEnd, Trailers, Wanted,
+    ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ResetCode, Stream, StreamEnd,
+    Trailers, Wanted,
 };
 
 /// How much of a body that is not gRPC goes into the status, as in grpc-go.
@@ -75,12 +75,12 @@ impl H2ClientStream {
         }
     }
 
-    fn headers(&self, response: Response<RecvStream>) -> (Receiving, Result<Metadata, NoHead>) {
+    fn headers(&self, response: Response<RecvStream>) -> (Receiving, Result<IncomingHead, NoHead>) {
         let http_status = response.status().as_u16();
         let (parts, body) = response.into_parts();
         let parser = fields::parse_response(&parts.headers);
         match parser.headers(Some(http_status), body.is_end_stream()) {
-            HeadersBlock::Head(metadata) => (Receiving::Messages(Body(body)), Ok(metadata)),
+            HeadersBlock::Head(head) => (Receiving::Messages(Body(body)), Ok(head)),
             HeadersBlock::TrailersOnly(trailers) => (self.trailers(trailers), Err(NoHead)),
             HeadersBlock::NotGrpc(status) => (
                 Receiving::Foreign(status, Vec::new(), Body(body)),
@@ -210,7 +210,7 @@ impl Stream for H2ClientStream {
 }
 
 impl ClientStream for H2ClientStream {
-    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>> {
+    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         let mut receive = lock(&self.receive);
         let Receiving::Head(response) = &mut *receive else {
             return Poll::Ready(Err(NoHead));

@@ -16,6 +16,8 @@ const GRPC_STATUS_DETAILS: HeaderName = HeaderName::from_static("grpc-status-det
 const GRPC_PREVIOUS_RPC_ATTEMPTS: HeaderName =
     HeaderName::from_static("grpc-previous-rpc-attempts");
 const GRPC_TIMEOUT: HeaderName = HeaderName::from_static("grpc-timeout");
+const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
 /// The request that opens a stream.
@@ -41,10 +43,16 @@ pub(super) fn request(open: &OpenRequest<'_>) -> Result<Request<()>, Status> {
     *request.uri_mut() = uri;
     *request.version_mut() = Version::HTTP_2;
     let headers = request.headers_mut();
-    headers.reserve(4 + open.metadata.len());
+    headers.reserve(6 + open.metadata.len());
     headers.insert(CONTENT_TYPE, content_type(open.content_subtype.as_bytes()));
     headers.insert(USER_AGENT, value(open.origin.user_agent.clone()));
     headers.insert(TE, HeaderValue::from_static("trailers"));
+    if let Some(encoding) = &open.origin.encoding {
+        headers.insert(GRPC_ENCODING, value(encoding.clone()));
+    }
+    if let Some(encodings) = &open.origin.accept_encoding {
+        headers.insert(GRPC_ACCEPT_ENCODING, value(encodings.clone()));
+    }
     if open.previous_attempts > 0 {
         let attempts = HeaderValue::from(open.previous_attempts);
         headers.insert(GRPC_PREVIOUS_RPC_ATTEMPTS, attempts);
@@ -109,6 +117,10 @@ pub(super) fn response(head: ResponseHead<'_>) -> Response<()> {
     let mut response = Response::new(());
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, content_type(head.content_subtype));
+    if let Some(encoding) = head.encoding {
+        let (name, bytes) = encoding.into_parts();
+        headers.insert(HeaderName::from_static(name), value(bytes));
+    }
     append(headers, head.metadata);
     response
 }
@@ -118,7 +130,7 @@ pub(super) fn trailers_only(
     head: ResponseHead<'_>,
     outcome: &Result<Metadata, Status>,
 ) -> Response<()> {
-    let mut response = response(head);
+    let mut response = response(head.without_messages());
     response.headers_mut().extend(trailers(outcome));
     response
 }
@@ -127,6 +139,7 @@ pub(super) fn trailers_only(
 pub(super) fn rejection(rejection: &Rejection) -> Response<()> {
     let head = ResponseHead {
         content_subtype: b"",
+        encoding: None,
         metadata: &Metadata::new(),
     };
     let mut response = trailers_only(head, &Err(rejection.status.clone()));

@@ -16,6 +16,7 @@ use super::server_stream::H2ServerStream;
 use super::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
 };
+use crate::codec::CompressorRegistry;
 use crate::io::{BoxedIo, Connected, Peer};
 use crate::transport::{
     Call, CallState, Dispatch, Phase, Received, ServerSettings, ServerTransport, run_call,
@@ -81,6 +82,7 @@ impl ServerConnection {
         Some(Open {
             connection,
             spawn_handlers: self.settings.spawn_handlers,
+            compressors: self.settings.compressors,
             peer: self.peer,
             phase,
             drain: None,
@@ -101,6 +103,7 @@ impl ServerTransport for ServerConnection {
 struct Open {
     connection: Connection<BoxedIo, Bytes>,
     peer: Arc<Peer>,
+    compressors: Arc<CompressorRegistry>,
     /// Calls are spawned without being polled here.
     spawn_handlers: bool,
     phase: watch::Receiver<Phase>,
@@ -126,7 +129,8 @@ impl Open {
         loop {
             match self.next().await {
                 Event::Request(accepted) => {
-                    if let Some(call) = accepted.dispatch(&dispatch, &self.peer) {
+                    if let Some(call) = accepted.dispatch(&dispatch, &self.peer, &self.compressors)
+                    {
                         start(call, &dispatch, self.spawn_handlers).await;
                     }
                 }
@@ -216,7 +220,12 @@ struct Accepted {
 
 impl Accepted {
     /// The request's call; `None` when the request was turned away.
-    fn dispatch<D: Dispatch>(self, dispatch: &Arc<D>, peer: &Arc<Peer>) -> Option<D::Call> {
+    fn dispatch<D: Dispatch>(
+        self,
+        dispatch: &Arc<D>,
+        peer: &Arc<Peer>,
+        compressors: &Arc<CompressorRegistry>,
+    ) -> Option<D::Call> {
         let Self {
             request,
             mut respond,
@@ -234,7 +243,13 @@ impl Accepted {
             }
         };
         let call = CallState::new(received, Instant::now());
-        let stream = Arc::new(H2ServerStream::new(body, respond, Arc::clone(peer), call));
+        let stream = Arc::new(H2ServerStream::new(
+            body,
+            respond,
+            Arc::clone(peer),
+            Arc::clone(compressors),
+            call,
+        ));
         Some(dispatch.dispatch(stream, None))
     }
 }

@@ -9,6 +9,7 @@ use super::body::Body;
 use super::error::stream_end;
 use super::fields;
 use super::sender::{Sender, closed, closed_status};
+use crate::codec::CompressorRegistry;
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
@@ -24,6 +25,7 @@ pub(super) struct H2ServerStream {
     send: Mutex<Sending>,
     wakers: Arc<SendWakers>,
     peer: Arc<Peer>,
+    compressors: Arc<CompressorRegistry>,
     call: CallState,
 }
 
@@ -42,6 +44,7 @@ impl H2ServerStream {
         body: RecvStream,
         respond: SendResponse<Bytes>,
         peer: Arc<Peer>,
+        compressors: Arc<CompressorRegistry>,
         call: CallState,
     ) -> Self {
         Self {
@@ -49,6 +52,7 @@ impl H2ServerStream {
             send: Mutex::new(Sending::Head(respond)),
             wakers: Arc::default(),
             peer,
+            compressors,
             call,
         }
     }
@@ -58,6 +62,7 @@ impl H2ServerStream {
     fn head<'a>(&'a self, metadata: &'a Metadata) -> ResponseHead<'a> {
         ResponseHead {
             content_subtype: &self.call.head().content_subtype,
+            encoding: self.call.encoding_field(),
             metadata,
         }
     }
@@ -163,6 +168,10 @@ impl Stream for H2ServerStream {
 impl ServerStream for H2ServerStream {
     fn peer(&self) -> &Peer {
         &self.peer
+    }
+
+    fn compressors(&self) -> &CompressorRegistry {
+        &self.compressors
     }
 
     fn call(&self) -> &CallState {

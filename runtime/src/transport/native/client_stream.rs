@@ -10,12 +10,11 @@ use super::request_head::RequestFields;
 use super::send_quota::SendQuota;
 use crate::http2::StreamKey;
 use crate::lock::lock;
-use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, HeadersBlock, Incoming, NoHead, ResetCode, Stream, StreamEnd, Trailers, Wanted,
-    WholeResponse,
+    ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ResetCode, Stream, StreamEnd,
+    Trailers, Wanted, WholeResponse,
 };
 
 /// How much of a body that is not gRPC goes into the status, as in grpc-go.
@@ -68,7 +67,7 @@ struct State {
 /// ```
 enum Head {
     Awaited,
-    Here(Metadata),
+    Here(IncomingHead),
     /// A response that is not gRPC: what to fail with, and the beginning of the body.
     Foreign(Status, Vec<u8>),
     Done,
@@ -207,8 +206,8 @@ impl State {
             _ => return self.data(Bytes::new(), true),
         }
         match block.headers(end_stream) {
-            HeadersBlock::Head(metadata) => {
-                self.head = Head::Here(metadata);
+            HeadersBlock::Head(head) => {
+                self.head = Head::Here(head);
                 (self.inbound.take_waker(), After::Nothing)
             }
             HeadersBlock::TrailersOnly(trailers) => {
@@ -345,10 +344,10 @@ impl Stream for NativeClientStream {
 }
 
 impl ClientStream for NativeClientStream {
-    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>> {
+    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         let mut state = lock(&self.state);
         match std::mem::replace(&mut state.head, Head::Done) {
-            Head::Here(metadata) => Poll::Ready(Ok(metadata)),
+            Head::Here(head) => Poll::Ready(Ok(head)),
             Head::Done => Poll::Ready(Err(NoHead)),
             awaited => {
                 state.head = awaited;
@@ -375,12 +374,12 @@ impl ClientStream for NativeClientStream {
         let Some((messages, trailer)) = state.inbound.take_whole(fits) else {
             return Poll::Ready(None);
         };
-        let header = match std::mem::replace(&mut state.head, Head::Done) {
-            Head::Here(header) => header,
-            _ => Metadata::new(),
+        let head = match std::mem::replace(&mut state.head, Head::Done) {
+            Head::Here(head) => head,
+            _ => IncomingHead::default(),
         };
         Poll::Ready(Some(WholeResponse {
-            header,
+            head,
             messages,
             trailer,
         }))

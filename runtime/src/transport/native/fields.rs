@@ -156,6 +156,10 @@ impl HeaderBlock {
             block.push("content-type", content_type(head.content_subtype));
             block
         };
+        if let Some(encoding) = head.encoding {
+            let (name, value) = encoding.into_parts();
+            block.push(name, value);
+        }
         block.extend(head.metadata);
         block
     }
@@ -181,6 +185,7 @@ impl HeaderBlock {
         head: ResponseHead<'_>,
         outcome: &Result<Metadata, Status>,
     ) -> Self {
+        let head = head.without_messages();
         let mut block = Self::response(head);
         match outcome {
             Ok(metadata) => {

@@ -49,9 +49,11 @@ impl Method {
             authority,
             scheme,
             user_agent,
+            encoding,
+            accept_encoding,
         } = &*self.origin;
         let content_type = content_type(self.content_subtype.as_bytes());
-        [
+        let common = [
             (":method", &b"POST"[..]),
             (":scheme", scheme.as_bytes()),
             (":path", self.path.as_bytes()),
@@ -59,9 +61,18 @@ impl Method {
             ("content-type", &content_type),
             ("user-agent", user_agent),
             ("te", b"trailers"),
-        ]
-        .map(|(name, value)| FieldRef::new(name.as_bytes(), value).to_field())
-        .into()
+        ];
+        let compression = [
+            ("grpc-encoding", encoding),
+            ("grpc-accept-encoding", accept_encoding),
+        ];
+        let compression = compression
+            .iter()
+            .filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+        let fields = common.into_iter().chain(compression);
+        fields
+            .map(|(name, value)| FieldRef::new(name.as_bytes(), value).to_field())
+            .collect()
     }
 }
 

@@ -68,9 +68,10 @@ fn response_head<'a>(
     key: StreamKey,
     metadata: &'a Metadata,
 ) -> ResponseHead<'a> {
-    let stream = link.core.value_mut(key);
+    let call = link.core.value_mut(key).map(|stream| stream.call());
     ResponseHead {
-        content_subtype: stream.map_or(&[], |stream| &stream.call().head().content_subtype),
+        encoding: call.and_then(CallState::encoding_field),
+        content_subtype: call.map_or(&[], |call| &call.head().content_subtype),
         metadata,
     }
 }
@@ -131,6 +132,7 @@ impl<D: Dispatch> Task<D> {
             shared: Arc::new(ServerShared {
                 outbox: Outbox::new(),
                 peer: connected.peer,
+                compressors: Arc::clone(&settings.compressors),
             }),
             link: Link::new(
                 Connection::server(config, read_request),

@@ -6,6 +6,7 @@ use bytes::{Bytes, BytesMut};
 use super::inbound::{Inbound, Pushed, remember};
 use super::outbox::Outbox;
 use super::send_quota::SendQuota;
+use crate::codec::CompressorRegistry;
 use crate::http2::StreamKey;
 use crate::io::Peer;
 use crate::lock::lock;
@@ -20,6 +21,7 @@ use crate::transport::{
 pub(super) struct ServerShared {
     pub(super) outbox: Outbox<ServerPost>,
     pub(super) peer: Peer,
+    pub(super) compressors: Arc<CompressorRegistry>,
 }
 
 /// What a call has for its connection's task.
@@ -192,6 +194,10 @@ impl Stream for NativeServerStream {
 impl ServerStream for NativeServerStream {
     fn peer(&self) -> &Peer {
         &self.shared.peer
+    }
+
+    fn compressors(&self) -> &CompressorRegistry {
+        &self.shared.compressors
     }
 
     fn call(&self) -> &CallState {

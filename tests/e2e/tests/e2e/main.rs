@@ -8,6 +8,7 @@ mod cancellation;
 mod cluster;
 mod codec;
 mod combinators;
+mod compression;
 mod concurrency;
 mod connecting;
 mod connection_scaling;

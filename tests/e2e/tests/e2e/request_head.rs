@@ -38,6 +38,7 @@ async fn the_fields_are_grpcs_and_no_others() {
         (":path", STUB_UNARY),
         (":authority", "stub.test:1234"),
         ("content-type", "application/grpc"),
+        ("grpc-accept-encoding", "gzip"),
         ("te", "trailers"),
     ] {
         assert_eq!(head.get_all(name), [value], "{name}");
@@ -52,6 +53,7 @@ async fn the_fields_are_grpcs_and_no_others() {
             ":path",
             ":scheme",
             "content-type",
+            "grpc-accept-encoding",
             "te",
             "user-agent"
         ]

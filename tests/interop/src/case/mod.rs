@@ -6,6 +6,7 @@
 //! Source: gRPC's `doc/interop-test-descriptions.md`; grpc-go `interop/test_utils.go`.
 
 mod cancellation;
+pub(crate) mod compressed;
 mod failure;
 mod metadata;
 mod status;
@@ -94,6 +95,14 @@ impl Case {
             Self::UnimplementedMethod => "unimplemented_method",
             Self::UnimplementedService => "unimplemented_service",
         }
+    }
+
+    /// Whether a server that compresses its responses does so in this case: whether they are worth it.
+    pub(crate) const fn has_large_responses(self) -> bool {
+        matches!(
+            self,
+            Self::LargeUnary | Self::ServerStreaming | Self::PingPong
+        )
     }
 
     /// Runs the case on a channel to a server that has [`crate::service::TestService`].

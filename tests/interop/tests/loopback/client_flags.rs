@@ -44,6 +44,35 @@ async fn a_soak_that_cannot_be_shared_out_fails() {
 }
 
 #[tokio::test]
+async fn the_server_compresses_the_responses_that_are_to_be() {
+    let port = start_interop_server().await;
+    for case in ["server_compressed_unary", "server_compressed_streaming"] {
+        for more in [&[][..], &["--compression=gzip"]] {
+            let flags = [&["--test_case", case], more].concat();
+            let outcome = run_client(port, &flags).await;
+            assert_eq!(outcome, Ok(format!("{case}: passed")));
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_sent_compressed_is_answered_compressed() {
+    let port = start_interop_server().await;
+    for case in [
+        "empty_unary",
+        "large_unary",
+        "client_streaming",
+        "ping_pong",
+    ] {
+        let flags = ["--compression=gzip", "--test_case", case];
+        assert_eq!(
+            run_client(port, &flags).await,
+            Ok(format!("{case}: passed"))
+        );
+    }
+}
+
+#[tokio::test]
 async fn additional_metadata_goes_with_unary_calls_and_with_streams() {
     let channel = channel(start_interop_server().await);
     let metadata: AdditionalMetadata = format!("{ECHO_INITIAL_KEY}:there and back")

@@ -8,8 +8,8 @@ use crate::codec::{Codec, DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND, ProtoCodec, fra
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, ClientTransport, Incoming, NoHead, OpenError, OpenRequest, Origin, ResetCode,
-    Wanted,
+    ClientStream, ClientTransport, Incoming, IncomingHead, NoHead, OpenError, OpenRequest, Origin,
+    ResetCode, Wanted,
 };
 
 /// Makes a server-streaming call on this connection. Dropping what it returns cancels it.
@@ -42,7 +42,7 @@ where
 struct StreamSource(Arc<dyn ClientStream>);
 
 impl MessageSource for StreamSource {
-    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>> {
+    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         self.0.poll_head(cx)
     }
 

@@ -15,8 +15,8 @@ use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, ClientTransport, Incoming, NoHead, OpenError, OpenRequest, ResetCode, Stream,
-    StreamEnd, Wanted,
+    ClientStream, ClientTransport, Incoming, IncomingHead, NoHead, OpenError, OpenRequest,
+    ResetCode, Stream, StreamEnd, Wanted,
 };
 
 /// The connection. It remembers the streams that were opened.
@@ -163,8 +163,8 @@ impl Stream for FakeStream {
 }
 
 impl ClientStream for FakeStream {
-    fn poll_head(&self, _cx: &mut Context<'_>) -> Poll<Result<Metadata, NoHead>> {
-        Poll::Ready(Ok(Metadata::new()))
+    fn poll_head(&self, _cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
+        Poll::Ready(Ok(IncomingHead::default()))
     }
 
     fn waits_for_its_turn(&self) -> bool {

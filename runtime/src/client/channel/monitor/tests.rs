@@ -33,6 +33,8 @@ impl Fixture {
             authority: "backends.test".to_owned(),
             scheme: "http",
             user_agent: "test".into(),
+            encoding: None,
+            accept_encoding: None,
         };
         let (sender, events) = unbounded_channel();
         let mut context = MonitorContext::new(Arc::new(origin), Arc::new([]), sender, disabled);

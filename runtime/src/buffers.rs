@@ -9,7 +9,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 /// Smaller ones the allocator keeps by itself.
 const SMALLEST: usize = 32 * 1024;
@@ -23,18 +23,18 @@ static KEPT: Mutex<Kept> = Mutex::new(Kept {
 });
 
 /// An empty buffer with room for `len` bytes; to be [shared](share) when it is full.
-pub(crate) fn take(len: usize) -> BytesMut {
+pub(crate) fn take(len: usize) -> Vec<u8> {
     if len < SMALLEST {
-        return BytesMut::with_capacity(len);
+        return Vec::with_capacity(len);
     }
     let kept = kept(|kept| kept.take(len));
-    kept.unwrap_or_else(|| BytesMut::with_capacity(len.next_multiple_of(SMALLEST)))
+    kept.unwrap_or_else(|| Vec::with_capacity(len.next_multiple_of(SMALLEST)))
 }
 
 /// The bytes of a buffer, which is kept once nobody has them any more.
-pub(crate) fn share(buffer: BytesMut) -> Bytes {
+pub(crate) fn share(buffer: Vec<u8>) -> Bytes {
     if buffer.capacity() < SMALLEST {
-        return buffer.freeze();
+        return buffer.into();
     }
     Bytes::from_owner(Lent(buffer))
 }
@@ -45,7 +45,7 @@ fn kept<T>(operation: impl FnOnce(&mut Kept) -> T) -> T {
 }
 
 /// A buffer that others read.
-struct Lent(BytesMut);
+struct Lent(Vec<u8>);
 
 impl AsRef<[u8]> for Lent {
     fn as_ref(&self) -> &[u8] {
@@ -66,14 +66,14 @@ impl Drop for Lent {
 /// cache is of use to the next.
 #[derive(Debug)]
 struct Kept {
-    buffers: Vec<BytesMut>,
+    buffers: Vec<Vec<u8>>,
     bytes: usize,
 }
 
 impl Kept {
     /// One with room for `len` bytes, and not for much more.
-    fn take(&mut self, len: usize) -> Option<BytesMut> {
-        let fits = |buffer: &BytesMut| (len..=len * 2).contains(&buffer.capacity());
+    fn take(&mut self, len: usize) -> Option<Vec<u8>> {
+        let fits = |buffer: &Vec<u8>| (len..=len * 2).contains(&buffer.capacity());
         let index = self.buffers.iter().rposition(fits)?;
         let buffer = self.buffers.remove(index);
         self.bytes -= buffer.capacity();
@@ -81,7 +81,7 @@ impl Kept {
     }
 
     /// Keeps a buffer; gives it back when there are enough.
-    fn put(&mut self, buffer: BytesMut) -> Option<BytesMut> {
+    fn put(&mut self, buffer: Vec<u8>) -> Option<Vec<u8>> {
         let bytes = self.bytes + buffer.capacity();
         if bytes > MAX_KEPT {
             return Some(buffer);
@@ -96,8 +96,8 @@ impl Kept {
 mod tests {
     use super::*;
 
-    fn buffer(capacity: usize) -> BytesMut {
-        BytesMut::with_capacity(capacity)
+    fn buffer(capacity: usize) -> Vec<u8> {
+        Vec::with_capacity(capacity)
     }
 
     #[test]

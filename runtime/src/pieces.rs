@@ -79,15 +79,24 @@ impl Pieces {
 
     /// All bytes in one piece: as they are if they lie in one, else copied together.
     #[inline]
-    pub(crate) fn into_one(mut self) -> Bytes {
+    pub(crate) fn into_one(self) -> Bytes {
         if self.is_one() {
             return self.first;
         }
         let mut one = buffers::take(self.len());
-        while let Some(piece) = self.pop() {
-            one.extend_from_slice(&piece);
-        }
+        self.for_each(|piece| one.extend_from_slice(&piece));
         buffers::share(one)
+    }
+
+    /// Hands on all pieces, in order.
+    #[inline]
+    pub(crate) fn for_each(self, mut each: impl FnMut(Bytes)) {
+        each(self.first);
+        if let Some(mut more) = self.more {
+            while more.len > 0 {
+                each(more.pop());
+            }
+        }
     }
 
     /// Takes the piece at the front.

@@ -12,7 +12,7 @@
 use std::error::Error;
 use std::io::{self, Read};
 
-use bytes::{Buf, BytesMut};
+use bytes::Buf;
 use rgrpc::{
     ClientConn, Compressor, Gzip, MessageBytes, Request, Response, SendStream, Server, Status,
     credentials,
@@ -79,7 +79,7 @@ impl Compressor for Noted {
         self.gzip.name()
     }
 
-    fn compress(&self, message: MessageBytes, output: &mut BytesMut) -> io::Result<()> {
+    fn compress(&self, message: MessageBytes, output: &mut Vec<u8>) -> io::Result<()> {
         println!("{}: compresses {} bytes", self.side, message.remaining());
         let before = output.len();
         self.gzip.compress(message, output)?;

@@ -35,6 +35,8 @@ const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 /// | `MaxCallRecvMsgSize` | [`Call::max_receive_message_size`] |
 /// | `MaxCallSendMsgSize` | [`Call::max_send_message_size`] |
 /// | `PerRPCCredentials` | [`Call::per_rpc_credentials`] |
+/// | `UseCompressor` | [`Call::compressor`] |
+/// | `experimental.AcceptCompressors` | [`Call::accept_compressors`] |
 /// | `CallContentSubtype`, `ForceCodec`, `ForceCodecV2`, `CallCustomCodec` (deprecated) | none: the codec is a type that the method is called with, and its [`NAME`] the content-subtype |
 /// | `OnFinish` | [`Call::on_finish`] |
 /// | `CallAuthority` | [`Call::authority`] |
@@ -51,6 +53,8 @@ const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 /// [`Call::max_receive_message_size`]: super::Call::max_receive_message_size
 /// [`Call::max_send_message_size`]: super::Call::max_send_message_size
 /// [`Call::per_rpc_credentials`]: super::Call::per_rpc_credentials
+/// [`Call::compressor`]: super::Call::compressor
+/// [`Call::accept_compressors`]: super::Call::accept_compressors
 /// [`Call::on_finish`]: super::Call::on_finish
 /// [`Call::authority`]: super::Call::authority
 /// [`Call::max_retry_buffer_size`]: super::Call::max_retry_buffer_size

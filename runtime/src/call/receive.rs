@@ -69,12 +69,14 @@ impl<T> RecvStream<T> {
     }
 
     /// Takes compressed messages to be so by this encoding, which needs no headers to be known.
+    #[inline]
     pub(crate) fn encoded_by(mut self, encoding: Encoding) -> Self {
         self.reader.set_encoding(encoding);
         self
     }
 
     /// Refuses a response in another encoding than these, and none.
+    #[inline]
     pub(crate) fn accepting(mut self, encodings: Option<&Arc<[String]>>) -> Self {
         self.accepted = encodings.cloned();
         self

@@ -62,8 +62,9 @@ const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 /// | `WithBlock`, `WithTimeout` (deprecated) | none: [`ClientConn::wait_ready`] |
 ///
 /// What grpc-go has for the whole program is a channel's here: `resolver.SetDefaultScheme` is
-/// [`default_scheme`](Self::default_scheme), `resolver.Register` is [`resolver`](Self::resolver), and
-/// `balancer.Register` is [`balancer`](Self::balancer).
+/// [`default_scheme`](Self::default_scheme), `resolver.Register` is [`resolver`](Self::resolver),
+/// `balancer.Register` is [`balancer`](Self::balancer), and `encoding.RegisterCompressor` is
+/// [`compressor`](Self::compressor).
 #[must_use = "the channel is made by `build`"]
 pub struct ClientConnBuilder {
     target: String,

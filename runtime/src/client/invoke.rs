@@ -73,7 +73,10 @@ impl ClientConn {
         loop {
             // What is not compressed is framed for each attempt again, which are few: keeping the bytes
             // for the next would cost every call an allocation.
-            let framed = compressed.clone().map_or_else(frame, Ok)?;
+            let framed = match &compressed {
+                Some(framed) => framed.clone(),
+                None => frame()?,
+            };
             let previous = attempts.previous();
             let attempt =
                 self.attempt::<C, Res>(method, options, bounds, previous, framed, given_up);

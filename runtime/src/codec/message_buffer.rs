@@ -1,7 +1,7 @@
 use std::any::type_name;
 
 use bytes::buf::UninitSlice;
-use bytes::{Buf, BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes};
 
 use crate::buffers;
 use crate::pieces::Pieces;
@@ -21,7 +21,7 @@ const FIRST_ROOM: usize = 1024;
 #[derive(Debug, Default)]
 pub struct MessageBuffer {
     /// All that was copied.
-    copied: BytesMut,
+    copied: Vec<u8>,
     segments: Vec<Segment>,
     /// How long the message was said to become.
     expected: usize,
@@ -47,7 +47,7 @@ impl MessageBuffer {
             FIRST_ROOM
         };
         Self {
-            copied: BytesMut::with_capacity(room),
+            copied: Vec::with_capacity(room),
             segments: Vec::new(),
             expected,
             shared: 0,
@@ -119,7 +119,7 @@ impl MessageBuffer {
 }
 
 // SAFETY: the spare memory that `chunk_mut` gives out and `advance_mut` takes over as written is that
-// of a `BytesMut`, whose implementation of the trait keeps its promises; nothing comes between the two.
+// of a `Vec`, whose implementation of the trait keeps its promises; nothing comes between the two.
 //
 // Why there is unsafe code here at all: the trait is unsafe to implement, prost writes into nothing
 // else, and with the copy a message of 1 MiB takes a quarter longer to be echoed.
@@ -157,6 +157,12 @@ unsafe impl BufMut for MessageBuffer {
     fn put_slice(&mut self, source: &[u8]) {
         self.reserve(source.len());
         self.copied.extend_from_slice(source);
+    }
+
+    #[inline]
+    fn put_u8(&mut self, octet: u8) {
+        self.reserve(1);
+        self.copied.push(octet);
     }
 
     #[inline]

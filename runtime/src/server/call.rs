@@ -239,22 +239,15 @@ fn reply<C: Codec<Res>, Res>(response: Result<Response<Res>, Status>, max_send: 
 
 impl Handled {
     /// Compresses the only response, if the call's messages are to be, and checks its size.
-    pub(super) fn compressed(self, context: &CallContext) -> Self {
-        let Outcome::Reply {
-            mut response,
-            max_send,
-        } = self.0
-        else {
-            return self;
-        };
-        let framed = std::mem::take(response.message_mut());
-        let framed = compress_framed(framed, context.compressor().as_ref(), max_send);
-        Self(match framed {
-            Ok(framed) => {
-                *response.message_mut() = framed;
-                Outcome::Reply { response, max_send }
-            }
-            Err(status) => Outcome::Finish(Err(status)),
-        })
+    pub(super) fn compress(&mut self, context: &CallContext) {
+        if let Outcome::Reply { response, max_send } = &mut self.0
+            && let Err(status) = compress_framed(
+                response.message_mut(),
+                context.compressor().as_ref(),
+                *max_send,
+            )
+        {
+            self.0 = Outcome::Finish(Err(status));
+        }
     }
 }

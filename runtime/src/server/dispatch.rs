@@ -150,8 +150,11 @@ impl Call {
         };
         // The only response is compressed here, so that a compressor's panic is this call's alone.
         let handle = || {
-            let handled = handler.as_mut().poll(cx);
-            handled.map(|handled| handled.compressed(context))
+            let mut handled = handler.as_mut().poll(cx);
+            if let Poll::Ready(handled) = &mut handled {
+                handled.compress(context);
+            }
+            handled
         };
         // The handler is not polled again after a panic, so nothing sees what it left behind but
         // the service itself, whose state its author guards.

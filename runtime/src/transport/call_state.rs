@@ -95,10 +95,17 @@ impl CallState {
     }
 
     /// What the response says about encodings, which stays as it is from now on.
+    #[inline]
     pub(crate) fn encoding_field(&self) -> Option<EncodingField> {
-        if !self.has_encoding.load(Ordering::Acquire) {
-            return None;
+        if self.has_encoding.load(Ordering::Acquire) {
+            self.use_encoding_field()
+        } else {
+            None
         }
+    }
+
+    #[cold]
+    fn use_encoding_field(&self) -> Option<EncodingField> {
         let mut response = lock(&self.response);
         response.encoding_used = true;
         response.encoding.clone()

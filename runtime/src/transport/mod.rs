@@ -250,7 +250,7 @@ pub(crate) struct WholeResponse {
 pub(crate) struct IncomingHead {
     pub(crate) metadata: Metadata,
     /// `grpc-encoding`, when messages may be compressed.
-    pub(crate) encoding: Option<Bytes>,
+    pub(crate) encoding: Option<Box<[u8]>>,
 }
 
 impl From<Metadata> for IncomingHead {

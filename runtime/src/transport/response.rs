@@ -79,7 +79,7 @@ impl ResponseParser {
             Some(status) => HeadersBlock::Malformed(status),
             None => HeadersBlock::Head(IncomingHead {
                 metadata: self.metadata,
-                encoding: self.encoding,
+                encoding: self.encoding.map(|name| (*name).into()),
             }),
         }
     }

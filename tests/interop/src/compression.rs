@@ -4,7 +4,6 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::BytesMut;
 use rgrpc::{Compressor, Gzip, MessageBytes};
 
 /// The name of the only compressor that the flag can choose.
@@ -29,7 +28,7 @@ impl Compressor for CountedGzip {
         GZIP
     }
 
-    fn compress(&self, message: MessageBytes, output: &mut BytesMut) -> io::Result<()> {
+    fn compress(&self, message: MessageBytes, output: &mut Vec<u8>) -> io::Result<()> {
         self.gzip.compress(message, output)
     }
 

@@ -1,7 +1,5 @@
 use std::io::{self, Read};
 
-use bytes::BytesMut;
-
 use crate::codec::MessageBytes;
 
 /// A way to compress messages, known by its name to both sides of a call.
@@ -18,7 +16,7 @@ use crate::codec::MessageBytes;
 /// ```
 /// use std::io::{self, Read};
 ///
-/// use bytes::{Buf, BufMut, BytesMut};
+/// use bytes::{Buf, BufMut};
 /// use rgrpc::{Compressor, MessageBytes};
 ///
 /// /// Each run of an octet as its length and the octet.
@@ -29,7 +27,7 @@ use crate::codec::MessageBytes;
 ///         "x-run-length"
 ///     }
 ///
-///     fn compress(&self, mut message: MessageBytes, output: &mut BytesMut) -> io::Result<()> {
+///     fn compress(&self, mut message: MessageBytes, output: &mut Vec<u8>) -> io::Result<()> {
 ///         let (mut last, mut length) = (0, 0);
 ///         while message.has_remaining() {
 ///             let octet = message.get_u8();
@@ -86,7 +84,7 @@ pub trait Compressor: Send + Sync + 'static {
     ///
     /// # Errors
     /// The message cannot be compressed; sending it fails with INTERNAL.
-    fn compress(&self, message: MessageBytes, output: &mut BytesMut) -> io::Result<()>;
+    fn compress(&self, message: MessageBytes, output: &mut Vec<u8>) -> io::Result<()>;
 
     /// The message that this was made of, to be read to its end.
     ///

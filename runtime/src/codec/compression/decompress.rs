@@ -71,8 +71,6 @@ fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    use bytes::BytesMut;
-
     use super::*;
     use crate::status::Code;
 
@@ -96,7 +94,7 @@ mod tests {
             "zeros"
         }
 
-        fn compress(&self, _: MessageBytes, _: &mut BytesMut) -> io::Result<()> {
+        fn compress(&self, _: MessageBytes, _: &mut Vec<u8>) -> io::Result<()> {
             Ok(())
         }
 

@@ -46,22 +46,21 @@ fn frame_compressed<C: Codec<M>, M>(
     Ok(framed)
 }
 
-/// A framed message, compressed if there is a compressor and the message is not empty. At most `max`
+/// Compresses a framed message, if there is a compressor and the message is not empty. At most `max`
 /// bytes of message are to be sent.
 ///
 /// # Errors
 /// INTERNAL when the compressor fails; RESOURCE_EXHAUSTED when what is to be sent is larger than `max`.
 pub(crate) fn compress_framed(
-    mut framed: Pieces,
+    framed: &mut Pieces,
     compressor: Option<&Arc<dyn Compressor>>,
     max: usize,
-) -> Result<Pieces, Status> {
+) -> Result<(), Status> {
     if let Some(compressor) = compressor {
-        framed = compress(&**compressor, framed)
+        *framed = compress(&**compressor, std::mem::take(framed))
             .map_err(|error| compress_failed(&**compressor, &error))?;
     }
-    check_size(framed.len() - PREFIX_LEN, max)?;
-    Ok(framed)
+    check_size(framed.len() - PREFIX_LEN, max).map(drop)
 }
 
 /// A framed message compressed; an empty one as it is.
@@ -93,7 +92,7 @@ pub(in crate::codec) fn compress_failed(compressor: &dyn Compressor, error: &io:
 mod tests {
     use std::io::Read;
 
-    use bytes::{Bytes, BytesMut};
+    use bytes::Bytes;
 
     use super::super::reversing::Reversing;
     use super::*;
@@ -108,7 +107,7 @@ mod tests {
             "growing"
         }
 
-        fn compress(&self, _: MessageBytes, output: &mut BytesMut) -> io::Result<()> {
+        fn compress(&self, _: MessageBytes, output: &mut Vec<u8>) -> io::Result<()> {
             if self.0 == 0 {
                 return Err(io::Error::other("no"));
             }

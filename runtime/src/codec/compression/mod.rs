@@ -37,7 +37,7 @@ pub(crate) const IDENTITY: &str = "identity";
 pub(crate) mod reversing {
     use std::io::{self, Read};
 
-    use bytes::{Buf, BufMut, BytesMut};
+    use bytes::{Buf, BufMut};
 
     use super::Compressor;
     use crate::codec::MessageBytes;
@@ -50,7 +50,7 @@ pub(crate) mod reversing {
             self.0
         }
 
-        fn compress(&self, message: MessageBytes, output: &mut BytesMut) -> io::Result<()> {
+        fn compress(&self, message: MessageBytes, output: &mut Vec<u8>) -> io::Result<()> {
             output.put(&*reversed(message));
             Ok(())
         }

@@ -111,10 +111,9 @@ impl<T, H: Clone> Connection<T, H> {
             return Ok(());
         }
         let octets = payload.len();
-        let mut pieces = payload.into_pieces();
-        while let Some(piece) = pieces.pop() {
-            stream.queue.push(piece);
-        }
+        payload
+            .into_pieces()
+            .for_each(|piece| stream.queue.push(piece));
         if end_stream {
             stream.queue.end(Ending::EndStream);
         }
@@ -338,11 +337,7 @@ impl<T, H: Clone> Connection<T, H> {
         Data::write_head(id, octets, end_stream, self.output.buffer());
         match payload {
             Payload::Borrowed(octets) => self.output.buffer().extend_from_slice(octets),
-            Payload::Owned(mut octets) => {
-                while let Some(piece) = octets.pop() {
-                    self.output.push(piece);
-                }
-            }
+            Payload::Owned(octets) => octets.for_each(|piece| self.output.push(piece)),
         }
         self.send_window.consume(octets);
         self.stats.octets_sent += octets as u64;

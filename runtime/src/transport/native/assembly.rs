@@ -1,4 +1,4 @@
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use crate::buffers;
 use crate::http2::Head;
@@ -20,7 +20,7 @@ const MAX_LEN: usize = 16 * 1024 * 1024;
 pub(super) struct Assembly {
     /// What has come, and room for the rest and for the head of the frame behind it. Has no room
     /// while it is lent.
-    buffer: BytesMut,
+    buffer: Vec<u8>,
     /// How long the whole is.
     len: usize,
 }
@@ -65,12 +65,12 @@ impl Assembly {
     /// The buffer, for the `len` octets that come next to be put behind what it holds, and at most the
     /// head of a frame behind these; `None` if not all of them belong to the message. To be
     /// [given back](Self::give_back).
-    pub(super) fn lend(&mut self, len: usize) -> Option<BytesMut> {
+    pub(super) fn lend(&mut self, len: usize) -> Option<Vec<u8>> {
         (len <= self.missing()).then(|| std::mem::take(&mut self.buffer))
     }
 
     /// Takes the buffer back, with what has come.
-    pub(super) fn give_back(&mut self, buffer: BytesMut) {
+    pub(super) fn give_back(&mut self, buffer: Vec<u8>) {
         self.buffer = buffer;
     }
 
@@ -87,11 +87,11 @@ mod tests {
     use super::*;
 
     fn message(len: usize) -> Bytes {
-        let mut message = BytesMut::new();
+        let mut message = Vec::new();
         message.put_u8(0);
         message.put_u32(len as u32);
         message.extend((0..len).map(|at| at as u8));
-        message.freeze()
+        message.into()
     }
 
     #[test]

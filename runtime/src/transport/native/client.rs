@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::client_stream::{After, ClientPost, ClientSend, NativeClientStream};
 use super::fields::{ReadResponse, read_response};
-use super::link::{Link, LinkEnd, LinkEvent};
+use super::link::{Link, LinkEnd};
 use super::outbox::Outbox;
 use super::request_head::{RequestFields, RequestHeads};
 use super::send_quota::SEND_QUOTA;
@@ -246,22 +246,8 @@ impl Task {
     fn handle_events(&mut self, now: Instant) -> Result<bool, LinkEnd> {
         let mut ended = 0;
         while let Some(event) = self.link.next_event(now)? {
-            match event {
-                LinkEvent::Core(event) => {
-                    ended += usize::from(ends_stream(&event));
-                    self.handle(event);
-                }
-                LinkEvent::Landed {
-                    key,
-                    message,
-                    end_stream,
-                } => {
-                    if let Some(stream) = self.link.core.value_mut(key) {
-                        let after = stream.give_back(message, end_stream);
-                        self.after(key, after);
-                    }
-                }
-            }
+            ended += usize::from(ends_stream(&event));
+            self.handle(event);
             if ended == MAX_ENDED {
                 return Ok(false);
             }
@@ -292,8 +278,12 @@ impl Task {
                 data,
                 end_stream,
             } => {
+                let landed = self.link.take_landed();
                 if let Some(stream) = self.link.core.value_mut(key) {
-                    let after = stream.receive(data, end_stream);
+                    let after = match landed {
+                        Some(message) => stream.give_back(message, end_stream),
+                        None => stream.receive(data, end_stream),
+                    };
                     self.after(key, after);
                 }
             }

@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::fields::ReadResponse;
 use super::inbound::{Inbound, Pushed};
@@ -144,12 +144,12 @@ impl NativeClientStream {
     }
 
     /// Where the next `len` octets of DATA belong; see [`Inbound::lend`].
-    pub(super) fn lend(&self, len: usize) -> Option<BytesMut> {
+    pub(super) fn lend(&self, len: usize) -> Option<Vec<u8>> {
         lock(&self.state).inbound.lend(len)
     }
 
-    /// DATA came to what was [lent](Self::lend), and maybe the end of the stream with it.
-    pub(super) fn give_back(&self, buffer: BytesMut, end_stream: bool) -> After {
+    /// [`receive`](Self::receive) of DATA that came to what was [lent](Self::lend).
+    pub(super) fn give_back(&self, buffer: Vec<u8>, end_stream: bool) -> After {
         let mut state = lock(&self.state);
         let waker = state.inbound.give_back(buffer);
         let (ended, after) = if end_stream {

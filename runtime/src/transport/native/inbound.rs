@@ -1,6 +1,6 @@
 use std::task::{Context, Poll, Waker};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::assembly::Assembly;
 
@@ -77,12 +77,12 @@ impl Inbound {
 
     /// Where the next `len` octets of DATA belong, if that is a large message that has begun; to be
     /// [given back](Self::give_back) with them.
-    pub(super) fn lend(&mut self, len: usize) -> Option<BytesMut> {
+    pub(super) fn lend(&mut self, len: usize) -> Option<Vec<u8>> {
         self.assembly.as_mut()?.lend(len)
     }
 
     /// DATA came, to what was [lent](Self::lend). Returns who waits for it.
-    pub(super) fn give_back(&mut self, buffer: BytesMut) -> Option<Waker> {
+    pub(super) fn give_back(&mut self, buffer: Vec<u8>) -> Option<Waker> {
         self.assembly.as_mut()?.give_back(buffer);
         self.complete()
     }

@@ -8,14 +8,14 @@ use crate::http2::Head;
 pub(super) struct Landing {
     head: Head,
     /// What has come of the message.
-    buffer: BytesMut,
+    buffer: Vec<u8>,
     /// How long that is once the frame is whole.
     end: usize,
 }
 
 impl Landing {
     /// Begins with what has come of the frame's content.
-    pub(super) fn new(head: Head, mut buffer: BytesMut, content: &[u8]) -> Self {
+    pub(super) fn new(head: Head, mut buffer: Vec<u8>, content: &[u8]) -> Self {
         let end = buffer.len() + head.length;
         buffer.extend_from_slice(content);
         Self { head, buffer, end }
@@ -42,7 +42,7 @@ impl Landing {
     }
 
     /// The frame's head, and the message with the frame's content.
-    pub(super) fn into_parts(self) -> (Head, BytesMut) {
+    pub(super) fn into_parts(self) -> (Head, Vec<u8>) {
         (self.head, self.buffer)
     }
 }

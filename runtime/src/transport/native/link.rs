@@ -11,7 +11,7 @@ use super::idle::IdleWatch;
 use super::landing::Landing;
 use super::read_buffer::ReadBuffer;
 use super::socket::Socket;
-use crate::http2::{Connection, ConnectionError, Event, Head, StreamKey};
+use crate::http2::{Connection, ConnectionError, Event, Head};
 
 /// How long a connection that is over may take to write what it still has, and its peer to close.
 const LINGER: Duration = Duration::from_secs(1);
@@ -29,24 +29,13 @@ pub(super) struct Link<T, H> {
     input: ReadBuffer,
     /// The DATA frame that is being read to its place, if one is.
     landing: Option<Landing>,
+    /// That of the last event, whole.
+    landed: Option<Vec<u8>>,
     /// The last turn left what there was to write to this one.
     waited: bool,
     /// For the core's next deadline.
     timer: Option<Pin<Box<Sleep>>>,
     idle: IdleWatch,
-}
-
-/// What happened on a connection.
-pub(super) enum LinkEvent<H> {
-    /// What the core reports.
-    Core(Event<H>),
-    /// DATA came, and was put where the stream has [lent](Link::land) the place.
-    Landed {
-        key: StreamKey,
-        /// What the stream has lent, with the DATA.
-        message: BytesMut,
-        end_stream: bool,
-    },
 }
 
 /// Why a connection is over.
@@ -65,6 +54,7 @@ impl<T, H: Clone> Link<T, H> {
             socket,
             input: ReadBuffer::new(),
             landing: None,
+            landed: None,
             waited: false,
             timer: None,
             idle: IdleWatch::default(),
@@ -96,38 +86,53 @@ impl<T, H: Clone> Link<T, H> {
     }
 
     /// What happened, one thing at a time; `None` until more is read or written.
-    pub(super) fn next_event(&mut self, now: Instant) -> Result<Option<LinkEvent<H>>, LinkEnd> {
+    /// After [`Event::Data`], [`take_landed`](Self::take_landed) tells whether the data is elsewhere.
+    pub(super) fn next_event(&mut self, now: Instant) -> Result<Option<Event<H>>, LinkEnd> {
         let now = now.into_std();
-        let mut nothing = BytesMut::new();
-        let input = match self.landing.take_if(|landing| landing.is_whole()) {
-            Some(landing) => {
-                let (head, message) = landing.into_parts();
-                let event = self.core.content_arrived(head, now);
-                match event.map_err(LinkEnd::Protocol)? {
-                    Some(Event::Data {
-                        key, end_stream, ..
-                    }) => {
-                        return Ok(Some(LinkEvent::Landed {
-                            key,
-                            message,
-                            end_stream,
-                        }));
-                    }
-                    Some(event) => return Ok(Some(LinkEvent::Core(event))),
-                    None => self.input.unread(),
-                }
-            }
-            // Nothing that was read is behind what is still to come.
-            None if self.landing.is_some() => &mut nothing,
-            None => self.input.unread(),
+        if self.landing.is_some() {
+            return self.next_event_landing(now);
+        }
+        self.core
+            .next_event(self.input.unread(), now)
+            .map_err(LinkEnd::Protocol)
+    }
+
+    #[cold]
+    fn next_event_landing(&mut self, now: std::time::Instant) -> Result<Option<Event<H>>, LinkEnd> {
+        let Some(landing) = self.landing.take_if(|landing| landing.is_whole()) else {
+            // What was read last is not behind what is still to come.
+            let nothing = &mut BytesMut::new();
+            return self
+                .core
+                .next_event(nothing, now)
+                .map_err(LinkEnd::Protocol);
         };
-        let event = self.core.next_event(input, now);
-        Ok(event.map_err(LinkEnd::Protocol)?.map(LinkEvent::Core))
+        let (head, message) = landing.into_parts();
+        let arrived = self.core.content_arrived(head, now);
+        match arrived.map_err(LinkEnd::Protocol)? {
+            Some(event) => {
+                if let Event::Data { .. } = event {
+                    self.landed = Some(message);
+                }
+                Ok(Some(event))
+            }
+            None => self
+                .core
+                .next_event(self.input.unread(), now)
+                .map_err(LinkEnd::Protocol),
+        }
+    }
+
+    /// What a stream has [lent](Self::land), with the DATA of the last event in it, if that was read to
+    /// there.
+    #[inline]
+    pub(super) fn take_landed(&mut self) -> Option<Vec<u8>> {
+        self.landed.take()
     }
 
     /// When all events were taken: if what was read ends within a DATA frame, asks the frame's stream
     /// for the buffer that as many octets belong to, and has the next reads put them there.
-    pub(super) fn land(&mut self, lend: impl FnOnce(&T, usize) -> Option<BytesMut>) {
+    pub(super) fn land(&mut self, lend: impl FnOnce(&T, usize) -> Option<Vec<u8>>) {
         let input = self.input.unread();
         if self.landing.is_none()
             && let Some((head, key)) = self.core.partial_content(input)

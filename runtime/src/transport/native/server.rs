@@ -9,7 +9,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::fields::{HeaderBlock, ReadRequest, read_request};
 use super::inbound::Inbound;
-use super::link::{Link, LinkEnd, LinkEvent};
+use super::link::{Link, LinkEnd};
 use super::outbox::Outbox;
 use super::send_quota::SEND_QUOTA;
 use super::server_stream::{NativeServerStream, ServerPost, ServerSend, ServerShared};
@@ -219,29 +219,15 @@ impl<D: Dispatch> Task<D> {
             match (self.opened.take(), event) {
                 (
                     Some(opened),
-                    LinkEvent::Core(Event::Data {
+                    Event::Data {
                         key,
                         data,
                         end_stream: true,
-                    }),
+                    },
                 ) if opened.key == key => self.begin_whole(opened, data, now, cx),
-                (opened, LinkEvent::Core(event)) => {
+                (opened, event) => {
                     self.begin(opened, now);
                     self.handle(event, now, cx);
-                }
-                (
-                    opened,
-                    LinkEvent::Landed {
-                        key,
-                        message,
-                        end_stream,
-                    },
-                ) => {
-                    self.begin(opened, now);
-                    if let Some(stream) = self.link.core.value_mut(key) {
-                        self.unanswered += 1;
-                        stream.give_back(message, end_stream);
-                    }
                 }
             }
         }
@@ -333,10 +319,14 @@ impl<D: Dispatch> Task<D> {
     }
 
     fn receive(&mut self, key: StreamKey, data: Bytes, end_stream: bool) {
+        let landed = self.link.take_landed();
         match self.link.core.value_mut(key) {
             Some(stream) => {
                 self.unanswered += 1;
-                let expected = stream.receive(data, end_stream);
+                let expected = match landed {
+                    Some(message) => stream.give_back(message, end_stream),
+                    None => stream.receive(data, end_stream),
+                };
                 if expected > 0 {
                     self.link.core.expect(key, expected);
                 }

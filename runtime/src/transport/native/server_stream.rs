@@ -1,7 +1,7 @@
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::inbound::{Inbound, Pushed, remember};
 use super::outbox::Outbox;
@@ -89,17 +89,18 @@ impl NativeServerStream {
     }
 
     /// Where the next `len` octets of DATA belong; see [`Inbound::lend`].
-    pub(super) fn lend(&self, len: usize) -> Option<BytesMut> {
+    pub(super) fn lend(&self, len: usize) -> Option<Vec<u8>> {
         lock(&self.state).inbound.lend(len)
     }
 
-    /// DATA came to what was [lent](Self::lend), and maybe the end of the request with it.
-    pub(super) fn give_back(&self, buffer: BytesMut, end_stream: bool) {
+    /// [`receive`](Self::receive) of DATA that came to what was [lent](Self::lend).
+    pub(super) fn give_back(&self, buffer: Vec<u8>, end_stream: bool) -> usize {
         let mut state = lock(&self.state);
         let waker = state.inbound.give_back(buffer);
         let ended = state.end_if(end_stream);
         drop(state);
         wake(waker.or(ended));
+        0
     }
 
     /// The peer or the connection has ended the stream.

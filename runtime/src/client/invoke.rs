@@ -69,12 +69,15 @@ impl ClientConn {
             let max = options.max_send_message_size();
             frame_with::<C, Req>(message, options.send_compressor(), max)
         };
-        let compressed = options.send_compressor().map(|_| frame()).transpose()?;
+        let compressed = match options.send_compressor() {
+            Some(_) => Some(Box::new(frame()?)),
+            None => None,
+        };
         loop {
             // What is not compressed is framed for each attempt again, which are few: keeping the bytes
             // for the next would cost every call an allocation.
             let framed = match &compressed {
-                Some(framed) => framed.clone(),
+                Some(framed) => Pieces::clone(framed),
                 None => frame()?,
             };
             let previous = attempts.previous();

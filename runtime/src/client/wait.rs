@@ -69,7 +69,7 @@ impl fmt::Display for Wait {
 /// Only a wait that is dropped before it is over is noted down, so that a call that does not time out
 /// pays nothing for it.
 #[derive(Debug, Default)]
-pub(super) struct GivenUp(Mutex<Option<Wait>>);
+pub(super) struct GivenUp(Mutex<Option<Box<Wait>>>);
 
 impl GivenUp {
     /// A wait begins; `what_for` is asked if it is given up. To be declared after what is waited with,
@@ -82,7 +82,7 @@ impl GivenUp {
     }
 
     pub(super) fn take(&self) -> Option<Wait> {
-        lock(&self.0).take()
+        lock(&self.0).take().map(|wait| *wait)
     }
 }
 
@@ -101,7 +101,7 @@ impl<F: FnOnce() -> Option<Wait>> Waiting<'_, F> {
 impl<F: FnOnce() -> Option<Wait>> Drop for Waiting<'_, F> {
     fn drop(&mut self) {
         if let Some(what_for) = self.what_for.take() {
-            *lock(&self.given_up.0) = what_for();
+            *lock(&self.given_up.0) = what_for().map(Box::new);
         }
     }
 }

@@ -20,7 +20,8 @@ pub(crate) struct MessageReader {
     expected: Option<usize>,
     max: usize,
     /// What messages are compressed by that say so.
-    encoding: Encoding,
+    /// `None` for [`Encoding::Identity`], and apart, because most calls have no more of it than that.
+    encoding: Option<Box<Encoding>>,
 }
 
 impl MessageReader {
@@ -31,13 +32,16 @@ impl MessageReader {
             prefix: None,
             expected: None,
             max,
-            encoding: Encoding::Identity,
+            encoding: None,
         }
     }
 
     /// Takes compressed messages to be so by this encoding; until then there must be none.
     pub(crate) fn set_encoding(&mut self, encoding: Encoding) {
-        self.encoding = encoding;
+        self.encoding = match encoding {
+            Encoding::Identity => None,
+            encoding => Some(Box::new(encoding)),
+        };
     }
 
     /// The largest message that is not refused, in bytes.
@@ -75,7 +79,7 @@ impl MessageReader {
         self.expected = None;
         let message = self.buffered.split_to(len).into();
         if prefix.compressed {
-            return self.encoding.decompress(message, self.max).map(Some);
+            return self.encoding().decompress(message, self.max).map(Some);
         }
         Ok(Some(message))
     }
@@ -101,6 +105,10 @@ impl MessageReader {
         self.prefix.is_some() || !self.buffered.is_empty()
     }
 
+    fn encoding(&self) -> &Encoding {
+        self.encoding.as_deref().unwrap_or(&Encoding::Identity)
+    }
+
     fn read_prefix(&mut self) -> Result<Prefix, Status> {
         let mut bytes = [0; PREFIX_LEN];
         MessageBytes::from(self.buffered.split_to(PREFIX_LEN)).copy_to_slice(&mut bytes);
@@ -111,7 +119,7 @@ impl MessageReader {
             ))
         })?;
         if prefix.compressed {
-            self.encoding.check()?;
+            self.encoding().check()?;
         }
         if prefix.len as usize > self.max {
             return Err(Status::resource_exhausted(format!(

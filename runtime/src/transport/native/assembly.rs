@@ -1,5 +1,6 @@
 use bytes::Bytes;
 
+use super::room::{Budget, Room};
 use crate::buffers;
 use crate::http2::Head;
 use crate::prefix::{PREFIX_LEN, Prefix};
@@ -12,6 +13,10 @@ const MIN_LEN: usize = 64 * 1024;
 /// And up to this length: room is made for all of it before it has come.
 const MAX_LEN: usize = 16 * 1024 * 1024;
 
+/// How much room is made so at a time, in the whole process. Messages over it come in pieces, for which
+/// the flow-control windows are the bound.
+static AHEAD: Budget = Budget::new(64 * 1024 * 1024);
+
 /// A large message that a call waits for, of which part has come, in one piece.
 ///
 /// The connection's task can [lend](Self::lend) the buffer, to read the content of a frame right to
@@ -23,11 +28,12 @@ pub(super) struct Assembly {
     buffer: Vec<u8>,
     /// How long the whole is.
     len: usize,
+    _room: Room,
 }
 
 impl Assembly {
-    /// Begins with the first DATA that came for what is wanted; `None` if that has come whole, or is
-    /// not large.
+    /// Begins with the first DATA that came for what is wanted; `None` if that has come whole or is not
+    /// large, or too many others have begun.
     pub(super) fn begin(wanted: Wanted, data: &[u8]) -> Option<Self> {
         let len = match wanted {
             Wanted::Rest(len) => len,
@@ -40,9 +46,14 @@ impl Assembly {
         if !(MIN_LEN..=MAX_LEN).contains(&len) || data.len() >= len {
             return None;
         }
+        let room = AHEAD.take(len)?;
         let mut buffer = buffers::take(len + Head::LEN);
         buffer.extend_from_slice(data);
-        Some(Self { buffer, len })
+        Some(Self {
+            buffer,
+            len,
+            _room: room,
+        })
     }
 
     /// How long the whole is.

@@ -17,6 +17,7 @@ mod link;
 mod outbox;
 mod read_buffer;
 mod request_head;
+mod room;
 mod send_quota;
 mod server;
 mod server_stream;

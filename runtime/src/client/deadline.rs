@@ -1,6 +1,6 @@
 use std::future::{Future, pending, poll_fn};
-use std::pin::pin;
-use std::task::Poll;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
 
 use tokio::time::{Instant, sleep_until};
 
@@ -59,27 +59,24 @@ impl Bounds {
     }
 
     /// Runs a call to `target` within the bounds; it is dropped, which cancels it, when one is exceeded.
-    /// When that is the deadline, `waited_for` is asked afterwards what for.
+    /// When that is the deadline, `waited_for` is asked afterwards what for. The call stays where it is
+    /// pinned: a future that was given here would be kept twice, here and where it came from.
     pub(super) async fn run<T>(
         &self,
-        call: impl Future<Output = Result<T, Status>>,
+        mut call: Pin<&mut Option<impl Future<Output = Result<T, Status>>>>,
         target: &str,
         waited_for: impl FnOnce() -> Option<Wait>,
     ) -> Result<T, Status> {
         if self.is_unbounded() {
-            return call.await;
+            return poll_fn(|cx| poll_some(call.as_mut(), cx)).await;
         }
-        let mut call = pin!(Some(call));
         let mut exceeded = pin!(self.exceeded());
         let ended = poll_fn(|cx| {
             // First, so that a deadline that has passed already sends nothing.
             if let Poll::Ready(exceeded) = exceeded.as_mut().poll(cx) {
                 return Poll::Ready(Err(exceeded));
             }
-            match call.as_mut().as_pin_mut() {
-                Some(call) => call.poll(cx).map(Ok),
-                None => Poll::Pending,
-            }
+            poll_some(call.as_mut(), cx).map(Ok)
         });
         match ended.await {
             Ok(result) => result,
@@ -88,6 +85,14 @@ impl Bounds {
                 Err(exceeded.status(target, waited_for))
             }
         }
+    }
+}
+
+/// Polls a future that is there.
+fn poll_some<F: Future>(future: Pin<&mut Option<F>>, cx: &mut Context<'_>) -> Poll<F::Output> {
+    match future.as_pin_mut() {
+        Some(future) => future.poll(cx),
+        None => Poll::Pending,
     }
 }
 

@@ -48,7 +48,10 @@ impl ClientConn {
         };
         // Boxed, so that later calls do not carry the room for it.
         let bounds = Bounds::new(options);
-        let config = Box::pin(bounds.run(config, self.target(), || given_up.take()));
+        let config = Box::pin(async {
+            let config = pin!(Some(config));
+            bounds.run(config, self.target(), || given_up.take()).await
+        });
         Ok(config.await?.configure(method, options))
     }
 
@@ -164,6 +167,7 @@ impl Invoke for ClientConn {
                 let given_up = GivenUp::default();
                 let call =
                     self.call::<C, _, _>(&method, &message, &options, &bounds, attempts, &given_up);
+                let call = pin!(Some(call));
                 bounds.run(call, self.target(), || given_up.take()).await
             }
             // Boxed, so that calls without hedging do not keep the room for it.
@@ -194,6 +198,7 @@ impl Invoke for ClientConn {
                         waiting.over();
                         response
                     };
+                    let response = pin!(Some(response));
                     bounds
                         .run(response, self.target(), || given_up.take())
                         .await
@@ -239,8 +244,12 @@ impl Invoke for ClientConn {
             given_up: GivenUp::default(),
         };
         let call = Arc::new(StreamCall::new(start, plan, finish));
-        let opened = bounds.run(call.opened(), self.target(), || call.give_up());
-        if let Err(status) = opened.await {
+        let opened = {
+            let opened = pin!(Some(call.opened()));
+            let waited_for = || call.give_up();
+            bounds.run(opened, self.target(), waited_for).await
+        };
+        if let Err(status) = opened {
             call.finish(Err(&status));
             return Err(status);
         }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::conn::Settings;
 use crate::call::CallOptions;
 use crate::codec::{CompressorRegistry, IDENTITY};
 use crate::status::Status;
@@ -55,33 +54,34 @@ impl Compression {
             None => Ok(names.join(",")),
         }
     }
-}
 
-impl Settings {
     /// Finds out what the call's request has in common with others, if that is not what those of the
-    /// channel have, and what compresses its messages.
+    /// `channel` have, and what compresses its messages.
     ///
     /// # Errors
     /// INTERNAL when the channel has not the compressor that the call is to use; INVALID_ARGUMENT when
     /// it has not one that the call is to accept.
-    pub(super) fn set_origin(&self, options: &mut CallOptions) -> Result<(), Status> {
+    pub(super) fn set_origin(
+        &self,
+        channel: &Arc<Origin>,
+        options: &mut CallOptions,
+    ) -> Result<(), Status> {
         let compressor = options.compressor();
         let accepted = options.accept_compressors();
         let authority = options.authority();
         let mut origin = match compressor {
             None if accepted.is_none() && authority.is_none() => return Ok(()),
-            None => Arc::clone(&self.origin),
-            Some(name) => Arc::clone(self.compression.origin(name)?),
+            None => Arc::clone(channel),
+            Some(name) => Arc::clone(self.origin(name)?),
         };
         if let Some(authority) = authority {
             Arc::make_mut(&mut origin).authority = authority.to_owned();
         }
         if let Some(names) = accepted {
-            let accept_encoding = self.compression.accept_encoding(names)?;
+            let accept_encoding = self.accept_encoding(names)?;
             Arc::make_mut(&mut origin).accept_encoding = Some(accept_encoding.into());
         }
-        let compressors = &self.compression.compressors;
-        let compressor = compressor.and_then(|name| compressors.get(name.as_bytes()).cloned());
+        let compressor = compressor.and_then(|name| self.compressors.get(name.as_bytes()).cloned());
         options.set_origin(origin, compressor);
         Ok(())
     }

@@ -33,7 +33,7 @@ impl ClientConn {
         if let Some(defaults) = &settings.default_options {
             options.complete(defaults);
         }
-        settings.set_origin(options)?;
+        settings.compression.set_origin(&settings.origin, options)?;
         if let Some(plan) = self.cell().configure(method, options) {
             return Ok(plan);
         }

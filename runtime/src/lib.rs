@@ -59,6 +59,7 @@ mod server;
 mod service_config;
 mod status;
 mod transport;
+mod wanted;
 
 pub use backoff::BackoffConfig;
 pub use call::{

@@ -3,7 +3,7 @@ use bytes::Buf;
 use super::{Encoding, MessageBytes, PREFIX_LEN, Prefix};
 use crate::pieces::Pieces;
 use crate::status::Status;
-use crate::transport::Wanted;
+use crate::wanted::Wanted;
 
 /// Finds messages in the DATA of a stream, however it is split.
 ///

@@ -23,7 +23,6 @@ mod response;
 mod settings;
 mod stream_quota;
 pub(crate) mod timeout;
-mod wanted;
 
 use std::borrow::Cow;
 use std::future::Future;
@@ -39,6 +38,7 @@ use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
 
+pub(crate) use crate::wanted::Wanted;
 pub(crate) use call_state::CallState;
 pub(crate) use encoding_field::EncodingField;
 pub(crate) use engine::Serving;
@@ -49,7 +49,6 @@ pub(crate) use reset::{ResetCode, status_for_reset};
 pub(crate) use response::{HeadersBlock, ResponseParser, Trailers};
 pub(crate) use settings::ServerSettings;
 pub(crate) use stream_quota::StreamQuota;
-pub(crate) use wanted::Wanted;
 
 /// A server's side of one connection.
 pub(crate) trait ServerTransport: Send + 'static {

@@ -19,8 +19,8 @@ pub(crate) struct MessageReader {
     /// How much of it is still to come, until that was asked for.
     expected: Option<usize>,
     max: usize,
-    /// What messages are compressed by that say so.
-    /// `None` for [`Encoding::Identity`], and apart, because most calls have no more of it than that.
+    /// What messages are compressed by that say so; `None` for [`Encoding::Identity`]. Boxed, because it
+    /// is that in most calls.
     encoding: Option<Box<Encoding>>,
 }
 

@@ -68,15 +68,15 @@ impl<'a, I, Req, Res, C> Call<'a, I, Unary<Req, Res>, C> {
         invoke: &'a I,
         codec: C,
         method: impl Into<MethodName>,
-        request: Request<Req>,
+        mut request: Request<Req>,
     ) -> Self {
         let mut options = CallOptions::new();
-        let message = options.take_request(request.into_outgoing());
+        options.take_over(request.take_outgoing());
         Self {
             invoke,
             codec,
             method: method.into(),
-            kind: Unary(message, PhantomData),
+            kind: Unary(request.into_message(), PhantomData),
             options,
         }
     }
@@ -88,15 +88,15 @@ impl<'a, I, Req, Res, C> Call<'a, I, ServerStream<Req, Res>, C> {
         invoke: &'a I,
         codec: C,
         method: impl Into<MethodName>,
-        request: Request<Req>,
+        mut request: Request<Req>,
     ) -> Self {
         let mut options = CallOptions::new();
-        let message = options.take_request(request.into_outgoing());
+        options.take_over(request.take_outgoing());
         Self {
             invoke,
             codec,
             method: method.into(),
-            kind: ServerStream(message, PhantomData),
+            kind: ServerStream(request.into_message(), PhantomData),
             options,
         }
     }
@@ -248,8 +248,8 @@ impl<I, K, C> Call<'_, I, K, C> {
 
     /// Takes over the deadline, the cancellation and the metadata of `request`, as one that
     /// [`Request::outgoing`] made in a handler: for the calls that begin without a message.
-    pub fn on_behalf_of(mut self, request: Request<()>) -> Self {
-        self.options.take_request(request.into_outgoing());
+    pub fn on_behalf_of(mut self, mut request: Request<()>) -> Self {
+        self.options.take_over(request.take_outgoing());
         self
     }
 }

@@ -16,6 +16,7 @@ mod request;
 mod response;
 mod send;
 mod test_streams;
+mod unary_response;
 
 pub use builder::{
     BidiStream, BidiStreamingCall, Call, ClientStream, ClientStreamingCall, ServerStream,
@@ -32,3 +33,4 @@ pub use request::Request;
 pub use response::Response;
 pub use send::SendStream;
 pub use test_streams::{TestStreams, test_streams};
+pub(crate) use unary_response::{Accepted, receive_response};

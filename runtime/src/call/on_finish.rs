@@ -45,6 +45,12 @@ impl Finish {
         Self(hooks)
     }
 
+    /// The call has ended with this, which it returns.
+    pub(crate) fn with<T>(self, result: Result<T, Status>) -> Result<T, Status> {
+        self.call(result.as_ref().map(|_| ()));
+        result
+    }
+
     /// The call has ended.
     pub(crate) fn call(mut self, outcome: Result<(), &Status>) {
         if !self.0.is_empty() {

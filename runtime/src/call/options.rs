@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::CallContext;
 use super::on_finish::OnFinish;
-use super::request::OutgoingParts;
+use super::request::Outgoing;
 use crate::codec::{Compressor, DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
 use crate::credentials::PerRpcCredentials;
 use crate::metadata::Metadata;
@@ -118,14 +118,13 @@ impl CallOptions {
         }
     }
 
-    /// Takes over a request's metadata and deadline; returns its message.
-    pub(crate) fn take_request<T>(&mut self, parts: OutgoingParts<T>) -> T {
-        self.metadata.merge(parts.metadata);
-        if let Some(deadline) = parts.deadline {
+    /// Takes over what is sent of a request besides its message.
+    pub(crate) fn take_over(&mut self, request: Outgoing) {
+        self.metadata.merge(request.metadata);
+        if let Some(deadline) = request.deadline {
             self.bound(deadline);
         }
-        self.parent = parts.parent;
-        parts.message
+        self.parent = request.parent;
     }
 
     /// Bounds the whole call by this time from now, streams included. The earliest of several

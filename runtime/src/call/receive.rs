@@ -9,9 +9,7 @@ use futures_core::Stream;
 
 use super::halves::Received;
 use super::{MessageSource, Response};
-use crate::codec::{
-    Codec, CodecError, Encoding, MessageBytes, MessageReader, decode, decode_whole, is_one_message,
-};
+use crate::codec::{Codec, CodecError, Encoding, MessageBytes, MessageReader, decode};
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
@@ -137,25 +135,6 @@ impl<T> RecvStream<T> {
 
     /// Takes the only message of a response, with its metadata.
     pub(crate) async fn into_response(mut self) -> Result<Response<T>, Status> {
-        let max = self.reader.max_message_size();
-        let whole = poll_fn(|cx| {
-            let fits = |data: &[u8]| is_one_message(data, max);
-            self.source.poll_whole(cx, &fits)
-        });
-        if let Some(response) = whole.await {
-            self.state = State::Ended;
-            if let Some(encoding) = response.head.encoding {
-                self.find_encoding(&encoding)?;
-            }
-            let message = decode_whole(self.decode, response.messages)?;
-            let peer = self.source.peer().cloned();
-            return Ok(Response::from_parts(
-                message,
-                response.head.metadata,
-                response.trailer,
-                peer,
-            ));
-        }
         let message = self.recv_only("response").await?;
         let header = self.header.take().unwrap_or_default();
         let trailer = std::mem::take(&mut self.trailer);
@@ -168,7 +147,7 @@ impl<T> RecvStream<T> {
             if let Ok(head) = ready!(self.source.poll_head(cx)) {
                 self.header = Some(head.metadata);
                 if let Some(encoding) = head.encoding {
-                    match self.find_encoding(&encoding) {
+                    match find_encoding(&*self.source, self.accepted.as_deref(), &encoding) {
                         Ok(encoding) => self.reader.set_encoding(encoding),
                         Err(status) => self.refused = Some(status),
                     }
@@ -177,28 +156,6 @@ impl<T> RecvStream<T> {
             self.state = State::Messages;
         }
         Poll::Ready(())
-    }
-
-    /// What the response's `grpc-encoding` means.
-    ///
-    /// # Errors
-    /// INTERNAL when the call does not accept it.
-    fn find_encoding(&self, name: &[u8]) -> Result<Encoding, Status> {
-        let encoding = Encoding::find(name, |name| self.source.decompressor(name));
-        let name = match &encoding {
-            Encoding::Identity => return Ok(encoding),
-            Encoding::Known(compressor) => compressor.name(),
-            Encoding::Unknown(name) => name,
-        };
-        match &self.accepted {
-            Some(accepted) if accepted.iter().all(|accepted| accepted != name) => {
-                Err(Status::internal(format!(
-                    "the response has the grpc-encoding {name:?}, which is not among the call's \
-                     accept_compressors"
-                )))
-            }
-            _ => Ok(encoding),
-        }
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Status>>> {
@@ -250,6 +207,32 @@ impl<T> RecvStream<T> {
         }
         self.state = State::Ended;
         self.source.fail(status)
+    }
+}
+
+/// What the `grpc-encoding` of a response means, of which a call may accept some only.
+///
+/// # Errors
+/// INTERNAL when the call does not accept it.
+pub(super) fn find_encoding(
+    source: &dyn MessageSource,
+    accepted: Option<&[String]>,
+    name: &[u8],
+) -> Result<Encoding, Status> {
+    let encoding = Encoding::find(name, |name| source.decompressor(name));
+    let name = match &encoding {
+        Encoding::Identity => return Ok(encoding),
+        Encoding::Known(compressor) => compressor.name(),
+        Encoding::Unknown(name) => name,
+    };
+    match accepted {
+        Some(accepted) if accepted.iter().all(|accepted| accepted != name) => {
+            Err(Status::internal(format!(
+                "the response has the grpc-encoding {name:?}, which is not among the call's \
+                 accept_compressors"
+            )))
+        }
+        _ => Ok(encoding),
     }
 }
 

@@ -209,23 +209,26 @@ impl<T> Request<T> {
         }
     }
 
-    pub(crate) fn into_outgoing(self) -> OutgoingParts<T> {
-        let (deadline, parent) = match self.origin {
+    /// What a stub sends of it besides the message, which stays where it is.
+    pub(crate) fn take_outgoing(&mut self) -> Outgoing {
+        let origin = Origin::Outgoing {
+            deadline: None,
+            parent: None,
+        };
+        let (deadline, parent) = match std::mem::replace(&mut self.origin, origin) {
             Origin::Outgoing { deadline, parent } => (deadline, parent),
             Origin::Incoming(context) => (context.deadline(), Some(context)),
         };
-        OutgoingParts {
-            message: self.message,
-            metadata: self.metadata,
+        Outgoing {
+            metadata: std::mem::take(&mut self.metadata),
             deadline,
             parent,
         }
     }
 }
 
-/// What a stub sends of a request.
-pub(crate) struct OutgoingParts<T> {
-    pub(crate) message: T,
+/// What a stub sends of a request besides its message.
+pub(crate) struct Outgoing {
     pub(crate) metadata: Metadata,
     pub(crate) deadline: Option<Instant>,
     pub(crate) parent: Option<CallContext>,

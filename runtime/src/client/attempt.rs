@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use super::ClientConn;
 use super::call::ClientCall;
 use super::deadline::Bounds;
+use super::opening::Opening;
 use super::replay::Sent;
 use super::retry::Failure;
 use super::wait::GivenUp;
@@ -63,18 +64,17 @@ impl Attempt {
     pub(super) fn begin(start: &Arc<Start>, previous: u32) -> Self {
         let start = Arc::clone(start);
         let opening = async move {
-            let opened = start
-                .conn
-                .open(
-                    &start.method,
-                    start.content_subtype,
-                    &start.options,
-                    previous,
-                    start.only_message.clone(),
-                    &start.given_up,
-                )
-                .await?;
-            Ok(Arc::new(ClientCall::new(opened, start.bounds.clone())))
+            let mut only_message = start.only_message.clone();
+            let opening = Opening {
+                conn: &start.conn,
+                method: &start.method,
+                content_subtype: start.content_subtype,
+                options: &start.options,
+                previous_attempts: previous,
+                given_up: &start.given_up,
+            };
+            let opened = opening.open(&mut only_message).await?;
+            Ok(Arc::new(ClientCall::new(opened, start.bounds.deadline)))
         };
         Self {
             previous,

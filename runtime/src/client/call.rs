@@ -5,7 +5,6 @@ use std::task::{Context, Poll, Waker, ready};
 use tokio::time::Instant;
 
 use super::calls::CountedCall;
-use super::deadline::Bounds;
 use super::done::Done;
 use super::half_wakers::Half;
 use super::picker::closed;
@@ -29,7 +28,7 @@ pub(super) struct ClientCall {
     stream: Arc<dyn ClientStream>,
     /// Keeps the connection open, and its place there.
     permit: StreamPermit,
-    bounds: Bounds,
+    deadline: Option<Instant>,
     /// A response has begun: headers came before the trailers.
     has_head: AtomicBool,
     /// Ends when receiving has ended; dropping a half cancels nothing then. Keeps the channel open
@@ -51,8 +50,8 @@ pub(super) struct Opened {
 }
 
 impl ClientCall {
-    /// A call whose caller keeps it within its bounds.
-    pub(super) fn new(opened: Opened, bounds: Bounds) -> Self {
+    /// A call whose caller keeps it within its deadline.
+    pub(super) fn new(opened: Opened, deadline: Option<Instant>) -> Self {
         let Opened {
             stream,
             counted,
@@ -62,7 +61,7 @@ impl ClientCall {
         Self {
             stream,
             permit,
-            bounds,
+            deadline,
             has_head: AtomicBool::new(false),
             counted,
             done: (!done.is_none()).then(|| Mutex::new(Some(done))),
@@ -128,7 +127,8 @@ impl ClientCall {
         }
         // The server's clock may be ahead: its reset for the deadline then comes before the
         // deadline here has been noticed.
-        if status.code() == Code::Cancelled && self.bounds.has_passed(Instant::now()) {
+        let has_passed = |deadline| deadline <= Instant::now();
+        if status.code() == Code::Cancelled && self.deadline.is_some_and(has_passed) {
             return deadline_exceeded(self.counted.conn().target(), Some(&self.waits_for()));
         }
         status
@@ -187,9 +187,7 @@ impl MessageSource for ClientCall {
         cx: &mut Context<'_>,
         fits: &dyn Fn(&[u8]) -> bool,
     ) -> Poll<Option<WholeResponse>> {
-        if self.ended_here.poll(Half::Receive, cx).is_some() {
-            return Poll::Ready(None);
-        }
+        // Whoever asks for this is the only one who could end the call here.
         let whole = ready!(self.stream.poll_whole(cx, fits));
         if let Some(whole) = &whole {
             self.has_head.store(true, Ordering::Release);
@@ -231,7 +229,7 @@ impl MessageSource for ClientCall {
 
     fn abandon(&self) {
         if !self.counted.has_ended() {
-            let status = Status::cancelled("a half of the call's streams was dropped");
+            let status = Status::cancelled("the call was dropped before it had ended");
             self.end(status.clone());
             self.finish(Err(&status));
         }
@@ -240,9 +238,7 @@ impl MessageSource for ClientCall {
 
 impl Drop for ClientCall {
     fn drop(&mut self) {
-        if !self.counted.has_ended() {
-            self.finish(Err(&Status::cancelled("the call was dropped")));
-        }
+        MessageSource::abandon(self);
     }
 }
 

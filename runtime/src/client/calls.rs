@@ -82,19 +82,17 @@ pub(super) struct CountedCall {
 impl CountedCall {
     /// Begins a call. What it reads of the channel afterwards is not about to be closed for being
     /// idle.
-    pub(super) async fn begin(conn: ClientConn) -> Self {
+    pub(super) fn begin(conn: ClientConn) -> Result<Self, GoingIdle> {
         let may_go_on = conn.cell().calls().begin();
         let call = Self {
             conn,
             ended: AtomicBool::new(false),
         };
-        if !may_go_on {
-            // The channel's task is on another thread, between two steps that do not wait.
-            while call.conn.cell().calls().is_going_idle() {
-                yield_now().await;
-            }
+        if may_go_on {
+            Ok(call)
+        } else {
+            Err(GoingIdle(call))
         }
-        call
     }
 
     pub(super) fn conn(&self) -> &ClientConn {
@@ -110,6 +108,20 @@ impl CountedCall {
 
     pub(super) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
+    }
+}
+
+/// A call that has begun while its channel goes idle.
+pub(super) struct GoingIdle(CountedCall);
+
+impl GoingIdle {
+    /// The call, when the channel is idle. The channel's task is on another thread, between two steps
+    /// that do not wait.
+    pub(super) async fn wait(self) -> CountedCall {
+        while self.0.conn.cell().calls().is_going_idle() {
+            yield_now().await;
+        }
+        self.0
     }
 }
 

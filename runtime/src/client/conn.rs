@@ -1,26 +1,18 @@
 use std::fmt;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
-use super::call::Opened;
-use super::calls::CountedCall;
 use super::channel::{Channel, ChannelParts};
 use super::compression::Compression;
-use super::picker::{Picked, PickerCell};
-use super::retry::Failure;
-use super::wait::{GivenUp, deadline_exceeded};
-use crate::balancer::PickInfo;
-use crate::call::{CallOptions, MethodName};
+use super::picker::PickerCell;
+use crate::call::CallOptions;
 use crate::credentials::{ChannelCredentials, PerRpcCredentials};
 use crate::lock::lock;
-use crate::pieces::Pieces;
 use crate::service_config::MethodConfig;
 use crate::status::Status;
-use crate::transport::{OpenError, OpenRequest, Origin};
+use crate::transport::Origin;
 
 /// A channel: what calls are made on. It connects when a call needs it, reconnects, and closes its
 /// connection when there have been no calls [for long](super::ClientConnBuilder::idle_timeout). Its
@@ -139,23 +131,6 @@ impl ClientConn {
         &self.0.cell
     }
 
-    /// The connection for a call. The first call starts the channel's task.
-    async fn pick(
-        &self,
-        method: &str,
-        options: &CallOptions,
-        given_up: &GivenUp,
-    ) -> Result<Picked, Failure> {
-        let call = PickInfo::new(method, options.metadata());
-        if let Some(picked) = self.0.cell.ready(&call) {
-            return Ok(picked);
-        }
-        self.start().map_err(Failure::here)?;
-        // Boxed, so that calls that need not wait do not carry the room for it.
-        let wait_for_ready = options.wait_for_ready();
-        Box::pin(self.0.cell.pick(&call, wait_for_ready, given_up)).await
-    }
-
     /// Starts the channel's task unless it has been started.
     pub(super) fn start(&self) -> Result<(), Status> {
         let runtime = Handle::try_current().map_err(|error| {
@@ -173,72 +148,6 @@ impl ClientConn {
     /// What calls need to know of the channel's options.
     pub(super) fn settings(&self) -> &Settings {
         &self.0.settings
-    }
-
-    /// Opens a stream for a call, on a connection that takes it. The call counts from here on.
-    pub(super) async fn open(
-        &self,
-        method: &MethodName,
-        content_subtype: &'static str,
-        options: &CallOptions,
-        previous_attempts: u32,
-        mut only_message: Option<Pieces>,
-        given_up: &GivenUp,
-    ) -> Result<Opened, Failure> {
-        if !method.starts_with('/') {
-            return Err(Failure::here(Status::internal(format!(
-                "malformed method name {method:?}: /service/method is expected"
-            ))));
-        }
-        let counted = CountedCall::begin(self.clone()).await;
-        loop {
-            let Picked { permit, done } = self.pick(method, options, given_up).await?;
-            let vetted = self.vet(method, options, permit.transport.peer(), given_up);
-            let vetted = vetted.await?;
-            let timeout = time_left(options.deadline(), Instant::now());
-            let timeout =
-                timeout.map_err(|Passed| Failure::here(deadline_exceeded(self.target(), None)))?;
-            let opened = permit.transport.open(OpenRequest {
-                path: method,
-                origin: options.origin().unwrap_or(&self.0.settings.origin),
-                content_subtype,
-                previous_attempts,
-                timeout,
-                metadata: vetted.as_ref().unwrap_or(options.metadata()),
-                only_message,
-            });
-            match opened {
-                Ok(stream) => {
-                    return Ok(Opened {
-                        stream,
-                        counted,
-                        permit,
-                        done,
-                    });
-                }
-                Err(OpenError::Invalid(status)) => return Err(Failure::here(status)),
-                // Nothing was sent. The channel hears of the connection's end in a moment; let it,
-                // and pick again.
-                Err(OpenError::Gone(message)) => {
-                    only_message = message;
-                    tokio::task::yield_now().await;
-                }
-            }
-        }
-    }
-}
-
-/// A deadline has passed.
-struct Passed;
-
-/// What is left until the deadline at `now`.
-fn time_left(deadline: Option<Instant>, now: Instant) -> Result<Option<Duration>, Passed> {
-    let Some(deadline) = deadline else {
-        return Ok(None);
-    };
-    match deadline.saturating_duration_since(now) {
-        Duration::ZERO => Err(Passed),
-        left => Ok(Some(left)),
     }
 }
 

@@ -1,4 +1,4 @@
-use std::future::{Future, pending, poll_fn};
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
@@ -28,32 +28,15 @@ impl Bounds {
         self.deadline.is_none() && self.parent.is_none()
     }
 
-    /// Whether the deadline has passed at `now`.
-    pub(super) fn has_passed(&self, now: Instant) -> bool {
-        self.deadline.is_some_and(|deadline| deadline <= now)
-    }
-
     /// Ready when the call is over, with what has ended it.
     pub(super) async fn exceeded(&self) -> Exceeded {
-        let deadline = async {
-            match self.deadline {
-                Some(deadline) => sleep_until(deadline).await,
-                None => pending().await,
-            }
-        };
-        let parent = async {
-            match &self.parent {
-                Some(parent) => parent.done().await,
-                None => pending().await,
-            }
-        };
-        let mut deadline = pin!(deadline);
-        let mut parent = pin!(parent);
+        let mut deadline = pin!(self.deadline.map(sleep_until));
+        let mut parent = pin!(self.parent.as_ref().map(CallContext::done));
         poll_fn(|cx| {
-            if deadline.as_mut().poll(cx).is_ready() {
+            if poll_some(deadline.as_mut(), cx).is_ready() {
                 return Poll::Ready(Exceeded::Deadline);
             }
-            parent.as_mut().poll(cx).map(|()| Exceeded::Parent)
+            poll_some(parent.as_mut(), cx).map(|()| Exceeded::Parent)
         })
         .await
     }
@@ -61,30 +44,24 @@ impl Bounds {
     /// Runs a call to `target` within the bounds; it is dropped, which cancels it, when one is exceeded.
     /// When that is the deadline, `waited_for` is asked afterwards what for. The call stays where it is
     /// pinned: a future that was given here would be kept twice, here and where it came from.
-    pub(super) async fn run<T>(
-        &self,
-        mut call: Pin<&mut Option<impl Future<Output = Result<T, Status>>>>,
-        target: &str,
-        waited_for: impl FnOnce() -> Option<Wait>,
-    ) -> Result<T, Status> {
-        if self.is_unbounded() {
-            return poll_fn(|cx| poll_some(call.as_mut(), cx)).await;
-        }
-        let mut exceeded = pin!(self.exceeded());
-        let ended = poll_fn(|cx| {
+    pub(super) fn run<'a, T>(
+        &'a self,
+        mut call: Pin<&'a mut Option<impl Future<Output = Result<T, Status>>>>,
+        target: &'a str,
+        waited_for: impl Fn() -> Option<Wait>,
+    ) -> impl Future<Output = Result<T, Status>> {
+        // Boxed, so that calls without bounds do not keep the room for it.
+        let mut exceeded = (!self.is_unbounded()).then(|| Box::pin(self.exceeded()));
+        poll_fn(move |cx| {
             // First, so that a deadline that has passed already sends nothing.
-            if let Poll::Ready(exceeded) = exceeded.as_mut().poll(cx) {
-                return Poll::Ready(Err(exceeded));
-            }
-            poll_some(call.as_mut(), cx).map(Ok)
-        });
-        match ended.await {
-            Ok(result) => result,
-            Err(exceeded) => {
+            if let Some(exceeded) = &mut exceeded
+                && let Poll::Ready(exceeded) = exceeded.as_mut().poll(cx)
+            {
                 call.set(None);
-                Err(exceeded.status(target, waited_for))
+                return Poll::Ready(Err(exceeded.status(target, &waited_for)));
             }
-        }
+            poll_some(call.as_mut(), cx)
+        })
     }
 }
 

@@ -27,6 +27,7 @@ mod half_wakers;
 mod hedging;
 mod idleness;
 mod invoke;
+mod opening;
 mod picker;
 mod plan;
 mod replay;
@@ -35,6 +36,7 @@ mod schedule;
 mod service_configs;
 mod stream_call;
 mod throttle;
+mod unary_call;
 mod vet;
 mod wait;
 

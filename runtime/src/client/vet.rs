@@ -1,6 +1,8 @@
 //! What a call with an authority or with credentials of its own needs of the connection that it is to
 //! go by.
 
+use std::pin::pin;
+
 use super::ClientConn;
 use super::authority;
 use super::retry::Failure;
@@ -13,6 +15,15 @@ use crate::status::Status;
 use crate::transport::Delivery;
 
 impl ClientConn {
+    /// Whether there is anything to [vet](Self::vet).
+    pub(super) fn vets(&self, options: &CallOptions) -> bool {
+        options.authority().is_some() || self.has_credentials_for(options)
+    }
+
+    fn has_credentials_for(&self, options: &CallOptions) -> bool {
+        !self.settings().per_rpc_credentials.is_empty() || !options.credentials().is_empty()
+    }
+
     /// Checks the call's authority against the connection, and asks the per-RPC credentials of the
     /// channel and of the call; returns the request's metadata if that is not the call's own.
     ///
@@ -28,11 +39,10 @@ impl ClientConn {
             self.check_authority(authority, peer)
                 .map_err(Failure::here)?;
         }
-        if self.settings().per_rpc_credentials.is_empty() && options.credentials().is_empty() {
+        if !self.has_credentials_for(options) {
             return Ok(None);
         }
-        // Boxed, so that calls without credentials do not keep the room for it.
-        let mut metadata = Box::pin(self.credentials_for(method, options, peer));
+        let mut metadata = pin!(self.credentials_for(method, options, peer));
         let waiting = given_up.waiting(|| Some(Wait::Credentials));
         let metadata = metadata.as_mut().await;
         waiting.over();

@@ -44,11 +44,6 @@ impl MessageReader {
         };
     }
 
-    /// The largest message that is not refused, in bytes.
-    pub(crate) fn max_message_size(&self) -> usize {
-        self.max
-    }
-
     /// Takes in a piece of DATA.
     pub(crate) fn push(&mut self, data: Pieces) {
         self.buffered.append(data);

@@ -1,0 +1,53 @@
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use super::receive::find_encoding;
+use super::{MessageSource, RecvStream, Response};
+use crate::codec::{Codec, decode_whole, is_one_message};
+use crate::status::Status;
+use crate::transport::WholeResponse;
+
+/// What a call with one message each way accepts as its response.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Accepted<'a> {
+    pub(crate) max_message_size: usize,
+    /// The encodings that it may have, where the call says that.
+    pub(crate) encodings: Option<&'a Arc<[String]>>,
+}
+
+/// Receives the response of a call with one message each way: at once if it comes at once, as that of
+/// most calls does, else piece by piece. Who drops the future ends the call.
+pub(crate) async fn receive_response<C: Codec<T>, T>(
+    source: &Arc<impl MessageSource + 'static>,
+    accepted: Accepted<'_>,
+) -> Result<Response<T>, Status> {
+    let fits = |data: &[u8]| is_one_message(data, accepted.max_message_size);
+    let rest = match poll_fn(|cx| source.poll_whole(cx, &fits)).await {
+        Some(whole) => return take_whole::<C, T>(&**source, accepted, whole),
+        None => {
+            let source = Arc::clone(source) as Arc<dyn MessageSource>;
+            let responses = RecvStream::new::<C>(source, accepted.max_message_size);
+            responses.accepting(accepted.encodings).into_response()
+        }
+    };
+    // Boxed, so that calls whose responses come at once do not keep the room for it.
+    Box::pin(rest).await
+}
+
+fn take_whole<C: Codec<T>, T>(
+    source: &dyn MessageSource,
+    accepted: Accepted<'_>,
+    whole: WholeResponse,
+) -> Result<Response<T>, Status> {
+    if let Some(encoding) = &whole.head.encoding {
+        find_encoding(source, accepted.encodings.map(|all| &**all), encoding)?;
+    }
+    let message = decode_whole(C::decode, whole.messages)?;
+    let peer = source.peer().cloned();
+    Ok(Response::from_parts(
+        message,
+        whole.head.metadata,
+        whole.trailer,
+        peer,
+    ))
+}

@@ -254,6 +254,7 @@ impl MessageSink for CallContext {
         self.0.poll_send_ready(cx)
     }
 
+    #[inline]
     fn compressor(&self) -> Option<Arc<dyn Compressor>> {
         let encoding = self.0.call().encoding()?;
         self.0.compressors().get(&encoding).cloned()

@@ -46,6 +46,7 @@ impl<T> Request<T> {
         }
     }
 
+    #[inline]
     pub(crate) fn incoming(message: T, metadata: Metadata, context: CallContext) -> Self {
         Self {
             message,

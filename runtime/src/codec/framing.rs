@@ -59,6 +59,7 @@ pub(crate) fn is_one_message(data: &[u8], max: usize) -> bool {
 ///
 /// # Errors
 /// INTERNAL when the codec fails.
+#[inline]
 pub(crate) fn decode_whole<M>(
     decode_message: fn(MessageBytes) -> Result<M, CodecError>,
     mut framed: Bytes,
@@ -71,6 +72,7 @@ pub(crate) fn decode_whole<M>(
 ///
 /// # Errors
 /// INTERNAL when the codec fails.
+#[inline]
 pub(crate) fn decode<M>(
     decode_message: fn(MessageBytes) -> Result<M, CodecError>,
     bytes: MessageBytes,

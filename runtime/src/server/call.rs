@@ -1,5 +1,5 @@
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -67,7 +67,12 @@ impl ServerCall {
     }
 
     /// Handles a call with one message each way.
-    pub fn unary<T, C, Req, Res, H>(self, _codec: C, service: Arc<T>, handler: H) -> HandlerFuture
+    pub fn unary<T, C, Req, Res, H>(
+        mut self,
+        _codec: C,
+        service: Arc<T>,
+        handler: H,
+    ) -> HandlerFuture
     where
         T: Send + Sync + 'static,
         C: Codec<Req> + Codec<Res>,
@@ -78,22 +83,25 @@ impl ServerCall {
     {
         Box::pin(async move {
             let max_send = self.limits.max_send;
-            let request = match self.whole_request::<C, Req>() {
-                Ok(request) => request,
-                // Boxed, so that calls whose request is here do not carry the room for it.
-                Err(call) => Box::pin(call.only_request::<C, Req>()).await,
-            };
-            let response = match request {
-                Ok(request) => handler.call(&service, (request,)).await,
-                Err(status) => Err(status),
-            };
-            reply::<C, Res>(response, max_send)
+            // In a block, so that the request that the handler gets is not kept here too.
+            let response = pin!({
+                let request = match self.whole_request() {
+                    Some(framed) => self.decode_request::<C, Req>(framed),
+                    // Boxed, so that calls whose request is here do not carry the room for it.
+                    None => Box::pin(self.only_request::<C, Req>()).await,
+                };
+                match request {
+                    Ok(request) => handler.call(&service, (request,)),
+                    Err(status) => return Handled::failed(status),
+                }
+            });
+            reply::<C, Res>(response.await, max_send)
         })
     }
 
     /// Handles a call with one message there and any number back.
     pub fn server_streaming<T, C, Req, Res, H>(
-        self,
+        mut self,
         _codec: C,
         service: Arc<T>,
         handler: H,
@@ -108,15 +116,18 @@ impl ServerCall {
     {
         Box::pin(async move {
             let responses = self.responses::<C, Res>();
-            let request = match self.whole_request::<C, Req>() {
-                Ok(request) => request,
-                // As above.
-                Err(call) => Box::pin(call.only_request::<C, Req>()).await,
-            };
-            Handled(Outcome::Finish(match request {
-                Ok(request) => handler.call(&service, (request, responses)).await,
-                Err(status) => Err(status),
-            }))
+            // As above.
+            let outcome = pin!({
+                let request = match self.whole_request() {
+                    Some(framed) => self.decode_request::<C, Req>(framed),
+                    None => Box::pin(self.only_request::<C, Req>()).await,
+                };
+                match request {
+                    Ok(request) => handler.call(&service, (request, responses)),
+                    Err(status) => return Handled::failed(status),
+                }
+            });
+            Handled(Outcome::Finish(outcome.await))
         })
     }
 
@@ -177,17 +188,18 @@ impl ServerCall {
         })
     }
 
-    /// The only request, if it is here whole; else the call comes back.
-    fn whole_request<C: Codec<Req>, Req>(mut self) -> Result<Result<Request<Req>, Status>, Self> {
+    /// The only request with its prefix, if it is here whole.
+    fn whole_request(&mut self) -> Option<Bytes> {
         let max = self.limits.max_receive;
-        let framed = match self.content.take_if(|content| is_one_message(content, max)) {
-            Some(framed) => framed,
-            None => match self.context.take_whole(&|data| is_one_message(data, max)) {
-                Some(framed) => framed,
-                None => return Err(self),
-            },
-        };
-        Ok(decode_whole(C::decode, framed).map(|message| self.request(message)))
+        match self.content.take_if(|content| is_one_message(content, max)) {
+            Some(framed) => Some(framed),
+            None => self.context.take_whole(&|data| is_one_message(data, max)),
+        }
+    }
+
+    #[inline]
+    fn decode_request<C: Codec<Req>, Req>(self, framed: Bytes) -> Result<Request<Req>, Status> {
+        decode_whole(C::decode, framed).map(|message| self.request(message))
     }
 
     /// The only request, when it has come.
@@ -214,6 +226,7 @@ impl ServerCall {
         }
     }
 
+    #[inline]
     fn request<M>(self, message: M) -> Request<M> {
         let metadata = self.context.head().metadata.clone();
         Request::incoming(message, metadata, self.context)
@@ -225,19 +238,27 @@ impl ServerCall {
 }
 
 /// The end of a call that has one response, which is to have at most `max_send` bytes when it is sent.
+#[inline]
 fn reply<C: Codec<Res>, Res>(response: Result<Response<Res>, Status>, max_send: usize) -> Handled {
-    let framed = response.and_then(|response| {
-        // It may be smaller when it is compressed.
-        let framed = frame::<C, Res>(response.message(), usize::MAX)?;
-        Ok(response.map(|_| framed))
-    });
-    Handled(match framed {
-        Ok(response) => Outcome::Reply { response, max_send },
-        Err(status) => Outcome::Finish(Err(status)),
-    })
+    let response = match response {
+        Ok(response) => response,
+        Err(status) => return Handled::failed(status),
+    };
+    // It may be smaller when it is compressed.
+    match frame::<C, Res>(response.message(), usize::MAX) {
+        Ok(framed) => {
+            let response = response.map(|_| framed);
+            Handled(Outcome::Reply { response, max_send })
+        }
+        Err(status) => Handled::failed(status),
+    }
 }
 
 impl Handled {
+    pub(super) fn failed(status: Status) -> Self {
+        Self(Outcome::Finish(Err(status)))
+    }
+
     /// Compresses the only response, if the call's messages are to be, and checks its size.
     pub(super) fn compress(&mut self, context: &CallContext) {
         if let Outcome::Reply { response, max_send } = &mut self.0

@@ -84,7 +84,7 @@ impl Dispatch for ConnectionCalls {
         let handler = self
             .dispatcher
             .handler(&context, content)
-            .unwrap_or_else(|status| Box::pin(ready(Handled(Outcome::Finish(Err(status))))));
+            .unwrap_or_else(|status| Box::pin(ready(Handled::failed(status))));
         Call {
             handler: Some(handler),
             timer: None,
@@ -167,7 +167,7 @@ impl Call {
                     panic_text(&*panic)
                 ));
                 tracing::error!(method = self.context.method(), %status, "a handler panicked");
-                Poll::Ready(Handled(Outcome::Finish(Err(status))))
+                Poll::Ready(Handled::failed(status))
             }
         }
     }

@@ -19,14 +19,14 @@ pub(crate) struct CallState {
     has_encoding: AtomicBool,
     response: Mutex<ResponseState>,
     /// Made by who first waits for the call's end.
-    done: OnceLock<Notify>,
+    done: OnceLock<Box<Notify>>,
 }
 
 #[derive(Default)]
 struct ResponseState {
     header: Metadata,
     header_sent: bool,
-    encoding: Option<EncodingField>,
+    encoding: Option<Box<EncodingField>>,
     /// Somebody relies on the encoding: it stays.
     encoding_used: bool,
     trailer: Metadata,
@@ -35,6 +35,7 @@ struct ResponseState {
 
 impl CallState {
     /// The state of a call that came at `now`. A deadline too far away to be expressed is none.
+    #[inline]
     pub(crate) fn new(received: Received<Arc<RequestHead>>, now: Instant) -> Self {
         let Received { head, timeout } = received;
         Self {
@@ -81,7 +82,7 @@ impl CallState {
         if response.header_sent || response.encoding_used {
             return false;
         }
-        response.encoding = Some(field);
+        response.encoding = Some(Box::new(field));
         self.has_encoding.store(true, Ordering::Release);
         true
     }
@@ -108,7 +109,7 @@ impl CallState {
     fn use_encoding_field(&self) -> Option<EncodingField> {
         let mut response = lock(&self.response);
         response.encoding_used = true;
-        response.encoding.clone()
+        response.encoding.as_deref().cloned()
     }
 
     pub(crate) fn add_trailer(&self, metadata: Metadata) {
@@ -141,7 +142,7 @@ impl CallState {
 
     /// Waits until the call has ended. Cancel-safe.
     pub(crate) async fn done(&self) {
-        let done = self.done.get_or_init(Notify::new);
+        let done = self.done.get_or_init(Box::default);
         loop {
             let changed = done.notified();
             if self.is_done() {

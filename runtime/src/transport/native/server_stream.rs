@@ -60,6 +60,7 @@ struct State {
 
 impl NativeServerStream {
     /// A stream that has received `inbound`.
+    #[inline]
     pub(super) fn new(
         key: StreamKey,
         shared: Arc<ServerShared>,

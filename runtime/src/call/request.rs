@@ -17,7 +17,8 @@ const TRACE_KEYS: [&str; 3] = ["traceparent", "tracestate", "grpc-trace-bin"];
 #[derive(Debug)]
 pub struct Request<T> {
     message: T,
-    metadata: Metadata,
+    /// `None`: that of its origin.
+    metadata: Option<Metadata>,
     origin: Origin,
 }
 
@@ -33,12 +34,23 @@ enum Origin {
     Incoming(CallContext),
 }
 
+impl Origin {
+    /// What came with a request, before anything was changed.
+    fn metadata(&self) -> &Metadata {
+        static NONE: Metadata = Metadata::new();
+        match self {
+            Self::Outgoing { .. } => &NONE,
+            Self::Incoming(context) => &context.head().metadata,
+        }
+    }
+}
+
 impl<T> Request<T> {
     /// A request to be sent, without metadata and without a deadline.
     pub const fn new(message: T) -> Self {
         Self {
             message,
-            metadata: Metadata::new(),
+            metadata: None,
             origin: Origin::Outgoing {
                 deadline: None,
                 parent: None,
@@ -46,11 +58,12 @@ impl<T> Request<T> {
         }
     }
 
+    /// The request of a call, with the metadata that came with it.
     #[inline]
-    pub(crate) fn incoming(message: T, metadata: Metadata, context: CallContext) -> Self {
+    pub(crate) fn incoming(message: T, context: CallContext) -> Self {
         Self {
             message,
-            metadata,
+            metadata: None,
             origin: Origin::Incoming(context),
         }
     }
@@ -72,18 +85,24 @@ impl<T> Request<T> {
 
     /// The message and the metadata.
     pub fn into_parts(self) -> (T, Metadata) {
-        (self.message, self.metadata)
+        let metadata = self.metadata;
+        let metadata = metadata.unwrap_or_else(|| self.origin.metadata().clone());
+        (self.message, metadata)
     }
 
     /// The metadata. In a handler it also shows `:authority`, `user-agent`, `content-type` and
     /// `grpc-accept-encoding`, as in grpc-go.
-    pub const fn metadata(&self) -> &Metadata {
-        &self.metadata
+    pub fn metadata(&self) -> &Metadata {
+        self.metadata
+            .as_ref()
+            .unwrap_or_else(|| self.origin.metadata())
     }
 
     /// The metadata, to be changed.
-    pub const fn metadata_mut(&mut self) -> &mut Metadata {
-        &mut self.metadata
+    pub fn metadata_mut(&mut self) -> &mut Metadata {
+        let origin = &self.origin;
+        self.metadata
+            .get_or_insert_with(|| origin.metadata().clone())
     }
 
     /// Adds a metadata value.
@@ -95,7 +114,7 @@ impl<T> Request<T> {
         key: impl Into<Bytes>,
         value: impl Into<Bytes>,
     ) -> Result<Self, MetadataError> {
-        self.metadata.append(key, value)?;
+        self.metadata_mut().append(key, value)?;
         Ok(self)
     }
 
@@ -185,7 +204,7 @@ impl<T> Request<T> {
     pub fn outgoing<M>(&self, message: M) -> Request<M> {
         let mut metadata = Metadata::new();
         for key in TRACE_KEYS {
-            for value in self.metadata.get_all(key) {
+            for value in self.metadata().get_all(key) {
                 // A value that this server received can be refused by the rules for sending; a
                 // trace that is not understood is better dropped than the call.
                 let _ = metadata.append(key, Bytes::copy_from_slice(value));
@@ -193,7 +212,7 @@ impl<T> Request<T> {
         }
         Request {
             message,
-            metadata,
+            metadata: Some(metadata),
             origin: Origin::Outgoing {
                 deadline: self.deadline(),
                 parent: self.context().cloned(),
@@ -216,12 +235,15 @@ impl<T> Request<T> {
             deadline: None,
             parent: None,
         };
-        let (deadline, parent) = match std::mem::replace(&mut self.origin, origin) {
+        let origin = std::mem::replace(&mut self.origin, origin);
+        let metadata = self.metadata.take();
+        let metadata = metadata.unwrap_or_else(|| origin.metadata().clone());
+        let (deadline, parent) = match origin {
             Origin::Outgoing { deadline, parent } => (deadline, parent),
             Origin::Incoming(context) => (context.deadline(), Some(context)),
         };
         Outgoing {
-            metadata: std::mem::take(&mut self.metadata),
+            metadata,
             deadline,
             parent,
         }

@@ -42,7 +42,7 @@ fn take_whole<C: Codec<T>, T>(
     if let Some(encoding) = &whole.head.encoding {
         find_encoding(source, accepted.encodings.map(|all| &**all), encoding)?;
     }
-    let message = decode_whole(C::decode, whole.messages)?;
+    let message = decode_whole::<C, T>(whole.messages)?;
     let peer = source.peer().cloned();
     Ok(Response::from_parts(
         message,

@@ -60,12 +60,9 @@ pub(crate) fn is_one_message(data: &[u8], max: usize) -> bool {
 /// # Errors
 /// INTERNAL when the codec fails.
 #[inline]
-pub(crate) fn decode_whole<M>(
-    decode_message: fn(MessageBytes) -> Result<M, CodecError>,
-    mut framed: Bytes,
-) -> Result<M, Status> {
+pub(crate) fn decode_whole<C: Codec<M>, M>(mut framed: Bytes) -> Result<M, Status> {
     framed.advance(PREFIX_LEN);
-    decode(decode_message, framed.into())
+    decode(C::decode, framed.into())
 }
 
 /// Decodes a message.
@@ -74,7 +71,7 @@ pub(crate) fn decode_whole<M>(
 /// INTERNAL when the codec fails.
 #[inline]
 pub(crate) fn decode<M>(
-    decode_message: fn(MessageBytes) -> Result<M, CodecError>,
+    decode_message: impl FnOnce(MessageBytes) -> Result<M, CodecError>,
     bytes: MessageBytes,
 ) -> Result<M, Status> {
     decode_message(bytes)

@@ -27,6 +27,7 @@ impl<M: Message + Default> Codec<M> for ProtoCodec {
         Ok(())
     }
 
+    #[inline]
     fn decode(bytes: MessageBytes) -> Result<M, CodecError> {
         M::decode(bytes).map_err(CodecError::new)
     }

@@ -199,7 +199,7 @@ impl ServerCall {
 
     #[inline]
     fn decode_request<C: Codec<Req>, Req>(self, framed: Bytes) -> Result<Request<Req>, Status> {
-        decode_whole(C::decode, framed).map(|message| self.request(message))
+        decode_whole::<C, Req>(framed).map(|message| self.request(message))
     }
 
     /// The only request, when it has come.
@@ -228,8 +228,7 @@ impl ServerCall {
 
     #[inline]
     fn request<M>(self, message: M) -> Request<M> {
-        let metadata = self.context.head().metadata.clone();
-        Request::incoming(message, metadata, self.context)
+        Request::incoming(message, self.context)
     }
 
     fn responses<C: Codec<Res>, Res>(&self) -> SendStream<Res> {

@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
 
-use crate::http2::{Before, Block, Difference, Field, FieldRef, StaticBlock};
+use crate::http2::{Before, Block, Difference, Field, FieldRef, NoFields, StaticBlock};
 use crate::metadata::{Metadata, encode_value};
 use crate::status::{Status, encode_message};
 use crate::transport::timeout::parse_timeout;
@@ -136,6 +136,19 @@ pub(super) fn read_response(
         headers: OnceLock::new(),
         trailers: OnceLock::new(),
     })
+}
+
+/// The headers and the trailers of a response, if they are as nearly all are: nothing in them depends
+/// on the call.
+pub(super) fn usual_response(
+    head: &ResponseHead<'_>,
+    trailer: &Metadata,
+) -> Option<(Block<'static, NoFields>, Block<'static, NoFields>)> {
+    let is_usual = head.content_subtype.is_empty()
+        && head.encoding.is_none()
+        && head.metadata.is_empty()
+        && trailer.is_empty();
+    is_usual.then(|| (Block::prepared(&RESPONSE), Block::prepared(&TRAILERS_OK)))
 }
 
 /// A header block to send: what was encoded ahead of time, then fields.

@@ -7,8 +7,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::fields::{HeaderBlock, ReadRequest, read_request};
-use super::inbound::Inbound;
+use super::fields::{HeaderBlock, ReadRequest, read_request, usual_response};
 use super::link::{Link, LinkEnd};
 use super::outbox::Outbox;
 use super::send_quota::SEND_QUOTA;
@@ -285,7 +284,7 @@ impl<D: Dispatch> Task<D> {
     fn begin(&mut self, opened: Option<Opened>, now: Instant) {
         if let Some(opened) = opened {
             let key = opened.key;
-            let stream = self.stream(opened, Inbound::default(), now);
+            let stream = self.stream(opened, now, NativeServerStream::begun);
             self.calls.push((key, self.dispatch.dispatch(stream, None)));
         }
     }
@@ -295,17 +294,22 @@ impl<D: Dispatch> Task<D> {
     /// memory.
     fn begin_whole(&mut self, opened: Opened, content: Bytes, now: Instant, cx: &mut Context<'_>) {
         let key = opened.key;
-        let stream = self.stream(opened, Inbound::ended(), now);
+        let stream = self.stream(opened, now, NativeServerStream::whole);
         let call = self.dispatch.dispatch(stream, Some(content));
         self.poll_call(key, call, cx);
     }
 
-    /// The stream of a request, which has received `inbound`.
-    fn stream(&mut self, opened: Opened, inbound: Inbound, now: Instant) -> Arc<dyn ServerStream> {
+    /// The stream of a request.
+    #[inline]
+    fn stream(
+        &mut self,
+        opened: Opened,
+        now: Instant,
+        make: impl FnOnce(StreamKey, Arc<ServerShared>, CallState) -> NativeServerStream,
+    ) -> Arc<dyn ServerStream> {
         let Opened { key, head } = opened;
-        let call = CallState::new(head, now);
         let shared = Arc::clone(&self.shared);
-        let stream = Arc::new(NativeServerStream::new(key, shared, call, inbound));
+        let stream = Arc::new(make(key, shared, CallState::new(head, now)));
         self.link.core.attach(key, Arc::clone(&stream));
         stream
     }
@@ -438,8 +442,7 @@ impl<D: Dispatch> Task<D> {
                 headers.and_then(|()| self.link.core.send_trailers(key, &block.block()))
             }
         };
-        self.sent(key, sent);
-        self.link.core.reset_when_sent(key, ErrorCode::NO_ERROR);
+        self.replied(key, sent);
     }
 
     fn reply(
@@ -449,20 +452,31 @@ impl<D: Dispatch> Task<D> {
         message: Pieces,
         trailer: Metadata,
     ) {
-        let trailers = HeaderBlock::trailers(&Ok(trailer));
         let sent = match header {
             Some(header) => {
-                let headers = HeaderBlock::response(response_head(&mut self.link, key, &header));
+                let head = response_head(&mut self.link, key, &header);
+                if let Some((head, trailers)) = usual_response(&head, &trailer) {
+                    let sent = self.link.core.reply(key, &head, message, &trailers);
+                    return self.replied(key, sent);
+                }
+                let headers = HeaderBlock::response(head);
+                let trailers = HeaderBlock::trailers(&Ok(trailer));
+                let core = &mut self.link.core;
+                core.reply(key, &headers.block(), message, &trailers.block())
+            }
+            None => {
+                let trailers = HeaderBlock::trailers(&Ok(trailer));
                 self.link
                     .core
-                    .reply(key, &headers.block(), message, &trailers.block())
+                    .send_data(key, message, false)
+                    .and_then(|()| self.link.core.send_trailers(key, &trailers.block()))
             }
-            None => self
-                .link
-                .core
-                .send_data(key, message, false)
-                .and_then(|()| self.link.core.send_trailers(key, &trailers.block())),
         };
+        self.replied(key, sent);
+    }
+
+    /// All of a response was handed to the core.
+    fn replied(&mut self, key: StreamKey, sent: Result<(), SendError>) {
         self.sent(key, sent);
         self.link.core.reset_when_sent(key, ErrorCode::NO_ERROR);
     }

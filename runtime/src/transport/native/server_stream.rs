@@ -46,7 +46,8 @@ pub(super) struct NativeServerStream {
     key: StreamKey,
     shared: Arc<ServerShared>,
     call: CallState,
-    state: Mutex<State>,
+    /// Made when it is needed: a call that has come whole and does not wait ends without it.
+    state: Mutex<Option<Box<State>>>,
 }
 
 #[derive(Default)]
@@ -59,74 +60,77 @@ struct State {
 }
 
 impl NativeServerStream {
-    /// A stream that has received `inbound`.
+    /// The stream of a request of which more is to come.
+    pub(super) fn begun(key: StreamKey, shared: Arc<ServerShared>, call: CallState) -> Self {
+        let stream = Self::whole(key, shared, call);
+        *lock(&stream.state) = Some(Box::default());
+        stream
+    }
+
+    /// The stream of a request that has come whole, and is with the call.
     #[inline]
-    pub(super) fn new(
-        key: StreamKey,
-        shared: Arc<ServerShared>,
-        call: CallState,
-        inbound: Inbound,
-    ) -> Self {
+    pub(super) fn whole(key: StreamKey, shared: Arc<ServerShared>, call: CallState) -> Self {
         Self {
             key,
             shared,
             call,
-            state: Mutex::new(State {
-                inbound,
-                ..State::default()
-            }),
+            state: Mutex::new(None),
         }
+    }
+
+    /// Uses the state, under its lock.
+    fn state<R>(&self, operation: impl FnOnce(&mut State) -> R) -> R {
+        operation(lock(&self.state).get_or_insert_with(|| Box::new(State::of_whole_request())))
     }
 
     /// DATA came, and maybe the end of the request with it. Returns how much of it the call
     /// is to read at once, if the peer needs window for that.
     pub(super) fn receive(&self, data: Bytes, end_stream: bool) -> usize {
-        let mut state = lock(&self.state);
-        let Pushed { waker, expected } = state.inbound.push(data);
-        let ended = state.end_if(end_stream);
-        drop(state);
-        wake(waker.or(ended));
+        let (waker, expected) = self.state(|state| {
+            let Pushed { waker, expected } = state.inbound.push(data);
+            (waker.or(state.end_if(end_stream)), expected)
+        });
+        wake(waker);
         expected
     }
 
     /// Where the next `len` octets of DATA belong; see [`Inbound::lend`].
     pub(super) fn lend(&self, len: usize) -> Option<Vec<u8>> {
-        lock(&self.state).inbound.lend(len)
+        self.state(|state| state.inbound.lend(len))
     }
 
     /// [`receive`](Self::receive) of DATA that came to what was [lent](Self::lend).
     pub(super) fn give_back(&self, buffer: Vec<u8>, end_stream: bool) -> usize {
-        let mut state = lock(&self.state);
-        let waker = state.inbound.give_back(buffer);
-        let ended = state.end_if(end_stream);
-        drop(state);
-        wake(waker.or(ended));
+        let waker = self.state(|state| {
+            let waker = state.inbound.give_back(buffer);
+            waker.or(state.end_if(end_stream))
+        });
+        wake(waker);
         0
     }
 
     /// The peer or the connection has ended the stream.
     pub(super) fn close(&self, status: Status) {
-        let mut state = lock(&self.state);
-        let end = StreamEnd::new(Err(status.clone()));
-        let wakers = [
-            state.inbound.break_off(end),
-            state.quota.take_waker(),
-            state.closed_waker.take(),
-        ];
-        state.closed.get_or_insert(status);
-        drop(state);
+        let wakers = self.state(|state| {
+            let end = StreamEnd::new(Err(status.clone()));
+            state.closed.get_or_insert(status);
+            [
+                state.inbound.break_off(end),
+                state.quota.take_waker(),
+                state.closed_waker.take(),
+            ]
+        });
         wakers.into_iter().for_each(wake);
     }
 
     /// The core has taken a message of `len` bytes.
     pub(super) fn message_taken(&self, len: usize) {
-        lock(&self.state).quota.take(len);
+        self.state(|state| state.quota.take(len));
     }
 
     /// The core holds this much that waits for flow control.
     pub(super) fn set_queued(&self, queued: usize) {
-        let waker = lock(&self.state).quota.set_queued(queued);
-        wake(waker);
+        wake(self.state(|state| state.quota.set_queued(queued)));
     }
 
     /// Hands something to the connection's task; when that is gone, so is whom it was for.
@@ -137,6 +141,13 @@ impl NativeServerStream {
 }
 
 impl State {
+    fn of_whole_request() -> Self {
+        Self {
+            inbound: Inbound::ended(),
+            ..Self::default()
+        }
+    }
+
     /// The request has ended, if it has. Returns who waits for that.
     fn end_if(&mut self, end_stream: bool) -> Option<Waker> {
         let end = end_stream.then(|| StreamEnd::new(Ok(Metadata::new())))?;
@@ -146,11 +157,11 @@ impl State {
 
 impl Stream for NativeServerStream {
     fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Incoming> {
-        let mut state = lock(&self.state);
-        let incoming = state.inbound.poll(cx, wanted);
         // A stream whose end has come needs no more window.
-        let more_comes = !state.inbound.has_ended();
-        drop(state);
+        let (incoming, more_comes) = self.state(|state| {
+            let incoming = state.inbound.poll(cx, wanted);
+            (incoming, !state.inbound.has_ended())
+        });
         if let (Poll::Ready(Incoming::Data(data)), true) = (&incoming, more_comes) {
             self.post(ServerSend::Read(data.len()));
         }
@@ -159,31 +170,31 @@ impl Stream for NativeServerStream {
 
     fn take_whole(&self, fits: &dyn Fn(&[u8]) -> bool) -> Option<Bytes> {
         // Its end has come, so that it needs no more window.
-        let whole = lock(&self.state).inbound.take_whole(fits);
+        let whole = self.state(|state| state.inbound.take_whole(fits));
         whole.map(|(data, _)| data)
     }
 
     fn expect_data(&self, len: usize) {
-        if !lock(&self.state).inbound.has_ended() {
+        if !self.state(|state| state.inbound.has_ended()) {
             self.post(ServerSend::Expect(len));
         }
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        let mut state = lock(&self.state);
-        match &state.closed {
+        self.state(|state| match &state.closed {
             Some(status) => Poll::Ready(Err(status.clone())),
             None => state.quota.poll(cx).map(Ok),
-        }
+        })
     }
 
     fn send_message(&self, message: Pieces) -> Result<(), Status> {
-        let mut state = lock(&self.state);
-        if let Some(status) = &state.closed {
-            return Err(status.clone());
-        }
-        state.quota.post(message.len());
-        drop(state);
+        self.state(|state| match &state.closed {
+            Some(status) => Err(status.clone()),
+            None => {
+                state.quota.post(message.len());
+                Ok(())
+            }
+        })?;
         self.post(ServerSend::Message(message));
         Ok(())
     }
@@ -215,12 +226,13 @@ impl ServerStream for NativeServerStream {
     }
 
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Status> {
-        let mut state = lock(&self.state);
-        if let Some(status) = &state.closed {
-            return Poll::Ready(status.clone());
-        }
-        remember(&mut state.closed_waker, cx);
-        Poll::Pending
+        self.state(|state| {
+            if let Some(status) = &state.closed {
+                return Poll::Ready(status.clone());
+            }
+            remember(&mut state.closed_waker, cx);
+            Poll::Pending
+        })
     }
 }
 

@@ -32,6 +32,7 @@ pub(crate) fn take(len: usize) -> Vec<u8> {
 }
 
 /// The bytes of a buffer, which is kept once nobody has them any more.
+#[inline]
 pub(crate) fn share(buffer: Vec<u8>) -> Bytes {
     if buffer.capacity() < SMALLEST {
         return buffer.into();

@@ -32,13 +32,17 @@ pub(crate) fn frame<C: Codec<M>, M>(message: &M, max: usize) -> Result<Pieces, S
 }
 
 /// The length for the prefix of a message of `len` bytes that may have `max`.
+#[inline]
 pub(super) fn check_size(len: usize, max: usize) -> Result<u32, Status> {
     let length = u32::try_from(len).ok().filter(|_| len <= max);
-    length.ok_or_else(|| {
-        Status::resource_exhausted(format!(
-            "message to send is larger than this side's max_send_message_size ({len} vs. {max})"
-        ))
-    })
+    length.ok_or_else(|| too_large(len, max))
+}
+
+#[cold]
+fn too_large(len: usize, max: usize) -> Status {
+    Status::resource_exhausted(format!(
+        "message to send is larger than this side's max_send_message_size ({len} vs. {max})"
+    ))
 }
 
 /// Whether `data` is one message of at most `max` bytes with its prefix, and nothing else, that can be
@@ -74,8 +78,12 @@ pub(crate) fn decode<M>(
     decode_message: impl FnOnce(MessageBytes) -> Result<M, CodecError>,
     bytes: MessageBytes,
 ) -> Result<M, Status> {
-    decode_message(bytes)
-        .map_err(|error| Status::internal(format!("decoding a received message: {error}")))
+    decode_message(bytes).map_err(|error| undecodable(&error))
+}
+
+#[cold]
+fn undecodable(error: &CodecError) -> Status {
+    Status::internal(format!("decoding a received message: {error}"))
 }
 
 #[cfg(test)]

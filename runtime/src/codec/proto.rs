@@ -29,7 +29,10 @@ impl<M: Message + Default> Codec<M> for ProtoCodec {
 
     #[inline]
     fn decode(bytes: MessageBytes) -> Result<M, CodecError> {
-        M::decode(bytes).map_err(CodecError::new)
+        // Not `decode`, which would move the message once more.
+        let mut message = M::default();
+        message.merge(bytes).map_err(CodecError::new)?;
+        Ok(message)
     }
 }
 

@@ -141,10 +141,17 @@ impl Metadata {
     }
 
     /// Adds all of `other` after what is there.
+    #[inline]
     pub fn merge(&mut self, other: Self) {
+        if let Some(entries) = other.entries {
+            self.merge_entries(entries);
+        }
+    }
+
+    fn merge_entries(&mut self, entries: Arc<Vec<Entry>>) {
         if self.is_empty() {
-            *self = other;
-        } else if let Some(entries) = other.entries {
+            self.entries = Some(entries);
+        } else {
             self.entries_mut().extend(Arc::unwrap_or_clone(entries));
         }
     }

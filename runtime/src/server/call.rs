@@ -199,7 +199,8 @@ impl ServerCall {
 
     #[inline]
     fn decode_request<C: Codec<Req>, Req>(self, framed: Bytes) -> Result<Request<Req>, Status> {
-        decode_whole::<C, Req>(framed).map(|message| self.request(message))
+        let message = decode_whole::<C, Req>(framed)?;
+        Ok(self.request(message))
     }
 
     /// The only request, when it has come.

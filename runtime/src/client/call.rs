@@ -242,9 +242,10 @@ impl Drop for ClientCall {
     }
 }
 
-/// The status with which this side ended a call, and who waits for it.
+/// The status with which this side ended a call, and who waits for it. Made when there is one or the
+/// other: calls with one message each way seldom have either.
 #[derive(Default)]
-struct EndedHere(Mutex<EndState>);
+struct EndedHere(Mutex<Option<Box<EndState>>>);
 
 #[derive(Default)]
 struct EndState {
@@ -255,20 +256,22 @@ struct EndState {
 impl EndedHere {
     /// The first status stays.
     fn set(&self, status: Status) {
-        let mut state = lock(&self.0);
+        let mut ended = lock(&self.0);
+        let state = ended.get_or_insert_default();
         state.status.get_or_insert(status);
         let wakers = std::mem::take(&mut state.wakers);
-        drop(state);
+        drop(ended);
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
 
     fn get(&self) -> Option<Status> {
-        lock(&self.0).status.clone()
+        lock(&self.0).as_ref()?.status.clone()
     }
 
     /// The status, or the promise to wake this half's task when there is one.
     fn poll(&self, half: Half, cx: &Context<'_>) -> Option<Status> {
-        let mut state = lock(&self.0);
+        let mut ended = lock(&self.0);
+        let state = ended.get_or_insert_default();
         if state.status.is_none() {
             let slot = &mut state.wakers[half as usize];
             match slot {

@@ -11,8 +11,8 @@ use super::client_stream::{After, ClientPost, ClientSend, NativeClientStream};
 use super::fields::{ReadResponse, read_response};
 use super::link::{Link, LinkEnd};
 use super::outbox::Outbox;
+use super::outgoing::SEND_QUOTA;
 use super::request_head::{RequestFields, RequestHeads};
-use super::send_quota::SEND_QUOTA;
 use super::socket::Socket;
 use crate::http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
 use crate::io::{Connected, Peer};
@@ -303,7 +303,7 @@ impl Task {
                 let status = Status::unavailable(self.loss("the server did not take the call up"));
                 self.break_off(key, StreamEnd::failed(status, Delivery::Refused));
             }
-            Event::SendReady { key } => self.update_quota(key),
+            Event::SendReady { key } => self.update_queued(key),
             Event::GoAway { code, debug, .. } => self.go_away(code, &debug),
             Event::PeerSettings => {
                 let max = self.link.core.peer_settings().max_concurrent_streams;
@@ -374,8 +374,12 @@ impl Task {
         };
         match what {
             ClientSend::Open(..) => {}
-            ClientSend::Message(message) => self.send_message(key, message, false),
-            ClientSend::Last(message) => self.send_message(key, message, true),
+            ClientSend::Messages => {
+                let (messages, ends) = stream.take_messages();
+                let sent = self.link.core.send_data(key, messages, ends);
+                self.sent(sent);
+                self.update_queued(key);
+            }
             ClientSend::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
             ClientSend::Read(octets) => self.link.core.release(key, octets),
             ClientSend::Expect(octets) => self.link.core.expect(key, octets),
@@ -418,16 +422,6 @@ impl Task {
         }
     }
 
-    fn send_message(&mut self, key: StreamKey, message: Pieces, last: bool) {
-        let len = message.len();
-        let sent = self.link.core.send_data(key, message, last);
-        self.sent(sent);
-        if let Some(stream) = self.link.core.value_mut(key) {
-            stream.message_taken(len);
-        }
-        self.update_quota(key);
-    }
-
     fn sent(&self, sent: Result<(), SendError>) {
         match sent {
             Ok(()) | Err(SendError::Closed) => {}
@@ -437,7 +431,7 @@ impl Task {
         }
     }
 
-    fn update_quota(&mut self, key: StreamKey) {
+    fn update_queued(&mut self, key: StreamKey) {
         let queued = self.link.core.queued(key);
         self.link.core.wake_when_below(key, SEND_QUOTA);
         if let Some(stream) = self.link.core.value_mut(key) {

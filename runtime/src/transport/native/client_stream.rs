@@ -6,8 +6,8 @@ use bytes::Bytes;
 use super::fields::ReadResponse;
 use super::inbound::{Inbound, Pushed};
 use super::outbox::Outbox;
+use super::outgoing::Outgoing;
 use super::request_head::RequestFields;
-use super::send_quota::SendQuota;
 use crate::http2::StreamKey;
 use crate::lock::lock;
 use crate::pieces::Pieces;
@@ -29,9 +29,8 @@ pub(super) struct ClientPost {
 pub(super) enum ClientSend {
     /// Opens the stream; a message that comes with it is the only one.
     Open(RequestFields, Option<Pieces>),
-    Message(Pieces),
-    /// The last message, or none, and the end of sending.
-    Last(Pieces),
+    /// The messages that the stream has, and the end of sending if it has that.
+    Messages,
     Reset(ResetCode),
     /// The call has read this much DATA.
     Read(usize),
@@ -54,7 +53,7 @@ struct State {
     is_held_back: bool,
     head: Head,
     inbound: Inbound,
-    quota: SendQuota,
+    outgoing: Outgoing,
     sending: Sending,
 }
 
@@ -99,7 +98,7 @@ impl NativeClientStream {
                 is_held_back: false,
                 head: Head::Awaited,
                 inbound: Inbound::default(),
-                quota: SendQuota::default(),
+                outgoing: Outgoing::default(),
                 sending: if half_closed {
                     Sending::HalfClosed
                 } else {
@@ -169,20 +168,20 @@ impl NativeClientStream {
             // The head of a response that has ended is still to be had.
             state.head = Head::Done;
         }
-        let wakers = [state.inbound.break_off(end), state.quota.take_waker()];
+        let wakers = [state.inbound.break_off(end), state.outgoing.take_waker()];
         state.sending = Sending::Ended;
         drop(state);
         wakers.into_iter().for_each(wake);
     }
 
-    /// The core has taken a message of `len` bytes.
-    pub(super) fn message_taken(&self, len: usize) {
-        lock(&self.state).quota.take(len);
+    /// The messages to be sent, for the core, and whether none follows them.
+    pub(super) fn take_messages(&self) -> (Pieces, bool) {
+        lock(&self.state).outgoing.take()
     }
 
     /// The core holds this much that waits for flow control.
     pub(super) fn set_queued(&self, queued: usize) {
-        let waker = lock(&self.state).quota.set_queued(queued);
+        let waker = lock(&self.state).outgoing.set_queued(queued);
         wake(waker);
     }
 
@@ -258,7 +257,7 @@ impl State {
     fn trailers(&mut self, trailers: Trailers) -> (Option<Waker>, After) {
         let waker = self.inbound.end(StreamEnd::new(trailers.outcome));
         let sending = std::mem::replace(&mut self.sending, Sending::Ended);
-        let sender = self.quota.take_waker();
+        let sender = self.outgoing.take_waker();
         let after = match sending {
             // The server has ended the call: if it has not seen the end of ours, it is told that
             // none comes.
@@ -288,7 +287,7 @@ impl State {
             self.head = Head::Done;
         }
         self.sending = Sending::Ended;
-        wake(self.quota.take_waker());
+        wake(self.outgoing.take_waker());
         let waker = self.inbound.end(StreamEnd::new(Err(status)));
         (waker, After::Reset(ResetCode::PROTOCOL_ERROR))
     }
@@ -316,7 +315,7 @@ impl Stream for NativeClientStream {
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         let mut state = lock(&self.state);
         match state.sending {
-            Sending::Open => state.quota.poll(cx).map(Ok),
+            Sending::Open => state.outgoing.poll(cx).map(Ok),
             Sending::HalfClosed | Sending::Ended => Poll::Ready(Err(ended())),
         }
     }
@@ -326,9 +325,11 @@ impl Stream for NativeClientStream {
         if state.sending != Sending::Open {
             return Err(ended());
         }
-        state.quota.post(message.len());
+        let is_first = state.outgoing.push(message);
         drop(state);
-        self.post(ClientSend::Message(message));
+        if is_first {
+            self.post(ClientSend::Messages);
+        }
         Ok(())
     }
 
@@ -395,9 +396,11 @@ impl ClientStream for NativeClientStream {
             return Err(ended());
         }
         state.sending = Sending::HalfClosed;
-        state.quota.post(message.len());
+        let is_first = state.outgoing.push_last(message);
         drop(state);
-        self.post(ClientSend::Last(message));
+        if is_first {
+            self.post(ClientSend::Messages);
+        }
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep, sleep};
 use super::fields::{HeaderBlock, ReadRequest, read_request, usual_response};
 use super::link::{Link, LinkEnd};
 use super::outbox::Outbox;
-use super::send_quota::SEND_QUOTA;
+use super::outgoing::SEND_QUOTA;
 use super::server_stream::{NativeServerStream, ServerPost, ServerSend, ServerShared};
 use super::socket::Socket;
 use crate::http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
@@ -388,7 +388,7 @@ impl<D: Dispatch> Task<D> {
                 let sent = self.send_header(key, &header);
                 self.sent(key, sent);
             }
-            ServerSend::Message(message) => self.send_message(key, message),
+            ServerSend::Messages => self.send_messages(key),
             ServerSend::End(end) => self.end_call(key, end),
             ServerSend::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
             ServerSend::Read(octets) => self.link.core.release(key, octets),
@@ -412,14 +412,16 @@ impl<D: Dispatch> Task<D> {
         }
     }
 
-    fn send_message(&mut self, key: StreamKey, message: Pieces) {
-        let len = message.len();
-        let sent = self.link.core.send_data(key, message, false);
+    fn send_messages(&mut self, key: StreamKey) {
+        let Some(stream) = self.link.core.value_mut(key) else {
+            return;
+        };
+        let messages = stream.take_messages();
+        let sent = self.link.core.send_data(key, messages, false);
         self.sent(key, sent);
         let queued = self.link.core.queued(key);
         self.link.core.wake_when_below(key, SEND_QUOTA);
         if let Some(stream) = self.link.core.value_mut(key) {
-            stream.message_taken(len);
             stream.set_queued(queued);
         }
     }

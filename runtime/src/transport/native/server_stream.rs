@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::inbound::{Inbound, Pushed, remember};
 use super::outbox::Outbox;
-use super::send_quota::SendQuota;
+use super::outgoing::Outgoing;
 use crate::codec::CompressorRegistry;
 use crate::http2::StreamKey;
 use crate::io::Peer;
@@ -32,7 +32,8 @@ pub(super) struct ServerPost {
 
 pub(super) enum ServerSend {
     Head(Metadata),
-    Message(Pieces),
+    /// The messages that the stream has.
+    Messages,
     End(CallEnd),
     Reset(ResetCode),
     /// The call has read this much DATA.
@@ -53,7 +54,7 @@ pub(super) struct NativeServerStream {
 #[derive(Default)]
 struct State {
     inbound: Inbound,
-    quota: SendQuota,
+    outgoing: Outgoing,
     /// Why the stream takes nothing more, when the peer or the connection has ended it.
     closed: Option<Status>,
     closed_waker: Option<Waker>,
@@ -116,21 +117,22 @@ impl NativeServerStream {
             state.closed.get_or_insert(status);
             [
                 state.inbound.break_off(end),
-                state.quota.take_waker(),
+                state.outgoing.take_waker(),
                 state.closed_waker.take(),
             ]
         });
         wakers.into_iter().for_each(wake);
     }
 
-    /// The core has taken a message of `len` bytes.
-    pub(super) fn message_taken(&self, len: usize) {
-        self.state(|state| state.quota.take(len));
+    /// The messages to be sent, for the core.
+    pub(super) fn take_messages(&self) -> Pieces {
+        // A server ends with trailers.
+        self.state(|state| state.outgoing.take().0)
     }
 
     /// The core holds this much that waits for flow control.
     pub(super) fn set_queued(&self, queued: usize) {
-        wake(self.state(|state| state.quota.set_queued(queued)));
+        wake(self.state(|state| state.outgoing.set_queued(queued)));
     }
 
     /// Hands something to the connection's task; when that is gone, so is whom it was for.
@@ -183,19 +185,18 @@ impl Stream for NativeServerStream {
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         self.state(|state| match &state.closed {
             Some(status) => Poll::Ready(Err(status.clone())),
-            None => state.quota.poll(cx).map(Ok),
+            None => state.outgoing.poll(cx).map(Ok),
         })
     }
 
     fn send_message(&self, message: Pieces) -> Result<(), Status> {
-        self.state(|state| match &state.closed {
+        let is_first = self.state(|state| match &state.closed {
             Some(status) => Err(status.clone()),
-            None => {
-                state.quota.post(message.len());
-                Ok(())
-            }
+            None => Ok(state.outgoing.push(message)),
         })?;
-        self.post(ServerSend::Message(message));
+        if is_first {
+            self.post(ServerSend::Messages);
+        }
         Ok(())
     }
 

@@ -72,8 +72,8 @@ impl fmt::Display for Wait {
 pub(super) struct GivenUp(Mutex<Option<Box<Wait>>>);
 
 impl GivenUp {
-    /// A wait begins; `what_for` is asked if it is given up. To be declared after what is waited with,
-    /// so that it is dropped before that.
+    /// A wait begins; `what_for` is asked if it is given up. To be declared after what is waited with
+    /// where dropping that would change the answer, so that it is dropped before.
     pub(super) fn waiting<F: FnOnce() -> Option<Wait>>(&self, what_for: F) -> Waiting<'_, F> {
         Waiting {
             given_up: self,

@@ -2,8 +2,8 @@
 
 use rgrpc::{Code, Status};
 use rgrpc_e2e::{
-    Message, STUB_BIDI_STREAMING, STUB_CLIENT_STREAMING, STUB_UNARY, StubClient, StubService,
-    encoded, framed, msg, scripted, serve, soon,
+    Message, STUB_BIDI_STREAMING, STUB_CLIENT_STREAMING, STUB_SERVER_STREAMING, STUB_UNARY,
+    StubClient, StubService, encoded, framed, msg, native, scripted, serve, soon,
 };
 use rgrpc_test_support::{
     Data, ErrorCode, WirePeer, data, grpc_request, grpc_response, grpc_trailers, message_with,
@@ -219,4 +219,44 @@ async fn a_stream_that_ends_within_a_prefix_is_internal() {
         let failure = failure.expect("a failure");
         assert_eq!(failure.code(), Code::Internal, "{length} bytes");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_that_are_sent_without_a_wait_share_a_frame() {
+    if !native() {
+        // The h2 crate writes a frame for each.
+        return;
+    }
+    let server = serve(StubService::new().server_streaming(|_, mut responses| async move {
+        for message in ["one", "", "three"] {
+            responses.send(msg(message)).await?;
+        }
+        Ok(())
+    }));
+    let mut peer = server.wire_client().await;
+    peer.send(grpc_request(1, STUB_SERVER_STREAMING)).await;
+    peer.send(data(1, framed("")).end_stream()).await;
+    peer.expect_headers(1).await;
+    assert_eq!(peer.expect_data(1).await, data(1, three_messages()));
+    assert_eq!(peer.expect_trailers(1).await.code, 0);
+
+    let (conn, mut server) = scripted();
+    let call = tokio::spawn(async move {
+        let client = StubClient::new(conn);
+        let mut call = client.client_streaming().await.expect("a stream");
+        for message in ["one", "", "three"] {
+            call.send(msg(message)).await.expect("it is open");
+        }
+        call.close_and_recv().await
+    });
+    let mut peer = server.accept().await;
+    peer.expect_headers(1).await;
+    // The end of sending goes with them.
+    let together = data(1, three_messages()).end_stream();
+    assert_eq!(peer.expect_data(1).await, together);
+    peer.send(grpc_response(1)).await;
+    peer.send(data(1, framed("done"))).await;
+    peer.send(grpc_trailers(1, 0)).await;
+    let response = soon(call).await.expect("the call does not panic");
+    assert_eq!(response.expect("OK").message(), &msg("done"));
 }

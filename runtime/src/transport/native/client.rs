@@ -201,8 +201,9 @@ impl Task {
 
     /// Takes turns until there is nothing to do; ready when the connection is over.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+        let mut last = None;
         loop {
-            match self.turn(cx) {
+            match self.turn(&mut last, cx) {
                 Ok(true) => {}
                 Ok(false) => return Poll::Pending,
                 Err(end) => return Poll::Ready(end),
@@ -211,12 +212,19 @@ impl Task {
     }
 
     /// Does what has been posted, reads, and writes. Whether there may be more to do; if not, the
-    /// task will be woken.
-    fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
-        let now = Instant::now();
-        self.do_posts();
+    /// task will be woken. `last` is when there was a turn since it was.
+    fn turn(&mut self, last: &mut Option<Instant>, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
+        let posted = self.do_posts();
         // What is left of the last read comes first; then there may be more to read as well.
         let read = self.unhandled || self.link.read(cx)?;
+        if let Some(last) = *last
+            && !read
+            && !posted
+            && self.link.core.output().is_empty()
+        {
+            return self.sleep(last, cx);
+        }
+        let now = *last.insert(Instant::now());
         self.unhandled = !self.handle_events(now)?;
         if self.unhandled {
             // Not written yet: what the calls that run next will post goes with it.
@@ -231,6 +239,11 @@ impl Task {
         if read || self.unhandled {
             return Ok(true);
         }
+        self.sleep(now, cx)
+    }
+
+    /// Waits for what comes next; `true` if that is there already. The last turn was at `now`.
+    fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
         self.quota.set_waiting(self.link.core.queued_streams());
         self.link.poll_deadline(cx)?;
         if self.link.trim_if_idle(now, cx) {
@@ -353,14 +366,18 @@ impl Task {
         (self.report)(TransportEvent::GoAway { reason });
     }
 
-    /// Does what calls have posted.
-    fn do_posts(&mut self) {
+    /// Does what calls have posted. Returns whether that was anything.
+    fn do_posts(&mut self) -> bool {
+        if self.outbox.is_empty() {
+            return false;
+        }
         let mut posts = std::mem::take(&mut self.posts);
         self.outbox.take(&mut posts);
         for ClientPost { stream, what } in posts.drain(..) {
             self.send(stream, what);
         }
         self.posts = posts;
+        true
     }
 
     fn send(&mut self, stream: Arc<NativeClientStream>, what: ClientSend) {

@@ -1,4 +1,5 @@
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 
 use crate::lock::lock;
@@ -7,7 +8,11 @@ use crate::lock::lock;
 ///
 /// Posting wakes the task only when it sleeps: what handlers post while the task polls them waits
 /// for the task without a wake.
-pub(super) struct Outbox<P>(Mutex<State<P>>);
+pub(super) struct Outbox<P> {
+    state: Mutex<State<P>>,
+    /// There are posts, or the task sleeps: what the task looks at often, without the lock.
+    concerns_task: AtomicBool,
+}
 
 struct State<P> {
     posts: Vec<P>,
@@ -19,20 +24,24 @@ struct State<P> {
 
 impl<P> Outbox<P> {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(State {
-            posts: Vec::new(),
-            sleeper: None,
-            closed: false,
-        }))
+        Self {
+            state: Mutex::new(State {
+                posts: Vec::new(),
+                sleeper: None,
+                closed: false,
+            }),
+            concerns_task: AtomicBool::new(false),
+        }
     }
 
     /// Leaves something for the task. Gives it back when the task has ended.
     pub(super) fn post(&self, post: P) -> Result<(), P> {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         if state.closed {
             return Err(post);
         }
         state.posts.push(post);
+        self.concerns_task.store(true, Ordering::Release);
         let sleeper = state.sleeper.take();
         drop(state);
         if let Some(sleeper) = sleeper {
@@ -41,32 +50,41 @@ impl<P> Outbox<P> {
         Ok(())
     }
 
+    /// Whether there is nothing to [take](Self::take). The task may miss what is posted meanwhile: it
+    /// hears of that when it is about to [sleep](Self::sleep).
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        !self.concerns_task.load(Ordering::Acquire)
+    }
+
     /// Takes everything, in order; `into` is empty and keeps its memory for the next time. The task
     /// is awake.
     pub(super) fn take(&self, into: &mut Vec<P>) {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         state.sleeper = None;
+        self.concerns_task.store(false, Ordering::Release);
         std::mem::swap(&mut state.posts, into);
     }
 
     /// Gives back memory that is only held for speed.
     pub(super) fn trim(&self) {
-        lock(&self.0).posts.shrink_to_fit();
+        lock(&self.state).posts.shrink_to_fit();
     }
 
     /// The task is about to sleep; `false` when there is something to do instead.
     pub(super) fn sleep(&self, cx: &Context<'_>) -> bool {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         if !state.posts.is_empty() {
             return false;
         }
         state.sleeper = Some(cx.waker().clone());
+        self.concerns_task.store(true, Ordering::Release);
         true
     }
 
     /// The task ends: returns what it will not do any more.
     pub(super) fn close(&self) -> Vec<P> {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         state.closed = true;
         std::mem::take(&mut state.posts)
     }
@@ -96,12 +114,16 @@ mod tests {
         let waker = Waker::from(Arc::clone(&wakes));
         let cx = Context::from_waker(&waker);
 
+        assert!(outbox.is_empty());
         assert_eq!(outbox.post(1), Ok(()));
+        assert!(!outbox.is_empty());
         assert!(!outbox.sleep(&cx), "there is a post");
         let mut taken = Vec::new();
         outbox.take(&mut taken);
         assert_eq!(taken, [1]);
+        assert!(outbox.is_empty());
         assert!(outbox.sleep(&cx));
+        assert!(!outbox.is_empty(), "who wakes is to forget the sleeper");
         assert_eq!(outbox.post(2), Ok(()));
         assert_eq!(outbox.post(3), Ok(()));
         assert_eq!(wakes.0.load(Ordering::SeqCst), 1);

@@ -172,8 +172,9 @@ impl<D: Dispatch> Task<D> {
 
     /// Takes turns until there is nothing to do; ready when the connection is over.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let mut last = None;
         loop {
-            match self.turn(cx) {
+            match self.turn(&mut last, cx) {
                 Ok(true) => {}
                 Ok(false) => return Poll::Pending,
                 Err(end) => return Poll::Ready(end),
@@ -182,12 +183,20 @@ impl<D: Dispatch> Task<D> {
     }
 
     /// Does what has been posted, reads, polls what that began, and writes. Whether there may be
-    /// more to do; if not, the task will be woken.
-    fn turn(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
-        let now = Instant::now();
+    /// more to do; if not, the task will be woken. `last` is when there was a turn since it was.
+    fn turn(&mut self, last: &mut Option<Instant>, cx: &mut Context<'_>) -> Result<bool, End> {
         let posted = self.do_posts();
         self.unanswered = self.unanswered.saturating_sub(posted);
         let read = self.link.read(cx)?;
+        if let Some(last) = *last
+            && !read
+            && posted == 0
+            && self.calls.is_empty()
+            && self.link.core.output().is_empty()
+        {
+            return self.sleep(last, cx);
+        }
+        let now = *last.insert(Instant::now());
         if read {
             self.unanswered = 0;
         }
@@ -203,6 +212,11 @@ impl<D: Dispatch> Task<D> {
         if read {
             return Ok(true);
         }
+        self.sleep(now, cx)
+    }
+
+    /// Waits for what comes next; `true` if that is there already. The last turn was at `now`.
+    fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, End> {
         self.poll_handshake(cx)?;
         self.link.poll_deadline(cx)?;
         if self.link.trim_if_idle(now, cx) {
@@ -371,7 +385,11 @@ impl<D: Dispatch> Task<D> {
     }
 
     /// Does what calls have posted. Returns how much that was.
+    #[inline]
     fn do_posts(&mut self) -> usize {
+        if self.shared.outbox.is_empty() {
+            return 0;
+        }
         let mut posts = std::mem::take(&mut self.posts);
         self.shared.outbox.take(&mut posts);
         let posted = posts.len();

@@ -227,12 +227,14 @@ async fn messages_that_are_sent_without_a_wait_share_a_frame() {
         // The h2 crate writes a frame for each.
         return;
     }
-    let server = serve(StubService::new().server_streaming(|_, mut responses| async move {
-        for message in ["one", "", "three"] {
-            responses.send(msg(message)).await?;
-        }
-        Ok(())
-    }));
+    let server = serve(
+        StubService::new().server_streaming(|_, mut responses| async move {
+            for message in ["one", "", "three"] {
+                responses.send(msg(message)).await?;
+            }
+            Ok(())
+        }),
+    );
     let mut peer = server.wire_client().await;
     peer.send(grpc_request(1, STUB_SERVER_STREAMING)).await;
     peer.send(data(1, framed("")).end_stream()).await;

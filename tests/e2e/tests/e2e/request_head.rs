@@ -130,13 +130,7 @@ fn what_cannot_be_sent_is_refused_when_the_channel_is_made() {
     assert!(matches!(error, BuildError::Authority { .. }), "{error}");
     let error = builder().user_agent("a\nb").build().expect_err("a newline");
     assert!(matches!(error, BuildError::UserAgent(_)), "{error}");
-    for target in [
-        "",
-        "xds:///a",
-        "dns://8.8.8.8/a",
-        "unix://host/path",
-        "dns:///a:b",
-    ] {
+    for target in ["", "xds:///a", "unix://host/path", "dns:///a:b"] {
         let error = ClientConn::new(target, credentials::insecure()).expect_err(target);
         assert!(matches!(error, BuildError::Target(_)), "{target}: {error}");
     }

@@ -1,6 +1,6 @@
 //! What the design promises, and what was measured: of the native engine, with the other beside it.
 
-use super::figures::{CALLS, CLIENT_CPU, Figure, P99_TO_P50, SERVER_CPU};
+use super::figures::{CALLS, CLIENT_CPU, P99_TO_P50, SERVER_CPU};
 use super::matrix::Matrix;
 use super::memory::Held;
 use super::pairs::ECHO;
@@ -74,11 +74,6 @@ fn ours(matrix: &Matrix) -> impl Iterator<Item = &String> {
     matrix.rows.iter().filter(|name| name.starts_with("rgrpc"))
 }
 
-fn ratio(matrix: &Matrix, figure: Figure, row: &str, to: &str, column: &str) -> f64 {
-    let value = |row| matrix.get(row, column).map_or(f64::NAN, figure.of);
-    value(row) / value(to)
-}
-
 const FULL: &str = "10 × 100";
 const ONE: &str = "1 × 1";
 
@@ -96,7 +91,7 @@ fn of_servers<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = Row> + 'a 
                 &budget,
                 name,
                 bound,
-                ratio(matrix, SERVER_CPU, name, to, load),
+                matrix.ratio(SERVER_CPU, name, to, load),
             )
         })
     })
@@ -105,7 +100,7 @@ fn of_servers<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = Row> + 'a 
 fn of_clients<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = Row> + 'a {
     let matrix = measured.clients;
     ours(matrix).flat_map(move |name| {
-        let cpu = ratio(matrix, CLIENT_CPU, name, TONIC, FULL);
+        let cpu = matrix.ratio(CLIENT_CPU, name, TONIC, FULL);
         let tail = matrix.get(name, FULL).map_or(f64::NAN, P99_TO_P50.of);
         [
             row(
@@ -137,7 +132,7 @@ fn of_echo<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = Row> + 'a {
     ours(matrix).flat_map(move |name| {
         [(TONIC, 2.0), (SOCKET, 0.6)].map(|(to, least)| {
             let budget = format!("messages of 1 MiB echoed a second, ÷ {to}");
-            let figure = ratio(matrix, CALLS, name, to, &load);
+            let figure = matrix.ratio(CALLS, name, to, &load);
             row(&budget, name, Bound::AtLeast(least), figure)
         })
     })

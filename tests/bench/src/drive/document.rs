@@ -17,7 +17,7 @@ const HOW: &str = "\
 Made by `tests/bench/run`. Figures of one run compare with each other, and not with those of another
 machine or another day. Loads are connections × calls open on each; payloads are 32 bytes where
 nothing else is said; server and client have a core each where there are two. A figure is the median
-of its rounds, which take turns; the ratio of balanced to spread by hand, whose figures are close, is the
+of its rounds, which take turns, and a ratio the median of the ratios of each round; the ratio of balanced to spread by hand, whose figures are close, is the
 median of the ratios of three pairs for each round. CPU is user and kernel time of the process within the window.
 rgrpc's and tonic's servers and clients run on tokio's multi-thread runtime with one thread where
 nothing else is said.";

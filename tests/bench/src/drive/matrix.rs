@@ -4,14 +4,21 @@ use std::fmt;
 
 use anyhow::{Context, Result};
 
+use super::figures::Figure;
 use crate::report::Report;
 
-/// The median figures of each row under each column.
+/// The figures of each row under each column.
 #[derive(Clone, Debug)]
 pub(super) struct Matrix {
     pub(super) rows: Vec<String>,
     pub(super) columns: Vec<String>,
-    cells: Vec<Vec<Report>>,
+    cells: Vec<Vec<Cell>>,
+}
+
+#[derive(Clone, Debug)]
+struct Cell {
+    rounds: Vec<Report>,
+    median: Report,
 }
 
 impl Matrix {
@@ -31,16 +38,38 @@ impl Matrix {
                 }
             }
         }
-        let median_row = |row: Vec<Vec<Report>>| row.iter().map(|cell| median(cell)).collect();
+        let cell = |rounds: Vec<Report>| Cell {
+            median: median(&rounds),
+            rounds,
+        };
+        let cells = |row: Vec<Vec<Report>>| row.into_iter().map(cell).collect();
         Ok(Self {
             rows,
             columns: loads.iter().map(ToString::to_string).collect(),
-            cells: samples.into_iter().map(median_row).collect(),
+            cells: samples.into_iter().map(cells).collect(),
         })
     }
 
-    /// A cell by its names.
+    /// The medians of a cell, by its names.
     pub(super) fn get(&self, row: &str, column: &str) -> Option<&Report> {
+        Some(&self.cell(row, column)?.median)
+    }
+
+    /// The median over the rounds of a figure's ratio to that of another row: what the machine does to
+    /// one round it does to both.
+    pub(super) fn ratio(&self, figure: Figure, row: &str, to: &str, column: &str) -> f64 {
+        let (Some(cell), Some(to)) = (self.cell(row, column), self.cell(to, column)) else {
+            return f64::NAN;
+        };
+        let rounds = cell.rounds.iter().zip(&to.rounds);
+        middle(
+            rounds
+                .map(|(own, to)| (figure.of)(own) / (figure.of)(to))
+                .collect(),
+        )
+    }
+
+    fn cell(&self, row: &str, column: &str) -> Option<&Cell> {
         let row = self.rows.iter().position(|name| name == row)?;
         let column = self.columns.iter().position(|name| name == column)?;
         self.cells.get(row)?.get(column)
@@ -78,6 +107,7 @@ pub(super) fn middle(mut figures: Vec<f64>) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::figures::CALLS;
     use super::*;
 
     fn report(figure: f64) -> Report {
@@ -115,6 +145,21 @@ mod tests {
         let cell = matrix.get("b", "y").unwrap();
         assert_eq!((cell.calls_per_s, cell.calls), (8.0, 3));
         assert!(matrix.get("c", "y").is_none());
+    }
+
+    #[test]
+    fn a_ratio_is_of_figures_of_one_round() {
+        // One round is slow, for one row more than for the other.
+        let figures = [[1.0, 2.0], [30.0, 90.0], [1.1, 2.2]];
+        let mut rounds = [0; 2];
+        let rows = vec!["a".to_owned(), "b".to_owned()];
+        let matrix = Matrix::measure(3, rows, &["x"], |row, _| {
+            rounds[row] += 1;
+            Ok(report(figures[rounds[row] - 1][row]))
+        })
+        .unwrap();
+        assert_eq!(matrix.ratio(CALLS, "b", "a", "x"), 2.0);
+        assert!(matrix.ratio(CALLS, "b", "c", "x").is_nan());
     }
 
     #[test]

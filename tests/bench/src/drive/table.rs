@@ -17,7 +17,9 @@ pub(super) fn of_matrix(matrix: &Matrix, figure: Figure, ratios_to: &[&str]) -> 
         for column in &matrix.columns {
             let own = value(row, column);
             cells.push(number(own));
-            let ratios = ratios_to.iter().map(|name| own / value(name, column));
+            let ratios = ratios_to
+                .iter()
+                .map(|to| matrix.ratio(figure, row, to, column));
             cells.extend(ratios.map(number));
         }
         cells

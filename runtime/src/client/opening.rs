@@ -94,23 +94,40 @@ impl Opening<'_> {
         picked.await
     }
 
-    /// What is left until the deadline, if the call has one.
+    /// What is left until the deadline, if the call has one: else the clock is not read.
     fn timeout(&self) -> Result<Option<Duration>, Failure> {
         let Some(deadline) = self.options.deadline() else {
             return Ok(None);
         };
-        match deadline.saturating_duration_since(Instant::now()) {
-            Duration::ZERO => {
-                let status = deadline_exceeded(self.conn.target(), None);
-                Err(Failure::here(status))
-            }
-            left => Ok(Some(left)),
-        }
+        let left = time_left(deadline, Instant::now());
+        let passed = || Failure::here(deadline_exceeded(self.conn.target(), None));
+        left.map(Some).ok_or_else(passed)
     }
+}
+
+/// What is left until the deadline at `now`; `None` when it has passed.
+fn time_left(deadline: Instant, now: Instant) -> Option<Duration> {
+    let left = deadline.saturating_duration_since(now);
+    (!left.is_zero()).then_some(left)
 }
 
 fn malformed(method: &str) -> Failure {
     Failure::here(Status::internal(format!(
         "malformed method name {method:?}: /service/method is expected"
     )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_has_passed_from_its_own_moment_on() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        for (now, left) in [(0, Some(10)), (9, Some(1)), (10, None), (11, None)] {
+            let left = left.map(Duration::from_millis);
+            assert_eq!(time_left(at(10), at(now)), left, "at {now}");
+        }
+    }
 }

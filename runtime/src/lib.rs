@@ -39,6 +39,7 @@ mod codec;
 pub mod codegen;
 mod connectivity_state;
 pub mod credentials;
+mod error_text;
 mod first_of;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

@@ -17,6 +17,7 @@ use crate::balancer::{BalancerBuilder, BalancerRegistry};
 use crate::call::CallOptions;
 use crate::codec::{Compressor, CompressorRegistry};
 use crate::credentials::{ChannelCredentials, PerRpcCredentials};
+use crate::error_text::debug_is_text;
 use crate::io::{Dial, HttpProxy, ProxyDialer, SystemDialer};
 use crate::resolver::{
     self, ResolverBuilder, ResolverFactory, ResolverOptions, ResolverRegistry, TargetError,
@@ -558,7 +559,7 @@ impl fmt::Debug for ClientConnBuilder {
 }
 
 /// Why a channel could not be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
     /// The target cannot be parsed.
@@ -633,6 +634,8 @@ impl fmt::Display for BuildError {
         }
     }
 }
+
+debug_is_text!(BuildError);
 
 impl Error for BuildError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

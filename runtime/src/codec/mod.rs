@@ -38,6 +38,7 @@ pub use proto::ProtoCodec;
 pub use raw::RawCodec;
 pub(crate) use reader::MessageReader;
 
+use crate::error_text::debug_is_text;
 pub(crate) use crate::prefix::{PREFIX_LEN, Prefix};
 
 /// How messages of type `M` become bytes and bytes become messages.
@@ -83,7 +84,6 @@ pub trait Codec<M>: Copy + Send + Sync + 'static {
 }
 
 /// A message that a codec could not write or read.
-#[derive(Debug)]
 pub struct CodecError(Box<dyn Error + Send + Sync>);
 
 impl CodecError {
@@ -98,6 +98,8 @@ impl fmt::Display for CodecError {
         self.0.fmt(f)
     }
 }
+
+debug_is_text!(CodecError);
 
 impl Error for CodecError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {

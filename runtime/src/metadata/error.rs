@@ -1,8 +1,10 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::error_text::debug_is_text;
+
 /// A key or a value that metadata cannot carry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct MetadataError {
     key: String,
     problem: Problem,
@@ -64,3 +66,5 @@ impl fmt::Display for MetadataError {
 }
 
 impl Error for MetadataError {}
+
+debug_is_text!(MetadataError);

@@ -3,6 +3,8 @@ use std::fmt;
 
 use percent_encoding::percent_decode_str;
 
+use crate::error_text::debug_is_text;
+
 /// What a channel connects to, as its user wrote it, in the parts that a URI has (RFC 3986, section
 /// 3): `scheme:[//authority/]endpoint[?query]`. All parts but the query are percent-decoded. A
 /// fragment is left away.
@@ -144,7 +146,7 @@ impl fmt::Display for Target {
 }
 
 /// A target that a channel cannot be made for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct TargetError {
     target: String,
     problem: String,
@@ -166,6 +168,8 @@ impl fmt::Display for TargetError {
 }
 
 impl Error for TargetError {}
+
+debug_is_text!(TargetError);
 
 #[cfg(test)]
 mod tests {

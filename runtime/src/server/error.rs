@@ -2,8 +2,10 @@ use std::error::Error;
 use std::fmt;
 use std::io;
 
+use crate::error_text::debug_is_text;
+
 /// A service that could not be registered.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RegisterError {
     /// A service of this name is registered already.
@@ -29,8 +31,9 @@ impl fmt::Display for RegisterError {
 
 impl Error for RegisterError {}
 
+debug_is_text!(RegisterError, ServeError);
+
 /// Why a server does not serve.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum ServeError {
     /// The address or path could not be bound.
@@ -68,6 +71,26 @@ impl Error for ServeError {
         match self {
             Self::Bind(error) | Self::Worker(error) => Some(error),
             Self::Compressor(_) | Self::Stopped => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_that_main_returns_is_printed_as_its_text() {
+        let busy = ServeError::Bind(io::Error::new(io::ErrorKind::AddrInUse, "address in use"));
+        assert_eq!(
+            format!("{busy:?}"),
+            "the server cannot listen: address in use"
+        );
+        for error in [
+            RegisterError::Duplicate("pkg.Svc"),
+            RegisterError::Serving("pkg.Svc"),
+        ] {
+            assert_eq!(format!("{error:?}"), error.to_string());
         }
     }
 }

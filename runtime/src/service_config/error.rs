@@ -1,8 +1,10 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::error_text::debug_is_text;
+
 /// What is wrong with a service config, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ServiceConfigError {
     path: String,
     problem: String,
@@ -33,3 +35,5 @@ impl fmt::Display for ServiceConfigError {
 }
 
 impl Error for ServiceConfigError {}
+
+debug_is_text!(ServiceConfigError);

@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::error_text::write_causes;
 use crate::metadata::Metadata;
 
 pub use code::Code;
@@ -200,22 +201,17 @@ impl fmt::Display for Status {
     }
 }
 
+/// The text, what else came with it, and the causes: a `main` that returns a status prints this.
 impl fmt::Debug for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut debug = f.debug_struct("Status");
-        debug
-            .field("code", &self.0.code)
-            .field("message", &self.0.message);
+        write!(f, "{self}")?;
         if !self.0.details.is_empty() {
-            debug.field("details", &self.0.details);
+            write!(f, "; details: {} bytes", self.0.details.len())?;
         }
         if !self.0.metadata.is_empty() {
-            debug.field("metadata", &self.0.metadata);
+            write!(f, "; trailers: {:?}", self.0.metadata)?;
         }
-        if let Some(source) = &self.0.source {
-            debug.field("source", source);
-        }
-        debug.finish()
+        write_causes(self, f)
     }
 }
 
@@ -245,6 +241,24 @@ mod tests {
         assert_eq!(
             status.message(),
             "a failure was reported with code OK: fine"
+        );
+    }
+
+    #[test]
+    fn the_debug_form_is_the_text_with_trailers_and_causes() {
+        let status = Status::not_found("no feature there");
+        assert_eq!(format!("{status:?}"), "NOT_FOUND: no feature there");
+
+        let mut trailers = Metadata::new();
+        trailers.insert("shard", "7").expect("valid");
+        let status = status
+            .with_details(&b"abc"[..])
+            .with_metadata(trailers)
+            .with_source(std::io::Error::other("cable unplugged"));
+        assert_eq!(
+            format!("{status:?}"),
+            "NOT_FOUND: no feature there; details: 3 bytes; trailers: {\"shard\": b\"7\"}\n\n\
+             Caused by:\n    cable unplugged"
         );
     }
 

@@ -1,8 +1,10 @@
 use std::error::Error;
 use std::fmt;
 
+use crate::error_text::debug_is_text;
+
 /// Why TLS credentials could not be made: which input, and what is wrong with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TlsError {
     /// The CA certificates by which servers are to be verified.
@@ -37,3 +39,5 @@ impl fmt::Display for TlsError {
 }
 
 impl Error for TlsError {}
+
+debug_is_text!(TlsError);

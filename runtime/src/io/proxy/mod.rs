@@ -19,6 +19,7 @@ pub(crate) use dialer::ProxyDialer;
 
 use self::no_proxy::NoProxy;
 use self::url::ProxyUrl;
+use crate::error_text::debug_is_text;
 
 /// The variables that say which proxy there is, and what it is not for. The lower-case ones go first,
 /// as in Go.
@@ -110,7 +111,7 @@ impl HttpProxy {
 }
 
 /// A text that is no URL of a proxy.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ProxyError(String);
 
 impl fmt::Display for ProxyError {
@@ -120,6 +121,8 @@ impl fmt::Display for ProxyError {
 }
 
 impl Error for ProxyError {}
+
+debug_is_text!(ProxyError);
 
 #[cfg(test)]
 mod tests {

@@ -76,7 +76,7 @@ pub use codec::{
     RawCodec,
 };
 pub use connectivity_state::ConnectivityState;
-pub use metadata::{Metadata, MetadataError};
+pub use metadata::{Metadata, MetadataError, MetadataIter};
 pub use resolver::TargetError;
 pub use server::{
     FileDesc, Handled, Handler, HandlerFuture, MethodDesc, RegisterError, ServeError, Server,

@@ -24,12 +24,18 @@ impl Greeter for Hello {
         request: Request<HelloRequest>,
     ) -> Result<Response<HelloReply>, Status> {
         println!("server: the request's metadata");
-        for key in ["x-caller", "user-agent"] {
-            println!("  {key}: {}", request.metadata().get(key).unwrap_or("none"));
+        let received = request.metadata();
+        for key in received.keys().filter(|key| key.starts_with("x-")) {
+            // As often as it was sent.
+            let values: Vec<_> = received.get_all(key).map(String::from_utf8_lossy).collect();
+            println!("  {key}: {}", values.join(", "));
         }
-        // The value of a key that ends in -bin is any bytes.
-        let session = request.metadata().get_bytes("session-bin");
-        println!("  session-bin: {session:?}");
+        // The value of a key that ends in -bin is any bytes. A tool that prints header fields prints
+        // base64, as it goes on the wire.
+        if let Some(session) = received.get_bytes("session-bin") {
+            let encoded = Metadata::encode_binary(session);
+            println!("  session-bin: {session:?}, on the wire {encoded}");
+        }
 
         request.set_header(metadata("x-greeter", "7")?)?;
         // Goes with the status, whether the call ends well or not.
@@ -47,6 +53,8 @@ impl Greeter for Hello {
         mut replies: SendStream<HelloReply>,
     ) -> Result<(), Status> {
         // The header goes out with the first message, or before it when it is sent.
+        let callers = request.metadata().get_all("x-caller").count();
+        println!("server: {callers} values of x-caller");
         request.set_header(metadata("x-greeter", "7")?)?;
         request.send_header(metadata("x-languages", "2")?)?;
         for hello in ["Hello", "Hallo"] {
@@ -58,13 +66,9 @@ impl Greeter for Hello {
     }
 }
 
-/// Metadata of one value. What cannot be sent is an error here, before anything is sent.
+/// Metadata of one value. A value that cannot be sent is an error here, before anything is sent.
 fn metadata(key: &'static str, value: &'static str) -> Result<Metadata, Status> {
-    let mut metadata = Metadata::new();
-    metadata
-        .append(key, value)
-        .map_err(|error| Status::from_error(Code::Internal, error))?;
-    Ok(metadata)
+    Metadata::from_pairs([(key, value)]).map_err(|error| Status::from_error(Code::Internal, error))
 }
 
 fn show(what: &str, metadata: &Metadata) {
@@ -96,7 +100,10 @@ async fn call(greeter: &GreeterClient) -> Result<(), Box<dyn Error>> {
         show("trailer", status.metadata());
     }
 
-    let mut replies = greeter.say_hello_in_all_languages(named("Ada")).await?;
+    // Calls that stream take metadata, and all other options, in the same way.
+    let several = Metadata::from_pairs([("x-caller", "example"), ("x-caller", "proxy")])?;
+    let call = greeter.say_hello_in_all_languages(named("Ada"));
+    let mut replies = call.merge_metadata(several).await?;
     println!("client, streaming:");
     show("header", replies.header().await);
     while let Some(reply) = replies.recv().await? {

@@ -18,6 +18,7 @@ use super::{
 use crate::codec::{Codec, ProtoCodec};
 use crate::credentials::PerRpcCredentials;
 use crate::lock::lock;
+use crate::metadata::Metadata;
 use crate::status::Status;
 
 /// A call with one message each way. Yields a [`Response`].
@@ -36,7 +37,8 @@ pub type ClientStreamingCall<'a, I, Req, Res, C = ProtoCodec> =
 pub type BidiStreamingCall<'a, I, Req, Res, C = ProtoCodec> = Call<'a, I, BidiStream<Req, Res>, C>;
 
 /// A call that is not made yet: set options, then await it. Dropping the future cancels the call.
-/// [`CallOptions`] has a table of them for users of grpc-go.
+/// All four kinds of calls take the same options. [`CallOptions`] has a table of them for users of
+/// grpc-go.
 #[must_use = "a call is made when it is awaited"]
 pub struct Call<'a, I, K, C = ProtoCodec> {
     invoke: &'a I,
@@ -157,11 +159,34 @@ impl<I, K, C> Call<'_, I, K, C> {
         self
     }
 
-    /// Adds a metadata value. One that [`Metadata::append`](crate::Metadata::append) refuses fails
+    /// Adds a metadata value. One that [`Metadata::append`] refuses fails
     /// the call with INTERNAL before anything is sent.
     pub fn metadata(mut self, key: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
         self.options.append_metadata(key, value);
         self
+    }
+
+    /// Adds all of `metadata` after what was added before. Default: none.
+    ///
+    /// ```no_run
+    /// # use rgrpc::{ClientConn, ClientStreamingCall, Metadata, ProtoCodec, credentials};
+    /// # async fn upload(conn: &ClientConn) -> Result<(), Box<dyn std::error::Error>> {
+    /// // As a generated client does: client.upload().
+    /// let call = ClientStreamingCall::<_, (), ()>::new(conn, ProtoCodec, "/files.Files/Upload");
+    /// let metadata = Metadata::from_pairs([("x-file", "a.txt"), ("x-owner", "ada")])?;
+    /// let mut upload = call.merge_metadata(metadata).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// Source: grpc-go `metadata.NewOutgoingContext`.
+    pub fn merge_metadata(mut self, metadata: Metadata) -> Self {
+        self.options.metadata_mut().merge(metadata);
+        self
+    }
+
+    /// The call's options, to be changed by code that is shared by several kinds of calls.
+    pub const fn options_mut(&mut self) -> &mut CallOptions {
+        &mut self.options
     }
 
     /// The largest message to receive, in bytes; larger ones fail the call with

@@ -6,7 +6,17 @@ use crate::status::Status;
 
 /// A call that sends messages and receives one response: what a client-streaming stub yields.
 ///
-/// Dropping it before [`close_and_recv`](Self::close_and_recv) cancels the call.
+/// Dropping it before the response has been received cancels the call.
+///
+/// ```no_run
+/// # use rgrpc::{ClientStreaming, Status};
+/// # async fn finish(mut upload: ClientStreaming<Vec<u8>, ()>) -> Result<(), Status> {
+/// upload.send(vec![1, 2, 3]).await?;
+/// upload.close(); // The server sees the end of the messages now.
+/// // … other work …
+/// let response = upload.recv().await?;
+/// # Ok(()) }
+/// ```
 ///
 /// Source: grpc-go `ClientStreamingClient`.
 #[derive(Debug)]
@@ -39,14 +49,37 @@ impl<Req, Res> ClientStreaming<Req, Res> {
         self.response.header().await
     }
 
-    /// Tells the server that no message follows and waits for the response.
+    /// Ends the sending of messages (half-close) and does not wait for the response. Idempotent.
+    ///
+    /// Source: grpc-go `ClientStream.CloseSend`.
+    pub fn close(&mut self) {
+        self.requests.close();
+    }
+
+    /// Waits for the response. Does not end the sending of messages: a server that answers after the
+    /// last message waits for [`close`](Self::close) first.
+    ///
+    /// Dropping the future before it is ready cancels the call. To wait without that, wait for the
+    /// [`header`](Self::header), or [`split`](Self::split) the call.
     ///
     /// # Errors
     /// The status that the call ended with; UNIMPLEMENTED when the server sent no response with
     /// status OK, or more than one.
+    pub async fn recv(self) -> Result<Response<Res>, Status> {
+        let Self { requests, response } = self;
+        let response = response.into_response().await;
+        // Dropped before, it would cancel the call.
+        drop(requests);
+        response
+    }
+
+    /// [Closes](Self::close) the call for sending and [waits for the response](Self::recv).
+    ///
+    /// # Errors
+    /// As [`recv`](Self::recv).
     pub async fn close_and_recv(mut self) -> Result<Response<Res>, Status> {
-        self.requests.close();
-        self.response.into_response().await
+        self.close();
+        self.recv().await
     }
 
     /// The two halves, for tasks of their own.

@@ -44,7 +44,7 @@ const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 /// | `StaticMethod` | none: the method names of stubs are `&'static str` constants, and a [`MethodName`] that borrows is one |
 /// | `PreparedMsg` | [`PreparedMessage`] |
 /// | of the context: its deadline | [`Call::timeout`], [`Call::deadline`] |
-/// | of the context: `metadata.AppendToOutgoingContext` | [`Call::metadata`] |
+/// | of the context: `metadata.AppendToOutgoingContext` | [`Call::metadata`], [`Call::merge_metadata`] |
 /// | of the context: that of the request that is being served | [`Call::on_behalf_of`] |
 /// | of the context: its cancellation | none: dropping the call's future, or a half of its streams |
 ///
@@ -61,6 +61,7 @@ const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 /// [`Call::timeout`]: super::Call::timeout
 /// [`Call::deadline`]: super::Call::deadline
 /// [`Call::metadata`]: super::Call::metadata
+/// [`Call::merge_metadata`]: super::Call::merge_metadata
 /// [`Call::on_behalf_of`]: super::Call::on_behalf_of
 /// [`Response::metadata`]: super::Response::metadata
 /// [`Response::trailer`]: super::Response::trailer

@@ -15,7 +15,17 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 
 /// A value as it goes on the wire.
 pub(crate) fn encode_value(value: &[u8]) -> Bytes {
-    BASE64.encode(value).into()
+    encode(value).into()
+}
+
+/// As [`encode_value`], as text.
+pub(super) fn encode(value: &[u8]) -> String {
+    BASE64.encode(value)
+}
+
+/// A single value; `None`: it is not base64.
+pub(super) fn decode(value: &[u8]) -> Option<Vec<u8>> {
+    BASE64.decode(value.trim_ascii()).ok()
 }
 
 /// The values that one field holds: several may be joined by commas ("PROTOCOL-HTTP2",
@@ -23,7 +33,7 @@ pub(crate) fn encode_value(value: &[u8]) -> Bytes {
 pub(crate) fn decode_values(field: &[u8]) -> impl Iterator<Item = Option<Bytes>> {
     field
         .split(|&byte| byte == b',')
-        .map(|value| BASE64.decode(value.trim_ascii()).ok().map(Bytes::from))
+        .map(|value| decode(value).map(Bytes::from))
 }
 
 #[cfg(test)]

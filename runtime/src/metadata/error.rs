@@ -60,6 +60,9 @@ impl fmt::Display for MetadataError {
                 "metadata value of {key:?} has bytes other than printable ASCII: \
                  use a key that ends in \"-bin\""
             ),
+            Problem::Base64 if key.is_empty() => {
+                f.write_str("a binary metadata value is not base64")
+            }
             Problem::Base64 => write!(f, "metadata value of {key:?} is not base64"),
         }
     }

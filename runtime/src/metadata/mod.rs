@@ -1,9 +1,12 @@
 //! Metadata: the ordered list of keys and values that goes before and after a call's messages.
 
 mod binary;
+mod encoded;
 mod error;
+mod pairs;
 mod rules;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -23,9 +26,10 @@ use rules::{check_key, check_value, is_binary};
 ///
 /// Source: "PROTOCOL-HTTP2", Custom-Metadata; grpc-go's package `metadata`.
 ///
+/// Iterating over `&metadata` yields all keys and values, in order.
+///
 /// ```
-/// let mut metadata = rgrpc::Metadata::new();
-/// metadata.append("x-hop", "a")?;
+/// let mut metadata = rgrpc::Metadata::from_pairs([("x-hop", "a")])?;
 /// metadata.append("X-Hop", "b")?;
 /// metadata.append("trace-bin", vec![0xff, 0x00])?;
 /// assert_eq!(metadata.get("x-hop"), Some("a"));
@@ -64,10 +68,8 @@ impl Metadata {
         key: impl Into<Bytes>,
         value: impl Into<Bytes>,
     ) -> Result<(), MetadataError> {
-        let key = check_key(key.into())?;
-        let value = value.into();
-        check_value(&key, &value)?;
-        self.entries_mut().push(Entry { key, value });
+        let entry = Entry::new(key.into(), value.into())?;
+        self.entries_mut().push(entry);
         Ok(())
     }
 
@@ -80,12 +82,10 @@ impl Metadata {
         key: impl Into<Bytes>,
         value: impl Into<Bytes>,
     ) -> Result<(), MetadataError> {
-        let key = check_key(key.into())?;
-        let value = value.into();
-        check_value(&key, &value)?;
+        let new = Entry::new(key.into(), value.into())?;
         let entries = self.entries_mut();
-        entries.retain(|entry| entry.key != key);
-        entries.push(Entry { key, value });
+        entries.retain(|entry| entry.key != new.key);
+        entries.push(new);
         Ok(())
     }
 
@@ -122,10 +122,37 @@ impl Metadata {
     }
 
     /// All keys and values, in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        self.entries()
-            .iter()
-            .map(|entry| (entry.key(), &*entry.value))
+    pub fn iter(&self) -> MetadataIter<'_> {
+        self.into_iter()
+    }
+
+    /// The keys, each once, in the order of their first values. [`get_all`](Self::get_all) has the
+    /// values of each.
+    ///
+    /// ```
+    /// let metadata = rgrpc::Metadata::from_pairs([("b", "1"), ("a", "2"), ("b", "3")])?;
+    /// assert_eq!(metadata.keys().collect::<Vec<_>>(), ["b", "a"]);
+    /// # Ok::<(), rgrpc::MetadataError>(())
+    /// ```
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        let mut seen = HashSet::new();
+        let keys = self.entries().iter().map(Entry::key);
+        keys.filter(move |key| seen.insert(*key))
+    }
+
+    /// Keeps the values for which `keep` returns true.
+    ///
+    /// ```
+    /// # let mut metadata = rgrpc::Metadata::from_pairs([("x-a", "1"), ("authorization", "2")])?;
+    /// metadata.retain(|key, _| key.starts_with("x-"));
+    /// assert_eq!(metadata.keys().collect::<Vec<_>>(), ["x-a"]);
+    /// # Ok::<(), rgrpc::MetadataError>(())
+    /// ```
+    pub fn retain(&mut self, mut keep: impl FnMut(&str, &[u8]) -> bool) {
+        if !self.is_empty() {
+            self.entries_mut()
+                .retain(|entry| keep(entry.key(), &entry.value));
+        }
     }
 
     /// How many values there are.
@@ -203,6 +230,13 @@ impl Metadata {
 }
 
 impl Entry {
+    /// An entry that the user may send.
+    fn new(key: Bytes, value: Bytes) -> Result<Self, MetadataError> {
+        let key = check_key(key)?;
+        check_value(&key, &value)?;
+        Ok(Self { key, value })
+    }
+
     fn key(&self) -> &str {
         // Every way in has checked it.
         std::str::from_utf8(&self.key).unwrap_or_default()
@@ -210,6 +244,40 @@ impl Entry {
 
     fn has_key(&self, key: &str) -> bool {
         self.key.eq_ignore_ascii_case(key.as_bytes())
+    }
+}
+
+impl<'a> IntoIterator for &'a Metadata {
+    type Item = (&'a str, &'a [u8]);
+    type IntoIter = MetadataIter<'a>;
+
+    fn into_iter(self) -> MetadataIter<'a> {
+        MetadataIter(self.entries().iter())
+    }
+}
+
+/// Iterates over the keys and values of a [`Metadata`], in order.
+#[derive(Clone)]
+pub struct MetadataIter<'a>(std::slice::Iter<'a, Entry>);
+
+impl<'a> Iterator for MetadataIter<'a> {
+    type Item = (&'a str, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let entry = self.0.next()?;
+        Some((entry.key(), &entry.value))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.0.size_hint()
+    }
+}
+
+impl ExactSizeIterator for MetadataIter<'_> {}
+
+impl fmt::Debug for MetadataIter<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.clone()).finish()
     }
 }
 

@@ -3,6 +3,7 @@
 mod backends;
 mod bad_input;
 mod balancing;
+mod call_kinds;
 mod call_options;
 mod cancellation;
 mod cluster;

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use crate::balancer::{SubConnId, SubConnRequest};
-use crate::transport::{ClientTransport, TransportEvent};
+use crate::transport::{ClientTransport, ConnectError, TransportEvent};
 
 /// What a channel's task is told, by others than its resolver.
 pub(super) enum Event {
@@ -11,7 +11,7 @@ pub(super) enum Event {
     Connected {
         subconn: SubConnId,
         connection: ConnectionId,
-        outcome: Result<Arc<dyn ClientTransport>, String>,
+        outcome: Result<Arc<dyn ClientTransport>, ConnectError>,
     },
     /// Something has happened to a connection.
     Connection {

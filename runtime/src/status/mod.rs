@@ -134,6 +134,22 @@ impl Status {
         self
     }
 
+    /// As [`with_source`](Self::with_source), for a cause that other failures have as well.
+    #[must_use]
+    pub(crate) fn with_shared_source(
+        mut self,
+        source: Option<Arc<dyn Error + Send + Sync>>,
+    ) -> Self {
+        self.0.source = source;
+        self
+    }
+
+    /// UNAVAILABLE with this text and the source of this failure.
+    #[must_use]
+    pub(crate) fn retold(&self, text: impl Into<Cow<'static, str>>) -> Self {
+        Self::unavailable(text).with_shared_source(self.0.source.clone())
+    }
+
     /// The same failure with another text.
     #[must_use]
     pub(crate) fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {

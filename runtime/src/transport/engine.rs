@@ -7,7 +7,9 @@ use tokio::sync::watch;
 
 #[cfg(feature = "transport-h2")]
 use super::h2;
-use super::{ClientTransport, Dispatch, Phase, Report, ServerSettings, ServerTransport, native};
+use super::{
+    ClientTransport, ConnectError, Dispatch, Phase, Report, ServerSettings, ServerTransport, native,
+};
 use crate::io::Connected;
 
 /// A connection that is served until the future is ready.
@@ -84,7 +86,7 @@ impl Transport {
         self,
         connected: Connected,
         report: Report,
-    ) -> Result<Arc<dyn ClientTransport>, String> {
+    ) -> Result<Arc<dyn ClientTransport>, ConnectError> {
         match self {
             Self::Native => native::connect(connected, report).await,
             #[cfg(feature = "transport-h2")]

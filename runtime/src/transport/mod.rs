@@ -10,8 +10,10 @@
 //! of its last caller; receiving, sending and [`ServerStream::poll_closed`] each remember their own.
 
 mod call_state;
+mod connect_error;
 mod encoding_field;
 mod engine;
+mod first_octets;
 #[cfg(feature = "transport-h2")]
 mod h2;
 mod http_status;
@@ -40,9 +42,13 @@ use crate::status::Status;
 
 pub(crate) use crate::wanted::Wanted;
 pub(crate) use call_state::CallState;
+pub(crate) use connect_error::ConnectError;
 pub(crate) use encoding_field::EncodingField;
 pub(crate) use engine::Serving;
 pub use engine::Transport;
+#[cfg(feature = "transport-h2")]
+pub(crate) use first_octets::MAX_FIRST_OCTETS;
+pub(crate) use first_octets::OtherProtocol;
 pub(crate) use phase::Phase;
 pub(crate) use request::{Rejection, RequestParser};
 pub(crate) use reset::{ResetCode, status_for_reset};

@@ -5,7 +5,7 @@ use tokio::time::timeout;
 
 use crate::credentials::ChannelCredentials;
 use crate::io::{Address, Dial};
-use crate::transport::{ClientTransport, Report, Transport};
+use crate::transport::{ClientTransport, ConnectError, Report, Transport};
 
 /// Makes a channel's connections: dials, shakes hands, and waits for the server's SETTINGS.
 #[derive(Clone)]
@@ -18,20 +18,20 @@ pub(in crate::client) struct Connector {
 }
 
 impl Connector {
-    /// Connects to an address within `limit`. The error is a text that names the address.
+    /// Connects to an address within `limit`. The text of the error names the address.
     pub(super) async fn connect(
         &self,
         address: &Address,
         limit: Duration,
         report: Report,
-    ) -> Result<Arc<dyn ClientTransport>, String> {
+    ) -> Result<Arc<dyn ClientTransport>, ConnectError> {
         match timeout(limit, self.connect_to(address.clone(), report)).await {
             Ok(Ok(transport)) => Ok(transport),
-            Ok(Err(problem)) => Err(format!("{address}: {problem}")),
-            Err(_) => Err(format!(
+            Ok(Err(problem)) => Err(problem.map_text(|text| format!("{address}: {text}"))),
+            Err(_) => Err(ConnectError::new(format!(
                 "{address} did not answer within {} s",
                 in_hundredths(limit)
-            )),
+            ))),
         }
     }
 
@@ -39,21 +39,21 @@ impl Connector {
         &self,
         address: Address,
         report: Report,
-    ) -> Result<Arc<dyn ClientTransport>, String> {
+    ) -> Result<Arc<dyn ClientTransport>, ConnectError> {
         let dialed = self
             .dialer
             .dial(address)
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(ConnectError::caused_by)?;
         let secured = self
             .credentials
             .handshake(dialed, &self.host)
             .await
-            .map_err(|error| error.to_string())?;
+            .map_err(ConnectError::caused_by)?;
         self.transport
             .connect(secured, report)
             .await
-            .map_err(|problem| problem + self.credentials.if_unanswered())
+            .map_err(|problem| problem.map_text(|text| text + self.credentials.if_unanswered()))
     }
 }
 

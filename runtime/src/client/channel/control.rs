@@ -20,7 +20,7 @@ use crate::client::event::{ConnectionId, Event, MonitorId};
 use crate::client::picker::PickerCell;
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
-use crate::transport::{ClientTransport, Report, TransportEvent};
+use crate::transport::{ClientTransport, ConnectError, Report, TransportEvent};
 
 /// What a channel's balancers act on: its connections, and what calls see of it.
 pub(super) struct Control {
@@ -193,7 +193,7 @@ impl Control {
         &mut self,
         id: SubConnId,
         connection: ConnectionId,
-        outcome: Result<Arc<dyn ClientTransport>, String>,
+        outcome: Result<Arc<dyn ClientTransport>, ConnectError>,
         now: Instant,
     ) -> Vec<SubConnState> {
         let Some(entry) = self.subconns.get_mut(&id) else {

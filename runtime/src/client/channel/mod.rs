@@ -387,7 +387,7 @@ impl Running {
             let default = self.service_configs.default_config();
             self.cell.default_call_config(&default.calls);
             let text = format!("cannot connect to {}: {}", self.target, error.message());
-            self.fail(Status::unavailable(text));
+            self.fail(error.retold(text));
         }
     }
 

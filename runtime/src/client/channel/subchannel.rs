@@ -6,6 +6,7 @@ use crate::backoff::{Backoff, ConnectParams};
 use crate::balancer::{Health, SubConnState};
 use crate::client::event::ConnectionId;
 use crate::status::Status;
+use crate::transport::ConnectError;
 
 /// Decides when connections to an address are made, and what their policy is told. The states are
 /// those drawn at [`SubConn`](crate::balancer::SubConn).
@@ -163,7 +164,7 @@ impl Subchannel {
     pub(super) fn failed(
         &mut self,
         id: ConnectionId,
-        problem: &str,
+        problem: &ConnectError,
         now: Instant,
         random: f64,
     ) -> Option<SubConnState> {
@@ -171,7 +172,7 @@ impl Subchannel {
         let delay = self.backoff.failed(random);
         // A time too far away to be expressed does not come.
         self.backoff_until = Some(now + delay.min(FAR));
-        let failure = Status::unavailable(format!(
+        let failure = problem.to_status().retold(format!(
             "{problem} (attempt {}, next in {:.1} s)",
             self.attempts,
             delay.as_secs_f64()
@@ -266,8 +267,12 @@ mod tests {
         assert!(matches!(connected.states, [SubConnState::Ready(_)]));
     }
 
+    fn refused() -> ConnectError {
+        ConnectError::caused_by("refused")
+    }
+
     fn fail(subchannel: &mut Subchannel, attempt: ConnectionId, now: Instant) -> String {
-        match subchannel.failed(attempt, "refused", now, 0.5) {
+        match subchannel.failed(attempt, &refused(), now, 0.5) {
             Some(SubConnState::TransientFailure(status)) => status.message().to_owned(),
             other => panic!("{other:?}"),
         }
@@ -314,16 +319,33 @@ mod tests {
     }
 
     #[test]
+    fn a_failure_keeps_the_error_behind_it_also_when_it_is_told_again() {
+        use std::io;
+
+        let now = Instant::now();
+        let mut subchannel = subchannel();
+        begin(&mut subchannel, FIRST);
+        let refused = ConnectError::caused_by(io::Error::from(io::ErrorKind::ConnectionRefused));
+        let failed = subchannel.failed(FIRST, &refused, now, 0.5);
+        let Some(SubConnState::TransientFailure(status)) = failed else {
+            panic!("{failed:?}");
+        };
+        let source = std::error::Error::source(&status).and_then(|e| e.downcast_ref::<io::Error>());
+        let kind = source.map(io::Error::kind);
+        assert_eq!(kind, Some(io::ErrorKind::ConnectionRefused));
+    }
+
+    #[test]
     fn what_is_heard_of_other_connections_changes_nothing() {
         let now = Instant::now();
         let mut subchannel = subchannel();
         assert!(!subchannel.lost(FIRST));
         begin(&mut subchannel, SECOND);
         assert!(!subchannel.connected(FIRST).is_wanted);
-        assert!(subchannel.failed(FIRST, "", now, 0.5).is_none());
+        assert!(subchannel.failed(FIRST, &refused(), now, 0.5).is_none());
         assert!(!subchannel.lost(FIRST));
         connect(&mut subchannel, SECOND);
-        assert!(subchannel.failed(SECOND, "", now, 0.5).is_none());
+        assert!(subchannel.failed(SECOND, &refused(), now, 0.5).is_none());
     }
 
     #[test]
@@ -380,7 +402,7 @@ mod tests {
         let now = Instant::now();
         let mut subchannel = ready(FIRST);
         subchannel.grow(SECOND, 2);
-        assert!(subchannel.failed(SECOND, "refused", now, 0.5).is_none());
+        assert!(subchannel.failed(SECOND, &refused(), now, 0.5).is_none());
         assert_eq!(subchannel.grow(THIRD, 2), None, "in backoff");
         assert!(!subchannel.wake(now + Duration::from_secs(1)), "not idle");
         assert!(subchannel.grow(THIRD, 2).is_some());
@@ -406,7 +428,7 @@ mod tests {
         let now = Instant::now();
         let mut subchannel = ready(FIRST);
         subchannel.grow(SECOND, 2);
-        subchannel.failed(SECOND, "refused", now, 0.5);
+        subchannel.failed(SECOND, &refused(), now, 0.5);
         assert!(subchannel.lost(FIRST));
         let what = subchannel.connect(THIRD);
         assert!(matches!(what, Connect::Failed(_)), "{what:?}");

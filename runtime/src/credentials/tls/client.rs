@@ -7,7 +7,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::server::ParsedCertificate;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::failure::{Cause, HandshakeFailure, Role};
+use super::failure::{Cause, HandshakeFailure, Remote};
 use super::identity::{self, Identity};
 use super::session::secured;
 use super::{TlsError, alpn, pem, provider};
@@ -105,6 +105,9 @@ impl ClientTls {
         config.alpn_protocols = alpn::offer();
         Ok(ChannelCredentials(Arc::new(ClientTlsHandshake {
             connector: TlsConnector::from(Arc::new(config)),
+            remote: Remote::Server {
+                knows_client: self.identity.is_some(),
+            },
             server_name: self.server_name,
         })))
     }
@@ -132,6 +135,7 @@ fn platform_roots() -> Result<RootCertStore, TlsError> {
 /// What [`ClientTls`] makes.
 struct ClientTlsHandshake {
     connector: TlsConnector,
+    remote: Remote,
     server_name: Option<String>,
 }
 
@@ -164,7 +168,7 @@ impl ClientHandshake for ClientTlsHandshake {
 
     fn handshake<'a>(&'a self, connected: Connected, host: &'a str) -> HandshakeFuture<'a> {
         let failed = |cause| HandshakeFailure {
-            peer: Role::Server,
+            remote: self.remote,
             cause,
         };
         Box::pin(async move {
@@ -175,7 +179,7 @@ impl ClientHandshake for ClientTlsHandshake {
                 .connect(name, connected.io)
                 .await
                 .map_err(|error| failed(Cause::Tls(error)))?;
-            let connected = secured(stream.into(), connected.peer)
+            let connected = secured(stream.into(), connected.peer, self.remote)
                 .map_err(|error| failed(Cause::Protocol(error)))?;
             Ok(connected)
         })

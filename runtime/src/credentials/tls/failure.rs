@@ -1,4 +1,4 @@
-//! Why a handshake failed, in words that say what to change.
+//! Why a handshake or a session failed, in words that say what to change.
 
 use std::error::Error;
 use std::fmt;
@@ -7,23 +7,30 @@ use std::io;
 use tokio_rustls::rustls::{self, AlertDescription, CertificateError, InvalidMessage};
 
 use super::alpn::NotH2;
+use crate::error_text::debug_is_text;
 
 /// Why a connection was not secured.
-#[derive(Debug)]
 pub(super) struct HandshakeFailure {
-    /// The other side.
-    pub(super) peer: Role,
+    pub(super) remote: Remote,
     pub(super) cause: Cause,
 }
 
-/// Which side of a connection one is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Role {
-    Client,
-    Server,
+/// Why a connection failed that had been secured.
+pub(super) struct SessionFailure {
+    remote: Remote,
+    error: rustls::Error,
 }
 
-#[derive(Debug)]
+/// The remote side of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Remote {
+    Client,
+    Server {
+        /// The client has a certificate to prove itself by.
+        knows_client: bool,
+    },
+}
+
 pub(super) enum Cause {
     /// The channel's authority cannot stand in a certificate.
     Name(String),
@@ -33,10 +40,40 @@ pub(super) enum Cause {
     Protocol(NotH2),
 }
 
+debug_is_text!(HandshakeFailure, SessionFailure);
+
+impl SessionFailure {
+    /// An error of a secured connection, with advice if TLS has failed.
+    pub(super) fn explain(remote: Remote, error: io::Error) -> io::Error {
+        match rustls_error(&error) {
+            Some(cause) => {
+                let error_kind = error.kind();
+                let error = cause.clone();
+                io::Error::new(error_kind, Self { remote, error })
+            }
+            None => error,
+        }
+    }
+}
+
+impl fmt::Display for SessionFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { remote, error } = self;
+        write!(f, "the TLS session with the {remote} failed: ")?;
+        write_with_advice(*remote, error, f)
+    }
+}
+
+impl Error for SessionFailure {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        Some(&self.error)
+    }
+}
+
 impl fmt::Display for HandshakeFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { peer, cause } = self;
-        write!(f, "the TLS handshake with the {peer} failed: ")?;
+        let Self { remote, cause } = self;
+        write!(f, "the TLS handshake with the {remote} failed: ")?;
         match cause {
             Cause::Name(name) => write!(
                 f,
@@ -44,44 +81,42 @@ impl fmt::Display for HandshakeFailure {
                  the option is server_name"
             ),
             Cause::Tls(error) => match rustls_error(error) {
-                Some(error) => {
-                    error.fmt(f)?;
-                    match advice(*peer, error) {
-                        Some(advice) => write!(f, ": {advice}"),
-                        None => Ok(()),
-                    }
-                }
+                Some(error) => write_with_advice(*remote, error, f),
                 None if error.kind() == io::ErrorKind::UnexpectedEof => {
-                    write!(f, "the {peer} closed the connection")
+                    write!(f, "the {remote} closed the connection")
                 }
                 None => error.fmt(f),
             },
             Cause::Protocol(NotH2(None)) => write!(
                 f,
-                "the {peer} did not agree on a protocol by ALPN, which gRPC needs to be h2"
+                "the {remote} did not agree on a protocol by ALPN, which gRPC needs to be h2"
             ),
             Cause::Protocol(NotH2(Some(protocol))) => write!(
                 f,
-                "the {peer} agreed on the protocol {protocol:?} by ALPN, which gRPC needs to be h2"
+                "the {remote} agreed on the protocol {protocol:?} by ALPN, which gRPC needs to be h2"
             ),
         }
     }
 }
 
 impl Error for HandshakeFailure {
+    /// The error of rustls, or that of the connection.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.cause {
-            Cause::Tls(error) => Some(error),
+            Cause::Tls(error) => Some(match rustls_error(error) {
+                Some(error) => error,
+                None => error,
+            }),
             Cause::Name(_) | Cause::Protocol(_) => None,
         }
     }
 }
 
-impl fmt::Display for Role {
+impl fmt::Display for Remote {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Client => "client",
-            Self::Server => "server",
+            Self::Server { .. } => "server",
         })
     }
 }
@@ -90,41 +125,84 @@ fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
 }
 
-/// What most often is the reason for an error in a handshake with `peer`, and the option that
+fn write_with_advice(
+    remote: Remote,
+    error: &rustls::Error,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    write!(f, "{error}")?;
+    match advice(remote, error) {
+        Some(advice) => write!(f, ": {advice}"),
+        None => Ok(()),
+    }
+}
+
+/// What most often is the reason for an error of TLS with the remote side, and the option that
 /// changes it.
-fn advice(peer: Role, error: &rustls::Error) -> Option<&'static str> {
-    use rustls::Error as E;
-    Some(match (peer, error) {
-        (Role::Server, E::InvalidMessage(InvalidMessage::InvalidContentType)) => {
-            "it does not speak TLS; if it serves plain text, use credentials::insecure()"
+fn advice(remote: Remote, error: &rustls::Error) -> Option<&'static str> {
+    match remote {
+        Remote::Client => advice_on_client(error),
+        Remote::Server { knows_client } => advice_on_server(error, knows_client),
+    }
+    .or(match error {
+        rustls::Error::NoApplicationProtocol
+        | rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
+            Some("it does not offer h2 by ALPN, which gRPC needs")
         }
-        (Role::Client, E::InvalidMessage(InvalidMessage::InvalidContentType)) => {
+        _ => None,
+    })
+}
+
+/// For a server, about its client.
+fn advice_on_client(error: &rustls::Error) -> Option<&'static str> {
+    use rustls::Error as E;
+    Some(match error {
+        E::InvalidMessage(InvalidMessage::InvalidContentType) => {
             "it does not speak TLS; it may have been made with credentials::insecure()"
         }
-        (Role::Server, E::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            "no CA that is trusted here has signed it; the option is ca_certificates"
+        E::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "no CA that the server trusts has signed it; the server's option is \
+             ServerTls::client_ca_certificates"
         }
-        (Role::Client, E::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            "no CA that is trusted here has signed it; the option is client_ca_certificates"
+        E::NoCertificatesPresented => {
+            "the server requires one, since its option ServerTls::client_ca_certificates is set; \
+             the client's option is ClientTls::identity"
         }
-        (
-            Role::Server,
-            E::InvalidCertificate(
-                CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
-            ),
-        ) => "the name is the host of the channel's authority; the option is server_name",
-        (Role::Client, E::NoCertificatesPresented) => {
-            "one is asked for, since the option client_ca_certificates is set"
+        E::AlertReceived(AlertDescription::UnknownCA) => {
+            "it does not trust the CA of the server's certificate; the client's option is \
+             ClientTls::ca_certificates"
         }
-        (Role::Server, E::AlertReceived(AlertDescription::CertificateRequired)) => {
-            "it asks for a client certificate; the option is identity"
+        _ => return None,
+    })
+}
+
+/// For a client, about its server.
+fn advice_on_server(error: &rustls::Error, knows_client: bool) -> Option<&'static str> {
+    use rustls::Error as E;
+    Some(match error {
+        E::InvalidMessage(InvalidMessage::InvalidContentType) => {
+            "it does not speak TLS; if it serves plain text, use credentials::insecure()"
         }
-        (_, E::AlertReceived(AlertDescription::UnknownCA)) => {
-            "it does not trust the CA of this side's certificate"
+        E::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "no CA that the client trusts has signed it; the option is ClientTls::ca_certificates"
         }
-        (_, E::NoApplicationProtocol)
-        | (_, E::AlertReceived(AlertDescription::NoApplicationProtocol)) => {
-            "it does not offer h2 by ALPN, which gRPC needs"
+        E::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => {
+            "the name is the host of the channel's authority; the option is ClientTls::server_name"
+        }
+        E::AlertReceived(AlertDescription::CertificateRequired) => {
+            "it requires a client certificate; the option is ClientTls::identity"
+        }
+        // In TLS 1.2 there is no alert of its own for it: grpc-go sends the one, OpenSSL the other.
+        E::AlertReceived(AlertDescription::BadCertificate | AlertDescription::HandshakeFailure)
+            if !knows_client =>
+        {
+            "it may require a client certificate; the option is ClientTls::identity"
+        }
+        E::AlertReceived(AlertDescription::UnknownCA) => {
+            "it does not trust the CA of the client's certificate; the option is \
+             ClientTls::identity"
         }
         _ => return None,
     })
@@ -134,13 +212,17 @@ fn advice(peer: Role, error: &rustls::Error) -> Option<&'static str> {
 mod tests {
     use super::*;
 
-    fn text(peer: Role, cause: Cause) -> String {
-        HandshakeFailure { peer, cause }.to_string()
+    const SERVER: Remote = Remote::Server {
+        knows_client: false,
+    };
+
+    fn text(remote: Remote, cause: Cause) -> String {
+        HandshakeFailure { remote, cause }.to_string()
     }
 
-    fn tls(peer: Role, error: rustls::Error) -> String {
+    fn tls(remote: Remote, error: rustls::Error) -> String {
         let error = io::Error::new(io::ErrorKind::InvalidData, error);
-        text(peer, Cause::Tls(error))
+        text(remote, Cause::Tls(error))
     }
 
     #[test]
@@ -150,67 +232,104 @@ mod tests {
         let unknown_ca = || E::InvalidCertificate(CertificateError::UnknownIssuer);
         let wrong_name = || E::InvalidCertificate(CertificateError::NotValidForName);
         let alert = E::AlertReceived;
-        for (peer, error, option) in [
-            (Role::Server, not_tls(), "credentials::insecure()"),
-            (Role::Client, not_tls(), "credentials::insecure()"),
-            (Role::Server, unknown_ca(), "option is ca_certificates"),
+        for (remote, error, option) in [
+            (SERVER, not_tls(), "credentials::insecure()"),
+            (Remote::Client, not_tls(), "credentials::insecure()"),
+            (SERVER, unknown_ca(), "option is ClientTls::ca_certificates"),
             (
-                Role::Client,
+                Remote::Client,
                 unknown_ca(),
-                "option is client_ca_certificates",
+                "option is ServerTls::client_ca_certificates",
             ),
-            (Role::Server, wrong_name(), "option is server_name"),
+            (SERVER, wrong_name(), "option is ClientTls::server_name"),
             (
-                Role::Client,
+                Remote::Client,
                 E::NoCertificatesPresented,
                 "client_ca_certificates",
             ),
             (
-                Role::Server,
+                SERVER,
                 alert(AlertDescription::CertificateRequired),
-                "option is identity",
+                "option is ClientTls::identity",
             ),
             (
-                Role::Server,
+                SERVER,
                 alert(AlertDescription::UnknownCA),
-                "CA of this side",
+                "CA of the client's certificate; the option is ClientTls::identity",
             ),
             (
-                Role::Client,
+                SERVER,
+                alert(AlertDescription::HandshakeFailure),
+                "it may require a client certificate; the option is ClientTls::identity",
+            ),
+            (
+                SERVER,
+                alert(AlertDescription::BadCertificate),
+                "it may require a client certificate; the option is ClientTls::identity",
+            ),
+            (
+                Remote::Client,
                 alert(AlertDescription::UnknownCA),
-                "CA of this side",
+                "CA of the server's certificate; the client's option is ClientTls::ca_certificates",
             ),
-            (Role::Client, E::NoApplicationProtocol, "h2 by ALPN"),
+            (Remote::Client, E::NoApplicationProtocol, "h2 by ALPN"),
             (
-                Role::Server,
+                SERVER,
                 alert(AlertDescription::NoApplicationProtocol),
                 "h2 by ALPN",
             ),
         ] {
             let cause = error.to_string();
-            let text = tls(peer, error);
-            let side = format!("the TLS handshake with the {peer} failed: {cause}: ");
+            let text = tls(remote, error);
+            let side = format!("the TLS handshake with the {remote} failed: {cause}: ");
             assert!(text.starts_with(&side), "{text}");
             assert!(text.contains(option), "{text}");
         }
     }
 
     #[test]
+    fn a_client_with_a_certificate_is_not_told_to_have_one() {
+        let server = Remote::Server { knows_client: true };
+        let alert = rustls::Error::AlertReceived(AlertDescription::HandshakeFailure);
+        let text = tls(server, alert);
+        assert!(text.ends_with("HandshakeFailure"), "{text}");
+    }
+
+    #[test]
+    fn a_session_fails_with_the_error_of_tls_and_advice() {
+        let alert = rustls::Error::AlertReceived(AlertDescription::CertificateRequired);
+        let error = io::Error::new(io::ErrorKind::InvalidData, alert.clone());
+        let error = SessionFailure::explain(SERVER, error);
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert_eq!(
+            error.to_string(),
+            "the TLS session with the server failed: received fatal alert: CertificateRequired: it \
+             requires a client certificate; the option is ClientTls::identity"
+        );
+        let source = error.source().and_then(|source| source.downcast_ref());
+        assert_eq!(source, Some(&alert));
+
+        let reset = io::Error::from(io::ErrorKind::ConnectionReset);
+        let error = SessionFailure::explain(SERVER, reset);
+        assert_eq!(error.to_string(), "connection reset");
+    }
+
+    #[test]
     fn an_error_without_advice_stands_for_itself() {
         assert_eq!(
-            tls(Role::Server, rustls::Error::DecryptError),
+            tls(SERVER, rustls::Error::DecryptError),
             "the TLS handshake with the server failed: cannot decrypt peer's message"
         );
         assert_eq!(
             text(
-                Role::Client,
+                Remote::Client,
                 Cause::Tls(io::ErrorKind::ConnectionReset.into())
             ),
             "the TLS handshake with the client failed: connection reset"
         );
         assert_eq!(
             text(
-                Role::Client,
+                Remote::Client,
                 Cause::Tls(io::ErrorKind::UnexpectedEof.into())
             ),
             "the TLS handshake with the client failed: the client closed the connection"
@@ -226,7 +345,7 @@ mod tests {
                 "agreed on the protocol \"http/1.1\" by ALPN",
             ),
         ] {
-            let text = text(Role::Server, Cause::Protocol(NotH2(protocol)));
+            let text = text(SERVER, Cause::Protocol(NotH2(protocol)));
             assert!(text.contains(&format!("the server {problem}")), "{text}");
         }
     }

@@ -5,7 +5,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 
-use super::failure::{Cause, HandshakeFailure, Role};
+use super::failure::{Cause, HandshakeFailure, Remote};
 use super::identity::{self, Identity};
 use super::session::secured;
 use super::{TlsError, alpn, pem, provider};
@@ -91,7 +91,7 @@ struct ServerTlsHandshake {
 impl ServerHandshake for ServerTlsHandshake {
     fn handshake(&self, connected: Connected) -> HandshakeFuture<'_> {
         let failed = |cause| HandshakeFailure {
-            peer: Role::Client,
+            remote: Remote::Client,
             cause,
         };
         Box::pin(async move {
@@ -100,7 +100,7 @@ impl ServerHandshake for ServerTlsHandshake {
                 .accept(connected.io)
                 .await
                 .map_err(|error| failed(Cause::Tls(error)))?;
-            let connected = secured(stream.into(), connected.peer)
+            let connected = secured(stream.into(), connected.peer, Remote::Client)
                 .map_err(|error| failed(Cause::Protocol(error)))?;
             Ok(connected)
         })

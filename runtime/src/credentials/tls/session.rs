@@ -1,16 +1,99 @@
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use bytes::Bytes;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::TlsStream;
 use tokio_rustls::rustls::{CommonState, ProtocolVersion};
 
 use super::alpn::{self, NotH2};
+use super::failure::{Remote, SessionFailure};
 use crate::io::{BoxedIo, Connected, Peer, TlsInfo, TlsVersion};
 
 /// The connection to `peer` after its handshake, unless the two sides did not agree on HTTP/2.
-pub(super) fn secured(stream: TlsStream<BoxedIo>, peer: Peer) -> Result<Connected, NotH2> {
+pub(super) fn secured(
+    stream: TlsStream<BoxedIo>,
+    peer: Peer,
+    remote: Remote,
+) -> Result<Connected, NotH2> {
     let (_, session) = stream.get_ref();
     alpn::check(session.alpn_protocol())?;
     let tls = Some(info(session));
-    Ok(Connected::new(Box::new(stream), Peer { tls, ..peer }))
+    let session = Session { stream, remote };
+    Ok(Connected::new(Box::new(session), Peer { tls, ..peer }))
+}
+
+/// A secured connection whose errors say which option changes them.
+///
+/// In TLS 1.3 a server refuses a client's certificate after the client has finished the handshake
+/// (RFC 8446, section 4.4.2.4): the client learns of it by its first read.
+struct Session {
+    stream: TlsStream<BoxedIo>,
+    remote: Remote,
+}
+
+impl Session {
+    #[cold]
+    fn explain(&self, error: io::Error) -> io::Error {
+        SessionFailure::explain(self.remote, error)
+    }
+
+    /// The error of a write. A peer that has closed the connection has often sent an alert before,
+    /// which says why.
+    #[cold]
+    fn explain_write(&mut self, error: io::Error, cx: &mut Context<'_>) -> io::Error {
+        let mut octet = [0];
+        let read = Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut octet));
+        match read {
+            Poll::Ready(Err(alert)) if alert.get_ref().is_some() => self.explain(alert),
+            _ => self.explain(error),
+        }
+    }
+}
+
+impl AsyncRead for Session {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.stream).poll_read(cx, buf);
+        read.map_err(|error| self.explain(error))
+    }
+}
+
+impl AsyncWrite for Session {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        written.map_err(|error| self.explain_write(error, cx))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        written.map_err(|error| self.explain_write(error, cx))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        flushed.map_err(|error| self.explain_write(error, cx))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
 }
 
 fn info(session: &CommonState) -> TlsInfo {

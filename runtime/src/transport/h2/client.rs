@@ -17,7 +17,7 @@ use super::{
 };
 use crate::io::{BoxedIo, Connected, Peer};
 use crate::transport::{
-    ClientStream, ClientTransport, OpenError, OpenRequest, Report, TransportEvent,
+    ClientStream, ClientTransport, ConnectError, OpenError, OpenRequest, Report, TransportEvent,
 };
 
 /// The last stream id to use before the connection is replaced: three quarters of them, as in
@@ -38,7 +38,7 @@ pub(super) struct H2ClientTransport {
 pub(crate) async fn connect(
     connected: Connected,
     report: Report,
-) -> Result<Arc<dyn ClientTransport>, String> {
+) -> Result<Arc<dyn ClientTransport>, ConnectError> {
     let info = Arc::new(ConnectionInfo::new(connected.peer));
     let (settings_sender, settings) = oneshot::channel();
     let tap = FrameTap::new(
@@ -46,6 +46,7 @@ pub(crate) async fn connect(
         Observer {
             settings: Some(settings_sender),
             goaway: report_goaway(Arc::clone(&info), Arc::clone(&report)),
+            info: Arc::clone(&info),
         },
     );
     let (sender, connection) = client::Builder::new()
@@ -59,7 +60,10 @@ pub(crate) async fn connect(
         .enable_push(false)
         .handshake(tap)
         .await
-        .map_err(|error| format!("the HTTP/2 preface could not be sent: {error}"))?;
+        .map_err(|error| {
+            let text = format!("the HTTP/2 preface could not be sent: {error}");
+            ConnectError::new(text).with_shared_source(info.io_error())
+        })?;
 
     let close = Arc::new(Notify::new());
     let transport = Arc::new(H2ClientTransport {
@@ -70,7 +74,7 @@ pub(crate) async fn connect(
     });
     let driver = Driver {
         connection,
-        info,
+        info: Arc::clone(&info),
         close,
         streams: MaxStreams {
             sender,
@@ -87,7 +91,11 @@ pub(crate) async fn connect(
     });
     if settings.await.is_err() {
         let reason = failed.await.unwrap_or_default();
-        return Err(format!("no HTTP/2 SETTINGS came from the server: {reason}"));
+        let text = match info.other_protocol() {
+            Some(other) => other.of_server_text(),
+            None => format!("no HTTP/2 SETTINGS came from the server: {reason}"),
+        };
+        return Err(ConnectError::new(text).with_shared_source(info.io_error()));
     }
     Ok(transport)
 }
@@ -153,7 +161,7 @@ impl Driver {
         match ended {
             Some(Ok(())) => format!("the connection {info} was closed"),
             Some(Err(error)) => format!("the connection {info} failed: {error}"),
-            None => format!("the connection {info} was closed by this side"),
+            None => format!("the connection {info} was closed by the client"),
         }
     }
 }

@@ -106,7 +106,7 @@ impl H2ClientStream {
 
     fn failed(&self, error: &h2::Error) -> Receiving {
         *lock(&self.send) = Sending::Ended;
-        Receiving::Ended(Some(stream_end(error, &self.connection.to_string())))
+        Receiving::Ended(Some(stream_end(error, "client", Some(&self.connection))))
     }
 
     /// The server has ended the call: if it has not seen the end of ours, tell it that none comes.

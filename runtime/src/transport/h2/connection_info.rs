@@ -1,13 +1,20 @@
+use std::error::Error;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::io::Peer;
 use crate::lock::lock;
+use crate::transport::{MAX_FIRST_OCTETS, OtherProtocol};
 
 /// What a connection's streams say about it when it fails.
 pub(super) struct ConnectionInfo {
     peer: Arc<Peer>,
     goaway: Mutex<Option<String>>,
+    /// The error that ended reading or writing, of which `h2` keeps the text alone.
+    io_error: OnceLock<Arc<io::Error>>,
+    /// The beginning of what was received, until it is SETTINGS.
+    first_octets: Mutex<Vec<u8>>,
 }
 
 impl ConnectionInfo {
@@ -15,6 +22,8 @@ impl ConnectionInfo {
         Self {
             peer: Arc::new(peer),
             goaway: Mutex::new(None),
+            io_error: OnceLock::new(),
+            first_octets: Mutex::new(Vec::new()),
         }
     }
 
@@ -26,6 +35,30 @@ impl ConnectionInfo {
     /// Keeps what the peer's GOAWAY said.
     pub(super) fn set_goaway(&self, reason: String) {
         *lock(&self.goaway) = Some(reason);
+    }
+
+    /// Keeps the first error of the connection; returns one with its text.
+    pub(super) fn keep_io_error(&self, error: io::Error) -> io::Error {
+        let kept = self.io_error.get_or_init(|| Arc::new(error));
+        io::Error::new(kept.kind(), kept.to_string())
+    }
+
+    /// The error that ended the connection.
+    pub(super) fn io_error(&self) -> Option<Arc<dyn Error + Send + Sync>> {
+        let error: Arc<dyn Error + Send + Sync> = self.io_error.get()?.clone();
+        Some(error)
+    }
+
+    /// Keeps what was received before SETTINGS, as far as it is looked at.
+    pub(super) fn keep_first_octets(&self, octets: &[u8]) {
+        let mut first = lock(&self.first_octets);
+        let missing = MAX_FIRST_OCTETS - first.len();
+        first.extend_from_slice(&octets[..octets.len().min(missing)]);
+    }
+
+    /// What the server speaks instead of HTTP/2.
+    pub(super) fn other_protocol(&self) -> Option<OtherProtocol> {
+        OtherProtocol::of_server(&lock(&self.first_octets))
     }
 }
 

@@ -1,20 +1,26 @@
 //! From `h2`'s errors to the end of a stream.
 
+use super::connection_info::ConnectionInfo;
 use crate::status::Status;
 use crate::transport::{Delivery, ResetCode, StreamEnd, status_for_reset};
 
 /// How a stream ended that failed with `error`.
 ///
-/// `connection` says what is known of the connection's end, when that is why the stream failed.
-pub(super) fn stream_end(error: &h2::Error, connection: &str) -> StreamEnd {
+/// `side` names whoever asks. `connection` is what is known of the connection's end, when that is why
+/// the stream failed.
+pub(super) fn stream_end(
+    error: &h2::Error,
+    side: &str,
+    connection: Option<&ConnectionInfo>,
+) -> StreamEnd {
     let code = error.reason().map(|reason| ResetCode(reason.into()));
     if let (true, Some(code)) = (error.is_reset(), code) {
         return if error.is_remote() {
             StreamEnd::failed(status_for_reset(code), code.delivery())
         } else {
-            // This side reset the stream: for what the peer sent, or because the call was dropped.
+            // We reset the stream: for what the peer sent, or because the call was dropped.
             StreamEnd::new(Err(Status::internal(format!(
-                "the stream was reset by this side: {code}"
+                "the stream was reset by the {side}: {code}"
             ))))
         };
     }
@@ -29,11 +35,10 @@ pub(super) fn stream_end(error: &h2::Error, connection: &str) -> StreamEnd {
 }
 
 /// The status of calls whose connection is gone.
-pub(super) fn connection_lost(error: &h2::Error, connection: &str) -> Status {
-    let context = if connection.is_empty() {
-        String::new()
-    } else {
-        format!(" ({connection})")
-    };
-    Status::unavailable(format!("the connection was lost: {error}{context}"))
+fn connection_lost(error: &h2::Error, connection: Option<&ConnectionInfo>) -> Status {
+    match connection {
+        Some(info) => Status::unavailable(format!("the connection was lost: {error} ({info})"))
+            .with_shared_source(info.io_error()),
+        None => Status::unavailable(format!("the connection was lost: {error}")),
+    }
 }

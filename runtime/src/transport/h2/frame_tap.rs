@@ -1,10 +1,12 @@
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 
+use super::connection_info::ConnectionInfo;
 use crate::transport::ResetCode;
 
 /// The length of a frame's header (RFC 9113, section 4.1).
@@ -17,7 +19,7 @@ const GOAWAY: u8 = 0x7;
 const MAX_GOAWAY: usize = 8 + 1024;
 
 /// Reads along with `h2` on a client's connection and tells what `h2` does not: that the server's
-/// SETTINGS came, and what a GOAWAY said.
+/// SETTINGS came, what a GOAWAY said, and which error ended the connection.
 pub(super) struct FrameTap<T> {
     io: T,
     walker: FrameWalker,
@@ -30,6 +32,8 @@ pub(super) struct Observer {
     pub(super) settings: Option<oneshot::Sender<()>>,
     /// Called for every GOAWAY, with its reason and debug data as text.
     pub(super) goaway: Box<dyn FnMut(String) + Send>,
+    /// Keeps the first octets and the error.
+    pub(super) info: Arc<ConnectionInfo>,
 }
 
 impl<T> FrameTap<T> {
@@ -43,6 +47,11 @@ impl<T> FrameTap<T> {
 }
 
 impl Observer {
+    /// Keeps the error, if it is one.
+    fn failed<T>(&self, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        done.map_err(|error| self.info.keep_io_error(error))
+    }
+
     fn observe(&mut self, frame: Observed) {
         match frame {
             Observed::Settings => {
@@ -136,7 +145,11 @@ impl<T: AsyncRead + Unpin> AsyncRead for FrameTap<T> {
             observer,
         } = &mut *self;
         let before = buf.filled().len();
-        ready!(Pin::new(io).poll_read(cx, buf))?;
+        let read = ready!(Pin::new(io).poll_read(cx, buf));
+        read.map_err(|error| observer.info.keep_io_error(error))?;
+        if observer.settings.is_some() {
+            observer.info.keep_first_octets(&buf.filled()[before..]);
+        }
         walker.walk(&buf.filled()[before..], |frame| observer.observe(frame));
         Poll::Ready(Ok(()))
     }
@@ -148,7 +161,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for FrameTap<T> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        self.observer.failed(written)
     }
 
     fn poll_write_vectored(
@@ -156,7 +170,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for FrameTap<T> {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.io).poll_write_vectored(cx, bufs);
+        self.observer.failed(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -164,7 +179,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for FrameTap<T> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        let flushed = Pin::new(&mut self.io).poll_flush(cx);
+        self.observer.failed(flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -68,7 +68,7 @@ pub(super) fn closed_status(outcome: Result<Reason, h2::Error>) -> Status {
 
 /// Sending failed. `h2` says little about why; receiving tells more.
 fn failed(error: &h2::Error) -> Status {
-    match stream_end(error, "").outcome {
+    match stream_end(error, "sender", None).outcome {
         Err(status) => status,
         Ok(_) => closed(),
     }

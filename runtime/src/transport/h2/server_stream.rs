@@ -131,7 +131,7 @@ impl Stream for H2ServerStream {
     fn poll_data(&self, cx: &mut Context<'_>, _wanted: Wanted) -> Poll<Incoming> {
         lock(&self.receive).poll_data(cx).map(|data| match data {
             Some(Ok(data)) => Incoming::Data(data.into()),
-            Some(Err(error)) => Incoming::End(stream_end(&error, "")),
+            Some(Err(error)) => Incoming::End(stream_end(&error, "server", None)),
             None => Incoming::End(StreamEnd::new(Ok(Metadata::new()))),
         })
     }

@@ -19,8 +19,8 @@ use crate::io::{Connected, Peer};
 use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, ClientTransport, Delivery, OpenError, OpenRequest, Report, ResetCode, StreamEnd,
-    StreamQuota, TransportEvent, status_for_reset,
+    ClientStream, ClientTransport, ConnectError, Delivery, OpenError, OpenRequest, OtherProtocol,
+    Report, ResetCode, StreamEnd, StreamQuota, TransportEvent, status_for_reset,
 };
 
 /// Makes a client transport of a connection: ready when the server's SETTINGS have arrived.
@@ -29,7 +29,7 @@ use crate::transport::{
 pub(crate) async fn connect(
     connected: Connected,
     report: Report,
-) -> Result<Arc<dyn ClientTransport>, String> {
+) -> Result<Arc<dyn ClientTransport>, ConnectError> {
     let outbox = Arc::new(Outbox::new());
     let gone = Arc::new(AtomicBool::new(false));
     let quota = Arc::new(StreamQuota::new());
@@ -62,14 +62,15 @@ pub(crate) async fn connect(
         close: Arc::clone(&close),
     });
     tokio::spawn(async move {
-        let reason = task.run(close).await;
+        let end = task.run(close).await;
+        let reason = end.to_string();
         // Nobody waits for this any more once the transport is made.
-        let _ = failed_sender.send(reason.clone());
+        let _ = failed_sender.send(end);
         report(TransportEvent::Closed { reason });
     });
     if settings.await.is_err() {
-        let reason = failed.await.unwrap_or_default();
-        return Err(format!("no HTTP/2 SETTINGS came from the server: {reason}"));
+        let gone = |_| ConnectError::new("the connection's task is gone");
+        return Err(failed.await.unwrap_or_else(gone));
     }
     Ok(transport)
 }
@@ -175,7 +176,7 @@ struct Task {
 
 impl Task {
     /// Runs until the connection is gone; the output says why.
-    async fn run(mut self: Box<Self>, close: Arc<Notify>) -> String {
+    async fn run(mut self: Box<Self>, close: Arc<Notify>) -> ConnectError {
         let end = {
             let mut closed = pin!(close.notified());
             poll_fn(|cx| {
@@ -187,16 +188,32 @@ impl Task {
             .await
         };
         let problem = match end {
-            None => "it was closed by this side".to_owned(),
-            Some(LinkEnd::Closed) => "it was closed".to_owned(),
-            Some(LinkEnd::Protocol(error)) => format!("the server broke the protocol: {error}"),
-            Some(LinkEnd::Io(error)) => error.to_string(),
+            None => ConnectError::new("the client closed it"),
+            Some(LinkEnd::Closed) => ConnectError::new("it was closed"),
+            Some(LinkEnd::Protocol(error)) => {
+                ConnectError::new(format!("the server broke the protocol: {error}"))
+            }
+            Some(LinkEnd::Io(error)) => ConnectError::caused_by(error),
         };
-        let reason = self.loss(&problem);
-        self.end_streams(&Status::unavailable(reason.clone()));
+        let end = self.describe(problem);
+        self.end_streams(&end.to_status());
         self.link.core.goaway(ErrorCode::NO_ERROR, b"");
         self.link.linger().await;
-        reason
+        end
+    }
+
+    /// Why the connection is gone, or has not come about.
+    fn describe(&mut self, problem: ConnectError) -> ConnectError {
+        let problem = problem.map_text(|text| self.loss(&text));
+        if self.settings.is_none() {
+            return problem;
+        }
+        match OtherProtocol::of_server(self.link.unread()) {
+            Some(other) => problem.map_text(|_| other.of_server_text()),
+            None => {
+                problem.map_text(|text| format!("no HTTP/2 SETTINGS came from the server: {text}"))
+            }
+        }
     }
 
     /// Takes turns until there is nothing to do; ready when the connection is over.

@@ -144,6 +144,11 @@ impl<T, H: Clone> Link<T, H> {
         }
     }
 
+    /// What was read and is not taken yet.
+    pub(super) fn unread(&mut self) -> &[u8] {
+        self.input.unread()
+    }
+
     /// Whether there is little to write, so that other tasks that are ready have a turn first: once,
     /// then it is written.
     pub(super) fn waits_for_more(&mut self, cx: &mut Context<'_>) -> bool {

@@ -19,8 +19,9 @@ use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CallState, Dispatch, Phase, Received, Rejection, RequestHead, ResetCode, ResponseHead,
-    ServerSettings, ServerStream, ServerTransport, run_call, status_for_reset,
+    CallEnd, CallState, Dispatch, OtherProtocol, Phase, Received, Rejection, RequestHead,
+    ResetCode, ResponseHead, ServerSettings, ServerStream, ServerTransport, run_call,
+    status_for_reset,
 };
 
 /// A connection that a server accepted.
@@ -549,16 +550,21 @@ impl<D: Dispatch> Task<D> {
 
     /// The connection is over.
     async fn end(mut self: Box<Self>, end: End) {
+        let other = match self.handshake {
+            Some(_) => OtherProtocol::of_client(self.link.unread()),
+            None => None,
+        };
         let peer = &self.shared.peer.remote;
-        let problem = match end {
-            End::Link(LinkEnd::Closed) => "the client closed it".to_owned(),
-            End::Link(LinkEnd::Protocol(error)) => error.to_string(),
-            End::Link(LinkEnd::Io(error)) => error.to_string(),
-            End::NoHandshake => {
+        let problem = match (end, other) {
+            (End::Link(_), Some(other)) => other.of_client_text(),
+            (End::Link(LinkEnd::Closed), None) => "the client closed it".to_owned(),
+            (End::Link(LinkEnd::Protocol(error)), None) => error.to_string(),
+            (End::Link(LinkEnd::Io(error)), None) => error.to_string(),
+            (End::NoHandshake, _) => {
                 "no HTTP/2 SETTINGS came within the option connection_timeout".to_owned()
             }
             // Nothing of the client's can be lost, so there is no reason to linger.
-            End::StoppedBefore => return self.stop().await,
+            (End::StoppedBefore, _) => return self.stop().await,
         };
         tracing::debug!(%peer, problem, "connection ended");
         let status = Status::cancelled(format!("the connection ended: {problem}"));

@@ -12,6 +12,7 @@ mod combinators;
 mod compression;
 mod concurrency;
 mod connecting;
+mod connection_failures;
 mod connection_scaling;
 mod connectivity;
 mod deadline_texts;

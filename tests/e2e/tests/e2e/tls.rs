@@ -3,7 +3,7 @@
 //! Source: grpc-go `credentials/tls.go`, its tests, and `TestTLS*` of `test/`.
 
 pub(crate) mod certificates;
-mod raw;
+pub(crate) mod raw;
 
 use std::future::ready;
 use std::time::Duration;
@@ -215,7 +215,10 @@ async fn a_client_without_the_certificate_that_is_asked_for_is_refused() {
     let tls = server_tls(&ca.server(NAME)).client_ca_certificates(ca.pem());
     let server = serve_tls(tls, StubService::echo());
     let message = expect_refused(tls_client(&server, client_tls(&ca))).await;
-    assert_says(&message, &["CertificateRequired"]);
+    assert_says(
+        &message,
+        &["CertificateRequired", "the option is ClientTls::identity"],
+    );
 
     let identity = ca.client();
     let tls = client_tls(&ca).identity(&identity.chain_pem, &identity.key_pem);
@@ -410,7 +413,10 @@ async fn a_plaintext_client_of_a_tls_server_fails_and_the_server_lives_on() {
     let ca = Ca::new();
     let server = serve_signed_by(&ca);
     let message = expect_refused(client(&server, insecure())).await;
-    assert_says(&message, &["no HTTP/2", "it may expect TLS"]);
+    assert_says(
+        &message,
+        &["the server speaks TLS", "credentials are insecure()"],
+    );
     expect_served(tls_client(&server, client_tls(&ca))).await;
 }
 

@@ -110,9 +110,13 @@ impl PickFirst {
     }
 
     /// Calls are told that nothing can be connected to, because of this. Returns what they are told.
-    fn fail_to_connect(&mut self, problem: &str, control: &mut dyn ChannelControl) -> Status {
-        let text = format!("cannot connect to {}: {problem}", control.target());
-        let status = Status::unavailable(text);
+    fn fail_to_connect(&mut self, problem: &Status, control: &mut dyn ChannelControl) -> Status {
+        let text = format!(
+            "cannot connect to {}: {}",
+            control.target(),
+            problem.message()
+        );
+        let status = problem.retold(text);
         self.fail(status.clone(), control);
         status
     }
@@ -198,9 +202,11 @@ impl PickFirst {
             }
         }
         if let Some(failure) = step.failure {
-            let mut problem = failure.message().to_owned();
+            let mut problem = failure.clone();
             if self.addresses.len() > 1 {
-                problem.push_str(&format!("; last of {} addresses", self.addresses.len()));
+                let count = self.addresses.len();
+                problem =
+                    failure.retold(format!("{}; last of {count} addresses", failure.message()));
             }
             self.fail_to_connect(&problem, control);
         }
@@ -225,7 +231,8 @@ impl Balancer for PickFirst {
         self.addresses = addresses;
         if self.addresses.is_empty() {
             self.phase = Phase::NoAddresses;
-            return Err(self.fail_to_connect("the resolver has found no addresses", control));
+            let problem = Status::unavailable("the resolver has found no addresses");
+            return Err(self.fail_to_connect(&problem, control));
         }
         match &self.phase {
             Phase::Idle(_) => return Ok(()),
@@ -262,7 +269,7 @@ impl Balancer for PickFirst {
             Phase::Idle(_) | Phase::Connected(_) => false,
         };
         if is_of_use {
-            self.fail_to_connect(error.message(), control);
+            self.fail_to_connect(error, control);
         }
     }
 

@@ -7,6 +7,7 @@ use rgrpc::io::BoxedIo;
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{
     ClientConfig, DEFAULT_VERSIONS, RootCertStore, ServerConfig, SupportedProtocolVersion,
 };
@@ -65,6 +66,32 @@ pub(crate) async fn accept(
         .with_single_cert(certificates(&identity.chain_pem), key)
         .expect("a chain and its key");
     config.alpn_protocols = owned(alpn);
+    TlsAcceptor::from(Arc::new(config)).accept(io).await
+}
+
+/// The handshake of a server that speaks this version alone and requires a certificate that `ca` has
+/// signed.
+pub(crate) async fn accept_verified(
+    io: BoxedIo,
+    identity: &Identity,
+    ca: &Ca,
+    version: &'static SupportedProtocolVersion,
+) -> io::Result<server::TlsStream<BoxedIo>> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(&ca.pem()) {
+        roots.add(certificate).expect("a CA's certificate");
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
+        .build()
+        .expect("a CA");
+    let key = PrivateKeyDer::from_pem_slice(identity.key_pem.as_bytes()).expect("a key");
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[version])
+        .expect("a version that there is")
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(certificates(&identity.chain_pem), key)
+        .expect("a chain and its key");
+    config.alpn_protocols = owned(&[b"h2"]);
     TlsAcceptor::from(Arc::new(config)).accept(io).await
 }
 

@@ -1,0 +1,59 @@
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::status::Status;
+
+/// Why a connection could not be made, or was lost: a text, and the error behind it.
+///
+/// The text includes that of the error. The error is for programs: it becomes the source of the
+/// status of every call that fails for it.
+#[derive(Clone, Debug)]
+pub(crate) struct ConnectError {
+    text: String,
+    source: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl ConnectError {
+    /// An error with this text.
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            source: None,
+        }
+    }
+
+    /// An error with the text of its cause.
+    pub(crate) fn caused_by(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let cause = cause.into();
+        Self {
+            text: cause.to_string(),
+            source: Some(cause.into()),
+        }
+    }
+
+    /// Keeps the error behind it, if there is one.
+    #[cfg(feature = "transport-h2")]
+    pub(crate) fn with_shared_source(self, source: Option<Arc<dyn Error + Send + Sync>>) -> Self {
+        Self { source, ..self }
+    }
+
+    /// The same error with another text.
+    pub(crate) fn map_text(self, map: impl FnOnce(String) -> String) -> Self {
+        Self {
+            text: map(self.text),
+            ..self
+        }
+    }
+
+    /// UNAVAILABLE with this text, and the error behind it as the source.
+    pub(crate) fn to_status(&self) -> Status {
+        Status::unavailable(self.text.clone()).with_shared_source(self.source.clone())
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}

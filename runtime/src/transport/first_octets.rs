@@ -1,0 +1,146 @@
+//! Peers that do not speak HTTP/2 in plain text, recognised by the first octets that they send.
+//!
+//! A user who has given a wrong port, or credentials for the other kind of server, is told what is
+//! there instead of what its octets mean as a frame.
+
+/// The number of first octets that are looked at: a status line with a usual reason.
+pub(crate) const MAX_FIRST_OCTETS: usize = 64;
+
+/// The protocol of a peer that is not HTTP/2.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum OtherProtocol {
+    /// HTTP/1, with the first line.
+    Http1(String),
+    /// TLS: a record of it (RFC 8446, section 5.1).
+    Tls,
+}
+
+impl OtherProtocol {
+    /// The protocol of a server by its first octets; `None` if it may be HTTP/2.
+    pub(crate) fn of_server(octets: &[u8]) -> Option<Self> {
+        if octets.starts_with(b"HTTP/1") {
+            return Some(Self::Http1(first_line(octets)));
+        }
+        is_tls(octets).then_some(Self::Tls)
+    }
+
+    /// The protocol of a client by its first octets; `None` if it is unknown.
+    pub(crate) fn of_client(octets: &[u8]) -> Option<Self> {
+        let line = first_line(octets);
+        let is_http1 = line.split(' ').next_back() == Some("HTTP/1.1")
+            || ["GET ", "HEAD ", "POST ", "PUT ", "OPTIONS ", "CONNECT "]
+                .iter()
+                .any(|method| line.starts_with(method));
+        if is_http1 {
+            return Some(Self::Http1(line));
+        }
+        is_tls(octets).then_some(Self::Tls)
+    }
+
+    /// A sentence about a server that a channel has connected to.
+    pub(crate) fn of_server_text(&self) -> String {
+        match self {
+            Self::Http1(line) => {
+                format!("the server speaks HTTP/1, not HTTP/2: it answered {line:?}")
+            }
+            Self::Tls => {
+                "the server speaks TLS, not plain text: it answered with a TLS record".to_owned()
+            }
+        }
+    }
+
+    /// A sentence about a client of a server.
+    pub(crate) fn of_client_text(&self) -> String {
+        match self {
+            Self::Http1(line) => format!("the client speaks HTTP/1, not HTTP/2: it sent {line:?}"),
+            Self::Tls => "the client speaks TLS, and the server is in plain text; the server's \
+                          option is credentials"
+                .to_owned(),
+        }
+    }
+}
+
+/// The first line as far as it was received, without what is no ASCII.
+fn first_line(octets: &[u8]) -> String {
+    let octets = &octets[..octets.len().min(MAX_FIRST_OCTETS)];
+    let line = octets.split(|octet| matches!(octet, b'\r' | b'\n')).next();
+    line.unwrap_or_default()
+        .iter()
+        .map(|octet| match octet {
+            0x20..=0x7e => char::from(*octet),
+            _ => '\u{fffd}',
+        })
+        .collect()
+}
+
+/// Whether it begins as a TLS record: the type and the version, 3.x.
+fn is_tls(octets: &[u8]) -> bool {
+    matches!(octets, [0x14..=0x17, 3, 0..=4, ..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_does_not_speak_http_2_is_recognised() {
+        for (octets, text) in [
+            (
+                &b"HTTP/1.1 400 Bad Request\r\nServer: x\r\n"[..],
+                "the server speaks HTTP/1, not HTTP/2: it answered \"HTTP/1.1 400 Bad Request\"",
+            ),
+            (
+                b"HTTP/1.0 4",
+                "the server speaks HTTP/1, not HTTP/2: it answered \"HTTP/1.0 4\"",
+            ),
+            (
+                b"\x15\x03\x01\x00\x02\x02\x46",
+                "the server speaks TLS, not plain text: it answered with a TLS record",
+            ),
+        ] {
+            let other = OtherProtocol::of_server(octets).expect("recognised");
+            assert_eq!(other.of_server_text(), text);
+        }
+        for octets in [
+            &b""[..],
+            b"HTTP",
+            b"\x00\x00\x06\x04\x00\x00\x00\x00\x00",
+            b"SSH-2.0",
+        ] {
+            assert_eq!(OtherProtocol::of_server(octets), None, "{octets:?}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_does_not_speak_http_2_is_recognised() {
+        for (octets, text) in [
+            (
+                &b"GET / HTTP/1.1\r\nHost: x\r\n"[..],
+                "the client speaks HTTP/1, not HTTP/2: it sent \"GET / HTTP/1.1\"",
+            ),
+            (
+                b"POST /a.B/C HTTP/1.0",
+                "the client speaks HTTP/1, not HTTP/2: it sent \"POST /a.B/C HTTP/1.0\"",
+            ),
+            (
+                b"\x16\x03\x01\x02\x00\x01",
+                "the client speaks TLS, and the server is in plain text; the server's option is \
+                 credentials",
+            ),
+        ] {
+            let other = OtherProtocol::of_client(octets).expect("recognised");
+            assert_eq!(other.of_client_text(), text);
+        }
+        for octets in [&b""[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x00"] {
+            assert_eq!(OtherProtocol::of_client(octets), None, "{octets:?}");
+        }
+    }
+
+    #[test]
+    fn a_line_of_any_length_and_content_is_shown_in_short() {
+        let mut octets = b"HTTP/1.1 \x00\xff".to_vec();
+        octets.extend([b'x'; 10_000]);
+        let text = OtherProtocol::of_server(&octets).map(|other| other.of_server_text());
+        assert!(text.is_some_and(|text| text.len() < 200));
+    }
+}

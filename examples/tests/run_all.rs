@@ -130,7 +130,7 @@ async fn in_the_chat_everyone_hears_everyone() {
     let guests = ["Ada", "Barbara", "Grace", "Radia"];
     for listener in guests {
         for author in guests {
-            let joined = format!("{listener} joins; the room says: welcome");
+            let joined = format!("{listener} joins; the room says: welcome, {listener}");
             let heard = format!("{listener} hears {author}: hello from {author}");
             let left = format!("{listener} leaves");
             assert_in_order(&printed, &[&joined, &heard, &left, "the room is closed"]);

@@ -65,7 +65,7 @@ mod wanted;
 pub use backoff::BackoffConfig;
 pub use call::{
     BidiStream, BidiStreamingCall, Call, CallContext, CallOptions, ClientStream, ClientStreaming,
-    ClientStreamingCall, Invoke, MethodName, RecvStream, Request, Response, SendStream,
+    ClientStreamingCall, Extensions, Invoke, MethodName, RecvStream, Request, Response, SendStream,
     ServerStream, ServerStreamingCall, TestStreams, Unary, UnaryCall, test_streams,
 };
 pub use client::{BuildError, ClientConn, ClientConnBuilder};

@@ -25,15 +25,32 @@ struct Room {
     said: broadcast::Sender<ChatMessage>,
 }
 
+/// Who has joined: an extension of the request, which stays inside this program.
+#[derive(Clone)]
+struct Guest(String);
+
+/// Lets guests in who give their name.
+fn admit<T>(request: &mut Request<T>) -> Result<(), Status> {
+    let name = request.metadata().get("x-guest").map(str::to_owned);
+    let name = name.ok_or_else(|| Status::unauthenticated("x-guest is missing"))?;
+    request.extensions_mut().insert(Guest(name));
+    Ok(())
+}
+
 impl Chat for Room {
     async fn join(
         &self,
-        messages: Request<RecvStream<ChatMessage>>,
+        mut messages: Request<RecvStream<ChatMessage>>,
         mut to_guest: SendStream<ChatMessage>,
     ) -> Result<(), Status> {
-        let mut from_guest = messages.into_message();
+        admit(&mut messages)?;
+        // The stream, and the request without it: metadata, deadline, peer and extensions are kept.
+        let (mut from_guest, request) = messages.split();
         let mut from_room = self.said.subscribe();
-        to_guest.send(message("the room", "welcome")).await?;
+        let name = request.extensions().get().map_or("", |Guest(name)| name);
+        to_guest
+            .send(message("the room", &format!("welcome, {name}")))
+            .await?;
         loop {
             tokio::select! {
                 message = from_guest.recv() => match message? {
@@ -62,8 +79,12 @@ fn message(author: &str, text: &str) -> ChatMessage {
 }
 
 /// Joins, says one thing when all are there, and leaves when everyone has been heard.
-async fn visit(room: ChatClient, name: &str, all_are_there: Arc<Barrier>) -> Result<(), Status> {
-    let (mut say, mut hear) = room.join().await?;
+async fn visit(
+    room: ChatClient,
+    name: &'static str,
+    all_are_there: Arc<Barrier>,
+) -> Result<(), Status> {
+    let (mut say, mut hear) = room.join().metadata("x-guest", name).await?;
     if let Some(welcome) = hear.recv().await? {
         println!("{name} joins; {} says: {}", welcome.author, welcome.text);
     }

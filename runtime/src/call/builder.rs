@@ -256,6 +256,13 @@ impl<I, K, C> Call<'_, I, K, C> {
         self
     }
 
+    /// Adds a typed value for the layers in front of the channel; see
+    /// [`CallOptions::extensions`]. Default: none.
+    pub fn extension(mut self, value: impl Clone + Send + Sync + 'static) -> Self {
+        self.options.extensions_mut().insert(value);
+        self
+    }
+
     /// Has this called once when the call ends, with how it ended; see
     /// [`CallOptions::on_finish`]. Default: nothing.
     ///

@@ -36,6 +36,13 @@ impl CallContext {
         &self.head().path
     }
 
+    /// The metadata that the request came with, which also shows `:authority`, `user-agent`,
+    /// `content-type` and `grpc-accept-encoding`.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.head().metadata
+    }
+
     /// The two ends of the connection that the call came by.
     #[must_use]
     pub fn peer(&self) -> &Peer {

@@ -7,6 +7,7 @@
 mod builder;
 mod client_streaming;
 mod context;
+mod extensions;
 mod halves;
 mod invoke;
 mod on_finish;
@@ -24,6 +25,7 @@ pub use builder::{
 };
 pub use client_streaming::ClientStreaming;
 pub use context::CallContext;
+pub use extensions::Extensions;
 pub(crate) use halves::{MessageSink, MessageSource, Received};
 pub use invoke::{Invoke, MethodName};
 pub(crate) use on_finish::Finish;

@@ -6,9 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::CallContext;
 use super::on_finish::OnFinish;
 use super::request::Outgoing;
+use super::{CallContext, Extensions};
 use crate::codec::{Compressor, DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
 use crate::credentials::PerRpcCredentials;
 use crate::metadata::Metadata;
@@ -46,6 +46,7 @@ const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 /// | of the context: its deadline | [`Call::timeout`], [`Call::deadline`] |
 /// | of the context: `metadata.AppendToOutgoingContext` | [`Call::metadata`], [`Call::merge_metadata`] |
 /// | of the context: that of the request that is being served | [`Call::on_behalf_of`] |
+/// | of the context: its values | [`Call::extension`], [`Request::extensions`]; never sent |
 /// | of the context: its cancellation | none: dropping the call's future, or a half of its streams |
 ///
 /// [`Call`]: super::Call
@@ -55,7 +56,9 @@ const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 /// [`Call::per_rpc_credentials`]: super::Call::per_rpc_credentials
 /// [`Call::compressor`]: super::Call::compressor
 /// [`Call::accept_compressors`]: super::Call::accept_compressors
+/// [`Call::extension`]: super::Call::extension
 /// [`Call::on_finish`]: super::Call::on_finish
+/// [`Request::extensions`]: super::Request::extensions
 /// [`Call::authority`]: super::Call::authority
 /// [`Call::max_retry_buffer_size`]: super::Call::max_retry_buffer_size
 /// [`Call::timeout`]: super::Call::timeout
@@ -100,6 +103,7 @@ struct Rare {
     origin: Option<Arc<Origin>>,
     send_compressor: SendCompressor,
     credentials: CredentialsList,
+    extensions: Extensions,
     on_finish: OnFinish,
 }
 
@@ -126,6 +130,9 @@ impl CallOptions {
             self.bound(deadline);
         }
         self.parent = request.parent;
+        if !request.extensions.is_empty() {
+            self.extensions_mut().merge(request.extensions);
+        }
     }
 
     /// Bounds the whole call by this time from now, streams included. The earliest of several
@@ -339,6 +346,18 @@ impl CallOptions {
         self.rare.as_ref().map_or(&[], |rare| &*rare.credentials.0)
     }
 
+    /// Typed values for the layers in front of the channel, such as an [`Invoke`](super::Invoke) that
+    /// passes the call on; see [`Extensions`]. The channel itself does not look at them.
+    pub fn extensions(&self) -> &Extensions {
+        static NONE: Extensions = Extensions::new();
+        self.rare.as_ref().map_or(&NONE, |rare| &rare.extensions)
+    }
+
+    /// As [`extensions`](Self::extensions), to be changed.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        &mut self.rare_mut().extensions
+    }
+
     /// Has this called once when a call with these options ends, after those that were added before:
     /// with how it ended, which is CANCELLED for one that its caller dropped. A call that is dropped
     /// before it was first polled has not begun, and ends nothing. Runs on the task that ends the
@@ -411,6 +430,10 @@ impl Rare {
         if self.accept_compressors.is_none() {
             self.accept_compressors
                 .clone_from(&defaults.accept_compressors);
+        }
+        if !defaults.extensions.is_empty() {
+            let own = std::mem::replace(&mut self.extensions, defaults.extensions.clone());
+            self.extensions.merge(own);
         }
         let credentials = defaults.credentials.0.iter().cloned();
         self.credentials.0.splice(0..0, credentials);

@@ -3,7 +3,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::CallContext;
+use super::{CallContext, Extensions};
+use crate::io::Peer;
 use crate::metadata::{Metadata, MetadataError};
 use crate::status::Status;
 
@@ -13,12 +14,13 @@ const TRACE_KEYS: [&str; 3] = ["traceparent", "tracestate", "grpc-trace-bin"];
 /// A message, or a stream of messages, with the metadata that came or goes before it.
 ///
 /// In a handler it also carries the call's [`context`](Self::context). Towards a stub it may carry
-/// a deadline; a plain message becomes one by `into()`, so stubs take either.
+/// a deadline; a plain message becomes one by `into()`, so stubs take either. On both sides it carries
+/// typed [`extensions`](Self::extensions).
+///
+/// A handler that takes the message or the stream out keeps the rest by [`split`](Self::split).
 #[derive(Debug)]
 pub struct Request<T> {
     message: T,
-    /// `None`: that of its origin.
-    metadata: Option<Metadata>,
     origin: Origin,
 }
 
@@ -29,18 +31,59 @@ enum Origin {
         deadline: Option<Instant>,
         /// The call in whose handler it was made: when that ends, so does this.
         parent: Option<CallContext>,
+        metadata: Metadata,
+        extensions: Extensions,
     },
     /// Received by this server.
-    Incoming(CallContext),
+    Incoming {
+        context: CallContext,
+        /// In a place of its own, because few handlers and interceptors change anything.
+        changed: Option<Box<Changed>>,
+    },
+}
+
+/// The parts of a received request that this program has changed.
+#[derive(Clone, Debug, Default)]
+struct Changed {
+    /// `None`: as it came.
+    metadata: Option<Metadata>,
+    extensions: Extensions,
 }
 
 impl Origin {
-    /// What came with a request, before anything was changed.
-    fn metadata(&self) -> &Metadata {
-        static NONE: Metadata = Metadata::new();
+    const fn new() -> Self {
+        Self::Outgoing {
+            deadline: None,
+            parent: None,
+            metadata: Metadata::new(),
+            extensions: Extensions::new(),
+        }
+    }
+
+    const fn context(&self) -> Option<&CallContext> {
         match self {
-            Self::Outgoing { .. } => &NONE,
-            Self::Incoming(context) => &context.head().metadata,
+            Self::Outgoing { .. } => None,
+            Self::Incoming { context, .. } => Some(context),
+        }
+    }
+
+    fn metadata(&self) -> &Metadata {
+        match self {
+            Self::Outgoing { metadata, .. } => metadata,
+            Self::Incoming { context, changed } => {
+                let changed = changed.as_ref().and_then(|own| own.metadata.as_ref());
+                changed.unwrap_or_else(|| context.metadata())
+            }
+        }
+    }
+
+    fn into_metadata(self) -> Metadata {
+        match self {
+            Self::Outgoing { metadata, .. } => metadata,
+            Self::Incoming { context, changed } => {
+                let changed = changed.and_then(|own| own.metadata);
+                changed.unwrap_or_else(|| context.metadata().clone())
+            }
         }
     }
 }
@@ -50,11 +93,7 @@ impl<T> Request<T> {
     pub const fn new(message: T) -> Self {
         Self {
             message,
-            metadata: None,
-            origin: Origin::Outgoing {
-                deadline: None,
-                parent: None,
-            },
+            origin: Origin::new(),
         }
     }
 
@@ -63,8 +102,10 @@ impl<T> Request<T> {
     pub(crate) fn incoming(message: T, context: CallContext) -> Self {
         Self {
             message,
-            metadata: None,
-            origin: Origin::Incoming(context),
+            origin: Origin::Incoming {
+                context,
+                changed: None,
+            },
         }
     }
 
@@ -73,36 +114,89 @@ impl<T> Request<T> {
         &self.message
     }
 
-    /// The message, to be changed.
+    /// The message, to be changed. In a handler of a stream of messages this is the stream, which can
+    /// be received from without being taken out.
     pub const fn message_mut(&mut self) -> &mut T {
         &mut self.message
     }
 
-    /// The message alone.
+    /// The message alone. The rest of the request is dropped: [`split`](Self::split) keeps it.
     pub fn into_message(self) -> T {
         self.message
     }
 
-    /// The message and the metadata.
+    /// The message and the metadata. The rest of the request is dropped: [`split`](Self::split) keeps
+    /// it.
     pub fn into_parts(self) -> (T, Metadata) {
-        let metadata = self.metadata;
-        let metadata = metadata.unwrap_or_else(|| self.origin.metadata().clone());
-        (self.message, metadata)
+        (self.message, self.origin.into_metadata())
+    }
+
+    /// The message, and the request without it: the metadata, the deadline, the extensions, in a
+    /// handler the call's context, and with it the peer and [`outgoing`](Self::outgoing).
+    /// [`map`](Self::map) puts them together again.
+    ///
+    /// ```
+    /// use rgrpc::{RecvStream, Request, SendStream, Status};
+    ///
+    /// async fn chat(
+    ///     messages: Request<RecvStream<String>>,
+    ///     mut replies: SendStream<String>,
+    /// ) -> Result<(), Status> {
+    ///     let (mut messages, request) = messages.split();
+    ///     while let Some(message) = messages.recv().await? {
+    ///         let author = request.metadata().get("x-author").unwrap_or("someone");
+    ///         replies.send(format!("{author}: {message}")).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn split(self) -> (T, Request<()>) {
+        let Self { message, origin } = self;
+        (
+            message,
+            Request {
+                message: (),
+                origin,
+            },
+        )
     }
 
     /// The metadata. In a handler it also shows `:authority`, `user-agent`, `content-type` and
     /// `grpc-accept-encoding`, as in grpc-go.
     pub fn metadata(&self) -> &Metadata {
-        self.metadata
-            .as_ref()
-            .unwrap_or_else(|| self.origin.metadata())
+        self.origin.metadata()
     }
 
     /// The metadata, to be changed.
     pub fn metadata_mut(&mut self) -> &mut Metadata {
-        let origin = &self.origin;
-        self.metadata
-            .get_or_insert_with(|| origin.metadata().clone())
+        match &mut self.origin {
+            Origin::Outgoing { metadata, .. } => metadata,
+            Origin::Incoming { context, changed } => {
+                let changed = changed.get_or_insert_default();
+                changed
+                    .metadata
+                    .get_or_insert_with(|| context.metadata().clone())
+            }
+        }
+    }
+
+    /// Typed values that travel with the request inside this program.
+    pub fn extensions(&self) -> &Extensions {
+        static NONE: Extensions = Extensions::new();
+        match &self.origin {
+            Origin::Outgoing { extensions, .. } => extensions,
+            Origin::Incoming { changed, .. } => {
+                changed.as_ref().map_or(&NONE, |own| &own.extensions)
+            }
+        }
+    }
+
+    /// Typed values that travel with the request inside this program, to be changed.
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        match &mut self.origin {
+            Origin::Outgoing { extensions, .. } => extensions,
+            Origin::Incoming { changed, .. } => &mut changed.get_or_insert_default().extensions,
+        }
     }
 
     /// Adds a metadata value.
@@ -116,6 +210,13 @@ impl<T> Request<T> {
     ) -> Result<Self, MetadataError> {
         self.metadata_mut().append(key, value)?;
         Ok(self)
+    }
+
+    /// Adds a typed value that travels with the request inside this program; see [`Extensions`].
+    #[must_use]
+    pub fn with_extension(mut self, value: impl Clone + Send + Sync + 'static) -> Self {
+        self.extensions_mut().insert(value);
+        self
     }
 
     /// Bounds the call by this time from now. An earlier deadline that the request has stays.
@@ -138,17 +239,20 @@ impl<T> Request<T> {
     pub fn deadline(&self) -> Option<Instant> {
         match &self.origin {
             Origin::Outgoing { deadline, .. } => *deadline,
-            Origin::Incoming(context) => context.deadline(),
+            Origin::Incoming { context, .. } => context.deadline(),
         }
     }
 
     /// The call that this request belongs to, in a handler; `None` for a request made by
     /// [`Request::new`].
     pub const fn context(&self) -> Option<&CallContext> {
-        match &self.origin {
-            Origin::Outgoing { .. } => None,
-            Origin::Incoming(context) => Some(context),
-        }
+        self.origin.context()
+    }
+
+    /// The two ends of the connection that the request came by, in a handler; `None` for a request made
+    /// by [`Request::new`].
+    pub fn peer(&self) -> Option<&Peer> {
+        self.context().map(CallContext::peer)
     }
 
     /// In a handler, adds to the response's header metadata, as [`CallContext::set_header`]. Without
@@ -200,7 +304,7 @@ impl<T> Request<T> {
 
     /// A request for a call that is made on behalf of this one: it has this call's deadline, ends
     /// when this call ends, and carries its trace context (`traceparent`, `tracestate`,
-    /// `grpc-trace-bin`). No other metadata is passed on.
+    /// `grpc-trace-bin`). No other metadata is passed on, and no [extension](Self::extensions).
     pub fn outgoing<M>(&self, message: M) -> Request<M> {
         let mut metadata = Metadata::new();
         for key in TRACE_KEYS {
@@ -212,40 +316,47 @@ impl<T> Request<T> {
         }
         Request {
             message,
-            metadata: Some(metadata),
             origin: Origin::Outgoing {
                 deadline: self.deadline(),
                 parent: self.context().cloned(),
+                metadata,
+                extensions: Extensions::new(),
             },
         }
     }
 
-    /// The same request around another message.
+    /// The same request around another message: metadata, deadline, context and extensions stay.
     pub fn map<M>(self, map: impl FnOnce(T) -> M) -> Request<M> {
         Request {
             message: map(self.message),
-            metadata: self.metadata,
             origin: self.origin,
         }
     }
 
     /// What a stub sends of it besides the message, which stays where it is.
     pub(crate) fn take_outgoing(&mut self) -> Outgoing {
-        let origin = Origin::Outgoing {
-            deadline: None,
-            parent: None,
-        };
-        let origin = std::mem::replace(&mut self.origin, origin);
-        let metadata = self.metadata.take();
-        let metadata = metadata.unwrap_or_else(|| origin.metadata().clone());
-        let (deadline, parent) = match origin {
-            Origin::Outgoing { deadline, parent } => (deadline, parent),
-            Origin::Incoming(context) => (context.deadline(), Some(context)),
-        };
-        Outgoing {
-            metadata,
-            deadline,
-            parent,
+        match std::mem::replace(&mut self.origin, Origin::new()) {
+            Origin::Outgoing {
+                deadline,
+                parent,
+                metadata,
+                extensions,
+            } => Outgoing {
+                metadata,
+                deadline,
+                parent,
+                extensions,
+            },
+            // Extensions of a call that is served say nothing about the call that is made.
+            incoming @ Origin::Incoming { .. } => {
+                let context = incoming.context().cloned();
+                Outgoing {
+                    deadline: context.as_ref().and_then(CallContext::deadline),
+                    parent: context,
+                    metadata: incoming.into_metadata(),
+                    extensions: Extensions::new(),
+                }
+            }
         }
     }
 }
@@ -255,6 +366,7 @@ pub(crate) struct Outgoing {
     pub(crate) metadata: Metadata,
     pub(crate) deadline: Option<Instant>,
     pub(crate) parent: Option<CallContext>,
+    pub(crate) extensions: Extensions,
 }
 
 impl<T> From<T> for Request<T> {

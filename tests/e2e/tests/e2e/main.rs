@@ -38,6 +38,7 @@ mod pick_first;
 mod picker_status;
 mod proxy;
 mod races;
+mod request;
 mod request_checks;
 mod request_head;
 mod resolvers;

@@ -58,6 +58,7 @@ mod prefix;
 pub mod resolver;
 mod server;
 mod service_config;
+mod side;
 mod status;
 mod transport;
 mod wanted;

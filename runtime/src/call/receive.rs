@@ -9,7 +9,9 @@ use futures_core::Stream;
 
 use super::halves::Received;
 use super::{MessageSource, Response};
-use crate::codec::{Codec, CodecError, Encoding, MessageBytes, MessageReader, decode};
+use crate::codec::{
+    Codec, CodecError, Encoding, MessageBytes, MessageLimit, MessageReader, decode,
+};
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
@@ -44,14 +46,11 @@ enum State {
 }
 
 impl<T> RecvStream<T> {
-    pub(crate) fn new<C: Codec<T>>(
-        source: Arc<dyn MessageSource>,
-        max_message_size: usize,
-    ) -> Self {
+    pub(crate) fn new<C: Codec<T>>(source: Arc<dyn MessageSource>, limit: MessageLimit) -> Self {
         Self {
             source,
             decode: C::decode,
-            reader: MessageReader::new(max_message_size),
+            reader: MessageReader::new(limit),
             header: None,
             trailer: Metadata::new(),
             accepted: None,
@@ -190,9 +189,10 @@ impl<T> RecvStream<T> {
         self.state = State::Ended;
         match outcome {
             Err(status) => Some(Err(status)),
-            Ok(_) if self.reader.is_within_message() => Some(Err(Status::internal(
-                "the peer ended its messages in the middle of one: unexpected EOF",
-            ))),
+            Ok(_) if self.reader.is_within_message() => Some(Err(Status::internal(format!(
+                "the {} ended its messages in the middle of one: unexpected EOF",
+                self.reader.side().other()
+            )))),
             Ok(trailer) => {
                 self.trailer = trailer;
                 None

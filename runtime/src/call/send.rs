@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use futures_sink::Sink;
 
 use super::MessageSink;
-use crate::codec::{Codec, Compressor, PreparedMessage, frame_with};
+use crate::codec::{Codec, Compressor, MessageLimit, PreparedMessage, frame_with};
 use crate::pieces::Pieces;
 use crate::status::Status;
 
@@ -25,22 +25,22 @@ pub struct SendStream<T> {
     /// The codec's framing, for messages of type `T`.
     frame: Frame<T>,
     codec: TypeId,
-    max_message_size: usize,
+    limit: MessageLimit,
     /// Messages are sent as they are, though the call compresses.
     uncompressed: bool,
     closed: bool,
 }
 
-/// What makes a message ready to be sent, of at most so many bytes.
-type Frame<T> = fn(&T, Option<&Arc<dyn Compressor>>, usize) -> Result<Pieces, Status>;
+/// What makes a message ready to be sent.
+type Frame<T> = fn(&T, Option<&Arc<dyn Compressor>>, MessageLimit) -> Result<Pieces, Status>;
 
 impl<T> SendStream<T> {
-    pub(crate) fn new<C: Codec<T>>(sink: Arc<dyn MessageSink>, max_message_size: usize) -> Self {
+    pub(crate) fn new<C: Codec<T>>(sink: Arc<dyn MessageSink>, limit: MessageLimit) -> Self {
         Self {
             sink,
             frame: frame_with::<C, T>,
             codec: TypeId::of::<C>(),
-            max_message_size,
+            limit,
             uncompressed: false,
             closed: false,
         }
@@ -72,8 +72,7 @@ impl<T> SendStream<T> {
     pub async fn send_prepared(&mut self, message: &PreparedMessage<T>) -> Result<(), Status> {
         poll_fn(|cx| self.poll_open(cx)).await?;
         let compressor = self.compressor();
-        let framed =
-            message.framed_for(self.codec, compressor.as_deref(), self.max_message_size)?;
+        let framed = message.framed_for(self.codec, compressor.as_deref(), self.limit)?;
         self.sink.send(framed.into())
     }
 
@@ -127,7 +126,7 @@ impl<T> SendStream<T> {
 
     fn framed(&self, message: &T) -> Result<Pieces, Status> {
         let compressor = self.compressor();
-        (self.frame)(message, compressor.as_ref(), self.max_message_size)
+        (self.frame)(message, compressor.as_ref(), self.limit)
     }
 }
 

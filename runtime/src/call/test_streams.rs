@@ -7,9 +7,11 @@ use std::task::{Context, Poll, Waker};
 
 use super::{MessageSink, MessageSource, Received, RecvStream, SendStream};
 use crate::codec::Codec;
+use crate::codec::MessageLimit;
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
+use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{IncomingHead, NoHead, Wanted};
 
@@ -28,11 +30,11 @@ where
     let shared = Arc::new(Shared::default());
     let client = || Arc::new(ClientEnd(Arc::clone(&shared)));
     let server = || Arc::new(ServerEnd(Arc::clone(&shared)));
-    let requests = SendStream::new::<C>(client(), usize::MAX);
-    let responses = RecvStream::new::<C>(client(), usize::MAX);
+    let requests = SendStream::new::<C>(client(), MessageLimit::largest(Side::Client));
+    let responses = RecvStream::new::<C>(client(), MessageLimit::largest(Side::Client));
     let streams = TestStreams {
-        requests: RecvStream::new::<C>(server(), usize::MAX),
-        responses: SendStream::new::<C>(server(), usize::MAX),
+        requests: RecvStream::new::<C>(server(), MessageLimit::largest(Side::Server)),
+        responses: SendStream::new::<C>(server(), MessageLimit::largest(Side::Server)),
         shared,
     };
     (requests, responses, streams)

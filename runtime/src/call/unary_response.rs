@@ -3,14 +3,14 @@ use std::sync::Arc;
 
 use super::receive::find_encoding;
 use super::{MessageSource, RecvStream, Response};
-use crate::codec::{Codec, decode_whole, is_one_message};
+use crate::codec::{Codec, MessageLimit, decode_whole, is_one_message};
 use crate::status::Status;
 use crate::transport::WholeResponse;
 
 /// What a call with one message each way accepts as its response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Accepted<'a> {
-    pub(crate) max_message_size: usize,
+    pub(crate) limit: MessageLimit,
     /// The encodings that it may have, where the call says that.
     pub(crate) encodings: Option<&'a Arc<[String]>>,
 }
@@ -21,12 +21,12 @@ pub(crate) async fn receive_response<C: Codec<T>, T>(
     source: &Arc<impl MessageSource + 'static>,
     accepted: Accepted<'_>,
 ) -> Result<Response<T>, Status> {
-    let fits = |data: &[u8]| is_one_message(data, accepted.max_message_size);
+    let fits = |data: &[u8]| is_one_message(data, accepted.limit.bytes());
     let rest = match poll_fn(|cx| source.poll_whole(cx, &fits)).await {
         Some(whole) => return take_whole::<C, T>(&**source, accepted, whole),
         None => {
             let source = Arc::clone(source) as Arc<dyn MessageSource>;
-            let responses = RecvStream::new::<C>(source, accepted.max_message_size);
+            let responses = RecvStream::new::<C>(source, accepted.limit);
             responses.accepting(accepted.encodings).into_response()
         }
     };

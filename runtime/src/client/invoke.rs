@@ -13,7 +13,8 @@ use crate::call::{
     Accepted, CallOptions, Finish, Invoke, MessageSink, MethodName, RecvStream, Response,
     SendStream, receive_response,
 };
-use crate::codec::{Codec, frame_with};
+use crate::codec::{Codec, MessageLimit, frame_with};
+use crate::side::Side;
 use crate::status::Status;
 
 impl ClientConn {
@@ -62,9 +63,9 @@ impl ClientConn {
         C: Codec<Req> + Codec<Res>,
     {
         let bounds = Bounds::new(&options);
-        let max_send = options.max_send_message_size();
+        let max_send = MessageLimit::new(Side::Client, options.max_send_message_size());
         let framed = frame_with::<C, Req>(message, options.send_compressor(), max_send)?;
-        let max_message_size = options.max_receive_message_size();
+        let limit = MessageLimit::new(Side::Client, options.max_receive_message_size());
         let encodings = options.accept_compressors().cloned();
         let start = Start {
             conn: self.clone(),
@@ -79,7 +80,7 @@ impl ClientConn {
         let given_up = GivenUp::default();
         let response = async {
             let accepted = Accepted {
-                max_message_size,
+                limit,
                 encodings: encodings.as_ref(),
             };
             let mut response = pin!(receive_response::<C, Res>(&call, accepted));
@@ -155,8 +156,8 @@ impl Invoke for ClientConn {
             Err(status) => return finish.with(Err(status)),
         };
         let bounds = Bounds::new(&options);
-        let max_send = options.max_send_message_size();
-        let max_receive = options.max_receive_message_size();
+        let max_send = MessageLimit::new(Side::Client, options.max_send_message_size());
+        let max_receive = MessageLimit::new(Side::Client, options.max_receive_message_size());
         let accepted = options.accept_compressors().cloned();
         let start = Start {
             conn: self.clone(),

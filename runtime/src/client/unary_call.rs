@@ -10,8 +10,9 @@ use super::retry::{Attempts, Failure, Next};
 use super::schedule::none_left;
 use super::wait::{GivenUp, Wait};
 use crate::call::{Accepted, CallOptions, MethodName, Response, receive_response};
-use crate::codec::{Codec, frame_with};
+use crate::codec::{Codec, MessageLimit, frame_with};
 use crate::pieces::Pieces;
+use crate::side::Side;
 use crate::status::Status;
 
 /// A call with one message each way, one attempt after the other.
@@ -69,7 +70,7 @@ impl UnaryCall<'_> {
     }
 
     fn frame<C: Codec<Req>, Req>(&self, message: &Req) -> Result<Pieces, Status> {
-        let max = self.options.max_send_message_size();
+        let max = MessageLimit::new(Side::Client, self.options.max_send_message_size());
         frame_with::<C, Req>(message, self.options.send_compressor(), max)
     }
 
@@ -98,7 +99,7 @@ impl UnaryCall<'_> {
         let opened = opening.open(framed).await?;
         let call = Arc::new(ClientCall::new(opened, self.options.deadline()));
         let accepted = Accepted {
-            max_message_size: self.options.max_receive_message_size(),
+            limit: MessageLimit::new(Side::Client, self.options.max_receive_message_size()),
             encodings: self.options.accept_compressors(),
         };
         let waiting = self.given_up.waiting(|| Some(call.waits_for()));

@@ -2,7 +2,7 @@
 
 use bytes::{Buf, BufMut, Bytes};
 
-use super::{Codec, CodecError, MessageBuffer, MessageBytes};
+use super::{Codec, CodecError, MessageBuffer, MessageBytes, MessageLimit};
 use crate::pieces::Pieces;
 use crate::prefix::{PREFIX_LEN, Prefix};
 use crate::status::Status;
@@ -16,33 +16,19 @@ pub(crate) const DEFAULT_MAX_SEND: usize = i32::MAX as usize;
 /// Encodes `message`, with its prefix before it.
 ///
 /// # Errors
-/// INTERNAL when the codec fails, RESOURCE_EXHAUSTED when the message is larger than `max`.
-pub(crate) fn frame<C: Codec<M>, M>(message: &M, max: usize) -> Result<Pieces, Status> {
+/// INTERNAL when the codec fails, RESOURCE_EXHAUSTED when the message is larger than the limit.
+pub(crate) fn frame<C: Codec<M>, M>(message: &M, limit: MessageLimit) -> Result<Pieces, Status> {
     if let Some(framed) = C::framed(message) {
-        check_size(framed.len().saturating_sub(PREFIX_LEN), max)?;
+        limit.check_sent(framed.len().saturating_sub(PREFIX_LEN))?;
         return Ok(framed.into());
     }
     let mut buffer = MessageBuffer::with_capacity(PREFIX_LEN + C::encoded_len(message));
     buffer.put_bytes(0, PREFIX_LEN);
     C::encode(message, &mut buffer)
         .map_err(|error| Status::internal(format!("encoding a message to send: {error}")))?;
-    let length = check_size(buffer.len() - PREFIX_LEN, max)?;
+    let length = limit.check_sent(buffer.len() - PREFIX_LEN)?;
     buffer.copied_mut()[1..PREFIX_LEN].copy_from_slice(&length.to_be_bytes());
     Ok(buffer.into_pieces())
-}
-
-/// The length for the prefix of a message of `len` bytes that may have `max`.
-#[inline]
-pub(super) fn check_size(len: usize, max: usize) -> Result<u32, Status> {
-    let length = u32::try_from(len).ok().filter(|_| len <= max);
-    length.ok_or_else(|| too_large(len, max))
-}
-
-#[cold]
-fn too_large(len: usize, max: usize) -> Status {
-    Status::resource_exhausted(format!(
-        "message to send is larger than this side's max_send_message_size ({len} vs. {max})"
-    ))
 }
 
 /// Whether `data` is one message of at most `max` bytes with its prefix, and nothing else, that can be
@@ -90,17 +76,23 @@ fn undecodable(error: &CodecError) -> Status {
 mod tests {
     use super::*;
     use crate::codec::RawCodec;
+    use crate::side::Side;
     use crate::status::Code;
+
+    fn limit(bytes: usize) -> MessageLimit {
+        MessageLimit::new(Side::Client, bytes)
+    }
 
     #[test]
     fn a_frame_is_flag_length_and_message() {
-        let framed = frame::<RawCodec, _>(&Bytes::from_static(b"abc"), 3).expect("fits");
+        let framed = frame::<RawCodec, _>(&Bytes::from_static(b"abc"), limit(3)).expect("fits");
         assert_eq!(framed.into_one(), &b"\0\0\0\0\x03abc"[..]);
     }
 
     #[test]
     fn a_message_over_the_limit_is_refused_with_both_numbers() {
-        let error = frame::<RawCodec, _>(&Bytes::from_static(b"abcd"), 3).expect_err("too large");
+        let error =
+            frame::<RawCodec, _>(&Bytes::from_static(b"abcd"), limit(3)).expect_err("too large");
         assert_eq!(error.code(), Code::ResourceExhausted);
         assert!(error.message().contains("(4 vs. 3)"), "{error}");
     }

@@ -6,6 +6,7 @@
 
 mod compression;
 mod framing;
+mod limit;
 mod message_buffer;
 mod message_bytes;
 mod prepared;
@@ -31,6 +32,7 @@ pub(crate) use compression::{
 pub(crate) use framing::{
     DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND, decode, decode_whole, frame, is_one_message,
 };
+pub(crate) use limit::MessageLimit;
 pub use message_buffer::MessageBuffer;
 pub use message_bytes::MessageBytes;
 pub use prepared::PreparedMessage;

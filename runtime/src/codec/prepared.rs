@@ -7,12 +7,15 @@ use std::sync::Arc;
 use bytes::{Buf, BufMut, Bytes};
 
 use super::compression::{CompressedForms, compress, compress_failed};
-use super::framing::{check_size, frame};
+use super::framing::frame;
+use super::limit::too_long;
 use super::{
-    Codec, CodecError, Compressor, DEFAULT_MAX_SEND, MessageBuffer, MessageBytes, PREFIX_LEN,
+    Codec, CodecError, Compressor, DEFAULT_MAX_SEND, MessageBuffer, MessageBytes, MessageLimit,
+    PREFIX_LEN,
 };
 use crate::buffers;
 use crate::pieces::Pieces;
+use crate::side::Side;
 use crate::status::Status;
 
 /// A message that is encoded already, to be sent any number of times: to many streams, or in many
@@ -61,8 +64,10 @@ impl<T> PreparedMessage<T> {
     /// INTERNAL when the codec fails; RESOURCE_EXHAUSTED when the message is larger than any call can
     /// send: 2^31 − 1 bytes.
     pub fn new<C: Codec<T>>(_codec: C, message: &T) -> Result<Self, Status> {
+        let framed = frame::<C, T>(message, MessageLimit::largest(Side::Client))?;
+        check_sendable(framed.len() - PREFIX_LEN)?;
         Ok(Self {
-            framed: frame::<C, T>(message, DEFAULT_MAX_SEND)?.into_one(),
+            framed: framed.into_one(),
             compressed: Some(Arc::default()),
             codec: TypeId::of::<C>(),
             message: PhantomData,
@@ -109,7 +114,7 @@ impl<T> PreparedMessage<T> {
     /// The message is larger than a prefix can say: 2^32 − 1 bytes.
     pub fn decode<C: 'static>(mut bytes: MessageBytes) -> Result<Self, CodecError> {
         let len = bytes.remaining();
-        let prefix = u32::try_from(len).map_err(CodecError::new)?;
+        let prefix = u32::try_from(len).map_err(|_| CodecError::new(too_long(len)))?;
         let mut framed = buffers::take(PREFIX_LEN + len);
         framed.put_u8(0);
         framed.put_u32(prefix);
@@ -123,16 +128,16 @@ impl<T> PreparedMessage<T> {
     }
 
     /// The message with its prefix, for a call of this codec that compresses by this compressor, if
-    /// by any, and whose messages have at most `max` bytes.
+    /// by any, and has this limit.
     ///
     /// # Errors
     /// INTERNAL when another codec has encoded it, or the compressor fails; RESOURCE_EXHAUSTED when it
-    /// is larger than `max`.
+    /// is larger than the limit.
     pub(crate) fn framed_for(
         &self,
         codec: TypeId,
         compressor: Option<&dyn Compressor>,
-        max: usize,
+        limit: MessageLimit,
     ) -> Result<Bytes, Status> {
         if self.codec != codec {
             return Err(Status::internal(other_codec().to_string()));
@@ -143,7 +148,7 @@ impl<T> PreparedMessage<T> {
                 .compressed_by(compressor)
                 .map_err(|error| compress_failed(compressor, &error))?,
         };
-        check_size(framed.len() - PREFIX_LEN, max)?;
+        limit.check_sent(framed.len() - PREFIX_LEN)?;
         Ok(framed)
     }
 
@@ -153,6 +158,15 @@ impl<T> PreparedMessage<T> {
             None => compress(compressor, self.framed.clone().into()).map(Pieces::into_one),
         }
     }
+}
+
+fn check_sendable(len: usize) -> Result<(), Status> {
+    if len <= DEFAULT_MAX_SEND {
+        return Ok(());
+    }
+    Err(Status::resource_exhausted(format!(
+        "a prepared message has at most {DEFAULT_MAX_SEND} bytes, and this one has {len}"
+    )))
 }
 
 fn other_codec() -> CodecError {
@@ -187,24 +201,30 @@ mod tests {
 
     const ABC: Bytes = Bytes::from_static(b"abc");
 
+    fn limit(bytes: usize) -> MessageLimit {
+        MessageLimit::new(Side::Client, bytes)
+    }
+
     #[test]
     fn it_is_framed_once_and_shared() {
         let prepared = PreparedMessage::new(RawCodec, &ABC).expect("fits");
-        let one = frame::<RawCodec, _>(&prepared, 3).expect("fits").into_one();
-        let other = frame::<RawCodec, _>(&prepared.clone(), 3)
+        let one = frame::<RawCodec, _>(&prepared, limit(3))
+            .expect("fits")
+            .into_one();
+        let other = frame::<RawCodec, _>(&prepared.clone(), limit(3))
             .expect("fits")
             .into_one();
         assert_eq!(&one[..], b"\0\0\0\0\x03abc");
         assert_eq!(one.as_ptr(), other.as_ptr());
-        let for_stream = prepared.framed_for(TypeId::of::<RawCodec>(), None, 3);
+        let for_stream = prepared.framed_for(TypeId::of::<RawCodec>(), None, limit(3));
         assert_eq!(for_stream.expect("fits").as_ptr(), one.as_ptr());
     }
 
     #[test]
     fn the_limit_of_each_call_holds() {
         let prepared = PreparedMessage::new(RawCodec, &ABC).expect("fits");
-        let in_call = frame::<RawCodec, _>(&prepared, 2).expect_err("too large");
-        let on_stream = prepared.framed_for(TypeId::of::<RawCodec>(), None, 2);
+        let in_call = frame::<RawCodec, _>(&prepared, limit(2)).expect_err("too large");
+        let on_stream = prepared.framed_for(TypeId::of::<RawCodec>(), None, limit(2));
         for error in [in_call, on_stream.expect_err("too large")] {
             assert_eq!(error.code(), Code::ResourceExhausted);
             assert!(error.message().contains("(3 vs. 2)"), "{error}");
@@ -218,7 +238,7 @@ mod tests {
         prepared
             .encode::<ProtoCodec>(&mut MessageBuffer::default())
             .expect_err("another codec");
-        let error = prepared.framed_for(TypeId::of::<ProtoCodec>(), None, 3);
+        let error = prepared.framed_for(TypeId::of::<ProtoCodec>(), None, limit(3));
         assert_eq!(error.expect_err("another codec").code(), Code::Internal);
     }
 
@@ -227,8 +247,9 @@ mod tests {
         let prepared = PreparedMessage::new(RawCodec, &ABC).expect("fits");
         let compress = |prepared: &PreparedMessage<Bytes>, name| {
             let compressor: Arc<dyn Compressor> = Arc::new(Reversing(name));
-            let in_call = frame_with::<RawCodec, _>(prepared, Some(&compressor), 3);
-            let on_stream = prepared.framed_for(TypeId::of::<RawCodec>(), Some(&*compressor), 3);
+            let in_call = frame_with::<RawCodec, _>(prepared, Some(&compressor), limit(3));
+            let on_stream =
+                prepared.framed_for(TypeId::of::<RawCodec>(), Some(&*compressor), limit(3));
             let (in_call, on_stream) =
                 (in_call.expect("fits").into_one(), on_stream.expect("fits"));
             assert_eq!(in_call.as_ptr(), on_stream.as_ptr());
@@ -243,7 +264,9 @@ mod tests {
     #[test]
     fn what_is_received_can_be_passed_on() {
         let received = PreparedMessage::<Bytes>::decode::<RawCodec>(ABC.into()).expect("short");
-        let framed = frame::<RawCodec, _>(&received, 3).expect("fits").into_one();
+        let framed = frame::<RawCodec, _>(&received, limit(3))
+            .expect("fits")
+            .into_one();
         assert_eq!(&framed[..], b"\0\0\0\0\x03abc");
     }
 }

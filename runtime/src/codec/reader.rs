@@ -1,7 +1,8 @@
 use bytes::Buf;
 
-use super::{Encoding, MessageBytes, PREFIX_LEN, Prefix};
+use super::{Encoding, MessageBytes, MessageLimit, PREFIX_LEN, Prefix};
 use crate::pieces::Pieces;
+use crate::side::Side;
 use crate::status::Status;
 use crate::wanted::Wanted;
 
@@ -18,20 +19,20 @@ pub(crate) struct MessageReader {
     prefix: Option<Prefix>,
     /// How much of it is still to come, until that was asked for.
     expected: Option<usize>,
-    max: usize,
+    limit: MessageLimit,
     /// What messages are compressed by that say so; `None` for [`Encoding::Identity`]. Boxed, because it
     /// is that in most calls.
     encoding: Option<Box<Encoding>>,
 }
 
 impl MessageReader {
-    /// A reader that refuses messages of more than `max` bytes.
-    pub(crate) fn new(max: usize) -> Self {
+    /// A reader that refuses messages over the limit.
+    pub(crate) fn new(limit: MessageLimit) -> Self {
         Self {
             buffered: Pieces::default(),
             prefix: None,
             expected: None,
-            max,
+            limit,
             encoding: None,
         }
     }
@@ -74,7 +75,7 @@ impl MessageReader {
         self.expected = None;
         let message = self.buffered.split_to(len).into();
         if prefix.compressed {
-            return self.encoding().decompress(message, self.max).map(Some);
+            return self.encoding().decompress(message, self.limit).map(Some);
         }
         Ok(Some(message))
     }
@@ -89,7 +90,11 @@ impl MessageReader {
     pub(crate) fn wanted(&self) -> Wanted {
         let len = match self.prefix {
             Some(prefix) => prefix.len as usize,
-            None if self.buffered.is_empty() => return Wanted::Message { max: self.max },
+            None if self.buffered.is_empty() => {
+                return Wanted::Message {
+                    max: self.limit.bytes(),
+                };
+            }
             None => PREFIX_LEN,
         };
         Wanted::Rest(len.saturating_sub(self.buffered.len()))
@@ -98,6 +103,11 @@ impl MessageReader {
     /// Whether a message has begun and not ended: the stream may not end here.
     pub(crate) fn is_within_message(&self) -> bool {
         self.prefix.is_some() || !self.buffered.is_empty()
+    }
+
+    /// The side that reads.
+    pub(crate) fn side(&self) -> Side {
+        self.limit.side()
     }
 
     fn encoding(&self) -> &Encoding {
@@ -109,19 +119,15 @@ impl MessageReader {
         MessageBytes::from(self.buffered.split_to(PREFIX_LEN)).copy_to_slice(&mut bytes);
         let prefix = Prefix::parse(bytes).ok_or_else(|| {
             Status::internal(format!(
-                "received a message with the unknown flag {}: the peer does not speak gRPC here",
-                bytes[0]
+                "received a message with the unknown flag {}: the {} does not speak gRPC",
+                bytes[0],
+                self.limit.side().other()
             ))
         })?;
         if prefix.compressed {
-            self.encoding().check()?;
+            self.encoding().check(self.limit.side())?;
         }
-        if prefix.len as usize > self.max {
-            return Err(Status::resource_exhausted(format!(
-                "received message larger than this side's max_receive_message_size ({} vs. {})",
-                prefix.len, self.max
-            )));
-        }
+        self.limit.check_received(prefix.len)?;
         Ok(prefix)
     }
 }
@@ -136,6 +142,10 @@ mod tests {
     use crate::codec::compression::reversing::Reversing;
     use crate::status::Code;
 
+    fn limit(bytes: usize) -> MessageLimit {
+        MessageLimit::new(Side::Client, bytes)
+    }
+
     fn read_all(reader: &mut MessageReader) -> Vec<Vec<u8>> {
         let mut messages = Vec::new();
         while let Some(mut message) = reader.next().expect("valid") {
@@ -148,7 +158,7 @@ mod tests {
     fn messages_are_found_whatever_the_split() {
         let wire = b"\0\0\0\0\x03abc\0\0\0\0\0\0\0\0\0\x05hello";
         for size in 1..=wire.len() {
-            let mut reader = MessageReader::new(5);
+            let mut reader = MessageReader::new(limit(5));
             let mut messages = Vec::new();
             for piece in wire.chunks(size) {
                 reader.push(Bytes::copy_from_slice(piece).into());
@@ -161,7 +171,7 @@ mod tests {
 
     #[test]
     fn a_length_over_the_limit_is_refused_before_the_body_arrives() {
-        let mut reader = MessageReader::new(4);
+        let mut reader = MessageReader::new(limit(4));
         reader.push(Bytes::from_static(b"\0\0\0\0\x05").into());
         let error = reader.next().expect_err("too large");
         assert_eq!(error.code(), Code::ResourceExhausted);
@@ -170,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_message_of_exactly_the_limit_passes() {
-        let mut reader = MessageReader::new(4);
+        let mut reader = MessageReader::new(limit(4));
         reader.push(Bytes::from_static(b"\0\0\0\0\x04abcd").into());
         assert_eq!(read_all(&mut reader), [b"abcd"]);
     }
@@ -178,7 +188,7 @@ mod tests {
     #[test]
     fn unknown_flags_and_unagreed_compression_are_internal() {
         for flag in [1, 2, 255] {
-            let mut reader = MessageReader::new(4);
+            let mut reader = MessageReader::new(limit(4));
             reader.push(Bytes::copy_from_slice(&[flag, 0, 0, 0, 0]).into());
             assert_eq!(reader.next().expect_err("flag").code(), Code::Internal);
         }
@@ -186,7 +196,7 @@ mod tests {
 
     #[test]
     fn what_is_flagged_is_decompressed_and_what_is_not_is_left() {
-        let mut reader = MessageReader::new(4);
+        let mut reader = MessageReader::new(limit(4));
         reader.set_encoding(Encoding::Known(Arc::new(Reversing("r"))));
         reader.push(Bytes::from_static(b"\x01\0\0\0\x03abc\0\0\0\0\x03abc").into());
         assert_eq!(read_all(&mut reader), [b"cba", b"abc"]);
@@ -198,7 +208,7 @@ mod tests {
             (Encoding::Identity, "no grpc-encoding"),
             (Encoding::Unknown("x".into()), "the grpc-encoding \"x\""),
         ] {
-            let mut reader = MessageReader::new(4);
+            let mut reader = MessageReader::new(limit(4));
             reader.set_encoding(encoding);
             reader.push(Bytes::from_static(b"\x01\0\0\0\x03").into());
             let error = reader.next().expect_err("not known");
@@ -209,7 +219,7 @@ mod tests {
 
     #[test]
     fn an_encoding_that_is_not_known_matters_to_compressed_messages_alone() {
-        let mut reader = MessageReader::new(4);
+        let mut reader = MessageReader::new(limit(4));
         reader.set_encoding(Encoding::Unknown("x".into()));
         reader.push(Bytes::from_static(b"\0\0\0\0\x03abc").into());
         assert_eq!(read_all(&mut reader), [b"abc"]);
@@ -217,7 +227,7 @@ mod tests {
 
     #[test]
     fn what_is_still_to_come_of_a_message_is_said_once() {
-        let mut reader = MessageReader::new(10);
+        let mut reader = MessageReader::new(limit(10));
         reader.push(Bytes::from_static(b"\0\0\0\0\x0aab").into());
         assert_eq!(reader.take_expected(), None);
         assert!(reader.next().expect("valid").is_none());
@@ -229,7 +239,7 @@ mod tests {
 
     #[test]
     fn what_is_wanted_is_a_message_or_the_rest_of_one() {
-        let mut reader = MessageReader::new(10);
+        let mut reader = MessageReader::new(limit(10));
         for (piece, wanted) in [
             (&b""[..], Wanted::Message { max: 10 }),
             (b"\0\0", Wanted::Rest(3)),
@@ -244,7 +254,7 @@ mod tests {
 
     #[test]
     fn a_stream_may_end_only_between_messages() {
-        let mut reader = MessageReader::new(10);
+        let mut reader = MessageReader::new(limit(10));
         assert!(!reader.is_within_message());
         for piece in [&b"\0\0"[..], b"\0\0\x02", b"a"] {
             reader.push(Bytes::from_static(piece).into());

@@ -3,8 +3,10 @@
 use bytes::{Buf, Bytes};
 
 use super::Choices;
+use crate::codec::MessageLimit;
 use crate::codec::{Compressor, Gzip, MessageBytes, decompress};
 use crate::pieces::Pieces;
+use crate::side::Side;
 use crate::status::Code;
 
 /// Takes octets to be gzip, whole and in pieces; or has them compressed, and takes that.
@@ -47,10 +49,11 @@ fn in_pieces(octets: &[u8], piece: usize) -> MessageBytes {
 }
 
 fn read(gzip: &Gzip, compressed: MessageBytes, max: usize) -> Result<Vec<u8>, Code> {
-    let mut message = decompress(gzip, compressed, max).map_err(|status| {
-        assert!(!status.message().is_empty());
-        status.code()
-    })?;
+    let mut message =
+        decompress(gzip, compressed, MessageLimit::new(Side::Server, max)).map_err(|status| {
+            assert!(!status.message().is_empty());
+            status.code()
+        })?;
     assert!(message.remaining() <= max, "more than the limit");
     Ok(message.copy_to_bytes(message.remaining()).to_vec())
 }

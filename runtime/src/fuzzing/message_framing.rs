@@ -3,7 +3,9 @@
 use bytes::{Buf, Bytes};
 
 use super::Choices;
+use crate::codec::MessageLimit;
 use crate::codec::{MessageBytes, MessageReader, PREFIX_LEN, Prefix, RawCodec, frame};
+use crate::side::Side;
 
 /// What the octets of a stream hold.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -34,7 +36,7 @@ fn well_formed(choices: &mut Choices<'_>, max: usize) -> Vec<u8> {
     let mut sent = Vec::new();
     while !choices.is_empty() {
         let message = Bytes::copy_from_slice(choices.string());
-        match frame::<RawCodec, _>(&message, max) {
+        match frame::<RawCodec, _>(&message, MessageLimit::new(Side::Server, max)) {
             Ok(framed) => {
                 assert_eq!(framed.len(), PREFIX_LEN + message.len());
                 wire.extend_from_slice(&framed.into_one());
@@ -78,7 +80,7 @@ fn find(mut wire: &[u8], max: usize) -> Found {
 
 fn read_in_pieces(mut wire: &[u8], max: usize, choices: &mut Choices<'_>) -> Found {
     let mut found = Found::default();
-    let mut reader = MessageReader::new(max);
+    let mut reader = MessageReader::new(MessageLimit::new(Side::Server, max));
     while !wire.is_empty() {
         let length = choices.length().clamp(1, wire.len());
         let (piece, rest) = wire.split_at(length);

@@ -7,6 +7,7 @@ use super::ip_list::IpListResolverBuilder;
 use super::passthrough::PassthroughResolverBuilder;
 use super::unix::{UnixAbstractResolverBuilder, UnixResolverBuilder};
 use super::{ResolverBuilder, Target, TargetError};
+use crate::io::host_port;
 
 /// The schemes that a channel knows, each with what makes its resolvers.
 #[derive(Clone)]
@@ -73,7 +74,12 @@ impl ResolverRegistry {
         if let Some((scheme, rest)) = text.split_once(':') {
             match self.get(scheme) {
                 Some(builder) => return Ok((Target::parse(text)?, Arc::clone(builder))),
-                None if rest.starts_with("//") => return Err(unknown("scheme", scheme)),
+                None if rest.starts_with("//") => {
+                    return Err(match url_problem(scheme, rest) {
+                        Some(problem) => TargetError::new(text, problem),
+                        None => unknown("scheme", scheme),
+                    });
+                }
                 // "host:port"
                 None => {}
             }
@@ -84,6 +90,31 @@ impl ResolverRegistry {
         let target = Target::of_endpoint(text, default_scheme)?;
         Ok((target, Arc::clone(builder)))
     }
+}
+
+/// The problem of a target that is a URL, with the target to write instead; `rest` begins with `//`.
+fn url_problem(scheme: &str, rest: &str) -> Option<String> {
+    let (default_port, is_secure) = match &*scheme.to_ascii_lowercase() {
+        "http" => (Some(80), false),
+        "https" => (Some(443), true),
+        "grpc" | "h2c" | "tcp" => (None, false),
+        "grpcs" | "h2" | "tls" => (None, true),
+        _ => return None,
+    };
+    let rest = rest.trim_start_matches('/');
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let address = match (host_port::split(authority), default_port) {
+        (Ok((host, None)), Some(port)) if !host.is_empty() => host_port::join(host, port),
+        _ if authority.is_empty() => "host:port".to_owned(),
+        _ => authority.to_owned(),
+    };
+    let security = match is_secure {
+        true => "; TLS is in the channel's credentials",
+        false => "",
+    };
+    Some(format!(
+        "a target is no URL: write {address} or dns:///{address}{security}"
+    ))
 }
 
 impl Default for ResolverRegistry {
@@ -136,7 +167,6 @@ mod tests {
     fn an_unknown_scheme_is_an_error_that_lists_those_that_are_known() {
         let known = "known are dns, ipv4, ipv6, passthrough, unix, unix-abstract, zoo";
         for (text, default_scheme, problem) in [
-            ("http://host:1", "dns", "the scheme \"http\" is unknown"),
             ("xds:///host", "dns", "the scheme \"xds\" is unknown"),
             ("host:1", "cow", "the default scheme \"cow\" is unknown"),
         ] {
@@ -147,6 +177,38 @@ mod tests {
             assert!(error.contains(problem), "{text}: {error}");
             assert!(error.contains(known), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn a_url_is_an_error_that_says_which_target_to_write() {
+        for (text, instead) in [
+            ("http://host:1", "write host:1 or dns:///host:1"),
+            ("HTTP://host", "write host:80 or dns:///host:80"),
+            (
+                "https://host:1/path?query",
+                "write host:1 or dns:///host:1; TLS is in the channel's credentials",
+            ),
+            ("https://host", "write host:443 or dns:///host:443; TLS"),
+            ("http://[::1]:1", "write [::1]:1 or dns:///[::1]:1"),
+            ("http://[::1]", "write [::1]:80 or dns:///[::1]:80"),
+            ("http://", "write host:port or dns:///host:port"),
+            ("http:///host:1", "write host:1 or dns:///host:1"),
+            ("grpc://host:1", "write host:1 or dns:///host:1"),
+        ] {
+            let error = match registry().parse(text, "dns") {
+                Ok((target, _)) => panic!("{target:?}"),
+                Err(error) => error.to_string(),
+            };
+            let expected = format!("the target {text:?}: a target is no URL: {instead}");
+            assert!(error.starts_with(&expected), "{error}");
+        }
+        // A host of this name.
+        let (target, _) = registry().parse("http:80", "dns").expect("a host");
+        assert_eq!(target.endpoint(), "http:80");
+        // A scheme of the user's own.
+        let mut registry = registry();
+        registry.register(Arc::new(StaticResolverBuilder::new("http", Vec::new())));
+        assert!(registry.parse("http://host:1", "dns").is_ok());
     }
 
     #[test]

@@ -121,9 +121,10 @@ impl Target {
     /// The endpoint, for schemes to which none makes no sense.
     pub(super) fn some_endpoint(&self) -> Result<&str, String> {
         match self.endpoint() {
-            "" if !self.authority.is_empty() => Err("nothing follows the authority: \
-                 write scheme:///endpoint, with three slashes"
-                .to_owned()),
+            "" if !self.authority.is_empty() => Err(format!(
+                "nothing follows the authority: write {}:///{}, with three slashes",
+                self.scheme, self.authority
+            )),
             "" => Err("the endpoint is empty".to_owned()),
             endpoint => Ok(endpoint),
         }

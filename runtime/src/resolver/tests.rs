@@ -118,7 +118,7 @@ fn a_target_that_makes_no_sense_is_an_error_that_says_what_is_wrong() {
         ("passthrough:///", "empty"),
         ("unix:", "the path of the unix socket is empty"),
         ("unix-abstract:", "the name of the unix socket is empty"),
-        ("http://host:1", "scheme \"http\" is unknown"),
+        ("http://host:1", "write host:1 or dns:///host:1"),
         ("dns://host:1", "three slashes"),
         ("unix://host/path", "no host"),
         ("unix-abstract://host/name", "no host"),

@@ -6,8 +6,10 @@ use bytes::Bytes;
 
 use super::Handler;
 use crate::call::{CallContext, MessageSink, RecvStream, Request, Response, SendStream};
+use crate::codec::MessageLimit;
 use crate::codec::{Codec, Encoding, compress_framed, decode_whole, frame, is_one_message};
 use crate::pieces::Pieces;
+use crate::side::Side;
 use crate::status::Status;
 
 /// The handling of one call, as the tables of generated code make it.
@@ -23,7 +25,7 @@ pub(super) enum Outcome {
     /// The only response, framed; what of it is sent may have at most `max_send` bytes.
     Reply {
         response: Response<Pieces>,
-        max_send: usize,
+        max_send: MessageLimit,
     },
     /// The status, after what was sent before.
     Finish(Result<(), Status>),
@@ -47,8 +49,8 @@ pub struct ServerCall {
 /// The sizes that messages may have, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MessageLimits {
-    pub(super) max_receive: usize,
-    pub(super) max_send: usize,
+    pub(super) max_receive: MessageLimit,
+    pub(super) max_send: MessageLimit,
 }
 
 impl ServerCall {
@@ -190,7 +192,7 @@ impl ServerCall {
 
     /// The only request with its prefix, if it is here whole.
     fn whole_request(&mut self) -> Option<Bytes> {
-        let max = self.limits.max_receive;
+        let max = self.limits.max_receive.bytes();
         match self.content.take_if(|content| is_one_message(content, max)) {
             Some(framed) => Some(framed),
             None => self.context.take_whole(&|data| is_one_message(data, max)),
@@ -239,13 +241,16 @@ impl ServerCall {
 
 /// The end of a call that has one response, which is to have at most `max_send` bytes when it is sent.
 #[inline]
-fn reply<C: Codec<Res>, Res>(response: Result<Response<Res>, Status>, max_send: usize) -> Handled {
+fn reply<C: Codec<Res>, Res>(
+    response: Result<Response<Res>, Status>,
+    max_send: MessageLimit,
+) -> Handled {
     let response = match response {
         Ok(response) => response,
         Err(status) => return Handled::failed(status),
     };
     // It may be smaller when it is compressed.
-    match frame::<C, Res>(response.message(), usize::MAX) {
+    match frame::<C, Res>(response.message(), MessageLimit::largest(Side::Server)) {
         Ok(framed) => {
             let response = response.map(|_| framed);
             Handled(Outcome::Reply { response, max_send })

@@ -14,6 +14,8 @@ use super::options::ServerOptions;
 use super::services::Services;
 use super::{HandlerFuture, ServeError, ServerCall};
 use crate::call::CallContext;
+use crate::codec::MessageLimit;
+use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{self, CallEnd, Dispatch, Phase, ServerStream};
 
@@ -47,8 +49,8 @@ impl Dispatcher {
     ) -> Result<HandlerFuture, Status> {
         let encoding = context.negotiate_encoding()?;
         let limits = MessageLimits {
-            max_receive: self.options.max_receive_message_size,
-            max_send: self.options.max_send_message_size,
+            max_receive: MessageLimit::new(Side::Server, self.options.max_receive_message_size),
+            max_send: MessageLimit::new(Side::Server, self.options.max_send_message_size),
         };
         let call = ServerCall::new(context.clone(), content, encoding, limits);
         let path = context.method();

@@ -248,7 +248,7 @@ impl Control {
     ) -> Option<SubConnState> {
         match event {
             TransportEvent::GoAway { reason } => {
-                tracing::debug!(reason, "the server takes no more calls here");
+                tracing::debug!(reason, "the server takes no more calls on this connection");
             }
             TransportEvent::MoreStreams => {
                 if let Some(entry) = self.subconns.get(&id) {

@@ -5,6 +5,7 @@ use bytes::Buf;
 use super::Compressor;
 use crate::buffers;
 use crate::codec::MessageBytes;
+use crate::codec::MessageLimit;
 use crate::pieces::Pieces;
 use crate::status::Status;
 
@@ -18,11 +19,11 @@ const EXPECTED_GROWTH: usize = 4;
 /// Decompresses a message, of which one byte more than `max` is made at most.
 ///
 /// # Errors
-/// INTERNAL when it is malformed; RESOURCE_EXHAUSTED when it has more than `max` bytes.
+/// INTERNAL when it is malformed; RESOURCE_EXHAUSTED when it is larger than the limit.
 pub(crate) fn decompress(
     compressor: &dyn Compressor,
     message: MessageBytes,
-    max: usize,
+    limit: MessageLimit,
 ) -> Result<MessageBytes, Status> {
     let expected = message.remaining().saturating_mul(EXPECTED_GROWTH);
     let malformed = |error: io::Error| {
@@ -32,11 +33,11 @@ pub(crate) fn decompress(
         ))
     };
     let mut reader = compressor.decompress(message).map_err(malformed)?;
-    let limit = max.saturating_add(1);
+    let enough = limit.bytes().saturating_add(1);
     let mut size = expected.clamp(SMALLEST_PIECE, LARGEST_PIECE);
     let mut decompressed = Pieces::default();
-    while decompressed.len() < limit {
-        let wanted = size.min(limit - decompressed.len());
+    while decompressed.len() < enough {
+        let wanted = size.min(enough - decompressed.len());
         let mut piece = buffers::take(wanted);
         piece.resize(wanted, 0);
         let filled = fill(&mut reader, &mut piece).map_err(malformed)?;
@@ -47,10 +48,7 @@ pub(crate) fn decompress(
         }
         size = (size * 2).min(LARGEST_PIECE);
     }
-    Err(Status::resource_exhausted(format!(
-        "received message is larger than this side's max_receive_message_size when it is \
-         decompressed (at least {limit} vs. {max})"
-    )))
+    Err(limit.exceeded_by_decompressing())
 }
 
 /// Reads until the buffer is full or the end has come; returns how much that was.
@@ -72,6 +70,7 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+    use crate::side::Side;
     use crate::status::Code;
 
     /// Makes of any message this many zeros, and counts those that it is asked for.
@@ -126,7 +125,11 @@ mod tests {
             (1_000_000, 1_000_000),
             (1_000_000, 4_000_000),
         ] {
-            let message = decompress(&Zeros::new(count), MessageBytes::default(), max);
+            let message = decompress(
+                &Zeros::new(count),
+                MessageBytes::default(),
+                MessageLimit::new(Side::Server, max),
+            );
             let message = message.expect("within the limit");
             assert_eq!(message.remaining(), count, "at most {max}");
         }
@@ -136,7 +139,12 @@ mod tests {
     fn one_byte_beyond_the_limit_is_made_and_no_more() {
         for (count, max) in [(1, 0), (6, 5), (1 << 40, 1_000_000)] {
             let zeros = Zeros::new(count);
-            let error = decompress(&zeros, MessageBytes::default(), max).expect_err("too large");
+            let error = decompress(
+                &zeros,
+                MessageBytes::default(),
+                MessageLimit::new(Side::Server, max),
+            )
+            .expect_err("too large");
             assert_eq!(error.code(), Code::ResourceExhausted);
             let numbers = format!("(at least {} vs. {max})", max + 1);
             assert!(error.message().contains(&numbers), "{error}");

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use super::decompress::decompress;
 use super::{Compressor, IDENTITY};
 use crate::codec::MessageBytes;
+use crate::codec::MessageLimit;
+use crate::side::Side;
 use crate::status::Status;
 
 /// What the messages of a stream are compressed by that say that they are compressed.
@@ -12,7 +14,7 @@ pub(crate) enum Encoding {
     /// Nothing: no message may say so.
     #[default]
     Identity,
-    /// A compressor that this side has.
+    /// A compressor that is registered.
     Known(Arc<dyn Compressor>),
     /// One that it has not: messages that are not compressed can be read nevertheless.
     Unknown(Box<str>),
@@ -33,19 +35,20 @@ impl Encoding {
         }
     }
 
-    /// Whether a compressed message can be read.
+    /// Whether a compressed message can be read, by this side.
     ///
     /// # Errors
     /// INTERNAL when it cannot.
-    pub(in crate::codec) fn check(&self) -> Result<(), Status> {
+    pub(in crate::codec) fn check(&self, side: Side) -> Result<(), Status> {
         match self {
             Self::Known(_) => Ok(()),
-            Self::Identity => Err(Status::internal(
-                "received a message that says that it is compressed, though the peer's headers \
+            Self::Identity => Err(Status::internal(format!(
+                "received a message that says that it is compressed, though the headers of the {} \
                  name no grpc-encoding to read it by",
-            )),
+                side.other()
+            ))),
             Self::Unknown(name) => Err(Status::internal(format!(
-                "received a message with the grpc-encoding {name:?}, for which this side has no \
+                "received a message with the grpc-encoding {name:?}, for which the {side} has no \
                  compressor"
             ))),
         }
@@ -54,16 +57,16 @@ impl Encoding {
     /// Decompresses a message.
     ///
     /// # Errors
-    /// As [`check`](Self::check); INTERNAL when it is malformed; RESOURCE_EXHAUSTED when it has more
-    /// than `max` bytes then.
+    /// As [`check`](Self::check); INTERNAL when it is malformed; RESOURCE_EXHAUSTED when it is
+    /// larger than the limit then.
     pub(in crate::codec) fn decompress(
         &self,
         message: MessageBytes,
-        max: usize,
+        limit: MessageLimit,
     ) -> Result<MessageBytes, Status> {
-        self.check()?;
+        self.check(limit.side())?;
         match self {
-            Self::Known(compressor) => decompress(&**compressor, message, max),
+            Self::Known(compressor) => decompress(&**compressor, message, limit),
             Self::Identity | Self::Unknown(_) => Ok(message),
         }
     }

@@ -5,8 +5,8 @@ use bytes::BufMut;
 
 use super::Compressor;
 use crate::buffers;
-use crate::codec::framing::check_size;
-use crate::codec::{Codec, MessageBytes, PREFIX_LEN, frame};
+use crate::codec::limit::too_long;
+use crate::codec::{Codec, MessageBytes, MessageLimit, PREFIX_LEN, frame};
 use crate::pieces::Pieces;
 use crate::status::Status;
 
@@ -14,53 +14,56 @@ use crate::status::Status;
 const EXPECTED_SHRINKING: usize = 4;
 
 /// Encodes `message`, with its prefix before it, compressed if there is a compressor and the
-/// message is not empty. At most `max` bytes of message are to be sent.
+/// message is not empty. The limit is for what is sent.
 ///
 /// # Errors
 /// INTERNAL when the codec or the compressor fails; RESOURCE_EXHAUSTED when what is to be sent is
-/// larger than `max`.
+/// larger than the limit.
 #[inline]
 pub(crate) fn frame_with<C: Codec<M>, M>(
     message: &M,
     compressor: Option<&Arc<dyn Compressor>>,
-    max: usize,
+    limit: MessageLimit,
 ) -> Result<Pieces, Status> {
     match compressor {
-        None => frame::<C, M>(message, max),
-        Some(compressor) => frame_compressed::<C, M>(message, &**compressor, max),
+        None => frame::<C, M>(message, limit),
+        Some(compressor) => frame_compressed::<C, M>(message, &**compressor, limit),
     }
 }
 
 fn frame_compressed<C: Codec<M>, M>(
     message: &M,
     compressor: &dyn Compressor,
-    max: usize,
+    limit: MessageLimit,
 ) -> Result<Pieces, Status> {
     let framed = match C::framed_compressed(message, compressor) {
         Some(framed) => framed.map(Pieces::from),
         // It may be smaller then: the limit is for what is sent.
-        None => compress(compressor, frame::<C, M>(message, usize::MAX)?),
+        None => compress(
+            compressor,
+            frame::<C, M>(message, MessageLimit::largest(limit.side()))?,
+        ),
     };
     let framed = framed.map_err(|error| compress_failed(compressor, &error))?;
-    check_size(framed.len() - PREFIX_LEN, max)?;
+    limit.check_sent(framed.len() - PREFIX_LEN)?;
     Ok(framed)
 }
 
-/// Compresses a framed message, if there is a compressor and the message is not empty. At most `max`
-/// bytes of message are to be sent.
+/// Compresses a framed message, if there is a compressor and the message is not empty. The limit is for
+/// what is sent.
 ///
 /// # Errors
-/// INTERNAL when the compressor fails; RESOURCE_EXHAUSTED when what is to be sent is larger than `max`.
+/// INTERNAL when the compressor fails; RESOURCE_EXHAUSTED when what is to be sent is larger than the limit.
 pub(crate) fn compress_framed(
     framed: &mut Pieces,
     compressor: Option<&Arc<dyn Compressor>>,
-    max: usize,
+    limit: MessageLimit,
 ) -> Result<(), Status> {
     if let Some(compressor) = compressor {
         *framed = compress(&**compressor, std::mem::take(framed))
             .map_err(|error| compress_failed(&**compressor, &error))?;
     }
-    check_size(framed.len() - PREFIX_LEN, max).map(drop)
+    limit.check_sent(framed.len() - PREFIX_LEN).map(drop)
 }
 
 /// A framed message compressed; an empty one as it is.
@@ -76,7 +79,7 @@ pub(in crate::codec) fn compress(
     compressed.put_bytes(0, PREFIX_LEN);
     compressor.compress(MessageBytes::from(framed), &mut compressed)?;
     let len = compressed.len() - PREFIX_LEN;
-    let len = u32::try_from(len).map_err(io::Error::other)?;
+    let len = u32::try_from(len).map_err(|_| io::Error::other(too_long(len)))?;
     compressed[0] = 1;
     compressed[1..PREFIX_LEN].copy_from_slice(&len.to_be_bytes());
     Ok(buffers::share(compressed).into())
@@ -97,6 +100,7 @@ mod tests {
     use super::super::reversing::Reversing;
     use super::*;
     use crate::codec::RawCodec;
+    use crate::side::Side;
     use crate::status::Code;
 
     /// Makes this many bytes of any message.
@@ -127,7 +131,8 @@ mod tests {
     ) -> Result<Bytes, Status> {
         let compressor = compressor.map(|one| Arc::new(one) as Arc<dyn Compressor>);
         let message = Bytes::from_static(message.as_bytes());
-        frame_with::<RawCodec, _>(&message, compressor.as_ref(), max).map(Pieces::into_one)
+        let limit = MessageLimit::new(Side::Server, max);
+        frame_with::<RawCodec, _>(&message, compressor.as_ref(), limit).map(Pieces::into_one)
     }
 
     #[test]

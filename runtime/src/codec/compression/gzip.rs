@@ -219,7 +219,9 @@ mod tests {
 
     use super::super::decompress::decompress;
     use super::*;
+    use crate::codec::MessageLimit;
     use crate::pieces::Pieces;
+    use crate::side::Side;
     use crate::status::Code;
 
     fn bytes(data: &[u8]) -> MessageBytes {
@@ -233,7 +235,11 @@ mod tests {
     }
 
     fn decompressed(gzip: &Gzip, data: &[u8]) -> Result<Vec<u8>, crate::Status> {
-        let mut message = decompress(gzip, bytes(data), 1_000_000)?;
+        let mut message = decompress(
+            gzip,
+            bytes(data),
+            MessageLimit::new(Side::Server, 1_000_000),
+        )?;
         Ok(message.copy_to_bytes(message.remaining()).to_vec())
     }
 

@@ -4,8 +4,10 @@ use std::task::{Context, Poll};
 use prost::Message;
 
 use crate::call::{MessageSource, MethodName, Received, RecvStream};
+use crate::codec::MessageLimit;
 use crate::codec::{Codec, DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND, ProtoCodec, frame};
 use crate::metadata::Metadata;
+use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
     ClientStream, ClientTransport, Incoming, IncomingHead, NoHead, OpenError, OpenRequest, Origin,
@@ -24,7 +26,8 @@ where
     Req: Message + Default,
     Res: Message + Default + 'static,
 {
-    let framed = frame::<ProtoCodec, Req>(request, DEFAULT_MAX_SEND).map_err(OpenError::Invalid)?;
+    let framed =
+        frame::<ProtoCodec, Req>(request, limit(DEFAULT_MAX_SEND)).map_err(OpenError::Invalid)?;
     let stream = transport.open(OpenRequest {
         path: method,
         origin,
@@ -35,7 +38,14 @@ where
         only_message: Some(framed),
     })?;
     let source = Arc::new(StreamSource(stream));
-    Ok(RecvStream::new::<ProtoCodec>(source, DEFAULT_MAX_RECEIVE))
+    Ok(RecvStream::new::<ProtoCodec>(
+        source,
+        limit(DEFAULT_MAX_RECEIVE),
+    ))
+}
+
+fn limit(bytes: usize) -> MessageLimit {
+    MessageLimit::new(Side::Client, bytes)
 }
 
 /// A stream of a connection, of which nobody but its receiver knows.

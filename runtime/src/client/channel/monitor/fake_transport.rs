@@ -8,11 +8,12 @@ use std::task::{Context, Poll, Waker};
 use prost::Message;
 use tokio::time::Instant;
 
-use crate::codec::{PREFIX_LEN, ProtoCodec, frame};
+use crate::codec::{MessageLimit, PREFIX_LEN, ProtoCodec, frame};
 use crate::io::{Address, Peer};
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
+use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
     ClientStream, ClientTransport, Incoming, IncomingHead, NoHead, OpenError, OpenRequest,
@@ -75,7 +76,8 @@ impl FakeStream {
     }
 
     pub(super) fn answer<M: Message + Default>(&self, message: M) {
-        let framed = frame::<ProtoCodec, M>(&message, usize::MAX).expect("it fits");
+        let framed =
+            frame::<ProtoCodec, M>(&message, MessageLimit::largest(Side::Server)).expect("it fits");
         self.push(Incoming::Data(framed));
     }
 

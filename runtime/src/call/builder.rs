@@ -13,7 +13,8 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{
-    CallOptions, ClientStreaming, Invoke, MethodName, RecvStream, Request, Response, SendStream,
+    CallOptions, CancelHandle, ClientStreaming, Invoke, MethodName, RecvStream, Request, Response,
+    SendStream,
 };
 use crate::codec::{Codec, ProtoCodec};
 use crate::credentials::PerRpcCredentials;
@@ -253,6 +254,15 @@ impl<I, K, C> Call<'_, I, K, C> {
     /// Source: grpc-go `PerRPCCredentials`.
     pub fn per_rpc_credentials(mut self, credentials: impl PerRpcCredentials) -> Self {
         self.options.per_rpc_credentials(credentials);
+        self
+    }
+
+    /// Ends the call with CANCELLED when this handle is used, at whatever point the call is by then; see
+    /// [`CancelHandle`]. The last one that is set holds. Default: none.
+    ///
+    /// Source: grpc-go's `context.WithCancel` around a call.
+    pub fn cancel_handle(mut self, handle: &CancelHandle) -> Self {
+        self.options.set_cancel_handle(handle);
         self
     }
 

@@ -5,6 +5,7 @@
 //! in a handler and behind a stub.
 
 mod builder;
+mod cancel_handle;
 mod client_streaming;
 mod context;
 mod extensions;
@@ -23,6 +24,7 @@ pub use builder::{
     BidiStream, BidiStreamingCall, Call, ClientStream, ClientStreamingCall, ServerStream,
     ServerStreamingCall, Unary, UnaryCall,
 };
+pub use cancel_handle::CancelHandle;
 pub use client_streaming::ClientStreaming;
 pub use context::CallContext;
 pub use extensions::Extensions;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::on_finish::OnFinish;
 use super::request::Outgoing;
-use super::{CallContext, Extensions};
+use super::{CallContext, CancelHandle, Extensions};
 use crate::codec::{Compressor, DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
 use crate::credentials::PerRpcCredentials;
 use crate::metadata::Metadata;
@@ -47,13 +47,14 @@ const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 /// | of the context: `metadata.AppendToOutgoingContext` | [`Call::metadata`], [`Call::merge_metadata`] |
 /// | of the context: that of the request that is being served | [`Call::on_behalf_of`] |
 /// | of the context: its values | [`Call::extension`], [`Request::extensions`]; never sent |
-/// | of the context: its cancellation | none: dropping the call's future, or a half of its streams |
+/// | of the context: its cancellation | [`Call::cancel_handle`]; dropping the call's future, or a half of its streams |
 ///
 /// [`Call`]: super::Call
 /// [`Call::wait_for_ready`]: super::Call::wait_for_ready
 /// [`Call::max_receive_message_size`]: super::Call::max_receive_message_size
 /// [`Call::max_send_message_size`]: super::Call::max_send_message_size
 /// [`Call::per_rpc_credentials`]: super::Call::per_rpc_credentials
+/// [`Call::cancel_handle`]: super::Call::cancel_handle
 /// [`Call::compressor`]: super::Call::compressor
 /// [`Call::accept_compressors`]: super::Call::accept_compressors
 /// [`Call::extension`]: super::Call::extension
@@ -103,6 +104,7 @@ struct Rare {
     origin: Option<Arc<Origin>>,
     send_compressor: SendCompressor,
     credentials: CredentialsList,
+    cancel_handle: Option<CancelHandle>,
     extensions: Extensions,
     on_finish: OnFinish,
 }
@@ -346,6 +348,20 @@ impl CallOptions {
         self.rare.as_ref().map_or(&[], |rare| &*rare.credentials.0)
     }
 
+    /// Ends the call with CANCELLED when this handle is used; see [`CancelHandle`]. The last one that is
+    /// set holds. Default: none.
+    ///
+    /// Source: grpc-go's `context.WithCancel` around a call.
+    pub fn set_cancel_handle(&mut self, handle: &CancelHandle) {
+        self.rare_mut().cancel_handle = Some(handle.clone());
+    }
+
+    /// See [`set_cancel_handle`](Self::set_cancel_handle); `None`: not set.
+    #[must_use]
+    pub fn cancel_handle(&self) -> Option<&CancelHandle> {
+        self.rare.as_ref()?.cancel_handle.as_ref()
+    }
+
     /// Typed values for the layers in front of the channel, such as an [`Invoke`](super::Invoke) that
     /// passes the call on; see [`Extensions`]. The channel itself does not look at them.
     pub fn extensions(&self) -> &Extensions {
@@ -430,6 +446,9 @@ impl Rare {
         if self.accept_compressors.is_none() {
             self.accept_compressors
                 .clone_from(&defaults.accept_compressors);
+        }
+        if self.cancel_handle.is_none() {
+            self.cancel_handle.clone_from(&defaults.cancel_handle);
         }
         if !defaults.extensions.is_empty() {
             let own = std::mem::replace(&mut self.extensions, defaults.extensions.clone());

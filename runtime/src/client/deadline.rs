@@ -5,13 +5,15 @@ use std::task::{Context, Poll};
 use tokio::time::{Instant, sleep_until};
 
 use super::wait::{Wait, deadline_exceeded};
-use crate::call::{CallContext, CallOptions};
+use crate::call::{CallContext, CallOptions, CancelHandle};
 use crate::status::Status;
 
-/// What bounds a call from outside: its deadline, and the call on whose behalf it is made.
+/// What bounds a call from outside: its deadline, its cancel handle, and the call on whose behalf it is
+/// made.
 #[derive(Clone, Debug)]
 pub(super) struct Bounds {
     pub(super) deadline: Option<Instant>,
+    cancel: Option<CancelHandle>,
     parent: Option<CallContext>,
 }
 
@@ -19,20 +21,25 @@ impl Bounds {
     pub(super) fn new(options: &CallOptions) -> Self {
         Self {
             deadline: options.deadline(),
+            cancel: options.cancel_handle().cloned(),
             parent: options.parent().cloned(),
         }
     }
 
     /// Whether nothing bounds the call.
     pub(super) fn is_unbounded(&self) -> bool {
-        self.deadline.is_none() && self.parent.is_none()
+        self.deadline.is_none() && self.cancel.is_none() && self.parent.is_none()
     }
 
     /// Ready when the call is over, with what has ended it.
-    pub(super) async fn exceeded(&self) -> Exceeded {
+    pub(super) async fn exceeded(self) -> Exceeded {
         let mut deadline = pin!(self.deadline.map(sleep_until));
+        let mut cancel = pin!(self.cancel.as_ref().map(CancelHandle::cancelled));
         let mut parent = pin!(self.parent.as_ref().map(CallContext::done));
         poll_fn(|cx| {
+            if poll_some(cancel.as_mut(), cx).is_ready() {
+                return Poll::Ready(Exceeded::Cancelled);
+            }
             if poll_some(deadline.as_mut(), cx).is_ready() {
                 return Poll::Ready(Exceeded::Deadline);
             }
@@ -45,7 +52,7 @@ impl Bounds {
     /// When that is the deadline, `waited_for` is asked afterwards what for. The call stays where it is
     /// pinned: a future that was given here would be kept twice, here and where it came from.
     pub(super) fn run<'a, T>(
-        &'a self,
+        self,
         mut call: Pin<&'a mut Option<impl Future<Output = Result<T, Status>>>>,
         target: &'a str,
         waited_for: impl Fn() -> Option<Wait>,
@@ -77,6 +84,8 @@ fn poll_some<F: Future>(future: Pin<&mut Option<F>>, cx: &mut Context<'_>) -> Po
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Exceeded {
     Deadline,
+    /// Its cancel handle was used.
+    Cancelled,
     /// The call on whose behalf it was made has ended.
     Parent,
 }
@@ -86,6 +95,7 @@ impl Exceeded {
     pub(super) fn status(self, target: &str, waited_for: impl FnOnce() -> Option<Wait>) -> Status {
         match self {
             Self::Deadline => deadline_exceeded(target, waited_for().as_ref()),
+            Self::Cancelled => Status::cancelled("the call was cancelled by its cancel handle"),
             Self::Parent => {
                 Status::cancelled("the call on whose behalf this one was made has ended")
             }

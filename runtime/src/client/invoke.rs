@@ -125,7 +125,6 @@ impl Invoke for ClientConn {
                 }
                 Err(status) => return finish.with(Err(status)),
             };
-            let bounds = Bounds::new(&options);
             let call = UnaryCall {
                 conn: self,
                 method: &method,
@@ -134,6 +133,7 @@ impl Invoke for ClientConn {
             };
             let run = pin!(Some(call.run::<C, _, _>(&message, &mut attempts)));
             let waited_for = || call.given_up.take();
+            let bounds = Bounds::new(&options);
             finish.with(bounds.run(run, self.target(), waited_for).await)
         }
     }

@@ -14,7 +14,7 @@ use super::plan::Plan;
 use super::replay::{ReplayBuffer, Sent};
 use super::schedule::{Schedule, Step};
 use super::wait::Wait;
-use crate::call::{Finish, MessageSink, MessageSource, Received};
+use crate::call::{CancelHandle, Finish, MessageSink, MessageSource, Received};
 use crate::codec::Compressor;
 use crate::io::Peer;
 use crate::lock::lock;
@@ -38,6 +38,7 @@ pub(super) struct StreamCall {
     undecided: Mutex<Undecided>,
     /// What its messages are compressed by.
     compressor: Option<Arc<dyn Compressor>>,
+    cancel: Option<CancelHandle>,
     wakers: Arc<HalfWakers>,
     /// What is called when the call has ended, until it was.
     finish: Mutex<Option<Finish>>,
@@ -71,6 +72,7 @@ impl StreamCall {
         let limit = start.options.max_retry_buffer_size();
         Self {
             compressor: start.options.send_compressor().cloned(),
+            cancel: start.options.cancel_handle().cloned(),
             decided: OnceLock::new(),
             undecided: Mutex::new(Undecided {
                 start: Arc::new(start),
@@ -121,6 +123,15 @@ impl StreamCall {
         *lock(&self.watch) = Some(task.abort_handle());
     }
 
+    /// Ends the call if its handle was used, so that a half that is polled after that reports it, and
+    /// no message that has come before.
+    fn check_cancelled(&self) {
+        let is_cancelled = self.cancel.as_ref().is_some_and(CancelHandle::is_cancelled);
+        if is_cancelled && self.failure().is_none() && lock(&self.finish).is_some() {
+            self.exceed(Exceeded::Cancelled);
+        }
+    }
+
     /// A bound of the call was exceeded.
     fn exceed(&self, exceeded: Exceeded) {
         let conn = {
@@ -163,6 +174,7 @@ impl StreamCall {
 
     /// Drives the call, unless it is decided.
     fn drive(&self, half: Half, cx: &Context<'_>) -> Drive<'_> {
+        self.check_cancelled();
         if let Some(decided) = self.decided.get() {
             return Drive::Decided(decided);
         }

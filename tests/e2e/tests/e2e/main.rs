@@ -5,6 +5,7 @@ mod bad_input;
 mod balancing;
 mod call_kinds;
 mod call_options;
+mod cancel_handle;
 mod cancellation;
 mod cluster;
 mod codec;

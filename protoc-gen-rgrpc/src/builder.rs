@@ -2,11 +2,12 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::{env, fs, io};
+use std::{env, io};
 
 use crate::compiler::{self, Compiled};
 use crate::descriptor;
 use crate::error::Error;
+use crate::folder;
 use crate::options::Options;
 use crate::package;
 use crate::schema::Schema;
@@ -64,11 +65,20 @@ impl Builder {
         self.switch("require_methods", require)
     }
 
-    /// Whether each package has its descriptors as `FILE_DESCRIPTOR_SET`, which server reflection
-    /// answers from. They take about as many bytes as the `.proto` files without comments, and only
-    /// in binaries that use them. Default: true.
+    /// Whether each file with services has its descriptors and those of its imports as a constant,
+    /// which server reflection answers from: `A_B_DESCRIPTOR_SET` for `a/b.proto`. They take about as
+    /// many bytes as the `.proto` files without comments, and only in binaries that use them.
+    /// Default: true.
     pub fn file_descriptor_set(self, embed: bool) -> Self {
         self.switch("file_descriptor_set", embed)
+    }
+
+    /// The name of the file that includes all others, or none if it is empty. A build script needs
+    /// none, [`include_protos!`] includes its folder. Default: `mod.rs`.
+    ///
+    /// [`include_protos!`]: https://docs.rs/rgrpc/latest/rgrpc/macro.include_protos.html
+    pub fn mod_file(self, name: impl AsRef<str>) -> Self {
+        self.set("mod_file", name.as_ref())
     }
 
     /// The path by which generated code reaches the runtime. Default: `::rgrpc`.
@@ -129,13 +139,19 @@ impl Builder {
         self
     }
 
-    /// Compiles `protos`, found below `includes`, and writes the code: one file for each package,
-    /// and `mod.rs`. In a build script, tells cargo to run it again when a file that was read
-    /// changes.
+    /// Compiles `protos`, found below `includes`, and writes the code. In a build script, tells cargo
+    /// to run it again when a file that was read changes.
     ///
     /// Files that are imported need not be listed: messages whose types are used are generated with
     /// them. Services are generated for the listed files only. A file whose text did not change is
     /// not written again.
+    ///
+    /// A build script may call this several times. The code of all calls is then in one folder, and
+    /// [`include_protos!`] includes all of it; files in `OUT_DIR` that an earlier build generated are
+    /// removed. A file that two calls generate differently, because their options differ, is an
+    /// error.
+    ///
+    /// [`include_protos!`]: https://docs.rs/rgrpc/latest/rgrpc/macro.include_protos.html
     ///
     /// # Errors
     ///
@@ -151,7 +167,10 @@ impl Builder {
         }
         let build_script = env::var_os("OUT_DIR").map(PathBuf::from);
         let is_build_script = build_script.is_some();
-        let out_dir = self.out_dir.or(build_script).ok_or(Error::NoOutDir)?;
+        let out_dir = self
+            .out_dir
+            .or(build_script.clone())
+            .ok_or(Error::NoOutDir)?;
 
         let Compiled {
             files,
@@ -163,16 +182,18 @@ impl Builder {
             let _ = io::stdout().write_all(rerun_if_changed(&read).as_bytes());
         }
         let schema = Schema::new(files, &to_generate, &self.options)?;
-        fs::create_dir_all(&out_dir).map_err(|source| Error::Io {
-            path: out_dir.clone(),
-            source,
-        })?;
-        for file in package::generate(&schema, &self.options)? {
-            write_if_changed(&out_dir.join(file.name), file.content.as_bytes())?;
+        let files = package::generate(&schema, &self.options)?;
+        let mod_file = self.options.mod_file.as_deref();
+        match build_script {
+            Some(cargos) => {
+                let is_cargos = out_dir.starts_with(cargos);
+                folder::write_for_build_script(&out_dir, files, mod_file, is_cargos)?;
+            }
+            None => folder::write(&out_dir, files, mod_file)?,
         }
         if let Some(path) = self.file_descriptor_set_path {
             let set = descriptor::encode(schema.files().map(|(file, _)| file));
-            write_if_changed(&out_dir.join(path), &set)?;
+            folder::write_if_changed(&out_dir.join(path), &set)?;
         }
         Ok(())
     }
@@ -208,17 +229,6 @@ fn rerun_if_changed(files: &[PathBuf]) -> String {
         .iter()
         .map(|file| format!("cargo::rerun-if-changed={}\n", file.display()))
         .collect()
-}
-
-/// A file that is written again looks changed to cargo, which then compiles all that includes it.
-fn write_if_changed(path: &Path, content: &[u8]) -> Result<(), Error> {
-    if fs::read(path).is_ok_and(|present| present == content) {
-        return Ok(());
-    }
-    fs::write(path, content).map_err(|source| Error::Io {
-        path: path.to_owned(),
-        source,
-    })
 }
 
 #[cfg(test)]

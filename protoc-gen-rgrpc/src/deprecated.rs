@@ -6,7 +6,7 @@
 //!
 //! A deprecated type is mentioned by the implementations that prost's derives put beside it, and
 //! only an attribute of the module around them reaches those. For a nested type that is the module
-//! prost-build wrote; for the others it is the package's, in `mod.rs`.
+//! prost-build wrote; for the others it is the package's, which the including macro writes.
 
 use std::collections::BTreeSet;
 
@@ -15,7 +15,7 @@ use syn::visit::{self, Visit};
 use syn::{Attribute, Item, parse_quote};
 
 use crate::names::{snake, upper_camel};
-use crate::schema::{Part, Schema};
+use crate::schema::Schema;
 
 /// What is deprecated in a schema. Paths are Rust paths within the package's module:
 /// `outer::Inner`.
@@ -28,13 +28,12 @@ pub(crate) struct Deprecations {
 }
 
 impl Deprecations {
-    /// Collects from all files that contribute.
-    pub(crate) fn of(schema: &Schema) -> Self {
+    /// Collects what the code of a file may mention: what is in it and in all it imports. Other
+    /// files of the schema make no difference to its code.
+    pub(crate) fn of(schema: &Schema, file: &FileDescriptorProto) -> Self {
         let mut deprecations = Self::default();
-        for (file, part) in schema.files() {
-            if part != Part::Nothing {
-                deprecations.add_file(file);
-            }
+        for file in schema.with_imports([file.name()]) {
+            deprecations.add_file(file);
         }
         deprecations
     }
@@ -112,12 +111,14 @@ impl Deprecations {
         mention.found
     }
 
-    /// Adds the attributes to the items of a package. Returns whether one of the items is
-    /// deprecated, so that the module around them must allow it.
-    pub(crate) fn mark(&self, items: &mut [Item]) -> bool {
-        (!self.types.is_empty() || !self.map_fields.is_empty()) && self.mark_scope("", items)
+    /// Adds the attributes to the items of a file.
+    pub(crate) fn mark(&self, items: &mut [Item]) {
+        if !self.types.is_empty() || !self.map_fields.is_empty() {
+            self.mark_scope("", items);
+        }
     }
 
+    /// Returns whether one of the items is deprecated, so that the module around them must allow it.
     fn mark_scope(&self, scope: &str, items: &mut [Item]) -> bool {
         let mut marked = false;
         for item in items {

@@ -52,6 +52,11 @@ pub enum Error {
         /// The system's reason.
         source: io::Error,
     },
+    /// Two calls in one build script generated the same file with different options.
+    Twice {
+        /// The file.
+        path: PathBuf,
+    },
     /// No output folder was set, and the environment has no `OUT_DIR`, so this is no build script.
     NoOutDir,
 }
@@ -99,6 +104,13 @@ impl fmt::Display for Error {
                 write!(f, "{file}: the generated code is not Rust: {problem}")
             }
             Self::Io { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Twice { path } => write!(
+                f,
+                "{}: an earlier call in this build script wrote this file with different options, \
+                 and its code would be lost; give the calls the same options, or each an `out_dir` \
+                 of its own",
+                path.display()
+            ),
             Self::NoOutDir => f.write_str(
                 "no output folder: OUT_DIR is not set, call `out_dir` outside a build script",
             ),

@@ -1,5 +1,4 @@
-//! Generates Rust code for rgrpc from `.proto` files: messages (by prost-build) and services
-//! together, one file for each package, and a `mod.rs` that nests the packages as modules.
+//! Generates Rust code for rgrpc from `.proto` files: messages (by prost-build) and services.
 //!
 //! There are three ways to the same code, byte for byte:
 //!
@@ -7,16 +6,25 @@
 //!   The crate then says `rgrpc::include_proto!("routeguide")` for one package, or
 //!   `rgrpc::include_protos!()` for all of them nested.
 //! * `protoc --rgrpc_out=src/proto …`, and `mod proto;` in the crate.
-//! * `buf generate` with a local plugin and `strategy: all`, and `mod proto;` in the crate.
+//! * `buf generate` with a local plugin, and `mod proto;` in the crate.
+//!
+//! # Files
+//!
+//! `a/b.proto` becomes `a/b.pb.rs`, its messages, and `a/b.grpc.rs`, its services. `mod.rs` includes
+//! all generated files of its folder: its macro finds them when the crate is compiled, and nests them
+//! as modules named after the packages. No generated file lists others, and the code of a `.proto`
+//! file does not depend on which files are generated with it. So it does not matter how the work is
+//! divided: buf runs the plugin once for each folder of a module, protoc may be run several times
+//! with one output folder, and a build script may make several calls.
 //!
 //! # What is generated
 //!
 //! For each service: a trait with a default body for each method, a constant with each method's
 //! full name, a static `ServiceDesc`, a register function, and a client generic over how calls are
-//! made. For each package: the encoded file descriptors, and a check at compile time that the
-//! runtime supports the code. Comments and `deprecated` are carried over. (When a single package
-//! with deprecated messages is included by `include_proto!`, without `mod.rs`, its module needs
-//! `#[allow(deprecated)]`: derived code mentions them.)
+//! made. For each file with services: the encoded descriptors of the file and of all it imports. For
+//! each generated file: a check at compile time that the runtime supports the code. Comments and
+//! `deprecated` are carried over. (When a single package with deprecated messages is included by
+//! `include_proto!`, its module needs `#[allow(deprecated)]`: derived code mentions them.)
 //!
 //! Messages are generated for the files that are named and for those whose types these use; services
 //! for the files that are named. The well-known types come from the runtime, as with prost
@@ -36,7 +44,7 @@
 //! [`Builder`] and [`plugin`] are the front ends. Both deliver descriptors: `schema` puts them in
 //! order and says which file contributes what, `descriptor` and `comments` remove what depends on
 //! the compiler, `conflicts` finds what has no Rust form, `messages` runs prost-build, `service`
-//! writes the services, and `package` puts the files together.
+//! writes the services, `package` puts the files together, and `output` says where they are.
 
 mod builder;
 mod comments;
@@ -45,11 +53,12 @@ mod conflicts;
 mod deprecated;
 mod descriptor;
 mod error;
+mod folder;
 mod literal;
 mod messages;
-mod module_tree;
 mod names;
 mod options;
+mod output;
 mod package;
 mod schema;
 mod service;

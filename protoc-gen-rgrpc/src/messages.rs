@@ -15,10 +15,10 @@ use crate::schema::{Part, Schema, scope, types};
 
 /// What prost-build makes of a schema.
 pub(crate) struct Messages {
-    /// The text of each module's messages, not laid out.
-    pub(crate) modules: BTreeMap<Module, String>,
-    /// The services of the files that were named, in the order of the schema's files and services.
-    pub(crate) services: Vec<Service>,
+    /// The text of the messages by the name of the `.proto` file, not laid out.
+    pub(crate) texts: BTreeMap<String, String>,
+    /// The services by the name of the `.proto` file, for files that were named and have services.
+    pub(crate) services: BTreeMap<String, Vec<Service>>,
 }
 
 impl Messages {
@@ -48,20 +48,30 @@ impl Messages {
             if part == Part::Nothing {
                 hide_types(file, options, &mut config);
             }
-            let module = Module::from_protobuf_package_name(file.package());
+            // To prost-build a module is only what it puts into one text. Paths between types follow
+            // the package.
+            let module = Module::from_parts([file.name()]);
             requests.push((module, reduced(file, part, options)));
         }
-        let generated = config
+        let mut generated = config
             .generate(requests)
             .map_err(|error| Error::Compile(error.to_string()))?;
-        let modules = if options.messages {
-            generated.into_iter().collect()
-        } else {
-            BTreeMap::new()
-        };
+        let mut texts = BTreeMap::new();
+        let mut by_file = BTreeMap::new();
+        let mut services = services.take().into_iter();
+        for (file, part) in schema.files() {
+            let text = generated.remove(&Module::from_parts([file.name()]));
+            if let Some(text) = text.filter(|_| options.messages) {
+                texts.insert(file.name().to_owned(), text);
+            }
+            if part == Part::Whole && !file.service.is_empty() {
+                let its_services = services.by_ref().take(file.service.len()).collect();
+                by_file.insert(file.name().to_owned(), its_services);
+            }
+        }
         Ok(Self {
-            modules,
-            services: services.take(),
+            texts,
+            services: by_file,
         })
     }
 }

@@ -30,6 +30,10 @@ pub(crate) const KNOWN: &[(&str, &str)] = &[
         "true|false: embed the encoded file descriptors (default true)",
     ),
     (
+        "mod_file",
+        "NAME: the file that includes all others; none if empty (default mod.rs)",
+    ),
+    (
         "runtime_path",
         "RUST_PATH: where the runtime crate is (default ::rgrpc)",
     ),
@@ -60,6 +64,7 @@ pub(crate) struct Options {
     pub(crate) server: bool,
     pub(crate) require_methods: bool,
     pub(crate) file_descriptor_set: bool,
+    pub(crate) mod_file: Option<String>,
     pub(crate) runtime_path: String,
     pub(crate) extern_paths: Vec<(String, String)>,
     pub(crate) bytes: Vec<String>,
@@ -76,6 +81,7 @@ impl Default for Options {
             server: true,
             require_methods: false,
             file_descriptor_set: true,
+            mod_file: Some("mod.rs".to_owned()),
             runtime_path: "::rgrpc".to_owned(),
             extern_paths: Vec::new(),
             bytes: Vec::new(),
@@ -108,6 +114,7 @@ impl Options {
             "server" => self.server = switch(value).map_err(problem)?,
             "require_methods" => self.require_methods = switch(value).map_err(problem)?,
             "file_descriptor_set" => self.file_descriptor_set = switch(value).map_err(problem)?,
+            "mod_file" => self.mod_file = file_name(value).map_err(problem)?,
             "runtime_path" => self.runtime_path = rust_path(value).map_err(problem)?,
             "extern_path" => {
                 let (proto, rust) = pair(value, "RUST_PATH").map_err(problem)?;
@@ -205,6 +212,23 @@ fn switch(value: &str) -> Result<bool, String> {
     }
 }
 
+/// The name of a file of the output folder itself: generated code is found beside it.
+fn file_name(value: &str) -> Result<Option<String>, String> {
+    let is_name = value.ends_with(".rs")
+        && !value.ends_with(".pb.rs")
+        && !value.ends_with(".grpc.rs")
+        && value
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    match value {
+        "" => Ok(None),
+        _ if is_name => Ok(Some(value.to_owned())),
+        _ => Err(format!(
+            "`{value}` is no name of a Rust file, such as `mod.rs`"
+        )),
+    }
+}
+
 fn pair<'a>(value: &'a str, second: &str) -> Result<(&'a str, &'a str), String> {
     value
         .split_once('=')
@@ -276,6 +300,7 @@ mod tests {
     fn every_known_option_is_accepted_and_takes_effect() {
         for (name, _) in KNOWN {
             let value = match *name {
+                "mod_file" => "proto.rs",
                 "runtime_path" => "crate::runtime",
                 "extern_path" => ".a=::b",
                 "bytes" | "boxed" => ".a.B.c",
@@ -327,6 +352,10 @@ mod tests {
             (
                 "extern_path=.a=b-c",
                 "option `extern_path`: `b-c` is no Rust path",
+            ),
+            (
+                "mod_file=sub/mod.rs",
+                "option `mod_file`: `sub/mod.rs` is no name of a Rust file",
             ),
             ("runtime_path=", "option `runtime_path`: `` is no Rust path"),
             ("bytes=", "option `bytes`: `` is no path of Protobuf names"),

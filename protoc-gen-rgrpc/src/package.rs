@@ -1,144 +1,127 @@
-//! From a schema to files: one per package, and `mod.rs`.
+//! From a schema to files: for each `.proto` file its messages and its services, and `mod.rs`.
 //!
-//! Both front ends meet here, so what they generate for the same files is the same.
+//! All front ends meet here, so they generate the same for the same files.
 
 use std::collections::BTreeMap;
 
-use prost_build::Module;
 use prost_types::FileDescriptorProto;
 use syn::parse_quote;
 
+use crate::deprecated::Deprecations;
 use crate::error::Error;
 use crate::messages::Messages;
-use crate::names::{Namespace, upper_camel};
+use crate::names::{Namespace, shouty, upper_camel};
 use crate::options::Options;
+use crate::output::{self, Kind, OutputFile};
 use crate::schema::{Part, Schema};
-use crate::service::{self, Service};
-use crate::{conflicts, deprecated, descriptor, literal, module_tree};
+use crate::service::{self, Names, Service};
+use crate::{conflicts, descriptor, literal};
 
 /// The version of the contract between generated code and runtime. The runtime lists those it
 /// supports in `codegen::assert_version`.
 const CONTRACT_VERSION: u32 = 1;
 
-/// A generated file.
-#[derive(Debug)]
-pub(crate) struct OutputFile {
-    /// Its name within the output folder.
-    pub(crate) name: String,
-    /// Its text.
-    pub(crate) content: String,
-}
-
 /// Generates everything.
 pub(crate) fn generate(schema: &Schema, options: &Options) -> Result<Vec<OutputFile>, Error> {
     conflicts::check(schema, options)?;
-    let messages = Messages::generate(schema, options)?;
-    let deprecations = deprecated::Deprecations::of(schema);
-
+    let mut messages = Messages::generate(schema, options)?;
+    let mut names = service_names(schema, &messages);
     let mut outputs = Vec::new();
-    let mut tree = Vec::new();
-    for (module, package) in packages(schema, messages) {
-        let name = module_tree::file_name(&module);
-        let failed = |error: syn::Error| Error::Generated {
-            file: name.clone(),
-            problem: error.to_string(),
-        };
-        let mut file = syn::parse_file(&package.messages).map_err(failed)?;
-        let allow_deprecated = deprecations.mark(&mut file.items);
-        if file.items.is_empty() && package.services.is_empty() {
-            continue;
-        }
-        let items = package
-            .items(schema, &deprecations, options)
-            .map_err(failed)?;
-        file.items.extend(items);
-        let content = format!("{}{}", package.header(), prettyplease::unparse(&file));
-        outputs.push(OutputFile { name, content });
-        tree.push((module, allow_deprecated));
-    }
-    outputs.push(OutputFile {
-        name: "mod.rs".to_owned(),
-        content: module_tree::render(&tree),
-    });
-    Ok(outputs)
-}
-
-/// What one package's file is made of.
-#[derive(Default)]
-struct Package<'a> {
-    files: Vec<(&'a FileDescriptorProto, Part)>,
-    messages: String,
-    services: Vec<(&'a FileDescriptorProto, prost_build::Service)>,
-}
-
-/// The packages of the files that contribute, each with its part of what prost-build made.
-fn packages(schema: &Schema, mut messages: Messages) -> BTreeMap<Module, Package<'_>> {
-    let mut packages: BTreeMap<Module, Package<'_>> = BTreeMap::new();
-    let mut services = messages.services.into_iter();
     for (file, part) in schema.files() {
         if part == Part::Nothing {
             continue;
         }
-        let module = Module::from_protobuf_package_name(file.package());
-        let package = packages.entry(module.clone()).or_default();
-        package.files.push((file, part));
-        if let Some(text) = messages.modules.remove(&module) {
-            package.messages = text;
+        let generator = Generator::new(schema, file, options)?;
+        if let Some(text) = messages.texts.remove(file.name()) {
+            outputs.extend(generator.messages(&text)?);
         }
-        if part == Part::Whole {
-            let its_services = services.by_ref().take(file.service.len());
-            package
-                .services
-                .extend(its_services.map(|service| (file, service)));
+        if let Some(services) = messages.services.remove(file.name()) {
+            let names = names.remove(file.name()).unwrap_or_default();
+            outputs.push(generator.services(&services, names)?);
         }
     }
-    packages
+    if let Some(name) = &options.mod_file {
+        outputs.push(output::mod_file(name, &options.runtime_path));
+    }
+    Ok(outputs)
 }
 
-impl Package<'_> {
-    fn header(&self) -> String {
-        let mut header = module_tree::header();
-        for (file, _) in &self.files {
-            header.push_str(&format!("// source: {}\n", file.name()));
-        }
-        header
+/// What is written for one `.proto` file.
+struct Generator<'a> {
+    schema: &'a Schema,
+    file: &'a FileDescriptorProto,
+    options: &'a Options,
+    runtime: syn::Path,
+    deprecations: Deprecations,
+}
+
+impl<'a> Generator<'a> {
+    fn new(
+        schema: &'a Schema,
+        file: &'a FileDescriptorProto,
+        options: &'a Options,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            schema,
+            file,
+            options,
+            runtime: syn::parse_str(&options.runtime_path)
+                .map_err(|error| Error::option("runtime_path", error.to_string()))?,
+            deprecations: Deprecations::of(schema, file),
+        })
     }
 
-    /// The items after the messages.
-    fn items(
-        &self,
-        schema: &Schema,
-        deprecations: &deprecated::Deprecations,
-        options: &Options,
-    ) -> syn::Result<Vec<syn::Item>> {
-        let runtime: syn::Path = syn::parse_str(&options.runtime_path)?;
-        let version = proc_macro2::Literal::u32_unsuffixed(CONTRACT_VERSION);
-        let mut items: Vec<syn::Item> =
-            vec![parse_quote! { const _: () = #runtime::codegen::assert_version(#version); }];
-
-        let is_named = self.files.iter().any(|(_, part)| *part == Part::Whole);
-        let descriptor_set = options.file_descriptor_set && is_named;
-        if descriptor_set {
-            items.push(self.file_descriptor_set(schema));
+    /// The messages that prost-build wrote, if there are any.
+    fn messages(&self, text: &str) -> Result<Option<OutputFile>, Error> {
+        let name = output::name(self.file, Kind::Messages)?;
+        let mut parsed = syn::parse_file(text).map_err(|error| not_rust(&name, &error))?;
+        if parsed.items.is_empty() {
+            return Ok(None);
         }
+        self.deprecations.mark(&mut parsed.items);
+        parsed.items.insert(0, self.version_check());
+        Ok(Some(self.output(name, parsed.items)))
+    }
 
-        let mut types = self.type_names();
-        let mut values = Namespace::of(["FILE_DESCRIPTOR_SET"]);
-        let services = self
-            .services
-            .iter()
-            .map(|(file, service)| (file.name(), service));
-        let names = service::claim_names(
-            services.clone().map(|(_, service)| service),
-            &mut types,
-            &mut values,
-        );
-        for ((file, service), names) in services.zip(names) {
-            let service = Service::new(service, file, names, &types, deprecations, &runtime)?;
+    fn services(
+        &self,
+        services: &[prost_build::Service],
+        names: Vec<Names>,
+    ) -> Result<OutputFile, Error> {
+        let name = output::name(self.file, Kind::Services)?;
+        let items = self
+            .service_items(services, names)
+            .map_err(|error| not_rust(&name, &error))?;
+        Ok(self.output(name, items))
+    }
+
+    fn service_items(
+        &self,
+        services: &[prost_build::Service],
+        names: Vec<Names>,
+    ) -> syn::Result<Vec<syn::Item>> {
+        let Self {
+            schema,
+            file,
+            options,
+            runtime,
+            deprecations,
+        } = self;
+        let mut items = vec![self.version_check()];
+        let descriptor_set = options
+            .file_descriptor_set
+            .then(|| service::identifier(&descriptor_set_name(file)))
+            .transpose()?;
+        if let Some(constant) = &descriptor_set {
+            items.push(self.file_descriptor_set(constant));
+        }
+        let types = type_names(schema, file.package());
+        for (service, names) in services.iter().zip(names) {
+            let service = Service::new(service, file.name(), names, &types, deprecations, runtime)?;
             items.extend(service.constants());
             if options.server {
                 items.push(service.server_trait(options.require_methods));
-                items.push(service.desc(descriptor_set));
+                items.push(service.desc(descriptor_set.as_ref()));
                 items.push(service.register());
             }
             if options.client {
@@ -148,29 +131,102 @@ impl Package<'_> {
         Ok(items)
     }
 
-    fn file_descriptor_set(&self, schema: &Schema) -> syn::Item {
-        let own = self.files.iter().map(|(file, _)| file.name());
-        let bytes = literal::byte_string(&descriptor::encode(schema.with_imports(own)));
+    fn version_check(&self) -> syn::Item {
+        let runtime = &self.runtime;
+        let version = proc_macro2::Literal::u32_unsuffixed(CONTRACT_VERSION);
+        parse_quote! { const _: () = #runtime::codegen::assert_version(#version); }
+    }
+
+    fn file_descriptor_set(&self, constant: &proc_macro2::Ident) -> syn::Item {
+        let files = self.schema.with_imports([self.file.name()]);
+        let bytes = literal::byte_string(&descriptor::encode(files));
+        let doc = format!(
+            " The encoded `FileDescriptorSet` of `{}` and of all its imports.",
+            self.file.name()
+        );
         parse_quote! {
-            /// The encoded `google.protobuf.FileDescriptorSet` of this package's files and of all
-            /// they import, for server reflection and other tools.
-            pub const FILE_DESCRIPTOR_SET: &[u8] = #bytes;
+            #[doc = #doc]
+            pub const #constant: &[u8] = #bytes;
         }
     }
 
-    /// The names of the messages and enums in the package's module, whether they are generated or
-    /// the user's own.
-    fn type_names(&self) -> Namespace {
-        Namespace::of(self.files.iter().flat_map(|(file, _)| {
-            let messages = file
-                .message_type
-                .iter()
-                .map(|message| upper_camel(message.name()));
-            let enums = file
-                .enum_type
-                .iter()
-                .map(|enumeration| upper_camel(enumeration.name()));
-            messages.chain(enums).collect::<Vec<_>>()
-        }))
+    fn output(&self, name: String, items: Vec<syn::Item>) -> OutputFile {
+        let file = syn::File {
+            shebang: None,
+            attrs: Vec::new(),
+            items,
+        };
+        OutputFile {
+            name,
+            content: output::header(self.file) + &prettyplease::unparse(&file),
+        }
     }
+}
+
+fn not_rust(file: &str, error: &syn::Error) -> Error {
+    Error::Generated {
+        file: file.to_owned(),
+        problem: error.to_string(),
+    }
+}
+
+/// `a/b.proto` → `A_B_DESCRIPTOR_SET`.
+fn descriptor_set_name(file: &FileDescriptorProto) -> String {
+    let stem = file.name().strip_suffix(".proto").unwrap_or(file.name());
+    let words: String = stem
+        .chars()
+        .map(|c| if c.is_alphanumeric() { c } else { '_' })
+        .collect();
+    let name = format!("{}_DESCRIPTOR_SET", shouty(&words));
+    if name.starts_with(|c: char| c.is_numeric()) {
+        return format!("_{name}");
+    }
+    name
+}
+
+/// The names of each file's services, for all files that are named. Services of a package must have
+/// names apart, whichever of its files they are in.
+fn service_names(schema: &Schema, messages: &Messages) -> BTreeMap<String, Vec<Names>> {
+    let mut packages: BTreeMap<&str, Vec<(&FileDescriptorProto, &[prost_build::Service])>> =
+        BTreeMap::new();
+    for (file, _) in schema.files() {
+        if let Some(services) = messages.services.get(file.name()) {
+            packages
+                .entry(file.package())
+                .or_default()
+                .push((file, services));
+        }
+    }
+    let mut names = BTreeMap::new();
+    for (package, files) in packages {
+        let mut types = type_names(schema, package);
+        let mut values = Namespace::of(files.iter().map(|(file, _)| descriptor_set_name(file)));
+        let services = files.iter().flat_map(|(_, services)| *services);
+        let mut claimed = service::claim_names(services, &mut types, &mut values).into_iter();
+        for (file, services) in files {
+            let its_names = claimed.by_ref().take(services.len()).collect();
+            names.insert(file.name().to_owned(), its_names);
+        }
+    }
+    names
+}
+
+/// The names of the messages and enums in a package's module, whether they are generated or the
+/// user's own.
+fn type_names(schema: &Schema, package: &str) -> Namespace {
+    let files = schema
+        .files()
+        .filter(|(file, _)| file.package() == package)
+        .map(|(file, _)| file);
+    Namespace::of(files.flat_map(|file| {
+        let messages = file
+            .message_type
+            .iter()
+            .map(|message| upper_camel(message.name()));
+        let enums = file
+            .enum_type
+            .iter()
+            .map(|enumeration| upper_camel(enumeration.name()));
+        messages.chain(enums).collect::<Vec<_>>()
+    }))
 }

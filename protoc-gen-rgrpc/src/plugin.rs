@@ -69,7 +69,7 @@ It is a plugin of protoc and of buf, which write a request to its standard input
 
     protoc --rgrpc_out=src/proto --rgrpc_opt=client=false,bytes=. route_guide.proto
 
-Generate all files of a project in one run: `mod.rs` nests the packages of a run.
+Several runs may write to one folder: `mod.rs` includes all generated files of its folder.
 
 Options, separated by commas:
 

@@ -7,7 +7,6 @@
 //!
 //! The order does not depend on how the files were named on a command line: by name, imports first.
 
-use std::borrow::Borrow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost_types::{DescriptorProto, FileDescriptorProto};
@@ -31,6 +30,8 @@ pub(crate) enum Part {
 #[derive(Debug)]
 pub(crate) struct Schema {
     files: Vec<(FileDescriptorProto, Part)>,
+    /// The place of each file by its name.
+    index: BTreeMap<String, usize>,
 }
 
 impl Schema {
@@ -53,7 +54,11 @@ impl Schema {
             )));
         }
         let used = used_files(&by_name, &named, options);
-        let order = imports_first(&by_name, named.iter().copied());
+        let order: Vec<String> = imports_first(|name| by_name.get(name), named.iter().copied())
+            .into_iter()
+            .map(|file| file.name().to_owned())
+            .collect();
+        let index = order.iter().cloned().zip(0..).collect();
         let files = order
             .into_iter()
             .filter_map(|name| by_name.remove(&name))
@@ -66,7 +71,7 @@ impl Schema {
                 (file, part)
             })
             .collect();
-        Ok(Self { files })
+        Ok(Self { files, index })
     }
 
     /// All files, imports first.
@@ -74,21 +79,14 @@ impl Schema {
         self.files.iter().map(|(file, part)| (file, *part))
     }
 
-    /// `of` and everything these files import, imports first.
+    /// `of` and everything these files import, imports first. The order does not depend on the other
+    /// files of the schema.
     pub(crate) fn with_imports<'a>(
         &'a self,
         of: impl IntoIterator<Item = &'a str>,
     ) -> impl Iterator<Item = &'a FileDescriptorProto> {
-        let by_name = self
-            .files
-            .iter()
-            .map(|(file, _)| (file.name().to_owned(), file))
-            .collect();
-        let wanted: BTreeSet<String> = imports_first(&by_name, of).into_iter().collect();
-        self.files
-            .iter()
-            .map(|(file, _)| file)
-            .filter(move |file| wanted.contains(file.name()))
+        let find = |name: &str| self.index.get(name).map(|&at| &self.files[at].0);
+        imports_first(find, of).into_iter()
     }
 }
 
@@ -200,29 +198,29 @@ fn mentions(file: &FileDescriptorProto, services: bool) -> BTreeSet<&str> {
 }
 
 /// `roots` and all they import: depth first, in the order of the import statements.
-fn imports_first<'a, F: Borrow<FileDescriptorProto>>(
-    files: &BTreeMap<String, F>,
+fn imports_first<'a>(
+    find: impl Fn(&str) -> Option<&'a FileDescriptorProto>,
     roots: impl IntoIterator<Item = &'a str>,
-) -> Vec<String> {
-    fn visit<F: Borrow<FileDescriptorProto>>(
-        files: &BTreeMap<String, F>,
-        name: &str,
-        seen: &mut BTreeSet<String>,
-        order: &mut Vec<String>,
+) -> Vec<&'a FileDescriptorProto> {
+    fn visit<'a>(
+        find: &impl Fn(&str) -> Option<&'a FileDescriptorProto>,
+        name: &'a str,
+        seen: &mut BTreeSet<&'a str>,
+        order: &mut Vec<&'a FileDescriptorProto>,
     ) {
-        if let Some(file) = files.get(name)
-            && seen.insert(name.to_owned())
+        if let Some(file) = find(name)
+            && seen.insert(name)
         {
-            for import in &file.borrow().dependency {
-                visit(files, import, seen, order);
+            for import in &file.dependency {
+                visit(find, import, seen, order);
             }
-            order.push(name.to_owned());
+            order.push(file);
         }
     }
     let mut seen = BTreeSet::new();
     let mut order = Vec::new();
     for root in roots {
-        visit(files, root, &mut seen, &mut order);
+        visit(&find, root, &mut seen, &mut order);
     }
     order
 }

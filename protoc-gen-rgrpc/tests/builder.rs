@@ -98,7 +98,7 @@ fn a_builders_methods_set_the_options_of_their_names() {
         .field_attribute("name", "#[doc(alias = \"label\")]");
     compile("methods", text, builder).expect("valid");
     let files = support::files(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("methods/out"));
-    let code = &files["p.rs"];
+    let code = &(files["a.pb.rs"].clone() + &files["a.grpc.rs"]);
     for (part, present) in [
         ("pub data: crate::runtime::prost::bytes::Bytes,", true),
         ("Box<N>", true),
@@ -108,7 +108,7 @@ fn a_builders_methods_set_the_options_of_their_names() {
         ("pub trait S: ", true),
         ("pub struct SClient<", true),
         ("not implemented", false),
-        ("FILE_DESCRIPTOR_SET", false),
+        ("_DESCRIPTOR_SET", false),
         ("::rgrpc", false),
         ("struct E ", false),
     ] {
@@ -120,16 +120,55 @@ fn a_builders_methods_set_the_options_of_their_names() {
 fn a_schema_without_services_or_package_is_generated_too() {
     compile("plain", "syntax = \"proto3\"; message M {}", Builder::new()).expect("valid");
     let files = support::files(&Path::new(env!("CARGO_TARGET_TMPDIR")).join("plain/out"));
+    assert_eq!(Vec::from_iter(files.keys()), ["a.pb.rs", "mod.rs"]);
+    let code = &files["a.pb.rs"];
+    assert!(code.contains("pub struct M {}"), "{code}");
     assert!(
-        files["_.rs"].contains("pub struct M {}"),
-        "{}",
-        files["_.rs"]
-    );
-    assert!(
-        files["mod.rs"].ends_with("include!(\"_.rs\");\n"),
+        files["mod.rs"].ends_with("::rgrpc::codegen::include_generated!();\n"),
         "{}",
         files["mod.rs"]
     );
+}
+
+#[test]
+fn the_file_that_includes_the_others_has_another_name_or_is_left_out() {
+    for (name, expected) in [
+        ("proto.rs", &["a.pb.rs", "proto.rs"][..]),
+        ("", &["a.pb.rs"]),
+    ] {
+        let test = format!("mod-file-{name}");
+        let builder = Builder::new().mod_file(name);
+        compile(&test, "syntax = \"proto3\"; message M {}", builder).expect("valid");
+        let files = support::files(
+            &Path::new(env!("CARGO_TARGET_TMPDIR"))
+                .join(test)
+                .join("out"),
+        );
+        assert_eq!(Vec::from_iter(files.keys()), expected);
+    }
+}
+
+#[test]
+fn several_calls_for_one_folder_write_what_one_call_writes() {
+    let include = support::root().join("tests/codegen/proto");
+    let files = [
+        "spread/orders/v1/orders.proto",
+        "spread/stock/v1/stock.proto",
+        "spread/more/orders_admin.proto",
+        "spread/more/audit.proto",
+    ];
+    let (once, often) = (support::folder("once"), support::folder("often"));
+    let generate = |out: &Path, files: &[&str]| {
+        Builder::new()
+            .out_dir(out)
+            .compile_protos(files, &[&include])
+            .expect("valid");
+    };
+    generate(&once, &files);
+    for file in files {
+        generate(&often, &[file]);
+    }
+    assert_eq!(support::files(&often), support::files(&once));
 }
 
 #[test]
@@ -149,7 +188,7 @@ fn a_file_is_written_only_when_its_text_changed() {
     generate().expect("valid");
     let file = fs::File::options()
         .write(true)
-        .open(out.join("p.rs"))
+        .open(out.join("a.pb.rs"))
         .expect("there");
     file.set_modified(UNIX_EPOCH).expect("ours");
     fs::write(out.join("mod.rs"), "changed").expect("ours");
@@ -160,7 +199,7 @@ fn a_file_is_written_only_when_its_text_changed() {
             .and_then(|meta| meta.modified())
             .expect("there")
     };
-    assert_eq!(written("p.rs"), UNIX_EPOCH);
+    assert_eq!(written("a.pb.rs"), UNIX_EPOCH);
     assert_ne!(support::files(&out)["mod.rs"], "changed");
 }
 

@@ -92,22 +92,53 @@ fn the_plugin_generates_what_the_library_generates() {
 }
 
 #[test]
-fn the_golden_file_shows_what_is_generated() {
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/routeguide.rs");
-    let text = generated(respond(&route_guide("")))
-        .remove("routeguide.rs")
-        .expect("the package's file");
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(&golden, &text).expect("the golden file is writable");
+fn a_run_for_each_folder_gives_the_same_files_as_one_run_for_all() {
+    for (include, files) in support::schemas() {
+        let mut folders: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for file in &files {
+            let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
+            folders.entry(folder).or_default().push(file.clone());
+        }
+        let mut merged = BTreeMap::new();
+        for files in folders.values() {
+            for (name, text) in generated(respond(&request(&include, files, ""))) {
+                // buf and protoc keep one of two files of a name, so both must be the same.
+                let earlier = merged.insert(name.clone(), text.clone());
+                assert_eq!(earlier.unwrap_or(text.clone()), text, "{name}");
+            }
+        }
+        let at_once = generated(respond(&request(&include, &files, "")));
+        assert_eq!(
+            Vec::from_iter(merged.keys()),
+            Vec::from_iter(at_once.keys())
+        );
+        for (name, text) in at_once {
+            assert!(merged[&name] == text, "{name}");
+        }
     }
-    let expected = std::fs::read_to_string(&golden).expect("the golden file");
-    let difference = (1..)
-        .zip(text.lines().zip(expected.lines()))
-        .find(|(_, (now, golden))| now != golden);
-    assert!(
-        text == expected,
-        "run with UPDATE_GOLDEN=1 and review the difference; the first: {difference:?}"
-    );
+}
+
+#[test]
+fn the_golden_files_show_what_is_generated() {
+    let files = generated(respond(&route_guide("")));
+    let names = ["mod.rs", "route_guide.grpc.rs", "route_guide.pb.rs"];
+    assert_eq!(Vec::from_iter(files.keys()), names);
+    for (name, text) in files {
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("tests/golden")
+            .join(&name);
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            std::fs::write(&golden, &text).expect("the golden file is writable");
+        }
+        let expected = std::fs::read_to_string(&golden).expect("the golden file");
+        let difference = (1..)
+            .zip(text.lines().zip(expected.lines()))
+            .find(|(_, (now, golden))| now != golden);
+        assert!(
+            text == expected,
+            "{name}: run with UPDATE_GOLDEN=1 and review the difference; the first: {difference:?}"
+        );
+    }
 }
 
 #[test]
@@ -116,7 +147,7 @@ fn an_option_removes_or_changes_its_part_of_the_code() {
     const SERVER: &str = "pub trait RouteGuide";
     const CLIENT: &str = "pub struct RouteGuideClient";
     const DEFAULT_BODY: &str = "method GetFeature not implemented";
-    const DESCRIPTORS: &str = "pub const FILE_DESCRIPTOR_SET";
+    const DESCRIPTORS: &str = "pub const ROUTE_GUIDE_DESCRIPTOR_SET";
     const RUNTIME: &str = "::rgrpc::";
     for (parameter, absent) in [
         ("messages=false", &[MESSAGE][..]),
@@ -127,9 +158,8 @@ fn an_option_removes_or_changes_its_part_of_the_code() {
         ("runtime_path=crate", &[RUNTIME]),
         ("extern_path=.routeguide.Point=::geo::Point", &[MESSAGE]),
     ] {
-        let text = generated(respond(&route_guide(parameter)))
-            .remove("routeguide.rs")
-            .expect(parameter);
+        let files = generated(respond(&route_guide(parameter)));
+        let text: String = files.into_values().collect();
         for part in [MESSAGE, SERVER, CLIENT, DEFAULT_BODY, DESCRIPTORS, RUNTIME] {
             assert_eq!(
                 text.contains(part),
@@ -149,7 +179,8 @@ fn what_is_deprecated_in_the_schema_is_deprecated_in_rust() {
         "",
     )));
     // Without the attributes that say how, since their order is not the point.
-    let text: Vec<&str> = files["torture.old.rs"].lines().map(str::trim).collect();
+    let text = files["torture/deprecated.pb.rs"].clone() + &files["torture/deprecated.grpc.rs"];
+    let text: Vec<&str> = text.lines().map(str::trim).collect();
     for item in [
         "pub struct Old {",
         "pub enum Kind {",
@@ -312,6 +343,10 @@ fn a_request_that_no_compiler_would_write_is_an_error_and_no_panic() {
             file(&|file| file.message_type[0].name = None),
         ),
         ("no file name", file(&|file| file.name = None)),
+        (
+            "a file outside the folder",
+            file(&|file| file.name = Some("../a.proto".to_owned())),
+        ),
         (
             "an unknown import",
             file(&|file| file.dependency.push("b.proto".to_owned())),

@@ -1,5 +1,7 @@
 //! What generated code needs besides the public API. Not for other code.
 
+pub use rgrpc_macros::include_generated;
+
 /// The newest and the oldest generated code that this runtime works with.
 const VERSIONS: std::ops::RangeInclusive<u32> = 1..=1;
 

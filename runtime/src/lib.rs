@@ -93,20 +93,22 @@ pub use transport::Transport;
 pub use prost;
 pub use prost_types;
 
-/// Includes the code that `protoc_gen_rgrpc::compile_protos` made in `build.rs` for one package.
+/// Includes the code that `build.rs` generated for one package, all of its files.
 ///
 /// ```text
 /// rgrpc::include_proto!("routeguide");
 /// ```
+///
+/// A package whose types mention those of another needs [`include_protos!`]. With deprecated
+/// messages the module around the macro needs `#[allow(deprecated)]`: derived code mentions them.
 #[macro_export]
 macro_rules! include_proto {
     ($package:tt) => {
-        include!(concat!(env!("OUT_DIR"), concat!("/", $package, ".rs")));
+        $crate::codegen::include_generated!(out_dir $package);
     };
 }
 
-/// Includes the code that `protoc_gen_rgrpc::compile_protos` made in `build.rs` for all packages,
-/// nested as modules.
+/// Includes the code that `build.rs` generated for all packages, nested as modules.
 ///
 /// ```text
 /// mod proto {
@@ -116,6 +118,6 @@ macro_rules! include_proto {
 #[macro_export]
 macro_rules! include_protos {
     () => {
-        include!(concat!(env!("OUT_DIR"), "/mod.rs"));
+        $crate::codegen::include_generated!(out_dir);
     };
 }

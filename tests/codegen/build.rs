@@ -1,6 +1,6 @@
 //! Generates every schema of `schemas` the `build.rs` way: the real ones into `OUT_DIR/real`, the
 //! difficult ones into `OUT_DIR/difficult`, and these once more with the options that change the
-//! code's shape into `OUT_DIR/options`.
+//! code's shape into `OUT_DIR/options`. Two calls share the folder `OUT_DIR/twice`.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -42,6 +42,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         .type_attribute(".torture.Foo", "#[derive(PartialOrd)]")
         .field_attribute("FooClient.type", "#[doc(alias = \"kind\")]")
         .compile_protos(&["torture/second.proto", "torture/names.proto"], &include)?;
+
+    // Two calls for one folder: a package of which each call has one file, and imports.
+    for file in [
+        "spread/orders/v1/orders.proto",
+        "spread/more/orders_admin.proto",
+    ] {
+        Builder::new()
+            .out_dir(out.join("twice"))
+            .compile_protos(&[file], &include)?;
+    }
 
     // One package on its own, where `include_proto!` looks for it.
     let health = [Path::new("grpc/health/v1/health.proto")];

@@ -1,6 +1,6 @@
 //! The table by which a server dispatches, and the function that registers it.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use syn::parse_quote;
 
@@ -9,7 +9,7 @@ use super::{Kind, Method, Service, deprecated_attribute};
 impl Service<'_> {
     /// `route_guide_desc::<T>()`. An inline `const` makes the table static although it depends on
     /// `T`.
-    pub(crate) fn desc(&self, descriptor_set: bool) -> syn::Item {
+    pub(crate) fn desc(&self, descriptor_set: Option<&Ident>) -> syn::Item {
         let Self {
             runtime,
             full_name,
@@ -27,10 +27,9 @@ impl Service<'_> {
             .partition(|method| method.kind == Kind::Unary);
         let methods = unary.into_iter().map(|method| self.method_desc(method));
         let streams = streaming.into_iter().map(|method| self.stream_desc(method));
-        let descriptor_set = if descriptor_set {
-            quote! { FILE_DESCRIPTOR_SET }
-        } else {
-            quote! { b"" }
+        let descriptor_set = match descriptor_set {
+            Some(constant) => quote! { #constant },
+            None => quote! { b"" },
         };
         let doc = format!(
             " The table by which a server dispatches calls of `{full_name}` to a [`{trait_}`]."

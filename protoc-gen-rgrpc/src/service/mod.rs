@@ -202,7 +202,7 @@ impl Method {
 }
 
 /// An identifier, raw where the name says so.
-fn identifier(name: &str) -> syn::Result<Ident> {
+pub(crate) fn identifier(name: &str) -> syn::Result<Ident> {
     match name.strip_prefix("r#") {
         Some(keyword) => Ok(Ident::new_raw(keyword, Span::call_site())),
         None => syn::parse_str(name),

@@ -20,23 +20,23 @@ pub(crate) fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// The files of a folder by name.
+/// The files of a folder and of those within, by path.
 pub(crate) fn files(folder: &Path) -> BTreeMap<String, String> {
-    let entries = fs::read_dir(folder).expect("the folder exists");
-    entries
-        .map(|entry| {
+    fn add(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) {
+        for entry in fs::read_dir(folder).expect("the folder exists") {
             let path = entry.expect("readable").path();
-            let name = path
-                .file_name()
-                .expect("a file")
-                .to_string_lossy()
-                .into_owned();
-            (
-                name,
-                fs::read_to_string(path).expect("generated files are text"),
-            )
-        })
-        .collect()
+            if path.is_dir() {
+                add(root, &path, files);
+                continue;
+            }
+            let name = path.strip_prefix(root).expect("below").to_string_lossy();
+            let text = fs::read_to_string(&path).expect("generated files are text");
+            files.insert(name.replace('\\', "/"), text);
+        }
+    }
+    let mut files = BTreeMap::new();
+    add(folder, folder, &mut files);
+    files
 }
 
 /// The include folder and the files of the schemas that every way of generation is tried on.

@@ -38,6 +38,12 @@ pub mod options {
     include!(concat!(env!("OUT_DIR"), "/options/mod.rs"));
 }
 
+/// What two calls of a build script generated into one folder.
+#[allow(missing_docs)]
+pub mod twice {
+    include!(concat!(env!("OUT_DIR"), "/twice/mod.rs"));
+}
+
 /// The runtime by another path.
 mod runtime {
     pub(crate) use rgrpc::*;

@@ -18,18 +18,18 @@ fn names(bytes: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn a_package_has_its_files_and_all_they_import_and_imports_come_first() {
+fn a_file_with_services_has_its_descriptors_and_those_of_all_it_imports_and_imports_come_first() {
     for (bytes, expected) in [
         (
-            health::FILE_DESCRIPTOR_SET,
+            health::GRPC_HEALTH_V1_HEALTH_DESCRIPTOR_SET,
             &["grpc/health/v1/health.proto"][..],
         ),
         (
-            real::grpc::reflection::v1::FILE_DESCRIPTOR_SET,
+            real::grpc::reflection::v1::GRPC_REFLECTION_V1_REFLECTION_DESCRIPTOR_SET,
             &["grpc/reflection/v1/reflection.proto"],
         ),
         (
-            real::grpc::channelz::v1::FILE_DESCRIPTOR_SET,
+            real::grpc::channelz::v1::GRPC_CHANNELZ_V1_CHANNELZ_DESCRIPTOR_SET,
             &[
                 "google/protobuf/any.proto",
                 "google/protobuf/duration.proto",
@@ -39,12 +39,18 @@ fn a_package_has_its_files_and_all_they_import_and_imports_come_first() {
             ],
         ),
         (
-            difficult::FILE_DESCRIPTOR_SET,
+            difficult::NO_PACKAGE_DESCRIPTOR_SET,
             &["torture/imported.proto", "no_package.proto"],
         ),
         (
-            difficult::torture::two::FILE_DESCRIPTOR_SET,
-            &["google/protobuf/descriptor.proto", "torture/proto2.proto"],
+            difficult::spread::SPREAD_MORE_AUDIT_DESCRIPTOR_SET,
+            &[
+                "spread/common/page.proto",
+                "spread/more/orders_admin.proto",
+                "spread/orders/v1/orders.proto",
+                "spread/stock/v1/stock.proto",
+                "spread/more/audit.proto",
+            ],
         ),
     ] {
         let mut sorted = names(bytes);
@@ -83,7 +89,7 @@ fn descriptors_are_complete_but_for_comments() {
             );
         }
     }
-    let health = &decode(health::FILE_DESCRIPTOR_SET)[0];
+    let health = &decode(health::GRPC_HEALTH_V1_HEALTH_DESCRIPTOR_SET)[0];
     let methods: Vec<_> = health.service[0]
         .method
         .iter()
@@ -98,12 +104,12 @@ fn descriptors_are_complete_but_for_comments() {
 #[test]
 fn one_package_alone_and_the_whole_tree_hold_the_same() {
     assert_eq!(
-        health::FILE_DESCRIPTOR_SET,
-        real::grpc::health::v1::FILE_DESCRIPTOR_SET
+        health::GRPC_HEALTH_V1_HEALTH_DESCRIPTOR_SET,
+        real::grpc::health::v1::GRPC_HEALTH_V1_HEALTH_DESCRIPTOR_SET
     );
     assert_eq!(
-        health::FILE_DESCRIPTOR_SET,
-        nested::grpc::health::v1::FILE_DESCRIPTOR_SET
+        health::GRPC_HEALTH_V1_HEALTH_DESCRIPTOR_SET,
+        nested::grpc::health::v1::GRPC_HEALTH_V1_HEALTH_DESCRIPTOR_SET
     );
 }
 

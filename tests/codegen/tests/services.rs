@@ -72,7 +72,10 @@ fn unary_methods_and_streams_are_in_tables_of_their_own_in_the_schemas_order() {
         ]
     );
     assert_eq!(desc.file.name, "grpc/testing/test.proto");
-    assert_eq!(desc.file.descriptor_set, testing::FILE_DESCRIPTOR_SET);
+    assert_eq!(
+        desc.file.descriptor_set,
+        testing::GRPC_TESTING_TEST_DESCRIPTOR_SET
+    );
 }
 
 #[test]
@@ -91,7 +94,7 @@ fn a_method_is_named_as_the_schema_has_it_whatever_its_rust_name() {
         (torture::KEYWORDS_GET_X_, "/torture.Keywords/get_x"),
         (torture::FOO_BAR_BAZ, "/torture.FooBar/Baz"),
         (torture::FOO_BAR_BAZ_, "/torture.Foo_/BarBaz"),
-        (torture::FILE_DESCRIPTOR_SET_, "/torture.File/DescriptorSet"),
+        (torture::FILE_DESCRIPTOR_SET, "/torture.File/DescriptorSet"),
     ] {
         assert_eq!(constant, expected);
     }
@@ -228,4 +231,19 @@ fn options_change_the_code_as_they_say() {
     }
     // `file_descriptor_set=false`.
     assert!(changed::second_desc::<All>().file.descriptor_set.is_empty());
+}
+
+#[test]
+fn two_calls_for_one_folder_give_the_code_of_both() {
+    use rgrpc_codegen_tests::twice::spread;
+
+    struct Both;
+    impl spread::orders::v1::Orders for Both {}
+    impl spread::orders::v1::OrdersAdmin for Both {}
+
+    let mut server = rgrpc::Server::new();
+    spread::orders::v1::register_orders(&mut server, Both).expect("a name of its own");
+    spread::orders::v1::register_orders_admin(&mut server, Both).expect("a name of its own");
+    let item = spread::stock::v1::Item::default();
+    assert_eq!(item.name, "");
 }

@@ -1,0 +1,219 @@
+//! The output folder of a build script.
+//!
+//! The macros include all generated files of a folder, so the folder must hold those of this build
+//! and no others. A build script may call the generator several times, and cargo keeps `OUT_DIR`
+//! from one build to the next: [`write`] knows what this process wrote, and a list in the folder says
+//! what the process before it did.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::Error;
+use crate::output::OutputFile;
+
+/// The list of what the last build script wrote.
+const LIST: &str = "rgrpc-files.txt";
+
+/// What this process wrote as a build script, by folder. cargo runs a build script in a process of
+/// its own, so this is what one build wrote.
+static WRITTEN: Mutex<BTreeMap<PathBuf, Written>> = Mutex::new(BTreeMap::new());
+
+#[derive(Default)]
+struct Written {
+    /// The files of the build before.
+    before: BTreeSet<String>,
+    /// This build's files, with their texts.
+    files: BTreeMap<String, String>,
+}
+
+/// Writes files. A file whose text did not change is not written again, unless it is `mod_file` and
+/// others were added: cargo, which watches the files that were compiled, then sees a change.
+pub(crate) fn write(
+    folder: &Path,
+    files: Vec<OutputFile>,
+    mod_file: Option<&str>,
+) -> Result<(), Error> {
+    let mut added = false;
+    let (last, files): (Vec<_>, Vec<_>) = files
+        .into_iter()
+        .partition(|file| Some(file.name.as_str()) == mod_file);
+    for file in files {
+        let path = folder.join(file.name);
+        added |= !path.exists();
+        write_if_changed(&path, file.content.as_bytes())?;
+    }
+    for file in last {
+        let path = folder.join(file.name);
+        if added {
+            fs::write(&path, file.content).map_err(|source| Error::Io { path, source })?;
+        } else {
+            write_if_changed(&path, file.content.as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes files for a build script, together with those that earlier calls wrote. Fails when an
+/// earlier call wrote one of the files with another text: the code of one call would be lost. In a
+/// folder that is cargo's (`OUT_DIR`), removes what the build before wrote and this one does not.
+pub(crate) fn write_for_build_script(
+    folder: &Path,
+    files: Vec<OutputFile>,
+    mod_file: Option<&str>,
+    is_cargos: bool,
+) -> Result<(), Error> {
+    let mut folders = WRITTEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let written = folders.entry(folder.to_owned()).or_insert_with(|| Written {
+        before: fs::read_to_string(folder.join(LIST))
+            .map(|list| list.lines().map(str::to_owned).collect())
+            .unwrap_or_default(),
+        files: BTreeMap::new(),
+    });
+    for file in &files {
+        if written
+            .files
+            .get(&file.name)
+            .is_some_and(|earlier| *earlier != file.content)
+        {
+            return Err(Error::Twice {
+                path: folder.join(&file.name),
+            });
+        }
+    }
+    for file in &files {
+        written
+            .files
+            .insert(file.name.clone(), file.content.clone());
+    }
+    write(folder, files, mod_file)?;
+    if !is_cargos {
+        return Ok(());
+    }
+    for stale in written
+        .before
+        .iter()
+        .filter(|name| !written.files.contains_key(*name))
+    {
+        // A later call may write it again, and one that is gone already need not be removed.
+        let _ = fs::remove_file(folder.join(stale));
+    }
+    let list: String = written
+        .files
+        .keys()
+        .map(|name| format!("{name}\n"))
+        .collect();
+    write_if_changed(&folder.join(LIST), list.as_bytes())
+}
+
+/// A file that is written again looks changed to cargo, which then compiles all that includes it.
+pub(crate) fn write_if_changed(path: &Path, content: &[u8]) -> Result<(), Error> {
+    if fs::read(path).is_ok_and(|present| present == content) {
+        return Ok(());
+    }
+    let failed = |source| Error::Io {
+        path: path.to_owned(),
+        source,
+    };
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    fs::write(path, content).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+
+    use super::*;
+
+    fn file(name: &str, content: &str) -> OutputFile {
+        OutputFile {
+            name: name.to_owned(),
+            content: content.to_owned(),
+        }
+    }
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = env::temp_dir().join(format!("rgrpc-folder-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&folder);
+        folder
+    }
+
+    /// As if a new process began.
+    fn next_build() {
+        WRITTEN
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clear();
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let list = fs::read_dir(folder).expect("there");
+        let mut names: Vec<String> = list
+            .map(|entry| {
+                entry
+                    .expect("readable")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .filter(|name| name != LIST)
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_build_leaves_the_files_of_all_its_calls_and_none_of_the_build_before() {
+        let folder = folder("builds");
+        let build = |calls: &[&str]| {
+            next_build();
+            for name in calls {
+                write_for_build_script(&folder, vec![file(name, "text")], None, true)
+                    .expect("writable");
+            }
+        };
+        build(&["a.pb.rs", "b.pb.rs"]);
+        assert_eq!(names(&folder), ["a.pb.rs", "b.pb.rs"]);
+        fs::write(folder.join("other.rs"), "").expect("writable");
+        build(&["c.pb.rs", "b.pb.rs"]);
+        assert_eq!(names(&folder), ["b.pb.rs", "c.pb.rs", "other.rs"]);
+
+        // Two calls that would overwrite each other's code.
+        let twice =
+            |content| write_for_build_script(&folder, vec![file("b.pb.rs", content)], None, true);
+        twice("text").expect("the same");
+        let error = twice("other").expect_err("another text").to_string();
+        assert!(
+            error.contains("b.pb.rs: an earlier call in this build script"),
+            "{error}"
+        );
+        assert_eq!(
+            fs::read_to_string(folder.join("b.pb.rs")).expect("there"),
+            "text"
+        );
+        let _ = fs::remove_dir_all(&folder);
+    }
+
+    #[test]
+    fn mod_rs_is_written_again_when_a_file_is_added() {
+        let folder = folder("added");
+        let generate = |names: &[&str]| {
+            let mut files: Vec<_> = names.iter().map(|name| file(name, "text")).collect();
+            files.push(file("mod.rs", "text"));
+            write(&folder, files, Some("mod.rs")).expect("writable");
+            let written = fs::metadata(folder.join("mod.rs")).and_then(|meta| meta.modified());
+            let written = written.expect("there");
+            let open = fs::File::options().write(true).open(folder.join("mod.rs"));
+            open.and_then(|file| file.set_modified(std::time::UNIX_EPOCH))
+                .expect("ours");
+            written
+        };
+        generate(&["a.pb.rs"]);
+        assert_eq!(generate(&["a.pb.rs"]), std::time::UNIX_EPOCH);
+        assert_ne!(generate(&["a.pb.rs", "b.pb.rs"]), std::time::UNIX_EPOCH);
+        let _ = fs::remove_dir_all(&folder);
+    }
+}

@@ -7,7 +7,7 @@ use super::{
     PriorityBuilder, RandomSubsettingBuilder, RingHashBuilder, RoundRobinBuilder,
     WeightedRoundRobinBuilder, WeightedTargetBuilder,
 };
-use crate::service_config::{ConfigValue, ServiceConfig, ServiceConfigError, parse_json};
+use crate::service_config::{ConfigValue, FieldLog, ServiceConfig, ServiceConfigError, parse_json};
 
 /// The policies that a channel knows by name.
 #[derive(Clone)]
@@ -35,12 +35,14 @@ impl BalancerRegistry {
         self.builders.get(name)
     }
 
-    /// The policy that a service config names; pick_first if it names none.
+    /// The policy that a service config names; pick_first if it names none. The log notes what is read of
+    /// its config.
     pub(crate) fn policy(
         &self,
         config: &ServiceConfig,
+        log: &FieldLog,
     ) -> Result<PolicyConfig, ServiceConfigError> {
-        if let Some(list) = config.load_balancing() {
+        if let Some(list) = config.load_balancing(log) {
             return self.parse(&list);
         }
         let name = config.load_balancing_policy();

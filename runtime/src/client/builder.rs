@@ -268,6 +268,8 @@ impl ClientConnBuilder {
     /// # Ok::<(), rgrpc::BuildError>(())
     /// ```
     ///
+    /// Unknown fields are ignored, and logged at warn with the nearest known name.
+    ///
     /// Source: `doc/service_config.md` of the gRPC documents, gRFC A6; grpc-go
     /// `WithDefaultServiceConfig`, which has no hedging.
     pub fn default_service_config(mut self, json: impl Into<String>) -> Self {

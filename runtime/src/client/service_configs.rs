@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::call_config::{CallConfig, Retries};
 use crate::balancer::{BalancerRegistry, PolicyConfig};
-use crate::service_config::{ServiceConfig, ServiceConfigError};
+use crate::service_config::{FieldLog, ServiceConfig, ServiceConfigError};
 use crate::status::Status;
 
 /// Decides which service config holds: the one that the resolver has found, or the default one.
@@ -99,14 +99,30 @@ fn read(
     registry: &BalancerRegistry,
     retries: Retries,
 ) -> Result<ChannelConfig, ServiceConfigError> {
-    let config = ServiceConfig::parse(json)?;
+    let log = FieldLog::default();
+    let config = ServiceConfig::parse_logged(json, &log)?;
+    let policy = registry.policy(&config, &log)?;
+    warn_of_unknown_fields(&log);
     let max_connections = config.max_connections_per_subchannel.unwrap_or(1);
     Ok(ChannelConfig {
         max_connections: usize::try_from(max_connections).unwrap_or(usize::MAX),
-        policy: registry.policy(&config)?,
+        policy,
         health_service: config.health_service.as_deref().map(Arc::from),
         calls: Arc::new(CallConfig::new(config, retries)),
     })
+}
+
+/// How many unknown fields are named: a service config is not always the user's own.
+const MAX_UNKNOWN_FIELDS: usize = 10;
+
+fn warn_of_unknown_fields(log: &FieldLog) {
+    let unknown = log.unknown();
+    for field in unknown.iter().take(MAX_UNKNOWN_FIELDS) {
+        tracing::warn!(%field, "the service config has an unknown field");
+    }
+    if let Some(more @ 1..) = unknown.len().checked_sub(MAX_UNKNOWN_FIELDS) {
+        tracing::warn!(more, "the service config has more unknown fields");
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +151,100 @@ mod tests {
 
     fn policy(json: &str) -> String {
         format!(r#"{{"loadBalancingConfig": [{{"{json}": {{}}}}]}}"#)
+    }
+
+    fn unknown(json: &str) -> Vec<String> {
+        let log = FieldLog::default();
+        let config = ServiceConfig::parse_logged(json, &log).expect(json);
+        let registry = BalancerRegistry::default();
+        registry.policy(&config, &log).expect(json);
+        log.unknown().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn unknown_fields_are_named_with_their_path_and_the_nearest_known_name() {
+        let json = r#"{
+            "methodConfigs": [],
+            "methodConfig": [
+                {"name": [{"service": "a.B"}], "timeOut": "1s", "waitForReady": true},
+                {"name": [{"service": "a.C", "methods": "D"}], "retryPolicy": {
+                    "maxAttempts": 2, "initialBackoff": "1s", "max_backoff": "1s",
+                    "maxBackoff": "1s", "backoffMultiplier": 1, "retryableStatusCodes": [14],
+                    "absent": null
+                }},
+                {"timeout": "for no method"}
+            ],
+            "loadBalancingConfig": [
+                {"unheard_of": {"whatever": 1}},
+                {"outlier_detection_experimental": {
+                    "childPolicy": [{"pick_first": {"shuffleAddresses": true}}],
+                    "interval": "1s",
+                    "completely different": 1
+                }}
+            ]
+        }"#;
+        assert_eq!(
+            unknown(json),
+            [
+                "methodConfigs is unknown and ignored; the nearest known name is methodConfig",
+                "loadBalancingConfig[1].outlier_detection_experimental.completely different is \
+                 unknown and ignored",
+                "loadBalancingConfig[1].outlier_detection_experimental.childPolicy[0].pick_first.\
+                 shuffleAddresses is unknown and ignored; the nearest known name is \
+                 shuffleAddressList",
+                "methodConfig[0].timeOut is unknown and ignored; the nearest known name is timeout",
+                "methodConfig[1].name[0].methods is unknown and ignored; the nearest known name is \
+                 method",
+                "methodConfig[1].retryPolicy.max_backoff is unknown and ignored; the nearest known \
+                 name is maxBackoff",
+            ]
+        );
+    }
+
+    #[test]
+    fn no_field_that_is_documented_is_unknown() {
+        let policies = [
+            r#"{"pick_first": {"shuffleAddressList": true}}"#,
+            r#"{"round_robin": {}}"#,
+            r#"{"least_request_experimental": {"choiceCount": 2}}"#,
+            r#"{"weighted_round_robin": {"enableOobLoadReport": true, "oobReportingPeriod": "1s",
+                "blackoutPeriod": "1s", "weightExpirationPeriod": "1s", "weightUpdatePeriod": "1s",
+                "errorUtilizationPenalty": 1}}"#,
+            r#"{"outlier_detection_experimental": {"interval": "1s", "baseEjectionTime": "1s",
+                "maxEjectionTime": "1s", "maxEjectionPercent": 1,
+                "successRateEjection": {"stdevFactor": 1, "enforcementPercentage": 1,
+                    "minimumHosts": 1, "requestVolume": 1},
+                "failurePercentageEjection": {"threshold": 1, "enforcementPercentage": 1,
+                    "minimumHosts": 1, "requestVolume": 1},
+                "childPolicy": [{"round_robin": {}}]}}"#,
+            r#"{"priority_experimental": {"children": {"a": {"config": [{"round_robin": {}}],
+                "ignoreReresolutionRequests": true}}, "priorities": ["a"]}}"#,
+            r#"{"random_subsetting_experimental": {"subsetSize": 1,
+                "childPolicy": [{"round_robin": {}}]}}"#,
+            r#"{"ring_hash_experimental": {"minRingSize": 1, "maxRingSize": 2,
+                "requestHashHeader": "x"}}"#,
+            r#"{"weighted_target_experimental": {"targets": {"a": {"weight": 1,
+                "childPolicy": [{"round_robin": {}}]}}}}"#,
+        ];
+        for policy in policies {
+            let json = format!(
+                r#"{{
+                    "loadBalancingConfig": [{policy}],
+                    "loadBalancingPolicy": "round_robin",
+                    "healthCheckConfig": {{"serviceName": "a"}},
+                    "connectionScaling": {{"maxConnectionsPerSubchannel": 2}},
+                    "retryThrottling": {{"maxTokens": 10, "tokenRatio": 1}},
+                    "methodConfig": [
+                        {{"name": [{{"service": "a.B", "method": "C"}}], "timeout": "1s",
+                          "waitForReady": true, "maxRequestMessageBytes": 1,
+                          "maxResponseMessageBytes": 1,
+                          "hedgingPolicy": {{"maxAttempts": 2, "hedgingDelay": "1s",
+                            "nonFatalStatusCodes": []}}}}
+                    ]
+                }}"#
+            );
+            assert_eq!(unknown(&json), [""; 0], "{policy}");
+        }
     }
 
     fn chosen(configs: &mut ServiceConfigs, found: Option<Result<String, Status>>) -> String {

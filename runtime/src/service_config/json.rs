@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use super::ServiceConfigError;
 use super::duration::SignedDuration;
+use super::field_log::{self, FieldLog};
 
 /// Reads a document.
 pub(crate) fn parse(json: &str) -> Result<Value, ServiceConfigError> {
@@ -25,6 +26,7 @@ pub(crate) fn parse(json: &str) -> Result<Value, ServiceConfigError> {
 pub struct ConfigValue<'a> {
     value: &'a Value,
     path: String,
+    log: FieldLog,
 }
 
 /// An object in a service config.
@@ -32,19 +34,21 @@ pub struct ConfigValue<'a> {
 pub struct ConfigObject<'a> {
     fields: &'a Map<String, Value>,
     path: String,
+    log: FieldLog,
 }
 
 impl<'a> ConfigValue<'a> {
     /// The whole document.
     pub(crate) fn root(value: &'a Value) -> Self {
-        Self::at("", value)
+        Self::at("", value, &FieldLog::default())
     }
 
-    /// A value that stood at this path.
-    pub(crate) fn at(path: &str, value: &'a Value) -> Self {
+    /// A value that stood at this path. The log notes what is read of it.
+    pub(crate) fn at(path: &str, value: &'a Value, log: &FieldLog) -> Self {
         Self {
             value,
             path: path.to_owned(),
+            log: log.clone(),
         }
     }
 
@@ -59,10 +63,14 @@ impl<'a> ConfigValue<'a> {
     /// It is something else.
     pub fn object(&self) -> Result<ConfigObject<'a>, ServiceConfigError> {
         match self.value {
-            Value::Object(fields) => Ok(ConfigObject {
-                fields,
-                path: self.path.clone(),
-            }),
+            Value::Object(fields) => {
+                self.log.open(&self.path, fields);
+                Ok(ConfigObject {
+                    fields,
+                    path: self.path.clone(),
+                    log: self.log.clone(),
+                })
+            }
             _ => Err(self.expected("an object")),
         }
     }
@@ -78,6 +86,7 @@ impl<'a> ConfigValue<'a> {
         Ok(items.iter().enumerate().map(|(index, value)| Self {
             value,
             path: format!("{}[{index}]", self.path),
+            log: self.log.clone(),
         }))
     }
 
@@ -171,11 +180,9 @@ impl<'a> ConfigObject<'a> {
     /// A field that may be absent.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<ConfigValue<'a>> {
+        self.log.ask(&self.path, name);
         let value = self.fields.get(name).filter(|value| !value.is_null())?;
-        Some(ConfigValue {
-            value,
-            path: self.path_of(name),
-        })
+        Some(self.value_of(name, value))
     }
 
     /// A field that has to be there.
@@ -189,11 +196,9 @@ impl<'a> ConfigObject<'a> {
 
     /// The names and the values of all fields, but for those that are null.
     pub fn fields(&self) -> impl Iterator<Item = (&'a str, ConfigValue<'a>)> {
+        self.log.ask_all(&self.path);
         let present = self.fields.iter().filter(|(_, value)| !value.is_null());
-        present.map(|(name, value)| {
-            let path = self.path_of(name);
-            (name.as_str(), ConfigValue { value, path })
-        })
+        present.map(|(name, value)| (name.as_str(), self.value_of(name, value)))
     }
 
     /// The name and the value of the only field.
@@ -201,15 +206,10 @@ impl<'a> ConfigObject<'a> {
     /// # Errors
     /// There is none, or there are more.
     pub fn only_field(&self) -> Result<(&'a str, ConfigValue<'a>), ServiceConfigError> {
+        self.log.ask_all(&self.path);
         let mut fields = self.fields.iter();
         match (fields.next(), fields.next()) {
-            (Some((name, value)), None) => Ok((
-                name,
-                ConfigValue {
-                    value,
-                    path: self.path_of(name),
-                },
-            )),
+            (Some((name, value)), None) => Ok((name, self.value_of(name, value))),
             _ => Err(ServiceConfigError::new(
                 &self.path,
                 format!("one field is expected, got {}", self.fields.len()),
@@ -217,12 +217,21 @@ impl<'a> ConfigObject<'a> {
         }
     }
 
-    fn path_of(&self, name: &str) -> String {
-        if self.path.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{}.{name}", self.path)
+    /// Nothing is read of it: no field of it is reported as unknown.
+    pub(super) fn ignore(&self) {
+        self.log.ask_all(&self.path);
+    }
+
+    fn value_of(&self, name: &str, value: &'a Value) -> ConfigValue<'a> {
+        ConfigValue {
+            value,
+            path: self.path_of(name),
+            log: self.log.clone(),
         }
+    }
+
+    fn path_of(&self, name: &str) -> String {
+        field_log::join(&self.path, name)
     }
 }
 

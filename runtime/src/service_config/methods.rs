@@ -45,7 +45,9 @@ impl MethodConfigs {
 
     fn add(&mut self, entry: &ConfigValue<'_>) -> Result<(), ServiceConfigError> {
         // Without a name it is for no method, and not looked at, as in grpc-go.
-        let Some(names) = entry.object()?.field("name") else {
+        let object = entry.object()?;
+        let Some(names) = object.field("name") else {
+            object.ignore();
             return Ok(());
         };
         for name in names.items()? {

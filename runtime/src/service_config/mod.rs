@@ -3,13 +3,14 @@
 //! Parsed when a channel is made and when its resolver finds one; the channel's calls look their
 //! method up in it. What is read of it: `methodConfig`, `retryThrottling`, `loadBalancingConfig`,
 //! `loadBalancingPolicy`, `connectionScaling` and `healthCheckConfig`. Other fields are ignored, as
-//! fields of the future have to be.
+//! fields of the future have to be, and [reported](FieldLog), as misspelled ones should be.
 //!
 //! Source: `doc/service_config.md` and `service_config.proto` of the gRPC documents, gRFC A6 for
 //! retries and hedging; grpc-go's `service_config.go` for what is invalid.
 
 mod duration;
 mod error;
+mod field_log;
 mod hedging;
 mod json;
 mod method;
@@ -19,6 +20,7 @@ mod retry;
 pub use error::ServiceConfigError;
 use serde_json::Value;
 
+pub(crate) use field_log::FieldLog;
 pub(crate) use hedging::HedgingPolicy;
 pub(crate) use json::parse as parse_json;
 pub use json::{ConfigObject, ConfigValue};
@@ -45,9 +47,16 @@ pub(crate) struct ServiceConfig {
 
 impl ServiceConfig {
     /// Parses and checks a document. An error in any part of it refuses the whole.
+    #[cfg(test)]
     pub(crate) fn parse(json: &str) -> Result<Self, ServiceConfigError> {
+        Self::parse_logged(json, &FieldLog::default())
+    }
+
+    /// Parses and checks a document, and notes what is read of it. An error in any part of it refuses
+    /// the whole.
+    pub(crate) fn parse_logged(json: &str, log: &FieldLog) -> Result<Self, ServiceConfigError> {
         let document = json::parse(json)?;
-        let config = ConfigValue::root(&document).object()?;
+        let config = ConfigValue::at("", &document, log).object()?;
         Ok(Self {
             methods: MethodConfigs::parse(config.field("methodConfig"))?,
             retry_throttling: config
@@ -74,10 +83,10 @@ impl ServiceConfig {
         })
     }
 
-    /// `loadBalancingConfig`.
-    pub(crate) fn load_balancing(&self) -> Option<ConfigValue<'_>> {
+    /// `loadBalancingConfig`. The log notes what is read of it.
+    pub(crate) fn load_balancing(&self, log: &FieldLog) -> Option<ConfigValue<'_>> {
         let list = self.load_balancing.as_ref()?;
-        Some(ConfigValue::at(LOAD_BALANCING, list))
+        Some(ConfigValue::at(LOAD_BALANCING, list, log))
     }
 
     /// `loadBalancingPolicy`, which is what there was before, in lower case; `pick_first` when it is

@@ -13,6 +13,7 @@ mod engine;
 mod hang;
 mod health;
 mod leaf_policy;
+mod log;
 mod message;
 pub mod proto;
 mod scripted;
@@ -27,6 +28,7 @@ pub use engine::native;
 pub use hang::{Hang, HangWatch, hang};
 pub use health::{HealthService, ServingStatus, register_health};
 pub use leaf_policy::LeafPolicy;
+pub use log::{Log, log};
 pub use message::{encoded, framed, msg, text};
 pub use proto::{
     Message, STUB_BIDI_STREAMING, STUB_CLIENT_STREAMING, STUB_SERVER_STREAMING, STUB_UNARY,

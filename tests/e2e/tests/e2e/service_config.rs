@@ -16,8 +16,8 @@ use rgrpc::{
     ServiceConfigError, Status, credentials,
 };
 use rgrpc_e2e::{
-    FnDialer, STUB_BIDI_STREAMING, STUB_UNARY, StubClient, StubService, TestServer, msg, serve,
-    settle, soon,
+    FnDialer, STUB_BIDI_STREAMING, STUB_UNARY, StubClient, StubService, TestServer, log, msg,
+    serve, settle, soon,
 };
 use tokio::time::Instant;
 
@@ -118,6 +118,23 @@ fn an_invalid_service_config_makes_no_channel() {
         let source = source.downcast_ref::<ServiceConfigError>();
         assert_eq!(source.expect("what is invalid").path(), path, "{config}");
     }
+}
+
+#[test]
+fn an_unknown_field_of_a_service_config_is_a_warning_with_the_nearest_known_name() {
+    let log = log();
+    let json = r#"{"methodConfig": [{"name": [{}], "waitForReadi": true}]}"#;
+    ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+        .default_service_config(json)
+        .build()
+        .expect("fields of the future are ignored");
+    assert_eq!(
+        log.take(),
+        [
+            "WARN the service config has an unknown field field=methodConfig[0].waitForReadi is \
+          unknown and ignored; the nearest known name is waitForReady"
+        ]
+    );
 }
 
 #[test]

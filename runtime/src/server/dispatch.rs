@@ -1,6 +1,4 @@
-use std::any::Any;
 use std::future::{Future, ready};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -11,6 +9,7 @@ use tokio::time::{Sleep, sleep_until};
 
 use super::call::{Handled, MessageLimits, Outcome};
 use super::options::ServerOptions;
+use super::panic::{PanicHook, guarded};
 use super::services::Services;
 use super::{HandlerFuture, ServeError, ServerCall};
 use crate::call::CallContext;
@@ -83,13 +82,15 @@ impl Dispatch for ConnectionCalls {
 
     fn dispatch(&self, stream: Arc<dyn ServerStream>, content: Option<Bytes>) -> Call {
         let context = CallContext::new(stream);
-        let handler = self
-            .dispatcher
-            .handler(&context, content)
+        let panic_hook = self.dispatcher.options.panic_hook.clone();
+        let begin = || self.dispatcher.handler(&context, content);
+        let handler = guarded(&context, panic_hook.as_ref(), begin)
+            .unwrap_or_else(Err)
             .unwrap_or_else(|status| Box::pin(ready(Handled::failed(status))));
         Call {
             handler: Some(handler),
             timer: None,
+            panic_hook,
             context,
         }
     }
@@ -102,6 +103,7 @@ pub(super) struct Call {
     handler: Option<HandlerFuture>,
     /// Made when the handler is not ready at once.
     timer: Option<Pin<Box<Sleep>>>,
+    panic_hook: Option<PanicHook>,
     context: CallContext,
 }
 
@@ -128,7 +130,7 @@ impl Future for Call {
             Poll::Pending => ready!(self.poll_cancelled(cx)),
         };
         // What the handler holds goes before the call is said to have ended.
-        self.handler = None;
+        self.drop_handler();
         Poll::Ready(match end {
             End::Handled(Handled(Outcome::Reply { response, .. })) => self.context.reply(response),
             End::Handled(Handled(Outcome::Finish(outcome))) => self.context.finish(outcome),
@@ -145,7 +147,10 @@ impl Future for Call {
 impl Call {
     fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<Handled> {
         let Self {
-            handler, context, ..
+            handler,
+            panic_hook,
+            context,
+            ..
         } = self;
         let Some(handler) = handler else {
             return Poll::Pending;
@@ -158,20 +163,14 @@ impl Call {
             }
             handled
         };
-        // The handler is not polled again after a panic, so nothing sees what it left behind but
-        // the service itself, whose state its author guards.
-        match catch_unwind(AssertUnwindSafe(handle)) {
-            Ok(poll) => poll,
-            Err(panic) => {
-                let status = Status::internal(format!(
-                    "the handler of {} panicked: {}",
-                    self.context.method(),
-                    panic_text(&*panic)
-                ));
-                tracing::error!(method = self.context.method(), %status, "a handler panicked");
-                Poll::Ready(Handled::failed(status))
-            }
-        }
+        guarded(context, panic_hook.as_ref(), handle)
+            .unwrap_or_else(|status| Poll::Ready(Handled::failed(status)))
+    }
+
+    /// Drops the handler, whose values may panic as they go. How the call ends is known without them.
+    fn drop_handler(&mut self) {
+        let handler = self.handler.take();
+        let _ = guarded(&self.context, self.panic_hook.as_ref(), || drop(handler));
     }
 
     /// Ready when the client, the connection or the deadline has ended the call.
@@ -192,19 +191,9 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         // The runtime drops a call that has not ended.
-        if let Some(handler) = self.handler.take() {
-            drop(handler);
+        if self.handler.is_some() {
+            self.drop_handler();
             self.context.closed();
         }
-    }
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
-    if let Some(text) = panic.downcast_ref::<&str>() {
-        text
-    } else if let Some(text) = panic.downcast_ref::<String>() {
-        text
-    } else {
-        "a value that is not text"
     }
 }

@@ -15,6 +15,7 @@ mod error;
 mod handle;
 mod handler;
 mod options;
+mod panic;
 mod services;
 mod workers;
 
@@ -35,6 +36,8 @@ pub use error::{RegisterError, ServeError};
 pub use handle::ServerHandle;
 pub use handler::Handler;
 use options::ServerOptions;
+pub use panic::HandlerPanic;
+use panic::PanicHook;
 use services::Services;
 pub use services::UnknownServiceHandler;
 use workers::SharedWorkers;
@@ -199,6 +202,30 @@ impl Server {
     #[must_use]
     pub fn unknown_service_handler(mut self, handler: impl UnknownServiceHandler) -> Self {
         self.options.unknown_service = Some(services::unknown_handler(handler));
+        self
+    }
+
+    /// Sets the function that is called when a handler panics, for crash reports and counters.
+    ///
+    /// The call ends with INTERNAL and a fixed text, and other calls go on. The panic's text is not
+    /// sent to the client, as it may hold what is not the client's: it is logged at error level, with
+    /// the method and the peer, and given to this function. What a handler runs in tasks of its own is
+    /// not covered. Runs on the thread of the call, after the panic hook of the process
+    /// ([`std::panic::set_hook`]), and must not block. A second function replaces the first.
+    /// Default: none.
+    ///
+    /// ```
+    /// let server = rgrpc::Server::new().panic_hook(|panic| {
+    ///     eprintln!("{} panicked: {}", panic.method(), panic.message());
+    /// });
+    /// # drop(server);
+    /// ```
+    ///
+    /// Source: grpc-go has none, and its users add a recovery interceptor such as that of
+    /// `go-grpc-middleware`, whose option is `WithRecoveryHandler`.
+    #[must_use]
+    pub fn panic_hook(mut self, hook: impl Fn(HandlerPanic<'_>) + Send + Sync + 'static) -> Self {
+        self.options.panic_hook = Some(PanicHook::new(hook));
         self
     }
 

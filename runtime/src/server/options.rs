@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::panic::PanicHook;
 use super::services::UnknownHandler;
 use crate::codec::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
 use crate::credentials::ServerCredentials;
@@ -12,6 +13,7 @@ pub(super) struct ServerOptions {
     pub(super) max_receive_message_size: usize,
     pub(super) max_send_message_size: usize,
     pub(super) unknown_service: Option<UnknownHandler>,
+    pub(super) panic_hook: Option<PanicHook>,
     /// The name of a compressor that cannot be one, which keeps the server from serving.
     pub(super) unsendable_compressor: Option<String>,
     pub(super) credentials: ServerCredentials,
@@ -24,6 +26,7 @@ impl Default for ServerOptions {
             max_receive_message_size: DEFAULT_MAX_RECEIVE,
             max_send_message_size: DEFAULT_MAX_SEND,
             unknown_service: None,
+            panic_hook: None,
             unsendable_compressor: None,
             credentials: ServerCredentials::default(),
             transport: ServerSettings {

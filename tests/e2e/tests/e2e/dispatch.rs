@@ -211,17 +211,11 @@ async fn a_handlers_panic_is_internal_for_that_call_and_for_no_other() {
 
     let status = client.unary(msg("")).await.expect_err("a panic");
     assert_eq!(status.code(), Code::Internal);
-    assert_eq!(
-        status.message(),
-        "the handler of /rgrpc.e2e.Stub/Unary panicked: a plain text"
-    );
+    assert_eq!(status.message(), "the server's handler panicked");
     let mut responses = client.server_streaming(msg("")).await.expect("a stream");
     let status = soon(responses.recv()).await.expect_err("a panic");
     assert_eq!(status.code(), Code::Internal);
-    assert!(
-        status.message().ends_with("a test panics on purpose"),
-        "{status}"
-    );
+    assert_eq!(status.message(), "the server's handler panicked");
 
     client
         .unary(msg("alive"))

@@ -35,6 +35,7 @@ mod load_reports;
 mod metadata;
 mod outgoing;
 mod outlier_detection;
+mod panics;
 mod pick_first;
 mod picker_status;
 mod proxy;

@@ -1,0 +1,115 @@
+//! What becomes of a handler's panic: the log and the server's hook have its text, the client a fixed
+//! one.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use crate::call::CallContext;
+use crate::io::Peer;
+use crate::status::Status;
+
+/// The status text of a call whose handler panicked.
+const STATUS_TEXT: &str = "the server's handler panicked";
+
+/// A panic of a handler, as [`Server::panic_hook`](super::Server::panic_hook) is told of it.
+#[derive(Clone, Copy)]
+pub struct HandlerPanic<'a> {
+    context: &'a CallContext,
+    payload: &'a (dyn Any + Send),
+}
+
+impl<'a> HandlerPanic<'a> {
+    /// The method's full name: `/package.Service/Method`.
+    #[must_use]
+    pub fn method(&self) -> &'a str {
+        self.context.method()
+    }
+
+    /// The two ends of the connection that the call came by.
+    #[must_use]
+    pub fn peer(&self) -> &'a Peer {
+        self.context.peer()
+    }
+
+    /// The panic's text; a fixed text if the [payload](Self::payload) is neither `&str` nor `String`.
+    ///
+    /// It may name paths, queries or secrets of the program: do not send it to a client.
+    #[must_use]
+    pub fn message(&self) -> &'a str {
+        if let Some(text) = self.payload.downcast_ref::<&str>() {
+            text
+        } else if let Some(text) = self.payload.downcast_ref::<String>() {
+            text
+        } else {
+            "a value that is not text"
+        }
+    }
+
+    /// The value that the handler panicked with.
+    #[must_use]
+    pub fn payload(&self) -> &'a (dyn Any + Send) {
+        self.payload
+    }
+}
+
+impl fmt::Debug for HandlerPanic<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HandlerPanic")
+            .field("method", &self.method())
+            .field("peer", &self.peer())
+            .field("message", &self.message())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The function of [`Server::panic_hook`](super::Server::panic_hook).
+#[derive(Clone)]
+pub(super) struct PanicHook(Arc<dyn Fn(HandlerPanic<'_>) + Send + Sync>);
+
+impl PanicHook {
+    pub(super) fn new(hook: impl Fn(HandlerPanic<'_>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hook))
+    }
+}
+
+impl fmt::Debug for PanicHook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PanicHook")
+    }
+}
+
+/// Runs code of the service; a panic is logged, the hook is told, and the status is for the client.
+pub(super) fn guarded<R>(
+    context: &CallContext,
+    hook: Option<&PanicHook>,
+    run: impl FnOnce() -> R,
+) -> Result<R, Status> {
+    // The code is not run again after a panic, so nothing sees what it left behind but the service
+    // itself, whose state its author guards.
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(done) => Ok(done),
+        Err(payload) => Err(report(context, hook, &*payload)),
+    }
+}
+
+#[cold]
+fn report(context: &CallContext, hook: Option<&PanicHook>, payload: &(dyn Any + Send)) -> Status {
+    let panic = HandlerPanic { context, payload };
+    tracing::error!(
+        method = panic.method(),
+        peer = %panic.peer().remote,
+        panic = panic.message(),
+        "a handler panicked"
+    );
+    if let Some(PanicHook(hook)) = hook
+        && catch_unwind(AssertUnwindSafe(|| hook(panic))).is_err()
+    {
+        tracing::error!(
+            method = panic.method(),
+            "the function of the option panic_hook panicked"
+        );
+    }
+    Status::internal(STATUS_TEXT)
+}

@@ -152,15 +152,22 @@ async fn a_deadline_and_a_cancellation_reach_the_last_service() {
         )
         .partition(|line| line.ends_with("ms left"));
     assert_eq!(timed.len(), 1, "{timed:?}");
+    // On a busy machine the relay's reset comes before the sleeper's own deadline.
+    let dropped = "sleeper: its handler was dropped: ";
+    let reasons = exact.iter().filter_map(|line| line.strip_prefix(dropped));
+    assert_eq!(reasons.count(), 3, "{exact:?}");
     assert_in_order(
         &exact,
         &[
             "A deadline of 500 ms:",
             "client: DEADLINE_EXCEEDED: the deadline of the call to the relay",
-            "sleeper: its handler was dropped",
             "No deadline, and the client drops the call:",
             "sleeper: called, with all the time in the world",
-            "sleeper: its handler was dropped",
+            "sleeper: its handler was dropped: the client has cancelled the call",
+            "No deadline, and another task cancels the call:",
+            "sleeper: called, with all the time in the world",
+            "client: CANCELLED: the call was cancelled by its cancel handle",
+            "sleeper: its handler was dropped: the client has cancelled the call",
         ],
     );
 }

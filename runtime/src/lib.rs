@@ -22,7 +22,8 @@
 //! # Cancellation
 //!
 //! Dropping the future of a call, or a half of its streams, cancels it: the server is told, and the
-//! handler's future is dropped. Work that is to outlive that is spawned.
+//! handler's future is dropped. Work that is to outlive that is spawned. A [`CancelHandle`] cancels calls
+//! from elsewhere; [`CallContext::cancel_reason`] says in a handler's `Drop` why it was dropped.
 //!
 //! # Runtime
 //!
@@ -86,7 +87,7 @@ pub use server::{
 };
 pub use service_config::{ConfigObject, ConfigValue, MethodConfig, ServiceConfigError};
 pub use status::{Code, Status};
-pub use transport::Transport;
+pub use transport::{CancelReason, Transport};
 
 // Generated messages refer to these through this crate, so that its users need no dependency on
 // them.

@@ -1,5 +1,6 @@
-//! How a call ends early: at its deadline, on both sides, or because the caller drops it. Either
-//! way the services that a handler has called in turn are told, and their handlers are dropped.
+//! How a call ends early: at its deadline, on both sides, because the caller drops it, or by its cancel
+//! handle. Each time the services that a handler has called in turn are told, and their handlers are
+//! dropped; a value of a handler can ask why.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin deadline_and_cancel
@@ -17,7 +18,10 @@ use std::error::Error;
 use std::future;
 use std::time::Duration;
 
-use rgrpc::{ClientConn, Request, Response, Server, ServerHandle, Status, credentials};
+use rgrpc::{
+    CallContext, CancelHandle, ClientConn, Request, Response, Server, ServerHandle, Status,
+    credentials,
+};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::time::Instant;
@@ -34,7 +38,10 @@ impl Greeter for Sleeper {
         &self,
         request: Request<HelloRequest>,
     ) -> Result<Response<HelloReply>, Status> {
-        let _dropped = OnDrop(self.events.clone());
+        let _dropped = OnDrop {
+            events: self.events.clone(),
+            context: request.context().cloned(),
+        };
         // The client tells the server how much time is left, not what its clock says.
         let _ = self.events.send(match request.deadline() {
             Some(deadline) => {
@@ -47,12 +54,20 @@ impl Greeter for Sleeper {
     }
 }
 
-/// What a handler holds is dropped with it: guards, connections, locks.
-struct OnDrop(UnboundedSender<String>);
+/// A value of a handler, such as a guard, a connection or a lock. It is dropped with the handler, and
+/// knows why.
+struct OnDrop {
+    events: UnboundedSender<String>,
+    context: Option<CallContext>,
+}
 
 impl Drop for OnDrop {
     fn drop(&mut self) {
-        let _ = self.0.send("sleeper: its handler was dropped".to_owned());
+        let reason = self.context.as_ref().and_then(CallContext::cancel_reason);
+        let reason = reason.map_or("it returned".to_owned(), |reason| reason.to_string());
+        let _ = self
+            .events
+            .send(format!("sleeper: its handler was dropped: {reason}"));
     }
 }
 
@@ -107,6 +122,24 @@ async fn main() -> Result<(), Box<dyn Error>> {
         event = next() => println!("  {}", event?),
     }
     // The branch that was not first is dropped, and with it the call.
+    println!("  {}", next().await?);
+
+    println!("No deadline, and another task cancels the call:");
+    let cancel = CancelHandle::new();
+    let call = relay
+        .say_hello(HelloRequest::default())
+        .cancel_handle(&cancel);
+    let canceller = async {
+        let event = next().await;
+        // From anywhere: a button, a signal, another request.
+        cancel.cancel();
+        event
+    };
+    let (outcome, called) = tokio::join!(call, canceller);
+    println!("  {}", called?);
+    if let Err(status) = outcome {
+        println!("  client: {status}");
+    }
     println!("  {}", next().await?);
 
     relay_handle.graceful_stop().await;

@@ -12,7 +12,7 @@ use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, Incoming, IncomingHead, NoHead, RequestHead, ServerStream, Wanted,
+    CallEnd, CancelReason, Incoming, IncomingHead, NoHead, RequestHead, ServerStream, Wanted,
 };
 
 /// A call in a server's hands: what its handler can know and say besides messages.
@@ -137,6 +137,54 @@ impl CallContext {
         self.0.call().done().await;
     }
 
+    /// Ready when the call has ended, as [`done`](Self::done), with the reason if it was cancelled; `None`
+    /// when its handler has returned.
+    ///
+    /// Cancel-safe.
+    ///
+    /// ```
+    /// # use rgrpc::{CallContext, CancelReason};
+    /// # fn start_job(context: CallContext) {
+    /// tokio::spawn(async move {
+    ///     if context.cancelled().await == Some(CancelReason::ClientCancelled) {
+    ///         // … undo the job …
+    ///     }
+    /// });
+    /// # }
+    /// ```
+    ///
+    /// Source: grpc-go `ctx.Done` and `context.Cause` of a handler's context.
+    pub async fn cancelled(&self) -> Option<CancelReason> {
+        self.done().await;
+        self.cancel_reason()
+    }
+
+    /// Why the call was cancelled; `None` while it goes on, and after its handler has returned or
+    /// panicked. Known before the handler is dropped, so that a value of the handler can ask when it is
+    /// dropped.
+    ///
+    /// A handler that returns because its stream has failed was cancelled, too.
+    ///
+    /// ```
+    /// use rgrpc::{CallContext, CancelReason};
+    ///
+    /// struct Reservation(CallContext);
+    ///
+    /// impl Drop for Reservation {
+    ///     fn drop(&mut self) {
+    ///         match self.0.cancel_reason() {
+    ///             None => {} // The handler has returned.
+    ///             Some(CancelReason::DeadlineExceeded) => { /* Keep it: the client asks again. */ }
+    ///             Some(_) => { /* Release it. */ }
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    #[must_use]
+    pub fn cancel_reason(&self) -> Option<CancelReason> {
+        self.0.call().cancel_reason()
+    }
+
     /// Whether the call has ended; see [`done`](Self::done).
     #[must_use]
     pub fn is_done(&self) -> bool {
@@ -199,8 +247,13 @@ impl CallContext {
     }
 
     /// Ready when the client or the connection has ended the call.
-    pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Status> {
+    pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.poll_closed(cx)
+    }
+
+    /// The call is cancelled: its handler is about to be dropped. The first reason stays.
+    pub(crate) fn cancel(&self, reason: CancelReason) {
+        self.0.call().cancel(reason);
     }
 
     /// The call ends with a complete unary reply.
@@ -315,6 +368,7 @@ impl fmt::Debug for CallContext {
             .field("peer", &self.peer())
             .field("deadline", &self.deadline())
             .field("done", &self.is_done())
+            .field("cancelled", &self.cancel_reason())
             .finish_non_exhaustive()
     }
 }

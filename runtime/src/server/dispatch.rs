@@ -16,7 +16,7 @@ use crate::call::CallContext;
 use crate::codec::MessageLimit;
 use crate::side::Side;
 use crate::status::Status;
-use crate::transport::{self, CallEnd, Dispatch, Phase, ServerStream};
+use crate::transport::{self, CallEnd, CancelReason, Dispatch, Phase, ServerStream};
 
 /// Finds the handlers of calls; one for a server.
 pub(super) struct Dispatcher {
@@ -129,6 +129,10 @@ impl Future for Call {
             Poll::Ready(handled) => End::Handled(handled),
             Poll::Pending => ready!(self.poll_cancelled(cx)),
         };
+        // The handler's values may ask when they are dropped.
+        if let End::DeadlinePassed = end {
+            self.context.cancel(CancelReason::DeadlineExceeded);
+        }
         // What the handler holds goes before the call is said to have ended.
         self.drop_handler();
         Poll::Ready(match end {
@@ -192,6 +196,7 @@ impl Drop for Call {
     fn drop(&mut self) {
         // The runtime drops a call that has not ended.
         if self.handler.is_some() {
+            self.context.cancel(CancelReason::ServerStopped);
             self.drop_handler();
             self.context.closed();
         }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{EncodingField, Received, RequestHead};
+use super::{CancelReason, EncodingField, Received, RequestHead};
 use crate::lock::lock;
 use crate::metadata::Metadata;
 
@@ -31,6 +31,7 @@ struct ResponseState {
     encoding_used: bool,
     trailer: Metadata,
     done: bool,
+    cancelled: Option<CancelReason>,
 }
 
 impl CallState {
@@ -134,6 +135,27 @@ impl CallState {
             done.notify_waiters();
         }
         (header, trailer)
+    }
+
+    /// The call is cancelled: its handler is about to be dropped. The first reason stays, and a call that
+    /// has ended stays as it is.
+    pub(crate) fn cancel(&self, reason: CancelReason) {
+        let reason = reason.at(Instant::now(), self.deadline);
+        let mut response = lock(&self.response);
+        if !response.done {
+            response.cancelled.get_or_insert(reason);
+        }
+    }
+
+    /// Why the call was cancelled, if it was.
+    pub(crate) fn cancel_reason(&self) -> Option<CancelReason> {
+        let response = lock(&self.response);
+        if response.cancelled.is_some() || response.done {
+            return response.cancelled;
+        }
+        // The handler is dropped for that in a moment.
+        let has_passed = self.deadline.is_some_and(|at| at <= Instant::now());
+        has_passed.then_some(CancelReason::DeadlineExceeded)
     }
 
     pub(crate) fn is_done(&self) -> bool {

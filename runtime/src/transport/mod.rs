@@ -10,6 +10,7 @@
 //! of its last caller; receiving, sending and [`ServerStream::poll_closed`] each remember their own.
 
 mod call_state;
+mod cancel_reason;
 mod connect_error;
 mod encoding_field;
 mod engine;
@@ -42,6 +43,7 @@ use crate::status::Status;
 
 pub(crate) use crate::wanted::Wanted;
 pub(crate) use call_state::CallState;
+pub use cancel_reason::CancelReason;
 pub(crate) use connect_error::ConnectError;
 pub(crate) use encoding_field::EncodingField;
 pub(crate) use engine::Serving;
@@ -209,8 +211,9 @@ pub(crate) trait ServerStream: Stream {
     /// Sends what ends the call, and ends the stream.
     fn end(&self, end: CallEnd);
 
-    /// Ready when the peer or the connection has ended the stream, with the reason.
-    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Status>;
+    /// Ready when the peer or the connection has ended the stream; the [call](Self::call) has the reason
+    /// by then.
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
 /// A client's stream.

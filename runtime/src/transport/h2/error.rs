@@ -2,7 +2,7 @@
 
 use super::connection_info::ConnectionInfo;
 use crate::status::Status;
-use crate::transport::{Delivery, ResetCode, StreamEnd, status_for_reset};
+use crate::transport::{CancelReason, Delivery, ResetCode, StreamEnd, status_for_reset};
 
 /// How a stream ended that failed with `error`.
 ///
@@ -32,6 +32,17 @@ pub(super) fn stream_end(
         Delivery::Possible
     };
     StreamEnd::failed(connection_lost(error, connection), delivery)
+}
+
+/// Why a server's call was cancelled whose stream failed with `error`.
+pub(super) fn cancel_reason(error: &h2::Error) -> CancelReason {
+    match error.reason() {
+        Some(code) if error.is_reset() && error.is_remote() => {
+            CancelReason::of_reset(ResetCode(code.into()))
+        }
+        _ if error.is_reset() => CancelReason::StreamFailed,
+        _ => CancelReason::ConnectionLost,
+    }
 }
 
 /// The status of calls whose connection is gone.

@@ -3,9 +3,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 
-use super::error::stream_end;
+use super::error::{cancel_reason, stream_end};
 use crate::pieces::Pieces;
 use crate::status::Status;
+use crate::transport::{CancelReason, ResetCode};
 
 /// The sending half of a stream whose headers are out.
 #[derive(Debug)]
@@ -51,18 +52,17 @@ impl Sender {
     }
 
     /// Ready when the peer or the connection has ended the stream.
-    pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<Status> {
-        self.0.poll_reset(cx).map(closed_status)
+    pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<CancelReason> {
+        self.0.poll_reset(cx).map(closed_reason)
     }
 }
 
-/// What the outcome of `poll_reset` means.
-pub(super) fn closed_status(outcome: Result<Reason, h2::Error>) -> Status {
+/// What the outcome of `poll_reset` means. It does not tell a reset from the end of the connection by an
+/// error of the protocol.
+pub(super) fn closed_reason(outcome: Result<Reason, h2::Error>) -> CancelReason {
     match outcome {
-        Ok(reason) => {
-            crate::transport::status_for_reset(crate::transport::ResetCode(reason.into()))
-        }
-        Err(error) => failed(&error),
+        Ok(reason) => CancelReason::of_reset(ResetCode(reason.into())),
+        Err(error) => cancel_reason(&error),
     }
 }
 

@@ -1,6 +1,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -85,6 +86,7 @@ impl ServerConnection {
             compressors: self.settings.compressors,
             peer: self.peer,
             phase,
+            stopped: Arc::default(),
             drain: None,
         })
     }
@@ -107,6 +109,8 @@ struct Open {
     /// Calls are spawned without being polled here.
     spawn_handlers: bool,
     phase: watch::Receiver<Phase>,
+    /// Set before the connection is ended because the server has stopped.
+    stopped: Arc<AtomicBool>,
     /// Set while the connection drains.
     drain: Option<Pin<Box<Sleep>>>,
 }
@@ -129,8 +133,7 @@ impl Open {
         loop {
             match self.next().await {
                 Event::Request(accepted) => {
-                    if let Some(call) = accepted.dispatch(&dispatch, &self.peer, &self.compressors)
-                    {
+                    if let Some(call) = accepted.dispatch(&dispatch, &self) {
                         start(call, &dispatch, self.spawn_handlers).await;
                     }
                 }
@@ -182,6 +185,7 @@ impl Open {
 
     /// Ends the connection and what it carries.
     async fn close(mut self) {
+        self.stopped.store(true, Ordering::Release);
         self.connection.abrupt_shutdown(Reason::NO_ERROR);
         // One turn, so that GOAWAY goes out if the socket takes it.
         poll_fn(|cx| {
@@ -220,12 +224,7 @@ struct Accepted {
 
 impl Accepted {
     /// The request's call; `None` when the request was turned away.
-    fn dispatch<D: Dispatch>(
-        self,
-        dispatch: &Arc<D>,
-        peer: &Arc<Peer>,
-        compressors: &Arc<CompressorRegistry>,
-    ) -> Option<D::Call> {
+    fn dispatch<D: Dispatch>(self, dispatch: &Arc<D>, connection: &Open) -> Option<D::Call> {
         let Self {
             request,
             mut respond,
@@ -246,8 +245,9 @@ impl Accepted {
         let stream = Arc::new(H2ServerStream::new(
             body,
             respond,
-            Arc::clone(peer),
-            Arc::clone(compressors),
+            Arc::clone(&connection.peer),
+            Arc::clone(&connection.compressors),
+            Arc::clone(&connection.stopped),
             call,
         ));
         Some(dispatch.dispatch(stream, None))

@@ -1,3 +1,4 @@
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -6,9 +7,9 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 
 use super::body::Body;
-use super::error::stream_end;
+use super::error::{cancel_reason, stream_end};
 use super::fields;
-use super::sender::{Sender, closed, closed_status};
+use super::sender::{Sender, closed, closed_reason};
 use crate::codec::CompressorRegistry;
 use crate::io::Peer;
 use crate::lock::lock;
@@ -16,7 +17,8 @@ use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CallState, Incoming, ResetCode, ResponseHead, ServerStream, Stream, StreamEnd, Wanted,
+    CallEnd, CallState, CancelReason, Incoming, ResetCode, ResponseHead, ServerStream, Stream,
+    StreamEnd, Wanted,
 };
 
 /// A server's stream over `h2`'s handles.
@@ -26,6 +28,8 @@ pub(super) struct H2ServerStream {
     wakers: Arc<SendWakers>,
     peer: Arc<Peer>,
     compressors: Arc<CompressorRegistry>,
+    /// Whether the server has stopped, which is why the connection ends then.
+    stopped: Arc<AtomicBool>,
     call: CallState,
 }
 
@@ -45,6 +49,7 @@ impl H2ServerStream {
         respond: SendResponse<Bytes>,
         peer: Arc<Peer>,
         compressors: Arc<CompressorRegistry>,
+        stopped: Arc<AtomicBool>,
         call: CallState,
     ) -> Self {
         Self {
@@ -53,8 +58,18 @@ impl H2ServerStream {
             wakers: Arc::default(),
             peer,
             compressors,
+            stopped,
             call,
         }
+    }
+
+    /// The peer or the connection has ended the stream.
+    fn closed(&self, reason: CancelReason) {
+        self.call.cancel(if self.stopped.load(Ordering::Acquire) {
+            CancelReason::ServerStopped
+        } else {
+            reason
+        });
     }
 }
 
@@ -131,7 +146,10 @@ impl Stream for H2ServerStream {
     fn poll_data(&self, cx: &mut Context<'_>, _wanted: Wanted) -> Poll<Incoming> {
         lock(&self.receive).poll_data(cx).map(|data| match data {
             Some(Ok(data)) => Incoming::Data(data.into()),
-            Some(Err(error)) => Incoming::End(stream_end(&error, "server", None)),
+            Some(Err(error)) => {
+                self.closed(cancel_reason(&error));
+                Incoming::End(stream_end(&error, "server", None))
+            }
             None => Incoming::End(StreamEnd::new(Ok(Metadata::new()))),
         })
     }
@@ -141,7 +159,14 @@ impl Stream for H2ServerStream {
             Sending::Head(_) => Poll::Ready(Ok(())),
             Sending::Messages(sender) => {
                 let waker = self.wakers.sending(cx);
-                sender.poll_ready(&mut Context::from_waker(&waker))
+                let mut cx = Context::from_waker(&waker);
+                let ready = sender.poll_ready(&mut cx);
+                if let Poll::Ready(Err(_)) = ready
+                    && let Poll::Ready(reason) = sender.poll_closed(&mut cx)
+                {
+                    self.closed(reason);
+                }
+                ready
             }
             Sending::Ended => Poll::Ready(Err(closed())),
         }
@@ -195,14 +220,15 @@ impl ServerStream for H2ServerStream {
         }
     }
 
-    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Status> {
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         let waker = self.wakers.closed(cx);
         let mut cx = Context::from_waker(&waker);
-        match &mut *lock(&self.send) {
-            Sending::Head(respond) => respond.poll_reset(&mut cx).map(closed_status),
+        let reason = match &mut *lock(&self.send) {
+            Sending::Head(respond) => respond.poll_reset(&mut cx).map(closed_reason),
             Sending::Messages(sender) => sender.poll_closed(&mut cx),
             Sending::Ended => Poll::Pending,
-        }
+        };
+        reason.map(|reason| self.closed(reason))
     }
 }
 

@@ -19,8 +19,8 @@ use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CallState, Dispatch, OtherProtocol, Phase, Received, Rejection, RequestHead,
-    ResetCode, ResponseHead, ServerSettings, ServerStream, ServerTransport, run_call,
+    CallEnd, CallState, CancelReason, Dispatch, OtherProtocol, Phase, Received, Rejection,
+    RequestHead, ResetCode, ResponseHead, ServerSettings, ServerStream, ServerTransport, run_call,
     status_for_reset,
 };
 
@@ -274,11 +274,15 @@ impl<D: Dispatch> Task<D> {
                 end_stream,
             } => self.receive(key, data, end_stream),
             Event::Reset { key, code } => {
-                self.close_stream(key, || status_for_reset(ResetCode(code.0)));
+                let code = ResetCode(code.0);
+                let reason = CancelReason::of_reset(code);
+                self.close_stream(key, reason, || status_for_reset(code));
             }
-            Event::StreamError { key, code, reason } => self.close_stream(key, || {
-                Status::internal(format!("the client broke the protocol: {reason} ({code})"))
-            }),
+            Event::StreamError { key, code, reason } => {
+                self.close_stream(key, CancelReason::StreamFailed, || {
+                    Status::internal(format!("the client broke the protocol: {reason} ({code})"))
+                });
+            }
             Event::SendReady { key } => {
                 let queued = self.link.core.queued(key);
                 if let Some(stream) = self.link.core.value_mut(key) {
@@ -355,9 +359,14 @@ impl<D: Dispatch> Task<D> {
         }
     }
 
-    fn close_stream(&mut self, key: StreamKey, status: impl FnOnce() -> Status) {
+    fn close_stream(
+        &mut self,
+        key: StreamKey,
+        reason: CancelReason,
+        status: impl FnOnce() -> Status,
+    ) {
         if let Some(stream) = self.link.core.take_value(key) {
-            stream.close(status());
+            stream.close(status(), reason);
         }
     }
 
@@ -544,7 +553,8 @@ impl<D: Dispatch> Task<D> {
     /// Ends the connection and what it carries.
     async fn stop(mut self: Box<Self>) {
         self.link.core.goaway(ErrorCode::NO_ERROR, b"stop");
-        self.close_streams(&Status::unavailable("the server was stopped"));
+        let status = Status::unavailable("the server was stopped");
+        self.close_streams(&status, CancelReason::ServerStopped);
         self.link.write_once().await;
     }
 
@@ -568,14 +578,14 @@ impl<D: Dispatch> Task<D> {
         };
         tracing::debug!(%peer, problem, "connection ended");
         let status = Status::cancelled(format!("the connection ended: {problem}"));
-        self.close_streams(&status);
+        self.close_streams(&status, CancelReason::ConnectionLost);
         self.link.linger().await;
     }
 
-    fn close_streams(&mut self, status: &Status) {
+    fn close_streams(&mut self, status: &Status, reason: CancelReason) {
         self.shared.outbox.close();
         for (_, stream) in self.link.core.values_mut() {
-            stream.close(status.clone());
+            stream.close(status.clone(), reason);
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CallState, Incoming, ResetCode, ServerStream, Stream, StreamEnd, Wanted,
+    CallEnd, CallState, CancelReason, Incoming, ResetCode, ServerStream, Stream, StreamEnd, Wanted,
 };
 
 /// What a connection's streams share.
@@ -111,7 +111,9 @@ impl NativeServerStream {
     }
 
     /// The peer or the connection has ended the stream.
-    pub(super) fn close(&self, status: Status) {
+    pub(super) fn close(&self, status: Status, reason: CancelReason) {
+        // First, so that whoever sees the end sees the reason.
+        self.call.cancel(reason);
         let wakers = self.state(|state| {
             let end = StreamEnd::new(Err(status.clone()));
             state.closed.get_or_insert(status);
@@ -226,10 +228,10 @@ impl ServerStream for NativeServerStream {
         self.post(ServerSend::End(end));
     }
 
-    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<Status> {
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.state(|state| {
-            if let Some(status) = &state.closed {
-                return Poll::Ready(status.clone());
+            if state.closed.is_some() {
+                return Poll::Ready(());
             }
             remember(&mut state.closed_waker, cx);
             Poll::Pending

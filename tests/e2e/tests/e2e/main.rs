@@ -6,6 +6,7 @@ mod balancing;
 mod call_kinds;
 mod call_options;
 mod cancel_handle;
+mod cancel_reason;
 mod cancellation;
 mod cluster;
 mod codec;

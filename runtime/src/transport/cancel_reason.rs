@@ -1,0 +1,102 @@
+use std::fmt;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::ResetCode;
+
+/// Why a server's call was cancelled: it ended before its handler did, which was dropped then.
+///
+/// See [`CallContext::cancel_reason`](crate::CallContext::cancel_reason).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CancelReason {
+    /// The client has cancelled the call (RST_STREAM with CANCEL).
+    ClientCancelled,
+    /// The call's deadline has passed.
+    ///
+    /// A client resets the stream when its own clock has reached the deadline, with the same code as
+    /// when it cancels. Such a reset counts as the deadline when less than 10 ms were left here.
+    DeadlineExceeded,
+    /// The connection was lost or closed, or the client broke the protocol on it.
+    ConnectionLost,
+    /// The client has reset the stream with another code than CANCEL, or broke the protocol on it.
+    StreamFailed,
+    /// The server was stopped, or the runtime of the call was shut down.
+    ServerStopped,
+}
+
+/// How much earlier than the server's the client's deadline may pass: its time began when the request
+/// was sent, and its reset may travel faster than the request did.
+const DEADLINE_TOLERANCE: Duration = Duration::from_millis(10);
+
+impl CancelReason {
+    /// The reason when the client has reset the stream with this code.
+    pub(crate) fn of_reset(code: ResetCode) -> Self {
+        if code == ResetCode::CANCEL {
+            Self::ClientCancelled
+        } else {
+            Self::StreamFailed
+        }
+    }
+
+    /// The reason of a cancellation at `now` of a call with this deadline.
+    pub(super) fn at(self, now: Instant, deadline: Option<Instant>) -> Self {
+        match deadline {
+            Some(deadline)
+                if self == Self::ClientCancelled && now + DEADLINE_TOLERANCE > deadline =>
+            {
+                Self::DeadlineExceeded
+            }
+            _ => self,
+        }
+    }
+}
+
+impl fmt::Display for CancelReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ClientCancelled => "the client has cancelled the call",
+            Self::DeadlineExceeded => "the call's deadline has passed",
+            Self::ConnectionLost => "the connection was lost",
+            Self::StreamFailed => "the client has reset the stream or broken the protocol on it",
+            Self::ServerStopped => "the server was stopped",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reset_means_cancellation_by_its_code() {
+        for (code, expected) in [
+            (ResetCode::CANCEL, CancelReason::ClientCancelled),
+            (ResetCode::NO_ERROR, CancelReason::StreamFailed),
+            (ResetCode::PROTOCOL_ERROR, CancelReason::StreamFailed),
+        ] {
+            assert_eq!(CancelReason::of_reset(code), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_cancellation_just_before_the_deadline_is_the_clients_deadline() {
+        use CancelReason::{ClientCancelled, ConnectionLost, DeadlineExceeded};
+        let now = Instant::now();
+        let left = |millis| Some(now + Duration::from_millis(millis));
+        for (reason, deadline, expected) in [
+            (ClientCancelled, None, ClientCancelled),
+            (ClientCancelled, left(10), ClientCancelled),
+            (ClientCancelled, left(9), DeadlineExceeded),
+            (ClientCancelled, left(0), DeadlineExceeded),
+            (ConnectionLost, left(0), ConnectionLost),
+        ] {
+            assert_eq!(
+                reason.at(now, deadline),
+                expected,
+                "{reason:?} {deadline:?}"
+            );
+        }
+    }
+}

@@ -349,10 +349,6 @@ impl MessageSource for CallContext {
         })
     }
 
-    fn expect_data(&self, len: usize) {
-        self.0.expect_data(len);
-    }
-
     /// The handler is told, and decides how the call ends.
     fn fail(&self, status: Status) -> Status {
         status

@@ -61,9 +61,6 @@ pub(crate) trait MessageSource: Send + Sync {
         None
     }
 
-    /// A message has begun of which this many bytes are still to come.
-    fn expect_data(&self, len: usize);
-
     /// What was received is unusable: the call ends with this status. Returns the status that the
     /// receiver reports.
     fn fail(&self, status: Status) -> Status;

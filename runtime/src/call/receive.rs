@@ -171,9 +171,6 @@ impl<T> RecvStream<T> {
                 Ok(None) => {}
                 Err(status) => return Poll::Ready(Some(Err(self.fail(status)))),
             }
-            if let Some(len) = self.reader.take_expected() {
-                self.source.expect_data(len);
-            }
             match ready!(self.source.poll_data(cx, self.reader.wanted())) {
                 Received::Data(data) => self.reader.push(data),
                 Received::End(outcome) => return Poll::Ready(self.end(outcome)),

@@ -205,8 +205,6 @@ impl MessageSource for ClientEnd {
             })
     }
 
-    fn expect_data(&self, _: usize) {}
-
     fn fail(&self, status: Status) -> Status {
         self.0.end(Err(status.clone()));
         status
@@ -262,8 +260,6 @@ impl MessageSource for ServerEnd {
             }
         })
     }
-
-    fn expect_data(&self, _: usize) {}
 
     /// The mock is told, and decides how the call ends.
     fn fail(&self, status: Status) -> Status {

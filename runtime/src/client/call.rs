@@ -217,10 +217,6 @@ impl MessageSource for ClientCall {
         compression.compressors.get(encoding).cloned()
     }
 
-    fn expect_data(&self, len: usize) {
-        self.stream.expect_data(len);
-    }
-
     fn fail(&self, status: Status) -> Status {
         self.end(status.clone());
         self.finish(Err(&status));

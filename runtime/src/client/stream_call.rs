@@ -495,12 +495,6 @@ impl MessageSource for StreamCall {
         self.decided.get()?.call.decompressor(encoding)
     }
 
-    fn expect_data(&self, len: usize) {
-        if let Some(decided) = self.decided.get() {
-            decided.call.expect_data(len);
-        }
-    }
-
     fn fail(&self, status: Status) -> Status {
         match self.decided.get() {
             Some(decided) => drop(decided.call.fail(status.clone())),

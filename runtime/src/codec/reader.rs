@@ -17,8 +17,6 @@ pub(crate) struct MessageReader {
     buffered: Pieces,
     /// The prefix of the message that is being collected.
     prefix: Option<Prefix>,
-    /// How much of it is still to come, until that was asked for.
-    expected: Option<usize>,
     limit: MessageLimit,
     /// What messages are compressed by that say so; `None` for [`Encoding::Identity`]. Boxed, because it
     /// is that in most calls.
@@ -31,7 +29,6 @@ impl MessageReader {
         Self {
             buffered: Pieces::default(),
             prefix: None,
-            expected: None,
             limit,
             encoding: None,
         }
@@ -62,8 +59,6 @@ impl MessageReader {
             None => {
                 let prefix = self.read_prefix()?;
                 self.prefix = Some(prefix);
-                let missing = (prefix.len as usize).checked_sub(self.buffered.len());
-                self.expected = missing.filter(|&missing| missing > 0);
                 prefix
             }
         };
@@ -72,18 +67,11 @@ impl MessageReader {
             return Ok(None);
         }
         self.prefix = None;
-        self.expected = None;
         let message = self.buffered.split_to(len).into();
         if prefix.compressed {
             return self.encoding().decompress(message, self.limit).map(Some);
         }
         Ok(Some(message))
-    }
-
-    /// How many bytes are still to come of the message that has begun: once for each, so that the
-    /// peer can be given window for all of it.
-    pub(crate) fn take_expected(&mut self) -> Option<usize> {
-        self.expected.take()
     }
 
     /// What is missing for the next message.
@@ -223,18 +211,6 @@ mod tests {
         reader.set_encoding(Encoding::Unknown("x".into()));
         reader.push(Bytes::from_static(b"\0\0\0\0\x03abc").into());
         assert_eq!(read_all(&mut reader), [b"abc"]);
-    }
-
-    #[test]
-    fn what_is_still_to_come_of_a_message_is_said_once() {
-        let mut reader = MessageReader::new(limit(10));
-        reader.push(Bytes::from_static(b"\0\0\0\0\x0aab").into());
-        assert_eq!(reader.take_expected(), None);
-        assert!(reader.next().expect("valid").is_none());
-        assert_eq!(reader.take_expected(), Some(8));
-        reader.push(Bytes::from_static(b"cd").into());
-        assert!(reader.next().expect("valid").is_none());
-        assert_eq!(reader.take_expected(), None);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::Choices;
 use crate::codec::MessageLimit;
 use crate::codec::{MessageBytes, MessageReader, PREFIX_LEN, Prefix, RawCodec, frame};
 use crate::side::Side;
+use crate::wanted::Wanted;
 
 /// What the octets of a stream hold.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -96,8 +97,8 @@ fn read_in_pieces(mut wire: &[u8], max: usize, choices: &mut Choices<'_>) -> Fou
                 }
             }
         }
-        if let Some(expected) = reader.take_expected() {
-            assert!((1..=max).contains(&expected), "{expected} octets to come");
+        if let Wanted::Rest(len) = reader.wanted() {
+            assert!((1..=max.max(PREFIX_LEN)).contains(&len), "{len} octets");
             assert!(reader.is_within_message());
         }
     }

@@ -13,9 +13,9 @@ pub(crate) const DEFAULT_WINDOW: u32 = 65_535;
 /// The largest size of a window.
 pub(crate) const MAX_WINDOW: u32 = (1 << 31) - 1;
 
-/// What credit ahead may bring a stream's window to: below the maximum, so that a change of the
-/// initial size does not make it overflow.
-const MAX_AHEAD: u32 = MAX_WINDOW - (64 << 20);
+/// The most credit that a stream's window grants: below the maximum of a window, so that a change of
+/// the initial size does not make it overflow.
+const MAX_CREDIT: u64 = MAX_WINDOW as u64 - (64 << 20);
 
 /// A window that the peer grants us.
 #[derive(Clone, Copy, Debug)]
@@ -96,84 +96,126 @@ impl ConnectionWindow {
     }
 }
 
-/// The window that we grant the peer on a stream.
+/// The reader's place in the content of a stream, in octets from the beginning of the content.
+///
+/// Positions, unlike numbers of octets, mean the same whenever they are applied: an update that is
+/// late, or that comes twice, changes nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Reading {
+    /// The end of the content that the reader has taken.
+    pub(crate) taken: u64,
+    /// The end of the content that the reader needs before it takes any more: it waits for a message
+    /// that ends here. At or before `taken` if it takes content in any portion.
+    pub(crate) needed: u64,
+}
+
+/// The window that we grant the peer on a stream, and the reading that it follows.
+///
+/// The peer may send a window's size beyond the position that the reader has taken or needs,
+/// whichever is later. Hence the invariant: **while the reader waits, the peer has credit.** A reader
+/// that waits for a message has the peer's credit for all of the message; one that waits for anything
+/// has taken all there is, and the peer has at least three quarters of the window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StreamWindow {
-    limit: u32,
-    /// Octets received that the application has not read.
-    unread: u32,
-    /// Octets read that no WINDOW_UPDATE has returned.
-    unreturned: u32,
-    /// Credit given ahead for a large message: so much less is returned when that is read.
-    extra: u32,
+    size: u32,
+    /// The octets that the peer may still send.
+    credit: u32,
+    /// The end of the content that was received.
+    received: u64,
+    reading: Reading,
 }
 
 impl StreamWindow {
     /// A window of this size.
     #[inline]
-    pub(super) const fn new(limit: u32) -> Self {
+    pub(super) const fn new(size: u32) -> Self {
         Self {
-            limit,
-            unread: 0,
-            unreturned: 0,
-            extra: 0,
+            size,
+            credit: size,
+            received: 0,
+            reading: Reading {
+                taken: 0,
+                needed: 0,
+            },
         }
     }
 
-    /// Flow-controlled octets were received.
+    /// Receives content and padding.
     #[inline]
-    pub(super) fn receive(&mut self, octets: u32) -> Result<(), Fault> {
-        if octets > self.sender_has() {
+    pub(super) fn receive(&mut self, content: u32, padding: u32) -> Result<(), Fault> {
+        let Some(credit) = self.credit.checked_sub(content + padding) else {
             return Err(Fault::stream(
                 ErrorCode::FLOW_CONTROL_ERROR,
                 "more DATA than the stream's window",
             ));
-        }
-        self.unread += octets;
+        };
+        self.credit = credit;
+        self.received += u64::from(content);
         Ok(())
     }
 
-    /// The application has read octets. Returns the increment to send, if it is time: when a quarter
-    /// of the window is read.
+    /// Takes over the reader's place. Never moves back.
     #[inline]
-    pub(super) fn read(&mut self, octets: u32) -> Option<u32> {
-        let octets = octets.min(self.unread);
-        self.unread -= octets;
-        let ahead = octets.min(self.extra);
-        self.extra -= ahead;
-        self.unreturned += octets - ahead;
-        if self.unreturned < self.limit / 4 || self.unreturned == 0 {
-            return None;
-        }
-        Some(std::mem::take(&mut self.unreturned))
+    pub(super) fn read(&mut self, reading: Reading) {
+        let taken = reading.taken.min(self.received);
+        self.reading.taken = self.reading.taken.max(taken);
+        self.reading.needed = self.reading.needed.max(reading.needed);
     }
 
-    /// The application waits for a message of which `octets` are still to be read. Returns the
-    /// increment to send at once, if the peer could not send all of it otherwise: the whole message,
-    /// since there may be padding and other messages before it.
-    pub(super) fn expect(&mut self, octets: u32) -> Option<u32> {
-        let octets = octets.min(MAX_WINDOW);
-        let untransmitted = octets.saturating_sub(self.unread);
-        if untransmitted <= self.sender_has() {
+    /// Moves the reader's place on by this many octets.
+    #[inline]
+    pub(super) fn read_more(&mut self, octets: u64) {
+        self.read(Reading {
+            taken: self.reading.taken.saturating_add(octets),
+            needed: 0,
+        });
+    }
+
+    /// Grants the credit that is due. Returns the increment to send, if it is worth a frame: a
+    /// quarter of the window.
+    #[inline]
+    pub(super) fn grant(&mut self) -> Option<u32> {
+        let due = self.due();
+        if due == 0 || due < self.size / 4 {
             return None;
         }
-        // What was given before and is not yet read stays given.
-        let increment = octets.min(MAX_AHEAD.saturating_sub(self.limit.saturating_add(self.extra)));
-        self.extra += increment;
-        Some(increment).filter(|&increment| increment > 0)
+        self.credit += due;
+        Some(due)
+    }
+
+    /// The credit that the peer lacks.
+    #[inline]
+    fn due(&self) -> u32 {
+        let end = self.reading.taken.max(self.reading.needed) + u64::from(self.size);
+        let full = end.saturating_sub(self.received).min(MAX_CREDIT);
+        // The reading never moves back, but padding and the maximum leave no room to rely on it.
+        full.saturating_sub(u64::from(self.credit)) as u32
     }
 
     /// Raises the size, as the SETTINGS_INITIAL_WINDOW_SIZE that the peer was told of does.
-    pub(super) fn raise(&mut self, limit: u32) {
-        self.limit = self.limit.max(limit);
+    pub(super) fn raise(&mut self, size: u32) {
+        let more = size.saturating_sub(self.size);
+        self.size += more;
+        // The maximum credit leaves room for the difference.
+        self.credit = self.credit.saturating_add(more);
     }
 
-    /// What the peer may still send.
-    #[inline]
-    fn sender_has(&self) -> u32 {
-        self.limit
-            .saturating_add(self.extra)
-            .saturating_sub(self.unread + self.unreturned)
+    /// Checks the invariant. Called after every event in tests and fuzzing.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn check(&self) {
+        let waits_for_anything = self.reading.taken == self.received;
+        let waits_for_message = self.reading.needed > self.received;
+        assert!(self.reading.taken <= self.received, "{self:?}");
+        assert!(self.credit <= MAX_WINDOW, "{self:?}");
+        assert!(
+            self.credit > 0 || !(waits_for_anything || waits_for_message),
+            "a reader waits and the peer has no credit: {self:?}"
+        );
+        let lacking = self.reading.needed.saturating_sub(self.received);
+        assert!(
+            u64::from(self.credit) >= lacking.min(MAX_CREDIT / 2),
+            "a reader waits for a message and the peer has no credit for all of it: {self:?}"
+        );
     }
 }
 
@@ -216,53 +258,122 @@ mod tests {
         assert_eq!(window.raise(2_000), None);
     }
 
+    /// The reader has taken the content up to `taken` and needs it up to `needed`. Returns the
+    /// increment to send.
+    fn read(window: &mut StreamWindow, taken: u64, needed: u64) -> Option<u32> {
+        window.read(Reading { taken, needed });
+        let increment = window.grant();
+        window.check();
+        increment
+    }
+
     #[test]
     fn a_stream_window_is_returned_on_read_by_the_quarter() {
         let mut window = StreamWindow::new(1_000);
-        assert_eq!(window.receive(1_000), Ok(()));
-        assert!(window.receive(1).is_err());
-        assert_eq!(window.read(249), None);
-        assert_eq!(window.read(1), Some(250));
-        assert_eq!(window.receive(250), Ok(()));
-        assert!(window.receive(1).is_err());
+        assert_eq!(window.receive(1_000, 0), Ok(()));
+        assert!(window.receive(1, 0).is_err());
+        assert_eq!(read(&mut window, 249, 0), None);
+        assert_eq!(read(&mut window, 250, 0), Some(250));
+        assert_eq!(window.receive(250, 0), Ok(()));
+        assert!(window.receive(1, 0).is_err());
     }
 
     #[test]
     fn reading_more_than_was_received_returns_only_what_was() {
         let mut window = StreamWindow::new(1_000);
-        assert_eq!(window.receive(300), Ok(()));
-        assert_eq!(window.read(5_000), Some(300));
-        assert_eq!(window.read(5_000), None);
+        assert_eq!(window.receive(300, 0), Ok(()));
+        assert_eq!(read(&mut window, 5_000, 0), Some(300));
+        assert_eq!(read(&mut window, 5_000, 0), None);
     }
 
     #[test]
-    fn a_large_message_gets_extra_credit_that_later_updates_lack() {
+    fn padding_is_returned_without_being_read() {
         let mut window = StreamWindow::new(1_000);
-        assert_eq!(window.receive(5), Ok(()));
-        assert_eq!(window.read(5), None);
-        assert_eq!(window.expect(10_000), Some(10_000));
-        // The peer has 1,000 - 5 + 10,000.
-        assert_eq!(window.receive(10_000), Ok(()));
-        assert_eq!(window.read(10_000), None);
-        assert_eq!(window.receive(995), Ok(()));
-        assert!(window.receive(1).is_err());
-        assert_eq!(window.read(995), Some(1_000));
+        assert_eq!(window.receive(0, 249), Ok(()));
+        assert_eq!(window.grant(), None);
+        assert_eq!(window.receive(0, 1), Ok(()));
+        assert_eq!(window.grant(), Some(250));
     }
 
     #[test]
-    fn a_message_that_fits_gets_no_extra_credit() {
+    fn a_needed_message_gets_credit_for_all_of_it_and_a_window_beyond() {
         let mut window = StreamWindow::new(1_000);
-        assert_eq!(window.receive(600), Ok(()));
-        assert_eq!(window.expect(1_000), None);
-        assert_eq!(window.expect(1_001), Some(1_001));
+        assert_eq!(window.receive(5, 0), Ok(()));
+        assert_eq!(read(&mut window, 5, 10_005), Some(10_005));
+        assert_eq!(read(&mut window, 5, 10_005), None, "the same again");
+        assert_eq!(window.receive(10_000, 0), Ok(()));
+        // The next message may begin before this one is taken.
+        assert_eq!(window.receive(1_000, 0), Ok(()));
+        assert!(window.receive(1, 0).is_err());
+        assert_eq!(read(&mut window, 10_005, 0), None);
+        assert_eq!(read(&mut window, 11_005, 0), Some(1_000));
     }
 
     #[test]
-    fn extra_credit_never_makes_a_window_overflow() {
+    fn a_needed_message_gets_credit_though_the_message_before_it_is_not_taken_yet() {
         let mut window = StreamWindow::new(1_000);
-        assert_eq!(window.expect(u32::MAX), Some(MAX_AHEAD - 1_000));
-        assert_eq!(window.expect(u32::MAX), None);
-        assert_eq!(window.receive(MAX_AHEAD), Ok(()));
-        assert!(window.receive(1).is_err());
+        assert_eq!(read(&mut window, 0, 5_000), Some(5_000));
+        assert_eq!(window.receive(5_000, 0), Ok(()));
+        // The next one has begun to arrive when the first is taken and the next is asked for; the
+        // report of both is late.
+        assert_eq!(window.receive(1_000, 0), Ok(()));
+        assert_eq!(read(&mut window, 5_000, 10_000), Some(5_000));
+        assert_eq!(window.receive(4_000, 0), Ok(()));
+    }
+
+    #[test]
+    fn a_message_that_the_window_covers_gets_no_frame_of_its_own() {
+        let mut window = StreamWindow::new(1_000);
+        assert_eq!(read(&mut window, 0, 249), None);
+        assert_eq!(window.receive(249, 0), Ok(()));
+        assert_eq!(read(&mut window, 249, 498), Some(498));
+    }
+
+    #[test]
+    fn a_window_grows_by_what_the_peer_is_told_in_settings() {
+        let mut window = StreamWindow::new(1_000);
+        assert_eq!(window.receive(1_000, 0), Ok(()));
+        window.raise(3_000);
+        assert_eq!(window.receive(2_000, 0), Ok(()));
+        assert!(window.receive(1, 0).is_err());
+        assert_eq!(read(&mut window, 3_000, 0), Some(3_000));
+    }
+
+    #[test]
+    fn a_needed_message_never_makes_a_window_overflow() {
+        let mut window = StreamWindow::new(1_000);
+        let most = MAX_CREDIT as u32;
+        assert_eq!(read(&mut window, 0, u64::MAX / 2), Some(most - 1_000));
+        assert_eq!(read(&mut window, 0, u64::MAX / 2), None);
+        assert_eq!(window.receive(most / 2, 0), Ok(()));
+        assert_eq!(window.grant(), Some(most / 2));
+        window.raise(64 << 20);
+        window.check();
+    }
+
+    /// Any order of arrivals, reads and reports leaves a waiting reader with credit: the reader's
+    /// reports are applied late, and the peer sends all that it may.
+    #[test]
+    fn no_order_of_events_leaves_a_waiting_reader_without_credit() {
+        for seed in 0..2_000 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let size = random.u32(1..100);
+            let mut window = StreamWindow::new(size);
+            let mut reader = Reading::default();
+            for _ in 0..200 {
+                match random.u8(..4) {
+                    0 => {
+                        let octets = random.u32(..=window.credit);
+                        let padding = random.u32(..=octets);
+                        assert_eq!(window.receive(octets - padding, padding), Ok(()));
+                    }
+                    1 => reader.taken = random.u64(reader.taken..=window.received),
+                    2 => reader.needed = reader.taken + random.u64(..1_000),
+                    _ => window.read(reader),
+                }
+                window.grant();
+                window.check();
+            }
+        }
     }
 }

@@ -46,6 +46,7 @@ pub(crate) use config::Config;
 pub(crate) use connection::{Before, Connection, OpenError, Payload, SendError, Stats};
 pub(crate) use error::{ConnectionError, ErrorCode};
 pub(crate) use event::Event;
+pub(crate) use flow::Reading;
 pub(crate) use frame::Head;
 pub(crate) use hpack::{Difference, Field, FieldRef};
 

@@ -47,6 +47,12 @@ impl Scheduler {
         }
     }
 
+    /// Whether no stream waits for the connection's window.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(super) fn is_fed(&self) -> bool {
+        self.starved.is_empty()
+    }
+
     /// The connection's window has opened.
     pub(super) fn feed(&mut self) {
         self.ready.append(&mut self.starved);

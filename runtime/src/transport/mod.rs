@@ -169,9 +169,10 @@ pub(crate) type Report = Arc<dyn Fn(TransportEvent) + Send + Sync>;
 
 /// A stream's receiving and sending, alike on both sides.
 pub(crate) trait Stream: Send + Sync + 'static {
-    /// The next DATA, or how receiving ended. Not called again after [`Incoming::End`]. What is
-    /// taken lets the peer send as much again; `wanted` is what the call can use at once, and a
-    /// little more or less may come.
+    /// Receives the next DATA, or the end of receiving. Not called again after [`Incoming::End`].
+    ///
+    /// What is taken lets the peer send as much again. `wanted` is what the call waits for: a little
+    /// more or less may come, and an engine that can lets the peer send all of it.
     fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Incoming>;
 
     /// Takes all DATA that has come and will come: if the end has come too, everything is in one
@@ -180,9 +181,6 @@ pub(crate) trait Stream: Send + Sync + 'static {
     fn take_whole(&self, _fits: &dyn Fn(&[u8]) -> bool) -> Option<Bytes> {
         None
     }
-
-    /// The call is to read this many bytes more: an engine that can lets the peer send them all.
-    fn expect_data(&self, _len: usize) {}
 
     /// Ready when the stream takes another message; an error when it cannot take any more.
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>>;

@@ -9,7 +9,7 @@ use crate::http2::connection::PREFACE;
 use crate::http2::frame::{Head, Kind, SettingsFrame, flag};
 use crate::http2::{
     Allowance, Block, BudgetConfig, Config, Connection, ConnectionError, ErrorCode, Event,
-    HeadKind, Role, StaticBlock, StreamKey,
+    HeadKind, Reading, Role, StaticBlock, StreamKey,
 };
 
 /// The longest frame that the core receives here: the protocol's default.
@@ -278,7 +278,10 @@ impl<'a> Hostile<'a> {
             24 => self.core.reset(key, ErrorCode::CANCEL),
             25 => self.core.reset_when_sent(key, ErrorCode::NO_ERROR),
             26 | 27 => self.core.release(key, self.choices.length()),
-            28 => self.core.expect(key, self.choices.word() as usize),
+            28 => {
+                let needed = u64::from(self.choices.word());
+                self.core.read(key, Reading { taken: 0, needed });
+            }
             29 => self.core.wake_when_below(key, self.choices.length()),
             30 => match self.choices.octet() % 4 {
                 0 => self.core.drain(Bytes::from_static(b"drain"), self.now),

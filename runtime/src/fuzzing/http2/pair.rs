@@ -7,8 +7,8 @@ use bytes::{Bytes, BytesMut};
 use super::call::{CALL, Call, Direction, call_number, content};
 use super::{Choices, Fields, config, field, keep_fields, response, trailers};
 use crate::http2::{
-    Allowance, Block, BudgetConfig, Config, Connection, ErrorCode, Event, FieldRef, HeadKind, Role,
-    StreamKey,
+    Allowance, Block, BudgetConfig, Config, Connection, ErrorCode, Event, FieldRef, HeadKind,
+    Reading, Role, StreamKey,
 };
 
 /// How much of its window the connection has to have at any time at which nothing is in flight: the
@@ -155,7 +155,12 @@ impl<'a> Pair<'a> {
             14 => self.end_sending(number, role),
             15 if role == Role::Server => self.reply(number, length),
             15 | 16 => self.release(number, role, length),
-            17 => self.end(role).core.expect(key, length),
+            17 => {
+                let direction = self.calls[number].receiving(role);
+                let taken = direction.received - direction.unreleased as u64;
+                let needed = taken + length as u64;
+                self.end(role).core.read(key, Reading { taken, needed });
+            }
             18 => self.end(role).core.wake_when_below(key, length),
             _ => self.give_up(number, role, length),
         }

@@ -3,6 +3,8 @@
 mod control;
 mod error;
 mod headers;
+#[cfg(any(test, feature = "fuzzing"))]
+mod invariants;
 mod notice;
 mod receive;
 mod send;

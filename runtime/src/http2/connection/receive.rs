@@ -37,16 +37,21 @@ impl<T, H: Clone> Connection<T, H> {
         now: Instant,
     ) -> Result<Option<Event<H>>, ConnectionError> {
         self.begin_event()?;
-        match self.receive(input, now) {
+        let event = match self.receive(input, now) {
             Ok(Some(event)) => Ok(Some(event)),
             Ok(None) => self.watch_for_stall(now).map(|()| None),
             Err(error) => Err(self.fail(error)),
-        }
+        };
+        #[cfg(any(test, feature = "fuzzing"))]
+        self.check_invariants();
+        event
     }
 
     /// The event before has been seen.
     #[inline]
     fn begin_event(&mut self) -> Result<(), ConnectionError> {
+        #[cfg(any(test, feature = "fuzzing"))]
+        self.check_invariants();
         if let Some(key) = self.reported_end.take() {
             self.remove(key);
         }
@@ -259,7 +264,8 @@ impl<T, H: Clone> Connection<T, H> {
                 ));
             }
         }
-        stream.receive_window.receive(flow_controlled)?;
+        let padding = flow_controlled - range.len() as u32;
+        stream.receive_window.receive(range.len() as u32, padding)?;
         let length = range.len() as u64;
         if let Some(left) = stream.content_left {
             let left = left
@@ -278,9 +284,9 @@ impl<T, H: Clone> Connection<T, H> {
             if self.close_if_ended(key) {
                 self.reported_end = Some(key);
             }
-        } else if range.len() < head.length {
+        } else if padding > 0 {
             // Nobody else knows of the padding, so it is returned here.
-            self.release(key, head.length - range.len());
+            self.grant(key);
         }
         if length > 0 {
             self.stats.data_frames_received += 1;

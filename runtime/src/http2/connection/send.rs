@@ -5,6 +5,7 @@ use bytes::Bytes;
 
 use crate::http2::block::Block;
 use crate::http2::error::ErrorCode;
+use crate::http2::flow::Reading;
 use crate::http2::frame::{Data, Headers, WindowUpdate};
 use crate::http2::hpack::FieldRef;
 use crate::http2::scheduler::{Turn, turn};
@@ -214,30 +215,36 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// The application has read octets of a stream's content: the peer may send as many more, and is
-    /// told so when they are worth a frame.
+    /// The reader of a stream's content has come to this place: the peer may send accordingly more,
+    /// and is told so when it is worth a frame.
     #[inline]
-    pub(crate) fn release(&mut self, key: StreamKey, octets: usize) {
-        let Some(stream) = self.streams.get_mut(key) else {
-            return;
-        };
-        let octets = u32::try_from(octets).unwrap_or(u32::MAX);
-        if let Some(increment) = stream.receive_window.read(octets)
-            && stream.state.remote().is_some()
-        {
-            WindowUpdate { increment }.write(stream.id, self.output.buffer());
+    pub(crate) fn read(&mut self, key: StreamKey, reading: Reading) {
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.receive_window.read(reading);
+            self.grant(key);
         }
     }
 
-    /// The application waits for a message of which this many octets are still to be read: the peer
-    /// gets credit at once if it could not send all of them otherwise.
-    pub(crate) fn expect(&mut self, key: StreamKey, octets: usize) {
-        let Some(stream) = self.streams.get_mut(key) else {
-            return;
-        };
-        let octets = u32::try_from(octets).unwrap_or(u32::MAX);
-        if stream.state.remote().is_some()
-            && let Some(increment) = stream.receive_window.expect(octets)
+    /// The content of a stream has no reader: all that has come counts as read.
+    pub(crate) fn discard(&mut self, key: StreamKey) {
+        self.release(key, usize::MAX);
+    }
+
+    /// The reader has taken this many octets more, and takes content in any portion.
+    #[inline]
+    pub(crate) fn release(&mut self, key: StreamKey, octets: usize) {
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.receive_window.read_more(octets as u64);
+            self.grant(key);
+        }
+    }
+
+    /// Sends the credit that is due on a stream whose peer may still use it.
+    #[inline]
+    pub(super) fn grant(&mut self, key: StreamKey) {
+        if let Some(stream) = self.streams.get_mut(key)
+            && stream.state.remote().is_some()
+            && let Some(increment) = stream.receive_window.grant()
         {
             WindowUpdate { increment }.write(stream.id, self.output.buffer());
         }

@@ -141,6 +141,15 @@ impl<T> Store<T> {
     }
 
     /// Every stream.
+    #[cfg(any(test, feature = "fuzzing"))]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Stream<T>> {
+        let slots = self.slots.iter();
+        slots
+            .filter(|slot| slot.generation != VACANT)
+            .map(|slot| &slot.stream)
+    }
+
+    /// Every stream.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (StreamKey, &mut Stream<T>)> {
         let slots = self.slots.iter_mut().enumerate();
         slots

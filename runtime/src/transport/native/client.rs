@@ -360,7 +360,7 @@ impl Task {
     fn after(&mut self, key: StreamKey, after: After) {
         match after {
             After::Nothing => {}
-            After::Expect(octets) => self.link.core.expect(key, octets),
+            After::Read(reading) => self.link.core.read(key, reading),
             After::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
         }
     }
@@ -415,8 +415,7 @@ impl Task {
                 self.update_queued(key);
             }
             ClientSend::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
-            ClientSend::Read(octets) => self.link.core.release(key, octets),
-            ClientSend::Expect(octets) => self.link.core.expect(key, octets),
+            ClientSend::Reading => self.link.core.read(key, stream.take_reading()),
         }
     }
 

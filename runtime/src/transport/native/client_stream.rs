@@ -8,7 +8,7 @@ use super::inbound::{Inbound, Pushed};
 use super::outbox::Outbox;
 use super::outgoing::Outgoing;
 use super::request_head::RequestFields;
-use crate::http2::StreamKey;
+use crate::http2::{Reading, StreamKey};
 use crate::lock::lock;
 use crate::pieces::Pieces;
 use crate::status::Status;
@@ -32,10 +32,8 @@ pub(super) enum ClientSend {
     /// The messages that the stream has, and the end of sending if it has that.
     Messages,
     Reset(ResetCode),
-    /// The call has read this much DATA.
-    Read(usize),
-    /// The call is to read this much DATA more.
-    Expect(usize),
+    /// The call's reading has moved.
+    Reading,
 }
 
 /// A client's stream: what the connection's task and the call share.
@@ -82,8 +80,8 @@ enum Sending {
 /// What the connection's task is to do with a stream after what it received.
 pub(super) enum After {
     Nothing,
-    /// Let the server send as much as the call is to read at once.
-    Expect(usize),
+    /// Let the server send what the call reads at once.
+    Read(Reading),
     /// Reset it, if it is open.
     Reset(ResetCode),
 }
@@ -174,6 +172,11 @@ impl NativeClientStream {
         wakers.into_iter().for_each(wake);
     }
 
+    /// The call's reading, for the core.
+    pub(super) fn take_reading(&self) -> Reading {
+        lock(&self.state).inbound.take_reading()
+    }
+
     /// The messages to be sent, for the core, and whether none follows them.
     pub(super) fn take_messages(&self) -> (Pieces, bool) {
         lock(&self.state).outgoing.take()
@@ -235,16 +238,12 @@ impl State {
                 (None, After::Nothing)
             };
         }
-        let Pushed { waker, expected } = self.inbound.push(data);
+        let Pushed { waker, reading } = self.inbound.push(data);
         if end_stream {
             let (ended, after) = self.ended_with_data();
             return (waker.or(ended), after);
         }
-        let after = match expected {
-            0 => After::Nothing,
-            expected => After::Expect(expected),
-        };
-        (waker, after)
+        (waker, reading.map_or(After::Nothing, After::Read))
     }
 
     /// The stream has ended without trailers, with DATA.
@@ -297,19 +296,12 @@ impl Stream for NativeClientStream {
     fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Incoming> {
         let mut state = lock(&self.state);
         let incoming = state.inbound.poll(cx, wanted);
-        // A stream whose end has come needs no more window.
-        let more_comes = !state.inbound.has_ended();
+        let is_report_due = state.inbound.is_report_due();
         drop(state);
-        if let (Poll::Ready(Incoming::Data(data)), true) = (&incoming, more_comes) {
-            self.post(ClientSend::Read(data.len()));
+        if is_report_due {
+            self.post(ClientSend::Reading);
         }
         incoming
-    }
-
-    fn expect_data(&self, len: usize) {
-        if !lock(&self.state).inbound.has_ended() {
-            self.post(ClientSend::Expect(len));
-        }
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {

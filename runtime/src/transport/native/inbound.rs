@@ -4,23 +4,62 @@ use bytes::Bytes;
 
 use super::assembly::Assembly;
 
+use crate::http2::Reading;
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::transport::{Incoming, StreamEnd, Wanted};
 
-/// What a stream has received and its call has not taken yet. Flow control bounds it: window is
-/// given back when DATA is taken.
+/// The receiving side of a stream: the DATA that has come and that the call has not taken, and the
+/// call's reading of it. Flow control bounds it.
+///
+/// The owner of the state of reading. The connection's core has a copy of [`Reading`], which it grants
+/// the peer's credit by: the call posts to the connection's task when its reading has moved, and the
+/// task [takes it over](Self::take_reading).
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
-    pieces: Pieces,
-    /// What comes behind them: a large message of which the call gets nothing before it is whole.
-    assembly: Option<Box<Assembly>>,
+    content: Content,
     end: Option<StreamEnd>,
     /// The end has come, taken or not.
     ended: bool,
-    /// What the call waits for that the waker is of.
-    wanted: Option<Wanted>,
+    reading: Reading,
+    report: Report,
     waker: Option<Waker>,
+}
+
+/// ```text
+///              ┌──────push──────┐          ┌──push, direct read──┐
+///              ▼                │          ▼                     │
+///  ┌──────► Ready ──poll──► Awaited ─push─► Assembling ──────────┘
+///  │           ▲  (if empty)    (of a large     │
+///  │ poll      │                  message)      │ the message is complete, or the stream has ended
+///  └───────────┴────────────────────────────────┘
+/// ```
+#[derive(Debug)]
+enum Content {
+    /// DATA for the call to take, or none.
+    Ready(Pieces),
+    /// There is none, and the call waits for this.
+    Awaited(Wanted),
+    /// The call waits for a large message, part of which has come.
+    Assembling(Box<Assembly>),
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Ready(Pieces::default())
+    }
+}
+
+/// How the connection's task hears of the call's reading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Report {
+    /// The task knows it.
+    #[default]
+    Current,
+    /// It has moved since.
+    Due,
+    /// It has moved, and the task is told.
+    Posted,
 }
 
 /// What is to be done when DATA has come.
@@ -28,9 +67,8 @@ pub(super) struct Inbound {
 pub(super) struct Pushed {
     /// Who waits for it.
     pub(super) waker: Option<Waker>,
-    /// How long the message is that has begun, if it is large: none of it is read before it is whole,
-    /// so the peer needs window for all of it.
-    pub(super) expected: usize,
+    /// The reading, if a large message has begun, all of which the peer needs credit for.
+    pub(super) reading: Option<Reading>,
 }
 
 impl Inbound {
@@ -48,50 +86,65 @@ impl Inbound {
         if data.is_empty() || self.ended {
             return Pushed::default();
         }
-        if let Some(assembly) = &mut self.assembly {
-            let rest = assembly.push(data);
-            let waker = self.complete();
-            self.pieces.push(rest);
-            return Pushed { waker, expected: 0 };
-        }
-        if let Some(wanted) = self.wanted.take()
-            && let Some(assembly) = Assembly::begin(wanted, &data)
-        {
-            let expected = match wanted {
-                Wanted::Message { .. } => assembly.len(),
-                // The call has said so.
-                Wanted::Rest(_) => 0,
-            };
-            self.assembly = Some(Box::new(assembly));
-            return Pushed {
-                waker: None,
-                expected,
-            };
-        }
-        self.pieces.push(data);
-        Pushed {
-            waker: self.waker.take(),
-            expected: 0,
+        match &mut self.content {
+            Content::Ready(pieces) => {
+                pieces.push(data);
+                Pushed::waking(self.waker.take())
+            }
+            &mut Content::Awaited(wanted) => match Assembly::begin(wanted, &data) {
+                Some(assembly) => {
+                    self.need(assembly.len());
+                    self.content = Content::Assembling(Box::new(assembly));
+                    Pushed {
+                        waker: None,
+                        reading: Some(self.take_reading()),
+                    }
+                }
+                None => {
+                    self.content = Content::Ready(data.into());
+                    Pushed::waking(self.waker.take())
+                }
+            },
+            Content::Assembling(assembly) => {
+                let rest = assembly.push(data);
+                Pushed::waking(self.complete(rest))
+            }
         }
     }
 
     /// Where the next `len` octets of DATA belong, if that is a large message that has begun; to be
     /// [given back](Self::give_back) with them.
     pub(super) fn lend(&mut self, len: usize) -> Option<Vec<u8>> {
-        self.assembly.as_mut()?.lend(len)
+        match &mut self.content {
+            Content::Assembling(assembly) => assembly.lend(len),
+            Content::Ready(_) | Content::Awaited(_) => None,
+        }
     }
 
     /// DATA came, to what was [lent](Self::lend). Returns who waits for it.
     pub(super) fn give_back(&mut self, buffer: Vec<u8>) -> Option<Waker> {
-        self.assembly.as_mut()?.give_back(buffer);
-        self.complete()
+        let Content::Assembling(assembly) = &mut self.content else {
+            return None;
+        };
+        assembly.give_back(buffer);
+        self.complete(Bytes::new())
     }
 
-    /// Hands on the message that has come whole, if it has. Returns who waits for it.
-    fn complete(&mut self) -> Option<Waker> {
-        let assembly = self.assembly.take_if(|assembly| assembly.missing() == 0)?;
-        self.pieces.push(assembly.into_bytes());
-        self.waker.take()
+    /// Hands on the message that is being assembled, if it is complete, and what has come behind it.
+    /// Returns who waits for it.
+    fn complete(&mut self, rest: Bytes) -> Option<Waker> {
+        match std::mem::take(&mut self.content) {
+            Content::Assembling(assembly) if assembly.missing() == 0 => {
+                let mut pieces = Pieces::from(assembly.into_bytes());
+                pieces.push(rest);
+                self.content = Content::Ready(pieces);
+                self.waker.take()
+            }
+            content => {
+                self.content = content;
+                None
+            }
+        }
     }
 
     /// Nothing more comes; the first end stays. Returns who waits for it.
@@ -99,9 +152,11 @@ impl Inbound {
         if self.ended {
             return None;
         }
-        if let Some(assembly) = self.assembly.take() {
-            self.pieces.push(assembly.into_bytes());
-        }
+        self.content = match std::mem::take(&mut self.content) {
+            Content::Assembling(assembly) => Content::Ready(assembly.into_bytes().into()),
+            Content::Awaited(_) => Content::default(),
+            ready @ Content::Ready(_) => ready,
+        };
         self.ended = true;
         self.end = Some(end);
         self.waker.take()
@@ -113,8 +168,7 @@ impl Inbound {
         if self.ended {
             return None;
         }
-        self.pieces = Pieces::default();
-        self.assembly = None;
+        self.content = Content::default();
         self.ended = true;
         self.end = Some(end);
         self.waker.take()
@@ -126,21 +180,73 @@ impl Inbound {
     }
 
     /// The next DATA, of which `wanted` can be used at once, or the end.
+    ///
+    /// Afterwards the reading may have to be [reported](Self::is_report_due).
     pub(super) fn poll(&mut self, cx: &Context<'_>, wanted: Wanted) -> Poll<Incoming> {
-        if !self.pieces.is_empty() {
-            self.wanted = None;
-            let len = match wanted {
-                Wanted::Message { .. } => 0,
-                Wanted::Rest(len) => len,
-            };
-            return Poll::Ready(Incoming::Data(self.pieces.take_at_least(len)));
+        if let Content::Ready(pieces) = &mut self.content {
+            if !pieces.is_empty() {
+                let len = match wanted {
+                    Wanted::Message { .. } => 0,
+                    Wanted::Rest(len) => len,
+                };
+                let data = pieces.take_at_least(len);
+                self.taken(data.len());
+                return Poll::Ready(Incoming::Data(data));
+            }
+            if let Some(end) = self.end.take() {
+                return Poll::Ready(Incoming::End(end));
+            }
         }
-        if let Some(end) = self.end.take() {
-            return Poll::Ready(Incoming::End(end));
+        match self.content {
+            // The call has taken nothing since it asked for the message.
+            Content::Assembling(_) => {}
+            Content::Ready(_) | Content::Awaited(_) => {
+                self.content = Content::Awaited(wanted);
+                if let Wanted::Rest(len) = wanted {
+                    self.need(len);
+                }
+            }
         }
-        self.wanted = Some(wanted);
         self.wait(cx);
         Poll::Pending
+    }
+
+    /// The call has taken this much.
+    fn taken(&mut self, len: usize) {
+        self.reading.taken += len as u64;
+        if self.report == Report::Current {
+            self.report = Report::Due;
+        }
+    }
+
+    /// The call takes nothing before this much has come.
+    fn need(&mut self, len: usize) {
+        let needed = self.reading.taken + len as u64;
+        if needed > self.reading.needed {
+            self.reading.needed = needed;
+            if self.report == Report::Current {
+                self.report = Report::Due;
+            }
+        }
+    }
+
+    /// Whether the call is to tell the connection's task that its reading has moved. It does so once
+    /// it is asked, and the task [takes the reading over](Self::take_reading).
+    ///
+    /// A stream whose end has come needs no more credit.
+    #[must_use]
+    pub(super) fn is_report_due(&mut self) -> bool {
+        let due = self.report == Report::Due && !self.ended;
+        if due {
+            self.report = Report::Posted;
+        }
+        due
+    }
+
+    /// The reading, for the connection's core.
+    pub(super) fn take_reading(&mut self) -> Reading {
+        self.report = Report::Current;
+        self.reading
     }
 
     /// All there is and will be; see [`Stream::take_whole`](crate::transport::Stream::take_whole).
@@ -153,12 +259,15 @@ impl Inbound {
         else {
             return None;
         };
-        if !self.pieces.is_one() || !fits(self.pieces.first()) {
+        let Content::Ready(pieces) = &mut self.content else {
+            return None;
+        };
+        if !pieces.is_one() || !fits(pieces.first()) {
             return None;
         }
         let metadata = std::mem::take(metadata);
         self.end = None;
-        Some((self.pieces.pop()?, metadata))
+        Some((pieces.pop()?, metadata))
     }
 
     /// Wakes this task when something comes.
@@ -168,6 +277,15 @@ impl Inbound {
 
     pub(super) fn take_waker(&mut self) -> Option<Waker> {
         self.waker.take()
+    }
+}
+
+impl Pushed {
+    fn waking(waker: Option<Waker>) -> Self {
+        Self {
+            waker,
+            reading: None,
+        }
     }
 }
 
@@ -265,7 +383,14 @@ mod tests {
         assert!(next(&mut inbound).is_none());
         let message = large();
         let pushed = inbound.push(message.slice(..16_384));
-        assert_eq!((pushed.waker.is_some(), pushed.expected), (false, 100_005));
+        let reading = Reading {
+            taken: 0,
+            needed: 100_005,
+        };
+        assert_eq!(
+            (pushed.waker.is_some(), pushed.reading),
+            (false, Some(reading))
+        );
         assert!(inbound.lend(83_622).is_none(), "past its end");
         let mut lent = inbound.lend(16_384).expect("within the message");
         lent.extend_from_slice(&message[16_384..32_768]);
@@ -282,7 +407,7 @@ mod tests {
     fn a_large_message_that_nobody_waits_for_is_left_in_pieces() {
         let mut inbound = Inbound::default();
         let pushed = inbound.push(large().slice(..16_384));
-        assert_eq!(pushed.expected, 0);
+        assert_eq!(pushed.reading, None);
         assert!(inbound.lend(1).is_none());
         assert_eq!(data(&mut inbound).len(), 16_384);
     }

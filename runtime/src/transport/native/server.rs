@@ -346,16 +346,14 @@ impl<D: Dispatch> Task<D> {
         match self.link.core.value_mut(key) {
             Some(stream) => {
                 self.unanswered += 1;
-                let expected = match landed {
-                    Some(message) => stream.give_back(message, end_stream),
-                    None => stream.receive(data, end_stream),
-                };
-                if expected > 0 {
-                    self.link.core.expect(key, expected);
+                if let Some(message) = landed {
+                    stream.give_back(message, end_stream);
+                } else if let Some(reading) = stream.receive(data, end_stream) {
+                    self.link.core.read(key, reading);
                 }
             }
-            // A request that was turned away.
-            None => self.link.core.release(key, data.len()),
+            // The request was refused, or the call has ended.
+            None => self.link.core.discard(key),
         }
     }
 
@@ -419,12 +417,30 @@ impl<D: Dispatch> Task<D> {
             ServerSend::Messages => self.send_messages(key),
             ServerSend::End(end) => self.end_call(key, end),
             ServerSend::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
-            ServerSend::Read(octets) => self.link.core.release(key, octets),
-            ServerSend::Expect(octets) => self.link.core.expect(key, octets),
+            ServerSend::Reading => {
+                if let Some(stream) = self.link.core.value_mut(key) {
+                    let reading = stream.take_reading();
+                    self.link.core.read(key, reading);
+                }
+            }
         }
     }
 
     fn end_call(&mut self, key: StreamKey, end: CallEnd) {
+        let stream = self.link.core.value_mut(key);
+        // The core may forget the stream below.
+        let stream = stream.filter(|stream| stream.has_state()).cloned();
+        self.send_end(key, end);
+        if let Some(stream) = stream {
+            stream.call_ended();
+            // The rest of the request has no reader. A client that sends all of it before it takes
+            // the response must get on, though what is left of the response may wait for it.
+            self.link.core.take_value(key);
+            self.link.core.discard(key);
+        }
+    }
+
+    fn send_end(&mut self, key: StreamKey, end: CallEnd) {
         match end {
             CallEnd::Reply {
                 header,

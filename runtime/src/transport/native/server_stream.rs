@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -7,7 +7,7 @@ use super::inbound::{Inbound, Pushed, remember};
 use super::outbox::Outbox;
 use super::outgoing::Outgoing;
 use crate::codec::CompressorRegistry;
-use crate::http2::StreamKey;
+use crate::http2::{Reading, StreamKey};
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
@@ -36,10 +36,8 @@ pub(super) enum ServerSend {
     Messages,
     End(CallEnd),
     Reset(ResetCode),
-    /// The call has read this much DATA.
-    Read(usize),
-    /// The call is to read this much DATA more.
-    Expect(usize),
+    /// The call's reading has moved.
+    Reading,
 }
 
 /// A server's stream: what the connection's task and the call share.
@@ -48,23 +46,42 @@ pub(super) struct NativeServerStream {
     shared: Arc<ServerShared>,
     call: CallState,
     /// Made when it is needed: a call that has come whole and does not wait ends without it.
-    state: Mutex<Option<Box<State>>>,
+    state: OnceLock<Box<Mutex<State>>>,
 }
 
 #[derive(Default)]
 struct State {
     inbound: Inbound,
     outgoing: Outgoing,
-    /// Why the stream takes nothing more, when the peer or the connection has ended it.
-    closed: Option<Status>,
+    /// Why the stream takes and gives nothing more.
+    closed: Option<Closed>,
     closed_waker: Option<Waker>,
+}
+
+/// Why a stream is closed.
+enum Closed {
+    /// The peer or the connection has ended it.
+    Broken(Status),
+    /// The call has ended, with whatever its handler has left.
+    CallEnded,
+}
+
+impl Closed {
+    fn status(&self) -> Status {
+        match self {
+            Self::Broken(status) => status.clone(),
+            Self::CallEnded => Status::cancelled(
+                "the call has ended: its handler has returned, and this stream outlives it",
+            ),
+        }
+    }
 }
 
 impl NativeServerStream {
     /// The stream of a request of which more is to come.
     pub(super) fn begun(key: StreamKey, shared: Arc<ServerShared>, call: CallState) -> Self {
         let stream = Self::whole(key, shared, call);
-        *lock(&stream.state) = Some(Box::default());
+        stream.state.get_or_init(Box::default);
         stream
     }
 
@@ -75,24 +92,27 @@ impl NativeServerStream {
             key,
             shared,
             call,
-            state: Mutex::new(None),
+            state: OnceLock::new(),
         }
     }
 
     /// Uses the state, under its lock.
     fn state<R>(&self, operation: impl FnOnce(&mut State) -> R) -> R {
-        operation(lock(&self.state).get_or_insert_with(|| Box::new(State::of_whole_request())))
+        let state = self
+            .state
+            .get_or_init(|| Box::new(Mutex::new(State::of_whole_request())));
+        operation(&mut lock(state))
     }
 
-    /// DATA came, and maybe the end of the request with it. Returns how much of it the call
-    /// is to read at once, if the peer needs window for that.
-    pub(super) fn receive(&self, data: Bytes, end_stream: bool) -> usize {
-        let (waker, expected) = self.state(|state| {
-            let Pushed { waker, expected } = state.inbound.push(data);
-            (waker.or(state.end_if(end_stream)), expected)
+    /// DATA came, and maybe the end of the request with it. Returns the call's reading, if the peer
+    /// needs credit for it.
+    pub(super) fn receive(&self, data: Bytes, end_stream: bool) -> Option<Reading> {
+        let (waker, reading) = self.state(|state| {
+            let Pushed { waker, reading } = state.inbound.push(data);
+            (waker.or(state.end_if(end_stream)), reading)
         });
         wake(waker);
-        expected
+        reading
     }
 
     /// Where the next `len` octets of DATA belong; see [`Inbound::lend`].
@@ -101,13 +121,17 @@ impl NativeServerStream {
     }
 
     /// [`receive`](Self::receive) of DATA that came to what was [lent](Self::lend).
-    pub(super) fn give_back(&self, buffer: Vec<u8>, end_stream: bool) -> usize {
+    pub(super) fn give_back(&self, buffer: Vec<u8>, end_stream: bool) {
         let waker = self.state(|state| {
             let waker = state.inbound.give_back(buffer);
             waker.or(state.end_if(end_stream))
         });
         wake(waker);
-        0
+    }
+
+    /// The call's reading, for the core.
+    pub(super) fn take_reading(&self) -> Reading {
+        self.state(|state| state.inbound.take_reading())
     }
 
     /// The peer or the connection has ended the stream.
@@ -116,9 +140,29 @@ impl NativeServerStream {
         self.call.cancel(reason);
         let wakers = self.state(|state| {
             let end = StreamEnd::new(Err(status.clone()));
-            state.closed.get_or_insert(status);
+            state.closed.get_or_insert(Closed::Broken(status));
             [
                 state.inbound.break_off(end),
+                state.outgoing.take_waker(),
+                state.closed_waker.take(),
+            ]
+        });
+        wakers.into_iter().for_each(wake);
+    }
+
+    /// Whether the call has waited for anything on the stream, so that somebody may do so still.
+    #[inline]
+    pub(super) fn has_state(&self) -> bool {
+        self.state.get().is_some()
+    }
+
+    /// The call has ended. Halves of the stream that outlive the handler are told.
+    pub(super) fn call_ended(&self) {
+        let wakers = self.state(|state| {
+            state.closed.get_or_insert(Closed::CallEnded);
+            let inbound = std::mem::take(&mut state.inbound).take_waker();
+            [
+                inbound,
                 state.outgoing.take_waker(),
                 state.closed_waker.take(),
             ]
@@ -161,13 +205,16 @@ impl State {
 
 impl Stream for NativeServerStream {
     fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Incoming> {
-        // A stream whose end has come needs no more window.
-        let (incoming, more_comes) = self.state(|state| {
+        let (incoming, is_report_due) = self.state(|state| {
+            if let Some(closed @ Closed::CallEnded) = &state.closed {
+                let end = StreamEnd::new(Err(closed.status()));
+                return (Poll::Ready(Incoming::End(end)), false);
+            }
             let incoming = state.inbound.poll(cx, wanted);
-            (incoming, !state.inbound.has_ended())
+            (incoming, state.inbound.is_report_due())
         });
-        if let (Poll::Ready(Incoming::Data(data)), true) = (&incoming, more_comes) {
-            self.post(ServerSend::Read(data.len()));
+        if is_report_due {
+            self.post(ServerSend::Reading);
         }
         incoming
     }
@@ -178,22 +225,16 @@ impl Stream for NativeServerStream {
         whole.map(|(data, _)| data)
     }
 
-    fn expect_data(&self, len: usize) {
-        if !self.state(|state| state.inbound.has_ended()) {
-            self.post(ServerSend::Expect(len));
-        }
-    }
-
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         self.state(|state| match &state.closed {
-            Some(status) => Poll::Ready(Err(status.clone())),
+            Some(closed) => Poll::Ready(Err(closed.status())),
             None => state.outgoing.poll(cx).map(Ok),
         })
     }
 
     fn send_message(&self, message: Pieces) -> Result<(), Status> {
         let is_first = self.state(|state| match &state.closed {
-            Some(status) => Err(status.clone()),
+            Some(closed) => Err(closed.status()),
             None => Ok(state.outgoing.push(message)),
         })?;
         if is_first {

@@ -63,10 +63,6 @@ impl MessageSource for StreamSource {
         })
     }
 
-    fn expect_data(&self, len: usize) {
-        self.0.expect_data(len);
-    }
-
     fn fail(&self, status: Status) -> Status {
         self.0.reset(ResetCode::CANCEL);
         status

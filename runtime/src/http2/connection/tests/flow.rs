@@ -1,7 +1,7 @@
 //! Both flow-control windows in both directions, and whose turn it is.
 
 use super::*;
-use crate::http2::{Config, bdp};
+use crate::http2::{Config, Reading, bdp};
 
 fn window() -> Config {
     Config {
@@ -271,10 +271,13 @@ fn a_large_message_gets_its_credit_at_once() {
     let mut wire = Wire::server(window());
     let key = wire.request(1, false);
     wire.receive(data(1, 5, false));
-    wire.core.release(key, 5);
-    wire.core.expect(key, 1 << 20);
-    assert_eq!(wire.sent(), ["WINDOW_UPDATE 1 1048576"]);
-    wire.core.expect(key, 1 << 20);
+    let reading = Reading {
+        taken: 5,
+        needed: 5 + (1 << 20),
+    };
+    wire.core.read(key, reading);
+    assert_eq!(wire.sent(), ["WINDOW_UPDATE 1 1048581"]);
+    wire.core.read(key, reading);
     assert!(wire.sent().is_empty());
 }
 

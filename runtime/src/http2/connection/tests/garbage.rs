@@ -2,6 +2,7 @@
 
 use super::random::Random;
 use super::*;
+use crate::http2::Reading;
 
 impl Random {
     /// A frame, more often well-formed than not.
@@ -50,7 +51,13 @@ impl Random {
             4 => drop(core.reply(key, &prepared(&head), payload.as_slice(), &prepared(&ok))),
             5 => core.reset(key, ErrorCode::CANCEL),
             6 => core.reset_when_sent(key, ErrorCode::NO_ERROR),
-            7 => core.expect(key, payload.len()),
+            7 => core.read(
+                key,
+                Reading {
+                    taken: 0,
+                    needed: payload.len() as u64,
+                },
+            ),
             _ => core.wake_when_below(key, 1_000),
         }
     }

@@ -1,0 +1,3 @@
+#![allow(missing_docs, reason = "generated")]
+
+rgrpc::include_proto!("rgrpc.soak");

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::{CancelReason, EncodingField, Received, RequestHead};
 use crate::lock::lock;
 use crate::metadata::Metadata;
+use crate::status::Status;
 
 /// What a server's stream keeps of its call besides messages: it lives as long as the stream does,
 /// whoever holds it.
@@ -156,6 +157,14 @@ impl CallState {
         // The handler is dropped for that in a moment.
         let has_passed = self.deadline.is_some_and(|at| at <= Instant::now());
         has_passed.then_some(CancelReason::DeadlineExceeded)
+    }
+
+    /// The status of a half of the stream that is used after the call has ended.
+    #[cold]
+    pub(crate) fn outlived() -> Status {
+        Status::cancelled(
+            "the call has ended: its handler has returned, and this half of its stream outlives it",
+        )
     }
 
     pub(crate) fn is_done(&self) -> bool {

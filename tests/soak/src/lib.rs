@@ -16,7 +16,7 @@ mod call;
 mod content;
 mod habits;
 mod plan;
-mod proto;
+pub mod proto;
 mod service;
 
 pub use call::run_call;

@@ -1,3 +1,3 @@
-#![allow(missing_docs, reason = "generated")]
+//! The generated code of `proto/soak.proto`.
 
 rgrpc::include_proto!("rgrpc.soak");

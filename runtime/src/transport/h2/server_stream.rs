@@ -146,6 +146,9 @@ impl Stream for H2ServerStream {
     fn poll_data(&self, cx: &mut Context<'_>, _wanted: Wanted) -> Poll<Incoming> {
         lock(&self.receive).poll_data(cx).map(|data| match data {
             Some(Ok(data)) => Incoming::Data(data.into()),
+            Some(Err(_)) if self.call.is_done() => {
+                Incoming::End(StreamEnd::new(Err(CallState::outlived())))
+            }
             Some(Err(error)) => {
                 self.closed(cancel_reason(&error));
                 Incoming::End(stream_end(&error, "server", None))

@@ -404,6 +404,47 @@ mod tests {
     }
 
     #[test]
+    fn a_call_that_polls_again_during_a_large_message_leaves_no_demand_behind() {
+        let mut inbound = Inbound::default();
+        assert!(next(&mut inbound).is_none());
+        let message = large();
+        inbound.push(message.slice(..16_384));
+        assert!(next(&mut inbound).is_none(), "polled again");
+        assert!(inbound.push(message.slice(16_384..)).waker.is_some());
+        // The front of the next message comes before the call has taken the first.
+        let pushed = inbound.push(message.slice(..10));
+        assert_eq!(pushed.reading, None);
+        assert_eq!(data(&mut inbound), message);
+        assert_eq!(data(&mut inbound), message.slice(..10));
+    }
+
+    #[test]
+    fn a_reading_is_reported_once_it_has_moved_and_once_until_it_is_taken_over() {
+        let mut inbound = Inbound::default();
+        assert!(next(&mut inbound).is_none());
+        assert!(!inbound.is_report_due(), "nothing was taken");
+        inbound.push(Bytes::from_static(b"abc"));
+        data(&mut inbound);
+        assert!(inbound.is_report_due());
+        inbound.push(Bytes::from_static(b"de"));
+        data(&mut inbound);
+        assert!(!inbound.is_report_due(), "the task was told");
+        let cx = Context::from_waker(Waker::noop());
+        assert!(inbound.poll(&cx, Wanted::Rest(10)).is_pending());
+        let reading = Reading {
+            taken: 5,
+            needed: 15,
+        };
+        assert_eq!(inbound.take_reading(), reading);
+        assert!(inbound.poll(&cx, Wanted::Rest(10)).is_pending());
+        assert!(!inbound.is_report_due(), "nothing has moved");
+        assert!(inbound.poll(&cx, Wanted::Rest(11)).is_pending());
+        assert!(inbound.is_report_due());
+        inbound.end(StreamEnd::new(Ok(Metadata::new())));
+        assert!(!inbound.is_report_due());
+    }
+
+    #[test]
     fn a_large_message_that_nobody_waits_for_is_left_in_pieces() {
         let mut inbound = Inbound::default();
         let pushed = inbound.push(large().slice(..16_384));

@@ -70,9 +70,7 @@ impl Closed {
     fn status(&self) -> Status {
         match self {
             Self::Broken(status) => status.clone(),
-            Self::CallEnded => Status::cancelled(
-                "the call has ended: its handler has returned, and this stream outlives it",
-            ),
+            Self::CallEnded => CallState::outlived(),
         }
     }
 }
@@ -100,8 +98,23 @@ impl NativeServerStream {
     fn state<R>(&self, operation: impl FnOnce(&mut State) -> R) -> R {
         let state = self
             .state
-            .get_or_init(|| Box::new(Mutex::new(State::of_whole_request())));
+            .get_or_init(|| Box::new(Mutex::new(self.late_state())));
         operation(&mut lock(state))
+    }
+
+    /// The state of a request that has come whole.
+    fn late_state(&self) -> State {
+        State {
+            inbound: Inbound::ended(),
+            closed: self.call.is_done().then_some(Closed::CallEnded),
+            ..State::default()
+        }
+    }
+
+    /// Whether a half that waits outlives the call. Asked when its waker is in place: a call that ends
+    /// later wakes it.
+    fn is_outlived<T>(&self, polled: &Poll<T>) -> bool {
+        polled.is_pending() && self.call.is_done()
     }
 
     /// DATA came, and maybe the end of the request with it. Returns the call's reading, if the peer
@@ -189,13 +202,6 @@ impl NativeServerStream {
 }
 
 impl State {
-    fn of_whole_request() -> Self {
-        Self {
-            inbound: Inbound::ended(),
-            ..Self::default()
-        }
-    }
-
     /// The request has ended, if it has. Returns who waits for that.
     fn end_if(&mut self, end_stream: bool) -> Option<Waker> {
         let end = end_stream.then(|| StreamEnd::new(Ok(Metadata::new())))?;
@@ -216,6 +222,10 @@ impl Stream for NativeServerStream {
         if is_report_due {
             self.post(ServerSend::Reading);
         }
+        if self.is_outlived(&incoming) {
+            let end = StreamEnd::new(Err(CallState::outlived()));
+            return Poll::Ready(Incoming::End(end));
+        }
         incoming
     }
 
@@ -226,10 +236,14 @@ impl Stream for NativeServerStream {
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        self.state(|state| match &state.closed {
+        let ready = self.state(|state| match &state.closed {
             Some(closed) => Poll::Ready(Err(closed.status())),
             None => state.outgoing.poll(cx).map(Ok),
-        })
+        });
+        if self.is_outlived(&ready) {
+            return Poll::Ready(Err(CallState::outlived()));
+        }
+        ready
     }
 
     fn send_message(&self, message: Pieces) -> Result<(), Status> {

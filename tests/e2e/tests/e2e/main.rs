@@ -20,6 +20,7 @@ mod connectivity;
 mod deadline_texts;
 mod deadlines;
 mod dispatch;
+mod early_end;
 mod engines_agree;
 mod faults;
 mod flow_control;

@@ -43,8 +43,9 @@
 //!
 //! [`Builder`] and [`plugin`] are the front ends. Both deliver descriptors: `schema` puts them in
 //! order and says which file contributes what, `descriptor` and `comments` remove what depends on
-//! the compiler, `conflicts` finds what has no Rust form, `messages` runs prost-build, `service`
-//! writes the services, `package` puts the files together, and `output` says where they are.
+//! the compiler, `validate` finds what no compiler would write, `conflicts` finds what has no Rust
+//! form, `messages` runs prost-build, `service` writes the services, `package` puts the files
+//! together, and `output` says where they are.
 
 mod builder;
 mod comments;
@@ -55,6 +56,7 @@ mod descriptor;
 mod error;
 mod folder;
 mod literal;
+mod lossy;
 mod messages;
 mod names;
 mod options;
@@ -64,6 +66,7 @@ mod schema;
 mod service;
 #[cfg(test)]
 mod testing;
+mod validate;
 
 pub mod plugin;
 

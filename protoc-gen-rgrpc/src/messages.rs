@@ -138,6 +138,10 @@ fn reduced(file: &FileDescriptorProto, part: Part, options: &Options) -> FileDes
     if part != Part::Whole {
         file.service.clear();
     }
+    if part == Part::Nothing {
+        // Nothing is written for it, and prost-build panics on a syntax that it does not know.
+        file.syntax = None;
+    }
     if !options.messages {
         file.message_type.clear();
         file.enum_type.clear();

@@ -5,12 +5,11 @@
 //! print; the exit status stays 0.
 
 use prost::Message as _;
-use prost_reflect::DescriptorPool;
-use prost_types::FileDescriptorProto;
 use prost_types::compiler::code_generator_response::{Feature, File};
 use prost_types::compiler::{CodeGeneratorRequest, CodeGeneratorResponse};
 
 use crate::error::Error;
+use crate::lossy;
 use crate::options::{KNOWN, Options};
 use crate::package;
 use crate::schema::Schema;
@@ -30,11 +29,10 @@ pub fn respond(request: &[u8]) -> Vec<u8> {
 }
 
 fn generate(request: &[u8]) -> Result<Vec<File>, Error> {
-    let request =
-        CodeGeneratorRequest::decode(request).map_err(|error| Error::Request(error.to_string()))?;
+    let request: CodeGeneratorRequest = lossy::decode(request, lossy::REQUEST_FILE)
+        .map_err(|error| Error::Request(error.to_string()))?;
     let options = Options::parse(request.parameter())?;
     let schema = Schema::new(request.proto_file, &request.file_to_generate, &options)?;
-    check(&schema)?;
     let files = package::generate(&schema, &options)?;
     Ok(files
         .into_iter()
@@ -44,18 +42,6 @@ fn generate(request: &[u8]) -> Result<Vec<File>, Error> {
             ..File::default()
         })
         .collect())
-}
-
-/// prost-build relies on what a compiler has checked. Whether a compiler made this request is not
-/// known.
-fn check(schema: &Schema) -> Result<(), Error> {
-    let files = schema.files().map(|(file, _)| FileDescriptorProto {
-        source_code_info: None,
-        ..file.clone()
-    });
-    DescriptorPool::new()
-        .add_file_descriptor_protos(files)
-        .map_err(|error| Error::Request(format!("{error:?}")))
 }
 
 /// What `--help` prints.

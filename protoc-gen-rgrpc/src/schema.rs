@@ -14,6 +14,7 @@ use prost_types::{DescriptorProto, FileDescriptorProto};
 use crate::descriptor;
 use crate::error::Error;
 use crate::options::Options;
+use crate::validate;
 
 /// What a file contributes to the generated code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,7 +45,6 @@ impl Schema {
         let mut by_name = BTreeMap::new();
         for file in files {
             let file = descriptor::normalise(file)?;
-            check_syntax(&file)?;
             by_name.insert(file.name().to_owned(), file);
         }
         let named: BTreeSet<&str> = to_generate.iter().map(String::as_str).collect();
@@ -53,6 +53,7 @@ impl Schema {
                 "{missing} is to be generated, but not described"
             )));
         }
+        validate::check(by_name.values())?;
         let used = used_files(&by_name, &named, options);
         let order: Vec<String> = imports_first(|name| by_name.get(name), named.iter().copied())
             .into_iter()
@@ -68,9 +69,10 @@ impl Schema {
                     name if used.contains(name) => Part::Messages,
                     _ => Part::Nothing,
                 };
-                (file, part)
+                check_syntax(&file, part)?;
+                Ok((file, part))
             })
-            .collect();
+            .collect::<Result<_, Error>>()?;
         Ok(Self { files, index })
     }
 
@@ -90,9 +92,11 @@ impl Schema {
     }
 }
 
-fn check_syntax(file: &FileDescriptorProto) -> Result<(), Error> {
+/// A file that contributes nothing may have any syntax: its options may be in use, its types are not.
+fn check_syntax(file: &FileDescriptorProto, part: Part) -> Result<(), Error> {
     match file.syntax() {
         "" | "proto3" => Ok(()),
+        _ if part == Part::Nothing => Ok(()),
         other => {
             let problem = format!("syntax `{other}` is not supported; proto2 and proto3 are");
             Err(Error::schema(file.name(), "", problem))

@@ -6,10 +6,12 @@
 //! complete, which prost-build relies on.
 //!
 //! The text is Markdown to rustdoc, which its author did not know. Indented blocks and bare fences
-//! would become doctests and fail; a `<placeholder>` would be an unclosed HTML tag, `[brackets]` a
-//! link to nowhere. [`markdown`] mends these; URLs are prost-build's to escape.
+//! would become doctests and fail ([`code_block`] mends these); a `<placeholder>` would be an
+//! unclosed HTML tag, `[brackets]` a link to nowhere. URLs are prost-build's to escape.
 
-use std::collections::BTreeMap;
+mod code_block;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use prost_types::source_code_info::Location;
 use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto, SourceCodeInfo};
@@ -43,12 +45,7 @@ pub(crate) fn clean(file: &mut FileDescriptorProto) {
         .map(|path| {
             let comment = comments.get(path.as_slice());
             Location {
-                leading_comments: comment
-                    .and_then(|c| c.leading_comments.as_deref())
-                    .and_then(markdown),
-                trailing_comments: comment
-                    .and_then(|c| c.trailing_comments.as_deref())
-                    .and_then(markdown),
+                leading_comments: comment.and_then(|comment| documentation(comment)),
                 span: vec![0, 0, 0],
                 path,
                 ..Location::default()
@@ -56,6 +53,18 @@ pub(crate) fn clean(file: &mut FileDescriptorProto) {
         })
         .collect();
     file.source_code_info = Some(SourceCodeInfo { location });
+}
+
+/// The leading and the trailing comment as one text, since they are one to rustdoc.
+fn documentation(comment: &Location) -> Option<String> {
+    let leading = comment.leading_comments.as_deref().and_then(markdown);
+    let trailing = comment.trailing_comments.as_deref().and_then(markdown);
+    match (leading, trailing) {
+        (Some(leading), Some(trailing)) => Some(code_block::without_doctests(format!(
+            "{leading}\n\n{trailing}"
+        ))),
+        (leading, trailing) => leading.or(trailing),
+    }
 }
 
 /// The paths of all elements that can carry a doc comment.
@@ -101,74 +110,64 @@ fn children<'a, T>(
         .map(move |(index, element)| ([parent, &[tag, index]].concat(), element))
 }
 
-/// A code block by what ends it: its fence, or less indentation.
-enum Block {
-    Fenced(String),
-    Indented,
-}
-
 /// The comment as Markdown that says the same and holds no doctest, or nothing if it is blank.
 fn markdown(comment: &str) -> Option<String> {
-    let mut output: Vec<String> = Vec::new();
-    let mut block = None;
     let lines = unindent(comment);
-    for (at, line) in lines.iter().enumerate() {
-        let text = line.trim_start_matches(' ');
-        let indent = line.len() - text.len();
-        block = match block {
-            Some(Block::Fenced(fence)) => {
-                let closes = text.starts_with(&fence) && text.chars().all(|c| fence.starts_with(c));
-                output.push(line.clone());
-                (!closes).then_some(Block::Fenced(fence))
-            }
-            Some(Block::Indented) if indent >= CODE_INDENT => {
-                output.push(line[CODE_INDENT..].to_owned());
-                Some(Block::Indented)
-            }
-            Some(Block::Indented) if text.is_empty() && goes_on_indented(&lines[at..]) => {
-                output.push(String::new());
-                Some(Block::Indented)
-            }
-            ended => {
-                if ended.is_some() {
-                    output.push("```".to_owned());
-                }
-                let after_blank = at == 0 || lines[at - 1].is_empty();
-                if let Some(fence) = opening_fence(text) {
-                    output.push(format!(
-                        "{}{}",
-                        &line[..indent],
-                        fenced_as_text(text, &fence)
-                    ));
-                    Some(Block::Fenced(fence))
-                } else if indent >= CODE_INDENT && after_blank {
-                    output.push("```text".to_owned());
-                    output.push(line[CODE_INDENT..].to_owned());
-                    Some(Block::Indented)
-                } else {
-                    output.push(escape(line));
-                    None
-                }
-            }
-        };
+    if lines.is_empty() {
+        return None;
     }
-    match block {
-        Some(Block::Fenced(fence)) => output.push(fence),
-        Some(Block::Indented) => output.push("```".to_owned()),
-        None => {}
-    }
-    (!output.is_empty()).then(|| output.join("\n"))
+    let code = code_lines(&lines.join("\n"));
+    let lines: Vec<String> = lines
+        .into_iter()
+        .enumerate()
+        .map(|(at, line)| {
+            if code.contains(&at) {
+                line
+            } else {
+                escape(&line)
+            }
+        })
+        .collect();
+    Some(closed(code_block::without_doctests(lines.join("\n"))))
 }
 
-/// From this indentation on, Markdown takes a line for code.
-const CODE_INDENT: usize = 4;
+/// The numbers of the lines that are part of a code block.
+fn code_lines(text: &str) -> BTreeSet<usize> {
+    let line_of = |at: usize| text[..at].matches('\n').count();
+    code_block::find(text)
+        .iter()
+        .flat_map(|block| {
+            let end = block.range.start + text[block.range.clone()].trim_end().len();
+            line_of(block.range.start)..=line_of(end)
+        })
+        .collect()
+}
+
+/// Ends a fenced block that goes on until the end, so that it does not take in what follows.
+fn closed(mut text: String) -> String {
+    let followed = format!("{text}\n\n.");
+    if let Some(last) = code_block::find(&followed).last()
+        && last.ends_with_code(&followed)
+        && let Some(fence) = &last.fence
+    {
+        text.push('\n');
+        text.push_str(&followed[fence.clone()]);
+    }
+    text
+}
 
 /// The lines without what all of them have in front, without trailing blanks, and without blank
 /// lines at either end.
 fn unindent(comment: &str) -> Vec<String> {
+    // A carriage return ends a line, too; rustc denies it in a doc comment.
+    let comment = comment.replace("\r\n", "\n").replace('\r', "\n");
     let lines: Vec<String> = comment
-        .lines()
-        .map(|line| line.trim_end().replace('\t', "    "))
+        .split('\n')
+        .map(|line| {
+            line.trim_end()
+                .replace('\t', "    ")
+                .replace(BIDIRECTIONAL, "")
+        })
         .collect();
     let indent = |line: &String| line.len() - line.trim_start_matches(' ').len();
     let common = lines
@@ -187,40 +186,20 @@ fn unindent(comment: &str) -> Vec<String> {
         .map_or(first, |last| last + 1);
     lines[first..last]
         .iter()
-        .map(|line| line.get(common..).unwrap_or("").to_owned())
+        .map(|line| line.get(common..).unwrap_or(""))
+        .map(|line| match line.strip_prefix(' ') {
+            // prost-build takes one space for the one that separates a text from its slashes.
+            Some(text) if !text.starts_with(' ') => text.to_owned(),
+            _ => line.to_owned(),
+        })
         .collect()
 }
 
-fn goes_on_indented(rest: &[String]) -> bool {
-    rest.iter()
-        .find(|line| !line.is_empty())
-        .is_some_and(|line| line.starts_with(&" ".repeat(CODE_INDENT)))
-}
-
-fn opening_fence(text: &str) -> Option<String> {
-    ['`', '~'].into_iter().find_map(|mark| {
-        let fence: String = text.chars().take_while(|c| *c == mark).collect();
-        (fence.len() >= 3).then_some(fence)
-    })
-}
-
-/// The opening line of a fenced block, so that rustdoc does not take the block for Rust.
-fn fenced_as_text(text: &str, fence: &str) -> String {
-    const RUST: [&str; 7] = [
-        "rust",
-        "ignore",
-        "should_panic",
-        "no_run",
-        "compile_fail",
-        "test_harness",
-        "standalone_crate",
-    ];
-    let language = text[fence.len()..].trim();
-    let is_rust = language
-        .split([',', ' ', '{'])
-        .all(|word| word.is_empty() || RUST.contains(&word) || word.starts_with("edition"));
-    format!("{fence}{}", if is_rust { "text" } else { language })
-}
+/// Control characters that change the direction of text. rustc denies them in comments.
+const BIDIRECTIONAL: [char; 9] = [
+    '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}',
+    '\u{2069}',
+];
 
 /// Escapes what rustdoc would take for an HTML tag or for a link to an item, outside `code`. An
 /// autolink loses its brackets, which prost-build puts around every URL; a reference such as
@@ -319,6 +298,120 @@ mod tests {
             assert_eq!(markdown(comment).as_deref(), Some(expected), "{comment:?}");
         }
         assert_eq!(markdown(" \n\n"), None);
+    }
+
+    /// The documentation as rustdoc reads it from the code that prost-build writes.
+    fn as_rustdoc_reads(leading: &str) -> String {
+        let comments = prost_build::Comments {
+            leading: leading.lines().map(str::to_owned).collect(),
+            ..Default::default()
+        };
+        let mut code = String::new();
+        comments.append_with_indent(0, &mut code);
+        let lines: Vec<&str> = code
+            .lines()
+            .map(|line| line.strip_prefix("///").expect("a doc comment"))
+            .collect();
+        let common = lines
+            .iter()
+            .filter(|line| !line.is_empty())
+            .map(|line| line.len() - line.trim_start().len())
+            .min()
+            .unwrap_or(0);
+        let lines: Vec<&str> = lines
+            .iter()
+            .map(|line| line.get(common..).unwrap_or_default())
+            .collect();
+        lines.join("\n")
+    }
+
+    /// Comments made of what is difficult about Markdown, the same ones in each run.
+    fn difficult_comments() -> impl Iterator<Item = String> {
+        const PREFIXES: [&str; 14] = [
+            "", "", " ", "  ", "   ", "    ", "     ", "      ", "\t", "- ", "> ", "1. ", "* ", ">",
+        ];
+        const BODIES: [&str; 36] = [
+            "",
+            "",
+            "text",
+            "text",
+            "```",
+            "```",
+            "~~~",
+            "````",
+            "```rust",
+            "```{.rust}",
+            "``` text",
+            "~~~ compile_fail,E0425",
+            "```ignore-windows",
+            "```should_panic text",
+            "```word```",
+            "# Heading",
+            "---",
+            "===",
+            "<div>",
+            "</div>",
+            "<!--",
+            "-->",
+            "<pre>",
+            "<script>",
+            "[a]: b",
+            "[^1]: note",
+            "`open",
+            "``",
+            "| a | b |",
+            "|---|---|",
+            "https://grpc.io/a_b",
+            "\\",
+            "[x][y]",
+            "* * *",
+            "```c",
+            "-",
+        ];
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = move |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state % below as u64).unwrap_or_default()
+        };
+        (0..4_000).map(move |_| {
+            let mut comment = String::new();
+            for _ in 0..1 + random(9) {
+                for _ in 0..random(4) {
+                    comment.push_str(PREFIXES[random(PREFIXES.len())]);
+                }
+                comment.push_str(BODIES[random(BODIES.len())]);
+                comment.push('\n');
+            }
+            comment
+        })
+    }
+
+    #[test]
+    fn no_comment_becomes_a_doctest() {
+        let mut comments = difficult_comments();
+        while let (Some(leading), Some(trailing)) = (comments.next(), comments.next()) {
+            for (leading, trailing) in [(leading.clone(), None), (leading, Some(trailing))] {
+                let location = Location {
+                    leading_comments: Some(leading),
+                    trailing_comments: trailing,
+                    ..Location::default()
+                };
+                let read = as_rustdoc_reads(&documentation(&location).unwrap_or_default());
+                assert_eq!(
+                    code_block::without_doctests(read.clone()),
+                    read,
+                    "{location:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn what_rustc_denies_in_a_comment_is_left_out() {
+        let text = markdown(" a\rb \u{202e}c\u{2066}\r\n d\u{202c}\n").expect("not blank");
+        assert_eq!(text, "a\nb c\nd");
     }
 
     #[test]

@@ -50,7 +50,9 @@ fn mend(mut rest: &[u8], path: &[u32]) -> Option<Vec<u8>> {
         }
         let value = match path {
             [next, path @ ..] if *next == tag => mend(value, path)?,
-            [] if COMMENTS.contains(&tag) => String::from_utf8_lossy(value).into_owned().into_bytes(),
+            [] if COMMENTS.contains(&tag) => {
+                String::from_utf8_lossy(value).into_owned().into_bytes()
+            }
             _ => value.to_vec(),
         };
         encode_varint(value.len() as u64, &mut mended);

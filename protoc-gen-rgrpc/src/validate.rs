@@ -241,13 +241,18 @@ fn check_field(
             return Err(place.error(format!("there is no oneof with the index {index}")));
         }
         if label != Label::Optional {
-            return Err(place.error("a member of a oneof is neither repeated nor required".to_owned()));
+            return Err(
+                place.error("a member of a oneof is neither repeated nor required".to_owned())
+            );
         }
     }
     let definition = types.get(field.type_name());
     match (field_type, definition) {
         (Type::Message, Some(Definition::MapEntry(parent))) => {
-            let is_own = place.element.rsplit_once('.').is_some_and(|(of, _)| of == parent);
+            let is_own = place
+                .element
+                .rsplit_once('.')
+                .is_some_and(|(of, _)| of == parent);
             if !is_own || label != Label::Repeated {
                 return Err(place.error(format!(
                     "`{}` is the entry of another map field",
@@ -284,8 +289,14 @@ fn check_map_entry(place: &Place<'_>, entry: &DescriptorProto) -> Result<(), Err
     let is_plain = entry.nested_type.is_empty()
         && entry.enum_type.is_empty()
         && entry.oneof_decl.is_empty()
-        && entry.field.iter().all(|field| field.label() == Label::Optional);
-    let fields = entry.field.iter().map(|field| (field.name(), field.number()));
+        && entry
+            .field
+            .iter()
+            .all(|field| field.label() == Label::Optional);
+    let fields = entry
+        .field
+        .iter()
+        .map(|field| (field.name(), field.number()));
     let is_key = |field: &FieldDescriptorProto| {
         !matches!(
             field.r#type(),
@@ -314,9 +325,9 @@ fn check_service(
         place.identifier("method name", method.name())?;
         for name in [method.input_type(), method.output_type()] {
             if !matches!(types.get(name), Some(Definition::Message)) {
-                return Err(place.within(method.name()).error(format!(
-                    "`{name}` is not described as a message"
-                )));
+                return Err(place
+                    .within(method.name())
+                    .error(format!("`{name}` is not described as a message")));
             }
         }
     }

@@ -79,7 +79,11 @@ fn a_schema_that_protoc_accepts_is_accepted() {
         public(file("b", "proto3", vec![]), "c.proto"),
         public(file("a", "proto3", vec![]), "b.proto"),
         with_imports(
-            file("m", "proto3", vec![message("M", vec![field_of("c", 1, ".c.C")])]),
+            file(
+                "m",
+                "proto3",
+                vec![message("M", vec![field_of("c", 1, ".c.C")])],
+            ),
             &["a.proto"],
         ),
     ];
@@ -103,20 +107,33 @@ fn a_schema_that_protoc_accepts_is_accepted() {
         vec![message("M", vec![field("a", 1, "x"), field("x", 2, "x")])],
     )];
     let editions_for_an_option = vec![
-        file("o", "editions", vec![message("O", vec![field("a", 1, "a")])]),
-        with_imports(file("m", "proto3", vec![message("M", vec![])]), &["o.proto"]),
+        file(
+            "o",
+            "editions",
+            vec![message("O", vec![field("a", 1, "a")])],
+        ),
+        with_imports(
+            file("m", "proto3", vec![message("M", vec![])]),
+            &["o.proto"],
+        ),
     ];
     for (what, files) in [
         ("a chain of public imports", chain),
         ("JSON names that coincide", same_json("proto2")),
         ("JSON names that coincide by option", legacy),
         ("a JSON name that is another field's name", custom_json),
-        ("an import of editions for an option only", editions_for_an_option),
+        (
+            "an import of editions for an option only",
+            editions_for_an_option,
+        ),
     ] {
         let response = respond(files, "m.proto");
         assert_eq!(response.error(), "", "{what}");
         assert!(
-            response.file.iter().any(|file| file.content().contains("pub struct M ")),
+            response
+                .file
+                .iter()
+                .any(|file| file.content().contains("pub struct M ")),
             "{what}"
         );
     }
@@ -127,7 +144,11 @@ fn a_type_of_editions_is_an_error_when_its_code_is_needed() {
     let files = vec![
         file("o", "editions", vec![message("O", vec![])]),
         with_imports(
-            file("m", "proto3", vec![message("M", vec![field_of("o", 1, ".o.O")])]),
+            file(
+                "m",
+                "proto3",
+                vec![message("M", vec![field_of("o", 1, ".o.O")])],
+            ),
             &["o.proto"],
         ),
     ];

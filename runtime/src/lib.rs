@@ -82,8 +82,9 @@ pub use connectivity_state::ConnectivityState;
 pub use metadata::{Metadata, MetadataError, MetadataIter};
 pub use resolver::TargetError;
 pub use server::{
-    FileDesc, Handled, Handler, HandlerFuture, HandlerPanic, MethodDesc, RegisterError, ServeError,
-    Server, ServerCall, ServerHandle, ServiceDesc, StreamDesc, UnknownServiceHandler,
+    FileDesc, Handled, Handler, HandlerFuture, HandlerPanic, MethodDesc, MethodInfo, RegisterError,
+    ServeError, Server, ServerCall, ServerHandle, ServiceDesc, ServiceInfo, StreamDesc,
+    UnknownServiceHandler,
 };
 pub use service_config::{ConfigObject, ConfigValue, MethodConfig, ServiceConfigError};
 pub use status::{Code, Status};

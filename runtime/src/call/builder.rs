@@ -134,7 +134,8 @@ impl<'a, I, Req, Res, C> Call<'a, I, BidiStream<Req, Res>, C> {
 impl<I, K, C> Call<'_, I, K, C> {
     /// Bounds the whole call by this time from now, streams included; it fails with
     /// DEADLINE_EXCEEDED then, on both sides. The earliest of several bounds holds, of which the
-    /// service config's `timeout` may be one. Default: none.
+    /// service config's `timeout` may be one. Zero fails the call at once, `Duration::MAX` is no bound.
+    /// Default: none.
     ///
     /// The status's text names the channel's target and what the call waited for: the resolver, a
     /// connection (and how the last attempt at one failed), a stream of a server that allows no more at
@@ -210,7 +211,7 @@ impl<I, K, C> Call<'_, I, K, C> {
     }
 
     /// How many bytes of messages a call with streams keeps so that it can be made again; see
-    /// [`CallOptions::set_max_retry_buffer_size`]. Default: 256 KiB.
+    /// [`CallOptions::set_max_retry_buffer_size`]. 0 keeps none. Default: 256 KiB.
     ///
     /// Source: grpc-go `MaxRetryRPCBufferSize`.
     pub fn max_retry_buffer_size(mut self, bytes: usize) -> Self {

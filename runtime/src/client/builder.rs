@@ -366,7 +366,7 @@ impl ClientConnBuilder {
 
     /// What an attempt to connect may take at least, until the server's SETTINGS have arrived; the
     /// addresses of the target share it. When the [backoff](Self::connect_backoff) has grown longer
-    /// than this, an attempt may take as long as that. Default: 20 s.
+    /// than this, an attempt may take as long as that; with zero it alone holds. Default: 20 s.
     ///
     /// Source: grpc-go `WithConnectParams`, `ConnectParams.MinConnectTimeout`.
     pub fn min_connect_timeout(mut self, timeout: Duration) -> Self {

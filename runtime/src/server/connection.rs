@@ -1,4 +1,6 @@
+use std::error::Error;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
@@ -63,17 +65,36 @@ impl Connection {
                 settings.handshake_timeout = limit.saturating_sub(accepted.elapsed());
                 return Some(settings.transport.serve(secured, settings, phase, calls));
             }
-            Ok(Err(error)) => {
-                tracing::debug!(peer = %remote, %error, "a connection could not be secured");
+            // As port scanners and the probes of load balancers do.
+            Ok(Err(error)) if has_hung_up(&*error) => {
+                tracing::debug!(peer = %remote, %error, "a connection was not secured");
             }
-            Err(_) => tracing::debug!(
-                peer = %remote,
-                timeout = ?limit,
-                "the security handshake timed out; the option is connection_timeout"
+            Ok(Err(error)) => settings.refusals.refused(&remote, &error),
+            Err(_) => settings.refusals.refused(
+                &remote,
+                &format_args!(
+                    "the security handshake took longer than {limit:?}; the option is \
+                     connection_timeout"
+                ),
             ),
         }
         None
     }
+}
+
+/// Whether a client has closed its connection before it has said anything wrong.
+fn has_hung_up(error: &(dyn Error + 'static)) -> bool {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(error) = error.downcast_ref::<io::Error>() {
+            return matches!(
+                error.kind(),
+                io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+            );
+        }
+        next = error.source();
+    }
+    false
 }
 
 /// Serves a connection once it is secured. Each of the two is boxed by itself, so that a connection

@@ -16,7 +16,9 @@ mod handle;
 mod handler;
 mod options;
 mod panic;
+mod service_info;
 mod services;
+mod unix_socket;
 mod workers;
 
 use std::future::Future;
@@ -26,7 +28,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, ToSocketAddrs, UnixListener};
+use tokio::net::{TcpListener, ToSocketAddrs};
 
 use accept::AcceptLoop;
 pub use call::{Handled, HandlerFuture, ServerCall};
@@ -38,8 +40,10 @@ pub use handler::Handler;
 use options::ServerOptions;
 pub use panic::HandlerPanic;
 use panic::PanicHook;
+pub use service_info::{MethodInfo, ServiceInfo};
 use services::Services;
 pub use services::UnknownServiceHandler;
+use unix_socket::UnixSocket;
 use workers::SharedWorkers;
 
 use crate::codec::Compressor;
@@ -76,7 +80,8 @@ impl Server {
     }
 
     /// The largest message to receive, in bytes. Larger ones fail the call with RESOURCE_EXHAUSTED
-    /// before they are buffered. Default: 4 MiB.
+    /// before they are buffered. 0 accepts empty messages alone; `usize::MAX` is no limit beyond that of
+    /// gRPC, 2^32 − 1. Default: 4 MiB.
     ///
     /// Source: grpc-go `MaxRecvMsgSize`.
     #[must_use]
@@ -85,8 +90,9 @@ impl Server {
         self
     }
 
-    /// The largest message to send, in bytes. Larger ones fail the call with RESOURCE_EXHAUSTED.
-    /// Default: 2^31 − 1.
+    /// The largest message to send, in bytes. Larger ones fail the call with RESOURCE_EXHAUSTED. 0
+    /// sends empty messages alone; `usize::MAX` is no limit beyond that of gRPC, 2^32 − 1. Default:
+    /// 2^31 − 1.
     ///
     /// Source: grpc-go `MaxSendMsgSize`.
     #[must_use]
@@ -95,13 +101,13 @@ impl Server {
         self
     }
 
-    /// How many calls one connection may have at a time; further ones are refused with
-    /// REFUSED_STREAM, and clients that know the limit wait instead. Default: no limit.
+    /// Sets the maximum number of concurrent calls of a connection. Excess calls are refused with
+    /// REFUSED_STREAM; clients that know the limit wait instead. 0 means no limit. Default: no limit.
     ///
     /// Source: grpc-go `MaxConcurrentStreams`.
     #[must_use]
     pub fn max_concurrent_streams(mut self, streams: u32) -> Self {
-        self.options.transport.max_concurrent_streams = Some(streams);
+        self.options.transport.max_concurrent_streams = Some(streams).filter(|max| *max > 0);
         self
     }
 
@@ -115,8 +121,12 @@ impl Server {
     }
 
     /// How long a connection may take from being accepted to the end of the HTTP/2 preface, the
-    /// handshake of the [`credentials`](Self::credentials) included, before it is closed. Default:
-    /// 120 s.
+    /// handshake of the [`credentials`](Self::credentials) included, before it is closed. Zero closes
+    /// every connection that has not sent its preface when it is accepted, as in grpc-go;
+    /// `Duration::MAX` is no limit. Default: 120 s.
+    ///
+    /// Connections that are refused, for this or for a handshake that fails, are logged at warn with
+    /// their peer and the reason: one a second at most, with the number of those in between.
     ///
     /// Source: grpc-go `ConnectionTimeout`.
     #[must_use]
@@ -244,6 +254,24 @@ impl Server {
         services.add(desc, service)
     }
 
+    /// The services that are registered, by their names: for a page, for logs, for tests of what a
+    /// program serves.
+    ///
+    /// ```
+    /// # fn example(server: &rgrpc::Server) {
+    /// for service in server.services() {
+    ///     for method in &service.methods {
+    ///         println!("/{}/{} of {}", service.name, method.name, service.file.name);
+    ///     }
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// Source: grpc-go `Server.GetServiceInfo`.
+    pub fn services(&self) -> impl ExactSizeIterator<Item = &ServiceInfo> {
+        self.services.infos()
+    }
+
     /// A handle to stop the server with, from anywhere.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
@@ -292,7 +320,12 @@ impl Server {
         served
     }
 
-    /// Serves on a unix socket, until the server is stopped. The path must not exist.
+    /// Serves on a unix socket, until the server is stopped.
+    ///
+    /// Creates the socket's file, and removes it when the server stops or the future is dropped, unless
+    /// another file has taken its place. A socket file that a server has left behind, so that connections
+    /// to it are refused, is replaced. One on which a server listens, and any other kind of file, is left
+    /// alone and is an error.
     ///
     /// # Errors
     /// The path cannot be bound, a [worker](Self::workers) cannot be started, or the server has been
@@ -305,7 +338,7 @@ impl Server {
         let path = path.as_ref().to_owned();
         // Boxed, so that the future does not borrow the path.
         Box::pin(async move {
-            let listener = UnixListener::bind(path).map_err(ServeError::Bind)?;
+            let listener = UnixSocket::bind(&path).await.map_err(ServeError::Bind)?;
             accept.run(listener).await
         })
     }

@@ -35,6 +35,7 @@ impl Default for ServerOptions {
                 spawn_handlers: false,
                 compressors: Arc::default(),
                 transport: Transport::default(),
+                refusals: Arc::default(),
             },
         }
     }

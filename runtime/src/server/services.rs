@@ -1,4 +1,5 @@
-use std::collections::{HashMap, HashSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rustc_hash::FxBuildHasher;
 
-use super::{HandlerFuture, RegisterError, ServerCall, ServiceDesc};
+use super::{HandlerFuture, RegisterError, ServerCall, ServiceDesc, ServiceInfo};
 use crate::call::{RecvStream, Request, SendStream};
 use crate::codec::RawCodec;
 use crate::status::Status;
@@ -15,8 +16,8 @@ use crate::status::Status;
 #[derive(Default)]
 pub(super) struct Services {
     methods: HashMap<Box<str>, Method, FxBuildHasher>,
-    /// The names alone, to tell an unknown method from an unknown service.
-    services: HashSet<&'static str>,
+    /// By their names.
+    services: BTreeMap<&'static str, ServiceInfo>,
 }
 
 /// A method that is ready to be called: its handler and what implements it, in one closure. It is
@@ -30,9 +31,10 @@ impl Services {
         desc: &'static ServiceDesc<T>,
         service: Arc<T>,
     ) -> Result<(), RegisterError> {
-        if !self.services.insert(desc.service_name) {
-            return Err(RegisterError::Duplicate(desc.service_name));
-        }
+        match self.services.entry(desc.service_name) {
+            Entry::Vacant(vacant) => vacant.insert(ServiceInfo::of(desc)),
+            Entry::Occupied(_) => return Err(RegisterError::Duplicate(desc.service_name)),
+        };
         let unary = desc.methods.iter().map(|m| (m.method_name, m.handler));
         let streaming = desc.streams.iter().map(|s| (s.stream_name, s.handler));
         for (method, handler) in unary.chain(streaming) {
@@ -44,6 +46,11 @@ impl Services {
             );
         }
         Ok(())
+    }
+
+    /// The services that were added, by their names.
+    pub(super) fn infos(&self) -> impl ExactSizeIterator<Item = &ServiceInfo> {
+        self.services.values()
     }
 
     /// Looks a request's path up.
@@ -62,7 +69,7 @@ impl Services {
                 "malformed method name {path:?}: /service/method is expected"
             ));
         };
-        Status::unimplemented(if self.services.contains(service) {
+        Status::unimplemented(if self.services.contains_key(service) {
             format!("unknown method {method:?} for service {service:?}")
         } else {
             format!("unknown service {service:?}")

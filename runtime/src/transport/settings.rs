@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Transport;
+use super::{RefusalLog, Transport};
 use crate::codec::CompressorRegistry;
 
 /// A server's settings for its connections.
@@ -15,4 +15,6 @@ pub(crate) struct ServerSettings {
     /// For the calls: transports do not compress.
     pub(crate) compressors: Arc<CompressorRegistry>,
     pub(crate) transport: Transport,
+    /// Of all connections of the server.
+    pub(crate) refusals: Arc<RefusalLog>,
 }

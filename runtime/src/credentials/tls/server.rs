@@ -4,6 +4,7 @@ use std::sync::Arc;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::server::danger::ClientCertVerifier;
 
 use super::failure::{Cause, HandshakeFailure, Remote};
 use super::identity::{self, Identity};
@@ -32,7 +33,15 @@ use crate::io::Connected;
 #[must_use = "the credentials are made by `build`"]
 pub struct ServerTls {
     identity: Identity,
-    client_ca_pem: Option<Vec<u8>>,
+    clients: Option<ClientVerification>,
+}
+
+/// How the certificates of clients are verified.
+#[derive(Clone, Debug)]
+struct ClientVerification {
+    ca_pem: Vec<u8>,
+    /// Clients without a certificate are served too.
+    is_optional: bool,
 }
 
 impl ServerTls {
@@ -40,16 +49,38 @@ impl ServerTls {
     pub fn new(chain_pem: impl AsRef<[u8]>, key_pem: impl AsRef<[u8]>) -> Self {
         Self {
             identity: Identity::new(chain_pem.as_ref(), key_pem.as_ref()),
-            client_ca_pem: None,
+            clients: None,
         }
     }
 
     /// Serves only clients that have a certificate which one of these CAs has signed (mTLS): PEM
     /// with any number of certificates. Default: clients are not asked for one.
     ///
+    /// Takes the place of [`optional_client_ca_certificates`](Self::optional_client_ca_certificates).
+    ///
     /// Source: grpc-go `tls.Config.ClientCAs` with `tls.RequireAndVerifyClientCert`.
     pub fn client_ca_certificates(mut self, pem: impl AsRef<[u8]>) -> Self {
-        self.client_ca_pem = Some(pem.as_ref().to_owned());
+        self.clients = Some(ClientVerification {
+            ca_pem: pem.as_ref().to_owned(),
+            is_optional: false,
+        });
+        self
+    }
+
+    /// Asks clients for a certificate, and serves those without one too. A certificate that is given must
+    /// be signed by one of these CAs, or the connection is refused: PEM with any number of certificates.
+    /// Default: clients are not asked for one.
+    ///
+    /// A handler learns from [`TlsInfo::peer_certificates`](crate::io::TlsInfo::peer_certificates)
+    /// whether the client has proved itself: it is empty where not. Takes the place of
+    /// [`client_ca_certificates`](Self::client_ca_certificates).
+    ///
+    /// Source: grpc-go `tls.Config.ClientCAs` with `tls.VerifyClientCertIfGiven`.
+    pub fn optional_client_ca_certificates(mut self, pem: impl AsRef<[u8]>) -> Self {
+        self.clients = Some(ClientVerification {
+            ca_pem: pem.as_ref().to_owned(),
+            is_optional: true,
+        });
         self
     }
 
@@ -62,16 +93,9 @@ impl ServerTls {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .map_err(|error| TlsError::Provider(error.to_string()))?;
-        let builder = match &self.client_ca_pem {
+        let builder = match &self.clients {
             None => builder.with_no_client_auth(),
-            Some(pem) => {
-                let roots = pem::roots(pem).map_err(TlsError::ClientCaCertificates)?;
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider())
-                        .build()
-                        .map_err(|error| TlsError::ClientCaCertificates(error.to_string()))?;
-                builder.with_client_cert_verifier(verifier)
-            }
+            Some(clients) => builder.with_client_cert_verifier(clients.verifier()?),
         };
         let mut config = builder
             .with_single_cert(chain, key)
@@ -80,6 +104,20 @@ impl ServerTls {
         Ok(ServerCredentials(Arc::new(ServerTlsHandshake {
             acceptor: TlsAcceptor::from(Arc::new(config)),
         })))
+    }
+}
+
+impl ClientVerification {
+    fn verifier(&self) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+        let roots = pem::roots(&self.ca_pem).map_err(TlsError::ClientCaCertificates)?;
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider());
+        let builder = match self.is_optional {
+            true => builder.allow_unauthenticated(),
+            false => builder,
+        };
+        builder
+            .build()
+            .map_err(|error| TlsError::ClientCaCertificates(error.to_string()))
     }
 }
 

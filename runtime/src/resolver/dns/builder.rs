@@ -71,7 +71,7 @@ impl DnsResolverBuilder {
         }
     }
 
-    /// How long a lookup may take. Default: 30 s.
+    /// How long a lookup may take. Zero is an error when a channel is made. Default: 30 s.
     ///
     /// Source: grpc-go `dns.SetResolvingTimeout`.
     #[must_use]
@@ -81,7 +81,7 @@ impl DnsResolverBuilder {
     }
 
     /// How long after a lookup the next may be, however often the channel asks. Lookups that failed
-    /// are made again by their backoff nevertheless. Default: 30 s.
+    /// are made again by their backoff nevertheless. Zero is no such wait. Default: 30 s.
     ///
     /// Source: grpc-go `dns.SetMinResolutionInterval`.
     #[must_use]
@@ -152,6 +152,9 @@ impl ResolverBuilder for DnsResolverBuilder {
         target: &Target,
         options: &ResolverOptions,
     ) -> Result<Box<dyn Resolver>, String> {
+        if self.timeout.is_zero() {
+            return Err("more than 0 is expected of the option lookup_timeout".to_owned());
+        }
         let (host, port) = host_port::split(target.some_endpoint()?)?;
         let port = port.unwrap_or(host_port::DEFAULT_PORT);
         let lookup = self.lookup(target.authority(), options)?;

@@ -19,6 +19,9 @@ pub(super) struct Schedule {
     next: Next,
 }
 
+/// About a century: a later time may not be expressible.
+const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
+
 /// How far apart lookups are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Intervals {
@@ -53,7 +56,7 @@ impl Schedule {
         self.backoff.reset();
         let refresh = [refresh, valid_for].into_iter().flatten().min();
         self.next = Next::WhenAsked {
-            not_before: now + min,
+            not_before: now + min.min(FAR),
             // A time that cannot be expressed never comes.
             refresh_at: refresh.and_then(|refresh| now.checked_add(refresh.max(min))),
         };
@@ -93,6 +96,23 @@ mod tests {
     fn the_first_lookup_is_due_at_once() {
         let now = Instant::now();
         assert_eq!(schedule(30, None, now).due(false), Some(now));
+    }
+
+    #[test]
+    fn an_interval_that_never_ends_is_a_far_time() {
+        let now = Instant::now();
+        let intervals = Intervals {
+            min: Duration::MAX,
+            refresh: Some(Duration::MAX),
+        };
+        let mut schedule = Schedule::new(intervals, now);
+        schedule.succeeded(now, None);
+        assert!(
+            schedule
+                .due(true)
+                .is_some_and(|due| due > now + 1_000_000 * SECOND)
+        );
+        assert_eq!(schedule.due(false), None);
     }
 
     #[test]

@@ -67,16 +67,19 @@ impl ServerConnection {
         let stopping = async { drop(phase.wait_for(|phase| *phase != Phase::Running).await) };
         let connection = match first_of(handshake, stopping).await? {
             Ok(Ok(connection)) => connection,
-            Ok(Err(error)) => {
+            // As port scanners and the probes of load balancers do.
+            Ok(Err(error)) if error.is_io() => {
                 tracing::debug!(peer = %self.peer.remote, %error, "HTTP/2 handshake failed");
                 return None;
             }
+            Ok(Err(error)) => {
+                let reason = format!("HTTP/2 handshake failed: {error}");
+                self.settings.refusals.refused(&self.peer.remote, &reason);
+                return None;
+            }
             Err(_) => {
-                tracing::debug!(
-                    peer = %self.peer.remote,
-                    timeout = ?self.settings.handshake_timeout,
-                    "HTTP/2 handshake timed out; the option is connection_timeout"
-                );
+                let reason = "no HTTP/2 SETTINGS came within the option connection_timeout";
+                self.settings.refusals.refused(&self.peer.remote, &reason);
                 return None;
             }
         };

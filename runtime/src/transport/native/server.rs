@@ -19,9 +19,9 @@ use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CallState, CancelReason, Dispatch, OtherProtocol, Phase, Received, Rejection,
-    RequestHead, ResetCode, ResponseHead, ServerSettings, ServerStream, ServerTransport, run_call,
-    status_for_reset,
+    CallEnd, CallState, CancelReason, Dispatch, OtherProtocol, Phase, Received, RefusalLog,
+    Rejection, RequestHead, ResetCode, ResponseHead, ServerSettings, ServerStream, ServerTransport,
+    run_call, status_for_reset,
 };
 
 /// A connection that a server accepted.
@@ -117,6 +117,8 @@ struct Task<D: Dispatch> {
     unanswered: usize,
     /// Until the client's SETTINGS have come.
     handshake: Option<Pin<Box<Sleep>>>,
+    /// Told when that does not come about.
+    refusals: Arc<RefusalLog>,
     /// The server is to stop gracefully.
     draining: bool,
 }
@@ -144,6 +146,7 @@ impl<D: Dispatch> Task<D> {
             spawn_handlers: settings.spawn_handlers,
             unanswered: 0,
             handshake: Some(Box::pin(sleep(settings.handshake_timeout))),
+            refusals: Arc::clone(&settings.refusals),
             draining: false,
         }
     }
@@ -580,6 +583,11 @@ impl<D: Dispatch> Task<D> {
             Some(_) => OtherProtocol::of_client(self.link.unread()),
             None => None,
         };
+        let is_refused = match &end {
+            End::Link(LinkEnd::Protocol(_)) => self.handshake.is_some(),
+            End::NoHandshake => true,
+            End::Link(_) | End::StoppedBefore => other.is_some(),
+        };
         let peer = &self.shared.peer.remote;
         let problem = match (end, other) {
             (End::Link(_), Some(other)) => other.of_client_text(),
@@ -592,7 +600,11 @@ impl<D: Dispatch> Task<D> {
             // Nothing of the client's can be lost, so there is no reason to linger.
             (End::StoppedBefore, _) => return self.stop().await,
         };
-        tracing::debug!(%peer, problem, "connection ended");
+        if is_refused {
+            self.refusals.refused(peer, &problem);
+        } else {
+            tracing::debug!(%peer, problem, "connection ended");
+        }
         let status = Status::cancelled(format!("the connection ended: {problem}"));
         self.close_streams(&status, CancelReason::ConnectionLost);
         self.link.linger().await;

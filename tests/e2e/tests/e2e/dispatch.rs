@@ -32,6 +32,46 @@ static OTHER: ServiceDesc<String> = ServiceDesc {
     },
 };
 
+#[test]
+fn a_server_lists_its_services_with_their_methods_and_files_by_name() {
+    let mut server = Server::new();
+    assert_eq!(server.services().len(), 0);
+    register_stub(&mut server, StubService::new()).expect("the first");
+    server
+        .register(&OTHER, Arc::new(String::new()))
+        .expect("another");
+    let listed: Vec<_> = server
+        .services()
+        .map(|service| {
+            let methods = service.methods.iter();
+            let methods: Vec<_> = methods
+                .map(|method| (method.name, method.client_streams, method.server_streams))
+                .collect();
+            (service.name, service.file.name, methods)
+        })
+        .collect();
+    assert_eq!(
+        listed,
+        [
+            (
+                "rgrpc.e2e.Other",
+                "other.proto",
+                vec![("Get", false, false)]
+            ),
+            (
+                "rgrpc.e2e.Stub",
+                "stub.proto",
+                vec![
+                    ("Unary", false, false),
+                    ("ServerStreaming", false, true),
+                    ("ClientStreaming", true, false),
+                    ("BidiStreaming", true, true),
+                ]
+            ),
+        ]
+    );
+}
+
 async fn status_of(path: &'static str) -> Status {
     let server = serve(StubService::echo());
     let conn = server.conn();

@@ -58,4 +58,6 @@ mod status;
 mod streaming;
 mod tls;
 mod unary;
+mod unix_sockets;
 mod workers;
+mod zero_options;

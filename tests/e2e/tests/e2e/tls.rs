@@ -15,8 +15,8 @@ use rgrpc::credentials::{
 use rgrpc::io::{BoxedIo, Listener, PipeListener, TlsInfo, TlsVersion, pipe};
 use rgrpc::{BuildError, ClientConn, Code, Metadata, Response, Server, Status};
 use rgrpc_e2e::{
-    STUB_UNARY, StubClient, StubService, TestServer, answer, encoded, expect_text, framed, msg,
-    serve, serve_with, soon, text, unary,
+    STUB_UNARY, StubClient, StubService, TestServer, answer, encoded, expect_text, framed, log,
+    msg, native, serve, serve_with, settle, soon, text, unary,
 };
 use rgrpc_test_support::{WirePeer, data, grpc_request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -223,6 +223,107 @@ async fn a_client_without_the_certificate_that_is_asked_for_is_refused() {
     let identity = ca.client();
     let tls = client_tls(&ca).identity(&identity.chain_pem, &identity.key_pem);
     expect_served(tls_client(&server, tls)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_certificate_that_is_optional_is_verified_where_it_is_given() {
+    let ca = Ca::new();
+    let (service, mut seen) = observing();
+    let tls = server_tls(&ca.server(NAME)).optional_client_ca_certificates(ca.pem());
+    let server = serve_tls(tls, service);
+
+    expect_served(tls_client(&server, client_tls(&ca))).await;
+    let info = seen.recv().await.flatten().expect("the connection has TLS");
+    assert!(info.peer_certificates.is_empty());
+
+    let identity = ca.client();
+    let tls = client_tls(&ca).identity(&identity.chain_pem, &identity.key_pem);
+    expect_served(tls_client(&server, tls)).await;
+    let info = seen.recv().await.flatten().expect("the connection has TLS");
+    assert_eq!(info.peer_certificates, identity.chain_der);
+
+    let identity = Ca::another().client();
+    let tls = client_tls(&ca).identity(&identity.chain_pem, &identity.key_pem);
+    let message = expect_refused(tls_client(&server, tls)).await;
+    assert_says(&message, &["received fatal alert: UnknownCA"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_word_on_client_certificates_holds() {
+    let ca = Ca::new();
+    let tls = server_tls(&ca.server(NAME))
+        .optional_client_ca_certificates(ca.pem())
+        .client_ca_certificates(ca.pem());
+    let server = serve_tls(tls, StubService::echo());
+    let message = expect_refused(tls_client(&server, client_tls(&ca))).await;
+    assert_says(&message, &["CertificateRequired"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_handshake_is_logged_with_peer_and_reason_and_a_flood_of_them_once_a_second() {
+    let log = log();
+    let ca = Ca::new();
+    let tls = server_tls(&ca.server(NAME)).client_ca_certificates(ca.pem());
+    let server = serve_tls(tls, StubService::echo());
+    for _ in 0..3 {
+        expect_refused(tls_client(&server, client_tls(&ca))).await;
+    }
+    settle().await;
+    let lines = log.take();
+    let [line] = &lines[..] else {
+        panic!("one line: {lines:?}");
+    };
+    assert_says(
+        line,
+        &[
+            "WARN a connection was refused peer=pipe reason=the TLS handshake with the client \
+             failed: peer sent no certificates",
+            "ClientTls::identity",
+        ],
+    );
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    expect_refused(tls_client(&server, client_tls(&ca))).await;
+    settle().await;
+    let lines = log.take();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert_says(&lines[0], &["suppressed=2"]);
+
+    // A probe, which says nothing wrong.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    drop(server.io().await);
+    settle().await;
+    assert_eq!(log.take(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_tls_client_and_an_http_1_client_of_a_plaintext_server_are_logged() {
+    let server = serve(StubService::echo());
+    let log = log();
+    expect_refused(tls_client(&server, client_tls(&Ca::new()))).await;
+    settle().await;
+    let lines = log.take();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    if native() {
+        assert_says(
+            &lines[0],
+            &["the client speaks TLS", "option is credentials"],
+        );
+    }
+
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let mut io = server.io().await;
+    io.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        .await
+        .expect("a server");
+    // Until it is closed.
+    let mut answer = Vec::new();
+    let _ = soon(io.read_to_end(&mut answer)).await;
+    settle().await;
+    let lines = log.take();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    if native() {
+        assert_says(&lines[0], &["the client speaks HTTP/1"]);
+    }
 }
 
 #[tokio::test(start_paused = true)]

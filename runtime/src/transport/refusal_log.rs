@@ -1,0 +1,76 @@
+use std::fmt;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::io::Address;
+use crate::lock::lock;
+
+/// The least time between two lines.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Logs the connections that a server has refused, at warn, and at most one a second: a flood of bad
+/// handshakes is not to become a flood of lines. The others are logged at debug, and counted in the
+/// next line.
+#[derive(Debug, Default)]
+pub(crate) struct RefusalLog(Mutex<RateLimit>);
+
+impl RefusalLog {
+    /// A connection of this client was refused.
+    pub(crate) fn refused(&self, peer: &Address, reason: &dyn fmt::Display) {
+        let permit = lock(&self.0).permit(Instant::now());
+        match permit {
+            Some(0) => tracing::warn!(%peer, %reason, "a connection was refused"),
+            Some(suppressed) => tracing::warn!(
+                %peer, %reason, suppressed,
+                "a connection was refused, as were others since the last such line"
+            ),
+            None => tracing::debug!(%peer, %reason, "a connection was refused"),
+        }
+    }
+}
+
+/// Lets one event a second pass, and counts the others.
+#[derive(Debug, Default)]
+struct RateLimit {
+    last: Option<Instant>,
+    suppressed: u64,
+}
+
+impl RateLimit {
+    /// Whether an event at this time passes: then the number of those that have not since the last.
+    fn permit(&mut self, now: Instant) -> Option<u64> {
+        if self.last.is_some_and(|last| now < last + INTERVAL) {
+            self.suppressed = self.suppressed.saturating_add(1);
+            return None;
+        }
+        self.last = Some(now);
+        Some(std::mem::take(&mut self.suppressed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_event_a_second_passes_with_the_number_of_those_before_it() {
+        let begun = Instant::now();
+        let mut limit = RateLimit::default();
+        for (millis, permit) in [
+            (0, Some(0)),
+            (0, None),
+            (500, None),
+            (999, None),
+            (1_000, Some(3)),
+            (1_999, None),
+            (2_500, Some(1)),
+            (3_500, Some(0)),
+            (9_000, Some(0)),
+        ] {
+            let now = begun + Duration::from_millis(millis);
+            assert_eq!(limit.permit(now), permit, "{millis} ms");
+        }
+    }
+}

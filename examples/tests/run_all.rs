@@ -71,6 +71,9 @@ const HELLOWORLD: [&str; 8] = [
 async fn helloworld_calls_each_kind_of_method() {
     let printed = run(env!("CARGO_BIN_EXE_helloworld"), &[]).await;
     assert_in_order(&printed, &HELLOWORLD);
+    let services =
+        "serving helloworld.Greeter: SayHello, SayHelloInAllLanguages, SayHelloToAll, SayHelloToEach";
+    assert_in_order(&printed, &[services]);
 }
 
 #[tokio::test]
@@ -444,6 +447,7 @@ async fn the_server_sees_who_calls_and_refuses_who_does_not_say() {
             "a call of CN=ada, whose chain has length 1",
             "Hello, CN=ada! You say you are the queen.",
             "without a certificate: Unavailable",
+            "Hello, stranger! You say you are .",
         ],
     );
 }

@@ -137,6 +137,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     println!("listening on {address}");
+    for service in server.services() {
+        let methods: Vec<_> = service.methods.iter().map(|method| method.name).collect();
+        println!("serving {}: {}", service.name, methods.join(", "));
+    }
     let serving = tokio::spawn(server.serve_listener(listener));
     call(&address.to_string()).await?;
     server.handle().graceful_stop().await;

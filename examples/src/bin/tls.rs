@@ -1,5 +1,6 @@
 //! Mutual TLS: the server proves itself to the client, and the client to the server, each with a
-//! certificate that a CA has signed which the other trusts. A handler sees whose certificate it is.
+//! certificate that a CA has signed which the other trusts. A handler sees whose certificate it is. A
+//! second server asks for the client's certificate and serves clients without one too.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin tls
@@ -17,7 +18,7 @@ use rcgen::{
     KeyPair,
 };
 use rgrpc::credentials::{ClientTls, ServerTls};
-use rgrpc::{ClientConn, Request, Response, Server, Status};
+use rgrpc::{ClientConn, Request, Response, Server, ServerHandle, Status};
 use tokio::net::TcpListener;
 use x509_parser::parse_x509_certificate;
 
@@ -32,7 +33,7 @@ impl Greeter for Hello {
         &self,
         request: Request<HelloRequest>,
     ) -> Result<Response<HelloReply>, Status> {
-        let subject = client_subject(&request)?;
+        let subject = client_subject(&request)?.unwrap_or_else(|| "stranger".to_owned());
         let message = format!(
             "Hello, {subject}! You say you are {}.",
             request.message().name
@@ -41,13 +42,13 @@ impl Greeter for Hello {
     }
 }
 
-/// The subject of the certificate that the caller's connection was made with.
-fn client_subject<T>(request: &Request<T>) -> Result<String, Status> {
+/// The subject of the certificate that the caller's connection was made with, if it has one.
+fn client_subject<T>(request: &Request<T>) -> Result<Option<String>, Status> {
     let tls = request.context().and_then(|call| call.peer().tls.as_ref());
     let certificates = tls.map_or(&[][..], |tls| &tls.peer_certificates);
-    let leaf = certificates
-        .first()
-        .ok_or_else(|| Status::unauthenticated("the client has no certificate"))?;
+    let Some(leaf) = certificates.first() else {
+        return Ok(None);
+    };
     let (_, leaf) = parse_x509_certificate(leaf)
         .map_err(|error| Status::unauthenticated(format!("the client's certificate: {error}")))?;
     println!(
@@ -55,7 +56,18 @@ fn client_subject<T>(request: &Request<T>) -> Result<String, Status> {
         leaf.subject(),
         certificates.len()
     );
-    Ok(leaf.subject().to_string())
+    Ok(Some(leaf.subject().to_string()))
+}
+
+/// A greeter with these credentials, on a port of its own.
+async fn serve(tls: ServerTls) -> Result<(ServerHandle, String), Box<dyn Error>> {
+    let mut server = Server::new().credentials(tls.build()?);
+    register_greeter(&mut server, Hello)?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    // The name that is verified is the target's: the certificate has to be one for "localhost".
+    let target = format!("dns:///localhost:{}", listener.local_addr()?.port());
+    tokio::spawn(server.serve_listener(listener));
+    Ok((server.handle(), target))
 }
 
 #[tokio::main]
@@ -64,15 +76,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (server_chain, server_key) = ca.sign("localhost", ExtendedKeyUsagePurpose::ServerAuth)?;
     let (client_chain, client_key) = ca.sign("ada", ExtendedKeyUsagePurpose::ClientAuth)?;
 
-    let server_tls = ServerTls::new(server_chain, server_key).client_ca_certificates(ca.pem());
-    let mut server = Server::new().credentials(server_tls.build()?);
-    register_greeter(&mut server, Hello)?;
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    let port = listener.local_addr()?.port();
-    let serving = tokio::spawn(server.serve_listener(listener));
-
-    // The name that is verified is the target's: the certificate has to be one for "localhost".
-    let target = format!("dns:///localhost:{port}");
+    let server_tls = ServerTls::new(server_chain, server_key);
+    let (server, target) = serve(server_tls.clone().client_ca_certificates(ca.pem())).await?;
     let trusting = ClientTls::new().ca_certificates(ca.pem());
     let with_identity = trusting.clone().identity(client_chain, client_key);
     let greeter = GreeterClient::new(ClientConn::new(&*target, with_identity.build()?)?);
@@ -80,15 +85,20 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let reply = greeter.say_hello(HelloRequest { name }).await?;
     println!("{}", reply.message().message);
 
-    // Without a certificate there is no connection.
-    let stranger = GreeterClient::new(ClientConn::new(&*target, trusting.build()?)?);
+    // Without a certificate there is no connection, and the status names the option.
+    let stranger = GreeterClient::new(ClientConn::new(target, trusting.clone().build()?)?);
     if let Err(status) = stranger.say_hello(HelloRequest::default()).await {
         println!("without a certificate: {:?}", status.code());
+        println!("{status}");
     }
+    server.stop();
 
-    drop((greeter, stranger));
-    server.handle().graceful_stop().await;
-    serving.await??;
+    // Where the certificate is optional, the handler decides.
+    let (server, target) = serve(server_tls.optional_client_ca_certificates(ca.pem())).await?;
+    let stranger = GreeterClient::new(ClientConn::new(target, trusting.build()?)?);
+    let reply = stranger.say_hello(HelloRequest::default()).await?;
+    println!("{}", reply.message().message);
+    server.graceful_stop().await;
     Ok(())
 }
 

@@ -1,4 +1,5 @@
-//! A server on a unix socket, for programs on one machine.
+//! A server on a unix socket, for programs on one machine. The server creates the socket's file and
+//! removes it when it stops; one that a killed server has left behind is taken over.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin unix_socket
@@ -56,10 +57,10 @@ async fn serve_and_call(socket: &Path) -> Result<(), Box<dyn Error>> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // A folder of its own: the socket's path must not exist when the server binds it.
     let folder = env::temp_dir().join(format!("rgrpc-unix-socket-{}", process::id()));
     fs::create_dir(&folder)?;
     let outcome = serve_and_call(&folder.join("greeter.sock")).await;
-    fs::remove_dir_all(&folder)?;
+    // The server has removed its socket: the folder is empty.
+    fs::remove_dir(&folder)?;
     outcome
 }

@@ -71,8 +71,7 @@ const HELLOWORLD: [&str; 8] = [
 async fn helloworld_calls_each_kind_of_method() {
     let printed = run(env!("CARGO_BIN_EXE_helloworld"), &[]).await;
     assert_in_order(&printed, &HELLOWORLD);
-    let services =
-        "serving helloworld.Greeter: SayHello, SayHelloInAllLanguages, SayHelloToAll, SayHelloToEach";
+    let services = "serving helloworld.Greeter: SayHello, SayHelloInAllLanguages, SayHelloToAll, SayHelloToEach";
     assert_in_order(&printed, &[services]);
 }
 

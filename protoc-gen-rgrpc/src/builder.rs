@@ -4,9 +4,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, io};
 
+use prost_types::FileDescriptorProto;
+
 use crate::compiler::{self, Compiled};
 use crate::descriptor;
 use crate::error::Error;
+use crate::external::{self, Program};
 use crate::folder;
 use crate::options::Options;
 use crate::package;
@@ -27,13 +30,15 @@ use crate::schema::Schema;
 /// # }
 /// ```
 #[derive(Debug, Default)]
-#[must_use = "nothing is generated until `compile_protos` is called"]
+#[must_use = "nothing is generated until `compile_protos` or `compile_fds` is called"]
 pub struct Builder {
     options: Options,
     /// The first option that was not acceptable.
     rejected: Option<Error>,
     out_dir: Option<PathBuf>,
     file_descriptor_set_path: Option<PathBuf>,
+    /// The compiler, if it is not the embedded one.
+    program: Option<Program>,
 }
 
 impl Builder {
@@ -71,6 +76,24 @@ impl Builder {
     /// Default: true.
     pub fn file_descriptor_set(self, embed: bool) -> Self {
         self.switch("file_descriptor_set", embed)
+    }
+
+    /// Whether messages implement [`prost::Name`]: their full name and type URL
+    /// (`type.googleapis.com/routeguide.Point`), by which `prost_types::Any` packs and unpacks them.
+    /// Default: false, as with prost-build, since it adds an implementation for each message that
+    /// most programs do not use.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), protoc_gen_rgrpc::Error> {
+    /// protoc_gen_rgrpc::Builder::new()
+    ///     .type_names(true)
+    ///     .compile_protos(&["proto/route_guide.proto"], &["proto"])
+    /// # }
+    /// ```
+    ///
+    /// Then `Any::from_msg(&point)` and `any.to_msg::<Point>()` compile.
+    pub fn type_names(self, implement: bool) -> Self {
+        self.switch("type_names", implement)
     }
 
     /// The name of the file that includes all others, or none if it is empty. A build script needs
@@ -139,6 +162,38 @@ impl Builder {
         self
     }
 
+    /// Compiles with the `protoc` at `path`, or found by that name, instead of the embedded compiler,
+    /// for `.proto` files that the embedded one does not accept. The code is the same.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), protoc_gen_rgrpc::Error> {
+    /// protoc_gen_rgrpc::Builder::new()
+    ///     .protoc("protoc")
+    ///     .compile_protos(&["proto/route_guide.proto"], &["proto"])
+    /// # }
+    /// ```
+    pub fn protoc(mut self, path: impl Into<PathBuf>) -> Self {
+        self.program = Some(Program::Protoc(path.into()));
+        self
+    }
+
+    /// Compiles with the `buf` at `path`, or found by that name, instead of the embedded compiler,
+    /// which finds imports in the modules of a workspace and in their dependencies. The one include
+    /// folder of [`compile_protos`](Self::compile_protos) is the input of `buf build`: a module or a
+    /// workspace. In a build script, cargo is told of the whole folder.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), protoc_gen_rgrpc::Error> {
+    /// protoc_gen_rgrpc::Builder::new()
+    ///     .buf("buf")
+    ///     .compile_protos(&["proto/route_guide.proto"], &["proto"])
+    /// # }
+    /// ```
+    pub fn buf(mut self, path: impl Into<PathBuf>) -> Self {
+        self.program = Some(Program::Buf(path.into()));
+        self
+    }
+
     /// Compiles `protos`, found below `includes`, and writes the code. In a build script, tells cargo
     /// to run it again when a file that was read changes.
     ///
@@ -165,26 +220,64 @@ impl Builder {
         if let Some(error) = self.rejected {
             return Err(error);
         }
-        let build_script = env::var_os("OUT_DIR").map(PathBuf::from);
-        let is_build_script = build_script.is_some();
-        let out_dir = self
-            .out_dir
-            .or(build_script.clone())
-            .ok_or(Error::NoOutDir)?;
-
         let Compiled {
             files,
             to_generate,
             read,
-        } = compiler::compile(protos, includes)?;
-        if is_build_script {
+        } = match &self.program {
+            None => compiler::compile(protos, includes)?,
+            Some(program) => program.compile(protos, includes, &self.target_folder()?)?,
+        };
+        if build_script().is_some() {
             // Nobody reads: then nobody needs to know.
             let _ = io::stdout().write_all(rerun_if_changed(&read).as_bytes());
         }
-        let schema = Schema::new(files, &to_generate, &self.options)?;
+        self.generate(files, &to_generate)
+    }
+
+    /// Writes the code for an encoded `google.protobuf.FileDescriptorSet` instead of `.proto` files:
+    /// `protoc --include_imports --include_source_info -o set.binpb …`, or
+    /// `buf build --as-file-descriptor-set -o set.binpb`. `protos` are the names in the set of the
+    /// files whose services are generated, and whose messages are; all files if it is empty. The set
+    /// must have all that they import. Without source information the code has no comments.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// println!("cargo::rerun-if-changed=proto/set.binpb");
+    /// let set = std::fs::read("proto/set.binpb")?;
+    /// protoc_gen_rgrpc::Builder::new().compile_fds(&set, &["route_guide.proto"])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// When an option is not acceptable, the set is not one or lacks a file, a file has no Rust form,
+    /// or a file cannot be written.
+    pub fn compile_fds(self, set: &[u8], protos: &[impl AsRef<str>]) -> Result<(), Error> {
+        if let Some(error) = self.rejected {
+            return Err(error);
+        }
+        let files = external::decode(set)?;
+        let mut to_generate: Vec<String> =
+            protos.iter().map(|name| name.as_ref().to_owned()).collect();
+        if to_generate.is_empty() {
+            to_generate.extend(files.iter().map(|file| file.name().to_owned()));
+        }
+        self.generate(files, &to_generate)
+    }
+
+    /// Writes the code of `files`, of which those in `to_generate` were named.
+    fn generate(
+        self,
+        files: Vec<FileDescriptorProto>,
+        to_generate: &[String],
+    ) -> Result<(), Error> {
+        let out_dir = self.target_folder()?;
+        let schema = Schema::new(files, to_generate, &self.options)?;
         let files = package::generate(&schema, &self.options)?;
         let mod_file = self.options.mod_file.as_deref();
-        match build_script {
+        match build_script() {
             Some(cargos) => {
                 let is_cargos = out_dir.starts_with(cargos);
                 folder::write_for_build_script(&out_dir, files, mod_file, is_cargos)?;
@@ -196,6 +289,11 @@ impl Builder {
             folder::write_if_changed(&out_dir.join(path), &set)?;
         }
         Ok(())
+    }
+
+    fn target_folder(&self) -> Result<PathBuf, Error> {
+        let folder = self.out_dir.clone();
+        folder.or_else(build_script).ok_or(Error::NoOutDir)
     }
 
     fn switch(self, option: &str, on: bool) -> Self {
@@ -221,6 +319,11 @@ pub fn compile_protos(
     includes: &[impl AsRef<Path>],
 ) -> Result<(), Error> {
     Builder::new().compile_protos(protos, includes)
+}
+
+/// The folder that cargo gives a build script, if this is one.
+fn build_script() -> Option<PathBuf> {
+    env::var_os("OUT_DIR").map(PathBuf::from)
 }
 
 /// The lines by which a build script tells cargo what it read.

@@ -1,9 +1,12 @@
 //! The embedded `.proto` compiler: no `protoc` is needed on the machine that builds.
 
+use std::collections::BTreeMap;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use prost_types::FileDescriptorProto;
 
+use crate::block_comments;
 use crate::error::Error;
 
 /// What the compiler made of the files it was given.
@@ -28,13 +31,22 @@ pub(crate) fn compile(
     compiler.open_files(protos).map_err(failed)?;
     let named = compiler.files().filter(|file| !file.is_import());
     let to_generate = named.map(|file| file.name().to_owned()).collect();
-    let read = compiler
+    let paths: BTreeMap<String, PathBuf> = compiler
         .files()
-        .filter_map(|file| file.path().map(Path::to_owned))
+        .filter_map(|file| Some((file.name().to_owned(), file.path()?.to_owned())))
         .collect();
+    let mut files = compiler.file_descriptor_set().file;
+    for file in &mut files {
+        let source = paths.get(file.name()).map(fs::read_to_string);
+        if let Some(Ok(source)) = source
+            && let Some(info) = block_comments::restored(file.name(), &source)
+        {
+            file.source_code_info = Some(info);
+        }
+    }
     Ok(Compiled {
-        files: compiler.file_descriptor_set().file,
+        files,
         to_generate,
-        read,
+        read: paths.into_values().collect(),
     })
 }

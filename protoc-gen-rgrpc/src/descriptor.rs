@@ -35,6 +35,7 @@ pub(crate) fn normalise(mut file: FileDescriptorProto) -> Result<FileDescriptorP
     file.enum_type.iter_mut().for_each(normalise_enum);
     file.extension.iter_mut().for_each(normalise_field);
     file.service.iter_mut().for_each(normalise_service);
+    crate::block_comments::trim(&mut file);
     crate::comments::clean(&mut file);
     Ok(file)
 }

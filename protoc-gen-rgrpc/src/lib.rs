@@ -47,13 +47,16 @@
 //! form, `messages` runs prost-build, `service` writes the services, `package` puts the files
 //! together, and `output` says where they are.
 
+mod block_comments;
 mod builder;
 mod comments;
 mod compiler;
 mod conflicts;
 mod deprecated;
 mod descriptor;
+mod docs;
 mod error;
+mod external;
 mod folder;
 mod literal;
 mod lossy;

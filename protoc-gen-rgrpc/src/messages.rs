@@ -8,6 +8,7 @@ use std::rc::Rc;
 use prost_build::{Config, Module, Service, ServiceGenerator};
 use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto};
 
+use crate::docs::Comments;
 use crate::error::Error;
 use crate::names::{snake, upper_camel};
 use crate::options::Options;
@@ -31,6 +32,12 @@ impl Messages {
             .prost_types_path(format!("{}::prost_types", options.runtime_path))
             .service_generator(Box::new(Collector(Rc::clone(&services))))
             .bytes(&options.bytes);
+        if options.type_names {
+            // What is before the slash of a type URL is that of the well-known types.
+            config
+                .enable_type_names()
+                .type_name_domain(["."], "type.googleapis.com");
+        }
         for path in &options.boxed {
             config.boxed(path);
         }
@@ -44,6 +51,7 @@ impl Messages {
             config.extern_path(proto, rust);
         }
         let mut requests = Vec::new();
+        let mut comments = Comments::default();
         for (file, part) in schema.files() {
             if part == Part::Nothing {
                 hide_types(file, options, &mut config);
@@ -51,18 +59,26 @@ impl Messages {
             // To prost-build a module is only what it puts into one text. Paths between types follow
             // the package.
             let module = Module::from_parts([file.name()]);
-            requests.push((module, reduced(file, part, options)));
+            let mut file = reduced(file, part, options);
+            comments.replace(&mut file);
+            requests.push((module, file));
         }
         let mut generated = config
             .generate(requests)
             .map_err(|error| Error::Compile(error.to_string()))?;
         let mut texts = BTreeMap::new();
         let mut by_file = BTreeMap::new();
-        let mut services = services.take().into_iter();
+        let mut services = services.take().into_iter().map(|mut service| {
+            comments.restore(&mut service.comments);
+            for method in &mut service.methods {
+                comments.restore(&mut method.comments);
+            }
+            service
+        });
         for (file, part) in schema.files() {
             let text = generated.remove(&Module::from_parts([file.name()]));
             if let Some(text) = text.filter(|_| options.messages) {
-                texts.insert(file.name().to_owned(), text);
+                texts.insert(file.name().to_owned(), comments.restore_text(&text));
             }
             if part == Part::Whole && !file.service.is_empty() {
                 let its_services = services.by_ref().take(file.service.len()).collect();

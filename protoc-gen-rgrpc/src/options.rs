@@ -30,6 +30,10 @@ pub(crate) const KNOWN: &[(&str, &str)] = &[
         "true|false: embed the encoded file descriptors (default true)",
     ),
     (
+        "type_names",
+        "true|false: implement prost::Name for messages, as Any needs (default false)",
+    ),
+    (
         "mod_file",
         "NAME: the file that includes all others; none if empty (default mod.rs)",
     ),
@@ -64,6 +68,7 @@ pub(crate) struct Options {
     pub(crate) server: bool,
     pub(crate) require_methods: bool,
     pub(crate) file_descriptor_set: bool,
+    pub(crate) type_names: bool,
     pub(crate) mod_file: Option<String>,
     pub(crate) runtime_path: String,
     pub(crate) extern_paths: Vec<(String, String)>,
@@ -81,6 +86,7 @@ impl Default for Options {
             server: true,
             require_methods: false,
             file_descriptor_set: true,
+            type_names: false,
             mod_file: Some("mod.rs".to_owned()),
             runtime_path: "::rgrpc".to_owned(),
             extern_paths: Vec::new(),
@@ -114,6 +120,7 @@ impl Options {
             "server" => self.server = switch(value).map_err(problem)?,
             "require_methods" => self.require_methods = switch(value).map_err(problem)?,
             "file_descriptor_set" => self.file_descriptor_set = switch(value).map_err(problem)?,
+            "type_names" => self.type_names = switch(value).map_err(problem)?,
             "mod_file" => self.mod_file = file_name(value).map_err(problem)?,
             "runtime_path" => self.runtime_path = rust_path(value).map_err(problem)?,
             "extern_path" => {
@@ -305,7 +312,7 @@ mod tests {
                 "extern_path" => ".a=::b",
                 "bytes" | "boxed" => ".a.B.c",
                 "type_attribute" | "field_attribute" => ".a=#[cfg(all())]",
-                "require_methods" => "true",
+                "require_methods" | "type_names" => "true",
                 _ => "false",
             };
             let mut options = Options::default();

@@ -90,6 +90,7 @@ fn a_builders_methods_set_the_options_of_their_names() {
         .server(true)
         .require_methods(true)
         .file_descriptor_set(false)
+        .type_names(true)
         .runtime_path("crate::runtime")
         .extern_path(".p.E", "::elsewhere::E")
         .bytes("data")
@@ -105,6 +106,7 @@ fn a_builders_methods_set_the_options_of_their_names() {
         ("pub e: ::core::option::Option<::elsewhere::E>,", true),
         ("#[derive(Ord)]", true),
         ("#[doc(alias = \"label\")]", true),
+        ("impl crate::runtime::prost::Name for M {", true),
         ("pub trait S: ", true),
         ("pub struct SClient<", true),
         ("not implemented", false),
@@ -220,4 +222,75 @@ fn the_descriptor_set_of_all_files_is_written_on_request() {
     let set = FileDescriptorSet::decode(bytes.as_slice()).expect("a descriptor set");
     let names: Vec<_> = set.file.iter().map(FileDescriptorProto::name).collect();
     assert_eq!(names, ["google/protobuf/any.proto", "a.proto"]);
+}
+
+#[test]
+fn a_descriptor_set_gives_the_code_of_its_proto_files() {
+    for (at, (include, files)) in support::schemas().into_iter().enumerate() {
+        let folder = support::folder(&format!("set-{at}"));
+        let (from_files, from_set) = (folder.join("files"), folder.join("set"));
+        Builder::new()
+            .out_dir(&from_files)
+            .compile_protos(&files, &[&include])
+            .expect("valid");
+        let mut compiler = protox::Compiler::new([&include]).expect("there");
+        compiler.include_imports(true).include_source_info(true);
+        compiler.open_files(&files).expect("valid");
+        Builder::new()
+            .out_dir(&from_set)
+            .compile_fds(&compiler.encode_file_descriptor_set(), &files)
+            .expect("valid");
+        assert_eq!(support::files(&from_set), support::files(&from_files));
+    }
+}
+
+#[test]
+fn a_descriptor_set_without_names_gives_all_its_files_and_must_be_complete() {
+    let file = |name: &str, import: Option<&str>| FileDescriptorProto {
+        name: Some(name.to_owned()),
+        dependency: import.map(str::to_owned).into_iter().collect(),
+        message_type: vec![prost_types::DescriptorProto {
+            name: Some(format!("M{}", name.len())),
+            ..Default::default()
+        }],
+        ..FileDescriptorProto::default()
+    };
+    let set = |file: Vec<FileDescriptorProto>| FileDescriptorSet { file }.encode_to_vec();
+    let out = support::folder("all-of-a-set");
+    let generate =
+        |set: &[u8], names: &[&str]| Builder::new().out_dir(&out).compile_fds(set, names);
+
+    let both = set(vec![
+        file("a.proto", None),
+        file("bb.proto", Some("a.proto")),
+    ]);
+    generate(&both, &[]).expect("complete");
+    let files = support::files(&out);
+    assert_eq!(
+        Vec::from_iter(files.keys()),
+        ["a.pb.rs", "bb.pb.rs", "mod.rs"]
+    );
+
+    for (set, names, expected) in [
+        (both, &["c.proto"][..], "c.proto"),
+        (b"no set".to_vec(), &[], "the file descriptor set: "),
+    ] {
+        let error = generate(&set, names).expect_err(expected).to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn a_compiler_that_cannot_be_started_or_fails_is_named() {
+    let missing = Builder::new().protoc("/no/such/protoc");
+    let error = compile("no-protoc", "syntax = \"proto3\";", missing).expect_err("missing");
+    assert!(error.to_string().contains("/no/such/protoc"), "{error}");
+
+    let out = support::folder("two-inputs");
+    let error = Builder::new()
+        .buf("buf")
+        .out_dir(&out)
+        .compile_protos(&["a.proto"], &["a", "b"])
+        .expect_err("two inputs");
+    assert!(error.to_string().starts_with("option `buf`: "), "{error}");
 }

@@ -149,6 +149,10 @@ fn an_option_removes_or_changes_its_part_of_the_code() {
     const DEFAULT_BODY: &str = "method GetFeature not implemented";
     const DESCRIPTORS: &str = "pub const ROUTE_GUIDE_DESCRIPTOR_SET";
     const RUNTIME: &str = "::rgrpc::";
+    const NAME: &str = "impl ::rgrpc::prost::Name for Point";
+    let named = generated(respond(&route_guide("type_names")));
+    assert!(named["route_guide.pb.rs"].contains(NAME));
+    assert!(!generated(respond(&route_guide("")))["route_guide.pb.rs"].contains("prost::Name"));
     for (parameter, absent) in [
         ("messages=false", &[MESSAGE][..]),
         ("client=false", &[CLIENT]),

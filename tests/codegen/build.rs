@@ -32,6 +32,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .runtime_path("crate::runtime")
         .require_methods(true)
         .file_descriptor_set(false)
+        .type_names(true)
         .extern_path(".torture.imported", "crate::difficult::torture::imported")
         .extern_path(
             ".torture.type.Struct",

@@ -44,7 +44,10 @@ pub(crate) fn schemas() -> BTreeMap<PathBuf, Vec<String>> {
     let list =
         fs::read_to_string(root().join("tests/codegen/schemas")).expect("the list of schemas");
     let mut schemas: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
-    for line in list.lines().filter(|line| !line.starts_with('#')) {
+    let listed = list.lines().filter(|line| !line.starts_with('#'));
+    // The requests of these tests come from a compiler that forgets blank lines of block comments.
+    // tests/codegen/run compares with compilers that keep them.
+    for line in listed.filter(|line| !line.ends_with("/block_comments.proto")) {
         let (include, file) = line.split_once(' ').expect("INCLUDE FILE");
         schemas
             .entry(root().join(include))

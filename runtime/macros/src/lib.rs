@@ -4,7 +4,7 @@
 //! The generator writes files for each `.proto` file, and none of them lists the others. So a folder
 //! may be filled by any number of runs: buf runs the plugin once for each folder of a module, and a
 //! run knows only its own files and their imports. The list of a folder's files is made here, when
-//! the crate is compiled: [`mod@scan`] finds the files, [`mod@modules`] nests them.
+//! the crate is compiled: `scan` finds the files, `modules` nests them.
 
 mod modules;
 mod scan;

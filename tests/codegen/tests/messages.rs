@@ -58,3 +58,14 @@ fn proto2_defaults_are_those_of_the_schema() {
     assert!(defaults.yes());
     assert_eq!(defaults.mood(), two::Mood::Good);
 }
+
+#[test]
+fn messages_with_type_names_are_packed_into_any_and_unpacked() {
+    use prost::Name as _;
+
+    let baz = options::torture::foo::bar::Baz { depth: 3 };
+    let any = prost_types::Any::from_msg(&baz).expect("encodable");
+    assert_eq!(any.type_url, "type.googleapis.com/torture.Foo.Bar.Baz");
+    assert_eq!(any.to_msg(), Ok(baz));
+    assert_eq!(options::torture::Pair::full_name(), "torture.Pair");
+}

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::{fs, process};
 
-use prost::Message as _;
 use prost_types::{FileDescriptorProto, FileDescriptorSet};
 
 use crate::compiler::Compiled;
 use crate::error::Error;
+use crate::lossy;
 
 /// Which program compiles `.proto` files.
 #[derive(Debug)]
@@ -63,8 +63,8 @@ impl Program {
 
 /// The files of an encoded `FileDescriptorSet`.
 pub(crate) fn decode(encoded: &[u8]) -> Result<Vec<FileDescriptorProto>, Error> {
-    FileDescriptorSet::decode(encoded)
-        .map(|set| set.file)
+    lossy::decode(encoded, lossy::SET_FILE)
+        .map(|set: FileDescriptorSet| set.file)
         .map_err(|error| Error::Compile(format!("the file descriptor set: {error}")))
 }
 

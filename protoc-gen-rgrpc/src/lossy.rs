@@ -11,6 +11,9 @@ use prost::{DecodeError, Message};
 /// The field of a `CodeGeneratorRequest` that holds the file descriptors.
 pub(crate) const REQUEST_FILE: u32 = 15;
 
+/// The field of a `FileDescriptorSet` that holds the file descriptors.
+pub(crate) const SET_FILE: u32 = 1;
+
 /// The fields between a file descriptor and a comment: `source_code_info`, `location`.
 const COMMENT_PATH: [u32; 2] = [9, 1];
 

@@ -274,6 +274,7 @@ fn a_descriptor_set_without_names_gives_all_its_files_and_must_be_complete() {
     for (set, names, expected) in [
         (both, &["c.proto"][..], "c.proto"),
         (b"no set".to_vec(), &[], "the file descriptor set: "),
+        (set(vec![file("a.proto", Some("b.proto"))]), &[], "b.proto"),
     ] {
         let error = generate(&set, names).expect_err(expected).to_string();
         assert!(error.contains(expected), "{error}");

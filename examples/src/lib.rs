@@ -32,3 +32,8 @@
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 mod readme {}
+
+/// The front page of the crate `rgrpc`.
+#[cfg(doctest)]
+#[doc = include_str!("../../runtime/README.md")]
+mod front_page {}

@@ -1,4 +1,6 @@
-//! Generates Rust code for rgrpc from `.proto` files: messages (by prost-build) and services.
+#![doc = include_str!("../README.md")]
+//!
+//! # Ways
 //!
 //! There are three ways to the same code, byte for byte:
 //!

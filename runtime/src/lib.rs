@@ -1,4 +1,7 @@
-//! gRPC for Rust with the shape and the completeness of grpc-go: the runtime.
+// The program in the README needs generated code; the examples compile it.
+#![cfg_attr(not(doctest), doc = include_str!("../README.md"))]
+//!
+//! # Parts
 //!
 //! `protoc-gen-rgrpc` generates code that links against this crate: for each service a trait to
 //! implement, a table by which a [`Server`] dispatches, and a client whose stubs make calls on a

@@ -11,7 +11,7 @@ use protox::file::File;
 /// A character that stands for a blank line: one that Unicode leaves to programs.
 const MARK: char = '\u{e0b1}';
 
-/// What counts as blank at the start of a comment's line.
+/// The blanks that `protoc` skips at the start of a comment's line.
 const BLANKS: [char; 5] = [' ', '\t', '\u{b}', '\u{c}', '\r'];
 
 /// The source information of a file with the blank lines of its block comments, if it has any.

@@ -47,30 +47,30 @@ impl Builder {
         Self::default()
     }
 
-    /// Whether to generate messages and enums. Without, they are expected where the services'
+    /// Sets whether to generate messages and enums. Without, they are expected where the services'
     /// module would have them, or where [`extern_path`](Self::extern_path) says. Default: true.
     pub fn messages(self, generate: bool) -> Self {
         self.switch("messages", generate)
     }
 
-    /// Whether to generate client stubs. Default: true.
+    /// Sets whether to generate client stubs. Default: true.
     pub fn client(self, generate: bool) -> Self {
         self.switch("client", generate)
     }
 
-    /// Whether to generate service traits, their descriptors and register functions. Default: true.
+    /// Sets whether to generate service traits, their descriptors and register functions. Default: true.
     pub fn server(self, generate: bool) -> Self {
         self.switch("server", generate)
     }
 
-    /// Whether every method of a service trait must be implemented. Without, a method that is not
+    /// Sets whether every method of a service trait must be implemented. Without, a method that is not
     /// answers UNIMPLEMENTED, so that a method added to a `.proto` file breaks no server. Default:
     /// false.
     pub fn require_methods(self, require: bool) -> Self {
         self.switch("require_methods", require)
     }
 
-    /// Whether each file with services has its descriptors and those of its imports as a constant,
+    /// Sets whether each file with services has its descriptors and those of its imports as a constant,
     /// which server reflection answers from: `A_B_DESCRIPTOR_SET` for `a/b.proto`. They take about as
     /// many bytes as the `.proto` files without comments, and only in binaries that use them.
     /// Default: true.
@@ -78,7 +78,7 @@ impl Builder {
         self.switch("file_descriptor_set", embed)
     }
 
-    /// Whether messages implement [`prost::Name`]: their full name and type URL
+    /// Sets whether messages implement [`prost::Name`]: their full name and type URL
     /// (`type.googleapis.com/routeguide.Point`), by which `prost_types::Any` packs and unpacks them.
     /// Default: false, as with prost-build, since it adds an implementation for each message that
     /// most programs do not use.
@@ -96,7 +96,7 @@ impl Builder {
         self.switch("type_names", implement)
     }
 
-    /// The name of the file that includes all others, or none if it is empty. A build script needs
+    /// Sets the name of the file that includes all others, or none if it is empty. A build script needs
     /// none, [`include_protos!`] includes its folder. Default: `mod.rs`.
     ///
     /// [`include_protos!`]: https://docs.rs/rgrpc/latest/rgrpc/macro.include_protos.html

@@ -10,7 +10,7 @@ use crate::compiler::Compiled;
 use crate::error::Error;
 use crate::lossy;
 
-/// Which program compiles `.proto` files.
+/// A program that compiles `.proto` files.
 #[derive(Debug)]
 pub(crate) enum Program {
     /// `protoc` at this path.
@@ -102,7 +102,7 @@ fn buf(program: &Path, protos: &[PathBuf], input: &Path) -> Result<Vec<u8>, Erro
     run(command)
 }
 
-/// What a program wrote to its standard output.
+/// Runs a program and returns its standard output.
 fn run(mut command: Command) -> Result<Vec<u8>, Error> {
     let program = PathBuf::from(command.get_program());
     let output = command

@@ -16,7 +16,7 @@ use crate::output::OutputFile;
 /// The list of what the last build script wrote.
 const LIST: &str = "rgrpc-files.txt";
 
-/// What this process wrote as a build script, by folder. cargo runs a build script in a process of
+/// The files that this process wrote as a build script, by folder. cargo runs a build script in a process of
 /// its own, so this is what one build wrote.
 static WRITTEN: Mutex<BTreeMap<PathBuf, Written>> = Mutex::new(BTreeMap::new());
 

@@ -33,7 +33,7 @@ impl Messages {
             .service_generator(Box::new(Collector(Rc::clone(&services))))
             .bytes(&options.bytes);
         if options.type_names {
-            // What is before the slash of a type URL is that of the well-known types.
+            // The well-known types have this domain in their type URLs.
             config
                 .enable_type_names()
                 .type_name_domain(["."], "type.googleapis.com");

@@ -25,7 +25,7 @@ pub(crate) struct OutputFile {
     pub(crate) content: String,
 }
 
-/// What a file holds of its `.proto` file.
+/// The part of a `.proto` file that a generated file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Messages and enums.

@@ -46,7 +46,7 @@ pub(crate) fn generate(schema: &Schema, options: &Options) -> Result<Vec<OutputF
     Ok(outputs)
 }
 
-/// What is written for one `.proto` file.
+/// Writes the files of one `.proto` file.
 struct Generator<'a> {
     schema: &'a Schema,
     file: &'a FileDescriptorProto,

@@ -60,9 +60,8 @@ fn render(tree: &Tree<'_>, depth: usize, base: Option<&Path>, code: &mut String)
     }
     for (name, module) in &tree.modules {
         if depth == 0 {
-            // What lints hold against a schema's names and shapes is not for the user of the code to
-            // mend, no program uses all of its schemas, and code that is derived for a deprecated
-            // message mentions it.
+            // The user of the code cannot change the names and shapes that lints report, no program
+            // uses all of its schemas, and derived code mentions deprecated messages.
             code.push_str(
                 "#[allow(clippy::all, dead_code, deprecated, missing_docs, unreachable_pub)]\n",
             );

@@ -38,7 +38,7 @@ pub mod options {
     include!(concat!(env!("OUT_DIR"), "/options/mod.rs"));
 }
 
-/// What two calls of a build script generated into one folder.
+/// The code that two calls of a build script generated into one folder.
 #[allow(missing_docs)]
 pub mod twice {
     include!(concat!(env!("OUT_DIR"), "/twice/mod.rs"));

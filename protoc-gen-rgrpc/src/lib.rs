@@ -67,6 +67,7 @@ mod service;
 #[cfg(test)]
 mod testing;
 mod validate;
+mod well_known;
 
 pub mod plugin;
 

@@ -18,6 +18,7 @@ use crate::io::Connected;
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
+use crate::task::Lost;
 use crate::transport::{
     CallEnd, CallState, CancelReason, Dispatch, OtherProtocol, Phase, Received, Rejection,
     RequestHead, ResetCode, ResponseHead, ServerSettings, ServerStream, ServerTransport, run_call,
@@ -119,6 +120,8 @@ struct Task<D: Dispatch> {
     handshake: Option<Pin<Box<Sleep>>>,
     /// The server is to stop gracefully.
     draining: bool,
+    /// Its streams have been told that it ends.
+    is_over: bool,
 }
 
 impl<D: Dispatch> Task<D> {
@@ -145,6 +148,7 @@ impl<D: Dispatch> Task<D> {
             unanswered: 0,
             handshake: Some(Box::pin(sleep(settings.handshake_timeout))),
             draining: false,
+            is_over: false,
         }
     }
 
@@ -599,9 +603,26 @@ impl<D: Dispatch> Task<D> {
     }
 
     fn close_streams(&mut self, status: &Status, reason: CancelReason) {
+        self.is_over = true;
         self.shared.outbox.close();
         for (_, stream) in self.link.core.values_mut() {
             stream.close(status.clone(), reason);
+        }
+    }
+}
+
+impl<D: Dispatch> Drop for Task<D> {
+    /// A task that panics, or is dropped with its runtime, tells its streams, which may be read
+    /// elsewhere.
+    fn drop(&mut self) {
+        if !self.is_over {
+            let lost = Lost::now();
+            let reason = match lost {
+                Lost::Panicked => CancelReason::ConnectionLost,
+                Lost::Dropped => CancelReason::ServerStopped,
+            };
+            let status = Status::cancelled(format!("the connection ended: {lost}"));
+            self.close_streams(&status, reason);
         }
     }
 }

@@ -5,6 +5,7 @@ use tokio::time::timeout;
 
 use crate::credentials::ChannelCredentials;
 use crate::io::{Address, Dial};
+use crate::task::caught_in;
 use crate::transport::{ClientTransport, ConnectError, Report, Transport};
 
 /// Makes a channel's connections: dials, shakes hands, and waits for the server's SETTINGS.
@@ -15,6 +16,7 @@ pub(in crate::client) struct Connector {
     /// The authority without its port: whom a server has to prove to be.
     pub(in crate::client) host: String,
     pub(in crate::client) transport: Transport,
+    pub(in crate::client) tcp_user_timeout: Option<Duration>,
 }
 
 impl Connector {
@@ -40,11 +42,13 @@ impl Connector {
         address: Address,
         report: Report,
     ) -> Result<Arc<dyn ClientTransport>, ConnectError> {
-        let dialed = self
-            .dialer
-            .dial(address)
+        let dialed = caught_in("the dialer", || self.dialer.dial(address))
             .await
+            .map_err(|panicked| ConnectError::new(panicked.to_string()))?
             .map_err(ConnectError::caused_by)?;
+        if let Some(timeout) = self.tcp_user_timeout {
+            dialed.set_tcp_user_timeout(timeout);
+        }
         let secured = self
             .credentials
             .handshake(dialed, &self.host)

@@ -3,6 +3,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -18,9 +19,10 @@ use crate::http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, St
 use crate::io::{Connected, Peer};
 use crate::pieces::Pieces;
 use crate::status::Status;
+use crate::task::{Lost, watched};
 use crate::transport::{
-    ClientStream, ClientTransport, ConnectError, Delivery, OpenError, OpenRequest, OtherProtocol,
-    Report, ResetCode, StreamEnd, StreamQuota, TransportEvent, status_for_reset,
+    ClientStream, ClientTransport, ConnectError, Delivery, LastReceived, OpenError, OpenRequest,
+    OtherProtocol, Report, ResetCode, StreamEnd, StreamQuota, TransportEvent, status_for_reset,
 };
 
 /// Makes a client transport of a connection: ready when the server's SETTINGS have arrived.
@@ -33,6 +35,7 @@ pub(crate) async fn connect(
     let outbox = Arc::new(Outbox::new());
     let gone = Arc::new(AtomicBool::new(false));
     let quota = Arc::new(StreamQuota::new());
+    let last_received = Arc::new(LastReceived::new());
     let close = Arc::new(Notify::new());
     let (settings_sender, settings) = oneshot::channel();
     let (failed_sender, failed) = oneshot::channel();
@@ -50,24 +53,28 @@ pub(crate) async fn connect(
         unhandled: false,
         gone: Arc::clone(&gone),
         quota: Arc::clone(&quota),
+        last_received: Arc::clone(&last_received),
         settings: Some(settings_sender),
         goaway: None,
         report: Arc::clone(&report),
+        is_over: false,
     });
+    let lost = task.lost_text();
     let transport = Arc::new(NativeClientTransport {
         peer,
         outbox,
         gone,
         quota,
+        last_received,
         close: Arc::clone(&close),
     });
-    tokio::spawn(async move {
-        let end = task.run(close).await;
+    tokio::spawn(watched(task.run(close), move |ended| {
+        let end = ended.unwrap_or_else(|problem| ConnectError::new(format!("{lost}: {problem}")));
         let reason = end.to_string();
         // Nobody waits for this any more once the transport is made.
         let _ = failed_sender.send(end);
         report(TransportEvent::Closed { reason });
-    });
+    }));
     if settings.await.is_err() {
         let gone = |_| ConnectError::new("the connection's task is gone");
         return Err(failed.await.unwrap_or_else(gone));
@@ -82,6 +89,7 @@ struct NativeClientTransport {
     /// No stream is taken any more.
     gone: Arc<AtomicBool>,
     quota: Arc<StreamQuota>,
+    last_received: Arc<LastReceived>,
     close: Arc<Notify>,
 }
 
@@ -122,6 +130,10 @@ impl ClientTransport for NativeClientTransport {
 
     fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
+    }
+
+    fn silence(&self) -> Duration {
+        self.last_received.silence(Instant::now())
     }
 
     fn close(&self) {
@@ -167,11 +179,14 @@ struct Task {
     unhandled: bool,
     gone: Arc<AtomicBool>,
     quota: Arc<StreamQuota>,
+    last_received: Arc<LastReceived>,
     /// Told of the server's first SETTINGS.
     settings: Option<oneshot::Sender<()>>,
     /// What the server's GOAWAY said.
     goaway: Option<String>,
     report: Report,
+    /// Its streams have been told that it ends.
+    is_over: bool,
 }
 
 impl Task {
@@ -242,6 +257,9 @@ impl Task {
             return self.sleep(last, cx);
         }
         let now = *last.insert(Instant::now());
+        if read {
+            self.last_received.set(now);
+        }
         self.unhandled = !self.handle_events(now)?;
         if self.unhandled {
             // Not written yet: what the calls that run next will post goes with it.
@@ -472,18 +490,25 @@ impl Task {
         }
     }
 
+    /// That the connection was lost, and which it was.
+    fn lost_text(&self) -> String {
+        let Peer { remote, local, .. } = &*self.peer;
+        format!("the connection to {remote} from {local} was lost")
+    }
+
     /// What calls are told of the connection's end.
     fn loss(&self, problem: &str) -> String {
-        let Peer { remote, local, .. } = &*self.peer;
+        let lost = self.lost_text();
         let goaway = match &self.goaway {
             Some(reason) => format!(", after GOAWAY with {reason}"),
             None => String::new(),
         };
-        format!("the connection to {remote} from {local} was lost: {problem}{goaway}")
+        format!("{lost}: {problem}{goaway}")
     }
 
     /// Ends all streams with the connection.
     fn end_streams(&mut self, status: &Status) {
+        self.is_over = true;
         self.gone.store(true, Ordering::Release);
         for (_, stream) in self.link.core.values_mut() {
             stream.break_off(StreamEnd::new(Err(status.clone())));
@@ -493,6 +518,16 @@ impl Task {
             if let ClientSend::Open(..) = what {
                 stream.break_off(StreamEnd::failed(status.clone(), Delivery::NotSent));
             }
+        }
+    }
+}
+
+impl Drop for Task {
+    /// A task that panics, or is dropped with its runtime, tells its streams.
+    fn drop(&mut self) {
+        if !self.is_over {
+            let reason = self.loss(&Lost::now().to_string());
+            self.end_streams(&Status::unavailable(reason));
         }
     }
 }

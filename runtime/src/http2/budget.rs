@@ -2,8 +2,12 @@
 //!
 //! Each kind of excess has a budget. Spending one more than there is ends the connection with GOAWAY
 //! ENHANCE_YOUR_CALM, and the budget's name as debug data. Most budgets are an [`Allowance`]: a
-//! burst, a rate, and what honest work earns on top, so that a busy peer is never taken for a hostile
-//! one.
+//! burst, a rate, and what the traffic of the connection earns on top.
+//!
+//! The earnings are derived from the most frames that our own traffic can cause an honest peer to
+//! send, an intermediary that splits what it forwards included. They are not limited by the burst: a
+//! peer may answer thousands of our frames at once. So a peer cannot spend a budget by answering
+//! what we send, however it does; and a hostile peer spends it within burst, rate and earnings.
 
 use std::time::{Duration, Instant};
 
@@ -22,55 +26,95 @@ pub(crate) struct Allowance {
 /// to do, and a small part of what hurts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BudgetConfig {
-    /// RST_STREAM from the peer: "rapid reset", CVE-2023-44487. A stream that ends in order earns
-    /// one. 1,000, and 100 a second: clients do cancel many calls at once, when a deadline of theirs
-    /// passes.
+    /// RST_STREAM from the peer within [`RAPID`] of the request, before response headers were sent:
+    /// "rapid reset", CVE-2023-44487. 10,000, and 1,000 a second.
+    ///
+    /// Clients cancel calls whose deadline passes and streams that they have read enough of, and a
+    /// proxy passes on the cancellations of all its clients. None of that is rapid: such a stream
+    /// was open for a while and counted against the limit of streams, or had its response begun. A
+    /// server that is late reads requests and resets together; for that there is the burst. A stream
+    /// that ends in order earns one.
     pub(crate) resets: Allowance,
 
     /// Streams that the peer makes us reset or refuse by what it does wrong on them: rapid reset by
-    /// other means. A stream that ends in order earns one. 1,000, and 100 a second: a client that
-    /// has not yet seen our limit of streams may well exceed it by hundreds.
+    /// other means. 1,000, and 100 a second.
+    ///
+    /// An honest peer exceeds the limit of streams only before it has read our first SETTINGS, by
+    /// some hundreds. A stream that ends in order earns one, for a proxy that forwards the requests
+    /// of a few bad clients among many others.
     pub(crate) stream_errors: Allowance,
 
-    /// PING, and acknowledgements of none: CVE-2019-9512. A frame of content in either direction
-    /// earns one, since estimators of bandwidth ping as often as they receive. 1,000, and 100 a
-    /// second.
+    /// PING, and acknowledgements of none: CVE-2019-9512. 1,000, and 100 a second.
+    ///
+    /// Estimators of bandwidth ping as often as they receive, at most once for each piece in which
+    /// they read a frame. So a frame of content in either direction earns two, one for each part
+    /// that the end of a read buffer makes of it, and each 1,024 octets that we send one more.
     pub(crate) pings: Allowance,
 
     /// SETTINGS, and acknowledgements of none: CVE-2019-9515. Applying them walks every stream. 100,
-    /// and 10 a second: most peers send them once.
+    /// and 10 a second.
+    ///
+    /// Most peers send them once in a connection, also after a reload. Peers that raise their window
+    /// while our DATA fills it send one for each window's worth at most, so 65,535 octets that we
+    /// send earn one.
     pub(crate) settings: Allowance,
 
-    /// DATA, HEADERS and CONTINUATION that carry nothing and end nothing: CVE-2019-9518. A frame of
-    /// content earns one. 1,000, and 10 a second.
+    /// DATA, HEADERS and CONTINUATION that carry nothing and end nothing: CVE-2019-9518. 1,000, and
+    /// 10 a second.
+    ///
+    /// Our traffic causes none. A peer may flush once for each write of its application, so a frame
+    /// of content earns one, and a stream that ends in order one for its beginning. DATA with
+    /// END_STREAM and DATA of an octet are no empty frames, so a source that writes little at a time
+    /// spends nothing.
     pub(crate) empty_frames: Allowance,
 
-    /// Header lists over the limit, which are decoded in vain: the "HPACK bomb". 100, and 1 a second.
+    /// Header lists over the limit, which are decoded in vain: the "HPACK bomb". 1,000, and 100 a
+    /// second, like other errors of streams.
+    ///
+    /// A request of ours causes a response and its trailers, and both may be over the limit: a
+    /// header list that we send earns two. On a server a stream that ends in order earns one, for
+    /// the other clients of a proxy.
     pub(crate) header_lists: Allowance,
 
     /// WINDOW_UPDATEs of fewer than 256 octets: with a window of a few octets at a time the peer
-    /// makes us send a frame for each ("data dribble", CVE-2019-9511). A frame of content earns one,
-    /// since small messages may each be returned on their own. 1,000, and 100 a second.
+    /// makes us send a frame for each ("data dribble", CVE-2019-9511). 1,000, and 100 a second.
+    ///
+    /// An honest peer returns what it was sent, in as many parts as it likes: HAProxy returns a DATA
+    /// frame of 16,384 octets as 16,320 and 64. The smallest part is an octet, and each octet is
+    /// returned on its stream and on the connection, so an octet that we send earns two. The budget
+    /// is spent by windows that grow by little without anything having been sent.
     pub(crate) window_updates: Allowance,
 
     /// Frames without effect: PRIORITY, types unknown, frames of streams long closed, GOAWAY again.
-    /// A frame of content earns one. 10,000, and 1,000 a second: they cost no more than to be read.
+    /// 10,000, and 1,000 a second: they cost no more than to be read.
+    ///
+    /// A stream that we have ended or cancelled still gets what was on the way: window updates for
+    /// what we sent, one for an octet at most; response headers, trailers and RST_STREAM, four with
+    /// an informational response, so that a frame of content, our HEADERS among them, earns four,
+    /// and so does a stream that was reset or refused. A stream that ends in order earns ten, for
+    /// PRIORITY, PRIORITY_UPDATE and reserved types that browsers and older clients send with each.
+    /// DATA for a stream that we reset is counted only beyond the window that the stream had.
     pub(crate) ignored_frames: Allowance,
 
     /// CONTINUATION frames in one header block: CVE-2024-27316. 1,100: what the default limit of a
-    /// header list takes in frames of 16,384 octets, and some.
+    /// header list takes in frames of 16,384 octets, and some. Our traffic has no part in it.
     pub(crate) continuations: u32,
 
     /// Acknowledgements and resets that wait because the peer does not read: CVE-2019-9512 to 9515.
-    /// 1,000.
+    /// 20,000, some 340 KB.
+    ///
+    /// They wait behind the output that was there before. A batch of 262,144 octets holds up to
+    /// 18,724 frames of a small message each, and a peer may ping for each of them while the rest of
+    /// the batch is being written.
     pub(crate) queued_control: u32,
 
-    /// How much DATA may wait while the peer opens no window: CVE-2019-9517. It takes both this
-    /// much and [`stall`](Self::stall) to spend the budget, because a single slow reader is no
-    /// attack. 16 MiB.
+    /// How much DATA may wait while the peer opens no window, on a server: CVE-2019-9517. It takes
+    /// both this much and [`stall`](Self::stall) to spend the budget, because a single slow reader
+    /// is no attack. On a client it is the application itself that queues. 16 MiB.
     pub(crate) stalled_octets: usize,
 
-    /// How long that much may wait without an octet of DATA going out: 60 seconds.
+    /// How long that much may wait without an octet of DATA going out: 5 minutes, as proxies give
+    /// to a stream. A consumer that pauses is no attack.
     pub(crate) stall: Duration,
 }
 
@@ -78,21 +122,25 @@ impl Default for BudgetConfig {
     fn default() -> Self {
         let allowance = |burst, per_second| Allowance { burst, per_second };
         Self {
-            resets: allowance(1_000, 100),
+            resets: allowance(10_000, 1_000),
             stream_errors: allowance(1_000, 100),
             pings: allowance(1_000, 100),
             settings: allowance(100, 10),
             empty_frames: allowance(1_000, 10),
-            header_lists: allowance(100, 1),
+            header_lists: allowance(1_000, 100),
             window_updates: allowance(1_000, 100),
             ignored_frames: allowance(10_000, 1_000),
             continuations: 1_100,
-            queued_control: 1_000,
+            queued_control: 20_000,
             stalled_octets: 16 << 20,
-            stall: Duration::from_secs(60),
+            stall: Duration::from_secs(5 * 60),
         }
     }
 }
+
+/// A stream that is reset sooner after its request may not have done any work yet. Shorter than any
+/// deadline in use; a peer that waits for longer is bound by the limit of streams.
+pub(super) const RAPID: Duration = Duration::from_millis(10);
 
 /// A WINDOW_UPDATE below this is a tiny one.
 pub(super) const TINY_WINDOW_UPDATE: u32 = 256;
@@ -108,19 +156,20 @@ pub(super) const fn spent(name: &'static str) -> ConnectionError {
 /// What the connection has achieved: this is what earns.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Progress {
-    /// Frames with content in either direction.
+    /// Frames with content in either direction, header lists that were sent included.
     pub(super) frames: u64,
+    /// Header lists that were sent.
+    pub(super) headers_sent: u64,
+    /// Octets of DATA that were sent.
+    pub(super) octets_sent: u64,
     /// Streams that ended in order.
     pub(super) streams: u64,
+    /// Streams that were reset or refused.
+    pub(super) reset: u64,
 }
 
-/// What earns an [`Allowance`] back.
-#[derive(Clone, Copy, Debug)]
-enum EarnedBy {
-    Nothing,
-    Frames,
-    Streams,
-}
+/// How much a budget has been earned by what a connection has achieved. Never falls.
+type Earned = fn(&Progress) -> u64;
 
 /// One budget.
 ///
@@ -130,21 +179,21 @@ enum EarnedBy {
 pub(super) struct Budget {
     name: &'static str,
     allowance: Allowance,
-    earned_by: EarnedBy,
-    left: u32,
+    earned: Earned,
+    left: u64,
     filled_at: Option<Instant>,
-    filled_with: u64,
+    earned_before: u64,
 }
 
 impl Budget {
-    const fn new(name: &'static str, allowance: Allowance, earned_by: EarnedBy) -> Self {
+    const fn new(name: &'static str, allowance: Allowance, earned: Earned) -> Self {
         Self {
             name,
             allowance,
-            earned_by,
-            left: allowance.burst,
+            earned,
+            left: allowance.burst as u64,
             filled_at: None,
-            filled_with: 0,
+            earned_before: 0,
         }
     }
 
@@ -152,7 +201,7 @@ impl Budget {
     pub(super) fn spend(
         &mut self,
         now: Instant,
-        progress: Progress,
+        progress: &Progress,
     ) -> Result<(), ConnectionError> {
         let since = *self.filled_at.get_or_insert(now);
         if self.left == 0 {
@@ -167,26 +216,30 @@ impl Budget {
         }
     }
 
-    fn fill(&mut self, now: Instant, since: Instant, progress: Progress) {
-        let achieved = match self.earned_by {
-            EarnedBy::Nothing => 0,
-            EarnedBy::Frames => progress.frames,
-            EarnedBy::Streams => progress.streams,
-        };
+    fn fill(&mut self, now: Instant, since: Instant, progress: &Progress) {
+        let earned = (self.earned)(progress);
+        let by_work = earned.saturating_sub(self.earned_before);
+        self.earned_before = earned;
+        let Allowance { burst, per_second } = self.allowance;
         let elapsed = now.saturating_duration_since(since).as_micros();
-        let by_time = elapsed * u128::from(self.allowance.per_second) / 1_000_000;
-        let by_work = u128::from(achieved - self.filled_with);
-        let gained = (by_time + by_work).min(u128::from(self.allowance.burst)) as u32;
-        if gained > 0 {
-            // Less than a whole one is not lost: the time goes on counting from where it did.
+        let by_time = elapsed * u128::from(per_second) / 1_000_000;
+        if by_time >= u128::from(burst) {
             self.filled_at = Some(now);
-            self.filled_with = achieved;
-            self.left = gained;
+            self.left = u64::from(burst) + by_work;
+            return;
         }
+        // Less than a whole one is not lost: the time goes on counting from where it did.
+        let by_time = by_time as u32;
+        if by_time > 0 {
+            let counted = Duration::from_secs(1) * by_time / per_second;
+            self.filled_at = Some(since + counted);
+        }
+        self.left = u64::from(by_time) + by_work;
     }
 }
 
-/// The budgets of a connection that are [`Allowance`]s; the fields are those of [`BudgetConfig`].
+/// The budgets of a connection that are [`Allowance`]s; the fields are those of [`BudgetConfig`],
+/// which says how the earnings are derived.
 #[derive(Debug)]
 pub(super) struct Budgets {
     pub(super) resets: Budget,
@@ -202,16 +255,27 @@ pub(super) struct Budgets {
 impl Budgets {
     /// Full budgets.
     pub(super) const fn new(config: &BudgetConfig) -> Self {
-        use EarnedBy::{Frames, Nothing, Streams};
         Self {
-            resets: Budget::new("resets", config.resets, Streams),
-            stream_errors: Budget::new("stream_errors", config.stream_errors, Streams),
-            pings: Budget::new("pings", config.pings, Frames),
-            settings: Budget::new("settings", config.settings, Nothing),
-            empty_frames: Budget::new("empty_frames", config.empty_frames, Frames),
-            header_lists: Budget::new("header_lists", config.header_lists, Nothing),
-            window_updates: Budget::new("window_updates", config.window_updates, Frames),
-            ignored_frames: Budget::new("ignored_frames", config.ignored_frames, Frames),
+            resets: Budget::new("resets", config.resets, |done| done.streams),
+            stream_errors: Budget::new("stream_errors", config.stream_errors, |done| done.streams),
+            pings: Budget::new("pings", config.pings, |done| {
+                2 * done.frames + done.octets_sent / 1_024
+            }),
+            settings: Budget::new("settings", config.settings, |done| {
+                done.octets_sent / 65_535
+            }),
+            empty_frames: Budget::new("empty_frames", config.empty_frames, |done| {
+                done.frames + done.streams
+            }),
+            header_lists: Budget::new("header_lists", config.header_lists, |done| {
+                2 * done.headers_sent + done.streams
+            }),
+            window_updates: Budget::new("window_updates", config.window_updates, |done| {
+                2 * done.octets_sent
+            }),
+            ignored_frames: Budget::new("ignored_frames", config.ignored_frames, |done| {
+                4 * (done.frames + done.reset) + 10 * done.streams + done.octets_sent
+            }),
         }
     }
 }
@@ -261,20 +325,32 @@ mod tests {
 
     const NOTHING: Progress = Progress {
         frames: 0,
+        headers_sent: 0,
+        octets_sent: 0,
         streams: 0,
+        reset: 0,
     };
 
-    fn budget(earned_by: EarnedBy) -> Budget {
-        let allowance = Allowance {
-            burst: 3,
-            per_second: 2,
-        };
-        Budget::new("test", allowance, earned_by)
+    const TEST: Allowance = Allowance {
+        burst: 3,
+        per_second: 2,
+    };
+
+    fn without_earnings() -> Budget {
+        Budget::new("test", TEST, |_| 0)
+    }
+
+    fn earned_by_streams() -> Budget {
+        Budget::new("test", TEST, |done| done.streams)
+    }
+
+    fn streams(streams: u64) -> Progress {
+        Progress { streams, ..NOTHING }
     }
 
     fn spend_all(budget: &mut Budget, now: Instant, progress: Progress) -> u32 {
         let mut spent = 0;
-        while budget.spend(now, progress).is_ok() {
+        while budget.spend(now, &progress).is_ok() {
             spent += 1;
         }
         spent
@@ -282,15 +358,15 @@ mod tests {
 
     #[test]
     fn a_burst_can_be_spent_and_no_more() {
-        let mut budget = budget(EarnedBy::Nothing);
+        let mut budget = without_earnings();
         let now = Instant::now();
         assert_eq!(spend_all(&mut budget, now, NOTHING), 3);
-        assert_eq!(budget.spend(now, NOTHING), Err(spent("test")));
+        assert_eq!(budget.spend(now, &NOTHING), Err(spent("test")));
     }
 
     #[test]
     fn time_gives_back_up_to_a_burst() {
-        let mut budget = budget(EarnedBy::Nothing);
+        let mut budget = without_earnings();
         let now = Instant::now();
         spend_all(&mut budget, now, NOTHING);
         let later = now + Duration::from_millis(1_500);
@@ -301,32 +377,83 @@ mod tests {
 
     #[test]
     fn a_part_of_one_is_not_lost() {
-        let mut budget = budget(EarnedBy::Nothing);
+        let mut budget = without_earnings();
         let now = Instant::now();
         spend_all(&mut budget, now, NOTHING);
-        assert!(
-            budget
-                .spend(now + Duration::from_millis(300), NOTHING)
-                .is_err()
-        );
-        assert!(
-            budget
-                .spend(now + Duration::from_millis(600), NOTHING)
-                .is_ok()
-        );
+        for (millis, spent) in [
+            (300, 0),
+            (600, 1),
+            (900, 0),
+            (1_000, 1),
+            (1_499, 0),
+            (1_500, 1),
+        ] {
+            let later = now + Duration::from_millis(millis);
+            assert_eq!(spend_all(&mut budget, later, NOTHING), spent, "{millis}");
+        }
     }
 
     #[test]
-    fn work_gives_back_one_for_one() {
-        let mut budget = budget(EarnedBy::Streams);
+    fn time_counts_on_while_work_is_earned() {
+        let mut budget = earned_by_streams();
+        let start = Instant::now();
+        spend_all(&mut budget, start, NOTHING);
+        let spent: u32 = (1..=100)
+            .map(|n| {
+                let now = start + Duration::from_millis(100) * n;
+                spend_all(&mut budget, now, streams(u64::from(n)))
+            })
+            .sum();
+        assert_eq!(spent, 100 + 2 * 10);
+    }
+
+    #[test]
+    fn work_gives_back_as_much_as_was_earned_beyond_a_burst_too() {
+        let mut budget = earned_by_streams();
         let now = Instant::now();
         spend_all(&mut budget, now, NOTHING);
-        let progress = Progress {
-            frames: 100,
-            streams: 2,
+        assert_eq!(spend_all(&mut budget, now, streams(2)), 2);
+        assert_eq!(spend_all(&mut budget, now, streams(2)), 0);
+        assert_eq!(spend_all(&mut budget, now, streams(10_002)), 10_000);
+    }
+
+    #[test]
+    fn the_earnings_are_what_each_budget_says() {
+        let one = Allowance {
+            burst: 1,
+            per_second: 0,
         };
-        assert_eq!(spend_all(&mut budget, now, progress), 2);
-        assert_eq!(spend_all(&mut budget, now, progress), 0);
+        let config = BudgetConfig {
+            resets: one,
+            stream_errors: one,
+            pings: one,
+            settings: one,
+            empty_frames: one,
+            header_lists: one,
+            window_updates: one,
+            ignored_frames: one,
+            ..BudgetConfig::default()
+        };
+        let done = Progress {
+            frames: 3,
+            headers_sent: 2,
+            octets_sent: 131_070,
+            streams: 5,
+            reset: 7,
+        };
+        let now = Instant::now();
+        let mut budgets = Budgets::new(&config);
+        let mut earned = |budget: fn(&mut Budgets) -> &mut Budget| {
+            spend_all(budget(&mut budgets), now, done) - one.burst
+        };
+        assert_eq!(earned(|all| &mut all.resets), 5);
+        assert_eq!(earned(|all| &mut all.stream_errors), 5);
+        assert_eq!(earned(|all| &mut all.pings), 6 + 127);
+        assert_eq!(earned(|all| &mut all.settings), 2);
+        assert_eq!(earned(|all| &mut all.empty_frames), 8);
+        assert_eq!(earned(|all| &mut all.header_lists), 9);
+        assert_eq!(earned(|all| &mut all.window_updates), 262_140);
+        assert_eq!(earned(|all| &mut all.ignored_frames), 40 + 50 + 131_070);
     }
 
     #[test]

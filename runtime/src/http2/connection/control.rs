@@ -182,6 +182,9 @@ impl<T, H: Clone> Connection<T, H> {
     /// Fails the connection if too much DATA has waited for too long.
     #[inline]
     pub(super) fn watch_for_stall(&mut self, now: Instant) -> Result<(), ConnectionError> {
+        if self.role == Role::Client {
+            return Ok(());
+        }
         let budgets = &self.config.budgets;
         let sent = self.stats.octets_sent;
         match self.stall.observe(budgets, self.queued_octets, sent, now) {

@@ -152,7 +152,7 @@ impl<T, H: Clone> Connection<T, H> {
                 self.advance_stream(key, known.facts.kind, content_left, end_stream)?;
                 key
             }
-            _ => self.insert_request(id, content_left, end_stream),
+            _ => self.insert_request(id, content_left, end_stream, now),
         };
         Ok(Some(Event::Headers {
             key,
@@ -192,6 +192,7 @@ impl<T, H: Clone> Connection<T, H> {
         if self.drain.last_id().is_some() {
             // Announced by the GOAWAY: whoever opened it will try elsewhere.
             self.peer_opens(id);
+            self.expect_late_data();
             return Ok(Target::Nobody);
         }
         let limit = self.config.max_concurrent_streams.unwrap_or(u32::MAX);
@@ -314,6 +315,7 @@ impl<T, H: Clone> Connection<T, H> {
         id: u32,
         content_left: Option<u64>,
         end_stream: bool,
+        now: Instant,
     ) -> StreamKey {
         let state = if end_stream {
             State::HalfClosedRemote { local: Phase::Head }
@@ -325,10 +327,9 @@ impl<T, H: Clone> Connection<T, H> {
         };
         let (send_window, receive_window) = self.new_windows();
         let key = self.streams.insert(id, state, send_window, receive_window);
-        if content_left.is_some()
-            && let Some(stream) = self.streams.get_mut(key)
-        {
+        if let Some(stream) = self.streams.get_mut(key) {
             stream.content_left = content_left;
+            stream.opened_at = Some(now);
         }
         self.peer_streams += 1;
         self.stats.streams_opened += 1;
@@ -341,6 +342,7 @@ impl<T, H: Clone> Connection<T, H> {
         let code = ErrorCode::REFUSED_STREAM;
         RstStream { code }.write(id, self.output.buffer());
         self.closed.push(id, Closure::ResetLocally);
+        self.expect_late_data();
         self.stats.streams_refused += 1;
         Ok(None)
     }

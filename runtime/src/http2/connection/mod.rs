@@ -105,6 +105,8 @@ pub(crate) struct Connection<T, H> {
     pings_in_flight: u32,
     control_backlog: ControlBacklog,
     budgets: Budgets,
+    /// The octets of DATA that may still arrive for streams that we reset: what their windows held.
+    late_octets: u64,
     stall: StallWatch,
     stats: Stats,
 }
@@ -173,6 +175,7 @@ impl<T, H: Clone> Connection<T, H> {
             pings_in_flight: 0,
             control_backlog: ControlBacklog::default(),
             budgets: Budgets::new(&config.budgets),
+            late_octets: 0,
             stall: StallWatch::default(),
             stats: Stats::default(),
             config,
@@ -289,9 +292,13 @@ impl<T, H: Clone> Connection<T, H> {
 
     /// What earns a peer its budgets.
     fn progress(&self) -> Progress {
+        let stats = &self.stats;
         Progress {
-            frames: self.stats.content_frames(),
-            streams: self.stats.streams_ended,
+            frames: stats.content_frames(),
+            headers_sent: stats.headers_sent,
+            octets_sent: stats.octets_sent,
+            streams: stats.streams_ended,
+            reset: stats.streams_reset + stats.streams_refused,
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::http2::bdp;
-use crate::http2::budget::TINY_WINDOW_UPDATE;
+use crate::http2::budget::{RAPID, TINY_WINDOW_UPDATE};
 use crate::http2::error::{ConnectionError, ErrorCode, Fault};
 use crate::http2::event::Event;
 use crate::http2::frame::{
@@ -244,7 +244,7 @@ impl<T, H: Clone> Connection<T, H> {
             self.spend(|budgets| &mut budgets.empty_frames, now)?;
         }
         let Some(key) = self.live(head.stream_id) else {
-            return self.late_data(head.stream_id, now);
+            return self.late_data(head, now);
         };
         let Some(stream) = self.streams.get_mut(key) else {
             return Ok(None);
@@ -323,7 +323,8 @@ impl<T, H: Clone> Connection<T, H> {
     }
 
     /// DATA for a stream that is not open.
-    fn late_data(&mut self, id: u32, now: Instant) -> Result<Option<Content>, Fault> {
+    fn late_data(&mut self, head: Head, now: Instant) -> Result<Option<Content>, Fault> {
+        let id = head.stream_id;
         if self.is_idle(id) {
             return Err(Fault::connection(
                 ErrorCode::PROTOCOL_ERROR,
@@ -340,6 +341,11 @@ impl<T, H: Clone> Connection<T, H> {
                 "DATA after RST_STREAM",
             )),
             Some(Closure::ResetLocally) | None => {
+                let octets = head.length as u64;
+                if octets > 0 && octets <= self.late_octets {
+                    self.late_octets -= octets;
+                    return Ok(None);
+                }
                 self.spend(|budgets| &mut budgets.ignored_frames, now)?;
                 Ok(None)
             }
@@ -364,12 +370,21 @@ impl<T, H: Clone> Connection<T, H> {
         let Some(key) = self.live(id) else {
             return self.ignore(now);
         };
-        if !self.role.opens(id) {
+        if !self.role.opens(id) && self.is_rapid_reset(key, now) {
             self.spend(|budgets| &mut budgets.resets, now)?;
         }
         self.close(key, Closure::ResetByPeer);
         self.reported_end = Some(key);
         Ok(Some(Event::Reset { key, code }))
+    }
+
+    /// Whether a stream of the peer's is reset before it can have cost the peer anything.
+    fn is_rapid_reset(&self, key: StreamKey, now: Instant) -> bool {
+        self.streams.get(key).is_some_and(|stream| {
+            let answered = stream.state.local() != Some(MessagePhase::Head);
+            let age = stream.opened_at.map(|at| now.saturating_duration_since(at));
+            !answered && age.is_none_or(|age| age < RAPID)
+        })
     }
 
     /// RFC 9113 section 6.9.

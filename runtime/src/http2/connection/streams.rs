@@ -110,7 +110,18 @@ impl<T, H: Clone> Connection<T, H> {
             self.waiting_to_open.retain(|&waiting| waiting != key);
             return;
         }
+        if closure == Closure::ResetLocally && was.remote().is_some() {
+            self.expect_late_data();
+        }
         self.count_closed(id, closure);
+    }
+
+    /// The peer does not know yet that a stream takes no more DATA: what the stream's window held may
+    /// be on the way.
+    pub(super) fn expect_late_data(&mut self) {
+        self.late_octets = self
+            .late_octets
+            .saturating_add(u64::from(self.stream_window));
     }
 
     /// Counts a stream that was on the wire, and is closed now.
@@ -278,7 +289,7 @@ impl<T, H: Clone> Connection<T, H> {
         now: Instant,
     ) -> Result<(), ConnectionError> {
         let progress = self.progress();
-        budget(&mut self.budgets).spend(now, progress)
+        budget(&mut self.budgets).spend(now, &progress)
     }
 
     /// The last stream of the peer's that a GOAWAY names.

@@ -69,6 +69,7 @@ impl<T> Store<T> {
                         state,
                         send_window,
                         receive_window,
+                        opened_at: None,
                         content_left: None,
                         queue: SendQueue::default(),
                         scheduled: false,

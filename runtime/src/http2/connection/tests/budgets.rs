@@ -1,7 +1,9 @@
 //! Each budget: what an honest peer does is within it, what a hostile one does ends the connection.
 
 use super::*;
-use crate::http2::budget::{Allowance, BudgetConfig};
+use crate::http2::budget::{Allowance, BudgetConfig, RAPID};
+use crate::http2::frame::Setting;
+use crate::http2::role::Role;
 
 /// Budgets of ten each.
 fn small() -> Config {
@@ -30,9 +32,18 @@ fn small() -> Config {
 
 /// Sends `octets(n)` for n = 0, 1, … until the connection ends. Returns how many were taken, and
 /// the name of the budget.
-fn spend(wire: &mut Wire, mut octets: impl FnMut(u32) -> Vec<u8>) -> (u32, &'static str) {
+fn spend(wire: &mut Wire, octets: impl FnMut(u32) -> Vec<u8>) -> (u32, &'static str) {
+    spend_from(wire, 0, octets)
+}
+
+/// Likewise, for n = `first`, `first + 1`, …
+fn spend_from(
+    wire: &mut Wire,
+    first: u32,
+    mut octets: impl FnMut(u32) -> Vec<u8>,
+) -> (u32, &'static str) {
     for n in 0..1_000 {
-        match wire.try_receive(octets(n)) {
+        match wire.try_receive(octets(first + n)) {
             Ok(_) => drop(wire.sent()),
             Err(error) => {
                 assert_eq!(error.code, ErrorCode::ENHANCE_YOUR_CALM);
@@ -76,6 +87,39 @@ fn resets_come_back_with_time_and_with_streams_that_end_in_order() {
     }
     let spent = spend(&mut wire, |n| reset_request(14 + n));
     assert_eq!(spent, (2, "resets"));
+}
+
+#[test]
+fn resets_of_streams_that_were_open_for_a_while_are_cancellations() {
+    let mut wire = Wire::server(small());
+    for n in 0..200 {
+        wire.receive(request(2 * n + 1, false));
+        wire.pass(RAPID);
+        wire.receive(rst_stream(2 * n + 1, ErrorCode::CANCEL));
+    }
+    // A client that gives up at once has what is left, which is all.
+    assert_eq!(spend_from(&mut wire, 200, reset_request), (10, "resets"));
+}
+
+#[test]
+fn resets_of_streams_whose_response_has_begun_are_cancellations() {
+    let mut wire = Wire::server(small());
+    for n in 0..200 {
+        let key = wire.request(2 * n + 1, true);
+        wire.respond(key);
+        wire.receive(rst_stream(2 * n + 1, ErrorCode::CANCEL));
+        wire.sent();
+    }
+    assert_eq!(spend_from(&mut wire, 200, reset_request), (10, "resets"));
+}
+
+#[test]
+fn a_server_that_is_late_is_within_the_default_budget_of_resets() {
+    // Two seconds of 5,000 calls, all of which were cancelled before they were read.
+    let mut wire = Wire::server(Config::default());
+    wire.receive((0..10_000).flat_map(reset_request).collect::<Vec<_>>());
+    let (more, name) = spend_from(&mut wire, 10_000, reset_request);
+    assert_eq!((more, name), (0, "resets"), "what is hostile ends at once");
 }
 
 #[test]
@@ -129,6 +173,54 @@ fn pings_beside_content_are_no_flood() {
 }
 
 #[test]
+fn pings_for_each_part_of_what_we_send_are_no_flood() {
+    let mut wire = Wire::server(small());
+    let key = wire.request(1, true);
+    wire.respond(key);
+    let send = |wire: &mut Wire, frames: usize| {
+        for _ in 0..frames {
+            assert_eq!(wire.core.send_data(key, &[0; 16_384][..], false), Ok(()));
+            wire.receive([window_update(0, 16_384), window_update(1, 16_384)].concat());
+            wire.sent();
+        }
+    };
+    // A peer with a read buffer of 1,024 octets pings for each time that it has read, and answers
+    // when all of it has arrived.
+    send(&mut wire, 100);
+    let pings = vec![ping([1; 8]); 100 * 17];
+    for pings in pings.chunks(10) {
+        wire.receive(pings.concat());
+        wire.sent();
+    }
+    // The bound: ten at once, two for each of 101 frames, one for each 1,024 octets.
+    let spent = spend_from(&mut wire, 0, |_| ping([1; 8]));
+    assert_eq!(spent, (10 + 2 * 101 + 1_600 - 1_700, "pings"));
+}
+
+#[test]
+fn settings_for_each_window_that_we_fill_are_no_flood() {
+    let mut wire = Wire::server(small());
+    let key = wire.request(1, true);
+    wire.respond(key);
+    for n in 1..50 {
+        for _ in 0..4 {
+            assert_eq!(wire.core.send_data(key, &[0; 16_384][..], false), Ok(()));
+            wire.sent();
+            wire.receive([window_update(0, 16_384), window_update(1, 16_384)].concat());
+        }
+        let size = 65_535 * (n + 1);
+        wire.receive(settings(&[(Setting::INITIAL_WINDOW_SIZE, size)]));
+        wire.sent();
+    }
+    let (more, name) = spend(&mut wire, |_| settings(&[]));
+    assert_eq!(
+        (more, name),
+        (9, "settings"),
+        "what is hostile ends at once"
+    );
+}
+
+#[test]
 fn settings_spend_their_budget() {
     let mut wire = Wire::server(small());
     // The first was the client's own.
@@ -157,6 +249,46 @@ fn frames_that_carry_nothing_spend_the_budget_of_empty_frames() {
         _ => frame(Kind::Continuation, 0, 1, []),
     };
     assert_eq!(spend(&mut wire, empty_headers), (10, "empty_frames"));
+}
+
+#[test]
+fn a_source_that_writes_little_at_a_time_is_no_flood() {
+    let mut wire = Wire::server(small());
+    for n in 0..100 {
+        let key = wire.request(2 * n + 1, false);
+        for _ in 0..20 {
+            // A flush, and an octet.
+            wire.receive([data(2 * n + 1, 0, false), data(2 * n + 1, 1, false)].concat());
+            wire.core.release(key, 1);
+        }
+        wire.receive(data(2 * n + 1, 0, true));
+        let head = response_block();
+        assert_eq!(wire.core.send_headers(key, &prepared(&head), true), Ok(()));
+        wire.sent();
+    }
+    wire.receive(request(201, false));
+    // The bound: ten at once, two for each stream (its headers, and its end).
+    let spent = spend(&mut wire, |_| data(201, 0, false));
+    assert_eq!(spent, (10 + 2 * 100, "empty_frames"));
+}
+
+#[test]
+fn responses_over_the_limit_do_not_end_a_client() {
+    let config = Config {
+        max_header_list_size: Some(200),
+        ..small()
+    };
+    let mut wire = Wire::client(config);
+    let long = "v".repeat(200);
+    for n in 0..200 {
+        wire.open(n);
+        wire.receive(headers(
+            2 * n + 1,
+            &[(":status", "200"), ("long", &long)],
+            true,
+        ));
+        wire.sent();
+    }
 }
 
 #[test]
@@ -236,7 +368,7 @@ fn a_header_block_far_over_the_limit_is_not_collected() {
 }
 
 #[test]
-fn tiny_window_updates_spend_their_budget() {
+fn tiny_window_updates_for_nothing_spend_their_budget() {
     let mut wire = Wire::server(small());
     assert_eq!(
         spend(&mut wire, |_| window_update(0, 1)),
@@ -252,15 +384,106 @@ fn tiny_window_updates_spend_their_budget() {
     assert_eq!(spend(&mut wire, |_| window_update(0, 256)).1, "none");
 }
 
+/// A connection of this role with a stream of ours to send on, or of the peer's to respond on.
+fn sender(role: Role) -> (Wire, StreamKey) {
+    match role {
+        Role::Client => {
+            let mut wire = Wire::client(small());
+            let key = wire.open(0);
+            wire.sent();
+            (wire, key)
+        }
+        Role::Server => {
+            let mut wire = Wire::server(small());
+            let key = wire.request(1, true);
+            wire.respond(key);
+            wire.sent();
+            (wire, key)
+        }
+    }
+}
+
 #[test]
-fn tiny_window_updates_for_tiny_messages_are_no_flood() {
+fn a_frame_that_is_returned_in_parts_is_no_flood() {
+    // HAProxy's parts of a frame, and an octet at a time.
+    for (parts, frames) in [(vec![16_320, 64], 2_000), (vec![1; 500], 20)] {
+        for role in [Role::Client, Role::Server] {
+            let (mut wire, key) = sender(role);
+            let octets = parts.iter().sum::<u32>() as usize;
+            let returned: Vec<u8> = parts
+                .iter()
+                .flat_map(|&part| [window_update(0, part), window_update(1, part)].concat())
+                .collect();
+            for _ in 0..frames {
+                assert_eq!(wire.core.send_data(key, &*vec![0; octets], false), Ok(()));
+                wire.sent();
+                wire.receive(&returned);
+            }
+        }
+    }
+}
+
+#[test]
+fn octets_may_be_returned_long_after_they_were_sent() {
+    let (mut wire, key) = sender(Role::Server);
+    assert_eq!(wire.core.send_data(key, &[0; 60_000][..], false), Ok(()));
+    wire.sent();
+    for _ in 0..60_000 {
+        wire.receive([window_update(0, 1), window_update(1, 1)].concat());
+    }
+    // The bound: ten at once, two for each octet.
+    let spent = spend(&mut wire, |_| window_update(0, 1));
+    assert_eq!(spent, (10, "window_updates"));
+}
+
+#[test]
+fn octets_that_are_returned_after_the_stream_has_ended_are_no_flood() {
+    let (mut wire, key) = sender(Role::Server);
+    assert_eq!(wire.core.send_data(key, &[0; 5_000][..], true), Ok(()));
+    wire.sent();
+    for _ in 0..5_000 {
+        wire.receive([window_update(0, 1), window_update(1, 1)].concat());
+    }
+    let (more, _) = spend(&mut wire, |_| window_update(1, 256));
+    // The bound: ten at once, ten for the stream, four for HEADERS and for DATA.
+    assert_eq!(more, 10 + 10 + 8);
+}
+
+#[test]
+fn what_was_on_the_way_for_a_stream_that_we_cancelled_is_no_flood() {
+    let mut wire = Wire::client(small());
+    for n in 0..50 {
+        let id = 2 * n + 1;
+        let key = wire.open(n);
+        wire.sent();
+        wire.core.reset(key, ErrorCode::CANCEL);
+        wire.receive(headers(id, &[(":status", "103")], false));
+        wire.receive(headers(id, &[(":status", "200")], false));
+        // The whole window, in small messages.
+        wire.receive(data(id, 8, false).repeat(65_535 / 8));
+        wire.receive(headers(id, &[("grpc-status", "0")], true));
+        wire.receive(rst_stream(id, ErrorCode::NO_ERROR));
+        wire.sent();
+    }
+    let left = 50 * (65_535 % 8);
+    let (more, name) = spend(&mut wire, |_| data(1, left, false));
+    assert_eq!(name, "ignored_frames");
+    // The bound: the windows, ten at once, eight for each stream of which four were used.
+    assert_eq!(more, 1 + 10 + 50 * 4);
+}
+
+#[test]
+fn priorities_of_each_stream_are_no_flood() {
     let mut wire = Wire::server(small());
-    let key = wire.request(1, false);
-    wire.respond(key);
-    for _ in 0..200 {
-        assert_eq!(wire.core.send_data(key, &b"small"[..], false), Ok(()));
-        wire.receive([window_update(0, 5), window_update(1, 5)].concat());
-        assert_eq!(wire.core.send_data(key, &b"small"[..], false), Ok(()));
+    for n in 0..100 {
+        let id = 2 * n + 1;
+        let priority = frame(Kind::Priority, 0, id, [0; 5]);
+        let update = frame(Kind::Unknown(0x10), 0, 0, b"u=1, i");
+        wire.receive([priority.repeat(4), update.repeat(3)].concat());
+        let key = wire.request(id, true);
+        let head = response_block();
+        assert_eq!(wire.core.send_headers(key, &prepared(&head), true), Ok(()));
+        wire.receive(priority);
         wire.sent();
     }
 }
@@ -315,6 +538,32 @@ fn much_data_behind_a_closed_window_is_a_stall_after_a_while() {
     let error = wire.core.handle_timeout(wire.now).expect_err("a stall");
     assert_eq!(error.reason, "stalled_octets");
     assert_eq!(wire.sent(), ["GOAWAY 1 ENHANCE_YOUR_CALM stalled_octets"]);
+}
+
+#[test]
+fn what_a_client_has_queued_itself_is_no_stall() {
+    let (mut wire, key) = sender(Role::Client);
+    let octets = vec![0; 65_535 + 200_000];
+    assert_eq!(wire.core.send_data(key, &*octets, false), Ok(()));
+    wire.sent();
+    assert_eq!(wire.receive(b""), []);
+    assert_eq!(wire.core.next_deadline(), None);
+}
+
+#[test]
+fn a_peer_may_ping_for_each_message_of_a_batch() {
+    let mut wire = Wire::server(Config::default());
+    let key = wire.request(1, true);
+    wire.respond(key);
+    let mut frames = 0;
+    while wire.core.output().len() < Config::default().output_batch && frames < 10_000 {
+        assert_eq!(wire.core.send_data(key, &[0; 5][..], false), Ok(()));
+        frames += 1;
+    }
+    // Nothing of the batch is written but what the peer pings for.
+    for _ in 0..frames {
+        wire.receive(ping([1; 8]));
+    }
 }
 
 #[test]

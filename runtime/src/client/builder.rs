@@ -11,6 +11,7 @@ use super::channel::{ChannelParts, Connector};
 use super::compression::Compression;
 use super::conn::Settings;
 use super::service_configs::ServiceConfigs;
+use super::transparent;
 use super::{ClientConn, authority};
 use crate::backoff::{BackoffConfig, ConnectParams};
 use crate::balancer::{BalancerBuilder, BalancerRegistry};
@@ -59,6 +60,7 @@ const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 /// | `WithIdleTimeout` | [`idle_timeout`](Self::idle_timeout) |
 /// | `WithDisableRetry` | [`disable_retry`](Self::disable_retry) |
 /// | `WithMaxCallAttempts` | [`max_call_attempts`](Self::max_call_attempts) |
+/// | none | [`max_transparent_retries`](Self::max_transparent_retries) |
 /// | `WithDisableHealthCheck` | [`disable_health_check`](Self::disable_health_check) |
 /// | `WithBlock`, `WithTimeout` (deprecated) | none: [`ClientConn::wait_ready`] |
 ///
@@ -82,6 +84,7 @@ pub struct ClientConnBuilder {
     service_config: Option<String>,
     retry_disabled: bool,
     max_call_attempts: u32,
+    max_transparent_retries: u16,
     default_call_options: Option<CallOptions>,
     per_rpc_credentials: Vec<Arc<dyn PerRpcCredentials>>,
     connect_params: ConnectParams,
@@ -131,6 +134,7 @@ impl ClientConnBuilder {
             service_config: None,
             retry_disabled: false,
             max_call_attempts: DEFAULT_MAX_CALL_ATTEMPTS,
+            max_transparent_retries: transparent::DEFAULT_MAX,
             default_call_options: None,
             per_rpc_credentials: Vec::new(),
             connect_params: ConnectParams::default(),
@@ -333,6 +337,24 @@ impl ClientConnBuilder {
         self
     }
 
+    /// Sets how often a call is made again that servers refuse without processing it. Default: 10.
+    ///
+    /// A server refuses a call by REFUSED_STREAM, or by a GOAWAY whose last stream is below the
+    /// call's; nginx does so when a connection has served its `keepalive_requests`. Such a call is
+    /// safe to repeat, whatever it does. The first repetition follows at once, the next after 5 ms,
+    /// then after twice as long each time up to 1 s, spread by half, as long as the call's deadline
+    /// allows; ten of them take 2.3 s. They do not count as attempts of a `retryPolicy`, which has
+    /// its say when they are used up, and are not subject to [`disable_retry`](Self::disable_retry).
+    ///
+    /// With 0 a refused call fails with UNAVAILABLE at once. Calls that were not sent at all are
+    /// repeated in any case. The copies of a hedged call are repeated once.
+    ///
+    /// Source: gRFC A6, "Transparent Retries"; grpc-go repeats once, as with 1, and has no option.
+    pub fn max_transparent_retries(mut self, retries: u16) -> Self {
+        self.max_transparent_retries = retries;
+        self
+    }
+
     /// What the channel's calls are made with that do not say it themselves. Metadata,
     /// [credentials](CallOptions::per_rpc_credentials) and
     /// [`on_finish`](CallOptions::on_finish) are used besides the call's, before them. A deadline
@@ -471,6 +493,7 @@ impl ClientConnBuilder {
             origin,
             target: self.target.clone(),
             canonical_target,
+            max_transparent_retries: self.max_transparent_retries,
         };
         let channel = ChannelParts {
             target: self.target,

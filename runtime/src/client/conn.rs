@@ -59,6 +59,8 @@ pub(super) struct Settings {
     pub(super) credentials: ChannelCredentials,
     /// What makes metadata for every call.
     pub(super) per_rpc_credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
+    /// How often a call that servers refuse is made again.
+    pub(super) max_transparent_retries: u16,
 }
 
 impl ClientConn {

@@ -31,7 +31,7 @@ impl ClientConn {
         }
         settings.compression.set_origin(&settings.origin, options)?;
         if let Some(plan) = self.cell().configure(method, options) {
-            return Ok(plan);
+            return Ok(plan.limit_transparent(settings.max_transparent_retries));
         }
         // The first call waits until the target has been resolved.
         self.start()?;
@@ -48,7 +48,8 @@ impl ClientConn {
             let config = pin!(Some(config));
             bounds.run(config, self.target(), || given_up.take()).await
         });
-        Ok(config.await?.configure(method, options))
+        let plan = config.await?.configure(method, options);
+        Ok(plan.limit_transparent(settings.max_transparent_retries))
     }
 
     /// A call with one message each way, several attempts at once.

@@ -36,6 +36,7 @@ mod schedule;
 mod service_configs;
 mod stream_call;
 mod throttle;
+mod transparent;
 mod unary_call;
 mod vet;
 mod wait;

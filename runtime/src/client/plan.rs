@@ -24,4 +24,12 @@ impl Plan {
             Some(AttemptPolicy::Hedging(policy)) => Self::Hedge(Hedges::new(policy, throttle)),
         }
     }
+
+    /// Sets how often a refused call is made again. A copy of a hedged call is once: there are others.
+    pub(super) fn limit_transparent(mut self, max: u16) -> Self {
+        if let Self::Retry(attempts) = &mut self {
+            attempts.limit_transparent(max);
+        }
+        self
+    }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::throttle::RetryThrottle;
+use super::transparent::TransparentRetries;
 use crate::metadata::Metadata;
 use crate::service_config::RetryPolicy;
 use crate::status::Status;
@@ -46,8 +47,7 @@ pub(super) struct Attempts {
     retries: u32,
     /// How many of them have waited for a backoff since the server last said itself when to begin.
     backoffs: u32,
-    /// A server has refused the call without looking at it.
-    refused: bool,
+    transparent: TransparentRetries,
 }
 
 /// What follows a failed attempt.
@@ -59,6 +59,8 @@ pub(super) enum Next {
     GiveUp,
     /// The call has failed, and would go on if the policy allowed more attempts.
     NoneLeft,
+    /// The call has failed, because servers refuse it and will not be asked again.
+    Refused,
 }
 
 impl Attempts {
@@ -80,6 +82,16 @@ impl Attempts {
         self.retries
     }
 
+    /// Sets how often a refused call is made again.
+    pub(super) fn limit_transparent(&mut self, max: u16) {
+        self.transparent = TransparentRetries::at_most(max);
+    }
+
+    /// The status of a call that ends with [`Next::Refused`].
+    pub(super) fn refused(&self, status: Status) -> Status {
+        self.transparent.refused(status)
+    }
+
     /// The call has succeeded.
     pub(super) fn succeeded(&self) {
         if let Some(throttle) = &self.throttle {
@@ -89,15 +101,8 @@ impl Attempts {
 
     /// The present attempt has failed. `random` is in [0, 1).
     pub(super) fn failed(&mut self, failure: &Failure, random: f64) -> Next {
-        match failure.delivery {
-            // Transparent retries: a call that never left is made again at once, one that the
-            // server has not looked at once. Neither counts.
-            Delivery::NotSent => return Next::After(Duration::ZERO),
-            Delivery::Refused if !self.refused && self.retries == 0 => {
-                self.refused = true;
-                return Next::After(Duration::ZERO);
-            }
-            Delivery::Refused | Delivery::Possible => {}
+        if let Some(pause) = self.transparent.after(failure.delivery, random) {
+            return Next::After(pause);
         }
         if failure.is_final {
             return Next::GiveUp;
@@ -113,7 +118,10 @@ impl Attempts {
             .as_deref()
             .filter(|policy| policy.retryable_codes.contains(code))
         else {
-            return Next::GiveUp;
+            return match failure.delivery {
+                Delivery::Refused => Next::Refused,
+                Delivery::Possible | Delivery::NotSent => Next::GiveUp,
+            };
         };
         if self.throttled() {
             return Next::GiveUp;
@@ -341,6 +349,7 @@ mod tests {
             ..failure(Code::Unavailable, NONE)
         };
         let mut attempts = Attempts::new(Some(Arc::clone(&policy)), None);
+        attempts.limit_transparent(1);
         for (delivery, expected, previous) in [
             (Delivery::NotSent, after(0), 0),
             (Delivery::NotSent, after(0), 0),
@@ -356,10 +365,12 @@ mod tests {
             assert_eq!(attempts.previous(), previous);
         }
         let mut attempts = Attempts::new(None, None);
+        attempts.limit_transparent(2);
         for (delivery, expected) in [
             (Delivery::Refused, after(0)),
             (Delivery::NotSent, after(0)),
-            (Delivery::Refused, Next::GiveUp),
+            (Delivery::Refused, after(5)),
+            (Delivery::Refused, Next::Refused),
             (Delivery::Possible, Next::GiveUp),
         ] {
             assert_eq!(attempts.failed(&with(delivery), 0.5), expected);
@@ -367,15 +378,35 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_for_the_policy_once_an_attempt_has_counted() {
-        let policy = policy();
-        let mut attempts = Attempts::new(Some(Arc::clone(&policy)), None);
+    fn a_refusal_after_an_attempt_that_counted_does_not_count() {
+        let mut attempts = Attempts::new(Some(policy()), None);
         attempts.failed(&failure(Code::Unavailable, NONE), 0.5);
         let refused = Failure {
             delivery: Delivery::Refused,
             ..failure(Code::Unavailable, NONE)
         };
-        assert_eq!(attempts.failed(&refused, 0.5), after(2000));
+        assert_eq!(attempts.failed(&refused, 0.5), after(0));
+        assert_eq!(attempts.previous(), 1);
+    }
+
+    #[test]
+    fn a_call_that_is_refused_for_ever_says_how_often_and_by_which_option() {
+        let mut attempts = Attempts::default();
+        let refused = Failure {
+            status: Status::unavailable("gone"),
+            delivery: Delivery::Refused,
+            is_final: false,
+        };
+        let mut retries = 0;
+        while let Next::After(_) = attempts.failed(&refused, 0.5) {
+            retries += 1;
+        }
+        assert_eq!(retries, 10);
+        assert_eq!(
+            attempts.refused(refused.status).message(),
+            "gone (servers refused it 11 times without processing it; \
+             the channel's max_transparent_retries is 10)"
+        );
     }
 
     #[test]

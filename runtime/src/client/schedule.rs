@@ -73,6 +73,7 @@ impl Schedule {
                     Step::Wait
                 }
                 Next::GiveUp => Step::End(failure.status),
+                Next::Refused => Step::End(attempts.refused(failure.status)),
                 Next::NoneLeft => Step::End(none_left(failure.status, attempts.previous() + 1)),
             },
             Kind::Hedges(hedges) => match hedges.failed(&failure, now) {

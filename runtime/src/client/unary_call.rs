@@ -64,6 +64,7 @@ impl UnaryCall<'_> {
                     Box::pin(self.back_off(delay, next, failure.status)).await;
                 }
                 Next::GiveUp => return Err(failure.status),
+                Next::Refused => return Err(attempts.refused(failure.status)),
                 Next::NoneLeft => return Err(none_left(failure.status, previous + 1)),
             }
         }

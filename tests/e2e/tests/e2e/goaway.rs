@@ -1,10 +1,16 @@
 //! GOAWAY and refused streams: what goes on, what goes elsewhere, what is made again.
 //!
-//! Source: gRFC A6 (transparent retries); grpc-go's `TestServerGoAwayPendingRPC`,
+//! Source: gRFC A6 (transparent retries, which are bounded by an option here); grpc-go's `TestServerGoAwayPendingRPC`,
 //! `TestGoAwayThenClose`, `TestDetailedGoAwayErrorOnAbruptClosePropagatesToRPCError`.
 
-use rgrpc::Code;
-use rgrpc_e2e::{StubClient, answer, expect_text, framed, msg, scripted, soon, unary};
+use std::cell::Cell;
+use std::time::Duration;
+
+use rgrpc::{ClientConn, Code};
+use rgrpc_e2e::{
+    ScriptedServer, StubClient, answer, expect_text, framed, msg, scripted, scripted_by, soon,
+    unary,
+};
 use rgrpc_test_support::{ErrorCode, Frame, goaway, rst_stream};
 
 #[tokio::test(start_paused = true)]
@@ -85,23 +91,77 @@ async fn a_call_above_the_last_id_is_made_again_on_a_new_connection() {
     expect_text(first, "first answer").await;
 }
 
+/// A channel to a scripted server that repeats a refused call this often.
+fn repeating(retries: u16) -> (ClientConn, ScriptedServer) {
+    scripted_by("passthrough:///stub.test", |builder| {
+        builder.max_transparent_retries(retries)
+    })
+}
+
 #[tokio::test(start_paused = true)]
-async fn a_refused_call_is_made_again_once_and_then_unavailable() {
+async fn a_refused_call_is_made_again_up_to_the_bound_and_then_unavailable() {
+    for retries in [0, 1, 4] {
+        let (conn, mut server) = repeating(retries);
+        let client = StubClient::new(conn);
+        let call = unary(&client, "please");
+        let mut peer = server.accept().await;
+        for n in 0..=u32::from(retries) {
+            let id = 2 * n + 1;
+            let again = peer.expect_request(id).await;
+            assert_eq!(again.messages[0].body, framed("please")[5..]);
+            peer.send(rst_stream(id, ErrorCode::REFUSED_STREAM)).await;
+        }
+        let status = soon(call).await.expect("no panic").expect_err("refused");
+        assert_eq!(status.code(), Code::Unavailable);
+        let expected = format!("refused it {} times", retries + 1);
+        assert!(status.message().contains(&expected), "{status}");
+        peer.assert_silent_until_ping().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_several_connections_have_not_taken_up_ends_well_on_the_next() {
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn);
     let call = unary(&client, "please");
+    for _ in 0..5 {
+        let mut peer = server.accept().await;
+        peer.expect_request(1).await;
+        peer.send(goaway(0, ErrorCode::NO_ERROR)).await;
+    }
     let mut peer = server.accept().await;
     peer.expect_request(1).await;
-    peer.send(rst_stream(1, ErrorCode::REFUSED_STREAM)).await;
-    let again = peer.expect_request(3).await;
-    assert_eq!(again.messages[0].body, framed("please")[5..]);
-    peer.send(rst_stream(3, ErrorCode::REFUSED_STREAM)).await;
-    let status = soon(call)
-        .await
-        .expect("no panic")
-        .expect_err("refused twice");
-    assert_eq!(status.code(), Code::Unavailable);
-    peer.assert_silent_until_ping().await;
+    answer(&mut peer, 1, "at last").await;
+    expect_text(call, "at last").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_refuses_for_ever_is_not_hammered_and_the_deadline_ends_the_call() {
+    let (conn, mut server) = repeating(u16::MAX);
+    let client = StubClient::new(conn);
+    let call = tokio::spawn(async move {
+        let call = client.unary(msg("please"));
+        call.timeout(Duration::from_secs(10)).await
+    });
+    let mut peer = server.accept().await;
+    let refusals = Cell::new(0);
+    let refusing = async {
+        for id in (1..).step_by(2) {
+            peer.expect_request(id).await;
+            peer.send(rst_stream(id, ErrorCode::REFUSED_STREAM)).await;
+            refusals.set(refusals.get() + 1);
+        }
+    };
+    tokio::select! {
+        outcome = call => {
+            let status = outcome.expect("no panic").expect_err("the deadline");
+            assert_eq!(status.code(), Code::DeadlineExceeded);
+        }
+        () = refusing => {}
+    }
+    let refusals = refusals.get();
+    // Nine in the first 1.3 s, then at most two a second.
+    assert!((10..=9 + 2 * 9).contains(&refusals), "{refusals}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,15 +190,15 @@ async fn other_resets_are_not_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_call_with_streams_is_made_again_once_and_then_unavailable() {
-    let (conn, mut server) = scripted();
+async fn a_refused_call_with_streams_is_made_again_up_to_the_bound_and_then_unavailable() {
+    let (conn, mut server) = repeating(3);
     let client = StubClient::new(conn);
     let call = tokio::spawn(async move {
         let (_requests, mut responses) = client.bidi_streaming().await?;
         responses.recv().await
     });
     let mut peer = server.accept().await;
-    for id in [1, 3] {
+    for id in [1, 3, 5, 7] {
         peer.expect_headers(id).await;
         peer.send(rst_stream(id, ErrorCode::REFUSED_STREAM)).await;
     }

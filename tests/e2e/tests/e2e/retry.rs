@@ -437,7 +437,9 @@ async fn what_fails_on_this_side_alone_is_final() {
 #[tokio::test(start_paused = true)]
 async fn transparent_retries_do_not_count() {
     let (conn, mut server) = scripted_by("passthrough:///stub.test", |builder| {
-        builder.default_service_config(unavailable(2))
+        builder
+            .default_service_config(unavailable(2))
+            .max_transparent_retries(1)
     });
     let call = unary(&StubClient::new(conn), "please");
     let mut peer = server.accept().await;

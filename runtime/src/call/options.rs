@@ -127,7 +127,7 @@ impl CallOptions {
 
     /// Takes over what is sent of a request besides its message.
     pub(crate) fn take_over(&mut self, request: Outgoing) {
-        self.metadata.merge(request.metadata);
+        self.metadata.merge(request.metadata.without_received());
         if let Some(deadline) = request.deadline {
             self.bound(deadline);
         }

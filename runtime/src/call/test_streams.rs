@@ -72,13 +72,20 @@ impl<Req, Res> TestStreams<Req, Res> {
     /// Sends the header metadata. After the first message, or another call of this, it does nothing.
     pub fn send_header(&self, metadata: Metadata) {
         self.shared.update(|state| {
-            state.header.get_or_insert(Some(metadata));
+            state.header.get_or_insert(Some(metadata.into_received()));
         });
     }
 
     /// Ends the call: with OK and these trailers, or with a failure.
     pub fn finish(self, outcome: Result<Metadata, Status>) {
-        self.shared.end(outcome);
+        // The caller is told of them as a peer's, which are not sent on.
+        self.shared.end(match outcome {
+            Ok(trailer) => Ok(trailer.into_received()),
+            Err(mut status) => {
+                let trailer = status.take_metadata().into_received();
+                Err(status.with_metadata(trailer))
+            }
+        });
     }
 }
 

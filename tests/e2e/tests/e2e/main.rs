@@ -24,6 +24,7 @@ mod early_end;
 mod engines_agree;
 mod faults;
 mod flow_control;
+mod forwarding;
 mod framing;
 mod goaway;
 mod health_check;

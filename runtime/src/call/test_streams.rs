@@ -13,7 +13,7 @@ use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::side::Side;
 use crate::status::Status;
-use crate::transport::{IncomingHead, NoHead, Wanted};
+use crate::transport::{IncomingHead, NoHead, Wanted, ended_well};
 
 /// Makes the two ends of a call with streams that no connection carries: the halves that a stub's
 /// caller holds, and what a mock answers them with. For an [`Invoke`](super::Invoke) of your own; its
@@ -158,7 +158,7 @@ impl Shared {
     fn check_open(&self) -> Result<(), Status> {
         match &lock(&self.0).end {
             None => Ok(()),
-            Some(Ok(_)) => Err(Status::unavailable("the stream has ended")),
+            Some(Ok(_)) => Err(ended_well()),
             Some(Err(status)) => Err(status.clone()),
         }
     }

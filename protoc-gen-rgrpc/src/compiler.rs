@@ -1,4 +1,11 @@
 //! The embedded `.proto` compiler: no `protoc` is needed on the machine that builds.
+//!
+//! protox refuses some schemas that protoc accepts. What it refuses is compiled once more with
+//! files that say the same in a form that it accepts: [`source`] changes their text, [`adapt`] their
+//! descriptors, and takes the changes back afterwards.
+
+mod adapt;
+mod source;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,8 +15,9 @@ use prost_types::FileDescriptorProto;
 
 use crate::block_comments;
 use crate::error::Error;
+use source::Sources;
 
-/// What the compiler made of the files it was given.
+/// The descriptors of the files that a compiler was given.
 pub(crate) struct Compiled {
     /// All files, imports included.
     pub(crate) files: Vec<FileDescriptorProto>,
@@ -24,29 +32,79 @@ pub(crate) fn compile(
     protos: &[impl AsRef<Path>],
     includes: &[impl AsRef<Path>],
 ) -> Result<Compiled, Error> {
-    // Its debug form is the one with file, line and column.
-    let failed = |error: protox::Error| Error::Compile(format!("{error:?}"));
     let mut compiler = protox::Compiler::new(includes).map_err(failed)?;
     compiler.include_imports(true).include_source_info(true);
-    compiler.open_files(protos).map_err(failed)?;
-    let named = compiler.files().filter(|file| !file.is_import());
-    let to_generate = named.map(|file| file.name().to_owned()).collect();
-    let paths: BTreeMap<String, PathBuf> = compiler
-        .files()
-        .filter_map(|file| Some((file.name().to_owned(), file.path()?.to_owned())))
-        .collect();
+    match compiler.open_files(protos) {
+        Ok(_) => {
+            let paths: BTreeMap<String, PathBuf> = compiler
+                .files()
+                .filter_map(|file| Some((file.name().to_owned(), file.path()?.to_owned())))
+                .collect();
+            let mut files = compiler.file_descriptor_set().file;
+            for file in &mut files {
+                if let Some(Ok(source)) = paths.get(file.name()).map(fs::read_to_string) {
+                    restore_comments(file, &source);
+                }
+            }
+            Ok(Compiled {
+                files,
+                to_generate: to_generate(&compiler),
+                read: paths.into_values().collect(),
+            })
+        }
+        // Only these errors are about what a file says.
+        Err(error) if error.is_io() || error.is_file_not_found() || is_shadowed(&error) => {
+            Err(failed(error))
+        }
+        Err(_) => compile_adapted(protos, includes),
+    }
+}
+
+fn compile_adapted(
+    protos: &[impl AsRef<Path>],
+    includes: &[impl AsRef<Path>],
+) -> Result<Compiled, Error> {
+    let sources = Sources::new(includes);
+    let mut compiler = protox::Compiler::with_file_resolver(sources.clone());
+    compiler.include_imports(true).include_source_info(true);
+    if let Err(error) = compiler.open_files(protos) {
+        return Err(match error.file() {
+            Some(name) if sources.is_editions(name) => Error::Compile(format!(
+                "{error:?}; the embedded compiler reads only simple files of editions, and only for \
+                 their options: have protoc or buf compile it"
+            )),
+            _ => failed(error),
+        });
+    }
     let mut files = compiler.file_descriptor_set().file;
     for file in &mut files {
-        let source = paths.get(file.name()).map(fs::read_to_string);
-        if let Some(Ok(source)) = source
-            && let Some(info) = block_comments::restored(file.name(), &source)
-        {
-            file.source_code_info = Some(info);
-        }
+        sources.restore(file);
     }
     Ok(Compiled {
         files,
-        to_generate,
-        read: paths.into_values().collect(),
+        to_generate: to_generate(&compiler),
+        read: sources.read(),
     })
+}
+
+/// Gives a file the comments that its text has.
+fn restore_comments(file: &mut FileDescriptorProto, text: &str) {
+    if let Some(info) = block_comments::restored(file.name(), text) {
+        file.source_code_info = Some(info);
+    }
+}
+
+fn to_generate(compiler: &protox::Compiler) -> Vec<String> {
+    let named = compiler.files().filter(|file| !file.is_import());
+    named.map(|file| file.name().to_owned()).collect()
+}
+
+/// Its debug form is the one with file, line and column.
+#[allow(clippy::needless_pass_by_value)]
+fn failed(error: protox::Error) -> Error {
+    Error::Compile(format!("{error:?}"))
+}
+
+fn is_shadowed(error: &protox::Error) -> bool {
+    error.to_string().contains("is shadowed by")
 }

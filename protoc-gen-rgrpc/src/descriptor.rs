@@ -125,7 +125,7 @@ fn normalise_field(field: &mut FieldDescriptorProto) {
 }
 
 /// The name of a field in JSON: `feature_name` → `featureName`.
-fn json_name(name: &str) -> String {
+pub(crate) fn json_name(name: &str) -> String {
     let mut json = String::with_capacity(name.len());
     let mut capital = false;
     for character in name.chars() {

@@ -7,15 +7,19 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto};
+use prost_types::field_descriptor_proto::{Label, Type};
+use prost_types::{
+    DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
+};
 
 use crate::error::Error;
-use crate::names::{snake, upper_camel, variant};
+use crate::names::{has_rust_form, snake, upper_camel, variant};
 use crate::options::Options;
 use crate::schema::{Part, Schema, scope};
 
 /// Fails on the first element of the schema that cannot be generated.
 pub(crate) fn check(schema: &Schema, options: &Options) -> Result<(), Error> {
+    check_names_of_services(schema)?;
     if !options.messages {
         return Ok(());
     }
@@ -30,6 +34,37 @@ pub(crate) fn check(schema: &Schema, options: &Options) -> Result<(), Error> {
     };
     generated.iter().for_each(|file| names.add_package(file));
     generated.iter().try_for_each(|file| names.add_file(file))
+}
+
+/// A service and its methods need names that are more than underscores.
+fn check_names_of_services(schema: &Schema) -> Result<(), Error> {
+    for (file, part) in schema.files() {
+        if part == Part::Nothing {
+            continue;
+        }
+        let package = format!("package {}", file.package());
+        for name in file.package.iter().flat_map(|package| package.split('.')) {
+            check_name(file.name(), &package, name)?;
+        }
+        if part == Part::Whole {
+            for service in &file.service {
+                check_name(file.name(), &package, service.name())?;
+                let service_name = format!("service {}", service.name());
+                for method in &service.method {
+                    check_name(file.name(), &service_name, method.name())?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_name(file: &str, element: &str, name: &str) -> Result<(), Error> {
+    if has_rust_form(name) {
+        return Ok(());
+    }
+    let problem = format!("`{name}` has no Rust form, which needs a letter or a digit: rename it");
+    Err(Error::schema(file, element, problem))
 }
 
 /// Rust names, and the elements that have them.
@@ -48,6 +83,8 @@ enum Kind {
     Module,
     Field,
     Variant,
+    /// A method that prost derives for a field.
+    Accessor,
 }
 
 /// Where names are claimed: the element that errors name, and the module of what is within it.
@@ -55,6 +92,7 @@ struct Place<'a> {
     file: &'a str,
     element: String,
     module: String,
+    is_proto2: bool,
 }
 
 impl Names<'_> {
@@ -62,7 +100,7 @@ impl Names<'_> {
     fn add_package(&mut self, file: &FileDescriptorProto) {
         let mut module = String::new();
         for part in file.package().split('.').filter(|part| !part.is_empty()) {
-            let claim = (module.clone(), Kind::Module, snake(part));
+            let claim = (module.clone(), Kind::Type, snake(part));
             self.taken
                 .entry(claim)
                 .or_insert_with(|| format!("package {}", file.package()));
@@ -76,6 +114,7 @@ impl Names<'_> {
             file: file.name(),
             element: format!("package {}", file.package()),
             module: parts.map(|part| format!("::{}", snake(part))).collect(),
+            is_proto2: file.syntax().is_empty(),
         };
         self.add_types(&place, &scope(file), &file.message_type, &file.enum_type)
     }
@@ -127,6 +166,7 @@ impl Names<'_> {
             file: outer.file,
             element: format!("message {}", &name[1..]),
             module: format!("{}::{}", outer.module, snake(message.name())),
+            is_proto2: outer.is_proto2,
         };
         self.add_types(&place, name, &message.nested_type, &message.enum_type)?;
         for (index, oneof) in (0..).zip(&message.oneof_decl) {
@@ -137,6 +177,12 @@ impl Names<'_> {
                 .collect();
             if !variants.is_empty() {
                 self.claim(&place, Kind::Field, snake(oneof.name()), oneof.name())?;
+                self.claim(
+                    &place,
+                    Kind::Type,
+                    oneof_type(message, oneof.name()),
+                    oneof.name(),
+                )?;
                 let place = Place {
                     element: format!("oneof {}.{}", &name[1..], oneof.name()),
                     module: place.module.clone(),
@@ -155,6 +201,9 @@ impl Names<'_> {
         for field in &message.field {
             if field.oneof_index.is_none() || field.proto3_optional() {
                 self.claim(&place, Kind::Field, snake(field.name()), field.name())?;
+                for accessor in accessors(outer.is_proto2, message, field) {
+                    self.claim(&place, Kind::Accessor, accessor, field.name())?;
+                }
             }
         }
         Ok(())
@@ -170,6 +219,7 @@ impl Names<'_> {
             file: outer.file,
             element: format!("enum {}", &name[1..]),
             module: outer.module.clone(),
+            is_proto2: outer.is_proto2,
         };
         let mut numbers = Vec::new();
         for value in &enumeration.value {
@@ -196,15 +246,33 @@ impl Names<'_> {
     ) -> Result<(), Error> {
         let scope = match kind {
             Kind::Type | Kind::Module => &place.module,
-            Kind::Field | Kind::Variant => &place.element,
+            Kind::Field | Kind::Variant | Kind::Accessor => &place.element,
+        };
+        check_name(place.file, &place.element, proto)?;
+        // A type and a module share one namespace.
+        let namespace = if kind == Kind::Module {
+            Kind::Type
+        } else {
+            kind
         };
         match self
             .taken
-            .insert((scope.clone(), kind, rust.clone()), proto.to_owned())
+            .insert((scope.clone(), namespace, rust.clone()), proto.to_owned())
         {
             None => Ok(()),
+            Some(other) if other == proto => {
+                let problem = format!(
+                    "the message `{proto}` and the module of its nested types would both be `{rust}`: \
+                     give it a name with a letter"
+                );
+                Err(Error::schema(place.file, &place.element, problem))
+            }
             Some(other) => {
-                let problem = format!("`{other}` and `{proto}` would both be {kind} `{rust}`");
+                let way = match kind {
+                    Kind::Accessor => ": rename one of the fields",
+                    _ => "",
+                };
+                let problem = format!("`{other}` and `{proto}` would both be {kind} `{rust}`{way}");
                 Err(Error::schema(place.file, &place.element, problem))
             }
         }
@@ -218,6 +286,7 @@ impl fmt::Display for Kind {
             Self::Module => "module",
             Self::Field => "field",
             Self::Variant => "variant",
+            Self::Accessor => "accessor",
         })
     }
 }
@@ -227,6 +296,51 @@ fn is_map_entry(message: &DescriptorProto) -> bool {
         .options
         .as_ref()
         .is_some_and(prost_types::MessageOptions::map_entry)
+}
+
+/// The name of a oneof's enum. prost-build names it apart from the types nested beside it, map
+/// entries included.
+fn oneof_type(message: &DescriptorProto, oneof: &str) -> String {
+    let name = upper_camel(oneof);
+    let nested = message.nested_type.iter().map(DescriptorProto::name);
+    let enums = message.enum_type.iter().map(EnumDescriptorProto::name);
+    if nested.chain(enums).any(|other| upper_camel(other) == name) {
+        format!("{name}OneOf")
+    } else {
+        name
+    }
+}
+
+/// The methods that prost derives for a field: those of enums, and of optional scalars.
+fn accessors(
+    is_proto2: bool,
+    message: &DescriptorProto,
+    field: &FieldDescriptorProto,
+) -> Vec<String> {
+    let rust = snake(field.name());
+    let plain = rust.strip_prefix("r#").unwrap_or(&rust);
+    let named = |prefix: &str| format!("{prefix}_{plain}");
+    let entry = message.nested_type.iter().find(|nested| {
+        is_map_entry(nested)
+            && field
+                .type_name()
+                .ends_with(&format!(".{}.{}", message.name(), nested.name()))
+    });
+    if let Some(entry) = entry {
+        let is_enum = entry.field.iter().any(|part| part.r#type() == Type::Enum);
+        return if is_enum {
+            vec![named("get"), named("insert")]
+        } else {
+            Vec::new()
+        };
+    }
+    match (field.r#type(), field.label()) {
+        (Type::Message | Type::Group, _) => Vec::new(),
+        (Type::Enum, Label::Repeated) => vec![plain.to_owned(), named("push")],
+        (Type::Enum, _) => vec![plain.to_owned(), named("set")],
+        (_, Label::Optional) if is_proto2 || field.proto3_optional() => vec![plain.to_owned()],
+        _ => Vec::new(),
+    }
 }
 
 /// Whether prost-build writes a module for the types within the message.
@@ -289,6 +403,35 @@ mod tests {
                 "message Other { message Nested {} }",
                 "a.proto: package a.b: `package a.b.other` and `Other` would both be module `other`",
             ),
+            (
+                "enum E { A = 0; } message M { optional E kind = 1; optional E set_kind = 2; }",
+                "a.proto: message a.b.M: `kind` and `set_kind` would both be accessor `set_kind`: rename one of the fields",
+            ),
+            (
+                "enum E { A = 0; } message M { map<int32, E> m = 5; optional string get_m = 7; }",
+                "a.proto: message a.b.M: `m` and `get_m` would both be accessor `get_m`: rename one of the fields",
+            ),
+            (
+                "enum E { A = 0; } message M { repeated E a = 1; optional int32 push_a = 2; }",
+                "a.proto: message a.b.M: `a` and `push_a` would both be accessor `push_a`: rename one of the fields",
+            ),
+            (
+                "message M { message Kind {} message KindOneOf {} oneof kind { int32 a = 1; } }",
+                "a.proto: message a.b.M: `KindOneOf` and `kind` would both be type `KindOneOf`",
+            ),
+            (
+                "message _1 { message Nested {} }",
+                "a.proto: package a.b: the message `_1` and the module of its nested types would both be `_1`: \
+                 give it a name with a letter",
+            ),
+            (
+                "message _ {}",
+                "a.proto: package a.b: `_` has no Rust form, which needs a letter or a digit: rename it",
+            ),
+            (
+                "message M {} service __ { rpc C(M) returns (M); }",
+                "a.proto: package a.b: `__` has no Rust form, which needs a letter or a digit: rename it",
+            ),
         ] {
             let error = check_text(body, &Options::default()).expect_err(body);
             assert_eq!(error.to_string(), expected);
@@ -301,6 +444,7 @@ mod tests {
             "enum Color { option allow_alias = true; COLOR_RED = 0; RED = 0; }",
             "message M { map<string, int32> x = 1; map<string, int32> y = 2; }",
             "message M { optional int32 x = 1; oneof y { int32 X = 2; } }",
+            "enum E { A = 0; } message M { optional E x = 1; repeated int32 set_x = 2; }",
             "message Other {}",
             "message M { message Nested {} oneof nested { int32 x = 1; } }",
         ] {

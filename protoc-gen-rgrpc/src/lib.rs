@@ -72,6 +72,7 @@ mod service;
 #[cfg(test)]
 mod testing;
 mod validate;
+mod well_known;
 
 pub mod plugin;
 

@@ -21,12 +21,25 @@ pub(crate) fn upper_camel(name: &str) -> String {
 
 /// `GetFeature` → `GET_FEATURE`.
 pub(crate) fn shouty(name: &str) -> String {
-    name.to_shouty_snake_case()
+    prefix_digit(name.to_shouty_snake_case())
 }
 
 /// `type` → `type`, not `r#type`: for composing longer names.
 pub(crate) fn plain_snake(name: &str) -> String {
-    name.to_snake_case()
+    prefix_digit(name.to_snake_case())
+}
+
+/// Whether a name has a Rust form: the case rules drop every `_` at its ends.
+pub(crate) fn has_rust_form(name: &str) -> bool {
+    name.chars().any(|c| c != '_')
+}
+
+fn prefix_digit(name: String) -> String {
+    if name.starts_with(char::is_numeric) {
+        format!("_{name}")
+    } else {
+        name
+    }
 }
 
 /// A value of `enum_name` without that name in front, as prost writes its variants.
@@ -98,6 +111,7 @@ mod tests {
             ("crate", "crate_", "Crate", "CRATE"),
             ("gen", "r#gen", "Gen", "GEN"),
             ("v1beta1", "v1beta1", "V1beta1", "V1BETA1"),
+            ("_1", "_1", "_1", "_1"),
         ] {
             assert_eq!(snake(name), expected_snake, "{name}");
             assert_eq!(upper_camel(name), expected_camel, "{name}");

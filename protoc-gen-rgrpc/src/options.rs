@@ -6,6 +6,7 @@
 use syn::parse::Parser;
 
 use crate::error::Error;
+use crate::well_known;
 
 /// Every option with one line of help, in the order `--help` prints them.
 pub(crate) const KNOWN: &[(&str, &str)] = &[
@@ -165,7 +166,7 @@ impl Options {
                     .strip_prefix(path)
                     .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
-        covers(".google.protobuf") || self.extern_paths.iter().any(|(path, _)| covers(path))
+        well_known::is_well_known(name) || self.extern_paths.iter().any(|(path, _)| covers(path))
     }
 }
 

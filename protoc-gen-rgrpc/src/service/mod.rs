@@ -47,12 +47,18 @@ pub(crate) fn claim_names<'a>(
                 trait_,
                 client: types.claim(format!("{}Client", service.name.trim_end_matches('_'))),
                 desc: values.claim(format!("{}_desc", plain_snake(&service.proto_name))),
-                register: values.claim(format!("register_{}", plain_snake(&service.proto_name))),
+                register: values.claim(format!(
+                    "register_{}",
+                    plain_snake(&service.proto_name).trim_start_matches('_')
+                )),
                 methods: service
                     .methods
                     .iter()
                     .map(|method| {
-                        let constant = format!("{prefix}_{}", shouty(&method.proto_name));
+                        let constant = format!(
+                            "{prefix}_{}",
+                            shouty(&method.proto_name).trim_start_matches('_')
+                        );
                         (functions.claim(method.name.clone()), values.claim(constant))
                     })
                     .collect(),

@@ -42,8 +42,7 @@ pub(crate) fn compile(
                 .collect();
             let mut files = compiler.file_descriptor_set().file;
             for file in &mut files {
-                let source = paths.get(file.name()).map(fs::read_to_string);
-                if let Some(Ok(source)) = source {
+                if let Some(Ok(source)) = paths.get(file.name()).map(fs::read_to_string) {
                     restore_comments(file, &source);
                 }
             }
@@ -80,9 +79,6 @@ fn compile_adapted(
     let mut files = compiler.file_descriptor_set().file;
     for file in &mut files {
         sources.restore(file);
-        if let Some(source) = sources.text(file.name()) {
-            restore_comments(file, &source);
-        }
     }
     Ok(Compiled {
         files,
@@ -91,9 +87,9 @@ fn compile_adapted(
     })
 }
 
-/// Gives the block comments of a file, whose text this is, their blank lines back.
-fn restore_comments(file: &mut FileDescriptorProto, source: &str) {
-    if let Some(info) = block_comments::restored(file.name(), source) {
+/// Gives a file the comments that its text has.
+fn restore_comments(file: &mut FileDescriptorProto, text: &str) {
+    if let Some(info) = block_comments::restored(file.name(), text) {
         file.source_code_info = Some(info);
     }
 }

@@ -72,8 +72,8 @@ pub use backoff::BackoffConfig;
 pub use call::{
     BidiStream, BidiStreamingCall, Call, CallContext, CallOptions, CancelHandle, ClientStream,
     ClientStreaming, ClientStreamingCall, Extensions, Invoke, MethodName, RecvStream, Request,
-    Response, SendStream, ServerStream, ServerStreamingCall, TestStreams, Unary, UnaryCall,
-    test_streams,
+    Response, ResponseInfo, SendStream, ServerStream, ServerStreamingCall, TestStreams, Unary,
+    UnaryCall, test_streams,
 };
 pub use client::{BuildError, ClientConn, ClientConnBuilder};
 #[cfg(feature = "gzip")]

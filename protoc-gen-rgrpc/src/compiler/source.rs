@@ -64,17 +64,13 @@ impl Sources {
         )
     }
 
-    /// The text of a file that was read from disk, in the form that is compiled.
-    pub(super) fn text(&self, name: &str) -> Option<String> {
-        let loaded = self.0.loaded.borrow();
-        let octets = fs::read(loaded.get(name)?.path.as_ref()?).ok()?;
-        Some(text(&octets).0)
-    }
-
     /// Takes back what was changed in the descriptor of a file.
     pub(super) fn restore(&self, file: &mut FileDescriptorProto) {
         if let Some(source) = self.0.loaded.borrow().get(file.name()) {
             adapt::restore(file, source.file.file_descriptor_proto());
+            if let Some(text) = source.file.source() {
+                super::restore_comments(file, text);
+            }
             if source.is_editions {
                 file.syntax = Some("editions".to_owned());
             }

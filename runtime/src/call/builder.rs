@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use super::{
     CallOptions, CancelHandle, ClientStreaming, Invoke, MethodName, RecvStream, Request, Response,
-    SendStream,
+    ResponseInfo, SendStream,
 };
 use crate::codec::{Codec, ProtoCodec};
 use crate::credentials::PerRpcCredentials;
@@ -271,6 +271,15 @@ impl<I, K, C> Call<'_, I, K, C> {
     /// [`CallOptions::extensions`]. Default: none.
     pub fn extension(mut self, value: impl Clone + Send + Sync + 'static) -> Self {
         self.options.extensions_mut().insert(value);
+        self
+    }
+
+    /// Fills `info` in with the header metadata, the trailers and the peer of the call, on success and
+    /// on failure; see [`ResponseInfo`]. Default: nothing.
+    ///
+    /// Source: grpc-go `Header`, `Trailer`, `Peer`.
+    pub fn response_info(mut self, info: &ResponseInfo) -> Self {
+        self.options.response_info(info);
         self
     }
 

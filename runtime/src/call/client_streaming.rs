@@ -27,7 +27,10 @@ pub struct ClientStreaming<Req, Res> {
 
 impl<Req, Res> ClientStreaming<Req, Res> {
     pub(crate) fn new(requests: SendStream<Req>, response: RecvStream<Res>) -> Self {
-        Self { requests, response }
+        Self {
+            requests,
+            response: response.only_one(),
+        }
     }
 
     /// Sends a message, as [`SendStream::send`].
@@ -82,7 +85,8 @@ impl<Req, Res> ClientStreaming<Req, Res> {
         self.recv().await
     }
 
-    /// The two halves, for tasks of their own.
+    /// The two halves, for tasks of their own. The second has the response and then ends; as in
+    /// [`recv`](Self::recv), there is no response before the call has ended with OK.
     pub fn split(self) -> (SendStream<Req>, RecvStream<Res>) {
         (self.requests, self.response)
     }

@@ -262,9 +262,9 @@ impl CallContext {
     pub(crate) fn reply(&self, response: Response<Pieces>) -> CallEnd {
         let (message, metadata, trailer) = response.into_parts();
         let (mut header, mut trailers) = self.0.call().end();
-        trailers.merge(trailer);
+        trailers.merge(trailer.without_received());
         if let Some(header) = &mut header {
-            header.merge(metadata);
+            header.merge(metadata.without_received());
         }
         CallEnd::Reply {
             header,
@@ -305,7 +305,7 @@ impl CallContext {
 }
 
 fn with_trailer(mut status: Status, mut trailer: Metadata) -> Status {
-    trailer.merge(status.take_metadata());
+    trailer.merge(status.take_metadata().without_received());
     status.with_metadata(trailer)
 }
 

@@ -61,6 +61,10 @@ pub(crate) trait MessageSource: Send + Sync {
         None
     }
 
+    /// The receiver has judged that what it received up to an end with OK is a good response: the call
+    /// has ended well, with this trailer. Until then nobody is told that it has.
+    fn accept(&self, _trailer: &Metadata) {}
+
     /// What was received is unusable: the call ends with this status. Returns the status that the
     /// receiver reports.
     fn fail(&self, status: Status) -> Status;

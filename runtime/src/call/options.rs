@@ -8,9 +8,11 @@ use tokio::time::Instant;
 
 use super::on_finish::OnFinish;
 use super::request::Outgoing;
+use super::response_info::{Exchange, ResponseInfo};
 use super::{CallContext, CancelHandle, Extensions};
 use crate::codec::{Compressor, DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
 use crate::credentials::PerRpcCredentials;
+use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::Origin;
@@ -30,8 +32,8 @@ const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 /// |---|---|
 /// | `WaitForReady` | [`Call::wait_for_ready`] |
 /// | `FailFast` (deprecated) | none: it is the default |
-/// | `Header`, `Trailer` | none: [`Response::metadata`], [`Response::trailer`]; [`RecvStream::header`], [`RecvStream::trailer`]; of a failure [`Status::metadata`] |
-/// | `Peer` | none: [`Response::peer`], [`RecvStream::peer`] |
+/// | `Header`, `Trailer` | [`Call::response_info`]; also [`Response::metadata`], [`Response::trailer`]; [`RecvStream::header`], [`RecvStream::trailer`]; of a failure [`Status::metadata`] |
+/// | `Peer` | [`Call::response_info`]; also [`Response::peer`], [`RecvStream::peer`] |
 /// | `MaxCallRecvMsgSize` | [`Call::max_receive_message_size`] |
 /// | `MaxCallSendMsgSize` | [`Call::max_send_message_size`] |
 /// | `PerRPCCredentials` | [`Call::per_rpc_credentials`] |
@@ -61,6 +63,7 @@ const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 /// [`Call::on_finish`]: super::Call::on_finish
 /// [`Request::extensions`]: super::Request::extensions
 /// [`Call::authority`]: super::Call::authority
+/// [`Call::response_info`]: super::Call::response_info
 /// [`Call::max_retry_buffer_size`]: super::Call::max_retry_buffer_size
 /// [`Call::timeout`]: super::Call::timeout
 /// [`Call::deadline`]: super::Call::deadline
@@ -107,6 +110,7 @@ struct Rare {
     cancel_handle: Option<CancelHandle>,
     extensions: Extensions,
     on_finish: OnFinish,
+    response_info: Vec<ResponseInfo>,
 }
 
 impl CallOptions {
@@ -127,7 +131,7 @@ impl CallOptions {
 
     /// Takes over what is sent of a request besides its message.
     pub(crate) fn take_over(&mut self, request: Outgoing) {
-        self.metadata.merge(request.metadata);
+        self.metadata.merge(request.metadata.without_received());
         if let Some(deadline) = request.deadline {
             self.bound(deadline);
         }
@@ -385,6 +389,37 @@ impl CallOptions {
     /// Source: grpc-go `OnFinish`.
     pub fn on_finish(&mut self, hook: impl Fn(Result<(), &Status>) + Send + Sync + 'static) {
         self.rare_mut().on_finish.push(hook);
+    }
+
+    /// Fills `info` in with the header metadata, the trailers and the peer of the call, on success and
+    /// on failure. Several handles may be given. Those of a channel's default options are of no use: a
+    /// handle is for one call. Default: none.
+    ///
+    /// Source: grpc-go `Header`, `Trailer`, `Peer`.
+    pub fn response_info(&mut self, info: &ResponseInfo) {
+        self.rare_mut().response_info.push(info.clone());
+    }
+
+    /// An attempt has begun on the connection to this peer; returns where to tell what comes of it, if
+    /// anybody asks.
+    #[inline]
+    pub(crate) fn begin_exchange(&self, peer: &Arc<Peer>) -> Option<Arc<Exchange>> {
+        let rare = self.rare.as_ref()?;
+        if rare.response_info.is_empty() {
+            return None;
+        }
+        let exchange = Exchange::new(peer);
+        self.show(Some(&exchange));
+        Some(exchange)
+    }
+
+    /// The call is this attempt.
+    pub(crate) fn show(&self, exchange: Option<&Arc<Exchange>>) {
+        if let (Some(exchange), Some(rare)) = (exchange, &self.rare) {
+            for info in &rare.response_info {
+                info.show(exchange);
+            }
+        }
     }
 
     pub(crate) fn take_on_finish(&mut self) -> OnFinish {

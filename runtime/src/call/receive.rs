@@ -14,6 +14,7 @@ use crate::codec::{
 };
 use crate::io::Peer;
 use crate::metadata::Metadata;
+use crate::side::Side;
 use crate::status::Status;
 
 /// The half of a call that receives messages.
@@ -32,7 +33,20 @@ pub struct RecvStream<T> {
     accepted: Option<Arc<[String]>>,
     /// Why no message is received, though the headers have come.
     refused: Option<Status>,
+    cardinality: Cardinality,
+    /// The only message, until it is known how the call ends.
+    held: Option<Box<T>>,
     state: State,
+}
+
+/// How many messages the half has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cardinality {
+    Any,
+    /// Exactly one, which has not come.
+    One,
+    /// Exactly one, which has come.
+    OneCame,
 }
 
 /// ```text
@@ -55,6 +69,8 @@ impl<T> RecvStream<T> {
             trailer: Metadata::new(),
             accepted: None,
             refused: None,
+            cardinality: Cardinality::Any,
+            held: None,
             state: State::Head,
         }
     }
@@ -69,6 +85,13 @@ impl<T> RecvStream<T> {
     #[inline]
     pub(crate) fn encoded_by(mut self, encoding: Encoding) -> Self {
         self.reader.set_encoding(encoding);
+        self
+    }
+
+    /// Ends the call with UNIMPLEMENTED unless exactly one message is received.
+    #[inline]
+    pub(crate) fn only_one(mut self) -> Self {
+        self.cardinality = Cardinality::One;
         self
     }
 
@@ -118,23 +141,19 @@ impl<T> RecvStream<T> {
     }
 
     /// Takes the only message of this half: there must be one, and no other.
-    pub(crate) async fn recv_only(&mut self, what: &str) -> Result<T, Status> {
-        let Some(message) = self.recv().await? else {
-            return Err(self.fail(Status::unimplemented(format!(
-                "the {what} has no message: this method has exactly one"
-            ))));
-        };
-        match self.recv().await? {
-            None => Ok(message),
-            Some(_) => Err(self.fail(Status::unimplemented(format!(
-                "the {what} has more than one message: this method has exactly one"
-            )))),
+    pub(crate) async fn recv_only(&mut self) -> Result<T, Status> {
+        self.cardinality = Cardinality::One;
+        let mut only = None;
+        // The second one ends the loop with an error, and so does an end without one.
+        while let Some(message) = poll_fn(|cx| self.poll_message(cx)).await.transpose()? {
+            only = Some(message);
         }
+        only.ok_or_else(|| self.no_message())
     }
 
     /// Takes the only message of a response, with its metadata.
     pub(crate) async fn into_response(mut self) -> Result<Response<T>, Status> {
-        let message = self.recv_only("response").await?;
+        let message = self.recv_only().await?;
         let header = self.header.take().unwrap_or_default();
         let trailer = std::mem::take(&mut self.trailer);
         let peer = self.source.peer().cloned();
@@ -158,6 +177,23 @@ impl<T> RecvStream<T> {
     }
 
     fn poll_recv(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Status>>> {
+        if self.cardinality == Cardinality::Any {
+            return self.poll_message(cx);
+        }
+        // The only message is a response once the call has ended well.
+        loop {
+            match ready!(self.poll_message(cx)) {
+                Some(Ok(message)) => self.held = Some(Box::new(message)),
+                Some(Err(status)) => {
+                    self.held = None;
+                    return Poll::Ready(Some(Err(status)));
+                }
+                None => return Poll::Ready(self.held.take().map(|message| Ok(*message))),
+            }
+        }
+    }
+
+    fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Status>>> {
         ready!(self.poll_head(cx));
         if self.state == State::Ended {
             return Poll::Ready(None);
@@ -167,7 +203,7 @@ impl<T> RecvStream<T> {
         }
         loop {
             match self.reader.next() {
-                Ok(Some(bytes)) => return Poll::Ready(Some(self.decode(bytes))),
+                Ok(Some(bytes)) => return Poll::Ready(Some(self.take(bytes))),
                 Ok(None) => {}
                 Err(status) => return Poll::Ready(Some(Err(self.fail(status)))),
             }
@@ -178,22 +214,62 @@ impl<T> RecvStream<T> {
         }
     }
 
-    fn decode(&mut self, bytes: MessageBytes) -> Result<T, Status> {
+    fn take(&mut self, bytes: MessageBytes) -> Result<T, Status> {
+        match self.cardinality {
+            Cardinality::Any => {}
+            Cardinality::One => self.cardinality = Cardinality::OneCame,
+            Cardinality::OneCame => {
+                let what = self.what();
+                return Err(self.fail(Status::unimplemented(format!(
+                    "the {what} has more than one message: this method has exactly one"
+                ))));
+            }
+        }
         decode(self.decode, bytes).map_err(|status| self.fail(status))
     }
 
     fn end(&mut self, outcome: Result<Metadata, Status>) -> Option<Result<T, Status>> {
+        let trailer = match outcome {
+            Ok(trailer) => trailer,
+            Err(status) => {
+                self.state = State::Ended;
+                return Some(Err(status));
+            }
+        };
+        if let Err(status) = self.judge() {
+            return Some(Err(self.fail(status)));
+        }
         self.state = State::Ended;
-        match outcome {
-            Err(status) => Some(Err(status)),
-            Ok(_) if self.reader.is_within_message() => Some(Err(Status::internal(format!(
+        self.source.accept(&trailer);
+        self.trailer = trailer;
+        None
+    }
+
+    /// Whether what was received may end with OK.
+    fn judge(&self) -> Result<(), Status> {
+        if self.reader.is_within_message() {
+            return Err(Status::internal(format!(
                 "the {} ended its messages in the middle of one: unexpected EOF",
                 self.reader.side().other()
-            )))),
-            Ok(trailer) => {
-                self.trailer = trailer;
-                None
-            }
+            )));
+        }
+        match self.cardinality {
+            Cardinality::One => Err(self.no_message()),
+            Cardinality::Any | Cardinality::OneCame => Ok(()),
+        }
+    }
+
+    fn no_message(&self) -> Status {
+        Status::unimplemented(format!(
+            "the {} has no message: this method has exactly one",
+            self.what()
+        ))
+    }
+
+    fn what(&self) -> &'static str {
+        match self.reader.side() {
+            Side::Client => "response",
+            Side::Server => "request",
         }
     }
 

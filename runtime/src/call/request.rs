@@ -17,6 +17,11 @@ const TRACE_KEYS: [&str; 3] = ["traceparent", "tracestate", "grpc-trace-bin"];
 /// a deadline; a plain message becomes one by `into()`, so stubs take either. On both sides it carries
 /// typed [`extensions`](Self::extensions).
 ///
+/// A request that a handler received can be given to a stub, for instance after [`map`](Self::map): it is
+/// sent as one of [`outgoing`](Self::outgoing), that is with the deadline, the cancellation and the
+/// trace context of the call, with what the handler has added to the metadata, and without what was
+/// received; see [`Metadata::forward`].
+///
 /// A handler that takes the message or the stream out keeps the rest by [`split`](Self::split).
 #[derive(Debug)]
 pub struct Request<T> {
@@ -304,7 +309,8 @@ impl<T> Request<T> {
 
     /// A request for a call that is made on behalf of this one: it has this call's deadline, ends
     /// when this call ends, and carries its trace context (`traceparent`, `tracestate`,
-    /// `grpc-trace-bin`). No other metadata is passed on, and no [extension](Self::extensions).
+    /// `grpc-trace-bin`). No other metadata is passed on, and no [extension](Self::extensions);
+    /// [`Metadata::forward`] passes on more.
     pub fn outgoing<M>(&self, message: M) -> Request<M> {
         let mut metadata = Metadata::new();
         for key in TRACE_KEYS {
@@ -350,10 +356,14 @@ impl<T> Request<T> {
             // Extensions of a call that is served say nothing about the call that is made.
             incoming @ Origin::Incoming { .. } => {
                 let context = incoming.context().cloned();
+                let mut metadata = incoming.into_metadata();
+                for key in TRACE_KEYS {
+                    metadata.forward(key);
+                }
                 Outgoing {
                     deadline: context.as_ref().and_then(CallContext::deadline),
                     parent: context,
-                    metadata: incoming.into_metadata(),
+                    metadata,
                     extensions: Extensions::new(),
                 }
             }

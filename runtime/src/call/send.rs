@@ -53,8 +53,9 @@ impl<T> SendStream<T> {
     ///
     /// # Errors
     /// INTERNAL after [`close`](Self::close) or when the codec or the compressor fails;
-    /// RESOURCE_EXHAUSTED when the message is too large; otherwise the call has ended, and the
-    /// receiving half says why.
+    /// RESOURCE_EXHAUSTED when the message is too large. After the call has ended, the status that it
+    /// ended with; behind a stub, CANCELLED with a text that says so if the server ended it with OK,
+    /// which is no failure: the receiving half has the rest of the response.
     pub async fn send(&mut self, message: impl Borrow<T>) -> Result<(), Status> {
         poll_fn(|cx| self.poll_open(cx)).await?;
         self.start(message.borrow())

@@ -13,7 +13,7 @@ use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::side::Side;
 use crate::status::Status;
-use crate::transport::{IncomingHead, NoHead, Wanted};
+use crate::transport::{IncomingHead, NoHead, Wanted, ended_well};
 
 /// Makes the two ends of a call with streams that no connection carries: the halves that a stub's
 /// caller holds, and what a mock answers them with. For an [`Invoke`](super::Invoke) of your own; its
@@ -72,13 +72,20 @@ impl<Req, Res> TestStreams<Req, Res> {
     /// Sends the header metadata. After the first message, or another call of this, it does nothing.
     pub fn send_header(&self, metadata: Metadata) {
         self.shared.update(|state| {
-            state.header.get_or_insert(Some(metadata));
+            state.header.get_or_insert(Some(metadata.into_received()));
         });
     }
 
     /// Ends the call: with OK and these trailers, or with a failure.
     pub fn finish(self, outcome: Result<Metadata, Status>) {
-        self.shared.end(outcome);
+        // The caller is told of them as a peer's, which are not sent on.
+        self.shared.end(match outcome {
+            Ok(trailer) => Ok(trailer.into_received()),
+            Err(mut status) => {
+                let trailer = status.take_metadata().into_received();
+                Err(status.with_metadata(trailer))
+            }
+        });
     }
 }
 
@@ -151,7 +158,7 @@ impl Shared {
     fn check_open(&self) -> Result<(), Status> {
         match &lock(&self.0).end {
             None => Ok(()),
-            Some(Ok(_)) => Err(Status::unavailable("the stream has ended")),
+            Some(Ok(_)) => Err(ended_well()),
             Some(Err(status)) => Err(status.clone()),
         }
     }

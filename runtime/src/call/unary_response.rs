@@ -23,7 +23,15 @@ pub(crate) async fn receive_response<C: Codec<T>, T>(
 ) -> Result<Response<T>, Status> {
     let fits = |data: &[u8]| is_one_message(data, accepted.limit.bytes());
     let rest = match poll_fn(|cx| source.poll_whole(cx, &fits)).await {
-        Some(whole) => return take_whole::<C, T>(&**source, accepted, whole),
+        Some(whole) => {
+            return match take_whole::<C, T>(&**source, accepted, whole) {
+                Ok(response) => {
+                    source.accept(response.trailer());
+                    Ok(response)
+                }
+                Err(status) => Err(source.fail(status)),
+            };
+        }
         None => {
             let source = Arc::clone(source) as Arc<dyn MessageSource>;
             let responses = RecvStream::new::<C>(source, accepted.limit);

@@ -74,7 +74,7 @@ impl Attempt {
                 given_up: &start.given_up,
             };
             let opened = opening.open(&mut only_message).await?;
-            Ok(Arc::new(ClientCall::new(opened, start.bounds.deadline)))
+            Ok(Arc::new(ClientCall::new(opened, &start.options)))
         };
         Self {
             previous,

@@ -11,7 +11,7 @@ use super::picker::closed;
 use super::retry::Failure;
 use super::wait::{Wait, deadline_exceeded};
 use crate::balancer::StreamPermit;
-use crate::call::{MessageSink, MessageSource, Received};
+use crate::call::{CallOptions, Exchange, MessageSink, MessageSource, Received};
 use crate::codec::Compressor;
 use crate::io::Peer;
 use crate::lock::lock;
@@ -20,6 +20,7 @@ use crate::pieces::Pieces;
 use crate::status::{Code, Status};
 use crate::transport::{
     ClientStream, Delivery, Incoming, IncomingHead, NoHead, ResetCode, Wanted, WholeResponse,
+    is_ended_well,
 };
 
 /// An attempt at a call that is under way: one stream of a connection, and what bounds it. Most
@@ -39,6 +40,8 @@ pub(super) struct ClientCall {
     /// How far the call got, if it has failed.
     delivery: Mutex<Delivery>,
     ended_here: EndedHere,
+    /// What the call's user is told of the response, if anybody asks.
+    exchange: Option<Arc<Exchange>>,
 }
 
 /// A stream that was opened for a call.
@@ -51,7 +54,7 @@ pub(super) struct Opened {
 
 impl ClientCall {
     /// A call whose caller keeps it within its deadline.
-    pub(super) fn new(opened: Opened, deadline: Option<Instant>) -> Self {
+    pub(super) fn new(opened: Opened, options: &CallOptions) -> Self {
         let Opened {
             stream,
             counted,
@@ -60,8 +63,9 @@ impl ClientCall {
         } = opened;
         Self {
             stream,
+            exchange: options.begin_exchange(permit.transport.peer()),
             permit,
-            deadline,
+            deadline: options.deadline(),
             has_head: AtomicBool::new(false),
             counted,
             done: (!done.is_none()).then(|| Mutex::new(Some(done))),
@@ -73,6 +77,17 @@ impl ClientCall {
     /// The two ends of its connection.
     pub(super) fn peer(&self) -> &Arc<Peer> {
         self.permit.transport.peer()
+    }
+
+    /// What its user is told of the response, if anybody asks.
+    pub(super) fn told(&self) -> Option<&Arc<Exchange>> {
+        self.exchange.as_ref()
+    }
+
+    fn exchange(&self, tell: impl FnOnce(&Exchange)) {
+        if let Some(exchange) = &self.exchange {
+            tell(exchange);
+        }
     }
 
     /// What it waits for, as long as it has not ended.
@@ -123,6 +138,9 @@ impl ClientCall {
     /// The status to report for one that came from the transport.
     fn status(&self, status: Status) -> Status {
         if let Some(status) = self.ended_here.get() {
+            return status;
+        }
+        if is_ended_well(&status) {
             return status;
         }
         if self.counted.conn().is_closed() {
@@ -179,8 +197,9 @@ impl MessageSource for ClientCall {
             return Poll::Ready(Err(NoHead));
         }
         let head = ready!(self.stream.poll_head(cx));
-        if head.is_ok() {
+        if let Ok(head) = &head {
             self.has_head.store(true, Ordering::Release);
+            self.exchange(|exchange| exchange.set_header(&head.metadata));
         }
         Poll::Ready(head)
     }
@@ -194,7 +213,10 @@ impl MessageSource for ClientCall {
         let whole = ready!(self.stream.poll_whole(cx, fits));
         if let Some(whole) = &whole {
             self.has_head.store(true, Ordering::Release);
-            self.finish(Ok(&whole.trailer));
+            self.exchange(|exchange| {
+                exchange.set_header(&whole.head.metadata);
+                exchange.set_trailer(&whole.trailer);
+            });
         }
         Poll::Ready(whole)
     }
@@ -208,8 +230,13 @@ impl MessageSource for ClientCall {
             Incoming::Data(data) => Received::Data(data),
             Incoming::End(end) => {
                 *lock(&self.delivery) = end.delivery;
+                self.exchange(|exchange| {
+                    exchange.set_trailer(end.outcome.as_ref().unwrap_or_else(Status::metadata));
+                });
                 let outcome = end.outcome.map_err(|status| self.status(status));
-                self.finish(outcome.as_ref());
+                if let Err(status) = &outcome {
+                    self.finish(Err(status));
+                }
                 Received::End(outcome)
             }
         })
@@ -218,6 +245,10 @@ impl MessageSource for ClientCall {
     fn decompressor(&self, encoding: &[u8]) -> Option<Arc<dyn Compressor>> {
         let compression = &self.counted.conn().settings().compression;
         compression.compressors.get(encoding).cloned()
+    }
+
+    fn accept(&self, trailer: &Metadata) {
+        self.finish(Ok(trailer));
     }
 
     fn fail(&self, status: Status) -> Status {

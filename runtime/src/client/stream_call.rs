@@ -359,7 +359,11 @@ impl Undecided {
             Progress::Head(head) => self.decide(index, Some(Ok(head)), None),
             Progress::Ended(trailer) => self.decide(index, Some(Err(NoHead)), Some(trailer)),
             Progress::Failed(failure) => {
-                let previous = self.attempts.remove(index).previous();
+                let attempt = self.attempts.remove(index);
+                let previous = attempt.previous();
+                if let Some(call) = attempt.into_call() {
+                    self.start.options.show(call.told());
+                }
                 let status = failure.status.clone();
                 match self
                     .schedule
@@ -396,6 +400,7 @@ impl Undecided {
         end: Option<Metadata>,
     ) -> Option<Decided> {
         let call = self.attempts.remove(index).into_call()?;
+        self.start.options.show(call.told());
         self.drop_all();
         Some(Decided {
             call,
@@ -508,13 +513,18 @@ impl MessageSource for StreamCall {
             Drive::Undecided(_) => Poll::Pending,
             Drive::Failed(status) => Poll::Ready(Received::End(Err(status))),
         };
-        if let Poll::Ready(Received::End(outcome)) = &received {
-            if outcome.is_ok() {
-                lock(&self.undecided).schedule.succeeded();
-            }
-            self.finish(outcome.as_ref().map(|_| ()));
+        if let Poll::Ready(Received::End(Err(status))) = &received {
+            self.finish(Err(status));
         }
         received
+    }
+
+    fn accept(&self, trailer: &Metadata) {
+        lock(&self.undecided).schedule.succeeded();
+        if let Some(decided) = self.decided.get() {
+            decided.call.accept(trailer);
+        }
+        self.finish(Ok(()));
     }
 
     fn decompressor(&self, encoding: &[u8]) -> Option<Arc<dyn Compressor>> {

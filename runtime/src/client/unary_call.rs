@@ -100,7 +100,7 @@ impl UnaryCall<'_> {
             given_up: &self.given_up,
         };
         let opened = opening.open(framed).await?;
-        let call = Arc::new(ClientCall::new(opened, self.options.deadline()));
+        let call = Arc::new(ClientCall::new(opened, self.options));
         let accepted = Accepted {
             limit: MessageLimit::new(Side::Client, self.options.max_receive_message_size()),
             encodings: self.options.accept_compressors(),

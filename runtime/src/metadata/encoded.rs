@@ -69,15 +69,14 @@ impl Metadata {
         let value = value.into();
         if !is_binary(&key) {
             check_value(&key, &value)?;
-            self.entries_mut().push(Entry { key, value });
+            self.entries_mut().push(Entry::own(key, value));
             return Ok(());
         }
         let values: Option<Vec<_>> = binary::decode_values(&value).collect();
         let values = values.ok_or_else(|| MetadataError::base64(&key))?;
-        let entries = values.into_iter().map(|value| Entry {
-            key: key.clone(),
-            value,
-        });
+        let entries = values
+            .into_iter()
+            .map(|value| Entry::own(key.clone(), value));
         self.entries_mut().extend(entries);
         Ok(())
     }

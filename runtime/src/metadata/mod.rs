@@ -4,6 +4,7 @@ mod binary;
 mod encoded;
 mod error;
 mod pairs;
+mod received;
 mod rules;
 
 use std::collections::HashSet;
@@ -26,6 +27,18 @@ use rules::{check_key, check_value, is_binary};
 ///
 /// Source: "PROTOCOL-HTTP2", Custom-Metadata; grpc-go's package `metadata`.
 ///
+/// # Received metadata
+///
+/// What came from the other side of a call stays here: a value that was received is not sent, whichever
+/// way its metadata comes to a request, a response or a status that is sent. A service that passes on
+/// a request, a response or a [`Status`](crate::Status) of its upstream names what goes with it, by
+/// [`forward`](Self::forward). The reason is that received metadata holds credentials
+/// (`authorization`, cookies) and instructions (`grpc-retry-pushback-ms`) that are for this service
+/// alone. A value that this program appends or inserts is sent, also if it is a copy of a received one.
+///
+/// Source: grpc-go, which has the metadata of incoming and of outgoing calls in two places
+/// (`FromIncomingContext`, `NewOutgoingContext`).
+///
 /// Iterating over `&metadata` yields all keys and values, in order.
 ///
 /// ```
@@ -44,11 +57,13 @@ pub struct Metadata {
     entries: Option<Arc<Vec<Entry>>>,
 }
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 struct Entry {
     /// Lower-case ASCII, checked when the entry was made.
     key: Bytes,
     value: Bytes,
+    /// It came from a peer, so it is not sent.
+    received: bool,
 }
 
 impl Metadata {
@@ -201,23 +216,20 @@ impl Metadata {
         value: Bytes,
     ) -> Result<(), MetadataError> {
         if !is_binary(&key) {
-            self.entries_mut().push(Entry { key, value });
+            self.entries_mut().push(Entry::received(key, value));
             return Ok(());
         }
         for value in decode_values(&value) {
             let value = value.ok_or_else(|| MetadataError::base64(&key))?;
-            self.entries_mut().push(Entry {
-                key: key.clone(),
-                value,
-            });
+            self.entries_mut().push(Entry::received(key.clone(), value));
         }
         Ok(())
     }
 
-    /// All keys and values as they go on the wire. What a handler was shown of the protocol's own
-    /// fields is left out: a request that is passed on has fields of its own.
+    /// All keys and values that are sent, as they go on the wire. Received values are left out, and the
+    /// protocol's own fields with them, as a handler is shown some.
     pub(crate) fn wire_fields(&self) -> impl Iterator<Item = (Bytes, Bytes)> {
-        let own = |entry: &&Entry| !is_reserved(&entry.key);
+        let own = |entry: &&Entry| !entry.received && !is_reserved(&entry.key);
         self.entries().iter().filter(own).map(|entry| {
             let value = if is_binary(&entry.key) {
                 encode_value(&entry.value)
@@ -234,7 +246,25 @@ impl Entry {
     fn new(key: Bytes, value: Bytes) -> Result<Self, MetadataError> {
         let key = check_key(key)?;
         check_value(&key, &value)?;
-        Ok(Self { key, value })
+        Ok(Self::own(key, value))
+    }
+
+    /// An entry of this program, which has been checked.
+    fn own(key: Bytes, value: Bytes) -> Self {
+        Self {
+            key,
+            value,
+            received: false,
+        }
+    }
+
+    /// An entry that came from a peer.
+    fn received(key: Bytes, value: Bytes) -> Self {
+        Self {
+            key,
+            value,
+            received: true,
+        }
     }
 
     fn key(&self) -> &str {
@@ -246,6 +276,14 @@ impl Entry {
         self.key.eq_ignore_ascii_case(key.as_bytes())
     }
 }
+
+impl PartialEq for Entry {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key && self.value == other.value
+    }
+}
+
+impl Eq for Entry {}
 
 impl<'a> IntoIterator for &'a Metadata {
     type Item = (&'a str, &'a [u8]);

@@ -210,7 +210,7 @@ impl ServerCall {
     where
         Req: Send + 'static,
     {
-        let message = self.receive::<C, Req>().recv_only("request").await?;
+        let message = self.receive::<C, Req>().recv_only().await?;
         Ok(self.request(message))
     }
 

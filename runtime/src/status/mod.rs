@@ -26,6 +26,14 @@ pub use rpc_status::RpcStatus;
 /// One word wide, so that `Result<T, Status>` is as cheap as `T` allows. Its code is never
 /// [`Code::Ok`]. What caused it on this side is kept as [`Error::source`]; it is not sent.
 ///
+/// # The failure of an upstream
+///
+/// A handler that returns the failure of a call that it has made, as `?` does, passes on the code, the
+/// text and the details: they are the failure. The trailers that came with it are not sent, because
+/// they are between the upstream and this service: `grpc-retry-pushback-ms` among them would tell this
+/// service's client when to retry. [`Metadata::forward`] is for those that should be. grpc-go divides
+/// them in the same way: an error that a handler returns carries `google.rpc.Status`, and no trailers.
+///
 /// Source: `google.rpc.Status`; grpc-go's package `status`.
 #[derive(Clone)]
 pub struct Status(Box<Inner>);
@@ -89,6 +97,9 @@ impl Status {
     }
 
     /// The trailers that came with the failure, or, in a handler, that go with it.
+    ///
+    /// Those that came with it stay behind when a handler returns the failure of its upstream; see
+    /// [`Metadata::forward`].
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
         &self.0.metadata

@@ -64,7 +64,7 @@ impl CallState {
         if response.header_sent {
             return Err(metadata);
         }
-        response.header.merge(metadata);
+        response.header.merge(metadata.without_received());
         Ok(())
     }
 
@@ -115,6 +115,7 @@ impl CallState {
     }
 
     pub(crate) fn add_trailer(&self, metadata: Metadata) {
+        let metadata = metadata.without_received();
         lock(&self.response).trailer.merge(metadata);
     }
 

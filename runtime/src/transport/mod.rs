@@ -13,6 +13,7 @@ mod call_state;
 mod cancel_reason;
 mod connect_error;
 mod encoding_field;
+mod ended_well;
 mod engine;
 mod first_octets;
 #[cfg(feature = "transport-h2")]
@@ -48,6 +49,7 @@ pub(crate) use call_state::CallState;
 pub use cancel_reason::CancelReason;
 pub(crate) use connect_error::ConnectError;
 pub(crate) use encoding_field::EncodingField;
+pub(crate) use ended_well::{ended_well, is_ended_well};
 pub(crate) use engine::Serving;
 pub use engine::Transport;
 #[cfg(feature = "transport-h2")]
@@ -189,10 +191,11 @@ pub(crate) trait Stream: Send + Sync + 'static {
         None
     }
 
-    /// Ready when the stream takes another message; an error when it cannot take any more.
+    /// Ready when the stream takes another message; when it has ended, the status that it ended with,
+    /// on a client [`ended_well`] if that was OK.
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>>;
 
-    /// Queues one framed message.
+    /// Queues one framed message. Fails as [`poll_send_ready`](Self::poll_send_ready).
     fn send_message(&self, message: Pieces) -> Result<(), Status>;
 
     /// Ends the stream with RST_STREAM, unless it has ended.

@@ -1,3 +1,4 @@
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
@@ -18,7 +19,7 @@ use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::{
     ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ResetCode, Stream, StreamEnd,
-    Trailers, Wanted,
+    Trailers, Wanted, ended_well,
 };
 
 /// How much of a body that is not gRPC goes into the status, as in grpc-go.
@@ -26,11 +27,44 @@ const MAX_FOREIGN_BODY: usize = 1024;
 
 /// A client's stream over `h2`'s handles.
 pub(super) struct H2ClientStream {
-    receive: Mutex<Receiving>,
+    receive: Mutex<Receive>,
     send: Mutex<Sending>,
     /// What has opened it, which takes no other stream as long as this one waits for its turn.
     opener: Mutex<SendRequest<Bytes>>,
     connection: Arc<ConnectionInfo>,
+}
+
+/// The receiving side of a stream.
+struct Receive {
+    stage: Receiving,
+    /// The head and the DATA that were taken before the call asked for them, because a message could
+    /// not be sent any more and the end, which says why, lies behind them. They are what `h2` had.
+    head: Option<IncomingHead>,
+    ahead: VecDeque<Bytes>,
+    /// How the call ended, once it has asked for that.
+    outcome: Option<Result<(), Status>>,
+    /// Of whoever receives.
+    waker: Option<Waker>,
+}
+
+impl Receive {
+    /// Whoever polls is to be woken, also after something else has been polled in between.
+    fn remember(&mut self, cx: &Context<'_>) {
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => self.waker = Some(cx.waker().clone()),
+        }
+    }
+
+    /// How the call ended, if it has.
+    fn outcome(&self) -> Option<Result<(), &Status>> {
+        match (&self.outcome, &self.stage) {
+            (Some(Ok(())), _) => Some(Ok(())),
+            (Some(Err(status)), _) => Some(Err(status)),
+            (None, Receiving::Ended(Some(end))) => Some(end.outcome.as_ref().map(|_| ())),
+            (None, _) => None,
+        }
+    }
 }
 
 /// ```text
@@ -64,7 +98,13 @@ impl H2ClientStream {
         connection: Arc<ConnectionInfo>,
     ) -> Self {
         Self {
-            receive: Mutex::new(Receiving::Head(response)),
+            receive: Mutex::new(Receive {
+                stage: Receiving::Head(response),
+                head: None,
+                ahead: VecDeque::new(),
+                outcome: None,
+                waker: None,
+            }),
             send: Mutex::new(if half_closed {
                 Sending::HalfClosed(sender)
             } else {
@@ -145,22 +185,20 @@ impl H2ClientStream {
         };
         Poll::Ready(self.malformed(status))
     }
-}
 
-impl Stream for H2ClientStream {
-    fn poll_data(&self, cx: &mut Context<'_>, _wanted: Wanted) -> Poll<Incoming> {
-        let mut receive = lock(&self.receive);
+    /// The next DATA; `None` when the stage is [`Receiving::Ended`].
+    fn poll_stage(&self, stage: &mut Receiving, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
-            let next = match &mut *receive {
+            let next = match &mut *stage {
                 // The head is asked for first; without it the response is no use.
                 Receiving::Head(response) => match ready!(Pin::new(response).poll(cx)) {
                     Ok(response) => self.headers(response).0,
                     Err(error) => self.failed(&error),
                 },
                 Receiving::Messages(body) => match ready!(body.poll_data(cx)) {
-                    Some(Ok(data)) => return Poll::Ready(Incoming::Data(data.into())),
+                    Some(Ok(data)) => return Poll::Ready(Some(data)),
                     Some(Err(error)) => self.failed(&error),
-                    None => match std::mem::replace(&mut *receive, Receiving::Ended(None)) {
+                    None => match std::mem::replace(stage, Receiving::Ended(None)) {
                         Receiving::Messages(body) => Receiving::Trailers(body),
                         other => other,
                     },
@@ -177,27 +215,80 @@ impl Stream for H2ClientStream {
                 Receiving::Foreign(status, text, body) => {
                     ready!(self.poll_foreign(status, text, body, cx))
                 }
-                Receiving::Ended(end) => {
-                    let end = end.take().unwrap_or_else(|| StreamEnd::new(Err(closed())));
-                    return Poll::Ready(Incoming::End(end));
-                }
+                Receiving::Ended(_) => return Poll::Ready(None),
             };
-            *receive = next;
+            *stage = next;
         }
+    }
+
+    /// Why nothing can be sent any more: how the server has ended the call. Not called with the lock on
+    /// sending held.
+    fn why_ended(&self) -> Status {
+        let mut receive = lock(&self.receive);
+        let mut cx = Context::from_waker(Waker::noop());
+        loop {
+            match receive.outcome() {
+                Some(Ok(())) => return ended_well(),
+                Some(Err(status)) => return status.clone(),
+                None => {}
+            }
+            if let Receiving::Head(response) = &mut receive.stage {
+                let (next, head) = match Pin::new(response).poll(&mut cx) {
+                    Poll::Ready(Ok(response)) => self.headers(response),
+                    Poll::Ready(Err(error)) => (self.failed(&error), Err(NoHead)),
+                    Poll::Pending => break,
+                };
+                receive.stage = next;
+                receive.head = head.ok();
+                continue;
+            }
+            match self.poll_stage(&mut receive.stage, &mut cx) {
+                Poll::Ready(Some(data)) => receive.ahead.push_back(data),
+                Poll::Ready(None) if receive.outcome().is_some() => {}
+                Poll::Ready(None) | Poll::Pending => break,
+            }
+        }
+        // Whoever receives has been forgotten by `h2` meanwhile.
+        if let Some(waker) = receive.waker.take() {
+            waker.wake();
+        }
+        closed()
+    }
+}
+
+impl Stream for H2ClientStream {
+    fn poll_data(&self, cx: &mut Context<'_>, _wanted: Wanted) -> Poll<Incoming> {
+        let mut receive = lock(&self.receive);
+        receive.remember(cx);
+        if let Some(data) = receive.ahead.pop_front() {
+            return Poll::Ready(Incoming::Data(data.into()));
+        }
+        if let Some(data) = ready!(self.poll_stage(&mut receive.stage, cx)) {
+            return Poll::Ready(Incoming::Data(data.into()));
+        }
+        let end = match &mut receive.stage {
+            Receiving::Ended(end) => end.take(),
+            _ => None,
+        };
+        let end = end.unwrap_or_else(|| StreamEnd::new(Err(closed())));
+        receive.outcome = Some(end.outcome.as_ref().map(|_| ()).map_err(Clone::clone));
+        Poll::Ready(Incoming::End(end))
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        match &mut *lock(&self.send) {
-            Sending::Open(sender) => sender.poll_ready(cx),
-            Sending::HalfClosed(_) | Sending::Ended => Poll::Ready(Err(closed())),
-        }
+        let ready = match &mut *lock(&self.send) {
+            Sending::Open(sender) => ready!(sender.poll_ready(cx)),
+            Sending::HalfClosed(_) | Sending::Ended => Err(closed()),
+        };
+        Poll::Ready(ready.map_err(|_| self.why_ended()))
     }
 
     fn send_message(&self, message: Pieces) -> Result<(), Status> {
-        match &mut *lock(&self.send) {
+        let sent = match &mut *lock(&self.send) {
             Sending::Open(sender) => sender.send(message, false),
             Sending::HalfClosed(_) | Sending::Ended => Err(closed()),
-        }
+        };
+        sent.map_err(|_| self.why_ended())
     }
 
     fn reset(&self, code: ResetCode) {
@@ -212,14 +303,18 @@ impl Stream for H2ClientStream {
 impl ClientStream for H2ClientStream {
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         let mut receive = lock(&self.receive);
-        let Receiving::Head(response) = &mut *receive else {
+        receive.remember(cx);
+        if let Some(head) = receive.head.take() {
+            return Poll::Ready(Ok(head));
+        }
+        let Receiving::Head(response) = &mut receive.stage else {
             return Poll::Ready(Err(NoHead));
         };
         let (next, head) = match ready!(Pin::new(response).poll(cx)) {
             Ok(response) => self.headers(response),
             Err(error) => (self.failed(&error), Err(NoHead)),
         };
-        *receive = next;
+        receive.stage = next;
         Poll::Ready(head)
     }
 

@@ -14,7 +14,7 @@ use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::transport::{
     ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ResetCode, Stream, StreamEnd,
-    Trailers, Wanted, WholeResponse,
+    Trailers, Wanted, WholeResponse, ended_well,
 };
 
 /// How much of a body that is not gRPC goes into the status, as in grpc-go.
@@ -70,11 +70,33 @@ enum Head {
     Done,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Sending {
     Open,
     HalfClosed,
-    Ended,
+    /// With the stream. What ended it is here if it was open: a call that sends nothing more does not
+    /// ask.
+    Ended(Option<Status>),
+}
+
+impl Sending {
+    /// The stream has ended with this. Returns how it was before.
+    fn end(&mut self, outcome: Result<(), &Status>) -> Self {
+        let status = match self {
+            Self::Open => outcome.err().cloned(),
+            Self::HalfClosed => None,
+            Self::Ended(status) => status.take(),
+        };
+        std::mem::replace(self, Self::Ended(status))
+    }
+
+    /// Why nothing can be sent, unless it can.
+    fn closed(&self) -> Option<Status> {
+        match self {
+            Self::Open => None,
+            Self::Ended(Some(status)) => Some(status.clone()),
+            Self::HalfClosed | Self::Ended(None) => Some(ended_well()),
+        }
+    }
 }
 
 /// What the connection's task is to do with a stream after what it received.
@@ -166,8 +188,8 @@ impl NativeClientStream {
             // The head of a response that has ended is still to be had.
             state.head = Head::Done;
         }
+        state.sending.end(end.outcome.as_ref().map(|_| ()));
         let wakers = [state.inbound.break_off(end), state.outgoing.take_waker()];
-        state.sending = Sending::Ended;
         drop(state);
         wakers.into_iter().for_each(wake);
     }
@@ -254,15 +276,15 @@ impl State {
     }
 
     fn trailers(&mut self, trailers: Trailers) -> (Option<Waker>, After) {
+        let sending = self.sending.end(trailers.outcome.as_ref().map(|_| ()));
         let waker = self.inbound.end(StreamEnd::new(trailers.outcome));
-        let sending = std::mem::replace(&mut self.sending, Sending::Ended);
         let sender = self.outgoing.take_waker();
         let after = match sending {
             // The server has ended the call: if it has not seen the end of ours, it is told that
             // none comes.
             Sending::Open if trailers.malformed => After::Reset(ResetCode::PROTOCOL_ERROR),
             Sending::Open => After::Reset(ResetCode::NO_ERROR),
-            Sending::HalfClosed | Sending::Ended => After::Nothing,
+            Sending::HalfClosed | Sending::Ended(_) => After::Nothing,
         };
         wake(sender);
         (waker, after)
@@ -285,7 +307,7 @@ impl State {
         if !matches!(self.head, Head::Here(_)) {
             self.head = Head::Done;
         }
-        self.sending = Sending::Ended;
+        self.sending.end(Err(&status));
         wake(self.outgoing.take_waker());
         let waker = self.inbound.end(StreamEnd::new(Err(status)));
         (waker, After::Reset(ResetCode::PROTOCOL_ERROR))
@@ -306,16 +328,16 @@ impl Stream for NativeClientStream {
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         let mut state = lock(&self.state);
-        match state.sending {
-            Sending::Open => state.outgoing.poll(cx).map(Ok),
-            Sending::HalfClosed | Sending::Ended => Poll::Ready(Err(ended())),
+        match state.sending.closed() {
+            None => state.outgoing.poll(cx).map(Ok),
+            Some(status) => Poll::Ready(Err(status)),
         }
     }
 
     fn send_message(&self, message: Pieces) -> Result<(), Status> {
         let mut state = lock(&self.state);
-        if state.sending != Sending::Open {
-            return Err(ended());
+        if let Some(status) = state.sending.closed() {
+            return Err(status);
         }
         let is_first = state.outgoing.push(message);
         drop(state);
@@ -327,10 +349,12 @@ impl Stream for NativeClientStream {
 
     fn reset(&self, code: ResetCode) {
         let mut state = lock(&self.state);
-        if state.sending == Sending::Ended && state.inbound.has_ended() {
+        if matches!(state.sending, Sending::Ended(_)) && state.inbound.has_ended() {
             return;
         }
-        state.sending = Sending::Ended;
+        // The call knows why it did that.
+        let reset = Status::cancelled("the call was ended by the client");
+        state.sending.end(Err(&reset));
         drop(state);
         self.post(ClientSend::Reset(code));
     }
@@ -384,8 +408,8 @@ impl ClientStream for NativeClientStream {
 
     fn send_last(&self, message: Pieces) -> Result<(), Status> {
         let mut state = lock(&self.state);
-        if state.sending != Sending::Open {
-            return Err(ended());
+        if let Some(status) = state.sending.closed() {
+            return Err(status);
         }
         state.sending = Sending::HalfClosed;
         let is_first = state.outgoing.push_last(message);
@@ -401,10 +425,6 @@ impl ClientStream for NativeClientStream {
         // whoever receives is told.
         let _ = self.send_last(Pieces::default());
     }
-}
-
-fn ended() -> Status {
-    Status::unavailable("the stream has ended")
 }
 
 fn wake(waker: Option<Waker>) {

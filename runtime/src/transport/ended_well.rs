@@ -1,0 +1,34 @@
+use std::error::Error;
+use std::fmt;
+
+use crate::status::Status;
+
+/// The server has ended the call with OK, which no [`Status`] can say: what a message gets that is sent
+/// after that. The call has not failed, so its status is not changed into another on the way.
+///
+/// The code is CANCELLED as nothing failed and nothing is to be tried again. grpc-go says `io.EOF`.
+#[derive(Debug)]
+struct EndedWell;
+
+impl fmt::Display for EndedWell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the call ended with OK")
+    }
+}
+
+impl Error for EndedWell {}
+
+/// The status of a message that was sent after the server had ended the call with OK.
+pub(crate) fn ended_well() -> Status {
+    Status::cancelled(
+        "the message was not sent: the server has ended the call with OK, which the receiving half \
+         tells",
+    )
+    .with_source(EndedWell)
+}
+
+/// Whether the status is that of [`ended_well`].
+pub(crate) fn is_ended_well(status: &Status) -> bool {
+    let source = Error::source(status);
+    source.is_some_and(<dyn Error>::is::<EndedWell>)
+}

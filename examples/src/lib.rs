@@ -5,8 +5,8 @@
 //! |---|---|
 //! | `helloworld` | a server and a client; the four kinds of method |
 //! | `route_guide` | the four kinds at work, on data |
-//! | `chat` | a bidirectional stream for each of many clients |
-//! | `deadline_and_cancel` | a deadline on both sides and across services; dropping is cancelling |
+//! | `chat` | a bidirectional stream for each of many clients; a handler that keeps the request's context |
+//! | `deadline_and_cancel` | a deadline on both sides and across services; dropping is cancelling; a cancel handle; why a handler was dropped |
 //! | `wait_for_ready` | a client before its server: calls that wait, the channel's states |
 //! | `metadata` | metadata there, headers and trailers back |
 //! | `compression` | requests and responses by gzip; a compressor of one's own |

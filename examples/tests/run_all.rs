@@ -257,9 +257,11 @@ async fn details_of_an_error_arrive() {
         &[
             "Hello, Ada!",
             "INVALID_ARGUMENT: the name cannot be greeted",
+            "try again in 3s",
             r#"field "name" is longer than 8 bytes"#,
             r#"field "name" has white space"#,
             "reason NAME_REFUSED of greeter.example.com",
+            "and a type.googleapis.com/google.protobuf.Duration",
         ],
     );
 }

@@ -90,7 +90,7 @@ pub use server::{
     UnknownServiceHandler,
 };
 pub use service_config::{ConfigObject, ConfigValue, MethodConfig, ServiceConfigError};
-pub use status::{Code, Status};
+pub use status::{Code, RpcStatus, Status};
 pub use transport::{CancelReason, Transport};
 
 // Generated messages refer to these through this crate, so that its users need no dependency on

@@ -10,7 +10,7 @@
 use std::error::Error;
 
 use rgrpc::prost::Message;
-use rgrpc::prost_types::Any;
+use rgrpc::prost_types::{Any, Duration};
 use rgrpc::{ClientConn, Code, Request, Response, Server, Status, credentials};
 use tokio::net::TcpListener;
 
@@ -19,7 +19,6 @@ mod proto {
     rgrpc::include_protos!();
 }
 
-use proto::google;
 use proto::google::rpc::bad_request::FieldViolation;
 use proto::google::rpc::{BadRequest, ErrorInfo};
 use proto::helloworld::{Greeter, GreeterClient, HelloReply, HelloRequest, register_greeter};
@@ -27,6 +26,12 @@ use proto::helloworld::{Greeter, GreeterClient, HelloReply, HelloRequest, regist
 /// What says in an [`Any`] which message it holds.
 const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
 const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
+
+/// When a caller may try again.
+const RETRY_DELAY: Duration = Duration {
+    seconds: 3,
+    nanos: 0,
+};
 
 struct Hello;
 
@@ -60,36 +65,37 @@ fn violations(name: &str) -> Vec<FieldViolation> {
         .collect()
 }
 
-/// A status with details. They hold its code and its text once more.
+/// A status with details.
 fn bad_request(field_violations: Vec<FieldViolation>) -> Status {
-    let status = Status::invalid_argument("the name cannot be greeted");
     let bad_request = BadRequest { field_violations };
     let error_info = ErrorInfo {
         reason: "NAME_REFUSED".to_owned(),
         domain: "greeter.example.com".to_owned(),
         ..ErrorInfo::default()
     };
-    let details = google::rpc::Status {
-        code: status.code().to_i32(),
-        message: status.message().to_owned(),
-        details: vec![
-            Any {
-                type_url: BAD_REQUEST.to_owned(),
-                value: bad_request.encode_to_vec(),
-            },
-            Any {
-                type_url: ERROR_INFO.to_owned(),
-                value: error_info.encode_to_vec(),
-            },
-        ],
-    };
-    status.with_details(details.encode_to_vec())
+    Status::invalid_argument("the name cannot be greeted")
+        .with_any_detail(packed(BAD_REQUEST, &bad_request))
+        .with_any_detail(packed(ERROR_INFO, &error_info))
+        // A message that has its name (`prost::Name`) is packed by itself.
+        .with_detail(&RETRY_DELAY)
+}
+
+fn packed(type_url: &str, message: &impl Message) -> Any {
+    Any {
+        type_url: type_url.to_owned(),
+        value: message.encode_to_vec(),
+    }
 }
 
 /// Prints a failure with its details.
 fn explain(status: &Status) -> Result<(), Box<dyn Error>> {
     println!("{status}");
-    for detail in google::rpc::Status::decode(status.details())?.details {
+    if let Some(delay) = status.detail::<Duration>()? {
+        println!("  try again in {delay}");
+    }
+    // The whole `google.rpc.Status`, to look at one detail after the other.
+    let proto = status.to_proto();
+    for detail in proto.details {
         match detail.type_url.as_str() {
             BAD_REQUEST => {
                 let bad_request = BadRequest::decode(&*detail.value)?;

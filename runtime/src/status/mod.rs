@@ -5,6 +5,7 @@
 
 mod code;
 mod message;
+mod rpc_status;
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -18,6 +19,7 @@ use crate::metadata::Metadata;
 
 pub use code::Code;
 pub(crate) use message::{decode_message, encode_message};
+pub use rpc_status::RpcStatus;
 
 /// Why a call failed: a code, a text, optional details, and the trailers that came with them.
 ///
@@ -88,6 +90,7 @@ impl Status {
     }
 
     /// The bytes of `grpc-status-details-bin`: an encoded `google.rpc.Status`, or empty.
+    /// [`detail`](Self::detail) and [`to_proto`](Self::to_proto) decode them.
     #[must_use]
     pub fn details(&self) -> &[u8] {
         &self.0.details
@@ -124,7 +127,9 @@ impl Status {
         Self::internal(text).with_source(self)
     }
 
-    /// Sets the bytes of `grpc-status-details-bin`: an encoded `google.rpc.Status`. Default: none.
+    /// Sets the bytes of `grpc-status-details-bin`: an encoded `google.rpc.Status`, whose code must be that
+    /// of this status, because clients take a contradiction for a failure of the server. Default: none.
+    /// [`with_detail`](Self::with_detail) encodes them.
     #[must_use]
     pub fn with_details(mut self, details: impl Into<Bytes>) -> Self {
         self.0.details = details.into();

@@ -53,7 +53,13 @@ impl ResponseParser {
             }
             b"grpc-status" => self.grpc_status = Some(value),
             b"grpc-message" => self.grpc_message = Some(value),
-            b"grpc-status-details-bin" => self.details = Some(value),
+            b"grpc-status-details-bin" => {
+                self.details = Some(match self.details.take() {
+                    // As if they had been one field.
+                    Some(first) => [&*first, b",", &*value].concat().into(),
+                    None => value,
+                });
+            }
             b"grpc-encoding" => self.encoding = Some(value),
             // What the server accepts, beside the status that says that it did not accept this.
             b"grpc-accept-encoding" => self.show(name, value),
@@ -107,13 +113,14 @@ impl ResponseParser {
             return Trailers::new(Ok(self.metadata));
         }
         let message = decode_message(self.grpc_message.as_deref().unwrap_or_default());
-        let status = Status::new(code, message).with_metadata(self.metadata);
-        match self.details.as_deref().map(decode_details) {
-            Some(None) => Trailers::malformed(Status::internal(
+        let details = self.details.as_deref().map(decode_details);
+        match details.unwrap_or(Some(Bytes::new())) {
+            Some(details) => {
+                Trailers::new(Err(Status::received(code, message, details, self.metadata)))
+            }
+            None => Trailers::malformed(Status::internal(
                 "the server sent a grpc-status-details-bin that is not base64",
             )),
-            Some(Some(details)) => Trailers::new(Err(status.with_details(details))),
-            None => Trailers::new(Err(status)),
         }
     }
 
@@ -164,8 +171,11 @@ fn parse_code(value: &[u8]) -> Option<Code> {
     Some(Code::from_i32(number))
 }
 
+/// The details, which are ignored if there are several, as in grpc-go; `None`: they are not base64.
 fn decode_details(value: &[u8]) -> Option<Bytes> {
-    decode_values(value).next().flatten()
+    let mut values: Vec<_> = decode_values(value).collect::<Option<_>>()?;
+    let last = values.pop();
+    Some(last.filter(|_| values.is_empty()).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -278,5 +288,22 @@ mod tests {
         let status = trailers.outcome.expect_err("INVALID_ARGUMENT");
         assert_eq!(status.details(), [8, 3]);
         assert_eq!(status.metadata().get("x-a"), Some("1"));
+    }
+
+    #[test]
+    fn details_that_come_more_than_once_are_ignored() {
+        for fields in [
+            &[
+                ("grpc-status-details-bin", "CAM="),
+                ("grpc-status-details-bin", "CAM="),
+            ][..],
+            &[("grpc-status-details-bin", "CAM,CAM")],
+        ] {
+            let mut parser = parser(fields);
+            parser.field("grpc-status".into(), "3".into());
+            let status = parser.trailers().outcome.expect_err("INVALID_ARGUMENT");
+            assert_eq!(status.code(), Code::InvalidArgument, "{fields:?}");
+            assert!(status.details().is_empty(), "{fields:?}");
+        }
     }
 }

@@ -67,7 +67,9 @@ async fn record_route(guide: &RouteGuideClient, features: &[Feature]) -> Result<
     for point in features.iter().filter_map(|feature| feature.location) {
         route.send(point).await?;
     }
-    let summary = route.close_and_recv().await?.into_message();
+    // The end of the points, at once. The summary may be received later.
+    route.close();
+    let summary = route.recv().await?.into_message();
     println!(
         "  {} points, {} of them features, {} km",
         summary.point_count,

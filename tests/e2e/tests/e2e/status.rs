@@ -1,6 +1,8 @@
 //! The status of a call on its way from handler to caller: code, text, details.
 
-use rgrpc::{Code, Status};
+use rgrpc::prost::Message;
+use rgrpc::prost_types::{Any, Duration, Timestamp};
+use rgrpc::{Code, Metadata, RpcStatus, Status};
 use rgrpc_e2e::{STUB_UNARY, StubClient, StubService, framed, msg, scripted, serve, soon};
 use rgrpc_test_support::{GrpcResponse, data, grpc_request, trailers_only};
 
@@ -132,10 +134,72 @@ async fn without_details_none_are_sent() {
 
 #[tokio::test(start_paused = true)]
 async fn details_are_accepted_with_and_without_padding() {
-    for wire in [&b"CAo"[..], b"CAo="] {
+    for wire in [&b"CAk"[..], b"CAk="] {
         let status = received(&[("grpc-status-details-bin", wire)]).await;
-        assert_eq!(status.details(), [8, 10]);
+        assert_eq!(status.details(), [8, 9]);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_of_a_google_rpc_status_reach_the_caller() {
+    let retry_after = Duration {
+        seconds: 3,
+        nanos: 0,
+    };
+    let since = Timestamp {
+        seconds: 4,
+        nanos: 5,
+    };
+    let sent = Status::unavailable("busy")
+        .with_detail(&retry_after)
+        .with_detail(&since);
+    let server = serve(failing(sent.clone()));
+    let status = server.client().unary(msg("")).await.expect_err("a failure");
+    assert_eq!(status.to_proto(), sent.to_proto());
+    assert_eq!(status.detail(), Ok(Some(retry_after)));
+    assert_eq!(status.detail(), Ok(Some(since)));
+
+    let proto = RpcStatus {
+        code: 14,
+        message: "busy".to_owned(),
+        details: vec![Any::from_msg(&retry_after).expect("it can be encoded")],
+    };
+    let server = serve(failing(Status::from_proto(proto.clone())));
+    let status = server.client().unary(msg("")).await.expect_err("a failure");
+    assert_eq!(status.to_proto(), proto);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_and_details_with_different_codes_are_internal() {
+    // The status is FAILED_PRECONDITION, the details are ABORTED.
+    let status = received(&[
+        ("grpc-message", b"not yet"),
+        ("grpc-status-details-bin", b"CAo"),
+        ("x-trailer", b"1"),
+    ])
+    .await;
+    assert_eq!(status.code(), Code::Internal);
+    for part in ["FAILED_PRECONDITION", "not yet", "ABORTED"] {
+        assert!(status.message().contains(part), "{status}");
+    }
+    assert_eq!(status.metadata().get("x-trailer"), Some("1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_text_of_details_replaces_that_of_the_status() {
+    let details = RpcStatus {
+        code: 9,
+        message: "the whole text".to_owned(),
+        details: Vec::new(),
+    };
+    let details = Metadata::encode_binary(&details.encode_to_vec());
+    let status = received(&[
+        ("grpc-message", b"the whole"),
+        ("grpc-status-details-bin", details.as_bytes()),
+    ])
+    .await;
+    assert_eq!(status.code(), Code::FailedPrecondition);
+    assert_eq!(status.message(), "the whole text");
 }
 
 #[tokio::test(start_paused = true)]

@@ -146,7 +146,8 @@ impl Planned {
                 code,
                 format!("call {} fails: 100 %, \u{e9}", self.number),
             )
-            .with_details(vec![8, self.number as u8])),
+            // The code, and a field that nobody knows.
+            .with_details(vec![8, code.to_i32() as u8, 0x78, self.number as u8])),
         }
     }
 

@@ -64,6 +64,7 @@ mod server;
 mod service_config;
 mod side;
 mod status;
+mod task;
 mod transport;
 mod wanted;
 

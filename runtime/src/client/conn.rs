@@ -1,7 +1,6 @@
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::channel::{Channel, ChannelParts};
@@ -9,9 +8,9 @@ use super::compression::Compression;
 use super::picker::PickerCell;
 use crate::call::CallOptions;
 use crate::credentials::{ChannelCredentials, PerRpcCredentials};
-use crate::lock::lock;
 use crate::service_config::MethodConfig;
 use crate::status::Status;
+use crate::task::current_runtime;
 use crate::transport::Origin;
 
 /// A channel: what calls are made on. It connects when a call needs it, reconnects, and closes its
@@ -19,8 +18,13 @@ use crate::transport::Origin;
 /// [`state`](Self::state) can be watched.
 ///
 /// A handle: cheap to clone, and all clones are one channel. The channel's task and connections
-/// live on the tokio runtime of the first call. When the last handle and the last call are gone,
-/// the channel closes.
+/// live on the tokio runtime of the first call, which has to be running as long as the channel is used
+/// (one of a single thread runs only within `block_on`). When that runtime is dropped, the connections
+/// are lost: calls under way fail with UNAVAILABLE, those that [wait for
+/// ready](crate::Call::wait_for_ready) go on, and the next call starts the channel anew, on its own
+/// runtime. When the last handle and the last call are gone, the channel closes.
+///
+/// Calls are made from within a tokio runtime; else they fail with INTERNAL where one is needed.
 ///
 /// Targets, as in the gRPC documents (`doc/naming.md`): `dns:///host:port` (or just `host:port`;
 /// the port is 443 when left out; see [`DnsResolverBuilder`](crate::resolver::DnsResolverBuilder)),
@@ -44,8 +48,8 @@ struct Inner {
     cell: Arc<PickerCell>,
     /// Set to true, or dropped, to end the channel's task.
     closed: watch::Sender<bool>,
-    /// The task, until the first call starts it.
-    unstarted: Mutex<Option<Channel>>,
+    /// What the task is made of.
+    parts: Arc<ChannelParts>,
 }
 
 /// What calls need to know of the channel's options.
@@ -65,15 +69,11 @@ pub(super) struct Settings {
 
 impl ClientConn {
     pub(super) fn from_parts(settings: Settings, channel: ChannelParts) -> Self {
-        let (cell, events) = PickerCell::new();
-        let cell = Arc::new(cell);
-        let (closed, is_closed) = watch::channel(false);
-        let channel = Channel::new(channel, Arc::clone(&cell), events, is_closed);
         Self(Arc::new(Inner {
             settings,
-            cell,
-            closed,
-            unstarted: Mutex::new(Some(channel)),
+            cell: Arc::new(PickerCell::new()),
+            closed: watch::Sender::new(false),
+            parts: Arc::new(channel),
         }))
     }
 
@@ -122,6 +122,7 @@ impl ClientConn {
     /// Source: grpc-go `ClientConn.Close`.
     pub fn close(&self) {
         self.0.cell.close();
+        self.0.cell.close_connections();
         self.0.closed.send_replace(true);
     }
 
@@ -133,18 +134,29 @@ impl ClientConn {
         &self.0.cell
     }
 
-    /// Starts the channel's task unless it has been started.
+    /// Starts the channel's task unless there is one.
+    ///
+    /// # Errors
+    /// INTERNAL outside of a tokio runtime. UNAVAILABLE when the runtime is being shut down.
     pub(super) fn start(&self) -> Result<(), Status> {
-        let runtime = Handle::try_current().map_err(|error| {
-            Status::internal(format!(
-                "the channel was used outside of a tokio runtime: {error}"
-            ))
-        })?;
-        let mut unstarted = lock(&self.0.unstarted);
-        if let Some(channel) = unstarted.take() {
-            runtime.spawn(channel.run());
+        let runtime = current_runtime("a channel was used")?;
+        let Inner {
+            cell,
+            closed,
+            parts,
+            ..
+        } = &*self.0;
+        let Some(events) = cell.begin_task() else {
+            return Ok(());
+        };
+        let (parts, closed) = (Arc::clone(parts), closed.subscribe());
+        let channel = Channel::new(parts, Arc::clone(cell), events, closed);
+        runtime.spawn(channel.run());
+        // A runtime that is being shut down drops it at once.
+        match cell.task_loss() {
+            Some(status) => Err(status),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// What calls need to know of the channel's options.

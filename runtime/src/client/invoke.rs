@@ -34,11 +34,13 @@ impl ClientConn {
             return Ok(plan.limit_transparent(settings.max_transparent_retries));
         }
         // The first call waits until the target has been resolved.
-        self.start()?;
         let given_up = GivenUp::default();
         let config = async {
             let waiting = given_up.waiting(|| Some(Wait::Resolver));
-            let config = self.cell().wait_for_call_config().await;
+            let wait_for_ready = options.wait_for_ready();
+            let start = || self.start();
+            let config = self.cell().wait_for_call_config(wait_for_ready, start);
+            let config = config.await;
             waiting.over();
             config
         };

@@ -86,12 +86,13 @@ impl Opening<'_> {
         }
     }
 
-    /// The connection for the call, which is not ready. The first call starts the channel's task.
+    /// The connection for the call, which is not ready. The first call starts the channel's task,
+    /// and so does one that finds it lost.
     async fn wait_for_pick(&self, info: &PickInfo<'_>) -> Result<Picked, Failure> {
-        self.conn.start().map_err(Failure::here)?;
         let wait_for_ready = self.options.wait_for_ready();
-        let picked = self.conn.cell().pick(info, wait_for_ready, self.given_up);
-        picked.await
+        let start = || self.conn.start();
+        let cell = self.conn.cell();
+        cell.pick(info, wait_for_ready, self.given_up, start).await
     }
 
     /// What is left until the deadline, if the call has one: else the clock is not read.

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, mpsc, watch};
 
 use super::call_config::CallConfig;
 use super::calls::Calls;
+use super::channel::Events;
 use super::connect_attempts::{ConnectAttempts, Unconnected};
 use super::done::Done;
 use super::event::{ConnectionId, Event};
@@ -24,6 +25,7 @@ use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::service_config::MethodConfig;
 use crate::status::Status;
+use crate::task::{Lost, caught};
 use crate::transport::{ClientTransport, Delivery};
 
 /// What the channel's task and its handles share: the current [`Picker`], which the task replaces
@@ -35,7 +37,9 @@ pub(super) struct PickerCell {
     call_config: ArcSwapOption<CallConfig>,
     /// The picker's, a moment later, for users to watch; the last one when the channel was closed.
     state: watch::Sender<ConnectivityState>,
-    events: mpsc::UnboundedSender<Event>,
+    /// Where the channel's task gets its events from; who locks both locks [`task`](Self::task) first.
+    events: Mutex<mpsc::UnboundedSender<Event>>,
+    task: Mutex<TaskState>,
     /// Asked for, and not looked at by the task yet: there is one such event at most.
     exit_idle_pending: Arc<AtomicBool>,
     reset_backoff_pending: AtomicBool,
@@ -49,6 +53,16 @@ pub(super) struct PickerCell {
     attempts: Mutex<ConnectAttempts>,
     /// The channel was closed: nothing is picked any more, whatever the picker says.
     closed: AtomicBool,
+}
+
+/// What is known of the channel's task.
+#[derive(Debug, Default)]
+struct TaskState {
+    /// It has been started, and was not lost since.
+    is_there: bool,
+    /// How often one was lost: dropped with its runtime, as a rule.
+    losses: u64,
+    last_loss: Option<Lost>,
 }
 
 /// The channel at a moment.
@@ -80,15 +94,15 @@ enum Tried {
 }
 
 impl PickerCell {
-    /// Idle; with where the channel's task gets its events from.
-    pub(super) fn new() -> (Self, mpsc::UnboundedReceiver<Event>) {
-        let (events, receiver) = mpsc::unbounded_channel();
+    /// Idle, and without a task.
+    pub(super) fn new() -> Self {
+        let (events, _) = mpsc::unbounded_channel();
         let exit_idle_pending = Arc::new(AtomicBool::new(false));
         let picker = IdlePicker {
             events: events.clone(),
             pending: Arc::clone(&exit_idle_pending),
         };
-        let cell = Self {
+        Self {
             current: ArcSwap::from_pointee(Snapshot {
                 state: ConnectivityState::Idle,
                 picker: Arc::new(picker),
@@ -96,7 +110,8 @@ impl PickerCell {
             changed: Notify::new(),
             call_config: ArcSwapOption::empty(),
             state: watch::Sender::new(ConnectivityState::Idle),
-            events,
+            events: Mutex::new(events),
+            task: Mutex::default(),
             exit_idle_pending,
             reset_backoff_pending: AtomicBool::new(false),
             calls: Calls::new(),
@@ -104,13 +119,58 @@ impl PickerCell {
             connections: Mutex::default(),
             attempts: Mutex::default(),
             closed: AtomicBool::new(false),
-        };
-        (cell, receiver)
+        }
     }
 
-    /// How the channel's task is told something.
-    pub(super) fn events(&self) -> &mpsc::UnboundedSender<Event> {
-        &self.events
+    /// The channel's task is about to be started, unless there is one: where it gets its events from.
+    pub(super) fn begin_task(&self) -> Option<Events> {
+        let mut task = lock(&self.task);
+        if task.is_there {
+            return None;
+        }
+        task.is_there = true;
+        let (sender, receiver) = mpsc::unbounded_channel();
+        *lock(&self.events) = sender.clone();
+        // What the task before was asked is asked anew.
+        self.exit_idle_pending.store(false, Ordering::Release);
+        self.reset_backoff_pending.store(false, Ordering::Release);
+        self.publish_idle();
+        Some(Events { sender, receiver })
+    }
+
+    /// The channel's task is gone, and the channel was not closed: it is idle, and the next call starts
+    /// another task. Who waits now is woken.
+    pub(super) fn task_lost(&self, lost: Lost) {
+        let mut task = lock(&self.task);
+        task.is_there = false;
+        task.losses += 1;
+        task.last_loss = Some(lost);
+        // Within the lock, so that nothing that a task does that is started now is undone.
+        self.close_connections();
+        *self.attempts() = ConnectAttempts::default();
+        self.publish_idle();
+    }
+
+    /// How often the channel's task was lost.
+    pub(super) fn task_losses(&self) -> u64 {
+        lock(&self.task).losses
+    }
+
+    /// Why there is no task, if the one that was started last is lost.
+    pub(super) fn task_loss(&self) -> Option<Status> {
+        let task = lock(&self.task);
+        (!task.is_there)
+            .then_some(task.last_loss)
+            .flatten()
+            .map(lost)
+    }
+
+    /// The status of a call that has waited for a task that was lost; `losses` is how often one had been
+    /// when it began.
+    fn lost_since(&self, losses: u64) -> Option<Status> {
+        let task = lock(&self.task);
+        let last = task.last_loss.filter(|_| task.losses != losses);
+        last.map(lost)
     }
 
     pub(super) fn publish(&self, state: ConnectivityState, picker: Arc<dyn Picker>) {
@@ -123,7 +183,7 @@ impl PickerCell {
     /// The channel is idle: the next call makes it leave that.
     pub(super) fn publish_idle(&self) {
         let picker = IdlePicker {
-            events: self.events.clone(),
+            events: lock(&self.events).clone(),
             pending: Arc::clone(&self.exit_idle_pending),
         };
         self.publish(ConnectivityState::Idle, Arc::new(picker));
@@ -165,7 +225,7 @@ impl PickerCell {
         if current.state != ConnectivityState::TransientFailure {
             return None;
         }
-        match current.picker.pick(&PickInfo::new("", &Metadata::new())) {
+        match current.pick(&PickInfo::new("", &Metadata::new())) {
             PickResult::Fail(status) | PickResult::Drop(status) => Some(status),
             PickResult::Pick(_) | PickResult::Queue => None,
         }
@@ -190,7 +250,7 @@ impl PickerCell {
 
     /// A connection is wanted, if there is none.
     pub(super) fn exit_idle(&self) {
-        exit_idle(&self.events, &self.exit_idle_pending);
+        exit_idle(&lock(&self.events), &self.exit_idle_pending);
     }
 
     /// The task is doing what [`exit_idle`](Self::exit_idle) asks for.
@@ -202,7 +262,7 @@ impl PickerCell {
     pub(super) fn reset_backoff(&self) {
         if !self.reset_backoff_pending.swap(true, Ordering::AcqRel) {
             // The channel is gone when it cannot be sent.
-            let _ = self.events.send(Event::ResetBackoff);
+            let _ = lock(&self.events).send(Event::ResetBackoff);
         }
     }
 
@@ -248,10 +308,15 @@ impl PickerCell {
     }
 
     /// What holds for a call. Waits until it is known, which is when the target has been resolved for
-    /// the first time.
+    /// the first time. `start` starts the channel's task if there is none.
     ///
     /// Cancel-safe.
-    pub(super) async fn wait_for_call_config(&self) -> Result<Arc<CallConfig>, Status> {
+    pub(super) async fn wait_for_call_config(
+        &self,
+        wait_for_ready: bool,
+        start: impl Fn() -> Result<(), Status>,
+    ) -> Result<Arc<CallConfig>, Status> {
+        let losses = self.task_losses();
         loop {
             let mut changed = pin!(self.changed.notified());
             // Registered before looking, so that no change is missed.
@@ -261,6 +326,10 @@ impl PickerCell {
             }
             if let Some(config) = self.call_config.load_full() {
                 return Ok(config);
+            }
+            match self.lost_since(losses) {
+                Some(status) if !wait_for_ready => return Err(status),
+                _ => start()?,
             }
             self.exit_idle();
             changed.await;
@@ -279,7 +348,7 @@ impl PickerCell {
     }
 
     /// The connection for a call. Waits while none is ready, and with `wait_for_ready` also while none
-    /// can be made.
+    /// can be made. `start` starts the channel's task if there is none.
     ///
     /// Cancel-safe.
     pub(super) async fn pick(
@@ -287,13 +356,25 @@ impl PickerCell {
         call: &PickInfo<'_>,
         wait_for_ready: bool,
         given_up: &GivenUp,
+        start: impl Fn() -> Result<(), Status>,
     ) -> Result<Picked, Failure> {
+        let losses = self.task_losses();
         loop {
             let mut changed = pin!(self.changed.notified());
             // Registered before looking, so that no change is missed.
             changed.as_mut().enable();
             if self.is_closed() {
                 return Err(Failure::here(closed()));
+            }
+            match self.lost_since(losses) {
+                Some(status) if !wait_for_ready => {
+                    return Err(Failure {
+                        status,
+                        delivery: Delivery::Possible,
+                        is_final: false,
+                    });
+                }
+                _ => start().map_err(Failure::here)?,
             }
             match self.try_pick(call) {
                 Tried::Picked(picked) => return Ok(picked),
@@ -365,7 +446,7 @@ impl PickerCell {
                 is_final,
             })
         };
-        match self.current.load().picker.pick(call) {
+        match self.current.load().pick(call) {
             PickResult::Pick(pick) => {
                 let done = Done::new(pick.on_done);
                 match pick.subconn.offer() {
@@ -428,6 +509,14 @@ impl Drop for Counted<'_> {
     }
 }
 
+impl Snapshot {
+    /// What the picker says; it is users' code, and a panic of it is the call's alone.
+    fn pick(&self, call: &PickInfo<'_>) -> PickResult<'_> {
+        caught("the picker", || self.picker.pick(call))
+            .unwrap_or_else(|panicked| PickResult::Drop(Status::internal(panicked.to_string())))
+    }
+}
+
 impl Picker for IdlePicker {
     fn pick(&self, _call: &PickInfo<'_>) -> PickResult<'_> {
         exit_idle(&self.events, &self.pending);
@@ -440,6 +529,11 @@ fn exit_idle(events: &mpsc::UnboundedSender<Event>, pending: &AtomicBool) {
         // The channel is gone when it cannot be sent.
         let _ = events.send(Event::ExitIdle);
     }
+}
+
+/// The status of calls that have waited for a channel whose task was lost.
+fn lost(lost: Lost) -> Status {
+    Status::unavailable(format!("the channel stopped while the call waited: {lost}"))
 }
 
 /// The status of calls on a channel that was closed.

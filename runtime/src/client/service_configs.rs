@@ -10,6 +10,7 @@ use crate::status::Status;
 /// Decides which service config holds: the one that the resolver has found, or the default one.
 ///
 /// Source: gRFC A21; grpc-go `ClientConn.updateResolverStateAndUnlock`.
+#[derive(Clone)]
 pub(super) struct ServiceConfigs {
     registry: BalancerRegistry,
     retries: Retries,

@@ -24,7 +24,7 @@ mod workers;
 use std::future::Future;
 use std::num::NonZeroUsize;
 use std::path::Path;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -48,6 +48,7 @@ use workers::SharedWorkers;
 
 use crate::codec::Compressor;
 use crate::credentials::ServerCredentials;
+use crate::first_of::{Either, first_of};
 use crate::io::Listener;
 use crate::transport::Transport;
 
@@ -306,18 +307,20 @@ impl Server {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServeError> {
         let handle = self.handle();
-        let watch = tokio::spawn(async move {
+        // On one task, so that a panic of `shutdown` is not lost, and goes on here.
+        let mut stop = pin!(async move {
             shutdown.await;
             handle.graceful_stop().await;
         });
-        let served = self.serve(address).await;
-        if served.is_ok() {
-            // The task is not aborted by anyone; it waits for the last call.
-            let _ = watch.await;
-        } else {
-            watch.abort();
+        let mut served = pin!(self.serve(address));
+        match first_of(served.as_mut(), stop.as_mut()).await {
+            Either::First(Ok(())) => {
+                stop.await;
+                Ok(())
+            }
+            Either::First(failed) => failed,
+            Either::Second(()) => served.await,
         }
-        served
     }
 
     /// Serves on a unix socket, until the server is stopped.

@@ -5,6 +5,7 @@ use tokio::time::timeout;
 
 use crate::credentials::ChannelCredentials;
 use crate::io::{Address, Dial};
+use crate::task::caught_in;
 use crate::transport::{ClientTransport, ConnectError, Report, Transport};
 
 /// Makes a channel's connections: dials, shakes hands, and waits for the server's SETTINGS.
@@ -40,10 +41,9 @@ impl Connector {
         address: Address,
         report: Report,
     ) -> Result<Arc<dyn ClientTransport>, ConnectError> {
-        let dialed = self
-            .dialer
-            .dial(address)
+        let dialed = caught_in("the dialer", || self.dialer.dial(address))
             .await
+            .map_err(|panicked| ConnectError::new(panicked.to_string()))?
             .map_err(ConnectError::caused_by)?;
         let secured = self
             .credentials

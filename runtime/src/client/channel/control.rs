@@ -20,6 +20,7 @@ use crate::client::event::{ConnectionId, Event, MonitorId};
 use crate::client::picker::PickerCell;
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
+use crate::task::watched;
 use crate::transport::{ClientTransport, ConnectError, Report, TransportEvent};
 
 /// What a channel's balancers act on: its connections, and what calls see of it.
@@ -66,9 +67,9 @@ impl Control {
         connect_params: ConnectParams,
         max_connections_limit: NonZeroUsize,
         cell: Arc<PickerCell>,
+        events: UnboundedSender<Event>,
         monitor_context: MonitorContext,
     ) -> Self {
-        let events = cell.events().clone();
         let (wakes, requests) = (events.clone(), events.clone());
         Self {
             target,
@@ -378,15 +379,19 @@ fn attempt(
             event,
         });
     });
-    let task = tokio::spawn(async move {
-        let outcome = connector.connect(&address, limit, report).await;
+    let name = address.clone();
+    let connect = async move { connector.connect(&address, limit, report).await };
+    // One that is aborted is told of as well, to nobody's interest.
+    let task = watched(connect, move |ended| {
+        let outcome =
+            ended.unwrap_or_else(|lost| Err(ConnectError::new(format!("{name}: {lost}"))));
         let _ = events.send(Event::Connected {
             subconn,
             connection,
             outcome,
         });
     });
-    task.abort_handle()
+    tokio::spawn(task).abort_handle()
 }
 
 impl ChannelControl for Control {

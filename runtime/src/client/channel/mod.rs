@@ -5,12 +5,17 @@
 //! calls find in the [`PickerCell`]. What backends say about themselves, where they are asked, comes
 //! from the monitors of their connections.
 //!
+//! Users' code that panics here is begun anew after a [`Restart`]'s wait; calls that do not wait for
+//! ready fail meanwhile. A task that is dropped with its runtime tells the cell, and the next call
+//! starts another one, on its own runtime.
+//!
 //! Source: grpc-go `ClientConn`, `addrConn`.
 
 mod connector;
 mod control;
 mod monitor;
 mod resolution;
+mod restart;
 mod subchannel;
 
 use std::future::{Future, poll_fn};
@@ -26,7 +31,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 pub(super) use self::connector::Connector;
 use self::control::Control;
 use self::monitor::{MonitorContext, Report};
-use self::resolution::Resolution;
+use self::resolution::{Resolution, Resolved};
+use self::restart::Restart;
 use super::event::Event;
 use super::idleness::{Idleness, Verdict};
 use super::picker::PickerCell;
@@ -39,13 +45,17 @@ use crate::connectivity_state::ConnectivityState;
 use crate::credentials::PerRpcCredentials;
 use crate::resolver::{Resolver, ResolverEvent, ResolverState};
 use crate::status::Status;
+use crate::task::{Panicked, caught, watched};
 use crate::transport::Origin;
+
+/// Makes a channel's resolvers.
+pub(super) type NewResolver = Box<dyn Fn() -> Result<Box<dyn Resolver>, Status> + Send + Sync>;
 
 /// What a channel is made of.
 pub(super) struct ChannelParts {
     pub(super) target: String,
     /// Makes a resolver, each time that the channel leaves idle mode.
-    pub(super) new_resolver: Box<dyn Fn() -> Result<Box<dyn Resolver>, Status> + Send>,
+    pub(super) new_resolver: NewResolver,
     pub(super) connector: Connector,
     pub(super) connect_params: ConnectParams,
     /// How many connections a subchannel may have, whatever the service config says.
@@ -65,21 +75,26 @@ pub(super) struct ChannelParts {
 ///
 /// It ends, from every state, when the channel is closed or its last handle is dropped.
 pub(super) struct Channel {
-    parts: ChannelParts,
+    parts: Arc<ChannelParts>,
     cell: Arc<PickerCell>,
-    events: mpsc::UnboundedReceiver<Event>,
+    events: Events,
     /// True, or its sender gone, when the channel is to end.
     closed: watch::Receiver<bool>,
 }
 
+/// Both ends of what a channel's task is told.
+pub(super) struct Events {
+    pub(super) sender: mpsc::UnboundedSender<Event>,
+    pub(super) receiver: mpsc::UnboundedReceiver<Event>,
+}
+
 /// A channel's task at work.
 struct Running {
-    target: String,
-    new_resolver: Box<dyn Fn() -> Result<Box<dyn Resolver>, Status> + Send>,
-    idle_timeout: Option<Duration>,
+    parts: Arc<ChannelParts>,
     service_configs: ServiceConfigs,
     cell: Arc<PickerCell>,
     control: Control,
+    restart: Restart,
     /// What it has when it is not idle.
     active: Option<Active>,
 }
@@ -96,16 +111,16 @@ struct Active {
 /// What the task is to look at.
 enum Occurrence {
     Event(Event),
-    Resolver(Option<ResolverEvent>),
+    Resolver(Resolved),
     Time,
     Closed,
 }
 
 impl Channel {
     pub(super) fn new(
-        parts: ChannelParts,
+        parts: Arc<ChannelParts>,
         cell: Arc<PickerCell>,
-        events: mpsc::UnboundedReceiver<Event>,
+        events: Events,
         closed: watch::Receiver<bool>,
     ) -> Self {
         Self {
@@ -116,18 +131,32 @@ impl Channel {
         }
     }
 
-    pub(super) async fn run(self) {
+    /// Runs until the channel ends. If the task is gone before, the cell is told.
+    pub(super) fn run(self) -> impl Future<Output = ()> + Send {
+        let cell = Arc::clone(&self.cell);
+        watched(self.serve(), move |ended| {
+            if let Err(lost) = ended {
+                cell.task_lost(lost);
+            }
+        })
+    }
+
+    async fn serve(self) {
         let Self {
             parts,
             cell,
-            mut events,
+            events,
             mut closed,
         } = self;
-        let mut channel = Running::new(parts, cell);
+        let Events {
+            sender,
+            receiver: mut events,
+        } = events;
+        let mut channel = Running::new(parts, cell, sender);
         let mut closed = pin!(async move { drop(closed.wait_for(|closed| *closed).await) });
         let mut timer = pin!(sleep_until(Instant::now()));
+        let mut wake_at = channel.wake_at();
         loop {
-            let wake_at = channel.wake_at();
             if let Some(time) = wake_at
                 && timer.deadline() != time
             {
@@ -144,61 +173,78 @@ impl Channel {
                 channel.poll(cx, wake_at.map(|_| timer.as_mut()))
             })
             .await;
-            match occurrence {
-                Occurrence::Event(event) => channel.handle(event),
-                Occurrence::Resolver(event) => channel.resolved(event),
-                Occurrence::Time => channel.wake(),
-                Occurrence::Closed => break,
+            if let Occurrence::Closed = occurrence {
+                break;
             }
+            wake_at = channel.step(occurrence);
         }
         channel.close();
     }
 }
 
 impl Running {
-    fn new(parts: ChannelParts, cell: Arc<PickerCell>) -> Self {
-        let ChannelParts {
-            target,
-            new_resolver,
-            connector,
-            connect_params,
-            max_connections,
-            idle_timeout,
-            service_configs,
-            origin,
-            per_rpc_credentials,
-            health_check_disabled,
-        } = parts;
+    fn new(
+        parts: Arc<ChannelParts>,
+        cell: Arc<PickerCell>,
+        events: mpsc::UnboundedSender<Event>,
+    ) -> Self {
         let monitor_context = MonitorContext::new(
-            origin,
-            per_rpc_credentials,
-            cell.events().clone(),
-            health_check_disabled,
+            Arc::clone(&parts.origin),
+            Arc::clone(&parts.per_rpc_credentials),
+            events.clone(),
+            parts.health_check_disabled,
         );
         let control = Control::new(
-            target.clone(),
-            connector,
-            connect_params,
-            max_connections,
+            parts.target.clone(),
+            parts.connector.clone(),
+            parts.connect_params,
+            parts.max_connections,
             Arc::clone(&cell),
+            events,
             monitor_context,
         );
         Self {
-            target,
-            new_resolver,
-            idle_timeout,
-            service_configs,
+            service_configs: parts.service_configs.clone(),
+            restart: Restart::new(parts.connect_params),
+            parts,
             cell,
             control,
             active: None,
         }
     }
 
+    /// Does what follows from an occurrence. Returns when something is to be done, whatever else
+    /// happens.
+    ///
+    /// The balancing policy is called from here. One that has panicked is given up, and its connections
+    /// go with it as far as they have no calls.
+    fn step(&mut self, occurrence: Occurrence) -> Option<Instant> {
+        let step = || {
+            match occurrence {
+                Occurrence::Event(event) => self.handle(event),
+                Occurrence::Resolver(resolved) => self.resolved(resolved),
+                Occurrence::Time => self.wake(),
+                Occurrence::Closed => {}
+            }
+            self.wake_at()
+        };
+        match caught(POLICY, step) {
+            Ok(wake_at) => wake_at,
+            Err(panicked) => {
+                let active = self.active.take();
+                // It may panic once more when it is dropped, which changes nothing.
+                let _ = caught(POLICY, || drop(active));
+                self.fail_until_restart(&self.panicked(panicked));
+                self.wake_at()
+            }
+        }
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>, timer: Option<Pin<&mut Sleep>>) -> Poll<Occurrence> {
         if let Some(active) = &mut self.active
-            && let Poll::Ready(event) = active.resolution.poll_next(cx)
+            && let Poll::Ready(resolved) = active.resolution.poll_next(cx)
         {
-            return Poll::Ready(Occurrence::Resolver(event));
+            return Poll::Ready(Occurrence::Resolver(resolved));
         }
         match timer {
             Some(timer) => timer.poll(cx).map(|()| Occurrence::Time),
@@ -211,6 +257,7 @@ impl Running {
         let active = self.active.as_ref();
         [
             self.control.wake_at(),
+            self.restart.at(),
             active.and_then(|active| active.balancer.wake_at()),
             active.and_then(|active| active.idleness.map(|(_, time)| time)),
         ]
@@ -256,6 +303,7 @@ impl Running {
             }
             Event::ResetBackoff => {
                 self.cell.begin_reset_backoff();
+                self.restart.reset(Instant::now());
                 for id in self.control.reset_backoff() {
                     self.tell(id, [SubConnState::Idle]);
                 }
@@ -300,6 +348,8 @@ impl Running {
         self.cell.begin_exit_idle();
         match &mut self.active {
             Some(active) => active.balancer.exit_idle(&mut self.control),
+            // It is not idle, but waits to be begun anew.
+            None if self.restart.at().is_some() => {}
             None => self.activate(),
         }
     }
@@ -307,9 +357,9 @@ impl Running {
     fn activate(&mut self) {
         let connecting = ConnectivityState::Connecting;
         self.cell.publish(connecting, Arc::new(QueuingPicker));
-        let resolver = match (self.new_resolver)() {
+        let resolver = match self.new_resolver() {
             Ok(resolver) => resolver,
-            Err(status) => return self.fail(status),
+            Err(status) => return self.fail_until_restart(&status),
         };
         let now = Instant::now();
         self.active = Some(Active {
@@ -317,10 +367,53 @@ impl Running {
             balancer: GracefulSwitch::new(),
             is_balancing: false,
             idleness: self
+                .parts
                 .idle_timeout
                 .map(|timeout| (Idleness::new(timeout, now), now)),
         });
         self.consider_idleness(now);
+    }
+
+    fn new_resolver(&self) -> Result<Box<dyn Resolver>, Status> {
+        caught("the resolver's builder", || (self.parts.new_resolver)())
+            .unwrap_or_else(|panicked| Err(self.panicked(panicked)))
+    }
+
+    /// Calls fail with this, unless they wait for ready, until what has failed is begun anew.
+    fn fail_until_restart(&mut self, status: &Status) {
+        let delay = self.restart.schedule(Instant::now(), fastrand::f64());
+        let text = format!(
+            "{} (tried again in {:.1} s)",
+            status.message(),
+            delay.as_secs_f64()
+        );
+        self.fail(status.retold(text));
+    }
+
+    /// The status for calls that cannot be made because of a panic.
+    fn panicked(&self, panicked: Panicked) -> Status {
+        Status::unavailable(format!(
+            "cannot connect to {}: {panicked}",
+            self.parts.target
+        ))
+    }
+
+    /// Begins anew what has panicked.
+    fn restart(&mut self) {
+        if self.active.is_none() {
+            return self.activate();
+        }
+        match self.new_resolver() {
+            Ok(resolver) => {
+                if let Some(active) = &mut self.active {
+                    active.resolution = Resolution::start(resolver);
+                }
+            }
+            Err(status) => {
+                self.restart.schedule(Instant::now(), fastrand::f64());
+                self.resolver_error(&status);
+            }
+        }
     }
 
     /// Calls fail with this, unless they wait for ready.
@@ -330,25 +423,29 @@ impl Running {
             .publish(failure, Arc::new(FailingPicker::new(status)));
     }
 
-    fn resolved(&mut self, event: Option<ResolverEvent>) {
-        match event {
-            Some(ResolverEvent::Update(state, reply)) => {
+    fn resolved(&mut self, resolved: Resolved) {
+        match resolved {
+            Resolved::Event(ResolverEvent::Update(state, reply)) => {
                 // The resolver does not wait for the answer when that fails.
                 let _ = reply.send(self.update(state));
             }
-            Some(ResolverEvent::Error(error)) => self.resolver_error(&error),
-            None => self.resolver_ended(),
+            Resolved::Event(ResolverEvent::Error(error)) => self.resolver_error(&error),
+            Resolved::Silent => self.resolver_ended(),
+            Resolved::Panicked(panicked) => {
+                self.restart.schedule(Instant::now(), fastrand::f64());
+                self.resolver_error(&Status::unavailable(panicked.to_string()));
+            }
         }
         self.pass_on_resolve_now();
     }
 
     /// What it has said last holds. Calls do not wait for one that has said nothing.
     fn resolver_ended(&mut self) {
-        tracing::debug!(target = self.target, "the resolver has ended");
+        tracing::debug!(target = self.parts.target, "the resolver has ended");
         if let Some(active) = &self.active
             && !active.resolution.has_spoken()
         {
-            let text = "the resolver ended or panicked before it had found anything";
+            let text = "the resolver ended before it had found anything";
             self.resolver_error(&Status::unavailable(text));
         }
     }
@@ -373,7 +470,9 @@ impl Running {
         }
         let policy = Arc::new(config.policy.clone());
         let update = BalancerUpdate::new(state.endpoints, policy);
-        active.balancer.update(update, &mut self.control)
+        let updated = active.balancer.update(update, &mut self.control);
+        self.restart.succeeded();
+        updated
     }
 
     fn resolver_error(&mut self, error: &Status) {
@@ -386,13 +485,20 @@ impl Running {
             // Calls need to wait no longer for what the resolver may say about them.
             let default = self.service_configs.default_config();
             self.cell.default_call_config(&default.calls);
-            let text = format!("cannot connect to {}: {}", self.target, error.message());
+            let text = format!(
+                "cannot connect to {}: {}",
+                self.parts.target,
+                error.message()
+            );
             self.fail(error.retold(text));
         }
     }
 
     fn wake(&mut self) {
         let now = Instant::now();
+        if self.restart.take_due(now) {
+            self.restart();
+        }
         for id in self.control.wake(now) {
             self.tell(id, [SubConnState::Idle]);
         }
@@ -421,12 +527,16 @@ impl Running {
             Verdict::AskAgainIn(wait) => *ask_at = now + wait.min(FAR),
             Verdict::Idle => {
                 if calls.if_none(|| self.cell.publish_idle()) {
-                    tracing::debug!(target = self.target, "idle: there were no calls for long");
+                    tracing::debug!(
+                        target = self.parts.target,
+                        "idle: there were no calls for long"
+                    );
                     self.active = None;
+                    self.restart.cancel();
                     self.control.close();
                 } else {
                     // A call has just begun; its end is looked for a timeout later.
-                    *ask_at = now + self.idle_timeout.unwrap_or(FAR).min(FAR);
+                    *ask_at = now + self.parts.idle_timeout.unwrap_or(FAR).min(FAR);
                 }
             }
         }
@@ -435,10 +545,12 @@ impl Running {
     fn close(mut self) {
         self.cell.close();
         self.cell.publish_idle();
-        self.active = None;
         self.control.close();
     }
 }
+
+/// What users' code that a channel's task runs is called when it panics, unless it is known better.
+const POLICY: &str = "the channel's load balancing policy";
 
 /// About a century: a time that a timer can be set to.
 const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);

@@ -1,38 +1,80 @@
+use std::future::Future;
+use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::task::AbortHandle;
+use tokio::task::JoinHandle;
 
 use crate::resolver::{Resolver, ResolverControl, ResolverEvent, ResolverEvents};
+use crate::task::{Panicked, caught_in};
 
 /// A channel's resolver at work, as a task of its own, which ends when this is dropped.
 pub(super) struct Resolution {
     events: ResolverEvents,
-    task: AbortHandle,
+    task: JoinHandle<Result<(), Panicked>>,
     has_spoken: bool,
+    /// Its control is gone.
+    is_silent: bool,
     has_ended: bool,
+}
+
+/// What a resolver says or does next.
+#[derive(Debug)]
+pub(super) enum Resolved {
+    Event(ResolverEvent),
+    /// It says nothing more.
+    Silent,
+    Panicked(Panicked),
 }
 
 impl Resolution {
     pub(super) fn start(resolver: Box<dyn Resolver>) -> Self {
         let (control, events) = ResolverControl::new();
-        let task = tokio::spawn(resolver.run(control));
+        let run = caught_in("the resolver", move || resolver.run(control));
         Self {
             events,
-            task: task.abort_handle(),
+            task: tokio::spawn(run),
             has_spoken: false,
+            is_silent: false,
             has_ended: false,
         }
     }
 
-    /// What the resolver says next; `None`, once: it has ended.
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<ResolverEvent>> {
+    /// What the resolver says next. After [`Resolved::Silent`] it can still panic, after
+    /// [`Resolved::Panicked`] nothing follows.
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Resolved> {
+        if !self.is_silent {
+            match self.events.poll_next(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(event)) => {
+                    self.has_spoken = true;
+                    return Poll::Ready(Resolved::Event(event));
+                }
+                Poll::Ready(None) => self.is_silent = true,
+            }
+            // A panic drops the control a moment before the task ends.
+            return Poll::Ready(match self.poll_panicked(cx) {
+                Poll::Ready(panicked) => Resolved::Panicked(panicked),
+                Poll::Pending => Resolved::Silent,
+            });
+        }
+        self.poll_panicked(cx).map(Resolved::Panicked)
+    }
+
+    fn poll_panicked(&mut self, cx: &mut Context<'_>) -> Poll<Panicked> {
         if self.has_ended {
             return Poll::Pending;
         }
-        let event = self.events.poll_next(cx);
-        self.has_spoken |= matches!(event, Poll::Ready(Some(_)));
-        self.has_ended = matches!(event, Poll::Ready(None));
-        event
+        match Pin::new(&mut self.task).poll(cx) {
+            Poll::Ready(ended) => {
+                self.has_ended = true;
+                match ended {
+                    Ok(Err(panicked)) => Poll::Ready(panicked),
+                    // With the runtime ends the channel's task too.
+                    Ok(Ok(())) | Err(_) => Poll::Pending,
+                }
+            }
+            Poll::Pending => Poll::Pending,
+        }
     }
 
     /// Whether it has ever found something, or said that it could not.

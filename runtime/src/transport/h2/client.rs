@@ -16,6 +16,7 @@ use super::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
 };
 use crate::io::{BoxedIo, Connected, Peer};
+use crate::task::{Lost, watched};
 use crate::transport::{
     ClientStream, ClientTransport, ConnectError, OpenError, OpenRequest, Report, TransportEvent,
 };
@@ -83,12 +84,13 @@ pub(crate) async fn connect(
         },
     };
     let (failed_sender, failed) = oneshot::channel();
-    tokio::spawn(async move {
-        let reason = driver.run().await;
+    let lost = format!("the connection {} was lost", transport.connection);
+    tokio::spawn(watched(driver.run(), move |ended| {
+        let reason = ended.unwrap_or_else(|problem| format!("{lost}: {problem}"));
         // Nobody waits for this any more once the transport is made.
         let _ = failed_sender.send(reason.clone());
         report(TransportEvent::Closed { reason });
-    });
+    }));
     if settings.await.is_err() {
         let reason = failed.await.unwrap_or_default();
         let text = match info.other_protocol() {
@@ -148,6 +150,8 @@ impl Driver {
             mut streams,
         } = self;
         let mut connection = pin!(connection);
+        // Dropped before the connection, which tells the streams that it is gone, and not why.
+        let noted = NotedLoss(&info);
         let mut closed = pin!(close.notified());
         let ended = poll_fn(|cx| {
             if closed.as_mut().poll(cx).is_ready() {
@@ -158,11 +162,21 @@ impl Driver {
             ended
         })
         .await;
+        std::mem::forget(noted);
         match ended {
             Some(Ok(())) => format!("the connection {info} was closed"),
             Some(Err(error)) => format!("the connection {info} failed: {error}"),
             None => format!("the connection {info} was closed by the client"),
         }
+    }
+}
+
+/// Keeps why the connection's task ends, if that is by its being dropped.
+struct NotedLoss<'a>(&'a ConnectionInfo);
+
+impl Drop for NotedLoss<'_> {
+    fn drop(&mut self) {
+        self.0.set_loss(Lost::now());
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::io::Peer;
 use crate::lock::lock;
+use crate::task::Lost;
 use crate::transport::{MAX_FIRST_OCTETS, OtherProtocol};
 
 /// What a connection's streams say about it when it fails.
@@ -15,6 +16,7 @@ pub(super) struct ConnectionInfo {
     io_error: OnceLock<Arc<io::Error>>,
     /// The beginning of what was received, until it is SETTINGS.
     first_octets: Mutex<Vec<u8>>,
+    loss: OnceLock<Lost>,
 }
 
 impl ConnectionInfo {
@@ -24,6 +26,7 @@ impl ConnectionInfo {
             goaway: Mutex::new(None),
             io_error: OnceLock::new(),
             first_octets: Mutex::new(Vec::new()),
+            loss: OnceLock::new(),
         }
     }
 
@@ -60,13 +63,22 @@ impl ConnectionInfo {
     pub(super) fn other_protocol(&self) -> Option<OtherProtocol> {
         OtherProtocol::of_server(&lock(&self.first_octets))
     }
+
+    /// Keeps why the connection's task is gone.
+    pub(super) fn set_loss(&self, loss: Lost) {
+        // The first reason stays.
+        let _ = self.loss.set(loss);
+    }
 }
 
 impl fmt::Display for ConnectionInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "to {} from {}", self.peer.remote, self.peer.local)?;
-        match &*lock(&self.goaway) {
-            Some(reason) => write!(f, ", after GOAWAY with {reason}"),
+        if let Some(reason) = &*lock(&self.goaway) {
+            write!(f, ", after GOAWAY with {reason}")?;
+        }
+        match self.loss.get() {
+            Some(loss) => write!(f, ": {loss}"),
             None => Ok(()),
         }
     }

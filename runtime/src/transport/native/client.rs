@@ -18,6 +18,7 @@ use crate::http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, St
 use crate::io::{Connected, Peer};
 use crate::pieces::Pieces;
 use crate::status::Status;
+use crate::task::{Lost, watched};
 use crate::transport::{
     ClientStream, ClientTransport, ConnectError, Delivery, OpenError, OpenRequest, OtherProtocol,
     Report, ResetCode, StreamEnd, StreamQuota, TransportEvent, status_for_reset,
@@ -53,7 +54,9 @@ pub(crate) async fn connect(
         settings: Some(settings_sender),
         goaway: None,
         report: Arc::clone(&report),
+        is_over: false,
     });
+    let lost = task.lost_text();
     let transport = Arc::new(NativeClientTransport {
         peer,
         outbox,
@@ -61,13 +64,13 @@ pub(crate) async fn connect(
         quota,
         close: Arc::clone(&close),
     });
-    tokio::spawn(async move {
-        let end = task.run(close).await;
+    tokio::spawn(watched(task.run(close), move |ended| {
+        let end = ended.unwrap_or_else(|problem| ConnectError::new(format!("{lost}: {problem}")));
         let reason = end.to_string();
         // Nobody waits for this any more once the transport is made.
         let _ = failed_sender.send(end);
         report(TransportEvent::Closed { reason });
-    });
+    }));
     if settings.await.is_err() {
         let gone = |_| ConnectError::new("the connection's task is gone");
         return Err(failed.await.unwrap_or_else(gone));
@@ -172,6 +175,8 @@ struct Task {
     /// What the server's GOAWAY said.
     goaway: Option<String>,
     report: Report,
+    /// Its streams have been told that it ends.
+    is_over: bool,
 }
 
 impl Task {
@@ -472,18 +477,25 @@ impl Task {
         }
     }
 
+    /// That the connection was lost, and which it was.
+    fn lost_text(&self) -> String {
+        let Peer { remote, local, .. } = &*self.peer;
+        format!("the connection to {remote} from {local} was lost")
+    }
+
     /// What calls are told of the connection's end.
     fn loss(&self, problem: &str) -> String {
-        let Peer { remote, local, .. } = &*self.peer;
+        let lost = self.lost_text();
         let goaway = match &self.goaway {
             Some(reason) => format!(", after GOAWAY with {reason}"),
             None => String::new(),
         };
-        format!("the connection to {remote} from {local} was lost: {problem}{goaway}")
+        format!("{lost}: {problem}{goaway}")
     }
 
     /// Ends all streams with the connection.
     fn end_streams(&mut self, status: &Status) {
+        self.is_over = true;
         self.gone.store(true, Ordering::Release);
         for (_, stream) in self.link.core.values_mut() {
             stream.break_off(StreamEnd::new(Err(status.clone())));
@@ -493,6 +505,16 @@ impl Task {
             if let ClientSend::Open(..) = what {
                 stream.break_off(StreamEnd::failed(status.clone(), Delivery::NotSent));
             }
+        }
+    }
+}
+
+impl Drop for Task {
+    /// A task that panics, or is dropped with its runtime, tells its streams.
+    fn drop(&mut self) {
+        if !self.is_over {
+            let reason = self.loss(&Lost::now().to_string());
+            self.end_streams(&Status::unavailable(reason));
         }
     }
 }

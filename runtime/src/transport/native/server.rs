@@ -18,6 +18,7 @@ use crate::io::Connected;
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
+use crate::task::Lost;
 use crate::transport::{
     CallEnd, CallState, CancelReason, Dispatch, OtherProtocol, Phase, Received, RefusalLog,
     Rejection, RequestHead, ResetCode, ResponseHead, ServerSettings, ServerStream, ServerTransport,
@@ -121,6 +122,8 @@ struct Task<D: Dispatch> {
     refusals: Arc<RefusalLog>,
     /// The server is to stop gracefully.
     draining: bool,
+    /// Its streams have been told that it ends.
+    is_over: bool,
 }
 
 impl<D: Dispatch> Task<D> {
@@ -148,6 +151,7 @@ impl<D: Dispatch> Task<D> {
             handshake: Some(Box::pin(sleep(settings.handshake_timeout))),
             refusals: Arc::clone(&settings.refusals),
             draining: false,
+            is_over: false,
         }
     }
 
@@ -611,9 +615,26 @@ impl<D: Dispatch> Task<D> {
     }
 
     fn close_streams(&mut self, status: &Status, reason: CancelReason) {
+        self.is_over = true;
         self.shared.outbox.close();
         for (_, stream) in self.link.core.values_mut() {
             stream.close(status.clone(), reason);
+        }
+    }
+}
+
+impl<D: Dispatch> Drop for Task<D> {
+    /// A task that panics, or is dropped with its runtime, tells its streams, which may be read
+    /// elsewhere.
+    fn drop(&mut self) {
+        if !self.is_over {
+            let lost = Lost::now();
+            let reason = match lost {
+                Lost::Panicked => CancelReason::ConnectionLost,
+                Lost::Dropped => CancelReason::ServerStopped,
+            };
+            let status = Status::cancelled(format!("the connection ended: {lost}"));
+            self.close_streams(&status, reason);
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::credentials::{PerRpcCredentials, RequestInfo, per_rpc};
 use crate::io::Address;
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
+use crate::task::caught_in;
 use crate::transport::{ClientTransport, OpenError, Origin};
 
 /// What a backend is asked by one streaming call, and what its answers mean.
@@ -67,8 +68,13 @@ pub(super) async fn run<W: Watch>(
     let mut retry = Retry::new();
     loop {
         watch.begun().into_iter().for_each(&report);
-        let Some(end) = ask(&backend, &watch, &mut retry, &report).await else {
-            return;
+        let asked = caught_in("what a backend is watched with", || {
+            ask(&backend, &watch, &mut retry, &report)
+        });
+        let end = match asked.await {
+            Ok(Some(end)) => end,
+            Ok(None) => return,
+            Err(panicked) => End::Broken(panicked.to_string()),
         };
         watch.ended(&end).into_iter().for_each(&report);
         match end {

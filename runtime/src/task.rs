@@ -1,0 +1,267 @@
+//! What a task owes to those who wait for it: they are told how it has ended, also when it panics or
+//! its runtime is dropped.
+//!
+//! Code of users' (a dialer, a resolver, a balancing policy, a picker, credentials, the construction of
+//! a handler) is run by [`caught`] or [`caught_in`], so that its panic is an error of what asked for
+//! it. A task is spawned as a [`Watched`] future, or its state tells by `Drop`, with [`Lost::now`] for
+//! the reason.
+
+use std::any::Any;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+
+use tokio::runtime::Handle;
+
+use crate::status::Status;
+
+/// Code that has panicked. The message of the panic is in the log, not here: statuses travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Panicked {
+    what: &'static str,
+}
+
+impl fmt::Display for Panicked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} panicked; the log has its message", self.what)
+    }
+}
+
+/// Runs code that may panic; `what` names it.
+///
+/// The caller does not use again what the code may have left half done.
+///
+/// # Errors
+/// It has panicked, which is logged.
+pub(crate) fn caught<T>(what: &'static str, run: impl FnOnce() -> T) -> Result<T, Panicked> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let message = panic_message(&*panic);
+        tracing::error!(what, message, "user code panicked");
+        Panicked { what }
+    })
+}
+
+/// Runs a future that may panic, also when it is made; `what` names it. As cancel-safe as the future.
+///
+/// # Errors
+/// As for [`caught`].
+pub(crate) async fn caught_in<F: Future>(
+    what: &'static str,
+    make: impl FnOnce() -> F,
+) -> Result<F::Output, Panicked> {
+    let mut future = pin!(caught(what, make)?);
+    poll_fn(|cx| match caught(what, || future.as_mut().poll(cx)) {
+        Ok(poll) => poll.map(Ok),
+        Err(panicked) => Poll::Ready(Err(panicked)),
+    })
+    .await
+}
+
+/// The message of a panic.
+pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
+    if let Some(text) = panic.downcast_ref::<&str>() {
+        text
+    } else if let Some(text) = panic.downcast_ref::<String>() {
+        text
+    } else {
+        "a value that is not text"
+    }
+}
+
+/// Why a task has ended without a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    Panicked,
+    /// It was dropped: with its runtime, unless its owner has aborted it.
+    Dropped,
+}
+
+impl Lost {
+    /// Why the task of a value that is being dropped has ended.
+    pub(crate) fn now() -> Self {
+        if std::thread::panicking() {
+            Self::Panicked
+        } else {
+            Self::Dropped
+        }
+    }
+}
+
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Panicked => "its task panicked; the log has the message",
+            Self::Dropped => "the tokio runtime of its task was shut down",
+        })
+    }
+}
+
+/// A task's future, whose end is told once, whatever becomes of it.
+pub(crate) struct Watched<F: Future, T: FnOnce(Result<F::Output, Lost>)> {
+    future: Option<Pin<Box<F>>>,
+    tell: Option<T>,
+}
+
+/// The future, and what is called when it is ready, has panicked or was dropped: afterwards, when
+/// nothing of it is left.
+pub(crate) fn watched<F, T>(future: F, tell: T) -> Watched<F, T>
+where
+    F: Future,
+    T: FnOnce(Result<F::Output, Lost>),
+{
+    Watched {
+        future: Some(Box::pin(future)),
+        tell: Some(tell),
+    }
+}
+
+impl<F: Future, T: FnOnce(Result<F::Output, Lost>)> Watched<F, T> {
+    fn end(&mut self, end: Result<F::Output, Lost>) {
+        // Nothing is left that could be used after a panic of what it holds.
+        let dropped = caught("a task's state, when it was dropped,", || {
+            self.future = None;
+        });
+        if let Some(tell) = self.tell.take() {
+            tell(end.and_then(|output| dropped.map(|()| output).map_err(|_| Lost::Panicked)));
+        }
+    }
+}
+
+impl<F: Future, T: FnOnce(Result<F::Output, Lost>)> Unpin for Watched<F, T> {}
+
+impl<F: Future, T: FnOnce(Result<F::Output, Lost>)> Future for Watched<F, T> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(future) = &mut self.future else {
+            return Poll::Ready(());
+        };
+        let end = match caught("a task", || future.as_mut().poll(cx)) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(output)) => Ok(output),
+            Err(_) => Err(Lost::Panicked),
+        };
+        self.end(end);
+        Poll::Ready(())
+    }
+}
+
+impl<F: Future, T: FnOnce(Result<F::Output, Lost>)> Drop for Watched<F, T> {
+    fn drop(&mut self) {
+        if self.tell.is_some() {
+            self.end(Err(Lost::now()));
+        }
+    }
+}
+
+/// The tokio runtime that this is called within. `what` names what needs it.
+///
+/// # Errors
+/// INTERNAL: there is none.
+pub(crate) fn current_runtime(what: &str) -> Result<Handle, Status> {
+    Handle::try_current().map_err(|_| Status::internal(outside_of_a_runtime(what)))
+}
+
+/// The text of an error for something that was done outside of a tokio runtime.
+pub(crate) fn outside_of_a_runtime(what: &str) -> String {
+    format!(
+        "{what} outside a tokio runtime: do it from within one, or enter one with \
+         tokio::runtime::Handle::enter"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::sync::{Arc, Mutex};
+
+    use tokio::runtime::{Builder, Runtime};
+
+    use super::*;
+    use crate::lock::lock;
+
+    type Told = Arc<Mutex<Vec<Result<u8, Lost>>>>;
+
+    fn runtimes() -> [Runtime; 2] {
+        [Builder::new_current_thread(), Builder::new_multi_thread()]
+            .map(|mut builder| builder.worker_threads(1).build().expect("a runtime"))
+    }
+
+    fn task(
+        told: &Told,
+        future: impl Future<Output = u8> + Send + 'static,
+    ) -> impl Future<Output = ()> + Send + 'static {
+        let told = Arc::clone(told);
+        watched(future, move |end| lock(&told).push(end))
+    }
+
+    #[test]
+    fn the_end_of_a_task_is_told_once_when_it_is_ready_panics_is_aborted_or_loses_its_runtime() {
+        for runtime in runtimes() {
+            let told = Told::default();
+            let ready = runtime.spawn(task(&told, async { 7 }));
+            runtime.block_on(ready).expect("told, not thrown");
+            let panics = runtime.spawn(task(&told, async { panic!("once") }));
+            runtime.block_on(panics).expect("told, not thrown");
+            let aborted = runtime.spawn(task(&told, pending()));
+            aborted.abort();
+            assert!(runtime.block_on(aborted).is_err());
+            runtime.spawn(task(&told, pending()));
+            drop(runtime);
+            let told = lock(&told).clone();
+            let expected = [
+                Ok(7),
+                Err(Lost::Panicked),
+                Err(Lost::Dropped),
+                Err(Lost::Dropped),
+            ];
+            assert_eq!(told, expected);
+        }
+    }
+
+    #[test]
+    fn a_task_that_is_spawned_on_a_runtime_that_is_gone_is_told_of_at_once() {
+        for runtime in runtimes() {
+            let handle = runtime.handle().clone();
+            drop(runtime);
+            let told = Told::default();
+            handle.spawn(task(&told, pending()));
+            assert_eq!(*lock(&told), [Err(Lost::Dropped)]);
+        }
+    }
+
+    #[test]
+    fn a_task_whose_state_panics_when_it_is_dropped_has_panicked() {
+        struct Bomb;
+        impl Drop for Bomb {
+            fn drop(&mut self) {
+                panic!("on drop");
+            }
+        }
+        let told = Told::default();
+        let bomb = Bomb;
+        let future = task(&told, async move {
+            let _bomb = &bomb;
+            7
+        });
+        let [runtime, _] = runtimes();
+        runtime.block_on(future);
+        assert_eq!(*lock(&told), [Err(Lost::Panicked)]);
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_a_future_or_of_what_makes_it_is_an_error_that_names_it_alone() {
+        let made = caught_in("the dialer", || async { 7 }).await;
+        assert_eq!(made, Ok(7));
+        let polled = caught_in("the dialer", || async { panic!("secret") }).await;
+        let making = caught_in("the dialer", || -> std::future::Ready<()> {
+            panic!("secret")
+        });
+        for panicked in [polled, making.await] {
+            let text = panicked.expect_err("it has panicked").to_string();
+            assert_eq!(text, "the dialer panicked; the log has its message");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use crate::status::Status;
 /// Where calls go: a snapshot of a policy's decisions.
 ///
 /// Called by every call, on its own task, many at once: it must not block, and takes no lock that
-/// could be held for long.
+/// could be held for long. A panic of it fails the call with INTERNAL.
 ///
 /// Source: grpc-go `balancer.Picker`.
 pub trait Picker: Send + Sync + 'static {

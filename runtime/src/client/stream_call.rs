@@ -21,6 +21,7 @@ use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
+use crate::task::{Lost, watched};
 use crate::transport::{IncomingHead, NoHead, Wanted};
 
 /// A call with streams, or one that is hedged: attempts, of which one becomes the call.
@@ -114,13 +115,26 @@ impl StreamCall {
             return;
         }
         let call = Arc::downgrade(self);
-        let task = tokio::spawn(async move {
-            let exceeded = bounds.exceeded().await;
+        let watch = async move { bounds.exceeded().await };
+        let task = watched(watch, move |ended| {
             if let Some(call) = call.upgrade() {
-                call.exceed(exceeded);
+                match ended {
+                    Ok(exceeded) => call.exceed(exceeded),
+                    Err(lost) => call.unwatched(lost),
+                }
             }
         });
-        *lock(&self.watch) = Some(task.abort_handle());
+        *lock(&self.watch) = Some(tokio::spawn(task).abort_handle());
+    }
+
+    /// Nobody watches over the call's bounds any more. It ends, unless it has: else it could last for
+    /// ever.
+    fn unwatched(&self, lost: Lost) {
+        if lock(&self.finish).is_some() {
+            self.end(Status::unavailable(format!(
+                "the call's deadline is not watched over any more: {lost}"
+            )));
+        }
     }
 
     /// Ends the call if its handle was used, so that a half that is polled after that reports it, and
@@ -163,10 +177,12 @@ impl StreamCall {
 
     /// The call has ended, and its halves know or are gone.
     pub(super) fn finish(&self, outcome: Result<(), &Status>) {
-        if let Some(watch) = lock(&self.watch).take() {
+        // First, because the task that is aborted looks at it.
+        let finish = lock(&self.finish).take();
+        let watch = lock(&self.watch).take();
+        if let Some(watch) = watch {
             watch.abort();
         }
-        let finish = lock(&self.finish).take();
         if let Some(finish) = finish {
             finish.call(outcome);
         }

@@ -12,7 +12,7 @@ pub type DialFuture = Pin<Box<dyn Future<Output = io::Result<Connected>> + Send>
 /// How a channel makes connections.
 ///
 /// Called from the channel's task, one address at a time. The future is dropped when the attempt's
-/// deadline passes or the channel closes.
+/// deadline passes or the channel closes. A panic is a failed attempt.
 ///
 /// Source: grpc-go `WithContextDialer`.
 pub trait Dial: Send + Sync + 'static {

@@ -418,6 +418,9 @@ impl Running {
 
     /// Calls fail with this, unless they wait for ready.
     fn fail(&self, status: Status) {
+        // They need to wait no longer for what the resolver may say about them.
+        let default = self.service_configs.default_config();
+        self.cell.default_call_config(&default.calls);
         let failure = ConnectivityState::TransientFailure;
         self.cell
             .publish(failure, Arc::new(FailingPicker::new(status)));
@@ -430,23 +433,24 @@ impl Running {
                 let _ = reply.send(self.update(state));
             }
             Resolved::Event(ResolverEvent::Error(error)) => self.resolver_error(&error),
-            Resolved::Silent => self.resolver_ended(),
+            Resolved::Silent => {
+                self.resolver_ended("the resolver ended before it had found anything");
+            }
             Resolved::Panicked(panicked) => {
                 self.restart.schedule(Instant::now(), fastrand::f64());
-                self.resolver_error(&Status::unavailable(panicked.to_string()));
+                self.resolver_ended(&panicked.to_string());
             }
         }
         self.pass_on_resolve_now();
     }
 
     /// What it has said last holds. Calls do not wait for one that has said nothing.
-    fn resolver_ended(&mut self) {
-        tracing::debug!(target = self.parts.target, "the resolver has ended");
+    fn resolver_ended(&mut self, why: &str) {
+        tracing::debug!(target = self.parts.target, why, "the resolver has ended");
         if let Some(active) = &self.active
             && !active.resolution.has_spoken()
         {
-            let text = "the resolver ended before it had found anything";
-            self.resolver_error(&Status::unavailable(text));
+            self.resolver_error(&Status::unavailable(why.to_owned()));
         }
     }
 
@@ -482,9 +486,6 @@ impl Running {
         if active.is_balancing {
             active.balancer.resolver_error(error, &mut self.control);
         } else {
-            // Calls need to wait no longer for what the resolver may say about them.
-            let default = self.service_configs.default_config();
-            self.cell.default_call_config(&default.calls);
             let text = format!(
                 "cannot connect to {}: {}",
                 self.parts.target,

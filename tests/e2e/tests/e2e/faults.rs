@@ -230,7 +230,12 @@ async fn of_a_resolver_that_ends_or_panics_holds_what_it_has_said_last() {
             let builder = cluster.builder().resolver(Ends { says, panics });
             StubClient::new(builder.build().expect("a valid channel"))
         };
-        assert_unavailable(&channel(None), &[TARGET, "the resolver ended or panicked"]).await;
+        let why = if panics {
+            "the resolver panicked; the log has its message"
+        } else {
+            "the resolver ended before it had found anything"
+        };
+        assert_unavailable(&channel(None), &[TARGET, why]).await;
         let error = Status::unavailable("the registry is down");
         let client = channel(Some(Err(error)));
         for _ in 0..2 {

@@ -36,6 +36,7 @@ mod idle_mode;
 mod limits;
 mod listeners;
 mod load_reports;
+mod lost_tasks;
 mod metadata;
 mod outgoing;
 mod outlier_detection;

@@ -1,0 +1,906 @@
+//! Whoever waits for a task is told when it has panicked, or was dropped with its runtime; a channel
+//! then starts anew.
+
+use std::future::{pending, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use rgrpc::balancer::{
+    Balancer, BalancerBuilder, BalancerUpdate, ChannelControl, Pick, PickInfo, PickResult, Picker,
+    SubConnId, SubConnState,
+};
+use rgrpc::io::{Address, BoxedIo, Connected, Dial, Listener, PipeConnector, PipeListener, pipe};
+use rgrpc::resolver::{
+    Resolver, ResolverBuilder, ResolverControl, ResolverFuture, ResolverOptions, ResolverState,
+    Target,
+};
+use rgrpc::{
+    ClientConn, ClientConnBuilder, Code, ConnectivityState, RecvStream, SendStream, Server, Status,
+    credentials,
+};
+use rgrpc_e2e::{
+    FnDialer, Message, StubClient, StubService, msg, register_stub, serve, settle, soon, text,
+    unary,
+};
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
+
+const SHUT_DOWN: &str = "the tokio runtime of its task was shut down";
+
+/// How a runtime is made and how it is ended: what a test holds for all of them.
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    threads: bool,
+    in_background: bool,
+}
+
+const KINDS: [Kind; 4] = [
+    Kind {
+        threads: false,
+        in_background: false,
+    },
+    Kind {
+        threads: true,
+        in_background: false,
+    },
+    Kind {
+        threads: false,
+        in_background: true,
+    },
+    Kind {
+        threads: true,
+        in_background: true,
+    },
+];
+
+impl Kind {
+    fn start(self) -> Runtime {
+        let mut builder = if self.threads {
+            Builder::new_multi_thread()
+        } else {
+            Builder::new_current_thread()
+        };
+        let builder = builder.worker_threads(1).enable_all();
+        builder.build().expect("a runtime")
+    }
+
+    fn end(self, runtime: Runtime) {
+        if self.in_background {
+            runtime.shutdown_background();
+        } else {
+            drop(runtime);
+        }
+    }
+}
+
+/// Runs this on another runtime than the channel's.
+fn elsewhere<F: Future>(future: F) -> F::Output {
+    let runtime = Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(soon(future))
+}
+
+/// A server with a runtime and a thread of its own, which outlive the channel's.
+struct Elsewhere {
+    connector: PipeConnector,
+    _runtime: Runtime,
+}
+
+fn serve_elsewhere(service: StubService) -> Elsewhere {
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build();
+    let runtime = runtime.expect("a runtime");
+    let mut server = Server::new();
+    register_stub(&mut server, service).expect("a server without the stub service");
+    let (listener, connector) = pipe();
+    runtime.spawn(server.serve_listener(listener));
+    Elsewhere {
+        connector,
+        _runtime: runtime,
+    }
+}
+
+fn builder(dialer: impl Dial) -> ClientConnBuilder {
+    ClientConn::builder("passthrough:///stub.test", credentials::insecure()).dialer(dialer)
+}
+
+fn channel(dialer: impl Dial) -> ClientConn {
+    builder(dialer).build().expect("a valid channel")
+}
+
+async fn echoes(conn: &ClientConn) {
+    let client = StubClient::new(conn.clone());
+    let response = client.unary(msg("hello")).await.expect("the call works");
+    assert_eq!(text(response.message()), "hello");
+}
+
+/// Whether a future is not ready when it is polled once.
+async fn is_pending<F: Future>(mut future: Pin<&mut F>) -> bool {
+    poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await
+}
+
+fn expect_lost(status: &Status, texts: &[&str]) {
+    assert_eq!(status.code(), Code::Unavailable, "{status}");
+    for text in texts {
+        assert!(status.message().contains(text), "{status}");
+    }
+}
+
+#[test]
+fn a_channel_whose_runtime_is_gone_starts_anew_on_that_of_the_next_call() {
+    for kind in KINDS {
+        let server = serve_elsewhere(StubService::echo());
+        let conn = channel(server.connector.clone());
+        for _ in 0..3 {
+            let runtime = kind.start();
+            runtime.block_on(soon(echoes(&conn)));
+            kind.end(runtime);
+            // In the background it takes a moment, in which calls fail.
+            while conn.state() != ConnectivityState::Idle {
+                std::thread::yield_now();
+            }
+        }
+        elsewhere(async {
+            echoes(&conn).await;
+            assert_eq!(conn.state(), ConnectivityState::Ready, "{kind:?}");
+        });
+    }
+}
+
+#[test]
+fn a_channel_whose_runtime_is_gone_is_idle_and_can_be_connected_waited_for_and_closed() {
+    let server = serve_elsewhere(StubService::echo());
+    let conn = channel(server.connector.clone());
+    let runtime = KINDS[0].start();
+    runtime.block_on(soon(echoes(&conn)));
+    drop(runtime);
+    assert_eq!(conn.state(), ConnectivityState::Idle);
+    elsewhere(async {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        conn.wait_ready(deadline).await.expect("it connects");
+    });
+    assert_eq!(conn.state(), ConnectivityState::Idle);
+    conn.close();
+    assert_eq!(conn.state(), ConnectivityState::Shutdown);
+    let closed = elsewhere(StubClient::new(conn).unary(msg("")).into_future());
+    assert_eq!(closed.expect_err("closed").code(), Code::Cancelled);
+}
+
+#[test]
+fn who_waits_for_another_state_is_told_that_the_channel_is_idle_when_its_runtime_is_gone() {
+    for kind in KINDS {
+        let conn = channel(FnDialer::new(|_| pending::<io::Result<Connected>>()));
+        let runtime = kind.start();
+        runtime.block_on(async {
+            conn.connect().expect("within a runtime");
+            let state = conn.wait_for_state_change(ConnectivityState::Idle);
+            assert_eq!(soon(state).await, ConnectivityState::Connecting);
+        });
+        let waiting = {
+            let conn = conn.clone();
+            std::thread::spawn(move || {
+                elsewhere(async {
+                    conn.wait_for_state_change(ConnectivityState::Connecting)
+                        .await
+                })
+            })
+        };
+        kind.end(runtime);
+        let state = waiting.join().expect("it ends");
+        assert_eq!(state, ConnectivityState::Idle, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_call_that_waits_for_a_connection_fails_when_the_runtime_is_gone_unless_it_waits_for_ready() {
+    for kind in KINDS {
+        // The first connection is never made.
+        let server = serve_elsewhere(StubService::echo());
+        let connector = server.connector.clone();
+        let dials = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&dials);
+        let conn = channel(FnDialer::new(move |address| {
+            let dial = connector.dial(address);
+            let is_first = count.fetch_add(1, Ordering::SeqCst) == 0;
+            async move {
+                if is_first {
+                    pending().await
+                } else {
+                    dial.await
+                }
+            }
+        }));
+        let runtime = kind.start();
+        runtime.block_on(async {
+            conn.connect().expect("within a runtime");
+            while dials.load(Ordering::SeqCst) == 0 {
+                tokio::task::yield_now().await;
+            }
+        });
+        let (began, begin) = std::sync::mpsc::channel();
+        let calls = [false, true].map(|wait_for_ready| {
+            let client = StubClient::new(conn.clone());
+            let began = began.clone();
+            std::thread::spawn(move || {
+                elsewhere(async {
+                    let call = client.unary(msg("hello")).wait_for_ready(wait_for_ready);
+                    let mut call = pin!(call.into_future());
+                    // Once, so that it waits.
+                    assert!(is_pending(call.as_mut()).await);
+                    began.send(()).expect("the test waits");
+                    call.await
+                        .map(|response| text(response.message()).to_owned())
+                })
+            })
+        });
+        for _ in &calls {
+            begin.recv().expect("both begin");
+        }
+        kind.end(runtime);
+        let [fails, works] = calls.map(|call| call.join().expect("it ends"));
+        expect_lost(&fails.expect_err("its channel was lost"), &[SHUT_DOWN]);
+        assert_eq!(works.expect("it waits for ready"), "hello", "{kind:?}");
+    }
+}
+
+/// A stream that was opened on a runtime that is gone.
+fn orphaned(kind: Kind, conn: &ClientConn) -> (SendStream<Message>, RecvStream<Message>) {
+    let runtime = kind.start();
+    let client = StubClient::new(conn.clone());
+    let stream = runtime.block_on(async {
+        let (mut requests, mut responses) = soon(client.bidi_streaming().into_future())
+            .await
+            .expect("the server is there");
+        soon(requests.send(msg("one"))).await.expect("it is sent");
+        let response = soon(responses.recv()).await.expect("it is answered");
+        assert_eq!(text(&response.expect("with the same")), "one");
+        (requests, responses)
+    });
+    kind.end(runtime);
+    stream
+}
+
+#[test]
+fn the_halves_of_a_stream_whose_channel_s_runtime_is_gone_end_with_the_reason() {
+    for kind in KINDS {
+        let server = serve_elsewhere(StubService::echo());
+        let conn = channel(server.connector.clone());
+        let (mut requests, mut responses) = orphaned(kind, &conn);
+        elsewhere(async {
+            let status = responses.recv().await.expect_err("the connection is lost");
+            expect_lost(&status, &["the connection", "was lost", SHUT_DOWN]);
+            requests.send(msg("two")).await.expect_err("as above");
+        });
+    }
+}
+
+#[test]
+fn who_waits_on_another_thread_is_told_that_the_runtime_of_the_channel_is_gone() {
+    for kind in KINDS {
+        let (service, mut watch) = StubService::hanging();
+        let server = serve_elsewhere(service);
+        let conn = channel(server.connector.clone());
+        let runtime = kind.start();
+        runtime.block_on(async {
+            let deadline = Instant::now() + Duration::from_secs(20);
+            conn.wait_ready(deadline).await.expect("it connects");
+        });
+        let client = StubClient::new(conn.clone());
+        let receiving = {
+            let client = client.clone();
+            std::thread::spawn(move || {
+                elsewhere(async {
+                    let (_requests, mut responses) = client.bidi_streaming().await?;
+                    responses.recv().await.map(drop)
+                })
+            })
+        };
+        let sending = {
+            let client = client.clone();
+            std::thread::spawn(move || {
+                elsewhere(async {
+                    let (mut requests, _responses) = client.bidi_streaming().await?;
+                    // More than the windows take: it waits for flow control.
+                    loop {
+                        requests.send(msg(&"x".repeat(1 << 20))).await?;
+                    }
+                })
+            })
+        };
+        let unary =
+            std::thread::spawn(move || elsewhere(async { client.unary(msg("")).await.map(drop) }));
+        // A runtime of one thread runs as long as it is asked to.
+        runtime.block_on(async {
+            for _ in 0..3 {
+                watch.begun().await;
+            }
+        });
+        kind.end(runtime);
+        for waiting in [receiving, unary] {
+            let status = waiting.join().expect("it ends").expect_err("lost");
+            expect_lost(&status, &[SHUT_DOWN]);
+        }
+        let status: Result<(), Status> = sending.join().expect("it ends");
+        assert_eq!(status.expect_err("lost").code(), Code::Unavailable);
+        drop(conn);
+    }
+}
+
+#[test]
+fn a_stream_with_a_deadline_ends_when_the_runtime_that_it_was_opened_on_is_gone() {
+    for kind in KINDS {
+        let (service, _watch) = StubService::hanging();
+        let server = serve_elsewhere(service);
+        let conn = channel(server.connector.clone());
+        let client = StubClient::new(conn.clone());
+        let channels = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build();
+        let channels = channels.expect("a runtime");
+        channels.block_on(async {
+            let deadline = Instant::now() + Duration::from_secs(20);
+            conn.wait_ready(deadline).await.expect("it connects");
+        });
+        let runtime = kind.start();
+        let (_requests, mut responses) = runtime
+            .block_on(async {
+                client
+                    .bidi_streaming()
+                    .timeout(Duration::from_secs(600))
+                    .await
+            })
+            .expect("the channel is ready");
+        kind.end(runtime);
+        let status = elsewhere(responses.recv()).expect_err("its deadline cannot be kept");
+        let why = "the call's deadline is not watched over any more";
+        expect_lost(&status, &[why, SHUT_DOWN]);
+    }
+}
+
+#[test]
+fn a_call_on_a_runtime_that_is_being_shut_down_fails_instead_of_starting_for_ever() {
+    let server = serve_elsewhere(StubService::echo());
+    let conn = channel(server.connector.clone());
+    let runtime = KINDS[1].start();
+    let handle = runtime.handle().clone();
+    runtime.shutdown_background();
+    let client = StubClient::new(conn.clone());
+    let guard = handle.enter();
+    for wait_for_ready in [false, true] {
+        let call = client.unary(msg("")).wait_for_ready(wait_for_ready);
+        let status = futures_executor(call.into_future()).expect_err("there is no runtime");
+        expect_lost(&status, &[SHUT_DOWN]);
+        expect_lost(&conn.connect().expect_err("as above"), &[SHUT_DOWN]);
+    }
+    drop(guard);
+    elsewhere(echoes(&conn));
+}
+
+/// Runs a future outside of tokio.
+fn futures_executor<F: Future>(future: F) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl std::task::Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut cx = std::task::Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+            return output;
+        }
+        std::thread::park_timeout(Duration::from_secs(30));
+    }
+}
+
+#[test]
+fn a_handler_s_streams_that_are_read_elsewhere_end_with_the_server_s_runtime() {
+    for kind in KINDS {
+        let runtime = kind.start();
+        let (given, taken) = std::sync::mpsc::channel();
+        let service = StubService::new().bidi_streaming(move |requests, responses| {
+            given.send((requests, responses)).expect("the test waits");
+            async { pending().await }
+        });
+        let mut server = Server::new();
+        register_stub(&mut server, service).expect("a server without the stub service");
+        let (listener, connector) = pipe();
+        let handle = server.handle();
+        runtime.spawn(server.serve_listener(listener));
+        let client = StubClient::new(channel(connector));
+        let (mut requests, responses) = runtime.block_on(async {
+            let (_requests, _responses) = soon(client.bidi_streaming().into_future())
+                .await
+                .expect("the server is there");
+            soon(async {
+                loop {
+                    match taken.try_recv() {
+                        Ok(streams) => break streams,
+                        Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+                    }
+                }
+            })
+            .await
+        });
+        kind.end(runtime);
+        elsewhere(async {
+            let requests = requests.message_mut();
+            requests.recv().await.expect_err("the connection is gone");
+            handle.stopped().await;
+        });
+        drop(responses);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dialer_that_panics_has_failed_to_connect_and_is_tried_again() {
+    let server = serve(StubService::echo());
+    let connector = server.connector();
+    let dials = AtomicUsize::new(0);
+    let conn = channel(FnDialer::new(move |address| {
+        let dial = connector.dial(address);
+        let count = dials.fetch_add(1, Ordering::SeqCst);
+        assert!(count != 0, "secret: the first makes no future");
+        async move {
+            assert!(count != 1, "secret: the second makes one that panics");
+            dial.await
+        }
+    }));
+    for (attempt, after) in [(1, 0), (2, 1300)] {
+        tokio::time::sleep(Duration::from_millis(after)).await;
+        let client = StubClient::new(conn.clone());
+        let status = soon(client.unary(msg("")).into_future()).await;
+        let status = status.expect_err("there is no connection");
+        let attempt = format!("(attempt {attempt}, next in ");
+        let why = "stub.test: the dialer panicked; the log has its message";
+        expect_lost(&status, &[why, &attempt]);
+        assert!(!status.message().contains("secret"), "{status}");
+        assert_eq!(conn.state(), ConnectivityState::TransientFailure);
+    }
+    let state = conn.wait_for_state_change(ConnectivityState::TransientFailure);
+    assert_eq!(soon(state).await, ConnectivityState::Ready);
+    soon(echoes(&conn)).await;
+}
+
+/// A connection that panics when it has been read once it is armed.
+struct PanickingIo {
+    io: BoxedIo,
+    is_armed: Arc<AtomicBool>,
+}
+
+impl tokio::io::AsyncRead for PanickingIo {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let read = Pin::new(&mut self.io).poll_read(cx, buf);
+        if read.is_ready() {
+            let is_armed = self.is_armed.swap(false, Ordering::SeqCst);
+            assert!(!is_armed, "secret: something was read");
+        }
+        read
+    }
+}
+
+impl tokio::io::AsyncWrite for PanickingIo {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.io).poll_write(cx, buf)
+    }
+
+    fn poll_flush(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}
+
+fn panicking(connected: Connected, is_armed: Arc<AtomicBool>) -> Connected {
+    let io = PanickingIo {
+        io: connected.io,
+        is_armed,
+    };
+    Connected::new(Box::new(io), connected.peer)
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_on_a_connection_whose_task_panics_fail_and_the_channel_connects_anew() {
+    let server = serve(StubService::echo());
+    let connector = server.connector();
+    let is_armed = Arc::new(AtomicBool::new(false));
+    let arm = Arc::clone(&is_armed);
+    let conn = channel(FnDialer::new(move |address| {
+        let dial = connector.dial(address);
+        let is_armed = Arc::clone(&is_armed);
+        async move { dial.await.map(|connected| panicking(connected, is_armed)) }
+    }));
+    for _ in 0..3 {
+        soon(echoes(&conn)).await;
+        let client = StubClient::new(conn.clone());
+        let streams = soon(client.bidi_streaming().into_future()).await;
+        let (mut requests, mut responses) = streams.expect("the connection is there");
+        settle().await;
+        arm.store(true, Ordering::SeqCst);
+        let unary = soon(client.unary(msg("")).into_future()).await;
+        let streaming = soon(responses.recv()).await;
+        for status in [unary.map(drop), streaming.map(drop)] {
+            let status = status.expect_err("its connection is lost");
+            let why = "its task panicked; the log has the message";
+            expect_lost(&status, &["the connection", "was lost", why]);
+            assert!(!status.message().contains("secret"), "{status}");
+        }
+        soon(requests.send(msg(""))).await.expect_err("as above");
+    }
+    soon(echoes(&conn)).await;
+}
+
+/// A listener whose connections panic when they have been read once they are armed.
+struct PanickingListener(PipeListener, Arc<AtomicBool>);
+
+impl Listener for PanickingListener {
+    async fn accept(&mut self) -> io::Result<Option<Connected>> {
+        let connected = self.0.accept().await?;
+        Ok(connected.map(|connected| panicking(connected, Arc::clone(&self.1))))
+    }
+
+    fn local_address(&self) -> Address {
+        self.0.local_address()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_whose_connection_s_task_panics_drops_its_calls_and_stops_all_the_same() {
+    let (service, mut watch) = StubService::hanging();
+    let mut server = Server::new();
+    register_stub(&mut server, service).expect("a server without the stub service");
+    let (listener, connector) = pipe();
+    let is_armed = Arc::new(AtomicBool::new(false));
+    let listener = PanickingListener(listener, Arc::clone(&is_armed));
+    let handle = server.handle();
+    let serving = tokio::spawn(server.serve_listener(listener));
+    let client = StubClient::new(channel(connector));
+    let begun = unary(&client, "");
+    watch.begun().await;
+    settle().await;
+    is_armed.store(true, Ordering::SeqCst);
+    let breaks = unary(&client, "");
+    for call in [begun, breaks] {
+        let lost = soon(call).await.expect("no panic here");
+        let status = lost.expect_err("its connection is lost");
+        assert_eq!(status.code(), Code::Unavailable, "{status}");
+    }
+    watch.dropped().await;
+    handle.stop();
+    soon(handle.stopped()).await;
+    soon(serving).await.expect("no panic").expect("stopped");
+}
+
+/// Panics at its first runs, before or after it has found something.
+struct PanickingResolver {
+    runs: Arc<AtomicUsize>,
+    finds_something: bool,
+}
+
+impl ResolverBuilder for PanickingResolver {
+    fn scheme(&self) -> &str {
+        "panicking"
+    }
+
+    fn build(&self, _: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
+        Ok(Box::new(PanickingResolver {
+            runs: Arc::clone(&self.runs),
+            finds_something: self.finds_something,
+        }))
+    }
+}
+
+impl Resolver for PanickingResolver {
+    fn run(self: Box<Self>, control: ResolverControl) -> ResolverFuture {
+        let run = self.runs.fetch_add(1, Ordering::SeqCst);
+        assert!(run != 0, "secret: the first makes no future");
+        Box::pin(async move {
+            let name = Address::Name("stub.test".to_owned());
+            if self.finds_something || run > 1 {
+                let state = ResolverState::of_addresses([name]);
+                control.update(state).await.expect("it is taken");
+            }
+            assert!(run > 1, "secret: the second makes one that panics");
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolver_that_panics_fails_calls_that_do_not_wait_for_ready_and_is_run_again() {
+    for finds_something in [false, true] {
+        let server = serve(StubService::echo());
+        let runs = Arc::default();
+        let resolver = PanickingResolver {
+            runs: Arc::clone(&runs),
+            finds_something,
+        };
+        let conn = ClientConn::builder("panicking:///shop", credentials::insecure())
+            .resolver(resolver)
+            .dialer(server.connector())
+            .build()
+            .expect("a valid channel");
+        let client = StubClient::new(conn.clone());
+        let status = soon(client.unary(msg("")).into_future()).await;
+        let why = "panicking:///shop: the resolver panicked; the log has its message";
+        expect_lost(&status.expect_err("nothing was found"), &[why]);
+        let call = client.unary(msg("")).wait_for_ready(true).into_future();
+        soon(call).await.expect("the resolver finds it at last");
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        assert_eq!(runs.load(Ordering::SeqCst), 3, "{finds_something}");
+        soon(echoes(&conn)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resolver_s_builder_that_panics_fails_calls_that_do_not_wait_for_ready_and_is_asked_again()
+ {
+    struct Panicking(AtomicUsize);
+    impl ResolverBuilder for Panicking {
+        fn scheme(&self) -> &str {
+            "panicking"
+        }
+
+        fn build(&self, _: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
+            // The first time is when the channel is built.
+            match self.0.fetch_add(1, Ordering::SeqCst) {
+                0 => {}
+                1 => panic!("secret"),
+                2 => return Err("not today".to_owned()),
+                _ => {}
+            }
+            Ok(Box::new(PanickingResolver {
+                runs: Arc::new(AtomicUsize::new(2)),
+                finds_something: true,
+            }))
+        }
+    }
+    let server = serve(StubService::echo());
+    let conn = ClientConn::builder("panicking:///shop", credentials::insecure())
+        .resolver(Panicking(AtomicUsize::new(0)))
+        .dialer(server.connector())
+        .build()
+        .expect("a valid channel");
+    let client = StubClient::new(conn.clone());
+    let status = soon(client.unary(msg("")).into_future()).await;
+    let why = "the resolver's builder panicked; the log has its message (tried again in ";
+    expect_lost(&status.expect_err("there is no resolver"), &[why]);
+    tokio::time::sleep(Duration::from_millis(1300)).await;
+    let status = soon(client.unary(msg("")).into_future()).await;
+    expect_lost(&status.expect_err("there is no resolver"), &["not today"]);
+    let call = client.unary(msg("")).wait_for_ready(true).into_future();
+    soon(call).await.expect("there is one at last");
+}
+
+/// A policy that panics where it is told to, and else is as `pick_first`.
+#[derive(Clone)]
+struct PanickingPolicy {
+    at: &'static str,
+    times: Arc<AtomicUsize>,
+}
+
+impl PanickingPolicy {
+    /// The first two times that it comes here.
+    fn pass(&self, place: &str) {
+        if place == self.at {
+            let time = self.times.fetch_add(1, Ordering::SeqCst);
+            assert!(time > 1, "secret: {place}");
+        }
+    }
+}
+
+impl BalancerBuilder for PanickingPolicy {
+    fn name(&self) -> &str {
+        "panicking"
+    }
+
+    fn build(&self) -> Box<dyn Balancer> {
+        self.pass("build");
+        Box::new(Panicking {
+            policy: self.clone(),
+            subconns: Vec::new(),
+        })
+    }
+}
+
+struct Panicking {
+    policy: PanickingPolicy,
+    subconns: Vec<rgrpc::balancer::SubConn>,
+}
+
+struct PanickingPicker(PanickingPolicy, rgrpc::balancer::SubConn);
+
+impl Picker for PanickingPicker {
+    fn pick(&self, _: &PickInfo<'_>) -> PickResult<'_> {
+        self.0.pass("pick");
+        PickResult::Pick(Pick::new(&self.1))
+    }
+}
+
+impl Balancer for Panicking {
+    fn update(
+        &mut self,
+        update: BalancerUpdate,
+        control: &mut dyn ChannelControl,
+    ) -> Result<(), Status> {
+        self.policy.pass("update");
+        for endpoint in update.endpoints {
+            let address = endpoint.addresses[0].clone();
+            let subconn =
+                control.create_subconn(address, rgrpc::balancer::SubConnOptions::default());
+            subconn.connect();
+            self.subconns.push(subconn);
+        }
+        Ok(())
+    }
+
+    fn resolver_error(&mut self, _: &Status, _: &mut dyn ChannelControl) {}
+
+    fn subconn_state(
+        &mut self,
+        _: SubConnId,
+        state: &SubConnState,
+        control: &mut dyn ChannelControl,
+    ) {
+        self.policy.pass("subconn_state");
+        if let SubConnState::Ready(_) = state {
+            let pick = PanickingPicker(self.policy.clone(), self.subconns[0].clone());
+            control.update_state(ConnectivityState::Ready, Arc::new(pick));
+        }
+    }
+
+    fn exit_idle(&mut self, _: &mut dyn ChannelControl) {}
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.policy.pass("wake_at");
+        None
+    }
+}
+
+impl Drop for Panicking {
+    fn drop(&mut self) {
+        self.policy.pass("drop");
+    }
+}
+
+fn with_policy(policy: PanickingPolicy, dialer: PipeConnector) -> ClientConn {
+    let config = r#"{"loadBalancingConfig": [{"panicking": {}}]}"#;
+    let builder = builder(dialer)
+        .balancer(policy)
+        .default_service_config(config);
+    builder.build().expect("a valid channel")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_panics_fails_calls_that_do_not_wait_for_ready_and_is_begun_anew() {
+    for at in ["build", "update", "subconn_state", "wake_at"] {
+        let server = serve(StubService::echo());
+        let times = Arc::default();
+        let policy = PanickingPolicy {
+            at,
+            times: Arc::clone(&times),
+        };
+        let conn = with_policy(policy, server.connector());
+        let client = StubClient::new(conn.clone());
+        let status = soon(client.unary(msg("")).into_future()).await;
+        let status = status.expect_err("there is no policy");
+        let why =
+            "stub.test: the channel's load balancing policy panicked; the log has its message";
+        expect_lost(&status, &[why, "(tried again in "]);
+        assert!(!status.message().contains("secret"), "{status}");
+        assert_eq!(conn.state(), ConnectivityState::TransientFailure);
+        let call = client.unary(msg("")).wait_for_ready(true).into_future();
+        soon(call).await.expect("the policy works at last");
+        assert!(times.load(Ordering::SeqCst) > 1, "{at}");
+        soon(echoes(&conn)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_picker_s_panic_is_the_call_s_alone() {
+    let server = serve(StubService::echo());
+    let policy = PanickingPolicy {
+        at: "pick",
+        times: Arc::default(),
+    };
+    let conn = with_policy(policy, server.connector());
+    let client = StubClient::new(conn.clone());
+    let status = soon(client.unary(msg("")).into_future()).await;
+    let status = status.expect_err("it panics");
+    assert_eq!(status.code(), Code::Internal, "{status}");
+    let why = "the picker panicked; the log has its message";
+    assert_eq!(status.message(), why);
+    soon(echoes(&conn)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_that_panics_when_it_is_dropped_keeps_no_channel_from_closing() {
+    let server = serve(StubService::echo());
+    let policy = PanickingPolicy {
+        at: "drop",
+        times: Arc::default(),
+    };
+    let conn = with_policy(policy, server.connector());
+    soon(echoes(&conn)).await;
+    conn.close();
+    settle().await;
+    assert_eq!(conn.state(), ConnectivityState::Shutdown);
+    let client = StubClient::new(conn);
+    let status = soon(client.unary(msg("")).into_future()).await;
+    let status = status.expect_err("closed");
+    assert_eq!(status.code(), Code::Cancelled, "{status}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_panics_before_it_is_a_future_or_when_it_is_dropped_fails_its_call_alone() {
+    struct Bomb;
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("secret: on drop");
+        }
+    }
+    let (other, mut watch) = StubService::hanging();
+    let service = other
+        .server_streaming(|_, _| {
+            let bomb = Bomb;
+            async move {
+                let _bomb = &bomb;
+                Ok(())
+            }
+        })
+        .client_streaming(
+            |_| -> std::future::Ready<Result<rgrpc::Response<Message>, Status>> {
+                panic!("secret: no future")
+            },
+        );
+    let server = serve(service);
+    let client = server.client();
+    let hanging = {
+        let client = client.clone();
+        tokio::spawn(async move { client.unary(msg("")).await.map(drop) })
+    };
+    watch.begun().await;
+    for _ in 0..3 {
+        let mut streaming = soon(client.server_streaming(msg("")).into_future())
+            .await
+            .expect("the server is there");
+        let status = soon(streaming.recv()).await.expect_err("it has panicked");
+        assert_eq!(status.code(), Code::Internal, "{status}");
+    }
+    assert!(!hanging.is_finished(), "its connection is there");
+    hanging.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_whose_shutdown_future_panics_says_so_to_who_serves() {
+    let server = Server::new();
+    let serving = tokio::spawn(async move {
+        let shutdown = async { panic!("no signal can be had") };
+        server.serve_with_shutdown("127.0.0.1:0", shutdown).await
+    });
+    let ended = tokio::time::timeout(Duration::from_secs(30), serving).await;
+    assert!(ended.expect("it ends").expect_err("it panics").is_panic());
+}

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::call::CallContext;
 use crate::io::Peer;
 use crate::status::Status;
+use crate::task::panic_message;
 
 /// The status text of a call whose handler panicked.
 const STATUS_TEXT: &str = "the server's handler panicked";
@@ -38,13 +39,7 @@ impl<'a> HandlerPanic<'a> {
     /// It may name paths, queries or secrets of the program: do not send it to a client.
     #[must_use]
     pub fn message(&self) -> &'a str {
-        if let Some(text) = self.payload.downcast_ref::<&str>() {
-            text
-        } else if let Some(text) = self.payload.downcast_ref::<String>() {
-            text
-        } else {
-            "a value that is not text"
-        }
+        panic_message(self.payload)
     }
 
     /// The value that the handler panicked with.

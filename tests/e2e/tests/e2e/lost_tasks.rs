@@ -855,46 +855,6 @@ async fn a_policy_that_panics_when_it_is_dropped_keeps_no_channel_from_closing()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_panics_before_it_is_a_future_or_when_it_is_dropped_fails_its_call_alone() {
-    struct Bomb;
-    impl Drop for Bomb {
-        fn drop(&mut self) {
-            panic!("secret: on drop");
-        }
-    }
-    let (other, mut watch) = StubService::hanging();
-    let service = other
-        .server_streaming(|_, _| {
-            let bomb = Bomb;
-            async move {
-                let _bomb = &bomb;
-                Ok(())
-            }
-        })
-        .client_streaming(
-            |_| -> std::future::Ready<Result<rgrpc::Response<Message>, Status>> {
-                panic!("secret: no future")
-            },
-        );
-    let server = serve(service);
-    let client = server.client();
-    let hanging = {
-        let client = client.clone();
-        tokio::spawn(async move { client.unary(msg("")).await.map(drop) })
-    };
-    watch.begun().await;
-    for _ in 0..3 {
-        let mut streaming = soon(client.server_streaming(msg("")).into_future())
-            .await
-            .expect("the server is there");
-        let status = soon(streaming.recv()).await.expect_err("it has panicked");
-        assert_eq!(status.code(), Code::Internal, "{status}");
-    }
-    assert!(!hanging.is_finished(), "its connection is there");
-    hanging.abort();
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_server_whose_shutdown_future_panics_says_so_to_who_serves() {
     let server = Server::new();
     let serving = tokio::spawn(async move {

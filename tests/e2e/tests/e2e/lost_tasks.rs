@@ -307,7 +307,7 @@ fn who_waits_on_another_thread_is_told_that_the_runtime_of_the_channel_is_gone()
                     let (mut requests, _responses) = client.bidi_streaming().await?;
                     // More than the windows take: it waits for flow control.
                     loop {
-                        requests.send(msg(&"x".repeat(1 << 20))).await?;
+                        requests.send(msg("x".repeat(1 << 20))).await?;
                     }
                 })
             })

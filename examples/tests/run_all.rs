@@ -148,7 +148,11 @@ async fn a_deadline_and_a_cancellation_reach_the_last_service() {
         .into_iter()
         .map(
             |line| match line.split_once(" passed while it waited for the answer of ") {
-                Some((call, relay)) => call.replace(relay, "the relay"),
+                Some((call, rest)) => {
+                    // After it: for how long nothing was received from there.
+                    let relay = rest.split(',').next().unwrap_or_default();
+                    call.replace(relay, "the relay")
+                }
                 None => line,
             },
         )

@@ -96,7 +96,10 @@ impl ClientCall {
         if self.stream.waits_for_its_turn() {
             Wait::Stream { server }
         } else {
-            Wait::Answer { server }
+            Wait::Answer {
+                server,
+                silence: self.permit.transport.silence(),
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use super::ClientConn;
 use super::picker::closed;
 use crate::connectivity_state::ConnectivityState;
 use crate::status::Status;
+use crate::task::current_runtime;
 
 impl ClientConn {
     /// How the channel is connected now.
@@ -64,6 +65,7 @@ impl ClientConn {
     /// attempt to connect failed, or that none has ended. CANCELLED when the channel is closed.
     /// INTERNAL outside of a tokio runtime.
     pub async fn wait_ready(&self, deadline: Instant) -> Result<(), Status> {
+        current_runtime("a channel was waited for")?;
         let ready = async {
             loop {
                 let state = self.state();

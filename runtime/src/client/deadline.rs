@@ -2,11 +2,13 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
 use super::wait::{Wait, deadline_exceeded};
 use crate::call::{CallContext, CallOptions, CancelHandle};
 use crate::status::Status;
+use crate::task::outside_of_a_runtime;
 
 /// What bounds a call from outside: its deadline, its cancel handle, and the call on whose behalf it is
 /// made.
@@ -33,6 +35,9 @@ impl Bounds {
 
     /// Ready when the call is over, with what has ended it.
     pub(super) async fn exceeded(self) -> Exceeded {
+        if Handle::try_current().is_err() {
+            return Exceeded::OutsideRuntime;
+        }
         let mut deadline = pin!(self.deadline.map(sleep_until));
         let mut cancel = pin!(self.cancel.as_ref().map(CancelHandle::cancelled));
         let mut parent = pin!(self.parent.as_ref().map(CallContext::done));
@@ -88,6 +93,8 @@ pub(super) enum Exceeded {
     Cancelled,
     /// The call on whose behalf it was made has ended.
     Parent,
+    /// Nobody can watch over them outside of a tokio runtime.
+    OutsideRuntime,
 }
 
 impl Exceeded {
@@ -99,6 +106,7 @@ impl Exceeded {
             Self::Parent => {
                 Status::cancelled("the call on whose behalf this one was made has ended")
             }
+            Self::OutsideRuntime => Status::internal(outside_of_a_runtime("a call was made")),
         }
     }
 }

@@ -21,7 +21,7 @@ use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
 use crate::status::Status;
-use crate::task::{Lost, watched};
+use crate::task::{Lost, current_runtime, watched};
 use crate::transport::{IncomingHead, NoHead, Wanted};
 
 /// A call with streams, or one that is hedged: attempts, of which one becomes the call.
@@ -304,7 +304,11 @@ impl Undecided {
                         return decided;
                     }
                 }
-                Poll::Pending if self.poll_timer(cx).is_ready() => {}
+                Poll::Pending if self.poll_timer(cx).is_ready() => {
+                    if self.failed.is_some() {
+                        return None;
+                    }
+                }
                 Poll::Pending => return None,
             }
         }
@@ -326,6 +330,12 @@ impl Undecided {
             return Poll::Pending;
         };
         let timer = self.timer.take_if(|(set_to, _)| *set_to == at);
+        if timer.is_none()
+            && let Err(status) = current_runtime("a call was made, which was to be tried again,")
+        {
+            self.fail(status);
+            return Poll::Ready(());
+        }
         let (_, mut sleep) = timer.unwrap_or_else(|| (at, Box::pin(sleep_until(at))));
         let poll = sleep.as_mut().poll(cx);
         if poll.is_pending() {

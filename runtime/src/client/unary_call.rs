@@ -14,6 +14,7 @@ use crate::codec::{Codec, MessageLimit, frame_with};
 use crate::pieces::Pieces;
 use crate::side::Side;
 use crate::status::Status;
+use crate::task::current_runtime;
 
 /// A call with one message each way, one attempt after the other.
 ///
@@ -60,6 +61,7 @@ impl UnaryCall<'_> {
                 Next::After(Duration::ZERO) => {}
                 // Boxed, so that calls that need no other attempt do not keep the room for it.
                 Next::After(delay) => {
+                    current_runtime("a call was made, which was to be tried again,")?;
                     let next = attempts.previous() + 1;
                     Box::pin(self.back_off(delay, next, failure.status)).await;
                 }

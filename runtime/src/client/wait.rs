@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use super::connect_attempts::Unconnected;
 use crate::io::Address;
@@ -27,7 +28,11 @@ pub(super) enum Wait {
         last: Status,
     },
     /// What the server has to say.
-    Answer { server: Address },
+    Answer {
+        server: Address,
+        /// For how long nothing was received on the connection.
+        silence: Duration,
+    },
 }
 
 /// The status of a call whose deadline has passed on this side. `wait` is what it waited for; `None`:
@@ -59,7 +64,11 @@ impl fmt::Display for Wait {
                     "attempt {attempt} to begin, after a failure with {code}: {text}"
                 )
             }
-            Self::Answer { server } => write!(f, "the answer of {server}"),
+            Self::Answer { server, silence } => write!(
+                f,
+                "the answer of {server}, from which nothing was received for {:.1} s",
+                silence.as_secs_f64()
+            ),
         }
     }
 }
@@ -140,8 +149,11 @@ mod tests {
                 "attempt 2 to begin, after a failure with UNAVAILABLE: busy",
             ),
             (
-                Wait::Answer { server: server() },
-                "the answer of 10.0.0.1:443",
+                Wait::Answer {
+                    server: server(),
+                    silence: Duration::from_millis(1949),
+                },
+                "the answer of 10.0.0.1:443, from which nothing was received for 1.9 s",
             ),
         ] {
             let status = deadline_exceeded("dns:///shop", Some(&wait));

@@ -10,6 +10,7 @@ pub(crate) mod host_port;
 mod listener;
 mod pipe;
 mod proxy;
+mod tcp_user_timeout;
 mod tls_info;
 
 use std::any::Any;
@@ -23,6 +24,7 @@ pub use listener::{Connected, Listener};
 pub use pipe::{PipeConnector, PipeListener, pipe};
 pub(crate) use proxy::ProxyDialer;
 pub use proxy::{HttpProxy, ProxyError};
+pub(crate) use tcp_user_timeout::DEFAULT_TCP_USER_TIMEOUT;
 pub use tls_info::{TlsInfo, TlsVersion};
 
 /// A connection: an ordered stream of bytes both ways.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::connection::Connection;
@@ -22,6 +23,7 @@ pub(super) struct AcceptLoop {
     pub(super) settings: ServerSettings,
     pub(super) handle: ServerHandle,
     pub(super) workers: Option<Arc<SharedWorkers>>,
+    pub(super) tcp_user_timeout: Option<Duration>,
 }
 
 /// What an accept loop is woken for.
@@ -35,6 +37,7 @@ impl AcceptLoop {
     /// closed for good.
     pub(super) async fn run(self, mut listener: impl Listener) -> Result<(), ServeError> {
         self.dispatcher.check()?;
+        within_runtime()?;
         let mut phase = self.handle.watch();
         if *phase.borrow_and_update() != Phase::Running {
             return Err(ServeError::Stopped);
@@ -73,6 +76,9 @@ impl AcceptLoop {
     }
 
     fn start(&self, connected: Connected, workers: Option<&Workers>) -> io::Result<()> {
+        if let Some(timeout) = self.tcp_user_timeout {
+            connected.set_tcp_user_timeout(timeout);
+        }
         let mut phase = self.handle.watch();
         // A stop that began just now is news to this connection.
         phase.mark_changed();
@@ -96,6 +102,14 @@ impl AcceptLoop {
             }
         }
         Ok(())
+    }
+}
+
+/// A server's sockets, timers and tasks need a tokio runtime.
+pub(super) fn within_runtime() -> Result<(), ServeError> {
+    match Handle::try_current() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(ServeError::OutsideRuntime),
     }
 }
 

@@ -3,6 +3,7 @@ use std::fmt;
 use std::io;
 
 use crate::error_text::debug_is_text;
+use crate::task::outside_of_a_runtime;
 
 /// A service that could not be registered.
 #[derive(Clone, PartialEq, Eq)]
@@ -43,6 +44,8 @@ pub enum ServeError {
     /// A compressor of the option [`compressor`](super::Server::compressor) has this name, which cannot
     /// be sent.
     Compressor(String),
+    /// The server was to serve outside of a tokio runtime.
+    OutsideRuntime,
     /// The server had been stopped before.
     Stopped,
 }
@@ -61,6 +64,7 @@ impl fmt::Display for ServeError {
                 f,
                 "the name {name:?} of a compressor cannot be sent; the option is compressor"
             ),
+            Self::OutsideRuntime => f.write_str(&outside_of_a_runtime("a server was to serve")),
             Self::Stopped => f.write_str("the server has been stopped"),
         }
     }
@@ -70,7 +74,7 @@ impl Error for ServeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Bind(error) | Self::Worker(error) => Some(error),
-            Self::Compressor(_) | Self::Stopped => None,
+            Self::Compressor(_) | Self::OutsideRuntime | Self::Stopped => None,
         }
     }
 }

@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, ToSocketAddrs};
 
-use accept::AcceptLoop;
+use accept::{AcceptLoop, within_runtime};
 pub use call::{Handled, HandlerFuture, ServerCall};
 pub use desc::{FileDesc, MethodDesc, ServiceDesc, StreamDesc};
 use dispatch::Dispatcher;
@@ -133,6 +133,24 @@ impl Server {
     #[must_use]
     pub fn connection_timeout(mut self, timeout: Duration) -> Self {
         self.options.transport.handshake_timeout = timeout;
+        self
+    }
+
+    /// Sets for how long octets that were sent on a TCP connection may stay unacknowledged by the client's
+    /// kernel before the connection is lost (the TCP user timeout of RFC 5482, Linux's
+    /// `TCP_USER_TIMEOUT`), so that the calls of a client that was cut off without a word are cancelled.
+    /// `None` and zero: as the operating system does, which takes about 15 minutes. Default: 20 s.
+    ///
+    /// It does not notice the loss of a connection on which nothing is sent. A client that does not read
+    /// its socket for as long, so that its receive buffer is full, is taken for lost as well. A
+    /// connection has it if its listener gives a `tokio::net::TcpStream` on which none is set; other
+    /// systems than Linux, Android and Fuchsia have no such option.
+    ///
+    /// Source: gRFC A18; grpc-go sets it with keepalive, to `keepalive.ServerParameters.Timeout`, whose
+    /// default this is.
+    #[must_use]
+    pub fn tcp_user_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.options.tcp_user_timeout = timeout.into().filter(|timeout| !timeout.is_zero());
         self
     }
 
@@ -291,6 +309,7 @@ impl Server {
     ) -> impl Future<Output = Result<(), ServeError>> + use<A> {
         let accept = self.accept_loop();
         async move {
+            within_runtime()?;
             let listener = TcpListener::bind(address).await.map_err(ServeError::Bind)?;
             accept.run(listener).await
         }
@@ -341,6 +360,7 @@ impl Server {
         let path = path.as_ref().to_owned();
         // Boxed, so that the future does not borrow the path.
         Box::pin(async move {
+            within_runtime()?;
             let listener = UnixSocket::bind(&path).await.map_err(ServeError::Bind)?;
             accept.run(listener).await
         })
@@ -381,6 +401,7 @@ impl Server {
             settings: self.options.transport.clone(),
             handle: self.handle.clone(),
             workers: self.workers.clone(),
+            tcp_user_timeout: self.options.tcp_user_timeout,
         }
     }
 }

@@ -5,6 +5,7 @@ use super::panic::PanicHook;
 use super::services::UnknownHandler;
 use crate::codec::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
 use crate::credentials::ServerCredentials;
+use crate::io::DEFAULT_TCP_USER_TIMEOUT;
 use crate::transport::{ServerSettings, Transport};
 
 /// What a server is set to; the setters of [`Server`](super::Server) document each.
@@ -17,6 +18,7 @@ pub(super) struct ServerOptions {
     /// The name of a compressor that cannot be one, which keeps the server from serving.
     pub(super) unsendable_compressor: Option<String>,
     pub(super) credentials: ServerCredentials,
+    pub(super) tcp_user_timeout: Option<Duration>,
     pub(super) transport: ServerSettings,
 }
 
@@ -29,6 +31,7 @@ impl Default for ServerOptions {
             panic_hook: None,
             unsendable_compressor: None,
             credentials: ServerCredentials::default(),
+            tcp_user_timeout: Some(DEFAULT_TCP_USER_TIMEOUT),
             transport: ServerSettings {
                 handshake_timeout: Duration::from_secs(120),
                 max_concurrent_streams: None,

@@ -19,6 +19,7 @@ mod first_octets;
 #[cfg(feature = "transport-h2")]
 mod h2;
 mod http_status;
+mod last_received;
 mod native;
 mod phase;
 mod refusal_log;
@@ -54,6 +55,7 @@ pub use engine::Transport;
 #[cfg(feature = "transport-h2")]
 pub(crate) use first_octets::MAX_FIRST_OCTETS;
 pub(crate) use first_octets::OtherProtocol;
+pub(crate) use last_received::LastReceived;
 pub(crate) use phase::Phase;
 pub(crate) use refusal_log::RefusalLog;
 pub(crate) use request::{Rejection, RequestParser};
@@ -146,6 +148,9 @@ pub(crate) trait ClientTransport: Send + Sync + 'static {
     /// Whether it takes no more streams: there was a GOAWAY, or the connection has ended. True before
     /// the streams hear that they have ended with it.
     fn is_gone(&self) -> bool;
+
+    /// For how long nothing was received on it.
+    fn silence(&self) -> Duration;
 
     /// Ends the connection at once; its streams end with UNAVAILABLE. Idempotent.
     fn close(&self);

@@ -16,6 +16,7 @@ pub(in crate::client) struct Connector {
     /// The authority without its port: whom a server has to prove to be.
     pub(in crate::client) host: String,
     pub(in crate::client) transport: Transport,
+    pub(in crate::client) tcp_user_timeout: Option<Duration>,
 }
 
 impl Connector {
@@ -45,6 +46,9 @@ impl Connector {
             .await
             .map_err(|panicked| ConnectError::new(panicked.to_string()))?
             .map_err(ConnectError::caused_by)?;
+        if let Some(timeout) = self.tcp_user_timeout {
+            dialed.set_tcp_user_timeout(timeout);
+        }
         let secured = self
             .credentials
             .handshake(dialed, &self.host)

@@ -2,10 +2,12 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{self, Connection, SendRequest};
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use super::client_stream::H2ClientStream;
 use super::connection_info::ConnectionInfo;
@@ -229,6 +231,10 @@ impl ClientTransport for H2ClientTransport {
         let mut sender = self.sender.clone();
         let ready = sender.poll_ready(&mut Context::from_waker(Waker::noop()));
         matches!(ready, Poll::Ready(Err(_)))
+    }
+
+    fn silence(&self) -> Duration {
+        self.connection.last_received.silence(Instant::now())
     }
 
     fn close(&self) {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::task::Lost;
-use crate::transport::{MAX_FIRST_OCTETS, OtherProtocol};
+use crate::transport::{LastReceived, MAX_FIRST_OCTETS, OtherProtocol};
 
 /// What a connection's streams say about it when it fails.
 pub(super) struct ConnectionInfo {
@@ -17,6 +17,7 @@ pub(super) struct ConnectionInfo {
     /// The beginning of what was received, until it is SETTINGS.
     first_octets: Mutex<Vec<u8>>,
     loss: OnceLock<Lost>,
+    pub(super) last_received: LastReceived,
 }
 
 impl ConnectionInfo {
@@ -27,6 +28,7 @@ impl ConnectionInfo {
             io_error: OnceLock::new(),
             first_octets: Mutex::new(Vec::new()),
             loss: OnceLock::new(),
+            last_received: LastReceived::new(),
         }
     }
 

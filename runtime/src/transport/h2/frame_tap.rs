@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::connection_info::ConnectionInfo;
 use crate::transport::ResetCode;
@@ -147,6 +148,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for FrameTap<T> {
         let before = buf.filled().len();
         let read = ready!(Pin::new(io).poll_read(cx, buf));
         read.map_err(|error| observer.info.keep_io_error(error))?;
+        observer.info.last_received.set(Instant::now());
         if observer.settings.is_some() {
             observer.info.keep_first_octets(&buf.filled()[before..]);
         }

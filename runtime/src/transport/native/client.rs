@@ -3,6 +3,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -20,8 +21,8 @@ use crate::pieces::Pieces;
 use crate::status::Status;
 use crate::task::{Lost, watched};
 use crate::transport::{
-    ClientStream, ClientTransport, ConnectError, Delivery, OpenError, OpenRequest, OtherProtocol,
-    Report, ResetCode, StreamEnd, StreamQuota, TransportEvent, status_for_reset,
+    ClientStream, ClientTransport, ConnectError, Delivery, LastReceived, OpenError, OpenRequest,
+    OtherProtocol, Report, ResetCode, StreamEnd, StreamQuota, TransportEvent, status_for_reset,
 };
 
 /// Makes a client transport of a connection: ready when the server's SETTINGS have arrived.
@@ -34,6 +35,7 @@ pub(crate) async fn connect(
     let outbox = Arc::new(Outbox::new());
     let gone = Arc::new(AtomicBool::new(false));
     let quota = Arc::new(StreamQuota::new());
+    let last_received = Arc::new(LastReceived::new());
     let close = Arc::new(Notify::new());
     let (settings_sender, settings) = oneshot::channel();
     let (failed_sender, failed) = oneshot::channel();
@@ -51,6 +53,7 @@ pub(crate) async fn connect(
         unhandled: false,
         gone: Arc::clone(&gone),
         quota: Arc::clone(&quota),
+        last_received: Arc::clone(&last_received),
         settings: Some(settings_sender),
         goaway: None,
         report: Arc::clone(&report),
@@ -62,6 +65,7 @@ pub(crate) async fn connect(
         outbox,
         gone,
         quota,
+        last_received,
         close: Arc::clone(&close),
     });
     tokio::spawn(watched(task.run(close), move |ended| {
@@ -85,6 +89,7 @@ struct NativeClientTransport {
     /// No stream is taken any more.
     gone: Arc<AtomicBool>,
     quota: Arc<StreamQuota>,
+    last_received: Arc<LastReceived>,
     close: Arc<Notify>,
 }
 
@@ -125,6 +130,10 @@ impl ClientTransport for NativeClientTransport {
 
     fn is_gone(&self) -> bool {
         self.gone.load(Ordering::Acquire)
+    }
+
+    fn silence(&self) -> Duration {
+        self.last_received.silence(Instant::now())
     }
 
     fn close(&self) {
@@ -170,6 +179,7 @@ struct Task {
     unhandled: bool,
     gone: Arc<AtomicBool>,
     quota: Arc<StreamQuota>,
+    last_received: Arc<LastReceived>,
     /// Told of the server's first SETTINGS.
     settings: Option<oneshot::Sender<()>>,
     /// What the server's GOAWAY said.
@@ -247,6 +257,9 @@ impl Task {
             return self.sleep(last, cx);
         }
         let now = *last.insert(Instant::now());
+        if read {
+            self.last_received.set(now);
+        }
         self.unhandled = !self.handle_events(now)?;
         if self.unhandled {
             // Not written yet: what the calls that run next will post goes with it.

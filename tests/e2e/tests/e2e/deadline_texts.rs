@@ -206,9 +206,9 @@ async fn a_call_that_waited_for_its_next_attempt_says_how_the_last_one_failed() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_waited_for_the_answer_says_whose() {
+async fn a_call_that_waited_for_the_answer_says_whose_and_for_how_long_nothing_was_received() {
     let text = "the deadline of the call to passthrough:///shop:1 passed while it waited for the \
-                answer of pipe";
+                answer of pipe, from which nothing was received for ";
     for config in ["{}", HEDGING] {
         let (conn, mut server) = scripted_by("passthrough:///shop:1", |builder| {
             builder.default_service_config(config)
@@ -217,9 +217,32 @@ async fn a_call_that_waited_for_the_answer_says_whose() {
             let _peer = server.accept().await;
             pending::<()>().await;
         });
-        assert_eq!(texts(&conn, false).await, [text; 2], "{config}");
+        // The connection is as old as the first call, and nothing is received on it during both.
+        let expected = ["5.0 s", "10.0 s"].map(|silence| format!("{text}{silence}"));
+        assert_eq!(texts(&conn, false).await, expected, "{config}");
         silent.abort();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slow_server_is_told_from_a_silent_connection_by_what_other_calls_receive() {
+    let (service, _watch) = StubService::hanging();
+    let service = service.server_streaming(|_, mut responses| async move {
+        loop {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            responses.send(msg("")).await?;
+        }
+    });
+    let server = serve(service);
+    let client = StubClient::new(to(&server, "passthrough:///shop:1").build().expect("valid"));
+    let streaming = client.server_streaming(msg("")).into_future();
+    let mut responses = soon(streaming).await.expect("the server is there");
+    let receiving = tokio::spawn(async move { while responses.recv().await.is_ok() {} });
+    // The last of the 16 before the deadline is received 200 ms before it.
+    let status = client.unary(msg("")).timeout(TIMEOUT).await;
+    let text = text(status.expect_err("it hangs"));
+    assert!(text.ends_with("nothing was received for 0.2 s"), "{text}");
+    receiving.abort();
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,6 +40,7 @@ mod lost_tasks;
 mod metadata;
 mod outgoing;
 mod outlier_detection;
+mod outside_runtime;
 mod panics;
 mod pick_first;
 mod picker_status;

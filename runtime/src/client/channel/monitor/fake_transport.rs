@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use prost::Message;
 use tokio::time::Instant;
@@ -101,6 +102,10 @@ impl FakeStream {
 }
 
 impl ClientTransport for FakeTransport {
+    fn silence(&self) -> Duration {
+        Duration::ZERO
+    }
+
     fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientStream>, OpenError> {
         if self.is_gone() {
             return Err(OpenError::Gone(request.only_message));

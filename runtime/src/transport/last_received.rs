@@ -1,0 +1,56 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// When something was last received on a connection, for the texts of calls that have waited for an
+/// answer in vain: a connection that was cut without a word is silent, a slow server's is not.
+///
+/// The connection's task writes it once for each turn that has read something; it costs a store.
+#[derive(Debug)]
+pub(crate) struct LastReceived {
+    epoch: Instant,
+    /// In nanoseconds after `epoch`.
+    at: AtomicU64,
+}
+
+impl LastReceived {
+    /// Of a connection that is made now.
+    pub(crate) fn new() -> Self {
+        Self {
+            epoch: Instant::now(),
+            at: AtomicU64::new(0),
+        }
+    }
+
+    /// Something was received at `now`.
+    #[inline]
+    pub(crate) fn set(&self, now: Instant) {
+        let since = now.saturating_duration_since(self.epoch).as_nanos();
+        let since = u64::try_from(since).unwrap_or(u64::MAX);
+        self.at.store(since, Ordering::Relaxed);
+    }
+
+    /// For how long nothing was received at `now`.
+    pub(crate) fn silence(&self, now: Instant) -> Duration {
+        let at = Duration::from_nanos(self.at.load(Ordering::Relaxed));
+        now.saturating_duration_since(self.epoch).saturating_sub(at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_begins_with_the_connection_and_anew_with_all_that_is_received() {
+        let last = LastReceived::new();
+        let at = |seconds| last.epoch + Duration::from_secs(seconds);
+        assert_eq!(last.silence(at(3)), Duration::from_secs(3));
+        last.set(at(4));
+        assert_eq!(last.silence(at(4)), Duration::ZERO);
+        assert_eq!(last.silence(at(9)), Duration::from_secs(5));
+        // A clock that was read before the other.
+        assert_eq!(last.silence(at(2)), Duration::ZERO);
+    }
+}

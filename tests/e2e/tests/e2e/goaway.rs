@@ -138,7 +138,8 @@ async fn a_call_that_several_connections_have_not_taken_up_ends_well_on_the_next
 #[tokio::test(start_paused = true)]
 async fn a_server_that_refuses_for_ever_is_not_hammered_and_the_deadline_ends_the_call() {
     let (conn, mut server) = repeating(u16::MAX);
-    let client = StubClient::new(conn);
+    // The channel outlives the call, so that the peer waits in vain for the next request.
+    let client = StubClient::new(conn.clone());
     let call = tokio::spawn(async move {
         let call = client.unary(msg("please"));
         call.timeout(Duration::from_secs(10)).await

@@ -274,3 +274,37 @@ async fn the_channels_per_rpc_credentials_go_with_the_watch() {
     assert_eq!(asked[0], "/grpc.health.v1.Health/Watch");
     assert_eq!(asked.len(), 2);
 }
+
+/// Panics each of the first two times.
+#[derive(Default)]
+struct PanicsTwice(AtomicUsize);
+
+impl PerRpcCredentials for PanicsTwice {
+    fn metadata<'a>(&'a self, _: RequestInfo<'a>) -> MetadataFuture<'a> {
+        let time = self.0.fetch_add(1, Ordering::Relaxed);
+        assert!(time != 0, "the first makes no future");
+        Box::pin(async move {
+            assert!(time != 1, "the second makes one that panics");
+            Ok(Metadata::new())
+        })
+    }
+
+    fn requires_transport_security(&self) -> bool {
+        false
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_that_panic_for_the_watch_are_asked_again() {
+    let (server, _) = server(&serving());
+    let conn = conn_with(&server, LEAF, |builder| {
+        builder.per_rpc_credentials(PanicsTwice::default())
+    });
+    // Two waits, of 1 s and of 1.6 s, with their jitter.
+    let begun = Instant::now();
+    soon(conn.wait_ready(begun + 20 * SECOND))
+        .await
+        .expect("the watch is made at last");
+    assert!(begun.elapsed() > 2 * SECOND, "{:?}", begun.elapsed());
+    call(&conn).await.expect("it serves");
+}

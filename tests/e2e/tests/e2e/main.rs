@@ -62,6 +62,7 @@ mod shutdown;
 mod spawn_handlers;
 mod status;
 mod streaming;
+mod tcp_user_timeout;
 mod tls;
 mod unary;
 mod unix_sockets;

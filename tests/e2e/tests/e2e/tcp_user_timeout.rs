@@ -1,0 +1,95 @@
+//! The option `tcp_user_timeout` of channels and servers reaches their sockets.
+#![cfg(target_os = "linux")]
+
+use std::io;
+use std::net;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rgrpc::io::{Address, Connected, Dial, Listener, SystemDialer};
+use rgrpc::{ClientConn, Server, credentials};
+use rgrpc_e2e::{FnDialer, StubClient, StubService, msg, register_stub, soon};
+use rustix::net::sockopt::tcp_user_timeout;
+use tokio::net::{TcpListener, TcpStream};
+
+/// A second handle of each socket that was made.
+#[derive(Clone, Default)]
+struct Sockets(Arc<Mutex<Vec<net::TcpStream>>>);
+
+impl Sockets {
+    fn keep(&self, stream: TcpStream) -> io::Result<TcpStream> {
+        let stream = stream.into_std()?;
+        let copy = stream.try_clone()?;
+        self.0.lock().expect("no panic").push(copy);
+        TcpStream::from_std(stream)
+    }
+
+    /// In milliseconds; 0 for that of the system.
+    fn timeouts(&self) -> Vec<u32> {
+        let sockets = self.0.lock().expect("no panic");
+        let timeouts = sockets.iter().map(tcp_user_timeout);
+        timeouts.map(|timeout| timeout.expect("a socket")).collect()
+    }
+}
+
+/// Accepts, and keeps a handle.
+struct Keeping(TcpListener, Sockets);
+
+impl Listener for Keeping {
+    async fn accept(&mut self) -> io::Result<Option<Connected>> {
+        let (stream, _) = self.0.accept().await?;
+        let peer = rgrpc::io::Peer::new(Address::Pipe, Address::Pipe);
+        let stream = self.1.keep(stream)?;
+        Ok(Some(Connected::new(Box::new(stream), peer)))
+    }
+
+    fn local_address(&self) -> Address {
+        Address::Pipe
+    }
+}
+
+#[tokio::test]
+async fn sockets_have_a_user_timeout_of_20_s_another_one_or_that_of_the_system() {
+    let second = Duration::from_secs(1);
+    for (option, expected) in [
+        (None, 20_000),
+        (Some(Some(3 * second)), 3_000),
+        (Some(Some(Duration::ZERO)), 0),
+        (Some(None), 0),
+    ] {
+        let (dialed, accepted) = (Sockets::default(), Sockets::default());
+        let mut server = Server::new();
+        if let Some(timeout) = option {
+            server = server.tcp_user_timeout(timeout);
+        }
+        register_stub(&mut server, StubService::echo()).expect("an empty server");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = Address::Tcp(listener.local_addr().expect("bound"));
+        let handle = server.handle();
+        tokio::spawn(server.serve_listener(Keeping(listener, accepted.clone())));
+
+        let keep = dialed.clone();
+        let dialer = FnDialer::new(move |_| {
+            let (dial, keep) = (SystemDialer::default().dial(address.clone()), keep.clone());
+            async move {
+                let connected = dial.await?;
+                let any: Box<dyn std::any::Any> = connected.io;
+                let stream = any.downcast::<TcpStream>().expect("a socket of TCP");
+                let stream = keep.keep(*stream)?;
+                Ok(Connected::new(Box::new(stream), connected.peer))
+            }
+        });
+        let builder = ClientConn::builder("passthrough:///stub.test", credentials::insecure());
+        let mut builder = builder.dialer(dialer);
+        if let Some(timeout) = option {
+            builder = builder.tcp_user_timeout(timeout);
+        }
+        let client = StubClient::new(builder.build().expect("a valid channel"));
+        soon(client.unary(msg("")).into_future())
+            .await
+            .expect("it works");
+        assert_eq!(dialed.timeouts(), [expected], "{option:?}");
+        assert_eq!(accepted.timeouts(), [expected], "{option:?}");
+        handle.stop();
+    }
+}

@@ -60,6 +60,9 @@ mod docs;
 mod error;
 mod external;
 mod folder;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod literal;
 mod lossy;
 mod messages;

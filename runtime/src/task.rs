@@ -35,12 +35,16 @@ impl fmt::Display for Panicked {
 ///
 /// # Errors
 /// It has panicked, which is logged.
+#[inline]
 pub(crate) fn caught<T>(what: &'static str, run: impl FnOnce() -> T) -> Result<T, Panicked> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
-        let message = panic_message(&*panic);
-        tracing::error!(what, message, "user code panicked");
-        Panicked { what }
-    })
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| logged(what, &*panic))
+}
+
+#[cold]
+fn logged(what: &'static str, panic: &(dyn Any + Send)) -> Panicked {
+    let message = panic_message(panic);
+    tracing::error!(what, message, "user code panicked");
+    Panicked { what }
 }
 
 /// Runs a future that may panic, also when it is made; `what` names it. As cancel-safe as the future.

@@ -210,15 +210,16 @@ impl MessageSource for ClientCall {
         fits: &dyn Fn(&[u8]) -> bool,
     ) -> Poll<Option<WholeResponse>> {
         // Whoever asks for this is the only one who could end the call here.
-        let whole = ready!(self.stream.poll_whole(cx, fits));
-        if let Some(whole) = &whole {
+        let polled = self.stream.poll_whole(cx, fits);
+        // Looked at where it lies: it is large.
+        if let Poll::Ready(Some(whole)) = &polled {
             self.has_head.store(true, Ordering::Release);
             self.exchange(|exchange| {
                 exchange.set_header(&whole.head.metadata);
                 exchange.set_trailer(&whole.trailer);
             });
         }
-        Poll::Ready(whole)
+        polled
     }
 
     fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Received> {

@@ -152,14 +152,22 @@ impl Inbound {
         if self.ended {
             return None;
         }
-        self.content = match std::mem::take(&mut self.content) {
-            Content::Assembling(assembly) => Content::Ready(assembly.into_bytes().into()),
-            Content::Awaited(_) => Content::default(),
-            ready @ Content::Ready(_) => ready,
-        };
+        match &self.content {
+            Content::Ready(_) => {}
+            Content::Awaited(_) => self.content = Content::default(),
+            Content::Assembling(_) => self.give_up_message(),
+        }
         self.ended = true;
         self.end = Some(end);
         self.waker.take()
+    }
+
+    /// Hands on as much of the message as has come.
+    #[cold]
+    fn give_up_message(&mut self) {
+        if let Content::Assembling(assembly) = std::mem::take(&mut self.content) {
+            self.content = Content::Ready(assembly.into_bytes().into());
+        }
     }
 
     /// As [`end`](Self::end), and what was received before is thrown away. A stream that had ended

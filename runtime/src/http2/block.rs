@@ -67,7 +67,7 @@ impl<I> Block<'_, I> {
 impl<'f, I: Iterator<Item = FieldRef<'f>> + Clone> Block<'_, I> {
     /// What the fields count in a header list (RFC 9113 section 6.5.2).
     #[inline]
-    pub(super) fn list_size(&self) -> usize {
+    pub(crate) fn list_size(&self) -> usize {
         let first = match self.first {
             First::Nothing => 0,
             First::Static(prepared) => prepared.list_size(),

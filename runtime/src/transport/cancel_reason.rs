@@ -22,6 +22,9 @@ pub enum CancelReason {
     ConnectionLost,
     /// The client has reset the stream with another code than CANCEL, or broke the protocol on it.
     StreamFailed,
+    /// The response's headers are larger than the client takes (SETTINGS_MAX_HEADER_LIST_SIZE), so that the
+    /// call has ended with INTERNAL.
+    HeadersTooLarge,
     /// The server was stopped, or the runtime of the call was shut down.
     ServerStopped,
 }
@@ -60,6 +63,7 @@ impl fmt::Display for CancelReason {
             Self::DeadlineExceeded => "the call's deadline has passed",
             Self::ConnectionLost => "the connection was lost",
             Self::StreamFailed => "the client has reset the stream or broken the protocol on it",
+            Self::HeadersTooLarge => "the response's headers are larger than the client takes",
             Self::ServerStopped => "the server was stopped",
         })
     }

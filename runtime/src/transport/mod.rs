@@ -16,6 +16,7 @@ mod encoding_field;
 mod ended_well;
 mod engine;
 mod first_octets;
+mod fit_status;
 #[cfg(feature = "transport-h2")]
 mod h2;
 mod http_status;
@@ -55,6 +56,7 @@ pub use engine::Transport;
 #[cfg(feature = "transport-h2")]
 pub(crate) use first_octets::MAX_FIRST_OCTETS;
 pub(crate) use first_octets::OtherProtocol;
+pub(crate) use fit_status::fit_status;
 pub(crate) use last_received::LastReceived;
 pub(crate) use phase::Phase;
 pub(crate) use refusal_log::RefusalLog;

@@ -11,7 +11,7 @@ use crate::status::{Status, encode_message};
 use crate::transport::timeout::parse_timeout;
 use crate::transport::{
     HeadersBlock, Received, Rejection, RequestHead, RequestParser, ResponseHead, ResponseParser,
-    Trailers,
+    Trailers, fit_status,
 };
 
 static NOTHING: LazyLock<StaticBlock> = LazyLock::new(|| StaticBlock::new([]));
@@ -210,13 +210,21 @@ impl HeaderBlock {
         block
     }
 
-    /// The answer to a request that is not let through.
-    pub(super) fn rejection(rejection: &Rejection) -> Self {
+    /// The answer to a request that is not let through, for a reason that may be told in short.
+    pub(super) fn rejection(rejection: &Rejection, status: &Status) -> Self {
         let mut block = Self::of(&NOTHING);
         block.push(":status", rejection.http_status.to_string());
         block.push("content-type", "application/grpc");
-        block.push_status(&rejection.status);
+        block.push_status(status);
         block
+    }
+
+    /// The `block` of as much of a status as there is room for in a header list.
+    #[cold]
+    pub(super) fn fitted(status: Status, limit: u32, block: impl Fn(Status) -> Self) -> Self {
+        let bare = block(Status::new(status.code(), ""));
+        let room = (limit as usize).saturating_sub(bare.block().list_size());
+        block(fit_status(status, room))
     }
 
     /// The block as the core takes it.

@@ -77,6 +77,29 @@ fn response_head<'a>(
     }
 }
 
+/// The header list with which a call ends, or would.
+#[derive(Clone, Copy)]
+enum Last {
+    /// It does not go out with them: they are what is too large.
+    Headers,
+    TrailersOnly,
+    Trailers,
+}
+
+/// The failure of a response of which this is larger than the client takes. grpc-go resets the stream
+/// with INTERNAL_ERROR, which has the same code at the client.
+#[cold]
+fn too_large(last: Last, size: usize, limit: u32) -> Status {
+    let what = match last {
+        Last::Headers => "headers",
+        Last::TrailersOnly | Last::Trailers => "trailers",
+    };
+    Status::internal(format!(
+        "the response's {what} are larger than the client takes: a header list of {size} octets, and \
+         SETTINGS_MAX_HEADER_LIST_SIZE = {limit}"
+    ))
+}
+
 /// A request whose head has come, and nothing after it.
 struct Opened {
     key: StreamKey,
@@ -342,10 +365,16 @@ impl<D: Dispatch> Task<D> {
 
     /// Answers a request that is not let through.
     fn reject(&mut self, key: StreamKey, rejection: &Rejection) {
-        let block = HeaderBlock::rejection(rejection);
-        let sent = self.link.core.send_headers(key, &block.block(), true);
-        self.sent(key, sent);
-        self.link.core.reset_when_sent(key, ErrorCode::NO_ERROR);
+        let block = HeaderBlock::rejection(rejection, &rejection.status);
+        let mut sent = self.link.core.send_headers(key, &block.block(), true);
+        if let Err(SendError::HeaderListTooLarge { limit, .. }) = sent {
+            let status = rejection.status.clone();
+            let block = HeaderBlock::fitted(status, limit, |status| {
+                HeaderBlock::rejection(rejection, &status)
+            });
+            sent = self.link.core.send_headers(key, &block.block(), true);
+        }
+        self.replied(key, sent);
     }
 
     fn receive(&mut self, key: StreamKey, data: Bytes, end_stream: bool) {
@@ -419,7 +448,12 @@ impl<D: Dispatch> Task<D> {
         match what {
             ServerSend::Head(header) => {
                 let sent = self.send_header(key, &header);
-                self.sent(key, sent);
+                match sent {
+                    Err(SendError::HeaderListTooLarge { size, limit }) => {
+                        self.refuse_headers(key, size, limit);
+                    }
+                    sent => self.sent(key, sent),
+                }
             }
             ServerSend::Messages => self.send_messages(key),
             ServerSend::End(end) => self.end_call(key, end),
@@ -483,19 +517,77 @@ impl<D: Dispatch> Task<D> {
         header: Option<Metadata>,
         outcome: &Result<Metadata, Status>,
     ) {
-        let sent = match header {
+        let (last, sent) = match header {
             Some(header) if header.is_empty() => {
                 let head = response_head(&mut self.link, key, &header);
                 let block = HeaderBlock::trailers_only(head, outcome);
+                let sent = self.link.core.send_headers(key, &block.block(), true);
+                (Last::TrailersOnly, sent)
+            }
+            header => match header.map_or(Ok(()), |header| self.send_header(key, &header)) {
+                Ok(()) => {
+                    let block = HeaderBlock::trailers(outcome);
+                    let sent = self.link.core.send_trailers(key, &block.block());
+                    (Last::Trailers, sent)
+                }
+                Err(error) => (Last::Headers, Err(error)),
+            },
+        };
+        match sent {
+            Err(SendError::HeaderListTooLarge { size, limit }) => {
+                self.finish_fitted(key, last, outcome, (size, limit));
+            }
+            sent => self.replied(key, sent),
+        }
+    }
+
+    /// Ends a call whose `last` header list is larger than the client takes. A failure keeps its code.
+    /// What a success has to say would be lost without a word, so that it becomes a failure.
+    #[cold]
+    fn finish_fitted(
+        &mut self,
+        key: StreamKey,
+        last: Last,
+        outcome: &Result<Metadata, Status>,
+        (size, limit): (usize, u32),
+    ) {
+        let status = match outcome {
+            Ok(_) => too_large(last, size, limit),
+            Err(status) => status.clone(),
+        };
+        tracing::debug!(
+            peer = %self.shared.peer.remote, size, limit, code = %status.code(),
+            "a response is larger than the header list that the client takes",
+        );
+        let sent = match last {
+            Last::Headers | Last::TrailersOnly => {
+                let header = Metadata::new();
+                let head = response_head(&mut self.link, key, &header);
+                let block = HeaderBlock::fitted(status, limit, |status| {
+                    HeaderBlock::trailers_only(head.clone(), &Err(status))
+                });
                 self.link.core.send_headers(key, &block.block(), true)
             }
-            header => {
-                let headers = header.map_or(Ok(()), |header| self.send_header(key, &header));
-                let block = HeaderBlock::trailers(outcome);
-                headers.and_then(|()| self.link.core.send_trailers(key, &block.block()))
+            Last::Trailers => {
+                let block = HeaderBlock::fitted(status, limit, |status| {
+                    HeaderBlock::trailers(&Err(status))
+                });
+                self.link.core.send_trailers(key, &block.block())
             }
         };
         self.replied(key, sent);
+    }
+
+    /// Ends a call under way whose headers are larger than the client takes.
+    #[cold]
+    fn refuse_headers(&mut self, key: StreamKey, size: usize, limit: u32) {
+        let status = too_large(Last::Headers, size, limit);
+        // The core forgets the stream below.
+        let stream = self.link.core.value_mut(key).cloned();
+        self.finish(key, Some(Metadata::new()), &Err(status.clone()));
+        if let Some(stream) = stream {
+            stream.close(status, CancelReason::HeadersTooLarge);
+        }
     }
 
     fn reply(
@@ -515,14 +607,23 @@ impl<D: Dispatch> Task<D> {
                 let headers = HeaderBlock::response(head);
                 let trailers = HeaderBlock::trailers(&Ok(trailer));
                 let core = &mut self.link.core;
-                core.reply(key, &headers.block(), message, &trailers.block())
+                let sent = core.reply(key, &headers.block(), message, &trailers.block());
+                if let Err(SendError::HeaderListTooLarge { size, limit }) = sent {
+                    let is_head = headers.block().list_size() > limit as usize;
+                    let what = if is_head {
+                        Last::Headers
+                    } else {
+                        Last::Trailers
+                    };
+                    let outcome = Err(too_large(what, size, limit));
+                    return self.finish(key, Some(header), &outcome);
+                }
+                sent
             }
             None => {
-                let trailers = HeaderBlock::trailers(&Ok(trailer));
-                self.link
-                    .core
-                    .send_data(key, message, false)
-                    .and_then(|()| self.link.core.send_trailers(key, &trailers.block()))
+                let sent = self.link.core.send_data(key, message, false);
+                self.sent(key, sent);
+                return self.finish(key, None, &Ok(trailer));
             }
         };
         self.replied(key, sent);
@@ -539,7 +640,7 @@ impl<D: Dispatch> Task<D> {
         self.link.core.send_headers(key, &block.block(), false)
     }
 
-    /// A header list that the client does not take ends the stream, as in grpc-go. A stream that is
+    /// A client that takes no header list of a code alone has its stream reset. A stream that is
     /// closed has told its call already.
     fn sent(&mut self, key: StreamKey, sent: Result<(), SendError>) {
         match sent {

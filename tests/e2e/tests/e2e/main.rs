@@ -28,6 +28,7 @@ mod flow_control;
 mod forwarding;
 mod framing;
 mod goaway;
+mod header_list_limit;
 mod health_check;
 mod hedging;
 mod hierarchy;

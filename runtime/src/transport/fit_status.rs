@@ -1,0 +1,122 @@
+//! A status whose trailers are larger than the header list that the peer takes
+//! (SETTINGS_MAX_HEADER_LIST_SIZE): the code arrives whatever else has to be left out.
+//!
+//! In this order, until it fits:
+//!
+//! 1. the text is shortened to [`SHORT_TEXT`] octets,
+//! 2. the details are dropped,
+//! 3. the metadata is dropped,
+//! 4. the text is shortened to what there is room for, which may be nothing.
+
+use crate::metadata::{Metadata, encode_value};
+use crate::status::{Status, encode_message};
+
+/// What a field counts besides its name and its value (RFC 9113 section 6.5.2).
+const FIELD_OVERHEAD: usize = 32;
+
+/// To how many octets on the wire a text is shortened before anything is dropped.
+const SHORT_TEXT: usize = 1024;
+
+/// The end of a text that was shortened.
+const MARK: &str = "... (shortened)";
+
+/// The status in `room` octets of a header list, besides `grpc-status`.
+pub(crate) fn fit_status(mut status: Status, room: usize) -> Status {
+    if size(&status) <= room {
+        return status;
+    }
+    status = with_text(status, SHORT_TEXT);
+    if size(&status) > room {
+        status = status.with_details(Vec::new());
+    }
+    if size(&status) > room {
+        status = status.with_metadata(Metadata::new());
+    }
+    if size(&status) > room {
+        let octets = room.saturating_sub(FIELD_OVERHEAD + "grpc-message".len());
+        status = with_text(status, octets);
+    }
+    status
+}
+
+/// What the fields of a status besides `grpc-status` count in a header list.
+fn size(status: &Status) -> usize {
+    let field = |name: usize, value: usize| name + value + FIELD_OVERHEAD;
+    let mut size = 0;
+    if !status.message().is_empty() {
+        let text = encode_message(status.message());
+        size += field("grpc-message".len(), text.len());
+    }
+    if !status.details().is_empty() {
+        let details = encode_value(status.details());
+        size += field("grpc-status-details-bin".len(), details.len());
+    }
+    for (name, value) in status.metadata().wire_fields() {
+        size += field(name.len(), value.len());
+    }
+    size
+}
+
+/// The status with a text of at most so many octets on the wire.
+fn with_text(status: Status, octets: usize) -> Status {
+    let text = status.message();
+    if encode_message(text).len() <= octets {
+        return status;
+    }
+    let Some(octets) = octets.checked_sub(MARK.len()) else {
+        return status.with_message("");
+    };
+    let (mut end, mut left) = (0, octets);
+    for (at, character) in text.char_indices() {
+        let next = at + character.len_utf8();
+        let Some(rest) = left.checked_sub(encode_message(&text[at..next]).len()) else {
+            break;
+        };
+        (end, left) = (next, rest);
+    }
+    let text = format!("{}{MARK}", &text[..end]);
+    status.with_message(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::Code;
+
+    fn status(text: usize) -> Status {
+        let metadata = Metadata::from_pairs([("x-key", "v".repeat(200))]).expect("valid");
+        Status::data_loss("t".repeat(text))
+            .with_details(vec![7; 300])
+            .with_metadata(metadata)
+    }
+
+    #[test]
+    fn the_text_is_shortened_then_details_and_metadata_go_then_the_rest_of_the_text() {
+        for (text, room, kept_text, details, metadata) in [
+            (10, 10_000, 10, true, true),
+            (5_000, 5_044 + 455 + 237, 5_000, true, true),
+            (5_000, 2_000, 1_024, true, true),
+            (5_000, 1_500, 1_024, false, true),
+            (5_000, 1_100, 1_024, false, false),
+            (5_000, 500, 456, false, false),
+            (10, 300, 10, false, true),
+            (10, 60, 10, false, false),
+            (10, 50, 0, false, false),
+            (5_000, 0, 0, false, false),
+        ] {
+            let fitted = fit_status(status(text), room);
+            assert_eq!(fitted.code(), Code::DataLoss);
+            assert!(size(&fitted) <= room, "{text} {room}");
+            assert_eq!(fitted.message().len(), kept_text, "{text} {room}");
+            assert_eq!(!fitted.details().is_empty(), details, "{text} {room}");
+            assert_eq!(!fitted.metadata().is_empty(), metadata, "{text} {room}");
+        }
+    }
+
+    #[test]
+    fn a_text_is_cut_between_characters_by_its_length_on_the_wire() {
+        // Each takes nine octets as it is escaped.
+        let status = fit_status(Status::internal("☺".repeat(100)), 44 + 15 + 20);
+        assert_eq!(status.message(), "☺☺... (shortened)");
+    }
+}

@@ -1,0 +1,259 @@
+//! A client that takes small header lists only (SETTINGS_MAX_HEADER_LIST_SIZE) is told the code of a
+//! failure all the same.
+//!
+//! Source: RFC 9113, section 6.5.2. grpc-go resets the stream with INTERNAL_ERROR instead, which loses
+//! the code. The engine `h2` does not ask for the limit: its responses go out whole.
+
+use rgrpc::{Code, Metadata, Request, Response, Status};
+use rgrpc_e2e::{
+    Message, STUB_BIDI_STREAMING, STUB_SERVER_STREAMING, STUB_UNARY, StubService, TestServer,
+    framed, msg, native, serve, soon,
+};
+use rgrpc_test_support::{
+    ErrorCode, GrpcResponse, WirePeer, data, grpc_request, headers, message_with, settings,
+};
+use tokio::sync::mpsc;
+
+/// What the fields of a response without messages count besides the status: `:status`, `content-type`
+/// and a `grpc-status` of two digits.
+const TRAILERS_ONLY: u32 = 42 + 60 + 45;
+
+/// What a `grpc-message` counts besides the text.
+const TEXT: u32 = 44;
+
+/// A client's connection with this limit.
+async fn client(server: &TestServer, limit: u32) -> WirePeer {
+    let settings = settings().max_header_list_size(limit);
+    server.wire_client_with(settings).await
+}
+
+async fn respond(service: StubService, path: &str, limit: u32) -> GrpcResponse {
+    let server = serve(service);
+    let mut peer = client(&server, limit).await;
+    call(&mut peer, path, limit).await
+}
+
+async fn call(peer: &mut WirePeer, path: &str, limit: u32) -> GrpcResponse {
+    peer.send(grpc_request(1, path)).await;
+    peer.send(data(1, framed("")).end_stream()).await;
+    let response = peer.expect_response(1).await;
+    for fields in [response.headers.fields(), &response.trailers.fields] {
+        let octets = fields
+            .iter()
+            .map(|(name, value)| name.len() + value.len() + 32);
+        assert!(octets.sum::<usize>() <= limit as usize, "{fields}");
+    }
+    response
+}
+
+fn pairs(len: usize) -> Metadata {
+    Metadata::from_pairs([("x-key", "v".repeat(len))]).expect("valid")
+}
+
+/// A failure with a text of this length, 300 octets of details and 200 of metadata.
+fn failure(text: usize) -> Status {
+    Status::data_loss("t".repeat(text))
+        .with_details(vec![7; 300])
+        .with_metadata(pairs(200))
+}
+
+/// Fails so without a message, and after one.
+fn failing(status: Status) -> StubService {
+    let after_one = status.clone();
+    StubService::new()
+        .unary(move |_| {
+            let status = status.clone();
+            async move { Err(status) }
+        })
+        .server_streaming(move |_, mut responses| {
+            let status = after_one.clone();
+            async move {
+                responses.send(msg("one")).await?;
+                Err(status)
+            }
+        })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_shortened_in_order_and_keeps_its_code() {
+    if !native() {
+        return;
+    }
+    for (text, limit, kept_text, details, metadata) in [
+        (5_000, 10_000, 5_000, true, true),
+        (5_000, 2_000, 1_024, true, true),
+        (5_000, 1_500, 1_024, false, true),
+        (5_000, 1_250, 1_024, false, false),
+        (
+            5_000,
+            500,
+            (500 - TRAILERS_ONLY - TEXT) as usize,
+            false,
+            false,
+        ),
+        (10, 500, 10, false, true),
+        (10, TRAILERS_ONLY + TEXT + 10, 10, false, false),
+        (10, TRAILERS_ONLY, 0, false, false),
+    ] {
+        let response = respond(failing(failure(text)), STUB_UNARY, limit).await;
+        let trailers = response.trailers;
+        assert_eq!(trailers.code, 15, "{limit}");
+        assert_eq!(trailers.message.len(), kept_text, "{limit}");
+        assert_eq!(trailers.fields.contains("grpc-status-details-bin"), details);
+        assert_eq!(trailers.fields.contains("x-key"), metadata, "{limit}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_after_messages_is_shortened_too() {
+    if !native() {
+        return;
+    }
+    // The headers count 102.
+    for (limit, kept_text) in [(500, 500 - 45 - TEXT), (110, 110 - 45 - TEXT), (102, 0)] {
+        let response = respond(failing(failure(5_000)), STUB_SERVER_STREAMING, limit).await;
+        assert_eq!(response.messages.len(), 1);
+        assert_eq!(response.trailers.code, 15);
+        let message = response.trailers.message;
+        assert_eq!(message.len(), kept_text as usize);
+        assert_eq!(message.ends_with("... (shortened)"), kept_text > 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_no_code_has_its_stream_reset() {
+    if !native() {
+        return;
+    }
+    let server = serve(failing(failure(10)));
+    let mut peer = client(&server, TRAILERS_ONLY - 1).await;
+    peer.send(grpc_request(1, STUB_UNARY)).await;
+    peer.send(data(1, framed("")).end_stream()).await;
+    peer.expect_rst(1, ErrorCode::INTERNAL_ERROR).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_request_is_answered_in_short_too() {
+    if !native() {
+        return;
+    }
+    let server = serve(StubService::echo());
+    let mut peer = client(&server, TRAILERS_ONLY).await;
+    let unknown = grpc_request(1, "/no.Service/Method").end_stream();
+    let no_grpc = headers(3)
+        .method("POST")
+        .scheme("http")
+        .path(STUB_UNARY)
+        .authority("localhost")
+        .end_headers()
+        .end_stream();
+    for (id, request, code) in [(1, unknown, 12), (3, no_grpc, 3)] {
+        peer.send(request).await;
+        let response = peer.expect_response(id).await;
+        assert_eq!(response.trailers.code, code);
+        assert_eq!(response.trailers.message, "");
+    }
+}
+
+fn expect_too_large(response: &GrpcResponse, what: &str, limit: u32) {
+    let trailers = &response.trailers;
+    assert_eq!(trailers.code, 13, "{}", trailers.message);
+    let text = &trailers.message;
+    let limit = format!("SETTINGS_MAX_HEADER_LIST_SIZE = {limit}");
+    assert!(text.contains(what) && text.contains(&limit), "{text}");
+    assert!(!trailers.fields.contains("x-key"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_whose_headers_are_too_large_is_internal() {
+    if !native() {
+        return;
+    }
+    let service = StubService::new().unary(|request: Request<Message>| async move {
+        request.send_header(pairs(500))?;
+        Ok(Response::new(msg("")))
+    });
+    let response = respond(service, STUB_UNARY, 500).await;
+    expect_too_large(&response, "headers", 500);
+    assert!(response.headers.end_stream && response.messages.is_empty());
+
+    let service = StubService::new().unary(|_| async {
+        let mut response = Response::new(msg(""));
+        *response.metadata_mut() = pairs(500);
+        Ok(response)
+    });
+    let response = respond(service, STUB_UNARY, 500).await;
+    expect_too_large(&response, "headers", 500);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_keeps_its_code_when_the_headers_before_it_are_too_large() {
+    if !native() {
+        return;
+    }
+    let service = StubService::new().unary(|request: Request<Message>| async move {
+        request.set_header(pairs(500))?;
+        Err(Status::not_found("gone"))
+    });
+    let response = respond(service, STUB_UNARY, 500).await;
+    assert_eq!(response.trailers.code, 5);
+    assert_eq!(response.trailers.message, "gone");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_success_whose_trailers_are_too_large_is_internal() {
+    if !native() {
+        return;
+    }
+    let service = StubService::new()
+        .unary(|_| async {
+            let mut response = Response::new(msg(""));
+            *response.trailer_mut() = pairs(500);
+            Ok(response)
+        })
+        .server_streaming(|request, mut responses| async move {
+            request.set_trailer(pairs(500));
+            responses.send(msg("one")).await?;
+            Ok(())
+        });
+    let server = serve(service);
+    for (path, messages) in [(STUB_UNARY, 0), (STUB_SERVER_STREAMING, 1)] {
+        let mut peer = client(&server, 500).await;
+        let response = call(&mut peer, path, 500).await;
+        expect_too_large(&response, "trailers", 500);
+        assert_eq!(response.messages.len(), messages);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_whose_headers_are_too_large_ends_and_its_halves_are_told() {
+    if !native() {
+        return;
+    }
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let service = StubService::new().bidi_streaming(move |requests, mut responses| {
+        let tell = tell.clone();
+        async move {
+            let context = requests.context().expect("a call's").clone();
+            requests.send_header(pairs(500))?;
+            tokio::spawn(async move {
+                while responses.send(msg("one")).await.is_ok() {
+                    tokio::task::yield_now().await;
+                }
+                let status = responses.send(msg("one")).await.expect_err("closed");
+                let _ = tell.send((status, context.cancel_reason()));
+            });
+            std::future::pending().await
+        }
+    });
+    let server = serve(service);
+    let mut peer = client(&server, 500).await;
+    peer.send(grpc_request(1, STUB_BIDI_STREAMING)).await;
+    peer.send(data(1, message_with(0, 0, ""))).await;
+    let response = peer.expect_response(1).await;
+    expect_too_large(&response, "headers", 500);
+    peer.expect_rst(1, ErrorCode::NO_ERROR).await;
+    let (status, reason) = soon(told.recv()).await.expect("told");
+    assert_eq!(status.code(), Code::Internal);
+    assert_eq!(reason, Some(rgrpc::CancelReason::HeadersTooLarge));
+}

@@ -57,6 +57,7 @@ mod conflicts;
 mod deprecated;
 mod descriptor;
 mod docs;
+mod enum_defaults;
 mod error;
 mod external;
 mod folder;

@@ -51,7 +51,6 @@ impl Messages {
         for (proto, rust) in extern_types(schema, options) {
             config.extern_path(proto, rust);
         }
-        let enums = enums(schema);
         let mut requests = Vec::new();
         let mut comments = Comments::default();
         for (file, part) in schema.files() {
@@ -63,7 +62,6 @@ impl Messages {
             let module = Module::from_parts([file.name()]);
             let mut file = reduced(file, part, options);
             comments.replace(&mut file);
-            default_variants(&mut file.message_type, &enums);
             requests.push((module, file));
         }
         let mut generated = config
@@ -174,60 +172,6 @@ fn reduced(file: &FileDescriptorProto, part: Part, options: &Options) -> FileDes
         file.enum_type.clear();
     }
     file
-}
-
-/// Enums by full name, with a leading dot.
-fn enums(schema: &Schema) -> BTreeMap<String, &EnumDescriptorProto> {
-    fn add<'a>(
-        scope: &str,
-        messages: &'a [DescriptorProto],
-        enums: &'a [EnumDescriptorProto],
-        found: &mut BTreeMap<String, &'a EnumDescriptorProto>,
-    ) {
-        for enumeration in enums {
-            found.insert(format!("{scope}.{}", enumeration.name()), enumeration);
-        }
-        for message in messages {
-            let scope = format!("{scope}.{}", message.name());
-            add(&scope, &message.nested_type, &message.enum_type, found);
-        }
-    }
-    let mut found = BTreeMap::new();
-    for (file, _) in schema.files() {
-        add(
-            &scope(file),
-            &file.message_type,
-            &file.enum_type,
-            &mut found,
-        );
-    }
-    found
-}
-
-/// Replaces each default that is an alias by the value that has a variant: prost-build writes one
-/// for the first value with a number.
-fn default_variants(
-    messages: &mut [DescriptorProto],
-    enums: &BTreeMap<String, &EnumDescriptorProto>,
-) {
-    for message in messages {
-        for field in &mut message.field {
-            if let Some(default) = &mut field.default_value
-                && let Some(enumeration) = enums.get(field.type_name.as_deref().unwrap_or_default())
-                && let Some(alias) = enumeration
-                    .value
-                    .iter()
-                    .find(|value| value.name() == default)
-                && let Some(first) = enumeration
-                    .value
-                    .iter()
-                    .find(|value| value.number() == alias.number())
-            {
-                *default = first.name().to_owned();
-            }
-        }
-        default_variants(&mut message.nested_type, enums);
-    }
 }
 
 /// Takes the services from prost-build as it resolves their types.

@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use prost_types::{DescriptorProto, FileDescriptorProto};
 
 use crate::descriptor;
+use crate::enum_defaults;
 use crate::error::Error;
 use crate::options::Options;
 use crate::validate;
@@ -47,6 +48,7 @@ impl Schema {
             let file = descriptor::normalise(file)?;
             by_name.insert(file.name().to_owned(), file);
         }
+        enum_defaults::canonical(by_name.values_mut());
         let named: BTreeSet<&str> = to_generate.iter().map(String::as_str).collect();
         if let Some(missing) = named.iter().find(|name| !by_name.contains_key(**name)) {
             return Err(Error::Request(format!(

@@ -220,9 +220,8 @@ async fn receive(
 /// A server may end a call before it has received all messages: the receiving half says how.
 fn allow_end(sent: Result<(), Status>) -> Result<(), Status> {
     match sent {
-        Err(status) if matches!(status.code(), Code::Unavailable | Code::Aborted | Code::Ok) => {
-            Ok(())
-        }
+        // CANCELLED: the call has ended with OK, which is no error of the receiving half.
+        Err(status) if matches!(status.code(), Code::Cancelled | Code::Aborted) => Ok(()),
         sent => sent,
     }
 }

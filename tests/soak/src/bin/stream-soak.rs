@@ -88,6 +88,13 @@ impl Options {
         Ok(options)
     }
 
+    fn profile(&self) -> Profile {
+        match self.engine {
+            Transport::H2 => Profile::LARGE.for_h2(),
+            _ => Profile::LARGE,
+        }
+    }
+
     fn runtime(&self) -> Result<Runtime, AnyError> {
         let mut builder = if self.threads == 1 {
             Builder::new_current_thread()
@@ -107,7 +114,7 @@ impl Options {
         if self.tls {
             server = server.credentials(ServerTls::new(CERTIFICATE, KEY).build()?);
         }
-        register_soak(&mut server, SoakService::new(Profile::LARGE))?;
+        register_soak(&mut server, SoakService::new(self.profile()))?;
         Ok(server)
     }
 
@@ -174,7 +181,13 @@ async fn run(options: &Options, port: u16, count: &Arc<Count>) -> Result<(), Any
     let mut tasks = JoinSet::new();
     for index in 0..options.streams {
         let conn = channels[index % channels.len()].clone();
-        tasks.spawn(make_calls(conn, seeds.fork(), end, Arc::clone(count)));
+        tasks.spawn(make_calls(
+            conn,
+            options.profile(),
+            seeds.fork(),
+            end,
+            Arc::clone(count),
+        ));
     }
     while let Some(outcome) = tasks.join_next().await {
         outcome??;
@@ -185,12 +198,13 @@ async fn run(options: &Options, port: u16, count: &Arc<Count>) -> Result<(), Any
 /// Makes one call after another until the time is up.
 async fn make_calls(
     conn: ClientConn,
+    profile: Profile,
     mut seeds: fastrand::Rng,
     end: Instant,
     count: Arc<Count>,
 ) -> Result<(), String> {
     while Instant::now() < end {
-        let plan = Plan::new(seeds.u64(..), Profile::LARGE);
+        let plan = Plan::new(seeds.u64(..), profile);
         let text = format!("{plan:?}");
         let bytes = plan.bytes() as u64;
         match timeout(STALLED, run_call(&conn, plan)).await {

@@ -252,7 +252,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// When an option is not acceptable, the set is not one or lacks a file, a file has no Rust form,
+    /// Fails when an option is not acceptable, the set is not one or lacks a file, a file has no Rust form,
     /// or a file cannot be written.
     pub fn compile_fds(self, set: &[u8], protos: &[impl AsRef<str>]) -> Result<(), Error> {
         if let Some(error) = self.rejected {

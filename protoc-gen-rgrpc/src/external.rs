@@ -87,7 +87,7 @@ fn protoc(
     }
     command.arg("-o").arg(&set).args(protos);
     let encoded = run(command).and_then(|_| fs::read(&set).map_err(failed(&set)));
-    // When there is none, the failure to make it is reported.
+    // The failure to make it is reported if there is none.
     let _ = fs::remove_file(&set);
     encoded
 }

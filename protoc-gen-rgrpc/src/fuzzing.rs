@@ -113,7 +113,7 @@ impl Choices<'_> {
         usize::from(self.octet()) % bound
     }
 
-    /// Whether something rare happens.
+    /// Returns whether something rare happens.
     fn rarely(&mut self) -> bool {
         self.octet() >= 0xf0
     }

@@ -29,7 +29,7 @@ pub(crate) fn plain_snake(name: &str) -> String {
     prefix_digit(name.to_snake_case())
 }
 
-/// Whether a name has a Rust form: the case rules drop every `_` at its ends.
+/// Returns whether a name has a Rust form: the case rules drop every `_` at its ends.
 pub(crate) fn has_rust_form(name: &str) -> bool {
     name.chars().any(|c| c != '_')
 }

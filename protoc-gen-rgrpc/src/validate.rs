@@ -334,7 +334,7 @@ fn check_service(
     Ok(())
 }
 
-/// Whether a default has the form that a compiler gives a value of the type.
+/// Returns whether a default has the form that a compiler gives a value of the type.
 fn is_default(field_type: Type, definition: Option<&Definition<'_>>, value: &str) -> bool {
     match field_type {
         Type::Double => value.parse::<f64>().is_ok(),
@@ -357,7 +357,7 @@ fn is_default(field_type: Type, definition: Option<&Definition<'_>>, value: &str
     }
 }
 
-/// Whether every escape sequence of a default of type `bytes` is complete.
+/// Returns whether every escape sequence of a default of type `bytes` is complete.
 fn is_c_escaped(mut rest: &[u8]) -> bool {
     loop {
         rest = match rest {

@@ -38,7 +38,7 @@ static TYPES: LazyLock<BTreeMap<String, &str>> = LazyLock::new(|| {
     all
 });
 
-/// Whether the type with this full name is well-known.
+/// Returns whether the type with this full name is well-known.
 pub(crate) fn is_well_known(name: &str) -> bool {
     TYPES.contains_key(name)
 }

@@ -1,4 +1,4 @@
-//! What a task owes to those who wait for it: they are told how it has ended, also when it panics or
+//! Tasks and those who wait for them: they are told how it has ended, also when it panics or
 //! its runtime is dropped.
 //!
 //! Code of users' (a dialer, a resolver, a balancing policy, a picker, credentials, the construction of
@@ -74,7 +74,7 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     }
 }
 
-/// Why a task has ended without a result.
+/// The reason why a task has ended without a result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lost {
     Panicked,
@@ -83,7 +83,7 @@ pub(crate) enum Lost {
 }
 
 impl Lost {
-    /// Why the task of a value that is being dropped has ended.
+    /// Returns the reason why the task of a value that is being dropped has ended.
     pub(crate) fn now() -> Self {
         if std::thread::panicking() {
             Self::Panicked

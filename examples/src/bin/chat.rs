@@ -25,7 +25,7 @@ struct Room {
     said: broadcast::Sender<ChatMessage>,
 }
 
-/// Who has joined: an extension of the request, which stays inside this program.
+/// The name of the member: an extension of the request, which stays inside this program.
 #[derive(Clone)]
 struct Guest(String);
 

@@ -1,4 +1,4 @@
-//! How a call ends early: at its deadline, on both sides, because the caller drops it, or by its cancel
+//! Early ends of a call: at its deadline, on both sides, because the caller drops it, or by its cancel
 //! handle. Each time the services that a handler has called in turn are told, and their handlers are
 //! dropped; a value of a handler can ask why.
 //!

@@ -27,7 +27,7 @@ use proto::helloworld::{Greeter, GreeterClient, HelloReply, HelloRequest, regist
 const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
 const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
 
-/// When a caller may try again.
+/// The time after which a caller may try again.
 const RETRY_DELAY: Duration = Duration {
     seconds: 3,
     nanos: 0,

@@ -93,7 +93,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     server.stop();
 
-    // Where the certificate is optional, the handler decides.
+    // The handler decides if the certificate is optional.
     let (server, target) = serve(server_tls.optional_client_ca_certificates(ca.pem())).await?;
     let stranger = GreeterClient::new(ClientConn::new(target, trusting.build()?)?);
     let reply = stranger.say_hello(HelloRequest::default()).await?;

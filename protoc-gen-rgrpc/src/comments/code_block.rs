@@ -118,12 +118,12 @@ impl CodeBlock {
         }
     }
 
-    /// Whether the last character of the text is code of this block.
+    /// Returns whether the last character of the text is code of this block.
     pub(super) fn ends_with_code(&self, text: &str) -> bool {
         self.lines.last().is_some_and(|line| line.end == text.len())
     }
 
-    /// Whether rustdoc would test the block, or might.
+    /// Returns whether rustdoc would test the block, or might.
     fn is_test(&self, text: &str) -> bool {
         self.fence.is_none() || !is_other_language(&text[self.info.clone()])
     }
@@ -181,7 +181,7 @@ impl CodeBlock {
     }
 }
 
-/// What stands before a line of code, without the four spaces that make it code: the marks of the
+/// The marks before a line of code, without the four spaces that make it code: the marks of the
 /// quotes and list items around it.
 fn container(before: &str) -> &str {
     before.strip_suffix("    ").unwrap_or(before)
@@ -201,7 +201,7 @@ fn fence_around(text: &str) -> String {
     "`".repeat(3.max(longest + 1))
 }
 
-/// Whether an info string is one word that names a language other than Rust, as rustdoc reads it.
+/// Returns whether an info string is one word that names a language other than Rust, as rustdoc reads it.
 fn is_other_language(info: &str) -> bool {
     const ATTRIBUTES: [&str; 9] = [
         "compilefail",

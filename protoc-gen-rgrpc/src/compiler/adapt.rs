@@ -292,7 +292,7 @@ impl Names {
     }
 }
 
-/// What protoc takes for an error among names in JSON.
+/// The names in JSON that protoc takes for an error.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Judge {
     /// Names that coincide.

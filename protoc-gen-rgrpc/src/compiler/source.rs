@@ -24,7 +24,7 @@ struct Inner {
 /// A file as it was read.
 struct Source {
     file: File,
-    /// Where it was read; the well-known files are embedded.
+    /// The path it was read from; the well-known files are embedded.
     path: Option<PathBuf>,
     is_editions: bool,
 }

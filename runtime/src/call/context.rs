@@ -159,7 +159,7 @@ impl CallContext {
         self.cancel_reason()
     }
 
-    /// Why the call was cancelled; `None` while it goes on, and after its handler has returned or
+    /// Returns the reason why the call was cancelled; `None` while it goes on, and after its handler has returned or
     /// panicked. Known before the handler is dropped, so that a value of the handler can ask when it is
     /// dropped.
     ///

@@ -106,7 +106,7 @@ impl Extensions {
         values.extend(*added);
     }
 
-    /// Whether there is no value.
+    /// Returns whether there is no value.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.values.as_ref().is_none_or(|values| values.is_empty())

@@ -39,7 +39,7 @@ pub struct RecvStream<T> {
     state: State,
 }
 
-/// How many messages the half has.
+/// The number of messages the half has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cardinality {
     Any,
@@ -245,7 +245,7 @@ impl<T> RecvStream<T> {
         None
     }
 
-    /// Whether what was received may end with OK.
+    /// Returns whether what was received may end with OK.
     fn judge(&self) -> Result<(), Status> {
         if self.reader.is_within_message() {
             return Err(Status::internal(format!(

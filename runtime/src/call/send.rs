@@ -31,7 +31,7 @@ pub struct SendStream<T> {
     closed: bool,
 }
 
-/// What makes a message ready to be sent.
+/// The framing of a message.
 type Frame<T> = fn(&T, Option<&Arc<dyn Compressor>>, MessageLimit) -> Result<Pieces, Status>;
 
 impl<T> SendStream<T> {

@@ -40,7 +40,7 @@ pub(super) struct ClientCall {
     /// How far the call got, if it has failed.
     delivery: Mutex<Delivery>,
     ended_here: EndedHere,
-    /// What the call's user is told of the response, if anybody asks.
+    /// The response info of the call, if the user asked for it.
     exchange: Option<Arc<Exchange>>,
 }
 
@@ -79,7 +79,7 @@ impl ClientCall {
         self.permit.transport.peer()
     }
 
-    /// What its user is told of the response, if anybody asks.
+    /// The response info of the call, if the user asked for it.
     pub(super) fn told(&self) -> Option<&Arc<Exchange>> {
         self.exchange.as_ref()
     }

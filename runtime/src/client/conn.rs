@@ -48,7 +48,7 @@ struct Inner {
     cell: Arc<PickerCell>,
     /// Set to true, or dropped, to end the channel's task.
     closed: watch::Sender<bool>,
-    /// What the task is made of.
+    /// The parts of the task.
     parts: Arc<ChannelParts>,
 }
 
@@ -63,7 +63,7 @@ pub(super) struct Settings {
     pub(super) credentials: ChannelCredentials,
     /// What makes metadata for every call.
     pub(super) per_rpc_credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
-    /// How often a call that servers refuse is made again.
+    /// The number of times a call that servers refuse is made again.
     pub(super) max_transparent_retries: u16,
 }
 

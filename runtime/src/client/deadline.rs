@@ -10,7 +10,7 @@ use crate::call::{CallContext, CallOptions, CancelHandle};
 use crate::status::Status;
 use crate::task::outside_of_a_runtime;
 
-/// What bounds a call from outside: its deadline, its cancel handle, and the call on whose behalf it is
+/// The bounds of a call from outside: its deadline, its cancel handle, and the call on whose behalf it is
 /// made.
 #[derive(Clone, Debug)]
 pub(super) struct Bounds {

@@ -37,7 +37,7 @@ pub(super) struct PickerCell {
     call_config: ArcSwapOption<CallConfig>,
     /// The picker's, a moment later, for users to watch; the last one when the channel was closed.
     state: watch::Sender<ConnectivityState>,
-    /// Where the channel's task gets its events from; who locks both locks [`task`](Self::task) first.
+    /// The sender of the task's events; who locks both locks [`task`](Self::task) first.
     events: Mutex<mpsc::UnboundedSender<Event>>,
     task: Mutex<TaskState>,
     /// Asked for, and not looked at by the task yet: there is one such event at most.
@@ -55,12 +55,12 @@ pub(super) struct PickerCell {
     closed: AtomicBool,
 }
 
-/// What is known of the channel's task.
+/// The state of the channel's task.
 #[derive(Debug, Default)]
 struct TaskState {
     /// It has been started, and was not lost since.
     is_there: bool,
-    /// How often one was lost: dropped with its runtime, as a rule.
+    /// The number of tasks that were lost: dropped with its runtime, as a rule.
     losses: u64,
     last_loss: Option<Lost>,
 }
@@ -131,7 +131,7 @@ impl PickerCell {
         task.is_there = true;
         let (sender, receiver) = mpsc::unbounded_channel();
         *lock(&self.events) = sender.clone();
-        // What the task before was asked is asked anew.
+        // Requests to the task before are made anew.
         self.exit_idle_pending.store(false, Ordering::Release);
         self.reset_backoff_pending.store(false, Ordering::Release);
         self.publish_idle();
@@ -151,12 +151,12 @@ impl PickerCell {
         self.publish_idle();
     }
 
-    /// How often the channel's task was lost.
+    /// The number of times the channel's task was lost.
     pub(super) fn task_losses(&self) -> u64 {
         lock(&self.task).losses
     }
 
-    /// Why there is no task, if the one that was started last is lost.
+    /// Returns the reason why there is no task, if the one that was started last is lost.
     pub(super) fn task_loss(&self) -> Option<Status> {
         let task = lock(&self.task);
         (!task.is_there)
@@ -510,7 +510,7 @@ impl Drop for Counted<'_> {
 }
 
 impl Snapshot {
-    /// What the picker says; it is users' code, and a panic of it is the call's alone.
+    /// Picks; it is users' code, and a panic of it is the call's alone.
     fn pick(&self, call: &PickInfo<'_>) -> PickResult<'_> {
         caught("the picker", || self.picker.pick(call))
             .unwrap_or_else(|panicked| PickResult::Drop(Status::internal(panicked.to_string())))

@@ -19,7 +19,7 @@ use crate::transport::Delivery;
 /// calls share the connection. Ten attempts with their pauses take 2.3 seconds.
 pub(super) const DEFAULT_MAX: u16 = 10;
 
-/// How often a call that was not sent is made again without a pause: a connection that goes away
+/// The number of retries without a pause of a call that was not sent: a connection that goes away
 /// takes with it all calls that wait for their turn, which is no reason to slow them down.
 const NOT_SENT_AT_ONCE: u16 = 10;
 
@@ -84,7 +84,7 @@ impl TransparentRetries {
     }
 }
 
-/// How long to wait after this many retries; spread by half, so that calls that were refused
+/// The time to wait after this many retries; spread by half, so that calls that were refused
 /// together do not come back together.
 fn pause(before: u16, random: f64) -> Duration {
     let Some(doublings) = before.checked_sub(1) else {

@@ -108,12 +108,12 @@ pub(crate) struct BudgetConfig {
     /// the batch is being written.
     pub(crate) queued_control: u32,
 
-    /// How much DATA may wait while the peer opens no window, on a server: CVE-2019-9517. It takes
+    /// The amount of DATA that may wait while the peer opens no window, on a server: CVE-2019-9517. It takes
     /// both this much and [`stall`](Self::stall) to spend the budget, because a single slow reader
     /// is no attack. On a client it is the application itself that queues. 16 MiB.
     pub(crate) stalled_octets: usize,
 
-    /// How long that much may wait without an octet of DATA going out: 5 minutes, as proxies give
+    /// The time for which that much may wait without an octet of DATA going out: 5 minutes, as proxies give
     /// to a stream. A consumer that pauses is no attack.
     pub(crate) stall: Duration,
 }
@@ -168,7 +168,7 @@ pub(super) struct Progress {
     pub(super) reset: u64,
 }
 
-/// How much a budget has been earned by what a connection has achieved. Never falls.
+/// The earnings of a budget by what a connection has achieved. Never falls.
 type Earned = fn(&Progress) -> u64;
 
 /// One budget.

@@ -47,7 +47,7 @@ impl Scheduler {
         }
     }
 
-    /// Whether no stream waits for the connection's window.
+    /// Returns whether no stream waits for the connection's window.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(super) fn is_fed(&self) -> bool {
         self.starved.is_empty()

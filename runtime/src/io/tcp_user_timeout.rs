@@ -35,7 +35,7 @@ fn set(stream: &TcpStream, timeout: Duration) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What the kernel's type for it holds.
+/// The largest timeout that the kernel's type holds.
 #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
 const MAX: Duration = Duration::from_millis(i32::MAX as u64);
 

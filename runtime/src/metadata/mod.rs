@@ -29,7 +29,7 @@ use rules::{check_key, check_value, is_binary};
 ///
 /// # Received metadata
 ///
-/// What came from the other side of a call stays here: a value that was received is not sent, whichever
+/// Received metadata is not sent on: a value that was received is not sent, whichever
 /// way its metadata comes to a request, a response or a status that is sent. A service that passes on
 /// a request, a response or a [`Status`](crate::Status) of its upstream names what goes with it, by
 /// [`forward`](Self::forward). The reason is that received metadata holds credentials

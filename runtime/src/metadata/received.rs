@@ -53,7 +53,7 @@ impl Metadata {
         true
     }
 
-    /// What of it is sent.
+    /// Returns the metadata without received values.
     #[inline]
     pub(crate) fn without_received(mut self) -> Self {
         // Mostly there is nothing, and nothing that was received.

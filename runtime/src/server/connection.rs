@@ -82,7 +82,7 @@ impl Connection {
     }
 }
 
-/// Whether a client has closed its connection before it has said anything wrong.
+/// Returns whether a client has closed its connection before it has said anything wrong.
 fn has_hung_up(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {

@@ -1,4 +1,4 @@
-//! What becomes of a handler's panic: the log and the server's hook have its text, the client a fixed
+//! Panics of handlers: the log and the server's hook have its text, the client a fixed
 //! one.
 
 use std::any::Any;

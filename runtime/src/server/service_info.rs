@@ -22,9 +22,9 @@ pub struct ServiceInfo {
 pub struct MethodInfo {
     /// The name, without the service's.
     pub name: &'static str,
-    /// Whether the client sends any number of messages.
+    /// True if the client sends any number of messages.
     pub client_streams: bool,
-    /// Whether the server sends any number of messages. A method without either kind of stream is
+    /// True if the server sends any number of messages. A method without either kind of stream is
     /// unary.
     pub server_streams: bool,
 }

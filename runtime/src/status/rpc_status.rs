@@ -176,7 +176,7 @@ impl Status {
     }
 }
 
-/// Whether a detail of this type URL is an `M`: the name after the last slash decides.
+/// Returns whether a detail of this type URL is an `M`: the name after the last slash decides.
 fn is_a<M: Name>(type_url: &str) -> bool {
     type_url
         .rsplit_once('/')

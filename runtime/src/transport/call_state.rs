@@ -149,7 +149,7 @@ impl CallState {
         }
     }
 
-    /// Why the call was cancelled, if it was.
+    /// Returns the reason why the call was cancelled, if it was.
     pub(crate) fn cancel_reason(&self) -> Option<CancelReason> {
         let response = lock(&self.response);
         if response.cancelled.is_some() || response.done {

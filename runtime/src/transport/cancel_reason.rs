@@ -5,7 +5,7 @@ use tokio::time::Instant;
 
 use super::ResetCode;
 
-/// Why a server's call was cancelled: it ended before its handler did, which was dropped then.
+/// The reason why a server's call was cancelled: it ended before its handler did, which was dropped then.
 ///
 /// See [`CallContext::cancel_reason`](crate::CallContext::cancel_reason).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub enum CancelReason {
     ServerStopped,
 }
 
-/// How much earlier than the server's the client's deadline may pass: its time began when the request
+/// The tolerance between the client's deadline and the server's: the client's time began when the request
 /// was sent, and its reset may travel faster than the request did.
 const DEADLINE_TOLERANCE: Duration = Duration::from_millis(10);
 

@@ -27,7 +27,7 @@ pub(crate) fn ended_well() -> Status {
     .with_source(EndedWell)
 }
 
-/// Whether the status is that of [`ended_well`].
+/// Returns whether the status is that of [`ended_well`].
 pub(crate) fn is_ended_well(status: &Status) -> bool {
     let source = Error::source(status);
     source.is_some_and(<dyn Error>::is::<EndedWell>)

@@ -73,7 +73,7 @@ fn first_line(octets: &[u8]) -> String {
         .collect()
 }
 
-/// Whether it begins as a TLS record: the type and the version, 3.x.
+/// Returns whether it begins as a TLS record: the type and the version, 3.x.
 fn is_tls(octets: &[u8]) -> bool {
     matches!(octets, [0x14..=0x17, 3, 0..=4, ..])
 }

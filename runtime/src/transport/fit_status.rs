@@ -11,7 +11,7 @@
 use crate::metadata::{Metadata, encode_value};
 use crate::status::{Status, encode_message};
 
-/// What a field counts besides its name and its value (RFC 9113 section 6.5.2).
+/// The size of a field besides its name and its value (RFC 9113 section 6.5.2).
 const FIELD_OVERHEAD: usize = 32;
 
 /// To how many octets on the wire a text is shortened before anything is dropped.
@@ -39,7 +39,7 @@ pub(crate) fn fit_status(mut status: Status, room: usize) -> Status {
     status
 }
 
-/// What the fields of a status besides `grpc-status` count in a header list.
+/// Returns the size of a status's fields in a header list, without `grpc-status`.
 fn size(status: &Status) -> usize {
     let field = |name: usize, value: usize| name + value + FIELD_OVERHEAD;
     let mut size = 0;

@@ -182,7 +182,7 @@ pub(crate) type Report = Arc<dyn Fn(TransportEvent) + Send + Sync>;
 pub(crate) trait Stream: Send + Sync + 'static {
     /// Receives the next DATA, or the end of receiving. Not called again after [`Incoming::End`].
     ///
-    /// What is taken lets the peer send as much again. `wanted` is what the call waits for: a little
+    /// The peer may send as much again as is taken. `wanted` is what the call waits for: a little
     /// more or less may come, and an engine that can lets the peer send all of it.
     fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Incoming>;
 

@@ -39,7 +39,7 @@ struct RateLimit {
 }
 
 impl RateLimit {
-    /// Whether an event at this time passes: then the number of those that have not since the last.
+    /// Returns whether an event at this time passes: then the number of those that have not since the last.
     fn permit(&mut self, now: Instant) -> Option<u64> {
         if self.last.is_some_and(|last| now < last + INTERVAL) {
             self.suppressed = self.suppressed.saturating_add(1);

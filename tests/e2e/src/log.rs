@@ -1,4 +1,4 @@
-//! What rgrpc logs while a test runs.
+//! The log of rgrpc while a test runs.
 
 use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -25,7 +25,7 @@ pub fn log() -> Log {
 }
 
 impl Log {
-    /// What was logged since the last time, each as `LEVEL message name=value …`.
+    /// Returns the lines logged since the last time, each as `LEVEL message name=value …`.
     pub fn take(&self) -> Vec<String> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut lines)

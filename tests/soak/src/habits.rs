@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use crate::proto::Message;
 
-/// How a side receives a message.
+/// The way a side receives a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Reading {
     /// It waits.
@@ -26,7 +26,7 @@ enum Reading {
     Mixed,
 }
 
-/// How a side reads and writes.
+/// The way a side reads and writes.
 #[derive(Clone, Debug)]
 pub(crate) struct Habits {
     reading: Reading,

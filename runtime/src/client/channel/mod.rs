@@ -550,7 +550,7 @@ impl Running {
     }
 }
 
-/// What users' code that a channel's task runs is called when it panics, unless it is known better.
+/// The name of the user code that a channel's task runs, for the text of a panic.
 const POLICY: &str = "the channel's load balancing policy";
 
 /// About a century: a time that a timer can be set to.

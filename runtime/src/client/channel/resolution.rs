@@ -17,7 +17,7 @@ pub(super) struct Resolution {
     has_ended: bool,
 }
 
-/// What a resolver says or does next.
+/// The next event of a resolver.
 #[derive(Debug)]
 pub(super) enum Resolved {
     Event(ResolverEvent),
@@ -39,7 +39,7 @@ impl Resolution {
         }
     }
 
-    /// What the resolver says next. After [`Resolved::Silent`] it can still panic, after
+    /// Polls for the resolver's next event. After [`Resolved::Silent`] it can still panic, after
     /// [`Resolved::Panicked`] nothing follows.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Resolved> {
         if !self.is_silent {

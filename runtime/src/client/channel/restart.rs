@@ -29,17 +29,17 @@ impl Restart {
         delay
     }
 
-    /// When [`take_due`](Self::take_due) is to be asked.
+    /// The time at which [`take_due`](Self::take_due) is to be asked.
     pub(super) fn at(&self) -> Option<Instant> {
         self.at
     }
 
-    /// Whether the wait is over; it is then.
+    /// Returns whether the wait is over; it is then.
     pub(super) fn take_due(&mut self, now: Instant) -> bool {
         self.at.take_if(|at| *at <= now).is_some()
     }
 
-    /// What was begun anew works.
+    /// The restarted resolver or policy works.
     pub(super) fn succeeded(&mut self) {
         self.backoff.reset();
     }

@@ -35,7 +35,7 @@ impl Encoding {
         }
     }
 
-    /// Whether a compressed message can be read, by this side.
+    /// Returns whether a compressed message can be read, by this side.
     ///
     /// # Errors
     /// INTERNAL when it cannot.

@@ -1,4 +1,4 @@
-//! Why a handshake or a session failed, in words that say what to change.
+//! Reasons of failed handshakes and sessions, in words that say what to change.
 
 use std::error::Error;
 use std::fmt;
@@ -15,7 +15,7 @@ pub(super) struct HandshakeFailure {
     pub(super) cause: Cause,
 }
 
-/// Why a connection failed that had been secured.
+/// The failure of a connection that had been secured.
 pub(super) struct SessionFailure {
     remote: Remote,
     error: rustls::Error,
@@ -137,7 +137,7 @@ fn write_with_advice(
     }
 }
 
-/// What most often is the reason for an error of TLS with the remote side, and the option that
+/// The most frequent reason for an error of TLS with the remote side, and the option that
 /// changes it.
 fn advice(remote: Remote, error: &rustls::Error) -> Option<&'static str> {
     match remote {

@@ -36,7 +36,7 @@ pub struct ServerTls {
     clients: Option<ClientVerification>,
 }
 
-/// How the certificates of clients are verified.
+/// The verification of clients' certificates.
 #[derive(Clone, Debug)]
 struct ClientVerification {
     ca_pem: Vec<u8>,

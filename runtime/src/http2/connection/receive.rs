@@ -378,7 +378,7 @@ impl<T, H: Clone> Connection<T, H> {
         Ok(Some(Event::Reset { key, code }))
     }
 
-    /// Whether a stream of the peer's is reset before it can have cost the peer anything.
+    /// Returns whether a stream of the peer's is reset before it can have cost the peer anything.
     fn is_rapid_reset(&self, key: StreamKey, now: Instant) -> bool {
         self.streams.get(key).is_some_and(|stream| {
             let answered = stream.state.local() != Some(MessagePhase::Head);

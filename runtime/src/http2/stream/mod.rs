@@ -35,7 +35,7 @@ pub(super) struct Stream<T> {
     pub(super) send_window: SendWindow,
     /// The window that we grant the peer on it.
     pub(super) receive_window: StreamWindow,
-    /// When the peer opened it; `None` if it is ours.
+    /// The time at which the peer opened it; `None` if it is ours.
     pub(super) opened_at: Option<Instant>,
     /// How much content the peer has announced and not sent yet.
     pub(super) content_left: Option<u64>,

@@ -71,7 +71,7 @@ impl DnsResolverBuilder {
         }
     }
 
-    /// How long a lookup may take. Zero is an error when a channel is made. Default: 30 s.
+    /// The time a lookup may take. Zero is an error when a channel is made. Default: 30 s.
     ///
     /// Source: grpc-go `dns.SetResolvingTimeout`.
     #[must_use]

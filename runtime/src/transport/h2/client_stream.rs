@@ -41,14 +41,14 @@ struct Receive {
     /// not be sent any more and the end, which says why, lies behind them. They are what `h2` had.
     head: Option<IncomingHead>,
     ahead: VecDeque<Bytes>,
-    /// How the call ended, once it has asked for that.
+    /// The outcome of the call, once it is known.
     outcome: Option<Result<(), Status>>,
     /// Of whoever receives.
     waker: Option<Waker>,
 }
 
 impl Receive {
-    /// Whoever polls is to be woken, also after something else has been polled in between.
+    /// The poller is woken, also after something else has been polled in between.
     fn remember(&mut self, cx: &Context<'_>) {
         match &mut self.waker {
             Some(waker) => waker.clone_from(cx.waker()),
@@ -56,7 +56,7 @@ impl Receive {
         }
     }
 
-    /// How the call ended, if it has.
+    /// Returns the outcome of the call, if it has ended.
     fn outcome(&self) -> Option<Result<(), &Status>> {
         match (&self.outcome, &self.stage) {
             (Some(Ok(())), _) => Some(Ok(())),
@@ -221,7 +221,7 @@ impl H2ClientStream {
         }
     }
 
-    /// Why nothing can be sent any more: how the server has ended the call. Not called with the lock on
+    /// Returns the status of a send after the server has ended the call. Not called with the lock on
     /// sending held.
     fn why_ended(&self) -> Status {
         let mut receive = lock(&self.receive);
@@ -248,7 +248,7 @@ impl H2ClientStream {
                 Poll::Ready(None) | Poll::Pending => break,
             }
         }
-        // Whoever receives has been forgotten by `h2` meanwhile.
+        // The waker of the receiving half has been forgotten by `h2` meanwhile.
         if let Some(waker) = receive.waker.take() {
             waker.wake();
         }

@@ -61,7 +61,7 @@ impl ConnectionInfo {
         first.extend_from_slice(&octets[..octets.len().min(missing)]);
     }
 
-    /// What the server speaks instead of HTTP/2.
+    /// The protocol that the server speaks instead of HTTP/2.
     pub(super) fn other_protocol(&self) -> Option<OtherProtocol> {
         OtherProtocol::of_server(&lock(&self.first_octets))
     }

@@ -34,7 +34,7 @@ pub(super) fn stream_end(
     StreamEnd::failed(connection_lost(error, connection), delivery)
 }
 
-/// Why a server's call was cancelled whose stream failed with `error`.
+/// Returns the cancel reason of a server's call whose stream failed with `error`.
 pub(super) fn cancel_reason(error: &h2::Error) -> CancelReason {
     match error.reason() {
         Some(code) if error.is_reset() && error.is_remote() => {

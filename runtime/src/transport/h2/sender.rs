@@ -57,7 +57,7 @@ impl Sender {
     }
 }
 
-/// What the outcome of `poll_reset` means. It does not tell a reset from the end of the connection by an
+/// Maps the outcome of `poll_reset`. It does not tell a reset from the end of the connection by an
 /// error of the protocol.
 pub(super) fn closed_reason(outcome: Result<Reason, h2::Error>) -> CancelReason {
     match outcome {

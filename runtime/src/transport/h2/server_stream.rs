@@ -28,7 +28,7 @@ pub(super) struct H2ServerStream {
     wakers: Arc<SendWakers>,
     peer: Arc<Peer>,
     compressors: Arc<CompressorRegistry>,
-    /// Whether the server has stopped, which is why the connection ends then.
+    /// True if the server has stopped, which is why the connection ends then.
     stopped: Arc<AtomicBool>,
     call: CallState,
 }

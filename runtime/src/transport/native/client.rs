@@ -217,7 +217,7 @@ impl Task {
         end
     }
 
-    /// Why the connection is gone, or has not come about.
+    /// Returns the reason why the connection is gone, or was not made.
     fn describe(&mut self, problem: ConnectError) -> ConnectError {
         let problem = problem.map_text(|text| self.loss(&text));
         if self.settings.is_none() {
@@ -490,7 +490,7 @@ impl Task {
         }
     }
 
-    /// That the connection was lost, and which it was.
+    /// Returns the text of a lost connection.
     fn lost_text(&self) -> String {
         let Peer { remote, local, .. } = &*self.peer;
         format!("the connection to {remote} from {local} was lost")

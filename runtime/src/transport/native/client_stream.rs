@@ -89,7 +89,7 @@ impl Sending {
         std::mem::replace(self, Self::Ended(status))
     }
 
-    /// Why nothing can be sent, unless it can.
+    /// Returns the status of a send on a stream that takes none.
     fn closed(&self) -> Option<Status> {
         match self {
             Self::Open => None,

@@ -50,7 +50,7 @@ impl Default for Content {
     }
 }
 
-/// How the connection's task hears of the call's reading.
+/// The report of the call's reading to the connection's task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Report {
     /// The task knows it.
@@ -238,7 +238,7 @@ impl Inbound {
         }
     }
 
-    /// Whether the call is to tell the connection's task that its reading has moved. It does so once
+    /// Returns whether the call is to tell the connection's task that its reading has moved. It does so once
     /// it is asked, and the task [takes the reading over](Self::take_reading).
     ///
     /// A stream whose end has come needs no more credit.

@@ -144,7 +144,7 @@ impl<T, H: Clone> Link<T, H> {
         }
     }
 
-    /// What was read and is not taken yet.
+    /// The input that is not taken yet.
     pub(super) fn unread(&mut self) -> &[u8] {
         self.input.unread()
     }

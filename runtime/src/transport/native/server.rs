@@ -542,7 +542,7 @@ impl<D: Dispatch> Task<D> {
     }
 
     /// Ends a call whose `last` header list is larger than the client takes. A failure keeps its code.
-    /// What a success has to say would be lost without a word, so that it becomes a failure.
+    /// A success whose metadata does not fit becomes a failure: the metadata would be lost silently.
     #[cold]
     fn finish_fitted(
         &mut self,

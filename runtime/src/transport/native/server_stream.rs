@@ -53,12 +53,12 @@ pub(super) struct NativeServerStream {
 struct State {
     inbound: Inbound,
     outgoing: Outgoing,
-    /// Why the stream takes and gives nothing more.
+    /// The reason why the stream is closed, if it is.
     closed: Option<Closed>,
     closed_waker: Option<Waker>,
 }
 
-/// Why a stream is closed.
+/// The reason why a stream is closed.
 enum Closed {
     /// The peer or the connection has ended it.
     Broken(Status),
@@ -111,7 +111,7 @@ impl NativeServerStream {
         }
     }
 
-    /// Whether a half that waits outlives the call. Asked when its waker is in place: a call that ends
+    /// Returns whether a half that waits outlives the call. Asked when its waker is in place: a call that ends
     /// later wakes it.
     fn is_outlived<T>(&self, polled: &Poll<T>) -> bool {
         polled.is_pending() && self.call.is_done()
@@ -163,7 +163,7 @@ impl NativeServerStream {
         wakers.into_iter().for_each(wake);
     }
 
-    /// Whether the call has waited for anything on the stream, so that somebody may do so still.
+    /// Returns whether the call has waited for anything on the stream, so that somebody may do so still.
     #[inline]
     pub(super) fn has_state(&self) -> bool {
         self.state.get().is_some()

@@ -1,4 +1,4 @@
-//! How a call ended is judged once, before anyone is told: the caller, `on_finish`, the throttle of
+//! The end of a call is judged once, before anyone is told: the caller, `on_finish`, the throttle of
 //! retries.
 
 use std::sync::{Arc, Mutex};
@@ -7,7 +7,7 @@ use rgrpc::{ClientConn, Code, Status};
 use rgrpc_e2e::{ScriptedServer, StubClient, msg, scripted_by, soon};
 use rgrpc_test_support::{WirePeer, data, grpc_response, grpc_trailers};
 
-/// What a response is made of, besides its headers and OK in the trailers.
+/// The parts of a response, besides its headers and OK in the trailers.
 const RESPONSES: [(&str, &[u8], Code); 6] = [
     ("none", b"", Code::Unimplemented),
     ("two", b"\0\0\0\0\0\0\0\0\0\0", Code::Unimplemented),

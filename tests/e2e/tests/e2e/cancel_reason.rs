@@ -1,4 +1,4 @@
-//! Why a handler was dropped: what its values can ask when they are dropped, and what work that it has
+//! The reason why a handler was dropped: what its values can ask when they are dropped, and what work that it has
 //! spawned is told.
 
 use std::future::pending;
@@ -25,7 +25,7 @@ impl Drop for Telling {
     }
 }
 
-/// What the test is told.
+/// The report to the test.
 struct Told {
     begun: UnboundedReceiver<Reason>,
     dropped: UnboundedReceiver<Reason>,

@@ -1,4 +1,4 @@
-//! What a caller is told of a connection that could not be made, or was lost: a text that names the
+//! The texts of a connection that could not be made, or was lost: a text that names the
 //! cause and the option, and the error behind it. Both engines are tried, whichever is the default.
 
 use std::error::Error;
@@ -40,7 +40,7 @@ async fn dialed(listener: &mut PipeListener) -> BoxedIo {
     accepted.expect("the channel is there").io
 }
 
-/// How a call of a new channel fails whose server does this with the connection.
+/// Returns the failure of a call on a new channel whose server does this with the connection.
 async fn failure<F>(
     transport: Transport,
     credentials: ChannelCredentials,

@@ -14,11 +14,11 @@ use rgrpc_test_support::{
 };
 use tokio::sync::mpsc;
 
-/// What the fields of a response without messages count besides the status: `:status`, `content-type`
+/// The size of the fields of a response without messages, besides the status: `:status`, `content-type`
 /// and a `grpc-status` of two digits.
 const TRAILERS_ONLY: u32 = 42 + 60 + 45;
 
-/// What a `grpc-message` counts besides the text.
+/// The size of a `grpc-message` besides the text.
 const TEXT: u32 = 44;
 
 /// A client's connection with this limit.

@@ -1,4 +1,4 @@
-//! Whoever waits for a task is told when it has panicked, or was dropped with its runtime; a channel
+//! Waiters of a task are told when it has panicked, or was dropped with its runtime; a channel
 //! then starts anew.
 
 use std::future::{pending, poll_fn};
@@ -31,7 +31,7 @@ use tokio::time::Instant;
 
 const SHUT_DOWN: &str = "the tokio runtime of its task was shut down";
 
-/// How a runtime is made and how it is ended: what a test holds for all of them.
+/// The making and the end of a runtime: what a test holds for all of them.
 #[derive(Clone, Copy, Debug)]
 struct Kind {
     threads: bool,
@@ -119,7 +119,7 @@ async fn echoes(conn: &ClientConn) {
     assert_eq!(text(response.message()), "hello");
 }
 
-/// Whether a future is not ready when it is polled once.
+/// Returns whether a future is not ready when it is polled once.
 async fn is_pending<F: Future>(mut future: Pin<&mut F>) -> bool {
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_pending())).await
 }

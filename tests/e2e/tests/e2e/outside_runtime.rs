@@ -1,4 +1,4 @@
-//! What needs a tokio runtime and is done outside of one fails with an error that says so, and panics
+//! Work that needs a tokio runtime and is done outside of one fails with an error that says so, and panics
 //! never.
 
 use std::pin::pin;

@@ -7,7 +7,7 @@ use rgrpc_e2e::{Message, StubService, TestServer, msg, serve_with, soon, text};
 
 const SECRET: &str = "the password is swordfish";
 
-/// What the hook was told: the method, the text, and whether the peer was there.
+/// The call of the hook: the method, the text, and whether the peer was there.
 type Told = Arc<Mutex<Vec<(String, String)>>>;
 
 fn take(told: &Told) -> Vec<(String, String)> {

@@ -33,7 +33,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What is left in the system's folder harms nobody.
+        // A file left in the system's folder harms nobody.
         let _ = fs::remove_dir_all(&self.0);
     }
 }
@@ -56,7 +56,7 @@ impl Named {
         }
     }
 
-    /// Why it does not serve.
+    /// Returns the reason why it does not serve.
     async fn refused(self) -> String {
         let served = soon(self.serving).await.expect("no panic");
         let error = served.expect_err("it does not serve");
@@ -70,7 +70,7 @@ impl Named {
     }
 }
 
-/// Who answers at a path, on a connection of its own.
+/// Asks which server answers at a path, on a connection of its own.
 async fn answering(path: &Path) -> String {
     let target = format!("unix://{}", path.display());
     let conn = ClientConn::new(target, credentials::insecure()).expect("a valid target");

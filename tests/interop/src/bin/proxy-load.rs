@@ -30,7 +30,7 @@ use rgrpc_interop::proto::{
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout};
 
-/// How long a call may take at most.
+/// The longest time of a call.
 const CALL: Duration = Duration::from_secs(30);
 
 /// The sizes of messages and how many of them a call of a kind exchanges: 16 MB in all.
@@ -270,7 +270,7 @@ async fn hold(address: &str, time: Duration, may_fail: bool) -> Outcome {
     }
     all(workers).await?;
     println!("{} calls", done.load(Ordering::Relaxed));
-    // Whatever has happened, calls are served in the end.
+    // Calls are served in the end, in any case.
     let call = client.empty_call(Empty {}).wait_for_ready(true);
     named("the last call", call.timeout(CALL).await).map(drop)
 }

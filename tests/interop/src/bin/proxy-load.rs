@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! proxy-load ADDRESS bytes                     60 MB each way, in all kinds of calls
+//! proxy-load ADDRESS bytes-apart               likewise, each kind on a connection of its own
 //! proxy-load ADDRESS calls COUNT CONCURRENCY   unary calls
 //! proxy-load ADDRESS hold SECONDS              unary and streaming calls all the while
 //! proxy-load ADDRESS survive SECONDS           likewise, and calls may be UNAVAILABLE
@@ -49,7 +50,11 @@ async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words[..] {
-        [address, "bytes"] => bytes(address).await,
+        [address, "bytes"] => {
+            let shared = client(address);
+            bytes(|| shared.clone()).await
+        }
+        [address, "bytes-apart"] => bytes(|| client(address)).await,
         [address, "calls", count, concurrency] => match (count.parse(), concurrency.parse()) {
             (Ok(count), Ok(concurrency)) => calls(address, count, concurrency).await,
             _ => Err("COUNT and CONCURRENCY are numbers".to_owned()),
@@ -62,7 +67,7 @@ async fn main() -> ExitCode {
             Err(_) => Err("SECONDS is a number".to_owned()),
         },
         [address, "down"] => down(address).await,
-        _ => Err("usage: proxy-load ADDRESS bytes|calls|hold|survive|down …".to_owned()),
+        _ => Err("usage: proxy-load ADDRESS PHASE …".to_owned()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -109,20 +114,19 @@ fn expect_size(call: &str, response: &StreamingOutputCallResponse, size: usize) 
     }
 }
 
-/// At least 60 MB in each direction. All kinds run at the same time, on one connection.
-async fn bytes(address: &str) -> Outcome {
-    let client = client(address)?;
+/// At least 60 MB in each direction. All kinds run at the same time, each by a client from `client`.
+async fn bytes(client: impl Fn() -> Result<Client, String>) -> Outcome {
     let mut kinds = JoinSet::new();
     for (size, count) in MESSAGES {
-        let one = client.clone();
+        let one = client()?;
         kinds.spawn(async move { unary(&one, size, count).await });
-        let one = client.clone();
+        let one = client()?;
         kinds.spawn(async move { upload(&one, size, count).await });
-        let one = client.clone();
+        let one = client()?;
         kinds.spawn(async move { download(&one, size, count).await });
-        let one = client.clone();
+        let one = client()?;
         kinds.spawn(async move { full_duplex(&one, size, count).await });
-        let one = client.clone();
+        let one = client()?;
         kinds.spawn(async move { half_duplex(&one, size, count).await });
     }
     all(kinds).await

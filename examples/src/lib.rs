@@ -35,5 +35,5 @@ mod readme {}
 
 /// The front page of the crate `rgrpc`.
 #[cfg(doctest)]
-#[doc = include_str!("../../runtime/README.md")]
+#[doc = include_str!("../../runtime/rgrpc/README.md")]
 mod front_page {}

@@ -40,7 +40,7 @@ fn a_package_has_its_readme_and_both_licences() {
 
 #[test]
 fn the_front_page_shows_the_program_of_the_repositorys_readme() {
-    let (whole, page) = (read("README.md"), read("runtime/README.md"));
+    let (whole, page) = (read("README.md"), read("runtime/rgrpc/README.md"));
     let start = whole.find("`Cargo.toml`:").expect("the program");
     let end = whole
         .find("Options of one call")
@@ -56,8 +56,8 @@ fn the_front_page_shows_the_program_of_the_repositorys_readme() {
 
 #[test]
 fn the_front_page_lists_every_feature() {
-    let page = read("runtime/README.md");
-    let manifest = read("runtime/Cargo.toml");
+    let page = read("runtime/rgrpc/README.md");
+    let manifest = read("runtime/rgrpc/Cargo.toml");
     let (_, rest) = manifest.split_once("[features]\n").expect("features");
     let section = rest.split("\n[").next().unwrap_or_default();
     let features = section

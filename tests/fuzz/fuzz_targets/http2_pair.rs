@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| rgrpc::fuzzing::http2_pair(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| rgrpc_fuzz::http2::http2_pair(data));

@@ -13,6 +13,7 @@
 use std::env;
 use std::error::Error;
 use std::num::NonZeroUsize;
+use std::pin::pin;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,8 +24,9 @@ use rgrpc::{ClientConn, Server, Transport};
 use rgrpc_soak::{Plan, Profile, SoakService, register_soak, run_call};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::RwLock;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 const CA: &[u8] = include_bytes!("../../../interop/certs/ca.pem");
 const CERTIFICATE: &[u8] = include_bytes!("../../../interop/certs/server1.pem");
@@ -33,8 +35,12 @@ const KEY: &[u8] = include_bytes!("../../../interop/certs/server1.key");
 /// A name in the server's certificate.
 const SERVER_NAME: &str = "foo.test.google.fr";
 
-/// The time after which a call counts as stalled. A plan's pauses add up to a second or two, and its
-/// messages to some tens of megabytes.
+/// The time after which a call is slow. A plan's pauses add up to a second or two, and its messages to
+/// some tens of megabytes.
+const SLOW: Duration = Duration::from_secs(60);
+
+/// The further time after which a slow call counts as stalled. No call begins meanwhile, so that a call
+/// which merely had too little of a busy machine ends soon.
 const STALLED: Duration = Duration::from_secs(60);
 
 type AnyError = Box<dyn Error + Send + Sync>;
@@ -149,6 +155,8 @@ fn number<T: FromStr>(name: &str, value: &str) -> Result<T, AnyError> {
 struct Count {
     calls: AtomicU64,
     bytes: AtomicU64,
+    /// Calls that were slow and ended.
+    slow: AtomicU64,
 }
 
 fn main() -> Result<(), AnyError> {
@@ -164,8 +172,9 @@ fn main() -> Result<(), AnyError> {
     let count = Arc::new(Count::default());
     let outcome = client.block_on(run(&options, port, &count));
     println!(
-        "{} calls, {} MiB in both directions",
+        "{} calls, {} of them slow, {} MiB in both directions",
         count.calls.load(Ordering::Relaxed),
+        count.slow.load(Ordering::Relaxed),
         count.bytes.load(Ordering::Relaxed) >> 20
     );
     outcome
@@ -178,6 +187,8 @@ async fn run(options: &Options, port: u16, count: &Arc<Count>) -> Result<(), Any
         channels.push(options.channel(port)?);
     }
     let mut seeds = fastrand::Rng::with_seed(options.seed);
+    // Held for writing while a slow call has the connections to itself.
+    let turn = Arc::new(RwLock::new(()));
     let mut tasks = JoinSet::new();
     for index in 0..options.streams {
         let conn = channels[index % channels.len()].clone();
@@ -186,6 +197,7 @@ async fn run(options: &Options, port: u16, count: &Arc<Count>) -> Result<(), Any
             options.profile(),
             seeds.fork(),
             end,
+            Arc::clone(&turn),
             Arc::clone(count),
         ));
     }
@@ -201,16 +213,33 @@ async fn make_calls(
     profile: Profile,
     mut seeds: fastrand::Rng,
     end: Instant,
+    turn: Arc<RwLock<()>>,
     count: Arc<Count>,
 ) -> Result<(), String> {
     while Instant::now() < end {
+        drop(turn.read().await);
         let plan = Plan::new(seeds.u64(..), profile);
         let text = format!("{plan:?}");
         let bytes = plan.bytes() as u64;
-        match timeout(STALLED, run_call(&conn, plan)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(problem)) => return Err(format!("{problem}: {text}")),
-            Err(_) => return Err(format!("stalled: {text}")),
+        let mut call = pin!(run_call(&conn, plan));
+        let outcome = match timeout(SLOW, &mut call).await {
+            Ok(outcome) => Some(outcome),
+            Err(_) => {
+                count.slow.fetch_add(1, Ordering::Relaxed);
+                let alone = async {
+                    let _turn = turn.write().await;
+                    sleep(STALLED).await;
+                };
+                tokio::select! {
+                    outcome = call => Some(outcome),
+                    () = alone => None,
+                }
+            }
+        };
+        match outcome {
+            Some(Ok(())) => {}
+            Some(Err(problem)) => return Err(format!("{problem}: {text}")),
+            None => return Err(format!("stalled: {text}")),
         }
         count.calls.fetch_add(1, Ordering::Relaxed);
         count.bytes.fetch_add(bytes, Ordering::Relaxed);

@@ -1,0 +1,309 @@
+//! The connection, frame by frame: given what the peer sends, when the owner does something, then
+//! these events and these frames. Frames that are sent are compared as a line of text each.
+
+mod arriving;
+mod budgets;
+mod connection_errors;
+mod drain;
+mod flow;
+mod garbage;
+mod given;
+mod h2_peer;
+mod messages;
+mod opening;
+mod random;
+mod settings;
+mod stream_errors;
+
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+
+use crate::block::{Block, NoFields};
+use crate::config::Config;
+use crate::error::{ConnectionError, ErrorCode};
+use crate::event::Event;
+use crate::frame::{Head, Kind, flag};
+use crate::hpack::{Field, FieldRef};
+use crate::static_block::StaticBlock;
+use crate::stream::StreamKey;
+
+use super::{Before, Connection, PREFACE};
+
+/// What the tests' owner makes of a header list.
+type Text = String;
+
+fn read_head(fields: &[Field], _: Option<Before<'_, Text>>) -> Text {
+    let line = |field: &Field| {
+        let (name, value) = (&field.name, &field.value);
+        format!("{}={}", name.escape_ascii(), value.escape_ascii())
+    };
+    fields.iter().map(line).collect::<Vec<_>>().join(" ")
+}
+
+/// A connection under test, and its peer: the test.
+struct Wire {
+    core: Connection<u32, Text>,
+    input: BytesMut,
+    now: Instant,
+}
+
+impl Wire {
+    /// A server that has got the preface and SETTINGS of its client.
+    fn server(config: Config) -> Self {
+        let mut wire = Self::with(Connection::server(config, read_head));
+        wire.input.extend_from_slice(PREFACE);
+        wire.greet();
+        wire
+    }
+
+    /// A client that has got the SETTINGS of its server.
+    fn client(config: Config) -> Self {
+        let mut wire = Self::with(Connection::client(config, read_head));
+        wire.greet();
+        wire
+    }
+
+    fn with(core: Connection<u32, Text>) -> Self {
+        Self {
+            core,
+            input: BytesMut::new(),
+            now: Instant::now(),
+        }
+    }
+
+    fn greet(&mut self) {
+        assert_eq!(self.receive(settings(&[])), [Event::PeerSettings]);
+        assert_eq!(self.receive(settings_ack()), [Event::SettingsAcked]);
+        self.sent();
+    }
+
+    /// The peer sends something. The events it makes, or the error.
+    fn try_receive(
+        &mut self,
+        octets: impl AsRef<[u8]>,
+    ) -> Result<Vec<Event<Text>>, ConnectionError> {
+        self.input.extend_from_slice(octets.as_ref());
+        let mut events = Vec::new();
+        while let Some(event) = self.core.next_event(&mut self.input, self.now)? {
+            events.push(event);
+        }
+        Ok(events)
+    }
+
+    /// The peer sends something that is no error of the connection.
+    fn receive(&mut self, octets: impl AsRef<[u8]>) -> Vec<Event<Text>> {
+        self.try_receive(octets).expect("no connection error")
+    }
+
+    /// The peer sends something that is an error of the connection: GOAWAY says which.
+    fn receive_error(&mut self, octets: impl AsRef<[u8]>) -> ConnectionError {
+        let error = self.try_receive(octets).expect_err("a connection error");
+        let sent = self.sent();
+        let last = sent.last().expect("GOAWAY in the output");
+        let expected = format!("{} {}", error.code, error.reason);
+        assert!(
+            last.starts_with("GOAWAY") && last.ends_with(&expected),
+            "{last}"
+        );
+        assert_eq!(self.try_receive(b""), Err(error), "the error stays");
+        error
+    }
+
+    /// The client asks for something; the key of the stream.
+    fn request(&mut self, id: u32, end_stream: bool) -> StreamKey {
+        match self.receive(request(id, end_stream)).as_slice() {
+            [Event::Headers { key, .. }] => *key,
+            events => panic!("{events:?}"),
+        }
+    }
+
+    /// The owner opens a stream.
+    fn open(&mut self, value: u32) -> StreamKey {
+        let head = request_block();
+        self.core
+            .open(value, &Block::prepared(&head), false)
+            .expect("opened")
+    }
+
+    /// The owner sends response headers.
+    fn respond(&mut self, key: StreamKey) {
+        let head = response_block();
+        self.core
+            .send_headers(key, &Block::prepared(&head), false)
+            .expect("sent");
+    }
+
+    /// The frames in the output, a line each. They are written now.
+    fn sent(&mut self) -> Vec<String> {
+        let octets = self.take_output();
+        let mut rest = octets.as_slice();
+        if let Some(after) = rest.strip_prefix(PREFACE) {
+            rest = after;
+        }
+        let mut lines = Vec::new();
+        while let Some((octets, after)) = rest.split_first_chunk() {
+            let head = Head::parse(*octets);
+            let (payload, after) = after.split_at(head.length);
+            lines.push(line(head, payload));
+            rest = after;
+        }
+        assert!(rest.is_empty(), "a part of a frame");
+        lines
+    }
+
+    fn take_output(&mut self) -> Vec<u8> {
+        let mut octets = Vec::new();
+        while !self.core.output().is_empty() {
+            let output = self.core.output();
+            octets.extend_from_slice(output.chunk());
+            let count = output.chunk().len();
+            output.advance(count);
+        }
+        octets
+    }
+
+    fn pass(&mut self, time: Duration) {
+        self.now += time;
+    }
+}
+
+fn line(head: Head, payload: &[u8]) -> String {
+    let id = head.stream_id;
+    let number = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().expect("4 octets"));
+    let end = |bit, name| if head.has(bit) { name } else { "" };
+    match head.kind {
+        Kind::Data => format!(
+            "DATA {id} {}{}",
+            head.length,
+            end(flag::END_STREAM, " END_STREAM")
+        ),
+        Kind::Headers => format!(
+            "HEADERS {id}{}{}",
+            end(flag::END_STREAM, " END_STREAM"),
+            if head.has(flag::END_HEADERS) {
+                ""
+            } else {
+                " ..."
+            }
+        ),
+        Kind::Continuation => format!("CONTINUATION {id} {}", head.length),
+        Kind::RstStream => format!("RST_STREAM {id} {}", ErrorCode(number(0))),
+        Kind::Settings if head.has(flag::ACK) => "SETTINGS ACK".to_owned(),
+        Kind::Settings => {
+            let (parameters, _) = payload.as_chunks::<6>();
+            let value =
+                |p: &[u8; 6]| format!(" {}={}", p[1], u32::from_be_bytes([p[2], p[3], p[4], p[5]]));
+            format!(
+                "SETTINGS{}",
+                parameters.iter().map(value).collect::<String>()
+            )
+        }
+        Kind::Ping => format!("PING{} {:02x}", end(flag::ACK, " ACK"), payload[0]),
+        Kind::GoAway => format!(
+            "GOAWAY {} {} {}",
+            number(0),
+            ErrorCode(number(4)),
+            String::from_utf8_lossy(&payload[8..])
+        ),
+        Kind::WindowUpdate => format!("WINDOW_UPDATE {id} {}", number(0)),
+        Kind::Priority | Kind::PushPromise | Kind::Unknown(_) => panic!("{head:?}"),
+    }
+}
+
+/// Any frame.
+fn frame(kind: Kind, flags: u8, id: u32, payload: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut out = Vec::new();
+    let payload = payload.as_ref();
+    Head::new(kind, flags, id, payload.len()).write(&mut out);
+    out.extend_from_slice(payload);
+    out
+}
+
+fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+    let fields = fields.iter();
+    let refs = fields.map(|(name, value)| FieldRef::new(name.as_bytes(), value.as_bytes()));
+    StaticBlock::new(refs).octets().to_vec()
+}
+
+const REQUEST: [(&str, &str); 4] = [
+    (":method", "POST"),
+    (":scheme", "http"),
+    (":path", "/s/m"),
+    ("te", "trailers"),
+];
+
+fn headers(id: u32, fields: &[(&str, &str)], end_stream: bool) -> Vec<u8> {
+    let end = if end_stream { flag::END_STREAM } else { 0 };
+    frame(Kind::Headers, end | flag::END_HEADERS, id, block(fields))
+}
+
+fn request(id: u32, end_stream: bool) -> Vec<u8> {
+    headers(id, &REQUEST, end_stream)
+}
+
+fn response(id: u32, end_stream: bool) -> Vec<u8> {
+    headers(id, &[(":status", "200")], end_stream)
+}
+
+fn trailers(id: u32) -> Vec<u8> {
+    headers(id, &[("grpc-status", "0")], true)
+}
+
+fn data(id: u32, length: usize, end_stream: bool) -> Vec<u8> {
+    let flags = if end_stream { flag::END_STREAM } else { 0 };
+    frame(Kind::Data, flags, id, vec![b'x'; length])
+}
+
+fn settings(parameters: &[(u16, u32)]) -> Vec<u8> {
+    let mut payload = Vec::new();
+    for (id, value) in parameters {
+        payload.extend_from_slice(&id.to_be_bytes());
+        payload.extend_from_slice(&value.to_be_bytes());
+    }
+    frame(Kind::Settings, 0, 0, payload)
+}
+
+fn settings_ack() -> Vec<u8> {
+    frame(Kind::Settings, flag::ACK, 0, [])
+}
+
+fn ping(payload: [u8; 8]) -> Vec<u8> {
+    frame(Kind::Ping, 0, 0, payload)
+}
+
+fn ping_ack(payload: [u8; 8]) -> Vec<u8> {
+    frame(Kind::Ping, flag::ACK, 0, payload)
+}
+
+fn window_update(id: u32, increment: u32) -> Vec<u8> {
+    frame(Kind::WindowUpdate, 0, id, increment.to_be_bytes())
+}
+
+fn rst_stream(id: u32, code: ErrorCode) -> Vec<u8> {
+    frame(Kind::RstStream, 0, id, code.0.to_be_bytes())
+}
+
+fn goaway(last_id: u32, code: ErrorCode, debug: &str) -> Vec<u8> {
+    let mut payload = last_id.to_be_bytes().to_vec();
+    payload.extend_from_slice(&code.0.to_be_bytes());
+    payload.extend_from_slice(debug.as_bytes());
+    frame(Kind::GoAway, 0, 0, payload)
+}
+
+fn request_block() -> StaticBlock {
+    let fields = REQUEST.iter();
+    StaticBlock::new(fields.map(|(name, value)| FieldRef::new(name.as_bytes(), value.as_bytes())))
+}
+
+fn response_block() -> StaticBlock {
+    StaticBlock::new([FieldRef::new(b":status", b"200")])
+}
+
+fn trailers_block() -> StaticBlock {
+    StaticBlock::new([FieldRef::new(b"grpc-status", b"0")])
+}
+
+fn prepared(block: &StaticBlock) -> Block<'_, NoFields> {
+    Block::prepared(block)
+}

@@ -1,0 +1,36 @@
+//! DATA (RFC 9113 section 6.1).
+
+use std::ops::Range;
+
+use super::{Head, Kind, flag, padding};
+use crate::error::ConnectionError;
+
+/// A DATA frame. The content stays where it was received; the frame knows where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Data {
+    /// Where in the payload the content is: all of it but the padding.
+    pub content: Range<usize>,
+    /// The last of the stream in this direction.
+    pub end_stream: bool,
+}
+
+impl Data {
+    /// Reads a DATA frame.
+    #[inline]
+    pub fn parse(head: Head, payload: &[u8]) -> Result<Self, ConnectionError> {
+        head.on_stream("DATA on stream 0")?;
+        let start = usize::from(head.has(flag::PADDED));
+        let content = padding::strip(head, payload)?;
+        Ok(Self {
+            content: start..start + content.len(),
+            end_stream: head.has(flag::END_STREAM),
+        })
+    }
+
+    /// Appends the head of a DATA frame; its content is to follow.
+    #[inline]
+    pub fn write_head(stream_id: u32, length: usize, end_stream: bool, out: &mut Vec<u8>) {
+        let flags = if end_stream { flag::END_STREAM } else { 0 };
+        Head::new(Kind::Data, flags, stream_id, length).write(out);
+    }
+}

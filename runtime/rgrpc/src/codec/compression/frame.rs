@@ -1,0 +1,169 @@
+use std::io;
+use std::sync::Arc;
+
+use bytes::BufMut;
+
+use super::Compressor;
+use crate::buffers;
+use crate::codec::limit::too_long;
+use crate::codec::{Codec, MessageBytes, MessageLimit, PREFIX_LEN, frame};
+use rgrpc_http2::BytesQueue;
+use crate::status::Status;
+
+/// How much smaller a message is taken to become, to size the buffer.
+const EXPECTED_SHRINKING: usize = 4;
+
+/// Encodes `message`, with its prefix before it, compressed if there is a compressor and the
+/// message is not empty. The limit is for what is sent.
+///
+/// # Errors
+/// INTERNAL when the codec or the compressor fails; RESOURCE_EXHAUSTED when what is to be sent is
+/// larger than the limit.
+#[inline]
+pub(crate) fn frame_with<C: Codec<M>, M>(
+    message: &M,
+    compressor: Option<&Arc<dyn Compressor>>,
+    limit: MessageLimit,
+) -> Result<BytesQueue, Status> {
+    match compressor {
+        None => frame::<C, M>(message, limit),
+        Some(compressor) => frame_compressed::<C, M>(message, &**compressor, limit),
+    }
+}
+
+fn frame_compressed<C: Codec<M>, M>(
+    message: &M,
+    compressor: &dyn Compressor,
+    limit: MessageLimit,
+) -> Result<BytesQueue, Status> {
+    let framed = match C::framed_compressed(message, compressor) {
+        Some(framed) => framed.map(BytesQueue::from),
+        // It may be smaller then: the limit is for what is sent.
+        None => compress(
+            compressor,
+            frame::<C, M>(message, MessageLimit::largest(limit.side()))?,
+        ),
+    };
+    let framed = framed.map_err(|error| compress_failed(compressor, &error))?;
+    limit.check_sent(framed.len() - PREFIX_LEN)?;
+    Ok(framed)
+}
+
+/// Compresses a framed message, if there is a compressor and the message is not empty. The limit is for
+/// what is sent.
+///
+/// # Errors
+/// INTERNAL when the compressor fails; RESOURCE_EXHAUSTED when what is to be sent is larger than the limit.
+pub(crate) fn compress_framed(
+    framed: &mut BytesQueue,
+    compressor: Option<&Arc<dyn Compressor>>,
+    limit: MessageLimit,
+) -> Result<(), Status> {
+    if let Some(compressor) = compressor {
+        *framed = compress(&**compressor, std::mem::take(framed))
+            .map_err(|error| compress_failed(&**compressor, &error))?;
+    }
+    limit.check_sent(framed.len() - PREFIX_LEN).map(drop)
+}
+
+/// A framed message compressed; an empty one as it is.
+pub(in crate::codec) fn compress(
+    compressor: &dyn Compressor,
+    mut framed: BytesQueue,
+) -> io::Result<BytesQueue> {
+    if framed.len() <= PREFIX_LEN {
+        return Ok(framed);
+    }
+    framed.advance(PREFIX_LEN);
+    let mut compressed = buffers::take(PREFIX_LEN + framed.len() / EXPECTED_SHRINKING);
+    compressed.put_bytes(0, PREFIX_LEN);
+    compressor.compress(MessageBytes::from(framed), &mut compressed)?;
+    let len = compressed.len() - PREFIX_LEN;
+    let len = u32::try_from(len).map_err(|_| io::Error::other(too_long(len)))?;
+    compressed[0] = 1;
+    compressed[1..PREFIX_LEN].copy_from_slice(&len.to_be_bytes());
+    Ok(buffers::share(compressed).into())
+}
+
+/// What a compressor's error becomes.
+pub(in crate::codec) fn compress_failed(compressor: &dyn Compressor, error: &io::Error) -> Status {
+    let name = compressor.name();
+    Status::internal(format!("compressing a message to send by {name}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+
+    use bytes::Bytes;
+
+    use super::super::reversing::Reversing;
+    use super::*;
+    use crate::codec::RawCodec;
+    use crate::side::Side;
+    use crate::status::Code;
+
+    /// Makes this many bytes of any message.
+    struct Growing(usize);
+
+    impl Compressor for Growing {
+        fn name(&self) -> &str {
+            "growing"
+        }
+
+        fn compress(&self, _: MessageBytes, output: &mut Vec<u8>) -> io::Result<()> {
+            if self.0 == 0 {
+                return Err(io::Error::other("no"));
+            }
+            output.put_bytes(b'x', self.0);
+            Ok(())
+        }
+
+        fn decompress(&self, _: MessageBytes) -> io::Result<Box<dyn Read + '_>> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+    }
+
+    fn framed(
+        message: &'static str,
+        compressor: Option<impl Compressor>,
+        max: usize,
+    ) -> Result<Bytes, Status> {
+        let compressor = compressor.map(|one| Arc::new(one) as Arc<dyn Compressor>);
+        let message = Bytes::from_static(message.as_bytes());
+        let limit = MessageLimit::new(Side::Server, max);
+        frame_with::<RawCodec, _>(&message, compressor.as_ref(), limit).map(BytesQueue::into_bytes)
+    }
+
+    #[test]
+    fn a_message_is_flagged_as_compressed_unless_it_is_empty() {
+        for (message, compressor, expected) in [
+            ("abc", None, &b"\0\0\0\0\x03abc"[..]),
+            ("abc", Some(Reversing("r")), b"\x01\0\0\0\x03cba"),
+            ("", Some(Reversing("r")), b"\0\0\0\0\0"),
+        ] {
+            let framed = framed(message, compressor, 10).expect("it fits");
+            assert_eq!(&framed[..], expected);
+        }
+    }
+
+    #[test]
+    fn the_limit_is_for_the_compressed_length() {
+        for (len, max, fits) in [(2, 2, true), (3, 2, false), (10, 9, false)] {
+            let framed = framed("abcdef", Some(Growing(len)), max);
+            assert_eq!(framed.is_ok(), fits, "{len} vs. {max}");
+            if let Err(error) = framed {
+                assert_eq!(error.code(), Code::ResourceExhausted);
+                let numbers = format!("({len} vs. {max})");
+                assert!(error.message().contains(&numbers), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_compressor_that_fails_is_internal_and_named() {
+        let error = framed("abc", Some(Growing(0)), 10).expect_err("it fails");
+        assert_eq!(error.code(), Code::Internal);
+        assert!(error.message().contains("growing: no"), "{error}");
+    }
+}

@@ -1,0 +1,116 @@
+//! The five bytes before every message ("PROTOCOL-HTTP2", Length-Prefixed-Message).
+
+use bytes::{Buf, BufMut, Bytes};
+
+use super::{Codec, CodecError, MessageBuffer, MessageBytes, MessageLimit};
+use rgrpc_http2::BytesQueue;
+use crate::prefix::{PREFIX_LEN, Prefix};
+use crate::status::Status;
+
+/// What a side accepts by default in one message: 4 MiB, as in grpc-go.
+pub(crate) const DEFAULT_MAX_RECEIVE: usize = 4 * 1024 * 1024;
+
+/// What a side sends by default in one message: 2^31 − 1 bytes, as in grpc-go.
+pub(crate) const DEFAULT_MAX_SEND: usize = i32::MAX as usize;
+
+/// Encodes `message`, with its prefix before it.
+///
+/// # Errors
+/// INTERNAL when the codec fails, RESOURCE_EXHAUSTED when the message is larger than the limit.
+pub(crate) fn frame<C: Codec<M>, M>(message: &M, limit: MessageLimit) -> Result<BytesQueue, Status> {
+    if let Some(framed) = C::framed(message) {
+        limit.check_sent(framed.len().saturating_sub(PREFIX_LEN))?;
+        return Ok(framed.into());
+    }
+    let mut buffer = MessageBuffer::with_capacity(PREFIX_LEN + C::encoded_len(message));
+    buffer.put_bytes(0, PREFIX_LEN);
+    C::encode(message, &mut buffer)
+        .map_err(|error| Status::internal(format!("encoding a message to send: {error}")))?;
+    let length = limit.check_sent(buffer.len() - PREFIX_LEN)?;
+    buffer.copied_mut()[1..PREFIX_LEN].copy_from_slice(&length.to_be_bytes());
+    Ok(buffer.into_pieces())
+}
+
+/// Whether `data` is one message of at most `max` bytes with its prefix, and nothing else, that can be
+/// decoded as it is.
+pub(crate) fn is_one_message(data: &[u8], max: usize) -> bool {
+    let Some((&prefix, message)) = data.split_first_chunk() else {
+        return false;
+    };
+    match Prefix::parse(prefix) {
+        Some(Prefix { compressed, len }) => {
+            !compressed && len as usize == message.len() && message.len() <= max
+        }
+        None => false,
+    }
+}
+
+/// Decodes what [`is_one_message`].
+///
+/// # Errors
+/// INTERNAL when the codec fails.
+#[inline]
+pub(crate) fn decode_whole<C: Codec<M>, M>(mut framed: Bytes) -> Result<M, Status> {
+    framed.advance(PREFIX_LEN);
+    decode(C::decode, framed.into())
+}
+
+/// Decodes a message.
+///
+/// # Errors
+/// INTERNAL when the codec fails.
+#[inline]
+pub(crate) fn decode<M>(
+    decode_message: impl FnOnce(MessageBytes) -> Result<M, CodecError>,
+    bytes: MessageBytes,
+) -> Result<M, Status> {
+    decode_message(bytes).map_err(|error| undecodable(&error))
+}
+
+#[cold]
+fn undecodable(error: &CodecError) -> Status {
+    Status::internal(format!("decoding a received message: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::codec::RawCodec;
+    use crate::side::Side;
+    use crate::status::Code;
+
+    fn limit(bytes: usize) -> MessageLimit {
+        MessageLimit::new(Side::Client, bytes)
+    }
+
+    #[test]
+    fn a_frame_is_flag_length_and_message() {
+        let framed = frame::<RawCodec, _>(&Bytes::from_static(b"abc"), limit(3)).expect("fits");
+        assert_eq!(framed.into_bytes(), &b"\0\0\0\0\x03abc"[..]);
+    }
+
+    #[test]
+    fn a_message_over_the_limit_is_refused_with_both_numbers() {
+        let error =
+            frame::<RawCodec, _>(&Bytes::from_static(b"abcd"), limit(3)).expect_err("too large");
+        assert_eq!(error.code(), Code::ResourceExhausted);
+        assert!(error.message().contains("(4 vs. 3)"), "{error}");
+    }
+
+    #[test]
+    fn one_whole_message_is_told_from_all_else() {
+        for (data, one) in [
+            (&b"\0\0\0\0\x03abc"[..], true),
+            (b"\0\0\0\0\0", true),
+            (b"", false),
+            (b"\0\0\0\0", false),
+            (b"\0\0\0\0\x03ab", false),
+            (b"\0\0\0\0\x03abc\0", false),
+            (b"\x01\0\0\0\x03abc", false),
+            (b"\x02\0\0\0\x03abc", false),
+            (b"\0\0\0\0\x04abcd", false),
+        ] {
+            assert_eq!(is_one_message(data, 3), one, "{data:?}");
+        }
+    }
+}

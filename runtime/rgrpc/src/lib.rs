@@ -1,0 +1,125 @@
+// The program in the README needs generated code; the examples compile it.
+#![cfg_attr(not(doctest), doc = include_str!("../README.md"))]
+//!
+//! # Parts
+//!
+//! `protoc-gen-rgrpc` generates code that links against this crate: for each service a trait to
+//! implement, a table by which a [`Server`] dispatches, and a client whose stubs make calls on a
+//! [`ClientConn`].
+//!
+//! ```text
+//!  .proto ──► protoc-gen-rgrpc ──► messages + trait, ServiceDesc, register fn, client stub
+//!  ┌──────────────────────────────────────────────────────────────────────────────┐
+//!  │ call API    Request Response Status Metadata   Invoke{invoke, new_stream}    │
+//!  ├──────────────────────────────────────┬───────────────────────────────────────┤
+//!  │ client      ClientConn               │ server      Server, ServiceDesc       │
+//!  ├──────────────────────────────────────┴───────────────────────────────────────┤
+//!  │ codec       messages to bytes, compression, five-byte framing                │
+//!  │ transport   gRPC streams on a connection, over an HTTP/2 engine              │
+//!  │ io          TCP, unix sockets, in-memory pipe                                │
+//!  └──────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! A layer names only those below it.
+//!
+//! # Cancellation
+//!
+//! Dropping the future of a call, or a half of its streams, cancels it: the server is told, and the
+//! handler's future is dropped. Work that is to outlive that is spawned. A [`CancelHandle`] cancels calls
+//! from elsewhere; [`CallContext::cancel_reason`] says in a handler's `Drop` why it was dropped.
+//!
+//! # Runtime
+//!
+//! Everything runs on the tokio runtime of its caller. The exception are the connections and the
+//! handlers of a server with [`workers`](Server::workers), which run on threads of its own.
+
+mod backoff;
+pub mod balancer;
+mod buffers;
+mod call;
+mod client;
+mod codec;
+#[doc(hidden)]
+pub mod codegen;
+mod connectivity_state;
+pub mod credentials;
+mod error_text;
+mod first_of;
+pub mod io;
+mod lock;
+mod metadata;
+mod prefix;
+pub mod resolver;
+mod server;
+mod service_config;
+mod side;
+mod status;
+mod task;
+mod transport;
+mod wanted;
+
+// The fuzz targets of tests/fuzz reach what is private here; they are not part of the package.
+#[cfg(rgrpc_fuzzing)]
+#[doc(hidden)]
+#[path = "../../../tests/fuzz/src/runtime/mod.rs"]
+pub mod fuzzing;
+
+pub use backoff::BackoffConfig;
+pub use call::{
+    BidiStream, BidiStreamingCall, Call, CallContext, CallOptions, CancelHandle, ClientStream,
+    ClientStreaming, ClientStreamingCall, Extensions, Invoke, MethodName, RecvStream, Request,
+    Response, ResponseInfo, SendStream, ServerStream, ServerStreamingCall, TestStreams, Unary,
+    UnaryCall, test_streams,
+};
+pub use client::{BuildError, ClientConn, ClientConnBuilder};
+#[cfg(feature = "gzip")]
+pub use codec::Gzip;
+pub use codec::{
+    Codec, CodecError, Compressor, MessageBuffer, MessageBytes, PreparedMessage, ProtoCodec,
+    RawCodec,
+};
+pub use connectivity_state::ConnectivityState;
+pub use metadata::{Metadata, MetadataError, MetadataIter};
+pub use resolver::TargetError;
+pub use server::{
+    FileDesc, Handled, Handler, HandlerFuture, HandlerPanic, MethodDesc, MethodInfo, RegisterError,
+    ServeError, Server, ServerCall, ServerHandle, ServiceDesc, ServiceInfo, StreamDesc,
+    UnknownServiceHandler,
+};
+pub use service_config::{ConfigObject, ConfigValue, MethodConfig, ServiceConfigError};
+pub use status::{Code, RpcStatus, Status};
+pub use transport::{CancelReason, Transport};
+
+// Generated messages refer to these through this crate, so that its users need no dependency on
+// them.
+pub use prost;
+pub use prost_types;
+
+/// Includes the code that `build.rs` generated for one package, all of its files.
+///
+/// ```text
+/// rgrpc::include_proto!("routeguide");
+/// ```
+///
+/// A package whose types mention those of another needs [`include_protos!`]. With deprecated
+/// messages the module around the macro needs `#[allow(deprecated)]`: derived code mentions them.
+#[macro_export]
+macro_rules! include_proto {
+    ($package:tt) => {
+        $crate::codegen::include_generated!(out_dir $package);
+    };
+}
+
+/// Includes the code that `build.rs` generated for all packages, nested as modules.
+///
+/// ```text
+/// mod proto {
+///     rgrpc::include_protos!();
+/// }
+/// ```
+#[macro_export]
+macro_rules! include_protos {
+    () => {
+        $crate::codegen::include_generated!(out_dir);
+    };
+}

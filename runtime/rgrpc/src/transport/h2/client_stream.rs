@@ -1,0 +1,346 @@
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{Reason, RecvStream};
+use http::Response;
+
+use super::body::Body;
+use super::connection_info::ConnectionInfo;
+use super::error::stream_end;
+use super::fields;
+use super::sender::{Sender, closed};
+use crate::lock::lock;
+use rgrpc_http2::BytesQueue;
+use crate::status::Status;
+use crate::transport::{
+    ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ResetCode, Stream, StreamEnd,
+    Trailers, Wanted, ended_well,
+};
+
+/// How much of a body that is not gRPC goes into the status, as in grpc-go.
+const MAX_FOREIGN_BODY: usize = 1024;
+
+/// A client's stream over `h2`'s handles.
+pub(super) struct H2ClientStream {
+    receive: Mutex<Receive>,
+    send: Mutex<Sending>,
+    /// What has opened it, which takes no other stream as long as this one waits for its turn.
+    opener: Mutex<SendRequest<Bytes>>,
+    connection: Arc<ConnectionInfo>,
+}
+
+/// The receiving side of a stream.
+struct Receive {
+    stage: Receiving,
+    /// The head and the DATA that were taken before the call asked for them, because a message could
+    /// not be sent any more and the end, which says why, lies behind them. They are what `h2` had.
+    head: Option<IncomingHead>,
+    ahead: VecDeque<Bytes>,
+    /// The outcome of the call, once it is known.
+    outcome: Option<Result<(), Status>>,
+    /// Of whoever receives.
+    waker: Option<Waker>,
+}
+
+impl Receive {
+    /// The poller is woken, also after something else has been polled in between.
+    fn remember(&mut self, cx: &Context<'_>) {
+        match &mut self.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => self.waker = Some(cx.waker().clone()),
+        }
+    }
+
+    /// Returns the outcome of the call, if it has ended.
+    fn outcome(&self) -> Option<Result<(), &Status>> {
+        match (&self.outcome, &self.stage) {
+            (Some(Ok(())), _) => Some(Ok(())),
+            (Some(Err(status)), _) => Some(Err(status)),
+            (None, Receiving::Ended(Some(end))) => Some(end.outcome.as_ref().map(|_| ())),
+            (None, _) => None,
+        }
+    }
+}
+
+/// ```text
+///  Head ──gRPC headers──► Messages ──end of DATA──► Trailers ──► Ended
+///   ├──other headers────► Foreign ───────────────────────────────▲
+///   └──trailers-only, failure────────────────────────────────────┘
+/// ```
+enum Receiving {
+    Head(ResponseFuture),
+    Messages(Body),
+    Trailers(Body),
+    /// A response that is not gRPC: what to fail with, and the beginning of the body.
+    Foreign(Status, Vec<u8>, Body),
+    /// How it ended, until it has been asked for.
+    Ended(Option<StreamEnd>),
+}
+
+enum Sending {
+    Open(Sender),
+    /// No message follows; the handle is kept to reset the stream with.
+    HalfClosed(Sender),
+    Ended,
+}
+
+impl H2ClientStream {
+    pub(super) fn new(
+        response: ResponseFuture,
+        sender: Sender,
+        half_closed: bool,
+        opener: SendRequest<Bytes>,
+        connection: Arc<ConnectionInfo>,
+    ) -> Self {
+        Self {
+            receive: Mutex::new(Receive {
+                stage: Receiving::Head(response),
+                head: None,
+                ahead: VecDeque::new(),
+                outcome: None,
+                waker: None,
+            }),
+            send: Mutex::new(if half_closed {
+                Sending::HalfClosed(sender)
+            } else {
+                Sending::Open(sender)
+            }),
+            opener: Mutex::new(opener),
+            connection,
+        }
+    }
+
+    fn headers(&self, response: Response<RecvStream>) -> (Receiving, Result<IncomingHead, NoHead>) {
+        let http_status = response.status().as_u16();
+        let (parts, body) = response.into_parts();
+        let parser = fields::parse_response(&parts.headers);
+        match parser.headers(Some(http_status), body.is_end_stream()) {
+            HeadersBlock::Head(head) => (Receiving::Messages(Body(body)), Ok(head)),
+            HeadersBlock::TrailersOnly(trailers) => (self.trailers(trailers), Err(NoHead)),
+            HeadersBlock::NotGrpc(status) => (
+                Receiving::Foreign(status, Vec::new(), Body(body)),
+                Err(NoHead),
+            ),
+            HeadersBlock::Malformed(status) => (self.malformed(status), Err(NoHead)),
+        }
+    }
+
+    fn trailers(&self, trailers: Trailers) -> Receiving {
+        self.stop_sending(if trailers.malformed {
+            Reason::PROTOCOL_ERROR
+        } else {
+            Reason::NO_ERROR
+        });
+        Receiving::Ended(Some(StreamEnd::new(trailers.outcome)))
+    }
+
+    fn malformed(&self, status: Status) -> Receiving {
+        self.reset(ResetCode::PROTOCOL_ERROR);
+        Receiving::Ended(Some(StreamEnd::new(Err(status))))
+    }
+
+    fn failed(&self, error: &h2::Error) -> Receiving {
+        *lock(&self.send) = Sending::Ended;
+        Receiving::Ended(Some(stream_end(error, "client", Some(&self.connection))))
+    }
+
+    /// The server has ended the call: if it has not seen the end of ours, tell it that none comes.
+    fn stop_sending(&self, reason: Reason) {
+        let mut send = lock(&self.send);
+        if let Sending::Open(sender) = &mut *send {
+            sender.reset(reason);
+        }
+        *send = Sending::Ended;
+    }
+
+    /// Collects the beginning of a body that is not gRPC, then ends the stream.
+    fn poll_foreign(
+        &self,
+        status: &Status,
+        text: &mut Vec<u8>,
+        body: &mut Body,
+        cx: &mut Context<'_>,
+    ) -> Poll<Receiving> {
+        while text.len() < MAX_FOREIGN_BODY {
+            // Whether the body ends or breaks off, what there is of it is shown.
+            let Some(Ok(data)) = ready!(body.poll_data(cx)) else {
+                break;
+            };
+            let room = MAX_FOREIGN_BODY - text.len();
+            text.extend_from_slice(&data[..data.len().min(room)]);
+        }
+        let status = if text.is_empty() {
+            status.clone()
+        } else {
+            let data = String::from_utf8_lossy(text);
+            Status::new(
+                status.code(),
+                format!("{}; data: {data:?}", status.message()),
+            )
+        };
+        Poll::Ready(self.malformed(status))
+    }
+
+    /// The next DATA; `None` when the stage is [`Receiving::Ended`].
+    fn poll_stage(&self, stage: &mut Receiving, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
+        loop {
+            let next = match &mut *stage {
+                // The head is asked for first; without it the response is no use.
+                Receiving::Head(response) => match ready!(Pin::new(response).poll(cx)) {
+                    Ok(response) => self.headers(response).0,
+                    Err(error) => self.failed(&error),
+                },
+                Receiving::Messages(body) => match ready!(body.poll_data(cx)) {
+                    Some(Ok(data)) => return Poll::Ready(Some(data)),
+                    Some(Err(error)) => self.failed(&error),
+                    None => match std::mem::replace(stage, Receiving::Ended(None)) {
+                        Receiving::Messages(body) => Receiving::Trailers(body),
+                        other => other,
+                    },
+                },
+                Receiving::Trailers(body) => match ready!(body.0.poll_trailers(cx)) {
+                    Ok(Some(trailers)) => {
+                        self.trailers(fields::parse_response(&trailers).trailers())
+                    }
+                    Ok(None) => self.malformed(Status::internal(
+                        "the server closed the stream without sending trailers",
+                    )),
+                    Err(error) => self.failed(&error),
+                },
+                Receiving::Foreign(status, text, body) => {
+                    ready!(self.poll_foreign(status, text, body, cx))
+                }
+                Receiving::Ended(_) => return Poll::Ready(None),
+            };
+            *stage = next;
+        }
+    }
+
+    /// Returns the status of a send after the server has ended the call. Not called with the lock on
+    /// sending held.
+    fn why_ended(&self) -> Status {
+        let mut receive = lock(&self.receive);
+        let mut cx = Context::from_waker(Waker::noop());
+        loop {
+            match receive.outcome() {
+                Some(Ok(())) => return ended_well(),
+                Some(Err(status)) => return status.clone(),
+                None => {}
+            }
+            if let Receiving::Head(response) = &mut receive.stage {
+                let (next, head) = match Pin::new(response).poll(&mut cx) {
+                    Poll::Ready(Ok(response)) => self.headers(response),
+                    Poll::Ready(Err(error)) => (self.failed(&error), Err(NoHead)),
+                    Poll::Pending => break,
+                };
+                receive.stage = next;
+                receive.head = head.ok();
+                continue;
+            }
+            match self.poll_stage(&mut receive.stage, &mut cx) {
+                Poll::Ready(Some(data)) => receive.ahead.push_back(data),
+                Poll::Ready(None) if receive.outcome().is_some() => {}
+                Poll::Ready(None) | Poll::Pending => break,
+            }
+        }
+        // The waker of the receiving half has been forgotten by `h2` meanwhile.
+        if let Some(waker) = receive.waker.take() {
+            waker.wake();
+        }
+        closed()
+    }
+}
+
+impl Stream for H2ClientStream {
+    fn poll_data(&self, cx: &mut Context<'_>, _wanted: Wanted) -> Poll<Incoming> {
+        let mut receive = lock(&self.receive);
+        receive.remember(cx);
+        if let Some(data) = receive.ahead.pop_front() {
+            return Poll::Ready(Incoming::Data(data.into()));
+        }
+        if let Some(data) = ready!(self.poll_stage(&mut receive.stage, cx)) {
+            return Poll::Ready(Incoming::Data(data.into()));
+        }
+        let end = match &mut receive.stage {
+            Receiving::Ended(end) => end.take(),
+            _ => None,
+        };
+        let end = end.unwrap_or_else(|| StreamEnd::new(Err(closed())));
+        receive.outcome = Some(end.outcome.as_ref().map(|_| ()).map_err(Clone::clone));
+        Poll::Ready(Incoming::End(end))
+    }
+
+    fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        let ready = match &mut *lock(&self.send) {
+            Sending::Open(sender) => ready!(sender.poll_ready(cx)),
+            Sending::HalfClosed(_) | Sending::Ended => Err(closed()),
+        };
+        Poll::Ready(ready.map_err(|_| self.why_ended()))
+    }
+
+    fn send_message(&self, message: BytesQueue) -> Result<(), Status> {
+        let sent = match &mut *lock(&self.send) {
+            Sending::Open(sender) => sender.send(message, false),
+            Sending::HalfClosed(_) | Sending::Ended => Err(closed()),
+        };
+        sent.map_err(|_| self.why_ended())
+    }
+
+    fn reset(&self, code: ResetCode) {
+        let mut send = lock(&self.send);
+        if let Sending::Open(sender) | Sending::HalfClosed(sender) = &mut *send {
+            sender.reset(Reason::from(code.0));
+        }
+        *send = Sending::Ended;
+    }
+}
+
+impl ClientStream for H2ClientStream {
+    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
+        let mut receive = lock(&self.receive);
+        receive.remember(cx);
+        if let Some(head) = receive.head.take() {
+            return Poll::Ready(Ok(head));
+        }
+        let Receiving::Head(response) = &mut receive.stage else {
+            return Poll::Ready(Err(NoHead));
+        };
+        let (next, head) = match ready!(Pin::new(response).poll(cx)) {
+            Ok(response) => self.headers(response),
+            Err(error) => (self.failed(&error), Err(NoHead)),
+        };
+        receive.stage = next;
+        Poll::Ready(head)
+    }
+
+    fn waits_for_its_turn(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        lock(&self.opener).poll_ready(&mut cx).is_pending()
+    }
+
+    fn send_last(&self, message: BytesQueue) -> Result<(), Status> {
+        let mut send = lock(&self.send);
+        match std::mem::replace(&mut *send, Sending::Ended) {
+            Sending::Open(mut sender) => {
+                let sent = sender.send(message, true);
+                *send = Sending::HalfClosed(sender);
+                sent
+            }
+            other => {
+                *send = other;
+                Err(closed())
+            }
+        }
+    }
+
+    fn half_close(&self) {
+        // An error says that nothing more can be sent, or that the stream has ended, in which case
+        // whoever receives is told.
+        let _ = self.send_last(BytesQueue::default());
+    }
+}

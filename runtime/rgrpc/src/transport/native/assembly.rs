@@ -1,0 +1,161 @@
+use bytes::Bytes;
+
+use super::room::{Budget, Room};
+use crate::buffers;
+use rgrpc_http2::frame::Head;
+use crate::prefix::{PREFIX_LEN, Prefix};
+use crate::transport::Wanted;
+
+/// A message from this length on is put together where it arrives; a shorter one is left in the pieces
+/// in which it comes.
+const MIN_LEN: usize = 64 * 1024;
+
+/// And up to this length: room is made for all of it before it has come.
+const MAX_LEN: usize = 16 * 1024 * 1024;
+
+/// How much room is made so at a time, in the whole process. Messages over it come in pieces, for which
+/// the flow-control windows are the bound.
+static AHEAD: Budget = Budget::new(64 * 1024 * 1024);
+
+/// A large message that a call waits for, of which part has come, in one piece.
+///
+/// The connection's task can [lend](Self::lend) the buffer, to read the content of a frame right to
+/// its place.
+#[derive(Debug)]
+pub(super) struct Assembly {
+    /// What has come, and room for the rest and for the head of the frame behind it. Has no room
+    /// while it is lent.
+    buffer: Vec<u8>,
+    /// How long the whole is.
+    len: usize,
+    _room: Room,
+}
+
+impl Assembly {
+    /// Begins with the first DATA that came for what is wanted; `None` if that has come whole or is not
+    /// large, or too many others have begun.
+    pub(super) fn begin(wanted: Wanted, data: &[u8]) -> Option<Self> {
+        let len = match wanted {
+            Wanted::Rest(len) => len,
+            Wanted::Message { max } => {
+                let prefix = Prefix::parse(*data.first_chunk()?)?;
+                let len = usize::try_from(prefix.len).ok().filter(|&len| len <= max)?;
+                PREFIX_LEN.checked_add(len)?
+            }
+        };
+        if !(MIN_LEN..=MAX_LEN).contains(&len) || data.len() >= len {
+            return None;
+        }
+        let room = AHEAD.take(len)?;
+        let mut buffer = buffers::take(len + Head::LEN);
+        buffer.extend_from_slice(data);
+        Some(Self {
+            buffer,
+            len,
+            _room: room,
+        })
+    }
+
+    /// How long the whole is.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// How much is still to come.
+    pub(super) fn missing(&self) -> usize {
+        self.len - self.buffer.len()
+    }
+
+    /// Takes in what belongs to the message. Returns the rest.
+    pub(super) fn push(&mut self, mut data: Bytes) -> Bytes {
+        let rest = data.split_off(data.len().min(self.missing()));
+        self.buffer.extend_from_slice(&data);
+        rest
+    }
+
+    /// The buffer, for the `len` octets that come next to be put behind what it holds, and at most the
+    /// head of a frame behind these; `None` if not all of them belong to the message. To be
+    /// [given back](Self::give_back).
+    pub(super) fn lend(&mut self, len: usize) -> Option<Vec<u8>> {
+        (len <= self.missing()).then(|| std::mem::take(&mut self.buffer))
+    }
+
+    /// Takes the buffer back, with what has come.
+    pub(super) fn give_back(&mut self, buffer: Vec<u8>) {
+        self.buffer = buffer;
+    }
+
+    /// What has come, in one piece.
+    pub(super) fn into_bytes(self) -> Bytes {
+        buffers::share(self.buffer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::BufMut;
+
+    use super::*;
+
+    fn message(len: usize) -> Bytes {
+        let mut message = Vec::new();
+        message.put_u8(0);
+        message.put_u32(len as u32);
+        message.extend((0..len).map(|at| at as u8));
+        message.into()
+    }
+
+    #[test]
+    fn only_what_is_large_allowed_and_not_there_yet_is_assembled() {
+        let any = Wanted::Message { max: usize::MAX };
+        let head = |len: u32| {
+            let mut head = vec![0];
+            head.extend(len.to_be_bytes());
+            head
+        };
+        let (large, small) = (MIN_LEN as u32, (MIN_LEN - PREFIX_LEN) as u32);
+        for (wanted, data, len) in [
+            (any, head(large), Some(MIN_LEN + PREFIX_LEN)),
+            (any, head(small), Some(MIN_LEN)),
+            (any, head(small - 1), None),
+            (any, head(u32::MAX), None),
+            (any, head(large)[..4].to_vec(), None),
+            (any, vec![9, 0, 1, 0, 0], None),
+            (
+                Wanted::Message { max: MIN_LEN },
+                head(large),
+                Some(MIN_LEN + PREFIX_LEN),
+            ),
+            (Wanted::Message { max: MIN_LEN }, head(large + 1), None),
+            (Wanted::Rest(MIN_LEN), vec![1], Some(MIN_LEN)),
+            (Wanted::Rest(MIN_LEN - 1), vec![1], None),
+            (Wanted::Rest(MAX_LEN + 1), vec![1], None),
+            (Wanted::Rest(MIN_LEN), vec![1; MIN_LEN], None),
+            (any, message(MIN_LEN).to_vec(), None),
+        ] {
+            let assembly = Assembly::begin(wanted, &data);
+            let name = (wanted, data.len());
+            assert_eq!(assembly.map(|assembly| assembly.len), len, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_put_together_of_pieces_and_of_what_is_read_to_its_place() {
+        let whole = message(MIN_LEN);
+        let mut assembly = Assembly::begin(Wanted::Message { max: MIN_LEN }, &whole[..1_000])
+            .expect("a large message");
+        let place = assembly.buffer.as_ptr();
+        assert!(assembly.push(whole.slice(1_000..20_000)).is_empty());
+        let mut lent = assembly.lend(10_000).expect("within the message");
+        lent.extend_from_slice(&whole[20_000..30_000]);
+        assembly.give_back(lent);
+        assert_eq!(assembly.missing(), whole.len() - 30_000);
+        assert!(assembly.lend(assembly.missing() + 1).is_none());
+        let mut rest = whole.slice(30_000..).to_vec();
+        rest.extend_from_slice(b"next");
+        assert_eq!(assembly.push(rest.into()), "next");
+        assert_eq!(assembly.missing(), 0);
+        let bytes = assembly.into_bytes();
+        assert_eq!((bytes.as_ptr(), &bytes), (place, &whole));
+    }
+}

@@ -1,0 +1,533 @@
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use super::client_stream::{After, ClientPost, ClientSend, NativeClientStream};
+use super::fields::{ReadResponse, read_response};
+use super::link::{Link, LinkEnd};
+use super::outbox::Outbox;
+use super::outgoing::SEND_QUOTA;
+use super::request_head::{RequestFields, RequestHeads};
+use super::socket::Socket;
+use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
+use crate::io::{Connected, Peer};
+use rgrpc_http2::BytesQueue;
+use crate::status::Status;
+use crate::task::{Lost, watched};
+use crate::transport::{
+    ClientStream, ClientTransport, ConnectError, Delivery, LastReceived, OpenError, OpenRequest,
+    OtherProtocol, Report, ResetCode, StreamEnd, StreamQuota, TransportEvent, status_for_reset,
+};
+
+/// Makes a client transport of a connection: ready when the server's SETTINGS have arrived.
+///
+/// The caller bounds the time; a dropped future closes the connection.
+pub(crate) async fn connect(
+    connected: Connected,
+    report: Report,
+) -> Result<Arc<dyn ClientTransport>, ConnectError> {
+    let outbox = Arc::new(Outbox::new());
+    let gone = Arc::new(AtomicBool::new(false));
+    let quota = Arc::new(StreamQuota::new());
+    let last_received = Arc::new(LastReceived::new());
+    let close = Arc::new(Notify::new());
+    let (settings_sender, settings) = oneshot::channel();
+    let (failed_sender, failed) = oneshot::channel();
+    let peer = Arc::new(connected.peer);
+    // Boxed, because futures have a place for it in each of their states.
+    let task = Box::new(Task {
+        link: Link::new(
+            Connection::client(Config::default(), read_response),
+            Socket::new(connected.io),
+        ),
+        peer: Arc::clone(&peer),
+        outbox: Arc::clone(&outbox),
+        posts: Vec::new(),
+        heads: RequestHeads::default(),
+        unhandled: false,
+        gone: Arc::clone(&gone),
+        quota: Arc::clone(&quota),
+        last_received: Arc::clone(&last_received),
+        settings: Some(settings_sender),
+        goaway: None,
+        report: Arc::clone(&report),
+        is_over: false,
+    });
+    let lost = task.lost_text();
+    let transport = Arc::new(NativeClientTransport {
+        peer,
+        outbox,
+        gone,
+        quota,
+        last_received,
+        close: Arc::clone(&close),
+    });
+    tokio::spawn(watched(task.run(close), move |ended| {
+        let end = ended.unwrap_or_else(|problem| ConnectError::new(format!("{lost}: {problem}")));
+        let reason = end.to_string();
+        // Nobody waits for this any more once the transport is made.
+        let _ = failed_sender.send(end);
+        report(TransportEvent::Closed { reason });
+    }));
+    if settings.await.is_err() {
+        let gone = |_| ConnectError::new("the connection's task is gone");
+        return Err(failed.await.unwrap_or_else(gone));
+    }
+    Ok(transport)
+}
+
+/// A client's connection.
+struct NativeClientTransport {
+    peer: Arc<Peer>,
+    outbox: Arc<Outbox<ClientPost>>,
+    /// No stream is taken any more.
+    gone: Arc<AtomicBool>,
+    quota: Arc<StreamQuota>,
+    last_received: Arc<LastReceived>,
+    close: Arc<Notify>,
+}
+
+impl ClientTransport for NativeClientTransport {
+    fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientStream>, OpenError> {
+        if self.gone.load(Ordering::Acquire) {
+            return Err(OpenError::Gone(request.only_message));
+        }
+        let head = RequestFields::new(&request).map_err(OpenError::Invalid)?;
+        let half_closed = request.only_message.is_some();
+        let stream = NativeClientStream::new(Arc::clone(&self.outbox), half_closed);
+        let what = ClientSend::Open(head, request.only_message);
+        let post = ClientPost {
+            stream: Arc::clone(&stream),
+            what,
+        };
+        match self.outbox.post(post) {
+            Ok(()) => Ok(stream),
+            Err(ClientPost {
+                what: ClientSend::Open(_, message),
+                ..
+            }) => Err(OpenError::Gone(message)),
+            Err(_) => Err(OpenError::Gone(None)),
+        }
+    }
+
+    fn peer(&self) -> &Arc<Peer> {
+        &self.peer
+    }
+
+    fn max_concurrent_streams(&self) -> usize {
+        self.quota.max()
+    }
+
+    fn waiting_streams(&self) -> usize {
+        self.quota.waiting()
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Acquire)
+    }
+
+    fn silence(&self) -> Duration {
+        self.last_received.silence(Instant::now())
+    }
+
+    fn close(&self) {
+        self.close.notify_one();
+    }
+}
+
+impl Drop for NativeClientTransport {
+    fn drop(&mut self) {
+        self.close.notify_one();
+    }
+}
+
+/// How many calls may end in a turn before others have theirs.
+///
+/// All that have ended run next. tokio's scheduler has room for 256 tasks in a thread's queue; what
+/// does not fit there waits for long behind what does. So a connection with hundreds of replies leaves
+/// some room for other connections on its thread, and lets the calls run in between.
+const MAX_ENDED: usize = 16;
+
+fn ends_stream<H>(event: &Event<H>) -> bool {
+    matches!(
+        event,
+        Event::Headers {
+            end_stream: true,
+            ..
+        } | Event::Data {
+            end_stream: true,
+            ..
+        }
+    )
+}
+
+/// A connection's task.
+struct Task {
+    link: Link<Arc<NativeClientStream>, Arc<ReadResponse>>,
+    peer: Arc<Peer>,
+    outbox: Arc<Outbox<ClientPost>>,
+    /// Taken from the outbox, to be done.
+    posts: Vec<ClientPost>,
+    heads: RequestHeads,
+    /// Of what was read there is more than a turn's share.
+    unhandled: bool,
+    gone: Arc<AtomicBool>,
+    quota: Arc<StreamQuota>,
+    last_received: Arc<LastReceived>,
+    /// Told of the server's first SETTINGS.
+    settings: Option<oneshot::Sender<()>>,
+    /// What the server's GOAWAY said.
+    goaway: Option<String>,
+    report: Report,
+    /// Its streams have been told that it ends.
+    is_over: bool,
+}
+
+impl Task {
+    /// Runs until the connection is gone; the output says why.
+    async fn run(mut self: Box<Self>, close: Arc<Notify>) -> ConnectError {
+        let end = {
+            let mut closed = pin!(close.notified());
+            poll_fn(|cx| {
+                if closed.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(None);
+                }
+                self.poll(cx).map(Some)
+            })
+            .await
+        };
+        let problem = match end {
+            None => ConnectError::new("the client closed it"),
+            Some(LinkEnd::Closed) => ConnectError::new("it was closed"),
+            Some(LinkEnd::Protocol(error)) => {
+                ConnectError::new(format!("the server broke the protocol: {error}"))
+            }
+            Some(LinkEnd::Io(error)) => ConnectError::caused_by(error),
+        };
+        let end = self.describe(problem);
+        self.end_streams(&end.to_status());
+        self.link.core.goaway(ErrorCode::NO_ERROR, b"");
+        self.link.linger().await;
+        end
+    }
+
+    /// Returns the reason why the connection is gone, or was not made.
+    fn describe(&mut self, problem: ConnectError) -> ConnectError {
+        let problem = problem.map_text(|text| self.loss(&text));
+        if self.settings.is_none() {
+            return problem;
+        }
+        match OtherProtocol::of_server(self.link.unread()) {
+            Some(other) => problem.map_text(|_| other.of_server_text()),
+            None => {
+                problem.map_text(|text| format!("no HTTP/2 SETTINGS came from the server: {text}"))
+            }
+        }
+    }
+
+    /// Takes turns until there is nothing to do; ready when the connection is over.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
+        let mut last = None;
+        loop {
+            match self.turn(&mut last, cx) {
+                Ok(true) => {}
+                Ok(false) => return Poll::Pending,
+                Err(end) => return Poll::Ready(end),
+            }
+        }
+    }
+
+    /// Does what has been posted, reads, and writes. Whether there may be more to do; if not, the
+    /// task will be woken. `last` is when there was a turn since it was.
+    fn turn(&mut self, last: &mut Option<Instant>, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
+        let posted = self.do_posts();
+        // What is left of the last read comes first; then there may be more to read as well.
+        let read = self.unhandled || self.link.read(cx)?;
+        if let Some(last) = *last
+            && !read
+            && !posted
+            && self.link.core.output().is_empty()
+        {
+            return self.sleep(last, cx);
+        }
+        let now = *last.insert(Instant::now());
+        if read {
+            self.last_received.set(now);
+        }
+        self.unhandled = !self.handle_events(now)?;
+        if self.unhandled {
+            // Not written yet: what the calls that run next will post goes with it.
+            cx.waker().wake_by_ref();
+            return Ok(false);
+        }
+        if self.link.waits_for_more(cx) {
+            return Ok(false);
+        }
+        self.link.write(cx)?;
+        self.unhandled = !self.handle_events(now)?;
+        if read || self.unhandled {
+            return Ok(true);
+        }
+        self.sleep(now, cx)
+    }
+
+    /// Waits for what comes next; `true` if that is there already. The last turn was at `now`.
+    fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
+        self.quota.set_waiting(self.link.core.queued_streams());
+        self.link.poll_deadline(cx)?;
+        if self.link.trim_if_idle(now, cx) {
+            self.posts = Vec::new();
+            self.heads = RequestHeads::default();
+            self.outbox.trim();
+        }
+        Ok(!self.outbox.sleep(cx))
+    }
+
+    /// Handles what has happened, until as many calls have ended as may be woken in a turn; `false`
+    /// then.
+    fn handle_events(&mut self, now: Instant) -> Result<bool, LinkEnd> {
+        let mut ended = 0;
+        while let Some(event) = self.link.next_event(now)? {
+            ended += usize::from(ends_stream(&event));
+            self.handle(event);
+            if ended == MAX_ENDED {
+                return Ok(false);
+            }
+        }
+        self.link.land(|stream, len| stream.lend(len));
+        Ok(true)
+    }
+
+    fn handle(&mut self, event: Event<Arc<ReadResponse>>) {
+        match event {
+            Event::Headers {
+                kind: HeadKind::Informational,
+                ..
+            } => {}
+            Event::Headers {
+                key,
+                head,
+                end_stream,
+                ..
+            } => {
+                if let Some(stream) = self.link.core.value_mut(key) {
+                    let after = stream.receive_headers(&head, end_stream);
+                    self.after(key, after);
+                }
+            }
+            Event::Data {
+                key,
+                data,
+                end_stream,
+            } => {
+                let landed = self.link.take_landed();
+                if let Some(stream) = self.link.core.value_mut(key) {
+                    let after = match landed {
+                        Some(message) => stream.give_back(message, end_stream),
+                        None => stream.receive(data, end_stream),
+                    };
+                    self.after(key, after);
+                }
+            }
+            Event::Reset { key, code } => {
+                let code = ResetCode(code.0);
+                self.break_off(
+                    key,
+                    StreamEnd::failed(status_for_reset(code), code.delivery()),
+                );
+            }
+            Event::StreamError { key, code, reason } => {
+                let status =
+                    Status::internal(format!("the server broke the protocol: {reason} ({code})"));
+                self.break_off(key, StreamEnd::new(Err(status)));
+            }
+            Event::Refused { key } => {
+                let status = Status::unavailable(self.loss("the server did not take the call up"));
+                self.break_off(key, StreamEnd::failed(status, Delivery::Refused));
+            }
+            Event::SendReady { key } => self.update_queued(key),
+            Event::GoAway { code, debug, .. } => self.go_away(code, &debug),
+            Event::PeerSettings => {
+                let max = self.link.core.peer_settings().max_concurrent_streams;
+                if self
+                    .quota
+                    .set_max(max.map_or(usize::MAX, |max| max as usize))
+                {
+                    (self.report)(TransportEvent::MoreStreams);
+                }
+                if let Some(settings) = self.settings.take() {
+                    // Nobody waits any more when the attempt to connect was given up.
+                    let _ = settings.send(());
+                }
+            }
+            Event::Opened { key, .. } => {
+                if let Some(stream) = self.link.core.value_mut(key) {
+                    stream.begun();
+                }
+            }
+            Event::Ping { .. } | Event::Pong { .. } | Event::SettingsAcked => {}
+        }
+    }
+
+    fn after(&mut self, key: StreamKey, after: After) {
+        match after {
+            After::Nothing => {}
+            After::Read(reading) => self.link.core.read(key, reading),
+            After::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
+        }
+    }
+
+    fn break_off(&mut self, key: StreamKey, end: StreamEnd) {
+        if let Some(stream) = self.link.core.take_value(key) {
+            stream.break_off(end);
+        }
+    }
+
+    fn go_away(&mut self, code: ErrorCode, debug: &[u8]) {
+        let reason = if debug.is_empty() {
+            format!("code: {code}")
+        } else {
+            let debug = String::from_utf8_lossy(debug);
+            format!("code: {code}, debug data: {debug:?}")
+        };
+        self.gone.store(true, Ordering::Release);
+        self.goaway = Some(reason.clone());
+        (self.report)(TransportEvent::GoAway { reason });
+    }
+
+    /// Does what calls have posted. Returns whether that was anything.
+    fn do_posts(&mut self) -> bool {
+        if self.outbox.is_empty() {
+            return false;
+        }
+        let mut posts = std::mem::take(&mut self.posts);
+        self.outbox.take(&mut posts);
+        for ClientPost { stream, what } in posts.drain(..) {
+            self.send(stream, what);
+        }
+        self.posts = posts;
+        true
+    }
+
+    fn send(&mut self, stream: Arc<NativeClientStream>, what: ClientSend) {
+        let key = match what {
+            ClientSend::Open(head, message) => return self.open(stream, head, message),
+            // A stream that could not be opened has been told.
+            _ => match stream.key() {
+                Some(key) => key,
+                None => return,
+            },
+        };
+        match what {
+            ClientSend::Open(..) => {}
+            ClientSend::Messages => {
+                let (messages, ends) = stream.take_messages();
+                let sent = self.link.core.send_data(key, messages, ends);
+                self.sent(sent);
+                self.update_queued(key);
+            }
+            ClientSend::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
+            ClientSend::Reading => self.link.core.read(key, stream.take_reading()),
+        }
+    }
+
+    fn open(
+        &mut self,
+        stream: Arc<NativeClientStream>,
+        request: RequestFields,
+        message: Option<BytesQueue>,
+    ) {
+        let (method, own) = request.into_parts();
+        let opened = {
+            let head = self.heads.block(method, &own);
+            self.link.core.open(Arc::clone(&stream), &head, false)
+        };
+        match opened {
+            Ok(key) => {
+                // They are opened in turn: if any waits, the last one does.
+                stream.set_key(key, self.link.core.queued_streams() > 0);
+                if let Some(message) = message {
+                    // Nobody waits to send more.
+                    let sent = self.link.core.send_data(key, message, true);
+                    self.sent(sent);
+                }
+            }
+            Err(error @ rgrpc_http2::OpenError::HeaderListTooLarge { .. }) => {
+                let status = Status::internal(format!("the request was not sent: {error}"));
+                stream.break_off(StreamEnd::new(Err(status)));
+            }
+            Err(error) => {
+                if !self.gone.swap(true, Ordering::AcqRel) {
+                    let reason = error.to_string();
+                    (self.report)(TransportEvent::GoAway { reason });
+                }
+                let status = Status::unavailable(self.loss(&error.to_string()));
+                stream.break_off(StreamEnd::failed(status, Delivery::NotSent));
+            }
+        }
+    }
+
+    fn sent(&self, sent: Result<(), SendError>) {
+        match sent {
+            Ok(()) | Err(SendError::Closed) => {}
+            Err(error) => {
+                tracing::debug!(peer = %self.peer.remote, %error, "a message was not sent");
+            }
+        }
+    }
+
+    fn update_queued(&mut self, key: StreamKey) {
+        let queued = self.link.core.queued(key);
+        self.link.core.wake_when_below(key, SEND_QUOTA);
+        if let Some(stream) = self.link.core.value_mut(key) {
+            stream.set_queued(queued);
+        }
+    }
+
+    /// Returns the text of a lost connection.
+    fn lost_text(&self) -> String {
+        let Peer { remote, local, .. } = &*self.peer;
+        format!("the connection to {remote} from {local} was lost")
+    }
+
+    /// What calls are told of the connection's end.
+    fn loss(&self, problem: &str) -> String {
+        let lost = self.lost_text();
+        let goaway = match &self.goaway {
+            Some(reason) => format!(", after GOAWAY with {reason}"),
+            None => String::new(),
+        };
+        format!("{lost}: {problem}{goaway}")
+    }
+
+    /// Ends all streams with the connection.
+    fn end_streams(&mut self, status: &Status) {
+        self.is_over = true;
+        self.gone.store(true, Ordering::Release);
+        for (_, stream) in self.link.core.values_mut() {
+            stream.break_off(StreamEnd::new(Err(status.clone())));
+        }
+        // What was posted and not sent can be sent elsewhere.
+        for ClientPost { stream, what } in self.outbox.close() {
+            if let ClientSend::Open(..) = what {
+                stream.break_off(StreamEnd::failed(status.clone(), Delivery::NotSent));
+            }
+        }
+    }
+}
+
+impl Drop for Task {
+    /// A task that panics, or is dropped with its runtime, tells its streams.
+    fn drop(&mut self) {
+        if !self.is_over {
+            let reason = self.loss(&Lost::now().to_string());
+            self.end_streams(&Status::unavailable(reason));
+        }
+    }
+}

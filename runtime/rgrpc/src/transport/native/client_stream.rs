@@ -1,0 +1,434 @@
+use std::sync::{Arc, Mutex, Weak};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use super::fields::ReadResponse;
+use super::inbound::{Inbound, Pushed};
+use super::outbox::Outbox;
+use super::outgoing::Outgoing;
+use super::request_head::RequestFields;
+use rgrpc_http2::{Reading, StreamKey};
+use crate::lock::lock;
+use rgrpc_http2::BytesQueue;
+use crate::status::Status;
+use crate::transport::{
+    ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ResetCode, Stream, StreamEnd,
+    Trailers, Wanted, WholeResponse, ended_well,
+};
+
+/// How much of a body that is not gRPC goes into the status, as in grpc-go.
+const MAX_FOREIGN_BODY: usize = 1024;
+
+/// What a call has for its connection's task.
+pub(super) struct ClientPost {
+    pub(super) stream: Arc<NativeClientStream>,
+    pub(super) what: ClientSend,
+}
+
+pub(super) enum ClientSend {
+    /// Opens the stream; a message that comes with it is the only one.
+    Open(RequestFields, Option<BytesQueue>),
+    /// The messages that the stream has, and the end of sending if it has that.
+    Messages,
+    Reset(ResetCode),
+    /// The call's reading has moved.
+    Reading,
+}
+
+/// A client's stream: what the connection's task and the call share.
+pub(super) struct NativeClientStream {
+    /// For what it posts.
+    this: Weak<Self>,
+    outbox: Arc<Outbox<ClientPost>>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// The core's name for it, once it has been opened.
+    key: Option<StreamKey>,
+    /// The core holds it back until the server allows one more.
+    is_held_back: bool,
+    head: Head,
+    inbound: Inbound,
+    outgoing: Outgoing,
+    sending: Sending,
+}
+
+/// The response's headers.
+///
+/// ```text
+///  Awaited ──gRPC──► Here ──taken──► Done
+///     ├──other headers──► Foreign ────▲
+///     └──the stream's end─────────────┘
+/// ```
+enum Head {
+    Awaited,
+    Here(IncomingHead),
+    /// A response that is not gRPC: what to fail with, and the beginning of the body.
+    Foreign(Status, Vec<u8>),
+    Done,
+}
+
+enum Sending {
+    Open,
+    HalfClosed,
+    /// With the stream. What ended it is here if it was open: a call that sends nothing more does not
+    /// ask.
+    Ended(Option<Status>),
+}
+
+impl Sending {
+    /// The stream has ended with this. Returns how it was before.
+    fn end(&mut self, outcome: Result<(), &Status>) -> Self {
+        let status = match self {
+            Self::Open => outcome.err().cloned(),
+            Self::HalfClosed => None,
+            Self::Ended(status) => status.take(),
+        };
+        std::mem::replace(self, Self::Ended(status))
+    }
+
+    /// Returns the status of a send on a stream that takes none.
+    fn closed(&self) -> Option<Status> {
+        match self {
+            Self::Open => None,
+            Self::Ended(Some(status)) => Some(status.clone()),
+            Self::HalfClosed | Self::Ended(None) => Some(ended_well()),
+        }
+    }
+}
+
+/// What the connection's task is to do with a stream after what it received.
+pub(super) enum After {
+    Nothing,
+    /// Let the server send what the call reads at once.
+    Read(Reading),
+    /// Reset it, if it is open.
+    Reset(ResetCode),
+}
+
+impl NativeClientStream {
+    pub(super) fn new(outbox: Arc<Outbox<ClientPost>>, half_closed: bool) -> Arc<Self> {
+        Arc::new_cyclic(|this| Self {
+            this: this.clone(),
+            outbox,
+            state: Mutex::new(State {
+                key: None,
+                is_held_back: false,
+                head: Head::Awaited,
+                inbound: Inbound::default(),
+                outgoing: Outgoing::default(),
+                sending: if half_closed {
+                    Sending::HalfClosed
+                } else {
+                    Sending::Open
+                },
+            }),
+        })
+    }
+
+    pub(super) fn key(&self) -> Option<StreamKey> {
+        lock(&self.state).key
+    }
+
+    /// The core has taken it. Whether it holds it back until the server allows one more.
+    pub(super) fn set_key(&self, key: StreamKey, is_held_back: bool) {
+        let mut state = lock(&self.state);
+        state.key = Some(key);
+        state.is_held_back = is_held_back;
+    }
+
+    /// It is on the wire.
+    pub(super) fn begun(&self) {
+        lock(&self.state).is_held_back = false;
+    }
+
+    /// A header block came: headers, or trailers.
+    pub(super) fn receive_headers(&self, block: &ReadResponse, end_stream: bool) -> After {
+        let mut state = lock(&self.state);
+        let (waker, after) = state.headers(block, end_stream);
+        drop(state);
+        wake(waker);
+        after
+    }
+
+    /// DATA came, and maybe the end of the stream with it.
+    pub(super) fn receive(&self, data: Bytes, end_stream: bool) -> After {
+        let mut state = lock(&self.state);
+        let (waker, after) = state.data(data, end_stream);
+        drop(state);
+        wake(waker);
+        after
+    }
+
+    /// Where the next `len` octets of DATA belong; see [`Inbound::lend`].
+    pub(super) fn lend(&self, len: usize) -> Option<Vec<u8>> {
+        lock(&self.state).inbound.lend(len)
+    }
+
+    /// [`receive`](Self::receive) of DATA that came to what was [lent](Self::lend).
+    pub(super) fn give_back(&self, buffer: Vec<u8>, end_stream: bool) -> After {
+        let mut state = lock(&self.state);
+        let waker = state.inbound.give_back(buffer);
+        let (ended, after) = if end_stream {
+            state.ended_with_data()
+        } else {
+            (None, After::Nothing)
+        };
+        drop(state);
+        wake(waker.or(ended));
+        after
+    }
+
+    /// The stream has ended without trailers: reset, refused, or with its connection.
+    pub(super) fn break_off(&self, end: StreamEnd) {
+        let mut state = lock(&self.state);
+        if !state.inbound.has_ended() {
+            // The head of a response that has ended is still to be had.
+            state.head = Head::Done;
+        }
+        state.sending.end(end.outcome.as_ref().map(|_| ()));
+        let wakers = [state.inbound.break_off(end), state.outgoing.take_waker()];
+        drop(state);
+        wakers.into_iter().for_each(wake);
+    }
+
+    /// The call's reading, for the core.
+    pub(super) fn take_reading(&self) -> Reading {
+        lock(&self.state).inbound.take_reading()
+    }
+
+    /// The messages to be sent, for the core, and whether none follows them.
+    pub(super) fn take_messages(&self) -> (BytesQueue, bool) {
+        lock(&self.state).outgoing.take()
+    }
+
+    /// The core holds this much that waits for flow control.
+    pub(super) fn set_queued(&self, queued: usize) {
+        let waker = lock(&self.state).outgoing.set_queued(queued);
+        wake(waker);
+    }
+
+    fn post(&self, what: ClientSend) {
+        // Whoever calls holds a reference, and a connection that is gone has told its streams.
+        if let Some(stream) = self.this.upgrade() {
+            let _ = self.outbox.post(ClientPost { stream, what });
+        }
+    }
+}
+
+impl State {
+    fn headers(&mut self, block: &ReadResponse, end_stream: bool) -> (Option<Waker>, After) {
+        match self.head {
+            Head::Awaited => {}
+            Head::Here(_) | Head::Done if end_stream => {
+                return self.trailers(block.trailers());
+            }
+            // Trailers of a response that is not gRPC, or headers where trailers belong, which the
+            // core does not let through.
+            _ => return self.data(Bytes::new(), true),
+        }
+        match block.headers(end_stream) {
+            HeadersBlock::Head(head) => {
+                self.head = Head::Here(head);
+                (self.inbound.take_waker(), After::Nothing)
+            }
+            HeadersBlock::TrailersOnly(trailers) => {
+                self.head = Head::Done;
+                self.trailers(trailers)
+            }
+            HeadersBlock::NotGrpc(status) => {
+                self.head = Head::Foreign(status, Vec::new());
+                if end_stream {
+                    self.end_foreign()
+                } else {
+                    (None, After::Nothing)
+                }
+            }
+            HeadersBlock::Malformed(status) => self.malformed(status),
+        }
+    }
+
+    fn data(&mut self, data: Bytes, end_stream: bool) -> (Option<Waker>, After) {
+        if let Head::Foreign(_, body) = &mut self.head {
+            let room = MAX_FOREIGN_BODY - body.len();
+            body.extend_from_slice(&data[..data.len().min(room)]);
+            return if end_stream || body.len() == MAX_FOREIGN_BODY {
+                self.end_foreign()
+            } else {
+                (None, After::Nothing)
+            };
+        }
+        let Pushed { waker, reading } = self.inbound.push(data);
+        if end_stream {
+            let (ended, after) = self.ended_with_data();
+            return (waker.or(ended), after);
+        }
+        (waker, reading.map_or(After::Nothing, After::Read))
+    }
+
+    /// The stream has ended without trailers, with DATA.
+    fn ended_with_data(&mut self) -> (Option<Waker>, After) {
+        self.malformed(Status::internal(
+            "the server closed the stream without sending trailers",
+        ))
+    }
+
+    fn trailers(&mut self, trailers: Trailers) -> (Option<Waker>, After) {
+        let sending = self.sending.end(trailers.outcome.as_ref().map(|_| ()));
+        let waker = self.inbound.end(StreamEnd::new(trailers.outcome));
+        let sender = self.outgoing.take_waker();
+        let after = match sending {
+            // The server has ended the call: if it has not seen the end of ours, it is told that
+            // none comes.
+            Sending::Open if trailers.malformed => After::Reset(ResetCode::PROTOCOL_ERROR),
+            Sending::Open => After::Reset(ResetCode::NO_ERROR),
+            Sending::HalfClosed | Sending::Ended(_) => After::Nothing,
+        };
+        wake(sender);
+        (waker, after)
+    }
+
+    fn end_foreign(&mut self) -> (Option<Waker>, After) {
+        let Head::Foreign(status, body) = std::mem::replace(&mut self.head, Head::Done) else {
+            return (None, After::Nothing);
+        };
+        self.malformed(if body.is_empty() {
+            status
+        } else {
+            let data = String::from_utf8_lossy(&body);
+            let text = format!("{}; data: {data:?}", status.message());
+            Status::new(status.code(), text)
+        })
+    }
+
+    fn malformed(&mut self, status: Status) -> (Option<Waker>, After) {
+        if !matches!(self.head, Head::Here(_)) {
+            self.head = Head::Done;
+        }
+        self.sending.end(Err(&status));
+        wake(self.outgoing.take_waker());
+        let waker = self.inbound.end(StreamEnd::new(Err(status)));
+        (waker, After::Reset(ResetCode::PROTOCOL_ERROR))
+    }
+}
+
+impl Stream for NativeClientStream {
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Incoming> {
+        let mut state = lock(&self.state);
+        let incoming = state.inbound.poll(cx, wanted);
+        let is_report_due = state.inbound.is_report_due();
+        drop(state);
+        if is_report_due {
+            self.post(ClientSend::Reading);
+        }
+        incoming
+    }
+
+    fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        let mut state = lock(&self.state);
+        match state.sending.closed() {
+            None => state.outgoing.poll(cx).map(Ok),
+            Some(status) => Poll::Ready(Err(status)),
+        }
+    }
+
+    fn send_message(&self, message: BytesQueue) -> Result<(), Status> {
+        let mut state = lock(&self.state);
+        if let Some(status) = state.sending.closed() {
+            return Err(status);
+        }
+        let is_first = state.outgoing.push(message);
+        drop(state);
+        if is_first {
+            self.post(ClientSend::Messages);
+        }
+        Ok(())
+    }
+
+    fn reset(&self, code: ResetCode) {
+        let mut state = lock(&self.state);
+        if matches!(state.sending, Sending::Ended(_)) && state.inbound.has_ended() {
+            return;
+        }
+        // The call knows why it did that.
+        let reset = Status::cancelled("the call was ended by the client");
+        state.sending.end(Err(&reset));
+        drop(state);
+        self.post(ClientSend::Reset(code));
+    }
+}
+
+impl ClientStream for NativeClientStream {
+    fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
+        let mut state = lock(&self.state);
+        match std::mem::replace(&mut state.head, Head::Done) {
+            Head::Here(head) => Poll::Ready(Ok(head)),
+            Head::Done => Poll::Ready(Err(NoHead)),
+            awaited => {
+                state.head = awaited;
+                state.inbound.wait(cx);
+                Poll::Pending
+            }
+        }
+    }
+
+    fn poll_whole(
+        &self,
+        cx: &mut Context<'_>,
+        fits: &dyn Fn(&[u8]) -> bool,
+    ) -> Poll<Option<WholeResponse>> {
+        let mut state = lock(&self.state);
+        match &state.head {
+            Head::Awaited => {
+                state.inbound.wait(cx);
+                return Poll::Pending;
+            }
+            Head::Here(_) => {}
+            Head::Foreign(..) | Head::Done => return Poll::Ready(None),
+        }
+        let Some((messages, trailer)) = state.inbound.take_whole(fits) else {
+            return Poll::Ready(None);
+        };
+        let head = match std::mem::replace(&mut state.head, Head::Done) {
+            Head::Here(head) => head,
+            _ => IncomingHead::default(),
+        };
+        Poll::Ready(Some(WholeResponse {
+            head,
+            messages,
+            trailer,
+        }))
+    }
+
+    fn waits_for_its_turn(&self) -> bool {
+        lock(&self.state).is_held_back
+    }
+
+    fn send_last(&self, message: BytesQueue) -> Result<(), Status> {
+        let mut state = lock(&self.state);
+        if let Some(status) = state.sending.closed() {
+            return Err(status);
+        }
+        state.sending = Sending::HalfClosed;
+        let is_first = state.outgoing.push_last(message);
+        drop(state);
+        if is_first {
+            self.post(ClientSend::Messages);
+        }
+        Ok(())
+    }
+
+    fn half_close(&self) {
+        // An error says that nothing more can be sent, or that the stream has ended, in which case
+        // whoever receives is told.
+        let _ = self.send_last(BytesQueue::default());
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

@@ -1,0 +1,494 @@
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use super::assembly::Assembly;
+
+use rgrpc_http2::Reading;
+use crate::metadata::Metadata;
+use rgrpc_http2::BytesQueue;
+use crate::transport::{Incoming, StreamEnd, Wanted};
+
+/// The receiving side of a stream: the DATA that has come and that the call has not taken, and the
+/// call's reading of it. Flow control bounds it.
+///
+/// The owner of the state of reading. The connection's core has a copy of [`Reading`], which it grants
+/// the peer's credit by: the call posts to the connection's task when its reading has moved, and the
+/// task [takes it over](Self::take_reading).
+#[derive(Debug, Default)]
+pub(super) struct Inbound {
+    content: Content,
+    end: Option<StreamEnd>,
+    /// The end has come, taken or not.
+    ended: bool,
+    reading: Reading,
+    report: Report,
+    waker: Option<Waker>,
+}
+
+/// ```text
+///              ┌──────push──────┐          ┌──push, direct read──┐
+///              ▼                │          ▼                     │
+///  ┌──────► Ready ──poll──► Awaited ─push─► Assembling ──────────┘
+///  │           ▲  (if empty)    (of a large     │
+///  │ poll      │                  message)      │ the message is complete, or the stream has ended
+///  └───────────┴────────────────────────────────┘
+/// ```
+#[derive(Debug)]
+enum Content {
+    /// DATA for the call to take, or none.
+    Ready(BytesQueue),
+    /// There is none, and the call waits for this.
+    Awaited(Wanted),
+    /// The call waits for a large message, part of which has come.
+    Assembling(Box<Assembly>),
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Ready(BytesQueue::default())
+    }
+}
+
+/// The report of the call's reading to the connection's task.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Report {
+    /// The task knows it.
+    #[default]
+    Current,
+    /// It has moved since.
+    Due,
+    /// It has moved, and the task is told.
+    Posted,
+}
+
+/// What is to be done when DATA has come.
+#[derive(Debug, Default)]
+pub(super) struct Pushed {
+    /// Who waits for it.
+    pub(super) waker: Option<Waker>,
+    /// The reading, if a large message has begun, all of which the peer needs credit for.
+    pub(super) reading: Option<Reading>,
+}
+
+impl Inbound {
+    /// The regular end of a request of which nothing else is to be taken.
+    pub(super) fn ended() -> Self {
+        Self {
+            end: Some(StreamEnd::new(Ok(Metadata::new()))),
+            ended: true,
+            ..Self::default()
+        }
+    }
+
+    /// DATA came.
+    pub(super) fn push(&mut self, data: Bytes) -> Pushed {
+        if data.is_empty() || self.ended {
+            return Pushed::default();
+        }
+        match &mut self.content {
+            Content::Ready(pieces) => {
+                pieces.push(data);
+                Pushed::waking(self.waker.take())
+            }
+            &mut Content::Awaited(wanted) => match Assembly::begin(wanted, &data) {
+                Some(assembly) => {
+                    self.need(assembly.len());
+                    self.content = Content::Assembling(Box::new(assembly));
+                    Pushed {
+                        waker: None,
+                        reading: Some(self.take_reading()),
+                    }
+                }
+                None => {
+                    self.content = Content::Ready(data.into());
+                    Pushed::waking(self.waker.take())
+                }
+            },
+            Content::Assembling(assembly) => {
+                let rest = assembly.push(data);
+                Pushed::waking(self.complete(rest))
+            }
+        }
+    }
+
+    /// Where the next `len` octets of DATA belong, if that is a large message that has begun; to be
+    /// [given back](Self::give_back) with them.
+    pub(super) fn lend(&mut self, len: usize) -> Option<Vec<u8>> {
+        match &mut self.content {
+            Content::Assembling(assembly) => assembly.lend(len),
+            Content::Ready(_) | Content::Awaited(_) => None,
+        }
+    }
+
+    /// DATA came, to what was [lent](Self::lend). Returns who waits for it.
+    pub(super) fn give_back(&mut self, buffer: Vec<u8>) -> Option<Waker> {
+        let Content::Assembling(assembly) = &mut self.content else {
+            return None;
+        };
+        assembly.give_back(buffer);
+        self.complete(Bytes::new())
+    }
+
+    /// Hands on the message that is being assembled, if it is complete, and what has come behind it.
+    /// Returns who waits for it.
+    fn complete(&mut self, rest: Bytes) -> Option<Waker> {
+        match std::mem::take(&mut self.content) {
+            Content::Assembling(assembly) if assembly.missing() == 0 => {
+                let mut pieces = BytesQueue::from(assembly.into_bytes());
+                pieces.push(rest);
+                self.content = Content::Ready(pieces);
+                self.waker.take()
+            }
+            content => {
+                self.content = content;
+                None
+            }
+        }
+    }
+
+    /// Nothing more comes; the first end stays. Returns who waits for it.
+    pub(super) fn end(&mut self, end: StreamEnd) -> Option<Waker> {
+        if self.ended {
+            return None;
+        }
+        match &self.content {
+            Content::Ready(_) => {}
+            Content::Awaited(_) => self.content = Content::default(),
+            Content::Assembling(_) => self.give_up_message(),
+        }
+        self.ended = true;
+        self.end = Some(end);
+        self.waker.take()
+    }
+
+    /// Hands on as much of the message as has come.
+    #[cold]
+    fn give_up_message(&mut self) {
+        if let Content::Assembling(assembly) = std::mem::take(&mut self.content) {
+            self.content = Content::Ready(assembly.into_bytes().into());
+        }
+    }
+
+    /// As [`end`](Self::end), and what was received before is thrown away. A stream that had ended
+    /// before stays as it is: a reset after the trailers takes nothing back.
+    pub(super) fn break_off(&mut self, end: StreamEnd) -> Option<Waker> {
+        if self.ended {
+            return None;
+        }
+        self.content = Content::default();
+        self.ended = true;
+        self.end = Some(end);
+        self.waker.take()
+    }
+
+    /// Whether nothing more comes.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The next DATA, of which `wanted` can be used at once, or the end.
+    ///
+    /// Afterwards the reading may have to be [reported](Self::is_report_due).
+    pub(super) fn poll(&mut self, cx: &Context<'_>, wanted: Wanted) -> Poll<Incoming> {
+        if let Content::Ready(pieces) = &mut self.content {
+            if !pieces.is_empty() {
+                let len = match wanted {
+                    Wanted::Message { .. } => 0,
+                    Wanted::Rest(len) => len,
+                };
+                let data = pieces.take_at_least(len);
+                self.taken(data.len());
+                return Poll::Ready(Incoming::Data(data));
+            }
+            if let Some(end) = self.end.take() {
+                return Poll::Ready(Incoming::End(end));
+            }
+        }
+        match self.content {
+            // The call has taken nothing since it asked for the message.
+            Content::Assembling(_) => {}
+            Content::Ready(_) | Content::Awaited(_) => {
+                self.content = Content::Awaited(wanted);
+                if let Wanted::Rest(len) = wanted {
+                    self.need(len);
+                }
+            }
+        }
+        self.wait(cx);
+        Poll::Pending
+    }
+
+    /// The call has taken this much.
+    fn taken(&mut self, len: usize) {
+        self.reading.taken += len as u64;
+        if self.report == Report::Current {
+            self.report = Report::Due;
+        }
+    }
+
+    /// The call takes nothing before this much has come.
+    fn need(&mut self, len: usize) {
+        let needed = self.reading.taken + len as u64;
+        if needed > self.reading.needed {
+            self.reading.needed = needed;
+            if self.report == Report::Current {
+                self.report = Report::Due;
+            }
+        }
+    }
+
+    /// Returns whether the call is to tell the connection's task that its reading has moved. It does so once
+    /// it is asked, and the task [takes the reading over](Self::take_reading).
+    ///
+    /// A stream whose end has come needs no more credit.
+    #[must_use]
+    pub(super) fn is_report_due(&mut self) -> bool {
+        let due = self.report == Report::Due && !self.ended;
+        if due {
+            self.report = Report::Posted;
+        }
+        due
+    }
+
+    /// The reading, for the connection's core.
+    pub(super) fn take_reading(&mut self) -> Reading {
+        self.report = Report::Current;
+        self.reading
+    }
+
+    /// All there is and will be; see [`Stream::take_whole`](crate::transport::Stream::take_whole).
+    /// The end is taken with it, which must be a regular one.
+    pub(super) fn take_whole(&mut self, fits: &dyn Fn(&[u8]) -> bool) -> Option<(Bytes, Metadata)> {
+        let Some(StreamEnd {
+            outcome: Ok(metadata),
+            ..
+        }) = &mut self.end
+        else {
+            return None;
+        };
+        let Content::Ready(pieces) = &mut self.content else {
+            return None;
+        };
+        if !pieces.is_one() || !fits(pieces.first()) {
+            return None;
+        }
+        let metadata = std::mem::take(metadata);
+        self.end = None;
+        Some((pieces.pop()?, metadata))
+    }
+
+    /// Wakes this task when something comes.
+    pub(super) fn wait(&mut self, cx: &Context<'_>) {
+        remember(&mut self.waker, cx);
+    }
+
+    pub(super) fn take_waker(&mut self) -> Option<Waker> {
+        self.waker.take()
+    }
+}
+
+impl Pushed {
+    fn waking(waker: Option<Waker>) -> Self {
+        Self {
+            waker,
+            reading: None,
+        }
+    }
+}
+
+/// Keeps the task to wake.
+pub(super) fn remember(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *slot = Some(cx.waker().clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::Status;
+
+    const ANY: Wanted = Wanted::Message { max: usize::MAX };
+
+    fn next(inbound: &mut Inbound) -> Option<Incoming> {
+        match inbound.poll(&Context::from_waker(Waker::noop()), ANY) {
+            Poll::Ready(incoming) => Some(incoming),
+            Poll::Pending => None,
+        }
+    }
+
+    fn data(inbound: &mut Inbound) -> Bytes {
+        match next(inbound) {
+            Some(Incoming::Data(mut data)) => data.pop().expect("a piece"),
+            other => panic!("no data but {other:?}"),
+        }
+    }
+
+    #[test]
+    fn pieces_come_in_order_and_the_end_after_them() {
+        let mut inbound = Inbound::default();
+        assert!(next(&mut inbound).is_none());
+        for piece in ["a", "b", "c"] {
+            inbound.push(Bytes::from_static(piece.as_bytes()));
+        }
+        inbound.end(StreamEnd::new(Ok(Metadata::new())));
+        assert_eq!(data(&mut inbound), "a");
+        assert_eq!(
+            data(&mut inbound),
+            "bc",
+            "small pieces that wait are kept together"
+        );
+        assert!(matches!(next(&mut inbound), Some(Incoming::End(_))));
+    }
+
+    #[test]
+    fn a_stream_that_breaks_off_ends_at_once_and_once() {
+        let mut inbound = Inbound::default();
+        inbound.push(Bytes::from_static(b"lost"));
+        inbound.break_off(StreamEnd::new(Err(Status::unavailable("first"))));
+        inbound.end(StreamEnd::new(Ok(Metadata::new())));
+        match next(&mut inbound) {
+            Some(Incoming::End(end)) => assert!(end.outcome.is_err()),
+            other => panic!("no end but {other:?}"),
+        }
+        inbound.break_off(StreamEnd::new(Ok(Metadata::new())));
+        assert!(next(&mut inbound).is_none());
+    }
+
+    #[test]
+    fn a_reset_after_the_end_takes_nothing_back() {
+        let mut inbound = Inbound::default();
+        inbound.push(Bytes::from_static(b"kept"));
+        inbound.end(StreamEnd::new(Ok(Metadata::new())));
+        inbound.break_off(StreamEnd::new(Err(Status::internal("reset"))));
+        assert_eq!(data(&mut inbound), "kept");
+        match next(&mut inbound) {
+            Some(Incoming::End(end)) => assert!(end.outcome.is_ok()),
+            other => panic!("no end but {other:?}"),
+        }
+    }
+
+    #[test]
+    fn whoever_waits_is_woken_by_what_comes() {
+        let mut inbound = Inbound::default();
+        assert!(next(&mut inbound).is_none());
+        assert!(inbound.push(Bytes::from_static(b"a")).waker.is_some());
+        assert!(inbound.push(Bytes::from_static(b"b")).waker.is_none());
+    }
+
+    /// A message of 100,000 bytes with its prefix.
+    fn large() -> Bytes {
+        let mut message = vec![0, 0, 1, 0x86, 0xa0];
+        message.extend((0..100_000).map(|at| at as u8));
+        message.into()
+    }
+
+    #[test]
+    fn a_large_message_that_is_waited_for_comes_in_one_piece_and_wakes_once() {
+        let mut inbound = Inbound::default();
+        assert!(next(&mut inbound).is_none());
+        let message = large();
+        let pushed = inbound.push(message.slice(..16_384));
+        let reading = Reading {
+            taken: 0,
+            needed: 100_005,
+        };
+        assert_eq!(
+            (pushed.waker.is_some(), pushed.reading),
+            (false, Some(reading))
+        );
+        assert!(inbound.lend(83_622).is_none(), "past its end");
+        let mut lent = inbound.lend(16_384).expect("within the message");
+        lent.extend_from_slice(&message[16_384..32_768]);
+        assert!(inbound.give_back(lent).is_none());
+        assert!(next(&mut inbound).is_none(), "not whole yet");
+        let mut rest = message[32_768..].to_vec();
+        rest.extend_from_slice(b"next");
+        assert!(inbound.push(rest.into()).waker.is_some());
+        assert_eq!(data(&mut inbound), message);
+        assert_eq!(data(&mut inbound), "next");
+    }
+
+    #[test]
+    fn a_call_that_polls_again_during_a_large_message_leaves_no_demand_behind() {
+        let mut inbound = Inbound::default();
+        assert!(next(&mut inbound).is_none());
+        let message = large();
+        inbound.push(message.slice(..16_384));
+        assert!(next(&mut inbound).is_none(), "polled again");
+        assert!(inbound.push(message.slice(16_384..)).waker.is_some());
+        // The front of the next message comes before the call has taken the first.
+        let pushed = inbound.push(message.slice(..10));
+        assert_eq!(pushed.reading, None);
+        assert_eq!(data(&mut inbound), message);
+        assert_eq!(data(&mut inbound), message.slice(..10));
+    }
+
+    #[test]
+    fn a_reading_is_reported_once_it_has_moved_and_once_until_it_is_taken_over() {
+        let mut inbound = Inbound::default();
+        assert!(next(&mut inbound).is_none());
+        assert!(!inbound.is_report_due(), "nothing was taken");
+        inbound.push(Bytes::from_static(b"abc"));
+        data(&mut inbound);
+        assert!(inbound.is_report_due());
+        inbound.push(Bytes::from_static(b"de"));
+        data(&mut inbound);
+        assert!(!inbound.is_report_due(), "the task was told");
+        let cx = Context::from_waker(Waker::noop());
+        assert!(inbound.poll(&cx, Wanted::Rest(10)).is_pending());
+        let reading = Reading {
+            taken: 5,
+            needed: 15,
+        };
+        assert_eq!(inbound.take_reading(), reading);
+        assert!(inbound.poll(&cx, Wanted::Rest(10)).is_pending());
+        assert!(!inbound.is_report_due(), "nothing has moved");
+        assert!(inbound.poll(&cx, Wanted::Rest(11)).is_pending());
+        assert!(inbound.is_report_due());
+        inbound.end(StreamEnd::new(Ok(Metadata::new())));
+        assert!(!inbound.is_report_due());
+    }
+
+    #[test]
+    fn a_large_message_that_nobody_waits_for_is_left_in_pieces() {
+        let mut inbound = Inbound::default();
+        let pushed = inbound.push(large().slice(..16_384));
+        assert_eq!(pushed.reading, None);
+        assert!(inbound.lend(1).is_none());
+        assert_eq!(data(&mut inbound).len(), 16_384);
+    }
+
+    #[test]
+    fn part_of_a_large_message_comes_before_the_end_and_not_after_a_reset() {
+        for broken in [false, true] {
+            let mut inbound = Inbound::default();
+            assert!(next(&mut inbound).is_none());
+            inbound.push(large().slice(..16_384));
+            let end = StreamEnd::new(Ok(Metadata::new()));
+            let waker = if broken {
+                inbound.break_off(end)
+            } else {
+                inbound.end(end)
+            };
+            assert!(waker.is_some());
+            if !broken {
+                assert_eq!(data(&mut inbound).len(), 16_384);
+            }
+            assert!(matches!(next(&mut inbound), Some(Incoming::End(_))));
+        }
+    }
+
+    #[test]
+    fn what_was_lent_to_a_stream_that_has_broken_off_is_dropped() {
+        let mut inbound = Inbound::default();
+        assert!(next(&mut inbound).is_none());
+        inbound.push(large().slice(..16_384));
+        let lent = inbound.lend(16_384).expect("within the message");
+        inbound.break_off(StreamEnd::new(Ok(Metadata::new())));
+        assert!(inbound.give_back(lent).is_none());
+        assert!(matches!(next(&mut inbound), Some(Incoming::End(_))));
+    }
+}

@@ -1,0 +1,248 @@
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
+
+use super::idle::IdleWatch;
+use super::landing::Landing;
+use super::read_buffer::ReadBuffer;
+use super::socket::Socket;
+use rgrpc_http2::frame::Head;
+use rgrpc_http2::{Connection, ConnectionError, Event};
+
+/// How long a connection that is over may take to write what it still has, and its peer to close.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How many octets are worth a write at once. A call that has posted something is often one of many
+/// that are about to: tokio runs the connection right after the first of them.
+///
+/// Source: grpc-go `minBatchSize`.
+const MIN_WRITE: usize = 1_000;
+
+/// A socket and the protocol on it, which both roles drive alike.
+pub(super) struct Link<T, H> {
+    pub(super) core: Connection<T, H>,
+    socket: Socket,
+    input: ReadBuffer,
+    /// The DATA frame that is being read to its place, if one is.
+    landing: Option<Landing>,
+    /// That of the last event, whole.
+    landed: Option<Vec<u8>>,
+    /// The last turn left what there was to write to this one.
+    waited: bool,
+    /// For the core's next deadline.
+    timer: Option<Pin<Box<Sleep>>>,
+    idle: IdleWatch,
+}
+
+/// Why a connection is over.
+pub(super) enum LinkEnd {
+    /// It has drained, or the peer has closed it.
+    Closed,
+    /// The peer broke the protocol, or spent a budget; it is told.
+    Protocol(ConnectionError),
+    Io(io::Error),
+}
+
+impl<T, H: Clone> Link<T, H> {
+    pub(super) fn new(core: Connection<T, H>, socket: Socket) -> Self {
+        Self {
+            core,
+            socket,
+            input: ReadBuffer::new(),
+            landing: None,
+            landed: None,
+            waited: false,
+            timer: None,
+            idle: IdleWatch::default(),
+        }
+    }
+
+    /// Reads once, for [`next_event`](Self::next_event). Whether anything came.
+    pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
+        let read = match &mut self.landing {
+            Some(landing) => self.socket.poll_read(&mut landing.room(), cx),
+            None => self.socket.poll_read(self.input.with_room(), cx),
+        };
+        match read {
+            Poll::Pending => {
+                self.input.park();
+                Ok(false)
+            }
+            Poll::Ready(Ok(0)) => Err(LinkEnd::Closed),
+            Poll::Ready(Ok(_)) => {
+                match &mut self.landing {
+                    Some(landing) => landing.move_beyond(self.input.with_room()),
+                    None => self.input.has_read(),
+                }
+                self.idle.used();
+                Ok(true)
+            }
+            Poll::Ready(Err(error)) => Err(LinkEnd::Io(error)),
+        }
+    }
+
+    /// What happened, one thing at a time; `None` until more is read or written.
+    /// After [`Event::Data`], [`take_landed`](Self::take_landed) tells whether the data is elsewhere.
+    pub(super) fn next_event(&mut self, now: Instant) -> Result<Option<Event<H>>, LinkEnd> {
+        let now = now.into_std();
+        if self.landing.is_some() {
+            return self.next_event_landing(now);
+        }
+        self.core
+            .next_event(self.input.unread(), now)
+            .map_err(LinkEnd::Protocol)
+    }
+
+    #[cold]
+    fn next_event_landing(&mut self, now: std::time::Instant) -> Result<Option<Event<H>>, LinkEnd> {
+        let Some(landing) = self.landing.take_if(|landing| landing.is_whole()) else {
+            // What was read last is not behind what is still to come.
+            let nothing = &mut BytesMut::new();
+            return self
+                .core
+                .next_event(nothing, now)
+                .map_err(LinkEnd::Protocol);
+        };
+        let (head, message) = landing.into_parts();
+        let arrived = self.core.content_arrived(head, now);
+        match arrived.map_err(LinkEnd::Protocol)? {
+            Some(event) => {
+                if let Event::Data { .. } = event {
+                    self.landed = Some(message);
+                }
+                Ok(Some(event))
+            }
+            None => self
+                .core
+                .next_event(self.input.unread(), now)
+                .map_err(LinkEnd::Protocol),
+        }
+    }
+
+    /// What a stream has [lent](Self::land), with the DATA of the last event in it, if that was read to
+    /// there.
+    #[inline]
+    pub(super) fn take_landed(&mut self) -> Option<Vec<u8>> {
+        self.landed.take()
+    }
+
+    /// When all events were taken: if what was read ends within a DATA frame, asks the frame's stream
+    /// for the buffer that as many octets belong to, and has the next reads put them there.
+    pub(super) fn land(&mut self, lend: impl FnOnce(&T, usize) -> Option<Vec<u8>>) {
+        let input = self.input.unread();
+        if self.landing.is_none()
+            && let Some((head, key)) = self.core.partial_content(input)
+            && let Some(stream) = self.core.value_mut(key)
+            && let Some(message) = lend(stream, head.length)
+        {
+            self.landing = Some(Landing::new(head, message, &input[Head::LEN..]));
+            input.clear();
+        }
+    }
+
+    /// The input that is not taken yet.
+    pub(super) fn unread(&mut self) -> &[u8] {
+        self.input.unread()
+    }
+
+    /// Whether there is little to write, so that other tasks that are ready have a turn first: once,
+    /// then it is written.
+    pub(super) fn waits_for_more(&mut self, cx: &mut Context<'_>) -> bool {
+        let octets = self.core.output().len();
+        if self.waited || !(1..MIN_WRITE).contains(&octets) {
+            return false;
+        }
+        self.waited = true;
+        cx.waker().wake_by_ref();
+        true
+    }
+
+    /// Writes what there is, as far as the socket takes it. Senders that may go on for it are
+    /// events.
+    pub(super) fn write(&mut self, cx: &mut Context<'_>) -> Result<(), LinkEnd> {
+        self.waited = false;
+        loop {
+            let output = self.core.output();
+            if output.is_empty() {
+                break;
+            }
+            match self.socket.poll_write(output, cx) {
+                Poll::Ready(written) => written.map_err(LinkEnd::Io)?,
+                Poll::Pending => return Ok(()),
+            }
+        }
+        match self.socket.poll_flush(cx) {
+            Poll::Ready(Err(error)) => Err(LinkEnd::Io(error)),
+            Poll::Ready(Ok(())) if self.core.is_drained() => Err(LinkEnd::Closed),
+            Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Does what is due at the core's deadline, if it has passed; else the task is woken then.
+    pub(super) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Result<(), LinkEnd> {
+        let Some(deadline) = self.core.next_deadline() else {
+            self.timer = None;
+            return Ok(());
+        };
+        let deadline = Instant::from_std(deadline);
+        let timer = self
+            .timer
+            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        if timer.as_mut().poll(cx).is_pending() {
+            return Ok(());
+        }
+        self.timer = None;
+        // Another turn writes what this makes.
+        cx.waker().wake_by_ref();
+        self.core
+            .handle_timeout(Instant::now().into_std())
+            .map_err(LinkEnd::Protocol)
+    }
+
+    /// Gives back what is only held for speed when the connection has become idle, and says so.
+    pub(super) fn trim_if_idle(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
+        let idle = self.idle.became_idle(now, cx);
+        if idle {
+            self.core.trim();
+            self.input.trim();
+        }
+        idle
+    }
+
+    /// Writes what the socket takes at once.
+    pub(super) async fn write_once(&mut self) {
+        poll_fn(|cx| {
+            // The connection is being given up; whether this goes out is no matter any more.
+            let _ = self.socket.poll_write(self.core.output(), cx);
+            Poll::Ready(())
+        })
+        .await;
+    }
+
+    /// Writes what is left and waits for the peer to close, so that what was written last is not
+    /// lost to a reset of the socket; for a second at most.
+    pub(super) async fn linger(&mut self) {
+        let linger = async {
+            poll_fn(|cx| self.socket.poll_write(self.core.output(), cx)).await?;
+            poll_fn(|cx| self.socket.poll_shutdown(cx)).await?;
+            loop {
+                self.input.unread().clear();
+                let input = self.input.with_room();
+                let read = pin!(poll_fn(|cx| self.socket.poll_read(input, cx)));
+                if read.await? == 0 {
+                    return io::Result::Ok(());
+                }
+            }
+        };
+        // Whatever comes of it, the connection is over.
+        let _ = timeout(LINGER, linger).await;
+    }
+}

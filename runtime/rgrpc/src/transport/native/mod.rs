@@ -1,0 +1,27 @@
+//! The native engine: one task a connection, around the protocol core of [`rgrpc_http2`].
+//!
+//! The task owns the core and the socket; nothing else touches either. In a turn it takes what calls
+//! have posted, reads what is there, feeds the core, polls each new handler once on the spot, and
+//! writes everything at once. Calls on other tasks hand what they send to the connection's
+//! [`Outbox`](outbox::Outbox), which wakes the task only when it sleeps; what they receive lies in
+//! their stream, under a lock that no two streams share.
+
+mod assembly;
+mod client;
+mod client_stream;
+mod fields;
+mod idle;
+mod inbound;
+mod landing;
+mod link;
+mod outbox;
+mod outgoing;
+mod read_buffer;
+mod request_head;
+mod room;
+mod server;
+mod server_stream;
+mod socket;
+
+pub(crate) use client::connect;
+pub(crate) use server::ServerConnection;

@@ -1,0 +1,193 @@
+use std::cell::RefCell;
+
+use bytes::BytesMut;
+
+/// How much a read takes at least.
+const MIN_READ: usize = 8 * 1024;
+
+/// How much a read takes at most.
+const MAX_READ: usize = 256 * 1024;
+
+/// How many buffers a thread keeps.
+const MAX_KEPT: usize = 8;
+
+thread_local! {
+    /// Buffers of no connection, the last used at the end. Frames that were read into them may still
+    /// be in use.
+    static KEPT: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
+}
+
+/// What was read and is not a whole frame yet, and where the next read goes.
+///
+/// Frames are handed on as parts of the buffer that they were read into, which can be used again once
+/// they are gone. Until then reading goes on in another. The buffers are the thread's: a connection
+/// has one while it reads, and while it has part of a frame. So an idle connection holds none, and
+/// what one has read goes where the one before has, which the processor still has in its cache.
+#[derive(Debug)]
+pub(super) struct ReadBuffer {
+    current: BytesMut,
+    /// How much the next read takes: more where reads come back full.
+    read_size: usize,
+}
+
+impl ReadBuffer {
+    pub(super) fn new() -> Self {
+        Self {
+            current: BytesMut::new(),
+            read_size: MIN_READ,
+        }
+    }
+
+    /// What was read, of which frames are taken off the front.
+    pub(super) fn unread(&mut self) -> &mut BytesMut {
+        &mut self.current
+    }
+
+    /// The same, with room for the next read behind it.
+    pub(super) fn with_room(&mut self) -> &mut BytesMut {
+        let room = self.current.capacity() - self.current.len();
+        if room < self.read_size / 2 && !self.current.try_reclaim(self.read_size) {
+            let mut next = take(self.read_size + self.current.len());
+            next.extend_from_slice(&self.current);
+            keep(std::mem::replace(&mut self.current, next));
+        }
+        &mut self.current
+    }
+
+    /// Something was read into the room there was.
+    pub(super) fn has_read(&mut self) {
+        if self.current.len() == self.current.capacity() {
+            self.read_size = (self.read_size * 2).min(MAX_READ);
+        }
+    }
+
+    /// There is nothing to read now.
+    pub(super) fn park(&mut self) {
+        if self.current.is_empty() {
+            keep(std::mem::take(&mut self.current));
+        }
+    }
+
+    /// Gives back the memory that is only held for speed, the thread's as well: a connection of it
+    /// that is in use soon has other.
+    pub(super) fn trim(&mut self) {
+        self.read_size = MIN_READ;
+        self.current = BytesMut::from(&self.current[..]);
+        KEPT.take();
+    }
+}
+
+/// A buffer with room for `len` octets: one that the thread keeps, or a new one.
+fn take(len: usize) -> BytesMut {
+    KEPT.with_borrow_mut(|kept| {
+        let fits = kept.iter_mut().rposition(|buffer| buffer.try_reclaim(len));
+        fits.map(|index| kept.remove(index))
+    })
+    .unwrap_or_else(|| BytesMut::with_capacity(len))
+}
+
+/// Keeps a buffer for the thread's connections, whoever still uses what was read into it.
+fn keep(mut buffer: BytesMut) {
+    buffer.clear();
+    KEPT.with_borrow_mut(|kept| {
+        // The oldest goes: too small by now, or in use for long.
+        if kept.len() == MAX_KEPT {
+            kept.remove(0);
+        }
+        kept.push(buffer);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads this many octets; returns where they lie.
+    fn read(buffer: &mut ReadBuffer, octets: usize) -> *const u8 {
+        let input = buffer.with_room();
+        let before = input.len();
+        input.resize(input.capacity().min(before + octets), 1);
+        let place = input[before..].as_ptr();
+        buffer.has_read();
+        place
+    }
+
+    #[test]
+    fn a_buffer_is_used_again_when_its_parts_are_gone() {
+        let mut buffer = ReadBuffer::new();
+        let first = read(&mut buffer, MIN_READ * 3 / 4);
+        let frame = buffer.unread().split().freeze();
+        let second = read(&mut buffer, MIN_READ * 3 / 4);
+        assert_ne!(first, second, "the first is in use");
+        drop(frame);
+        buffer.unread().clear();
+        let mut places = Vec::new();
+        for _ in 0..4 {
+            places.push(read(&mut buffer, MIN_READ * 3 / 4));
+            buffer.unread().clear();
+        }
+        places.dedup();
+        assert_eq!(places.len(), 1, "one buffer does");
+    }
+
+    #[test]
+    fn connections_of_a_thread_read_into_bytes_buffer() {
+        let (mut one, mut other) = (ReadBuffer::new(), ReadBuffer::new());
+        let first = read(&mut one, 100);
+        one.unread().clear();
+        one.park();
+        assert_eq!(one.unread().capacity(), 0);
+        assert_eq!(read(&mut other, 100), first);
+    }
+
+    #[test]
+    fn a_connection_keeps_part_of_a_frame() {
+        let (mut one, mut other) = (ReadBuffer::new(), ReadBuffer::new());
+        let first = read(&mut one, 5);
+        one.park();
+        assert_ne!(read(&mut other, 100), first);
+        assert_eq!(one.unread(), &[1; 5][..]);
+    }
+
+    #[test]
+    fn what_is_unread_stays_in_front_of_what_is_read_next() {
+        let mut buffer = ReadBuffer::new();
+        let mut held = Vec::new();
+        let mut expected = 0;
+        for round in 0..200 {
+            read(&mut buffer, 900);
+            expected += 900;
+            let taken = (round * 37) % expected;
+            held.push(buffer.unread().split_to(taken).freeze());
+            expected -= taken;
+            assert_eq!(buffer.unread().len(), expected);
+            assert!(buffer.unread().iter().all(|&octet| octet == 1));
+        }
+    }
+
+    #[test]
+    fn reads_that_come_back_full_grow_and_idle_connections_start_small_again() {
+        let mut buffer = ReadBuffer::new();
+        for _ in 0..20 {
+            read(&mut buffer, usize::MAX);
+            buffer.unread().clear();
+        }
+        assert_eq!(buffer.read_size, MAX_READ);
+        buffer.unread().extend_from_slice(b"part of a frame");
+        buffer.trim();
+        assert_eq!(buffer.unread(), "part of a frame");
+        assert!(buffer.unread().capacity() < MIN_READ);
+        assert!(buffer.with_room().capacity() < 2 * MIN_READ);
+    }
+
+    #[test]
+    fn few_buffers_are_kept_however_many_are_in_use() {
+        let mut buffer = ReadBuffer::new();
+        let mut frames = Vec::new();
+        for _ in 0..100 {
+            read(&mut buffer, MIN_READ * 3 / 4);
+            frames.push(buffer.unread().split().freeze());
+        }
+        assert_eq!(KEPT.with_borrow(Vec::len), MAX_KEPT);
+    }
+}

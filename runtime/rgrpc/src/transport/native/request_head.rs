@@ -1,0 +1,139 @@
+//! Requests' heads on their way out: what all calls of a method have in common is put together once
+//! for a connection.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rustc_hash::FxBuildHasher;
+
+use super::fields::content_type;
+use rgrpc_http2::{Block, Field, FieldRef, Recurring};
+use crate::metadata::Metadata;
+use crate::status::Status;
+use crate::transport::timeout::encode_timeout;
+use crate::transport::{OpenRequest, Origin};
+
+/// How many methods are remembered: more than a client calls on one connection.
+const MAX_METHODS: usize = 256;
+
+/// A request's head, until the connection's task sends it.
+pub(super) struct RequestFields {
+    method: Method,
+    previous_attempts: u32,
+    timeout: Option<Duration>,
+    metadata: Metadata,
+}
+
+/// What calls have in common.
+#[derive(PartialEq, Eq)]
+pub(super) struct Method {
+    path: Cow<'static, str>,
+    content_subtype: &'static str,
+    origin: Arc<Origin>,
+}
+
+impl Hash for Method {
+    /// By what tells methods apart; the rest is the same for nearly all.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.path.hash(state);
+    }
+}
+
+impl Method {
+    fn fields(&self) -> Vec<Field> {
+        let Origin {
+            authority,
+            scheme,
+            user_agent,
+            encoding,
+            accept_encoding,
+        } = &*self.origin;
+        let content_type = content_type(self.content_subtype.as_bytes());
+        let common = [
+            (":method", &b"POST"[..]),
+            (":scheme", scheme.as_bytes()),
+            (":path", self.path.as_bytes()),
+            (":authority", authority.as_bytes()),
+            ("content-type", &content_type),
+            ("user-agent", user_agent),
+            ("te", b"trailers"),
+        ];
+        let compression = [
+            ("grpc-encoding", encoding),
+            ("grpc-accept-encoding", accept_encoding),
+        ];
+        let compression = compression
+            .iter()
+            .filter_map(|(name, value)| Some((*name, value.as_deref()?)));
+        let fields = common.into_iter().chain(compression);
+        fields
+            .map(|(name, value)| FieldRef::new(name.as_bytes(), value).to_field())
+            .collect()
+    }
+}
+
+impl RequestFields {
+    /// The head of a request. An error when its path cannot be one.
+    pub(super) fn new(open: &OpenRequest<'_>) -> Result<Self, Status> {
+        // All of them, though one is enough: without a branch for each they are checked together.
+        let is_visible = |so_far, byte: &u8| so_far & byte.is_ascii_graphic();
+        if !open.path.as_bytes().iter().fold(true, is_visible) {
+            return Err(Status::internal(format!(
+                "malformed method name {:?}: it may have visible ASCII characters only",
+                open.path
+            )));
+        }
+        Ok(Self {
+            method: Method {
+                path: open.path.clone(),
+                content_subtype: open.content_subtype,
+                origin: Arc::clone(open.origin),
+            },
+            previous_attempts: open.previous_attempts,
+            timeout: open.timeout,
+            metadata: open.metadata.clone(),
+        })
+    }
+
+    /// What its method's calls have in common, and the fields that others of them need not have.
+    pub(super) fn into_parts(self) -> (Method, Vec<(Bytes, Bytes)>) {
+        let mut own = Vec::new();
+        if self.previous_attempts > 0 {
+            let name = Bytes::from_static(b"grpc-previous-rpc-attempts");
+            own.push((name, Bytes::from(self.previous_attempts.to_string())));
+        }
+        if let Some(timeout) = self.timeout {
+            let name = Bytes::from_static(b"grpc-timeout");
+            own.push((name, Bytes::from(encode_timeout(timeout))));
+        }
+        own.extend(self.metadata.wire_fields());
+        (self.method, own)
+    }
+}
+
+/// The methods that were called on a connection.
+#[derive(Default)]
+pub(super) struct RequestHeads(HashMap<Method, Recurring, FxBuildHasher>);
+
+impl RequestHeads {
+    /// A request's header block, of its [parts](RequestFields::into_parts).
+    pub(super) fn block<'a>(
+        &'a mut self,
+        method: Method,
+        own: &'a [(Bytes, Bytes)],
+    ) -> Block<'a, impl Iterator<Item = FieldRef<'a>> + Clone> {
+        if self.0.len() > MAX_METHODS {
+            self.0.clear();
+        }
+        let recurring = self
+            .0
+            .entry(method)
+            .or_insert_with_key(|method| Recurring::new(method.fields()));
+        let own = own.iter().map(|(name, value)| FieldRef::new(name, value));
+        Block::recurring(recurring).with(own)
+    }
+}

@@ -1,0 +1,741 @@
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep, sleep};
+
+use super::fields::{HeaderBlock, ReadRequest, read_request, usual_response};
+use super::link::{Link, LinkEnd};
+use super::outbox::Outbox;
+use super::outgoing::SEND_QUOTA;
+use super::server_stream::{NativeServerStream, ServerPost, ServerSend, ServerShared};
+use super::socket::Socket;
+use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
+use crate::io::Connected;
+use crate::metadata::Metadata;
+use rgrpc_http2::BytesQueue;
+use crate::status::Status;
+use crate::task::Lost;
+use crate::transport::{
+    CallEnd, CallState, CancelReason, Dispatch, OtherProtocol, Phase, Received, RefusalLog,
+    Rejection, RequestHead, ResetCode, ResponseHead, ServerSettings, ServerStream, ServerTransport,
+    run_call, status_for_reset,
+};
+
+/// A connection that a server accepted.
+pub(crate) struct ServerConnection {
+    connected: Connected,
+    settings: ServerSettings,
+    phase: watch::Receiver<Phase>,
+}
+
+impl ServerConnection {
+    pub(crate) fn new(
+        connected: Connected,
+        settings: ServerSettings,
+        phase: watch::Receiver<Phase>,
+    ) -> Self {
+        Self {
+            connected,
+            settings,
+            phase,
+        }
+    }
+}
+
+impl ServerTransport for ServerConnection {
+    fn serve<D: Dispatch>(self, dispatch: Arc<D>) -> impl Future<Output = ()> + Send {
+        // Boxed, because a future has a place for it in each of its states.
+        let task = Box::new(Task::new(self.connected, &self.settings, dispatch));
+        task.run(self.phase)
+    }
+}
+
+/// The server's phase when it has changed. A server that is gone without having been stopped
+/// cancels its calls.
+async fn next_phase(phase: &mut watch::Receiver<Phase>) -> Phase {
+    match phase.changed().await {
+        Ok(()) => *phase.borrow_and_update(),
+        Err(_) => Phase::Stopped,
+    }
+}
+
+/// What goes before a stream's messages. The head of a stream that is gone is not sent.
+fn response_head<'a>(
+    link: &'a mut ServerLink,
+    key: StreamKey,
+    metadata: &'a Metadata,
+) -> ResponseHead<'a> {
+    let call = link.core.value_mut(key).map(|stream| stream.call());
+    ResponseHead {
+        encoding: call.and_then(CallState::encoding_field),
+        content_subtype: call.map_or(&[], |call| &call.head().content_subtype),
+        metadata,
+    }
+}
+
+/// The header list with which a call ends, or would.
+#[derive(Clone, Copy)]
+enum Last {
+    /// It does not go out with them: they are what is too large.
+    Headers,
+    TrailersOnly,
+    Trailers,
+}
+
+/// The failure of a response of which this is larger than the client takes. grpc-go resets the stream
+/// with INTERNAL_ERROR, which has the same code at the client.
+#[cold]
+fn too_large(last: Last, size: usize, limit: u32) -> Status {
+    let what = match last {
+        Last::Headers => "headers",
+        Last::TrailersOnly | Last::Trailers => "trailers",
+    };
+    Status::internal(format!(
+        "the response's {what} are larger than the client takes: a header list of {size} octets, and \
+         SETTINGS_MAX_HEADER_LIST_SIZE = {limit}"
+    ))
+}
+
+/// A request whose head has come, and nothing after it.
+struct Opened {
+    key: StreamKey,
+    head: Received<Arc<RequestHead>>,
+}
+
+/// Why a connection is over.
+enum End {
+    Link(LinkEnd),
+    /// The client did not begin in time.
+    NoHandshake,
+    /// The client had not begun when the server was to stop.
+    StoppedBefore,
+}
+
+impl From<LinkEnd> for End {
+    fn from(end: LinkEnd) -> Self {
+        Self::Link(end)
+    }
+}
+
+type ServerLink = Link<Arc<NativeServerStream>, ReadRequest>;
+
+/// A connection's task.
+struct Task<D: Dispatch> {
+    dispatch: Arc<D>,
+    shared: Arc<ServerShared>,
+    link: ServerLink,
+    /// Taken from the outbox, to be done.
+    posts: Vec<ServerPost>,
+    /// The request that came last, until it is known whether the rest of it came with it.
+    opened: Option<Opened>,
+    /// Begun in this turn, to be polled once.
+    calls: Vec<(StreamKey, D::Call)>,
+    /// They are spawned instead.
+    spawn_handlers: bool,
+    /// How much of what was read last has gone to calls on other tasks, less what these have posted
+    /// since.
+    unanswered: usize,
+    /// Until the client's SETTINGS have come.
+    handshake: Option<Pin<Box<Sleep>>>,
+    /// Told when that does not come about.
+    refusals: Arc<RefusalLog>,
+    /// The server is to stop gracefully.
+    draining: bool,
+    /// Its streams have been told that it ends.
+    is_over: bool,
+}
+
+impl<D: Dispatch> Task<D> {
+    fn new(connected: Connected, settings: &ServerSettings, dispatch: Arc<D>) -> Self {
+        let config = Config {
+            max_concurrent_streams: settings.max_concurrent_streams,
+            ..Config::default()
+        };
+        Self {
+            dispatch,
+            shared: Arc::new(ServerShared {
+                outbox: Outbox::new(),
+                peer: connected.peer,
+                compressors: Arc::clone(&settings.compressors),
+            }),
+            link: Link::new(
+                Connection::server(config, read_request),
+                Socket::new(connected.io),
+            ),
+            posts: Vec::new(),
+            opened: None,
+            calls: Vec::new(),
+            spawn_handlers: settings.spawn_handlers,
+            unanswered: 0,
+            handshake: Some(Box::pin(sleep(settings.handshake_timeout))),
+            refusals: Arc::clone(&settings.refusals),
+            draining: false,
+            is_over: false,
+        }
+    }
+
+    /// Serves until the connection is over.
+    async fn run(mut self: Box<Self>, mut phase: watch::Receiver<Phase>) {
+        loop {
+            let woken = {
+                let mut next_phase = pin!(next_phase(&mut phase));
+                poll_fn(|cx| {
+                    if let Poll::Ready(phase) = next_phase.as_mut().poll(cx) {
+                        return Poll::Ready(Ok(phase));
+                    }
+                    self.poll(cx).map(Err)
+                })
+                .await
+            };
+            // The last steps are boxed, so that a connection does not keep the room for them.
+            match woken {
+                Ok(Phase::Running) => {}
+                Ok(Phase::Draining) => self.drain(),
+                Ok(Phase::Stopped) => return Box::pin(self.stop()).await,
+                Err(end) => return Box::pin(self.end(end)).await,
+            }
+        }
+    }
+
+    /// Takes turns until there is nothing to do; ready when the connection is over.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        let mut last = None;
+        loop {
+            match self.turn(&mut last, cx) {
+                Ok(true) => {}
+                Ok(false) => return Poll::Pending,
+                Err(end) => return Poll::Ready(end),
+            }
+        }
+    }
+
+    /// Does what has been posted, reads, polls what that began, and writes. Whether there may be
+    /// more to do; if not, the task will be woken. `last` is when there was a turn since it was.
+    fn turn(&mut self, last: &mut Option<Instant>, cx: &mut Context<'_>) -> Result<bool, End> {
+        let posted = self.do_posts();
+        self.unanswered = self.unanswered.saturating_sub(posted);
+        let read = self.link.read(cx)?;
+        if let Some(last) = *last
+            && !read
+            && posted == 0
+            && self.calls.is_empty()
+            && self.link.core.output().is_empty()
+        {
+            return self.sleep(last, cx);
+        }
+        let now = *last.insert(Instant::now());
+        if read {
+            self.unanswered = 0;
+        }
+        self.handle_events(now, cx)?;
+        self.poll_calls(cx);
+        self.do_posts();
+        // Calls on other tasks have begun to answer, and more of them are about to.
+        if posted > 0 && self.unanswered > 0 && !read && self.link.waits_for_more(cx) {
+            return Ok(false);
+        }
+        self.link.write(cx)?;
+        self.handle_events(now, cx)?;
+        if read {
+            return Ok(true);
+        }
+        self.sleep(now, cx)
+    }
+
+    /// Waits for what comes next; `true` if that is there already. The last turn was at `now`.
+    fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, End> {
+        self.poll_handshake(cx)?;
+        self.link.poll_deadline(cx)?;
+        if self.link.trim_if_idle(now, cx) {
+            self.posts = Vec::new();
+            self.calls = Vec::new();
+            self.shared.outbox.trim();
+        }
+        Ok(!self.shared.outbox.sleep(cx))
+    }
+
+    fn handle_events(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), End> {
+        while let Some(event) = self.link.next_event(now)? {
+            match (self.opened.take(), event) {
+                (
+                    Some(opened),
+                    Event::Data {
+                        key,
+                        data,
+                        end_stream: true,
+                    },
+                ) if opened.key == key => self.begin_whole(opened, data, now, cx),
+                (opened, event) => {
+                    self.begin(opened, now);
+                    self.handle(event, now, cx);
+                }
+            }
+        }
+        let opened = self.opened.take();
+        self.begin(opened, now);
+        self.link.land(|stream, len| stream.lend(len));
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Event<ReadRequest>, now: Instant, cx: &mut Context<'_>) {
+        match event {
+            Event::Headers {
+                key,
+                kind: HeadKind::Request,
+                head,
+                end_stream,
+                ..
+            } => match head {
+                Ok(head) if end_stream => {
+                    self.begin_whole(Opened { key, head }, Bytes::new(), now, cx);
+                }
+                Ok(head) => self.opened = Some(Opened { key, head }),
+                Err(rejection) => self.reject(key, &rejection),
+            },
+            // Trailers say nothing in a request but that it ends.
+            Event::Headers { key, .. } => self.receive(key, Bytes::new(), true),
+            Event::Data {
+                key,
+                data,
+                end_stream,
+            } => self.receive(key, data, end_stream),
+            Event::Reset { key, code } => {
+                let code = ResetCode(code.0);
+                let reason = CancelReason::of_reset(code);
+                self.close_stream(key, reason, || status_for_reset(code));
+            }
+            Event::StreamError { key, code, reason } => {
+                self.close_stream(key, CancelReason::StreamFailed, || {
+                    Status::internal(format!("the client broke the protocol: {reason} ({code})"))
+                });
+            }
+            Event::SendReady { key } => {
+                let queued = self.link.core.queued(key);
+                if let Some(stream) = self.link.core.value_mut(key) {
+                    stream.set_queued(queued);
+                }
+            }
+            Event::PeerSettings => self.handshake = None,
+            Event::Refused { .. }
+            | Event::Opened { .. }
+            | Event::GoAway { .. }
+            | Event::Ping { .. }
+            | Event::Pong { .. }
+            | Event::SettingsAcked => {}
+        }
+    }
+
+    /// Begins the call of a request of which more is to come.
+    fn begin(&mut self, opened: Option<Opened>, now: Instant) {
+        if let Some(opened) = opened {
+            let key = opened.key;
+            let stream = self.stream(opened, now, NativeServerStream::begun);
+            self.calls.push((key, self.dispatch.dispatch(stream, None)));
+        }
+    }
+
+    /// Begins the call of a request that has come whole, and polls it before the next event: what a
+    /// call needs is freed while it is still in the processor's cache, and the next call has the same
+    /// memory.
+    fn begin_whole(&mut self, opened: Opened, content: Bytes, now: Instant, cx: &mut Context<'_>) {
+        let key = opened.key;
+        let stream = self.stream(opened, now, NativeServerStream::whole);
+        let call = self.dispatch.dispatch(stream, Some(content));
+        self.poll_call(key, call, cx);
+    }
+
+    /// The stream of a request.
+    #[inline]
+    fn stream(
+        &mut self,
+        opened: Opened,
+        now: Instant,
+        make: impl FnOnce(StreamKey, Arc<ServerShared>, CallState) -> NativeServerStream,
+    ) -> Arc<dyn ServerStream> {
+        let Opened { key, head } = opened;
+        let shared = Arc::clone(&self.shared);
+        let stream = Arc::new(make(key, shared, CallState::new(head, now)));
+        self.link.core.attach(key, Arc::clone(&stream));
+        stream
+    }
+
+    /// Answers a request that is not let through.
+    fn reject(&mut self, key: StreamKey, rejection: &Rejection) {
+        let block = HeaderBlock::rejection(rejection, &rejection.status);
+        let mut sent = self.link.core.send_headers(key, &block.block(), true);
+        if let Err(SendError::HeaderListTooLarge { limit, .. }) = sent {
+            let status = rejection.status.clone();
+            let block = HeaderBlock::fitted(status, limit, |status| {
+                HeaderBlock::rejection(rejection, &status)
+            });
+            sent = self.link.core.send_headers(key, &block.block(), true);
+        }
+        self.replied(key, sent);
+    }
+
+    fn receive(&mut self, key: StreamKey, data: Bytes, end_stream: bool) {
+        let landed = self.link.take_landed();
+        match self.link.core.value_mut(key) {
+            Some(stream) => {
+                self.unanswered += 1;
+                if let Some(message) = landed {
+                    stream.give_back(message, end_stream);
+                } else if let Some(reading) = stream.receive(data, end_stream) {
+                    self.link.core.read(key, reading);
+                }
+            }
+            // The request was refused, or the call has ended.
+            None => self.link.core.discard(key),
+        }
+    }
+
+    fn close_stream(
+        &mut self,
+        key: StreamKey,
+        reason: CancelReason,
+        status: impl FnOnce() -> Status,
+    ) {
+        if let Some(stream) = self.link.core.take_value(key) {
+            stream.close(status(), reason);
+        }
+    }
+
+    /// Polls the calls that have begun and were not polled yet.
+    fn poll_calls(&mut self, cx: &mut Context<'_>) {
+        let mut calls = std::mem::take(&mut self.calls);
+        for (key, call) in calls.drain(..) {
+            self.poll_call(key, call, cx);
+        }
+        self.calls = calls;
+    }
+
+    /// Polls a new call once, which completes most unary calls; one that is not ready gets a task
+    /// of its own.
+    fn poll_call(&mut self, key: StreamKey, mut call: D::Call, cx: &mut Context<'_>) {
+        if !self.spawn_handlers
+            && let Poll::Ready(end) = Pin::new(&mut call).poll(cx)
+        {
+            if !end.is_whole_response() {
+                self.do_posts();
+            }
+            return self.end_call(key, end);
+        }
+        self.unanswered += 1;
+        tokio::spawn(run_call(call, Arc::clone(&self.dispatch)));
+    }
+
+    /// Does what calls have posted. Returns how much that was.
+    #[inline]
+    fn do_posts(&mut self) -> usize {
+        if self.shared.outbox.is_empty() {
+            return 0;
+        }
+        let mut posts = std::mem::take(&mut self.posts);
+        self.shared.outbox.take(&mut posts);
+        let posted = posts.len();
+        for ServerPost { key, what } in posts.drain(..) {
+            self.send(key, what);
+        }
+        self.posts = posts;
+        posted
+    }
+
+    fn send(&mut self, key: StreamKey, what: ServerSend) {
+        match what {
+            ServerSend::Head(header) => {
+                let sent = self.send_header(key, &header);
+                match sent {
+                    Err(SendError::HeaderListTooLarge { size, limit }) => {
+                        self.refuse_headers(key, size, limit);
+                    }
+                    sent => self.sent(key, sent),
+                }
+            }
+            ServerSend::Messages => self.send_messages(key),
+            ServerSend::End(end) => self.end_call(key, end),
+            ServerSend::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
+            ServerSend::Reading => {
+                if let Some(stream) = self.link.core.value_mut(key) {
+                    let reading = stream.take_reading();
+                    self.link.core.read(key, reading);
+                }
+            }
+        }
+    }
+
+    fn end_call(&mut self, key: StreamKey, end: CallEnd) {
+        let stream = self.link.core.value_mut(key);
+        // The core may forget the stream below.
+        let stream = stream.filter(|stream| stream.has_state()).cloned();
+        self.send_end(key, end);
+        if let Some(stream) = stream {
+            stream.call_ended();
+            // The rest of the request has no reader. A client that sends all of it before it takes
+            // the response must get on, though what is left of the response may wait for it.
+            self.link.core.take_value(key);
+            self.link.core.discard(key);
+        }
+    }
+
+    fn send_end(&mut self, key: StreamKey, end: CallEnd) {
+        match end {
+            CallEnd::Reply {
+                header,
+                message,
+                trailer,
+            } => self.reply(key, header, message, trailer),
+            CallEnd::Finish { header, outcome } => self.finish(key, header, &outcome),
+            CallEnd::Abort { .. } if self.link.core.queued(key) > 0 => {
+                self.link.core.reset(key, ErrorCode::CANCEL);
+            }
+            CallEnd::Abort { header, status } => self.finish(key, header, &Err(status)),
+            CallEnd::Closed => {}
+        }
+    }
+
+    fn send_messages(&mut self, key: StreamKey) {
+        let Some(stream) = self.link.core.value_mut(key) else {
+            return;
+        };
+        let messages = stream.take_messages();
+        let sent = self.link.core.send_data(key, messages, false);
+        self.sent(key, sent);
+        let queued = self.link.core.queued(key);
+        self.link.core.wake_when_below(key, SEND_QUOTA);
+        if let Some(stream) = self.link.core.value_mut(key) {
+            stream.set_queued(queued);
+        }
+    }
+
+    fn finish(
+        &mut self,
+        key: StreamKey,
+        header: Option<Metadata>,
+        outcome: &Result<Metadata, Status>,
+    ) {
+        let (last, sent) = match header {
+            Some(header) if header.is_empty() => {
+                let head = response_head(&mut self.link, key, &header);
+                let block = HeaderBlock::trailers_only(head, outcome);
+                let sent = self.link.core.send_headers(key, &block.block(), true);
+                (Last::TrailersOnly, sent)
+            }
+            header => match header.map_or(Ok(()), |header| self.send_header(key, &header)) {
+                Ok(()) => {
+                    let block = HeaderBlock::trailers(outcome);
+                    let sent = self.link.core.send_trailers(key, &block.block());
+                    (Last::Trailers, sent)
+                }
+                Err(error) => (Last::Headers, Err(error)),
+            },
+        };
+        match sent {
+            Err(SendError::HeaderListTooLarge { size, limit }) => {
+                self.finish_fitted(key, last, outcome, (size, limit));
+            }
+            sent => self.replied(key, sent),
+        }
+    }
+
+    /// Ends a call whose `last` header list is larger than the client takes. A failure keeps its code.
+    /// A success whose metadata does not fit becomes a failure: the metadata would be lost silently.
+    #[cold]
+    fn finish_fitted(
+        &mut self,
+        key: StreamKey,
+        last: Last,
+        outcome: &Result<Metadata, Status>,
+        (size, limit): (usize, u32),
+    ) {
+        let status = match outcome {
+            Ok(_) => too_large(last, size, limit),
+            Err(status) => status.clone(),
+        };
+        tracing::debug!(
+            peer = %self.shared.peer.remote, size, limit, code = %status.code(),
+            "a response is larger than the header list that the client takes",
+        );
+        let sent = match last {
+            Last::Headers | Last::TrailersOnly => {
+                let header = Metadata::new();
+                let head = response_head(&mut self.link, key, &header);
+                let block = HeaderBlock::fitted(status, limit, |status| {
+                    HeaderBlock::trailers_only(head.clone(), &Err(status))
+                });
+                self.link.core.send_headers(key, &block.block(), true)
+            }
+            Last::Trailers => {
+                let block = HeaderBlock::fitted(status, limit, |status| {
+                    HeaderBlock::trailers(&Err(status))
+                });
+                self.link.core.send_trailers(key, &block.block())
+            }
+        };
+        self.replied(key, sent);
+    }
+
+    /// Ends a call under way whose headers are larger than the client takes.
+    #[cold]
+    fn refuse_headers(&mut self, key: StreamKey, size: usize, limit: u32) {
+        let status = too_large(Last::Headers, size, limit);
+        // The core forgets the stream below.
+        let stream = self.link.core.value_mut(key).cloned();
+        self.finish(key, Some(Metadata::new()), &Err(status.clone()));
+        if let Some(stream) = stream {
+            stream.close(status, CancelReason::HeadersTooLarge);
+        }
+    }
+
+    fn reply(
+        &mut self,
+        key: StreamKey,
+        header: Option<Metadata>,
+        message: BytesQueue,
+        trailer: Metadata,
+    ) {
+        let sent = match header {
+            Some(header) => {
+                let head = response_head(&mut self.link, key, &header);
+                if let Some((head, trailers)) = usual_response(&head, &trailer) {
+                    let sent = self.link.core.reply(key, &head, message, &trailers);
+                    return self.replied(key, sent);
+                }
+                let headers = HeaderBlock::response(head);
+                let trailers = HeaderBlock::trailers(&Ok(trailer));
+                let core = &mut self.link.core;
+                let sent = core.reply(key, &headers.block(), message, &trailers.block());
+                if let Err(SendError::HeaderListTooLarge { size, limit }) = sent {
+                    let is_head = headers.block().list_size() > limit as usize;
+                    let what = if is_head {
+                        Last::Headers
+                    } else {
+                        Last::Trailers
+                    };
+                    let outcome = Err(too_large(what, size, limit));
+                    return self.finish(key, Some(header), &outcome);
+                }
+                sent
+            }
+            None => {
+                let sent = self.link.core.send_data(key, message, false);
+                self.sent(key, sent);
+                return self.finish(key, None, &Ok(trailer));
+            }
+        };
+        self.replied(key, sent);
+    }
+
+    /// All of a response was handed to the core.
+    fn replied(&mut self, key: StreamKey, sent: Result<(), SendError>) {
+        self.sent(key, sent);
+        self.link.core.reset_when_sent(key, ErrorCode::NO_ERROR);
+    }
+
+    fn send_header(&mut self, key: StreamKey, header: &Metadata) -> Result<(), SendError> {
+        let block = HeaderBlock::response(response_head(&mut self.link, key, header));
+        self.link.core.send_headers(key, &block.block(), false)
+    }
+
+    /// A client that takes no header list of a code alone has its stream reset. A stream that is
+    /// closed has told its call already.
+    fn sent(&mut self, key: StreamKey, sent: Result<(), SendError>) {
+        match sent {
+            Ok(()) | Err(SendError::Closed) => {}
+            Err(error) => {
+                tracing::debug!(peer = %self.shared.peer.remote, %error, "a response was not sent");
+                self.link.core.reset(key, ErrorCode::INTERNAL_ERROR);
+            }
+        }
+    }
+
+    /// Called when all that has come was read: a client whose SETTINGS were not among it has not
+    /// begun.
+    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        let Some(handshake) = &mut self.handshake else {
+            return Ok(());
+        };
+        if self.draining {
+            return Err(End::StoppedBefore);
+        }
+        match handshake.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(End::NoHandshake),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    fn drain(&mut self) {
+        self.draining = true;
+        let now = Instant::now().into_std();
+        let debug = Bytes::from_static(b"graceful_stop");
+        self.link.core.drain(debug, now);
+    }
+
+    /// Ends the connection and what it carries.
+    async fn stop(mut self: Box<Self>) {
+        self.link.core.goaway(ErrorCode::NO_ERROR, b"stop");
+        let status = Status::unavailable("the server was stopped");
+        self.close_streams(&status, CancelReason::ServerStopped);
+        self.link.write_once().await;
+    }
+
+    /// The connection is over.
+    async fn end(mut self: Box<Self>, end: End) {
+        let other = match self.handshake {
+            Some(_) => OtherProtocol::of_client(self.link.unread()),
+            None => None,
+        };
+        let is_refused = match &end {
+            End::Link(LinkEnd::Protocol(_)) => self.handshake.is_some(),
+            End::NoHandshake => true,
+            End::Link(_) | End::StoppedBefore => other.is_some(),
+        };
+        let peer = &self.shared.peer.remote;
+        let problem = match (end, other) {
+            (End::Link(_), Some(other)) => other.of_client_text(),
+            (End::Link(LinkEnd::Closed), None) => "the client closed it".to_owned(),
+            (End::Link(LinkEnd::Protocol(error)), None) => error.to_string(),
+            (End::Link(LinkEnd::Io(error)), None) => error.to_string(),
+            (End::NoHandshake, _) => {
+                "no HTTP/2 SETTINGS came within the option connection_timeout".to_owned()
+            }
+            // Nothing of the client's can be lost, so there is no reason to linger.
+            (End::StoppedBefore, _) => return self.stop().await,
+        };
+        if is_refused {
+            self.refusals.refused(peer, &problem);
+        } else {
+            tracing::debug!(%peer, problem, "connection ended");
+        }
+        let status = Status::cancelled(format!("the connection ended: {problem}"));
+        self.close_streams(&status, CancelReason::ConnectionLost);
+        self.link.linger().await;
+    }
+
+    fn close_streams(&mut self, status: &Status, reason: CancelReason) {
+        self.is_over = true;
+        self.shared.outbox.close();
+        for (_, stream) in self.link.core.values_mut() {
+            stream.close(status.clone(), reason);
+        }
+    }
+}
+
+impl<D: Dispatch> Drop for Task<D> {
+    /// A task that panics, or is dropped with its runtime, tells its streams, which may be read
+    /// elsewhere.
+    fn drop(&mut self) {
+        if !self.is_over {
+            let lost = Lost::now();
+            let reason = match lost {
+                Lost::Panicked => CancelReason::ConnectionLost,
+                Lost::Dropped => CancelReason::ServerStopped,
+            };
+            let status = Status::cancelled(format!("the connection ended: {lost}"));
+            self.close_streams(&status, reason);
+        }
+    }
+}

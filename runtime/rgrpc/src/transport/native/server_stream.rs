@@ -1,0 +1,301 @@
+use std::sync::{Arc, Mutex, OnceLock};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+
+use super::inbound::{Inbound, Pushed, remember};
+use super::outbox::Outbox;
+use super::outgoing::Outgoing;
+use crate::codec::CompressorRegistry;
+use rgrpc_http2::{Reading, StreamKey};
+use crate::io::Peer;
+use crate::lock::lock;
+use crate::metadata::Metadata;
+use rgrpc_http2::BytesQueue;
+use crate::status::Status;
+use crate::transport::{
+    CallEnd, CallState, CancelReason, Incoming, ResetCode, ServerStream, Stream, StreamEnd, Wanted,
+};
+
+/// What a connection's streams share.
+pub(super) struct ServerShared {
+    pub(super) outbox: Outbox<ServerPost>,
+    pub(super) peer: Peer,
+    pub(super) compressors: Arc<CompressorRegistry>,
+}
+
+/// What a call has for its connection's task.
+pub(super) struct ServerPost {
+    pub(super) key: StreamKey,
+    pub(super) what: ServerSend,
+}
+
+pub(super) enum ServerSend {
+    Head(Metadata),
+    /// The messages that the stream has.
+    Messages,
+    End(CallEnd),
+    Reset(ResetCode),
+    /// The call's reading has moved.
+    Reading,
+}
+
+/// A server's stream: what the connection's task and the call share.
+pub(super) struct NativeServerStream {
+    key: StreamKey,
+    shared: Arc<ServerShared>,
+    call: CallState,
+    /// Made when it is needed: a call that has come whole and does not wait ends without it.
+    state: OnceLock<Box<Mutex<State>>>,
+}
+
+#[derive(Default)]
+struct State {
+    inbound: Inbound,
+    outgoing: Outgoing,
+    /// The reason why the stream is closed, if it is.
+    closed: Option<Closed>,
+    closed_waker: Option<Waker>,
+}
+
+/// The reason why a stream is closed.
+enum Closed {
+    /// The peer or the connection has ended it.
+    Broken(Status),
+    /// The call has ended, with whatever its handler has left.
+    CallEnded,
+}
+
+impl Closed {
+    fn status(&self) -> Status {
+        match self {
+            Self::Broken(status) => status.clone(),
+            Self::CallEnded => CallState::outlived(),
+        }
+    }
+}
+
+impl NativeServerStream {
+    /// The stream of a request of which more is to come.
+    pub(super) fn begun(key: StreamKey, shared: Arc<ServerShared>, call: CallState) -> Self {
+        let stream = Self::whole(key, shared, call);
+        stream.state.get_or_init(Box::default);
+        stream
+    }
+
+    /// The stream of a request that has come whole, and is with the call.
+    #[inline]
+    pub(super) fn whole(key: StreamKey, shared: Arc<ServerShared>, call: CallState) -> Self {
+        Self {
+            key,
+            shared,
+            call,
+            state: OnceLock::new(),
+        }
+    }
+
+    /// Uses the state, under its lock.
+    fn state<R>(&self, operation: impl FnOnce(&mut State) -> R) -> R {
+        let state = self
+            .state
+            .get_or_init(|| Box::new(Mutex::new(self.late_state())));
+        operation(&mut lock(state))
+    }
+
+    /// The state of a request that has come whole.
+    fn late_state(&self) -> State {
+        State {
+            inbound: Inbound::ended(),
+            closed: self.call.is_done().then_some(Closed::CallEnded),
+            ..State::default()
+        }
+    }
+
+    /// Returns whether a half that waits outlives the call. Asked when its waker is in place: a call that ends
+    /// later wakes it.
+    fn is_outlived<T>(&self, polled: &Poll<T>) -> bool {
+        polled.is_pending() && self.call.is_done()
+    }
+
+    /// DATA came, and maybe the end of the request with it. Returns the call's reading, if the peer
+    /// needs credit for it.
+    pub(super) fn receive(&self, data: Bytes, end_stream: bool) -> Option<Reading> {
+        let (waker, reading) = self.state(|state| {
+            let Pushed { waker, reading } = state.inbound.push(data);
+            (waker.or(state.end_if(end_stream)), reading)
+        });
+        wake(waker);
+        reading
+    }
+
+    /// Where the next `len` octets of DATA belong; see [`Inbound::lend`].
+    pub(super) fn lend(&self, len: usize) -> Option<Vec<u8>> {
+        self.state(|state| state.inbound.lend(len))
+    }
+
+    /// [`receive`](Self::receive) of DATA that came to what was [lent](Self::lend).
+    pub(super) fn give_back(&self, buffer: Vec<u8>, end_stream: bool) {
+        let waker = self.state(|state| {
+            let waker = state.inbound.give_back(buffer);
+            waker.or(state.end_if(end_stream))
+        });
+        wake(waker);
+    }
+
+    /// The call's reading, for the core.
+    pub(super) fn take_reading(&self) -> Reading {
+        self.state(|state| state.inbound.take_reading())
+    }
+
+    /// The peer or the connection has ended the stream.
+    pub(super) fn close(&self, status: Status, reason: CancelReason) {
+        // First, so that whoever sees the end sees the reason.
+        self.call.cancel(reason);
+        let wakers = self.state(|state| {
+            let end = StreamEnd::new(Err(status.clone()));
+            state.closed.get_or_insert(Closed::Broken(status));
+            [
+                state.inbound.break_off(end),
+                state.outgoing.take_waker(),
+                state.closed_waker.take(),
+            ]
+        });
+        wakers.into_iter().for_each(wake);
+    }
+
+    /// Returns whether the call has waited for anything on the stream, so that somebody may do so still.
+    #[inline]
+    pub(super) fn has_state(&self) -> bool {
+        self.state.get().is_some()
+    }
+
+    /// The call has ended. Halves of the stream that outlive the handler are told.
+    pub(super) fn call_ended(&self) {
+        let wakers = self.state(|state| {
+            state.closed.get_or_insert(Closed::CallEnded);
+            let inbound = std::mem::take(&mut state.inbound).take_waker();
+            [
+                inbound,
+                state.outgoing.take_waker(),
+                state.closed_waker.take(),
+            ]
+        });
+        wakers.into_iter().for_each(wake);
+    }
+
+    /// The messages to be sent, for the core.
+    pub(super) fn take_messages(&self) -> BytesQueue {
+        // A server ends with trailers.
+        self.state(|state| state.outgoing.take().0)
+    }
+
+    /// The core holds this much that waits for flow control.
+    pub(super) fn set_queued(&self, queued: usize) {
+        wake(self.state(|state| state.outgoing.set_queued(queued)));
+    }
+
+    /// Hands something to the connection's task; when that is gone, so is whom it was for.
+    fn post(&self, what: ServerSend) {
+        let key = self.key;
+        let _ = self.shared.outbox.post(ServerPost { key, what });
+    }
+}
+
+impl State {
+    /// The request has ended, if it has. Returns who waits for that.
+    fn end_if(&mut self, end_stream: bool) -> Option<Waker> {
+        let end = end_stream.then(|| StreamEnd::new(Ok(Metadata::new())))?;
+        self.inbound.end(end)
+    }
+}
+
+impl Stream for NativeServerStream {
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Incoming> {
+        let (incoming, is_report_due) = self.state(|state| {
+            if let Some(closed @ Closed::CallEnded) = &state.closed {
+                let end = StreamEnd::new(Err(closed.status()));
+                return (Poll::Ready(Incoming::End(end)), false);
+            }
+            let incoming = state.inbound.poll(cx, wanted);
+            (incoming, state.inbound.is_report_due())
+        });
+        if is_report_due {
+            self.post(ServerSend::Reading);
+        }
+        if self.is_outlived(&incoming) {
+            let end = StreamEnd::new(Err(CallState::outlived()));
+            return Poll::Ready(Incoming::End(end));
+        }
+        incoming
+    }
+
+    fn take_whole(&self, fits: &dyn Fn(&[u8]) -> bool) -> Option<Bytes> {
+        // Its end has come, so that it needs no more window.
+        let whole = self.state(|state| state.inbound.take_whole(fits));
+        whole.map(|(data, _)| data)
+    }
+
+    fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        let ready = self.state(|state| match &state.closed {
+            Some(closed) => Poll::Ready(Err(closed.status())),
+            None => state.outgoing.poll(cx).map(Ok),
+        });
+        if self.is_outlived(&ready) {
+            return Poll::Ready(Err(CallState::outlived()));
+        }
+        ready
+    }
+
+    fn send_message(&self, message: BytesQueue) -> Result<(), Status> {
+        let is_first = self.state(|state| match &state.closed {
+            Some(closed) => Err(closed.status()),
+            None => Ok(state.outgoing.push(message)),
+        })?;
+        if is_first {
+            self.post(ServerSend::Messages);
+        }
+        Ok(())
+    }
+
+    fn reset(&self, code: ResetCode) {
+        self.post(ServerSend::Reset(code));
+    }
+}
+
+impl ServerStream for NativeServerStream {
+    fn peer(&self) -> &Peer {
+        &self.shared.peer
+    }
+
+    fn compressors(&self) -> &CompressorRegistry {
+        &self.shared.compressors
+    }
+
+    fn call(&self) -> &CallState {
+        &self.call
+    }
+
+    fn send_head(&self, header: Metadata) {
+        self.post(ServerSend::Head(header));
+    }
+
+    fn end(&self, end: CallEnd) {
+        self.post(ServerSend::End(end));
+    }
+
+    fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.state(|state| {
+            if state.closed.is_some() {
+                return Poll::Ready(());
+            }
+            remember(&mut state.closed_waker, cx);
+            Poll::Pending
+        })
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}

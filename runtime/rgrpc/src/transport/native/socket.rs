@@ -1,0 +1,71 @@
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::BufMut;
+use tokio::io::{AsyncReadExt, AsyncWrite};
+
+use rgrpc_http2::Output;
+use crate::io::BoxedIo;
+
+/// How many pieces one write takes.
+const MAX_SLICES: usize = 64;
+
+/// A connection's socket.
+pub(super) struct Socket {
+    io: BoxedIo,
+    vectored: bool,
+}
+
+impl Socket {
+    pub(super) fn new(io: BoxedIo) -> Self {
+        Self {
+            vectored: io.is_write_vectored(),
+            io,
+        }
+    }
+
+    /// Reads once, into the room behind what `input` holds; 0 at the end.
+    pub(super) fn poll_read(
+        &mut self,
+        input: &mut impl BufMut,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        pin!(self.io.read_buf(input)).poll(cx)
+    }
+
+    /// Writes what there is, until the socket takes no more; ready when all is written.
+    pub(super) fn poll_write(
+        &mut self,
+        output: &mut Output,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while !output.is_empty() {
+            let io = Pin::new(&mut self.io);
+            // One piece is most of what there is, and a plain write costs the kernel less.
+            let written = if self.vectored && !output.is_one_chunk() {
+                let mut slices = [IoSlice::new(&[]); MAX_SLICES];
+                let count = output.slices(&mut slices);
+                ready!(io.poll_write_vectored(cx, &slices[..count]))?
+            } else {
+                ready!(io.poll_write(cx, output.chunk()))?
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            output.advance(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Flushes what the connection buffers below, as TLS does.
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    /// Ends writing.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_shutdown(cx)
+    }
+}

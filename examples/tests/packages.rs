@@ -14,7 +14,7 @@ fn read(path: &str) -> String {
 
 #[test]
 fn a_package_has_its_readme_and_both_licences() {
-    for package in ["rgrpc", "protoc-gen-rgrpc", "rgrpc-macros"] {
+    for package in ["rgrpc", "rgrpc-http2", "protoc-gen-rgrpc", "rgrpc-macros"] {
         let output = Command::new(env!("CARGO"))
             .args([
                 "package",

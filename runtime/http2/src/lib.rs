@@ -57,3 +57,7 @@ pub use role::Role;
 pub use settings::PeerSettings;
 pub use static_block::StaticBlock;
 pub use stream::StreamKey;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -42,8 +42,8 @@ use bytes::Bytes;
 use crate::codec::CompressorRegistry;
 use crate::io::Peer;
 use crate::metadata::Metadata;
-use rgrpc_http2::BytesQueue;
 use crate::status::Status;
+use rgrpc_http2::BytesQueue;
 
 pub(crate) use crate::wanted::Wanted;
 pub(crate) use call_state::CallState;
@@ -355,7 +355,7 @@ pub(crate) struct Received<H> {
 pub(crate) struct OpenRequest<'a> {
     /// "/service/method".
     pub(crate) path: &'a Cow<'static, str>,
-    pub(crate) origin: &'a Arc<Origin>,
+    pub(crate) headers: &'a Arc<CommonHeaders>,
     pub(crate) content_subtype: &'static str,
     /// How many attempts at the call there were before, but for transparent ones.
     pub(crate) previous_attempts: u32,
@@ -365,9 +365,9 @@ pub(crate) struct OpenRequest<'a> {
     pub(crate) only_message: Option<BytesQueue>,
 }
 
-/// What the requests of a channel have in common: those that say the same of what is here.
+/// The header fields that the requests of a channel share.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
+pub(crate) struct CommonHeaders {
     pub(crate) authority: String,
     pub(crate) scheme: &'static str,
     pub(crate) user_agent: Bytes,

@@ -1,3 +1,7 @@
+//! The subchannels of a channel: what its balancers act on.
+//!
+//! Owned by the channel's task. Calls see its results in the pickers and in the registry.
+
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -8,27 +12,25 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::connector::Connector;
-use super::monitor::{MonitorContext, Monitors, Report as MonitorReport};
+use super::monitor::{MonitorContext, MonitorReport, Monitors};
 use super::subchannel::{Connect, Subchannel};
 use crate::backoff::ConnectParams;
 use crate::balancer::{
     BalancerWaker, ChannelControl, Picker, SubConn, SubConnId, SubConnOptions, SubConnOwner,
     SubConnRequest, SubConnState, WeakSubConn,
 };
-use crate::client::connect_attempts::ConnectAttempts;
-use crate::client::event::{ConnectionId, Event, MonitorId};
-use crate::client::picker::PickerCell;
+use crate::client::connectivity::{ConnectionId, Event, MonitorId, SharedState};
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
 use crate::task::watched;
 use crate::transport::{ClientTransport, ConnectError, Report, TransportEvent};
 
-/// What a channel's balancers act on: its connections, and what calls see of it.
+/// The subchannels of a channel, as its balancers create and use them.
 pub(super) struct Control {
     target: String,
     connector: Connector,
     connect_params: ConnectParams,
-    cell: Arc<PickerCell>,
+    state: SharedState,
     events: UnboundedSender<Event>,
     waker: BalancerWaker,
     owner: SubConnOwner,
@@ -51,11 +53,11 @@ struct Entry {
     subchannel: Subchannel,
     monitors: Monitors,
     /// The attempt that is under way.
-    attempt: Option<Attempt>,
+    attempt: Option<ConnectAttempt>,
 }
 
 /// An attempt to connect that is under way, as a task of its own.
-struct Attempt {
+struct ConnectAttempt {
     id: ConnectionId,
     task: AbortHandle,
 }
@@ -66,7 +68,7 @@ impl Control {
         connector: Connector,
         connect_params: ConnectParams,
         max_connections_limit: NonZeroUsize,
-        cell: Arc<PickerCell>,
+        state: SharedState,
         events: UnboundedSender<Event>,
         monitor_context: MonitorContext,
     ) -> Self {
@@ -76,7 +78,7 @@ impl Control {
             connector,
             connect_params,
             max_connections_limit,
-            cell,
+            state,
             events,
             // The channel is gone when it cannot be sent, here and below.
             waker: BalancerWaker::new(move || drop(wakes.send(Event::Wake))),
@@ -157,12 +159,12 @@ impl Control {
             self.events.clone(),
             (id, connection),
         );
-        entry.attempt = Some(Attempt {
+        entry.attempt = Some(ConnectAttempt {
             id: connection,
             task,
         });
-        let mut attempts = self.cell.attempts();
-        attempts.begin(connection, entry.address.clone());
+        let registry = &self.state.registry;
+        registry.attempt_begun(connection, entry.address.clone());
     }
 
     /// How many connections a subchannel may have from now on; none is closed for it.
@@ -185,7 +187,7 @@ impl Control {
         }
         if let Some(attempt) = entry.attempt {
             attempt.task.abort();
-            self.cell.attempts().give_up(attempt.id);
+            self.state.registry.attempt_abandoned(attempt.id);
         }
     }
 
@@ -204,11 +206,11 @@ impl Control {
         entry.attempt = None;
         match outcome {
             Ok(transport) => {
-                self.cell.attempts().succeeded(connection);
+                self.state.registry.attempt_succeeded(connection);
                 let connected = entry.subchannel.connected(connection);
                 let mut health = None;
                 if connected.is_wanted {
-                    self.cell.add_connection(connection, &transport);
+                    self.state.registry.add(connection, &transport);
                     let may_grow = self.max_connections > 1;
                     let context = &mut self.monitor_context;
                     health = entry.monitors.connected(connection, &transport, context);
@@ -227,13 +229,13 @@ impl Control {
                 let failed = entry.subchannel.failed(connection, &problem, now, random);
                 let wake_at = entry.subchannel.wake_at();
                 self.timers.extend(wake_at.map(|at| (at, id)));
-                let mut attempts = self.cell.attempts();
+                let registry = &self.state.registry;
                 match &failed {
                     Some(SubConnState::TransientFailure(failure)) => {
-                        attempts.failed(connection, failure.message().to_owned());
+                        registry.attempt_failed(connection, failure.message().to_owned());
                     }
                     // Other connections are there for its calls.
-                    _ => attempts.give_up(connection),
+                    _ => registry.attempt_abandoned(connection),
                 }
                 failed.into_iter().collect()
             }
@@ -259,7 +261,7 @@ impl Control {
             }
             TransportEvent::Closed { reason } => {
                 tracing::debug!(reason, "connection closed");
-                self.cell.remove_connection(connection);
+                self.state.registry.remove(connection);
             }
         }
         let entry = self.subconns.get_mut(&id)?;
@@ -358,8 +360,7 @@ impl Control {
                 attempt.task.abort();
             }
         }
-        *self.cell.attempts() = ConnectAttempts::default();
-        self.cell.close_connections();
+        self.state.close_connections();
     }
 }
 
@@ -411,7 +412,7 @@ impl ChannelControl for Control {
     }
 
     fn update_state(&mut self, state: ConnectivityState, picker: Arc<dyn Picker>) {
-        self.cell.publish(state, picker);
+        self.state.picker.publish(state, picker);
     }
 
     fn resolve_now(&mut self) {

@@ -1,10 +1,14 @@
+//! The state machine of a subchannel: when connections are made, and what its policy is told.
+//!
+//! Owned by the channel's task; the time is an argument.
+
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::backoff::{Backoff, ConnectParams};
 use crate::balancer::{Health, SubConnState};
-use crate::client::event::ConnectionId;
+use crate::client::connectivity::ConnectionId;
 use crate::status::Status;
 use crate::transport::ConnectError;
 
@@ -17,10 +21,10 @@ use crate::transport::ConnectError;
 /// Source: grpc-go `addrConn`.
 #[derive(Debug)]
 pub(super) struct Subchannel {
-    state: State,
+    state: SubchannelState,
     /// Those that take calls, the oldest first; none unless it is ready.
     ready: Vec<ConnectionId>,
-    attempt: Option<Attempt>,
+    attempt: Option<ConnectAttempt>,
     /// No attempt begins before.
     backoff_until: Option<Instant>,
     backoff: Backoff,
@@ -32,7 +36,7 @@ pub(super) struct Subchannel {
 
 /// What the policy was told last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum SubchannelState {
     Idle,
     Connecting,
     Ready,
@@ -40,7 +44,7 @@ enum State {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Attempt {
+struct ConnectAttempt {
     id: ConnectionId,
     /// The connection was lost before the attempt had ended.
     is_lost: bool,
@@ -72,7 +76,7 @@ impl Subchannel {
     /// Idle.
     pub(super) fn new(params: ConnectParams) -> Self {
         Self {
-            state: State::Idle,
+            state: SubchannelState::Idle,
             ready: Vec::new(),
             attempt: None,
             backoff_until: None,
@@ -84,25 +88,25 @@ impl Subchannel {
 
     /// A connection is wanted. `id` names the attempt, if one begins.
     pub(super) fn connect(&mut self, id: ConnectionId) -> Connect {
-        if self.state != State::Idle {
+        if self.state != SubchannelState::Idle {
             return Connect::Nothing;
         }
         if self.attempt.is_some() {
-            self.state = State::Connecting;
+            self.state = SubchannelState::Connecting;
             return Connect::UnderWay;
         }
         if let (Some(_), Some(failure)) = (self.backoff_until, &self.failure) {
-            self.state = State::TransientFailure;
+            self.state = SubchannelState::TransientFailure;
             return Connect::Failed(failure.clone());
         }
-        self.state = State::Connecting;
+        self.state = SubchannelState::Connecting;
         Connect::Begin(self.begin(id))
     }
 
     /// Calls have used up the streams of the connections that there are, of which there may be `max`.
     /// Returns how long the attempt may take that begins, if one does.
     pub(super) fn grow(&mut self, id: ConnectionId, max: usize) -> Option<Duration> {
-        let may_grow = self.state == State::Ready
+        let may_grow = self.state == SubchannelState::Ready
             && self.ready.len() < max
             && self.attempt.is_none()
             && self.backoff_until.is_none();
@@ -110,13 +114,13 @@ impl Subchannel {
     }
 
     fn begin(&mut self, id: ConnectionId) -> Duration {
-        self.attempt = Some(Attempt { id, is_lost: false });
+        self.attempt = Some(ConnectAttempt { id, is_lost: false });
         self.attempts += 1;
         self.backoff.connect_timeout()
     }
 
     /// Ends the present attempt, if it has this name.
-    fn end(&mut self, id: ConnectionId) -> Option<Attempt> {
+    fn end(&mut self, id: ConnectionId) -> Option<ConnectAttempt> {
         self.attempt.take_if(|attempt| attempt.id == id)
     }
 
@@ -133,22 +137,22 @@ impl Subchannel {
         self.backoff.reset();
         self.attempts = 0;
         match (self.state, attempt.is_lost) {
-            (State::Connecting, true) => {
-                self.state = State::Idle;
+            (SubchannelState::Connecting, true) => {
+                self.state = SubchannelState::Idle;
                 Connected {
                     is_wanted: false,
                     states: &[READY, SubConnState::Idle],
                 }
             }
-            (State::Connecting, false) => {
-                self.state = State::Ready;
+            (SubchannelState::Connecting, false) => {
+                self.state = SubchannelState::Ready;
                 self.ready.push(id);
                 Connected {
                     is_wanted: true,
                     states: &[READY],
                 }
             }
-            (State::Ready, false) => {
+            (SubchannelState::Ready, false) => {
                 self.ready.push(id);
                 Connected {
                     is_wanted: true,
@@ -156,7 +160,8 @@ impl Subchannel {
                 }
             }
             // Nobody wants it any more.
-            (State::Ready, true) | (State::Idle | State::TransientFailure, _) => ignored,
+            (SubchannelState::Ready, true)
+            | (SubchannelState::Idle | SubchannelState::TransientFailure, _) => ignored,
         }
     }
 
@@ -178,8 +183,8 @@ impl Subchannel {
             delay.as_secs_f64()
         ));
         self.failure = Some(failure.clone());
-        (self.state == State::Connecting).then(|| {
-            self.state = State::TransientFailure;
+        (self.state == SubchannelState::Connecting).then(|| {
+            self.state = SubchannelState::TransientFailure;
             SubConnState::TransientFailure(failure)
         })
     }
@@ -192,9 +197,9 @@ impl Subchannel {
             attempt.is_lost = true;
         }
         self.ready.retain(|ready| *ready != connection);
-        let was_last = self.state == State::Ready && self.ready.is_empty();
+        let was_last = self.state == SubchannelState::Ready && self.ready.is_empty();
         if was_last {
-            self.state = State::Idle;
+            self.state = SubchannelState::Idle;
         }
         was_last
     }
@@ -217,9 +222,9 @@ impl Subchannel {
 
     fn end_backoff(&mut self) -> bool {
         self.backoff_until = None;
-        let has_failed = self.state == State::TransientFailure;
+        let has_failed = self.state == SubchannelState::TransientFailure;
         if has_failed {
-            self.state = State::Idle;
+            self.state = SubchannelState::Idle;
         }
         has_failed
     }

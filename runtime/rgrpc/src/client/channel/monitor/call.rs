@@ -10,14 +10,14 @@ use crate::metadata::Metadata;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, ClientTransport, Incoming, IncomingHead, NoHead, OpenError, OpenRequest, Origin,
-    ResetCode, Wanted,
+    ClientStream, ClientTransport, CommonHeaders, Incoming, IncomingHead, NoHead, OpenError,
+    OpenRequest, ResetCode, Wanted,
 };
 
 /// Makes a server-streaming call on this connection. Dropping what it returns cancels it.
 pub(super) fn call<Req, Res>(
     transport: &dyn ClientTransport,
-    origin: &Arc<Origin>,
+    headers: &Arc<CommonHeaders>,
     metadata: &Metadata,
     method: &MethodName,
     request: &Req,
@@ -30,7 +30,7 @@ where
         frame::<ProtoCodec, Req>(request, limit(DEFAULT_MAX_SEND)).map_err(OpenError::Invalid)?;
     let stream = transport.open(OpenRequest {
         path: method,
-        origin,
+        headers,
         content_subtype: <ProtoCodec as Codec<Req>>::NAME,
         previous_attempts: 0,
         timeout: None,

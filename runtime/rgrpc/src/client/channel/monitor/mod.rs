@@ -8,7 +8,7 @@
 //! ```text
 //!   Control ── connected, lost ──► Monitors ── spawns ──► run(HealthWatch), run(LoadWatch)
 //!      ▲                              │ take                     │
-//!      │                              └── the latest Report ◄────┤
+//!      │                              └── the latest MonitorReport ◄────┤
 //!      └───────────── Event::Monitor ────────────────────────────┘
 //! ```
 //!
@@ -22,7 +22,7 @@ mod call;
 mod health;
 mod load;
 mod proto;
-mod retry;
+mod restart_delay;
 mod task;
 mod watch;
 
@@ -40,21 +40,21 @@ use self::load::LoadWatch;
 use self::task::Monitor;
 use self::watch::{Backend, Watch};
 use crate::balancer::{Health, LoadReport, SubConnId, SubConnOptions};
-use crate::client::event::{ConnectionId, Event, MonitorId};
+use crate::client::connectivity::{ConnectionId, Event, MonitorId};
 use crate::credentials::PerRpcCredentials;
 use crate::io::Address;
-use crate::transport::{ClientTransport, Origin};
+use crate::transport::{ClientTransport, CommonHeaders};
 
 /// What a monitor has heard.
 #[derive(Clone, Debug)]
-pub(super) enum Report {
+pub(super) enum MonitorReport {
     Health(Health),
     Load(Box<LoadReport>),
 }
 
 /// What the monitors of a channel have in common.
 pub(super) struct MonitorContext {
-    origin: Arc<Origin>,
+    headers: Arc<CommonHeaders>,
     /// Those of the channel.
     credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
     events: UnboundedSender<Event>,
@@ -68,13 +68,13 @@ pub(super) struct MonitorContext {
 impl MonitorContext {
     /// Health is not asked for until there is a service to ask for.
     pub(super) fn new(
-        origin: Arc<Origin>,
+        headers: Arc<CommonHeaders>,
         credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
         events: UnboundedSender<Event>,
         health_check_disabled: bool,
     ) -> Self {
         Self {
-            origin,
+            headers,
             credentials,
             events,
             health_check_disabled,
@@ -104,7 +104,7 @@ impl MonitorContext {
         let backend = Backend {
             address: address.clone(),
             transport,
-            origin: Arc::clone(&self.origin),
+            headers: Arc::clone(&self.headers),
             credentials: Arc::clone(&self.credentials),
         };
         let events = self.events.clone();
@@ -188,7 +188,7 @@ impl Monitors {
     }
 
     /// What a monitor has heard last; `None` if that was taken, or it is none of these any more.
-    pub(super) fn take(&self, monitor: MonitorId) -> Option<Report> {
+    pub(super) fn take(&self, monitor: MonitorId) -> Option<MonitorReport> {
         let monitors = [&self.health, &self.load].into_iter().flatten();
         monitors
             .filter(|present| present.id() == monitor)

@@ -2,9 +2,9 @@ use std::sync::{Arc, Mutex};
 
 use tokio::task::AbortHandle;
 
-use super::Report;
+use super::MonitorReport;
 use super::watch::{Backend, Watch, run};
-use crate::client::event::MonitorId;
+use crate::client::connectivity::MonitorId;
 use crate::lock::lock;
 
 /// A monitor at work, as a task of its own, which ends when this is dropped.
@@ -12,7 +12,7 @@ pub(super) struct Monitor {
     id: MonitorId,
     /// What it has heard last, until it is taken: a backend that says more than the channel's task
     /// can look at takes no memory for it.
-    latest: Arc<Mutex<Option<Report>>>,
+    latest: Arc<Mutex<Option<MonitorReport>>>,
     task: AbortHandle,
 }
 
@@ -44,7 +44,7 @@ impl Monitor {
     }
 
     /// What it has heard since this was last called.
-    pub(super) fn take(&self) -> Option<Report> {
+    pub(super) fn take(&self) -> Option<MonitorReport> {
         lock(&self.latest).take()
     }
 }

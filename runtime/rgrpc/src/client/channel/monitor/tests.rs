@@ -29,7 +29,7 @@ impl Fixture {
     }
 
     fn with(options: SubConnOptions, service: Option<&str>, disabled: bool) -> Self {
-        let origin = Origin {
+        let headers = CommonHeaders {
             authority: "backends.test".to_owned(),
             scheme: "http",
             user_agent: "test".into(),
@@ -37,7 +37,7 @@ impl Fixture {
             accept_encoding: None,
         };
         let (sender, events) = unbounded_channel();
-        let mut context = MonitorContext::new(Arc::new(origin), Arc::new([]), sender, disabled);
+        let mut context = MonitorContext::new(Arc::new(headers), Arc::new([]), sender, disabled);
         context.set_health_service(service.map(Arc::from));
         let address = Address::Name("backend-1".to_owned());
         let subconn = TestChannel::new().create_subconn(address.clone(), options);
@@ -54,19 +54,19 @@ impl Fixture {
         let transport = Arc::clone(&self.transport) as Arc<dyn ClientTransport>;
         let context = &mut self.context;
         let health = self.monitors.connected(FIRST, &transport, context);
-        text(Report::Health(health.expect("it is the only one")))
+        text(MonitorReport::Health(health.expect("it is the only one")))
     }
 
     /// The connection takes no more calls.
     fn lose(&mut self) -> Option<String> {
         let health = self.monitors.lost(FIRST, &mut self.context);
-        health.map(|health| text(Report::Health(health)))
+        health.map(|health| text(MonitorReport::Health(health)))
     }
 
     fn set_service(&mut self, service: Option<&str>) -> Option<String> {
         assert!(self.context.set_health_service(service.map(Arc::from)));
         let health = self.monitors.health_service_changed(&mut self.context);
-        health.map(|health| text(Report::Health(health)))
+        health.map(|health| text(MonitorReport::Health(health)))
     }
 
     /// What the channel's task has heard since this was last called.
@@ -93,11 +93,11 @@ impl Fixture {
     }
 }
 
-fn text(report: Report) -> String {
+fn text(report: MonitorReport) -> String {
     match report {
-        Report::Health(Health::NotServing(status)) => status.message().to_owned(),
-        Report::Health(health) => format!("{health:?}"),
-        Report::Load(report) => format!("cpu {}", report.cpu_utilization),
+        MonitorReport::Health(Health::NotServing(status)) => status.message().to_owned(),
+        MonitorReport::Health(health) => format!("{health:?}"),
+        MonitorReport::Load(report) => format!("cpu {}", report.cpu_utilization),
     }
 }
 

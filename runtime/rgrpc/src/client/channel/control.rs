@@ -16,10 +16,10 @@ use super::monitor::{MonitorContext, MonitorReport, Monitors};
 use super::subchannel::{Connect, Subchannel};
 use crate::backoff::ConnectParams;
 use crate::balancer::{
-    BalancerWaker, ChannelControl, Picker, SubConn, SubConnId, SubConnOptions, SubConnOwner,
-    SubConnRequest, SubConnState, WeakSubConn,
+    BalancerWaker, ChannelControl, Connection, Health, Picker, SubConn, SubConnId, SubConnOptions,
+    SubConnOwner, SubConnRequest, SubConnState, WeakSubConn,
 };
-use crate::client::connectivity::{ConnectionId, Event, MonitorId, SharedState};
+use crate::client::connectivity::{ConnectionId, Event, MonitorId, Registry, SharedState};
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
 use crate::task::watched;
@@ -47,10 +47,12 @@ pub(super) struct Control {
     resolve_now: bool,
 }
 
+/// A subchannel: the owner of its connections, which publishes them to pickers and monitors.
 struct Entry {
     address: Address,
+    /// Where the pickers find the connections.
     subconn: WeakSubConn,
-    subchannel: Subchannel,
+    subchannel: Subchannel<Arc<Connection>>,
     monitors: Monitors,
     /// The attempt that is under way.
     attempt: Option<ConnectAttempt>,
@@ -125,7 +127,9 @@ impl Control {
     fn connect(&mut self, id: SubConnId) -> Option<SubConnState> {
         let entry = self.subconns.get_mut(&id)?;
         entry.subconn.begin_connect();
-        match entry.subchannel.connect(ConnectionId(self.next_connection)) {
+        let connect = entry.subchannel.connect(ConnectionId(self.next_connection));
+        entry.record_state(id, &self.state.registry);
+        match connect {
             Connect::Begin(limit) => self.begin_attempt(id, limit),
             Connect::UnderWay => {}
             Connect::Failed(status) => return Some(SubConnState::TransientFailure(status)),
@@ -172,7 +176,7 @@ impl Control {
         let max = max.min(self.max_connections_limit.get());
         if std::mem::replace(&mut self.max_connections, max) != max {
             for entry in self.subconns.values() {
-                entry.subconn.set_may_grow(max > 1);
+                entry.publish(max > 1);
             }
         }
     }
@@ -185,6 +189,7 @@ impl Control {
         if let Some(at) = entry.subchannel.wake_at() {
             self.timers.remove(&(at, id));
         }
+        self.state.registry.subchannel_shut_down(id);
         if let Some(attempt) = entry.attempt {
             attempt.task.abort();
             self.state.registry.attempt_abandoned(attempt.id);
@@ -204,19 +209,18 @@ impl Control {
             return Vec::new();
         };
         entry.attempt = None;
+        let registry = &self.state.registry;
         match outcome {
             Ok(transport) => {
-                self.state.registry.attempt_succeeded(connection);
-                let connected = entry.subchannel.connected(connection);
+                registry.attempt_succeeded(connection);
+                let new = Connection::new(Arc::clone(&transport));
+                let connected = entry.subchannel.connected(connection, new);
+                entry.record_state(id, registry);
                 let mut health = None;
                 if connected.is_wanted {
-                    self.state.registry.add(connection, &transport);
-                    let may_grow = self.max_connections > 1;
-                    let context = &mut self.monitor_context;
-                    health = entry.monitors.connected(connection, &transport, context);
-                    entry
-                        .subconn
-                        .add_connection(connection.0, transport, may_grow);
+                    registry.connection_opened(id, connection, &transport);
+                    health = entry.follow(&mut self.monitor_context);
+                    entry.publish(self.max_connections > 1);
                 }
                 let mut states = connected.states.to_vec();
                 if let (Some(known), [SubConnState::Ready(health)]) = (health, &mut states[..]) {
@@ -229,7 +233,7 @@ impl Control {
                 let failed = entry.subchannel.failed(connection, &problem, now, random);
                 let wake_at = entry.subchannel.wake_at();
                 self.timers.extend(wake_at.map(|at| (at, id)));
-                let registry = &self.state.registry;
+                entry.record_state(id, registry);
                 match &failed {
                     Some(SubConnState::TransientFailure(failure)) => {
                         registry.attempt_failed(connection, failure.message().to_owned());
@@ -261,14 +265,14 @@ impl Control {
             }
             TransportEvent::Closed { reason } => {
                 tracing::debug!(reason, "connection closed");
-                self.state.registry.remove(connection);
+                self.state.registry.connection_closed(id, connection);
             }
         }
         let entry = self.subconns.get_mut(&id)?;
-        let context = &mut self.monitor_context;
-        let health = entry.monitors.lost(connection, context);
         let is_idle = entry.subchannel.lost(connection);
-        entry.subconn.remove_connection(connection.0);
+        entry.record_state(id, &self.state.registry);
+        let health = entry.follow(&mut self.monitor_context);
+        entry.publish(self.max_connections > 1);
         self.resolve_now |= is_idle;
         if is_idle {
             Some(SubConnState::Idle)
@@ -295,7 +299,9 @@ impl Control {
         let entries = self.subconns.iter_mut();
         let mut changed: Vec<_> = entries
             .filter_map(|(id, entry)| {
-                let health = entry.monitors.health_service_changed(context)?;
+                let oldest = entry.subchannel.connections().first();
+                let oldest = oldest.map(|(_, connection)| connection.transport());
+                let health = entry.monitors.health_service_changed(oldest, context)?;
                 Some((*id, SubConnState::Ready(health)))
             })
             .collect();
@@ -333,7 +339,7 @@ impl Control {
     fn those(
         &mut self,
         mut ids: Vec<SubConnId>,
-        mut changes: impl FnMut(&mut Subchannel) -> bool,
+        mut changes: impl FnMut(&mut Subchannel<Arc<Connection>>) -> bool,
     ) -> Vec<SubConnId> {
         // In the order of their creation, not of the map or of the timers.
         ids.sort_unstable();
@@ -343,6 +349,7 @@ impl Control {
             };
             let was_waiting = entry.subchannel.wake_at().is_some();
             let is_idle = changes(&mut entry.subchannel);
+            entry.record_state(*id, &self.state.registry);
             if was_waiting && entry.subchannel.wake_at().is_none() {
                 // There may be another connection for calls that wait.
                 entry.subconn.wake_waiting();
@@ -361,6 +368,27 @@ impl Control {
             }
         }
         self.state.close_connections();
+    }
+}
+
+impl Entry {
+    /// Publishes the connections to the pickers.
+    fn publish(&self, may_grow: bool) {
+        let connections = self.subchannel.connections().iter();
+        let connections = connections.map(|(_, connection)| Arc::clone(connection));
+        self.subconn.publish(connections.collect(), may_grow);
+    }
+
+    /// Has the monitors follow the oldest connection. Returns the known health of the backend, if that
+    /// changes.
+    fn follow(&mut self, context: &mut MonitorContext) -> Option<Health> {
+        let oldest = self.subchannel.connections().first();
+        let oldest = oldest.map(|(id, connection)| (*id, connection.transport()));
+        self.monitors.follow(oldest, context)
+    }
+
+    fn record_state(&self, id: SubConnId, registry: &Registry) {
+        registry.subchannel_state(id, self.subchannel.state());
     }
 }
 
@@ -407,6 +435,8 @@ impl ChannelControl for Control {
             subchannel: Subchannel::new(self.connect_params),
             attempt: None,
         };
+        let registry = &self.state.registry;
+        registry.subchannel_created(subconn.id(), entry.address.clone());
         self.subconns.insert(subconn.id(), entry);
         subconn
     }

@@ -9,21 +9,24 @@ use tokio::time::Instant;
 use crate::backoff::{Backoff, ConnectParams};
 use crate::balancer::{Health, SubConnState};
 use crate::client::connectivity::ConnectionId;
+use crate::connectivity_state::ConnectivityState;
 use crate::status::Status;
 use crate::transport::ConnectError;
 
-/// Decides when connections to an address are made, and what their policy is told. The states are
+/// The connections to an address, their owner, and the decision when they are made. The states are
 /// those drawn at [`SubConn`](crate::balancer::SubConn).
 ///
 /// There is one connection, or there are several, where calls have used up the streams of those that
 /// there are (gRFC A105); one attempt at a time. Those beyond the first do not show in the state.
 ///
+/// `C` is a connection; the decisions do not look at it.
+///
 /// Source: grpc-go `addrConn`.
 #[derive(Debug)]
-pub(super) struct Subchannel {
+pub(super) struct Subchannel<C> {
     state: SubchannelState,
     /// Those that take calls, the oldest first; none unless it is ready.
-    ready: Vec<ConnectionId>,
+    connections: Vec<(ConnectionId, C)>,
     attempt: Option<ConnectAttempt>,
     /// No attempt begins before.
     backoff_until: Option<Instant>,
@@ -72,12 +75,12 @@ pub(super) struct Connected {
     pub(super) states: &'static [SubConnState],
 }
 
-impl Subchannel {
+impl<C> Subchannel<C> {
     /// Idle.
     pub(super) fn new(params: ConnectParams) -> Self {
         Self {
             state: SubchannelState::Idle,
-            ready: Vec::new(),
+            connections: Vec::new(),
             attempt: None,
             backoff_until: None,
             backoff: Backoff::new(params),
@@ -107,7 +110,7 @@ impl Subchannel {
     /// Returns how long the attempt may take that begins, if one does.
     pub(super) fn grow(&mut self, id: ConnectionId, max: usize) -> Option<Duration> {
         let may_grow = self.state == SubchannelState::Ready
-            && self.ready.len() < max
+            && self.connections.len() < max
             && self.attempt.is_none()
             && self.backoff_until.is_none();
         may_grow.then(|| self.begin(id))
@@ -124,8 +127,23 @@ impl Subchannel {
         self.attempt.take_if(|attempt| attempt.id == id)
     }
 
-    /// An attempt has succeeded.
-    pub(super) fn connected(&mut self, id: ConnectionId) -> Connected {
+    /// The connections that take calls, the oldest first.
+    pub(super) fn connections(&self) -> &[(ConnectionId, C)] {
+        &self.connections
+    }
+
+    /// The state, as its policy was told it last.
+    pub(super) fn state(&self) -> ConnectivityState {
+        match self.state {
+            SubchannelState::Idle => ConnectivityState::Idle,
+            SubchannelState::Connecting => ConnectivityState::Connecting,
+            SubchannelState::Ready => ConnectivityState::Ready,
+            SubchannelState::TransientFailure => ConnectivityState::TransientFailure,
+        }
+    }
+
+    /// An attempt has succeeded. The connection is kept if it is wanted.
+    pub(super) fn connected(&mut self, id: ConnectionId, connection: C) -> Connected {
         const READY: SubConnState = SubConnState::Ready(Health::Serving);
         let ignored = Connected {
             is_wanted: false,
@@ -146,14 +164,14 @@ impl Subchannel {
             }
             (SubchannelState::Connecting, false) => {
                 self.state = SubchannelState::Ready;
-                self.ready.push(id);
+                self.connections.push((id, connection));
                 Connected {
                     is_wanted: true,
                     states: &[READY],
                 }
             }
             (SubchannelState::Ready, false) => {
-                self.ready.push(id);
+                self.connections.push((id, connection));
                 Connected {
                     is_wanted: true,
                     states: &[],
@@ -196,8 +214,8 @@ impl Subchannel {
         {
             attempt.is_lost = true;
         }
-        self.ready.retain(|ready| *ready != connection);
-        let was_last = self.state == SubchannelState::Ready && self.ready.is_empty();
+        self.connections.retain(|(id, _)| *id != connection);
+        let was_last = self.state == SubchannelState::Ready && self.connections.is_empty();
         if was_last {
             self.state = SubchannelState::Idle;
         }
@@ -241,33 +259,33 @@ mod tests {
     const SECOND: ConnectionId = ConnectionId(2);
     const THIRD: ConnectionId = ConnectionId(3);
 
-    fn subchannel() -> Subchannel {
+    fn subchannel() -> Subchannel<()> {
         Subchannel::new(ConnectParams::default())
     }
 
     /// With this connection, which is ready.
-    fn ready(connection: ConnectionId) -> Subchannel {
+    fn ready(connection: ConnectionId) -> Subchannel<()> {
         let mut subchannel = subchannel();
         begin(&mut subchannel, connection);
         connect(&mut subchannel, connection);
         subchannel
     }
 
-    fn begin(subchannel: &mut Subchannel, attempt: ConnectionId) -> Duration {
+    fn begin(subchannel: &mut Subchannel<()>, attempt: ConnectionId) -> Duration {
         match subchannel.connect(attempt) {
             Connect::Begin(limit) => limit,
             other => panic!("{other:?}"),
         }
     }
 
-    fn nothing(subchannel: &mut Subchannel, attempt: ConnectionId) {
+    fn nothing(subchannel: &mut Subchannel<()>, attempt: ConnectionId) {
         let what = subchannel.connect(attempt);
         assert!(matches!(what, Connect::Nothing), "{what:?}");
     }
 
     /// The attempt succeeds, and its connection is the one that is ready.
-    fn connect(subchannel: &mut Subchannel, attempt: ConnectionId) {
-        let connected = subchannel.connected(attempt);
+    fn connect(subchannel: &mut Subchannel<()>, attempt: ConnectionId) {
+        let connected = subchannel.connected(attempt, ());
         assert!(connected.is_wanted);
         assert!(matches!(connected.states, [SubConnState::Ready(_)]));
     }
@@ -276,7 +294,7 @@ mod tests {
         ConnectError::caused_by("refused")
     }
 
-    fn fail(subchannel: &mut Subchannel, attempt: ConnectionId, now: Instant) -> String {
+    fn fail(subchannel: &mut Subchannel<()>, attempt: ConnectionId, now: Instant) -> String {
         match subchannel.failed(attempt, &refused(), now, 0.5) {
             Some(SubConnState::TransientFailure(status)) => status.message().to_owned(),
             other => panic!("{other:?}"),
@@ -346,7 +364,7 @@ mod tests {
         let mut subchannel = subchannel();
         assert!(!subchannel.lost(FIRST));
         begin(&mut subchannel, SECOND);
-        assert!(!subchannel.connected(FIRST).is_wanted);
+        assert!(!subchannel.connected(FIRST, ()).is_wanted);
         assert!(subchannel.failed(FIRST, &refused(), now, 0.5).is_none());
         assert!(!subchannel.lost(FIRST));
         connect(&mut subchannel, SECOND);
@@ -358,7 +376,7 @@ mod tests {
         let mut subchannel = subchannel();
         begin(&mut subchannel, FIRST);
         assert!(!subchannel.lost(FIRST));
-        let connected = subchannel.connected(FIRST);
+        let connected = subchannel.connected(FIRST, ());
         assert!(!connected.is_wanted);
         let states = connected.states;
         assert!(
@@ -394,7 +412,7 @@ mod tests {
         assert_eq!(subchannel.grow(SECOND, 1), None);
         assert!(subchannel.grow(SECOND, 2).is_some());
         assert_eq!(subchannel.grow(THIRD, 3), None, "one at a time");
-        let connected = subchannel.connected(SECOND);
+        let connected = subchannel.connected(SECOND, ());
         assert!(connected.is_wanted);
         assert!(connected.states.is_empty());
         assert_eq!(subchannel.grow(THIRD, 2), None);
@@ -425,7 +443,7 @@ mod tests {
         let mut subchannel = ready(FIRST);
         subchannel.grow(SECOND, 2);
         assert!(subchannel.lost(FIRST));
-        assert!(!subchannel.connected(SECOND).is_wanted, "by nobody");
+        assert!(!subchannel.connected(SECOND, ()).is_wanted, "by nobody");
     }
 
     #[test]

@@ -184,6 +184,8 @@ impl fmt::Debug for ClientConn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientConn")
             .field("target", &self.target())
+            .field("state", &self.state())
+            .field("subchannels", &self.shared().registry.snapshot())
             .finish_non_exhaustive()
     }
 }

@@ -97,10 +97,9 @@ impl ChannelState {
 
     /// The number of calls that wait because their server allows no more streams.
     pub(super) fn calls_waiting_for_streams(&self) -> usize {
-        let transports = self.registry.transports();
-        let waiting = transports
-            .iter()
-            .map(|transport| transport.waiting_streams());
+        let subchannels = self.registry.snapshot();
+        let connections = subchannels.iter().flat_map(|one| &one.connections);
+        let waiting = connections.map(|connection| connection.transport.waiting_streams());
         waiting.sum::<usize>() + self.calls.waiting_for_streams()
     }
 }

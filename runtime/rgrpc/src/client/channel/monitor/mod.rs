@@ -1,4 +1,4 @@
-//! What a backend is asked besides calls: whether it serves, and how loaded it is.
+//! Monitors ask a backend for its health and its load, besides calls.
 //!
 //! A monitor is a task: it makes a streaming call on one connection and makes it again when it has
 //! ended, until it is aborted. What is asked, and what the answers mean, is a [`Watch`]. The
@@ -6,10 +6,10 @@
 //! when it is lost or nobody holds the SubConn any more.
 //!
 //! ```text
-//!   Control ── connected, lost ──► Monitors ── spawns ──► run(HealthWatch), run(LoadWatch)
-//!      ▲                              │ take                     │
-//!      │                              └── the latest MonitorReport ◄────┤
-//!      └───────────── Event::Monitor ────────────────────────────┘
+//!   Control ── oldest connection ──► Monitors ── spawns ──► run(HealthWatch), run(LoadWatch)
+//!      ▲                                │ take                          │
+//!      │                                └── the latest MonitorReport ◄──┤
+//!      └───────────── Event::Monitor ───────────────────────────────────┘
 //! ```
 //!
 //! These calls are none of the channel's: no picker and no service config is asked for them, they have
@@ -31,7 +31,7 @@ mod fake_transport;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -119,13 +119,13 @@ impl MonitorContext {
     }
 }
 
-/// The monitors of one SubConn. When it has several connections, they are on the oldest one.
+/// The monitors of one SubConn, on its oldest connection.
 pub(super) struct Monitors {
     subconn: SubConnId,
     address: Address,
     options: SubConnOptions,
-    /// Those that take calls, the oldest first. They are not kept open here.
-    connections: Vec<(ConnectionId, Weak<dyn ClientTransport>)>,
+    /// The connection that they are on.
+    connection: Option<ConnectionId>,
     health: Option<Monitor>,
     load: Option<Monitor>,
 }
@@ -137,54 +137,40 @@ impl Monitors {
             subconn,
             address,
             options,
-            connections: Vec::new(),
+            connection: None,
             health: None,
             load: None,
         }
     }
 
-    /// There is a connection, or another one. Returns what is known of the backend's health, if that
-    /// changes.
-    pub(super) fn connected(
+    /// Follows the oldest connection of the SubConn: ends the monitors that are on another one, and begins
+    /// them anew. Returns the known health of the backend, if that changes and there is a connection.
+    pub(super) fn follow(
         &mut self,
-        connection: ConnectionId,
-        transport: &Arc<dyn ClientTransport>,
+        oldest: Option<(ConnectionId, &Arc<dyn ClientTransport>)>,
         context: &mut MonitorContext,
     ) -> Option<Health> {
-        self.connections
-            .push((connection, Arc::downgrade(transport)));
-        (self.connections.len() == 1).then(|| self.begin(transport, context))
-    }
-
-    /// A connection takes no more calls. Returns what is known of the backend's health, if that
-    /// changes, and there is another connection.
-    pub(super) fn lost(
-        &mut self,
-        connection: ConnectionId,
-        context: &mut MonitorContext,
-    ) -> Option<Health> {
-        let mut connections = self.connections.iter();
-        let index = connections.position(|(id, _)| *id == connection)?;
-        self.connections.remove(index);
-        if index > 0 {
+        let id = oldest.map(|(id, _)| id);
+        if self.connection == id {
             return None;
         }
+        self.connection = id;
         self.health = None;
         self.load = None;
-        let transport = self.transport()?;
-        Some(self.begin(&transport, context))
+        oldest.map(|(_, transport)| self.begin(transport, context))
     }
 
-    /// The service whose health is asked for is another one. Returns what is known of its health, if
+    /// The service whose health is asked for is another one. Returns the known health of the backend, if
     /// there is a connection and its health matters.
     pub(super) fn health_service_changed(
         &mut self,
+        oldest: Option<&Arc<dyn ClientTransport>>,
         context: &mut MonitorContext,
     ) -> Option<Health> {
-        let transport = self.transport()?;
+        let transport = oldest?;
         self.options
             .health_check
-            .then(|| self.begin_health_check(&transport, context))
+            .then(|| self.begin_health_check(transport, context))
     }
 
     /// What a monitor has heard last; `None` if that was taken, or it is none of these any more.
@@ -193,12 +179,6 @@ impl Monitors {
         monitors
             .filter(|present| present.id() == monitor)
             .find_map(Monitor::take)
-    }
-
-    /// The connection that the monitors are on.
-    fn transport(&self) -> Option<Arc<dyn ClientTransport>> {
-        let (_, oldest) = self.connections.first()?;
-        oldest.upgrade()
     }
 
     fn begin(

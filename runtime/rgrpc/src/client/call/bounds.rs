@@ -41,12 +41,12 @@ impl Bounds {
         }
     }
 
-    /// Whether nothing bounds the call.
+    /// Whether the call has no bounds.
     pub(super) fn is_unbounded(&self) -> bool {
         self.deadline.is_none() && self.cancel.is_none() && self.parent.is_none()
     }
 
-    /// Ready when the call is over, with what has ended it.
+    /// Waits until a bound is exceeded.
     pub(super) async fn exceeded(self) -> Exceeded {
         if Handle::try_current().is_err() {
             return Exceeded::OutsideRuntime;
@@ -66,9 +66,9 @@ impl Bounds {
         .await
     }
 
-    /// Runs a call to `target` within the bounds; it is dropped, which cancels it, when one is exceeded.
-    /// When that is the deadline, `waited_for` is asked afterwards what for. The call stays where it is
-    /// pinned: a future that was given here would be kept twice, here and where it came from.
+    /// Runs a call to `target` within the bounds. When one is exceeded, the call is dropped, which cancels
+    /// it; when that is the deadline, `waited_for` is asked then, after the drop. The call stays where it
+    /// is pinned: a future that was given here would be kept twice, here and where it came from.
     pub(super) fn run<'a, T>(
         self,
         mut call: Pin<&'a mut Option<impl Future<Output = Result<T, Status>>>>,

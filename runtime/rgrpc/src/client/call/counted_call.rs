@@ -8,7 +8,9 @@ use tokio::task::yield_now;
 
 use crate::client::ClientConn;
 
-/// A call that counts, from before it has a connection until it ends. Keeps its channel open.
+/// A call that counts, from before it has a connection until it ends.
+///
+/// It keeps its channel open.
 pub(super) struct CountedCall {
     conn: ClientConn,
     ended: AtomicBool,
@@ -50,8 +52,8 @@ impl CountedCall {
 pub(super) struct GoingIdle(CountedCall);
 
 impl GoingIdle {
-    /// The call, when the channel is idle. The channel's task is on another thread, between two steps
-    /// that do not wait.
+    /// Waits until the channel is idle. The channel's task is on another thread, between two steps that
+    /// do not wait.
     pub(super) async fn wait(self) -> CountedCall {
         while self.0.conn.shared().calls.is_going_idle() {
             yield_now().await;

@@ -239,8 +239,30 @@ impl Invoke for ClientConn {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+    use std::task::{Context, Waker};
+
     use super::*;
+    use crate::lock::lock;
+    use crate::status::Code;
     use crate::{ProtoCodec, credentials};
+
+    #[tokio::test]
+    async fn a_call_that_is_dropped_while_it_waits_for_the_resolver_tells_its_hooks() {
+        let conn = ClientConn::new("passthrough:///a", credentials::insecure()).expect("valid");
+        let ended = Arc::new(Mutex::new(Vec::new()));
+        let hook = Arc::clone(&ended);
+        let mut options = CallOptions::new();
+        options.on_finish(move |outcome| lock(&hook).push(outcome.map_err(Status::code)));
+        let method = MethodName::Borrowed("/a.B/C");
+        {
+            let mut call = pin!(conn.invoke::<_, (), ()>(ProtoCodec, method, (), options));
+            let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(polled.is_pending());
+            assert!(lock(&ended).is_empty());
+        }
+        assert_eq!(*lock(&ended), [Err(Code::Cancelled)]);
+    }
 
     #[test]
     fn the_future_of_a_unary_call_is_small() {

@@ -18,6 +18,7 @@ use crate::client::connectivity::{ChannelState, closed};
 use crate::metadata::Metadata;
 use crate::select_biased::{Either, select_biased};
 use crate::status::Status;
+use crate::task::caught;
 
 /// The connection of an attempt.
 pub(super) struct Picked {
@@ -184,7 +185,8 @@ fn try_pick(channel: &ChannelState, call: &PickInfo<'_>) -> PickOutcome {
 
 /// The callback of a picker for the end of an attempt.
 ///
-/// Called once, also when the attempt was not sent. It is users' code: no lock is held while it runs.
+/// Called once, also when the attempt was not sent. It is users' code: no lock is held while it runs, and a
+/// panic of it is logged and ends nothing else.
 pub(super) struct PickerCallback(Option<OnDone>);
 
 impl PickerCallback {
@@ -198,19 +200,37 @@ impl PickerCallback {
 
     /// Tells the picker that the attempt has ended with this trailer, or for this reason.
     pub(super) fn call(mut self, outcome: Result<&Metadata, &Status>) {
+        self.run(outcome);
+    }
+
+    fn run(&mut self, outcome: Result<&Metadata, &Status>) {
         if let Some(on_done) = self.0.take() {
             let trailer = outcome.unwrap_or_else(Status::metadata);
             let report = LoadReport::from_trailer(trailer);
-            on_done(&CallOutcome::new(outcome.err(), report.as_ref()));
+            let outcome = CallOutcome::new(outcome.err(), report.as_ref());
+            // The attempt is over, whatever becomes of this.
+            let _ = caught("the picker's callback", || on_done(&outcome));
         }
     }
 }
 
 impl Drop for PickerCallback {
     fn drop(&mut self) {
-        if let Some(on_done) = self.0.take() {
+        if self.0.is_some() {
             let status = Status::cancelled("the call was not sent there");
-            on_done(&CallOutcome::new(Some(&status), None));
+            self.run(Err(&status));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_callback_that_panics_ends_nothing_else() {
+        let panics = || PickerCallback::new(Some(Box::new(|_| panic!("user code"))));
+        panics().call(Ok(&Metadata::new()));
+        drop(panics());
     }
 }

@@ -1,3 +1,7 @@
+//! Connects to an address: dialing, the handshake, and HTTP/2 up to the server's SETTINGS.
+//!
+//! Called by the task of each attempt to connect.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +17,7 @@ use crate::transport::{ClientTransport, ConnectError, Report, Transport};
 pub(in crate::client) struct Connector {
     pub(in crate::client) dialer: Arc<dyn Dial>,
     pub(in crate::client) credentials: ChannelCredentials,
-    /// The authority without its port: whom a server has to prove to be.
+    /// The authority without its port: the name that a server's certificate is for.
     pub(in crate::client) host: String,
     pub(in crate::client) transport: Transport,
     pub(in crate::client) tcp_user_timeout: Option<Duration>,

@@ -36,13 +36,13 @@ pub(super) struct Control {
     owner: SubConnOwner,
     monitor_context: MonitorContext,
     subconns: HashMap<SubConnId, Entry>,
-    /// When the backoff of each ends that is in one, so that no event looks through all of them.
+    /// The ends of the backoffs, so that no event looks through all subchannels.
     timers: BTreeSet<(Instant, SubConnId)>,
     next_subconn: u64,
     next_connection: u64,
-    /// How many connections a subchannel may have at most, whatever the service config says.
+    /// The bound of `max_connections`, whatever the service config says.
     max_connections_limit: NonZeroUsize,
-    /// How many it may have.
+    /// The maximum number of connections of a subchannel.
     max_connections: usize,
     resolve_now: bool,
 }
@@ -105,7 +105,7 @@ impl Control {
         self.waker.begin();
     }
 
-    /// Does what the holders of a connection ask. Returns the state that follows, for its policy.
+    /// Carries out a request of a subchannel's holders. Returns the state that follows, for its policy.
     pub(super) fn request(
         &mut self,
         id: SubConnId,
@@ -171,7 +171,7 @@ impl Control {
         registry.attempt_begun(connection, entry.address.clone());
     }
 
-    /// How many connections a subchannel may have from now on; none is closed for it.
+    /// Sets the maximum number of connections of a subchannel; none is closed for it.
     pub(super) fn set_max_connections(&mut self, max: usize) {
         let max = max.min(self.max_connections_limit.get());
         if std::mem::replace(&mut self.max_connections, max) != max {
@@ -281,13 +281,13 @@ impl Control {
         }
     }
 
-    /// What a monitor has heard, if it is of a connection that is still there.
+    /// The latest report of a monitor, if its connection is still there.
     pub(super) fn monitored(&self, id: SubConnId, monitor: MonitorId) -> Option<MonitorReport> {
         self.subconns.get(&id)?.monitors.take(monitor)
     }
 
-    /// Which service's health the service config says to ask backends for, if any. Returns the states
-    /// that follow, for their policies.
+    /// Sets the service whose health the service config says to ask for, if any. Returns the states that
+    /// follow, for their policies.
     pub(super) fn set_health_service(
         &mut self,
         service: Option<Arc<str>>,
@@ -310,7 +310,7 @@ impl Control {
         changed
     }
 
-    /// When [`wake`](Self::wake) is to be called.
+    /// The time at which [`wake`](Self::wake) is to be called.
     pub(super) fn wake_at(&self) -> Option<Instant> {
         self.timers.first().map(|(at, _)| *at)
     }
@@ -335,7 +335,7 @@ impl Control {
         self.those(all, Subchannel::reset_backoff)
     }
 
-    /// Which of these are idle now for what changes them.
+    /// Changes these subchannels; returns those that are idle for it.
     fn those(
         &mut self,
         mut ids: Vec<SubConnId>,

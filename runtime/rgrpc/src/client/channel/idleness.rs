@@ -19,7 +19,7 @@ pub(super) struct Idleness {
     left_idle: Instant,
 }
 
-/// What is to be done about idleness.
+/// The decision about idle mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IdlenessDecision {
     /// The channel goes idle.

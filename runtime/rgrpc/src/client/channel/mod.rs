@@ -6,7 +6,7 @@
 //! health and load.
 //!
 //! Users' code that panics here is begun anew after a [`Restart`]'s wait; calls that do not wait for
-//! ready fail meanwhile. A task that is dropped with its runtime tells the cell, and the next call
+//! ready fail meanwhile. A task that is dropped with its runtime says so, and the next call
 //! starts another one, on its own runtime.
 //!
 //! Source: grpc-go `ClientConn`, `addrConn`.
@@ -58,14 +58,14 @@ pub(super) struct ChannelParts {
     pub(super) new_resolver: NewResolver,
     pub(super) connector: Connector,
     pub(super) connect_params: ConnectParams,
-    /// How many connections a subchannel may have, whatever the service config says.
+    /// The maximum number of connections of a subchannel, whatever the service config says.
     pub(super) max_connections: NonZeroUsize,
-    /// After how long without calls it goes idle; `None`: never.
+    /// The time without calls after which it goes idle; `None`: never.
     pub(super) idle_timeout: Option<Duration>,
     pub(super) service_configs: ServiceConfigs,
     /// The header fields of the requests that the channel makes itself.
     pub(super) headers: Arc<CommonHeaders>,
-    /// Those that every request has, also one for a backend's health.
+    /// The credentials of every request, also one for a backend's health.
     pub(super) per_rpc_credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
     /// Backends are not asked for their health.
     pub(super) health_check_disabled: bool,
@@ -89,11 +89,11 @@ struct Running {
     state: SharedState,
     control: Control,
     restart: Restart,
-    /// What it has when it is not idle.
+    /// The parts of a channel that is not idle.
     active: Option<Active>,
 }
 
-/// What a channel that is not idle has.
+/// The parts of a channel that is not idle.
 struct Active {
     resolution: Resolution,
     balancer: GracefulSwitch,
@@ -102,7 +102,7 @@ struct Active {
     idleness: Option<(Idleness, Instant)>,
 }
 
-/// What the task is to look at.
+/// An occurrence that the task acts on.
 enum Occurrence {
     Event(Event),
     Resolver(Resolved),
@@ -125,7 +125,7 @@ impl Channel {
         }
     }
 
-    /// Runs until the channel ends. If the task is gone before, the cell is told.
+    /// Runs until the channel ends. If the task is gone before, the shared state is told.
     pub(super) fn run(self) -> impl Future<Output = ()> + Send {
         let state = Arc::clone(&self.state);
         watched(self.serve(), move |ended| {
@@ -160,7 +160,7 @@ impl Channel {
                 if closed.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Occurrence::Closed);
                 }
-                // The cell keeps a sender, so that they do not end.
+                // The mailbox keeps a sender, so that they do not end.
                 if let Poll::Ready(Some(event)) = events.poll_recv(cx) {
                     return Poll::Ready(Occurrence::Event(event));
                 }
@@ -207,7 +207,7 @@ impl Running {
         }
     }
 
-    /// Does what follows from an occurrence. Returns when something is to be done, whatever else
+    /// Acts on an occurrence. Returns the time at which something is to be done, whatever else
     /// happens.
     ///
     /// The balancing policy is called from here. One that has panicked is given up, and its connections
@@ -246,7 +246,7 @@ impl Running {
         }
     }
 
-    /// When something is to be done, whatever else happens.
+    /// The time at which something is to be done, whatever else happens.
     fn wake_at(&self) -> Option<Instant> {
         let active = self.active.as_ref();
         [
@@ -306,7 +306,7 @@ impl Running {
         self.pass_on_resolve_now();
     }
 
-    /// Tells the balancer what has become of a connection.
+    /// Tells the balancer the new states of a subchannel.
     fn tell(&mut self, id: SubConnId, states: impl IntoIterator<Item = SubConnState>) {
         if let Some(active) = &mut self.active {
             for state in states {
@@ -316,7 +316,7 @@ impl Running {
         }
     }
 
-    /// Tells the balancer what the backend of a connection says about itself.
+    /// Tells the balancer the report of a backend.
     fn tell_report(&mut self, id: SubConnId, report: MonitorReport) {
         match report {
             MonitorReport::Health(health) => self.tell(id, [SubConnState::Ready(health)]),
@@ -375,7 +375,7 @@ impl Running {
             .unwrap_or_else(|panicked| Err(self.panicked(panicked)))
     }
 
-    /// Calls fail with this, unless they wait for ready, until what has failed is begun anew.
+    /// Calls fail with this, unless they wait for ready, until the failed part is begun anew.
     fn fail_until_restart(&mut self, status: &Status) {
         let delay = self.restart.schedule(Instant::now(), fastrand::f64());
         let text = format!(
@@ -394,7 +394,7 @@ impl Running {
         ))
     }
 
-    /// Begins anew what has panicked.
+    /// Begins the resolver or the policy that has panicked anew.
     fn restart(&mut self) {
         if self.active.is_none() {
             return self.activate();
@@ -441,7 +441,7 @@ impl Running {
         self.pass_on_resolve_now();
     }
 
-    /// What it has said last holds. Calls do not wait for one that has said nothing.
+    /// The last answer of the resolver holds. Calls do not wait for one that has said nothing.
     fn resolver_ended(&mut self, why: &str) {
         tracing::debug!(target = self.parts.target, why, "the resolver has ended");
         if let Some(active) = &self.active

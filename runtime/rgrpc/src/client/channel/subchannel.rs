@@ -31,13 +31,13 @@ pub(super) struct Subchannel<C> {
     /// No attempt begins before.
     backoff_until: Option<Instant>,
     backoff: Backoff,
-    /// Why the last attempt has failed.
+    /// The failure of the last attempt.
     failure: Option<Status>,
-    /// How many attempts there were since the last that succeeded.
+    /// The number of attempts since the last that succeeded.
     attempts: u64,
 }
 
-/// What the policy was told last.
+/// The state that the policy was told last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SubchannelState {
     Idle,
@@ -53,7 +53,7 @@ struct ConnectAttempt {
     is_lost: bool,
 }
 
-/// What is to be done when a connection is wanted.
+/// The answer to a wish for a connection.
 #[derive(Debug)]
 pub(super) enum Connect {
     /// An attempt begins, which may take as long.
@@ -66,12 +66,12 @@ pub(super) enum Connect {
     Nothing,
 }
 
-/// What comes of an attempt that has succeeded.
+/// The consequence of an attempt that has succeeded.
 #[derive(Debug)]
 pub(super) struct Connected {
     /// The connection is to be used.
     pub(super) is_wanted: bool,
-    /// What the policy is told.
+    /// The states to tell the policy.
     pub(super) states: &'static [SubConnState],
 }
 
@@ -183,7 +183,7 @@ impl<C> Subchannel<C> {
         }
     }
 
-    /// An attempt has failed. `random` is in [0, 1). Returns what the policy is told.
+    /// An attempt has failed. `random` is in [0, 1). Returns the state to tell the policy.
     pub(super) fn failed(
         &mut self,
         id: ConnectionId,
@@ -207,7 +207,8 @@ impl<C> Subchannel<C> {
         })
     }
 
-    /// A connection takes no more calls. Whether it was the last in use, so that it is idle now.
+    /// A connection takes no more calls. Returns whether it was the last one, so that the subchannel is
+    /// idle now.
     pub(super) fn lost(&mut self, connection: ConnectionId) -> bool {
         if let Some(attempt) = &mut self.attempt
             && attempt.id == connection
@@ -222,17 +223,17 @@ impl<C> Subchannel<C> {
         was_last
     }
 
-    /// When it wants to be [woken](Self::wake).
+    /// The time at which it is to be [woken](Self::wake).
     pub(super) fn wake_at(&self) -> Option<Instant> {
         self.backoff_until
     }
 
-    /// Whether its backoff is over, and it is idle for that.
+    /// Ends the backoff if it is over; returns whether the subchannel is idle for that.
     pub(super) fn wake(&mut self, now: Instant) -> bool {
         self.backoff_until.is_some_and(|until| until <= now) && self.end_backoff()
     }
 
-    /// Further waits begin at the base delay. Whether it was in one, and is idle now.
+    /// Makes further waits begin at the base delay. Returns whether it was in one, and is idle now.
     pub(super) fn reset_backoff(&mut self) -> bool {
         self.backoff.reset();
         self.end_backoff()

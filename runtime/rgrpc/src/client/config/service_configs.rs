@@ -9,7 +9,7 @@ use crate::balancer::{BalancerRegistry, PolicyConfig};
 use crate::service_config::{FieldLog, ServiceConfig, ServiceConfigError};
 use crate::status::Status;
 
-/// Decides which service config holds: the one that the resolver has found, or the default one.
+/// The service config of the resolver, if it has found one, and the default one.
 ///
 /// Source: gRFC A21; grpc-go `ClientConn.updateResolverStateAndUnlock`.
 #[derive(Clone)]
@@ -23,14 +23,14 @@ pub(in crate::client) struct ServiceConfigs {
     found: Option<(String, ChannelConfig)>,
 }
 
-/// What a service config means for a channel.
+/// A service config, as the channel uses it.
 #[derive(Clone, Debug)]
 pub(in crate::client) struct ChannelConfig {
     pub(in crate::client) calls: Arc<CallConfig>,
     pub(in crate::client) policy: PolicyConfig,
-    /// How many connections a subchannel may have.
+    /// The maximum number of connections of a subchannel.
     pub(in crate::client) max_connections: usize,
-    /// Which service's health backends are asked for, if any.
+    /// The service whose health backends are asked for, if any.
     pub(in crate::client) health_service: Option<Arc<str>>,
 }
 

@@ -13,7 +13,7 @@ use crate::io::Address;
 #[derive(Debug, Default)]
 pub(in crate::client) struct ConnectAttempts {
     under_way: BTreeMap<ConnectionId, Address>,
-    /// How the last one has failed, unless one has succeeded since.
+    /// The failure of the last one, unless one has succeeded since.
     last_failure: Option<String>,
 }
 
@@ -49,13 +49,13 @@ impl ConnectAttempts {
     }
 }
 
-/// Why a call has no connection.
+/// The reason why a call has no connection.
 #[derive(Clone, Debug)]
 pub(in crate::client) struct Unconnected {
     pub(in crate::client) state: ConnectivityState,
-    /// How an attempt to connect has failed.
+    /// The failure of an attempt to connect.
     pub(in crate::client) failure: Option<String>,
-    /// What is being connected to, the first one first.
+    /// The addresses that are being connected to, the first one first.
     pub(in crate::client) under_way: Vec<Address>,
 }
 

@@ -1,3 +1,5 @@
+//! Tests of the scheduler: the decision table, then the rules one by one.
+
 use super::*;
 use crate::metadata::Metadata;
 use crate::service_config::{RetryThrottling, ServiceConfig};

@@ -1,3 +1,7 @@
+//! A server-streaming call on a given connection, without a picker, retries or a deadline.
+//!
+//! Made by the task of a monitor.
+
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -48,7 +52,7 @@ fn limit(bytes: usize) -> MessageLimit {
     MessageLimit::new(Side::Client, bytes)
 }
 
-/// A stream of a connection, of which nobody but its receiver knows.
+/// A stream that only its receiver knows.
 struct StreamSource(Arc<dyn ClientStream>);
 
 impl MessageSource for StreamSource {

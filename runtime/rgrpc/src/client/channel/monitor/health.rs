@@ -1,3 +1,7 @@
+//! The health check of a backend.
+//!
+//! Run by the monitor of a connection, as a task.
+
 use std::borrow::Cow;
 use std::sync::Arc;
 

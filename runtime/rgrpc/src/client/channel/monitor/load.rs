@@ -1,3 +1,7 @@
+//! The load reports of a backend, out of band.
+//!
+//! Run by the monitor of a connection, as a task.
+
 use std::borrow::Cow;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Monitors ask a backend for its health and its load, besides calls.
 //!
 //! A monitor is a task: it makes a streaming call on one connection and makes it again when it has
-//! ended, until it is aborted. What is asked, and what the answers mean, is a [`Watch`]. The
+//! ended, until it is aborted. The question and the meaning of the answers are a [`Watch`]. The
 //! [`Monitors`] of a [`SubConn`](crate::balancer::SubConn) begin when its connection is there and end
 //! when it is lost or nobody holds the SubConn any more.
 //!
@@ -45,22 +45,22 @@ use crate::credentials::PerRpcCredentials;
 use crate::io::Address;
 use crate::transport::{ClientTransport, CommonHeaders};
 
-/// What a monitor has heard.
+/// A report of a monitor.
 #[derive(Clone, Debug)]
 pub(super) enum MonitorReport {
     Health(Health),
     Load(Box<LoadReport>),
 }
 
-/// What the monitors of a channel have in common.
+/// The inputs of all monitors of a channel.
 pub(super) struct MonitorContext {
     headers: Arc<CommonHeaders>,
     /// Those of the channel.
     credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
     events: UnboundedSender<Event>,
-    /// Nobody's health is asked for, whatever the service config says.
+    /// No health is asked for, whatever the service config says.
     health_check_disabled: bool,
-    /// Which service's health is asked for; empty for the server as a whole.
+    /// The service whose health is asked for; empty for the server as a whole.
     health_service: Option<Arc<str>>,
     next_id: u64,
 }
@@ -83,8 +83,8 @@ impl MonitorContext {
         }
     }
 
-    /// Which service's health the service config says to ask for, if any. Whether that changes
-    /// anything.
+    /// Sets the service whose health the service config says to ask for, if any. Returns whether that
+    /// changes anything.
     pub(super) fn set_health_service(&mut self, service: Option<Arc<str>>) -> bool {
         let service = service.filter(|_| !self.health_check_disabled);
         let changes = self.health_service != service;
@@ -173,7 +173,7 @@ impl Monitors {
             .then(|| self.begin_health_check(transport, context))
     }
 
-    /// What a monitor has heard last; `None` if that was taken, or it is none of these any more.
+    /// The latest report of a monitor; `None` if it was taken, or the monitor is none of these any more.
     pub(super) fn take(&self, monitor: MonitorId) -> Option<MonitorReport> {
         let monitors = [&self.health, &self.load].into_iter().flatten();
         monitors

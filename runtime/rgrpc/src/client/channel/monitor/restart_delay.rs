@@ -1,3 +1,7 @@
+//! The delay before a monitor's call that has ended is made again.
+//!
+//! Asked by the task of a monitor.
+
 use std::time::Duration;
 
 use crate::backoff::{Backoff, ConnectParams};

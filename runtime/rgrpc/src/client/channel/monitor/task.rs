@@ -1,3 +1,7 @@
+//! The handle of a monitor's task.
+//!
+//! Held by the monitors of a SubConn, which the channel's task owns.
+
 use std::sync::{Arc, Mutex};
 
 use tokio::task::AbortHandle;
@@ -10,8 +14,8 @@ use crate::lock::lock;
 /// A monitor at work, as a task of its own, which ends when this is dropped.
 pub(super) struct Monitor {
     id: MonitorId,
-    /// What it has heard last, until it is taken: a backend that says more than the channel's task
-    /// can look at takes no memory for it.
+    /// The latest report, until it is taken: a backend that reports more than the channel's task can
+    /// look at takes no memory for it.
     latest: Arc<Mutex<Option<MonitorReport>>>,
     task: AbortHandle,
 }
@@ -43,7 +47,7 @@ impl Monitor {
         self.id
     }
 
-    /// What it has heard since this was last called.
+    /// The latest report since this was last called.
     pub(super) fn take(&self) -> Option<MonitorReport> {
         lock(&self.latest).take()
     }

@@ -1,3 +1,7 @@
+//! A monitor's work: a streaming call to a backend, made again when it has ended.
+//!
+//! Run as a task for each monitor.
+
 use std::sync::Arc;
 
 use prost::Message;
@@ -14,7 +18,7 @@ use crate::status::{Code, Status};
 use crate::task::caught_in;
 use crate::transport::{ClientTransport, CommonHeaders, OpenError};
 
-/// What a backend is asked by one streaming call, and what its answers mean.
+/// A question to a backend by one streaming call, and the meaning of its answers.
 pub(super) trait Watch: Send + Sync + 'static {
     type Request: Message + Default;
     type Response: Message + Default + 'static;
@@ -31,7 +35,7 @@ pub(super) trait Watch: Send + Sync + 'static {
     fn ended(&self, end: &End) -> Option<MonitorReport>;
 }
 
-/// How a call of a [`Watch`] has ended.
+/// The end of a call of a [`Watch`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// The backend has no such method, and is not asked again.
@@ -50,12 +54,12 @@ impl End {
     }
 }
 
-/// Whom to ask, and over what.
+/// A backend and the connection to it.
 pub(super) struct Backend {
     pub(super) address: Address,
     pub(super) transport: Arc<dyn ClientTransport>,
     pub(super) headers: Arc<CommonHeaders>,
-    /// What makes metadata for the call.
+    /// The channel's credentials.
     pub(super) credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
 }
 
@@ -101,8 +105,8 @@ pub(super) async fn run<W: Watch>(
     }
 }
 
-/// One call: how it has ended; `None` if that was with its connection, of which the channel hears by
-/// itself.
+/// Makes one call; returns its end, or `None` if its connection has ended, of which the channel hears
+/// by itself.
 async fn ask<W: Watch>(
     backend: &Backend,
     watch: &W,

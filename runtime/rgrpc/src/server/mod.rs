@@ -18,13 +18,17 @@ mod options;
 mod panic;
 mod service_info;
 mod services;
+#[cfg(unix)]
 mod unix_socket;
 mod workers;
 
 use std::future::Future;
 use std::num::NonZeroUsize;
+#[cfg(unix)]
 use std::path::Path;
-use std::pin::{Pin, pin};
+#[cfg(unix)]
+use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +47,7 @@ use panic::PanicHook;
 pub use service_info::{MethodInfo, ServiceInfo};
 use services::Services;
 pub use services::UnknownServiceHandler;
+#[cfg(unix)]
 use unix_socket::UnixSocket;
 use workers::SharedWorkers;
 
@@ -342,7 +347,7 @@ impl Server {
         }
     }
 
-    /// Serves on a unix socket, until the server is stopped.
+    /// Serves on a unix socket, until the server is stopped. On Unix-like systems only.
     ///
     /// Creates the socket's file, and removes it when the server stops or the future is dropped, unless
     /// another file has taken its place. A socket file that a server has left behind, so that connections
@@ -352,6 +357,7 @@ impl Server {
     /// # Errors
     /// The path cannot be bound, a [worker](Self::workers) cannot be started, or the server has been
     /// stopped.
+    #[cfg(unix)]
     pub fn serve_unix(
         &self,
         path: impl AsRef<Path>,
@@ -367,10 +373,11 @@ impl Server {
     }
 
     /// Serves on a socket in the abstract namespace, which is no file and is gone with its listener,
-    /// until the server is stopped. Linux has such sockets; elsewhere the name cannot be bound.
+    /// until the server is stopped. On Linux and Android only.
     ///
     /// # Errors
     /// As for [`serve_unix`](Self::serve_unix).
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn serve_unix_abstract(
         &self,
         name: &str,

@@ -100,9 +100,10 @@ impl fmt::Debug for Pick<'_> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct CallOutcome<'a> {
-    /// The call's failure; `None` when it ended with OK. CANCELLED when its caller gave it up.
+    /// The call's failure; `None` when it ended with OK and, where it has one response, that could be
+    /// used. CANCELLED when its caller gave it up.
     pub failure: Option<&'a Status>,
-    /// The load that the backend reported in the trailers.
+    /// The load that the backend reported in the trailers, which a failed call may have too.
     pub load_report: Option<&'a LoadReport>,
 }
 

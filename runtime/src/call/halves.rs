@@ -65,6 +65,13 @@ pub(crate) trait MessageSource: Send + Sync {
     /// has ended well, with this trailer. Until then nobody is told that it has.
     fn accept(&self, _trailer: &Metadata) {}
 
+    /// The receiver has judged that what it received up to an end with OK is no good response: the call
+    /// ends with this status, and with the trailer that the server sent. Returns the status that the
+    /// receiver reports.
+    fn reject(&self, status: Status, _trailer: &Metadata) -> Status {
+        self.fail(status)
+    }
+
     /// What was received is unusable: the call ends with this status. Returns the status that the
     /// receiver reports.
     fn fail(&self, status: Status) -> Status;

@@ -531,6 +531,14 @@ impl MessageSource for StreamCall {
         self.decided.get()?.call.decompressor(encoding)
     }
 
+    fn reject(&self, status: Status, trailer: &Metadata) -> Status {
+        if let Some(decided) = self.decided.get() {
+            drop(decided.call.reject(status.clone(), trailer));
+        }
+        self.finish(Err(&status));
+        status
+    }
+
     fn fail(&self, status: Status) -> Status {
         match self.decided.get() {
             Some(decided) => drop(decided.call.fail(status.clone())),

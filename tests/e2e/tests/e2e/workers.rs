@@ -26,7 +26,7 @@ use tokio::task::{JoinSet, yield_now};
 use crate::tls::certificates::Ca;
 
 /// Threads are counted by their names, so one test at a time has any.
-async fn alone() -> MutexGuard<'static, ()> {
+pub(crate) async fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::const_new(());
     ALONE.lock().await
 }

@@ -18,6 +18,7 @@ use super::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
 };
 use crate::io::{BoxedIo, Connected, Peer};
+use crate::side::Side;
 use crate::task::{Lost, watched};
 use crate::transport::{
     ClientStream, ClientTransport, ConnectError, OpenError, OpenRequest, Report, TransportEvent,
@@ -198,7 +199,7 @@ impl ClientTransport for H2ClientTransport {
                 reason: "the connection's stream ids are nearly used up".to_owned(),
             });
         }
-        let mut sender = Sender(stream);
+        let mut sender = Sender::new(stream, Side::Client);
         let half_closed = request.only_message.is_some();
         if let Some(message) = request.only_message {
             // An error says that the stream has been reset; whoever polls it is told.

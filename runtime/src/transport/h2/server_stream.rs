@@ -15,6 +15,7 @@ use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
+use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
     CallEnd, CallState, CancelReason, Incoming, ResetCode, ResponseHead, ServerStream, Stream,
@@ -127,7 +128,7 @@ impl Sending {
         if let Self::Head(respond) = self {
             // An error says that the stream has been reset; whoever polls it is told.
             *self = match respond.send_response(fields::response(head), false) {
-                Ok(stream) => Self::Messages(Sender(stream)),
+                Ok(stream) => Self::Messages(Sender::new(stream, Side::Server)),
                 Err(_) => Self::Ended,
             };
         }
@@ -136,7 +137,7 @@ impl Sending {
     fn send_trailers(&mut self, outcome: &Result<Metadata, Status>) {
         if let Self::Messages(sender) = self {
             // As above.
-            let _ = sender.0.send_trailers(fields::trailers(outcome));
+            let _ = sender.send_trailers(fields::trailers(outcome));
         }
         *self = Self::Ended;
     }
@@ -151,7 +152,7 @@ impl Stream for H2ServerStream {
             }
             Some(Err(error)) => {
                 self.closed(cancel_reason(&error));
-                Incoming::End(stream_end(&error, "server", None))
+                Incoming::End(stream_end(&error, Side::Server, None))
             }
             None => Incoming::End(StreamEnd::new(Ok(Metadata::new()))),
         })

@@ -18,6 +18,7 @@ use super::socket::Socket;
 use crate::http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
 use crate::io::{Connected, Peer};
 use crate::pieces::Pieces;
+use crate::side::Side;
 use crate::status::Status;
 use crate::task::{Lost, watched};
 use crate::transport::{
@@ -339,7 +340,7 @@ impl Task {
                 let code = ResetCode(code.0);
                 self.break_off(
                     key,
-                    StreamEnd::failed(status_for_reset(code), code.delivery()),
+                    StreamEnd::failed(status_for_reset(Side::Server, code), code.delivery()),
                 );
             }
             Event::StreamError { key, code, reason } => {
@@ -458,8 +459,11 @@ impl Task {
                     self.sent(sent);
                 }
             }
-            Err(error @ crate::http2::OpenError::HeaderListTooLarge { .. }) => {
-                let status = Status::internal(format!("the request was not sent: {error}"));
+            Err(crate::http2::OpenError::HeaderListTooLarge { size, limit }) => {
+                let status = Status::internal(format!(
+                    "the request was not sent: its headers are {size} octets and the server takes \
+                     SETTINGS_MAX_HEADER_LIST_SIZE = {limit}"
+                ));
                 stream.break_off(StreamEnd::new(Err(status)));
             }
             Err(error) => {

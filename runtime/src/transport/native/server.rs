@@ -17,6 +17,7 @@ use crate::http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, St
 use crate::io::Connected;
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
+use crate::side::Side;
 use crate::status::Status;
 use crate::task::Lost;
 use crate::transport::{
@@ -306,7 +307,7 @@ impl<D: Dispatch> Task<D> {
             Event::Reset { key, code } => {
                 let code = ResetCode(code.0);
                 let reason = CancelReason::of_reset(code);
-                self.close_stream(key, reason, || status_for_reset(code));
+                self.close_stream(key, reason, || status_for_reset(Side::Client, code));
             }
             Event::StreamError { key, code, reason } => {
                 self.close_stream(key, CancelReason::StreamFailed, || {

@@ -1,13 +1,13 @@
 //! A client that takes small header lists only (SETTINGS_MAX_HEADER_LIST_SIZE) is told the code of a
-//! failure all the same.
+//! failure all the same. A request that is larger than the server takes is not sent.
 //!
 //! Source: RFC 9113, section 6.5.2. grpc-go resets the stream with INTERNAL_ERROR instead, which loses
 //! the code. The engine `h2` does not ask for the limit: its responses go out whole.
 
 use rgrpc::{Code, Metadata, Request, Response, Status};
 use rgrpc_e2e::{
-    Message, STUB_BIDI_STREAMING, STUB_SERVER_STREAMING, STUB_UNARY, StubService, TestServer,
-    framed, msg, native, serve, soon,
+    Message, STUB_BIDI_STREAMING, STUB_SERVER_STREAMING, STUB_UNARY, StubClient, StubService,
+    TestServer, answer, framed, msg, native, scripted, serve, soon,
 };
 use rgrpc_test_support::{
     ErrorCode, GrpcResponse, WirePeer, data, grpc_request, headers, message_with, settings,
@@ -256,4 +256,33 @@ async fn a_stream_whose_headers_are_too_large_ends_and_its_halves_are_told() {
     let (status, reason) = soon(told.recv()).await.expect("told");
     assert_eq!(status.code(), Code::Internal);
     assert_eq!(reason, Some(rgrpc::CancelReason::HeadersTooLarge));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_whose_headers_are_too_large_is_internal_and_names_the_servers_limit() {
+    if !native() {
+        return;
+    }
+    let (conn, mut server) = scripted();
+    let client = StubClient::new(conn);
+    let call = |size: usize| {
+        let client = client.clone();
+        tokio::spawn(async move {
+            let call = client.unary(msg("")).metadata("x-key", "v".repeat(size));
+            call.await
+        })
+    };
+    let first = call(1);
+    let limit = settings().max_header_list_size(500);
+    let mut peer = server.accept_with(limit).await;
+    peer.expect_request(1).await;
+    answer(&mut peer, 1, "").await;
+    soon(first).await.expect("no panic").expect("OK");
+    let status = soon(call(500)).await.expect("no panic");
+    let status = status.expect_err("too large");
+    assert_eq!(status.code(), Code::Internal);
+    let text = status.message();
+    let end = "octets and the server takes SETTINGS_MAX_HEADER_LIST_SIZE = 500";
+    assert!(text.ends_with(end), "{text}");
+    peer.assert_silent_until_ping().await;
 }

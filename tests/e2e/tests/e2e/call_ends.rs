@@ -190,13 +190,15 @@ async fn a_response_that_is_judged_bad_gives_the_throttle_no_token_back() {
     }
 }
 
-/// The policy `listening`: `round_robin` whose picker notes the outcomes of its calls, and the CPU
-/// that the backend reported with them.
+/// The policy `listening`: its picker notes the outcomes of its calls.
 #[derive(Clone, Default)]
-struct Listening(Arc<Mutex<Vec<(Code, Option<f64>)>>>);
+struct Listening(Arc<Mutex<Vec<Outcome>>>);
+
+/// How a call has ended, and the CPU that the backend reported with it.
+type Outcome = (Code, Option<f64>);
 
 impl Listening {
-    fn take(&self) -> Vec<(Code, Option<f64>)> {
+    fn take(&self) -> Vec<Outcome> {
         std::mem::take(&mut self.0.lock().expect("not poisoned"))
     }
 }

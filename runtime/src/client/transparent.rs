@@ -17,7 +17,7 @@ use crate::transport::Delivery;
 /// A server that ends each connection after a few requests, such as nginx with a low
 /// `keepalive_requests`, refuses what is above its last stream, and so may the next ones while many
 /// calls share the connection. Ten attempts with their pauses take 2.3 seconds.
-pub(super) const DEFAULT_MAX: u16 = 10;
+pub(in crate::client) const DEFAULT_MAX: u16 = 10;
 
 /// The number of retries without a pause of a call that was not sent: a connection that goes away
 /// takes with it all calls that wait for their turn, which is no reason to slow them down.

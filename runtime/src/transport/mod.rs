@@ -165,6 +165,9 @@ pub(crate) enum TransportEvent {
     GoAway {
         /// "code: NO_ERROR, debug data: …".
         reason: String,
+        /// The connection has been of use: a response has begun on it, or a request that was sent is
+        /// not above the GOAWAY's last stream.
+        served: bool,
     },
     /// The server allows more streams at once than before.
     MoreStreams,
@@ -172,6 +175,8 @@ pub(crate) enum TransportEvent {
     Closed {
         /// What ended it.
         reason: String,
+        /// As above, without the GOAWAY.
+        served: bool,
     },
 }
 

@@ -286,7 +286,8 @@ impl Running {
                 connection,
                 event,
             } => {
-                let state = self.control.connection(subconn, connection, &event);
+                let now = Instant::now();
+                let state = self.control.connection(subconn, connection, event, now);
                 self.tell(subconn, state);
             }
             Event::Monitor { subconn, monitor } => {

@@ -13,6 +13,7 @@ use crate::transport::ResetCode;
 /// The length of a frame's header (RFC 9113, section 4.1).
 const HEADER_LEN: usize = 9;
 
+const HEADERS: u8 = 0x1;
 const SETTINGS: u8 = 0x4;
 const GOAWAY: u8 = 0x7;
 
@@ -20,19 +21,21 @@ const GOAWAY: u8 = 0x7;
 const MAX_GOAWAY: usize = 8 + 1024;
 
 /// Reads along with `h2` on a client's connection and tells what `h2` does not: that the server's
-/// SETTINGS came, what a GOAWAY said, and which error ended the connection.
+/// SETTINGS or a response came, what a GOAWAY said, and which error ended the connection.
 pub(super) struct FrameTap<T> {
     io: T,
     walker: FrameWalker,
     observer: Observer,
 }
 
+/// Called for every GOAWAY, with its reason and debug data as text, and its last stream.
+pub(super) type OnGoAway = Box<dyn FnMut(String, u32) + Send>;
+
 /// Whom a [`FrameTap`] tells.
 pub(super) struct Observer {
     /// Sent to when the first SETTINGS frame has arrived.
     pub(super) settings: Option<oneshot::Sender<()>>,
-    /// Called for every GOAWAY, with its reason and debug data as text.
-    pub(super) goaway: Box<dyn FnMut(String) + Send>,
+    pub(super) goaway: OnGoAway,
     /// Keeps the first octets and the error.
     pub(super) info: Arc<ConnectionInfo>,
 }
@@ -61,7 +64,11 @@ impl Observer {
                     let _ = settings.send(());
                 }
             }
-            Observed::GoAway(reason) => (self.goaway)(reason),
+            Observed::Headers => self.info.set_served(),
+            Observed::GoAway {
+                reason,
+                last_stream,
+            } => (self.goaway)(reason, last_stream),
         }
     }
 }
@@ -70,7 +77,8 @@ impl Observer {
 #[derive(Debug, PartialEq, Eq)]
 enum Observed {
     Settings,
-    GoAway(String),
+    Headers,
+    GoAway { reason: String, last_stream: u32 },
 }
 
 /// Walks over frames in bytes of any split.
@@ -108,7 +116,8 @@ impl FrameWalker {
             if self.payload_left == 0 {
                 match self.kind() {
                     SETTINGS => report(Observed::Settings),
-                    GOAWAY => report(Observed::GoAway(goaway_text(&self.goaway))),
+                    HEADERS => report(Observed::Headers),
+                    GOAWAY => report(goaway(&self.goaway)),
                     _ => {}
                 }
                 self.header_len = 0;
@@ -121,16 +130,24 @@ impl FrameWalker {
     }
 }
 
-fn goaway_text(payload: &[u8]) -> String {
-    let Some((&[_, _, _, _, a, b, c, d], debug)) = payload.split_first_chunk() else {
-        return "malformed".to_owned();
+fn goaway(payload: &[u8]) -> Observed {
+    let Some((&[i, j, k, l, a, b, c, d], debug)) = payload.split_first_chunk() else {
+        return Observed::GoAway {
+            reason: "malformed".to_owned(),
+            last_stream: 0,
+        };
     };
     let code = ResetCode(u32::from_be_bytes([a, b, c, d]));
-    if debug.is_empty() {
+    let reason = if debug.is_empty() {
         format!("code: {code}")
     } else {
         let debug = String::from_utf8_lossy(debug);
         format!("code: {code}, debug data: {debug:?}")
+    };
+    Observed::GoAway {
+        reason,
+        // Without the reserved bit.
+        last_stream: u32::from_be_bytes([i, j, k, l]) & (u32::MAX >> 1),
     }
 }
 
@@ -206,6 +223,7 @@ mod tests {
     fn settings_and_goaway_are_found_whatever_the_split() {
         let mut wire = frame(SETTINGS, &[]);
         wire.extend(frame(0, b"data of no interest"));
+        wire.extend(frame(HEADERS, b"a response"));
         wire.extend(frame(GOAWAY, b"\0\0\0\x05\0\0\0\x0btoo_many_pings"));
         wire.extend(frame(GOAWAY, b"\0\0\0\x05\0\0\0\0"));
         for size in 1..=wire.len() {
@@ -218,10 +236,16 @@ mod tests {
                 seen,
                 [
                     Observed::Settings,
-                    Observed::GoAway(
-                        "code: ENHANCE_YOUR_CALM, debug data: \"too_many_pings\"".to_owned()
-                    ),
-                    Observed::GoAway("code: NO_ERROR".to_owned()),
+                    Observed::Headers,
+                    Observed::GoAway {
+                        reason: "code: ENHANCE_YOUR_CALM, debug data: \"too_many_pings\""
+                            .to_owned(),
+                        last_stream: 5,
+                    },
+                    Observed::GoAway {
+                        reason: "code: NO_ERROR".to_owned(),
+                        last_stream: 5,
+                    },
                 ],
                 "split by {size}"
             );

@@ -57,6 +57,8 @@ pub(crate) async fn connect(
         last_received: Arc::clone(&last_received),
         settings: Some(settings_sender),
         goaway: None,
+        opened: false,
+        served: false,
         report: Arc::clone(&report),
         is_over: false,
     });
@@ -70,11 +72,13 @@ pub(crate) async fn connect(
         close: Arc::clone(&close),
     });
     tokio::spawn(watched(task.run(close), move |ended| {
-        let end = ended.unwrap_or_else(|problem| ConnectError::new(format!("{lost}: {problem}")));
+        // A task that is lost says nothing about the server.
+        let (end, served) =
+            ended.unwrap_or_else(|problem| (ConnectError::new(format!("{lost}: {problem}")), true));
         let reason = end.to_string();
         // Nobody waits for this any more once the transport is made.
         let _ = failed_sender.send(end);
-        report(TransportEvent::Closed { reason });
+        report(TransportEvent::Closed { reason, served });
     }));
     if settings.await.is_err() {
         let gone = |_| ConnectError::new("the connection's task is gone");
@@ -185,14 +189,18 @@ struct Task {
     settings: Option<oneshot::Sender<()>>,
     /// What the server's GOAWAY said.
     goaway: Option<String>,
+    /// A stream was opened.
+    opened: bool,
+    /// A response has begun.
+    served: bool,
     report: Report,
     /// Its streams have been told that it ends.
     is_over: bool,
 }
 
 impl Task {
-    /// Runs until the connection is gone; the output says why.
-    async fn run(mut self: Box<Self>, close: Arc<Notify>) -> ConnectError {
+    /// Runs until the connection is gone; the output says why, and whether a response has begun on it.
+    async fn run(mut self: Box<Self>, close: Arc<Notify>) -> (ConnectError, bool) {
         let end = {
             let mut closed = pin!(close.notified());
             poll_fn(|cx| {
@@ -215,7 +223,7 @@ impl Task {
         self.end_streams(&end.to_status());
         self.link.core.goaway(ErrorCode::NO_ERROR, b"");
         self.link.linger().await;
-        end
+        (end, self.served)
     }
 
     /// Returns the reason why the connection is gone, or was not made.
@@ -317,6 +325,7 @@ impl Task {
                 end_stream,
                 ..
             } => {
+                self.served = true;
                 if let Some(stream) = self.link.core.value_mut(key) {
                     let after = stream.receive_headers(&head, end_stream);
                     self.after(key, after);
@@ -353,7 +362,14 @@ impl Task {
                 self.break_off(key, StreamEnd::failed(status, Delivery::Refused));
             }
             Event::SendReady { key } => self.update_queued(key),
-            Event::GoAway { code, debug, .. } => self.go_away(code, &debug),
+            Event::GoAway {
+                last_id,
+                code,
+                debug,
+            } => {
+                let served = self.served || (self.opened && last_id > 0);
+                self.go_away(code, &debug, served);
+            }
             Event::PeerSettings => {
                 let max = self.link.core.peer_settings().max_concurrent_streams;
                 if self
@@ -390,7 +406,7 @@ impl Task {
         }
     }
 
-    fn go_away(&mut self, code: ErrorCode, debug: &[u8]) {
+    fn go_away(&mut self, code: ErrorCode, debug: &[u8], served: bool) {
         let reason = if debug.is_empty() {
             format!("code: {code}")
         } else {
@@ -399,7 +415,7 @@ impl Task {
         };
         self.gone.store(true, Ordering::Release);
         self.goaway = Some(reason.clone());
-        (self.report)(TransportEvent::GoAway { reason });
+        (self.report)(TransportEvent::GoAway { reason, served });
     }
 
     /// Does what calls have posted. Returns whether that was anything.
@@ -451,6 +467,7 @@ impl Task {
         };
         match opened {
             Ok(key) => {
+                self.opened = true;
                 // They are opened in turn: if any waits, the last one does.
                 stream.set_key(key, self.link.core.queued_streams() > 0);
                 if let Some(message) = message {
@@ -469,7 +486,8 @@ impl Task {
             Err(error) => {
                 if !self.gone.swap(true, Ordering::AcqRel) {
                     let reason = error.to_string();
-                    (self.report)(TransportEvent::GoAway { reason });
+                    let served = self.served;
+                    (self.report)(TransportEvent::GoAway { reason, served });
                 }
                 let status = Status::unavailable(self.loss(&error.to_string()));
                 stream.break_off(StreamEnd::failed(status, Delivery::NotSent));

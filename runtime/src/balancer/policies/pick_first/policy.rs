@@ -57,8 +57,12 @@ pub struct PickFirst {
 enum Phase {
     /// There were none so far, or there are none now.
     NoAddresses,
-    /// With the picker that was published, which knows whether there was a call.
-    Idle(Arc<IdlePicker>),
+    Idle {
+        /// The one that was published, which knows whether there was a call.
+        picker: Arc<IdlePicker>,
+        /// The one whose connection was lost: its backoff holds for the next.
+        last: SubConn,
+    },
     /// Also in TRANSIENT_FAILURE.
     Connecting {
         attempts: Attempts,
@@ -159,15 +163,23 @@ impl PickFirst {
         }
     }
 
+    /// Connects, if it is idle.
     fn leave_idle(&mut self, control: &mut dyn ChannelControl) {
+        let Phase::Idle { last, .. } = &self.phase else {
+            return;
+        };
+        let kept = Kept::from([(last.address().clone(), (last.clone(), AttemptState::Idle))]);
         self.publish_connecting(control);
-        self.connect(Kept::new(), control);
+        self.connect(kept, control);
     }
 
     /// The connection is lost: another one is made when there is a call for it.
-    fn go_idle(&mut self, control: &mut dyn ChannelControl) {
+    fn go_idle(&mut self, last: SubConn, control: &mut dyn ChannelControl) {
         let picker = Arc::new(IdlePicker::new(control.waker()));
-        self.phase = Phase::Idle(Arc::clone(&picker));
+        self.phase = Phase::Idle {
+            picker: Arc::clone(&picker),
+            last,
+        };
         control.resolve_now();
         self.publish(ConnectivityState::Idle, picker, control);
     }
@@ -235,7 +247,7 @@ impl Balancer for PickFirst {
             return Err(self.fail_to_connect(&problem, control));
         }
         match &self.phase {
-            Phase::Idle(_) => return Ok(()),
+            Phase::Idle { .. } => return Ok(()),
             Phase::Connected(subconn) if self.addresses.contains(subconn.address()) => {
                 return Ok(());
             }
@@ -266,7 +278,7 @@ impl Balancer for PickFirst {
             Phase::NoAddresses => true,
             // It may be the reason: the addresses that fail are old ones.
             Phase::Connecting { .. } => self.published == Some(ConnectivityState::TransientFailure),
-            Phase::Idle(_) | Phase::Connected(_) => false,
+            Phase::Idle { .. } | Phase::Connected(_) => false,
         };
         if is_of_use {
             self.fail_to_connect(error, control);
@@ -285,7 +297,10 @@ impl Balancer for PickFirst {
                     let subconn = subconn.clone();
                     self.publish_connected(subconn, health, control);
                 }
-                _ => self.go_idle(control),
+                _ => {
+                    let last = subconn.clone();
+                    self.go_idle(last, control);
+                }
             },
             Phase::Connecting { attempts, subconns } => {
                 let Some((index, subconn)) = position(subconns, id) else {
@@ -307,7 +322,10 @@ impl Balancer for PickFirst {
                         self.carry_out(step, control);
                     }
                     // It was lost before it was known to be ready.
-                    SubConnState::Idle if attempts.is_connecting(index) => self.go_idle(control),
+                    SubConnState::Idle if attempts.is_connecting(index) => {
+                        let last = subconn.clone();
+                        self.go_idle(last, control);
+                    }
                     SubConnState::Idle => {
                         let step = attempts.idle(index);
                         self.carry_out(step, control);
@@ -319,9 +337,7 @@ impl Balancer for PickFirst {
     }
 
     fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
-        if let Phase::Idle(_) = self.phase {
-            self.leave_idle(control);
-        }
+        self.leave_idle(control);
     }
 
     fn wake_at(&self) -> Option<Instant> {
@@ -333,7 +349,7 @@ impl Balancer for PickFirst {
 
     fn wake(&mut self, control: &mut dyn ChannelControl) {
         match &mut self.phase {
-            Phase::Idle(picker) if picker.was_picked() => self.leave_idle(control),
+            Phase::Idle { picker, .. } if picker.was_picked() => self.leave_idle(control),
             Phase::Connecting { attempts, .. } => {
                 let step = attempts.wake(control.now());
                 self.carry_out(step, control);

@@ -378,9 +378,9 @@ impl ClientConnBuilder {
         self
     }
 
-    /// How long to wait between attempts to connect. Default: see [`BackoffConfig`]. A connection
-    /// that is made, and [`reset_connect_backoff`](ClientConn::reset_connect_backoff), start it
-    /// anew.
+    /// Sets the waits between attempts to connect. Default: see [`BackoffConfig`]. A connection that
+    /// has served a call or was up for the base delay, and
+    /// [`reset_connect_backoff`](ClientConn::reset_connect_backoff), start them anew.
     ///
     /// Source: grpc-go `WithConnectParams`, `ConnectParams.Backoff`.
     pub fn connect_backoff(mut self, backoff: BackoffConfig) -> Self {

@@ -49,7 +49,7 @@ pub use rpc_status::RpcStatus;
 /// before a failure. A success whose header metadata or trailers do not fit becomes INTERNAL with a text
 /// that names the client's limit, because they would be lost without a word otherwise. The stream of a
 /// client whose limit has no room for a code is reset with INTERNAL_ERROR, as grpc-go does in all of
-/// these cases. [`Transport::H2`](crate::Transport) does not know the limit and sends all of it.
+/// these cases.
 ///
 /// Source: `google.rpc.Status`; grpc-go's package `status`.
 #[derive(Clone)]

@@ -56,7 +56,7 @@ pub use engine::Transport;
 #[cfg(feature = "transport-h2")]
 pub(crate) use first_octets::MAX_FIRST_OCTETS;
 pub(crate) use first_octets::OtherProtocol;
-pub(crate) use fit_status::fit_status;
+pub(crate) use fit_status::{Last, fit_status, too_large};
 pub(crate) use last_received::LastReceived;
 pub(crate) use phase::Phase;
 pub(crate) use refusal_log::RefusalLog;

@@ -17,8 +17,12 @@ const HEADERS: u8 = 0x1;
 const SETTINGS: u8 = 0x4;
 const GOAWAY: u8 = 0x7;
 
-/// How much of a GOAWAY is kept: its eight fixed bytes and this much debug data.
-const MAX_GOAWAY: usize = 8 + 1024;
+/// How much of a GOAWAY is kept: its eight fixed bytes and this much debug data. Of SETTINGS as much,
+/// which is more than a hundred settings.
+const MAX_PAYLOAD: usize = 8 + 1024;
+
+/// The identifier of SETTINGS_MAX_HEADER_LIST_SIZE (RFC 9113, section 6.5.2).
+const MAX_HEADER_LIST_SIZE: [u8; 2] = [0, 6];
 
 /// Reads along with `h2` on a client's connection and tells what `h2` does not: that the server's
 /// SETTINGS or a response came, what a GOAWAY said, and which error ended the connection.
@@ -58,7 +62,7 @@ impl Observer {
 
     fn observe(&mut self, frame: Observed) {
         match frame {
-            Observed::Settings => {
+            Observed::Settings { .. } => {
                 if let Some(settings) = self.settings.take() {
                     // Nobody waits any more when the attempt to connect was given up.
                     let _ = settings.send(());
@@ -75,24 +79,31 @@ impl Observer {
 
 /// What the walker reports.
 #[derive(Debug, PartialEq, Eq)]
-enum Observed {
-    Settings,
+pub(super) enum Observed {
+    /// SETTINGS, with the last SETTINGS_MAX_HEADER_LIST_SIZE in it.
+    Settings {
+        max_header_list: Option<u32>,
+    },
     Headers,
-    GoAway { reason: String, last_stream: u32 },
+    GoAway {
+        reason: String,
+        last_stream: u32,
+    },
 }
 
 /// Walks over frames in bytes of any split.
 #[derive(Default)]
-struct FrameWalker {
+pub(super) struct FrameWalker {
     header: [u8; HEADER_LEN],
     header_len: usize,
     /// How much of the current frame's payload is still to come.
     payload_left: usize,
-    goaway: Vec<u8>,
+    /// The payload of a frame that is looked into.
+    payload: Vec<u8>,
 }
 
 impl FrameWalker {
-    fn walk(&mut self, mut bytes: &[u8], mut report: impl FnMut(Observed)) {
+    pub(super) fn walk(&mut self, mut bytes: &[u8], mut report: impl FnMut(Observed)) {
         while !bytes.is_empty() {
             if self.header_len < HEADER_LEN {
                 let (part, rest) = bytes.split_at(bytes.len().min(HEADER_LEN - self.header_len));
@@ -104,20 +115,23 @@ impl FrameWalker {
                 }
                 let [a, b, c, ..] = self.header;
                 self.payload_left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-                self.goaway.clear();
+                self.payload.clear();
             }
             let (part, rest) = bytes.split_at(bytes.len().min(self.payload_left));
             self.payload_left -= part.len();
             bytes = rest;
-            if self.kind() == GOAWAY {
-                let room = MAX_GOAWAY - self.goaway.len();
-                self.goaway.extend_from_slice(&part[..part.len().min(room)]);
+            if matches!(self.kind(), GOAWAY | SETTINGS) {
+                let room = MAX_PAYLOAD - self.payload.len();
+                self.payload
+                    .extend_from_slice(&part[..part.len().min(room)]);
             }
             if self.payload_left == 0 {
                 match self.kind() {
-                    SETTINGS => report(Observed::Settings),
+                    SETTINGS => report(Observed::Settings {
+                        max_header_list: max_header_list(&self.payload),
+                    }),
                     HEADERS => report(Observed::Headers),
-                    GOAWAY => report(goaway(&self.goaway)),
+                    GOAWAY => report(goaway(&self.payload)),
                     _ => {}
                 }
                 self.header_len = 0;
@@ -128,6 +142,15 @@ impl FrameWalker {
     fn kind(&self) -> u8 {
         self.header[3]
     }
+}
+
+/// The last SETTINGS_MAX_HEADER_LIST_SIZE of SETTINGS: it holds.
+fn max_header_list(payload: &[u8]) -> Option<u32> {
+    let mut settings = payload.as_chunks::<6>().0.iter().rev();
+    settings.find_map(|setting| {
+        let value = setting.strip_prefix(&MAX_HEADER_LIST_SIZE)?;
+        Some(u32::from_be_bytes(value.try_into().ok()?))
+    })
 }
 
 fn goaway(payload: &[u8]) -> Observed {
@@ -221,7 +244,11 @@ mod tests {
 
     #[test]
     fn settings_and_goaway_are_found_whatever_the_split() {
-        let mut wire = frame(SETTINGS, &[]);
+        let mut wire = frame(
+            SETTINGS,
+            b"\0\x06\0\0\0\x09\0\x03\0\0\0\x64\0\x06\0\0\x10\0",
+        );
+        wire.extend(frame(SETTINGS, &[]));
         wire.extend(frame(0, b"data of no interest"));
         wire.extend(frame(HEADERS, b"a response"));
         wire.extend(frame(GOAWAY, b"\0\0\0\x05\0\0\0\x0btoo_many_pings"));
@@ -235,7 +262,12 @@ mod tests {
             assert_eq!(
                 seen,
                 [
-                    Observed::Settings,
+                    Observed::Settings {
+                        max_header_list: Some(4096),
+                    },
+                    Observed::Settings {
+                        max_header_list: None,
+                    },
                     Observed::Headers,
                     Observed::GoAway {
                         reason: "code: ENHANCE_YOUR_CALM, debug data: \"too_many_pings\""
@@ -260,6 +292,6 @@ mod tests {
         let mut seen = 0;
         walker.walk(&wire, |_| seen += 1);
         assert_eq!(seen, 2);
-        assert!(walker.goaway.capacity() <= 2 * MAX_GOAWAY);
+        assert!(walker.payload.capacity() <= 2 * MAX_PAYLOAD);
     }
 }

@@ -21,9 +21,9 @@ use crate::side::Side;
 use crate::status::Status;
 use crate::task::Lost;
 use crate::transport::{
-    CallEnd, CallState, CancelReason, Dispatch, OtherProtocol, Phase, Received, RefusalLog,
+    CallEnd, CallState, CancelReason, Dispatch, Last, OtherProtocol, Phase, Received, RefusalLog,
     Rejection, RequestHead, ResetCode, ResponseHead, ServerSettings, ServerStream, ServerTransport,
-    run_call, status_for_reset,
+    run_call, status_for_reset, too_large,
 };
 
 /// A connection that a server accepted.
@@ -76,29 +76,6 @@ fn response_head<'a>(
         content_subtype: call.map_or(&[], |call| &call.head().content_subtype),
         metadata,
     }
-}
-
-/// The header list with which a call ends, or would.
-#[derive(Clone, Copy)]
-enum Last {
-    /// It does not go out with them: they are what is too large.
-    Headers,
-    TrailersOnly,
-    Trailers,
-}
-
-/// The failure of a response of which this is larger than the client takes. grpc-go resets the stream
-/// with INTERNAL_ERROR, which has the same code at the client.
-#[cold]
-fn too_large(last: Last, size: usize, limit: u32) -> Status {
-    let what = match last {
-        Last::Headers => "headers",
-        Last::TrailersOnly | Last::Trailers => "trailers",
-    };
-    Status::internal(format!(
-        "the response's {what} are larger than the client takes: a header list of {size} octets, and \
-         SETTINGS_MAX_HEADER_LIST_SIZE = {limit}"
-    ))
 }
 
 /// A request whose head has come, and nothing after it.

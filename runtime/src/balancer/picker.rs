@@ -42,7 +42,7 @@ pub enum PickResult<'a> {
     Queue,
     /// The call fails with this status, unless it waits for ready: then it waits for the next picker.
     Fail(Status),
-    /// The call fails with this status, in any case, and is not made again. Codes that are for
+    /// The call fails with this status, in any case, and is not retried. Codes that are for
     /// applications become INTERNAL (gRFC A54).
     Drop(Status),
 }

@@ -210,7 +210,7 @@ impl<I, K, C> Call<'_, I, K, C> {
         self
     }
 
-    /// How many bytes of messages a call with streams keeps so that it can be made again; see
+    /// How many bytes of messages a call with streams keeps for retries; see
     /// [`CallOptions::set_max_retry_buffer_size`]. 0 keeps none. Default: 256 KiB.
     ///
     /// Source: grpc-go `MaxRetryRPCBufferSize`.

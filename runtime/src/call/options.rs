@@ -17,7 +17,7 @@ use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::Origin;
 
-/// How many bytes of messages a call with streams keeps by default to be made again.
+/// How many bytes of messages a call with streams keeps by default for retries.
 const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 
 /// What a call is made with, besides its message: what grpc-go's context and call options hold.
@@ -251,8 +251,8 @@ impl CallOptions {
     }
 
     /// How many bytes of messages, with the five before each, a call with streams keeps so that it
-    /// can be made again. A call that has sent more goes on, with the attempt that is under way, and
-    /// is not made again; of hedged attempts the first goes on. Calls with one message each way keep
+    /// can be retried. A call that has sent more goes on, with the attempt that is under way, and
+    /// is not retried; of hedged attempts the first goes on. Calls with one message each way keep
     /// it whatever its size. Default: 256 KiB.
     ///
     /// Source: grpc-go `MaxRetryRPCBufferSize`.

@@ -25,7 +25,7 @@ use crate::metadata::Metadata;
 /// # }
 /// ```
 ///
-/// A call that is made again, by a retry or a hedge, tells of the attempt that it has ended with, and
+/// A call that is retried or hedged tells of the attempt that it has ended with, and
 /// until then of the attempt that began last. A handle that is given to several calls tells of the one
 /// whose attempt began or ended last: use a new one for each call. Cloning it makes another handle of
 /// the same call.

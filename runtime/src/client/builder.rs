@@ -236,7 +236,7 @@ impl ClientConnBuilder {
     /// method's config: the earlier deadline and the smaller limits hold, and the call's
     /// `wait_for_ready` goes before the config's.
     ///
-    /// A call with a `retryPolicy` that fails is made again. Calls fail for good once the response's
+    /// A call with a `retryPolicy` that fails is retried. Calls fail for good once the response's
     /// headers have come, when the server says so in the trailer `grpc-retry-pushback-ms`, or while
     /// `retryThrottling` holds retries back. A call with a `hedgingPolicy` is sent again, beside the
     /// first, when no answer has come for a while, or at once when an answer is a failure that is not
@@ -310,7 +310,7 @@ impl ClientConnBuilder {
 
     /// Whether the service config's `retryPolicy`, `hedgingPolicy` and `retryThrottling` are left
     /// alone. Calls that
-    /// no server has seen are made again nevertheless. Default: false.
+    /// no server has seen are retried nevertheless. Default: false.
     ///
     /// Source: grpc-go `WithDisableRetry`.
     pub fn disable_retry(mut self, disable_retry: bool) -> Self {
@@ -339,7 +339,7 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Sets how often a call is made again that servers refuse without processing it. Default: 10.
+    /// Sets the maximum number of retries of a call that servers refuse without processing it. Default: 10.
     ///
     /// A server refuses a call by REFUSED_STREAM, or by a GOAWAY whose last stream is below the
     /// call's; nginx does so when a connection has served its `keepalive_requests`. Such a call is

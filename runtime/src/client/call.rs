@@ -108,7 +108,7 @@ impl ClientCall {
         Failure {
             status,
             delivery: *lock(&self.delivery),
-            // Once a response has begun, the call must not be made again.
+            // Once a response has begun, the call must not be retried.
             is_final: self.has_head.load(Ordering::Acquire) || self.counted.conn().is_closed(),
         }
     }

@@ -63,7 +63,7 @@ pub(super) struct Settings {
     pub(super) credentials: ChannelCredentials,
     /// What makes metadata for every call.
     pub(super) per_rpc_credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
-    /// The number of times a call that servers refuse is made again.
+    /// The maximum number of retries of a call that servers refuse.
     pub(super) max_transparent_retries: u16,
 }
 

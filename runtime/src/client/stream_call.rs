@@ -331,7 +331,7 @@ impl Undecided {
         };
         let timer = self.timer.take_if(|(set_to, _)| *set_to == at);
         if timer.is_none()
-            && let Err(status) = current_runtime("a call was made, which was to be tried again,")
+            && let Err(status) = current_runtime("a call was made, which was to be retried,")
         {
             self.fail(status);
             return Poll::Ready(());

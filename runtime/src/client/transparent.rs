@@ -1,6 +1,6 @@
 //! Transparent retries: another attempt at a call that no server has processed.
 //!
-//! A call that never left this side may be made again as often as its deadline allows, one that a
+//! A call that never left this side may be retried as often as its deadline allows, one that a
 //! server has provably not processed (REFUSED_STREAM, or above the last stream of a GOAWAY) up to a
 //! bound. Neither counts as an attempt. The first one follows at once. Pauses grow after that, so
 //! that a server that refuses for ever is not hammered.
@@ -53,8 +53,8 @@ impl TransparentRetries {
         }
     }
 
-    /// An attempt has failed having got this far. Returns the pause before it is made again; `None`
-    /// if it is not. `random` is in [0, 1).
+    /// An attempt has failed having got this far. Returns the pause before the retry; `None`
+    /// if there is none. `random` is in [0, 1).
     pub(super) fn after(&mut self, delivery: Delivery, random: f64) -> Option<Duration> {
         let without_effect = match delivery {
             Delivery::NotSent => {

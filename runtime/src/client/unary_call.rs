@@ -61,7 +61,7 @@ impl UnaryCall<'_> {
                 Next::After(Duration::ZERO) => {}
                 // Boxed, so that calls that need no other attempt do not keep the room for it.
                 Next::After(delay) => {
-                    current_runtime("a call was made, which was to be tried again,")?;
+                    current_runtime("a call was made, which was to be retried,")?;
                     let next = attempts.previous() + 1;
                     Box::pin(self.back_off(delay, next, failure.status)).await;
                 }

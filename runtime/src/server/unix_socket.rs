@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use crate::io::{Address, Connected, Listener};
 
-/// The time after which a socket file that refuses connections is tried again: a server that has
+/// The time after which a socket file that refuses connections is retried: a server that has
 /// created it a moment ago listens by then.
 const SETTLING: Duration = Duration::from_millis(20);
 

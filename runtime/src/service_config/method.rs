@@ -61,7 +61,7 @@ impl MethodConfig {
         self.max_response_message_bytes
     }
 
-    /// Whether a `retryPolicy` has calls that fail made again.
+    /// Whether a `retryPolicy` has failed calls retried.
     #[must_use]
     pub const fn has_retry_policy(&self) -> bool {
         matches!(self.attempts, Some(AttemptPolicy::Retry(_)))

@@ -307,7 +307,7 @@ pub(crate) struct StreamEnd {
     pub(crate) delivery: Delivery,
 }
 
-/// How far a stream got that failed, which decides whether its call may be made again.
+/// How far a stream got that failed, which decides whether its call may be retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     /// The peer may have acted on it.

@@ -5,7 +5,7 @@ use tokio::time::Instant;
 use crate::backoff::{Backoff, ConnectParams};
 
 /// Decides when a channel's resolver or balancing policy that has panicked is begun anew: as late as a
-/// connection that cannot be made is tried again.
+/// connection that cannot be made is retried.
 #[derive(Debug)]
 pub(super) struct Restart {
     backoff: Backoff,

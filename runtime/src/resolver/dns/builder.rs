@@ -37,7 +37,7 @@ const MIN_INTERVAL: Duration = Duration::from_secs(30);
 ///
 /// The addresses are those that the operating system finds. A name is looked up when the channel
 /// leaves idle mode, and again when a connection is lost or cannot be made, 30 s after the last
-/// lookup at the earliest. A lookup that fails, or whose result the channel cannot use, is made again
+/// lookup at the earliest. A lookup that fails, or whose result the channel cannot use, is retried
 /// after 1 s, and 1.6 times as long after each further failure, up to 120 s, within a fifth.
 ///
 /// With the feature `dns-hickory` the service config is looked for too, unless the channel has it
@@ -81,7 +81,7 @@ impl DnsResolverBuilder {
     }
 
     /// How long after a lookup the next may be, however often the channel asks. Lookups that failed
-    /// are made again by their backoff nevertheless. Zero is no such wait. Default: 30 s.
+    /// are retried after their backoff nevertheless. Zero is no such wait. Default: 30 s.
     ///
     /// Source: grpc-go `dns.SetMinResolutionInterval`.
     #[must_use]

@@ -138,7 +138,7 @@ async fn a_stream_that_ends_within_a_message_is_no_success_for_anyone_who_is_tol
     }
 }
 
-/// Fails one call so that it is tried again once, if the throttle lets it.
+/// Fails one call so that it is retried once, if the throttle lets it.
 async fn aborted_attempts(client: &StubClient, peer: &mut WirePeer, id: &mut u32) -> u32 {
     let call = unary(client, "");
     let mut attempts = 0;
@@ -172,7 +172,7 @@ async fn a_response_that_is_judged_bad_gives_the_throttle_no_token_back() {
         answer(&mut peer, id, b"\0\0\0\0\0").await;
         soon(first).await.expect("no panic").expect("OK");
         id += 2;
-        // 3 tokens are left, then 2, which is half: the second failure is not tried again.
+        // 3 tokens are left, then 2, which is half: the second failure is not retried.
         assert_eq!(aborted_attempts(&client, &mut peer, &mut id).await, 2);
         for _ in 0..3 {
             let streaming = client.client_streaming().await.expect("a stream");

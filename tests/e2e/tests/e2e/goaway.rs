@@ -1,4 +1,4 @@
-//! GOAWAY and refused streams: what goes on, what goes elsewhere, what is made again.
+//! GOAWAY and refused streams: what goes on, what goes elsewhere, what is retried.
 //!
 //! Source: gRFC A6 (transparent retries, which are bounded by an option here); grpc-go's `TestServerGoAwayPendingRPC`,
 //! `TestGoAwayThenClose`, `TestDetailedGoAwayErrorOnAbruptClosePropagatesToRPCError`.

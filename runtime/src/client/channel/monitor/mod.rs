@@ -1,6 +1,6 @@
 //! What a backend is asked besides calls: whether it serves, and how loaded it is.
 //!
-//! A monitor is a task: it makes a streaming call on one connection and makes it again when it has
+//! A monitor is a task: it makes a streaming call on one connection and retries it when it has
 //! ended, until it is aborted. What is asked, and what the answers mean, is a [`Watch`]. The
 //! [`Monitors`] of a [`SubConn`](crate::balancer::SubConn) begin when its connection is there and end
 //! when it is lost or nobody holds the SubConn any more.

@@ -380,7 +380,7 @@ impl ClientConnBuilder {
 
     /// Sets the waits between attempts to connect. Default: see [`BackoffConfig`]. A connection that
     /// has served a call or was up for the base delay, and
-    /// [`reset_connect_backoff`](ClientConn::reset_connect_backoff), start them anew.
+    /// [`reset_connect_backoff`](ClientConn::reset_connect_backoff), restart them.
     ///
     /// Source: grpc-go `WithConnectParams`, `ConnectParams.Backoff`.
     pub fn connect_backoff(mut self, backoff: BackoffConfig) -> Self {

@@ -21,7 +21,7 @@ use crate::transport::Origin;
 /// live on the tokio runtime of the first call, which has to be running as long as the channel is used
 /// (one of a single thread runs only within `block_on`). When that runtime is dropped, the connections
 /// are lost: calls under way fail with UNAVAILABLE, those that [wait for
-/// ready](crate::Call::wait_for_ready) go on, and the next call starts the channel anew, on its own
+/// ready](crate::Call::wait_for_ready) go on, and the next call restarts the channel, on its own
 /// runtime. When the last handle and the last call are gone, the channel closes.
 ///
 /// Calls are made from within a tokio runtime; else they fail with INTERNAL where one is needed.

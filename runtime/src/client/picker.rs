@@ -131,7 +131,7 @@ impl PickerCell {
         task.is_there = true;
         let (sender, receiver) = mpsc::unbounded_channel();
         *lock(&self.events) = sender.clone();
-        // Requests to the task before are made anew.
+        // Requests to the task before are repeated.
         self.exit_idle_pending.store(false, Ordering::Release);
         self.reset_backoff_pending.store(false, Ordering::Release);
         self.publish_idle();
@@ -258,7 +258,7 @@ impl PickerCell {
         self.exit_idle_pending.store(false, Ordering::Release);
     }
 
-    /// The backoff is to begin anew, and a wait of it to end.
+    /// The backoff restarts, and its waits end.
     pub(super) fn reset_backoff(&self) {
         if !self.reset_backoff_pending.swap(true, Ordering::AcqRel) {
             // The channel is gone when it cannot be sent.

@@ -15,7 +15,7 @@ pub(crate) struct LastReceived {
 }
 
 impl LastReceived {
-    /// Of a connection that is made now.
+    /// Creates one for a connection that is made now.
     pub(crate) fn new() -> Self {
         Self {
             epoch: Instant::now(),

@@ -5,7 +5,7 @@
 //! calls find in the [`PickerCell`]. What backends say about themselves, where they are asked, comes
 //! from the monitors of their connections.
 //!
-//! Users' code that panics here is begun anew after a [`Restart`]'s wait; calls that do not wait for
+//! Users' code that panics here is restarted after a [`Restart`]'s wait; calls that do not wait for
 //! ready fail meanwhile. A task that is dropped with its runtime tells the cell, and the next call
 //! starts another one, on its own runtime.
 //!
@@ -349,7 +349,7 @@ impl Running {
         self.cell.begin_exit_idle();
         match &mut self.active {
             Some(active) => active.balancer.exit_idle(&mut self.control),
-            // It is not idle, but waits to be begun anew.
+            // It is not idle, but waits to be restarted.
             None if self.restart.at().is_some() => {}
             None => self.activate(),
         }
@@ -380,7 +380,7 @@ impl Running {
             .unwrap_or_else(|panicked| Err(self.panicked(panicked)))
     }
 
-    /// Calls fail with this, unless they wait for ready, until what has failed is begun anew.
+    /// Calls fail with this, unless they wait for ready, until what has failed is restarted.
     fn fail_until_restart(&mut self, status: &Status) {
         let delay = self.restart.schedule(Instant::now(), fastrand::f64());
         let text = format!(
@@ -399,7 +399,7 @@ impl Running {
         ))
     }
 
-    /// Begins anew what has panicked.
+    /// Restarts what has panicked.
     fn restart(&mut self) {
         if self.active.is_none() {
             return self.activate();

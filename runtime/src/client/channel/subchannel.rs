@@ -15,11 +15,11 @@ use crate::transport::ConnectError;
 /// There is one connection, or there are several, where calls have used up the streams of those that
 /// there are (gRFC A105); one attempt at a time. Those beyond the first do not show in the state.
 ///
-/// Backoff begins anew after a connection that was of use: it was up for the base delay, or has served a
+/// Backoff restarts after a connection that was of use: it was up for the base delay, or has served a
 /// call. One that ends before, such as that of a server whose first words are SETTINGS and GOAWAY,
 /// counts as a failed attempt, except for the first [`MAX_EXCUSED`] in a row.
 ///
-/// Source: grpc-go `addrConn`, which begins anew after each connection, and so connects to such a
+/// Source: grpc-go `addrConn`, whose backoff restarts after each connection: it connects to such a
 /// server in a loop without a pause.
 #[derive(Debug)]
 pub(super) struct Subchannel {
@@ -202,7 +202,7 @@ impl Subchannel {
             .iter()
             .any(|ready| self.has_lasted(now - ready.since))
         {
-            self.begin_anew();
+            self.restart_backoff();
         }
         let failure = self.back_off(problem, now, random);
         (self.state == State::Connecting).then(|| {
@@ -230,7 +230,7 @@ impl Subchannel {
     }
 
     /// There was a connection that was of use.
-    fn begin_anew(&mut self) {
+    fn restart_backoff(&mut self) {
         self.backoff.reset();
         self.attempts = 0;
         self.excused = 0;
@@ -239,7 +239,7 @@ impl Subchannel {
     /// A connection is lost that has lived so long.
     fn judge(&mut self, loss: &Loss, lived: Duration, now: Instant, random: f64) {
         if loss.served || self.has_lasted(lived) {
-            self.begin_anew();
+            self.restart_backoff();
         } else if self.excused < MAX_EXCUSED {
             self.excused += 1;
         } else {

@@ -44,7 +44,7 @@ struct Receive {
     ahead: VecDeque<Bytes>,
     /// The outcome of the call, once it is known.
     outcome: Option<Result<(), Status>>,
-    /// Of whoever receives.
+    /// The waker of the receiver.
     waker: Option<Waker>,
 }
 

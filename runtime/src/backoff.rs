@@ -1,13 +1,13 @@
 use std::time::Duration;
 
 /// How long a channel waits between attempts to connect: [`base_delay`](Self::base_delay) after the
-/// first that fails, then [`multiplier`](Self::multiplier) times as long after each further one up to
-/// [`max_delay`](Self::max_delay), and all waits but the first longer or shorter by a random part of
-/// up to [`jitter`](Self::jitter).
+/// first that fails, then [`multiplier`](Self::multiplier) times as long after each further one up
+/// to [`max_delay`](Self::max_delay), and all waits but the first longer or shorter by a random
+/// part of up to [`jitter`](Self::jitter).
 ///
-/// A connection counts as a failed attempt if it ends within the base delay and has served no call, such
-/// as that of a server that says GOAWAY at once. The first ten such connections in a row are replaced
-/// without a wait.
+/// A connection counts as a failed attempt if it ends within the base delay and has served no call,
+/// such as that of a server that says GOAWAY at once. The first ten such connections in a row are
+/// replaced without a wait.
 ///
 /// ```
 /// use std::time::Duration;

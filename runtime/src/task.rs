@@ -1,9 +1,10 @@
 //! Tasks and those who wait for them: they are told how it has ended, also when it panics or
 //! its runtime is dropped.
 //!
-//! Users' code (a dialer, a resolver, a balancing policy, a picker, credentials) is run by [`caught`] or
-//! [`caught_in`], a handler by [`caught_by`], so that its panic is an error of what asked for it. A task is spawned as a [`Watched`] future, or its state tells by `Drop`, with [`Lost::now`] for
-//! the reason.
+//! Users' code (a dialer, a resolver, a balancing policy, a picker, credentials) is run by
+//! [`caught`] or [`caught_in`], a handler by [`caught_by`], so that its panic is an error of what
+//! asked for it. A task is spawned as a [`Watched`] future, or its state tells by `Drop`, with
+//! [`Lost::now`] for the reason.
 
 use std::any::Any;
 use std::fmt;
@@ -58,7 +59,8 @@ fn logged(what: &'static str, panic: &(dyn Any + Send)) -> Panicked {
     Panicked { what }
 }
 
-/// Runs a future that may panic, also when it is made; `what` names it. As cancel-safe as the future.
+/// Runs a future that may panic, also when it is made; `what` names it. As cancel-safe as the
+/// future.
 ///
 /// # Errors
 /// As for [`caught`].

@@ -1,5 +1,5 @@
-//! A handler that panics: the call fails with INTERNAL and a fixed text, the server's hook has the panic's
-//! text for a crash report, and the server goes on.
+//! A handler that panics: the call fails with INTERNAL and a fixed text, the server's hook has the
+//! panic's text for a crash report, and the server goes on.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin handler_panic

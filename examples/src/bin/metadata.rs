@@ -31,8 +31,8 @@ impl Greeter for Hello {
             let values: Vec<_> = received.get_all(key).map(String::from_utf8_lossy).collect();
             println!("  {key}: {}", values.join(", "));
         }
-        // The value of a key that ends in -bin is any bytes. A tool that prints header fields prints
-        // base64, as it goes on the wire.
+        // The value of a key that ends in -bin is any bytes. A tool that prints header fields
+        // prints base64, as it goes on the wire.
         if let Some(session) = received.get_bytes("session-bin") {
             let encoded = Metadata::encode_binary(session);
             println!("  session-bin: {session:?}, on the wire {encoded}");
@@ -95,8 +95,9 @@ async fn call(greeter: &GreeterClient) -> Result<(), Box<dyn Error>> {
     show("header", response.metadata());
     show("trailer", response.trailer());
 
-    // … or an option of the call. A response has header and trailer, a failure only its trailer. This
-    // handle has both, and the peer, whichever way the call ends, and for all four kinds of calls.
+    // … or an option of the call. A response has header and trailer, a failure only its trailer.
+    // This handle has both, and the peer, whichever way the call ends, and for all four kinds of
+    // calls.
     for name in ["Grace", ""] {
         let info = ResponseInfo::new();
         let call = greeter

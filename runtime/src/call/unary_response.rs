@@ -17,8 +17,8 @@ pub(crate) struct Accepted<'a> {
     pub(crate) encodings: Option<&'a Arc<[String]>>,
 }
 
-/// Receives the response of a call with one message each way: at once if it comes at once, as that of
-/// most calls does, else piece by piece. Who drops the future ends the call.
+/// Receives the response of a call with one message each way: at once if it comes at once, as that
+/// of most calls does, else piece by piece. Who drops the future ends the call.
 pub(crate) async fn receive_response<C: Codec<T>, T>(
     source: &Arc<impl MessageSource + 'static>,
     accepted: Accepted<'_>,

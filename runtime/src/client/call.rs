@@ -284,8 +284,8 @@ impl Drop for ClientCall {
     }
 }
 
-/// The status with which this side ended a call, and who waits for it. Made when there is one or the
-/// other: calls with one message each way seldom have either.
+/// The status with which this side ended a call, and who waits for it. Made when there is one or
+/// the other: calls with one message each way seldom have either.
 #[derive(Default)]
 struct EndedHere(Mutex<Option<Box<EndState>>>);
 

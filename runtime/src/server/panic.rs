@@ -33,7 +33,8 @@ impl<'a> HandlerPanic<'a> {
         self.context.peer()
     }
 
-    /// The panic's text; a fixed text if the [payload](Self::payload) is neither `&str` nor `String`.
+    /// The panic's text; a fixed text if the [payload](Self::payload) is neither `&str` nor
+    /// `String`.
     ///
     /// It may name paths, queries or secrets of the program: do not send it to a client.
     #[must_use]
@@ -80,8 +81,8 @@ pub(super) fn guarded<R>(
     hook: Option<&PanicHook>,
     run: impl FnOnce() -> R,
 ) -> Result<R, Status> {
-    // The code is not run again after a panic. What it left half done is the service's, whose author
-    // guards it.
+    // The code is not run again after a panic. What it left half done is the service's, whose
+    // author guards it.
     caught_by(run, |payload| report(context, hook, payload))
 }
 

@@ -29,8 +29,8 @@ pub(crate) enum Last {
     Trailers,
 }
 
-/// The failure of a response whose `last` header list is larger than the client takes. grpc-go resets the stream
-/// with INTERNAL_ERROR, which has the same code at the client.
+/// The failure of a response whose `last` header list is larger than the client takes. grpc-go
+/// resets the stream with INTERNAL_ERROR, which has the same code at the client.
 #[cold]
 pub(crate) fn too_large(last: Last, size: usize, limit: u32) -> Status {
     let what = match last {

@@ -306,8 +306,8 @@ impl Control {
         self.subconns.get(&id)?.monitors.take(monitor)
     }
 
-    /// Which service's health the service config says to ask backends for, if any. Returns the states
-    /// that follow, for their policies.
+    /// Which service's health the service config says to ask backends for, if any. Returns the
+    /// states that follow, for their policies.
     pub(super) fn set_health_service(
         &mut self,
         service: Option<Arc<str>>,

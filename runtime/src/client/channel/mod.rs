@@ -1,9 +1,9 @@
 //! A channel's task: what finds the backends, keeps the connections and decides where calls go.
 //!
-//! One serial loop owns it all, without a lock. What happens comes to it as an [`Event`], or from the
-//! [`Resolution`]; the balancer turns it into what it asks of the [`Control`] and into pickers, which
-//! calls find in the [`PickerCell`]. What backends say about themselves, where they are asked, comes
-//! from the monitors of their connections.
+//! One serial loop owns it all, without a lock. What happens comes to it as an [`Event`], or from
+//! the [`Resolution`]; the balancer turns it into what it asks of the [`Control`] and into pickers,
+//! which calls find in the [`PickerCell`]. What backends say about themselves, where they are
+//! asked, comes from the monitors of their connections.
 //!
 //! Users' code that panics here is restarted after a [`Restart`]'s wait; calls that do not wait for
 //! ready fail meanwhile. A task that is dropped with its runtime tells the cell, and the next call
@@ -216,8 +216,8 @@ impl Running {
     /// Does what follows from an occurrence. Returns when something is to be done, whatever else
     /// happens.
     ///
-    /// The balancing policy is called from here. One that has panicked is given up, and its connections
-    /// go with it as far as they have no calls.
+    /// The balancing policy is called from here. One that has panicked is given up, and its
+    /// connections go with it as far as they have no calls.
     fn step(&mut self, occurrence: Occurrence) -> Option<Instant> {
         let step = || {
             match occurrence {

@@ -4,8 +4,8 @@ use tokio::time::Instant;
 
 use crate::backoff::{Backoff, ConnectParams};
 
-/// Decides when a channel's resolver or balancing policy that has panicked is restarted: as late as a
-/// connection that cannot be made is retried.
+/// Decides when a channel's resolver or balancing policy that has panicked is restarted: as late as
+/// a connection that cannot be made is retried.
 #[derive(Debug)]
 pub(super) struct Restart {
     backoff: Backoff,

@@ -12,12 +12,13 @@ use crate::transport::ConnectError;
 /// Decides when connections to an address are made, and what their policy is told. The states are
 /// those drawn at [`SubConn`](crate::balancer::SubConn).
 ///
-/// There is one connection, or there are several, where calls have used up the streams of those that
-/// there are (gRFC A105); one attempt at a time. Those beyond the first do not show in the state.
+/// There is one connection, or there are several, where calls have used up the streams of those
+/// that there are (gRFC A105); one attempt at a time. Those beyond the first do not show in the
+/// state.
 ///
-/// Backoff restarts after a connection that was of use: it was up for the base delay, or has served a
-/// call. One that ends before, such as that of a server whose first words are SETTINGS and GOAWAY,
-/// counts as a failed attempt, except for the first [`MAX_EXCUSED`] in a row.
+/// Backoff restarts after a connection that was of use: it was up for the base delay, or has served
+/// a call. One that ends before, such as that of a server whose first words are SETTINGS and
+/// GOAWAY, counts as a failed attempt, except for the first [`MAX_EXCUSED`] in a row.
 ///
 /// Source: grpc-go `addrConn`, whose backoff restarts after each connection: it connects to such a
 /// server in a loop without a pause.
@@ -124,8 +125,8 @@ impl Subchannel {
         Connect::Begin(self.begin(id))
     }
 
-    /// Calls have used up the streams of the connections that there are, of which there may be `max`.
-    /// Returns how long the attempt may take that begins, if one does.
+    /// Calls have used up the streams of the connections that there are, of which there may be
+    /// `max`. Returns how long the attempt may take that begins, if one does.
     pub(super) fn grow(&mut self, id: ConnectionId, max: usize) -> Option<Duration> {
         let may_grow = self.state == State::Ready
             && self.ready.len() < max
@@ -247,8 +248,8 @@ impl Subchannel {
         }
     }
 
-    /// A connection takes no more calls. `random` is in [0, 1). Whether it was the last in use, so that
-    /// it is idle now.
+    /// A connection takes no more calls. `random` is in [0, 1). Whether it was the last in use, so
+    /// that it is idle now.
     pub(super) fn lost(
         &mut self,
         connection: ConnectionId,
@@ -303,9 +304,9 @@ impl Subchannel {
 
 /// The number of connections in a row that may be of no use without backoff.
 ///
-/// As many as a call is retried by default when servers refuse it, so that a call ends well that meets
-/// servers that are about to stop before it meets another: in backoff it would fail. The pauses of these
-/// retries are between the connections meanwhile.
+/// As many as a call is retried by default when servers refuse it, so that a call ends well that
+/// meets servers that are about to stop before it meets another: in backoff it would fail. The
+/// pauses of these retries are between the connections meanwhile.
 const MAX_EXCUSED: u16 = transparent::DEFAULT_MAX;
 
 /// About a century.

@@ -7,8 +7,8 @@ use crate::transport::{CancelReason, Delivery, ResetCode, StreamEnd, status_for_
 
 /// How a stream ended that failed with `error`.
 ///
-/// `side` names whoever asks. `connection` is what is known of the connection's end, when that is why
-/// the stream failed.
+/// `side` names whoever asks. `connection` is what is known of the connection's end, when that is
+/// why the stream failed.
 pub(super) fn stream_end(
     error: &h2::Error,
     side: Side,

@@ -17,8 +17,8 @@ const HEADERS: u8 = 0x1;
 const SETTINGS: u8 = 0x4;
 const GOAWAY: u8 = 0x7;
 
-/// How much of a GOAWAY is kept: its eight fixed bytes and this much debug data. Of SETTINGS as much,
-/// which is more than a hundred settings.
+/// How much of a GOAWAY is kept: its eight fixed bytes and this much debug data. Of SETTINGS as
+/// much, which is more than a hundred settings.
 const MAX_PAYLOAD: usize = 8 + 1024;
 
 /// The identifier of SETTINGS_MAX_HEADER_LIST_SIZE (RFC 9113, section 6.5.2).

@@ -11,8 +11,8 @@ use super::frame_tap::{FrameWalker, Observed};
 /// The length of the client's connection preface (RFC 9113, section 3.4).
 const PREFACE_LEN: usize = 24;
 
-/// The largest header list that a connection's client takes: its SETTINGS_MAX_HEADER_LIST_SIZE, which
-/// `h2` does not tell a server.
+/// The largest header list that a connection's client takes: its SETTINGS_MAX_HEADER_LIST_SIZE,
+/// which `h2` does not tell a server.
 #[derive(Debug)]
 pub(super) struct HeaderListLimit(AtomicU32);
 

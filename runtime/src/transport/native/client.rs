@@ -155,8 +155,8 @@ impl Drop for NativeClientTransport {
 /// How many calls may end in a turn before others have theirs.
 ///
 /// All that have ended run next. tokio's scheduler has room for 256 tasks in a thread's queue; what
-/// does not fit there waits for long behind what does. So a connection with hundreds of replies leaves
-/// some room for other connections on its thread, and lets the calls run in between.
+/// does not fit there waits for long behind what does. So a connection with hundreds of replies
+/// leaves some room for other connections on its thread, and lets the calls run in between.
 const MAX_ENDED: usize = 16;
 
 fn ends_stream<H>(event: &Event<H>) -> bool {
@@ -199,7 +199,8 @@ struct Task {
 }
 
 impl Task {
-    /// Runs until the connection is gone; the output says why, and whether a response has begun on it.
+    /// Runs until the connection is gone; the output says why, and whether a response has begun on
+    /// it.
     async fn run(mut self: Box<Self>, close: Arc<Notify>) -> (ConnectError, bool) {
         let end = {
             let mut closed = pin!(close.notified());

@@ -1,5 +1,5 @@
-//! The end of a call is judged once, before anyone is told: the caller, `on_finish`, the throttle of
-//! retries, pickers, outlier detection.
+//! The end of a call is judged once, before anyone is told: the caller, `on_finish`, the throttle
+//! of retries, pickers, outlier detection.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! The reason why a handler was dropped: what its values can ask when they are dropped, and what work that it has
-//! spawned is told.
+//! The reason why a handler was dropped: what its values can ask when they are dropped, and what
+//! work that it has spawned is told.
 
 use std::future::pending;
 use std::num::NonZeroUsize;

@@ -1,7 +1,8 @@
 //! GOAWAY and refused streams: what goes on, what goes elsewhere, what is retried.
 //!
-//! Source: gRFC A6 (transparent retries, which are bounded by an option here); grpc-go's `TestServerGoAwayPendingRPC`,
-//! `TestGoAwayThenClose`, `TestDetailedGoAwayErrorOnAbruptClosePropagatesToRPCError`.
+//! Source: gRFC A6 (transparent retries, which are bounded by an option here); grpc-go's
+//! `TestServerGoAwayPendingRPC`, `TestGoAwayThenClose`,
+//! `TestDetailedGoAwayErrorOnAbruptClosePropagatesToRPCError`.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -284,8 +285,8 @@ async fn a_server_that_goes_away_as_soon_as_it_is_there_is_connected_to_with_bac
             peer.send(goaway(0, ErrorCode::NO_ERROR)).await;
             tokio::spawn(async move { while let Event::Frame(_) = peer.next_event().await {} });
         }
-        // Ten without backoff, as often as a call is retried that is refused. Then 1 s, 1.6 s, 2.56 s
-        // and so on, within a fifth, and perhaps the call's own pause.
+        // Ten without backoff, as often as a call is retried that is refused. Then 1 s, 1.6 s, 2.56
+        // s and so on, within a fifth, and perhaps the call's own pause.
         assert!(times[10] < 5.0, "{policy}: {times:?}");
         let mut expected = 1.0;
         for gap in times[10..].windows(2).map(|two| two[1] - two[0]) {

@@ -1,8 +1,8 @@
-//! A client that takes small header lists only (SETTINGS_MAX_HEADER_LIST_SIZE) is told the code of a
-//! failure all the same. A request that is larger than the server takes is not sent.
+//! A client that takes small header lists only (SETTINGS_MAX_HEADER_LIST_SIZE) is told the code of
+//! a failure all the same. A request that is larger than the server takes is not sent.
 //!
-//! Source: RFC 9113, section 6.5.2. grpc-go resets the stream with INTERNAL_ERROR instead, which loses
-//! the code.
+//! Source: RFC 9113, section 6.5.2. grpc-go resets the stream with INTERNAL_ERROR instead, which
+//! loses the code.
 
 use rgrpc::{Code, Metadata, Request, Response, Status};
 use rgrpc_e2e::{
@@ -14,8 +14,8 @@ use rgrpc_test_support::{
 };
 use tokio::sync::mpsc;
 
-/// The size of the fields of a response without messages, besides the status: `:status`, `content-type`
-/// and a `grpc-status` of two digits.
+/// The size of the fields of a response without messages, besides the status: `:status`,
+/// `content-type` and a `grpc-status` of two digits.
 const TRAILERS_ONLY: u32 = 42 + 60 + 45;
 
 /// The size of a `grpc-message` besides the text.

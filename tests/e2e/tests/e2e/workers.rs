@@ -175,7 +175,8 @@ async fn tcp_and_unix_connections_are_served_on_workers() {
     }
 }
 
-/// Serves on a runtime that the test can end before the connections that it accepted; returns where.
+/// Serves on a runtime that the test can end before the connections that it accepted; returns
+/// where.
 async fn accept_elsewhere(server: &Server) -> (Runtime, SocketAddr) {
     let mut builder = Builder::new_multi_thread();
     let runtime = builder.worker_threads(1).enable_all().build();

@@ -18,14 +18,14 @@ use crate::status::Status;
 
 /// The policy `pick_first`: connects to the first address that it can, and sends all calls there.
 ///
-/// - **Connecting.** The addresses are tried in their order, IPv4 and IPv6 in turn; the next one when
-///   the present one has failed, and beside it after 250 ms. The first that is ready is chosen, and
-///   the others are given up.
-/// - **When all have failed** it is in TRANSIENT_FAILURE until one is ready, also when there are other
-///   addresses meanwhile. Each address is tried again when its backoff is over. The resolver is asked
-///   to look again each time that about all have failed.
-/// - **When the connection is lost** it is IDLE until there is a call, and begins at the first address
-///   then.
+/// - **Connecting.** The addresses are tried in their order, IPv4 and IPv6 in turn; the next one
+///   when the present one has failed, and beside it after 250 ms. The first that is ready is
+///   chosen, and the others are given up.
+/// - **When all have failed** it is in TRANSIENT_FAILURE until one is ready, also when there are
+///   other addresses meanwhile. Each address is tried again when its backoff is over. The resolver
+///   is asked to look again each time that about all have failed.
+/// - **When the connection is lost** it is IDLE until there is a call, and begins at the first
+///   address then.
 /// - **When there are new endpoints** the connection is kept if its address is still one of theirs;
 ///   else they are tried from the first on.
 ///
@@ -85,8 +85,8 @@ impl PickFirst {
 
     /// The policy as a leaf under one that wants healthy connections, such as `round_robin`. It
     /// [asks for](SubConnOptions::health_check) the [`Health`] of the connection that is there, and
-    /// goes by it: not known yet is CONNECTING, not serving is TRANSIENT_FAILURE with the status that
-    /// says why. It keeps the connection in any case.
+    /// goes by it: not known yet is CONNECTING, not serving is TRANSIENT_FAILURE with the status
+    /// that says why. It keeps the connection in any case.
     ///
     /// Source: gRFC A61, "Generic Health Reporting Mechanism".
     #[must_use]
@@ -113,7 +113,8 @@ impl PickFirst {
         control.update_state(state, picker);
     }
 
-    /// Calls are told that nothing can be connected to, because of this. Returns what they are told.
+    /// Calls are told that nothing can be connected to, because of this. Returns what they are
+    /// told.
     fn fail_to_connect(&mut self, problem: &Status, control: &mut dyn ChannelControl) -> Status {
         let text = format!(
             "cannot connect to {}: {}",
@@ -251,8 +252,8 @@ impl Balancer for PickFirst {
             Phase::Connected(subconn) if self.addresses.contains(subconn.address()) => {
                 return Ok(());
             }
-            // Beginning anew each time would put the later addresses off for as long as the resolver
-            // repeats itself.
+            // Beginning anew each time would put the later addresses off for as long as the
+            // resolver repeats itself.
             Phase::Connecting { .. } if is_same => return Ok(()),
             // In TRANSIENT_FAILURE, which is left by being connected only (gRFC A62).
             Phase::Connecting { .. } => {}

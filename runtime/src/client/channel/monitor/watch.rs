@@ -101,8 +101,8 @@ pub(super) async fn run<W: Watch>(
     }
 }
 
-/// One call: how it has ended; `None` if that was with its connection, of which the channel hears by
-/// itself.
+/// One call: how it has ended; `None` if that was with its connection, of which the channel hears
+/// by itself.
 async fn ask<W: Watch>(
     backend: &Backend,
     watch: &W,

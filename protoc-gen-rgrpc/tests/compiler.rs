@@ -95,6 +95,29 @@ fn a_schema_that_protoc_accepts_is_accepted() {
             )],
         ),
         (
+            "extension-declaration-of-a-number",
+            &[(
+                "main.proto",
+                "message M { extensions 4 [declaration = { number: 4, full_name: \".x\", type: \"int32\" }];
+                 extensions 5, 6 [verification = UNVERIFIED]; } extend M { optional int32 x = 4; }",
+            )],
+        ),
+        (
+            "list-without-a-colon",
+            &[(
+                "main.proto",
+                &format!(
+                    "{descriptor} {extend} {{ optional O o = 50001; }}
+                     message O {{ repeated O o = 1; repeated int32 i = 2; }}
+                     message M {{ optional int32 a = 1 [(o) = {{ o [{{ i [1, 2] }}, {{}}] o {{ o [] }} }}]; }}"
+                ),
+            )],
+        ),
+        (
+            "default-above-64-bits",
+            &[("main.proto", "message M { optional double a = 1 [default = 18446744073709551616]; }")],
+        ),
+        (
             "newer-options",
             &[(
                 "main.proto",

@@ -69,10 +69,24 @@ fn a_schema_that_protoc_accepts_is_accepted() {
                         "edition = \"2023\"; package o; {descriptor}
                          option features.field_presence = IMPLICIT;
                          {extend} {{ string o = 50001; }}
-                         message T {{ string a = 1 [features.field_presence = EXPLICIT]; reserved foo, bar; }}
+                         message T {{ string a = 1 [features.field_presence = EXPLICIT]; reserved foo, bar;
+                         double d = 2 [default = -inf]; int32 n = 3 [features.field_presence = EXPLICIT,
+                         default = 5]; extensions 9 [verification = UNVERIFIED]; }}
                          enum E {{ option features.enum_type = CLOSED; A = 1; }}"
                     ),
                 ),
+            ],
+        ),
+        (
+            "visibility-in-editions",
+            &[
+                ("main.proto", "syntax = \"proto3\"; import \"o.proto\"; message M {}"),
+                (
+                    "o.proto",
+                    "edition = \"2024\"; package o; import option \"main2.proto\"; export message A { local.B b = 1;
+                     export c = 2; local enum E { Z = 0; } } message local { message B {} } message export {}",
+                ),
+                ("main2.proto", "syntax = \"proto3\";"),
             ],
         ),
         (
@@ -227,9 +241,15 @@ fn a_schema_that_protoc_refuses_is_refused_with_its_place() {
             "main.proto:2:1: import 'none.proto' not found",
         ),
         (
+            "editions-that-do-not-link",
+            "edition = \"2023\"; message M { Missing m = 1; }",
+            "main.proto: editions are not supported yet, except in files imported for their options only; \
+             proto2 and proto3 are",
+        ),
+        (
             "editions",
             "edition = \"2023\"; message M {}",
-            "main.proto: syntax `editions` is not supported; proto2 and proto3 are",
+            "main.proto: editions are not supported yet, except in files imported for their options only; proto2 and proto3 are",
         ),
     ] {
         let files: [(&str, &[u8]); 3] = [

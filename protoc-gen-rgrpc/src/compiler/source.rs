@@ -198,6 +198,16 @@ fn text(octets: &[u8]) -> (String, bool) {
                 is_editions = true;
                 text.push_str("\"proto3\"");
             }
+            // Visibility of types, or the type of a field.
+            ["export" | "local"] if is_editions => {}
+            ["export" | "local", "message" | "enum"] if is_editions => text.push_str(token),
+            [name @ ("export" | "local"), _] if is_editions => {
+                let space = if matches!(token, "." | "=") { "" } else { " " };
+                text.push_str(&format!("{name}{space}{token}"));
+            }
+            ["import", "option"] if is_editions => {}
+            // The generator uses none of these defaults, and `features` is taken away.
+            [.., "[" | ",", "default"] if is_editions && depth == 0 => text.push_str("features"),
             // The names of reserved fields are identifiers in editions.
             ["reserved", .., name] if is_editions && is_identifier(name) && *name != "reserved" => {
                 let is_range = *name == "to" || *name == "max";
@@ -208,8 +218,12 @@ fn text(octets: &[u8]) -> (String, bool) {
                 });
             }
             // The parser has no negative infinity, but numbers that are.
-            [.., option, "=", "-", "inf"] if *option != "default" => text.push_str("1e999"),
-            [.., option, "=", "-", "nan"] if *option != "default" => text.push_str("0.0"),
+            [.., option, "=", "-", "inf"] if *option != "default" || is_editions => {
+                text.push_str("1e999");
+            }
+            [.., option, "=", "-", "nan"] if *option != "default" || is_editions => {
+                text.push_str("0.0");
+            }
             // The parser takes options after a range, but not after a number.
             ["extensions", .., before, number, "["] if is_number(number) && *before != "to" => {
                 text.push_str(&format!(" to {number} ["));
@@ -218,7 +232,9 @@ fn text(octets: &[u8]) -> (String, bool) {
                 text.push_str(&format!(" to {number} ["));
             }
             // In the value of an option, a list needs no colon before it.
-            [.., before, name, "["] if depth > 0 && is_identifier(name) && !is_value_after(before) => {
+            [.., before, name, "["]
+                if depth > 0 && is_identifier(name) && !is_value_after(before) =>
+            {
                 text.push_str(": [");
             }
             [name, "["] if depth > 0 && is_identifier(name) => text.push_str(": ["),

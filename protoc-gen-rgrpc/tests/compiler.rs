@@ -83,10 +83,15 @@ fn a_schema_that_protoc_accepts_is_accepted() {
                 ("main.proto", "syntax = \"proto3\"; import \"o.proto\"; message M {}"),
                 (
                     "o.proto",
-                    "edition = \"2024\"; package o; import option \"main2.proto\"; export message A { local.B b = 1;
-                     export c = 2; local enum E { Z = 0; } } message local { message B {} } message export {}",
+                    "edition = \"2024\"; package o; import option \"main2.proto\"; import \"old.proto\"; export message A {
+                     B b = 1; local enum E { Z = 0; } } local message B { old.export e = 1; }",
                 ),
                 ("main2.proto", "syntax = \"proto3\";"),
+                (
+                    "old.proto",
+                    "edition = \"2023\"; package old; message local { export export = 1; export.E e = 2; }
+                     message export { enum E { Z = 0; } local local = 1; }",
+                ),
             ],
         ),
         (

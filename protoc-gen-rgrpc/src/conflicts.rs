@@ -13,6 +13,7 @@ use prost_types::{
 };
 
 use crate::error::Error;
+use crate::keyword_maps;
 use crate::names::{has_rust_form, snake, upper_camel, variant};
 use crate::options::Options;
 use crate::schema::{Part, Schema, scope};
@@ -329,7 +330,8 @@ fn accessors(
     if let Some(entry) = entry {
         let is_enum = entry.field.iter().any(|part| part.r#type() == Type::Enum);
         return if is_enum {
-            vec![named("get"), named("insert")]
+            let name = keyword_maps::named(&rust);
+            vec![format!("get_{name}"), format!("insert_{name}")]
         } else {
             Vec::new()
         };
@@ -445,6 +447,7 @@ mod tests {
             "message M { map<string, int32> x = 1; map<string, int32> y = 2; }",
             "message M { optional int32 x = 1; oneof y { int32 X = 2; } }",
             "enum E { A = 0; } message M { optional E x = 1; repeated int32 set_x = 2; }",
+            "enum E { A = 0; } message M { map<int32, E> type = 1; optional int32 get_type = 2; }",
             "message Other {}",
             "message M { message Nested {} oneof nested { int32 x = 1; } }",
         ] {

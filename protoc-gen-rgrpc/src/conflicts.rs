@@ -269,9 +269,13 @@ impl Names<'_> {
                 Err(Error::schema(place.file, &place.element, problem))
             }
             Some(other) => {
-                let way = match kind {
-                    Kind::Accessor => ": rename one of the fields",
-                    _ => "",
+                let way = match (kind, other.strip_prefix("package ")) {
+                    (Kind::Accessor, _) => ": rename one of the fields".to_owned(),
+                    (_, Some(package)) => format!(
+                        ": generate the package in a run and into a folder of its own, and give this run \
+                         `extern_path=.{package}=RUST_PATH`"
+                    ),
+                    _ => String::new(),
                 };
                 let problem = format!("`{other}` and `{proto}` would both be {kind} `{rust}`{way}");
                 Err(Error::schema(place.file, &place.element, problem))
@@ -403,7 +407,9 @@ mod tests {
             ),
             (
                 "message Other { message Nested {} }",
-                "a.proto: package a.b: `package a.b.other` and `Other` would both be module `other`",
+                "a.proto: package a.b: `package a.b.other` and `Other` would both be module `other`: \
+                 generate the package in a run and into a folder of its own, and give this run \
+                 `extern_path=.a.b.other=RUST_PATH`",
             ),
             (
                 "enum E { A = 0; } message M { optional E kind = 1; optional E set_kind = 2; }",

@@ -83,7 +83,7 @@ fn a_schema_that_protoc_accepts_is_accepted() {
                 ("main.proto", "syntax = \"proto3\"; import \"o.proto\"; message M {}"),
                 (
                     "o.proto",
-                    "edition = \"2024\"; package o; import option \"main2.proto\"; import \"old.proto\"; export message A {
+                    "edition = \"2024\"; package o; import \"old.proto\"; import option \"main2.proto\"; export message A {
                      B b = 1; local enum E { Z = 0; } } local message B { old.export e = 1; }",
                 ),
                 ("main2.proto", "syntax = \"proto3\";"),

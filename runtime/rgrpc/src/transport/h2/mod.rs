@@ -17,6 +17,7 @@ mod frame_tap;
 mod sender;
 mod server;
 mod server_stream;
+mod settings_tap;
 
 pub(crate) use client::connect;
 pub(crate) use fields::check_authority;

@@ -13,10 +13,11 @@ use prost_types::{
 };
 
 use crate::error::Error;
+use crate::full_names::scope;
 use crate::keyword_maps;
 use crate::names::{has_rust_form, snake, upper_camel, variant};
 use crate::options::Options;
-use crate::schema::{Part, Schema, scope};
+use crate::schema::{Part, Schema};
 
 /// Fails on the first element of the schema that cannot be generated.
 pub(crate) fn check(schema: &Schema, options: &Options) -> Result<(), Error> {

@@ -62,6 +62,7 @@ mod enum_defaults;
 mod error;
 mod external;
 mod folder;
+mod full_names;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;

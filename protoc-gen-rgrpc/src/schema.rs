@@ -14,6 +14,7 @@ use prost_types::{DescriptorProto, FileDescriptorProto};
 use crate::descriptor;
 use crate::enum_defaults;
 use crate::error::Error;
+use crate::full_names::types;
 use crate::options::Options;
 use crate::validate;
 
@@ -148,42 +149,6 @@ fn used_files(
         }
     }
     used
-}
-
-/// The full names, with a leading dot, of all messages and enums of a file.
-pub(crate) fn types(file: &FileDescriptorProto) -> Vec<String> {
-    fn nested(scope: &str, message: &DescriptorProto, names: &mut Vec<String>) {
-        let name = format!("{scope}.{}", message.name());
-        names.extend(
-            message
-                .enum_type
-                .iter()
-                .map(|nested| format!("{name}.{}", nested.name())),
-        );
-        for message in &message.nested_type {
-            nested(&name, message, names);
-        }
-        names.push(name);
-    }
-    let scope = scope(file);
-    let mut names: Vec<String> = file
-        .enum_type
-        .iter()
-        .map(|enumeration| format!("{scope}.{}", enumeration.name()))
-        .collect();
-    for message in &file.message_type {
-        nested(&scope, message, &mut names);
-    }
-    names
-}
-
-/// The package with a leading dot, or nothing.
-pub(crate) fn scope(file: &FileDescriptorProto) -> String {
-    if file.package().is_empty() {
-        String::new()
-    } else {
-        format!(".{}", file.package())
-    }
 }
 
 /// The full names of the types that a file's fields and, if they are generated, its methods have.

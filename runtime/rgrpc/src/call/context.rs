@@ -9,11 +9,11 @@ use super::{MessageSink, MessageSource, Received, Response};
 use crate::codec::{Compressor, Encoding, IDENTITY, accepted, is_answered_alike};
 use crate::io::Peer;
 use crate::metadata::Metadata;
-use rgrpc_http2::BytesQueue;
 use crate::status::Status;
 use crate::transport::{
     CallEnd, CancelReason, Incoming, IncomingHead, NoHead, RequestHead, ServerStream, Wanted,
 };
+use rgrpc_http2::BytesQueue;
 
 /// A call in a server's hands: what its handler can know and say besides messages.
 ///

@@ -10,8 +10,8 @@ use futures_sink::Sink;
 
 use super::MessageSink;
 use crate::codec::{Codec, Compressor, MessageLimit, PreparedMessage, frame_with};
-use rgrpc_http2::BytesQueue;
 use crate::status::Status;
+use rgrpc_http2::BytesQueue;
 
 /// The half of a call that sends messages.
 ///

@@ -8,9 +8,9 @@ use super::Handler;
 use crate::call::{CallContext, MessageSink, RecvStream, Request, Response, SendStream};
 use crate::codec::MessageLimit;
 use crate::codec::{Codec, Encoding, compress_framed, decode_whole, frame, is_one_message};
-use rgrpc_http2::BytesQueue;
 use crate::side::Side;
 use crate::status::Status;
+use rgrpc_http2::BytesQueue;
 
 /// The handling of one call, as the tables of generated code make it.
 pub type HandlerFuture = Pin<Box<dyn Future<Output = Handled> + Send>>;

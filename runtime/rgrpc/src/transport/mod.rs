@@ -42,8 +42,8 @@ use bytes::Bytes;
 use crate::codec::CompressorRegistry;
 use crate::io::Peer;
 use crate::metadata::Metadata;
-use rgrpc_http2::BytesQueue;
 use crate::status::Status;
+use rgrpc_http2::BytesQueue;
 
 pub(crate) use crate::wanted::Wanted;
 pub(crate) use call_state::CallState;

@@ -7,8 +7,8 @@ use super::Compressor;
 use crate::buffers;
 use crate::codec::limit::too_long;
 use crate::codec::{Codec, MessageBytes, MessageLimit, PREFIX_LEN, frame};
-use rgrpc_http2::BytesQueue;
 use crate::status::Status;
+use rgrpc_http2::BytesQueue;
 
 /// How much smaller a message is taken to become, to size the buffer.
 const EXPECTED_SHRINKING: usize = 4;

@@ -5,10 +5,10 @@ use h2::{Reason, SendStream};
 use http::HeaderMap;
 
 use super::error::{cancel_reason, stream_end};
-use rgrpc_http2::BytesQueue;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{CancelReason, ResetCode};
+use rgrpc_http2::BytesQueue;
 
 /// The sending half of a stream whose headers are out.
 #[derive(Debug)]

@@ -16,13 +16,13 @@ use crate::codec::CompressorRegistry;
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
-use rgrpc_http2::BytesQueue;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
     CallEnd, CallState, CancelReason, Incoming, Last, ResetCode, ResponseHead, ServerStream,
     Stream, StreamEnd, Wanted, too_large,
 };
+use rgrpc_http2::BytesQueue;
 
 /// A server's stream over `h2`'s handles.
 pub(super) struct H2ServerStream {

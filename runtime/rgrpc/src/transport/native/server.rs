@@ -13,10 +13,8 @@ use super::outbox::Outbox;
 use super::outgoing::SEND_QUOTA;
 use super::server_stream::{NativeServerStream, ServerPost, ServerSend, ServerShared};
 use super::socket::Socket;
-use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
 use crate::io::Connected;
 use crate::metadata::Metadata;
-use rgrpc_http2::BytesQueue;
 use crate::side::Side;
 use crate::status::Status;
 use crate::task::Lost;
@@ -25,6 +23,8 @@ use crate::transport::{
     Rejection, RequestHead, ResetCode, ResponseHead, ServerSettings, ServerStream, ServerTransport,
     run_call, status_for_reset, too_large,
 };
+use rgrpc_http2::BytesQueue;
+use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
 
 /// A connection that a server accepted.
 pub(crate) struct ServerConnection {

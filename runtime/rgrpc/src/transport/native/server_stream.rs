@@ -7,15 +7,15 @@ use super::inbound::{Inbound, Pushed, remember};
 use super::outbox::Outbox;
 use super::outgoing::Outgoing;
 use crate::codec::CompressorRegistry;
-use rgrpc_http2::{Reading, StreamKey};
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
-use rgrpc_http2::BytesQueue;
 use crate::status::Status;
 use crate::transport::{
     CallEnd, CallState, CancelReason, Incoming, ResetCode, ServerStream, Stream, StreamEnd, Wanted,
 };
+use rgrpc_http2::BytesQueue;
+use rgrpc_http2::{Reading, StreamKey};
 
 /// What a connection's streams share.
 pub(super) struct ServerShared {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
 use h2::client::{self, Connection, SendRequest};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -13,6 +12,7 @@ use super::client_stream::H2ClientStream;
 use super::connection_info::ConnectionInfo;
 use super::fields;
 use super::frame_tap::{FrameTap, Observer};
+use super::piece::Piece;
 use super::sender::Sender;
 use super::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
@@ -29,7 +29,7 @@ const LAST_STREAM_ID: u32 = (1 << 31) / 4 * 3 - 1;
 
 /// A client's connection over `h2`.
 pub(super) struct H2ClientTransport {
-    sender: SendRequest<Bytes>,
+    sender: SendRequest<Piece>,
     connection: Arc<ConnectionInfo>,
     close: Arc<Notify>,
     report: Report,
@@ -114,7 +114,7 @@ fn report_goaway(info: Arc<ConnectionInfo>, report: Report) -> Box<dyn FnMut(Str
 
 /// The connection's task.
 struct Driver {
-    connection: Connection<FrameTap<BoxedIo>, Bytes>,
+    connection: Connection<FrameTap<BoxedIo>, Piece>,
     info: Arc<ConnectionInfo>,
     close: Arc<Notify>,
     streams: MaxStreams,
@@ -122,7 +122,7 @@ struct Driver {
 
 /// Reports when the server allows more streams than before.
 struct MaxStreams {
-    sender: SendRequest<Bytes>,
+    sender: SendRequest<Piece>,
     reported: usize,
     report: Report,
 }
@@ -198,7 +198,7 @@ impl ClientTransport for H2ClientTransport {
                 reason: "the connection's stream ids are nearly used up".to_owned(),
             });
         }
-        let mut sender = Sender(stream);
+        let mut sender = Sender::new(stream, None);
         let half_closed = request.only_message.is_some();
         if let Some(message) = request.only_message {
             // An error says that the stream has been reset; whoever polls it is told.

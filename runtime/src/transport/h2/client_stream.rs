@@ -13,6 +13,7 @@ use super::body::Body;
 use super::connection_info::ConnectionInfo;
 use super::error::stream_end;
 use super::fields;
+use super::piece::Piece;
 use super::sender::{Sender, closed};
 use crate::lock::lock;
 use crate::pieces::Pieces;
@@ -30,7 +31,7 @@ pub(super) struct H2ClientStream {
     receive: Mutex<Receive>,
     send: Mutex<Sending>,
     /// What has opened it, which takes no other stream as long as this one waits for its turn.
-    opener: Mutex<SendRequest<Bytes>>,
+    opener: Mutex<SendRequest<Piece>>,
     connection: Arc<ConnectionInfo>,
 }
 
@@ -94,7 +95,7 @@ impl H2ClientStream {
         response: ResponseFuture,
         sender: Sender,
         half_closed: bool,
-        opener: SendRequest<Bytes>,
+        opener: SendRequest<Piece>,
         connection: Arc<ConnectionInfo>,
     ) -> Self {
         Self {

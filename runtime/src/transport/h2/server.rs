@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use h2::server::{self, Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::Request;
@@ -13,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::fields;
+use super::piece::Piece;
 use super::server_stream::H2ServerStream;
 use super::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
@@ -106,7 +106,7 @@ impl ServerTransport for ServerConnection {
 
 /// A connection after its handshake.
 struct Open {
-    connection: Connection<BoxedIo, Bytes>,
+    connection: Connection<BoxedIo, Piece>,
     peer: Arc<Peer>,
     compressors: Arc<CompressorRegistry>,
     /// Calls are spawned without being polled here.
@@ -222,7 +222,7 @@ async fn next_phase(phase: &mut watch::Receiver<Phase>) -> Phase {
 /// A request that `h2` accepted.
 struct Accepted {
     request: Request<RecvStream>,
-    respond: SendResponse<Bytes>,
+    respond: SendResponse<Piece>,
 }
 
 impl Accepted {

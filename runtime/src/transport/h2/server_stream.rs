@@ -2,13 +2,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 
 use super::body::Body;
+use super::discard::discard_rest;
 use super::error::{cancel_reason, stream_end};
 use super::fields;
+use super::piece::{Piece, Unwritten};
 use super::sender::{Sender, closed, closed_reason};
 use crate::codec::CompressorRegistry;
 use crate::io::Peer;
@@ -23,7 +24,8 @@ use crate::transport::{
 
 /// A server's stream over `h2`'s handles.
 pub(super) struct H2ServerStream {
-    receive: Mutex<Body>,
+    /// `None` once the stream is dropped.
+    receive: Mutex<Option<Body>>,
     send: Mutex<Sending>,
     wakers: Arc<SendWakers>,
     peer: Arc<Peer>,
@@ -34,26 +36,28 @@ pub(super) struct H2ServerStream {
 }
 
 /// ```text
-///  Head ──headers──► Messages ──trailers──► Ended
+///  Head ──headers──► Messages ──trailers──► Ended, Finished
 ///    └──────trailers-only, reset──────────────▲
 /// ```
 enum Sending {
-    Head(SendResponse<Bytes>),
+    Head(SendResponse<Piece>),
     Messages(Sender),
     Ended,
+    /// The end is queued behind messages, which may be unwritten.
+    Finished(Arc<Unwritten>),
 }
 
 impl H2ServerStream {
     pub(super) fn new(
         body: RecvStream,
-        respond: SendResponse<Bytes>,
+        respond: SendResponse<Piece>,
         peer: Arc<Peer>,
         compressors: Arc<CompressorRegistry>,
         stopped: Arc<AtomicBool>,
         call: CallState,
     ) -> Self {
         Self {
-            receive: Mutex::new(Body(body)),
+            receive: Mutex::new(Some(Body(body))),
             send: Mutex::new(Sending::Head(respond)),
             wakers: Arc::default(),
             peer,
@@ -82,6 +86,14 @@ impl H2ServerStream {
         }
     }
 
+    /// Returns the counter of the response's messages; `None` if the request has ended, so that nothing
+    /// of it is to be discarded.
+    fn unwritten(&self) -> Option<Arc<Unwritten>> {
+        let receive = lock(&self.receive);
+        let goes_on = receive.as_ref().is_some_and(|body| !body.0.is_end_stream());
+        goes_on.then(Arc::default)
+    }
+
     fn finish(&self, header: Option<Metadata>, outcome: Result<Metadata, Status>) {
         let mut send = lock(&self.send);
         match (&mut *send, header) {
@@ -93,7 +105,7 @@ impl H2ServerStream {
             }
             (send, header) => {
                 if let Some(header) = header {
-                    send.send_head(self.head(&header));
+                    send.send_head(self.head(&header), self.unwritten());
                 }
                 send.send_trailers(&outcome);
             }
@@ -112,7 +124,7 @@ impl H2ServerStream {
     fn reply(&self, header: Option<Metadata>, message: Pieces, trailer: Metadata) {
         let mut send = lock(&self.send);
         if let Some(header) = header {
-            send.send_head(self.head(&header));
+            send.send_head(self.head(&header), self.unwritten());
         }
         if let Sending::Messages(sender) = &mut *send {
             // An error says that the stream has been reset; whoever polls it is told.
@@ -122,29 +134,44 @@ impl H2ServerStream {
     }
 }
 
+/// The handler is gone, and so are the halves that it may have moved to other tasks.
+impl Drop for H2ServerStream {
+    fn drop(&mut self) {
+        let send = std::mem::replace(&mut *lock(&self.send), Sending::Ended);
+        if let (Sending::Finished(unwritten), Some(body)) = (send, lock(&self.receive).take()) {
+            discard_rest(body, unwritten);
+        }
+    }
+}
+
 impl Sending {
-    fn send_head(&mut self, head: ResponseHead<'_>) {
+    fn send_head(&mut self, head: ResponseHead<'_>, unwritten: Option<Arc<Unwritten>>) {
         if let Self::Head(respond) = self {
             // An error says that the stream has been reset; whoever polls it is told.
             *self = match respond.send_response(fields::response(head), false) {
-                Ok(stream) => Self::Messages(Sender(stream)),
+                Ok(stream) => Self::Messages(Sender::new(stream, unwritten)),
                 Err(_) => Self::Ended,
             };
         }
     }
 
     fn send_trailers(&mut self, outcome: &Result<Metadata, Status>) {
-        if let Self::Messages(sender) = self {
-            // As above.
-            let _ = sender.0.send_trailers(fields::trailers(outcome));
-        }
-        *self = Self::Ended;
+        let unwritten = match self {
+            Self::Messages(sender) => sender.finish(fields::trailers(outcome)),
+            _ => None,
+        };
+        *self = unwritten.map_or(Self::Ended, Self::Finished);
     }
 }
 
 impl Stream for H2ServerStream {
     fn poll_data(&self, cx: &mut Context<'_>, _wanted: Wanted) -> Poll<Incoming> {
-        lock(&self.receive).poll_data(cx).map(|data| match data {
+        let mut receive = lock(&self.receive);
+        let Some(body) = &mut *receive else {
+            let end = StreamEnd::new(Err(CallState::outlived()));
+            return Poll::Ready(Incoming::End(end));
+        };
+        body.poll_data(cx).map(|data| match data {
             Some(Ok(data)) => Incoming::Data(data.into()),
             Some(Err(_)) if self.call.is_done() => {
                 Incoming::End(StreamEnd::new(Err(CallState::outlived())))
@@ -171,14 +198,14 @@ impl Stream for H2ServerStream {
                 }
                 ready
             }
-            Sending::Ended => Poll::Ready(Err(closed())),
+            Sending::Ended | Sending::Finished(_) => Poll::Ready(Err(closed())),
         }
     }
 
     fn send_message(&self, message: Pieces) -> Result<(), Status> {
         match &mut *lock(&self.send) {
             Sending::Messages(sender) => sender.send(message, false),
-            Sending::Head(_) | Sending::Ended => Err(closed()),
+            Sending::Head(_) | Sending::Ended | Sending::Finished(_) => Err(closed()),
         }
     }
 
@@ -187,7 +214,7 @@ impl Stream for H2ServerStream {
         match &mut *send {
             Sending::Head(respond) => respond.send_reset(Reason::from(code.0)),
             Sending::Messages(sender) => sender.reset(Reason::from(code.0)),
-            Sending::Ended => {}
+            Sending::Ended | Sending::Finished(_) => return,
         }
         *send = Sending::Ended;
     }
@@ -207,7 +234,8 @@ impl ServerStream for H2ServerStream {
     }
 
     fn send_head(&self, header: Metadata) {
-        lock(&self.send).send_head(self.head(&header));
+        let unwritten = self.unwritten();
+        lock(&self.send).send_head(self.head(&header), unwritten);
     }
 
     fn end(&self, end: CallEnd) {
@@ -229,7 +257,7 @@ impl ServerStream for H2ServerStream {
         let reason = match &mut *lock(&self.send) {
             Sending::Head(respond) => respond.poll_reset(&mut cx).map(closed_reason),
             Sending::Messages(sender) => sender.poll_closed(&mut cx),
-            Sending::Ended => Poll::Pending,
+            Sending::Ended | Sending::Finished(_) => Poll::Pending,
         };
         reason.map(|reason| self.closed(reason))
     }

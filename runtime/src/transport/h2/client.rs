@@ -15,7 +15,8 @@ use super::frame_tap::{FrameTap, Observer};
 use super::piece::Piece;
 use super::sender::Sender;
 use super::{
-    CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
+    CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, MAX_REMEMBERED_RESETS,
+    MAX_STREAM_ERRORS, RESET_MEMORY, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
 };
 use crate::io::{BoxedIo, Connected, Peer};
 use crate::task::{Lost, watched};
@@ -57,6 +58,9 @@ pub(crate) async fn connect(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(MAX_HEADER_LIST)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_concurrent_reset_streams(MAX_REMEMBERED_RESETS)
+        .reset_stream_duration(RESET_MEMORY)
+        .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS))
         .data_frame_budget(SMALL_FRAMES_BUDGET)
         // Until the server's SETTINGS arrive; no stream is opened before.
         .initial_max_send_streams(100)

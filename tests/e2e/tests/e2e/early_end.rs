@@ -105,6 +105,34 @@ async fn a_response_that_fills_the_window_exactly_ends_before_the_request_does()
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_in_flight_to_calls_that_have_ended_early_does_not_end_the_connection() {
+    let server = serve(early_answer());
+    let mut peer = server.wire_client().await.housekeeping();
+    // All the DATA is on its way when the client hears of the resets.
+    let calls = (1..800).step_by(2);
+    for id in calls.clone() {
+        peer.send(grpc_request(id, STUB_CLIENT_STREAMING)).await;
+        peer.skip_to("RST_STREAM", |frame| match frame {
+            Frame::RstStream(reset) if reset.stream_id == id => Ok(()),
+            other => Err(other),
+        })
+        .await;
+    }
+    for _ in 0..10 {
+        for id in calls.clone() {
+            peer.send(data(id, "x")).await;
+        }
+    }
+    peer.send(grpc_request(801, STUB_CLIENT_STREAMING)).await;
+    let trailers = peer.skip_to("trailers", |frame| match frame {
+        Frame::Headers(head) if head.stream_id == 801 && head.end_stream => Ok(head),
+        Frame::GoAway(goaway) => panic!("{goaway:?}"),
+        other => Err(other),
+    });
+    assert_eq!(trailers.await.get("grpc-status"), Some("0"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_receiving_half_that_outlives_its_handler_is_told_that_the_call_has_ended() {
     let (sender, receiver) = oneshot::channel();
     let sender = Mutex::new(Some(sender));

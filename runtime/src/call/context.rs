@@ -354,7 +354,9 @@ impl MessageSource for CallContext {
         status
     }
 
-    fn abandon(&self) {}
+    fn abandon(&self) {
+        self.0.discard();
+    }
 }
 
 impl fmt::Debug for CallContext {

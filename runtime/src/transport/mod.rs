@@ -215,6 +215,10 @@ pub(crate) trait ServerStream: Stream {
     /// The call that the stream is for.
     fn call(&self) -> &CallState;
 
+    /// The call takes nothing more of the request: the rest is discarded. As without it, the stream
+    /// ends with the response.
+    fn discard(&self);
+
     /// Sends the response's headers. Called at most once, before any message.
     fn send_head(&self, header: Metadata);
 

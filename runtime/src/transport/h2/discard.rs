@@ -1,4 +1,4 @@
-//! The rest of a request whose call has ended.
+//! The rest of a request that the call does not take, because it has ended or has dropped the receiving half.
 //!
 //! `h2` resets a stream with NO_ERROR when its handles are dropped before the request has ended, which
 //! RFC 9113, section 8.1, allows once the response is complete. It gives no credit for the request from
@@ -15,8 +15,8 @@ use tokio::task::consume_budget;
 use super::body::Body;
 use super::piece::Unwritten;
 
-/// Discards the rest of a request, on a task of its own, until the response is written. Then `h2` resets
-/// the stream.
+/// Discards the rest of a request, on a task of its own, until nothing is unwritten of the response. Then
+/// `h2` resets the stream.
 pub(super) fn discard_rest(body: Body, unwritten: Arc<Unwritten>) {
     if body.0.is_end_stream() || unwritten.is_none() {
         return;

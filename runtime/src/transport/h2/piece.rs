@@ -65,13 +65,17 @@ impl Unwritten {
     }
 }
 
-/// A piece's share in the number.
-struct Counted(Arc<Unwritten>);
+/// A share in the number: of a piece, or of a call that may still send pieces.
+pub(super) struct Counted(Arc<Unwritten>);
 
 impl Counted {
-    fn new(unwritten: &Arc<Unwritten>) -> Self {
+    pub(super) fn new(unwritten: &Arc<Unwritten>) -> Self {
         unwritten.pieces.fetch_add(1, Ordering::AcqRel);
         Self(Arc::clone(unwritten))
+    }
+
+    pub(super) fn unwritten(&self) -> &Arc<Unwritten> {
+        &self.0
     }
 }
 

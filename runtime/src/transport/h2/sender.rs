@@ -59,6 +59,11 @@ impl Sender {
         }
     }
 
+    /// Returns the counter of the messages, where they are counted.
+    pub(super) fn unwritten(&self) -> Option<&Arc<Unwritten>> {
+        self.unwritten.as_ref()
+    }
+
     /// Queues the trailers. Returns the messages that are not written, where they are counted.
     pub(super) fn finish(&mut self, trailers: HeaderMap) -> Option<Arc<Unwritten>> {
         match self.stream.send_trailers(trailers) {

@@ -9,7 +9,7 @@ use super::body::Body;
 use super::discard::discard_rest;
 use super::error::{cancel_reason, stream_end};
 use super::fields;
-use super::piece::{Piece, Unwritten};
+use super::piece::{Counted, Piece, Unwritten};
 use super::sender::{Sender, closed, closed_reason};
 use crate::codec::CompressorRegistry;
 use crate::io::Peer;
@@ -24,8 +24,7 @@ use crate::transport::{
 
 /// A server's stream over `h2`'s handles.
 pub(super) struct H2ServerStream {
-    /// `None` once the stream is dropped.
-    receive: Mutex<Option<Body>>,
+    receive: Mutex<Receiving>,
     send: Mutex<Sending>,
     wakers: Arc<SendWakers>,
     peer: Arc<Peer>,
@@ -33,6 +32,17 @@ pub(super) struct H2ServerStream {
     /// True if the server has stopped, which is why the connection ends then.
     stopped: Arc<AtomicBool>,
     call: CallState,
+}
+
+/// ```text
+///  Open ──the call takes nothing more──► Discarding ──drop──► Gone
+///    └───────────────────────drop──────────────────────────────▲
+/// ```
+enum Receiving {
+    Open(Body),
+    /// A task discards the rest of the request until the call has ended and the response is written.
+    Discarding(Counted),
+    Gone,
 }
 
 /// ```text
@@ -57,7 +67,7 @@ impl H2ServerStream {
         call: CallState,
     ) -> Self {
         Self {
-            receive: Mutex::new(Some(Body(body))),
+            receive: Mutex::new(Receiving::Open(Body(body))),
             send: Mutex::new(Sending::Head(respond)),
             wakers: Arc::default(),
             peer,
@@ -89,9 +99,11 @@ impl H2ServerStream {
     /// Returns the counter of the response's messages; `None` if the request has ended, so that nothing
     /// of it is to be discarded.
     fn unwritten(&self) -> Option<Arc<Unwritten>> {
-        let receive = lock(&self.receive);
-        let goes_on = receive.as_ref().is_some_and(|body| !body.0.is_end_stream());
-        goes_on.then(Arc::default)
+        match &*lock(&self.receive) {
+            Receiving::Open(body) if !body.0.is_end_stream() => Some(Arc::default()),
+            Receiving::Discarding(call) => Some(Arc::clone(call.unwritten())),
+            Receiving::Open(_) | Receiving::Gone => None,
+        }
     }
 
     fn finish(&self, header: Option<Metadata>, outcome: Result<Metadata, Status>) {
@@ -138,7 +150,8 @@ impl H2ServerStream {
 impl Drop for H2ServerStream {
     fn drop(&mut self) {
         let send = std::mem::replace(&mut *lock(&self.send), Sending::Ended);
-        if let (Sending::Finished(unwritten), Some(body)) = (send, lock(&self.receive).take()) {
+        let receive = std::mem::replace(&mut *lock(&self.receive), Receiving::Gone);
+        if let (Sending::Finished(unwritten), Receiving::Open(body)) = (send, receive) {
             discard_rest(body, unwritten);
         }
     }
@@ -167,7 +180,7 @@ impl Sending {
 impl Stream for H2ServerStream {
     fn poll_data(&self, cx: &mut Context<'_>, _wanted: Wanted) -> Poll<Incoming> {
         let mut receive = lock(&self.receive);
-        let Some(body) = &mut *receive else {
+        let Receiving::Open(body) = &mut *receive else {
             let end = StreamEnd::new(Err(CallState::outlived()));
             return Poll::Ready(Incoming::End(end));
         };
@@ -231,6 +244,26 @@ impl ServerStream for H2ServerStream {
 
     fn call(&self) -> &CallState {
         &self.call
+    }
+
+    fn discard(&self) {
+        let send = lock(&self.send);
+        let unwritten = match &*send {
+            Sending::Head(_) => Arc::default(),
+            Sending::Messages(sender) => match sender.unwritten() {
+                Some(unwritten) => Arc::clone(unwritten),
+                // The request has ended.
+                None => return,
+            },
+            // It is discarded when the last holder of the stream is gone, which is about to be.
+            Sending::Ended | Sending::Finished(_) => return,
+        };
+        let mut receive = lock(&self.receive);
+        let call = Receiving::Discarding(Counted::new(&unwritten));
+        match std::mem::replace(&mut *receive, call) {
+            Receiving::Open(body) => discard_rest(body, unwritten),
+            other => *receive = other,
+        }
     }
 
     fn send_head(&self, header: Metadata) {

@@ -382,9 +382,11 @@ impl<D: Dispatch> Task<D> {
         match self.link.core.value_mut(key) {
             Some(stream) => {
                 self.unanswered += 1;
-                if let Some(message) = landed {
-                    stream.give_back(message, end_stream);
-                } else if let Some(reading) = stream.receive(data, end_stream) {
+                let reading = match landed {
+                    Some(message) => stream.give_back(message, end_stream),
+                    None => stream.receive(data, end_stream),
+                };
+                if let Some(reading) = reading {
                     self.link.core.read(key, reading);
                 }
             }

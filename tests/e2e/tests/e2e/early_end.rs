@@ -1,4 +1,4 @@
-//! Handlers that end a call before the request has ended, and halves of a call that outlive them.
+//! Handlers that do not read a request to its end, and halves of a call that outlive them.
 //!
 //! Source: RFC 9113, section 8.1.
 
@@ -56,6 +56,30 @@ async fn messages_before_an_early_end_reach_a_client_that_is_still_sending() {
     }
     let status = received.expect_err("the call fails");
     assert_eq!(status.code(), Code::FailedPrecondition, "{status}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_drops_its_receiving_half_sends_to_a_client_that_is_still_sending() {
+    let service = StubService::new().bidi_streaming(|requests, mut responses| async move {
+        let mut requests = requests.into_message();
+        requests.recv().await?;
+        drop(requests);
+        for _ in 0..3 {
+            responses.send(long()).await?;
+        }
+        Ok(())
+    });
+    let server = serve(service);
+    let (mut requests, mut responses) = server.client().bidi_streaming().await.expect("a stream");
+    for _ in 0..10 {
+        soon(requests.send(long())).await.expect("the call goes on");
+    }
+    requests.close();
+    for _ in 0..3 {
+        let message = soon(responses.recv()).await.expect("OK");
+        assert_eq!(message.expect("a message").body.len(), LONG);
+    }
+    assert_eq!(soon(responses.recv()).await.expect("OK"), None);
 }
 
 /// Answers a client-streaming call with 1,000 bytes, and reads nothing.

@@ -99,11 +99,19 @@ fn check_syntax(file: &FileDescriptorProto, part: Part) -> Result<(), Error> {
     match file.syntax() {
         "" | "proto3" => Ok(()),
         _ if part == Part::Nothing => Ok(()),
+        "editions" => Err(editions(file.name())),
         other => {
             let problem = format!("syntax `{other}` is not supported; proto2 and proto3 are");
             Err(Error::schema(file.name(), "", problem))
         }
     }
+}
+
+/// The error for a file of editions whose code is needed.
+pub(crate) fn editions(file: &str) -> Error {
+    let problem = "editions are not supported yet, except in files imported for their options only; \
+                   proto2 and proto3 are";
+    Error::schema(file, "", problem.to_owned())
 }
 
 /// The files that are not named but define a type that generated code mentions.

@@ -236,10 +236,10 @@ impl<T> RecvStream<T> {
                 return Some(Err(status));
             }
         };
-        if let Err(status) = self.judge() {
-            return Some(Err(self.fail(status)));
-        }
         self.state = State::Ended;
+        if let Err(status) = self.judge() {
+            return Some(Err(self.source.reject(status, &trailer)));
+        }
         self.source.accept(&trailer);
         self.trailer = trailer;
         None

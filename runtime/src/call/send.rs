@@ -53,9 +53,9 @@ impl<T> SendStream<T> {
     ///
     /// # Errors
     /// INTERNAL after [`close`](Self::close) or when the codec or the compressor fails;
-    /// RESOURCE_EXHAUSTED when the message is too large. After the call has ended, the status that it
-    /// ended with; behind a stub, CANCELLED with a text that says so if the server ended it with OK,
-    /// which is no failure: the receiving half has the rest of the response.
+    /// RESOURCE_EXHAUSTED when the message is too large. After the call has ended, the status that
+    /// it ended with; behind a stub, CANCELLED with a text that says so if the server ended it with
+    /// OK, which is no failure: the receiving half has the rest of the response.
     pub async fn send(&mut self, message: impl Borrow<T>) -> Result<(), Status> {
         poll_fn(|cx| self.poll_open(cx)).await?;
         self.start(message.borrow())
@@ -77,9 +77,9 @@ impl<T> SendStream<T> {
         self.sink.send(framed.into())
     }
 
-    /// Whether the next messages are compressed in a call that compresses, until this says otherwise.
-    /// For messages that would give secrets away by their length, or are compressed already. Default:
-    /// true.
+    /// Whether the next messages are compressed in a call that compresses, until this says
+    /// otherwise. For messages that would give secrets away by their length, or are compressed
+    /// already. Default: true.
     ///
     /// Source: `doc/compression.md`, "Specific Disabling of Compression"; grpc-java
     /// `setMessageCompression`.

@@ -16,8 +16,8 @@ use crate::status::Status;
 use crate::transport::{IncomingHead, NoHead, Wanted, ended_well};
 
 /// Makes the two ends of a call with streams that no connection carries: the halves that a stub's
-/// caller holds, and what a mock answers them with. For an [`Invoke`](super::Invoke) of your own; its
-/// documentation has an example.
+/// caller holds, and what a mock answers them with. For an [`Invoke`](super::Invoke) of your own;
+/// its documentation has an example.
 ///
 /// Messages go through the codec, and wait without bound until they are received. Neither end needs
 /// a runtime.
@@ -40,8 +40,8 @@ where
     (requests, responses, streams)
 }
 
-/// The server's end of a call that [`test_streams`] made. Dropping it before [`finish`](Self::finish)
-/// ends the call with CANCELLED.
+/// The server's end of a call that [`test_streams`] made. Dropping it before
+/// [`finish`](Self::finish) ends the call with CANCELLED.
 #[derive(Debug)]
 pub struct TestStreams<Req, Res> {
     requests: RecvStream<Req>,
@@ -69,7 +69,8 @@ impl<Req, Res> TestStreams<Req, Res> {
         self.responses.send(message).await
     }
 
-    /// Sends the header metadata. After the first message, or another call of this, it does nothing.
+    /// Sends the header metadata. After the first message, or another call of this, it does
+    /// nothing.
     pub fn send_header(&self, metadata: Metadata) {
         self.shared.update(|state| {
             state.header.get_or_insert(Some(metadata.into_received()));

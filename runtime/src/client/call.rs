@@ -108,7 +108,7 @@ impl ClientCall {
         Failure {
             status,
             delivery: *lock(&self.delivery),
-            // Once a response has begun, the call must not be made again.
+            // Once a response has begun, the call must not be retried.
             is_final: self.has_head.load(Ordering::Acquire) || self.counted.conn().is_closed(),
         }
     }
@@ -126,13 +126,18 @@ impl ClientCall {
     }
 
     /// The attempt has ended.
-    fn finish(&self, outcome: Result<&Metadata, &Status>) {
+    fn finish(&self, outcome: Result<(), &Status>, trailer: &Metadata) {
         self.counted.end();
         if let Some(done) = &self.done
             && let Some(done) = lock(done).take()
         {
-            done.call(outcome);
+            done.call(outcome, trailer);
         }
+    }
+
+    /// The attempt has failed; what the server sent last is in the status.
+    fn failed(&self, status: &Status) {
+        self.finish(Err(status), status.metadata());
     }
 
     /// The status to report for one that came from the transport.
@@ -224,7 +229,7 @@ impl MessageSource for ClientCall {
 
     fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Received> {
         if let Some(status) = self.ended_here.poll(Half::Receive, cx) {
-            self.finish(Err(&status));
+            self.failed(&status);
             return Poll::Ready(Received::End(Err(status)));
         }
         Poll::Ready(match ready!(self.stream.poll_data(cx, wanted)) {
@@ -236,7 +241,7 @@ impl MessageSource for ClientCall {
                 });
                 let outcome = end.outcome.map_err(|status| self.status(status));
                 if let Err(status) = &outcome {
-                    self.finish(Err(status));
+                    self.failed(status);
                 }
                 Received::End(outcome)
             }
@@ -249,12 +254,18 @@ impl MessageSource for ClientCall {
     }
 
     fn accept(&self, trailer: &Metadata) {
-        self.finish(Ok(trailer));
+        self.finish(Ok(()), trailer);
+    }
+
+    fn reject(&self, status: Status, trailer: &Metadata) -> Status {
+        self.end(status.clone());
+        self.finish(Err(&status), trailer);
+        status
     }
 
     fn fail(&self, status: Status) -> Status {
         self.end(status.clone());
-        self.finish(Err(&status));
+        self.failed(&status);
         status
     }
 
@@ -262,7 +273,7 @@ impl MessageSource for ClientCall {
         if !self.counted.has_ended() {
             let status = Status::cancelled("the call was dropped before it had ended");
             self.end(status.clone());
-            self.finish(Err(&status));
+            self.failed(&status);
         }
     }
 }
@@ -273,8 +284,8 @@ impl Drop for ClientCall {
     }
 }
 
-/// The status with which this side ended a call, and who waits for it. Made when there is one or the
-/// other: calls with one message each way seldom have either.
+/// The status with which this side ended a call, and who waits for it. Made when there is one or
+/// the other: calls with one message each way seldom have either.
 #[derive(Default)]
 struct EndedHere(Mutex<Option<Box<EndState>>>);
 

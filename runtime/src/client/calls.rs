@@ -115,8 +115,8 @@ impl CountedCall {
 pub(super) struct GoingIdle(CountedCall);
 
 impl GoingIdle {
-    /// The call, when the channel is idle. The channel's task is on another thread, between two steps
-    /// that do not wait.
+    /// The call, when the channel is idle. The channel's task is on another thread, between two
+    /// steps that do not wait.
     pub(super) async fn wait(self) -> CountedCall {
         while self.0.conn.cell().calls().is_going_idle() {
             yield_now().await;

@@ -7,7 +7,8 @@ use crate::codec::{CompressorRegistry, IDENTITY};
 use crate::status::Status;
 use crate::transport::Origin;
 
-/// The compressors of a channel, each with what the requests have in common that are compressed by it.
+/// The compressors of a channel, each with what the requests have in common that are compressed by
+/// it.
 pub(super) struct Compression {
     pub(super) compressors: CompressorRegistry,
     /// Made once, so that the header blocks that they begin are, too.
@@ -55,12 +56,12 @@ impl Compression {
         }
     }
 
-    /// Finds out what the call's request has in common with others, if that is not what those of the
-    /// `channel` have, and what compresses its messages.
+    /// Finds out what the call's request has in common with others, if that is not what those of
+    /// the `channel` have, and what compresses its messages.
     ///
     /// # Errors
-    /// INTERNAL when the channel has not the compressor that the call is to use; INVALID_ARGUMENT when
-    /// it has not one that the call is to accept.
+    /// INTERNAL when the channel has not the compressor that the call is to use; INVALID_ARGUMENT
+    /// when it has not one that the call is to accept.
     pub(super) fn set_origin(
         &self,
         channel: &Arc<Origin>,

@@ -18,10 +18,10 @@ use crate::transport::Origin;
 /// [`state`](Self::state) can be watched.
 ///
 /// A handle: cheap to clone, and all clones are one channel. The channel's task and connections
-/// live on the tokio runtime of the first call, which has to be running as long as the channel is used
-/// (one of a single thread runs only within `block_on`). When that runtime is dropped, the connections
-/// are lost: calls under way fail with UNAVAILABLE, those that [wait for
-/// ready](crate::Call::wait_for_ready) go on, and the next call starts the channel anew, on its own
+/// live on the tokio runtime of the first call, which has to be running as long as the channel is
+/// used (one of a single thread runs only within `block_on`). When that runtime is dropped, the
+/// connections are lost: calls under way fail with UNAVAILABLE, those that [wait for
+/// ready](crate::Call::wait_for_ready) go on, and the next call restarts the channel, on its own
 /// runtime. When the last handle and the last call are gone, the channel closes.
 ///
 /// Calls are made from within a tokio runtime; else they fail with INTERNAL where one is needed.
@@ -63,7 +63,7 @@ pub(super) struct Settings {
     pub(super) credentials: ChannelCredentials,
     /// What makes metadata for every call.
     pub(super) per_rpc_credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
-    /// The number of times a call that servers refuse is made again.
+    /// The maximum number of retries of a call that servers refuse.
     pub(super) max_transparent_retries: u16,
 }
 
@@ -85,9 +85,9 @@ impl ClientConn {
         &self.0.settings.target
     }
 
-    /// The target in full, `scheme://authority/endpoint`, as the channel has understood it: with the
-    /// [default scheme](super::ClientConnBuilder::default_scheme) if it named none. Percent-decoded and
-    /// without the query: for logs and metrics.
+    /// The target in full, `scheme://authority/endpoint`, as the channel has understood it: with
+    /// the [default scheme](super::ClientConnBuilder::default_scheme) if it named none.
+    /// Percent-decoded and without the query: for logs and metrics.
     ///
     /// ```
     /// let conn = rgrpc::ClientConn::new("localhost:50051", rgrpc::credentials::insecure())?;
@@ -103,9 +103,9 @@ impl ClientConn {
     }
 
     /// What the service config that holds now says about a method, `/service/method`: the entry for
-    /// its name, else for its service, else for all. Empty when none says anything, and as long as the
-    /// channel knows no service config, which is until its target has been resolved for the first time.
-    /// Retry and hedging policies are there as the channel's options
+    /// its name, else for its service, else for all. Empty when none says anything, and as long as
+    /// the channel knows no service config, which is until its target has been resolved for the
+    /// first time. Retry and hedging policies are there as the channel's options
     /// [leave](super::ClientConnBuilder::max_call_attempts) them.
     ///
     /// Calls go by it without being told. Does not make the channel connect.

@@ -5,8 +5,8 @@ use super::event::ConnectionId;
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
 
-/// A channel's attempts to connect, for the texts of calls that have waited for them in vain. Kept by
-/// the channel's task.
+/// A channel's attempts to connect, for the texts of calls that have waited for them in vain. Kept
+/// by the channel's task.
 #[derive(Debug, Default)]
 pub(super) struct ConnectAttempts {
     under_way: BTreeMap<ConnectionId, Address>,

@@ -21,8 +21,8 @@ impl ClientConn {
         self.cell().state()
     }
 
-    /// Waits until the state is another than `from`; the output is that state. Ready at once when it
-    /// is another already.
+    /// Waits until the state is another than `from`; the output is that state. Ready at once when
+    /// it is another already.
     ///
     /// The latest state wins: one that lasted only a moment may not be seen, and when the channel
     /// has left `from` and come back to it before the task that waits ran, the wait goes on. No
@@ -99,10 +99,10 @@ impl ClientConn {
         })
     }
 
-    /// How many calls wait at this moment because the server allows no more streams at once: a reason
-    /// for [more connections](super::ClientConnBuilder::max_connections_per_subchannel), or for a
-    /// larger limit on the server. On [`Transport::H2`](crate::Transport) calls are only counted that
-    /// wait for one of several connections.
+    /// How many calls wait at this moment because the server allows no more streams at once: a
+    /// reason for [more connections](super::ClientConnBuilder::max_connections_per_subchannel), or
+    /// for a larger limit on the server. On [`Transport::H2`](crate::Transport) calls are only
+    /// counted that wait for one of several connections.
     #[must_use]
     pub fn calls_waiting_for_streams(&self) -> usize {
         self.cell().calls_waiting_for_streams()

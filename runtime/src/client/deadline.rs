@@ -10,8 +10,8 @@ use crate::call::{CallContext, CallOptions, CancelHandle};
 use crate::status::Status;
 use crate::task::outside_of_a_runtime;
 
-/// The bounds of a call from outside: its deadline, its cancel handle, and the call on whose behalf it is
-/// made.
+/// The bounds of a call from outside: its deadline, its cancel handle, and the call on whose behalf
+/// it is made.
 #[derive(Clone, Debug)]
 pub(super) struct Bounds {
     pub(super) deadline: Option<Instant>,
@@ -53,9 +53,10 @@ impl Bounds {
         .await
     }
 
-    /// Runs a call to `target` within the bounds; it is dropped, which cancels it, when one is exceeded.
-    /// When that is the deadline, `waited_for` is asked afterwards what for. The call stays where it is
-    /// pinned: a future that was given here would be kept twice, here and where it came from.
+    /// Runs a call to `target` within the bounds; it is dropped, which cancels it, when one is
+    /// exceeded. When that is the deadline, `waited_for` is asked afterwards what for. The call
+    /// stays where it is pinned: a future that was given here would be kept twice, here and where
+    /// it came from.
     pub(super) fn run<'a, T>(
         self,
         mut call: Pin<&'a mut Option<impl Future<Output = Result<T, Status>>>>,

@@ -16,10 +16,9 @@ impl Done {
         self.0.is_none()
     }
 
-    /// The call has ended, with this trailer or for this reason.
-    pub(super) fn call(mut self, outcome: Result<&Metadata, &Status>) {
+    /// The call has ended. `trailer` is what the server sent last, whatever the client made of it.
+    pub(super) fn call(mut self, outcome: Result<(), &Status>, trailer: &Metadata) {
         if let Some(on_done) = self.0.take() {
-            let trailer = outcome.unwrap_or_else(Status::metadata);
             let report = LoadReport::from_trailer(trailer);
             on_done(&CallOutcome::new(outcome.err(), report.as_ref()));
         }

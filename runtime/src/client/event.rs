@@ -28,7 +28,7 @@ pub(super) enum Event {
     ExitIdle,
     /// A policy wants to be woken.
     Wake,
-    /// The backoff is to begin anew, and waits of it to end.
+    /// The backoff restarts, and its waits end.
     ResetBackoff,
 }
 

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Decides when a channel that has left idle mode goes back to it: when there have been no calls for
-/// a while.
+/// Decides when a channel that has left idle mode goes back to it: when there have been no calls
+/// for a while.
 ///
 /// Asked once, and again each time the wait that it answers with is over, so that calls set no
 /// timers. Source: grpc-go `internal/idle`.

@@ -2,9 +2,9 @@
 //!
 //! [`ClientConn`] is a handle on one task, the [`Channel`](channel::Channel), which resolves,
 //! connects, balances and reconnects. What calls need of it is in the
-//! [`PickerCell`](picker::PickerCell), most of all the balancer's picker, an immutable snapshot that
-//! they read without a lock. A call opens one stream of the connection that it picks: an attempt. Its
-//! [`Plan`](plan::Plan) decides whether there are others, because one has failed
+//! [`PickerCell`](picker::PickerCell), most of all the balancer's picker, an immutable snapshot
+//! that they read without a lock. A call opens one stream of the connection that it picks: an
+//! attempt. Its [`Plan`](plan::Plan) decides whether there are others, because one has failed
 //! ([`Attempts`](retry::Attempts)) or has not answered for a while ([`Hedges`](hedging::Hedges)).
 //! Calls with one message each way make one attempt after the other in the caller's future; calls
 //! with streams, and those that are hedged, are a [`StreamCall`](stream_call::StreamCall).

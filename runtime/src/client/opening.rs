@@ -16,8 +16,8 @@ use crate::transport::{OpenError, OpenRequest};
 
 /// A stream that is to be opened for a call.
 ///
-/// What it may have to wait for is boxed: calls that find a connection at once, as most do, do not keep
-/// the room for it.
+/// What it may have to wait for is boxed: calls that find a connection at once, as most do, do not
+/// keep the room for it.
 pub(super) struct Opening<'a> {
     pub(super) conn: &'a ClientConn,
     pub(super) method: &'a MethodName,
@@ -29,8 +29,8 @@ pub(super) struct Opening<'a> {
 }
 
 impl Opening<'_> {
-    /// Opens it, on a connection that takes it, and takes the call's only message if there is one. The
-    /// call counts from here on.
+    /// Opens it, on a connection that takes it, and takes the call's only message if there is one.
+    /// The call counts from here on.
     pub(super) async fn open(&self, only_message: &mut Option<Pieces>) -> Result<Opened, Failure> {
         let Self {
             conn,

@@ -131,7 +131,7 @@ impl PickerCell {
         task.is_there = true;
         let (sender, receiver) = mpsc::unbounded_channel();
         *lock(&self.events) = sender.clone();
-        // Requests to the task before are made anew.
+        // Requests to the task before are repeated.
         self.exit_idle_pending.store(false, Ordering::Release);
         self.reset_backoff_pending.store(false, Ordering::Release);
         self.publish_idle();
@@ -139,13 +139,13 @@ impl PickerCell {
     }
 
     /// The channel's task is gone, and the channel was not closed: it is idle, and the next call starts
-    /// another task. Who waits now is woken.
+    /// another task. Waiting calls are woken.
     pub(super) fn task_lost(&self, lost: Lost) {
         let mut task = lock(&self.task);
         task.is_there = false;
         task.losses += 1;
         task.last_loss = Some(lost);
-        // Within the lock, so that nothing that a task does that is started now is undone.
+        // Within the lock, so that nothing is undone that the next task does.
         self.close_connections();
         *self.attempts() = ConnectAttempts::default();
         self.publish_idle();
@@ -165,8 +165,8 @@ impl PickerCell {
             .map(lost)
     }
 
-    /// The status of a call that has waited for a task that was lost; `losses` is how often one had been
-    /// when it began.
+    /// The status of a call that has waited for a task that was lost; `losses` is the number of lost
+    /// tasks when it began.
     fn lost_since(&self, losses: u64) -> Option<Status> {
         let task = lock(&self.task);
         let last = task.last_loss.filter(|_| task.losses != losses);
@@ -258,7 +258,7 @@ impl PickerCell {
         self.exit_idle_pending.store(false, Ordering::Release);
     }
 
-    /// The backoff is to begin anew, and a wait of it to end.
+    /// The backoff restarts, and its waits end.
     pub(super) fn reset_backoff(&self) {
         if !self.reset_backoff_pending.swap(true, Ordering::AcqRel) {
             // The channel is gone when it cannot be sent.

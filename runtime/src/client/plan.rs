@@ -25,7 +25,8 @@ impl Plan {
         }
     }
 
-    /// Sets how often a refused call is made again. A copy of a hedged call is once: there are others.
+    /// Sets the maximum number of retries of a refused call. For a copy of a hedged call it is 1,
+    /// as there are others.
     pub(super) fn limit_transparent(mut self, max: u16) -> Self {
         if let Self::Retry(attempts) = &mut self {
             attempts.limit_transparent(max);

@@ -1,4 +1,4 @@
-//! Whether and when a call that has failed is made again.
+//! Retries of a call that has failed: whether and when.
 //!
 //! Source: gRFC A6; grpc-go's `csAttempt.shouldRetry`.
 
@@ -82,7 +82,7 @@ impl Attempts {
         self.retries
     }
 
-    /// Sets how often a refused call is made again.
+    /// Sets the maximum number of retries of a refused call.
     pub(super) fn limit_transparent(&mut self, max: u16) {
         self.transparent = TransparentRetries::at_most(max);
     }

@@ -127,8 +127,8 @@ impl StreamCall {
         *lock(&self.watch) = Some(tokio::spawn(task).abort_handle());
     }
 
-    /// Nobody watches over the call's bounds any more. It ends, unless it has: else it could last for
-    /// ever.
+    /// Nobody watches over the call's bounds any more. It ends, unless it has: else it could last
+    /// for ever.
     fn unwatched(&self, lost: Lost) {
         if lock(&self.finish).is_some() {
             self.end(Status::unavailable(format!(
@@ -137,8 +137,8 @@ impl StreamCall {
         }
     }
 
-    /// Ends the call if its handle was used, so that a half that is polled after that reports it, and
-    /// no message that has come before.
+    /// Ends the call if its handle was used, so that a half that is polled after that reports it,
+    /// and no message that has come before.
     fn check_cancelled(&self) {
         let is_cancelled = self.cancel.as_ref().is_some_and(CancelHandle::is_cancelled);
         if is_cancelled && self.failure().is_none() && lock(&self.finish).is_some() {
@@ -165,8 +165,8 @@ impl StreamCall {
         }
     }
 
-    /// What the call waits for, if it has begun. The attempts of one that is not decided are cancelled:
-    /// it is over.
+    /// What the call waits for, if it has begun. The attempts of one that is not decided are
+    /// cancelled: it is over.
     pub(super) fn give_up(&self) -> Option<Wait> {
         let mut undecided = lock(&self.undecided);
         match self.decided.get() {
@@ -331,7 +331,7 @@ impl Undecided {
         };
         let timer = self.timer.take_if(|(set_to, _)| *set_to == at);
         if timer.is_none()
-            && let Err(status) = current_runtime("a call was made, which was to be tried again,")
+            && let Err(status) = current_runtime("a call was made, which was to be retried,")
         {
             self.fail(status);
             return Poll::Ready(());
@@ -529,6 +529,14 @@ impl MessageSource for StreamCall {
 
     fn decompressor(&self, encoding: &[u8]) -> Option<Arc<dyn Compressor>> {
         self.decided.get()?.call.decompressor(encoding)
+    }
+
+    fn reject(&self, status: Status, trailer: &Metadata) -> Status {
+        if let Some(decided) = self.decided.get() {
+            drop(decided.call.reject(status.clone(), trailer));
+        }
+        self.finish(Err(&status));
+        status
     }
 
     fn fail(&self, status: Status) -> Status {

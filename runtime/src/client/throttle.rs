@@ -6,7 +6,7 @@ use crate::service_config::RetryThrottling;
 const TOKEN: u32 = 1000;
 
 /// Holds retries back while many calls of a channel fail: a failure takes a token, a success gives
-/// a part of one back, and nothing is tried again while half of them or fewer are left.
+/// a part of one back, and nothing is retried while half of them or fewer are left.
 ///
 /// Without a lock, as every call of the channel ends here.
 ///
@@ -35,7 +35,7 @@ impl RetryThrottle {
         self.update(|tokens| tokens.saturating_add(token_ratio).min(max_tokens));
     }
 
-    /// Counts a failure and says whether it may be tried again.
+    /// Counts a failure and says whether it may be retried.
     pub(super) fn failed(&self) -> bool {
         let left = self.update(|tokens| tokens.saturating_sub(TOKEN));
         self.is_enough(left)

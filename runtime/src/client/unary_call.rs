@@ -18,8 +18,8 @@ use crate::task::current_runtime;
 
 /// A call with one message each way, one attempt after the other.
 ///
-/// Most calls of most programs are such ones, and their futures are moved once and kept for as long as
-/// the server takes: so what its functions need is here once, and they take references.
+/// Most calls of most programs are such ones, and their futures are moved once and kept for as long
+/// as the server takes: so what its functions need is here once, and they take references.
 pub(super) struct UnaryCall<'a> {
     pub(super) conn: &'a ClientConn,
     pub(super) method: &'a MethodName,
@@ -43,8 +43,8 @@ impl UnaryCall<'_> {
             None => None,
         };
         loop {
-            // What is not compressed is framed for each attempt again, which are few: keeping the bytes
-            // for the next would cost every call an allocation.
+            // What is not compressed is framed for each attempt again, which are few: keeping the
+            // bytes for the next would cost every call an allocation.
             let mut framed = Some(match &compressed {
                 Some(framed) => Pieces::clone(framed),
                 None => self.frame::<C, Req>(message)?,
@@ -61,7 +61,7 @@ impl UnaryCall<'_> {
                 Next::After(Duration::ZERO) => {}
                 // Boxed, so that calls that need no other attempt do not keep the room for it.
                 Next::After(delay) => {
-                    current_runtime("a call was made, which was to be tried again,")?;
+                    current_runtime("a call was made, which was to be retried,")?;
                     let next = attempts.previous() + 1;
                     Box::pin(self.back_off(delay, next, failure.status)).await;
                 }

@@ -1,5 +1,5 @@
-//! What a call with an authority or with credentials of its own needs of the connection that it is to
-//! go by.
+//! What a call with an authority or with credentials of its own needs of the connection that it is
+//! to go by.
 
 use std::pin::pin;
 

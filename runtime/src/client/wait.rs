@@ -1,4 +1,5 @@
-//! What a call waits for inside the client, so that it can say so when its deadline passes meanwhile.
+//! What a call waits for inside the client, so that it can say so when its deadline passes
+//! meanwhile.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -35,8 +36,8 @@ pub(super) enum Wait {
     },
 }
 
-/// The status of a call whose deadline has passed on this side. `wait` is what it waited for; `None`:
-/// the deadline had passed before it began.
+/// The status of a call whose deadline has passed on this side. `wait` is what it waited for;
+/// `None`: the deadline had passed before it began.
 pub(super) fn deadline_exceeded(target: &str, wait: Option<&Wait>) -> Status {
     Status::deadline_exceeded(match wait {
         Some(wait) => {
@@ -75,14 +76,14 @@ impl fmt::Display for Wait {
 
 /// Which wait of a call was given up.
 ///
-/// Only a wait that is dropped before it is over is noted down, so that a call that does not time out
-/// pays nothing for it.
+/// Only a wait that is dropped before it is over is noted down, so that a call that does not time
+/// out pays nothing for it.
 #[derive(Debug, Default)]
 pub(super) struct GivenUp(Mutex<Option<Box<Wait>>>);
 
 impl GivenUp {
-    /// A wait begins; `what_for` is asked if it is given up. To be declared after what is waited with
-    /// where dropping that would change the answer, so that it is dropped before.
+    /// A wait begins; `what_for` is asked if it is given up. To be declared after what is waited
+    /// with where dropping that would change the answer, so that it is dropped before.
     pub(super) fn waiting<F: FnOnce() -> Option<Wait>>(&self, what_for: F) -> Waiting<'_, F> {
         Waiting {
             given_up: self,

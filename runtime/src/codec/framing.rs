@@ -31,8 +31,8 @@ pub(crate) fn frame<C: Codec<M>, M>(message: &M, limit: MessageLimit) -> Result<
     Ok(buffer.into_pieces())
 }
 
-/// Whether `data` is one message of at most `max` bytes with its prefix, and nothing else, that can be
-/// decoded as it is.
+/// Whether `data` is one message of at most `max` bytes with its prefix, and nothing else, that can
+/// be decoded as it is.
 pub(crate) fn is_one_message(data: &[u8], max: usize) -> bool {
     let Some((&prefix, message)) = data.split_first_chunk() else {
         return false;

@@ -18,8 +18,8 @@ pub(crate) struct MessageReader {
     /// The prefix of the message that is being collected.
     prefix: Option<Prefix>,
     limit: MessageLimit,
-    /// What messages are compressed by that say so; `None` for [`Encoding::Identity`]. Boxed, because it
-    /// is that in most calls.
+    /// What messages are compressed by that say so; `None` for [`Encoding::Identity`]. Boxed,
+    /// because it is that in most calls.
     encoding: Option<Box<Encoding>>,
 }
 

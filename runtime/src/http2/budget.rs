@@ -1,12 +1,12 @@
 //! Bounds on what a peer may do that costs it little and us much.
 //!
-//! Each kind of excess has a budget. Spending one more than there is ends the connection with GOAWAY
-//! ENHANCE_YOUR_CALM, and the budget's name as debug data. Most budgets are an [`Allowance`]: a
-//! burst, a rate, and what the traffic of the connection earns on top.
+//! Each kind of excess has a budget. Spending one more than there is ends the connection with
+//! GOAWAY ENHANCE_YOUR_CALM, and the budget's name as debug data. Most budgets are an
+//! [`Allowance`]: a burst, a rate, and what the traffic of the connection earns on top.
 //!
 //! The earnings are derived from the most frames that our own traffic can cause an honest peer to
-//! send, an intermediary that splits what it forwards included. They are not limited by the burst: a
-//! peer may answer thousands of our frames at once. So a peer cannot spend a budget by answering
+//! send, an intermediary that splits what it forwards included. They are not limited by the burst:
+//! a peer may answer thousands of our frames at once. So a peer cannot spend a budget by answering
 //! what we send, however it does; and a hostile peer spends it within burst, rate and earnings.
 
 use std::time::{Duration, Instant};
@@ -32,8 +32,8 @@ pub(crate) struct BudgetConfig {
     /// Clients cancel calls whose deadline passes and streams that they have read enough of, and a
     /// proxy passes on the cancellations of all its clients. None of that is rapid: such a stream
     /// was open for a while and counted against the limit of streams, or had its response begun. A
-    /// server that is late reads requests and resets together; for that there is the burst. A stream
-    /// that ends in order earns one.
+    /// server that is late reads requests and resets together; for that there is the burst. A
+    /// stream that ends in order earns one.
     pub(crate) resets: Allowance,
 
     /// Streams that the peer makes us reset or refuse by what it does wrong on them: rapid reset by
@@ -51,12 +51,12 @@ pub(crate) struct BudgetConfig {
     /// that the end of a read buffer makes of it, and each 1,024 octets that we send one more.
     pub(crate) pings: Allowance,
 
-    /// SETTINGS, and acknowledgements of none: CVE-2019-9515. Applying them walks every stream. 100,
-    /// and 10 a second.
+    /// SETTINGS, and acknowledgements of none: CVE-2019-9515. Applying them walks every stream.
+    /// 100, and 10 a second.
     ///
-    /// Most peers send them once in a connection, also after a reload. Peers that raise their window
-    /// while our DATA fills it send one for each window's worth at most, so 65,535 octets that we
-    /// send earn one.
+    /// Most peers send them once in a connection, also after a reload. Peers that raise their
+    /// window while our DATA fills it send one for each window's worth at most, so 65,535 octets
+    /// that we send earn one.
     pub(crate) settings: Allowance,
 
     /// DATA, HEADERS and CONTINUATION that carry nothing and end nothing: CVE-2019-9518. 1,000, and
@@ -64,8 +64,8 @@ pub(crate) struct BudgetConfig {
     ///
     /// Our traffic causes none. A peer may flush once for each write of its application, so a frame
     /// of content earns one, and a stream that ends in order one for its beginning. DATA with
-    /// END_STREAM and DATA of an octet are no empty frames, so a source that writes little at a time
-    /// spends nothing.
+    /// END_STREAM and DATA of an octet are no empty frames, so a source that writes little at a
+    /// time spends nothing.
     pub(crate) empty_frames: Allowance,
 
     /// Header lists over the limit, which are decoded in vain: the "HPACK bomb". 1,000, and 100 a
@@ -79,10 +79,10 @@ pub(crate) struct BudgetConfig {
     /// WINDOW_UPDATEs of fewer than 256 octets: with a window of a few octets at a time the peer
     /// makes us send a frame for each ("data dribble", CVE-2019-9511). 1,000, and 100 a second.
     ///
-    /// An honest peer returns what it was sent, in as many parts as it likes: HAProxy returns a DATA
-    /// frame of 16,384 octets as 16,320 and 64. The smallest part is an octet, and each octet is
-    /// returned on its stream and on the connection, so an octet that we send earns two. The budget
-    /// is spent by windows that grow by little without anything having been sent.
+    /// An honest peer returns what it was sent, in as many parts as it likes: HAProxy returns a
+    /// DATA frame of 16,384 octets as 16,320 and 64. The smallest part is an octet, and each octet
+    /// is returned on its stream and on the connection, so an octet that we send earns two. The
+    /// budget is spent by windows that grow by little without anything having been sent.
     pub(crate) window_updates: Allowance,
 
     /// Frames without effect: PRIORITY, types unknown, frames of streams long closed, GOAWAY again.
@@ -104,17 +104,17 @@ pub(crate) struct BudgetConfig {
     /// 20,000, some 340 KB.
     ///
     /// They wait behind the output that was there before. A batch of 262,144 octets holds up to
-    /// 18,724 frames of a small message each, and a peer may ping for each of them while the rest of
-    /// the batch is being written.
+    /// 18,724 frames of a small message each, and a peer may ping for each of them while the rest
+    /// of the batch is being written.
     pub(crate) queued_control: u32,
 
-    /// The amount of DATA that may wait while the peer opens no window, on a server: CVE-2019-9517. It takes
-    /// both this much and [`stall`](Self::stall) to spend the budget, because a single slow reader
-    /// is no attack. On a client it is the application itself that queues. 16 MiB.
+    /// The amount of DATA that may wait while the peer opens no window, on a server: CVE-2019-9517.
+    /// It takes both this much and [`stall`](Self::stall) to spend the budget, because a single
+    /// slow reader is no attack. On a client it is the application itself that queues. 16 MiB.
     pub(crate) stalled_octets: usize,
 
-    /// The time for which that much may wait without an octet of DATA going out: 5 minutes, as proxies give
-    /// to a stream. A consumer that pauses is no attack.
+    /// The time for which that much may wait without an octet of DATA going out: 5 minutes, as
+    /// proxies give to a stream. A consumer that pauses is no attack.
     pub(crate) stall: Duration,
 }
 
@@ -173,8 +173,8 @@ type Earned = fn(&Progress) -> u64;
 
 /// One budget.
 ///
-/// It is filled up only when it is found empty, so that spending is a decrement: it never grants more
-/// than burst, rate and earnings together.
+/// It is filled up only when it is found empty, so that spending is a decrement: it never grants
+/// more than burst, rate and earnings together.
 #[derive(Debug)]
 pub(super) struct Budget {
     name: &'static str,

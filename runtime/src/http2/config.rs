@@ -67,9 +67,9 @@ pub(crate) struct Config {
     /// that the successor of the connection has time to be made.
     pub(crate) last_local_stream_id: u32,
 
-    /// How many octets may wait in the output before frames are queued by stream instead. 262,144 by
-    /// default: with a quarter of that, messages of a mebibyte were a sixth slower. More means fewer
-    /// writes, and a longer wait for a control frame and for every other stream.
+    /// How many octets may wait in the output before frames are queued by stream instead. 262,144
+    /// by default: with a quarter of that, messages of a mebibyte were a sixth slower. More means
+    /// fewer writes, and a longer wait for a control frame and for every other stream.
     pub(crate) output_batch: usize,
 
     /// How long a graceful drain waits for the acknowledgement that every request in flight has

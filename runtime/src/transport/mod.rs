@@ -56,7 +56,7 @@ pub use engine::Transport;
 #[cfg(feature = "transport-h2")]
 pub(crate) use first_octets::MAX_FIRST_OCTETS;
 pub(crate) use first_octets::OtherProtocol;
-pub(crate) use fit_status::fit_status;
+pub(crate) use fit_status::{Last, fit_status, too_large};
 pub(crate) use last_received::LastReceived;
 pub(crate) use phase::Phase;
 pub(crate) use refusal_log::RefusalLog;
@@ -165,6 +165,9 @@ pub(crate) enum TransportEvent {
     GoAway {
         /// "code: NO_ERROR, debug data: …".
         reason: String,
+        /// The connection has been of use: a response has begun on it, or a request that was sent is
+        /// not above the GOAWAY's last stream.
+        served: bool,
     },
     /// The server allows more streams at once than before.
     MoreStreams,
@@ -172,6 +175,8 @@ pub(crate) enum TransportEvent {
     Closed {
         /// What ended it.
         reason: String,
+        /// As above, without the GOAWAY.
+        served: bool,
     },
 }
 
@@ -306,7 +311,7 @@ pub(crate) struct StreamEnd {
     pub(crate) delivery: Delivery,
 }
 
-/// How far a stream got that failed, which decides whether its call may be made again.
+/// How far a stream got that failed, which decides whether its call may be retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     /// The peer may have acted on it.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::connector::Connector;
 use super::monitor::{MonitorContext, Monitors, Report as MonitorReport};
-use super::subchannel::{Connect, Subchannel};
+use super::subchannel::{Connect, Loss, Subchannel};
 use crate::backoff::ConnectParams;
 use crate::balancer::{
     BalancerWaker, ChannelControl, Picker, SubConn, SubConnId, SubConnOptions, SubConnOwner,
@@ -202,10 +202,12 @@ impl Control {
             return Vec::new();
         };
         entry.attempt = None;
-        match outcome {
+        let random = fastrand::f64();
+        let waited_until = entry.subchannel.wake_at();
+        let states = match outcome {
             Ok(transport) => {
                 self.cell.attempts().succeeded(connection);
-                let connected = entry.subchannel.connected(connection);
+                let connected = entry.subchannel.connected(connection, now, random);
                 let mut health = None;
                 if connected.is_wanted {
                     self.cell.add_connection(connection, &transport);
@@ -223,10 +225,7 @@ impl Control {
                 states
             }
             Err(problem) => {
-                let random = fastrand::f64();
                 let failed = entry.subchannel.failed(connection, &problem, now, random);
-                let wake_at = entry.subchannel.wake_at();
-                self.timers.extend(wake_at.map(|at| (at, id)));
                 let mut attempts = self.cell.attempts();
                 match &failed {
                     Some(SubConnState::TransientFailure(failure)) => {
@@ -237,6 +236,19 @@ impl Control {
                 }
                 failed.into_iter().collect()
             }
+        };
+        let wait_until = entry.subchannel.wake_at();
+        self.set_timer(id, waited_until, wait_until);
+        states
+    }
+
+    /// The end of a backoff is no longer, and is now, at these times.
+    fn set_timer(&mut self, id: SubConnId, before: Option<Instant>, now: Option<Instant>) {
+        if before != now {
+            if let Some(at) = before {
+                self.timers.remove(&(at, id));
+            }
+            self.timers.extend(now.map(|at| (at, id)));
         }
     }
 
@@ -245,11 +257,13 @@ impl Control {
         &mut self,
         id: SubConnId,
         connection: ConnectionId,
-        event: &TransportEvent,
+        event: TransportEvent,
+        now: Instant,
     ) -> Option<SubConnState> {
-        match event {
-            TransportEvent::GoAway { reason } => {
+        let (served, ended) = match event {
+            TransportEvent::GoAway { reason, served } => {
                 tracing::debug!(reason, "the server takes no more calls on this connection");
+                (served, format!("GOAWAY with {reason}"))
             }
             TransportEvent::MoreStreams => {
                 if let Some(entry) = self.subconns.get(&id) {
@@ -257,16 +271,28 @@ impl Control {
                 }
                 return None;
             }
-            TransportEvent::Closed { reason } => {
+            TransportEvent::Closed { reason, served } => {
                 tracing::debug!(reason, "connection closed");
                 self.cell.remove_connection(connection);
+                (served, reason)
             }
-        }
+        };
         let entry = self.subconns.get_mut(&id)?;
+        let loss = Loss {
+            served,
+            problem: ConnectError::new(format!(
+                "{}: the connection ended before it was of use: {ended}",
+                entry.address
+            )),
+        };
         let context = &mut self.monitor_context;
         let health = entry.monitors.lost(connection, context);
-        let is_idle = entry.subchannel.lost(connection);
+        let waited_until = entry.subchannel.wake_at();
+        let random = fastrand::f64();
+        let is_idle = entry.subchannel.lost(connection, loss, now, random);
         entry.subconn.remove_connection(connection.0);
+        let wait_until = entry.subchannel.wake_at();
+        self.set_timer(id, waited_until, wait_until);
         self.resolve_now |= is_idle;
         if is_idle {
             Some(SubConnState::Idle)
@@ -280,8 +306,8 @@ impl Control {
         self.subconns.get(&id)?.monitors.take(monitor)
     }
 
-    /// Which service's health the service config says to ask backends for, if any. Returns the states
-    /// that follow, for their policies.
+    /// Which service's health the service config says to ask backends for, if any. Returns the
+    /// states that follow, for their policies.
     pub(super) fn set_health_service(
         &mut self,
         service: Option<Arc<str>>,

@@ -1,11 +1,11 @@
 //! A channel's task: what finds the backends, keeps the connections and decides where calls go.
 //!
-//! One serial loop owns it all, without a lock. What happens comes to it as an [`Event`], or from the
-//! [`Resolution`]; the balancer turns it into what it asks of the [`Control`] and into pickers, which
-//! calls find in the [`PickerCell`]. What backends say about themselves, where they are asked, comes
-//! from the monitors of their connections.
+//! One serial loop owns it all, without a lock. What happens comes to it as an [`Event`], or from
+//! the [`Resolution`]; the balancer turns it into what it asks of the [`Control`] and into pickers,
+//! which calls find in the [`PickerCell`]. What backends say about themselves, where they are
+//! asked, comes from the monitors of their connections.
 //!
-//! Users' code that panics here is begun anew after a [`Restart`]'s wait; calls that do not wait for
+//! Users' code that panics here is restarted after a [`Restart`]'s wait; calls that do not wait for
 //! ready fail meanwhile. A task that is dropped with its runtime tells the cell, and the next call
 //! starts another one, on its own runtime.
 //!
@@ -216,8 +216,8 @@ impl Running {
     /// Does what follows from an occurrence. Returns when something is to be done, whatever else
     /// happens.
     ///
-    /// The balancing policy is called from here. One that has panicked is given up, and its connections
-    /// go with it as far as they have no calls.
+    /// The balancing policy is called from here. One that has panicked is given up, and its
+    /// connections go with it as far as they have no calls.
     fn step(&mut self, occurrence: Occurrence) -> Option<Instant> {
         let step = || {
             match occurrence {
@@ -286,7 +286,8 @@ impl Running {
                 connection,
                 event,
             } => {
-                let state = self.control.connection(subconn, connection, &event);
+                let now = Instant::now();
+                let state = self.control.connection(subconn, connection, event, now);
                 self.tell(subconn, state);
             }
             Event::Monitor { subconn, monitor } => {
@@ -348,7 +349,7 @@ impl Running {
         self.cell.begin_exit_idle();
         match &mut self.active {
             Some(active) => active.balancer.exit_idle(&mut self.control),
-            // It is not idle, but waits to be begun anew.
+            // It is not idle, but waits to be restarted.
             None if self.restart.at().is_some() => {}
             None => self.activate(),
         }
@@ -379,7 +380,7 @@ impl Running {
             .unwrap_or_else(|panicked| Err(self.panicked(panicked)))
     }
 
-    /// Calls fail with this, unless they wait for ready, until what has failed is begun anew.
+    /// Calls fail with this, unless they wait for ready, until what has failed is restarted.
     fn fail_until_restart(&mut self, status: &Status) {
         let delay = self.restart.schedule(Instant::now(), fastrand::f64());
         let text = format!(
@@ -398,7 +399,7 @@ impl Running {
         ))
     }
 
-    /// Begins anew what has panicked.
+    /// Restarts what has panicked.
     fn restart(&mut self) {
         if self.active.is_none() {
             return self.activate();

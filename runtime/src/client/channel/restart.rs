@@ -4,8 +4,8 @@ use tokio::time::Instant;
 
 use crate::backoff::{Backoff, ConnectParams};
 
-/// Decides when a channel's resolver or balancing policy that has panicked is begun anew: as late as a
-/// connection that cannot be made is tried again.
+/// Decides when a channel's resolver or balancing policy that has panicked is restarted: as late as
+/// a connection that cannot be made is retried.
 #[derive(Debug)]
 pub(super) struct Restart {
     backoff: Backoff,
@@ -21,7 +21,7 @@ impl Restart {
         }
     }
 
-    /// Something has panicked; returns how long it takes until it begins anew. `random` is in [0, 1).
+    /// Something has panicked. Returns the time until its restart. `random` is in [0, 1).
     pub(super) fn schedule(&mut self, now: Instant, random: f64) -> Duration {
         let delay = self.backoff.failed(random);
         // A time too far away to be expressed does not come.
@@ -52,7 +52,7 @@ impl Restart {
         }
     }
 
-    /// Nothing is to be begun anew.
+    /// Nothing is to be restarted.
     pub(super) fn cancel(&mut self) {
         self.at = None;
     }

@@ -49,11 +49,12 @@ fn frame_compressed<C: Codec<M>, M>(
     Ok(framed)
 }
 
-/// Compresses a framed message, if there is a compressor and the message is not empty. The limit is for
-/// what is sent.
+/// Compresses a framed message, if there is a compressor and the message is not empty. The limit is
+/// for what is sent.
 ///
 /// # Errors
-/// INTERNAL when the compressor fails; RESOURCE_EXHAUSTED when what is to be sent is larger than the limit.
+/// INTERNAL when the compressor fails; RESOURCE_EXHAUSTED when what is to be sent is larger than
+/// the limit.
 pub(crate) fn compress_framed(
     framed: &mut Pieces,
     compressor: Option<&Arc<dyn Compressor>>,

@@ -75,8 +75,8 @@ impl Drain {
 
 /// How many frames that the peer made us send wait for it to read.
 ///
-/// They are counted in two generations, parted by a place in the output: when that place is written,
-/// the older ones are. So the count is never too low, and catches up with every write.
+/// They are counted in two generations, parted by a place in the output: when that place is
+/// written, the older ones are. So the count is never too low, and catches up with every write.
 #[derive(Debug, Default)]
 pub(super) struct ControlBacklog {
     older: u32,
@@ -111,9 +111,9 @@ impl<T, H: Clone> Connection<T, H> {
         self.stats.pings_sent += 1;
     }
 
-    /// Sends GOAWAY, with the last stream that was taken up: later ones of the peer are ignored from
-    /// here on. Streams that are open go on. Whoever wants to close the connection for an error
-    /// writes the output and closes.
+    /// Sends GOAWAY, with the last stream that was taken up: later ones of the peer are ignored
+    /// from here on. Streams that are open go on. Whoever wants to close the connection for an
+    /// error writes the output and closes.
     pub(crate) fn goaway(&mut self, code: ErrorCode, debug_data: &[u8]) {
         let last_id = self.last_taken_up();
         self.drain = Drain::Final { last_id };
@@ -128,8 +128,8 @@ impl<T, H: Clone> Connection<T, H> {
     /// Begins to close the connection gracefully; [`is_drained`](Self::is_drained) tells the end. A
     /// server does it in two steps (RFC 9113 section 6.8), so that no request in flight is lost: it
     /// announces that it will stop, and stops when a PING tells that the announcement has arrived,
-    /// or after [`drain_timeout`](crate::http2::Config::drain_timeout). Does nothing if it has begun
-    /// already.
+    /// or after [`drain_timeout`](crate::http2::Config::drain_timeout). Does nothing if it has
+    /// begun already.
     pub(crate) fn drain(&mut self, debug: Bytes, now: Instant) {
         if self.drain.is_on() {
             return;

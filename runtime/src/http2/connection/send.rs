@@ -1,5 +1,5 @@
-//! What goes out on streams. Whatever may go at once is written at once; the rest is queued with its
-//! stream, and the streams take turns.
+//! What goes out on streams. Whatever may go at once is written at once; the rest is queued with
+//! its stream, and the streams take turns.
 
 use bytes::Bytes;
 
@@ -205,8 +205,8 @@ impl<T, H: Clone> Connection<T, H> {
         stream.map_or(0, |stream| stream.queue.octets())
     }
 
-    /// Asks for [`Event::SendReady`](crate::http2::Event::SendReady), once, when fewer than `octets`
-    /// wait on a stream. Nothing comes if that is so already.
+    /// Asks for [`Event::SendReady`](crate::http2::Event::SendReady), once, when fewer than
+    /// `octets` wait on a stream. Nothing comes if that is so already.
     pub(crate) fn wake_when_below(&mut self, key: StreamKey, octets: usize) {
         if let Some(stream) = self.streams.get_mut(key)
             && stream.queue.octets() >= octets

@@ -16,9 +16,9 @@ use super::notice::Notice;
 use super::{Connection, OpenError};
 
 impl<T, H: Clone> Connection<T, H> {
-    /// Opens a stream, on a client. While the peer's limit of streams is reached, or others wait for
-    /// it, the stream waits as well: [`Event::Opened`] tells when it has been sent. Content may be
-    /// sent on it in either case.
+    /// Opens a stream, on a client. While the peer's limit of streams is reached, or others wait
+    /// for it, the stream waits as well: [`Event::Opened`] tells when it has been sent. Content may
+    /// be sent on it in either case.
     pub(crate) fn open<'f, I>(
         &mut self,
         value: T,
@@ -116,8 +116,8 @@ impl<T, H: Clone> Connection<T, H> {
         self.count_closed(id, closure);
     }
 
-    /// The peer does not know yet that a stream takes no more DATA: what the stream's window held may
-    /// be on the way.
+    /// The peer does not know yet that a stream takes no more DATA: what the stream's window held
+    /// may be on the way.
     pub(super) fn expect_late_data(&mut self) {
         self.late_octets = self
             .late_octets

@@ -1,4 +1,5 @@
-//! SETTINGS (RFC 9113 section 6.5). What the parameters mean is in [`settings`](crate::http2::settings).
+//! SETTINGS (RFC 9113 section 6.5). What the parameters mean is in
+//! [`settings`](crate::http2::settings).
 
 use super::{Head, Kind, flag};
 use crate::http2::error::{ConnectionError, ErrorCode};

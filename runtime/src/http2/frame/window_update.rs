@@ -11,7 +11,8 @@ pub(crate) struct WindowUpdate {
 }
 
 impl WindowUpdate {
-    /// Reads a WINDOW_UPDATE frame. An increment of 0 is an error of whatever the window belongs to.
+    /// Reads a WINDOW_UPDATE frame. An increment of 0 is an error of whatever the window belongs
+    /// to.
     pub(crate) fn parse(head: Head, payload: &[u8]) -> Result<Self, Fault> {
         let Ok(octets) = <[u8; 4]>::try_from(payload) else {
             return Err(Fault::connection(

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::client_stream::H2ClientStream;
 use super::connection_info::ConnectionInfo;
 use super::fields;
-use super::frame_tap::{FrameTap, Observer};
+use super::frame_tap::{FrameTap, Observer, OnGoAway};
 use super::piece::Piece;
 use super::sender::Sender;
 use super::{
@@ -19,6 +19,7 @@ use super::{
     MAX_STREAM_ERRORS, RESET_MEMORY, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
 };
 use crate::io::{BoxedIo, Connected, Peer};
+use crate::side::Side;
 use crate::task::{Lost, watched};
 use crate::transport::{
     ClientStream, ClientTransport, ConnectError, OpenError, OpenRequest, Report, TransportEvent,
@@ -91,11 +92,13 @@ pub(crate) async fn connect(
     };
     let (failed_sender, failed) = oneshot::channel();
     let lost = format!("the connection {} was lost", transport.connection);
+    let served = Arc::clone(&info);
     tokio::spawn(watched(driver.run(), move |ended| {
         let reason = ended.unwrap_or_else(|problem| format!("{lost}: {problem}"));
         // Nobody waits for this any more once the transport is made.
         let _ = failed_sender.send(reason.clone());
-        report(TransportEvent::Closed { reason });
+        let served = served.has_served();
+        report(TransportEvent::Closed { reason, served });
     }));
     if settings.await.is_err() {
         let reason = failed.await.unwrap_or_default();
@@ -109,10 +112,11 @@ pub(crate) async fn connect(
 }
 
 /// Tells streams and the owner of the connection about a GOAWAY.
-fn report_goaway(info: Arc<ConnectionInfo>, report: Report) -> Box<dyn FnMut(String) + Send> {
-    Box::new(move |reason| {
+fn report_goaway(info: Arc<ConnectionInfo>, report: Report) -> OnGoAway {
+    Box::new(move |reason, last_stream| {
         info.set_goaway(reason.clone());
-        report(TransportEvent::GoAway { reason });
+        let served = info.serves_up_to(last_stream);
+        report(TransportEvent::GoAway { reason, served });
     })
 }
 
@@ -197,12 +201,14 @@ impl ClientTransport for H2ClientTransport {
         let Ok((response, stream)) = opener.send_request(head, false) else {
             return Err(OpenError::Gone(request.only_message));
         };
+        self.connection.set_opened();
         if u32::from(stream.stream_id()) > LAST_STREAM_ID {
             (self.report)(TransportEvent::GoAway {
+                served: true,
                 reason: "the connection's stream ids are nearly used up".to_owned(),
             });
         }
-        let mut sender = Sender::new(stream, None);
+        let mut sender = Sender::new(stream, Side::Client, None);
         let half_closed = request.only_message.is_some();
         if let Some(message) = request.only_message {
             // An error says that the stream has been reset; whoever polls it is told.

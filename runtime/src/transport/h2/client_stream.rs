@@ -17,6 +17,7 @@ use super::piece::Piece;
 use super::sender::{Sender, closed};
 use crate::lock::lock;
 use crate::pieces::Pieces;
+use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
     ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ResetCode, Stream, StreamEnd,
@@ -44,7 +45,7 @@ struct Receive {
     ahead: VecDeque<Bytes>,
     /// The outcome of the call, once it is known.
     outcome: Option<Result<(), Status>>,
-    /// Of whoever receives.
+    /// The waker of the receiver.
     waker: Option<Waker>,
 }
 
@@ -147,7 +148,11 @@ impl H2ClientStream {
 
     fn failed(&self, error: &h2::Error) -> Receiving {
         *lock(&self.send) = Sending::Ended;
-        Receiving::Ended(Some(stream_end(error, "client", Some(&self.connection))))
+        Receiving::Ended(Some(stream_end(
+            error,
+            Side::Client,
+            Some(&self.connection),
+        )))
     }
 
     /// The server has ended the call: if it has not seen the end of ours, tell it that none comes.

@@ -7,19 +7,30 @@ use http::HeaderMap;
 use super::error::{cancel_reason, stream_end};
 use super::piece::{Piece, Unwritten};
 use crate::pieces::Pieces;
+use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{CancelReason, ResetCode};
 
 /// The sending half of a stream whose headers are out.
 pub(super) struct Sender {
     stream: SendStream<Piece>,
+    /// Whose half it is.
+    side: Side,
     /// The messages that are not written, where they are counted.
     unwritten: Option<Arc<Unwritten>>,
 }
 
 impl Sender {
-    pub(super) fn new(stream: SendStream<Piece>, unwritten: Option<Arc<Unwritten>>) -> Self {
-        Self { stream, unwritten }
+    pub(super) fn new(
+        stream: SendStream<Piece>,
+        side: Side,
+        unwritten: Option<Arc<Unwritten>>,
+    ) -> Self {
+        Self {
+            stream,
+            side,
+            unwritten,
+        }
     }
 
     /// Ready when everything sent before has got its share of the window: a stream may be over its
@@ -29,7 +40,9 @@ impl Sender {
             match self.stream.poll_capacity(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(_))) => {}
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(failed(&error))),
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Err(failed(self.side, &error)));
+                }
                 Poll::Ready(None) => return Poll::Ready(Err(closed())),
             }
         }
@@ -47,12 +60,10 @@ impl Sender {
         loop {
             let piece = data.pop().unwrap_or_default();
             let last = data.is_empty();
+            let piece = Piece::new(piece, self.unwritten.as_ref());
             self.stream
-                .send_data(
-                    Piece::new(piece, self.unwritten.as_ref()),
-                    end_stream && last,
-                )
-                .map_err(|error| failed(&error))?;
+                .send_data(piece, end_stream && last)
+                .map_err(|error| failed(self.side, &error))?;
             if last {
                 return Ok(());
             }
@@ -93,8 +104,8 @@ pub(super) fn closed_reason(outcome: Result<Reason, h2::Error>) -> CancelReason 
 }
 
 /// Sending failed. `h2` says little about why; receiving tells more.
-fn failed(error: &h2::Error) -> Status {
-    match stream_end(error, "sender", None).outcome {
+fn failed(side: Side, error: &h2::Error) -> Status {
+    match stream_end(error, side, None).outcome {
         Err(status) => status,
         Ok(_) => closed(),
     }

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use h2::server::{self, Connection, SendResponse};
 use h2::{Reason, RecvStream};
-use http::Request;
+use http::{Request, Response};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::fields;
 use super::piece::Piece;
 use super::server_stream::H2ServerStream;
+use super::settings_tap::{HeaderListLimit, SettingsTap};
 use super::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, MAX_REMEMBERED_RESETS,
     MAX_STREAM_ERRORS, RESET_MEMORY, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
@@ -21,7 +22,8 @@ use super::{
 use crate::codec::CompressorRegistry;
 use crate::io::{BoxedIo, Connected, Peer};
 use crate::transport::{
-    Call, CallState, Dispatch, Phase, Received, ServerSettings, ServerTransport, run_call,
+    Call, CallState, Dispatch, Phase, Received, Rejection, ServerSettings, ServerTransport,
+    run_call,
 };
 
 /// How long a connection that drains may take to acknowledge it; without calls it is closed then, as
@@ -65,8 +67,10 @@ impl ServerConnection {
             builder.max_concurrent_streams(max);
         }
         let mut phase = self.phase;
+        let header_list = HeaderListLimit::new();
+        let io = SettingsTap::new(self.io, Arc::clone(&header_list));
         let handshake =
-            tokio::time::timeout(self.settings.handshake_timeout, builder.handshake(self.io));
+            tokio::time::timeout(self.settings.handshake_timeout, builder.handshake(io));
         // A connection that has not begun has nothing that a graceful stop would wait for.
         let stopping = async { drop(phase.wait_for(|phase| *phase != Phase::Running).await) };
         let connection = match first_of(handshake, stopping).await? {
@@ -92,6 +96,7 @@ impl ServerConnection {
             spawn_handlers: self.settings.spawn_handlers,
             compressors: self.settings.compressors,
             peer: self.peer,
+            header_list,
             phase,
             stopped: Arc::default(),
             drain: None,
@@ -110,8 +115,9 @@ impl ServerTransport for ServerConnection {
 
 /// A connection after its handshake.
 struct Open {
-    connection: Connection<BoxedIo, Piece>,
+    connection: Connection<SettingsTap<BoxedIo>, Piece>,
     peer: Arc<Peer>,
+    header_list: Arc<HeaderListLimit>,
     compressors: Arc<CompressorRegistry>,
     /// Calls are spawned without being polled here.
     spawn_handlers: bool,
@@ -190,6 +196,18 @@ impl Open {
         .await
     }
 
+    /// The answer to a request that is not let through.
+    fn rejection(&self, rejection: &Rejection) -> Response<()> {
+        let response = fields::rejection(rejection, &rejection.status);
+        let size = || fields::response_size(&response);
+        let Some((_, limit)) = self.header_list.exceeded_by(size) else {
+            return response;
+        };
+        let make = |status| fields::rejection(rejection, &status);
+        let status = rejection.status.clone();
+        fields::fitted(status, limit, make, fields::response_size)
+    }
+
     /// Ends the connection and what it carries.
     async fn close(mut self) {
         self.stopped.store(true, Ordering::Release);
@@ -244,7 +262,7 @@ impl Accepted {
             },
             Err(rejection) => {
                 // The stream may have been reset meanwhile; then there is nobody to tell.
-                let _ = respond.send_response(fields::rejection(&rejection), true);
+                let _ = respond.send_response(connection.rejection(&rejection), true);
                 return None;
             }
         };
@@ -255,6 +273,7 @@ impl Accepted {
             Arc::clone(&connection.peer),
             Arc::clone(&connection.compressors),
             Arc::clone(&connection.stopped),
+            Arc::clone(&connection.header_list),
             call,
         ));
         Some(dispatch.dispatch(stream, None))

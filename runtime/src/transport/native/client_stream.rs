@@ -73,8 +73,8 @@ enum Head {
 enum Sending {
     Open,
     HalfClosed,
-    /// With the stream. What ended it is here if it was open: a call that sends nothing more does not
-    /// ask.
+    /// With the stream. What ended it is here if it was open: a call that sends nothing more does
+    /// not ask.
     Ended(Option<Status>),
 }
 

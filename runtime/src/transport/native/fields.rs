@@ -138,8 +138,8 @@ pub(super) fn read_response(
     })
 }
 
-/// The headers and the trailers of a response, if they are as nearly all are: nothing in them depends
-/// on the call.
+/// The headers and the trailers of a response, if they are as nearly all are: nothing in them
+/// depends on the call.
 pub(super) fn usual_response(
     head: &ResponseHead<'_>,
     trailer: &Metadata,

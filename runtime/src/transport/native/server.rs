@@ -17,12 +17,13 @@ use crate::http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, St
 use crate::io::Connected;
 use crate::metadata::Metadata;
 use crate::pieces::Pieces;
+use crate::side::Side;
 use crate::status::Status;
 use crate::task::Lost;
 use crate::transport::{
-    CallEnd, CallState, CancelReason, Dispatch, OtherProtocol, Phase, Received, RefusalLog,
+    CallEnd, CallState, CancelReason, Dispatch, Last, OtherProtocol, Phase, Received, RefusalLog,
     Rejection, RequestHead, ResetCode, ResponseHead, ServerSettings, ServerStream, ServerTransport,
-    run_call, status_for_reset,
+    run_call, status_for_reset, too_large,
 };
 
 /// A connection that a server accepted.
@@ -75,29 +76,6 @@ fn response_head<'a>(
         content_subtype: call.map_or(&[], |call| &call.head().content_subtype),
         metadata,
     }
-}
-
-/// The header list with which a call ends, or would.
-#[derive(Clone, Copy)]
-enum Last {
-    /// It does not go out with them: they are what is too large.
-    Headers,
-    TrailersOnly,
-    Trailers,
-}
-
-/// The failure of a response of which this is larger than the client takes. grpc-go resets the stream
-/// with INTERNAL_ERROR, which has the same code at the client.
-#[cold]
-fn too_large(last: Last, size: usize, limit: u32) -> Status {
-    let what = match last {
-        Last::Headers => "headers",
-        Last::TrailersOnly | Last::Trailers => "trailers",
-    };
-    Status::internal(format!(
-        "the response's {what} are larger than the client takes: a header list of {size} octets, and \
-         SETTINGS_MAX_HEADER_LIST_SIZE = {limit}"
-    ))
 }
 
 /// A request whose head has come, and nothing after it.
@@ -306,7 +284,7 @@ impl<D: Dispatch> Task<D> {
             Event::Reset { key, code } => {
                 let code = ResetCode(code.0);
                 let reason = CancelReason::of_reset(code);
-                self.close_stream(key, reason, || status_for_reset(code));
+                self.close_stream(key, reason, || status_for_reset(Side::Client, code));
             }
             Event::StreamError { key, code, reason } => {
                 self.close_stream(key, CancelReason::StreamFailed, || {

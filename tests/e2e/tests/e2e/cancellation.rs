@@ -175,6 +175,41 @@ async fn a_reset_by_the_client_drops_a_handler_that_waits_for_a_message() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_status_of_a_reset_names_the_side_that_sent_it() {
+    let (conn, mut scripted) = scripted();
+    let call = unary(&StubClient::new(conn), "");
+    let mut peer = scripted.accept().await;
+    peer.expect_request(1).await;
+    peer.send(rst_stream(1, ErrorCode::INTERNAL_ERROR)).await;
+    let status = soon(call).await.expect("no panic").expect_err("reset");
+    assert_eq!(status.code(), Code::Internal);
+    assert_eq!(
+        status.message(),
+        "the server reset the stream: INTERNAL_ERROR"
+    );
+
+    let (tell, mut told) = unbounded_channel();
+    let service = StubService::new().bidi_streaming(move |requests, mut responses| {
+        let tell = tell.clone();
+        async move {
+            responses.send(msg("welcome")).await?;
+            let mut requests = requests.into_message();
+            let received = requests.recv().await;
+            let _ = tell.send(received.expect_err("reset"));
+            Ok(())
+        }
+    });
+    let server = serve(service);
+    let mut peer = server.wire_client().await;
+    peer.send(grpc_request(1, STUB_BIDI_STREAMING)).await;
+    peer.expect_headers(1).await;
+    peer.send(rst_stream(1, ErrorCode::CANCEL)).await;
+    let status = soon(told.recv()).await.expect("told");
+    assert_eq!(status.code(), Code::Cancelled);
+    assert_eq!(status.message(), "the client reset the stream: CANCEL");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reset_by_the_client_drops_a_handler_that_waits_for_the_window() {
     let (hang, mut watch) = hang();
     let service = StubService::new().server_streaming(move |_, mut responses| {

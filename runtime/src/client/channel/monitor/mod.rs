@@ -1,9 +1,9 @@
 //! What a backend is asked besides calls: whether it serves, and how loaded it is.
 //!
-//! A monitor is a task: it makes a streaming call on one connection and makes it again when it has
+//! A monitor is a task: it makes a streaming call on one connection and retries it when it has
 //! ended, until it is aborted. What is asked, and what the answers mean, is a [`Watch`]. The
-//! [`Monitors`] of a [`SubConn`](crate::balancer::SubConn) begin when its connection is there and end
-//! when it is lost or nobody holds the SubConn any more.
+//! [`Monitors`] of a [`SubConn`](crate::balancer::SubConn) begin when its connection is there and
+//! end when it is lost or nobody holds the SubConn any more.
 //!
 //! ```text
 //!   Control ── connected, lost ──► Monitors ── spawns ──► run(HealthWatch), run(LoadWatch)
@@ -12,11 +12,12 @@
 //!      └───────────── Event::Monitor ────────────────────────────┘
 //! ```
 //!
-//! These calls are none of the channel's: no picker and no service config is asked for them, they have
-//! no deadline, and they do not keep the channel from going idle. The channel's per-RPC credentials go
-//! with them.
+//! These calls are none of the channel's: no picker and no service config is asked for them, they
+//! have no deadline, and they do not keep the channel from going idle. The channel's per-RPC
+//! credentials go with them.
 //!
-//! Source: gRFC A17 for health, A51 for load; grpc-go's packages `health` and `orca`, `producer.go`.
+//! Source: gRFC A17 for health, A51 for load; grpc-go's packages `health` and `orca`,
+//! `producer.go`.
 
 mod call;
 mod health;
@@ -143,8 +144,8 @@ impl Monitors {
         }
     }
 
-    /// There is a connection, or another one. Returns what is known of the backend's health, if that
-    /// changes.
+    /// There is a connection, or another one. Returns what is known of the backend's health, if
+    /// that changes.
     pub(super) fn connected(
         &mut self,
         connection: ConnectionId,
@@ -175,8 +176,8 @@ impl Monitors {
         Some(self.begin(&transport, context))
     }
 
-    /// The service whose health is asked for is another one. Returns what is known of its health, if
-    /// there is a connection and its health matters.
+    /// The service whose health is asked for is another one. Returns what is known of its health,
+    /// if there is a connection and its health matters.
     pub(super) fn health_service_changed(
         &mut self,
         context: &mut MonitorContext,

@@ -93,7 +93,7 @@ pub(super) async fn run<W: Watch>(
                     method = &*W::METHOD,
                     problem,
                     ?delay,
-                    "the call has ended, and is made again"
+                    "the call has ended, and is retried"
                 );
                 sleep(delay).await;
             }
@@ -101,8 +101,8 @@ pub(super) async fn run<W: Watch>(
     }
 }
 
-/// One call: how it has ended; `None` if that was with its connection, of which the channel hears by
-/// itself.
+/// One call: how it has ended; `None` if that was with its connection, of which the channel hears
+/// by itself.
 async fn ask<W: Watch>(
     backend: &Backend,
     watch: &W,

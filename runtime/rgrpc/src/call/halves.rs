@@ -1,12 +1,13 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use rgrpc_http2::BytesQueue;
+
 use crate::codec::Compressor;
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{IncomingHead, NoHead, Wanted, WholeResponse};
-use rgrpc_http2::BytesQueue;
 
 /// Where a [`SendStream`](super::SendStream) puts its framed messages: a server's call or a
 /// client's.

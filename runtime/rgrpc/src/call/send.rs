@@ -6,12 +6,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use rgrpc_http2::BytesQueue;
+
 use futures_sink::Sink;
 
 use super::MessageSink;
 use crate::codec::{Codec, Compressor, MessageLimit, PreparedMessage, frame_with};
 use crate::status::Status;
-use rgrpc_http2::BytesQueue;
 
 /// The half of a call that sends messages.
 ///

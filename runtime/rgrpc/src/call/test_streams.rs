@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use rgrpc_http2::BytesQueue;
+
 use super::{MessageSink, MessageSource, Received, RecvStream, SendStream};
 use crate::codec::Codec;
 use crate::codec::MessageLimit;
@@ -13,7 +15,6 @@ use crate::metadata::Metadata;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{IncomingHead, NoHead, Wanted, ended_well};
-use rgrpc_http2::BytesQueue;
 
 /// Makes the two ends of a call with streams that no connection carries: the halves that a stub's
 /// caller holds, and what a mock answers them with. For an [`Invoke`](super::Invoke) of your own;

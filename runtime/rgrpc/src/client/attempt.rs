@@ -3,6 +3,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use rgrpc_http2::BytesQueue;
+
 use super::ClientConn;
 use super::call::ClientCall;
 use super::deadline::Bounds;
@@ -13,7 +15,6 @@ use super::wait::GivenUp;
 use crate::call::{CallOptions, MessageSink, MessageSource, MethodName, Received};
 use crate::metadata::Metadata;
 use crate::transport::{IncomingHead, NoHead, Wanted};
-use rgrpc_http2::BytesQueue;
 
 /// What every attempt at a call begins with.
 pub(super) struct Start {

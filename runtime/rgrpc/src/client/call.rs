@@ -2,6 +2,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker, ready};
 
+use rgrpc_http2::BytesQueue;
 use tokio::time::Instant;
 
 use super::calls::CountedCall;
@@ -21,7 +22,6 @@ use crate::transport::{
     ClientStream, Delivery, Incoming, IncomingHead, NoHead, ResetCode, Wanted, WholeResponse,
     is_ended_well,
 };
-use rgrpc_http2::BytesQueue;
 
 /// An attempt at a call that is under way: one stream of a connection, and what bounds it. Most
 /// calls are one attempt.

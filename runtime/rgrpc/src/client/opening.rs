@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use rgrpc_http2::BytesQueue;
 use tokio::time::Instant;
 
 use super::ClientConn;
@@ -12,7 +13,6 @@ use crate::balancer::PickInfo;
 use crate::call::{CallOptions, MethodName};
 use crate::status::Status;
 use crate::transport::{OpenError, OpenRequest};
-use rgrpc_http2::BytesQueue;
 
 /// A stream that is to be opened for a call.
 ///

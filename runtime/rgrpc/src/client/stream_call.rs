@@ -3,6 +3,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::task::{Context, Poll, Waker};
 
+use rgrpc_http2::BytesQueue;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -22,7 +23,6 @@ use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::task::{Lost, current_runtime, watched};
 use crate::transport::{IncomingHead, NoHead, Wanted};
-use rgrpc_http2::BytesQueue;
 
 /// A call with streams, or one that is hedged: attempts, of which one becomes the call.
 ///

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use rgrpc_http2::BytesQueue;
 use tokio::time::sleep;
 
 use super::ClientConn;
@@ -14,7 +15,6 @@ use crate::codec::{Codec, MessageLimit, frame_with};
 use crate::side::Side;
 use crate::status::Status;
 use crate::task::current_runtime;
-use rgrpc_http2::BytesQueue;
 
 /// A call with one message each way, one attempt after the other.
 ///

@@ -2,9 +2,9 @@ use std::any::type_name;
 
 use bytes::buf::UninitSlice;
 use bytes::{Buf, BufMut, Bytes};
+use rgrpc_http2::BytesQueue;
 
 use crate::buffers;
-use rgrpc_http2::BytesQueue;
 
 /// A part of a message from this length on is sent from where it lies, if it can be shared.
 const SEGMENT: usize = 16 * 1024;

@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes};
+use rgrpc_http2::BytesQueue;
 
 use super::compression::{CompressedForms, compress, compress_failed};
 use super::framing::frame;
@@ -16,7 +17,6 @@ use super::{
 use crate::buffers;
 use crate::side::Side;
 use crate::status::Status;
-use rgrpc_http2::BytesQueue;
 
 /// A message that is encoded already, to be sent any number of times: to many streams, or in many
 /// calls. Cheap to clone.

@@ -1,10 +1,10 @@
 use bytes::Buf;
+use rgrpc_http2::BytesQueue;
 
 use super::{Encoding, MessageBytes, MessageLimit, PREFIX_LEN, Prefix};
 use crate::side::Side;
 use crate::status::Status;
 use crate::wanted::Wanted;
-use rgrpc_http2::BytesQueue;
 
 /// Finds messages in the DATA of a stream, however it is split.
 ///

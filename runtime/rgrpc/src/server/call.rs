@@ -3,6 +3,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rgrpc_http2::BytesQueue;
 
 use super::Handler;
 use crate::call::{CallContext, MessageSink, RecvStream, Request, Response, SendStream};
@@ -10,7 +11,6 @@ use crate::codec::MessageLimit;
 use crate::codec::{Codec, Encoding, compress_framed, decode_whole, frame, is_one_message};
 use crate::side::Side;
 use crate::status::Status;
-use rgrpc_http2::BytesQueue;
 
 /// The handling of one call, as the tables of generated code make it.
 pub type HandlerFuture = Pin<Box<dyn Future<Output = Handled> + Send>>;

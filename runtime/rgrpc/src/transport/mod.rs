@@ -38,12 +38,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rgrpc_http2::BytesQueue;
 
 use crate::codec::CompressorRegistry;
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
-use rgrpc_http2::BytesQueue;
 
 pub(crate) use crate::wanted::Wanted;
 pub(crate) use call_state::CallState;
@@ -219,6 +219,10 @@ pub(crate) trait ServerStream: Stream {
 
     /// The call that the stream is for.
     fn call(&self) -> &CallState;
+
+    /// The call takes nothing more of the request: the rest is discarded. As without it, the stream
+    /// ends with the response.
+    fn discard(&self);
 
     /// Sends the response's headers. Called at most once, before any message.
     fn send_head(&self, header: Metadata);

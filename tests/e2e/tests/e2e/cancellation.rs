@@ -326,6 +326,36 @@ async fn a_call_that_ended_well_keeps_its_result_when_the_connection_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_in_flight_to_cancelled_calls_does_not_end_the_connection() {
+    let (conn, mut server) = scripted();
+    let client = StubClient::new(conn);
+    let first = unary(&client, "");
+    let mut peer = server.accept().await;
+    peer.expect_request(1).await;
+    // All the DATA is on its way when the server hears of the resets.
+    let calls = (3..800).step_by(2);
+    for id in calls.clone() {
+        let call = unary(&client, "");
+        peer.expect_request(id).await;
+        call.abort();
+        peer.expect_rst(id, ErrorCode::CANCEL).await;
+    }
+    for id in calls.clone() {
+        peer.send(grpc_response(id)).await;
+    }
+    for _ in 0..10 {
+        for id in calls.clone() {
+            peer.send(data(id, "x")).await;
+        }
+    }
+    peer.send(grpc_response(1)).await;
+    peer.send(data(1, framed("OK"))).await;
+    peer.send(grpc_trailers(1, 0)).await;
+    let response = soon(first).await.expect("no panic").expect("OK");
+    assert_eq!(response.into_message(), msg("OK"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn closing_the_channel_cancels_its_calls_and_those_to_come() {
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn.clone());

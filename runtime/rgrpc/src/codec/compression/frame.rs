@@ -2,13 +2,13 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::BufMut;
+use rgrpc_http2::BytesQueue;
 
 use super::Compressor;
 use crate::buffers;
 use crate::codec::limit::too_long;
 use crate::codec::{Codec, MessageBytes, MessageLimit, PREFIX_LEN, frame};
 use crate::status::Status;
-use rgrpc_http2::BytesQueue;
 
 /// How much smaller a message is taken to become, to size the buffer.
 const EXPECTED_SHRINKING: usize = 4;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
 use h2::client::{self, Connection, SendRequest};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -13,9 +12,11 @@ use super::client_stream::H2ClientStream;
 use super::connection_info::ConnectionInfo;
 use super::fields;
 use super::frame_tap::{FrameTap, Observer, OnGoAway};
+use super::piece::Piece;
 use super::sender::Sender;
 use super::{
-    CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
+    CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, MAX_REMEMBERED_RESETS,
+    MAX_STREAM_ERRORS, RESET_MEMORY, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
 };
 use crate::io::{BoxedIo, Connected, Peer};
 use crate::side::Side;
@@ -30,7 +31,7 @@ const LAST_STREAM_ID: u32 = (1 << 31) / 4 * 3 - 1;
 
 /// A client's connection over `h2`.
 pub(super) struct H2ClientTransport {
-    sender: SendRequest<Bytes>,
+    sender: SendRequest<Piece>,
     connection: Arc<ConnectionInfo>,
     close: Arc<Notify>,
     report: Report,
@@ -58,6 +59,9 @@ pub(crate) async fn connect(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(MAX_HEADER_LIST)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_concurrent_reset_streams(MAX_REMEMBERED_RESETS)
+        .reset_stream_duration(RESET_MEMORY)
+        .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS))
         .data_frame_budget(SMALL_FRAMES_BUDGET)
         // Until the server's SETTINGS arrive; no stream is opened before.
         .initial_max_send_streams(100)
@@ -118,7 +122,7 @@ fn report_goaway(info: Arc<ConnectionInfo>, report: Report) -> OnGoAway {
 
 /// The connection's task.
 struct Driver {
-    connection: Connection<FrameTap<BoxedIo>, Bytes>,
+    connection: Connection<FrameTap<BoxedIo>, Piece>,
     info: Arc<ConnectionInfo>,
     close: Arc<Notify>,
     streams: MaxStreams,
@@ -126,7 +130,7 @@ struct Driver {
 
 /// Reports when the server allows more streams than before.
 struct MaxStreams {
-    sender: SendRequest<Bytes>,
+    sender: SendRequest<Piece>,
     reported: usize,
     report: Report,
 }
@@ -204,7 +208,7 @@ impl ClientTransport for H2ClientTransport {
                 reason: "the connection's stream ids are nearly used up".to_owned(),
             });
         }
-        let mut sender = Sender::new(stream, Side::Client);
+        let mut sender = Sender::new(stream, Side::Client, None);
         let half_closed = request.only_message.is_some();
         if let Some(message) = request.only_message {
             // An error says that the stream has been reset; whoever polls it is told.

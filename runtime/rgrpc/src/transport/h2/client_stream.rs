@@ -8,11 +8,13 @@ use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream};
 use http::Response;
+use rgrpc_http2::BytesQueue;
 
 use super::body::Body;
 use super::connection_info::ConnectionInfo;
 use super::error::stream_end;
 use super::fields;
+use super::piece::Piece;
 use super::sender::{Sender, closed};
 use crate::lock::lock;
 use crate::side::Side;
@@ -21,7 +23,6 @@ use crate::transport::{
     ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ResetCode, Stream, StreamEnd,
     Trailers, Wanted, ended_well,
 };
-use rgrpc_http2::BytesQueue;
 
 /// How much of a body that is not gRPC goes into the status, as in grpc-go.
 const MAX_FOREIGN_BODY: usize = 1024;
@@ -31,7 +32,7 @@ pub(super) struct H2ClientStream {
     receive: Mutex<Receive>,
     send: Mutex<Sending>,
     /// What has opened it, which takes no other stream as long as this one waits for its turn.
-    opener: Mutex<SendRequest<Bytes>>,
+    opener: Mutex<SendRequest<Piece>>,
     connection: Arc<ConnectionInfo>,
 }
 
@@ -95,7 +96,7 @@ impl H2ClientStream {
         response: ResponseFuture,
         sender: Sender,
         half_closed: bool,
-        opener: SendRequest<Bytes>,
+        opener: SendRequest<Piece>,
         connection: Arc<ConnectionInfo>,
     ) -> Self {
         Self {

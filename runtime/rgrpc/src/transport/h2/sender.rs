@@ -1,26 +1,36 @@
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http::HeaderMap;
+use rgrpc_http2::BytesQueue;
 
 use super::error::{cancel_reason, stream_end};
+use super::piece::{Piece, Unwritten};
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{CancelReason, ResetCode};
-use rgrpc_http2::BytesQueue;
 
 /// The sending half of a stream whose headers are out.
-#[derive(Debug)]
 pub(super) struct Sender {
-    stream: SendStream<Bytes>,
+    stream: SendStream<Piece>,
     /// Whose half it is.
     side: Side,
+    /// The messages that are not written, where they are counted.
+    unwritten: Option<Arc<Unwritten>>,
 }
 
 impl Sender {
-    pub(super) fn new(stream: SendStream<Bytes>, side: Side) -> Self {
-        Self { stream, side }
+    pub(super) fn new(
+        stream: SendStream<Piece>,
+        side: Side,
+        unwritten: Option<Arc<Unwritten>>,
+    ) -> Self {
+        Self {
+            stream,
+            side,
+            unwritten,
+        }
     }
 
     /// Ready when everything sent before has got its share of the window: a stream may be over its
@@ -50,6 +60,7 @@ impl Sender {
         loop {
             let piece = data.pop().unwrap_or_default();
             let last = data.is_empty();
+            let piece = Piece::new(piece, self.unwritten.as_ref());
             self.stream
                 .send_data(piece, end_stream && last)
                 .map_err(|error| failed(self.side, &error))?;
@@ -59,9 +70,18 @@ impl Sender {
         }
     }
 
-    /// An error can only mean that the stream was reset.
-    pub(super) fn send_trailers(&mut self, trailers: HeaderMap) -> Result<(), h2::Error> {
-        self.stream.send_trailers(trailers)
+    /// Returns the counter of the messages, where they are counted.
+    pub(super) fn unwritten(&self) -> Option<&Arc<Unwritten>> {
+        self.unwritten.as_ref()
+    }
+
+    /// Queues the trailers. Returns the messages that are not written, where they are counted.
+    pub(super) fn finish(&mut self, trailers: HeaderMap) -> Option<Arc<Unwritten>> {
+        match self.stream.send_trailers(trailers) {
+            Ok(()) => self.unwritten.take(),
+            // The stream has been reset; whoever polls it is told.
+            Err(_) => None,
+        }
     }
 
     pub(super) fn reset(&mut self, reason: Reason) {

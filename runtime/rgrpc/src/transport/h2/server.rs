@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use h2::server::{self, Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::{Request, Response};
@@ -13,10 +12,12 @@ use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::fields;
+use super::piece::Piece;
 use super::server_stream::H2ServerStream;
 use super::settings_tap::{HeaderListLimit, SettingsTap};
 use super::{
-    CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
+    CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, MAX_REMEMBERED_RESETS,
+    MAX_STREAM_ERRORS, RESET_MEMORY, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
 };
 use crate::codec::CompressorRegistry;
 use crate::io::{BoxedIo, Connected, Peer};
@@ -58,6 +59,9 @@ impl ServerConnection {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEADER_LIST)
             .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+            .max_concurrent_reset_streams(MAX_REMEMBERED_RESETS)
+            .reset_stream_duration(RESET_MEMORY)
+            .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS))
             .data_frame_budget(SMALL_FRAMES_BUDGET);
         if let Some(max) = self.settings.max_concurrent_streams {
             builder.max_concurrent_streams(max);
@@ -111,7 +115,7 @@ impl ServerTransport for ServerConnection {
 
 /// A connection after its handshake.
 struct Open {
-    connection: Connection<SettingsTap<BoxedIo>, Bytes>,
+    connection: Connection<SettingsTap<BoxedIo>, Piece>,
     peer: Arc<Peer>,
     header_list: Arc<HeaderListLimit>,
     compressors: Arc<CompressorRegistry>,
@@ -240,7 +244,7 @@ async fn next_phase(phase: &mut watch::Receiver<Phase>) -> Phase {
 /// A request that `h2` accepted.
 struct Accepted {
     request: Request<RecvStream>,
-    respond: SendResponse<Bytes>,
+    respond: SendResponse<Piece>,
 }
 
 impl Accepted {

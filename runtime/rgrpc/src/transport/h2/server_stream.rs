@@ -2,14 +2,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, Response};
+use rgrpc_http2::BytesQueue;
 
 use super::body::Body;
+use super::discard::discard_rest;
 use super::error::{cancel_reason, stream_end};
 use super::fields;
+use super::piece::{Counted, Piece, Unwritten};
 use super::sender::{Sender, closed, closed_reason};
 use super::settings_tap::HeaderListLimit;
 use crate::codec::CompressorRegistry;
@@ -22,11 +24,10 @@ use crate::transport::{
     CallEnd, CallState, CancelReason, Incoming, Last, ResetCode, ResponseHead, ServerStream,
     Stream, StreamEnd, Wanted, too_large,
 };
-use rgrpc_http2::BytesQueue;
 
 /// A server's stream over `h2`'s handles.
 pub(super) struct H2ServerStream {
-    receive: Mutex<Body>,
+    receive: Mutex<Receiving>,
     send: Mutex<Sending>,
     wakers: Arc<SendWakers>,
     peer: Arc<Peer>,
@@ -38,22 +39,35 @@ pub(super) struct H2ServerStream {
 }
 
 /// ```text
-///  Head ──headers──► Messages ──trailers──► Ended
+///  Open ──the call takes nothing more──► Discarding ──drop──► Gone
+///    └───────────────────────drop──────────────────────────────▲
+/// ```
+enum Receiving {
+    Open(Body),
+    /// A task discards the rest of the request until the call has ended and the response is written.
+    Discarding(Counted),
+    Gone,
+}
+
+/// ```text
+///  Head ──headers──► Messages ──trailers──► Ended, Finished
 ///    ├──────trailers-only, reset──────────────▲
 ///    └──headers that are too large──► Refused
 /// ```
 enum Sending {
-    Head(SendResponse<Bytes>),
+    Head(SendResponse<Piece>),
     Messages(Sender),
     /// The call has failed with this, because the client does not take its headers.
     Refused(Status),
     Ended,
+    /// The end is queued behind messages, which may be unwritten.
+    Finished(Arc<Unwritten>),
 }
 
 impl H2ServerStream {
     pub(super) fn new(
         body: RecvStream,
-        respond: SendResponse<Bytes>,
+        respond: SendResponse<Piece>,
         peer: Arc<Peer>,
         compressors: Arc<CompressorRegistry>,
         stopped: Arc<AtomicBool>,
@@ -61,7 +75,7 @@ impl H2ServerStream {
         call: CallState,
     ) -> Self {
         Self {
-            receive: Mutex::new(Body(body)),
+            receive: Mutex::new(Receiving::Open(Body(body))),
             send: Mutex::new(Sending::Head(respond)),
             wakers: Arc::default(),
             peer,
@@ -91,6 +105,16 @@ impl H2ServerStream {
         }
     }
 
+    /// Returns the counter of the response's messages; `None` if the request has ended, so that nothing
+    /// of it is to be discarded.
+    fn unwritten(&self) -> Option<Arc<Unwritten>> {
+        match &*lock(&self.receive) {
+            Receiving::Open(body) if !body.0.is_end_stream() => Some(Arc::default()),
+            Receiving::Discarding(call) => Some(Arc::clone(call.unwritten())),
+            Receiving::Open(_) | Receiving::Gone => None,
+        }
+    }
+
     fn finish(&self, header: Option<Metadata>, outcome: Result<Metadata, Status>) {
         self.finish_sending(&mut lock(&self.send), header, outcome);
     }
@@ -115,7 +139,7 @@ impl H2ServerStream {
             if let Some(excess) = self.response_excess(&response) {
                 return self.finish_fitted(send, Last::Headers, outcome, excess);
             }
-            send.send_head(response);
+            send.send_head(response, self.unwritten());
         }
         let trailers = fields::trailers(&outcome);
         match self.trailers_excess(&trailers) {
@@ -197,7 +221,7 @@ impl H2ServerStream {
                 let failure = Err(too_large(last, size, limit));
                 return self.finish_sending(&mut send, Some(header), failure);
             }
-            send.send_head(response);
+            send.send_head(response, self.unwritten());
         }
         if let Sending::Messages(sender) = &mut *send {
             // An error says that the stream has been reset; whoever polls it is told.
@@ -210,12 +234,23 @@ impl H2ServerStream {
     }
 }
 
+/// The handler is gone, and so are the halves that it may have moved to other tasks.
+impl Drop for H2ServerStream {
+    fn drop(&mut self) {
+        let send = std::mem::replace(&mut *lock(&self.send), Sending::Ended);
+        let receive = std::mem::replace(&mut *lock(&self.receive), Receiving::Gone);
+        if let (Sending::Finished(unwritten), Receiving::Open(body)) = (send, receive) {
+            discard_rest(body, unwritten);
+        }
+    }
+}
+
 impl Sending {
-    fn send_head(&mut self, response: Response<()>) {
+    fn send_head(&mut self, response: Response<()>, unwritten: Option<Arc<Unwritten>>) {
         if let Self::Head(respond) = self {
             // An error says that the stream has been reset; whoever polls it is told.
             *self = match respond.send_response(response, false) {
-                Ok(stream) => Self::Messages(Sender::new(stream, Side::Server)),
+                Ok(stream) => Self::Messages(Sender::new(stream, Side::Server, unwritten)),
                 Err(_) => Self::Ended,
             };
         }
@@ -231,20 +266,19 @@ impl Sending {
     }
 
     fn send_trailers(&mut self, trailers: HeaderMap) {
-        match self {
-            // As above.
-            Self::Messages(sender) => drop(sender.send_trailers(trailers)),
+        let unwritten = match self {
+            Self::Messages(sender) => sender.finish(trailers),
             Self::Refused(_) => return,
-            Self::Head(_) | Self::Ended => {}
-        }
-        *self = Self::Ended;
+            Self::Head(_) | Self::Ended | Self::Finished(_) => None,
+        };
+        *self = unwritten.map_or(Self::Ended, Self::Finished);
     }
 
     fn reset(&mut self, reason: Reason) {
         match self {
             Self::Head(respond) => respond.send_reset(reason),
             Self::Messages(sender) => sender.reset(reason),
-            Self::Refused(_) | Self::Ended => return,
+            Self::Refused(_) | Self::Ended | Self::Finished(_) => return,
         }
         *self = Self::Ended;
     }
@@ -252,7 +286,12 @@ impl Sending {
 
 impl Stream for H2ServerStream {
     fn poll_data(&self, cx: &mut Context<'_>, _wanted: Wanted) -> Poll<Incoming> {
-        lock(&self.receive).poll_data(cx).map(|data| match data {
+        let mut receive = lock(&self.receive);
+        let Receiving::Open(body) = &mut *receive else {
+            let end = StreamEnd::new(Err(CallState::outlived()));
+            return Poll::Ready(Incoming::End(end));
+        };
+        body.poll_data(cx).map(|data| match data {
             Some(Ok(data)) => Incoming::Data(data.into()),
             Some(Err(_)) if self.call.is_done() => {
                 Incoming::End(StreamEnd::new(Err(CallState::outlived())))
@@ -280,7 +319,7 @@ impl Stream for H2ServerStream {
                 ready
             }
             Sending::Refused(status) => Poll::Ready(Err(status.clone())),
-            Sending::Ended => Poll::Ready(Err(closed())),
+            Sending::Ended | Sending::Finished(_) => Poll::Ready(Err(closed())),
         }
     }
 
@@ -288,7 +327,7 @@ impl Stream for H2ServerStream {
         match &mut *lock(&self.send) {
             Sending::Messages(sender) => sender.send(message, false),
             Sending::Refused(status) => Err(status.clone()),
-            Sending::Head(_) | Sending::Ended => Err(closed()),
+            Sending::Head(_) | Sending::Ended | Sending::Finished(_) => Err(closed()),
         }
     }
 
@@ -310,11 +349,31 @@ impl ServerStream for H2ServerStream {
         &self.call
     }
 
+    fn discard(&self) {
+        let send = lock(&self.send);
+        let unwritten = match &*send {
+            Sending::Head(_) => Arc::default(),
+            Sending::Messages(sender) => match sender.unwritten() {
+                Some(unwritten) => Arc::clone(unwritten),
+                // The request has ended.
+                None => return,
+            },
+            // It is discarded when the last holder of the stream is gone, which is about to be.
+            Sending::Refused(_) | Sending::Ended | Sending::Finished(_) => return,
+        };
+        let mut receive = lock(&self.receive);
+        let call = Receiving::Discarding(Counted::new(&unwritten));
+        match std::mem::replace(&mut *receive, call) {
+            Receiving::Open(body) => discard_rest(body, unwritten),
+            other => *receive = other,
+        }
+    }
+
     fn send_head(&self, header: Metadata) {
         let response = fields::response(self.head(&header));
         let mut send = lock(&self.send);
         let Some((size, limit)) = self.response_excess(&response) else {
-            return send.send_head(response);
+            return send.send_head(response, self.unwritten());
         };
         let status = too_large(Last::Headers, size, limit);
         self.finish_sending(&mut send, Some(Metadata::new()), Err(status.clone()));
@@ -346,7 +405,7 @@ impl ServerStream for H2ServerStream {
             Sending::Messages(sender) => sender.poll_closed(&mut cx),
             // The call has its reason already.
             Sending::Refused(_) => return Poll::Ready(()),
-            Sending::Ended => Poll::Pending,
+            Sending::Ended | Sending::Finished(_) => Poll::Pending,
         };
         reason.map(|reason| self.closed(reason))
     }

@@ -1,10 +1,10 @@
 use bytes::Bytes;
+use rgrpc_http2::frame::Head;
 
 use super::room::{Budget, Room};
 use crate::buffers;
 use crate::prefix::{PREFIX_LEN, Prefix};
 use crate::transport::Wanted;
-use rgrpc_http2::frame::Head;
 
 /// A message from this length on is put together where it arrives; a shorter one is left in the
 /// pieces in which it comes.

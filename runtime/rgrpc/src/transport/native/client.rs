@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rgrpc_http2::BytesQueue;
+use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -23,8 +25,6 @@ use crate::transport::{
     ClientStream, ClientTransport, ConnectError, Delivery, LastReceived, OpenError, OpenRequest,
     OtherProtocol, Report, ResetCode, StreamEnd, StreamQuota, TransportEvent, status_for_reset,
 };
-use rgrpc_http2::BytesQueue;
-use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
 
 /// Makes a client transport of a connection: ready when the server's SETTINGS have arrived.
 ///

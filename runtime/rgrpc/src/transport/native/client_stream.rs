@@ -2,6 +2,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use rgrpc_http2::BytesQueue;
+use rgrpc_http2::{Reading, StreamKey};
 
 use super::fields::ReadResponse;
 use super::inbound::{Inbound, Pushed};
@@ -14,8 +16,6 @@ use crate::transport::{
     ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ResetCode, Stream, StreamEnd,
     Trailers, Wanted, WholeResponse, ended_well,
 };
-use rgrpc_http2::BytesQueue;
-use rgrpc_http2::{Reading, StreamKey};
 
 /// How much of a body that is not gRPC goes into the status, as in grpc-go.
 const MAX_FOREIGN_BODY: usize = 1024;

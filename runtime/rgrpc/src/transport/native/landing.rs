@@ -1,5 +1,4 @@
 use bytes::{BufMut, BytesMut};
-
 use rgrpc_http2::frame::Head;
 
 /// A DATA frame of a large message, whose content is read from the socket right to where the

@@ -5,14 +5,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use rgrpc_http2::frame::Head;
+use rgrpc_http2::{Connection, ConnectionError, Event};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::idle::IdleWatch;
 use super::landing::Landing;
 use super::read_buffer::ReadBuffer;
 use super::socket::Socket;
-use rgrpc_http2::frame::Head;
-use rgrpc_http2::{Connection, ConnectionError, Event};
 
 /// How long a connection that is over may take to write what it still has, and its peer to close.
 const LINGER: Duration = Duration::from_secs(1);

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use rgrpc_http2::BytesQueue;
+use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -23,8 +25,6 @@ use crate::transport::{
     Rejection, RequestHead, ResetCode, ResponseHead, ServerSettings, ServerStream, ServerTransport,
     run_call, status_for_reset, too_large,
 };
-use rgrpc_http2::BytesQueue;
-use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
 
 /// A connection that a server accepted.
 pub(crate) struct ServerConnection {
@@ -360,9 +360,11 @@ impl<D: Dispatch> Task<D> {
         match self.link.core.value_mut(key) {
             Some(stream) => {
                 self.unanswered += 1;
-                if let Some(message) = landed {
-                    stream.give_back(message, end_stream);
-                } else if let Some(reading) = stream.receive(data, end_stream) {
+                let reading = match landed {
+                    Some(message) => stream.give_back(message, end_stream),
+                    None => stream.receive(data, end_stream),
+                };
+                if let Some(reading) = reading {
                     self.link.core.read(key, reading);
                 }
             }

@@ -25,8 +25,9 @@
 //! # Cancellation
 //!
 //! Dropping the future of a call, or a half of its streams, cancels it: the server is told, and the
-//! handler's future is dropped. Work that is to outlive that is spawned. A [`CancelHandle`] cancels calls
-//! from elsewhere; [`CallContext::cancel_reason`] says in a handler's `Drop` why it was dropped.
+//! handler's future is dropped. Work that is to outlive that is spawned. A [`CancelHandle`] cancels
+//! calls from elsewhere; [`CallContext::cancel_reason`] says in a handler's `Drop` why it was
+//! dropped.
 //!
 //! # Runtime
 //!

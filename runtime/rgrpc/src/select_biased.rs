@@ -9,7 +9,8 @@ pub(crate) enum Either<A, B> {
     Second(B),
 }
 
-/// Waits until either of two futures is ready, and drops the other. When both are, the first counts.
+/// Waits until either of two futures is ready, and drops the other. When both are, the first
+/// counts.
 pub(crate) async fn select_biased<A, B>(
     first: impl Future<Output = A>,
     second: impl Future<Output = B>,

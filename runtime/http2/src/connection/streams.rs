@@ -116,8 +116,8 @@ impl<T, H: Clone> Connection<T, H> {
         self.count_closed(id, closure);
     }
 
-    /// The peer does not know yet that a stream takes no more DATA: what the stream's window held may
-    /// be on the way.
+    /// The peer does not know yet that a stream takes no more DATA: what the stream's window held
+    /// may be on the way.
     pub(super) fn expect_late_data(&mut self) {
         self.late_octets = self
             .late_octets

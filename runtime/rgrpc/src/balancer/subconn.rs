@@ -37,8 +37,8 @@ pub struct SubConnId(u64);
 /// Source: grpc-go `balancer.SubConnState`.
 #[derive(Clone, Debug)]
 pub enum SubConnState {
-    /// Nothing: it never was connected, or it was lost, or the wait after a failure is over. It stays
-    /// so until [`SubConn::connect`].
+    /// Nothing: it never was connected, or it was lost, or the wait after a failure is over. It
+    /// stays so until [`SubConn::connect`].
     Idle,
     /// It is being connected.
     Connecting,

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use rgrpc_http2::BytesQueue;
 use tokio::time::Instant;
 
 use super::{MessageSink, MessageSource, Received, Response};
@@ -13,7 +14,6 @@ use crate::status::Status;
 use crate::transport::{
     CallEnd, CancelReason, Incoming, IncomingHead, NoHead, RequestHead, ServerStream, Wanted,
 };
-use rgrpc_http2::BytesQueue;
 
 /// A call in a server's hands: what its handler can know and say besides messages.
 ///
@@ -354,7 +354,9 @@ impl MessageSource for CallContext {
         status
     }
 
-    fn abandon(&self) {}
+    fn abandon(&self) {
+        self.0.discard();
+    }
 }
 
 impl fmt::Debug for CallContext {

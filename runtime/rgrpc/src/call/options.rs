@@ -24,7 +24,8 @@ pub(crate) const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 ///
 /// # For users of grpc-go
 ///
-/// A call's options are set by the methods of the [`Call`] that a stub returns, before it is awaited:
+/// A call's options are set by the methods of the [`Call`] that a stub returns, before it is
+/// awaited:
 ///
 /// | grpc-go's `CallOption` | here |
 /// |---|---|
@@ -212,8 +213,9 @@ impl CallOptions {
         }
     }
 
-    /// The largest message to send, in bytes. Larger ones fail the call with RESOURCE_EXHAUSTED. The
-    /// smaller of this and the service config's `maxRequestMessageBytes` holds. Default: 2^31 − 1.
+    /// The largest message to send, in bytes. Larger ones fail the call with RESOURCE_EXHAUSTED.
+    /// The smaller of this and the service config's `maxRequestMessageBytes` holds. Default: 2^31 −
+    /// 1.
     ///
     /// Source: grpc-go `MaxCallSendMsgSize`.
     pub fn set_max_send_message_size(&mut self, bytes: usize) {
@@ -230,8 +232,8 @@ impl CallOptions {
     }
 
     /// How many bytes of messages, with the five before each, a call with streams keeps so that it
-    /// can be made again. A call that has sent more goes on, with the attempt that is under way, and
-    /// is not made again; of hedged attempts the first goes on. Calls with one message each way keep
+    /// can be retried. A call that has sent more goes on, with the attempt that is under way, and
+    /// is not retried; of hedged attempts the first goes on. Calls with one message each way keep
     /// it whatever its size. Default: 256 KiB.
     ///
     /// Source: grpc-go `MaxRetryRPCBufferSize`.
@@ -249,8 +251,8 @@ impl CallOptions {
     }
 
     /// The `:authority` of the request. With TLS, the certificate that the server of the connection
-    /// has shown must be for its host, too; otherwise the call fails with UNAVAILABLE before anything
-    /// is sent. Default: the channel's.
+    /// has shown must be for its host, too; otherwise the call fails with UNAVAILABLE before
+    /// anything is sent. Default: the channel's.
     ///
     /// Source: grpc-go `CallAuthority`; gRFC A81.
     pub fn set_authority(&mut self, authority: impl Into<String>) {
@@ -264,13 +266,14 @@ impl CallOptions {
     }
 
     /// Has the messages of the request compressed by the channel's
-    /// [compressor](crate::ClientConnBuilder::compressor) of this name. `identity`, which is none, is
-    /// for a call that is not to be compressed where the channel's defaults say otherwise. If the
-    /// channel has no such compressor, the call fails with INTERNAL before anything is sent; if the
-    /// server has none, with UNIMPLEMENTED. Empty messages are never compressed. Default: none.
+    /// [compressor](crate::ClientConnBuilder::compressor) of this name. `identity`, which is none,
+    /// is for a call that is not to be compressed where the channel's defaults say otherwise. If
+    /// the channel has no such compressor, the call fails with INTERNAL before anything is sent; if
+    /// the server has none, with UNIMPLEMENTED. Empty messages are never compressed. Default: none.
     ///
-    /// Who can choose a part of a message and see its length can learn from that what else is in it,
-    /// if it is compressed (CRIME, BREACH): do not compress secrets together with what others say.
+    /// Who can choose a part of a message and see its length can learn from that what else is in
+    /// it, if it is compressed (CRIME, BREACH): do not compress secrets together with what others
+    /// say.
     ///
     /// Source: grpc-go `UseCompressor`.
     pub fn set_compressor(&mut self, name: impl Into<Cow<'static, str>>) {
@@ -283,10 +286,10 @@ impl CallOptions {
         self.extra.as_ref()?.compressor.as_deref()
     }
 
-    /// Accepts a response that is compressed by one of these, or by none, and no other: the server is
-    /// told, and a response in another encoding fails the call with INTERNAL. With no names no
-    /// compression is accepted. If the channel has not one of these compressors, the call fails with
-    /// INVALID_ARGUMENT before anything is sent. Default: all compressors of the channel.
+    /// Accepts a response that is compressed by one of these, or by none, and no other: the server
+    /// is told, and a response in another encoding fails the call with INTERNAL. With no names no
+    /// compression is accepted. If the channel has not one of these compressors, the call fails
+    /// with INVALID_ARGUMENT before anything is sent. Default: all compressors of the channel.
     ///
     /// Source: grpc-go `experimental.AcceptCompressors`.
     pub fn set_accept_compressors<N: Into<String>>(&mut self, names: impl IntoIterator<Item = N>) {
@@ -308,8 +311,8 @@ impl CallOptions {
         self.extra_mut().credentials.0.push(Arc::new(credentials));
     }
 
-    /// Ends the call with CANCELLED when this handle is used; see [`CancelHandle`]. The last one that is
-    /// set holds. Default: none.
+    /// Ends the call with CANCELLED when this handle is used; see [`CancelHandle`]. The last one
+    /// that is set holds. Default: none.
     ///
     /// Source: grpc-go's `context.WithCancel` around a call.
     pub fn set_cancel_handle(&mut self, handle: &CancelHandle) {
@@ -322,8 +325,8 @@ impl CallOptions {
         self.extra.as_ref()?.cancel_handle.as_ref()
     }
 
-    /// Typed values for the layers in front of the channel, such as an [`Invoke`](super::Invoke) that
-    /// passes the call on; see [`Extensions`]. The channel itself does not look at them.
+    /// Typed values for the layers in front of the channel, such as an [`Invoke`](super::Invoke)
+    /// that passes the call on; see [`Extensions`]. The channel itself does not look at them.
     pub fn extensions(&self) -> &Extensions {
         static NONE: Extensions = Extensions::new();
         self.extra.as_ref().map_or(&NONE, |extra| &extra.extensions)
@@ -334,22 +337,22 @@ impl CallOptions {
         &mut self.extra_mut().extensions
     }
 
-    /// Has this called once when a call with these options ends, after those that were added before:
-    /// with how it ended, which is CANCELLED for one that its caller dropped. A call that is dropped
-    /// before it was first polled has not begun, and ends nothing. Runs on the task that ends the
-    /// call, and must not block. Default: nothing.
+    /// Has this called once when a call with these options ends, after those that were added
+    /// before: with how it ended, which is CANCELLED for one that its caller dropped. A call that
+    /// is dropped before it was first polled has not begun, and ends nothing. Runs on the task that
+    /// ends the call, and must not block. Default: nothing.
     ///
-    /// A call with one message each way ends when its future is ready; one with streams when its end
-    /// has been received, or when the receiving half is dropped.
+    /// A call with one message each way ends when its future is ready; one with streams when its
+    /// end has been received, or when the receiving half is dropped.
     ///
     /// Source: grpc-go `OnFinish`.
     pub fn on_finish(&mut self, hook: impl Fn(Result<(), &Status>) + Send + Sync + 'static) {
         self.extra_mut().on_finish.push(hook);
     }
 
-    /// Fills `info` in with the header metadata, the trailers and the peer of the call, on success and
-    /// on failure. Several handles may be given. Those of a channel's default options are of no use: a
-    /// handle is for one call. Default: none.
+    /// Fills `info` in with the header metadata, the trailers and the peer of the call, on success
+    /// and on failure. Several handles may be given. Those of a channel's default options are of no
+    /// use: a handle is for one call. Default: none.
     ///
     /// Source: grpc-go `Header`, `Trailer`, `Peer`.
     pub fn response_info(&mut self, info: &ResponseInfo) {

@@ -19,8 +19,8 @@ use crate::status::Status;
 
 /// The half of a call that receives messages.
 ///
-/// Behind a stub, dropping it before the call has ended cancels the call. In a handler, dropping
-/// it only means that what is still sent is not read.
+/// Behind a stub, dropping it before the call has ended cancels the call. In a handler, dropping it
+/// discards what is still sent: the client's sends proceed, and nobody reads it.
 ///
 /// Also a [`futures_core::Stream`] of `Result<T, Status>`.
 pub struct RecvStream<T> {
@@ -236,10 +236,10 @@ impl<T> RecvStream<T> {
                 return Some(Err(status));
             }
         };
-        if let Err(status) = self.judge() {
-            return Some(Err(self.fail(status)));
-        }
         self.state = State::Ended;
+        if let Err(status) = self.judge() {
+            return Some(Err(self.source.reject(status, &trailer)));
+        }
         self.source.accept(&trailer);
         self.trailer = trailer;
         None

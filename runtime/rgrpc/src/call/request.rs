@@ -14,13 +14,13 @@ const TRACE_KEYS: [&str; 3] = ["traceparent", "tracestate", "grpc-trace-bin"];
 /// A message, or a stream of messages, with the metadata that came or goes before it.
 ///
 /// In a handler it also carries the call's [`context`](Self::context). Towards a stub it may carry
-/// a deadline; a plain message becomes one by `into()`, so stubs take either. On both sides it carries
-/// typed [`extensions`](Self::extensions).
+/// a deadline; a plain message becomes one by `into()`, so stubs take either. On both sides it
+/// carries typed [`extensions`](Self::extensions).
 ///
-/// A request that a handler received can be given to a stub, for instance after [`map`](Self::map): it is
-/// sent as one of [`outgoing`](Self::outgoing), that is with the deadline, the cancellation and the
-/// trace context of the call, with what the handler has added to the metadata, and without what was
-/// received; see [`Metadata::forward`].
+/// A request that a handler received can be given to a stub, for instance after [`map`](Self::map):
+/// it is sent as one of [`outgoing`](Self::outgoing), that is with the deadline, the cancellation
+/// and the trace context of the call, with what the handler has added to the metadata, and without
+/// what was received; see [`Metadata::forward`].
 ///
 /// A handler that takes the message or the stream out keeps the rest by [`split`](Self::split).
 #[derive(Debug)]
@@ -119,8 +119,8 @@ impl<T> Request<T> {
         &self.message
     }
 
-    /// The message, to be changed. In a handler of a stream of messages this is the stream, which can
-    /// be received from without being taken out.
+    /// The message, to be changed. In a handler of a stream of messages this is the stream, which
+    /// can be received from without being taken out.
     pub const fn message_mut(&mut self) -> &mut T {
         &mut self.message
     }
@@ -130,8 +130,8 @@ impl<T> Request<T> {
         self.message
     }
 
-    /// The message and the metadata. The rest of the request is dropped: [`split`](Self::split) keeps
-    /// it.
+    /// The message and the metadata. The rest of the request is dropped: [`split`](Self::split)
+    /// keeps it.
     pub fn into_parts(self) -> (T, Metadata) {
         (self.message, self.source.into_metadata())
     }
@@ -256,14 +256,14 @@ impl<T> Request<T> {
         self.source.context()
     }
 
-    /// The two ends of the connection that the request came by, in a handler; `None` for a request made
-    /// by [`Request::new`].
+    /// The two ends of the connection that the request came by, in a handler; `None` for a request
+    /// made by [`Request::new`].
     pub fn peer(&self) -> Option<&Peer> {
         self.context().map(CallContext::peer)
     }
 
-    /// In a handler, adds to the response's header metadata, as [`CallContext::set_header`]. Without
-    /// a call, as in a test that calls a handler itself, this does nothing.
+    /// In a handler, adds to the response's header metadata, as [`CallContext::set_header`].
+    /// Without a call, as in a test that calls a handler itself, this does nothing.
     ///
     /// # Errors
     /// INTERNAL when the headers are out already.

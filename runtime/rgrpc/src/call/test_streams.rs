@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
+use rgrpc_http2::BytesQueue;
+
 use super::{MessageSink, MessageSource, Received, RecvStream, SendStream};
 use crate::codec::Codec;
 use crate::codec::MessageLimit;
@@ -13,11 +15,10 @@ use crate::metadata::Metadata;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{IncomingHead, NoHead, Wanted, ended_well};
-use rgrpc_http2::BytesQueue;
 
 /// Makes the two ends of a call with streams that no connection carries: the halves that a stub's
-/// caller holds, and what a mock answers them with. For an [`Invoke`](super::Invoke) of your own; its
-/// documentation has an example.
+/// caller holds, and what a mock answers them with. For an [`Invoke`](super::Invoke) of your own;
+/// its documentation has an example.
 ///
 /// Messages go through the codec, and wait without bound until they are received. Neither end needs
 /// a runtime.
@@ -40,8 +41,8 @@ where
     (requests, responses, streams)
 }
 
-/// The server's end of a call that [`test_streams`] made. Dropping it before [`finish`](Self::finish)
-/// ends the call with CANCELLED.
+/// The server's end of a call that [`test_streams`] made. Dropping it before
+/// [`finish`](Self::finish) ends the call with CANCELLED.
 #[derive(Debug)]
 pub struct TestStreams<Req, Res> {
     requests: RecvStream<Req>,
@@ -69,7 +70,8 @@ impl<Req, Res> TestStreams<Req, Res> {
         self.responses.send(message).await
     }
 
-    /// Sends the header metadata. After the first message, or another call of this, it does nothing.
+    /// Sends the header metadata. After the first message, or another call of this, it does
+    /// nothing.
     pub fn send_header(&self, metadata: Metadata) {
         self.shared.update(|state| {
             state.header.get_or_insert(Some(metadata.into_received()));

@@ -74,8 +74,8 @@ impl ManualResolver {
         }
     }
 
-    /// This is found now, and nothing else. Returns at once; a channel that is idle learns of it when
-    /// it leaves idle mode. Of several updates in a row a channel may see the last alone.
+    /// This is found now, and nothing else. Returns at once; a channel that is idle learns of it
+    /// when it leaves idle mode. Of several updates in a row a channel may see the last alone.
     pub fn update(&self, state: ResolverState) {
         self.shared.said.send_modify(|said| {
             said.count += 1;
@@ -93,8 +93,8 @@ impl ManualResolver {
         });
     }
 
-    /// Waits until a channel has looked at the latest [`update`](Self::update), or for the first one.
-    /// Cancel-safe.
+    /// Waits until a channel has looked at the latest [`update`](Self::update), or for the first
+    /// one. Cancel-safe.
     ///
     /// # Errors
     /// The channel cannot use it: what [`ResolverControl::update`] says.

@@ -3,6 +3,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rgrpc_http2::BytesQueue;
 
 use super::Handler;
 use crate::call::{CallContext, MessageSink, RecvStream, Request, Response, SendStream};
@@ -10,12 +11,12 @@ use crate::codec::MessageLimit;
 use crate::codec::{Codec, Encoding, compress_framed, decode_whole, frame, is_one_message};
 use crate::side::Side;
 use crate::status::Status;
-use rgrpc_http2::BytesQueue;
 
 /// The handling of one call, as the tables of generated code make it.
 pub type HandlerFuture = Pin<Box<dyn Future<Output = Handled> + Send>>;
 
-/// How a handler has ended its call: what a [`HandlerFuture`] is ready with, for the server to send.
+/// How a handler has ended its call: what a [`HandlerFuture`] is ready with, for the server to
+/// send.
 #[derive(Debug)]
 pub struct Handled(pub(super) Outcome);
 
@@ -239,7 +240,8 @@ impl ServerCall {
     }
 }
 
-/// The end of a call that has one response, which is to have at most `max_send` bytes when it is sent.
+/// The end of a call that has one response, which is to have at most `max_send` bytes when it is
+/// sent.
 #[inline]
 fn reply<C: Codec<Res>, Res>(
     response: Result<Response<Res>, Status>,

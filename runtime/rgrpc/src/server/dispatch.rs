@@ -171,7 +171,8 @@ impl Call {
             .unwrap_or_else(|status| Poll::Ready(Handled::failed(status)))
     }
 
-    /// Drops the handler, whose values may panic as they go. How the call ends is known without them.
+    /// Drops the handler, whose values may panic as they go. How the call ends is known without
+    /// them.
     fn drop_handler(&mut self) {
         let handler = self.handler.take();
         let _ = guarded(&self.context, self.panic_hook.as_ref(), || drop(handler));

@@ -41,8 +41,8 @@ pub enum ServeError {
     Bind(io::Error),
     /// A thread of the option [`workers`](super::Server::workers) could not be started.
     Worker(io::Error),
-    /// A compressor of the option [`compressor`](super::Server::compressor) has this name, which cannot
-    /// be sent.
+    /// A compressor of the option [`compressor`](super::Server::compressor) has this name, which
+    /// cannot be sent.
     Compressor(String),
     /// The server was to serve outside of a tokio runtime.
     OutsideRuntime,

@@ -18,13 +18,17 @@ mod options;
 mod panic;
 mod service_info;
 mod services;
+#[cfg(unix)]
 mod unix_socket;
 mod workers;
 
 use std::future::Future;
 use std::num::NonZeroUsize;
+#[cfg(unix)]
 use std::path::Path;
-use std::pin::{Pin, pin};
+#[cfg(unix)]
+use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +47,7 @@ use panic::PanicHook;
 pub use service_info::{MethodInfo, ServiceInfo};
 use services::Services;
 pub use services::UnknownServiceHandler;
+#[cfg(unix)]
 use unix_socket::UnixSocket;
 use workers::SharedWorkers;
 
@@ -81,8 +86,8 @@ impl Server {
     }
 
     /// The largest message to receive, in bytes. Larger ones fail the call with RESOURCE_EXHAUSTED
-    /// before they are buffered. 0 accepts empty messages alone; `usize::MAX` is no limit beyond that of
-    /// gRPC, 2^32 − 1. Default: 4 MiB.
+    /// before they are buffered. 0 accepts empty messages alone; `usize::MAX` is no limit beyond
+    /// that of gRPC, 2^32 − 1. Default: 4 MiB.
     ///
     /// Source: grpc-go `MaxRecvMsgSize`.
     #[must_use]
@@ -103,7 +108,8 @@ impl Server {
     }
 
     /// Sets the maximum number of concurrent calls of a connection. Excess calls are refused with
-    /// REFUSED_STREAM; clients that know the limit wait instead. 0 means no limit. Default: no limit.
+    /// REFUSED_STREAM; clients that know the limit wait instead. 0 means no limit. Default: no
+    /// limit.
     ///
     /// Source: grpc-go `MaxConcurrentStreams`.
     #[must_use]
@@ -122,12 +128,12 @@ impl Server {
     }
 
     /// How long a connection may take from being accepted to the end of the HTTP/2 preface, the
-    /// handshake of the [`credentials`](Self::credentials) included, before it is closed. Zero closes
-    /// every connection that has not sent its preface when it is accepted, as in grpc-go;
+    /// handshake of the [`credentials`](Self::credentials) included, before it is closed. Zero
+    /// closes every connection that has not sent its preface when it is accepted, as in grpc-go;
     /// `Duration::MAX` is no limit. Default: 120 s.
     ///
-    /// Connections that are refused, for this or for a handshake that fails, are logged at warn with
-    /// their peer and the reason: one a second at most, with the number of those in between.
+    /// Connections that are refused, for this or for a handshake that fails, are logged at warn
+    /// with their peer and the reason: one a second at most, with the number of those in between.
     ///
     /// Source: grpc-go `ConnectionTimeout`.
     #[must_use]
@@ -136,18 +142,19 @@ impl Server {
         self
     }
 
-    /// Sets for how long octets that were sent on a TCP connection may stay unacknowledged by the client's
-    /// kernel before the connection is lost (the TCP user timeout of RFC 5482, Linux's
-    /// `TCP_USER_TIMEOUT`), so that the calls of a client that was cut off without a word are cancelled.
-    /// `None` and zero: as the operating system does, which takes about 15 minutes. Default: 20 s.
+    /// Sets for how long octets that were sent on a TCP connection may stay unacknowledged by the
+    /// client's kernel before the connection is lost (the TCP user timeout of RFC 5482, Linux's
+    /// `TCP_USER_TIMEOUT`), so that the calls of a client that was cut off without a word are
+    /// cancelled. `None` and zero: as the operating system does, which takes about 15 minutes.
+    /// Default: 20 s.
     ///
-    /// It does not notice the loss of a connection on which nothing is sent. A client that does not read
-    /// its socket for as long, so that its receive buffer is full, is taken for lost as well. A
-    /// connection has it if its listener gives a `tokio::net::TcpStream` on which none is set; other
-    /// systems than Linux, Android and Fuchsia have no such option.
+    /// It does not notice the loss of a connection on which nothing is sent. A client that does not
+    /// read its socket for as long, so that its receive buffer is full, is taken for lost as well.
+    /// A connection has it if its listener gives a `tokio::net::TcpStream` on which none is set;
+    /// other systems than Linux, Android and Fuchsia have no such option.
     ///
-    /// Source: gRFC A18; grpc-go sets it with keepalive, to `keepalive.ServerParameters.Timeout`, whose
-    /// default this is.
+    /// Source: gRFC A18; grpc-go sets it with keepalive, to `keepalive.ServerParameters.Timeout`,
+    /// whose default this is.
     #[must_use]
     pub fn tcp_user_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.options.tcp_user_timeout = timeout.into().filter(|timeout| !timeout.is_zero());
@@ -170,10 +177,10 @@ impl Server {
     ///   [`ClientConn`](crate::ClientConn) that it makes. To run something elsewhere, give the
     ///   service a `tokio::runtime::Handle`, or use `tokio::task::spawn_blocking`.
     /// - The threads, named `rgrpc-worker-0` and so on, start when the server first serves, and its
-    ///   listeners share them. They end when the server has stopped, or all its listeners are closed
-    ///   for good, and the last connection has ended; tasks that handlers have spawned are dropped
-    ///   then. [`ServerHandle::stopped`] and [`ServerHandle::graceful_stop`] wait for that, and with
-    ///   it for work that `spawn_blocking` has begun.
+    ///   listeners share them. They end when the server has stopped, or all its listeners are
+    ///   closed for good, and the last connection has ended; tasks that handlers have spawned are
+    ///   dropped then. [`ServerHandle::stopped`] and [`ServerHandle::graceful_stop`] wait for that,
+    ///   and with it for work that `spawn_blocking` has begun.
     ///
     /// This is not grpc-go's `NumStreamWorkers`, which has a number of goroutines kept for calls of
     /// any connection.
@@ -190,19 +197,19 @@ impl Server {
     /// threads of the runtime take those.
     ///
     /// It is of use on a runtime with threads, not with [`workers`](Self::workers), of which each
-    /// has one thread. Nor is it for handlers that compute for long after they have sent or received
-    /// on a stream: tokio keeps the task that a task woke last, here the connection's, for the same
-    /// thread. `tokio::task::spawn_blocking` is for those.
+    /// has one thread. Nor is it for handlers that compute for long after they have sent or
+    /// received on a stream: tokio keeps the task that a task woke last, here the connection's, for
+    /// the same thread. `tokio::task::spawn_blocking` is for those.
     #[must_use]
     pub fn spawn_handlers(mut self, spawn: bool) -> Self {
         self.options.transport.spawn_handlers = spawn;
         self
     }
 
-    /// Adds a compressor, in place of the one of its name: for requests that come compressed by it, for
-    /// their responses, and for those that handlers [have
-    /// compressed](crate::CallContext::set_send_compressor). Requests in an encoding that the server has
-    /// not are answered with UNIMPLEMENTED. Default: `Gzip`, if the crate was built with
+    /// Adds a compressor, in place of the one of its name: for requests that come compressed by it,
+    /// for their responses, and for those that handlers [have
+    /// compressed](crate::CallContext::set_send_compressor). Requests in an encoding that the
+    /// server has not are answered with UNIMPLEMENTED. Default: `Gzip`, if the crate was built with
     /// the feature `gzip`, and no other.
     ///
     /// One whose name cannot be sent makes [`serve`](Self::serve) and the like fail.
@@ -237,9 +244,9 @@ impl Server {
     /// Sets the function that is called when a handler panics, for crash reports and counters.
     ///
     /// The call ends with INTERNAL and a fixed text, and other calls go on. The panic's text is not
-    /// sent to the client, as it may hold what is not the client's: it is logged at error level, with
-    /// the method and the peer, and given to this function. What a handler runs in tasks of its own is
-    /// not covered. Runs on the thread of the call, after the panic hook of the process
+    /// sent to the client, as it may hold what is not the client's: it is logged at error level,
+    /// with the method and the peer, and given to this function. What a handler runs in tasks of
+    /// its own is not covered. Runs on the thread of the call, after the panic hook of the process
     /// ([`std::panic::set_hook`]), and must not block. A second function replaces the first.
     /// Default: none.
     ///
@@ -342,16 +349,17 @@ impl Server {
         }
     }
 
-    /// Serves on a unix socket, until the server is stopped.
+    /// Serves on a unix socket, until the server is stopped. On Unix-like systems only.
     ///
-    /// Creates the socket's file, and removes it when the server stops or the future is dropped, unless
-    /// another file has taken its place. A socket file that a server has left behind, so that connections
-    /// to it are refused, is replaced. One on which a server listens, and any other kind of file, is left
-    /// alone and is an error.
+    /// Creates the socket's file, and removes it when the server stops or the future is dropped,
+    /// unless another file has taken its place. A socket file that a server has left behind, so
+    /// that connections to it are refused, is replaced. One on which a server listens, and any
+    /// other kind of file, is left alone and is an error.
     ///
     /// # Errors
-    /// The path cannot be bound, a [worker](Self::workers) cannot be started, or the server has been
-    /// stopped.
+    /// The path cannot be bound, a [worker](Self::workers) cannot be started, or the server has
+    /// been stopped.
+    #[cfg(unix)]
     pub fn serve_unix(
         &self,
         path: impl AsRef<Path>,
@@ -367,10 +375,11 @@ impl Server {
     }
 
     /// Serves on a socket in the abstract namespace, which is no file and is gone with its listener,
-    /// until the server is stopped. Linux has such sockets; elsewhere the name cannot be bound.
+    /// until the server is stopped. On Linux and Android only.
     ///
     /// # Errors
     /// As for [`serve_unix`](Self::serve_unix).
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn serve_unix_abstract(
         &self,
         name: &str,

@@ -26,9 +26,9 @@ pub enum Transport {
     Native,
     /// The `h2` crate. Needs the feature `transport-h2`.
     ///
-    /// It knows no authority whose host is percent-encoded, as that of a target `scheme:///a/b` is. A
-    /// server resets such requests with PROTOCOL_ERROR; making such a channel fails, unless the option
-    /// [`authority`](crate::ClientConnBuilder::authority) says another.
+    /// It knows no authority whose host is percent-encoded, as that of a target `scheme:///a/b` is.
+    /// A server resets such requests with PROTOCOL_ERROR; making such a channel fails, unless the
+    /// option [`authority`](crate::ClientConnBuilder::authority) says another.
     #[cfg(feature = "transport-h2")]
     H2,
 }
@@ -65,8 +65,8 @@ impl Default for Transport {
 }
 
 impl Transport {
-    /// Whether it sends this `:authority`, which is one by RFC 3986. The error says why not, and what
-    /// would help.
+    /// Whether it sends this `:authority`, which is one by RFC 3986. The error says why not, and
+    /// what would help.
     #[cfg_attr(
         not(feature = "transport-h2"),
         allow(unused_variables, reason = "only h2 minds")

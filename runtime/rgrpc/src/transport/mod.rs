@@ -38,12 +38,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rgrpc_http2::BytesQueue;
 
 use crate::codec::CompressorRegistry;
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
-use rgrpc_http2::BytesQueue;
 
 pub(crate) use crate::wanted::Wanted;
 pub(crate) use call_state::CallState;
@@ -56,7 +56,7 @@ pub use engine::Transport;
 #[cfg(feature = "transport-h2")]
 pub(crate) use first_octets::MAX_FIRST_OCTETS;
 pub(crate) use first_octets::OtherProtocol;
-pub(crate) use fit_status::fit_status;
+pub(crate) use fit_status::{Last, fit_status, too_large};
 pub(crate) use last_received::LastReceived;
 pub(crate) use phase::Phase;
 pub(crate) use refusal_log::RefusalLog;
@@ -165,6 +165,9 @@ pub(crate) enum TransportEvent {
     GoAway {
         /// "code: NO_ERROR, debug data: …".
         reason: String,
+        /// The connection has been of use: a response has begun on it, or a request that was sent is
+        /// not above the GOAWAY's last stream.
+        served: bool,
     },
     /// The server allows more streams at once than before.
     MoreStreams,
@@ -172,6 +175,8 @@ pub(crate) enum TransportEvent {
     Closed {
         /// What ended it.
         reason: String,
+        /// As above, without the GOAWAY.
+        served: bool,
     },
 }
 
@@ -214,6 +219,10 @@ pub(crate) trait ServerStream: Stream {
 
     /// The call that the stream is for.
     fn call(&self) -> &CallState;
+
+    /// The call takes nothing more of the request: the rest is discarded. As without it, the stream
+    /// ends with the response.
+    fn discard(&self);
 
     /// Sends the response's headers. Called at most once, before any message.
     fn send_head(&self, header: Metadata);
@@ -302,7 +311,7 @@ pub(crate) struct StreamEnd {
     pub(crate) delivery: Delivery,
 }
 
-/// How far a stream got that failed, which decides whether its call may be made again.
+/// How far a stream got that failed, which decides whether its call may be retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     /// The peer may have acted on it.
@@ -365,7 +374,7 @@ pub(crate) struct OpenRequest<'a> {
     pub(crate) only_message: Option<BytesQueue>,
 }
 
-/// The header fields that the requests of a channel share.
+/// What the requests of a channel have in common: those that say the same of what is here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CommonHeaders {
     pub(crate) authority: String,

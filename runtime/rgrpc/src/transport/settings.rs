@@ -15,6 +15,6 @@ pub(crate) struct ServerSettings {
     /// For the calls: transports do not compress.
     pub(crate) compressors: Arc<CompressorRegistry>,
     pub(crate) transport: Transport,
-    /// Of all connections of the server.
+    /// The log of refused connections, shared by all of the server's.
     pub(crate) refusals: Arc<RefusalLog>,
 }

@@ -12,9 +12,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 pub use self::error::BuildError;
-use super::call::DEFAULT_MAX_TRANSPARENT_RETRIES;
 use super::channel::{ChannelParts, Connector};
-use super::config::{DEFAULT_MAX_CALL_ATTEMPTS, Retries, ServiceConfigs};
+use super::config::{
+    DEFAULT_MAX_CALL_ATTEMPTS, DEFAULT_MAX_TRANSPARENT_RETRIES, Retries, ServiceConfigs,
+};
 use super::conn::{ClientConn, Compression, Settings, authority};
 use crate::backoff::{BackoffConfig, ConnectParams};
 use crate::balancer::{BalancerBuilder, BalancerRegistry};
@@ -149,9 +150,9 @@ impl ClientConnBuilder {
     }
 
     /// The `:authority` of requests, whose host is also the name that a server's certificate is to
-    /// have. Default: the server name of the credentials, if they have one; else what the resolver's
-    /// builder [says](ResolverBuilder::authority), which is the target's endpoint, or `localhost` for
-    /// unix sockets.
+    /// have. Default: the server name of the credentials, if they have one; else what the
+    /// resolver's builder [says](ResolverBuilder::authority), which is the target's endpoint, or
+    /// `localhost` for unix sockets.
     ///
     /// Source: grpc-go `WithAuthority`.
     pub fn authority(mut self, authority: impl Into<String>) -> Self {
@@ -167,8 +168,9 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Another scheme of targets, or one that takes the place of another of its name, those that are
-    /// built in among them. Default: `dns`, `ipv4`, `ipv6`, `passthrough`, `unix`, `unix-abstract`.
+    /// Another scheme of targets, or one that takes the place of another of its name, those that
+    /// are built in among them. Default: `dns`, `ipv4`, `ipv6`, `passthrough`, `unix`,
+    /// `unix-abstract`.
     ///
     /// Source: grpc-go `WithResolvers`.
     pub fn resolver(mut self, builder: impl ResolverBuilder) -> Self {
@@ -184,8 +186,8 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Whether the service configs that resolvers find are left alone, so that they need not look for
-    /// them. Default: false.
+    /// Whether the service configs that resolvers find are left alone, so that they need not look
+    /// for them. Default: false.
     ///
     /// Source: grpc-go `WithDisableServiceConfig`.
     pub fn disable_service_config(mut self, disable_service_config: bool) -> Self {
@@ -202,9 +204,9 @@ impl ClientConnBuilder {
         self
     }
 
-    /// The HTTP proxy that TCP connections go through; it resolves the names of `dns` targets too. A
-    /// [`dialer`](Self::dialer) of your own knows no proxy. Default: what the variables `HTTPS_PROXY`
-    /// and `NO_PROXY` [say](HttpProxy::from_env) when the builder is made.
+    /// The HTTP proxy that TCP connections go through; it resolves the names of `dns` targets too.
+    /// A [`dialer`](Self::dialer) of your own knows no proxy. Default: what the variables
+    /// `HTTPS_PROXY` and `NO_PROXY` [say](HttpProxy::from_env) when the builder is made.
     pub fn proxy(mut self, proxy: HttpProxy) -> Self {
         self.proxy = Some(proxy);
         self
@@ -227,29 +229,30 @@ impl ClientConnBuilder {
     /// The service config, as JSON: how the methods of the services behind the target are to be
     /// called. Default: none.
     ///
-    /// Holds as long as the target's resolver finds none. Read are `loadBalancingConfig`, which names
-    /// the [policy](crate::balancer) that the channel balances by, of each entry of `methodConfig`
-    /// `name`, `timeout`, `waitForReady`, `maxRequestMessageBytes`, `maxResponseMessageBytes`,
-    /// `retryPolicy` and `hedgingPolicy`, and beside it `retryThrottling`, `connectionScaling` and
-    /// `healthCheckConfig`; other fields are ignored. What a call says itself goes together with its
-    /// method's config: the earlier deadline and the smaller limits hold, and the call's
-    /// `wait_for_ready` goes before the config's.
+    /// Holds as long as the target's resolver finds none. Read are `loadBalancingConfig`, which
+    /// names the [policy](crate::balancer) that the channel balances by, of each entry of
+    /// `methodConfig` `name`, `timeout`, `waitForReady`, `maxRequestMessageBytes`,
+    /// `maxResponseMessageBytes`, `retryPolicy` and `hedgingPolicy`, and beside it
+    /// `retryThrottling`, `connectionScaling` and `healthCheckConfig`; other fields are ignored.
+    /// What a call says itself goes together with its method's config: the earlier deadline and the
+    /// smaller limits hold, and the call's `wait_for_ready` goes before the config's.
     ///
-    /// A call with a `retryPolicy` that fails is made again. Calls fail for good once the response's
+    /// A call with a `retryPolicy` that fails is retried. Calls fail for good once the response's
     /// headers have come, when the server says so in the trailer `grpc-retry-pushback-ms`, or while
-    /// `retryThrottling` holds retries back. A call with a `hedgingPolicy` is sent again, beside the
-    /// first, when no answer has come for a while, or at once when an answer is a failure that is not
-    /// fatal; the first good answer is the call's, and the other copies are cancelled. The call's
-    /// deadline bounds all attempts and the time between them. Calls with streams send what they have
-    /// sent so far on each attempt, up to
+    /// `retryThrottling` holds retries back. A call with a `hedgingPolicy` is sent again, beside
+    /// the first, when no answer has come for a while, or at once when an answer is a failure that
+    /// is not fatal; the first good answer is the call's, and the other copies are cancelled. The
+    /// call's deadline bounds all attempts and the time between them. Calls with streams send what
+    /// they have sent so far on each attempt, up to
     /// [`max_retry_buffer_size`](crate::CallOptions::set_max_retry_buffer_size).
     ///
-    /// A `healthCheckConfig` with a `serviceName`, which may be empty for the server as a whole, has
-    /// the backends asked whether they serve, by `grpc.health.v1.Health/Watch` on each connection, where
-    /// the policy wants to know it, as `round_robin` does and `pick_first` does not. Calls are given to
-    /// those that say SERVING and to those that do not implement that service. One whose answers break
-    /// off is asked again, after 1 s growing to 120 s if it had not answered. These calls count towards
-    /// the streams that a server allows on a connection; they do not keep the channel from going idle.
+    /// A `healthCheckConfig` with a `serviceName`, which may be empty for the server as a whole,
+    /// has the backends asked whether they serve, by `grpc.health.v1.Health/Watch` on each
+    /// connection, where the policy wants to know it, as `round_robin` does and `pick_first` does
+    /// not. Calls are given to those that say SERVING and to those that do not implement that
+    /// service. One whose answers break off is asked again, after 1 s growing to 120 s if it had
+    /// not answered. These calls count towards the streams that a server allows on a connection;
+    /// they do not keep the channel from going idle.
     ///
     /// ```
     /// let conn = rgrpc::ClientConn::builder("localhost:50051", rgrpc::credentials::insecure())
@@ -282,8 +285,8 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Adds a load balancing policy, which a service config can name, in place of the one of its name.
-    /// Default: the policies of this crate, see [`balancer`](crate::balancer).
+    /// Adds a load balancing policy, which a service config can name, in place of the one of its
+    /// name. Default: the policies of this crate, see [`balancer`](crate::balancer).
     ///
     /// Source: grpc-go `balancer.Register`, here for one channel.
     pub fn balancer(mut self, builder: impl BalancerBuilder) -> Self {
@@ -291,13 +294,13 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Adds a compressor, in place of the one of its name: for responses that come compressed by it,
-    /// and for calls that [say](crate::Call::compressor) that they are to be. Default: `Gzip`, if the
-    /// crate was built with the feature `gzip`, and no other.
+    /// Adds a compressor, in place of the one of its name: for responses that come compressed by
+    /// it, and for calls that [say](crate::Call::compressor) that they are to be. Default: `Gzip`,
+    /// if the crate was built with the feature `gzip`, and no other.
     ///
     /// That all calls be compressed is for the
-    /// [default call options](Self::default_call_options) to say. The channel's own calls for health
-    /// checks neither are nor accept to be.
+    /// [default call options](Self::default_call_options) to say. The channel's own calls for
+    /// health checks neither are nor accept to be.
     ///
     /// Source: grpc-go `encoding.RegisterCompressor`, here for one channel.
     pub fn compressor(mut self, compressor: impl Compressor) -> Self {
@@ -309,7 +312,7 @@ impl ClientConnBuilder {
 
     /// Whether the service config's `retryPolicy`, `hedgingPolicy` and `retryThrottling` are left
     /// alone. Calls that
-    /// no server has seen are made again nevertheless. Default: false.
+    /// no server has seen are retried nevertheless. Default: false.
     ///
     /// Source: grpc-go `WithDisableRetry`.
     pub fn disable_retry(mut self, disable_retry: bool) -> Self {
@@ -317,8 +320,8 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Whether the service config's `healthCheckConfig` is left alone: backends are not asked whether
-    /// they serve. Default: false.
+    /// Whether the service config's `healthCheckConfig` is left alone: backends are not asked
+    /// whether they serve. Default: false.
     ///
     /// Source: grpc-go `WithDisableHealthCheck`.
     pub fn disable_health_check(mut self, disable_health_check: bool) -> Self {
@@ -338,14 +341,16 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Sets how often a call is made again that servers refuse without processing it. Default: 10.
+    /// Sets the maximum number of retries of a call that servers refuse without processing it.
+    /// Default: 10.
     ///
     /// A server refuses a call by REFUSED_STREAM, or by a GOAWAY whose last stream is below the
     /// call's; nginx does so when a connection has served its `keepalive_requests`. Such a call is
     /// safe to repeat, whatever it does. The first repetition follows at once, the next after 5 ms,
     /// then after twice as long each time up to 1 s, spread by half, as long as the call's deadline
     /// allows; ten of them take 2.3 s. They do not count as attempts of a `retryPolicy`, which has
-    /// its say when they are used up, and are not subject to [`disable_retry`](Self::disable_retry).
+    /// its say when they are used up, and are not subject to
+    /// [`disable_retry`](Self::disable_retry).
     ///
     /// With 0 a refused call fails with UNAVAILABLE at once. Calls that were not sent at all are
     /// repeated in any case. The copies of a hedged call are repeated once.
@@ -377,9 +382,9 @@ impl ClientConnBuilder {
         self
     }
 
-    /// How long to wait between attempts to connect. Default: see [`BackoffConfig`]. A connection
-    /// that is made, and [`reset_connect_backoff`](ClientConn::reset_connect_backoff), start it
-    /// anew.
+    /// Sets the waits between attempts to connect. Default: see [`BackoffConfig`]. A connection
+    /// that has served a call or was up for the base delay, and
+    /// [`reset_connect_backoff`](ClientConn::reset_connect_backoff), restart them.
     ///
     /// Source: grpc-go `WithConnectParams`, `ConnectParams.Backoff`.
     pub fn connect_backoff(mut self, backoff: BackoffConfig) -> Self {
@@ -405,9 +410,9 @@ impl ClientConnBuilder {
     /// ```
     ///
     /// Another connection is made when a call finds that the server allows no more streams on those
-    /// that there are (SETTINGS_MAX_CONCURRENT_STREAMS); the call waits for a stream of any. None is
-    /// closed for having become too many. Without it there is one connection, on which calls wait.
-    /// [`ClientConn::calls_waiting_for_streams`] says how many do. Default: 10.
+    /// that there are (SETTINGS_MAX_CONCURRENT_STREAMS); the call waits for a stream of any. None
+    /// is closed for having become too many. Without it there is one connection, on which calls
+    /// wait. [`ClientConn::calls_waiting_for_streams`] says how many do. Default: 10.
     ///
     /// Source: gRFC A105.
     pub fn max_connections_per_subchannel(mut self, connections: NonZeroUsize) -> Self {
@@ -428,19 +433,19 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Sets for how long octets that were sent on a TCP connection may stay unacknowledged by the peer's
-    /// kernel before the connection is lost (the TCP user timeout of RFC 5482, Linux's
+    /// Sets for how long octets that were sent on a TCP connection may stay unacknowledged by the
+    /// peer's kernel before the connection is lost (the TCP user timeout of RFC 5482, Linux's
     /// `TCP_USER_TIMEOUT`), so that a connection that was cut without a word fails its calls with
     /// UNAVAILABLE, and the next ones go to another. `None` and zero: as the operating system does,
     /// which takes about 15 minutes. Default: 20 s.
     ///
-    /// It does not notice the loss of a connection on which nothing is sent. A peer that does not read
-    /// its socket for as long, so that its receive buffer is full, is taken for lost as well. A TLS or
-    /// plain connection has it if its dialer gives a `tokio::net::TcpStream` on which none is set;
-    /// other systems than Linux, Android and Fuchsia have no such option.
+    /// It does not notice the loss of a connection on which nothing is sent. A peer that does not
+    /// read its socket for as long, so that its receive buffer is full, is taken for lost as well.
+    /// A TLS or plain connection has it if its dialer gives a `tokio::net::TcpStream` on which none
+    /// is set; other systems than Linux, Android and Fuchsia have no such option.
     ///
-    /// Source: gRFC A18; grpc-go sets it with keepalive, to `keepalive.ClientParameters.Timeout`, whose
-    /// default this is.
+    /// Source: gRFC A18; grpc-go sets it with keepalive, to `keepalive.ClientParameters.Timeout`,
+    /// whose default this is.
     pub fn tcp_user_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.tcp_user_timeout = timeout.into().filter(|timeout| !timeout.is_zero());
         self

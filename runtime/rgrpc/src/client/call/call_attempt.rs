@@ -139,12 +139,17 @@ impl CallAttempt {
     }
 
     /// The attempt has ended. Every attempt that has a stream ends here, once for each effect.
-    fn finish(&self, outcome: Result<&Metadata, &Status>) {
+    fn finish(&self, outcome: Result<(), &Status>, trailer: &Metadata) {
         self.counted.end();
         let callback = self.callback.as_ref().and_then(|slot| lock(slot).take());
         if let Some(callback) = callback {
-            callback.call(outcome);
+            callback.call(outcome, trailer);
         }
+    }
+
+    /// The attempt has failed; what the server sent last is in the status.
+    fn failed(&self, status: &Status) {
+        self.finish(Err(status), status.metadata());
     }
 
     /// The status to report for one that came from the transport.
@@ -236,7 +241,7 @@ impl MessageSource for CallAttempt {
 
     fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Received> {
         if let Some(status) = self.local_end.poll(StreamHalf::Receive, cx) {
-            self.finish(Err(&status));
+            self.failed(&status);
             return Poll::Ready(Received::End(Err(status)));
         }
         Poll::Ready(match ready!(self.stream.poll_data(cx, wanted)) {
@@ -248,7 +253,7 @@ impl MessageSource for CallAttempt {
                 });
                 let outcome = end.outcome.map_err(|status| self.status(status));
                 if let Err(status) = &outcome {
-                    self.finish(Err(status));
+                    self.failed(status);
                 }
                 Received::End(outcome)
             }
@@ -261,12 +266,18 @@ impl MessageSource for CallAttempt {
     }
 
     fn accept(&self, trailer: &Metadata) {
-        self.finish(Ok(trailer));
+        self.finish(Ok(()), trailer);
+    }
+
+    fn reject(&self, status: Status, trailer: &Metadata) -> Status {
+        self.end(status.clone());
+        self.finish(Err(&status), trailer);
+        status
     }
 
     fn fail(&self, status: Status) -> Status {
         self.end(status.clone());
-        self.finish(Err(&status));
+        self.failed(&status);
         status
     }
 
@@ -274,7 +285,7 @@ impl MessageSource for CallAttempt {
         if !self.counted.has_ended() {
             let status = Status::cancelled("the call was dropped before it had ended");
             self.end(status.clone());
-            self.finish(Err(&status));
+            self.failed(&status);
         }
     }
 }

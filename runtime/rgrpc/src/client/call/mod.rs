@@ -40,7 +40,6 @@ use self::bounds::Bounds;
 use self::pick::wait_for_call_config;
 use self::resolved_call::{OptionsSlot, ResolvedCall};
 use self::scheduler::AttemptScheduler;
-pub(super) use self::scheduler::DEFAULT_MAX_TRANSPARENT_RETRIES;
 use self::stream_attempt::StreamContext;
 use self::stream_call::StreamCall;
 use self::wait_reason::{WaitReason, WaitRecorder};

@@ -198,14 +198,13 @@ impl PickerCallback {
         self.0.is_none()
     }
 
-    /// Tells the picker that the attempt has ended with this trailer, or for this reason.
-    pub(super) fn call(mut self, outcome: Result<&Metadata, &Status>) {
-        self.run(outcome);
+    /// Tells the picker that the attempt has ended, with this trailer.
+    pub(super) fn call(mut self, outcome: Result<(), &Status>, trailer: &Metadata) {
+        self.run(outcome, trailer);
     }
 
-    fn run(&mut self, outcome: Result<&Metadata, &Status>) {
+    fn run(&mut self, outcome: Result<(), &Status>, trailer: &Metadata) {
         if let Some(on_done) = self.0.take() {
-            let trailer = outcome.unwrap_or_else(Status::metadata);
             let report = LoadReport::from_trailer(trailer);
             let outcome = CallOutcome::new(outcome.err(), report.as_ref());
             // The attempt is over, whatever becomes of this.
@@ -218,7 +217,7 @@ impl Drop for PickerCallback {
     fn drop(&mut self) {
         if self.0.is_some() {
             let status = Status::cancelled("the call was not sent there");
-            self.run(Err(&status));
+            self.run(Err(&status), status.metadata());
         }
     }
 }
@@ -230,7 +229,7 @@ mod tests {
     #[test]
     fn a_callback_that_panics_ends_nothing_else() {
         let panics = || PickerCallback::new(Some(Box::new(|_| panic!("user code"))));
-        panics().call(Ok(&Metadata::new()));
+        panics().call(Ok(()), &Metadata::new());
         drop(panics());
     }
 }

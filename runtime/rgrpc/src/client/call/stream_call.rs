@@ -511,7 +511,7 @@ impl Uncommitted {
         };
         let timer = self.timer.take_if(|(set_to, _)| *set_to == at);
         if timer.is_none()
-            && let Err(status) = current_runtime("a call was made, which was to be tried again,")
+            && let Err(status) = current_runtime("a call was made, which was to be retried,")
         {
             self.fail(status);
             return Poll::Ready(());
@@ -737,6 +737,14 @@ impl MessageSource for StreamCall {
 
     fn decompressor(&self, encoding: &[u8]) -> Option<Arc<dyn Compressor>> {
         self.committed.get()?.attempt.decompressor(encoding)
+    }
+
+    fn reject(&self, status: Status, trailer: &Metadata) -> Status {
+        if let Some(committed) = self.committed.get() {
+            drop(committed.attempt.reject(status.clone(), trailer));
+        }
+        self.finish(Err(&status));
+        status
     }
 
     fn fail(&self, status: Status) -> Status {

@@ -52,7 +52,7 @@ where
             AttemptDecision::RetryAfter(Duration::ZERO) => {}
             // Boxed, so that calls that need no other attempt do not keep the room for it.
             AttemptDecision::RetryAfter(delay) => {
-                current_runtime("a call was made, which was to be tried again,")?;
+                current_runtime("a call was made, which was to be retried,")?;
                 let attempt = scheduler.begun() + 1;
                 Box::pin(back_off(context, delay, attempt, last)).await;
             }

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 
 use super::connector::Connector;
 use super::monitor::{MonitorContext, MonitorReport, Monitors};
-use super::subchannel::{Connect, Subchannel};
+use super::subchannel::{Connect, Loss, Subchannel};
 use crate::backoff::ConnectParams;
 use crate::balancer::{
     BalancerWaker, ChannelControl, Connection, Health, Picker, SubConn, SubConnId, SubConnOptions,
@@ -210,11 +210,13 @@ impl Control {
         };
         entry.attempt = None;
         let registry = &self.state.registry;
-        match outcome {
+        let random = fastrand::f64();
+        let waited_until = entry.subchannel.wake_at();
+        let states = match outcome {
             Ok(transport) => {
                 registry.attempt_succeeded(connection);
                 let new = Connection::new(Arc::clone(&transport));
-                let connected = entry.subchannel.connected(connection, new);
+                let connected = entry.subchannel.connected(connection, new, now, random);
                 entry.record_state(id, registry);
                 let mut health = None;
                 if connected.is_wanted {
@@ -229,10 +231,7 @@ impl Control {
                 states
             }
             Err(problem) => {
-                let random = fastrand::f64();
                 let failed = entry.subchannel.failed(connection, &problem, now, random);
-                let wake_at = entry.subchannel.wake_at();
-                self.timers.extend(wake_at.map(|at| (at, id)));
                 entry.record_state(id, registry);
                 match &failed {
                     Some(SubConnState::TransientFailure(failure)) => {
@@ -243,6 +242,19 @@ impl Control {
                 }
                 failed.into_iter().collect()
             }
+        };
+        let wait_until = entry.subchannel.wake_at();
+        self.set_timer(id, waited_until, wait_until);
+        states
+    }
+
+    /// The end of a backoff is no longer, and is now, at these times.
+    fn set_timer(&mut self, id: SubConnId, before: Option<Instant>, now: Option<Instant>) {
+        if before != now {
+            if let Some(at) = before {
+                self.timers.remove(&(at, id));
+            }
+            self.timers.extend(now.map(|at| (at, id)));
         }
     }
 
@@ -251,11 +263,13 @@ impl Control {
         &mut self,
         id: SubConnId,
         connection: ConnectionId,
-        event: &TransportEvent,
+        event: TransportEvent,
+        now: Instant,
     ) -> Option<SubConnState> {
-        match event {
-            TransportEvent::GoAway { reason } => {
+        let (served, ended) = match event {
+            TransportEvent::GoAway { reason, served } => {
                 tracing::debug!(reason, "the server takes no more calls on this connection");
+                (served, format!("GOAWAY with {reason}"))
             }
             TransportEvent::MoreStreams => {
                 if let Some(entry) = self.subconns.get(&id) {
@@ -263,16 +277,28 @@ impl Control {
                 }
                 return None;
             }
-            TransportEvent::Closed { reason } => {
+            TransportEvent::Closed { reason, served } => {
                 tracing::debug!(reason, "connection closed");
                 self.state.registry.connection_closed(id, connection);
+                (served, reason)
             }
-        }
+        };
         let entry = self.subconns.get_mut(&id)?;
-        let is_idle = entry.subchannel.lost(connection);
+        let loss = Loss {
+            served,
+            problem: ConnectError::new(format!(
+                "{}: the connection ended before it was of use: {ended}",
+                entry.address
+            )),
+        };
+        let waited_until = entry.subchannel.wake_at();
+        let random = fastrand::f64();
+        let is_idle = entry.subchannel.lost(connection, loss, now, random);
         entry.record_state(id, &self.state.registry);
         let health = entry.follow(&mut self.monitor_context);
         entry.publish(self.max_connections > 1);
+        let wait_until = entry.subchannel.wake_at();
+        self.set_timer(id, waited_until, wait_until);
         self.resolve_now |= is_idle;
         if is_idle {
             Some(SubConnState::Idle)
@@ -300,7 +326,7 @@ impl Control {
         let mut changed: Vec<_> = entries
             .filter_map(|(id, entry)| {
                 let oldest = entry.subchannel.connections().first();
-                let oldest = oldest.map(|(_, connection)| connection.transport());
+                let oldest = oldest.map(|owned| owned.connection.transport());
                 let health = entry.monitors.health_service_changed(oldest, context)?;
                 Some((*id, SubConnState::Ready(health)))
             })
@@ -375,7 +401,7 @@ impl Entry {
     /// Publishes the connections to the pickers.
     fn publish(&self, may_grow: bool) {
         let connections = self.subchannel.connections().iter();
-        let connections = connections.map(|(_, connection)| Arc::clone(connection));
+        let connections = connections.map(|owned| Arc::clone(&owned.connection));
         self.subconn.publish(connections.collect(), may_grow);
     }
 
@@ -383,7 +409,7 @@ impl Entry {
     /// changes.
     fn follow(&mut self, context: &mut MonitorContext) -> Option<Health> {
         let oldest = self.subchannel.connections().first();
-        let oldest = oldest.map(|(id, connection)| (*id, connection.transport()));
+        let oldest = oldest.map(|owned| (owned.id, owned.connection.transport()));
         self.monitors.follow(oldest, context)
     }
 

@@ -210,8 +210,8 @@ impl Running {
     /// Acts on an occurrence. Returns the time at which something is to be done, whatever else
     /// happens.
     ///
-    /// The balancing policy is called from here. One that has panicked is given up, and its connections
-    /// go with it as far as they have no calls.
+    /// The balancing policy is called from here. One that has panicked is given up, and its
+    /// connections go with it as far as they have no calls.
     fn step(&mut self, occurrence: Occurrence) -> Option<Instant> {
         let step = || {
             match occurrence {
@@ -280,7 +280,8 @@ impl Running {
                 connection,
                 event,
             } => {
-                let state = self.control.connection(subconn, connection, &event);
+                let now = Instant::now();
+                let state = self.control.connection(subconn, connection, event, now);
                 self.tell(subconn, state);
             }
             Event::Monitor { subconn, monitor } => {
@@ -342,7 +343,7 @@ impl Running {
         self.state.task.begin_exit_idle();
         match &mut self.active {
             Some(active) => active.balancer.exit_idle(&mut self.control),
-            // It is not idle, but waits to be begun anew.
+            // It is not idle, but waits to be restarted.
             None if self.restart.at().is_some() => {}
             None => self.activate(),
         }

@@ -25,7 +25,7 @@ impl Restart {
         }
     }
 
-    /// Something has panicked; returns how long it takes until it begins anew. `random` is in [0, 1).
+    /// Something has panicked. Returns the time until its restart. `random` is in [0, 1).
     pub(super) fn schedule(&mut self, now: Instant, random: f64) -> Duration {
         let delay = self.backoff.failed(random);
         // A time too far away to be expressed does not come.
@@ -56,7 +56,7 @@ impl Restart {
         }
     }
 
-    /// Nothing is to be begun anew.
+    /// Nothing is to be restarted.
     pub(super) fn cancel(&mut self) {
         self.at = None;
     }

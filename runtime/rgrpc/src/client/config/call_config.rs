@@ -10,6 +10,13 @@ use crate::service_config::{MethodConfig, MethodConfigs, ServiceConfig};
 /// The default maximum number of attempts of a call, whatever its policy says.
 pub(in crate::client) const DEFAULT_MAX_CALL_ATTEMPTS: u32 = 5;
 
+/// The default maximum number of transparent retries of a call that servers refuse.
+///
+/// A server that ends each connection after a few requests, such as nginx with a low
+/// `keepalive_requests`, refuses what is above its last stream, and so may the next ones while many
+/// calls share the connection. Ten attempts with their pauses take 2.3 seconds.
+pub(in crate::client) const DEFAULT_MAX_TRANSPARENT_RETRIES: u16 = 10;
+
 /// The methods' configs and the throttle of a service config.
 #[derive(Debug)]
 pub(in crate::client) struct CallConfig {

@@ -7,6 +7,8 @@ mod call_config;
 mod retry_throttle;
 mod service_configs;
 
-pub(super) use self::call_config::{CallConfig, DEFAULT_MAX_CALL_ATTEMPTS, Retries};
+pub(super) use self::call_config::{
+    CallConfig, DEFAULT_MAX_CALL_ATTEMPTS, DEFAULT_MAX_TRANSPARENT_RETRIES, Retries,
+};
 pub(super) use self::retry_throttle::RetryThrottle;
 pub(super) use self::service_configs::ServiceConfigs;

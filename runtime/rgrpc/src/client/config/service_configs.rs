@@ -115,7 +115,8 @@ fn read(
     })
 }
 
-/// The largest number of unknown fields that are named: a service config is not always the user's own.
+/// The largest number of unknown fields that are named: a service config is not always the user's
+/// own.
 const MAX_UNKNOWN_FIELDS: usize = 10;
 
 fn warn_of_unknown_fields(log: &FieldLog) {

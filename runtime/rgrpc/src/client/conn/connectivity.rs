@@ -26,8 +26,8 @@ impl ClientConn {
         self.shared().picker.state()
     }
 
-    /// Waits until the state is another than `from`; the output is that state. Ready at once when it
-    /// is another already.
+    /// Waits until the state is another than `from`; the output is that state. Ready at once when
+    /// it is another already.
     ///
     /// The latest state wins: one that lasted only a moment may not be seen, and when the channel
     /// has left `from` and come back to it before the task that waits ran, the wait goes on. No

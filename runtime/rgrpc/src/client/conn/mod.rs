@@ -27,10 +27,10 @@ use crate::transport::CommonHeaders;
 /// [`state`](Self::state) can be watched.
 ///
 /// A handle: cheap to clone, and all clones are one channel. The channel's task and connections
-/// live on the tokio runtime of the first call, which has to be running as long as the channel is used
-/// (one of a single thread runs only within `block_on`). When that runtime is dropped, the connections
-/// are lost: calls under way fail with UNAVAILABLE, those that [wait for
-/// ready](crate::Call::wait_for_ready) go on, and the next call starts the channel anew, on its own
+/// live on the tokio runtime of the first call, which has to be running as long as the channel is
+/// used (one of a single thread runs only within `block_on`). When that runtime is dropped, the
+/// connections are lost: calls under way fail with UNAVAILABLE, those that [wait for
+/// ready](crate::Call::wait_for_ready) go on, and the next call restarts the channel, on its own
 /// runtime. When the last handle and the last call are gone, the channel closes.
 ///
 /// Calls are made from within a tokio runtime; else they fail with INTERNAL where one is needed.
@@ -72,7 +72,7 @@ pub(super) struct Settings {
     pub(super) credentials: ChannelCredentials,
     /// The credentials of every call.
     pub(super) per_rpc_credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
-    /// The number of times a call that servers refuse is made again.
+    /// The maximum number of retries of a call that servers refuse.
     pub(super) max_transparent_retries: u16,
 }
 

@@ -34,7 +34,7 @@ pub(in crate::client) enum Event {
     ExitIdle,
     /// A policy wants to be woken.
     Wake,
-    /// The backoff is to begin anew, and waits of it to end.
+    /// The backoff restarts, and its waits end.
     ResetBackoff,
 }
 

@@ -81,7 +81,8 @@ fn state_of(answer: Answer) -> ResolverState {
 async fn wait_until_due(schedule: &Schedule, control: &ResolverControl) {
     let asked = match schedule.due(false) {
         Some(due) => {
-            // What is due by then anyway need not be asked for; what is asked for may be due earlier.
+            // What is due by then anyway need not be asked for; what is asked for may be due
+            // earlier.
             let asked = select_biased(sleep_until(due), control.resolve_now_requested());
             matches!(asked.await, Either::Second(()))
         }

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rgrpc_http2::BytesQueue;
+use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -16,14 +18,13 @@ use super::outgoing::SEND_QUOTA;
 use super::request_head::{RequestFields, RequestHeads};
 use super::socket::Socket;
 use crate::io::{Connected, Peer};
+use crate::side::Side;
 use crate::status::Status;
 use crate::task::{Lost, watched};
 use crate::transport::{
     ClientStream, ClientTransport, ConnectError, Delivery, LastReceived, OpenError, OpenRequest,
     OtherProtocol, Report, ResetCode, StreamEnd, StreamQuota, TransportEvent, status_for_reset,
 };
-use rgrpc_http2::BytesQueue;
-use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
 
 /// Makes a client transport of a connection: ready when the server's SETTINGS have arrived.
 ///
@@ -56,6 +57,8 @@ pub(crate) async fn connect(
         last_received: Arc::clone(&last_received),
         settings: Some(settings_sender),
         goaway: None,
+        opened: false,
+        served: false,
         report: Arc::clone(&report),
         is_over: false,
     });
@@ -69,11 +72,13 @@ pub(crate) async fn connect(
         close: Arc::clone(&close),
     });
     tokio::spawn(watched(task.run(close), move |ended| {
-        let end = ended.unwrap_or_else(|problem| ConnectError::new(format!("{lost}: {problem}")));
+        // A task that is lost says nothing about the server.
+        let (end, served) =
+            ended.unwrap_or_else(|problem| (ConnectError::new(format!("{lost}: {problem}")), true));
         let reason = end.to_string();
         // Nobody waits for this any more once the transport is made.
         let _ = failed_sender.send(end);
-        report(TransportEvent::Closed { reason });
+        report(TransportEvent::Closed { reason, served });
     }));
     if settings.await.is_err() {
         let gone = |_| ConnectError::new("the connection's task is gone");
@@ -150,8 +155,8 @@ impl Drop for NativeClientTransport {
 /// How many calls may end in a turn before others have theirs.
 ///
 /// All that have ended run next. tokio's scheduler has room for 256 tasks in a thread's queue; what
-/// does not fit there waits for long behind what does. So a connection with hundreds of replies leaves
-/// some room for other connections on its thread, and lets the calls run in between.
+/// does not fit there waits for long behind what does. So a connection with hundreds of replies
+/// leaves some room for other connections on its thread, and lets the calls run in between.
 const MAX_ENDED: usize = 16;
 
 fn ends_stream<H>(event: &Event<H>) -> bool {
@@ -184,14 +189,19 @@ struct Task {
     settings: Option<oneshot::Sender<()>>,
     /// What the server's GOAWAY said.
     goaway: Option<String>,
+    /// A stream was opened.
+    opened: bool,
+    /// A response has begun.
+    served: bool,
     report: Report,
     /// Its streams have been told that it ends.
     is_over: bool,
 }
 
 impl Task {
-    /// Runs until the connection is gone; the output says why.
-    async fn run(mut self: Box<Self>, close: Arc<Notify>) -> ConnectError {
+    /// Runs until the connection is gone; the output says why, and whether a response has begun on
+    /// it.
+    async fn run(mut self: Box<Self>, close: Arc<Notify>) -> (ConnectError, bool) {
         let end = {
             let mut closed = pin!(close.notified());
             poll_fn(|cx| {
@@ -214,7 +224,7 @@ impl Task {
         self.end_streams(&end.to_status());
         self.link.core.goaway(ErrorCode::NO_ERROR, b"");
         self.link.linger().await;
-        end
+        (end, self.served)
     }
 
     /// Returns the reason why the connection is gone, or was not made.
@@ -316,6 +326,7 @@ impl Task {
                 end_stream,
                 ..
             } => {
+                self.served = true;
                 if let Some(stream) = self.link.core.value_mut(key) {
                     let after = stream.receive_headers(&head, end_stream);
                     self.after(key, after);
@@ -339,7 +350,7 @@ impl Task {
                 let code = ResetCode(code.0);
                 self.break_off(
                     key,
-                    StreamEnd::failed(status_for_reset(code), code.delivery()),
+                    StreamEnd::failed(status_for_reset(Side::Server, code), code.delivery()),
                 );
             }
             Event::StreamError { key, code, reason } => {
@@ -352,7 +363,14 @@ impl Task {
                 self.break_off(key, StreamEnd::failed(status, Delivery::Refused));
             }
             Event::SendReady { key } => self.update_queued(key),
-            Event::GoAway { code, debug, .. } => self.go_away(code, &debug),
+            Event::GoAway {
+                last_id,
+                code,
+                debug,
+            } => {
+                let served = self.served || (self.opened && last_id > 0);
+                self.go_away(code, &debug, served);
+            }
             Event::PeerSettings => {
                 let max = self.link.core.peer_settings().max_concurrent_streams;
                 if self
@@ -389,7 +407,7 @@ impl Task {
         }
     }
 
-    fn go_away(&mut self, code: ErrorCode, debug: &[u8]) {
+    fn go_away(&mut self, code: ErrorCode, debug: &[u8], served: bool) {
         let reason = if debug.is_empty() {
             format!("code: {code}")
         } else {
@@ -398,7 +416,7 @@ impl Task {
         };
         self.gone.store(true, Ordering::Release);
         self.goaway = Some(reason.clone());
-        (self.report)(TransportEvent::GoAway { reason });
+        (self.report)(TransportEvent::GoAway { reason, served });
     }
 
     /// Does what calls have posted. Returns whether that was anything.
@@ -450,6 +468,7 @@ impl Task {
         };
         match opened {
             Ok(key) => {
+                self.opened = true;
                 // They are opened in turn: if any waits, the last one does.
                 stream.set_key(key, self.link.core.queued_streams() > 0);
                 if let Some(message) = message {
@@ -458,14 +477,18 @@ impl Task {
                     self.sent(sent);
                 }
             }
-            Err(error @ rgrpc_http2::OpenError::HeaderListTooLarge { .. }) => {
-                let status = Status::internal(format!("the request was not sent: {error}"));
+            Err(rgrpc_http2::OpenError::HeaderListTooLarge { size, limit }) => {
+                let status = Status::internal(format!(
+                    "the request was not sent: its headers are {size} octets and the server takes \
+                     SETTINGS_MAX_HEADER_LIST_SIZE = {limit}"
+                ));
                 stream.break_off(StreamEnd::new(Err(status)));
             }
             Err(error) => {
                 if !self.gone.swap(true, Ordering::AcqRel) {
                     let reason = error.to_string();
-                    (self.report)(TransportEvent::GoAway { reason });
+                    let served = self.served;
+                    (self.report)(TransportEvent::GoAway { reason, served });
                 }
                 let status = Status::unavailable(self.loss(&error.to_string()));
                 stream.break_off(StreamEnd::failed(status, Delivery::NotSent));

@@ -5,14 +5,14 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
+use rgrpc_http2::frame::Head;
+use rgrpc_http2::{Connection, ConnectionError, Event};
 use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::idle::IdleWatch;
 use super::landing::Landing;
 use super::read_buffer::ReadBuffer;
 use super::socket::Socket;
-use rgrpc_http2::frame::Head;
-use rgrpc_http2::{Connection, ConnectionError, Event};
 
 /// How long a connection that is over may take to write what it still has, and its peer to close.
 const LINGER: Duration = Duration::from_secs(1);
@@ -87,7 +87,8 @@ impl<T, H: Clone> Link<T, H> {
     }
 
     /// What happened, one thing at a time; `None` until more is read or written.
-    /// After [`Event::Data`], [`take_landed`](Self::take_landed) tells whether the data is elsewhere.
+    /// After [`Event::Data`], [`take_landed`](Self::take_landed) tells whether the data is
+    /// elsewhere.
     pub(super) fn next_event(&mut self, now: Instant) -> Result<Option<Event<H>>, LinkEnd> {
         let now = now.into_std();
         if self.landing.is_some() {
@@ -124,15 +125,15 @@ impl<T, H: Clone> Link<T, H> {
         }
     }
 
-    /// What a stream has [lent](Self::land), with the DATA of the last event in it, if that was read to
-    /// there.
+    /// What a stream has [lent](Self::land), with the DATA of the last event in it, if that was
+    /// read to there.
     #[inline]
     pub(super) fn take_landed(&mut self) -> Option<Vec<u8>> {
         self.landed.take()
     }
 
-    /// When all events were taken: if what was read ends within a DATA frame, asks the frame's stream
-    /// for the buffer that as many octets belong to, and has the next reads put them there.
+    /// When all events were taken: if what was read ends within a DATA frame, asks the frame's
+    /// stream for the buffer that as many octets belong to, and has the next reads put them there.
     pub(super) fn land(&mut self, lend: impl FnOnce(&T, usize) -> Option<Vec<u8>>) {
         let input = self.input.unread();
         if self.landing.is_none()
@@ -150,8 +151,8 @@ impl<T, H: Clone> Link<T, H> {
         self.input.unread()
     }
 
-    /// Whether there is little to write, so that other tasks that are ready have a turn first: once,
-    /// then it is written.
+    /// Whether there is little to write, so that other tasks that are ready have a turn first:
+    /// once, then it is written.
     pub(super) fn waits_for_more(&mut self, cx: &mut Context<'_>) -> bool {
         let octets = self.core.output().len();
         if self.waited || !(1..MIN_WRITE).contains(&octets) {

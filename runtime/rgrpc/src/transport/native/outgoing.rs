@@ -1,7 +1,8 @@
 use std::task::{Context, Poll, Waker};
 
-use super::inbound::remember;
 use rgrpc_http2::BytesQueue;
+
+use super::inbound::remember;
 
 /// How many bytes a stream may have on their way to the socket before its sender waits: the next
 /// message may exceed it once, as in grpc-go.

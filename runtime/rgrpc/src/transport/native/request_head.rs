@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rgrpc_http2::{Block, Field, FieldRef, Recurring};
 use rustc_hash::FxBuildHasher;
 
 use super::fields::content_type;
@@ -15,7 +16,6 @@ use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::timeout::encode_timeout;
 use crate::transport::{CommonHeaders, OpenRequest};
-use rgrpc_http2::{Block, Field, FieldRef, Recurring};
 
 /// How many methods are remembered: more than a client calls on one connection.
 const MAX_METHODS: usize = 256;

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use rgrpc_http2::BytesQueue;
+use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -15,15 +17,14 @@ use super::server_stream::{NativeServerStream, ServerPost, ServerSend, ServerSha
 use super::socket::Socket;
 use crate::io::Connected;
 use crate::metadata::Metadata;
+use crate::side::Side;
 use crate::status::Status;
 use crate::task::Lost;
 use crate::transport::{
-    CallEnd, CallState, CancelReason, Dispatch, OtherProtocol, Phase, Received, RefusalLog,
+    CallEnd, CallState, CancelReason, Dispatch, Last, OtherProtocol, Phase, Received, RefusalLog,
     Rejection, RequestHead, ResetCode, ResponseHead, ServerSettings, ServerStream, ServerTransport,
-    run_call, status_for_reset,
+    run_call, status_for_reset, too_large,
 };
-use rgrpc_http2::BytesQueue;
-use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
 
 /// A connection that a server accepted.
 pub(crate) struct ServerConnection {
@@ -75,29 +76,6 @@ fn response_head<'a>(
         content_subtype: call.map_or(&[], |call| &call.head().content_subtype),
         metadata,
     }
-}
-
-/// The header list with which a call ends, or would.
-#[derive(Clone, Copy)]
-enum Last {
-    /// It does not go out with them: they are what is too large.
-    Headers,
-    TrailersOnly,
-    Trailers,
-}
-
-/// The failure of a response of which this is larger than the client takes. grpc-go resets the stream
-/// with INTERNAL_ERROR, which has the same code at the client.
-#[cold]
-fn too_large(last: Last, size: usize, limit: u32) -> Status {
-    let what = match last {
-        Last::Headers => "headers",
-        Last::TrailersOnly | Last::Trailers => "trailers",
-    };
-    Status::internal(format!(
-        "the response's {what} are larger than the client takes: a header list of {size} octets, and \
-         SETTINGS_MAX_HEADER_LIST_SIZE = {limit}"
-    ))
 }
 
 /// A request whose head has come, and nothing after it.
@@ -306,7 +284,7 @@ impl<D: Dispatch> Task<D> {
             Event::Reset { key, code } => {
                 let code = ResetCode(code.0);
                 let reason = CancelReason::of_reset(code);
-                self.close_stream(key, reason, || status_for_reset(code));
+                self.close_stream(key, reason, || status_for_reset(Side::Client, code));
             }
             Event::StreamError { key, code, reason } => {
                 self.close_stream(key, CancelReason::StreamFailed, || {
@@ -382,9 +360,11 @@ impl<D: Dispatch> Task<D> {
         match self.link.core.value_mut(key) {
             Some(stream) => {
                 self.unanswered += 1;
-                if let Some(message) = landed {
-                    stream.give_back(message, end_stream);
-                } else if let Some(reading) = stream.receive(data, end_stream) {
+                let reading = match landed {
+                    Some(message) => stream.give_back(message, end_stream),
+                    None => stream.receive(data, end_stream),
+                };
+                if let Some(reading) = reading {
                     self.link.core.read(key, reading);
                 }
             }

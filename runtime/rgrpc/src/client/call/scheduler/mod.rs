@@ -40,7 +40,6 @@ use tokio::time::Instant;
 
 use self::backoff::backoff;
 use self::pushback::Pushback;
-pub(in crate::client) use self::transparent_retries::DEFAULT_MAX as DEFAULT_MAX_TRANSPARENT_RETRIES;
 use self::transparent_retries::TransparentRetries;
 use crate::client::config::RetryThrottle;
 use crate::service_config::{AttemptPolicy, HedgingPolicy, RetryPolicy};

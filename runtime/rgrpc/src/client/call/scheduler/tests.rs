@@ -1,6 +1,7 @@
 //! Tests of the scheduler: the decision table, then the rules one by one.
 
 use super::*;
+use crate::client::config::DEFAULT_MAX_TRANSPARENT_RETRIES;
 use crate::metadata::Metadata;
 use crate::service_config::{RetryThrottling, ServiceConfig};
 use crate::status::Code;

@@ -1,6 +1,6 @@
 //! Transparent retries: another attempt at a call that no server has processed.
 //!
-//! A call that never left this side may be made again as often as its deadline allows, one that a
+//! A call that never left this side may be retried as often as its deadline allows, one that a
 //! server has provably not processed (REFUSED_STREAM, or above the last stream of a GOAWAY) up to a
 //! bound. Neither counts as an attempt. The first one follows at once. Pauses grow after that, so
 //! that a server that refuses for ever is not hammered.
@@ -11,13 +11,6 @@ use std::time::Duration;
 
 use crate::status::Status;
 use crate::transport::Delivery;
-
-/// The default bound.
-///
-/// A server that ends each connection after a few requests, such as nginx with a low
-/// `keepalive_requests`, refuses what is above its last stream, and so may the next ones while many
-/// calls share the connection. Ten attempts with their pauses take 2.3 seconds.
-pub(in crate::client) const DEFAULT_MAX: u16 = 10;
 
 /// The number of retries without a pause of a call that was not sent: a connection that goes away
 /// takes with it all calls that wait for their turn, which is no reason to slow them down.
@@ -47,8 +40,8 @@ impl TransparentRetries {
         }
     }
 
-    /// An attempt has failed having got this far. Returns the pause before it is made again; `None`
-    /// if it is not. `random` is in [0, 1).
+    /// An attempt has failed having got this far. Returns the pause before the retry; `None`
+    /// if there is none. `random` is in [0, 1).
     pub(super) fn after(&mut self, delivery: Delivery, random: f64) -> Option<Duration> {
         let without_effect = match delivery {
             Delivery::NotSent => {
@@ -91,9 +84,10 @@ fn pause(before: u16, random: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::client::config::DEFAULT_MAX_TRANSPARENT_RETRIES;
 
     fn pauses(delivery: Delivery, times: usize) -> Vec<Option<u128>> {
-        let mut retries = TransparentRetries::at_most(DEFAULT_MAX);
+        let mut retries = TransparentRetries::at_most(DEFAULT_MAX_TRANSPARENT_RETRIES);
         (0..times)
             .map(|_| retries.after(delivery, 0.5).map(|pause| pause.as_millis()))
             .collect()

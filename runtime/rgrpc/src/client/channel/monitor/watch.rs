@@ -97,7 +97,7 @@ pub(super) async fn run<W: Watch>(
                     method = &*W::METHOD,
                     problem,
                     ?delay,
-                    "the call has ended, and is made again"
+                    "the call has ended, and is retried"
                 );
                 sleep(delay).await;
             }

@@ -29,7 +29,7 @@ pub use cancel_handle::CancelHandle;
 pub use client_streaming::ClientStreaming;
 pub use context::CallContext;
 pub use extensions::Extensions;
-pub(crate) use halves::{MessageSink, MessageSource, Received};
+pub(crate) use halves::{MessageSink, MessageSource, SourceEvent};
 pub use invoke::{Invoke, MethodName};
 pub(crate) use on_finish::FinishHooks;
 pub use options::CallOptions;

@@ -21,7 +21,7 @@ use super::scheduler::AttemptFailure;
 use super::stream_wakers::StreamHalf;
 use super::wait_reason::{WaitReason, deadline_exceeded};
 use crate::balancer::StreamPermit;
-use crate::call::{Exchange, MessageSink, MessageSource, Received};
+use crate::call::{Exchange, MessageSink, MessageSource, SourceEvent};
 use crate::client::connectivity::closed;
 use crate::codec::Compressor;
 use crate::io::Peer;
@@ -239,13 +239,13 @@ impl MessageSource for CallAttempt {
         polled
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Received> {
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<SourceEvent> {
         if let Some(status) = self.local_end.poll(StreamHalf::Receive, cx) {
             self.failed(&status);
-            return Poll::Ready(Received::End(Err(status)));
+            return Poll::Ready(SourceEvent::End(Err(status)));
         }
         Poll::Ready(match ready!(self.stream.poll_data(cx, wanted)) {
-            Incoming::Data(data) => Received::Data(data),
+            Incoming::Data(data) => SourceEvent::Data(data),
             Incoming::End(end) => {
                 *lock(&self.delivery) = end.delivery;
                 self.record(|exchange| {
@@ -255,7 +255,7 @@ impl MessageSource for CallAttempt {
                 if let Err(status) = &outcome {
                     self.failed(status);
                 }
-                Received::End(outcome)
+                SourceEvent::End(outcome)
             }
         })
     }

@@ -269,6 +269,6 @@ mod tests {
         let method = MethodName::Borrowed("/a.B/C");
         let call = conn.invoke::<_, (), ()>(ProtoCodec, method, (), CallOptions::new());
         // It is allocated for every call.
-        assert!(size_of_val(&call) <= 760, "{}", size_of_val(&call));
+        assert!(size_of_val(&call) <= 736, "{}", size_of_val(&call));
     }
 }

@@ -15,7 +15,7 @@ use super::replay_buffer::Sent;
 use super::resolved_call::ResolvedCall;
 use super::scheduler::AttemptFailure;
 use super::wait_reason::WaitRecorder;
-use crate::call::{MessageSource, MethodName, Received};
+use crate::call::{MessageSource, MethodName, SourceEvent};
 use crate::client::ClientConn;
 use crate::metadata::Metadata;
 use crate::transport::{IncomingHead, NoHead, Wanted};
@@ -147,11 +147,11 @@ impl StreamAttempt {
                 AttemptState::Ending(attempt) => {
                     match ready!(attempt.poll_data(cx, Wanted::Rest(0))) {
                         // There is none without headers.
-                        Received::Data(_) => {}
-                        Received::End(Ok(trailer)) => {
+                        SourceEvent::Data(_) => {}
+                        SourceEvent::End(Ok(trailer)) => {
                             return Poll::Ready(AttemptProgress::Ended(trailer));
                         }
-                        Received::End(Err(status)) => {
+                        SourceEvent::End(Err(status)) => {
                             let failure = attempt.failure(status);
                             return Poll::Ready(AttemptProgress::Failed(failure));
                         }

@@ -21,7 +21,7 @@ use super::scheduler::{AttemptDecision, AttemptScheduler};
 use super::stream_attempt::{AttemptProgress, StreamAttempt, StreamContext};
 use super::stream_wakers::{StreamHalf, StreamWakers};
 use super::wait_reason::WaitReason;
-use crate::call::{FinishHooks, MessageSink, MessageSource, Received};
+use crate::call::{CancelHandle, FinishHooks, MessageSink, MessageSource, SourceEvent};
 use crate::codec::Compressor;
 use crate::io::Peer;
 use crate::lock::lock;
@@ -206,7 +206,7 @@ impl StreamCall {
     /// no message that has come before.
     fn check_cancelled(&self) {
         let handle = self.context.call.cancel_handle();
-        let is_cancelled = handle.is_some_and(|handle| handle.is_cancelled());
+        let is_cancelled = handle.is_some_and(CancelHandle::is_cancelled);
         if is_cancelled && self.failure().is_none() && self.is_unfinished() {
             self.end(CallEnd::Exceeded(Exceeded::Cancelled));
         }
@@ -712,16 +712,16 @@ impl MessageSource for StreamCall {
         }
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Received> {
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<SourceEvent> {
         let received = match self.drive(StreamHalf::Receive, cx, nothing_received) {
             Drive::Committed(committed) => match &committed.end {
-                Some(trailer) => Poll::Ready(Received::End(Ok(trailer.clone()))),
+                Some(trailer) => Poll::Ready(SourceEvent::End(Ok(trailer.clone()))),
                 None => committed.attempt.poll_data(cx, wanted),
             },
             Drive::Uncommitted(_) => Poll::Pending,
-            Drive::Failed(status) => Poll::Ready(Received::End(Err(status))),
+            Drive::Failed(status) => Poll::Ready(SourceEvent::End(Err(status))),
         };
-        if let Poll::Ready(Received::End(Err(status))) = &received {
+        if let Poll::Ready(SourceEvent::End(Err(status))) = &received {
             self.finish(Err(status));
         }
         received

@@ -99,6 +99,13 @@ fn first_failure(
     (seen(&decision), next)
 }
 
+/// The name of a row, the failure, and for each policy the decision and the delay to the next attempt.
+type Row<'a> = (
+    &'a str,
+    &'a dyn Fn() -> AttemptFailure,
+    [(&'a str, Option<u128>); 3],
+);
+
 /// The table in the documentation of the module, row by row: for a call without a policy, with
 /// retries, and with hedging; the decision and when the next attempt is due.
 #[test]
@@ -115,7 +122,7 @@ fn each_failure_has_its_decision() {
     let fails = ("fail: busy", None);
     let at_once = ("retry after 0 ms", Some(0));
     let repeat = ("repeat now", Some(1000));
-    let table: [(&str, &dyn Fn() -> AttemptFailure, [(&str, Option<u128>); 3]); 11] = [
+    let table: [Row<'_>; 11] = [
         (
             "never sent",
             &with(NotSent, false, unavailable, NONE),

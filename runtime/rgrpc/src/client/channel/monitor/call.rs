@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 
 use prost::Message;
 
-use crate::call::{MessageSource, MethodName, Received, RecvStream};
+use crate::call::{MessageSource, MethodName, RecvStream, SourceEvent};
 use crate::codec::MessageLimit;
 use crate::codec::{Codec, DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND, ProtoCodec, frame};
 use crate::metadata::Metadata;
@@ -60,10 +60,10 @@ impl MessageSource for StreamSource {
         self.0.poll_head(cx)
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Received> {
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<SourceEvent> {
         self.0.poll_data(cx, wanted).map(|incoming| match incoming {
-            Incoming::Data(data) => Received::Data(data),
-            Incoming::End(end) => Received::End(end.outcome),
+            Incoming::Data(data) => SourceEvent::Data(data),
+            Incoming::End(end) => SourceEvent::End(end.outcome),
         })
     }
 

@@ -16,17 +16,11 @@
 //!
 //! Source: grpc-go `stream.go`: `newClientStream`, `clientStream`, `csAttempt`.
 
-mod attempt_context;
-mod authorize;
+mod attempt;
 mod bounds;
-mod call_attempt;
-mod counted_call;
-mod pick;
-mod replay_buffer;
 mod resolved_call;
 mod scheduler;
-mod stream_attempt;
-mod stream_call;
+mod stream;
 mod stream_wakers;
 mod unary_call;
 mod wait_reason;
@@ -35,13 +29,11 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 
-use self::attempt_context::AttemptContext;
+use self::attempt::{AttemptContext, wait_for_call_config};
 use self::bounds::Bounds;
-use self::pick::wait_for_call_config;
 use self::resolved_call::{OptionsSlot, ResolvedCall};
 use self::scheduler::AttemptScheduler;
-use self::stream_attempt::StreamContext;
-use self::stream_call::StreamCall;
+use self::stream::{StreamCall, StreamContext};
 use self::wait_reason::{WaitReason, WaitRecorder};
 use super::ClientConn;
 use super::config::CallConfig;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rgrpc_http2::BytesQueue;
 use tokio::time::{Instant, sleep};
 
-use super::attempt_context::AttemptContext;
+use super::attempt::AttemptContext;
 use super::scheduler::{AttemptDecision, AttemptFailure, AttemptScheduler};
 use super::wait_reason::WaitReason;
 use crate::call::{Accepted, Response, receive_response};

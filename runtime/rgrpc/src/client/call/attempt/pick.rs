@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use tokio::sync::futures::Notified;
 
-use super::scheduler::AttemptFailure;
-use super::wait_reason::{WaitReason, WaitRecorder};
 use crate::balancer::{
     CallOutcome, LoadReport, Offer, OnDone, PickInfo, PickResult, StreamPermit, StreamQueue,
     SubConn,
 };
+use crate::client::call::scheduler::AttemptFailure;
+use crate::client::call::wait_reason::{WaitReason, WaitRecorder};
 use crate::client::config::CallConfig;
 use crate::client::connectivity::{ChannelState, closed};
 use crate::metadata::Metadata;
@@ -21,9 +21,9 @@ use crate::status::Status;
 use crate::task::caught;
 
 /// The connection of an attempt.
-pub(super) struct Picked {
-    pub(super) permit: StreamPermit,
-    pub(super) callback: PickerCallback,
+pub(in crate::client::call) struct Picked {
+    pub(in crate::client::call) permit: StreamPermit,
+    pub(in crate::client::call) callback: PickerCallback,
 }
 
 /// The answer of the present picker to an attempt.
@@ -37,7 +37,10 @@ enum PickOutcome {
 }
 
 /// The connection of an attempt, if one is ready: no lock, no registration.
-pub(super) fn pick_ready(channel: &ChannelState, call: &PickInfo<'_>) -> Option<Picked> {
+pub(in crate::client::call) fn pick_ready(
+    channel: &ChannelState,
+    call: &PickInfo<'_>,
+) -> Option<Picked> {
     if channel.picker.is_closed() {
         return None;
     }
@@ -53,7 +56,7 @@ pub(super) fn pick_ready(channel: &ChannelState, call: &PickInfo<'_>) -> Option<
 /// can be made. `start` starts the channel's task if there is none.
 ///
 /// Cancel-safe.
-pub(super) async fn pick(
+pub(in crate::client::call) async fn pick(
     channel: &ChannelState,
     call: &PickInfo<'_>,
     wait_for_ready: bool,
@@ -100,7 +103,7 @@ pub(super) async fn pick(
 /// resolved for the first time. `start` starts the channel's task if there is none.
 ///
 /// Cancel-safe.
-pub(super) async fn wait_for_call_config(
+pub(in crate::client::call) async fn wait_for_call_config(
     channel: &ChannelState,
     wait_for_ready: bool,
     start: impl Fn() -> Result<(), Status>,
@@ -187,19 +190,23 @@ fn try_pick(channel: &ChannelState, call: &PickInfo<'_>) -> PickOutcome {
 ///
 /// Called once, also when the attempt was not sent. It is users' code: no lock is held while it runs, and a
 /// panic of it is logged and ends nothing else.
-pub(super) struct PickerCallback(Option<OnDone>);
+pub(in crate::client::call) struct PickerCallback(Option<OnDone>);
 
 impl PickerCallback {
-    pub(super) fn new(on_done: Option<OnDone>) -> Self {
+    pub(in crate::client::call) fn new(on_done: Option<OnDone>) -> Self {
         Self(on_done)
     }
 
-    pub(super) fn is_none(&self) -> bool {
+    pub(in crate::client::call) fn is_none(&self) -> bool {
         self.0.is_none()
     }
 
     /// Tells the picker that the attempt has ended, with this trailer.
-    pub(super) fn call(mut self, outcome: Result<(), &Status>, trailer: &Metadata) {
+    pub(in crate::client::call) fn call(
+        mut self,
+        outcome: Result<(), &Status>,
+        trailer: &Metadata,
+    ) {
         self.run(outcome, trailer);
     }
 

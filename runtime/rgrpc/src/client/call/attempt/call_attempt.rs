@@ -1,6 +1,6 @@
 //! An attempt at a call that has a stream.
 //!
-//! Created by [`AttemptContext::begin_attempt`](super::attempt_context::AttemptContext::begin_attempt);
+//! Created by [`AttemptContext::begin_attempt`](super::AttemptContext::begin_attempt);
 //! polled by the call's halves, on their tasks; ended from there, from the task that watches the call's
 //! bounds, or by being dropped.
 //!
@@ -15,13 +15,12 @@ use tokio::time::Instant;
 
 use super::counted_call::CountedCall;
 use super::pick::PickerCallback;
-use super::replay_buffer::Sent;
-use super::resolved_call::ResolvedCall;
-use super::scheduler::AttemptFailure;
-use super::stream_wakers::StreamHalf;
-use super::wait_reason::{WaitReason, deadline_exceeded};
 use crate::balancer::StreamPermit;
 use crate::call::{Exchange, MessageSink, MessageSource, SourceEvent};
+use crate::client::call::resolved_call::ResolvedCall;
+use crate::client::call::scheduler::AttemptFailure;
+use crate::client::call::stream_wakers::StreamHalf;
+use crate::client::call::wait_reason::{WaitReason, deadline_exceeded};
 use crate::client::connectivity::closed;
 use crate::codec::Compressor;
 use crate::io::Peer;
@@ -34,7 +33,7 @@ use crate::transport::{
 };
 
 /// An attempt at a call: one stream of a connection. Most calls are one attempt.
-pub(super) struct CallAttempt {
+pub(in crate::client::call) struct CallAttempt {
     stream: Arc<dyn ClientStream>,
     /// Keeps the connection open, and the attempt's place there.
     permit: StreamPermit,
@@ -55,7 +54,7 @@ pub(super) struct CallAttempt {
 
 impl CallAttempt {
     /// Creates an attempt whose call is kept within its deadline elsewhere.
-    pub(super) fn new(
+    pub(in crate::client::call) fn new(
         stream: Arc<dyn ClientStream>,
         counted: CountedCall,
         permit: StreamPermit,
@@ -76,12 +75,12 @@ impl CallAttempt {
     }
 
     /// The two ends of its connection.
-    pub(super) fn peer(&self) -> &Arc<Peer> {
+    pub(in crate::client::call) fn peer(&self) -> &Arc<Peer> {
         self.permit.transport.peer()
     }
 
     /// The response info of the attempt, if the user has asked for it.
-    pub(super) fn response_info(&self) -> Option<&Arc<Exchange>> {
+    pub(in crate::client::call) fn response_info(&self) -> Option<&Arc<Exchange>> {
         self.exchange.as_ref()
     }
 
@@ -92,7 +91,7 @@ impl CallAttempt {
     }
 
     /// The reason why it waits, as long as it has not ended.
-    pub(super) fn wait_reason(&self) -> WaitReason {
+    pub(in crate::client::call) fn wait_reason(&self) -> WaitReason {
         let server = self.peer().remote.clone();
         if self.stream.waits_for_its_turn() {
             WaitReason::Stream { server }
@@ -105,7 +104,7 @@ impl CallAttempt {
     }
 
     /// The failure of an attempt that has ended with this status.
-    pub(super) fn failure(&self, status: Status) -> AttemptFailure {
+    pub(in crate::client::call) fn failure(&self, status: Status) -> AttemptFailure {
         AttemptFailure {
             status,
             delivery: *lock(&self.delivery),
@@ -115,27 +114,15 @@ impl CallAttempt {
     }
 
     /// The status with which this side ended the attempt, if it did.
-    pub(super) fn local_end(&self) -> Option<Status> {
+    pub(in crate::client::call) fn local_end(&self) -> Option<Status> {
         self.local_end.get()
     }
 
     /// Ends the attempt from this side, with the status that its halves report.
-    pub(super) fn end(&self, status: Status) {
+    pub(in crate::client::call) fn end(&self, status: Status) {
         // In this order, so that a half that sees the reset finds the reason for it.
         self.local_end.set(status);
         self.stream.reset(ResetCode::CANCEL);
-    }
-
-    /// Sends on its stream.
-    pub(super) fn send_operation(&self, sent: Sent) -> Result<(), Status> {
-        match sent {
-            Sent::Message(message) => self.send(message),
-            Sent::Last(message) => self.send_last(message),
-            Sent::Close => {
-                self.close();
-                Ok(())
-            }
-        }
     }
 
     /// The attempt has ended. Every attempt that has a stream ends here, once for each effect.

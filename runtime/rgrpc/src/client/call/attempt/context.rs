@@ -13,24 +13,24 @@ use tokio::time::Instant;
 use super::call_attempt::CallAttempt;
 use super::counted_call::CountedCall;
 use super::pick::{Picked, pick, pick_ready};
-use super::resolved_call::ResolvedCall;
-use super::scheduler::AttemptFailure;
-use super::wait_reason::{WaitRecorder, deadline_exceeded};
 use crate::balancer::PickInfo;
 use crate::call::MethodName;
 use crate::client::ClientConn;
+use crate::client::call::resolved_call::ResolvedCall;
+use crate::client::call::scheduler::AttemptFailure;
+use crate::client::call::wait_reason::{WaitRecorder, deadline_exceeded};
 use crate::status::Status;
 use crate::transport::{OpenError, OpenRequest};
 
 /// The inputs of every attempt at a call.
 #[derive(Clone, Copy)]
-pub(super) struct AttemptContext<'a> {
-    pub(super) conn: &'a ClientConn,
-    pub(super) method: &'a MethodName,
-    pub(super) content_subtype: &'static str,
-    pub(super) call: &'a ResolvedCall,
+pub(in crate::client::call) struct AttemptContext<'a> {
+    pub(in crate::client::call) conn: &'a ClientConn,
+    pub(in crate::client::call) method: &'a MethodName,
+    pub(in crate::client::call) content_subtype: &'static str,
+    pub(in crate::client::call) call: &'a ResolvedCall,
     /// The reason of the wait in which an attempt was abandoned.
-    pub(super) recorder: &'a WaitRecorder,
+    pub(in crate::client::call) recorder: &'a WaitRecorder,
 }
 
 impl AttemptContext<'_> {
@@ -41,7 +41,7 @@ impl AttemptContext<'_> {
     /// Waits are boxed: calls that find a connection at once, as most do, do not keep the room for them.
     ///
     /// Cancel-safe.
-    pub(super) async fn begin_attempt(
+    pub(in crate::client::call) async fn begin_attempt(
         &self,
         previous_attempts: u32,
         only_message: &mut Option<BytesQueue>,

@@ -5,20 +5,26 @@
 //!
 //! Source: gRFC A6; grpc-go `clientStream.withRetry`, `clientStream.commitAttempt`.
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+mod attempt;
+mod replay_buffer;
+#[cfg(test)]
+mod tests;
+mod uncommitted;
+
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use rgrpc_http2::BytesQueue;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, Sleep, sleep_until};
 
+pub(super) use self::attempt::StreamContext;
+use self::attempt::{StreamAttempt, send_on};
+use self::replay_buffer::Sent;
+use self::uncommitted::{EndReason, Outcome, Uncommitted, end_attempt};
+use super::attempt::CallAttempt;
 use super::bounds::{Bounds, Exceeded};
-use super::call_attempt::CallAttempt;
-use super::replay_buffer::{ReplayBuffer, Sent};
-use super::scheduler::{AttemptDecision, AttemptScheduler};
-use super::stream_attempt::{AttemptProgress, StreamAttempt, StreamContext};
+use super::scheduler::AttemptScheduler;
 use super::stream_wakers::{StreamHalf, StreamWakers};
 use super::wait_reason::WaitReason;
 use crate::call::{CancelHandle, FinishHooks, MessageSink, MessageSource, SourceEvent};
@@ -27,13 +33,13 @@ use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::task::{Lost, current_runtime, watched};
+use crate::task::{Lost, watched};
 use crate::transport::{IncomingHead, NoHead, Wanted};
 
 /// A streaming call, or a hedged one.
 ///
-/// Until it is committed, sent messages go to all attempts under way, and into a [`ReplayBuffer`] for
-/// those to come. An attempt commits the call when it has received headers or has ended well, or when
+/// Until it is committed, sent messages go to all attempts under way, and into a
+/// [`ReplayBuffer`](replay_buffer::ReplayBuffer) for those to come. An attempt commits the call when it has received headers or has ended well, or when
 /// the buffer is over its limit; from then on the halves are those of that attempt, and the others are
 /// cancelled.
 pub(super) struct StreamCall {
@@ -72,15 +78,9 @@ enum CallState {
 #[derive(Default)]
 struct Orders {
     sent: Vec<Sent>,
-    end: Option<CallEnd>,
+    end: Option<EndReason>,
     /// A half was polled meanwhile, and has to be polled again.
     polled: bool,
-}
-
-/// A reason to end a call from this side.
-enum CallEnd {
-    Exceeded(Exceeded),
-    Status(Status),
 }
 
 /// A call that is one attempt.
@@ -90,29 +90,6 @@ struct Committed {
     /// The head that was received before the call was committed, until the receiving half asks for it.
     head: Mutex<Option<Result<IncomingHead, NoHead>>>,
     end: Option<Metadata>,
-}
-
-/// A call whose attempts have not committed it.
-struct Uncommitted {
-    context: Arc<StreamContext>,
-    scheduler: AttemptScheduler,
-    /// The timer of the next attempt, and the time that it is set to.
-    timer: Option<(Instant, Pin<Box<Sleep>>)>,
-    attempts: Vec<StreamAttempt>,
-    buffer: ReplayBuffer,
-    last_failure: Option<Status>,
-    /// The end of this state, once there is one: no attempt is left then.
-    outcome: Option<Outcome>,
-}
-
-enum Outcome {
-    /// The attempt that commits the call, and what it has received.
-    Committed {
-        attempt: Arc<CallAttempt>,
-        head: Option<Result<IncomingHead, NoHead>>,
-        end: Option<Metadata>,
-    },
-    Failed(Status),
 }
 
 /// The result of driving a call: its state, with the answer of the attempts while it is uncommitted.
@@ -129,19 +106,11 @@ impl StreamCall {
         scheduler: AttemptScheduler,
         hooks: FinishHooks,
     ) -> Self {
-        let limit = context.call.max_retry_buffer_size();
         let context = Arc::new(context);
+        let uncommitted = Uncommitted::new(Arc::clone(&context), scheduler);
         Self {
             committed: OnceLock::new(),
-            state: Mutex::new(CallState::Uncommitted(Box::new(Uncommitted {
-                context: Arc::clone(&context),
-                scheduler,
-                timer: None,
-                attempts: Vec::new(),
-                buffer: ReplayBuffer::new(limit),
-                last_failure: None,
-                outcome: None,
-            }))),
+            state: Mutex::new(CallState::Uncommitted(Box::new(uncommitted))),
             context,
             wakers: Arc::default(),
             hooks: Mutex::new(Some(hooks)),
@@ -183,7 +152,7 @@ impl StreamCall {
         let task = watched(watch, move |ended| {
             if let Some(call) = call.upgrade() {
                 match ended {
-                    Ok(exceeded) => call.end(CallEnd::Exceeded(exceeded)),
+                    Ok(exceeded) => call.end(EndReason::Exceeded(exceeded)),
                     Err(lost) => call.unwatched(lost),
                 }
             }
@@ -196,7 +165,7 @@ impl StreamCall {
     /// ever.
     fn unwatched(&self, lost: Lost) {
         if self.is_unfinished() {
-            self.end(CallEnd::Status(Status::unavailable(format!(
+            self.end(EndReason::Status(Status::unavailable(format!(
                 "the call's deadline is not watched over any more: {lost}"
             ))));
         }
@@ -208,7 +177,7 @@ impl StreamCall {
         let handle = self.context.call.cancel_handle();
         let is_cancelled = handle.is_some_and(CancelHandle::is_cancelled);
         if is_cancelled && self.failure().is_none() && self.is_unfinished() {
-            self.end(CallEnd::Exceeded(Exceeded::Cancelled));
+            self.end(EndReason::Exceeded(Exceeded::Cancelled));
         }
     }
 
@@ -371,7 +340,7 @@ impl StreamCall {
 
     fn send(&self, sent: Sent) -> Result<(), Status> {
         if let Some(committed) = self.committed.get() {
-            return committed.attempt.send_operation(sent);
+            return send_on(&committed.attempt, sent);
         }
         let mut sent = Some(sent);
         loop {
@@ -384,7 +353,7 @@ impl StreamCall {
                 CallState::Uncommitted(_) | CallState::Committed => {}
             }
             if let Some(committed) = self.committed.get() {
-                return sent.map_or(Ok(()), |sent| committed.attempt.send_operation(sent));
+                return sent.map_or(Ok(()), |sent| send_on(&committed.attempt, sent));
             }
             let step = |uncommitted: &mut Uncommitted| {
                 sent.take()
@@ -402,7 +371,7 @@ impl StreamCall {
     }
 
     /// Ends the call from this side, with the status that its halves report.
-    fn end(&self, end: CallEnd) {
+    fn end(&self, end: EndReason) {
         let mut end = Some(end);
         loop {
             match &mut *lock(&self.state) {
@@ -461,192 +430,6 @@ impl Drop for PanicGuard<'_> {
     }
 }
 
-/// Ends the attempt of a committed call.
-fn end_attempt(attempt: &CallAttempt, context: &StreamContext, end: CallEnd) {
-    attempt.end(match end {
-        CallEnd::Status(status) => status,
-        CallEnd::Exceeded(exceeded) => {
-            exceeded.status(context.conn.target(), || Some(attempt.wait_reason()))
-        }
-    });
-}
-
-impl Uncommitted {
-    /// Begins the attempts that are due and polls those under way, until nothing moves or there is an
-    /// outcome.
-    fn drive(&mut self, cx: &mut Context<'_>) {
-        while self.outcome.is_none() {
-            while let Some(previous) = self.scheduler.begin_due(Instant::now()) {
-                self.attempts
-                    .push(StreamAttempt::begin(&self.context, previous));
-            }
-            if self.attempts.is_empty() && self.scheduler.next_at(Instant::now).is_none() {
-                let last = self.last_failure.take();
-                let last = last.unwrap_or_else(|| Status::internal("no attempt was made"));
-                self.fail(self.scheduler.exhausted(last));
-                return;
-            }
-            match self.poll_attempts(cx) {
-                Poll::Ready((index, progress)) => self.progress(index, progress),
-                Poll::Pending if self.poll_timer(cx).is_ready() => {}
-                Poll::Pending => return,
-            }
-        }
-    }
-
-    fn poll_attempts(&mut self, cx: &mut Context<'_>) -> Poll<(usize, AttemptProgress)> {
-        for (index, attempt) in self.attempts.iter_mut().enumerate() {
-            if let Poll::Ready(progress) = attempt.poll(cx) {
-                return Poll::Ready((index, progress));
-            }
-        }
-        Poll::Pending
-    }
-
-    /// Ready when an attempt is due, or the call has failed.
-    fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(at) = self.scheduler.next_at(Instant::now) else {
-            self.timer = None;
-            return Poll::Pending;
-        };
-        let timer = self.timer.take_if(|(set_to, _)| *set_to == at);
-        if timer.is_none()
-            && let Err(status) = current_runtime("a call was made, which was to be retried,")
-        {
-            self.fail(status);
-            return Poll::Ready(());
-        }
-        let (_, mut sleep) = timer.unwrap_or_else(|| (at, Box::pin(sleep_until(at))));
-        let poll = sleep.as_mut().poll(cx);
-        if poll.is_pending() {
-            self.timer = Some((at, sleep));
-        }
-        poll
-    }
-
-    fn progress(&mut self, index: usize, progress: AttemptProgress) {
-        match progress {
-            AttemptProgress::Opened => {
-                for sent in self.buffer.replay() {
-                    self.attempts[index].send(sent);
-                }
-                // Messages that were sent while there was no attempt to take them.
-                if self.buffer.is_over() {
-                    self.commit(index, None, None);
-                }
-            }
-            AttemptProgress::Head(head) => self.commit(index, Some(Ok(head)), None),
-            AttemptProgress::Ended(trailer) => {
-                self.commit(index, Some(Err(NoHead)), Some(trailer));
-            }
-            AttemptProgress::Failed(failure) => {
-                let attempt = self.attempts.remove(index);
-                let previous = attempt.previous();
-                if let Some(attempt) = attempt.into_attempt() {
-                    self.context.call.show(attempt.response_info());
-                }
-                let last = failure.status.clone();
-                let random = fastrand::f64();
-                match self.scheduler.failed(failure, Instant::now, random) {
-                    AttemptDecision::RepeatNow => {
-                        self.attempts
-                            .push(StreamAttempt::begin(&self.context, previous));
-                    }
-                    AttemptDecision::RetryAfter(_) | AttemptDecision::AwaitOthers => {
-                        self.last_failure = Some(last);
-                    }
-                    AttemptDecision::Fail(status) => self.fail(status),
-                }
-            }
-        }
-    }
-
-    /// Sends to all attempts under way, which may commit the call.
-    fn send(&mut self, sent: Sent) {
-        match &self.outcome {
-            None => {}
-            Some(Outcome::Committed { attempt, .. }) => {
-                // The receiving half says why it cannot be sent.
-                let _ = attempt.send_operation(sent);
-                return;
-            }
-            Some(Outcome::Failed(_)) => return,
-        }
-        self.buffer.push(sent.clone());
-        for attempt in &self.attempts {
-            attempt.send(sent.clone());
-        }
-        if !self.buffer.is_over() || self.attempts.is_empty() {
-            return;
-        }
-        self.scheduler.stop();
-        let open = self.attempts.iter().position(|one| one.open().is_some());
-        if let Some(index) = open {
-            self.commit(index, None, None);
-        }
-    }
-
-    /// The call is this attempt; the others are cancelled.
-    fn commit(
-        &mut self,
-        index: usize,
-        head: Option<Result<IncomingHead, NoHead>>,
-        end: Option<Metadata>,
-    ) {
-        let Some(attempt) = self.attempts.remove(index).into_attempt() else {
-            return;
-        };
-        self.context.call.show(attempt.response_info());
-        self.cancel_attempts();
-        self.outcome = Some(Outcome::Committed { attempt, head, end });
-    }
-
-    /// The call has failed.
-    fn fail(&mut self, status: Status) {
-        self.cancel_attempts();
-        self.outcome = Some(Outcome::Failed(status));
-    }
-
-    /// Ends the call from this side. The first status of a failure stays.
-    fn end(&mut self, end: CallEnd) {
-        match &self.outcome {
-            Some(Outcome::Failed(_)) => {}
-            Some(Outcome::Committed { attempt, .. }) => end_attempt(attempt, &self.context, end),
-            None => {
-                let status = match end {
-                    CallEnd::Status(status) => status,
-                    CallEnd::Exceeded(exceeded) => {
-                        let context = Arc::clone(&self.context);
-                        exceeded.status(context.conn.target(), || self.give_up())
-                    }
-                };
-                self.fail(status);
-            }
-        }
-    }
-
-    /// Cancels the attempts under way. Returns the reason why the call has waited.
-    fn give_up(&mut self) -> Option<WaitReason> {
-        let attempt = self.scheduler.begun() + 1;
-        let open = self.attempts.iter().find_map(StreamAttempt::open);
-        let answer = open.map(|attempt| attempt.wait_reason());
-        // An attempt without a stream records the reason of its wait when it is dropped.
-        self.cancel_attempts();
-        answer.or_else(|| self.context.recorder.take()).or_else(|| {
-            let last = self.last_failure.take()?;
-            Some(WaitReason::Backoff { attempt, last })
-        })
-    }
-
-    /// Cancels the attempts under way; no other begins.
-    fn cancel_attempts(&mut self) {
-        self.scheduler.stop();
-        self.timer = None;
-        self.buffer.clear();
-        self.attempts.drain(..).for_each(StreamAttempt::cancel);
-    }
-}
-
 impl MessageSink for StreamCall {
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         let takes = |uncommitted: &Uncommitted, cx: &mut Context<'_>| {
@@ -686,7 +469,7 @@ impl MessageSink for StreamCall {
     fn abandon(&self) {
         match self.committed.get() {
             Some(committed) => MessageSource::abandon(&*committed.attempt),
-            None => self.end(CallEnd::Status(dropped())),
+            None => self.end(EndReason::Status(dropped())),
         }
     }
 }
@@ -750,7 +533,7 @@ impl MessageSource for StreamCall {
     fn fail(&self, status: Status) -> Status {
         match self.committed.get() {
             Some(committed) => drop(committed.attempt.fail(status.clone())),
-            None => self.end(CallEnd::Status(status.clone())),
+            None => self.end(EndReason::Status(status.clone())),
         }
         self.finish(Err(&status));
         status
@@ -779,116 +562,5 @@ impl Drop for StreamCall {
             uncommitted.cancel_attempts();
         }
         self.finish(Err(&status));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::panic::{AssertUnwindSafe, catch_unwind};
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
-
-    use super::super::resolved_call::ResolvedCall;
-    use super::super::wait_reason::WaitRecorder;
-    use super::*;
-    use crate::call::{CallOptions, MethodName};
-    use crate::client::ClientConn;
-    use crate::credentials;
-    use crate::status::Code;
-
-    /// A call of which no attempt has begun.
-    fn call() -> StreamCall {
-        let conn = ClientConn::new("passthrough:///a", credentials::insecure()).expect("valid");
-        let context = StreamContext {
-            conn,
-            method: MethodName::Borrowed("/a.B/C"),
-            content_subtype: "proto",
-            call: ResolvedCall::new(CallOptions::new(), None, None, Instant::now),
-            only_message: None,
-            recorder: WaitRecorder::default(),
-        };
-        let scheduler = AttemptScheduler::new(None, None, 0);
-        StreamCall::new(context, scheduler, FinishHooks::default())
-    }
-
-    fn cancelled(text: &'static str) -> CallEnd {
-        CallEnd::Status(Status::cancelled(text))
-    }
-
-    fn text(status: Option<Status>) -> String {
-        status.map_or_else(String::new, |status| status.message().to_owned())
-    }
-
-    /// Counts its wakes.
-    #[derive(Default)]
-    struct Task(AtomicUsize);
-
-    impl Wake for Task {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    #[test]
-    fn messages_that_are_sent_while_the_attempts_are_driven_are_kept_in_order() {
-        let call = call();
-        let message = |byte| BytesQueue::from(bytes::Bytes::from(vec![byte]));
-        call.send(Sent::Message(message(1))).expect("not failed");
-        call.with_attempts(|_| {
-            call.send(Sent::Message(message(2))).expect("not failed");
-            call.send(Sent::Close).expect("not failed");
-        });
-        let replayed = call.with_attempts(|attempts| attempts.buffer.replay().collect::<Vec<_>>());
-        let (replayed, _) = replayed.expect("put back");
-        assert_eq!(
-            replayed,
-            [Sent::Message(message(1)), Sent::Last(message(2))]
-        );
-    }
-
-    #[test]
-    fn a_call_that_is_ended_while_its_attempts_are_driven_fails_when_they_are_put_back() {
-        let call = call();
-        let driven = call.with_attempts(|_| {
-            call.end(cancelled("first"));
-            call.end(cancelled("second"));
-            assert!(call.failure().is_none(), "they are not put back");
-        });
-        let ((), wakes) = driven.expect("at rest before");
-        assert!(wakes);
-        assert_eq!(text(call.failure()), "first");
-        assert!(call.with_attempts(|_| ()).is_none(), "none is left");
-        let sent = call.send(Sent::Close);
-        assert_eq!(text(sent.err()), "first");
-    }
-
-    #[test]
-    fn a_half_that_is_polled_while_the_other_drives_is_woken_when_the_attempts_are_put_back() {
-        let call = call();
-        let task = Arc::new(Task::default());
-        let waker = Waker::from(Arc::clone(&task));
-        let driven = call.with_attempts(|_| {
-            let polled = call.drive(
-                StreamHalf::Receive,
-                &Context::from_waker(&waker),
-                nothing_received,
-            );
-            assert!(matches!(polled, Drive::Uncommitted(Poll::Pending)));
-        });
-        let ((), wakes) = driven.expect("at rest before");
-        assert!(wakes);
-        call.wakers.wake_other(StreamHalf::Send);
-        assert_eq!(task.0.load(Ordering::Relaxed), 1);
-    }
-
-    #[test]
-    fn a_panic_while_the_attempts_are_driven_fails_the_call() {
-        let call = call();
-        let driven = catch_unwind(AssertUnwindSafe(|| {
-            call.with_attempts(|_| panic!("user code"));
-        }));
-        assert!(driven.is_err());
-        let code = call.failure().map(|status| status.code());
-        assert_eq!(code, Some(Code::Internal));
     }
 }

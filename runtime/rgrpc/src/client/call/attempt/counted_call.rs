@@ -11,7 +11,7 @@ use crate::client::ClientConn;
 /// A call that counts, from before it has a connection until it ends.
 ///
 /// It keeps its channel open.
-pub(super) struct CountedCall {
+pub(in crate::client::call) struct CountedCall {
     conn: ClientConn,
     ended: AtomicBool,
 }
@@ -19,7 +19,7 @@ pub(super) struct CountedCall {
 impl CountedCall {
     /// Begins a call. What it reads of the channel afterwards is not about to be closed for being
     /// idle.
-    pub(super) fn begin(conn: ClientConn) -> Result<Self, GoingIdle> {
+    pub(in crate::client::call) fn begin(conn: ClientConn) -> Result<Self, GoingIdle> {
         let may_go_on = conn.shared().calls.begin();
         let call = Self {
             conn,
@@ -32,29 +32,29 @@ impl CountedCall {
         }
     }
 
-    pub(super) fn conn(&self) -> &ClientConn {
+    pub(in crate::client::call) fn conn(&self) -> &ClientConn {
         &self.conn
     }
 
     /// The call counts no more. Idempotent.
-    pub(super) fn end(&self) {
+    pub(in crate::client::call) fn end(&self) {
         if !self.has_ended() && !self.ended.swap(true, Ordering::AcqRel) {
             self.conn.shared().calls.end();
         }
     }
 
-    pub(super) fn has_ended(&self) -> bool {
+    pub(in crate::client::call) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 }
 
 /// A call that has begun while its channel goes idle.
-pub(super) struct GoingIdle(CountedCall);
+pub(in crate::client::call) struct GoingIdle(CountedCall);
 
 impl GoingIdle {
     /// Waits until the channel is idle. The channel's task is on another thread, between two steps that
     /// do not wait.
-    pub(super) async fn wait(self) -> CountedCall {
+    pub(in crate::client::call) async fn wait(self) -> CountedCall {
         while self.0.conn.shared().calls.is_going_idle() {
             yield_now().await;
         }

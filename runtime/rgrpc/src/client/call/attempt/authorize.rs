@@ -6,9 +6,9 @@
 
 use std::pin::pin;
 
-use super::attempt_context::AttemptContext;
-use super::scheduler::AttemptFailure;
-use super::wait_reason::WaitReason;
+use super::context::AttemptContext;
+use crate::client::call::scheduler::AttemptFailure;
+use crate::client::call::wait_reason::WaitReason;
 use crate::client::conn::authority;
 use crate::credentials::{RequestInfo, per_rpc};
 use crate::io::Peer;
@@ -17,7 +17,7 @@ use crate::status::Status;
 
 impl AttemptContext<'_> {
     /// Whether there is anything to [authorize](Self::authorize).
-    pub(super) fn needs_authorization(&self) -> bool {
+    pub(in crate::client::call) fn needs_authorization(&self) -> bool {
         self.call.authority().is_some() || self.has_credentials()
     }
 
@@ -30,7 +30,10 @@ impl AttemptContext<'_> {
     /// channel and of the call; returns the request's metadata if that is not the call's own.
     ///
     /// Cancel-safe.
-    pub(super) async fn authorize(&self, peer: &Peer) -> Result<Option<Metadata>, AttemptFailure> {
+    pub(in crate::client::call) async fn authorize(
+        &self,
+        peer: &Peer,
+    ) -> Result<Option<Metadata>, AttemptFailure> {
         if let Some(authority) = self.call.authority() {
             self.check_authority(authority, peer)
                 .map_err(AttemptFailure::final_here)?;

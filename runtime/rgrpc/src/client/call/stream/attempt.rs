@@ -9,27 +9,27 @@ use std::task::{Context, Poll, ready};
 
 use rgrpc_http2::BytesQueue;
 
-use super::attempt_context::AttemptContext;
-use super::call_attempt::CallAttempt;
 use super::replay_buffer::Sent;
-use super::resolved_call::ResolvedCall;
-use super::scheduler::AttemptFailure;
-use super::wait_reason::WaitRecorder;
-use crate::call::{MessageSource, MethodName, SourceEvent};
+use crate::call::{MessageSink, MessageSource, MethodName, SourceEvent};
 use crate::client::ClientConn;
+use crate::client::call::attempt::{AttemptContext, CallAttempt};
+use crate::client::call::resolved_call::ResolvedCall;
+use crate::client::call::scheduler::AttemptFailure;
+use crate::client::call::wait_reason::WaitRecorder;
 use crate::metadata::Metadata;
+use crate::status::Status;
 use crate::transport::{IncomingHead, NoHead, Wanted};
 
 /// The inputs of the attempts at a streaming call, which the attempts share.
-pub(super) struct StreamContext {
-    pub(super) conn: ClientConn,
-    pub(super) method: MethodName,
-    pub(super) content_subtype: &'static str,
-    pub(super) call: ResolvedCall,
+pub(in crate::client::call) struct StreamContext {
+    pub(in crate::client::call) conn: ClientConn,
+    pub(in crate::client::call) method: MethodName,
+    pub(in crate::client::call) content_subtype: &'static str,
+    pub(in crate::client::call) call: ResolvedCall,
     /// The framed message of a hedged unary call.
-    pub(super) only_message: Option<BytesQueue>,
+    pub(in crate::client::call) only_message: Option<BytesQueue>,
     /// The reason of the wait in which an attempt was abandoned before it had a stream.
-    pub(super) recorder: WaitRecorder,
+    pub(in crate::client::call) recorder: WaitRecorder,
 }
 
 impl StreamContext {
@@ -117,7 +117,7 @@ impl StreamAttempt {
     /// Sends on its stream, if it is open. When that has ended, [`poll`](Self::poll) tells the status.
     pub(super) fn send(&self, sent: Sent) {
         if let Some(attempt) = self.open() {
-            let _ = attempt.send_operation(sent);
+            let _ = send_on(attempt, sent);
         }
     }
 
@@ -158,6 +158,18 @@ impl StreamAttempt {
                     }
                 }
             }
+        }
+    }
+}
+
+/// Sends on the stream of an attempt.
+pub(super) fn send_on(attempt: &CallAttempt, sent: Sent) -> Result<(), Status> {
+    match sent {
+        Sent::Message(message) => MessageSink::send(attempt, message),
+        Sent::Last(message) => attempt.send_last(message),
+        Sent::Close => {
+            attempt.close();
+            Ok(())
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::credentials::PerRpcCredentials;
 use crate::metadata::Metadata;
 use crate::status::Status;
 
-/// How many bytes of messages a call with streams keeps by default to be made again.
+/// The default number of bytes of messages that a streaming call keeps for retries.
 pub(crate) const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 
 /// What a call is made with, besides its message: what grpc-go's context and call options hold.
@@ -371,8 +371,8 @@ impl CallOptions {
         }
     }
 
-    /// These options, completed by those of a channel: a call's own go first, and metadata, credentials
-    /// and hooks are used besides the channel's, after them.
+    /// These options, completed by those of a channel: a call's own go first, and metadata,
+    /// credentials and hooks are used besides the channel's, after them.
     pub(crate) fn with_defaults(mut self, defaults: &Self) -> Self {
         if !defaults.metadata.is_empty() {
             let own = std::mem::replace(&mut self.metadata, defaults.metadata.clone());

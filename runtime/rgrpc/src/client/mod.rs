@@ -17,9 +17,10 @@
 //! - [`connectivity`]: the state that the task shares with calls and handles.
 //! - [`config`]: the service config that holds.
 //!
-//! A call reads the balancer's picker, an immutable snapshot, without a lock, and opens one stream of the
-//! picked connection: an attempt. Its scheduler decides whether others follow. Unary calls make one attempt
-//! after the other in the caller's future; streaming and hedged calls are driven by whoever polls a half.
+//! A call reads the balancer's picker, an immutable snapshot, without a lock, and opens one stream
+//! of the picked connection: an attempt. Its scheduler decides whether others follow. Unary calls
+//! make one attempt after the other in the caller's future; streaming and hedged calls are driven
+//! by whoever polls a half.
 
 mod builder;
 mod call;

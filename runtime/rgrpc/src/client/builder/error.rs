@@ -7,7 +7,7 @@ use crate::error_text::debug_is_text;
 use crate::resolver::TargetError;
 use crate::service_config::ServiceConfigError;
 
-/// Why a channel could not be made.
+/// The error of building a channel.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BuildError {
@@ -17,7 +17,7 @@ pub enum BuildError {
     Authority {
         /// The authority, as set or as it follows from the target.
         authority: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
     /// The credentials are to find another server than the one that the authority names.

@@ -35,7 +35,7 @@ const DEFAULT_SCHEME: &str = "dns";
 /// After how long without calls a channel goes idle.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
-/// How many connections to an address a service config may ask for.
+/// The default maximum number of connections to an address.
 const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 
 /// The options of a channel that is to be made.
@@ -64,10 +64,10 @@ const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 /// | `WithDisableHealthCheck` | [`disable_health_check`](Self::disable_health_check) |
 /// | `WithBlock`, `WithTimeout` (deprecated) | none: [`ClientConn::wait_ready`] |
 ///
-/// What grpc-go has for the whole program is a channel's here: `resolver.SetDefaultScheme` is
-/// [`default_scheme`](Self::default_scheme), `resolver.Register` is [`resolver`](Self::resolver),
-/// `balancer.Register` is [`balancer`](Self::balancer), and `encoding.RegisterCompressor` is
-/// [`compressor`](Self::compressor).
+/// The settings that grpc-go has for the whole program are a channel's here:
+/// `resolver.SetDefaultScheme` is [`default_scheme`](Self::default_scheme), `resolver.Register` is
+/// [`resolver`](Self::resolver), `balancer.Register` is [`balancer`](Self::balancer), and
+/// `encoding.RegisterCompressor` is [`compressor`](Self::compressor).
 #[must_use = "the channel is made by `build`"]
 pub struct ClientConnBuilder {
     target: String,
@@ -149,8 +149,8 @@ impl ClientConnBuilder {
         }
     }
 
-    /// The `:authority` of requests, whose host is also the name that a server's certificate is to
-    /// have. Default: the server name of the credentials, if they have one; else what the
+    /// Sets the `:authority` of requests, whose host is also the name that a server's certificate
+    /// is to have. Default: the server name of the credentials, if they have one; else what the
     /// resolver's builder [says](ResolverBuilder::authority), which is the target's endpoint, or
     /// `localhost` for unix sockets.
     ///
@@ -160,7 +160,7 @@ impl ClientConnBuilder {
         self
     }
 
-    /// What goes before this implementation's name in `user-agent`. Default: nothing.
+    /// Sets the text before this implementation's name in `user-agent`. Default: none.
     ///
     /// Source: grpc-go `WithUserAgent`.
     pub fn user_agent(mut self, user_agent: impl Into<String>) -> Self {
@@ -168,7 +168,7 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Another scheme of targets, or one that takes the place of another of its name, those that
+    /// Adds a scheme of targets, or one that takes the place of another of its name, those that
     /// are built in among them. Default: `dns`, `ipv4`, `ipv6`, `passthrough`, `unix`,
     /// `unix-abstract`.
     ///
@@ -178,7 +178,7 @@ impl ClientConnBuilder {
         self
     }
 
-    /// The scheme of a target that names none, or none that is known. Default: `dns`.
+    /// Sets the scheme of a target that names none, or none that is known. Default: `dns`.
     ///
     /// Source: grpc-go `resolver.SetDefaultScheme`, here for one channel.
     pub fn default_scheme(mut self, scheme: impl Into<String>) -> Self {
@@ -186,8 +186,7 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Whether the service configs that resolvers find are left alone, so that they need not look
-    /// for them. Default: false.
+    /// Ignores the service configs of resolvers, which need not look for them then. Default: false.
     ///
     /// Source: grpc-go `WithDisableServiceConfig`.
     pub fn disable_service_config(mut self, disable_service_config: bool) -> Self {
@@ -195,8 +194,8 @@ impl ClientConnBuilder {
         self
     }
 
-    /// What makes the connections. Default: the operating system, by [`SystemDialer`]. Use the
-    /// scheme `passthrough` when the dialer is to have the endpoint as it is.
+    /// Sets the dialer of the connections. Default: the operating system, by [`SystemDialer`]. Use
+    /// the scheme `passthrough` when the dialer is to have the endpoint as it is.
     ///
     /// Source: grpc-go `WithContextDialer`.
     pub fn dialer(mut self, dialer: impl Dial) -> Self {
@@ -204,8 +203,8 @@ impl ClientConnBuilder {
         self
     }
 
-    /// The HTTP proxy that TCP connections go through; it resolves the names of `dns` targets too.
-    /// A [`dialer`](Self::dialer) of your own knows no proxy. Default: what the variables
+    /// Sets the HTTP proxy that TCP connections go through; it resolves the names of `dns` targets
+    /// too. A [`dialer`](Self::dialer) of your own knows no proxy. Default: what the variables
     /// `HTTPS_PROXY` and `NO_PROXY` [say](HttpProxy::from_env) when the builder is made.
     pub fn proxy(mut self, proxy: HttpProxy) -> Self {
         self.proxy = Some(proxy);
@@ -220,7 +219,7 @@ impl ClientConnBuilder {
         self
     }
 
-    /// What carries calls over the connections. Default: see [`Transport`].
+    /// Sets the transport of the connections. Default: see [`Transport`].
     pub fn transport(mut self, transport: Transport) -> Self {
         self.transport = transport;
         self
@@ -234,7 +233,7 @@ impl ClientConnBuilder {
     /// `methodConfig` `name`, `timeout`, `waitForReady`, `maxRequestMessageBytes`,
     /// `maxResponseMessageBytes`, `retryPolicy` and `hedgingPolicy`, and beside it
     /// `retryThrottling`, `connectionScaling` and `healthCheckConfig`; other fields are ignored.
-    /// What a call says itself goes together with its method's config: the earlier deadline and the
+    /// A call's own options go together with its method's config: the earlier deadline and the
     /// smaller limits hold, and the call's `wait_for_ready` goes before the config's.
     ///
     /// A call with a `retryPolicy` that fails is retried. Calls fail for good once the response's
@@ -310,9 +309,8 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Whether the service config's `retryPolicy`, `hedgingPolicy` and `retryThrottling` are left
-    /// alone. Calls that
-    /// no server has seen are retried nevertheless. Default: false.
+    /// Ignores the service config's `retryPolicy`, `hedgingPolicy` and `retryThrottling`. Calls
+    /// that no server has seen are retried nevertheless. Default: false.
     ///
     /// Source: grpc-go `WithDisableRetry`.
     pub fn disable_retry(mut self, disable_retry: bool) -> Self {
@@ -320,8 +318,8 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Whether the service config's `healthCheckConfig` is left alone: backends are not asked
-    /// whether they serve. Default: false.
+    /// Ignores the service config's `healthCheckConfig`: backends are not asked for their health.
+    /// Default: false.
     ///
     /// Source: grpc-go `WithDisableHealthCheck`.
     pub fn disable_health_check(mut self, disable_health_check: bool) -> Self {
@@ -329,8 +327,9 @@ impl ClientConnBuilder {
         self
     }
 
-    /// How many attempts a call makes at most, the first included, where the service config's
-    /// `retryPolicy` or `hedgingPolicy` allows more. Fewer than 2 mean the default. Default: 5.
+    /// Sets the maximum number of attempts of a call, the first included, where the service
+    /// config's `retryPolicy` or `hedgingPolicy` allows more. Fewer than 2 mean the default.
+    /// Default: 5.
     ///
     /// Source: grpc-go `WithMaxCallAttempts`.
     pub fn max_call_attempts(mut self, attempts: u32) -> Self {
@@ -361,7 +360,7 @@ impl ClientConnBuilder {
         self
     }
 
-    /// What the channel's calls are made with that do not say it themselves. Metadata,
+    /// Sets the default call options. Metadata,
     /// [credentials](CallOptions::per_rpc_credentials) and
     /// [`on_finish`](CallOptions::on_finish) are used besides the call's, before them. A deadline
     /// cannot be a default, as it is a point in time: a `timeout` in the
@@ -392,9 +391,10 @@ impl ClientConnBuilder {
         self
     }
 
-    /// What an attempt to connect may take at least, until the server's SETTINGS have arrived; the
-    /// addresses of the target share it. When the [backoff](Self::connect_backoff) has grown longer
-    /// than this, an attempt may take as long as that; with zero it alone holds. Default: 20 s.
+    /// Sets the minimum time for an attempt to connect, until the server's SETTINGS have arrived;
+    /// the addresses of the target share it. When the [backoff](Self::connect_backoff) has grown
+    /// longer than this, an attempt may take as long as that; with zero it alone holds. Default: 20
+    /// s.
     ///
     /// Source: grpc-go `WithConnectParams`, `ConnectParams.MinConnectTimeout`.
     pub fn min_connect_timeout(mut self, timeout: Duration) -> Self {
@@ -402,7 +402,7 @@ impl ClientConnBuilder {
         self
     }
 
-    /// How many connections to one address there may be at most, where the service config asks for
+    /// Sets the maximum number of connections to one address, where the service config asks for
     /// more than one:
     ///
     /// ```json
@@ -420,8 +420,8 @@ impl ClientConnBuilder {
         self
     }
 
-    /// After how long without calls the channel closes its connection, or stops trying to make one,
-    /// and is [idle](crate::ConnectivityState::Idle) until the next call or
+    /// Sets the time without calls after which the channel closes its connection, or stops trying
+    /// to make one, and is [idle](crate::ConnectivityState::Idle) until the next call or
     /// [`connect`](ClientConn::connect). The time runs from the end of the last call, or from when
     /// the channel began to connect; a call counts from when it begins, waiting for a connection
     /// included, until all of its response has been received or it is dropped. `None` and zero:

@@ -41,7 +41,7 @@ impl Bounds {
         }
     }
 
-    /// Whether the call has no bounds.
+    /// Returns whether the call has no bounds.
     pub(super) fn is_unbounded(&self) -> bool {
         self.deadline.is_none() && self.cancel.is_none() && self.parent.is_none()
     }
@@ -66,9 +66,10 @@ impl Bounds {
         .await
     }
 
-    /// Runs a call to `target` within the bounds. When one is exceeded, the call is dropped, which cancels
-    /// it; when that is the deadline, `waited_for` is asked then, after the drop. The call stays where it
-    /// is pinned: a future that was given here would be kept twice, here and where it came from.
+    /// Runs a call to `target` within the bounds. When one is exceeded, the call is dropped, which
+    /// cancels it; when that is the deadline, `waited_for` is asked then, after the drop. The call
+    /// stays where it is pinned: a future that was given here would be kept twice, here and where
+    /// it came from.
     pub(super) fn run<'a, T>(
         self,
         mut call: Pin<&'a mut Option<impl Future<Output = Result<T, Status>>>>,

@@ -46,8 +46,8 @@ use crate::codec::{Codec, frame_with};
 use crate::status::Status;
 
 impl ClientConn {
-    /// Begins a call: resolves its options, and decides by which policy its attempts are scheduled. Every
-    /// call begins here.
+    /// Begins a call: resolves its options, and decides by which policy its attempts are scheduled.
+    /// Every call begins here.
     ///
     /// The first call of a channel waits until its target has been resolved.
     ///

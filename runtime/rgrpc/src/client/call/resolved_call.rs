@@ -35,8 +35,8 @@ pub(super) struct ResolvedCall {
 impl ResolvedCall {
     /// Resolves a call's options, which are complete but for the method's config.
     ///
-    /// The earlier deadline and the smaller limits hold; the call's own `wait_for_ready` goes before
-    /// the config's.
+    /// The earlier deadline and the smaller limits hold; the call's own `wait_for_ready` goes
+    /// before the config's.
     pub(super) fn new(
         options: CallOptions,
         encoding: Option<CallEncoding>,

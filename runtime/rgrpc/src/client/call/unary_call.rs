@@ -1,8 +1,8 @@
 //! A unary call without hedging: one attempt after the other, in the caller's future.
 //!
-//! Called by [`ClientConn::invoke`](crate::Invoke::invoke), on the caller's task. Most calls of most
-//! programs are unary; their futures are moved once and kept for as long as the server takes. So each of
-//! their variables is there once, and the functions take references.
+//! Called by [`ClientConn::invoke`](crate::Invoke::invoke), on the caller's task. Most calls of
+//! most programs are unary; their futures are moved once and kept for as long as the server takes.
+//! So each of their variables is there once, and the functions take references.
 
 use std::pin::pin;
 use std::time::Duration;

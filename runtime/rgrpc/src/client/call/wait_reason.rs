@@ -29,7 +29,7 @@ pub(super) enum WaitReason {
     Backoff {
         /// 2 for the first that follows another.
         attempt: u32,
-        /// How the one before has failed.
+        /// The failure of the one before.
         last: Status,
     },
     /// The server has not answered yet.
@@ -40,8 +40,8 @@ pub(super) enum WaitReason {
     },
 }
 
-/// The status of a call whose deadline has passed on this side. `wait` is what it waited for; `None`:
-/// the deadline had passed before it began.
+/// The status of a call whose deadline has passed on this side. `wait` is what it waited for;
+/// `None`: the deadline had passed before it began.
 pub(super) fn deadline_exceeded(target: &str, wait: Option<&WaitReason>) -> Status {
     Status::deadline_exceeded(match wait {
         Some(wait) => {
@@ -86,8 +86,8 @@ impl fmt::Display for WaitReason {
 pub(super) struct WaitRecorder(Mutex<Option<Box<WaitReason>>>);
 
 impl WaitRecorder {
-    /// Waits for `future`. If that is abandoned, `reason` is recorded, while `future` still exists: the
-    /// wait borrows it.
+    /// Waits for `future`. If that is abandoned, `reason` is recorded, while `future` still exists:
+    /// the wait borrows it.
     pub(super) fn during<'a, F, R>(
         &'a self,
         future: Pin<&'a mut F>,

@@ -105,7 +105,8 @@ impl Control {
         self.waker.begin();
     }
 
-    /// Carries out a request of a subchannel's holders. Returns the state that follows, for its policy.
+    /// Carries out a request of a subchannel's holders. Returns the state that follows, for its
+    /// policy.
     pub(super) fn request(
         &mut self,
         id: SubConnId,
@@ -312,8 +313,8 @@ impl Control {
         self.subconns.get(&id)?.monitors.take(monitor)
     }
 
-    /// Sets the service whose health the service config says to ask for, if any. Returns the states that
-    /// follow, for their policies.
+    /// Sets the service whose health the service config says to ask for, if any. Returns the states
+    /// that follow, for their policies.
     pub(super) fn set_health_service(
         &mut self,
         service: Option<Arc<str>>,
@@ -405,8 +406,8 @@ impl Entry {
         self.subconn.publish(connections.collect(), may_grow);
     }
 
-    /// Has the monitors follow the oldest connection. Returns the known health of the backend, if that
-    /// changes.
+    /// Has the monitors follow the oldest connection. Returns the known health of the backend, if
+    /// that changes.
     fn follow(&mut self, context: &mut MonitorContext) -> Option<Health> {
         let oldest = self.subchannel.connections().first();
         let oldest = oldest.map(|owned| (owned.id, owned.connection.transport()));

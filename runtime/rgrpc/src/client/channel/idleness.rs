@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use crate::client::connectivity::Activity;
 
-/// Decides when a channel that has left idle mode goes back to it: when there have been no calls for
-/// a while.
+/// Decides when a channel that has left idle mode goes back to it: when there have been no calls
+/// for a while.
 ///
 /// Asked once, and again each time the wait that it answers with is over, so that calls set no
 /// timers. Source: grpc-go `internal/idle`.

@@ -81,7 +81,7 @@ impl Resolution {
         }
     }
 
-    /// Whether it has ever answered.
+    /// Returns whether it has ever answered.
     pub(super) fn has_spoken(&self) -> bool {
         self.has_spoken
     }

@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use crate::backoff::{Backoff, ConnectParams};
 
-/// Decides when a channel's resolver or balancing policy that has panicked is begun anew: after the same
-/// delays as those between attempts to connect.
+/// Decides when a channel's resolver or balancing policy that has panicked is begun anew: after the
+/// same delays as those between attempts to connect.
 #[derive(Debug)]
 pub(super) struct Restart {
     backoff: Backoff,

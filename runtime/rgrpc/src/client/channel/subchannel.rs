@@ -59,7 +59,7 @@ pub(super) struct OwnedConnection<C> {
 pub(super) struct Loss {
     /// A response has begun on it, or may still begin.
     pub(super) served: bool,
-    /// What ended it.
+    /// The reason of the end.
     pub(super) problem: ConnectError,
 }
 
@@ -282,8 +282,8 @@ impl<C> Subchannel<C> {
         }
     }
 
-    /// A connection takes no more calls. `random` is in [0, 1). Returns whether it was the last one,
-    /// so that the subchannel is idle now.
+    /// A connection takes no more calls. `random` is in [0, 1). Returns whether it was the last
+    /// one, so that the subchannel is idle now.
     pub(super) fn lost(
         &mut self,
         connection: ConnectionId,
@@ -299,7 +299,7 @@ impl<C> Subchannel<C> {
         if let Some(attempt) = &mut self.attempt
             && attempt.id == connection
         {
-            // What is told first is why.
+            // The first report has the reason.
             attempt.loss.get_or_insert(loss);
         }
         self.connections.retain(|owned| owned.id != connection);

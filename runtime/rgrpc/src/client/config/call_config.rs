@@ -1,6 +1,7 @@
 //! The service config as it concerns the calls of a channel.
 //!
-//! Created by the channel's task for each new service config; read by every call, on its caller's task.
+//! Created by the channel's task for each new service config; read by every call, on its caller's
+//! task.
 
 use std::sync::Arc;
 
@@ -53,7 +54,7 @@ impl CallConfig {
         }
     }
 
-    /// What it says about this method, if anything.
+    /// The config of this method, if there is one.
     pub(in crate::client) fn method(&self, method: &str) -> Option<&MethodConfig> {
         self.methods.get(method)
     }

@@ -11,8 +11,8 @@ const TOKEN: u32 = 1000;
 
 /// Holds retries back while many calls of a channel fail.
 ///
-/// A failure takes a token, a success gives a part of one back, and no call is retried while half of
-/// them or fewer are left. Without a lock, as every call of the channel ends here.
+/// A failure takes a token, a success gives a part of one back, and no call is retried while half
+/// of them or fewer are left. Without a lock, as every call of the channel ends here.
 ///
 /// Source: gRFC A6, "Throttling Retry Attempts and Hedged RPCs".
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl RetryThrottle {
         self.is_enough(left)
     }
 
-    /// Whether another attempt may be made now, where none has failed.
+    /// Returns whether a hedge may begin now.
     pub(in crate::client) fn allows(&self) -> bool {
         self.is_enough(self.tokens.load(Ordering::Relaxed))
     }

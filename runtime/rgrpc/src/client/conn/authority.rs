@@ -7,8 +7,8 @@ use std::net::Ipv6Addr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What is percent-encoded in an authority: all but unreserved characters, sub-delimiters, and the
-/// delimiters that an authority has itself.
+/// The characters that are percent-encoded in an authority: all but unreserved characters,
+/// sub-delimiters, and the delimiters that an authority has itself.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')

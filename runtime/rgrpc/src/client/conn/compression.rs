@@ -12,7 +12,8 @@ use crate::transport::CommonHeaders;
 /// The compressors of a channel and their cached header fields.
 pub(in crate::client) struct Compression {
     pub(in crate::client) compressors: CompressorRegistry,
-    /// One for each compressor. Created once, so that the header blocks that begin with them are, too.
+    /// One for each compressor. Created once, so that the header blocks that begin with them are,
+    /// too.
     headers: Vec<Arc<CommonHeaders>>,
 }
 
@@ -69,8 +70,8 @@ impl Compression {
     /// `channel`.
     ///
     /// # Errors
-    /// INTERNAL when the channel has not the compressor that the call is to use; INVALID_ARGUMENT when
-    /// it has not one that the call is to accept.
+    /// INTERNAL when the channel has not the compressor that the call is to use; INVALID_ARGUMENT
+    /// when it has not one that the call is to accept.
     pub(in crate::client) fn of_call(
         &self,
         options: &CallOptions,

@@ -15,7 +15,7 @@ use crate::status::Status;
 use crate::task::current_runtime;
 
 impl ClientConn {
-    /// How the channel is connected now.
+    /// The connectivity state of the channel now.
     ///
     /// A call does not need to ask: it connects, waits and fails as its options say. By the time a
     /// caller looks at the answer the state may be another.
@@ -113,10 +113,10 @@ impl ClientConn {
         })
     }
 
-    /// How many calls wait at this moment because the server allows no more streams at once: a reason
-    /// for [more connections](crate::ClientConnBuilder::max_connections_per_subchannel), or for a
-    /// larger limit on the server. On [`Transport::H2`](crate::Transport) calls are only counted that
-    /// wait for one of several connections.
+    /// The number of calls that wait at this moment because the server allows no more streams: a
+    /// reason for [more connections](crate::ClientConnBuilder::max_connections_per_subchannel), or
+    /// for a larger limit on the server. On [`Transport::H2`](crate::Transport) calls are only
+    /// counted that wait for one of several connections.
     #[must_use]
     pub fn calls_waiting_for_streams(&self) -> usize {
         self.shared().calls_waiting_for_streams()

@@ -1,7 +1,7 @@
 //! The handle of a channel.
 //!
-//! Created by the builder, cloned by users and by each call. It starts the channel's task, on the runtime
-//! of the first call, and ends it when the last handle is dropped or the channel is closed.
+//! Created by the builder, cloned by users and by each call. It starts the channel's task, on the
+//! runtime of the first call, and ends it when the last handle is dropped or the channel is closed.
 
 pub(super) mod authority;
 mod compression;
@@ -51,7 +51,7 @@ use crate::transport::CommonHeaders;
 #[derive(Clone)]
 pub struct ClientConn(Arc<Inner>);
 
-/// What the handles of a channel share.
+/// The state that the handles of a channel share.
 struct Inner {
     settings: Settings,
     state: SharedState,
@@ -94,9 +94,9 @@ impl ClientConn {
         &self.0.settings.target
     }
 
-    /// The target in full, `scheme://authority/endpoint`, as the channel has understood it: with the
-    /// [default scheme](crate::ClientConnBuilder::default_scheme) if it named none. Percent-decoded and
-    /// without the query: for logs and metrics.
+    /// The target in full, `scheme://authority/endpoint`, as the channel has understood it: with
+    /// the [default scheme](crate::ClientConnBuilder::default_scheme) if it named none.
+    /// Percent-decoded and without the query: for logs and metrics.
     ///
     /// ```
     /// let conn = rgrpc::ClientConn::new("localhost:50051", rgrpc::credentials::insecure())?;
@@ -111,10 +111,10 @@ impl ClientConn {
         &self.0.settings.canonical_target
     }
 
-    /// What the service config that holds now says about a method, `/service/method`: the entry for
-    /// its name, else for its service, else for all. Empty when none says anything, and as long as the
-    /// channel knows no service config, which is until its target has been resolved for the first time.
-    /// Retry and hedging policies are there as the channel's options
+    /// The config of a method, `/service/method`, in the service config that holds now: the entry
+    /// for its name, else for its service, else for all. Empty when none says anything, and as long
+    /// as the channel knows no service config, which is until its target has been resolved for the
+    /// first time. Retry and hedging policies are there as the channel's options
     /// [leave](crate::ClientConnBuilder::max_call_attempts) them.
     ///
     /// Calls go by it without being told. Does not make the channel connect.

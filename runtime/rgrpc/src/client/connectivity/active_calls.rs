@@ -51,8 +51,8 @@ impl ActiveCalls {
         Activity::NoneSince(self.epoch + last_end)
     }
 
-    /// Does `go_idle` unless there are calls; returns whether it was done. Calls that begin meanwhile
-    /// wait.
+    /// Does `go_idle` unless there are calls; returns whether it was done. Calls that begin
+    /// meanwhile wait.
     pub(in crate::client) fn if_none(&self, go_idle: impl FnOnce()) -> bool {
         let none = self
             .count

@@ -1,8 +1,8 @@
 //! The state that a channel's task shares with its calls and its handles.
 //!
-//! The task of [`channel`](super::channel) writes it; calls, on their callers' tasks, and the methods of
-//! [`ClientConn`](super::ClientConn), on their users', read it and send [`Event`]s back. Each part has
-//! one idea and a lock, or none, of its own:
+//! The task of [`channel`](super::channel) writes it; calls, on their callers' tasks, and the
+//! methods of [`ClientConn`](super::ClientConn), on their users', read it and send [`Event`]s back.
+//! Each part has one idea and a lock, or none, of its own:
 //!
 //! - [`PickerSlot`]: the published picker and service config, read by every call without a lock;
 //! - [`TaskMailbox`]: whether the task runs, and how events reach it;
@@ -55,8 +55,8 @@ impl ChannelState {
         Some(events)
     }
 
-    /// Notes that the channel's task is gone before the channel was closed: the channel is idle, and
-    /// the next call starts another task. Wakes waiting calls.
+    /// Notes that the channel's task is gone before the channel was closed: the channel is idle,
+    /// and the next call starts another task. Wakes waiting calls.
     pub(super) fn task_lost(&self, lost: Lost) {
         let mut open = Vec::new();
         self.task.lost(lost, |idle| {

@@ -1,7 +1,7 @@
 //! The registry of a channel's subchannels, connections and attempts to connect.
 //!
-//! Written by the channel's task alone; read by users, and by calls that are given up, on their tasks. It
-//! is where channelz finds the children of a channel.
+//! Written by the channel's task alone; read by users, and by calls that are given up, on their
+//! tasks. It is where channelz finds the children of a channel.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -17,8 +17,8 @@ use crate::transport::ClientTransport;
 
 /// The subchannels of a channel, their connections, and the attempts to connect.
 ///
-/// It keeps no connection open: that is for the subchannel, as long as the connection takes calls, and
-/// for the calls on it.
+/// It keeps no connection open: that is for the subchannel, as long as the connection takes calls,
+/// and for the calls on it.
 #[derive(Default)]
 pub(in crate::client) struct Registry(Mutex<Records>);
 

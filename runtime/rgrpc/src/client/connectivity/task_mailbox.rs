@@ -88,8 +88,8 @@ impl TaskMailbox {
         last.map(lost)
     }
 
-    /// The status of a call that has waited for a task that was lost; `losses` is their number when the
-    /// call began.
+    /// The status of a call that has waited for a task that was lost; `losses` is their number when
+    /// the call began.
     pub(in crate::client) fn lost_since(&self, losses: u64) -> Option<Status> {
         let state = lock(&self.state);
         let last = state.last_loss.filter(|_| state.losses != losses);

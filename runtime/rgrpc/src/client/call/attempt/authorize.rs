@@ -1,8 +1,8 @@
 //! Authorizes an attempt on the connection that it has picked: the call's authority and its per-RPC
 //! credentials.
 //!
-//! Called by attempts of calls that have either, on the caller's task; credentials are users' code, and
-//! run under no lock.
+//! Called by attempts of calls that have either, on the caller's task; credentials are users' code,
+//! and run under no lock.
 
 use std::pin::pin;
 
@@ -16,7 +16,7 @@ use crate::metadata::Metadata;
 use crate::status::Status;
 
 impl AttemptContext<'_> {
-    /// Whether there is anything to [authorize](Self::authorize).
+    /// Returns whether there is anything to [authorize](Self::authorize).
     pub(in crate::client::call) fn needs_authorization(&self) -> bool {
         self.call.authority().is_some() || self.has_credentials()
     }

@@ -1,7 +1,7 @@
 //! An attempt at a call that has a stream.
 //!
-//! Created by [`AttemptContext::begin_attempt`](super::AttemptContext::begin_attempt);
-//! polled by the call's halves, on their tasks; ended from there, from the task that watches the call's
+//! Created by [`AttemptContext::begin_attempt`](super::AttemptContext::begin_attempt); polled by
+//! the call's halves, on their tasks; ended from there, from the task that watches the call's
 //! bounds, or by being dropped.
 //!
 //! Source: grpc-go `csAttempt`.
@@ -45,7 +45,7 @@ pub(in crate::client::call) struct CallAttempt {
     counted: CountedCall,
     /// `None` when the picker wants nothing called at the end.
     callback: Option<Mutex<Option<PickerCallback>>>,
-    /// How far the attempt got, if it has failed.
+    /// The extent to which the attempt was delivered, if it has failed.
     delivery: Mutex<Delivery>,
     local_end: LocalEnd,
     /// The response info of the attempt, if the user has asked for it.
@@ -283,8 +283,8 @@ impl Drop for CallAttempt {
     }
 }
 
-/// The status with which this side ended an attempt, and the halves that wait for it. Allocated when
-/// there is one or the other: unary calls seldom have either.
+/// The status with which this side ended an attempt, and the halves that wait for it. Allocated
+/// when there is one or the other: unary calls seldom have either.
 #[derive(Default)]
 struct LocalEnd(Mutex<Option<Box<LocalEndState>>>);
 

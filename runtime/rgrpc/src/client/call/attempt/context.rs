@@ -2,7 +2,8 @@
 //!
 //! Used by unary and streaming calls, on the task that polls the call.
 //!
-//! Source: grpc-go `clientStream.newAttemptLocked`, `csAttempt.getTransport`, `csAttempt.newStream`.
+//! Source: grpc-go `clientStream.newAttemptLocked`, `csAttempt.getTransport`,
+//! `csAttempt.newStream`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,11 +35,12 @@ pub(in crate::client::call) struct AttemptContext<'a> {
 }
 
 impl AttemptContext<'_> {
-    /// Begins an attempt: picks a connection, authorizes the attempt there, opens a stream, and takes the
-    /// call's only message if there is one. Every attempt begins here; it ends in
+    /// Begins an attempt: picks a connection, authorizes the attempt there, opens a stream, and
+    /// takes the call's only message if there is one. Every attempt begins here; it ends in
     /// [`CallAttempt::finish`], or here if it fails before it has a stream.
     ///
-    /// Waits are boxed: calls that find a connection at once, as most do, do not keep the room for them.
+    /// Waits are boxed: calls that find a connection at once, as most do, do not keep the room for
+    /// them.
     ///
     /// Cancel-safe.
     pub(in crate::client::call) async fn begin_attempt(
@@ -92,8 +94,8 @@ impl AttemptContext<'_> {
         }
     }
 
-    /// Waits for a connection. The first call starts the channel's task, and so does one that finds it
-    /// lost.
+    /// Waits for a connection. The first call starts the channel's task, and so does one that finds
+    /// it lost.
     async fn wait_for_pick(&self, info: &PickInfo<'_>) -> Result<Picked, AttemptFailure> {
         let wait_for_ready = self.call.wait_for_ready();
         let start = || self.conn.start();

@@ -52,8 +52,8 @@ impl CountedCall {
 pub(in crate::client::call) struct GoingIdle(CountedCall);
 
 impl GoingIdle {
-    /// Waits until the channel is idle. The channel's task is on another thread, between two steps that
-    /// do not wait.
+    /// Waits until the channel is idle. The channel's task is on another thread, between two steps
+    /// that do not wait.
     pub(in crate::client::call) async fn wait(self) -> CountedCall {
         while self.0.conn.shared().calls.is_going_idle() {
             yield_now().await;

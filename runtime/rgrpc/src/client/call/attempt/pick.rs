@@ -52,8 +52,8 @@ pub(in crate::client::call) fn pick_ready(
     }
 }
 
-/// The connection of an attempt. Waits while none is ready, and with `wait_for_ready` also while none
-/// can be made. `start` starts the channel's task if there is none.
+/// The connection of an attempt. Waits while none is ready, and with `wait_for_ready` also while
+/// none can be made. `start` starts the channel's task if there is none.
 ///
 /// Cancel-safe.
 pub(in crate::client::call) async fn pick(
@@ -99,8 +99,8 @@ pub(in crate::client::call) async fn pick(
     }
 }
 
-/// The service config as it concerns calls. Waits until it is known, which is when the target has been
-/// resolved for the first time. `start` starts the channel's task if there is none.
+/// The service config as it concerns calls. Waits until it is known, which is when the target has
+/// been resolved for the first time. `start` starts the channel's task if there is none.
 ///
 /// Cancel-safe.
 pub(in crate::client::call) async fn wait_for_call_config(
@@ -188,8 +188,8 @@ fn try_pick(channel: &ChannelState, call: &PickInfo<'_>) -> PickOutcome {
 
 /// The callback of a picker for the end of an attempt.
 ///
-/// Called once, also when the attempt was not sent. It is users' code: no lock is held while it runs, and a
-/// panic of it is logged and ends nothing else.
+/// Called once, also when the attempt was not sent. It is users' code: no lock is held while it
+/// runs, and a panic of it is logged and ends nothing else.
 pub(in crate::client::call) struct PickerCallback(Option<OnDone>);
 
 impl PickerCallback {

@@ -124,8 +124,8 @@ pub(super) enum AttemptDecision {
 }
 
 impl AttemptScheduler {
-    /// Schedules the first attempt at once. Refused attempts of a call without hedging are repeated at
-    /// most `max_transparent_retries` times, those of a hedged call once.
+    /// Schedules the first attempt at once. Refused attempts of a call without hedging are repeated
+    /// at most `max_transparent_retries` times, those of a hedged call once.
     pub(super) fn new(
         policy: Option<AttemptPolicy>,
         throttle: Option<Arc<RetryThrottle>>,
@@ -148,7 +148,7 @@ impl AttemptScheduler {
         }
     }
 
-    /// Whether several attempts may be under way at once.
+    /// Returns whether several attempts may be under way at once.
     pub(super) fn is_hedged(&self) -> bool {
         matches!(self.policy, Policy::Hedge(_))
     }
@@ -168,7 +168,8 @@ impl AttemptScheduler {
         }
     }
 
-    /// Begins the attempt that is due at `now`, if one is; returns the number of attempts before it.
+    /// Begins the attempt that is due at `now`, if one is; returns the number of attempts before
+    /// it.
     pub(super) fn begin_due(&mut self, now: Instant) -> Option<u32> {
         match self.next {
             NextAttempt::AtOnce => {}
@@ -192,8 +193,8 @@ impl AttemptScheduler {
         }
     }
 
-    /// Begins the next attempt of a call without hedging, whose delay is over; returns the number of
-    /// attempts before it. Reads no clock.
+    /// Begins the next attempt of a call without hedging, whose delay is over; returns the number
+    /// of attempts before it. Reads no clock.
     pub(super) fn begin_next(&mut self) -> u32 {
         self.next = NextAttempt::Never;
         self.begun += 1;
@@ -310,7 +311,7 @@ impl AttemptScheduler {
 }
 
 impl Policy {
-    /// Whether the policy has another attempt follow a failure with this status.
+    /// Returns whether the policy has another attempt follow a failure with this status.
     fn names(&self, status: &Status) -> bool {
         match self {
             Self::Retry(None) => false,

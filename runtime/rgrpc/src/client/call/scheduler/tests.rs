@@ -99,7 +99,8 @@ fn first_failure(
     (seen(&decision), next)
 }
 
-/// The name of a row, the failure, and for each policy the decision and the delay to the next attempt.
+/// The name of a row, the failure, and for each policy the decision and the delay to the next
+/// attempt.
 type Row<'a> = (
     &'a str,
     &'a dyn Fn() -> AttemptFailure,
@@ -483,7 +484,7 @@ fn nothing_begins_once_it_was_stopped() {
     }
 }
 
-/// What happens to a hedged call, at a millisecond after it began.
+/// An occurrence in a hedged call, at a millisecond after it began.
 enum Step {
     /// The time has come; so many attempts begin.
     Begins(u64, u32),

@@ -1,4 +1,5 @@
-//! An attempt at a streaming or hedged call, from its beginning until it commits the call or has failed.
+//! An attempt at a streaming or hedged call, from its beginning until it commits the call or has
+//! failed.
 //!
 //! Polled by the call, on the task that drives it, under no lock.
 
@@ -114,7 +115,8 @@ impl StreamAttempt {
         }
     }
 
-    /// Sends on its stream, if it is open. When that has ended, [`poll`](Self::poll) tells the status.
+    /// Sends on its stream, if it is open. When that has ended, [`poll`](Self::poll) tells the
+    /// status.
     pub(super) fn send(&self, sent: Sent) {
         if let Some(attempt) = self.open() {
             let _ = send_on(attempt, sent);

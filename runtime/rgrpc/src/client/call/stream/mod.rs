@@ -1,7 +1,7 @@
 //! A streaming call, or a hedged one: attempts, one of which becomes the call.
 //!
-//! There is no task for it; whoever polls a half drives all attempts, and their events wake both halves.
-//! A task watches over the call's bounds, if it has any.
+//! There is no task for it; whoever polls a half drives all attempts, and their events wake both
+//! halves. A task watches over the call's bounds, if it has any.
 //!
 //! Source: gRFC A6; grpc-go `clientStream.withRetry`, `clientStream.commitAttempt`.
 
@@ -39,13 +39,13 @@ use crate::transport::{IncomingHead, NoHead, Wanted};
 /// A streaming call, or a hedged one.
 ///
 /// Until it is committed, sent messages go to all attempts under way, and into a
-/// [`ReplayBuffer`](replay_buffer::ReplayBuffer) for those to come. An attempt commits the call when it has received headers or has ended well, or when
-/// the buffer is over its limit; from then on the halves are those of that attempt, and the others are
-/// cancelled.
+/// [`ReplayBuffer`](replay_buffer::ReplayBuffer) for those to come. An attempt commits the call
+/// when it has received headers or has ended well, or when the buffer is over its limit; from then
+/// on the halves are those of that attempt, and the others are cancelled.
 pub(super) struct StreamCall {
     context: Arc<StreamContext>,
-    /// The attempt that has committed the call: set once, together with [`CallState::Committed`], and read
-    /// by each operation of a committed call without a lock.
+    /// The attempt that has committed the call: set once, together with [`CallState::Committed`],
+    /// and read by each operation of a committed call without a lock.
     committed: OnceLock<Committed>,
     /// Locked for single steps: attempts are polled, and tasks are woken, without it.
     state: Mutex<CallState>,
@@ -87,12 +87,14 @@ struct Orders {
 struct Committed {
     attempt: Arc<CallAttempt>,
     scheduler: AttemptScheduler,
-    /// The head that was received before the call was committed, until the receiving half asks for it.
+    /// The head that was received before the call was committed, until the receiving half asks for
+    /// it.
     head: Mutex<Option<Result<IncomingHead, NoHead>>>,
     end: Option<Metadata>,
 }
 
-/// The result of driving a call: its state, with the answer of the attempts while it is uncommitted.
+/// The result of driving a call: its state, with the answer of the attempts while it is
+/// uncommitted.
 enum Drive<'a, T> {
     Committed(&'a Committed),
     Uncommitted(Poll<T>),
@@ -161,8 +163,8 @@ impl StreamCall {
         *lock(&self.watch) = Some(task);
     }
 
-    /// Nobody watches over the call's bounds any more. It ends, unless it has: else it could last for
-    /// ever.
+    /// Nobody watches over the call's bounds any more. It ends, unless it has: else it could last
+    /// for ever.
     fn unwatched(&self, lost: Lost) {
         if self.is_unfinished() {
             self.end(EndReason::Status(Status::unavailable(format!(
@@ -171,8 +173,8 @@ impl StreamCall {
         }
     }
 
-    /// Ends the call if its handle was used, so that a half that is polled after that reports it, and
-    /// no message that has come before.
+    /// Ends the call if its handle was used, so that a half that is polled after that reports it,
+    /// and no message that has come before.
     fn check_cancelled(&self) {
         let handle = self.context.call.cancel_handle();
         let is_cancelled = handle.is_some_and(CancelHandle::is_cancelled);
@@ -181,8 +183,8 @@ impl StreamCall {
         }
     }
 
-    /// The reason why the call waits, if it has begun. The attempts of a call that is not committed are
-    /// cancelled: it is over.
+    /// The reason why the call waits, if it has begun. The attempts of a call that is not committed
+    /// are cancelled: it is over.
     pub(super) fn give_up(&self) -> Option<WaitReason> {
         if let Some(committed) = self.committed.get() {
             return Some(committed.attempt.wait_reason());
@@ -211,8 +213,8 @@ impl StreamCall {
         lock(&self.hooks).is_some()
     }
 
-    /// Drives the call for a half, unless it is committed; `answer` is asked of attempts that have not
-    /// committed it.
+    /// Drives the call for a half, unless it is committed; `answer` is asked of attempts that have
+    /// not committed it.
     fn drive<T>(
         &self,
         half: StreamHalf,
@@ -252,9 +254,9 @@ impl StreamCall {
         }
     }
 
-    /// Takes the attempts, does `step` with them while no lock is held, carries out the orders that have
-    /// come meanwhile, and puts the attempts back. Returns the step's result, and whether the halves have
-    /// to be woken.
+    /// Takes the attempts, does `step` with them while no lock is held, carries out the orders that
+    /// have come meanwhile, and puts the attempts back. Returns the step's result, and whether the
+    /// halves have to be woken.
     ///
     /// `None` if there are no attempts, or somebody drives them at this moment: the caller is woken when
     /// they are put back.
@@ -315,8 +317,8 @@ impl StreamCall {
         }
     }
 
-    /// The state of a call whose attempts have come this far, and what is left of them, to be dropped
-    /// without the lock, if that is another state. The lock is held.
+    /// The state of a call whose attempts have come this far, and what is left of them, to be
+    /// dropped without the lock, if that is another state. The lock is held.
     fn state_after(
         &self,
         mut uncommitted: Box<Uncommitted>,
@@ -411,8 +413,8 @@ impl StreamCall {
     }
 }
 
-/// Fails a call when user code has panicked while its attempts were driven: they are not put back, and
-/// the other half must not wait for them.
+/// Fails a call when user code has panicked while its attempts were driven: they are not put back,
+/// and the other half must not wait for them.
 struct PanicGuard<'a> {
     call: &'a StreamCall,
     is_armed: bool,

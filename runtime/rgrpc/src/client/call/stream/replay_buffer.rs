@@ -51,7 +51,7 @@ impl ReplayBuffer {
         self.closed |= closes;
     }
 
-    /// Whether there is more than it is to hold: the call cannot be retried then.
+    /// Returns whether it is over its limit: the call cannot be retried then.
     pub(super) fn is_over(&self) -> bool {
         self.size > self.limit
     }

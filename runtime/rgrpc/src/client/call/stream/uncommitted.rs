@@ -66,8 +66,8 @@ impl Uncommitted {
         }
     }
 
-    /// Begins the attempts that are due and polls those under way, until nothing moves or there is an
-    /// outcome.
+    /// Begins the attempts that are due and polls those under way, until nothing moves or there is
+    /// an outcome.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
         while self.outcome.is_none() {
             while let Some(previous) = self.scheduler.begin_due(Instant::now()) {

@@ -15,8 +15,8 @@ use crate::status::Status;
 
 /// Asks a backend whether it serves: `grpc.health.v1.Health/Watch`.
 ///
-/// A backend that does not implement it is taken to serve. One whose answers break off is not, until
-/// it is asked again.
+/// A backend that does not implement it is taken to serve. One whose answers break off is not,
+/// until it is asked again.
 ///
 /// Source: gRFC A17; grpc-go `health/client.go`.
 #[derive(Debug)]

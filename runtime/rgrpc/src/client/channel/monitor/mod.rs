@@ -2,8 +2,8 @@
 //!
 //! A monitor is a task: it makes a streaming call on one connection and makes it again when it has
 //! ended, until it is aborted. The question and the meaning of the answers are a [`Watch`]. The
-//! [`Monitors`] of a [`SubConn`](crate::balancer::SubConn) begin when its connection is there and end
-//! when it is lost or nobody holds the SubConn any more.
+//! [`Monitors`] of a [`SubConn`](crate::balancer::SubConn) begin when its connection is there and
+//! end when it is lost or nobody holds the SubConn any more.
 //!
 //! ```text
 //!   Control ── oldest connection ──► Monitors ── spawns ──► run(HealthWatch), run(LoadWatch)
@@ -12,11 +12,12 @@
 //!      └───────────── Event::Monitor ───────────────────────────────────┘
 //! ```
 //!
-//! These calls are none of the channel's: no picker and no service config is asked for them, they have
-//! no deadline, and they do not keep the channel from going idle. The channel's per-RPC credentials go
-//! with them.
+//! These calls are none of the channel's: no picker and no service config is asked for them, they
+//! have no deadline, and they do not keep the channel from going idle. The channel's per-RPC
+//! credentials go with them.
 //!
-//! Source: gRFC A17 for health, A51 for load; grpc-go's packages `health` and `orca`, `producer.go`.
+//! Source: gRFC A17 for health, A51 for load; grpc-go's packages `health` and `orca`,
+//! `producer.go`.
 
 mod call;
 mod health;
@@ -83,8 +84,8 @@ impl MonitorContext {
         }
     }
 
-    /// Sets the service whose health the service config says to ask for, if any. Returns whether that
-    /// changes anything.
+    /// Sets the service whose health the service config says to ask for, if any. Returns whether
+    /// that changes anything.
     pub(super) fn set_health_service(&mut self, service: Option<Arc<str>>) -> bool {
         let service = service.filter(|_| !self.health_check_disabled);
         let changes = self.health_service != service;
@@ -143,8 +144,9 @@ impl Monitors {
         }
     }
 
-    /// Follows the oldest connection of the SubConn: ends the monitors that are on another one, and begins
-    /// them anew. Returns the known health of the backend, if that changes and there is a connection.
+    /// Follows the oldest connection of the SubConn: ends the monitors that are on another one, and
+    /// begins them anew. Returns the known health of the backend, if that changes and there is a
+    /// connection.
     pub(super) fn follow(
         &mut self,
         oldest: Option<(ConnectionId, &Arc<dyn ClientTransport>)>,
@@ -160,8 +162,8 @@ impl Monitors {
         oldest.map(|(_, transport)| self.begin(transport, context))
     }
 
-    /// The service whose health is asked for is another one. Returns the known health of the backend, if
-    /// there is a connection and its health matters.
+    /// The service whose health is asked for is another one. Returns the known health of the
+    /// backend, if there is a connection and its health matters.
     pub(super) fn health_service_changed(
         &mut self,
         oldest: Option<&Arc<dyn ClientTransport>>,
@@ -173,7 +175,8 @@ impl Monitors {
             .then(|| self.begin_health_check(transport, context))
     }
 
-    /// The latest report of a monitor; `None` if it was taken, or the monitor is none of these any more.
+    /// The latest report of a monitor; `None` if it was taken, or the monitor is none of these any
+    /// more.
     pub(super) fn take(&self, monitor: MonitorId) -> Option<MonitorReport> {
         let monitors = [&self.health, &self.load].into_iter().flatten();
         monitors

@@ -1,4 +1,4 @@
-//! The delay before a monitor's call that has ended is made again.
+//! The delay before a monitor's call that has ended is retried.
 //!
 //! Asked by the task of a monitor.
 
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::backoff::{Backoff, ConnectParams};
 
-/// Decides when a call of a monitor that has ended is made again: at once if it had answers, and after
+/// Decides when a call of a monitor that has ended is retried: at once if it had answers, and after
 /// 1 s, growing to 120 s, if it had none.
 ///
 /// Source: gRFC A17, "Client Workflow"; grpc-go `backoff.RunF`.

@@ -14,8 +14,8 @@ use crate::lock::lock;
 /// A monitor at work, as a task of its own, which ends when this is dropped.
 pub(super) struct Monitor {
     id: MonitorId,
-    /// The latest report, until it is taken: a backend that reports more than the channel's task can
-    /// look at takes no memory for it.
+    /// The latest report, until it is taken: a backend that reports more than the channel's task
+    /// can look at takes no memory for it.
     latest: Arc<Mutex<Option<MonitorReport>>>,
     task: AbortHandle,
 }

@@ -97,7 +97,7 @@ impl Fixture {
         health.map(|health| text(MonitorReport::Health(health)))
     }
 
-    /// What the channel's task has heard since this was last called.
+    /// The reports since this was last called.
     async fn reports(&mut self) -> Vec<String> {
         settle().await;
         let mut reports = Vec::new();

@@ -1,4 +1,4 @@
-//! A monitor's work: a streaming call to a backend, made again when it has ended.
+//! A monitor's work: a streaming call to a backend, retried when it has ended.
 //!
 //! Run as a task for each monitor.
 
@@ -105,8 +105,8 @@ pub(super) async fn run<W: Watch>(
     }
 }
 
-/// Makes one call; returns its end, or `None` if its connection has ended, of which the channel hears
-/// by itself.
+/// Makes one call; returns its end, or `None` if its connection has ended, of which the channel
+/// hears by itself.
 async fn ask<W: Watch>(
     backend: &Backend,
     watch: &W,

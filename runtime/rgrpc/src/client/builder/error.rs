@@ -31,7 +31,7 @@ pub enum BuildError {
     UserAgent(String),
     /// The default service config is invalid.
     ServiceConfig(ServiceConfigError),
-    /// A field of the [`BackoffConfig`] makes no sense: which, and what was expected.
+    /// A field of the [`BackoffConfig`](crate::BackoffConfig) makes no sense: which, and what was expected.
     Backoff(String),
     /// The default call options cannot be defaults, or have metadata that cannot be sent.
     DefaultCallOptions(String),

@@ -20,6 +20,7 @@ mod fit_status;
 #[cfg(feature = "transport-h2")]
 mod h2;
 mod http_status;
+pub mod keepalive;
 mod last_received;
 mod native;
 mod phase;
@@ -63,7 +64,7 @@ pub(crate) use refusal_log::RefusalLog;
 pub(crate) use request::{Rejection, RequestParser};
 pub(crate) use reset::{ResetCode, status_for_reset};
 pub(crate) use response::{HeadersBlock, ResponseParser, Trailers};
-pub(crate) use settings::ServerSettings;
+pub(crate) use settings::{ClientSettings, ServerSettings};
 pub(crate) use stream_quota::StreamQuota;
 
 /// A server's side of one connection.

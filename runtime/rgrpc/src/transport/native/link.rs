@@ -1,18 +1,19 @@
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use rgrpc_http2::frame::Head;
 use rgrpc_http2::{Connection, ConnectionError, Event};
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, timeout};
 
-use super::idle::IdleWatch;
 use super::landing::Landing;
 use super::read_buffer::ReadBuffer;
 use super::socket::Socket;
+use super::timer::{IdleWatch, Timer};
+use crate::transport::keepalive::Unanswered;
 
 /// How long a connection that is over may take to write what it still has, and its peer to close.
 const LINGER: Duration = Duration::from_secs(1);
@@ -34,8 +35,7 @@ pub(super) struct Link<T, H> {
     landed: Option<Vec<u8>>,
     /// The last turn left what there was to write to this one.
     waited: bool,
-    /// For the core's next deadline.
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Timer,
     idle: IdleWatch,
 }
 
@@ -45,6 +45,8 @@ pub(super) enum LinkEnd {
     Closed,
     /// The peer broke the protocol, or spent a budget; it is told.
     Protocol(ConnectionError),
+    /// The peer does not answer.
+    Unanswered(Unanswered),
     Io(io::Error),
 }
 
@@ -57,7 +59,7 @@ impl<T, H: Clone> Link<T, H> {
             landing: None,
             landed: None,
             waited: false,
-            timer: None,
+            timer: Timer::default(),
             idle: IdleWatch::default(),
         }
     }
@@ -184,33 +186,31 @@ impl<T, H: Clone> Link<T, H> {
         }
     }
 
-    /// Does what is due at the core's deadline, if it has passed; else the task is woken then.
-    pub(super) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Result<(), LinkEnd> {
-        let Some(deadline) = self.core.next_deadline() else {
-            self.timer = None;
-            return Ok(());
-        };
-        let deadline = Instant::from_std(deadline);
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if timer.deadline() != deadline {
-            timer.as_mut().reset(deadline);
+    /// Waits for the earliest deadline: the core's, or the one of `keepalive`. Returns whether it has
+    /// come; then the core has done what was due at its own, and the task is polled again, which writes
+    /// what came of it.
+    pub(super) fn poll_deadline(
+        &mut self,
+        now: Instant,
+        keepalive: Option<Instant>,
+        cx: &mut Context<'_>,
+    ) -> Result<bool, LinkEnd> {
+        let core = self.core.next_deadline().map(Instant::from_std);
+        let deadlines = [core, keepalive, self.idle.deadline()];
+        let deadline = deadlines.into_iter().flatten().min();
+        if !self.timer.has_come(deadline, cx) {
+            return Ok(false);
         }
-        if timer.as_mut().poll(cx).is_pending() {
-            return Ok(());
-        }
-        self.timer = None;
-        // Another turn writes what this makes.
         cx.waker().wake_by_ref();
         self.core
-            .handle_timeout(Instant::now().into_std())
-            .map_err(LinkEnd::Protocol)
+            .handle_timeout(now.into_std())
+            .map_err(LinkEnd::Protocol)?;
+        Ok(true)
     }
 
     /// Gives back what is only held for speed when the connection has become idle, and says so.
-    pub(super) fn trim_if_idle(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
-        let idle = self.idle.became_idle(now, cx);
+    pub(super) fn trim_if_idle(&mut self, now: Instant) -> bool {
+        let idle = self.idle.became_idle(now);
         if idle {
             self.core.trim();
             self.input.trim();

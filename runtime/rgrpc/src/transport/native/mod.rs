@@ -10,7 +10,6 @@ mod assembly;
 mod client;
 mod client_stream;
 mod fields;
-mod idle;
 mod inbound;
 mod landing;
 mod link;
@@ -22,6 +21,7 @@ mod room;
 mod server;
 mod server_stream;
 mod socket;
+mod timer;
 
 pub(crate) use client::connect;
 pub(crate) use server::ServerConnection;

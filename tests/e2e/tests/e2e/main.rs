@@ -34,6 +34,7 @@ mod hedging;
 mod hierarchy;
 mod http2_rules;
 mod idle_mode;
+mod keepalive;
 mod limits;
 mod listeners;
 mod load_reports;

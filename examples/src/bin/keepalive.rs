@@ -1,14 +1,14 @@
-//! Connections that are kept alive, and replaced: a server bounds the age of its connections, and says
-//! how often clients may ask whether it is there; a client asks, and loses no call when its connection
-//! is replaced.
+//! Connections that are kept alive, and replaced: a server bounds the age of its connections, and
+//! says how often clients may ask whether it is there; a client asks, and loses no call when its
+//! connection is replaced.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin keepalive
 //! ```
 //!
-//! A server that is frozen or unreachable closes no connection. With the client's parameters here it is
-//! noticed 40 s after the last octet from it: the calls on its connections fail with UNAVAILABLE then,
-//! and further calls go to other backends.
+//! A server that is frozen or unreachable closes no connection. With the client's parameters here
+//! it is noticed 40 s after the last octet from it: the calls on its connections fail with
+//! UNAVAILABLE then, and further calls go to other backends.
 
 #![allow(clippy::print_stdout, reason = "an example says what it does")]
 

@@ -1,5 +1,5 @@
-//! The keepalive program: a server with the parameters of keepalive, and clients that show what becomes
-//! of their calls.
+//! The keepalive program: a server with the parameters of keepalive, and clients that show what
+//! becomes of their calls.
 //!
 //! `tests/interop/go/keepalive` is the same on grpc-go, with the same flags and the same lines;
 //! `tests/interop/keepalive` crosses them.

@@ -439,14 +439,15 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Sends PINGs on connections that are silent, and closes those whose server does not answer: their
-    /// calls fail with UNAVAILABLE, and further ones go to other connections. A server that is frozen, or
-    /// cut off without a word, is noticed in no other way while its kernel or nobody acknowledges octets.
+    /// Sends PINGs on connections that are silent, and closes those whose server does not answer:
+    /// their calls fail with UNAVAILABLE, and further ones go to other connections. A server that
+    /// is frozen, or cut off without a word, is noticed in no other way while its kernel or nobody
+    /// acknowledges octets.
     ///
-    /// The `time` must agree with the servers' policy: servers of gRPC permit one PING in 5 minutes,
-    /// unless [they say otherwise](crate::Server::keepalive_enforcement), and close the connection with
-    /// `too_many_pings` after the third too many. The channel logs that at error, and later connections
-    /// wait twice as long between PINGs. Default: none.
+    /// The `time` must agree with the servers' policy: servers of gRPC permit one PING in 5
+    /// minutes, unless [they say otherwise](crate::Server::keepalive_enforcement), and close the
+    /// connection with `too_many_pings` after the third too many. The channel logs that at error,
+    /// and later connections wait twice as long between PINGs. Default: none.
     ///
     /// ```
     /// use std::time::Duration;
@@ -471,13 +472,13 @@ impl ClientConnBuilder {
     /// peer's kernel before the connection is lost (the TCP user timeout of RFC 5482, Linux's
     /// `TCP_USER_TIMEOUT`), so that a connection that was cut without a word fails its calls with
     /// UNAVAILABLE, and the next ones go to another. `None` and zero: as the operating system does,
-    /// which takes about 15 minutes. Default: the `timeout` of [`keepalive`](Self::keepalive), or 20 s
-    /// without it.
+    /// which takes about 15 minutes. Default: the `timeout` of [`keepalive`](Self::keepalive), or
+    /// 20 s without it.
     ///
     /// It does not notice the loss of a connection on which nothing is sent: keepalive does. A peer
-    /// that does not read its socket for as long, so that its receive buffer is full, is taken for lost as well.
-    /// A TLS or plain connection has it if its dialer gives a `tokio::net::TcpStream` on which none
-    /// is set; other systems than Linux, Android and Fuchsia have no such option.
+    /// that does not read its socket for as long, so that its receive buffer is full, is taken for
+    /// lost as well. A TLS or plain connection has it if its dialer gives a `tokio::net::TcpStream`
+    /// on which none is set; other systems than Linux, Android and Fuchsia have no such option.
     ///
     /// Source: gRFC A18; grpc-go sets it with keepalive alone.
     pub fn tcp_user_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {

@@ -149,10 +149,10 @@ impl Server {
     /// cancelled. `None` and zero: as the operating system does, which takes about 15 minutes.
     /// Default: the `timeout` of [`keepalive`](Self::keepalive), which is 20 s.
     ///
-    /// It does not notice the loss of a connection on which nothing is sent: keepalive does. A client
-    /// that does not read its socket for as long, so that its receive buffer is full, is taken for lost as well.
-    /// A connection has it if its listener gives a `tokio::net::TcpStream` on which none is set;
-    /// other systems than Linux, Android and Fuchsia have no such option.
+    /// It does not notice the loss of a connection on which nothing is sent: keepalive does. A
+    /// client that does not read its socket for as long, so that its receive buffer is full, is
+    /// taken for lost as well. A connection has it if its listener gives a `tokio::net::TcpStream`
+    /// on which none is set; other systems than Linux, Android and Fuchsia have no such option.
     ///
     /// Source: gRFC A18; grpc-go has no option of its own for it.
     #[must_use]
@@ -161,13 +161,13 @@ impl Server {
         self
     }
 
-    /// Sets the keepalive of connections: PINGs that find dead clients, whose calls are cancelled; a bound
-    /// on the time without calls; and a bound on a connection's age, after which clients connect anew, and
-    /// may find new replicas.
+    /// Sets the keepalive of connections: PINGs that find dead clients, whose calls are cancelled;
+    /// a bound on the time without calls; and a bound on a connection's age, after which clients
+    /// connect anew, and may find new replicas.
     ///
-    /// A close for idleness or age is graceful: clients are told by GOAWAY to make new calls elsewhere,
-    /// and calls that have begun go on, for the age's grace at most. Default: PINGs after 2 h without an
-    /// octet from the client, and no bounds.
+    /// A close for idleness or age is graceful: clients are told by GOAWAY to make new calls
+    /// elsewhere, and calls that have begun go on, for the age's grace at most. Default: PINGs
+    /// after 2 h without an octet from the client, and no bounds.
     ///
     /// ```
     /// use std::time::Duration;
@@ -181,8 +181,8 @@ impl Server {
     /// # drop(server);
     /// ```
     ///
-    /// [`serve`](Self::serve) and the like fail if the [transport](Self::transport) has no keepalive and
-    /// this option is set.
+    /// [`serve`](Self::serve) and the like fail if the [transport](Self::transport) has no
+    /// keepalive and this option is set.
     ///
     /// Source: grpc-go `KeepaliveParams`; gRFC A9.
     #[must_use]
@@ -192,10 +192,10 @@ impl Server {
         self
     }
 
-    /// Sets the policy on the PINGs of clients, which end a connection that sends too many, by GOAWAY with
-    /// `too_many_pings`. Connections that end so are logged as those that are
-    /// [refused](Self::connection_timeout). Default: one PING in 5 minutes, and one in 2 h while there is
-    /// no call; see [`EnforcementPolicy`].
+    /// Sets the policy on the PINGs of clients, which end a connection that sends too many, by
+    /// GOAWAY with `too_many_pings`. Connections that end so are logged as those that are
+    /// [refused](Self::connection_timeout). Default: one PING in 5 minutes, and one in 2 h while
+    /// there is no call; see [`EnforcementPolicy`].
     ///
     /// A client's [keepalive](crate::ClientConnBuilder::keepalive) that is more frequent needs it:
     ///
@@ -210,8 +210,8 @@ impl Server {
     /// # drop(server);
     /// ```
     ///
-    /// [`serve`](Self::serve) and the like fail if the [transport](Self::transport) has no keepalive and
-    /// this option is set.
+    /// [`serve`](Self::serve) and the like fail if the [transport](Self::transport) has no
+    /// keepalive and this option is set.
     ///
     /// Source: grpc-go `KeepaliveEnforcementPolicy`; gRFC A8.
     #[must_use]
@@ -434,8 +434,8 @@ impl Server {
         })
     }
 
-    /// Serves on a socket in the abstract namespace, which is no file and is gone with its listener,
-    /// until the server is stopped. On Linux and Android only.
+    /// Serves on a socket in the abstract namespace, which is no file and is gone with its
+    /// listener, until the server is stopped. On Linux and Android only.
     ///
     /// # Errors
     /// As for [`serve_unix`](Self::serve_unix).

@@ -49,8 +49,8 @@ impl Listener for Keeping {
     }
 }
 
-/// The user timeouts of the dialed and the accepted sockets of a channel and a server with these options,
-/// in milliseconds.
+/// The user timeouts of the dialed and the accepted sockets of a channel and a server with these
+/// options, in milliseconds.
 async fn timeouts(
     channel: impl FnOnce(ClientConnBuilder) -> ClientConnBuilder,
     server: impl FnOnce(Server) -> Server,
@@ -113,9 +113,8 @@ async fn the_user_timeout_is_that_of_keepalive_unless_it_has_an_option_of_its_ow
         timeout: 8 * second,
         ..ServerParameters::default()
     };
-    let channel = |builder: ClientConnBuilder| {
-        builder.transport(Transport::Native).keepalive(client)
-    };
+    let channel =
+        |builder: ClientConnBuilder| builder.transport(Transport::Native).keepalive(client);
     let serve = |it: Server| it.transport(Transport::Native).keepalive(server);
     assert_eq!(timeouts(channel, serve).await, (vec![7_000], vec![8_000]));
 
@@ -131,9 +130,8 @@ async fn the_user_timeout_is_that_of_keepalive_unless_it_has_an_option_of_its_ow
         time: Duration::MAX,
         ..client
     };
-    let channel = |builder: ClientConnBuilder| {
-        builder.transport(Transport::Native).keepalive(never)
-    };
+    let channel =
+        |builder: ClientConnBuilder| builder.transport(Transport::Native).keepalive(never);
     let (dialed, _) = timeouts(channel, |server| server).await;
     assert_eq!(dialed, [20_000]);
 }

@@ -28,8 +28,8 @@ impl ChannelKeepalive {
         *lock(&self.parameters)
     }
 
-    /// A server has ended a connection with this time for its PINGs: later connections have twice as
-    /// much. Several connections that end together do not add up. Returns the time of the next.
+    /// A server has ended a connection with this time for its PINGs: later connections have twice
+    /// as much. Several connections that end together do not add up. Returns the time of the next.
     pub(crate) fn too_many_pings(&self, time: Duration) -> Duration {
         let mut parameters = lock(&self.parameters);
         parameters.time = parameters.time.max(time.saturating_mul(2));

@@ -1,5 +1,5 @@
-//! The keepalive of a client's connection: the probe, which sleeps while there is no stream. Owned by
-//! the connection's task.
+//! The keepalive of a client's connection: the probe, which sleeps while there is no stream. Owned
+//! by the connection's task.
 
 use std::time::Duration;
 
@@ -42,7 +42,8 @@ impl ClientKeepalive {
         self.probe.deadline()
     }
 
-    /// There are open streams. Returns whether a PING is to be sent at once: there were none for long.
+    /// There are open streams. Returns whether a PING is to be sent at once: there were none for
+    /// long.
     #[inline]
     pub(crate) fn has_streams(&mut self, now: Instant, received: Instant) -> bool {
         let wakes = self.probe.is_dormant();

@@ -1,5 +1,5 @@
-//! The strikes of a client that sends too many PINGs. Owned by the task of a server's connection, which
-//! tells of every PING.
+//! The strikes of a client that sends too many PINGs. Owned by the task of a server's connection,
+//! which tells of every PING.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ const MIN_TIME_WITHOUT_STREAM: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// The policy on the PINGs of one client, and what it has done so far.
 ///
-/// A client that measures the bandwidth by PINGs sends one after it has received DATA that followed the
-/// answer to the last: so the server has sent DATA since the last PING, and there is no strike. This
-/// holds for grpc-go's estimator and for ours, whatever the policy.
+/// A client that measures the bandwidth by PINGs sends one after it has received DATA that followed
+/// the answer to the last: so the server has sent DATA since the last PING, and there is no strike.
+/// This holds for grpc-go's estimator and for ours, whatever the policy.
 ///
 /// Source: grpc-go `http2Server.handlePing`; gRFC A8.
 #[derive(Clone, Copy, Debug)]
@@ -41,8 +41,8 @@ impl PingEnforcer {
         }
     }
 
-    /// A PING has come. `sent` is the number of HEADERS and DATA frames that the server has sent so far.
-    /// Returns whether the connection may go on.
+    /// A PING has come. `sent` is the number of HEADERS and DATA frames that the server has sent so
+    /// far. Returns whether the connection may go on.
     pub(crate) fn ping(&mut self, now: Instant, has_streams: bool, sent: u64) -> bool {
         let last = self.last_ping.replace(now);
         if std::mem::replace(&mut self.sent, sent) != sent {

@@ -1,5 +1,5 @@
-//! The parameters of keepalive, as users set them. Channels and servers normalize them once, when they
-//! are made; connections copy the result.
+//! The parameters of keepalive, as users set them. Channels and servers normalize them once, when
+//! they are made; connections copy the result.
 
 use std::time::Duration;
 
@@ -31,8 +31,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Source: grpc-go `keepalive.ClientParameters`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientParameters {
-    /// The time without any octet received after which the client sends a PING. At least 10 s: less is
-    /// raised to that, with a warning in the log. `Duration::MAX`: no PINGs.
+    /// The time without any octet received after which the client sends a PING. At least 10 s: less
+    /// is raised to that, with a warning in the log. `Duration::MAX`: no PINGs.
     ///
     /// When a server ends a connection with GOAWAY `too_many_pings`, the time doubles for later
     /// connections of the channel.
@@ -41,8 +41,8 @@ pub struct ClientParameters {
     /// Zero means the default. Default: 20 s.
     pub timeout: Duration,
     /// Sends PINGs also while the connection has no call. Servers permit that only if their
-    /// [`EnforcementPolicy::permit_without_stream`] does. Default: false; the first call after a pause
-    /// longer than `time` sends a PING at once instead.
+    /// [`EnforcementPolicy::permit_without_stream`] does. Default: false; the first call after a
+    /// pause longer than `time` sends a PING at once instead.
     pub permit_without_stream: bool,
 }
 
@@ -90,24 +90,24 @@ impl ClientParameters {
 /// Source: grpc-go `keepalive.ServerParameters`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerParameters {
-    /// The time without any call after which a connection is closed gracefully, by GOAWAY with the debug
-    /// data `max_idle`. Counts from the end of its last call, or from its begin. `None` and zero: no
-    /// bound. Default: `None`.
+    /// The time without any call after which a connection is closed gracefully, by GOAWAY with the
+    /// debug data `max_idle`. Counts from the end of its last call, or from its begin. `None` and
+    /// zero: no bound. Default: `None`.
     pub max_connection_idle: Option<Duration>,
-    /// The age at which a connection is closed gracefully, by GOAWAY with the debug data `max_age`. Each
-    /// connection's is longer or shorter by a random part of up to 10 %, which keeps clients from
-    /// reconnecting all at once. `None` and zero: no bound. Default: `None`.
+    /// The age at which a connection is closed gracefully, by GOAWAY with the debug data `max_age`.
+    /// Each connection's is longer or shorter by a random part of up to 10 %, which keeps clients
+    /// from reconnecting all at once. `None` and zero: no bound. Default: `None`.
     pub max_connection_age: Option<Duration>,
     /// The time that calls get to end after [`max_connection_age`](Self::max_connection_age). The
     /// connection is closed then, and calls that are left are cancelled. `None` and zero: no bound.
     /// Default: `None`.
     pub max_connection_age_grace: Option<Duration>,
-    /// The time without any octet received after which the server sends a PING. At least 1 s: less is
-    /// raised to that, with a warning in the log. Zero means the default, `Duration::MAX` no PINGs.
-    /// Default: 2 h.
+    /// The time without any octet received after which the server sends a PING. At least 1 s: less
+    /// is raised to that, with a warning in the log. Zero means the default, `Duration::MAX` no
+    /// PINGs. Default: 2 h.
     pub time: Duration,
-    /// The time after a PING within which something must be received, or the connection is closed and
-    /// its calls are cancelled. Zero means the default. Default: 20 s.
+    /// The time after a PING within which something must be received, or the connection is closed
+    /// and its calls are cancelled. Zero means the default. Default: 20 s.
     pub timeout: Duration,
 }
 
@@ -150,18 +150,20 @@ impl ServerParameters {
 
 /// A server's policy on the PINGs of its clients.
 ///
-/// A PING that comes too soon is a strike; the third strike ends the connection, by GOAWAY with the code
-/// ENHANCE_YOUR_CALM and the debug data `too_many_pings`. A response's headers, messages or trailers
-/// that the server has sent since the last PING clear the strikes, so that PINGs by which a client
-/// measures the bandwidth of what it receives are no strikes. A connection's first PING is none either.
+/// A PING that comes too soon is a strike; the third strike ends the connection, by GOAWAY with the
+/// code ENHANCE_YOUR_CALM and the debug data `too_many_pings`. A response's headers, messages or
+/// trailers that the server has sent since the last PING clear the strikes, so that PINGs by which
+/// a client measures the bandwidth of what it receives are no strikes. A connection's first PING is
+/// none either.
 ///
 /// Source: grpc-go `keepalive.EnforcementPolicy`; gRFC A8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EnforcementPolicy {
-    /// The least time between two PINGs. Zero: no minimum (in grpc-go, the default). Default: 5 min.
+    /// The least time between two PINGs. Zero: no minimum (in grpc-go, the default). Default: 5
+    /// min.
     pub min_time: Duration,
-    /// Permits PINGs on a connection without calls, as often as on one with calls. Without it, one in 2 h
-    /// is permitted there. Default: false.
+    /// Permits PINGs on a connection without calls, as often as on one with calls. Without it, one
+    /// in 2 h is permitted there. Default: false.
     pub permit_without_stream: bool,
 }
 

@@ -1,5 +1,5 @@
-//! The probe of a silent peer, alike for clients and servers: when to send a PING, and when to give the
-//! connection up. Called by the connection's task.
+//! The probe of a silent peer, alike for clients and servers: when to send a PING, and when to give
+//! the connection up. Called by the connection's task.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How late the deadline of an answer may be noticed. A task that runs later than that was held up
-/// itself, with the whole process perhaps, and the answer may be there to be read: it gets this much
-/// time more, once.
+/// itself, with the whole process perhaps, and the answer may be there to be read: it gets this
+/// much time more, once.
 const LATE: Duration = Duration::from_secs(1);
 
 /// The probe of a connection's peer.
@@ -119,8 +119,8 @@ impl Probe {
         self.state == State::Dormant
     }
 
-    /// The deadline may have come. `received` is when something was received last; without `may_ping`
-    /// the probe sleeps instead of sending a PING.
+    /// The deadline may have come. `received` is when something was received last; without
+    /// `may_ping` the probe sleeps instead of sending a PING.
     pub(super) fn handle_timeout(
         &mut self,
         now: Instant,

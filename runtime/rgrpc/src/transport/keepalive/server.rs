@@ -1,5 +1,5 @@
-//! The keepalive of a server's connection: the probe, and the bounds on idleness and age. Owned by the
-//! connection's task.
+//! The keepalive of a server's connection: the probe, and the bounds on idleness and age. Owned by
+//! the connection's task.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ const AGE_JITTER: f64 = 0.1;
 
 /// The keepalive of one connection of a server.
 ///
-/// The probe goes on while the connection drains, so that a client that died meanwhile holds nothing;
-/// grpc-go stops it then.
+/// The probe goes on while the connection drains, so that a client that died meanwhile holds
+/// nothing; grpc-go stops it then.
 ///
 /// Source: grpc-go `http2Server.keepalive`; gRFC A9.
 #[derive(Clone, Copy, Debug)]
@@ -89,7 +89,8 @@ impl ServerKeepalive {
         }
     }
 
-    /// Whether [`handle_timeout`](Self::handle_timeout) needs to know since when there is no stream.
+    /// Whether [`handle_timeout`](Self::handle_timeout) needs to know since when there is no
+    /// stream.
     #[inline]
     pub(crate) fn watches_idleness(&self) -> bool {
         self.idle_due.is_some()
@@ -108,8 +109,8 @@ impl ServerKeepalive {
     }
 
     /// A deadline may have come; called until it returns [`ServerStep::Wait`]. `received` is when
-    /// something was received last, `idle_since` when the last stream ended or the connection began;
-    /// `None` while there are streams.
+    /// something was received last, `idle_since` when the last stream ended or the connection
+    /// began; `None` while there are streams.
     pub(crate) fn handle_timeout(
         &mut self,
         now: Instant,

@@ -482,8 +482,8 @@ impl Task {
         (self.report)(TransportEvent::GoAway { reason, served });
     }
 
-    /// The server ends the connection for its PINGs: those of the channel's later connections are half
-    /// as frequent.
+    /// The server ends the connection for its PINGs: those of the channel's later connections are
+    /// half as frequent.
     #[cold]
     fn too_many_pings(&self) {
         let server = &self.peer.remote;

@@ -186,9 +186,9 @@ impl<T, H: Clone> Link<T, H> {
         }
     }
 
-    /// Waits for the earliest deadline: the core's, or the one of `keepalive`. Returns whether it has
-    /// come; then the core has done what was due at its own, and the task is polled again, which writes
-    /// what came of it.
+    /// Waits for the earliest deadline: the core's, or the one of `keepalive`. Returns whether it
+    /// has come; then the core has done what was due at its own, and the task is polled again,
+    /// which writes what came of it.
     pub(super) fn poll_deadline(
         &mut self,
         now: Instant,

@@ -9,8 +9,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Wakes the connection's task at a deadline, or before it.
 ///
-/// A deadline that moves to a later time does not touch the timer: the task is woken at the earlier one,
-/// and asks again. So activity that moves deadlines costs a comparison a turn.
+/// A deadline that moves to a later time does not touch the timer: the task is woken at the earlier
+/// one, and asks again. So activity that moves deadlines costs a comparison a turn.
 #[derive(Debug, Default)]
 pub(super) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
@@ -19,8 +19,8 @@ pub(super) struct Timer {
 impl Timer {
     /// Returns whether the deadline has come. If not, the task is woken when it may have.
     ///
-    /// That is the runtime's word, which has looked at the sockets before: a clock would also say so
-    /// when the task runs late, before it can see what has come to its socket meanwhile.
+    /// That is the runtime's word, which has looked at the sockets before: a clock would also say
+    /// so when the task runs late, before it can see what has come to its socket meanwhile.
     pub(super) fn has_come(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) -> bool {
         let Some(deadline) = deadline else {
             // A wake for nothing is cheaper than to forget the timer each time.

@@ -221,8 +221,8 @@ async fn other_goaways_leave_the_time_as_it_is() {
     assert_eq!(log.take(), [""; 0]);
 }
 
-/// A channel of `round_robin` to a server that answers with its name, and one that is frozen: its kernel
-/// takes connections and octets, and nothing comes back.
+/// A channel of `round_robin` to a server that answers with its name, and one that is frozen: its
+/// kernel takes connections and octets, and nothing comes back.
 #[tokio::test(start_paused = true)]
 async fn a_frozen_replica_leaves_the_pick_within_time_and_timeout() {
     let good = serve(StubService::new().unary(|_| async { Ok(Response::new(msg("good"))) }));
@@ -272,8 +272,8 @@ async fn a_frozen_replica_leaves_the_pick_within_time_and_timeout() {
     assert!(lost_at[0] <= 13, "{lost_at:?}");
 }
 
-/// The PINGs by which a client measures the bandwidth follow DATA that the server has sent since the
-/// last, so that they are no strikes, whatever the policy.
+/// The PINGs by which a client measures the bandwidth follow DATA that the server has sent since
+/// the last, so that they are no strikes, whatever the policy.
 #[tokio::test(start_paused = true)]
 async fn measuring_the_bandwidth_earns_no_strikes() {
     let policy = EnforcementPolicy {

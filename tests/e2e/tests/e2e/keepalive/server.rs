@@ -269,7 +269,10 @@ async fn a_client_of_ours_loses_no_call_to_the_age_of_its_connections() {
     let begun = Instant::now();
     while begun.elapsed() < 120 * SECOND {
         let call = unary(&client, "whatever the connection's age");
-        soon(call).await.expect("no panic").expect("no call is lost");
+        soon(call)
+            .await
+            .expect("no panic")
+            .expect("no call is lost");
     }
 }
 

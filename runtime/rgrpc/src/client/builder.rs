@@ -572,6 +572,7 @@ impl ClientConnBuilder {
                 transport: self.transport,
                 tcp_user_timeout: self.tcp_user_timeout.unwrap_or(Some(default_timeout)),
                 settings: ClientSettings {
+                    connections: Arc::default(),
                     keepalive: keepalive
                         .map(|keepalive| Arc::new(ChannelKeepalive::new(keepalive))),
                 },

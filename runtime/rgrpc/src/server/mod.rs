@@ -56,7 +56,7 @@ use crate::credentials::ServerCredentials;
 use crate::first_of::{Either, first_of};
 use crate::io::Listener;
 use crate::keepalive::{EnforcementPolicy, ServerParameters};
-use crate::transport::Transport;
+use crate::transport::{ConnectionSnapshot, ServerSettings, Transport};
 
 /// A gRPC server: services are registered first, then it serves on any number of listeners.
 ///
@@ -358,6 +358,12 @@ impl Server {
         self.services.infos()
     }
 
+    /// The statistics of the server's connections, as [`ServerHandle::connections`].
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionSnapshot> {
+        self.handle.connections()
+    }
+
     /// A handle to stop the server with, from anywhere.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
@@ -467,7 +473,10 @@ impl Server {
                 self.options.clone(),
             )),
             credentials: self.options.credentials.clone(),
-            settings: self.options.transport.clone(),
+            settings: ServerSettings {
+                connections: Arc::clone(self.handle.registry()),
+                ..self.options.transport.clone()
+            },
             handle: self.handle.clone(),
             workers: self.workers.clone(),
             tcp_user_timeout: self

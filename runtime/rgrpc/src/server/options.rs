@@ -42,6 +42,7 @@ impl Default for ServerOptions {
                 spawn_handlers: false,
                 compressors: Arc::default(),
                 transport: Transport::default(),
+                connections: Arc::default(),
                 keepalive: ServerParameters::default(),
                 enforcement: EnforcementPolicy::default(),
                 refusals: Arc::default(),

@@ -100,7 +100,7 @@ impl Transport {
         match self {
             Self::Native => native::connect(connected, settings, report).await,
             #[cfg(feature = "transport-h2")]
-            Self::H2 => h2::connect(connected, report).await,
+            Self::H2 => h2::connect(connected, settings, report).await,
         }
     }
 

@@ -29,6 +29,7 @@ mod request;
 mod reset;
 mod response;
 mod settings;
+mod statistics;
 mod stream_quota;
 pub(crate) mod timeout;
 
@@ -65,6 +66,8 @@ pub(crate) use request::{Rejection, RequestParser};
 pub(crate) use reset::{ResetCode, status_for_reset};
 pub(crate) use response::{HeadersBlock, ResponseParser, Trailers};
 pub(crate) use settings::{ClientSettings, ServerSettings};
+pub(crate) use statistics::ConnectionRegistry;
+pub use statistics::ConnectionSnapshot;
 pub(crate) use stream_quota::StreamQuota;
 
 /// A server's side of one connection.

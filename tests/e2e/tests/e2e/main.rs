@@ -17,6 +17,7 @@ mod concurrency;
 mod connecting;
 mod connection_failures;
 mod connection_scaling;
+mod connection_statistics;
 mod connectivity;
 mod deadline_texts;
 mod deadlines;

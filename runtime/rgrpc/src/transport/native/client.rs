@@ -21,9 +21,7 @@ use crate::io::{Connected, Peer};
 use crate::side::Side;
 use crate::status::Status;
 use crate::task::{Lost, watched};
-use crate::transport::keepalive::{
-    self, ChannelKeepalive, ClientKeepalive, ProbeStep, TOO_MANY_PINGS,
-};
+use crate::transport::keepalive::{ChannelKeepalive, ClientKeepalive, ProbeStep, TOO_MANY_PINGS};
 use crate::transport::{
     ClientSettings, ClientStream, ClientTransport, ConnectError, Delivery, LastReceived, OpenError,
     OpenRequest, OtherProtocol, Report, ResetCode, StreamEnd, StreamQuota, TransportEvent,
@@ -47,14 +45,17 @@ pub(crate) async fn connect(
         connection: ClientKeepalive::new(channel.parameters(), last_received.epoch()),
         channel,
     });
-    let (settings_sender, settings) = oneshot::channel();
+    let (settings_sender, settings_came) = oneshot::channel();
     let (failed_sender, failed) = oneshot::channel();
+    let registry = &settings.connections;
+    let registration = registry.register(Side::Client, connected.peer.clone());
     let peer = Arc::new(connected.peer);
     // Boxed, because futures have a place for it in each of their states.
     let task = Box::new(Task {
         link: Link::new(
             Connection::client(Config::default(), read_response),
             Socket::new(connected.io),
+            registration,
         ),
         peer: Arc::clone(&peer),
         outbox: Arc::clone(&outbox),
@@ -90,7 +91,7 @@ pub(crate) async fn connect(
         let _ = failed_sender.send(end);
         report(TransportEvent::Closed { reason, served });
     }));
-    if settings.await.is_err() {
+    if settings_came.await.is_err() {
         let gone = |_| ConnectError::new("the connection's task is gone");
         return Err(failed.await.unwrap_or_else(gone));
     }
@@ -315,6 +316,7 @@ impl Task {
     /// Waits for what comes next; `true` if that is there already. The last turn was at `now`.
     fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
         self.quota.set_waiting(self.link.core.queued_streams());
+        self.link.publish_stats(now);
         if self.link.trim_if_idle(now) {
             self.posts = Vec::new();
             self.heads = RequestHeads::default();
@@ -337,7 +339,7 @@ impl Task {
                 .connection
                 .has_streams(now, self.last_received.at())
         {
-            self.link.core.ping(keepalive::PING);
+            self.link.keepalive_ping();
         }
     }
 
@@ -353,7 +355,7 @@ impl Task {
             .handle_timeout(now, received, has_streams)
         {
             ProbeStep::Wait => {}
-            ProbeStep::Ping => self.link.core.ping(keepalive::PING),
+            ProbeStep::Ping => self.link.keepalive_ping(),
             ProbeStep::Lost(unanswered) => return Err(LinkEnd::Unanswered(unanswered)),
         }
         Ok(())
@@ -531,8 +533,9 @@ impl Task {
         match what {
             ClientSend::Open(..) => {}
             ClientSend::Messages => {
-                let (messages, ends) = stream.take_messages();
+                let (messages, ends, count) = stream.take_messages();
                 let sent = self.link.core.send_data(key, messages, ends);
+                self.link.count_sent(count, &sent);
                 self.sent(sent);
                 self.update_queued(key);
             }
@@ -560,6 +563,7 @@ impl Task {
                 if let Some(message) = message {
                     // Nobody waits to send more.
                     let sent = self.link.core.send_data(key, message, true);
+                    self.link.count_sent(1, &sent);
                     self.sent(sent);
                 }
             }

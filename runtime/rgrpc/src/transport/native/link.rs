@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use rgrpc_http2::frame::Head;
-use rgrpc_http2::{Connection, ConnectionError, Event};
+use rgrpc_http2::{Connection, ConnectionError, Event, SendError};
 use tokio::time::{Instant, timeout};
 
 use super::landing::Landing;
+use super::message_counter::MessageCounter;
 use super::read_buffer::ReadBuffer;
 use super::socket::Socket;
 use super::timer::{IdleWatch, Timer};
-use crate::transport::keepalive::Unanswered;
+use crate::transport::keepalive::{self, Unanswered};
+use crate::transport::statistics::{Counts, Registration};
 
 /// How long a connection that is over may take to write what it still has, and its peer to close.
 const LINGER: Duration = Duration::from_secs(1);
@@ -37,6 +39,10 @@ pub(super) struct Link<T, H> {
     waited: bool,
     timer: Timer,
     idle: IdleWatch,
+    received: MessageCounter,
+    messages_sent: u64,
+    keepalives_sent: u64,
+    registration: Registration,
 }
 
 /// Why a connection is over.
@@ -51,7 +57,7 @@ pub(super) enum LinkEnd {
 }
 
 impl<T, H: Clone> Link<T, H> {
-    pub(super) fn new(core: Connection<T, H>, socket: Socket) -> Self {
+    pub(super) fn new(core: Connection<T, H>, socket: Socket, registration: Registration) -> Self {
         Self {
             core,
             socket,
@@ -61,6 +67,10 @@ impl<T, H: Clone> Link<T, H> {
             waited: false,
             timer: Timer::default(),
             idle: IdleWatch::default(),
+            received: MessageCounter::default(),
+            messages_sent: 0,
+            keepalives_sent: 0,
+            registration,
         }
     }
 
@@ -96,9 +106,14 @@ impl<T, H: Clone> Link<T, H> {
         if self.landing.is_some() {
             return self.next_event_landing(now);
         }
-        self.core
+        let event = self
+            .core
             .next_event(self.input.unread(), now)
-            .map_err(LinkEnd::Protocol)
+            .map_err(LinkEnd::Protocol)?;
+        if let Some(Event::Data { key, data, .. }) = &event {
+            self.received.received(*key, data);
+        }
+        Ok(event)
     }
 
     #[cold]
@@ -112,10 +127,12 @@ impl<T, H: Clone> Link<T, H> {
                 .map_err(LinkEnd::Protocol);
         };
         let (head, message) = landing.into_parts();
+        let length = head.length;
         let arrived = self.core.content_arrived(head, now);
         match arrived.map_err(LinkEnd::Protocol)? {
             Some(event) => {
-                if let Event::Data { .. } = event {
+                if let Event::Data { key, .. } = event {
+                    self.received.received_octets(key, length);
                     self.landed = Some(message);
                 }
                 Ok(Some(event))
@@ -206,6 +223,39 @@ impl<T, H: Clone> Link<T, H> {
             .handle_timeout(now.into_std())
             .map_err(LinkEnd::Protocol)?;
         Ok(true)
+    }
+
+    /// Sends a PING of keepalive.
+    pub(super) fn keepalive_ping(&mut self) {
+        self.core.ping(keepalive::PING);
+        self.keepalives_sent += 1;
+    }
+
+    /// Counts messages that were handed to the core.
+    #[inline]
+    pub(super) fn count_sent(&mut self, messages: u64, sent: &Result<(), SendError>) {
+        if sent.is_ok() {
+            self.messages_sent += messages;
+        }
+    }
+
+    /// Publishes the statistics, of what has happened until now. Called before the task sleeps.
+    pub(super) fn publish_stats(&mut self, now: Instant) {
+        let core = &mut self.core;
+        let streams_open = core.open_streams();
+        self.received
+            .forget(streams_open, |key| core.value_mut(key).is_some());
+        let counts = Counts {
+            streams_started: core.stats().streams_opened,
+            streams_succeeded: core.stats().streams_succeeded,
+            streams_open: streams_open as u64,
+            messages_sent: self.messages_sent,
+            messages_received: self.received.messages(),
+            keepalives_sent: self.keepalives_sent,
+            send_window: core.send_window(),
+            receive_window: i64::from(core.receive_window()),
+        };
+        self.registration.stats().publish(&counts, now);
     }
 
     /// Gives back what is only held for speed when the connection has become idle, and says so.

@@ -13,6 +13,7 @@ mod fields;
 mod inbound;
 mod landing;
 mod link;
+mod message_counter;
 mod outbox;
 mod outgoing;
 mod read_buffer;

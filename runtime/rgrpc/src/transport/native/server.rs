@@ -21,7 +21,7 @@ use crate::side::Side;
 use crate::status::Status;
 use crate::task::Lost;
 use crate::transport::keepalive::{
-    self, PingEnforcer, ServerKeepalive, ServerStep, TOO_MANY_PINGS, Unanswered,
+    PingEnforcer, ServerKeepalive, ServerStep, TOO_MANY_PINGS, Unanswered,
 };
 use crate::transport::{
     CallEnd, CallState, CancelReason, Dispatch, Last, OtherProtocol, Phase, Received, RefusalLog,
@@ -168,6 +168,8 @@ struct Task<D: Dispatch> {
 impl<D: Dispatch> Task<D> {
     fn new(connected: Connected, settings: &ServerSettings, dispatch: Arc<D>) -> Self {
         let now = Instant::now();
+        let connections = &settings.connections;
+        let registration = connections.register(Side::Server, connected.peer.clone());
         let config = Config {
             max_concurrent_streams: settings.max_concurrent_streams,
             ..Config::default()
@@ -182,6 +184,7 @@ impl<D: Dispatch> Task<D> {
             link: Link::new(
                 Connection::server(config, read_request),
                 Socket::new(connected.io),
+                registration,
             ),
             posts: Vec::new(),
             opened: None,
@@ -275,6 +278,7 @@ impl<D: Dispatch> Task<D> {
     /// Waits for what comes next; `true` if that is there already. The last turn was at `now`.
     fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, End> {
         self.poll_handshake(cx)?;
+        self.link.publish_stats(now);
         if self.link.trim_if_idle(now) {
             self.posts = Vec::new();
             self.calls = Vec::new();
@@ -298,7 +302,7 @@ impl<D: Dispatch> Task<D> {
             let received = self.received;
             match self.keepalive.handle_timeout(now, received, idle_since) {
                 ServerStep::Wait => return Ok(()),
-                ServerStep::Ping => self.link.core.ping(keepalive::PING),
+                ServerStep::Ping => self.link.keepalive_ping(),
                 ServerStep::Drain(why) => {
                     let debug = Bytes::from_static(why.as_bytes());
                     self.link.core.drain(debug, now.into_std());
@@ -569,8 +573,9 @@ impl<D: Dispatch> Task<D> {
         let Some(stream) = self.link.core.value_mut(key) else {
             return;
         };
-        let messages = stream.take_messages();
+        let (messages, count) = stream.take_messages();
         let sent = self.link.core.send_data(key, messages, false);
+        self.link.count_sent(count, &sent);
         self.sent(key, sent);
         let queued = self.link.core.queued(key);
         self.link.core.wake_when_below(key, SEND_QUOTA);
@@ -670,12 +675,14 @@ impl<D: Dispatch> Task<D> {
                 let head = response_head(&mut self.link, key, &header);
                 if let Some((head, trailers)) = usual_response(&head, &trailer) {
                     let sent = self.link.core.reply(key, &head, message, &trailers);
+                    self.link.count_sent(1, &sent);
                     return self.replied(key, sent);
                 }
                 let headers = HeaderBlock::response(head);
                 let trailers = HeaderBlock::trailers(&Ok(trailer));
                 let core = &mut self.link.core;
                 let sent = core.reply(key, &headers.block(), message, &trailers.block());
+                self.link.count_sent(1, &sent);
                 if let Err(SendError::HeaderListTooLarge { size, limit }) = sent {
                     let is_head = headers.block().list_size() > limit as usize;
                     let what = if is_head {
@@ -690,6 +697,7 @@ impl<D: Dispatch> Task<D> {
             }
             None => {
                 let sent = self.link.core.send_data(key, message, false);
+                self.link.count_sent(1, &sent);
                 self.sent(key, sent);
                 return self.finish(key, None, &Ok(trailer));
             }

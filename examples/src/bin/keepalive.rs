@@ -80,7 +80,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             ..ClientParameters::new(Duration::from_secs(30))
         })
         .build()?;
-    let greeter = GreeterClient::new(conn);
+    let greeter = GreeterClient::new(conn.clone());
     let began = Instant::now();
     let (mut calls, mut replies) = (0, BTreeSet::new());
     while began.elapsed() < Duration::from_secs(1) || replies.len() < 3 {
@@ -91,6 +91,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
             println!("{message}");
         }
         sleep(Duration::from_millis(5)).await;
+    }
+    for connection in conn.connections() {
+        let server = &connection.peer.remote;
+        assert_eq!(connection.streams_failed, 0);
+        println!("{} calls to {server} so far", connection.streams_started);
     }
     println!("no call was lost");
     assert!(calls >= replies.len());

@@ -20,12 +20,11 @@ use crate::codec::{Compressor, CompressorRegistry};
 use crate::credentials::{ChannelCredentials, PerRpcCredentials};
 use crate::error_text::debug_is_text;
 use crate::io::{DEFAULT_TCP_USER_TIMEOUT, Dial, HttpProxy, ProxyDialer, SystemDialer};
-use crate::keepalive::ClientParameters;
 use crate::resolver::{
     self, ResolverBuilder, ResolverFactory, ResolverOptions, ResolverRegistry, TargetError,
 };
 use crate::service_config::ServiceConfigError;
-use crate::transport::keepalive::ChannelKeepalive;
+use crate::transport::keepalive::{ChannelKeepalive, ClientParameters};
 use crate::transport::{ClientSettings, Origin, Transport};
 
 /// This implementation, as `user-agent` names it.

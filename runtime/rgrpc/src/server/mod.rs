@@ -55,7 +55,7 @@ use crate::codec::Compressor;
 use crate::credentials::ServerCredentials;
 use crate::first_of::{Either, first_of};
 use crate::io::Listener;
-use crate::keepalive::{EnforcementPolicy, ServerParameters};
+use crate::transport::keepalive::{EnforcementPolicy, ServerParameters};
 use crate::transport::{ConnectionSnapshot, ServerSettings, Transport};
 
 /// A gRPC server: services are registered first, then it serves on any number of listeners.

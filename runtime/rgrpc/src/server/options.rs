@@ -5,7 +5,7 @@ use super::panic::PanicHook;
 use super::services::UnknownHandler;
 use crate::codec::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
 use crate::credentials::ServerCredentials;
-use crate::keepalive::{EnforcementPolicy, ServerParameters};
+use crate::transport::keepalive::{EnforcementPolicy, ServerParameters};
 use crate::transport::{ServerSettings, Transport};
 
 /// What a server is set to; the setters of [`Server`](super::Server) document each.

@@ -20,6 +20,7 @@ mod fit_status;
 #[cfg(feature = "transport-h2")]
 mod h2;
 mod http_status;
+pub mod keepalive;
 mod last_received;
 mod native;
 mod phase;
@@ -28,6 +29,7 @@ mod request;
 mod reset;
 mod response;
 mod settings;
+mod statistics;
 mod stream_quota;
 pub(crate) mod timeout;
 
@@ -63,7 +65,9 @@ pub(crate) use refusal_log::RefusalLog;
 pub(crate) use request::{Rejection, RequestParser};
 pub(crate) use reset::{ResetCode, status_for_reset};
 pub(crate) use response::{HeadersBlock, ResponseParser, Trailers};
-pub(crate) use settings::ServerSettings;
+pub(crate) use settings::{ClientSettings, ServerSettings};
+pub(crate) use statistics::ConnectionRegistry;
+pub use statistics::ConnectionSnapshot;
 pub(crate) use stream_quota::StreamQuota;
 
 /// A server's side of one connection.

@@ -6,6 +6,7 @@ use std::fmt;
 use crate::error_text::debug_is_text;
 use crate::resolver::TargetError;
 use crate::service_config::ServiceConfigError;
+use crate::transport::Transport;
 
 /// The error of building a channel.
 #[derive(Clone, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub enum BuildError {
     PerRpcCredentials(String),
     /// A compressor has this name, which cannot be sent.
     Compressor(String),
+    /// This transport has no keepalive.
+    Keepalive(Transport),
 }
 
 impl fmt::Display for BuildError {
@@ -80,6 +83,11 @@ impl fmt::Display for BuildError {
                 f,
                 "the name {name:?} of a compressor cannot be sent; the option is compressor"
             ),
+            Self::Keepalive(transport) => write!(
+                f,
+                "the transport {transport:?} has no keepalive, which the transport Native has; the \
+                 options are keepalive and transport"
+            ),
         }
     }
 }
@@ -97,7 +105,8 @@ impl Error for BuildError {
             | Self::Backoff(_)
             | Self::DefaultCallOptions(_)
             | Self::PerRpcCredentials(_)
-            | Self::Compressor(_) => None,
+            | Self::Compressor(_)
+            | Self::Keepalive(_) => None,
         }
     }
 }

@@ -24,7 +24,8 @@ use crate::codec::{Compressor, CompressorRegistry};
 use crate::credentials::{ChannelCredentials, PerRpcCredentials};
 use crate::io::{DEFAULT_TCP_USER_TIMEOUT, Dial, HttpProxy, ProxyDialer, SystemDialer};
 use crate::resolver::{self, ResolverBuilder, ResolverFactory, ResolverOptions, ResolverRegistry};
-use crate::transport::{CommonHeaders, Transport};
+use crate::transport::keepalive::{ChannelKeepalive, ClientParameters};
+use crate::transport::{ClientSettings, CommonHeaders, Transport};
 
 /// This implementation, as `user-agent` names it.
 const USER_AGENT: &str = concat!("grpc-rust-rgrpc/", env!("CARGO_PKG_VERSION"));
@@ -58,6 +59,7 @@ const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 /// | `WithNoProxy` | [`no_proxy`](Self::no_proxy) |
 /// | `WithResolvers` | [`resolver`](Self::resolver) |
 /// | `WithIdleTimeout` | [`idle_timeout`](Self::idle_timeout) |
+/// | `WithKeepaliveParams` | [`keepalive`](Self::keepalive) |
 /// | `WithDisableRetry` | [`disable_retry`](Self::disable_retry) |
 /// | `WithMaxCallAttempts` | [`max_call_attempts`](Self::max_call_attempts) |
 /// | none | [`max_transparent_retries`](Self::max_transparent_retries) |
@@ -90,7 +92,9 @@ pub struct ClientConnBuilder {
     connect_params: ConnectParams,
     max_connections: NonZeroUsize,
     idle_timeout: Option<Duration>,
-    tcp_user_timeout: Option<Duration>,
+    keepalive: Option<ClientParameters>,
+    /// `None`: the default.
+    tcp_user_timeout: Option<Option<Duration>>,
     balancers: BalancerRegistry,
     compressors: CompressorRegistry,
     /// The name of a compressor that cannot be one.
@@ -141,7 +145,8 @@ impl ClientConnBuilder {
             connect_params: ConnectParams::default(),
             max_connections: MAX_CONNECTIONS,
             idle_timeout: Some(IDLE_TIMEOUT),
-            tcp_user_timeout: Some(DEFAULT_TCP_USER_TIMEOUT),
+            keepalive: None,
+            tcp_user_timeout: None,
             balancers: BalancerRegistry::default(),
             compressors: CompressorRegistry::default(),
             unsendable_compressor: None,
@@ -433,21 +438,50 @@ impl ClientConnBuilder {
         self
     }
 
+    /// Sends PINGs on connections that are silent, and closes those whose server does not answer:
+    /// their calls fail with UNAVAILABLE, and further ones go to other connections. A server that
+    /// is frozen, or cut off without a word, is noticed in no other way while its kernel or nobody
+    /// acknowledges octets.
+    ///
+    /// The `time` must agree with the servers' policy: servers of gRPC permit one PING in 5
+    /// minutes, unless [they say otherwise](crate::Server::keepalive_enforcement), and close the
+    /// connection with `too_many_pings` after the third too many. The channel logs that at error,
+    /// and later connections wait twice as long between PINGs. Default: none.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rgrpc::{ClientConn, credentials, keepalive::ClientParameters};
+    ///
+    /// let conn = ClientConn::builder("localhost:50051", credentials::insecure())
+    ///     .keepalive(ClientParameters::new(Duration::from_secs(5 * 60)))
+    ///     .build()?;
+    /// # Ok::<(), rgrpc::BuildError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`build`](Self::build) fails if the [transport](Self::transport) has no keepalive.
+    ///
+    /// Source: grpc-go `WithKeepaliveParams`; gRFC A8.
+    pub fn keepalive(mut self, parameters: impl Into<Option<ClientParameters>>) -> Self {
+        self.keepalive = parameters.into();
+        self
+    }
+
     /// Sets for how long octets that were sent on a TCP connection may stay unacknowledged by the
     /// peer's kernel before the connection is lost (the TCP user timeout of RFC 5482, Linux's
     /// `TCP_USER_TIMEOUT`), so that a connection that was cut without a word fails its calls with
     /// UNAVAILABLE, and the next ones go to another. `None` and zero: as the operating system does,
-    /// which takes about 15 minutes. Default: 20 s.
+    /// which takes about 15 minutes. Default: the `timeout` of [`keepalive`](Self::keepalive), or
+    /// 20 s without it.
     ///
-    /// It does not notice the loss of a connection on which nothing is sent. A peer that does not
-    /// read its socket for as long, so that its receive buffer is full, is taken for lost as well.
-    /// A TLS or plain connection has it if its dialer gives a `tokio::net::TcpStream` on which none
-    /// is set; other systems than Linux, Android and Fuchsia have no such option.
+    /// It does not notice the loss of a connection on which nothing is sent: keepalive does. A peer
+    /// that does not read its socket for as long, so that its receive buffer is full, is taken for
+    /// lost as well. A TLS or plain connection has it if its dialer gives a `tokio::net::TcpStream`
+    /// on which none is set; other systems than Linux, Android and Fuchsia have no such option.
     ///
-    /// Source: gRFC A18; grpc-go sets it with keepalive, to `keepalive.ClientParameters.Timeout`,
-    /// whose default this is.
+    /// Source: gRFC A18; grpc-go sets it with keepalive alone.
     pub fn tcp_user_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.tcp_user_timeout = timeout.into().filter(|timeout| !timeout.is_zero());
+        self.tcp_user_timeout = Some(timeout.into().filter(|timeout| !timeout.is_zero()));
         self
     }
 
@@ -484,6 +518,14 @@ impl ClientConnBuilder {
         if let Err(problem) = self.transport.check_authority(&authority) {
             return Err(BuildError::Authority { authority, problem });
         }
+        if self.keepalive.is_some() && !self.transport.has_keepalive() {
+            return Err(BuildError::Keepalive(self.transport));
+        }
+        let keepalive = self.keepalive.map(ClientParameters::in_range);
+        let default_timeout = match keepalive {
+            Some(keepalive) if keepalive.time != Duration::MAX => keepalive.timeout,
+            _ => DEFAULT_TCP_USER_TIMEOUT,
+        };
         let retries = if self.retry_disabled {
             Retries::Disabled
         } else {
@@ -527,7 +569,12 @@ impl ClientConnBuilder {
                 credentials: self.credentials,
                 host,
                 transport: self.transport,
-                tcp_user_timeout: self.tcp_user_timeout,
+                tcp_user_timeout: self.tcp_user_timeout.unwrap_or(Some(default_timeout)),
+                settings: ClientSettings {
+                    connections: Arc::default(),
+                    keepalive: keepalive
+                        .map(|keepalive| Arc::new(ChannelKeepalive::new(keepalive))),
+                },
             },
             connect_params: self.connect_params,
             max_connections: self.max_connections,

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use crate::credentials::ChannelCredentials;
 use crate::io::{Address, Dial};
 use crate::task::caught_in;
-use crate::transport::{ClientTransport, ConnectError, Report, Transport};
+use crate::transport::{ClientSettings, ClientTransport, ConnectError, Report, Transport};
 
 /// Makes a channel's connections: dials, shakes hands, and waits for the server's SETTINGS.
 #[derive(Clone)]
@@ -21,6 +21,7 @@ pub(in crate::client) struct Connector {
     pub(in crate::client) host: String,
     pub(in crate::client) transport: Transport,
     pub(in crate::client) tcp_user_timeout: Option<Duration>,
+    pub(in crate::client) settings: ClientSettings,
 }
 
 impl Connector {
@@ -59,7 +60,7 @@ impl Connector {
             .await
             .map_err(ConnectError::caused_by)?;
         self.transport
-            .connect(secured, report)
+            .connect(secured, self.settings.clone(), report)
             .await
             .map_err(|problem| problem.map_text(|text| text + self.credentials.if_unanswered()))
     }

@@ -20,7 +20,7 @@ use crate::credentials::{ChannelCredentials, PerRpcCredentials};
 use crate::service_config::MethodConfig;
 use crate::status::Status;
 use crate::task::current_runtime;
-use crate::transport::CommonHeaders;
+use crate::transport::{CommonHeaders, ConnectionSnapshot};
 
 /// A channel: what calls are made on. It connects when a call needs it, reconnects, and closes its
 /// connection when there have been no calls [for long](crate::ClientConnBuilder::idle_timeout). Its
@@ -128,6 +128,24 @@ impl ClientConn {
             .picker
             .with_call_config(|config| config.method(method).cloned());
         config.flatten().unwrap_or_default()
+    }
+
+    /// The statistics of the channel's connections, in the order of their beginning, those included
+    /// that are being made or closed. Does not make the channel connect, and disturbs no connection.
+    ///
+    /// ```
+    /// # fn example(conn: &rgrpc::ClientConn) {
+    /// for connection in conn.connections() {
+    ///     let (server, calls) = (&connection.peer.remote, connection.streams_started);
+    ///     println!("{server}: {calls} calls, {} failed", connection.streams_failed);
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// Source: gRFC A14; grpc-go has them in channelz alone.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionSnapshot> {
+        self.0.parts.connector.settings.connections.snapshots()
     }
 
     /// Closes the channel and its connections at once; calls end with CANCELLED, those under way

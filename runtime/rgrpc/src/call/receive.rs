@@ -207,7 +207,7 @@ impl<T> RecvStream<T> {
                 Ok(None) => {}
                 Err(status) => return Poll::Ready(Some(Err(self.fail(status)))),
             }
-            match ready!(self.source.poll_data(cx, self.reader.wanted())) {
+            match ready!(self.source.poll_data(cx, self.reader.read_demand())) {
                 Received::Data(data) => self.reader.push(data),
                 Received::End(outcome) => return Poll::Ready(self.end(outcome)),
             }

@@ -14,7 +14,7 @@ use super::retry::Failure;
 use super::wait::GivenUp;
 use crate::call::{CallOptions, MessageSink, MessageSource, MethodName, Received};
 use crate::metadata::Metadata;
-use crate::transport::{IncomingHead, NoHead, Wanted};
+use crate::transport::{IncomingHead, NoHead, ReadDemand};
 
 /// What every attempt at a call begins with.
 pub(super) struct Start {
@@ -143,7 +143,7 @@ impl Attempt {
                     Ok(head) => return Poll::Ready(Progress::Head(head)),
                     Err(NoHead) => self.stage = Stage::Ending(Arc::clone(call)),
                 },
-                Stage::Ending(call) => match ready!(call.poll_data(cx, Wanted::Rest(0))) {
+                Stage::Ending(call) => match ready!(call.poll_data(cx, ReadDemand::Rest(0))) {
                     // There is none without headers.
                     Received::Data(_) => {}
                     Received::End(Ok(trailer)) => return Poll::Ready(Progress::Ended(trailer)),

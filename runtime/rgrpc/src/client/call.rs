@@ -19,7 +19,7 @@ use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
 use crate::transport::{
-    ClientStream, Delivery, Incoming, IncomingHead, NoHead, ResetCode, Wanted, WholeResponse,
+    ClientStream, Delivery, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode, WholeResponse,
     is_ended_well,
 };
 
@@ -227,12 +227,12 @@ impl MessageSource for ClientCall {
         polled
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Received> {
+    fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<Received> {
         if let Some(status) = self.ended_here.poll(Half::Receive, cx) {
             self.failed(&status);
             return Poll::Ready(Received::End(Err(status)));
         }
-        Poll::Ready(match ready!(self.stream.poll_data(cx, wanted)) {
+        Poll::Ready(match ready!(self.stream.poll_data(cx, read_demand)) {
             Incoming::Data(data) => Received::Data(data),
             Incoming::End(end) => {
                 *lock(&self.delivery) = end.delivery;

@@ -22,7 +22,7 @@ use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::task::{Lost, current_runtime, watched};
-use crate::transport::{IncomingHead, NoHead, Wanted};
+use crate::transport::{IncomingHead, NoHead, ReadDemand};
 
 /// A call with streams, or one that is hedged: attempts, of which one becomes the call.
 ///
@@ -504,11 +504,11 @@ impl MessageSource for StreamCall {
         }
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Received> {
+    fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<Received> {
         let received = match self.drive(Half::Receive, cx) {
             Drive::Decided(decided) => match &decided.end {
                 Some(trailer) => Poll::Ready(Received::End(Ok(trailer.clone()))),
-                None => decided.call.poll_data(cx, wanted),
+                None => decided.call.poll_data(cx, read_demand),
             },
             Drive::Undecided(_) => Poll::Pending,
             Drive::Failed(status) => Poll::Ready(Received::End(Err(status))),

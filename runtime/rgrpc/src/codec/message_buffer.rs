@@ -4,7 +4,7 @@ use bytes::buf::UninitSlice;
 use bytes::{Buf, BufMut, Bytes};
 use rgrpc_http2::BytesQueue;
 
-use crate::buffers;
+use crate::buffer_pool;
 
 /// A part of a message from this length on is sent from where it lies, if it can be shared.
 const SEGMENT: usize = 16 * 1024;
@@ -77,7 +77,7 @@ impl MessageBuffer {
     /// What was written.
     #[inline]
     pub(super) fn into_pieces(self) -> BytesQueue {
-        let mut copied = buffers::share(self.copied);
+        let mut copied = buffer_pool::share(self.copied);
         if self.segments.is_empty() {
             return copied.into();
         }
@@ -104,7 +104,7 @@ impl MessageBuffer {
     fn grow(&mut self, additional: usize) {
         let expected = self.expected.saturating_sub(self.shared);
         let len = self.copied.len() + additional;
-        let mut grown = buffers::take(expected.max(len).max(2 * self.copied.len()));
+        let mut grown = buffer_pool::take(expected.max(len).max(2 * self.copied.len()));
         grown.extend_from_slice(&self.copied);
         self.copied = grown;
     }

@@ -1,7 +1,7 @@
 use bytes::{Buf, BufMut, Bytes};
 use rgrpc_http2::BytesQueue;
 
-use crate::buffers;
+use crate::buffer_pool;
 
 /// The bytes of one message, in pieces: those in which they came off the connection, most of all.
 ///
@@ -47,9 +47,9 @@ impl Buf for MessageBytes {
         if len <= self.0.first().len() {
             return self.0.split_first(len);
         }
-        let mut bytes = buffers::take(len);
+        let mut bytes = buffer_pool::take(len);
         bytes.put(self.take(len));
-        buffers::share(bytes)
+        buffer_pool::share(bytes)
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     Codec, CodecError, Compressor, DEFAULT_MAX_SEND, MessageBuffer, MessageBytes, MessageLimit,
     PREFIX_LEN,
 };
-use crate::buffers;
+use crate::buffer_pool;
 use crate::side::Side;
 use crate::status::Status;
 
@@ -116,12 +116,12 @@ impl<T> PreparedMessage<T> {
     pub fn decode<C: 'static>(mut bytes: MessageBytes) -> Result<Self, CodecError> {
         let len = bytes.remaining();
         let prefix = u32::try_from(len).map_err(|_| CodecError::new(too_long(len)))?;
-        let mut framed = buffers::take(PREFIX_LEN + len);
+        let mut framed = buffer_pool::take(PREFIX_LEN + len);
         framed.put_u8(0);
         framed.put_u32(prefix);
         framed.put(&mut bytes);
         Ok(Self {
-            framed: buffers::share(framed),
+            framed: buffer_pool::share(framed),
             compressed: None,
             codec: TypeId::of::<C>(),
             message: PhantomData,

@@ -2,9 +2,9 @@ use bytes::Buf;
 use rgrpc_http2::BytesQueue;
 
 use super::{Encoding, MessageBytes, MessageLimit, PREFIX_LEN, Prefix};
+use crate::read_demand::ReadDemand;
 use crate::side::Side;
 use crate::status::Status;
-use crate::wanted::Wanted;
 
 /// Finds messages in the DATA of a stream, however it is split.
 ///
@@ -75,17 +75,17 @@ impl MessageReader {
     }
 
     /// What is missing for the next message.
-    pub(crate) fn wanted(&self) -> Wanted {
+    pub(crate) fn read_demand(&self) -> ReadDemand {
         let len = match self.prefix {
             Some(prefix) => prefix.len as usize,
             None if self.buffered.is_empty() => {
-                return Wanted::Message {
+                return ReadDemand::Message {
                     max: self.limit.bytes(),
                 };
             }
             None => PREFIX_LEN,
         };
-        Wanted::Rest(len.saturating_sub(self.buffered.len()))
+        ReadDemand::Rest(len.saturating_sub(self.buffered.len()))
     }
 
     /// Whether a message has begun and not ended: the stream may not end here.
@@ -214,17 +214,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wanted_is_a_message_or_the_rest_of_one() {
+    fn the_read_demand_is_a_message_or_the_rest_of_one() {
         let mut reader = MessageReader::new(limit(10));
-        for (piece, wanted) in [
-            (&b""[..], Wanted::Message { max: 10 }),
-            (b"\0\0", Wanted::Rest(3)),
-            (b"\0\0\x06ab", Wanted::Rest(4)),
-            (b"cdef", Wanted::Message { max: 10 }),
+        for (piece, read_demand) in [
+            (&b""[..], ReadDemand::Message { max: 10 }),
+            (b"\0\0", ReadDemand::Rest(3)),
+            (b"\0\0\x06ab", ReadDemand::Rest(4)),
+            (b"cdef", ReadDemand::Message { max: 10 }),
         ] {
             reader.push(Bytes::from_static(piece).into());
             let _ = reader.next().expect("valid");
-            assert_eq!(reader.wanted(), wanted, "{piece:?}");
+            assert_eq!(reader.read_demand(), read_demand, "{piece:?}");
         }
     }
 

@@ -53,8 +53,8 @@ use workers::SharedWorkers;
 
 use crate::codec::Compressor;
 use crate::credentials::ServerCredentials;
-use crate::first_of::{Either, first_of};
 use crate::io::Listener;
+use crate::select_biased::{Either, select_biased};
 use crate::transport::Transport;
 
 /// A gRPC server: services are registered first, then it serves on any number of listeners.
@@ -339,7 +339,7 @@ impl Server {
             handle.graceful_stop().await;
         });
         let mut served = pin!(self.serve(address));
-        match first_of(served.as_mut(), stop.as_mut()).await {
+        match select_biased(served.as_mut(), stop.as_mut()).await {
             Either::First(Ok(())) => {
                 stop.await;
                 Ok(())

@@ -4,7 +4,7 @@ use bytes::Buf;
 use rgrpc_http2::BytesQueue;
 
 use super::Compressor;
-use crate::buffers;
+use crate::buffer_pool;
 use crate::codec::MessageBytes;
 use crate::codec::MessageLimit;
 use crate::status::Status;
@@ -37,13 +37,13 @@ pub(crate) fn decompress(
     let mut size = expected.clamp(SMALLEST_PIECE, LARGEST_PIECE);
     let mut decompressed = BytesQueue::default();
     while decompressed.len() < enough {
-        let wanted = size.min(enough - decompressed.len());
-        let mut piece = buffers::take(wanted);
-        piece.resize(wanted, 0);
+        let len = size.min(enough - decompressed.len());
+        let mut piece = buffer_pool::take(len);
+        piece.resize(len, 0);
         let filled = fill(&mut reader, &mut piece).map_err(malformed)?;
         piece.truncate(filled);
-        decompressed.push(buffers::share(piece));
-        if filled < wanted {
+        decompressed.push(buffer_pool::share(piece));
+        if filled < len {
             return Ok(decompressed.into());
         }
         size = (size * 2).min(LARGEST_PIECE);

@@ -5,7 +5,7 @@ use bytes::BufMut;
 use rgrpc_http2::BytesQueue;
 
 use super::Compressor;
-use crate::buffers;
+use crate::buffer_pool;
 use crate::codec::limit::too_long;
 use crate::codec::{Codec, MessageBytes, MessageLimit, PREFIX_LEN, frame};
 use crate::status::Status;
@@ -76,14 +76,14 @@ pub(in crate::codec) fn compress(
         return Ok(framed);
     }
     framed.advance(PREFIX_LEN);
-    let mut compressed = buffers::take(PREFIX_LEN + framed.len() / EXPECTED_SHRINKING);
+    let mut compressed = buffer_pool::take(PREFIX_LEN + framed.len() / EXPECTED_SHRINKING);
     compressed.put_bytes(0, PREFIX_LEN);
     compressor.compress(MessageBytes::from(framed), &mut compressed)?;
     let len = compressed.len() - PREFIX_LEN;
     let len = u32::try_from(len).map_err(|_| io::Error::other(too_long(len)))?;
     compressed[0] = 1;
     compressed[1..PREFIX_LEN].copy_from_slice(&len.to_be_bytes());
-    Ok(buffers::share(compressed).into())
+    Ok(buffer_pool::share(compressed).into())
 }
 
 /// What a compressor's error becomes.

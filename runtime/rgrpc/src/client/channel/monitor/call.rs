@@ -11,7 +11,7 @@ use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
     ClientStream, ClientTransport, Incoming, IncomingHead, NoHead, OpenError, OpenRequest, Origin,
-    ResetCode, Wanted,
+    ReadDemand, ResetCode,
 };
 
 /// Makes a server-streaming call on this connection. Dropping what it returns cancels it.
@@ -56,11 +56,13 @@ impl MessageSource for StreamSource {
         self.0.poll_head(cx)
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Received> {
-        self.0.poll_data(cx, wanted).map(|incoming| match incoming {
-            Incoming::Data(data) => Received::Data(data),
-            Incoming::End(end) => Received::End(end.outcome),
-        })
+    fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<Received> {
+        self.0
+            .poll_data(cx, read_demand)
+            .map(|incoming| match incoming {
+                Incoming::Data(data) => Received::Data(data),
+                Incoming::End(end) => Received::End(end.outcome),
+            })
     }
 
     fn fail(&self, status: Status) -> Status {

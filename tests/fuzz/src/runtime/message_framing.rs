@@ -5,8 +5,8 @@ use bytes::{Buf, Bytes};
 use super::Choices;
 use crate::codec::MessageLimit;
 use crate::codec::{MessageBytes, MessageReader, PREFIX_LEN, Prefix, RawCodec, frame};
-use crate::side::Side;
 use crate::read_demand::ReadDemand;
+use crate::side::Side;
 
 /// What the octets of a stream hold.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -441,7 +441,7 @@ impl PickerCell {
     fn try_pick(&self, call: &PickInfo<'_>) -> Tried {
         let failed = |status: Status, is_final| {
             Tried::Failed(Failure {
-                status: status.of_control_plane(),
+                status: status.into_control_plane_failure(),
                 delivery: Delivery::Possible,
                 is_final,
             })

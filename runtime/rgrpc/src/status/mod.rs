@@ -133,7 +133,7 @@ impl Status {
     ///
     /// Source: gRFC A54.
     #[must_use]
-    pub(crate) fn of_control_plane(self) -> Self {
+    pub(crate) fn into_control_plane_failure(self) -> Self {
         if !self.code().is_for_applications() {
             return self;
         }
@@ -185,7 +185,7 @@ impl Status {
 
     /// Creates an UNAVAILABLE status with this text and this failure's source.
     #[must_use]
-    pub(crate) fn retold(&self, text: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn to_unavailable(&self, text: impl Into<Cow<'static, str>>) -> Self {
         Self::unavailable(text).with_shared_source(self.0.source.clone())
     }
 

@@ -57,7 +57,7 @@ impl Connector {
         self.transport
             .connect(secured, report)
             .await
-            .map_err(|problem| problem.map_text(|text| text + self.credentials.if_unanswered()))
+            .map_err(|problem| problem.map_text(|text| text + self.credentials.unanswered_hint()))
     }
 }
 

@@ -96,7 +96,6 @@ pub trait Compressor: Send + Sync + 'static {
     /// `max_receive_message_size`. This bounds the memory that a small message can cause, as long
     /// as the reader produces no more than each read asks for.
     ///
-    ///
     /// # Errors
     /// `message` was not made by [`compress`](Self::compress). Either this method or a read may
     /// report it. The call fails with INTERNAL.

@@ -233,7 +233,7 @@ mod tests {
         buffer.put_bytes(0, INITIAL_CAPACITY + 1);
         assert!(buffer.copied.capacity() >= 1 << 20);
         let place = buffer.copied.as_ptr();
-        buffer.put_bytes(0, (1 << 20) - buffer.len());
+        buffer.put_slice(&vec![0; (1 << 20) - buffer.len()]);
         assert_eq!(buffer.copied.as_ptr(), place);
     }
 }

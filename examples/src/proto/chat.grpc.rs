@@ -9,10 +9,10 @@ hor\x12\x12\n\x04text\x18\x02 \x01(\tR\x04text28\n\x04Chat\x120\n\x04Join\x12\x1
 \x11.chat.ChatMessage(\x010\x01b\x06proto3";
 /// The full name of the method `Join` of `chat.Chat`.
 pub const CHAT_JOIN: &str = "/chat.Chat/Join";
-/// A room in which everyone hears what anyone says.
+/// A chat room in which every guest receives every message.
 pub trait Chat: ::core::marker::Send + ::core::marker::Sync + 'static {
-    /// Joins the room for as long as the call lasts. The first message that comes back is the room's
-    /// welcome: everything that is said from then on follows it.
+    /// Joins the room for the time of the call. The first received message is the room's welcome. All
+    /// later messages of the room follow it.
     fn join(
         &self,
         requests: ::rgrpc::Request<::rgrpc::RecvStream<ChatMessage>>,
@@ -78,8 +78,8 @@ impl<C: ::rgrpc::Invoke> ChatClient<C> {
     pub const fn new(conn: C) -> Self {
         Self { conn }
     }
-    /// Joins the room for as long as the call lasts. The first message that comes back is the room's
-    /// welcome: everything that is said from then on follows it.
+    /// Joins the room for the time of the call. The first received message is the room's welcome. All
+    /// later messages of the room follow it.
     pub fn join(&self) -> ::rgrpc::BidiStreamingCall<'_, C, ChatMessage, ChatMessage> {
         ::rgrpc::BidiStreamingCall::new(&self.conn, ::rgrpc::ProtoCodec, CHAT_JOIN)
     }

@@ -18,9 +18,9 @@ pub const GREETER_SAY_HELLO_IN_ALL_LANGUAGES: &str = "/helloworld.Greeter/SayHel
 pub const GREETER_SAY_HELLO_TO_ALL: &str = "/helloworld.Greeter/SayHelloToAll";
 /// The full name of the method `SayHelloToEach` of `helloworld.Greeter`.
 pub const GREETER_SAY_HELLO_TO_EACH: &str = "/helloworld.Greeter/SayHelloToEach";
-/// Greets: a method of each of the four kinds.
+/// A greeter, with a method of each of the four kinds.
 pub trait Greeter: ::core::marker::Send + ::core::marker::Sync + 'static {
-    /// Unary: one message there, one back.
+    /// Unary: one request and one response.
     fn say_hello(
         &self,
         request: ::rgrpc::Request<HelloRequest>,
@@ -34,7 +34,7 @@ pub trait Greeter: ::core::marker::Send + ::core::marker::Sync + 'static {
             )
         }
     }
-    /// Server streaming: greets in one language after the other.
+    /// Server streaming: one greeting in each language.
     fn say_hello_in_all_languages(
         &self,
         request: ::rgrpc::Request<HelloRequest>,
@@ -51,7 +51,7 @@ pub trait Greeter: ::core::marker::Send + ::core::marker::Sync + 'static {
             )
         }
     }
-    /// Client streaming: one greeting for all who were named.
+    /// Client streaming: one greeting for all names.
     fn say_hello_to_all(
         &self,
         requests: ::rgrpc::Request<::rgrpc::RecvStream<HelloRequest>>,
@@ -65,7 +65,7 @@ pub trait Greeter: ::core::marker::Send + ::core::marker::Sync + 'static {
             )
         }
     }
-    /// Bidirectional: greets each as soon as they are named.
+    /// Bidirectional: a greeting for each name as it is received.
     fn say_hello_to_each(
         &self,
         requests: ::rgrpc::Request<::rgrpc::RecvStream<HelloRequest>>,
@@ -166,7 +166,7 @@ impl<C: ::rgrpc::Invoke> GreeterClient<C> {
     pub const fn new(conn: C) -> Self {
         Self { conn }
     }
-    /// Unary: one message there, one back.
+    /// Unary: one request and one response.
     pub fn say_hello(
         &self,
         request: impl ::core::convert::Into<::rgrpc::Request<HelloRequest>>,
@@ -178,7 +178,7 @@ impl<C: ::rgrpc::Invoke> GreeterClient<C> {
             ::core::convert::Into::into(request),
         )
     }
-    /// Server streaming: greets in one language after the other.
+    /// Server streaming: one greeting in each language.
     pub fn say_hello_in_all_languages(
         &self,
         request: impl ::core::convert::Into<::rgrpc::Request<HelloRequest>>,
@@ -190,7 +190,7 @@ impl<C: ::rgrpc::Invoke> GreeterClient<C> {
             ::core::convert::Into::into(request),
         )
     }
-    /// Client streaming: one greeting for all who were named.
+    /// Client streaming: one greeting for all names.
     pub fn say_hello_to_all(
         &self,
     ) -> ::rgrpc::ClientStreamingCall<'_, C, HelloRequest, HelloReply> {
@@ -200,7 +200,7 @@ impl<C: ::rgrpc::Invoke> GreeterClient<C> {
             GREETER_SAY_HELLO_TO_ALL,
         )
     }
-    /// Bidirectional: greets each as soon as they are named.
+    /// Bidirectional: a greeting for each name as it is received.
     pub fn say_hello_to_each(
         &self,
     ) -> ::rgrpc::BidiStreamingCall<'_, C, HelloRequest, HelloReply> {

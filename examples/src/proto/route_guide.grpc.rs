@@ -24,9 +24,9 @@ pub const ROUTE_GUIDE_LIST_FEATURES: &str = "/routeguide.RouteGuide/ListFeatures
 pub const ROUTE_GUIDE_RECORD_ROUTE: &str = "/routeguide.RouteGuide/RecordRoute";
 /// The full name of the method `RouteChat` of `routeguide.RouteGuide`.
 pub const ROUTE_GUIDE_ROUTE_CHAT: &str = "/routeguide.RouteGuide/RouteChat";
-/// Knows the places of an archipelago.
+/// A guide to the places of an archipelago.
 pub trait RouteGuide: ::core::marker::Send + ::core::marker::Sync + 'static {
-    /// The feature at a point; one without a name where there is none.
+    /// Returns the feature at a point, without a name if there is none.
     fn get_feature(
         &self,
         request: ::rgrpc::Request<Point>,
@@ -40,7 +40,7 @@ pub trait RouteGuide: ::core::marker::Send + ::core::marker::Sync + 'static {
             )
         }
     }
-    /// The features within a rectangle, each as soon as it is found.
+    /// Streams the features within a rectangle as they are found.
     fn list_features(
         &self,
         request: ::rgrpc::Request<Rectangle>,
@@ -55,7 +55,7 @@ pub trait RouteGuide: ::core::marker::Send + ::core::marker::Sync + 'static {
             )
         }
     }
-    /// Takes the points of a route as they are passed, and sums it up when the last is in.
+    /// Receives the points of a route, and returns a summary after the last one.
     fn record_route(
         &self,
         requests: ::rgrpc::Request<::rgrpc::RecvStream<Point>>,
@@ -69,7 +69,7 @@ pub trait RouteGuide: ::core::marker::Send + ::core::marker::Sync + 'static {
             )
         }
     }
-    /// Exchanges notes: each one that is left at a point brings back the earlier ones left there.
+    /// Exchanges notes: each received note is answered with the earlier notes at its point.
     fn route_chat(
         &self,
         requests: ::rgrpc::Request<::rgrpc::RecvStream<RouteNote>>,
@@ -170,7 +170,7 @@ impl<C: ::rgrpc::Invoke> RouteGuideClient<C> {
     pub const fn new(conn: C) -> Self {
         Self { conn }
     }
-    /// The feature at a point; one without a name where there is none.
+    /// Returns the feature at a point, without a name if there is none.
     pub fn get_feature(
         &self,
         request: impl ::core::convert::Into<::rgrpc::Request<Point>>,
@@ -182,7 +182,7 @@ impl<C: ::rgrpc::Invoke> RouteGuideClient<C> {
             ::core::convert::Into::into(request),
         )
     }
-    /// The features within a rectangle, each as soon as it is found.
+    /// Streams the features within a rectangle as they are found.
     pub fn list_features(
         &self,
         request: impl ::core::convert::Into<::rgrpc::Request<Rectangle>>,
@@ -194,7 +194,7 @@ impl<C: ::rgrpc::Invoke> RouteGuideClient<C> {
             ::core::convert::Into::into(request),
         )
     }
-    /// Takes the points of a route as they are passed, and sums it up when the last is in.
+    /// Receives the points of a route, and returns a summary after the last one.
     pub fn record_route(
         &self,
     ) -> ::rgrpc::ClientStreamingCall<'_, C, Point, RouteSummary> {
@@ -204,7 +204,7 @@ impl<C: ::rgrpc::Invoke> RouteGuideClient<C> {
             ROUTE_GUIDE_RECORD_ROUTE,
         )
     }
-    /// Exchanges notes: each one that is left at a point brings back the earlier ones left there.
+    /// Exchanges notes: each received note is answered with the earlier notes at its point.
     pub fn route_chat(&self) -> ::rgrpc::BidiStreamingCall<'_, C, RouteNote, RouteNote> {
         ::rgrpc::BidiStreamingCall::new(
             &self.conn,

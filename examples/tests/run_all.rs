@@ -303,7 +303,7 @@ async fn calls_to_a_busy_server_are_retried() {
             "server: Ada, attempt 2: busy",
             "server: Ada, attempt 3: served",
             "client: Hello, Ada!",
-            "Busy for as long as the policy goes on:",
+            "Busy in all attempts of the policy:",
             "server: Grace, attempt 1: busy",
             "server: Grace, attempt 2: busy",
             "server: Grace, attempt 3: busy",

@@ -59,7 +59,8 @@ impl Builder {
         self.switch("client", generate)
     }
 
-    /// Sets whether to generate service traits, their descriptors and register functions. Default: true.
+    /// Sets whether to generate service traits, service descriptors and register functions.
+    /// Default: true.
     pub fn server(self, generate: bool) -> Self {
         self.switch("server", generate)
     }

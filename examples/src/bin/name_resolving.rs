@@ -5,7 +5,7 @@
 //! ```
 //!
 //! There are two ways. The scheme `book` has its own resolver, which looks up names in a book that
-//! others write. The scheme `told` has a `ManualResolver`, for a program that knows the backends
+//! others write. The scheme `manual` has a `ManualResolver`, for a program that knows the backends
 //! itself.
 
 #![allow(clippy::print_stdout, reason = "an example prints its results")]
@@ -133,13 +133,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     book.send_modify(|book| drop(book.insert("greeter".to_owned(), vec![second])));
     call(&greeter, "the second").await?;
 
-    let told = ManualResolver::new("told");
-    let conn = ClientConn::builder("told:///greeter", credentials::insecure())
-        .resolver(told.clone())
+    let manual = ManualResolver::new("manual");
+    let conn = ClientConn::builder("manual:///greeter", credentials::insecure())
+        .resolver(manual.clone())
         .build()?;
     let greeter = GreeterClient::new(conn);
     for (address, backend) in [(first, "the first"), (second, "the second")] {
-        told.update(ResolverState::of_addresses([Address::Tcp(address)]));
+        manual.update(ResolverState::of_addresses([Address::Tcp(address)]));
         call(&greeter, backend).await?;
     }
     Ok(())

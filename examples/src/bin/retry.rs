@@ -86,7 +86,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let greeter = GreeterClient::new(conn);
     for (title, name) in [
         ("Busy, until the third attempt:", "Ada"),
-        ("Busy for as long as the policy goes on:", "Grace"),
+        ("Busy in all attempts of the policy:", "Grace"),
         ("Busy, and the server asks not to be tried again:", "Radia"),
         ("A failure that the policy does not name:", ""),
     ] {

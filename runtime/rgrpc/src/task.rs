@@ -1,5 +1,5 @@
-//! Panics and lost tasks as errors. Whoever waits for a task learns how it has ended, also when it
-//! panics or its runtime is dropped.
+//! Panics and lost tasks as errors. Callers that wait for a task learn how it has ended, also when
+//! it panics or its runtime is dropped.
 //!
 //! User code (a dialer, a resolver, a balancing policy, a picker, credentials) runs in [`caught`]
 //! or [`caught_in`], and a handler in [`caught_by`]. So a panic becomes an error of the caller. A

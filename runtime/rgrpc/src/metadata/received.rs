@@ -12,13 +12,13 @@ impl Metadata {
     /// ```
     /// use rgrpc::{Request, Status};
     ///
-    /// /// The request to the upstream, with the caller's locale and nothing else of its metadata.
+    /// /// The request to the upstream, with only the locale of the caller's metadata.
     /// fn to_upstream(mut request: Request<String>) -> Request<Vec<u8>> {
     ///     request.metadata_mut().forward("accept-language");
     ///     request.map(String::into_bytes)
     /// }
     ///
-    /// /// The failure of the upstream, with its trailer `x-quota`: code, text and details pass anyway.
+    /// /// The upstream's failure, with its trailer `x-quota`. Code, text and details are kept.
     /// fn to_client(mut status: Status) -> Status {
     ///     status.metadata_mut().forward("x-quota");
     ///     status

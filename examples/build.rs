@@ -1,4 +1,4 @@
-//! Generates the code of the examples' schemas. No protoc is needed: the compiler is a library.
+//! Generates the code of the examples' schemas by the embedded compiler; no protoc is needed.
 
 fn main() -> Result<(), protoc_gen_rgrpc::Error> {
     protoc_gen_rgrpc::compile_protos(

@@ -1,20 +1,20 @@
-//! Code generated before the crate is built, and checked in: `buf generate` in the repository's
-//! root writes `src/proto`, as its `buf.gen.yaml` says. The crate then needs no build script.
-//! `build_without_protoc` is the same program on code that `build.rs` generates; the code is the
-//! same, byte for byte.
+//! Checked-in generated code. `buf generate` in the repository's root writes `src/proto`, by the
+//! configuration in `buf.gen.yaml`, and the crate needs no build script for it.
+//! `build_without_protoc` is the same program on code of `build.rs`, which is the same byte for
+//! byte.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin generated_by_buf
 //! ```
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::error::Error;
 
 use rgrpc::{ClientConn, Request, Response, Server, Status, credentials};
 use tokio::net::TcpListener;
 
-// The code of all the examples' schemas; this program uses one of them.
+// The code of all schemas of the examples; this program uses one of them.
 mod proto;
 
 use proto::helloworld::{Greeter, GreeterClient, HelloReply, HelloRequest, register_greeter};

@@ -1,5 +1,5 @@
-//! The code in `src/proto`, which `buf generate` wrote, against what `build.rs` generated just now
-//! with the embedded compiler.
+//! The test of the checked-in code: `buf generate` wrote `src/proto`, and `build.rs` generates the
+//! same code with the embedded compiler.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use std::path::Path;
 const CHECKED_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/proto");
 const GENERATED: &str = env!("OUT_DIR");
 
-/// The Rust files of a folder and of those within.
+/// Collects the Rust files of a folder and its subfolders.
 fn files(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) {
     for entry in fs::read_dir(folder).expect("the folder is there") {
         let path = entry.expect("an entry").path();
@@ -36,7 +36,7 @@ fn checked_in_code_is_what_the_embedded_compiler_generates() {
     let names = |files: &BTreeMap<String, String>| Vec::from_iter(files.keys().cloned());
     assert_eq!(names(&checked_in), names(&generated));
     for (name, text) in checked_in {
-        // Not `assert_eq!`: nobody wants to read two whole files.
+        // `assert_eq!` would print two whole files.
         assert!(
             text == generated[&name],
             "src/proto/{name} is out of date: run `buf generate` in the repository's root"

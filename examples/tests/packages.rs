@@ -1,4 +1,4 @@
-//! The packages as crates.io and docs.rs show them.
+//! Tests of the packages on crates.io and docs.rs.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ fn the_front_page_lists_every_feature() {
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| line.split_once(" ="))
         .map(|(name, _)| name);
-    // `fuzzing` is no part of the API.
+    // `fuzzing` is not part of the API.
     for feature in features.filter(|name| *name != "fuzzing") {
         assert!(page.contains(&format!("| `{feature}` |")), "{feature}");
     }

@@ -1,9 +1,9 @@
-//! The pages of the repository.
+//! Tests of the repository's pages.
 
 use std::fs;
 use std::path::Path;
 
-/// The targets of a page's links, `[text](target)`.
+/// Returns the targets of a page's links, `[text](target)`.
 fn links(page: &str) -> impl Iterator<Item = &str> {
     page.split("](")
         .skip(1)

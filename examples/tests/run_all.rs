@@ -1,4 +1,4 @@
-//! Every program runs alone, says what it shows, and ends well.
+//! The test of the examples: every program runs alone, prints its results, and ends with success.
 
 use std::process::Stdio;
 use std::time::Duration;
@@ -7,11 +7,10 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// What a program takes at most on a machine that is busy; by itself it takes a fraction of a
-/// second.
+/// The timeout of a program on a busy machine. Usually it takes a fraction of a second.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Runs a program to its end; returns the lines it printed.
+/// Runs a program to its end. Returns the lines that it printed.
 async fn run(program: &str, args: &[&str]) -> Vec<String> {
     let output = Command::new(program).args(args).kill_on_drop(true).output();
     let output = timeout(LIMIT, output)
@@ -24,7 +23,7 @@ async fn run(program: &str, args: &[&str]) -> Vec<String> {
     printed.lines().map(|line| line.trim().to_owned()).collect()
 }
 
-/// Holds that the lines were printed, in this order, perhaps with others between them.
+/// Asserts that the lines were printed in this order, perhaps with others between them.
 #[track_caller]
 fn assert_in_order(printed: &[String], expected: &[&str]) {
     let mut rest = printed.iter();
@@ -36,7 +35,7 @@ fn assert_in_order(printed: &[String], expected: &[&str]) {
     }
 }
 
-/// Starts a program as a server on a free port; returns it with the address that it printed.
+/// Starts a program as a server on a free port. Returns it with the address that it printed.
 async fn start_server(program: &str) -> (Child, String) {
     let mut server = Command::new(program)
         .args(["server", "127.0.0.1:0"])
@@ -88,7 +87,7 @@ async fn helloworld_calls_each_kind_of_method() {
 }
 
 #[tokio::test]
-async fn helloworld_does_the_same_as_two_processes() {
+async fn helloworld_prints_the_same_as_two_processes() {
     let program = env!("CARGO_BIN_EXE_helloworld");
     let (mut server, address) = start_server(program).await;
     assert_eq!(run(program, &["client", &address]).await, HELLOWORLD);
@@ -111,7 +110,8 @@ const ROUTE_GUIDE: [&str; 9] = [
 async fn route_guide_calls_each_method() {
     let printed = run(env!("CARGO_BIN_EXE_route_guide"), &[]).await;
     assert_in_order(&printed, &ROUTE_GUIDE);
-    // The third note finds the first, the fourth finds both; nobody was in the open sea before.
+    // The third note finds the first one, and the fourth finds both. The open sea has no earlier
+    // notes.
     assert_in_order(
         &printed,
         &[
@@ -128,7 +128,7 @@ async fn route_guide_calls_each_method() {
 async fn route_guide_keeps_notes_for_clients_in_other_processes() {
     let program = env!("CARGO_BIN_EXE_route_guide");
     let (mut server, address) = start_server(program).await;
-    // The second client finds what the first has left, before what it leaves itself.
+    // The second client finds the notes of the first, in addition to its own.
     for notes_found in [3, 13] {
         let printed = run(program, &["client", &address]).await;
         assert_in_order(&printed, &ROUTE_GUIDE);
@@ -155,13 +155,13 @@ async fn in_the_chat_everyone_hears_everyone() {
 #[tokio::test]
 async fn a_deadline_and_a_cancellation_reach_the_last_service() {
     let printed = run(env!("CARGO_BIN_EXE_deadline_and_cancel"), &[]).await;
-    // How many milliseconds are left is not the same each time, nor where the relay listens.
+    // The remaining milliseconds and the relay's address vary.
     let (timed, exact): (Vec<_>, Vec<_>) = printed
         .into_iter()
         .map(
             |line| match line.split_once(" passed while it waited for the answer of ") {
                 Some((call, rest)) => {
-                    // After it: for how long nothing was received from there.
+                    // The rest is the time since data was received from the relay.
                     let relay = rest.split(',').next().unwrap_or_default();
                     call.replace(relay, "the relay")
                 }
@@ -170,7 +170,7 @@ async fn a_deadline_and_a_cancellation_reach_the_last_service() {
         )
         .partition(|line| line.ends_with("ms left"));
     assert_eq!(timed.len(), 1, "{timed:?}");
-    // On a busy machine the relay's reset comes before the sleeper's own deadline.
+    // On a busy machine, the relay's reset precedes the sleeper's own deadline.
     let dropped = "sleeper: its handler was dropped: ";
     let reasons = exact.iter().filter_map(|line| line.strip_prefix(dropped));
     assert_eq!(reasons.count(), 3, "{exact:?}");
@@ -191,12 +191,12 @@ async fn a_deadline_and_a_cancellation_reach_the_last_service() {
 }
 
 #[tokio::test]
-async fn a_client_that_is_started_first_waits_for_its_server() {
+async fn a_client_that_starts_first_waits_for_its_server() {
     let printed = run(env!("CARGO_BIN_EXE_wait_for_ready"), &[]).await;
     let states: Vec<_> = printed
         .iter()
         .filter_map(|line| line.strip_prefix("state: "))
-        // Over in a moment, and therefore not always seen; as is the idle channel before `close`.
+        // These states are short and not always seen; so is the idle channel before `close`.
         .filter(|state| !["CONNECTING", "IDLE"].contains(state))
         .collect();
     assert_eq!(states, ["TRANSIENT_FAILURE", "READY", "SHUTDOWN"]);
@@ -214,7 +214,7 @@ async fn a_client_that_is_started_first_waits_for_its_server() {
 }
 
 #[tokio::test]
-async fn compressed_messages_are_smaller_and_handlers_choose() {
+async fn compressed_messages_are_smaller_and_handlers_set_the_compressor() {
     let printed = run(env!("CARGO_BIN_EXE_compression"), &[]).await;
     assert_in_order(
         &printed,
@@ -241,7 +241,7 @@ async fn compressed_messages_are_smaller_and_handlers_choose() {
 }
 
 #[tokio::test]
-async fn metadata_goes_both_ways_around_the_messages() {
+async fn metadata_is_sent_in_both_directions() {
     let printed = run(env!("CARGO_BIN_EXE_metadata"), &[]).await;
     assert_in_order(
         &printed,
@@ -275,7 +275,7 @@ async fn metadata_goes_both_ways_around_the_messages() {
 }
 
 #[tokio::test]
-async fn a_panic_of_a_handler_is_the_servers_to_report() {
+async fn a_panic_of_a_handler_is_reported_by_the_server() {
     let printed = run(env!("CARGO_BIN_EXE_handler_panic"), &[]).await;
     assert_in_order(
         &printed,
@@ -288,7 +288,7 @@ async fn a_panic_of_a_handler_is_the_servers_to_report() {
 }
 
 #[tokio::test]
-async fn details_of_an_error_arrive() {
+async fn the_details_of_an_error_are_received() {
     let printed = run(env!("CARGO_BIN_EXE_errors_with_details"), &[]).await;
     assert_in_order(
         &printed,
@@ -305,7 +305,7 @@ async fn details_of_an_error_arrive() {
 }
 
 #[tokio::test]
-async fn a_busy_server_is_tried_again() {
+async fn calls_to_a_busy_server_are_retried() {
     let printed = run(env!("CARGO_BIN_EXE_retry"), &[]).await;
     assert_eq!(
         printed,
@@ -315,7 +315,7 @@ async fn a_busy_server_is_tried_again() {
             "server: Ada, attempt 2: busy",
             "server: Ada, attempt 3: served",
             "client: Hello, Ada!",
-            "Busy for as long as the policy goes on:",
+            "Busy in all attempts of the policy:",
             "server: Grace, attempt 1: busy",
             "server: Grace, attempt 2: busy",
             "server: Grace, attempt 3: busy",
@@ -331,24 +331,24 @@ async fn a_busy_server_is_tried_again() {
 }
 
 #[tokio::test]
-async fn hedging_sends_copies_until_one_is_answered() {
+async fn hedging_sends_attempts_until_one_is_answered() {
     let printed = run(env!("CARGO_BIN_EXE_hedging"), &[]).await;
     assert_eq!(
         printed,
         [
-            "Two copies are slow, the third one wins:",
-            "server: copy 1: slow",
-            "server: copy 2: slow",
-            "server: copy 3: served",
+            "Two attempts are slow, the third one wins:",
+            "server: attempt 1: slow",
+            "server: attempt 2: slow",
+            "server: attempt 3: served",
             "client: Hello, Ada!",
-            "server: copy 1: cancelled",
-            "server: copy 2: cancelled",
-            "The first copy fails, the next is sent at once:",
-            "server: copy 1: busy",
-            "server: copy 2: served",
+            "server: attempt 1: cancelled",
+            "server: attempt 2: cancelled",
+            "The first attempt fails, the next is sent at once:",
+            "server: attempt 1: busy",
+            "server: attempt 2: served",
             "client: Hello, Grace!",
-            "The first copy fails, and no other may come:",
-            "server: copy 1: busy, and no other may come",
+            "The first attempt fails, and the server allows no other:",
+            "server: attempt 1: busy, and no further attempts",
             "client: UNAVAILABLE: busy",
             "A failure that the policy does not name:",
             "client: INVALID_ARGUMENT: the name is empty",
@@ -379,7 +379,7 @@ async fn mock_answers_a_generated_client() {
 }
 
 #[tokio::test]
-async fn three_servers_share_the_calls_and_one_stops_and_comes_back() {
+async fn three_servers_share_the_calls_while_one_restarts() {
     let printed = run(env!("CARGO_BIN_EXE_load_balancing"), &[]).await;
     assert_eq!(
         printed,
@@ -416,7 +416,7 @@ async fn a_channel_follows_a_backend_that_moves() {
     assert_eq!(printed, ["UNAVAILABLE", first, second, first, second]);
 }
 
-/// With something that stands in for etcd; with etcd itself tests/etcd/run runs it.
+/// It uses the stand-in for etcd; tests/etcd/run uses etcd itself.
 #[tokio::test]
 async fn a_channel_follows_the_backends_in_a_registry() {
     let printed = run(env!("CARGO_BIN_EXE_etcd_resolver"), &[]).await;
@@ -438,7 +438,7 @@ async fn a_channel_follows_the_backends_in_a_registry() {
 }
 
 #[tokio::test]
-async fn backends_get_calls_while_they_say_that_they_serve() {
+async fn backends_get_calls_while_they_report_serving() {
     let printed = run(env!("CARGO_BIN_EXE_health"), &[]).await;
     assert_eq!(
         printed,
@@ -453,7 +453,7 @@ async fn backends_get_calls_while_they_say_that_they_serve() {
 }
 
 #[tokio::test]
-async fn a_unix_socket_serves_and_is_cleaned_up() {
+async fn a_unix_socket_is_served_and_removed() {
     let printed = run(env!("CARGO_BIN_EXE_unix_socket"), &[]).await;
     let socket = printed
         .first()
@@ -478,7 +478,7 @@ async fn each_connection_has_its_worker() {
 }
 
 #[tokio::test]
-async fn the_server_sees_who_calls_and_refuses_who_does_not_say() {
+async fn the_server_sees_client_certificates_and_refuses_clients_without_one() {
     let printed = run(env!("CARGO_BIN_EXE_tls"), &[]).await;
     assert_in_order(
         &printed,
@@ -492,7 +492,7 @@ async fn the_server_sees_who_calls_and_refuses_who_does_not_say() {
 }
 
 #[tokio::test]
-async fn code_from_build_rs_and_checked_in_code_both_run() {
+async fn code_of_build_rs_and_checked_in_code_both_run() {
     let printed = run(env!("CARGO_BIN_EXE_build_without_protoc"), &[]).await;
     assert_eq!(printed, ["Hello, build.rs!"]);
     let printed = run(env!("CARGO_BIN_EXE_generated_by_buf"), &[]).await;
@@ -500,7 +500,7 @@ async fn code_from_build_rs_and_checked_in_code_both_run() {
 }
 
 #[test]
-fn no_program_is_left_out() {
+fn every_program_is_tested() {
     let here = include_str!("run_all.rs");
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/bin");
     for entry in std::fs::read_dir(folder).expect("the folder of programs") {

@@ -1,5 +1,5 @@
-//! Generates code with each of the compilers: `protoc`, `buf`, none, when the descriptors are there
-//! already, and the embedded one.
+//! Generates code with each of the compilers: `protoc`, `buf`, the embedded one, or none for an
+//! existing descriptor set.
 //!
 //! ```text
 //! cargo run -p protoc-gen-rgrpc --example compilers -- protoc /usr/bin/protoc OUT_DIR INCLUDE FILES…

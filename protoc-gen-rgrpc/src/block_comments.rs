@@ -1,20 +1,21 @@
-//! Block comments, read alike by all compilers.
+//! Block comments, with the same text for all compilers.
 //!
-//! `protoc` and `buf` take the blanks and one star off the start of each line of a block comment. The
-//! embedded compiler takes all blank lines off as well, so paragraphs become one: [`restored`] parses
-//! such a file again with its blank lines marked. `protoc` takes only ASCII blanks, the others all:
-//! [`trim`] takes the rest.
+//! `protoc` and `buf` remove the blanks and one star at the start of each line of a block comment.
+//! The embedded compiler also removes all blank lines, so that paragraphs merge: [`restored`]
+//! parses such a file again with its blank lines marked. `protoc` removes only ASCII blanks, the
+//! others remove all blanks: [`trim`] removes the rest.
 
 use prost_types::{FileDescriptorProto, SourceCodeInfo};
 use protox::file::File;
 
-/// A character that stands for a blank line: one that Unicode leaves to programs.
+/// The mark of a blank line: a character that Unicode reserves for private use.
 const MARK: char = '\u{e0b1}';
 
-/// The blanks that `protoc` skips at the start of a comment's line.
+/// The blanks that `protoc` removes at the start of a comment's line.
 const BLANKS: [char; 5] = [' ', '\t', '\u{b}', '\u{c}', '\r'];
 
-/// The source information of a file with the blank lines of its block comments, if it has any.
+/// Returns the source information of a file with the blank lines of its block comments, or `None`
+/// if it has no such comment.
 pub(crate) fn restored(name: &str, source: &str) -> Option<SourceCodeInfo> {
     let marked = marked(source)?;
     let parsed = File::from_source(name, &marked).ok()?;
@@ -23,7 +24,7 @@ pub(crate) fn restored(name: &str, source: &str) -> Option<SourceCodeInfo> {
     Some(info)
 }
 
-/// Takes blanks that are not ASCII off the start of each comment's line.
+/// Removes the blanks that are not ASCII at the start of each comment's line.
 pub(crate) fn trim(file: &mut FileDescriptorProto) {
     let is_other_blank = |c: char| c.is_whitespace() && !c.is_ascii();
     if let Some(info) = &mut file.source_code_info {
@@ -49,7 +50,8 @@ fn for_each_comment(info: &mut SourceCodeInfo, mut change: impl FnMut(&mut Strin
     }
 }
 
-/// The source with a mark on each blank line of a block comment, or nothing if there is none.
+/// Returns the source with a mark on each blank line of a block comment, or `None` without such a
+/// line.
 fn marked(source: &str) -> Option<String> {
     if source.contains(MARK) {
         return None;
@@ -93,7 +95,8 @@ fn is_blank(line: &str) -> bool {
         .all(|c| BLANKS.contains(&c))
 }
 
-/// The length of the string literal that a text starts with, which ends with its line at the latest.
+/// Returns the length of the string literal at the start of a text. A literal ends at the end of
+/// its line at the latest.
 fn literal(text: &str) -> usize {
     let mut characters = text.char_indices();
     let quote = characters.next().map(|(_, quote)| quote);
@@ -115,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn blank_lines_of_block_comments_are_marked_and_nothing_else() {
+    fn only_blank_lines_of_block_comments_are_marked() {
         for (source, expected) in [
             ("/* a\n\n b */", Some("/* a\n#\n b */")),
             ("/*\n \t\r\n*/ x", Some("/*\n#\r\n*/ x")),
@@ -144,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn other_blanks_at_the_start_of_a_line_go() {
+    fn non_ascii_blanks_at_the_start_of_a_line_are_removed() {
         let mut file = FileDescriptorProto {
             source_code_info: Some(SourceCodeInfo {
                 location: vec![prost_types::source_code_info::Location {

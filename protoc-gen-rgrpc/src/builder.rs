@@ -1,4 +1,4 @@
-//! The library's front end, for build scripts.
+//! The library's front end, for build scripts. A build script calls it on its main thread.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -15,10 +15,9 @@ use crate::options::Options;
 use crate::package;
 use crate::schema::Schema;
 
-/// Generates code with the embedded compiler. Its options are the plugin's, by the same names.
+/// A code generator for build scripts, with the embedded compiler and the plugin's options.
 ///
-/// An option with an unacceptable value is reported by [`compile_protos`](Self::compile_protos), so
-/// that calls can be chained.
+/// Setters can be chained: [`compile_protos`](Self::compile_protos) reports an invalid value.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), protoc_gen_rgrpc::Error> {
@@ -33,22 +32,24 @@ use crate::schema::Schema;
 #[must_use = "nothing is generated until `compile_protos` or `compile_fds` is called"]
 pub struct Builder {
     options: Options,
-    /// The first option that was not acceptable.
+    /// The first invalid option.
     rejected: Option<Error>,
     out_dir: Option<PathBuf>,
     file_descriptor_set_path: Option<PathBuf>,
-    /// The compiler, if it is not the embedded one.
+    /// The external compiler; `None` for the embedded one.
     program: Option<Program>,
 }
 
 impl Builder {
-    /// A builder with every option at its default.
+    /// Creates a builder with every option at its default.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets whether to generate messages and enums. Without, they are expected where the services'
-    /// module would have them, or where [`extern_path`](Self::extern_path) says. Default: true.
+    /// Sets whether to generate messages and enums. Default: true.
+    ///
+    /// Without them, the services expect the types in their own module, or where
+    /// [`extern_path`](Self::extern_path) says.
     pub fn messages(self, generate: bool) -> Self {
         self.switch("messages", generate)
     }
@@ -58,30 +59,35 @@ impl Builder {
         self.switch("client", generate)
     }
 
-    /// Sets whether to generate service traits, their descriptors and register functions. Default: true.
+    /// Sets whether to generate service traits, service descriptors and register functions.
+    /// Default: true.
     pub fn server(self, generate: bool) -> Self {
         self.switch("server", generate)
     }
 
-    /// Sets whether every method of a service trait must be implemented. Without, a method that is not
-    /// answers UNIMPLEMENTED, so that a method added to a `.proto` file breaks no server. Default:
-    /// false.
+    /// Sets whether a service trait requires every method. Default: false.
+    ///
+    /// Without it, a method that is not implemented answers UNIMPLEMENTED, so that a new method in
+    /// a `.proto` file breaks no server.
     pub fn require_methods(self, require: bool) -> Self {
         self.switch("require_methods", require)
     }
 
-    /// Sets whether each file with services has its descriptors and those of its imports as a constant,
-    /// which server reflection answers from: `A_B_DESCRIPTOR_SET` for `a/b.proto`. They take about as
-    /// many bytes as the `.proto` files without comments, and only in binaries that use them.
-    /// Default: true.
+    /// Sets whether to embed the file descriptors, which server reflection answers from. Default:
+    /// true.
+    ///
+    /// Each file with services gets a constant with its descriptors and those of its imports:
+    /// `A_B_DESCRIPTOR_SET` for `a/b.proto`. The constant has about as many bytes as the `.proto`
+    /// files without comments, and only in binaries that use it.
     pub fn file_descriptor_set(self, embed: bool) -> Self {
         self.switch("file_descriptor_set", embed)
     }
 
     /// Sets whether messages implement [`prost::Name`]: their full name and type URL
-    /// (`type.googleapis.com/routeguide.Point`), by which `prost_types::Any` packs and unpacks them.
-    /// Default: false, as with prost-build, since it adds an implementation for each message that
-    /// most programs do not use.
+    /// (`type.googleapis.com/routeguide.Point`). Default: false, as in prost-build.
+    ///
+    /// `prost_types::Any` needs it to pack and unpack a message. It adds an implementation to each
+    /// message that most programs do not use.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), protoc_gen_rgrpc::Error> {
@@ -91,26 +97,30 @@ impl Builder {
     /// # }
     /// ```
     ///
-    /// Then `Any::from_msg(&point)` and `any.to_msg::<Point>()` compile.
+    /// `Any::from_msg(&point)` and `any.to_msg::<Point>()` then compile.
     pub fn type_names(self, implement: bool) -> Self {
         self.switch("type_names", implement)
     }
 
-    /// Sets the name of the file that includes all others, or none if it is empty. A build script needs
-    /// none, [`include_protos!`] includes its folder. Default: `mod.rs`.
+    /// Sets the name of the file that includes all others; an empty name omits the file. Default:
+    /// `mod.rs`.
+    ///
+    /// A build script needs no such file, because [`include_protos!`] includes its folder.
     ///
     /// [`include_protos!`]: https://docs.rs/rgrpc/latest/rgrpc/macro.include_protos.html
     pub fn mod_file(self, name: impl AsRef<str>) -> Self {
         self.set("mod_file", name.as_ref())
     }
 
-    /// The path by which generated code reaches the runtime. Default: `::rgrpc`.
+    /// Sets the Rust path of the runtime crate in generated code. Default: `::rgrpc`.
     pub fn runtime_path(self, path: impl AsRef<str>) -> Self {
         self.set("runtime_path", path.as_ref())
     }
 
-    /// Uses types that exist already: what is at or below `proto` (`.pkg` or `.pkg.Message`) is not
-    /// generated, but found at or below `rust`. Repeatable.
+    /// Maps Protobuf types to existing Rust types. Repeatable.
+    ///
+    /// The types at or below `proto` (`.pkg` or `.pkg.Message`) are not generated. Generated code
+    /// finds them at or below `rust`.
     pub fn extern_path(self, proto: impl AsRef<str>, rust: impl AsRef<str>) -> Self {
         self.set(
             "extern_path",
@@ -118,14 +128,15 @@ impl Builder {
         )
     }
 
-    /// `bytes::Bytes` instead of `Vec<u8>` for the `bytes` fields that match: `.` all,
-    /// `.pkg.Message` those of a message, `Message.field` by suffix. A `Bytes` shares the memory of
-    /// the message it was decoded from. Repeatable.
+    /// Uses `bytes::Bytes` instead of `Vec<u8>` for the `bytes` fields that match. Repeatable.
+    ///
+    /// The pattern `.` matches all fields, `.pkg.Message` those of a message, and `Message.field`
+    /// by suffix. A `Bytes` shares the memory of the received message.
     pub fn bytes(self, path: impl AsRef<str>) -> Self {
         self.set("bytes", path.as_ref())
     }
 
-    /// Boxes the fields that match. Recursive ones are boxed anyway. Repeatable.
+    /// Boxes the fields that match. Recursive fields are always boxed. Repeatable.
     pub fn boxed(self, path: impl AsRef<str>) -> Self {
         self.set("boxed", path.as_ref())
     }
@@ -147,23 +158,27 @@ impl Builder {
         )
     }
 
-    /// The folder to write to; it is created if need be. Default: `OUT_DIR`, which cargo sets for a
-    /// build script.
+    /// Sets the output folder, which is created if it is missing. Default: `OUT_DIR`, which cargo
+    /// sets for a build script.
     pub fn out_dir(mut self, folder: impl Into<PathBuf>) -> Self {
         self.out_dir = Some(folder.into());
         self
     }
 
-    /// Also writes the descriptors of all files as an encoded `FileDescriptorSet`. A relative path
-    /// is below the output folder. With the plugin, `protoc --descriptor_set_out` or `buf build -o`
-    /// does this.
+    /// Also writes the descriptors of all files as an encoded `FileDescriptorSet`. Default: none.
+    ///
+    /// A relative path is below the output folder. For the plugin, `protoc --descriptor_set_out` or
+    /// `buf build -o` writes the same.
     pub fn file_descriptor_set_path(mut self, path: impl Into<PathBuf>) -> Self {
         self.file_descriptor_set_path = Some(path.into());
         self
     }
 
-    /// Compiles with the `protoc` at `path`, or found by that name, instead of the embedded compiler,
-    /// for `.proto` files that the embedded one does not accept. The code is the same.
+    /// Compiles with the `protoc` at `path`, or of that name in `PATH`, instead of the embedded
+    /// compiler.
+    ///
+    /// It is for `.proto` files that the embedded compiler does not accept. The generated code is
+    /// the same.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), protoc_gen_rgrpc::Error> {
@@ -177,10 +192,12 @@ impl Builder {
         self
     }
 
-    /// Compiles with the `buf` at `path`, or found by that name, instead of the embedded compiler,
-    /// which finds imports in the modules of a workspace and in their dependencies. The one include
-    /// folder of [`compile_protos`](Self::compile_protos) is the input of `buf build`: a module or a
-    /// workspace. In a build script, cargo is told of the whole folder.
+    /// Compiles with the `buf` at `path`, or of that name in `PATH`, instead of the embedded
+    /// compiler.
+    ///
+    /// `buf` finds imports in the modules of a workspace and in their dependencies.
+    /// [`compile_protos`](Self::compile_protos) needs exactly one include folder, the input of `buf
+    /// build`: a module or a workspace. In a build script, cargo watches the whole folder.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), protoc_gen_rgrpc::Error> {
@@ -194,24 +211,25 @@ impl Builder {
         self
     }
 
-    /// Compiles `protos`, found below `includes`, and writes the code. In a build script, tells cargo
-    /// to run it again when a file that was read changes.
+    /// Compiles `protos`, found below `includes`, and writes the code.
     ///
-    /// Files that are imported need not be listed: messages whose types are used are generated with
-    /// them. Services are generated for the listed files only. A file whose text did not change is
+    /// In a build script, cargo runs the script again when a file that was read changes.
+    ///
+    /// Imported files need not be listed: their messages are generated if the listed files use
+    /// them. Services are generated only for the listed files. A file whose text is unchanged is
     /// not written again.
     ///
-    /// A build script may call this several times. The code of all calls is then in one folder, and
-    /// [`include_protos!`] includes all of it; files in `OUT_DIR` that an earlier build generated are
-    /// removed. A file that two calls generate differently, because their options differ, is an
-    /// error.
+    /// A build script may call this method several times. One folder then holds the code of all
+    /// calls, and [`include_protos!`] includes all of it. Generated files of an earlier build in
+    /// `OUT_DIR` are removed. It is an error if two calls with different options generate the same
+    /// file.
     ///
     /// [`include_protos!`]: https://docs.rs/rgrpc/latest/rgrpc/macro.include_protos.html
     ///
     /// # Errors
     ///
-    /// When an option is not acceptable, a file does not compile or has no Rust form, or a file
-    /// cannot be written. The text of the [`Error`] names the place.
+    /// An option is invalid, a file does not compile or has no Rust form, or a file cannot be
+    /// written. The text of the [`Error`] names the place.
     pub fn compile_protos(
         self,
         protos: &[impl AsRef<Path>],
@@ -229,17 +247,19 @@ impl Builder {
             Some(program) => program.compile(protos, includes, &self.target_folder()?)?,
         };
         if build_script().is_some() {
-            // Nobody reads: then nobody needs to know.
+            // A closed output means that cargo does not read it.
             let _ = io::stdout().write_all(rerun_if_changed(&read).as_bytes());
         }
         self.generate(files, &to_generate)
     }
 
-    /// Writes the code for an encoded `google.protobuf.FileDescriptorSet` instead of `.proto` files:
-    /// `protoc --include_imports --include_source_info -o set.binpb …`, or
-    /// `buf build --as-file-descriptor-set -o set.binpb`. `protos` are the names in the set of the
-    /// files whose services are generated, and whose messages are; all files if it is empty. The set
-    /// must have all that they import. Without source information the code has no comments.
+    /// Writes the code for an encoded `google.protobuf.FileDescriptorSet` instead of `.proto`
+    /// files.
+    ///
+    /// `protoc --include_imports --include_source_info -o set.binpb …` or `buf build
+    /// --as-file-descriptor-set -o set.binpb` writes a set. `protos` lists the files, by their
+    /// names in the set, whose services and messages are generated; an empty list means all files.
+    /// The set must contain all imports. Without source information the code has no comments.
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -252,8 +272,8 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// Fails when an option is not acceptable, the set is not one or lacks a file, a file has no Rust form,
-    /// or a file cannot be written.
+    /// An option is invalid, the set is invalid or lacks a file, a file has no Rust form, or a file
+    /// cannot be written.
     pub fn compile_fds(self, set: &[u8], protos: &[impl AsRef<str>]) -> Result<(), Error> {
         if let Some(error) = self.rejected {
             return Err(error);
@@ -267,7 +287,7 @@ impl Builder {
         self.generate(files, &to_generate)
     }
 
-    /// Writes the code of `files`, of which those in `to_generate` were named.
+    /// Writes the code of `files`; those in `to_generate` were listed.
     fn generate(
         self,
         files: Vec<FileDescriptorProto>,
@@ -308,12 +328,13 @@ impl Builder {
     }
 }
 
-/// Generates code for `protos`, found below `includes`, with every option at its default: what a
-/// build script usually needs. See [`Builder::compile_protos`].
+/// Generates code for `protos`, found below `includes`, with every option at its default.
+///
+/// This is usually all that a build script needs. See [`Builder::compile_protos`].
 ///
 /// # Errors
 ///
-/// As [`Builder::compile_protos`].
+/// The same as of [`Builder::compile_protos`].
 pub fn compile_protos(
     protos: &[impl AsRef<Path>],
     includes: &[impl AsRef<Path>],
@@ -321,12 +342,12 @@ pub fn compile_protos(
     Builder::new().compile_protos(protos, includes)
 }
 
-/// The folder that cargo gives a build script, if this is one.
+/// Returns the folder that cargo gives to a build script; `None` outside a build script.
 fn build_script() -> Option<PathBuf> {
     env::var_os("OUT_DIR").map(PathBuf::from)
 }
 
-/// The lines by which a build script tells cargo what it read.
+/// Returns the lines that tell cargo which files a build script has read.
 fn rerun_if_changed(files: &[PathBuf]) -> String {
     files
         .iter()
@@ -339,7 +360,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cargo_is_told_of_every_file_that_was_read() {
+    fn cargo_watches_every_file_that_was_read() {
         let files = ["proto/a.proto", "proto/b.proto"].map(PathBuf::from);
         assert_eq!(
             rerun_if_changed(&files),

@@ -1,13 +1,13 @@
-//! Comments of a `.proto` file, made fit to be Rust documentation.
+//! The comments of a `.proto` file, as Rust documentation.
 //!
-//! Compilers agree on which comment belongs to which element, but not on the rest of
-//! `SourceCodeInfo` (its order, its duplicates, locations nobody asks for). [`clean`] replaces it
-//! by one location for each element that can carry a doc comment: the same for every compiler, and
-//! complete, which prost-build relies on.
+//! Compilers agree on the element that a comment belongs to, but not on the rest of
+//! `SourceCodeInfo`: its order, its duplicates, superfluous locations. [`clean`] replaces it by one
+//! location for each element that can have a doc comment. The result is the same for every compiler
+//! and complete, which prost-build relies on.
 //!
-//! The text is Markdown to rustdoc, which its author did not know. Indented blocks and bare fences
-//! would become doctests and fail ([`code_block`] mends these); a `<placeholder>` would be an
-//! unclosed HTML tag, `[brackets]` a link to nowhere. URLs are prost-build's to escape.
+//! rustdoc reads the text as Markdown, which its author did not intend. Indented blocks and bare
+//! fences would become failing doctests; [`code_block`] marks them as text. A `<placeholder>` would
+//! be an unclosed HTML tag, and `[brackets]` a broken link. prost-build escapes URLs.
 
 mod code_block;
 
@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use prost_types::source_code_info::Location;
 use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto, SourceCodeInfo};
 
-/// Field numbers of descriptor.proto, of which the path of a location is made.
+/// The field numbers of descriptor.proto that form the path of a location.
 mod tag {
     pub(super) const FILE_MESSAGE: i32 = 4;
     pub(super) const FILE_ENUM: i32 = 5;
@@ -29,7 +29,7 @@ mod tag {
     pub(super) const SERVICE_METHOD: i32 = 2;
 }
 
-/// Replaces the file's source information, if it has any, by the cleaned comments of its elements.
+/// Replaces the file's source information, if any, by the cleaned comments of its elements.
 pub(crate) fn clean(file: &mut FileDescriptorProto) {
     let Some(source) = file.source_code_info.take() else {
         return;
@@ -55,7 +55,7 @@ pub(crate) fn clean(file: &mut FileDescriptorProto) {
     file.source_code_info = Some(SourceCodeInfo { location });
 }
 
-/// The leading and the trailing comment as one text, since they are one to rustdoc.
+/// Joins the leading and the trailing comment, which form one text in rustdoc.
 fn documentation(comment: &Location) -> Option<String> {
     let leading = comment.leading_comments.as_deref().and_then(markdown);
     let trailing = comment.trailing_comments.as_deref().and_then(markdown);
@@ -67,7 +67,7 @@ fn documentation(comment: &Location) -> Option<String> {
     }
 }
 
-/// The paths of all elements that can carry a doc comment.
+/// Returns the paths of all elements that can have a doc comment.
 fn elements(file: &FileDescriptorProto) -> Vec<Vec<i32>> {
     let mut paths = Vec::new();
     for (path, message) in children(&[], tag::FILE_MESSAGE, &file.message_type) {
@@ -110,7 +110,7 @@ fn children<'a, T>(
         .map(move |(index, element)| ([parent, &[tag, index]].concat(), element))
 }
 
-/// The comment as Markdown that says the same and holds no doctest, or nothing if it is blank.
+/// Converts a comment into equivalent Markdown without doctests, or `None` if it is blank.
 fn markdown(comment: &str) -> Option<String> {
     let lines = unindent(comment);
     if lines.is_empty() {
@@ -131,7 +131,7 @@ fn markdown(comment: &str) -> Option<String> {
     Some(closed(code_block::without_doctests(lines.join("\n"))))
 }
 
-/// The numbers of the lines that are part of a code block.
+/// Returns the numbers of the lines inside code blocks.
 fn code_lines(text: &str) -> BTreeSet<usize> {
     let line_of = |at: usize| text[..at].matches('\n').count();
     code_block::find(text)
@@ -143,7 +143,7 @@ fn code_lines(text: &str) -> BTreeSet<usize> {
         .collect()
 }
 
-/// Ends a fenced block that goes on until the end, so that it does not take in what follows.
+/// Closes a fenced block that extends to the end, so that it does not include later text.
 fn closed(mut text: String) -> String {
     let followed = format!("{text}\n\n.");
     if let Some(last) = code_block::find(&followed).last()
@@ -156,10 +156,10 @@ fn closed(mut text: String) -> String {
     text
 }
 
-/// The lines without what all of them have in front, without trailing blanks, and without blank
-/// lines at either end.
+/// Returns the lines without their common indentation, trailing blanks, and blank lines at either
+/// end.
 fn unindent(comment: &str) -> Vec<String> {
-    // A carriage return ends a line, too; rustc denies it in a doc comment.
+    // A carriage return also ends a line. rustc denies it in a doc comment.
     let comment = comment.replace("\r\n", "\n").replace('\r', "\n");
     let lines: Vec<String> = comment
         .split('\n')
@@ -188,21 +188,21 @@ fn unindent(comment: &str) -> Vec<String> {
         .iter()
         .map(|line| line.get(common..).unwrap_or(""))
         .map(|line| match line.strip_prefix(' ') {
-            // prost-build takes one space for the one that separates a text from its slashes.
+            // prost-build takes one space as the separator between the slashes and the text.
             Some(text) if !text.starts_with(' ') => text.to_owned(),
             _ => line.to_owned(),
         })
         .collect()
 }
 
-/// Control characters that change the direction of text. rustc denies them in comments.
+/// The control characters that change the direction of text. rustc denies them in comments.
 const BIDIRECTIONAL: [char; 9] = [
     '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}',
     '\u{2069}',
 ];
 
-/// Escapes what rustdoc would take for an HTML tag or for a link to an item, outside `code`. An
-/// autolink loses its brackets, which prost-build puts around every URL; a reference such as
+/// Escapes the text outside `code` that rustdoc would read as an HTML tag or as a link to an item.
+/// An autolink loses its brackets, because prost-build adds them to every URL. A reference such as
 /// `[Rule][google.api.Rule]` becomes its text.
 fn escape(line: &str) -> String {
     let mut output = String::with_capacity(line.len());
@@ -214,7 +214,7 @@ fn escape(line: &str) -> String {
             b'`' => code_span(marked),
             b'<' => angle_bracket(marked),
             b'[' => square_bracket(marked),
-            // A backslash, which makes an ordinary character of the next one.
+            // A backslash, which escapes the next character.
             _ => {
                 let end = 1 + marked[1..].chars().next().map_or(0, char::len_utf8);
                 (&marked[..end], end)
@@ -227,7 +227,7 @@ fn escape(line: &str) -> String {
     output
 }
 
-/// What to write for the code span that `text` starts with, and how much of `text` that stands for.
+/// Returns the output for the code span at the start of `text`, and the length of the span.
 fn code_span(text: &str) -> (&str, usize) {
     let ticks = text.len() - text.trim_start_matches('`').len();
     let end = text[ticks..]
@@ -300,7 +300,7 @@ mod tests {
         assert_eq!(markdown(" \n\n"), None);
     }
 
-    /// The documentation as rustdoc reads it from the code that prost-build writes.
+    /// Returns the documentation that rustdoc reads from the code of prost-build.
     fn as_rustdoc_reads(leading: &str) -> String {
         let comments = prost_build::Comments {
             leading: leading.lines().map(str::to_owned).collect(),
@@ -325,7 +325,7 @@ mod tests {
         lines.join("\n")
     }
 
-    /// Comments made of what is difficult about Markdown, the same ones in each run.
+    /// Random comments of difficult Markdown, the same ones in each run.
     fn difficult_comments() -> impl Iterator<Item = String> {
         const PREFIXES: [&str; 14] = [
             "", "", " ", "  ", "   ", "    ", "     ", "      ", "\t", "- ", "> ", "1. ", "* ", ">",
@@ -409,7 +409,7 @@ mod tests {
     }
 
     #[test]
-    fn what_rustc_denies_in_a_comment_is_left_out() {
+    fn characters_that_rustc_denies_in_a_comment_are_removed() {
         let text = markdown(" a\rb \u{202e}c\u{2066}\r\n d\u{202c}\n").expect("not blank");
         assert_eq!(text, "a\nb c\nd");
     }

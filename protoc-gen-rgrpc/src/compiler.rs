@@ -1,8 +1,8 @@
-//! The embedded `.proto` compiler: no `protoc` is needed on the machine that builds.
+//! The embedded `.proto` compiler, which makes `protoc` unnecessary.
 //!
-//! protox refuses some schemas that protoc accepts. What it refuses is compiled once more with
-//! files that say the same in a form that it accepts: [`source`] changes their text, [`adapt`] their
-//! descriptors, and takes the changes back afterwards.
+//! protox refuses some schemas that protoc accepts. Such a schema is compiled again in an
+//! equivalent form that protox accepts: [`source`] changes the text of its files, and [`adapt`]
+//! changes their descriptors and reverts the changes afterwards.
 
 mod adapt;
 mod source;
@@ -19,17 +19,17 @@ use crate::error::Error;
 use crate::schema;
 use source::Sources;
 
-/// The descriptors of the files that a compiler was given.
+/// The result of a compilation.
 pub(crate) struct Compiled {
-    /// All files, imports included.
+    /// The descriptors of all files, including imports.
     pub(crate) files: Vec<FileDescriptorProto>,
-    /// The import paths of the files that were given.
+    /// The import paths of the compiled files.
     pub(crate) to_generate: Vec<String>,
-    /// The files that were read from disk.
+    /// The paths of the files that were read from disk.
     pub(crate) read: Vec<PathBuf>,
 }
 
-/// Compiles `protos`, which are found below `includes`. Imports are too, or are well-known.
+/// Compiles `protos`, found below `includes`. Their imports are found there too, or are well-known.
 pub(crate) fn compile(
     protos: &[impl AsRef<Path>],
     includes: &[impl AsRef<Path>],
@@ -54,7 +54,7 @@ pub(crate) fn compile(
                 read: paths.into_values().collect(),
             })
         }
-        // Only these errors are about what a file says.
+        // Only these errors concern the content of a file.
         Err(error) if error.is_io() || error.is_file_not_found() || is_shadowed(&error) => {
             Err(failed(error))
         }
@@ -101,7 +101,7 @@ fn compile_adapted(
     })
 }
 
-/// Gives a file the comments that its text has.
+/// Adds the comments of a file's text to its descriptor.
 fn restore_comments(file: &mut FileDescriptorProto, text: &str) {
     if let Some(info) = block_comments::restored(file.name(), text) {
         file.source_code_info = Some(info);
@@ -113,7 +113,7 @@ fn to_generate(compiler: &protox::Compiler) -> Vec<String> {
     named.map(|file| file.name().to_owned()).collect()
 }
 
-/// Its debug form is the one with file, line and column.
+/// The debug form has the file, line and column.
 #[allow(clippy::needless_pass_by_value)]
 fn failed(error: protox::Error) -> Error {
     Error::Compile(format!("{error:?}"))

@@ -1,8 +1,8 @@
-//! Elements that have no Rust form, found before prost-build meets them.
+//! The check for elements that have no Rust form, before prost-build runs.
 //!
-//! prost-build panics on some and writes code that rustc rejects for others; here they become
-//! errors that name both elements. It converts names to Rust's cases, so names that differ in
-//! Protobuf may be one name in Rust.
+//! prost-build panics on some of them and writes code that rustc rejects for others. Here they
+//! become errors that name both elements. prost-build converts names to Rust's cases, so different
+//! names in Protobuf may be one name in Rust.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +19,7 @@ use crate::names::{has_rust_form, snake, upper_camel, variant};
 use crate::options::Options;
 use crate::schema::{Part, Schema};
 
-/// Fails on the first element of the schema that cannot be generated.
+/// Returns an error for the first element of the schema that cannot be generated.
 pub(crate) fn check(schema: &Schema, options: &Options) -> Result<(), Error> {
     check_names_of_services(schema)?;
     if !options.messages {
@@ -38,7 +38,7 @@ pub(crate) fn check(schema: &Schema, options: &Options) -> Result<(), Error> {
     generated.iter().try_for_each(|file| names.add_file(file))
 }
 
-/// A service and its methods need names that are more than underscores.
+/// Checks that the names of a service and its methods are more than underscores.
 fn check_names_of_services(schema: &Schema) -> Result<(), Error> {
     for (file, part) in schema.files() {
         if part == Part::Nothing {
@@ -69,14 +69,14 @@ fn check_name(file: &str, element: &str, name: &str) -> Result<(), Error> {
     Err(Error::schema(file, element, problem))
 }
 
-/// Rust names, and the elements that have them.
+/// The Rust names that are taken, with their elements.
 struct Names<'a> {
     options: &'a Options,
     taken: BTreeMap<Claim, String>,
 }
 
-/// A name of a kind within a scope. The scope is a module's path for types and modules, an element
-/// for the rest.
+/// A name of one kind in one scope. The scope is the path of a module for types and modules, and an
+/// element for the rest.
 type Claim = (String, Kind, String);
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,11 +85,11 @@ enum Kind {
     Module,
     Field,
     Variant,
-    /// A method that prost derives for a field.
+    /// An accessor that prost derives for a field.
     Accessor,
 }
 
-/// Where names are claimed: the element that errors name, and the module of what is within it.
+/// The place of names: the element in error texts, and the module of the element's contents.
 struct Place<'a> {
     file: &'a str,
     element: String,
@@ -98,7 +98,8 @@ struct Place<'a> {
 }
 
 impl Names<'_> {
-    /// The modules of a package. Packages share them; what they may not share is a message's.
+    /// Claims the modules of a package. Packages may share modules with each other, but not with a
+    /// message.
     fn add_package(&mut self, file: &FileDescriptorProto) {
         let mut module = String::new();
         for part in file.package().split('.').filter(|part| !part.is_empty()) {
@@ -225,7 +226,7 @@ impl Names<'_> {
         };
         let mut numbers = Vec::new();
         for value in &enumeration.value {
-            // An alias has no variant of its own.
+            // An alias has no variant.
             if !numbers.contains(&value.number()) {
                 numbers.push(value.number());
                 self.claim(
@@ -251,7 +252,7 @@ impl Names<'_> {
             Kind::Field | Kind::Variant | Kind::Accessor => &place.element,
         };
         check_name(place.file, &place.element, proto)?;
-        // A type and a module share one namespace.
+        // Types and modules share one namespace.
         let namespace = if kind == Kind::Module {
             Kind::Type
         } else {
@@ -304,8 +305,8 @@ fn is_map_entry(message: &DescriptorProto) -> bool {
         .is_some_and(prost_types::MessageOptions::map_entry)
 }
 
-/// The name of a oneof's enum. prost-build names it apart from the types nested beside it, map
-/// entries included.
+/// Returns the name of a oneof's enum. prost-build makes it differ from the types nested beside it,
+/// including map entries.
 fn oneof_type(message: &DescriptorProto, oneof: &str) -> String {
     let name = upper_camel(oneof);
     let nested = message.nested_type.iter().map(DescriptorProto::name);
@@ -317,7 +318,7 @@ fn oneof_type(message: &DescriptorProto, oneof: &str) -> String {
     }
 }
 
-/// The methods that prost derives for a field: those of enums, and of optional scalars.
+/// Returns the accessors that prost derives for a field: those of enums and of optional scalars.
 fn accessors(
     is_proto2: bool,
     message: &DescriptorProto,
@@ -350,7 +351,7 @@ fn accessors(
     }
 }
 
-/// Whether prost-build writes a module for the types within the message.
+/// Returns whether prost-build writes a module for the types in the message.
 fn has_module(message: &DescriptorProto) -> bool {
     let has_oneof = message
         .field
@@ -380,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn elements_whose_rust_names_coincide_are_an_error_that_names_both() {
+    fn two_elements_of_one_rust_name_are_an_error_that_names_both() {
         for (body, expected) in [
             (
                 "enum Color { COLOR_RED = 0; Red = 1; }",
@@ -448,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn what_prost_can_name_apart_is_no_conflict() {
+    fn names_that_prost_distinguishes_are_no_conflict() {
         for body in [
             "enum Color { option allow_alias = true; COLOR_RED = 0; RED = 0; }",
             "message M { map<string, int32> x = 1; map<string, int32> y = 2; }",
@@ -463,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_generated_cannot_conflict() {
+    fn elements_that_are_not_generated_do_not_conflict() {
         let body = "enum Color { COLOR_RED = 0; Red = 1; }";
         for parameter in ["messages=false", "extern_path=.a.b.Color=::c::Color"] {
             let options = Options::parse(parameter).expect(parameter);

@@ -1,12 +1,12 @@
-//! `deprecated` of messages, enums and map fields.
+//! The option `deprecated` of messages, enums and map fields.
 //!
-//! prost-build carries the option over for other fields, enum values and oneof variants. The rest
-//! is added here to the code it wrote, and what mentions a deprecated type is allowed to, since
+//! prost-build handles the option for other fields, enum values and oneof variants. This module
+//! adds the rest to its code. It also allows deprecated types where they are mentioned, because
 //! generated code must not warn.
 //!
-//! A deprecated type is mentioned by the implementations that prost's derives put beside it, and
-//! only an attribute of the module around them reaches those. For a nested type that is the module
-//! prost-build wrote; for the others it is the package's, which the including macro writes.
+//! The implementations that prost's derives place beside a deprecated type mention it, and only an
+//! attribute of the surrounding module reaches them. For a nested type this is a module of
+//! prost-build. For the others it is the package's module, which the including macro writes.
 
 use std::collections::BTreeSet;
 
@@ -17,19 +17,19 @@ use syn::{Attribute, Item, parse_quote};
 use crate::names::{snake, upper_camel};
 use crate::schema::Schema;
 
-/// What is deprecated in a schema. Paths are Rust paths within the package's module:
+/// The deprecated elements of a schema. Paths are Rust paths within the package's module:
 /// `outer::Inner`.
 #[derive(Default)]
 pub(crate) struct Deprecations {
     types: BTreeSet<String>,
-    /// The last segments of `types`, by which mentions are recognised.
+    /// The last segments of `types`, which identify mentions.
     type_names: BTreeSet<String>,
     map_fields: BTreeSet<(String, String)>,
 }
 
 impl Deprecations {
-    /// Collects what the code of a file may mention: what is in it and in all it imports. Other
-    /// files of the schema make no difference to its code.
+    /// Collects the deprecated elements that the code of a file may mention: those of the file and
+    /// of its imports. Other files of the schema do not affect its code.
     pub(crate) fn of(schema: &Schema, file: &FileDescriptorProto) -> Self {
         let mut deprecations = Self::default();
         for file in schema.with_imports([file.name()]) {
@@ -101,7 +101,7 @@ impl Deprecations {
         self.type_names.insert(name);
     }
 
-    /// Whether a type mentions a deprecated one, or one that shares its name.
+    /// Returns whether a type mentions a deprecated type, or one of the same name.
     pub(crate) fn mentions(&self, ty: &syn::Type) -> bool {
         let mut mention = Mention {
             names: &self.type_names,
@@ -118,7 +118,8 @@ impl Deprecations {
         }
     }
 
-    /// Returns whether one of the items is deprecated, so that the module around them must allow it.
+    /// Returns whether one of the items is deprecated, so that the surrounding module must allow
+    /// it.
     fn mark_scope(&self, scope: &str, items: &mut [Item]) -> bool {
         let mut marked = false;
         for item in items {
@@ -165,12 +166,12 @@ impl Deprecations {
     }
 }
 
-/// `#[allow(deprecated)]`
+/// Returns `#[allow(deprecated)]`.
 pub(crate) fn allow() -> Attribute {
     parse_quote! { #[allow(deprecated)] }
 }
 
-/// Looks for a path that ends in one of the names.
+/// A visitor that looks for a path whose last segment is one of the names.
 struct Mention<'a> {
     names: &'a BTreeSet<String>,
     found: bool,

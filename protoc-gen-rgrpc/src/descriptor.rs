@@ -1,12 +1,13 @@
-//! File descriptors in one form, whichever compiler made them.
+//! File descriptors in a normal form, independent of the compiler.
 //!
-//! protoc, buf and the embedded compiler describe a file with the same meaning but not with the
-//! same bytes: what equals its default may be set or not, and their copies of the well-known files
-//! differ with their versions. What is embedded in generated code must not depend on that, or
-//! checked-in code would change with the tool. So [`normalise`] gives every optional part its one
-//! form, and the `google/protobuf/` files are the embedded compiler's ([`well_known`]).
+//! protoc, buf and the embedded compiler describe a file with the same meaning but with different
+//! bytes: a value that equals its default may be set or not, and the copies of the well-known files
+//! differ by version. Embedded descriptors must not depend on that, or checked-in code would change
+//! with the tool. So [`normalise`] gives every optional part one form, and uses the embedded
+//! compiler's copies of the `google/protobuf/` files ([`well_known`]).
 //!
-//! Custom options are not part of this form: the descriptor types know only descriptor.proto's own.
+//! The normal form has no custom options, because the descriptor types know only those of
+//! descriptor.proto.
 
 use std::fmt::Debug;
 use std::str::FromStr;
@@ -20,12 +21,12 @@ use prost_types::{
 
 use crate::error::Error;
 
-/// The file in its one form, comments included.
+/// Returns the file in the normal form, including comments.
 pub(crate) fn normalise(mut file: FileDescriptorProto) -> Result<FileDescriptorProto, Error> {
     if let Some(known) = well_known(file.name())? {
         file = known;
     }
-    // Unset means proto2.
+    // An unset syntax means proto2.
     file.syntax = file
         .syntax
         .filter(|syntax| syntax != "proto2" && !syntax.is_empty());
@@ -40,7 +41,7 @@ pub(crate) fn normalise(mut file: FileDescriptorProto) -> Result<FileDescriptorP
     Ok(file)
 }
 
-/// The encoded `FileDescriptorSet` of `files`, without comments.
+/// Returns the encoded `FileDescriptorSet` of `files`, without comments.
 pub(crate) fn encode<'a>(files: impl IntoIterator<Item = &'a FileDescriptorProto>) -> Vec<u8> {
     let file = files
         .into_iter()
@@ -52,7 +53,7 @@ pub(crate) fn encode<'a>(files: impl IntoIterator<Item = &'a FileDescriptorProto
     FileDescriptorSet { file }.encode_to_vec()
 }
 
-/// A message of options that sets none is as good as no message.
+/// Removes a message of options that sets none.
 fn without_empty<O: Message>(options: &mut Option<O>) {
     if options
         .as_ref()
@@ -62,7 +63,7 @@ fn without_empty<O: Message>(options: &mut Option<O>) {
     }
 }
 
-/// The embedded copy of a file of `google/protobuf/`.
+/// Returns the embedded copy of a file of `google/protobuf/`.
 fn well_known(name: &str) -> Result<Option<FileDescriptorProto>, Error> {
     if !name.starts_with("google/protobuf/") {
         return Ok(None);
@@ -71,7 +72,7 @@ fn well_known(name: &str) -> Result<Option<FileDescriptorProto>, Error> {
         protox::Compiler::with_file_resolver(protox::file::GoogleFileResolver::new());
     match compiler.open_file(name) {
         Ok(compiled) => Ok(compiled.file_descriptor_set().file.pop()),
-        // Not one of those that every compiler brings along.
+        // Not one of the files that every compiler includes.
         Err(error) if error.is_file_not_found() => Ok(None),
         Err(error) => Err(Error::Compile(format!("{error:?}"))),
     }
@@ -124,7 +125,7 @@ fn normalise_field(field: &mut FieldDescriptorProto) {
         });
 }
 
-/// The name of a field in JSON: `feature_name` → `featureName`.
+/// Returns the JSON name of a field: `feature_name` → `featureName`.
 pub(crate) fn json_name(name: &str) -> String {
     let mut json = String::with_capacity(name.len());
     let mut capital = false;
@@ -140,7 +141,7 @@ pub(crate) fn json_name(name: &str) -> String {
     json
 }
 
-/// A floating-point default in the shortest form that reads back the same number of its own
+/// Returns a floating-point default in the shortest form that parses to the same number at its own
 /// precision. Compilers print more or fewer digits.
 fn shortest<F: FromStr + Debug>(value: String) -> String {
     match value.as_str() {
@@ -158,7 +159,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_equals_its_default_takes_one_form() {
+    fn a_value_that_equals_its_default_is_normalised() {
         let explicit = FileDescriptorProto {
             name: Some("a.proto".to_owned()),
             package: Some(String::new()),

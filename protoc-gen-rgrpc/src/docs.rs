@@ -1,21 +1,21 @@
-//! Keeps prost-build from changing comments.
+//! Placeholders for comments, which keep prost-build from changing them.
 //!
-//! With its feature `cleanup-markdown`, which any crate of a user's workspace may turn on,
-//! prost-build writes comments otherwise than without. So it is given a [`Comments::placeholder`] for
-//! each comment, and [`Comments::restore`] puts the comments into the text it wrote.
+//! prost-build writes comments differently with its feature `cleanup-markdown`, which any crate of
+//! a user's workspace may enable. So each comment is replaced by a [`Comments::placeholder`], and
+//! [`Comments::restore`] inserts the comments into the text of prost-build.
 
 use prost_types::FileDescriptorProto;
 use prost_types::source_code_info::Location;
 
-/// A word that Markdown has no use for.
+/// A word without a meaning in Markdown.
 const PLACEHOLDER: &str = "RgrpcComment";
 
-/// The comments that placeholders stand for.
+/// The comments, by the index in their placeholder.
 #[derive(Debug, Default)]
 pub(crate) struct Comments(Vec<prost_build::Comments>);
 
 impl Comments {
-    /// Replaces the comments of a file.
+    /// Replaces the comments of a file by placeholders.
     pub(crate) fn replace(&mut self, file: &mut FileDescriptorProto) {
         let locations = file.source_code_info.iter_mut();
         for location in locations.flat_map(|source| &mut source.location) {
@@ -40,7 +40,7 @@ impl Comments {
         }
     }
 
-    /// Puts the comments back into the comments of a service or a method.
+    /// Restores the comments of a service or a method.
     pub(crate) fn restore(&self, comments: &mut prost_build::Comments) {
         if let [line] = &comments.leading[..]
             && let Some(original) = self.of(line)
@@ -49,7 +49,7 @@ impl Comments {
         }
     }
 
-    /// Puts the comments back into the text of messages.
+    /// Restores the comments in the text of messages.
     pub(crate) fn restore_text(&self, text: &str) -> String {
         let mut restored = String::with_capacity(text.len() * 2);
         for line in text.lines() {
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_gets_its_comments_back() {
+    fn the_comments_of_a_text_are_restored() {
         let mut comments = Comments::default();
         let mut location = Location {
             leading_comments: Some(" One * two.\n\n     Code?\n".to_owned()),

@@ -1,8 +1,8 @@
-//! Defaults of proto2 fields whose value is an alias of an enum.
+//! The defaults of proto2 fields that are aliases of an enum.
 //!
-//! A number with several names has one Rust variant, that of its first name, so prost-build needs that
-//! name. buf writes it into the descriptor and protoc writes the alias: [`canonical`] gives both the
-//! same form.
+//! A number with several names has one Rust variant, with the first name, so prost-build needs that
+//! name. buf writes the first name into the descriptor, and protoc writes the alias. [`canonical`]
+//! gives both the same form.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use prost_types::{
     DescriptorProto, EnumDescriptorProto, FieldDescriptorProto, FileDescriptorProto,
 };
 
-/// The first name of each name of an enum, by the enum's full name.
+/// The first name for each alias, by the enum's full name.
 type Names = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Replaces each default that is an alias by the first name of its number.
@@ -34,7 +34,7 @@ pub(crate) fn canonical<'a>(files: impl IntoIterator<Item = &'a mut FileDescript
     }
 }
 
-/// Enums that have no aliases are left out.
+/// Collects the aliases. Enums without aliases are omitted.
 fn collect(
     scope: &str,
     messages: &[DescriptorProto],

@@ -1,63 +1,63 @@
-//! What can go wrong between a `.proto` file and its Rust code, in the words its author needs.
+//! The errors of code generation, in terms of the `.proto` file and the options.
 //!
-//! One type for both front ends: the plugin puts its text into the response's `error`, `build.rs`
-//! returns it.
+//! Both front ends use one type: the plugin puts the text into the response's `error`, and
+//! `build.rs` returns the value.
 
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-/// Why code could not be generated.
+/// The error of code generation.
 ///
-/// Its text names the place: file, line and column for a `.proto` file that does not compile; file
-/// and element for a schema that has no Rust form; the option for an option. [`Debug`] prints the
-/// same text as [`Display`], since a build script usually unwraps.
+/// The text names the place: file, line and column of a `.proto` file that does not compile; file
+/// and element of a schema that has no Rust form; the name of an option. [`Debug`] prints the same
+/// text as [`Display`], because a build script usually unwraps.
 ///
 /// [`Debug`]: fmt::Debug
 /// [`Display`]: fmt::Display
 #[non_exhaustive]
 pub enum Error {
-    /// An option is unknown or its value is not acceptable.
+    /// An option is unknown, or its value is invalid.
     Option {
-        /// The option's name as it was given.
+        /// The option's name, as given.
         option: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// A `.proto` file was not found, does not parse, or does not type-check. The text starts with
-    /// `file:line:column` when there is such a place.
+    /// A `.proto` file was not found, does not parse, or has a type error. The text starts with
+    /// `file:line:column` if the error has such a place.
     Compile(String),
     /// The schema is valid, but an element of it has no Rust form.
     Schema {
         /// The file by its import path.
         file: String,
-        /// The element, such as `enum routeguide.Color`; empty when the whole file is meant.
+        /// The element, such as `enum routeguide.Color`; empty for the whole file.
         element: String,
-        /// What is wrong with it.
+        /// The problem.
         problem: String,
     },
-    /// The bytes on standard input are not a `CodeGeneratorRequest` that a compiler would write.
+    /// The bytes on standard input are not a `CodeGeneratorRequest` of a compiler.
     Request(String),
-    /// The generated text of a package is not Rust. Attributes given as options can cause this.
+    /// The generated code of a package is not valid Rust. An attribute in an option can cause this.
     Generated {
-        /// The package's file.
+        /// The name of the package's file.
         file: String,
-        /// The parser's words.
+        /// The error of the parser.
         problem: String,
     },
     /// A file could not be written.
     Io {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
-        /// The system's reason.
+        /// The error of the operating system.
         source: io::Error,
     },
     /// Two calls in one build script generated the same file with different options.
     Twice {
-        /// The file.
+        /// The path of the file.
         path: PathBuf,
     },
-    /// No output folder was set, and the environment has no `OUT_DIR`, so this is no build script.
+    /// No output folder is set, and the environment has no `OUT_DIR`, as in a build script.
     NoOutDir,
 }
 
@@ -107,12 +107,12 @@ impl fmt::Display for Error {
             Self::Twice { path } => write!(
                 f,
                 "{}: an earlier call in this build script wrote this file with different options, \
-                 and its code would be lost; give the calls the same options, or each an `out_dir` \
-                 of its own",
+                 and its code would be lost; use the same options, or a separate `out_dir` for each \
+                 call",
                 path.display()
             ),
             Self::NoOutDir => f.write_str(
-                "no output folder: OUT_DIR is not set, call `out_dir` outside a build script",
+                "no output folder: OUT_DIR is not set; outside a build script, call `out_dir`",
             ),
         }
     }

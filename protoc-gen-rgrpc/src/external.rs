@@ -1,4 +1,4 @@
-//! `protoc` or `buf` as the compiler of a build script, instead of the embedded one.
+//! The external compilers of a build script: `protoc` and `buf`.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -10,17 +10,17 @@ use crate::compiler::Compiled;
 use crate::error::Error;
 use crate::lossy;
 
-/// A program that compiles `.proto` files.
+/// An external compiler of `.proto` files.
 #[derive(Debug)]
 pub(crate) enum Program {
-    /// `protoc` at this path.
+    /// The `protoc` at this path.
     Protoc(PathBuf),
-    /// `buf` at this path.
+    /// The `buf` at this path.
     Buf(PathBuf),
 }
 
 impl Program {
-    /// Compiles `protos`, which are found below `includes`. `protoc` needs a folder to write to.
+    /// Compiles `protos`, found below `includes`. `protoc` needs a folder to write to.
     pub(crate) fn compile(
         &self,
         protos: &[impl AsRef<Path>],
@@ -37,7 +37,7 @@ impl Program {
                     return Err(Error::option("buf", problem));
                 };
                 let input = input.as_ref();
-                // The files may be anywhere in the workspace. cargo looks through a folder.
+                // The files may be anywhere in the workspace, so cargo watches the folder.
                 (buf(program, &protos, input)?, Some(vec![input.to_owned()]))
             }
         };
@@ -61,7 +61,7 @@ impl Program {
     }
 }
 
-/// The files of an encoded `FileDescriptorSet`.
+/// Decodes the files of an encoded `FileDescriptorSet`.
 pub(crate) fn decode(encoded: &[u8]) -> Result<Vec<FileDescriptorProto>, Error> {
     lossy::decode(encoded, lossy::SET_FILE)
         .map(|set: FileDescriptorSet| set.file)
@@ -87,7 +87,7 @@ fn protoc(
     }
     command.arg("-o").arg(&set).args(protos);
     let encoded = run(command).and_then(|_| fs::read(&set).map_err(failed(&set)));
-    // The failure to make it is reported if there is none.
+    // A failure to create the file is reported when it is missing.
     let _ = fs::remove_file(&set);
     encoded
 }
@@ -122,7 +122,7 @@ fn run(mut command: Command) -> Result<Vec<u8>, Error> {
     }))
 }
 
-/// The path of a file that may be given relative to an include folder.
+/// Returns the path of a file that may be relative to an include folder.
 fn on_disk(proto: impl AsRef<Path>, includes: &[impl AsRef<Path>]) -> PathBuf {
     let proto = proto.as_ref();
     includes
@@ -132,8 +132,8 @@ fn on_disk(proto: impl AsRef<Path>, includes: &[impl AsRef<Path>]) -> PathBuf {
         .unwrap_or_else(|| proto.to_owned())
 }
 
-/// The name by which a file is imported. `buf` may find the files of an input below other folders
-/// than the input itself, so a shorter end of the path is as good if there is no longer one.
+/// Returns the import path of a file. `buf` may find the files of an input below folders other than
+/// the input, so a shorter suffix of the path is accepted if there is no longer one.
 fn import_name(
     proto: &Path,
     includes: &[impl AsRef<Path>],
@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_imported_by_its_path_below_an_include_folder_or_by_the_end_that_is_described() {
+    fn a_file_is_imported_by_its_path_below_an_include_folder_or_by_a_described_suffix() {
         let files = ["a/b.proto", "b.proto"].map(|name| FileDescriptorProto {
             name: Some(name.to_owned()),
             ..FileDescriptorProto::default()

@@ -1,9 +1,9 @@
 //! The output folder of a build script.
 //!
-//! The macros include all generated files of a folder, so the folder must hold those of this build
-//! and no others. A build script may call the generator several times, and cargo keeps `OUT_DIR`
-//! from one build to the next: [`write`] knows what this process wrote, and a list in the folder says
-//! what the process before it did.
+//! The macros include all generated files of a folder, so the folder must hold exactly those of
+//! this build. A build script may call the generator several times, and cargo keeps `OUT_DIR`
+//! between builds. [`write`] records the files of this process, and a list in the folder has those
+//! of the previous build.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,23 +13,23 @@ use std::sync::{Mutex, PoisonError};
 use crate::error::Error;
 use crate::output::OutputFile;
 
-/// The list of what the last build script wrote.
+/// The name of the list of the last build's files.
 const LIST: &str = "rgrpc-files.txt";
 
-/// The files that this process wrote as a build script, by folder. cargo runs a build script in a process of
-/// its own, so this is what one build wrote.
+/// The files that this process wrote as a build script, by folder. cargo runs a build script in its
+/// own process, so these are the files of one build.
 static WRITTEN: Mutex<BTreeMap<PathBuf, Written>> = Mutex::new(BTreeMap::new());
 
 #[derive(Default)]
 struct Written {
-    /// The files of the build before.
+    /// The files of the previous build.
     before: BTreeSet<String>,
-    /// This build's files, with their texts.
+    /// The files of this build, with their texts.
     files: BTreeMap<String, String>,
 }
 
-/// Writes files. A file whose text did not change is not written again, unless it is `mod_file` and
-/// others were added: cargo, which watches the files that were compiled, then sees a change.
+/// Writes files. An unchanged file is not written again, except `mod_file` if other files were
+/// added: cargo, which watches the compiled files, then detects a change.
 pub(crate) fn write(
     folder: &Path,
     files: Vec<OutputFile>,
@@ -55,9 +55,9 @@ pub(crate) fn write(
     Ok(())
 }
 
-/// Writes files for a build script, together with those that earlier calls wrote. Fails when an
-/// earlier call wrote one of the files with another text: the code of one call would be lost. In a
-/// folder that is cargo's (`OUT_DIR`), removes what the build before wrote and this one does not.
+/// Writes files for a build script, in addition to those of earlier calls. It fails if an earlier
+/// call wrote one of the files with another text, because the code of one call would be lost. In
+/// cargo's `OUT_DIR`, it removes the files of the previous build that this build does not write.
 pub(crate) fn write_for_build_script(
     folder: &Path,
     files: Vec<OutputFile>,
@@ -96,7 +96,7 @@ pub(crate) fn write_for_build_script(
         .iter()
         .filter(|name| !written.files.contains_key(*name))
     {
-        // A later call may write it again, and one that is gone already need not be removed.
+        // A later call may write it again. A missing file need not be removed.
         let _ = fs::remove_file(folder.join(stale));
     }
     let list: String = written
@@ -107,7 +107,8 @@ pub(crate) fn write_for_build_script(
     write_if_changed(&folder.join(LIST), list.as_bytes())
 }
 
-/// A file that is written again looks changed to cargo, which then compiles all that includes it.
+/// Writes a file if its text differs. cargo treats a rewritten file as changed and recompiles
+/// everything that includes it.
 pub(crate) fn write_if_changed(path: &Path, content: &[u8]) -> Result<(), Error> {
     if fs::read(path).is_ok_and(|present| present == content) {
         return Ok(());
@@ -141,7 +142,7 @@ mod tests {
         folder
     }
 
-    /// As if a new process began.
+    /// The state of a new process.
     fn next_build() {
         WRITTEN
             .lock()
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_build_leaves_the_files_of_all_its_calls_and_none_of_the_build_before() {
+    fn a_folder_has_the_files_of_all_calls_and_none_of_the_previous_build() {
         let folder = folder("builds");
         let build = |calls: &[&str]| {
             next_build();

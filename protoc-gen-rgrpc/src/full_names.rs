@@ -1,8 +1,8 @@
-//! The full names of a file's types, as descriptors mention them: with a leading dot.
+//! The full names of a file's types in the form of descriptors, with a leading dot.
 
 use prost_types::{DescriptorProto, FileDescriptorProto};
 
-/// The full names, with a leading dot, of all messages and enums of a file.
+/// Returns the full names of all messages and enums of a file, with a leading dot.
 pub(crate) fn types(file: &FileDescriptorProto) -> Vec<String> {
     fn nested(scope: &str, message: &DescriptorProto, names: &mut Vec<String>) {
         let name = format!("{scope}.{}", message.name());
@@ -29,7 +29,7 @@ pub(crate) fn types(file: &FileDescriptorProto) -> Vec<String> {
     names
 }
 
-/// The package with a leading dot, or nothing.
+/// Returns the package with a leading dot, or an empty text.
 pub(crate) fn scope(file: &FileDescriptorProto) -> String {
     if file.package().is_empty() {
         String::new()

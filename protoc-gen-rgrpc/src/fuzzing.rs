@@ -1,8 +1,8 @@
-//! The generator on requests made of arbitrary octets, for the fuzz target and for a seeded test.
+//! Requests from arbitrary octets, for the fuzz target and for a seeded test.
 //!
-//! Octets choose descriptors, so that nearly every input decodes: names from a few that are
-//! difficult, references to types that exist and to some that do not, and numbers, labels and
-//! indexes inside and outside their ranges.
+//! Octets choose the parts of descriptors, so that nearly every input decodes: difficult names,
+//! references to existing and missing types, and numbers, labels and indexes inside and outside
+//! their ranges.
 
 use prost::Message as _;
 use prost_types::compiler::{CodeGeneratorRequest, CodeGeneratorResponse};
@@ -85,8 +85,8 @@ const PARAMETERS: [&str; 6] = [
 
 const COMMENTS: [&str; 4] = [" text\n", "     code\n", " ```\n", " - >     x\r\n\u{202e}"];
 
-/// Answers the request that the octets describe. Panics if the generator does, or if its answer is
-/// neither files nor an error.
+/// Generates code for the request that the octets describe. It panics if the generator panics, or
+/// if the response has neither files nor an error.
 pub fn request(data: &[u8]) {
     let request = Choices(data).request();
     let response = crate::plugin::respond(&request.encode_to_vec());
@@ -97,7 +97,7 @@ pub fn request(data: &[u8]) {
     );
 }
 
-/// Octets that decide what a descriptor is made of. When they are used up, every choice is the first.
+/// The octets that choose the parts of a descriptor. After the last one, every choice is the first.
 struct Choices<'a>(&'a [u8]);
 
 impl Choices<'_> {
@@ -113,7 +113,7 @@ impl Choices<'_> {
         usize::from(self.octet()) % bound
     }
 
-    /// Returns whether something rare happens.
+    /// Returns whether a rare choice is made.
     fn rarely(&mut self) -> bool {
         self.octet() >= 0xf0
     }
@@ -251,7 +251,7 @@ mod tests {
                     state ^= state << 13;
                     state ^= state >> 7;
                     state ^= state << 17;
-                    // Mostly small: the usual choices come first.
+                    // Mostly small numbers, because the usual choices come first.
                     let [octet, skew, ..] = state.to_le_bytes();
                     if skew < 200 { octet & 0x8f } else { octet }
                 })

@@ -1,12 +1,12 @@
-//! Map fields of enums with a keyword for a name: `type_` instead of `r#type`.
+//! Map fields of enums whose name is a keyword: `type_` instead of `r#type`.
 //!
-//! prost derives the accessors `get_…` and `insert_…` of such a field from its Rust name, and `get_r#type`
-//! is no name. Without the `r#` the accessors are `get_type_` and `insert_type_`. No other field has a
-//! name with that ending, since the case rules drop it.
+//! prost derives the accessors `get_…` and `insert_…` of such a field from its Rust name, and
+//! `get_r#type` is not an identifier. Without the `r#` the accessors are `get_type_` and
+//! `insert_type_`. No other field has such a name, because the case rules remove the trailing `_`.
 
 use syn::{Item, Meta};
 
-/// Renames the fields in the code that prost-build wrote.
+/// Renames the fields in the code of prost-build.
 pub(crate) fn rename(items: &mut [Item]) {
     for item in items {
         match item {
@@ -27,7 +27,7 @@ pub(crate) fn rename(items: &mut [Item]) {
     }
 }
 
-/// The name of a map field of enums: that of any other field unless it is raw.
+/// Returns the name of a map field of enums: that of any other field, unless it is raw.
 pub(crate) fn named(rust: &str) -> String {
     match rust.strip_prefix("r#") {
         Some(keyword) => format!("{keyword}_"),

@@ -2,7 +2,7 @@
 //!
 //! # Ways
 //!
-//! There are three ways to the same code, byte for byte:
+//! Three ways generate the same code, byte for byte:
 //!
 //! * A build script, with an embedded compiler: [`compile_protos`], or a [`Builder`] for options.
 //!   The crate then says `rgrpc::include_proto!("routeguide")` for one package, or
@@ -12,43 +12,45 @@
 //!
 //! # Files
 //!
-//! `a/b.proto` becomes `a/b.pb.rs`, its messages, and `a/b.grpc.rs`, its services. `mod.rs` includes
-//! all generated files of its folder: its macro finds them when the crate is compiled, and nests them
-//! as modules named after the packages. No generated file lists others, and the code of a `.proto`
-//! file does not depend on which files are generated with it. So it does not matter how the work is
-//! divided: buf runs the plugin once for each folder of a module, protoc may be run several times
-//! with one output folder, and a build script may make several calls.
+//! `a/b.proto` becomes `a/b.pb.rs` with its messages and `a/b.grpc.rs` with its services. `mod.rs`
+//! includes all generated files of its folder: its macro finds them when the crate is compiled, and
+//! nests them as modules named after the packages. No generated file lists others, and the code of
+//! a `.proto` file does not depend on the other files of a run. So the files can be generated in
+//! any number of runs: buf runs the plugin once for each folder of a module, protoc may run several
+//! times with one output folder, and a build script may make several calls.
 //!
 //! # What is generated
 //!
-//! For each service: a trait with a default body for each method, a constant with each method's
-//! full name, a static `ServiceDesc`, a register function, and a client generic over how calls are
-//! made. For each file with services: the encoded descriptors of the file and of all it imports. For
-//! each generated file: a check at compile time that the runtime supports the code. Comments and
-//! `deprecated` are carried over. (When a single package with deprecated messages is included by
-//! `include_proto!`, its module needs `#[allow(deprecated)]`: derived code mentions them.)
+//! Each service gets a trait with a default body for each method, a constant with each full method
+//! name, a static `ServiceDesc`, a register function, and a client that is generic over the
+//! connection. Each file with services gets the encoded descriptors of the file and of its imports.
+//! Each generated file gets a check at compile time that the runtime supports the code. Comments
+//! and the option `deprecated` are kept. (The module of a single package that `include_proto!`
+//! includes needs `#[allow(deprecated)]` if the package has deprecated messages, because derived
+//! code mentions them.)
 //!
-//! Messages are generated for the files that are named and for those whose types these use; services
-//! for the files that are named. The well-known types come from the runtime, as with prost
-//! (`google.protobuf.Empty` is `()`). Embedded descriptors carry descriptor.proto's own options, not
-//! custom ones, and no comments.
+//! Messages are generated for the listed files and for the imported files whose types they use.
+//! Services are generated only for the listed files. The runtime provides the well-known types, as
+//! in prost (`google.protobuf.Empty` is `()`). Embedded descriptors have the options of
+//! descriptor.proto, but no custom options and no comments.
 //!
 //! # Names
 //!
-//! Names follow prost: `GetFeature` is `get_feature`, a keyword is raw (`r#type`) or, where there
-//! is no raw form, gets a trailing `_` (`self_`; so does a map of enums, whose accessors are then
-//! `get_type_` and `insert_type_`). A name that is taken gets a trailing `_` as well:
-//! by a message (service `foo` beside message `Foo`), by an earlier method (`GetX` and `get_x`), or
-//! by the client's own (`new_`, `clone_`). Messages, fields and enum values whose Rust names
-//! coincide are an error that names both.
+//! Names follow prost: `GetFeature` becomes `get_feature`. A keyword becomes raw (`r#type`) or,
+//! without a raw form, gets a trailing `_` (`self_`). A map field of enums with a keyword as its
+//! name also gets a trailing `_`, and its accessors are `get_type_` and `insert_type_`. A taken
+//! name gets a trailing `_` as well. It may be taken by a message (service `foo` beside message
+//! `Foo`), by an earlier method (`GetX` and `get_x`), or by the client's own methods (`new_`,
+//! `clone_`). Two messages, fields or enum values with the same Rust name are an error that names
+//! both.
 //!
 //! # How it works
 //!
-//! [`Builder`] and [`plugin`] are the front ends. Both deliver descriptors: `schema` puts them in
-//! order and says which file contributes what, `descriptor` and `comments` remove what depends on
-//! the compiler, `validate` finds what no compiler would write, `conflicts` finds what has no Rust
-//! form, `messages` runs prost-build, `service` writes the services, `package` puts the files
-//! together, and `output` says where they are.
+//! [`Builder`] and [`plugin`] are the front ends, which deliver descriptors. `schema` orders the
+//! files and selects the part of each, `descriptor` and `comments` remove the differences between
+//! compilers, `validate` refuses malformed descriptors, `conflicts` finds elements without a Rust
+//! form, `messages` runs prost-build, `service` writes the services, `package` assembles the files,
+//! and `output` determines their paths.
 
 mod block_comments;
 mod builder;

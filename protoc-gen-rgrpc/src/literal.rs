@@ -1,16 +1,16 @@
-//! Bytes as a literal that a reader, a diff and an editor can bear.
+//! Byte string literals with lines of a readable length.
 
 use std::ascii;
 
 use proc_macro2::Literal;
 
-/// How long a line of the literal becomes, about.
+/// The approximate length of a line of the literal.
 const LINE: usize = 100;
 
-/// `bytes` as a byte string over several lines.
+/// Returns `bytes` as a byte string literal over several lines.
 pub(crate) fn byte_string(bytes: &[u8]) -> Literal {
     let text = source(bytes);
-    // The source is a valid literal by construction; without line breaks it would be the same
+    // The source is a valid literal by construction. Without line breaks it would have the same
     // value.
     text.parse().unwrap_or_else(|_| Literal::byte_string(bytes))
 }
@@ -23,7 +23,7 @@ fn source(bytes: &[u8]) -> String {
             text.push_str("\\\n");
             length = 0;
         }
-        // After a broken line, blanks in front are not part of the value.
+        // After a line break, leading blanks are not part of the value.
         let escaped = match byte {
             b' ' if length == 0 => "\\x20".to_owned(),
             _ => ascii::escape_default(*byte).to_string(),
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_literal_reads_back_as_the_same_bytes() {
+    fn a_literal_round_trips() {
         let spaces = vec![b' '; 3 * LINE];
         let all: Vec<u8> = (0..=255).cycle().take(2_000).collect();
         for bytes in [&b""[..], b"\"\\\n\t'", &spaces, &all] {

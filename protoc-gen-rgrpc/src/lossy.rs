@@ -1,26 +1,27 @@
-//! Decoding of descriptors whose comments are not UTF-8.
+//! A decoder of descriptors whose comments are not UTF-8.
 //!
-//! protoc passes the octets of a comment on as they are, and a file in Latin-1 is valid to it as
-//! long as only its comments have such octets. A string of a descriptor must be UTF-8, so the
-//! comments are mended in the encoded form.
+//! protoc passes the octets of a comment on unchanged, and accepts a Latin-1 file if only its
+//! comments have such octets. A string of a descriptor must be UTF-8, so the comments are corrected
+//! in the encoded form.
 
 use prost::bytes::Buf;
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};
 use prost::{DecodeError, Message};
 
-/// The field of a `CodeGeneratorRequest` that holds the file descriptors.
+/// The number of the field of a `CodeGeneratorRequest` with the file descriptors.
 pub(crate) const REQUEST_FILE: u32 = 15;
 
-/// The field of a `FileDescriptorSet` that holds the file descriptors.
+/// The number of the field of a `FileDescriptorSet` with the file descriptors.
 pub(crate) const SET_FILE: u32 = 1;
 
-/// The fields between a file descriptor and a comment: `source_code_info`, `location`.
+/// The numbers of the fields between a file descriptor and a comment: `source_code_info`,
+/// `location`.
 const COMMENT_PATH: [u32; 2] = [9, 1];
 
-/// The comments of a location: leading, trailing, leading detached.
+/// The numbers of the comment fields of a location: leading, trailing, leading detached.
 const COMMENTS: [u32; 3] = [3, 4, 6];
 
-/// Decodes a message whose field `file` holds file descriptors. An octet of a comment that is not
+/// Decodes a message with file descriptors in its field `file`. An octet of a comment that is not
 /// UTF-8 becomes U+FFFD.
 pub(crate) fn decode<M: Message + Default>(encoded: &[u8], file: u32) -> Result<M, DecodeError> {
     M::decode(encoded).or_else(|error| {
@@ -29,7 +30,7 @@ pub(crate) fn decode<M: Message + Default>(encoded: &[u8], file: u32) -> Result<
     })
 }
 
-/// The encoded message with mended comments. `path` leads to the locations.
+/// Returns the encoded message with corrected comments. `path` leads to the locations.
 fn mend(mut rest: &[u8], path: &[u32]) -> Option<Vec<u8>> {
     let mut mended = Vec::with_capacity(rest.len());
     while !rest.is_empty() {
@@ -93,7 +94,7 @@ mod tests {
         .encode_to_vec()
     }
 
-    /// The request with an octet of Latin-1 for each `#`.
+    /// Returns the request with an octet of Latin-1 for each `#`.
     fn latin1(package: &str) -> Vec<u8> {
         let octet = |octet| if octet == b'#' { 0xe9 } else { octet };
         request(package).into_iter().map(octet).collect()
@@ -102,7 +103,7 @@ mod tests {
     #[test]
     fn a_comment_may_have_octets_that_are_not_utf_8() {
         let request: CodeGeneratorRequest =
-            decode(&latin1("p"), REQUEST_FILE).expect("the comments are mended");
+            decode(&latin1("p"), REQUEST_FILE).expect("the comments are corrected");
         let file = &request.proto_file[0];
         assert_eq!((request.parameter(), file.package()), ("a", "p"));
         let location = &file.source_code_info.as_ref().expect("kept").location[0];
@@ -116,7 +117,7 @@ mod tests {
     fn other_strings_must_be_utf_8() {
         decode::<CodeGeneratorRequest>(&latin1("p#"), REQUEST_FILE).expect_err("a package");
         for length in 0..request("p").len() {
-            // No prefix panics; some are requests.
+            // No prefix panics. Some are valid requests.
             let _ = decode::<CodeGeneratorRequest>(&latin1("p")[..length], REQUEST_FILE);
         }
     }

@@ -1,4 +1,4 @@
-//! `protoc-gen-rgrpc`: the plugin's process. All it does is in [`protoc_gen_rgrpc::plugin`].
+//! The process of the plugin `protoc-gen-rgrpc`. [`protoc_gen_rgrpc::plugin`] does the work.
 
 use std::io::{self, Read as _, Write as _};
 use std::process::ExitCode;
@@ -12,7 +12,7 @@ fn main() -> ExitCode {
         Some("--help" | "-h") => print(&plugin::help()),
         Some(flag) => {
             let text = format!("protoc-gen-rgrpc: unknown argument `{flag}`; try --help\n");
-            // Nothing is left to do when this cannot be said.
+            // A failure to write to standard error cannot be reported.
             let _ = io::stderr().write_all(text.as_bytes());
             return ExitCode::from(2);
         }

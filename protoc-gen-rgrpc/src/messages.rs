@@ -1,4 +1,4 @@
-//! Messages and enums, and the Rust types of a service's methods: prost-build's part.
+//! Messages, enums, and the Rust types of a service's methods, by prost-build.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,11 +16,11 @@ use crate::options::Options;
 use crate::schema::{Part, Schema};
 use crate::well_known;
 
-/// What prost-build makes of a schema.
+/// The output of prost-build for a schema.
 pub(crate) struct Messages {
-    /// The text of the messages by the name of the `.proto` file, not laid out.
+    /// The code of the messages by the name of the `.proto` file, not formatted.
     pub(crate) texts: BTreeMap<String, String>,
-    /// The services by the name of the `.proto` file, for files that were named and have services.
+    /// The services by the name of the `.proto` file, for listed files that have services.
     pub(crate) services: BTreeMap<String, Vec<Service>>,
 }
 
@@ -35,7 +35,7 @@ impl Messages {
             .service_generator(Box::new(Collector(Rc::clone(&services))))
             .bytes(&options.bytes);
         if options.type_names {
-            // The well-known types have this domain in their type URLs.
+            // The type URLs of the well-known types have this domain.
             config
                 .enable_type_names()
                 .type_name_domain(["."], "type.googleapis.com");
@@ -58,8 +58,8 @@ impl Messages {
             if part == Part::Nothing {
                 hide_types(file, options, &mut config);
             }
-            // To prost-build a module is only what it puts into one text. Paths between types follow
-            // the package.
+            // For prost-build a module is only a unit of output. Paths between types follow the
+            // package.
             let module = Module::from_parts([file.name()]);
             let mut file = reduced(file, part, options);
             comments.replace(&mut file);
@@ -94,8 +94,8 @@ impl Messages {
     }
 }
 
-/// The extern paths, and what they mean for each type below them. prost-build would work that out
-/// itself, but takes a raw identifier in a path for a word to convert.
+/// Resolves the extern paths for each type below them. prost-build could do this, but converts the
+/// case of a raw identifier in a path.
 fn extern_types(schema: &Schema, options: &Options) -> BTreeMap<String, String> {
     let mut paths: BTreeMap<String, String> = options.extern_paths.iter().cloned().collect();
     let names: BTreeSet<String> = schema.files().flat_map(|(file, _)| types(file)).collect();
@@ -124,8 +124,8 @@ fn extern_types(schema: &Schema, options: &Options) -> BTreeMap<String, String> 
     paths
 }
 
-/// The Rust path of the type `rest` below `rust`, which stands for a package or, if `is_type`, for
-/// a message, whose nested types are in the module of its name.
+/// Returns the Rust path of the type `rest` below `rust`. `rust` is a package or, if `is_type`, a
+/// message, whose nested types are in the module of its name.
 fn below(rust: &str, is_type: bool, rest: &str) -> String {
     let base = match rust.rsplit_once("::") {
         Some((outer, last)) if is_type => format!("{outer}::{}", snake(last)),
@@ -145,7 +145,7 @@ fn below(rust: &str, is_type: bool, rest: &str) -> String {
 }
 
 /// Keeps prost-build from writing the types of a file. They stay in its graph of messages, in which
-/// it looks up every type that a field has.
+/// it looks up the type of every field.
 fn hide_types(file: &FileDescriptorProto, options: &Options, config: &mut Config) {
     const NEVER_MENTIONED: &str = "hidden";
     let messages = file.message_type.iter().map(DescriptorProto::name);
@@ -158,14 +158,14 @@ fn hide_types(file: &FileDescriptorProto, options: &Options, config: &mut Config
     }
 }
 
-/// The file as prost-build is to see it.
+/// Returns the file in the form for prost-build.
 fn reduced(file: &FileDescriptorProto, part: Part, options: &Options) -> FileDescriptorProto {
     let mut file = file.clone();
     if part != Part::Whole {
         file.service.clear();
     }
     if part == Part::Nothing {
-        // Nothing is written for it, and prost-build panics on a syntax that it does not know.
+        // No code is written for it, and prost-build panics on an unknown syntax.
         file.syntax = None;
     }
     if !options.messages {
@@ -175,13 +175,13 @@ fn reduced(file: &FileDescriptorProto, part: Part, options: &Options) -> FileDes
     file
 }
 
-/// Takes the services from prost-build as it resolves their types.
+/// A service generator that collects the services with their resolved types.
 struct Collector(Rc<RefCell<Vec<Service>>>);
 
 impl ServiceGenerator for Collector {
     fn generate(&mut self, service: Service, buf: &mut String) {
         self.0.borrow_mut().push(service);
-        // prost-build forgets a module in which nothing was written.
+        // prost-build omits a module without output.
         buf.push('\n');
     }
 }
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_type_below_an_extern_path_is_in_the_modules_that_prost_would_give_it() {
+    fn a_type_below_an_extern_path_is_in_the_modules_of_prosts_rules() {
         for (rust, is_type, rest, expected) in [
             ("::shared::r#type", false, "Date", "::shared::r#type::Date"),
             (

@@ -1,35 +1,37 @@
-//! Rust names: prost's case rules, and names that are still free.
+//! Rust names: prost's case rules, and free names.
 //!
-//! The case rules repeat prost-build's (they are private there), so that a service's name looks
-//! like a message's. What prost has no rule for is two elements that want one Rust name: here the
-//! later one, in the order of the schema, gets a trailing `_`, as prost does with keywords that
-//! have no raw form.
+//! The case rules repeat those of prost-build, which are private there, so that a service's name
+//! looks like a message's. prost has no rule for two elements with the same Rust name. Here the
+//! later one, in the order of the schema, gets a trailing `_`, like prost's keywords without a raw
+//! form.
 
 use std::collections::BTreeSet;
 
 use heck::{ToShoutySnakeCase, ToSnakeCase, ToUpperCamelCase};
 
-/// `GetFeature` → `get_feature`, `Type` → `r#type`, `Self` → `self_`.
+/// Converts a name to snake case: `GetFeature` → `get_feature`, `Type` → `r#type`, `Self` →
+/// `self_`.
 pub(crate) fn snake(name: &str) -> String {
     sanitize(&name.to_snake_case())
 }
 
-/// `route_guide` → `RouteGuide`, `self` → `Self_`.
+/// Converts a name to camel case: `route_guide` → `RouteGuide`, `self` → `Self_`.
 pub(crate) fn upper_camel(name: &str) -> String {
     sanitize(&name.to_upper_camel_case())
 }
 
-/// `GetFeature` → `GET_FEATURE`.
+/// Converts a name to upper case: `GetFeature` → `GET_FEATURE`.
 pub(crate) fn shouty(name: &str) -> String {
     prefix_digit(name.to_shouty_snake_case())
 }
 
-/// `type` → `type`, not `r#type`: for composing longer names.
+/// Converts a name to snake case without a raw prefix (`type` → `type`, not `r#type`), as a part of
+/// longer names.
 pub(crate) fn plain_snake(name: &str) -> String {
     prefix_digit(name.to_snake_case())
 }
 
-/// Returns whether a name has a Rust form: the case rules drop every `_` at its ends.
+/// Returns whether a name has a Rust form. The case rules remove every `_` at its ends.
 pub(crate) fn has_rust_form(name: &str) -> bool {
     name.chars().any(|c| c != '_')
 }
@@ -42,7 +44,7 @@ fn prefix_digit(name: String) -> String {
     }
 }
 
-/// A value of `enum_name` without that name in front, as prost writes its variants.
+/// Removes the prefix `enum_name` from an enum value, as prost does for variants.
 pub(crate) fn variant(enum_name: &str, value_name: &str) -> String {
     let value = upper_camel(value_name);
     match value.strip_prefix(&upper_camel(enum_name)) {
@@ -53,7 +55,7 @@ pub(crate) fn variant(enum_name: &str, value_name: &str) -> String {
 
 fn sanitize(name: &str) -> String {
     match name {
-        // Keywords that have no raw form.
+        // Keywords without a raw form.
         "_" | "super" | "self" | "Self" | "extern" | "crate" => format!("{name}_"),
         "abstract" | "as" | "async" | "await" | "become" | "box" | "break" | "const"
         | "continue" | "do" | "dyn" | "else" | "enum" | "false" | "final" | "fn" | "for"
@@ -66,28 +68,28 @@ fn sanitize(name: &str) -> String {
     }
 }
 
-/// The names of one Rust namespace that are taken.
+/// The taken names of one Rust namespace.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Namespace(BTreeSet<String>);
 
 impl Namespace {
-    /// A namespace in which `taken` are taken.
+    /// Creates a namespace in which `taken` are taken.
     pub(crate) fn of<S: Into<String>>(taken: impl IntoIterator<Item = S>) -> Self {
         Self(taken.into_iter().map(Into::into).collect())
     }
 
-    /// Takes `wanted`, or the first of `wanted_`, `wanted__`, … that is free.
-    pub(crate) fn claim(&mut self, wanted: String) -> String {
-        let mut name = wanted;
+    /// Takes `preferred`, or the first of `preferred_`, `preferred__`, … that is free.
+    pub(crate) fn claim(&mut self, preferred: String) -> String {
+        let mut name = preferred;
         while !self.0.insert(name.clone()) {
             name = format!("{}_", name.strip_prefix("r#").unwrap_or(&name));
         }
         name
     }
 
-    /// What [`claim`](Self::claim) would return, without taking it.
-    pub(crate) fn free(&self, wanted: &str) -> String {
-        self.clone().claim(wanted.to_owned())
+    /// Returns the name that [`claim`](Self::claim) would take.
+    pub(crate) fn free(&self, preferred: &str) -> String {
+        self.clone().claim(preferred.to_owned())
     }
 }
 
@@ -96,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_follow_prosts_case_rules() {
+    fn names_follow_the_case_rules_of_prost() {
         for (name, expected_snake, expected_camel, expected_shouty) in [
             ("GetFeature", "get_feature", "GetFeature", "GET_FEATURE"),
             (
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn an_enum_value_loses_the_enums_name_only_where_a_word_ends() {
+    fn an_enums_prefix_is_removed_only_at_the_end_of_a_word() {
         for (enum_name, value, expected) in [
             ("Color", "COLOR_RED", "Red"),
             ("Color", "COLORED", "Colored"),
@@ -136,7 +138,7 @@ mod tests {
     #[test]
     fn a_taken_name_gets_trailing_underscores_and_loses_its_raw_prefix() {
         let mut names = Namespace::of(["new"]);
-        for (wanted, given) in [
+        for (preferred, given) in [
             ("new", "new_"),
             ("get_x", "get_x"),
             ("get_x", "get_x_"),
@@ -144,7 +146,7 @@ mod tests {
             ("r#type", "r#type"),
             ("r#type", "type_"),
         ] {
-            assert_eq!(names.claim(wanted.to_owned()), given);
+            assert_eq!(names.claim(preferred.to_owned()), given);
         }
     }
 }

@@ -1,14 +1,14 @@
-//! The options, and how they are read from a plugin parameter.
+//! The options, and the parser of a plugin parameter.
 //!
-//! `--rgrpc_opt=…` and [`Builder`](crate::Builder) end in the same [`Options`]: both set an option
-//! by its name and a text, so a value is checked in one place, when it is given.
+//! `--rgrpc_opt=…` and [`Builder`](crate::Builder) both yield [`Options`]. Both set an option by
+//! its name and a text, so a value is checked in one place, when it is set.
 
 use syn::parse::Parser;
 
 use crate::error::Error;
 use crate::well_known;
 
-/// Every option with one line of help, in the order `--help` prints them.
+/// All options with one line of help, in the order of `--help`.
 pub(crate) const KNOWN: &[(&str, &str)] = &[
     (
         "messages",
@@ -24,7 +24,7 @@ pub(crate) const KNOWN: &[(&str, &str)] = &[
     ),
     (
         "require_methods",
-        "true|false: service traits without default bodies (default false)",
+        "true|false: require every method of a service trait (default false)",
     ),
     (
         "file_descriptor_set",
@@ -32,36 +32,36 @@ pub(crate) const KNOWN: &[(&str, &str)] = &[
     ),
     (
         "type_names",
-        "true|false: implement prost::Name for messages, as Any needs (default false)",
+        "true|false: implement prost::Name for messages, which Any needs (default false)",
     ),
     (
         "mod_file",
-        "NAME: the file that includes all others; none if empty (default mod.rs)",
+        "NAME: name of the file that includes all others; none if empty (default mod.rs)",
     ),
     (
         "runtime_path",
-        "RUST_PATH: where the runtime crate is (default ::rgrpc)",
+        "RUST_PATH: path of the runtime crate (default ::rgrpc)",
     ),
     (
         "extern_path",
-        ".PROTO.PATH=RUST_PATH: use types that exist already; repeatable",
+        ".PROTO.PATH=RUST_PATH: use existing types; repeatable",
     ),
     (
         "bytes",
-        "PROTO_PATH: bytes::Bytes instead of Vec<u8> for matching fields; repeatable",
+        "PROTO_PATH: use bytes::Bytes instead of Vec<u8> for matching fields; repeatable",
     ),
     ("boxed", "PROTO_PATH: box matching fields; repeatable"),
     (
         "type_attribute",
-        "PROTO_PATH=ATTRIBUTE: an attribute on matching types; repeatable",
+        "PROTO_PATH=ATTRIBUTE: add an attribute to matching types; repeatable",
     ),
     (
         "field_attribute",
-        "PROTO_PATH=ATTRIBUTE: an attribute on matching fields; repeatable",
+        "PROTO_PATH=ATTRIBUTE: add an attribute to matching fields; repeatable",
     ),
 ];
 
-/// What to generate and how. Values are valid by construction.
+/// The options of code generation. Values are valid by construction.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub(crate) messages: bool,
@@ -100,9 +100,9 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Reads a plugin parameter: `key=value` pairs separated by commas. A comma within brackets or
-    /// quotes belongs to the value, so `type_attribute=.=#[derive(Eq, Hash)]` needs no escaping. A
-    /// switch may be given without `=true`.
+    /// Parses a plugin parameter: `key=value` pairs separated by commas. A comma within brackets or
+    /// quotes belongs to the value, so `type_attribute=.=#[derive(Eq, Hash)]` needs no escape. A
+    /// boolean option may omit `=true`.
     pub(crate) fn parse(parameter: &str) -> Result<Self, Error> {
         let mut options = Self::default();
         for pair in split(parameter)? {
@@ -112,7 +112,7 @@ impl Options {
         Ok(options)
     }
 
-    /// Sets one option. Repeatable ones are added to.
+    /// Sets one option. Repeatable options accumulate.
     pub(crate) fn set(&mut self, option: &str, value: &str) -> Result<(), Error> {
         let problem = |problem: String| Error::option(option, problem);
         match option {
@@ -157,8 +157,8 @@ impl Options {
         Ok(())
     }
 
-    /// Whether the message or enum `name` (with a leading dot) exists already and is not generated
-    /// here: it is the user's own, or a well-known type of the runtime.
+    /// Returns whether the message or enum `name` (with a leading dot) already exists and is not
+    /// generated: it is the user's own, or a well-known type of the runtime.
     pub(crate) fn is_extern(&self, name: &str) -> bool {
         let covers = |path: &str| {
             path == "."
@@ -170,7 +170,7 @@ impl Options {
     }
 }
 
-/// Splits at the commas that stand outside brackets and string literals.
+/// Splits at the commas outside brackets and string literals.
 fn split(parameter: &str) -> Result<Vec<&str>, Error> {
     let mut pairs = Vec::new();
     let mut start = 0;
@@ -220,7 +220,8 @@ fn switch(value: &str) -> Result<bool, String> {
     }
 }
 
-/// The name of a file of the output folder itself: generated code is found beside it.
+/// Parses the name of a file in the output folder itself, because generated code is found beside
+/// it.
 fn file_name(value: &str) -> Result<Option<String>, String> {
     let is_name = value.ends_with(".rs")
         && !value.ends_with(".pb.rs")
@@ -232,7 +233,7 @@ fn file_name(value: &str) -> Result<Option<String>, String> {
         "" => Ok(None),
         _ if is_name => Ok(Some(value.to_owned())),
         _ => Err(format!(
-            "`{value}` is no name of a Rust file, such as `mod.rs`"
+            "`{value}` is not the name of a Rust file, such as `mod.rs`"
         )),
     }
 }
@@ -244,8 +245,8 @@ fn pair<'a>(value: &'a str, second: &str) -> Result<(&'a str, &'a str), String> 
         .ok_or_else(|| format!("`{value}` must be PROTO_PATH={second}"))
 }
 
-/// A path that matches elements: `.` for all, `.pkg.Message` from the root, `Message.field` as a
-/// suffix.
+/// Parses a path that matches elements: `.` for all, `.pkg.Message` from the root, `Message.field`
+/// as a suffix.
 fn proto_path(value: &str) -> Result<String, String> {
     let is_name = |part: &str| {
         part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -256,17 +257,17 @@ fn proto_path(value: &str) -> Result<String, String> {
         return Ok(value.to_owned());
     }
     Err(format!(
-        "`{value}` is no path of Protobuf names; `.` alone matches everything"
+        "`{value}` is not a path of Protobuf names; `.` alone matches everything"
     ))
 }
 
 fn rust_path(value: &str) -> Result<String, String> {
-    // A type, not only a path: `extern_path=.pkg.Nothing=()` is meaningful.
+    // It may be a type, not only a path: `extern_path=.pkg.Nothing=()` is valid.
     let compact: String = value.chars().filter(|c| !c.is_whitespace()).collect();
     match syn::parse_str::<syn::Type>(&compact) {
         Ok(syn::Type::Path(_) | syn::Type::Tuple(_)) => Ok(compact),
         _ => Err(format!(
-            "`{value}` is no Rust path, such as `::my_crate::proto`"
+            "`{value}` is not a Rust path, such as `::my_crate::proto`"
         )),
     }
 }
@@ -276,7 +277,7 @@ fn attribute(value: &str) -> Result<(String, String), String> {
     match syn::Attribute::parse_outer.parse_str(attribute) {
         Ok(attributes) if !attributes.is_empty() => Ok((proto_path(path)?, attribute.to_owned())),
         _ => Err(format!(
-            "`{attribute}` is no Rust attribute, such as `#[derive(Hash)]`"
+            "`{attribute}` is not a Rust attribute, such as `#[derive(Hash)]`"
         )),
     }
 }
@@ -286,7 +287,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_parameter_is_a_list_of_pairs_and_a_comma_in_brackets_or_quotes_belongs_to_the_value() {
+    fn a_comma_in_brackets_or_quotes_belongs_to_the_value() {
         for (parameter, expected) in [
             ("", vec![]),
             ("client", vec!["client"]),
@@ -335,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_option_names_itself_and_says_what_is_wrong() {
+    fn an_invalid_option_is_an_error_with_its_name_and_the_problem() {
         for (parameter, words) in [
             (
                 "clients=false",
@@ -359,18 +360,24 @@ mod tests {
             ),
             (
                 "extern_path=.a=b-c",
-                "option `extern_path`: `b-c` is no Rust path",
+                "option `extern_path`: `b-c` is not a Rust path",
             ),
             (
                 "mod_file=sub/mod.rs",
-                "option `mod_file`: `sub/mod.rs` is no name of a Rust file",
+                "option `mod_file`: `sub/mod.rs` is not the name of a Rust file",
             ),
-            ("runtime_path=", "option `runtime_path`: `` is no Rust path"),
-            ("bytes=", "option `bytes`: `` is no path of Protobuf names"),
-            ("boxed=a..b", "option `boxed`: `a..b` is no path"),
+            (
+                "runtime_path=",
+                "option `runtime_path`: `` is not a Rust path",
+            ),
+            (
+                "bytes=",
+                "option `bytes`: `` is not a path of Protobuf names",
+            ),
+            ("boxed=a..b", "option `boxed`: `a..b` is not a path"),
             (
                 "type_attribute=.=derive(Eq)",
-                "option `type_attribute`: `derive(Eq)` is no Rust attribute",
+                "option `type_attribute`: `derive(Eq)` is not a Rust attribute",
             ),
             (
                 "field_attribute=.a",
@@ -387,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_extern_when_a_path_covers_it_at_a_dot() {
+    fn an_extern_path_matches_whole_parts_of_a_name() {
         let options = Options::parse("extern_path=.shared.Date=::shared::Date").expect("valid");
         for (name, expected) in [
             (".shared.Date", true),

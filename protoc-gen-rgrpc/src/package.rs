@@ -1,6 +1,7 @@
-//! From a schema to files: for each `.proto` file its messages and its services, and `mod.rs`.
+//! The generator: from a schema to the files of each `.proto` file's messages and services, and
+//! `mod.rs`.
 //!
-//! All front ends meet here, so they generate the same for the same files.
+//! All front ends call it, so that they generate the same code for the same files.
 
 use std::collections::BTreeMap;
 
@@ -17,11 +18,11 @@ use crate::schema::{Part, Schema};
 use crate::service::{self, Names, Service};
 use crate::{conflicts, descriptor, keyword_maps, literal};
 
-/// The version of the contract between generated code and runtime. The runtime lists those it
-/// supports in `codegen::assert_version`.
+/// The version of the interface between generated code and runtime. `codegen::assert_version` of
+/// the runtime has the supported versions.
 const CONTRACT_VERSION: u32 = 1;
 
-/// Generates everything.
+/// Generates all files.
 pub(crate) fn generate(schema: &Schema, options: &Options) -> Result<Vec<OutputFile>, Error> {
     conflicts::check(schema, options)?;
     let mut messages = Messages::generate(schema, options)?;
@@ -46,7 +47,7 @@ pub(crate) fn generate(schema: &Schema, options: &Options) -> Result<Vec<OutputF
     Ok(outputs)
 }
 
-/// Writes the files of one `.proto` file.
+/// The generator of the files of one `.proto` file.
 struct Generator<'a> {
     schema: &'a Schema,
     file: &'a FileDescriptorProto,
@@ -71,7 +72,7 @@ impl<'a> Generator<'a> {
         })
     }
 
-    /// The messages that prost-build wrote, if there are any.
+    /// The messages of prost-build, if any.
     fn messages(&self, text: &str) -> Result<Option<OutputFile>, Error> {
         let name = output::name(self.file, Kind::Messages)?;
         let mut parsed = syn::parse_file(text).map_err(|error| not_rust(&name, &error))?;
@@ -171,7 +172,7 @@ fn not_rust(file: &str, error: &syn::Error) -> Error {
     }
 }
 
-/// `a/b.proto` → `A_B_DESCRIPTOR_SET`.
+/// Returns the name of the descriptor constant: `a/b.proto` → `A_B_DESCRIPTOR_SET`.
 fn descriptor_set_name(file: &FileDescriptorProto) -> String {
     let stem = file.name().strip_suffix(".proto").unwrap_or(file.name());
     let words: String = stem
@@ -185,8 +186,8 @@ fn descriptor_set_name(file: &FileDescriptorProto) -> String {
     name
 }
 
-/// The names of each file's services, for all files that are named. Services of a package must have
-/// names apart, whichever of its files they are in.
+/// Returns the names of each listed file's services. Services of a package must have different
+/// names, in all of its files.
 fn service_names(schema: &Schema, messages: &Messages) -> BTreeMap<String, Vec<Names>> {
     let mut packages: BTreeMap<&str, Vec<(&FileDescriptorProto, &[prost_build::Service])>> =
         BTreeMap::new();
@@ -212,8 +213,8 @@ fn service_names(schema: &Schema, messages: &Messages) -> BTreeMap<String, Vec<N
     names
 }
 
-/// The names of the messages and enums in a package's module, whether they are generated or the
-/// user's own.
+/// Returns the names of the messages and enums in a package's module, both generated and existing
+/// ones.
 fn type_names(schema: &Schema, package: &str) -> Namespace {
     let files = schema
         .files()

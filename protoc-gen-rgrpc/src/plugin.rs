@@ -1,7 +1,7 @@
-//! The plugin's front end: a `CodeGeneratorRequest` in, a `CodeGeneratorResponse` out.
+//! The plugin's front end, from a `CodeGeneratorRequest` to a `CodeGeneratorResponse`.
 //!
 //! protoc and buf start the binary, write the request to its standard input and read the response
-//! from its standard output. What is wrong with the request is the response's `error`, which they
+//! from its standard output. A problem of the request becomes the response's `error`, which they
 //! print; the exit status stays 0.
 
 use prost::Message as _;
@@ -14,7 +14,7 @@ use crate::options::{KNOWN, Options};
 use crate::package;
 use crate::schema::Schema;
 
-/// Answers an encoded request with an encoded response.
+/// Returns the encoded response to an encoded request.
 #[must_use]
 pub fn respond(request: &[u8]) -> Vec<u8> {
     let mut response = CodeGeneratorResponse {
@@ -44,7 +44,7 @@ fn generate(request: &[u8]) -> Result<Vec<File>, Error> {
         .collect())
 }
 
-/// What `--help` prints.
+/// Returns the text of `--help`.
 #[must_use]
 pub fn help() -> String {
     let mut text = String::from(

@@ -1,11 +1,10 @@
-//! The schema that code is generated from: all files in one order, and what each of them
-//! contributes.
+//! The schema: all files in one order, and the part that each contributes to the generated code.
 //!
-//! A compiler names the files to generate and adds the files these import. Generated code must be
-//! complete, so a file whose types the named ones use contributes its messages as well, unless
-//! `extern_path` says where they are. An import that only brings options contributes nothing.
+//! A compiler lists the files to generate and adds their imports. Generated code must be complete,
+//! so a file whose types the listed files use contributes its messages, unless `extern_path` maps
+//! them. An import that only defines options contributes nothing.
 //!
-//! The order does not depend on how the files were named on a command line: by name, imports first.
+//! The order is by name with imports first, and does not depend on the command line.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,27 +17,27 @@ use crate::full_names::types;
 use crate::options::Options;
 use crate::validate;
 
-/// What a file contributes to the generated code.
+/// The part that a file contributes to the generated code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
-    /// Named by the user: messages and services.
+    /// The messages and services of a listed file.
     Whole,
-    /// Imported, and its types are used: messages.
+    /// The messages of an imported file whose types are used.
     Messages,
-    /// Imported: nothing.
+    /// Nothing of an imported file.
     Nothing,
 }
 
-/// Files in an order in which imports come first.
+/// The files, imports first.
 #[derive(Debug)]
 pub(crate) struct Schema {
     files: Vec<(FileDescriptorProto, Part)>,
-    /// The place of each file by its name.
+    /// The index of each file by its name.
     index: BTreeMap<String, usize>,
 }
 
 impl Schema {
-    /// Takes the files a compiler delivered, of which those in `to_generate` were asked for.
+    /// Creates a schema from the files of a compiler; those in `to_generate` are listed.
     pub(crate) fn new(
         files: Vec<FileDescriptorProto>,
         to_generate: &[String],
@@ -53,7 +52,7 @@ impl Schema {
         let named: BTreeSet<&str> = to_generate.iter().map(String::as_str).collect();
         if let Some(missing) = named.iter().find(|name| !by_name.contains_key(**name)) {
             return Err(Error::Request(format!(
-                "{missing} is to be generated, but not described"
+                "{missing} is listed to be generated, but its descriptor is missing"
             )));
         }
         validate::check(by_name.values())?;
@@ -79,13 +78,13 @@ impl Schema {
         Ok(Self { files, index })
     }
 
-    /// All files, imports first.
+    /// Returns all files, imports first.
     pub(crate) fn files(&self) -> impl Iterator<Item = (&FileDescriptorProto, Part)> {
         self.files.iter().map(|(file, part)| (file, *part))
     }
 
-    /// `of` and everything these files import, imports first. The order does not depend on the other
-    /// files of the schema.
+    /// Returns the files in `of` and all of their imports, imports first. The order does not depend
+    /// on other files of the schema.
     pub(crate) fn with_imports<'a>(
         &'a self,
         of: impl IntoIterator<Item = &'a str>,
@@ -95,7 +94,8 @@ impl Schema {
     }
 }
 
-/// A file that contributes nothing may have any syntax: its options may be in use, its types are not.
+/// Checks the syntax. A file that contributes nothing may have any syntax, because none of its
+/// types are used.
 fn check_syntax(file: &FileDescriptorProto, part: Part) -> Result<(), Error> {
     match file.syntax() {
         "" | "proto3" => Ok(()),
@@ -108,14 +108,14 @@ fn check_syntax(file: &FileDescriptorProto, part: Part) -> Result<(), Error> {
     }
 }
 
-/// The error for a file of editions whose code is needed.
+/// Returns the error of a file of editions whose code is needed.
 pub(crate) fn editions(file: &str) -> Error {
     let problem = "editions are not supported yet, except in files imported for their options only; \
                    proto2 and proto3 are";
     Error::schema(file, "", problem.to_owned())
 }
 
-/// The files that are not named but define a type that generated code mentions.
+/// Returns the files that are not listed but define a type that generated code mentions.
 fn used_files(
     files: &BTreeMap<String, FileDescriptorProto>,
     named: &BTreeSet<&str>,
@@ -151,7 +151,7 @@ fn used_files(
     used
 }
 
-/// The full names of the types that a file's fields and, if they are generated, its methods have.
+/// Returns the full names of the types of a file's fields and, if they are generated, its methods.
 fn mentions(file: &FileDescriptorProto, services: bool) -> BTreeSet<&str> {
     fn fields<'a>(message: &'a DescriptorProto, names: &mut BTreeSet<&'a str>) {
         names.extend(
@@ -176,7 +176,7 @@ fn mentions(file: &FileDescriptorProto, services: bool) -> BTreeSet<&str> {
     names
 }
 
-/// `roots` and all they import: depth first, in the order of the import statements.
+/// Returns `roots` and all of their imports, depth first, in the order of the import statements.
 fn imports_first<'a>(
     find: impl Fn(&str) -> Option<&'a FileDescriptorProto>,
     roots: impl IntoIterator<Item = &'a str>,
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_contributes_what_generated_code_needs_of_it() {
+    fn a_file_contributes_the_parts_that_generated_code_needs() {
         use Part::{Messages, Nothing, Whole};
         let names = [
             "deep.proto",
@@ -282,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_set_of_files_is_complete_and_imports_come_first() {
+    fn a_closure_of_files_is_complete_with_imports_first() {
         let schema = schema(&FILES, &["api.proto"], &Options::default()).expect("complete");
         let names: Vec<_> = schema
             .with_imports(["shared.proto"])
@@ -292,11 +292,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_to_generate_must_be_described() {
+    fn a_file_to_generate_must_have_a_descriptor() {
         let error = schema(&FILES, &["none.proto"], &Options::default()).expect_err("missing");
         assert_eq!(
             error.to_string(),
-            "code generator request: none.proto is to be generated, but not described"
+            "code generator request: none.proto is listed to be generated, but its descriptor is missing"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Schemas for unit tests, from source texts.
+//! Schemas from source texts, for unit tests.
 
 use std::collections::HashMap;
 
@@ -20,7 +20,7 @@ impl FileResolver for Texts {
     }
 }
 
-/// The schema of `files`, of which those in `to_generate` are named.
+/// Returns the schema of `files`; those in `to_generate` are listed.
 pub(crate) fn schema(
     files: &[(&str, &str)],
     to_generate: &[&str],

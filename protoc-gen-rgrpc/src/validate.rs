@@ -1,8 +1,8 @@
-//! Checks of descriptors that prost-build relies on.
+//! The checks of descriptors that prost-build relies on.
 //!
-//! prost-build panics on descriptors that no compiler would write, and nothing says that a compiler
-//! wrote a request. Only what protects the generator is checked: the compiler has judged the rest,
-//! and a second judge that is stricter than protoc would refuse valid schemas.
+//! prost-build panics on malformed descriptors, and a request need not come from a compiler. The
+//! checks cover only what the generator needs. Stricter checks than protoc's would refuse valid
+//! schemas.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,10 +15,10 @@ use prost_types::{
 use crate::error::Error;
 use crate::full_names::scope;
 
-/// The largest field number: 29 bits.
+/// The maximum field number: 29 bits.
 const MAX_FIELD_NUMBER: i32 = (1 << 29) - 1;
 
-/// Fails on the first descriptor that the generator cannot work with.
+/// Returns an error for the first descriptor that the generator cannot process.
 pub(crate) fn check<'a>(
     files: impl Iterator<Item = &'a FileDescriptorProto> + Clone,
 ) -> Result<(), Error> {
@@ -34,7 +34,9 @@ pub(crate) fn check<'a>(
             .iter()
             .find(|import| !names.contains(import.as_str()))
         {
-            return Err(place.error(format!("the import `{import}` is not described")));
+            return Err(place.error(format!(
+                "the descriptor of the import `{import}` is missing"
+            )));
         }
         define(
             &place,
@@ -65,7 +67,7 @@ enum Definition<'a> {
     Enum(&'a EnumDescriptorProto),
 }
 
-/// Types by full name with a leading dot.
+/// The types by full name, with a leading dot.
 type Types<'a> = BTreeMap<String, Definition<'a>>;
 
 /// The element that an error names.
@@ -115,7 +117,7 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Collects the types of a scope. `message` is the scope's full name if it is a message.
+/// Collects the types of a scope. `message` is the scope's full name if the scope is a message.
 fn define<'a>(
     place: &Place<'_>,
     scope: &str,
@@ -147,7 +149,7 @@ fn define<'a>(
             Some(message) if is_map_entry => Definition::MapEntry(message.to_owned()),
             None if is_map_entry => {
                 return Err(place.error(format!(
-                    "`{}` is the entry of a map field, but not within a message",
+                    "`{}` is the entry of a map field, but is outside a message",
                     nested.name()
                 )));
             }
@@ -264,7 +266,7 @@ fn check_field(
         | (Type::Enum, Some(Definition::Enum(_))) => {}
         (Type::Message | Type::Group | Type::Enum, _) => {
             return Err(place.error(format!(
-                "the type `{}` is not described as such",
+                "the type `{}` is missing or of another kind",
                 field.type_name()
             )));
         }
@@ -284,7 +286,7 @@ fn check_field(
     }
 }
 
-/// A map entry has a key and a value, and nothing else.
+/// Checks that a map entry has exactly a key and a value.
 fn check_map_entry(place: &Place<'_>, entry: &DescriptorProto) -> Result<(), Error> {
     let is_plain = entry.nested_type.is_empty()
         && entry.enum_type.is_empty()
@@ -327,7 +329,7 @@ fn check_service(
             if !matches!(types.get(name), Some(Definition::Message)) {
                 return Err(place
                     .within(method.name())
-                    .error(format!("`{name}` is not described as a message")));
+                    .error(format!("`{name}` is not a message of the request")));
             }
         }
     }
@@ -367,7 +369,7 @@ fn is_c_escaped(mut rest: &[u8]) -> bool {
             {
                 rest
             }
-            // An octal escape has up to three digits, and its value is an octet's.
+            // An octal escape has up to three digits and the value of an octet.
             [b'\\', b'0'..=b'7', after @ ..] => {
                 let more = after
                     .iter()

@@ -1,7 +1,7 @@
-//! The well-known types, which the runtime has.
+//! The well-known types, which the runtime provides.
 //!
-//! Other packages below `google.protobuf` are generated like any other: prost-build would take them
-//! for the runtime's as well, so it is told of each well-known type by name.
+//! Other packages below `google.protobuf` are generated like any other. prost-build would treat
+//! them as the runtime's too, so each well-known type is mapped by name.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -43,8 +43,8 @@ pub(crate) fn is_well_known(name: &str) -> bool {
     TYPES.contains_key(name)
 }
 
-/// The well-known types by full name, each with the Rust type that stands for it if that is not the
-/// one of its name. `prost` is the path of the crate.
+/// Returns the well-known types by full name, each with its Rust type if that has another name.
+/// `prost` is the path of the crate.
 pub(crate) fn all(prost: &str) -> impl Iterator<Item = (&'static str, Option<String>)> {
     TYPES.iter().map(move |(name, file)| {
         let value = name.strip_prefix(".google.protobuf.").unwrap_or(name);

@@ -1,4 +1,4 @@
-//! The library as a build script meets it.
+//! Tests of the library, as a build script uses it.
 
 mod support;
 
@@ -65,12 +65,12 @@ fn a_file_that_is_not_below_an_include_folder_is_named() {
 }
 
 #[test]
-fn an_option_that_is_not_acceptable_is_reported_when_code_is_to_be_generated() {
+fn an_invalid_option_is_reported_when_code_is_generated() {
     let builder = Builder::new().bytes("a b").extern_path("also", "wrong");
     let error = compile("option", "syntax = \"proto3\";", builder).expect_err("two wrong options");
     assert_eq!(
         format!("{error:?}"),
-        "option `bytes`: `a b` is no path of Protobuf names; `.` alone matches everything"
+        "option `bytes`: `a b` is not a path of Protobuf names; `.` alone matches everything"
     );
 }
 
@@ -133,7 +133,7 @@ fn a_schema_without_services_or_package_is_generated_too() {
 }
 
 #[test]
-fn the_file_that_includes_the_others_has_another_name_or_is_left_out() {
+fn the_file_that_includes_the_others_can_be_renamed_or_omitted() {
     for (name, expected) in [
         ("proto.rs", &["a.pb.rs", "proto.rs"][..]),
         ("", &["a.pb.rs"]),

@@ -1,5 +1,5 @@
-//! The embedded compiler accepts what protoc accepts, and refuses what protoc refuses with a place.
-//! protoc 35 judged each of these schemas.
+//! Tests that the embedded compiler accepts the schemas that protoc accepts, and refuses those that
+//! protoc refuses, with the place. protoc 35 was run on each of these schemas.
 
 mod support;
 
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use protoc_gen_rgrpc::{Builder, Error};
 
-/// Compiles `main.proto` and, if they exist, the other files as well.
+/// Compiles `main.proto` and, if present, the other files as well.
 fn compile(name: &str, files: &[(&str, &[u8])], protos: &[&str]) -> Result<String, Error> {
     let folder = support::folder(&format!("compiler-{name}"));
     for (file, text) in files {
@@ -213,7 +213,7 @@ fn fields_keep_their_names_in_the_descriptors() {
 }
 
 #[test]
-fn a_schema_that_protoc_refuses_is_refused_with_its_place() {
+fn a_schema_that_protoc_refuses_is_refused_with_the_place() {
     for (name, text, expected) in [
         (
             "json-custom",

@@ -1,5 +1,4 @@
-//! The plugin as protoc and buf meet it: a process, a request on its standard input, a response on
-//! its output.
+//! Tests of the plugin's process: a request on its standard input, a response on its output.
 
 mod support;
 
@@ -24,7 +23,7 @@ fn run(arguments: &[&str], input: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the plugin starts");
-    // With an argument the plugin does not read its input.
+    // With an argument, the plugin does not read its input.
     let _ = plugin.stdin.take().expect("piped").write_all(input);
     plugin.wait_with_output().expect("the plugin ends")
 }
@@ -44,7 +43,7 @@ fn respond(request: &CodeGeneratorRequest) -> CodeGeneratorResponse {
     CodeGeneratorResponse::decode(output.stdout.as_slice()).expect("a response")
 }
 
-/// The request that a compiler would make for `files`.
+/// Returns the request of a compiler for `files`.
 fn request(include: &Path, files: &[String], parameter: &str) -> CodeGeneratorRequest {
     let mut compiler = protox::Compiler::new([include]).expect("the include folder exists");
     compiler.include_imports(true).include_source_info(true);
@@ -79,7 +78,7 @@ fn the_plugin_generates_what_the_library_generates() {
             .out_dir(&folder)
             .compile_protos(&files, &[&include])
             .expect("the schema compiles");
-        // A compiler may name the files in another order.
+        // A compiler may list the files in another order.
         let mut reversed = request(&include, &files, "");
         reversed.file_to_generate.reverse();
         assert_eq!(
@@ -102,7 +101,8 @@ fn a_run_for_each_folder_gives_the_same_files_as_one_run_for_all() {
         let mut merged = BTreeMap::new();
         for files in folders.values() {
             for (name, text) in generated(respond(&request(&include, files, ""))) {
-                // buf and protoc keep one of two files of a name, so both must be the same.
+                // buf and protoc keep only one of two files of the same name, so both must be
+                // equal.
                 let earlier = merged.insert(name.clone(), text.clone());
                 assert_eq!(earlier.unwrap_or(text.clone()), text, "{name}");
             }
@@ -119,7 +119,7 @@ fn a_run_for_each_folder_gives_the_same_files_as_one_run_for_all() {
 }
 
 #[test]
-fn the_golden_files_show_what_is_generated() {
+fn the_generated_code_equals_the_golden_files() {
     let files = generated(respond(&route_guide("")));
     let names = ["mod.rs", "route_guide.grpc.rs", "route_guide.pb.rs"];
     assert_eq!(Vec::from_iter(files.keys()), names);
@@ -175,14 +175,14 @@ fn an_option_removes_or_changes_its_part_of_the_code() {
 }
 
 #[test]
-fn what_is_deprecated_in_the_schema_is_deprecated_in_rust() {
+fn an_element_deprecated_in_the_schema_is_deprecated_in_rust() {
     let include = support::root().join("tests/codegen/proto");
     let files = generated(respond(&request(
         &include,
         &["torture/deprecated.proto".to_owned()],
         "",
     )));
-    // Without the attributes that say how, since their order is not the point.
+    // Without the attributes of the same item, whose order does not matter.
     let text = files["torture/deprecated.pb.rs"].clone() + &files["torture/deprecated.grpc.rs"];
     let text: Vec<&str> = text.lines().map(str::trim).collect();
     for item in [
@@ -239,7 +239,7 @@ fn proto3_optional_is_declared_and_editions_are_not() {
 }
 
 #[test]
-fn a_problem_is_the_responses_error_and_names_its_place() {
+fn a_problem_becomes_the_responses_error_with_its_place() {
     let mut editions = route_guide("");
     for file in &mut editions.proto_file {
         file.syntax = Some("editions".to_owned());
@@ -284,7 +284,7 @@ fn a_problem_is_the_responses_error_and_names_its_place() {
         ),
         (
             missing,
-            "code generator request: route_guide.proto is to be generated, but not described",
+            "code generator request: route_guide.proto is listed to be generated, but its descriptor is missing",
         ),
         (
             overlap,
@@ -299,7 +299,7 @@ fn a_problem_is_the_responses_error_and_names_its_place() {
 }
 
 #[test]
-fn a_request_that_no_compiler_would_write_is_an_error_and_no_panic() {
+fn a_malformed_request_is_an_error_and_not_a_panic() {
     let file = |change: &dyn Fn(&mut FileDescriptorProto)| {
         let mut file = FileDescriptorProto {
             name: Some("a.proto".to_owned()),

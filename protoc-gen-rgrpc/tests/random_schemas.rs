@@ -1,8 +1,8 @@
-//! Random schemas with awkward names: the generator gives an error that names the element, or code
-//! that parses and in which no scope has two items of one name.
+//! Tests with random schemas of awkward names: the result is an error that names the element, or
+//! code that parses and has no two items of one name in a scope.
 //!
-//! A seed makes a schema, the same each time. `RGRPC_RANDOM_SCHEMAS` names a folder in which the
-//! schemas and their code stay, one folder for each seed: `tests/codegen/run` compiles them.
+//! A seed determines a schema. `RGRPC_RANDOM_SCHEMAS` names a folder that keeps the schemas and
+//! their code, one subfolder for each seed; `tests/codegen/run` compiles them.
 
 mod support;
 
@@ -18,7 +18,7 @@ use syn::Item;
 const SEEDS: u64 = 300;
 
 #[test]
-fn a_random_schema_has_an_error_that_names_the_element_or_code_without_two_items_of_one_name() {
+fn a_random_schema_yields_an_error_with_the_element_or_code_without_duplicate_names() {
     let kept = std::env::var_os("RGRPC_RANDOM_SCHEMAS").map(PathBuf::from);
     let root = match &kept {
         Some(folder) => folder.clone(),
@@ -52,7 +52,7 @@ fn a_random_schema_has_an_error_that_names_the_element_or_code_without_two_items
             }
         }
     }
-    // Schemas of which nearly all were refused would test little.
+    // The test needs a fair number of schemas that are not refused.
     assert!(
         generated >= SEEDS / 3 && refused >= SEEDS / 30,
         "{generated} of {SEEDS} schemas have code, {refused} an error"
@@ -61,7 +61,7 @@ fn a_random_schema_has_an_error_that_names_the_element_or_code_without_two_items
 
 // ---- the code ----
 
-/// The items of all modules: what is in a scope by namespace and name, with the place of each.
+/// The items of all modules, by scope, namespace and name, with the place of each.
 #[derive(Default)]
 struct Items(BTreeMap<(String, &'static str, String), String>);
 
@@ -299,7 +299,7 @@ impl Random {
     }
 }
 
-/// A message or an enum that fields may have.
+/// A message or an enum as the type of a field.
 #[derive(Clone)]
 struct Type {
     name: String,
@@ -310,15 +310,15 @@ struct Type {
 struct Schema {
     random: Random,
     is_proto3: bool,
-    /// What the file can see: its own types so far, and those of its imports.
+    /// The visible types: the file's own so far, and those of its imports.
     types: Vec<Type>,
-    /// The names that are taken, as full names.
+    /// The taken names, as full names.
     taken: BTreeSet<String>,
     text: String,
 }
 
 impl Schema {
-    /// The files of a schema: name and text.
+    /// Returns the files of a schema: name and text.
     fn random(seed: u64) -> Vec<(String, String)> {
         let mut schema = Self {
             random: Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1),
@@ -329,7 +329,7 @@ impl Schema {
         };
         let count = 1 + schema.random.below(3);
         let mut files = Vec::new();
-        // Each file imports all before it: some publicly, which changes nothing for the next one.
+        // Each file imports all earlier files: some publicly, which does not affect the next file.
         for at in 0..count {
             schema.text.clear();
             schema.is_proto3 = !schema.random.one_in(3);
@@ -363,7 +363,7 @@ impl Schema {
         files
     }
 
-    /// Takes a name of the scope; `None` if it is taken already.
+    /// Takes a name of the scope. Returns `None` if it is taken.
     fn take(&mut self, scope: &str, name: &str) -> Option<String> {
         let full = format!("{scope}.{name}");
         self.taken.insert(full.clone()).then_some(full)
@@ -469,7 +469,7 @@ impl Schema {
         if !self.types.is_empty() && self.random.one_in(2) {
             let at = self.random.below(self.types.len());
             let chosen = &self.types[at];
-            // proto3 takes no enums of proto2.
+            // proto3 allows no enums of proto2.
             if !(chosen.is_enum && self.is_proto3 && !chosen.is_proto3) {
                 return chosen.name.clone();
             }

@@ -1,5 +1,5 @@
-//! Requests as protoc writes them, which the embedded compiler could not make, and requests that no
-//! compiler writes.
+//! Tests with requests of protoc that the embedded compiler cannot make, and with malformed
+//! requests.
 
 use prost::Message as _;
 use prost_types::compiler::{CodeGeneratorRequest, CodeGeneratorResponse};

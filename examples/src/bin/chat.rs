@@ -1,11 +1,11 @@
-//! A chat: one server, many clients, each on a bidirectional stream of its own. Both sides receive
-//! and send at the same time.
+//! A chat with one server and many clients, each on its own bidirectional stream. Both sides
+//! receive and send at the same time.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin chat
 //! ```
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::error::Error;
 use std::sync::Arc;
@@ -20,16 +20,16 @@ rgrpc::include_proto!("chat");
 
 const GUESTS: [&str; 4] = ["Ada", "Barbara", "Grace", "Radia"];
 
-/// The room: whoever joins is subscribed to what is said in it.
+/// The chat room. Every guest subscribes to its messages.
 struct Room {
     said: broadcast::Sender<ChatMessage>,
 }
 
-/// The name of the member: an extension of the request, which stays inside this program.
+/// The name of a guest: an extension of the request, which stays in this program.
 #[derive(Clone)]
 struct Guest(String);
 
-/// Lets guests in who give their name.
+/// Admits guests whose request has a name.
 fn admit<T>(request: &mut Request<T>) -> Result<(), Status> {
     let name = request.metadata().get("x-guest").map(str::to_owned);
     let name = name.ok_or_else(|| Status::unauthenticated("x-guest is missing"))?;
@@ -44,7 +44,8 @@ impl Chat for Room {
         mut to_guest: SendStream<ChatMessage>,
     ) -> Result<(), Status> {
         admit(&mut messages)?;
-        // The stream, and the request without it: metadata, deadline, peer and extensions are kept.
+        // The stream, and the request without it, which keeps metadata, deadline, peer and
+        // extensions.
         let (mut from_guest, request) = messages.split();
         let mut from_room = self.said.subscribe();
         let name = request.extensions().get().map_or("", |Guest(name)| name);
@@ -54,13 +55,13 @@ impl Chat for Room {
         loop {
             tokio::select! {
                 message = from_guest.recv() => match message? {
-                    // It fails when nobody is subscribed, but this guest is.
+                    // `send` fails only without subscribers, and this guest is one.
                     Some(message) => { let _ = self.said.send(message); }
                     None => return Ok(()),
                 },
                 message = from_room.recv() => match message {
                     Ok(message) => to_guest.send(message).await?,
-                    // A guest who reads too slowly is told so, and holds up nobody else.
+                    // A guest that reads too slowly gets an error and delays nobody else.
                     Err(RecvError::Lagged(missed)) => return Err(Status::data_loss(
                         format!("{missed} messages were missed: read faster"),
                     )),
@@ -78,7 +79,8 @@ fn message(author: &str, text: &str) -> ChatMessage {
     }
 }
 
-/// Joins, says one thing when all are there, and leaves when everyone has been heard.
+/// Joins, sends one message once all guests are there, and leaves after receiving everyone's
+/// message.
 async fn visit(
     room: ChatClient,
     name: &'static str,
@@ -116,7 +118,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let all_are_there = Arc::new(Barrier::new(GUESTS.len()));
     let mut guests = JoinSet::new();
     for name in GUESTS {
-        // A connection each, as if they were different programs; one for all would do as well.
+        // A separate connection for each guest, as for separate programs. One for all would also
+        // do.
         let conn = ClientConn::new(address.to_string(), credentials::insecure())?;
         guests.spawn(visit(ChatClient::new(conn), name, all_are_there.clone()));
     }

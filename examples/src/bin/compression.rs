@@ -1,14 +1,13 @@
-//! Compression: what a call sends, and what its handler answers, by gzip; and what it saves.
+//! Compression of requests and responses by gzip, with the sizes.
 //!
-//! gzip is there in a crate that is built with the feature `gzip` of `rgrpc`. To count what goes
-//! over the connection, this one has a [`Compressor`] of its own around it, which any other could
-//! be.
+//! A crate with the feature `gzip` of `rgrpc` has gzip. This program wraps it in a custom
+//! [`Compressor`], which counts the bytes on the connection.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin compression
 //! ```
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::error::Error;
 use std::io::{self, Read};
@@ -29,8 +28,8 @@ impl Greeter for Hello {
         &self,
         request: Request<HelloRequest>,
     ) -> Result<Response<HelloReply>, Status> {
-        // Where the handler says nothing, a call is answered as it came. A reply that is small, or
-        // that has a secret in it besides what the caller says, is better not compressed.
+        // By default, a response has the encoding of its request. A small response should not be
+        // compressed, nor one that contains both a secret and data of the caller.
         if request.message().name.len() < 100 {
             request.set_send_compressor("identity")?;
         }
@@ -43,14 +42,15 @@ impl Greeter for Hello {
         request: Request<HelloRequest>,
         mut replies: SendStream<HelloReply>,
     ) -> Result<(), Status> {
-        // Or by what the client accepts, whether or not the request was compressed.
+        // The handler can also choose by the encodings that the client accepts, whether or not the
+        // request was compressed.
         let accepted = request.client_supported_compressors();
         println!("server: the client accepts {}", accepted.join(", "));
         if accepted.contains(&"gzip") {
             request.set_send_compressor("gzip")?;
         }
         for hello in ["Hello", "Hallo"] {
-            // Single messages of a stream may be left as they are.
+            // Single messages of a stream can stay uncompressed.
             replies.set_message_compression(hello != "Hallo");
             let message = format!("{hello}, {}!", request.message().name);
             replies.send(HelloReply { message }).await?;
@@ -59,13 +59,13 @@ impl Greeter for Hello {
     }
 }
 
-/// gzip that says what it does on one side of the connection.
-struct Noted {
+/// The gzip compressor, with a line of output for each message on one side.
+struct LoggingGzip {
     side: &'static str,
     gzip: Gzip,
 }
 
-impl Noted {
+impl LoggingGzip {
     fn new(side: &'static str) -> Self {
         Self {
             side,
@@ -74,8 +74,8 @@ impl Noted {
     }
 }
 
-impl Compressor for Noted {
-    /// The name of the one that it takes the place of.
+impl Compressor for LoggingGzip {
+    /// The name of the compressor that it replaces.
     fn name(&self) -> &str {
         self.gzip.name()
     }
@@ -111,7 +111,7 @@ async fn call(greeter: &GreeterClient) -> Result<(), Status> {
         println!("client: a reply of {} bytes", reply.message.len());
     }
 
-    // Of a compressor that the channel has not, nothing is sent.
+    // A call with a compressor that the channel lacks sends nothing.
     let request = HelloRequest {
         name: "Ada".to_owned(),
     };
@@ -123,14 +123,14 @@ async fn call(greeter: &GreeterClient) -> Result<(), Status> {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let mut server = Server::new().compressor(Noted::new("server"));
+    let mut server = Server::new().compressor(LoggingGzip::new("server"));
     register_greeter(&mut server, Hello)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let serving = tokio::spawn(server.serve_listener(listener));
 
     let conn = ClientConn::builder(address.to_string(), credentials::insecure())
-        .compressor(Noted::new("client"))
+        .compressor(LoggingGzip::new("client"))
         .build()?;
     call(&GreeterClient::new(conn)).await?;
 

@@ -1,18 +1,18 @@
-//! Early ends of a call: at its deadline, on both sides, because the caller drops it, or by its
-//! cancel handle. Each time the services that a handler has called in turn are told, and their
-//! handlers are dropped; a value of a handler can ask why.
+//! Early ends of a call: by its deadline on both sides, by a dropped future, and by a cancel
+//! handle. Each end reaches the services that the handler has called, and drops their handlers. A
+//! value in a handler can ask for the reason.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin deadline_and_cancel
 //! ```
 //!
-//! The client calls a relay, whose handler calls a sleeper, which never answers:
+//! The client calls a relay, and its handler calls a sleeper, which never answers:
 //!
 //! ```text
 //! client ──► Relay ──► Sleeper
 //! ```
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::error::Error;
 use std::future;
@@ -28,7 +28,7 @@ use tokio::time::Instant;
 
 rgrpc::include_proto!("helloworld");
 
-/// Never answers. Says when a call comes and when it is over.
+/// A greeter that never answers. It reports when a call begins and ends.
 struct Sleeper {
     events: UnboundedSender<String>,
 }
@@ -42,7 +42,7 @@ impl Greeter for Sleeper {
             events: self.events.clone(),
             context: request.context().cloned(),
         };
-        // The client tells the server how much time is left, not what its clock says.
+        // The client sends the remaining time, not a point in time.
         let _ = self.events.send(match request.deadline() {
             Some(deadline) => {
                 let left = deadline.saturating_duration_since(Instant::now());
@@ -54,8 +54,8 @@ impl Greeter for Sleeper {
     }
 }
 
-/// A value of a handler, such as a guard, a connection or a lock. It is dropped with the handler,
-/// and knows why.
+/// A value in a handler, such as a guard, a connection or a lock. It is dropped with the handler,
+/// and knows the reason.
 struct OnDrop {
     events: UnboundedSender<String>,
     context: Option<CallContext>,
@@ -71,7 +71,7 @@ impl Drop for OnDrop {
     }
 }
 
-/// Passes calls on.
+/// A greeter that forwards calls.
 struct Relay {
     sleeper: GreeterClient,
 }
@@ -81,13 +81,13 @@ impl Greeter for Relay {
         &self,
         request: Request<HelloRequest>,
     ) -> Result<Response<HelloReply>, Status> {
-        // A call on behalf of this one: it has the same deadline, and ends when this one ends.
+        // A call on behalf of this one: it has the same deadline, and is cancelled with it.
         let onward = request.outgoing(request.message().clone());
         self.sleeper.say_hello(onward).await
     }
 }
 
-/// Serves a greeter on a free port; returns a client of it, and what stops it.
+/// Serves a greeter on a free port. Returns a client, and the handle of the server.
 async fn serve(greeter: impl Greeter) -> Result<(GreeterClient, ServerHandle), Box<dyn Error>> {
     let mut server = Server::new();
     register_greeter(&mut server, greeter)?;
@@ -121,7 +121,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         outcome = relay.say_hello(HelloRequest::default()) => outcome.map(drop)?,
         event = next() => println!("  {}", event?),
     }
-    // The branch that was not first is dropped, and with it the call.
+    // `select!` drops the other branch, and the call with it.
     println!("  {}", next().await?);
 
     println!("No deadline, and another task cancels the call:");
@@ -131,7 +131,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .cancel_handle(&cancel);
     let canceller = async {
         let event = next().await;
-        // From anywhere: a button, a signal, another request.
+        // Any code can cancel: a button, a signal handler, another request.
         cancel.cancel();
         event
     };

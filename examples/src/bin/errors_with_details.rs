@@ -1,11 +1,11 @@
-//! Failures that programs can act on: besides its code and its text a status carries messages, in a
-//! `google.rpc.Status`, as in every other language of gRPC.
+//! Failures with details for programs: besides its code and its text, a status carries messages in
+//! a `google.rpc.Status`, as in all gRPC languages.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin errors_with_details
 //! ```
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::error::Error;
 
@@ -14,7 +14,7 @@ use rgrpc::prost_types::{Any, Duration};
 use rgrpc::{ClientConn, Code, Request, Response, Server, Status, credentials};
 use tokio::net::TcpListener;
 
-// The code of all the examples' schemas, of which this program uses two packages.
+// The code of all schemas of the examples; this program uses two packages.
 mod proto {
     rgrpc::include_protos!();
 }
@@ -23,11 +23,11 @@ use proto::google::rpc::bad_request::FieldViolation;
 use proto::google::rpc::{BadRequest, ErrorInfo};
 use proto::helloworld::{Greeter, GreeterClient, HelloReply, HelloRequest, register_greeter};
 
-/// What says in an [`Any`] which message it holds.
+/// The type URLs, which name the message in an [`Any`].
 const BAD_REQUEST: &str = "type.googleapis.com/google.rpc.BadRequest";
 const ERROR_INFO: &str = "type.googleapis.com/google.rpc.ErrorInfo";
 
-/// The time after which a caller may try again.
+/// The delay before a caller should retry.
 const RETRY_DELAY: Duration = Duration {
     seconds: 3,
     nanos: 0,
@@ -50,7 +50,7 @@ impl Greeter for Hello {
     }
 }
 
-/// All that is wrong with a name, not only the first.
+/// Returns all violations of a name, not only the first.
 fn violations(name: &str) -> Vec<FieldViolation> {
     let rules = [
         (name.len() > 8, "is longer than 8 bytes"),
@@ -65,7 +65,7 @@ fn violations(name: &str) -> Vec<FieldViolation> {
         .collect()
 }
 
-/// A status with details.
+/// Creates a status with details.
 fn bad_request(field_violations: Vec<FieldViolation>) -> Status {
     let bad_request = BadRequest { field_violations };
     let error_info = ErrorInfo {
@@ -76,7 +76,7 @@ fn bad_request(field_violations: Vec<FieldViolation>) -> Status {
     Status::invalid_argument("the name cannot be greeted")
         .with_any_detail(packed(BAD_REQUEST, &bad_request))
         .with_any_detail(packed(ERROR_INFO, &error_info))
-        // A message that has its name (`prost::Name`) is packed by itself.
+        // A message with a name (`prost::Name`) needs no type URL.
         .with_detail(&RETRY_DELAY)
 }
 
@@ -93,7 +93,7 @@ fn explain(status: &Status) -> Result<(), Box<dyn Error>> {
     if let Some(delay) = status.detail::<Duration>()? {
         println!("  try again in {delay}");
     }
-    // The whole `google.rpc.Status`, to look at one detail after the other.
+    // The whole `google.rpc.Status`, to inspect one detail after the other.
     let proto = status.to_proto();
     for detail in proto.details {
         match detail.type_url.as_str() {
@@ -107,7 +107,7 @@ fn explain(status: &Status) -> Result<(), Box<dyn Error>> {
                 let info = ErrorInfo::decode(&*detail.value)?;
                 println!("  reason {} of {}", info.reason, info.domain);
             }
-            // There may be more than this program knows of.
+            // Unknown details are possible.
             other => println!("  and a {other}"),
         }
     }

@@ -1,11 +1,11 @@
-//! A handler that panics: the call fails with INTERNAL and a fixed text, the server's hook has the
-//! panic's text for a crash report, and the server goes on.
+//! A handler that panics: the call fails with INTERNAL and a fixed text, the server's hook gets the
+//! panic's message for a crash report, and the server continues.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin handler_panic
 //! ```
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::error::Error;
 
@@ -30,7 +30,8 @@ impl Greeter for Hello {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // The text may hold what is not the client's, so only the server has it. It is also logged.
+    // The message may hold data that is not for the client, so only the server gets it. It is also
+    // logged.
     let mut server = Server::new().panic_hook(|panic| {
         println!("server: {} panicked: {}", panic.method(), panic.message());
     });

@@ -1,14 +1,14 @@
-//! Backends that say whether they serve: a client that spreads its calls over two of them leaves
-//! one alone as long as that is being drained, without closing the connection to it.
+//! Health checks: a client balances its calls over two backends, and skips one while it is drained.
+//! The connection to it stays open.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin health
 //! ```
 //!
-//! The server's part is the service `grpc.health.v1.Health`, written here from its schema. The
-//! client's part is its service config: a policy that regards health, and which service to ask for.
+//! The server implements the service `grpc.health.v1.Health`, generated here from its schema. The
+//! client's service config has a policy with health checks, and the name of the service to check.
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::collections::{BTreeSet, HashMap};
 use std::error::Error;
@@ -20,7 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-// The code of all the examples' schemas, of which this program uses two packages.
+// The code of all schemas of the examples; this program uses two packages.
 mod proto {
     rgrpc::include_protos!();
 }
@@ -30,17 +30,17 @@ use proto::grpc::health::v1::health_check_response::ServingStatus;
 use proto::grpc::health::v1::{HealthCheckRequest, HealthCheckResponse};
 use proto::helloworld::{Greeter, GreeterClient, HelloReply, HelloRequest, register_greeter};
 
-/// Calls go to all backends in turn that say SERVING for the greeter.
+/// The service config: calls go in turn to all backends that report SERVING for the greeter.
 const SERVICE_CONFIG: &str = r#"{
     "loadBalancingConfig": [{"round_robin": {}}],
     "healthCheckConfig": {"serviceName": "helloworld.Greeter"}
 }"#;
 
-/// The name in the service config. By convention, that of the service; the empty name stands for
-/// the server as a whole.
+/// The name in the service config: by convention the service's name. The empty name stands for the
+/// whole server.
 const GREETER: &str = "helloworld.Greeter";
 
-/// Which services serve, for those who ask once and for those who watch.
+/// The serving status of each service, for `check` and `watch`.
 #[derive(Clone)]
 struct HealthService(watch::Sender<HashMap<String, ServingStatus>>);
 
@@ -85,14 +85,14 @@ impl health::Health for HealthService {
         let mut statuses = self.0.subscribe();
         let mut last = None;
         loop {
-            // Unlike for `check`, a service that is not known yet is no error: it may come.
+            // Unlike in `check`, an unknown service is no error, because it may be added later.
             let status = statuses.borrow_and_update().get(&service).copied();
             let status = status.unwrap_or(ServingStatus::ServiceUnknown);
             if last != Some(status) {
                 responses.send(response(status)).await?;
                 last = Some(status);
             }
-            // `self` keeps the other end, and the handler is dropped when the client is gone.
+            // `self` keeps the sender, and the handler is dropped when the client cancels.
             if statuses.changed().await.is_err() {
                 return Ok(());
             }
@@ -100,7 +100,7 @@ impl health::Health for HealthService {
     }
 }
 
-/// Says who it is.
+/// A greeter that answers with its name.
 struct Named(&'static str);
 
 impl Greeter for Named {
@@ -113,7 +113,7 @@ impl Greeter for Named {
     }
 }
 
-/// Starts a backend. Returns where it is, and what its health is set by.
+/// Starts a backend. Returns its address and its health service.
 async fn start(name: &'static str) -> Result<(SocketAddr, HealthService), Box<dyn Error>> {
     let health = HealthService::new();
     health.set(GREETER, ServingStatus::Serving);
@@ -132,7 +132,8 @@ fn request() -> HelloRequest {
     }
 }
 
-/// Calls until calls go to these backends and no other: a client hears of a change a moment later.
+/// Makes calls until they reach exactly these backends, because a client receives a change a moment
+/// later.
 async fn reached(greeter: &GreeterClient, expected: &[&str]) -> Result<String, Status> {
     loop {
         let mut names = BTreeSet::new();
@@ -174,7 +175,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             Err(status) => break status,
         }
     };
-    // Its message says which backend has said what.
+    // The status's message has the status of each backend.
     println!("Nobody serves: {}", status.code());
 
     let waiting = tokio::spawn({

@@ -1,14 +1,14 @@
-//! Calls that do not wait for a slow backend: when no answer has come for a while, a copy of the
-//! call is sent, and the first answer wins. The channel's service config says when and how many.
+//! Hedging: when a call has no response for a while, another attempt is sent, and the first
+//! response wins. The channel's service config has the policy.
 //!
-//! For methods that may run more than once, and most useful where the copies go to several
+//! Hedging is for methods that may run more than once. It helps most if the attempts go to several
 //! backends.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin hedging
 //! ```
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::error::Error;
 use std::future::pending;
@@ -19,8 +19,8 @@ use tokio::sync::mpsc;
 
 rgrpc::include_proto!("helloworld");
 
-/// How the greeter's methods are to be called: a second copy 50 ms after the first, a third 50 ms
-/// after the second. When a copy fails with UNAVAILABLE, the next one is sent at once; any other
+/// The hedging policy of the greeter: a second attempt 50 ms after the first, a third 50 ms after
+/// the second. When an attempt fails with UNAVAILABLE, the next one is sent at once. Any other
 /// failure is the call's.
 const SERVICE_CONFIG: &str = r#"{
     "methodConfig": [{
@@ -34,7 +34,7 @@ const SERVICE_CONFIG: &str = r#"{
     }]
 }"#;
 
-/// Serves some copies, and says which ones were cancelled.
+/// A greeter that answers some attempts, and reports cancelled ones.
 struct Uneven {
     cancelled: mpsc::UnboundedSender<u32>,
 }
@@ -45,20 +45,20 @@ impl Greeter for Uneven {
         request: Request<HelloRequest>,
     ) -> Result<Response<HelloReply>, Status> {
         let name = &request.message().name;
-        // A client says how many copies it has sent before.
+        // The client sends the number of previous attempts.
         let previous = match request.metadata().get("grpc-previous-rpc-attempts") {
             Some(attempts) => attempts.parse().unwrap_or_default(),
             None => 0,
         };
-        let copy: u32 = previous + 1;
-        match (name.as_str(), copy) {
-            ("Ada", 1 | 2) => self.hang(&request, copy).await,
+        let attempt: u32 = previous + 1;
+        match (name.as_str(), attempt) {
+            ("Ada", 1 | 2) => self.hang(&request, attempt).await,
             ("Grace", 1) => {
-                println!("  server: copy 1: busy");
+                println!("  server: attempt 1: busy");
                 return Err(Status::unavailable("busy"));
             }
             ("Radia", 1) => {
-                println!("  server: copy 1: busy, and no other may come");
+                println!("  server: attempt 1: busy, and no further attempts");
                 let mut trailers = Metadata::new();
                 trailers
                     .insert("grpc-retry-pushback-ms", "-1")
@@ -68,22 +68,22 @@ impl Greeter for Uneven {
             ("", _) => return Err(Status::invalid_argument("the name is empty")),
             _ => {}
         }
-        println!("  server: copy {copy}: served");
+        println!("  server: attempt {attempt}: served");
         let message = format!("Hello, {name}!");
         Ok(Response::new(HelloReply { message }))
     }
 }
 
 impl Uneven {
-    /// Never answers. When the client cancels the copy, this is dropped.
-    async fn hang(&self, request: &Request<HelloRequest>, copy: u32) {
-        println!("  server: copy {copy}: slow");
+    /// Never answers. The future is dropped when the client cancels the attempt.
+    async fn hang(&self, request: &Request<HelloRequest>, attempt: u32) {
+        println!("  server: attempt {attempt}: slow");
         if let Some(call) = request.context().cloned() {
             let cancelled = self.cancelled.clone();
             tokio::spawn(async move {
                 call.done().await;
-                // The program is about to end when nobody listens.
-                let _ = cancelled.send(copy);
+                // The program is ending if nobody receives.
+                let _ = cancelled.send(attempt);
             });
         }
         pending::<()>().await;
@@ -105,13 +105,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     let greeter = GreeterClient::new(conn);
     for (title, name, losers) in [
-        ("Two copies are slow, the third one wins:", "Ada", 2),
+        ("Two attempts are slow, the third one wins:", "Ada", 2),
         (
-            "The first copy fails, the next is sent at once:",
+            "The first attempt fails, the next is sent at once:",
             "Grace",
             0,
         ),
-        ("The first copy fails, and no other may come:", "Radia", 0),
+        (
+            "The first attempt fails, and the server allows no other:",
+            "Radia",
+            0,
+        ),
         ("A failure that the policy does not name:", "", 0),
     ] {
         println!("{title}");
@@ -125,8 +129,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             lost.extend(cancellations.recv().await);
         }
         lost.sort_unstable();
-        for copy in lost {
-            println!("  server: copy {copy}: cancelled");
+        for attempt in lost {
+            println!("  server: attempt {attempt}: cancelled");
         }
     }
 

@@ -8,7 +8,7 @@
 //!
 //! `build.rs` generates the code of `proto/helloworld.proto`; no protoc is needed.
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::env;
 use std::error::Error;
@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 
 rgrpc::include_proto!("helloworld");
 
-/// Implements the service: a method for each of the schema's.
+/// The service, with the methods of the schema.
 struct Hello;
 
 impl Greeter for Hello {
@@ -35,7 +35,7 @@ impl Greeter for Hello {
         mut replies: SendStream<HelloReply>,
     ) -> Result<(), Status> {
         for hello in ["Hello", "Hallo", "Bonjour", "Ciao"] {
-            // Waits while the client does not take what was sent.
+            // `send` waits while the client does not read.
             replies
                 .send(greeting(hello, &request.message().name))
                 .await?;
@@ -108,7 +108,8 @@ async fn call(address: &str) -> Result<(), Box<dyn Error>> {
         }
     }
     requests.close();
-    // The call ends well when the server has said so; before that, dropping a half cancels it.
+    // The call succeeds once the server's status is received. Before that, dropping a half cancels
+    // it.
     while replies.recv().await?.is_some() {}
     Ok(())
 }

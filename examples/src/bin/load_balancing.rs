@@ -1,14 +1,14 @@
-//! Three servers share the calls of one client, and one of them stops and comes back: which server
-//! a call goes to is what the policy says that the service config names, and no call fails.
+//! Load balancing: three servers share the calls of one client, and one of them stops and restarts.
+//! The policy in the service config chooses the server of each call. No call fails.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin load_balancing
 //! ```
 //!
-//! The servers' addresses are told by a `ManualResolver`, as a registry would find them, and the
-//! service config comes with them: whoever runs the servers decides how their clients spread calls.
+//! A `ManualResolver` reports the addresses, as a registry would, together with the service config.
+//! So the operator of the servers chooses the policy.
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -24,16 +24,16 @@ use tokio::time::sleep;
 
 rgrpc::include_proto!("helloworld");
 
-/// Each call goes to the next server of those that a connection is ready to.
+/// The policy that sends each call to the next ready server.
 const ROUND_ROBIN: &str = r#"{"loadBalancingConfig": [{"round_robin": {}}]}"#;
 
-/// All calls go to the first server that can be reached. This is the policy where none is named.
+/// The policy that sends all calls to the first reachable server. It is the default.
 const PICK_FIRST: &str = r#"{"loadBalancingConfig": [{"pick_first": {}}]}"#;
 
-/// How many calls are counted: every number of servers here shares them evenly.
+/// The number of counted calls, a multiple of every number of servers here.
 const CALLS: usize = 30;
 
-/// Answers with its name.
+/// A greeter that answers with its name.
 struct Named(&'static str);
 
 impl Greeter for Named {
@@ -43,7 +43,7 @@ impl Greeter for Named {
     }
 }
 
-/// Starts a server. Returns what it is stopped by.
+/// Starts a server. Returns its handle.
 fn start(name: &'static str, listener: TcpListener) -> Result<ServerHandle, RegisterError> {
     let mut server = Server::new();
     register_greeter(&mut server, Named(name))?;
@@ -52,16 +52,16 @@ fn start(name: &'static str, listener: TcpListener) -> Result<ServerHandle, Regi
     Ok(handle)
 }
 
-/// An address that others cannot take, and at which nobody listens yet.
+/// Binds an address, so that no other program takes it, without listening.
 fn taken(address: SocketAddr) -> std::io::Result<TcpSocket> {
     let socket = TcpSocket::new_v4()?;
-    // Connections that have ended here do not count.
+    // Earlier connections do not prevent a new bind.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     Ok(socket)
 }
 
-/// How many calls each server answers.
+/// Returns the number of calls that each server answers.
 async fn count(greeter: &GreeterClient) -> Result<BTreeMap<String, usize>, Status> {
     let mut answered = BTreeMap::new();
     for _ in 0..CALLS {
@@ -71,8 +71,8 @@ async fn count(greeter: &GreeterClient) -> Result<BTreeMap<String, usize>, Statu
     Ok(answered)
 }
 
-/// Calls until these servers have the same share: a client connects to a server, or hears that it
-/// stops, a moment after that is so.
+/// Makes calls until these servers have equal shares. A client connects to a server, or learns of
+/// its stop, a moment later.
 async fn print_shares(what: &str, greeter: &GreeterClient, servers: &[&str]) -> Result<(), Status> {
     let share = CALLS / servers.len();
     loop {
@@ -100,7 +100,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     registry.update(found.clone().with_service_config(ROUND_ROBIN));
     let conn = ClientConn::builder("registry:///greeter", credentials::insecure())
         .resolver(registry.clone())
-        // Attempts to connect to a server that is gone are 1 s apart at first, unless this is said.
+        // Without this option, the first delay between connection attempts is 1 s.
         .connect_backoff(BackoffConfig {
             base_delay: Duration::from_millis(50),
             ..Default::default()
@@ -109,7 +109,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let greeter = GreeterClient::new(conn);
     print_shares("All three serve", &greeter, &["Ada", "Barbara", "Grace"]).await?;
 
-    // Graceful: the calls that it has are answered, and its clients send the next ones elsewhere.
+    // A graceful stop: current calls are answered, and clients send new calls elsewhere.
     handles[1].graceful_stop().await;
     let socket = taken(addresses[1])?;
     print_shares("Barbara has stopped", &greeter, &["Ada", "Grace"]).await?;

@@ -1,11 +1,10 @@
-//! Metadata: what the caller sends before its messages, and what the server sends before its own
-//! (the header) and after them (the trailer).
+//! Metadata: the request's metadata, and the response's header and trailer.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin metadata
 //! ```
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::error::Error;
 
@@ -27,20 +26,21 @@ impl Greeter for Hello {
         println!("server: the request's metadata");
         let received = request.metadata();
         for key in received.keys().filter(|key| key.starts_with("x-")) {
-            // As often as it was sent.
+            // A key may have several values.
             let values: Vec<_> = received.get_all(key).map(String::from_utf8_lossy).collect();
             println!("  {key}: {}", values.join(", "));
         }
-        // The value of a key that ends in -bin is any bytes. A tool that prints header fields
-        // prints base64, as it goes on the wire.
+        // The value of a `-bin` key is arbitrary bytes. Tools that print header fields print
+        // base64, the form on the wire.
         if let Some(session) = received.get_bytes("session-bin") {
             let encoded = Metadata::encode_binary(session);
             println!("  session-bin: {session:?}, on the wire {encoded}");
         }
 
-        // Sent at once. `set_header` keeps it until there is something else to send.
+        // The header is sent at once. `set_header` would delay it until there is something else to
+        // send.
         request.send_header(metadata("x-greeter", "7")?)?;
-        // Goes with the status, whether the call ends well or not.
+        // The trailer is sent with the status of a success or a failure.
         request.set_trailer(metadata("x-cost", "1")?);
         if request.message().name.is_empty() {
             return Err(Status::invalid_argument("the name is empty"));
@@ -54,7 +54,7 @@ impl Greeter for Hello {
         request: Request<HelloRequest>,
         mut replies: SendStream<HelloReply>,
     ) -> Result<(), Status> {
-        // The header goes out with the first message, or before it when it is sent.
+        // The header is sent with the first message, or earlier by `send_header`.
         let callers = request.metadata().get_all("x-caller").count();
         println!("server: {callers} values of x-caller");
         request.set_header(metadata("x-greeter", "7")?)?;
@@ -68,7 +68,7 @@ impl Greeter for Hello {
     }
 }
 
-/// Metadata of one value. A value that cannot be sent is an error here, before anything is sent.
+/// Creates metadata with one value. An invalid value is an error here, before anything is sent.
 fn metadata(key: &'static str, value: &'static str) -> Result<Metadata, Status> {
     Metadata::from_pairs([(key, value)]).map_err(|error| Status::from_error(Code::Internal, error))
 }
@@ -96,8 +96,7 @@ async fn call(greeter: &GreeterClient) -> Result<(), Box<dyn Error>> {
     show("trailer", response.trailer());
 
     // … or an option of the call. A response has header and trailer, a failure only its trailer.
-    // This handle has both, and the peer, whichever way the call ends, and for all four kinds of
-    // calls.
+    // This handle has both, and the peer, for every outcome and for all four kinds of calls.
     for name in ["Grace", ""] {
         let info = ResponseInfo::new();
         let call = greeter
@@ -114,7 +113,7 @@ async fn call(greeter: &GreeterClient) -> Result<(), Box<dyn Error>> {
         }
     }
 
-    // Calls that stream take metadata, and all other options, in the same way.
+    // Streaming calls take metadata and all other options in the same way.
     let several = Metadata::from_pairs([("x-caller", "example"), ("x-caller", "proxy")])?;
     let call = greeter.say_hello_in_all_languages(named("Ada"));
     let mut replies = call.merge_metadata(several).await?;

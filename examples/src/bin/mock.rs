@@ -1,11 +1,11 @@
-//! Testing code that makes calls, without a server: a generated client over a mock, which tells
-//! messages apart by `Any` and answers calls with streams from `test_streams`.
+//! Tests of code that makes calls, without a server: a generated client on a mock. The mock
+//! identifies messages by `Any` and answers streaming calls with `test_streams`.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin mock
 //! ```
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::any::Any;
 use std::error::Error;
@@ -17,7 +17,7 @@ use rgrpc::{
 
 rgrpc::include_proto!("helloworld");
 
-/// The code under test: it does not know what makes its calls.
+/// The code under test. It is generic over the connection.
 async fn greet_all<I: Invoke>(
     greeter: &GreeterClient<I>,
     names: &[&str],
@@ -43,10 +43,10 @@ async fn greet_all<I: Invoke>(
     Ok(greetings)
 }
 
-/// Answers each request with its name, and knows nobody whose name is empty.
+/// A mock that answers each request with its name, and fails for an empty name.
 struct Mock;
 
-/// The reply to a request, if it is one that the mock knows.
+/// Returns the reply to a request of a known type.
 fn reply(request: &dyn Any) -> Result<HelloReply, Status> {
     match request.downcast_ref::<HelloRequest>() {
         Some(request) if request.name.is_empty() => Err(Status::not_found("nobody")),
@@ -57,7 +57,7 @@ fn reply(request: &dyn Any) -> Result<HelloReply, Status> {
     }
 }
 
-/// The reply as the type that the stub wants.
+/// Converts the reply into the type of the stub.
 fn answer<Res: 'static>(request: &dyn Any) -> Result<Res, Status> {
     let reply: Box<dyn Any> = Box::new(reply(request)?);
     match reply.downcast() {

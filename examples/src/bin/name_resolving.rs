@@ -1,14 +1,14 @@
-//! A scheme of one's own: how a channel learns where its backends are, and that they have moved.
+//! A custom resolver, by which a channel learns the addresses of its backends and their changes.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin name_resolving
 //! ```
 //!
-//! Two ways. The scheme `book` has a resolver of its own, which looks names up in a book that
-//! others write. Under `told` stands a `ManualResolver`, for a program that knows the backends
+//! There are two ways. The scheme `book` has its own resolver, which looks up names in a book that
+//! others write. The scheme `manual` has a `ManualResolver`, for a program that knows the backends
 //! itself.
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -25,10 +25,10 @@ use tokio::sync::watch;
 
 rgrpc::include_proto!("helloworld");
 
-/// Where services are.
+/// The addresses of services, by name.
 type Book = BTreeMap<String, Vec<SocketAddr>>;
 
-/// Makes the resolvers of the scheme `book`.
+/// The builder of resolvers for the scheme `book`.
 struct BookBuilder(watch::Receiver<Book>);
 
 impl ResolverBuilder for BookBuilder {
@@ -47,7 +47,7 @@ impl ResolverBuilder for BookBuilder {
     }
 }
 
-/// Looks one name up, and again whenever something is written into the book.
+/// A resolver that looks up one name, again after each change of the book.
 struct BookReader {
     name: String,
     book: watch::Receiver<Book>,
@@ -61,7 +61,7 @@ impl Resolver for BookReader {
                 match found {
                     Some(addresses) => {
                         let addresses = addresses.into_iter().map(Address::Tcp);
-                        // What the channel cannot use it says in the calls' errors.
+                        // The channel reports an unusable state in the errors of calls.
                         let _ = control.update(ResolverState::of_addresses(addresses)).await;
                     }
                     None => {
@@ -70,7 +70,7 @@ impl Resolver for BookReader {
                     }
                 }
                 if self.book.changed().await.is_err() {
-                    // Nothing will be written any more: what was found last holds.
+                    // The book does not change any more: the last state remains.
                     return;
                 }
             }
@@ -78,7 +78,7 @@ impl Resolver for BookReader {
     }
 }
 
-/// Says who it is.
+/// A greeter that answers with its name.
 struct Backend(&'static str);
 
 impl Greeter for Backend {
@@ -91,7 +91,7 @@ impl Greeter for Backend {
     }
 }
 
-/// Starts a backend; returns where it is.
+/// Starts a backend. Returns its address.
 async fn start(name: &'static str) -> Result<SocketAddr, Box<dyn Error>> {
     let mut server = Server::new();
     register_greeter(&mut server, Backend(name))?;
@@ -101,7 +101,7 @@ async fn start(name: &'static str) -> Result<SocketAddr, Box<dyn Error>> {
     Ok(address)
 }
 
-/// Calls until this backend answers: the channel learns of a change a moment after it is written.
+/// Makes calls until this backend answers, because the channel receives a change a moment later.
 async fn call(greeter: &GreeterClient<ClientConn>, backend: &str) -> Result<(), Status> {
     loop {
         let request = HelloRequest {
@@ -133,13 +133,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     book.send_modify(|book| drop(book.insert("greeter".to_owned(), vec![second])));
     call(&greeter, "the second").await?;
 
-    let told = ManualResolver::new("told");
-    let conn = ClientConn::builder("told:///greeter", credentials::insecure())
-        .resolver(told.clone())
+    let manual = ManualResolver::new("manual");
+    let conn = ClientConn::builder("manual:///greeter", credentials::insecure())
+        .resolver(manual.clone())
         .build()?;
     let greeter = GreeterClient::new(conn);
     for (address, backend) in [(first, "the first"), (second, "the second")] {
-        told.update(ResolverState::of_addresses([Address::Tcp(address)]));
+        manual.update(ResolverState::of_addresses([Address::Tcp(address)]));
         call(&greeter, backend).await?;
     }
     Ok(())

@@ -1,11 +1,11 @@
-//! Calls that are retried when the server is busy: the channel's service config says which
-//! failures, how often and when; the handlers and the callers do nothing for it.
+//! Retries: calls are retried when the server is busy. The channel's service config has the retry
+//! policy; handlers and callers need no code for it.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin retry
 //! ```
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::error::Error;
 
@@ -14,10 +14,12 @@ use tokio::net::TcpListener;
 
 rgrpc::include_proto!("helloworld");
 
-/// How the greeter's methods are to be called. The second attempt comes 20 ms after the first has
-/// failed, the third 40 ms after the second; all by a random factor between 0.8 and 1.2. While more
-/// than half of the channel's tokens are used up, nothing is retried: a failure takes one, a
-/// success gives a tenth back.
+/// The retry policy of the greeter, and the retry throttling.
+///
+/// The second attempt comes 20 ms after the failure of the first, the third 40 ms after that of the
+/// second, each multiplied by a random factor from 0.8 to 1.2. A failure takes one token of the
+/// channel, and a success adds a tenth. Nothing is retried while at most half of the tokens are
+/// left.
 const SERVICE_CONFIG: &str = r#"{
     "methodConfig": [{
         "name": [{"service": "helloworld.Greeter"}],
@@ -33,7 +35,7 @@ const SERVICE_CONFIG: &str = r#"{
     "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1}
 }"#;
 
-/// Greets Ada at the third attempt, and the others not at all.
+/// A greeter that greets Ada at the third attempt, and nobody else.
 struct Busy;
 
 impl Greeter for Busy {
@@ -45,7 +47,7 @@ impl Greeter for Busy {
         if name.is_empty() {
             return Err(Status::invalid_argument("the name is empty"));
         }
-        // A client says how often it has tried before.
+        // The client sends the number of previous attempts.
         let previous = match request.metadata().get("grpc-previous-rpc-attempts") {
             Some(attempts) => attempts.parse().unwrap_or_default(),
             None => 0,
@@ -59,7 +61,8 @@ impl Greeter for Busy {
         println!("  server: {name}, attempt {attempt}: busy");
         let mut trailers = Metadata::new();
         if name == "Radia" {
-            // After how many milliseconds to try again; a negative number means not to.
+            // The delay before the next attempt, in milliseconds. A negative number forbids further
+            // attempts.
             trailers
                 .insert("grpc-retry-pushback-ms", "-1")
                 .map_err(|error| Status::internal(error.to_string()))?;
@@ -83,7 +86,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let greeter = GreeterClient::new(conn);
     for (title, name) in [
         ("Busy, until the third attempt:", "Ada"),
-        ("Busy for as long as the policy goes on:", "Grace"),
+        ("Busy in all attempts of the policy:", "Grace"),
         ("Busy, and the server asks not to be tried again:", "Radia"),
         ("A failure that the policy does not name:", ""),
     ] {

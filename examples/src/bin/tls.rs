@@ -1,15 +1,15 @@
-//! Mutual TLS: the server proves itself to the client, and the client to the server, each with a
-//! certificate that a CA has signed which the other trusts. A handler sees whose certificate it is.
-//! A second server asks for the client's certificate and serves clients without one too.
+//! Mutual TLS: the server and the client each verify the other's certificate by a trusted CA. A
+//! handler reads the client's certificate. A second server requests client certificates, and also
+//! serves clients without one.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin tls
 //! ```
 //!
-//! The CA is made at run time; in earnest it is given, and so are the certificates:
+//! The CA is created at run time. A real program reads its certificates:
 //! `ClientTls::new().ca_certificates(std::fs::read("ca.pem")?)`.
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::error::Error;
 
@@ -24,8 +24,8 @@ use x509_parser::parse_x509_certificate;
 
 rgrpc::include_proto!("helloworld");
 
-/// Greets by the name in the client's certificate, which cannot be claimed as the one in the
-/// request can.
+/// A greeter that uses the name in the client's certificate, which is verified, unlike the name in
+/// the request.
 struct Hello;
 
 impl Greeter for Hello {
@@ -42,7 +42,7 @@ impl Greeter for Hello {
     }
 }
 
-/// The subject of the certificate that the caller's connection was made with, if it has one.
+/// Returns the subject of the client's certificate, if it has one.
 fn client_subject<T>(request: &Request<T>) -> Result<Option<String>, Status> {
     let tls = request.context().and_then(|call| call.peer().tls.as_ref());
     let certificates = tls.map_or(&[][..], |tls| &tls.peer_certificates);
@@ -59,12 +59,12 @@ fn client_subject<T>(request: &Request<T>) -> Result<Option<String>, Status> {
     Ok(Some(leaf.subject().to_string()))
 }
 
-/// A greeter with these credentials, on a port of its own.
+/// Serves a greeter with these credentials on a free port.
 async fn serve(tls: ServerTls) -> Result<(ServerHandle, String), Box<dyn Error>> {
     let mut server = Server::new().credentials(tls.build()?);
     register_greeter(&mut server, Hello)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
-    // The name that is verified is the target's: the certificate has to be one for "localhost".
+    // The client verifies the target's name, so the certificate must be for "localhost".
     let target = format!("dns:///localhost:{}", listener.local_addr()?.port());
     tokio::spawn(server.serve_listener(listener));
     Ok((server.handle(), target))
@@ -85,7 +85,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let reply = greeter.say_hello(HelloRequest { name }).await?;
     println!("{}", reply.message().message);
 
-    // Without a certificate there is no connection, and the status names the option.
+    // Without a certificate the connection is refused, and the status names the option.
     let stranger = GreeterClient::new(ClientConn::new(target, trusting.clone().build()?)?);
     if let Err(status) = stranger.say_hello(HelloRequest::default()).await {
         println!("without a certificate: {:?}", status.code());
@@ -93,7 +93,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     server.stop();
 
-    // The handler decides if the certificate is optional.
+    // If the certificate is optional, the handler decides.
     let (server, target) = serve(server_tls.optional_client_ca_certificates(ca.pem())).await?;
     let stranger = GreeterClient::new(ClientConn::new(target, trusting.build()?)?);
     let reply = stranger.say_hello(HelloRequest::default()).await?;
@@ -102,7 +102,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A CA of this program's own.
+/// A CA for this program.
 struct Ca(CertifiedIssuer<'static, KeyPair>);
 
 impl Ca {
@@ -119,7 +119,7 @@ impl Ca {
         self.0.pem()
     }
 
-    /// A certificate for this name, and its key: both as PEM.
+    /// Creates a certificate for this name, and its key, both as PEM.
     fn sign(
         &self,
         name: &str,

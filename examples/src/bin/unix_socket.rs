@@ -1,11 +1,11 @@
 //! A server on a unix socket, for programs on one machine. The server creates the socket's file and
-//! removes it when it stops; one that a killed server has left behind is taken over.
+//! removes it when it stops. It takes over a file that a killed server has left.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin unix_socket
 //! ```
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::error::Error;
 use std::path::Path;
@@ -15,7 +15,7 @@ use rgrpc::{ClientConn, Request, Response, Server, Status, credentials};
 
 rgrpc::include_proto!("helloworld");
 
-/// Greets, and says by which socket it was asked.
+/// A greeter that reports the socket of the connection.
 struct Hello;
 
 impl Greeter for Hello {
@@ -37,7 +37,7 @@ async fn serve_and_call(socket: &Path) -> Result<(), Box<dyn Error>> {
     register_greeter(&mut server, Hello)?;
     let serving = tokio::spawn(server.serve_unix(socket));
 
-    // Three slashes begin an absolute path; `unix:a/b` is relative to the working directory.
+    // An absolute path begins with three slashes; `unix:a/b` is relative to the working directory.
     let target = format!("unix://{}", socket.display());
     println!("calling {target}");
     let conn = ClientConn::new(target, credentials::insecure())?;

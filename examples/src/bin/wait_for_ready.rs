@@ -1,14 +1,14 @@
-//! A client that is started before its server: what its calls do until the server is there, and how
-//! the channel's state is watched.
+//! A client that starts before its server: the behaviour of its calls until the server listens, and
+//! the states of the channel.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin wait_for_ready
 //! ```
 //!
-//! Calls fail at once while no connection can be made, unless they say that they wait. A program
-//! that can do nothing without its server waits for the channel to be ready.
+//! Without "wait for ready", calls fail at once while the channel cannot connect. A program that
+//! needs its server waits until the channel is ready.
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::error::Error;
 use std::time::Duration;
@@ -39,7 +39,7 @@ fn named(name: &str) -> HelloRequest {
     }
 }
 
-/// Prints the channel's states until it is closed. One that lasts only a moment may be left out.
+/// Prints the channel's states until it is closed. A short state may be skipped.
 async fn print_states(conn: ClientConn) {
     let mut state = conn.state();
     println!("state: {state}");
@@ -51,13 +51,13 @@ async fn print_states(conn: ClientConn) {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    // The server's address: taken, so that no other program gets it, but nobody listens yet.
+    // The server's address: bound, so that no other program takes it, but without a listener yet.
     let socket = TcpSocket::new_v4()?;
     socket.bind("127.0.0.1:0".parse()?)?;
     let address = socket.local_addr()?;
 
-    // Attempts to connect are 1 s apart at first and 120 s at last, unless this is said. A channel
-    // whose users have no time for that says less.
+    // By default, the delay between connection attempts grows from 1 s to 120 s. These values suit
+    // an impatient user.
     let conn = ClientConn::builder(address.to_string(), credentials::insecure())
         .connect_backoff(BackoffConfig {
             base_delay: Duration::from_millis(100),
@@ -86,8 +86,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         }
     });
 
-    // Now the server starts. The channel would find out when its wait is over; whoever knows
-    // earlier can say so.
+    // Now the server starts. The channel would connect after its delay; `reset_connect_backoff`
+    // ends the delay.
     let mut server = Server::new();
     register_greeter(&mut server, Hello)?;
     let handle = server.handle();
@@ -102,7 +102,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         reply.message().message
     );
 
-    // The server is gone, and no call needs a connection: the channel makes none.
+    // The server has stopped, and no call needs a connection, so the channel does not reconnect.
     handle.graceful_stop().await;
     serving.await??;
     conn.wait_for_state_change(ConnectivityState::Ready).await;

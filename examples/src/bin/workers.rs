@@ -1,11 +1,11 @@
-//! A server with threads of its own: connections are dealt to them, and all handlers of a
-//! connection run on one.
+//! A server with worker threads. Each connection is assigned to one of them, which runs all
+//! handlers of the connection.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin workers
 //! ```
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::error::Error;
 use std::num::NonZeroUsize;
@@ -16,7 +16,7 @@ use tokio::net::TcpListener;
 
 rgrpc::include_proto!("helloworld");
 
-/// Greets, and says on which thread.
+/// A greeter that reports its thread.
 struct Hello;
 
 impl Greeter for Hello {
@@ -32,8 +32,8 @@ impl Greeter for Hello {
     }
 }
 
-/// How many threads serve: in earnest as many as there are cores, which
-/// `std::thread::available_parallelism` tells, less what the rest of the program needs.
+/// The number of worker threads. A real server uses `std::thread::available_parallelism`, less the
+/// threads of the rest of the program.
 const WORKERS: NonZeroUsize = NonZeroUsize::new(2).unwrap();
 
 #[tokio::main(flavor = "current_thread")]
@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let address = listener.local_addr()?;
     let serving = tokio::spawn(server.serve_listener(listener));
 
-    // A connection each, as if they were different programs.
+    // A separate connection for each guest, as for separate programs.
     let mut guests = Vec::new();
     for name in ["Ada", "Barbara", "Grace", "Radia"] {
         let conn = ClientConn::new(address.to_string(), credentials::insecure())?;

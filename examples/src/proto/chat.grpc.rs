@@ -7,12 +7,12 @@ const _: () = ::rgrpc::codegen::assert_version(1);
 pub const CHAT_DESCRIPTOR_SET: &[u8] = b"\n\x8f\x01\n\nchat.proto\x12\x04chat\"9\n\x0bChatMessage\x12\x16\n\x06author\x18\x01 \x01(\tR\x06aut\
 hor\x12\x12\n\x04text\x18\x02 \x01(\tR\x04text28\n\x04Chat\x120\n\x04Join\x12\x11.chat.ChatMessage\x1a\
 \x11.chat.ChatMessage(\x010\x01b\x06proto3";
-/// The method `Join` of `chat.Chat` as a call names it.
+/// The full name of the method `Join` of `chat.Chat`.
 pub const CHAT_JOIN: &str = "/chat.Chat/Join";
-/// A room in which everyone hears what anyone says.
+/// A chat room in which every guest receives every message.
 pub trait Chat: ::core::marker::Send + ::core::marker::Sync + 'static {
-    /// Joins the room for as long as the call lasts. The first message that comes back is the room's
-    /// welcome: everything that is said from then on follows it.
+    /// Joins the room for the time of the call. The first received message is the room's welcome. All
+    /// later messages of the room follow it.
     fn join(
         &self,
         requests: ::rgrpc::Request<::rgrpc::RecvStream<ChatMessage>>,
@@ -28,7 +28,7 @@ pub trait Chat: ::core::marker::Send + ::core::marker::Sync + 'static {
         }
     }
 }
-/// The table by which a server dispatches calls of `chat.Chat` to a [`Chat`].
+/// The service descriptor of `chat.Chat`, which dispatches calls to a [`Chat`].
 #[must_use]
 pub const fn chat_desc<T: Chat>() -> &'static ::rgrpc::ServiceDesc<T> {
     const {
@@ -56,30 +56,30 @@ pub const fn chat_desc<T: Chat>() -> &'static ::rgrpc::ServiceDesc<T> {
         }
     }
 }
-/// Adds `service` to `server`, which then answers calls of `chat.Chat`.
+/// Registers `service` with `server` as `chat.Chat`.
 ///
 /// # Errors
 ///
-/// When the server has a service of this name already.
+/// The server already has a service of this name.
 pub fn register_chat<T: Chat>(
     server: &mut ::rgrpc::Server,
     service: T,
 ) -> ::core::result::Result<(), ::rgrpc::RegisterError> {
     server.register(chat_desc::<T>(), ::std::sync::Arc::new(service))
 }
-/// A client of `chat.Chat`. Cloning it is as cheap as cloning its connection.
+/// A client of `chat.Chat`. A clone shares the connection.
 #[derive(Clone, Debug)]
 pub struct ChatClient<C = ::rgrpc::ClientConn> {
     conn: C,
 }
 impl<C: ::rgrpc::Invoke> ChatClient<C> {
-    /// A client whose calls go over `conn`.
+    /// Creates a client that makes its calls on `conn`.
     #[must_use]
     pub const fn new(conn: C) -> Self {
         Self { conn }
     }
-    /// Joins the room for as long as the call lasts. The first message that comes back is the room's
-    /// welcome: everything that is said from then on follows it.
+    /// Joins the room for the time of the call. The first received message is the room's welcome. All
+    /// later messages of the room follow it.
     pub fn join(&self) -> ::rgrpc::BidiStreamingCall<'_, C, ChatMessage, ChatMessage> {
         ::rgrpc::BidiStreamingCall::new(&self.conn, ::rgrpc::ProtoCodec, CHAT_JOIN)
     }

@@ -3,14 +3,14 @@
 // package: chat
 // module: chat
 const _: () = ::rgrpc::codegen::assert_version(1);
-/// Something that was said.
+/// A message in the room.
 #[derive(Clone, PartialEq, Eq, Hash, ::rgrpc::prost::Message)]
 #[prost(prost_path = "::rgrpc::prost")]
 pub struct ChatMessage {
-    /// Who said it.
+    /// The name of the author.
     #[prost(string, tag = "1")]
     pub author: ::rgrpc::prost::alloc::string::String,
-    /// What they said.
+    /// The text of the message.
     #[prost(string, tag = "2")]
     pub text: ::rgrpc::prost::alloc::string::String,
 }

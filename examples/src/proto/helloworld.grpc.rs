@@ -10,17 +10,17 @@ pub const HELLOWORLD_DESCRIPTOR_SET: &[u8] = b"\n\x97\x03\n\x10helloworld.proto\
 InAllLanguages\x12\x18.helloworld.HelloRequest\x1a\x16.helloworld.HelloReply0\x01\x12C\n\rSayHelloTo\
 All\x12\x18.helloworld.HelloRequest\x1a\x16.helloworld.HelloReply(\x01\x12F\n\x0eSayHelloToEach\x12\x18\
 .helloworld.HelloRequest\x1a\x16.helloworld.HelloReply(\x010\x01b\x06proto3";
-/// The method `SayHello` of `helloworld.Greeter` as a call names it.
+/// The full name of the method `SayHello` of `helloworld.Greeter`.
 pub const GREETER_SAY_HELLO: &str = "/helloworld.Greeter/SayHello";
-/// The method `SayHelloInAllLanguages` of `helloworld.Greeter` as a call names it.
+/// The full name of the method `SayHelloInAllLanguages` of `helloworld.Greeter`.
 pub const GREETER_SAY_HELLO_IN_ALL_LANGUAGES: &str = "/helloworld.Greeter/SayHelloInAllLanguages";
-/// The method `SayHelloToAll` of `helloworld.Greeter` as a call names it.
+/// The full name of the method `SayHelloToAll` of `helloworld.Greeter`.
 pub const GREETER_SAY_HELLO_TO_ALL: &str = "/helloworld.Greeter/SayHelloToAll";
-/// The method `SayHelloToEach` of `helloworld.Greeter` as a call names it.
+/// The full name of the method `SayHelloToEach` of `helloworld.Greeter`.
 pub const GREETER_SAY_HELLO_TO_EACH: &str = "/helloworld.Greeter/SayHelloToEach";
-/// Greets: a method of each of the four kinds.
+/// A greeter, with a method of each of the four kinds.
 pub trait Greeter: ::core::marker::Send + ::core::marker::Sync + 'static {
-    /// Unary: one message there, one back.
+    /// Unary: one request and one response.
     fn say_hello(
         &self,
         request: ::rgrpc::Request<HelloRequest>,
@@ -34,7 +34,7 @@ pub trait Greeter: ::core::marker::Send + ::core::marker::Sync + 'static {
             )
         }
     }
-    /// Server streaming: greets in one language after the other.
+    /// Server streaming: one greeting in each language.
     fn say_hello_in_all_languages(
         &self,
         request: ::rgrpc::Request<HelloRequest>,
@@ -51,7 +51,7 @@ pub trait Greeter: ::core::marker::Send + ::core::marker::Sync + 'static {
             )
         }
     }
-    /// Client streaming: one greeting for all who were named.
+    /// Client streaming: one greeting for all names.
     fn say_hello_to_all(
         &self,
         requests: ::rgrpc::Request<::rgrpc::RecvStream<HelloRequest>>,
@@ -65,7 +65,7 @@ pub trait Greeter: ::core::marker::Send + ::core::marker::Sync + 'static {
             )
         }
     }
-    /// Bidirectional: greets each as soon as they are named.
+    /// Bidirectional: a greeting for each name as it is received.
     fn say_hello_to_each(
         &self,
         requests: ::rgrpc::Request<::rgrpc::RecvStream<HelloRequest>>,
@@ -81,7 +81,7 @@ pub trait Greeter: ::core::marker::Send + ::core::marker::Sync + 'static {
         }
     }
 }
-/// The table by which a server dispatches calls of `helloworld.Greeter` to a [`Greeter`].
+/// The service descriptor of `helloworld.Greeter`, which dispatches calls to a [`Greeter`].
 #[must_use]
 pub const fn greeter_desc<T: Greeter>() -> &'static ::rgrpc::ServiceDesc<T> {
     const {
@@ -144,29 +144,29 @@ pub const fn greeter_desc<T: Greeter>() -> &'static ::rgrpc::ServiceDesc<T> {
         }
     }
 }
-/// Adds `service` to `server`, which then answers calls of `helloworld.Greeter`.
+/// Registers `service` with `server` as `helloworld.Greeter`.
 ///
 /// # Errors
 ///
-/// When the server has a service of this name already.
+/// The server already has a service of this name.
 pub fn register_greeter<T: Greeter>(
     server: &mut ::rgrpc::Server,
     service: T,
 ) -> ::core::result::Result<(), ::rgrpc::RegisterError> {
     server.register(greeter_desc::<T>(), ::std::sync::Arc::new(service))
 }
-/// A client of `helloworld.Greeter`. Cloning it is as cheap as cloning its connection.
+/// A client of `helloworld.Greeter`. A clone shares the connection.
 #[derive(Clone, Debug)]
 pub struct GreeterClient<C = ::rgrpc::ClientConn> {
     conn: C,
 }
 impl<C: ::rgrpc::Invoke> GreeterClient<C> {
-    /// A client whose calls go over `conn`.
+    /// Creates a client that makes its calls on `conn`.
     #[must_use]
     pub const fn new(conn: C) -> Self {
         Self { conn }
     }
-    /// Unary: one message there, one back.
+    /// Unary: one request and one response.
     pub fn say_hello(
         &self,
         request: impl ::core::convert::Into<::rgrpc::Request<HelloRequest>>,
@@ -178,7 +178,7 @@ impl<C: ::rgrpc::Invoke> GreeterClient<C> {
             ::core::convert::Into::into(request),
         )
     }
-    /// Server streaming: greets in one language after the other.
+    /// Server streaming: one greeting in each language.
     pub fn say_hello_in_all_languages(
         &self,
         request: impl ::core::convert::Into<::rgrpc::Request<HelloRequest>>,
@@ -190,7 +190,7 @@ impl<C: ::rgrpc::Invoke> GreeterClient<C> {
             ::core::convert::Into::into(request),
         )
     }
-    /// Client streaming: one greeting for all who were named.
+    /// Client streaming: one greeting for all names.
     pub fn say_hello_to_all(
         &self,
     ) -> ::rgrpc::ClientStreamingCall<'_, C, HelloRequest, HelloReply> {
@@ -200,7 +200,7 @@ impl<C: ::rgrpc::Invoke> GreeterClient<C> {
             GREETER_SAY_HELLO_TO_ALL,
         )
     }
-    /// Bidirectional: greets each as soon as they are named.
+    /// Bidirectional: a greeting for each name as it is received.
     pub fn say_hello_to_each(
         &self,
     ) -> ::rgrpc::BidiStreamingCall<'_, C, HelloRequest, HelloReply> {

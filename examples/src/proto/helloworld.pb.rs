@@ -3,11 +3,11 @@
 // package: helloworld
 // module: helloworld
 const _: () = ::rgrpc::codegen::assert_version(1);
-/// Who is to be greeted.
+/// The person to greet.
 #[derive(Clone, PartialEq, Eq, Hash, ::rgrpc::prost::Message)]
 #[prost(prost_path = "::rgrpc::prost")]
 pub struct HelloRequest {
-    /// As they want to be called.
+    /// The name of the person.
     #[prost(string, tag = "1")]
     pub name: ::rgrpc::prost::alloc::string::String,
 }
@@ -15,7 +15,7 @@ pub struct HelloRequest {
 #[derive(Clone, PartialEq, Eq, Hash, ::rgrpc::prost::Message)]
 #[prost(prost_path = "::rgrpc::prost")]
 pub struct HelloReply {
-    /// The whole sentence.
+    /// The text of the greeting.
     #[prost(string, tag = "1")]
     pub message: ::rgrpc::prost::alloc::string::String,
 }

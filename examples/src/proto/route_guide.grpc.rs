@@ -16,17 +16,17 @@ Count\x12\x1a\n\x08distance\x18\x03 \x01(\x05R\x08distance\x12!\n\x0celapsed_tim
 e.Feature\x12<\n\x0cListFeatures\x12\x15.routeguide.Rectangle\x1a\x13.routeguide.Feature0\x01\x12<\n\
 \x0bRecordRoute\x12\x11.routeguide.Point\x1a\x18.routeguide.RouteSummary(\x01\x12=\n\tRouteChat\x12\x15\
 .routeguide.RouteNote\x1a\x15.routeguide.RouteNote(\x010\x01b\x06proto3";
-/// The method `GetFeature` of `routeguide.RouteGuide` as a call names it.
+/// The full name of the method `GetFeature` of `routeguide.RouteGuide`.
 pub const ROUTE_GUIDE_GET_FEATURE: &str = "/routeguide.RouteGuide/GetFeature";
-/// The method `ListFeatures` of `routeguide.RouteGuide` as a call names it.
+/// The full name of the method `ListFeatures` of `routeguide.RouteGuide`.
 pub const ROUTE_GUIDE_LIST_FEATURES: &str = "/routeguide.RouteGuide/ListFeatures";
-/// The method `RecordRoute` of `routeguide.RouteGuide` as a call names it.
+/// The full name of the method `RecordRoute` of `routeguide.RouteGuide`.
 pub const ROUTE_GUIDE_RECORD_ROUTE: &str = "/routeguide.RouteGuide/RecordRoute";
-/// The method `RouteChat` of `routeguide.RouteGuide` as a call names it.
+/// The full name of the method `RouteChat` of `routeguide.RouteGuide`.
 pub const ROUTE_GUIDE_ROUTE_CHAT: &str = "/routeguide.RouteGuide/RouteChat";
-/// Knows the places of an archipelago.
+/// A guide to the places of an archipelago.
 pub trait RouteGuide: ::core::marker::Send + ::core::marker::Sync + 'static {
-    /// The feature at a point; one without a name where there is none.
+    /// Returns the feature at a point, without a name if there is none.
     fn get_feature(
         &self,
         request: ::rgrpc::Request<Point>,
@@ -40,7 +40,7 @@ pub trait RouteGuide: ::core::marker::Send + ::core::marker::Sync + 'static {
             )
         }
     }
-    /// The features within a rectangle, each as soon as it is found.
+    /// Streams the features within a rectangle as they are found.
     fn list_features(
         &self,
         request: ::rgrpc::Request<Rectangle>,
@@ -55,7 +55,7 @@ pub trait RouteGuide: ::core::marker::Send + ::core::marker::Sync + 'static {
             )
         }
     }
-    /// Takes the points of a route as they are passed, and sums it up when the last is in.
+    /// Receives the points of a route, and returns a summary after the last one.
     fn record_route(
         &self,
         requests: ::rgrpc::Request<::rgrpc::RecvStream<Point>>,
@@ -69,7 +69,7 @@ pub trait RouteGuide: ::core::marker::Send + ::core::marker::Sync + 'static {
             )
         }
     }
-    /// Exchanges notes: each one that is left at a point brings back the earlier ones left there.
+    /// Exchanges notes: each received note is answered with the earlier notes at its point.
     fn route_chat(
         &self,
         requests: ::rgrpc::Request<::rgrpc::RecvStream<RouteNote>>,
@@ -85,7 +85,7 @@ pub trait RouteGuide: ::core::marker::Send + ::core::marker::Sync + 'static {
         }
     }
 }
-/// The table by which a server dispatches calls of `routeguide.RouteGuide` to a [`RouteGuide`].
+/// The service descriptor of `routeguide.RouteGuide`, which dispatches calls to a [`RouteGuide`].
 #[must_use]
 pub const fn route_guide_desc<T: RouteGuide>() -> &'static ::rgrpc::ServiceDesc<T> {
     const {
@@ -148,29 +148,29 @@ pub const fn route_guide_desc<T: RouteGuide>() -> &'static ::rgrpc::ServiceDesc<
         }
     }
 }
-/// Adds `service` to `server`, which then answers calls of `routeguide.RouteGuide`.
+/// Registers `service` with `server` as `routeguide.RouteGuide`.
 ///
 /// # Errors
 ///
-/// When the server has a service of this name already.
+/// The server already has a service of this name.
 pub fn register_route_guide<T: RouteGuide>(
     server: &mut ::rgrpc::Server,
     service: T,
 ) -> ::core::result::Result<(), ::rgrpc::RegisterError> {
     server.register(route_guide_desc::<T>(), ::std::sync::Arc::new(service))
 }
-/// A client of `routeguide.RouteGuide`. Cloning it is as cheap as cloning its connection.
+/// A client of `routeguide.RouteGuide`. A clone shares the connection.
 #[derive(Clone, Debug)]
 pub struct RouteGuideClient<C = ::rgrpc::ClientConn> {
     conn: C,
 }
 impl<C: ::rgrpc::Invoke> RouteGuideClient<C> {
-    /// A client whose calls go over `conn`.
+    /// Creates a client that makes its calls on `conn`.
     #[must_use]
     pub const fn new(conn: C) -> Self {
         Self { conn }
     }
-    /// The feature at a point; one without a name where there is none.
+    /// Returns the feature at a point, without a name if there is none.
     pub fn get_feature(
         &self,
         request: impl ::core::convert::Into<::rgrpc::Request<Point>>,
@@ -182,7 +182,7 @@ impl<C: ::rgrpc::Invoke> RouteGuideClient<C> {
             ::core::convert::Into::into(request),
         )
     }
-    /// The features within a rectangle, each as soon as it is found.
+    /// Streams the features within a rectangle as they are found.
     pub fn list_features(
         &self,
         request: impl ::core::convert::Into<::rgrpc::Request<Rectangle>>,
@@ -194,7 +194,7 @@ impl<C: ::rgrpc::Invoke> RouteGuideClient<C> {
             ::core::convert::Into::into(request),
         )
     }
-    /// Takes the points of a route as they are passed, and sums it up when the last is in.
+    /// Receives the points of a route, and returns a summary after the last one.
     pub fn record_route(
         &self,
     ) -> ::rgrpc::ClientStreamingCall<'_, C, Point, RouteSummary> {
@@ -204,7 +204,7 @@ impl<C: ::rgrpc::Invoke> RouteGuideClient<C> {
             ROUTE_GUIDE_RECORD_ROUTE,
         )
     }
-    /// Exchanges notes: each one that is left at a point brings back the earlier ones left there.
+    /// Exchanges notes: each received note is answered with the earlier notes at its point.
     pub fn route_chat(&self) -> ::rgrpc::BidiStreamingCall<'_, C, RouteNote, RouteNote> {
         ::rgrpc::BidiStreamingCall::new(
             &self.conn,

@@ -3,64 +3,64 @@
 // package: routeguide
 // module: routeguide
 const _: () = ::rgrpc::codegen::assert_version(1);
-/// A place on the globe, in degrees times 10^7, rounded.
+/// A point on the globe, in degrees times 10^7, rounded.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::rgrpc::prost::Message)]
 #[prost(prost_path = "::rgrpc::prost")]
 pub struct Point {
-    /// From -90 degrees to 90.
+    /// The latitude, from -90 to 90 degrees.
     #[prost(int32, tag = "1")]
     pub latitude: i32,
-    /// From -180 degrees to 180.
+    /// The longitude, from -180 to 180 degrees.
     #[prost(int32, tag = "2")]
     pub longitude: i32,
 }
-/// All between two opposite corners, edges included.
+/// The area between two opposite corners, edges included.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::rgrpc::prost::Message)]
 #[prost(prost_path = "::rgrpc::prost")]
 pub struct Rectangle {
     /// One corner.
     #[prost(message, optional, tag = "1")]
     pub lo: ::core::option::Option<Point>,
-    /// The other.
+    /// The opposite corner.
     #[prost(message, optional, tag = "2")]
     pub hi: ::core::option::Option<Point>,
 }
-/// Something to be seen at a point.
+/// A feature at a point.
 #[derive(Clone, PartialEq, Eq, Hash, ::rgrpc::prost::Message)]
 #[prost(prost_path = "::rgrpc::prost")]
 pub struct Feature {
-    /// Empty if there is nothing.
+    /// The name; empty if there is no feature.
     #[prost(string, tag = "1")]
     pub name: ::rgrpc::prost::alloc::string::String,
-    /// Where it is.
+    /// The location of the feature.
     #[prost(message, optional, tag = "2")]
     pub location: ::core::option::Option<Point>,
 }
-/// A message left at a point.
+/// A note at a point.
 #[derive(Clone, PartialEq, Eq, Hash, ::rgrpc::prost::Message)]
 #[prost(prost_path = "::rgrpc::prost")]
 pub struct RouteNote {
-    /// Where it was left.
+    /// The location of the note.
     #[prost(message, optional, tag = "1")]
     pub location: ::core::option::Option<Point>,
-    /// Its text.
+    /// The text of the note.
     #[prost(string, tag = "2")]
     pub message: ::rgrpc::prost::alloc::string::String,
 }
-/// What a route amounts to.
+/// The summary of a route.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::rgrpc::prost::Message)]
 #[prost(prost_path = "::rgrpc::prost")]
 pub struct RouteSummary {
-    /// How many points it has.
+    /// The number of points.
     #[prost(int32, tag = "1")]
     pub point_count: i32,
-    /// How many of them have a feature.
+    /// The number of points with a feature.
     #[prost(int32, tag = "2")]
     pub feature_count: i32,
-    /// From point to point, in metres.
+    /// The length of the route, in metres.
     #[prost(int32, tag = "3")]
     pub distance: i32,
-    /// Between the first message and the last, in seconds.
+    /// The time between the first message and the last, in seconds.
     #[prost(int32, tag = "4")]
     pub elapsed_time: i32,
 }

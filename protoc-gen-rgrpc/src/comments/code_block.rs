@@ -1,20 +1,19 @@
-//! Code blocks that rustdoc would compile and run.
+//! The code blocks of a comment that rustdoc would compile and run.
 //!
-//! rustdoc takes every indented block and every fenced block whose info string names no other
-//! language for a test. The blocks are found with rustdoc's own parser, so that lists, quotes,
-//! headings and fences mean here what they mean there; what is left after the changes is found the
-//! same way.
+//! rustdoc tests every indented block, and every fenced block whose info string names no other
+//! language. rustdoc's own parser finds the blocks, so that lists, quotes, headings and fences have
+//! the same meaning here. After the changes it looks for remaining blocks.
 
 use std::ops::Range;
 
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 
-/// Rounds of changes before the whole text becomes one block. A change may let another block
-/// appear, as when a list item ends earlier than before.
+/// The maximum number of rounds of changes, after which the whole text becomes one block. A change
+/// can create another block, for example when a list item ends earlier.
 const ROUNDS: usize = 4;
 
-/// The extensions of Markdown that rustdoc has turned on. Versions differ in whether they look for
-/// tests with or without them.
+/// The Markdown extensions of rustdoc. rustdoc's versions differ in whether they look for tests
+/// with these extensions or without.
 const EXTENSIONS: Options = Options::ENABLE_TABLES
     .union(Options::ENABLE_FOOTNOTES)
     .union(Options::ENABLE_STRIKETHROUGH)
@@ -24,9 +23,9 @@ const EXTENSIONS: Options = Options::ENABLE_TABLES
 /// A code block of a text.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct CodeBlock {
-    /// From its first character to its last.
+    /// The range from its first character to its last.
     pub(super) range: Range<usize>,
-    /// The marks that open the block; an indented block has none.
+    /// The marks that open the block; empty for an indented block.
     pub(super) fence: Option<Range<usize>>,
     /// The info string after the marks.
     info: Range<usize>,
@@ -34,7 +33,7 @@ pub(super) struct CodeBlock {
     lines: Vec<Range<usize>>,
 }
 
-/// The code blocks of a text, in order.
+/// Returns the code blocks of a text, in order.
 pub(super) fn find(text: &str) -> Vec<CodeBlock> {
     find_with(EXTENSIONS, text)
 }
@@ -62,14 +61,14 @@ fn find_with(extensions: Options, text: &str) -> Vec<CodeBlock> {
     blocks
 }
 
-/// The text with every block that rustdoc would test marked as plain text.
+/// Returns the text with every block that rustdoc would test marked as plain text.
 pub(super) fn without_doctests(mut text: String) -> String {
     for _ in 0..ROUNDS {
         let tests = tests(&text);
         if tests.is_empty() {
             return text;
         }
-        // From the end, so that the offsets stay right.
+        // In reverse order, so that the offsets stay valid.
         for block in tests.iter().rev() {
             block.mark(&mut text);
         }
@@ -81,7 +80,8 @@ pub(super) fn without_doctests(mut text: String) -> String {
     format!("{fence}text\n{text}\n{fence}")
 }
 
-/// The blocks that rustdoc would test with its extensions or, if there are none, without.
+/// Returns the blocks that rustdoc would test with its extensions or, if there are none, without
+/// them.
 fn tests(text: &str) -> Vec<CodeBlock> {
     [EXTENSIONS, Options::empty()]
         .into_iter()
@@ -128,7 +128,7 @@ impl CodeBlock {
         self.fence.is_none() || !is_other_language(&text[self.info.clone()])
     }
 
-    /// Marks the block as plain text, or as what the first word of its info string says.
+    /// Marks the block as plain text, or with the first word of its info string as the language.
     fn mark(&self, text: &mut String) {
         if self.fence.is_some() {
             let word = text[self.info.clone()]
@@ -152,7 +152,7 @@ impl CodeBlock {
         let start = line_start(text, first.start);
         let end = start + text[start..last.end].trim_end_matches('\n').len();
         let opening = container(&text[start..first.start]).to_owned();
-        // The lines after the first are within its list item, and begin none.
+        // The later lines are within the block's list item and begin none.
         let inner: String = opening
             .chars()
             .map(|c| if c == '>' { '>' } else { ' ' })
@@ -181,8 +181,8 @@ impl CodeBlock {
     }
 }
 
-/// The marks before a line of code, without the four spaces that make it code: the marks of the
-/// quotes and list items around it.
+/// Returns the marks of the quotes and list items around a line of code, without the four spaces
+/// that make it code.
 fn container(before: &str) -> &str {
     before.strip_suffix("    ").unwrap_or(before)
 }
@@ -191,7 +191,7 @@ fn line_start(text: &str, at: usize) -> usize {
     text[..at].rfind('\n').map_or(0, |newline| newline + 1)
 }
 
-/// A fence that no line of the text closes.
+/// Returns a fence that no line of the text closes.
 fn fence_around(text: &str) -> String {
     let longest = text
         .split(|c| c != '`')
@@ -201,7 +201,7 @@ fn fence_around(text: &str) -> String {
     "`".repeat(3.max(longest + 1))
 }
 
-/// Returns whether an info string is one word that names a language other than Rust, as rustdoc reads it.
+/// Returns whether rustdoc reads an info string as one word that names a language other than Rust.
 fn is_other_language(info: &str) -> bool {
     const ATTRIBUTES: [&str; 9] = [
         "compilefail",
@@ -218,7 +218,7 @@ fn is_other_language(info: &str) -> bool {
     if info.is_empty() || !info.chars().all(is_word) {
         return false;
     }
-    // rustdoc also warns of words that look like one of its own.
+    // rustdoc also warns of words that resemble one of its own.
     let plain: String = info
         .chars()
         .filter(char::is_ascii_alphanumeric)

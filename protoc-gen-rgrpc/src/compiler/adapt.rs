@@ -1,9 +1,9 @@
-//! Changes of a file's descriptor before protox links it.
+//! The changes of a file's descriptor before protox links it.
 //!
-//! protox looks names up in all files of a run, follows only every other public import, knows the
-//! options of an older descriptor.proto, and is stricter about the names of fields in JSON. So names
-//! are resolved here, as protoc does it, all public imports are imported directly, and the rest is
-//! taken away. [`restore`] gives it back where it is part of the descriptor.
+//! protox differs from protoc: it looks up names in all files of a run, follows only every other
+//! public import, knows an older descriptor.proto, and is stricter about JSON names of fields. So
+//! this module resolves names as protoc does, imports all public imports directly, and removes the
+//! rest. [`restore`] adds back what is part of the descriptor.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use prost_types::{
 
 use crate::descriptor::json_name;
 
-/// Options of a current descriptor.proto that protox does not know. The generator uses none.
+/// The options of a current descriptor.proto that protox does not know. The generator uses none.
 const NEWER_OPTIONS: [&str; 10] = [
     "debug_redact",
     "declaration",
@@ -29,7 +29,7 @@ const NEWER_OPTIONS: [&str; 10] = [
     "verification",
 ];
 
-/// The first of the files, changed. The others are those that it can see.
+/// Returns the changed form of the first file. The others are the files that it can see.
 pub(super) fn adapt(visible: &[&FileDescriptorProto]) -> FileDescriptorProto {
     let Some((file, others)) = visible.split_first() else {
         return FileDescriptorProto::default();
@@ -72,7 +72,7 @@ pub(super) fn adapt(visible: &[&FileDescriptorProto]) -> FileDescriptorProto {
     file
 }
 
-/// Gives a linked file the imports and the names of fields that it had.
+/// Restores the imports and field names of a linked file.
 pub(super) fn restore(file: &mut FileDescriptorProto, original: &FileDescriptorProto) {
     file.dependency.clone_from(&original.dependency);
     for (message, original) in file.message_type.iter_mut().zip(&original.message_type) {
@@ -147,7 +147,7 @@ impl Names {
             self.0.insert(name, Kind::Type);
         }
         for enumeration in enums {
-            // The values are siblings of their enum.
+            // Enum values are siblings of their enum.
             for value in &enumeration.value {
                 self.0.insert(join(scope, value.name()), Kind::Other);
             }
@@ -165,8 +165,8 @@ impl Names {
         }
     }
 
-    /// The full name that `name` means within `scope`: the innermost scope that has the name's first
-    /// part decides.
+    /// Resolves `name` within `scope` to its full name. The innermost scope that has the first part
+    /// of the name decides.
     fn resolve(&self, scope: &str, name: &str, types: bool) -> Option<(String, Kind)> {
         if let Some(full) = name.strip_prefix('.') {
             return Some((full.to_owned(), *self.0.get(full)?));
@@ -190,7 +190,7 @@ impl Names {
         Some((name.to_owned(), *self.0.get(name)?))
     }
 
-    /// Makes a name absolute, if it means a type.
+    /// Makes a name absolute, if it is the name of a type.
     fn type_name(&self, scope: &str, name: &mut Option<String>) {
         if let Some(name) = name
             && let Some((full, Kind::Type)) = self.resolve(scope, name, true)
@@ -210,11 +210,11 @@ impl Names {
             })
         });
         if is_legacy {
-            rename_json_conflicts(&mut message.field, Judge::None);
+            rename_json_conflicts(&mut message.field, JsonConflicts::None);
         } else if is_proto3 {
-            rename_json_conflicts(&mut message.field, Judge::Proto3);
+            rename_json_conflicts(&mut message.field, JsonConflicts::Proto3);
         } else {
-            rename_json_conflicts(&mut message.field, Judge::Proto2);
+            rename_json_conflicts(&mut message.field, JsonConflicts::Proto2);
         }
         if let Some(options) = &mut message.options {
             self.options(&scope, &mut options.uninterpreted_option);
@@ -283,7 +283,7 @@ impl Names {
                 "nan" => f64::NAN,
                 _ => continue,
             };
-            // The last part of a longer name is a field, of a type that is not known here.
+            // The last part of a longer name is a field of a type that is unknown here.
             if takes_float || option.name.len() > 1 {
                 option.identifier_value = None;
                 option.double_value = Some(number);
@@ -292,19 +292,19 @@ impl Names {
     }
 }
 
-/// The names in JSON that protoc takes for an error.
+/// The JSON name conflicts that protoc refuses.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Judge {
-    /// Names that coincide.
+enum JsonConflicts {
+    /// All conflicts.
     Proto3,
-    /// Names that coincide, if both are set explicitly. It warns of others.
+    /// Conflicts of explicit names. protoc only warns of the others.
     Proto2,
-    /// Nothing.
+    /// No conflicts.
     None,
 }
 
-/// Renames fields that protox takes for the same in JSON, where protoc only warns or does not mind.
-fn rename_json_conflicts(fields: &mut [FieldDescriptorProto], judge: Judge) {
+/// Renames fields whose JSON names conflict for protox, but not for protoc or only with a warning.
+fn rename_json_conflicts(fields: &mut [FieldDescriptorProto], judge: JsonConflicts) {
     let mut seen: Vec<(String, String, Option<String>)> = Vec::new();
     for (at, field) in fields.iter_mut().enumerate() {
         let default = json_name(field.name());
@@ -316,15 +316,17 @@ fn rename_json_conflicts(fields: &mut [FieldDescriptorProto], judge: Judge) {
             let other_name = other_custom.as_ref().unwrap_or(other_default);
             *other_plain == plain || name == other_name
         };
-        // protoc refuses these as well, and protox says so.
+        // protoc refuses these too, and protox reports them.
         let is_error = |other: &(String, String, Option<String>)| {
             let (_, other_default, other_custom) = other;
             let names_coincide = custom.as_ref().unwrap_or(&default)
                 == other_custom.as_ref().unwrap_or(other_default);
             match judge {
-                Judge::Proto3 => names_coincide || *other_default == default,
-                Judge::Proto2 => names_coincide && custom.is_some() && other_custom.is_some(),
-                Judge::None => false,
+                JsonConflicts::Proto3 => names_coincide || *other_default == default,
+                JsonConflicts::Proto2 => {
+                    names_coincide && custom.is_some() && other_custom.is_some()
+                }
+                JsonConflicts::None => false,
             }
         };
         if seen.iter().any(is_same) && !seen.iter().any(is_error) {

@@ -1,4 +1,4 @@
-//! The files that a schema is made of, as protox is given them.
+//! The files of a schema, in the form that protox accepts.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,7 +11,8 @@ use protox::file::{File, FileResolver, GoogleFileResolver, IncludeFileResolver};
 
 use super::adapt;
 
-/// Finds files below include folders and adapts them. Clones share what was read.
+/// A resolver that finds files below include folders and adapts them. Clones share the files that
+/// were read.
 #[derive(Clone)]
 pub(super) struct Sources(Rc<Inner>);
 
@@ -21,10 +22,10 @@ struct Inner {
     loaded: RefCell<BTreeMap<String, Rc<Source>>>,
 }
 
-/// A file as it was read.
+/// A file that was read.
 struct Source {
     file: File,
-    /// The path it was read from; the well-known files are embedded.
+    /// The path of the file; `None` for a well-known file, which is embedded.
     path: Option<PathBuf>,
     is_editions: bool,
 }
@@ -42,7 +43,7 @@ impl Sources {
         }))
     }
 
-    /// The files that were read from disk.
+    /// Returns the paths of the files that were read from disk.
     pub(super) fn read(&self) -> Vec<PathBuf> {
         let loaded = self.0.loaded.borrow();
         loaded
@@ -53,7 +54,7 @@ impl Sources {
 
     pub(super) fn is_editions(&self, name: &str) -> bool {
         let loaded = self.0.loaded.borrow();
-        // A file that does not parse is not among them.
+        // A file that does not parse is not included.
         loaded.get(name).map_or_else(
             || {
                 self.path(name)
@@ -64,7 +65,7 @@ impl Sources {
         )
     }
 
-    /// Takes back what was changed in the descriptor of a file.
+    /// Reverts the changes in the descriptor of a file.
     pub(super) fn restore(&self, file: &mut FileDescriptorProto) {
         if let Some(source) = self.0.loaded.borrow().get(file.name()) {
             adapt::restore(file, source.file.file_descriptor_proto());
@@ -113,7 +114,7 @@ impl Sources {
         Ok(source)
     }
 
-    /// The file, then what it imports, then what these import publicly.
+    /// Returns the file, then its imports, then the public imports of those.
     fn visible(&self, source: Rc<Source>) -> Result<Vec<Rc<Source>>, protox::Error> {
         let mut visible = vec![source];
         let mut at = 0;
@@ -158,8 +159,8 @@ impl FileResolver for Sources {
             .collect();
         let mut adapted = adapt::adapt(&visible);
         if source.is_editions {
-            // Parsed as proto3, since fields have no labels; linked as proto2, since enums may begin
-            // with any number.
+            // The file is parsed as proto3, because fields have no labels, and linked as proto2,
+            // because enums may begin with any number.
             adapted.syntax = None;
         }
         if adapted == *source.file.file_descriptor_proto() {
@@ -169,16 +170,17 @@ impl FileResolver for Sources {
     }
 }
 
-/// The text of a file as protox can read it, and whether it is a file of editions.
+/// Returns the text of a file in the form that protox accepts, and whether it is a file of
+/// editions.
 fn text(octets: &[u8]) -> (String, bool) {
     let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
-    // Octets that are not UTF-8 are valid in comments. Elsewhere they become a character that is in
-    // no name.
+    // Octets that are not UTF-8 are valid in comments. Elsewhere they become a character that no
+    // name contains.
     let original = String::from_utf8_lossy(octets);
     let mut text = String::with_capacity(original.len());
     let mut is_editions = false;
     let mut statement: Vec<&str> = Vec::new();
-    // The braces around a place in the value of an option.
+    // The number of braces around a position in the value of an option.
     let mut depth = 0_usize;
     for token in tokens(&original) {
         if token.trim().is_empty() || token.starts_with("//") || token.starts_with("/*") {
@@ -198,7 +200,7 @@ fn text(octets: &[u8]) -> (String, bool) {
                 is_editions = true;
                 text.push_str("\"proto3\"");
             }
-            // Visibility of types, or the type of a field.
+            // The visibility of a type, or the type of a field.
             ["export" | "local"] if is_editions => {}
             ["export" | "local", "message" | "enum"] if is_editions => text.push_str(token),
             [name @ ("export" | "local"), _] if is_editions => {
@@ -206,9 +208,9 @@ fn text(octets: &[u8]) -> (String, bool) {
                 text.push_str(&format!("{name}{space}{token}"));
             }
             ["import", "option"] if is_editions => {}
-            // The generator uses none of these defaults, and `features` is taken away.
+            // The generator uses none of these defaults, and `features` is removed.
             [.., "[" | ",", "default"] if is_editions && depth == 0 => text.push_str("features"),
-            // The names of reserved fields are identifiers in editions.
+            // In editions, reserved names are identifiers.
             ["reserved", .., name] if is_editions && is_identifier(name) && *name != "reserved" => {
                 let is_range = *name == "to" || *name == "max";
                 text.push_str(&if is_range {
@@ -217,14 +219,14 @@ fn text(octets: &[u8]) -> (String, bool) {
                     format!("\"{name}\"")
                 });
             }
-            // The parser has no negative infinity, but numbers that are.
+            // The parser has no negative infinity, but accepts numbers that overflow to it.
             [.., option, "=", "-", "inf"] if *option != "default" || is_editions => {
                 text.push_str("1e999");
             }
             [.., option, "=", "-", "nan"] if *option != "default" || is_editions => {
                 text.push_str("0.0");
             }
-            // The parser takes options after a range, but not after a number.
+            // The parser accepts options after a range, but not after a number.
             ["extensions", .., before, number, "["] if is_number(number) && *before != "to" => {
                 text.push_str(&format!(" to {number} ["));
             }
@@ -238,7 +240,7 @@ fn text(octets: &[u8]) -> (String, bool) {
                 text.push_str(": [");
             }
             [name, "["] if depth > 0 && is_identifier(name) => text.push_str(": ["),
-            // An integer that is too large is a number with a fraction.
+            // An integer that is too large is written as a floating-point number.
             [.., number] if is_number(number) && is_too_large(number) => {
                 text.push_str(&format!("{number}.0"));
             }
@@ -263,12 +265,12 @@ fn is_too_large(number: &str) -> bool {
     number.chars().all(|c| c.is_ascii_digit()) && number.parse::<u64>().is_err()
 }
 
-/// Whether a name after this token is a value, and not that of a field.
+/// Returns whether a name after this token is a value, not the name of a field.
 fn is_value_after(token: &str) -> bool {
     matches!(token, ":" | "-" | "[" | ".")
 }
 
-/// The words, strings, comments, blanks and other characters of a `.proto` file.
+/// Splits a `.proto` file into words, strings, comments, blanks and other characters.
 fn tokens(mut rest: &str) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         let first = rest.chars().next()?;
@@ -293,7 +295,7 @@ fn tokens(mut rest: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The length of the string that `text` starts with, its quotes included.
+/// Returns the length of the string at the start of `text`, including its quotes.
 fn string_length(text: &str, quote: char) -> usize {
     let mut is_escaped = false;
     for (at, character) in text.char_indices().skip(1) {
@@ -313,7 +315,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_changed_only_where_protox_could_not_read_it() {
+    fn only_text_that_protox_refuses_is_changed() {
         for (original, expected) in [
             (
                 &b"\xef\xbb\xbfsyntax = \"proto3\"; // caf\xe9 -inf"[..],

@@ -1,4 +1,4 @@
-//! The client: a thin stub for each method over the runtime's call builders.
+//! The client: a stub for each method, on the runtime's call builders.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -7,7 +7,7 @@ use syn::parse_quote;
 use super::{Kind, Method, Service, deprecated_attribute};
 
 impl Service<'_> {
-    /// The client's struct and its stubs.
+    /// Returns the client's struct and its stubs.
     pub(crate) fn client(&self) -> [syn::Item; 2] {
         let Self {
             runtime,
@@ -19,15 +19,13 @@ impl Service<'_> {
         } = self;
         let deprecated = deprecated_attribute(self.deprecated);
         let stubs = self.methods.iter().map(|method| self.stub(method));
-        // A service without methods has a connection for nothing.
+        // The client of a service without methods does not use its connection.
         let unused = self
             .methods
             .is_empty()
             .then(|| quote! { #[allow(dead_code)] });
-        let doc = format!(
-            " A client of `{full_name}`. Cloning it is as cheap as cloning its connection."
-        );
-        let new = " A client whose calls go over `conn`.";
+        let doc = format!(" A client of `{full_name}`. A clone shares the connection.");
+        let new = " Creates a client that makes its calls on `conn`.";
         let structure = parse_quote! {
             #[doc = #doc]
             #deprecated

@@ -1,4 +1,4 @@
-//! The table by which a server dispatches, and the function that registers it.
+//! The service descriptor, by which a server dispatches, and the function that registers it.
 
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
@@ -7,8 +7,8 @@ use syn::parse_quote;
 use super::{Kind, Method, Service, deprecated_attribute};
 
 impl Service<'_> {
-    /// `route_guide_desc::<T>()`. An inline `const` makes the table static although it depends on
-    /// `T`.
+    /// Returns the function `route_guide_desc::<T>()`. An inline `const` makes the descriptor
+    /// static although it depends on `T`.
     pub(crate) fn desc(&self, descriptor_set: Option<&Ident>) -> syn::Item {
         let Self {
             runtime,
@@ -32,7 +32,7 @@ impl Service<'_> {
             None => quote! { b"" },
         };
         let doc = format!(
-            " The table by which a server dispatches calls of `{full_name}` to a [`{trait_}`]."
+            " The service descriptor of `{full_name}`, which dispatches calls to a [`{trait_}`]."
         );
         parse_quote! {
             #[doc = #doc]
@@ -115,7 +115,7 @@ impl Service<'_> {
         }
     }
 
-    /// `register_route_guide`.
+    /// Returns the function `register_route_guide`.
     pub(crate) fn register(&self) -> syn::Item {
         let Self {
             runtime,
@@ -128,14 +128,13 @@ impl Service<'_> {
             ..
         } = self;
         let deprecated = deprecated_attribute(self.deprecated);
-        let doc =
-            format!(" Adds `service` to `server`, which then answers calls of `{full_name}`.");
+        let doc = format!(" Registers `service` with `server` as `{full_name}`.");
         parse_quote! {
             #[doc = #doc]
             ///
             /// # Errors
             ///
-            /// When the server has a service of this name already.
+            /// The server already has a service of this name.
             #deprecated
             #(#allow)*
             pub fn #register<#implementation: #trait_>(

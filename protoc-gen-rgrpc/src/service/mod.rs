@@ -1,8 +1,8 @@
 //! A service: its names, and the tokens that its parts share.
 //!
-//! One file for each generated part: [`server`] the trait, [`desc`] the table and the register
-//! function, [`client`] the stubs. Everything in generated code is named by its full path, since a
-//! message may be called `Result`.
+//! Each generated part has a file: [`server`] the trait, [`desc`] the descriptor and the register
+//! function, [`client`] the stubs. Generated code uses full paths for all names, because a message
+//! may be called `Result`.
 
 mod client;
 mod desc;
@@ -22,12 +22,12 @@ pub(crate) struct Names {
     client: String,
     desc: String,
     register: String,
-    /// Of each method: its function and its constant.
+    /// The names of each method's function and constant.
     methods: Vec<(String, String)>,
 }
 
-/// Gives each service of a package its names. The traits come first: they stand for an element of
-/// the schema, the others only for something generated.
+/// Assigns names to each service of a package. Traits come first, because they represent elements
+/// of the schema.
 pub(crate) fn claim_names<'a>(
     services: impl Iterator<Item = &'a prost_build::Service> + Clone,
     types: &mut Namespace,
@@ -40,7 +40,7 @@ pub(crate) fn claim_names<'a>(
     services
         .zip(traits)
         .map(|(service, trait_)| {
-            // A client has a constructor and is `Clone`.
+            // A client has a constructor and implements `Clone`.
             let mut functions = Namespace::of(["new", "clone"]);
             let prefix = shouty(&service.proto_name);
             Names {
@@ -67,7 +67,7 @@ pub(crate) fn claim_names<'a>(
         .collect()
 }
 
-/// A service with everything its generated parts need.
+/// A service, with the tokens of its generated parts.
 pub(crate) struct Service<'a> {
     runtime: &'a syn::Path,
     /// The full name: `routeguide.RouteGuide`.
@@ -77,13 +77,13 @@ pub(crate) struct Service<'a> {
     client: Ident,
     desc: Ident,
     register: Ident,
-    /// Type parameters for the implementation and the connection, which no type of the package has
-    /// as its name.
+    /// The type parameters for the implementation and the connection. No type of the package has
+    /// their names.
     implementation: Ident,
     connection: Ident,
     docs: Vec<syn::Attribute>,
     deprecated: bool,
-    /// Allows the service's items to mention each other and their types.
+    /// The attribute that allows the service's items to mention each other and their types.
     allow: Vec<syn::Attribute>,
     methods: Vec<Method>,
 }
@@ -93,7 +93,7 @@ struct Method {
     function: Ident,
     constant: Ident,
     proto_name: String,
-    /// `/routeguide.RouteGuide/GetFeature`
+    /// The full method name: `/routeguide.RouteGuide/GetFeature`.
     path: String,
     input: syn::Type,
     output: syn::Type,
@@ -102,7 +102,7 @@ struct Method {
     deprecated: bool,
 }
 
-/// Which sides stream.
+/// The kind of a method: the sides that stream.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Unary,
@@ -112,8 +112,8 @@ enum Kind {
 }
 
 impl<'a> Service<'a> {
-    /// Prepares the service of `file` as prost-build describes it. Fails on a type that is no Rust
-    /// type, which only an `extern_path` can cause.
+    /// Prepares a service of `file` from prost-build's description. It fails on a type that is not
+    /// a Rust type, which only an `extern_path` can cause.
     pub(crate) fn new(
         service: &prost_build::Service,
         file: &'a str,
@@ -162,12 +162,12 @@ impl<'a> Service<'a> {
         })
     }
 
-    /// The constants with the methods' full names.
+    /// Returns the constants with the full method names.
     pub(crate) fn constants(&self) -> Vec<syn::Item> {
         let constant = |method: &Method| {
             let Method { constant, path, .. } = method;
             let doc = format!(
-                " The method `{}` of `{}` as a call names it.",
+                " The full name of the method `{}` of `{}`.",
                 method.proto_name, self.full_name
             );
             parse_quote! {
@@ -207,7 +207,7 @@ impl Method {
     }
 }
 
-/// An identifier, raw where the name says so.
+/// Returns an identifier, raw if the name is.
 pub(crate) fn identifier(name: &str) -> syn::Result<Ident> {
     match name.strip_prefix("r#") {
         Some(keyword) => Ok(Ident::new_raw(keyword, Span::call_site())),
@@ -215,7 +215,7 @@ pub(crate) fn identifier(name: &str) -> syn::Result<Ident> {
     }
 }
 
-/// The comments as doc attributes, in the form that prost-build gives those of messages.
+/// Returns the comments as doc attributes, in prost-build's form for messages.
 fn docs(comments: &prost_build::Comments, otherwise: &str) -> syn::Result<Vec<syn::Attribute>> {
     let mut text = String::new();
     comments.append_with_indent(0, &mut text);
@@ -225,13 +225,13 @@ fn docs(comments: &prost_build::Comments, otherwise: &str) -> syn::Result<Vec<sy
     syn::Attribute::parse_outer.parse_str(&text)
 }
 
-/// `#[deprecated]`, if the element is.
+/// Returns `#[deprecated]` if the element is deprecated.
 fn deprecated_attribute(deprecated: bool) -> Option<TokenStream> {
     deprecated.then(|| quote! { #[deprecated] })
 }
 
-/// Allows what clippy holds against names that the schema chose: `into_x` should take `self`, `cmp`
-/// should be a trait's.
+/// Returns an attribute that allows clippy's lints on names from the schema: `into_x` should take
+/// `self`, `cmp` should be a trait's method.
 fn clippy_allow(methods: &[Method]) -> Option<syn::Attribute> {
     const PREFIXES: [&str; 5] = ["as_", "from_", "into_", "is_", "to_"];
     let convention = methods.iter().any(|method| {
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_taken_gets_a_trailing_underscore_and_traits_choose_first() {
+    fn a_taken_name_gets_a_trailing_underscore_and_traits_come_first() {
         let services = [
             service("foo", &["BarBaz", "New", "clone", "GetX", "get_x", "Type"]),
             service("Foo_Bar", &["Baz"]),

@@ -1,4 +1,4 @@
-//! The trait that a server implements.
+//! The service trait, which a server implements.
 
 use proc_macro2::TokenStream;
 use quote::quote;
@@ -7,7 +7,8 @@ use syn::parse_quote;
 use super::{Kind, Method, Service, deprecated_attribute};
 
 impl Service<'_> {
-    /// The service trait, with a default body for each method unless `require_methods`.
+    /// Returns the service trait, with a default body for each method unless `require_methods` is
+    /// set.
     pub(crate) fn server_trait(&self, require_methods: bool) -> syn::Item {
         let Self {
             trait_,

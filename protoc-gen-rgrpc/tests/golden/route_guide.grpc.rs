@@ -15,13 +15,13 @@ outeguide.Point\x1a\x13.routeguide.Feature\x12<\n\x0cListFeatures\x12\x15.routeg
 .routeguide.Feature0\x01\x12<\n\x0bRecordRoute\x12\x11.routeguide.Point\x1a\x18.routeguide.RouteSumm\
 ary(\x01\x12B\n\tRouteChat\x12\x15.routeguide.RouteNote\x1a\x15.routeguide.RouteNote\"\x03\x88\x02\x01\
 (\x010\x01b\x06proto3";
-/// The method `GetFeature` of `routeguide.RouteGuide` as a call names it.
+/// The full name of the method `GetFeature` of `routeguide.RouteGuide`.
 pub const ROUTE_GUIDE_GET_FEATURE: &str = "/routeguide.RouteGuide/GetFeature";
-/// The method `ListFeatures` of `routeguide.RouteGuide` as a call names it.
+/// The full name of the method `ListFeatures` of `routeguide.RouteGuide`.
 pub const ROUTE_GUIDE_LIST_FEATURES: &str = "/routeguide.RouteGuide/ListFeatures";
-/// The method `RecordRoute` of `routeguide.RouteGuide` as a call names it.
+/// The full name of the method `RecordRoute` of `routeguide.RouteGuide`.
 pub const ROUTE_GUIDE_RECORD_ROUTE: &str = "/routeguide.RouteGuide/RecordRoute";
-/// The method `RouteChat` of `routeguide.RouteGuide` as a call names it.
+/// The full name of the method `RouteChat` of `routeguide.RouteGuide`.
 pub const ROUTE_GUIDE_ROUTE_CHAT: &str = "/routeguide.RouteGuide/RouteChat";
 /// A guide to the features along a route.
 #[allow(deprecated)]
@@ -86,7 +86,7 @@ pub trait RouteGuide: ::core::marker::Send + ::core::marker::Sync + 'static {
         }
     }
 }
-/// The table by which a server dispatches calls of `routeguide.RouteGuide` to a [`RouteGuide`].
+/// The service descriptor of `routeguide.RouteGuide`, which dispatches calls to a [`RouteGuide`].
 #[allow(deprecated)]
 #[must_use]
 pub const fn route_guide_desc<T: RouteGuide>() -> &'static ::rgrpc::ServiceDesc<T> {
@@ -150,11 +150,11 @@ pub const fn route_guide_desc<T: RouteGuide>() -> &'static ::rgrpc::ServiceDesc<
         }
     }
 }
-/// Adds `service` to `server`, which then answers calls of `routeguide.RouteGuide`.
+/// Registers `service` with `server` as `routeguide.RouteGuide`.
 ///
 /// # Errors
 ///
-/// When the server has a service of this name already.
+/// The server already has a service of this name.
 #[allow(deprecated)]
 pub fn register_route_guide<T: RouteGuide>(
     server: &mut ::rgrpc::Server,
@@ -162,7 +162,7 @@ pub fn register_route_guide<T: RouteGuide>(
 ) -> ::core::result::Result<(), ::rgrpc::RegisterError> {
     server.register(route_guide_desc::<T>(), ::std::sync::Arc::new(service))
 }
-/// A client of `routeguide.RouteGuide`. Cloning it is as cheap as cloning its connection.
+/// A client of `routeguide.RouteGuide`. A clone shares the connection.
 #[allow(deprecated)]
 #[derive(Clone, Debug)]
 pub struct RouteGuideClient<C = ::rgrpc::ClientConn> {
@@ -170,7 +170,7 @@ pub struct RouteGuideClient<C = ::rgrpc::ClientConn> {
 }
 #[allow(deprecated)]
 impl<C: ::rgrpc::Invoke> RouteGuideClient<C> {
-    /// A client whose calls go over `conn`.
+    /// Creates a client that makes its calls on `conn`.
     #[must_use]
     pub const fn new(conn: C) -> Self {
         Self { conn }

@@ -1,18 +1,18 @@
-//! What the tests of both front ends share: folders to write to, and schemas to read.
+//! The shared code of the tests of both front ends: folders to write to, and schemas to read.
 
-// Each test file uses a part of this.
+// Each test file uses only a part of it.
 #![allow(dead_code)]
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The repository's root.
+/// Returns the repository's root.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// An empty folder for the test called `name`.
+/// Creates an empty folder for the test `name`.
 pub(crate) fn folder(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
     let _ = fs::remove_dir_all(&folder);
@@ -20,7 +20,7 @@ pub(crate) fn folder(name: &str) -> PathBuf {
     folder
 }
 
-/// The files of a folder and of those within, by path.
+/// Reads the files of a folder and its subfolders, by path.
 pub(crate) fn files(folder: &Path) -> BTreeMap<String, String> {
     fn add(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) {
         for entry in fs::read_dir(folder).expect("the folder exists") {
@@ -39,13 +39,13 @@ pub(crate) fn files(folder: &Path) -> BTreeMap<String, String> {
     files
 }
 
-/// The include folder and the files of the schemas that every way of generation is tried on.
+/// Returns the include folder and the files of the schemas for all ways of generation.
 pub(crate) fn schemas() -> BTreeMap<PathBuf, Vec<String>> {
     let list =
         fs::read_to_string(root().join("tests/codegen/schemas")).expect("the list of schemas");
     let mut schemas: BTreeMap<PathBuf, Vec<String>> = BTreeMap::new();
     let listed = list.lines().filter(|line| !line.starts_with('#'));
-    // The requests of these tests come from a compiler that forgets blank lines of block comments.
+    // These requests come from a compiler that drops blank lines of block comments.
     // tests/codegen/run compares with compilers that keep them.
     for line in listed.filter(|line| !line.ends_with("/block_comments.proto")) {
         let (include, file) = line.split_once(' ').expect("INCLUDE FILE");

@@ -1,10 +1,10 @@
-//! Includes the code that `protoc-gen-rgrpc` generated. An implementation detail of the crate
-//! `rgrpc`, which documents its macros.
+//! The macro that includes the code of `protoc-gen-rgrpc`. It is an implementation detail of the
+//! crate `rgrpc`, which documents its own macros.
 //!
 //! The generator writes files for each `.proto` file, and none of them lists the others. So a
 //! folder may be filled by any number of runs: buf runs the plugin once for each folder of a
-//! module, and a run knows only its own files and their imports. The list of a folder's files is
-//! made here, when the crate is compiled: `scan` finds the files, `modules` nests them.
+//! module, and a run knows only its own files and their imports. This macro lists the files of a
+//! folder when the crate is compiled: `scan` finds the files, `modules` nests them.
 
 mod modules;
 mod scan;
@@ -16,11 +16,11 @@ use proc_macro::{Span, TokenStream};
 
 use crate::scan::Generated;
 
-/// Includes generated code, as modules nested like the packages.
+/// Includes generated code as modules nested like the packages.
 ///
-/// `include_generated!()` includes the folder that the invocation's own file is in.
-/// `include_generated!(out_dir)` includes `OUT_DIR`, and `include_generated!(out_dir "a.b")` one
-/// package of it, without a module around it.
+/// `include_generated!()` includes the folder of the file with the invocation.
+/// `include_generated!(out_dir)` includes `OUT_DIR`, and `include_generated!(out_dir "a.b")`
+/// includes one package of it, without a module around it.
 #[proc_macro]
 pub fn include_generated(input: TokenStream) -> TokenStream {
     let arguments: Vec<String> = input.into_iter().map(|token| token.to_string()).collect();
@@ -37,18 +37,18 @@ pub fn include_generated(input: TokenStream) -> TokenStream {
     code.parse().unwrap_or_else(|_| TokenStream::new())
 }
 
-/// The packages of the folder that the macro's caller is in.
+/// Returns the packages of the folder with the macro's caller.
 fn here() -> Result<String, String> {
     let folder = match Span::call_site().local_file() {
         Some(file) => file.parent().map(Path::to_owned).unwrap_or_default(),
         // Editors expand macros without files.
         None => manifest_dir().and_then(|root| scan::only_root(&root.join("src")))?,
     };
-    // `include!` finds a relative path beside the file that says it.
+    // `include!` resolves a relative path beside the calling file.
     all(&folder, None)
 }
 
-/// The packages of a folder, whose paths are below `base`.
+/// Returns the packages of a folder, with paths below `base`.
 fn all(folder: &Path, base: Option<&Path>) -> Result<String, String> {
     let files = generated(folder)?;
     Ok(modules::nested(&files, base))
@@ -79,7 +79,7 @@ fn generated(folder: &Path) -> Result<Vec<Generated>, String> {
 
 fn out_dir() -> Result<PathBuf, String> {
     env::var_os("OUT_DIR").map(PathBuf::from).ok_or_else(|| {
-        "OUT_DIR is not set: the crate has no build script, in which to call \
+        "OUT_DIR is not set: the crate needs a build script that calls \
          protoc_gen_rgrpc::compile_protos"
             .to_owned()
     })

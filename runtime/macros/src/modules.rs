@@ -1,21 +1,21 @@
-//! Nests files as the modules of their packages.
+//! The modules of the packages, with their files.
 //!
-//! Types of other packages are reached by `super::…`, so the nesting of the modules is part of the
-//! generated code.
+//! Generated code refers to types of other packages by `super::…`, so the nesting of the modules is
+//! part of it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::scan::Generated;
 
-/// A module: the files of its package, and the modules within.
+/// A module: the files of its package, and its submodules.
 #[derive(Default)]
 struct Tree<'a> {
     files: Vec<&'a str>,
     modules: BTreeMap<&'a str, Tree<'a>>,
 }
 
-/// All packages. Paths are below `base`, or else relative.
+/// Returns all packages as nested modules. Paths are below `base`, or relative without it.
 pub(crate) fn nested(files: &[Generated], base: Option<&Path>) -> String {
     let mut root = Tree::default();
     for file in files {
@@ -29,7 +29,7 @@ pub(crate) fn nested(files: &[Generated], base: Option<&Path>) -> String {
     code
 }
 
-/// The files of one package, or nothing if it has none.
+/// Returns the files of one package, or `None` without any.
 pub(crate) fn single(files: &[Generated], package: &str, base: &Path) -> Option<String> {
     let mut code = String::new();
     for file in files {
@@ -40,7 +40,7 @@ pub(crate) fn single(files: &[Generated], package: &str, base: &Path) -> Option<
     (!code.is_empty()).then_some(code)
 }
 
-/// The packages that there are, for an error's text.
+/// Returns the names of all packages, for an error text.
 pub(crate) fn names(files: &[Generated]) -> String {
     let names: BTreeSet<String> = files
         .iter()
@@ -49,7 +49,7 @@ pub(crate) fn names(files: &[Generated]) -> String {
     Vec::from_iter(names).join(", ")
 }
 
-/// The module as a package name: `a.type`.
+/// Returns the module as a package name: `a.type`.
 fn module_name(file: &Generated) -> String {
     file.module.join(".").replace("r#", "")
 }
@@ -60,8 +60,8 @@ fn render(tree: &Tree<'_>, depth: usize, base: Option<&Path>, code: &mut String)
     }
     for (name, module) in &tree.modules {
         if depth == 0 {
-            // The user of the code cannot change the names and shapes that lints report, no program
-            // uses all of its schemas, and derived code mentions deprecated messages.
+            // Users cannot change the names and shapes that lints report, no program uses all of
+            // its schemas, and derived code mentions deprecated messages.
             code.push_str(
                 "#[allow(clippy::all, dead_code, deprecated, missing_docs, unreachable_pub)]\n",
             );
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_nest_as_modules_and_a_package_has_the_files_of_all_folders() {
+    fn packages_are_nested_modules_with_the_files_of_all_folders() {
         let files = [
             file("a/keywords.pb.rs", "a.type", &["a", "r#type"]),
             file("b/more.grpc.rs", "a.type", &["a", "r#type"]),
@@ -118,7 +118,7 @@ pub mod r#type {
     }
 
     #[test]
-    fn one_package_is_named_as_in_the_proto_file_or_as_its_module() {
+    fn a_package_is_found_by_its_proto_name_or_its_module() {
         let files = [
             file("a.pb.rs", "Upper.type", &["upper", "r#type"]),
             file("b.pb.rs", "b", &["b"]),

@@ -1,18 +1,20 @@
 use std::time::Duration;
 
-/// How long a channel waits between attempts to connect: [`base_delay`](Self::base_delay) after the
-/// first that fails, then [`multiplier`](Self::multiplier) times as long after each further one up
-/// to [`max_delay`](Self::max_delay), and all waits but the first longer or shorter by a random
-/// part of up to [`jitter`](Self::jitter).
+/// The delays between a channel's connection attempts.
 ///
-/// A connection counts as a failed attempt if it ends within the base delay and has served no call,
-/// such as that of a server that says GOAWAY at once. The first ten such connections in a row are
-/// replaced without a wait.
+/// The delay after the first failure is [`base_delay`](Self::base_delay). Each further failure
+/// multiplies it by [`multiplier`](Self::multiplier), up to [`max_delay`](Self::max_delay). Every
+/// delay but the first is then lengthened or shortened at random, by at most the fraction
+/// [`jitter`](Self::jitter).
+///
+/// A connection counts as a failed attempt if it ends within the base delay and has served no call.
+/// An example is a connection to a server that sends GOAWAY at once. The first ten such connections
+/// in a row are replaced without a delay.
 ///
 /// ```
 /// use std::time::Duration;
 ///
-/// // Never more than some 6 s without an attempt; the rest as the gRPC documents have it.
+/// // At most about 6 s between attempts; the other values are the defaults.
 /// let backoff = rgrpc::BackoffConfig {
 ///     max_delay: Duration::from_secs(5),
 ///     ..Default::default()
@@ -22,14 +24,14 @@ use std::time::Duration;
 /// Source: `doc/connection-backoff.md`; grpc-go `backoff.Config`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BackoffConfig {
-    /// The wait after the first failure, at most `max_delay`. Default: 1 s. More than 0.
+    /// The delay after the first failure, at most `max_delay`. Default: 1 s. Minimum: more than 0.
     pub base_delay: Duration,
-    /// What a wait is multiplied by after each further failure. Default: 1.6. At least 1.
+    /// The factor of the delay after each further failure. Default: 1.6. Minimum: 1.
     pub multiplier: f64,
-    /// The random part of a wait, which keeps clients from coming all at once: 0.2 makes it between
-    /// 0.8 and 1.2 times as long. Default: 0.2. From 0 to 1.
+    /// The random fraction of a delay, which spreads the attempts of many clients. For example, 0.2
+    /// multiplies a delay by 0.8 to 1.2. Default: 0.2. Range: 0 to 1.
     pub jitter: f64,
-    /// The longest wait, before the random part. Default: 120 s. More than 0.
+    /// The maximum delay, before the random part. Default: 120 s. Minimum: more than 0.
     pub max_delay: Duration,
 }
 
@@ -45,7 +47,7 @@ impl Default for BackoffConfig {
 }
 
 impl BackoffConfig {
-    /// The error says which field is wrong, and what was expected.
+    /// Checks the fields. The error names the invalid field and the expected value.
     pub(crate) fn check(&self) -> Result<(), String> {
         let Self {
             base_delay,
@@ -70,11 +72,11 @@ impl BackoffConfig {
     }
 }
 
-/// How long to wait between attempts to connect, and how long an attempt may take.
+/// The delays between connection attempts, and the minimum timeout of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct ConnectParams {
     pub(crate) backoff: BackoffConfig,
-    /// What an attempt may take at least.
+    /// The minimum timeout of an attempt. Default: 20 s.
     pub(crate) min_connect_timeout: Duration,
 }
 
@@ -87,8 +89,8 @@ impl Default for ConnectParams {
     }
 }
 
-/// Counts failed attempts, to connect or to resolve, and says how long to wait after each. The
-/// default is that of the gRPC documents.
+/// A counter of failed attempts to connect or to resolve, with the delay after each. The default
+/// values are those of the gRPC documents.
 ///
 /// Source: `doc/connection-backoff.md`; grpc-go `internal/backoff`.
 #[derive(Debug, Default)]
@@ -105,25 +107,25 @@ impl Backoff {
         }
     }
 
-    /// Counts a failure and says how long to wait before the next attempt. `random` is in [0, 1).
+    /// Counts a failure and returns the delay before the next attempt. `random` is in [0, 1).
     pub(crate) fn failed(&mut self, random: f64) -> Duration {
         let delay = self.delay(random);
         self.failures = self.failures.saturating_add(1);
         delay
     }
 
-    /// The wait after the next failure is as after the first.
+    /// Resets the counter, so that the next failure counts as the first.
     pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 
-    /// The wait after the first failure.
+    /// Returns the delay after the first failure.
     pub(crate) fn base_delay(&self) -> Duration {
         let config = &self.params.backoff;
         config.base_delay.min(config.max_delay)
     }
 
-    /// What the attempt to come may take: the addresses share it.
+    /// Returns the timeout of the next attempt, which its addresses share.
     pub(crate) fn connect_timeout(&self) -> Duration {
         self.delay(0.5).max(self.params.min_connect_timeout)
     }
@@ -139,7 +141,7 @@ impl Backoff {
             return self.base_delay();
         }
         let exponent = i32::try_from(self.failures).unwrap_or(i32::MAX);
-        // Infinite when there were many failures, before the maximum cuts it.
+        // Infinite after many failures, until the maximum limits it.
         let seconds = base_delay.as_secs_f64() * multiplier.powi(exponent);
         let seconds = seconds.min(max_delay.as_secs_f64()) * (1.0 + jitter * (2.0 * random - 1.0));
         Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn all_delays_but_the_first_are_spread_by_a_fifth() {
+    fn all_delays_but_the_first_vary_by_the_jitter() {
         for (random, first, second) in [(0.0, 1.0, 1.28), (0.5, 1.0, 1.6), (1.0, 1.0, 1.92)] {
             let mut backoff = backoff();
             assert!((backoff.failed(random).as_secs_f64() - first).abs() < 1e-9);
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_starts_anew() {
+    fn a_reset_starts_from_the_first_delay() {
         let mut backoff = backoff();
         backoff.failed(0.5);
         backoff.failed(0.5);
@@ -195,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn an_attempt_may_take_20_s_or_the_delay_if_that_is_longer() {
+    fn an_attempts_timeout_is_20_s_or_the_delay_if_longer() {
         let mut backoff = backoff();
         assert_eq!(backoff.connect_timeout(), Duration::from_secs(20));
         for _ in 0..7 {
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_can_be_set() {
+    fn every_field_takes_effect() {
         let config = BackoffConfig {
             base_delay: Duration::from_millis(100),
             multiplier: 2.0,
@@ -236,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn no_delay_is_longer_than_the_longest_nor_too_long_to_be_expressed() {
+    fn a_delay_is_at_most_max_delay_and_never_overflows() {
         let short = BackoffConfig {
             max_delay: Duration::from_millis(500),
             ..Default::default()
@@ -255,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn a_config_that_makes_no_sense_is_refused_by_the_name_of_the_field() {
+    fn an_invalid_config_is_refused_with_the_name_of_the_field() {
         let default = BackoffConfig::default;
         assert_eq!(default().check(), Ok(()));
         #[rustfmt::skip]

@@ -1,12 +1,12 @@
-//! What generated code needs besides the public API. Not for other code.
+//! The support of generated code, besides the public API. It is not for other code.
 
 pub use rgrpc_macros::include_generated;
 
-/// The newest and the oldest generated code that this runtime works with.
+/// The versions of generated code that this runtime supports.
 const VERSIONS: std::ops::RangeInclusive<u32> = 1..=1;
 
-/// Fails to compile when generated code and runtime do not fit: generated code calls it in a
-/// constant, with the version of what it was generated for.
+/// Checks at compile time that generated code and runtime fit. Generated code calls it in a
+/// constant, with the version that it was generated for.
 pub const fn assert_version(version: u32) {
     assert!(
         version >= *VERSIONS.start(),

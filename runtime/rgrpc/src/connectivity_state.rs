@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// How a channel is connected.
+/// The state of a channel's connections.
 ///
 /// ```text
 ///             connect(), a call
@@ -13,26 +13,27 @@ use std::fmt;
 ///                          connection lost, GOAWAY, no calls for long
 /// ```
 ///
-/// `Shutdown` follows any of them. While a channel in `TransientFailure` tries again it stays
-/// there, until it is `Ready`: calls that do not wait fail at once meanwhile (gRFC A62).
+/// Every state can change to `Shutdown`. A channel in `TransientFailure` stays in this state while
+/// it reconnects, until it is `Ready`. Until then, calls without "wait for ready" fail at once
+/// (gRFC A62).
 ///
 /// Source: grpc-go `connectivity.State`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConnectivityState {
-    /// There is no connection, and none is being made: none is needed.
+    /// There is no connection and no attempt to connect, because no call needs one.
     Idle,
-    /// A connection is being made, and no attempt has failed so far.
+    /// The channel is connecting, and no attempt has failed yet.
     Connecting,
-    /// There is a connection, and calls go there.
+    /// The channel has a connection, and calls use it.
     Ready,
-    /// No connection could be made; the channel tries again, each time after a longer wait.
+    /// Connecting has failed. The channel tries again, after a longer delay each time.
     TransientFailure,
-    /// The channel was closed. The last state.
+    /// The channel is closed. This is the last state.
     Shutdown,
 }
 
 impl ConnectivityState {
-    /// The state's name in the gRPC documents, such as `TRANSIENT_FAILURE`.
+    /// Returns the state's name in the gRPC documents, such as `TRANSIENT_FAILURE`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {

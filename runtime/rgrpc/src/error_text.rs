@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::fmt;
 
-/// The number of causes that are printed: a chain that refers to itself ends here.
+/// The maximum number of printed causes. It ends a chain that refers to itself.
 const MAX_CAUSES: usize = 16;
 
 /// Writes an error's text and, below it, the causes that the text does not repeat.
@@ -22,7 +22,7 @@ pub(crate) fn write_with_causes(error: &dyn Error, f: &mut fmt::Formatter<'_>) -
     write_causes(error, f)
 }
 
-/// Writes the causes of an error whose text has been written.
+/// Writes the causes of an error, after its text.
 pub(crate) fn write_causes(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     let causes = causes(error);
     if causes.is_empty() {
@@ -38,7 +38,7 @@ pub(crate) fn write_causes(error: &dyn Error, f: &mut fmt::Formatter<'_>) -> fmt
     Ok(())
 }
 
-/// The texts of the causes, without those that the text before repeats.
+/// Returns the texts of the causes, without those that the previous text contains.
 fn causes(error: &dyn Error) -> Vec<String> {
     let mut written = error.to_string();
     let mut causes = Vec::new();
@@ -97,7 +97,7 @@ mod tests {
     }
 
     #[test]
-    fn the_debug_form_is_the_text_and_the_causes_that_it_does_not_repeat() {
+    fn the_debug_form_is_the_text_and_the_causes_it_does_not_contain() {
         for (texts, debug) in [
             (&["no route"][..], "no route"),
             (
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_without_end_is_cut() {
+    fn an_endless_chain_is_cut_off() {
         let texts = ["x", "y"].repeat(40);
         let printed = format!("{:?}", chain(&texts).expect("an error"));
         assert_eq!(printed.lines().count(), 3 + MAX_CAUSES);

@@ -36,7 +36,7 @@
 
 mod backoff;
 pub mod balancer;
-mod buffers;
+mod buffer_pool;
 mod call;
 mod client;
 mod codec;
@@ -49,6 +49,7 @@ pub mod io;
 mod lock;
 mod metadata;
 mod prefix;
+mod read_demand;
 pub mod resolver;
 mod select_biased;
 mod server;
@@ -57,7 +58,6 @@ mod side;
 mod status;
 mod task;
 mod transport;
-mod wanted;
 
 // The fuzz targets of tests/fuzz reach what is private here; they are not part of the package.
 #[cfg(rgrpc_fuzzing)]

@@ -1,7 +1,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The value behind a lock, whether or not a thread has panicked while it held it: what this crate
-/// does under its locks are single steps, of which none can be left half done.
+/// Locks a mutex and ignores poisoning.
+///
+/// A poisoned value is valid: every change that this crate makes under a lock is a single step.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

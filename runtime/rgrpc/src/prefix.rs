@@ -1,7 +1,8 @@
-//! The five bytes before every message on the wire ("PROTOCOL-HTTP2", Length-Prefixed-Message):
-//! what codecs frame messages with, and what tells a transport how long one is.
+//! The five-byte prefix of every message on the wire ("PROTOCOL-HTTP2", Length-Prefixed-Message).
+//!
+//! Codecs frame messages with it, and a transport reads a message's length from it.
 
-/// One flag byte and four bytes of length.
+/// The length of a prefix: one byte for the flag and four for the length.
 pub(crate) const PREFIX_LEN: usize = 5;
 
 /// A message's prefix.
@@ -12,7 +13,7 @@ pub(crate) struct Prefix {
 }
 
 impl Prefix {
-    /// Reads the five bytes; `None` when the flag is neither 0 nor 1.
+    /// Parses a prefix. Returns `None` when the flag is neither 0 nor 1.
     pub(crate) fn parse(bytes: [u8; PREFIX_LEN]) -> Option<Self> {
         let [flag, length @ ..] = bytes;
         let compressed = match flag {
@@ -32,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_flags_0_and_1_are_known() {
+    fn only_the_flags_0_and_1_are_valid() {
         assert_eq!(
             Prefix::parse([1, 0, 0, 1, 2]),
             Some(Prefix {

@@ -2,15 +2,14 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
 
-/// What the first of two futures to be ready gave.
+/// The output of the future that was ready first.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Either<A, B> {
     First(A),
     Second(B),
 }
 
-/// Waits until either of two futures is ready, and drops the other. When both are, the first
-/// counts.
+/// Waits for either of two futures and drops the other. The first one wins if both are ready.
 pub(crate) async fn select_biased<A, B>(
     first: impl Future<Output = A>,
     second: impl Future<Output = B>,

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// A side of a call. Texts that reach the other side name it.
+/// A side of a call. Error texts name it, because they may reach the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
     Client,
@@ -8,7 +8,7 @@ pub(crate) enum Side {
 }
 
 impl Side {
-    /// The side that this one talks to.
+    /// Returns the other side.
     pub(crate) fn other(self) -> Self {
         match self {
             Self::Client => Self::Server,

@@ -1,10 +1,10 @@
-//! Tasks and those who wait for them: they are told how it has ended, also when it panics or
-//! its runtime is dropped.
+//! Panics and lost tasks as errors. Callers that wait for a task learn how it has ended, also when
+//! it panics or its runtime is dropped.
 //!
-//! Users' code (a dialer, a resolver, a balancing policy, a picker, credentials) is run by
-//! [`caught`] or [`caught_in`], a handler by [`caught_by`], so that its panic is an error of what
-//! asked for it. A task is spawned as a [`Watched`] future, or its state tells by `Drop`, with
-//! [`Lost::now`] for the reason.
+//! User code (a dialer, a resolver, a balancing policy, a picker, credentials) runs in [`caught`]
+//! or [`caught_in`], and a handler in [`caught_by`]. So a panic becomes an error of the caller. A
+//! task is spawned as a [`Watched`] future, or its state reports its end in `Drop`, with
+//! [`Lost::now`] as the reason.
 
 use std::any::Any;
 use std::fmt;
@@ -17,7 +17,8 @@ use tokio::runtime::Handle;
 
 use crate::status::Status;
 
-/// Code that has panicked. The message of the panic is in the log, not here: statuses travel.
+/// The error of code that has panicked. The panic's message is only logged, because a status goes
+/// to the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Panicked {
     what: &'static str,
@@ -29,21 +30,21 @@ impl fmt::Display for Panicked {
     }
 }
 
-/// Runs code that may panic; `what` names it.
+/// Runs code that may panic. `what` names it.
 ///
-/// The caller does not use again what the code may have left half done.
+/// The caller must not reuse state that the code may have left inconsistent.
 ///
 /// # Errors
-/// It has panicked, which is logged.
+/// [`Panicked`], once the panic is logged.
 #[inline]
 pub(crate) fn caught<T>(what: &'static str, run: impl FnOnce() -> T) -> Result<T, Panicked> {
     caught_by(run, |panic| logged(what, panic))
 }
 
-/// As [`caught`], with a report of the caller's own.
+/// Runs code that may panic, like [`caught`], with a report by the caller.
 ///
 /// # Errors
-/// It has panicked, and this is what the report has made of that.
+/// The result of `report`, if the code has panicked.
 #[inline]
 pub(crate) fn caught_by<T, E>(
     run: impl FnOnce() -> T,
@@ -59,11 +60,11 @@ fn logged(what: &'static str, panic: &(dyn Any + Send)) -> Panicked {
     Panicked { what }
 }
 
-/// Runs a future that may panic, also when it is made; `what` names it. As cancel-safe as the
+/// Creates and runs a future; either step may panic. `what` names it. It is as cancel-safe as the
 /// future.
 ///
 /// # Errors
-/// As for [`caught`].
+/// The same as for [`caught`].
 pub(crate) async fn caught_in<F: Future>(
     what: &'static str,
     make: impl FnOnce() -> F,
@@ -76,7 +77,7 @@ pub(crate) async fn caught_in<F: Future>(
     .await
 }
 
-/// The message of a panic.
+/// Returns the message of a panic.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
     if let Some(text) = panic.downcast_ref::<&str>() {
         text
@@ -91,12 +92,12 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lost {
     Panicked,
-    /// It was dropped: with its runtime, unless its owner has aborted it.
+    /// The task was dropped, with its runtime or because its owner aborted it.
     Dropped,
 }
 
 impl Lost {
-    /// Returns the reason why the task of a value that is being dropped has ended.
+    /// Returns the reason, from the `Drop` of a value that the task owns.
     pub(crate) fn now() -> Self {
         if std::thread::panicking() {
             Self::Panicked
@@ -115,33 +116,33 @@ impl fmt::Display for Lost {
     }
 }
 
-/// A task's future, whose end is told once, whatever becomes of it.
+/// A task's future that reports its end exactly once.
 pub(crate) struct Watched<F: Future, T: FnOnce(Result<F::Output, Lost>)> {
     future: Option<Pin<Box<F>>>,
-    tell: Option<T>,
+    report: Option<T>,
 }
 
-/// The future, and what is called when it is ready, has panicked or was dropped: afterwards, when
-/// nothing of it is left.
-pub(crate) fn watched<F, T>(future: F, tell: T) -> Watched<F, T>
+/// Wraps a future. `report` is called when the future is ready, has panicked or was dropped, after
+/// all of its state is dropped.
+pub(crate) fn watched<F, T>(future: F, report: T) -> Watched<F, T>
 where
     F: Future,
     T: FnOnce(Result<F::Output, Lost>),
 {
     Watched {
         future: Some(Box::pin(future)),
-        tell: Some(tell),
+        report: Some(report),
     }
 }
 
 impl<F: Future, T: FnOnce(Result<F::Output, Lost>)> Watched<F, T> {
     fn end(&mut self, end: Result<F::Output, Lost>) {
-        // Nothing is left that could be used after a panic of what it holds.
+        // A panic leaves nothing behind that could be used again.
         let dropped = caught("a task's state, when it was dropped,", || {
             self.future = None;
         });
-        if let Some(tell) = self.tell.take() {
-            tell(end.and_then(|output| dropped.map(|()| output).map_err(|_| Lost::Panicked)));
+        if let Some(report) = self.report.take() {
+            report(end.and_then(|output| dropped.map(|()| output).map_err(|_| Lost::Panicked)));
         }
     }
 }
@@ -167,21 +168,21 @@ impl<F: Future, T: FnOnce(Result<F::Output, Lost>)> Future for Watched<F, T> {
 
 impl<F: Future, T: FnOnce(Result<F::Output, Lost>)> Drop for Watched<F, T> {
     fn drop(&mut self) {
-        if self.tell.is_some() {
+        if self.report.is_some() {
             self.end(Err(Lost::now()));
         }
     }
 }
 
-/// The tokio runtime that this is called within. `what` names what needs it.
+/// Returns the current tokio runtime. `what` names the operation that needs it.
 ///
 /// # Errors
-/// INTERNAL: there is none.
+/// INTERNAL: there is no current runtime.
 pub(crate) fn current_runtime(what: &str) -> Result<Handle, Status> {
     Handle::try_current().map_err(|_| Status::internal(outside_of_a_runtime(what)))
 }
 
-/// The text of an error for something that was done outside of a tokio runtime.
+/// The error text of an operation outside a tokio runtime.
 pub(crate) fn outside_of_a_runtime(what: &str) -> String {
     format!(
         "{what} outside a tokio runtime: do it from within one, or enter one with \
@@ -215,13 +216,17 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_task_is_told_once_when_it_is_ready_panics_is_aborted_or_loses_its_runtime() {
+    fn the_end_of_a_task_is_reported_once_whatever_ends_it() {
         for runtime in runtimes() {
             let told = Told::default();
             let ready = runtime.spawn(task(&told, async { 7 }));
-            runtime.block_on(ready).expect("told, not thrown");
+            runtime
+                .block_on(ready)
+                .expect("a panic is reported, not raised");
             let panics = runtime.spawn(task(&told, async { panic!("once") }));
-            runtime.block_on(panics).expect("told, not thrown");
+            runtime
+                .block_on(panics)
+                .expect("a panic is reported, not raised");
             let aborted = runtime.spawn(task(&told, pending()));
             aborted.abort();
             assert!(runtime.block_on(aborted).is_err());
@@ -239,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_that_is_spawned_on_a_runtime_that_is_gone_is_told_of_at_once() {
+    fn a_task_spawned_on_a_dropped_runtime_is_reported_at_once() {
         for runtime in runtimes() {
             let handle = runtime.handle().clone();
             drop(runtime);
@@ -250,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn a_task_whose_state_panics_when_it_is_dropped_has_panicked() {
+    fn a_panic_in_the_drop_of_a_tasks_state_is_the_tasks_panic() {
         struct Bomb;
         impl Drop for Bomb {
             fn drop(&mut self) {
@@ -269,7 +274,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_of_a_future_or_of_what_makes_it_is_an_error_that_names_it_alone() {
+    async fn a_panic_while_a_future_is_created_or_polled_is_an_error_without_the_message() {
         let made = caught_in("the dialer", || async { 7 }).await;
         assert_eq!(made, Ok(7));
         let polled = caught_in("the dialer", || async { panic!("secret") }).await;

@@ -1,12 +1,12 @@
-//! A load balancing policy of one's own, which a service config can name: calls of one session go
-//! to one server as long as it is there. The policy is in `sticky.rs`.
+//! A custom load balancing policy, selected by the service config. Calls of one session go to one
+//! server as long as it is ready. The policy is in `sticky.rs`.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin custom_balancer
 //! cargo test -p rgrpc-examples --bin custom_balancer
 //! ```
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 mod sticky;
 
@@ -20,12 +20,12 @@ use self::sticky::StickyBuilder;
 
 rgrpc::include_proto!("helloworld");
 
-/// The channel's policy, with its config.
+/// The service config with the policy.
 const SERVICE_CONFIG: &str = r#"{
     "loadBalancingConfig": [{"sticky": {"metadataKey": "session"}}]
 }"#;
 
-/// Says who it is.
+/// A greeter that answers with its name.
 struct Named(String);
 
 impl Greeter for Named {
@@ -35,7 +35,7 @@ impl Greeter for Named {
     }
 }
 
-/// Which server answers; without a session, any.
+/// Returns the name of the server that answers a call of this session, or of none.
 async fn server_of(
     greeter: &GreeterClient<ClientConn>,
     session: Option<&str>,
@@ -47,7 +47,7 @@ async fn server_of(
     Ok(call.await?.into_message().message)
 }
 
-/// Which server each of some sessions is served by, in all of several calls.
+/// Makes several calls of each of 100 sessions. Returns the server of each session.
 async fn servers_of_sessions(
     greeter: &GreeterClient<ClientConn>,
 ) -> Result<BTreeMap<String, String>, Box<dyn Error>> {
@@ -85,7 +85,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .build()?;
     let greeter = GreeterClient::new(conn);
 
-    // The servers are connected to one after the other, and a session goes to those that are there.
+    // The channel connects to the servers in turn, and a session uses the servers that are ready.
     let mut seen = BTreeSet::new();
     while seen.len() < servers.len() {
         seen.insert(server_of(&greeter, None).await?);

@@ -1,10 +1,10 @@
-//! The policy `sticky`: all calls with the same value of a metadata key go to the same server, as
-//! long as there is a connection to it; calls without the key go to all in turn.
+//! The policy `sticky`: calls with the same value of a metadata key go to the same server, as long
+//! as it is ready. Calls without the key go to all servers in turn.
 //!
-//! Each server is chosen for a value by rendezvous hashing: every server has a score for the value,
-//! and the best of those that are connected to takes the call. So when a server goes only the
-//! values that it had move, and nothing is remembered. (`ring_hash` does the like in all languages
-//! of gRPC.)
+//! The server of a value is chosen by rendezvous hashing: every server has a score for the value,
+//! and the ready server with the best score gets the call. So when a server is lost, only its
+//! values move, and the policy keeps no state. (`ring_hash` is the similar policy of all gRPC
+//! languages.)
 
 use std::any::Any;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -19,7 +19,7 @@ use rgrpc::resolver::EndpointKey;
 use rgrpc::{ConfigValue, ConnectivityState, Metadata, ServiceConfigError, Status};
 use tokio::time::Instant;
 
-/// What a channel is given, so that its service config can name the policy.
+/// The builder of the policy, which is registered with a channel.
 pub(crate) struct StickyBuilder;
 
 /// The policy's config: `{"metadataKey": "session"}`.
@@ -48,14 +48,14 @@ impl BalancerBuilder for StickyBuilder {
     fn build(&self) -> Box<dyn Balancer> {
         Box::new(Sticky {
             metadata_key: String::new(),
-            // Each server is connected to by the leaf policy of gRPC, which knows how to.
+            // gRPC's leaf policy, `pick_first`, connects to each server.
             servers: EndpointSharding::new(),
         })
     }
 }
 
-/// The policy at work: hands on what it is called with, and publishes a picker when it matters,
-/// which it is woken for.
+/// The policy. It forwards its calls to the children, and publishes a new picker when their states
+/// change.
 struct Sticky {
     metadata_key: String,
     servers: EndpointSharding,
@@ -83,7 +83,7 @@ impl Sticky {
                     in_turn,
                 })
             }
-            // Calls wait or fail, whichever session they are of.
+            // Calls of all sessions wait or fail.
             _ => in_turn,
         };
         control.update_state(state, picker);
@@ -141,7 +141,7 @@ impl Balancer for Sticky {
     }
 }
 
-/// Where calls go while servers are ready. Asked by all calls at once, so it only reads.
+/// The picker while servers are ready. Concurrent calls use it, so it only reads.
 struct StickyPicker {
     metadata_key: String,
     ready: Vec<(EndpointKey, Arc<dyn Picker>)>,
@@ -164,7 +164,7 @@ impl Picker for StickyPicker {
     }
 }
 
-/// How much a server is the one for a value.
+/// Returns the score of a server for a value.
 fn score(server: &EndpointKey, value: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     (server, value).hash(&mut hasher);
@@ -186,7 +186,7 @@ mod tests {
         policy.map_err(|error| error.to_string())
     }
 
-    /// The policy over three servers, on a channel that does not connect.
+    /// The policy with three servers, on a channel that does not connect.
     fn policy() -> (Box<dyn Balancer>, TestChannel) {
         let config = parse(r#"{"metadataKey": "session"}"#).expect("a config");
         let servers = ["a", "b", "c"].map(|name| Endpoint::from(Address::Name(name.to_owned())));
@@ -197,7 +197,7 @@ mod tests {
         (policy, channel)
     }
 
-    /// Which server a call of a session goes to.
+    /// Returns the server of a session's call.
     fn server_of(channel: &TestChannel, session: u32) -> String {
         let mut metadata = Metadata::new();
         metadata
@@ -210,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn a_config_without_a_proper_key_is_refused() {
+    fn a_config_without_a_valid_key_is_refused() {
         for (config, problem) in [
             ("{}", "[0].sticky.metadataKey: this field is required"),
             (
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_moves_only_when_its_server_is_lost_and_comes_back_with_it() {
+    fn a_session_moves_only_while_its_server_is_lost() {
         let (mut policy, mut channel) = policy();
         let connects = channel.take_connects();
         let ready = SubConnState::Ready(Health::Serving);
@@ -251,7 +251,7 @@ mod tests {
             let share = before
                 .iter()
                 .filter(|server| **server == address.to_string());
-            assert!(share.count() > 15, "each has its share: {before:?}");
+            assert!(share.count() > 15, "each server has its share: {before:?}");
 
             policy.subconn_state(subconn, &SubConnState::Idle, &mut channel);
             policy.wake(&mut channel);
@@ -259,7 +259,7 @@ mod tests {
                 let moved = server_of(&channel, session) != *server;
                 assert_eq!(moved, *server == address.to_string());
             }
-            // It is connected to again.
+            // The server is connected again.
             let (subconn, again) = channel.take_connects().remove(0);
             assert_eq!(again, address);
             policy.subconn_state(subconn, &ready, &mut channel);

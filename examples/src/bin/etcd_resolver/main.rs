@@ -1,14 +1,14 @@
-//! A resolver over a registry: the backends are those that etcd has under a prefix, and a channel
-//! follows them as they come and go.
+//! A resolver over a registry: the backends are the addresses under a prefix in etcd, and a channel
+//! follows their changes.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin etcd_resolver [HOST:PORT]
 //! ```
 //!
-//! At `HOST:PORT` is an etcd of version 3; without it something that stands in for one. The
-//! resolver asks it by rgrpc's own client, generated from etcd's `.proto` files.
+//! `HOST:PORT` is the address of an etcd of version 3; by default the program starts a stand-in.
+//! The resolver uses an rgrpc client that is generated from etcd's `.proto` files.
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 mod proto {
     rgrpc::include_protos!();
@@ -29,10 +29,10 @@ use proto::etcdserverpb::{DeleteRangeRequest, KvClient, PutRequest};
 use proto::helloworld::{Greeter, GreeterClient, HelloReply, HelloRequest, register_greeter};
 use resolver::EtcdBuilder;
 
-/// How many calls in a row have to find the backends that are expected, and no others.
+/// The number of consecutive calls that must reach exactly the expected backends.
 const CALLS: usize = 30;
 
-/// Says who it is.
+/// A greeter that answers with its name.
 struct Backend(&'static str);
 
 impl Greeter for Backend {
@@ -42,7 +42,7 @@ impl Greeter for Backend {
     }
 }
 
-/// Starts a backend; returns where it is.
+/// Starts a backend. Returns its address.
 async fn start(name: &'static str) -> Result<SocketAddr, Box<dyn Error>> {
     let mut server = Server::new();
     register_greeter(&mut server, Backend(name))?;
@@ -52,7 +52,7 @@ async fn start(name: &'static str) -> Result<SocketAddr, Box<dyn Error>> {
     Ok(address)
 }
 
-/// Makes calls until so many in a row were answered by all of these backends, and by no others.
+/// Makes calls until [`CALLS`] consecutive ones reach all of these backends and no others.
 async fn answered_by(greeter: &GreeterClient<ClientConn>, names: &[&str]) -> Result<(), Status> {
     let expected: BTreeSet<_> = names.iter().map(ToString::to_string).collect();
     loop {
@@ -74,7 +74,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Some(address) => address,
         None => registry::start().await?.to_string(),
     };
-    // Its own prefix, so that it finds no backends of an earlier run.
+    // A prefix for each run, so that backends of an earlier run are not found.
     let prefix = format!("services/greeter-{}/", std::process::id());
     let etcd = ClientConn::new(&*registry, credentials::insecure())?;
     let etcd = KvClient::new(etcd);

@@ -1,4 +1,4 @@
-//! Stands in for etcd where there is none: one prefix's worth of it.
+//! A stand-in for etcd: its key-value store and watches, for one prefix.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use crate::proto::etcdserverpb::{
 use crate::proto::mvccpb::event::EventType;
 use crate::proto::mvccpb::{Event, KeyValue};
 
-/// The keys, and what became of them.
+/// The keys, and their changes.
 #[derive(Clone)]
 struct Registry {
     store: Arc<Mutex<Store>>,
@@ -30,7 +30,7 @@ struct Store {
     history: Vec<WatchResponse>,
 }
 
-/// Serves on a port of loopback; returns the address.
+/// Serves on a loopback port. Returns the address.
 pub(crate) async fn start() -> Result<SocketAddr, Box<dyn std::error::Error>> {
     let registry = Registry {
         store: Arc::default(),
@@ -68,7 +68,7 @@ impl Registry {
             ..Default::default()
         };
         store.history.push(change.clone());
-        // Nobody may be watching.
+        // There may be no watcher.
         let _ = self.changes.send(change);
         header
     }

@@ -1,5 +1,5 @@
-//! The resolver: `etcd://registry/prefix` are the backends whose addresses are the values under
-//! that prefix.
+//! The resolver of the scheme `etcd`. `etcd://registry/prefix` names the backends whose addresses
+//! are the values under that prefix.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,13 +18,13 @@ use crate::proto::etcdserverpb::{
 };
 use crate::proto::mvccpb::event::EventType;
 
-/// How long to wait before a registry that failed is asked again.
+/// The delay before a failed registry is asked again.
 const RETRY: Duration = Duration::from_secs(1);
 
-/// What spreads calls over the backends that are found.
+/// The service config, which spreads calls over the backends.
 const SERVICE_CONFIG: &str = r#"{"loadBalancingConfig": [{"round_robin": {}}]}"#;
 
-/// Makes the resolvers of the scheme `etcd`.
+/// The builder of resolvers for the scheme `etcd`.
 pub(crate) struct EtcdBuilder;
 
 impl ResolverBuilder for EtcdBuilder {
@@ -45,7 +45,7 @@ impl ResolverBuilder for EtcdBuilder {
     }
 
     fn authority(&self, target: &Target) -> String {
-        // services/greeter/ is greeter to its servers.
+        // The authority of the prefix `services/greeter/` is `greeter`.
         let names = target.endpoint().trim_end_matches('/').rsplit('/');
         names.take(1).collect()
     }
@@ -60,7 +60,7 @@ impl Resolver for EtcdResolver {
     fn run(self: Box<Self>, control: ResolverControl) -> ResolverFuture {
         Box::pin(async move {
             loop {
-                // Ends when the registry cannot be asked, or forgets what it is to be asked about.
+                // It ends when the registry fails or drops the watch.
                 if let Err(status) = self.follow(&control).await {
                     control.error(status).await;
                 }
@@ -71,10 +71,10 @@ impl Resolver for EtcdResolver {
 }
 
 impl EtcdResolver {
-    /// Tells the channel what there is, and then of every change.
+    /// Reports the current backends to the channel, and then every change.
     async fn follow(&self, control: &ResolverControl) -> Result<(), Status> {
         let (mut backends, revision) = self.list().await?;
-        // An update that the channel refuses stays so until the next change.
+        // A refused update stays refused until the next change.
         let _ = control.update(state_of(&backends)).await;
 
         let (mut requests, mut changes) = WatchClient::new(self.registry.clone()).watch().await?;
@@ -101,7 +101,7 @@ impl EtcdResolver {
         Err(Status::unavailable("the registry ended the watch"))
     }
 
-    /// The backends by their keys, and the revision of the store that has them.
+    /// Returns the backends by their keys, and the revision of the store.
     async fn list(&self) -> Result<(Backends, i64), Status> {
         let request = Request::new(RangeRequest {
             key: self.prefix.clone(),
@@ -118,7 +118,7 @@ impl EtcdResolver {
 
 type Backends = BTreeMap<Vec<u8>, Vec<u8>>;
 
-/// Whether anything has changed.
+/// Applies a change. Returns whether the backends have changed.
 fn apply(change: WatchResponse, backends: &mut Backends) -> bool {
     let any = !change.events.is_empty();
     for event in change.events {
@@ -132,7 +132,7 @@ fn apply(change: WatchResponse, backends: &mut Backends) -> bool {
     any
 }
 
-/// A backend whose address makes no sense is left out, as it would be if it were not there.
+/// Returns the state for the channel. A backend with an invalid address is omitted.
 fn state_of(backends: &Backends) -> ResolverState {
     let addresses = backends.values().filter_map(|value| {
         let address = std::str::from_utf8(value).ok()?.parse().ok()?;
@@ -141,7 +141,7 @@ fn state_of(backends: &Backends) -> ResolverState {
     ResolverState::new(addresses.collect()).with_service_config(SERVICE_CONFIG)
 }
 
-/// What comes after all keys that begin with this; empty, which is without an end, if nothing does.
+/// Returns the end of the range of keys with this prefix; empty for a range without an end.
 fn end_of(prefix: &[u8]) -> Vec<u8> {
     let mut end = prefix.to_vec();
     while let Some(last) = end.pop() {

@@ -30,7 +30,7 @@ pub(crate) async fn run(address: &str) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Unary: asks for two points.
+/// A unary call for each of two points.
 async fn get_feature(guide: &RouteGuideClient) -> Result<(), Status> {
     println!("GetFeature");
     for point in [LIGHTHOUSE, OPEN_SEA] {
@@ -43,7 +43,7 @@ async fn get_feature(guide: &RouteGuideClient) -> Result<(), Status> {
     Ok(())
 }
 
-/// Server streaming: takes the features of a region as they come.
+/// A server-streaming call that receives the features of a region.
 async fn list_features(guide: &RouteGuideClient) -> Result<Vec<Feature>, Status> {
     println!("ListFeatures from {} to {}", at(LO), at(HI));
     let region = Rectangle {
@@ -59,7 +59,8 @@ async fn list_features(guide: &RouteGuideClient) -> Result<Vec<Feature>, Status>
     Ok(found)
 }
 
-/// Client streaming: travels to all features, by way of the open sea.
+/// A client-streaming call that sends the points of a route to all features, by way of the open
+/// sea.
 async fn record_route(guide: &RouteGuideClient, features: &[Feature]) -> Result<(), Status> {
     println!("RecordRoute");
     let mut route = guide.record_route().await?;
@@ -67,7 +68,7 @@ async fn record_route(guide: &RouteGuideClient, features: &[Feature]) -> Result<
     for point in features.iter().filter_map(|feature| feature.location) {
         route.send(point).await?;
     }
-    // The end of the points, at once. The summary may be received later.
+    // The half-close is sent at once. The summary may be received later.
     route.close();
     let summary = route.recv().await?.into_message();
     println!(
@@ -79,7 +80,7 @@ async fn record_route(guide: &RouteGuideClient, features: &[Feature]) -> Result<
     Ok(())
 }
 
-/// Bidirectional: leaves notes and at the same time takes those that lay there.
+/// A bidirectional call that leaves notes and receives the earlier ones at the same time.
 async fn route_chat(guide: &RouteGuideClient) -> Result<(), Status> {
     println!("RouteChat");
     let (mut notes, mut earlier_notes) = guide.route_chat().await?;
@@ -97,7 +98,7 @@ async fn route_chat(guide: &RouteGuideClient) -> Result<(), Status> {
             };
             notes.send(note).await?;
         }
-        // No more notes: the server ends the call when it has answered them all.
+        // Half-close: the server ends the call when it has answered all notes.
         notes.close();
         Ok(())
     };
@@ -112,7 +113,7 @@ async fn route_chat(guide: &RouteGuideClient) -> Result<(), Status> {
     Ok(())
 }
 
-/// A point in degrees.
+/// Returns a point in degrees.
 fn at(point: Point) -> String {
     let degrees = |e7: i32| f64::from(e7) / 1e7;
     format!(

@@ -1,4 +1,4 @@
-//! The data: `data/route_guide.csv`, a feature a line.
+//! The data: `data/route_guide.csv`, with one feature in each line.
 
 use std::error::Error;
 
@@ -12,7 +12,7 @@ pub(crate) fn load() -> Result<Vec<Feature>, Box<dyn Error>> {
     lines.map(feature).collect()
 }
 
-/// A line is `name,latitude,longitude`; a name may have commas.
+/// Parses a line: `name,latitude,longitude`. A name may contain commas.
 fn feature(line: &str) -> Result<Feature, Box<dyn Error>> {
     let mut fields = line.rsplitn(3, ',');
     let (Some(longitude), Some(latitude), Some(name)) =

@@ -8,14 +8,14 @@ use rgrpc::{RecvStream, Request, Response, SendStream, Status};
 
 use crate::{Feature, Point, Rectangle, RouteGuide, RouteNote, RouteSummary};
 
-/// Knows the features, and keeps the notes that were left. Every call has the same one.
+/// A guide with the features and the notes. All calls share it.
 pub(crate) struct Guide {
     features: Vec<Feature>,
     notes: Mutex<HashMap<Point, Vec<RouteNote>>>,
 }
 
 impl Guide {
-    /// A guide to these features, without notes.
+    /// Creates a guide to these features, without notes.
     pub(crate) fn new(features: Vec<Feature>) -> Self {
         Self {
             features,
@@ -27,7 +27,7 @@ impl Guide {
         self.features.iter().find(|f| f.location == Some(point))
     }
 
-    /// Leaves a note; returns those that lay there.
+    /// Adds a note. Returns the earlier notes at its point.
     fn leave(&self, at: Point, note: RouteNote) -> Vec<RouteNote> {
         let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
         let here = notes.entry(at).or_default();
@@ -58,7 +58,7 @@ impl RouteGuide for Guide {
         };
         for feature in &self.features {
             if feature.location.is_some_and(|at| is_between(at, lo, hi)) {
-                // Waits while the client does not take what was sent.
+                // `send` waits while the client does not read.
                 features.send(feature).await?;
             }
         }
@@ -103,14 +103,14 @@ impl RouteGuide for Guide {
     }
 }
 
-/// Whether a point lies in the rectangle of two opposite corners, in whatever order they come.
+/// Returns whether a point lies in the rectangle of two opposite corners, in any order.
 fn is_between(point: Point, a: Point, b: Point) -> bool {
     let within = |value: i32, a: i32, b: i32| (a.min(b)..=a.max(b)).contains(&value);
     within(point.latitude, a.latitude, b.latitude)
         && within(point.longitude, a.longitude, b.longitude)
 }
 
-/// The metres from one point to another, by the haversine formula.
+/// Returns the distance between two points in metres, by the haversine formula.
 fn distance(from: Point, to: Point) -> f64 {
     const EARTH_RADIUS: f64 = 6_371_000.0;
     let radians = |e7: i32| (f64::from(e7) / 1e7).to_radians();

@@ -6,10 +6,10 @@
 //! cargo run -p rgrpc-examples --bin route_guide client [ADDRESS]
 //! ```
 //!
-//! `guide` is the service, `client` calls it, `features` reads the data it answers from. The
-//! tutorials' programs in other languages can take either part.
+//! `guide` is the service, `client` calls it, and `features` reads its data. The tutorials'
+//! programs in other languages can replace either side.
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 mod client;
 mod features;

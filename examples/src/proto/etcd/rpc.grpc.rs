@@ -35,11 +35,11 @@ ctRevision\x12#\n\rcancel_reason\x18\x06 \x01(\tR\x0ccancelReason\x12%\n\x06even
 sponse\x12R\n\x0bDeleteRange\x12 .etcdserverpb.DeleteRangeRequest\x1a!.etcdserverpb.DeleteRangeRespo\
 nse2M\n\x05Watch\x12D\n\x05Watch\x12\x1a.etcdserverpb.WatchRequest\x1a\x1b.etcdserverpb.WatchRespons\
 e(\x010\x01b\x06proto3";
-/// The method `Range` of `etcdserverpb.KV` as a call names it.
+/// The full name of the method `Range` of `etcdserverpb.KV`.
 pub const KV_RANGE: &str = "/etcdserverpb.KV/Range";
-/// The method `Put` of `etcdserverpb.KV` as a call names it.
+/// The full name of the method `Put` of `etcdserverpb.KV`.
 pub const KV_PUT: &str = "/etcdserverpb.KV/Put";
-/// The method `DeleteRange` of `etcdserverpb.KV` as a call names it.
+/// The full name of the method `DeleteRange` of `etcdserverpb.KV`.
 pub const KV_DELETE_RANGE: &str = "/etcdserverpb.KV/DeleteRange";
 /// The service `etcdserverpb.KV`.
 pub trait Kv: ::core::marker::Send + ::core::marker::Sync + 'static {
@@ -92,7 +92,7 @@ pub trait Kv: ::core::marker::Send + ::core::marker::Sync + 'static {
         }
     }
 }
-/// The table by which a server dispatches calls of `etcdserverpb.KV` to a [`Kv`].
+/// The service descriptor of `etcdserverpb.KV`, which dispatches calls to a [`Kv`].
 #[must_use]
 pub const fn kv_desc<T: Kv>() -> &'static ::rgrpc::ServiceDesc<T> {
     const {
@@ -126,24 +126,24 @@ pub const fn kv_desc<T: Kv>() -> &'static ::rgrpc::ServiceDesc<T> {
         }
     }
 }
-/// Adds `service` to `server`, which then answers calls of `etcdserverpb.KV`.
+/// Registers `service` with `server` as `etcdserverpb.KV`.
 ///
 /// # Errors
 ///
-/// When the server has a service of this name already.
+/// The server already has a service of this name.
 pub fn register_kv<T: Kv>(
     server: &mut ::rgrpc::Server,
     service: T,
 ) -> ::core::result::Result<(), ::rgrpc::RegisterError> {
     server.register(kv_desc::<T>(), ::std::sync::Arc::new(service))
 }
-/// A client of `etcdserverpb.KV`. Cloning it is as cheap as cloning its connection.
+/// A client of `etcdserverpb.KV`. A clone shares the connection.
 #[derive(Clone, Debug)]
 pub struct KvClient<C = ::rgrpc::ClientConn> {
     conn: C,
 }
 impl<C: ::rgrpc::Invoke> KvClient<C> {
-    /// A client whose calls go over `conn`.
+    /// Creates a client that makes its calls on `conn`.
     #[must_use]
     pub const fn new(conn: C) -> Self {
         Self { conn }
@@ -185,7 +185,7 @@ impl<C: ::rgrpc::Invoke> KvClient<C> {
         )
     }
 }
-/// The method `Watch` of `etcdserverpb.Watch` as a call names it.
+/// The full name of the method `Watch` of `etcdserverpb.Watch`.
 pub const WATCH_WATCH: &str = "/etcdserverpb.Watch/Watch";
 /// The service `etcdserverpb.Watch`.
 pub trait Watch: ::core::marker::Send + ::core::marker::Sync + 'static {
@@ -205,7 +205,7 @@ pub trait Watch: ::core::marker::Send + ::core::marker::Sync + 'static {
         }
     }
 }
-/// The table by which a server dispatches calls of `etcdserverpb.Watch` to a [`Watch`].
+/// The service descriptor of `etcdserverpb.Watch`, which dispatches calls to a [`Watch`].
 #[must_use]
 pub const fn watch_desc<T: Watch>() -> &'static ::rgrpc::ServiceDesc<T> {
     const {
@@ -233,24 +233,24 @@ pub const fn watch_desc<T: Watch>() -> &'static ::rgrpc::ServiceDesc<T> {
         }
     }
 }
-/// Adds `service` to `server`, which then answers calls of `etcdserverpb.Watch`.
+/// Registers `service` with `server` as `etcdserverpb.Watch`.
 ///
 /// # Errors
 ///
-/// When the server has a service of this name already.
+/// The server already has a service of this name.
 pub fn register_watch<T: Watch>(
     server: &mut ::rgrpc::Server,
     service: T,
 ) -> ::core::result::Result<(), ::rgrpc::RegisterError> {
     server.register(watch_desc::<T>(), ::std::sync::Arc::new(service))
 }
-/// A client of `etcdserverpb.Watch`. Cloning it is as cheap as cloning its connection.
+/// A client of `etcdserverpb.Watch`. A clone shares the connection.
 #[derive(Clone, Debug)]
 pub struct WatchClient<C = ::rgrpc::ClientConn> {
     conn: C,
 }
 impl<C: ::rgrpc::Invoke> WatchClient<C> {
-    /// A client whose calls go over `conn`.
+    /// Creates a client that makes its calls on `conn`.
     #[must_use]
     pub const fn new(conn: C) -> Self {
         Self { conn }

@@ -10,7 +10,7 @@ pub struct ResponseHeader {
     pub cluster_id: u64,
     #[prost(uint64, tag = "2")]
     pub member_id: u64,
-    /// That of the store when the request was answered: each change has its own, one more than the last.
+    /// The revision of the store at the response. Each change increments it.
     #[prost(int64, tag = "3")]
     pub revision: i64,
     #[prost(uint64, tag = "4")]
@@ -19,7 +19,7 @@ pub struct ResponseHeader {
 #[derive(Clone, PartialEq, Eq, Hash, ::rgrpc::prost::Message)]
 #[prost(prost_path = "::rgrpc::prost")]
 pub struct RangeRequest {
-    /// All keys from the first to before the second; without the second the first alone.
+    /// The range of keys from `key` to before `range_end`, or only `key` without `range_end`.
     #[prost(bytes = "vec", tag = "1")]
     pub key: ::rgrpc::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
@@ -91,7 +91,7 @@ pub struct WatchCreateRequest {
     pub key: ::rgrpc::prost::alloc::vec::Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
     pub range_end: ::rgrpc::prost::alloc::vec::Vec<u8>,
-    /// The first revision whose change is told.
+    /// The first revision to watch.
     #[prost(int64, tag = "3")]
     pub start_revision: i64,
 }
@@ -104,7 +104,7 @@ pub struct WatchResponse {
     pub watch_id: i64,
     #[prost(bool, tag = "3")]
     pub created: bool,
-    /// The watch has ended; compact_revision is set if it asked for changes that are forgotten.
+    /// True if the watch has ended. compact_revision is set if the requested revisions were compacted.
     #[prost(bool, tag = "4")]
     pub canceled: bool,
     #[prost(int64, tag = "5")]

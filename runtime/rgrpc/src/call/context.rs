@@ -12,7 +12,7 @@ use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CancelReason, Incoming, IncomingHead, NoHead, RequestHead, ServerStream, Wanted,
+    CallEnd, CancelReason, Incoming, IncomingHead, NoHead, ReadDemand, RequestHead, ServerStream,
 };
 
 /// A call in a server's hands: what its handler can know and say besides messages.
@@ -342,11 +342,13 @@ impl MessageSource for CallContext {
         Poll::Ready(Err(NoHead))
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<SourceEvent> {
-        self.0.poll_data(cx, wanted).map(|incoming| match incoming {
-            Incoming::Data(data) => SourceEvent::Data(data),
-            Incoming::End(end) => SourceEvent::End(end.outcome),
-        })
+    fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<SourceEvent> {
+        self.0
+            .poll_data(cx, read_demand)
+            .map(|incoming| match incoming {
+                Incoming::Data(data) => SourceEvent::Data(data),
+                Incoming::End(end) => SourceEvent::End(end.outcome),
+            })
     }
 
     /// The handler is told, and decides how the call ends.

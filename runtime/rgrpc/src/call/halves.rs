@@ -7,7 +7,7 @@ use crate::codec::Compressor;
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::transport::{IncomingHead, NoHead, Wanted, WholeResponse};
+use crate::transport::{IncomingHead, NoHead, ReadDemand, WholeResponse};
 
 /// Where a [`SendStream`](super::SendStream) puts its framed messages: a server's call or a
 /// client's.
@@ -44,9 +44,9 @@ pub(crate) trait MessageSource: Send + Sync {
     /// called, and then not called again.
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>>;
 
-    /// The next DATA, of which `wanted` can be used at once, or how receiving ended: with the
+    /// The next DATA, of which `read_demand` can be used at once, or how receiving ended: with the
     /// metadata that came last, or a failure.
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<SourceEvent>;
+    fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<SourceEvent>;
 
     /// A whole response, as
     /// [`ClientStream::poll_whole`](crate::transport::ClientStream::poll_whole).

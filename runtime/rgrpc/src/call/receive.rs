@@ -207,7 +207,7 @@ impl<T> RecvStream<T> {
                 Ok(None) => {}
                 Err(status) => return Poll::Ready(Some(Err(self.fail(status)))),
             }
-            match ready!(self.source.poll_data(cx, self.reader.wanted())) {
+            match ready!(self.source.poll_data(cx, self.reader.read_demand())) {
                 SourceEvent::Data(data) => self.reader.push(data),
                 SourceEvent::End(outcome) => return Poll::Ready(self.end(outcome)),
             }

@@ -14,7 +14,7 @@ use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::side::Side;
 use crate::status::Status;
-use crate::transport::{IncomingHead, NoHead, Wanted, ended_well};
+use crate::transport::{IncomingHead, NoHead, ReadDemand, ended_well};
 
 /// Makes the two ends of a call with streams that no connection carries: the halves that a stub's
 /// caller holds, and what a mock answers them with. For an [`Invoke`](super::Invoke) of your own;
@@ -206,7 +206,7 @@ impl MessageSource for ClientEnd {
         })
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, _: Wanted) -> Poll<SourceEvent> {
+    fn poll_data(&self, cx: &mut Context<'_>, _: ReadDemand) -> Poll<SourceEvent> {
         self.0
             .poll(End::Client, cx, |state| match state.responses.pop_front() {
                 Some(message) => Some(SourceEvent::Data(message)),
@@ -257,7 +257,7 @@ impl MessageSource for ServerEnd {
         Poll::Ready(Err(NoHead))
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, _: Wanted) -> Poll<SourceEvent> {
+    fn poll_data(&self, cx: &mut Context<'_>, _: ReadDemand) -> Poll<SourceEvent> {
         self.0.poll(End::Server, cx, |state| {
             if let Some(message) = state.requests.pop_front() {
                 return Some(SourceEvent::Data(message));

@@ -1,4 +1,5 @@
-//! The five bytes before every message ("PROTOCOL-HTTP2", Length-Prefixed-Message).
+//! Message framing: a five-byte prefix before every message ("PROTOCOL-HTTP2",
+//! Length-Prefixed-Message).
 
 use bytes::{Buf, BufMut, Bytes};
 use rgrpc_http2::BytesQueue;
@@ -7,13 +8,13 @@ use super::{Codec, CodecError, MessageBuffer, MessageBytes, MessageLimit};
 use crate::prefix::{PREFIX_LEN, Prefix};
 use crate::status::Status;
 
-/// What a side accepts by default in one message: 4 MiB, as in grpc-go.
+/// The default maximum size of a received message: 4 MiB, as in grpc-go.
 pub(crate) const DEFAULT_MAX_RECEIVE: usize = 4 * 1024 * 1024;
 
-/// What a side sends by default in one message: 2^31 − 1 bytes, as in grpc-go.
+/// The default maximum size of a sent message: 2^31 − 1 bytes, as in grpc-go.
 pub(crate) const DEFAULT_MAX_SEND: usize = i32::MAX as usize;
 
-/// Encodes `message`, with its prefix before it.
+/// Encodes `message` with its prefix.
 ///
 /// # Errors
 /// INTERNAL when the codec fails, RESOURCE_EXHAUSTED when the message is larger than the limit.
@@ -34,8 +35,8 @@ pub(crate) fn frame<C: Codec<M>, M>(
     Ok(buffer.into_pieces())
 }
 
-/// Whether `data` is one message of at most `max` bytes with its prefix, and nothing else, that can
-/// be decoded as it is.
+/// Returns whether `data` is exactly one uncompressed message with its prefix, of at most `max`
+/// bytes.
 pub(crate) fn is_one_message(data: &[u8], max: usize) -> bool {
     let Some((&prefix, message)) = data.split_first_chunk() else {
         return false;
@@ -48,7 +49,7 @@ pub(crate) fn is_one_message(data: &[u8], max: usize) -> bool {
     }
 }
 
-/// Decodes what [`is_one_message`].
+/// Decodes data that [`is_one_message`].
 ///
 /// # Errors
 /// INTERNAL when the codec fails.
@@ -101,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn one_whole_message_is_told_from_all_else() {
+    fn exactly_one_whole_message_is_recognized() {
         for (data, one) in [
             (&b"\0\0\0\0\x03abc"[..], true),
             (b"\0\0\0\0\0", true),

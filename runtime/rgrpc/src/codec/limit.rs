@@ -1,10 +1,10 @@
 use crate::side::Side;
 use crate::status::Status;
 
-/// The largest message that a prefix can announce: 4 GiB less one byte.
-const LARGEST: usize = u32::MAX as usize;
+/// The maximum length in a message's prefix: 4 GiB less one byte.
+const MAX_LENGTH: usize = u32::MAX as usize;
 
-/// The largest message that a side takes or sends, as its options say.
+/// The maximum size of a message that a side sends or receives, from its options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MessageLimit {
     bytes: u32,
@@ -12,7 +12,7 @@ pub(crate) struct MessageLimit {
 }
 
 impl MessageLimit {
-    /// A limit of this many bytes; one over the largest message there can be is that.
+    /// Creates a limit in bytes, capped at the maximum length in a prefix.
     #[inline]
     pub(crate) fn new(side: Side, bytes: usize) -> Self {
         Self {
@@ -21,9 +21,9 @@ impl MessageLimit {
         }
     }
 
-    /// The limit that every message has.
+    /// Creates the limit of the prefix, which holds for every message.
     pub(crate) fn largest(side: Side) -> Self {
-        Self::new(side, LARGEST)
+        Self::new(side, MAX_LENGTH)
     }
 
     #[inline]
@@ -31,15 +31,15 @@ impl MessageLimit {
         self.bytes as usize
     }
 
-    /// The side whose limit it is.
+    /// Returns the side that has the limit.
     pub(crate) fn side(self) -> Side {
         self.side
     }
 
-    /// The length for the prefix of a message of `len` bytes that is to be sent.
+    /// Checks the length of a message to send, and returns it for the prefix.
     ///
     /// # Errors
-    /// RESOURCE_EXHAUSTED when it is too large.
+    /// RESOURCE_EXHAUSTED when the message is larger than the limit.
     #[inline]
     pub(crate) fn check_sent(self, len: usize) -> Result<u32, Status> {
         match u32::try_from(len) {
@@ -51,7 +51,7 @@ impl MessageLimit {
     #[cold]
     fn too_large_to_send(self, len: usize) -> Status {
         let Self { bytes, side } = self;
-        Status::resource_exhausted(if len > LARGEST {
+        Status::resource_exhausted(if len > MAX_LENGTH {
             too_long(len)
         } else {
             format!(
@@ -60,10 +60,10 @@ impl MessageLimit {
         })
     }
 
-    /// Checks the length that the prefix of a received message has.
+    /// Checks the length in the prefix of a received message.
     ///
     /// # Errors
-    /// RESOURCE_EXHAUSTED when it is too large.
+    /// RESOURCE_EXHAUSTED when the message is larger than the limit.
     #[inline]
     pub(crate) fn check_received(self, len: u32) -> Result<(), Status> {
         if len <= self.bytes {
@@ -75,22 +75,21 @@ impl MessageLimit {
         )))
     }
 
-    /// The status for a received message that has at least one byte too many when it is
-    /// decompressed.
+    /// The status of a received message whose decompressed size exceeds the limit.
     #[cold]
-    pub(super) fn exceeded_by_decompressing(self) -> Status {
+    pub(super) fn exceeded_after_decompression(self) -> Status {
         let Self { bytes, side } = self;
         Status::resource_exhausted(format!(
-            "received message is larger than the {side}'s max_receive_message_size when it is \
-             decompressed (at least {} vs. {bytes})",
+            "received message is larger than the {side}'s max_receive_message_size after \
+             decompression (at least {} vs. {bytes})",
             u64::from(bytes) + 1
         ))
     }
 }
 
-/// A message that no prefix can announce.
+/// The error text for a message that is too long for a prefix.
 pub(super) fn too_long(len: usize) -> String {
-    format!("a message of gRPC has at most {LARGEST} bytes, and this one has {len}")
+    format!("a gRPC message has at most {MAX_LENGTH} bytes, and this one has {len}")
 }
 
 #[cfg(test)]
@@ -98,8 +97,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_that_is_too_large_is_told_with_the_side_and_the_option_or_what_grpc_allows() {
-        let huge = LARGEST + 1;
+    fn the_error_of_a_too_large_message_names_the_side_and_the_option_or_the_protocols_limit() {
+        let huge = MAX_LENGTH + 1;
         for (side, max, len, text) in [
             (
                 Side::Server,
@@ -111,13 +110,13 @@ mod tests {
                 Side::Client,
                 usize::MAX,
                 huge,
-                "a message of gRPC has at most 4294967295 bytes, and this one has 4294967296",
+                "a gRPC message has at most 4294967295 bytes, and this one has 4294967296",
             ),
             (
                 Side::Client,
                 3,
                 huge,
-                "a message of gRPC has at most 4294967295 bytes, and this one has 4294967296",
+                "a gRPC message has at most 4294967295 bytes, and this one has 4294967296",
             ),
         ] {
             let limit = MessageLimit::new(side, max);
@@ -133,11 +132,11 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_of_any_size_takes_what_a_prefix_can_announce() {
-        for max in [LARGEST, LARGEST + 1, usize::MAX] {
+    fn a_limit_is_capped_at_the_maximum_length_in_a_prefix() {
+        for max in [MAX_LENGTH, MAX_LENGTH + 1, usize::MAX] {
             let limit = MessageLimit::new(Side::Server, max);
             assert_eq!(limit, MessageLimit::largest(Side::Server));
-            assert_eq!(limit.check_sent(LARGEST).ok(), Some(u32::MAX));
+            assert_eq!(limit.check_sent(MAX_LENGTH).ok(), Some(u32::MAX));
             assert!(limit.check_received(u32::MAX).is_ok());
         }
     }

@@ -1,12 +1,12 @@
 use bytes::{Buf, BufMut, Bytes};
 use rgrpc_http2::BytesQueue;
 
-use crate::buffers;
+use crate::buffer_pool;
 
-/// The bytes of one message, in pieces: those in which they came off the connection, most of all.
+/// The bytes of one message, in pieces: usually the pieces that the connection received.
 ///
-/// Reading it through [`Buf`] copies nothing; [`Buf::copy_to_bytes`] shares the piece where what
-/// is asked for lies within one.
+/// Reading through [`Buf`] copies nothing. [`Buf::copy_to_bytes`] shares the piece if the requested
+/// bytes lie within one.
 #[derive(Debug, Default)]
 pub struct MessageBytes(BytesQueue);
 
@@ -37,7 +37,7 @@ impl Buf for MessageBytes {
     fn advance(&mut self, count: usize) {
         assert!(
             count <= self.0.len(),
-            "advanced by {count} bytes, more than the {} that remained",
+            "cannot advance by {count} bytes: only {} remain",
             self.0.len()
         );
         self.0.advance(count);
@@ -47,9 +47,9 @@ impl Buf for MessageBytes {
         if len <= self.0.first().len() {
             return self.0.split_first(len);
         }
-        let mut bytes = buffers::take(len);
+        let mut bytes = buffer_pool::take(len);
         bytes.put(self.take(len));
-        buffers::share(bytes)
+        buffer_pool::share(bytes)
     }
 }
 

@@ -1,8 +1,8 @@
-//! From messages to the bytes of a call and back: codecs and the framing of messages.
+//! Codecs, and the framing of messages.
 //!
-//! [`Codec`] turns one message into bytes. [`frame`] puts the five-byte prefix before it and
-//! [`MessageReader`] finds the messages again in DATA of any split; both [compress](compression)
-//! what the call is to have compressed.
+//! A [`Codec`] encodes one message. [`frame`] adds the five-byte prefix, and [`MessageReader`]
+//! finds the messages in DATA frames of any split. Both apply the call's [compression]. They run on
+//! the task that sends or receives.
 
 mod compression;
 mod framing;
@@ -43,53 +43,55 @@ pub(crate) use reader::MessageReader;
 use crate::error_text::debug_is_text;
 pub(crate) use crate::prefix::{PREFIX_LEN, Prefix};
 
-/// How messages of type `M` become bytes and bytes become messages.
+/// The encoding of messages of type `M`.
 ///
-/// A codec is a value without state, named in generated code: [`ProtoCodec`] for Protocol Buffers,
-/// [`RawCodec`] for bytes as they are. Its name is the content-subtype of the calls that use it:
+/// A codec is a value without state that generated code names: [`ProtoCodec`] for Protocol Buffers,
+/// [`RawCodec`] for plain bytes. Its name is the content-subtype of its calls:
 /// `application/grpc+NAME`.
 ///
 /// Source: grpc-go's package `encoding`.
 pub trait Codec<M>: Copy + Send + Sync + 'static {
-    /// The content-subtype, in lower case. The empty string stands for plain `application/grpc`.
+    /// The content-subtype, in lower case. An empty string stands for plain `application/grpc`.
     const NAME: &'static str;
 
-    /// How many bytes [`encode`](Self::encode) is going to write, to size the buffer; a guess does.
+    /// Returns the number of bytes that [`encode`](Self::encode) will write. It sizes the buffer,
+    /// so an estimate is enough.
     fn encoded_len(message: &M) -> usize;
 
     /// Appends the message to `buffer`.
     ///
     /// # Errors
-    /// The message cannot be written; the call fails with INTERNAL.
+    /// The message cannot be encoded. The call fails with INTERNAL.
     fn encode(message: &M, buffer: &mut MessageBuffer) -> Result<(), CodecError>;
 
-    /// The message with its five-byte prefix, if it is encoded already, as a [`PreparedMessage`]
-    /// is: then these bytes are sent, and [`encode`](Self::encode) is not called. Default: `None`.
+    /// Returns the message with its five-byte prefix if it is already encoded, as a
+    /// [`PreparedMessage`] is. These bytes are then sent, and [`encode`](Self::encode) is not
+    /// called. Default: `None`.
     #[must_use]
     fn framed(_message: &M) -> Option<Bytes> {
         None
     }
 
-    /// The message compressed by `compressor`, with its prefix, if it is kept so, as a
-    /// [`PreparedMessage`] keeps it: then these bytes are sent in a call that compresses by it.
-    /// Default: `None`, which has it framed or encoded, and compressed then.
+    /// Returns the message compressed by `compressor`, with its prefix, if it keeps that form, as a
+    /// [`PreparedMessage`] does. A call with this compressor then sends these bytes. Default:
+    /// `None`; the message is framed or encoded, and then compressed.
     #[must_use]
     fn framed_compressed(_message: &M, _compressor: &dyn Compressor) -> Option<io::Result<Bytes>> {
         None
     }
 
-    /// Reads one message from all of `bytes`.
+    /// Decodes one message from all of `bytes`.
     ///
     /// # Errors
-    /// The bytes are no such message; the call fails with INTERNAL.
+    /// The bytes are not a valid message. The call fails with INTERNAL.
     fn decode(bytes: MessageBytes) -> Result<M, CodecError>;
 }
 
-/// A message that a codec could not write or read.
+/// The error of a codec that cannot encode or decode a message.
 pub struct CodecError(Box<dyn Error + Send + Sync>);
 
 impl CodecError {
-    /// An error with this cause, whose text it takes over.
+    /// Creates an error with this cause and the cause's text.
     pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         Self(cause.into())
     }

@@ -14,15 +14,15 @@ use super::{
     Codec, CodecError, Compressor, DEFAULT_MAX_SEND, MessageBuffer, MessageBytes, MessageLimit,
     PREFIX_LEN,
 };
-use crate::buffers;
+use crate::buffer_pool;
 use crate::side::Side;
 use crate::status::Status;
 
-/// A message that is encoded already, to be sent any number of times: to many streams, or in many
-/// calls. Cheap to clone.
+/// An encoded message that can be sent any number of times, to many streams or in many calls. It is
+/// cheap to clone.
 ///
-/// Streams take it by [`SendStream::send_prepared`](crate::SendStream::send_prepared). A call with
-/// one message each way takes it as its request:
+/// [`SendStream::send_prepared`](crate::SendStream::send_prepared) sends it on a stream. A unary
+/// call takes it as its request:
 ///
 /// ```no_run
 /// # #[derive(Clone, PartialEq, prost::Message)] pub struct Point {}
@@ -39,19 +39,19 @@ use crate::status::Status;
 /// # Ok(()) }
 /// ```
 ///
-/// Streams, and calls with it as their request, send it compressed where they compress. That is
-/// done once for each name of a compressor, when it is first sent so.
+/// A stream or call with compression sends it compressed. It is compressed once for each name of a
+/// compressor, when it is first sent.
 ///
-/// [`ProtoCodec`](crate::ProtoCodec) and [`RawCodec`](crate::RawCodec) send such requests. A codec
-/// of your own does when it implements `Codec<PreparedMessage<T>>` by this type's
-/// [`framed`](Self::framed), [`framed_compressed`](Self::framed_compressed),
+/// [`ProtoCodec`](crate::ProtoCodec) and [`RawCodec`](crate::RawCodec) accept prepared messages as
+/// requests. Any other codec does so too if it implements `Codec<PreparedMessage<T>>` by this
+/// type's [`framed`](Self::framed), [`framed_compressed`](Self::framed_compressed),
 /// [`encode`](Self::encode) and [`decode`](Self::decode).
 ///
 /// Source: grpc-go `PreparedMsg`.
 pub struct PreparedMessage<T> {
-    /// With its prefix.
+    /// The encoded message with its prefix.
     framed: Bytes,
-    /// `None` for one that was received, which is hardly sent more than once.
+    /// The compressed forms; `None` for a received message, which is rarely sent more than once.
     compressed: Option<Arc<CompressedForms>>,
     codec: TypeId,
     message: PhantomData<fn() -> T>,
@@ -61,8 +61,8 @@ impl<T> PreparedMessage<T> {
     /// Encodes a message with this codec.
     ///
     /// # Errors
-    /// INTERNAL when the codec fails; RESOURCE_EXHAUSTED when the message is larger than any call
-    /// can send: 2^31 − 1 bytes.
+    /// INTERNAL when the codec fails; RESOURCE_EXHAUSTED when the message is larger than the
+    /// maximum of every call, 2^31 − 1 bytes.
     pub fn new<C: Codec<T>>(_codec: C, message: &T) -> Result<Self, Status> {
         let framed = frame::<C, T>(message, MessageLimit::largest(Side::Client))?;
         check_sendable(framed.len() - PREFIX_LEN)?;
@@ -74,23 +74,24 @@ impl<T> PreparedMessage<T> {
         })
     }
 
-    /// How many bytes the message has.
+    /// Returns the length of the encoded message, in bytes.
     #[must_use]
     pub fn encoded_len(&self) -> usize {
         self.framed.len() - PREFIX_LEN
     }
 
-    /// [`Codec::framed`] of the codec `C`: `None` when another one has encoded the message.
+    /// Implements [`Codec::framed`] for the codec `C`. Returns `None` when another codec has
+    /// encoded the message.
     #[must_use]
     pub fn framed<C: 'static>(&self) -> Option<Bytes> {
         (self.codec == TypeId::of::<C>()).then(|| self.framed.clone())
     }
 
-    /// [`Codec::framed_compressed`] of the codec `C`: `None` when another one has encoded the
-    /// message.
+    /// Implements [`Codec::framed_compressed`] for the codec `C`. Returns `None` when another codec
+    /// has encoded the message.
     ///
     /// # Errors
-    /// The compressor's.
+    /// The error of the compressor.
     #[must_use]
     pub fn framed_compressed<C: 'static>(
         &self,
@@ -99,7 +100,7 @@ impl<T> PreparedMessage<T> {
         (self.codec == TypeId::of::<C>()).then(|| self.compressed_by(compressor))
     }
 
-    /// [`Codec::encode`] of the codec `C`.
+    /// Implements [`Codec::encode`] for the codec `C`.
     ///
     /// # Errors
     /// Another codec has encoded the message.
@@ -109,31 +110,30 @@ impl<T> PreparedMessage<T> {
         Ok(())
     }
 
-    /// [`Codec::decode`] of the codec `C`: keeps the bytes and does not look at them.
+    /// Implements [`Codec::decode`] for the codec `C`. It keeps the bytes without decoding them.
     ///
     /// # Errors
-    /// The message is larger than a prefix can say: 2^32 − 1 bytes.
+    /// The message is larger than the maximum length in a prefix, 2^32 − 1 bytes.
     pub fn decode<C: 'static>(mut bytes: MessageBytes) -> Result<Self, CodecError> {
         let len = bytes.remaining();
         let prefix = u32::try_from(len).map_err(|_| CodecError::new(too_long(len)))?;
-        let mut framed = buffers::take(PREFIX_LEN + len);
+        let mut framed = buffer_pool::take(PREFIX_LEN + len);
         framed.put_u8(0);
         framed.put_u32(prefix);
         framed.put(&mut bytes);
         Ok(Self {
-            framed: buffers::share(framed),
+            framed: buffer_pool::share(framed),
             compressed: None,
             codec: TypeId::of::<C>(),
             message: PhantomData,
         })
     }
 
-    /// The message with its prefix, for a call of this codec that compresses by this compressor, if
-    /// by any, and has this limit.
+    /// Returns the message with its prefix, for a call with this codec, compressor and limit.
     ///
     /// # Errors
-    /// INTERNAL when another codec has encoded it, or the compressor fails; RESOURCE_EXHAUSTED when
-    /// it is larger than the limit.
+    /// INTERNAL when another codec has encoded the message or the compressor fails;
+    /// RESOURCE_EXHAUSTED when the message is larger than the limit.
     pub(crate) fn framed_for(
         &self,
         codec: TypeId,
@@ -171,7 +171,7 @@ fn check_sendable(len: usize) -> Result<(), Status> {
 }
 
 fn other_codec() -> CodecError {
-    CodecError::new("the prepared message was encoded by another codec than the call's")
+    CodecError::new("the prepared message was encoded by a codec other than the call's")
 }
 
 impl<T> Clone for PreparedMessage<T> {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_framed_once_and_shared() {
+    fn a_prepared_message_is_framed_once_and_shared() {
         let prepared = PreparedMessage::new(RawCodec, &ABC).expect("fits");
         let one = frame::<RawCodec, _>(&prepared, limit(3))
             .expect("fits")
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn another_codecs_call_does_not_send_it() {
+    fn a_call_with_another_codec_refuses_a_prepared_message() {
         let prepared = PreparedMessage::new(RawCodec, &ABC).expect("fits");
         assert!(prepared.framed::<ProtoCodec>().is_none());
         prepared
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_compressed_once_for_each_name_and_its_clones_share_that() {
+    fn clones_share_one_compressed_form_for_each_compressor_name() {
         let prepared = PreparedMessage::new(RawCodec, &ABC).expect("fits");
         let compress = |prepared: &PreparedMessage<Bytes>, name| {
             let compressor: Arc<dyn Compressor> = Arc::new(Reversing(name));
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_received_can_be_passed_on() {
+    fn a_received_message_can_be_forwarded() {
         let received = PreparedMessage::<Bytes>::decode::<RawCodec>(ABC.into()).expect("short");
         let framed = frame::<RawCodec, _>(&received, limit(3))
             .expect("fits")

@@ -5,7 +5,7 @@ use prost::Message;
 
 use super::{Codec, CodecError, Compressor, MessageBuffer, MessageBytes, PreparedMessage};
 
-/// Protocol Buffers by prost: what generated code uses.
+/// The codec of Protocol Buffers, by prost. Generated code uses it.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(
     clippy::exhaustive_structs,
@@ -22,14 +22,15 @@ impl<M: Message + Default> Codec<M> for ProtoCodec {
     }
 
     fn encode(message: &M, buffer: &mut MessageBuffer) -> Result<(), CodecError> {
-        // Not `encode`, which would measure the message once more, to find that the buffer grows.
+        // `encode` would compute the length again, to check a capacity that this buffer does not
+        // have.
         message.encode_raw(buffer);
         Ok(())
     }
 
     #[inline]
     fn decode(bytes: MessageBytes) -> Result<M, CodecError> {
-        // Not `decode`, which would move the message once more.
+        // `decode` would move the message once more.
         let mut message = M::default();
         message.merge(bytes).map_err(CodecError::new)?;
         Ok(message)

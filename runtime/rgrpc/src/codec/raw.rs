@@ -4,7 +4,7 @@ use bytes::{Buf, BufMut, Bytes};
 
 use super::{Codec, CodecError, Compressor, MessageBuffer, MessageBytes, PreparedMessage};
 
-/// Messages as the bytes they are: for proxies, and for handlers of unknown services.
+/// The codec of plain bytes: for proxies, and for handlers of unknown services.
 #[derive(Clone, Copy, Debug, Default)]
 #[allow(
     clippy::exhaustive_structs,

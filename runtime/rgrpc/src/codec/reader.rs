@@ -2,29 +2,29 @@ use bytes::Buf;
 use rgrpc_http2::BytesQueue;
 
 use super::{Encoding, MessageBytes, MessageLimit, PREFIX_LEN, Prefix};
+use crate::read_demand::ReadDemand;
 use crate::side::Side;
 use crate::status::Status;
-use crate::wanted::Wanted;
 
-/// Finds messages in the DATA of a stream, however it is split.
+/// A reader of messages from the DATA frames of a stream, in any split.
 ///
-/// A state machine without IO: [`push`](Self::push) what arrived, then ask for the
-/// [`next`](Self::next) message. Nothing is copied but what is compressed. What it holds is at most
-/// one message of the allowed size and the DATA frame that ended it: a length over the limit is
-/// refused when its prefix is read.
+/// It is a state machine without IO: [`push`](Self::push) adds received data, and
+/// [`next`](Self::next) returns the next message. Only compressed messages are copied. The reader
+/// refuses a length over the limit when it reads the prefix. So it holds at most one message of the
+/// allowed size and the DATA frame with its end.
 #[derive(Debug)]
 pub(crate) struct MessageReader {
     buffered: BytesQueue,
-    /// The prefix of the message that is being collected.
+    /// The prefix of the incomplete message.
     prefix: Option<Prefix>,
     limit: MessageLimit,
-    /// What messages are compressed by that say so; `None` for [`Encoding::Identity`]. Boxed,
-    /// because it is that in most calls.
+    /// The encoding of compressed messages; `None` for [`Encoding::Identity`], the encoding of most
+    /// calls. It is boxed to keep the reader small.
     encoding: Option<Box<Encoding>>,
 }
 
 impl MessageReader {
-    /// A reader that refuses messages over the limit.
+    /// Creates a reader that refuses messages over the limit.
     pub(crate) fn new(limit: MessageLimit) -> Self {
         Self {
             buffered: BytesQueue::default(),
@@ -34,7 +34,7 @@ impl MessageReader {
         }
     }
 
-    /// Takes compressed messages to be so by this encoding; until then there must be none.
+    /// Sets the encoding of compressed messages. Default: identity, which allows none.
     pub(crate) fn set_encoding(&mut self, encoding: Encoding) {
         self.encoding = match encoding {
             Encoding::Identity => None,
@@ -42,16 +42,16 @@ impl MessageReader {
         };
     }
 
-    /// Takes in a piece of DATA.
+    /// Adds received data.
     pub(crate) fn push(&mut self, data: BytesQueue) {
         self.buffered.append(data);
     }
 
-    /// The next whole message, or `None` when more DATA is needed.
+    /// Returns the next complete message, or `None` when more data is needed.
     ///
     /// # Errors
-    /// RESOURCE_EXHAUSTED when the message is larger than allowed, compressed or not; INTERNAL when
-    /// its flag is not known, or it is compressed and cannot be decompressed.
+    /// RESOURCE_EXHAUSTED when the message is larger than the limit, compressed or decompressed;
+    /// INTERNAL when its flag is unknown or it cannot be decompressed.
     pub(crate) fn next(&mut self) -> Result<Option<MessageBytes>, Status> {
         let prefix = match self.prefix {
             Some(prefix) => prefix,
@@ -74,26 +74,26 @@ impl MessageReader {
         Ok(Some(message))
     }
 
-    /// What is missing for the next message.
-    pub(crate) fn wanted(&self) -> Wanted {
+    /// Returns the data that the next message still needs.
+    pub(crate) fn read_demand(&self) -> ReadDemand {
         let len = match self.prefix {
             Some(prefix) => prefix.len as usize,
             None if self.buffered.is_empty() => {
-                return Wanted::Message {
+                return ReadDemand::Message {
                     max: self.limit.bytes(),
                 };
             }
             None => PREFIX_LEN,
         };
-        Wanted::Rest(len.saturating_sub(self.buffered.len()))
+        ReadDemand::Rest(len.saturating_sub(self.buffered.len()))
     }
 
-    /// Whether a message has begun and not ended: the stream may not end here.
+    /// Returns whether a message is incomplete. The stream must not end in this state.
     pub(crate) fn is_within_message(&self) -> bool {
         self.prefix.is_some() || !self.buffered.is_empty()
     }
 
-    /// The side that reads.
+    /// Returns the side that reads.
     pub(crate) fn side(&self) -> Side {
         self.limit.side()
     }
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_found_whatever_the_split() {
+    fn messages_are_found_in_any_split() {
         let wire = b"\0\0\0\0\x03abc\0\0\0\0\0\0\0\0\0\x05hello";
         for size in 1..=wire.len() {
             let mut reader = MessageReader::new(limit(5));
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_flags_and_unagreed_compression_are_internal() {
+    fn an_unknown_flag_or_compression_without_an_encoding_is_internal() {
         for flag in [1, 2, 255] {
             let mut reader = MessageReader::new(limit(4));
             reader.push(Bytes::copy_from_slice(&[flag, 0, 0, 0, 0]).into());
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_flagged_is_decompressed_and_what_is_not_is_left() {
+    fn only_flagged_messages_are_decompressed() {
         let mut reader = MessageReader::new(limit(4));
         reader.set_encoding(Encoding::Known(Arc::new(Reversing("r"))));
         reader.push(Bytes::from_static(b"\x01\0\0\0\x03abc\0\0\0\0\x03abc").into());
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compressed_message_is_refused_before_its_body_where_its_encoding_is_not_known() {
+    fn a_compressed_message_of_an_unknown_encoding_is_refused_before_its_body() {
         for (encoding, text) in [
             (Encoding::Identity, "no grpc-encoding"),
             (Encoding::Unknown("x".into()), "the grpc-encoding \"x\""),
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn an_encoding_that_is_not_known_matters_to_compressed_messages_alone() {
+    fn an_unknown_encoding_affects_only_compressed_messages() {
         let mut reader = MessageReader::new(limit(4));
         reader.set_encoding(Encoding::Unknown("x".into()));
         reader.push(Bytes::from_static(b"\0\0\0\0\x03abc").into());
@@ -214,22 +214,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wanted_is_a_message_or_the_rest_of_one() {
+    fn the_read_demand_is_a_message_or_the_rest_of_one() {
         let mut reader = MessageReader::new(limit(10));
-        for (piece, wanted) in [
-            (&b""[..], Wanted::Message { max: 10 }),
-            (b"\0\0", Wanted::Rest(3)),
-            (b"\0\0\x06ab", Wanted::Rest(4)),
-            (b"cdef", Wanted::Message { max: 10 }),
+        for (piece, read_demand) in [
+            (&b""[..], ReadDemand::Message { max: 10 }),
+            (b"\0\0", ReadDemand::Rest(3)),
+            (b"\0\0\x06ab", ReadDemand::Rest(4)),
+            (b"cdef", ReadDemand::Message { max: 10 }),
         ] {
             reader.push(Bytes::from_static(piece).into());
             let _ = reader.next().expect("valid");
-            assert_eq!(reader.wanted(), wanted, "{piece:?}");
+            assert_eq!(reader.read_demand(), read_demand, "{piece:?}");
         }
     }
 
     #[test]
-    fn a_stream_may_end_only_between_messages() {
+    fn a_reader_is_within_a_message_after_any_part_of_it() {
         let mut reader = MessageReader::new(limit(10));
         assert!(!reader.is_within_message());
         for piece in [&b"\0\0"[..], b"\0\0\x02", b"a"] {

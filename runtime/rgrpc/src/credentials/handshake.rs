@@ -1,4 +1,4 @@
-//! The seam behind the credentials: what a kind of security does to a new connection.
+//! The interface between credentials and connections: a handshake for each side.
 //!
 //! Source: grpc-go `TransportCredentials`, as one trait for each side.
 
@@ -9,39 +9,39 @@ use std::pin::Pin;
 
 use crate::io::{Connected, Peer};
 
-/// A handshake that is under way: the connection through which bytes pass from now on, with what
-/// was learned of the peer.
+/// A running handshake. It yields the secured connection, with the peer's TLS information.
 ///
-/// The caller bounds the time; a dropped future closes the connection.
+/// The caller sets the timeout. A dropped future closes the connection.
 pub(crate) type HandshakeFuture<'a> =
     Pin<Box<dyn Future<Output = Result<Connected, HandshakeError>> + Send + 'a>>;
 
-/// Why a connection was not secured. Its text names the side and the option concerned; the caller
-/// adds the address.
+/// The error of a handshake. Its text names the side and the option concerned; the caller adds the
+/// address.
 pub(crate) type HandshakeError = Box<dyn Error + Send + Sync>;
 
-/// Secures the connections of a channel; called on the channel's task.
+/// The client's handshake. It runs on the channel's task.
 pub(crate) trait ClientHandshake: fmt::Debug + Send + Sync + 'static {
-    /// The `:scheme` of requests.
+    /// Returns the `:scheme` of requests.
     fn scheme(&self) -> &'static str;
 
-    /// The name that stands in for the target's as the channel's authority, if one was set.
+    /// Returns the server name that replaces the target's name in the channel's authority, if one
+    /// is set.
     fn server_name(&self) -> Option<&str>;
 
-    /// What a server may want instead that does not answer after the handshake; the end of an
-    /// error's text.
-    fn if_unanswered(&self) -> &'static str;
+    /// Returns the end of the error text for a server that does not answer after the handshake: the
+    /// likely reason.
+    fn unanswered_hint(&self) -> &'static str;
 
-    /// Checks that the server of a connection which was secured may be called by this host as well:
-    /// the authority of a call. The error says what is wrong.
+    /// Checks that the server of a secured connection also serves this host, the authority of a
+    /// call. The error contains the reason.
     fn check_host(&self, host: &str, peer: &Peer) -> Result<(), String>;
 
-    /// Secures a connection to the server that `host` names: a DNS name or an IP address.
+    /// Secures a connection to the server with the name `host`: a DNS name or an IP address.
     fn handshake<'a>(&'a self, connected: Connected, host: &'a str) -> HandshakeFuture<'a>;
 }
 
-/// Secures the connections of a server; called on each connection's own task.
+/// The server's handshake. It runs on the task of each connection.
 pub(crate) trait ServerHandshake: fmt::Debug + Send + Sync + 'static {
-    /// Secures a connection that was accepted.
+    /// Secures an accepted connection.
     fn handshake(&self, connected: Connected) -> HandshakeFuture<'_>;
 }

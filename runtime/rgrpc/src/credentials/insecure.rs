@@ -3,7 +3,7 @@ use std::future::ready;
 use super::handshake::{ClientHandshake, HandshakeFuture, ServerHandshake};
 use crate::io::{Connected, Peer};
 
-/// Plain text on either side: there is nothing to agree on.
+/// The handshake of plain text, for both sides. It does nothing.
 #[derive(Debug)]
 pub(super) struct Insecure;
 
@@ -16,7 +16,7 @@ impl ClientHandshake for Insecure {
         None
     }
 
-    fn if_unanswered(&self) -> &'static str {
+    fn unanswered_hint(&self) -> &'static str {
         "; it may expect TLS, and the channel's credentials are insecure()"
     }
 

@@ -1,17 +1,16 @@
-//! How a connection is secured.
+//! Credentials, which secure connections.
 //!
-//! Security is never implicit: a channel is made with [`ChannelCredentials`], and [`insecure`] ones
-//! are among them. A server is in plain text unless it is given [`ServerCredentials`], as in
-//! grpc-go.
+//! Security is always explicit: a channel needs [`ChannelCredentials`], which may be [`insecure`].
+//! A server uses plain text unless it has [`ServerCredentials`], as in grpc-go.
 //!
-//! With the feature `tls`, `ClientTls` and `ServerTls` make credentials of PEM: certificates of a
-//! CA, certificate chains, private keys. What a handshake learned of the other side is in
-//! [`Peer::tls`](crate::io::Peer::tls).
+//! With the feature `tls`, `ClientTls` and `ServerTls` create credentials from PEM: CA
+//! certificates, certificate chains, private keys. [`Peer::tls`](crate::io::Peer::tls) has the
+//! result of a handshake.
 //!
-//! [`PerRpcCredentials`] go with each call instead, as metadata.
+//! [`PerRpcCredentials`] are sent with each call instead, as metadata.
 //!
-//! Within the crate, credentials are handshakes: a channel's task runs one on each connection
-//! that it has dialed, a server one on each that it has accepted, in that connection's own task.
+//! Inside the crate, credentials are handshakes. The channel's task runs one on each dialed
+//! connection, and each accepted connection's own task runs one on the server.
 
 mod handshake;
 mod insecure;
@@ -28,19 +27,19 @@ pub use per_rpc::{MetadataFuture, PerRpcCredentials, RequestInfo};
 #[cfg(feature = "tls")]
 pub use tls::{ClientTls, ServerTls, TlsError};
 
-/// What secures the connections of a channel. Cheap to clone.
+/// The transport security of a channel. Cheap to clone.
 ///
 /// Source: grpc-go's package `credentials`, `TransportCredentials`.
 #[derive(Clone, Debug)]
 pub struct ChannelCredentials(Arc<dyn ClientHandshake>);
 
-/// What secures the connections of a server. Cheap to clone. The default is plain text.
+/// The transport security of a server. Cheap to clone. Default: plain text.
 ///
 /// Source: grpc-go's package `credentials`, `TransportCredentials`.
 #[derive(Clone, Debug)]
 pub struct ServerCredentials(Arc<dyn ServerHandshake>);
 
-/// No security at all: HTTP/2 in plain text with prior knowledge.
+/// Creates credentials without security: HTTP/2 in plain text with prior knowledge.
 ///
 /// Source: grpc-go's package `credentials/insecure`.
 #[must_use]
@@ -49,35 +48,36 @@ pub fn insecure() -> ChannelCredentials {
 }
 
 impl ChannelCredentials {
-    /// The `:scheme` of requests.
+    /// Returns the `:scheme` of requests.
     pub(crate) fn scheme(&self) -> &'static str {
         self.0.scheme()
     }
 
-    /// Whether nobody on the way can read or change what is sent.
+    /// Returns whether connections are encrypted and authenticated.
     pub(crate) fn are_secure(&self) -> bool {
         self.scheme() == "https"
     }
 
-    /// Checks that a server whose connection was secured may be called by this host as well.
+    /// Checks that the server of a secured connection also serves this host.
     ///
-    /// The error says what is wrong.
+    /// The error contains the reason.
     pub(crate) fn check_host(&self, host: &str, peer: &Peer) -> Result<(), String> {
         self.0.check_host(host, peer)
     }
 
-    /// The name that the server is to prove instead of the target's; it is the channel's authority
-    /// then.
+    /// Returns the server name that replaces the target's name, if one is set. It is then the
+    /// channel's authority.
     pub(crate) fn server_name(&self) -> Option<&str> {
         self.0.server_name()
     }
 
-    /// What to say more when a server does not answer in HTTP/2 after the handshake.
-    pub(crate) fn if_unanswered(&self) -> &'static str {
-        self.0.if_unanswered()
+    /// Returns the end of the error text for a server that does not answer in HTTP/2 after the
+    /// handshake.
+    pub(crate) fn unanswered_hint(&self) -> &'static str {
+        self.0.unanswered_hint()
     }
 
-    /// Secures a connection to the server that `host` names: the authority without its port.
+    /// Secures a connection to the server with the name `host`: the authority without its port.
     pub(crate) async fn handshake(
         &self,
         connected: Connected,
@@ -88,7 +88,7 @@ impl ChannelCredentials {
 }
 
 impl ServerCredentials {
-    /// Secures a connection that was accepted.
+    /// Secures an accepted connection.
     pub(crate) async fn handshake(
         &self,
         connected: Connected,

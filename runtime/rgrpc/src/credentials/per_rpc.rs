@@ -1,4 +1,4 @@
-//! Credentials that go with each call, as metadata: a token, a signature.
+//! Per-RPC credentials: metadata such as a token or a signature that is sent with each call.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,14 +8,14 @@ use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
 
-/// Makes the metadata by which each call proves on whose behalf it is made.
+/// A source of metadata that authenticates the caller of each call.
 ///
-/// Set for all calls of a channel by
-/// [`ClientConnBuilder::per_rpc_credentials`](crate::ClientConnBuilder::per_rpc_credentials), or
-/// for one by [`CallOptions::per_rpc_credentials`](crate::CallOptions::per_rpc_credentials). Asked
-/// for every attempt at a call, once it has a connection, on the task that makes the call; what it
-/// yields goes after the call's own metadata. An implementation that fetches tokens keeps them
-/// itself until they expire.
+/// [`ClientConnBuilder::per_rpc_credentials`](crate::ClientConnBuilder::per_rpc_credentials) sets
+/// them for all calls of a channel, and
+/// [`CallOptions::per_rpc_credentials`](crate::CallOptions::per_rpc_credentials) for one call. They
+/// run for every attempt of a call once it has a connection, on the task that makes the call. Their
+/// metadata follows the call's own. An implementation that fetches tokens must cache them until
+/// they expire.
 ///
 /// ```
 /// use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo};
@@ -38,29 +38,32 @@ use crate::status::Status;
 ///
 /// Source: grpc-go `credentials.PerRPCCredentials`.
 pub trait PerRpcCredentials: Send + Sync + 'static {
-    /// The metadata for a call. Its future is dropped when the call ends before it is ready.
+    /// Returns the metadata for an attempt. The future is dropped if the call ends before it is
+    /// ready.
     ///
-    /// A failure fails the attempt, with its code unless that is one which a server says about the
-    /// call's arguments (gRFC A54); those become INTERNAL.
+    /// # Errors
+    /// A failure fails the attempt with its code. Codes that only a server's application may use
+    /// become INTERNAL (gRFC A54).
     fn metadata<'a>(&'a self, request: RequestInfo<'a>) -> MetadataFuture<'a>;
 
-    /// Whether the metadata may go over secure connections alone. A channel without
-    /// transport security cannot be built with credentials that need it, and a call on one fails
-    /// with UNAUTHENTICATED. Default: true.
+    /// Returns whether the metadata requires a secure connection. Default: true.
+    ///
+    /// A channel without transport security cannot be built with credentials that require it. A
+    /// call with such credentials on such a channel fails with UNAUTHENTICATED.
     fn requires_transport_security(&self) -> bool {
         true
     }
 
-    /// What these are called in errors. Default: the name of the type.
+    /// Returns the name of the credentials in errors. Default: the name of the type.
     fn name(&self) -> &str {
         std::any::type_name::<Self>()
     }
 }
 
-/// Metadata that is being made.
+/// The future of [`PerRpcCredentials::metadata`].
 pub type MetadataFuture<'a> = Pin<Box<dyn Future<Output = Result<Metadata, Status>> + Send + 'a>>;
 
-/// The call that [`PerRpcCredentials`] are asked for.
+/// The call that [`PerRpcCredentials`] create metadata for.
 ///
 /// Source: grpc-go `credentials.RequestInfo`, and the URIs that its `GetRequestMetadata` receives.
 #[derive(Clone, Copy, Debug)]
@@ -79,26 +82,26 @@ impl<'a> RequestInfo<'a> {
         }
     }
 
-    /// The method's full name: `/package.Service/Method`.
+    /// Returns the method's full name: `/package.Service/Method`.
     #[must_use]
     pub const fn method(&self) -> &'a str {
         self.method
     }
 
-    /// The `:authority` of the request.
+    /// Returns the `:authority` of the request.
     #[must_use]
     pub const fn authority(&self) -> &'a str {
         self.authority
     }
 
-    /// The two ends of the connection that the request is to go by.
+    /// Returns the two ends of the request's connection.
     #[must_use]
     pub const fn peer(&self) -> &'a Peer {
         self.peer
     }
 
-    /// The URL of the service, which tokens for one audience name:
-    /// `https://example.com/package.Service`. A port 443 is left out.
+    /// Returns the URL of the service: `https://example.com/package.Service`. Tokens for one
+    /// audience contain it. The port 443 is omitted.
     #[must_use]
     pub fn service_url(&self) -> String {
         let host = self.authority.strip_suffix(":443");
@@ -108,9 +111,9 @@ impl<'a> RequestInfo<'a> {
     }
 }
 
-/// Adds what all of these credentials make for a call.
+/// Appends the metadata of all credentials for a call.
 ///
-/// Cancel-safe.
+/// It is cancel-safe.
 pub(crate) async fn add_metadata(
     credentials: &[Arc<dyn PerRpcCredentials>],
     request: RequestInfo<'_>,
@@ -123,7 +126,7 @@ pub(crate) async fn add_metadata(
     Ok(())
 }
 
-/// The status of an attempt whose credentials failed.
+/// Returns the status of an attempt whose credentials have failed.
 ///
 /// Source: gRFC A54; grpc-go `http2Client.getTrAuthData`.
 fn failed(credentials: &dyn PerRpcCredentials, status: Status) -> Status {
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn codes_that_are_about_a_calls_arguments_become_internal() {
+    fn codes_for_applications_become_internal() {
         struct Token;
         impl PerRpcCredentials for Token {
             fn metadata<'a>(&'a self, _: RequestInfo<'a>) -> MetadataFuture<'a> {

@@ -4,19 +4,19 @@ use std::path::PathBuf;
 
 use super::TlsInfo;
 
-/// Where one end of a connection is.
+/// The address of one end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Address {
     /// An IP address and a port.
     Tcp(SocketAddr),
-    /// A unix socket's path; `None` for an end that has no name, as clients' ends have none.
+    /// The path of a unix socket. `None` is an unnamed end, which clients usually have.
     Unix(Option<PathBuf>),
-    /// A socket in Linux's abstract namespace, by its name, without the zero octet before it.
+    /// The name of a socket in Linux's abstract namespace, without the leading zero octet.
     UnixAbstract(String),
-    /// A name that the dialer resolves: what `passthrough:` hands on, usually `host:port`.
+    /// A name that the dialer resolves, usually `host:port`. The resolver `passthrough` yields it.
     Name(String),
-    /// An end of a pipe within the process.
+    /// An end of an in-process pipe.
     Pipe,
 }
 
@@ -33,22 +33,22 @@ impl fmt::Display for Address {
     }
 }
 
-/// The two ends of the connection that carries a call, and how it is secured.
+/// The two ends of a call's connection, and its security.
 ///
 /// Source: grpc-go's package `peer`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Peer {
-    /// The other end.
+    /// The remote end.
     pub remote: Address,
-    /// This end.
+    /// The local end.
     pub local: Address,
-    /// What the TLS handshake found out; `None` for a connection without TLS.
+    /// The result of the TLS handshake; `None` for a connection without TLS.
     pub tls: Option<TlsInfo>,
 }
 
 impl Peer {
-    /// The ends of a connection that is not secured, or not yet.
+    /// Creates a peer without TLS.
     #[must_use]
     pub const fn new(remote: Address, local: Address) -> Self {
         Self {

@@ -9,37 +9,37 @@ use tokio::net::UnixStream;
 
 use super::{BoxedIo, Connected, Io, Peer};
 
-/// A connection on its way from the runtime that accepted it to the one that is to serve it.
+/// A connection that moves from the runtime that accepted it to the one that will serve it.
 ///
-/// A socket belongs to the runtime that it was made on: that one's reactor learns what the kernel
-/// has to say, and each such word would have to cross threads. So a socket is taken off the one
-/// reactor and put on the other. What is no socket, or hides it, is left as it is.
+/// A socket is registered with the reactor of the runtime that created it, and each of the
+/// reactor's events would have to cross threads. So a socket is moved from one reactor to the
+/// other. Any other connection is passed on unchanged.
 pub(crate) struct Detached {
-    carrier: Carrier,
+    io: DetachedIo,
     peer: Peer,
 }
 
-enum Carrier {
+enum DetachedIo {
     Tcp(net::TcpStream),
     #[cfg(unix)]
     Unix(unix::net::UnixStream),
-    /// Users' connections, pipes.
+    /// A pipe, or a connection of a user's type.
     Other(BoxedIo),
 }
 
 impl Connected {
-    /// Takes the connection off the runtime that it was made on.
+    /// Deregisters the connection from the runtime that created it.
     pub(crate) fn detach(self) -> io::Result<Detached> {
         let Self { io, peer } = self;
-        let carrier = match downcast::<TcpStream>(io) {
-            Ok(stream) => Carrier::Tcp(stream.into_std()?),
-            Err(io) => Carrier::of_unix(io)?,
+        let io = match downcast::<TcpStream>(io) {
+            Ok(stream) => DetachedIo::Tcp(stream.into_std()?),
+            Err(io) => DetachedIo::of_unix(io)?,
         };
-        Ok(Detached { carrier, peer })
+        Ok(Detached { io, peer })
     }
 }
 
-impl Carrier {
+impl DetachedIo {
     #[cfg(unix)]
     fn of_unix(io: BoxedIo) -> io::Result<Self> {
         Ok(match downcast::<UnixStream>(io) {
@@ -55,34 +55,34 @@ impl Carrier {
 }
 
 impl Detached {
-    /// The two ends.
+    /// Returns the two ends.
     pub(crate) fn peer(&self) -> &Peer {
         &self.peer
     }
 
-    /// Puts the connection on the runtime of the caller.
+    /// Registers the connection with the current runtime.
     pub(crate) fn attach(self) -> io::Result<Connected> {
-        let io: BoxedIo = match self.carrier {
-            Carrier::Tcp(stream) => Box::new(TcpStream::from_std(stream)?),
+        let io: BoxedIo = match self.io {
+            DetachedIo::Tcp(stream) => Box::new(TcpStream::from_std(stream)?),
             #[cfg(unix)]
-            Carrier::Unix(stream) => Box::new(UnixStream::from_std(stream)?),
-            Carrier::Other(io) => io,
+            DetachedIo::Unix(stream) => Box::new(UnixStream::from_std(stream)?),
+            DetachedIo::Other(io) => io,
         };
         Ok(Connected::new(io, self.peer))
     }
 }
 
-/// The connection as what it is, if that is a `T`.
+/// Downcasts a connection to a `T`, or returns it.
 fn downcast<T: Io>(io: BoxedIo) -> Result<T, BoxedIo> {
     let any: &dyn Any = &*io;
-    // Asked first: a downcast that fails does not give a connection back.
+    // The type is checked first, because a failed downcast does not return the connection.
     if !any.is::<T>() {
         return Err(io);
     }
     let any: Box<dyn Any> = io;
     match any.downcast() {
         Ok(io) => Ok(*io),
-        Err(_) => unreachable!("its type was just asked for"),
+        Err(_) => unreachable!("its type was just checked"),
     }
 }
 
@@ -108,8 +108,8 @@ mod tests {
         connected.detach().expect("it can be taken off")
     }
 
-    /// Two ends, made on a runtime that is gone when they are served: one that stayed on its
-    /// reactor would fail.
+    /// The two ends of a connection, created on a runtime that is dropped before they are served.
+    /// An end that stayed on its reactor would fail.
     async fn tcp() -> io::Result<(Detached, Detached)> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let dialed = TcpStream::connect(listener.local_addr()?).await?;
@@ -134,7 +134,7 @@ mod tests {
         let served = thread::spawn(|| {
             runtime().block_on(async {
                 let mut reader = reader.attach()?.io;
-                // Polled when the reader waits already, which its reactor is to end.
+                // Polled once the reader waits, so that its reactor has to wake it.
                 let writing = tokio::spawn(async { writer.attach()?.io.write_all(b"moved").await });
                 let mut read = [0; 5];
                 reader.read_exact(&mut read).await?;
@@ -147,18 +147,18 @@ mod tests {
     }
 
     #[test]
-    fn a_tcp_connection_is_served_after_its_first_runtime_is_gone() {
+    fn a_tcp_connection_is_served_after_its_first_runtime_is_dropped() {
         passes_bytes_on_another_runtime(tcp());
     }
 
     #[cfg(unix)]
     #[test]
-    fn a_unix_connection_is_served_after_its_first_runtime_is_gone() {
+    fn a_unix_connection_is_served_after_its_first_runtime_is_dropped() {
         passes_bytes_on_another_runtime(unix());
     }
 
     #[test]
-    fn a_pipe_is_passed_on_as_it_is() {
+    fn a_pipe_is_passed_on_unchanged() {
         passes_bytes_on_another_runtime(pipe());
     }
 }

@@ -8,13 +8,13 @@ use tokio::net::TcpStream;
 use super::unix;
 use super::{Address, Connected, Peer};
 
-/// What [`Dial::dial`] returns.
+/// The future of [`Dial::dial`].
 pub type DialFuture = Pin<Box<dyn Future<Output = io::Result<Connected>> + Send>>;
 
-/// How a channel makes connections.
+/// A dialer, which makes a channel's connections.
 ///
-/// Called from the channel's task, one address at a time. The future is dropped when the attempt's
-/// deadline passes or the channel closes. A panic is a failed attempt.
+/// The channel's task calls it, for one address at a time. It drops the future at the attempt's
+/// deadline or when the channel closes. A panic is a failed attempt.
 ///
 /// Source: grpc-go `WithContextDialer`.
 pub trait Dial: Send + Sync + 'static {
@@ -22,7 +22,7 @@ pub trait Dial: Send + Sync + 'static {
     fn dial(&self, address: Address) -> DialFuture;
 }
 
-/// Dials by the operating system: TCP, unix sockets where there are any, names by the system's
+/// The default dialer: TCP, unix sockets where the system has them, and names by the system's
 /// resolver.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
@@ -48,7 +48,7 @@ fn undialable(address: &Address) -> io::Error {
     let reason = match address {
         Address::Unix(Some(_)) => "this operating system has no unix sockets",
         Address::UnixAbstract(_) => "only Linux has abstract unix sockets",
-        _ => "it is no address of a socket",
+        _ => "it is not the address of a socket",
     };
     io::Error::new(
         io::ErrorKind::Unsupported,
@@ -57,7 +57,7 @@ fn undialable(address: &Address) -> io::Error {
 }
 
 fn tcp(stream: TcpStream) -> io::Result<Connected> {
-    // A request is written whole, so waiting for more to send only delays it.
+    // A request is written in one piece, so Nagle's algorithm would only delay it.
     stream.set_nodelay(true)?;
     let peer = Peer::new(
         Address::Tcp(stream.peer_addr()?),

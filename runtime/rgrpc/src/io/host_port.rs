@@ -1,16 +1,16 @@
-//! `host:port`, as targets and proxies have it.
+//! The form `host:port` of targets and proxies.
 
 use std::net::Ipv6Addr;
 
-/// The port of names that have none.
+/// The port of a name without one.
 pub(crate) const DEFAULT_PORT: u16 = 443;
 
-/// Splits `host[:port]`; an IPv6 address with a port stands in brackets.
+/// Splits `host[:port]`. An IPv6 address with a port is in brackets.
 pub(crate) fn split(endpoint: &str) -> Result<(&str, Option<u16>), String> {
     let (host, port) = if let Some(rest) = endpoint.strip_prefix('[') {
         let (host, rest) = rest
             .split_once(']')
-            .ok_or_else(|| format!("{endpoint:?} has an opening bracket and no closing one"))?;
+            .ok_or_else(|| format!("{endpoint:?} has an opening bracket but no closing one"))?;
         match rest.strip_prefix(':') {
             Some(port) => (host, Some(port)),
             None if rest.is_empty() => (host, None),
@@ -18,7 +18,7 @@ pub(crate) fn split(endpoint: &str) -> Result<(&str, Option<u16>), String> {
         }
     } else {
         match endpoint.rsplit_once(':') {
-            // More than one colon and no brackets: an IPv6 address, maybe with a zone.
+            // More than one colon and no brackets: an IPv6 address, perhaps with a zone.
             Some((host, _)) if host.contains(':') => {
                 let address = endpoint.split('%').next().unwrap_or(endpoint);
                 if address.parse::<Ipv6Addr>().is_err() {
@@ -35,15 +35,15 @@ pub(crate) fn split(endpoint: &str) -> Result<(&str, Option<u16>), String> {
     };
     match port {
         None => Ok((host, None)),
-        // Parsing alone would let a sign through.
+        // `parse` would accept a sign.
         Some(port) => match port.parse() {
             Ok(number) if !port.starts_with('+') => Ok((host, Some(number))),
-            _ => Err(format!("{port:?} in {endpoint:?} is no port")),
+            _ => Err(format!("{port:?} in {endpoint:?} is not a port")),
         },
     }
 }
 
-/// `host:port`, with an IPv6 address in brackets.
+/// Joins a host and a port, with brackets around an IPv6 address.
 pub(crate) fn join(host: &str, port: u16) -> String {
     if host.contains(':') {
         format!("[{host}]:{port}")
@@ -52,8 +52,8 @@ pub(crate) fn join(host: &str, port: u16) -> String {
     }
 }
 
-/// The authority of a host and a port (RFC 3986, section 3.2). A host that cannot stand in one says
-/// nothing to a server, so that `localhost` stands for it, as it does for unix sockets.
+/// Returns the authority of a host and a port (RFC 3986, section 3.2). A host that is invalid in an
+/// authority is replaced by `localhost`, as for unix sockets.
 pub(crate) fn authority(host: &str, port: Option<u16>) -> String {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(&byte);
     let mut authority = if host.parse::<Ipv6Addr>().is_ok() {
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_and_ports_are_told_apart() {
+    fn hosts_and_ports_are_split() {
         for (endpoint, host, port) in [
             ("host", "host", None),
             ("host:1", "host", Some(1)),
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_joined_can_be_split() {
+    fn a_joined_host_and_port_can_be_split() {
         for (host, port, joined) in [
             ("host", 1, "host:1"),
             ("1.2.3.4", 5, "1.2.3.4:5"),
@@ -106,12 +106,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_host_and_port_is_an_error_that_says_why() {
+    fn an_invalid_host_and_port_is_an_error_with_the_reason() {
         for (endpoint, text) in [
-            ("host:port", "\"port\" in \"host:port\" is no port"),
-            ("host:65536", "no port"),
-            ("host:+1", "no port"),
-            ("host:", "no port"),
+            ("host:port", "\"port\" in \"host:port\" is not a port"),
+            ("host:65536", "not a port"),
+            ("host:+1", "not a port"),
+            ("host:", "not a port"),
             ("a:b:1", "too many colons"),
             ("\n1::", "too many colons"),
             ("[::1:80", "no closing one"),
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_that_cannot_stand_in_an_authority_is_not_sent() {
+    fn a_host_that_is_invalid_in_an_authority_becomes_localhost() {
         for (host, port, expected) in [
             ("a", Some(1), "a:1"),
             ("a", None, "a"),

@@ -5,35 +5,34 @@ use tokio::net::TcpListener;
 
 use super::{Address, BoxedIo, Peer};
 
-/// What a server accepts connections from.
+/// A source of a server's connections.
 pub trait Listener: Send + 'static {
-    /// Waits for the next connection; `None` when the listener is closed for good, which ends the
-    /// accept loop.
+    /// Waits for the next connection. `None` means that the listener is closed for good, and ends
+    /// the accept loop.
     ///
-    /// Called from the accept loop alone. Cancel-safe: a dropped future loses no connection.
+    /// Only the accept loop calls it. It must be cancel-safe: a dropped future loses no connection.
     ///
     /// # Errors
-    /// Any error is taken to be temporary: the server waits 5 ms, doubled after each further
-    /// error up to 1 s, and calls again.
+    /// Any error is treated as temporary. The server calls again after 5 ms, doubled after each
+    /// further error up to 1 s.
     fn accept(&mut self) -> impl Future<Output = io::Result<Option<Connected>>> + Send;
 
-    /// Where it listens, for logs and errors.
+    /// Returns the address of the listener, for logs and errors.
     fn local_address(&self) -> Address;
 }
 
-/// A connection that was just made, by a [`Listener`] or by a dialer.
+/// A new connection of a [`Listener`] or a dialer.
 #[non_exhaustive]
 pub struct Connected {
-    /// The connection. A socket is best given as tokio's own type: a server with
-    /// [workers](crate::Server::workers) can move that from the runtime it was accepted on to the
-    /// one that serves it.
+    /// The connection. A socket should have tokio's own type, because a server with
+    /// [workers](crate::Server::workers) can move such a socket to the runtime that serves it.
     pub io: BoxedIo,
-    /// Its two ends.
+    /// The two ends of the connection.
     pub peer: Peer,
 }
 
 impl Connected {
-    /// A connection and its two ends.
+    /// Creates a new connection from its stream and its ends.
     #[must_use]
     pub fn new(io: BoxedIo, peer: Peer) -> Self {
         Self { io, peer }
@@ -43,7 +42,7 @@ impl Connected {
 impl Listener for TcpListener {
     async fn accept(&mut self) -> io::Result<Option<Connected>> {
         let (stream, remote) = TcpListener::accept(self).await?;
-        // A reply is written whole, so waiting for more to send only delays it.
+        // A response is written in one piece, so Nagle's algorithm would only delay it.
         stream.set_nodelay(true)?;
         let peer = Peer::new(Address::Tcp(remote), Address::Tcp(stream.local_addr()?));
         Ok(Some(Connected::new(Box::new(stream), peer)))

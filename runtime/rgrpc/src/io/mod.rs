@@ -1,7 +1,7 @@
-//! Where bytes come from and go to: sockets, unix sockets, and a pipe within the process.
+//! Connections: TCP sockets, unix sockets, and an in-process pipe.
 //!
-//! [`Listener`] is what a server accepts connections from, [`Dial`] what a channel makes them with;
-//! [`Io`] is a connection, whatever carries it. [`HttpProxy`] is what stands between where it must.
+//! A server accepts connections from a [`Listener`], and a channel makes them by [`Dial`]. [`Io`]
+//! is a connection of any kind. [`HttpProxy`] is a proxy between a channel and its servers.
 
 mod address;
 mod detached;
@@ -29,14 +29,14 @@ pub use proxy::{HttpProxy, ProxyError};
 pub(crate) use tcp_user_timeout::DEFAULT_TCP_USER_TIMEOUT;
 pub use tls_info::{TlsInfo, TlsVersion};
 
-/// A connection: an ordered stream of bytes both ways.
+/// A connection: an ordered stream of bytes in both directions.
 ///
-/// Implemented for everything that reads and writes in tokio's way. A server with
-/// [workers](crate::Server::workers) looks whether it is a `TcpStream` or a `UnixStream`, and moves
-/// those to the worker's runtime; hence `Any`.
+/// Every type with tokio's `AsyncRead` and `AsyncWrite` implements it. A server with
+/// [workers](crate::Server::workers) moves a `TcpStream` or a `UnixStream` to the worker's runtime;
+/// it detects these types by `Any`.
 pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + Any {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 
-/// A connection of any kind.
+/// A boxed connection of any kind.
 pub type BoxedIo = Box<dyn Io>;

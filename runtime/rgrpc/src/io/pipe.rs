@@ -5,14 +5,16 @@ use tokio::sync::mpsc;
 
 use super::{Address, Connected, Dial, DialFuture, Listener, Peer};
 
-/// What one direction of a pipe holds before its writer waits.
+/// The buffer size of each direction, in bytes. A writer waits when it is full.
 const CAPACITY: usize = 64 * 1024;
 
-/// How many connections may wait to be accepted before dialing waits.
+/// The maximum number of connections that wait to be accepted. A dialer waits when it is reached.
 const BACKLOG: usize = 128;
 
-/// A listener and a dialer that are connected within the process, without sockets: for tests, and
-/// for a client and a server that live in one program. Every dial makes a connection of its own.
+/// Creates a listener and a dialer that are connected in the process, without sockets.
+///
+/// They serve tests, and programs that contain both a client and a server. Each dial makes a new
+/// connection.
 ///
 /// Source: grpc-go's `test/bufconn`.
 ///
@@ -34,20 +36,20 @@ pub fn pipe() -> (PipeListener, PipeConnector) {
     )
 }
 
-/// The accepting end of a [`pipe`].
+/// The listener of a [`pipe`].
 #[derive(Debug)]
 pub struct PipeListener {
     accepts: mpsc::Receiver<DuplexStream>,
 }
 
-/// The dialing end of a [`pipe`].
+/// The dialer of a [`pipe`].
 #[derive(Clone, Debug)]
 pub struct PipeConnector {
     dials: mpsc::Sender<DuplexStream>,
 }
 
 impl Listener for PipeListener {
-    /// Closed for good once every connector is gone.
+    /// Waits for the next connection. `None` means that every connector was dropped.
     async fn accept(&mut self) -> io::Result<Option<Connected>> {
         let io = self.accepts.recv().await;
         Ok(io.map(connected))
@@ -66,7 +68,7 @@ impl Dial for PipeConnector {
             dials.send(theirs).await.map_err(|_| {
                 io::Error::new(
                     io::ErrorKind::ConnectionRefused,
-                    "the pipe's listener is gone",
+                    "the pipe's listener was dropped",
                 )
             })?;
             Ok(connected(ours))

@@ -5,13 +5,13 @@ use tokio::net::TcpStream;
 
 use super::{Connected, Io};
 
-/// The TCP user timeout (RFC 5482) of connections that have no other: the time that grpc-go gives
-/// a peer for the answer of a keepalive PING, which is what it sets the option to.
+/// The default TCP user timeout (RFC 5482): the time that grpc-go waits for the answer to a
+/// keepalive PING, to which it sets the option.
 pub(crate) const DEFAULT_TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl Connected {
-    /// Sets the TCP user timeout of a connection that is a socket of TCP, unless whoever made it
-    /// has set one. Of no effect where the operating system has no such option.
+    /// Sets the TCP user timeout of a TCP socket, unless it has one. No effect where the operating
+    /// system lacks the option.
     pub(crate) fn set_tcp_user_timeout(&self, timeout: Duration) {
         let any: &dyn Any = &*self.io as &dyn Io;
         let Some(stream) = any.downcast_ref::<TcpStream>() else {
@@ -28,14 +28,14 @@ impl Connected {
 fn set(stream: &TcpStream, timeout: Duration) -> std::io::Result<()> {
     let socket = socket2::SockRef::from(stream);
     if socket.tcp_user_timeout()?.is_none_or(|set| set.is_zero()) {
-        // The kernel counts milliseconds, and takes 0 for its own default.
+        // The kernel counts milliseconds and uses its own default for 0.
         let timeout = timeout.clamp(Duration::from_millis(1), MAX);
         socket.set_tcp_user_timeout(Some(timeout))?;
     }
     Ok(())
 }
 
-/// The largest timeout that the kernel's type holds.
+/// The maximum timeout of the kernel's type.
 #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
 const MAX: Duration = Duration::from_millis(i32::MAX as u64);
 
@@ -57,7 +57,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// The option of a connection's socket.
+    /// Returns the option of a connection's socket.
     fn of(connected: &Connected) -> Option<Duration> {
         let any: &dyn Any = &*connected.io as &dyn Io;
         let stream = any.downcast_ref::<TcpStream>().expect("TCP");
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_set_on_dialed_and_on_accepted_sockets_that_have_none() {
+    async fn the_timeout_is_set_on_dialed_and_accepted_sockets_without_one() {
         let mut listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = Address::Tcp(listener.local_addr().expect("bound"));
         let dialed = SystemDialer.dial(address).await.expect("it listens");
@@ -79,13 +79,13 @@ mod tests {
             assert_eq!(
                 of(&connected),
                 Some(7 * SECOND),
-                "whoever made it has set it"
+                "a timeout that is set is kept"
             );
         }
     }
 
     #[tokio::test]
-    async fn any_time_can_be_set() {
+    async fn any_duration_can_be_set() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = Address::Tcp(listener.local_addr().expect("bound"));
         for (timeout, expected) in [
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_socket_of_tcp_is_left_alone() {
+    fn a_connection_other_than_a_tcp_socket_is_unchanged() {
         let (io, _) = tokio::io::duplex(1);
         let peer = crate::io::Peer::new(Address::Pipe, Address::Pipe);
         Connected::new(Box::new(io), peer).set_tcp_user_timeout(SECOND);

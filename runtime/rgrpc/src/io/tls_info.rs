@@ -2,16 +2,16 @@ use std::fmt;
 
 use bytes::Bytes;
 
-/// What a TLS handshake found out about the other side.
+/// The result of a TLS handshake, about the other side.
 ///
 /// Source: grpc-go `credentials.TLSInfo`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TlsInfo {
-    /// The version that was agreed on.
+    /// The negotiated version.
     pub version: TlsVersion,
-    /// The certificates that the other side sent, in DER: its own, then those of intermediate CAs.
-    /// They have been verified. Empty on a server that does not ask its clients for certificates.
+    /// The verified certificates of the other side, in DER: its own, then those of intermediate
+    /// CAs. Empty on a server that does not request client certificates.
     pub peer_certificates: Vec<Bytes>,
 }
 

@@ -1,4 +1,4 @@
-//! Unix sockets: connections to them for the system's dialer, and from them for a server.
+//! Unix sockets, for the system's dialer and for servers.
 
 use std::io;
 #[cfg(target_os = "android")]
@@ -12,7 +12,7 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::{Address, Connected, Listener, Peer};
 
-/// Connects to the socket of a path.
+/// Connects to the socket at a path.
 pub(super) async fn connect(path: PathBuf) -> io::Result<Connected> {
     let stream = UnixStream::connect(&path).await?;
     let peer = Peer::new(Address::Unix(Some(path)), Address::Unix(None));
@@ -22,7 +22,7 @@ pub(super) async fn connect(path: PathBuf) -> io::Result<Connected> {
 /// Connects to a socket in Linux's abstract namespace.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) async fn connect_abstract(name: String) -> io::Result<Connected> {
-    // A zero octet before the name tells it from a path.
+    // A leading zero octet distinguishes the name from a path.
     let stream = UnixStream::connect(format!("\0{name}")).await?;
     let peer = Peer::new(Address::UnixAbstract(name), Address::Unix(None));
     Ok(Connected::new(Box::new(stream), peer))

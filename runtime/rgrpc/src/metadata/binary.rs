@@ -1,4 +1,5 @@
-//! `-bin` values on the wire: base64, sent without padding, accepted with and without.
+//! The encoding of `-bin` values on the wire: base64, sent without padding, accepted with and
+//! without it.
 
 use base64::Engine;
 use base64::alphabet::STANDARD;
@@ -13,23 +14,23 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// A value as it goes on the wire.
+/// Encodes a value for a header field.
 pub(crate) fn encode_value(value: &[u8]) -> Bytes {
     encode(value).into()
 }
 
-/// As [`encode_value`], as text.
+/// Encodes a value for a header field, as text.
 pub(super) fn encode(value: &[u8]) -> String {
     BASE64.encode(value)
 }
 
-/// A single value; `None`: it is not base64.
+/// Decodes a single value. Returns `None` if it is not base64.
 pub(super) fn decode(value: &[u8]) -> Option<Vec<u8>> {
     BASE64.decode(value.trim_ascii()).ok()
 }
 
-/// The values that one field holds: several may be joined by commas ("PROTOCOL-HTTP2",
-/// Custom-Metadata). `None` stands for one that is not base64.
+/// Decodes the values of one field, which may be several, joined by commas ("PROTOCOL-HTTP2",
+/// Custom-Metadata). An item is `None` if it is not base64.
 pub(crate) fn decode_values(field: &[u8]) -> impl Iterator<Item = Option<Bytes>> {
     field
         .split(|&byte| byte == b',')

@@ -1,5 +1,4 @@
-//! Metadata in the form that it has in header fields, for proxies and tools that read or write
-//! those.
+//! Metadata in the form of header fields, for proxies and tools that read or write header fields.
 
 use std::borrow::Cow;
 
@@ -11,8 +10,8 @@ use super::{Entry, Metadata, MetadataError, binary, check_key, is_binary};
 impl Metadata {
     /// Encodes the value of a `-bin` key for a header field: base64 without padding.
     ///
-    /// Only tools that write header fields need it: everywhere else in this crate the value of a
-    /// `-bin` key is the bytes themselves.
+    /// Only tools that write header fields need it. Everywhere else in this crate the value of a
+    /// `-bin` key is the decoded bytes.
     ///
     /// Source: "PROTOCOL-HTTP2", Custom-Metadata; grpc-go `encodeBinHeader`.
     #[must_use]
@@ -22,8 +21,8 @@ impl Metadata {
 
     /// Decodes the value of a `-bin` key from a header field: base64 with or without padding.
     ///
-    /// One value; several values joined by commas are for
-    /// [`append_encoded`](Self::append_encoded).
+    /// It decodes one value. [`append_encoded`](Self::append_encoded) is for several values joined
+    /// by commas.
     ///
     /// # Errors
     /// The value is not base64.
@@ -42,12 +41,12 @@ impl Metadata {
         binary::decode(encoded.as_ref()).ok_or_else(|| MetadataError::base64(b""))
     }
 
-    /// Appends a header field: the value of a `-bin` key is base64, in which commas separate
-    /// values. Other values are taken as they are.
+    /// Appends the value or values of a header field. The value of a `-bin` key is base64, and
+    /// commas separate several values. Other values are taken unchanged.
     ///
     /// # Errors
-    /// As [`append`](Self::append); also when the value of a `-bin` key is not base64. The metadata
-    /// is unchanged then.
+    /// The same as of [`append`](Self::append), and a value of a `-bin` key that is not base64. The
+    /// metadata is then unchanged.
     ///
     /// ```
     /// let mut metadata = rgrpc::Metadata::new();
@@ -57,8 +56,9 @@ impl Metadata {
     /// assert_eq!(traces, [&[1, 2][..], &[3]]);
     /// assert_eq!(metadata.get("x-hop"), Some("a,b"));
     ///
-    /// let fields: Vec<_> = metadata.iter_encoded().map(|(key, value)| (key, value.into_owned())).collect();
-    /// assert_eq!(fields, [("trace-bin", b"AQI".to_vec()), ("trace-bin", b"Aw".to_vec()), ("x-hop", b"a,b".to_vec())]);
+    /// let fields: Vec<_> = metadata.iter_encoded().collect();
+    /// let expected = [("trace-bin", "AQI"), ("trace-bin", "Aw"), ("x-hop", "a,b")];
+    /// assert_eq!(fields, expected.map(|(key, value)| (key, value.as_bytes().into())));
     /// # Ok::<(), rgrpc::MetadataError>(())
     /// ```
     pub fn append_encoded(
@@ -82,8 +82,8 @@ impl Metadata {
         Ok(())
     }
 
-    /// All keys and values, in order, as they stand in header fields: the values of `-bin` keys are
-    /// base64 without padding.
+    /// Iterates over all keys and values in order, in the form of header fields: the values of
+    /// `-bin` keys are base64 without padding.
     pub fn iter_encoded(&self) -> impl Iterator<Item = (&str, Cow<'_, [u8]>)> {
         self.entries().iter().map(|entry| {
             let value = if is_binary(&entry.key) {
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_single_value_is_decoded_padded_or_not() {
+    fn a_single_value_is_decoded_with_or_without_padding() {
         for (encoded, expected) in [
             ("", Some(&b""[..])),
             ("YQ", Some(b"a")),
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_that_cannot_be_taken_leaves_the_metadata_unchanged() {
+    fn an_invalid_field_leaves_the_metadata_unchanged() {
         for (key, value) in [
             ("k-bin", "AQ,!"),
             ("grpc-status", "0"),
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn encoded_values_round_trip() {
         let values = [&[0; 1][..], &[0xff; 2], &[1, 2, 3], &[]];
         let metadata = Metadata::from_pairs(values.map(|value| ("k-bin", value))).expect("valid");
         let mut read = Metadata::new();

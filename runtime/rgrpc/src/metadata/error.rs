@@ -3,7 +3,7 @@ use std::fmt;
 
 use crate::error_text::debug_is_text;
 
-/// A key or a value that metadata cannot carry.
+/// The error of a key or a value that metadata cannot hold.
 #[derive(Clone, PartialEq, Eq)]
 pub struct MetadataError {
     key: String,

@@ -1,4 +1,4 @@
-//! Metadata: the ordered list of keys and values that goes before and after a call's messages.
+//! Metadata: the ordered list of keys and values that a call sends before and after its messages.
 
 mod binary;
 mod encoded;
@@ -18,29 +18,28 @@ pub use error::MetadataError;
 pub(crate) use rules::is_reserved;
 use rules::{check_key, check_value, is_binary};
 
-/// An ordered list of keys and values; a key may stand in it several times.
+/// An ordered list of keys and values. A key may occur several times.
 ///
-/// Keys are lower case. The value of a key that ends in `-bin` is any bytes, here as they are (on
-/// the wire they are base64); any other value is printable ASCII. Keys that belong to the protocol
-/// (`grpc-*` names that gRPC defines, `content-type`, `te`, `user-agent`, and names that begin with
-/// a colon) cannot be added.
+/// Keys are lower case. The value of a key that ends in `-bin` is arbitrary bytes (base64 on the
+/// wire, decoded here). Any other value is printable ASCII. Keys of the protocol cannot be added:
+/// `grpc-*` names that gRPC defines, `content-type`, `te`, `user-agent`, and names that begin with
+/// a colon.
 ///
 /// Source: "PROTOCOL-HTTP2", Custom-Metadata; grpc-go's package `metadata`.
 ///
 /// # Received metadata
 ///
-/// Received metadata is not sent on: a value that was received is not sent, whichever
-/// way its metadata comes to a request, a response or a status that is sent. A service that passes
-/// on a request, a response or a [`Status`](crate::Status) of its upstream names what goes with it,
-/// by [`forward`](Self::forward). The reason is that received metadata holds credentials
-/// (`authorization`, cookies) and instructions (`grpc-retry-pushback-ms`) that are for this service
-/// alone. A value that this program appends or inserts is sent, also if it is a copy of a received
-/// one.
+/// A received value is not sent, in whichever request, response or status the metadata is used. A
+/// service that passes on a request, a response or a [`Status`](crate::Status) of its upstream
+/// selects the values to send by [`forward`](Self::forward). The reason is that received metadata
+/// holds credentials (`authorization`, cookies) and instructions (`grpc-retry-pushback-ms`) that
+/// are only for this service. A value that this program appends or inserts is sent, even if it is a
+/// copy of a received one.
 ///
-/// Source: grpc-go, which has the metadata of incoming and of outgoing calls in two places
+/// Source: grpc-go, which keeps the metadata of incoming and of outgoing calls separate
 /// (`FromIncomingContext`, `NewOutgoingContext`).
 ///
-/// Iterating over `&metadata` yields all keys and values, in order.
+/// An iteration over `&metadata` yields all keys and values, in order.
 ///
 /// ```
 /// let mut metadata = rgrpc::Metadata::from_pairs([("x-hop", "a")])?;
@@ -53,32 +52,32 @@ use rules::{check_key, check_value, is_binary};
 /// ```
 #[derive(Clone, Default)]
 pub struct Metadata {
-    /// Shared between clones until one is changed: the metadata of equal requests is parsed once.
-    /// `None` when there has never been an entry.
+    /// The entries, shared between clones until one is changed, because the metadata of equal
+    /// requests is parsed once. `None` if there has never been an entry.
     entries: Option<Arc<Vec<Entry>>>,
 }
 
 #[derive(Clone)]
 struct Entry {
-    /// Lower-case ASCII, checked when the entry was made.
+    /// The key: lower-case ASCII, checked when the entry is created.
     key: Bytes,
     value: Bytes,
-    /// It came from a peer, so it is not sent.
+    /// True if the entry came from a peer, so that it is not sent.
     received: bool,
 }
 
 impl Metadata {
-    /// An empty list. Does not allocate.
+    /// Creates an empty list. It does not allocate.
     #[must_use]
     pub const fn new() -> Self {
         Self { entries: None }
     }
 
-    /// Adds a value after those that the key has already.
+    /// Appends a value to those of the key.
     ///
     /// # Errors
-    /// The key is not a key or is reserved, or the value is not printable ASCII and the key does
-    /// not end in `-bin`. The list is unchanged then.
+    /// The key is invalid or reserved, or the value is not printable ASCII and the key does not end
+    /// in `-bin`. The list is then unchanged.
     pub fn append(
         &mut self,
         key: impl Into<Bytes>,
@@ -89,10 +88,10 @@ impl Metadata {
         Ok(())
     }
 
-    /// Sets the key's only value; values that it had are removed.
+    /// Sets the key's only value, and removes its other values.
     ///
     /// # Errors
-    /// As [`append`](Self::append).
+    /// The same as of [`append`](Self::append).
     pub fn insert(
         &mut self,
         key: impl Into<Bytes>,
@@ -105,7 +104,7 @@ impl Metadata {
         Ok(())
     }
 
-    /// Removes all values of the key and says whether there was one.
+    /// Removes all values of the key. Returns whether there was one.
     pub fn remove(&mut self, key: &str) -> bool {
         let present = self.get_bytes(key).is_some();
         if present {
@@ -114,13 +113,13 @@ impl Metadata {
         present
     }
 
-    /// The key's first value as text; `None` also when it is not text.
+    /// Returns the key's first value as text, or `None` if there is none or it is not text.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         std::str::from_utf8(self.get_bytes(key)?).ok()
     }
 
-    /// The key's first value as bytes.
+    /// Returns the key's first value as bytes.
     #[must_use]
     pub fn get_bytes(&self, key: &str) -> Option<&[u8]> {
         self.entries()
@@ -129,7 +128,7 @@ impl Metadata {
             .map(|entry| &*entry.value)
     }
 
-    /// The key's values as bytes, in order.
+    /// Iterates over the key's values as bytes, in order.
     pub fn get_all<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a [u8]> {
         self.entries()
             .iter()
@@ -137,13 +136,13 @@ impl Metadata {
             .map(|entry| &*entry.value)
     }
 
-    /// All keys and values, in order.
+    /// Iterates over all keys and values, in order.
     pub fn iter(&self) -> MetadataIter<'_> {
         self.into_iter()
     }
 
-    /// The keys, each once, in the order of their first values. [`get_all`](Self::get_all) has the
-    /// values of each.
+    /// Iterates over the keys, each once, in the order of their first values.
+    /// [`get_all`](Self::get_all) returns the values of a key.
     ///
     /// ```
     /// let metadata = rgrpc::Metadata::from_pairs([("b", "1"), ("a", "2"), ("b", "3")])?;
@@ -156,7 +155,7 @@ impl Metadata {
         keys.filter(move |key| seen.insert(*key))
     }
 
-    /// Keeps the values for which `keep` returns true.
+    /// Keeps only the values for which `keep` returns true.
     ///
     /// ```
     /// # let mut metadata = rgrpc::Metadata::from_pairs([("x-a", "1"), ("authorization", "2")])?;
@@ -171,19 +170,19 @@ impl Metadata {
         }
     }
 
-    /// How many values there are.
+    /// Returns the number of values.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries().len()
     }
 
-    /// Whether there is no value.
+    /// Returns whether there is no value.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries().is_empty()
     }
 
-    /// Adds all of `other` after what is there.
+    /// Appends all entries of `other`.
     #[inline]
     pub fn merge(&mut self, other: Self) {
         if let Some(entries) = other.entries {
@@ -207,7 +206,7 @@ impl Metadata {
         Arc::make_mut(self.entries.get_or_insert_default())
     }
 
-    /// Adds what a peer sent: `key` has been checked by HTTP/2, and `value` is as on the wire.
+    /// Appends a received field. HTTP/2 has checked `key`, and `value` is in the form of the wire.
     ///
     /// # Errors
     /// The value of a `-bin` key is not base64.
@@ -227,8 +226,8 @@ impl Metadata {
         Ok(())
     }
 
-    /// All keys and values that are sent, as they go on the wire. Received values are left out, and
-    /// the protocol's own fields with them, as a handler is shown some.
+    /// Iterates over the fields to send, in the form of the wire. Received values are left out. So
+    /// are the protocol's own fields, some of which a handler can see.
     pub(crate) fn wire_fields(&self) -> impl Iterator<Item = (Bytes, Bytes)> {
         let own = |entry: &&Entry| !entry.received && !is_reserved(&entry.key);
         self.entries().iter().filter(own).map(|entry| {
@@ -243,14 +242,14 @@ impl Metadata {
 }
 
 impl Entry {
-    /// An entry that the user may send.
+    /// Creates an entry from a user's key and value, after checks.
     fn new(key: Bytes, value: Bytes) -> Result<Self, MetadataError> {
         let key = check_key(key)?;
         check_value(&key, &value)?;
         Ok(Self::own(key, value))
     }
 
-    /// An entry of this program, which has been checked.
+    /// Creates an entry of this program from a checked key and value.
     fn own(key: Bytes, value: Bytes) -> Self {
         Self {
             key,
@@ -259,7 +258,7 @@ impl Entry {
         }
     }
 
-    /// An entry that came from a peer.
+    /// Creates a received entry.
     fn received(key: Bytes, value: Bytes) -> Self {
         Self {
             key,
@@ -269,7 +268,7 @@ impl Entry {
     }
 
     fn key(&self) -> &str {
-        // Every way in has checked it.
+        // Every constructor's caller has checked it.
         std::str::from_utf8(&self.key).unwrap_or_default()
     }
 
@@ -373,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clone_that_is_changed_leaves_the_original() {
+    fn a_change_of_a_clone_leaves_the_original_unchanged() {
         let mut metadata = Metadata::new();
         metadata.append("a", "1").expect("valid");
         let mut clone = metadata.clone();
@@ -384,7 +383,7 @@ mod tests {
     }
 
     #[test]
-    fn joined_binary_values_are_split_and_a_broken_one_is_an_error() {
+    fn joined_binary_values_are_split_and_invalid_base64_is_an_error() {
         let mut metadata = Metadata::new();
         metadata
             .append_from_wire(Bytes::from_static(b"k-bin"), Bytes::from_static(b"AQ==,Ag"))

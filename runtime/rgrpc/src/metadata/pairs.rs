@@ -7,11 +7,11 @@ use super::{Entry, Metadata, MetadataError};
 impl Metadata {
     /// Creates metadata from pairs of a key and a value.
     ///
-    /// Collecting into `Metadata` is not possible, because a pair can be invalid: `FromIterator`
-    /// and `Extend` could only panic or skip it. An array converts by `TryFrom` as well.
+    /// Metadata has no `FromIterator` or `Extend`, because a pair can be invalid and they could
+    /// only panic or skip it. An array also converts by `TryFrom`.
     ///
     /// # Errors
-    /// As [`append`](Self::append), for the first invalid pair.
+    /// The same as of [`append`](Self::append), for the first invalid pair.
     ///
     /// Source: grpc-go `metadata.Pairs`.
     ///
@@ -36,7 +36,8 @@ impl Metadata {
     /// Appends pairs of a key and a value.
     ///
     /// # Errors
-    /// As [`append`](Self::append), for the first invalid pair. The metadata is unchanged then.
+    /// The same as of [`append`](Self::append), for the first invalid pair. The metadata is then
+    /// unchanged.
     pub fn try_extend<K, V>(
         &mut self,
         pairs: impl IntoIterator<Item = (K, V)>,
@@ -64,7 +65,7 @@ where
 {
     type Error = MetadataError;
 
-    /// As [`from_pairs`](Self::from_pairs).
+    /// Creates metadata like [`from_pairs`](Self::from_pairs).
     fn try_from(pairs: [(K, V); N]) -> Result<Self, MetadataError> {
         Self::from_pairs(pairs)
     }
@@ -82,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn owned_and_binary_values_are_taken() {
+    fn owned_and_binary_values_are_accepted() {
         let pairs = vec![("k-bin".to_owned(), vec![0, 0xff])];
         let metadata = Metadata::from_pairs(pairs).expect("valid");
         assert_eq!(metadata.get_bytes("k-bin"), Some(&[0, 0xff][..]));

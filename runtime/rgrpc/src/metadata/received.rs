@@ -1,26 +1,24 @@
-//! Received metadata is sent on by those who say so.
+//! Received metadata, and its explicit forwarding.
 
 use super::rules::{check_value, is_reserved};
 use super::{Entry, Metadata};
 
 impl Metadata {
-    /// Sends the received values of `key` on when this metadata is sent, and returns whether there
-    /// are any.
+    /// Marks the received values of `key` for sending. Returns whether there are any.
     ///
-    /// Values that may not be sent stay behind: those of the protocol's own keys, and values that
-    /// [`append`](Self::append) would refuse. It is of no use where nothing is sent, and changes
-    /// nothing about values of this program.
+    /// Values that cannot be sent are skipped: those of the protocol's own keys, and those that
+    /// [`append`](Self::append) would refuse. The method has no effect on values of this program.
     ///
     /// ```
     /// use rgrpc::{Request, Status};
     ///
-    /// /// The request to the upstream, with the caller's locale and nothing else of its metadata.
+    /// /// The request to the upstream, with only the locale of the caller's metadata.
     /// fn to_upstream(mut request: Request<String>) -> Request<Vec<u8>> {
     ///     request.metadata_mut().forward("accept-language");
     ///     request.map(String::into_bytes)
     /// }
     ///
-    /// /// The failure of the upstream, with its trailer `x-quota`: code, text and details pass anyway.
+    /// /// The upstream's failure, with its trailer `x-quota`. Code, text and details are kept.
     /// fn to_client(mut status: Status) -> Status {
     ///     status.metadata_mut().forward("x-quota");
     ///     status
@@ -30,17 +28,17 @@ impl Metadata {
         self.forward_where(|entry| entry.has_key(key))
     }
 
-    /// Sends all received values on, as [`forward`](Self::forward) does those of one key.
+    /// Marks all received values for sending, as [`forward`](Self::forward) does for one key.
     ///
-    /// It is meant for proxies, which stand between the two sides and are neither.
+    /// It is meant for proxies, which pass on all of a call.
     pub fn forward_all(&mut self) {
         self.forward_where(|_| true);
     }
 
-    fn forward_where(&mut self, is_meant: impl Fn(&Entry) -> bool) -> bool {
+    fn forward_where(&mut self, is_selected: impl Fn(&Entry) -> bool) -> bool {
         let forwards = |entry: &Entry| {
             entry.received
-                && is_meant(entry)
+                && is_selected(entry)
                 && !is_reserved(&entry.key)
                 && check_value(&entry.key, &entry.value).is_ok()
         };
@@ -53,17 +51,17 @@ impl Metadata {
         true
     }
 
-    /// Returns the metadata without received values.
+    /// Removes the received values.
     #[inline]
     pub(crate) fn without_received(mut self) -> Self {
-        // Mostly there is nothing, and nothing that was received.
+        // Usually the metadata is empty or has no received value.
         if !self.is_empty() && self.entries().iter().any(|entry| entry.received) {
             self.entries_mut().retain(|entry| !entry.received);
         }
         self
     }
 
-    /// The same as a peer would have sent it.
+    /// Converts the metadata into that of a peer.
     pub(crate) fn into_received(mut self) -> Self {
         if !self.is_empty() {
             for entry in self.entries_mut() {
@@ -104,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn received_values_are_sent_when_they_are_forwarded() {
+    fn only_forwarded_received_values_are_sent() {
         let all = [
             ("x-a", "1"),
             ("x-b", "2"),

@@ -1,15 +1,15 @@
-//! What may stand in metadata ("PROTOCOL-HTTP2", Custom-Metadata; grpc-go `internal/metadata`).
+//! The rules for keys and values ("PROTOCOL-HTTP2", Custom-Metadata; grpc-go `internal/metadata`).
 
 use bytes::Bytes;
 
 use super::MetadataError;
 
-/// Whether the values of this key are arbitrary bytes.
+/// Returns whether the values of this key are arbitrary bytes.
 pub(super) fn is_binary(key: &[u8]) -> bool {
     key.ends_with(b"-bin")
 }
 
-/// Whether a key belongs to the protocol, so that it is not the user's to send or to see.
+/// Returns whether a key belongs to the protocol, so that users neither send nor see it.
 pub(crate) fn is_reserved(key: &[u8]) -> bool {
     key.first() == Some(&b':')
         || matches!(
@@ -29,7 +29,8 @@ pub(crate) fn is_reserved(key: &[u8]) -> bool {
         || is_connection_specific(key)
 }
 
-/// Fields that speak of an HTTP/1.1 connection: malformed in HTTP/2 (RFC 9113, 8.2.2).
+/// Returns whether a field concerns an HTTP/1.1 connection, which is malformed in HTTP/2 (RFC 9113,
+/// section 8.2.2).
 fn is_connection_specific(key: &[u8]) -> bool {
     matches!(
         key,
@@ -37,7 +38,7 @@ fn is_connection_specific(key: &[u8]) -> bool {
     )
 }
 
-/// The key in lower case, when the user may send it.
+/// Checks that the user may send this key, and returns it in lower case.
 pub(super) fn check_key(key: Bytes) -> Result<Bytes, MetadataError> {
     let key = if key.iter().any(u8::is_ascii_uppercase) {
         key.to_ascii_lowercase().into()
@@ -54,7 +55,7 @@ pub(super) fn check_key(key: Bytes) -> Result<Bytes, MetadataError> {
     Ok(key)
 }
 
-/// Whether the user may send this value under this key.
+/// Checks that the user may send this value under this key.
 pub(super) fn check_value(key: &[u8], value: &[u8]) -> Result<(), MetadataError> {
     let printable = |byte: &u8| matches!(byte, 0x20..=0x7e);
     if is_binary(key) || value.iter().all(printable) {
@@ -92,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn text_values_are_printable_ascii_and_binary_values_are_anything() {
+    fn text_values_are_printable_ascii_and_binary_values_are_arbitrary() {
         assert!(check_value(b"a", b" ~").is_ok());
         assert!(check_value(b"a", b"tab\t").is_err());
         assert!(check_value(b"a", "é".as_bytes()).is_err());

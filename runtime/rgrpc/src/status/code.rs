@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// The seventeen codes of gRPC, with their numbers on the wire.
+/// A status code of gRPC, with its number on the wire.
 ///
 /// Source: `doc/statuscodes.md` of the gRPC documents; grpc-go's package `codes`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -13,38 +13,39 @@ pub enum Code {
     Cancelled = 1,
     /// An error that no other code describes, or one from a peer that sent no usable code.
     Unknown = 2,
-    /// The request is wrong whatever the state of the system.
+    /// The request is invalid in any state of the system.
     InvalidArgument = 3,
     /// The deadline passed before the call ended.
     DeadlineExceeded = 4,
-    /// What was asked for does not exist.
+    /// The requested entity does not exist.
     NotFound = 5,
-    /// What was to be created exists already.
+    /// The entity to create already exists.
     AlreadyExists = 6,
-    /// The caller is known and may not do this.
+    /// The caller is authenticated but lacks the permission.
     PermissionDenied = 7,
-    /// A quota, a size limit or a store is used up.
+    /// A quota, a size limit or a storage space is exhausted.
     ResourceExhausted = 8,
-    /// The system is not in the state that the call needs.
+    /// The system is not in the state that the operation requires.
     FailedPrecondition = 9,
-    /// The call lost against a concurrent one; retry at a higher level.
+    /// The operation was aborted, typically by a conflict with a concurrent one. Retry at a higher
+    /// level.
     Aborted = 10,
-    /// Past the valid range, for the state the system is in.
+    /// The operation is past the valid range in the current state of the system.
     OutOfRange = 11,
-    /// The server does not know the service or the method.
+    /// The server does not implement the service or the method.
     Unimplemented = 12,
-    /// An invariant is broken, on either side or between them.
+    /// An invariant of either side, or of the protocol, is broken.
     Internal = 13,
-    /// The service cannot be reached now; the call can be retried.
+    /// The service is currently unavailable. The call can be retried.
     Unavailable = 14,
     /// Data is lost or damaged beyond recovery.
     DataLoss = 15,
-    /// The caller is not known.
+    /// The caller has no valid credentials.
     Unauthenticated = 16,
 }
 
 impl Code {
-    /// Every code, in the order of their numbers.
+    /// All codes, in the order of their numbers.
     pub const ALL: [Self; 17] = [
         Self::Ok,
         Self::Cancelled,
@@ -65,7 +66,8 @@ impl Code {
         Self::Unauthenticated,
     ];
 
-    /// The code with this number. A number that gRPC does not define is [`Code::Unknown`].
+    /// Returns the code with this number, or [`Code::Unknown`] for a number that gRPC does not
+    /// define.
     #[must_use]
     pub fn from_i32(number: i32) -> Self {
         usize::try_from(number)
@@ -74,13 +76,13 @@ impl Code {
             .unwrap_or(Self::Unknown)
     }
 
-    /// The code's number on the wire.
+    /// Returns the code's number on the wire.
     #[must_use]
     pub const fn to_i32(self) -> i32 {
         self as i32
     }
 
-    /// Whether only what handles a call may use the code, and what a client fails it by may not.
+    /// Returns whether only a handler may use the code, and not the client's own control plane.
     ///
     /// Source: gRFC A54.
     pub(crate) const fn is_for_applications(self) -> bool {
@@ -96,7 +98,7 @@ impl Code {
         )
     }
 
-    /// The code's name as the gRPC documents and service configs write it.
+    /// Returns the code's name in the gRPC documents and in service configs, such as `NOT_FOUND`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -132,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_code_survives_the_wire() {
+    fn every_code_round_trips_by_its_number() {
         for (number, code) in (0..).zip(Code::ALL) {
             assert_eq!(code.to_i32(), number);
             assert_eq!(Code::from_i32(number), code);

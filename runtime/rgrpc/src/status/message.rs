@@ -2,17 +2,17 @@ use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};
 
-/// What `grpc-message` may not carry literally: everything but 0x20 to 0x7E, and the percent sign.
-/// (`percent_encode` encodes all that is not ASCII by itself.)
+/// The ASCII characters that `grpc-message` escapes: controls and the percent sign.
+/// (`percent_encode` escapes everything that is not ASCII by itself.)
 const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
 
-/// The value of `grpc-message` for a status text ("PROTOCOL-HTTP2", section Responses).
+/// Encodes a status text as a value of `grpc-message` ("PROTOCOL-HTTP2", section Responses).
 pub(crate) fn encode_message(message: &str) -> Cow<'_, str> {
     percent_encode(message.as_bytes(), ESCAPED).into()
 }
 
-/// The status text of a `grpc-message` value. Never fails: a broken escape stays as it is, and
-/// bytes that are not UTF-8 become U+FFFD.
+/// Decodes a value of `grpc-message`. It never fails: an invalid escape is kept, and bytes that are
+/// not UTF-8 become U+FFFD.
 pub(crate) fn decode_message(value: &[u8]) -> String {
     percent_decode(value).decode_utf8_lossy().into_owned()
 }
@@ -22,7 +22,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_is_escaped_as_the_protocol_says() {
+    fn text_is_percent_encoded() {
         for (text, wire) in [
             ("", ""),
             ("plain ~ text", "plain ~ text"),
@@ -37,7 +37,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_escapes_and_bad_utf8_do_not_fail() {
+    fn invalid_escapes_and_invalid_utf8_do_not_fail() {
         for (wire, text) in [
             (&b"%"[..], "%"),
             (b"%2", "%2"),

@@ -1,7 +1,7 @@
-//! How a call ends: [`Code`] and [`Status`].
+//! The outcome of a call: [`Code`] and [`Status`].
 //!
-//! A [`Status`] is always a failure; success is `Ok(…)` of a `Result<_, Status>`. Both sides use
-//! the same type: a handler returns one, a stub's future yields one.
+//! A [`Status`] is always a failure; success is the `Ok` of a `Result<_, Status>`. Both sides use
+//! the same type: a handler returns it, and a stub's future yields it.
 
 mod code;
 mod message;
@@ -21,36 +21,36 @@ pub use code::Code;
 pub(crate) use message::{decode_message, encode_message};
 pub use rpc_status::RpcStatus;
 
-/// Why a call failed: a code, a text, optional details, and the trailers that came with them.
+/// The failure of a call: a code, a text, optional details, and trailers.
 ///
-/// One word wide, so that `Result<T, Status>` is as cheap as `T` allows. Its code is never
-/// [`Code::Ok`]. What caused it on this side is kept as [`Error::source`]; it is not sent.
+/// It is one word wide, so that `Result<T, Status>` is small. Its code is never [`Code::Ok`]. Its
+/// local cause is available by [`Error::source`] and is not sent.
 ///
 /// # The failure of an upstream
 ///
-/// A handler that returns the failure of a call that it has made, as `?` does, passes on the code,
-/// the text and the details: they are the failure. The trailers that came with it are not sent,
-/// because they are between the upstream and this service: `grpc-retry-pushback-ms` among them
-/// would tell this service's client when to retry. [`Metadata::forward`] is for those that should
-/// be. grpc-go divides them in the same way: an error that a handler returns carries
-/// `google.rpc.Status`, and no trailers.
+/// A handler can return the failure of its own call to an upstream, for example by `?`. The code,
+/// the text and the details are passed on. The trailers of the upstream are not sent, because they
+/// concern only the upstream and this service. For example, `grpc-retry-pushback-ms` would tell
+/// this service's client when to retry. [`Metadata::forward`] selects trailers to send. grpc-go
+/// makes the same distinction: an error that a handler returns carries a `google.rpc.Status` and no
+/// trailers.
 ///
 /// # A failure that is larger than the client takes
 ///
-/// A client can limit the header lists that it takes (SETTINGS_MAX_HEADER_LIST_SIZE; RFC 9113,
-/// section 6.5.2). A handler's failure that does not fit keeps its code. What goes with it is left
-/// out in this order, until the rest fits:
+/// A client can limit the size of header lists (SETTINGS_MAX_HEADER_LIST_SIZE; RFC 9113, section
+/// 6.5.2). A handler's failure over the limit keeps its code. The rest is reduced in this order,
+/// until it fits:
 ///
 /// 1. the text is shortened to 1 KiB,
 /// 2. the details are dropped,
 /// 3. the metadata is dropped,
-/// 4. the text is shortened to what there is room for, which may be nothing.
+/// 4. the text is shortened to the remaining size, possibly to nothing.
 ///
-/// A text that was shortened ends with `... (shortened)`. Header metadata that does not fit is
-/// dropped before a failure. A success whose header metadata or trailers do not fit becomes
-/// INTERNAL with a text that names the client's limit, because they would be lost without a word
-/// otherwise. The stream of a client whose limit has no room for a code is reset with
-/// INTERNAL_ERROR, as grpc-go does in all of these cases.
+/// A shortened text ends with `... (shortened)`. Header metadata over the limit is dropped before a
+/// failure. A success whose header metadata or trailers exceed the limit becomes INTERNAL, because
+/// they would be lost silently otherwise. The text names the client's limit. If the limit leaves no
+/// space even for a code, the stream is reset with INTERNAL_ERROR, as grpc-go does in all of these
+/// cases.
 ///
 /// Source: `google.rpc.Status`; grpc-go's package `status`.
 #[derive(Clone)]
@@ -66,9 +66,9 @@ struct Inner {
 }
 
 impl Status {
-    /// A failure with this code and this text.
+    /// Creates a failure with this code and this text.
     ///
-    /// A failure cannot be OK: [`Code::Ok`] becomes [`Code::Internal`] and the text says so.
+    /// [`Code::Ok`] is not a failure: it becomes [`Code::Internal`], and the text says so.
     #[must_use]
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         let message = message.into();
@@ -88,52 +88,52 @@ impl Status {
         }))
     }
 
-    /// A failure caused by `error`, whose text becomes the message and which is kept as the source.
+    /// Creates a failure from an error, which becomes the text and the source.
     #[must_use]
     pub fn from_error(code: Code, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let error = error.into();
         Self::new(code, error.to_string()).with_source(error)
     }
 
-    /// The code; never [`Code::Ok`].
+    /// Returns the code, which is never [`Code::Ok`].
     #[must_use]
     pub fn code(&self) -> Code {
         self.0.code
     }
 
-    /// The text, for people.
+    /// Returns the text, for people.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The bytes of `grpc-status-details-bin`: an encoded `google.rpc.Status`, or empty.
-    /// [`detail`](Self::detail) and [`to_proto`](Self::to_proto) decode them.
+    /// Returns the value of `grpc-status-details-bin`: an encoded `google.rpc.Status`, or nothing.
+    /// [`detail`](Self::detail) and [`to_proto`](Self::to_proto) decode it.
     #[must_use]
     pub fn details(&self) -> &[u8] {
         &self.0.details
     }
 
-    /// The trailers that came with the failure, or, in a handler, that go with it.
+    /// Returns the trailers: on a client the received ones, in a handler those to send.
     ///
-    /// Those that came with it stay behind when a handler returns the failure of its upstream; see
+    /// Received trailers are not sent when a handler returns the failure of its upstream; see
     /// [`Metadata::forward`].
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
         &self.0.metadata
     }
 
-    /// The trailers, to be changed.
+    /// Returns the trailers for modification.
     pub fn metadata_mut(&mut self) -> &mut Metadata {
         &mut self.0.metadata
     }
 
-    /// The status for a call that failed before it was sent, for a reason on this side: codes that
-    /// only a server's application may use become INTERNAL.
+    /// Converts this status into that of a call that failed on this side before it was sent. Codes
+    /// that only a server's application may use become INTERNAL.
     ///
     /// Source: gRFC A54.
     #[must_use]
-    pub(crate) fn of_control_plane(self) -> Self {
+    pub(crate) fn into_control_plane_failure(self) -> Self {
         if !self.code().is_for_applications() {
             return self;
         }
@@ -145,34 +145,35 @@ impl Status {
         Self::internal(text).with_source(self)
     }
 
-    /// Sets the bytes of `grpc-status-details-bin`: an encoded `google.rpc.Status`, whose code must
-    /// be that of this status, because clients take a contradiction for a failure of the server.
-    /// Default: none. [`with_detail`](Self::with_detail) encodes them. They are not sent to a
-    /// client whose header lists [have no
-    /// room](Self#a-failure-that-is-larger-than-the-client-takes) for them.
+    /// Sets the value of `grpc-status-details-bin`: an encoded `google.rpc.Status`. Default: none.
+    ///
+    /// Its code must be that of this status, because clients treat a contradiction as a failure of
+    /// the server. [`with_detail`](Self::with_detail) encodes details. Details over a client's
+    /// [header list limit](Self#a-failure-that-is-larger-than-the-client-takes) are not sent.
     #[must_use]
     pub fn with_details(mut self, details: impl Into<Bytes>) -> Self {
         self.0.details = details.into();
         self
     }
 
-    /// Sets the trailers that go with the failure. Default: none. They are not sent to a client
-    /// whose header lists [have no room](Self#a-failure-that-is-larger-than-the-client-takes) for
-    /// them.
+    /// Sets the trailers of the failure. Default: none.
+    ///
+    /// Trailers over a client's [header list
+    /// limit](Self#a-failure-that-is-larger-than-the-client-takes) are not sent.
     #[must_use]
     pub fn with_metadata(mut self, metadata: Metadata) -> Self {
         self.0.metadata = metadata;
         self
     }
 
-    /// Keeps what caused the failure, for [`Error::source`]. It is not sent to the peer.
+    /// Sets the cause of the failure, for [`Error::source`]. It is not sent to the peer.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.0.source = Some(source.into().into());
         self
     }
 
-    /// As [`with_source`](Self::with_source), for a cause that other failures have as well.
+    /// Sets a cause that several failures share, like [`with_source`](Self::with_source).
     #[must_use]
     pub(crate) fn with_shared_source(
         mut self,
@@ -182,13 +183,13 @@ impl Status {
         self
     }
 
-    /// UNAVAILABLE with this text and the source of this failure.
+    /// Creates an UNAVAILABLE status with this text and this failure's source.
     #[must_use]
-    pub(crate) fn retold(&self, text: impl Into<Cow<'static, str>>) -> Self {
+    pub(crate) fn to_unavailable(&self, text: impl Into<Cow<'static, str>>) -> Self {
         Self::unavailable(text).with_shared_source(self.0.source.clone())
     }
 
-    /// The same failure with another text.
+    /// Replaces the text.
     #[must_use]
     pub(crate) fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         self.0.message = message.into();
@@ -255,7 +256,8 @@ impl fmt::Display for Status {
     }
 }
 
-/// The text, what else came with it, and the causes: a `main` that returns a status prints this.
+/// Writes the text, the details' length, the trailers and the causes. A `main` that returns a
+/// status prints this.
 impl fmt::Debug for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")?;
@@ -283,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_is_one_word_wide_and_so_is_a_result_of_it() {
+    fn a_status_and_its_result_are_one_word_wide() {
         assert_eq!(size_of::<Status>(), size_of::<usize>());
         assert_eq!(size_of::<Result<(), Status>>(), size_of::<usize>());
     }
@@ -317,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_keeps_what_caused_it() {
+    fn a_status_keeps_its_source() {
         let status =
             Status::from_error(Code::Unavailable, std::io::Error::other("cable unplugged"));
         assert_eq!(status.message(), "cable unplugged");

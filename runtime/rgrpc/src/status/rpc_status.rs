@@ -5,15 +5,14 @@ use prost_types::Any;
 use super::{Code, Status};
 use crate::metadata::Metadata;
 
-/// The message `google.rpc.Status`: a code, a text, and messages with more about a failure.
+/// The message `google.rpc.Status`: a code, a text, and detail messages.
 ///
-/// In gRPC it is the content of `grpc-status-details-bin`; other protocols and APIs carry it as a
-/// message. It is the same type for generated code, if that is told so:
-/// `extern_path(".google.rpc.Status", "::rgrpc::RpcStatus")`.
+/// In gRPC it is the content of `grpc-status-details-bin`. Other protocols and APIs carry it as a
+/// message. Generated code uses this type with the option `extern_path(".google.rpc.Status",
+/// "::rgrpc::RpcStatus")`.
 ///
-/// A [`Status`] converts into it by [`Status::to_proto`], and it into a `Status` by
-/// [`Status::from_proto`], where code OK becomes INTERNAL, or by
-/// [`into_result`](Self::into_result).
+/// [`Status::to_proto`] converts a [`Status`] into it. [`Status::from_proto`], where code OK
+/// becomes INTERNAL, and [`into_result`](Self::into_result) convert it back.
 ///
 /// ```
 /// use rgrpc::prost_types::{Any, Duration};
@@ -35,13 +34,13 @@ use crate::metadata::Metadata;
 /// Source: `google/rpc/status.proto`; grpc-go's package `status`.
 #[derive(Clone, PartialEq, Message)]
 pub struct RpcStatus {
-    /// The number of a [`Code`]; 0 is OK.
+    /// The number of a [`Code`]. 0 is OK.
     #[prost(int32, tag = "1")]
     pub code: i32,
     /// The text, for people.
     #[prost(string, tag = "2")]
     pub message: String,
-    /// Messages for programs, in an order that the sender chooses.
+    /// The detail messages, for programs, in the sender's order.
     #[prost(message, repeated, tag = "3")]
     pub details: Vec<Any>,
 }
@@ -56,7 +55,8 @@ impl Name for RpcStatus {
 }
 
 impl RpcStatus {
-    /// The outcome that it stands for: a code of 0 is success, whatever else is there.
+    /// Converts the message into the outcome of a call. Code 0 is success, whatever the other
+    /// fields hold.
     ///
     /// Source: grpc-go `status.FromProto` and `Status.Err`.
     pub fn into_result(self) -> Result<(), Status> {
@@ -68,11 +68,11 @@ impl RpcStatus {
 }
 
 impl Status {
-    /// A status with this code, this text and these details. As in [`Status::new`], code OK becomes
-    /// INTERNAL. An unknown code becomes UNKNOWN.
+    /// Creates a status from the message's code, text and details. As in [`Status::new`], code OK
+    /// becomes INTERNAL. An unknown code becomes UNKNOWN.
     ///
-    /// There is no `From`, because a second one would leave the error type of a `?` in an async
-    /// block open.
+    /// There is no `From` implementation, because a second one would make the error type of a `?`
+    /// in an async block ambiguous.
     ///
     /// Source: grpc-go `status.FromProto`.
     #[must_use]
@@ -81,8 +81,8 @@ impl Status {
         status.with_all_details(proto.details)
     }
 
-    /// The failure as a `google.rpc.Status`. Details that are not an encoded `google.rpc.Status`
-    /// are left out.
+    /// Returns the failure as a `google.rpc.Status`. Details that are not an encoded
+    /// `google.rpc.Status` are omitted.
     ///
     /// Source: grpc-go `Status.Proto`.
     #[must_use]
@@ -95,11 +95,11 @@ impl Status {
         }
     }
 
-    /// Adds a message to the details. Details that are not an encoded `google.rpc.Status` are
+    /// Appends a message to the details. Details that are not an encoded `google.rpc.Status` are
     /// replaced.
     ///
-    /// Messages of generated code have a [`Name`] if the generator is told so;
-    /// [`with_any_detail`](Self::with_any_detail) is for others.
+    /// Messages of generated code implement [`Name`] if the generator's option says so.
+    /// [`with_any_detail`](Self::with_any_detail) is for other messages.
     ///
     /// Source: grpc-go `Status.WithDetails`.
     #[must_use]
@@ -110,7 +110,7 @@ impl Status {
         })
     }
 
-    /// As [`with_detail`](Self::with_detail), with a message that is packed already.
+    /// Appends a packed message to the details, like [`with_detail`](Self::with_detail).
     #[must_use]
     pub fn with_any_detail(self, detail: Any) -> Self {
         let mut details = self.to_proto().details;
@@ -118,11 +118,11 @@ impl Status {
         self.with_all_details(details)
     }
 
-    /// The first of the details that is a message of this type; `None`: there is none.
+    /// Returns the first detail of this message type, or `None` without one.
     /// [`to_proto`](Self::to_proto) has all details.
     ///
     /// # Errors
-    /// The bytes of that detail are not a message of this type.
+    /// The detail's bytes are not a valid message of this type.
     ///
     /// Source: grpc-go `Status.Details`.
     pub fn detail<M: Name + Default>(&self) -> Result<Option<M>, prost::DecodeError> {
@@ -131,7 +131,7 @@ impl Status {
         detail.map(|detail| M::decode(&*detail.value)).transpose()
     }
 
-    /// Sets the details, with the code and the text that go with them.
+    /// Sets the details, encoded with the status's code and text.
     fn with_all_details(self, details: Vec<Any>) -> Self {
         if details.is_empty() {
             return self.with_details(Vec::new());
@@ -144,15 +144,15 @@ impl Status {
         self.with_details(proto.encode_to_vec())
     }
 
-    /// The status of a failure that came with `details`, the bytes of `grpc-status-details-bin`.
+    /// Creates the status of a received failure. `details` is the value of
+    /// `grpc-status-details-bin`.
     ///
-    /// The code and the text of the details are those of the status: if the codes differ, the
-    /// server contradicts itself, and the status is INTERNAL; a text of the details replaces
-    /// `message`. Details that are not an encoded `google.rpc.Status` are kept for
-    /// [`details`](Self::details).
+    /// If the code in the details differs from `code`, the server contradicts itself and the status
+    /// is INTERNAL. A text in the details replaces `message`. Details that are not an encoded
+    /// `google.rpc.Status` are kept for [`details`](Self::details).
     ///
-    /// Source: grpc-go `internal/status.NewWithProto`, which drops such details, and a `message`
-    /// without one in the details.
+    /// Source: grpc-go `internal/status.NewWithProto`, which drops such details and always uses the
+    /// text of the details.
     pub(crate) fn received(
         code: Code,
         message: String,
@@ -179,7 +179,7 @@ impl Status {
     }
 }
 
-/// Returns whether a detail of this type URL is an `M`: the name after the last slash decides.
+/// Returns whether a type URL names the message `M`. The name is the part after the last slash.
 fn is_a<M: Name>(type_url: &str) -> bool {
     type_url
         .rsplit_once('/')
@@ -198,7 +198,7 @@ mod tests {
     };
 
     #[test]
-    fn details_are_added_in_order_and_found_by_their_type() {
+    fn details_keep_their_order_and_are_found_by_type() {
         let at = Timestamp {
             seconds: 3,
             nanos: 0,
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_detail_that_is_no_message_of_its_type_is_an_error() {
+    fn an_undecodable_detail_is_an_error() {
         let broken = Any {
             type_url: "example.com/google.protobuf.Duration".to_owned(),
             value: vec![0xff],
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn code_zero_is_success_or_an_internal_failure() {
+    fn code_0_is_success_as_a_result_and_internal_as_a_status() {
         let proto = RpcStatus {
             message: "fine".to_owned(),
             ..RpcStatus::default()
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn details_that_are_no_status_are_kept_as_bytes_and_replaced_by_messages() {
+    fn undecodable_details_are_kept_as_bytes_until_a_detail_is_added() {
         let status = Status::aborted("no").with_details(&b"\xff"[..]);
         assert_eq!(status.details(), b"\xff");
         assert!(status.to_proto().details.is_empty());

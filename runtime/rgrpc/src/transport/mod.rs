@@ -47,7 +47,7 @@ use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
 
-pub(crate) use crate::wanted::Wanted;
+pub(crate) use crate::read_demand::ReadDemand;
 pub(crate) use call_state::CallState;
 pub use cancel_reason::CancelReason;
 pub(crate) use connect_error::ConnectError;
@@ -191,9 +191,9 @@ pub(crate) type Report = Arc<dyn Fn(TransportEvent) + Send + Sync>;
 pub(crate) trait Stream: Send + Sync + 'static {
     /// Receives the next DATA, or the end of receiving. Not called again after [`Incoming::End`].
     ///
-    /// The peer may send as much again as is taken. `wanted` is what the call waits for: a little
+    /// The peer may send as much again as is taken. `read_demand` is what the call waits for: a little
     /// more or less may come, and an engine that can lets the peer send all of it.
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Incoming>;
+    fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<Incoming>;
 
     /// Takes all DATA that has come and will come: if the end has come too, everything is in one
     /// piece, nothing of it was taken before, and it `fits`. Else nothing is taken. This is how the

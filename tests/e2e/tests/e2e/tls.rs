@@ -616,12 +616,12 @@ fn inputs_that_cannot_be_used_are_named_with_what_they_are() {
     for (error, want) in [
         (
             server(&key_pem, &chain_pem),
-            TlsError::CertificateChain("no CERTIFICATE section, but PRIVATE KEY".to_owned()),
+            TlsError::CertificateChain("no CERTIFICATE section: found PRIVATE KEY".to_owned()),
         ),
         (
             server(&chain_pem, &chain_pem),
             TlsError::PrivateKey(
-                "no section PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY, but CERTIFICATE"
+                "no section PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY: found CERTIFICATE"
                     .to_owned(),
             ),
         ),
@@ -632,14 +632,14 @@ fn inputs_that_cannot_be_used_are_named_with_what_they_are() {
         (
             client(ClientTls::new().ca_certificates("ca.pem")),
             TlsError::CaCertificates(
-                "no CERTIFICATE section, but 6 bytes that are not PEM".to_owned(),
+                "no CERTIFICATE section: the input is 6 bytes that are not PEM".to_owned(),
             ),
         ),
         (
             client(client_tls(&ca).identity(&chain_pem, "")),
             TlsError::PrivateKey(
-                "no section PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY, \
-                 but nothing at all: it is empty"
+                "no section PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY: \
+                 the input is empty"
                     .to_owned(),
             ),
         ),
@@ -651,7 +651,7 @@ fn inputs_that_cannot_be_used_are_named_with_what_they_are() {
         ),
         (
             with_client_ca(&key_pem),
-            TlsError::ClientCaCertificates("no CERTIFICATE section, but PRIVATE KEY".to_owned()),
+            TlsError::ClientCaCertificates("no CERTIFICATE section: found PRIVATE KEY".to_owned()),
         ),
     ] {
         assert_eq!(error, want);

@@ -5,8 +5,8 @@ use bytes::{Buf, Bytes};
 use super::Choices;
 use crate::codec::MessageLimit;
 use crate::codec::{MessageBytes, MessageReader, PREFIX_LEN, Prefix, RawCodec, frame};
+use crate::read_demand::ReadDemand;
 use crate::side::Side;
-use crate::wanted::Wanted;
 
 /// What the octets of a stream hold.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -97,7 +97,7 @@ fn read_in_pieces(mut wire: &[u8], max: usize, choices: &mut Choices<'_>) -> Fou
                 }
             }
         }
-        if let Wanted::Rest(len) = reader.wanted() {
+        if let ReadDemand::Rest(len) = reader.read_demand() {
             assert!((1..=max.max(PREFIX_LEN)).contains(&len), "{len} octets");
             assert!(reader.is_within_message());
         }

@@ -3,41 +3,41 @@
 // package: google.rpc
 // module: google::rpc
 const _: () = ::rgrpc::codegen::assert_version(1);
-/// Why the call failed, as a constant that programs can compare.
+/// The reason of a failure, as a constant for programs.
 #[derive(Clone, PartialEq, ::rgrpc::prost::Message)]
 #[prost(prost_path = "::rgrpc::prost")]
 pub struct ErrorInfo {
-    /// UPPER_SNAKE_CASE, unique within the domain.
+    /// The reason in UPPER_SNAKE_CASE, unique within the domain.
     #[prost(string, tag = "1")]
     pub reason: ::rgrpc::prost::alloc::string::String,
-    /// Whose reason it is, usually the service's host name.
+    /// The domain of the reason, usually the service's host name.
     #[prost(string, tag = "2")]
     pub domain: ::rgrpc::prost::alloc::string::String,
-    /// What else is to be known, as keys and values.
+    /// More information, as keys and values.
     #[prost(map = "string, string", tag = "3")]
     pub metadata: ::std::collections::HashMap<
         ::rgrpc::prost::alloc::string::String,
         ::rgrpc::prost::alloc::string::String,
     >,
 }
-/// What is wrong with the request.
+/// The violations in a request.
 #[derive(Clone, PartialEq, ::rgrpc::prost::Message)]
 #[prost(prost_path = "::rgrpc::prost")]
 pub struct BadRequest {
-    /// All that is wrong, not only the first.
+    /// All violations, not only the first.
     #[prost(message, repeated, tag = "1")]
     pub field_violations: ::rgrpc::prost::alloc::vec::Vec<bad_request::FieldViolation>,
 }
 /// Nested message and enum types in `BadRequest`.
 pub mod bad_request {
-    /// A field that is wrong.
+    /// A violation in one field.
     #[derive(Clone, PartialEq, Eq, Hash, ::rgrpc::prost::Message)]
     #[prost(prost_path = "::rgrpc::prost")]
     pub struct FieldViolation {
-        /// A path such as `address.zip_code`.
+        /// The path of the field, such as `address.zip_code`.
         #[prost(string, tag = "1")]
         pub field: ::rgrpc::prost::alloc::string::String,
-        /// What is wrong with it.
+        /// The description of the violation.
         #[prost(string, tag = "2")]
         pub description: ::rgrpc::prost::alloc::string::String,
     }

@@ -3,7 +3,7 @@
 // package: google.rpc
 // module: google::rpc
 const _: () = ::rgrpc::codegen::assert_version(1);
-/// How a call failed, in full: what the trailer `grpc-status-details-bin` carries.
+/// The failure of a call, the content of the trailer `grpc-status-details-bin`.
 #[derive(Clone, PartialEq, ::rgrpc::prost::Message)]
 #[prost(prost_path = "::rgrpc::prost")]
 pub struct Status {
@@ -13,7 +13,7 @@ pub struct Status {
     /// The text, for developers.
     #[prost(string, tag = "2")]
     pub message: ::rgrpc::prost::alloc::string::String,
-    /// What programs can act on; see error_details.proto.
+    /// Details for programs; see error_details.proto.
     #[prost(message, repeated, tag = "3")]
     pub details: ::rgrpc::prost::alloc::vec::Vec<::rgrpc::prost_types::Any>,
 }

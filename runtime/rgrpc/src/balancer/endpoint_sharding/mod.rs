@@ -218,7 +218,7 @@ impl EndpointSharding {
     pub fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
         if self.children.is_empty() {
             // Its code is about resolving, not about the calls that fail because of it.
-            self.absence = Some(error.retold(error.message().to_owned()));
+            self.absence = Some(error.to_unavailable(error.message().to_owned()));
             return self.note(EndpointsChange::Best, control);
         }
         self.call_each(control, |child, control| {

@@ -62,7 +62,7 @@ impl Connector {
         self.transport
             .connect(secured, self.settings.clone(), report)
             .await
-            .map_err(|problem| problem.map_text(|text| text + self.credentials.if_unanswered()))
+            .map_err(|problem| problem.map_text(|text| text + self.credentials.unanswered_hint()))
     }
 }
 

@@ -384,7 +384,7 @@ impl Running {
             status.message(),
             delay.as_secs_f64()
         );
-        self.fail(status.retold(text));
+        self.fail(status.to_unavailable(text));
     }
 
     /// The status for calls that cannot be made because of a panic.
@@ -489,7 +489,7 @@ impl Running {
                 self.parts.target,
                 error.message()
             );
-            self.fail(error.retold(text));
+            self.fail(error.to_unavailable(text));
         }
     }
 

@@ -251,7 +251,7 @@ impl<C> Subchannel<C> {
         let delay = self.backoff.failed(random);
         // A time too far away to be expressed does not come.
         self.backoff_until = Some(now + delay.min(FAR));
-        let failure = problem.to_status().retold(format!(
+        let failure = problem.to_status().to_unavailable(format!(
             "{problem} (attempt {}, next in {:.1} s)",
             self.attempts,
             delay.as_secs_f64()

@@ -1,6 +1,7 @@
-//! What a client says in `grpc-accept-encoding`, and what follows from it.
+//! The compressors that a client accepts: the values of `grpc-accept-encoding`.
 
-/// The encodings in the values of `grpc-accept-encoding`, in their order. What is not text is none.
+/// Returns the encodings in the values of `grpc-accept-encoding`, in their order. Values that are
+/// not text are skipped.
 pub(crate) fn accepted<'a>(
     values: impl Iterator<Item = &'a [u8]>,
 ) -> impl Iterator<Item = &'a str> {
@@ -11,8 +12,9 @@ pub(crate) fn accepted<'a>(
         .filter(|name| !name.is_empty())
 }
 
-/// Whether a call that came compressed by `encoding` is answered by it too, where the handler says
-/// nothing: yes, unless the client has said what it accepts and this is not among it.
+/// Returns whether the response to a call is compressed by the request's `encoding`, when the
+/// handler sets no compressor. It is, unless the client names the encodings that it accepts and
+/// `encoding` is not among them.
 ///
 /// Source: `doc/compression.md`, "Compression Method Asymmetry Between Peers"; grpc-go, which does
 /// not look at what the client accepts.
@@ -48,13 +50,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_text_is_no_encoding() {
+    fn values_that_are_not_text_are_skipped() {
         let values: [&[u8]; 2] = [b"\xff", b"gzip"];
         assert_eq!(accepted(values.into_iter()).collect::<Vec<_>>(), ["gzip"]);
     }
 
     #[test]
-    fn a_call_is_answered_as_it_came_unless_the_client_does_not_accept_that() {
+    fn a_response_has_the_encoding_of_the_request_unless_the_client_does_not_accept_it() {
         for (accepted, alike) in [
             (&[][..], true),
             (&["gzip"], true),

@@ -6,18 +6,21 @@ use bytes::Bytes;
 use super::{Compressor, compress};
 use crate::lock::lock;
 
-/// What has become of a framed message, by the names of compressors: each makes it once.
+/// The compressed forms of one framed message, by the name of the compressor. Each compressor runs
+/// once.
 #[derive(Debug, Default)]
 pub(in crate::codec) struct CompressedForms(Mutex<Vec<(Box<str>, Bytes)>>);
 
 impl CompressedForms {
-    /// The message compressed, which is always the same `framed`.
+    /// Returns the form that `compressor` makes of `framed`, which is the same message in every
+    /// call.
     pub(in crate::codec) fn get(
         &self,
         compressor: &dyn Compressor,
         framed: &Bytes,
     ) -> io::Result<Bytes> {
-        // Held meanwhile, so that who else needs it waits instead of making it again.
+        // The lock is held while the message is compressed, so that a concurrent caller waits for
+        // the form instead of making it again.
         let mut forms = lock(&self.0);
         let name = compressor.name();
         if let Some((_, form)) = forms.iter().find(|(other, _)| **other == *name) {

@@ -2,14 +2,15 @@ use std::io::{self, Read};
 
 use crate::codec::MessageBytes;
 
-/// A way to compress messages, known by its name to both sides of a call.
+/// A compression algorithm for messages, known to both sides of a call by its name.
 ///
-/// Channels and servers are given it when they are built
+/// It is registered when a channel or a server is built
 /// ([`ClientConnBuilder::compressor`](crate::ClientConnBuilder::compressor),
-/// [`Server::compressor`](crate::Server::compressor)), and then understand messages that come
-/// compressed by it. A call compresses what it sends if it [says
-/// so](crate::Call::compressor); a server answers a call as the call came, unless its handler says
-/// otherwise ([`CallContext::set_send_compressor`](crate::CallContext::set_send_compressor)).
+/// [`Server::compressor`](crate::Server::compressor)). They then decompress received messages by
+/// it. A call compresses its requests if the [call option](crate::Call::compressor) names a
+/// compressor. A server compresses a response by the encoding of the request, unless the handler
+/// sets another one
+/// ([`CallContext::set_send_compressor`](crate::CallContext::set_send_compressor)).
 ///
 /// Messages are compressed and decompressed one by one on the task that sends or receives them.
 ///
@@ -75,25 +76,28 @@ use crate::codec::MessageBytes;
 ///
 /// Source: grpc-go `encoding.Compressor`.
 pub trait Compressor: Send + Sync + 'static {
-    /// What `grpc-encoding` calls it: always the same, visible ASCII in lower case without commas,
-    /// and not `identity`, which is the name of no compression.
+    /// Returns the name in `grpc-encoding`.
+    ///
+    /// The name never changes. It is visible ASCII in lower case without commas, and not
+    /// `identity`, the name of no compression.
     fn name(&self) -> &str;
 
-    /// Appends the compressed message to `output`. Never called with an empty message: such are
-    /// sent as they are.
+    /// Appends the compressed message to `output`.
+    ///
+    /// It is never called with an empty message, because empty messages are sent uncompressed.
     ///
     /// # Errors
-    /// The message cannot be compressed; sending it fails with INTERNAL.
+    /// The message cannot be compressed. Sending it fails with INTERNAL.
     fn compress(&self, message: MessageBytes, output: &mut Vec<u8>) -> io::Result<()>;
 
-    /// The message that this was made of, to be read to its end.
+    /// Returns a reader of the decompressed message.
     ///
-    /// It is read no further than to one octet more than the receiver's `max_receive_message_size`,
-    /// so that a small message cannot become one that fills the memory, as long as the reader makes
-    /// no more than it is asked for.
+    /// The runtime reads to the end, but at most one octet more than the receiver's
+    /// `max_receive_message_size`. This bounds the memory that a small message can cause, as long
+    /// as the reader produces no more than each read asks for.
     ///
     /// # Errors
-    /// `message` was not made by [`compress`](Self::compress), whether that is found here or when
-    /// it is read; the call fails with INTERNAL.
+    /// `message` was not made by [`compress`](Self::compress). Either this method or a read may
+    /// report it. The call fails with INTERNAL.
     fn decompress(&self, message: MessageBytes) -> io::Result<Box<dyn Read + '_>>;
 }

@@ -4,7 +4,7 @@ use bytes::Buf;
 use rgrpc_http2::BytesQueue;
 
 use super::Compressor;
-use crate::buffers;
+use crate::buffer_pool;
 use crate::codec::MessageBytes;
 use crate::codec::MessageLimit;
 use crate::status::Status;
@@ -13,13 +13,13 @@ use crate::status::Status;
 const SMALLEST_PIECE: usize = 512;
 const LARGEST_PIECE: usize = 256 * 1024;
 
-/// How many times a message is taken to grow, for a start.
+/// The expected ratio of the decompressed to the compressed size, for the first piece.
 const EXPECTED_GROWTH: usize = 4;
 
-/// Decompresses a message, of which one byte more than `max` is made at most.
+/// Decompresses a message, up to one byte more than the limit.
 ///
 /// # Errors
-/// INTERNAL when it is malformed; RESOURCE_EXHAUSTED when it is larger than the limit.
+/// INTERNAL when the message is malformed; RESOURCE_EXHAUSTED when it is larger than the limit.
 pub(crate) fn decompress(
     compressor: &dyn Compressor,
     message: MessageBytes,
@@ -37,21 +37,21 @@ pub(crate) fn decompress(
     let mut size = expected.clamp(SMALLEST_PIECE, LARGEST_PIECE);
     let mut decompressed = BytesQueue::default();
     while decompressed.len() < enough {
-        let wanted = size.min(enough - decompressed.len());
-        let mut piece = buffers::take(wanted);
-        piece.resize(wanted, 0);
+        let len = size.min(enough - decompressed.len());
+        let mut piece = buffer_pool::take(len);
+        piece.resize(len, 0);
         let filled = fill(&mut reader, &mut piece).map_err(malformed)?;
         piece.truncate(filled);
-        decompressed.push(buffers::share(piece));
-        if filled < wanted {
+        decompressed.push(buffer_pool::share(piece));
+        if filled < len {
             return Ok(decompressed.into());
         }
         size = (size * 2).min(LARGEST_PIECE);
     }
-    Err(limit.exceeded_by_decompressing())
+    Err(limit.exceeded_after_decompression())
 }
 
-/// Reads until the buffer is full or the end has come; returns how much that was.
+/// Reads until the buffer is full or the reader ends; returns the number of bytes.
 fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < buffer.len() {
@@ -73,7 +73,8 @@ mod tests {
     use crate::side::Side;
     use crate::status::Code;
 
-    /// Makes of any message this many zeros, and counts those that it is asked for.
+    /// A compressor that decompresses any message to `count` zeros, and counts the octets that are
+    /// read.
     struct Zeros {
         count: u64,
         made: AtomicUsize,
@@ -107,7 +108,7 @@ mod tests {
 
     impl<R: Read> Read for Counted<'_, R> {
         fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-            // Not more at once, so that pieces are filled by several reads.
+            // Short reads, so that a piece takes several of them.
             let most = into.len().min(100);
             let count = self.0.read(&mut into[..most])?;
             self.1.fetch_add(count, Ordering::Relaxed);
@@ -116,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_read_to_its_end_if_that_is_within_the_limit() {
+    fn a_message_within_the_limit_is_read_to_its_end() {
         for (count, max) in [
             (0, 0),
             (1, 1),
@@ -136,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn one_byte_beyond_the_limit_is_made_and_no_more() {
+    fn at_most_one_byte_over_the_limit_is_decompressed() {
         for (count, max) in [(1, 0), (6, 5), (1 << 40, 1_000_000)] {
             let zeros = Zeros::new(count);
             let error = decompress(

@@ -8,20 +8,21 @@ use crate::codec::MessageLimit;
 use crate::side::Side;
 use crate::status::Status;
 
-/// What the messages of a stream are compressed by that say that they are compressed.
+/// The encoding of the compressed messages of a stream, as `grpc-encoding` names it.
 #[derive(Clone, Default)]
 pub(crate) enum Encoding {
-    /// Nothing: no message may say so.
+    /// No encoding: no message may be flagged as compressed.
     #[default]
     Identity,
-    /// A compressor that is registered.
+    /// A registered compressor.
     Known(Arc<dyn Compressor>),
-    /// One that it has not: messages that are not compressed can be read nevertheless.
+    /// An encoding without a registered compressor. Messages that are not compressed are still
+    /// read.
     Unknown(Box<str>),
 }
 
 impl Encoding {
-    /// What a `grpc-encoding` means, by what finds compressors by their name.
+    /// Parses a value of `grpc-encoding`. `compressor` looks up a compressor by its name.
     pub(crate) fn find(
         name: &[u8],
         compressor: impl FnOnce(&[u8]) -> Option<Arc<dyn Compressor>>,
@@ -35,16 +36,15 @@ impl Encoding {
         }
     }
 
-    /// Returns whether a compressed message can be read, by this side.
+    /// Checks that this side can read a compressed message.
     ///
     /// # Errors
-    /// INTERNAL when it cannot.
+    /// INTERNAL: the encoding is [`Identity`](Self::Identity) or [`Unknown`](Self::Unknown).
     pub(in crate::codec) fn check(&self, side: Side) -> Result<(), Status> {
         match self {
             Self::Known(_) => Ok(()),
             Self::Identity => Err(Status::internal(format!(
-                "received a message that says that it is compressed, though the headers of the {} \
-                 name no grpc-encoding to read it by",
+                "received a compressed message, but the headers of the {} name no grpc-encoding",
                 side.other()
             ))),
             Self::Unknown(name) => Err(Status::internal(format!(
@@ -57,8 +57,8 @@ impl Encoding {
     /// Decompresses a message.
     ///
     /// # Errors
-    /// As [`check`](Self::check); INTERNAL when it is malformed; RESOURCE_EXHAUSTED when it is
-    /// larger than the limit then.
+    /// As [`check`](Self::check); INTERNAL when the message is malformed; RESOURCE_EXHAUSTED when
+    /// the decompressed message is larger than the limit.
     pub(in crate::codec) fn decompress(
         &self,
         message: MessageBytes,
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_encoding_is_identity_or_one_that_is_known_or_unknown() {
+    fn a_grpc_encoding_is_identity_known_or_unknown() {
         let mut registry = CompressorRegistry::default();
         let registered = registry.register(Arc::new(Reversing("a")));
         registered.expect("a valid name");

@@ -5,20 +5,20 @@ use bytes::BufMut;
 use rgrpc_http2::BytesQueue;
 
 use super::Compressor;
-use crate::buffers;
+use crate::buffer_pool;
 use crate::codec::limit::too_long;
 use crate::codec::{Codec, MessageBytes, MessageLimit, PREFIX_LEN, frame};
 use crate::status::Status;
 
-/// How much smaller a message is taken to become, to size the buffer.
+/// The expected ratio of the uncompressed to the compressed size, for the buffer.
 const EXPECTED_SHRINKING: usize = 4;
 
-/// Encodes `message`, with its prefix before it, compressed if there is a compressor and the
-/// message is not empty. The limit is for what is sent.
+/// Encodes `message` with its prefix, compressed if there is a compressor and the message is not
+/// empty. The limit applies to the bytes that are sent.
 ///
 /// # Errors
-/// INTERNAL when the codec or the compressor fails; RESOURCE_EXHAUSTED when what is to be sent is
-/// larger than the limit.
+/// INTERNAL when the codec or the compressor fails; RESOURCE_EXHAUSTED when the encoded or
+/// compressed message is larger than the limit.
 #[inline]
 pub(crate) fn frame_with<C: Codec<M>, M>(
     message: &M,
@@ -38,7 +38,7 @@ fn frame_compressed<C: Codec<M>, M>(
 ) -> Result<BytesQueue, Status> {
     let framed = match C::framed_compressed(message, compressor) {
         Some(framed) => framed.map(BytesQueue::from),
-        // It may be smaller then: the limit is for what is sent.
+        // The limit is for the compressed message, which may be smaller.
         None => compress(
             compressor,
             frame::<C, M>(message, MessageLimit::largest(limit.side()))?,
@@ -49,12 +49,12 @@ fn frame_compressed<C: Codec<M>, M>(
     Ok(framed)
 }
 
-/// Compresses a framed message, if there is a compressor and the message is not empty. The limit is
-/// for what is sent.
+/// Compresses a framed message if there is a compressor and the message is not empty. The limit
+/// applies to the bytes that are sent.
 ///
 /// # Errors
-/// INTERNAL when the compressor fails; RESOURCE_EXHAUSTED when what is to be sent is larger than
-/// the limit.
+/// INTERNAL when the compressor fails; RESOURCE_EXHAUSTED when the compressed message is larger
+/// than the limit.
 pub(crate) fn compress_framed(
     framed: &mut BytesQueue,
     compressor: Option<&Arc<dyn Compressor>>,
@@ -67,7 +67,7 @@ pub(crate) fn compress_framed(
     limit.check_sent(framed.len() - PREFIX_LEN).map(drop)
 }
 
-/// A framed message compressed; an empty one as it is.
+/// Compresses a framed message. An empty message is returned unchanged.
 pub(in crate::codec) fn compress(
     compressor: &dyn Compressor,
     mut framed: BytesQueue,
@@ -76,17 +76,17 @@ pub(in crate::codec) fn compress(
         return Ok(framed);
     }
     framed.advance(PREFIX_LEN);
-    let mut compressed = buffers::take(PREFIX_LEN + framed.len() / EXPECTED_SHRINKING);
+    let mut compressed = buffer_pool::take(PREFIX_LEN + framed.len() / EXPECTED_SHRINKING);
     compressed.put_bytes(0, PREFIX_LEN);
     compressor.compress(MessageBytes::from(framed), &mut compressed)?;
     let len = compressed.len() - PREFIX_LEN;
     let len = u32::try_from(len).map_err(|_| io::Error::other(too_long(len)))?;
     compressed[0] = 1;
     compressed[1..PREFIX_LEN].copy_from_slice(&len.to_be_bytes());
-    Ok(buffers::share(compressed).into())
+    Ok(buffer_pool::share(compressed).into())
 }
 
-/// What a compressor's error becomes.
+/// The status of a call whose message could not be compressed.
 pub(in crate::codec) fn compress_failed(compressor: &dyn Compressor, error: &io::Error) -> Status {
     let name = compressor.name();
     Status::internal(format!("compressing a message to send by {name}: {error}"))
@@ -104,7 +104,7 @@ mod tests {
     use crate::side::Side;
     use crate::status::Code;
 
-    /// Makes this many bytes of any message.
+    /// A compressor whose output has this many bytes, and that fails for 0.
     struct Growing(usize);
 
     impl Compressor for Growing {

@@ -11,53 +11,53 @@ use super::Compressor;
 use crate::codec::MessageBytes;
 use crate::lock::lock;
 
-/// The base-2 logarithm of the window: the largest there is, as everybody uses it.
+/// The base-2 logarithm of the window size: the maximum, which is also the usual value.
 const WINDOW_BITS: u8 = 15;
 
-/// What the output buffer grows by at least, in bytes.
-const MIN_ROOM: usize = 1024;
+/// The smallest growth of the output buffer, in bytes.
+const MIN_GROWTH: usize = 1024;
 
-/// How many states of each kind are kept for the next messages: up to a few hundred KiB each.
-const MAX_KEPT: usize = 16;
+/// The maximum number of idle states of each kind. A state takes up to a few hundred KiB.
+const MAX_IDLE: usize = 16;
 
-/// gzip (RFC 1952), by the pure Rust of zlib-rs.
+/// The gzip compressor (RFC 1952), by zlib-rs in pure Rust.
 ///
-/// Channels and servers have it from the start in a crate built with the feature `gzip`. To have it
-/// with another level, give them one of your own, which takes its place:
+/// It is registered in every channel and server of a crate built with the feature `gzip`. Register
+/// another one to change the level:
 ///
 /// ```
 /// let server = rgrpc::Server::new().compressor(rgrpc::Gzip::with_level(1));
 /// ```
 ///
-/// The memory that compressing a message takes, up to some hundreds of KiB, is kept for the
-/// messages after it: that for 16 of each kind at most.
+/// The state of a compression takes up to a few hundred KiB. Idle states are reused by later
+/// messages: at most 16 for compression and 16 for decompression.
 ///
 /// Source: grpc-go's package `encoding/gzip`.
 pub struct Gzip {
     level: Compression,
-    compressing: Kept<Compress>,
-    decompressing: Kept<Decoder>,
+    compressing: IdleStates<Compress>,
+    decompressing: IdleStates<Decoder>,
 }
 
 type Decoder = GzDecoder<Reader<MessageBytes>>;
 
 impl Gzip {
-    /// gzip with level 6.
+    /// Creates the compressor with level 6.
     #[must_use]
     pub fn new() -> Self {
         Self::with_level(Compression::default().level())
     }
 
-    /// gzip with a level from 0, which compresses nothing, and 1, the fastest, to 9, the smallest.
-    /// Larger ones mean 9. Only what is sent depends on it.
+    /// Creates the compressor with a level: 0 does not compress, 1 is the fastest, 9 yields the
+    /// smallest messages. Larger values mean 9. The level affects only sent messages.
     ///
     /// Source: grpc-go `gzip.SetLevel`.
     #[must_use]
     pub fn with_level(level: u32) -> Self {
         Self {
             level: Compression::new(level.min(Compression::best().level())),
-            compressing: Kept::default(),
-            decompressing: Kept::default(),
+            compressing: IdleStates::default(),
+            decompressing: IdleStates::default(),
         }
     }
 }
@@ -74,8 +74,8 @@ impl Compressor for Gzip {
     }
 
     fn compress(&self, mut message: MessageBytes, output: &mut Vec<u8>) -> io::Result<()> {
-        let kept = self.compressing.take();
-        let mut state = kept.unwrap_or_else(|| Compress::new_gzip(self.level, WINDOW_BITS));
+        let idle = self.compressing.take();
+        let mut state = idle.unwrap_or_else(|| Compress::new_gzip(self.level, WINDOW_BITS));
         loop {
             let input = message.chunk();
             let flush = if input.len() == message.remaining() {
@@ -84,11 +84,11 @@ impl Compressor for Gzip {
                 FlushCompress::None
             };
             let filled = output.len();
-            let room = (output.capacity() - filled).max(MIN_ROOM);
-            output.resize(filled + room, 0);
+            let spare = (output.capacity() - filled).max(MIN_GROWTH);
+            output.resize(filled + spare, 0);
             let before = (state.total_in(), state.total_out());
             let status = state.compress(input, &mut output[filled..], flush)?;
-            // Each is at most the length of a slice.
+            // Neither is larger than the length of a slice.
             let consumed = (state.total_in() - before.0) as usize;
             let made = (state.total_out() - before.1) as usize;
             output.truncate(filled + made);
@@ -114,28 +114,28 @@ impl Compressor for Gzip {
         Ok(Box::new(Members {
             gzip: self,
             decoder: Some(decoder),
-            place: Place::First,
+            position: Position::First,
         }))
     }
 }
 
-/// Reads the members of gzip data one after the other; others than the first are rare.
+/// Reads the members of gzip data in turn. Data with more than one member is rare.
 struct Members<'a> {
     gzip: &'a Gzip,
-    /// Given back at the end.
+    /// `None` once it has returned to the idle states.
     decoder: Option<Decoder>,
-    place: Place,
+    position: Position,
 }
 
-/// Where the next read is.
+/// The position of the next read.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Position {
     /// In the first member, or before it.
     First,
-    /// Behind a member.
-    Behind,
-    /// In another one than the first, of which something was read.
-    Within,
+    /// After the end of a member.
+    AfterMember,
+    /// In a later member, some of which has been read.
+    LaterMember,
 }
 
 impl Read for Members<'_> {
@@ -153,15 +153,15 @@ impl Read for Members<'_> {
                     let rest =
                         std::mem::replace(decoder.get_mut(), MessageBytes::default().reader());
                     decoder.reset(rest);
-                    self.place = Place::Behind;
+                    self.position = Position::AfterMember;
                 }
                 Ok(count) => {
-                    if self.place == Place::Behind {
-                        self.place = Place::Within;
+                    if self.position == Position::AfterMember {
+                        self.position = Position::LaterMember;
                     }
                     return Ok(count);
                 }
-                Err(error) if self.place == Place::Behind => {
+                Err(error) if self.position == Position::AfterMember => {
                     return Err(io::Error::new(
                         error.kind(),
                         format!("something follows the end of the gzip data: {error}"),
@@ -176,7 +176,7 @@ impl Read for Members<'_> {
 impl Drop for Members<'_> {
     fn drop(&mut self) {
         if let Some(mut decoder) = self.decoder.take() {
-            // The message is not kept with it.
+            // The idle decoder must not hold the message.
             decoder.reset(MessageBytes::default().reader());
             self.gzip.decompressing.put(decoder);
         }
@@ -191,23 +191,23 @@ impl fmt::Debug for Gzip {
     }
 }
 
-/// States that wait for the next message.
-struct Kept<T>(Mutex<Vec<T>>);
+/// Idle states, for later messages.
+struct IdleStates<T>(Mutex<Vec<T>>);
 
-impl<T> Kept<T> {
+impl<T> IdleStates<T> {
     fn take(&self) -> Option<T> {
         lock(&self.0).pop()
     }
 
     fn put(&self, state: T) {
-        let mut kept = lock(&self.0);
-        if kept.len() < MAX_KEPT {
-            kept.push(state);
+        let mut idle = lock(&self.0);
+        if idle.len() < MAX_IDLE {
+            idle.push(state);
         }
     }
 }
 
-impl<T> Default for Kept<T> {
+impl<T> Default for IdleStates<T> {
     fn default() -> Self {
         Self(Mutex::default())
     }
@@ -243,7 +243,7 @@ mod tests {
         Ok(message.copy_to_bytes(message.remaining()).to_vec())
     }
 
-    /// Octets of which a half can be guessed.
+    /// Random octets in runs, which compress to about half their size.
     fn octets(len: usize) -> Vec<u8> {
         let mut random = fastrand::Rng::with_seed(7);
         let mut octets = Vec::with_capacity(len);
@@ -255,7 +255,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_compressed_comes_back_whatever_the_level_and_the_pieces() {
+    fn a_round_trip_holds_for_every_level_and_any_pieces() {
         for level in [0, 1, 6, 100] {
             let gzip = Gzip::with_level(level);
             for len in [0, 1, 1_000, 200_000] {
@@ -264,7 +264,7 @@ mod tests {
                 for piece in message.chunks(2_000) {
                     pieces.push(Bytes::copy_from_slice(piece));
                 }
-                // Twice, so that what was kept is used.
+                // Twice, so that an idle state is reused.
                 for message_bytes in [pieces.into(), bytes(&message)] {
                     let compressed = compressed(&gzip, message_bytes);
                     let back = decompressed(&gzip, &compressed).expect("gzip");
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn a_higher_level_is_smaller() {
+    fn a_higher_level_yields_smaller_messages() {
         let message = octets(100_000);
         let sizes =
             [0, 1, 9].map(|level| compressed(&Gzip::with_level(level), bytes(&message)).len());
@@ -283,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn members_follow_each_other() {
+    fn the_members_of_gzip_data_are_concatenated() {
         let gzip = Gzip::new();
         let mut data = Vec::new();
         for part in ["one", "", "two"] {
@@ -293,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn malformed_data_is_internal_and_the_text_says_how() {
+    fn malformed_data_is_internal_with_the_reason() {
         let gzip = Gzip::new();
         let good = compressed(&gzip, bytes(&octets(10_000)));
         let end = good.len();
@@ -337,12 +337,12 @@ mod tests {
             assert!(error.message().contains("by gzip: "), "{what}: {error}");
             assert!(error.message().contains(text), "{what}: {error}");
         }
-        // What was kept of those still works.
+        // The idle states of failed messages still work.
         assert_eq!(decompressed(&gzip, &good).expect("gzip"), octets(10_000));
     }
 
     #[test]
-    fn a_bomb_is_refused_at_the_limit() {
+    fn a_decompression_bomb_is_refused_at_the_limit() {
         let gzip = Gzip::with_level(9);
         let bomb = compressed(&gzip, bytes(&vec![0; 1_000_001]));
         assert!(bomb.len() < 2_000, "{} octets", bomb.len());

@@ -1,11 +1,12 @@
-//! Compression of messages ("PROTOCOL-HTTP2", Message-Encoding; `doc/compression.md` of the gRPC
+//! Message compression ("PROTOCOL-HTTP2", Message-Encoding; `doc/compression.md` of the gRPC
 //! documents).
 //!
-//! A call's headers name one encoding for each direction, and each message's prefix says whether it
-//! is compressed by it. A [`Compressor`] does the work. The builders of channels and servers hold
-//! those that there are in a [`CompressorRegistry`]: there is no global one. Messages are
-//! compressed where they are framed, by [`frame_with`], and decompressed where they are found, by
-//! the [`MessageReader`](super::MessageReader), which an [`Encoding`] tells how.
+//! The headers of a call name one encoding for each direction. The prefix of each message has a
+//! flag for compression. A [`Compressor`] implements an encoding. The builders of channels and
+//! servers hold their compressors in a [`CompressorRegistry`]; there is no global registry.
+//! [`frame_with`] compresses messages as it frames them, and the
+//! [`MessageReader`](super::MessageReader) decompresses received messages by the stream's
+//! [`Encoding`]. Both run on the call's task.
 
 mod accept_encoding;
 mod compressed_forms;
@@ -29,10 +30,10 @@ pub(crate) use frame::{compress_framed, frame_with};
 pub use gzip::Gzip;
 pub(crate) use registry::CompressorRegistry;
 
-/// The encoding of messages that are not compressed.
+/// The name of no compression.
 pub(crate) const IDENTITY: &str = "identity";
 
-/// Reverses the message, which anybody can check: for tests.
+/// A compressor for tests that reverses the octets of a message.
 #[cfg(test)]
 pub(crate) mod reversing {
     use std::io::{self, Read};
@@ -42,7 +43,7 @@ pub(crate) mod reversing {
     use super::Compressor;
     use crate::codec::MessageBytes;
 
-    /// A compressor of this name.
+    /// The compressor, with its name.
     pub(crate) struct Reversing(pub(crate) &'static str);
 
     impl Compressor for Reversing {

@@ -5,15 +5,15 @@ use bytes::Bytes;
 
 use super::{Compressor, IDENTITY};
 
-/// The compressors that a channel or a server knows, in the order in which they were added.
+/// The compressors of a channel or a server, in the order of registration.
 #[derive(Clone)]
 pub(crate) struct CompressorRegistry(Vec<Arc<dyn Compressor>>);
 
 impl CompressorRegistry {
-    /// Adds a compressor, in place of the one of its name.
+    /// Adds a compressor. It replaces an earlier one of the same name.
     ///
     /// # Errors
-    /// Its name cannot be sent: returns that.
+    /// The compressor's name, if it cannot be sent.
     pub(crate) fn register(&mut self, compressor: Arc<dyn Compressor>) -> Result<(), String> {
         let name = compressor.name();
         if !is_sendable(name) {
@@ -26,31 +26,31 @@ impl CompressorRegistry {
         Ok(())
     }
 
-    /// The compressor of a name.
+    /// Returns the compressor of this name.
     pub(crate) fn get(&self, name: &[u8]) -> Option<&Arc<dyn Compressor>> {
         self.0.iter().find(|one| one.name().as_bytes() == name)
     }
 
-    /// The names, in their order.
+    /// Returns the names, in the order of registration.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|compressor| compressor.name())
     }
 
-    /// The value of `grpc-accept-encoding` for these compressors; `None` without any.
+    /// Returns the value of `grpc-accept-encoding`, or `None` without compressors.
     pub(crate) fn accept_encoding(&self) -> Option<Bytes> {
         let names: Vec<&str> = self.names().collect();
         (!names.is_empty()).then(|| names.join(",").into())
     }
 }
 
-/// Whether a name can stand in `grpc-encoding` and in a list of them.
+/// Returns whether a name is valid in `grpc-encoding` and in `grpc-accept-encoding`.
 fn is_sendable(name: &str) -> bool {
     let legal = |byte: u8| byte.is_ascii_graphic() && byte != b',' && !byte.is_ascii_uppercase();
     !name.is_empty() && name != IDENTITY && name.bytes().all(legal)
 }
 
 impl Default for CompressorRegistry {
-    /// With gzip, if the crate was built with it.
+    /// Creates a registry with gzip, if the crate has the feature `gzip`.
     fn default() -> Self {
         #[cfg(feature = "gzip")]
         return Self(vec![Arc::new(super::Gzip::new())]);

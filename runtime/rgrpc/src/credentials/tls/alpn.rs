@@ -1,14 +1,14 @@
-//! The protocol that both sides have to agree on.
+//! The application protocol of TLS connections, by ALPN (RFC 7301).
 
-/// HTTP/2 over TLS, as ALPN names it (RFC 9113, section 3.1).
+/// The ALPN name of HTTP/2 over TLS (RFC 9113, section 3.1).
 const H2: &[u8] = b"h2";
 
-/// What either side offers.
+/// Returns the protocols that both sides offer.
 pub(super) fn offer() -> Vec<Vec<u8>> {
     vec![H2.to_vec()]
 }
 
-/// Whether what was agreed on, if anything, is HTTP/2; the error says what it was.
+/// Checks that the negotiated protocol is HTTP/2.
 pub(super) fn check(negotiated: Option<&[u8]>) -> Result<(), NotH2> {
     match negotiated {
         Some(H2) => Ok(()),
@@ -17,7 +17,7 @@ pub(super) fn check(negotiated: Option<&[u8]>) -> Result<(), NotH2> {
     }
 }
 
-/// The protocol that was agreed on instead of HTTP/2, if any was.
+/// The error of a negotiated protocol other than HTTP/2, or of none.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NotH2(pub(super) Option<String>);
 
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_h2_is_agreed_on() {
+    fn only_h2_is_accepted() {
         for (negotiated, checked) in [
             (Some(&b"h2"[..]), Ok(())),
             (Some(b"http/1.1"), Err(NotH2(Some("http/1.1".to_owned())))),

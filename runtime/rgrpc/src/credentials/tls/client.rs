@@ -15,9 +15,9 @@ use crate::credentials::ChannelCredentials;
 use crate::credentials::handshake::{ClientHandshake, HandshakeFuture};
 use crate::io::{Connected, Peer};
 
-/// TLS for a channel: whom it trusts, and what it proves itself with.
+/// The TLS options of a channel: the CAs that it trusts, and its own certificate.
 ///
-/// Inputs are PEM, as files have it; `std::fs::read` gets them.
+/// Inputs are PEM, for example from `std::fs::read`.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -39,13 +39,13 @@ pub struct ClientTls {
 }
 
 impl ClientTls {
-    /// TLS that trusts the platform's CAs and has no certificate of its own.
+    /// Creates TLS options that trust the platform's CAs, without a client certificate.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Trusts servers whose certificates these CAs have signed, and no others: PEM with any number
-    /// of certificates. Default: the CAs that the platform trusts.
+    /// Sets the trusted CAs: PEM with any number of certificates. Default: the CAs that the
+    /// platform trusts.
     ///
     /// Source: grpc-go `tls.Config.RootCAs`.
     pub fn ca_certificates(mut self, pem: impl AsRef<[u8]>) -> Self {
@@ -53,8 +53,8 @@ impl ClientTls {
         self
     }
 
-    /// What the client proves itself with when the server asks for that (mTLS): its certificate,
-    /// followed by those of intermediate CAs, and its private key. Default: nothing.
+    /// Sets the client's certificate chain and private key, for servers that request them (mTLS).
+    /// The chain is the client's certificate followed by those of intermediate CAs. Default: none.
     ///
     /// Source: grpc-go `tls.Config.Certificates`.
     pub fn identity(mut self, chain_pem: impl AsRef<[u8]>, key_pem: impl AsRef<[u8]>) -> Self {
@@ -62,9 +62,11 @@ impl ClientTls {
         self
     }
 
-    /// The name or the IP address that the server's certificate is to have. It becomes the
-    /// channel's authority as well, and the channel cannot be built when its option `authority`
-    /// says something else. Default: the host of the channel's authority.
+    /// Sets the DNS name or the IP address that the server's certificate must have. Default: the
+    /// host of the channel's authority.
+    ///
+    /// It also becomes the channel's authority. The channel cannot be built if its option
+    /// `authority` differs.
     ///
     /// Source: grpc-go `tls.Config.ServerName`.
     pub fn server_name(mut self, name: impl Into<String>) -> Self {
@@ -72,11 +74,12 @@ impl ClientTls {
         self
     }
 
-    /// Makes the credentials. Reads the platform's CAs when no others were given: a file of some
-    /// hundred KiB on Linux.
+    /// Creates the credentials.
+    ///
+    /// Without other CAs it reads those of the platform: a file of a few hundred KiB on Linux.
     ///
     /// # Errors
-    /// An input cannot be used, or the platform has no CAs.
+    /// An input is invalid, or the platform has no CAs.
     pub fn build(self) -> Result<ChannelCredentials, TlsError> {
         if let Some(name) = &self.server_name
             && ServerName::try_from(name.as_str()).is_err()
@@ -106,15 +109,15 @@ impl ClientTls {
         Ok(ChannelCredentials(Arc::new(ClientTlsHandshake {
             connector: TlsConnector::from(Arc::new(config)),
             remote: Remote::Server {
-                knows_client: self.identity.is_some(),
+                has_client_certificate: self.identity.is_some(),
             },
             server_name: self.server_name,
         })))
     }
 }
 
-/// What the platform trusts. Some of it may be unreadable; that matters only to the servers which
-/// need it, unless it is all.
+/// Loads the CAs of the platform. An unreadable certificate matters only to the servers that need
+/// it, unless all are unreadable.
 fn platform_roots() -> Result<RootCertStore, TlsError> {
     let loaded = rustls_native_certs::load_native_certs();
     for error in &loaded.errors {
@@ -132,7 +135,7 @@ fn platform_roots() -> Result<RootCertStore, TlsError> {
     Ok(roots)
 }
 
-/// What [`ClientTls`] makes.
+/// The handshake of [`ClientTls`].
 struct ClientTlsHandshake {
     connector: TlsConnector,
     remote: Remote,
@@ -148,8 +151,8 @@ impl ClientHandshake for ClientTlsHandshake {
         self.server_name.as_deref()
     }
 
-    fn if_unanswered(&self) -> &'static str {
-        // The server's own alert says it: that is how a certificate is refused in TLS 1.3.
+    fn unanswered_hint(&self) -> &'static str {
+        // The server's alert has the reason: TLS 1.3 refuses a client certificate in this way.
         ""
     }
 
@@ -159,7 +162,7 @@ impl ClientHandshake for ClientTlsHandshake {
         let certificates = peer.tls.as_ref().map(|tls| &tls.peer_certificates);
         let certificate = certificates
             .and_then(|chain| chain.first())
-            .ok_or("the server has shown no certificate")?;
+            .ok_or("the server sent no certificate")?;
         let certificate = CertificateDer::from(&**certificate);
         ParsedCertificate::try_from(&certificate)
             .and_then(|certificate| verify_server_name(&certificate, &name))

@@ -3,23 +3,23 @@ use std::fmt;
 
 use crate::error_text::debug_is_text;
 
-/// Why TLS credentials could not be made: which input, and what is wrong with it.
+/// The error of TLS credentials that cannot be created: the input, and its problem.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// The CA certificates by which servers are to be verified.
+    /// The CA certificates that verify servers.
     CaCertificates(String),
-    /// The CA certificates by which clients are to be verified.
+    /// The CA certificates that verify clients.
     ClientCaCertificates(String),
     /// This side's certificate chain.
     CertificateChain(String),
     /// This side's private key.
     PrivateKey(String),
-    /// The CA certificates of the platform, which are used where none are given.
+    /// The CA certificates of the platform, the default.
     PlatformCaCertificates(String),
-    /// The name that the server is to prove.
+    /// The expected name of the server.
     ServerName(String),
-    /// The cryptography itself.
+    /// The cryptography provider.
     Provider(String),
 }
 

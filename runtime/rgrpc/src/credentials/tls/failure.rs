@@ -1,4 +1,4 @@
-//! Reasons of failed handshakes and sessions, in words that say what to change.
+//! The errors of handshakes and sessions, with the option that resolves each.
 
 use std::error::Error;
 use std::fmt;
@@ -9,13 +9,13 @@ use tokio_rustls::rustls::{self, AlertDescription, CertificateError, InvalidMess
 use super::alpn::NotH2;
 use crate::error_text::debug_is_text;
 
-/// Why a connection was not secured.
+/// The error of a handshake.
 pub(super) struct HandshakeFailure {
     pub(super) remote: Remote,
     pub(super) cause: Cause,
 }
 
-/// The failure of a connection that had been secured.
+/// The error of a secured connection.
 pub(super) struct SessionFailure {
     remote: Remote,
     error: rustls::Error,
@@ -26,15 +26,15 @@ pub(super) struct SessionFailure {
 pub(super) enum Remote {
     Client,
     Server {
-        /// The client has a certificate to prove itself by.
-        knows_client: bool,
+        /// True if the client has a certificate.
+        has_client_certificate: bool,
     },
 }
 
 pub(super) enum Cause {
-    /// The channel's authority cannot stand in a certificate.
+    /// The channel's authority is invalid as a name in a certificate.
     Name(String),
-    /// TLS itself, or the connection below it.
+    /// TLS, or the connection below it, has failed.
     Tls(io::Error),
     /// The sides did not agree on HTTP/2.
     Protocol(NotH2),
@@ -43,7 +43,7 @@ pub(super) enum Cause {
 debug_is_text!(HandshakeFailure, SessionFailure);
 
 impl SessionFailure {
-    /// An error of a secured connection, with advice if TLS has failed.
+    /// Converts an error of a secured connection; a TLS error gets advice.
     pub(super) fn explain(remote: Remote, error: io::Error) -> io::Error {
         match rustls_error(&error) {
             Some(cause) => {
@@ -100,7 +100,7 @@ impl fmt::Display for HandshakeFailure {
 }
 
 impl Error for HandshakeFailure {
-    /// The error of rustls, or that of the connection.
+    /// Returns the error of rustls, or that of the connection.
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match &self.cause {
             Cause::Tls(error) => Some(match rustls_error(error) {
@@ -137,12 +137,13 @@ fn write_with_advice(
     }
 }
 
-/// The most frequent reason for an error of TLS with the remote side, and the option that
-/// changes it.
+/// Returns the most frequent reason of a TLS error, and the option that resolves it.
 fn advice(remote: Remote, error: &rustls::Error) -> Option<&'static str> {
     match remote {
         Remote::Client => advice_on_client(error),
-        Remote::Server { knows_client } => advice_on_server(error, knows_client),
+        Remote::Server {
+            has_client_certificate,
+        } => advice_on_server(error, has_client_certificate),
     }
     .or(match error {
         rustls::Error::NoApplicationProtocol
@@ -153,7 +154,7 @@ fn advice(remote: Remote, error: &rustls::Error) -> Option<&'static str> {
     })
 }
 
-/// For a server, about its client.
+/// The advice on a server, about its client.
 fn advice_on_client(error: &rustls::Error) -> Option<&'static str> {
     use rustls::Error as E;
     Some(match error {
@@ -176,8 +177,8 @@ fn advice_on_client(error: &rustls::Error) -> Option<&'static str> {
     })
 }
 
-/// For a client, about its server.
-fn advice_on_server(error: &rustls::Error, knows_client: bool) -> Option<&'static str> {
+/// The advice on a client, about its server.
+fn advice_on_server(error: &rustls::Error, has_client_certificate: bool) -> Option<&'static str> {
     use rustls::Error as E;
     Some(match error {
         E::InvalidMessage(InvalidMessage::InvalidContentType) => {
@@ -194,9 +195,9 @@ fn advice_on_server(error: &rustls::Error, knows_client: bool) -> Option<&'stati
         E::AlertReceived(AlertDescription::CertificateRequired) => {
             "it requires a client certificate; the option is ClientTls::identity"
         }
-        // In TLS 1.2 there is no alert of its own for it: grpc-go sends the one, OpenSSL the other.
+        // TLS 1.2 has no specific alert: grpc-go sends BadCertificate, OpenSSL HandshakeFailure.
         E::AlertReceived(AlertDescription::BadCertificate | AlertDescription::HandshakeFailure)
-            if !knows_client =>
+            if !has_client_certificate =>
         {
             "it may require a client certificate; the option is ClientTls::identity"
         }
@@ -213,7 +214,7 @@ mod tests {
     use super::*;
 
     const SERVER: Remote = Remote::Server {
-        knows_client: false,
+        has_client_certificate: false,
     };
 
     fn text(remote: Remote, cause: Cause) -> String {
@@ -226,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_names_the_other_side_and_the_option_that_changes_it() {
+    fn a_failure_names_the_other_side_and_the_option_that_resolves_it() {
         use rustls::Error as E;
         let not_tls = || E::InvalidMessage(InvalidMessage::InvalidContentType);
         let unknown_ca = || E::InvalidCertificate(CertificateError::UnknownIssuer);
@@ -288,8 +289,10 @@ mod tests {
     }
 
     #[test]
-    fn a_client_with_a_certificate_is_not_told_to_have_one() {
-        let server = Remote::Server { knows_client: true };
+    fn a_client_with_a_certificate_is_not_advised_to_set_one() {
+        let server = Remote::Server {
+            has_client_certificate: true,
+        };
         let alert = rustls::Error::AlertReceived(AlertDescription::HandshakeFailure);
         let text = tls(server, alert);
         assert!(text.ends_with("HandshakeFailure"), "{text}");
@@ -315,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_without_advice_stands_for_itself() {
+    fn an_error_without_advice_is_unchanged() {
         assert_eq!(
             tls(SERVER, rustls::Error::DecryptError),
             "the TLS handshake with the server failed: cannot decrypt peer's message"

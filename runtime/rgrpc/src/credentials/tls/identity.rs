@@ -5,8 +5,8 @@ use tokio_rustls::rustls::{Error, InconsistentKeys};
 
 use super::{TlsError, pem};
 
-/// What one side proves itself with, as it was given: a certificate chain, and the private key of
-/// its first certificate.
+/// The identity of one side, in PEM: a certificate chain, and the private key of its first
+/// certificate.
 #[derive(Clone)]
 pub(super) struct Identity {
     chain_pem: Vec<u8>,
@@ -21,7 +21,7 @@ impl Identity {
         }
     }
 
-    /// The chain and the key, unless one of them cannot be read.
+    /// Parses the chain and the key.
     pub(super) fn parse(
         &self,
     ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
@@ -32,13 +32,13 @@ impl Identity {
 }
 
 impl fmt::Debug for Identity {
-    /// Without the key, so that it is in no log.
+    /// Omits the key, so that no log contains it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Identity").finish_non_exhaustive()
     }
 }
 
-/// Why rustls does not take a chain and a key that could be read.
+/// Converts the error of rustls for a chain and a key that could be parsed.
 pub(super) fn rejected(error: Error) -> TlsError {
     match error {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {

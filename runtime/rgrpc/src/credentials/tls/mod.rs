@@ -1,12 +1,12 @@
-//! TLS (RFC 8446, RFC 5246), by rustls with the cryptography of ring.
+//! TLS (RFC 8446, RFC 5246), by rustls with the cryptography provider ring.
 //!
-//! [`ClientTls`] and [`ServerTls`] read their inputs when they are built, so that a wrong file is
-//! an error of that moment and not of a connection. Versions are 1.2 and 1.3; rustls has none of
-//! the cipher suites that HTTP/2 forbids (RFC 9113, appendix A). Both sides offer the protocol `h2`
-//! by ALPN (RFC 7301) and refuse a connection that did not agree on it, as grpc-go does.
+//! [`ClientTls`] and [`ServerTls`] parse their inputs when they are built, so that an invalid file
+//! fails the build and not a connection. The versions are 1.2 and 1.3. rustls has none of the
+//! cipher suites that HTTP/2 forbids (RFC 9113, appendix A). Both sides offer the protocol `h2` by
+//! ALPN (RFC 7301) and refuse a connection without it, as grpc-go does.
 //!
-//! No type of rustls is part of the public surface, and no process-wide default of it is read or
-//! set: the provider is named here.
+//! The public API contains no type of rustls. The provider is explicit, so that no process-wide
+//! default of rustls is read or set.
 
 mod alpn;
 mod client;

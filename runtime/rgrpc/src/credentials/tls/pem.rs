@@ -1,23 +1,23 @@
-//! From PEM (RFC 7468) to certificates and keys.
+//! The parser of certificates and keys in PEM (RFC 7468).
 //!
-//! The errors say what was found instead of what was looked for.
+//! An error names the sections that were found in place of the expected one.
 
 use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// All certificates, at least one; what stands between them is passed over.
+/// Parses all certificates, at least one. Text between them is ignored.
 pub(super) fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let certificates = CertificateDer::pem_slice_iter(pem)
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| malformed(&error))?;
     if certificates.is_empty() {
-        return Err(format!("no CERTIFICATE section, but {}", found(pem)));
+        return Err(format!("no CERTIFICATE section: {}", found(pem)));
     }
     Ok(certificates)
 }
 
-/// All certificates, at least one, as what signatures are traced back to.
+/// Parses all certificates, at least one, as trusted roots.
 pub(super) fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for (index, certificate) in certificates(pem)?.into_iter().enumerate() {
@@ -28,21 +28,21 @@ pub(super) fn roots(pem: &[u8]) -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// The first private key: PKCS #8, PKCS #1 or SEC1, not encrypted.
+/// Parses the first private key: PKCS #8, PKCS #1 or SEC1, not encrypted.
 pub(super) fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_slice(pem).map_err(|error| match error {
         pem::Error::NoItemsFound => format!(
-            "no section PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY, but {}",
+            "no section PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY: {}",
             found(pem)
         ),
         error => malformed(&error),
     })
 }
 
-/// What the text has instead of what was looked for.
+/// Describes the content of a text without the expected section.
 fn found(pem: &[u8]) -> String {
     if pem.is_empty() {
-        return "nothing at all: it is empty".to_owned();
+        return "the input is empty".to_owned();
     }
     let labels: Vec<_> = String::from_utf8_lossy(pem)
         .lines()
@@ -50,13 +50,13 @@ fn found(pem: &[u8]) -> String {
         .map(str::to_owned)
         .collect();
     match &*labels {
-        [] => format!("{} bytes that are not PEM", pem.len()),
-        [label] => label.clone(),
-        labels => labels.join(", "),
+        [] => format!("the input is {} bytes that are not PEM", pem.len()),
+        [label] => format!("found {label}"),
+        labels => format!("found {}", labels.join(", ")),
     }
 }
 
-/// The label of a line that begins a section.
+/// Returns the label of a line that begins a section.
 fn label(line: &str) -> Option<&str> {
     line.trim()
         .strip_prefix("-----BEGIN ")?
@@ -87,7 +87,7 @@ mod tests {
         -----BEGIN CERTIFICATE-----\nMAE=\n-----END CERTIFICATE-----\n";
 
     #[test]
-    fn all_certificates_are_read_and_what_stands_between_is_passed_over() {
+    fn all_certificates_are_parsed_and_other_text_is_ignored() {
         let both = [KEY, TWO].concat();
         let certificates = certificates(&both).expect("well-formed");
         let der: Vec<&[u8]> = certificates.iter().map(AsRef::as_ref).collect();
@@ -104,17 +104,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_certificate_the_error_says_what_is_there() {
+    fn without_a_certificate_the_error_describes_the_input() {
         for (pem, text) in [
-            (
-                &b""[..],
-                "no CERTIFICATE section, but nothing at all: it is empty",
-            ),
+            (&b""[..], "no CERTIFICATE section: the input is empty"),
             (
                 b"0\x82\x01",
-                "no CERTIFICATE section, but 3 bytes that are not PEM",
+                "no CERTIFICATE section: the input is 3 bytes that are not PEM",
             ),
-            (KEY, "no CERTIFICATE section, but PRIVATE KEY"),
+            (KEY, "no CERTIFICATE section: found PRIVATE KEY"),
             (
                 b"-----BEGIN CERTIFICATE-----\nMAA=\n",
                 "the PEM is cut off in the section CERTIFICATE",
@@ -125,14 +122,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_key_the_error_says_what_is_there() {
-        const NO_KEY: &str = "no section PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY, but ";
+    fn without_a_key_the_error_describes_the_input() {
+        const NO_KEY: &str = "no section PRIVATE KEY, RSA PRIVATE KEY or EC PRIVATE KEY: ";
         let encrypted = b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nMAA=\n\
             -----END ENCRYPTED PRIVATE KEY-----\n";
         for (pem, found) in [
-            (&b""[..], "nothing at all: it is empty"),
-            (encrypted, "ENCRYPTED PRIVATE KEY"),
-            (TWO, "CERTIFICATE, CERTIFICATE"),
+            (&b""[..], "the input is empty"),
+            (encrypted, "found ENCRYPTED PRIVATE KEY"),
+            (TWO, "found CERTIFICATE, CERTIFICATE"),
         ] {
             let error = private_key(pem).expect_err("no key is there");
             assert_eq!(error, format!("{NO_KEY}{found}"));
@@ -140,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn a_root_that_is_no_certificate_is_named_by_its_place() {
+    fn an_invalid_root_is_named_by_its_position() {
         let error = roots(TWO).expect_err("they are empty sequences");
         assert!(
             error.starts_with("certificate 1 cannot be used: "),
@@ -149,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn damaged_base64_is_an_error_and_not_a_missing_section() {
+    fn invalid_base64_is_malformed_and_not_a_missing_section() {
         let error = certificates(b"-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n")
             .expect_err("not base64");
         assert!(error.starts_with("the PEM is malformed: base64"), "{error}");

@@ -14,9 +14,9 @@ use crate::credentials::ServerCredentials;
 use crate::credentials::handshake::{HandshakeFuture, ServerHandshake};
 use crate::io::Connected;
 
-/// TLS for a server: what it proves itself with, and whether its clients must do the same.
+/// The TLS options of a server: its certificate, and the verification of client certificates.
 ///
-/// Inputs are PEM, as files have it; `std::fs::read` gets them.
+/// Inputs are PEM, for example from `std::fs::read`.
 ///
 /// ```no_run
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,12 +40,13 @@ pub struct ServerTls {
 #[derive(Clone, Debug)]
 struct ClientVerification {
     ca_pem: Vec<u8>,
-    /// Clients without a certificate are served too.
+    /// True if clients without a certificate are served too.
     is_optional: bool,
 }
 
 impl ServerTls {
-    /// TLS with this certificate, followed by those of intermediate CAs, and its private key.
+    /// Creates TLS options with a certificate chain and its private key. The chain is the server's
+    /// certificate followed by those of intermediate CAs.
     pub fn new(chain_pem: impl AsRef<[u8]>, key_pem: impl AsRef<[u8]>) -> Self {
         Self {
             identity: Identity::new(chain_pem.as_ref(), key_pem.as_ref()),
@@ -53,10 +54,10 @@ impl ServerTls {
         }
     }
 
-    /// Serves only clients that have a certificate which one of these CAs has signed (mTLS): PEM
-    /// with any number of certificates. Default: clients are not asked for one.
+    /// Requires client certificates that one of these CAs has signed (mTLS): PEM with any number of
+    /// certificates. Default: no client certificates are requested.
     ///
-    /// Takes the place of [`optional_client_ca_certificates`](Self::optional_client_ca_certificates).
+    /// Replaces [`optional_client_ca_certificates`](Self::optional_client_ca_certificates).
     ///
     /// Source: grpc-go `tls.Config.ClientCAs` with `tls.RequireAndVerifyClientCert`.
     pub fn client_ca_certificates(mut self, pem: impl AsRef<[u8]>) -> Self {
@@ -67,12 +68,12 @@ impl ServerTls {
         self
     }
 
-    /// Asks clients for a certificate, and serves those without one too. A certificate that is
-    /// given must be signed by one of these CAs, or the connection is refused: PEM with any number
-    /// of certificates. Default: clients are not asked for one.
+    /// Requests client certificates, and also serves clients without one. A client certificate must
+    /// be signed by one of these CAs, or the connection is refused: PEM with any number of
+    /// certificates. Default: no client certificates are requested.
     ///
-    /// A handler learns from [`TlsInfo::peer_certificates`](crate::io::TlsInfo::peer_certificates)
-    /// whether the client has proved itself: it is empty where not. Takes the place of
+    /// In a handler, [`TlsInfo::peer_certificates`](crate::io::TlsInfo::peer_certificates) is empty
+    /// for a client without a certificate. Replaces
     /// [`client_ca_certificates`](Self::client_ca_certificates).
     ///
     /// Source: grpc-go `tls.Config.ClientCAs` with `tls.VerifyClientCertIfGiven`.
@@ -84,10 +85,10 @@ impl ServerTls {
         self
     }
 
-    /// Makes the credentials.
+    /// Creates the credentials.
     ///
     /// # Errors
-    /// An input cannot be used.
+    /// An input is invalid.
     pub fn build(self) -> Result<ServerCredentials, TlsError> {
         let (chain, key) = self.identity.parse()?;
         let builder = ServerConfig::builder_with_provider(provider())
@@ -121,7 +122,7 @@ impl ClientVerification {
     }
 }
 
-/// What [`ServerTls`] makes.
+/// The handshake of [`ServerTls`].
 struct ServerTlsHandshake {
     acceptor: TlsAcceptor,
 }

@@ -11,7 +11,7 @@ use super::alpn::{self, NotH2};
 use super::failure::{Remote, SessionFailure};
 use crate::io::{BoxedIo, Connected, Peer, TlsInfo, TlsVersion};
 
-/// The connection to `peer` after its handshake, unless the two sides did not agree on HTTP/2.
+/// Wraps a stream after its handshake, if the sides agreed on HTTP/2.
 pub(super) fn secured(
     stream: TlsStream<BoxedIo>,
     peer: Peer,
@@ -24,10 +24,10 @@ pub(super) fn secured(
     Ok(Connected::new(Box::new(session), Peer { tls, ..peer }))
 }
 
-/// A secured connection whose errors say which option changes them.
+/// A secured connection whose errors name the option that resolves them.
 ///
-/// In TLS 1.3 a server refuses a client's certificate after the client has finished the handshake
-/// (RFC 8446, section 4.4.2.4): the client learns of it by its first read.
+/// In TLS 1.3 a server refuses a client certificate after the client has finished the handshake
+/// (RFC 8446, section 4.4.2.4). The client receives the alert in its first read.
 struct Session {
     stream: TlsStream<BoxedIo>,
     remote: Remote,
@@ -39,8 +39,8 @@ impl Session {
         SessionFailure::explain(self.remote, error)
     }
 
-    /// The error of a write. A peer that has closed the connection has often sent an alert before,
-    /// which says why.
+    /// Converts the error of a write. A peer often sends an alert with the reason before it closes
+    /// the connection.
     #[cold]
     fn explain_write(&mut self, error: io::Error, cx: &mut Context<'_>) -> io::Error {
         let mut octet = [0];
@@ -99,7 +99,7 @@ impl AsyncWrite for Session {
 fn info(session: &CommonState) -> TlsInfo {
     let version = match session.protocol_version() {
         Some(ProtocolVersion::TLSv1_3) => TlsVersion::Tls13,
-        // The only other one that the configurations allow.
+        // The only other version that the configurations allow.
         _ => TlsVersion::Tls12,
     };
     let certificates = session.peer_certificates().unwrap_or_default();

@@ -10,14 +10,15 @@ use super::url::ProxyUrl;
 use super::{HttpProxy, ProxyError};
 use crate::io::{Address, Connected, Dial, DialFuture, Peer, SystemDialer, host_port};
 
-/// How long a proxy may take to connect. Less than an attempt of the channel may, so that the error
-/// names the proxy.
+/// The time that a proxy has to connect. It is less than the minimum timeout of a channel's
+/// attempt, so that the error names the proxy.
 const TIMEOUT: Duration = Duration::from_secs(15);
 
-/// How this implementation names itself to a proxy.
+/// The user agent in requests to a proxy.
 const USER_AGENT: &str = concat!("grpc-rust-rgrpc/", env!("CARGO_PKG_VERSION"));
 
-/// Dials by the operating system, through the proxy what is to go through it.
+/// A dialer that uses the proxy for the addresses that the proxy is for, and the operating system
+/// for others.
 #[derive(Clone, Debug)]
 pub(crate) struct ProxyDialer(HttpProxy);
 
@@ -26,13 +27,13 @@ impl ProxyDialer {
         Self(proxy)
     }
 
-    /// `host:port` of an address that goes through the proxy. Only TCP does.
+    /// Returns `host:port` of an address that the proxy is for. Only TCP addresses use a proxy.
     fn tunnel_to(&self, address: &Address) -> Option<String> {
         let (host, port) = match address {
             Address::Tcp(address) => (address.ip().to_string(), address.port()),
             Address::Name(name) => match host_port::split(name) {
                 Ok((host, Some(port))) if !host.is_empty() => (host.to_owned(), port),
-                // The system's dialer says what is wrong with it.
+                // The system's dialer reports the error.
                 _ => return None,
             },
             _ => return None,
@@ -47,18 +48,15 @@ impl Dial for ProxyDialer {
         let Some(destination) = self.tunnel_to(&address) else {
             return SystemDialer.dial(address);
         };
-        let HttpProxy { url, said_by, .. } = self.0.clone();
+        let HttpProxy { url, source, .. } = self.0.clone();
         Box::pin(async move {
             let url = url.map_err(|problem| {
                 let problem = ProxyError(problem);
-                io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    format!("{problem} ({said_by})"),
-                )
+                io::Error::new(io::ErrorKind::InvalidInput, format!("{problem} ({source})"))
             })?;
             let named = |problem: String| {
                 let proxy = url.address();
-                io::Error::other(format!("the proxy {proxy} ({said_by}) {problem}"))
+                io::Error::other(format!("the proxy {proxy} ({source}) {problem}"))
             };
             let connected = timeout(TIMEOUT, connect(&url, &destination)).await;
             let stream = match connected {
@@ -74,13 +72,13 @@ impl Dial for ProxyDialer {
     }
 }
 
-/// Connects to the proxy, and has it connect to the destination. The error says what the proxy, as
-/// the subject of the sentence, did.
+/// Connects through the proxy to the destination. The error is a predicate with the proxy as the
+/// subject.
 async fn connect(proxy: &ProxyUrl, destination: &str) -> Result<TcpStream, String> {
     let request = request(proxy, destination)?;
     let stream = TcpStream::connect((&*proxy.host, proxy.port)).await;
     let mut stream = stream.map_err(|error| format!("cannot be reached: {error}"))?;
-    // A request is written whole, so waiting for more to send only delays it.
+    // A request is written in one piece, so Nagle's algorithm would only delay it.
     let lost = |error: io::Error| format!("broke the connection: {error}");
     stream.set_nodelay(true).map_err(lost)?;
     stream.write_all(&request).await.map_err(lost)?;
@@ -88,7 +86,7 @@ async fn connect(proxy: &ProxyUrl, destination: &str) -> Result<TcpStream, Strin
         let head = read_head(&mut stream).await?;
         let response = parse(&head).ok_or("did not answer in HTTP/1")?;
         match response.status {
-            // Another follows.
+            // An informational response; another one follows.
             100..=199 => {}
             200..=299 => return Ok(stream),
             status => {
@@ -102,7 +100,7 @@ async fn connect(proxy: &ProxyUrl, destination: &str) -> Result<TcpStream, Strin
 }
 
 fn request(proxy: &ProxyUrl, destination: &str) -> Result<Vec<u8>, String> {
-    // What it is made of comes from a target, which may say anything.
+    // The destination comes from a target and may hold any text.
     if !destination.bytes().all(|octet| octet.is_ascii_graphic()) {
         return Err(format!("cannot be sent the name {destination:?}"));
     }
@@ -119,7 +117,7 @@ fn request(proxy: &ProxyUrl, destination: &str) -> Result<Vec<u8>, String> {
     Ok(request.into_bytes())
 }
 
-/// Reads the head of a response, and nothing of what follows, which is the server's.
+/// Reads the head of a response and nothing after it, because the rest belongs to the server.
 async fn read_head(stream: &mut TcpStream) -> Result<Vec<u8>, String> {
     let lost = |error: io::Error| format!("broke the connection: {error}");
     let mut head = Vec::new();
@@ -149,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_tcp_goes_through_a_proxy_and_not_to_this_machine() {
+    fn only_tcp_to_other_machines_uses_a_proxy() {
         let proxy = HttpProxy::new("p:1").expect("a proxy").no_proxy("c.test");
         let dialer = ProxyDialer::new(proxy);
         let tcp = |address: &str| Address::Tcp(address.parse().expect(address));
@@ -173,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_request_names_the_destination_and_who_asks() {
+    fn the_request_has_the_destination_and_the_credentials() {
         let request = |proxy: &str, destination: &str| {
             let request = request(&ProxyUrl::parse(proxy).expect(proxy), destination);
             request.map(|request| String::from_utf8(request).expect("text"))

@@ -1,7 +1,7 @@
-//! HTTP proxies, through which connections go by CONNECT (RFC 9110, section 9.3.6).
+//! HTTP proxies, which tunnel connections by CONNECT (RFC 9110, section 9.3.6).
 //!
-//! Which connections do is said by an [`HttpProxy`], mostly from the environment;
-//! [`ProxyDialer`] makes them.
+//! [`HttpProxy`] selects the connections, usually from the environment. [`ProxyDialer`] makes them,
+//! on the channel's task.
 //!
 //! Source: grpc-go `internal/transport/proxy.go`, `internal/resolver/delegatingresolver`; Go's
 //! `golang.org/x/net/http/httpproxy`.
@@ -21,17 +21,17 @@ use self::no_proxy::NoProxy;
 use self::url::ProxyUrl;
 use crate::error_text::debug_is_text;
 
-/// The variables that say which proxy there is, and what it is not for. The lower-case ones go
-/// first, as in Go.
+/// The environment variables of the proxy and of its exceptions. The lower-case ones take
+/// precedence, as in Go.
 const PROXY_VARIABLES: [&str; 2] = ["https_proxy", "HTTPS_PROXY"];
 const NO_PROXY_VARIABLES: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
-/// An HTTP proxy that connections go through, and which ones do.
+/// An HTTP proxy, and the connections that do not use it.
 ///
-/// The connection to the proxy is plain HTTP/1.1; what goes through it is secured by the channel's
-/// credentials, between the channel and its server.
+/// The connection to the proxy is plain HTTP/1.1. The channel's credentials secure the tunneled
+/// connection between the channel and its server.
 ///
-/// Connections to `localhost` and to loopback addresses never go through a proxy.
+/// Connections to `localhost` and to loopback addresses never use a proxy.
 ///
 /// ```
 /// use rgrpc::io::HttpProxy;
@@ -45,44 +45,49 @@ const NO_PROXY_VARIABLES: [&str; 2] = ["no_proxy", "NO_PROXY"];
 /// ```
 #[derive(Clone, Debug)]
 pub struct HttpProxy {
-    /// What is wrong with it is told to who would connect through it.
+    /// The URL. An error in it fails the connections that would use the proxy.
     url: Result<ProxyUrl, String>,
-    /// Who says that there is a proxy, for errors.
-    said_by: &'static str,
+    /// The option or variable that set the proxy, for errors.
+    source: &'static str,
     no_proxy: NoProxy,
 }
 
 impl HttpProxy {
-    /// A proxy for all connections: `http://[user[:password]@]host[:port]`, the user and the
-    /// password percent-encoded. `http://` may be left out; the port is 80 then and when left out.
+    /// Creates a proxy for all connections.
+    ///
+    /// The URL is `http://[user[:password]@]host[:port]`, with a percent-encoded user and password.
+    /// `http://` may be omitted. The default port is 80.
     ///
     /// # Errors
-    /// It is no URL of a proxy, or one that is not to be spoken to by plain HTTP.
+    /// The text is not the URL of a proxy, or the scheme is not `http`.
     pub fn new(url: &str) -> Result<Self, ProxyError> {
-        let said_by = "the option proxy";
+        let source = "the option proxy";
         match ProxyUrl::parse(url) {
             Ok(url) => Ok(Self {
                 url: Ok(url),
-                said_by,
+                source,
                 no_proxy: NoProxy::default(),
             }),
             Err(problem) => Err(ProxyError(problem)),
         }
     }
 
-    /// The connections that do not go through it, in place of those said before; a list with
-    /// commas: `example.com` for this host and those below it, `.example.com` for those below it
-    /// alone, IP addresses, networks (`10.0.0.0/8`), any but a network with a port
-    /// (`example.com:443`), and `*` for all. What is none of these is ignored. Default: none.
+    /// Sets the connections that do not use the proxy, in place of an earlier list. Default: none.
+    ///
+    /// The list is separated by commas. An item is `example.com` for this host and its subdomains,
+    /// `.example.com` for the subdomains only, an IP address, a network (`10.0.0.0/8`), or `*` for
+    /// all. A host or an address may have a port (`example.com:443`). Invalid items are ignored.
     #[must_use]
     pub fn no_proxy(mut self, list: &str) -> Self {
         self.no_proxy = NoProxy::parse(list);
         self
     }
 
-    /// What the environment says: `HTTPS_PROXY` is the [proxy](Self::new), `NO_PROXY` what is
-    /// [not](Self::no_proxy) to go through it. The same in lower case goes first. `None`: there is
-    /// no proxy. A value that makes no sense fails the connections that would go through the proxy.
+    /// Creates the proxy of the environment, or `None` without one.
+    ///
+    /// `HTTPS_PROXY` is the [URL](Self::new), and `NO_PROXY` the list of
+    /// [exceptions](Self::no_proxy). The lower-case variables take precedence. An invalid URL fails
+    /// the connections that would use the proxy.
     #[must_use]
     pub fn from_env() -> Option<Self> {
         Self::from_variables(|name| env::var(name).ok())
@@ -95,22 +100,22 @@ impl HttpProxy {
                 .filter_map(|(name, value)| Some((name, value?)))
                 .find(|(_, value)| !value.is_empty())
         };
-        let (said_by, url) = first(PROXY_VARIABLES)?;
+        let (source, url) = first(PROXY_VARIABLES)?;
         let no_proxy = first(NO_PROXY_VARIABLES).map_or_else(String::new, |(_, list)| list);
         Some(Self {
             url: ProxyUrl::parse(&url),
-            said_by,
+            source,
             no_proxy: NoProxy::parse(&no_proxy),
         })
     }
 
-    /// Whether connections to this host and port go through it.
+    /// Returns whether connections to this host and port use the proxy.
     pub(crate) fn is_for(&self, host: &str, port: u16) -> bool {
-        !self.no_proxy.holds(host, port)
+        !self.no_proxy.matches(host, port)
     }
 }
 
-/// A text that is no URL of a proxy.
+/// The error of an invalid proxy URL.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyError(String);
 
@@ -128,7 +133,7 @@ debug_is_text!(ProxyError);
 mod tests {
     use super::*;
 
-    /// The proxy's address, who says so, and whether `a.test:1` goes through it.
+    /// The proxy's address, its source, and whether it is used for `a.test:1`.
     fn from(variables: &[(&str, &str)]) -> Option<(String, &'static str, bool)> {
         let proxy = HttpProxy::from_variables(|name| {
             let found = variables.iter().find(|(known, _)| *known == name);
@@ -139,11 +144,11 @@ mod tests {
             Ok(url) => url.address(),
             Err(problem) => problem,
         };
-        Some((address, proxy.said_by, is_for))
+        Some((address, proxy.source, is_for))
     }
 
     #[test]
-    fn the_environment_says_which_proxy_there_is() {
+    fn the_environment_sets_the_proxy() {
         #[rustfmt::skip]
         let cases: [(&[(&str, &str)], _); 9] = [
             (&[], None),
@@ -169,22 +174,22 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_variable_is_no_reason_to_go_around_the_proxy() {
-        let (problem, said_by, is_for) = from(&[("HTTPS_PROXY", "socks5://p:1")]).expect("a proxy");
+    fn an_invalid_variable_does_not_bypass_the_proxy() {
+        let (problem, source, is_for) = from(&[("HTTPS_PROXY", "socks5://p:1")]).expect("a proxy");
         assert!(problem.contains("socks5"), "{problem}");
-        assert_eq!(said_by, "HTTPS_PROXY");
+        assert_eq!(source, "HTTPS_PROXY");
         assert!(is_for);
     }
 
     #[test]
-    fn a_bad_option_is_an_error() {
+    fn an_invalid_option_is_an_error() {
         let error = HttpProxy::new("https://user:secret@p").expect_err("not plain HTTP");
         assert!(error.to_string().contains("https"), "{error}");
         assert!(!error.to_string().contains("secret"), "{error}");
     }
 
     #[test]
-    fn what_is_logged_of_a_proxy_is_not_its_password() {
+    fn the_debug_form_of_a_proxy_has_no_password() {
         let proxy = HttpProxy::new("user:secret@p").expect("a proxy");
         let text = format!("{proxy:?}");
         assert!(

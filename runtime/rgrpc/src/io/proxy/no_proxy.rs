@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use crate::io::host_port;
 
-/// What does not go through a proxy.
+/// The list of connections that do not use a proxy.
 ///
 /// Source: Go's `golang.org/x/net/http/httpproxy`, `Config.NoProxy`.
 #[derive(Clone, Debug, Default)]
@@ -19,31 +19,33 @@ enum Rule {
         address: IpAddr,
         port: Option<u16>,
     },
-    /// In lower case.
+    /// A domain, in lower case.
     Domain {
-        /// With the dot before it.
+        /// The suffix of its subdomains, with a leading dot.
         suffix: String,
-        /// Whether the host of this name is one too, beside those below it.
-        itself: bool,
+        /// True if the host itself matches, besides its subdomains.
+        host_matches: bool,
         port: Option<u16>,
     },
 }
 
 impl NoProxy {
-    /// Parses a list with commas. What makes no sense is ignored.
+    /// Parses a list separated by commas. Invalid items are ignored.
     pub(super) fn parse(list: &str) -> Self {
         Self(list.split(',').filter_map(Rule::parse).collect())
     }
 
-    /// Whether connections to this host and port go around the proxy.
-    pub(super) fn holds(&self, host: &str, port: u16) -> bool {
+    /// Returns whether connections to this host and port bypass the proxy.
+    pub(super) fn matches(&self, host: &str, port: u16) -> bool {
         let host = host.to_lowercase();
         match host.parse::<IpAddr>() {
             Ok(ip) => {
                 let ip = ip.to_canonical();
-                ip.is_loopback() || self.0.iter().any(|rule| rule.holds_ip(ip, port))
+                ip.is_loopback() || self.0.iter().any(|rule| rule.matches_ip(ip, port))
             }
-            Err(_) => host == "localhost" || self.0.iter().any(|rule| rule.holds_name(&host, port)),
+            Err(_) => {
+                host == "localhost" || self.0.iter().any(|rule| rule.matches_name(&host, port))
+            }
         }
     }
 }
@@ -66,19 +68,19 @@ impl Rule {
             .strip_prefix('*')
             .filter(|rest| rest.starts_with('.'))
             .unwrap_or(host);
-        let (suffix, itself) = match host.strip_prefix('.') {
+        let (suffix, host_matches) = match host.strip_prefix('.') {
             None if host.is_empty() => return None,
             None => (format!(".{host}"), true),
             Some(_) => (host.to_owned(), false),
         };
         Some(Self::Domain {
             suffix,
-            itself,
+            host_matches,
             port,
         })
     }
 
-    fn holds_ip(&self, ip: IpAddr, port: u16) -> bool {
+    fn matches_ip(&self, ip: IpAddr, port: u16) -> bool {
         match self {
             Self::All => true,
             Self::Network { address, prefix } => in_network(ip, *address, *prefix),
@@ -87,17 +89,17 @@ impl Rule {
         }
     }
 
-    fn holds_name(&self, host: &str, port: u16) -> bool {
+    fn matches_name(&self, host: &str, port: u16) -> bool {
         match self {
             Self::All => true,
             Self::Network { .. } | Self::Address { .. } => false,
             Self::Domain {
                 suffix,
-                itself,
+                host_matches,
                 port: of,
             } => {
                 let is_below = host.ends_with(suffix.as_str());
-                let is_it = *itself && suffix.strip_prefix('.') == Some(host);
+                let is_it = *host_matches && suffix.strip_prefix('.') == Some(host);
                 (is_below || is_it) && of.is_none_or(|of| of == port)
             }
         }
@@ -132,10 +134,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rules_are_gos() {
+    fn the_rules_are_those_of_go() {
         #[rustfmt::skip]
         let cases = [
-            // list, host, port, whether it goes around the proxy
+            // list, host, port, whether the proxy is bypassed
             ("", "a.test", 1, false),
             ("", "localhost", 1, true),
             ("", "127.8.9.1", 1, true),
@@ -173,12 +175,12 @@ mod tests {
             ("[2001:db8::1]:1", "2001:db8::1", 1, true),
             ("[2001:db8::1]:1", "2001:db8::1", 2, false),
             ("2001:db8::1", "2001:db8::1", 2, true),
-            // Of no sense, and no harm.
+            // Invalid items are ignored.
             (",,:1,1.2.3.4/33,[,a:b,.", "a.test", 1, false),
         ];
         for (list, host, port, expected) in cases {
-            let holds = NoProxy::parse(list).holds(host, port);
-            assert_eq!(holds, expected, "{list:?}: {host} {port}");
+            let bypassed = NoProxy::parse(list).matches(host, port);
+            assert_eq!(bypassed, expected, "{list:?}: {host} {port}");
         }
     }
 }

@@ -1,26 +1,26 @@
-//! What a proxy answers to CONNECT: the head of an HTTP/1 response (RFC 9112, section 2).
+//! The response of a proxy to CONNECT: the head of an HTTP/1 response (RFC 9112, section 2).
 
-/// How long a head may be.
+/// The maximum size of a head, in bytes.
 pub(super) const MAX_HEAD: usize = 16 * 1024;
 
-/// How much of a reason goes into an error.
+/// The maximum length of a reason phrase in an error, in characters.
 const MAX_REASON: usize = 100;
 
 const BEGIN: &[u8] = b"HTTP/1.";
 const END: &[u8] = b"\r\n\r\n";
 
-/// The head of a response, as far as it matters.
+/// The relevant parts of a response's head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Response {
     pub(super) status: u16,
-    /// May be empty. Printable.
+    /// The reason phrase: printable, possibly empty.
     pub(super) reason: String,
 }
 
-/// How many of the octets that come next belong to a head that has begun; all of them, or those up
-/// to its end, which is then `true`. What follows belongs to the server behind the proxy.
+/// Returns the number of octets of `next` that belong to the head that begins with `begun`, and
+/// whether the head ends there. The octets after it belong to the server behind the proxy.
 pub(super) fn take(begun: &[u8], next: &[u8]) -> (usize, bool) {
-    // The end may have begun before.
+    // `begun` may hold a part of the end marker.
     let overlap = begun.len().min(END.len() - 1);
     let mut window = begun[begun.len() - overlap..].to_vec();
     window.extend_from_slice(next);
@@ -30,13 +30,13 @@ pub(super) fn take(begun: &[u8], next: &[u8]) -> (usize, bool) {
     }
 }
 
-/// Whether these octets, the first of an answer, can be the beginning of a response.
+/// Returns whether these first octets can begin a response.
 pub(super) fn may_be_http(begun: &[u8]) -> bool {
     let length = begun.len().min(BEGIN.len());
     begun[..length] == BEGIN[..length]
 }
 
-/// Reads a whole head; `None`: it is none.
+/// Parses a whole head. Returns `None` if it is malformed.
 pub(super) fn parse(head: &[u8]) -> Option<Response> {
     let line = head.split(|octet| *octet == b'\r').next()?;
     let line = line.strip_prefix(BEGIN)?;
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_ends_with_an_empty_line_and_takes_nothing_of_what_follows() {
+    fn a_head_ends_with_an_empty_line_and_excludes_the_octets_after_it() {
         for (begun, next, taken) in [
             ("", "HTTP/1.1 200 OK\r\n\r\nabc", (19, true)),
             ("", "HTTP/1.1 200 OK\r\n", (17, false)),
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn what_begins_otherwise_is_no_http() {
+    fn a_response_begins_with_the_http_version() {
         for (begun, expected) in [
             ("", true),
             ("H", true),

@@ -6,10 +6,10 @@ use percent_encoding::percent_decode_str;
 
 use crate::io::host_port;
 
-/// The port of proxies that name none: that of HTTP.
+/// The default port of a proxy: that of HTTP.
 const DEFAULT_PORT: u16 = 80;
 
-/// Where a proxy is, and who we are to it.
+/// The location of a proxy, and the credentials for it.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct ProxyUrl {
     pub(super) host: String,
@@ -19,7 +19,7 @@ pub(super) struct ProxyUrl {
 }
 
 impl ProxyUrl {
-    /// The error says what is wrong, without a word of the user or the password.
+    /// Parses a URL. The error contains neither the user nor the password.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let rest = match text.trim().split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => rest,
@@ -46,13 +46,13 @@ impl ProxyUrl {
         })
     }
 
-    /// `host:port`.
+    /// Returns `host:port`.
     pub(super) fn address(&self) -> String {
         host_port::join(&self.host, self.port)
     }
 }
 
-/// The value of the field for `user[:password]`, percent-encoded.
+/// Returns the value of `proxy-authorization` for `user[:password]`, percent-encoded.
 fn authorization(user: &str) -> String {
     let (user, password) = user.split_once(':').unwrap_or((user, ""));
     let mut plain: Vec<u8> = percent_decode_str(user).collect();
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_says_where_the_proxy_is_and_who_asks() {
+    fn a_url_has_the_proxys_address_and_credentials() {
         for (text, address, authorization) in [
             ("http://proxy.test:3128", "proxy.test:3128", None),
             ("HTTP://proxy.test", "proxy.test:80", None),
@@ -96,13 +96,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_plain_http_proxy_is_refused_without_telling_the_password() {
+    fn a_url_that_is_not_plain_http_is_refused_without_its_password() {
         for (text, expected) in [
             ("https://user:secret@p:1", "the scheme \"https\""),
             ("socks5://p:1", "the scheme \"socks5\""),
             ("http://", "no host"),
             ("http://user:secret@:1", "no host"),
-            ("http://user:secret@p:port", "no port"),
+            ("http://user:secret@p:port", "not a port"),
             ("http://[::1", "no closing one"),
         ] {
             let problem = ProxyUrl::parse(text).expect_err(text);

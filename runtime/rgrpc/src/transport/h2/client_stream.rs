@@ -20,8 +20,8 @@ use crate::lock::lock;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ResetCode, Stream, StreamEnd,
-    Trailers, Wanted, ended_well,
+    ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode, Stream,
+    StreamEnd, Trailers, ended_well,
 };
 
 /// How much of a body that is not gRPC goes into the status, as in grpc-go.
@@ -263,7 +263,7 @@ impl H2ClientStream {
 }
 
 impl Stream for H2ClientStream {
-    fn poll_data(&self, cx: &mut Context<'_>, _wanted: Wanted) -> Poll<Incoming> {
+    fn poll_data(&self, cx: &mut Context<'_>, _read_demand: ReadDemand) -> Poll<Incoming> {
         let mut receive = lock(&self.receive);
         receive.remember(cx);
         if let Some(data) = receive.ahead.pop_front() {

@@ -21,8 +21,8 @@ use crate::metadata::Metadata;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CallState, CancelReason, Incoming, Last, ResetCode, ResponseHead, ServerStream,
-    Stream, StreamEnd, Wanted, too_large,
+    CallEnd, CallState, CancelReason, Incoming, Last, ReadDemand, ResetCode, ResponseHead,
+    ServerStream, Stream, StreamEnd, too_large,
 };
 
 /// A server's stream over `h2`'s handles.
@@ -285,7 +285,7 @@ impl Sending {
 }
 
 impl Stream for H2ServerStream {
-    fn poll_data(&self, cx: &mut Context<'_>, _wanted: Wanted) -> Poll<Incoming> {
+    fn poll_data(&self, cx: &mut Context<'_>, _read_demand: ReadDemand) -> Poll<Incoming> {
         let mut receive = lock(&self.receive);
         let Receiving::Open(body) = &mut *receive else {
             let end = StreamEnd::new(Err(CallState::outlived()));

@@ -2,9 +2,9 @@ use bytes::Bytes;
 use rgrpc_http2::frame::Head;
 
 use super::room::{Budget, Room};
-use crate::buffers;
+use crate::buffer_pool;
 use crate::prefix::{PREFIX_LEN, Prefix};
-use crate::transport::Wanted;
+use crate::transport::ReadDemand;
 
 /// A message from this length on is put together where it arrives; a shorter one is left in the
 /// pieces in which it comes.
@@ -34,10 +34,10 @@ pub(super) struct Assembly {
 impl Assembly {
     /// Begins with the first DATA that came for what is wanted; `None` if that has come whole or is
     /// not large, or too many others have begun.
-    pub(super) fn begin(wanted: Wanted, data: &[u8]) -> Option<Self> {
-        let len = match wanted {
-            Wanted::Rest(len) => len,
-            Wanted::Message { max } => {
+    pub(super) fn begin(read_demand: ReadDemand, data: &[u8]) -> Option<Self> {
+        let len = match read_demand {
+            ReadDemand::Rest(len) => len,
+            ReadDemand::Message { max } => {
                 let prefix = Prefix::parse(*data.first_chunk()?)?;
                 let len = usize::try_from(prefix.len).ok().filter(|&len| len <= max)?;
                 PREFIX_LEN.checked_add(len)?
@@ -47,7 +47,7 @@ impl Assembly {
             return None;
         }
         let room = AHEAD.take(len)?;
-        let mut buffer = buffers::take(len + Head::LEN);
+        let mut buffer = buffer_pool::take(len + Head::LEN);
         buffer.extend_from_slice(data);
         Some(Self {
             buffer,
@@ -87,7 +87,7 @@ impl Assembly {
 
     /// What has come, in one piece.
     pub(super) fn into_bytes(self) -> Bytes {
-        buffers::share(self.buffer)
+        buffer_pool::share(self.buffer)
     }
 }
 
@@ -107,14 +107,14 @@ mod tests {
 
     #[test]
     fn only_what_is_large_allowed_and_not_there_yet_is_assembled() {
-        let any = Wanted::Message { max: usize::MAX };
+        let any = ReadDemand::Message { max: usize::MAX };
         let head = |len: u32| {
             let mut head = vec![0];
             head.extend(len.to_be_bytes());
             head
         };
         let (large, small) = (MIN_LEN as u32, (MIN_LEN - PREFIX_LEN) as u32);
-        for (wanted, data, len) in [
+        for (read_demand, data, len) in [
             (any, head(large), Some(MIN_LEN + PREFIX_LEN)),
             (any, head(small), Some(MIN_LEN)),
             (any, head(small - 1), None),
@@ -122,19 +122,19 @@ mod tests {
             (any, head(large)[..4].to_vec(), None),
             (any, vec![9, 0, 1, 0, 0], None),
             (
-                Wanted::Message { max: MIN_LEN },
+                ReadDemand::Message { max: MIN_LEN },
                 head(large),
                 Some(MIN_LEN + PREFIX_LEN),
             ),
-            (Wanted::Message { max: MIN_LEN }, head(large + 1), None),
-            (Wanted::Rest(MIN_LEN), vec![1], Some(MIN_LEN)),
-            (Wanted::Rest(MIN_LEN - 1), vec![1], None),
-            (Wanted::Rest(MAX_LEN + 1), vec![1], None),
-            (Wanted::Rest(MIN_LEN), vec![1; MIN_LEN], None),
+            (ReadDemand::Message { max: MIN_LEN }, head(large + 1), None),
+            (ReadDemand::Rest(MIN_LEN), vec![1], Some(MIN_LEN)),
+            (ReadDemand::Rest(MIN_LEN - 1), vec![1], None),
+            (ReadDemand::Rest(MAX_LEN + 1), vec![1], None),
+            (ReadDemand::Rest(MIN_LEN), vec![1; MIN_LEN], None),
             (any, message(MIN_LEN).to_vec(), None),
         ] {
-            let assembly = Assembly::begin(wanted, &data);
-            let name = (wanted, data.len());
+            let assembly = Assembly::begin(read_demand, &data);
+            let name = (read_demand, data.len());
             assert_eq!(assembly.map(|assembly| assembly.len), len, "{name:?}");
         }
     }
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn a_message_is_put_together_of_pieces_and_of_what_is_read_to_its_place() {
         let whole = message(MIN_LEN);
-        let mut assembly = Assembly::begin(Wanted::Message { max: MIN_LEN }, &whole[..1_000])
+        let mut assembly = Assembly::begin(ReadDemand::Message { max: MIN_LEN }, &whole[..1_000])
             .expect("a large message");
         let place = assembly.buffer.as_ptr();
         assert!(assembly.push(whole.slice(1_000..20_000)).is_empty());

@@ -13,8 +13,8 @@ use super::request_head::RequestFields;
 use crate::lock::lock;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ResetCode, Stream, StreamEnd,
-    Trailers, Wanted, WholeResponse, ended_well,
+    ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode, Stream,
+    StreamEnd, Trailers, WholeResponse, ended_well,
 };
 
 /// How much of a body that is not gRPC goes into the status, as in grpc-go.
@@ -317,9 +317,9 @@ impl State {
 }
 
 impl Stream for NativeClientStream {
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Incoming> {
+    fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<Incoming> {
         let mut state = lock(&self.state);
-        let incoming = state.inbound.poll(cx, wanted);
+        let incoming = state.inbound.poll(cx, read_demand);
         let is_report_due = state.inbound.is_report_due();
         drop(state);
         if is_report_due {

@@ -7,7 +7,7 @@ use rgrpc_http2::Reading;
 use super::assembly::Assembly;
 
 use crate::metadata::Metadata;
-use crate::transport::{Incoming, StreamEnd, Wanted};
+use crate::transport::{Incoming, ReadDemand, StreamEnd};
 
 /// The receiving side of a stream: the DATA that has come and that the call has not taken, and the
 /// call's reading of it. Flow control bounds it.
@@ -41,7 +41,7 @@ enum Content {
     /// DATA for the call to take, or none.
     Ready(BytesQueue),
     /// There is none, and the call waits for this.
-    Awaited(Wanted),
+    Awaited(ReadDemand),
     /// The call waits for a large message, part of which has come.
     Assembling(Box<Assembly>),
     /// The call takes nothing more: all that comes counts as taken.
@@ -95,7 +95,7 @@ impl Inbound {
                 pieces.push(data);
                 Pushed::waking(self.waker.take())
             }
-            &mut Content::Awaited(wanted) => match Assembly::begin(wanted, &data) {
+            &mut Content::Awaited(read_demand) => match Assembly::begin(read_demand, &data) {
                 Some(assembly) => {
                     self.need(assembly.len());
                     self.content = Content::Assembling(Box::new(assembly));
@@ -212,15 +212,15 @@ impl Inbound {
         self.ended
     }
 
-    /// The next DATA, of which `wanted` can be used at once, or the end.
+    /// The next DATA, of which `read_demand` can be used at once, or the end.
     ///
     /// Afterwards the reading may have to be [reported](Self::is_report_due).
-    pub(super) fn poll(&mut self, cx: &Context<'_>, wanted: Wanted) -> Poll<Incoming> {
+    pub(super) fn poll(&mut self, cx: &Context<'_>, read_demand: ReadDemand) -> Poll<Incoming> {
         if let Content::Ready(pieces) = &mut self.content {
             if !pieces.is_empty() {
-                let len = match wanted {
-                    Wanted::Message { .. } => 0,
-                    Wanted::Rest(len) => len,
+                let len = match read_demand {
+                    ReadDemand::Message { .. } => 0,
+                    ReadDemand::Rest(len) => len,
                 };
                 let data = pieces.take_at_least(len);
                 self.taken(data.len());
@@ -234,8 +234,8 @@ impl Inbound {
             // The call has taken nothing since it asked for the message.
             Content::Assembling(_) | Content::Discarded => {}
             Content::Ready(_) | Content::Awaited(_) => {
-                self.content = Content::Awaited(wanted);
-                if let Wanted::Rest(len) = wanted {
+                self.content = Content::Awaited(read_demand);
+                if let ReadDemand::Rest(len) = read_demand {
                     self.need(len);
                 }
             }
@@ -335,7 +335,7 @@ mod tests {
     use super::*;
     use crate::status::Status;
 
-    const ANY: Wanted = Wanted::Message { max: usize::MAX };
+    const ANY: ReadDemand = ReadDemand::Message { max: usize::MAX };
 
     fn next(inbound: &mut Inbound) -> Option<Incoming> {
         match inbound.poll(&Context::from_waker(Waker::noop()), ANY) {
@@ -492,15 +492,15 @@ mod tests {
         data(&mut inbound);
         assert!(!inbound.is_report_due(), "the task was told");
         let cx = Context::from_waker(Waker::noop());
-        assert!(inbound.poll(&cx, Wanted::Rest(10)).is_pending());
+        assert!(inbound.poll(&cx, ReadDemand::Rest(10)).is_pending());
         let reading = Reading {
             taken: 5,
             needed: 15,
         };
         assert_eq!(inbound.take_reading(), reading);
-        assert!(inbound.poll(&cx, Wanted::Rest(10)).is_pending());
+        assert!(inbound.poll(&cx, ReadDemand::Rest(10)).is_pending());
         assert!(!inbound.is_report_due(), "nothing has moved");
-        assert!(inbound.poll(&cx, Wanted::Rest(11)).is_pending());
+        assert!(inbound.poll(&cx, ReadDemand::Rest(11)).is_pending());
         assert!(inbound.is_report_due());
         inbound.end(StreamEnd::new(Ok(Metadata::new())));
         assert!(!inbound.is_report_due());

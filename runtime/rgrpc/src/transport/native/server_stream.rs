@@ -14,7 +14,8 @@ use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CallState, CancelReason, Incoming, ResetCode, ServerStream, Stream, StreamEnd, Wanted,
+    CallEnd, CallState, CancelReason, Incoming, ReadDemand, ResetCode, ServerStream, Stream,
+    StreamEnd,
 };
 
 /// What a connection's streams share.
@@ -212,13 +213,13 @@ impl State {
 }
 
 impl Stream for NativeServerStream {
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Incoming> {
+    fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<Incoming> {
         let (incoming, is_report_due) = self.state(|state| {
             if let Some(closed @ Closed::CallEnded) = &state.closed {
                 let end = StreamEnd::new(Err(closed.status()));
                 return (Poll::Ready(Incoming::End(end)), false);
             }
-            let incoming = state.inbound.poll(cx, wanted);
+            let incoming = state.inbound.poll(cx, read_demand);
             (incoming, state.inbound.is_report_due())
         });
         if is_report_due {

@@ -12,9 +12,9 @@ VICE_UNKNOWN\x10\x032\xae\x01\n\x06Health\x12P\n\x05Check\x12\".grpc.health.v1.H
 #.grpc.health.v1.HealthCheckResponse\x12R\n\x05Watch\x12\".grpc.health.v1.HealthCheckRequest\x1a#.gr\
 pc.health.v1.HealthCheckResponse0\x01Ba\n\x11io.grpc.health.v1B\x0bHealthProtoP\x01Z,google.golang.o\
 rg/grpc/health/grpc_health_v1\xaa\x02\x0eGrpc.Health.V1b\x06proto3";
-/// The method `Check` of `grpc.health.v1.Health` as a call names it.
+/// The full name of the method `Check` of `grpc.health.v1.Health`.
 pub const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
-/// The method `Watch` of `grpc.health.v1.Health` as a call names it.
+/// The full name of the method `Watch` of `grpc.health.v1.Health`.
 pub const HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";
 /// The service `grpc.health.v1.Health`.
 pub trait Health: ::core::marker::Send + ::core::marker::Sync + 'static {
@@ -66,7 +66,7 @@ pub trait Health: ::core::marker::Send + ::core::marker::Sync + 'static {
         }
     }
 }
-/// The table by which a server dispatches calls of `grpc.health.v1.Health` to a [`Health`].
+/// The service descriptor of `grpc.health.v1.Health`, which dispatches calls to a [`Health`].
 #[must_use]
 pub const fn health_desc<T: Health>() -> &'static ::rgrpc::ServiceDesc<T> {
     const {
@@ -101,24 +101,24 @@ pub const fn health_desc<T: Health>() -> &'static ::rgrpc::ServiceDesc<T> {
         }
     }
 }
-/// Adds `service` to `server`, which then answers calls of `grpc.health.v1.Health`.
+/// Registers `service` with `server` as `grpc.health.v1.Health`.
 ///
 /// # Errors
 ///
-/// When the server has a service of this name already.
+/// The server already has a service of this name.
 pub fn register_health<T: Health>(
     server: &mut ::rgrpc::Server,
     service: T,
 ) -> ::core::result::Result<(), ::rgrpc::RegisterError> {
     server.register(health_desc::<T>(), ::std::sync::Arc::new(service))
 }
-/// A client of `grpc.health.v1.Health`. Cloning it is as cheap as cloning its connection.
+/// A client of `grpc.health.v1.Health`. A clone shares the connection.
 #[derive(Clone, Debug)]
 pub struct HealthClient<C = ::rgrpc::ClientConn> {
     conn: C,
 }
 impl<C: ::rgrpc::Invoke> HealthClient<C> {
-    /// A client whose calls go over `conn`.
+    /// Creates a client that makes its calls on `conn`.
     #[must_use]
     pub const fn new(conn: C) -> Self {
         Self { conn }

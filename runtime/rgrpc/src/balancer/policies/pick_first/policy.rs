@@ -121,7 +121,7 @@ impl PickFirst {
             control.target(),
             problem.message()
         );
-        let status = problem.retold(text);
+        let status = problem.to_unavailable(text);
         self.fail(status.clone(), control);
         status
     }
@@ -218,8 +218,8 @@ impl PickFirst {
             let mut problem = failure.clone();
             if self.addresses.len() > 1 {
                 let count = self.addresses.len();
-                problem =
-                    failure.retold(format!("{}; last of {count} addresses", failure.message()));
+                problem = failure
+                    .to_unavailable(format!("{}; last of {count} addresses", failure.message()));
             }
             self.fail_to_connect(&problem, control);
         }

@@ -280,7 +280,7 @@ impl Balancer for Priority {
     fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
         if self.children.is_empty() {
             // Its code is about resolving, not about the calls that fail because of it.
-            let status = error.retold(error.message().to_owned());
+            let status = error.to_unavailable(error.message().to_owned());
             let picker = Arc::new(FailingPicker::new(status));
             control.update_state(ConnectivityState::TransientFailure, picker);
         }

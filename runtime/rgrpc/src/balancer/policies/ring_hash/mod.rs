@@ -269,7 +269,7 @@ impl Balancer for RingHash {
 
     fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
         // Its code is about resolving, not about the calls that fail because of it.
-        self.absence = error.retold(error.message().to_owned());
+        self.absence = error.to_unavailable(error.message().to_owned());
         self.endpoints.resolver_error(error, control);
     }
 

@@ -28,7 +28,7 @@ use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
 use crate::transport::{
-    ClientStream, Delivery, Incoming, IncomingHead, NoHead, ResetCode, Wanted, WholeResponse,
+    ClientStream, Delivery, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode, WholeResponse,
     is_ended_well,
 };
 
@@ -226,12 +226,12 @@ impl MessageSource for CallAttempt {
         polled
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<SourceEvent> {
+    fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<SourceEvent> {
         if let Some(status) = self.local_end.poll(StreamHalf::Receive, cx) {
             self.failed(&status);
             return Poll::Ready(SourceEvent::End(Err(status)));
         }
-        Poll::Ready(match ready!(self.stream.poll_data(cx, wanted)) {
+        Poll::Ready(match ready!(self.stream.poll_data(cx, read_demand)) {
             Incoming::Data(data) => SourceEvent::Data(data),
             Incoming::End(end) => {
                 *lock(&self.delivery) = end.delivery;

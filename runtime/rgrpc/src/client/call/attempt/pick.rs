@@ -165,7 +165,7 @@ fn try_pick(channel: &ChannelState, call: &PickInfo<'_>) -> PickOutcome {
     let failed = |status: Status, is_final| {
         PickOutcome::Failed(AttemptFailure {
             is_final,
-            ..AttemptFailure::passing_here(status.of_control_plane())
+            ..AttemptFailure::passing_here(status.into_control_plane_failure())
         })
     };
     channel.picker.pick(call, |result| match result {

@@ -19,7 +19,7 @@ use crate::client::call::scheduler::AttemptFailure;
 use crate::client::call::wait_reason::WaitRecorder;
 use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::transport::{IncomingHead, NoHead, Wanted};
+use crate::transport::{IncomingHead, NoHead, ReadDemand};
 
 /// The inputs of the attempts at a streaming call, which the attempts share.
 pub(in crate::client::call) struct StreamContext {
@@ -147,7 +147,7 @@ impl StreamAttempt {
                     Err(NoHead) => self.state = AttemptState::Ending(Arc::clone(attempt)),
                 },
                 AttemptState::Ending(attempt) => {
-                    match ready!(attempt.poll_data(cx, Wanted::Rest(0))) {
+                    match ready!(attempt.poll_data(cx, ReadDemand::Rest(0))) {
                         // There is none without headers.
                         SourceEvent::Data(_) => {}
                         SourceEvent::End(Ok(trailer)) => {

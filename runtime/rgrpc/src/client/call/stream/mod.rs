@@ -34,7 +34,7 @@ use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::task::{Lost, watched};
-use crate::transport::{IncomingHead, NoHead, Wanted};
+use crate::transport::{IncomingHead, NoHead, ReadDemand};
 
 /// A streaming call, or a hedged one.
 ///
@@ -494,11 +494,11 @@ impl MessageSource for StreamCall {
         }
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<SourceEvent> {
+    fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<SourceEvent> {
         let received = match self.drive(StreamHalf::Receive, cx, nothing_received) {
             Drive::Committed(committed) => match &committed.end {
                 Some(trailer) => Poll::Ready(SourceEvent::End(Ok(trailer.clone()))),
-                None => committed.attempt.poll_data(cx, wanted),
+                None => committed.attempt.poll_data(cx, read_demand),
             },
             Drive::Uncommitted(_) => Poll::Pending,
             Drive::Failed(status) => Poll::Ready(SourceEvent::End(Err(status))),

@@ -15,7 +15,7 @@ use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
     ClientStream, ClientTransport, CommonHeaders, Incoming, IncomingHead, NoHead, OpenError,
-    OpenRequest, ResetCode, Wanted,
+    OpenRequest, ReadDemand, ResetCode,
 };
 
 /// Makes a server-streaming call on this connection. Dropping what it returns cancels it.
@@ -60,11 +60,13 @@ impl MessageSource for StreamSource {
         self.0.poll_head(cx)
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<SourceEvent> {
-        self.0.poll_data(cx, wanted).map(|incoming| match incoming {
-            Incoming::Data(data) => SourceEvent::Data(data),
-            Incoming::End(end) => SourceEvent::End(end.outcome),
-        })
+    fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<SourceEvent> {
+        self.0
+            .poll_data(cx, read_demand)
+            .map(|incoming| match incoming {
+                Incoming::Data(data) => SourceEvent::Data(data),
+                Incoming::End(end) => SourceEvent::End(end.outcome),
+            })
     }
 
     fn fail(&self, status: Status) -> Status {

@@ -18,7 +18,7 @@ use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
     ClientStream, ClientTransport, Incoming, IncomingHead, NoHead, OpenError, OpenRequest,
-    ResetCode, Stream, StreamEnd, Wanted,
+    ReadDemand, ResetCode, Stream, StreamEnd,
 };
 
 /// The connection. It remembers the streams that were opened.
@@ -145,7 +145,7 @@ impl ClientTransport for FakeTransport {
 }
 
 impl Stream for FakeStream {
-    fn poll_data(&self, cx: &mut Context<'_>, _wanted: Wanted) -> Poll<Incoming> {
+    fn poll_data(&self, cx: &mut Context<'_>, _read_demand: ReadDemand) -> Poll<Incoming> {
         let mut state = lock(&self.incoming);
         match state.0.pop_front() {
             Some(incoming) => Poll::Ready(incoming),

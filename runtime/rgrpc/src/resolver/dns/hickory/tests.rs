@@ -225,7 +225,7 @@ fn a_target_may_name_a_server_and_its_port() {
     }
     for (authority, problem) in [
         (":53", "it has no host"),
-        ("ns.test:dns", "is no port"),
+        ("ns.test:dns", "is not a port"),
         ("[::1", "no closing one"),
     ] {
         let error = Server::parse(authority).expect_err(authority);

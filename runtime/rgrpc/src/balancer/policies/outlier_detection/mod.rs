@@ -38,11 +38,10 @@ use self::config::OutlierDetectionConfig;
 use self::endpoints::Endpoints;
 use self::picker::CountingPicker;
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerRegistry, BalancerUpdate, BalancerWaker, ChannelControl,
-    ChildBalancer, GracefulSwitch, Health, LoadReport, Picker, SubConn, SubConnId, SubConnIndex,
-    SubConnOptions, SubConnState,
+    Balancer, BalancerBuilder, BalancerEvent, BalancerRegistry, BalancerUpdate, ChannelControl,
+    ChildBalancer, ControlLayer, GracefulSwitch, Health, SubConn, SubConnId, SubConnIndex,
+    SubConnOptions, SubConnState, handle_events,
 };
-use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
 use crate::service_config::{ConfigValue, ServiceConfigError};
 use crate::status::Status;
@@ -165,24 +164,68 @@ impl OutlierDetection {
     fn call(
         &mut self,
         control: &mut dyn ChannelControl,
-        what: impl FnOnce(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
+        call: impl FnOnce(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
     ) -> bool {
         let mut control = WatchingControl {
             above: control,
             subconns: &mut self.subconns,
         };
-        what(&mut self.child, &mut control)
+        call(&mut self.child, &mut control)
     }
 
-    /// Calls the child, and publishes what it has published.
-    fn forward(
-        &mut self,
-        control: &mut dyn ChannelControl,
-        what: impl FnOnce(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
-    ) {
-        if self.call(control, what) {
+    fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
+        let published = match event {
+            BalancerEvent::SubConnState(subconn, state) => {
+                self.handle_subconn_state(subconn, state, control)
+            }
+            BalancerEvent::Wake => self.handle_wake(control),
+            _ => self.pass_on(event, control),
+        };
+        if published {
             self.publish(control);
         }
+    }
+
+    /// Passes a state on to the child; as not serving, if the endpoint is ejected. Returns true if the
+    /// child has published.
+    fn handle_subconn_state(
+        &mut self,
+        subconn: SubConnId,
+        state: &SubConnState,
+        control: &mut dyn ChannelControl,
+    ) -> bool {
+        let mut shown = state.clone();
+        if let Some(watched) = self.subconns.get_mut(subconn) {
+            watched.is_ejected = self.endpoints.is_ejected(&watched.address);
+            watched.health = match state {
+                SubConnState::Ready(health) => {
+                    shown = watched.shown(health);
+                    Some(health.clone())
+                }
+                _ => None,
+            };
+        }
+        self.pass_on(BalancerEvent::SubConnState(subconn, &shown), control)
+    }
+
+    /// Ends the interval if it is over, and wakes the child. Returns true if the child has published.
+    fn handle_wake(&mut self, control: &mut dyn ChannelControl) -> bool {
+        let mut published = false;
+        let now = control.now();
+        if let Some(detection) = &mut self.detection
+            && detection.interval_end() <= now
+        {
+            detection.interval_start = now;
+            let random = &mut || control.random();
+            self.endpoints.end_interval(&detection.config, now, random);
+            published |= self.tell_ejections(control);
+        }
+        published | self.pass_on(BalancerEvent::Wake, control)
+    }
+
+    /// Passes an event on to the child. Returns true if the child has published.
+    fn pass_on(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) -> bool {
+        self.call(control, |child, control| child.handle(event, control))
     }
 
     fn publish(&self, control: &mut dyn ChannelControl) {
@@ -231,9 +274,7 @@ impl OutlierDetection {
         changes.sort_unstable_by_key(|(id, _)| *id);
         let mut published = false;
         for (id, state) in changes {
-            published |= self.call(control, |child, control| {
-                child.subconn_state(id, &state, control)
-            });
+            published |= self.pass_on(BalancerEvent::SubConnState(id, &state), control);
         }
         published
     }
@@ -261,69 +302,11 @@ impl Balancer for OutlierDetection {
         result
     }
 
-    fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        self.forward(control, |child, control| {
-            child.resolver_error(error, control)
-        });
-    }
-
-    fn subconn_state(
-        &mut self,
-        subconn: SubConnId,
-        state: &SubConnState,
-        control: &mut dyn ChannelControl,
-    ) {
-        let mut shown = state.clone();
-        if let Some(watched) = self.subconns.get_mut(subconn) {
-            watched.is_ejected = self.endpoints.is_ejected(&watched.address);
-            watched.health = match state {
-                SubConnState::Ready(health) => {
-                    shown = watched.shown(health);
-                    Some(health.clone())
-                }
-                _ => None,
-            };
-        }
-        self.forward(control, |child, control| {
-            child.subconn_state(subconn, &shown, control)
-        });
-    }
-
-    fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
-        self.forward(control, ChildBalancer::exit_idle);
-    }
-
-    fn load_report(
-        &mut self,
-        subconn: SubConnId,
-        report: &LoadReport,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.forward(control, |child, control| {
-            child.load_report(subconn, report, control)
-        });
-    }
+    handle_events!();
 
     fn wake_at(&self) -> Option<Instant> {
         let own = self.detection.as_ref().map(Detection::interval_end);
         [own, self.child.wake_at()].into_iter().flatten().min()
-    }
-
-    fn wake(&mut self, control: &mut dyn ChannelControl) {
-        let mut published = false;
-        let now = control.now();
-        if let Some(detection) = &mut self.detection
-            && detection.interval_end() <= now
-        {
-            detection.interval_start = now;
-            let random = &mut || control.random();
-            self.endpoints.end_interval(&detection.config, now, random);
-            published |= self.tell_ejections(control);
-        }
-        published |= self.call(control, ChildBalancer::wake);
-        if published {
-            self.publish(control);
-        }
     }
 }
 
@@ -333,7 +316,15 @@ struct WatchingControl<'a> {
     subconns: &'a mut SubConnIndex<Watched>,
 }
 
-impl ChannelControl for WatchingControl<'_> {
+impl ControlLayer for WatchingControl<'_> {
+    fn above(&self) -> &dyn ChannelControl {
+        self.above
+    }
+
+    fn above_mut(&mut self) -> &mut dyn ChannelControl {
+        self.above
+    }
+
     fn create_subconn(&mut self, address: Address, options: SubConnOptions) -> SubConn {
         let watched = Watched {
             address: address.clone(),
@@ -343,29 +334,5 @@ impl ChannelControl for WatchingControl<'_> {
         let subconn = self.above.create_subconn(address, options);
         self.subconns.insert(&subconn, watched);
         subconn
-    }
-
-    fn update_state(&mut self, state: ConnectivityState, picker: Arc<dyn Picker>) {
-        self.above.update_state(state, picker);
-    }
-
-    fn resolve_now(&mut self) {
-        self.above.resolve_now();
-    }
-
-    fn waker(&self) -> BalancerWaker {
-        self.above.waker()
-    }
-
-    fn now(&self) -> Instant {
-        self.above.now()
-    }
-
-    fn random(&mut self) -> f64 {
-        self.above.random()
-    }
-
-    fn target(&self) -> &str {
-        self.above.target()
     }
 }

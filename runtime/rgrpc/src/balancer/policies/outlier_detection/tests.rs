@@ -1,8 +1,8 @@
-use super::ConnectivityState::{Connecting, Ready, TransientFailure};
 use super::config::{EjectionScope, FailurePercentageEjection, SuccessRateEjection};
 use super::*;
 use crate::balancer::RingHashBuilder;
 use crate::balancer::policies::policy_test::{PolicyTest, address, endpoint};
+use crate::connectivity_state::ConnectivityState::{Connecting, Ready, TransientFailure};
 use crate::resolver::Endpoint;
 
 const SECOND: Duration = Duration::from_secs(1);

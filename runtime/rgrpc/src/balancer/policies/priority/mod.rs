@@ -27,8 +27,8 @@ use self::choice::{ChildView, Choice, Lower, choose};
 use self::config::{PriorityChild, PriorityConfig};
 use self::failover_timer::FailoverTimer;
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerRegistry, BalancerUpdate, ChannelControl, ChildBalancer,
-    FailingPicker, GracefulSwitch, LoadReport, SubConnId, SubConnState, WithoutResolveNow,
+    Balancer, BalancerBuilder, BalancerEvent, BalancerRegistry, BalancerUpdate, ChannelControl,
+    ChildBalancer, FailingPicker, GracefulSwitch, WithoutResolveNow, call_failure, handle_events,
     hierarchy,
 };
 use crate::connectivity_state::ConnectivityState;
@@ -169,17 +169,28 @@ impl Priority {
         }
     }
 
-    /// Calls each child that was built.
-    fn with_each(
-        &mut self,
-        control: &mut dyn ChannelControl,
-        mut what: impl FnMut(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
-    ) {
-        let mut published = false;
-        for child in self.children.values_mut() {
-            published |= child.call(control, &mut what);
+    fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
+        let now = control.now();
+        match event {
+            BalancerEvent::ResolverError(error) if self.children.is_empty() => {
+                let picker = Arc::new(FailingPicker::new(call_failure(error)));
+                control.update_state(ConnectivityState::TransientFailure, picker);
+            }
+            BalancerEvent::Wake => {
+                let is_kept = |child: &Child| child.drop_at.is_none_or(|drop_at| drop_at > now);
+                self.children.retain(|_, child| is_kept(child));
+            }
+            _ => {}
         }
-        self.settle_if(published, control);
+        let mut changed = false;
+        for child in self.children.values_mut() {
+            changed |= match event {
+                BalancerEvent::ExitIdle if child.drop_at.is_some() => false,
+                BalancerEvent::Wake => child.handle(event, control) | child.timer.expire(now),
+                _ => child.handle(event, control),
+            };
+        }
+        self.settle_if(changed, control);
     }
 }
 
@@ -212,17 +223,22 @@ impl Child {
         }
     }
 
+    /// Passes an event on to the child. Returns true if the child has published.
+    fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) -> bool {
+        self.call(control, |child, control| child.handle(event, control))
+    }
+
     /// Calls the child; says whether it has published something.
     fn call(
         &mut self,
         control: &mut dyn ChannelControl,
-        what: impl FnOnce(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
+        call: impl FnOnce(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
     ) -> bool {
         let from = self.balancer.state();
         let published = if self.ignores_resolve_now {
-            what(&mut self.balancer, &mut WithoutResolveNow(&mut *control))
+            call(&mut self.balancer, &mut WithoutResolveNow(&mut *control))
         } else {
-            what(&mut self.balancer, control)
+            call(&mut self.balancer, control)
         };
         if published {
             let to = self.balancer.state();
@@ -277,48 +293,7 @@ impl Balancer for Priority {
         result.and(self.settle(control))
     }
 
-    fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        if self.children.is_empty() {
-            // Its code is about resolving, not about the calls that fail because of it.
-            let status = error.retold(error.message().to_owned());
-            let picker = Arc::new(FailingPicker::new(status));
-            control.update_state(ConnectivityState::TransientFailure, picker);
-        }
-        self.with_each(control, |child, control| {
-            child.resolver_error(error, control)
-        });
-    }
-
-    fn subconn_state(
-        &mut self,
-        subconn: SubConnId,
-        state: &SubConnState,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.with_each(control, |child, control| {
-            child.subconn_state(subconn, state, control)
-        });
-    }
-
-    fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
-        let mut published = false;
-        let children = self.children.values_mut();
-        for child in children.filter(|child| child.drop_at.is_none()) {
-            published |= child.call(control, ChildBalancer::exit_idle);
-        }
-        self.settle_if(published, control);
-    }
-
-    fn load_report(
-        &mut self,
-        subconn: SubConnId,
-        report: &LoadReport,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.with_each(control, |child, control| {
-            child.load_report(subconn, report, control)
-        });
-    }
+    handle_events!();
 
     fn wake_at(&self) -> Option<Instant> {
         let children = self.children.values();
@@ -327,17 +302,5 @@ impl Balancer for Priority {
             own.into_iter().chain([child.balancer.wake_at()])
         });
         times.flatten().min()
-    }
-
-    fn wake(&mut self, control: &mut dyn ChannelControl) {
-        let now = control.now();
-        let is_kept = |child: &Child| child.drop_at.is_none_or(|drop_at| drop_at > now);
-        self.children.retain(|_, child| is_kept(child));
-        let mut changed = false;
-        for child in self.children.values_mut() {
-            changed |= child.call(control, ChildBalancer::wake);
-            changed |= child.timer.expire(now);
-        }
-        self.settle_if(changed, control);
     }
 }

@@ -1,7 +1,7 @@
 use super::ConnectivityState::{Connecting, Idle, Ready, TransientFailure};
 use super::*;
 use crate::balancer::policies::policy_test::{PolicyTest, endpoint};
-use crate::balancer::{HierarchyPath, RingHashBuilder, WeightedTargetBuilder};
+use crate::balancer::{HierarchyPath, RingHashBuilder, SubConnState, WeightedTargetBuilder};
 use crate::resolver::Attributes;
 
 fn test() -> PolicyTest {

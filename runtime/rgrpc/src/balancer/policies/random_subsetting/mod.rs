@@ -20,8 +20,8 @@ use tokio::time::Instant;
 use self::config::RandomSubsettingConfig;
 use self::subset::subset;
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerRegistry, BalancerUpdate, ChannelControl, GracefulSwitch,
-    LoadReport, SubConnId, SubConnState,
+    Balancer, BalancerBuilder, BalancerEvent, BalancerRegistry, BalancerUpdate, ChannelControl,
+    GracefulSwitch, handle_events,
 };
 use crate::service_config::{ConfigValue, ServiceConfigError};
 use crate::status::Status;
@@ -70,6 +70,12 @@ struct RandomSubsetting {
     child: GracefulSwitch,
 }
 
+impl RandomSubsetting {
+    fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
+        event.deliver(&mut self.child, control);
+    }
+}
+
 impl Balancer for RandomSubsetting {
     fn update(
         &mut self,
@@ -87,37 +93,9 @@ impl Balancer for RandomSubsetting {
             .update(BalancerUpdate::new(endpoints, policy), control)
     }
 
-    fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        self.child.resolver_error(error, control);
-    }
-
-    fn subconn_state(
-        &mut self,
-        subconn: SubConnId,
-        state: &SubConnState,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.child.subconn_state(subconn, state, control);
-    }
-
-    fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
-        self.child.exit_idle(control);
-    }
-
-    fn load_report(
-        &mut self,
-        subconn: SubConnId,
-        report: &LoadReport,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.child.load_report(subconn, report, control);
-    }
+    handle_events!();
 
     fn wake_at(&self) -> Option<Instant> {
         self.child.wake_at()
-    }
-
-    fn wake(&mut self, control: &mut dyn ChannelControl) {
-        self.child.wake(control);
     }
 }

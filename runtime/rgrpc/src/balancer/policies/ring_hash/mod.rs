@@ -33,9 +33,9 @@ use self::config::RingHashConfig;
 use self::picker::{RingEndpoint, RingHashPicker};
 use self::ring::{Ring, RingMember};
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerRegistry, BalancerUpdate, ChannelControl,
+    Balancer, BalancerBuilder, BalancerEvent, BalancerRegistry, BalancerUpdate, ChannelControl,
     ConnectivityStateEvaluator, EndpointChild, EndpointId, EndpointSharding, EndpointsChange,
-    FailingPicker, Lazy, LoadReport, PickFirst, PickFirstConfig, Picker, SubConnId, SubConnState,
+    FailingPicker, Lazy, PickFirst, PickFirstConfig, Picker, call_failure, handle_events,
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::resolver::{Endpoint, EndpointHashKey, EndpointWeight};
@@ -160,6 +160,19 @@ impl Active {
 }
 
 impl RingHash {
+    fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
+        match event {
+            BalancerEvent::ResolverError(error) => self.absence = call_failure(error),
+            // Calls decide which endpoints connect.
+            BalancerEvent::ExitIdle => return,
+            _ => {}
+        }
+        self.endpoints.handle(event, control);
+        if let BalancerEvent::Wake = event {
+            self.settle(control);
+        }
+    }
+
     /// Goes on after what has happened to endpoints.
     fn settle(&mut self, control: &mut dyn ChannelControl) {
         // A picker has all endpoints: any change is one of it.
@@ -267,39 +280,9 @@ impl Balancer for RingHash {
         result
     }
 
-    fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        // Its code is about resolving, not about the calls that fail because of it.
-        self.absence = error.retold(error.message().to_owned());
-        self.endpoints.resolver_error(error, control);
-    }
-
-    fn subconn_state(
-        &mut self,
-        subconn: SubConnId,
-        state: &SubConnState,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.endpoints.subconn_state(subconn, state, control);
-    }
-
-    /// Nothing: calls decide which endpoint is connected to.
-    fn exit_idle(&mut self, _control: &mut dyn ChannelControl) {}
-
-    fn load_report(
-        &mut self,
-        subconn: SubConnId,
-        report: &LoadReport,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.endpoints.load_report(subconn, report, control);
-    }
+    handle_events!();
 
     fn wake_at(&self) -> Option<Instant> {
         self.endpoints.wake_at()
-    }
-
-    fn wake(&mut self, control: &mut dyn ChannelControl) {
-        self.endpoints.wake(control);
-        self.settle(control);
     }
 }

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use super::ConnectivityState::{Connecting, Idle, Ready, TransientFailure};
 use super::*;
-use crate::balancer::Health;
 use crate::balancer::policies::policy_test::{PolicyTest, address, endpoint};
+use crate::balancer::{Health, SubConnState};
 use crate::metadata::Metadata;
 use crate::resolver::Attributes;
 

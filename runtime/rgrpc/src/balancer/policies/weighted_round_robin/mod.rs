@@ -34,8 +34,8 @@ use tokio::time::Instant;
 
 use self::policy::WeightedEndpoints;
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerRegistry, BalancerUpdate, ChannelControl, GracefulSwitch,
-    LoadReport, PolicyConfig, SubConnId, SubConnState,
+    Balancer, BalancerBuilder, BalancerEvent, BalancerRegistry, BalancerUpdate, ChannelControl,
+    GracefulSwitch, PolicyConfig, handle_events,
 };
 use crate::service_config::{ConfigValue, ServiceConfigError};
 use crate::status::Status;
@@ -102,6 +102,12 @@ impl BalancerBuilder for ReportedBy {
     }
 }
 
+impl WeightedRoundRobin {
+    fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
+        event.deliver(&mut self.0, control);
+    }
+}
+
 impl Balancer for WeightedRoundRobin {
     fn update(
         &mut self,
@@ -115,37 +121,9 @@ impl Balancer for WeightedRoundRobin {
         self.0.update(update, control)
     }
 
-    fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        self.0.resolver_error(error, control);
-    }
-
-    fn subconn_state(
-        &mut self,
-        subconn: SubConnId,
-        state: &SubConnState,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.0.subconn_state(subconn, state, control);
-    }
-
-    fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
-        self.0.exit_idle(control);
-    }
-
-    fn load_report(
-        &mut self,
-        subconn: SubConnId,
-        report: &LoadReport,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.0.load_report(subconn, report, control);
-    }
+    handle_events!();
 
     fn wake_at(&self) -> Option<Instant> {
         self.0.wake_at()
-    }
-
-    fn wake(&mut self, control: &mut dyn ChannelControl) {
-        self.0.wake(control);
     }
 }

@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::balancer::policies::chi_square::assert_distribution;
-use crate::balancer::{CallOutcome, Health, PickInfo, PickResult, TestChannel};
+use crate::balancer::{
+    CallOutcome, Health, LoadReport, PickInfo, PickResult, SubConnId, SubConnState, TestChannel,
+};
 use crate::connectivity_state::ConnectivityState::{Connecting, Ready, TransientFailure};
 use crate::io::Address;
 use crate::metadata::Metadata;

@@ -22,9 +22,9 @@ use tokio::time::Instant;
 use self::config::WeightedTargetConfig;
 use self::picker::WeightedPicker;
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerRegistry, BalancerUpdate, ChannelControl, ChildBalancer,
-    ConnectivityStateEvaluator, FailingPicker, GracefulSwitch, LoadReport, Picker, QueuingPicker,
-    SubConnId, SubConnState, hierarchy,
+    Balancer, BalancerBuilder, BalancerEvent, BalancerRegistry, BalancerUpdate, ChannelControl,
+    ChildBalancer, ConnectivityStateEvaluator, FailingPicker, GracefulSwitch, Picker,
+    QueuingPicker, call_failure, handle_events, hierarchy,
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::service_config::{ConfigValue, ServiceConfigError};
@@ -103,15 +103,17 @@ impl Target {
 }
 
 impl WeightedTarget {
-    /// Calls each child, and publishes when one of them has.
-    fn with_each(
-        &mut self,
-        control: &mut dyn ChannelControl,
-        mut what: impl FnMut(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
-    ) {
+    /// Passes an event on to each child, and publishes if one of them has.
+    fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
+        if let BalancerEvent::ResolverError(error) = event
+            && self.targets.is_empty()
+        {
+            let picker = Arc::new(FailingPicker::new(call_failure(error)));
+            control.update_state(ConnectivityState::TransientFailure, picker);
+        }
         let mut published = false;
         for target in self.targets.values_mut() {
-            if what(&mut target.child, control) {
+            if target.child.handle(event, control) {
                 target.look();
                 published = true;
             }
@@ -172,50 +174,10 @@ impl Balancer for WeightedTarget {
         result
     }
 
-    fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        if self.targets.is_empty() {
-            // Its code is about resolving, not about the calls that fail because of it.
-            let status = error.retold(error.message().to_owned());
-            let picker = Arc::new(FailingPicker::new(status));
-            control.update_state(ConnectivityState::TransientFailure, picker);
-        }
-        self.with_each(control, |child, control| {
-            child.resolver_error(error, control)
-        });
-    }
-
-    fn subconn_state(
-        &mut self,
-        subconn: SubConnId,
-        state: &SubConnState,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.with_each(control, |child, control| {
-            child.subconn_state(subconn, state, control)
-        });
-    }
-
-    fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
-        self.with_each(control, ChildBalancer::exit_idle);
-    }
-
-    fn load_report(
-        &mut self,
-        subconn: SubConnId,
-        report: &LoadReport,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.with_each(control, |child, control| {
-            child.load_report(subconn, report, control)
-        });
-    }
+    handle_events!();
 
     fn wake_at(&self) -> Option<Instant> {
         let targets = self.targets.values();
         targets.filter_map(|target| target.child.wake_at()).min()
-    }
-
-    fn wake(&mut self, control: &mut dyn ChannelControl) {
-        self.with_each(control, ChildBalancer::wake);
     }
 }

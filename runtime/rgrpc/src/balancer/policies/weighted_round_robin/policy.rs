@@ -15,16 +15,16 @@ use crate::balancer::{
 use crate::connectivity_state::ConnectivityState;
 use crate::status::Status;
 
-/// The policy for one kind of reports.
+/// The child policy for one kind of reports.
 pub(super) struct WeightedEndpoints {
     config: WeightedRoundRobinConfig,
     reports_out_of_band: bool,
     endpoints: EndpointSharding,
-    /// Those that are ready, in the order of the sharding, which is also that of the picker. What
-    /// an endpoint has reported is forgotten when it is not ready; a late report goes nowhere then.
+    /// The READY endpoints, in the order of the sharding and the picker. The reports of an endpoint
+    /// that is not READY are dropped; a late report is ignored.
     ready: BTreeMap<EndpointId, Weight>,
     picker: Option<Arc<WeightedPicker>>,
-    /// When the reports are taken next.
+    /// The time of the next update of the weights.
     next_update: Option<Instant>,
 }
 
@@ -81,7 +81,7 @@ impl WeightedEndpoints {
         }
     }
 
-    /// Publishes a picker if it would be another one.
+    /// Publishes a picker, if the READY endpoints have changed.
     fn publish(&mut self, control: &mut dyn ChannelControl) {
         if self.endpoints.take_change() != EndpointsChange::Best {
             return;
@@ -111,7 +111,7 @@ impl WeightedEndpoints {
         control.update_state(state, picker);
     }
 
-    /// Takes the reports. The turns of the endpoints that are ready by what is known of them.
+    /// Reads the new reports, and builds a scheduler of the READY endpoints.
     fn schedule(&mut self, now: Instant) -> Scheduler {
         self.next_update = Some(now + self.config.update_period());
         let WeightedRoundRobinConfig {

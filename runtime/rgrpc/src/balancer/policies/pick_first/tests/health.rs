@@ -1,4 +1,4 @@
-//! Connections that say whether they serve.
+//! The health of connections.
 
 use super::{A, B, Fixture};
 use crate::balancer::{Balancer, Health, PickFirst, SubConnState, TestPick};
@@ -6,7 +6,7 @@ use crate::connectivity_state::ConnectivityState::{Connecting, Idle, TransientFa
 use crate::status::Status;
 
 #[test]
-fn a_leaf_goes_by_the_health_of_its_connection_and_keeps_it() {
+fn a_leaf_follows_the_health_of_its_connection_and_keeps_it() {
     let mut fixture = Fixture::of(PickFirst::leaf());
     fixture.update(&[A, B]).expect("there are addresses");
     fixture.connecting(A);
@@ -41,7 +41,7 @@ fn a_leaf_goes_by_the_health_of_its_connection_and_keeps_it() {
 }
 
 #[test]
-fn a_leaf_that_is_connected_is_not_failing_any_more_while_its_health_is_unknown() {
+fn a_connected_leaf_is_connecting_while_its_health_is_unknown() {
     let mut fixture = Fixture::of(PickFirst::leaf());
     fixture.update(&[A]).expect("there is an address");
     fixture.fail(A, "refused");
@@ -54,7 +54,7 @@ fn a_leaf_that_is_connected_is_not_failing_any_more_while_its_health_is_unknown(
 }
 
 #[test]
-fn alone_it_uses_a_connection_whatever_its_health() {
+fn a_policy_that_is_no_leaf_ignores_health() {
     let status = Status::unavailable("NOT_SERVING");
     for health in [Health::Unknown, Health::NotServing(status)] {
         let mut fixture = Fixture::new(&[A]);

@@ -1,5 +1,4 @@
-//! Load balancing: policies that choose the connections of a channel, and one connection for each
-//! call.
+//! Load balancing: policies that choose a channel's subchannels, and one of them for each call.
 //!
 //! A [`Balancer`] is an instance of a policy. The channel gives it the endpoints of the resolver
 //! and the states of its subchannels ([`SubConn`]s). The balancer creates subchannels through a

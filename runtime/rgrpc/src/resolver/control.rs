@@ -24,14 +24,14 @@ pub(crate) enum ResolverEvent {
     Error(Status),
 }
 
-/// The channel's end of a [`ResolverControl`].
+/// The channel's side of a [`ResolverControl`].
 pub(crate) struct ResolverEvents {
     events: mpsc::Receiver<ResolverEvent>,
     requests: Arc<Notify>,
 }
 
 impl ResolverControl {
-    /// Creates both ends.
+    /// Creates both sides.
     pub(crate) fn new() -> (Self, ResolverEvents) {
         // One event at a time: a resolver with many updates waits for its channel.
         let (sender, events) = mpsc::channel(1);

@@ -25,7 +25,7 @@ use crate::status::Status;
 /// let conn = rgrpc::ClientConn::builder("manual:///orders", rgrpc::credentials::insecure())
 ///     .resolver(resolver.clone())
 ///     .build()?;
-/// // Now, and again whenever backends come and go:
+/// // Now, and after each change of the backends:
 /// let backends = [Address::Tcp("127.0.0.1:50051".parse()?)];
 /// resolver.update(ResolverState::of_addresses(backends));
 /// # Ok(()) }
@@ -125,7 +125,7 @@ impl ResolverBuilder for ManualResolver {
     }
 
     fn build(&self, _: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
-        Ok(Box::new(HandleResolver(Arc::clone(&self.shared))))
+        Ok(Box::new(ManualResolverTask(Arc::clone(&self.shared))))
     }
 }
 
@@ -138,9 +138,9 @@ impl fmt::Debug for ManualResolver {
 }
 
 /// A resolver that reports the results of the handle.
-struct HandleResolver(Arc<Shared>);
+struct ManualResolverTask(Arc<Shared>);
 
-impl Resolver for HandleResolver {
+impl Resolver for ManualResolverTask {
     fn run(self: Box<Self>, control: ResolverControl) -> ResolverFuture {
         Box::pin(async move {
             let mut results = self.0.results.subscribe();

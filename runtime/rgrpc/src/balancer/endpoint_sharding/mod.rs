@@ -179,9 +179,6 @@ impl EndpointSharding {
     /// The update counts as a change of the kind [`Best`](EndpointsChange::Best). The policy
     /// publishes at once and is not woken for it.
     ///
-    /// Counts as a change of the [best](EndpointsChange::Best), whatever comes of it, which the
-    /// policy publishes at once: it is not woken for it.
-    ///
     /// # Errors
     /// There are no endpoints, and all children are dropped; or a child has returned an error, the
     /// first of which is returned.

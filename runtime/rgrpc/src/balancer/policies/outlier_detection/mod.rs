@@ -10,9 +10,9 @@
 //! ```
 //!
 //! The child policy chooses the connections. This policy counts the outcomes of calls, and reports
-//! the subchannels of an ejected endpoint to the child as not serving. They stay connected. It
-//! needs a child whose leaves use health, such as `round_robin`; a `pick_first` directly below it
-//! does not.
+//! the subchannels of an ejected endpoint to the child as not serving. They stay connected. The
+//! leaves of the child must use health, as those of `round_robin` do. A `pick_first` directly below
+//! this policy ignores health.
 //!
 //! Source: gRFC A50, A61 for endpoints; grpc-go `internal/xds/balancer/outlierdetection`.
 

@@ -53,7 +53,7 @@ pub struct PickFirst {
 ///                                                lost
 /// ```
 ///
-/// Every state changes to NoAddresses when an update has no addresses.
+/// Any state changes to NoAddresses when an update has no addresses.
 #[derive(Debug)]
 enum Phase {
     /// The last update had no addresses, or there was no update.

@@ -7,7 +7,7 @@ use crate::connectivity_state::ConnectivityState;
 /// The time that a child has to become READY before the next child is built.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The time that a child has to become ready.
+/// The failover timer of a child: the child's time to become READY.
 ///
 /// It starts when the child is built, and each time the child begins to connect, unless the child
 /// has failed since it was READY or IDLE last: a child that reconnects after a failure gets no

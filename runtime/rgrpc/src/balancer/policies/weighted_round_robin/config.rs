@@ -23,8 +23,9 @@ pub struct WeightedRoundRobinConfig {
     /// The interval at which new reports change the weights (`weightUpdatePeriod`). Default: 1 s.
     /// Minimum: 100 ms.
     pub weight_update_period: Duration,
-    /// The factor of an endpoint's error rate that is added to its utilization
-    /// (`errorUtilizationPenalty`). At least 0, for no penalty. Default: 1.
+    /// The factor of an endpoint's error rate, from 0 to 1: their product is added to the
+    /// endpoint's utilization (`errorUtilizationPenalty`). At least 0; 0 means no penalty. Default:
+    /// 1.
     pub error_utilization_penalty: f64,
 }
 

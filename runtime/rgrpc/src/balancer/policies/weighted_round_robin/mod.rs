@@ -6,8 +6,8 @@
 //!        │ weight()
 //!        ▼
 //!   LatestWeight ── read by the policy ───► WeightHistory ──► Scheduler ── swapped in ──► picker
-//!   (atomic, one an endpoint)  once a second   blackout,        order of picks
-//!                                              expiration
+//!   (atomic, one for each        once a second     blackout,        order of picks
+//!    endpoint)                                   expiration
 //! ```
 //!
 //! When a call ends, its report is only stored. The channel's task does the rest, once in each

@@ -114,12 +114,12 @@ impl Connection {
 impl Drop for CountedStream {
     fn drop(&mut self) {
         self.connection.streams.fetch_sub(1, Ordering::AcqRel);
-        self.queue.next();
+        self.queue.notify_first();
     }
 }
 
 /// A call's place in a [`StreamQueue`].
-pub(crate) struct Waiting(Arc<StreamQueue>);
+pub(crate) struct QueuedCall(Arc<StreamQueue>);
 
 impl StreamQueue {
     /// The number of waiting calls.
@@ -128,35 +128,35 @@ impl StreamQueue {
     }
 
     /// Adds a call at the end of the queue.
-    pub(crate) fn join(self: &Arc<Self>) -> Waiting {
+    pub(crate) fn join(self: &Arc<Self>) -> QueuedCall {
         self.waiting.fetch_add(1, Ordering::AcqRel);
-        Waiting(Arc::clone(self))
+        QueuedCall(Arc::clone(self))
     }
 
     /// Notifies the first call: a stream may be free.
-    fn next(&self) {
+    fn notify_first(&self) {
         if self.len() > 0 {
             self.changed.notify_one();
         }
     }
 
     /// Notifies all calls: the connections or their limits have changed.
-    pub(crate) fn all(&self) {
+    pub(crate) fn notify_all(&self) {
         self.changed.notify_waiters();
     }
 }
 
-impl Waiting {
+impl QueuedCall {
     /// Completes when a stream may be free.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.0.changed.notified()
     }
 }
 
-impl Drop for Waiting {
+impl Drop for QueuedCall {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::AcqRel);
         // The call may have been notified and have left without a stream.
-        self.0.next();
+        self.0.notify_first();
     }
 }

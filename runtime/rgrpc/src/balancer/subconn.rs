@@ -200,13 +200,13 @@ impl WeakSubConn {
         let snapshot =
             is_connected.then(|| Arc::new(ConnectionSnapshot::new(connections, may_grow, queue)));
         handle.connections.store(snapshot);
-        handle.queue.all();
+        handle.queue.notify_all();
     }
 
     /// Notifies waiting calls: streams may be free.
     pub(crate) fn wake_waiting(&self) {
         if let Some(handle) = self.0.upgrade() {
-            handle.queue.all();
+            handle.queue.notify_all();
         }
     }
 }

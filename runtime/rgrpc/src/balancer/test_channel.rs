@@ -47,11 +47,11 @@ pub struct TestChannel {
 
 #[derive(Default)]
 struct SubConns {
-    open: BTreeMap<SubConnId, Open>,
+    open: BTreeMap<SubConnId, OpenSubConn>,
     connects: Vec<(SubConnId, Address)>,
 }
 
-struct Open {
+struct OpenSubConn {
     address: Address,
     options: SubConnOptions,
     subconn: WeakSubConn,
@@ -122,14 +122,14 @@ impl TestChannel {
     pub fn take_connects(&mut self) -> Vec<(SubConnId, Address)> {
         let mut subconns = lock(&self.subconns);
         let connects = std::mem::take(&mut subconns.connects);
-        let asked: Vec<_> = connects
+        let connecting: Vec<_> = connects
             .iter()
             .filter_map(|(id, _)| subconns.open.get(id))
             .map(|open| open.subconn.clone())
             .collect();
         // Dropping a subchannel takes the lock.
         drop(subconns);
-        asked.iter().for_each(WeakSubConn::begin_connect);
+        connecting.iter().for_each(WeakSubConn::begin_connect);
         connects
     }
 
@@ -203,7 +203,7 @@ impl ChannelControl for TestChannel {
         };
         let subconn = SubConn::new(self.next_id, address.clone(), Arc::new(owner));
         self.next_id += 1;
-        let open = Open {
+        let open = OpenSubConn {
             address,
             options,
             subconn: subconn.downgrade(),

@@ -20,6 +20,7 @@ use std::sync::Arc;
 #[derive(Clone, Default)]
 pub struct Attributes(Option<Arc<Vec<Entry>>>);
 
+/// A value with its type.
 #[derive(Clone)]
 struct Entry {
     id: TypeId,

@@ -66,7 +66,7 @@ impl ResolverControl {
     }
 
     /// Waits until the channel asks to resolve again, because a connection was lost or could not be
-    /// made. Requests that were made meanwhile count as one. Cancel-safe.
+    /// made. Several requests since the last wait count as one. Cancel-safe.
     pub async fn resolve_now_requested(&self) {
         self.requests.notified().await;
     }

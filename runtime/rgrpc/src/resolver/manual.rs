@@ -10,8 +10,8 @@ use super::{
 use crate::select_biased::{Either, select_biased};
 use crate::status::Status;
 
-/// A resolver whose results are set by the program. For tests, and for programs with their own
-/// discovery of backends.
+/// A resolver whose results the program sets. For tests, and for programs with their own discovery
+/// of backends.
 ///
 /// A cheap handle: all clones share the results. It is also a [`ResolverBuilder`], whose resolvers
 /// all report the latest result. A channel that leaves idle mode gets the latest result again.

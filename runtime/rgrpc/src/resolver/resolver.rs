@@ -11,9 +11,9 @@ pub trait Resolver: Send + 'static {
     ///
     /// The future runs as its own task. It is dropped when the channel closes or becomes idle. When
     /// the future ends, the last result stays in use. If it ends without a result, calls that do
-    /// not wait for ready fail, as after an [error](ResolverControl::error). A panic also counts as
-    /// an end without a result, and the channel builds and runs the resolver again after a backoff,
-    /// as between [attempts to connect](crate::ClientConnBuilder::connect_backoff).
+    /// not wait for ready fail, as after an [error](ResolverControl::error). A panic is an end too:
+    /// the channel then builds and runs the resolver again after a backoff, as between [attempts to
+    /// connect](crate::ClientConnBuilder::connect_backoff).
     fn run(self: Box<Self>, control: ResolverControl) -> ResolverFuture;
 }
 

@@ -37,6 +37,7 @@ pub struct GracefulSwitch {
     pending: Option<Policy>,
 }
 
+/// A child, and the name of its policy.
 struct Policy {
     name: String,
     child: ChildBalancer,

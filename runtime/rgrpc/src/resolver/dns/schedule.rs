@@ -29,6 +29,7 @@ pub(super) struct Intervals {
     pub(super) refresh: Option<Duration>,
 }
 
+/// The condition for the next lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     /// At this time, with or without a request.

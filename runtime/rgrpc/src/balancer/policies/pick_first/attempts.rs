@@ -23,6 +23,7 @@ pub(super) struct Attempts {
     phase: Phase,
 }
 
+/// The attempts to connect to one address.
 #[derive(Debug)]
 struct Attempt {
     state: AttemptState,
@@ -39,6 +40,7 @@ pub(super) enum AttemptState {
     BackingOff(Status),
 }
 
+/// The phase of the attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     /// The first pass through the list.

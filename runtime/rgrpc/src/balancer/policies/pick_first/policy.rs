@@ -75,7 +75,7 @@ enum Phase {
 }
 
 /// The subchannels of the earlier addresses, with their states.
-type Kept = HashMap<Address, (SubConn, AttemptState)>;
+type KeptSubConns = HashMap<Address, (SubConn, AttemptState)>;
 
 impl PickFirst {
     /// Creates the policy to be used on its own: it uses a connection regardless of its health.
@@ -170,7 +170,8 @@ impl PickFirst {
         let Phase::Idle { last, .. } = &self.phase else {
             return;
         };
-        let kept = Kept::from([(last.address().clone(), (last.clone(), AttemptState::Idle))]);
+        let kept =
+            KeptSubConns::from([(last.address().clone(), (last.clone(), AttemptState::Idle))]);
         self.publish_connecting(control);
         self.connect(kept, control);
     }
@@ -187,7 +188,7 @@ impl PickFirst {
     }
 
     /// Begins a pass over the addresses, with the subchannels that exist already.
-    fn connect(&mut self, mut kept: Kept, control: &mut dyn ChannelControl) {
+    fn connect(&mut self, mut kept: KeptSubConns, control: &mut dyn ChannelControl) {
         let (subconns, states): (Vec<_>, Vec<_>) = self
             .addresses
             .iter()
@@ -269,7 +270,7 @@ impl Balancer for PickFirst {
                     Some((subconn.address().clone(), (subconn, state)))
                 })
                 .collect(),
-            _ => Kept::new(),
+            _ => KeptSubConns::new(),
         };
         self.connect(kept, control);
         Ok(())

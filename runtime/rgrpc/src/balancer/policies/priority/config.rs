@@ -7,6 +7,7 @@ pub(super) struct PriorityConfig {
     pub(super) priorities: Vec<PriorityChild>,
 }
 
+/// The config of a child.
 #[derive(Clone, Debug)]
 pub(super) struct PriorityChild {
     pub(super) name: String,

@@ -21,6 +21,7 @@ pub(super) struct Ring {
     entries: Vec<Entry>,
 }
 
+/// A place on the ring. The order is that of the hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     hash: u64,

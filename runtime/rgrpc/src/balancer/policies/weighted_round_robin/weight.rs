@@ -56,6 +56,7 @@ impl LatestWeight {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct WeightHistory(Option<Reported>);
 
+/// The last weight, and the times of the first and the last report.
 #[derive(Clone, Copy, Debug)]
 struct Reported {
     weight: f64,

@@ -9,6 +9,7 @@ pub(super) struct WeightedTargetConfig {
     pub(super) targets: BTreeMap<String, TargetConfig>,
 }
 
+/// The config of a child.
 #[derive(Debug)]
 pub(super) struct TargetConfig {
     pub(super) weight: u32,

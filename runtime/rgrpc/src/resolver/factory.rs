@@ -93,7 +93,7 @@ mod tests {
         let factory = factory(&enabled).expect("made");
         enabled.store(false, Ordering::Relaxed);
         let Err(status) = factory.build() else {
-            panic!("it was told not to");
+            panic!("the builder rejects the target");
         };
         assert_eq!(
             status.message(),

@@ -188,9 +188,11 @@ mod tests {
 
     /// The next event of the resolver, as a text. Answers an update with `verdict`.
     async fn next_event(events: &mut ResolverEvents, verdict: Result<(), Status>) -> String {
-        match events.next().await.expect("it goes on") {
+        match events.next().await.expect("the resolver runs") {
             ResolverEvent::Update(state, reply) => {
-                reply.send(verdict).expect("it waits for the verdict");
+                reply
+                    .send(verdict)
+                    .expect("the resolver waits for the answer");
                 state.endpoints[0].addresses[0].to_string()
             }
             ResolverEvent::Error(status) => status.message().to_owned(),

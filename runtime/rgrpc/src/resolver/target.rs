@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_in_full_has_its_scheme_and_three_slashes() {
+    fn a_canonical_target_has_its_scheme_and_three_slashes() {
         for (text, canonical) in [
             ("dns:host:1", "dns:///host:1"),
             ("DNS://8.8.8.8/h", "dns://8.8.8.8/h"),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_target_is_an_error_that_says_what_is_wrong() {
+    fn an_invalid_target_is_an_error_that_names_the_problem() {
         for (text, problem) in [
             ("", "no scheme"),
             ("host", "no scheme"),

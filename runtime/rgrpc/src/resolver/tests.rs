@@ -22,12 +22,14 @@ async fn found(text: &str) -> ResolverState {
     let running = tokio::spawn(resolver.run(control));
     let state = match events.next().await {
         Some(ResolverEvent::Update(state, reply)) => {
-            reply.send(Ok(())).expect("it waits for the verdict");
+            reply
+                .send(Ok(()))
+                .expect("the resolver waits for the answer");
             state
         }
         other => panic!("{text}: {other:?}"),
     };
-    running.await.expect("it has nothing more to say");
+    running.await.expect("the resolver ends");
     state
 }
 
@@ -163,5 +165,5 @@ async fn a_static_list_works_with_any_scheme() {
         }
         other => panic!("{other:?}"),
     }
-    running.await.expect("it ends, whatever the verdict is");
+    running.await.expect("the resolver ends after any answer");
 }

@@ -155,7 +155,7 @@ impl<'a> ConfigValue<'a> {
             .ok()
             .and_then(SignedDuration::parse)
             .and_then(SignedDuration::non_negative)
-            .ok_or_else(|| self.expected("a duration of at least 0, as \"1.5s\""))
+            .ok_or_else(|| self.expected("a duration of at least 0 such as \"1.5s\""))
     }
 
     /// Creates the error "`what` is expected, got …", for example with "a positive number".

@@ -129,7 +129,7 @@ fn an_endpoint_keeps_its_child_as_long_as_its_set_of_addresses_is_listed() {
     assert_eq!(fixture.endpoints.state(), Connecting);
     let subconns = fixture.channel.subconns();
     let names: Vec<_> = subconns.iter().map(|(_, to)| to.to_string()).collect();
-    assert_eq!(names, ["d"], "the connections of the others are given up");
+    assert_eq!(names, ["d"], "the others are dropped");
 
     fixture.update(&["c", "d"]);
     assert_ne!(fixture.id("c"), c, "it is a new one");
@@ -262,7 +262,7 @@ fn an_endpoint_without_addresses_fails_alone() {
     let endpoints = vec![Endpoint::default(), endpoint("a")];
     let update = update_of(endpoints);
     let error = fixture.endpoints.update(update, &mut fixture.channel);
-    assert!(error.is_err(), "the channel is to resolve again");
+    assert!(error.is_err(), "the channel should resolve again");
     fixture.ready("a");
     assert_eq!(fixture.endpoints.state(), Ready);
 }

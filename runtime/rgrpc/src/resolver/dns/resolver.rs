@@ -188,11 +188,13 @@ mod tests {
         /// The next event of the resolver, and its time in milliseconds. Answers an update with
         /// `verdict`.
         async fn next(&mut self, verdict: Result<(), Status>) -> (String, u128) {
-            let event = match self.events.next().await.expect("it goes on") {
+            let event = match self.events.next().await.expect("the resolver runs") {
                 ResolverEvent::Update(state, reply) => {
                     let endpoints = state.endpoints.iter();
                     let texts = endpoints.map(|endpoint| endpoint.addresses[0].to_string());
-                    reply.send(verdict).expect("it waits for the verdict");
+                    reply
+                        .send(verdict)
+                        .expect("the resolver waits for the answer");
                     texts.collect::<Vec<_>>().join(" ")
                 }
                 ResolverEvent::Error(status) => status.message().to_owned(),

@@ -105,7 +105,7 @@ fn a_config_is_parsed_with_its_defaults() {
 #[test]
 fn an_error_in_a_config_names_its_path() {
     let percent = "a whole number of at most 100 is expected, got 101";
-    let duration = r#"a duration of at least 0, as "1.5s" is expected, got "-1s""#;
+    let duration = r#"a duration of at least 0 such as "1.5s" is expected, got "-1s""#;
     for (fields, path, problem) in [
         (r#""interval": "-1s""#, "interval", duration),
         (r#""baseEjectionTime": "-1s""#, "baseEjectionTime", duration),

@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn an_error_in_a_config_names_its_path() {
         let path = "[0].weighted_round_robin";
-        let duration = "a duration of at least 0, as \"1.5s\" is expected, got";
+        let duration = "a duration of at least 0 such as \"1.5s\" is expected, got";
         for (json, expected) in [
             ("1", ": an object is expected, got 1".to_owned()),
             (

@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(weight(&mut history, 79), Some(2.0));
         assert_eq!(weight(&mut history, 80), None);
         history.report(3.0, at(90));
-        assert_eq!(weight(&mut history, 99), None, "the blackout again");
+        assert_eq!(weight(&mut history, 99), None, "it has a new blackout");
         assert_eq!(weight(&mut history, 100), Some(3.0));
     }
 

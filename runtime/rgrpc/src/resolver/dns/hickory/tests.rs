@@ -93,7 +93,7 @@ impl DnsServer {
         let running = tokio::spawn(resolver.expect("a resolver").run(control));
         let event = events.next().await;
         running.abort();
-        match event.expect("it says something") {
+        match event.expect("an event") {
             ResolverEvent::Update(state, _) => Ok(state),
             ResolverEvent::Error(status) => Err(status),
         }
@@ -170,7 +170,7 @@ async fn a_host_without_a_record_has_no_service_config_and_an_invalid_record_is_
     let bad = (CONFIG, vec![(60, txt(&["grpc_config=nonsense"]))]);
     let server = serve(HashMap::from([host(), bad])).await;
     let found = server.resolve("shop.test", ResolverOptions::default());
-    let config = found.await.expect("the addresses are").service_config;
+    let config = found.await.expect("the addresses are found").service_config;
     let error = config.expect("there is one").expect_err("nonsense");
     for part in ["_grpc_config.shop.test", "not followed by a JSON list"] {
         assert!(error.message().contains(part), "{error}");

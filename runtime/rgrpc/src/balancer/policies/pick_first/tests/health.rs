@@ -16,7 +16,11 @@ fn a_leaf_follows_the_health_of_its_connection_and_keeps_it() {
 
     fixture.subconn_state(A, &health(Health::Unknown));
     assert_eq!(fixture.channel.state(), Some(Connecting));
-    assert_eq!(fixture.channel.published(), 1, "that is known");
+    assert_eq!(
+        fixture.channel.published(),
+        1,
+        "CONNECTING is published already"
+    );
     assert_eq!(fixture.open(), [A]);
     assert_eq!(fixture.policy.wake_at(), None);
 

@@ -147,7 +147,7 @@ impl Fixture {
     fn assert_ready(&self, text: &str) {
         assert_eq!(self.channel.state(), Some(Ready));
         assert_eq!(self.channel.pick(), TestPick::Address(address(text)));
-        assert_eq!(self.open(), [text], "the others are given up");
+        assert_eq!(self.open(), [text], "the others are dropped");
         assert_eq!(self.policy.wake_at(), None);
     }
 

@@ -38,7 +38,7 @@ pub struct ConfigObject<'a> {
 }
 
 impl<'a> ConfigValue<'a> {
-    /// The whole document.
+    /// Creates the value of a whole document.
     pub(crate) fn root(value: &'a Value) -> Self {
         Self::at("", value, &FieldLog::default())
     }

@@ -17,7 +17,7 @@ pub(super) struct OutlierDetectionConfig {
     pub(super) child_policy: PolicyConfig,
 }
 
-/// `successRateEjection`.
+/// Ejection of endpoints with a low success rate (`successRateEjection`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SuccessRateEjection {
     /// The factor of the standard deviation, in thousandths.
@@ -25,7 +25,7 @@ pub(super) struct SuccessRateEjection {
     pub(super) scope: EjectionScope,
 }
 
-/// `failurePercentageEjection`.
+/// Ejection of endpoints with a high share of failures (`failurePercentageEjection`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FailurePercentageEjection {
     /// The maximum share of failures, in percent.

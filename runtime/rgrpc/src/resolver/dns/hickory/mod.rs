@@ -49,7 +49,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Parses the authority of a target; `None` if it is empty.
+    /// Parses the authority of a target. `None` if it is empty.
     pub(super) fn parse(authority: &str) -> Result<Option<Self>, String> {
         if authority.is_empty() {
             return Ok(None);

@@ -69,10 +69,21 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "transport",
         &[
-            "buffer_pool", "codec", "io", "metadata", "prefix", "side", "status", "task", "read_demand",
+            "buffer_pool",
+            "codec",
+            "io",
+            "metadata",
+            "prefix",
+            "side",
+            "status",
+            "task",
+            "read_demand",
         ],
     ),
-    ("codec", &["buffer_pool", "prefix", "side", "status", "read_demand"]),
+    (
+        "codec",
+        &["buffer_pool", "prefix", "side", "status", "read_demand"],
+    ),
     ("resolver", &["backoff", "select_biased", "io", "status"]),
     ("service_config", &["status"]),
     ("credentials", &["io", "metadata", "status"]),

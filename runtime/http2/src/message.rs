@@ -32,7 +32,7 @@ pub enum HeadKind {
 
 /// What a header list says about the message it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(super) struct HeadInfo {
     /// What it is.
     pub(super) kind: HeadKind,
     /// The content-length, if it is one that the content has to have.
@@ -44,7 +44,7 @@ pub(super) struct Facts {
 pub(super) struct Malformed(pub(super) &'static str);
 
 /// Checks a header list.
-pub(super) fn check(fields: &[Field], expected: Expected) -> Result<Facts, Malformed> {
+pub(super) fn check(fields: &[Field], expected: Expected) -> Result<HeadInfo, Malformed> {
     let mut pseudo = PseudoFields::default();
     let mut content_length = None;
     let mut regular_seen = false;
@@ -81,7 +81,7 @@ pub(super) fn check(fields: &[Field], expected: Expected) -> Result<Facts, Malfo
     if pseudo.has_no_content() || kind == HeadKind::Trailers {
         content_length = None;
     }
-    Ok(Facts {
+    Ok(HeadInfo {
         kind,
         content_length,
     })
@@ -197,16 +197,16 @@ mod tests {
         (":authority", "a"),
     ];
 
-    fn request_and(more: &[(&'static str, &'static str)]) -> Result<Facts, Malformed> {
+    fn request_and(more: &[(&'static str, &'static str)]) -> Result<HeadInfo, Malformed> {
         check(&list(&[&REQUEST[..], more].concat()), Expected::Request)
     }
 
-    fn request_without(name: &str) -> Result<Facts, Malformed> {
+    fn request_without(name: &str) -> Result<HeadInfo, Malformed> {
         let fields: Vec<_> = REQUEST.iter().copied().filter(|f| f.0 != name).collect();
         check(&list(&fields), Expected::Request)
     }
 
-    fn reason(result: Result<Facts, Malformed>) -> &'static str {
+    fn reason(result: Result<HeadInfo, Malformed>) -> &'static str {
         result.map_or_else(|malformed| malformed.0, |_| "well-formed")
     }
 
@@ -282,8 +282,8 @@ mod tests {
 
     #[test]
     fn a_request_may_say_te_trailers_and_its_length() {
-        let facts = request_and(&[("te", "trailers"), ("content-length", "10")]);
-        assert_eq!(facts.map(|facts| facts.content_length), Ok(Some(10)));
+        let info = request_and(&[("te", "trailers"), ("content-length", "10")]);
+        assert_eq!(info.map(|info| info.content_length), Ok(Some(10)));
     }
 
     #[test]
@@ -299,7 +299,7 @@ mod tests {
     #[test]
     fn a_response_has_one_status() {
         let response = |fields: &[(&'static str, &'static str)]| {
-            check(&list(fields), Expected::Response).map(|facts| facts.kind)
+            check(&list(fields), Expected::Response).map(|info| info.kind)
         };
         assert_eq!(response(&[(":status", "200")]), Ok(HeadKind::Response));
         assert_eq!(response(&[(":status", "503")]), Ok(HeadKind::Response));
@@ -323,15 +323,15 @@ mod tests {
     fn the_length_of_what_has_no_content_is_not_held_against_it() {
         for status in ["103", "204", "304"] {
             let fields = list(&[(":status", status), ("content-length", "5")]);
-            let facts = check(&fields, Expected::Response);
-            assert_eq!(facts.map(|facts| facts.content_length), Ok(None));
+            let info = check(&fields, Expected::Response);
+            assert_eq!(info.map(|info| info.content_length), Ok(None));
         }
     }
 
     #[test]
     fn trailers_have_no_pseudo_header_fields() {
         let trailers = |fields: &[(&'static str, &'static str)]| {
-            check(&list(fields), Expected::Trailers).map(|facts| facts.kind)
+            check(&list(fields), Expected::Trailers).map(|info| info.kind)
         };
         assert_eq!(trailers(&[("grpc-status", "0")]), Ok(HeadKind::Trailers));
         assert_eq!(trailers(&[]), Ok(HeadKind::Trailers));

@@ -12,7 +12,7 @@ use crate::frame::{GoAway, Head, MAX_STREAM_ID, Ping, Setting, SettingsFrame, Wi
 use crate::role::Role;
 use crate::stream::StreamKey;
 
-use super::{Connection, Phase};
+use super::{Connection, ConnectionPhase};
 
 /// The PING that asks whether all requests in flight have arrived: the payload by which gRPC
 /// implementations know it.
@@ -195,7 +195,7 @@ impl<T, H: Clone> Connection<T, H> {
     #[cold]
     pub(super) fn fail(&mut self, error: ConnectionError) -> ConnectionError {
         self.goaway(error.code, error.reason.as_bytes());
-        self.phase = Phase::Failed(error);
+        self.phase = ConnectionPhase::Failed(error);
         error
     }
 
@@ -225,8 +225,8 @@ impl<T, H: Clone> Connection<T, H> {
             return Ok(Some(Event::SettingsAcked));
         }
         self.spend(|budgets| &mut budgets.settings, now)?;
-        if self.phase == Phase::FirstSettings {
-            self.phase = Phase::Running;
+        if self.phase == ConnectionPhase::FirstSettings {
+            self.phase = ConnectionPhase::Running;
             self.peer.max_concurrent_streams = None;
         }
         let window_before = self.peer.initial_window_size;

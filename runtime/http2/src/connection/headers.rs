@@ -7,11 +7,11 @@ use crate::error::{ErrorCode, Fault, StreamError};
 use crate::event::Event;
 use crate::frame::{Continuation, Head, Headers, RstStream};
 use crate::hpack::Limits;
-use crate::message::{self, Expected, Facts, HeadKind};
+use crate::message::{self, Expected, HeadInfo, HeadKind};
 use crate::role::Role;
-use crate::stream::{Closure, Phase, State, StreamKey};
+use crate::stream::{Closure, MessagePhase, State, StreamKey};
 
-use super::{Before, Connection};
+use super::{Connection, PreviousHead};
 
 /// A header block that lacks its end. Until that comes, no other frame may.
 #[derive(Debug)]
@@ -31,9 +31,9 @@ pub(super) struct BlockFrame {
 
 /// A header block that was read.
 #[derive(Clone, Debug)]
-pub(super) struct KnownBlock<H> {
+pub(super) struct CachedBlock<H> {
     expected: Expected,
-    facts: Facts,
+    info: HeadInfo,
     head: H,
 }
 
@@ -147,10 +147,10 @@ impl<T, H: Clone> Connection<T, H> {
                 "stream that depends on itself",
             ));
         }
-        let content_left = content_after(known.facts, end_stream)?;
+        let content_left = content_after(known.info, end_stream)?;
         let key = match target {
             Target::Stream(key, _) => {
-                self.advance_stream(key, known.facts.kind, content_left, end_stream)?;
+                self.advance_stream(key, known.info.kind, content_left, end_stream)?;
                 key
             }
             _ => self.insert_request(id, content_left, end_stream, now),
@@ -158,7 +158,7 @@ impl<T, H: Clone> Connection<T, H> {
         Ok(Some(Event::Headers {
             key,
             id,
-            kind: known.facts.kind,
+            kind: known.info.kind,
             head: known.head,
             end_stream,
         }))
@@ -173,8 +173,8 @@ impl<T, H: Clone> Connection<T, H> {
                 .get(key)
                 .and_then(|stream| stream.state.remote());
             return Ok(match remote {
-                Some(Phase::Head) => Target::Stream(key, Expected::Response),
-                Some(Phase::Body) => Target::Stream(key, Expected::Trailers),
+                Some(MessagePhase::Head) => Target::Stream(key, Expected::Response),
+                Some(MessagePhase::Body) => Target::Stream(key, Expected::Trailers),
                 None => Target::Error(StreamError {
                     code: ErrorCode::STREAM_CLOSED,
                     reason: "HEADERS after END_STREAM",
@@ -244,9 +244,9 @@ impl<T, H: Clone> Connection<T, H> {
         block: &[u8],
         expected: Expected,
         now: Instant,
-    ) -> Result<KnownBlock<H>, Fault> {
+    ) -> Result<CachedBlock<H>, Fault> {
         let generation = self.decoder.generation();
-        let unknown = match self.known_blocks.get(block, generation) {
+        let unknown = match self.cached_blocks.get(block, generation) {
             Ok(known) if known.expected == expected => return Ok(known.clone()),
             Ok(_) => None,
             Err(hash) => Some(hash),
@@ -269,27 +269,27 @@ impl<T, H: Clone> Connection<T, H> {
                 "header list larger than the limit",
             ));
         }
-        let facts = match message::check(&self.fields, expected) {
-            Ok(facts) => facts,
+        let info = match message::check(&self.fields, expected) {
+            Ok(info) => info,
             Err(malformed) => {
                 return Err(Fault::stream(ErrorCode::PROTOCOL_ERROR, malformed.0));
             }
         };
         let before = before.as_ref().filter(|before| before.expected == expected);
-        let before = before.map(|before| Before {
+        let before = before.map(|before| PreviousHead {
             head: &before.head,
             difference: decoded.difference,
         });
-        let known = KnownBlock {
+        let known = CachedBlock {
             expected,
-            facts,
+            info,
             head: (self.read_head)(&self.fields, before),
         };
         self.last_block = Some(known.clone());
         if let Some(hash) = unknown
             && decoded.table_untouched
         {
-            self.known_blocks
+            self.cached_blocks
                 .store(block, hash, generation, || known.clone());
         }
         Ok(known)
@@ -319,11 +319,13 @@ impl<T, H: Clone> Connection<T, H> {
         now: Instant,
     ) -> StreamKey {
         let state = if end_stream {
-            State::HalfClosedRemote { local: Phase::Head }
+            State::HalfClosedRemote {
+                local: MessagePhase::Head,
+            }
         } else {
             State::Open {
-                local: Phase::Head,
-                remote: Phase::Body,
+                local: MessagePhase::Head,
+                remote: MessagePhase::Body,
             }
         };
         let (send_window, receive_window) = self.new_windows();
@@ -388,8 +390,8 @@ impl<T, H: Clone> Connection<T, H> {
 
 /// How much content is to follow a header list.
 #[inline]
-fn content_after(facts: Facts, end_stream: bool) -> Result<Option<u64>, Fault> {
-    match facts.content_length {
+fn content_after(info: HeadInfo, end_stream: bool) -> Result<Option<u64>, Fault> {
+    match info.content_length {
         Some(length) if end_stream && length > 0 => Err(Fault::stream(
             ErrorCode::PROTOCOL_ERROR,
             "content of another length than content-length",

@@ -2,7 +2,7 @@
 
 use crate::stream::State;
 
-use super::{Connection, Phase};
+use super::{Connection, ConnectionPhase};
 
 impl<T, H> Connection<T, H> {
     /// Panics when the connection's parts contradict each other.
@@ -13,7 +13,7 @@ impl<T, H> Connection<T, H> {
     /// - A sender that waits until less is queued waits while that is not so.
     /// - The counts of streams and of queued octets are those of the streams.
     pub(super) fn check_invariants(&self) {
-        if let Phase::Failed(_) = self.phase {
+        if let ConnectionPhase::Failed(_) = self.phase {
             return;
         }
         let (mut queued_octets, mut local, mut remote) = (0, 0, 0);
@@ -47,7 +47,7 @@ impl<T, H> Connection<T, H> {
         assert_eq!(queued_octets, self.queued_octets);
         assert_eq!((local, remote), (self.local_streams, self.peer_streams));
         assert!(
-            self.scheduler.is_fed() || self.send_window.available() == 0,
+            self.scheduler.has_none_blocked() || self.send_window.available() == 0,
             "streams wait for the connection's window, which is open"
         );
     }

@@ -5,7 +5,7 @@ mod error;
 mod headers;
 #[cfg(any(test, feature = "invariants"))]
 mod invariants;
-mod notice;
+mod pending_events;
 mod receive;
 mod send;
 mod stats;
@@ -34,19 +34,19 @@ pub use send::Payload;
 pub use stats::Stats;
 
 use control::{ControlBacklog, Drain};
-use headers::{KnownBlock, OpenBlock};
-use notice::Notice;
+use headers::{CachedBlock, OpenBlock};
+use pending_events::PendingEvent;
 
 /// What a client sends first (RFC 9113 section 3.4).
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// What an owner makes of a header list: a pure function of its fields, because for a block that
 /// repeats its result is cloned and not asked for again. The list before is there to make use of.
-pub type ReadHead<H> = fn(&[Field], Option<Before<'_, H>>) -> H;
+pub type ReadHead<H> = fn(&[Field], Option<PreviousHead<'_, H>>) -> H;
 
 /// What the owner made of the list before, which was of the same kind.
 #[derive(Clone, Copy, Debug)]
-pub struct Before<'a, H> {
+pub struct PreviousHead<'a, H> {
     /// What the owner made of it.
     pub head: &'a H,
     /// Where the new list differs from it.
@@ -61,15 +61,15 @@ pub struct Before<'a, H> {
 pub struct Connection<T, H> {
     role: Role,
     config: Config,
-    phase: Phase,
+    phase: ConnectionPhase,
     read_head: ReadHead<H>,
 
     decoder: Decoder,
-    known_blocks: BlockCache<KnownBlock<H>>,
+    cached_blocks: BlockCache<CachedBlock<H>>,
     /// The fields of the block that was decoded last.
     fields: Vec<Field>,
     /// What they meant, if they were well-formed.
-    last_block: Option<KnownBlock<H>>,
+    last_block: Option<CachedBlock<H>>,
     open_block: Option<OpenBlock>,
     encoder: Encoder,
 
@@ -94,7 +94,7 @@ pub struct Connection<T, H> {
     waiting_to_open: VecDeque<StreamKey>,
     /// The stream whose last event was just reported: it goes when the next one is asked for.
     reported_end: Option<StreamKey>,
-    notices: VecDeque<Notice>,
+    pending_events: VecDeque<PendingEvent>,
 
     scheduler: Scheduler,
     /// The octets of DATA that wait, of all streams.
@@ -115,7 +115,7 @@ pub struct Connection<T, H> {
 
 /// How far the connection has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum ConnectionPhase {
     /// A server waits for the client's preface.
     Preface,
     /// The peer's first frame has to be SETTINGS.
@@ -141,15 +141,18 @@ impl<T, H: Clone> Connection<T, H> {
     fn new(role: Role, config: Config, read_head: ReadHead<H>) -> Self {
         let config = config.in_range();
         let (phase, peer_limit) = match role {
-            Role::Client => (Phase::FirstSettings, Some(config.initial_max_send_streams)),
-            Role::Server => (Phase::Preface, None),
+            Role::Client => (
+                ConnectionPhase::FirstSettings,
+                Some(config.initial_max_send_streams),
+            ),
+            Role::Server => (ConnectionPhase::Preface, None),
         };
         let mut connection = Self {
             role,
             phase,
             read_head,
             decoder: Decoder::new(config.header_table_size as usize),
-            known_blocks: BlockCache::new(),
+            cached_blocks: BlockCache::new(),
             fields: Vec::new(),
             last_block: None,
             open_block: None,
@@ -168,7 +171,7 @@ impl<T, H: Clone> Connection<T, H> {
             last_peer_id: 0,
             waiting_to_open: VecDeque::new(),
             reported_end: None,
-            notices: VecDeque::new(),
+            pending_events: VecDeque::new(),
             scheduler: Scheduler::default(),
             queued_octets: 0,
             output: Output::default(),
@@ -182,11 +185,11 @@ impl<T, H: Clone> Connection<T, H> {
             stats: Stats::default(),
             config,
         };
-        connection.greet();
+        connection.write_preface();
         connection
     }
 
-    fn greet(&mut self) {
+    fn write_preface(&mut self) {
         let out = self.output.buffer();
         if self.role == Role::Client {
             out.extend_from_slice(PREFACE);
@@ -219,7 +222,7 @@ impl<T, H: Clone> Connection<T, H> {
 
     /// Does what is due by now; nothing if nothing is.
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionError> {
-        if let Phase::Failed(error) = self.phase {
+        if let ConnectionPhase::Failed(error) = self.phase {
             return Err(error);
         }
         self.drain_timeout(now);
@@ -280,16 +283,16 @@ impl<T, H: Clone> Connection<T, H> {
     }
 
     /// Gives back memory that is only held for speed. For a connection that has become idle.
-    pub fn trim(&mut self) {
-        self.decoder.trim();
-        self.known_blocks.clear();
+    pub fn shrink(&mut self) {
+        self.decoder.shrink();
+        self.cached_blocks.clear();
         self.fields = Vec::new();
         self.last_block = None;
-        self.streams.trim();
-        self.scheduler.trim();
-        self.notices.shrink_to_fit();
+        self.streams.shrink();
+        self.scheduler.shrink();
+        self.pending_events.shrink_to_fit();
         self.waiting_to_open.shrink_to_fit();
-        self.output.trim();
+        self.output.shrink();
     }
 
     /// What earns a peer its budgets.
@@ -307,7 +310,7 @@ impl<T, H: Clone> Connection<T, H> {
     /// Whether the owner may still expect anything of this connection: the error, if not.
     pub fn failure(&self) -> Option<ConnectionError> {
         match self.phase {
-            Phase::Failed(error) => Some(error),
+            ConnectionPhase::Failed(error) => Some(error),
             _ => None,
         }
     }

@@ -10,9 +10,9 @@ use crate::budget::{RAPID, TINY_WINDOW_UPDATE};
 use crate::error::{ConnectionError, ErrorCode, Fault};
 use crate::event::Event;
 use crate::frame::{Data, Head, Kind, Ping, Priority, PushPromise, RstStream, WindowUpdate, flag};
-use crate::stream::{Closure, Phase as MessagePhase, StreamKey};
+use crate::stream::{Closure, MessagePhase, StreamKey};
 
-use super::{Connection, PREFACE, Phase};
+use super::{Connection, ConnectionPhase, PREFACE};
 
 /// Content that was found to be in order.
 struct Content {
@@ -54,7 +54,7 @@ impl<T, H: Clone> Connection<T, H> {
             self.remove(key);
         }
         match self.phase {
-            Phase::Failed(error) => Err(error),
+            ConnectionPhase::Failed(error) => Err(error),
             _ => Ok(()),
         }
     }
@@ -64,11 +64,11 @@ impl<T, H: Clone> Connection<T, H> {
         input: &mut BytesMut,
         now: Instant,
     ) -> Result<Option<Event<H>>, ConnectionError> {
-        if self.phase == Phase::Preface && !self.take_preface(input)? {
+        if self.phase == ConnectionPhase::Preface && !self.take_preface(input)? {
             return Ok(None);
         }
         loop {
-            if let Some(event) = self.next_notice() {
+            if let Some(event) = self.next_pending_event() {
                 return Ok(Some(event));
             }
             let Some(&octets) = input.first_chunk::<{ Head::LEN }>() else {
@@ -98,7 +98,7 @@ impl<T, H: Clone> Connection<T, H> {
             return Ok(false);
         }
         input.advance(PREFACE.len());
-        self.phase = Phase::FirstSettings;
+        self.phase = ConnectionPhase::FirstSettings;
         Ok(true)
     }
 
@@ -112,7 +112,7 @@ impl<T, H: Clone> Connection<T, H> {
                 "frame longer than MAX_FRAME_SIZE",
             );
         }
-        if self.phase == Phase::FirstSettings
+        if self.phase == ConnectionPhase::FirstSettings
             && (head.kind != Kind::Settings || head.has(flag::ACK))
         {
             return error(ErrorCode::PROTOCOL_ERROR, "first frame not SETTINGS");
@@ -138,7 +138,7 @@ impl<T, H: Clone> Connection<T, H> {
     ) -> Result<Option<Event<H>>, ConnectionError> {
         let end = Head::LEN + head.length;
         let payload = &input[Head::LEN..end];
-        let judged = match head.kind {
+        let result = match head.kind {
             Kind::Data => match self.data_frame(head, payload, now) {
                 Ok(Some(content)) => return Ok(Some(take_content(input, end, content))),
                 Ok(None) => Ok(None),
@@ -156,18 +156,18 @@ impl<T, H: Clone> Connection<T, H> {
             Kind::Unknown(_) => self.ignore(now),
         };
         input.advance(end);
-        self.judged(head, judged, now)
+        self.handle_fault(head, result, now)
     }
 
-    /// What a frame does that was judged so.
+    /// What a frame does that was result so.
     #[inline]
-    fn judged(
+    fn handle_fault(
         &mut self,
         head: Head,
-        judged: Result<Option<Event<H>>, Fault>,
+        result: Result<Option<Event<H>>, Fault>,
         now: Instant,
     ) -> Result<Option<Event<H>>, ConnectionError> {
-        match judged {
+        match result {
             Ok(event) => Ok(event),
             Err(Fault::Connection(error)) => Err(error),
             Err(Fault::Stream(error)) => self.stream_error(head.stream_id, error, now),
@@ -186,7 +186,7 @@ impl<T, H: Clone> Connection<T, H> {
             && !head.has(flag::PADDED)
             && input.len() < Head::LEN + head.length
             && head.length <= self.config.max_frame_size as usize
-            && self.phase == Phase::Running
+            && self.phase == ConnectionPhase::Running
             && self.open_block.is_none();
         if !usual {
             return None;
@@ -208,14 +208,14 @@ impl<T, H: Clone> Connection<T, H> {
             content: 0..head.length,
             end_stream: head.has(flag::END_STREAM),
         };
-        let judged = self.data(head, data, now).map(|content| {
+        let result = self.data(head, data, now).map(|content| {
             content.map(|content| Event::Data {
                 key: content.key,
                 data: Bytes::new(),
                 end_stream: content.end_stream,
             })
         });
-        self.judged(head, judged, now)
+        self.handle_fault(head, result, now)
             .map_err(|error| self.fail(error))
     }
 
@@ -404,7 +404,7 @@ impl<T, H: Clone> Connection<T, H> {
                     "the connection's window exceeds 2^31-1",
                 ));
             }
-            self.scheduler.feed();
+            self.scheduler.unblock();
             return Ok(None);
         }
         if self.is_idle(head.stream_id) {

@@ -10,9 +10,9 @@ use crate::flow::Reading;
 use crate::frame::{Data, Headers, WindowUpdate};
 use crate::hpack::FieldRef;
 use crate::scheduler::{Turn, turn};
-use crate::stream::{Ending, Phase, State, Stream, StreamKey};
+use crate::stream::{Ending, MessagePhase, State, Stream, StreamKey};
 
-use super::notice::Notice;
+use super::pending_events::PendingEvent;
 use super::{Connection, SendError};
 
 /// Content to be sent.
@@ -72,8 +72,8 @@ impl<T, H: Clone> Connection<T, H> {
     {
         let stream = self.streams.get_mut(key).ok_or(SendError::Closed)?;
         match stream.state.local() {
-            Some(Phase::Head) => {}
-            Some(Phase::Body) => return Err(SendError::OutOfOrder),
+            Some(MessagePhase::Head) => {}
+            Some(MessagePhase::Body) => return Err(SendError::OutOfOrder),
             None => return Err(SendError::Closed),
         }
         let id = stream.id;
@@ -98,10 +98,10 @@ impl<T, H: Clone> Connection<T, H> {
         end_stream: bool,
     ) -> Result<(), SendError> {
         let payload = payload.into();
-        let room = self.room();
+        let limit = self.write_limit();
         let stream = self.sending(key)?;
         let id = stream.id;
-        if room.is_some_and(|room| fits(stream, room, payload.len())) {
+        if limit.is_some_and(|limit| fits(stream, limit, payload.len())) {
             if payload.len() > 0 || end_stream {
                 stream.send_window.consume(payload.len());
                 self.write_data(id, payload, end_stream);
@@ -163,14 +163,14 @@ impl<T, H: Clone> Connection<T, H> {
         let message = message.into();
         self.check_size(head)?;
         self.check_size(trailers)?;
-        let room = self.room();
+        let limit = self.write_limit();
         let stream = self.streams.get_mut(key).ok_or(SendError::Closed)?;
         match stream.state.local() {
-            Some(Phase::Head) => {}
-            Some(Phase::Body) => return Err(SendError::OutOfOrder),
+            Some(MessagePhase::Head) => {}
+            Some(MessagePhase::Body) => return Err(SendError::OutOfOrder),
             None => return Err(SendError::Closed),
         }
-        if !room.is_some_and(|room| fits(stream, room, message.len())) {
+        if !limit.is_some_and(|limit| fits(stream, limit, message.len())) {
             self.send_headers(key, head, false)?;
             self.send_data(key, message, false)?;
             return self.send_trailers(key, trailers);
@@ -276,7 +276,7 @@ impl<T, H: Clone> Connection<T, H> {
                 let streams = &self.streams;
                 return self
                     .scheduler
-                    .starve(key, alive, |key| streams.get(key).is_some());
+                    .block(key, alive, |key| streams.get(key).is_some());
             }
         };
         let end_stream = stream.queue.ends_with(octets);
@@ -293,7 +293,7 @@ impl<T, H: Clone> Connection<T, H> {
             && stream.queue.octets() < below
         {
             stream.wake_below = None;
-            self.notices.push_back(Notice::SendReady(key));
+            self.pending_events.push_back(PendingEvent::SendReady(key));
         }
         match stream.queue.take_ending() {
             Ending::Open => self.schedule(key),
@@ -337,7 +337,7 @@ impl<T, H: Clone> Connection<T, H> {
         });
     }
 
-    /// Appends a DATA frame, for which there is room.
+    /// Appends a DATA frame, for which there is limit.
     #[inline]
     fn write_data(&mut self, id: u32, payload: Payload<'_>, end_stream: bool) {
         let octets = payload.len();
@@ -359,7 +359,7 @@ impl<T, H: Clone> Connection<T, H> {
             return Ok(stream);
         }
         match stream.state.local() {
-            Some(Phase::Head) => Err(SendError::OutOfOrder),
+            Some(MessagePhase::Head) => Err(SendError::OutOfOrder),
             _ => Err(SendError::Closed),
         }
     }
@@ -367,7 +367,7 @@ impl<T, H: Clone> Connection<T, H> {
     /// How much a stream may write at once, as far as the connection is concerned; `None` if others
     /// wait for a turn, or for the peer to read.
     #[inline]
-    fn room(&self) -> Option<usize> {
+    fn write_limit(&self) -> Option<usize> {
         if self.scheduler.is_idle() && self.output.len() < self.config.output_batch {
             Some(self.frame_limit().min(self.send_window.available()))
         } else {
@@ -422,10 +422,10 @@ impl<T, H: Clone> Connection<T, H> {
     }
 }
 
-/// Whether a stream can write this much at once, into the room the connection has.
+/// Whether a stream can write this much at once, into the limit the connection has.
 #[inline]
-fn fits<T>(stream: &Stream<T>, room: usize, octets: usize) -> bool {
-    octets <= room
+fn fits<T>(stream: &Stream<T>, limit: usize, octets: usize) -> bool {
+    octets <= limit
         && octets <= stream.send_window.available()
         && stream.queue.is_empty()
         && stream.state != State::Queued

@@ -10,9 +10,9 @@ use crate::flow::{SendWindow, StreamWindow};
 use crate::frame::{MAX_STREAM_ID, RstStream};
 use crate::hpack::FieldRef;
 use crate::role::Role;
-use crate::stream::{Closure, Opening, Phase, State, StreamKey};
+use crate::stream::{Closure, MessagePhase, Opening, State, StreamKey};
 
-use super::notice::Notice;
+use super::pending_events::PendingEvent;
 use super::{Connection, OpenError};
 
 impl<T, H: Clone> Connection<T, H> {
@@ -178,7 +178,7 @@ impl<T, H: Clone> Connection<T, H> {
             let id = self.put_on_wire(key, opening.end_stream);
             self.write_headers(id, &opening.block.borrow(), opening.end_stream);
             self.schedule(key);
-            self.notices.push_back(Notice::Opened(key));
+            self.pending_events.push_back(PendingEvent::Opened(key));
         }
     }
 
@@ -193,7 +193,7 @@ impl<T, H: Clone> Connection<T, H> {
     /// asked for.
     pub(super) fn refuse(&mut self, key: StreamKey) {
         self.close(key, Closure::ResetLocally);
-        self.notices.push_back(Notice::Refused(key));
+        self.pending_events.push_back(PendingEvent::Refused(key));
     }
 
     /// Gives a stream the next id and makes it open.
@@ -209,8 +209,8 @@ impl<T, H: Clone> Connection<T, H> {
             stream.send_window = send_window;
             stream.receive_window = receive_window;
             stream.state = State::Open {
-                local: Phase::Body,
-                remote: Phase::Head,
+                local: MessagePhase::Body,
+                remote: MessagePhase::Head,
             };
             if end_stream {
                 stream.state.local_end();

@@ -121,7 +121,7 @@ impl Decoder {
     }
 
     /// Gives back what memory it holds for speed alone.
-    pub fn trim(&mut self) {
+    pub fn shrink(&mut self) {
         self.arena = BytesMut::new();
         self.scratch = Vec::new();
     }

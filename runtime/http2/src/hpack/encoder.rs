@@ -84,8 +84,8 @@ impl Encoder {
 
     /// Whether the next block can begin with its first field.
     #[inline]
-    pub fn is_settled(&self) -> bool {
-        self.resized.is_none()
+    pub fn has_pending_resize(&self) -> bool {
+        self.resized.is_some()
     }
 
     /// Appends what has to stand at the beginning of a block: call it before the first field.

@@ -66,7 +66,7 @@ impl IdTable {
     }
 
     /// Gives back memory, if the table is empty.
-    pub(super) fn trim(&mut self) {
+    pub(super) fn shrink(&mut self) {
         if self.len == 0 {
             *self = Self::default();
         }

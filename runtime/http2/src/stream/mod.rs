@@ -13,7 +13,7 @@ use super::flow::{SendWindow, StreamWindow};
 
 pub(super) use closed::{Closure, RecentlyClosed};
 pub(super) use queue::{Ending, SendQueue};
-pub(super) use state::{Phase, State};
+pub(super) use state::{MessagePhase, State};
 pub(super) use store::Store;
 
 /// Names a stream of one connection. A key never comes to mean another stream: when its stream is
@@ -66,7 +66,7 @@ impl<T> Stream<T> {
     pub(super) fn can_send_body(&self) -> bool {
         let ends_with_its_head = |opening: &Opening| opening.end_stream;
         self.queue.is_open()
-            && matches!(self.state.local(), Some(Phase::Body))
+            && matches!(self.state.local(), Some(MessagePhase::Body))
             && !self.opening.as_deref().is_some_and(ends_with_its_head)
     }
 }

@@ -2,7 +2,7 @@
 
 /// How far one direction of a message has got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub(crate) enum MessagePhase {
     /// No final header list yet.
     Head,
     /// After the header list: content, then perhaps trailers.
@@ -40,19 +40,19 @@ pub(crate) enum State {
     /// Both directions are open.
     Open {
         /// What we have sent.
-        local: Phase,
+        local: MessagePhase,
         /// What the peer has sent.
-        remote: Phase,
+        remote: MessagePhase,
     },
     /// We have sent END_STREAM.
     HalfClosedLocal {
         /// What the peer has sent.
-        remote: Phase,
+        remote: MessagePhase,
     },
     /// The peer has sent END_STREAM.
     HalfClosedRemote {
         /// What we have sent.
-        local: Phase,
+        local: MessagePhase,
     },
     /// Nothing more goes in either direction.
     Closed,
@@ -61,18 +61,18 @@ pub(crate) enum State {
 impl State {
     /// What we have sent, while we may send more.
     #[inline]
-    pub(crate) const fn local(self) -> Option<Phase> {
+    pub(crate) const fn local(self) -> Option<MessagePhase> {
         match self {
             Self::Open { local, .. } | Self::HalfClosedRemote { local } => Some(local),
             // The head is on its way; what follows is queued behind it.
-            Self::Queued => Some(Phase::Body),
+            Self::Queued => Some(MessagePhase::Body),
             Self::HalfClosedLocal { .. } | Self::Closed => None,
         }
     }
 
     /// What the peer has sent, while it may send more.
     #[inline]
-    pub(crate) const fn remote(self) -> Option<Phase> {
+    pub(crate) const fn remote(self) -> Option<MessagePhase> {
         match self {
             Self::Open { remote, .. } | Self::HalfClosedLocal { remote } => Some(remote),
             Self::Queued | Self::HalfClosedRemote { .. } | Self::Closed => None,
@@ -83,7 +83,7 @@ impl State {
     #[inline]
     pub(crate) fn local_head(&mut self) {
         if let Self::Open { local, .. } | Self::HalfClosedRemote { local } = self {
-            *local = Phase::Body;
+            *local = MessagePhase::Body;
         }
     }
 
@@ -91,7 +91,7 @@ impl State {
     #[inline]
     pub(crate) fn remote_head(&mut self) {
         if let Self::Open { remote, .. } | Self::HalfClosedLocal { remote } = self {
-            *remote = Phase::Body;
+            *remote = MessagePhase::Body;
         }
     }
 
@@ -121,15 +121,20 @@ mod tests {
     use super::*;
 
     const OPEN: State = State::Open {
-        local: Phase::Head,
-        remote: Phase::Head,
+        local: MessagePhase::Head,
+        remote: MessagePhase::Head,
     };
 
     #[test]
     fn either_end_first_leads_to_closed() {
         let mut state = OPEN;
         state.remote_end();
-        assert_eq!(state, State::HalfClosedRemote { local: Phase::Head });
+        assert_eq!(
+            state,
+            State::HalfClosedRemote {
+                local: MessagePhase::Head
+            }
+        );
         state.local_end();
         assert_eq!(state, State::Closed);
 
@@ -138,7 +143,7 @@ mod tests {
         assert_eq!(
             state,
             State::HalfClosedLocal {
-                remote: Phase::Head
+                remote: MessagePhase::Head
             }
         );
         state.remote_end();
@@ -150,7 +155,12 @@ mod tests {
         let mut state = OPEN;
         state.remote_end();
         state.remote_end();
-        assert_eq!(state, State::HalfClosedRemote { local: Phase::Head });
+        assert_eq!(
+            state,
+            State::HalfClosedRemote {
+                local: MessagePhase::Head
+            }
+        );
     }
 
     #[test]
@@ -159,11 +169,14 @@ mod tests {
         state.remote_head();
         assert_eq!(
             (state.local(), state.remote()),
-            (Some(Phase::Head), Some(Phase::Body))
+            (Some(MessagePhase::Head), Some(MessagePhase::Body))
         );
         state.remote_end();
         state.local_head();
-        assert_eq!((state.local(), state.remote()), (Some(Phase::Body), None));
+        assert_eq!(
+            (state.local(), state.remote()),
+            (Some(MessagePhase::Body), None)
+        );
         state.local_end();
         assert_eq!((state.local(), state.remote()), (None, None));
     }

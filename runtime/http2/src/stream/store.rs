@@ -165,11 +165,11 @@ impl<T> Store<T> {
     }
 
     /// Gives back memory, while there is no stream.
-    pub(crate) fn trim(&mut self) {
+    pub(crate) fn shrink(&mut self) {
         if self.len() == 0 {
             self.slots = Vec::new();
             self.free = Vec::new();
-            self.ids.trim();
+            self.ids.shrink();
         }
     }
 }
@@ -177,12 +177,12 @@ impl<T> Store<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::Phase;
+    use crate::stream::MessagePhase;
 
     fn insert(store: &mut Store<u32>, id: u32) -> StreamKey {
         let state = State::Open {
-            local: Phase::Head,
-            remote: Phase::Body,
+            local: MessagePhase::Head,
+            remote: MessagePhase::Body,
         };
         let key = store.insert(id, state, SendWindow::new(0), StreamWindow::new(0));
         if let Some(stream) = store.get_mut(key) {

@@ -286,7 +286,7 @@ impl<'a> Hostile<'a> {
             30 => match self.choices.octet() % 4 {
                 0 => self.core.drain(Bytes::from_static(b"drain"), self.now),
                 1 => self.core.goaway(ErrorCode::NO_ERROR, b"goaway"),
-                2 => self.core.trim(),
+                2 => self.core.shrink(),
                 _ => drop(
                     self.core
                         .take_value(key)

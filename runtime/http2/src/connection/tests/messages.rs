@@ -271,7 +271,7 @@ fn an_idle_connection_gives_its_memory_back_and_goes_on() {
         .reply(old, &prepared(&head), &b"x"[..], &prepared(&ok));
     assert_eq!(reply, Ok(()));
     wire.sent();
-    wire.core.trim();
+    wire.core.shrink();
     let new = wire.request(3, true);
     assert_ne!(old, new);
     assert_eq!(

@@ -28,12 +28,12 @@ use crate::hpack::{Field, FieldRef};
 use crate::static_block::StaticBlock;
 use crate::stream::StreamKey;
 
-use super::{Before, Connection, PREFACE};
+use super::{Connection, PREFACE, PreviousHead};
 
 /// What the tests' owner makes of a header list.
 type Text = String;
 
-fn read_head(fields: &[Field], _: Option<Before<'_, Text>>) -> Text {
+fn read_head(fields: &[Field], _: Option<PreviousHead<'_, Text>>) -> Text {
     let line = |field: &Field| {
         let (name, value) = (&field.name, &field.value);
         format!("{}={}", name.escape_ascii(), value.escape_ascii())
@@ -53,14 +53,14 @@ impl Wire {
     fn server(config: Config) -> Self {
         let mut wire = Self::with(Connection::server(config, read_head));
         wire.input.extend_from_slice(PREFACE);
-        wire.greet();
+        wire.handshake();
         wire
     }
 
     /// A client that has got the SETTINGS of its server.
     fn client(config: Config) -> Self {
         let mut wire = Self::with(Connection::client(config, read_head));
-        wire.greet();
+        wire.handshake();
         wire
     }
 
@@ -72,7 +72,7 @@ impl Wire {
         }
     }
 
-    fn greet(&mut self) {
+    fn handshake(&mut self) {
         assert_eq!(self.receive(settings(&[])), [Event::PeerSettings]);
         assert_eq!(self.receive(settings_ack()), [Event::SettingsAcked]);
         self.sent();

@@ -212,7 +212,7 @@ impl<T, H: Clone> Link<T, H> {
     pub(super) fn trim_if_idle(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
         let idle = self.idle.became_idle(now, cx);
         if idle {
-            self.core.trim();
+            self.core.shrink();
             self.input.trim();
         }
         idle

@@ -11,7 +11,7 @@ use super::heard::{End, Heard, Transcript, call_number};
 use super::script::{Call, Ending, Exchange, Fields, Step, other};
 use super::socket::Socket;
 use crate::{
-    Before, Block, Config, Connection, ErrorCode, Event, Field, FieldRef, HeadKind, Role,
+    Block, Config, Connection, ErrorCode, Event, Field, FieldRef, HeadKind, PreviousHead, Role,
     StaticBlock, StreamKey,
 };
 
@@ -52,7 +52,7 @@ pub(super) async fn server(exchange: Arc<Exchange>, io: DuplexStream) -> Transcr
     end.into_transcript().await
 }
 
-fn read_head(fields: &[Field], _: Option<Before<'_, Fields>>) -> Fields {
+fn read_head(fields: &[Field], _: Option<PreviousHead<'_, Fields>>) -> Fields {
     let text = |octets: &Bytes| String::from_utf8_lossy(octets).into_owned();
     let pair = |field: &Field| (text(&field.name), text(&field.value));
     let mut fields: Fields = fields.iter().map(pair).collect();

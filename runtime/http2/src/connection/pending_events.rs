@@ -8,7 +8,7 @@ use super::Connection;
 /// Something that one frame, or one write, did to a stream besides. A notice of a stream that is
 /// gone by the time it is asked for is dropped.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Notice {
+pub(super) enum PendingEvent {
     /// [`Event::Opened`].
     Opened(StreamKey),
     /// [`Event::SendReady`].
@@ -20,21 +20,21 @@ pub(super) enum Notice {
 impl<T, H: Clone> Connection<T, H> {
     /// The next event that waits.
     #[inline]
-    pub(super) fn next_notice(&mut self) -> Option<Event<H>> {
-        while let Some(notice) = self.notices.pop_front() {
+    pub(super) fn next_pending_event(&mut self) -> Option<Event<H>> {
+        while let Some(notice) = self.pending_events.pop_front() {
             match notice {
-                Notice::Opened(key) => {
+                PendingEvent::Opened(key) => {
                     if let Some(stream) = self.streams.get(key) {
                         let id = stream.id;
                         return Some(Event::Opened { key, id });
                     }
                 }
-                Notice::SendReady(key) => {
+                PendingEvent::SendReady(key) => {
                     if self.streams.get(key).is_some() {
                         return Some(Event::SendReady { key });
                     }
                 }
-                Notice::Refused(key) => {
+                PendingEvent::Refused(key) => {
                     if self.streams.get(key).is_some() {
                         self.reported_end = Some(key);
                         return Some(Event::Refused { key });

@@ -3,8 +3,8 @@
 //! A measurement sends a PING and counts the flow-controlled octets that arrive until the
 //! acknowledgement. If they fill most of the window, and the bandwidth is the highest so far, the
 //! window is the limit and is raised. The rule is that of grpc-go's `bdp_estimator.go`, with one
-//! difference: a measurement starts with the connection's WINDOW_UPDATE, that is, after a quarter of
-//! the window. A path that carries less per round trip does not need a larger window, and small
+//! difference: a measurement starts with the connection's WINDOW_UPDATE, that is, after a quarter
+//! of the window. A path that carries less per round trip does not need a larger window, and small
 //! calls cause no PING.
 
 use std::time::Instant;
@@ -73,8 +73,8 @@ impl BdpEstimator {
         }
     }
 
-    /// Starts a measurement, if none is running and the maximum is not reached. Returns `true` if the
-    /// caller must send the [`PING`].
+    /// Starts a measurement, if none is running and the maximum is not reached. Returns `true` if
+    /// the caller must send the [`PING`].
     pub(super) fn start(&mut self, now: Instant) -> bool {
         if self.running.is_some() || self.bdp == MAX_BDP {
             return false;

@@ -4,7 +4,8 @@ use super::cached_headers::CachedHeaders;
 use super::hpack::{Encoder, Field, FieldRef};
 use super::static_block::StaticBlock;
 
-/// The fields of a HEADERS frame to send: a [`StaticBlock`] or [`CachedHeaders`], then further fields.
+/// The fields of a HEADERS frame to send: a [`StaticBlock`] or [`CachedHeaders`], then further
+/// fields.
 ///
 /// Both parts are optional. The further fields are iterated twice, first to compute their size, so
 /// their iterator must implement `Clone`.
@@ -93,8 +94,8 @@ impl<'f, I: Iterator<Item = FieldRef<'f>> + Clone> Block<'_, I> {
         }
     }
 
-    /// Returns the encoded block with space for a frame head before it, if no encoding is necessary:
-    /// all fields are static, and no dynamic table size update is pending.
+    /// Returns the encoded block with space for a frame head before it, if no encoding is
+    /// necessary: all fields are static, and no dynamic table size update is pending.
     #[inline]
     pub(super) fn framed(&self, encoder: &Encoder) -> Option<&[u8]> {
         match self.first {

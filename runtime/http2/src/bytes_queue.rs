@@ -134,8 +134,8 @@ impl BytesQueue {
         taken
     }
 
-    /// Removes and returns whole pieces from the front, until they have at least `min` bytes. Returns
-    /// at least one piece, and all pieces if there are fewer bytes.
+    /// Removes and returns whole pieces from the front, until they have at least `min` bytes.
+    /// Returns at least one piece, and all pieces if there are fewer bytes.
     pub fn take_at_least(&mut self, min: usize) -> Self {
         if self.is_one() || min >= self.len() {
             return std::mem::take(self);

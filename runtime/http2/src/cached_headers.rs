@@ -6,8 +6,8 @@ use super::hpack::{Encoder, Field, FieldRef};
 
 /// The first fields of many header blocks of one connection, with their cached encoding.
 ///
-/// An example is the fields that all calls of a method have in common. The encoding is reused for as
-/// long as the connection's dynamic table does not change. A value belongs to one connection.
+/// An example is the fields that all calls of a method have in common. The encoding is reused for
+/// as long as the connection's dynamic table does not change. A value belongs to one connection.
 #[derive(Debug)]
 pub struct CachedHeaders {
     fields: Vec<Field>,

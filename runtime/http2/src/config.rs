@@ -23,8 +23,8 @@ pub struct Config {
     /// maximum is 2^31-1.
     ///
     /// It is announced as SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113 section 6.9.2). It limits the DATA
-    /// that a stream may receive before the application reads it. In the worst case this much memory
-    /// is held for every stream.
+    /// that a stream may receive before the application reads it. In the worst case this much
+    /// memory is held for every stream.
     pub stream_window: u32,
 
     /// The receive window of the connection, in octets. Default: 65,535, which is also the minimum.
@@ -49,8 +49,8 @@ pub struct Config {
     /// The maximum payload of a received frame, in octets. Default: 16,384, which is also the
     /// minimum. The maximum is 2^24-1.
     ///
-    /// It is announced as SETTINGS_MAX_FRAME_SIZE. A frame is handled once all of it has arrived, so
-    /// the owner's input buffer must be able to hold a whole frame.
+    /// It is announced as SETTINGS_MAX_FRAME_SIZE. A frame is handled once all of it has arrived,
+    /// so the owner's input buffer must be able to hold a whole frame.
     pub max_frame_size: u32,
 
     /// The maximum payload of a sent frame, in octets. Default: 16,384. The peer's

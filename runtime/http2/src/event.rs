@@ -49,8 +49,8 @@ pub enum Event<H> {
         /// The error code of the peer's RST_STREAM.
         code: ErrorCode,
     },
-    /// The peer violated the protocol on the stream, so the connection reset the stream. This is the
-    /// stream's last event.
+    /// The peer violated the protocol on the stream, so the connection reset the stream. This is
+    /// the stream's last event.
     StreamError {
         /// The stream.
         key: StreamKey,
@@ -62,8 +62,8 @@ pub enum Event<H> {
     /// The peer did not process the stream, and will not: it can be retried on another connection.
     /// This is the stream's last event.
     ///
-    /// The stream is above the last stream id of the peer's GOAWAY (RFC 9113 section 6.8), or it was
-    /// still waiting to be opened when the peer sent GOAWAY or when the stream ids ran out.
+    /// The stream is above the last stream id of the peer's GOAWAY (RFC 9113 section 6.8), or it
+    /// was still waiting to be opened when the peer sent GOAWAY or when the stream ids ran out.
     Refused {
         /// The stream.
         key: StreamKey,

@@ -26,7 +26,8 @@
 //! - `scheduler`: the order in which streams send.
 //! - `budget`: limits for hostile peers.
 //! - `connection`: the connection itself. Its files are `receive` (frames), `headers` (received
-//!   header blocks), `send`, `streams` (opening and closing) and `control` (SETTINGS, PING, GOAWAY).
+//!   header blocks), `send`, `streams` (opening and closing) and `control` (SETTINGS, PING,
+//!   GOAWAY).
 
 mod bdp;
 mod block;

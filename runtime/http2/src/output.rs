@@ -15,8 +15,8 @@ const MAX_WRITTEN: usize = 32 * 1_024;
 
 /// The octets that wait to be written to the peer, in order.
 ///
-/// The owner takes [`chunk`](Self::chunk) or [`slices`](Self::slices), writes as much of them as the
-/// socket accepts, and reports the number of octets with [`advance`](Self::advance).
+/// The owner takes [`chunk`](Self::chunk) or [`slices`](Self::slices), writes as much of them as
+/// the socket accepts, and reports the number of octets with [`advance`](Self::advance).
 #[derive(Debug, Default)]
 pub struct Output {
     /// Frame heads, control frames and short payloads.

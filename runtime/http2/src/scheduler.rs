@@ -1,8 +1,8 @@
 //! The order in which streams send.
 //!
 //! Streams with queued data take turns (round robin). A turn is one DATA frame; the trailers follow
-//! the last DATA frame. A stream whose own window is closed is not in the scheduler until the window
-//! opens. Streams that are blocked only by the connection's window wait in a second queue.
+//! the last DATA frame. A stream whose own window is closed is not in the scheduler until the
+//! window opens. Streams that are blocked only by the connection's window wait in a second queue.
 
 use std::collections::VecDeque;
 

@@ -332,6 +332,7 @@ impl StallWatch {
     }
 
     /// Returns the time at which [`observe`](Self::observe) must be called at the latest.
+    #[inline]
     pub(super) fn deadline(&self, config: &BudgetConfig) -> Option<Instant> {
         self.since?.checked_add(config.stall)
     }

@@ -120,6 +120,7 @@ impl BytesQueue {
     }
 
     /// Removes and returns the first `len` bytes, or all bytes if there are fewer.
+    #[inline]
     pub fn split_to(&mut self, len: usize) -> Self {
         if len >= self.len() {
             return std::mem::take(self);
@@ -136,6 +137,7 @@ impl BytesQueue {
 
     /// Removes and returns whole pieces from the front, until they have at least `min` bytes.
     /// Returns at least one piece, and all pieces if there are fewer bytes.
+    #[inline]
     pub fn take_at_least(&mut self, min: usize) -> Self {
         if self.is_one() || min >= self.len() {
             return std::mem::take(self);

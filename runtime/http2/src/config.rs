@@ -127,6 +127,7 @@ impl Default for Config {
 
 impl Config {
     /// Returns the enforced limit of a header list, in octets, announced or not.
+    #[inline]
     pub(super) fn header_list_limit(&self) -> usize {
         self.max_header_list_size
             .map_or(16 << 20, |size| size as usize)

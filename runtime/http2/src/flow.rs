@@ -28,6 +28,7 @@ pub(super) struct Overflow;
 
 impl SendWindow {
     /// Creates a window with this size in octets.
+    #[inline]
     pub(super) const fn new(size: u32) -> Self {
         Self(size as i64)
     }

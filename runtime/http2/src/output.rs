@@ -136,11 +136,13 @@ impl Output {
     }
 
     /// Returns the number of octets written since the connection was created.
+    #[inline]
     pub(super) fn total_written(&self) -> u64 {
         self.total_written
     }
 
     /// Returns [`total_written`](Self::total_written) as it will be when everything is written.
+    #[inline]
     pub(super) fn end(&self) -> u64 {
         self.total_written + self.len() as u64
     }

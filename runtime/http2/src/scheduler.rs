@@ -26,11 +26,13 @@ impl Scheduler {
     }
 
     /// Adds a stream at the end of the queue.
+    #[inline]
     pub(super) fn push(&mut self, key: StreamKey) {
         self.ready.push_back(key);
     }
 
     /// Removes and returns the next stream.
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<StreamKey> {
         self.ready.pop_front()
     }
@@ -83,6 +85,7 @@ pub(super) enum Turn {
 /// Decides the turn of a stream with `queued` octets.
 ///
 /// `frame` is the maximum payload of a frame; `stream` and `connection` are the windows, in octets.
+#[inline]
 pub(super) fn turn(queued: usize, frame: usize, stream: usize, connection: usize) -> Turn {
     if queued == 0 {
         return Turn::Send(0);

@@ -48,6 +48,7 @@ pub(super) enum Drain {
 
 impl Drain {
     /// Returns `true` if the drain has begun.
+    #[inline]
     pub(super) fn is_on(&self) -> bool {
         !matches!(self, Self::Off)
     }
@@ -62,6 +63,7 @@ impl Drain {
     }
 
     /// Returns the time at which the drain continues without an acknowledgement.
+    #[inline]
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Announced { deadline, .. } => Some(*deadline),

@@ -33,6 +33,7 @@ impl Stats {
     /// Returns the number of content frames in either direction, for the earnings of the budgets.
     ///
     /// Header lists of the peer do not count, so that opening streams alone earns nothing.
+    #[inline]
     pub(super) fn content_frames(&self) -> u64 {
         self.data_frames_received + self.data_frames_sent + self.headers_sent
     }

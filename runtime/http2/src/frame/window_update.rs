@@ -37,6 +37,7 @@ impl WindowUpdate {
     }
 
     /// Appends a WINDOW_UPDATE frame. Stream 0 means the connection.
+    #[inline]
     pub fn write(self, stream_id: u32, out: &mut Vec<u8>) {
         Head::new(Kind::WindowUpdate, 0, stream_id, 4).write(out);
         out.extend_from_slice(&self.increment.to_be_bytes());

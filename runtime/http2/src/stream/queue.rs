@@ -50,6 +50,7 @@ impl SendQueue {
     }
 
     /// Queues content.
+    #[inline]
     pub(crate) fn push(&mut self, part: Bytes) {
         if !part.is_empty() {
             self.octets += part.len();
@@ -58,6 +59,7 @@ impl SendQueue {
     }
 
     /// Queues the ending.
+    #[inline]
     pub(crate) fn end(&mut self, ending: Ending) {
         self.ending = ending;
     }
@@ -65,6 +67,7 @@ impl SendQueue {
     /// Removes `octets` from the front and passes them to `each`, piece by piece.
     ///
     /// `octets` must not exceed the number of queued octets.
+    #[inline]
     pub(crate) fn take(&mut self, octets: usize, mut each: impl FnMut(Bytes)) {
         let mut left = octets;
         while left > 0
@@ -84,11 +87,13 @@ impl SendQueue {
     }
 
     /// Returns `true` if a DATA frame with this many octets must carry END_STREAM.
+    #[inline]
     pub(crate) fn ends_with(&self, octets: usize) -> bool {
         octets == self.octets && matches!(self.ending, Ending::EndStream)
     }
 
     /// Removes and returns the ending if all content has been taken, else [`Ending::Open`].
+    #[inline]
     pub(crate) fn take_ending(&mut self) -> Ending {
         if self.octets > 0 {
             return Ending::Open;

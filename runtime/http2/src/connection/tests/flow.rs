@@ -257,6 +257,18 @@ fn padding_is_returned_without_being_read() {
 }
 
 #[test]
+fn discarded_content_counts_as_read() {
+    let mut wire = Wire::server(window());
+    let key = wire.request(1, false);
+    wire.receive(data(1, 16_384, false));
+    wire.sent();
+    wire.core.discard(key);
+    assert_eq!(wire.sent(), ["WINDOW_UPDATE 1 16384"]);
+    wire.core.discard(key);
+    assert!(wire.sent().is_empty());
+}
+
+#[test]
 fn an_ended_stream_gets_no_window_update() {
     let mut wire = Wire::server(window());
     let key = wire.request(1, false);

@@ -266,6 +266,27 @@ fn streams_are_counted_by_how_they_ended() {
 }
 
 #[test]
+fn content_and_pings_are_counted() {
+    let mut wire = Wire::server(Config::default());
+    let key = wire.request(1, false);
+    let padded = frame(Kind::Data, flag::PADDED, 1, [3, b'a', b'b', 0, 0, 0]);
+    wire.receive([padded, data(1, 100, false), data(1, 0, true)].concat());
+    wire.respond(key);
+    assert_eq!(wire.core.send_data(key, &[0; 70][..], true), Ok(()));
+    wire.receive(ping([1; 8]));
+    wire.core.ping([2; 8]);
+    wire.receive(ping_ack([2; 8]));
+    let stats = wire.core.stats();
+    assert_eq!(
+        (stats.data_frames_received, stats.octets_received),
+        (2, 102)
+    );
+    assert_eq!((stats.data_frames_sent, stats.octets_sent), (1, 70));
+    assert_eq!((stats.pings_received, stats.pings_sent), (1, 1));
+    assert_eq!(wire.core.queued(key), 0);
+}
+
+#[test]
 fn an_idle_connection_frees_memory_and_continues() {
     let mut wire = Wire::server(Config::default());
     let old = wire.request(1, true);

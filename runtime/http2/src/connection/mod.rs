@@ -267,7 +267,7 @@ impl<T, H: Clone> Connection<T, H> {
     ///
     /// Returns the previous value, or the given value if there is no such stream.
     #[inline]
-    pub fn attach(&mut self, key: StreamKey, value: T) -> Option<T> {
+    pub fn set_value(&mut self, key: StreamKey, value: T) -> Option<T> {
         match self.streams.get_mut(key) {
             Some(stream) => stream.value.replace(value),
             None => Some(value),

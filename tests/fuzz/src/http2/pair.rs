@@ -322,7 +322,7 @@ impl<'a> Pair<'a> {
                 ..
             } => {
                 let number = call_number(&head);
-                self.server.core.attach(key, number);
+                self.server.core.set_value(key, number);
                 let call = &mut self.calls[number];
                 assert!(
                     call.server.replace(key).is_none(),

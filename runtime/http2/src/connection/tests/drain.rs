@@ -139,7 +139,7 @@ fn the_value_of_a_refused_stream_can_be_taken_with_its_event() {
     assert_eq!(next(), Ok(Some(Event::Refused { key })));
     assert_eq!(wire.core.take_value(key), Some(42));
     assert_eq!(wire.receive(b""), []);
-    assert_eq!(wire.core.attach(key, 1), Some(1), "the stream is gone");
+    assert_eq!(wire.core.set_value(key, 1), Some(1), "the stream is gone");
 }
 
 #[test]

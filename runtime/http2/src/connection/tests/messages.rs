@@ -231,7 +231,7 @@ fn a_response_after_the_end_of_the_request_is_not_followed_by_a_reset() {
 fn a_reset_by_the_peer_is_reported_with_its_code() {
     let mut wire = Wire::server(Config::default());
     let key = wire.request(1, false);
-    wire.core.attach(key, 7);
+    wire.core.set_value(key, 7);
     wire.input
         .extend_from_slice(&rst_stream(1, ErrorCode(0xabcd)));
     let event = wire.core.next_event(&mut wire.input, wire.now);
@@ -300,7 +300,7 @@ fn an_idle_connection_frees_memory_and_continues() {
     let new = wire.request(3, true);
     assert_ne!(old, new);
     assert_eq!(
-        wire.core.attach(old, 1),
+        wire.core.set_value(old, 1),
         Some(1),
         "the old key is still invalid"
     );

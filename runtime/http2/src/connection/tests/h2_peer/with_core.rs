@@ -141,7 +141,7 @@ impl CoreEnd {
                 ..
             } => {
                 let number = call_number(head);
-                core.attach(*key, number);
+                core.set_value(*key, number);
                 let before = self.streams.insert(number, Stream::new(*key));
                 assert!(before.is_none(), "call {number} comes twice");
                 if self.exchange.drains_at(number) {

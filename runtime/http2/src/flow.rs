@@ -39,6 +39,11 @@ impl SendWindow {
         self.0.max(0) as usize
     }
 
+    /// Returns the size, which is negative if the peer has reduced it below the octets in flight.
+    pub(super) fn size(self) -> i64 {
+        self.0
+    }
+
     /// Shrinks the window by sent octets, which must not exceed the available ones.
     #[inline]
     pub(super) fn consume(&mut self, octets: usize) {
@@ -74,8 +79,13 @@ impl ConnectionWindow {
         }
     }
 
-    /// Counts received flow-controlled octets. Returns the increment of a WINDOW_UPDATE to send
-    /// once a quarter of the window is used.
+    /// Returns the number of octets that the peer may send now.
+    pub(super) fn available(self) -> u32 {
+        self.limit - self.unreturned
+    }
+
+    /// Counts received flow-controlled octets. Returns the increment of a WINDOW_UPDATE to send once
+    /// a quarter of the window is used.
     #[inline]
     pub(super) fn receive(&mut self, octets: u32) -> Result<Option<u32>, ConnectionError> {
         if octets > self.limit - self.unreturned {

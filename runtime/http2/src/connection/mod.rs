@@ -302,6 +302,18 @@ impl<T, H: Clone> Connection<T, H> {
         self.streams.len().saturating_sub(self.open_streams())
     }
 
+    /// Returns the connection's send window, in octets: the number that may still be sent.
+    ///
+    /// Only WINDOW_UPDATE frames change it besides sending (RFC 9113 section 6.9.2).
+    pub fn send_window(&self) -> i64 {
+        self.send_window.size()
+    }
+
+    /// Returns the connection's receive window, in octets: the number that the peer may still send.
+    pub fn receive_window(&self) -> u32 {
+        self.receive_window.available()
+    }
+
     /// Returns the counters of the connection.
     pub fn stats(&self) -> &Stats {
         &self.stats

@@ -7,6 +7,9 @@ pub struct Stats {
     pub streams_opened: u64,
     /// Streams on which both ends sent END_STREAM.
     pub streams_ended: u64,
+    /// Streams on which the server sent END_STREAM, including those that were reset afterwards
+    /// because the client did not.
+    pub streams_succeeded: u64,
     /// Streams that either end reset.
     pub streams_reset: u64,
     /// Streams of the peer that we refused.

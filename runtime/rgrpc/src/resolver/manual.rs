@@ -7,7 +7,7 @@ use super::{
     Resolver, ResolverBuilder, ResolverControl, ResolverFuture, ResolverOptions, ResolverState,
     Target,
 };
-use crate::first_of::{Either, first_of};
+use crate::select_biased::{Either, select_biased};
 use crate::status::Status;
 
 /// A resolver that finds what it is told to: for tests, and for programs that learn of their
@@ -158,7 +158,7 @@ impl Resolver for Run {
                 }
                 passed_on = now.count;
                 while let Either::Second(()) =
-                    first_of(said.changed(), control.resolve_now_requested()).await
+                    select_biased(said.changed(), control.resolve_now_requested()).await
                 {
                     self.0.requests.send_modify(|requests| *requests += 1);
                 }

@@ -55,7 +55,7 @@ pub use bytes_queue::BytesQueue;
 pub use cached_headers::CachedHeaders;
 pub use config::Config;
 pub use connection::{
-    Connection, OpenError, PREFACE, Payload, PreviousHead, ReadHead, SendError, Stats,
+    Connection, Content, OpenError, PREFACE, PreviousHead, ReadHead, SendError, Stats,
 };
 pub use error::{ConnectionError, ErrorCode, Fault, StreamError};
 pub use event::Event;

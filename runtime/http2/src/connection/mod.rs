@@ -30,7 +30,7 @@ use super::settings::{self, PeerSettings};
 use super::stream::{RecentlyClosed, Store, StreamKey};
 
 pub use error::{OpenError, SendError};
-pub use send::Payload;
+pub use send::Content;
 pub use stats::Stats;
 
 use control::{ControlBacklog, Drain};

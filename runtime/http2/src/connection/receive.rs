@@ -15,7 +15,7 @@ use crate::stream::{Closure, MessagePhase, StreamKey};
 use super::{Connection, ConnectionPhase, PREFACE};
 
 /// The valid content of a DATA frame.
-struct Content {
+struct ReceivedContent {
     key: StreamKey,
     /// The position of the content in the payload.
     range: Range<usize>,
@@ -241,14 +241,19 @@ impl<T, H: Clone> Connection<T, H> {
         head: Head,
         payload: &[u8],
         now: Instant,
-    ) -> Result<Option<Content>, Fault> {
+    ) -> Result<Option<ReceivedContent>, Fault> {
         let data = Data::parse(head, payload)?;
         self.data(head, data, now)
     }
 
     /// Handles DATA (RFC 9113 section 6.1).
     #[inline(always)] // Each caller is a hot path and gets its own copy.
-    fn data(&mut self, head: Head, data: Data, now: Instant) -> Result<Option<Content>, Fault> {
+    fn data(
+        &mut self,
+        head: Head,
+        data: Data,
+        now: Instant,
+    ) -> Result<Option<ReceivedContent>, Fault> {
         let Data {
             content: range,
             end_stream,
@@ -307,7 +312,7 @@ impl<T, H: Clone> Connection<T, H> {
             self.stats.data_frames_received += 1;
             self.stats.octets_received += length;
         }
-        Ok(Some(Content {
+        Ok(Some(ReceivedContent {
             key,
             range,
             end_stream,
@@ -338,7 +343,7 @@ impl<T, H: Clone> Connection<T, H> {
     }
 
     /// Handles DATA on a stream that is not open.
-    fn late_data(&mut self, head: Head, now: Instant) -> Result<Option<Content>, Fault> {
+    fn late_data(&mut self, head: Head, now: Instant) -> Result<Option<ReceivedContent>, Fault> {
         let id = head.stream_id;
         if self.is_idle(id) {
             return Err(Fault::connection(
@@ -472,8 +477,8 @@ impl<T, H: Clone> Connection<T, H> {
 
 /// Removes a DATA frame from the input and returns its content without a copy.
 #[inline]
-fn take_content<H>(input: &mut BytesMut, frame_end: usize, content: Content) -> Event<H> {
-    let Content {
+fn take_content<H>(input: &mut BytesMut, frame_end: usize, content: ReceivedContent) -> Event<H> {
+    let ReceivedContent {
         key,
         range,
         end_stream,

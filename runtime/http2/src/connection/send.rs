@@ -19,35 +19,35 @@ use super::{Connection, SendError};
 
 /// Content to send.
 #[derive(Clone, Debug)]
-pub enum Payload<'a> {
+pub enum Content<'a> {
     /// Borrowed octets, which are copied.
     Borrowed(&'a [u8]),
     /// Owned octets. Pieces of 1,024 octets or more are written without a copy.
     Owned(BytesQueue),
 }
 
-impl<'a> From<&'a [u8]> for Payload<'a> {
+impl<'a> From<&'a [u8]> for Content<'a> {
     #[inline]
     fn from(octets: &'a [u8]) -> Self {
         Self::Borrowed(octets)
     }
 }
 
-impl From<Bytes> for Payload<'_> {
+impl From<Bytes> for Content<'_> {
     #[inline]
     fn from(octets: Bytes) -> Self {
         Self::Owned(octets.into())
     }
 }
 
-impl From<BytesQueue> for Payload<'_> {
+impl From<BytesQueue> for Content<'_> {
     #[inline]
     fn from(octets: BytesQueue) -> Self {
         Self::Owned(octets)
     }
 }
 
-impl Payload<'_> {
+impl Content<'_> {
     #[inline]
     fn len(&self) -> usize {
         match self {
@@ -109,25 +109,25 @@ impl<T, H: Clone> Connection<T, H> {
     pub fn send_data<'p>(
         &mut self,
         key: StreamKey,
-        payload: impl Into<Payload<'p>>,
+        content: impl Into<Content<'p>>,
         end_stream: bool,
     ) -> Result<(), SendError> {
-        let payload = payload.into();
+        let content = content.into();
         let limit = self.write_limit();
         let stream = self.sending(key)?;
         let id = stream.id;
-        if limit.is_some_and(|limit| fits(stream, limit, payload.len())) {
-            if payload.len() > 0 || end_stream {
-                stream.send_window.consume(payload.len());
-                self.write_data(id, payload, end_stream);
+        if limit.is_some_and(|limit| fits(stream, limit, content.len())) {
+            if content.len() > 0 || end_stream {
+                stream.send_window.consume(content.len());
+                self.write_data(id, content, end_stream);
             }
             if end_stream {
                 self.local_ended(key);
             }
             return Ok(());
         }
-        let octets = payload.len();
-        payload
+        let octets = content.len();
+        content
             .into_pieces()
             .for_each(|piece| stream.queue.push(piece));
         if end_stream {
@@ -178,7 +178,7 @@ impl<T, H: Clone> Connection<T, H> {
         &mut self,
         key: StreamKey,
         head: &Block<'_, I>,
-        message: impl Into<Payload<'p>>,
+        message: impl Into<Content<'p>>,
         trailers: &Block<'_, J>,
     ) -> Result<(), SendError>
     where
@@ -372,14 +372,14 @@ impl<T, H: Clone> Connection<T, H> {
         });
     }
 
-    /// Appends a DATA frame. The payload must be within [`write_limit`](Self::write_limit).
+    /// Appends a DATA frame. The content must be within [`write_limit`](Self::write_limit).
     #[inline]
-    fn write_data(&mut self, id: u32, payload: Payload<'_>, end_stream: bool) {
-        let octets = payload.len();
+    fn write_data(&mut self, id: u32, content: Content<'_>, end_stream: bool) {
+        let octets = content.len();
         Data::write_head(id, octets, end_stream, self.output.buffer());
-        match payload {
-            Payload::Borrowed(octets) => self.output.buffer().extend_from_slice(octets),
-            Payload::Owned(octets) => octets.for_each(|piece| self.output.push(piece)),
+        match content {
+            Content::Borrowed(octets) => self.output.buffer().extend_from_slice(octets),
+            Content::Owned(octets) => octets.for_each(|piece| self.output.push(piece)),
         }
         self.send_window.consume(octets);
         self.stats.octets_sent += octets as u64;
@@ -399,7 +399,7 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// Returns the maximum DATA payload that the connection accepts without queueing, or `None` if
+    /// Returns the maximum DATA content that the connection accepts without queueing, or `None` if
     /// other streams wait or the output is full.
     #[inline]
     fn write_limit(&self) -> Option<usize> {

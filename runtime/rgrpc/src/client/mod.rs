@@ -31,3 +31,5 @@ mod connectivity;
 
 pub use builder::{BuildError, ClientConnBuilder};
 pub use conn::ClientConn;
+#[cfg(rgrpc_fuzzing)]
+pub(crate) use conn::authority;

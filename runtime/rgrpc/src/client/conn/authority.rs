@@ -33,7 +33,7 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 /// no request may carry even so says nothing to a server, so that `localhost` stands for it.
 ///
 /// Source: grpc-go `ClientConn.initAuthority`, `encodeAuthority`.
-pub(in crate::client) fn of_target(authority: &str) -> String {
+pub(crate) fn of_target(authority: &str) -> String {
     let mut encoded = utf8_percent_encode(authority, ENCODED).to_string();
     if encoded.starts_with(':') {
         encoded.insert_str(0, "localhost");
@@ -47,7 +47,7 @@ pub(in crate::client) fn of_target(authority: &str) -> String {
 /// The host of an authority, as certificates have it: without the brackets of an IPv6 address.
 ///
 /// The error says what is wrong with the authority.
-pub(in crate::client) fn host(authority: &str) -> Result<&str, String> {
+pub(crate) fn host(authority: &str) -> Result<&str, String> {
     if let Some(rest) = authority.strip_prefix('[') {
         let Some((address, port)) = rest.split_once(']') else {
             return Err("its [ has no ]".to_owned());

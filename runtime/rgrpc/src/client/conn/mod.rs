@@ -3,7 +3,7 @@
 //! Created by the builder, cloned by users and by each call. It starts the channel's task, on the
 //! runtime of the first call, and ends it when the last handle is dropped or the channel is closed.
 
-pub(super) mod authority;
+pub(crate) mod authority;
 mod compression;
 mod connectivity;
 

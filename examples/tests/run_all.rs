@@ -67,6 +67,18 @@ const HELLOWORLD: [&str; 8] = [
 ];
 
 #[tokio::test]
+async fn keepalive_replaces_connections_and_loses_no_call() {
+    let printed = run(env!("CARGO_BIN_EXE_keepalive"), &[]).await;
+    let expected = [
+        "Hello over connection 1",
+        "Hello over connection 2",
+        "Hello over connection 3",
+        "no call was lost",
+    ];
+    assert_in_order(&printed, &expected);
+}
+
+#[tokio::test]
 async fn helloworld_calls_each_kind_of_method() {
     let printed = run(env!("CARGO_BIN_EXE_helloworld"), &[]).await;
     assert_in_order(&printed, &HELLOWORLD);

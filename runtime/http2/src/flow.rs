@@ -37,6 +37,11 @@ impl SendWindow {
         self.0.max(0) as usize
     }
 
+    /// The size, which is negative when the peer has made it smaller than what is in flight.
+    pub(super) fn size(self) -> i64 {
+        self.0
+    }
+
     /// Octets were sent, no more than available.
     #[inline]
     pub(super) fn consume(&mut self, octets: usize) {
@@ -69,6 +74,11 @@ impl ConnectionWindow {
             limit,
             unreturned: 0,
         }
+    }
+
+    /// The octets that the peer may send now.
+    pub(super) fn available(self) -> u32 {
+        self.limit - self.unreturned
     }
 
     /// Flow-controlled octets were received. Returns the increment to send, if it is time: when a

@@ -89,7 +89,7 @@ pub use server::{
 };
 pub use service_config::{ConfigObject, ConfigValue, MethodConfig, ServiceConfigError};
 pub use status::{Code, RpcStatus, Status};
-pub use transport::{CancelReason, Transport};
+pub use transport::{CancelReason, ConnectionSnapshot, Transport, keepalive};
 
 // Generated messages refer to these through this crate, so that its users need no dependency on
 // them.

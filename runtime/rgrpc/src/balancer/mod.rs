@@ -68,7 +68,7 @@ pub use base::{BaseBalancer, PickerBuilder};
 pub use builder::{BalancerBuilder, PolicyConfig};
 pub use channel_control::{ChannelControl, SubConnOptions};
 pub use child::ChildBalancer;
-pub(crate) use connections::{StreamPermit, StreamQueue};
+pub(crate) use connections::{Connection, StreamPermit, StreamQueue};
 pub use connectivity_evaluator::ConnectivityStateEvaluator;
 pub use endpoint_sharding::{
     EndpointChild, EndpointId, EndpointSharding, EndpointsChange, RoundRobinPicker,

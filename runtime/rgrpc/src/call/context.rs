@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
 use tokio::time::Instant;
 
-use super::{MessageSink, MessageSource, Received, Response};
+use super::{MessageSink, MessageSource, Response, SourceEvent};
 use crate::codec::{Compressor, Encoding, IDENTITY, accepted, is_answered_alike};
 use crate::io::Peer;
 use crate::metadata::Metadata;
@@ -342,12 +342,12 @@ impl MessageSource for CallContext {
         Poll::Ready(Err(NoHead))
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<Received> {
+    fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<SourceEvent> {
         self.0
             .poll_data(cx, read_demand)
             .map(|incoming| match incoming {
-                Incoming::Data(data) => Received::Data(data),
-                Incoming::End(end) => Received::End(end.outcome),
+                Incoming::Data(data) => SourceEvent::Data(data),
+                Incoming::End(end) => SourceEvent::End(end.outcome),
             })
     }
 

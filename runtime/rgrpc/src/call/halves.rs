@@ -46,7 +46,7 @@ pub(crate) trait MessageSource: Send + Sync {
 
     /// The next DATA, of which `read_demand` can be used at once, or how receiving ended: with the
     /// metadata that came last, or a failure.
-    fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<Received>;
+    fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<SourceEvent>;
 
     /// A whole response, as
     /// [`ClientStream::poll_whole`](crate::transport::ClientStream::poll_whole).
@@ -84,7 +84,7 @@ pub(crate) trait MessageSource: Send + Sync {
 
 /// What a [`MessageSource`] yields.
 #[derive(Debug)]
-pub(crate) enum Received {
+pub(crate) enum SourceEvent {
     Data(BytesQueue),
     End(Result<Metadata, Status>),
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::halves::Received;
+use super::halves::SourceEvent;
 use super::{MessageSource, Response};
 use crate::codec::{
     Codec, CodecError, Encoding, MessageBytes, MessageLimit, MessageReader, decode,
@@ -36,7 +36,7 @@ pub struct RecvStream<T> {
     cardinality: Cardinality,
     /// The only message, until it is known how the call ends.
     held: Option<Box<T>>,
-    state: State,
+    state: ReceiveState,
 }
 
 /// The number of messages the half has.
@@ -53,7 +53,7 @@ enum Cardinality {
 ///  Head ──header, or none──► Messages ──end, failure──► Ended
 /// ```
 #[derive(Debug, PartialEq, Eq)]
-enum State {
+enum ReceiveState {
     Head,
     Messages,
     Ended,
@@ -71,7 +71,7 @@ impl<T> RecvStream<T> {
             refused: None,
             cardinality: Cardinality::Any,
             held: None,
-            state: State::Head,
+            state: ReceiveState::Head,
         }
     }
 
@@ -161,7 +161,7 @@ impl<T> RecvStream<T> {
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.state == State::Head {
+        if self.state == ReceiveState::Head {
             if let Ok(head) = ready!(self.source.poll_head(cx)) {
                 self.header = Some(head.metadata);
                 if let Some(encoding) = head.encoding {
@@ -171,7 +171,7 @@ impl<T> RecvStream<T> {
                     }
                 }
             }
-            self.state = State::Messages;
+            self.state = ReceiveState::Messages;
         }
         Poll::Ready(())
     }
@@ -195,7 +195,7 @@ impl<T> RecvStream<T> {
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Status>>> {
         ready!(self.poll_head(cx));
-        if self.state == State::Ended {
+        if self.state == ReceiveState::Ended {
             return Poll::Ready(None);
         }
         if let Some(status) = self.refused.take() {
@@ -208,8 +208,8 @@ impl<T> RecvStream<T> {
                 Err(status) => return Poll::Ready(Some(Err(self.fail(status)))),
             }
             match ready!(self.source.poll_data(cx, self.reader.read_demand())) {
-                Received::Data(data) => self.reader.push(data),
-                Received::End(outcome) => return Poll::Ready(self.end(outcome)),
+                SourceEvent::Data(data) => self.reader.push(data),
+                SourceEvent::End(outcome) => return Poll::Ready(self.end(outcome)),
             }
         }
     }
@@ -232,11 +232,11 @@ impl<T> RecvStream<T> {
         let trailer = match outcome {
             Ok(trailer) => trailer,
             Err(status) => {
-                self.state = State::Ended;
+                self.state = ReceiveState::Ended;
                 return Some(Err(status));
             }
         };
-        self.state = State::Ended;
+        self.state = ReceiveState::Ended;
         if let Err(status) = self.judge() {
             return Some(Err(self.source.reject(status, &trailer)));
         }
@@ -275,10 +275,10 @@ impl<T> RecvStream<T> {
 
     /// What was received, or was to be sent, cannot be used: the call ends here.
     pub(super) fn fail(&mut self, status: Status) -> Status {
-        if self.state == State::Ended {
+        if self.state == ReceiveState::Ended {
             return status;
         }
-        self.state = State::Ended;
+        self.state = ReceiveState::Ended;
         self.source.fail(status)
     }
 }
@@ -319,7 +319,7 @@ impl<T> Stream for RecvStream<T> {
 
 impl<T> Drop for RecvStream<T> {
     fn drop(&mut self) {
-        if self.state != State::Ended {
+        if self.state != ReceiveState::Ended {
             self.source.abandon();
         }
     }

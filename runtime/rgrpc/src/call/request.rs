@@ -26,11 +26,11 @@ const TRACE_KEYS: [&str; 3] = ["traceparent", "tracestate", "grpc-trace-bin"];
 #[derive(Debug)]
 pub struct Request<T> {
     message: T,
-    origin: Origin,
+    source: RequestSource,
 }
 
 #[derive(Clone, Debug)]
-enum Origin {
+enum RequestSource {
     /// Made by this program, to be sent.
     Outgoing {
         deadline: Option<Instant>,
@@ -55,7 +55,7 @@ struct Changed {
     extensions: Extensions,
 }
 
-impl Origin {
+impl RequestSource {
     const fn new() -> Self {
         Self::Outgoing {
             deadline: None,
@@ -98,7 +98,7 @@ impl<T> Request<T> {
     pub const fn new(message: T) -> Self {
         Self {
             message,
-            origin: Origin::new(),
+            source: RequestSource::new(),
         }
     }
 
@@ -107,7 +107,7 @@ impl<T> Request<T> {
     pub(crate) fn incoming(message: T, context: CallContext) -> Self {
         Self {
             message,
-            origin: Origin::Incoming {
+            source: RequestSource::Incoming {
                 context,
                 changed: None,
             },
@@ -133,7 +133,7 @@ impl<T> Request<T> {
     /// The message and the metadata. The rest of the request is dropped: [`split`](Self::split)
     /// keeps it.
     pub fn into_parts(self) -> (T, Metadata) {
-        (self.message, self.origin.into_metadata())
+        (self.message, self.source.into_metadata())
     }
 
     /// The message, and the request without it: the metadata, the deadline, the extensions, in a
@@ -156,12 +156,12 @@ impl<T> Request<T> {
     /// }
     /// ```
     pub fn split(self) -> (T, Request<()>) {
-        let Self { message, origin } = self;
+        let Self { message, source } = self;
         (
             message,
             Request {
                 message: (),
-                origin,
+                source,
             },
         )
     }
@@ -169,14 +169,14 @@ impl<T> Request<T> {
     /// The metadata. In a handler it also shows `:authority`, `user-agent`, `content-type` and
     /// `grpc-accept-encoding`, as in grpc-go.
     pub fn metadata(&self) -> &Metadata {
-        self.origin.metadata()
+        self.source.metadata()
     }
 
     /// The metadata, to be changed.
     pub fn metadata_mut(&mut self) -> &mut Metadata {
-        match &mut self.origin {
-            Origin::Outgoing { metadata, .. } => metadata,
-            Origin::Incoming { context, changed } => {
+        match &mut self.source {
+            RequestSource::Outgoing { metadata, .. } => metadata,
+            RequestSource::Incoming { context, changed } => {
                 let changed = changed.get_or_insert_default();
                 changed
                     .metadata
@@ -188,9 +188,9 @@ impl<T> Request<T> {
     /// Typed values that travel with the request inside this program.
     pub fn extensions(&self) -> &Extensions {
         static NONE: Extensions = Extensions::new();
-        match &self.origin {
-            Origin::Outgoing { extensions, .. } => extensions,
-            Origin::Incoming { changed, .. } => {
+        match &self.source {
+            RequestSource::Outgoing { extensions, .. } => extensions,
+            RequestSource::Incoming { changed, .. } => {
                 changed.as_ref().map_or(&NONE, |own| &own.extensions)
             }
         }
@@ -198,9 +198,11 @@ impl<T> Request<T> {
 
     /// Typed values that travel with the request inside this program, to be changed.
     pub fn extensions_mut(&mut self) -> &mut Extensions {
-        match &mut self.origin {
-            Origin::Outgoing { extensions, .. } => extensions,
-            Origin::Incoming { changed, .. } => &mut changed.get_or_insert_default().extensions,
+        match &mut self.source {
+            RequestSource::Outgoing { extensions, .. } => extensions,
+            RequestSource::Incoming { changed, .. } => {
+                &mut changed.get_or_insert_default().extensions
+            }
         }
     }
 
@@ -229,7 +231,7 @@ impl<T> Request<T> {
     /// On a request that a handler received this does nothing: its deadline is the caller's.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        if let Origin::Outgoing { deadline, .. } = &mut self.origin {
+        if let RequestSource::Outgoing { deadline, .. } = &mut self.source {
             // A time too far away to be expressed is no deadline.
             let new = Instant::now().checked_add(timeout);
             *deadline = match (*deadline, new) {
@@ -242,16 +244,16 @@ impl<T> Request<T> {
 
     /// When the call fails with DEADLINE_EXCEEDED; `None`: never.
     pub fn deadline(&self) -> Option<Instant> {
-        match &self.origin {
-            Origin::Outgoing { deadline, .. } => *deadline,
-            Origin::Incoming { context, .. } => context.deadline(),
+        match &self.source {
+            RequestSource::Outgoing { deadline, .. } => *deadline,
+            RequestSource::Incoming { context, .. } => context.deadline(),
         }
     }
 
     /// The call that this request belongs to, in a handler; `None` for a request made by
     /// [`Request::new`].
     pub const fn context(&self) -> Option<&CallContext> {
-        self.origin.context()
+        self.source.context()
     }
 
     /// The two ends of the connection that the request came by, in a handler; `None` for a request
@@ -322,7 +324,7 @@ impl<T> Request<T> {
         }
         Request {
             message,
-            origin: Origin::Outgoing {
+            source: RequestSource::Outgoing {
                 deadline: self.deadline(),
                 parent: self.context().cloned(),
                 metadata,
@@ -335,14 +337,14 @@ impl<T> Request<T> {
     pub fn map<M>(self, map: impl FnOnce(T) -> M) -> Request<M> {
         Request {
             message: map(self.message),
-            origin: self.origin,
+            source: self.source,
         }
     }
 
     /// What a stub sends of it besides the message, which stays where it is.
     pub(crate) fn take_outgoing(&mut self) -> Outgoing {
-        match std::mem::replace(&mut self.origin, Origin::new()) {
-            Origin::Outgoing {
+        match std::mem::replace(&mut self.source, RequestSource::new()) {
+            RequestSource::Outgoing {
                 deadline,
                 parent,
                 metadata,
@@ -354,7 +356,7 @@ impl<T> Request<T> {
                 extensions,
             },
             // Extensions of a call that is served say nothing about the call that is made.
-            incoming @ Origin::Incoming { .. } => {
+            incoming @ RequestSource::Incoming { .. } => {
                 let context = incoming.context().cloned();
                 let mut metadata = incoming.into_metadata();
                 for key in TRACE_KEYS {

@@ -76,7 +76,7 @@ impl ResponseInfo {
         Some(Arc::clone(&self.exchange()?.peer))
     }
 
-    pub(super) fn show(&self, exchange: &Arc<Exchange>) {
+    pub(crate) fn show(&self, exchange: &Arc<Exchange>) {
         *lock(&self.0) = Some(Arc::clone(exchange));
     }
 
@@ -103,7 +103,7 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(peer: &Arc<Peer>) -> Arc<Self> {
+    pub(crate) fn new(peer: &Arc<Peer>) -> Arc<Self> {
         Arc::new(Self {
             peer: Arc::clone(peer),
             header: OnceLock::new(),

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use rgrpc_http2::BytesQueue;
 
-use super::{MessageSink, MessageSource, Received, RecvStream, SendStream};
+use super::{MessageSink, MessageSource, RecvStream, SendStream, SourceEvent};
 use crate::codec::Codec;
 use crate::codec::MessageLimit;
 use crate::lock::lock;
@@ -100,10 +100,10 @@ impl<Req, Res> Drop for TestStreams<Req, Res> {
 
 /// What both ends share.
 #[derive(Default)]
-struct Shared(Mutex<State>);
+struct Shared(Mutex<TestStreamState>);
 
 #[derive(Default)]
-struct State {
+struct TestStreamState {
     requests: VecDeque<BytesQueue>,
     /// No request follows.
     closed: bool,
@@ -123,7 +123,7 @@ enum End {
 }
 
 impl Shared {
-    fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    fn update<T>(&self, change: impl FnOnce(&mut TestStreamState) -> T) -> T {
         let mut state = lock(&self.0);
         let output = change(&mut state);
         let wakers = std::mem::take(&mut state.wakers);
@@ -137,7 +137,7 @@ impl Shared {
         &self,
         end: End,
         cx: &Context<'_>,
-        look: impl FnOnce(&mut State) -> Option<T>,
+        look: impl FnOnce(&mut TestStreamState) -> Option<T>,
     ) -> Poll<T> {
         let mut state = lock(&self.0);
         match look(&mut state) {
@@ -206,11 +206,11 @@ impl MessageSource for ClientEnd {
         })
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, _: ReadDemand) -> Poll<Received> {
+    fn poll_data(&self, cx: &mut Context<'_>, _: ReadDemand) -> Poll<SourceEvent> {
         self.0
             .poll(End::Client, cx, |state| match state.responses.pop_front() {
-                Some(message) => Some(Received::Data(message)),
-                None => state.end.clone().map(Received::End),
+                Some(message) => Some(SourceEvent::Data(message)),
+                None => state.end.clone().map(SourceEvent::End),
             })
     }
 
@@ -257,14 +257,14 @@ impl MessageSource for ServerEnd {
         Poll::Ready(Err(NoHead))
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, _: ReadDemand) -> Poll<Received> {
+    fn poll_data(&self, cx: &mut Context<'_>, _: ReadDemand) -> Poll<SourceEvent> {
         self.0.poll(End::Server, cx, |state| {
             if let Some(message) = state.requests.pop_front() {
-                return Some(Received::Data(message));
+                return Some(SourceEvent::Data(message));
             }
             match &state.end {
-                Some(Err(status)) => Some(Received::End(Err(status.clone()))),
-                _ if state.closed => Some(Received::End(Ok(Metadata::new()))),
+                Some(Err(status)) => Some(SourceEvent::End(Err(status.clone()))),
+                _ if state.closed => Some(SourceEvent::End(Ok(Metadata::new()))),
                 _ => None,
             }
         })

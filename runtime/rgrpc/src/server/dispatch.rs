@@ -34,10 +34,15 @@ impl Dispatcher {
     /// # Errors
     /// An option's value cannot be taken.
     pub(super) fn check(&self) -> Result<(), ServeError> {
-        match &self.options.unsendable_compressor {
-            Some(name) => Err(ServeError::Compressor(name.clone())),
-            None => Ok(()),
+        let options = &self.options;
+        if let Some(name) = &options.unsendable_compressor {
+            return Err(ServeError::Compressor(name.clone()));
         }
+        let transport = options.transport.transport;
+        if options.has_keepalive && !transport.has_keepalive() {
+            return Err(ServeError::Keepalive(transport));
+        }
+        Ok(())
     }
 
     /// The handler for a call.

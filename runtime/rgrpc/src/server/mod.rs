@@ -55,7 +55,8 @@ use crate::codec::Compressor;
 use crate::credentials::ServerCredentials;
 use crate::io::Listener;
 use crate::select_biased::{Either, select_biased};
-use crate::transport::Transport;
+use crate::transport::keepalive::{EnforcementPolicy, ServerParameters};
+use crate::transport::{ConnectionSnapshot, ServerSettings, Transport};
 
 /// A gRPC server: services are registered first, then it serves on any number of listeners.
 ///
@@ -146,18 +147,77 @@ impl Server {
     /// client's kernel before the connection is lost (the TCP user timeout of RFC 5482, Linux's
     /// `TCP_USER_TIMEOUT`), so that the calls of a client that was cut off without a word are
     /// cancelled. `None` and zero: as the operating system does, which takes about 15 minutes.
-    /// Default: 20 s.
+    /// Default: the `timeout` of [`keepalive`](Self::keepalive), which is 20 s.
     ///
-    /// It does not notice the loss of a connection on which nothing is sent. A client that does not
-    /// read its socket for as long, so that its receive buffer is full, is taken for lost as well.
-    /// A connection has it if its listener gives a `tokio::net::TcpStream` on which none is set;
-    /// other systems than Linux, Android and Fuchsia have no such option.
+    /// It does not notice the loss of a connection on which nothing is sent: keepalive does. A
+    /// client that does not read its socket for as long, so that its receive buffer is full, is
+    /// taken for lost as well. A connection has it if its listener gives a `tokio::net::TcpStream`
+    /// on which none is set; other systems than Linux, Android and Fuchsia have no such option.
     ///
-    /// Source: gRFC A18; grpc-go sets it with keepalive, to `keepalive.ServerParameters.Timeout`,
-    /// whose default this is.
+    /// Source: gRFC A18; grpc-go has no option of its own for it.
     #[must_use]
     pub fn tcp_user_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.options.tcp_user_timeout = timeout.into().filter(|timeout| !timeout.is_zero());
+        self.options.tcp_user_timeout = Some(timeout.into().filter(|timeout| !timeout.is_zero()));
+        self
+    }
+
+    /// Sets the keepalive of connections: PINGs that find dead clients, whose calls are cancelled;
+    /// a bound on the time without calls; and a bound on a connection's age, after which clients
+    /// connect anew, and may find new replicas.
+    ///
+    /// A close for idleness or age is graceful: clients are told by GOAWAY to make new calls
+    /// elsewhere, and calls that have begun go on, for the age's grace at most. Default: PINGs
+    /// after 2 h without an octet from the client, and no bounds.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rgrpc::keepalive::ServerParameters;
+    ///
+    /// let server = rgrpc::Server::new().keepalive(ServerParameters {
+    ///     max_connection_age: Some(Duration::from_secs(30 * 60)),
+    ///     max_connection_age_grace: Some(Duration::from_secs(60)),
+    ///     ..ServerParameters::default()
+    /// });
+    /// # drop(server);
+    /// ```
+    ///
+    /// [`serve`](Self::serve) and the like fail if the [transport](Self::transport) has no
+    /// keepalive and this option is set.
+    ///
+    /// Source: grpc-go `KeepaliveParams`; gRFC A9.
+    #[must_use]
+    pub fn keepalive(mut self, parameters: ServerParameters) -> Self {
+        self.options.transport.keepalive = parameters.in_range();
+        self.options.has_keepalive = true;
+        self
+    }
+
+    /// Sets the policy on the PINGs of clients, which end a connection that sends too many, by
+    /// GOAWAY with `too_many_pings`. Connections that end so are logged as those that are
+    /// [refused](Self::connection_timeout). Default: one PING in 5 minutes, and one in 2 h while
+    /// there is no call; see [`EnforcementPolicy`].
+    ///
+    /// A client's [keepalive](crate::ClientConnBuilder::keepalive) that is more frequent needs it:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rgrpc::keepalive::EnforcementPolicy;
+    ///
+    /// let server = rgrpc::Server::new().keepalive_enforcement(EnforcementPolicy {
+    ///     min_time: Duration::from_secs(10),
+    ///     permit_without_stream: true,
+    /// });
+    /// # drop(server);
+    /// ```
+    ///
+    /// [`serve`](Self::serve) and the like fail if the [transport](Self::transport) has no
+    /// keepalive and this option is set.
+    ///
+    /// Source: grpc-go `KeepaliveEnforcementPolicy`; gRFC A8.
+    #[must_use]
+    pub fn keepalive_enforcement(mut self, policy: EnforcementPolicy) -> Self {
+        self.options.transport.enforcement = policy;
+        self.options.has_keepalive = true;
         self
     }
 
@@ -298,6 +358,12 @@ impl Server {
         self.services.infos()
     }
 
+    /// The statistics of the server's connections, as [`ServerHandle::connections`].
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionSnapshot> {
+        self.handle.connections()
+    }
+
     /// A handle to stop the server with, from anywhere.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
@@ -374,8 +440,8 @@ impl Server {
         })
     }
 
-    /// Serves on a socket in the abstract namespace, which is no file and is gone with its listener,
-    /// until the server is stopped. On Linux and Android only.
+    /// Serves on a socket in the abstract namespace, which is no file and is gone with its
+    /// listener, until the server is stopped. On Linux and Android only.
     ///
     /// # Errors
     /// As for [`serve_unix`](Self::serve_unix).
@@ -407,10 +473,16 @@ impl Server {
                 self.options.clone(),
             )),
             credentials: self.options.credentials.clone(),
-            settings: self.options.transport.clone(),
+            settings: ServerSettings {
+                connections: Arc::clone(self.handle.registry()),
+                ..self.options.transport.clone()
+            },
             handle: self.handle.clone(),
             workers: self.workers.clone(),
-            tcp_user_timeout: self.options.tcp_user_timeout,
+            tcp_user_timeout: self
+                .options
+                .tcp_user_timeout
+                .unwrap_or(Some(self.options.transport.keepalive.timeout)),
         }
     }
 }

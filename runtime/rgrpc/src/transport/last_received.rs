@@ -24,6 +24,16 @@ impl LastReceived {
         }
     }
 
+    /// The time when the connection was made.
+    pub(crate) fn epoch(&self) -> Instant {
+        self.epoch
+    }
+
+    /// The time when something was received last, or the connection was made.
+    pub(crate) fn at(&self) -> Instant {
+        self.epoch + Duration::from_nanos(self.at.load(Ordering::Relaxed))
+    }
+
     /// Something was received at `now`.
     #[inline]
     pub(crate) fn set(&self, now: Instant) {

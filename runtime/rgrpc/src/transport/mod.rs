@@ -20,6 +20,7 @@ mod fit_status;
 #[cfg(feature = "transport-h2")]
 mod h2;
 mod http_status;
+pub mod keepalive;
 mod last_received;
 mod native;
 mod phase;
@@ -28,6 +29,7 @@ mod request;
 mod reset;
 mod response;
 mod settings;
+mod statistics;
 mod stream_quota;
 pub(crate) mod timeout;
 
@@ -63,7 +65,9 @@ pub(crate) use refusal_log::RefusalLog;
 pub(crate) use request::{Rejection, RequestParser};
 pub(crate) use reset::{ResetCode, status_for_reset};
 pub(crate) use response::{HeadersBlock, ResponseParser, Trailers};
-pub(crate) use settings::ServerSettings;
+pub(crate) use settings::{ClientSettings, ServerSettings};
+pub(crate) use statistics::ConnectionRegistry;
+pub use statistics::ConnectionSnapshot;
 pub(crate) use stream_quota::StreamQuota;
 
 /// A server's side of one connection.
@@ -364,7 +368,7 @@ pub(crate) struct Received<H> {
 pub(crate) struct OpenRequest<'a> {
     /// "/service/method".
     pub(crate) path: &'a Cow<'static, str>,
-    pub(crate) origin: &'a Arc<Origin>,
+    pub(crate) headers: &'a Arc<CommonHeaders>,
     pub(crate) content_subtype: &'static str,
     /// How many attempts at the call there were before, but for transparent ones.
     pub(crate) previous_attempts: u32,
@@ -376,7 +380,7 @@ pub(crate) struct OpenRequest<'a> {
 
 /// What the requests of a channel have in common: those that say the same of what is here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
+pub(crate) struct CommonHeaders {
     pub(crate) authority: String,
     pub(crate) scheme: &'static str,
     pub(crate) user_agent: Bytes,

@@ -1,11 +1,15 @@
+//! The delay before a resolver or a balancing policy that has panicked begins anew.
+//!
+//! Asked by the channel's task; the time is an argument.
+
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::backoff::{Backoff, ConnectParams};
 
-/// Decides when a channel's resolver or balancing policy that has panicked is restarted: as late as
-/// a connection that cannot be made is retried.
+/// Decides when a channel's resolver or balancing policy that has panicked is begun anew: after the
+/// same delays as those between attempts to connect.
 #[derive(Debug)]
 pub(super) struct Restart {
     backoff: Backoff,

@@ -1,15 +1,20 @@
+//! The state machine of a subchannel: when connections are made, and what its policy is told.
+//!
+//! Owned by the channel's task; the time is an argument.
+
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::backoff::{Backoff, ConnectParams};
 use crate::balancer::{Health, SubConnState};
-use crate::client::event::ConnectionId;
-use crate::client::transparent;
+use crate::client::config::DEFAULT_MAX_TRANSPARENT_RETRIES;
+use crate::client::connectivity::ConnectionId;
+use crate::connectivity_state::ConnectivityState;
 use crate::status::Status;
 use crate::transport::ConnectError;
 
-/// Decides when connections to an address are made, and what their policy is told. The states are
+/// The connections to an address, their owner, and the decision when they are made. The states are
 /// those drawn at [`SubConn`](crate::balancer::SubConn).
 ///
 /// There is one connection, or there are several, where calls have used up the streams of those
@@ -22,18 +27,20 @@ use crate::transport::ConnectError;
 ///
 /// Source: grpc-go `addrConn`, whose backoff restarts after each connection: it connects to such a
 /// server in a loop without a pause.
+///
+/// `C` is a connection; the decisions do not look at it.
 #[derive(Debug)]
-pub(super) struct Subchannel {
-    state: State,
+pub(super) struct Subchannel<C> {
+    state: SubchannelState,
     /// Those that take calls, the oldest first; none unless it is ready.
-    ready: Vec<Ready>,
-    attempt: Option<Attempt>,
+    connections: Vec<OwnedConnection<C>>,
+    attempt: Option<ConnectAttempt>,
     /// No attempt begins before.
     backoff_until: Option<Instant>,
     backoff: Backoff,
-    /// Why the last attempt has failed.
+    /// The failure of the last attempt.
     failure: Option<Status>,
-    /// How many attempts there were since the last connection that was of use.
+    /// The number of attempts since the last connection that was of use.
     attempts: u64,
     /// The last connections that were of no use, and were not counted as failures.
     excused: u16,
@@ -41,9 +48,10 @@ pub(super) struct Subchannel {
 
 /// A connection that takes calls.
 #[derive(Clone, Copy, Debug)]
-struct Ready {
-    id: ConnectionId,
+pub(super) struct OwnedConnection<C> {
+    pub(super) id: ConnectionId,
     since: Instant,
+    pub(super) connection: C,
 }
 
 /// The end of a connection, or of its taking calls.
@@ -51,13 +59,13 @@ struct Ready {
 pub(super) struct Loss {
     /// A response has begun on it, or may still begin.
     pub(super) served: bool,
-    /// What ended it.
+    /// The reason of the end.
     pub(super) problem: ConnectError,
 }
 
-/// What the policy was told last.
+/// The state that the policy was told last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum SubchannelState {
     Idle,
     Connecting,
     Ready,
@@ -65,13 +73,13 @@ enum State {
 }
 
 #[derive(Debug)]
-struct Attempt {
+struct ConnectAttempt {
     id: ConnectionId,
     /// The connection was lost before the attempt had ended.
     loss: Option<Loss>,
 }
 
-/// What is to be done when a connection is wanted.
+/// The answer to a wish for a connection.
 #[derive(Debug)]
 pub(super) enum Connect {
     /// An attempt begins, which may take as long.
@@ -84,21 +92,21 @@ pub(super) enum Connect {
     Nothing,
 }
 
-/// What comes of an attempt that has succeeded.
+/// The consequence of an attempt that has succeeded.
 #[derive(Debug)]
 pub(super) struct Connected {
     /// The connection is to be used.
     pub(super) is_wanted: bool,
-    /// What the policy is told.
+    /// The states to tell the policy.
     pub(super) states: &'static [SubConnState],
 }
 
-impl Subchannel {
+impl<C> Subchannel<C> {
     /// Idle.
     pub(super) fn new(params: ConnectParams) -> Self {
         Self {
-            state: State::Idle,
-            ready: Vec::new(),
+            state: SubchannelState::Idle,
+            connections: Vec::new(),
             attempt: None,
             backoff_until: None,
             backoff: Backoff::new(params),
@@ -110,44 +118,65 @@ impl Subchannel {
 
     /// A connection is wanted. `id` names the attempt, if one begins.
     pub(super) fn connect(&mut self, id: ConnectionId) -> Connect {
-        if self.state != State::Idle {
+        if self.state != SubchannelState::Idle {
             return Connect::Nothing;
         }
         if self.attempt.is_some() {
-            self.state = State::Connecting;
+            self.state = SubchannelState::Connecting;
             return Connect::UnderWay;
         }
         if let (Some(_), Some(failure)) = (self.backoff_until, &self.failure) {
-            self.state = State::TransientFailure;
+            self.state = SubchannelState::TransientFailure;
             return Connect::Failed(failure.clone());
         }
-        self.state = State::Connecting;
+        self.state = SubchannelState::Connecting;
         Connect::Begin(self.begin(id))
     }
 
     /// Calls have used up the streams of the connections that there are, of which there may be
     /// `max`. Returns how long the attempt may take that begins, if one does.
     pub(super) fn grow(&mut self, id: ConnectionId, max: usize) -> Option<Duration> {
-        let may_grow = self.state == State::Ready
-            && self.ready.len() < max
+        let may_grow = self.state == SubchannelState::Ready
+            && self.connections.len() < max
             && self.attempt.is_none()
             && self.backoff_until.is_none();
         may_grow.then(|| self.begin(id))
     }
 
     fn begin(&mut self, id: ConnectionId) -> Duration {
-        self.attempt = Some(Attempt { id, loss: None });
+        self.attempt = Some(ConnectAttempt { id, loss: None });
         self.attempts += 1;
         self.backoff.connect_timeout()
     }
 
     /// Ends the present attempt, if it has this name.
-    fn end(&mut self, id: ConnectionId) -> Option<Attempt> {
+    fn end(&mut self, id: ConnectionId) -> Option<ConnectAttempt> {
         self.attempt.take_if(|attempt| attempt.id == id)
     }
 
-    /// An attempt has succeeded. `random` is in [0, 1).
-    pub(super) fn connected(&mut self, id: ConnectionId, now: Instant, random: f64) -> Connected {
+    /// The connections that take calls, the oldest first.
+    pub(super) fn connections(&self) -> &[OwnedConnection<C>] {
+        &self.connections
+    }
+
+    /// The state that the policy was told last.
+    pub(super) fn state(&self) -> ConnectivityState {
+        match self.state {
+            SubchannelState::Idle => ConnectivityState::Idle,
+            SubchannelState::Connecting => ConnectivityState::Connecting,
+            SubchannelState::Ready => ConnectivityState::Ready,
+            SubchannelState::TransientFailure => ConnectivityState::TransientFailure,
+        }
+    }
+
+    /// An attempt has succeeded; the connection is kept if it is wanted. `random` is in [0, 1).
+    pub(super) fn connected(
+        &mut self,
+        id: ConnectionId,
+        connection: C,
+        now: Instant,
+        random: f64,
+    ) -> Connected {
         const READY: SubConnState = SubConnState::Ready(Health::Serving);
         let ignored = Connected {
             is_wanted: false,
@@ -160,36 +189,41 @@ impl Subchannel {
         if let Some(loss) = &attempt.loss {
             self.judge(loss, Duration::ZERO, now, random);
         }
-        let ready = Ready { id, since: now };
+        let owned = OwnedConnection {
+            id,
+            since: now,
+            connection,
+        };
         match (self.state, is_lost) {
-            (State::Connecting, true) => {
-                self.state = State::Idle;
+            (SubchannelState::Connecting, true) => {
+                self.state = SubchannelState::Idle;
                 Connected {
                     is_wanted: false,
                     states: &[READY, SubConnState::Idle],
                 }
             }
-            (State::Connecting, false) => {
-                self.state = State::Ready;
-                self.ready.push(ready);
+            (SubchannelState::Connecting, false) => {
+                self.state = SubchannelState::Ready;
+                self.connections.push(owned);
                 Connected {
                     is_wanted: true,
                     states: &[READY],
                 }
             }
-            (State::Ready, false) => {
-                self.ready.push(ready);
+            (SubchannelState::Ready, false) => {
+                self.connections.push(owned);
                 Connected {
                     is_wanted: true,
                     states: &[],
                 }
             }
             // Nobody wants it any more.
-            (State::Ready, true) | (State::Idle | State::TransientFailure, _) => ignored,
+            (SubchannelState::Ready, true)
+            | (SubchannelState::Idle | SubchannelState::TransientFailure, _) => ignored,
         }
     }
 
-    /// An attempt has failed. `random` is in [0, 1). Returns what the policy is told.
+    /// An attempt has failed. `random` is in [0, 1). Returns the state to tell the policy.
     pub(super) fn failed(
         &mut self,
         id: ConnectionId,
@@ -199,15 +233,15 @@ impl Subchannel {
     ) -> Option<SubConnState> {
         self.end(id)?;
         if self
-            .ready
+            .connections
             .iter()
-            .any(|ready| self.has_lasted(now - ready.since))
+            .any(|owned| self.has_lasted(now - owned.since))
         {
             self.restart_backoff();
         }
         let failure = self.back_off(problem, now, random);
-        (self.state == State::Connecting).then(|| {
-            self.state = State::TransientFailure;
+        (self.state == SubchannelState::Connecting).then(|| {
+            self.state = SubchannelState::TransientFailure;
             SubConnState::TransientFailure(failure)
         })
     }
@@ -248,8 +282,8 @@ impl Subchannel {
         }
     }
 
-    /// A connection takes no more calls. `random` is in [0, 1). Whether it was the last in use, so
-    /// that it is idle now.
+    /// A connection takes no more calls. `random` is in [0, 1). Returns whether it was the last
+    /// one, so that the subchannel is idle now.
     pub(super) fn lost(
         &mut self,
         connection: ConnectionId,
@@ -257,35 +291,36 @@ impl Subchannel {
         now: Instant,
         random: f64,
     ) -> bool {
-        if let Some(ready) = self.ready.iter().find(|ready| ready.id == connection) {
-            let lived = now - ready.since;
+        let mut connections = self.connections.iter();
+        if let Some(owned) = connections.find(|owned| owned.id == connection) {
+            let lived = now - owned.since;
             self.judge(&loss, lived, now, random);
         }
         if let Some(attempt) = &mut self.attempt
             && attempt.id == connection
         {
-            // What is told first is why.
+            // The first report has the reason.
             attempt.loss.get_or_insert(loss);
         }
-        self.ready.retain(|ready| ready.id != connection);
-        let was_last = self.state == State::Ready && self.ready.is_empty();
+        self.connections.retain(|owned| owned.id != connection);
+        let was_last = self.state == SubchannelState::Ready && self.connections.is_empty();
         if was_last {
-            self.state = State::Idle;
+            self.state = SubchannelState::Idle;
         }
         was_last
     }
 
-    /// When it wants to be [woken](Self::wake).
+    /// The time at which it is to be [woken](Self::wake).
     pub(super) fn wake_at(&self) -> Option<Instant> {
         self.backoff_until
     }
 
-    /// Whether its backoff is over, and it is idle for that.
+    /// Ends the backoff if it is over; returns whether the subchannel is idle for that.
     pub(super) fn wake(&mut self, now: Instant) -> bool {
         self.backoff_until.is_some_and(|until| until <= now) && self.end_backoff()
     }
 
-    /// Further waits begin at the base delay. Whether it was in one, and is idle now.
+    /// Makes further waits begin at the base delay. Returns whether it was in one, and is idle now.
     pub(super) fn reset_backoff(&mut self) -> bool {
         self.backoff.reset();
         self.excused = 0;
@@ -294,9 +329,9 @@ impl Subchannel {
 
     fn end_backoff(&mut self) -> bool {
         self.backoff_until = None;
-        let has_failed = self.state == State::TransientFailure;
+        let has_failed = self.state == SubchannelState::TransientFailure;
         if has_failed {
-            self.state = State::Idle;
+            self.state = SubchannelState::Idle;
         }
         has_failed
     }
@@ -307,7 +342,7 @@ impl Subchannel {
 /// As many as a call is retried by default when servers refuse it, so that a call ends well that
 /// meets servers that are about to stop before it meets another: in backoff it would fail. The
 /// pauses of these retries are between the connections meanwhile.
-const MAX_EXCUSED: u16 = transparent::DEFAULT_MAX;
+const MAX_EXCUSED: u16 = DEFAULT_MAX_TRANSPARENT_RETRIES;
 
 /// About a century.
 const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -320,43 +355,43 @@ mod tests {
     const SECOND: ConnectionId = ConnectionId(2);
     const THIRD: ConnectionId = ConnectionId(3);
 
-    fn subchannel() -> Subchannel {
+    fn subchannel() -> Subchannel<()> {
         Subchannel::new(ConnectParams::default())
     }
 
     /// With this connection, which is ready.
-    fn ready(connection: ConnectionId) -> Subchannel {
+    fn ready(connection: ConnectionId) -> Subchannel<()> {
         let mut subchannel = subchannel();
         begin(&mut subchannel, connection);
         connect(&mut subchannel, connection);
         subchannel
     }
 
-    fn begin(subchannel: &mut Subchannel, attempt: ConnectionId) -> Duration {
+    fn begin(subchannel: &mut Subchannel<()>, attempt: ConnectionId) -> Duration {
         match subchannel.connect(attempt) {
             Connect::Begin(limit) => limit,
             other => panic!("{other:?}"),
         }
     }
 
-    fn nothing(subchannel: &mut Subchannel, attempt: ConnectionId) {
+    fn nothing(subchannel: &mut Subchannel<()>, attempt: ConnectionId) {
         let what = subchannel.connect(attempt);
         assert!(matches!(what, Connect::Nothing), "{what:?}");
     }
 
     /// The attempt succeeds, and its connection is the one that is ready.
-    fn connect(subchannel: &mut Subchannel, attempt: ConnectionId) {
+    fn connect(subchannel: &mut Subchannel<()>, attempt: ConnectionId) {
         let connected = connected(subchannel, attempt);
         assert!(connected.is_wanted);
         assert!(matches!(connected.states, [SubConnState::Ready(_)]));
     }
 
-    fn connected(subchannel: &mut Subchannel, attempt: ConnectionId) -> Connected {
-        subchannel.connected(attempt, Instant::now(), 0.5)
+    fn connected(subchannel: &mut Subchannel<()>, attempt: ConnectionId) -> Connected {
+        subchannel.connected(attempt, (), Instant::now(), 0.5)
     }
 
     /// The connection has served a call, and is lost.
-    fn lose(subchannel: &mut Subchannel, connection: ConnectionId) -> bool {
+    fn lose(subchannel: &mut Subchannel<()>, connection: ConnectionId) -> bool {
         let loss = Loss {
             served: true,
             problem: ConnectError::caused_by("closed"),
@@ -368,7 +403,7 @@ mod tests {
         ConnectError::caused_by("refused")
     }
 
-    fn fail(subchannel: &mut Subchannel, attempt: ConnectionId, now: Instant) -> String {
+    fn fail(subchannel: &mut Subchannel<()>, attempt: ConnectionId, now: Instant) -> String {
         match subchannel.failed(attempt, &refused(), now, 0.5) {
             Some(SubConnState::TransientFailure(status)) => status.message().to_owned(),
             other => panic!("{other:?}"),
@@ -535,13 +570,13 @@ mod tests {
 
     /// A connection is made and lost after `lived`. Returns how long the next attempt waits.
     fn short_lived(
-        subchannel: &mut Subchannel,
+        subchannel: &mut Subchannel<()>,
         now: &mut Instant,
         lived: Duration,
         served: bool,
     ) -> Option<f64> {
         begin(subchannel, FIRST);
-        assert!(subchannel.connected(FIRST, *now, 0.5).is_wanted);
+        assert!(subchannel.connected(FIRST, (), *now, 0.5).is_wanted);
         *now += lived;
         let problem = ConnectError::caused_by("GOAWAY");
         let loss = Loss { served, problem };
@@ -590,7 +625,7 @@ mod tests {
                 problem,
             };
             assert!(!subchannel.lost(FIRST, loss, now, 0.5));
-            subchannel.connected(FIRST, now, 0.5);
+            subchannel.connected(FIRST, (), now, 0.5);
             assert_eq!(subchannel.wake_at().is_some(), connection == 11);
         }
         let Connect::Failed(status) = subchannel.connect(SECOND) else {

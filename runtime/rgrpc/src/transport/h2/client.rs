@@ -22,7 +22,8 @@ use crate::io::{BoxedIo, Connected, Peer};
 use crate::side::Side;
 use crate::task::{Lost, watched};
 use crate::transport::{
-    ClientStream, ClientTransport, ConnectError, OpenError, OpenRequest, Report, TransportEvent,
+    ClientSettings, ClientStream, ClientTransport, ConnectError, OpenError, OpenRequest, Report,
+    TransportEvent,
 };
 
 /// The last stream id to use before the connection is replaced: three quarters of them, as in
@@ -42,10 +43,13 @@ pub(super) struct H2ClientTransport {
 /// The caller bounds the time; a dropped future closes the connection.
 pub(crate) async fn connect(
     connected: Connected,
+    settings: ClientSettings,
     report: Report,
 ) -> Result<Arc<dyn ClientTransport>, ConnectError> {
+    let registry = &settings.connections;
+    let registration = registry.register(Side::Client, connected.peer.clone());
     let info = Arc::new(ConnectionInfo::new(connected.peer));
-    let (settings_sender, settings) = oneshot::channel();
+    let (settings_sender, settings_came) = oneshot::channel();
     let tap = FrameTap::new(
         connected.io,
         Observer {
@@ -93,14 +97,18 @@ pub(crate) async fn connect(
     let (failed_sender, failed) = oneshot::channel();
     let lost = format!("the connection {} was lost", transport.connection);
     let served = Arc::clone(&info);
-    tokio::spawn(watched(driver.run(), move |ended| {
+    let run = async move {
+        let _registered = registration;
+        driver.run().await
+    };
+    tokio::spawn(watched(run, move |ended| {
         let reason = ended.unwrap_or_else(|problem| format!("{lost}: {problem}"));
         // Nobody waits for this any more once the transport is made.
         let _ = failed_sender.send(reason.clone());
         let served = served.has_served();
         report(TransportEvent::Closed { reason, served });
     }));
-    if settings.await.is_err() {
+    if settings_came.await.is_err() {
         let reason = failed.await.unwrap_or_default();
         let text = match info.other_protocol() {
             Some(other) => other.of_server_text(),

@@ -26,12 +26,12 @@ const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 /// The request that opens a stream.
 pub(super) fn request(open: &OpenRequest<'_>) -> Result<Request<()>, Status> {
     let uri = Uri::builder()
-        .scheme(open.origin.scheme)
-        .authority(&*open.origin.authority)
+        .scheme(open.headers.scheme)
+        .authority(&*open.headers.authority)
         .path_and_query(&**open.path)
         .build()
         .map_err(|error| {
-            let authority = &open.origin.authority;
+            let authority = &open.headers.authority;
             let problem = match check_authority(authority) {
                 Ok(()) => error.to_string(),
                 Err(problem) => problem,
@@ -48,12 +48,12 @@ pub(super) fn request(open: &OpenRequest<'_>) -> Result<Request<()>, Status> {
     let headers = request.headers_mut();
     headers.reserve(6 + open.metadata.len());
     headers.insert(CONTENT_TYPE, content_type(open.content_subtype.as_bytes()));
-    headers.insert(USER_AGENT, value(open.origin.user_agent.clone()));
+    headers.insert(USER_AGENT, value(open.headers.user_agent.clone()));
     headers.insert(TE, HeaderValue::from_static("trailers"));
-    if let Some(encoding) = &open.origin.encoding {
+    if let Some(encoding) = &open.headers.encoding {
         headers.insert(GRPC_ENCODING, value(encoding.clone()));
     }
-    if let Some(encodings) = &open.origin.accept_encoding {
+    if let Some(encodings) = &open.headers.accept_encoding {
         headers.insert(GRPC_ACCEPT_ENCODING, value(encodings.clone()));
     }
     if open.previous_attempts > 0 {

@@ -21,6 +21,7 @@ use super::{
 };
 use crate::codec::CompressorRegistry;
 use crate::io::{BoxedIo, Connected, Peer};
+use crate::side::Side;
 use crate::transport::{
     Call, CallState, Dispatch, Phase, Received, Rejection, ServerSettings, ServerTransport,
     run_call,
@@ -106,6 +107,8 @@ impl ServerConnection {
 
 impl ServerTransport for ServerConnection {
     async fn serve<D: Dispatch>(self, dispatch: Arc<D>) {
+        let connections = &self.settings.connections;
+        let _registered = connections.register(Side::Server, (*self.peer).clone());
         let Some(open) = self.handshake().await else {
             return;
         };

@@ -200,8 +200,10 @@ impl NativeClientStream {
     }
 
     /// The messages to be sent, for the core, and whether none follows them.
-    pub(super) fn take_messages(&self) -> (BytesQueue, bool) {
-        lock(&self.state).outgoing.take()
+    pub(super) fn take_messages(&self) -> (BytesQueue, bool, u64) {
+        let outgoing = &mut lock(&self.state).outgoing;
+        let (messages, ends) = outgoing.take();
+        (messages, ends, outgoing.take_count())
     }
 
     /// The core holds this much that waits for flow control.

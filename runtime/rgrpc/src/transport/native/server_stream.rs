@@ -186,10 +186,10 @@ impl NativeServerStream {
         wakers.into_iter().for_each(wake);
     }
 
-    /// The messages to be sent, for the core.
-    pub(super) fn take_messages(&self) -> BytesQueue {
+    /// The messages to be sent, for the core, and their number.
+    pub(super) fn take_messages(&self) -> (BytesQueue, u64) {
         // A server ends with trailers.
-        self.state(|state| state.outgoing.take().0)
+        self.state(|state| (state.outgoing.take().0, state.outgoing.take_count()))
     }
 
     /// The core holds this much that waits for flow control.

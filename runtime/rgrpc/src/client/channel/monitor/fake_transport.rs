@@ -87,7 +87,7 @@ impl FakeStream {
         self.push(Incoming::End(StreamEnd::new(outcome)));
     }
 
-    /// Whether this side has cancelled it.
+    /// Returns whether this side has cancelled it.
     pub(super) fn was_reset(&self) -> bool {
         self.was_reset.load(Ordering::Acquire)
     }

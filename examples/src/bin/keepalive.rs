@@ -1,16 +1,16 @@
-//! Connections that are kept alive, and replaced: a server bounds the age of its connections, and
-//! says how often clients may ask whether it is there; a client asks, and loses no call when its
+//! Keepalive and the maximum age of connections: the server limits the age of its connections and
+//! the rate of the clients' PINGs. The client sends keepalive PINGs, and loses no call when its
 //! connection is replaced.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin keepalive
 //! ```
 //!
-//! A server that is frozen or unreachable closes no connection. With the client's parameters here
-//! it is noticed 40 s after the last octet from it: the calls on its connections fail with
-//! UNAVAILABLE then, and further calls go to other backends.
+//! A server that is frozen or unreachable closes no connection. With the parameters here, the
+//! client detects it 40 s after the last octet: calls on its connections then fail with
+//! UNAVAILABLE, and further calls go to other backends.
 
-#![allow(clippy::print_stdout, reason = "an example says what it does")]
+#![allow(clippy::print_stdout, reason = "an example prints its results")]
 
 use std::collections::BTreeSet;
 use std::error::Error;
@@ -29,7 +29,7 @@ mod proto {
 
 use proto::helloworld::{Greeter, GreeterClient, HelloReply, HelloRequest, register_greeter};
 
-/// Answers with the number of the connection that the call came over.
+/// A greeter that answers with the number of the call's connection.
 #[derive(Default)]
 struct Numbering(Mutex<Vec<Address>>);
 
@@ -58,13 +58,13 @@ impl Greeter for Numbering {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut server = Server::new()
-        // Half an hour would be usual, so that clients find replicas that were added.
+        // Half an hour is usual, so that clients find added replicas.
         .keepalive(ServerParameters {
             max_connection_age: Some(Duration::from_millis(200)),
             max_connection_age_grace: Some(Duration::from_secs(60)),
             ..ServerParameters::default()
         })
-        // The default is one PING in 5 minutes, and too little for the client below.
+        // The default of one PING in 5 minutes is not enough for the client below.
         .keepalive_enforcement(EnforcementPolicy {
             min_time: Duration::from_secs(20),
             permit_without_stream: false,

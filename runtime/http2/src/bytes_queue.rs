@@ -319,7 +319,10 @@ mod tests {
     #[test]
     fn pieces_are_joined_only_where_there_are_several() {
         let one = Bytes::from_static(b"abc");
-        assert_eq!(BytesQueue::from(one.clone()).into_bytes().as_ptr(), one.as_ptr());
+        assert_eq!(
+            BytesQueue::from(one.clone()).into_bytes().as_ptr(),
+            one.as_ptr()
+        );
         assert_eq!(pieces(&["ab", "", "c", "de"]).into_bytes(), "abcde");
         assert_eq!(BytesQueue::default().into_bytes(), "");
     }

@@ -8,9 +8,7 @@ use crate::bdp;
 use crate::budget;
 use crate::error::{ConnectionError, ErrorCode, Fault};
 use crate::event::Event;
-use crate::frame::{
-    GoAway, Head, MAX_STREAM_ID, Ping, Setting, SettingsFrame, WindowUpdate,
-};
+use crate::frame::{GoAway, Head, MAX_STREAM_ID, Ping, Setting, SettingsFrame, WindowUpdate};
 use crate::role::Role;
 use crate::stream::StreamKey;
 

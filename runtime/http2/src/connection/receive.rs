@@ -9,9 +9,7 @@ use crate::bdp;
 use crate::budget::{RAPID, TINY_WINDOW_UPDATE};
 use crate::error::{ConnectionError, ErrorCode, Fault};
 use crate::event::Event;
-use crate::frame::{
-    Data, Head, Kind, Ping, Priority, PushPromise, RstStream, WindowUpdate, flag,
-};
+use crate::frame::{Data, Head, Kind, Ping, Priority, PushPromise, RstStream, WindowUpdate, flag};
 use crate::stream::{Closure, Phase as MessagePhase, StreamKey};
 
 use super::{Connection, PREFACE, Phase};

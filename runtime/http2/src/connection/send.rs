@@ -4,13 +4,13 @@
 use bytes::Bytes;
 
 use crate::block::Block;
+use crate::bytes_queue::BytesQueue;
 use crate::error::ErrorCode;
 use crate::flow::Reading;
 use crate::frame::{Data, Headers, WindowUpdate};
 use crate::hpack::FieldRef;
 use crate::scheduler::{Turn, turn};
 use crate::stream::{Ending, Phase, State, Stream, StreamKey};
-use crate::bytes_queue::BytesQueue;
 
 use super::notice::Notice;
 use super::{Connection, SendError};

@@ -2,11 +2,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use crate::codec::Compressor;
+use crate::interceptor::MessageView;
 use crate::io::Peer;
 use crate::metadata::Metadata;
-use rgrpc_http2::BytesQueue;
 use crate::status::Status;
 use crate::transport::{IncomingHead, NoHead, Wanted, WholeResponse};
+use rgrpc_http2::BytesQueue;
 
 /// Where a [`SendStream`](super::SendStream) puts its framed messages: a server's call or a
 /// client's.
@@ -17,6 +18,11 @@ pub(crate) trait MessageSink: Send + Sync {
     /// What the next message is to be compressed by.
     fn compressor(&self) -> Option<Arc<dyn Compressor>> {
         None
+    }
+
+    /// A message is to be sent, and was framed. Called by the halves of observed calls alone.
+    fn observe_sent(&self, _message: &MessageView<'_>) -> Result<(), Status> {
+        Ok(())
     }
 
     /// Sends one framed message.
@@ -46,6 +52,16 @@ pub(crate) trait MessageSource: Send + Sync {
     /// The next DATA, of which `wanted` can be used at once, or how receiving ended: with the metadata that
     /// came last, or a failure.
     fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Received>;
+
+    /// Ready when the next message may be received. Called by the halves of observed calls alone.
+    fn poll_receive(&self, _cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// A message was received and decoded. Called by the halves of observed calls alone.
+    fn observe_received(&self, _message: &MessageView<'_>) -> Result<(), Status> {
+        Ok(())
+    }
 
     /// A whole response, as [`ClientStream::poll_whole`](crate::transport::ClientStream::poll_whole).
     fn poll_whole(

@@ -10,10 +10,10 @@ use crate::codec::Codec;
 use crate::codec::MessageLimit;
 use crate::lock::lock;
 use crate::metadata::Metadata;
-use rgrpc_http2::BytesQueue;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{IncomingHead, NoHead, Wanted, ended_well};
+use rgrpc_http2::BytesQueue;
 
 /// Makes the two ends of a call with streams that no connection carries: the halves that a stub's
 /// caller holds, and what a mock answers them with. For an [`Invoke`](super::Invoke) of your own; its

@@ -12,8 +12,8 @@ use super::retry::Failure;
 use super::wait::GivenUp;
 use crate::call::{CallOptions, MessageSink, MessageSource, MethodName, Received};
 use crate::metadata::Metadata;
-use rgrpc_http2::BytesQueue;
 use crate::transport::{IncomingHead, NoHead, Wanted};
+use rgrpc_http2::BytesQueue;
 
 /// What every attempt at a call begins with.
 pub(super) struct Start {

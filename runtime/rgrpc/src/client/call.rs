@@ -16,12 +16,12 @@ use crate::codec::Compressor;
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
-use rgrpc_http2::BytesQueue;
 use crate::status::{Code, Status};
 use crate::transport::{
     ClientStream, Delivery, Incoming, IncomingHead, NoHead, ResetCode, Wanted, WholeResponse,
     is_ended_well,
 };
+use rgrpc_http2::BytesQueue;
 
 /// An attempt at a call that is under way: one stream of a connection, and what bounds it. Most
 /// calls are one attempt.

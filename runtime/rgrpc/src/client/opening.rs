@@ -10,9 +10,9 @@ use super::retry::Failure;
 use super::wait::{GivenUp, deadline_exceeded};
 use crate::balancer::PickInfo;
 use crate::call::{CallOptions, MethodName};
-use rgrpc_http2::BytesQueue;
 use crate::status::Status;
 use crate::transport::{OpenError, OpenRequest};
+use rgrpc_http2::BytesQueue;
 
 /// A stream that is to be opened for a call.
 ///
@@ -31,7 +31,10 @@ pub(super) struct Opening<'a> {
 impl Opening<'_> {
     /// Opens it, on a connection that takes it, and takes the call's only message if there is one. The
     /// call counts from here on.
-    pub(super) async fn open(&self, only_message: &mut Option<BytesQueue>) -> Result<Opened, Failure> {
+    pub(super) async fn open(
+        &self,
+        only_message: &mut Option<BytesQueue>,
+    ) -> Result<Opened, Failure> {
         let Self {
             conn,
             method,

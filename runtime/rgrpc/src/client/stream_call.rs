@@ -19,10 +19,10 @@ use crate::codec::Compressor;
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
-use rgrpc_http2::BytesQueue;
 use crate::status::Status;
 use crate::task::{Lost, current_runtime, watched};
 use crate::transport::{IncomingHead, NoHead, Wanted};
+use rgrpc_http2::BytesQueue;
 
 /// A call with streams, or one that is hedged: attempts, of which one becomes the call.
 ///

@@ -11,10 +11,10 @@ use super::schedule::none_left;
 use super::wait::{GivenUp, Wait};
 use crate::call::{Accepted, CallOptions, MethodName, Response, receive_response};
 use crate::codec::{Codec, MessageLimit, frame_with};
-use rgrpc_http2::BytesQueue;
 use crate::side::Side;
 use crate::status::Status;
 use crate::task::current_runtime;
+use rgrpc_http2::BytesQueue;
 
 /// A call with one message each way, one attempt after the other.
 ///

@@ -3,9 +3,9 @@
 use bytes::{Buf, BufMut, Bytes};
 
 use super::{Codec, CodecError, MessageBuffer, MessageBytes, MessageLimit};
-use rgrpc_http2::BytesQueue;
 use crate::prefix::{PREFIX_LEN, Prefix};
 use crate::status::Status;
+use rgrpc_http2::BytesQueue;
 
 /// What a side accepts by default in one message: 4 MiB, as in grpc-go.
 pub(crate) const DEFAULT_MAX_RECEIVE: usize = 4 * 1024 * 1024;
@@ -17,7 +17,10 @@ pub(crate) const DEFAULT_MAX_SEND: usize = i32::MAX as usize;
 ///
 /// # Errors
 /// INTERNAL when the codec fails, RESOURCE_EXHAUSTED when the message is larger than the limit.
-pub(crate) fn frame<C: Codec<M>, M>(message: &M, limit: MessageLimit) -> Result<BytesQueue, Status> {
+pub(crate) fn frame<C: Codec<M>, M>(
+    message: &M,
+    limit: MessageLimit,
+) -> Result<BytesQueue, Status> {
     if let Some(framed) = C::framed(message) {
         limit.check_sent(framed.len().saturating_sub(PREFIX_LEN))?;
         return Ok(framed.into());

@@ -14,9 +14,9 @@ use super::{
     PREFIX_LEN,
 };
 use crate::buffers;
-use rgrpc_http2::BytesQueue;
 use crate::side::Side;
 use crate::status::Status;
+use rgrpc_http2::BytesQueue;
 
 /// A message that is encoded already, to be sent any number of times: to many streams, or in many
 /// calls. Cheap to clone.
@@ -250,8 +250,10 @@ mod tests {
             let in_call = frame_with::<RawCodec, _>(prepared, Some(&compressor), limit(3));
             let on_stream =
                 prepared.framed_for(TypeId::of::<RawCodec>(), Some(&*compressor), limit(3));
-            let (in_call, on_stream) =
-                (in_call.expect("fits").into_bytes(), on_stream.expect("fits"));
+            let (in_call, on_stream) = (
+                in_call.expect("fits").into_bytes(),
+                on_stream.expect("fits"),
+            );
             assert_eq!(in_call.as_ptr(), on_stream.as_ptr());
             in_call
         };

@@ -1,10 +1,10 @@
 use bytes::Buf;
 
 use super::{Encoding, MessageBytes, MessageLimit, PREFIX_LEN, Prefix};
-use rgrpc_http2::BytesQueue;
 use crate::side::Side;
 use crate::status::Status;
 use crate::wanted::Wanted;
+use rgrpc_http2::BytesQueue;
 
 /// Finds messages in the DATA of a stream, however it is split.
 ///
@@ -21,6 +21,15 @@ pub(crate) struct MessageReader {
     /// What messages are compressed by that say so; `None` for [`Encoding::Identity`]. Boxed, because it
     /// is that in most calls.
     encoding: Option<Box<Encoding>>,
+}
+
+/// A message that was read.
+#[derive(Debug)]
+pub(crate) struct ReadMessage {
+    /// Its bytes, decompressed.
+    pub(crate) bytes: MessageBytes,
+    /// Its length as it came, without its prefix.
+    pub(crate) compressed_len: usize,
 }
 
 impl MessageReader {
@@ -42,6 +51,11 @@ impl MessageReader {
         };
     }
 
+    /// As [`set_encoding`](Self::set_encoding), for one that is not [`Encoding::Identity`].
+    pub(crate) fn set_boxed_encoding(&mut self, encoding: Box<Encoding>) {
+        self.encoding = Some(encoding);
+    }
+
     /// Takes in a piece of DATA.
     pub(crate) fn push(&mut self, data: BytesQueue) {
         self.buffered.append(data);
@@ -52,7 +66,7 @@ impl MessageReader {
     /// # Errors
     /// RESOURCE_EXHAUSTED when the message is larger than allowed, compressed or not; INTERNAL when
     /// its flag is not known, or it is compressed and cannot be decompressed.
-    pub(crate) fn next(&mut self) -> Result<Option<MessageBytes>, Status> {
+    pub(crate) fn next(&mut self) -> Result<Option<ReadMessage>, Status> {
         let prefix = match self.prefix {
             Some(prefix) => prefix,
             None if self.buffered.len() < PREFIX_LEN => return Ok(None),
@@ -68,10 +82,15 @@ impl MessageReader {
         }
         self.prefix = None;
         let message = self.buffered.split_to(len).into();
-        if prefix.compressed {
-            return self.encoding().decompress(message, self.limit).map(Some);
-        }
-        Ok(Some(message))
+        let bytes = if prefix.compressed {
+            self.encoding().decompress(message, self.limit)?
+        } else {
+            message
+        };
+        Ok(Some(ReadMessage {
+            bytes,
+            compressed_len: len,
+        }))
     }
 
     /// What is missing for the next message.
@@ -136,7 +155,8 @@ mod tests {
 
     fn read_all(reader: &mut MessageReader) -> Vec<Vec<u8>> {
         let mut messages = Vec::new();
-        while let Some(mut message) = reader.next().expect("valid") {
+        while let Some(read) = reader.next().expect("valid") {
+            let mut message = read.bytes;
             messages.push(message.copy_to_bytes(message.remaining()).to_vec());
         }
         messages

@@ -5,6 +5,7 @@ use std::{io, net};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::{BoxedIo, Connected, Io, Peer};
+use crate::extensions::Extensions;
 
 /// A connection on its way from the runtime that accepted it to the one that is to serve it.
 ///
@@ -14,6 +15,7 @@ use super::{BoxedIo, Connected, Io, Peer};
 pub(crate) struct Detached {
     carrier: Carrier,
     peer: Peer,
+    extensions: Extensions,
 }
 
 enum Carrier {
@@ -26,7 +28,11 @@ enum Carrier {
 impl Connected {
     /// Takes the connection off the runtime that it was made on.
     pub(crate) fn detach(self) -> io::Result<Detached> {
-        let Self { io, peer } = self;
+        let Self {
+            io,
+            peer,
+            extensions,
+        } = self;
         let carrier = match downcast::<TcpStream>(io) {
             Ok(stream) => Carrier::Tcp(stream.into_std()?),
             Err(io) => match downcast::<UnixStream>(io) {
@@ -34,7 +40,11 @@ impl Connected {
                 Err(io) => Carrier::Other(io),
             },
         };
-        Ok(Detached { carrier, peer })
+        Ok(Detached {
+            carrier,
+            peer,
+            extensions,
+        })
     }
 }
 
@@ -51,7 +61,10 @@ impl Detached {
             Carrier::Unix(stream) => Box::new(UnixStream::from_std(stream)?),
             Carrier::Other(io) => io,
         };
-        Ok(Connected::new(io, self.peer))
+        Ok(Connected {
+            extensions: self.extensions,
+            ..Connected::new(io, self.peer)
+        })
     }
 }
 

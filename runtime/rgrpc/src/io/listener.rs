@@ -10,6 +10,7 @@ use std::path::Path;
 use tokio::net::{TcpListener, UnixListener};
 
 use super::{Address, BoxedIo, Peer};
+use crate::extensions::Extensions;
 
 /// What a server accepts connections from.
 pub trait Listener: Send + 'static {
@@ -36,13 +37,21 @@ pub struct Connected {
     pub io: BoxedIo,
     /// Its two ends.
     pub peer: Peer,
+    /// Typed values of the connection, for its calls: a listener that knows more of a connection than
+    /// its ends inserts it here, and so does a handshake. On a server, calls have them in
+    /// [`ConnectionHandle::extensions`](crate::ConnectionHandle::extensions). Default: none.
+    pub extensions: Extensions,
 }
 
 impl Connected {
     /// A connection and its two ends.
     #[must_use]
     pub fn new(io: BoxedIo, peer: Peer) -> Self {
-        Self { io, peer }
+        Self {
+            io,
+            peer,
+            extensions: Extensions::new(),
+        }
     }
 }
 

@@ -1,3 +1,5 @@
+use std::any::Any;
+use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -5,12 +7,19 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Handler;
-use crate::call::{CallContext, MessageSink, RecvStream, Request, Response, SendStream};
-use crate::codec::MessageLimit;
-use crate::codec::{Codec, Encoding, compress_framed, decode_whole, frame, is_one_message};
-use rgrpc_http2::BytesQueue;
+use super::interceptor::with_prefix;
+use crate::call::{
+    CallContext, Incoming, MessageSink, ObservedCall, RecvStream, Request, Response, SendStream,
+};
+use crate::codec::{
+    Codec, Encoding, MessageLimit, PREFIX_LEN, RawCodec, compress_framed, decode_whole, frame,
+    is_one_message,
+};
+use crate::interceptor::{MessageInterceptor, MessageInterceptors, MessageView};
 use crate::side::Side;
+use crate::stats::CallRecorders;
 use crate::status::Status;
+use rgrpc_http2::BytesQueue;
 
 /// The handling of one call, as the tables of generated code make it.
 pub type HandlerFuture = Pin<Box<dyn Future<Output = Handled> + Send>>;
@@ -22,13 +31,22 @@ pub struct Handled(pub(super) Outcome);
 /// What is sent for it.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// The only response, framed; what of it is sent may have at most `max_send` bytes.
-    Reply {
-        response: Response<BytesQueue>,
-        max_send: MessageLimit,
-    },
+    /// The only response.
+    Reply(ReplyMessage),
     /// The status, after what was sent before.
     Finish(Result<(), Status>),
+}
+
+/// The only response of a call.
+pub(super) struct ReplyMessage {
+    /// Framed.
+    pub(super) response: Response<BytesQueue>,
+    /// The limit of what is sent of it.
+    pub(super) max_send: MessageLimit,
+    /// The length before compression, without the prefix.
+    pub(super) encoded_len: usize,
+    /// The message that was encoded, if a stats handler wants it.
+    pub(super) message: Option<Box<dyn Any + Send>>,
 }
 
 /// A call that a server received and has not handled yet: what the functions in a
@@ -36,14 +54,21 @@ pub(super) enum Outcome {
 ///
 /// Each of its methods is one kind of call, and there is one pipeline for all: a unary call is a
 /// stream with one message each way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ServerCall {
-    context: CallContext,
+    request: Incoming,
     /// All that the client sends, if it came at once.
     content: Option<Bytes>,
-    /// What the request's messages are compressed by that say so.
-    encoding: Encoding,
+    /// What the request's messages are compressed by that say so; `None` for [`Encoding::Identity`].
+    /// Boxed, because it is that in most calls.
+    encoding: Option<Box<Encoding>>,
+    /// See its messages.
+    interceptors: Option<Arc<MessageInterceptors>>,
     limits: MessageLimits,
+    /// Messages are seen by interceptors or stats handlers.
+    observed: bool,
+    /// There may be another with the same stream, because an interceptor runs the handler again.
+    shared: bool,
 }
 
 /// The sizes that messages may have, in bytes.
@@ -53,6 +78,14 @@ pub(super) struct MessageLimits {
     pub(super) max_send: MessageLimit,
 }
 
+/// What a handler's only response is framed with.
+struct Reply {
+    max_send: MessageLimit,
+    interceptors: Option<Arc<MessageInterceptors>>,
+    /// A stats handler wants the message.
+    keep_message: bool,
+}
+
 impl ServerCall {
     pub(super) fn new(
         context: CallContext,
@@ -60,12 +93,71 @@ impl ServerCall {
         encoding: Encoding,
         limits: MessageLimits,
     ) -> Self {
+        let encoding = match encoding {
+            Encoding::Identity => None,
+            encoding => Some(Box::new(encoding)),
+        };
         Self {
-            context,
+            request: Incoming::new(context),
             content,
             encoding,
+            interceptors: None,
             limits,
+            observed: false,
+            shared: false,
         }
+    }
+
+    /// The request, as interceptors have changed it.
+    pub(super) fn request(&self) -> &Incoming {
+        &self.request
+    }
+
+    pub(super) fn request_mut(&mut self) -> &mut Incoming {
+        &mut self.request
+    }
+
+    pub(super) fn max_send(&self) -> MessageLimit {
+        self.limits.max_send
+    }
+
+    /// The call passes through interceptors, which may clone it.
+    pub(super) fn shared(mut self) -> Self {
+        self.shared = true;
+        self
+    }
+
+    /// Adds an interceptor of the messages.
+    pub(super) fn intercept_messages(&mut self, interceptor: impl MessageInterceptor) {
+        let interceptors = self.interceptors.get_or_insert_default();
+        Arc::make_mut(interceptors).push(interceptor);
+        self.observed = true;
+    }
+
+    /// Receives the only request, which stays here: without its prefix.
+    pub(super) async fn request_message(&mut self) -> Result<Bytes, Status> {
+        let framed = match self.whole_request() {
+            Some(framed) => framed,
+            None => {
+                let mut raw = Self {
+                    interceptors: None,
+                    observed: false,
+                    ..self.clone()
+                };
+                self.content = None;
+                self.encoding = None;
+                let message = raw.receive::<RawCodec, Bytes>().recv_only().await?;
+                with_prefix(&message)
+            }
+        };
+        self.content = Some(framed.clone());
+        Ok(framed.slice(PREFIX_LEN..))
+    }
+
+    /// Has stats handlers see the messages.
+    pub(super) fn observed_by_stats(mut self) -> Self {
+        self.observed |= self.request.context().recorders().is_some();
+        self
     }
 
     /// Handles a call with one message each way.
@@ -84,7 +176,7 @@ impl ServerCall {
             + for<'a> Handler<'a, T, (Request<Req>,), Output = Result<Response<Res>, Status>>,
     {
         Box::pin(async move {
-            let max_send = self.limits.max_send;
+            let reply = self.reply();
             // In a block, so that the request that the handler gets is not kept here too.
             let response = pin!({
                 let request = match self.whole_request() {
@@ -97,7 +189,7 @@ impl ServerCall {
                     Err(status) => return Handled::failed(status),
                 }
             });
-            reply::<C, Res>(response.await, max_send)
+            reply.handled::<C, Res>(response.await)
         })
     }
 
@@ -154,10 +246,10 @@ impl ServerCall {
             >,
     {
         Box::pin(async move {
-            let max_send = self.limits.max_send;
+            let reply = self.reply();
             let requests = self.requests::<C, Req>();
             let response = handler.call(&service, (requests,)).await;
-            reply::<C, Res>(response, max_send)
+            reply.handled::<C, Res>(response)
         })
     }
 
@@ -195,14 +287,39 @@ impl ServerCall {
         let max = self.limits.max_receive.bytes();
         match self.content.take_if(|content| is_one_message(content, max)) {
             Some(framed) => Some(framed),
-            None => self.context.take_whole(&|data| is_one_message(data, max)),
+            None => self.take_whole(max),
         }
     }
 
+    fn take_whole(&self, max: usize) -> Option<Bytes> {
+        let context = self.request.context();
+        if self.shared && context.stream().call().is_body_taken() {
+            return None;
+        }
+        let whole = context.take_whole(&|data| is_one_message(data, max));
+        if self.shared && whole.is_some() {
+            context.stream().call().take_body();
+        }
+        whole
+    }
+
     #[inline]
-    fn decode_request<C: Codec<Req>, Req>(self, framed: Bytes) -> Result<Request<Req>, Status> {
+    fn decode_request<C: Codec<Req>, Req: 'static>(
+        self,
+        framed: Bytes,
+    ) -> Result<Request<Req>, Status> {
+        let len = framed.len() - PREFIX_LEN;
         let message = decode_whole::<C, Req>(framed)?;
-        Ok(self.request(message))
+        if self.observed {
+            self.observe_request(&message, len)?;
+        }
+        Ok(self.into_request(message))
+    }
+
+    /// The only request has come whole, without compression.
+    fn observe_request(&self, message: &dyn Any, len: usize) -> Result<(), Status> {
+        let view = MessageView::new(Some(message), len, len);
+        ObservedCall::received(self.request.context(), self.interceptors.as_ref(), &view)
     }
 
     /// The only request, when it has come.
@@ -211,18 +328,30 @@ impl ServerCall {
         Req: Send + 'static,
     {
         let message = self.receive::<C, Req>().recv_only().await?;
-        Ok(self.request(message))
+        Ok(self.into_request(message))
     }
 
-    fn requests<C: Codec<Req>, Req>(mut self) -> Request<RecvStream<Req>> {
+    fn requests<C: Codec<Req>, Req: 'static>(mut self) -> Request<RecvStream<Req>> {
         let requests = self.receive::<C, Req>();
-        self.request(requests)
+        self.into_request(requests)
     }
 
-    fn receive<C: Codec<Req>, Req>(&mut self) -> RecvStream<Req> {
-        let source = Arc::new(self.context.clone());
-        let requests = RecvStream::new::<C>(source, self.limits.max_receive)
-            .encoded_by(std::mem::take(&mut self.encoding));
+    fn receive<C: Codec<Req>, Req: 'static>(&mut self) -> RecvStream<Req> {
+        let limit = self.limits.max_receive;
+        let mut requests = if self.observed {
+            RecvStream::new::<C>(self.observed_call(), limit).observed::<C>()
+        } else {
+            RecvStream::new::<C>(Arc::new(self.request.context().clone()), limit)
+        };
+        if let Some(encoding) = self.encoding.take() {
+            requests = requests.encoded_by(encoding);
+        }
+        if self.shared && !self.request.context().stream().call().take_body() {
+            return requests.refused(Status::internal(
+                "the request was received by an earlier run of the handler: an interceptor that runs \
+                 it again receives the request before, by IncomingCall::request_message",
+            ));
+        }
         match self.content.take() {
             Some(content) => requests.received(content),
             None => requests,
@@ -230,32 +359,96 @@ impl ServerCall {
     }
 
     #[inline]
-    fn request<M>(self, message: M) -> Request<M> {
-        Request::incoming(message, self.context)
+    fn into_request<M>(self, message: M) -> Request<M> {
+        Request::incoming(message, self.request)
     }
 
-    fn responses<C: Codec<Res>, Res>(&self) -> SendStream<Res> {
-        SendStream::new::<C>(Arc::new(self.context.clone()), self.limits.max_send)
+    fn responses<C: Codec<Res>, Res: 'static>(&self) -> SendStream<Res> {
+        let limit = self.limits.max_send;
+        if self.observed {
+            SendStream::new::<C>(self.observed_call(), limit).observed::<C>()
+        } else {
+            SendStream::new::<C>(Arc::new(self.request.context().clone()), limit)
+        }
+    }
+
+    fn observed_call(&self) -> Arc<ObservedCall> {
+        let context = self.request.context().clone();
+        Arc::new(ObservedCall::new(context, self.interceptors.clone()))
+    }
+
+    #[inline]
+    fn reply(&self) -> Reply {
+        let keep_message = self.observed && {
+            let recorders = self.request.context().recorders();
+            recorders.is_some_and(CallRecorders::want_messages)
+        };
+        Reply {
+            max_send: self.limits.max_send,
+            interceptors: self.interceptors.clone(),
+            keep_message,
+        }
     }
 }
 
-/// The end of a call that has one response, which is to have at most `max_send` bytes when it is sent.
-#[inline]
-fn reply<C: Codec<Res>, Res>(
-    response: Result<Response<Res>, Status>,
-    max_send: MessageLimit,
-) -> Handled {
-    let response = match response {
-        Ok(response) => response,
-        Err(status) => return Handled::failed(status),
-    };
-    // It may be smaller when it is compressed.
-    match frame::<C, Res>(response.message(), MessageLimit::largest(Side::Server)) {
-        Ok(framed) => {
-            let response = response.map(|_| framed);
-            Handled(Outcome::Reply { response, max_send })
+impl Reply {
+    /// The end of a call that has one response.
+    #[inline]
+    fn handled<C: Codec<Res>, Res: Send + 'static>(
+        self,
+        response: Result<Response<Res>, Status>,
+    ) -> Handled {
+        let response = match response {
+            Ok(response) => response,
+            Err(status) => return Handled::failed(status),
+        };
+        // It may be smaller when it is compressed.
+        match frame::<C, Res>(response.message(), MessageLimit::largest(Side::Server)) {
+            Ok(framed) if self.interceptors.is_none() && !self.keep_message => {
+                let encoded_len = framed.len().saturating_sub(PREFIX_LEN);
+                let response = response.map(|_| framed);
+                Handled(Outcome::Reply(ReplyMessage {
+                    response,
+                    max_send: self.max_send,
+                    encoded_len,
+                    message: None,
+                }))
+            }
+            Ok(framed) => self.observed(response, framed),
+            Err(status) => Handled::failed(status),
         }
-        Err(status) => Handled::failed(status),
+    }
+
+    /// As above, for a message that is observed.
+    fn observed<Res: Send + 'static>(self, response: Response<Res>, framed: BytesQueue) -> Handled {
+        let encoded_len = framed.len().saturating_sub(PREFIX_LEN);
+        if let Some(interceptors) = &self.interceptors {
+            let view = MessageView::new(Some(response.message()), encoded_len, encoded_len);
+            if let Err(status) = interceptors.sending(&view) {
+                return Handled::failed(status);
+            }
+        }
+        let mut message = None;
+        let response = response.map(|sent| {
+            if self.keep_message {
+                message = Some(Box::new(sent) as Box<dyn Any + Send>);
+            }
+            framed
+        });
+        Handled(Outcome::Reply(ReplyMessage {
+            response,
+            max_send: self.max_send,
+            encoded_len,
+            message,
+        }))
+    }
+}
+
+impl fmt::Debug for ReplyMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ReplyMessage")
+            .field("response", &self.response)
+            .finish_non_exhaustive()
     }
 }
 
@@ -266,11 +459,11 @@ impl Handled {
 
     /// Compresses the only response, if the call's messages are to be, and checks its size.
     pub(super) fn compress(&mut self, context: &CallContext) {
-        if let Outcome::Reply { response, max_send } = &mut self.0
+        if let Outcome::Reply(reply) = &mut self.0
             && let Err(status) = compress_framed(
-                response.message_mut(),
+                reply.response.message_mut(),
                 context.compressor().as_ref(),
-                *max_send,
+                reply.max_send,
             )
         {
             self.0 = Outcome::Finish(Err(status));

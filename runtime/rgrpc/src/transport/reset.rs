@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Delivery;
+use super::{CancelReason, Delivery};
 use crate::status::{Code, Status};
 
 /// An error code of HTTP/2 (RFC 9113, section 7).
@@ -61,6 +61,17 @@ impl fmt::Debug for ResetCode {
     }
 }
 
+impl CancelReason {
+    /// The reason when the client has reset the stream with this code.
+    pub(crate) fn of_reset(code: ResetCode) -> Self {
+        if code == ResetCode::CANCEL {
+            Self::ClientCancelled
+        } else {
+            Self::StreamFailed
+        }
+    }
+}
+
 /// The status of a call whose stream the peer reset with `code`.
 pub(crate) fn status_for_reset(code: ResetCode) -> Status {
     let grpc = match code.0 {
@@ -77,6 +88,17 @@ pub(crate) fn status_for_reset(code: ResetCode) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reset_means_cancellation_by_its_code() {
+        for (code, expected) in [
+            (ResetCode::CANCEL, CancelReason::ClientCancelled),
+            (ResetCode::NO_ERROR, CancelReason::StreamFailed),
+            (ResetCode::PROTOCOL_ERROR, CancelReason::StreamFailed),
+        ] {
+            assert_eq!(CancelReason::of_reset(code), expected, "{code}");
+        }
+    }
 
     #[test]
     fn resets_map_as_the_grpc_documents_say() {

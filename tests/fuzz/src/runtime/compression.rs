@@ -5,9 +5,9 @@ use bytes::{Buf, Bytes};
 use super::Choices;
 use crate::codec::MessageLimit;
 use crate::codec::{Compressor, Gzip, MessageBytes, decompress};
-use rgrpc_http2::BytesQueue;
 use crate::side::Side;
 use crate::status::Code;
+use rgrpc_http2::BytesQueue;
 
 /// Takes octets to be gzip, whole and in pieces; or has them compressed, and takes that.
 pub fn compression(data: &[u8]) {

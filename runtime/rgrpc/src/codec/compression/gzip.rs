@@ -220,9 +220,9 @@ mod tests {
     use super::super::decompress::decompress;
     use super::*;
     use crate::codec::MessageLimit;
-    use rgrpc_http2::BytesQueue;
     use crate::side::Side;
     use crate::status::Code;
+    use rgrpc_http2::BytesQueue;
 
     fn bytes(data: &[u8]) -> MessageBytes {
         Bytes::copy_from_slice(data).into()

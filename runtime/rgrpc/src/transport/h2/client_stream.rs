@@ -15,12 +15,12 @@ use super::error::stream_end;
 use super::fields;
 use super::sender::{Sender, closed};
 use crate::lock::lock;
-use rgrpc_http2::BytesQueue;
 use crate::status::Status;
 use crate::transport::{
     ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ResetCode, Stream, StreamEnd,
     Trailers, Wanted, ended_well,
 };
+use rgrpc_http2::BytesQueue;
 
 /// How much of a body that is not gRPC goes into the status, as in grpc-go.
 const MAX_FOREIGN_BODY: usize = 1024;

@@ -4,9 +4,9 @@ use bytes::Bytes;
 use h2::{Reason, SendStream};
 
 use super::error::{cancel_reason, stream_end};
-use rgrpc_http2::BytesQueue;
 use crate::status::Status;
 use crate::transport::{CancelReason, ResetCode};
+use rgrpc_http2::BytesQueue;
 
 /// The sending half of a stream whose headers are out.
 #[derive(Debug)]

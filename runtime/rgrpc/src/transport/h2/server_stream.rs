@@ -11,22 +11,21 @@ use super::error::{cancel_reason, stream_end};
 use super::fields;
 use super::sender::{Sender, closed, closed_reason};
 use crate::codec::CompressorRegistry;
-use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
-use rgrpc_http2::BytesQueue;
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CallState, CancelReason, Incoming, ResetCode, ResponseHead, ServerStream, Stream,
-    StreamEnd, Wanted,
+    CallEnd, CallState, CancelReason, ConnectionHandle, Incoming, ResetCode, ResponseHead,
+    ServerStream, Stream, StreamEnd, Wanted,
 };
+use rgrpc_http2::BytesQueue;
 
 /// A server's stream over `h2`'s handles.
 pub(super) struct H2ServerStream {
     receive: Mutex<Body>,
     send: Mutex<Sending>,
     wakers: Arc<SendWakers>,
-    peer: Arc<Peer>,
+    connection: ConnectionHandle,
     compressors: Arc<CompressorRegistry>,
     /// True if the server has stopped, which is why the connection ends then.
     stopped: Arc<AtomicBool>,
@@ -47,7 +46,7 @@ impl H2ServerStream {
     pub(super) fn new(
         body: RecvStream,
         respond: SendResponse<Bytes>,
-        peer: Arc<Peer>,
+        connection: ConnectionHandle,
         compressors: Arc<CompressorRegistry>,
         stopped: Arc<AtomicBool>,
         call: CallState,
@@ -56,7 +55,7 @@ impl H2ServerStream {
             receive: Mutex::new(Body(body)),
             send: Mutex::new(Sending::Head(respond)),
             wakers: Arc::default(),
-            peer,
+            connection,
             compressors,
             stopped,
             call,
@@ -194,8 +193,8 @@ impl Stream for H2ServerStream {
 }
 
 impl ServerStream for H2ServerStream {
-    fn peer(&self) -> &Peer {
-        &self.peer
+    fn connection(&self) -> &ConnectionHandle {
+        &self.connection
     }
 
     fn compressors(&self) -> &CompressorRegistry {

@@ -2,9 +2,9 @@ use bytes::Bytes;
 
 use super::room::{Budget, Room};
 use crate::buffers;
-use rgrpc_http2::frame::Head;
 use crate::prefix::{PREFIX_LEN, Prefix};
 use crate::transport::Wanted;
+use rgrpc_http2::frame::Head;
 
 /// A message from this length on is put together where it arrives; a shorter one is left in the pieces
 /// in which it comes.

@@ -15,15 +15,15 @@ use super::outbox::Outbox;
 use super::outgoing::SEND_QUOTA;
 use super::request_head::{RequestFields, RequestHeads};
 use super::socket::Socket;
-use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
 use crate::io::{Connected, Peer};
-use rgrpc_http2::BytesQueue;
 use crate::status::Status;
 use crate::task::{Lost, watched};
 use crate::transport::{
     ClientStream, ClientTransport, ConnectError, Delivery, LastReceived, OpenError, OpenRequest,
     OtherProtocol, Report, ResetCode, StreamEnd, StreamQuota, TransportEvent, status_for_reset,
 };
+use rgrpc_http2::BytesQueue;
+use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
 
 /// Makes a client transport of a connection: ready when the server's SETTINGS have arrived.
 ///

@@ -8,14 +8,14 @@ use super::inbound::{Inbound, Pushed};
 use super::outbox::Outbox;
 use super::outgoing::Outgoing;
 use super::request_head::RequestFields;
-use rgrpc_http2::{Reading, StreamKey};
 use crate::lock::lock;
-use rgrpc_http2::BytesQueue;
 use crate::status::Status;
 use crate::transport::{
     ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ResetCode, Stream, StreamEnd,
     Trailers, Wanted, WholeResponse, ended_well,
 };
+use rgrpc_http2::BytesQueue;
+use rgrpc_http2::{Reading, StreamKey};
 
 /// How much of a body that is not gRPC goes into the status, as in grpc-go.
 const MAX_FOREIGN_BODY: usize = 1024;

@@ -5,7 +5,6 @@ use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
 
-use rgrpc_http2::{Before, Block, Difference, Field, FieldRef, NoFields, StaticBlock};
 use crate::metadata::{Metadata, encode_value};
 use crate::status::{Status, encode_message};
 use crate::transport::timeout::parse_timeout;
@@ -13,6 +12,7 @@ use crate::transport::{
     HeadersBlock, Received, Rejection, RequestHead, RequestParser, ResponseHead, ResponseParser,
     Trailers, fit_status,
 };
+use rgrpc_http2::{Before, Block, Difference, Field, FieldRef, NoFields, StaticBlock};
 
 static NOTHING: LazyLock<StaticBlock> = LazyLock::new(|| StaticBlock::new([]));
 

@@ -4,10 +4,10 @@ use bytes::Bytes;
 
 use super::assembly::Assembly;
 
-use rgrpc_http2::Reading;
 use crate::metadata::Metadata;
-use rgrpc_http2::BytesQueue;
 use crate::transport::{Incoming, StreamEnd, Wanted};
+use rgrpc_http2::BytesQueue;
+use rgrpc_http2::Reading;
 
 /// The receiving side of a stream: the DATA that has come and that the call has not taken, and the
 /// call's reading of it. Flow control bounds it.

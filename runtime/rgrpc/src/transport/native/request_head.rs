@@ -11,11 +11,11 @@ use bytes::Bytes;
 use rustc_hash::FxBuildHasher;
 
 use super::fields::content_type;
-use rgrpc_http2::{Block, Field, FieldRef, Recurring};
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::timeout::encode_timeout;
 use crate::transport::{OpenRequest, Origin};
+use rgrpc_http2::{Block, Field, FieldRef, Recurring};
 
 /// How many methods are remembered: more than a client calls on one connection.
 const MAX_METHODS: usize = 256;

@@ -7,20 +7,22 @@ use super::inbound::{Inbound, Pushed, remember};
 use super::outbox::Outbox;
 use super::outgoing::Outgoing;
 use crate::codec::CompressorRegistry;
-use rgrpc_http2::{Reading, StreamKey};
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
-use rgrpc_http2::BytesQueue;
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CallState, CancelReason, Incoming, ResetCode, ServerStream, Stream, StreamEnd, Wanted,
+    CallEnd, CallState, CancelReason, ConnectionHandle, Incoming, ResetCode, ServerStream, Stream,
+    StreamEnd, Wanted,
 };
+use rgrpc_http2::BytesQueue;
+use rgrpc_http2::{Reading, StreamKey};
 
 /// What a connection's streams share.
 pub(super) struct ServerShared {
     pub(super) outbox: Outbox<ServerPost>,
-    pub(super) peer: Peer,
+    pub(super) peer: Arc<Peer>,
+    pub(super) connection: ConnectionHandle,
     pub(super) compressors: Arc<CompressorRegistry>,
 }
 
@@ -263,8 +265,8 @@ impl Stream for NativeServerStream {
 }
 
 impl ServerStream for NativeServerStream {
-    fn peer(&self) -> &Peer {
-        &self.shared.peer
+    fn connection(&self) -> &ConnectionHandle {
+        &self.shared.connection
     }
 
     fn compressors(&self) -> &CompressorRegistry {

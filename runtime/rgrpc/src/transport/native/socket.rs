@@ -6,8 +6,8 @@ use std::task::{Context, Poll, ready};
 use bytes::BufMut;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
-use rgrpc_http2::Output;
 use crate::io::BoxedIo;
+use rgrpc_http2::Output;
 
 /// How many pieces one write takes.
 const MAX_SLICES: usize = 64;

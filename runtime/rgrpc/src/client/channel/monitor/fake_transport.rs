@@ -13,13 +13,13 @@ use crate::codec::{MessageLimit, PREFIX_LEN, ProtoCodec, frame};
 use crate::io::{Address, Peer};
 use crate::lock::lock;
 use crate::metadata::Metadata;
-use rgrpc_http2::BytesQueue;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
     ClientStream, ClientTransport, Incoming, IncomingHead, NoHead, OpenError, OpenRequest,
     ResetCode, Stream, StreamEnd, Wanted,
 };
+use rgrpc_http2::BytesQueue;
 
 /// The connection. It remembers the streams that were opened.
 pub(super) struct FakeTransport {

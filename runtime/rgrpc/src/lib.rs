@@ -87,7 +87,7 @@ pub use interceptor::{CallKind, CallOutcome, EndedBy, MessageInterceptor, Messag
 pub use metadata::{Metadata, MetadataError, MetadataIter};
 pub use resolver::TargetError;
 pub use server::{
-    CallHead, FileDesc, Handled, Handler, HandlerFuture, HandlerPanic, IncomingCall, MethodDesc,
+    CallHead, FileDesc, Handler, HandlerFuture, HandlerPanic, IncomingCall, MethodDesc,
     MethodDescriptor, MethodInfo, NewConnection, RegisterError, ServeError, Server, ServerCall,
     ServerHandle, ServerInterceptor, ServerNext, ServerReply, ServiceDesc, ServiceInfo, StreamDesc,
     UnknownServiceHandler,

@@ -1,5 +1,4 @@
 use std::any::Any;
-use std::fmt;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -8,12 +7,10 @@ use bytes::Bytes;
 
 use super::Handler;
 use super::interceptor::with_prefix;
-use crate::call::{
-    CallContext, Incoming, MessageSink, ObservedCall, RecvStream, Request, Response, SendStream,
-};
+use super::reply::{ReplyMessage, ServerReply};
+use crate::call::{CallContext, Incoming, ObservedCall, RecvStream, Request, Response, SendStream};
 use crate::codec::{
-    Codec, Encoding, MessageLimit, PREFIX_LEN, RawCodec, compress_framed, decode_whole, frame,
-    is_one_message,
+    Codec, Encoding, MessageLimit, PREFIX_LEN, RawCodec, decode_whole, frame, is_one_message,
 };
 use crate::interceptor::{MessageInterceptor, MessageInterceptors, MessageView};
 use crate::side::Side;
@@ -24,30 +21,8 @@ use rgrpc_http2::BytesQueue;
 /// The handling of one call, as the tables of generated code make it.
 pub type HandlerFuture = Pin<Box<dyn Future<Output = Handled> + Send>>;
 
-/// How a handler has ended its call: what a [`HandlerFuture`] is ready with, for the server to send.
-#[derive(Debug)]
-pub struct Handled(pub(super) Outcome);
-
-/// What is sent for it.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    /// The only response.
-    Reply(ReplyMessage),
-    /// The status, after what was sent before.
-    Finish(Result<(), Status>),
-}
-
-/// The only response of a call.
-pub(super) struct ReplyMessage {
-    /// Framed.
-    pub(super) response: Response<BytesQueue>,
-    /// The limit of what is sent of it.
-    pub(super) max_send: MessageLimit,
-    /// The length before compression, without the prefix.
-    pub(super) encoded_len: usize,
-    /// The message that was encoded, if a stats handler wants it.
-    pub(super) message: Option<Box<dyn Any + Send>>,
-}
+/// How a handler has ended its call.
+type Handled = Result<ServerReply, Status>;
 
 /// A call that a server received and has not handled yet: what the functions in a
 /// [`ServiceDesc`](super::ServiceDesc) are called with.
@@ -117,10 +92,6 @@ impl ServerCall {
         &mut self.request
     }
 
-    pub(super) fn max_send(&self) -> MessageLimit {
-        self.limits.max_send
-    }
-
     /// The call passes through interceptors, which may clone it.
     pub(super) fn shared(mut self) -> Self {
         self.shared = true;
@@ -186,7 +157,7 @@ impl ServerCall {
                 };
                 match request {
                     Ok(request) => handler.call(&service, (request,)),
-                    Err(status) => return Handled::failed(status),
+                    Err(status) => return Err(status),
                 }
             });
             reply.handled::<C, Res>(response.await)
@@ -218,10 +189,10 @@ impl ServerCall {
                 };
                 match request {
                     Ok(request) => handler.call(&service, (request, responses)),
-                    Err(status) => return Handled::failed(status),
+                    Err(status) => return Err(status),
                 }
             });
-            Handled(Outcome::Finish(outcome.await))
+            outcome.await.map(|()| ServerReply(None))
         })
     }
 
@@ -276,9 +247,8 @@ impl ServerCall {
         Box::pin(async move {
             let responses = self.responses::<C, Res>();
             let requests = self.requests::<C, Req>();
-            Handled(Outcome::Finish(
-                handler.call(&service, (requests, responses)).await,
-            ))
+            let outcome = handler.call(&service, (requests, responses)).await;
+            outcome.map(|()| ServerReply(None))
         })
     }
 
@@ -372,6 +342,20 @@ impl ServerCall {
         }
     }
 
+    /// A response of an interceptor's own.
+    pub(super) fn reply_with<C: Codec<M>, M>(
+        &self,
+        response: Response<M>,
+    ) -> Result<ServerReply, Status> {
+        let framed = frame::<C, M>(response.message(), MessageLimit::largest(Side::Server))?;
+        Ok(ServerReply(Some(ReplyMessage {
+            encoded_len: framed.len().saturating_sub(PREFIX_LEN),
+            response: response.map(|_| framed),
+            max_send: self.limits.max_send,
+            message: None,
+        })))
+    }
+
     fn observed_call(&self) -> Arc<ObservedCall> {
         let context = self.request.context().clone();
         Arc::new(ObservedCall::new(context, self.interceptors.clone()))
@@ -400,22 +384,22 @@ impl Reply {
     ) -> Handled {
         let response = match response {
             Ok(response) => response,
-            Err(status) => return Handled::failed(status),
+            Err(status) => return Err(status),
         };
         // It may be smaller when it is compressed.
         match frame::<C, Res>(response.message(), MessageLimit::largest(Side::Server)) {
             Ok(framed) if self.interceptors.is_none() && !self.keep_message => {
                 let encoded_len = framed.len().saturating_sub(PREFIX_LEN);
                 let response = response.map(|_| framed);
-                Handled(Outcome::Reply(ReplyMessage {
+                Ok(ServerReply(Some(ReplyMessage {
                     response,
                     max_send: self.max_send,
                     encoded_len,
                     message: None,
-                }))
+                })))
             }
             Ok(framed) => self.observed(response, framed),
-            Err(status) => Handled::failed(status),
+            Err(status) => Err(status),
         }
     }
 
@@ -425,7 +409,7 @@ impl Reply {
         if let Some(interceptors) = &self.interceptors {
             let view = MessageView::new(Some(response.message()), encoded_len, encoded_len);
             if let Err(status) = interceptors.sending(&view) {
-                return Handled::failed(status);
+                return Err(status);
             }
         }
         let mut message = None;
@@ -435,38 +419,11 @@ impl Reply {
             }
             framed
         });
-        Handled(Outcome::Reply(ReplyMessage {
+        Ok(ServerReply(Some(ReplyMessage {
             response,
             max_send: self.max_send,
             encoded_len,
             message,
-        }))
-    }
-}
-
-impl fmt::Debug for ReplyMessage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReplyMessage")
-            .field("response", &self.response)
-            .finish_non_exhaustive()
-    }
-}
-
-impl Handled {
-    pub(super) fn failed(status: Status) -> Self {
-        Self(Outcome::Finish(Err(status)))
-    }
-
-    /// Compresses the only response, if the call's messages are to be, and checks its size.
-    pub(super) fn compress(&mut self, context: &CallContext) {
-        if let Outcome::Reply(reply) = &mut self.0
-            && let Err(status) = compress_framed(
-                reply.response.message_mut(),
-                context.compressor().as_ref(),
-                reply.max_send,
-            )
-        {
-            self.0 = Outcome::Finish(Err(status));
-        }
+        })))
     }
 }

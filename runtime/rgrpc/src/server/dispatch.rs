@@ -8,10 +8,11 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Sleep, sleep_until};
 
-use super::call::{Handled, MessageLimits, Outcome, ReplyMessage};
+use super::call::MessageLimits;
 use super::interceptor::Interceptors;
 use super::options::ServerOptions;
 use super::panic::{PanicHook, guarded};
+use super::reply::{ReplyMessage, ServerReply};
 use super::services::{Method, Services};
 use super::{CallHead, HandlerFuture, IncomingCall, ServeError, ServerCall};
 use crate::call::CallContext;
@@ -112,7 +113,7 @@ impl Dispatcher {
         let call = ServerCall::new(context.clone(), content, encoding, limits).observed_by_stats();
         if has_interceptors {
             let call = IncomingCall::new(Arc::clone(self), call.shared(), refusal);
-            return Ok(call.proceed(0));
+            return Ok(IncomingCall::start_chain(self, 0, call));
         }
         match refusal {
             Some(status) => Err(status),
@@ -227,7 +228,7 @@ impl Dispatch for ConnectionCalls {
         let begin = || self.dispatcher.begin(&context, content);
         let handler = guarded(&context, panic_hook.as_ref(), begin)
             .unwrap_or_else(Err)
-            .unwrap_or_else(|status| Box::pin(ready(Handled::failed(status))));
+            .unwrap_or_else(|status| Box::pin(ready(Err(status))));
         Call {
             handler: Some(handler),
             timer: None,
@@ -250,7 +251,7 @@ pub(super) struct Call {
 
 /// Why a handler is not polled any more.
 enum End {
-    Handled(Handled),
+    Handled(Result<ServerReply, Status>),
     /// The client or the connection has ended the call.
     Closed,
     DeadlinePassed,
@@ -277,7 +278,7 @@ impl Future for Call {
         // What the handler holds goes before the call is said to have ended.
         self.drop_handler();
         Poll::Ready(match end {
-            End::Handled(Handled(Outcome::Reply(reply))) => {
+            End::Handled(Ok(ServerReply(Some(reply)))) => {
                 let ReplyMessage {
                     response,
                     encoded_len,
@@ -289,7 +290,8 @@ impl Future for Call {
                 let sent = MessageView::new(message, encoded_len, compressed_len);
                 self.context.reply(response, sent)
             }
-            End::Handled(Handled(Outcome::Finish(outcome))) => self.context.finish(outcome),
+            End::Handled(Ok(ServerReply(None))) => self.context.finish(Ok(())),
+            End::Handled(Err(status)) => self.context.finish(Err(status)),
             End::Closed => self.context.closed(),
             // A status rather than a bare reset, as grpc-go sends: a client whose own clock has not
             // noticed yet would take that for a cancellation.
@@ -301,7 +303,7 @@ impl Future for Call {
 }
 
 impl Call {
-    fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<Handled> {
+    fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<Result<ServerReply, Status>> {
         let Self {
             handler,
             panic_hook,
@@ -314,13 +316,15 @@ impl Call {
         // The only response is compressed here, so that a compressor's panic is this call's alone.
         let handle = || {
             let mut handled = handler.as_mut().poll(cx);
-            if let Poll::Ready(handled) = &mut handled {
-                handled.compress(context);
+            if let Poll::Ready(Ok(reply)) = &mut handled
+                && let Err(status) = reply.compress(context)
+            {
+                handled = Poll::Ready(Err(status));
             }
             handled
         };
         guarded(context, panic_hook.as_ref(), handle)
-            .unwrap_or_else(|status| Poll::Ready(Handled::failed(status)))
+            .unwrap_or_else(|status| Poll::Ready(Err(status)))
     }
 
     /// Drops the handler, whose values may panic as they go. How the call ends is known without them.

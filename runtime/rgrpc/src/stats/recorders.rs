@@ -77,7 +77,10 @@ impl CallRecorders {
 
     /// Records an event.
     pub(crate) fn record(&self, event: &CallEvent<'_>) {
-        for recorder in self.first.iter().chain(&self.others) {
+        if let Some(recorder) = &self.first {
+            let _ = caught(STATS_HANDLER, || recorder.event(event));
+        }
+        for recorder in &self.others {
             let _ = caught(STATS_HANDLER, || recorder.event(event));
         }
     }

@@ -2,7 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{IncomingCall, ServerInterceptor, ServerNext};
-use crate::server::{Handled, HandlerFuture};
+use crate::server::HandlerFuture;
 
 /// The interceptors of a server, in the order of registration.
 #[derive(Clone, Default)]
@@ -18,16 +18,15 @@ struct Entry {
 /// A [`ServerInterceptor`] of any type.
 pub(super) trait DynInterceptor: Send + Sync {
     /// Starts it for a call.
-    fn start(self: Arc<Self>, call: IncomingCall, next: ServerNext) -> HandlerFuture;
+    fn start(&self, call: IncomingCall, next: ServerNext) -> HandlerFuture;
 }
 
-impl<I: ServerInterceptor> DynInterceptor for I {
-    fn start(self: Arc<Self>, call: IncomingCall, next: ServerNext) -> HandlerFuture {
-        let max_send = call.max_send();
-        Box::pin(async move {
-            let reply = self.intercept(call, next).await;
-            Handled::of_interceptor(reply, max_send)
-        })
+/// Keeps an interceptor for the calls that it runs for.
+struct Shared<I>(Arc<I>);
+
+impl<I: ServerInterceptor> DynInterceptor for Shared<I> {
+    fn start(&self, call: IncomingCall, next: ServerNext) -> HandlerFuture {
+        self.0.start(call, next)
     }
 }
 
@@ -39,7 +38,7 @@ impl Interceptors {
     ) {
         self.0.push(Entry {
             service: service.map(Arc::from),
-            interceptor: Arc::new(interceptor),
+            interceptor: Arc::new(Shared(Arc::new(interceptor))),
         });
     }
 
@@ -47,20 +46,21 @@ impl Interceptors {
         self.0.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The first interceptor from `position` on that runs for calls of this path, and the position
     /// after it.
-    pub(super) fn next(
-        &self,
-        position: usize,
-        path: &str,
-    ) -> Option<(Arc<dyn DynInterceptor>, usize)> {
-        for (index, entry) in self.0.iter().enumerate().skip(position) {
+    pub(super) fn next(&self, position: usize, path: &str) -> Option<(&dyn DynInterceptor, usize)> {
+        let rest = self.0.iter().enumerate().skip(position);
+        for (index, entry) in rest {
             let runs = match &entry.service {
                 None => true,
                 Some(service) => service_of(path) == Some(service),
             };
             if runs {
-                return Some((Arc::clone(&entry.interceptor), index + 1));
+                return Some((&*entry.interceptor, index + 1));
             }
         }
         None

@@ -1,20 +1,19 @@
-use std::future::Future;
+use std::future::{Future, ready};
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes};
 use tokio::time::Instant;
 
+use super::ServerNext;
 use super::chain::service_of;
-use super::next::Run;
-use super::{ServerNext, ServerReply};
-use crate::call::{CallContext, Extensions};
-use crate::codec::{MessageLimit, PREFIX_LEN};
+use crate::call::{CallContext, Extensions, Response};
+use crate::codec::{Codec, PREFIX_LEN};
 use crate::interceptor::{CallKind, CallOutcome, MessageInterceptor};
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::server::dispatch::Dispatcher;
 use crate::server::services::Method;
-use crate::server::{Handled, HandlerFuture, MethodDescriptor, ServerCall};
+use crate::server::{HandlerFuture, MethodDescriptor, ServerCall, ServerReply};
 use crate::status::Status;
 use crate::transport::ConnectionHandle;
 
@@ -189,9 +188,25 @@ impl IncomingCall {
         self.call.request_message().await
     }
 
+    /// Makes a response of the interceptor's own to a unary or client-streaming call.
+    ///
+    /// The codec is that of the method: [`ProtoCodec`](crate::ProtoCodec) for Protocol Buffers.
+    /// [`handle`](Self::handle) answers calls whose responses stream.
+    ///
+    /// # Errors
+    /// INTERNAL when the codec fails.
+    pub fn reply<C: Codec<M>, M>(
+        &self,
+        codec: C,
+        response: Response<M>,
+    ) -> Result<ServerReply, Status> {
+        let _ = codec;
+        self.call.reply_with::<C, M>(response)
+    }
+
     /// Answers the call by a handler of the interceptor's own, in place of the rest of the chain.
     ///
-    /// For calls whose responses stream, which [`ServerReply::new`] cannot answer. The closure calls the
+    /// For calls whose responses stream, which [`reply`](Self::reply) cannot answer. The closure calls the
     /// method of [`ServerCall`] for the kind, as generated code does.
     ///
     /// ```
@@ -221,7 +236,7 @@ impl IncomingCall {
     where
         F: FnOnce(ServerCall) -> HandlerFuture,
     {
-        Run(handler(self.call))
+        handler(self.call)
     }
 
     /// The method, if the server has it.
@@ -229,16 +244,25 @@ impl IncomingCall {
         self.dispatcher.services().lookup(self.method())
     }
 
-    pub(super) fn max_send(&self) -> MessageLimit {
-        self.call.max_send()
+    /// Starts the chain of a server from this position on.
+    pub(in crate::server) fn start_chain(
+        dispatcher: &Dispatcher,
+        position: usize,
+        call: Self,
+    ) -> HandlerFuture {
+        match dispatcher.interceptors().next(position, call.method()) {
+            Some((interceptor, position)) => interceptor.start(call, ServerNext { position }),
+            None => call.reach_handler(),
+        }
     }
 
-    /// Starts the chain from this position on.
-    pub(in crate::server) fn proceed(self, position: usize) -> HandlerFuture {
-        match self.dispatcher.interceptors().next(position, self.method()) {
-            Some((interceptor, position)) => interceptor.start(self, ServerNext { position }),
-            None => self.reach_handler(),
+    /// Continues the chain from this position on.
+    pub(super) fn proceed(self, position: usize) -> HandlerFuture {
+        if position >= self.dispatcher.interceptors().len() {
+            return self.reach_handler();
         }
+        let dispatcher = Arc::clone(&self.dispatcher);
+        Self::start_chain(&dispatcher, position, self)
     }
 
     fn reach_handler(self) -> HandlerFuture {
@@ -256,7 +280,7 @@ impl IncomingCall {
                 dispatcher.handler(method, call)
             }
         };
-        handler.unwrap_or_else(|status| Box::pin(std::future::ready(Handled::failed(status))))
+        handler.unwrap_or_else(|status| Box::pin(ready(Err(status))))
     }
 }
 

@@ -6,16 +6,16 @@
 mod chain;
 mod incoming_call;
 mod next;
-mod reply;
 
 use std::future::Future;
+use std::sync::Arc;
 
 pub(super) use chain::Interceptors;
 pub use incoming_call::IncomingCall;
 pub(super) use incoming_call::with_prefix;
 pub use next::ServerNext;
-pub use reply::ServerReply;
 
+use super::{HandlerFuture, ServerReply};
 use crate::status::Status;
 
 /// Runs around the handlers of a server's calls: authorization, logging, limits, caches.
@@ -65,12 +65,22 @@ pub trait ServerInterceptor: Send + Sync + 'static {
         call: IncomingCall,
         next: ServerNext,
     ) -> impl Future<Output = Result<ServerReply, Status>> + Send;
+
+    /// Starts [`intercept`](Self::intercept) in a box. Not for implementations of your own.
+    #[doc(hidden)]
+    fn start(self: &Arc<Self>, call: IncomingCall, next: ServerNext) -> HandlerFuture
+    where
+        Self: Sized,
+    {
+        let this = Arc::clone(self);
+        Box::pin(async move { this.intercept(call, next).await })
+    }
 }
 
 impl<F, Fut> ServerInterceptor for F
 where
     F: Fn(IncomingCall, ServerNext) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<ServerReply, Status>> + Send,
+    Fut: Future<Output = Result<ServerReply, Status>> + Send + 'static,
 {
     fn intercept(
         &self,
@@ -78,5 +88,10 @@ where
         next: ServerNext,
     ) -> impl Future<Output = Result<ServerReply, Status>> + Send {
         self(call, next)
+    }
+
+    /// The future of a function borrows nothing, so that there is no reference to keep.
+    fn start(self: &Arc<Self>, call: IncomingCall, next: ServerNext) -> HandlerFuture {
+        Box::pin(self(call, next))
     }
 }

@@ -1,9 +1,7 @@
 use std::future::Future;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use super::{IncomingCall, ServerReply};
-use crate::server::HandlerFuture;
+use super::IncomingCall;
+use crate::server::ServerReply;
 use crate::status::Status;
 
 /// The rest of a chain: the interceptors after this one, and the handler.
@@ -30,17 +28,6 @@ impl ServerNext {
         &self,
         call: IncomingCall,
     ) -> impl Future<Output = Result<ServerReply, Status>> + Send + use<> {
-        Run(call.proceed(self.position))
-    }
-}
-
-/// The rest of a chain that runs.
-pub(super) struct Run(pub(super) HandlerFuture);
-
-impl Future for Run {
-    type Output = Result<ServerReply, Status>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx).map(ServerReply::of_handler)
+        call.proceed(self.position)
     }
 }

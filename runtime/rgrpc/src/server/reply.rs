@@ -1,48 +1,40 @@
+use std::any::Any;
 use std::fmt;
 
 use bytes::{Buf, Bytes};
 
-use crate::call::Response;
-use crate::codec::{Codec, MessageLimit, PREFIX_LEN, frame};
+use crate::call::{CallContext, MessageSink, Response};
+use crate::codec::{MessageLimit, PREFIX_LEN, compress_framed};
 use crate::metadata::Metadata;
-use crate::server::call::{Handled, Outcome, ReplyMessage};
-use crate::side::Side;
 use crate::status::Status;
+use rgrpc_http2::BytesQueue;
 
-/// The answer to a call that is about to end with OK.
+/// The answer to a call that is about to end with OK: the output of a
+/// [`HandlerFuture`](super::HandlerFuture).
 ///
 /// For a unary or client-streaming call it holds the response, encoded and not compressed yet. For the
 /// other kinds the messages have been sent by the handler, and it holds nothing. An interceptor gets it
-/// from [`ServerNext::run`](super::ServerNext::run) and returns it, or another.
+/// from [`ServerNext::run`](super::ServerNext::run) and returns it, or one that it
+/// [makes](super::IncomingCall::reply).
 ///
 /// Header metadata and trailers that were set through the call's
 /// [context](crate::CallContext::set_trailer) are not shown here;
 /// [`IncomingCall::on_end`](super::IncomingCall::on_end) shows all trailers.
-pub struct ServerReply(Option<ReplyMessage>);
+pub struct ServerReply(pub(super) Option<ReplyMessage>);
+
+/// The only response of a call.
+pub(super) struct ReplyMessage {
+    /// Framed.
+    pub(super) response: Response<BytesQueue>,
+    /// The limit of what is sent of it.
+    pub(super) max_send: MessageLimit,
+    /// The length before compression, without the prefix.
+    pub(super) encoded_len: usize,
+    /// The message that was encoded, if a stats handler wants it.
+    pub(super) message: Option<Box<dyn Any + Send>>,
+}
 
 impl ServerReply {
-    /// A response of an interceptor's own to a unary or client-streaming call.
-    ///
-    /// The codec is that of the method: [`ProtoCodec`](crate::ProtoCodec) for Protocol Buffers.
-    /// [`IncomingCall::handle`](super::IncomingCall::handle) answers calls whose responses stream.
-    ///
-    /// # Errors
-    /// INTERNAL when the codec fails.
-    pub fn new<C: Codec<M>, M>(codec: C, response: impl Into<Response<M>>) -> Result<Self, Status> {
-        let _ = codec;
-        let response = response.into();
-        // The server's limit is checked when it is sent.
-        let max_send = MessageLimit::largest(Side::Server);
-        let framed = frame::<C, M>(response.message(), max_send)?;
-        let encoded_len = framed.len().saturating_sub(PREFIX_LEN);
-        Ok(Self(Some(ReplyMessage {
-            response: response.map(|_| framed),
-            max_send,
-            encoded_len,
-            message: None,
-        })))
-    }
-
     /// Returns whether the handler has sent its messages on a stream.
     #[must_use]
     pub const fn is_streamed(&self) -> bool {
@@ -97,11 +89,19 @@ impl ServerReply {
         self.0.as_mut().map(|reply| reply.response.trailer_mut())
     }
 
-    pub(super) fn of_handler(handled: Handled) -> Result<Self, Status> {
-        match handled.0 {
-            Outcome::Reply(reply) => Ok(Self(Some(reply))),
-            Outcome::Finish(Ok(())) => Ok(Self(None)),
-            Outcome::Finish(Err(status)) => Err(status),
+    /// Compresses the only response, if the call's messages are to be, and checks its size.
+    ///
+    /// # Errors
+    /// INTERNAL when the compressor fails; RESOURCE_EXHAUSTED when it is too large.
+    #[inline]
+    pub(super) fn compress(&mut self, context: &CallContext) -> Result<(), Status> {
+        match &mut self.0 {
+            None => Ok(()),
+            Some(reply) => compress_framed(
+                reply.response.message_mut(),
+                context.compressor().as_ref(),
+                reply.max_send,
+            ),
         }
     }
 }
@@ -125,20 +125,5 @@ impl fmt::Debug for ServerReply {
             .field("metadata", self.metadata())
             .field("trailer", self.trailer())
             .finish_non_exhaustive()
-    }
-}
-
-impl Handled {
-    /// How an interceptor ends a call; what is sent may have at most `max_send` bytes.
-    #[inline]
-    pub(super) fn of_interceptor(
-        reply: Result<ServerReply, Status>,
-        max_send: MessageLimit,
-    ) -> Self {
-        Self(match reply {
-            Ok(ServerReply(Some(reply))) => Outcome::Reply(ReplyMessage { max_send, ..reply }),
-            Ok(ServerReply(None)) => Outcome::Finish(Ok(())),
-            Err(status) => Outcome::Finish(Err(status)),
-        })
     }
 }

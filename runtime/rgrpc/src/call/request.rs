@@ -1,9 +1,11 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{CallContext, Extensions};
+use crate::interceptor::{MessageInterceptor, MessageInterceptors};
 use crate::io::Peer;
 use crate::metadata::{Metadata, MetadataError};
 use crate::status::Status;
@@ -57,6 +59,8 @@ struct Changed {
     /// `None`: as it came.
     metadata: Option<Metadata>,
     extensions: Extensions,
+    /// See the messages of the call.
+    interceptors: Option<Arc<MessageInterceptors>>,
 }
 
 impl Incoming {
@@ -91,6 +95,20 @@ impl Incoming {
         changed.unwrap_or_else(|| self.context.metadata().clone())
     }
 
+    /// The message interceptors of the call.
+    #[inline]
+    pub(crate) fn interceptors(&self) -> Option<&Arc<MessageInterceptors>> {
+        self.changed.as_ref()?.interceptors.as_ref()
+    }
+
+    /// Adds an interceptor of the call's messages.
+    pub(crate) fn intercept_messages(&mut self, interceptor: impl MessageInterceptor) {
+        let Self { context, changed } = self;
+        let changed = changed.get_or_insert_with(|| Changed::nothing(context));
+        let interceptors = changed.interceptors.get_or_insert_default();
+        Arc::make_mut(interceptors).push(interceptor);
+    }
+
     pub(crate) fn extensions(&self) -> &Extensions {
         match &self.changed {
             Some(own) => &own.extensions,
@@ -114,6 +132,7 @@ impl Changed {
         Box::new(Self {
             metadata: None,
             extensions: context.extensions().clone(),
+            interceptors: None,
         })
     }
 }

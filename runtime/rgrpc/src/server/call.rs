@@ -37,8 +37,6 @@ pub struct ServerCall {
     /// What the request's messages are compressed by that say so; `None` for [`Encoding::Identity`].
     /// Boxed, because it is that in most calls.
     encoding: Option<Box<Encoding>>,
-    /// See its messages.
-    interceptors: Option<Arc<MessageInterceptors>>,
     limits: MessageLimits,
     /// Messages are seen by interceptors or stats handlers.
     observed: bool,
@@ -49,13 +47,29 @@ pub struct ServerCall {
 /// The sizes that messages may have, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MessageLimits {
-    pub(super) max_receive: MessageLimit,
-    pub(super) max_send: MessageLimit,
+    pub(super) max_receive: SizeLimit,
+    pub(super) max_send: SizeLimit,
+}
+
+/// A [`MessageLimit`] of a server's, without the side: calls carry two.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SizeLimit(u32);
+
+impl SizeLimit {
+    /// A limit of this many bytes.
+    pub(super) fn new(bytes: usize) -> Self {
+        Self(u32::try_from(bytes).unwrap_or(u32::MAX))
+    }
+
+    #[inline]
+    fn of_server(self) -> MessageLimit {
+        MessageLimit::new(Side::Server, self.0 as usize)
+    }
 }
 
 /// What a handler's only response is framed with.
 struct Reply {
-    max_send: MessageLimit,
+    max_send: SizeLimit,
     interceptors: Option<Arc<MessageInterceptors>>,
     /// A stats handler wants the message.
     keep_message: bool,
@@ -76,10 +90,26 @@ impl ServerCall {
             request: Incoming::new(context),
             content,
             encoding,
-            interceptors: None,
             limits,
             observed: false,
             shared: false,
+        }
+    }
+
+    /// As [`new`](Self::new), for a server with stats handlers or interceptors. A call that is `shared`
+    /// passes through interceptors, which may clone it.
+    #[inline]
+    pub(super) fn hooked(
+        context: CallContext,
+        content: Option<Bytes>,
+        encoding: Encoding,
+        limits: MessageLimits,
+        shared: bool,
+    ) -> Self {
+        Self {
+            observed: context.recorders().is_some(),
+            shared,
+            ..Self::new(context, content, encoding, limits)
         }
     }
 
@@ -92,16 +122,9 @@ impl ServerCall {
         &mut self.request
     }
 
-    /// The call passes through interceptors, which may clone it.
-    pub(super) fn shared(mut self) -> Self {
-        self.shared = true;
-        self
-    }
-
     /// Adds an interceptor of the messages.
     pub(super) fn intercept_messages(&mut self, interceptor: impl MessageInterceptor) {
-        let interceptors = self.interceptors.get_or_insert_default();
-        Arc::make_mut(interceptors).push(interceptor);
+        self.request.intercept_messages(interceptor);
         self.observed = true;
     }
 
@@ -111,7 +134,6 @@ impl ServerCall {
             Some(framed) => framed,
             None => {
                 let mut raw = Self {
-                    interceptors: None,
                     observed: false,
                     ..self.clone()
                 };
@@ -123,12 +145,6 @@ impl ServerCall {
         };
         self.content = Some(framed.clone());
         Ok(framed.slice(PREFIX_LEN..))
-    }
-
-    /// Has stats handlers see the messages.
-    pub(super) fn observed_by_stats(mut self) -> Self {
-        self.observed |= self.request.context().recorders().is_some();
-        self
     }
 
     /// Handles a call with one message each way.
@@ -254,7 +270,7 @@ impl ServerCall {
 
     /// The only request with its prefix, if it is here whole.
     fn whole_request(&mut self) -> Option<Bytes> {
-        let max = self.limits.max_receive.bytes();
+        let max = self.limits.max_receive.0 as usize;
         match self.content.take_if(|content| is_one_message(content, max)) {
             Some(framed) => Some(framed),
             None => self.take_whole(max),
@@ -289,7 +305,7 @@ impl ServerCall {
     /// The only request has come whole, without compression.
     fn observe_request(&self, message: &dyn Any, len: usize) -> Result<(), Status> {
         let view = MessageView::new(Some(message), len, len);
-        ObservedCall::received(self.request.context(), self.interceptors.as_ref(), &view)
+        ObservedCall::received(self.request.context(), self.request.interceptors(), &view)
     }
 
     /// The only request, when it has come.
@@ -307,7 +323,7 @@ impl ServerCall {
     }
 
     fn receive<C: Codec<Req>, Req: 'static>(&mut self) -> RecvStream<Req> {
-        let limit = self.limits.max_receive;
+        let limit = self.limits.max_receive.of_server();
         let mut requests = if self.observed {
             RecvStream::new::<C>(self.observed_call(), limit).observed::<C>()
         } else {
@@ -334,7 +350,7 @@ impl ServerCall {
     }
 
     fn responses<C: Codec<Res>, Res: 'static>(&self) -> SendStream<Res> {
-        let limit = self.limits.max_send;
+        let limit = self.limits.max_send.of_server();
         if self.observed {
             SendStream::new::<C>(self.observed_call(), limit).observed::<C>()
         } else {
@@ -351,26 +367,37 @@ impl ServerCall {
         Ok(ServerReply(Some(ReplyMessage {
             encoded_len: framed.len().saturating_sub(PREFIX_LEN),
             response: response.map(|_| framed),
-            max_send: self.limits.max_send,
+            max_send: self.limits.max_send.of_server(),
             message: None,
         })))
     }
 
     fn observed_call(&self) -> Arc<ObservedCall> {
         let context = self.request.context().clone();
-        Arc::new(ObservedCall::new(context, self.interceptors.clone()))
+        Arc::new(ObservedCall::new(
+            context,
+            self.request.interceptors().cloned(),
+        ))
     }
 
     #[inline]
     fn reply(&self) -> Reply {
-        let keep_message = self.observed && {
-            let recorders = self.request.context().recorders();
-            recorders.is_some_and(CallRecorders::want_messages)
-        };
+        if self.observed {
+            return self.observed_reply();
+        }
         Reply {
             max_send: self.limits.max_send,
-            interceptors: self.interceptors.clone(),
-            keep_message,
+            interceptors: None,
+            keep_message: false,
+        }
+    }
+
+    fn observed_reply(&self) -> Reply {
+        let recorders = self.request.context().recorders();
+        Reply {
+            max_send: self.limits.max_send,
+            interceptors: self.request.interceptors().cloned(),
+            keep_message: recorders.is_some_and(CallRecorders::want_messages),
         }
     }
 }
@@ -393,7 +420,7 @@ impl Reply {
                 let response = response.map(|_| framed);
                 Ok(ServerReply(Some(ReplyMessage {
                     response,
-                    max_send: self.max_send,
+                    max_send: self.max_send.of_server(),
                     encoded_len,
                     message: None,
                 })))
@@ -421,7 +448,7 @@ impl Reply {
         });
         Ok(ServerReply(Some(ReplyMessage {
             response,
-            max_send: self.max_send,
+            max_send: self.max_send.of_server(),
             encoded_len,
             message,
         })))

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Sleep, sleep_until};
 
-use super::call::MessageLimits;
+use super::call::{MessageLimits, SizeLimit};
 use super::interceptor::Interceptors;
 use super::options::ServerOptions;
 use super::panic::{PanicHook, guarded};
@@ -16,7 +16,7 @@ use super::reply::{ReplyMessage, ServerReply};
 use super::services::{Method, Services};
 use super::{CallHead, HandlerFuture, IncomingCall, ServeError, ServerCall};
 use crate::call::CallContext;
-use crate::codec::{Encoding, MessageLimit, PREFIX_LEN};
+use crate::codec::{Encoding, PREFIX_LEN};
 use crate::interceptor::{CallKind, MessageView};
 use crate::side::Side;
 use crate::stats::{CallBegin, CallEvent, CallScope, ConnectionRecorders};
@@ -110,9 +110,9 @@ impl Dispatcher {
             Ok(encoding) => (encoding, None),
             Err(status) => (Encoding::Identity, Some(status)),
         };
-        let call = ServerCall::new(context.clone(), content, encoding, limits).observed_by_stats();
+        let call = ServerCall::hooked(context.clone(), content, encoding, limits, has_interceptors);
         if has_interceptors {
-            let call = IncomingCall::new(Arc::clone(self), call.shared(), refusal);
+            let call = IncomingCall::new(Arc::clone(self), call, refusal);
             return Ok(IncomingCall::start_chain(self, 0, call));
         }
         match refusal {
@@ -173,8 +173,8 @@ impl Dispatcher {
 
     fn limits(&self, max_receive: usize) -> MessageLimits {
         MessageLimits {
-            max_receive: MessageLimit::new(Side::Server, max_receive),
-            max_send: MessageLimit::new(Side::Server, self.options.max_send_message_size),
+            max_receive: SizeLimit::new(max_receive),
+            max_send: SizeLimit::new(self.options.max_send_message_size),
         }
     }
 

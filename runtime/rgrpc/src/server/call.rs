@@ -454,3 +454,16 @@ impl Reply {
         })))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_carries_no_room_for_interceptors_and_stats_handlers() {
+        let word = size_of::<usize>();
+        // Its context, the request's changes, the content, the encoding, the limits and two flags.
+        assert_eq!(size_of::<ServerCall>(), 10 * word);
+        assert_eq!(size_of::<Reply>(), 2 * word);
+    }
+}

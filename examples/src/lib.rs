@@ -11,7 +11,7 @@
 //! | `metadata` | metadata there, headers and trailers back |
 //! | `compression` | requests and responses by gzip; a compressor of one's own |
 //! | `errors_with_details` | failures that programs can act on: `google.rpc.Status` |
-//! | `retry` | a service config: which failures are tried again, how often and when |
+//! | `retry` | a service config: which failures are retried, how often and when |
 //! | `hedging` | calls that send a copy when no answer has come for a while |
 //! | `mock` | testing code that makes calls, without a server |
 //! | `load_balancing` | three servers share a client's calls; one stops and comes back |

@@ -68,6 +68,18 @@ const HELLOWORLD: [&str; 8] = [
 ];
 
 #[tokio::test]
+async fn keepalive_replaces_connections_and_loses_no_call() {
+    let printed = run(env!("CARGO_BIN_EXE_keepalive"), &[]).await;
+    let expected = [
+        "Hello over connection 1",
+        "Hello over connection 2",
+        "Hello over connection 3",
+        "no call was lost",
+    ];
+    assert_in_order(&printed, &expected);
+}
+
+#[tokio::test]
 async fn helloworld_calls_each_kind_of_method() {
     let printed = run(env!("CARGO_BIN_EXE_helloworld"), &[]).await;
     assert_in_order(&printed, &HELLOWORLD);
@@ -240,7 +252,12 @@ async fn metadata_goes_both_ways_around_the_messages() {
             "header x-greeter: 7",
             "trailer x-cost: 1",
             "x-caller: nobody",
+            "client, OK: Hello, Grace!",
+            "header x-greeter: 7",
+            "trailer x-cost: 1",
+            "x-caller: nobody",
             "client, failed: INVALID_ARGUMENT: the name is empty",
+            "header x-greeter: 7",
             "trailer x-cost: 1",
             "client, streaming:",
             "server: 2 values of x-caller",
@@ -249,6 +266,23 @@ async fn metadata_goes_both_ways_around_the_messages() {
             "message Hello, Ada!",
             "message Hallo, Ada!",
             "trailer x-cost: 2",
+        ],
+    );
+    let peers = printed
+        .iter()
+        .filter(|line| line.starts_with("answered by 127.0.0.1:"));
+    assert_eq!(peers.count(), 2, "{printed:#?}");
+}
+
+#[tokio::test]
+async fn a_panic_of_a_handler_is_the_servers_to_report() {
+    let printed = run(env!("CARGO_BIN_EXE_handler_panic"), &[]).await;
+    assert_in_order(
+        &printed,
+        &[
+            "server: /helloworld.Greeter/SayHello panicked: a bug in the greeting of Ada",
+            "client: INTERNAL: the server's handler panicked",
+            "client: Hello, Grace!",
         ],
     );
 }

@@ -12,9 +12,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use prost_types::FileDescriptorProto;
+use protox::file::FileResolver as _;
 
 use crate::block_comments;
 use crate::error::Error;
+use crate::schema;
 use source::Sources;
 
 /// The descriptors of the files that a compiler was given.
@@ -65,13 +67,25 @@ fn compile_adapted(
     includes: &[impl AsRef<Path>],
 ) -> Result<Compiled, Error> {
     let sources = Sources::new(includes);
+    let named = |path: &dyn AsRef<Path>| {
+        let path = path.as_ref();
+        let found = sources.resolve_path(path);
+        found.unwrap_or_else(|| path.to_string_lossy().into_owned())
+    };
+    if let Some(name) = protos
+        .iter()
+        .map(|path| named(path))
+        .find(|name| sources.is_editions(name))
+    {
+        return Err(schema::editions(&name));
+    }
     let mut compiler = protox::Compiler::with_file_resolver(sources.clone());
     compiler.include_imports(true).include_source_info(true);
     if let Err(error) = compiler.open_files(protos) {
         return Err(match error.file() {
             Some(name) if sources.is_editions(name) => Error::Compile(format!(
-                "{error:?}; the embedded compiler reads only simple files of editions, and only for \
-                 their options: have protoc or buf compile it"
+                "{error:?}; the embedded compiler reads files of editions for their options only, and \
+                 not all of them: have protoc or buf compile it"
             )),
             _ => failed(error),
         });

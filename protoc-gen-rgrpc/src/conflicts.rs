@@ -13,9 +13,11 @@ use prost_types::{
 };
 
 use crate::error::Error;
+use crate::full_names::scope;
+use crate::keyword_maps;
 use crate::names::{has_rust_form, snake, upper_camel, variant};
 use crate::options::Options;
-use crate::schema::{Part, Schema, scope};
+use crate::schema::{Part, Schema};
 
 /// Fails on the first element of the schema that cannot be generated.
 pub(crate) fn check(schema: &Schema, options: &Options) -> Result<(), Error> {
@@ -268,9 +270,13 @@ impl Names<'_> {
                 Err(Error::schema(place.file, &place.element, problem))
             }
             Some(other) => {
-                let way = match kind {
-                    Kind::Accessor => ": rename one of the fields",
-                    _ => "",
+                let way = match (kind, other.strip_prefix("package ")) {
+                    (Kind::Accessor, _) => ": rename one of the fields".to_owned(),
+                    (_, Some(package)) => format!(
+                        ": generate the package in a run and into a folder of its own, and give this run \
+                         `extern_path=.{package}=RUST_PATH`"
+                    ),
+                    _ => String::new(),
                 };
                 let problem = format!("`{other}` and `{proto}` would both be {kind} `{rust}`{way}");
                 Err(Error::schema(place.file, &place.element, problem))
@@ -329,7 +335,8 @@ fn accessors(
     if let Some(entry) = entry {
         let is_enum = entry.field.iter().any(|part| part.r#type() == Type::Enum);
         return if is_enum {
-            vec![named("get"), named("insert")]
+            let name = keyword_maps::named(&rust);
+            vec![format!("get_{name}"), format!("insert_{name}")]
         } else {
             Vec::new()
         };
@@ -401,7 +408,9 @@ mod tests {
             ),
             (
                 "message Other { message Nested {} }",
-                "a.proto: package a.b: `package a.b.other` and `Other` would both be module `other`",
+                "a.proto: package a.b: `package a.b.other` and `Other` would both be module `other`: \
+                 generate the package in a run and into a folder of its own, and give this run \
+                 `extern_path=.a.b.other=RUST_PATH`",
             ),
             (
                 "enum E { A = 0; } message M { optional E kind = 1; optional E set_kind = 2; }",
@@ -445,6 +454,7 @@ mod tests {
             "message M { map<string, int32> x = 1; map<string, int32> y = 2; }",
             "message M { optional int32 x = 1; oneof y { int32 X = 2; } }",
             "enum E { A = 0; } message M { optional E x = 1; repeated int32 set_x = 2; }",
+            "enum E { A = 0; } message M { map<int32, E> type = 1; optional int32 get_type = 2; }",
             "message Other {}",
             "message M { message Nested {} oneof nested { int32 x = 1; } }",
         ] {

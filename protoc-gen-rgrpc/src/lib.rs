@@ -36,7 +36,8 @@
 //! # Names
 //!
 //! Names follow prost: `GetFeature` is `get_feature`, a keyword is raw (`r#type`) or, where there
-//! is no raw form, gets a trailing `_` (`self_`). A name that is taken gets a trailing `_` as well:
+//! is no raw form, gets a trailing `_` (`self_`; so does a map of enums, whose accessors are then
+//! `get_type_` and `insert_type_`). A name that is taken gets a trailing `_` as well:
 //! by a message (service `foo` beside message `Foo`), by an earlier method (`GetX` and `get_x`), or
 //! by the client's own (`new_`, `clone_`). Messages, fields and enum values whose Rust names
 //! coincide are an error that names both.
@@ -61,9 +62,11 @@ mod enum_defaults;
 mod error;
 mod external;
 mod folder;
+mod full_names;
 #[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod keyword_maps;
 mod literal;
 mod lossy;
 mod messages;

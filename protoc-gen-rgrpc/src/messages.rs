@@ -10,9 +10,10 @@ use prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorProto};
 
 use crate::docs::Comments;
 use crate::error::Error;
+use crate::full_names::{scope, types};
 use crate::names::{snake, upper_camel};
 use crate::options::Options;
-use crate::schema::{Part, Schema, scope, types};
+use crate::schema::{Part, Schema};
 use crate::well_known;
 
 /// What prost-build makes of a schema.

@@ -15,7 +15,7 @@ use crate::options::Options;
 use crate::output::{self, Kind, OutputFile};
 use crate::schema::{Part, Schema};
 use crate::service::{self, Names, Service};
-use crate::{conflicts, descriptor, literal};
+use crate::{conflicts, descriptor, keyword_maps, literal};
 
 /// The version of the contract between generated code and runtime. The runtime lists those it
 /// supports in `codegen::assert_version`.
@@ -79,6 +79,7 @@ impl<'a> Generator<'a> {
             return Ok(None);
         }
         self.deprecations.mark(&mut parsed.items);
+        keyword_maps::rename(&mut parsed.items);
         parsed.items.insert(0, self.version_check());
         Ok(Some(self.output(name, parsed.items)))
     }

@@ -14,6 +14,7 @@ use prost_types::{DescriptorProto, FileDescriptorProto};
 use crate::descriptor;
 use crate::enum_defaults;
 use crate::error::Error;
+use crate::full_names::types;
 use crate::options::Options;
 use crate::validate;
 
@@ -99,11 +100,19 @@ fn check_syntax(file: &FileDescriptorProto, part: Part) -> Result<(), Error> {
     match file.syntax() {
         "" | "proto3" => Ok(()),
         _ if part == Part::Nothing => Ok(()),
+        "editions" => Err(editions(file.name())),
         other => {
             let problem = format!("syntax `{other}` is not supported; proto2 and proto3 are");
             Err(Error::schema(file.name(), "", problem))
         }
     }
+}
+
+/// The error for a file of editions whose code is needed.
+pub(crate) fn editions(file: &str) -> Error {
+    let problem = "editions are not supported yet, except in files imported for their options only; \
+                   proto2 and proto3 are";
+    Error::schema(file, "", problem.to_owned())
 }
 
 /// The files that are not named but define a type that generated code mentions.
@@ -140,42 +149,6 @@ fn used_files(
         }
     }
     used
-}
-
-/// The full names, with a leading dot, of all messages and enums of a file.
-pub(crate) fn types(file: &FileDescriptorProto) -> Vec<String> {
-    fn nested(scope: &str, message: &DescriptorProto, names: &mut Vec<String>) {
-        let name = format!("{scope}.{}", message.name());
-        names.extend(
-            message
-                .enum_type
-                .iter()
-                .map(|nested| format!("{name}.{}", nested.name())),
-        );
-        for message in &message.nested_type {
-            nested(&name, message, names);
-        }
-        names.push(name);
-    }
-    let scope = scope(file);
-    let mut names: Vec<String> = file
-        .enum_type
-        .iter()
-        .map(|enumeration| format!("{scope}.{}", enumeration.name()))
-        .collect();
-    for message in &file.message_type {
-        nested(&scope, message, &mut names);
-    }
-    names
-}
-
-/// The package with a leading dot, or nothing.
-pub(crate) fn scope(file: &FileDescriptorProto) -> String {
-    if file.package().is_empty() {
-        String::new()
-    } else {
-        format!(".{}", file.package())
-    }
 }
 
 /// The full names of the types that a file's fields and, if they are generated, its methods have.

@@ -13,7 +13,7 @@ use prost_types::{
 };
 
 use crate::error::Error;
-use crate::schema::scope;
+use crate::full_names::scope;
 
 /// The largest field number: 29 bits.
 const MAX_FIELD_NUMBER: i32 = (1 << 29) - 1;

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use protox::file::{FileResolver, GoogleFileResolver};
 
-use crate::schema::types;
+use crate::full_names::types;
 
 const FILES: [&str; 12] = [
     "any",

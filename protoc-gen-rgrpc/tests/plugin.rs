@@ -280,7 +280,7 @@ fn a_problem_is_the_responses_error_and_names_its_place() {
         ),
         (
             editions,
-            "route_guide.proto: syntax `editions` is not supported; proto2 and proto3 are",
+            "route_guide.proto: editions are not supported yet, except in files imported for their options only; proto2 and proto3 are",
         ),
         (
             missing,

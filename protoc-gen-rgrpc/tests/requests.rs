@@ -154,7 +154,7 @@ fn a_type_of_editions_is_an_error_when_its_code_is_needed() {
     ];
     assert_eq!(
         respond(files, "m.proto").error(),
-        "o.proto: syntax `editions` is not supported; proto2 and proto3 are"
+        "o.proto: editions are not supported yet, except in files imported for their options only; proto2 and proto3 are"
     );
 }
 

@@ -1,7 +1,8 @@
 //! Compression: what a call sends, and what its handler answers, by gzip; and what it saves.
 //!
-//! gzip is there in a crate that is built with the feature `gzip` of `rgrpc`. To count what goes over
-//! the connection, this one has a [`Compressor`] of its own around it, which any other could be.
+//! gzip is there in a crate that is built with the feature `gzip` of `rgrpc`. To count what goes
+//! over the connection, this one has a [`Compressor`] of its own around it, which any other could
+//! be.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin compression

@@ -1,6 +1,6 @@
-//! Early ends of a call: at its deadline, on both sides, because the caller drops it, or by its cancel
-//! handle. Each time the services that a handler has called in turn are told, and their handlers are
-//! dropped; a value of a handler can ask why.
+//! Early ends of a call: at its deadline, on both sides, because the caller drops it, or by its
+//! cancel handle. Each time the services that a handler has called in turn are told, and their
+//! handlers are dropped; a value of a handler can ask why.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin deadline_and_cancel
@@ -54,8 +54,8 @@ impl Greeter for Sleeper {
     }
 }
 
-/// A value of a handler, such as a guard, a connection or a lock. It is dropped with the handler, and
-/// knows why.
+/// A value of a handler, such as a guard, a connection or a lock. It is dropped with the handler,
+/// and knows why.
 struct OnDrop {
     events: UnboundedSender<String>,
     context: Option<CallContext>,

@@ -1,5 +1,5 @@
-//! Backends that say whether they serve: a client that spreads its calls over two of them leaves one
-//! alone as long as that is being drained, without closing the connection to it.
+//! Backends that say whether they serve: a client that spreads its calls over two of them leaves
+//! one alone as long as that is being drained, without closing the connection to it.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin health
@@ -36,8 +36,8 @@ const SERVICE_CONFIG: &str = r#"{
     "healthCheckConfig": {"serviceName": "helloworld.Greeter"}
 }"#;
 
-/// The name in the service config. By convention, that of the service; the empty name stands for the
-/// server as a whole.
+/// The name in the service config. By convention, that of the service; the empty name stands for
+/// the server as a whole.
 const GREETER: &str = "helloworld.Greeter";
 
 /// Which services serve, for those who ask once and for those who watch.

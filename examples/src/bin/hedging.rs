@@ -1,7 +1,8 @@
-//! Calls that do not wait for a slow backend: when no answer has come for a while, a copy of the call
-//! is sent, and the first answer wins. The channel's service config says when and how many.
+//! Calls that do not wait for a slow backend: when no answer has come for a while, a copy of the
+//! call is sent, and the first answer wins. The channel's service config says when and how many.
 //!
-//! For methods that may run more than once, and most useful where the copies go to several backends.
+//! For methods that may run more than once, and most useful where the copies go to several
+//! backends.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin hedging

@@ -10,7 +10,8 @@
 use std::error::Error;
 
 use rgrpc::{
-    ClientConn, Code, Metadata, Request, Response, SendStream, Server, Status, credentials,
+    ClientConn, Code, Metadata, Request, Response, ResponseInfo, SendStream, Server, Status,
+    credentials,
 };
 use tokio::net::TcpListener;
 
@@ -30,14 +31,15 @@ impl Greeter for Hello {
             let values: Vec<_> = received.get_all(key).map(String::from_utf8_lossy).collect();
             println!("  {key}: {}", values.join(", "));
         }
-        // The value of a key that ends in -bin is any bytes. A tool that prints header fields prints
-        // base64, as it goes on the wire.
+        // The value of a key that ends in -bin is any bytes. A tool that prints header fields
+        // prints base64, as it goes on the wire.
         if let Some(session) = received.get_bytes("session-bin") {
             let encoded = Metadata::encode_binary(session);
             println!("  session-bin: {session:?}, on the wire {encoded}");
         }
 
-        request.set_header(metadata("x-greeter", "7")?)?;
+        // Sent at once. `set_header` keeps it until there is something else to send.
+        request.send_header(metadata("x-greeter", "7")?)?;
         // Goes with the status, whether the call ends well or not.
         request.set_trailer(metadata("x-cost", "1")?);
         if request.message().name.is_empty() {
@@ -93,11 +95,23 @@ async fn call(greeter: &GreeterClient) -> Result<(), Box<dyn Error>> {
     show("header", response.metadata());
     show("trailer", response.trailer());
 
-    // … or an option of the call.
-    let failed = greeter.say_hello(named("")).metadata("x-caller", "nobody");
-    if let Err(status) = failed.await {
-        println!("client, failed: {status}");
-        show("trailer", status.metadata());
+    // … or an option of the call. A response has header and trailer, a failure only its trailer.
+    // This handle has both, and the peer, whichever way the call ends, and for all four kinds of
+    // calls.
+    for name in ["Grace", ""] {
+        let info = ResponseInfo::new();
+        let call = greeter
+            .say_hello(named(name))
+            .metadata("x-caller", "nobody");
+        match call.response_info(&info).await {
+            Ok(reply) => println!("client, OK: {}", reply.message().message),
+            Err(status) => println!("client, failed: {status}"),
+        }
+        show("header", &info.header());
+        show("trailer", &info.trailer());
+        if let Some(peer) = info.peer() {
+            println!("  answered by {}", peer.remote);
+        }
     }
 
     // Calls that stream take metadata, and all other options, in the same way.

@@ -4,8 +4,9 @@
 //! cargo run -p rgrpc-examples --bin name_resolving
 //! ```
 //!
-//! Two ways. The scheme `book` has a resolver of its own, which looks names up in a book that others
-//! write. Under `told` stands a `ManualResolver`, for a program that knows the backends itself.
+//! Two ways. The scheme `book` has a resolver of its own, which looks names up in a book that
+//! others write. Under `told` stands a `ManualResolver`, for a program that knows the backends
+//! itself.
 
 #![allow(clippy::print_stdout, reason = "an example says what it does")]
 

@@ -1,4 +1,4 @@
-//! Calls that are made again when the server is busy: the channel's service config says which
+//! Calls that are retried when the server is busy: the channel's service config says which
 //! failures, how often and when; the handlers and the callers do nothing for it.
 //!
 //! ```text
@@ -16,7 +16,7 @@ rgrpc::include_proto!("helloworld");
 
 /// How the greeter's methods are to be called. The second attempt comes 20 ms after the first has
 /// failed, the third 40 ms after the second; all by a random factor between 0.8 and 1.2. While more
-/// than half of the channel's tokens are used up, nothing is tried again: a failure takes one, a
+/// than half of the channel's tokens are used up, nothing is retried: a failure takes one, a
 /// success gives a tenth back.
 const SERVICE_CONFIG: &str = r#"{
     "methodConfig": [{

@@ -1,6 +1,6 @@
 //! Mutual TLS: the server proves itself to the client, and the client to the server, each with a
-//! certificate that a CA has signed which the other trusts. A handler sees whose certificate it is. A
-//! second server asks for the client's certificate and serves clients without one too.
+//! certificate that a CA has signed which the other trusts. A handler sees whose certificate it is.
+//! A second server asks for the client's certificate and serves clients without one too.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin tls

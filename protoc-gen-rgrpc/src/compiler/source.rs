@@ -178,6 +178,8 @@ fn text(octets: &[u8]) -> (String, bool) {
     let mut text = String::with_capacity(original.len());
     let mut is_editions = false;
     let mut statement: Vec<&str> = Vec::new();
+    // The braces around a place in the value of an option.
+    let mut depth = 0_usize;
     for token in tokens(&original) {
         if token.trim().is_empty() || token.starts_with("//") || token.starts_with("/*") {
             text.push_str(token);
@@ -185,11 +187,27 @@ fn text(octets: &[u8]) -> (String, bool) {
         }
         statement.push(token);
         match statement.as_slice() {
+            [.., "=", "{"] => depth = 1,
+            [.., "{"] if depth > 0 => depth += 1,
+            [.., "}"] => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        match statement.as_slice() {
             ["edition"] => text.push_str("syntax"),
             ["edition", "=", _] => {
                 is_editions = true;
                 text.push_str("\"proto3\"");
             }
+            // Visibility of types, or the type of a field.
+            ["export" | "local"] if is_editions => {}
+            ["export" | "local", "message" | "enum"] if is_editions => text.push_str(token),
+            [name @ ("export" | "local"), _] if is_editions => {
+                let space = if matches!(token, "." | "=") { "" } else { " " };
+                text.push_str(&format!("{name}{space}{token}"));
+            }
+            ["import", "option"] if is_editions => {}
+            // The generator uses none of these defaults, and `features` is taken away.
+            [.., "[" | ",", "default"] if is_editions && depth == 0 => text.push_str("features"),
             // The names of reserved fields are identifiers in editions.
             ["reserved", .., name] if is_editions && is_identifier(name) && *name != "reserved" => {
                 let is_range = *name == "to" || *name == "max";
@@ -200,8 +218,30 @@ fn text(octets: &[u8]) -> (String, bool) {
                 });
             }
             // The parser has no negative infinity, but numbers that are.
-            [.., option, "=", "-", "inf"] if *option != "default" => text.push_str("1e999"),
-            [.., option, "=", "-", "nan"] if *option != "default" => text.push_str("0.0"),
+            [.., option, "=", "-", "inf"] if *option != "default" || is_editions => {
+                text.push_str("1e999");
+            }
+            [.., option, "=", "-", "nan"] if *option != "default" || is_editions => {
+                text.push_str("0.0");
+            }
+            // The parser takes options after a range, but not after a number.
+            ["extensions", .., before, number, "["] if is_number(number) && *before != "to" => {
+                text.push_str(&format!(" to {number} ["));
+            }
+            ["extensions", number, "["] if is_number(number) => {
+                text.push_str(&format!(" to {number} ["));
+            }
+            // In the value of an option, a list needs no colon before it.
+            [.., before, name, "["]
+                if depth > 0 && is_identifier(name) && !is_value_after(before) =>
+            {
+                text.push_str(": [");
+            }
+            [name, "["] if depth > 0 && is_identifier(name) => text.push_str(": ["),
+            // An integer that is too large is a number with a fraction.
+            [.., number] if is_number(number) && is_too_large(number) => {
+                text.push_str(&format!("{number}.0"));
+            }
             _ => text.push_str(token),
         }
         if matches!(token, ";" | "{" | "}") {
@@ -213,6 +253,19 @@ fn text(octets: &[u8]) -> (String, bool) {
 
 fn is_identifier(token: &str) -> bool {
     token.starts_with(|c: char| c == '_' || c.is_ascii_alphabetic())
+}
+
+fn is_number(token: &str) -> bool {
+    token.starts_with(|c: char| c.is_ascii_digit())
+}
+
+fn is_too_large(number: &str) -> bool {
+    number.chars().all(|c| c.is_ascii_digit()) && number.parse::<u64>().is_err()
+}
+
+/// Whether a name after this token is a value, and not that of a field.
+fn is_value_after(token: &str) -> bool {
+    matches!(token, ":" | "-" | "[" | ".")
 }
 
 /// The words, strings, comments, blanks and other characters of a `.proto` file.
@@ -273,6 +326,18 @@ mod tests {
             (
                 b"/* edition */ edition = \"2023\"; message M { reserved a, 'b'; reserved 1 to max; }",
                 "/* edition */ syntax = \"proto3\"; message M { reserved \"a\", 'b'; reserved 1 to max; }",
+            ),
+            (
+                b"extensions 4 [a = b]; extensions 5, 0x6 /**/ [a = b]; extensions 7 to 8 [a = b];",
+                "extensions 4  to 4 [a = b]; extensions 5, 0x6 /**/  to 0x6 [a = b]; extensions 7 to 8 [a = b];",
+            ),
+            (
+                b"option (o) = { a [1] b: { c <x [2]> } d: E [e]: 1 }; int32 x = 1 [d = true];",
+                "option (o) = { a : [1] b: { c <x : [2]> } d: E [e]: 1 }; int32 x = 1 [d = true];",
+            ),
+            (
+                b"[default = 18446744073709551615] [default = 18446744073709551616]",
+                "[default = 18446744073709551615] [default = 18446744073709551616.0]",
             ),
             (b"\"unclosed\\\"", "\"unclosed\\\""),
         ] {

@@ -1,11 +1,11 @@
 //! The bandwidth-delay product of the path, to size the windows by.
 //!
-//! A PING is sent, and the flow-controlled octets that arrive until its acknowledgement are what the
-//! path holds in a round trip. If that is most of the window, and the bandwidth is the highest yet,
-//! the window is what limits it, and is raised. The rule is that of grpc-go, but for when a
+//! A PING is sent, and the flow-controlled octets that arrive until its acknowledgement are what
+//! the path holds in a round trip. If that is most of the window, and the bandwidth is the highest
+//! yet, the window is what limits it, and is raised. The rule is that of grpc-go, but for when a
 //! measurement starts: with the connection's WINDOW_UPDATE, hence once a quarter of the window. A
-//! path that carries less than that in a round trip cannot need a larger window, and small calls are
-//! spared a PING each.
+//! path that carries less than that in a round trip cannot need a larger window, and small calls
+//! are spared a PING each.
 
 use std::time::Instant;
 

@@ -5,7 +5,8 @@ use super::recurring::Recurring;
 use super::static_block::StaticBlock;
 
 /// The fields of a HEADERS frame to send: some that need no encoding, any others, or both in this
-/// order. The others are walked twice, once to know their size, so their iterator has to be cloneable.
+/// order. The others are walked twice, once to know their size, so their iterator has to be
+/// cloneable.
 #[derive(Clone, Debug)]
 pub struct Block<'a, I> {
     first: First<'a>,
@@ -90,8 +91,8 @@ impl<'f, I: Iterator<Item = FieldRef<'f>> + Clone> Block<'_, I> {
         }
     }
 
-    /// The whole block behind the room of a frame's head, if it is ready as it is: nothing to encode
-    /// in it, and nothing to say to the peer before it.
+    /// The whole block behind the room of a frame's head, if it is ready as it is: nothing to
+    /// encode in it, and nothing to say to the peer before it.
     #[inline]
     pub(super) fn framed(&self, encoder: &Encoder) -> Option<&[u8]> {
         match self.first {

@@ -1,12 +1,12 @@
 //! Bounds on what a peer may do that costs it little and us much.
 //!
-//! Each kind of excess has a budget. Spending one more than there is ends the connection with GOAWAY
-//! ENHANCE_YOUR_CALM, and the budget's name as debug data. Most budgets are an [`Allowance`]: a
-//! burst, a rate, and what the traffic of the connection earns on top.
+//! Each kind of excess has a budget. Spending one more than there is ends the connection with
+//! GOAWAY ENHANCE_YOUR_CALM, and the budget's name as debug data. Most budgets are an
+//! [`Allowance`]: a burst, a rate, and what the traffic of the connection earns on top.
 //!
 //! The earnings are derived from the most frames that our own traffic can cause an honest peer to
-//! send, an intermediary that splits what it forwards included. They are not limited by the burst: a
-//! peer may answer thousands of our frames at once. So a peer cannot spend a budget by answering
+//! send, an intermediary that splits what it forwards included. They are not limited by the burst:
+//! a peer may answer thousands of our frames at once. So a peer cannot spend a budget by answering
 //! what we send, however it does; and a hostile peer spends it within burst, rate and earnings.
 
 use std::time::{Duration, Instant};
@@ -51,8 +51,8 @@ pub struct BudgetConfig {
     /// that the end of a read buffer makes of it, and each 1,024 octets that we send one more.
     pub pings: Allowance,
 
-    /// SETTINGS, and acknowledgements of none: CVE-2019-9515. Applying them walks every stream. 100,
-    /// and 10 a second.
+    /// SETTINGS, and acknowledgements of none: CVE-2019-9515. Applying them walks every stream.
+    /// 100, and 10 a second.
     ///
     /// Most peers send them once in a connection, also after a reload. Peers that raise their window
     /// while our DATA fills it send one for each window's worth at most, so 65,535 octets that we
@@ -173,8 +173,8 @@ type Earned = fn(&Progress) -> u64;
 
 /// One budget.
 ///
-/// It is filled up only when it is found empty, so that spending is a decrement: it never grants more
-/// than burst, rate and earnings together.
+/// It is filled up only when it is found empty, so that spending is a decrement: it never grants
+/// more than burst, rate and earnings together.
 #[derive(Debug)]
 pub(super) struct Budget {
     name: &'static str,

@@ -5,8 +5,8 @@ use bytes::{Buf, Bytes, BytesMut};
 /// What is copied rather than kept in a piece of its own.
 const SMALL_PIECE: usize = 1024;
 
-/// Bytes in pieces, first in first out: as they were received, or as they are to be sent. Nothing is
-/// copied but small pieces that queue up.
+/// Bytes in pieces, first in first out: as they were received, or as they are to be sent. Nothing
+/// is copied but small pieces that queue up.
 ///
 /// Most of what is received or sent is one piece, which needs no queue.
 #[derive(Clone, Debug, Default)]
@@ -23,8 +23,8 @@ struct More {
     /// Small pieces behind all others, copied together: kept as they came, each would cost more
     /// than it holds and keep a whole read buffer alive.
     tail: BytesMut,
-    /// The length of all of it: decoders ask for it before each piece, of which there may be as many
-    /// as bytes.
+    /// The length of all of it: decoders ask for it before each piece, of which there may be as
+    /// many as bytes.
     len: usize,
 }
 

@@ -1,9 +1,9 @@
 //! The flow-control windows (RFC 9113 sections 5.2 and 6.9).
 //!
-//! A window that we may send into shrinks by what is sent, and grows by the peer's WINDOW_UPDATEs and
-//! by changes of its SETTINGS_INITIAL_WINDOW_SIZE, which can make it negative. The windows that we
-//! grant come in two kinds. The connection's is returned on receipt: it bounds what is in flight. A
-//! stream's is returned when the application has read: it bounds what is held.
+//! A window that we may send into shrinks by what is sent, and grows by the peer's WINDOW_UPDATEs
+//! and by changes of its SETTINGS_INITIAL_WINDOW_SIZE, which can make it negative. The windows that
+//! we grant come in two kinds. The connection's is returned on receipt: it bounds what is in
+//! flight. A stream's is returned when the application has read: it bounds what is held.
 
 use super::error::{ConnectionError, ErrorCode, Fault};
 
@@ -13,8 +13,8 @@ pub(crate) const DEFAULT_WINDOW: u32 = 65_535;
 /// The largest size of a window.
 pub(crate) const MAX_WINDOW: u32 = (1 << 31) - 1;
 
-/// The most credit that a stream's window grants: below the maximum of a window, so that a change of
-/// the initial size does not make it overflow.
+/// The most credit that a stream's window grants: below the maximum of a window, so that a change
+/// of the initial size does not make it overflow.
 const MAX_CREDIT: u64 = MAX_WINDOW as u64 - (64 << 20);
 
 /// A window that the peer grants us.
@@ -35,6 +35,11 @@ impl SendWindow {
     #[inline]
     pub(super) fn available(self) -> usize {
         self.0.max(0) as usize
+    }
+
+    /// The size, which is negative when the peer has made it smaller than what is in flight.
+    pub(super) fn size(self) -> i64 {
+        self.0
     }
 
     /// Octets were sent, no more than available.
@@ -69,6 +74,11 @@ impl ConnectionWindow {
             limit,
             unreturned: 0,
         }
+    }
+
+    /// The octets that the peer may send now.
+    pub(super) fn available(self) -> u32 {
+        self.limit - self.unreturned
     }
 
     /// Flow-controlled octets were received. Returns the increment to send, if it is time: when a
@@ -112,9 +122,9 @@ pub struct Reading {
 /// The window that we grant the peer on a stream, and the reading that it follows.
 ///
 /// The peer may send a window's size beyond the position that the reader has taken or needs,
-/// whichever is later. Hence the invariant: **while the reader waits, the peer has credit.** A reader
-/// that waits for a message has the peer's credit for all of the message; one that waits for anything
-/// has taken all there is, and the peer has at least three quarters of the window.
+/// whichever is later. Hence the invariant: **while the reader waits, the peer has credit.** A
+/// reader that waits for a message has the peer's credit for all of the message; one that waits for
+/// anything has taken all there is, and the peer has at least three quarters of the window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StreamWindow {
     size: u32,

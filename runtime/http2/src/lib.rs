@@ -1,9 +1,10 @@
-//! HTTP/2 as a protocol core without IO (RFC 9113, RFC 7541): bytes in, events out, bytes to send, and
-//! a deadline to be woken at.
+//! HTTP/2 as a protocol core without IO (RFC 9113, RFC 7541): bytes in, events out, bytes to send,
+//! and a deadline to be woken at.
 //!
-//! A [`Connection`] is one end of a connection, client or server. The transport's native engine owns
-//! one per socket, on one task, and nobody else ever sees it: there is no lock and no channel in
-//! here, no socket, no clock (the time is an argument) and no gRPC. What the engine does in a loop:
+//! A [`Connection`] is one end of a connection, client or server. The transport's native engine
+//! owns one per socket, on one task, and nobody else ever sees it: there is no lock and no channel
+//! in here, no socket, no clock (the time is an argument) and no gRPC. What the engine does in a
+//! loop:
 //!
 //! 1. read from the socket into a buffer;
 //! 2. call [`Connection::next_event`] until it returns `None`, and act on each [`Event`], which
@@ -12,8 +13,8 @@
 //! 4. wait for the socket, for a caller, or for [`Connection::next_deadline`], which is followed by
 //!    [`Connection::handle_timeout`].
 //!
-//! An error of the connection comes out of 2 or 4, with the GOAWAY already in the output. An error of
-//! a stream is an event; its RST_STREAM is in the output.
+//! An error of the connection comes out of 2 or 4, with the GOAWAY already in the output. An error
+//! of a stream is an event; its RST_STREAM is in the output.
 //!
 //! Where things are: `frame` parses and writes frames, `hpack` header blocks, `message` says which
 //! header lists are well-formed. `stream` holds the states and the store of streams, `flow` the

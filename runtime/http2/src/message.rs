@@ -1,8 +1,8 @@
 //! What makes a header list that of an HTTP message (RFC 9113 section 8): pseudo-header fields, the
 //! characters of names and values, the fields that belong to HTTP/1 connections.
 //!
-//! What breaks these rules is malformed, a stream error of type PROTOCOL_ERROR (section 8.1.1). What
-//! gRPC demands on top (the method, the content-type, `te` present) is the caller's to check.
+//! What breaks these rules is malformed, a stream error of type PROTOCOL_ERROR (section 8.1.1).
+//! What gRPC demands on top (the method, the content-type, `te` present) is the caller's to check.
 
 use super::hpack::Field;
 

@@ -5,8 +5,8 @@ use std::io::IoSlice;
 
 use bytes::Bytes;
 
-/// A payload from this length on is kept as it is, to be written from where it lies; a shorter one is
-/// copied beside the frames around it, which costs less than a slice of its own.
+/// A payload from this length on is kept as it is, to be written from where it lies; a shorter one
+/// is copied beside the frames around it, which costs less than a slice of its own.
 const SEGMENT: usize = 1_024;
 
 /// How much of what is already written may stand in front of what is not.

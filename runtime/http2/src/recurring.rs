@@ -4,8 +4,9 @@ use std::cell::RefCell;
 
 use super::hpack::{Encoder, Field, FieldRef};
 
-/// Fields that are the same in many blocks of one connection, encoded once for as long as its dynamic
-/// table stays as it is: what all calls of a method have in common, which is soon all in the table.
+/// Fields that are the same in many blocks of one connection, encoded once for as long as its
+/// dynamic table stays as it is: what all calls of a method have in common, which is soon all in
+/// the table.
 #[derive(Debug)]
 pub struct Recurring {
     fields: Vec<Field>,

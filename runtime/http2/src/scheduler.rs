@@ -1,8 +1,8 @@
 //! Whose turn it is to send.
 //!
 //! Streams that have something to send take turns, one DATA frame each (and the trailers behind the
-//! last). A stream whose own window is closed has no place here until the window opens; streams that
-//! only the connection's window keeps from sending wait aside, in their order.
+//! last). A stream whose own window is closed has no place here until the window opens; streams
+//! that only the connection's window keeps from sending wait aside, in their order.
 
 use std::collections::VecDeque;
 

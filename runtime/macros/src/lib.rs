@@ -1,10 +1,10 @@
 //! Includes the code that `protoc-gen-rgrpc` generated. An implementation detail of the crate
 //! `rgrpc`, which documents its macros.
 //!
-//! The generator writes files for each `.proto` file, and none of them lists the others. So a folder
-//! may be filled by any number of runs: buf runs the plugin once for each folder of a module, and a
-//! run knows only its own files and their imports. The list of a folder's files is made here, when
-//! the crate is compiled: `scan` finds the files, `modules` nests them.
+//! The generator writes files for each `.proto` file, and none of them lists the others. So a
+//! folder may be filled by any number of runs: buf runs the plugin once for each folder of a
+//! module, and a run knows only its own files and their imports. The list of a folder's files is
+//! made here, when the crate is compiled: `scan` finds the files, `modules` nests them.
 
 mod modules;
 mod scan;

@@ -1,9 +1,13 @@
 use std::time::Duration;
 
 /// How long a channel waits between attempts to connect: [`base_delay`](Self::base_delay) after the
-/// first that fails, then [`multiplier`](Self::multiplier) times as long after each further one up to
-/// [`max_delay`](Self::max_delay), and all waits but the first longer or shorter by a random part of
-/// up to [`jitter`](Self::jitter).
+/// first that fails, then [`multiplier`](Self::multiplier) times as long after each further one up
+/// to [`max_delay`](Self::max_delay), and all waits but the first longer or shorter by a random
+/// part of up to [`jitter`](Self::jitter).
+///
+/// A connection counts as a failed attempt if it ends within the base delay and has served no call,
+/// such as that of a server that says GOAWAY at once. The first ten such connections in a row are
+/// replaced without a wait.
 ///
 /// ```
 /// use std::time::Duration;
@@ -113,6 +117,12 @@ impl Backoff {
         self.failures = 0;
     }
 
+    /// The wait after the first failure.
+    pub(crate) fn base_delay(&self) -> Duration {
+        let config = &self.params.backoff;
+        config.base_delay.min(config.max_delay)
+    }
+
     /// What the attempt to come may take: the addresses share it.
     pub(crate) fn connect_timeout(&self) -> Duration {
         self.delay(0.5).max(self.params.min_connect_timeout)
@@ -126,7 +136,7 @@ impl Backoff {
             max_delay,
         } = self.params.backoff;
         if self.failures == 0 {
-            return base_delay.min(max_delay);
+            return self.base_delay();
         }
         let exponent = i32::try_from(self.failures).unwrap_or(i32::MAX);
         // Infinite when there were many failures, before the maximum cuts it.

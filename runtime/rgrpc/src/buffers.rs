@@ -1,9 +1,10 @@
 //! Large buffers, which are used again.
 //!
-//! A message of a megabyte needs a buffer on each side of each copy, for a moment. An allocator gives
-//! such memory back to the system as soon as it is free, and the system clears every page of the next
-//! one: more work than all else that is done with the message. So a few of them are kept, for the
-//! whole process, because who frees a buffer is often another thread than who takes the next.
+//! A message of a megabyte needs a buffer on each side of each copy, for a moment. An allocator
+//! gives such memory back to the system as soon as it is free, and the system clears every page of
+//! the next one: more work than all else that is done with the message. So a few of them are kept,
+//! for the whole process, because who frees a buffer is often another thread than who takes the
+//! next.
 //!
 //! Source: grpc-go `mem.BufferPool`.
 

@@ -3,7 +3,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The reason why a server's call was cancelled: it ended before its handler did, which was dropped then.
+/// The reason why a server's call was cancelled: it ended before its handler did, which was dropped
+/// then.
 ///
 /// See [`CallContext::cancel_reason`](crate::CallContext::cancel_reason).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,22 +14,22 @@ pub enum CancelReason {
     ClientCancelled,
     /// The call's deadline has passed.
     ///
-    /// A client resets the stream when its own clock has reached the deadline, with the same code as
-    /// when it cancels. Such a reset counts as the deadline when less than 10 ms were left here.
+    /// A client resets the stream when its own clock has reached the deadline, with the same code
+    /// as when it cancels. Such a reset counts as the deadline when less than 10 ms were left here.
     DeadlineExceeded,
     /// The connection was lost or closed, or the client broke the protocol on it.
     ConnectionLost,
     /// The client has reset the stream with another code than CANCEL, or broke the protocol on it.
     StreamFailed,
-    /// The response's headers are larger than the client takes (SETTINGS_MAX_HEADER_LIST_SIZE), so that the
-    /// call has ended with INTERNAL.
+    /// The response's headers are larger than the client takes (SETTINGS_MAX_HEADER_LIST_SIZE), so
+    /// that the call has ended with INTERNAL.
     HeadersTooLarge,
     /// The server was stopped, or the runtime of the call was shut down.
     ServerStopped,
 }
 
-/// The tolerance between the client's deadline and the server's: the client's time began when the request
-/// was sent, and its reset may travel faster than the request did.
+/// The tolerance between the client's deadline and the server's: the client's time began when the
+/// request was sent, and its reset may travel faster than the request did.
 const DEADLINE_TOLERANCE: Duration = Duration::from_millis(10);
 
 impl CancelReason {

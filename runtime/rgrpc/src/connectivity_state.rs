@@ -13,8 +13,8 @@ use std::fmt;
 ///                          connection lost, GOAWAY, no calls for long
 /// ```
 ///
-/// `Shutdown` follows any of them. While a channel in `TransientFailure` tries again it stays there,
-/// until it is `Ready`: calls that do not wait fail at once meanwhile (gRFC A62).
+/// `Shutdown` follows any of them. While a channel in `TransientFailure` tries again it stays
+/// there, until it is `Ready`: calls that do not wait fail at once meanwhile (gRFC A62).
 ///
 /// Source: grpc-go `connectivity.State`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

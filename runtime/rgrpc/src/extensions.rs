@@ -3,15 +3,15 @@ use std::fmt;
 
 /// Typed values that travel with a call inside this program, at most one of each type.
 ///
-/// For what one layer tells another: an interceptor that has found out who calls, and a handler that
-/// asks. They are never sent to the peer. Empty extensions are one word and allocate nothing.
+/// For what one layer tells another: an interceptor that has found out who calls, and a handler
+/// that asks. They are never sent to the peer. Empty extensions are one word and allocate nothing.
 ///
 /// A [`Request`](crate::Request) has them in a handler and towards a stub, which hands them to
-/// [`Invoke`](crate::Invoke) in [`CallOptions::extensions`](crate::CallOptions::extensions). They stay
-/// with the request in [`Request::map`](crate::Request::map) and [`Request::split`](crate::Request::split);
-/// they are dropped by [`into_message`](crate::Request::into_message) and
-/// [`into_parts`](crate::Request::into_parts); and a request made by
-/// [`Request::outgoing`](crate::Request::outgoing) begins without any.
+/// [`Invoke`](crate::Invoke) in [`CallOptions::extensions`](crate::CallOptions::extensions). They
+/// stay with the request in [`Request::map`](crate::Request::map) and
+/// [`Request::split`](crate::Request::split); they are dropped by
+/// [`into_message`](crate::Request::into_message) and [`into_parts`](crate::Request::into_parts);
+/// and a request made by [`Request::outgoing`](crate::Request::outgoing) begins without any.
 ///
 /// ```
 /// # use rgrpc::Request;

@@ -25,8 +25,9 @@
 //! # Cancellation
 //!
 //! Dropping the future of a call, or a half of its streams, cancels it: the server is told, and the
-//! handler's future is dropped. Work that is to outlive that is spawned. A [`CancelHandle`] cancels calls
-//! from elsewhere; [`CallContext::cancel_reason`] says in a handler's `Drop` why it was dropped.
+//! handler's future is dropped. Work that is to outlive that is spawned. A [`CancelHandle`] cancels
+//! calls from elsewhere; [`CallContext::cancel_reason`] says in a handler's `Drop` why it was
+//! dropped.
 //!
 //! # Runtime
 //!
@@ -46,13 +47,13 @@ mod connectivity_state;
 pub mod credentials;
 mod error_text;
 mod extensions;
-mod first_of;
 mod interceptor;
 pub mod io;
 mod lock;
 mod metadata;
 mod prefix;
 pub mod resolver;
+mod select_biased;
 mod server;
 mod service_config;
 mod side;
@@ -95,7 +96,7 @@ pub use server::{
 pub use service_config::{ConfigObject, ConfigValue, MethodConfig, ServiceConfigError};
 pub use side::Side;
 pub use status::{Code, RpcStatus, Status};
-pub use transport::{CancelReason, ConnectionHandle, Transport};
+pub use transport::{CancelReason, ConnectionHandle, ConnectionSnapshot, Transport, keepalive};
 
 // Generated messages refer to these through this crate, so that its users need no dependency on
 // them.

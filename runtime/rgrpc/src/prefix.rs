@@ -1,5 +1,5 @@
-//! The five bytes before every message on the wire ("PROTOCOL-HTTP2", Length-Prefixed-Message): what
-//! codecs frame messages with, and what tells a transport how long one is.
+//! The five bytes before every message on the wire ("PROTOCOL-HTTP2", Length-Prefixed-Message):
+//! what codecs frame messages with, and what tells a transport how long one is.
 
 /// One flag byte and four bytes of length.
 pub(crate) const PREFIX_LEN: usize = 5;

@@ -1,10 +1,10 @@
 //! Tasks and those who wait for them: they are told how it has ended, also when it panics or
 //! its runtime is dropped.
 //!
-//! Code of users' (a dialer, a resolver, a balancing policy, a picker, credentials, the construction of
-//! a handler) is run by [`caught`] or [`caught_in`], so that its panic is an error of what asked for
-//! it. A task is spawned as a [`Watched`] future, or its state tells by `Drop`, with [`Lost::now`] for
-//! the reason.
+//! Users' code (a dialer, a resolver, a balancing policy, a picker, credentials) is run by
+//! [`caught`] or [`caught_in`], a handler by [`caught_by`], so that its panic is an error of what
+//! asked for it. A task is spawned as a [`Watched`] future, or its state tells by `Drop`, with
+//! [`Lost::now`] for the reason.
 
 use std::any::Any;
 use std::fmt;
@@ -37,7 +37,19 @@ impl fmt::Display for Panicked {
 /// It has panicked, which is logged.
 #[inline]
 pub(crate) fn caught<T>(what: &'static str, run: impl FnOnce() -> T) -> Result<T, Panicked> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| logged(what, &*panic))
+    caught_by(run, |panic| logged(what, panic))
+}
+
+/// As [`caught`], with a report of the caller's own.
+///
+/// # Errors
+/// It has panicked, and this is what the report has made of that.
+#[inline]
+pub(crate) fn caught_by<T, E>(
+    run: impl FnOnce() -> T,
+    report: impl FnOnce(&(dyn Any + Send)) -> E,
+) -> Result<T, E> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| report(&*panic))
 }
 
 #[cold]
@@ -47,7 +59,8 @@ fn logged(what: &'static str, panic: &(dyn Any + Send)) -> Panicked {
     Panicked { what }
 }
 
-/// Runs a future that may panic, also when it is made; `what` names it. As cancel-safe as the future.
+/// Runs a future that may panic, also when it is made; `what` names it. As cancel-safe as the
+/// future.
 ///
 /// # Errors
 /// As for [`caught`].

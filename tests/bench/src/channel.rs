@@ -26,10 +26,11 @@ pub struct ChannelFlags {
 pub enum Channel {
     /// A channel for each connection, without a service config.
     Plain,
-    /// As plain, and each loop takes the channels in turn for its unary calls: the same way of calls
-    /// over connections as a balanced channel has, without its costs.
+    /// As plain, and each loop takes the channels in turn for its unary calls: the same way of
+    /// calls over connections as a balanced channel has, without its costs.
     ByHand,
-    /// One channel over all connections: calls take them in turn, and a service config arms retries.
+    /// One channel over all connections: calls take them in turn, and a service config arms
+    /// retries.
     Balanced,
 }
 

@@ -13,6 +13,17 @@ fn round_trip<M: prost::Message + Debug + Default + PartialEq>(message: &M) {
 }
 
 #[test]
+fn a_map_of_enums_may_have_a_keyword_for_a_name() {
+    use torture::r#type::Struct;
+    use torture::r#type::r#struct::Kind;
+    let mut message = Struct::default();
+    assert_eq!(message.insert_fn_("a".to_owned(), Kind::Type), None);
+    assert_eq!(message.get_fn_("a"), Some(Kind::Type));
+    assert_eq!(message.fn_.len(), 1);
+    round_trip(&message);
+}
+
+#[test]
 fn messages_encode_and_decode() {
     round_trip(&torture::FooClient {
         r#type: "a".to_owned(),

@@ -11,6 +11,7 @@ pub mod case;
 pub mod client;
 mod compression;
 pub mod flags;
+pub mod keepalive;
 mod payload;
 pub mod proto;
 pub mod server;

@@ -22,8 +22,8 @@ static PATTERN: LazyLock<Bytes> = LazyLock::new(|| {
 
 /// Returns message `index` of a direction of a call, with an encoded size of `size` bytes.
 ///
-/// Sizes 1, 2 and a few others do not exist in the encoding of a bytes field; the next smaller one is
-/// used.
+/// Sizes 1, 2 and a few others do not exist in the encoding of a bytes field; the next smaller one
+/// is used.
 pub(crate) fn message(seed: u64, direction: Direction, index: usize, size: usize) -> Message {
     let mut body = size.saturating_sub(2);
     while encoded_len(body) > size {

@@ -50,10 +50,6 @@ pub struct Profile {
     pub max_total: usize,
     /// The largest number of messages in a direction.
     pub max_messages: usize,
-    /// The largest sum of the sizes of responses that a server sends without reading the request to
-    /// its end, in bytes. On the h2 engine the rest of such a request is not discarded, so a client
-    /// that sends all of it first waits for ever for a response longer than its window.
-    pub max_early_response: usize,
 }
 
 impl Profile {
@@ -62,24 +58,13 @@ impl Profile {
         max_message: 4 << 20,
         max_total: 5 << 20,
         max_messages: 12,
-        max_early_response: usize::MAX,
     };
-
-    /// The same profile for the h2 engine.
-    #[must_use]
-    pub const fn for_h2(self) -> Self {
-        Self {
-            max_early_response: 200 * 1024,
-            ..self
-        }
-    }
 
     /// For runs over sockets.
     pub const LARGE: Self = Self {
         max_message: (16 << 20) + 6,
         max_total: 36 << 20,
         max_messages: 24,
-        max_early_response: usize::MAX,
     };
 }
 
@@ -149,18 +134,13 @@ impl Plan {
             2 => Ending::ServerStopsReading(random.usize(..=up.len())),
             _ => Ending::Complete,
         };
-        // A server that has its only message cannot fail after it; a client that sends everything
-        // before it reads deadlocks with a server that stops reading and sends.
+        // A server that has its only message cannot fail after it, and one that answers each message
+        // has to read them.
         let ending = match (kind, ending) {
             (_, Ending::ClientDrops(_) | Ending::Complete)
-            | (Kind::ClientStreaming | Kind::FullDuplex, _)
-            | (Kind::HalfDuplex | Kind::PingPong, Ending::ServerFails(_)) => ending,
+            | (Kind::ClientStreaming | Kind::HalfDuplex | Kind::FullDuplex, _)
+            | (Kind::PingPong, Ending::ServerFails(_)) => ending,
             _ => Ending::Complete,
-        };
-        let is_early_response_too_long = down.iter().sum::<usize>() > profile.max_early_response;
-        let ending = match ending {
-            Ending::ServerStopsReading(_) if is_early_response_too_long => Ending::Complete,
-            ending => ending,
         };
         Self {
             seed,

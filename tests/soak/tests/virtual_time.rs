@@ -60,10 +60,7 @@ fn seeds() -> Range<u64> {
 /// Runs a few calls at a time on one connection.
 async fn run(seed: u64, transport: Transport) -> Result<(), String> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let profile = match transport {
-        Transport::H2 => Profile::SMALL.for_h2(),
-        _ => Profile::SMALL,
-    };
+    let profile = Profile::SMALL;
     let (sender, receiver) = mpsc::channel(1);
     let mut server = Server::new().transport(transport);
     register_soak(&mut server, SoakService::new(profile)).map_err(|error| error.to_string())?;

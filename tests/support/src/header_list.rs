@@ -1,4 +1,5 @@
-//! An ordered list of header fields, as it stands on the wire: duplicates, order and odd bytes kept.
+//! An ordered list of header fields, as it stands on the wire: duplicates, order and odd bytes
+//! kept.
 
 use std::fmt;
 

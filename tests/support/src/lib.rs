@@ -9,8 +9,8 @@
 //! - The gRPC helpers ([`message`], [`grpc_request`], [`Trailers`], …) say the HTTP/2 mapping of
 //!   gRPC in one word each.
 //! - [`FaultProxy`] stalls, delays and cuts a TCP connection on command; [`CountingListener`] and
-//!   [`RefusingAddress`] are addresses that count and refuse connections. [`ConnectProxy`] is an HTTP
-//!   proxy.
+//!   [`RefusingAddress`] are addresses that count and refuse connections. [`ConnectProxy`] is an
+//!   HTTP proxy.
 //!
 //! ```no_run
 //! use rgrpc_test_support::{WirePeer, data, grpc_request, message};

@@ -83,15 +83,16 @@ impl Accepted {
         *self.0.borrow()
     }
 
-    /// Waits until the count is at least this. Returns at once, with fewer, if the listener is gone.
+    /// Waits until the count is at least this. Returns at once, with fewer, if the listener is
+    /// gone.
     pub async fn reaches(&mut self, count: usize) {
         // The only error is that the listener is gone, and then the count is what it is.
         let _ = self.0.wait_for(|accepted| *accepted >= count).await;
     }
 }
 
-/// A loopback address that refuses connections for as long as this lives: the port is bound, so that
-/// nobody else gets it, and nobody listens on it.
+/// A loopback address that refuses connections for as long as this lives: the port is bound, so
+/// that nobody else gets it, and nobody listens on it.
 #[derive(Debug)]
 pub struct RefusingAddress {
     socket: TcpSocket,

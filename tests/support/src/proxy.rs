@@ -158,8 +158,8 @@ async fn accept_all(
     }
 }
 
-/// Passes one connection on until it ends or is cut. A broken end, or an upstream that is not there,
-/// reaches the other end as a reset.
+/// Passes one connection on until it ends or is cut. A broken end, or an upstream that is not
+/// there, reaches the other end as a reset.
 async fn connection(
     mut client: TcpStream,
     upstream: SocketAddr,

@@ -1,5 +1,5 @@
-//! A load balancing policy of one's own, which a service config can name: calls of one session go to
-//! one server as long as it is there. The policy is in `sticky.rs`.
+//! A load balancing policy of one's own, which a service config can name: calls of one session go
+//! to one server as long as it is there. The policy is in `sticky.rs`.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin custom_balancer

@@ -2,8 +2,9 @@
 //! long as there is a connection to it; calls without the key go to all in turn.
 //!
 //! Each server is chosen for a value by rendezvous hashing: every server has a score for the value,
-//! and the best of those that are connected to takes the call. So when a server goes only the values
-//! that it had move, and nothing is remembered. (`ring_hash` does the like in all languages of gRPC.)
+//! and the best of those that are connected to takes the call. So when a server goes only the
+//! values that it had move, and nothing is remembered. (`ring_hash` does the like in all languages
+//! of gRPC.)
 
 use std::any::Any;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -53,8 +54,8 @@ impl BalancerBuilder for StickyBuilder {
     }
 }
 
-/// The policy at work: hands on what it is called with, and publishes a picker when it matters, which
-/// it is woken for.
+/// The policy at work: hands on what it is called with, and publishes a picker when it matters,
+/// which it is woken for.
 struct Sticky {
     metadata_key: String,
     servers: EndpointSharding,

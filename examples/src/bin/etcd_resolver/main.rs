@@ -5,8 +5,8 @@
 //! cargo run -p rgrpc-examples --bin etcd_resolver [HOST:PORT]
 //! ```
 //!
-//! At `HOST:PORT` is an etcd of version 3; without it something that stands in for one. The resolver
-//! asks it by rgrpc's own client, generated from etcd's `.proto` files.
+//! At `HOST:PORT` is an etcd of version 3; without it something that stands in for one. The
+//! resolver asks it by rgrpc's own client, generated from etcd's `.proto` files.
 
 #![allow(clippy::print_stdout, reason = "an example says what it does")]
 

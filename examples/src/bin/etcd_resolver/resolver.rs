@@ -1,5 +1,5 @@
-//! The resolver: `etcd://registry/prefix` are the backends whose addresses are the values under that
-//! prefix.
+//! The resolver: `etcd://registry/prefix` are the backends whose addresses are the values under
+//! that prefix.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -73,8 +73,8 @@ impl Drain {
 
 /// How many frames that the peer made us send wait for it to read.
 ///
-/// They are counted in two generations, parted by a place in the output: when that place is written,
-/// the older ones are. So the count is never too low, and catches up with every write.
+/// They are counted in two generations, parted by a place in the output: when that place is
+/// written, the older ones are. So the count is never too low, and catches up with every write.
 #[derive(Debug, Default)]
 pub(super) struct ControlBacklog {
     older: u32,

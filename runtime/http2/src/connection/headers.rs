@@ -100,7 +100,8 @@ impl<T, H: Clone> Connection<T, H> {
         if open.continuations > self.config.budgets.continuations {
             return Err(budget::spent("continuations").into());
         }
-        // The encoding of a field can be longer than what it counts, but hardly so for a whole list.
+        // The encoding of a field can be longer than what it counts, but hardly so for a whole
+        // list.
         let limit = self.config.header_list_limit();
         if open.block.len() + frame.fragment.len() > limit.saturating_mul(2) {
             return Err(budget::spent("header_lists").into());

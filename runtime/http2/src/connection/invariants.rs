@@ -8,8 +8,8 @@ impl<T, H> Connection<T, H> {
     /// Panics when the connection's parts contradict each other.
     ///
     /// - While the reader of a stream waits, the peer has credit on the stream.
-    /// - A stream that may send has a place in the scheduler, and one waits for the connection's window
-    ///   only while that is closed.
+    /// - A stream that may send has a place in the scheduler, and one waits for the connection's
+    ///   window only while that is closed.
     /// - A sender that waits until less is queued waits while that is not so.
     /// - The counts of streams and of queued octets are those of the streams.
     pub(super) fn check_invariants(&self) {

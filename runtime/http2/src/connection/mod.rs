@@ -274,6 +274,17 @@ impl<T, H: Clone> Connection<T, H> {
         self.streams.len().saturating_sub(self.open_streams())
     }
 
+    /// The connection's window for what this end sends, in octets: negative when the peer has made
+    /// it smaller than what is in flight.
+    pub fn send_window(&self) -> i64 {
+        self.send_window.size()
+    }
+
+    /// The connection's window for what the peer sends, in octets.
+    pub fn receive_window(&self) -> u32 {
+        self.receive_window.available()
+    }
+
     /// Counters, for introspection.
     pub fn stats(&self) -> &Stats {
         &self.stats

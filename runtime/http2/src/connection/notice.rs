@@ -5,8 +5,8 @@ use crate::stream::StreamKey;
 
 use super::Connection;
 
-/// Something that one frame, or one write, did to a stream besides. A notice of a stream that is gone
-/// by the time it is asked for is dropped.
+/// Something that one frame, or one write, did to a stream besides. A notice of a stream that is
+/// gone by the time it is asked for is dropped.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Notice {
     /// [`Event::Opened`].

@@ -23,10 +23,10 @@ struct Content {
 }
 
 impl<T, H: Clone> Connection<T, H> {
-    /// Takes frames off the front of `input`, up to the first that is of interest, and tells what it
-    /// was. `None` means that nothing has happened, and that the rest of `input`, if any, is less
-    /// than a frame. Call it until then whenever there is input, and once after other calls: it also
-    /// tells what those did to other streams.
+    /// Takes frames off the front of `input`, up to the first that is of interest, and tells what
+    /// it was. `None` means that nothing has happened, and that the rest of `input`, if any, is
+    /// less than a frame. Call it until then whenever there is input, and once after other calls:
+    /// it also tells what those did to other streams.
     ///
     /// After an error, which it will repeat, write the output and close.
     pub fn next_event(
@@ -174,9 +174,10 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// The head at the front of `input`, and the stream, if it is that of a DATA frame whose content
-    /// has not all come. The owner may then take the frame off and read the rest of the content to
-    /// where it is to be, and when that has arrived call [`content_arrived`](Self::content_arrived).
+    /// The head at the front of `input`, and the stream, if it is that of a DATA frame whose
+    /// content has not all come. The owner may then take the frame off and read the rest of the
+    /// content to where it is to be, and when that has arrived call
+    /// [`content_arrived`](Self::content_arrived).
     ///
     /// For frames in order, without padding and on streams that take content; others come whole.
     pub fn partial_content(&mut self, input: &[u8]) -> Option<(Head, StreamKey)> {

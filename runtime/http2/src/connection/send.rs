@@ -1,5 +1,5 @@
-//! What goes out on streams. Whatever may go at once is written at once; the rest is queued with its
-//! stream, and the streams take turns.
+//! What goes out on streams. Whatever may go at once is written at once; the rest is queued with
+//! its stream, and the streams take turns.
 
 use bytes::Bytes;
 

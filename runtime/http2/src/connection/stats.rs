@@ -7,6 +7,9 @@ pub struct Stats {
     pub streams_opened: u64,
     /// Streams on which both ends came to END_STREAM.
     pub streams_ended: u64,
+    /// Streams on which the server came to END_STREAM, also those that were reset afterwards because
+    /// the client had not.
+    pub streams_succeeded: u64,
     /// Streams that either end reset.
     pub streams_reset: u64,
     /// Streams of the peer that were refused.

@@ -113,20 +113,26 @@ impl<T, H: Clone> Connection<T, H> {
         if closure == Closure::ResetLocally && was.remote().is_some() {
             self.expect_late_data();
         }
-        self.count_closed(id, closure);
+        let response = match self.role {
+            Role::Client => was.remote(),
+            Role::Server => was.local(),
+        };
+        self.count_closed(id, closure, response.is_none());
     }
 
-    /// The peer does not know yet that a stream takes no more DATA: what the stream's window held may
-    /// be on the way.
+    /// The peer does not know yet that a stream takes no more DATA: what the stream's window held
+    /// may be on the way.
     pub(super) fn expect_late_data(&mut self) {
         self.late_octets = self
             .late_octets
             .saturating_add(u64::from(self.stream_window));
     }
 
-    /// Counts a stream that was on the wire, and is closed now.
+    /// Counts a stream that was on the wire, and is closed now. It has succeeded if its response is
+    /// complete.
     #[inline]
-    pub(super) fn count_closed(&mut self, id: u32, closure: Closure) {
+    fn count_closed(&mut self, id: u32, closure: Closure, succeeded: bool) {
+        self.stats.streams_succeeded += u64::from(succeeded);
         self.closed.push(id, closure);
         match closure {
             Closure::Ended => self.stats.streams_ended += 1,
@@ -146,7 +152,7 @@ impl<T, H: Clone> Connection<T, H> {
         match self.streams.get(key) {
             Some(stream) if stream.state == State::Closed => {
                 let id = stream.id;
-                self.count_closed(id, Closure::Ended);
+                self.count_closed(id, Closure::Ended, true);
                 true
             }
             _ => false,

@@ -42,8 +42,8 @@ impl<'a> Headers<'a> {
         })
     }
 
-    /// Appends a HEADERS frame of a header block that is ready: `framed` has the room of the frame's
-    /// head before the block.
+    /// Appends a HEADERS frame of a header block that is ready: `framed` has the room of the
+    /// frame's head before the block.
     #[inline]
     pub fn write_framed(stream_id: u32, end_stream: bool, framed: &[u8], out: &mut Vec<u8>) {
         let start = out.len();

@@ -42,8 +42,8 @@ pub enum Difference {
     More,
 }
 
-/// The block is none, and the table is lost: COMPRESSION_ERROR (RFC 9113 section 4.3). The text says
-/// what is wrong with it.
+/// The block is none, and the table is lost: COMPRESSION_ERROR (RFC 9113 section 4.3). The text
+/// says what is wrong with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeError(pub(crate) &'static str);
 
@@ -382,7 +382,8 @@ impl<'a> List<'a> {
     }
 }
 
-/// Whether both are the same octets in memory. Such as are equal and lie elsewhere are not looked for.
+/// Whether both are the same octets in memory. Such as are equal and lie elsewhere are not looked
+/// for.
 #[inline]
 fn same_octets(one: &Bytes, other: &Bytes) -> bool {
     one.as_ptr() == other.as_ptr() && one.len() == other.len()

@@ -11,8 +11,8 @@ pub enum Defect {
     /// The name has a control character, white space, a colon that is not its first octet, or an
     /// octet that is not ASCII.
     NameOctet,
-    /// The value has NUL, CR or LF. White space around a value, which the section forbids as well, is
-    /// let through: gRPC allows a receiver to strip it.
+    /// The value has NUL, CR or LF. White space around a value, which the section forbids as well,
+    /// is let through: gRPC allows a receiver to strip it.
     ValueOctet,
 }
 

@@ -2,7 +2,8 @@
 
 use super::huffman_table::{BY_LENGTH, CODES, EOS, LENGTHS, MAX_LENGTH, SHORT, SORTED};
 
-/// The octets are no Huffman-coded string: EOS within it, or padding that is too long or no padding.
+/// The octets are no Huffman-coded string: EOS within it, or padding that is too long or no
+/// padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HuffmanError;
 

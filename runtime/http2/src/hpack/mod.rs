@@ -1,8 +1,8 @@
 //! HPACK, header compression for HTTP/2 (RFC 7541).
 //!
-//! [`Decoder`] and [`Encoder`] each own one direction's dynamic table. [`BlockCache`] remembers what
-//! whole blocks meant, so that a call whose header fields are those of the call before needs no
-//! decoding.
+//! [`Decoder`] and [`Encoder`] each own one direction's dynamic table. [`BlockCache`] remembers
+//! what whole blocks meant, so that a call whose header fields are those of the call before needs
+//! no decoding.
 
 mod block_cache;
 mod decoder;

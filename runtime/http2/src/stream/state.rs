@@ -9,8 +9,8 @@ pub(crate) enum Phase {
     Body,
 }
 
-/// The state of a stream. "Local" is what we send, "remote" what the peer sends. The reserved states
-/// of the RFC do not occur, since push is off; an idle stream is not kept.
+/// The state of a stream. "Local" is what we send, "remote" what the peer sends. The reserved
+/// states of the RFC do not occur, since push is off; an idle stream is not kept.
 ///
 /// ```text
 ///                 client: open()                  server: HEADERS of a request

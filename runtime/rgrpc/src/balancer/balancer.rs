@@ -10,10 +10,10 @@ use crate::status::Status;
 
 /// A load balancing policy at work for one channel, or for a part of its endpoints.
 ///
-/// Called by the channel's task, one method at a time, none of which may block. Dropping it ends it;
-/// the [`SubConn`](super::SubConn)s that it holds go with it. One that panics is dropped: calls that do
-/// not wait for ready fail with UNAVAILABLE, and the channel begins anew after a wait as between
-/// [attempts to connect](crate::ClientConnBuilder::connect_backoff).
+/// Called by the channel's task, one method at a time, none of which may block. Dropping it ends
+/// it; the [`SubConn`](super::SubConn)s that it holds go with it. One that panics is dropped: calls
+/// that do not wait for ready fail with UNAVAILABLE, and the channel restarts after a wait as
+/// between [attempts to connect](crate::ClientConnBuilder::connect_backoff).
 ///
 /// Source: grpc-go `balancer.Balancer`.
 pub trait Balancer: Send + 'static {

@@ -9,8 +9,8 @@ use super::{
 use crate::connectivity_state::ConnectivityState;
 use crate::status::Status;
 
-/// How a policy picks among the endpoints that are READY: what is its own in a policy that otherwise
-/// does as `round_robin` does.
+/// How a policy picks among the endpoints that are READY: what is its own in a policy that
+/// otherwise does as `round_robin` does.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -62,15 +62,15 @@ pub trait PickerBuilder: Send + 'static {
     /// nothing.
     ///
     /// # Errors
-    /// The update cannot be used. Its endpoints are not, and the policy returns the error, with which
-    /// calls fail as long as there were no other endpoints.
+    /// The update cannot be used. Its endpoints are not, and the policy returns the error, with
+    /// which calls fail as long as there were no other endpoints.
     fn update(&mut self, _update: &BalancerUpdate) -> Result<(), Status> {
         Ok(())
     }
 
     /// A picker for the endpoints that are READY, of which there is at least one, in an order that
-    /// changes only as they come and go. Called after each update, and when some of them have changed,
-    /// once for all that happens at once.
+    /// changes only as they come and go. Called after each update, and when some of them have
+    /// changed, once for all that happens at once.
     fn build(
         &mut self,
         ready: &[&EndpointChild],

@@ -13,12 +13,12 @@ use crate::io::Address;
 ///
 /// Source: grpc-go `balancer.ClientConn`; gRPC Java `LoadBalancer.Helper`.
 pub trait ChannelControl {
-    /// A connection to an address, to be: it is idle until [`SubConn::connect`]. The policy hears of
-    /// its states by [`Balancer::subconn_state`](super::Balancer::subconn_state).
+    /// A connection to an address, to be: it is idle until [`SubConn::connect`]. The policy hears
+    /// of its states by [`Balancer::subconn_state`](super::Balancer::subconn_state).
     fn create_subconn(&mut self, address: Address, options: SubConnOptions) -> SubConn;
 
-    /// Publishes the policy's state, and what calls are to do from now on. The last one of a call of
-    /// one of the policy's methods counts.
+    /// Publishes the policy's state, and what calls are to do from now on. The last one of a call
+    /// of one of the policy's methods counts.
     fn update_state(&mut self, state: ConnectivityState, picker: Arc<dyn Picker>);
 
     /// Asks the resolver to look again: the backends may have moved. It may take its time, and do
@@ -46,12 +46,12 @@ pub trait ChannelControl {
 #[non_exhaustive]
 pub struct SubConnOptions {
     /// Have the backend say whether it serves, by the health service (gRFC A17), where the service
-    /// config has a `healthCheckConfig`: [`SubConnState::Ready`](super::SubConnState::Ready) says then
-    /// what is known. Default: false, and a backend that is connected counts as serving.
+    /// config has a `healthCheckConfig`: [`SubConnState::Ready`](super::SubConnState::Ready) says
+    /// then what is known. Default: false, and a backend that is connected counts as serving.
     pub health_check: bool,
     /// Have the backend report its load this often, by the ORCA service (gRFC A51), for
-    /// [`Balancer::load_report`](super::Balancer::load_report). It may have a minimum of its own, and
-    /// one that does not implement the service reports nothing. Default: not at all.
+    /// [`Balancer::load_report`](super::Balancer::load_report). It may have a minimum of its own,
+    /// and one that does not implement the service reports nothing. Default: not at all.
     pub load_reports: Option<Duration>,
 }
 

@@ -10,8 +10,8 @@ use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
 use crate::status::Status;
 
-/// A policy within another: keeps what it publishes, for the one above to make its own state of, and
-/// knows which connections are its.
+/// A policy within another: keeps what it publishes, for the one above to make its own state of,
+/// and knows which connections are its.
 ///
 /// The one above hands on what it is called with. Each of these methods says whether the child has
 /// published a state, which is then to be found in [`state`](Self::state) and

@@ -6,19 +6,19 @@ use tokio::sync::futures::Notified;
 
 use crate::transport::ClientTransport;
 
-/// The connections of a subchannel that take calls, the oldest first: a snapshot, as calls see it.
-#[derive(Clone)]
-pub(super) struct Connections {
-    list: Vec<Arc<Connection>>,
+/// A snapshot of the connections of a subchannel that take calls, the oldest first.
+///
+/// Published by the owner of the subchannel, read by calls without a lock.
+pub(super) struct ConnectionSnapshot {
+    connections: Vec<Arc<Connection>>,
     /// There may be more than one, so that the streams of each are counted (gRFC A105). Else calls
     /// over the server's limit wait in the connection, and nothing is counted.
     may_grow: bool,
     queue: Arc<StreamQueue>,
 }
 
-/// A connection, and how many streams calls have on it.
-struct Connection {
-    id: u64,
+/// A connection, and the number of streams that calls have on it.
+pub(crate) struct Connection {
     transport: Arc<dyn ClientTransport>,
     streams: AtomicUsize,
 }
@@ -43,39 +43,23 @@ struct CountedStream {
     queue: Arc<StreamQueue>,
 }
 
-impl Connections {
-    pub(super) fn new(queue: Arc<StreamQueue>) -> Self {
+impl ConnectionSnapshot {
+    pub(super) fn new(
+        connections: Vec<Arc<Connection>>,
+        may_grow: bool,
+        queue: Arc<StreamQueue>,
+    ) -> Self {
         Self {
-            list: Vec::new(),
-            may_grow: false,
+            connections,
+            may_grow,
             queue,
         }
-    }
-
-    pub(super) fn add(&mut self, id: u64, transport: Arc<dyn ClientTransport>) {
-        self.list.push(Arc::new(Connection {
-            id,
-            transport,
-            streams: AtomicUsize::new(0),
-        }));
-    }
-
-    pub(super) fn remove(&mut self, id: u64) {
-        self.list.retain(|connection| connection.id != id);
-    }
-
-    pub(super) fn set_may_grow(&mut self, may_grow: bool) {
-        self.may_grow = may_grow;
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.list.is_empty()
     }
 
     /// A stream for a call that does not wait yet. Calls that do are before it.
     pub(super) fn permit(&self) -> Option<StreamPermit> {
         if !self.may_grow {
-            return self.list.first().map(|connection| StreamPermit {
+            return self.connections.first().map(|connection| StreamPermit {
                 transport: Arc::clone(&connection.transport),
                 _counted: None,
             });
@@ -88,7 +72,10 @@ impl Connections {
 
     /// A stream for the call that has waited for longest: on the oldest connection that has one.
     pub(super) fn permit_for_first(&self) -> Option<StreamPermit> {
-        let connection = self.list.iter().find(|connection| connection.take())?;
+        let connection = self
+            .connections
+            .iter()
+            .find(|connection| connection.take())?;
         Some(StreamPermit {
             transport: Arc::clone(&connection.transport),
             _counted: Some(CountedStream {
@@ -100,6 +87,18 @@ impl Connections {
 }
 
 impl Connection {
+    /// Creates a connection without streams.
+    pub(crate) fn new(transport: Arc<dyn ClientTransport>) -> Arc<Self> {
+        Arc::new(Self {
+            transport,
+            streams: AtomicUsize::new(0),
+        })
+    }
+
+    pub(crate) fn transport(&self) -> &Arc<dyn ClientTransport> {
+        &self.transport
+    }
+
     /// Takes a stream, if the server allows one more.
     fn take(&self) -> bool {
         let limit = self.transport.max_concurrent_streams();

@@ -4,7 +4,8 @@ use crate::resolver::Endpoint;
 
 /// For which child an endpoint is, in a tree of policies whose children have names
 /// (`weighted_target_experimental`, `priority_experimental`): an
-/// [attribute](crate::resolver::Attributes) of an [`Endpoint`], with the child's name at each level.
+/// [attribute](crate::resolver::Attributes) of an [`Endpoint`], with the child's name at each
+/// level.
 ///
 /// Each such policy looks at the first name and takes it off for its child. What has no name left
 /// there, or that of no child, is used by none.

@@ -10,7 +10,8 @@ const TRAILER: &str = "endpoint-load-metrics-bin";
 /// The load of a backend, as it reports it itself. What it does not report is 0.
 ///
 /// The message `xds.data.orca.v3.OrcaLoadReport`, which comes with the trailers of a call, in
-/// `endpoint-load-metrics-bin`, or as the answer of the service `xds.service.orca.v3.OpenRcaService`.
+/// `endpoint-load-metrics-bin`, or as the answer of the service
+/// `xds.service.orca.v3.OpenRcaService`.
 ///
 /// Source: gRFC A51.
 #[derive(Clone, PartialEq, Message)]

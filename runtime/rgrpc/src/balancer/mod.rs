@@ -17,26 +17,26 @@
 //! - All methods of all balancers of a channel are called by the channel's task, one at a time:
 //!   a balancer needs no lock. They must not block; what takes time is a task of its own, which
 //!   says by a [`BalancerWaker`] that it is done.
-//! - [`Picker::pick`] is called by every call, from any thread, many at once. A picker is a snapshot:
-//!   what it decides by does not change, or changes by atomics.
+//! - [`Picker::pick`] is called by every call, from any thread, many at once. A picker is a
+//!   snapshot: what it decides by does not change, or changes by atomics.
 //! - Time is what [`ChannelControl::now`] says, and timers are what [`Balancer::wake_at`] says, so
 //!   that a policy is tested without waiting: see [`TestChannel`].
 //!
 //! # Policies of policies
 //!
 //! A balancer can hold others, each in a [`ChildBalancer`], and hands on to them what it is called
-//! with. [`EndpointSharding`] holds one for each endpoint; [`GracefulSwitch`] holds the old one while
-//! the new one is connecting. A policy of your own that only picks in another way is a
+//! with. [`EndpointSharding`] holds one for each endpoint; [`GracefulSwitch`] holds the old one
+//! while the new one is connecting. A policy of your own that only picks in another way is a
 //! [`PickerBuilder`] in a [`BaseBalancer`].
 //!
-//! The policies that this crate comes with are in the folder `policies`; this one has what all of them
-//! are built of.
+//! The policies that this crate comes with are in the folder `policies`; this one has what all of
+//! them are built of.
 //!
 //! # A policy of one's own
 //!
 //! Implement [`BalancerBuilder`] and [`Balancer`], and give the builder to
-//! [`ClientConnBuilder::balancer`](crate::ClientConnBuilder::balancer); a service config can name it
-//! then. The example `custom_balancer` is a complete one, with its tests.
+//! [`ClientConnBuilder::balancer`](crate::ClientConnBuilder::balancer); a service config can name
+//! it then. The example `custom_balancer` is a complete one, with its tests.
 //!
 //! Source: grpc-go's package `balancer`; gRFC A61 for endpoints.
 
@@ -68,7 +68,7 @@ pub use base::{BaseBalancer, PickerBuilder};
 pub use builder::{BalancerBuilder, PolicyConfig};
 pub use channel_control::{ChannelControl, SubConnOptions};
 pub use child::ChildBalancer;
-pub(crate) use connections::{StreamPermit, StreamQueue};
+pub(crate) use connections::{Connection, StreamPermit, StreamQueue};
 pub use connectivity_evaluator::ConnectivityStateEvaluator;
 pub use endpoint_sharding::{
     EndpointChild, EndpointId, EndpointSharding, EndpointsChange, RoundRobinPicker,

@@ -36,13 +36,15 @@ impl<'a> PickInfo<'a> {
 /// What a picker has decided.
 #[derive(Debug)]
 pub enum PickResult<'a> {
-    /// The call goes there. If the connection has just been lost, the call waits for the next picker.
+    /// The call goes there. If the connection has just been lost, the call waits for the next
+    /// picker.
     Pick(Pick<'a>),
     /// The call waits for the next picker. Source: grpc-go `ErrNoSubConnAvailable`.
     Queue,
-    /// The call fails with this status, unless it waits for ready: then it waits for the next picker.
+    /// The call fails with this status, unless it waits for ready: then it waits for the next
+    /// picker.
     Fail(Status),
-    /// The call fails with this status, in any case, and is not made again. Codes that are for
+    /// The call fails with this status, in any case, and is not retried. Codes that are for
     /// applications become INTERNAL (gRFC A54).
     Drop(Status),
 }
@@ -100,9 +102,10 @@ impl fmt::Debug for Pick<'_> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct CallOutcome<'a> {
-    /// The call's failure; `None` when it ended with OK. CANCELLED when its caller gave it up.
+    /// The call's failure; `None` when it ended with OK and, where it has one response, that could
+    /// be used. CANCELLED when its caller gave it up.
     pub failure: Option<&'a Status>,
-    /// The load that the backend reported in the trailers.
+    /// The load that the backend reported in the trailers, which a failed call may have too.
     pub load_report: Option<&'a LoadReport>,
 }
 

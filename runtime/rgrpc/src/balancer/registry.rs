@@ -35,8 +35,8 @@ impl BalancerRegistry {
         self.builders.get(name)
     }
 
-    /// The policy that a service config names; pick_first if it names none. The log notes what is read of
-    /// its config.
+    /// The policy that a service config names; pick_first if it names none. The log notes what is
+    /// read of its config.
     pub(crate) fn policy(
         &self,
         config: &ServiceConfig,
@@ -61,8 +61,8 @@ impl BalancerRegistry {
     /// field each, a policy's name with its config. The first policy that is known is chosen.
     ///
     /// # Errors
-    /// It is no such list, none of its policies is known, or the config of the one that is chosen is
-    /// invalid.
+    /// It is no such list, none of its policies is known, or the config of the one that is chosen
+    /// is invalid.
     ///
     /// Source: gRFC A24.
     pub fn parse(&self, list: &ConfigValue<'_>) -> Result<PolicyConfig, ServiceConfigError> {

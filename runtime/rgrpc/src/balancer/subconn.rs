@@ -4,10 +4,9 @@ use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwapOption;
 
-use super::connections::{Connections, StreamPermit, StreamQueue};
+use super::connections::{Connection, ConnectionSnapshot, StreamPermit, StreamQueue};
 use crate::io::Address;
 use crate::status::Status;
-use crate::transport::ClientTransport;
 
 /// A connection to one address, which is made when the policy says so and again when it was lost: a
 /// subchannel of the gRPC documents.
@@ -38,8 +37,8 @@ pub struct SubConnId(u64);
 /// Source: grpc-go `balancer.SubConnState`.
 #[derive(Clone, Debug)]
 pub enum SubConnState {
-    /// Nothing: it never was connected, or it was lost, or the wait after a failure is over. It stays
-    /// so until [`SubConn::connect`].
+    /// Nothing: it never was connected, or it was lost, or the wait after a failure is over. It
+    /// stays so until [`SubConn::connect`].
     Idle,
     /// It is being connected.
     Connecting,
@@ -80,7 +79,7 @@ pub(crate) enum SubConnRequest {
 struct Handle {
     id: SubConnId,
     address: Address,
-    connections: ArcSwapOption<Connections>,
+    connections: ArcSwapOption<ConnectionSnapshot>,
     queue: Arc<StreamQueue>,
     /// Another connection was asked for, and the owner has not looked at it yet.
     grow_pending: AtomicBool,
@@ -134,15 +133,15 @@ impl SubConn {
 
     /// A stream for a call that does not wait yet.
     pub(crate) fn offer(&self) -> Offer {
-        self.offer_of(Connections::permit)
+        self.offer_of(ConnectionSnapshot::permit)
     }
 
     /// A stream for the call that has waited for longest.
     pub(crate) fn offer_to_first(&self) -> Offer {
-        self.offer_of(Connections::permit_for_first)
+        self.offer_of(ConnectionSnapshot::permit_for_first)
     }
 
-    fn offer_of(&self, permit: impl FnOnce(&Connections) -> Option<StreamPermit>) -> Offer {
+    fn offer_of(&self, permit: impl FnOnce(&ConnectionSnapshot) -> Option<StreamPermit>) -> Offer {
         let connections = self.0.connections.load();
         let Some(connections) = connections.as_deref() else {
             return Offer::NotConnected;
@@ -189,27 +188,18 @@ impl WeakSubConn {
         }
     }
 
-    /// Calls go over this connection too from now on.
-    pub(crate) fn add_connection(
-        &self,
-        id: u64,
-        transport: Arc<dyn ClientTransport>,
-        may_grow: bool,
-    ) {
-        self.change(|connections| {
-            connections.add(id, transport);
-            connections.set_may_grow(may_grow);
-        });
-    }
-
-    /// Calls do not go over this connection any more.
-    pub(crate) fn remove_connection(&self, id: u64) {
-        self.change(|connections| connections.remove(id));
-    }
-
-    /// There may be more connections than one, or not.
-    pub(crate) fn set_may_grow(&self, may_grow: bool) {
-        self.change(|connections| connections.set_may_grow(may_grow));
+    /// Publishes the connections that calls go over from now on, and whether there may be more than
+    /// one. Wakes the calls that wait for a stream.
+    pub(crate) fn publish(&self, connections: Vec<Arc<Connection>>, may_grow: bool) {
+        let Some(handle) = self.0.upgrade() else {
+            return;
+        };
+        let queue = Arc::clone(&handle.queue);
+        let is_connected = !connections.is_empty();
+        let snapshot =
+            is_connected.then(|| Arc::new(ConnectionSnapshot::new(connections, may_grow, queue)));
+        handle.connections.store(snapshot);
+        handle.queue.all();
     }
 
     /// There may be more streams than calls that wait know of.
@@ -217,21 +207,6 @@ impl WeakSubConn {
         if let Some(handle) = self.0.upgrade() {
             handle.queue.all();
         }
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Connections)) {
-        let Some(handle) = self.0.upgrade() else {
-            return;
-        };
-        let mut connections = match &*handle.connections.load() {
-            Some(connections) => Connections::clone(connections),
-            None => Connections::new(Arc::clone(&handle.queue)),
-        };
-        change(&mut connections);
-        let is_connected = !connections.is_empty();
-        let connections = is_connected.then(|| Arc::new(connections));
-        handle.connections.store(connections);
-        handle.queue.all();
     }
 }
 

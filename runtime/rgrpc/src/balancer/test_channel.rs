@@ -14,8 +14,8 @@ use crate::io::Address;
 use crate::lock::lock;
 use crate::metadata::Metadata;
 
-/// A channel without connections, for the tests of a policy: it notes down what the policy asks for,
-/// and its clock goes when it is told to.
+/// A channel without connections, for the tests of a policy: it notes down what the policy asks
+/// for, and its clock goes when it is told to.
 ///
 /// A test calls the policy's methods with it, as a channel would, and looks at what came of it.
 ///

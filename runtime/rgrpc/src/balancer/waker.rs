@@ -2,8 +2,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Has [`Balancer::wake`](super::Balancer::wake) called, from anywhere: for pickers and for tasks of
-/// a policy that have something for it.
+/// Has [`Balancer::wake`](super::Balancer::wake) called, from anywhere: for pickers and for tasks
+/// of a policy that have something for it.
 #[derive(Clone)]
 pub struct BalancerWaker(Arc<Inner>);
 
@@ -29,8 +29,8 @@ impl BalancerWaker {
         }
     }
 
-    /// What was asked for is about to be done; what is asked for from now on is another time. Whether
-    /// it was asked for.
+    /// What was asked for is about to be done; what is asked for from now on is another time.
+    /// Whether it was asked for.
     pub(crate) fn begin(&self) -> bool {
         self.0.is_pending.swap(false, Ordering::AcqRel)
     }

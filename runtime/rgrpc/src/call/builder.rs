@@ -134,12 +134,12 @@ impl<'a, I, Req, Res, C> Call<'a, I, BidiStream<Req, Res>, C> {
 impl<I, K, C> Call<'_, I, K, C> {
     /// Bounds the whole call by this time from now, streams included; it fails with
     /// DEADLINE_EXCEEDED then, on both sides. The earliest of several bounds holds, of which the
-    /// service config's `timeout` may be one. Zero fails the call at once, `Duration::MAX` is no bound.
-    /// Default: none.
+    /// service config's `timeout` may be one. Zero fails the call at once, `Duration::MAX` is no
+    /// bound. Default: none.
     ///
     /// The status's text names the channel's target and what the call waited for: the resolver, a
-    /// connection (and how the last attempt at one failed), a stream of a server that allows no more at
-    /// once, its credentials, its next attempt, or the server's answer.
+    /// connection (and how the last attempt at one failed), a stream of a server that allows no
+    /// more at once, its credentials, its next attempt, or the server's answer.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout(timeout);
         self
@@ -201,8 +201,9 @@ impl<I, K, C> Call<'_, I, K, C> {
         self
     }
 
-    /// The largest message to send, in bytes; larger ones fail the call with RESOURCE_EXHAUSTED. The
-    /// smaller of this and the service config's `maxRequestMessageBytes` holds. Default: 2^31 − 1.
+    /// The largest message to send, in bytes; larger ones fail the call with RESOURCE_EXHAUSTED.
+    /// The smaller of this and the service config's `maxRequestMessageBytes` holds. Default: 2^31 −
+    /// 1.
     ///
     /// Source: grpc-go `MaxCallSendMsgSize`.
     pub fn max_send_message_size(mut self, bytes: usize) -> Self {
@@ -210,7 +211,7 @@ impl<I, K, C> Call<'_, I, K, C> {
         self
     }
 
-    /// How many bytes of messages a call with streams keeps so that it can be made again; see
+    /// How many bytes of messages a call with streams keeps for retries; see
     /// [`CallOptions::set_max_retry_buffer_size`]. 0 keeps none. Default: 256 KiB.
     ///
     /// Source: grpc-go `MaxRetryRPCBufferSize`.
@@ -258,8 +259,8 @@ impl<I, K, C> Call<'_, I, K, C> {
         self
     }
 
-    /// Ends the call with CANCELLED when this handle is used, at whatever point the call is by then; see
-    /// [`CancelHandle`]. The last one that is set holds. Default: none.
+    /// Ends the call with CANCELLED when this handle is used, at whatever point the call is by
+    /// then; see [`CancelHandle`]. The last one that is set holds. Default: none.
     ///
     /// Source: grpc-go's `context.WithCancel` around a call.
     pub fn cancel_handle(mut self, handle: &CancelHandle) -> Self {
@@ -274,8 +275,8 @@ impl<I, K, C> Call<'_, I, K, C> {
         self
     }
 
-    /// Fills `info` in with the header metadata, the trailers and the peer of the call, on success and
-    /// on failure; see [`ResponseInfo`]. Default: nothing.
+    /// Fills `info` in with the header metadata, the trailers and the peer of the call, on success
+    /// and on failure; see [`ResponseInfo`]. Default: nothing.
     ///
     /// Source: grpc-go `Header`, `Trailer`, `Peer`.
     pub fn response_info(mut self, info: &ResponseInfo) -> Self {

@@ -6,13 +6,13 @@ use tokio::sync::Notify;
 
 /// Cancels calls from anywhere; cheap to clone.
 ///
-/// A handle is given to a call by [`Call::cancel_handle`](super::Call::cancel_handle). The call then
-/// ends with CANCELLED when the handle is used: its future or the halves of its streams report that
-/// status, the server is told by RST_STREAM with CANCEL, and no attempt follows. Dropping a handle
-/// cancels nothing. One handle may be given to several calls, which it cancels together.
+/// A handle is given to a call by [`Call::cancel_handle`](super::Call::cancel_handle). The call
+/// then ends with CANCELLED when the handle is used: its future or the halves of its streams report
+/// that status, the server is told by RST_STREAM with CANCEL, and no attempt follows. Dropping a
+/// handle cancels nothing. One handle may be given to several calls, which it cancels together.
 ///
-/// A call that has ended stays as it is. A call that is given a handle that was used already ends at
-/// once, and sends nothing.
+/// A call that has ended stays as it is. A call that is given a handle that was used already ends
+/// at once, and sends nothing.
 ///
 /// ```
 /// use rgrpc::{CancelHandle, Code};
@@ -64,8 +64,8 @@ impl CancelHandle {
         self.0.cancelled.load(Ordering::Acquire)
     }
 
-    /// Ready when [`cancel`](Self::cancel) has been called. For an [`Invoke`](super::Invoke) that answers
-    /// by itself, and for work that belongs to the calls.
+    /// Ready when [`cancel`](Self::cancel) has been called. For an [`Invoke`](super::Invoke) that
+    /// answers by itself, and for work that belongs to the calls.
     ///
     /// Cancel-safe.
     pub async fn cancelled(&self) {

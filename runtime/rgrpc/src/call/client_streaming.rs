@@ -59,8 +59,8 @@ impl<Req, Res> ClientStreaming<Req, Res> {
         self.requests.close();
     }
 
-    /// Waits for the response. Does not end the sending of messages: a server that answers after the
-    /// last message waits for [`close`](Self::close) first.
+    /// Waits for the response. Does not end the sending of messages: a server that answers after
+    /// the last message waits for [`close`](Self::close) first.
     ///
     /// Dropping the future before it is ready cancels the call. To wait without that, wait for the
     /// [`header`](Self::header), or [`split`](Self::split) the call.

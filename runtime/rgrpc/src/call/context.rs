@@ -3,9 +3,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use rgrpc_http2::BytesQueue;
 use tokio::time::Instant;
 
-use super::{Extensions, MessageSink, MessageSource, Received, Response};
+use super::{Extensions, MessageSink, MessageSource, Response, SourceEvent};
 use crate::codec::{Compressor, Encoding, IDENTITY, accepted, is_answered_alike};
 use crate::interceptor::{CallOutcome, EndHooks, MessageView};
 use crate::io::Peer;
@@ -16,7 +17,6 @@ use crate::transport::{
     CallEnd, CancelReason, ConnectionHandle, EndedCall, Incoming, IncomingHead, NoHead,
     RequestHead, ServerStream, Wanted,
 };
-use rgrpc_http2::BytesQueue;
 
 /// A call in a server's hands: what its handler can know and say besides messages.
 ///
@@ -494,10 +494,10 @@ impl MessageSource for CallContext {
         Poll::Ready(Err(NoHead))
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Received> {
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<SourceEvent> {
         self.0.poll_data(cx, wanted).map(|incoming| match incoming {
-            Incoming::Data(data) => Received::Data(data),
-            Incoming::End(end) => Received::End(end.outcome),
+            Incoming::Data(data) => SourceEvent::Data(data),
+            Incoming::End(end) => SourceEvent::End(end.outcome),
         })
     }
 
@@ -506,7 +506,9 @@ impl MessageSource for CallContext {
         status
     }
 
-    fn abandon(&self) {}
+    fn abandon(&self) {
+        self.0.discard();
+    }
 }
 
 impl fmt::Debug for CallContext {

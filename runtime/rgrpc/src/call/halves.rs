@@ -1,13 +1,14 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use rgrpc_http2::BytesQueue;
+
 use crate::codec::Compressor;
 use crate::interceptor::MessageView;
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{IncomingHead, NoHead, Wanted, WholeResponse};
-use rgrpc_http2::BytesQueue;
 
 /// Where a [`SendStream`](super::SendStream) puts its framed messages: a server's call or a
 /// client's.
@@ -49,9 +50,9 @@ pub(crate) trait MessageSource: Send + Sync {
     /// called, and then not called again.
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>>;
 
-    /// The next DATA, of which `wanted` can be used at once, or how receiving ended: with the metadata that
-    /// came last, or a failure.
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Received>;
+    /// The next DATA, of which `wanted` can be used at once, or how receiving ended: with the
+    /// metadata that came last, or a failure.
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<SourceEvent>;
 
     /// Ready when the next message may be received. Called by the halves of observed calls alone.
     fn poll_receive(&self, _cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
@@ -63,7 +64,8 @@ pub(crate) trait MessageSource: Send + Sync {
         Ok(())
     }
 
-    /// A whole response, as [`ClientStream::poll_whole`](crate::transport::ClientStream::poll_whole).
+    /// A whole response, as
+    /// [`ClientStream::poll_whole`](crate::transport::ClientStream::poll_whole).
     fn poll_whole(
         &self,
         _cx: &mut Context<'_>,
@@ -77,9 +79,16 @@ pub(crate) trait MessageSource: Send + Sync {
         None
     }
 
-    /// The receiver has judged that what it received up to an end with OK is a good response: the call
-    /// has ended well, with this trailer. Until then nobody is told that it has.
+    /// The receiver has judged that what it received up to an end with OK is a good response: the
+    /// call has ended well, with this trailer. Until then nobody is told that it has.
     fn accept(&self, _trailer: &Metadata) {}
+
+    /// The receiver has judged that what it received up to an end with OK is no good response: the
+    /// call ends with this status, and with the trailer that the server sent. Returns the status
+    /// that the receiver reports.
+    fn reject(&self, status: Status, _trailer: &Metadata) -> Status {
+        self.fail(status)
+    }
 
     /// What was received is unusable: the call ends with this status. Returns the status that the
     /// receiver reports.
@@ -91,7 +100,7 @@ pub(crate) trait MessageSource: Send + Sync {
 
 /// What a [`MessageSource`] yields.
 #[derive(Debug)]
-pub(crate) enum Received {
+pub(crate) enum SourceEvent {
     Data(BytesQueue),
     End(Result<Metadata, Status>),
 }

@@ -29,11 +29,12 @@ pub use builder::{
 pub use cancel_handle::CancelHandle;
 pub use client_streaming::ClientStreaming;
 pub use context::CallContext;
-pub(crate) use halves::{MessageSink, MessageSource, Received};
+pub(crate) use halves::{MessageSink, MessageSource, SourceEvent};
 pub use invoke::{Invoke, MethodName};
 pub(crate) use observed::ObservedCall;
-pub(crate) use on_finish::Finish;
+pub(crate) use on_finish::FinishHooks;
 pub use options::CallOptions;
+pub(crate) use options::{DEFAULT_MAX_RETRY_BUFFER, ExtraOptions};
 pub use receive::RecvStream;
 pub(crate) use request::Incoming;
 pub use request::Request;

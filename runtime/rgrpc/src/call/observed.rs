@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use super::{CallContext, MessageSink, MessageSource, Received};
+use super::{CallContext, MessageSink, MessageSource, SourceEvent};
 use crate::codec::Compressor;
 use crate::interceptor::{MessageInterceptors, MessageView};
 use crate::stats::CallEvent;
@@ -91,7 +91,7 @@ impl MessageSource for ObservedCall {
         self.context.poll_head(cx)
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Received> {
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<SourceEvent> {
         self.context.poll_data(cx, wanted)
     }
 

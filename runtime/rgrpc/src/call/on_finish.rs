@@ -5,7 +5,7 @@ use crate::status::Status;
 
 type Hook = Arc<dyn Fn(Result<(), &Status>) + Send + Sync>;
 
-/// What is to be called when a call ends.
+/// The user's hooks for the end of a call.
 #[derive(Clone, Default)]
 pub(crate) struct OnFinish(Vec<Hook>);
 
@@ -35,12 +35,11 @@ impl fmt::Debug for OnFinish {
     }
 }
 
-/// Calls what is to be called when a call ends: once, with how it ended, and with CANCELLED when it
-/// is dropped before.
+/// Calls the hooks of a call once: with its outcome, or with CANCELLED when this is dropped before.
 #[derive(Debug, Default)]
-pub(crate) struct Finish(OnFinish);
+pub(crate) struct FinishHooks(OnFinish);
 
-impl Finish {
+impl FinishHooks {
     pub(crate) fn new(hooks: OnFinish) -> Self {
         Self(hooks)
     }
@@ -61,7 +60,7 @@ impl Finish {
     }
 }
 
-impl Drop for Finish {
+impl Drop for FinishHooks {
     fn drop(&mut self) {
         if !self.0.is_empty() {
             let status = Status::cancelled("the call was dropped before it had ended");

@@ -8,17 +8,15 @@ use tokio::time::Instant;
 
 use super::on_finish::OnFinish;
 use super::request::Outgoing;
-use super::response_info::{Exchange, ResponseInfo};
+use super::response_info::ResponseInfo;
 use super::{CallContext, CancelHandle, Extensions};
-use crate::codec::{Compressor, DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
+use crate::codec::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
 use crate::credentials::PerRpcCredentials;
-use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::transport::Origin;
 
-/// How many bytes of messages a call with streams keeps by default to be made again.
-const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
+/// The default number of bytes of messages that a streaming call keeps for retries.
+pub(crate) const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 
 /// What a call is made with, besides its message: what grpc-go's context and call options hold.
 ///
@@ -26,7 +24,8 @@ const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 ///
 /// # For users of grpc-go
 ///
-/// A call's options are set by the methods of the [`Call`] that a stub returns, before it is awaited:
+/// A call's options are set by the methods of the [`Call`] that a stub returns, before it is
+/// awaited:
 ///
 /// | grpc-go's `CallOption` | here |
 /// |---|---|
@@ -81,36 +80,32 @@ const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 /// [`NAME`]: crate::Codec::NAME
 #[derive(Clone, Debug)]
 pub struct CallOptions {
-    metadata: Metadata,
-    deadline: Option<Instant>,
+    pub(crate) metadata: Metadata,
+    pub(crate) deadline: Option<Instant>,
     /// `None`, here and below: not set, so that a service config may say it.
-    wait_for_ready: Option<bool>,
-    max_receive_message_size: Option<usize>,
-    max_send_message_size: Option<usize>,
-    parent: Option<CallContext>,
-    /// The first value that could not be taken, which fails the call.
-    invalid: Option<Status>,
-    /// In a place of its own, so that calls that set none of it do not carry the room for it: options
-    /// are moved a good many times on the way.
-    rare: Option<Box<Rare>>,
+    pub(crate) wait_for_ready: Option<bool>,
+    pub(crate) max_receive_message_size: Option<usize>,
+    pub(crate) max_send_message_size: Option<usize>,
+    pub(crate) parent: Option<CallContext>,
+    /// The first value that was refused, which fails the call.
+    pub(crate) invalid: Option<Status>,
+    /// Boxed, so that calls that set none of them do not carry the room for them: options are moved
+    /// several times on the way.
+    pub(crate) extra: Option<Box<ExtraOptions>>,
 }
 
-/// What few calls say.
+/// The options that few calls set.
 #[derive(Clone, Debug, Default)]
-struct Rare {
-    max_retry_buffer_size: Option<usize>,
-    authority: Option<String>,
-    compressor: Option<Cow<'static, str>>,
-    accept_compressors: Option<Arc<[String]>>,
-    /// What requests that say these have in common, and what compresses their messages, once the
-    /// channel has found it out.
-    origin: Option<Arc<Origin>>,
-    send_compressor: SendCompressor,
-    credentials: CredentialsList,
-    cancel_handle: Option<CancelHandle>,
-    extensions: Extensions,
-    on_finish: OnFinish,
-    response_info: Vec<ResponseInfo>,
+pub(crate) struct ExtraOptions {
+    pub(crate) max_retry_buffer_size: Option<usize>,
+    pub(crate) authority: Option<String>,
+    pub(crate) compressor: Option<Cow<'static, str>>,
+    pub(crate) accept_compressors: Option<Arc<[String]>>,
+    pub(crate) credentials: CredentialsList,
+    pub(crate) cancel_handle: Option<CancelHandle>,
+    pub(crate) extensions: Extensions,
+    pub(crate) on_finish: OnFinish,
+    pub(crate) response_info: Vec<ResponseInfo>,
 }
 
 impl CallOptions {
@@ -125,7 +120,7 @@ impl CallOptions {
             max_send_message_size: None,
             parent: None,
             invalid: None,
-            rare: None,
+            extra: None,
         }
     }
 
@@ -174,11 +169,6 @@ impl CallOptions {
         self.wait_for_ready = Some(wait_for_ready);
     }
 
-    /// What holds unless [`set_wait_for_ready`](Self::set_wait_for_ready) says otherwise.
-    pub(crate) fn default_wait_for_ready(&mut self, wait_for_ready: bool) {
-        self.wait_for_ready.get_or_insert(wait_for_ready);
-    }
-
     /// See [`set_wait_for_ready`](Self::set_wait_for_ready).
     #[must_use]
     pub const fn wait_for_ready(&self) -> bool {
@@ -214,11 +204,6 @@ impl CallOptions {
         self.max_receive_message_size = Some(bytes);
     }
 
-    /// Sets the largest message to receive, unless a smaller one is set.
-    pub(crate) fn limit_receive_message_size(&mut self, bytes: usize) {
-        self.max_receive_message_size = smaller(self.max_receive_message_size, bytes);
-    }
-
     /// See [`set_max_receive_message_size`](Self::set_max_receive_message_size).
     #[must_use]
     pub const fn max_receive_message_size(&self) -> usize {
@@ -228,17 +213,13 @@ impl CallOptions {
         }
     }
 
-    /// The largest message to send, in bytes. Larger ones fail the call with RESOURCE_EXHAUSTED. The
-    /// smaller of this and the service config's `maxRequestMessageBytes` holds. Default: 2^31 − 1.
+    /// The largest message to send, in bytes. Larger ones fail the call with RESOURCE_EXHAUSTED.
+    /// The smaller of this and the service config's `maxRequestMessageBytes` holds. Default: 2^31 −
+    /// 1.
     ///
     /// Source: grpc-go `MaxCallSendMsgSize`.
     pub fn set_max_send_message_size(&mut self, bytes: usize) {
         self.max_send_message_size = Some(bytes);
-    }
-
-    /// Sets the largest message to send, unless a smaller one is set.
-    pub(crate) fn limit_send_message_size(&mut self, bytes: usize) {
-        self.max_send_message_size = smaller(self.max_send_message_size, bytes);
     }
 
     /// See [`set_max_send_message_size`](Self::set_max_send_message_size).
@@ -251,92 +232,74 @@ impl CallOptions {
     }
 
     /// How many bytes of messages, with the five before each, a call with streams keeps so that it
-    /// can be made again. A call that has sent more goes on, with the attempt that is under way, and
-    /// is not made again; of hedged attempts the first goes on. Calls with one message each way keep
+    /// can be retried. A call that has sent more goes on, with the attempt that is under way, and
+    /// is not retried; of hedged attempts the first goes on. Calls with one message each way keep
     /// it whatever its size. Default: 256 KiB.
     ///
     /// Source: grpc-go `MaxRetryRPCBufferSize`.
     pub fn set_max_retry_buffer_size(&mut self, bytes: usize) {
-        self.rare_mut().max_retry_buffer_size = Some(bytes);
+        self.extra_mut().max_retry_buffer_size = Some(bytes);
     }
 
     /// See [`set_max_retry_buffer_size`](Self::set_max_retry_buffer_size).
     #[must_use]
     pub fn max_retry_buffer_size(&self) -> usize {
-        let rare = self.rare.as_ref();
-        rare.and_then(|rare| rare.max_retry_buffer_size)
+        let extra = self.extra.as_ref();
+        extra
+            .and_then(|extra| extra.max_retry_buffer_size)
             .unwrap_or(DEFAULT_MAX_RETRY_BUFFER)
     }
 
     /// The `:authority` of the request. With TLS, the certificate that the server of the connection
-    /// has shown must be for its host, too; otherwise the call fails with UNAVAILABLE before anything
-    /// is sent. Default: the channel's.
+    /// has shown must be for its host, too; otherwise the call fails with UNAVAILABLE before
+    /// anything is sent. Default: the channel's.
     ///
     /// Source: grpc-go `CallAuthority`; gRFC A81.
     pub fn set_authority(&mut self, authority: impl Into<String>) {
-        self.rare_mut().authority = Some(authority.into());
+        self.extra_mut().authority = Some(authority.into());
     }
 
     /// See [`set_authority`](Self::set_authority); `None`: the channel's.
     #[must_use]
     pub fn authority(&self) -> Option<&str> {
-        self.rare.as_ref()?.authority.as_deref()
+        self.extra.as_ref()?.authority.as_deref()
     }
 
     /// Has the messages of the request compressed by the channel's
-    /// [compressor](crate::ClientConnBuilder::compressor) of this name. `identity`, which is none, is
-    /// for a call that is not to be compressed where the channel's defaults say otherwise. If the
-    /// channel has no such compressor, the call fails with INTERNAL before anything is sent; if the
-    /// server has none, with UNIMPLEMENTED. Empty messages are never compressed. Default: none.
+    /// [compressor](crate::ClientConnBuilder::compressor) of this name. `identity`, which is none,
+    /// is for a call that is not to be compressed where the channel's defaults say otherwise. If
+    /// the channel has no such compressor, the call fails with INTERNAL before anything is sent; if
+    /// the server has none, with UNIMPLEMENTED. Empty messages are never compressed. Default: none.
     ///
-    /// Who can choose a part of a message and see its length can learn from that what else is in it,
-    /// if it is compressed (CRIME, BREACH): do not compress secrets together with what others say.
+    /// Who can choose a part of a message and see its length can learn from that what else is in
+    /// it, if it is compressed (CRIME, BREACH): do not compress secrets together with what others
+    /// say.
     ///
     /// Source: grpc-go `UseCompressor`.
     pub fn set_compressor(&mut self, name: impl Into<Cow<'static, str>>) {
-        self.rare_mut().compressor = Some(name.into());
+        self.extra_mut().compressor = Some(name.into());
     }
 
     /// See [`set_compressor`](Self::set_compressor); `None`: no compression.
     #[must_use]
     pub fn compressor(&self) -> Option<&str> {
-        self.rare.as_ref()?.compressor.as_deref()
+        self.extra.as_ref()?.compressor.as_deref()
     }
 
-    /// Accepts a response that is compressed by one of these, or by none, and no other: the server is
-    /// told, and a response in another encoding fails the call with INTERNAL. With no names no
-    /// compression is accepted. If the channel has not one of these compressors, the call fails with
-    /// INVALID_ARGUMENT before anything is sent. Default: all compressors of the channel.
+    /// Accepts a response that is compressed by one of these, or by none, and no other: the server
+    /// is told, and a response in another encoding fails the call with INTERNAL. With no names no
+    /// compression is accepted. If the channel has not one of these compressors, the call fails
+    /// with INVALID_ARGUMENT before anything is sent. Default: all compressors of the channel.
     ///
     /// Source: grpc-go `experimental.AcceptCompressors`.
     pub fn set_accept_compressors<N: Into<String>>(&mut self, names: impl IntoIterator<Item = N>) {
         let names = names.into_iter().map(Into::into).collect();
-        self.rare_mut().accept_compressors = Some(names);
+        self.extra_mut().accept_compressors = Some(names);
     }
 
     /// See [`set_accept_compressors`](Self::set_accept_compressors); `None`: all of the channel.
     pub(crate) fn accept_compressors(&self) -> Option<&Arc<[String]>> {
-        self.rare.as_ref()?.accept_compressors.as_ref()
-    }
-
-    pub(crate) fn set_origin(
-        &mut self,
-        origin: Arc<Origin>,
-        compressor: Option<Arc<dyn Compressor>>,
-    ) {
-        let rare = self.rare_mut();
-        rare.origin = Some(origin);
-        rare.send_compressor = SendCompressor(compressor);
-    }
-
-    /// What compresses the messages of the request.
-    pub(crate) fn send_compressor(&self) -> Option<&Arc<dyn Compressor>> {
-        self.rare.as_ref()?.send_compressor.0.as_ref()
-    }
-
-    /// What requests have in common, if it is not the channel's.
-    pub(crate) fn origin(&self) -> Option<&Arc<Origin>> {
-        self.rare.as_ref()?.origin.as_ref()
+        self.extra.as_ref()?.accept_compressors.as_ref()
     }
 
     /// Has these credentials make metadata for the call, after those of the channel and those that
@@ -345,110 +308,101 @@ impl CallOptions {
     ///
     /// Source: grpc-go `PerRPCCredentials`.
     pub fn per_rpc_credentials(&mut self, credentials: impl PerRpcCredentials) {
-        self.rare_mut().credentials.0.push(Arc::new(credentials));
+        self.extra_mut().credentials.0.push(Arc::new(credentials));
     }
 
-    pub(crate) fn credentials(&self) -> &[Arc<dyn PerRpcCredentials>] {
-        self.rare.as_ref().map_or(&[], |rare| &*rare.credentials.0)
-    }
-
-    /// Ends the call with CANCELLED when this handle is used; see [`CancelHandle`]. The last one that is
-    /// set holds. Default: none.
+    /// Ends the call with CANCELLED when this handle is used; see [`CancelHandle`]. The last one
+    /// that is set holds. Default: none.
     ///
     /// Source: grpc-go's `context.WithCancel` around a call.
     pub fn set_cancel_handle(&mut self, handle: &CancelHandle) {
-        self.rare_mut().cancel_handle = Some(handle.clone());
+        self.extra_mut().cancel_handle = Some(handle.clone());
     }
 
     /// See [`set_cancel_handle`](Self::set_cancel_handle); `None`: not set.
     #[must_use]
     pub fn cancel_handle(&self) -> Option<&CancelHandle> {
-        self.rare.as_ref()?.cancel_handle.as_ref()
+        self.extra.as_ref()?.cancel_handle.as_ref()
     }
 
-    /// Typed values for the layers in front of the channel, such as an [`Invoke`](super::Invoke) that
-    /// passes the call on; see [`Extensions`]. The channel itself does not look at them.
+    /// Typed values for the layers in front of the channel, such as an [`Invoke`](super::Invoke)
+    /// that passes the call on; see [`Extensions`]. The channel itself does not look at them.
     pub fn extensions(&self) -> &Extensions {
         static NONE: Extensions = Extensions::new();
-        self.rare.as_ref().map_or(&NONE, |rare| &rare.extensions)
+        self.extra.as_ref().map_or(&NONE, |extra| &extra.extensions)
     }
 
     /// As [`extensions`](Self::extensions), to be changed.
     pub fn extensions_mut(&mut self) -> &mut Extensions {
-        &mut self.rare_mut().extensions
+        &mut self.extra_mut().extensions
     }
 
-    /// Has this called once when a call with these options ends, after those that were added before:
-    /// with how it ended, which is CANCELLED for one that its caller dropped. A call that is dropped
-    /// before it was first polled has not begun, and ends nothing. Runs on the task that ends the
-    /// call, and must not block. Default: nothing.
+    /// Has this called once when a call with these options ends, after those that were added
+    /// before: with how it ended, which is CANCELLED for one that its caller dropped. A call that
+    /// is dropped before it was first polled has not begun, and ends nothing. Runs on the task that
+    /// ends the call, and must not block. Default: nothing.
     ///
-    /// A call with one message each way ends when its future is ready; one with streams when its end
-    /// has been received, or when the receiving half is dropped.
+    /// A call with one message each way ends when its future is ready; one with streams when its
+    /// end has been received, or when the receiving half is dropped.
     ///
     /// Source: grpc-go `OnFinish`.
     pub fn on_finish(&mut self, hook: impl Fn(Result<(), &Status>) + Send + Sync + 'static) {
-        self.rare_mut().on_finish.push(hook);
+        self.extra_mut().on_finish.push(hook);
     }
 
-    /// Fills `info` in with the header metadata, the trailers and the peer of the call, on success and
-    /// on failure. Several handles may be given. Those of a channel's default options are of no use: a
-    /// handle is for one call. Default: none.
+    /// Fills `info` in with the header metadata, the trailers and the peer of the call, on success
+    /// and on failure. Several handles may be given. Those of a channel's default options are of no
+    /// use: a handle is for one call. Default: none.
     ///
     /// Source: grpc-go `Header`, `Trailer`, `Peer`.
     pub fn response_info(&mut self, info: &ResponseInfo) {
-        self.rare_mut().response_info.push(info.clone());
+        self.extra_mut().response_info.push(info.clone());
     }
 
-    /// An attempt has begun on the connection to this peer; returns where to tell what comes of it, if
-    /// anybody asks.
-    #[inline]
-    pub(crate) fn begin_exchange(&self, peer: &Arc<Peer>) -> Option<Arc<Exchange>> {
-        let rare = self.rare.as_ref()?;
-        if rare.response_info.is_empty() {
-            return None;
-        }
-        let exchange = Exchange::new(peer);
-        self.show(Some(&exchange));
-        Some(exchange)
+    fn extra_mut(&mut self) -> &mut ExtraOptions {
+        self.extra.get_or_insert_default()
     }
 
-    /// The call is this attempt.
-    pub(crate) fn show(&self, exchange: Option<&Arc<Exchange>>) {
-        if let (Some(exchange), Some(rare)) = (exchange, &self.rare) {
-            for info in &rare.response_info {
-                info.show(exchange);
-            }
+    /// Fails when a value was refused.
+    pub(crate) fn check(&self) -> Result<(), Status> {
+        match &self.invalid {
+            Some(status) => Err(status.clone()),
+            None => Ok(()),
         }
     }
 
-    pub(crate) fn take_on_finish(&mut self) -> OnFinish {
-        match &mut self.rare {
-            Some(rare) => std::mem::take(&mut rare.on_finish),
-            None => OnFinish::new(),
-        }
-    }
-
-    fn rare_mut(&mut self) -> &mut Rare {
-        self.rare.get_or_insert_default()
-    }
-
-    /// Adds what a channel's calls are made with that do not say it themselves.
-    pub(crate) fn complete(&mut self, defaults: &Self) {
+    /// These options, completed by those of a channel: a call's own go first, and metadata,
+    /// credentials and hooks are used besides the channel's, after them.
+    pub(crate) fn with_defaults(mut self, defaults: &Self) -> Self {
         if !defaults.metadata.is_empty() {
             let own = std::mem::replace(&mut self.metadata, defaults.metadata.clone());
             self.metadata.merge(own);
         }
-        self.wait_for_ready = self.wait_for_ready.or(defaults.wait_for_ready);
-        self.max_receive_message_size = self
-            .max_receive_message_size
-            .or(defaults.max_receive_message_size);
-        self.max_send_message_size = self
-            .max_send_message_size
-            .or(defaults.max_send_message_size);
-        if let Some(defaults) = &defaults.rare {
-            self.rare_mut().complete(defaults);
+        let extra = match (self.extra, &defaults.extra) {
+            (extra, None) => extra,
+            (extra, Some(defaults)) => {
+                let mut extra = extra.unwrap_or_default();
+                *extra = std::mem::take(&mut *extra).with_defaults(defaults);
+                Some(extra)
+            }
+        };
+        Self {
+            wait_for_ready: self.wait_for_ready.or(defaults.wait_for_ready),
+            max_receive_message_size: self
+                .max_receive_message_size
+                .or(defaults.max_receive_message_size),
+            max_send_message_size: self
+                .max_send_message_size
+                .or(defaults.max_send_message_size),
+            extra,
+            ..self
         }
+    }
+
+    /// The hooks to call when the call has ended.
+    pub(crate) fn finish_hooks(&self) -> OnFinish {
+        let extra = self.extra.as_ref();
+        extra.map_or_else(OnFinish::new, |extra| extra.on_finish.clone())
     }
 
     /// The call on whose behalf this one is made; when it ends, this one is cancelled.
@@ -456,35 +410,11 @@ impl CallOptions {
     pub const fn parent(&self) -> Option<&CallContext> {
         self.parent.as_ref()
     }
-
-    /// Fails when a value could not be taken.
-    pub(crate) fn check(&mut self) -> Result<(), Status> {
-        match self.invalid.take() {
-            Some(status) => Err(status),
-            None => Ok(()),
-        }
-    }
 }
 
-impl Rare {
-    /// As [`CallOptions::complete`].
-    fn complete(&mut self, defaults: &Self) {
-        self.max_retry_buffer_size = self
-            .max_retry_buffer_size
-            .or(defaults.max_retry_buffer_size);
-        if self.authority.is_none() {
-            self.authority.clone_from(&defaults.authority);
-        }
-        if self.compressor.is_none() {
-            self.compressor.clone_from(&defaults.compressor);
-        }
-        if self.accept_compressors.is_none() {
-            self.accept_compressors
-                .clone_from(&defaults.accept_compressors);
-        }
-        if self.cancel_handle.is_none() {
-            self.cancel_handle.clone_from(&defaults.cancel_handle);
-        }
+impl ExtraOptions {
+    /// As [`CallOptions::with_defaults`].
+    fn with_defaults(mut self, defaults: &Self) -> Self {
         if !defaults.extensions.is_empty() {
             let own = std::mem::replace(&mut self.extensions, defaults.extensions.clone());
             self.extensions.merge(own);
@@ -492,26 +422,26 @@ impl Rare {
         let credentials = defaults.credentials.0.iter().cloned();
         self.credentials.0.splice(0..0, credentials);
         self.on_finish.prepend(&defaults.on_finish);
-    }
-}
-
-fn smaller(set: Option<usize>, bytes: usize) -> Option<usize> {
-    Some(set.map_or(bytes, |set| set.min(bytes)))
-}
-
-/// What compresses a call's messages.
-#[derive(Clone, Default)]
-struct SendCompressor(Option<Arc<dyn Compressor>>);
-
-impl fmt::Debug for SendCompressor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.as_ref().map(|compressor| compressor.name()).fmt(f)
+        Self {
+            max_retry_buffer_size: self
+                .max_retry_buffer_size
+                .or(defaults.max_retry_buffer_size),
+            authority: self.authority.or_else(|| defaults.authority.clone()),
+            compressor: self.compressor.or_else(|| defaults.compressor.clone()),
+            accept_compressors: self
+                .accept_compressors
+                .or_else(|| defaults.accept_compressors.clone()),
+            cancel_handle: self
+                .cancel_handle
+                .or_else(|| defaults.cancel_handle.clone()),
+            ..self
+        }
     }
 }
 
 /// Per-RPC credentials, in the order in which they are asked.
 #[derive(Clone, Default)]
-struct CredentialsList(Vec<Arc<dyn PerRpcCredentials>>);
+pub(crate) struct CredentialsList(pub(crate) Vec<Arc<dyn PerRpcCredentials>>);
 
 impl fmt::Debug for CredentialsList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -541,7 +471,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_call_says_itself_goes_before_the_defaults_and_metadata_is_added() {
+    fn a_call_s_own_options_go_before_the_defaults_and_metadata_is_added() {
         let mut defaults = CallOptions::new();
         defaults.set_wait_for_ready(true);
         defaults.set_max_receive_message_size(1);
@@ -552,8 +482,7 @@ mod tests {
         defaults.set_accept_compressors(["default"]);
         defaults.append_metadata("key", "default");
 
-        let mut options = CallOptions::new();
-        options.complete(&defaults);
+        let options = CallOptions::new().with_defaults(&defaults);
         assert!(options.wait_for_ready());
         assert_eq!(options.max_receive_message_size(), 1);
         assert_eq!(options.max_send_message_size(), 2);
@@ -573,7 +502,7 @@ mod tests {
         options.set_compressor("identity");
         options.set_accept_compressors([] as [&str; 0]);
         options.append_metadata("key", "own");
-        options.complete(&defaults);
+        let options = options.with_defaults(&defaults);
         assert!(!options.wait_for_ready());
         assert_eq!(options.max_receive_message_size(), 10);
         assert_eq!(options.max_send_message_size(), 20);

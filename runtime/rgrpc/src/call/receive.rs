@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use futures_core::Stream;
 
-use super::halves::Received;
+use super::halves::SourceEvent;
 use super::{MessageSource, Response};
 use crate::codec::{Codec, Encoding, MessageLimit, MessageReader, ReadMessage, decode};
 use crate::interceptor::MessageView;
@@ -18,8 +18,8 @@ use crate::status::Status;
 
 /// The half of a call that receives messages.
 ///
-/// Behind a stub, dropping it before the call has ended cancels the call. In a handler, dropping
-/// it only means that what is still sent is not read.
+/// Behind a stub, dropping it before the call has ended cancels the call. In a handler, dropping it
+/// discards what is still sent: the client's sends proceed, and nobody reads it.
 ///
 /// Also a [`futures_core::Stream`] of `Result<T, Status>`.
 pub struct RecvStream<T> {
@@ -35,7 +35,7 @@ pub struct RecvStream<T> {
     cardinality: Cardinality,
     /// The only message, until it is known how the call ends.
     held: Option<Box<T>>,
-    state: State,
+    state: ReceiveState,
     /// The source says when the next message may be received.
     gated: bool,
 }
@@ -57,7 +57,7 @@ enum Cardinality {
 ///  Head ──header, or none──► Messages ──end, failure──► Ended
 /// ```
 #[derive(Debug, PartialEq, Eq)]
-enum State {
+enum ReceiveState {
     Head,
     Messages,
     Ended,
@@ -75,7 +75,7 @@ impl<T> RecvStream<T> {
             refused: None,
             cardinality: Cardinality::Any,
             held: None,
-            state: State::Head,
+            state: ReceiveState::Head,
             gated: false,
         }
     }
@@ -183,7 +183,7 @@ impl<T> RecvStream<T> {
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.state == State::Head {
+        if self.state == ReceiveState::Head {
             if let Ok(head) = ready!(self.source.poll_head(cx)) {
                 self.header = Some(head.metadata);
                 if let Some(encoding) = head.encoding {
@@ -193,7 +193,7 @@ impl<T> RecvStream<T> {
                     }
                 }
             }
-            self.state = State::Messages;
+            self.state = ReceiveState::Messages;
         }
         Poll::Ready(())
     }
@@ -217,7 +217,7 @@ impl<T> RecvStream<T> {
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, Status>>> {
         ready!(self.poll_head(cx));
-        if self.state == State::Ended {
+        if self.state == ReceiveState::Ended {
             return Poll::Ready(None);
         }
         if let Some(status) = self.refused.take() {
@@ -235,8 +235,8 @@ impl<T> RecvStream<T> {
                 Err(status) => return Poll::Ready(Some(Err(self.fail(status)))),
             }
             match ready!(self.source.poll_data(cx, self.reader.wanted())) {
-                Received::Data(data) => self.reader.push(data),
-                Received::End(outcome) => return Poll::Ready(self.end(outcome)),
+                SourceEvent::Data(data) => self.reader.push(data),
+                SourceEvent::End(outcome) => return Poll::Ready(self.end(outcome)),
             }
         }
     }
@@ -259,14 +259,14 @@ impl<T> RecvStream<T> {
         let trailer = match outcome {
             Ok(trailer) => trailer,
             Err(status) => {
-                self.state = State::Ended;
+                self.state = ReceiveState::Ended;
                 return Some(Err(status));
             }
         };
+        self.state = ReceiveState::Ended;
         if let Err(status) = self.judge() {
-            return Some(Err(self.fail(status)));
+            return Some(Err(self.source.reject(status, &trailer)));
         }
-        self.state = State::Ended;
         self.source.accept(&trailer);
         self.trailer = trailer;
         None
@@ -302,10 +302,10 @@ impl<T> RecvStream<T> {
 
     /// What was received, or was to be sent, cannot be used: the call ends here.
     pub(super) fn fail(&mut self, status: Status) -> Status {
-        if self.state == State::Ended {
+        if self.state == ReceiveState::Ended {
             return status;
         }
-        self.state = State::Ended;
+        self.state = ReceiveState::Ended;
         self.source.fail(status)
     }
 }
@@ -371,7 +371,7 @@ impl<T> Stream for RecvStream<T> {
 
 impl<T> Drop for RecvStream<T> {
     fn drop(&mut self) {
-        if self.state != State::Ended {
+        if self.state != ReceiveState::Ended {
             self.source.abandon();
         }
     }

@@ -16,23 +16,23 @@ const TRACE_KEYS: [&str; 3] = ["traceparent", "tracestate", "grpc-trace-bin"];
 /// A message, or a stream of messages, with the metadata that came or goes before it.
 ///
 /// In a handler it also carries the call's [`context`](Self::context). Towards a stub it may carry
-/// a deadline; a plain message becomes one by `into()`, so stubs take either. On both sides it carries
-/// typed [`extensions`](Self::extensions).
+/// a deadline; a plain message becomes one by `into()`, so stubs take either. On both sides it
+/// carries typed [`extensions`](Self::extensions).
 ///
-/// A request that a handler received can be given to a stub, for instance after [`map`](Self::map): it is
-/// sent as one of [`outgoing`](Self::outgoing), that is with the deadline, the cancellation and the
-/// trace context of the call, with what the handler has added to the metadata, and without what was
-/// received; see [`Metadata::forward`].
+/// A request that a handler received can be given to a stub, for instance after [`map`](Self::map):
+/// it is sent as one of [`outgoing`](Self::outgoing), that is with the deadline, the cancellation
+/// and the trace context of the call, with what the handler has added to the metadata, and without
+/// what was received; see [`Metadata::forward`].
 ///
 /// A handler that takes the message or the stream out keeps the rest by [`split`](Self::split).
 #[derive(Debug)]
 pub struct Request<T> {
     message: T,
-    origin: Origin,
+    source: RequestSource,
 }
 
 #[derive(Clone, Debug)]
-enum Origin {
+enum RequestSource {
     /// Made by this program, to be sent.
     Outgoing {
         deadline: Option<Instant>,
@@ -137,7 +137,7 @@ impl Changed {
     }
 }
 
-impl Origin {
+impl RequestSource {
     const fn new() -> Self {
         Self::Outgoing {
             deadline: None,
@@ -174,7 +174,7 @@ impl<T> Request<T> {
     pub const fn new(message: T) -> Self {
         Self {
             message,
-            origin: Origin::new(),
+            source: RequestSource::new(),
         }
     }
 
@@ -183,7 +183,7 @@ impl<T> Request<T> {
     pub(crate) fn incoming(message: T, incoming: Incoming) -> Self {
         Self {
             message,
-            origin: Origin::Incoming(incoming),
+            source: RequestSource::Incoming(incoming),
         }
     }
 
@@ -192,8 +192,8 @@ impl<T> Request<T> {
         &self.message
     }
 
-    /// The message, to be changed. In a handler of a stream of messages this is the stream, which can
-    /// be received from without being taken out.
+    /// The message, to be changed. In a handler of a stream of messages this is the stream, which
+    /// can be received from without being taken out.
     pub const fn message_mut(&mut self) -> &mut T {
         &mut self.message
     }
@@ -203,10 +203,10 @@ impl<T> Request<T> {
         self.message
     }
 
-    /// The message and the metadata. The rest of the request is dropped: [`split`](Self::split) keeps
-    /// it.
+    /// The message and the metadata. The rest of the request is dropped: [`split`](Self::split)
+    /// keeps it.
     pub fn into_parts(self) -> (T, Metadata) {
-        (self.message, self.origin.into_metadata())
+        (self.message, self.source.into_metadata())
     }
 
     /// The message, and the request without it: the metadata, the deadline, the extensions, in a
@@ -229,12 +229,12 @@ impl<T> Request<T> {
     /// }
     /// ```
     pub fn split(self) -> (T, Request<()>) {
-        let Self { message, origin } = self;
+        let Self { message, source } = self;
         (
             message,
             Request {
                 message: (),
-                origin,
+                source,
             },
         )
     }
@@ -242,31 +242,31 @@ impl<T> Request<T> {
     /// The metadata. In a handler it also shows `:authority`, `user-agent`, `content-type` and
     /// `grpc-accept-encoding`, as in grpc-go.
     pub fn metadata(&self) -> &Metadata {
-        self.origin.metadata()
+        self.source.metadata()
     }
 
     /// The metadata, to be changed.
     pub fn metadata_mut(&mut self) -> &mut Metadata {
-        match &mut self.origin {
-            Origin::Outgoing { metadata, .. } => metadata,
-            Origin::Incoming(incoming) => incoming.metadata_mut(),
+        match &mut self.source {
+            RequestSource::Outgoing { metadata, .. } => metadata,
+            RequestSource::Incoming(incoming) => incoming.metadata_mut(),
         }
     }
 
     /// Typed values that travel with the request inside this program. In a handler these are the
     /// values that stats handlers, the head hook and interceptors have inserted.
     pub fn extensions(&self) -> &Extensions {
-        match &self.origin {
-            Origin::Outgoing { extensions, .. } => extensions,
-            Origin::Incoming(incoming) => incoming.extensions(),
+        match &self.source {
+            RequestSource::Outgoing { extensions, .. } => extensions,
+            RequestSource::Incoming(incoming) => incoming.extensions(),
         }
     }
 
     /// Typed values that travel with the request inside this program, to be changed.
     pub fn extensions_mut(&mut self) -> &mut Extensions {
-        match &mut self.origin {
-            Origin::Outgoing { extensions, .. } => extensions,
-            Origin::Incoming(incoming) => incoming.extensions_mut(),
+        match &mut self.source {
+            RequestSource::Outgoing { extensions, .. } => extensions,
+            RequestSource::Incoming(incoming) => incoming.extensions_mut(),
         }
     }
 
@@ -295,7 +295,7 @@ impl<T> Request<T> {
     /// On a request that a handler received this does nothing: its deadline is the caller's.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        if let Origin::Outgoing { deadline, .. } = &mut self.origin {
+        if let RequestSource::Outgoing { deadline, .. } = &mut self.source {
             // A time too far away to be expressed is no deadline.
             let new = Instant::now().checked_add(timeout);
             *deadline = match (*deadline, new) {
@@ -308,26 +308,26 @@ impl<T> Request<T> {
 
     /// When the call fails with DEADLINE_EXCEEDED; `None`: never.
     pub fn deadline(&self) -> Option<Instant> {
-        match &self.origin {
-            Origin::Outgoing { deadline, .. } => *deadline,
-            Origin::Incoming(incoming) => incoming.context.deadline(),
+        match &self.source {
+            RequestSource::Outgoing { deadline, .. } => *deadline,
+            RequestSource::Incoming(incoming) => incoming.context.deadline(),
         }
     }
 
     /// The call that this request belongs to, in a handler; `None` for a request made by
     /// [`Request::new`].
     pub const fn context(&self) -> Option<&CallContext> {
-        self.origin.context()
+        self.source.context()
     }
 
-    /// The two ends of the connection that the request came by, in a handler; `None` for a request made
-    /// by [`Request::new`].
+    /// The two ends of the connection that the request came by, in a handler; `None` for a request
+    /// made by [`Request::new`].
     pub fn peer(&self) -> Option<&Peer> {
         self.context().map(CallContext::peer)
     }
 
-    /// In a handler, adds to the response's header metadata, as [`CallContext::set_header`]. Without
-    /// a call, as in a test that calls a handler itself, this does nothing.
+    /// In a handler, adds to the response's header metadata, as [`CallContext::set_header`].
+    /// Without a call, as in a test that calls a handler itself, this does nothing.
     ///
     /// # Errors
     /// INTERNAL when the headers are out already.
@@ -388,7 +388,7 @@ impl<T> Request<T> {
         }
         Request {
             message,
-            origin: Origin::Outgoing {
+            source: RequestSource::Outgoing {
                 deadline: self.deadline(),
                 parent: self.context().cloned(),
                 metadata,
@@ -401,14 +401,14 @@ impl<T> Request<T> {
     pub fn map<M>(self, map: impl FnOnce(T) -> M) -> Request<M> {
         Request {
             message: map(self.message),
-            origin: self.origin,
+            source: self.source,
         }
     }
 
     /// What a stub sends of it besides the message, which stays where it is.
     pub(crate) fn take_outgoing(&mut self) -> Outgoing {
-        match std::mem::replace(&mut self.origin, Origin::new()) {
-            Origin::Outgoing {
+        match std::mem::replace(&mut self.source, RequestSource::new()) {
+            RequestSource::Outgoing {
                 deadline,
                 parent,
                 metadata,
@@ -420,7 +420,7 @@ impl<T> Request<T> {
                 extensions,
             },
             // Extensions of a call that is served say nothing about the call that is made.
-            Origin::Incoming(incoming) => {
+            RequestSource::Incoming(incoming) => {
                 let context = incoming.context.clone();
                 let mut metadata = incoming.into_metadata();
                 for key in TRACE_KEYS {

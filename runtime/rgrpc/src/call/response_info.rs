@@ -8,10 +8,10 @@ use crate::metadata::Metadata;
 /// The header metadata, the trailers and the peer of a call, whichever way it ends.
 ///
 /// A handle that is given to a call as an option and filled in as the response comes. It tells the
-/// same of all four kinds of calls and of their success, failure, cancellation and deadline: what had
-/// come by then. A [`Response`](crate::Response) or [`RecvStream`](crate::RecvStream) has the same where
-/// the call ends well, and [`Status::metadata`](crate::Status::metadata) the trailers of a failure; the
-/// header metadata and the peer of a failure are here alone.
+/// same of all four kinds of calls and of their success, failure, cancellation and deadline: what
+/// had come by then. A [`Response`](crate::Response) or [`RecvStream`](crate::RecvStream) has the
+/// same where the call ends well, and [`Status::metadata`](crate::Status::metadata) the trailers of
+/// a failure; the header metadata and the peer of a failure are here alone.
 ///
 /// ```
 /// # use rgrpc::{Call, Codec, Invoke, ResponseInfo, Status, Unary};
@@ -25,10 +25,10 @@ use crate::metadata::Metadata;
 /// # }
 /// ```
 ///
-/// A call that is made again, by a retry or a hedge, tells of the attempt that it has ended with, and
-/// until then of the attempt that began last. A handle that is given to several calls tells of the one
-/// whose attempt began or ended last: use a new one for each call. Cloning it makes another handle of
-/// the same call.
+/// A call that is retried or hedged tells of the attempt that it has ended with, and
+/// until then of the attempt that began last. A handle that is given to several calls tells of the
+/// one whose attempt began or ended last: use a new one for each call. Cloning it makes another
+/// handle of the same call.
 ///
 /// It is an option, and not part of [`Status`](crate::Status), for three reasons: a status that a
 /// deadline or a cancellation makes does not come from the response, a status that is passed on
@@ -45,8 +45,8 @@ impl ResponseInfo {
         Self::default()
     }
 
-    /// The header metadata; empty before it has come, and when the call ended without any: a failure
-    /// without messages mostly has trailers alone.
+    /// The header metadata; empty before it has come, and when the call ended without any: a
+    /// failure without messages mostly has trailers alone.
     ///
     /// Source: grpc-go `Header`.
     #[must_use]
@@ -76,7 +76,7 @@ impl ResponseInfo {
         Some(Arc::clone(&self.exchange()?.peer))
     }
 
-    pub(super) fn show(&self, exchange: &Arc<Exchange>) {
+    pub(crate) fn show(&self, exchange: &Arc<Exchange>) {
         *lock(&self.0) = Some(Arc::clone(exchange));
     }
 
@@ -103,7 +103,7 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    pub(super) fn new(peer: &Arc<Peer>) -> Arc<Self> {
+    pub(crate) fn new(peer: &Arc<Peer>) -> Arc<Self> {
         Arc::new(Self {
             peer: Arc::clone(peer),
             header: OnceLock::new(),

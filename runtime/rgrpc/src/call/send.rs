@@ -6,6 +6,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use rgrpc_http2::BytesQueue;
+
 use futures_sink::Sink;
 
 use super::MessageSink;
@@ -14,7 +16,6 @@ use crate::codec::{
 };
 use crate::interceptor::MessageView;
 use crate::status::Status;
-use rgrpc_http2::BytesQueue;
 
 /// The half of a call that sends messages.
 ///
@@ -70,9 +71,9 @@ impl<T> SendStream<T> {
     ///
     /// # Errors
     /// INTERNAL after [`close`](Self::close) or when the codec or the compressor fails;
-    /// RESOURCE_EXHAUSTED when the message is too large. After the call has ended, the status that it
-    /// ended with; behind a stub, CANCELLED with a text that says so if the server ended it with OK,
-    /// which is no failure: the receiving half has the rest of the response.
+    /// RESOURCE_EXHAUSTED when the message is too large. After the call has ended, the status that
+    /// it ended with; behind a stub, CANCELLED with a text that says so if the server ended it with
+    /// OK, which is no failure: the receiving half has the rest of the response.
     pub async fn send(&mut self, message: impl Borrow<T>) -> Result<(), Status> {
         poll_fn(|cx| self.poll_open(cx)).await?;
         self.start(message.borrow())
@@ -100,9 +101,9 @@ impl<T> SendStream<T> {
         self.sink.send(framed.into())
     }
 
-    /// Whether the next messages are compressed in a call that compresses, until this says otherwise.
-    /// For messages that would give secrets away by their length, or are compressed already. Default:
-    /// true.
+    /// Whether the next messages are compressed in a call that compresses, until this says
+    /// otherwise. For messages that would give secrets away by their length, or are compressed
+    /// already. Default: true.
     ///
     /// Source: `doc/compression.md`, "Specific Disabling of Compression"; grpc-java
     /// `setMessageCompression`.

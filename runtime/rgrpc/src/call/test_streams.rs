@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use super::{MessageSink, MessageSource, Received, RecvStream, SendStream};
+use rgrpc_http2::BytesQueue;
+
+use super::{MessageSink, MessageSource, RecvStream, SendStream, SourceEvent};
 use crate::codec::Codec;
 use crate::codec::MessageLimit;
 use crate::lock::lock;
@@ -13,11 +15,10 @@ use crate::metadata::Metadata;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{IncomingHead, NoHead, Wanted, ended_well};
-use rgrpc_http2::BytesQueue;
 
 /// Makes the two ends of a call with streams that no connection carries: the halves that a stub's
-/// caller holds, and what a mock answers them with. For an [`Invoke`](super::Invoke) of your own; its
-/// documentation has an example.
+/// caller holds, and what a mock answers them with. For an [`Invoke`](super::Invoke) of your own;
+/// its documentation has an example.
 ///
 /// Messages go through the codec, and wait without bound until they are received. Neither end needs
 /// a runtime.
@@ -40,8 +41,8 @@ where
     (requests, responses, streams)
 }
 
-/// The server's end of a call that [`test_streams`] made. Dropping it before [`finish`](Self::finish)
-/// ends the call with CANCELLED.
+/// The server's end of a call that [`test_streams`] made. Dropping it before
+/// [`finish`](Self::finish) ends the call with CANCELLED.
 #[derive(Debug)]
 pub struct TestStreams<Req, Res> {
     requests: RecvStream<Req>,
@@ -69,7 +70,8 @@ impl<Req, Res> TestStreams<Req, Res> {
         self.responses.send(message).await
     }
 
-    /// Sends the header metadata. After the first message, or another call of this, it does nothing.
+    /// Sends the header metadata. After the first message, or another call of this, it does
+    /// nothing.
     pub fn send_header(&self, metadata: Metadata) {
         self.shared.update(|state| {
             state.header.get_or_insert(Some(metadata.into_received()));
@@ -98,10 +100,10 @@ impl<Req, Res> Drop for TestStreams<Req, Res> {
 
 /// What both ends share.
 #[derive(Default)]
-struct Shared(Mutex<State>);
+struct Shared(Mutex<TestStreamState>);
 
 #[derive(Default)]
-struct State {
+struct TestStreamState {
     requests: VecDeque<BytesQueue>,
     /// No request follows.
     closed: bool,
@@ -121,7 +123,7 @@ enum End {
 }
 
 impl Shared {
-    fn update<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+    fn update<T>(&self, change: impl FnOnce(&mut TestStreamState) -> T) -> T {
         let mut state = lock(&self.0);
         let output = change(&mut state);
         let wakers = std::mem::take(&mut state.wakers);
@@ -135,7 +137,7 @@ impl Shared {
         &self,
         end: End,
         cx: &Context<'_>,
-        look: impl FnOnce(&mut State) -> Option<T>,
+        look: impl FnOnce(&mut TestStreamState) -> Option<T>,
     ) -> Poll<T> {
         let mut state = lock(&self.0);
         match look(&mut state) {
@@ -204,11 +206,11 @@ impl MessageSource for ClientEnd {
         })
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, _: Wanted) -> Poll<Received> {
+    fn poll_data(&self, cx: &mut Context<'_>, _: Wanted) -> Poll<SourceEvent> {
         self.0
             .poll(End::Client, cx, |state| match state.responses.pop_front() {
-                Some(message) => Some(Received::Data(message)),
-                None => state.end.clone().map(Received::End),
+                Some(message) => Some(SourceEvent::Data(message)),
+                None => state.end.clone().map(SourceEvent::End),
             })
     }
 
@@ -255,14 +257,14 @@ impl MessageSource for ServerEnd {
         Poll::Ready(Err(NoHead))
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, _: Wanted) -> Poll<Received> {
+    fn poll_data(&self, cx: &mut Context<'_>, _: Wanted) -> Poll<SourceEvent> {
         self.0.poll(End::Server, cx, |state| {
             if let Some(message) = state.requests.pop_front() {
-                return Some(Received::Data(message));
+                return Some(SourceEvent::Data(message));
             }
             match &state.end {
-                Some(Err(status)) => Some(Received::End(Err(status.clone()))),
-                _ if state.closed => Some(Received::End(Ok(Metadata::new()))),
+                Some(Err(status)) => Some(SourceEvent::End(Err(status.clone()))),
+                _ if state.closed => Some(SourceEvent::End(Ok(Metadata::new()))),
                 _ => None,
             }
         })

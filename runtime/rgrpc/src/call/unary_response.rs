@@ -1,11 +1,13 @@
 use std::future::poll_fn;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::receive::find_encoding;
 use super::{MessageSource, RecvStream, Response};
 use crate::codec::{Codec, MessageLimit, decode_whole, is_one_message};
 use crate::status::Status;
-use crate::transport::WholeResponse;
+use crate::transport::IncomingHead;
 
 /// What a call with one message each way accepts as its response.
 #[derive(Clone, Copy, Debug)]
@@ -15,8 +17,8 @@ pub(crate) struct Accepted<'a> {
     pub(crate) encodings: Option<&'a Arc<[String]>>,
 }
 
-/// Receives the response of a call with one message each way: at once if it comes at once, as that of
-/// most calls does, else piece by piece. Who drops the future ends the call.
+/// Receives the response of a call with one message each way: at once if it comes at once, as that
+/// of most calls does, else piece by piece. Who drops the future ends the call.
 pub(crate) async fn receive_response<C: Codec<T>, T>(
     source: &Arc<impl MessageSource + 'static>,
     accepted: Accepted<'_>,
@@ -24,12 +26,15 @@ pub(crate) async fn receive_response<C: Codec<T>, T>(
     let fits = |data: &[u8]| is_one_message(data, accepted.limit.bytes());
     let rest = match poll_fn(|cx| source.poll_whole(cx, &fits)).await {
         Some(whole) => {
-            return match take_whole::<C, T>(&**source, accepted, whole) {
-                Ok(response) => {
-                    source.accept(response.trailer());
-                    Ok(response)
+            let message = take_message::<C, T>(&**source, accepted, &whole.head, whole.messages);
+            return match message {
+                Ok(message) => {
+                    source.accept(&whole.trailer);
+                    let peer = source.peer().cloned();
+                    let header = whole.head.metadata;
+                    Ok(Response::from_parts(message, header, whole.trailer, peer))
                 }
-                Err(status) => Err(source.fail(status)),
+                Err(status) => Err(source.reject(status, &whole.trailer)),
             };
         }
         None => {
@@ -42,20 +47,15 @@ pub(crate) async fn receive_response<C: Codec<T>, T>(
     Box::pin(rest).await
 }
 
-fn take_whole<C: Codec<T>, T>(
+/// The message of a whole response.
+fn take_message<C: Codec<T>, T>(
     source: &dyn MessageSource,
     accepted: Accepted<'_>,
-    whole: WholeResponse,
-) -> Result<Response<T>, Status> {
-    if let Some(encoding) = &whole.head.encoding {
+    head: &IncomingHead,
+    messages: Bytes,
+) -> Result<T, Status> {
+    if let Some(encoding) = &head.encoding {
         find_encoding(source, accepted.encodings.map(|all| &**all), encoding)?;
     }
-    let message = decode_whole::<C, T>(whole.messages)?;
-    let peer = source.peer().cloned();
-    Ok(Response::from_parts(
-        message,
-        whole.head.metadata,
-        whole.trailer,
-        peer,
-    ))
+    decode_whole::<C, T>(messages)
 }

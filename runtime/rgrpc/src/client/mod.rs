@@ -1,45 +1,33 @@
 //! The client: a channel that connects when it is needed, and the calls made on it.
 //!
-//! [`ClientConn`] is a handle on one task, the [`Channel`](channel::Channel), which resolves,
-//! connects, balances and reconnects. What calls need of it is in the
-//! [`PickerCell`](picker::PickerCell), most of all the balancer's picker, an immutable snapshot that
-//! they read without a lock. A call opens one stream of the connection that it picks: an attempt. Its
-//! [`Plan`](plan::Plan) decides whether there are others, because one has failed
-//! ([`Attempts`](retry::Attempts)) or has not answered for a while ([`Hedges`](hedging::Hedges)).
-//! Calls with one message each way make one attempt after the other in the caller's future; calls
-//! with streams, and those that are hedged, are a [`StreamCall`](stream_call::StreamCall).
+//! ```text
+//!   builder ──► conn (ClientConn) ──► channel: the task that resolves, connects and balances
+//!                  ▲                      │ publishes
+//!                  │                      ▼
+//!                call ──reads──────► connectivity: the picker, the registry, the task's mailbox
+//!                  └────────┬─────────────┘
+//!                           ▼
+//!                         config: the service config as it concerns calls
+//! ```
+//!
+//! - [`builder`]: the options of a channel; users call it.
+//! - [`conn`]: the handle of a channel; users and calls hold it.
+//! - [`call`]: a call, its attempts and what decides about them; runs on the caller's task.
+//! - [`channel`]: the channel's task, one for each channel.
+//! - [`connectivity`]: the state that the task shares with calls and handles.
+//! - [`config`]: the service config that holds.
+//!
+//! A call reads the balancer's picker, an immutable snapshot, without a lock, and opens one stream
+//! of the picked connection: an attempt. Its scheduler decides whether others follow. Unary calls
+//! make one attempt after the other in the caller's future; streaming and hedged calls are driven
+//! by whoever polls a half.
 
-mod attempt;
-pub(crate) mod authority;
 mod builder;
 mod call;
-mod call_config;
-mod calls;
 mod channel;
-mod compression;
+mod config;
 mod conn;
-mod connect_attempts;
 mod connectivity;
-mod deadline;
-mod done;
-mod event;
-mod half_wakers;
-mod hedging;
-mod idleness;
-mod invoke;
-mod opening;
-mod picker;
-mod plan;
-mod replay;
-mod retry;
-mod schedule;
-mod service_configs;
-mod stream_call;
-mod throttle;
-mod transparent;
-mod unary_call;
-mod vet;
-mod wait;
 
 pub use builder::{BuildError, ClientConnBuilder};
 pub use conn::ClientConn;

@@ -1,11 +1,11 @@
 //! The five bytes before every message ("PROTOCOL-HTTP2", Length-Prefixed-Message).
 
 use bytes::{Buf, BufMut, Bytes};
+use rgrpc_http2::BytesQueue;
 
 use super::{Codec, CodecError, MessageBuffer, MessageBytes, MessageLimit};
 use crate::prefix::{PREFIX_LEN, Prefix};
 use crate::status::Status;
-use rgrpc_http2::BytesQueue;
 
 /// What a side accepts by default in one message: 4 MiB, as in grpc-go.
 pub(crate) const DEFAULT_MAX_RECEIVE: usize = 4 * 1024 * 1024;
@@ -34,8 +34,8 @@ pub(crate) fn frame<C: Codec<M>, M>(
     Ok(buffer.into_pieces())
 }
 
-/// Whether `data` is one message of at most `max` bytes with its prefix, and nothing else, that can be
-/// decoded as it is.
+/// Whether `data` is one message of at most `max` bytes with its prefix, and nothing else, that can
+/// be decoded as it is.
 pub(crate) fn is_one_message(data: &[u8], max: usize) -> bool {
     let Some((&prefix, message)) = data.split_first_chunk() else {
         return false;

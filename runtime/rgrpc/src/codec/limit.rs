@@ -75,7 +75,8 @@ impl MessageLimit {
         )))
     }
 
-    /// The status for a received message that has at least one byte too many when it is decompressed.
+    /// The status for a received message that has at least one byte too many when it is
+    /// decompressed.
     #[cold]
     pub(super) fn exceeded_by_decompressing(self) -> Status {
         let Self { bytes, side } = self;

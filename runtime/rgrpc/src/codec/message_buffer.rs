@@ -2,9 +2,9 @@ use std::any::type_name;
 
 use bytes::buf::UninitSlice;
 use bytes::{Buf, BufMut, Bytes};
+use rgrpc_http2::BytesQueue;
 
 use crate::buffers;
-use rgrpc_http2::BytesQueue;
 
 /// A part of a message from this length on is sent from where it lies, if it can be shared.
 const SEGMENT: usize = 16 * 1024;
@@ -15,9 +15,9 @@ const FIRST_ROOM: usize = 1024;
 /// Where a codec writes a message, as a [`BufMut`].
 ///
 /// Most of it is copied, one part behind the other. [`Bytes`] of 16 KiB and more that are
-/// [`put`](BufMut::put) in whole are not: they are shared, and sent from where they lie. So a field of
-/// type `Bytes`, as the option `bytes` of the code generator makes it, costs the same whatever its
-/// length.
+/// [`put`](BufMut::put) in whole are not: they are shared, and sent from where they lie. So a field
+/// of type `Bytes`, as the option `bytes` of the code generator makes it, costs the same whatever
+/// its length.
 #[derive(Debug, Default)]
 pub struct MessageBuffer {
     /// All that was copied.
@@ -118,8 +118,9 @@ impl MessageBuffer {
     }
 }
 
-// SAFETY: the spare memory that `chunk_mut` gives out and `advance_mut` takes over as written is that
-// of a `Vec`, whose implementation of the trait keeps its promises; nothing comes between the two.
+// SAFETY: the spare memory that `chunk_mut` gives out and `advance_mut` takes over as written is
+// that of a `Vec`, whose implementation of the trait keeps its promises; nothing comes between the
+// two.
 //
 // Why there is unsafe code here at all: the trait is unsafe to implement, prost writes into nothing
 // else, and with the copy a message of 1 MiB takes a quarter longer to be echoed.

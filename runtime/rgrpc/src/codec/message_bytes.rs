@@ -1,7 +1,7 @@
 use bytes::{Buf, BufMut, Bytes};
+use rgrpc_http2::BytesQueue;
 
 use crate::buffers;
-use rgrpc_http2::BytesQueue;
 
 /// The bytes of one message, in pieces: those in which they came off the connection, most of all.
 ///

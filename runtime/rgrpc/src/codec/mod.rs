@@ -1,8 +1,8 @@
 //! From messages to the bytes of a call and back: codecs and the framing of messages.
 //!
 //! [`Codec`] turns one message into bytes. [`frame`] puts the five-byte prefix before it and
-//! [`MessageReader`] finds the messages again in DATA of any split; both [compress](compression) what
-//! the call is to have compressed.
+//! [`MessageReader`] finds the messages again in DATA of any split; both [compress](compression)
+//! what the call is to have compressed.
 
 mod compression;
 mod framing;
@@ -63,16 +63,16 @@ pub trait Codec<M>: Copy + Send + Sync + 'static {
     /// The message cannot be written; the call fails with INTERNAL.
     fn encode(message: &M, buffer: &mut MessageBuffer) -> Result<(), CodecError>;
 
-    /// The message with its five-byte prefix, if it is encoded already, as a [`PreparedMessage`] is:
-    /// then these bytes are sent, and [`encode`](Self::encode) is not called. Default: `None`.
+    /// The message with its five-byte prefix, if it is encoded already, as a [`PreparedMessage`]
+    /// is: then these bytes are sent, and [`encode`](Self::encode) is not called. Default: `None`.
     #[must_use]
     fn framed(_message: &M) -> Option<Bytes> {
         None
     }
 
     /// The message compressed by `compressor`, with its prefix, if it is kept so, as a
-    /// [`PreparedMessage`] keeps it: then these bytes are sent in a call that compresses by it. Default:
-    /// `None`, which has it framed or encoded, and compressed then.
+    /// [`PreparedMessage`] keeps it: then these bytes are sent in a call that compresses by it.
+    /// Default: `None`, which has it framed or encoded, and compressed then.
     #[must_use]
     fn framed_compressed(_message: &M, _compressor: &dyn Compressor) -> Option<io::Result<Bytes>> {
         None

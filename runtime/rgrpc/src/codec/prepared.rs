@@ -5,6 +5,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::{Buf, BufMut, Bytes};
+use rgrpc_http2::BytesQueue;
 
 use super::compression::{CompressedForms, compress, compress_failed};
 use super::framing::frame;
@@ -16,13 +17,12 @@ use super::{
 use crate::buffers;
 use crate::side::Side;
 use crate::status::Status;
-use rgrpc_http2::BytesQueue;
 
 /// A message that is encoded already, to be sent any number of times: to many streams, or in many
 /// calls. Cheap to clone.
 ///
-/// Streams take it by [`SendStream::send_prepared`](crate::SendStream::send_prepared). A call with one
-/// message each way takes it as its request:
+/// Streams take it by [`SendStream::send_prepared`](crate::SendStream::send_prepared). A call with
+/// one message each way takes it as its request:
 ///
 /// ```no_run
 /// # #[derive(Clone, PartialEq, prost::Message)] pub struct Point {}
@@ -39,11 +39,11 @@ use rgrpc_http2::BytesQueue;
 /// # Ok(()) }
 /// ```
 ///
-/// Streams, and calls with it as their request, send it compressed where they compress. That is done
-/// once for each name of a compressor, when it is first sent so.
+/// Streams, and calls with it as their request, send it compressed where they compress. That is
+/// done once for each name of a compressor, when it is first sent so.
 ///
-/// [`ProtoCodec`](crate::ProtoCodec) and [`RawCodec`](crate::RawCodec) send such requests. A codec of
-/// your own does when it implements `Codec<PreparedMessage<T>>` by this type's
+/// [`ProtoCodec`](crate::ProtoCodec) and [`RawCodec`](crate::RawCodec) send such requests. A codec
+/// of your own does when it implements `Codec<PreparedMessage<T>>` by this type's
 /// [`framed`](Self::framed), [`framed_compressed`](Self::framed_compressed),
 /// [`encode`](Self::encode) and [`decode`](Self::decode).
 ///
@@ -61,8 +61,8 @@ impl<T> PreparedMessage<T> {
     /// Encodes a message with this codec.
     ///
     /// # Errors
-    /// INTERNAL when the codec fails; RESOURCE_EXHAUSTED when the message is larger than any call can
-    /// send: 2^31 − 1 bytes.
+    /// INTERNAL when the codec fails; RESOURCE_EXHAUSTED when the message is larger than any call
+    /// can send: 2^31 − 1 bytes.
     pub fn new<C: Codec<T>>(_codec: C, message: &T) -> Result<Self, Status> {
         let framed = frame::<C, T>(message, MessageLimit::largest(Side::Client))?;
         check_sendable(framed.len() - PREFIX_LEN)?;
@@ -86,7 +86,8 @@ impl<T> PreparedMessage<T> {
         (self.codec == TypeId::of::<C>()).then(|| self.framed.clone())
     }
 
-    /// [`Codec::framed_compressed`] of the codec `C`: `None` when another one has encoded the message.
+    /// [`Codec::framed_compressed`] of the codec `C`: `None` when another one has encoded the
+    /// message.
     ///
     /// # Errors
     /// The compressor's.
@@ -131,8 +132,8 @@ impl<T> PreparedMessage<T> {
     /// by any, and has this limit.
     ///
     /// # Errors
-    /// INTERNAL when another codec has encoded it, or the compressor fails; RESOURCE_EXHAUSTED when it
-    /// is larger than the limit.
+    /// INTERNAL when another codec has encoded it, or the compressor fails; RESOURCE_EXHAUSTED when
+    /// it is larger than the limit.
     pub(crate) fn framed_for(
         &self,
         codec: TypeId,

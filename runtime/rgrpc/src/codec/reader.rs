@@ -1,10 +1,10 @@
 use bytes::Buf;
+use rgrpc_http2::BytesQueue;
 
 use super::{Encoding, MessageBytes, MessageLimit, PREFIX_LEN, Prefix};
 use crate::side::Side;
 use crate::status::Status;
 use crate::wanted::Wanted;
-use rgrpc_http2::BytesQueue;
 
 /// Finds messages in the DATA of a stream, however it is split.
 ///
@@ -18,8 +18,8 @@ pub(crate) struct MessageReader {
     /// The prefix of the message that is being collected.
     prefix: Option<Prefix>,
     limit: MessageLimit,
-    /// What messages are compressed by that say so; `None` for [`Encoding::Identity`]. Boxed, because it
-    /// is that in most calls.
+    /// What messages are compressed by that say so; `None` for [`Encoding::Identity`]. Boxed,
+    /// because it is that in most calls.
     encoding: Option<Box<Encoding>>,
 }
 

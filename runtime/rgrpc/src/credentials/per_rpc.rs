@@ -11,9 +11,9 @@ use crate::status::Status;
 /// Makes the metadata by which each call proves on whose behalf it is made.
 ///
 /// Set for all calls of a channel by
-/// [`ClientConnBuilder::per_rpc_credentials`](crate::ClientConnBuilder::per_rpc_credentials), or for
-/// one by [`CallOptions::per_rpc_credentials`](crate::CallOptions::per_rpc_credentials). Asked for
-/// every attempt at a call, once it has a connection, on the task that makes the call; what it
+/// [`ClientConnBuilder::per_rpc_credentials`](crate::ClientConnBuilder::per_rpc_credentials), or
+/// for one by [`CallOptions::per_rpc_credentials`](crate::CallOptions::per_rpc_credentials). Asked
+/// for every attempt at a call, once it has a connection, on the task that makes the call; what it
 /// yields goes after the call's own metadata. An implementation that fetches tokens keeps them
 /// itself until they expire.
 ///

@@ -1,8 +1,11 @@
 use std::any::Any;
+#[cfg(unix)]
 use std::os::unix;
 use std::{io, net};
 
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
 
 use super::{BoxedIo, Connected, Io, Peer};
 use crate::extensions::Extensions;
@@ -20,6 +23,7 @@ pub(crate) struct Detached {
 
 enum Carrier {
     Tcp(net::TcpStream),
+    #[cfg(unix)]
     Unix(unix::net::UnixStream),
     /// Users' connections, pipes.
     Other(BoxedIo),
@@ -35,16 +39,28 @@ impl Connected {
         } = self;
         let carrier = match downcast::<TcpStream>(io) {
             Ok(stream) => Carrier::Tcp(stream.into_std()?),
-            Err(io) => match downcast::<UnixStream>(io) {
-                Ok(stream) => Carrier::Unix(stream.into_std()?),
-                Err(io) => Carrier::Other(io),
-            },
+            Err(io) => Carrier::of_unix(io)?,
         };
         Ok(Detached {
             carrier,
             peer,
             extensions,
         })
+    }
+}
+
+impl Carrier {
+    #[cfg(unix)]
+    fn of_unix(io: BoxedIo) -> io::Result<Self> {
+        Ok(match downcast::<UnixStream>(io) {
+            Ok(stream) => Self::Unix(stream.into_std()?),
+            Err(io) => Self::Other(io),
+        })
+    }
+
+    #[cfg(not(unix))]
+    fn of_unix(io: BoxedIo) -> io::Result<Self> {
+        Ok(Self::Other(io))
     }
 }
 
@@ -58,6 +74,7 @@ impl Detached {
     pub(crate) fn attach(self) -> io::Result<Connected> {
         let io: BoxedIo = match self.carrier {
             Carrier::Tcp(stream) => Box::new(TcpStream::from_std(stream)?),
+            #[cfg(unix)]
             Carrier::Unix(stream) => Box::new(UnixStream::from_std(stream)?),
             Carrier::Other(io) => io,
         };
@@ -112,6 +129,7 @@ mod tests {
         Ok((detached(dialed), detached(listener.accept().await?.0)))
     }
 
+    #[cfg(unix)]
     async fn unix() -> io::Result<(Detached, Detached)> {
         let (one, other) = UnixStream::pair()?;
         Ok((detached(one), detached(other)))
@@ -146,6 +164,7 @@ mod tests {
         passes_bytes_on_another_runtime(tcp());
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_unix_connection_is_served_after_its_first_runtime_is_gone() {
         passes_bytes_on_another_runtime(unix());

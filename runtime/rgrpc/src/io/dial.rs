@@ -2,8 +2,10 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::TcpStream;
 
+#[cfg(unix)]
+use super::unix;
 use super::{Address, Connected, Peer};
 
 /// What [`Dial::dial`] returns.
@@ -20,7 +22,8 @@ pub trait Dial: Send + Sync + 'static {
     fn dial(&self, address: Address) -> DialFuture;
 }
 
-/// Dials by the operating system: TCP and unix sockets, names by the system's resolver.
+/// Dials by the operating system: TCP, unix sockets where there are any, names by the system's
+/// resolver.
 #[derive(Clone, Copy, Debug, Default)]
 #[non_exhaustive]
 pub struct SystemDialer;
@@ -31,30 +34,25 @@ impl Dial for SystemDialer {
             match address {
                 Address::Tcp(address) => tcp(TcpStream::connect(address).await?),
                 Address::Name(name) => tcp(TcpStream::connect(name).await?),
-                Address::Unix(Some(path)) => {
-                    let stream = UnixStream::connect(&path).await?;
-                    let peer = Peer::new(Address::Unix(Some(path)), Address::Unix(None));
-                    Ok(Connected::new(Box::new(stream), peer))
-                }
+                #[cfg(unix)]
+                Address::Unix(Some(path)) => unix::connect(path).await,
                 #[cfg(any(target_os = "linux", target_os = "android"))]
-                Address::UnixAbstract(name) => {
-                    // That the path is a name is what a zero octet before it says.
-                    let stream = UnixStream::connect(format!("\0{name}")).await?;
-                    let peer = Peer::new(Address::UnixAbstract(name), Address::Unix(None));
-                    Ok(Connected::new(Box::new(stream), peer))
-                }
-                #[cfg(not(any(target_os = "linux", target_os = "android")))]
-                address @ Address::UnixAbstract(_) => Err(undialable(&address)),
-                address @ (Address::Unix(None) | Address::Pipe) => Err(undialable(&address)),
+                Address::UnixAbstract(name) => unix::connect_abstract(name).await,
+                address => Err(undialable(&address)),
             }
         })
     }
 }
 
 fn undialable(address: &Address) -> io::Error {
+    let reason = match address {
+        Address::Unix(Some(_)) => "this operating system has no unix sockets",
+        Address::UnixAbstract(_) => "only Linux has abstract unix sockets",
+        _ => "it is no address of a socket",
+    };
     io::Error::new(
         io::ErrorKind::Unsupported,
-        format!("the system's dialer cannot dial {address}"),
+        format!("the system's dialer cannot dial {address}: {reason}"),
     )
 }
 

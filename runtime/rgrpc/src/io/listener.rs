@@ -1,13 +1,7 @@
 use std::future::Future;
 use std::io;
-#[cfg(target_os = "android")]
-use std::os::android::net::SocketAddrExt;
-#[cfg(target_os = "linux")]
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::SocketAddr;
-use std::path::Path;
 
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 
 use super::{Address, BoxedIo, Peer};
 use crate::extensions::Extensions;
@@ -70,27 +64,4 @@ impl Listener for TcpListener {
             Err(_) => Address::Name("unknown".to_owned()),
         }
     }
-}
-
-impl Listener for UnixListener {
-    async fn accept(&mut self) -> io::Result<Option<Connected>> {
-        let (stream, remote) = UnixListener::accept(self).await?;
-        let peer = Peer::new(unix(remote.into()), self.local_address());
-        Ok(Some(Connected::new(Box::new(stream), peer)))
-    }
-
-    fn local_address(&self) -> Address {
-        match self.local_addr() {
-            Ok(address) => unix(address.into()),
-            Err(_) => Address::Unix(None),
-        }
-    }
-}
-
-fn unix(address: SocketAddr) -> Address {
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    if let Some(name) = address.as_abstract_name() {
-        return Address::UnixAbstract(String::from_utf8_lossy(name).into_owned());
-    }
-    Address::Unix(address.as_pathname().map(Path::to_owned))
 }

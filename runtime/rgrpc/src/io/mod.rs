@@ -12,6 +12,8 @@ mod pipe;
 mod proxy;
 mod tcp_user_timeout;
 mod tls_info;
+#[cfg(unix)]
+mod unix;
 
 use std::any::Any;
 

@@ -10,8 +10,8 @@ use super::{Connected, Io};
 pub(crate) const DEFAULT_TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl Connected {
-    /// Sets the TCP user timeout of a connection that is a socket of TCP, unless whoever made it has
-    /// set one. Of no effect where the operating system has no such option.
+    /// Sets the TCP user timeout of a connection that is a socket of TCP, unless whoever made it
+    /// has set one. Of no effect where the operating system has no such option.
     pub(crate) fn set_tcp_user_timeout(&self, timeout: Duration) {
         let any: &dyn Any = &*self.io as &dyn Io;
         let Some(stream) = any.downcast_ref::<TcpStream>() else {

@@ -1,4 +1,5 @@
-//! Metadata in the form that it has in header fields, for proxies and tools that read or write those.
+//! Metadata in the form that it has in header fields, for proxies and tools that read or write
+//! those.
 
 use std::borrow::Cow;
 
@@ -41,12 +42,12 @@ impl Metadata {
         binary::decode(encoded.as_ref()).ok_or_else(|| MetadataError::base64(b""))
     }
 
-    /// Appends a header field: the value of a `-bin` key is base64, in which commas separate values.
-    /// Other values are taken as they are.
+    /// Appends a header field: the value of a `-bin` key is base64, in which commas separate
+    /// values. Other values are taken as they are.
     ///
     /// # Errors
-    /// As [`append`](Self::append); also when the value of a `-bin` key is not base64. The metadata is
-    /// unchanged then.
+    /// As [`append`](Self::append); also when the value of a `-bin` key is not base64. The metadata
+    /// is unchanged then.
     ///
     /// ```
     /// let mut metadata = rgrpc::Metadata::new();

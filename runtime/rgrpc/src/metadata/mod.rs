@@ -30,11 +30,12 @@ use rules::{check_key, check_value, is_binary};
 /// # Received metadata
 ///
 /// Received metadata is not sent on: a value that was received is not sent, whichever
-/// way its metadata comes to a request, a response or a status that is sent. A service that passes on
-/// a request, a response or a [`Status`](crate::Status) of its upstream names what goes with it, by
-/// [`forward`](Self::forward). The reason is that received metadata holds credentials
+/// way its metadata comes to a request, a response or a status that is sent. A service that passes
+/// on a request, a response or a [`Status`](crate::Status) of its upstream names what goes with it,
+/// by [`forward`](Self::forward). The reason is that received metadata holds credentials
 /// (`authorization`, cookies) and instructions (`grpc-retry-pushback-ms`) that are for this service
-/// alone. A value that this program appends or inserts is sent, also if it is a copy of a received one.
+/// alone. A value that this program appends or inserts is sent, also if it is a copy of a received
+/// one.
 ///
 /// Source: grpc-go, which has the metadata of incoming and of outgoing calls in two places
 /// (`FromIncomingContext`, `NewOutgoingContext`).
@@ -226,8 +227,8 @@ impl Metadata {
         Ok(())
     }
 
-    /// All keys and values that are sent, as they go on the wire. Received values are left out, and the
-    /// protocol's own fields with them, as a handler is shown some.
+    /// All keys and values that are sent, as they go on the wire. Received values are left out, and
+    /// the protocol's own fields with them, as a handler is shown some.
     pub(crate) fn wire_fields(&self) -> impl Iterator<Item = (Bytes, Bytes)> {
         let own = |entry: &&Entry| !entry.received && !is_reserved(&entry.key);
         self.entries().iter().filter(own).map(|entry| {

@@ -7,8 +7,8 @@ use super::{Entry, Metadata, MetadataError};
 impl Metadata {
     /// Creates metadata from pairs of a key and a value.
     ///
-    /// Collecting into `Metadata` is not possible, because a pair can be invalid: `FromIterator` and
-    /// `Extend` could only panic or skip it. An array converts by `TryFrom` as well.
+    /// Collecting into `Metadata` is not possible, because a pair can be invalid: `FromIterator`
+    /// and `Extend` could only panic or skip it. An array converts by `TryFrom` as well.
     ///
     /// # Errors
     /// As [`append`](Self::append), for the first invalid pair.

@@ -4,12 +4,12 @@ use super::rules::{check_value, is_reserved};
 use super::{Entry, Metadata};
 
 impl Metadata {
-    /// Sends the received values of `key` on when this metadata is sent, and returns whether there are
-    /// any.
+    /// Sends the received values of `key` on when this metadata is sent, and returns whether there
+    /// are any.
     ///
     /// Values that may not be sent stay behind: those of the protocol's own keys, and values that
-    /// [`append`](Self::append) would refuse. It is of no use where nothing is sent, and changes nothing
-    /// about values of this program.
+    /// [`append`](Self::append) would refuse. It is of no use where nothing is sent, and changes
+    /// nothing about values of this program.
     ///
     /// ```
     /// use rgrpc::{Request, Status};

@@ -25,10 +25,10 @@ pub trait ResolverBuilder: Send + Sync + 'static {
     ) -> Result<Box<dyn Resolver>, String>;
 
     /// The `:authority` of requests to this target, unless an option of the channel or its
-    /// credentials say another. Characters that cannot stand in one are percent-encoded; `localhost`
-    /// goes before one that begins with a colon, and stands for one that cannot be mended so.
-    /// [`Transport::H2`](crate::Transport) cannot send one that has to be percent-encoded, and no
-    /// channel is made. Default: the [endpoint](Target::endpoint).
+    /// credentials say another. Characters that cannot stand in one are percent-encoded;
+    /// `localhost` goes before one that begins with a colon, and stands for one that cannot be
+    /// mended so. [`Transport::H2`](crate::Transport) cannot send one that has to be
+    /// percent-encoded, and no channel is made. Default: the [endpoint](Target::endpoint).
     ///
     /// Source: grpc-go `resolver.AuthorityOverrider`.
     fn authority(&self, target: &Target) -> String {

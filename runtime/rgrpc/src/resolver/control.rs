@@ -42,8 +42,8 @@ impl ResolverControl {
         (control, ResolverEvents { events, requests })
     }
 
-    /// Gives the channel what was found, all of it, and waits until it has looked at it. Cancel-safe,
-    /// though the channel may see an update that was given up.
+    /// Gives the channel what was found, all of it, and waits until it has looked at it.
+    /// Cancel-safe, though the channel may see an update that was given up.
     ///
     /// # Errors
     /// The channel cannot use it, because it has no endpoints or its service config is invalid. The

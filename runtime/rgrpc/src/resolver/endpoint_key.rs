@@ -1,8 +1,8 @@
 use super::Endpoint;
 use crate::io::Address;
 
-/// By what endpoints are told apart: the set of their addresses, in any order and however often each
-/// is there. Attributes do not count.
+/// By what endpoints are told apart: the set of their addresses, in any order and however often
+/// each is there. Attributes do not count.
 ///
 /// Source: gRFC A61; grpc-go `resolver.EndpointMap`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -7,7 +7,7 @@ use super::{
     Resolver, ResolverBuilder, ResolverControl, ResolverFuture, ResolverOptions, ResolverState,
     Target,
 };
-use crate::first_of::{Either, first_of};
+use crate::select_biased::{Either, select_biased};
 use crate::status::Status;
 
 /// A resolver that finds what it is told to: for tests, and for programs that learn of their
@@ -74,8 +74,8 @@ impl ManualResolver {
         }
     }
 
-    /// This is found now, and nothing else. Returns at once; a channel that is idle learns of it when
-    /// it leaves idle mode. Of several updates in a row a channel may see the last alone.
+    /// This is found now, and nothing else. Returns at once; a channel that is idle learns of it
+    /// when it leaves idle mode. Of several updates in a row a channel may see the last alone.
     pub fn update(&self, state: ResolverState) {
         self.shared.said.send_modify(|said| {
             said.count += 1;
@@ -93,8 +93,8 @@ impl ManualResolver {
         });
     }
 
-    /// Waits until a channel has looked at the latest [`update`](Self::update), or for the first one.
-    /// Cancel-safe.
+    /// Waits until a channel has looked at the latest [`update`](Self::update), or for the first
+    /// one. Cancel-safe.
     ///
     /// # Errors
     /// The channel cannot use it: what [`ResolverControl::update`] says.
@@ -158,7 +158,7 @@ impl Resolver for Run {
                 }
                 passed_on = now.count;
                 while let Either::Second(()) =
-                    first_of(said.changed(), control.resolve_now_requested()).await
+                    select_biased(said.changed(), control.resolve_now_requested()).await
                 {
                     self.0.requests.send_modify(|requests| *requests += 1);
                 }

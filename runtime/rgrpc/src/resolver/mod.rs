@@ -1,13 +1,13 @@
 //! From a channel's target to the backends that it means.
 //!
 //! A [`Target`] is parsed when the channel is made, and the [`ResolverBuilder`] of its scheme is
-//! looked up in the channel's [`ResolverRegistry`]. When the channel leaves idle mode it has a fresh
-//! [`Resolver`] made, which runs as a task of its own and gives it [`ResolverState`]s from then on,
-//! by its [`ResolverControl`].
+//! looked up in the channel's [`ResolverRegistry`]. When the channel leaves idle mode it has a
+//! fresh [`Resolver`] made, which runs as a task of its own and gives it [`ResolverState`]s from
+//! then on, by its [`ResolverControl`].
 //!
 //! Built in are `dns`, which is also the scheme of targets that name none, `ipv4`, `ipv6`,
-//! `passthrough`, `unix` and `unix-abstract`. [`ManualResolver`] and [`StaticResolverBuilder`] stand
-//! under any scheme; one of your own is a [`ResolverBuilder`] that is given to
+//! `passthrough`, `unix` and `unix-abstract`. [`ManualResolver`] and [`StaticResolverBuilder`]
+//! stand under any scheme; one of your own is a [`ResolverBuilder`] that is given to
 //! [`ClientConnBuilder::resolver`](crate::ClientConnBuilder::resolver).
 
 mod attributes;

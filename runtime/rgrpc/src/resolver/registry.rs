@@ -51,8 +51,8 @@ impl ResolverRegistry {
         self.builders.get(&scheme.to_ascii_lowercase())
     }
 
-    /// Reads a target, and finds the builder of its scheme. What names no scheme that is known is an
-    /// endpoint of the default scheme, as a whole.
+    /// Reads a target, and finds the builder of its scheme. What names no scheme that is known is
+    /// an endpoint of the default scheme, as a whole.
     ///
     /// # Errors
     /// It begins with `x://` where x is unknown, or the default scheme is.
@@ -92,7 +92,8 @@ impl ResolverRegistry {
     }
 }
 
-/// The problem of a target that is a URL, with the target to write instead; `rest` begins with `//`.
+/// The problem of a target that is a URL, with the target to write instead; `rest` begins with
+/// `//`.
 fn url_problem(scheme: &str, rest: &str) -> Option<String> {
     let (default_port, is_secure) = match &*scheme.to_ascii_lowercase() {
         "http" => (Some(80), false),

@@ -109,8 +109,8 @@ impl Target {
         self.query.as_deref()
     }
 
-    /// The target in full, `scheme://authority/endpoint`, percent-decoded and without the query: for
-    /// logs and metrics.
+    /// The target in full, `scheme://authority/endpoint`, percent-decoded and without the query:
+    /// for logs and metrics.
     ///
     /// Source: grpc-go `resolver.Target.String`.
     #[must_use]

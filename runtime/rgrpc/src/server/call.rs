@@ -4,6 +4,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rgrpc_http2::BytesQueue;
 
 use super::Handler;
 use super::interceptor::with_prefix;
@@ -16,7 +17,6 @@ use crate::interceptor::{MessageInterceptor, MessageInterceptors, MessageView};
 use crate::side::Side;
 use crate::stats::CallRecorders;
 use crate::status::Status;
-use rgrpc_http2::BytesQueue;
 
 /// The handling of one call, as the tables of generated code make it.
 pub type HandlerFuture = Pin<Box<dyn Future<Output = Handled> + Send>>;

@@ -30,8 +30,8 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Serves the connection until it ends, as [`serve`](Self::serve), on the runtime that polls the
-    /// future.
+    /// Serves the connection until it ends, as [`serve`](Self::serve), on the runtime that polls
+    /// the future.
     pub(super) fn attach_and_serve(
         self,
         detached: Detached,
@@ -153,8 +153,8 @@ fn serve_secured(
     }
 }
 
-/// The handshake's output, or `None` when the server begins to stop before it: a client that has not
-/// come that far has no call to finish.
+/// The handshake's output, or `None` when the server begins to stop before it: a client that has
+/// not come that far has no call to finish.
 async fn unless_stopping<T>(
     handshake: impl Future<Output = T>,
     phase: &mut watch::Receiver<Phase>,

@@ -50,10 +50,15 @@ impl Dispatcher {
     /// # Errors
     /// An option's value cannot be taken.
     pub(super) fn check(&self) -> Result<(), ServeError> {
-        match &self.options.unsendable_compressor {
-            Some(name) => Err(ServeError::Compressor(name.clone())),
-            None => Ok(()),
+        let options = &self.options;
+        if let Some(name) = &options.unsendable_compressor {
+            return Err(ServeError::Compressor(name.clone()));
         }
+        let transport = options.transport.transport;
+        if options.has_keepalive && !transport.has_keepalive() {
+            return Err(ServeError::Keepalive(transport));
+        }
+        Ok(())
     }
 
     pub(super) fn services(&self) -> &Services {
@@ -327,7 +332,8 @@ impl Call {
             .unwrap_or_else(|status| Poll::Ready(Err(status)))
     }
 
-    /// Drops the handler, whose values may panic as they go. How the call ends is known without them.
+    /// Drops the handler, whose values may panic as they go. How the call ends is known without
+    /// them.
     fn drop_handler(&mut self) {
         let handler = self.handler.take();
         let _ = guarded(&self.context, self.panic_hook.as_ref(), || drop(handler));

@@ -4,6 +4,7 @@ use std::io;
 
 use crate::error_text::debug_is_text;
 use crate::task::outside_of_a_runtime;
+use crate::transport::Transport;
 
 /// A service that could not be registered.
 #[derive(Clone, PartialEq, Eq)]
@@ -41,9 +42,11 @@ pub enum ServeError {
     Bind(io::Error),
     /// A thread of the option [`workers`](super::Server::workers) could not be started.
     Worker(io::Error),
-    /// A compressor of the option [`compressor`](super::Server::compressor) has this name, which cannot
-    /// be sent.
+    /// A compressor of the option [`compressor`](super::Server::compressor) has this name, which
+    /// cannot be sent.
     Compressor(String),
+    /// This transport has no keepalive.
+    Keepalive(Transport),
     /// The server was to serve outside of a tokio runtime.
     OutsideRuntime,
     /// The server had been stopped before.
@@ -64,6 +67,11 @@ impl fmt::Display for ServeError {
                 f,
                 "the name {name:?} of a compressor cannot be sent; the option is compressor"
             ),
+            Self::Keepalive(transport) => write!(
+                f,
+                "the transport {transport:?} has no keepalive, which the transport Native has; the \
+                 options are keepalive, keepalive_enforcement and transport"
+            ),
             Self::OutsideRuntime => f.write_str(&outside_of_a_runtime("a server was to serve")),
             Self::Stopped => f.write_str("the server has been stopped"),
         }
@@ -74,7 +82,7 @@ impl Error for ServeError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Bind(error) | Self::Worker(error) => Some(error),
-            Self::Compressor(_) | Self::OutsideRuntime | Self::Stopped => None,
+            Self::Compressor(_) | Self::Keepalive(_) | Self::OutsideRuntime | Self::Stopped => None,
         }
     }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::transport::Phase;
+use crate::transport::{ConnectionRegistry, ConnectionSnapshot, Phase};
 
 /// Stops a [`Server`](super::Server); cheap to clone, and usable from anywhere.
 ///
@@ -13,6 +13,7 @@ pub struct ServerHandle {
     /// Every accept loop, connection, call and worker holds a receiver: when none is left, the
     /// server has stopped.
     phase: Arc<watch::Sender<Phase>>,
+    connections: Arc<ConnectionRegistry>,
 }
 
 impl ServerHandle {
@@ -40,6 +41,28 @@ impl ServerHandle {
         self.phase.closed().await;
     }
 
+    /// The statistics of the server's connections, in the order of their beginning. A connection
+    /// counts once it is secured, and until it is closed. Disturbs no connection.
+    ///
+    /// ```
+    /// # fn example(handle: &rgrpc::ServerHandle) {
+    /// for connection in handle.connections() {
+    ///     let (client, calls) = (&connection.peer.remote, connection.streams_started);
+    ///     println!("{client}: {calls} calls, {} failed", connection.streams_failed);
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// Source: gRFC A14; grpc-go has them in channelz alone.
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionSnapshot> {
+        self.connections.snapshots()
+    }
+
+    pub(super) fn registry(&self) -> &Arc<ConnectionRegistry> {
+        &self.connections
+    }
+
     /// A phase is never left for an earlier one.
     fn advance(&self, to: Phase) {
         self.phase.send_if_modified(|phase| {
@@ -60,6 +83,7 @@ impl Default for ServerHandle {
     fn default() -> Self {
         Self {
             phase: Arc::new(watch::Sender::new(Phase::Running)),
+            connections: Arc::default(),
         }
     }
 }

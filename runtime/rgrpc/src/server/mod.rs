@@ -21,14 +21,18 @@ mod panic;
 mod reply;
 mod service_info;
 mod services;
+#[cfg(unix)]
 mod unix_socket;
 mod workers;
 
 use std::error::Error;
 use std::future::Future;
 use std::num::NonZeroUsize;
+#[cfg(unix)]
 use std::path::Path;
-use std::pin::{Pin, pin};
+#[cfg(unix)]
+use std::pin::Pin;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,16 +55,18 @@ pub use reply::ServerReply;
 pub use service_info::{MethodDescriptor, MethodInfo, ServiceInfo};
 use services::Services;
 pub use services::UnknownServiceHandler;
+#[cfg(unix)]
 use unix_socket::UnixSocket;
 use workers::SharedWorkers;
 
 use crate::codec::Compressor;
 use crate::credentials::ServerCredentials;
-use crate::first_of::{Either, first_of};
 use crate::io::Listener;
+use crate::select_biased::{Either, select_biased};
 use crate::stats::StatsHandler;
 use crate::status::Status;
-use crate::transport::Transport;
+use crate::transport::keepalive::{EnforcementPolicy, ServerParameters};
+use crate::transport::{ConnectionSnapshot, ServerSettings, Transport};
 
 /// A gRPC server: services are registered first, then it serves on any number of listeners.
 ///
@@ -91,8 +97,8 @@ impl Server {
     }
 
     /// The largest message to receive, in bytes. Larger ones fail the call with RESOURCE_EXHAUSTED
-    /// before they are buffered. 0 accepts empty messages alone; `usize::MAX` is no limit beyond that of
-    /// gRPC, 2^32 − 1. Default: 4 MiB.
+    /// before they are buffered. 0 accepts empty messages alone; `usize::MAX` is no limit beyond
+    /// that of gRPC, 2^32 − 1. Default: 4 MiB.
     ///
     /// Source: grpc-go `MaxRecvMsgSize`.
     #[must_use]
@@ -113,7 +119,8 @@ impl Server {
     }
 
     /// Sets the maximum number of concurrent calls of a connection. Excess calls are refused with
-    /// REFUSED_STREAM; clients that know the limit wait instead. 0 means no limit. Default: no limit.
+    /// REFUSED_STREAM; clients that know the limit wait instead. 0 means no limit. Default: no
+    /// limit.
     ///
     /// Source: grpc-go `MaxConcurrentStreams`.
     #[must_use]
@@ -132,12 +139,12 @@ impl Server {
     }
 
     /// How long a connection may take from being accepted to the end of the HTTP/2 preface, the
-    /// handshake of the [`credentials`](Self::credentials) included, before it is closed. Zero closes
-    /// every connection that has not sent its preface when it is accepted, as in grpc-go;
+    /// handshake of the [`credentials`](Self::credentials) included, before it is closed. Zero
+    /// closes every connection that has not sent its preface when it is accepted, as in grpc-go;
     /// `Duration::MAX` is no limit. Default: 120 s.
     ///
-    /// Connections that are refused, for this or for a handshake that fails, are logged at warn with
-    /// their peer and the reason: one a second at most, with the number of those in between.
+    /// Connections that are refused, for this or for a handshake that fails, are logged at warn
+    /// with their peer and the reason: one a second at most, with the number of those in between.
     ///
     /// Source: grpc-go `ConnectionTimeout`.
     #[must_use]
@@ -146,21 +153,81 @@ impl Server {
         self
     }
 
-    /// Sets for how long octets that were sent on a TCP connection may stay unacknowledged by the client's
-    /// kernel before the connection is lost (the TCP user timeout of RFC 5482, Linux's
-    /// `TCP_USER_TIMEOUT`), so that the calls of a client that was cut off without a word are cancelled.
-    /// `None` and zero: as the operating system does, which takes about 15 minutes. Default: 20 s.
+    /// Sets for how long octets that were sent on a TCP connection may stay unacknowledged by the
+    /// client's kernel before the connection is lost (the TCP user timeout of RFC 5482, Linux's
+    /// `TCP_USER_TIMEOUT`), so that the calls of a client that was cut off without a word are
+    /// cancelled. `None` and zero: as the operating system does, which takes about 15 minutes.
+    /// Default: the `timeout` of [`keepalive`](Self::keepalive), which is 20 s.
     ///
-    /// It does not notice the loss of a connection on which nothing is sent. A client that does not read
-    /// its socket for as long, so that its receive buffer is full, is taken for lost as well. A
-    /// connection has it if its listener gives a `tokio::net::TcpStream` on which none is set; other
-    /// systems than Linux, Android and Fuchsia have no such option.
+    /// It does not notice the loss of a connection on which nothing is sent: keepalive does. A
+    /// client that does not read its socket for as long, so that its receive buffer is full, is
+    /// taken for lost as well. A connection has it if its listener gives a `tokio::net::TcpStream`
+    /// on which none is set; other systems than Linux, Android and Fuchsia have no such option.
     ///
-    /// Source: gRFC A18; grpc-go sets it with keepalive, to `keepalive.ServerParameters.Timeout`, whose
-    /// default this is.
+    /// Source: gRFC A18; grpc-go has no option of its own for it.
     #[must_use]
     pub fn tcp_user_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
-        self.options.tcp_user_timeout = timeout.into().filter(|timeout| !timeout.is_zero());
+        self.options.tcp_user_timeout = Some(timeout.into().filter(|timeout| !timeout.is_zero()));
+        self
+    }
+
+    /// Sets the keepalive of connections: PINGs that find dead clients, whose calls are cancelled;
+    /// a bound on the time without calls; and a bound on a connection's age, after which clients
+    /// connect anew, and may find new replicas.
+    ///
+    /// A close for idleness or age is graceful: clients are told by GOAWAY to make new calls
+    /// elsewhere, and calls that have begun go on, for the age's grace at most. Default: PINGs
+    /// after 2 h without an octet from the client, and no bounds.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rgrpc::keepalive::ServerParameters;
+    ///
+    /// let server = rgrpc::Server::new().keepalive(ServerParameters {
+    ///     max_connection_age: Some(Duration::from_secs(30 * 60)),
+    ///     max_connection_age_grace: Some(Duration::from_secs(60)),
+    ///     ..ServerParameters::default()
+    /// });
+    /// # drop(server);
+    /// ```
+    ///
+    /// [`serve`](Self::serve) and the like fail if the [transport](Self::transport) has no
+    /// keepalive and this option is set.
+    ///
+    /// Source: grpc-go `KeepaliveParams`; gRFC A9.
+    #[must_use]
+    pub fn keepalive(mut self, parameters: ServerParameters) -> Self {
+        self.options.transport.keepalive = parameters.in_range();
+        self.options.has_keepalive = true;
+        self
+    }
+
+    /// Sets the policy on the PINGs of clients, which end a connection that sends too many, by
+    /// GOAWAY with `too_many_pings`. Connections that end so are logged as those that are
+    /// [refused](Self::connection_timeout). Default: one PING in 5 minutes, and one in 2 h while
+    /// there is no call; see [`EnforcementPolicy`].
+    ///
+    /// A client's [keepalive](crate::ClientConnBuilder::keepalive) that is more frequent needs it:
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use rgrpc::keepalive::EnforcementPolicy;
+    ///
+    /// let server = rgrpc::Server::new().keepalive_enforcement(EnforcementPolicy {
+    ///     min_time: Duration::from_secs(10),
+    ///     permit_without_stream: true,
+    /// });
+    /// # drop(server);
+    /// ```
+    ///
+    /// [`serve`](Self::serve) and the like fail if the [transport](Self::transport) has no
+    /// keepalive and this option is set.
+    ///
+    /// Source: grpc-go `KeepaliveEnforcementPolicy`; gRFC A8.
+    #[must_use]
+    pub fn keepalive_enforcement(mut self, policy: EnforcementPolicy) -> Self {
+        self.options.transport.enforcement = policy;
+        self.options.has_keepalive = true;
         self
     }
 
@@ -180,10 +247,10 @@ impl Server {
     ///   [`ClientConn`](crate::ClientConn) that it makes. To run something elsewhere, give the
     ///   service a `tokio::runtime::Handle`, or use `tokio::task::spawn_blocking`.
     /// - The threads, named `rgrpc-worker-0` and so on, start when the server first serves, and its
-    ///   listeners share them. They end when the server has stopped, or all its listeners are closed
-    ///   for good, and the last connection has ended; tasks that handlers have spawned are dropped
-    ///   then. [`ServerHandle::stopped`] and [`ServerHandle::graceful_stop`] wait for that, and with
-    ///   it for work that `spawn_blocking` has begun.
+    ///   listeners share them. They end when the server has stopped, or all its listeners are
+    ///   closed for good, and the last connection has ended; tasks that handlers have spawned are
+    ///   dropped then. [`ServerHandle::stopped`] and [`ServerHandle::graceful_stop`] wait for that,
+    ///   and with it for work that `spawn_blocking` has begun.
     ///
     /// This is not grpc-go's `NumStreamWorkers`, which has a number of goroutines kept for calls of
     /// any connection.
@@ -200,19 +267,19 @@ impl Server {
     /// threads of the runtime take those.
     ///
     /// It is of use on a runtime with threads, not with [`workers`](Self::workers), of which each
-    /// has one thread. Nor is it for handlers that compute for long after they have sent or received
-    /// on a stream: tokio keeps the task that a task woke last, here the connection's, for the same
-    /// thread. `tokio::task::spawn_blocking` is for those.
+    /// has one thread. Nor is it for handlers that compute for long after they have sent or
+    /// received on a stream: tokio keeps the task that a task woke last, here the connection's, for
+    /// the same thread. `tokio::task::spawn_blocking` is for those.
     #[must_use]
     pub fn spawn_handlers(mut self, spawn: bool) -> Self {
         self.options.transport.spawn_handlers = spawn;
         self
     }
 
-    /// Adds a compressor, in place of the one of its name: for requests that come compressed by it, for
-    /// their responses, and for those that handlers [have
-    /// compressed](crate::CallContext::set_send_compressor). Requests in an encoding that the server has
-    /// not are answered with UNIMPLEMENTED. Default: `Gzip`, if the crate was built with
+    /// Adds a compressor, in place of the one of its name: for requests that come compressed by it,
+    /// for their responses, and for those that handlers [have
+    /// compressed](crate::CallContext::set_send_compressor). Requests in an encoding that the
+    /// server has not are answered with UNIMPLEMENTED. Default: `Gzip`, if the crate was built with
     /// the feature `gzip`, and no other.
     ///
     /// One whose name cannot be sent makes [`serve`](Self::serve) and the like fail.
@@ -247,9 +314,9 @@ impl Server {
     /// Sets the function that is called when a handler panics, for crash reports and counters.
     ///
     /// The call ends with INTERNAL and a fixed text, and other calls go on. The panic's text is not
-    /// sent to the client, as it may hold what is not the client's: it is logged at error level, with
-    /// the method and the peer, and given to this function. What a handler runs in tasks of its own is
-    /// not covered. Runs on the thread of the call, after the panic hook of the process
+    /// sent to the client, as it may hold what is not the client's: it is logged at error level,
+    /// with the method and the peer, and given to this function. What a handler runs in tasks of
+    /// its own is not covered. Runs on the thread of the call, after the panic hook of the process
     /// ([`std::panic::set_hook`]), and must not block. A second function replaces the first.
     /// Default: none.
     ///
@@ -402,6 +469,12 @@ impl Server {
         self.services.infos()
     }
 
+    /// The statistics of the server's connections, as [`ServerHandle::connections`].
+    #[must_use]
+    pub fn connections(&self) -> Vec<ConnectionSnapshot> {
+        self.handle.connections()
+    }
+
     /// A handle to stop the server with, from anywhere.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
@@ -443,7 +516,7 @@ impl Server {
             handle.graceful_stop().await;
         });
         let mut served = pin!(self.serve(address));
-        match first_of(served.as_mut(), stop.as_mut()).await {
+        match select_biased(served.as_mut(), stop.as_mut()).await {
             Either::First(Ok(())) => {
                 stop.await;
                 Ok(())
@@ -453,16 +526,17 @@ impl Server {
         }
     }
 
-    /// Serves on a unix socket, until the server is stopped.
+    /// Serves on a unix socket, until the server is stopped. On Unix-like systems only.
     ///
-    /// Creates the socket's file, and removes it when the server stops or the future is dropped, unless
-    /// another file has taken its place. A socket file that a server has left behind, so that connections
-    /// to it are refused, is replaced. One on which a server listens, and any other kind of file, is left
-    /// alone and is an error.
+    /// Creates the socket's file, and removes it when the server stops or the future is dropped,
+    /// unless another file has taken its place. A socket file that a server has left behind, so
+    /// that connections to it are refused, is replaced. One on which a server listens, and any
+    /// other kind of file, is left alone and is an error.
     ///
     /// # Errors
-    /// The path cannot be bound, a [worker](Self::workers) cannot be started, or the server has been
-    /// stopped.
+    /// The path cannot be bound, a [worker](Self::workers) cannot be started, or the server has
+    /// been stopped.
+    #[cfg(unix)]
     pub fn serve_unix(
         &self,
         path: impl AsRef<Path>,
@@ -477,11 +551,12 @@ impl Server {
         })
     }
 
-    /// Serves on a socket in the abstract namespace, which is no file and is gone with its listener,
-    /// until the server is stopped. Linux has such sockets; elsewhere the name cannot be bound.
+    /// Serves on a socket in the abstract namespace, which is no file and is gone with its
+    /// listener, until the server is stopped. On Linux and Android only.
     ///
     /// # Errors
     /// As for [`serve_unix`](Self::serve_unix).
+    #[cfg(any(target_os = "linux", target_os = "android"))]
     pub fn serve_unix_abstract(
         &self,
         name: &str,
@@ -509,10 +584,16 @@ impl Server {
                 self.options.clone(),
             )),
             credentials: self.options.credentials.clone(),
-            settings: self.options.transport.clone(),
+            settings: ServerSettings {
+                connections: Arc::clone(self.handle.registry()),
+                ..self.options.transport.clone()
+            },
             handle: self.handle.clone(),
             workers: self.workers.clone(),
-            tcp_user_timeout: self.options.tcp_user_timeout,
+            tcp_user_timeout: self
+                .options
+                .tcp_user_timeout
+                .unwrap_or(Some(self.options.transport.keepalive.timeout)),
         }
     }
 }

@@ -7,8 +7,8 @@ use super::panic::PanicHook;
 use super::services::UnknownHandler;
 use crate::codec::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
 use crate::credentials::ServerCredentials;
-use crate::io::DEFAULT_TCP_USER_TIMEOUT;
 use crate::stats::StatsHandlers;
+use crate::transport::keepalive::{EnforcementPolicy, ServerParameters};
 use crate::transport::{ServerSettings, Transport};
 
 /// What a server is set to; the setters of [`Server`](super::Server) document each.
@@ -25,7 +25,10 @@ pub(super) struct ServerOptions {
     /// The name of a compressor that cannot be one, which keeps the server from serving.
     pub(super) unsendable_compressor: Option<String>,
     pub(super) credentials: ServerCredentials,
-    pub(super) tcp_user_timeout: Option<Duration>,
+    /// `None`: that of keepalive.
+    pub(super) tcp_user_timeout: Option<Option<Duration>>,
+    /// An option of keepalive was set.
+    pub(super) has_keepalive: bool,
     pub(super) transport: ServerSettings,
 }
 
@@ -42,13 +45,17 @@ impl Default for ServerOptions {
             panic_hook: None,
             unsendable_compressor: None,
             credentials: ServerCredentials::default(),
-            tcp_user_timeout: Some(DEFAULT_TCP_USER_TIMEOUT),
+            tcp_user_timeout: None,
+            has_keepalive: false,
             transport: ServerSettings {
                 handshake_timeout: Duration::from_secs(120),
                 max_concurrent_streams: None,
                 spawn_handlers: false,
                 compressors: Arc::default(),
                 transport: Transport::default(),
+                connections: Arc::default(),
+                keepalive: ServerParameters::default(),
+                enforcement: EnforcementPolicy::default(),
                 refusals: Arc::default(),
             },
         }

@@ -3,13 +3,12 @@
 
 use std::any::Any;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use crate::call::CallContext;
 use crate::io::Peer;
 use crate::status::Status;
-use crate::task::panic_message;
+use crate::task::{caught, caught_by, panic_message};
 
 /// The status text of a call whose handler panicked.
 const STATUS_TEXT: &str = "the server's handler panicked";
@@ -34,7 +33,8 @@ impl<'a> HandlerPanic<'a> {
         self.context.peer()
     }
 
-    /// The panic's text; a fixed text if the [payload](Self::payload) is neither `&str` nor `String`.
+    /// The panic's text; a fixed text if the [payload](Self::payload) is neither `&str` nor
+    /// `String`.
     ///
     /// It may name paths, queries or secrets of the program: do not send it to a client.
     #[must_use]
@@ -81,12 +81,9 @@ pub(super) fn guarded<R>(
     hook: Option<&PanicHook>,
     run: impl FnOnce() -> R,
 ) -> Result<R, Status> {
-    // The code is not run again after a panic, so nothing sees what it left behind but the service
-    // itself, whose state its author guards.
-    match catch_unwind(AssertUnwindSafe(run)) {
-        Ok(done) => Ok(done),
-        Err(payload) => Err(report(context, hook, &*payload)),
-    }
+    // The code is not run again after a panic. What it left half done is the service's, whose
+    // author guards it.
+    caught_by(run, |payload| report(context, hook, payload))
 }
 
 #[cold]
@@ -98,13 +95,9 @@ fn report(context: &CallContext, hook: Option<&PanicHook>, payload: &(dyn Any + 
         panic = panic.message(),
         "a handler panicked"
     );
-    if let Some(PanicHook(hook)) = hook
-        && catch_unwind(AssertUnwindSafe(|| hook(panic))).is_err()
-    {
-        tracing::error!(
-            method = panic.method(),
-            "the function of the option panic_hook panicked"
-        );
+    if let Some(PanicHook(hook)) = hook {
+        // A panic of the hook is in the log as well, and the client is told of the first.
+        let _ = caught("the function of the option panic_hook", || hook(panic));
     }
     Status::internal(STATUS_TEXT)
 }

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use crate::io::{Address, Connected, Listener};
 
-/// The time after which a socket file that refuses connections is tried again: a server that has
+/// The time after which a socket file that refuses connections is retried: a server that has
 /// created it a moment ago listens by then.
 const SETTLING: Duration = Duration::from_millis(20);
 
@@ -24,8 +24,8 @@ pub(super) struct UnixSocket {
 }
 
 impl UnixSocket {
-    /// Listens on a path, or on an abstract name, which begins with a zero octet. Takes over the socket
-    /// file of a server that is gone; see [`remove_stale`].
+    /// Listens on a path, or on an abstract name, which begins with a zero octet. Takes over the
+    /// socket file of a server that is gone; see [`remove_stale`].
     pub(super) async fn bind(path: &Path) -> io::Result<Self> {
         if path.as_os_str().as_bytes().first() == Some(&0) {
             return Ok(Self {

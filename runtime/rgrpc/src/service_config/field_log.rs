@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 
 use crate::lock::lock;
 
-/// Notes which fields the objects of a document have, and which are asked for. Shared by the document's
-/// values.
+/// Notes which fields the objects of a document have, and which are asked for. Shared by the
+/// document's values.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FieldLog(Arc<Mutex<BTreeMap<String, Object>>>);
 
@@ -105,8 +105,8 @@ fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
         .map(|(_, known)| known)
 }
 
-/// The letters of a name, so that `max_attempts` and `MaxAttempts` are spelled as `maxAttempts` is. The
-/// length is bounded: a document from the network has names of any.
+/// The letters of a name, so that `max_attempts` and `MaxAttempts` are spelled as `maxAttempts` is.
+/// The length is bounded: a document from the network has names of any.
 fn spelling(name: &str) -> Vec<char> {
     let letters = name
         .chars()

@@ -40,8 +40,8 @@ impl MethodConfig {
         self.timeout
     }
 
-    /// `waitForReady`: whether calls wait for a connection that do not say it themselves. `None`: they
-    /// do not.
+    /// `waitForReady`: whether calls wait for a connection that do not say it themselves. `None`:
+    /// they do not.
     #[must_use]
     pub const fn wait_for_ready(&self) -> Option<bool> {
         self.wait_for_ready
@@ -54,14 +54,14 @@ impl MethodConfig {
         self.max_request_message_bytes
     }
 
-    /// `maxResponseMessageBytes`: the largest message to receive, besides the call's own limit. `None`:
-    /// that alone holds.
+    /// `maxResponseMessageBytes`: the largest message to receive, besides the call's own limit.
+    /// `None`: that alone holds.
     #[must_use]
     pub const fn max_response_message_bytes(&self) -> Option<usize> {
         self.max_response_message_bytes
     }
 
-    /// Whether a `retryPolicy` has calls that fail made again.
+    /// Whether a `retryPolicy` has failed calls retried.
     #[must_use]
     pub const fn has_retry_policy(&self) -> bool {
         matches!(self.attempts, Some(AttemptPolicy::Retry(_)))

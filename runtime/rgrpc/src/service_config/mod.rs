@@ -52,8 +52,8 @@ impl ServiceConfig {
         Self::parse_logged(json, &FieldLog::default())
     }
 
-    /// Parses and checks a document, and notes what is read of it. An error in any part of it refuses
-    /// the whole.
+    /// Parses and checks a document, and notes what is read of it. An error in any part of it
+    /// refuses the whole.
     pub(crate) fn parse_logged(json: &str, log: &FieldLog) -> Result<Self, ServiceConfigError> {
         let document = json::parse(json)?;
         let config = ConfigValue::at("", &document, log).object()?;
@@ -89,8 +89,8 @@ impl ServiceConfig {
         Some(ConfigValue::at(LOAD_BALANCING, list, log))
     }
 
-    /// `loadBalancingPolicy`, which is what there was before, in lower case; `pick_first` when it is
-    /// absent.
+    /// `loadBalancingPolicy`, which is what there was before, in lower case; `pick_first` when it
+    /// is absent.
     pub(crate) fn load_balancing_policy(&self) -> &str {
         self.load_balancing_policy
             .as_deref()

@@ -5,7 +5,7 @@ use super::json::{ConfigObject, ConfigValue};
 use super::method::parse_duration;
 use crate::status::Code;
 
-/// `retryPolicy` of a method: which failures are tried again, how often and when.
+/// `retryPolicy` of a method: which failures are retried, how often and when.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RetryPolicy {
     /// At least 2, the first included.
@@ -16,7 +16,7 @@ pub(crate) struct RetryPolicy {
     pub(crate) retryable_codes: CodeSet,
 }
 
-/// `retryThrottling` of a channel: when failures are so many that nothing is tried again.
+/// `retryThrottling` of a channel: when failures are so many that nothing is retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RetryThrottling {
     /// In thousandths of a token.

@@ -35,7 +35,7 @@ pub enum Code {
     Unimplemented = 12,
     /// An invariant is broken, on either side or between them.
     Internal = 13,
-    /// The service cannot be reached now; the call can be tried again.
+    /// The service cannot be reached now; the call can be retried.
     Unavailable = 14,
     /// Data is lost or damaged beyond recovery.
     DataLoss = 15,

@@ -28,28 +28,29 @@ pub use rpc_status::RpcStatus;
 ///
 /// # The failure of an upstream
 ///
-/// A handler that returns the failure of a call that it has made, as `?` does, passes on the code, the
-/// text and the details: they are the failure. The trailers that came with it are not sent, because
-/// they are between the upstream and this service: `grpc-retry-pushback-ms` among them would tell this
-/// service's client when to retry. [`Metadata::forward`] is for those that should be. grpc-go divides
-/// them in the same way: an error that a handler returns carries `google.rpc.Status`, and no trailers.
+/// A handler that returns the failure of a call that it has made, as `?` does, passes on the code,
+/// the text and the details: they are the failure. The trailers that came with it are not sent,
+/// because they are between the upstream and this service: `grpc-retry-pushback-ms` among them
+/// would tell this service's client when to retry. [`Metadata::forward`] is for those that should
+/// be. grpc-go divides them in the same way: an error that a handler returns carries
+/// `google.rpc.Status`, and no trailers.
 ///
 /// # A failure that is larger than the client takes
 ///
-/// A client can limit the header lists that it takes (SETTINGS_MAX_HEADER_LIST_SIZE; RFC 9113, section
-/// 6.5.2). A handler's failure that does not fit keeps its code. What goes with it is left out in this
-/// order, until the rest fits:
+/// A client can limit the header lists that it takes (SETTINGS_MAX_HEADER_LIST_SIZE; RFC 9113,
+/// section 6.5.2). A handler's failure that does not fit keeps its code. What goes with it is left
+/// out in this order, until the rest fits:
 ///
 /// 1. the text is shortened to 1 KiB,
 /// 2. the details are dropped,
 /// 3. the metadata is dropped,
 /// 4. the text is shortened to what there is room for, which may be nothing.
 ///
-/// A text that was shortened ends with `... (shortened)`. Header metadata that does not fit is dropped
-/// before a failure. A success whose header metadata or trailers do not fit becomes INTERNAL with a text
-/// that names the client's limit, because they would be lost without a word otherwise. The stream of a
-/// client whose limit has no room for a code is reset with INTERNAL_ERROR, as grpc-go does in all of
-/// these cases. [`Transport::H2`](crate::Transport) does not know the limit and sends all of it.
+/// A text that was shortened ends with `... (shortened)`. Header metadata that does not fit is
+/// dropped before a failure. A success whose header metadata or trailers do not fit becomes
+/// INTERNAL with a text that names the client's limit, because they would be lost without a word
+/// otherwise. The stream of a client whose limit has no room for a code is reset with
+/// INTERNAL_ERROR, as grpc-go does in all of these cases.
 ///
 /// Source: `google.rpc.Status`; grpc-go's package `status`.
 #[derive(Clone)]
@@ -144,18 +145,20 @@ impl Status {
         Self::internal(text).with_source(self)
     }
 
-    /// Sets the bytes of `grpc-status-details-bin`: an encoded `google.rpc.Status`, whose code must be that
-    /// of this status, because clients take a contradiction for a failure of the server. Default: none.
-    /// [`with_detail`](Self::with_detail) encodes them. They are not sent to a client whose header lists
-    /// [have no room](Self#a-failure-that-is-larger-than-the-client-takes) for them.
+    /// Sets the bytes of `grpc-status-details-bin`: an encoded `google.rpc.Status`, whose code must
+    /// be that of this status, because clients take a contradiction for a failure of the server.
+    /// Default: none. [`with_detail`](Self::with_detail) encodes them. They are not sent to a
+    /// client whose header lists [have no
+    /// room](Self#a-failure-that-is-larger-than-the-client-takes) for them.
     #[must_use]
     pub fn with_details(mut self, details: impl Into<Bytes>) -> Self {
         self.0.details = details.into();
         self
     }
 
-    /// Sets the trailers that go with the failure. Default: none. They are not sent to a client whose
-    /// header lists [have no room](Self#a-failure-that-is-larger-than-the-client-takes) for them.
+    /// Sets the trailers that go with the failure. Default: none. They are not sent to a client
+    /// whose header lists [have no room](Self#a-failure-that-is-larger-than-the-client-takes) for
+    /// them.
     #[must_use]
     pub fn with_metadata(mut self, metadata: Metadata) -> Self {
         self.0.metadata = metadata;

@@ -12,7 +12,8 @@ use crate::metadata::Metadata;
 /// `extern_path(".google.rpc.Status", "::rgrpc::RpcStatus")`.
 ///
 /// A [`Status`] converts into it by [`Status::to_proto`], and it into a `Status` by
-/// [`Status::from_proto`], where code OK becomes INTERNAL, or by [`into_result`](Self::into_result).
+/// [`Status::from_proto`], where code OK becomes INTERNAL, or by
+/// [`into_result`](Self::into_result).
 ///
 /// ```
 /// use rgrpc::prost_types::{Any, Duration};
@@ -70,8 +71,8 @@ impl Status {
     /// A status with this code, this text and these details. As in [`Status::new`], code OK becomes
     /// INTERNAL. An unknown code becomes UNKNOWN.
     ///
-    /// There is no `From`, because a second one would leave the error type of a `?` in an async block
-    /// open.
+    /// There is no `From`, because a second one would leave the error type of a `?` in an async
+    /// block open.
     ///
     /// Source: grpc-go `status.FromProto`.
     #[must_use]
@@ -80,8 +81,8 @@ impl Status {
         status.with_all_details(proto.details)
     }
 
-    /// The failure as a `google.rpc.Status`. Details that are not an encoded `google.rpc.Status` are left
-    /// out.
+    /// The failure as a `google.rpc.Status`. Details that are not an encoded `google.rpc.Status`
+    /// are left out.
     ///
     /// Source: grpc-go `Status.Proto`.
     #[must_use]
@@ -94,7 +95,8 @@ impl Status {
         }
     }
 
-    /// Adds a message to the details. Details that are not an encoded `google.rpc.Status` are replaced.
+    /// Adds a message to the details. Details that are not an encoded `google.rpc.Status` are
+    /// replaced.
     ///
     /// Messages of generated code have a [`Name`] if the generator is told so;
     /// [`with_any_detail`](Self::with_any_detail) is for others.
@@ -144,12 +146,13 @@ impl Status {
 
     /// The status of a failure that came with `details`, the bytes of `grpc-status-details-bin`.
     ///
-    /// The code and the text of the details are those of the status: if the codes differ, the server
-    /// contradicts itself, and the status is INTERNAL; a text of the details replaces `message`. Details
-    /// that are not an encoded `google.rpc.Status` are kept for [`details`](Self::details).
+    /// The code and the text of the details are those of the status: if the codes differ, the
+    /// server contradicts itself, and the status is INTERNAL; a text of the details replaces
+    /// `message`. Details that are not an encoded `google.rpc.Status` are kept for
+    /// [`details`](Self::details).
     ///
-    /// Source: grpc-go `internal/status.NewWithProto`, which drops such details, and a `message` without
-    /// one in the details.
+    /// Source: grpc-go `internal/status.NewWithProto`, which drops such details, and a `message`
+    /// without one in the details.
     pub(crate) fn received(
         code: Code,
         message: String,

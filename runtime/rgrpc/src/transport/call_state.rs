@@ -18,8 +18,8 @@ pub(crate) struct CallState {
     head: Arc<RequestHead>,
     began: Instant,
     deadline: Option<Instant>,
-    /// Whether the response was given something to say about encodings: most are not, and need not take
-    /// the lock to know.
+    /// Whether the response was given something to say about encodings: most are not, and need not
+    /// take the lock to know.
     has_encoding: AtomicBool,
     response: Mutex<ResponseState>,
     /// Set before the call is dispatched, if at all.
@@ -124,8 +124,8 @@ impl CallState {
         Ok(())
     }
 
-    /// Sets the response's `grpc-encoding`; false when it is too late for that, because the headers are
-    /// out or messages were compressed.
+    /// Sets the response's `grpc-encoding`; false when it is too late for that, because the headers
+    /// are out or messages were compressed.
     pub(crate) fn set_encoding(&self, encoding: Bytes) -> bool {
         self.set_encoding_field(EncodingField::Encoding(encoding))
     }
@@ -199,8 +199,8 @@ impl CallState {
         }
     }
 
-    /// The call is cancelled: its handler is about to be dropped. The first reason stays, and a call that
-    /// has ended stays as it is.
+    /// The call is cancelled: its handler is about to be dropped. The first reason stays, and a
+    /// call that has ended stays as it is.
     pub(crate) fn cancel(&self, reason: CancelReason) {
         let reason = reason.at(Instant::now(), self.deadline);
         let mut response = lock(&self.response);

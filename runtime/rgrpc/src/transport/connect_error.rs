@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use crate::status::Status;
 
-/// The failure of a connection that could not be made, or was lost: a text, and the error behind it.
+/// The failure of a connection that could not be made, or was lost: a text, and the error behind
+/// it.
 ///
 /// The text includes that of the error. The error is for programs: it becomes the source of the
 /// status of every call that fails for it.

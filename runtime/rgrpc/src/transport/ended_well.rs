@@ -3,10 +3,10 @@ use std::fmt;
 
 use crate::status::Status;
 
-/// The server has ended the call with OK, which no [`Status`] can say: what a message gets that is sent
-/// after that. The call has not failed, so its status is not changed into another on the way.
+/// The server has ended the call with OK, which no [`Status`] can say: what a message gets that is
+/// sent after that. The call has not failed, so its status is not changed into another on the way.
 ///
-/// The code is CANCELLED as nothing failed and nothing is to be tried again. grpc-go says `io.EOF`.
+/// The code is CANCELLED as nothing failed and nothing is to be retried. grpc-go says `io.EOF`.
 #[derive(Debug)]
 struct EndedWell;
 

@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 #[cfg(feature = "transport-h2")]
 use super::h2;
 use super::{
-    ClientTransport, ConnectError, ConnectionPhase, Dispatch, Report, ServerSettings,
-    ServerTransport, native,
+    ClientSettings, ClientTransport, ConnectError, ConnectionPhase, Dispatch, Report,
+    ServerSettings, ServerTransport, native,
 };
 use crate::io::Connected;
 
@@ -25,9 +25,12 @@ pub enum Transport {
     Native,
     /// The `h2` crate. Needs the feature `transport-h2`.
     ///
-    /// It knows no authority whose host is percent-encoded, as that of a target `scheme:///a/b` is. A
-    /// server resets such requests with PROTOCOL_ERROR; making such a channel fails, unless the option
-    /// [`authority`](crate::ClientConnBuilder::authority) says another.
+    /// It knows no authority whose host is percent-encoded, as that of a target `scheme:///a/b` is.
+    /// A server resets such requests with PROTOCOL_ERROR; making such a channel fails, unless the
+    /// option [`authority`](crate::ClientConnBuilder::authority) says another.
+    ///
+    /// It has no [keepalive](crate::keepalive): a channel or a server whose options say otherwise
+    /// fails.
     #[cfg(feature = "transport-h2")]
     H2,
 }
@@ -64,8 +67,8 @@ impl Default for Transport {
 }
 
 impl Transport {
-    /// Whether it sends this `:authority`, which is one by RFC 3986. The error says why not, and what
-    /// would help.
+    /// Whether it sends this `:authority`, which is one by RFC 3986. The error says why not, and
+    /// what would help.
     #[cfg_attr(
         not(feature = "transport-h2"),
         allow(unused_variables, reason = "only h2 minds")
@@ -78,18 +81,24 @@ impl Transport {
         }
     }
 
+    /// Whether it implements [keepalive](super::keepalive).
+    pub(crate) fn has_keepalive(self) -> bool {
+        self == Self::Native
+    }
+
     /// Makes a client transport of a connection: ready when the server's SETTINGS have arrived.
     ///
     /// The caller bounds the time; a dropped future closes the connection.
     pub(crate) async fn connect(
         self,
         connected: Connected,
+        settings: ClientSettings,
         report: Report,
     ) -> Result<Arc<dyn ClientTransport>, ConnectError> {
         match self {
-            Self::Native => native::connect(connected, report).await,
+            Self::Native => native::connect(connected, settings, report).await,
             #[cfg(feature = "transport-h2")]
-            Self::H2 => h2::connect(connected, report).await,
+            Self::H2 => h2::connect(connected, settings, report).await,
         }
     }
 

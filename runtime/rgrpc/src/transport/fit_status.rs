@@ -12,13 +12,36 @@ use crate::metadata::{Metadata, encode_value};
 use crate::status::{Status, encode_message};
 
 /// The size of a field besides its name and its value (RFC 9113 section 6.5.2).
-const FIELD_OVERHEAD: usize = 32;
+pub(crate) const FIELD_OVERHEAD: usize = 32;
 
 /// To how many octets on the wire a text is shortened before anything is dropped.
 const SHORT_TEXT: usize = 1024;
 
 /// The end of a text that was shortened.
 const MARK: &str = "... (shortened)";
+
+/// The header list with which a call ends, or would.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Last {
+    /// It does not go out with them: they are what is too large.
+    Headers,
+    TrailersOnly,
+    Trailers,
+}
+
+/// The failure of a response whose `last` header list is larger than the client takes. grpc-go
+/// resets the stream with INTERNAL_ERROR, which has the same code at the client.
+#[cold]
+pub(crate) fn too_large(last: Last, size: usize, limit: u32) -> Status {
+    let what = match last {
+        Last::Headers => "headers",
+        Last::TrailersOnly | Last::Trailers => "trailers",
+    };
+    Status::internal(format!(
+        "the response's {what} are larger than the client takes: a header list of {size} octets, and \
+         SETTINGS_MAX_HEADER_LIST_SIZE = {limit}"
+    ))
+}
 
 /// The status in `room` octets of a header list, besides `grpc-status`.
 pub(crate) fn fit_status(mut status: Status, room: usize) -> Status {

@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The time at which something was last received on a connection, for the texts of calls that have waited for an
-/// answer in vain: a connection that was cut without a word is silent, a slow server's is not.
+/// The time at which something was last received on a connection, for the texts of calls that have
+/// waited for an answer in vain: a connection that was cut without a word is silent, a slow
+/// server's is not.
 ///
 /// The connection's task writes it once for each turn that has read something; it costs a store.
 #[derive(Debug)]
@@ -15,12 +16,22 @@ pub(crate) struct LastReceived {
 }
 
 impl LastReceived {
-    /// Of a connection that is made now.
+    /// Creates one for a connection that is made now.
     pub(crate) fn new() -> Self {
         Self {
             epoch: Instant::now(),
             at: AtomicU64::new(0),
         }
+    }
+
+    /// The time when the connection was made.
+    pub(crate) fn epoch(&self) -> Instant {
+        self.epoch
+    }
+
+    /// The time when something was received last, or the connection was made.
+    pub(crate) fn at(&self) -> Instant {
+        self.epoch + Duration::from_nanos(self.at.load(Ordering::Relaxed))
     }
 
     /// Something was received at `now`.

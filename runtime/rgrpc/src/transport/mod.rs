@@ -20,6 +20,7 @@ mod fit_status;
 #[cfg(feature = "transport-h2")]
 mod h2;
 mod http_status;
+pub mod keepalive;
 mod last_received;
 mod native;
 mod phase;
@@ -28,6 +29,7 @@ mod request;
 mod reset;
 mod response;
 mod settings;
+mod statistics;
 mod stream_quota;
 pub(crate) mod timeout;
 
@@ -38,12 +40,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use rgrpc_http2::BytesQueue;
 
 use crate::codec::CompressorRegistry;
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
-use rgrpc_http2::BytesQueue;
 
 pub use crate::cancel_reason::CancelReason;
 pub(crate) use crate::wanted::Wanted;
@@ -57,14 +59,16 @@ pub use engine::Transport;
 #[cfg(feature = "transport-h2")]
 pub(crate) use first_octets::MAX_FIRST_OCTETS;
 pub(crate) use first_octets::OtherProtocol;
-pub(crate) use fit_status::fit_status;
+pub(crate) use fit_status::{Last, fit_status, too_large};
 pub(crate) use last_received::LastReceived;
 pub(crate) use phase::{ConnectionPhase, Phase};
 pub(crate) use refusal_log::RefusalLog;
 pub(crate) use request::{Rejection, RequestParser};
 pub(crate) use reset::{ResetCode, status_for_reset};
 pub(crate) use response::{HeadersBlock, ResponseParser, Trailers};
-pub(crate) use settings::ServerSettings;
+pub(crate) use settings::{ClientSettings, ServerSettings};
+pub(crate) use statistics::ConnectionRegistry;
+pub use statistics::ConnectionSnapshot;
 pub(crate) use stream_quota::StreamQuota;
 
 /// A server's side of one connection.
@@ -166,6 +170,9 @@ pub(crate) enum TransportEvent {
     GoAway {
         /// "code: NO_ERROR, debug data: …".
         reason: String,
+        /// The connection has been of use: a response has begun on it, or a request that was sent is
+        /// not above the GOAWAY's last stream.
+        served: bool,
     },
     /// The server allows more streams at once than before.
     MoreStreams,
@@ -173,6 +180,8 @@ pub(crate) enum TransportEvent {
     Closed {
         /// What ended it.
         reason: String,
+        /// As above, without the GOAWAY.
+        served: bool,
     },
 }
 
@@ -215,6 +224,10 @@ pub(crate) trait ServerStream: Stream {
 
     /// The call that the stream is for.
     fn call(&self) -> &CallState;
+
+    /// The call takes nothing more of the request: the rest is discarded. As without it, the stream
+    /// ends with the response.
+    fn discard(&self);
 
     /// Sends the response's headers. Called at most once, before any message.
     fn send_head(&self, header: Metadata);
@@ -303,7 +316,7 @@ pub(crate) struct StreamEnd {
     pub(crate) delivery: Delivery,
 }
 
-/// How far a stream got that failed, which decides whether its call may be made again.
+/// How far a stream got that failed, which decides whether its call may be retried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     /// The peer may have acted on it.
@@ -356,7 +369,7 @@ pub(crate) struct Received<H> {
 pub(crate) struct OpenRequest<'a> {
     /// "/service/method".
     pub(crate) path: &'a Cow<'static, str>,
-    pub(crate) origin: &'a Arc<Origin>,
+    pub(crate) headers: &'a Arc<CommonHeaders>,
     pub(crate) content_subtype: &'static str,
     /// How many attempts at the call there were before, but for transparent ones.
     pub(crate) previous_attempts: u32,
@@ -368,7 +381,7 @@ pub(crate) struct OpenRequest<'a> {
 
 /// What the requests of a channel have in common: those that say the same of what is here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
+pub(crate) struct CommonHeaders {
     pub(crate) authority: String,
     pub(crate) scheme: &'static str,
     pub(crate) user_agent: Bytes,

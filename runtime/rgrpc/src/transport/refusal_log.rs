@@ -10,9 +10,9 @@ use crate::lock::lock;
 /// The least time between two lines.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Logs the connections that a server has refused, at warn, and at most one a second: a flood of bad
-/// handshakes is not to become a flood of lines. The others are logged at debug, and counted in the
-/// next line.
+/// Logs the connections that a server has refused, at warn, and at most one a second: a flood of
+/// bad handshakes is not to become a flood of lines. The others are logged at debug, and counted in
+/// the next line.
 #[derive(Debug, Default)]
 pub(crate) struct RefusalLog(Mutex<RateLimit>);
 
@@ -39,7 +39,8 @@ struct RateLimit {
 }
 
 impl RateLimit {
-    /// Returns whether an event at this time passes: then the number of those that have not since the last.
+    /// Returns whether an event at this time passes: then the number of those that have not since
+    /// the last.
     fn permit(&mut self, now: Instant) -> Option<u64> {
         if self.last.is_some_and(|last| now < last + INTERVAL) {
             self.suppressed = self.suppressed.saturating_add(1);

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::{CancelReason, Delivery};
+use crate::side::Side;
 use crate::status::{Code, Status};
 
 /// An error code of HTTP/2 (RFC 9113, section 7).
@@ -72,8 +73,8 @@ impl CancelReason {
     }
 }
 
-/// The status of a call whose stream the peer reset with `code`.
-pub(crate) fn status_for_reset(code: ResetCode) -> Status {
+/// The status of a call whose stream `by` has reset with `code`.
+pub(crate) fn status_for_reset(by: Side, code: ResetCode) -> Status {
     let grpc = match code.0 {
         0x0..=0x6 | 0x9 | 0xa | 0xd => Code::Internal,
         0x7 => Code::Unavailable,
@@ -82,7 +83,7 @@ pub(crate) fn status_for_reset(code: ResetCode) -> Status {
         0xc => Code::PermissionDenied,
         _ => Code::Unknown,
     };
-    Status::new(grpc, format!("the peer reset the stream: {code}"))
+    Status::new(grpc, format!("the {by} reset the stream: {code}"))
 }
 
 #[cfg(test)]
@@ -120,10 +121,29 @@ mod tests {
             (0xe, Code::Unknown),
         ] {
             assert_eq!(
-                status_for_reset(ResetCode(code)).code(),
+                status_for_reset(Side::Server, ResetCode(code)).code(),
                 expected,
                 "{code:#x}"
             );
+        }
+    }
+
+    #[test]
+    fn the_text_names_the_side_that_has_reset_the_stream_and_the_code() {
+        for (by, code, expected) in [
+            (Side::Server, 8, "the server reset the stream: CANCEL"),
+            (
+                Side::Client,
+                2,
+                "the client reset the stream: INTERNAL_ERROR",
+            ),
+            (
+                Side::Client,
+                0xfe,
+                "the client reset the stream: error code 0xfe",
+            ),
+        ] {
+            assert_eq!(status_for_reset(by, ResetCode(code)).message(), expected);
         }
     }
 }

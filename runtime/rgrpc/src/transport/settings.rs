@@ -1,8 +1,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{RefusalLog, Transport};
+use super::keepalive::{ChannelKeepalive, EnforcementPolicy, ServerParameters};
+use super::{ConnectionRegistry, RefusalLog, Transport};
 use crate::codec::CompressorRegistry;
+
+/// A channel's settings for its connections.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ClientSettings {
+    /// The connections of the channel.
+    pub(crate) connections: Arc<ConnectionRegistry>,
+    /// `None`: no PINGs.
+    pub(crate) keepalive: Option<Arc<ChannelKeepalive>>,
+}
 
 /// A server's settings for its connections.
 #[derive(Clone, Debug)]
@@ -15,6 +25,10 @@ pub(crate) struct ServerSettings {
     /// For the calls: transports do not compress.
     pub(crate) compressors: Arc<CompressorRegistry>,
     pub(crate) transport: Transport,
-    /// Of all connections of the server.
+    /// The connections of the server.
+    pub(crate) connections: Arc<ConnectionRegistry>,
+    pub(crate) keepalive: ServerParameters,
+    pub(crate) enforcement: EnforcementPolicy,
+    /// The log of refused connections, shared by all of the server's.
     pub(crate) refusals: Arc<RefusalLog>,
 }

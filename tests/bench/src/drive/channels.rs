@@ -1,6 +1,7 @@
 //! What balancing, a service config and armed retries cost: rgrpc's client with one channel that
-//! spreads its calls over connections, and with a channel without a config for each connection, which
-//! the loops take in turn. Calls go the same ways, so that what differs is the channel's work.
+//! spreads its calls over connections, and with a channel without a config for each connection,
+//! which the loops take in turn. Calls go the same ways, so that what differs is the channel's
+//! work.
 //!
 //! Loops that stay on their connection are measured too: their requests share more writes.
 
@@ -35,7 +36,8 @@ pub(super) fn measure(bench: &Bench, loads: &[Load]) -> Result<Matrix> {
     })
 }
 
-/// The CPU of the client, balanced ÷ by hand, for each engine under a load, against the floor's server.
+/// The CPU of the client, balanced ÷ by hand, for each engine under a load, against the floor's
+/// server.
 pub(super) fn balanced_to_by_hand(bench: &Bench, load: &Load) -> Result<Vec<(String, f64)>> {
     let server = bench.server(&floor_server())?;
     let ratio = |plain: Program| {

@@ -55,8 +55,8 @@ impl Matrix {
         Some(&self.cell(row, column)?.median)
     }
 
-    /// The median over the rounds of a figure's ratio to that of another row: what the machine does to
-    /// one round it does to both.
+    /// The median over the rounds of a figure's ratio to that of another row: what the machine does
+    /// to one round it does to both.
     pub(super) fn ratio(&self, figure: Figure, row: &str, to: &str, column: &str) -> f64 {
         let (Some(cell), Some(to)) = (self.cell(row, column), self.cell(to, column)) else {
             return f64::NAN;

@@ -1,15 +1,18 @@
-//! The reason why a handler was dropped: what its values can ask when they are dropped, and what work that it has
-//! spawned is told.
+//! The reason why a handler was dropped: what its values can ask when they are dropped, and what
+//! work that it has spawned is told.
 
 use std::future::pending;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use rgrpc::{CallContext, CancelHandle, CancelReason, Metadata, Response, Status};
+use rgrpc::{CallContext, CancelHandle, CancelReason, Metadata, Response, Server, Status};
 use rgrpc_e2e::{
-    STUB_BIDI_STREAMING, STUB_UNARY, StubService, TestServer, framed, msg, serve, soon,
+    STUB_BIDI_STREAMING, STUB_UNARY, StubService, TestServer, framed, msg, serve, serve_with, soon,
 };
 use rgrpc_test_support::{ErrorCode, WirePeer, data, grpc_request, rst_stream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::workers::alone as workers_alone;
 
 type Reason = Option<CancelReason>;
 
@@ -51,6 +54,10 @@ impl Told {
 
 /// A server whose handlers hang unless they are asked to do otherwise, and what they tell.
 fn telling() -> (TestServer, Told) {
+    telling_on(Server::new())
+}
+
+fn telling_on(server: Server) -> (TestServer, Told) {
     let (begin, begun) = unbounded_channel();
     let (drop, dropped) = unbounded_channel();
     let (wait, awaited) = unbounded_channel();
@@ -93,7 +100,7 @@ fn telling() -> (TestServer, Told) {
                 pending().await
             }
         });
-    let server = serve(service);
+    let server = serve_with(server, service);
     let told = Told {
         begun,
         dropped,
@@ -217,6 +224,34 @@ async fn a_server_that_stops_is_told_and_one_that_drains_is_not() {
         told.expect(Some(CancelReason::ServerStopped)).await;
     }
     soon(draining).await.expect("no panic");
+}
+
+/// In real time: virtual time is one runtime's, and each worker has its own.
+#[tokio::test]
+async fn a_server_with_workers_that_stops_is_told() {
+    let _alone = workers_alone().await;
+    let workers = NonZeroUsize::new(2).expect("not 0");
+    for server in [
+        Server::new().workers(workers),
+        Server::new().workers(workers).spawn_handlers(true),
+    ] {
+        let (server, mut told) = telling_on(server);
+        // One on each worker.
+        let _unary = wire_call(&server, &mut told, None).await;
+        let mut peer = server.wire_client().await;
+        peer.send(grpc_request(1, STUB_BIDI_STREAMING)).await;
+        told.begun().await;
+        peer.expect_headers(1).await;
+
+        server.handle().stop();
+        soon(server.handle().stopped()).await;
+        // Tasks that handlers have spawned may end with their worker before they can tell.
+        for _ in 0..2 {
+            let dropped = soon(told.dropped.recv()).await;
+            assert_eq!(dropped, Some(Some(CancelReason::ServerStopped)));
+        }
+        server.served().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -175,6 +175,41 @@ async fn a_reset_by_the_client_drops_a_handler_that_waits_for_a_message() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_status_of_a_reset_names_the_side_that_sent_it() {
+    let (conn, mut scripted) = scripted();
+    let call = unary(&StubClient::new(conn), "");
+    let mut peer = scripted.accept().await;
+    peer.expect_request(1).await;
+    peer.send(rst_stream(1, ErrorCode::INTERNAL_ERROR)).await;
+    let status = soon(call).await.expect("no panic").expect_err("reset");
+    assert_eq!(status.code(), Code::Internal);
+    assert_eq!(
+        status.message(),
+        "the server reset the stream: INTERNAL_ERROR"
+    );
+
+    let (tell, mut told) = unbounded_channel();
+    let service = StubService::new().bidi_streaming(move |requests, mut responses| {
+        let tell = tell.clone();
+        async move {
+            responses.send(msg("welcome")).await?;
+            let mut requests = requests.into_message();
+            let received = requests.recv().await;
+            let _ = tell.send(received.expect_err("reset"));
+            Ok(())
+        }
+    });
+    let server = serve(service);
+    let mut peer = server.wire_client().await;
+    peer.send(grpc_request(1, STUB_BIDI_STREAMING)).await;
+    peer.expect_headers(1).await;
+    peer.send(rst_stream(1, ErrorCode::CANCEL)).await;
+    let status = soon(told.recv()).await.expect("told");
+    assert_eq!(status.code(), Code::Cancelled);
+    assert_eq!(status.message(), "the client reset the stream: CANCEL");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reset_by_the_client_drops_a_handler_that_waits_for_the_window() {
     let (hang, mut watch) = hang();
     let service = StubService::new().server_streaming(move |_, mut responses| {
@@ -288,6 +323,36 @@ async fn a_call_that_ended_well_keeps_its_result_when_the_connection_is_lost() {
     drop(peer);
     assert_eq!(soon(responses.recv()).await.expect("OK"), Some(msg("one")));
     assert_eq!(soon(responses.recv()).await.expect("OK"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_in_flight_to_cancelled_calls_does_not_end_the_connection() {
+    let (conn, mut server) = scripted();
+    let client = StubClient::new(conn);
+    let first = unary(&client, "");
+    let mut peer = server.accept().await;
+    peer.expect_request(1).await;
+    // All the DATA is on its way when the server hears of the resets.
+    let calls = (3..800).step_by(2);
+    for id in calls.clone() {
+        let call = unary(&client, "");
+        peer.expect_request(id).await;
+        call.abort();
+        peer.expect_rst(id, ErrorCode::CANCEL).await;
+    }
+    for id in calls.clone() {
+        peer.send(grpc_response(id)).await;
+    }
+    for _ in 0..10 {
+        for id in calls.clone() {
+            peer.send(data(id, "x")).await;
+        }
+    }
+    peer.send(grpc_response(1)).await;
+    peer.send(data(1, framed("OK"))).await;
+    peer.send(grpc_trailers(1, 0)).await;
+    let response = soon(first).await.expect("no panic").expect("OK");
+    assert_eq!(response.into_message(), msg("OK"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,7 @@
 //! Compression of messages: what is compressed, by what, and what happens when it cannot be read.
 //!
-//! [`server`] and [`client`] look at one side, over the wire or from a handler; here both are rgrpc.
+//! [`server`] and [`client`] look at one side, over the wire or from a handler; here both are
+//! rgrpc.
 //!
 //! Source: `doc/compression.md` of the gRPC documents; grpc-go's tests `TestCompress*`,
 //! `TestUnsupportedEncodingResponse`, `TestIdentityEncoding`, `TestGzipBadChecksum`,

@@ -1,5 +1,5 @@
-//! What a call whose deadline has passed says it waited for: a unary call, one with streams, and one
-//! that is hedged.
+//! What a call whose deadline has passed says it waited for: a unary call, one with streams, and
+//! one that is hedged.
 
 use std::future::pending;
 use std::io;

@@ -1,7 +1,7 @@
 //! A service between a client and an upstream: what of either passes through it.
 //!
-//! Source: grpc-go, in which a status that is returned carries no trailers, and incoming metadata is
-//! not outgoing metadata.
+//! Source: grpc-go, in which a status that is returned carries no trailers, and incoming metadata
+//! is not outgoing metadata.
 
 use rgrpc::{Code, Metadata, Request, Response, Status};
 use rgrpc_e2e::{Message, StubClient, StubService, TestServer, msg, serve, text};

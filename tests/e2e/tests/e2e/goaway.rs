@@ -1,17 +1,19 @@
-//! GOAWAY and refused streams: what goes on, what goes elsewhere, what is made again.
+//! GOAWAY and refused streams: what goes on, what goes elsewhere, what is retried.
 //!
-//! Source: gRFC A6 (transparent retries, which are bounded by an option here); grpc-go's `TestServerGoAwayPendingRPC`,
-//! `TestGoAwayThenClose`, `TestDetailedGoAwayErrorOnAbruptClosePropagatesToRPCError`.
+//! Source: gRFC A6 (transparent retries, which are bounded by an option here); grpc-go's
+//! `TestServerGoAwayPendingRPC`, `TestGoAwayThenClose`,
+//! `TestDetailedGoAwayErrorOnAbruptClosePropagatesToRPCError`.
 
 use std::cell::Cell;
 use std::time::Duration;
 
 use rgrpc::{ClientConn, Code};
 use rgrpc_e2e::{
-    ScriptedServer, StubClient, answer, expect_text, framed, msg, scripted, scripted_by, soon,
-    unary,
+    ScriptedServer, StubClient, answer, expect_text, framed, msg, scripted, scripted_by, settle,
+    soon, unary,
 };
-use rgrpc_test_support::{ErrorCode, Frame, goaway, rst_stream};
+use rgrpc_test_support::{ErrorCode, Event, Frame, WirePeer, goaway, rst_stream, settings};
+use tokio::time::Instant;
 
 #[tokio::test(start_paused = true)]
 async fn after_goaway_running_calls_end_well_and_new_ones_go_to_a_new_connection() {
@@ -254,4 +256,79 @@ async fn a_goaway_while_idle_sends_the_next_call_to_a_new_connection() {
     new.expect_request(1).await;
     answer(&mut new, 1, "two").await;
     expect_text(call, "two").await;
+}
+
+/// A channel to a server that the test plays, with this policy.
+fn with_policy(policy: &str) -> (ClientConn, ScriptedServer) {
+    let config = format!(r#"{{"loadBalancingConfig": [{{"{policy}": {{}}}}]}}"#);
+    scripted_by("passthrough:///stub.test", |builder| {
+        let builder = builder.default_service_config(config);
+        builder.max_transparent_retries(u16::MAX)
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_goes_away_as_soon_as_it_is_there_is_connected_to_with_backoff() {
+    for policy in ["pick_first", "round_robin"] {
+        let (conn, mut server) = with_policy(policy);
+        let client = StubClient::new(conn);
+        let call = {
+            let client = client.clone();
+            tokio::spawn(async move { client.unary(msg("")).wait_for_ready(true).await })
+        };
+        let begun = Instant::now();
+        let mut times = Vec::new();
+        for _ in 0..16 {
+            let peer = WirePeer::server_with(server.io().await, settings()).await;
+            times.push(begun.elapsed().as_secs_f64());
+            let mut peer = peer.housekeeping();
+            peer.send(goaway(0, ErrorCode::NO_ERROR)).await;
+            tokio::spawn(async move { while let Event::Frame(_) = peer.next_event().await {} });
+        }
+        // Ten without backoff, as often as a call is retried that is refused. Then 1 s, 1.6 s, 2.56
+        // s and so on, within a fifth, and perhaps the call's own pause.
+        assert!(times[10] < 5.0, "{policy}: {times:?}");
+        let mut expected = 1.0;
+        for gap in times[10..].windows(2).map(|two| two[1] - two[0]) {
+            let range = 0.79 * expected..1.21 * expected + 1.6;
+            assert!(range.contains(&gap), "{policy}: {times:?}");
+            expected *= 1.6;
+        }
+        settle().await;
+        let next = unary(&client, "");
+        let status = soon(next).await.expect("no panic").expect_err("backoff");
+        assert_eq!(status.code(), Code::Unavailable);
+        let text =
+            "the connection ended before it was of use: GOAWAY with code: NO_ERROR (attempt ";
+        assert!(status.message().contains(text), "{policy}: {status}");
+        // It is well again.
+        let mut peer = server.accept().await;
+        peer.expect_request(1).await;
+        answer(&mut peer, 1, "at last").await;
+        expect_text(call, "at last").await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_goes_away_after_a_call_is_replaced_at_once() {
+    for policy in ["pick_first", "round_robin"] {
+        let (conn, mut server) = with_policy(policy);
+        let client = StubClient::new(conn);
+        let begun = Instant::now();
+        for round in 0..20 {
+            let call = unary(&client, "");
+            let mut peer = server.accept().await;
+            peer.expect_request(1).await;
+            if round % 2 == 0 {
+                answer(&mut peer, 1, "").await;
+                peer.send(goaway(1, ErrorCode::NO_ERROR)).await;
+            } else {
+                peer.send(goaway(1, ErrorCode::NO_ERROR)).await;
+                answer(&mut peer, 1, "").await;
+            }
+            expect_text(call, "").await;
+            settle().await;
+        }
+        assert!(begun.elapsed() < Duration::from_millis(500), "{policy}");
+    }
 }

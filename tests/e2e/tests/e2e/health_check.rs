@@ -1,5 +1,5 @@
-//! A backend that says that it does not serve gets no calls, where the service config and the policy
-//! want it asked.
+//! A backend that says that it does not serve gets no calls, where the service config and the
+//! policy want it asked.
 //!
 //! Source: gRFC A17; grpc-go's `TestHealthCheck*`.
 

@@ -94,8 +94,8 @@ async fn what_breaks_a_streams_rules_is_answered_with_the_code_of_the_rfc() {
         peer.send(frames).await;
         peer.skip_to(what, |frame| match frame {
             Frame::RstStream(reset) if reset.stream_id == 1 && reset.code == code => Ok(()),
-            // An endpoint may make a stream error one of the connection (section 5.4.1), and the `h2`
-            // engine does, with a code of its own in one case.
+            // An endpoint may make a stream error one of the connection (section 5.4.1), and the
+            // `h2` engine does, with a code of its own in one case.
             Frame::GoAway(goaway)
                 if !native() && [code, ErrorCode::PROTOCOL_ERROR].contains(&goaway.code) =>
             {

@@ -1,5 +1,5 @@
-//! Work that needs a tokio runtime and is done outside of one fails with an error that says so, and panics
-//! never.
+//! Work that needs a tokio runtime and is done outside of one fails with an error that says so, and
+//! panics never.
 
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};

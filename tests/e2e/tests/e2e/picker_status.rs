@@ -1,5 +1,5 @@
-//! What a policy's pickers may answer instead of a connection, and policies that are exchanged while
-//! calls go on.
+//! What a policy's pickers may answer instead of a connection, and policies that are exchanged
+//! while calls go on.
 //!
 //! Source: gRFC A54; grpc-go's `TestPickerStatusCodes`, `TestBalancerSwitch_Graceful`.
 

@@ -149,7 +149,7 @@ async fn no_call_fails_while_servers_are_replaced_gracefully() {
         });
     }
     for _ in 0..10 {
-        // Each caller ends the call it is at: one that was turned away is made again once, and is
+        // Each caller ends the call it is at: one that was turned away is retried once, and is
         // not to be turned away twice.
         for caller in done.iter() {
             let before = caller.load(Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! Header metadata, trailers and peer of a call, on success and on failure, the same for all kinds of
-//! calls. Source: grpc-go's call options `Header`, `Trailer` and `Peer`.
+//! Header metadata, trailers and peer of a call, on success and on failure, the same for all kinds
+//! of calls. Source: grpc-go's call options `Header`, `Trailer` and `Peer`.
 
 use std::time::Duration;
 

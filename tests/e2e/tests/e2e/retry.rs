@@ -1,4 +1,4 @@
-//! Calls that are made again by a retry policy: how often, when, and when not.
+//! Calls that a retry policy retries: how often, when, and when not.
 //!
 //! Source: gRFC A6; grpc-go's tests `TestRetryUnary`, `TestRetryThrottling`, `TestRetryStreaming`,
 //! `TestMaxCallAttempts`, `TestRetryTransparentWhenCommitted`.

@@ -1,4 +1,4 @@
-//! Calls with streams that are made again: what they send again, and when it is too late for that.
+//! Calls with streams that are retried: what they send again, and when it is too late for that.
 //!
 //! Source: gRFC A6; grpc-go's tests `TestRetryStreaming`, `TestRetryTransparentWhenCommitted`,
 //! `TestRetryBufferSize`.
@@ -178,7 +178,7 @@ async fn all_that_was_sent_is_sent_again_and_the_number_of_attempts_is_told() {
         assert_eq!(text(&message.expect("OK").expect("one")), "here");
         requests.send(msg("three")).await.expect("sent");
         expect_message(&mut peer, 3, "three").await;
-        // It has answered: this is no failure to be tried again.
+        // It has answered: this is no failure to be retried.
         peer.send(grpc_trailers(3, 14)).await;
         (requests, responses)
     };

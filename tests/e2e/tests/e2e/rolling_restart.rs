@@ -20,7 +20,7 @@ const CALLERS: usize = 8;
 
 const ROUND_ROBIN: &str = r#"{"loadBalancingConfig": [{"round_robin": {}}]}"#;
 
-/// With calls that are made again.
+/// With calls that are retried.
 const WITH_RETRIES: &str = r#"{
     "loadBalancingConfig": [{"round_robin": {}}],
     "methodConfig": [{"name": [{}], "waitForReady": true, "retryPolicy": {

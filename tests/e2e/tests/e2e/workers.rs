@@ -26,7 +26,7 @@ use tokio::task::{JoinSet, yield_now};
 use crate::tls::certificates::Ca;
 
 /// Threads are counted by their names, so one test at a time has any.
-async fn alone() -> MutexGuard<'static, ()> {
+pub(crate) async fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::const_new(());
     ALONE.lock().await
 }
@@ -175,7 +175,8 @@ async fn tcp_and_unix_connections_are_served_on_workers() {
     }
 }
 
-/// Serves on a runtime that the test can end before the connections that it accepted; returns where.
+/// Serves on a runtime that the test can end before the connections that it accepted; returns
+/// where.
 async fn accept_elsewhere(server: &Server) -> (Runtime, SocketAddr) {
     let mut builder = Builder::new_multi_thread();
     let runtime = builder.worker_threads(1).enable_all().build();

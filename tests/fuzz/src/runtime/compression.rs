@@ -1,4 +1,5 @@
-//! Compressed messages: what comes of them is what went in, or an error, and never more than the limit.
+//! Compressed messages: what comes of them is what went in, or an error, and never more than the
+//! limit.
 
 use bytes::{Buf, Bytes};
 

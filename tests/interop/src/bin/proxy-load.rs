@@ -114,7 +114,8 @@ fn expect_size(call: &str, response: &StreamingOutputCallResponse, size: usize) 
     }
 }
 
-/// At least 60 MB in each direction. All kinds run at the same time, each by a client from `client`.
+/// At least 60 MB in each direction. All kinds run at the same time, each by a client from
+/// `client`.
 async fn bytes(client: impl Fn() -> Result<Client, String>) -> Outcome {
     let mut kinds = JoinSet::new();
     for (size, count) in MESSAGES {

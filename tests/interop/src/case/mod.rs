@@ -97,7 +97,8 @@ impl Case {
         }
     }
 
-    /// Whether a server that compresses its responses does so in this case: whether they are worth it.
+    /// Whether a server that compresses its responses does so in this case: whether they are worth
+    /// it.
     pub(crate) const fn has_large_responses(self) -> bool {
         matches!(
             self,

@@ -94,13 +94,6 @@ impl Options {
         Ok(options)
     }
 
-    fn profile(&self) -> Profile {
-        match self.engine {
-            Transport::H2 => Profile::LARGE.for_h2(),
-            _ => Profile::LARGE,
-        }
-    }
-
     fn runtime(&self) -> Result<Runtime, AnyError> {
         let mut builder = if self.threads == 1 {
             Builder::new_current_thread()
@@ -120,7 +113,7 @@ impl Options {
         if self.tls {
             server = server.credentials(ServerTls::new(CERTIFICATE, KEY).build()?);
         }
-        register_soak(&mut server, SoakService::new(self.profile()))?;
+        register_soak(&mut server, SoakService::new(Profile::LARGE))?;
         Ok(server)
     }
 
@@ -194,7 +187,7 @@ async fn run(options: &Options, port: u16, count: &Arc<Count>) -> Result<(), Any
         let conn = channels[index % channels.len()].clone();
         tasks.spawn(make_calls(
             conn,
-            options.profile(),
+            Profile::LARGE,
             seeds.fork(),
             end,
             Arc::clone(&turn),

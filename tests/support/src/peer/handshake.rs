@@ -79,8 +79,8 @@ impl WirePeer {
     }
 
     /// Takes what an endpoint whose connection window is larger than the protocol's default says of
-    /// it with its preface: WINDOW_UPDATE on stream 0, which others do not send. Returns the window.
-    /// Other frames that have come are kept for the test.
+    /// it with its preface: WINDOW_UPDATE on stream 0, which others do not send. Returns the
+    /// window. Other frames that have come are kept for the test.
     ///
     /// For a test that expects every frame and is not about this one. What belongs to the preface
     /// has come when a PING is acknowledged.

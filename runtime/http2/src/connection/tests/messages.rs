@@ -259,6 +259,33 @@ fn streams_are_counted_by_how_they_ended() {
         (3, 1, 1)
     );
     assert_eq!((stats.headers_received, stats.headers_sent), (3, 1));
+    assert_eq!(stats.streams_succeeded, 1);
+
+    // A response to a request that goes on, and is reset for that.
+    let seventh = wire.request(7, false);
+    let sent = wire.core.send_headers(seventh, &prepared(&head), true);
+    assert_eq!(sent, Ok(()));
+    wire.core.reset(seventh, ErrorCode::NO_ERROR);
+    let stats = wire.core.stats();
+    assert_eq!((stats.streams_ended, stats.streams_reset), (1, 2));
+    assert_eq!(stats.streams_succeeded, 2);
+}
+
+#[test]
+fn windows_are_what_either_end_may_send() {
+    let mut wire = Wire::server(Config::default());
+    assert_eq!(wire.core.send_window(), 65_535);
+    assert_eq!(wire.core.receive_window(), 65_535);
+    let key = wire.request(1, false);
+    wire.receive(data(1, 1_000, false));
+    assert_eq!(wire.core.receive_window(), 64_535);
+    wire.core.discard(key);
+    let head = response_block();
+    let headers = wire.core.send_headers(key, &prepared(&head), false);
+    assert_eq!(headers, Ok(()));
+    let body = wire.core.send_data(key, &b"0123456789"[..], false);
+    assert_eq!(body, Ok(()));
+    assert_eq!(wire.core.send_window(), 65_525);
 }
 
 #[test]

@@ -10,8 +10,9 @@ use crate::balancer::{
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
 
-/// What the policy of one endpoint sees of its channel: all, but that its connections are noted down
-/// as its, with the reports that they are to have, and that the sharding hears who wants to be woken.
+/// What the policy of one endpoint sees of its channel: all, but that its connections are noted
+/// down as its, with the reports that they are to have, and that the sharding hears who wants to be
+/// woken.
 pub(super) struct ShardControl<'a> {
     pub(super) above: &'a mut dyn ChannelControl,
     pub(super) subconns: &'a mut SubConnIndex<EndpointId>,

@@ -2,8 +2,8 @@
 //! once. Called by them, on the channel's task.
 //!
 //! What happens to one child costs no more than a look-up, however many there are; an update costs
-//! one for each endpoint. A new picker is as large as the number of children that it has: the policy
-//! makes one for all that happens at once, when it is woken for it.
+//! one for each endpoint. A new picker is as large as the number of children that it has: the
+//! policy makes one for all that happens at once, when it is woken for it.
 //!
 //! Source: gRFC A61; grpc-go's package `balancer/endpointsharding`.
 
@@ -38,11 +38,12 @@ use crate::status::Status;
 /// A child policy for each endpoint, kept as long as the endpoint is in the updates: what policies
 /// are built on that use several endpoints at once.
 ///
-/// Such a policy hands on to it what it is called with. When children have published, the sharding has
-/// the policy [woken](Balancer::wake), once for all that happens at once: then, and after each update,
-/// the policy publishes anew if [`take_change`](Self::take_change) says that it has to. It does so with
-/// the sharding's own [`state`](Self::state) and [`picker`](Self::picker) or with a picker that it makes
-/// of the [`children`](Self::children). [`BaseBalancer`](super::BaseBalancer) is one that does this.
+/// Such a policy hands on to it what it is called with. When children have published, the sharding
+/// has the policy [woken](Balancer::wake), once for all that happens at once: then, and after each
+/// update, the policy publishes anew if [`take_change`](Self::take_change) says that it has to. It
+/// does so with the sharding's own [`state`](Self::state) and [`picker`](Self::picker) or with a
+/// picker that it makes of the [`children`](Self::children). [`BaseBalancer`](super::BaseBalancer)
+/// is one that does this.
 ///
 /// ```text
 ///   Balancer of a policy        EndpointSharding                  ChildBalancer, one an endpoint
@@ -172,15 +173,15 @@ impl EndpointSharding {
     }
 
     /// There are new endpoints: those that are known keep their children, and the children of those
-    /// that are gone are dropped. The children are updated with their endpoint and the config of the
-    /// update, beginning anywhere, so that not every client connects to the same one first.
+    /// that are gone are dropped. The children are updated with their endpoint and the config of
+    /// the update, beginning anywhere, so that not every client connects to the same one first.
     ///
-    /// Counts as a change of the [best](EndpointsChange::Best), whatever comes of it, which the policy
-    /// publishes at once: it is not woken for it.
+    /// Counts as a change of the [best](EndpointsChange::Best), whatever comes of it, which the
+    /// policy publishes at once: it is not woken for it.
     ///
     /// # Errors
-    /// There are no endpoints, which leaves no children, or a child has returned an error: the first
-    /// one is returned.
+    /// There are no endpoints, which leaves no children, or a child has returned an error: the
+    /// first one is returned.
     pub fn update(
         &mut self,
         mut update: BalancerUpdate,
@@ -265,8 +266,8 @@ impl EndpointSharding {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    /// See [`Balancer::wake`]: wakes all children if one has asked for it, else those whose time has
-    /// come.
+    /// See [`Balancer::wake`]: wakes all children if one has asked for it, else those whose time
+    /// has come.
     pub fn wake(&mut self, control: &mut dyn ChannelControl) {
         if self.waker.as_ref().is_some_and(BalancerWaker::begin) {
             return self.call_each(control, ChildBalancer::wake);

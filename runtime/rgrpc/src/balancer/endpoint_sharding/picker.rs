@@ -10,8 +10,8 @@ pub struct RoundRobinPicker {
 }
 
 impl RoundRobinPicker {
-    /// These pickers, beginning with the one that `start`, in [0, 1), chooses. Without pickers, calls
-    /// wait; the only one is used as it is.
+    /// These pickers, beginning with the one that `start`, in [0, 1), chooses. Without pickers,
+    /// calls wait; the only one is used as it is.
     #[must_use]
     pub fn of(pickers: Vec<Arc<dyn Picker>>, start: f64) -> Arc<dyn Picker> {
         if let [only] = &pickers[..] {

@@ -27,8 +27,8 @@ use crate::status::Status;
 ///           pending takes the place of current, which is dropped
 /// ```
 ///
-/// Endpoints, resolver errors and requests to connect are for the newest policy alone, and only that
-/// one can ask the resolver to look again.
+/// Endpoints, resolver errors and requests to connect are for the newest policy alone, and only
+/// that one can ask the resolver to look again.
 ///
 /// Source: grpc-go `internal/balancer/gracefulswitch`.
 #[derive(Default)]

@@ -1,8 +1,8 @@
 //! Whether counts fit a distribution, for the tests of pickers.
 
 /// Asserts that these counts are what so many independent draws with these weights can come to, by
-/// Pearson's chi-square test. Draws that are rightly distributed fail it once in ten thousand times;
-/// with a fixed seed, always or never.
+/// Pearson's chi-square test. Draws that are rightly distributed fail it once in ten thousand
+/// times; with a fixed seed, always or never.
 ///
 /// # Panics
 /// They are not, or something was drawn that has the weight 0.

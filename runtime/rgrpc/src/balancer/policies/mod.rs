@@ -1,7 +1,7 @@
 //! The policies that this crate comes with: a folder each, named as a service config names it.
 //!
-//! [`BalancerRegistry::default`](super::BalancerRegistry) knows them all. They are built of what the
-//! folder above has, as a policy of a user's own is, and of each other by name alone.
+//! [`BalancerRegistry::default`](super::BalancerRegistry) knows them all. They are built of what
+//! the folder above has, as a policy of a user's own is, and of each other by name alone.
 
 #[cfg(test)]
 mod chi_square;

@@ -1,5 +1,5 @@
-//! For the tests of policies that have children: a simple policy to be the child, and a channel with
-//! the policy under test.
+//! For the tests of policies that have children: a simple policy to be the child, and a channel
+//! with the policy under test.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -21,8 +21,8 @@ use crate::metadata::Metadata;
 use crate::resolver::{Attributes, Endpoint};
 use crate::status::Status;
 
-/// The policy `each_address`, and the same under another name: a connection to each address, made at
-/// once, and calls to those that are ready in turn. A connection that is lost is made again by a
+/// The policy `each_address`, and the same under another name: a connection to each address, made
+/// at once, and calls to those that are ready in turn. A connection that is lost is made again by a
 /// call. A failed one has the resolver look again, as has a load report, a second later.
 pub(super) struct EachAddressBuilder(&'static str);
 

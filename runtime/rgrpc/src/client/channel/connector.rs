@@ -1,3 +1,7 @@
+//! Connects to an address: dialing, the handshake, and HTTP/2 up to the server's SETTINGS.
+//!
+//! Called by the task of each attempt to connect.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,17 +10,18 @@ use tokio::time::timeout;
 use crate::credentials::ChannelCredentials;
 use crate::io::{Address, Dial};
 use crate::task::caught_in;
-use crate::transport::{ClientTransport, ConnectError, Report, Transport};
+use crate::transport::{ClientSettings, ClientTransport, ConnectError, Report, Transport};
 
 /// Makes a channel's connections: dials, shakes hands, and waits for the server's SETTINGS.
 #[derive(Clone)]
 pub(in crate::client) struct Connector {
     pub(in crate::client) dialer: Arc<dyn Dial>,
     pub(in crate::client) credentials: ChannelCredentials,
-    /// The authority without its port: whom a server has to prove to be.
+    /// The authority without its port: the name that a server's certificate is for.
     pub(in crate::client) host: String,
     pub(in crate::client) transport: Transport,
     pub(in crate::client) tcp_user_timeout: Option<Duration>,
+    pub(in crate::client) settings: ClientSettings,
 }
 
 impl Connector {
@@ -55,7 +60,7 @@ impl Connector {
             .await
             .map_err(ConnectError::caused_by)?;
         self.transport
-            .connect(secured, report)
+            .connect(secured, self.settings.clone(), report)
             .await
             .map_err(|problem| problem.map_text(|text| text + self.credentials.if_unanswered()))
     }

@@ -1,3 +1,7 @@
+//! The subchannels of a channel: what its balancers act on.
+//!
+//! Owned by the channel's task. Calls see its results in the pickers and in the registry.
+
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -8,54 +12,54 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::connector::Connector;
-use super::monitor::{MonitorContext, Monitors, Report as MonitorReport};
-use super::subchannel::{Connect, Subchannel};
+use super::monitor::{MonitorContext, MonitorReport, Monitors};
+use super::subchannel::{Connect, Loss, Subchannel};
 use crate::backoff::ConnectParams;
 use crate::balancer::{
-    BalancerWaker, ChannelControl, Picker, SubConn, SubConnId, SubConnOptions, SubConnOwner,
-    SubConnRequest, SubConnState, WeakSubConn,
+    BalancerWaker, ChannelControl, Connection, Health, Picker, SubConn, SubConnId, SubConnOptions,
+    SubConnOwner, SubConnRequest, SubConnState, WeakSubConn,
 };
-use crate::client::connect_attempts::ConnectAttempts;
-use crate::client::event::{ConnectionId, Event, MonitorId};
-use crate::client::picker::PickerCell;
+use crate::client::connectivity::{ConnectionId, Event, MonitorId, Registry, SharedState};
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
 use crate::task::watched;
 use crate::transport::{ClientTransport, ConnectError, Report, TransportEvent};
 
-/// What a channel's balancers act on: its connections, and what calls see of it.
+/// The subchannels of a channel, as its balancers create and use them.
 pub(super) struct Control {
     target: String,
     connector: Connector,
     connect_params: ConnectParams,
-    cell: Arc<PickerCell>,
+    state: SharedState,
     events: UnboundedSender<Event>,
     waker: BalancerWaker,
     owner: SubConnOwner,
     monitor_context: MonitorContext,
     subconns: HashMap<SubConnId, Entry>,
-    /// When the backoff of each ends that is in one, so that no event looks through all of them.
+    /// The ends of the backoffs, so that no event looks through all subchannels.
     timers: BTreeSet<(Instant, SubConnId)>,
     next_subconn: u64,
     next_connection: u64,
-    /// How many connections a subchannel may have at most, whatever the service config says.
+    /// The bound of `max_connections`, whatever the service config says.
     max_connections_limit: NonZeroUsize,
-    /// How many it may have.
+    /// The maximum number of connections of a subchannel.
     max_connections: usize,
     resolve_now: bool,
 }
 
+/// A subchannel: the owner of its connections, which publishes them to pickers and monitors.
 struct Entry {
     address: Address,
+    /// Where the pickers find the connections.
     subconn: WeakSubConn,
-    subchannel: Subchannel,
+    subchannel: Subchannel<Arc<Connection>>,
     monitors: Monitors,
     /// The attempt that is under way.
-    attempt: Option<Attempt>,
+    attempt: Option<ConnectAttempt>,
 }
 
 /// An attempt to connect that is under way, as a task of its own.
-struct Attempt {
+struct ConnectAttempt {
     id: ConnectionId,
     task: AbortHandle,
 }
@@ -66,7 +70,7 @@ impl Control {
         connector: Connector,
         connect_params: ConnectParams,
         max_connections_limit: NonZeroUsize,
-        cell: Arc<PickerCell>,
+        state: SharedState,
         events: UnboundedSender<Event>,
         monitor_context: MonitorContext,
     ) -> Self {
@@ -76,7 +80,7 @@ impl Control {
             connector,
             connect_params,
             max_connections_limit,
-            cell,
+            state,
             events,
             // The channel is gone when it cannot be sent, here and below.
             waker: BalancerWaker::new(move || drop(wakes.send(Event::Wake))),
@@ -101,7 +105,8 @@ impl Control {
         self.waker.begin();
     }
 
-    /// Does what the holders of a connection ask. Returns the state that follows, for its policy.
+    /// Carries out a request of a subchannel's holders. Returns the state that follows, for its
+    /// policy.
     pub(super) fn request(
         &mut self,
         id: SubConnId,
@@ -123,7 +128,9 @@ impl Control {
     fn connect(&mut self, id: SubConnId) -> Option<SubConnState> {
         let entry = self.subconns.get_mut(&id)?;
         entry.subconn.begin_connect();
-        match entry.subchannel.connect(ConnectionId(self.next_connection)) {
+        let connect = entry.subchannel.connect(ConnectionId(self.next_connection));
+        entry.record_state(id, &self.state.registry);
+        match connect {
             Connect::Begin(limit) => self.begin_attempt(id, limit),
             Connect::UnderWay => {}
             Connect::Failed(status) => return Some(SubConnState::TransientFailure(status)),
@@ -157,20 +164,20 @@ impl Control {
             self.events.clone(),
             (id, connection),
         );
-        entry.attempt = Some(Attempt {
+        entry.attempt = Some(ConnectAttempt {
             id: connection,
             task,
         });
-        let mut attempts = self.cell.attempts();
-        attempts.begin(connection, entry.address.clone());
+        let registry = &self.state.registry;
+        registry.attempt_begun(connection, entry.address.clone());
     }
 
-    /// How many connections a subchannel may have from now on; none is closed for it.
+    /// Sets the maximum number of connections of a subchannel; none is closed for it.
     pub(super) fn set_max_connections(&mut self, max: usize) {
         let max = max.min(self.max_connections_limit.get());
         if std::mem::replace(&mut self.max_connections, max) != max {
             for entry in self.subconns.values() {
-                entry.subconn.set_may_grow(max > 1);
+                entry.publish(max > 1);
             }
         }
     }
@@ -183,9 +190,10 @@ impl Control {
         if let Some(at) = entry.subchannel.wake_at() {
             self.timers.remove(&(at, id));
         }
+        self.state.registry.subchannel_shut_down(id);
         if let Some(attempt) = entry.attempt {
             attempt.task.abort();
-            self.cell.attempts().give_up(attempt.id);
+            self.state.registry.attempt_abandoned(attempt.id);
         }
     }
 
@@ -202,19 +210,20 @@ impl Control {
             return Vec::new();
         };
         entry.attempt = None;
-        match outcome {
+        let registry = &self.state.registry;
+        let random = fastrand::f64();
+        let waited_until = entry.subchannel.wake_at();
+        let states = match outcome {
             Ok(transport) => {
-                self.cell.attempts().succeeded(connection);
-                let connected = entry.subchannel.connected(connection);
+                registry.attempt_succeeded(connection);
+                let new = Connection::new(Arc::clone(&transport));
+                let connected = entry.subchannel.connected(connection, new, now, random);
+                entry.record_state(id, registry);
                 let mut health = None;
                 if connected.is_wanted {
-                    self.cell.add_connection(connection, &transport);
-                    let may_grow = self.max_connections > 1;
-                    let context = &mut self.monitor_context;
-                    health = entry.monitors.connected(connection, &transport, context);
-                    entry
-                        .subconn
-                        .add_connection(connection.0, transport, may_grow);
+                    registry.connection_opened(id, connection, &transport);
+                    health = entry.follow(&mut self.monitor_context);
+                    entry.publish(self.max_connections > 1);
                 }
                 let mut states = connected.states.to_vec();
                 if let (Some(known), [SubConnState::Ready(health)]) = (health, &mut states[..]) {
@@ -223,20 +232,30 @@ impl Control {
                 states
             }
             Err(problem) => {
-                let random = fastrand::f64();
                 let failed = entry.subchannel.failed(connection, &problem, now, random);
-                let wake_at = entry.subchannel.wake_at();
-                self.timers.extend(wake_at.map(|at| (at, id)));
-                let mut attempts = self.cell.attempts();
+                entry.record_state(id, registry);
                 match &failed {
                     Some(SubConnState::TransientFailure(failure)) => {
-                        attempts.failed(connection, failure.message().to_owned());
+                        registry.attempt_failed(connection, failure.message().to_owned());
                     }
                     // Other connections are there for its calls.
-                    _ => attempts.give_up(connection),
+                    _ => registry.attempt_abandoned(connection),
                 }
                 failed.into_iter().collect()
             }
+        };
+        let wait_until = entry.subchannel.wake_at();
+        self.set_timer(id, waited_until, wait_until);
+        states
+    }
+
+    /// The end of a backoff is no longer, and is now, at these times.
+    fn set_timer(&mut self, id: SubConnId, before: Option<Instant>, now: Option<Instant>) {
+        if before != now {
+            if let Some(at) = before {
+                self.timers.remove(&(at, id));
+            }
+            self.timers.extend(now.map(|at| (at, id)));
         }
     }
 
@@ -245,11 +264,13 @@ impl Control {
         &mut self,
         id: SubConnId,
         connection: ConnectionId,
-        event: &TransportEvent,
+        event: TransportEvent,
+        now: Instant,
     ) -> Option<SubConnState> {
-        match event {
-            TransportEvent::GoAway { reason } => {
+        let (served, ended) = match event {
+            TransportEvent::GoAway { reason, served } => {
                 tracing::debug!(reason, "the server takes no more calls on this connection");
+                (served, format!("GOAWAY with {reason}"))
             }
             TransportEvent::MoreStreams => {
                 if let Some(entry) = self.subconns.get(&id) {
@@ -257,16 +278,28 @@ impl Control {
                 }
                 return None;
             }
-            TransportEvent::Closed { reason } => {
+            TransportEvent::Closed { reason, served } => {
                 tracing::debug!(reason, "connection closed");
-                self.cell.remove_connection(connection);
+                self.state.registry.connection_closed(id, connection);
+                (served, reason)
             }
-        }
+        };
         let entry = self.subconns.get_mut(&id)?;
-        let context = &mut self.monitor_context;
-        let health = entry.monitors.lost(connection, context);
-        let is_idle = entry.subchannel.lost(connection);
-        entry.subconn.remove_connection(connection.0);
+        let loss = Loss {
+            served,
+            problem: ConnectError::new(format!(
+                "{}: the connection ended before it was of use: {ended}",
+                entry.address
+            )),
+        };
+        let waited_until = entry.subchannel.wake_at();
+        let random = fastrand::f64();
+        let is_idle = entry.subchannel.lost(connection, loss, now, random);
+        entry.record_state(id, &self.state.registry);
+        let health = entry.follow(&mut self.monitor_context);
+        entry.publish(self.max_connections > 1);
+        let wait_until = entry.subchannel.wake_at();
+        self.set_timer(id, waited_until, wait_until);
         self.resolve_now |= is_idle;
         if is_idle {
             Some(SubConnState::Idle)
@@ -275,12 +308,12 @@ impl Control {
         }
     }
 
-    /// What a monitor has heard, if it is of a connection that is still there.
+    /// The latest report of a monitor, if its connection is still there.
     pub(super) fn monitored(&self, id: SubConnId, monitor: MonitorId) -> Option<MonitorReport> {
         self.subconns.get(&id)?.monitors.take(monitor)
     }
 
-    /// Which service's health the service config says to ask backends for, if any. Returns the states
+    /// Sets the service whose health the service config says to ask for, if any. Returns the states
     /// that follow, for their policies.
     pub(super) fn set_health_service(
         &mut self,
@@ -293,7 +326,9 @@ impl Control {
         let entries = self.subconns.iter_mut();
         let mut changed: Vec<_> = entries
             .filter_map(|(id, entry)| {
-                let health = entry.monitors.health_service_changed(context)?;
+                let oldest = entry.subchannel.connections().first();
+                let oldest = oldest.map(|owned| owned.connection.transport());
+                let health = entry.monitors.health_service_changed(oldest, context)?;
                 Some((*id, SubConnState::Ready(health)))
             })
             .collect();
@@ -302,7 +337,7 @@ impl Control {
         changed
     }
 
-    /// When [`wake`](Self::wake) is to be called.
+    /// The time at which [`wake`](Self::wake) is to be called.
     pub(super) fn wake_at(&self) -> Option<Instant> {
         self.timers.first().map(|(at, _)| *at)
     }
@@ -327,11 +362,11 @@ impl Control {
         self.those(all, Subchannel::reset_backoff)
     }
 
-    /// Which of these are idle now for what changes them.
+    /// Changes these subchannels; returns those that are idle for it.
     fn those(
         &mut self,
         mut ids: Vec<SubConnId>,
-        mut changes: impl FnMut(&mut Subchannel) -> bool,
+        mut changes: impl FnMut(&mut Subchannel<Arc<Connection>>) -> bool,
     ) -> Vec<SubConnId> {
         // In the order of their creation, not of the map or of the timers.
         ids.sort_unstable();
@@ -341,6 +376,7 @@ impl Control {
             };
             let was_waiting = entry.subchannel.wake_at().is_some();
             let is_idle = changes(&mut entry.subchannel);
+            entry.record_state(*id, &self.state.registry);
             if was_waiting && entry.subchannel.wake_at().is_none() {
                 // There may be another connection for calls that wait.
                 entry.subconn.wake_waiting();
@@ -358,8 +394,28 @@ impl Control {
                 attempt.task.abort();
             }
         }
-        *self.cell.attempts() = ConnectAttempts::default();
-        self.cell.close_connections();
+        self.state.close_connections();
+    }
+}
+
+impl Entry {
+    /// Publishes the connections to the pickers.
+    fn publish(&self, may_grow: bool) {
+        let connections = self.subchannel.connections().iter();
+        let connections = connections.map(|owned| Arc::clone(&owned.connection));
+        self.subconn.publish(connections.collect(), may_grow);
+    }
+
+    /// Has the monitors follow the oldest connection. Returns the known health of the backend, if
+    /// that changes.
+    fn follow(&mut self, context: &mut MonitorContext) -> Option<Health> {
+        let oldest = self.subchannel.connections().first();
+        let oldest = oldest.map(|owned| (owned.id, owned.connection.transport()));
+        self.monitors.follow(oldest, context)
+    }
+
+    fn record_state(&self, id: SubConnId, registry: &Registry) {
+        registry.subchannel_state(id, self.subchannel.state());
     }
 }
 
@@ -406,12 +462,14 @@ impl ChannelControl for Control {
             subchannel: Subchannel::new(self.connect_params),
             attempt: None,
         };
+        let registry = &self.state.registry;
+        registry.subchannel_created(subconn.id(), entry.address.clone());
         self.subconns.insert(subconn.id(), entry);
         subconn
     }
 
     fn update_state(&mut self, state: ConnectivityState, picker: Arc<dyn Picker>) {
-        self.cell.publish(state, picker);
+        self.state.picker.publish(state, picker);
     }
 
     fn resolve_now(&mut self) {

@@ -1,18 +1,19 @@
-//! A channel's task: what finds the backends, keeps the connections and decides where calls go.
+//! A channel's task: it resolves the target, keeps the connections and balances.
 //!
-//! One serial loop owns it all, without a lock. What happens comes to it as an [`Event`], or from the
-//! [`Resolution`]; the balancer turns it into what it asks of the [`Control`] and into pickers, which
-//! calls find in the [`PickerCell`]. What backends say about themselves, where they are asked, comes
-//! from the monitors of their connections.
+//! One serial loop owns it all, without a lock. Each occurrence is an [`Event`], or comes from the
+//! [`Resolution`]; the balancer turns it into requests to the [`Control`] and into pickers, which
+//! calls find in the [`ChannelState`](super::connectivity::ChannelState). Monitors ask the backends
+//! for their health and load.
 //!
-//! Users' code that panics here is begun anew after a [`Restart`]'s wait; calls that do not wait for
-//! ready fail meanwhile. A task that is dropped with its runtime tells the cell, and the next call
+//! Users' code that panics here is begun anew after a [`Restart`]'s wait; calls that do not wait
+//! for ready fail meanwhile. A task that is dropped with its runtime says so, and the next call
 //! starts another one, on its own runtime.
 //!
 //! Source: grpc-go `ClientConn`, `addrConn`.
 
 mod connector;
 mod control;
+mod idleness;
 mod monitor;
 mod resolution;
 mod restart;
@@ -30,13 +31,12 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 pub(super) use self::connector::Connector;
 use self::control::Control;
-use self::monitor::{MonitorContext, Report};
+use self::idleness::{Idleness, IdlenessDecision};
+use self::monitor::{MonitorContext, MonitorReport};
 use self::resolution::{Resolution, Resolved};
 use self::restart::Restart;
-use super::event::Event;
-use super::idleness::{Idleness, Verdict};
-use super::picker::PickerCell;
-use super::service_configs::ServiceConfigs;
+use super::config::ServiceConfigs;
+use super::connectivity::{Event, EventReceiver, SharedState};
 use crate::backoff::ConnectParams;
 use crate::balancer::{
     Balancer, BalancerUpdate, FailingPicker, GracefulSwitch, QueuingPicker, SubConnId, SubConnState,
@@ -46,26 +46,26 @@ use crate::credentials::PerRpcCredentials;
 use crate::resolver::{Resolver, ResolverEvent, ResolverState};
 use crate::status::Status;
 use crate::task::{Panicked, caught, watched};
-use crate::transport::Origin;
+use crate::transport::CommonHeaders;
 
 /// Makes a channel's resolvers.
 pub(super) type NewResolver = Box<dyn Fn() -> Result<Box<dyn Resolver>, Status> + Send + Sync>;
 
-/// What a channel is made of.
+/// The parts of a channel that its task uses.
 pub(super) struct ChannelParts {
     pub(super) target: String,
     /// Makes a resolver, each time that the channel leaves idle mode.
     pub(super) new_resolver: NewResolver,
     pub(super) connector: Connector,
     pub(super) connect_params: ConnectParams,
-    /// How many connections a subchannel may have, whatever the service config says.
+    /// The maximum number of connections of a subchannel, whatever the service config says.
     pub(super) max_connections: NonZeroUsize,
-    /// After how long without calls it goes idle; `None`: never.
+    /// The time without calls after which it goes idle; `None`: never.
     pub(super) idle_timeout: Option<Duration>,
     pub(super) service_configs: ServiceConfigs,
-    /// What the requests that the channel makes itself have in common with those of its calls.
-    pub(super) origin: Arc<Origin>,
-    /// Those that every request has, also one for a backend's health.
+    /// The header fields of the requests that the channel makes itself.
+    pub(super) headers: Arc<CommonHeaders>,
+    /// The credentials of every request, also one for a backend's health.
     pub(super) per_rpc_credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
     /// Backends are not asked for their health.
     pub(super) health_check_disabled: bool,
@@ -76,30 +76,24 @@ pub(super) struct ChannelParts {
 /// It ends, from every state, when the channel is closed or its last handle is dropped.
 pub(super) struct Channel {
     parts: Arc<ChannelParts>,
-    cell: Arc<PickerCell>,
-    events: Events,
+    state: SharedState,
+    events: EventReceiver,
     /// True, or its sender gone, when the channel is to end.
     closed: watch::Receiver<bool>,
-}
-
-/// Both ends of what a channel's task is told.
-pub(super) struct Events {
-    pub(super) sender: mpsc::UnboundedSender<Event>,
-    pub(super) receiver: mpsc::UnboundedReceiver<Event>,
 }
 
 /// A channel's task at work.
 struct Running {
     parts: Arc<ChannelParts>,
     service_configs: ServiceConfigs,
-    cell: Arc<PickerCell>,
+    state: SharedState,
     control: Control,
     restart: Restart,
-    /// What it has when it is not idle.
+    /// The parts of a channel that is not idle.
     active: Option<Active>,
 }
 
-/// What a channel that is not idle has.
+/// The parts of a channel that is not idle.
 struct Active {
     resolution: Resolution,
     balancer: GracefulSwitch,
@@ -108,7 +102,7 @@ struct Active {
     idleness: Option<(Idleness, Instant)>,
 }
 
-/// What the task is to look at.
+/// An occurrence that the task acts on.
 enum Occurrence {
     Event(Event),
     Resolver(Resolved),
@@ -119,24 +113,24 @@ enum Occurrence {
 impl Channel {
     pub(super) fn new(
         parts: Arc<ChannelParts>,
-        cell: Arc<PickerCell>,
-        events: Events,
+        state: SharedState,
+        events: EventReceiver,
         closed: watch::Receiver<bool>,
     ) -> Self {
         Self {
             parts,
-            cell,
+            state,
             events,
             closed,
         }
     }
 
-    /// Runs until the channel ends. If the task is gone before, the cell is told.
+    /// Runs until the channel ends. If the task is gone before, the shared state is told.
     pub(super) fn run(self) -> impl Future<Output = ()> + Send {
-        let cell = Arc::clone(&self.cell);
+        let state = Arc::clone(&self.state);
         watched(self.serve(), move |ended| {
             if let Err(lost) = ended {
-                cell.task_lost(lost);
+                state.task_lost(lost);
             }
         })
     }
@@ -144,15 +138,15 @@ impl Channel {
     async fn serve(self) {
         let Self {
             parts,
-            cell,
+            state,
             events,
             mut closed,
         } = self;
-        let Events {
+        let EventReceiver {
             sender,
             receiver: mut events,
         } = events;
-        let mut channel = Running::new(parts, cell, sender);
+        let mut channel = Running::new(parts, state, sender);
         let mut closed = pin!(async move { drop(closed.wait_for(|closed| *closed).await) });
         let mut timer = pin!(sleep_until(Instant::now()));
         let mut wake_at = channel.wake_at();
@@ -166,7 +160,7 @@ impl Channel {
                 if closed.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Occurrence::Closed);
                 }
-                // The cell keeps a sender, so that they do not end.
+                // The mailbox keeps a sender, so that they do not end.
                 if let Poll::Ready(Some(event)) = events.poll_recv(cx) {
                     return Poll::Ready(Occurrence::Event(event));
                 }
@@ -185,11 +179,11 @@ impl Channel {
 impl Running {
     fn new(
         parts: Arc<ChannelParts>,
-        cell: Arc<PickerCell>,
+        state: SharedState,
         events: mpsc::UnboundedSender<Event>,
     ) -> Self {
         let monitor_context = MonitorContext::new(
-            Arc::clone(&parts.origin),
+            Arc::clone(&parts.headers),
             Arc::clone(&parts.per_rpc_credentials),
             events.clone(),
             parts.health_check_disabled,
@@ -199,7 +193,7 @@ impl Running {
             parts.connector.clone(),
             parts.connect_params,
             parts.max_connections,
-            Arc::clone(&cell),
+            Arc::clone(&state),
             events,
             monitor_context,
         );
@@ -207,17 +201,17 @@ impl Running {
             service_configs: parts.service_configs.clone(),
             restart: Restart::new(parts.connect_params),
             parts,
-            cell,
+            state,
             control,
             active: None,
         }
     }
 
-    /// Does what follows from an occurrence. Returns when something is to be done, whatever else
+    /// Acts on an occurrence. Returns the time at which something is to be done, whatever else
     /// happens.
     ///
-    /// The balancing policy is called from here. One that has panicked is given up, and its connections
-    /// go with it as far as they have no calls.
+    /// The balancing policy is called from here. One that has panicked is given up, and its
+    /// connections go with it as far as they have no calls.
     fn step(&mut self, occurrence: Occurrence) -> Option<Instant> {
         let step = || {
             match occurrence {
@@ -252,7 +246,7 @@ impl Running {
         }
     }
 
-    /// When something is to be done, whatever else happens.
+    /// The time at which something is to be done, whatever else happens.
     fn wake_at(&self) -> Option<Instant> {
         let active = self.active.as_ref();
         [
@@ -286,7 +280,8 @@ impl Running {
                 connection,
                 event,
             } => {
-                let state = self.control.connection(subconn, connection, &event);
+                let now = Instant::now();
+                let state = self.control.connection(subconn, connection, event, now);
                 self.tell(subconn, state);
             }
             Event::Monitor { subconn, monitor } => {
@@ -302,7 +297,7 @@ impl Running {
                 }
             }
             Event::ResetBackoff => {
-                self.cell.begin_reset_backoff();
+                self.state.task.begin_reset_backoff();
                 self.restart.reset(Instant::now());
                 for id in self.control.reset_backoff() {
                     self.tell(id, [SubConnState::Idle]);
@@ -312,7 +307,7 @@ impl Running {
         self.pass_on_resolve_now();
     }
 
-    /// Tells the balancer what has become of a connection.
+    /// Tells the balancer the new states of a subchannel.
     fn tell(&mut self, id: SubConnId, states: impl IntoIterator<Item = SubConnState>) {
         if let Some(active) = &mut self.active {
             for state in states {
@@ -322,11 +317,11 @@ impl Running {
         }
     }
 
-    /// Tells the balancer what the backend of a connection says about itself.
-    fn tell_report(&mut self, id: SubConnId, report: Report) {
+    /// Tells the balancer the report of a backend.
+    fn tell_report(&mut self, id: SubConnId, report: MonitorReport) {
         match report {
-            Report::Health(health) => self.tell(id, [SubConnState::Ready(health)]),
-            Report::Load(report) => {
+            MonitorReport::Health(health) => self.tell(id, [SubConnState::Ready(health)]),
+            MonitorReport::Load(report) => {
                 if let Some(active) = &mut self.active {
                     active.balancer.load_report(id, &report, &mut self.control);
                 }
@@ -345,10 +340,10 @@ impl Running {
 
     /// Leaves idle mode, or has the balancer leave IDLE.
     fn exit_idle(&mut self) {
-        self.cell.begin_exit_idle();
+        self.state.task.begin_exit_idle();
         match &mut self.active {
             Some(active) => active.balancer.exit_idle(&mut self.control),
-            // It is not idle, but waits to be begun anew.
+            // It is not idle, but waits to be restarted.
             None if self.restart.at().is_some() => {}
             None => self.activate(),
         }
@@ -356,7 +351,9 @@ impl Running {
 
     fn activate(&mut self) {
         let connecting = ConnectivityState::Connecting;
-        self.cell.publish(connecting, Arc::new(QueuingPicker));
+        self.state
+            .picker
+            .publish(connecting, Arc::new(QueuingPicker));
         let resolver = match self.new_resolver() {
             Ok(resolver) => resolver,
             Err(status) => return self.fail_until_restart(&status),
@@ -379,7 +376,7 @@ impl Running {
             .unwrap_or_else(|panicked| Err(self.panicked(panicked)))
     }
 
-    /// Calls fail with this, unless they wait for ready, until what has failed is begun anew.
+    /// Calls fail with this, unless they wait for ready, until the failed part is begun anew.
     fn fail_until_restart(&mut self, status: &Status) {
         let delay = self.restart.schedule(Instant::now(), fastrand::f64());
         let text = format!(
@@ -398,7 +395,7 @@ impl Running {
         ))
     }
 
-    /// Begins anew what has panicked.
+    /// Begins the resolver or the policy that has panicked anew.
     fn restart(&mut self) {
         if self.active.is_none() {
             return self.activate();
@@ -420,9 +417,10 @@ impl Running {
     fn fail(&self, status: Status) {
         // They need to wait no longer for what the resolver may say about them.
         let default = self.service_configs.default_config();
-        self.cell.default_call_config(&default.calls);
+        self.state.picker.default_call_config(&default.calls);
         let failure = ConnectivityState::TransientFailure;
-        self.cell
+        self.state
+            .picker
             .publish(failure, Arc::new(FailingPicker::new(status)));
     }
 
@@ -444,7 +442,7 @@ impl Running {
         self.pass_on_resolve_now();
     }
 
-    /// What it has said last holds. Calls do not wait for one that has said nothing.
+    /// The last answer of the resolver holds. Calls do not wait for one that has said nothing.
     fn resolver_ended(&mut self, why: &str) {
         tracing::debug!(target = self.parts.target, why, "the resolver has ended");
         if let Some(active) = &self.active
@@ -465,7 +463,7 @@ impl Running {
                 return Err(status);
             }
         };
-        self.cell.set_call_config(&config.calls);
+        self.state.picker.set_call_config(&config.calls);
         self.control.set_max_connections(config.max_connections);
         active.is_balancing = true;
         let health_service = config.health_service.clone();
@@ -523,11 +521,11 @@ impl Running {
         if *ask_at > now {
             return;
         }
-        let calls = self.cell.calls();
-        match idleness.verdict(now, calls.activity()) {
-            Verdict::AskAgainIn(wait) => *ask_at = now + wait.min(FAR),
-            Verdict::Idle => {
-                if calls.if_none(|| self.cell.publish_idle()) {
+        let calls = &self.state.calls;
+        match idleness.decide(now, calls.activity()) {
+            IdlenessDecision::AskAgainIn(wait) => *ask_at = now + wait.min(FAR),
+            IdlenessDecision::Idle => {
+                if calls.if_none(|| self.state.publish_idle()) {
                     tracing::debug!(
                         target = self.parts.target,
                         "idle: there were no calls for long"
@@ -544,8 +542,8 @@ impl Running {
     }
 
     fn close(mut self) {
-        self.cell.close();
-        self.cell.publish_idle();
+        self.state.picker.close();
+        self.state.publish_idle();
         self.control.close();
     }
 }

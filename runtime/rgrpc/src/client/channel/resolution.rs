@@ -1,3 +1,7 @@
+//! The resolver of a channel, as a task of its own.
+//!
+//! Started and polled by the channel's task.
+
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -77,7 +81,7 @@ impl Resolution {
         }
     }
 
-    /// Whether it has ever found something, or said that it could not.
+    /// Returns whether it has ever answered.
     pub(super) fn has_spoken(&self) -> bool {
         self.has_spoken
     }

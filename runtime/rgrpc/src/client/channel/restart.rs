@@ -1,11 +1,15 @@
+//! The delay before a resolver or a balancing policy that has panicked begins anew.
+//!
+//! Asked by the channel's task; the time is an argument.
+
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::backoff::{Backoff, ConnectParams};
 
-/// Decides when a channel's resolver or balancing policy that has panicked is begun anew: as late as a
-/// connection that cannot be made is tried again.
+/// Decides when a channel's resolver or balancing policy that has panicked is begun anew: after the
+/// same delays as those between attempts to connect.
 #[derive(Debug)]
 pub(super) struct Restart {
     backoff: Backoff,
@@ -21,7 +25,7 @@ impl Restart {
         }
     }
 
-    /// Something has panicked; returns how long it takes until it begins anew. `random` is in [0, 1).
+    /// Something has panicked. Returns the time until its restart. `random` is in [0, 1).
     pub(super) fn schedule(&mut self, now: Instant, random: f64) -> Duration {
         let delay = self.backoff.failed(random);
         // A time too far away to be expressed does not come.
@@ -52,7 +56,7 @@ impl Restart {
         }
     }
 
-    /// Nothing is to be begun anew.
+    /// Nothing is to be restarted.
     pub(super) fn cancel(&mut self) {
         self.at = None;
     }

@@ -1,52 +1,85 @@
+//! The state machine of a subchannel: when connections are made, and what its policy is told.
+//!
+//! Owned by the channel's task; the time is an argument.
+
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::backoff::{Backoff, ConnectParams};
 use crate::balancer::{Health, SubConnState};
-use crate::client::event::ConnectionId;
+use crate::client::config::DEFAULT_MAX_TRANSPARENT_RETRIES;
+use crate::client::connectivity::ConnectionId;
+use crate::connectivity_state::ConnectivityState;
 use crate::status::Status;
 use crate::transport::ConnectError;
 
-/// Decides when connections to an address are made, and what their policy is told. The states are
+/// The connections to an address, their owner, and the decision when they are made. The states are
 /// those drawn at [`SubConn`](crate::balancer::SubConn).
 ///
-/// There is one connection, or there are several, where calls have used up the streams of those that
-/// there are (gRFC A105); one attempt at a time. Those beyond the first do not show in the state.
+/// There is one connection, or there are several, where calls have used up the streams of those
+/// that there are (gRFC A105); one attempt at a time. Those beyond the first do not show in the
+/// state.
 ///
-/// Source: grpc-go `addrConn`.
+/// Backoff restarts after a connection that was of use: it was up for the base delay, or has served
+/// a call. One that ends before, such as that of a server whose first words are SETTINGS and
+/// GOAWAY, counts as a failed attempt, except for the first [`MAX_EXCUSED`] in a row.
+///
+/// Source: grpc-go `addrConn`, whose backoff restarts after each connection: it connects to such a
+/// server in a loop without a pause.
+///
+/// `C` is a connection; the decisions do not look at it.
 #[derive(Debug)]
-pub(super) struct Subchannel {
-    state: State,
+pub(super) struct Subchannel<C> {
+    state: SubchannelState,
     /// Those that take calls, the oldest first; none unless it is ready.
-    ready: Vec<ConnectionId>,
-    attempt: Option<Attempt>,
+    connections: Vec<OwnedConnection<C>>,
+    attempt: Option<ConnectAttempt>,
     /// No attempt begins before.
     backoff_until: Option<Instant>,
     backoff: Backoff,
-    /// Why the last attempt has failed.
+    /// The failure of the last attempt.
     failure: Option<Status>,
-    /// How many attempts there were since the last that succeeded.
+    /// The number of attempts since the last connection that was of use.
     attempts: u64,
+    /// The last connections that were of no use, and were not counted as failures.
+    excused: u16,
 }
 
-/// What the policy was told last.
+/// A connection that takes calls.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnedConnection<C> {
+    pub(super) id: ConnectionId,
+    since: Instant,
+    pub(super) connection: C,
+}
+
+/// The end of a connection, or of its taking calls.
+#[derive(Debug)]
+pub(super) struct Loss {
+    /// A response has begun on it, or may still begin.
+    pub(super) served: bool,
+    /// The reason of the end.
+    pub(super) problem: ConnectError,
+}
+
+/// The state that the policy was told last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum SubchannelState {
     Idle,
     Connecting,
     Ready,
     TransientFailure,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Attempt {
+#[derive(Debug)]
+struct ConnectAttempt {
     id: ConnectionId,
     /// The connection was lost before the attempt had ended.
-    is_lost: bool,
+    loss: Option<Loss>,
 }
 
-/// What is to be done when a connection is wanted.
+/// The answer to a wish for a connection.
 #[derive(Debug)]
 pub(super) enum Connect {
     /// An attempt begins, which may take as long.
@@ -59,69 +92,91 @@ pub(super) enum Connect {
     Nothing,
 }
 
-/// What comes of an attempt that has succeeded.
+/// The consequence of an attempt that has succeeded.
 #[derive(Debug)]
 pub(super) struct Connected {
     /// The connection is to be used.
     pub(super) is_wanted: bool,
-    /// What the policy is told.
+    /// The states to tell the policy.
     pub(super) states: &'static [SubConnState],
 }
 
-impl Subchannel {
+impl<C> Subchannel<C> {
     /// Idle.
     pub(super) fn new(params: ConnectParams) -> Self {
         Self {
-            state: State::Idle,
-            ready: Vec::new(),
+            state: SubchannelState::Idle,
+            connections: Vec::new(),
             attempt: None,
             backoff_until: None,
             backoff: Backoff::new(params),
             failure: None,
             attempts: 0,
+            excused: 0,
         }
     }
 
     /// A connection is wanted. `id` names the attempt, if one begins.
     pub(super) fn connect(&mut self, id: ConnectionId) -> Connect {
-        if self.state != State::Idle {
+        if self.state != SubchannelState::Idle {
             return Connect::Nothing;
         }
         if self.attempt.is_some() {
-            self.state = State::Connecting;
+            self.state = SubchannelState::Connecting;
             return Connect::UnderWay;
         }
         if let (Some(_), Some(failure)) = (self.backoff_until, &self.failure) {
-            self.state = State::TransientFailure;
+            self.state = SubchannelState::TransientFailure;
             return Connect::Failed(failure.clone());
         }
-        self.state = State::Connecting;
+        self.state = SubchannelState::Connecting;
         Connect::Begin(self.begin(id))
     }
 
-    /// Calls have used up the streams of the connections that there are, of which there may be `max`.
-    /// Returns how long the attempt may take that begins, if one does.
+    /// Calls have used up the streams of the connections that there are, of which there may be
+    /// `max`. Returns how long the attempt may take that begins, if one does.
     pub(super) fn grow(&mut self, id: ConnectionId, max: usize) -> Option<Duration> {
-        let may_grow = self.state == State::Ready
-            && self.ready.len() < max
+        let may_grow = self.state == SubchannelState::Ready
+            && self.connections.len() < max
             && self.attempt.is_none()
             && self.backoff_until.is_none();
         may_grow.then(|| self.begin(id))
     }
 
     fn begin(&mut self, id: ConnectionId) -> Duration {
-        self.attempt = Some(Attempt { id, is_lost: false });
+        self.attempt = Some(ConnectAttempt { id, loss: None });
         self.attempts += 1;
         self.backoff.connect_timeout()
     }
 
     /// Ends the present attempt, if it has this name.
-    fn end(&mut self, id: ConnectionId) -> Option<Attempt> {
+    fn end(&mut self, id: ConnectionId) -> Option<ConnectAttempt> {
         self.attempt.take_if(|attempt| attempt.id == id)
     }
 
-    /// An attempt has succeeded.
-    pub(super) fn connected(&mut self, id: ConnectionId) -> Connected {
+    /// The connections that take calls, the oldest first.
+    pub(super) fn connections(&self) -> &[OwnedConnection<C>] {
+        &self.connections
+    }
+
+    /// The state that the policy was told last.
+    pub(super) fn state(&self) -> ConnectivityState {
+        match self.state {
+            SubchannelState::Idle => ConnectivityState::Idle,
+            SubchannelState::Connecting => ConnectivityState::Connecting,
+            SubchannelState::Ready => ConnectivityState::Ready,
+            SubchannelState::TransientFailure => ConnectivityState::TransientFailure,
+        }
+    }
+
+    /// An attempt has succeeded; the connection is kept if it is wanted. `random` is in [0, 1).
+    pub(super) fn connected(
+        &mut self,
+        id: ConnectionId,
+        connection: C,
+        now: Instant,
+        random: f64,
+    ) -> Connected {
         const READY: SubConnState = SubConnState::Ready(Health::Serving);
         let ignored = Connected {
             is_wanted: false,
@@ -130,37 +185,45 @@ impl Subchannel {
         let Some(attempt) = self.end(id) else {
             return ignored;
         };
-        self.backoff.reset();
-        self.attempts = 0;
-        match (self.state, attempt.is_lost) {
-            (State::Connecting, true) => {
-                self.state = State::Idle;
+        let is_lost = attempt.loss.is_some();
+        if let Some(loss) = &attempt.loss {
+            self.judge(loss, Duration::ZERO, now, random);
+        }
+        let owned = OwnedConnection {
+            id,
+            since: now,
+            connection,
+        };
+        match (self.state, is_lost) {
+            (SubchannelState::Connecting, true) => {
+                self.state = SubchannelState::Idle;
                 Connected {
                     is_wanted: false,
                     states: &[READY, SubConnState::Idle],
                 }
             }
-            (State::Connecting, false) => {
-                self.state = State::Ready;
-                self.ready.push(id);
+            (SubchannelState::Connecting, false) => {
+                self.state = SubchannelState::Ready;
+                self.connections.push(owned);
                 Connected {
                     is_wanted: true,
                     states: &[READY],
                 }
             }
-            (State::Ready, false) => {
-                self.ready.push(id);
+            (SubchannelState::Ready, false) => {
+                self.connections.push(owned);
                 Connected {
                     is_wanted: true,
                     states: &[],
                 }
             }
             // Nobody wants it any more.
-            (State::Ready, true) | (State::Idle | State::TransientFailure, _) => ignored,
+            (SubchannelState::Ready, true)
+            | (SubchannelState::Idle | SubchannelState::TransientFailure, _) => ignored,
         }
     }
 
-    /// An attempt has failed. `random` is in [0, 1). Returns what the policy is told.
+    /// An attempt has failed. `random` is in [0, 1). Returns the state to tell the policy.
     pub(super) fn failed(
         &mut self,
         id: ConnectionId,
@@ -169,6 +232,22 @@ impl Subchannel {
         random: f64,
     ) -> Option<SubConnState> {
         self.end(id)?;
+        if self
+            .connections
+            .iter()
+            .any(|owned| self.has_lasted(now - owned.since))
+        {
+            self.restart_backoff();
+        }
+        let failure = self.back_off(problem, now, random);
+        (self.state == SubchannelState::Connecting).then(|| {
+            self.state = SubchannelState::TransientFailure;
+            SubConnState::TransientFailure(failure)
+        })
+    }
+
+    /// No attempt follows for a while.
+    fn back_off(&mut self, problem: &ConnectError, now: Instant, random: f64) -> Status {
         let delay = self.backoff.failed(random);
         // A time too far away to be expressed does not come.
         self.backoff_until = Some(now + delay.min(FAR));
@@ -178,52 +257,92 @@ impl Subchannel {
             delay.as_secs_f64()
         ));
         self.failure = Some(failure.clone());
-        (self.state == State::Connecting).then(|| {
-            self.state = State::TransientFailure;
-            SubConnState::TransientFailure(failure)
-        })
+        failure
     }
 
-    /// A connection takes no more calls. Whether it was the last in use, so that it is idle now.
-    pub(super) fn lost(&mut self, connection: ConnectionId) -> bool {
+    fn has_lasted(&self, lived: Duration) -> bool {
+        lived >= self.backoff.base_delay()
+    }
+
+    /// There was a connection that was of use.
+    fn restart_backoff(&mut self) {
+        self.backoff.reset();
+        self.attempts = 0;
+        self.excused = 0;
+    }
+
+    /// A connection is lost that has lived so long.
+    fn judge(&mut self, loss: &Loss, lived: Duration, now: Instant, random: f64) {
+        if loss.served || self.has_lasted(lived) {
+            self.restart_backoff();
+        } else if self.excused < MAX_EXCUSED {
+            self.excused += 1;
+        } else {
+            self.back_off(&loss.problem, now, random);
+        }
+    }
+
+    /// A connection takes no more calls. `random` is in [0, 1). Returns whether it was the last
+    /// one, so that the subchannel is idle now.
+    pub(super) fn lost(
+        &mut self,
+        connection: ConnectionId,
+        loss: Loss,
+        now: Instant,
+        random: f64,
+    ) -> bool {
+        let mut connections = self.connections.iter();
+        if let Some(owned) = connections.find(|owned| owned.id == connection) {
+            let lived = now - owned.since;
+            self.judge(&loss, lived, now, random);
+        }
         if let Some(attempt) = &mut self.attempt
             && attempt.id == connection
         {
-            attempt.is_lost = true;
+            // The first report has the reason.
+            attempt.loss.get_or_insert(loss);
         }
-        self.ready.retain(|ready| *ready != connection);
-        let was_last = self.state == State::Ready && self.ready.is_empty();
+        self.connections.retain(|owned| owned.id != connection);
+        let was_last = self.state == SubchannelState::Ready && self.connections.is_empty();
         if was_last {
-            self.state = State::Idle;
+            self.state = SubchannelState::Idle;
         }
         was_last
     }
 
-    /// When it wants to be [woken](Self::wake).
+    /// The time at which it is to be [woken](Self::wake).
     pub(super) fn wake_at(&self) -> Option<Instant> {
         self.backoff_until
     }
 
-    /// Whether its backoff is over, and it is idle for that.
+    /// Ends the backoff if it is over; returns whether the subchannel is idle for that.
     pub(super) fn wake(&mut self, now: Instant) -> bool {
         self.backoff_until.is_some_and(|until| until <= now) && self.end_backoff()
     }
 
-    /// Further waits begin at the base delay. Whether it was in one, and is idle now.
+    /// Makes further waits begin at the base delay. Returns whether it was in one, and is idle now.
     pub(super) fn reset_backoff(&mut self) -> bool {
         self.backoff.reset();
+        self.excused = 0;
         self.end_backoff()
     }
 
     fn end_backoff(&mut self) -> bool {
         self.backoff_until = None;
-        let has_failed = self.state == State::TransientFailure;
+        let has_failed = self.state == SubchannelState::TransientFailure;
         if has_failed {
-            self.state = State::Idle;
+            self.state = SubchannelState::Idle;
         }
         has_failed
     }
 }
+
+/// The number of connections in a row that may be of no use without backoff.
+///
+/// As many as a call is retried by default when servers refuse it, so that a call ends well that
+/// meets servers that are about to stop before it meets another: in backoff it would fail. The
+/// pauses of these retries are between the connections meanwhile.
+const MAX_EXCUSED: u16 = DEFAULT_MAX_TRANSPARENT_RETRIES;
 
 /// About a century.
 const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
@@ -236,42 +355,55 @@ mod tests {
     const SECOND: ConnectionId = ConnectionId(2);
     const THIRD: ConnectionId = ConnectionId(3);
 
-    fn subchannel() -> Subchannel {
+    fn subchannel() -> Subchannel<()> {
         Subchannel::new(ConnectParams::default())
     }
 
     /// With this connection, which is ready.
-    fn ready(connection: ConnectionId) -> Subchannel {
+    fn ready(connection: ConnectionId) -> Subchannel<()> {
         let mut subchannel = subchannel();
         begin(&mut subchannel, connection);
         connect(&mut subchannel, connection);
         subchannel
     }
 
-    fn begin(subchannel: &mut Subchannel, attempt: ConnectionId) -> Duration {
+    fn begin(subchannel: &mut Subchannel<()>, attempt: ConnectionId) -> Duration {
         match subchannel.connect(attempt) {
             Connect::Begin(limit) => limit,
             other => panic!("{other:?}"),
         }
     }
 
-    fn nothing(subchannel: &mut Subchannel, attempt: ConnectionId) {
+    fn nothing(subchannel: &mut Subchannel<()>, attempt: ConnectionId) {
         let what = subchannel.connect(attempt);
         assert!(matches!(what, Connect::Nothing), "{what:?}");
     }
 
     /// The attempt succeeds, and its connection is the one that is ready.
-    fn connect(subchannel: &mut Subchannel, attempt: ConnectionId) {
-        let connected = subchannel.connected(attempt);
+    fn connect(subchannel: &mut Subchannel<()>, attempt: ConnectionId) {
+        let connected = connected(subchannel, attempt);
         assert!(connected.is_wanted);
         assert!(matches!(connected.states, [SubConnState::Ready(_)]));
+    }
+
+    fn connected(subchannel: &mut Subchannel<()>, attempt: ConnectionId) -> Connected {
+        subchannel.connected(attempt, (), Instant::now(), 0.5)
+    }
+
+    /// The connection has served a call, and is lost.
+    fn lose(subchannel: &mut Subchannel<()>, connection: ConnectionId) -> bool {
+        let loss = Loss {
+            served: true,
+            problem: ConnectError::caused_by("closed"),
+        };
+        subchannel.lost(connection, loss, Instant::now(), 0.5)
     }
 
     fn refused() -> ConnectError {
         ConnectError::caused_by("refused")
     }
 
-    fn fail(subchannel: &mut Subchannel, attempt: ConnectionId, now: Instant) -> String {
+    fn fail(subchannel: &mut Subchannel<()>, attempt: ConnectionId, now: Instant) -> String {
         match subchannel.failed(attempt, &refused(), now, 0.5) {
             Some(SubConnState::TransientFailure(status)) => status.message().to_owned(),
             other => panic!("{other:?}"),
@@ -290,7 +422,7 @@ mod tests {
         begin(&mut subchannel, SECOND);
         connect(&mut subchannel, SECOND);
         nothing(&mut subchannel, FIRST);
-        assert!(subchannel.lost(SECOND));
+        assert!(lose(&mut subchannel, SECOND));
         begin(&mut subchannel, FIRST);
     }
 
@@ -312,7 +444,7 @@ mod tests {
         }
         begin(&mut subchannel, FIRST);
         connect(&mut subchannel, FIRST);
-        subchannel.lost(FIRST);
+        lose(&mut subchannel, FIRST);
         begin(&mut subchannel, SECOND);
         let text = fail(&mut subchannel, SECOND, now);
         assert_eq!(text, "refused (attempt 1, next in 1.0 s)");
@@ -339,11 +471,11 @@ mod tests {
     fn what_is_heard_of_other_connections_changes_nothing() {
         let now = Instant::now();
         let mut subchannel = subchannel();
-        assert!(!subchannel.lost(FIRST));
+        assert!(!lose(&mut subchannel, FIRST));
         begin(&mut subchannel, SECOND);
-        assert!(!subchannel.connected(FIRST).is_wanted);
+        assert!(!connected(&mut subchannel, FIRST).is_wanted);
         assert!(subchannel.failed(FIRST, &refused(), now, 0.5).is_none());
-        assert!(!subchannel.lost(FIRST));
+        assert!(!lose(&mut subchannel, FIRST));
         connect(&mut subchannel, SECOND);
         assert!(subchannel.failed(SECOND, &refused(), now, 0.5).is_none());
     }
@@ -352,8 +484,8 @@ mod tests {
     fn a_connection_that_is_lost_before_it_is_known_was_ready_nevertheless() {
         let mut subchannel = subchannel();
         begin(&mut subchannel, FIRST);
-        assert!(!subchannel.lost(FIRST));
-        let connected = subchannel.connected(FIRST);
+        assert!(!lose(&mut subchannel, FIRST));
+        let connected = connected(&mut subchannel, FIRST);
         assert!(!connected.is_wanted);
         let states = connected.states;
         assert!(
@@ -389,12 +521,12 @@ mod tests {
         assert_eq!(subchannel.grow(SECOND, 1), None);
         assert!(subchannel.grow(SECOND, 2).is_some());
         assert_eq!(subchannel.grow(THIRD, 3), None, "one at a time");
-        let connected = subchannel.connected(SECOND);
+        let connected = connected(&mut subchannel, SECOND);
         assert!(connected.is_wanted);
         assert!(connected.states.is_empty());
         assert_eq!(subchannel.grow(THIRD, 2), None);
-        assert!(!subchannel.lost(FIRST), "the second is there");
-        assert!(subchannel.lost(SECOND));
+        assert!(!lose(&mut subchannel, FIRST), "the second is there");
+        assert!(lose(&mut subchannel, SECOND));
     }
 
     #[test]
@@ -412,15 +544,15 @@ mod tests {
     fn when_the_last_connection_is_lost_an_attempt_that_is_under_way_goes_on_for_who_connects() {
         let mut subchannel = ready(FIRST);
         subchannel.grow(SECOND, 2);
-        assert!(subchannel.lost(FIRST));
+        assert!(lose(&mut subchannel, FIRST));
         let what = subchannel.connect(THIRD);
         assert!(matches!(what, Connect::UnderWay), "{what:?}");
         connect(&mut subchannel, SECOND);
 
         let mut subchannel = ready(FIRST);
         subchannel.grow(SECOND, 2);
-        assert!(subchannel.lost(FIRST));
-        assert!(!subchannel.connected(SECOND).is_wanted, "by nobody");
+        assert!(lose(&mut subchannel, FIRST));
+        assert!(!connected(&mut subchannel, SECOND).is_wanted, "by nobody");
     }
 
     #[test]
@@ -429,10 +561,93 @@ mod tests {
         let mut subchannel = ready(FIRST);
         subchannel.grow(SECOND, 2);
         subchannel.failed(SECOND, &refused(), now, 0.5);
-        assert!(subchannel.lost(FIRST));
+        assert!(lose(&mut subchannel, FIRST));
         let what = subchannel.connect(THIRD);
         assert!(matches!(what, Connect::Failed(_)), "{what:?}");
         assert!(subchannel.wake(now + Duration::from_secs(1)));
         begin(&mut subchannel, THIRD);
+    }
+
+    /// A connection is made and lost after `lived`. Returns how long the next attempt waits.
+    fn short_lived(
+        subchannel: &mut Subchannel<()>,
+        now: &mut Instant,
+        lived: Duration,
+        served: bool,
+    ) -> Option<f64> {
+        begin(subchannel, FIRST);
+        assert!(subchannel.connected(FIRST, (), *now, 0.5).is_wanted);
+        *now += lived;
+        let problem = ConnectError::caused_by("GOAWAY");
+        let loss = Loss { served, problem };
+        assert!(subchannel.lost(FIRST, loss, *now, 0.5), "idle");
+        let until = subchannel.wake_at()?;
+        let waits = until - *now;
+        *now = until;
+        subchannel.wake(until);
+        Some((waits.as_secs_f64() * 10.0).round() / 10.0)
+    }
+
+    #[test]
+    fn connections_of_no_use_count_as_failures_except_for_the_first_in_a_row() {
+        let mut now = Instant::now();
+        let short = Duration::from_millis(999);
+        let mut subchannel = subchannel();
+        for (lived, served) in [
+            // It was up for the base delay.
+            (Duration::from_secs(1), false),
+            // It has served a call.
+            (Duration::ZERO, true),
+        ] {
+            for waits in [None; 10]
+                .into_iter()
+                .chain([Some(1.0), Some(1.6), Some(2.6)])
+            {
+                let waited = short_lived(&mut subchannel, &mut now, short, false);
+                assert_eq!(waited, waits);
+            }
+            for _ in 0..20 {
+                let waited = short_lived(&mut subchannel, &mut now, lived, served);
+                assert_eq!(waited, None, "{lived:?} {served}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_connection_of_no_use_that_is_lost_before_it_is_known_counts_as_well() {
+        let now = Instant::now();
+        let mut subchannel = subchannel();
+        for connection in 1..=11 {
+            begin(&mut subchannel, FIRST);
+            let problem = ConnectError::caused_by("GOAWAY");
+            let loss = Loss {
+                served: false,
+                problem,
+            };
+            assert!(!subchannel.lost(FIRST, loss, now, 0.5));
+            subchannel.connected(FIRST, (), now, 0.5);
+            assert_eq!(subchannel.wake_at().is_some(), connection == 11);
+        }
+        let Connect::Failed(status) = subchannel.connect(SECOND) else {
+            panic!("it waits");
+        };
+        assert_eq!(status.message(), "GOAWAY (attempt 11, next in 1.0 s)");
+    }
+
+    #[test]
+    fn attempts_that_fail_go_on_where_those_before_a_connection_of_no_use_ended() {
+        let mut now = Instant::now();
+        let mut subchannel = subchannel();
+        for text in ["attempt 1, next in 1.0 s", "attempt 2, next in 1.6 s"] {
+            begin(&mut subchannel, FIRST);
+            assert!(fail(&mut subchannel, FIRST, now).contains(text));
+            now = subchannel.wake_at().expect("in backoff");
+            subchannel.wake(now);
+        }
+        let waited = short_lived(&mut subchannel, &mut now, Duration::ZERO, false);
+        assert_eq!(waited, None);
+        begin(&mut subchannel, FIRST);
+        let text = fail(&mut subchannel, FIRST, now);
+        assert!(text.contains("attempt 4, next in 2.6 s"), "{text}");
     }
 }

@@ -14,8 +14,8 @@ pub(crate) fn accepted<'a>(
 /// Whether a call that came compressed by `encoding` is answered by it too, where the handler says
 /// nothing: yes, unless the client has said what it accepts and this is not among it.
 ///
-/// Source: `doc/compression.md`, "Compression Method Asymmetry Between Peers"; grpc-go, which does not
-/// look at what the client accepts.
+/// Source: `doc/compression.md`, "Compression Method Asymmetry Between Peers"; grpc-go, which does
+/// not look at what the client accepts.
 pub(crate) fn is_answered_alike<'a>(
     encoding: &str,
     accepted: impl Iterator<Item = &'a str>,

@@ -75,12 +75,12 @@ use crate::codec::MessageBytes;
 ///
 /// Source: grpc-go `encoding.Compressor`.
 pub trait Compressor: Send + Sync + 'static {
-    /// What `grpc-encoding` calls it: always the same, visible ASCII in lower case without commas, and
-    /// not `identity`, which is the name of no compression.
+    /// What `grpc-encoding` calls it: always the same, visible ASCII in lower case without commas,
+    /// and not `identity`, which is the name of no compression.
     fn name(&self) -> &str;
 
-    /// Appends the compressed message to `output`. Never called with an empty message: such are sent
-    /// as they are.
+    /// Appends the compressed message to `output`. Never called with an empty message: such are
+    /// sent as they are.
     ///
     /// # Errors
     /// The message cannot be compressed; sending it fails with INTERNAL.
@@ -88,12 +88,12 @@ pub trait Compressor: Send + Sync + 'static {
 
     /// The message that this was made of, to be read to its end.
     ///
-    /// It is read no further than to one octet more than the receiver's `max_receive_message_size`, so
-    /// that a small message cannot become one that fills the memory, as long as the reader makes no
-    /// more than it is asked for.
+    /// It is read no further than to one octet more than the receiver's `max_receive_message_size`,
+    /// so that a small message cannot become one that fills the memory, as long as the reader makes
+    /// no more than it is asked for.
     ///
     /// # Errors
-    /// `message` was not made by [`compress`](Self::compress), whether that is found here or when it is
-    /// read; the call fails with INTERNAL.
+    /// `message` was not made by [`compress`](Self::compress), whether that is found here or when
+    /// it is read; the call fails with INTERNAL.
     fn decompress(&self, message: MessageBytes) -> io::Result<Box<dyn Read + '_>>;
 }

@@ -1,13 +1,13 @@
 use std::io::{self, Read};
 
 use bytes::Buf;
+use rgrpc_http2::BytesQueue;
 
 use super::Compressor;
 use crate::buffers;
 use crate::codec::MessageBytes;
 use crate::codec::MessageLimit;
 use crate::status::Status;
-use rgrpc_http2::BytesQueue;
 
 /// The sizes of the pieces in which a message is decompressed, in bytes.
 const SMALLEST_PIECE: usize = 512;

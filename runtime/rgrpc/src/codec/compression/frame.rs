@@ -2,13 +2,13 @@ use std::io;
 use std::sync::Arc;
 
 use bytes::BufMut;
+use rgrpc_http2::BytesQueue;
 
 use super::Compressor;
 use crate::buffers;
 use crate::codec::limit::too_long;
 use crate::codec::{Codec, MessageBytes, MessageLimit, PREFIX_LEN, frame};
 use crate::status::Status;
-use rgrpc_http2::BytesQueue;
 
 /// How much smaller a message is taken to become, to size the buffer.
 const EXPECTED_SHRINKING: usize = 4;
@@ -74,11 +74,12 @@ pub(crate) fn frame_measured<C: Codec<M>, M>(
     Ok((compressed, len))
 }
 
-/// Compresses a framed message, if there is a compressor and the message is not empty. The limit is for
-/// what is sent.
+/// Compresses a framed message, if there is a compressor and the message is not empty. The limit is
+/// for what is sent.
 ///
 /// # Errors
-/// INTERNAL when the compressor fails; RESOURCE_EXHAUSTED when what is to be sent is larger than the limit.
+/// INTERNAL when the compressor fails; RESOURCE_EXHAUSTED when what is to be sent is larger than
+/// the limit.
 pub(crate) fn compress_framed(
     framed: &mut BytesQueue,
     compressor: Option<&Arc<dyn Compressor>>,

@@ -29,8 +29,8 @@ const MAX_KEPT: usize = 16;
 /// let server = rgrpc::Server::new().compressor(rgrpc::Gzip::with_level(1));
 /// ```
 ///
-/// The memory that compressing a message takes, up to some hundreds of KiB, is kept for the messages
-/// after it: that for 16 of each kind at most.
+/// The memory that compressing a message takes, up to some hundreds of KiB, is kept for the
+/// messages after it: that for 16 of each kind at most.
 ///
 /// Source: grpc-go's package `encoding/gzip`.
 pub struct Gzip {

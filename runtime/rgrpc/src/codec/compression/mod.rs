@@ -1,11 +1,11 @@
 //! Compression of messages ("PROTOCOL-HTTP2", Message-Encoding; `doc/compression.md` of the gRPC
 //! documents).
 //!
-//! A call's headers name one encoding for each direction, and each message's prefix says whether it is
-//! compressed by it. A [`Compressor`] does the work. The builders of channels and servers hold those
-//! that there are in a [`CompressorRegistry`]: there is no global one. Messages are compressed where
-//! they are framed, by [`frame_with`], and decompressed where they are found, by the
-//! [`MessageReader`](super::MessageReader), which an [`Encoding`] tells how.
+//! A call's headers name one encoding for each direction, and each message's prefix says whether it
+//! is compressed by it. A [`Compressor`] does the work. The builders of channels and servers hold
+//! those that there are in a [`CompressorRegistry`]: there is no global one. Messages are
+//! compressed where they are framed, by [`frame_with`], and decompressed where they are found, by
+//! the [`MessageReader`](super::MessageReader), which an [`Encoding`] tells how.
 
 mod accept_encoding;
 mod compressed_forms;

@@ -1,9 +1,9 @@
 //! TLS (RFC 8446, RFC 5246), by rustls with the cryptography of ring.
 //!
-//! [`ClientTls`] and [`ServerTls`] read their inputs when they are built, so that a wrong file is an
-//! error of that moment and not of a connection. Versions are 1.2 and 1.3; rustls has none of the
-//! cipher suites that HTTP/2 forbids (RFC 9113, appendix A). Both sides offer the protocol `h2` by
-//! ALPN (RFC 7301) and refuse a connection that did not agree on it, as grpc-go does.
+//! [`ClientTls`] and [`ServerTls`] read their inputs when they are built, so that a wrong file is
+//! an error of that moment and not of a connection. Versions are 1.2 and 1.3; rustls has none of
+//! the cipher suites that HTTP/2 forbids (RFC 9113, appendix A). Both sides offer the protocol `h2`
+//! by ALPN (RFC 7301) and refuse a connection that did not agree on it, as grpc-go does.
 //!
 //! No type of rustls is part of the public surface, and no process-wide default of it is read or
 //! set: the provider is named here.

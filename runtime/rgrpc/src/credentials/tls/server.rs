@@ -67,9 +67,9 @@ impl ServerTls {
         self
     }
 
-    /// Asks clients for a certificate, and serves those without one too. A certificate that is given must
-    /// be signed by one of these CAs, or the connection is refused: PEM with any number of certificates.
-    /// Default: clients are not asked for one.
+    /// Asks clients for a certificate, and serves those without one too. A certificate that is
+    /// given must be signed by one of these CAs, or the connection is refused: PEM with any number
+    /// of certificates. Default: clients are not asked for one.
     ///
     /// A handler learns from [`TlsInfo::peer_certificates`](crate::io::TlsInfo::peer_certificates)
     /// whether the client has proved itself: it is empty where not. Takes the place of

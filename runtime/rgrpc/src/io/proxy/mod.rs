@@ -21,8 +21,8 @@ use self::no_proxy::NoProxy;
 use self::url::ProxyUrl;
 use crate::error_text::debug_is_text;
 
-/// The variables that say which proxy there is, and what it is not for. The lower-case ones go first,
-/// as in Go.
+/// The variables that say which proxy there is, and what it is not for. The lower-case ones go
+/// first, as in Go.
 const PROXY_VARIABLES: [&str; 2] = ["https_proxy", "HTTPS_PROXY"];
 const NO_PROXY_VARIABLES: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
@@ -53,8 +53,8 @@ pub struct HttpProxy {
 }
 
 impl HttpProxy {
-    /// A proxy for all connections: `http://[user[:password]@]host[:port]`, the user and the password
-    /// percent-encoded. `http://` may be left out; the port is 80 then and when left out.
+    /// A proxy for all connections: `http://[user[:password]@]host[:port]`, the user and the
+    /// password percent-encoded. `http://` may be left out; the port is 80 then and when left out.
     ///
     /// # Errors
     /// It is no URL of a proxy, or one that is not to be spoken to by plain HTTP.
@@ -70,10 +70,10 @@ impl HttpProxy {
         }
     }
 
-    /// The connections that do not go through it, in place of those said before; a list with commas:
-    /// `example.com` for this host and those below it, `.example.com` for those below it alone, IP
-    /// addresses, networks (`10.0.0.0/8`), any but a network with a port (`example.com:443`), and `*`
-    /// for all. What is none of these is ignored. Default: none.
+    /// The connections that do not go through it, in place of those said before; a list with
+    /// commas: `example.com` for this host and those below it, `.example.com` for those below it
+    /// alone, IP addresses, networks (`10.0.0.0/8`), any but a network with a port
+    /// (`example.com:443`), and `*` for all. What is none of these is ignored. Default: none.
     #[must_use]
     pub fn no_proxy(mut self, list: &str) -> Self {
         self.no_proxy = NoProxy::parse(list);
@@ -81,8 +81,8 @@ impl HttpProxy {
     }
 
     /// What the environment says: `HTTPS_PROXY` is the [proxy](Self::new), `NO_PROXY` what is
-    /// [not](Self::no_proxy) to go through it. The same in lower case goes first. `None`: there is no
-    /// proxy. A value that makes no sense fails the connections that would go through the proxy.
+    /// [not](Self::no_proxy) to go through it. The same in lower case goes first. `None`: there is
+    /// no proxy. A value that makes no sense fails the connections that would go through the proxy.
     #[must_use]
     pub fn from_env() -> Option<Self> {
         Self::from_variables(|name| env::var(name).ok())

@@ -17,8 +17,8 @@ pub(super) struct Response {
     pub(super) reason: String,
 }
 
-/// How many of the octets that come next belong to a head that has begun; all of them, or those up to
-/// its end, which is then `true`. What follows belongs to the server behind the proxy.
+/// How many of the octets that come next belong to a head that has begun; all of them, or those up
+/// to its end, which is then `true`. What follows belongs to the server behind the proxy.
 pub(super) fn take(begun: &[u8], next: &[u8]) -> (usize, bool) {
     // The end may have begun before.
     let overlap = begun.len().min(END.len() - 1);

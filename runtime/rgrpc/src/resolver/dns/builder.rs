@@ -18,9 +18,9 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(30);
 /// How far apart lookups are at least that were asked for, as in grpc-go.
 const MIN_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The scheme `dns`: `dns:///host:port`, where the port is 443 when left out, and an address of IPv6
-/// with a port stands in brackets. IP addresses are not looked up. Channels know this scheme; build
-/// one to change how it works:
+/// The scheme `dns`: `dns:///host:port`, where the port is 443 when left out, and an address of
+/// IPv6 with a port stands in brackets. IP addresses are not looked up. Channels know this scheme;
+/// build one to change how it works:
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,15 +37,15 @@ const MIN_INTERVAL: Duration = Duration::from_secs(30);
 ///
 /// The addresses are those that the operating system finds. A name is looked up when the channel
 /// leaves idle mode, and again when a connection is lost or cannot be made, 30 s after the last
-/// lookup at the earliest. A lookup that fails, or whose result the channel cannot use, is made again
+/// lookup at the earliest. A lookup that fails, or whose result the channel cannot use, is retried
 /// after 1 s, and 1.6 times as long after each further failure, up to 120 s, within a fifth.
 ///
 /// With the feature `dns-hickory` the service config is looked for too, unless the channel has it
 /// [disabled](crate::ClientConnBuilder::disable_service_config): a TXT record of
 /// `_grpc_config.host` that begins with `grpc_config=`, where a choice of several configs by
-/// percentage, language (`rust`) and host name follows. Without a record, or without an answer, there
-/// is none. And `dns://server[:port]/host:port` asks this DNS server, at port 53 when left out, in
-/// place of the operating system.
+/// percentage, language (`rust`) and host name follows. Without a record, or without an answer,
+/// there is none. And `dns://server[:port]/host:port` asks this DNS server, at port 53 when left
+/// out, in place of the operating system.
 ///
 /// Source: `doc/naming.md` of the gRPC documents; gRFC A2; grpc-go's package `resolver/dns`.
 #[derive(Clone, Debug)]
@@ -81,7 +81,7 @@ impl DnsResolverBuilder {
     }
 
     /// How long after a lookup the next may be, however often the channel asks. Lookups that failed
-    /// are made again by their backoff nevertheless. Zero is no such wait. Default: 30 s.
+    /// are retried after their backoff nevertheless. Zero is no such wait. Default: 30 s.
     ///
     /// Source: grpc-go `dns.SetMinResolutionInterval`.
     #[must_use]
@@ -91,16 +91,16 @@ impl DnsResolverBuilder {
     }
 
     /// How long after a lookup the next is made without being asked for; not sooner than the
-    /// [`min_interval`](Self::min_interval). Without it, backends that are new are found only when a
-    /// connection to an old one is lost. `None` and zero: never. Default: never.
+    /// [`min_interval`](Self::min_interval). Without it, backends that are new are found only when
+    /// a connection to an old one is lost. `None` and zero: never. Default: never.
     #[must_use]
     pub fn refresh_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.intervals.refresh = interval.into().filter(|interval| !interval.is_zero());
         self
     }
 
-    /// Whether the next lookup is made, without being asked for, when the records of the last are no
-    /// longer valid; not sooner than the [`min_interval`](Self::min_interval). As the operating
+    /// Whether the next lookup is made, without being asked for, when the records of the last are
+    /// no longer valid; not sooner than the [`min_interval`](Self::min_interval). As the operating
     /// system does not say how long they are, the addresses are then those that the DNS has, by the
     /// servers of the system's configuration. Default: false.
     #[cfg(feature = "dns-hickory")]

@@ -37,8 +37,8 @@ pub(super) struct Answer {
     pub(super) valid_for: Option<Duration>,
 }
 
-/// Looks addresses up by the operating system, which says nothing of service configs nor of how long
-/// an address is valid.
+/// Looks addresses up by the operating system, which says nothing of service configs nor of how
+/// long an address is valid.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SystemLookup;
 

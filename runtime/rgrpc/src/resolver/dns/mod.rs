@@ -2,8 +2,8 @@
 //!
 //! [`DnsResolverBuilder`] reads the target; [`DnsResolver`] is the task that asks a [`Lookup`] and
 //! tells the channel; when it asks is decided by the [`Schedule`]. The operating system finds
-//! addresses; what it cannot find, service configs and how long addresses are valid, is asked of the
-//! DNS itself, with the feature `dns-hickory`.
+//! addresses; what it cannot find, service configs and how long addresses are valid, is asked of
+//! the DNS itself, with the feature `dns-hickory`.
 //!
 //! Source: `doc/naming.md` of the gRPC documents; gRFC A2; grpc-go `internal/resolver/dns`.
 

@@ -6,9 +6,9 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::lookup::{Answer, Lookup, Question};
 use super::schedule::{Intervals, Schedule};
-use crate::first_of::{Either, first_of};
 use crate::io::Address;
 use crate::resolver::{Resolver, ResolverControl, ResolverFuture, ResolverState};
+use crate::select_biased::{Either, select_biased};
 use crate::status::Status;
 
 /// Looks a name up, and again as its [`Schedule`] says.
@@ -28,7 +28,7 @@ impl Resolver for DnsResolver {
             loop {
                 wait_until_due(&schedule, &control).await;
                 // What was asked for until now is what this lookup answers.
-                first_of(control.resolve_now_requested(), ready(())).await;
+                select_biased(control.resolve_now_requested(), ready(())).await;
                 let answered = match self.look_up().await {
                     Ok(answer) => {
                         let valid_for = answer.valid_for.filter(|_| self.refreshes_by_ttl);
@@ -81,8 +81,9 @@ fn state_of(answer: Answer) -> ResolverState {
 async fn wait_until_due(schedule: &Schedule, control: &ResolverControl) {
     let asked = match schedule.due(false) {
         Some(due) => {
-            // What is due by then anyway need not be asked for; what is asked for may be due earlier.
-            let asked = first_of(sleep_until(due), control.resolve_now_requested());
+            // What is due by then anyway need not be asked for; what is asked for may be due
+            // earlier.
+            let asked = select_biased(sleep_until(due), control.resolve_now_requested());
             matches!(asked.await, Either::Second(()))
         }
         None => {

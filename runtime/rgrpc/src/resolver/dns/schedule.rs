@@ -6,10 +6,10 @@ use crate::backoff::Backoff;
 
 /// Decides when a name is looked up again.
 ///
-/// After a lookup whose result the channel could use: when the channel asks, but `min_interval` later
-/// at the earliest; without being asked when `refresh_interval` has passed, or the time that the
-/// records are valid, likewise. After one that failed, or whose result was refused: when a backoff is
-/// over, asked or not.
+/// After a lookup whose result the channel could use: when the channel asks, but `min_interval`
+/// later at the earliest; without being asked when `refresh_interval` has passed, or the time that
+/// the records are valid, likewise. After one that failed, or whose result was refused: when a
+/// backoff is over, asked or not.
 ///
 /// Source: grpc-go `dnsResolver.watcher`, which has no refresh.
 #[derive(Debug)]
@@ -67,8 +67,8 @@ impl Schedule {
         self.next = Next::At(now + self.backoff.failed(random));
     }
 
-    /// When the next lookup is due, if the channel has asked for it or if not; `None`: not before it
-    /// asks.
+    /// When the next lookup is due, if the channel has asked for it or if not; `None`: not before
+    /// it asks.
     pub(super) fn due(&self, asked: bool) -> Option<Instant> {
         match self.next {
             Next::At(at) => Some(at),

@@ -2,9 +2,9 @@
 //!
 //! Accept loops stay on their caller's runtime. They share a server's [`Workers`] and deal
 //! connections to them, each to the [`Worker`] that has the fewest. What keeps the threads is held
-//! by the accept loops and by the connections, so nothing has to stop them: a server that stops ends
-//! the ones and the others. The threads hold what tells the server that something still runs for it,
-//! as connections do.
+//! by the accept loops and by the connections, so nothing has to stop them: a server that stops
+//! ends the ones and the others. The threads hold what tells the server that something still runs
+//! for it, as connections do.
 
 mod least_loaded;
 mod worker;

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
 use h2::client::{self, Connection, SendRequest};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -12,15 +11,19 @@ use tokio::time::Instant;
 use super::client_stream::H2ClientStream;
 use super::connection_info::ConnectionInfo;
 use super::fields;
-use super::frame_tap::{FrameTap, Observer};
+use super::frame_tap::{FrameTap, Observer, OnGoAway};
+use super::piece::Piece;
 use super::sender::Sender;
 use super::{
-    CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
+    CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, MAX_REMEMBERED_RESETS,
+    MAX_STREAM_ERRORS, RESET_MEMORY, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
 };
 use crate::io::{BoxedIo, Connected, Peer};
+use crate::side::Side;
 use crate::task::{Lost, watched};
 use crate::transport::{
-    ClientStream, ClientTransport, ConnectError, OpenError, OpenRequest, Report, TransportEvent,
+    ClientSettings, ClientStream, ClientTransport, ConnectError, OpenError, OpenRequest, Report,
+    TransportEvent,
 };
 
 /// The last stream id to use before the connection is replaced: three quarters of them, as in
@@ -29,7 +32,7 @@ const LAST_STREAM_ID: u32 = (1 << 31) / 4 * 3 - 1;
 
 /// A client's connection over `h2`.
 pub(super) struct H2ClientTransport {
-    sender: SendRequest<Bytes>,
+    sender: SendRequest<Piece>,
     connection: Arc<ConnectionInfo>,
     close: Arc<Notify>,
     report: Report,
@@ -40,10 +43,13 @@ pub(super) struct H2ClientTransport {
 /// The caller bounds the time; a dropped future closes the connection.
 pub(crate) async fn connect(
     connected: Connected,
+    settings: ClientSettings,
     report: Report,
 ) -> Result<Arc<dyn ClientTransport>, ConnectError> {
+    let registry = &settings.connections;
+    let registration = registry.register(Side::Client, connected.peer.clone());
     let info = Arc::new(ConnectionInfo::new(connected.peer));
-    let (settings_sender, settings) = oneshot::channel();
+    let (settings_sender, settings_came) = oneshot::channel();
     let tap = FrameTap::new(
         connected.io,
         Observer {
@@ -57,6 +63,9 @@ pub(crate) async fn connect(
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(MAX_HEADER_LIST)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        .max_concurrent_reset_streams(MAX_REMEMBERED_RESETS)
+        .reset_stream_duration(RESET_MEMORY)
+        .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS))
         .data_frame_budget(SMALL_FRAMES_BUDGET)
         // Until the server's SETTINGS arrive; no stream is opened before.
         .initial_max_send_streams(100)
@@ -87,13 +96,19 @@ pub(crate) async fn connect(
     };
     let (failed_sender, failed) = oneshot::channel();
     let lost = format!("the connection {} was lost", transport.connection);
-    tokio::spawn(watched(driver.run(), move |ended| {
+    let served = Arc::clone(&info);
+    let run = async move {
+        let _registered = registration;
+        driver.run().await
+    };
+    tokio::spawn(watched(run, move |ended| {
         let reason = ended.unwrap_or_else(|problem| format!("{lost}: {problem}"));
         // Nobody waits for this any more once the transport is made.
         let _ = failed_sender.send(reason.clone());
-        report(TransportEvent::Closed { reason });
+        let served = served.has_served();
+        report(TransportEvent::Closed { reason, served });
     }));
-    if settings.await.is_err() {
+    if settings_came.await.is_err() {
         let reason = failed.await.unwrap_or_default();
         let text = match info.other_protocol() {
             Some(other) => other.of_server_text(),
@@ -105,16 +120,17 @@ pub(crate) async fn connect(
 }
 
 /// Tells streams and the owner of the connection about a GOAWAY.
-fn report_goaway(info: Arc<ConnectionInfo>, report: Report) -> Box<dyn FnMut(String) + Send> {
-    Box::new(move |reason| {
+fn report_goaway(info: Arc<ConnectionInfo>, report: Report) -> OnGoAway {
+    Box::new(move |reason, last_stream| {
         info.set_goaway(reason.clone());
-        report(TransportEvent::GoAway { reason });
+        let served = info.serves_up_to(last_stream);
+        report(TransportEvent::GoAway { reason, served });
     })
 }
 
 /// The connection's task.
 struct Driver {
-    connection: Connection<FrameTap<BoxedIo>, Bytes>,
+    connection: Connection<FrameTap<BoxedIo>, Piece>,
     info: Arc<ConnectionInfo>,
     close: Arc<Notify>,
     streams: MaxStreams,
@@ -122,7 +138,7 @@ struct Driver {
 
 /// Reports when the server allows more streams than before.
 struct MaxStreams {
-    sender: SendRequest<Bytes>,
+    sender: SendRequest<Piece>,
     reported: usize,
     report: Report,
 }
@@ -193,12 +209,14 @@ impl ClientTransport for H2ClientTransport {
         let Ok((response, stream)) = opener.send_request(head, false) else {
             return Err(OpenError::Gone(request.only_message));
         };
+        self.connection.set_opened();
         if u32::from(stream.stream_id()) > LAST_STREAM_ID {
             (self.report)(TransportEvent::GoAway {
+                served: true,
                 reason: "the connection's stream ids are nearly used up".to_owned(),
             });
         }
-        let mut sender = Sender(stream);
+        let mut sender = Sender::new(stream, Side::Client, None);
         let half_closed = request.only_message.is_some();
         if let Some(message) = request.only_message {
             // An error says that the stream has been reset; whoever polls it is told.

@@ -8,19 +8,21 @@ use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream};
 use http::Response;
+use rgrpc_http2::BytesQueue;
 
 use super::body::Body;
 use super::connection_info::ConnectionInfo;
 use super::error::stream_end;
 use super::fields;
+use super::piece::Piece;
 use super::sender::{Sender, closed};
 use crate::lock::lock;
+use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
     ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ResetCode, Stream, StreamEnd,
     Trailers, Wanted, ended_well,
 };
-use rgrpc_http2::BytesQueue;
 
 /// How much of a body that is not gRPC goes into the status, as in grpc-go.
 const MAX_FOREIGN_BODY: usize = 1024;
@@ -30,7 +32,7 @@ pub(super) struct H2ClientStream {
     receive: Mutex<Receive>,
     send: Mutex<Sending>,
     /// What has opened it, which takes no other stream as long as this one waits for its turn.
-    opener: Mutex<SendRequest<Bytes>>,
+    opener: Mutex<SendRequest<Piece>>,
     connection: Arc<ConnectionInfo>,
 }
 
@@ -43,7 +45,7 @@ struct Receive {
     ahead: VecDeque<Bytes>,
     /// The outcome of the call, once it is known.
     outcome: Option<Result<(), Status>>,
-    /// Of whoever receives.
+    /// The waker of the receiver.
     waker: Option<Waker>,
 }
 
@@ -94,7 +96,7 @@ impl H2ClientStream {
         response: ResponseFuture,
         sender: Sender,
         half_closed: bool,
-        opener: SendRequest<Bytes>,
+        opener: SendRequest<Piece>,
         connection: Arc<ConnectionInfo>,
     ) -> Self {
         Self {
@@ -146,7 +148,11 @@ impl H2ClientStream {
 
     fn failed(&self, error: &h2::Error) -> Receiving {
         *lock(&self.send) = Sending::Ended;
-        Receiving::Ended(Some(stream_end(error, "client", Some(&self.connection))))
+        Receiving::Ended(Some(stream_end(
+            error,
+            Side::Client,
+            Some(&self.connection),
+        )))
     }
 
     /// The server has ended the call: if it has not seen the end of ours, tell it that none comes.

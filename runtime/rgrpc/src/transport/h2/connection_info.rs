@@ -1,6 +1,7 @@
 use std::error::Error;
 use std::fmt;
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use crate::io::Peer;
@@ -17,6 +18,10 @@ pub(super) struct ConnectionInfo {
     /// The beginning of what was received, until it is SETTINGS.
     first_octets: Mutex<Vec<u8>>,
     loss: OnceLock<Lost>,
+    /// A stream was opened.
+    opened: AtomicBool,
+    /// A response has begun.
+    served: AtomicBool,
     pub(super) last_received: LastReceived,
 }
 
@@ -28,6 +33,8 @@ impl ConnectionInfo {
             io_error: OnceLock::new(),
             first_octets: Mutex::new(Vec::new()),
             loss: OnceLock::new(),
+            opened: AtomicBool::new(false),
+            served: AtomicBool::new(false),
             last_received: LastReceived::new(),
         }
     }
@@ -64,6 +71,26 @@ impl ConnectionInfo {
     /// The protocol that the server speaks instead of HTTP/2.
     pub(super) fn other_protocol(&self) -> Option<OtherProtocol> {
         OtherProtocol::of_server(&lock(&self.first_octets))
+    }
+
+    /// A stream is being opened.
+    pub(super) fn set_opened(&self) {
+        self.opened.store(true, Ordering::Relaxed);
+    }
+
+    /// A response has begun.
+    pub(super) fn set_served(&self) {
+        self.served.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a response has begun.
+    pub(super) fn has_served(&self) -> bool {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// Whether a response has begun, or may still begin after a GOAWAY with this last stream.
+    pub(super) fn serves_up_to(&self, last_stream: u32) -> bool {
+        self.has_served() || (last_stream > 0 && self.opened.load(Ordering::Relaxed))
     }
 
     /// Keeps why the connection's task is gone.

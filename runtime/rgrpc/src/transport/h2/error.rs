@@ -1,27 +1,27 @@
 //! From `h2`'s errors to the end of a stream.
 
 use super::connection_info::ConnectionInfo;
+use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{CancelReason, Delivery, ResetCode, StreamEnd, status_for_reset};
 
 /// How a stream ended that failed with `error`.
 ///
-/// `side` names whoever asks. `connection` is what is known of the connection's end, when that is why
-/// the stream failed.
+/// `side` names whoever asks. `connection` is what is known of the connection's end, when that is
+/// why the stream failed.
 pub(super) fn stream_end(
     error: &h2::Error,
-    side: &str,
+    side: Side,
     connection: Option<&ConnectionInfo>,
 ) -> StreamEnd {
     let code = error.reason().map(|reason| ResetCode(reason.into()));
     if let (true, Some(code)) = (error.is_reset(), code) {
         return if error.is_remote() {
-            StreamEnd::failed(status_for_reset(code), code.delivery())
+            StreamEnd::failed(status_for_reset(side.other(), code), code.delivery())
         } else {
-            // We reset the stream: for what the peer sent, or because the call was dropped.
-            StreamEnd::new(Err(Status::internal(format!(
-                "the stream was reset by the {side}: {code}"
-            ))))
+            // For what the peer sent, or because the call was dropped.
+            let text = format!("the {side} reset the stream: {code}");
+            StreamEnd::new(Err(Status::internal(text)))
         };
     }
     // `h2` fails a stream with a GOAWAY only when its id is above the last one that the peer has

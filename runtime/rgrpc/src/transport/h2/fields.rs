@@ -7,8 +7,11 @@ use http::{Method, Request, Response, Uri, Version};
 
 use crate::metadata::{Metadata, encode_value};
 use crate::status::{Code, Status, encode_message};
+use crate::transport::fit_status::FIELD_OVERHEAD;
 use crate::transport::timeout::encode_timeout;
-use crate::transport::{OpenRequest, Rejection, RequestParser, ResponseHead, ResponseParser};
+use crate::transport::{
+    OpenRequest, Rejection, RequestParser, ResponseHead, ResponseParser, fit_status,
+};
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
@@ -23,12 +26,12 @@ const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 /// The request that opens a stream.
 pub(super) fn request(open: &OpenRequest<'_>) -> Result<Request<()>, Status> {
     let uri = Uri::builder()
-        .scheme(open.origin.scheme)
-        .authority(&*open.origin.authority)
+        .scheme(open.headers.scheme)
+        .authority(&*open.headers.authority)
         .path_and_query(&**open.path)
         .build()
         .map_err(|error| {
-            let authority = &open.origin.authority;
+            let authority = &open.headers.authority;
             let problem = match check_authority(authority) {
                 Ok(()) => error.to_string(),
                 Err(problem) => problem,
@@ -45,12 +48,12 @@ pub(super) fn request(open: &OpenRequest<'_>) -> Result<Request<()>, Status> {
     let headers = request.headers_mut();
     headers.reserve(6 + open.metadata.len());
     headers.insert(CONTENT_TYPE, content_type(open.content_subtype.as_bytes()));
-    headers.insert(USER_AGENT, value(open.origin.user_agent.clone()));
+    headers.insert(USER_AGENT, value(open.headers.user_agent.clone()));
     headers.insert(TE, HeaderValue::from_static("trailers"));
-    if let Some(encoding) = &open.origin.encoding {
+    if let Some(encoding) = &open.headers.encoding {
         headers.insert(GRPC_ENCODING, value(encoding.clone()));
     }
-    if let Some(encodings) = &open.origin.accept_encoding {
+    if let Some(encodings) = &open.headers.accept_encoding {
         headers.insert(GRPC_ACCEPT_ENCODING, value(encodings.clone()));
     }
     if open.previous_attempts > 0 {
@@ -135,18 +138,43 @@ pub(super) fn trailers_only(
     response
 }
 
-/// The answer to a request that is not let through.
-pub(super) fn rejection(rejection: &Rejection) -> Response<()> {
+/// The answer to a request that is not let through, for a reason that may be told in short.
+pub(super) fn rejection(rejection: &Rejection, status: &Status) -> Response<()> {
     let head = ResponseHead {
         content_subtype: b"",
         encoding: None,
         metadata: &Metadata::new(),
     };
-    let mut response = trailers_only(head, &Err(rejection.status.clone()));
+    let mut response = trailers_only(head, &Err(status.clone()));
     if let Ok(status) = http::StatusCode::from_u16(rejection.http_status) {
         *response.status_mut() = status;
     }
     response
+}
+
+/// The size of a header list (RFC 9113 section 6.5.2), without pseudo-headers.
+pub(super) fn list_size(headers: &HeaderMap) -> usize {
+    let sizes = headers.iter();
+    let sizes = sizes.map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD);
+    sizes.sum()
+}
+
+/// As [`list_size`], of a response.
+pub(super) fn response_size(response: &Response<()>) -> usize {
+    ":status200".len() + FIELD_OVERHEAD + list_size(response.headers())
+}
+
+/// What `make` makes of as much of a status as there is room for in a header list.
+#[cold]
+pub(super) fn fitted<T>(
+    status: Status,
+    limit: u32,
+    make: impl Fn(Status) -> T,
+    size: impl Fn(&T) -> usize,
+) -> T {
+    let bare = size(&make(Status::new(status.code(), "")));
+    let room = (limit as usize).saturating_sub(bare);
+    make(fit_status(status, room))
 }
 
 /// The trailers of an outcome.

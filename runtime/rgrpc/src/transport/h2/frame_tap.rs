@@ -13,26 +13,33 @@ use crate::transport::ResetCode;
 /// The length of a frame's header (RFC 9113, section 4.1).
 const HEADER_LEN: usize = 9;
 
+const HEADERS: u8 = 0x1;
 const SETTINGS: u8 = 0x4;
 const GOAWAY: u8 = 0x7;
 
-/// How much of a GOAWAY is kept: its eight fixed bytes and this much debug data.
-const MAX_GOAWAY: usize = 8 + 1024;
+/// How much of a GOAWAY is kept: its eight fixed bytes and this much debug data. Of SETTINGS as
+/// much, which is more than a hundred settings.
+const MAX_PAYLOAD: usize = 8 + 1024;
+
+/// The identifier of SETTINGS_MAX_HEADER_LIST_SIZE (RFC 9113, section 6.5.2).
+const MAX_HEADER_LIST_SIZE: [u8; 2] = [0, 6];
 
 /// Reads along with `h2` on a client's connection and tells what `h2` does not: that the server's
-/// SETTINGS came, what a GOAWAY said, and which error ended the connection.
+/// SETTINGS or a response came, what a GOAWAY said, and which error ended the connection.
 pub(super) struct FrameTap<T> {
     io: T,
     walker: FrameWalker,
     observer: Observer,
 }
 
+/// Called for every GOAWAY, with its reason and debug data as text, and its last stream.
+pub(super) type OnGoAway = Box<dyn FnMut(String, u32) + Send>;
+
 /// Whom a [`FrameTap`] tells.
 pub(super) struct Observer {
     /// Sent to when the first SETTINGS frame has arrived.
     pub(super) settings: Option<oneshot::Sender<()>>,
-    /// Called for every GOAWAY, with its reason and debug data as text.
-    pub(super) goaway: Box<dyn FnMut(String) + Send>,
+    pub(super) goaway: OnGoAway,
     /// Keeps the first octets and the error.
     pub(super) info: Arc<ConnectionInfo>,
 }
@@ -55,36 +62,48 @@ impl Observer {
 
     fn observe(&mut self, frame: Observed) {
         match frame {
-            Observed::Settings => {
+            Observed::Settings { .. } => {
                 if let Some(settings) = self.settings.take() {
                     // Nobody waits any more when the attempt to connect was given up.
                     let _ = settings.send(());
                 }
             }
-            Observed::GoAway(reason) => (self.goaway)(reason),
+            Observed::Headers => self.info.set_served(),
+            Observed::GoAway {
+                reason,
+                last_stream,
+            } => (self.goaway)(reason, last_stream),
         }
     }
 }
 
 /// What the walker reports.
 #[derive(Debug, PartialEq, Eq)]
-enum Observed {
-    Settings,
-    GoAway(String),
+pub(super) enum Observed {
+    /// SETTINGS, with the last SETTINGS_MAX_HEADER_LIST_SIZE in it.
+    Settings {
+        max_header_list: Option<u32>,
+    },
+    Headers,
+    GoAway {
+        reason: String,
+        last_stream: u32,
+    },
 }
 
 /// Walks over frames in bytes of any split.
 #[derive(Default)]
-struct FrameWalker {
+pub(super) struct FrameWalker {
     header: [u8; HEADER_LEN],
     header_len: usize,
     /// How much of the current frame's payload is still to come.
     payload_left: usize,
-    goaway: Vec<u8>,
+    /// The payload of a frame that is looked into.
+    payload: Vec<u8>,
 }
 
 impl FrameWalker {
-    fn walk(&mut self, mut bytes: &[u8], mut report: impl FnMut(Observed)) {
+    pub(super) fn walk(&mut self, mut bytes: &[u8], mut report: impl FnMut(Observed)) {
         while !bytes.is_empty() {
             if self.header_len < HEADER_LEN {
                 let (part, rest) = bytes.split_at(bytes.len().min(HEADER_LEN - self.header_len));
@@ -96,19 +115,23 @@ impl FrameWalker {
                 }
                 let [a, b, c, ..] = self.header;
                 self.payload_left = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
-                self.goaway.clear();
+                self.payload.clear();
             }
             let (part, rest) = bytes.split_at(bytes.len().min(self.payload_left));
             self.payload_left -= part.len();
             bytes = rest;
-            if self.kind() == GOAWAY {
-                let room = MAX_GOAWAY - self.goaway.len();
-                self.goaway.extend_from_slice(&part[..part.len().min(room)]);
+            if matches!(self.kind(), GOAWAY | SETTINGS) {
+                let room = MAX_PAYLOAD - self.payload.len();
+                self.payload
+                    .extend_from_slice(&part[..part.len().min(room)]);
             }
             if self.payload_left == 0 {
                 match self.kind() {
-                    SETTINGS => report(Observed::Settings),
-                    GOAWAY => report(Observed::GoAway(goaway_text(&self.goaway))),
+                    SETTINGS => report(Observed::Settings {
+                        max_header_list: max_header_list(&self.payload),
+                    }),
+                    HEADERS => report(Observed::Headers),
+                    GOAWAY => report(goaway(&self.payload)),
                     _ => {}
                 }
                 self.header_len = 0;
@@ -121,16 +144,33 @@ impl FrameWalker {
     }
 }
 
-fn goaway_text(payload: &[u8]) -> String {
-    let Some((&[_, _, _, _, a, b, c, d], debug)) = payload.split_first_chunk() else {
-        return "malformed".to_owned();
+/// The last SETTINGS_MAX_HEADER_LIST_SIZE of SETTINGS: it holds.
+fn max_header_list(payload: &[u8]) -> Option<u32> {
+    let mut settings = payload.as_chunks::<6>().0.iter().rev();
+    settings.find_map(|setting| {
+        let value = setting.strip_prefix(&MAX_HEADER_LIST_SIZE)?;
+        Some(u32::from_be_bytes(value.try_into().ok()?))
+    })
+}
+
+fn goaway(payload: &[u8]) -> Observed {
+    let Some((&[i, j, k, l, a, b, c, d], debug)) = payload.split_first_chunk() else {
+        return Observed::GoAway {
+            reason: "malformed".to_owned(),
+            last_stream: 0,
+        };
     };
     let code = ResetCode(u32::from_be_bytes([a, b, c, d]));
-    if debug.is_empty() {
+    let reason = if debug.is_empty() {
         format!("code: {code}")
     } else {
         let debug = String::from_utf8_lossy(debug);
         format!("code: {code}, debug data: {debug:?}")
+    };
+    Observed::GoAway {
+        reason,
+        // Without the reserved bit.
+        last_stream: u32::from_be_bytes([i, j, k, l]) & (u32::MAX >> 1),
     }
 }
 
@@ -204,8 +244,13 @@ mod tests {
 
     #[test]
     fn settings_and_goaway_are_found_whatever_the_split() {
-        let mut wire = frame(SETTINGS, &[]);
+        let mut wire = frame(
+            SETTINGS,
+            b"\0\x06\0\0\0\x09\0\x03\0\0\0\x64\0\x06\0\0\x10\0",
+        );
+        wire.extend(frame(SETTINGS, &[]));
         wire.extend(frame(0, b"data of no interest"));
+        wire.extend(frame(HEADERS, b"a response"));
         wire.extend(frame(GOAWAY, b"\0\0\0\x05\0\0\0\x0btoo_many_pings"));
         wire.extend(frame(GOAWAY, b"\0\0\0\x05\0\0\0\0"));
         for size in 1..=wire.len() {
@@ -217,11 +262,22 @@ mod tests {
             assert_eq!(
                 seen,
                 [
-                    Observed::Settings,
-                    Observed::GoAway(
-                        "code: ENHANCE_YOUR_CALM, debug data: \"too_many_pings\"".to_owned()
-                    ),
-                    Observed::GoAway("code: NO_ERROR".to_owned()),
+                    Observed::Settings {
+                        max_header_list: Some(4096),
+                    },
+                    Observed::Settings {
+                        max_header_list: None,
+                    },
+                    Observed::Headers,
+                    Observed::GoAway {
+                        reason: "code: ENHANCE_YOUR_CALM, debug data: \"too_many_pings\""
+                            .to_owned(),
+                        last_stream: 5,
+                    },
+                    Observed::GoAway {
+                        reason: "code: NO_ERROR".to_owned(),
+                        last_stream: 5,
+                    },
                 ],
                 "split by {size}"
             );
@@ -236,6 +292,6 @@ mod tests {
         let mut seen = 0;
         walker.walk(&wire, |_| seen += 1);
         assert_eq!(seen, 2);
-        assert!(walker.goaway.capacity() <= 2 * MAX_GOAWAY);
+        assert!(walker.payload.capacity() <= 2 * MAX_PAYLOAD);
     }
 }

@@ -7,16 +7,21 @@
 //! stops does not see whether a client's SETTINGS have come after its preface, and neither side
 //! takes an authority with a percent-encoded host.
 
+use std::time::Duration;
+
 mod body;
 mod client;
 mod client_stream;
 mod connection_info;
+mod discard;
 mod error;
 mod fields;
 mod frame_tap;
+mod piece;
 mod sender;
 mod server;
 mod server_stream;
+mod settings_tap;
 
 pub(crate) use client::connect;
 pub(crate) use fields::check_authority;
@@ -36,6 +41,17 @@ const MAX_HEADER_LIST: u32 = 16 * 1024 * 1024;
 /// How many streams that the peer opened and reset at once may wait unseen. A burst of cancelled
 /// calls in one read is legal; `h2`'s default of 20 would end the connection for it.
 const MAX_PENDING_RESETS: usize = 1024;
+
+/// The number of streams that this side has reset and whose frames `h2` still ignores, and for how long
+/// it does. A burst of cancelled downloads is legal, and on a slow link what was in flight to them takes
+/// its time; `h2`'s defaults are 50 streams and 1 s.
+const MAX_REMEMBERED_RESETS: usize = 4096;
+const RESET_MEMORY: Duration = Duration::from_secs(10);
+
+/// The number of stream errors after which `h2` ends a connection, over its whole life: a frame for a
+/// stream that it does not remember is one. Errors whose RST_STREAM the peer does not take cost memory,
+/// so there is a limit; `h2`'s default of 1,024 is a few cancelled downloads of a long-lived connection.
+const MAX_STREAM_ERRORS: usize = 16 * 1024;
 
 /// What small DATA frames that nobody has read may cost before `h2` ends the connection. Its own
 /// default lets a slow reader of tiny messages lose the connection; the stream's window, counted

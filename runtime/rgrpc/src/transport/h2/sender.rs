@@ -1,26 +1,48 @@
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use h2::{Reason, SendStream};
-
-use super::error::{cancel_reason, stream_end};
-use crate::status::Status;
-use crate::transport::{CancelReason, ResetCode};
+use http::HeaderMap;
 use rgrpc_http2::BytesQueue;
 
+use super::error::{cancel_reason, stream_end};
+use super::piece::{Piece, Unwritten};
+use crate::side::Side;
+use crate::status::Status;
+use crate::transport::{CancelReason, ResetCode};
+
 /// The sending half of a stream whose headers are out.
-#[derive(Debug)]
-pub(super) struct Sender(pub(super) SendStream<Bytes>);
+pub(super) struct Sender {
+    stream: SendStream<Piece>,
+    /// Whose half it is.
+    side: Side,
+    /// The messages that are not written, where they are counted.
+    unwritten: Option<Arc<Unwritten>>,
+}
 
 impl Sender {
+    pub(super) fn new(
+        stream: SendStream<Piece>,
+        side: Side,
+        unwritten: Option<Arc<Unwritten>>,
+    ) -> Self {
+        Self {
+            stream,
+            side,
+            unwritten,
+        }
+    }
+
     /// Ready when everything sent before has got its share of the window: a stream may be over its
     /// window by one message, as in grpc-go.
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         while !self.has_capacity() {
-            match self.0.poll_capacity(cx) {
+            match self.stream.poll_capacity(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Some(Ok(_))) => {}
-                Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(failed(&error))),
+                Poll::Ready(Some(Err(error))) => {
+                    return Poll::Ready(Err(failed(self.side, &error)));
+                }
                 Poll::Ready(None) => return Poll::Ready(Err(closed())),
             }
         }
@@ -29,8 +51,8 @@ impl Sender {
 
     /// Whether everything sent before has got its share of the window.
     pub(super) fn has_capacity(&mut self) -> bool {
-        self.0.reserve_capacity(1);
-        self.0.capacity() > 0
+        self.stream.reserve_capacity(1);
+        self.stream.capacity() > 0
     }
 
     /// Queues a message; without any bytes only the end.
@@ -38,22 +60,37 @@ impl Sender {
         loop {
             let piece = data.pop().unwrap_or_default();
             let last = data.is_empty();
-            self.0
+            let piece = Piece::new(piece, self.unwritten.as_ref());
+            self.stream
                 .send_data(piece, end_stream && last)
-                .map_err(|error| failed(&error))?;
+                .map_err(|error| failed(self.side, &error))?;
             if last {
                 return Ok(());
             }
         }
     }
 
+    /// Returns the counter of the messages, where they are counted.
+    pub(super) fn unwritten(&self) -> Option<&Arc<Unwritten>> {
+        self.unwritten.as_ref()
+    }
+
+    /// Queues the trailers. Returns the messages that are not written, where they are counted.
+    pub(super) fn finish(&mut self, trailers: HeaderMap) -> Option<Arc<Unwritten>> {
+        match self.stream.send_trailers(trailers) {
+            Ok(()) => self.unwritten.take(),
+            // The stream has been reset; whoever polls it is told.
+            Err(_) => None,
+        }
+    }
+
     pub(super) fn reset(&mut self, reason: Reason) {
-        self.0.send_reset(reason);
+        self.stream.send_reset(reason);
     }
 
     /// Ready when the peer or the connection has ended the stream.
     pub(super) fn poll_closed(&mut self, cx: &mut Context<'_>) -> Poll<CancelReason> {
-        self.0.poll_reset(cx).map(closed_reason)
+        self.stream.poll_reset(cx).map(closed_reason)
     }
 }
 
@@ -67,8 +104,8 @@ pub(super) fn closed_reason(outcome: Result<Reason, h2::Error>) -> CancelReason 
 }
 
 /// Sending failed. `h2` says little about why; receiving tells more.
-fn failed(error: &h2::Error) -> Status {
-    match stream_end(error, "sender", None).outcome {
+fn failed(side: Side, error: &h2::Error) -> Status {
+    match stream_end(error, side, None).outcome {
         Err(status) => status,
         Ok(_) => closed(),
     }

@@ -5,22 +5,25 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use h2::server::{self, Connection, SendResponse};
 use h2::{Reason, RecvStream};
-use http::Request;
+use http::{Request, Response};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::fields;
+use super::piece::Piece;
 use super::server_stream::H2ServerStream;
+use super::settings_tap::{HeaderListLimit, SettingsTap};
 use super::{
-    CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
+    CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, MAX_REMEMBERED_RESETS,
+    MAX_STREAM_ERRORS, RESET_MEMORY, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
 };
 use crate::codec::CompressorRegistry;
 use crate::io::{BoxedIo, Connected, Peer};
+use crate::side::Side;
 use crate::transport::{
-    Call, CallState, ConnectionPhase, Dispatch, Phase, Received, ServerSettings, ServerTransport,
-    run_call,
+    Call, CallState, ConnectionPhase, Dispatch, Phase, Received, Rejection, ServerSettings,
+    ServerTransport, run_call,
 };
 
 /// How long a connection that drains may take to acknowledge it; without calls it is closed then, as
@@ -56,13 +59,18 @@ impl ServerConnection {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(MAX_HEADER_LIST)
             .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+            .max_concurrent_reset_streams(MAX_REMEMBERED_RESETS)
+            .reset_stream_duration(RESET_MEMORY)
+            .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS))
             .data_frame_budget(SMALL_FRAMES_BUDGET);
         if let Some(max) = self.settings.max_concurrent_streams {
             builder.max_concurrent_streams(max);
         }
         let mut phase = self.phase;
+        let header_list = HeaderListLimit::new();
+        let io = SettingsTap::new(self.io, Arc::clone(&header_list));
         let handshake =
-            tokio::time::timeout(self.settings.handshake_timeout, builder.handshake(self.io));
+            tokio::time::timeout(self.settings.handshake_timeout, builder.handshake(io));
         // A connection that has not begun has nothing that a graceful stop would wait for.
         let connection = match first_of(handshake, phase.stopping()).await? {
             Ok(Ok(connection)) => connection,
@@ -87,6 +95,7 @@ impl ServerConnection {
             spawn_handlers: self.settings.spawn_handlers,
             compressors: self.settings.compressors,
             peer: self.peer,
+            header_list,
             phase,
             stopped: Arc::default(),
             drain: None,
@@ -96,6 +105,8 @@ impl ServerConnection {
 
 impl ServerTransport for ServerConnection {
     async fn serve<D: Dispatch>(self, dispatch: Arc<D>) {
+        let connections = &self.settings.connections;
+        let _registered = connections.register(Side::Server, (*self.peer).clone());
         let Some(open) = self.handshake().await else {
             return;
         };
@@ -105,8 +116,9 @@ impl ServerTransport for ServerConnection {
 
 /// A connection after its handshake.
 struct Open {
-    connection: Connection<BoxedIo, Bytes>,
+    connection: Connection<SettingsTap<BoxedIo>, Piece>,
     peer: Arc<Peer>,
+    header_list: Arc<HeaderListLimit>,
     compressors: Arc<CompressorRegistry>,
     /// Calls are spawned without being polled here.
     spawn_handlers: bool,
@@ -185,6 +197,18 @@ impl Open {
         .await
     }
 
+    /// The answer to a request that is not let through.
+    fn rejection(&self, rejection: &Rejection) -> Response<()> {
+        let response = fields::rejection(rejection, &rejection.status);
+        let size = || fields::response_size(&response);
+        let Some((_, limit)) = self.header_list.exceeded_by(size) else {
+            return response;
+        };
+        let make = |status| fields::rejection(rejection, &status);
+        let status = rejection.status.clone();
+        fields::fitted(status, limit, make, fields::response_size)
+    }
+
     /// Ends the connection and what it carries.
     async fn close(mut self) {
         self.stopped.store(true, Ordering::Release);
@@ -212,7 +236,7 @@ async fn start<D: Dispatch>(mut call: D::Call, dispatch: &Arc<D>, spawn: bool) {
 /// A request that `h2` accepted.
 struct Accepted {
     request: Request<RecvStream>,
-    respond: SendResponse<Bytes>,
+    respond: SendResponse<Piece>,
 }
 
 impl Accepted {
@@ -230,7 +254,7 @@ impl Accepted {
             },
             Err(rejection) => {
                 // The stream may have been reset meanwhile; then there is nobody to tell.
-                let _ = respond.send_response(fields::rejection(&rejection), true);
+                let _ = respond.send_response(connection.rejection(&rejection), true);
                 return None;
             }
         };
@@ -241,6 +265,7 @@ impl Accepted {
             connection.phase.connection().clone(),
             Arc::clone(&connection.compressors),
             Arc::clone(&connection.stopped),
+            Arc::clone(&connection.header_list),
             call,
         ));
         Some(dispatch.dispatch(stream, None))

@@ -2,62 +2,85 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
-use bytes::Bytes;
 use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
+use http::{HeaderMap, Response};
+use rgrpc_http2::BytesQueue;
 
 use super::body::Body;
+use super::discard::discard_rest;
 use super::error::{cancel_reason, stream_end};
 use super::fields;
+use super::piece::{Counted, Piece, Unwritten};
 use super::sender::{Sender, closed, closed_reason};
+use super::settings_tap::HeaderListLimit;
 use crate::codec::CompressorRegistry;
 use crate::lock::lock;
 use crate::metadata::Metadata;
+use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CallState, CancelReason, ConnectionHandle, Incoming, ResetCode, ResponseHead,
-    ServerStream, Stream, StreamEnd, Wanted,
+    CallEnd, CallState, CancelReason, ConnectionHandle, Incoming, Last, ResetCode, ResponseHead,
+    ServerStream, Stream, StreamEnd, Wanted, too_large,
 };
-use rgrpc_http2::BytesQueue;
 
 /// A server's stream over `h2`'s handles.
 pub(super) struct H2ServerStream {
-    receive: Mutex<Body>,
+    receive: Mutex<Receiving>,
     send: Mutex<Sending>,
     wakers: Arc<SendWakers>,
     connection: ConnectionHandle,
     compressors: Arc<CompressorRegistry>,
     /// True if the server has stopped, which is why the connection ends then.
     stopped: Arc<AtomicBool>,
+    header_list: Arc<HeaderListLimit>,
     call: CallState,
 }
 
 /// ```text
-///  Head ──headers──► Messages ──trailers──► Ended
-///    └──────trailers-only, reset──────────────▲
+///  Open ──the call takes nothing more──► Discarding ──drop──► Gone
+///    └───────────────────────drop──────────────────────────────▲
+/// ```
+enum Receiving {
+    Open(Body),
+    /// A task discards the rest of the request until the call has ended and the response is written.
+    Discarding(Counted),
+    Gone,
+}
+
+/// ```text
+///  Head ──headers──► Messages ──trailers──► Ended, Finished
+///    ├──────trailers-only, reset──────────────▲
+///    └──headers that are too large──► Refused
 /// ```
 enum Sending {
-    Head(SendResponse<Bytes>),
+    Head(SendResponse<Piece>),
     Messages(Sender),
+    /// The call has failed with this, because the client does not take its headers.
+    Refused(Status),
     Ended,
+    /// The end is queued behind messages, which may be unwritten.
+    Finished(Arc<Unwritten>),
 }
 
 impl H2ServerStream {
     pub(super) fn new(
         body: RecvStream,
-        respond: SendResponse<Bytes>,
+        respond: SendResponse<Piece>,
         connection: ConnectionHandle,
         compressors: Arc<CompressorRegistry>,
         stopped: Arc<AtomicBool>,
+        header_list: Arc<HeaderListLimit>,
         call: CallState,
     ) -> Self {
         Self {
-            receive: Mutex::new(Body(body)),
+            receive: Mutex::new(Receiving::Open(Body(body))),
             send: Mutex::new(Sending::Head(respond)),
             wakers: Arc::default(),
             connection,
             compressors,
             stopped,
+            header_list,
             call,
         }
     }
@@ -81,22 +104,96 @@ impl H2ServerStream {
         }
     }
 
+    /// Returns the counter of the response's messages; `None` if the request has ended, so that nothing
+    /// of it is to be discarded.
+    fn unwritten(&self) -> Option<Arc<Unwritten>> {
+        match &*lock(&self.receive) {
+            Receiving::Open(body) if !body.0.is_end_stream() => Some(Arc::default()),
+            Receiving::Discarding(call) => Some(Arc::clone(call.unwritten())),
+            Receiving::Open(_) | Receiving::Gone => None,
+        }
+    }
+
     fn finish(&self, header: Option<Metadata>, outcome: Result<Metadata, Status>) {
-        let mut send = lock(&self.send);
-        match (&mut *send, header) {
-            (Sending::Head(respond), Some(header)) if header.is_empty() => {
+        self.finish_sending(&mut lock(&self.send), header, outcome);
+    }
+
+    /// Ends a call. A failure whose header list is larger than the client takes keeps its code. A
+    /// success whose metadata does not fit becomes a failure: the metadata would be lost silently.
+    fn finish_sending(
+        &self,
+        send: &mut Sending,
+        header: Option<Metadata>,
+        outcome: Result<Metadata, Status>,
+    ) {
+        if let (Sending::Head(_), Some(header)) = (&*send, header) {
+            if header.is_empty() {
                 let response = fields::trailers_only(self.head(&header), &outcome);
-                // An error says that the stream has been reset; whoever polls it is told.
-                let _ = respond.send_response(response, true);
-                *send = Sending::Ended;
+                return match self.response_excess(&response) {
+                    None => send.send_whole(response),
+                    Some(excess) => self.finish_fitted(send, Last::TrailersOnly, outcome, excess),
+                };
             }
-            (send, header) => {
-                if let Some(header) = header {
-                    send.send_head(self.head(&header));
+            let response = fields::response(self.head(&header));
+            if let Some(excess) = self.response_excess(&response) {
+                return self.finish_fitted(send, Last::Headers, outcome, excess);
+            }
+            send.send_head(response, self.unwritten());
+        }
+        let trailers = fields::trailers(&outcome);
+        match self.trailers_excess(&trailers) {
+            None => send.send_trailers(trailers),
+            Some(excess) => self.finish_fitted(send, Last::Trailers, outcome, excess),
+        }
+    }
+
+    /// Ends a call whose `last` header list is larger than the client takes. A client that takes no
+    /// header list of a code alone has its stream reset.
+    #[cold]
+    fn finish_fitted(
+        &self,
+        send: &mut Sending,
+        last: Last,
+        outcome: Result<Metadata, Status>,
+        (size, limit): (usize, u32),
+    ) {
+        let status = outcome.map_or_else(|status| status, |_| too_large(last, size, limit));
+        tracing::debug!(
+            peer = %self.connection.peer().remote, size, limit, code = %status.code(),
+            "a response is larger than the header list that the client takes",
+        );
+        match last {
+            Last::Headers | Last::TrailersOnly => {
+                let header = Metadata::new();
+                let head = self.head(&header);
+                let make = |status| fields::trailers_only(head.clone(), &Err(status));
+                let response = fields::fitted(status, limit, make, fields::response_size);
+                match self.response_excess(&response) {
+                    None => send.send_whole(response),
+                    Some(_) => send.reset(Reason::INTERNAL_ERROR),
                 }
-                send.send_trailers(&outcome);
+            }
+            Last::Trailers => {
+                let make = |status| fields::trailers(&Err(status));
+                let trailers = fields::fitted(status, limit, make, fields::list_size);
+                match self.trailers_excess(&trailers) {
+                    None => send.send_trailers(trailers),
+                    Some(_) => send.reset(Reason::INTERNAL_ERROR),
+                }
             }
         }
+    }
+
+    /// The size and the limit of a header list that is larger than the client takes.
+    fn response_excess(&self, response: &Response<()>) -> Option<(usize, u32)> {
+        let size = || fields::response_size(response);
+        self.header_list.exceeded_by(size)
+    }
+
+    /// As above.
+    fn trailers_excess(&self, trailers: &HeaderMap) -> Option<(usize, u32)> {
+        let size = || fields::list_size(trailers);
+        self.header_list.exceeded_by(size)
     }
 
     fn abort(&self, header: Option<Metadata>, status: Status) {
@@ -110,32 +207,77 @@ impl H2ServerStream {
 
     fn reply(&self, header: Option<Metadata>, message: BytesQueue, trailer: Metadata) {
         let mut send = lock(&self.send);
+        let outcome = Ok(trailer);
+        let trailers = fields::trailers(&outcome);
         if let Some(header) = header {
-            send.send_head(self.head(&header));
+            let response = fields::response(self.head(&header));
+            let of_head = self.response_excess(&response);
+            let of_trailers = || self.trailers_excess(&trailers);
+            let excess = of_head.map(|excess| (Last::Headers, excess));
+            let excess = excess.or_else(|| Some((Last::Trailers, of_trailers()?)));
+            if let Some((last, (size, limit))) = excess {
+                // Nothing is sent of a response that cannot be sent whole.
+                let failure = Err(too_large(last, size, limit));
+                return self.finish_sending(&mut send, Some(header), failure);
+            }
+            send.send_head(response, self.unwritten());
         }
         if let Sending::Messages(sender) = &mut *send {
             // An error says that the stream has been reset; whoever polls it is told.
             let _ = sender.send(message, false);
         }
-        send.send_trailers(&Ok(trailer));
+        match self.trailers_excess(&trailers) {
+            None => send.send_trailers(trailers),
+            Some(excess) => self.finish_fitted(&mut send, Last::Trailers, outcome, excess),
+        }
+    }
+}
+
+/// The handler is gone, and so are the halves that it may have moved to other tasks.
+impl Drop for H2ServerStream {
+    fn drop(&mut self) {
+        let send = std::mem::replace(&mut *lock(&self.send), Sending::Ended);
+        let receive = std::mem::replace(&mut *lock(&self.receive), Receiving::Gone);
+        if let (Sending::Finished(unwritten), Receiving::Open(body)) = (send, receive) {
+            discard_rest(body, unwritten);
+        }
     }
 }
 
 impl Sending {
-    fn send_head(&mut self, head: ResponseHead<'_>) {
+    fn send_head(&mut self, response: Response<()>, unwritten: Option<Arc<Unwritten>>) {
         if let Self::Head(respond) = self {
             // An error says that the stream has been reset; whoever polls it is told.
-            *self = match respond.send_response(fields::response(head), false) {
-                Ok(stream) => Self::Messages(Sender(stream)),
+            *self = match respond.send_response(response, false) {
+                Ok(stream) => Self::Messages(Sender::new(stream, Side::Server, unwritten)),
                 Err(_) => Self::Ended,
             };
         }
     }
 
-    fn send_trailers(&mut self, outcome: &Result<Metadata, Status>) {
-        if let Self::Messages(sender) = self {
+    /// Sends a response that is one header list.
+    fn send_whole(&mut self, response: Response<()>) {
+        if let Self::Head(respond) = self {
             // As above.
-            let _ = sender.0.send_trailers(fields::trailers(outcome));
+            let _ = respond.send_response(response, true);
+        }
+        *self = Self::Ended;
+    }
+
+    fn send_trailers(&mut self, trailers: HeaderMap) {
+        let unwritten = match self {
+            Self::Messages(sender) => sender.finish(trailers),
+            Self::Refused(_) => return,
+            Self::Head(_) | Self::Ended | Self::Finished(_) => None,
+        };
+        *self = unwritten.map_or(Self::Ended, Self::Finished);
+    }
+
+    fn reset(&mut self, reason: Reason) {
+        match self {
+            Self::Head(respond) => respond.send_reset(reason),
+            Self::Messages(sender) => sender.reset(reason),
+            Self::Refused(_) | Self::Ended | Self::Finished(_) => return,
         }
         *self = Self::Ended;
     }
@@ -143,14 +285,19 @@ impl Sending {
 
 impl Stream for H2ServerStream {
     fn poll_data(&self, cx: &mut Context<'_>, _wanted: Wanted) -> Poll<Incoming> {
-        lock(&self.receive).poll_data(cx).map(|data| match data {
+        let mut receive = lock(&self.receive);
+        let Receiving::Open(body) = &mut *receive else {
+            let end = StreamEnd::new(Err(CallState::outlived()));
+            return Poll::Ready(Incoming::End(end));
+        };
+        body.poll_data(cx).map(|data| match data {
             Some(Ok(data)) => Incoming::Data(data.into()),
             Some(Err(_)) if self.call.is_done() => {
                 Incoming::End(StreamEnd::new(Err(CallState::outlived())))
             }
             Some(Err(error)) => {
                 self.closed(cancel_reason(&error));
-                Incoming::End(stream_end(&error, "server", None))
+                Incoming::End(stream_end(&error, Side::Server, None))
             }
             None => Incoming::End(StreamEnd::new(Ok(Metadata::new()))),
         })
@@ -170,25 +317,21 @@ impl Stream for H2ServerStream {
                 }
                 ready
             }
-            Sending::Ended => Poll::Ready(Err(closed())),
+            Sending::Refused(status) => Poll::Ready(Err(status.clone())),
+            Sending::Ended | Sending::Finished(_) => Poll::Ready(Err(closed())),
         }
     }
 
     fn send_message(&self, message: BytesQueue) -> Result<(), Status> {
         match &mut *lock(&self.send) {
             Sending::Messages(sender) => sender.send(message, false),
-            Sending::Head(_) | Sending::Ended => Err(closed()),
+            Sending::Refused(status) => Err(status.clone()),
+            Sending::Head(_) | Sending::Ended | Sending::Finished(_) => Err(closed()),
         }
     }
 
     fn reset(&self, code: ResetCode) {
-        let mut send = lock(&self.send);
-        match &mut *send {
-            Sending::Head(respond) => respond.send_reset(Reason::from(code.0)),
-            Sending::Messages(sender) => sender.reset(Reason::from(code.0)),
-            Sending::Ended => {}
-        }
-        *send = Sending::Ended;
+        lock(&self.send).reset(Reason::from(code.0));
     }
 }
 
@@ -205,8 +348,39 @@ impl ServerStream for H2ServerStream {
         &self.call
     }
 
+    fn discard(&self) {
+        let send = lock(&self.send);
+        let unwritten = match &*send {
+            Sending::Head(_) => Arc::default(),
+            Sending::Messages(sender) => match sender.unwritten() {
+                Some(unwritten) => Arc::clone(unwritten),
+                // The request has ended.
+                None => return,
+            },
+            // It is discarded when the last holder of the stream is gone, which is about to be.
+            Sending::Refused(_) | Sending::Ended | Sending::Finished(_) => return,
+        };
+        let mut receive = lock(&self.receive);
+        let call = Receiving::Discarding(Counted::new(&unwritten));
+        match std::mem::replace(&mut *receive, call) {
+            Receiving::Open(body) => discard_rest(body, unwritten),
+            other => *receive = other,
+        }
+    }
+
     fn send_head(&self, header: Metadata) {
-        lock(&self.send).send_head(self.head(&header));
+        let response = fields::response(self.head(&header));
+        let mut send = lock(&self.send);
+        let Some((size, limit)) = self.response_excess(&response) else {
+            return send.send_head(response, self.unwritten());
+        };
+        let status = too_large(Last::Headers, size, limit);
+        self.finish_sending(&mut send, Some(Metadata::new()), Err(status.clone()));
+        // First, so that whoever sees the end sees the reason.
+        self.closed(CancelReason::HeadersTooLarge);
+        *send = Sending::Refused(status);
+        drop(send);
+        self.wakers.wake_by_ref();
     }
 
     fn end(&self, end: CallEnd) {
@@ -228,7 +402,9 @@ impl ServerStream for H2ServerStream {
         let reason = match &mut *lock(&self.send) {
             Sending::Head(respond) => respond.poll_reset(&mut cx).map(closed_reason),
             Sending::Messages(sender) => sender.poll_closed(&mut cx),
-            Sending::Ended => Poll::Pending,
+            // The call has its reason already.
+            Sending::Refused(_) => return Poll::Ready(()),
+            Sending::Ended | Sending::Finished(_) => Poll::Pending,
         };
         reason.map(|reason| self.closed(reason))
     }

@@ -1,20 +1,20 @@
 use bytes::Bytes;
+use rgrpc_http2::frame::Head;
 
 use super::room::{Budget, Room};
 use crate::buffers;
 use crate::prefix::{PREFIX_LEN, Prefix};
 use crate::transport::Wanted;
-use rgrpc_http2::frame::Head;
 
-/// A message from this length on is put together where it arrives; a shorter one is left in the pieces
-/// in which it comes.
+/// A message from this length on is put together where it arrives; a shorter one is left in the
+/// pieces in which it comes.
 const MIN_LEN: usize = 64 * 1024;
 
 /// And up to this length: room is made for all of it before it has come.
 const MAX_LEN: usize = 16 * 1024 * 1024;
 
-/// How much room is made so at a time, in the whole process. Messages over it come in pieces, for which
-/// the flow-control windows are the bound.
+/// How much room is made so at a time, in the whole process. Messages over it come in pieces, for
+/// which the flow-control windows are the bound.
 static AHEAD: Budget = Budget::new(64 * 1024 * 1024);
 
 /// A large message that a call waits for, of which part has come, in one piece.
@@ -32,8 +32,8 @@ pub(super) struct Assembly {
 }
 
 impl Assembly {
-    /// Begins with the first DATA that came for what is wanted; `None` if that has come whole or is not
-    /// large, or too many others have begun.
+    /// Begins with the first DATA that came for what is wanted; `None` if that has come whole or is
+    /// not large, or too many others have begun.
     pub(super) fn begin(wanted: Wanted, data: &[u8]) -> Option<Self> {
         let len = match wanted {
             Wanted::Rest(len) => len,
@@ -73,8 +73,8 @@ impl Assembly {
         rest
     }
 
-    /// The buffer, for the `len` octets that come next to be put behind what it holds, and at most the
-    /// head of a frame behind these; `None` if not all of them belong to the message. To be
+    /// The buffer, for the `len` octets that come next to be put behind what it holds, and at most
+    /// the head of a frame behind these; `None` if not all of them belong to the message. To be
     /// [given back](Self::give_back).
     pub(super) fn lend(&mut self, len: usize) -> Option<Vec<u8>> {
         (len <= self.missing()).then(|| std::mem::take(&mut self.buffer))

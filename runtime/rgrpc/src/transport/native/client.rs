@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rgrpc_http2::BytesQueue;
+use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
@@ -16,20 +18,22 @@ use super::outgoing::SEND_QUOTA;
 use super::request_head::{RequestFields, RequestHeads};
 use super::socket::Socket;
 use crate::io::{Connected, Peer};
+use crate::side::Side;
 use crate::status::Status;
 use crate::task::{Lost, watched};
+use crate::transport::keepalive::{ChannelKeepalive, ClientKeepalive, ProbeStep, TOO_MANY_PINGS};
 use crate::transport::{
-    ClientStream, ClientTransport, ConnectError, Delivery, LastReceived, OpenError, OpenRequest,
-    OtherProtocol, Report, ResetCode, StreamEnd, StreamQuota, TransportEvent, status_for_reset,
+    ClientSettings, ClientStream, ClientTransport, ConnectError, Delivery, LastReceived, OpenError,
+    OpenRequest, OtherProtocol, Report, ResetCode, StreamEnd, StreamQuota, TransportEvent,
+    status_for_reset,
 };
-use rgrpc_http2::BytesQueue;
-use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
 
 /// Makes a client transport of a connection: ready when the server's SETTINGS have arrived.
 ///
 /// The caller bounds the time; a dropped future closes the connection.
 pub(crate) async fn connect(
     connected: Connected,
+    settings: ClientSettings,
     report: Report,
 ) -> Result<Arc<dyn ClientTransport>, ConnectError> {
     let outbox = Arc::new(Outbox::new());
@@ -37,14 +41,21 @@ pub(crate) async fn connect(
     let quota = Arc::new(StreamQuota::new());
     let last_received = Arc::new(LastReceived::new());
     let close = Arc::new(Notify::new());
-    let (settings_sender, settings) = oneshot::channel();
+    let keepalive = settings.keepalive.map(|channel| Keepalive {
+        connection: ClientKeepalive::new(channel.parameters(), last_received.epoch()),
+        channel,
+    });
+    let (settings_sender, settings_came) = oneshot::channel();
     let (failed_sender, failed) = oneshot::channel();
+    let registry = &settings.connections;
+    let registration = registry.register(Side::Client, connected.peer.clone());
     let peer = Arc::new(connected.peer);
     // Boxed, because futures have a place for it in each of their states.
     let task = Box::new(Task {
         link: Link::new(
             Connection::client(Config::default(), read_response),
             Socket::new(connected.io),
+            registration,
         ),
         peer: Arc::clone(&peer),
         outbox: Arc::clone(&outbox),
@@ -54,8 +65,11 @@ pub(crate) async fn connect(
         gone: Arc::clone(&gone),
         quota: Arc::clone(&quota),
         last_received: Arc::clone(&last_received),
+        keepalive,
         settings: Some(settings_sender),
         goaway: None,
+        opened: false,
+        served: false,
         report: Arc::clone(&report),
         is_over: false,
     });
@@ -69,13 +83,15 @@ pub(crate) async fn connect(
         close: Arc::clone(&close),
     });
     tokio::spawn(watched(task.run(close), move |ended| {
-        let end = ended.unwrap_or_else(|problem| ConnectError::new(format!("{lost}: {problem}")));
+        // A task that is lost says nothing about the server.
+        let (end, served) =
+            ended.unwrap_or_else(|problem| (ConnectError::new(format!("{lost}: {problem}")), true));
         let reason = end.to_string();
         // Nobody waits for this any more once the transport is made.
         let _ = failed_sender.send(end);
-        report(TransportEvent::Closed { reason });
+        report(TransportEvent::Closed { reason, served });
     }));
-    if settings.await.is_err() {
+    if settings_came.await.is_err() {
         let gone = |_| ConnectError::new("the connection's task is gone");
         return Err(failed.await.unwrap_or_else(gone));
     }
@@ -150,8 +166,8 @@ impl Drop for NativeClientTransport {
 /// How many calls may end in a turn before others have theirs.
 ///
 /// All that have ended run next. tokio's scheduler has room for 256 tasks in a thread's queue; what
-/// does not fit there waits for long behind what does. So a connection with hundreds of replies leaves
-/// some room for other connections on its thread, and lets the calls run in between.
+/// does not fit there waits for long behind what does. So a connection with hundreds of replies
+/// leaves some room for other connections on its thread, and lets the calls run in between.
 const MAX_ENDED: usize = 16;
 
 fn ends_stream<H>(event: &Event<H>) -> bool {
@@ -167,6 +183,12 @@ fn ends_stream<H>(event: &Event<H>) -> bool {
     )
 }
 
+/// The keepalive of a connection, and that of its channel.
+struct Keepalive {
+    connection: ClientKeepalive,
+    channel: Arc<ChannelKeepalive>,
+}
+
 /// A connection's task.
 struct Task {
     link: Link<Arc<NativeClientStream>, Arc<ReadResponse>>,
@@ -180,18 +202,24 @@ struct Task {
     gone: Arc<AtomicBool>,
     quota: Arc<StreamQuota>,
     last_received: Arc<LastReceived>,
+    keepalive: Option<Keepalive>,
     /// Told of the server's first SETTINGS.
     settings: Option<oneshot::Sender<()>>,
     /// What the server's GOAWAY said.
     goaway: Option<String>,
+    /// A stream was opened.
+    opened: bool,
+    /// A response has begun.
+    served: bool,
     report: Report,
     /// Its streams have been told that it ends.
     is_over: bool,
 }
 
 impl Task {
-    /// Runs until the connection is gone; the output says why.
-    async fn run(mut self: Box<Self>, close: Arc<Notify>) -> ConnectError {
+    /// Runs until the connection is gone; the output says why, and whether a response has begun on
+    /// it.
+    async fn run(mut self: Box<Self>, close: Arc<Notify>) -> (ConnectError, bool) {
         let end = {
             let mut closed = pin!(close.notified());
             poll_fn(|cx| {
@@ -202,19 +230,26 @@ impl Task {
             })
             .await
         };
+        let is_silent = matches!(end, Some(LinkEnd::Unanswered(_)));
         let problem = match end {
             None => ConnectError::new("the client closed it"),
             Some(LinkEnd::Closed) => ConnectError::new("it was closed"),
             Some(LinkEnd::Protocol(error)) => {
                 ConnectError::new(format!("the server broke the protocol: {error}"))
             }
+            Some(LinkEnd::Unanswered(unanswered)) => ConnectError::new(unanswered.to_string()),
             Some(LinkEnd::Io(error)) => ConnectError::caused_by(error),
         };
         let end = self.describe(problem);
         self.end_streams(&end.to_status());
         self.link.core.goaway(ErrorCode::NO_ERROR, b"");
-        self.link.linger().await;
-        end
+        if is_silent {
+            // The server would let us linger in vain, and the channel is to know at once.
+            self.link.write_once().await;
+        } else {
+            self.link.linger().await;
+        }
+        (end, self.served)
     }
 
     /// Returns the reason why the connection is gone, or was not made.
@@ -269,6 +304,7 @@ impl Task {
         if self.link.waits_for_more(cx) {
             return Ok(false);
         }
+        self.wake_keepalive(now);
         self.link.write(cx)?;
         self.unhandled = !self.handle_events(now)?;
         if read || self.unhandled {
@@ -280,13 +316,49 @@ impl Task {
     /// Waits for what comes next; `true` if that is there already. The last turn was at `now`.
     fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
         self.quota.set_waiting(self.link.core.queued_streams());
-        self.link.poll_deadline(cx)?;
-        if self.link.trim_if_idle(now, cx) {
+        self.link.publish_stats(now);
+        if self.link.trim_if_idle(now) {
             self.posts = Vec::new();
             self.heads = RequestHeads::default();
             self.outbox.trim();
         }
+        let keepalive = self.keepalive.as_ref();
+        let deadline = keepalive.and_then(|keepalive| keepalive.connection.deadline());
+        if self.link.poll_deadline(now, deadline, cx)? {
+            self.keepalive_timeout(now)?;
+        }
         Ok(!self.outbox.sleep(cx))
+    }
+
+    /// Sends the PING that a stream waits for if there was none for long.
+    #[inline]
+    fn wake_keepalive(&mut self, now: Instant) {
+        if let Some(keepalive) = &mut self.keepalive
+            && self.link.core.open_streams() > 0
+            && keepalive
+                .connection
+                .has_streams(now, self.last_received.at())
+        {
+            self.link.keepalive_ping();
+        }
+    }
+
+    /// Does what is due by keepalive.
+    fn keepalive_timeout(&mut self, now: Instant) -> Result<(), LinkEnd> {
+        let Some(keepalive) = &mut self.keepalive else {
+            return Ok(());
+        };
+        let has_streams = self.link.core.open_streams() > 0;
+        let received = self.last_received.at();
+        match keepalive
+            .connection
+            .handle_timeout(now, received, has_streams)
+        {
+            ProbeStep::Wait => {}
+            ProbeStep::Ping => self.link.keepalive_ping(),
+            ProbeStep::Lost(unanswered) => return Err(LinkEnd::Unanswered(unanswered)),
+        }
+        Ok(())
     }
 
     /// Handles what has happened, until as many calls have ended as may be woken in a turn; `false`
@@ -316,6 +388,7 @@ impl Task {
                 end_stream,
                 ..
             } => {
+                self.served = true;
                 if let Some(stream) = self.link.core.value_mut(key) {
                     let after = stream.receive_headers(&head, end_stream);
                     self.after(key, after);
@@ -339,7 +412,7 @@ impl Task {
                 let code = ResetCode(code.0);
                 self.break_off(
                     key,
-                    StreamEnd::failed(status_for_reset(code), code.delivery()),
+                    StreamEnd::failed(status_for_reset(Side::Server, code), code.delivery()),
                 );
             }
             Event::StreamError { key, code, reason } => {
@@ -352,7 +425,14 @@ impl Task {
                 self.break_off(key, StreamEnd::failed(status, Delivery::Refused));
             }
             Event::SendReady { key } => self.update_queued(key),
-            Event::GoAway { code, debug, .. } => self.go_away(code, &debug),
+            Event::GoAway {
+                last_id,
+                code,
+                debug,
+            } => {
+                let served = self.served || (self.opened && last_id > 0);
+                self.go_away(code, &debug, served);
+            }
             Event::PeerSettings => {
                 let max = self.link.core.peer_settings().max_concurrent_streams;
                 if self
@@ -389,7 +469,10 @@ impl Task {
         }
     }
 
-    fn go_away(&mut self, code: ErrorCode, debug: &[u8]) {
+    fn go_away(&mut self, code: ErrorCode, debug: &[u8], served: bool) {
+        if code == ErrorCode::ENHANCE_YOUR_CALM && debug == TOO_MANY_PINGS {
+            self.too_many_pings();
+        }
         let reason = if debug.is_empty() {
             format!("code: {code}")
         } else {
@@ -398,7 +481,30 @@ impl Task {
         };
         self.gone.store(true, Ordering::Release);
         self.goaway = Some(reason.clone());
-        (self.report)(TransportEvent::GoAway { reason });
+        (self.report)(TransportEvent::GoAway { reason, served });
+    }
+
+    /// The server ends the connection for its PINGs: those of the channel's later connections are
+    /// half as frequent.
+    #[cold]
+    fn too_many_pings(&self) {
+        let server = &self.peer.remote;
+        let next = self.keepalive.as_ref().map(|keepalive| {
+            let time = keepalive.connection.time();
+            keepalive.channel.too_many_pings(time)
+        });
+        match next {
+            Some(next) => tracing::error!(
+                %server, keepalive_time = ?next,
+                "a server has ended a connection for too many PINGs (GOAWAY ENHANCE_YOUR_CALM \
+                 \"too_many_pings\"); later connections of the channel send fewer"
+            ),
+            None => tracing::error!(
+                %server,
+                "a server has ended a connection for too many PINGs (GOAWAY ENHANCE_YOUR_CALM \
+                 \"too_many_pings\"), but the channel has no keepalive"
+            ),
+        }
     }
 
     /// Does what calls have posted. Returns whether that was anything.
@@ -427,8 +533,9 @@ impl Task {
         match what {
             ClientSend::Open(..) => {}
             ClientSend::Messages => {
-                let (messages, ends) = stream.take_messages();
+                let (messages, ends, count) = stream.take_messages();
                 let sent = self.link.core.send_data(key, messages, ends);
+                self.link.count_sent(count, &sent);
                 self.sent(sent);
                 self.update_queued(key);
             }
@@ -450,22 +557,28 @@ impl Task {
         };
         match opened {
             Ok(key) => {
+                self.opened = true;
                 // They are opened in turn: if any waits, the last one does.
                 stream.set_key(key, self.link.core.queued_streams() > 0);
                 if let Some(message) = message {
                     // Nobody waits to send more.
                     let sent = self.link.core.send_data(key, message, true);
+                    self.link.count_sent(1, &sent);
                     self.sent(sent);
                 }
             }
-            Err(error @ rgrpc_http2::OpenError::HeaderListTooLarge { .. }) => {
-                let status = Status::internal(format!("the request was not sent: {error}"));
+            Err(rgrpc_http2::OpenError::HeaderListTooLarge { size, limit }) => {
+                let status = Status::internal(format!(
+                    "the request was not sent: its headers are {size} octets and the server takes \
+                     SETTINGS_MAX_HEADER_LIST_SIZE = {limit}"
+                ));
                 stream.break_off(StreamEnd::new(Err(status)));
             }
             Err(error) => {
                 if !self.gone.swap(true, Ordering::AcqRel) {
                     let reason = error.to_string();
-                    (self.report)(TransportEvent::GoAway { reason });
+                    let served = self.served;
+                    (self.report)(TransportEvent::GoAway { reason, served });
                 }
                 let status = Status::unavailable(self.loss(&error.to_string()));
                 stream.break_off(StreamEnd::failed(status, Delivery::NotSent));

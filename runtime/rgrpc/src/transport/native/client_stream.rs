@@ -2,6 +2,8 @@ use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use rgrpc_http2::BytesQueue;
+use rgrpc_http2::{Reading, StreamKey};
 
 use super::fields::ReadResponse;
 use super::inbound::{Inbound, Pushed};
@@ -14,8 +16,6 @@ use crate::transport::{
     ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ResetCode, Stream, StreamEnd,
     Trailers, Wanted, WholeResponse, ended_well,
 };
-use rgrpc_http2::BytesQueue;
-use rgrpc_http2::{Reading, StreamKey};
 
 /// How much of a body that is not gRPC goes into the status, as in grpc-go.
 const MAX_FOREIGN_BODY: usize = 1024;
@@ -73,8 +73,8 @@ enum Head {
 enum Sending {
     Open,
     HalfClosed,
-    /// With the stream. What ended it is here if it was open: a call that sends nothing more does not
-    /// ask.
+    /// With the stream. What ended it is here if it was open: a call that sends nothing more does
+    /// not ask.
     Ended(Option<Status>),
 }
 
@@ -200,8 +200,10 @@ impl NativeClientStream {
     }
 
     /// The messages to be sent, for the core, and whether none follows them.
-    pub(super) fn take_messages(&self) -> (BytesQueue, bool) {
-        lock(&self.state).outgoing.take()
+    pub(super) fn take_messages(&self) -> (BytesQueue, bool, u64) {
+        let outgoing = &mut lock(&self.state).outgoing;
+        let (messages, ends) = outgoing.take();
+        (messages, ends, outgoing.take_count())
     }
 
     /// The core holds this much that waits for flow control.

@@ -4,6 +4,7 @@
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
+use rgrpc_http2::{Before, Block, Difference, Field, FieldRef, NoFields, StaticBlock};
 
 use crate::metadata::{Metadata, encode_value};
 use crate::status::{Status, encode_message};
@@ -12,7 +13,6 @@ use crate::transport::{
     HeadersBlock, Received, Rejection, RequestHead, RequestParser, ResponseHead, ResponseParser,
     Trailers, fit_status,
 };
-use rgrpc_http2::{Before, Block, Difference, Field, FieldRef, NoFields, StaticBlock};
 
 static NOTHING: LazyLock<StaticBlock> = LazyLock::new(|| StaticBlock::new([]));
 
@@ -138,8 +138,8 @@ pub(super) fn read_response(
     })
 }
 
-/// The headers and the trailers of a response, if they are as nearly all are: nothing in them depends
-/// on the call.
+/// The headers and the trailers of a response, if they are as nearly all are: nothing in them
+/// depends on the call.
 pub(super) fn usual_response(
     head: &ResponseHead<'_>,
     trailer: &Metadata,

@@ -1,13 +1,13 @@
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use rgrpc_http2::BytesQueue;
+use rgrpc_http2::Reading;
 
 use super::assembly::Assembly;
 
 use crate::metadata::Metadata;
 use crate::transport::{Incoming, StreamEnd, Wanted};
-use rgrpc_http2::BytesQueue;
-use rgrpc_http2::Reading;
 
 /// The receiving side of a stream: the DATA that has come and that the call has not taken, and the
 /// call's reading of it. Flow control bounds it.
@@ -33,6 +33,8 @@ pub(super) struct Inbound {
 ///  │           ▲  (if empty)    (of a large     │
 ///  │ poll      │                  message)      │ the message is complete, or the stream has ended
 ///  └───────────┴────────────────────────────────┘
+///
+///  any ──discard──► Discarded
 /// ```
 #[derive(Debug)]
 enum Content {
@@ -42,6 +44,8 @@ enum Content {
     Awaited(Wanted),
     /// The call waits for a large message, part of which has come.
     Assembling(Box<Assembly>),
+    /// The call takes nothing more: all that comes counts as taken.
+    Discarded,
 }
 
 impl Default for Content {
@@ -109,6 +113,10 @@ impl Inbound {
                 let rest = assembly.push(data);
                 Pushed::waking(self.complete(rest))
             }
+            Content::Discarded => Pushed {
+                waker: None,
+                reading: self.discarding(),
+            },
         }
     }
 
@@ -117,7 +125,7 @@ impl Inbound {
     pub(super) fn lend(&mut self, len: usize) -> Option<Vec<u8>> {
         match &mut self.content {
             Content::Assembling(assembly) => assembly.lend(len),
-            Content::Ready(_) | Content::Awaited(_) => None,
+            Content::Ready(_) | Content::Awaited(_) | Content::Discarded => None,
         }
     }
 
@@ -153,7 +161,7 @@ impl Inbound {
             return None;
         }
         match &self.content {
-            Content::Ready(_) => {}
+            Content::Ready(_) | Content::Discarded => {}
             Content::Awaited(_) => self.content = Content::default(),
             Content::Assembling(_) => self.give_up_message(),
         }
@@ -182,6 +190,23 @@ impl Inbound {
         self.waker.take()
     }
 
+    /// The call takes nothing more, neither of what has come nor of what is still to come.
+    ///
+    /// Afterwards the reading may have to be [reported](Self::is_report_due).
+    pub(super) fn discard(&mut self) {
+        self.content = Content::Discarded;
+        // The core knows how much has come, and takes no more than that for taken.
+        self.reading.taken = u64::MAX;
+        if self.report == Report::Current {
+            self.report = Report::Due;
+        }
+    }
+
+    /// Returns the reading for the connection's core when DATA has come that is discarded.
+    pub(super) fn discarding(&mut self) -> Option<Reading> {
+        matches!(self.content, Content::Discarded).then(|| self.take_reading())
+    }
+
     /// Whether nothing more comes.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
@@ -207,7 +232,7 @@ impl Inbound {
         }
         match self.content {
             // The call has taken nothing since it asked for the message.
-            Content::Assembling(_) => {}
+            Content::Assembling(_) | Content::Discarded => {}
             Content::Ready(_) | Content::Awaited(_) => {
                 self.content = Content::Awaited(wanted);
                 if let Wanted::Rest(len) = wanted {
@@ -324,6 +349,35 @@ mod tests {
             Some(Incoming::Data(mut data)) => data.pop().expect("a piece"),
             other => panic!("no data but {other:?}"),
         }
+    }
+
+    #[test]
+    fn all_that_comes_counts_as_taken_once_it_is_discarded() {
+        let mut inbound = Inbound::default();
+        assert!(inbound.discarding().is_none());
+        inbound.push(Bytes::from_static(b"one"));
+        inbound.discard();
+        assert!(inbound.is_report_due());
+        assert_eq!(inbound.take_reading().taken, u64::MAX);
+        let pushed = inbound.push(Bytes::from_static(b"two"));
+        assert_eq!(pushed.reading.expect("credit").taken, u64::MAX);
+        inbound.end(StreamEnd::new(Ok(Metadata::new())));
+        assert!(!inbound.is_report_due());
+    }
+
+    #[test]
+    fn a_message_that_was_lent_when_it_was_discarded_counts_as_taken() {
+        let mut inbound = Inbound::default();
+        assert!(next(&mut inbound).is_none());
+        let len = 100_000;
+        let mut begin = vec![0];
+        begin.extend(u32::to_be_bytes(len));
+        inbound.push(begin.into());
+        let lent = inbound.lend(50_000).expect("a large message");
+        inbound.discard();
+        assert!(inbound.give_back(lent).is_none());
+        assert_eq!(inbound.discarding().expect("credit").taken, u64::MAX);
+        assert!(inbound.lend(10).is_none());
     }
 
     #[test]

@@ -1,9 +1,8 @@
 use bytes::{BufMut, BytesMut};
-
 use rgrpc_http2::frame::Head;
 
-/// A DATA frame of a large message, whose content is read from the socket right to where the message
-/// is put together, and not by way of the connection's buffer.
+/// A DATA frame of a large message, whose content is read from the socket right to where the
+/// message is put together, and not by way of the connection's buffer.
 #[derive(Debug)]
 pub(super) struct Landing {
     head: Head,
@@ -21,8 +20,8 @@ impl Landing {
         Self { head, buffer, end }
     }
 
-    /// Where to read: room for the rest of the frame, and for the head of the next, which tells where
-    /// that belongs.
+    /// Where to read: room for the rest of the frame, and for the head of the next, which tells
+    /// where that belongs.
     pub(super) fn room(&mut self) -> impl BufMut + '_ {
         let room = self.end + Head::LEN - self.buffer.len();
         (&mut self.buffer).limit(room)

@@ -1,18 +1,21 @@
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use rgrpc_http2::frame::Head;
+use rgrpc_http2::{Connection, ConnectionError, Event, SendError};
+use tokio::time::{Instant, timeout};
 
-use super::idle::IdleWatch;
 use super::landing::Landing;
+use super::message_counter::MessageCounter;
 use super::read_buffer::ReadBuffer;
 use super::socket::Socket;
-use rgrpc_http2::frame::Head;
-use rgrpc_http2::{Connection, ConnectionError, Event};
+use super::timer::{IdleWatch, Timer};
+use crate::transport::keepalive::{self, Unanswered};
+use crate::transport::statistics::{Counts, Registration};
 
 /// How long a connection that is over may take to write what it still has, and its peer to close.
 const LINGER: Duration = Duration::from_secs(1);
@@ -34,9 +37,12 @@ pub(super) struct Link<T, H> {
     landed: Option<Vec<u8>>,
     /// The last turn left what there was to write to this one.
     waited: bool,
-    /// For the core's next deadline.
-    timer: Option<Pin<Box<Sleep>>>,
+    timer: Timer,
     idle: IdleWatch,
+    received: MessageCounter,
+    messages_sent: u64,
+    keepalives_sent: u64,
+    registration: Registration,
 }
 
 /// Why a connection is over.
@@ -45,11 +51,13 @@ pub(super) enum LinkEnd {
     Closed,
     /// The peer broke the protocol, or spent a budget; it is told.
     Protocol(ConnectionError),
+    /// The peer does not answer.
+    Unanswered(Unanswered),
     Io(io::Error),
 }
 
 impl<T, H: Clone> Link<T, H> {
-    pub(super) fn new(core: Connection<T, H>, socket: Socket) -> Self {
+    pub(super) fn new(core: Connection<T, H>, socket: Socket, registration: Registration) -> Self {
         Self {
             core,
             socket,
@@ -57,8 +65,12 @@ impl<T, H: Clone> Link<T, H> {
             landing: None,
             landed: None,
             waited: false,
-            timer: None,
+            timer: Timer::default(),
             idle: IdleWatch::default(),
+            received: MessageCounter::default(),
+            messages_sent: 0,
+            keepalives_sent: 0,
+            registration,
         }
     }
 
@@ -87,15 +99,21 @@ impl<T, H: Clone> Link<T, H> {
     }
 
     /// What happened, one thing at a time; `None` until more is read or written.
-    /// After [`Event::Data`], [`take_landed`](Self::take_landed) tells whether the data is elsewhere.
+    /// After [`Event::Data`], [`take_landed`](Self::take_landed) tells whether the data is
+    /// elsewhere.
     pub(super) fn next_event(&mut self, now: Instant) -> Result<Option<Event<H>>, LinkEnd> {
         let now = now.into_std();
         if self.landing.is_some() {
             return self.next_event_landing(now);
         }
-        self.core
+        let event = self
+            .core
             .next_event(self.input.unread(), now)
-            .map_err(LinkEnd::Protocol)
+            .map_err(LinkEnd::Protocol)?;
+        if let Some(Event::Data { key, data, .. }) = &event {
+            self.received.received(*key, data);
+        }
+        Ok(event)
     }
 
     #[cold]
@@ -109,10 +127,12 @@ impl<T, H: Clone> Link<T, H> {
                 .map_err(LinkEnd::Protocol);
         };
         let (head, message) = landing.into_parts();
+        let length = head.length;
         let arrived = self.core.content_arrived(head, now);
         match arrived.map_err(LinkEnd::Protocol)? {
             Some(event) => {
-                if let Event::Data { .. } = event {
+                if let Event::Data { key, .. } = event {
+                    self.received.received_octets(key, length);
                     self.landed = Some(message);
                 }
                 Ok(Some(event))
@@ -124,15 +144,15 @@ impl<T, H: Clone> Link<T, H> {
         }
     }
 
-    /// What a stream has [lent](Self::land), with the DATA of the last event in it, if that was read to
-    /// there.
+    /// What a stream has [lent](Self::land), with the DATA of the last event in it, if that was
+    /// read to there.
     #[inline]
     pub(super) fn take_landed(&mut self) -> Option<Vec<u8>> {
         self.landed.take()
     }
 
-    /// When all events were taken: if what was read ends within a DATA frame, asks the frame's stream
-    /// for the buffer that as many octets belong to, and has the next reads put them there.
+    /// When all events were taken: if what was read ends within a DATA frame, asks the frame's
+    /// stream for the buffer that as many octets belong to, and has the next reads put them there.
     pub(super) fn land(&mut self, lend: impl FnOnce(&T, usize) -> Option<Vec<u8>>) {
         let input = self.input.unread();
         if self.landing.is_none()
@@ -150,8 +170,8 @@ impl<T, H: Clone> Link<T, H> {
         self.input.unread()
     }
 
-    /// Whether there is little to write, so that other tasks that are ready have a turn first: once,
-    /// then it is written.
+    /// Whether there is little to write, so that other tasks that are ready have a turn first:
+    /// once, then it is written.
     pub(super) fn waits_for_more(&mut self, cx: &mut Context<'_>) -> bool {
         let octets = self.core.output().len();
         if self.waited || !(1..MIN_WRITE).contains(&octets) {
@@ -183,33 +203,64 @@ impl<T, H: Clone> Link<T, H> {
         }
     }
 
-    /// Does what is due at the core's deadline, if it has passed; else the task is woken then.
-    pub(super) fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Result<(), LinkEnd> {
-        let Some(deadline) = self.core.next_deadline() else {
-            self.timer = None;
-            return Ok(());
-        };
-        let deadline = Instant::from_std(deadline);
-        let timer = self
-            .timer
-            .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        if timer.deadline() != deadline {
-            timer.as_mut().reset(deadline);
+    /// Waits for the earliest deadline: the core's, or the one of `keepalive`. Returns whether it
+    /// has come; then the core has done what was due at its own, and the task is polled again,
+    /// which writes what came of it.
+    pub(super) fn poll_deadline(
+        &mut self,
+        now: Instant,
+        keepalive: Option<Instant>,
+        cx: &mut Context<'_>,
+    ) -> Result<bool, LinkEnd> {
+        let core = self.core.next_deadline().map(Instant::from_std);
+        let deadlines = [core, keepalive, self.idle.deadline()];
+        let deadline = deadlines.into_iter().flatten().min();
+        if !self.timer.has_come(deadline, cx) {
+            return Ok(false);
         }
-        if timer.as_mut().poll(cx).is_pending() {
-            return Ok(());
-        }
-        self.timer = None;
-        // Another turn writes what this makes.
         cx.waker().wake_by_ref();
         self.core
-            .handle_timeout(Instant::now().into_std())
-            .map_err(LinkEnd::Protocol)
+            .handle_timeout(now.into_std())
+            .map_err(LinkEnd::Protocol)?;
+        Ok(true)
+    }
+
+    /// Sends a PING of keepalive.
+    pub(super) fn keepalive_ping(&mut self) {
+        self.core.ping(keepalive::PING);
+        self.keepalives_sent += 1;
+    }
+
+    /// Counts messages that were handed to the core.
+    #[inline]
+    pub(super) fn count_sent(&mut self, messages: u64, sent: &Result<(), SendError>) {
+        if sent.is_ok() {
+            self.messages_sent += messages;
+        }
+    }
+
+    /// Publishes the statistics, of what has happened until now. Called before the task sleeps.
+    pub(super) fn publish_stats(&mut self, now: Instant) {
+        let core = &mut self.core;
+        let streams_open = core.open_streams();
+        self.received
+            .forget(streams_open, |key| core.value_mut(key).is_some());
+        let counts = Counts {
+            streams_started: core.stats().streams_opened,
+            streams_succeeded: core.stats().streams_succeeded,
+            streams_open: streams_open as u64,
+            messages_sent: self.messages_sent,
+            messages_received: self.received.messages(),
+            keepalives_sent: self.keepalives_sent,
+            send_window: core.send_window(),
+            receive_window: i64::from(core.receive_window()),
+        };
+        self.registration.stats().publish(&counts, now);
     }
 
     /// Gives back what is only held for speed when the connection has become idle, and says so.
-    pub(super) fn trim_if_idle(&mut self, now: Instant, cx: &mut Context<'_>) -> bool {
-        let idle = self.idle.became_idle(now, cx);
+    pub(super) fn trim_if_idle(&mut self, now: Instant) -> bool {
+        let idle = self.idle.became_idle(now);
         if idle {
             self.core.trim();
             self.input.trim();

@@ -1,8 +1,8 @@
 //! The native engine: one task a connection, around the protocol core of [`rgrpc_http2`].
 //!
-//! The task owns the core and the socket; nothing else touches either. In a turn it takes what calls
-//! have posted, reads what is there, feeds the core, polls each new handler once on the spot, and
-//! writes everything at once. Calls on other tasks hand what they send to the connection's
+//! The task owns the core and the socket; nothing else touches either. In a turn it takes what
+//! calls have posted, reads what is there, feeds the core, polls each new handler once on the spot,
+//! and writes everything at once. Calls on other tasks hand what they send to the connection's
 //! [`Outbox`](outbox::Outbox), which wakes the task only when it sleeps; what they receive lies in
 //! their stream, under a lock that no two streams share.
 
@@ -10,10 +10,10 @@ mod assembly;
 mod client;
 mod client_stream;
 mod fields;
-mod idle;
 mod inbound;
 mod landing;
 mod link;
+mod message_counter;
 mod outbox;
 mod outgoing;
 mod read_buffer;
@@ -22,6 +22,7 @@ mod room;
 mod server;
 mod server_stream;
 mod socket;
+mod timer;
 
 pub(crate) use client::connect;
 pub(crate) use server::ServerConnection;

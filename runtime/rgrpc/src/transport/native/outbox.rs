@@ -50,8 +50,8 @@ impl<P> Outbox<P> {
         Ok(())
     }
 
-    /// Whether there is nothing to [take](Self::take). The task may miss what is posted meanwhile: it
-    /// hears of that when it is about to [sleep](Self::sleep).
+    /// Whether there is nothing to [take](Self::take). The task may miss what is posted meanwhile:
+    /// it hears of that when it is about to [sleep](Self::sleep).
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         !self.concerns_task.load(Ordering::Acquire)

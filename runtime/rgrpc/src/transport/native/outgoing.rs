@@ -1,7 +1,8 @@
 use std::task::{Context, Poll, Waker};
 
-use super::inbound::remember;
 use rgrpc_http2::BytesQueue;
+
+use super::inbound::remember;
 
 /// How many bytes a stream may have on their way to the socket before its sender waits: the next
 /// message may exceed it once, as in grpc-go.
@@ -15,6 +16,8 @@ pub(super) const SEND_QUOTA: usize = 64 * 1024;
 pub(super) struct Outgoing {
     /// Framed, for the connection's task to take.
     messages: BytesQueue,
+    /// The number of these messages.
+    count: u64,
     /// None follows them, which the core is not told yet.
     ends: bool,
     /// How many bytes are in the core, waiting for flow control or for their turn.
@@ -37,6 +40,7 @@ impl Outgoing {
     #[must_use]
     pub(super) fn push(&mut self, message: BytesQueue) -> bool {
         let is_first = self.messages.is_empty();
+        self.count += u64::from(!message.is_empty());
         self.messages.append(message);
         is_first
     }
@@ -52,6 +56,11 @@ impl Outgoing {
     pub(super) fn take(&mut self) -> (BytesQueue, bool) {
         let messages = std::mem::take(&mut self.messages);
         (messages, std::mem::take(&mut self.ends))
+    }
+
+    /// The number of messages that were pushed since this was last called.
+    pub(super) fn take_count(&mut self) -> u64 {
+        std::mem::take(&mut self.count)
     }
 
     /// The core holds `queued` bytes of the stream now. Returns the sender if it may go on.
@@ -91,6 +100,8 @@ mod tests {
         let _ = outgoing.push(message(SEND_QUOTA - 1));
         assert!(outgoing.poll(&cx).is_ready());
         let _ = outgoing.push(message(1_000_000));
+        assert_eq!(outgoing.take_count(), 2);
+        assert_eq!(outgoing.take_count(), 0);
         assert!(outgoing.poll(&cx).is_pending());
         assert_eq!(outgoing.take().0.len(), SEND_QUOTA - 1 + 1_000_000);
         assert!(outgoing.set_queued(SEND_QUOTA).is_none());
@@ -118,6 +129,7 @@ mod tests {
             assert_eq!(outgoing.push_last(BytesQueue::default()), before == 0);
             let (messages, ends) = outgoing.take();
             assert_eq!((messages.len(), ends), (before, true));
+            assert_eq!(outgoing.take_count(), u64::from(before > 0));
             assert!(!outgoing.take().1, "once");
         }
     }

@@ -12,17 +12,18 @@ const MAX_READ: usize = 256 * 1024;
 const MAX_KEPT: usize = 8;
 
 thread_local! {
-    /// Buffers of no connection, the last used at the end. Frames that were read into them may still
-    /// be in use.
+    /// Buffers of no connection, the last used at the end. Frames that were read into them may
+    /// still be in use.
     static KEPT: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
 
 /// What was read and is not a whole frame yet, and where the next read goes.
 ///
-/// Frames are handed on as parts of the buffer that they were read into, which can be used again once
-/// they are gone. Until then reading goes on in another. The buffers are the thread's: a connection
-/// has one while it reads, and while it has part of a frame. So an idle connection holds none, and
-/// what one has read goes where the one before has, which the processor still has in its cache.
+/// Frames are handed on as parts of the buffer that they were read into, which can be used again
+/// once they are gone. Until then reading goes on in another. The buffers are the thread's: a
+/// connection has one while it reads, and while it has part of a frame. So an idle connection holds
+/// none, and what one has read goes where the one before has, which the processor still has in its
+/// cache.
 #[derive(Debug)]
 pub(super) struct ReadBuffer {
     current: BytesMut,

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use rgrpc_http2::{Block, Field, FieldRef, Recurring};
 use rustc_hash::FxBuildHasher;
 
 use super::fields::content_type;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::timeout::encode_timeout;
-use crate::transport::{OpenRequest, Origin};
-use rgrpc_http2::{Block, Field, FieldRef, Recurring};
+use crate::transport::{CommonHeaders, OpenRequest};
 
 /// How many methods are remembered: more than a client calls on one connection.
 const MAX_METHODS: usize = 256;
@@ -33,7 +33,7 @@ pub(super) struct RequestFields {
 pub(super) struct Method {
     path: Cow<'static, str>,
     content_subtype: &'static str,
-    origin: Arc<Origin>,
+    headers: Arc<CommonHeaders>,
 }
 
 impl Hash for Method {
@@ -45,13 +45,13 @@ impl Hash for Method {
 
 impl Method {
     fn fields(&self) -> Vec<Field> {
-        let Origin {
+        let CommonHeaders {
             authority,
             scheme,
             user_agent,
             encoding,
             accept_encoding,
-        } = &*self.origin;
+        } = &*self.headers;
         let content_type = content_type(self.content_subtype.as_bytes());
         let common = [
             (":method", &b"POST"[..]),
@@ -91,7 +91,7 @@ impl RequestFields {
             method: Method {
                 path: open.path.clone(),
                 content_subtype: open.content_subtype,
-                origin: Arc::clone(open.origin),
+                headers: Arc::clone(open.headers),
             },
             previous_attempts: open.previous_attempts,
             timeout: open.timeout,

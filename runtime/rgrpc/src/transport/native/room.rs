@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Memory that may be taken before there is anything to put into it, on the word of peers: so much and
-/// no more, whatever they announce.
+/// Memory that may be taken before there is anything to put into it, on the word of peers: so much
+/// and no more, whatever they announce.
 #[derive(Debug)]
 pub(super) struct Budget {
     max: usize,

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use rgrpc_http2::BytesQueue;
+use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::fields::{HeaderBlock, ReadRequest, read_request, usual_response};
@@ -14,15 +16,17 @@ use super::server_stream::{NativeServerStream, ServerPost, ServerSend, ServerSha
 use super::socket::Socket;
 use crate::io::Connected;
 use crate::metadata::Metadata;
+use crate::side::Side;
 use crate::status::Status;
 use crate::task::Lost;
-use crate::transport::{
-    CallEnd, CallState, CancelReason, ConnectionHandle, ConnectionPhase, Dispatch, OtherProtocol,
-    Phase, Received, RefusalLog, Rejection, RequestHead, ResetCode, ResponseHead, ServerSettings,
-    ServerStream, ServerTransport, run_call, status_for_reset,
+use crate::transport::keepalive::{
+    PingEnforcer, ServerKeepalive, ServerStep, TOO_MANY_PINGS, Unanswered,
 };
-use rgrpc_http2::BytesQueue;
-use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
+use crate::transport::{
+    CallEnd, CallState, CancelReason, ConnectionHandle, ConnectionPhase, Dispatch, Last,
+    OtherProtocol, Phase, Received, RefusalLog, Rejection, RequestHead, ResetCode, ResponseHead,
+    ServerSettings, ServerStream, ServerTransport, run_call, status_for_reset, too_large,
+};
 
 /// A connection that a server accepted.
 pub(crate) struct ServerConnection {
@@ -73,29 +77,6 @@ fn response_head<'a>(
     }
 }
 
-/// The header list with which a call ends, or would.
-#[derive(Clone, Copy)]
-enum Last {
-    /// It does not go out with them: they are what is too large.
-    Headers,
-    TrailersOnly,
-    Trailers,
-}
-
-/// The failure of a response of which this is larger than the client takes. grpc-go resets the stream
-/// with INTERNAL_ERROR, which has the same code at the client.
-#[cold]
-fn too_large(last: Last, size: usize, limit: u32) -> Status {
-    let what = match last {
-        Last::Headers => "headers",
-        Last::TrailersOnly | Last::Trailers => "trailers",
-    };
-    Status::internal(format!(
-        "the response's {what} are larger than the client takes: a header list of {size} octets, and \
-         SETTINGS_MAX_HEADER_LIST_SIZE = {limit}"
-    ))
-}
-
 /// A request whose head has come, and nothing after it.
 struct Opened {
     key: StreamKey,
@@ -109,11 +90,41 @@ enum End {
     NoHandshake,
     /// The client had not begun when the server was to stop.
     StoppedBefore,
+    /// The client sent more PINGs than the policy allows.
+    TooManyPings,
+    /// The calls have had the time that the connection's age leaves them.
+    TooOld,
 }
 
 impl From<LinkEnd> for End {
     fn from(end: LinkEnd) -> Self {
         Self::Link(end)
+    }
+}
+
+/// The time since when a connection has no stream.
+///
+/// Looked at once a turn, and so that a stream that began and ended within a turn is not missed.
+#[derive(Clone, Copy, Debug)]
+struct Idleness {
+    since: Instant,
+    /// There were streams at the last look.
+    was_busy: bool,
+    /// The streams there had been by then.
+    opened: u64,
+}
+
+impl Idleness {
+    fn look(&mut self, core: &Connection<Arc<NativeServerStream>, ReadRequest>, now: Instant) {
+        let opened = core.stats().streams_opened;
+        let is_busy = core.open_streams() > 0;
+        if is_busy || self.was_busy || opened != self.opened {
+            *self = Self {
+                since: now,
+                was_busy: is_busy,
+                opened,
+            };
+        }
     }
 }
 
@@ -135,6 +146,11 @@ struct Task<D: Dispatch> {
     /// How much of what was read last has gone to calls on other tasks, less what these have posted
     /// since.
     unanswered: usize,
+    keepalive: ServerKeepalive,
+    enforcer: PingEnforcer,
+    /// When something was received last.
+    received: Instant,
+    idleness: Idleness,
     /// Until the client's SETTINGS have come.
     handshake: Option<Pin<Box<Sleep>>>,
     /// Told when that does not come about.
@@ -152,6 +168,9 @@ impl<D: Dispatch> Task<D> {
         settings: &ServerSettings,
         dispatch: Arc<D>,
     ) -> Self {
+        let now = Instant::now();
+        let connections = &settings.connections;
+        let registration = connections.register(Side::Server, connected.peer.clone());
         let config = Config {
             max_concurrent_streams: settings.max_concurrent_streams,
             ..Config::default()
@@ -167,12 +186,21 @@ impl<D: Dispatch> Task<D> {
             link: Link::new(
                 Connection::server(config, read_request),
                 Socket::new(connected.io),
+                registration,
             ),
             posts: Vec::new(),
             opened: None,
             calls: Vec::new(),
             spawn_handlers: settings.spawn_handlers,
             unanswered: 0,
+            keepalive: ServerKeepalive::new(settings.keepalive, now, fastrand::f64()),
+            enforcer: PingEnforcer::new(settings.enforcement),
+            received: now,
+            idleness: Idleness {
+                since: now,
+                was_busy: false,
+                opened: 0,
+            },
             handshake: Some(Box::pin(sleep(settings.handshake_timeout))),
             refusals: Arc::clone(&settings.refusals),
             draining: false,
@@ -232,6 +260,7 @@ impl<D: Dispatch> Task<D> {
         let now = *last.insert(Instant::now());
         if read {
             self.unanswered = 0;
+            self.received = now;
         }
         self.handle_events(now, cx)?;
         self.poll_calls(cx);
@@ -251,13 +280,50 @@ impl<D: Dispatch> Task<D> {
     /// Waits for what comes next; `true` if that is there already. The last turn was at `now`.
     fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, End> {
         self.poll_handshake(cx)?;
-        self.link.poll_deadline(cx)?;
-        if self.link.trim_if_idle(now, cx) {
+        self.link.publish_stats(now);
+        if self.link.trim_if_idle(now) {
             self.posts = Vec::new();
             self.calls = Vec::new();
             self.shared.outbox.trim();
         }
+        if self.keepalive.watches_idleness() {
+            self.idleness.look(&self.link.core, now);
+        }
+        let keepalive = self.keepalive.deadline();
+        if self.link.poll_deadline(now, keepalive, cx)? {
+            self.keepalive_timeout(now)?;
+        }
         Ok(!self.shared.outbox.sleep(cx))
+    }
+
+    /// Does what is due by keepalive.
+    fn keepalive_timeout(&mut self, now: Instant) -> Result<(), End> {
+        let is_idle = self.link.core.open_streams() == 0;
+        let idle_since = is_idle.then_some(self.idleness.since);
+        loop {
+            let received = self.received;
+            match self.keepalive.handle_timeout(now, received, idle_since) {
+                ServerStep::Wait => return Ok(()),
+                ServerStep::Ping => self.link.keepalive_ping(),
+                ServerStep::Drain(why) => {
+                    let debug = Bytes::from_static(why.as_bytes());
+                    self.link.core.drain(debug, now.into_std());
+                }
+                ServerStep::Lost(unanswered) => return Err(LinkEnd::Unanswered(unanswered).into()),
+                ServerStep::TooOld => return Err(End::TooOld),
+            }
+        }
+    }
+
+    /// The client has sent a PING, which was answered.
+    fn pinged(&mut self, now: Instant) -> Result<(), End> {
+        let core = &self.link.core;
+        let sent = core.stats().headers_sent + core.stats().data_frames_sent;
+        if self.enforcer.ping(now, core.open_streams() > 0, sent) {
+            Ok(())
+        } else {
+            Err(End::TooManyPings)
+        }
     }
 
     fn handle_events(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), End> {
@@ -271,6 +337,10 @@ impl<D: Dispatch> Task<D> {
                         end_stream: true,
                     },
                 ) if opened.key == key => self.begin_whole(opened, data, now, cx),
+                (opened, Event::Ping { .. }) => {
+                    self.begin(opened, now);
+                    self.pinged(now)?;
+                }
                 (opened, event) => {
                     self.begin(opened, now);
                     self.handle(event, now, cx);
@@ -308,7 +378,7 @@ impl<D: Dispatch> Task<D> {
             Event::Reset { key, code } => {
                 let code = ResetCode(code.0);
                 let reason = CancelReason::of_reset(code);
-                self.close_stream(key, reason, || status_for_reset(code));
+                self.close_stream(key, reason, || status_for_reset(Side::Client, code));
             }
             Event::StreamError { key, code, reason } => {
                 self.close_stream(key, CancelReason::StreamFailed, || {
@@ -384,9 +454,11 @@ impl<D: Dispatch> Task<D> {
         match self.link.core.value_mut(key) {
             Some(stream) => {
                 self.unanswered += 1;
-                if let Some(message) = landed {
-                    stream.give_back(message, end_stream);
-                } else if let Some(reading) = stream.receive(data, end_stream) {
+                let reading = match landed {
+                    Some(message) => stream.give_back(message, end_stream),
+                    None => stream.receive(data, end_stream),
+                };
+                if let Some(reading) = reading {
                     self.link.core.read(key, reading);
                 }
             }
@@ -503,8 +575,9 @@ impl<D: Dispatch> Task<D> {
         let Some(stream) = self.link.core.value_mut(key) else {
             return;
         };
-        let messages = stream.take_messages();
+        let (messages, count) = stream.take_messages();
         let sent = self.link.core.send_data(key, messages, false);
+        self.link.count_sent(count, &sent);
         self.sent(key, sent);
         let queued = self.link.core.queued(key);
         self.link.core.wake_when_below(key, SEND_QUOTA);
@@ -604,12 +677,14 @@ impl<D: Dispatch> Task<D> {
                 let head = response_head(&mut self.link, key, &header);
                 if let Some((head, trailers)) = usual_response(&head, &trailer) {
                     let sent = self.link.core.reply(key, &head, message, &trailers);
+                    self.link.count_sent(1, &sent);
                     return self.replied(key, sent);
                 }
                 let headers = HeaderBlock::response(head);
                 let trailers = HeaderBlock::trailers(&Ok(trailer));
                 let core = &mut self.link.core;
                 let sent = core.reply(key, &headers.block(), message, &trailers.block());
+                self.link.count_sent(1, &sent);
                 if let Err(SendError::HeaderListTooLarge { size, limit }) = sent {
                     let is_head = headers.block().list_size() > limit as usize;
                     let what = if is_head {
@@ -624,6 +699,7 @@ impl<D: Dispatch> Task<D> {
             }
             None => {
                 let sent = self.link.core.send_data(key, message, false);
+                self.link.count_sent(1, &sent);
                 self.sent(key, sent);
                 return self.finish(key, None, &Ok(trailer));
             }
@@ -692,8 +768,8 @@ impl<D: Dispatch> Task<D> {
         };
         let is_refused = match &end {
             End::Link(LinkEnd::Protocol(_)) => self.handshake.is_some(),
-            End::NoHandshake => true,
-            End::Link(_) | End::StoppedBefore => other.is_some(),
+            End::NoHandshake | End::TooManyPings => true,
+            End::Link(_) | End::StoppedBefore | End::TooOld => other.is_some(),
         };
         let peer = &self.shared.peer.remote;
         let problem = match (end, other) {
@@ -701,6 +777,19 @@ impl<D: Dispatch> Task<D> {
             (End::Link(LinkEnd::Closed), None) => "the client closed it".to_owned(),
             (End::Link(LinkEnd::Protocol(error)), None) => error.to_string(),
             (End::Link(LinkEnd::Io(error)), None) => error.to_string(),
+            (End::Link(LinkEnd::Unanswered(unanswered)), None) => {
+                return self.lost(&unanswered).await;
+            }
+            (End::TooManyPings, _) => {
+                let debug = TOO_MANY_PINGS;
+                self.link.core.goaway(ErrorCode::ENHANCE_YOUR_CALM, debug);
+                "the client sent too many PINGs; the option is keepalive_enforcement".to_owned()
+            }
+            (End::TooOld, _) => {
+                "it has reached its max_connection_age and max_connection_age_grace; the option is \
+                 keepalive"
+                    .to_owned()
+            }
             (End::NoHandshake, _) => {
                 "no HTTP/2 SETTINGS came within the option connection_timeout".to_owned()
             }
@@ -715,6 +804,16 @@ impl<D: Dispatch> Task<D> {
         let status = Status::cancelled(format!("the connection ended: {problem}"));
         self.close_streams(&status, CancelReason::ConnectionLost);
         self.link.linger().await;
+    }
+
+    /// The client does not answer, and would let us linger in vain.
+    async fn lost(mut self: Box<Self>, unanswered: &Unanswered) {
+        let peer = &self.shared.peer.remote;
+        tracing::debug!(%peer, %unanswered, "connection lost");
+        let status = Status::cancelled(format!("the connection was lost: {unanswered}"));
+        self.close_streams(&status, CancelReason::ConnectionLost);
+        self.link.core.goaway(ErrorCode::NO_ERROR, b"");
+        self.link.write_once().await;
     }
 
     fn close_streams(&mut self, status: &Status, reason: CancelReason) {

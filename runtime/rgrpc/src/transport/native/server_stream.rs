@@ -2,6 +2,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
+use rgrpc_http2::BytesQueue;
+use rgrpc_http2::{Reading, StreamKey};
 
 use super::inbound::{Inbound, Pushed, remember};
 use super::outbox::Outbox;
@@ -15,8 +17,6 @@ use crate::transport::{
     CallEnd, CallState, CancelReason, ConnectionHandle, Incoming, ResetCode, ServerStream, Stream,
     StreamEnd, Wanted,
 };
-use rgrpc_http2::BytesQueue;
-use rgrpc_http2::{Reading, StreamKey};
 
 /// What a connection's streams share.
 pub(super) struct ServerShared {
@@ -136,12 +136,14 @@ impl NativeServerStream {
     }
 
     /// [`receive`](Self::receive) of DATA that came to what was [lent](Self::lend).
-    pub(super) fn give_back(&self, buffer: Vec<u8>, end_stream: bool) {
-        let waker = self.state(|state| {
+    pub(super) fn give_back(&self, buffer: Vec<u8>, end_stream: bool) -> Option<Reading> {
+        let (waker, reading) = self.state(|state| {
             let waker = state.inbound.give_back(buffer);
-            waker.or(state.end_if(end_stream))
+            let reading = state.inbound.discarding();
+            (waker.or(state.end_if(end_stream)), reading)
         });
         wake(waker);
+        reading
     }
 
     /// The call's reading, for the core.
@@ -185,10 +187,10 @@ impl NativeServerStream {
         wakers.into_iter().for_each(wake);
     }
 
-    /// The messages to be sent, for the core.
-    pub(super) fn take_messages(&self) -> BytesQueue {
+    /// The messages to be sent, for the core, and their number.
+    pub(super) fn take_messages(&self) -> (BytesQueue, u64) {
         // A server ends with trailers.
-        self.state(|state| state.outgoing.take().0)
+        self.state(|state| (state.outgoing.take().0, state.outgoing.take_count()))
     }
 
     /// The core holds this much that waits for flow control.
@@ -275,6 +277,24 @@ impl ServerStream for NativeServerStream {
 
     fn call(&self) -> &CallState {
         &self.call
+    }
+
+    fn discard(&self) {
+        // The request has come whole where there is no state.
+        let Some(state) = self.state.get() else {
+            return;
+        };
+        let is_report_due = {
+            let mut state = lock(state);
+            if state.closed.is_some() {
+                return;
+            }
+            state.inbound.discard();
+            state.inbound.is_report_due()
+        };
+        if is_report_due {
+            self.post(ServerSend::Reading);
+        }
     }
 
     fn send_head(&self, header: Metadata) {

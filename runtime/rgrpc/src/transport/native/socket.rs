@@ -4,10 +4,10 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::BufMut;
+use rgrpc_http2::Output;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use crate::io::BoxedIo;
-use rgrpc_http2::Output;
 
 /// How many pieces one write takes.
 const MAX_SLICES: usize = 64;

@@ -20,7 +20,8 @@ fn scripted(
     (StubClient::new(conn), server)
 }
 
-/// What a client with these channel options sends in a unary call, which is to be compressed by this.
+/// What a client with these channel options sends in a unary call, which is to be compressed by
+/// this.
 async fn sent(
     channel: impl FnOnce(ClientConnBuilder) -> ClientConnBuilder,
     compressor: Option<&'static str>,
@@ -209,8 +210,8 @@ async fn a_response_over_the_limit_when_decompressed_is_refused_with_both_number
     assert!(error.message().contains(numbers), "{error}");
 }
 
-/// Has a call accept these, and answers it with a response in `gzip`, flagged or not; how it ends, and
-/// what it said that it accepts.
+/// Has a call accept these, and answers it with a response in `gzip`, flagged or not; how it ends,
+/// and what it said that it accepts.
 async fn accepting(names: &'static [&str], flagged: bool) -> (Result<Message, Status>, String) {
     let (client, mut server) = scripted(|builder| builder.compressor(Counting::new("x-counting")));
     let call = tokio::spawn(async move {

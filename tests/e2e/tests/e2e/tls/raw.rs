@@ -69,8 +69,8 @@ pub(crate) async fn accept(
     TlsAcceptor::from(Arc::new(config)).accept(io).await
 }
 
-/// The handshake of a server that speaks this version alone and requires a certificate that `ca` has
-/// signed.
+/// The handshake of a server that speaks this version alone and requires a certificate that `ca`
+/// has signed.
 pub(crate) async fn accept_verified(
     io: BoxedIo,
     identity: &Identity,

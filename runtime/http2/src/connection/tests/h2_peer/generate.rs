@@ -1,7 +1,7 @@
 //! Scripts made of random numbers: valid ones, in which nobody waits for what will not come.
 //!
-//! A call is written down step by step in an order in which it could happen. An end that waits does so
-//! for what was written before, so that some order always goes.
+//! A call is written down step by step in an order in which it could happen. An end that waits does
+//! so for what was written before, so that some order always goes.
 
 use super::super::random::Random;
 use super::content::Content;
@@ -35,8 +35,8 @@ const NAMES: [&str; 8] = [
 
 impl Exchange {
     /// The exchange of this seed. In the calls of its last wave the last word is said by the end of
-    /// this role: h2, when it says the last word on the last stream of a connection, closes, and has
-    /// not always written it.
+    /// this role: h2, when it says the last word on the last stream of a connection, closes, and
+    /// has not always written it.
     pub(super) fn of(seed: u64, last_word: Role) -> Self {
         let mut random = Random::new(seed);
         // Without these steps the first numbers of neighbouring seeds are alike.
@@ -288,8 +288,8 @@ impl Talk<'_> {
         self.server.end(self.random.next(4), length);
     }
 
-    /// The server resets when both ends have heard all that was said. That it was heard by the client
-    /// the client says with an octet more.
+    /// The server resets when both ends have heard all that was said. That it was heard by the
+    /// client the client says with an octet more.
     fn server_resets(&mut self) {
         if self.server_has_begun() {
             self.client.wait_for(&self.server);

@@ -1,13 +1,13 @@
-//! The core against the h2 crate: whichever of them either end is, each end hears what the other has
-//! said, in content, header lists, ends and resets.
+//! The core against the h2 crate: whichever of them either end is, each end hears what the other
+//! has said, in content, header lists, ends and resets.
 //!
-//! What is said is a script made of random numbers: many streams at a time, both directions, lengths
-//! around the edges of frames and windows, small windows, trailers, resets in either direction, and a
-//! graceful end by either side. That h2 gets the same out of the same scripts when it talks to itself
-//! says that they are valid.
+//! What is said is a script made of random numbers: many streams at a time, both directions,
+//! lengths around the edges of frames and windows, small windows, trailers, resets in either
+//! direction, and a graceful end by either side. That h2 gets the same out of the same scripts when
+//! it talks to itself says that they are valid.
 //!
-//! A script is named by its seed, which a failure tells. `RGRPC_SEED` runs that one alone, or one that
-//! has never been run.
+//! A script is named by its seed, which a failure tells. `RGRPC_SEED` runs that one alone, or one
+//! that has never been run.
 
 mod content;
 mod generate;

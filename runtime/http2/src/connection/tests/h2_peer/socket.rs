@@ -32,7 +32,8 @@ impl<H: Clone> Socket<H> {
     /// Waits until some octets have gone either way. Returns whether more may come: not if the peer
     /// has closed.
     pub(super) async fn carry(&mut self) -> bool {
-        // Reading and writing go on at the same time, or both ends wait for room in the other's pipe.
+        // Reading and writing go on at the same time, or both ends wait for room in the other's
+        // pipe.
         let (mut reader, mut writer) = tokio::io::split(&mut self.io);
         let output = self.core.output();
         self.input.reserve(65_536);

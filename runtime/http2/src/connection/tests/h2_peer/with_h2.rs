@@ -15,8 +15,8 @@ use super::heard::{End, Heard, Transcript, call_number};
 use super::script::{Call, Exchange, Fields, Step, other};
 use crate::Role;
 
-/// More than any header list of a script: from it, and from the largest frame, h2 also concludes how
-/// many CONTINUATION frames are too many.
+/// More than any header list of a script: from it, and from the largest frame, h2 also concludes
+/// how many CONTINUATION frames are too many.
 const LARGEST_LIST: u32 = 1 << 30;
 
 /// Plays the client, until the connection has ended.
@@ -102,8 +102,8 @@ pub(super) async fn server(exchange: Arc<Exchange>, io: DuplexStream) -> Transcr
     transcript
 }
 
-/// Whether the other end has closed while this one had something to write. It may, when all is said:
-/// a WINDOW_UPDATE, say, does not matter then. If it did so too early, the transcripts tell.
+/// Whether the other end has closed while this one had something to write. It may, when all is
+/// said: a WINDOW_UPDATE, say, does not matter then. If it did so too early, the transcripts tell.
 fn is_cut_off(error: &h2::Error) -> bool {
     error.is_io()
 }

@@ -14,8 +14,8 @@ impl LeastRequestConfig {
     /// The most: to look at more costs more than it is worth.
     const MOST: u32 = 10;
 
-    /// `choiceCount`: how many endpoints are drawn for each call; the same one can be drawn more than
-    /// once. Default: 2, which is also the least; more than 10 are 10.
+    /// `choiceCount`: how many endpoints are drawn for each call; the same one can be drawn more
+    /// than once. Default: 2, which is also the least; more than 10 are 10.
     #[must_use]
     pub const fn choice_count(self) -> u32 {
         self.choice_count

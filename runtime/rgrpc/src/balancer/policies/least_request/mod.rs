@@ -22,8 +22,8 @@ use crate::balancer::{
 use crate::service_config::{ConfigValue, ServiceConfigError};
 use crate::status::Status;
 
-/// The policy `least_request_experimental`: of a few endpoints that are drawn at random, a call goes
-/// to the one with the fewest calls of this channel under way.
+/// The policy `least_request_experimental`: of a few endpoints that are drawn at random, a call
+/// goes to the one with the fewest calls of this channel under way.
 ///
 /// ```json
 /// {"loadBalancingConfig": [{"least_request_experimental": {"choiceCount": 3}}]}

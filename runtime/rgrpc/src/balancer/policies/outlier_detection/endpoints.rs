@@ -107,8 +107,8 @@ impl Endpoints {
         }
     }
 
-    /// Ejects the endpoints at these places, each with a probability of `enforcement` percent, as long
-    /// as less than `max_percent` are. One that is ejected already is not ejected twice.
+    /// Ejects the endpoints at these places, each with a probability of `enforcement` percent, as
+    /// long as less than `max_percent` are. One that is ejected already is not ejected twice.
     fn eject(
         &mut self,
         outliers: &[usize],

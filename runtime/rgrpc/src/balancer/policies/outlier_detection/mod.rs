@@ -11,9 +11,9 @@
 //! ```
 //!
 //! The child policy chooses the connections; this one counts how calls end, and tells the child of
-//! the connections of an ejected endpoint that they do not serve. They stay connected. So it takes a
-//! child whose leaves regard health, as `round_robin` and the like; a `pick_first` that is the child
-//! itself does not.
+//! the connections of an ejected endpoint that they do not serve. They stay connected. So it takes
+//! a child whose leaves regard health, as `round_robin` and the like; a `pick_first` that is the
+//! child itself does not.
 //!
 //! Source: gRFC A50, A61 for endpoints; grpc-go `internal/xds/balancer/outlierdetection`.
 
@@ -50,8 +50,8 @@ use crate::status::Status;
 /// An interval of 0 would keep the channel's task busy.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Builds the policy `outlier_detection_experimental`: takes endpoints out for a while that fail more
-/// calls than they should.
+/// Builds the policy `outlier_detection_experimental`: takes endpoints out for a while that fail
+/// more calls than they should.
 ///
 /// The config, with its defaults:
 ///
@@ -73,20 +73,20 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 /// }
 /// ```
 ///
-/// After each `interval` (at least 1 ms) the calls that ended in it are looked at. Any status but OK
-/// is a failure. Ejected is:
+/// After each `interval` (at least 1 ms) the calls that ended in it are looked at. Any status but
+/// OK is a failure. Ejected is:
 ///
 /// - with `successRateEjection`, an endpoint whose share of successes is below the mean of all by
 ///   more than `stdevFactor`/1000 standard deviations;
 /// - with `failurePercentageEjection`, one of whose calls more than `threshold` percent failed;
 ///
-/// each among the endpoints with at least `requestVolume` calls, if there are `minimumHosts` of these,
-/// with a probability of `enforcementPercentage`, and while less than `maxEjectionPercent` of all
-/// endpoints are ejected. Without either field nothing is counted, and nobody is ejected.
+/// each among the endpoints with at least `requestVolume` calls, if there are `minimumHosts` of
+/// these, with a probability of `enforcementPercentage`, and while less than `maxEjectionPercent`
+/// of all endpoints are ejected. Without either field nothing is counted, and nobody is ejected.
 ///
 /// An endpoint is out for `baseEjectionTime` × how often it was ejected lately, at most
-/// `maxEjectionTime`; each interval in which it is not out counts as one ejection less. `childPolicy`
-/// is required.
+/// `maxEjectionTime`; each interval in which it is not out counts as one ejection less.
+/// `childPolicy` is required.
 ///
 /// Source: gRFC A50, A61; grpc-go `internal/xds/balancer/outlierdetection`.
 #[derive(Clone, Copy, Debug, Default)]

@@ -25,8 +25,8 @@ pub(super) fn address_list(
     interleave(without_duplicates(addresses))
 }
 
-/// A random order, where of two endpoints the first is the one or the other as often as their weights
-/// say.
+/// A random order, where of two endpoints the first is the one or the other as often as their
+/// weights say.
 ///
 /// Source: gRFC A113; Efraimidis and Spirakis, "Weighted random sampling with a reservoir".
 fn shuffle(endpoints: Vec<Endpoint>, mut random: impl FnMut() -> f64) -> Vec<Endpoint> {

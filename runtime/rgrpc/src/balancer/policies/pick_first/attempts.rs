@@ -60,8 +60,8 @@ enum Phase {
 pub(super) struct Step {
     /// Connect to these.
     pub(super) connect: Vec<usize>,
-    /// All addresses have failed, or about as many attempts as there are addresses have failed since
-    /// this was last told: the last failure.
+    /// All addresses have failed, or about as many attempts as there are addresses have failed
+    /// since this was last told: the last failure.
     pub(super) failure: Option<Status>,
 }
 

@@ -11,8 +11,8 @@
 //!                                Attempts
 //! ```
 //!
-//! Source: gRFCs A61 (Happy Eyeballs, the leaf, health), A62 (TRANSIENT_FAILURE is kept until READY,
-//! shuffling), A113 (weights); RFC 8305; grpc-go's package `pickfirst`.
+//! Source: gRFCs A61 (Happy Eyeballs, the leaf, health), A62 (TRANSIENT_FAILURE is kept until
+//! READY, shuffling), A113 (weights); RFC 8305; grpc-go's package `pickfirst`.
 
 mod address_list;
 mod attempts;

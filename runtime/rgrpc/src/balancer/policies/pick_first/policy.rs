@@ -18,14 +18,14 @@ use crate::status::Status;
 
 /// The policy `pick_first`: connects to the first address that it can, and sends all calls there.
 ///
-/// - **Connecting.** The addresses are tried in their order, IPv4 and IPv6 in turn; the next one when
-///   the present one has failed, and beside it after 250 ms. The first that is ready is chosen, and
-///   the others are given up.
-/// - **When all have failed** it is in TRANSIENT_FAILURE until one is ready, also when there are other
-///   addresses meanwhile. Each address is tried again when its backoff is over. The resolver is asked
-///   to look again each time that about all have failed.
-/// - **When the connection is lost** it is IDLE until there is a call, and begins at the first address
-///   then.
+/// - **Connecting.** The addresses are tried in their order, IPv4 and IPv6 in turn; the next one
+///   when the present one has failed, and beside it after 250 ms. The first that is ready is
+///   chosen, and the others are given up.
+/// - **When all have failed** it is in TRANSIENT_FAILURE until one is ready, also when there are
+///   other addresses meanwhile. Each address is tried again when its backoff is over. The resolver
+///   is asked to look again each time that about all have failed.
+/// - **When the connection is lost** it is IDLE until there is a call, and begins at the first
+///   address then.
 /// - **When there are new endpoints** the connection is kept if its address is still one of theirs;
 ///   else they are tried from the first on.
 ///
@@ -57,8 +57,12 @@ pub struct PickFirst {
 enum Phase {
     /// There were none so far, or there are none now.
     NoAddresses,
-    /// With the picker that was published, which knows whether there was a call.
-    Idle(Arc<IdlePicker>),
+    Idle {
+        /// The one that was published, which knows whether there was a call.
+        picker: Arc<IdlePicker>,
+        /// The one whose connection was lost: its backoff holds for the next.
+        last: SubConn,
+    },
     /// Also in TRANSIENT_FAILURE.
     Connecting {
         attempts: Attempts,
@@ -81,8 +85,8 @@ impl PickFirst {
 
     /// The policy as a leaf under one that wants healthy connections, such as `round_robin`. It
     /// [asks for](SubConnOptions::health_check) the [`Health`] of the connection that is there, and
-    /// goes by it: not known yet is CONNECTING, not serving is TRANSIENT_FAILURE with the status that
-    /// says why. It keeps the connection in any case.
+    /// goes by it: not known yet is CONNECTING, not serving is TRANSIENT_FAILURE with the status
+    /// that says why. It keeps the connection in any case.
     ///
     /// Source: gRFC A61, "Generic Health Reporting Mechanism".
     #[must_use]
@@ -109,7 +113,8 @@ impl PickFirst {
         control.update_state(state, picker);
     }
 
-    /// Calls are told that nothing can be connected to, because of this. Returns what they are told.
+    /// Calls are told that nothing can be connected to, because of this. Returns what they are
+    /// told.
     fn fail_to_connect(&mut self, problem: &Status, control: &mut dyn ChannelControl) -> Status {
         let text = format!(
             "cannot connect to {}: {}",
@@ -159,15 +164,23 @@ impl PickFirst {
         }
     }
 
+    /// Connects, if it is idle.
     fn leave_idle(&mut self, control: &mut dyn ChannelControl) {
+        let Phase::Idle { last, .. } = &self.phase else {
+            return;
+        };
+        let kept = Kept::from([(last.address().clone(), (last.clone(), AttemptState::Idle))]);
         self.publish_connecting(control);
-        self.connect(Kept::new(), control);
+        self.connect(kept, control);
     }
 
     /// The connection is lost: another one is made when there is a call for it.
-    fn go_idle(&mut self, control: &mut dyn ChannelControl) {
+    fn go_idle(&mut self, last: SubConn, control: &mut dyn ChannelControl) {
         let picker = Arc::new(IdlePicker::new(control.waker()));
-        self.phase = Phase::Idle(Arc::clone(&picker));
+        self.phase = Phase::Idle {
+            picker: Arc::clone(&picker),
+            last,
+        };
         control.resolve_now();
         self.publish(ConnectivityState::Idle, picker, control);
     }
@@ -235,12 +248,12 @@ impl Balancer for PickFirst {
             return Err(self.fail_to_connect(&problem, control));
         }
         match &self.phase {
-            Phase::Idle(_) => return Ok(()),
+            Phase::Idle { .. } => return Ok(()),
             Phase::Connected(subconn) if self.addresses.contains(subconn.address()) => {
                 return Ok(());
             }
-            // Beginning anew each time would put the later addresses off for as long as the resolver
-            // repeats itself.
+            // Beginning anew each time would put the later addresses off for as long as the
+            // resolver repeats itself.
             Phase::Connecting { .. } if is_same => return Ok(()),
             // In TRANSIENT_FAILURE, which is left by being connected only (gRFC A62).
             Phase::Connecting { .. } => {}
@@ -266,7 +279,7 @@ impl Balancer for PickFirst {
             Phase::NoAddresses => true,
             // It may be the reason: the addresses that fail are old ones.
             Phase::Connecting { .. } => self.published == Some(ConnectivityState::TransientFailure),
-            Phase::Idle(_) | Phase::Connected(_) => false,
+            Phase::Idle { .. } | Phase::Connected(_) => false,
         };
         if is_of_use {
             self.fail_to_connect(error, control);
@@ -285,7 +298,10 @@ impl Balancer for PickFirst {
                     let subconn = subconn.clone();
                     self.publish_connected(subconn, health, control);
                 }
-                _ => self.go_idle(control),
+                _ => {
+                    let last = subconn.clone();
+                    self.go_idle(last, control);
+                }
             },
             Phase::Connecting { attempts, subconns } => {
                 let Some((index, subconn)) = position(subconns, id) else {
@@ -307,7 +323,10 @@ impl Balancer for PickFirst {
                         self.carry_out(step, control);
                     }
                     // It was lost before it was known to be ready.
-                    SubConnState::Idle if attempts.is_connecting(index) => self.go_idle(control),
+                    SubConnState::Idle if attempts.is_connecting(index) => {
+                        let last = subconn.clone();
+                        self.go_idle(last, control);
+                    }
                     SubConnState::Idle => {
                         let step = attempts.idle(index);
                         self.carry_out(step, control);
@@ -319,9 +338,7 @@ impl Balancer for PickFirst {
     }
 
     fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
-        if let Phase::Idle(_) = self.phase {
-            self.leave_idle(control);
-        }
+        self.leave_idle(control);
     }
 
     fn wake_at(&self) -> Option<Instant> {
@@ -333,7 +350,7 @@ impl Balancer for PickFirst {
 
     fn wake(&mut self, control: &mut dyn ChannelControl) {
         match &mut self.phase {
-            Phase::Idle(picker) if picker.was_picked() => self.leave_idle(control),
+            Phase::Idle { picker, .. } if picker.was_picked() => self.leave_idle(control),
             Phase::Connecting { attempts, .. } => {
                 let step = attempts.wake(control.now());
                 self.carry_out(step, control);

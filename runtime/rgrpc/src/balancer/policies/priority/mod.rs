@@ -1,9 +1,9 @@
 //! `priority_experimental`: a list of children, of which the first that can be used is.
 //!
-//! Endpoints are dealt to the children by their [`HierarchyPath`](crate::balancer::HierarchyPath). A child is
-//! built when all before it have failed, or have not become ready within ten seconds; when one
-//! before it is READY again it goes on for a quarter of an hour without being given calls, so that it
-//! is there when that one fails again.
+//! Endpoints are dealt to the children by their [`HierarchyPath`](crate::balancer::HierarchyPath).
+//! A child is built when all before it have failed, or have not become ready within ten seconds;
+//! when one before it is READY again it goes on for a quarter of an hour without being given calls,
+//! so that it is there when that one fails again.
 //!
 //! Which child is used is [`choose`]'s decision, made anew whenever something has changed;
 //! [`FailoverTimer`] is the ten seconds.
@@ -39,8 +39,8 @@ use crate::status::Status;
 /// For how long a child is kept that one before it has taken the place of.
 const KEPT_FOR: Duration = Duration::from_secs(15 * 60);
 
-/// Builds the policy `priority_experimental`: a list of children, of which the first that can be used
-/// is.
+/// Builds the policy `priority_experimental`: a list of children, of which the first that can be
+/// used is.
 ///
 /// An endpoint is for the child that the first name of its
 /// [`HierarchyPath`](crate::balancer::HierarchyPath) names. The config:
@@ -55,13 +55,13 @@ const KEPT_FOR: Duration = Duration::from_secs(15 * 60);
 /// }
 /// ```
 ///
-/// The first child that is READY or IDLE is used. A child that connects is waited for, for 10 s from
-/// when it was built or was READY last; then the next one is built. When all have failed, the first
-/// that connects is used, else the last. `ignoreReresolutionRequests` (default: false) keeps the
-/// child from having the resolver look again.
+/// The first child that is READY or IDLE is used. A child that connects is waited for, for 10 s
+/// from when it was built or was READY last; then the next one is built. When all have failed, the
+/// first that connects is used, else the last. `ignoreReresolutionRequests` (default: false) keeps
+/// the child from having the resolver look again.
 ///
-/// A child that is not needed any more, because one before it is READY, is dropped 15 minutes later;
-/// one that the config no longer names is dropped at once (gRFC A115).
+/// A child that is not needed any more, because one before it is READY, is dropped 15 minutes
+/// later; one that the config no longer names is dropped at once (gRFC A115).
 ///
 /// Source: gRFC A56; grpc-go `internal/xds/balancer/priority`.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,9 +1,9 @@
 //! `random_subsetting_experimental`: lets its child have some of the endpoints, chosen at random.
 //!
 //! Where there are many clients and many servers, a connection from each to each is too many. Each
-//! channel takes a subset, by rendezvous hashing with a seed of its own: the subsets of all channels
-//! together load the servers evenly, and an endpoint that comes or goes changes one place of a
-//! subset at most.
+//! channel takes a subset, by rendezvous hashing with a seed of its own: the subsets of all
+//! channels together load the servers evenly, and an endpoint that comes or goes changes one place
+//! of a subset at most.
 //!
 //! Source: gRFC A68; grpc-go's package `balancer/randomsubsetting`.
 
@@ -35,9 +35,9 @@ use crate::status::Status;
 /// {"subsetSize": 20, "childPolicy": [{"round_robin": {}}]}
 /// ```
 ///
-/// The child gets `subsetSize` of the endpoints, at least 1, or all when there are no more. The choice
-/// is the channel's own, and as steady as the endpoints are: one that comes or goes changes one place
-/// at most.
+/// The child gets `subsetSize` of the endpoints, at least 1, or all when there are no more. The
+/// choice is the channel's own, and as steady as the endpoints are: one that comes or goes changes
+/// one place at most.
 ///
 /// Source: gRFC A68; grpc-go's package `balancer/randomsubsetting`.
 #[derive(Clone, Copy, Debug, Default)]

@@ -52,18 +52,19 @@ use crate::status::Status;
 /// ```
 ///
 /// `requestHashHeader` names the metadata key whose value is hashed; several values count as one,
-/// with commas between them. A key that ends in `-bin` is refused. A call without a value goes to any
-/// endpoint that is ready. Without the field all calls fail: there is nothing to hash.
+/// with commas between them. A key that ends in `-bin` is refused. A call without a value goes to
+/// any endpoint that is ready. Without the field all calls fail: there is nothing to hash.
 ///
-/// An endpoint has as many entries on the ring as its [`EndpointWeight`] is of the sum of all, at the
-/// places that its [`EndpointHashKey`] decides, or else its first address. The ring has at least
-/// `minRingSize` entries, or as many more as the endpoint with the least weight needs to have a whole
-/// number of them, and at most `maxRingSize`. Both are at most 8,388,608 in a config, and count as
-/// [`ring_size_cap`](Self::with_ring_size_cap) when they are more.
+/// An endpoint has as many entries on the ring as its [`EndpointWeight`] is of the sum of all, at
+/// the places that its [`EndpointHashKey`] decides, or else its first address. The ring has at
+/// least `minRingSize` entries, or as many more as the endpoint with the least weight needs to have
+/// a whole number of them, and at most `maxRingSize`. Both are at most 8,388,608 in a config, and
+/// count as [`ring_size_cap`](Self::with_ring_size_cap) when they are more.
 ///
-/// The state of the policy is READY when an endpoint is; else TRANSIENT_FAILURE when two have failed;
-/// else CONNECTING when one connects, or one has failed and there are others; else IDLE. While it is
-/// CONNECTING or TRANSIENT_FAILURE it connects to one endpoint after the other by itself.
+/// The state of the policy is READY when an endpoint is; else TRANSIENT_FAILURE when two have
+/// failed; else CONNECTING when one connects, or one has failed and there are others; else IDLE.
+/// While it is CONNECTING or TRANSIENT_FAILURE it connects to one endpoint after the other by
+/// itself.
 ///
 /// Source: gRFC A42, A61, A76; grpc-go's package `balancer/ringhash`.
 #[derive(Clone, Copy, Debug)]
@@ -80,8 +81,8 @@ impl RingHashBuilder {
         }
     }
 
-    /// How many entries a ring has at most, whatever a config says: 16 bytes each, for each channel.
-    /// Default: 4096; at least 1.
+    /// How many entries a ring has at most, whatever a config says: 16 bytes each, for each
+    /// channel. Default: 4096; at least 1.
     ///
     /// Source: gRFC A42, "the ring size cap".
     #[must_use]

@@ -14,8 +14,8 @@ pub(super) struct RingMember {
 
 /// The entries of endpoints in the order of their hashes, the first one after the last.
 ///
-/// Source: gRFC A42, "Ring Construction"; Envoy's `ring_hash_lb.cc`, which has the same ring for the
-/// same endpoints.
+/// Source: gRFC A42, "Ring Construction"; Envoy's `ring_hash_lb.cc`, which has the same ring for
+/// the same endpoints.
 #[derive(Debug)]
 pub(super) struct Ring {
     entries: Vec<Entry>,
@@ -68,8 +68,8 @@ impl Ring {
     }
 }
 
-/// How many entries there are to be: so many that the member with the least share, of 1, has a whole
-/// number of them.
+/// How many entries there are to be: so many that the member with the least share, of 1, has a
+/// whole number of them.
 fn scale(least_share: f64, size: &RangeInclusive<u32>) -> f64 {
     let (min, max) = (f64::from(*size.start()), f64::from(*size.end()));
     ((least_share * min).ceil() / least_share).min(max)

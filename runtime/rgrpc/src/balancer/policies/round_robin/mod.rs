@@ -13,8 +13,8 @@ use crate::balancer::{
     RoundRobinPicker,
 };
 
-/// The policy `round_robin`: calls go to all endpoints that are ready and healthy, in turn. It has no
-/// fields.
+/// The policy `round_robin`: calls go to all endpoints that are ready and healthy, in turn. It has
+/// no fields.
 ///
 /// ```json
 /// {"loadBalancingConfig": [{"round_robin": {}}]}

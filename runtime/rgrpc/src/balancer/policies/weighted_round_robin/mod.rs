@@ -41,15 +41,15 @@ use crate::service_config::{ConfigValue, ServiceConfigError};
 use crate::status::Status;
 
 /// The policy `weighted_round_robin`: calls go to all endpoints that are ready and healthy, to each
-/// in proportion to the calls a second that it could serve, by its own reports. As long as fewer than
-/// two endpoints have reported, it is `round_robin`.
+/// in proportion to the calls a second that it could serve, by its own reports. As long as fewer
+/// than two endpoints have reported, it is `round_robin`.
 ///
 /// ```json
 /// {"loadBalancingConfig": [{"weighted_round_robin": {"blackoutPeriod": "5s"}}]}
 /// ```
 ///
-/// See [`WeightedRoundRobinConfig`] for its fields. Endpoints that have no weight are given the mean
-/// of the others.
+/// See [`WeightedRoundRobinConfig`] for its fields. Endpoints that have no weight are given the
+/// mean of the others.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WeightedRoundRobinBuilder;
 

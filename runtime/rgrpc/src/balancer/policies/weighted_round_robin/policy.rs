@@ -20,8 +20,8 @@ pub(super) struct WeightedEndpoints {
     config: WeightedRoundRobinConfig,
     reports_out_of_band: bool,
     endpoints: EndpointSharding,
-    /// Those that are ready, in the order of the sharding, which is also that of the picker. What an
-    /// endpoint has reported is forgotten when it is not ready; a late report goes nowhere then.
+    /// Those that are ready, in the order of the sharding, which is also that of the picker. What
+    /// an endpoint has reported is forgotten when it is not ready; a late report goes nowhere then.
     ready: BTreeMap<EndpointId, Weight>,
     picker: Option<Arc<WeightedPicker>>,
     /// When the reports are taken next.

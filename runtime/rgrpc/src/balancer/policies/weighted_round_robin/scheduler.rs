@@ -20,8 +20,8 @@ const MAX_WEIGHT: u16 = u16::MAX;
 const OFFSET: u64 = MAX_WEIGHT as u64 / 2;
 
 impl Scheduler {
-    /// For endpoints with these weights, each more than 0. Those without one count as the mean of the
-    /// others; when fewer than two have one, all are alike.
+    /// For endpoints with these weights, each more than 0. Those without one count as the mean of
+    /// the others; when fewer than two have one, all are alike.
     pub(super) fn new(weights: &[Option<f64>]) -> Self {
         let known = || weights.iter().copied().flatten();
         let count = known().count();

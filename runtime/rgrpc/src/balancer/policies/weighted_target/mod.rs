@@ -1,10 +1,10 @@
 //! `weighted_target_experimental`: children with names and weights, of which each call takes one at
 //! random.
 //!
-//! Endpoints are dealt to the children by their [`HierarchyPath`](crate::balancer::HierarchyPath). Among the
-//! children that are READY each gets as much of the calls as its weight is of the sum of theirs. A
-//! child that the config no longer names is dropped at once; one whose policy is another now is
-//! replaced [gracefully](crate::balancer::GracefulSwitch).
+//! Endpoints are dealt to the children by their [`HierarchyPath`](crate::balancer::HierarchyPath).
+//! Among the children that are READY each gets as much of the calls as its weight is of the sum of
+//! theirs. A child that the config no longer names is dropped at once; one whose policy is another
+//! now is replaced [gracefully](crate::balancer::GracefulSwitch).
 //!
 //! Source: gRFC A28; grpc-go's package `balancer/weightedtarget`.
 
@@ -43,9 +43,10 @@ use crate::status::Status;
 /// }}
 /// ```
 ///
-/// Calls go to the children that are READY, to each as often as its `weight` is of the sum of theirs
-/// (default: 0, no calls as long as one with a weight is READY). Without a READY one they wait while
-/// one connects, then have one that is idle connect, else fail as one of the children says.
+/// Calls go to the children that are READY, to each as often as its `weight` is of the sum of
+/// theirs (default: 0, no calls as long as one with a weight is READY). Without a READY one they
+/// wait while one connects, then have one that is idle connect, else fail as one of the children
+/// says.
 ///
 /// Source: gRFC A28; grpc-go's package `balancer/weightedtarget`.
 #[derive(Clone, Copy, Debug, Default)]

@@ -1,23 +1,27 @@
+//! A server-streaming call on a given connection, without a picker, retries or a deadline.
+//!
+//! Made by the task of a monitor.
+
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use prost::Message;
 
-use crate::call::{MessageSource, MethodName, Received, RecvStream};
+use crate::call::{MessageSource, MethodName, RecvStream, SourceEvent};
 use crate::codec::MessageLimit;
 use crate::codec::{Codec, DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND, ProtoCodec, frame};
 use crate::metadata::Metadata;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, ClientTransport, Incoming, IncomingHead, NoHead, OpenError, OpenRequest, Origin,
-    ResetCode, Wanted,
+    ClientStream, ClientTransport, CommonHeaders, Incoming, IncomingHead, NoHead, OpenError,
+    OpenRequest, ResetCode, Wanted,
 };
 
 /// Makes a server-streaming call on this connection. Dropping what it returns cancels it.
 pub(super) fn call<Req, Res>(
     transport: &dyn ClientTransport,
-    origin: &Arc<Origin>,
+    headers: &Arc<CommonHeaders>,
     metadata: &Metadata,
     method: &MethodName,
     request: &Req,
@@ -30,7 +34,7 @@ where
         frame::<ProtoCodec, Req>(request, limit(DEFAULT_MAX_SEND)).map_err(OpenError::Invalid)?;
     let stream = transport.open(OpenRequest {
         path: method,
-        origin,
+        headers,
         content_subtype: <ProtoCodec as Codec<Req>>::NAME,
         previous_attempts: 0,
         timeout: None,
@@ -48,7 +52,7 @@ fn limit(bytes: usize) -> MessageLimit {
     MessageLimit::new(Side::Client, bytes)
 }
 
-/// A stream of a connection, of which nobody but its receiver knows.
+/// A stream that only its receiver knows.
 struct StreamSource(Arc<dyn ClientStream>);
 
 impl MessageSource for StreamSource {
@@ -56,10 +60,10 @@ impl MessageSource for StreamSource {
         self.0.poll_head(cx)
     }
 
-    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<Received> {
+    fn poll_data(&self, cx: &mut Context<'_>, wanted: Wanted) -> Poll<SourceEvent> {
         self.0.poll_data(cx, wanted).map(|incoming| match incoming {
-            Incoming::Data(data) => Received::Data(data),
-            Incoming::End(end) => Received::End(end.outcome),
+            Incoming::Data(data) => SourceEvent::Data(data),
+            Incoming::End(end) => SourceEvent::End(end.outcome),
         })
     }
 

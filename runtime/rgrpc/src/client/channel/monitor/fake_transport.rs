@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use prost::Message;
+use rgrpc_http2::BytesQueue;
 use tokio::time::Instant;
 
 use crate::codec::{MessageLimit, PREFIX_LEN, ProtoCodec, frame};
@@ -19,7 +20,6 @@ use crate::transport::{
     ClientStream, ClientTransport, Incoming, IncomingHead, NoHead, OpenError, OpenRequest,
     ResetCode, Stream, StreamEnd, Wanted,
 };
-use rgrpc_http2::BytesQueue;
 
 /// The connection. It remembers the streams that were opened.
 pub(super) struct FakeTransport {
@@ -87,7 +87,7 @@ impl FakeStream {
         self.push(Incoming::End(StreamEnd::new(outcome)));
     }
 
-    /// Whether this side has cancelled it.
+    /// Returns whether this side has cancelled it.
     pub(super) fn was_reset(&self) -> bool {
         self.was_reset.load(Ordering::Acquire)
     }

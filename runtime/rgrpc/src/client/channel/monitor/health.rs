@@ -1,7 +1,11 @@
+//! The health check of a backend.
+//!
+//! Run by the monitor of a connection, as a task.
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::Report;
+use super::MonitorReport;
 use super::proto::{HealthCheckRequest, HealthCheckResponse, ServingStatus};
 use super::watch::{End, Watch};
 use crate::balancer::Health;
@@ -11,8 +15,8 @@ use crate::status::Status;
 
 /// Asks a backend whether it serves: `grpc.health.v1.Health/Watch`.
 ///
-/// A backend that does not implement it is taken to serve. One whose answers break off is not, until
-/// it is asked again.
+/// A backend that does not implement it is taken to serve. One whose answers break off is not,
+/// until it is asked again.
 ///
 /// Source: gRFC A17; grpc-go `health/client.go`.
 #[derive(Debug)]
@@ -57,15 +61,15 @@ impl Watch for HealthWatch {
         }
     }
 
-    fn begun(&self) -> Option<Report> {
-        Some(Report::Health(Health::Unknown))
+    fn begun(&self) -> Option<MonitorReport> {
+        Some(MonitorReport::Health(Health::Unknown))
     }
 
-    fn answered(&self, response: HealthCheckResponse) -> Report {
-        Report::Health(self.health(response.status))
+    fn answered(&self, response: HealthCheckResponse) -> MonitorReport {
+        MonitorReport::Health(self.health(response.status))
     }
 
-    fn ended(&self, end: &End) -> Option<Report> {
+    fn ended(&self, end: &End) -> Option<MonitorReport> {
         let health = match end {
             End::Unimplemented => Health::Serving,
             End::Broken(problem) => {
@@ -74,7 +78,7 @@ impl Watch for HealthWatch {
                 Health::NotServing(Status::unavailable(text))
             }
         };
-        Some(Report::Health(health))
+        Some(MonitorReport::Health(health))
     }
 }
 
@@ -87,14 +91,14 @@ mod tests {
         HealthWatch::new(Address::Name("backend-1".to_owned()), service.into())
     }
 
-    fn text(report: Report) -> String {
+    fn text(report: MonitorReport) -> String {
         match report {
-            Report::Health(Health::NotServing(status)) => {
+            MonitorReport::Health(Health::NotServing(status)) => {
                 assert_eq!(status.code(), Code::Unavailable);
                 status.message().to_owned()
             }
-            Report::Health(health) => format!("{health:?}"),
-            Report::Load(_) => panic!("{report:?}"),
+            MonitorReport::Health(health) => format!("{health:?}"),
+            MonitorReport::Load(_) => panic!("{report:?}"),
         }
     }
 

@@ -1,7 +1,11 @@
+//! The load reports of a backend, out of band.
+//!
+//! Run by the monitor of a connection, as a task.
+
 use std::borrow::Cow;
 use std::time::Duration;
 
-use super::Report;
+use super::MonitorReport;
 use super::proto::OrcaLoadReportRequest;
 use super::watch::{End, Watch};
 use crate::balancer::LoadReport;
@@ -38,15 +42,15 @@ impl Watch for LoadWatch {
         }
     }
 
-    fn begun(&self) -> Option<Report> {
+    fn begun(&self) -> Option<MonitorReport> {
         None
     }
 
-    fn answered(&self, report: LoadReport) -> Report {
-        Report::Load(Box::new(report))
+    fn answered(&self, report: LoadReport) -> MonitorReport {
+        MonitorReport::Load(Box::new(report))
     }
 
-    fn ended(&self, _end: &End) -> Option<Report> {
+    fn ended(&self, _end: &End) -> Option<MonitorReport> {
         None
     }
 }

@@ -1,28 +1,29 @@
-//! What a backend is asked besides calls: whether it serves, and how loaded it is.
+//! Monitors ask a backend for its health and its load, besides calls.
 //!
 //! A monitor is a task: it makes a streaming call on one connection and makes it again when it has
-//! ended, until it is aborted. What is asked, and what the answers mean, is a [`Watch`]. The
-//! [`Monitors`] of a [`SubConn`](crate::balancer::SubConn) begin when its connection is there and end
-//! when it is lost or nobody holds the SubConn any more.
+//! ended, until it is aborted. The question and the meaning of the answers are a [`Watch`]. The
+//! [`Monitors`] of a [`SubConn`](crate::balancer::SubConn) begin when its connection is there and
+//! end when it is lost or nobody holds the SubConn any more.
 //!
 //! ```text
-//!   Control ── connected, lost ──► Monitors ── spawns ──► run(HealthWatch), run(LoadWatch)
-//!      ▲                              │ take                     │
-//!      │                              └── the latest Report ◄────┤
-//!      └───────────── Event::Monitor ────────────────────────────┘
+//!   Control ── oldest connection ──► Monitors ── spawns ──► run(HealthWatch), run(LoadWatch)
+//!      ▲                                │ take                          │
+//!      │                                └── the latest MonitorReport ◄──┤
+//!      └───────────── Event::Monitor ───────────────────────────────────┘
 //! ```
 //!
-//! These calls are none of the channel's: no picker and no service config is asked for them, they have
-//! no deadline, and they do not keep the channel from going idle. The channel's per-RPC credentials go
-//! with them.
+//! These calls are none of the channel's: no picker and no service config is asked for them, they
+//! have no deadline, and they do not keep the channel from going idle. The channel's per-RPC
+//! credentials go with them.
 //!
-//! Source: gRFC A17 for health, A51 for load; grpc-go's packages `health` and `orca`, `producer.go`.
+//! Source: gRFC A17 for health, A51 for load; grpc-go's packages `health` and `orca`,
+//! `producer.go`.
 
 mod call;
 mod health;
 mod load;
 mod proto;
-mod retry;
+mod restart_delay;
 mod task;
 mod watch;
 
@@ -31,7 +32,7 @@ mod fake_transport;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -40,27 +41,27 @@ use self::load::LoadWatch;
 use self::task::Monitor;
 use self::watch::{Backend, Watch};
 use crate::balancer::{Health, LoadReport, SubConnId, SubConnOptions};
-use crate::client::event::{ConnectionId, Event, MonitorId};
+use crate::client::connectivity::{ConnectionId, Event, MonitorId};
 use crate::credentials::PerRpcCredentials;
 use crate::io::Address;
-use crate::transport::{ClientTransport, Origin};
+use crate::transport::{ClientTransport, CommonHeaders};
 
-/// What a monitor has heard.
+/// A report of a monitor.
 #[derive(Clone, Debug)]
-pub(super) enum Report {
+pub(super) enum MonitorReport {
     Health(Health),
     Load(Box<LoadReport>),
 }
 
-/// What the monitors of a channel have in common.
+/// The inputs of all monitors of a channel.
 pub(super) struct MonitorContext {
-    origin: Arc<Origin>,
+    headers: Arc<CommonHeaders>,
     /// Those of the channel.
     credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
     events: UnboundedSender<Event>,
-    /// Nobody's health is asked for, whatever the service config says.
+    /// No health is asked for, whatever the service config says.
     health_check_disabled: bool,
-    /// Which service's health is asked for; empty for the server as a whole.
+    /// The service whose health is asked for; empty for the server as a whole.
     health_service: Option<Arc<str>>,
     next_id: u64,
 }
@@ -68,13 +69,13 @@ pub(super) struct MonitorContext {
 impl MonitorContext {
     /// Health is not asked for until there is a service to ask for.
     pub(super) fn new(
-        origin: Arc<Origin>,
+        headers: Arc<CommonHeaders>,
         credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
         events: UnboundedSender<Event>,
         health_check_disabled: bool,
     ) -> Self {
         Self {
-            origin,
+            headers,
             credentials,
             events,
             health_check_disabled,
@@ -83,8 +84,8 @@ impl MonitorContext {
         }
     }
 
-    /// Which service's health the service config says to ask for, if any. Whether that changes
-    /// anything.
+    /// Sets the service whose health the service config says to ask for, if any. Returns whether
+    /// that changes anything.
     pub(super) fn set_health_service(&mut self, service: Option<Arc<str>>) -> bool {
         let service = service.filter(|_| !self.health_check_disabled);
         let changes = self.health_service != service;
@@ -104,7 +105,7 @@ impl MonitorContext {
         let backend = Backend {
             address: address.clone(),
             transport,
-            origin: Arc::clone(&self.origin),
+            headers: Arc::clone(&self.headers),
             credentials: Arc::clone(&self.credentials),
         };
         let events = self.events.clone();
@@ -119,13 +120,13 @@ impl MonitorContext {
     }
 }
 
-/// The monitors of one SubConn. When it has several connections, they are on the oldest one.
+/// The monitors of one SubConn, on its oldest connection.
 pub(super) struct Monitors {
     subconn: SubConnId,
     address: Address,
     options: SubConnOptions,
-    /// Those that take calls, the oldest first. They are not kept open here.
-    connections: Vec<(ConnectionId, Weak<dyn ClientTransport>)>,
+    /// The connection that they are on.
+    connection: Option<ConnectionId>,
     health: Option<Monitor>,
     load: Option<Monitor>,
 }
@@ -137,68 +138,50 @@ impl Monitors {
             subconn,
             address,
             options,
-            connections: Vec::new(),
+            connection: None,
             health: None,
             load: None,
         }
     }
 
-    /// There is a connection, or another one. Returns what is known of the backend's health, if that
-    /// changes.
-    pub(super) fn connected(
+    /// Follows the oldest connection of the SubConn: ends the monitors that are on another one, and
+    /// begins them anew. Returns the known health of the backend, if that changes and there is a
+    /// connection.
+    pub(super) fn follow(
         &mut self,
-        connection: ConnectionId,
-        transport: &Arc<dyn ClientTransport>,
+        oldest: Option<(ConnectionId, &Arc<dyn ClientTransport>)>,
         context: &mut MonitorContext,
     ) -> Option<Health> {
-        self.connections
-            .push((connection, Arc::downgrade(transport)));
-        (self.connections.len() == 1).then(|| self.begin(transport, context))
-    }
-
-    /// A connection takes no more calls. Returns what is known of the backend's health, if that
-    /// changes, and there is another connection.
-    pub(super) fn lost(
-        &mut self,
-        connection: ConnectionId,
-        context: &mut MonitorContext,
-    ) -> Option<Health> {
-        let mut connections = self.connections.iter();
-        let index = connections.position(|(id, _)| *id == connection)?;
-        self.connections.remove(index);
-        if index > 0 {
+        let id = oldest.map(|(id, _)| id);
+        if self.connection == id {
             return None;
         }
+        self.connection = id;
         self.health = None;
         self.load = None;
-        let transport = self.transport()?;
-        Some(self.begin(&transport, context))
+        oldest.map(|(_, transport)| self.begin(transport, context))
     }
 
-    /// The service whose health is asked for is another one. Returns what is known of its health, if
-    /// there is a connection and its health matters.
+    /// The service whose health is asked for is another one. Returns the known health of the
+    /// backend, if there is a connection and its health matters.
     pub(super) fn health_service_changed(
         &mut self,
+        oldest: Option<&Arc<dyn ClientTransport>>,
         context: &mut MonitorContext,
     ) -> Option<Health> {
-        let transport = self.transport()?;
+        let transport = oldest?;
         self.options
             .health_check
-            .then(|| self.begin_health_check(&transport, context))
+            .then(|| self.begin_health_check(transport, context))
     }
 
-    /// What a monitor has heard last; `None` if that was taken, or it is none of these any more.
-    pub(super) fn take(&self, monitor: MonitorId) -> Option<Report> {
+    /// The latest report of a monitor; `None` if it was taken, or the monitor is none of these any
+    /// more.
+    pub(super) fn take(&self, monitor: MonitorId) -> Option<MonitorReport> {
         let monitors = [&self.health, &self.load].into_iter().flatten();
         monitors
             .filter(|present| present.id() == monitor)
             .find_map(Monitor::take)
-    }
-
-    /// The connection that the monitors are on.
-    fn transport(&self) -> Option<Arc<dyn ClientTransport>> {
-        let (_, oldest) = self.connections.first()?;
-        oldest.upgrade()
     }
 
     fn begin(

@@ -1,4 +1,5 @@
-//! The messages that monitors send and receive, besides [`LoadReport`](crate::balancer::LoadReport).
+//! The messages that monitors send and receive, besides
+//! [`LoadReport`](crate::balancer::LoadReport).
 
 use prost::{Enumeration, Message};
 

@@ -1,18 +1,22 @@
+//! The handle of a monitor's task.
+//!
+//! Held by the monitors of a SubConn, which the channel's task owns.
+
 use std::sync::{Arc, Mutex};
 
 use tokio::task::AbortHandle;
 
-use super::Report;
+use super::MonitorReport;
 use super::watch::{Backend, Watch, run};
-use crate::client::event::MonitorId;
+use crate::client::connectivity::MonitorId;
 use crate::lock::lock;
 
 /// A monitor at work, as a task of its own, which ends when this is dropped.
 pub(super) struct Monitor {
     id: MonitorId,
-    /// What it has heard last, until it is taken: a backend that says more than the channel's task
+    /// The latest report, until it is taken: a backend that reports more than the channel's task
     /// can look at takes no memory for it.
-    latest: Arc<Mutex<Option<Report>>>,
+    latest: Arc<Mutex<Option<MonitorReport>>>,
     task: AbortHandle,
 }
 
@@ -43,8 +47,8 @@ impl Monitor {
         self.id
     }
 
-    /// What it has heard since this was last called.
-    pub(super) fn take(&self) -> Option<Report> {
+    /// The latest report since this was last called.
+    pub(super) fn take(&self) -> Option<MonitorReport> {
         lock(&self.latest).take()
     }
 }

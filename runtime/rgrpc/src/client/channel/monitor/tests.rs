@@ -1,3 +1,5 @@
+//! Tests of the monitors of one SubConn, over a transport that the test answers for.
+
 use std::time::Duration;
 
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -21,6 +23,8 @@ struct Fixture {
     context: MonitorContext,
     events: UnboundedReceiver<Event>,
     transport: Arc<FakeTransport>,
+    /// The connections that take calls, the oldest first.
+    connections: Vec<(ConnectionId, Arc<dyn ClientTransport>)>,
 }
 
 impl Fixture {
@@ -29,7 +33,7 @@ impl Fixture {
     }
 
     fn with(options: SubConnOptions, service: Option<&str>, disabled: bool) -> Self {
-        let origin = Origin {
+        let headers = CommonHeaders {
             authority: "backends.test".to_owned(),
             scheme: "http",
             user_agent: "test".into(),
@@ -37,7 +41,7 @@ impl Fixture {
             accept_encoding: None,
         };
         let (sender, events) = unbounded_channel();
-        let mut context = MonitorContext::new(Arc::new(origin), Arc::new([]), sender, disabled);
+        let mut context = MonitorContext::new(Arc::new(headers), Arc::new([]), sender, disabled);
         context.set_health_service(service.map(Arc::from));
         let address = Address::Name("backend-1".to_owned());
         let subconn = TestChannel::new().create_subconn(address.clone(), options);
@@ -46,30 +50,54 @@ impl Fixture {
             context,
             events,
             transport: Arc::default(),
+            connections: Vec::new(),
         }
+    }
+
+    /// There is a connection, or another one.
+    fn connected(
+        &mut self,
+        id: ConnectionId,
+        transport: Arc<dyn ClientTransport>,
+    ) -> Option<Health> {
+        self.connections.push((id, transport));
+        self.follow()
+    }
+
+    /// A connection takes no more calls.
+    fn lost(&mut self, id: ConnectionId) -> Option<Health> {
+        self.connections.retain(|(connection, _)| *connection != id);
+        self.follow()
+    }
+
+    fn follow(&mut self) -> Option<Health> {
+        let oldest = self.connections.first();
+        let oldest = oldest.map(|(id, transport)| (*id, transport));
+        self.monitors.follow(oldest, &mut self.context)
     }
 
     /// The connection is there. What is known of the backend's health.
     fn connect(&mut self) -> String {
         let transport = Arc::clone(&self.transport) as Arc<dyn ClientTransport>;
-        let context = &mut self.context;
-        let health = self.monitors.connected(FIRST, &transport, context);
-        text(Report::Health(health.expect("it is the only one")))
+        let health = self.connected(FIRST, transport);
+        text(MonitorReport::Health(health.expect("it is the only one")))
     }
 
     /// The connection takes no more calls.
     fn lose(&mut self) -> Option<String> {
-        let health = self.monitors.lost(FIRST, &mut self.context);
-        health.map(|health| text(Report::Health(health)))
+        let health = self.lost(FIRST);
+        health.map(|health| text(MonitorReport::Health(health)))
     }
 
     fn set_service(&mut self, service: Option<&str>) -> Option<String> {
         assert!(self.context.set_health_service(service.map(Arc::from)));
-        let health = self.monitors.health_service_changed(&mut self.context);
-        health.map(|health| text(Report::Health(health)))
+        let oldest = self.connections.first().map(|(_, transport)| transport);
+        let context = &mut self.context;
+        let health = self.monitors.health_service_changed(oldest, context);
+        health.map(|health| text(MonitorReport::Health(health)))
     }
 
-    /// What the channel's task has heard since this was last called.
+    /// The reports since this was last called.
     async fn reports(&mut self) -> Vec<String> {
         settle().await;
         let mut reports = Vec::new();
@@ -93,11 +121,11 @@ impl Fixture {
     }
 }
 
-fn text(report: Report) -> String {
+fn text(report: MonitorReport) -> String {
     match report {
-        Report::Health(Health::NotServing(status)) => status.message().to_owned(),
-        Report::Health(health) => format!("{health:?}"),
-        Report::Load(report) => format!("cpu {}", report.cpu_utilization),
+        MonitorReport::Health(Health::NotServing(status)) => status.message().to_owned(),
+        MonitorReport::Health(health) => format!("{health:?}"),
+        MonitorReport::Load(report) => format!("cpu {}", report.cpu_utilization),
     }
 }
 
@@ -320,9 +348,12 @@ async fn the_calls_are_cancelled_when_the_connection_is_lost_or_nobody_holds_it(
         let Fixture {
             monitors,
             transport,
+            connections,
             ..
         } = fixture;
         let kept = is_lost.then_some(monitors);
+        // The subchannel's, which nobody holds either.
+        drop(connections);
         settle().await;
         let streams = transport.streams();
         assert_eq!(streams.len(), 2);
@@ -354,8 +385,7 @@ async fn of_several_connections_the_oldest_is_watched() {
     let first = fixture.stream().await;
     let second = Arc::new(FakeTransport::default());
     let transport = Arc::clone(&second) as Arc<dyn ClientTransport>;
-    let context = &mut fixture.context;
-    let health = fixture.monitors.connected(SECOND, &transport, context);
+    let health = fixture.connected(SECOND, transport);
     assert!(health.is_none(), "{health:?}");
     settle().await;
     assert_eq!(second.streams().len(), 0);
@@ -367,9 +397,8 @@ async fn of_several_connections_the_oldest_is_watched() {
     assert_eq!(fixture.reports().await, ["Serving"]);
 
     let transport = Arc::clone(&fixture.transport) as Arc<dyn ClientTransport>;
-    let context = &mut fixture.context;
-    fixture.monitors.connected(FIRST, &transport, context);
-    let lost = fixture.monitors.lost(FIRST, &mut fixture.context);
+    fixture.connected(FIRST, transport);
+    let lost = fixture.lost(FIRST);
     assert!(lost.is_none(), "it was not watched: {lost:?}");
     assert!(!second.open_stream().was_reset());
 }

@@ -1,20 +1,24 @@
+//! A monitor's work: a streaming call to a backend, retried when it has ended.
+//!
+//! Run as a task for each monitor.
+
 use std::sync::Arc;
 
 use prost::Message;
 use tokio::time::sleep;
 
-use super::Report;
+use super::MonitorReport;
 use super::call::call;
-use super::retry::Retry;
+use super::restart_delay::RestartDelay;
 use crate::call::MethodName;
 use crate::credentials::{PerRpcCredentials, RequestInfo, per_rpc};
 use crate::io::Address;
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
 use crate::task::caught_in;
-use crate::transport::{ClientTransport, OpenError, Origin};
+use crate::transport::{ClientTransport, CommonHeaders, OpenError};
 
-/// What a backend is asked by one streaming call, and what its answers mean.
+/// A question to a backend by one streaming call, and the meaning of its answers.
 pub(super) trait Watch: Send + Sync + 'static {
     type Request: Message + Default;
     type Response: Message + Default + 'static;
@@ -24,14 +28,14 @@ pub(super) trait Watch: Send + Sync + 'static {
     fn request(&self) -> Self::Request;
 
     /// The call is about to be made, for the first time or again.
-    fn begun(&self) -> Option<Report>;
+    fn begun(&self) -> Option<MonitorReport>;
 
-    fn answered(&self, response: Self::Response) -> Report;
+    fn answered(&self, response: Self::Response) -> MonitorReport;
 
-    fn ended(&self, end: &End) -> Option<Report>;
+    fn ended(&self, end: &End) -> Option<MonitorReport>;
 }
 
-/// How a call of a [`Watch`] has ended.
+/// The end of a call of a [`Watch`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum End {
     /// The backend has no such method, and is not asked again.
@@ -50,12 +54,12 @@ impl End {
     }
 }
 
-/// Whom to ask, and over what.
+/// A backend and the connection to it.
 pub(super) struct Backend {
     pub(super) address: Address,
     pub(super) transport: Arc<dyn ClientTransport>,
-    pub(super) origin: Arc<Origin>,
-    /// What makes metadata for the call.
+    pub(super) headers: Arc<CommonHeaders>,
+    /// The channel's credentials.
     pub(super) credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
 }
 
@@ -63,9 +67,9 @@ pub(super) struct Backend {
 pub(super) async fn run<W: Watch>(
     backend: Backend,
     watch: W,
-    report: impl Fn(Report) + Send + Sync,
+    report: impl Fn(MonitorReport) + Send + Sync,
 ) {
-    let mut retry = Retry::new();
+    let mut retry = RestartDelay::new();
     loop {
         watch.begun().into_iter().for_each(&report);
         let asked = caught_in("what a backend is watched with", || {
@@ -93,7 +97,7 @@ pub(super) async fn run<W: Watch>(
                     method = &*W::METHOD,
                     problem,
                     ?delay,
-                    "the call has ended, and is made again"
+                    "the call has ended, and is retried"
                 );
                 sleep(delay).await;
             }
@@ -101,27 +105,27 @@ pub(super) async fn run<W: Watch>(
     }
 }
 
-/// One call: how it has ended; `None` if that was with its connection, of which the channel hears by
-/// itself.
+/// Makes one call; returns its end, or `None` if its connection has ended, of which the channel
+/// hears by itself.
 async fn ask<W: Watch>(
     backend: &Backend,
     watch: &W,
-    retry: &mut Retry,
-    report: impl Fn(Report),
+    retry: &mut RestartDelay,
+    report: impl Fn(MonitorReport),
 ) -> Option<End> {
     let Backend {
         transport,
-        origin,
+        headers,
         credentials,
         ..
     } = backend;
     let mut metadata = Metadata::new();
     let method = W::METHOD;
-    let request = RequestInfo::new(&method, &origin.authority, transport.peer());
+    let request = RequestInfo::new(&method, &headers.authority, transport.peer());
     if let Err(status) = per_rpc::add_metadata(credentials, request, &mut metadata).await {
         return Some(End::of(Err(status)));
     }
-    let called = call(&**transport, origin, &metadata, &method, &watch.request());
+    let called = call(&**transport, headers, &metadata, &method, &watch.request());
     let mut responses = match called {
         Ok(responses) => responses,
         Err(OpenError::Gone(_)) => return None,

@@ -1,0 +1,89 @@
+//! Authorizes an attempt on the connection that it has picked: the call's authority and its per-RPC
+//! credentials.
+//!
+//! Called by attempts of calls that have either, on the caller's task; credentials are users' code,
+//! and run under no lock.
+
+use std::pin::pin;
+
+use super::context::AttemptContext;
+use crate::client::call::scheduler::AttemptFailure;
+use crate::client::call::wait_reason::WaitReason;
+use crate::client::conn::authority;
+use crate::credentials::{RequestInfo, per_rpc};
+use crate::io::Peer;
+use crate::metadata::Metadata;
+use crate::status::Status;
+
+impl AttemptContext<'_> {
+    /// Returns whether there is anything to [authorize](Self::authorize).
+    pub(in crate::client::call) fn needs_authorization(&self) -> bool {
+        self.call.authority().is_some() || self.has_credentials()
+    }
+
+    fn has_credentials(&self) -> bool {
+        let of_channel = &self.conn.settings().per_rpc_credentials;
+        !of_channel.is_empty() || !self.call.credentials().is_empty()
+    }
+
+    /// Checks the call's authority against the connection, and asks the per-RPC credentials of the
+    /// channel and of the call; returns the request's metadata if that is not the call's own.
+    ///
+    /// Cancel-safe.
+    pub(in crate::client::call) async fn authorize(
+        &self,
+        peer: &Peer,
+    ) -> Result<Option<Metadata>, AttemptFailure> {
+        if let Some(authority) = self.call.authority() {
+            self.check_authority(authority, peer)
+                .map_err(AttemptFailure::final_here)?;
+        }
+        if !self.has_credentials() {
+            return Ok(None);
+        }
+        let metadata = pin!(self.with_credentials(peer));
+        let reason = || Some(WaitReason::Credentials);
+        self.recorder.during(metadata, reason).await.map(Some)
+    }
+
+    fn check_authority(&self, authority: &str, peer: &Peer) -> Result<(), Status> {
+        let refused = |problem| {
+            Status::unavailable(format!(
+                "the call's authority {authority:?} is not for {}: {problem}",
+                peer.remote
+            ))
+        };
+        let host = authority::host(authority).map_err(refused)?;
+        let credentials = &self.conn.settings().credentials;
+        credentials.check_host(host, peer).map_err(refused)
+    }
+
+    /// The call's metadata and that of all credentials.
+    async fn with_credentials(&self, peer: &Peer) -> Result<Metadata, AttemptFailure> {
+        let settings = self.conn.settings();
+        let authority = self.call.authority().unwrap_or(&settings.headers.authority);
+        let request = RequestInfo::new(self.method, authority, peer);
+        let mut metadata = self.call.metadata().clone();
+        // Those of the channel were checked when it was built.
+        let secure = settings.credentials.are_secure();
+        if let Some(credentials) = self
+            .call
+            .credentials()
+            .iter()
+            .find(|credentials| credentials.requires_transport_security() && !secure)
+        {
+            return Err(AttemptFailure::final_here(Status::unauthenticated(
+                format!(
+                    "the per-RPC credentials {} are for secure connections alone, and the channel's \
+                 credentials are insecure()",
+                    credentials.name()
+                ),
+            )));
+        }
+        for all in [&*settings.per_rpc_credentials, self.call.credentials()] {
+            let added = per_rpc::add_metadata(all, request, &mut metadata).await;
+            added.map_err(AttemptFailure::passing_here)?;
+        }
+        Ok(metadata)
+    }
+}

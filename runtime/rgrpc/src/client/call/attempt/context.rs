@@ -1,0 +1,148 @@
+//! The inputs of every attempt at a call, and the beginning of an attempt.
+//!
+//! Used by unary and streaming calls, on the task that polls the call.
+//!
+//! Source: grpc-go `clientStream.newAttemptLocked`, `csAttempt.getTransport`,
+//! `csAttempt.newStream`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rgrpc_http2::BytesQueue;
+use tokio::time::Instant;
+
+use super::call_attempt::CallAttempt;
+use super::counted_call::CountedCall;
+use super::pick::{Picked, pick, pick_ready};
+use crate::balancer::PickInfo;
+use crate::call::MethodName;
+use crate::client::ClientConn;
+use crate::client::call::resolved_call::ResolvedCall;
+use crate::client::call::scheduler::AttemptFailure;
+use crate::client::call::wait_reason::{WaitRecorder, deadline_exceeded};
+use crate::status::Status;
+use crate::transport::{OpenError, OpenRequest};
+
+/// The inputs of every attempt at a call.
+#[derive(Clone, Copy)]
+pub(in crate::client::call) struct AttemptContext<'a> {
+    pub(in crate::client::call) conn: &'a ClientConn,
+    pub(in crate::client::call) method: &'a MethodName,
+    pub(in crate::client::call) content_subtype: &'static str,
+    pub(in crate::client::call) call: &'a ResolvedCall,
+    /// The reason of the wait in which an attempt was abandoned.
+    pub(in crate::client::call) recorder: &'a WaitRecorder,
+}
+
+impl AttemptContext<'_> {
+    /// Begins an attempt: picks a connection, authorizes the attempt there, opens a stream, and
+    /// takes the call's only message if there is one. Every attempt begins here; it ends in
+    /// [`CallAttempt::finish`], or here if it fails before it has a stream.
+    ///
+    /// Waits are boxed: calls that find a connection at once, as most do, do not keep the room for
+    /// them.
+    ///
+    /// Cancel-safe.
+    pub(in crate::client::call) async fn begin_attempt(
+        &self,
+        previous_attempts: u32,
+        only_message: &mut Option<BytesQueue>,
+    ) -> Result<Arc<CallAttempt>, AttemptFailure> {
+        let Self {
+            conn, method, call, ..
+        } = *self;
+        if !method.starts_with('/') {
+            return Err(malformed(method));
+        }
+        let counted = match CountedCall::begin(conn.clone()) {
+            Ok(counted) => counted,
+            Err(going_idle) => Box::pin(going_idle.wait()).await,
+        };
+        loop {
+            let info = PickInfo::new(method, call.metadata());
+            let Picked { permit, callback } = match pick_ready(conn.shared(), &info) {
+                Some(picked) => picked,
+                None => Box::pin(self.wait_for_pick(&info)).await?,
+            };
+            let authorized = if self.needs_authorization() {
+                Box::pin(self.authorize(permit.transport.peer())).await?
+            } else {
+                None
+            };
+            let opened = permit.transport.open(OpenRequest {
+                path: method,
+                headers: call.headers().unwrap_or(&conn.settings().headers),
+                content_subtype: self.content_subtype,
+                previous_attempts,
+                timeout: self.timeout()?,
+                metadata: authorized.as_ref().unwrap_or(call.metadata()),
+                only_message: only_message.take(),
+            });
+            match opened {
+                Ok(stream) => {
+                    let attempt = CallAttempt::new(stream, counted, permit, callback, call);
+                    return Ok(Arc::new(attempt));
+                }
+                Err(OpenError::Invalid(status)) => return Err(AttemptFailure::final_here(status)),
+                // Nothing was sent. The channel hears of the connection's end in a moment; let it,
+                // and pick again.
+                Err(OpenError::Gone(message)) => {
+                    *only_message = message;
+                    tokio::task::yield_now().await;
+                }
+            }
+        }
+    }
+
+    /// Waits for a connection. The first call starts the channel's task, and so does one that finds
+    /// it lost.
+    async fn wait_for_pick(&self, info: &PickInfo<'_>) -> Result<Picked, AttemptFailure> {
+        let wait_for_ready = self.call.wait_for_ready();
+        let start = || self.conn.start();
+        pick(
+            self.conn.shared(),
+            info,
+            wait_for_ready,
+            self.recorder,
+            start,
+        )
+        .await
+    }
+
+    /// The time until the deadline, if the call has one: else the clock is not read.
+    fn timeout(&self) -> Result<Option<Duration>, AttemptFailure> {
+        let Some(deadline) = self.call.deadline() else {
+            return Ok(None);
+        };
+        let left = time_left(deadline, Instant::now());
+        let passed = || AttemptFailure::final_here(deadline_exceeded(self.conn.target(), None));
+        left.map(Some).ok_or_else(passed)
+    }
+}
+
+/// The time from `now` to the deadline; `None` when that has passed.
+fn time_left(deadline: Instant, now: Instant) -> Option<Duration> {
+    let left = deadline.saturating_duration_since(now);
+    (!left.is_zero()).then_some(left)
+}
+
+fn malformed(method: &str) -> AttemptFailure {
+    AttemptFailure::final_here(Status::internal(format!(
+        "malformed method name {method:?}: /service/method is expected"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_has_passed_from_its_own_moment_on() {
+        let start = Instant::now();
+        let at = |millis| start + Duration::from_millis(millis);
+        for (now, left) in [(0, Some(10)), (9, Some(1)), (10, None), (11, None)] {
+            let left = left.map(Duration::from_millis);
+            assert_eq!(time_left(at(10), at(now)), left, "at {now}");
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! Calls: from the user's options to the response, over one attempt or several.
+//!
+//! ```text
+//!   invoke, new_stream ──► begin_call ──► ResolvedCall, AttemptScheduler
+//!        │ unary: one attempt after the other        │ streaming, hedged: several at once
+//!        ▼                                           ▼
+//!   unary_call::run                              StreamCall ──► StreamAttempt
+//!        └──────────────┬────────────────────────────┘
+//!                       ▼
+//!   AttemptContext::begin_attempt: pick, authorize, open ──► CallAttempt
+//! ```
+//!
+//! Called by stubs through [`Invoke`], on the caller's task. Every call begins in
+//! [`ClientConn::begin_call`] and ends in its [`FinishHooks`]; every attempt begins in
+//! [`AttemptContext::begin_attempt`] and ends in `CallAttempt::finish`.
+//!
+//! Source: grpc-go `stream.go`: `newClientStream`, `clientStream`, `csAttempt`.
+
+mod attempt;
+mod bounds;
+mod resolved_call;
+mod scheduler;
+mod stream;
+mod stream_wakers;
+mod unary_call;
+mod wait_reason;
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+
+use self::attempt::{AttemptContext, wait_for_call_config};
+use self::bounds::Bounds;
+use self::resolved_call::{OptionsSlot, ResolvedCall};
+use self::scheduler::AttemptScheduler;
+use self::stream::{StreamCall, StreamContext};
+use self::wait_reason::{WaitReason, WaitRecorder};
+use super::ClientConn;
+use super::config::CallConfig;
+use super::conn::CallEncoding;
+use crate::call::{
+    Accepted, CallOptions, FinishHooks, Invoke, MessageSink, MethodName, RecvStream, Response,
+    SendStream, receive_response,
+};
+use crate::codec::{Codec, frame_with};
+use crate::status::Status;
+
+impl ClientConn {
+    /// Begins a call: resolves its options, and decides by which policy its attempts are scheduled.
+    /// Every call begins here.
+    ///
+    /// The first call of a channel waits until its target has been resolved.
+    ///
+    /// # Errors
+    /// A value of the options was refused, or the wait failed.
+    async fn begin_call(
+        &self,
+        method: &str,
+        slot: &mut OptionsSlot,
+    ) -> Result<AttemptScheduler, Status> {
+        let settings = self.settings();
+        let options = slot.passed();
+        options.check()?;
+        let encoding = settings.compression.of_call(options, &settings.headers)?;
+        if let Some(config) = &*self.shared().picker.call_config_ref() {
+            return Ok(self.resolve(method, slot, encoding, config));
+        }
+        // Boxed, so that later calls do not carry the room for it.
+        let config = Box::pin(self.wait_for_config(options)).await?;
+        Ok(self.resolve(method, slot, encoding, &config))
+    }
+
+    fn resolve(
+        &self,
+        method: &str,
+        slot: &mut OptionsSlot,
+        encoding: Option<CallEncoding>,
+        config: &CallConfig,
+    ) -> AttemptScheduler {
+        let of_method = config.method(method);
+        let policy = of_method.and_then(|config| config.attempts.clone());
+        slot.resolve(encoding, of_method);
+        let max_transparent = self.settings().max_transparent_retries;
+        AttemptScheduler::new(policy, config.throttle().cloned(), max_transparent)
+    }
+
+    /// Waits within the call's bounds until its service config is known.
+    async fn wait_for_config(&self, options: &CallOptions) -> Result<Arc<CallConfig>, Status> {
+        let recorder = WaitRecorder::default();
+        let config = async {
+            let wait_for_ready = options.wait_for_ready();
+            let start = || self.start();
+            let config = pin!(wait_for_call_config(self.shared(), wait_for_ready, start));
+            recorder.during(config, || Some(WaitReason::Resolver)).await
+        };
+        let config = pin!(Some(config));
+        let bounds = Bounds::of_options(options);
+        bounds.run(config, self.target(), || recorder.take()).await
+    }
+
+    /// Makes a hedged unary call: several attempts at once.
+    async fn hedge<C, Req, Res>(
+        &self,
+        method: MethodName,
+        message: &Req,
+        call: ResolvedCall,
+        scheduler: AttemptScheduler,
+    ) -> Result<Response<Res>, Status>
+    where
+        C: Codec<Req> + Codec<Res>,
+    {
+        let bounds = Bounds::of_call(&call);
+        let framed = frame_with::<C, Req>(message, call.send_compressor(), call.send_limit())?;
+        let limit = call.receive_limit();
+        let encodings = call.accept_compressors().cloned();
+        let context = StreamContext {
+            conn: self.clone(),
+            method,
+            content_subtype: <C as Codec<Res>>::NAME,
+            call,
+            only_message: Some(framed),
+            recorder: WaitRecorder::default(),
+        };
+        let call = Arc::new(StreamCall::new(context, scheduler, FinishHooks::default()));
+        let recorder = WaitRecorder::default();
+        let response = async {
+            let accepted = Accepted {
+                limit,
+                encodings: encodings.as_ref(),
+            };
+            let response = pin!(receive_response::<C, Res>(&call, accepted));
+            recorder.during(response, || call.give_up()).await
+        };
+        let response = pin!(Some(response));
+        bounds
+            .run(response, self.target(), || recorder.take())
+            .await
+    }
+}
+
+impl Invoke for ClientConn {
+    fn invoke<C, Req, Res>(
+        &self,
+        _codec: C,
+        method: MethodName,
+        message: Req,
+        options: CallOptions,
+    ) -> impl Future<Output = Result<Response<Res>, Status>> + Send
+    where
+        C: Codec<Req> + Codec<Res>,
+        Req: Send + Sync + 'static,
+        Res: Send + 'static,
+    {
+        let mut slot = OptionsSlot::new(options);
+        // Not an async function, which keeps its arguments twice.
+        async move {
+            let hooks = slot.complete(self.settings().default_options.as_ref());
+            let mut scheduler = match self.begin_call(&method, &mut slot).await {
+                Ok(scheduler) => scheduler,
+                Err(status) => return hooks.with(Err(status)),
+            };
+            if scheduler.is_hedged() {
+                let call = slot.into_resolved();
+                // Boxed, so that calls without hedging do not keep the room for it.
+                let call = Box::pin(self.hedge::<C, _, _>(method, &message, call, scheduler));
+                let result = call.await;
+                return hooks.with(result);
+            }
+            let call = slot.resolved();
+            let recorder = WaitRecorder::default();
+            let context = AttemptContext {
+                conn: self,
+                method: &method,
+                content_subtype: <C as Codec<Res>>::NAME,
+                call,
+                recorder: &recorder,
+            };
+            let run = unary_call::run::<C, _, _>(&context, &message, &mut scheduler);
+            let run = pin!(Some(run));
+            let bounds = Bounds::of_call(call);
+            let result = bounds.run(run, self.target(), || recorder.take()).await;
+            hooks.with(result)
+        }
+    }
+
+    async fn new_stream<C, Req, Res>(
+        &self,
+        _codec: C,
+        method: MethodName,
+        options: CallOptions,
+    ) -> Result<(SendStream<Req>, RecvStream<Res>), Status>
+    where
+        C: Codec<Req> + Codec<Res>,
+        Req: Send + 'static,
+        Res: Send + 'static,
+    {
+        let mut slot = OptionsSlot::new(options);
+        let hooks = slot.complete(self.settings().default_options.as_ref());
+        let scheduler = match self.begin_call(&method, &mut slot).await {
+            Ok(scheduler) => scheduler,
+            Err(status) => return hooks.with(Err(status)),
+        };
+        let call = slot.into_resolved();
+        let bounds = Bounds::of_call(&call);
+        let (send_limit, receive_limit) = (call.send_limit(), call.receive_limit());
+        let accepted = call.accept_compressors().cloned();
+        let context = StreamContext {
+            conn: self.clone(),
+            method,
+            content_subtype: <C as Codec<Res>>::NAME,
+            call,
+            only_message: None,
+            recorder: WaitRecorder::default(),
+        };
+        let call = Arc::new(StreamCall::new(context, scheduler, hooks));
+        let opened = {
+            let opened = pin!(Some(call.opened()));
+            bounds.run(opened, self.target(), || call.give_up()).await
+        };
+        if let Err(status) = opened {
+            call.finish(Err(&status));
+            return Err(status);
+        }
+        call.watch_bounds();
+        let requests = SendStream::new::<C>(Arc::clone(&call) as Arc<dyn MessageSink>, send_limit);
+        let responses = RecvStream::new::<C>(call, receive_limit).accepting(accepted.as_ref());
+        Ok((requests, responses))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::lock::lock;
+    use crate::status::Code;
+    use crate::{ProtoCodec, credentials};
+
+    #[tokio::test]
+    async fn a_call_that_is_dropped_while_it_waits_for_the_resolver_tells_its_hooks() {
+        let conn = ClientConn::new("passthrough:///a", credentials::insecure()).expect("valid");
+        let ended = Arc::new(Mutex::new(Vec::new()));
+        let hook = Arc::clone(&ended);
+        let mut options = CallOptions::new();
+        options.on_finish(move |outcome| lock(&hook).push(outcome.map_err(Status::code)));
+        let method = MethodName::Borrowed("/a.B/C");
+        {
+            let mut call = pin!(conn.invoke::<_, (), ()>(ProtoCodec, method, (), options));
+            let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(polled.is_pending());
+            assert!(lock(&ended).is_empty());
+        }
+        assert_eq!(*lock(&ended), [Err(Code::Cancelled)]);
+    }
+
+    #[test]
+    fn the_future_of_a_unary_call_is_small() {
+        let conn = ClientConn::new("passthrough:///a", credentials::insecure()).expect("valid");
+        let method = MethodName::Borrowed("/a.B/C");
+        let call = conn.invoke::<_, (), ()>(ProtoCodec, method, (), CallOptions::new());
+        // It is allocated for every call.
+        assert!(size_of_val(&call) <= 736, "{}", size_of_val(&call));
+    }
+}

@@ -1,0 +1,279 @@
+//! The registry of a channel's subchannels, connections and attempts to connect.
+//!
+//! Written by the channel's task alone; read by users, and by calls that are given up, on their
+//! tasks. It is where channelz finds the children of a channel.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, Weak};
+
+use super::connect_attempts::{ConnectAttempts, Unconnected};
+use super::event::ConnectionId;
+use crate::balancer::SubConnId;
+use crate::connectivity_state::ConnectivityState;
+use crate::io::Address;
+use crate::lock::lock;
+use crate::transport::ClientTransport;
+
+/// The subchannels of a channel, their connections, and the attempts to connect.
+///
+/// It keeps no connection open: that is for the subchannel, as long as the connection takes calls,
+/// and for the calls on it.
+#[derive(Default)]
+pub(in crate::client) struct Registry(Mutex<Records>);
+
+#[derive(Default)]
+struct Records {
+    subchannels: BTreeMap<SubConnId, SubchannelRecord>,
+    attempts: ConnectAttempts,
+}
+
+/// A subchannel, until its last connection has ended.
+struct SubchannelRecord {
+    address: Address,
+    /// SHUTDOWN when nobody holds it any more.
+    state: ConnectivityState,
+    /// The open connections, those that take no more calls included.
+    connections: BTreeMap<ConnectionId, Weak<dyn ClientTransport>>,
+}
+
+/// A subchannel at a moment.
+pub(in crate::client) struct SubchannelSnapshot {
+    pub(in crate::client) id: SubConnId,
+    pub(in crate::client) address: Address,
+    pub(in crate::client) state: ConnectivityState,
+    /// The open connections, the oldest first, those that take no more calls included.
+    pub(in crate::client) connections: Vec<ConnectionSnapshot>,
+}
+
+/// A connection at a moment.
+pub(in crate::client) struct ConnectionSnapshot {
+    pub(in crate::client) id: ConnectionId,
+    pub(in crate::client) transport: Arc<dyn ClientTransport>,
+}
+
+impl Registry {
+    /// The subchannels, the oldest first.
+    pub(in crate::client) fn snapshot(&self) -> Vec<SubchannelSnapshot> {
+        let records = lock(&self.0);
+        let subchannels = records.subchannels.iter();
+        subchannels
+            .map(|(id, record)| record.snapshot(*id))
+            .collect()
+    }
+
+    /// Forgets everything; returns the connections that were open, for the caller to close.
+    pub(super) fn clear(&self) -> Vec<Arc<dyn ClientTransport>> {
+        let records = std::mem::take(&mut *lock(&self.0));
+        let records = records.subchannels.into_values();
+        let connections = records.flat_map(|record| record.connections.into_values());
+        connections
+            .filter_map(|transport| transport.upgrade())
+            .collect()
+    }
+
+    pub(in crate::client) fn subchannel_created(&self, id: SubConnId, address: Address) {
+        let record = SubchannelRecord {
+            address,
+            state: ConnectivityState::Idle,
+            connections: BTreeMap::new(),
+        };
+        lock(&self.0).subchannels.insert(id, record);
+    }
+
+    /// A subchannel is in this state now.
+    pub(in crate::client) fn subchannel_state(&self, id: SubConnId, state: ConnectivityState) {
+        if let Some(record) = lock(&self.0).subchannels.get_mut(&id) {
+            record.state = state;
+        }
+    }
+
+    /// Nobody holds a subchannel any more. It is there until its last connection has ended.
+    pub(in crate::client) fn subchannel_shut_down(&self, id: SubConnId) {
+        self.subchannel_state(id, ConnectivityState::Shutdown);
+        self.forget_ended(id);
+    }
+
+    /// A subchannel has another connection.
+    pub(in crate::client) fn connection_opened(
+        &self,
+        subchannel: SubConnId,
+        id: ConnectionId,
+        transport: &Arc<dyn ClientTransport>,
+    ) {
+        if let Some(record) = lock(&self.0).subchannels.get_mut(&subchannel) {
+            record.connections.insert(id, Arc::downgrade(transport));
+        }
+    }
+
+    /// A connection has ended.
+    pub(in crate::client) fn connection_closed(&self, subchannel: SubConnId, id: ConnectionId) {
+        if let Some(record) = lock(&self.0).subchannels.get_mut(&subchannel) {
+            record.connections.remove(&id);
+        }
+        self.forget_ended(subchannel);
+    }
+
+    fn forget_ended(&self, id: SubConnId) {
+        let mut records = lock(&self.0);
+        if let Some(record) = records.subchannels.get(&id)
+            && record.state == ConnectivityState::Shutdown
+            && record.connections.is_empty()
+        {
+            records.subchannels.remove(&id);
+        }
+    }
+
+    /// An attempt to connect has begun.
+    pub(in crate::client) fn attempt_begun(&self, id: ConnectionId, address: Address) {
+        lock(&self.0).attempts.begin(id, address);
+    }
+
+    /// An attempt to connect has succeeded.
+    pub(in crate::client) fn attempt_succeeded(&self, id: ConnectionId) {
+        lock(&self.0).attempts.succeeded(id);
+    }
+
+    /// An attempt to connect has failed; `reason` names the address.
+    pub(in crate::client) fn attempt_failed(&self, id: ConnectionId, reason: String) {
+        lock(&self.0).attempts.failed(id, reason);
+    }
+
+    /// An attempt to connect was abandoned.
+    pub(in crate::client) fn attempt_abandoned(&self, id: ConnectionId) {
+        lock(&self.0).attempts.give_up(id);
+    }
+
+    /// Why there is no connection in a channel of this state.
+    pub(super) fn unconnected(&self, state: ConnectivityState) -> Unconnected {
+        lock(&self.0).attempts.unconnected(state)
+    }
+}
+
+impl SubchannelRecord {
+    fn snapshot(&self, id: SubConnId) -> SubchannelSnapshot {
+        let connections = self.connections.iter().filter_map(|(id, transport)| {
+            Some(ConnectionSnapshot {
+                id: *id,
+                transport: transport.upgrade()?,
+            })
+        });
+        SubchannelSnapshot {
+            id,
+            address: self.address.clone(),
+            state: self.state,
+            connections: connections.collect(),
+        }
+    }
+}
+
+impl fmt::Debug for SubchannelSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subchannel")
+            .field("id", &self.id)
+            .field("address", &self.address)
+            .field("state", &self.state)
+            .field("connections", &self.connections)
+            .finish()
+    }
+}
+
+impl fmt::Debug for ConnectionSnapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("id", &self.id.0)
+            .field("remote", &self.transport.peer().remote)
+            .field("takes_calls", &!self.transport.is_gone())
+            .field("waiting_calls", &self.transport.waiting_streams())
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::balancer::{ChannelControl, SubConnOptions, TestChannel};
+    use crate::io::Peer;
+    use crate::transport::{ClientStream, OpenError, OpenRequest};
+
+    /// A connection on which nothing happens.
+    struct NoTransport;
+
+    impl ClientTransport for NoTransport {
+        fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientStream>, OpenError> {
+            Err(OpenError::Gone(request.only_message))
+        }
+
+        fn peer(&self) -> &Arc<Peer> {
+            unreachable!("nobody asks for the peer")
+        }
+
+        fn max_concurrent_streams(&self) -> usize {
+            0
+        }
+
+        fn waiting_streams(&self) -> usize {
+            0
+        }
+
+        fn is_gone(&self) -> bool {
+            true
+        }
+
+        fn silence(&self) -> std::time::Duration {
+            std::time::Duration::ZERO
+        }
+
+        fn close(&self) {}
+    }
+
+    /// Each subchannel's state, with the numbers of its connections.
+    fn seen(registry: &Registry) -> Vec<(ConnectivityState, Vec<u64>)> {
+        let snapshot = registry.snapshot().into_iter();
+        let ids = |connections: Vec<ConnectionSnapshot>| {
+            connections.into_iter().map(|connection| connection.id.0)
+        };
+        snapshot
+            .map(|subchannel| (subchannel.state, ids(subchannel.connections).collect()))
+            .collect()
+    }
+
+    #[test]
+    fn a_subchannel_is_there_until_nobody_holds_it_and_its_last_connection_has_ended() {
+        use ConnectivityState::{Idle, Ready, Shutdown};
+        let registry = Registry::default();
+        let address = Address::Name("backend-1".to_owned());
+        let mut channel = TestChannel::new();
+        let subconn = channel.create_subconn(address.clone(), SubConnOptions::default());
+        let (id, first, second) = (subconn.id(), ConnectionId(1), ConnectionId(2));
+        let transports = [(); 2].map(|()| Arc::new(NoTransport) as Arc<dyn ClientTransport>);
+        registry.subchannel_created(id, address);
+        assert_eq!(seen(&registry), [(Idle, vec![])]);
+        registry.subchannel_state(id, Ready);
+        registry.connection_opened(id, first, &transports[0]);
+        registry.connection_opened(id, second, &transports[1]);
+        assert_eq!(seen(&registry), [(Ready, vec![1, 2])]);
+        registry.connection_closed(id, first);
+        assert_eq!(seen(&registry), [(Ready, vec![2])]);
+        registry.subchannel_shut_down(id);
+        assert_eq!(seen(&registry), [(Shutdown, vec![2])]);
+        registry.connection_closed(id, second);
+        assert_eq!(seen(&registry), []);
+    }
+
+    #[test]
+    fn the_registry_keeps_no_connection_open_and_gives_those_that_are_open_to_be_closed() {
+        let registry = Registry::default();
+        let address = Address::Name("backend-1".to_owned());
+        let mut channel = TestChannel::new();
+        let subconn = channel.create_subconn(address.clone(), SubConnOptions::default());
+        let [kept, dropped] = [(); 2].map(|()| Arc::new(NoTransport) as Arc<dyn ClientTransport>);
+        registry.subchannel_created(subconn.id(), address);
+        registry.connection_opened(subconn.id(), ConnectionId(1), &kept);
+        registry.connection_opened(subconn.id(), ConnectionId(2), &dropped);
+        drop(dropped);
+        assert_eq!(seen(&registry)[0].1, [1]);
+        assert_eq!(registry.clear().len(), 1);
+        assert_eq!(seen(&registry), []);
+    }
+}

@@ -1,0 +1,435 @@
+//! The probe of a silent peer, alike for clients and servers: when to send a PING, and when to give
+//! the connection up. Called by the connection's task.
+
+use std::fmt;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How late the deadline of an answer may be noticed. A task that runs later than that was held up
+/// itself, with the whole process perhaps, and the answer may be there to be read: it gets this
+/// much time more, once.
+const LATE: Duration = Duration::from_secs(1);
+
+/// The probe of a connection's peer.
+///
+/// ```text
+///                nothing received for `time`
+///  ┌──────────┐ ───────────────────────────► ┌─────────┐ nothing received for `timeout`
+///  │ Watching │          sends a PING        │ Probing │ ──────────────────────────────► lost
+///  └──────────┘ ◄─────────────────────────── └─────────┘
+///    │                 something received      │      ▲
+///    │ there is no stream, and a client needs  │      │ a stream is opened:
+///    │ one to send PINGs                       ▼      │ sends a PING
+///    │                                       ┌─────────┐
+///    └─────────────────────────────────────► │ Dormant │
+///                                            └─────────┘
+/// ```
+///
+/// Source: grpc-go `http2Client.keepalive`, `http2Server.keepalive`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Probe {
+    time: Duration,
+    timeout: Duration,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// There was something to receive, or nothing yet.
+    Watching {
+        /// The time to look whether there was more since. `None`: never.
+        due: Option<Instant>,
+    },
+    /// A PING was sent, and nothing has been received since.
+    Probing {
+        /// The time to look, between now and `expires`.
+        due: Instant,
+        /// The connection is lost then.
+        expires: Instant,
+        /// The time when something was received last, before the PING.
+        received: Instant,
+        /// The answer was given more time.
+        is_late: bool,
+    },
+    /// No PINGs are sent until there is a stream.
+    Dormant,
+}
+
+/// A step of the connection's task, at the probe's deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProbeStep {
+    /// Nothing, until the next deadline.
+    Wait,
+    /// Sends a PING.
+    Ping,
+    /// Closes the connection.
+    Lost(Unanswered),
+}
+
+/// The failure of a connection whose peer did not answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Unanswered {
+    time: Duration,
+    timeout: Duration,
+}
+
+impl fmt::Display for Unanswered {
+    /// Begins as in grpc-go.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { time, timeout } = self;
+        write!(
+            f,
+            "keepalive ping failed to receive ACK within timeout: nothing was received for {time:?}, nor \
+             for {timeout:?} after a PING; the option is keepalive"
+        )
+    }
+}
+
+impl Probe {
+    /// The probe of a connection that is made now.
+    pub(super) fn new(time: Duration, timeout: Duration, now: Instant) -> Self {
+        Self {
+            time,
+            timeout,
+            state: State::Watching {
+                due: now.checked_add(time),
+            },
+        }
+    }
+
+    /// The time between PINGs.
+    pub(super) fn time(&self) -> Duration {
+        self.time
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    #[inline]
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.state {
+            State::Watching { due } => due,
+            State::Probing { due, .. } => Some(due),
+            State::Dormant => None,
+        }
+    }
+
+    /// Whether a new stream has to [wake](Self::wake) it.
+    #[inline]
+    pub(super) fn is_dormant(&self) -> bool {
+        self.state == State::Dormant
+    }
+
+    /// The deadline may have come. `received` is when something was received last; without
+    /// `may_ping` the probe sleeps instead of sending a PING.
+    pub(super) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        received: Instant,
+        may_ping: bool,
+    ) -> ProbeStep {
+        if self.deadline().is_none_or(|due| now < due) {
+            return ProbeStep::Wait;
+        }
+        if let State::Probing {
+            expires,
+            received: before,
+            is_late,
+            ..
+        } = self.state
+            && received <= before
+        {
+            return self.unanswered(now, expires, before, is_late, may_ping);
+        }
+        let due = received.checked_add(self.time);
+        self.state = State::Watching { due };
+        if due.is_none_or(|due| now < due) {
+            return ProbeStep::Wait;
+        }
+        if !may_ping {
+            self.state = State::Dormant;
+            return ProbeStep::Wait;
+        }
+        self.ping(now, received)
+    }
+
+    fn unanswered(
+        &mut self,
+        now: Instant,
+        expires: Instant,
+        received: Instant,
+        is_late: bool,
+        may_ping: bool,
+    ) -> ProbeStep {
+        if expires <= now {
+            let lateness = now - expires;
+            if is_late || lateness < LATE {
+                return ProbeStep::Lost(Unanswered {
+                    time: self.time,
+                    timeout: self.timeout,
+                });
+            }
+            let expires = now + LATE;
+            self.state = State::Probing {
+                due: expires,
+                expires,
+                received,
+                is_late: true,
+            };
+        } else if may_ping {
+            self.state = State::Probing {
+                due: self.next_look(now, expires),
+                expires,
+                received,
+                is_late,
+            };
+        } else {
+            self.state = State::Dormant;
+        }
+        ProbeStep::Wait
+    }
+
+    /// A stream was opened. The PING is for the caller to send.
+    pub(super) fn wake(&mut self, now: Instant, received: Instant) {
+        self.ping(now, received);
+    }
+
+    fn ping(&mut self, now: Instant, received: Instant) -> ProbeStep {
+        let expires = now.checked_add(self.timeout);
+        self.state = match expires {
+            Some(expires) => State::Probing {
+                due: self.next_look(now, expires),
+                expires,
+                received,
+                is_late: false,
+            },
+            // The answer may take for ever.
+            None => State::Watching {
+                due: now.checked_add(self.time),
+            },
+        };
+        ProbeStep::Ping
+    }
+
+    /// An answer is looked for after `time`, so that the next PING is not late for it.
+    fn next_look(&self, now: Instant, expires: Instant) -> Instant {
+        now.checked_add(self.time)
+            .map_or(expires, |look| look.min(expires))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TIME: u64 = 10;
+
+    /// What happens to a probe, in seconds after its beginning.
+    enum Given {
+        /// Its deadline is this.
+        Due(Option<u64>),
+        /// Something is received, which moves nothing.
+        Received(u64),
+        /// The deadline has come, with streams: it pings, waits or is lost.
+        At(u64, &'static str),
+        /// The same without streams.
+        AtWithoutStreams(u64, &'static str),
+        /// A stream is opened.
+        Wake(u64),
+    }
+
+    fn run(timeout: u64, given: &[Given]) {
+        let begun = Instant::now();
+        let at = |seconds| begun + Duration::from_secs(seconds);
+        let mut probe = Probe::new(
+            Duration::from_secs(TIME),
+            Duration::from_secs(timeout),
+            begun,
+        );
+        let mut received = begun;
+        for (n, given) in given.iter().enumerate() {
+            let mut step = |now, may_ping, expected: &str| {
+                let step = match probe.handle_timeout(now, received, may_ping) {
+                    ProbeStep::Wait => "wait",
+                    ProbeStep::Ping => "ping",
+                    ProbeStep::Lost(_) => "lost",
+                };
+                assert_eq!(step, expected, "step {n}");
+            };
+            match given {
+                Given::Due(due) => assert_eq!(probe.deadline(), due.map(at), "step {n}"),
+                Given::Received(seconds) => received = at(*seconds),
+                Given::At(seconds, expected) => step(at(*seconds), true, expected),
+                Given::AtWithoutStreams(seconds, expected) => step(at(*seconds), false, expected),
+                Given::Wake(seconds) => {
+                    assert!(probe.is_dormant(), "step {n}");
+                    probe.wake(at(*seconds), received);
+                }
+            }
+        }
+    }
+
+    use Given::{At, AtWithoutStreams, Due, Received, Wake};
+
+    #[test]
+    fn silence_is_probed_after_the_time_and_lost_after_the_timeout() {
+        run(
+            3,
+            &[
+                Due(Some(10)),
+                At(9, "wait"),
+                At(10, "ping"),
+                Due(Some(13)),
+                At(12, "wait"),
+                At(13, "lost"),
+            ],
+        );
+    }
+
+    #[test]
+    fn an_answer_or_anything_else_that_is_received_counts_from_when_it_came() {
+        run(
+            3,
+            &[
+                At(10, "ping"),
+                Received(11),
+                At(13, "wait"),
+                Due(Some(21)),
+                At(21, "ping"),
+                Received(22),
+                At(24, "wait"),
+                Due(Some(32)),
+            ],
+        );
+    }
+
+    #[test]
+    fn activity_moves_the_deadline_only_when_that_has_come() {
+        run(
+            3,
+            &[
+                Received(4),
+                Received(7),
+                Due(Some(10)),
+                At(10, "wait"),
+                Due(Some(17)),
+                Received(12),
+                At(17, "wait"),
+                Due(Some(22)),
+                At(22, "ping"),
+            ],
+        );
+    }
+
+    #[test]
+    fn with_a_timeout_longer_than_the_time_an_answer_is_looked_for_after_the_time() {
+        run(
+            25,
+            &[
+                At(10, "ping"),
+                Due(Some(20)),
+                At(20, "wait"),
+                Due(Some(30)),
+                At(30, "wait"),
+                Due(Some(35)),
+                At(35, "lost"),
+            ],
+        );
+        run(
+            25,
+            &[
+                At(10, "ping"),
+                Received(11),
+                At(20, "wait"),
+                Due(Some(21)),
+                At(21, "ping"),
+            ],
+        );
+    }
+
+    #[test]
+    fn without_streams_it_sleeps_and_a_stream_makes_it_ping_at_once() {
+        run(
+            3,
+            &[
+                AtWithoutStreams(10, "wait"),
+                Due(None),
+                At(100, "wait"),
+                Received(150),
+                Wake(200),
+                Due(Some(203)),
+                At(203, "lost"),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_stream_that_ends_while_an_answer_is_awaited_changes_nothing_until_the_next_look() {
+        run(
+            3,
+            &[
+                At(10, "ping"),
+                // Lost comes before dormant, as in grpc-go.
+                AtWithoutStreams(13, "lost"),
+            ],
+        );
+        run(
+            25,
+            &[
+                At(10, "ping"),
+                AtWithoutStreams(20, "wait"),
+                Due(None),
+                Wake(21),
+                Due(Some(31)),
+            ],
+        );
+    }
+
+    #[test]
+    fn a_task_that_was_held_up_itself_gives_the_answer_a_second_to_be_read() {
+        run(
+            3,
+            &[
+                At(10, "ping"),
+                At(40, "wait"),
+                Due(Some(41)),
+                Received(40),
+                At(41, "wait"),
+                Due(Some(50)),
+            ],
+        );
+        run(
+            3,
+            &[
+                At(10, "ping"),
+                At(40, "wait"),
+                // Held up again: once is enough.
+                At(80, "lost"),
+            ],
+        );
+    }
+
+    #[test]
+    fn times_without_end_are_never() {
+        let now = Instant::now();
+        let never = Probe::new(Duration::MAX, Duration::from_secs(1), now);
+        assert_eq!(never.deadline(), None);
+        let mut patient = Probe::new(Duration::from_secs(1), Duration::MAX, now);
+        for second in 1..5 {
+            let at = now + Duration::from_secs(second);
+            assert_eq!(patient.handle_timeout(at, now, true), ProbeStep::Ping);
+        }
+    }
+
+    #[test]
+    fn the_text_says_what_was_waited_for_and_which_option_says_so() {
+        let unanswered = Unanswered {
+            time: Duration::from_secs(30),
+            timeout: Duration::from_millis(1_500),
+        };
+        assert_eq!(
+            unanswered.to_string(),
+            "keepalive ping failed to receive ACK within timeout: nothing was received for 30s, nor for \
+             1.5s after a PING; the option is keepalive"
+        );
+    }
+}

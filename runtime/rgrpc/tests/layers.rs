@@ -1,0 +1,210 @@
+//! The layers of ARCHITECTURE.md: a folder of `src` names only folders below it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+/// The folders and files of `src` from the top layer down, each with those that it may name. Whatever
+/// [`EVERYWHERE`] lists may be named by all.
+const LAYERS: &[(&str, &[&str])] = &[
+    (
+        "client",
+        &[
+            "backoff",
+            "balancer",
+            "call",
+            "codec",
+            "connectivity_state",
+            "credentials",
+            "io",
+            "metadata",
+            "resolver",
+            "select_biased",
+            "service_config",
+            "side",
+            "status",
+            "task",
+            "transport",
+        ],
+    ),
+    (
+        "server",
+        &[
+            "call",
+            "codec",
+            "credentials",
+            "io",
+            "metadata",
+            "select_biased",
+            "side",
+            "status",
+            "task",
+            "transport",
+        ],
+    ),
+    (
+        "balancer",
+        &[
+            "connectivity_state",
+            "io",
+            "metadata",
+            "resolver",
+            "service_config",
+            "status",
+            "transport",
+        ],
+    ),
+    (
+        "call",
+        &[
+            "codec",
+            "credentials",
+            "io",
+            "metadata",
+            "side",
+            "status",
+            "transport",
+        ],
+    ),
+    (
+        "transport",
+        &[
+            "buffers", "codec", "io", "metadata", "prefix", "side", "status", "task", "wanted",
+        ],
+    ),
+    ("codec", &["buffers", "prefix", "side", "status", "wanted"]),
+    ("resolver", &["backoff", "select_biased", "io", "status"]),
+    ("service_config", &["status"]),
+    ("credentials", &["io", "metadata", "status"]),
+    ("task", &["status"]),
+    ("status", &["metadata"]),
+    ("metadata", &[]),
+    ("io", &[]),
+    ("backoff", &[]),
+    ("buffers", &[]),
+    ("connectivity_state", &[]),
+    ("select_biased", &[]),
+    ("prefix", &[]),
+    ("side", &[]),
+    ("wanted", &[]),
+    ("error_text", &[]),
+    ("lock", &[]),
+    ("codegen", &[]),
+];
+
+/// Helpers without a place in the layers.
+const EVERYWHERE: &[&str] = &["error_text", "lock"];
+
+#[test]
+fn a_layer_names_only_those_below_it() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let named = names(&source);
+    let layers: BTreeMap<&str, &[&str]> = LAYERS.iter().copied().collect();
+    let mut problems = Vec::new();
+    for (folder, names) in &named {
+        let Some(allowed) = layers.get(folder.as_str()) else {
+            problems.push(format!("{folder} is in no layer"));
+            continue;
+        };
+        for (name, file) in names {
+            if name != folder
+                && named.contains_key(name)
+                && !allowed.contains(&name.as_str())
+                && !EVERYWHERE.contains(&name.as_str())
+            {
+                problems.push(format!("{folder} names {name}, in {file}"));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    assert!(
+        named["client"].contains_key("balancer"),
+        "imports are found"
+    );
+}
+
+#[test]
+fn the_table_has_no_circle() {
+    for (at, (folder, allowed)) in LAYERS.iter().enumerate() {
+        for name in *allowed {
+            let below = LAYERS.iter().position(|(other, _)| other == name);
+            assert!(
+                below.is_some_and(|below| below > at),
+                "{folder} may name {name}"
+            );
+        }
+    }
+}
+
+/// What each folder or file of `src` names, and one file of it that does.
+fn names(source: &Path) -> BTreeMap<String, BTreeMap<String, String>> {
+    let mut all: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    let mut folders = vec![source.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            let name = path
+                .file_name()
+                .and_then(|name| name.to_str())
+                .unwrap_or_default();
+            if path.is_dir() {
+                if name != "tests" {
+                    folders.push(path);
+                }
+                continue;
+            }
+            let is_test =
+                name == "tests.rs" || name.starts_with("test_") || name.ends_with("_test.rs");
+            if !name.ends_with(".rs") || is_test {
+                continue;
+            }
+            let relative = path.strip_prefix(source).expect("below src");
+            let Some(top) = relative.iter().next().and_then(|top| top.to_str()) else {
+                continue;
+            };
+            let top = top.trim_end_matches(".rs");
+            if top == "lib" {
+                continue;
+            }
+            let names = all.entry(top.to_owned()).or_default();
+            for name in named_in(&fs::read_to_string(&path).expect("a file")) {
+                names
+                    .entry(name)
+                    .or_insert_with(|| relative.display().to_string());
+            }
+        }
+    }
+    all
+}
+
+/// The parts of this crate that a file names, its tests and comments left out.
+fn named_in(text: &str) -> BTreeSet<String> {
+    let code = text
+        .split("#[cfg(test)]\nmod tests")
+        .next()
+        .unwrap_or_default();
+    let code: String = code
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let mut names = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        match rest.strip_prefix('{') {
+            Some(group) => {
+                let group = group.split("};").next().unwrap_or_default();
+                names.extend(group.split(',').map(first_word));
+            }
+            None => {
+                names.insert(first_word(rest));
+            }
+        }
+    }
+    names
+}
+
+fn first_word(text: &str) -> String {
+    let text = text.trim_start();
+    let end = text.find(|letter: char| !letter.is_alphanumeric() && letter != '_');
+    text[..end.unwrap_or(text.len())].to_owned()
+}

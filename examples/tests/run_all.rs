@@ -511,3 +511,51 @@ fn every_program_is_tested() {
         assert!(here.contains(&run), "{name} is not run");
     }
 }
+
+#[tokio::test]
+async fn server_interceptors_check_tokens_add_headers_and_see_messages() {
+    let printed = run(env!("CARGO_BIN_EXE_server_interceptors"), &[]).await;
+    assert_in_order(
+        &printed,
+        &[
+            "server: /helloworld.Greeter/SayHello Unauthenticated, by the server",
+            "client: UNAUTHENTICATED: the token is missing",
+            "client: Hello, Ada, says Grace! Served by example.",
+            "server: \"Hello, Ada!\" in 13 bytes",
+            "server: \"Hallo, Ada!\" in 13 bytes",
+            "server: /helloworld.Greeter/SayHelloInAllLanguages Ok, by the server",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn counting_stats_counts_calls_bytes_and_connections() {
+    let printed = run(env!("CARGO_BIN_EXE_counting_stats"), &[]).await;
+    assert_in_order(
+        &printed,
+        &[
+            "connections: 1",
+            "OK: 2",
+            "INVALID_ARGUMENT: 1",
+            "bytes received: 27",
+            "bytes sent: 38",
+            "connections: 0",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn tracing_stats_prints_the_events_in_the_span_of_their_call() {
+    let printed = run(env!("CARGO_BIN_EXE_tracing_stats"), &[])
+        .await
+        .join("\n");
+    let mut rest = &printed[..];
+    for text in ["received", "within the handler", "sent", "ended"] {
+        let at = rest
+            .find(text)
+            .unwrap_or_else(|| panic!("no {text:?}: {printed}"));
+        let line = rest[..at].rsplit('\n').next().unwrap_or_default();
+        assert!(line.contains("SayHello"), "{printed}");
+        rest = &rest[at..];
+    }
+}

@@ -38,6 +38,7 @@ mod backoff;
 pub mod balancer;
 mod buffer_pool;
 mod call;
+mod cancel_reason;
 mod client;
 mod codec;
 #[doc(hidden)]
@@ -45,6 +46,8 @@ pub mod codegen;
 mod connectivity_state;
 pub mod credentials;
 mod error_text;
+mod extensions;
+mod interceptor;
 pub mod io;
 mod lock;
 mod metadata;
@@ -55,6 +58,7 @@ mod select_biased;
 mod server;
 mod service_config;
 mod side;
+pub mod stats;
 mod status;
 mod task;
 mod transport;
@@ -80,16 +84,19 @@ pub use codec::{
     RawCodec,
 };
 pub use connectivity_state::ConnectivityState;
+pub use interceptor::{CallKind, CallOutcome, EndedBy, MessageInterceptor, MessageView};
 pub use metadata::{Metadata, MetadataError, MetadataIter};
 pub use resolver::TargetError;
 pub use server::{
-    FileDesc, Handled, Handler, HandlerFuture, HandlerPanic, MethodDesc, MethodInfo, RegisterError,
-    ServeError, Server, ServerCall, ServerHandle, ServiceDesc, ServiceInfo, StreamDesc,
+    CallHead, FileDesc, Handler, HandlerFuture, HandlerPanic, IncomingCall, MethodDesc,
+    MethodDescriptor, MethodInfo, NewConnection, RegisterError, ServeError, Server, ServerCall,
+    ServerHandle, ServerInterceptor, ServerNext, ServerReply, ServiceDesc, ServiceInfo, StreamDesc,
     UnknownServiceHandler,
 };
 pub use service_config::{ConfigObject, ConfigValue, MethodConfig, ServiceConfigError};
+pub use side::Side;
 pub use status::{Code, RpcStatus, Status};
-pub use transport::{CancelReason, ConnectionSnapshot, Transport, keepalive};
+pub use transport::{CancelReason, ConnectionHandle, ConnectionSnapshot, Transport, keepalive};
 
 // Generated messages refer to these through this crate, so that its users need no dependency on
 // them.

@@ -1,9 +1,12 @@
 use std::fmt;
 
-/// A side of a call. Error texts name it, because they may reach the other side.
+/// A side of a call: the client or the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Side {
+#[allow(clippy::exhaustive_enums, reason = "a call has two sides")]
+pub enum Side {
+    /// The side that makes the call.
     Client,
+    /// The side that handles the call.
     Server,
 }
 

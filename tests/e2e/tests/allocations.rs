@@ -6,8 +6,13 @@
 
 use std::alloc::System;
 use std::io::Write;
+use std::sync::Arc;
 
-use rgrpc::{ClientConn, Request, Response, Server, Status, Transport, credentials};
+use rgrpc::stats::{CallBegin, CallEvent, CallStats, StatsHandler};
+use rgrpc::{
+    ClientConn, IncomingCall, Request, Response, Server, ServerNext, ServerReply, Status,
+    Transport, credentials,
+};
 use rgrpc_e2e::proto::Stub;
 use rgrpc_e2e::{Message, StubClient, msg, register_stub};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -44,16 +49,7 @@ impl Stub for Echo {
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_unary_call_keeps_to_its_budget_of_allocations() {
-    let client = client_of_echo().await;
-    for _ in 0..UNCOUNTED {
-        call(&client).await;
-    }
-    let before = allocations();
-    for _ in 0..COUNTED {
-        call(&client).await;
-    }
-    let counted = u32::try_from(allocations() - before).expect("few enough to count");
-    let per_call = f64::from(counted) / f64::from(COUNTED) - BODIES;
+    let per_call = count(Server::new()).await;
     // Past the harness, which would keep it to itself while the test passes.
     writeln!(
         std::io::stderr(),
@@ -64,11 +60,55 @@ async fn a_unary_call_keeps_to_its_budget_of_allocations() {
         per_call < BUDGET + TOLERANCE,
         "{per_call:.2} allocations for each unary call, and at most {BUDGET} are allowed"
     );
+
+    let stats = Stateless(Arc::new(Ignoring));
+    for (what, server) in [
+        ("an interceptor", Server::new().interceptor(pass_through)),
+        ("a stats handler", Server::new().stats_handler(stats)),
+    ] {
+        let more = count(server).await - per_call;
+        assert!(more < 1.0 + TOLERANCE, "{what} costs {more:.2} allocations");
+    }
+}
+
+/// The allocations of a call to this server, both sides together, less those of the bodies.
+async fn count(server: Server) -> f64 {
+    let client = client_of_echo(server).await;
+    for _ in 0..UNCOUNTED {
+        call(&client).await;
+    }
+    let before = allocations();
+    for _ in 0..COUNTED {
+        call(&client).await;
+    }
+    let counted = u32::try_from(allocations() - before).expect("few enough to count");
+    f64::from(counted) / f64::from(COUNTED) - BODIES
+}
+
+/// An interceptor that changes nothing.
+async fn pass_through(call: IncomingCall, next: ServerNext) -> Result<ServerReply, Status> {
+    next.run(call).await
+}
+
+/// A stats handler without state for a call.
+#[derive(Clone)]
+struct Stateless(Arc<Ignoring>);
+
+struct Ignoring;
+
+impl StatsHandler for Stateless {
+    fn begin_call(&self, _: &mut CallBegin<'_>) -> Option<Arc<dyn CallStats>> {
+        Some(Arc::clone(&self.0) as Arc<dyn CallStats>)
+    }
+}
+
+impl CallStats for Ignoring {
+    fn event(&self, _: &CallEvent<'_>) {}
 }
 
 /// A client whose server is on the same thread, behind a socket.
-async fn client_of_echo() -> StubClient<ClientConn> {
-    let mut server = Server::new().transport(Transport::Native);
+async fn client_of_echo(server: Server) -> StubClient<ClientConn> {
+    let mut server = server.transport(Transport::Native);
     register_stub(&mut server, Echo).expect("a server without the stub service");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("an address").port();

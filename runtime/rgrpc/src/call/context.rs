@@ -6,13 +6,16 @@ use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
 use tokio::time::Instant;
 
-use super::{MessageSink, MessageSource, Response, SourceEvent};
+use super::{Extensions, MessageSink, MessageSource, Response, SourceEvent};
 use crate::codec::{Compressor, Encoding, IDENTITY, accepted, is_answered_alike};
+use crate::interceptor::{CallOutcome, EndHooks, MessageView};
 use crate::io::Peer;
 use crate::metadata::Metadata;
+use crate::stats::{CallEvent, CallRecorders};
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CancelReason, Incoming, IncomingHead, NoHead, ReadDemand, RequestHead, ServerStream,
+    CallEnd, CancelReason, ConnectionHandle, EndedCall, Incoming, IncomingHead, NoHead, ReadDemand,
+    RequestHead, ServerStream,
 };
 
 /// A call in a server's hands: what its handler can know and say besides messages.
@@ -46,7 +49,44 @@ impl CallContext {
     /// The two ends of the connection that the call came by.
     #[must_use]
     pub fn peer(&self) -> &Peer {
-        self.0.peer()
+        self.connection().peer()
+    }
+
+    /// The connection that the call came by: its typed values, and the means to drain it.
+    #[must_use]
+    pub fn connection(&self) -> &ConnectionHandle {
+        self.0.connection()
+    }
+
+    /// The typed values that stats handlers and the [head hook](crate::Server::head_hook) have inserted
+    /// for the call. A [request](super::Request::extensions) has them too, with those of interceptors.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        static NONE: Extensions = Extensions::new();
+        self.0
+            .call()
+            .scope()
+            .map_or(&NONE, |scope| &scope.extensions)
+    }
+
+    /// Adds a function that is called once, when the call has ended: with its status and trailers, or
+    /// with the reason why it was cancelled. Functions that are added later are called earlier. Returns
+    /// false if the call has ended already; the function is dropped then.
+    ///
+    /// It is called on the task of the call after the handler has returned or was dropped, and must not
+    /// block. A panic in it is logged.
+    ///
+    /// ```
+    /// # use rgrpc::CallContext;
+    /// # fn log_end(context: &CallContext) {
+    /// let method = context.method().to_owned();
+    /// context.on_end(move |outcome| {
+    ///     println!("{method}: {:?} after {:?}", outcome.code(), outcome.elapsed());
+    /// });
+    /// # }
+    /// ```
+    pub fn on_end(&self, hook: impl FnOnce(&CallOutcome<'_>) + Send + 'static) -> bool {
+        self.0.call().on_end(Box::new(hook)).is_ok()
     }
 
     /// When the call ends with DEADLINE_EXCEEDED and its handler is dropped; `None`: never.
@@ -259,48 +299,160 @@ impl CallContext {
     /// The call ends with a complete unary reply.
     ///
     /// Header metadata of a response whose headers are out already is lost, as nothing can carry it.
-    pub(crate) fn reply(&self, response: Response<BytesQueue>) -> CallEnd {
+    ///
+    /// `sent` is the message as stats handlers see it.
+    pub(crate) fn reply(&self, response: Response<BytesQueue>, sent: MessageView<'_>) -> CallEnd {
         let (message, metadata, trailer) = response.into_parts();
-        let (mut header, mut trailers) = self.0.call().end();
+        let EndedCall {
+            mut header,
+            trailer: mut trailers,
+            hooks,
+        } = self.0.call().end();
         trailers.merge(trailer.without_received());
         if let Some(header) = &mut header {
             header.merge(metadata.without_received());
         }
-        CallEnd::Reply {
+        let end = CallEnd::Reply {
             header,
             message,
             trailer: trailers,
-        }
+        };
+        self.ended(&end, Some(sent), hooks);
+        end
     }
 
     /// The call ends with a status, and with the metadata that was set.
     pub(crate) fn finish(&self, outcome: Result<(), Status>) -> CallEnd {
-        let (header, trailer) = self.0.call().end();
+        let EndedCall {
+            header,
+            trailer,
+            hooks,
+        } = self.0.call().end();
         let outcome = match outcome {
             Ok(()) => Ok(trailer),
             Err(status) => Err(with_trailer(status, trailer)),
         };
-        CallEnd::Finish { header, outcome }
+        let end = CallEnd::Finish { header, outcome };
+        self.ended(&end, None, hooks);
+        end
     }
 
     /// The call ends with a failure now, whatever still waits to be sent.
     pub(crate) fn abort(&self, status: Status) -> CallEnd {
-        let (header, trailer) = self.0.call().end();
+        let EndedCall {
+            header,
+            trailer,
+            hooks,
+        } = self.0.call().end();
         let status = with_trailer(status, trailer);
-        CallEnd::Abort { header, status }
+        let end = CallEnd::Abort { header, status };
+        self.ended(&end, None, hooks);
+        end
     }
 
     /// The client or the connection has ended the call, or nobody handles it any more.
     pub(crate) fn closed(&self) -> CallEnd {
         // Nobody is left to have the metadata.
-        let _ = self.0.call().end();
+        let ended = self.0.call().end();
+        self.ended(&CallEnd::Closed, None, ended.hooks);
         CallEnd::Closed
     }
 
-    fn send_unsent_header(&self) {
+    /// Tells stats handlers and end hooks how the call has ended.
+    #[inline]
+    fn ended(&self, end: &CallEnd, sent: Option<MessageView<'_>>, hooks: EndHooks) {
+        if !hooks.is_empty() || self.recorders().is_some() {
+            self.report_end(end, sent, hooks);
+        }
+    }
+
+    fn report_end(&self, end: &CallEnd, sent: Option<MessageView<'_>>, hooks: EndHooks) {
+        static NONE: Metadata = Metadata::new();
+        let cancel_reason = self.cancel_reason();
+        let cancelled;
+        let (header, trailer, status) = match end {
+            CallEnd::Reply {
+                header, trailer, ..
+            } => (header.as_ref(), Some(trailer), Ok(())),
+            CallEnd::Finish {
+                header,
+                outcome: Ok(trailer),
+            } => (header.as_ref(), Some(trailer), Ok(())),
+            CallEnd::Finish {
+                header,
+                outcome: Err(status),
+            }
+            | CallEnd::Abort { header, status } => {
+                (header.as_ref(), Some(status.metadata()), Err(status))
+            }
+            CallEnd::Closed => {
+                cancelled = cancelled_status(cancel_reason);
+                (None, None, Err(&cancelled))
+            }
+        };
+        let outcome = CallOutcome {
+            status,
+            trailer: trailer.unwrap_or(&NONE),
+            cancel_reason,
+            began: self.0.call().began(),
+        };
+        if let Some(recorders) = self.recorders() {
+            record_end(recorders, header, sent, &outcome, trailer);
+        }
+        hooks.call(&outcome);
+    }
+
+    /// The recorders of the call's stats handlers.
+    #[inline]
+    pub(crate) fn recorders(&self) -> Option<&CallRecorders> {
+        let recorders = &self.0.call().scope()?.recorders;
+        (!recorders.is_empty()).then_some(recorders)
+    }
+
+    /// Sends the headers, unless they are out.
+    pub(super) fn send_unsent_header(&self) {
         if let Some(header) = self.0.call().take_header() {
+            if let Some(recorders) = self.recorders() {
+                recorders.record(&CallEvent::OutHeader(&header));
+            }
             self.0.send_head(header);
         }
+    }
+}
+
+/// Records the last events of a call.
+fn record_end(
+    recorders: &CallRecorders,
+    header: Option<&Metadata>,
+    sent: Option<MessageView<'_>>,
+    outcome: &CallOutcome<'_>,
+    trailer: Option<&Metadata>,
+) {
+    // Headers without metadata and without a message are left out (trailers-only).
+    if let Some(header) = header
+        && (sent.is_some() || !header.is_empty())
+    {
+        recorders.record(&CallEvent::OutHeader(header));
+    }
+    if let Some(sent) = sent {
+        recorders.record(&CallEvent::OutPayload(recorders.payload(sent)));
+    }
+    if let Some(trailer) = trailer {
+        recorders.record(&CallEvent::OutTrailer(trailer));
+    }
+    recorders.record(&CallEvent::End(*outcome));
+}
+
+/// The status of a call that was cancelled, for those on this side who are told of its end.
+#[cold]
+fn cancelled_status(reason: Option<CancelReason>) -> Status {
+    match reason {
+        Some(reason @ CancelReason::DeadlineExceeded) => {
+            Status::deadline_exceeded(reason.to_string())
+        }
+        Some(reason @ CancelReason::ServerStopped) => Status::unavailable(reason.to_string()),
+        Some(reason) => Status::cancelled(reason.to_string()),
+        None => Status::cancelled("the call has ended before its handler"),
     }
 }
 

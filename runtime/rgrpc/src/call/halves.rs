@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 use rgrpc_http2::BytesQueue;
 
 use crate::codec::Compressor;
+use crate::interceptor::MessageView;
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
@@ -18,6 +19,11 @@ pub(crate) trait MessageSink: Send + Sync {
     /// What the next message is to be compressed by.
     fn compressor(&self) -> Option<Arc<dyn Compressor>> {
         None
+    }
+
+    /// A message is to be sent, and was framed. Called by the halves of observed calls alone.
+    fn observe_sent(&self, _message: &MessageView<'_>) -> Result<(), Status> {
+        Ok(())
     }
 
     /// Sends one framed message.
@@ -47,6 +53,16 @@ pub(crate) trait MessageSource: Send + Sync {
     /// The next DATA, of which `read_demand` can be used at once, or how receiving ended: with the
     /// metadata that came last, or a failure.
     fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<SourceEvent>;
+
+    /// Ready when the next message may be received. Called by the halves of observed calls alone.
+    fn poll_receive(&self, _cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        Poll::Ready(Ok(()))
+    }
+
+    /// A message was received and decoded. Called by the halves of observed calls alone.
+    fn observe_received(&self, _message: &MessageView<'_>) -> Result<(), Status> {
+        Ok(())
+    }
 
     /// A whole response, as
     /// [`ClientStream::poll_whole`](crate::transport::ClientStream::poll_whole).

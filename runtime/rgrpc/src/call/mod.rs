@@ -8,9 +8,9 @@ mod builder;
 mod cancel_handle;
 mod client_streaming;
 mod context;
-mod extensions;
 mod halves;
 mod invoke;
+mod observed;
 mod on_finish;
 mod options;
 mod receive;
@@ -21,6 +21,7 @@ mod send;
 mod test_streams;
 mod unary_response;
 
+pub use crate::extensions::Extensions;
 pub use builder::{
     BidiStream, BidiStreamingCall, Call, ClientStream, ClientStreamingCall, ServerStream,
     ServerStreamingCall, Unary, UnaryCall,
@@ -28,13 +29,14 @@ pub use builder::{
 pub use cancel_handle::CancelHandle;
 pub use client_streaming::ClientStreaming;
 pub use context::CallContext;
-pub use extensions::Extensions;
 pub(crate) use halves::{MessageSink, MessageSource, SourceEvent};
 pub use invoke::{Invoke, MethodName};
+pub(crate) use observed::ObservedCall;
 pub(crate) use on_finish::FinishHooks;
 pub use options::CallOptions;
 pub(crate) use options::{DEFAULT_MAX_RETRY_BUFFER, ExtraOptions};
 pub use receive::RecvStream;
+pub(crate) use request::Incoming;
 pub use request::Request;
 pub use response::Response;
 pub(crate) use response_info::Exchange;

@@ -4,14 +4,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use futures_core::Stream;
 
 use super::halves::SourceEvent;
 use super::{MessageSource, Response};
-use crate::codec::{
-    Codec, CodecError, Encoding, MessageBytes, MessageLimit, MessageReader, decode,
-};
+use crate::codec::{Codec, Encoding, MessageLimit, MessageReader, ReadMessage, decode};
+use crate::interceptor::MessageView;
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::side::Side;
@@ -25,7 +24,7 @@ use crate::status::Status;
 /// Also a [`futures_core::Stream`] of `Result<T, Status>`.
 pub struct RecvStream<T> {
     source: Arc<dyn MessageSource>,
-    decode: fn(MessageBytes) -> Result<T, CodecError>,
+    decode: Decode<T>,
     reader: MessageReader,
     header: Option<Metadata>,
     trailer: Metadata,
@@ -37,7 +36,12 @@ pub struct RecvStream<T> {
     /// The only message, until it is known how the call ends.
     held: Option<Box<T>>,
     state: ReceiveState,
+    /// The source says when the next message may be received.
+    gated: bool,
 }
+
+/// The decoding of a message, for its source.
+type Decode<T> = fn(&dyn MessageSource, ReadMessage) -> Result<T, Status>;
 
 /// The number of messages the half has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,7 +67,7 @@ impl<T> RecvStream<T> {
     pub(crate) fn new<C: Codec<T>>(source: Arc<dyn MessageSource>, limit: MessageLimit) -> Self {
         Self {
             source,
-            decode: C::decode,
+            decode: decode_message::<C, T>,
             reader: MessageReader::new(limit),
             header: None,
             trailer: Metadata::new(),
@@ -72,6 +76,7 @@ impl<T> RecvStream<T> {
             cardinality: Cardinality::Any,
             held: None,
             state: ReceiveState::Head,
+            gated: false,
         }
     }
 
@@ -83,8 +88,24 @@ impl<T> RecvStream<T> {
 
     /// Takes compressed messages to be so by this encoding, which needs no headers to be known.
     #[inline]
-    pub(crate) fn encoded_by(mut self, encoding: Encoding) -> Self {
-        self.reader.set_encoding(encoding);
+    pub(crate) fn encoded_by(mut self, encoding: Box<Encoding>) -> Self {
+        self.reader.set_boxed_encoding(encoding);
+        self
+    }
+
+    /// Shows messages to the source when they are decoded, and asks it before one is received.
+    pub(crate) fn observed<C: Codec<T>>(mut self) -> Self
+    where
+        T: 'static,
+    {
+        self.decode = decode_observed::<C, T>;
+        self.gated = true;
+        self
+    }
+
+    /// Fails with this status in place of the first message.
+    pub(crate) fn refused(mut self, status: Status) -> Self {
+        self.refused = Some(status);
         self
     }
 
@@ -143,6 +164,7 @@ impl<T> RecvStream<T> {
     /// Takes the only message of this half: there must be one, and no other.
     pub(crate) async fn recv_only(&mut self) -> Result<T, Status> {
         self.cardinality = Cardinality::One;
+        self.gated = false;
         let mut only = None;
         // The second one ends the loop with an error, and so does an end without one.
         while let Some(message) = poll_fn(|cx| self.poll_message(cx)).await.transpose()? {
@@ -201,9 +223,14 @@ impl<T> RecvStream<T> {
         if let Some(status) = self.refused.take() {
             return Poll::Ready(Some(Err(self.fail(status))));
         }
+        if self.gated
+            && let Err(status) = ready!(self.source.poll_receive(cx))
+        {
+            return Poll::Ready(Some(Err(self.fail(status))));
+        }
         loop {
             match self.reader.next() {
-                Ok(Some(bytes)) => return Poll::Ready(Some(self.take(bytes))),
+                Ok(Some(message)) => return Poll::Ready(Some(self.take(message))),
                 Ok(None) => {}
                 Err(status) => return Poll::Ready(Some(Err(self.fail(status)))),
             }
@@ -214,7 +241,7 @@ impl<T> RecvStream<T> {
         }
     }
 
-    fn take(&mut self, bytes: MessageBytes) -> Result<T, Status> {
+    fn take(&mut self, message: ReadMessage) -> Result<T, Status> {
         match self.cardinality {
             Cardinality::Any => {}
             Cardinality::One => self.cardinality = Cardinality::OneCame,
@@ -225,7 +252,7 @@ impl<T> RecvStream<T> {
                 ))));
             }
         }
-        decode(self.decode, bytes).map_err(|status| self.fail(status))
+        (self.decode)(&*self.source, message).map_err(|status| self.fail(status))
     }
 
     fn end(&mut self, outcome: Result<Metadata, Status>) -> Option<Result<T, Status>> {
@@ -281,6 +308,31 @@ impl<T> RecvStream<T> {
         self.state = ReceiveState::Ended;
         self.source.fail(status)
     }
+}
+
+fn decode_message<C: Codec<T>, T>(
+    _: &dyn MessageSource,
+    message: ReadMessage,
+) -> Result<T, Status> {
+    decode(C::decode, message.bytes)
+}
+
+fn decode_observed<C: Codec<T>, T: 'static>(
+    source: &dyn MessageSource,
+    message: ReadMessage,
+) -> Result<T, Status> {
+    let ReadMessage {
+        bytes,
+        compressed_len,
+    } = message;
+    let encoded_len = bytes.remaining();
+    let message = decode(C::decode, bytes)?;
+    source.observe_received(&MessageView::new(
+        Some(&message),
+        encoded_len,
+        compressed_len,
+    ))?;
+    Ok(message)
 }
 
 /// What the `grpc-encoding` of a response means, of which a call may accept some only.

@@ -1,9 +1,11 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::{CallContext, Extensions};
+use crate::interceptor::{MessageInterceptor, MessageInterceptors};
 use crate::io::Peer;
 use crate::metadata::{Metadata, MetadataError};
 use crate::status::Status;
@@ -40,19 +42,99 @@ enum RequestSource {
         extensions: Extensions,
     },
     /// Received by this server.
-    Incoming {
-        context: CallContext,
-        /// In a place of its own, because few handlers and interceptors change anything.
-        changed: Option<Box<Changed>>,
-    },
+    Incoming(Incoming),
+}
+
+/// A received request without its message: its call, and what this program has changed of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Incoming {
+    context: CallContext,
+    /// In a place of its own, because few handlers and interceptors change anything.
+    changed: Option<Box<Changed>>,
 }
 
 /// The parts of a received request that this program has changed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 struct Changed {
     /// `None`: as it came.
     metadata: Option<Metadata>,
     extensions: Extensions,
+    /// See the messages of the call.
+    interceptors: Option<Arc<MessageInterceptors>>,
+}
+
+impl Incoming {
+    #[inline]
+    pub(crate) fn new(context: CallContext) -> Self {
+        Self {
+            context,
+            changed: None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn context(&self) -> &CallContext {
+        &self.context
+    }
+
+    pub(crate) fn metadata(&self) -> &Metadata {
+        let changed = self.changed.as_ref().and_then(|own| own.metadata.as_ref());
+        changed.unwrap_or_else(|| self.context.metadata())
+    }
+
+    pub(crate) fn metadata_mut(&mut self) -> &mut Metadata {
+        let Self { context, changed } = self;
+        changed
+            .get_or_insert_with(|| Changed::nothing(context))
+            .metadata
+            .get_or_insert_with(|| context.metadata().clone())
+    }
+
+    fn into_metadata(self) -> Metadata {
+        let changed = self.changed.and_then(|own| own.metadata);
+        changed.unwrap_or_else(|| self.context.metadata().clone())
+    }
+
+    /// The message interceptors of the call.
+    #[inline]
+    pub(crate) fn interceptors(&self) -> Option<&Arc<MessageInterceptors>> {
+        self.changed.as_ref()?.interceptors.as_ref()
+    }
+
+    /// Adds an interceptor of the call's messages.
+    pub(crate) fn intercept_messages(&mut self, interceptor: impl MessageInterceptor) {
+        let Self { context, changed } = self;
+        let changed = changed.get_or_insert_with(|| Changed::nothing(context));
+        let interceptors = changed.interceptors.get_or_insert_default();
+        Arc::make_mut(interceptors).push(interceptor);
+    }
+
+    pub(crate) fn extensions(&self) -> &Extensions {
+        match &self.changed {
+            Some(own) => &own.extensions,
+            None => self.context.extensions(),
+        }
+    }
+
+    pub(crate) fn extensions_mut(&mut self) -> &mut Extensions {
+        let Self { context, changed } = self;
+        let changed = changed.get_or_insert_with(|| Changed::nothing(context));
+        &mut changed.extensions
+    }
+}
+
+impl Changed {
+    #[expect(
+        clippy::unnecessary_box_returns,
+        reason = "it is made to be kept in a box"
+    )]
+    fn nothing(context: &CallContext) -> Box<Self> {
+        Box::new(Self {
+            metadata: None,
+            extensions: context.extensions().clone(),
+            interceptors: None,
+        })
+    }
 }
 
 impl RequestSource {
@@ -68,27 +150,21 @@ impl RequestSource {
     const fn context(&self) -> Option<&CallContext> {
         match self {
             Self::Outgoing { .. } => None,
-            Self::Incoming { context, .. } => Some(context),
+            Self::Incoming(incoming) => Some(&incoming.context),
         }
     }
 
     fn metadata(&self) -> &Metadata {
         match self {
             Self::Outgoing { metadata, .. } => metadata,
-            Self::Incoming { context, changed } => {
-                let changed = changed.as_ref().and_then(|own| own.metadata.as_ref());
-                changed.unwrap_or_else(|| context.metadata())
-            }
+            Self::Incoming(incoming) => incoming.metadata(),
         }
     }
 
     fn into_metadata(self) -> Metadata {
         match self {
             Self::Outgoing { metadata, .. } => metadata,
-            Self::Incoming { context, changed } => {
-                let changed = changed.and_then(|own| own.metadata);
-                changed.unwrap_or_else(|| context.metadata().clone())
-            }
+            Self::Incoming(incoming) => incoming.into_metadata(),
         }
     }
 }
@@ -104,13 +180,10 @@ impl<T> Request<T> {
 
     /// The request of a call, with the metadata that came with it.
     #[inline]
-    pub(crate) fn incoming(message: T, context: CallContext) -> Self {
+    pub(crate) fn incoming(message: T, incoming: Incoming) -> Self {
         Self {
             message,
-            source: RequestSource::Incoming {
-                context,
-                changed: None,
-            },
+            source: RequestSource::Incoming(incoming),
         }
     }
 
@@ -176,23 +249,16 @@ impl<T> Request<T> {
     pub fn metadata_mut(&mut self) -> &mut Metadata {
         match &mut self.source {
             RequestSource::Outgoing { metadata, .. } => metadata,
-            RequestSource::Incoming { context, changed } => {
-                let changed = changed.get_or_insert_default();
-                changed
-                    .metadata
-                    .get_or_insert_with(|| context.metadata().clone())
-            }
+            RequestSource::Incoming(incoming) => incoming.metadata_mut(),
         }
     }
 
-    /// Typed values that travel with the request inside this program.
+    /// Typed values that travel with the request inside this program. In a handler these are the
+    /// values that stats handlers, the head hook and interceptors have inserted.
     pub fn extensions(&self) -> &Extensions {
-        static NONE: Extensions = Extensions::new();
         match &self.source {
             RequestSource::Outgoing { extensions, .. } => extensions,
-            RequestSource::Incoming { changed, .. } => {
-                changed.as_ref().map_or(&NONE, |own| &own.extensions)
-            }
+            RequestSource::Incoming(incoming) => incoming.extensions(),
         }
     }
 
@@ -200,9 +266,7 @@ impl<T> Request<T> {
     pub fn extensions_mut(&mut self) -> &mut Extensions {
         match &mut self.source {
             RequestSource::Outgoing { extensions, .. } => extensions,
-            RequestSource::Incoming { changed, .. } => {
-                &mut changed.get_or_insert_default().extensions
-            }
+            RequestSource::Incoming(incoming) => incoming.extensions_mut(),
         }
     }
 
@@ -246,7 +310,7 @@ impl<T> Request<T> {
     pub fn deadline(&self) -> Option<Instant> {
         match &self.source {
             RequestSource::Outgoing { deadline, .. } => *deadline,
-            RequestSource::Incoming { context, .. } => context.deadline(),
+            RequestSource::Incoming(incoming) => incoming.context.deadline(),
         }
     }
 
@@ -356,15 +420,15 @@ impl<T> Request<T> {
                 extensions,
             },
             // Extensions of a call that is served say nothing about the call that is made.
-            incoming @ RequestSource::Incoming { .. } => {
-                let context = incoming.context().cloned();
+            RequestSource::Incoming(incoming) => {
+                let context = incoming.context.clone();
                 let mut metadata = incoming.into_metadata();
                 for key in TRACE_KEYS {
                     metadata.forward(key);
                 }
                 Outgoing {
-                    deadline: context.as_ref().and_then(CallContext::deadline),
-                    parent: context,
+                    deadline: context.deadline(),
+                    parent: Some(context),
                     metadata,
                     extensions: Extensions::new(),
                 }

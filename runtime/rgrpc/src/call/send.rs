@@ -11,7 +11,10 @@ use rgrpc_http2::BytesQueue;
 use futures_sink::Sink;
 
 use super::MessageSink;
-use crate::codec::{Codec, Compressor, MessageLimit, PreparedMessage, frame_with};
+use crate::codec::{
+    Codec, Compressor, MessageLimit, PREFIX_LEN, PreparedMessage, frame_measured, frame_with,
+};
+use crate::interceptor::MessageView;
 use crate::status::Status;
 
 /// The half of a call that sends messages.
@@ -33,18 +36,32 @@ pub struct SendStream<T> {
 }
 
 /// The framing of a message.
-type Frame<T> = fn(&T, Option<&Arc<dyn Compressor>>, MessageLimit) -> Result<BytesQueue, Status>;
+type Frame<T> = fn(
+    &dyn MessageSink,
+    &T,
+    Option<&Arc<dyn Compressor>>,
+    MessageLimit,
+) -> Result<BytesQueue, Status>;
 
 impl<T> SendStream<T> {
     pub(crate) fn new<C: Codec<T>>(sink: Arc<dyn MessageSink>, limit: MessageLimit) -> Self {
         Self {
             sink,
-            frame: frame_with::<C, T>,
+            frame: frame_message::<C, T>,
             codec: TypeId::of::<C>(),
             limit,
             uncompressed: false,
             closed: false,
         }
+    }
+
+    /// Shows messages to the sink when they are framed.
+    pub(crate) fn observed<C: Codec<T>>(mut self) -> Self
+    where
+        T: 'static,
+    {
+        self.frame = frame_observed::<C, T>;
+        self
     }
 
     /// Sends a message, given as it is or by reference: waits until flow control lets it go, and
@@ -75,6 +92,12 @@ impl<T> SendStream<T> {
         poll_fn(|cx| self.poll_open(cx)).await?;
         let compressor = self.compressor();
         let framed = message.framed_for(self.codec, compressor.as_deref(), self.limit)?;
+        let compressed_len = framed.len().saturating_sub(PREFIX_LEN);
+        self.sink.observe_sent(&MessageView::new(
+            None,
+            message.encoded_len(),
+            compressed_len,
+        ))?;
         self.sink.send(framed.into())
     }
 
@@ -128,8 +151,33 @@ impl<T> SendStream<T> {
 
     fn framed(&self, message: &T) -> Result<BytesQueue, Status> {
         let compressor = self.compressor();
-        (self.frame)(message, compressor.as_ref(), self.limit)
+        (self.frame)(&*self.sink, message, compressor.as_ref(), self.limit)
     }
+}
+
+fn frame_message<C: Codec<T>, T>(
+    _: &dyn MessageSink,
+    message: &T,
+    compressor: Option<&Arc<dyn Compressor>>,
+    limit: MessageLimit,
+) -> Result<BytesQueue, Status> {
+    frame_with::<C, T>(message, compressor, limit)
+}
+
+fn frame_observed<C: Codec<T>, T: 'static>(
+    sink: &dyn MessageSink,
+    message: &T,
+    compressor: Option<&Arc<dyn Compressor>>,
+    limit: MessageLimit,
+) -> Result<BytesQueue, Status> {
+    let (framed, encoded_len) = frame_measured::<C, T>(message, compressor, limit)?;
+    let compressed_len = framed.len() - PREFIX_LEN;
+    sink.observe_sent(&MessageView::new(
+        Some(message),
+        encoded_len,
+        compressed_len,
+    ))?;
+    Ok(framed)
 }
 
 impl<T> Sink<T> for SendStream<T> {

@@ -26,7 +26,7 @@ pub use compression::Gzip;
 #[cfg(rgrpc_fuzzing)]
 pub(crate) use compression::decompress;
 pub(crate) use compression::{
-    CompressorRegistry, Encoding, IDENTITY, accepted, compress_framed, frame_with,
+    CompressorRegistry, Encoding, IDENTITY, accepted, compress_framed, frame_measured, frame_with,
     is_answered_alike,
 };
 pub(crate) use framing::{
@@ -38,7 +38,7 @@ pub use message_bytes::MessageBytes;
 pub use prepared::PreparedMessage;
 pub use proto::ProtoCodec;
 pub use raw::RawCodec;
-pub(crate) use reader::MessageReader;
+pub(crate) use reader::{MessageReader, ReadMessage};
 
 use crate::error_text::debug_is_text;
 pub(crate) use crate::prefix::{PREFIX_LEN, Prefix};

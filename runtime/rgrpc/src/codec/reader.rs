@@ -23,6 +23,15 @@ pub(crate) struct MessageReader {
     encoding: Option<Box<Encoding>>,
 }
 
+/// A message that was read.
+#[derive(Debug)]
+pub(crate) struct ReadMessage {
+    /// Its bytes, decompressed.
+    pub(crate) bytes: MessageBytes,
+    /// Its length as it came, without its prefix.
+    pub(crate) compressed_len: usize,
+}
+
 impl MessageReader {
     /// Creates a reader that refuses messages over the limit.
     pub(crate) fn new(limit: MessageLimit) -> Self {
@@ -42,6 +51,11 @@ impl MessageReader {
         };
     }
 
+    /// As [`set_encoding`](Self::set_encoding), for one that is not [`Encoding::Identity`].
+    pub(crate) fn set_boxed_encoding(&mut self, encoding: Box<Encoding>) {
+        self.encoding = Some(encoding);
+    }
+
     /// Adds received data.
     pub(crate) fn push(&mut self, data: BytesQueue) {
         self.buffered.append(data);
@@ -52,7 +66,7 @@ impl MessageReader {
     /// # Errors
     /// RESOURCE_EXHAUSTED when the message is larger than the limit, compressed or decompressed;
     /// INTERNAL when its flag is unknown or it cannot be decompressed.
-    pub(crate) fn next(&mut self) -> Result<Option<MessageBytes>, Status> {
+    pub(crate) fn next(&mut self) -> Result<Option<ReadMessage>, Status> {
         let prefix = match self.prefix {
             Some(prefix) => prefix,
             None if self.buffered.len() < PREFIX_LEN => return Ok(None),
@@ -68,10 +82,15 @@ impl MessageReader {
         }
         self.prefix = None;
         let message = self.buffered.split_to(len).into();
-        if prefix.compressed {
-            return self.encoding().decompress(message, self.limit).map(Some);
-        }
-        Ok(Some(message))
+        let bytes = if prefix.compressed {
+            self.encoding().decompress(message, self.limit)?
+        } else {
+            message
+        };
+        Ok(Some(ReadMessage {
+            bytes,
+            compressed_len: len,
+        }))
     }
 
     /// Returns the data that the next message still needs.
@@ -136,7 +155,8 @@ mod tests {
 
     fn read_all(reader: &mut MessageReader) -> Vec<Vec<u8>> {
         let mut messages = Vec::new();
-        while let Some(mut message) = reader.next().expect("valid") {
+        while let Some(read) = reader.next().expect("valid") {
+            let mut message = read.bytes;
             messages.push(message.copy_to_bytes(message.remaining()).to_vec());
         }
         messages

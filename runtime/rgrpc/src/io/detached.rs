@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use tokio::net::UnixStream;
 
 use super::{BoxedIo, Connected, Io, Peer};
+use crate::extensions::Extensions;
 
 /// A connection that moves from the runtime that accepted it to the one that will serve it.
 ///
@@ -17,6 +18,7 @@ use super::{BoxedIo, Connected, Io, Peer};
 pub(crate) struct Detached {
     io: DetachedIo,
     peer: Peer,
+    extensions: Extensions,
 }
 
 enum DetachedIo {
@@ -30,12 +32,20 @@ enum DetachedIo {
 impl Connected {
     /// Deregisters the connection from the runtime that created it.
     pub(crate) fn detach(self) -> io::Result<Detached> {
-        let Self { io, peer } = self;
+        let Self {
+            io,
+            peer,
+            extensions,
+        } = self;
         let io = match downcast::<TcpStream>(io) {
             Ok(stream) => DetachedIo::Tcp(stream.into_std()?),
             Err(io) => DetachedIo::of_unix(io)?,
         };
-        Ok(Detached { io, peer })
+        Ok(Detached {
+            io,
+            peer,
+            extensions,
+        })
     }
 }
 
@@ -68,7 +78,10 @@ impl Detached {
             DetachedIo::Unix(stream) => Box::new(UnixStream::from_std(stream)?),
             DetachedIo::Other(io) => io,
         };
-        Ok(Connected::new(io, self.peer))
+        Ok(Connected {
+            extensions: self.extensions,
+            ..Connected::new(io, self.peer)
+        })
     }
 }
 

@@ -4,6 +4,7 @@ use std::io;
 use tokio::net::TcpListener;
 
 use super::{Address, BoxedIo, Peer};
+use crate::extensions::Extensions;
 
 /// A source of a server's connections.
 pub trait Listener: Send + 'static {
@@ -29,13 +30,21 @@ pub struct Connected {
     pub io: BoxedIo,
     /// The two ends of the connection.
     pub peer: Peer,
+    /// Typed values of the connection, for its calls: a listener that knows more of a connection than
+    /// its ends inserts it here, and so does a handshake. On a server, calls have them in
+    /// [`ConnectionHandle::extensions`](crate::ConnectionHandle::extensions). Default: none.
+    pub extensions: Extensions,
 }
 
 impl Connected {
     /// Creates a new connection from its stream and its ends.
     #[must_use]
     pub fn new(io: BoxedIo, peer: Peer) -> Self {
-        Self { io, peer }
+        Self {
+            io,
+            peer,
+            extensions: Extensions::new(),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::connection::Connection;
-use super::dispatch::{ConnectionCalls, Dispatcher};
+use super::dispatch::Dispatcher;
 use super::workers::{SharedWorkers, Workers};
 use super::{ServeError, ServerHandle};
 use crate::credentials::ServerCredentials;
@@ -82,12 +82,8 @@ impl AcceptLoop {
         let mut phase = self.handle.watch();
         // A stop that began just now is news to this connection.
         phase.mark_changed();
-        let calls = Arc::new(ConnectionCalls::new(
-            Arc::clone(&self.dispatcher),
-            phase.clone(),
-        ));
         let connection = Connection {
-            calls,
+            dispatcher: Arc::clone(&self.dispatcher),
             credentials: self.credentials.clone(),
             settings: self.settings.clone(),
             phase,

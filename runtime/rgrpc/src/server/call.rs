@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -6,52 +7,72 @@ use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
 
 use super::Handler;
-use crate::call::{CallContext, MessageSink, RecvStream, Request, Response, SendStream};
-use crate::codec::MessageLimit;
-use crate::codec::{Codec, Encoding, compress_framed, decode_whole, frame, is_one_message};
+use super::interceptor::with_prefix;
+use super::reply::{ReplyMessage, ServerReply};
+use crate::call::{CallContext, Incoming, ObservedCall, RecvStream, Request, Response, SendStream};
+use crate::codec::{
+    Codec, Encoding, MessageLimit, PREFIX_LEN, RawCodec, decode_whole, frame, is_one_message,
+};
+use crate::interceptor::{MessageInterceptor, MessageInterceptors, MessageView};
 use crate::side::Side;
+use crate::stats::CallRecorders;
 use crate::status::Status;
 
 /// The handling of one call, as the tables of generated code make it.
 pub type HandlerFuture = Pin<Box<dyn Future<Output = Handled> + Send>>;
 
-/// How a handler has ended its call: what a [`HandlerFuture`] is ready with, for the server to
-/// send.
-#[derive(Debug)]
-pub struct Handled(pub(super) Outcome);
-
-/// What is sent for it.
-#[derive(Debug)]
-pub(super) enum Outcome {
-    /// The only response, framed; what of it is sent may have at most `max_send` bytes.
-    Reply {
-        response: Response<BytesQueue>,
-        max_send: MessageLimit,
-    },
-    /// The status, after what was sent before.
-    Finish(Result<(), Status>),
-}
+/// How a handler has ended its call.
+type Handled = Result<ServerReply, Status>;
 
 /// A call that a server received and has not handled yet: what the functions in a
 /// [`ServiceDesc`](super::ServiceDesc) are called with.
 ///
 /// Each of its methods is one kind of call, and there is one pipeline for all: a unary call is a
 /// stream with one message each way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ServerCall {
-    context: CallContext,
+    request: Incoming,
     /// All that the client sends, if it came at once.
     content: Option<Bytes>,
-    /// What the request's messages are compressed by that say so.
-    encoding: Encoding,
+    /// What the request's messages are compressed by that say so; `None` for [`Encoding::Identity`].
+    /// Boxed, because it is that in most calls.
+    encoding: Option<Box<Encoding>>,
     limits: MessageLimits,
+    /// Messages are seen by interceptors or stats handlers.
+    observed: bool,
+    /// There may be another with the same stream, because an interceptor runs the handler again.
+    shared: bool,
 }
 
 /// The sizes that messages may have, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MessageLimits {
-    pub(super) max_receive: MessageLimit,
-    pub(super) max_send: MessageLimit,
+    pub(super) max_receive: SizeLimit,
+    pub(super) max_send: SizeLimit,
+}
+
+/// A [`MessageLimit`] of a server's, without the side: calls carry two.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SizeLimit(u32);
+
+impl SizeLimit {
+    /// A limit of this many bytes.
+    pub(super) fn new(bytes: usize) -> Self {
+        Self(u32::try_from(bytes).unwrap_or(u32::MAX))
+    }
+
+    #[inline]
+    fn of_server(self) -> MessageLimit {
+        MessageLimit::new(Side::Server, self.0 as usize)
+    }
+}
+
+/// What a handler's only response is framed with.
+struct Reply {
+    max_send: SizeLimit,
+    interceptors: Option<Arc<MessageInterceptors>>,
+    /// A stats handler wants the message.
+    keep_message: bool,
 }
 
 impl ServerCall {
@@ -61,12 +82,69 @@ impl ServerCall {
         encoding: Encoding,
         limits: MessageLimits,
     ) -> Self {
+        let encoding = match encoding {
+            Encoding::Identity => None,
+            encoding => Some(Box::new(encoding)),
+        };
         Self {
-            context,
+            request: Incoming::new(context),
             content,
             encoding,
             limits,
+            observed: false,
+            shared: false,
         }
+    }
+
+    /// As [`new`](Self::new), for a server with stats handlers or interceptors. A call that is `shared`
+    /// passes through interceptors, which may clone it.
+    #[inline]
+    pub(super) fn hooked(
+        context: CallContext,
+        content: Option<Bytes>,
+        encoding: Encoding,
+        limits: MessageLimits,
+        shared: bool,
+    ) -> Self {
+        Self {
+            observed: context.recorders().is_some(),
+            shared,
+            ..Self::new(context, content, encoding, limits)
+        }
+    }
+
+    /// The request, as interceptors have changed it.
+    pub(super) fn request(&self) -> &Incoming {
+        &self.request
+    }
+
+    pub(super) fn request_mut(&mut self) -> &mut Incoming {
+        &mut self.request
+    }
+
+    /// Adds an interceptor of the messages.
+    pub(super) fn intercept_messages(&mut self, interceptor: impl MessageInterceptor) {
+        self.request.intercept_messages(interceptor);
+        self.observed = true;
+    }
+
+    /// Receives the only request, which stays here: without its prefix.
+    pub(super) async fn request_message(&mut self) -> Result<Bytes, Status> {
+        let framed = match self.whole_request() {
+            Some(framed) => framed,
+            None => {
+                let mut raw = Self {
+                    observed: false,
+                    ..self.clone()
+                };
+                self.content = None;
+                self.encoding = None;
+                let message = raw.receive::<RawCodec, Bytes>().recv_only().await?;
+                with_prefix(&message)
+            }
+        };
+        self.content = Some(framed.clone());
+        Ok(framed.slice(PREFIX_LEN..))
     }
 
     /// Handles a call with one message each way.
@@ -85,7 +163,7 @@ impl ServerCall {
             + for<'a> Handler<'a, T, (Request<Req>,), Output = Result<Response<Res>, Status>>,
     {
         Box::pin(async move {
-            let max_send = self.limits.max_send;
+            let reply = self.reply();
             // In a block, so that the request that the handler gets is not kept here too.
             let response = pin!({
                 let request = match self.whole_request() {
@@ -95,10 +173,10 @@ impl ServerCall {
                 };
                 match request {
                     Ok(request) => handler.call(&service, (request,)),
-                    Err(status) => return Handled::failed(status),
+                    Err(status) => return Err(status),
                 }
             });
-            reply::<C, Res>(response.await, max_send)
+            reply.handled::<C, Res>(response.await)
         })
     }
 
@@ -127,10 +205,10 @@ impl ServerCall {
                 };
                 match request {
                     Ok(request) => handler.call(&service, (request, responses)),
-                    Err(status) => return Handled::failed(status),
+                    Err(status) => return Err(status),
                 }
             });
-            Handled(Outcome::Finish(outcome.await))
+            outcome.await.map(|()| ServerReply(None))
         })
     }
 
@@ -155,10 +233,10 @@ impl ServerCall {
             >,
     {
         Box::pin(async move {
-            let max_send = self.limits.max_send;
+            let reply = self.reply();
             let requests = self.requests::<C, Req>();
             let response = handler.call(&service, (requests,)).await;
-            reply::<C, Res>(response, max_send)
+            reply.handled::<C, Res>(response)
         })
     }
 
@@ -185,25 +263,49 @@ impl ServerCall {
         Box::pin(async move {
             let responses = self.responses::<C, Res>();
             let requests = self.requests::<C, Req>();
-            Handled(Outcome::Finish(
-                handler.call(&service, (requests, responses)).await,
-            ))
+            let outcome = handler.call(&service, (requests, responses)).await;
+            outcome.map(|()| ServerReply(None))
         })
     }
 
     /// The only request with its prefix, if it is here whole.
     fn whole_request(&mut self) -> Option<Bytes> {
-        let max = self.limits.max_receive.bytes();
+        let max = self.limits.max_receive.0 as usize;
         match self.content.take_if(|content| is_one_message(content, max)) {
             Some(framed) => Some(framed),
-            None => self.context.take_whole(&|data| is_one_message(data, max)),
+            None => self.take_whole(max),
         }
     }
 
+    fn take_whole(&self, max: usize) -> Option<Bytes> {
+        let context = self.request.context();
+        if self.shared && context.stream().call().is_body_taken() {
+            return None;
+        }
+        let whole = context.take_whole(&|data| is_one_message(data, max));
+        if self.shared && whole.is_some() {
+            context.stream().call().take_body();
+        }
+        whole
+    }
+
     #[inline]
-    fn decode_request<C: Codec<Req>, Req>(self, framed: Bytes) -> Result<Request<Req>, Status> {
+    fn decode_request<C: Codec<Req>, Req: 'static>(
+        self,
+        framed: Bytes,
+    ) -> Result<Request<Req>, Status> {
+        let len = framed.len() - PREFIX_LEN;
         let message = decode_whole::<C, Req>(framed)?;
-        Ok(self.request(message))
+        if self.observed {
+            self.observe_request(&message, len)?;
+        }
+        Ok(self.into_request(message))
+    }
+
+    /// The only request has come whole, without compression.
+    fn observe_request(&self, message: &dyn Any, len: usize) -> Result<(), Status> {
+        let view = MessageView::new(Some(message), len, len);
+        ObservedCall::received(self.request.context(), self.request.interceptors(), &view)
     }
 
     /// The only request, when it has come.
@@ -212,18 +314,30 @@ impl ServerCall {
         Req: Send + 'static,
     {
         let message = self.receive::<C, Req>().recv_only().await?;
-        Ok(self.request(message))
+        Ok(self.into_request(message))
     }
 
-    fn requests<C: Codec<Req>, Req>(mut self) -> Request<RecvStream<Req>> {
+    fn requests<C: Codec<Req>, Req: 'static>(mut self) -> Request<RecvStream<Req>> {
         let requests = self.receive::<C, Req>();
-        self.request(requests)
+        self.into_request(requests)
     }
 
-    fn receive<C: Codec<Req>, Req>(&mut self) -> RecvStream<Req> {
-        let source = Arc::new(self.context.clone());
-        let requests = RecvStream::new::<C>(source, self.limits.max_receive)
-            .encoded_by(std::mem::take(&mut self.encoding));
+    fn receive<C: Codec<Req>, Req: 'static>(&mut self) -> RecvStream<Req> {
+        let limit = self.limits.max_receive.of_server();
+        let mut requests = if self.observed {
+            RecvStream::new::<C>(self.observed_call(), limit).observed::<C>()
+        } else {
+            RecvStream::new::<C>(Arc::new(self.request.context().clone()), limit)
+        };
+        if let Some(encoding) = self.encoding.take() {
+            requests = requests.encoded_by(encoding);
+        }
+        if self.shared && !self.request.context().stream().call().take_body() {
+            return requests.refused(Status::internal(
+                "the request was received by an earlier run of the handler: an interceptor that runs \
+                 it again receives the request before, by IncomingCall::request_message",
+            ));
+        }
         match self.content.take() {
             Some(content) => requests.received(content),
             None => requests,
@@ -231,51 +345,125 @@ impl ServerCall {
     }
 
     #[inline]
-    fn request<M>(self, message: M) -> Request<M> {
-        Request::incoming(message, self.context)
+    fn into_request<M>(self, message: M) -> Request<M> {
+        Request::incoming(message, self.request)
     }
 
-    fn responses<C: Codec<Res>, Res>(&self) -> SendStream<Res> {
-        SendStream::new::<C>(Arc::new(self.context.clone()), self.limits.max_send)
+    fn responses<C: Codec<Res>, Res: 'static>(&self) -> SendStream<Res> {
+        let limit = self.limits.max_send.of_server();
+        if self.observed {
+            SendStream::new::<C>(self.observed_call(), limit).observed::<C>()
+        } else {
+            SendStream::new::<C>(Arc::new(self.request.context().clone()), limit)
+        }
+    }
+
+    /// A response of an interceptor's own.
+    pub(super) fn reply_with<C: Codec<M>, M>(
+        &self,
+        response: Response<M>,
+    ) -> Result<ServerReply, Status> {
+        let framed = frame::<C, M>(response.message(), MessageLimit::largest(Side::Server))?;
+        Ok(ServerReply(Some(ReplyMessage {
+            encoded_len: framed.len().saturating_sub(PREFIX_LEN),
+            response: response.map(|_| framed),
+            max_send: self.limits.max_send.of_server(),
+            message: None,
+        })))
+    }
+
+    fn observed_call(&self) -> Arc<ObservedCall> {
+        let context = self.request.context().clone();
+        Arc::new(ObservedCall::new(
+            context,
+            self.request.interceptors().cloned(),
+        ))
+    }
+
+    #[inline]
+    fn reply(&self) -> Reply {
+        if self.observed {
+            return self.observed_reply();
+        }
+        Reply {
+            max_send: self.limits.max_send,
+            interceptors: None,
+            keep_message: false,
+        }
+    }
+
+    fn observed_reply(&self) -> Reply {
+        let recorders = self.request.context().recorders();
+        Reply {
+            max_send: self.limits.max_send,
+            interceptors: self.request.interceptors().cloned(),
+            keep_message: recorders.is_some_and(CallRecorders::want_messages),
+        }
     }
 }
 
-/// The end of a call that has one response, which is to have at most `max_send` bytes when it is
-/// sent.
-#[inline]
-fn reply<C: Codec<Res>, Res>(
-    response: Result<Response<Res>, Status>,
-    max_send: MessageLimit,
-) -> Handled {
-    let response = match response {
-        Ok(response) => response,
-        Err(status) => return Handled::failed(status),
-    };
-    // It may be smaller when it is compressed.
-    match frame::<C, Res>(response.message(), MessageLimit::largest(Side::Server)) {
-        Ok(framed) => {
-            let response = response.map(|_| framed);
-            Handled(Outcome::Reply { response, max_send })
+impl Reply {
+    /// The end of a call that has one response.
+    #[inline]
+    fn handled<C: Codec<Res>, Res: Send + 'static>(
+        self,
+        response: Result<Response<Res>, Status>,
+    ) -> Handled {
+        let response = match response {
+            Ok(response) => response,
+            Err(status) => return Err(status),
+        };
+        // It may be smaller when it is compressed.
+        match frame::<C, Res>(response.message(), MessageLimit::largest(Side::Server)) {
+            Ok(framed) if self.interceptors.is_none() && !self.keep_message => {
+                let encoded_len = framed.len().saturating_sub(PREFIX_LEN);
+                let response = response.map(|_| framed);
+                Ok(ServerReply(Some(ReplyMessage {
+                    response,
+                    max_send: self.max_send.of_server(),
+                    encoded_len,
+                    message: None,
+                })))
+            }
+            Ok(framed) => self.observed(response, framed),
+            Err(status) => Err(status),
         }
-        Err(status) => Handled::failed(status),
+    }
+
+    /// As above, for a message that is observed.
+    fn observed<Res: Send + 'static>(self, response: Response<Res>, framed: BytesQueue) -> Handled {
+        let encoded_len = framed.len().saturating_sub(PREFIX_LEN);
+        if let Some(interceptors) = &self.interceptors {
+            let view = MessageView::new(Some(response.message()), encoded_len, encoded_len);
+            if let Err(status) = interceptors.sending(&view) {
+                return Err(status);
+            }
+        }
+        let mut message = None;
+        let response = response.map(|sent| {
+            if self.keep_message {
+                message = Some(Box::new(sent) as Box<dyn Any + Send>);
+            }
+            framed
+        });
+        Ok(ServerReply(Some(ReplyMessage {
+            response,
+            max_send: self.max_send.of_server(),
+            encoded_len,
+            message,
+        })))
     }
 }
 
-impl Handled {
-    pub(super) fn failed(status: Status) -> Self {
-        Self(Outcome::Finish(Err(status)))
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// Compresses the only response, if the call's messages are to be, and checks its size.
-    pub(super) fn compress(&mut self, context: &CallContext) {
-        if let Outcome::Reply { response, max_send } = &mut self.0
-            && let Err(status) = compress_framed(
-                response.message_mut(),
-                context.compressor().as_ref(),
-                *max_send,
-            )
-        {
-            self.0 = Outcome::Finish(Err(status));
-        }
+    #[test]
+    fn a_call_carries_no_room_for_interceptors_and_stats_handlers() {
+        let word = size_of::<usize>();
+        // Its context, the request's changes, the content, the encoding, the limits and two flags.
+        assert_eq!(size_of::<ServerCall>(), 10 * word);
+        assert_eq!(size_of::<Reply>(), 2 * word);
     }
 }

@@ -8,16 +8,22 @@ use std::task::Poll;
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 
-use super::dispatch::ConnectionCalls;
+use super::NewConnection;
+use super::dispatch::{ConnectionCalls, Dispatcher};
+use super::hooks::ConnectionRefusal;
+use crate::call::Extensions;
 use crate::credentials::ServerCredentials;
 use crate::io::{Connected, Detached};
-use crate::transport::{Phase, ServerSettings, Serving};
+use crate::side::Side;
+use crate::stats::ConnectionBegin;
+use crate::task::caught;
+use crate::transport::{ConnectionHandle, ConnectionPhase, Phase, ServerSettings, Serving};
 
 /// How a connection that was accepted is served: first it is secured, then its calls are. All of it
 /// happens on the connection's own task, so that a client that is slow in its handshake holds up no
 /// other.
 pub(super) struct Connection {
-    pub(super) calls: Arc<ConnectionCalls>,
+    pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) credentials: ServerCredentials,
     pub(super) settings: ServerSettings,
     pub(super) phase: watch::Receiver<Phase>,
@@ -48,9 +54,9 @@ impl Connection {
     }
 
     /// Secures the connection; the result serves it.
-    async fn secure(self, connected: Connected) -> Option<Serving> {
+    async fn secure(self, mut connected: Connected) -> Option<Serving> {
         let Self {
-            calls,
+            dispatcher,
             credentials,
             mut settings,
             mut phase,
@@ -58,11 +64,20 @@ impl Connection {
         let accepted = Instant::now();
         let limit = settings.handshake_timeout;
         let remote = connected.peer.remote.clone();
+        let extensions = std::mem::take(&mut connected.extensions);
         let handshake = timeout(limit, credentials.handshake(connected));
         match unless_stopping(handshake, &mut phase).await? {
             Ok(Ok(secured)) => {
                 // The transport's handshake has what this one has left of the time.
                 settings.handshake_timeout = limit.saturating_sub(accepted.elapsed());
+                let begun = begin(dispatcher, secured, extensions, phase);
+                let (secured, phase, calls) = match begun {
+                    Ok(begun) => begun,
+                    Err(refusal) => {
+                        settings.refusals.refused(&remote, &refusal);
+                        return None;
+                    }
+                };
                 return Some(settings.transport.serve(secured, settings, phase, calls));
             }
             // As port scanners and the probes of load balancers do.
@@ -80,6 +95,34 @@ impl Connection {
         }
         None
     }
+}
+
+/// Begins a connection that was secured: has the connection hook decide on it, and tells the stats
+/// handlers. `extensions` are those of the listener.
+fn begin(
+    dispatcher: Arc<Dispatcher>,
+    mut secured: Connected,
+    mut extensions: Extensions,
+    phase: watch::Receiver<Phase>,
+) -> Result<(Connected, ConnectionPhase, Arc<ConnectionCalls>), ConnectionRefusal> {
+    extensions.merge(std::mem::take(&mut secured.extensions));
+    let options = dispatcher.options();
+    if let Some(hook) = &options.connection_hook {
+        let mut connection = NewConnection {
+            peer: &secured.peer,
+            extensions: &mut extensions,
+        };
+        caught("the connection hook", || hook.call(&mut connection))
+            .unwrap_or_else(|panicked| Err(panicked.to_string().into()))?;
+    }
+    let recorders = options.stats.begin_connection(&mut ConnectionBegin {
+        side: Side::Server,
+        peer: &secured.peer,
+        extensions: &mut extensions,
+    });
+    let handle = ConnectionHandle::new(secured.peer.clone(), extensions);
+    let calls = Arc::new(ConnectionCalls::new(dispatcher, recorders, phase.clone()));
+    Ok((secured, ConnectionPhase::new(phase, handle), calls))
 }
 
 /// Returns whether a client has closed its connection before it has said anything wrong.

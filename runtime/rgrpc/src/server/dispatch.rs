@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,26 +8,41 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Sleep, sleep_until};
 
-use super::call::{Handled, MessageLimits, Outcome};
+use super::call::{MessageLimits, SizeLimit};
+use super::interceptor::Interceptors;
 use super::options::ServerOptions;
 use super::panic::{PanicHook, guarded};
-use super::services::Services;
-use super::{HandlerFuture, ServeError, ServerCall};
+use super::reply::{ReplyMessage, ServerReply};
+use super::services::{Method, Services};
+use super::{CallHead, HandlerFuture, IncomingCall, ServeError, ServerCall};
 use crate::call::CallContext;
-use crate::codec::MessageLimit;
+use crate::codec::{Encoding, PREFIX_LEN};
+use crate::interceptor::{CallKind, MessageView};
 use crate::side::Side;
+use crate::stats::{CallBegin, CallEvent, CallScope, ConnectionRecorders};
 use crate::status::Status;
+use crate::task::caught;
 use crate::transport::{self, CallEnd, CancelReason, Dispatch, Phase, ServerStream};
 
-/// Finds the handlers of calls; one for a server.
+/// Finds the handlers of calls; one for an accept loop.
+#[derive(Debug)]
 pub(super) struct Dispatcher {
     services: Arc<Services>,
     options: ServerOptions,
+    /// There is an interceptor, a stats handler or a head hook.
+    hooked: bool,
 }
 
 impl Dispatcher {
     pub(super) fn new(services: Arc<Services>, options: ServerOptions) -> Self {
-        Self { services, options }
+        let hooked = !options.interceptors.is_empty()
+            || !options.stats.is_empty()
+            || options.head_hook.is_some();
+        Self {
+            services,
+            options,
+            hooked,
+        }
     }
 
     /// Whether calls can be dispatched.
@@ -45,23 +61,142 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// The handler for a call.
-    fn handler(
-        &self,
+    pub(super) fn services(&self) -> &Services {
+        &self.services
+    }
+
+    pub(super) fn interceptors(&self) -> &Interceptors {
+        &self.options.interceptors
+    }
+
+    pub(super) fn options(&self) -> &ServerOptions {
+        &self.options
+    }
+
+    /// Starts the handling of a call.
+    ///
+    /// # Errors
+    /// The server refuses the call.
+    #[inline]
+    fn begin(
+        self: &Arc<Self>,
         context: &CallContext,
         content: Option<Bytes>,
     ) -> Result<HandlerFuture, Status> {
+        if self.hooked {
+            return self.begin_hooked(context, content);
+        }
         let encoding = context.negotiate_encoding()?;
-        let limits = MessageLimits {
-            max_receive: MessageLimit::new(Side::Server, self.options.max_receive_message_size),
-            max_send: MessageLimit::new(Side::Server, self.options.max_send_message_size),
-        };
+        let limits = self.limits(self.options.max_receive_message_size);
         let call = ServerCall::new(context.clone(), content, encoding, limits);
-        let path = context.method();
-        match (self.services.lookup(path), &self.options.unknown_service) {
-            (Some(method), _) => Ok(method(call)),
+        self.handler(self.services.lookup(context.method()), call)
+    }
+
+    /// As above, with what is registered: stats handlers, then the head hook, then interceptors.
+    fn begin_hooked(
+        self: &Arc<Self>,
+        context: &CallContext,
+        content: Option<Bytes>,
+    ) -> Result<HandlerFuture, Status> {
+        let mut max_receive = self.options.max_receive_message_size;
+        let scoped = !self.options.stats.is_empty() || self.options.head_hook.is_some();
+        let has_interceptors = !self.options.interceptors.is_empty();
+        // Interceptors look it up when they need it.
+        let method = if scoped || !has_interceptors {
+            self.services.lookup(context.method())
+        } else {
+            None
+        };
+        if scoped {
+            self.begin_scope(context, method, &mut max_receive)?;
+        }
+        let limits = self.limits(max_receive);
+        let (encoding, refusal) = match context.negotiate_encoding() {
+            Ok(encoding) => (encoding, None),
+            Err(status) => (Encoding::Identity, Some(status)),
+        };
+        let call = ServerCall::hooked(context.clone(), content, encoding, limits, has_interceptors);
+        if has_interceptors {
+            let call = IncomingCall::new(Arc::clone(self), call, refusal);
+            return Ok(IncomingCall::start_chain(self, 0, call));
+        }
+        match refusal {
+            Some(status) => Err(status),
+            None => self.handler(method, call),
+        }
+    }
+
+    /// Begins the call with the stats handlers, and has the head hook decide on it.
+    fn begin_scope(
+        &self,
+        context: &CallContext,
+        method: Option<&Method>,
+        max_receive: &mut usize,
+    ) -> Result<(), Status> {
+        let mut scope = Box::<CallScope>::default();
+        let CallScope {
+            extensions,
+            recorders,
+        } = &mut *scope;
+        if !self.options.stats.is_empty() {
+            *recorders = self.options.stats.begin_call(&mut CallBegin {
+                side: Side::Server,
+                method: context.method(),
+                is_registered: method.is_some(),
+                kind: method.map_or(CallKind::BidiStreaming, |method| method.kind),
+                metadata: context.metadata(),
+                deadline: context.deadline(),
+                began: context.stream().call().began(),
+                peer: context.peer(),
+                connection: context.connection().extensions(),
+                extensions,
+            });
+            recorders.record(&CallEvent::InHeader(context.metadata()));
+        }
+        let decided = match &self.options.head_hook {
+            None => Ok(()),
+            Some(hook) => {
+                let decide = || {
+                    hook.call(&mut CallHead {
+                        context,
+                        services: &self.services,
+                        method,
+                        extensions,
+                        max_receive,
+                    })
+                };
+                // Caught here, so that the stats handlers are told of the call's end.
+                caught("the head hook", decide)
+                    .unwrap_or_else(|panicked| Err(Status::internal(panicked.to_string())))
+            }
+        };
+        if !scope.is_empty() {
+            context.stream().call().set_scope(scope);
+        }
+        decided
+    }
+
+    fn limits(&self, max_receive: usize) -> MessageLimits {
+        MessageLimits {
+            max_receive: SizeLimit::new(max_receive),
+            max_send: SizeLimit::new(self.options.max_send_message_size),
+        }
+    }
+
+    /// The handler for a call.
+    ///
+    /// # Errors
+    /// There is none.
+    #[inline]
+    pub(super) fn handler(
+        &self,
+        method: Option<&Method>,
+        call: ServerCall,
+    ) -> Result<HandlerFuture, Status> {
+        match (method, &self.options.unknown_service) {
+            (Some(method), _) => Ok(method.handle(call)),
             (None, Some(unknown)) => Ok(unknown.handle(call)),
-            (None, None) => Err(self.services.missing(path)),
+            (None, None) => Err(self.services.missing(call.request().context().method())),
         }
     }
 }
@@ -70,13 +205,20 @@ impl Dispatcher {
 /// the connection and the last of its calls have ended.
 pub(super) struct ConnectionCalls {
     dispatcher: Arc<Dispatcher>,
+    /// Told first.
+    _recorders: ConnectionRecorders,
     _alive: watch::Receiver<Phase>,
 }
 
 impl ConnectionCalls {
-    pub(super) fn new(dispatcher: Arc<Dispatcher>, alive: watch::Receiver<Phase>) -> Self {
+    pub(super) fn new(
+        dispatcher: Arc<Dispatcher>,
+        recorders: ConnectionRecorders,
+        alive: watch::Receiver<Phase>,
+    ) -> Self {
         Self {
             dispatcher,
+            _recorders: recorders,
             _alive: alive,
         }
     }
@@ -88,10 +230,10 @@ impl Dispatch for ConnectionCalls {
     fn dispatch(&self, stream: Arc<dyn ServerStream>, content: Option<Bytes>) -> Call {
         let context = CallContext::new(stream);
         let panic_hook = self.dispatcher.options.panic_hook.clone();
-        let begin = || self.dispatcher.handler(&context, content);
+        let begin = || self.dispatcher.begin(&context, content);
         let handler = guarded(&context, panic_hook.as_ref(), begin)
             .unwrap_or_else(Err)
-            .unwrap_or_else(|status| Box::pin(ready(Handled::failed(status))));
+            .unwrap_or_else(|status| Box::pin(ready(Err(status))));
         Call {
             handler: Some(handler),
             timer: None,
@@ -114,7 +256,7 @@ pub(super) struct Call {
 
 /// Why a handler is not polled any more.
 enum End {
-    Handled(Handled),
+    Handled(Result<ServerReply, Status>),
     /// The client or the connection has ended the call.
     Closed,
     DeadlinePassed,
@@ -141,8 +283,20 @@ impl Future for Call {
         // What the handler holds goes before the call is said to have ended.
         self.drop_handler();
         Poll::Ready(match end {
-            End::Handled(Handled(Outcome::Reply { response, .. })) => self.context.reply(response),
-            End::Handled(Handled(Outcome::Finish(outcome))) => self.context.finish(outcome),
+            End::Handled(Ok(ServerReply(Some(reply)))) => {
+                let ReplyMessage {
+                    response,
+                    encoded_len,
+                    message,
+                    ..
+                } = reply;
+                let message = message.as_deref().map(|message| message as &dyn Any);
+                let compressed_len = response.message().len().saturating_sub(PREFIX_LEN);
+                let sent = MessageView::new(message, encoded_len, compressed_len);
+                self.context.reply(response, sent)
+            }
+            End::Handled(Ok(ServerReply(None))) => self.context.finish(Ok(())),
+            End::Handled(Err(status)) => self.context.finish(Err(status)),
             End::Closed => self.context.closed(),
             // A status rather than a bare reset, as grpc-go sends: a client whose own clock has not
             // noticed yet would take that for a cancellation.
@@ -154,7 +308,7 @@ impl Future for Call {
 }
 
 impl Call {
-    fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<Handled> {
+    fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<Result<ServerReply, Status>> {
         let Self {
             handler,
             panic_hook,
@@ -167,13 +321,15 @@ impl Call {
         // The only response is compressed here, so that a compressor's panic is this call's alone.
         let handle = || {
             let mut handled = handler.as_mut().poll(cx);
-            if let Poll::Ready(handled) = &mut handled {
-                handled.compress(context);
+            if let Poll::Ready(Ok(reply)) = &mut handled
+                && let Err(status) = reply.compress(context)
+            {
+                handled = Poll::Ready(Err(status));
             }
             handled
         };
         guarded(context, panic_hook.as_ref(), handle)
-            .unwrap_or_else(|status| Poll::Ready(Handled::failed(status)))
+            .unwrap_or_else(|status| Poll::Ready(Err(status)))
     }
 
     /// Drops the handler, whose values may panic as they go. How the call ends is known without

@@ -14,14 +14,18 @@ mod dispatch;
 mod error;
 mod handle;
 mod handler;
+mod hooks;
+mod interceptor;
 mod options;
 mod panic;
+mod reply;
 mod service_info;
 mod services;
 #[cfg(unix)]
 mod unix_socket;
 mod workers;
 
+use std::error::Error;
 use std::future::Future;
 use std::num::NonZeroUsize;
 #[cfg(unix)]
@@ -35,16 +39,20 @@ use std::time::Duration;
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 use accept::{AcceptLoop, within_runtime};
-pub use call::{Handled, HandlerFuture, ServerCall};
+pub use call::{HandlerFuture, ServerCall};
 pub use desc::{FileDesc, MethodDesc, ServiceDesc, StreamDesc};
 use dispatch::Dispatcher;
 pub use error::{RegisterError, ServeError};
 pub use handle::ServerHandle;
 pub use handler::Handler;
+pub use hooks::{CallHead, NewConnection};
+use hooks::{ConnectionHook, HeadHook};
+pub use interceptor::{IncomingCall, ServerInterceptor, ServerNext};
 use options::ServerOptions;
 pub use panic::HandlerPanic;
 use panic::PanicHook;
-pub use service_info::{MethodInfo, ServiceInfo};
+pub use reply::ServerReply;
+pub use service_info::{MethodDescriptor, MethodInfo, ServiceInfo};
 use services::Services;
 pub use services::UnknownServiceHandler;
 #[cfg(unix)]
@@ -55,6 +63,8 @@ use crate::codec::Compressor;
 use crate::credentials::ServerCredentials;
 use crate::io::Listener;
 use crate::select_biased::{Either, select_biased};
+use crate::stats::StatsHandler;
+use crate::status::Status;
 use crate::transport::keepalive::{EnforcementPolicy, ServerParameters};
 use crate::transport::{ConnectionSnapshot, ServerSettings, Transport};
 
@@ -322,6 +332,107 @@ impl Server {
     #[must_use]
     pub fn panic_hook(mut self, hook: impl Fn(HandlerPanic<'_>) + Send + Sync + 'static) -> Self {
         self.options.panic_hook = Some(PanicHook::new(hook));
+        self
+    }
+
+    /// Adds an interceptor, which runs around the handler of every call. The first one added is the
+    /// outermost. Default: none.
+    ///
+    /// See [`ServerInterceptor`] for what it sees and may do, and when it runs.
+    ///
+    /// Source: grpc-go `ChainUnaryInterceptor`, `ChainStreamInterceptor`.
+    #[must_use]
+    pub fn interceptor(mut self, interceptor: impl ServerInterceptor) -> Self {
+        self.options.interceptors.push(None, interceptor);
+        self
+    }
+
+    /// Adds an interceptor for the calls of one service, by its full name: `package.Service`. Its place
+    /// in the chain is the order in which interceptors were added. It runs for unknown methods of the
+    /// service as well. Default: none.
+    #[must_use]
+    pub fn service_interceptor(
+        mut self,
+        service: &str,
+        interceptor: impl ServerInterceptor,
+    ) -> Self {
+        self.options.interceptors.push(Some(service), interceptor);
+        self
+    }
+
+    /// Adds a stats handler, which receives the events of calls and connections. Several receive them
+    /// in the order in which they were added. Default: none.
+    ///
+    /// See [`crate::stats`] for the events.
+    ///
+    /// Source: grpc-go `StatsHandler`.
+    #[must_use]
+    pub fn stats_handler(mut self, handler: impl StatsHandler) -> Self {
+        self.options.stats.push(handler);
+        self
+    }
+
+    /// Sets the function that decides on each call when its head has come, before interceptors run.
+    ///
+    /// It may refuse the call with a status, insert typed values, and set the maximum message size of
+    /// the call. It runs on the connection's task, for every call with a well-formed head, and must not
+    /// block. A refused call is seen by stats handlers and not by interceptors. It is cheaper than an
+    /// interceptor, which can wait. A panic fails the call with INTERNAL. A second function replaces the
+    /// first. Default: none.
+    ///
+    /// ```
+    /// use rgrpc::{Server, Status};
+    ///
+    /// let server = Server::new().head_hook(|head| {
+    ///     if head.method().starts_with("/admin.") && head.peer().tls.is_none() {
+    ///         return Err(Status::permission_denied("administration needs TLS"));
+    ///     }
+    ///     Ok(())
+    /// });
+    /// # drop(server);
+    /// ```
+    ///
+    /// Source: grpc-go `InTapHandle`.
+    #[must_use]
+    pub fn head_hook(
+        mut self,
+        hook: impl Fn(&mut CallHead<'_>) -> Result<(), Status> + Send + Sync + 'static,
+    ) -> Self {
+        self.options.head_hook = Some(HeadHook::new(hook));
+        self
+    }
+
+    /// Sets the function that decides on each connection after its security handshake.
+    ///
+    /// It may refuse the connection, which is closed then and logged with the error, and insert typed
+    /// values, which the calls of the connection have in [`ConnectionHandle::extensions`]. It runs on
+    /// the connection's task and must not block. A panic refuses the connection. A second function
+    /// replaces the first. Default: none.
+    ///
+    /// ```
+    /// #[derive(Clone)]
+    /// struct Internal(bool);
+    ///
+    /// let server = rgrpc::Server::new().connection_hook(|connection| {
+    ///     let has_certificate = connection.peer().tls.is_some();
+    ///     connection.extensions_mut().insert(Internal(has_certificate));
+    ///     Ok(())
+    /// });
+    /// # drop(server);
+    /// ```
+    ///
+    /// [`ConnectionHandle::extensions`]: crate::ConnectionHandle::extensions
+    ///
+    /// Source: grpc-go has none; `stats.Handler.TagConn` comes closest.
+    #[must_use]
+    pub fn connection_hook(
+        mut self,
+        hook: impl Fn(&mut NewConnection<'_>) -> Result<(), Box<dyn Error + Send + Sync>>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.options.connection_hook = Some(ConnectionHook::new(hook));
         self
     }
 

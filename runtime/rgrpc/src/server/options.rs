@@ -1,10 +1,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::hooks::{ConnectionHook, HeadHook};
+use super::interceptor::Interceptors;
 use super::panic::PanicHook;
 use super::services::UnknownHandler;
 use crate::codec::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
 use crate::credentials::ServerCredentials;
+use crate::stats::StatsHandlers;
 use crate::transport::keepalive::{EnforcementPolicy, ServerParameters};
 use crate::transport::{ServerSettings, Transport};
 
@@ -14,6 +17,10 @@ pub(super) struct ServerOptions {
     pub(super) max_receive_message_size: usize,
     pub(super) max_send_message_size: usize,
     pub(super) unknown_service: Option<UnknownHandler>,
+    pub(super) interceptors: Interceptors,
+    pub(super) stats: StatsHandlers,
+    pub(super) head_hook: Option<HeadHook>,
+    pub(super) connection_hook: Option<ConnectionHook>,
     pub(super) panic_hook: Option<PanicHook>,
     /// The name of a compressor that cannot be one, which keeps the server from serving.
     pub(super) unsendable_compressor: Option<String>,
@@ -31,6 +38,10 @@ impl Default for ServerOptions {
             max_receive_message_size: DEFAULT_MAX_RECEIVE,
             max_send_message_size: DEFAULT_MAX_SEND,
             unknown_service: None,
+            interceptors: Interceptors::default(),
+            stats: StatsHandlers::default(),
+            head_hook: None,
+            connection_hook: None,
             panic_hook: None,
             unsendable_compressor: None,
             credentials: ServerCredentials::default(),

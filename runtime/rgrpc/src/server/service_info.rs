@@ -29,6 +29,18 @@ pub struct MethodInfo {
     pub server_streams: bool,
 }
 
+/// The descriptor of a method: the method and its service.
+///
+/// Source: grpc-go `UnaryServerInfo` and `StreamServerInfo`.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct MethodDescriptor<'a> {
+    /// The service, with its name and the file that declares it.
+    pub service: &'a ServiceInfo,
+    /// The method.
+    pub method: &'a MethodInfo,
+}
+
 impl ServiceInfo {
     pub(super) fn of<T>(desc: &ServiceDesc<T>) -> Self {
         let unary = desc.methods.iter().map(|method| MethodInfo {

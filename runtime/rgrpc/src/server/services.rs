@@ -7,9 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rustc_hash::FxBuildHasher;
 
-use super::{HandlerFuture, RegisterError, ServerCall, ServiceDesc, ServiceInfo};
+use super::{HandlerFuture, MethodDescriptor, RegisterError, ServerCall, ServiceDesc, ServiceInfo};
 use crate::call::{RecvStream, Request, SendStream};
 use crate::codec::RawCodec;
+use crate::interceptor::CallKind;
 use crate::status::Status;
 
 /// The methods that a server knows, by their full names.
@@ -20,9 +21,27 @@ pub(super) struct Services {
     services: BTreeMap<&'static str, ServiceInfo>,
 }
 
-/// A method that is ready to be called: its handler and what implements it, in one closure. It is
-/// made when the service is registered, not for a call.
-type Method = Arc<dyn Fn(ServerCall) -> HandlerFuture + Send + Sync>;
+/// A method that is ready to be called.
+pub(super) struct Method {
+    run: RunHandler,
+    pub(super) kind: CallKind,
+    /// The name of its service.
+    service: &'static str,
+    /// Its place among the methods of the service's [`ServiceInfo`].
+    index: usize,
+}
+
+/// A handler and what implements it, in one closure. It is made when the service is registered, not for
+/// a call.
+type RunHandler = Arc<dyn Fn(ServerCall) -> HandlerFuture + Send + Sync>;
+
+impl Method {
+    /// Starts the handling of a call.
+    #[inline]
+    pub(super) fn handle(&self, call: ServerCall) -> HandlerFuture {
+        (self.run)(call)
+    }
+}
 
 impl Services {
     /// Adds a service.
@@ -35,14 +54,25 @@ impl Services {
             Entry::Vacant(vacant) => vacant.insert(ServiceInfo::of(desc)),
             Entry::Occupied(_) => return Err(RegisterError::Duplicate(desc.service_name)),
         };
-        let unary = desc.methods.iter().map(|m| (m.method_name, m.handler));
-        let streaming = desc.streams.iter().map(|s| (s.stream_name, s.handler));
-        for (method, handler) in unary.chain(streaming) {
+        let unary = desc
+            .methods
+            .iter()
+            .map(|m| (m.method_name, m.handler, CallKind::Unary));
+        let streaming = desc.streams.iter().map(|s| {
+            let kind = CallKind::new(s.client_streams, s.server_streams);
+            (s.stream_name, s.handler, kind)
+        });
+        for (index, (method, handler, kind)) in unary.chain(streaming).enumerate() {
             let path = format!("/{}/{method}", desc.service_name);
             let service = Arc::clone(&service);
             self.methods.insert(
                 path.into(),
-                Arc::new(move |call| handler(Arc::clone(&service), call)),
+                Method {
+                    run: Arc::new(move |call| handler(Arc::clone(&service), call)),
+                    kind,
+                    service: desc.service_name,
+                    index,
+                },
             );
         }
         Ok(())
@@ -56,6 +86,13 @@ impl Services {
     /// Looks a request's path up.
     pub(super) fn lookup(&self, path: &str) -> Option<&Method> {
         self.methods.get(path)
+    }
+
+    /// The descriptor of a method.
+    pub(super) fn descriptor(&self, method: &Method) -> Option<MethodDescriptor<'_>> {
+        let service = self.services.get(method.service)?;
+        let method = service.methods.get(method.index)?;
+        Some(MethodDescriptor { service, method })
     }
 
     /// The status for a path that leads nowhere: malformed, an unknown service, or an unknown
@@ -115,7 +152,7 @@ where
 
 /// An [`UnknownServiceHandler`] of any type.
 #[derive(Clone)]
-pub(super) struct UnknownHandler(Method);
+pub(super) struct UnknownHandler(RunHandler);
 
 pub(super) fn unknown_handler<H: UnknownServiceHandler>(handler: H) -> UnknownHandler {
     let handler = Arc::new(handler);

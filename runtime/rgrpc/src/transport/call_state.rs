@@ -6,19 +6,26 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::{CancelReason, EncodingField, Received, RequestHead};
+use crate::interceptor::{EndHook, EndHooks};
 use crate::lock::lock;
 use crate::metadata::Metadata;
+use crate::stats::CallScope;
 use crate::status::Status;
 
 /// What a server's stream keeps of its call besides messages: it lives as long as the stream does,
 /// whoever holds it.
 pub(crate) struct CallState {
     head: Arc<RequestHead>,
+    began: Instant,
     deadline: Option<Instant>,
     /// Whether the response was given something to say about encodings: most are not, and need not
     /// take the lock to know.
     has_encoding: AtomicBool,
     response: Mutex<ResponseState>,
+    /// Set before the call is dispatched, if at all.
+    scope: OnceLock<Box<CallScope>>,
+    /// A run of the handler has taken the request's body.
+    body_taken: AtomicBool,
     /// Made by who first waits for the call's end.
     done: OnceLock<Box<Notify>>,
 }
@@ -33,6 +40,15 @@ struct ResponseState {
     trailer: Metadata,
     done: bool,
     cancelled: Option<CancelReason>,
+    end_hooks: EndHooks,
+}
+
+/// The parts of a call that are sent or called when it has ended.
+pub(crate) struct EndedCall {
+    /// The header metadata, if it is still to be sent.
+    pub(crate) header: Option<Metadata>,
+    pub(crate) trailer: Metadata,
+    pub(crate) hooks: EndHooks,
 }
 
 impl CallState {
@@ -43,8 +59,11 @@ impl CallState {
         Self {
             deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
             head,
+            began: now,
             has_encoding: AtomicBool::new(false),
             response: Mutex::default(),
+            scope: OnceLock::new(),
+            body_taken: AtomicBool::new(false),
             done: OnceLock::new(),
         }
     }
@@ -52,6 +71,43 @@ impl CallState {
     /// What the call was made with.
     pub(crate) fn head(&self) -> &Arc<RequestHead> {
         &self.head
+    }
+
+    /// The time at which the head had come.
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// The state that stats handlers and the head hook have made for the call.
+    #[inline]
+    pub(crate) fn scope(&self) -> Option<&CallScope> {
+        self.scope.get().map(|scope| &**scope)
+    }
+
+    /// Sets the [scope](Self::scope), once.
+    pub(crate) fn set_scope(&self, scope: Box<CallScope>) {
+        let is_first = self.scope.set(scope).is_ok();
+        debug_assert!(is_first, "a call is dispatched once");
+    }
+
+    /// Returns whether a run of the handler has taken the request's body.
+    pub(crate) fn is_body_taken(&self) -> bool {
+        self.body_taken.load(Ordering::Relaxed)
+    }
+
+    /// Takes the request's body for one run of the handler; false if another run has it.
+    pub(crate) fn take_body(&self) -> bool {
+        !self.body_taken.swap(true, Ordering::Relaxed)
+    }
+
+    /// Adds a hook for the call's end; gives it back when the call has ended.
+    pub(crate) fn on_end(&self, hook: EndHook) -> Result<(), EndHook> {
+        let mut response = lock(&self.response);
+        if response.done {
+            return Err(hook);
+        }
+        response.end_hooks.push(hook);
+        Ok(())
     }
 
     pub(crate) fn deadline(&self) -> Option<Instant> {
@@ -124,19 +180,23 @@ impl CallState {
         lock(&self.response).take_header()
     }
 
-    /// The call has ended. Returns the header metadata, if it is still to be sent, and the trailer
-    /// metadata.
-    pub(crate) fn end(&self) -> (Option<Metadata>, Metadata) {
+    /// The call has ended.
+    pub(crate) fn end(&self) -> EndedCall {
         let mut response = lock(&self.response);
         response.done = true;
         let trailer = std::mem::take(&mut response.trailer);
         let header = response.take_header();
+        let hooks = std::mem::take(&mut response.end_hooks);
         drop(response);
         // Whoever has not made it yet is going to look at the flag.
         if let Some(done) = self.done.get() {
             done.notify_waiters();
         }
-        (header, trailer)
+        EndedCall {
+            header,
+            trailer,
+            hooks,
+        }
     }
 
     /// The call is cancelled: its handler is about to be dropped. The first reason stays, and a

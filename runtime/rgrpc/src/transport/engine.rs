@@ -3,13 +3,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
-use tokio::sync::watch;
-
 #[cfg(feature = "transport-h2")]
 use super::h2;
 use super::{
-    ClientSettings, ClientTransport, ConnectError, Dispatch, Phase, Report, ServerSettings,
-    ServerTransport, native,
+    ClientSettings, ClientTransport, ConnectError, ConnectionPhase, Dispatch, Report,
+    ServerSettings, ServerTransport, native,
 };
 use crate::io::Connected;
 
@@ -109,7 +107,7 @@ impl Transport {
         self,
         connected: Connected,
         settings: ServerSettings,
-        phase: watch::Receiver<Phase>,
+        phase: ConnectionPhase,
         dispatch: Arc<D>,
     ) -> Serving {
         match self {

@@ -10,8 +10,8 @@
 //! of its last caller; receiving, sending and [`ServerStream::poll_closed`] each remember their own.
 
 mod call_state;
-mod cancel_reason;
 mod connect_error;
+mod connection_handle;
 mod encoding_field;
 mod ended_well;
 mod engine;
@@ -47,10 +47,11 @@ use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
 
+pub use crate::cancel_reason::CancelReason;
 pub(crate) use crate::read_demand::ReadDemand;
-pub(crate) use call_state::CallState;
-pub use cancel_reason::CancelReason;
+pub(crate) use call_state::{CallState, EndedCall};
 pub(crate) use connect_error::ConnectError;
+pub use connection_handle::ConnectionHandle;
 pub(crate) use encoding_field::EncodingField;
 pub(crate) use ended_well::{ended_well, is_ended_well};
 pub(crate) use engine::Serving;
@@ -60,7 +61,7 @@ pub(crate) use first_octets::MAX_FIRST_OCTETS;
 pub(crate) use first_octets::OtherProtocol;
 pub(crate) use fit_status::{Last, fit_status, too_large};
 pub(crate) use last_received::LastReceived;
-pub(crate) use phase::Phase;
+pub(crate) use phase::{ConnectionPhase, Phase};
 pub(crate) use refusal_log::RefusalLog;
 pub(crate) use request::{Rejection, RequestParser};
 pub(crate) use reset::{ResetCode, status_for_reset};
@@ -215,8 +216,8 @@ pub(crate) trait Stream: Send + Sync + 'static {
 
 /// A server's stream.
 pub(crate) trait ServerStream: Stream {
-    /// The connection's two ends.
-    fn peer(&self) -> &Peer;
+    /// The connection.
+    fn connection(&self) -> &ConnectionHandle;
 
     /// The compressors that the server has: those of its [`ServerSettings`].
     fn compressors(&self) -> &CompressorRegistry;

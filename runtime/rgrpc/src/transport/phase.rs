@@ -1,4 +1,12 @@
-/// How far a server has gone in stopping.
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+
+use tokio::sync::watch;
+
+use super::ConnectionHandle;
+
+/// The phase of a server, or of one of its connections, on the way to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
     /// New connections and new calls are welcome.
@@ -7,4 +15,70 @@ pub(crate) enum Phase {
     Draining,
     /// Everything ends at once.
     Stopped,
+}
+
+/// The phase of a connection, as its task watches it: the later one of the server's and its own.
+#[derive(Debug)]
+pub(crate) struct ConnectionPhase {
+    server: watch::Receiver<Phase>,
+    connection: ConnectionHandle,
+    /// The last phase that was returned.
+    seen: Phase,
+}
+
+impl ConnectionPhase {
+    pub(crate) fn new(server: watch::Receiver<Phase>, connection: ConnectionHandle) -> Self {
+        Self {
+            server,
+            connection,
+            seen: Phase::Running,
+        }
+    }
+
+    /// The connection.
+    pub(crate) fn connection(&self) -> &ConnectionHandle {
+        &self.connection
+    }
+
+    /// Waits until the phase has changed. A server that is gone without having been stopped cancels
+    /// its calls. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Phase {
+        loop {
+            let phase = self.changed().await;
+            // The other of the two may have come as far before.
+            if phase > self.seen || phase == Phase::Running {
+                self.seen = phase;
+                return phase;
+            }
+        }
+    }
+
+    /// Waits until one of the two phases has changed.
+    async fn changed(&mut self) -> Phase {
+        let Self {
+            server,
+            connection,
+            seen,
+        } = self;
+        let own = {
+            let mut changed = pin!(server.changed());
+            poll_fn(|cx| {
+                if let Poll::Ready(phase) = connection.poll_later(*seen, cx) {
+                    return Poll::Ready(Some(phase));
+                }
+                changed.as_mut().poll(cx).map(|changed| match changed {
+                    Ok(()) => None,
+                    Err(_) => Some(Phase::Stopped),
+                })
+            })
+            .await
+        };
+        own.unwrap_or_else(|| *server.borrow_and_update())
+    }
+
+    /// Waits until the phase is not [`Phase::Running`]. Cancel-safe.
+    #[cfg(feature = "transport-h2")]
+    pub(crate) async fn stopping(&mut self) {
+        while self.next().await == Phase::Running {}
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::Delivery;
+use super::{CancelReason, Delivery};
 use crate::side::Side;
 use crate::status::{Code, Status};
 
@@ -62,6 +62,17 @@ impl fmt::Debug for ResetCode {
     }
 }
 
+impl CancelReason {
+    /// The reason when the client has reset the stream with this code.
+    pub(crate) fn of_reset(code: ResetCode) -> Self {
+        if code == ResetCode::CANCEL {
+            Self::ClientCancelled
+        } else {
+            Self::StreamFailed
+        }
+    }
+}
+
 /// The status of a call whose stream `by` has reset with `code`.
 pub(crate) fn status_for_reset(by: Side, code: ResetCode) -> Status {
     let grpc = match code.0 {
@@ -78,6 +89,17 @@ pub(crate) fn status_for_reset(by: Side, code: ResetCode) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reset_means_cancellation_by_its_code() {
+        for (code, expected) in [
+            (ResetCode::CANCEL, CancelReason::ClientCancelled),
+            (ResetCode::NO_ERROR, CancelReason::StreamFailed),
+            (ResetCode::PROTOCOL_ERROR, CancelReason::StreamFailed),
+        ] {
+            assert_eq!(CancelReason::of_reset(code), expected, "{code}");
+        }
+    }
 
     #[test]
     fn resets_map_as_the_grpc_documents_say() {

@@ -1,9 +1,13 @@
 //! The bench's server on rgrpc. `--help` lists the flags.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 use clap::Parser;
+use rgrpc::stats::{CallBegin, CallEvent, CallStats, StatsHandler};
+use rgrpc::{IncomingCall, ServerNext, ServerReply, Status};
 use rgrpc_bench::engine::EngineFlags;
 use rgrpc_bench::flags::{ServerFlags, ThreadFlags};
 use rgrpc_bench::proto::grpc::testing::register_benchmark_service;
@@ -24,11 +28,23 @@ struct Flags {
     /// --threads only accepts them then. Without it the calls run on that.
     #[arg(long)]
     workers: Option<NonZeroUsize>,
+    /// The number of pass-through interceptors.
+    #[arg(long, default_value_t = 0)]
+    interceptors: usize,
+    /// The number of stats handlers, which count the events of calls.
+    #[arg(long, default_value_t = 0)]
+    stats: usize,
 }
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
     let mut server = flags.engine.server(flags.workers);
+    for _ in 0..flags.interceptors {
+        server = server.interceptor(pass_through);
+    }
+    for _ in 0..flags.stats {
+        server = server.stats_handler(CountingHandler(Arc::default()));
+    }
     let push = flags.server.push;
     register_benchmark_service(&mut server, Benchmark { push })?;
     let listener = listen(flags.server.port)?;
@@ -38,4 +54,31 @@ fn main() -> Result<()> {
         let serving = server.serve_listener(TcpListener::from_std(listener)?);
         Ok(tokio::spawn(serving).await??)
     })
+}
+
+/// An interceptor that changes nothing.
+async fn pass_through(call: IncomingCall, next: ServerNext) -> Result<ServerReply, Status> {
+    next.run(call).await
+}
+
+/// A stats handler that counts calls.
+struct CountingHandler(Arc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    ended: AtomicU64,
+}
+
+impl StatsHandler for CountingHandler {
+    fn begin_call(&self, _: &mut CallBegin<'_>) -> Option<Arc<dyn CallStats>> {
+        Some(Arc::clone(&self.0) as Arc<dyn CallStats>)
+    }
+}
+
+impl CallStats for Counts {
+    fn event(&self, event: &CallEvent<'_>) {
+        if let CallEvent::End(_) = event {
+            self.ended.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 }

@@ -89,7 +89,7 @@ fn read_in_pieces(mut wire: &[u8], max: usize, choices: &mut Choices<'_>) -> Fou
         reader.push(Bytes::copy_from_slice(piece).into());
         loop {
             match reader.next() {
-                Ok(Some(message)) => found.messages.push(read(message, choices)),
+                Ok(Some(message)) => found.messages.push(read(message.bytes, choices)),
                 Ok(None) => break,
                 Err(_) => {
                     found.refused = true;

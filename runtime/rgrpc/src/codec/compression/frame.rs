@@ -49,6 +49,31 @@ fn frame_compressed<C: Codec<M>, M>(
     Ok(framed)
 }
 
+/// Does as [`frame_with`], and returns the length of the encoded message before compression.
+///
+/// # Errors
+/// As [`frame_with`].
+pub(crate) fn frame_measured<C: Codec<M>, M>(
+    message: &M,
+    compressor: Option<&Arc<dyn Compressor>>,
+    limit: MessageLimit,
+) -> Result<(BytesQueue, usize), Status> {
+    let Some(compressor) = compressor else {
+        let framed = frame::<C, M>(message, limit)?;
+        let len = framed.len().saturating_sub(PREFIX_LEN);
+        return Ok((framed, len));
+    };
+    let framed = frame::<C, M>(message, MessageLimit::largest(limit.side()))?;
+    let len = framed.len().saturating_sub(PREFIX_LEN);
+    let compressed = match C::framed_compressed(message, &**compressor) {
+        Some(framed) => framed.map(BytesQueue::from),
+        None => compress(&**compressor, framed),
+    };
+    let compressed = compressed.map_err(|error| compress_failed(&**compressor, &error))?;
+    limit.check_sent(compressed.len() - PREFIX_LEN)?;
+    Ok((compressed, len))
+}
+
 /// Compresses a framed message if there is a compressor and the message is not empty. The limit
 /// applies to the bytes that are sent.
 ///

@@ -25,7 +25,7 @@ pub use compressor::Compressor;
 pub(crate) use decompress::decompress;
 pub(crate) use encoding::Encoding;
 pub(super) use frame::{compress, compress_failed};
-pub(crate) use frame::{compress_framed, frame_with};
+pub(crate) use frame::{compress_framed, frame_measured, frame_with};
 #[cfg(feature = "gzip")]
 pub use gzip::Gzip;
 pub(crate) use registry::CompressorRegistry;

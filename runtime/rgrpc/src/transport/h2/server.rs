@@ -8,7 +8,6 @@ use std::time::Duration;
 use h2::server::{self, Connection, SendResponse};
 use h2::{Reason, RecvStream};
 use http::{Request, Response};
-use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::fields;
@@ -23,8 +22,8 @@ use crate::codec::CompressorRegistry;
 use crate::io::{BoxedIo, Connected, Peer};
 use crate::side::Side;
 use crate::transport::{
-    Call, CallState, Dispatch, Phase, Received, Rejection, ServerSettings, ServerTransport,
-    run_call,
+    Call, CallState, ConnectionPhase, Dispatch, Phase, Received, Rejection, ServerSettings,
+    ServerTransport, run_call,
 };
 
 /// How long a connection that drains may take to acknowledge it; without calls it is closed then, as
@@ -36,18 +35,18 @@ pub(crate) struct ServerConnection {
     pub(crate) io: BoxedIo,
     pub(crate) peer: Arc<Peer>,
     pub(crate) settings: ServerSettings,
-    pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) phase: ConnectionPhase,
 }
 
 impl ServerConnection {
     pub(crate) fn new(
         connected: Connected,
         settings: ServerSettings,
-        phase: watch::Receiver<Phase>,
+        phase: ConnectionPhase,
     ) -> Self {
         Self {
             io: connected.io,
-            peer: Arc::new(connected.peer),
+            peer: Arc::clone(phase.connection().shared_peer()),
             settings,
             phase,
         }
@@ -73,8 +72,7 @@ impl ServerConnection {
         let handshake =
             tokio::time::timeout(self.settings.handshake_timeout, builder.handshake(io));
         // A connection that has not begun has nothing that a graceful stop would wait for.
-        let stopping = async { drop(phase.wait_for(|phase| *phase != Phase::Running).await) };
-        let connection = match first_of(handshake, stopping).await? {
+        let connection = match first_of(handshake, phase.stopping()).await? {
             Ok(Ok(connection)) => connection,
             // As port scanners and the probes of load balancers do.
             Ok(Err(error)) if error.is_io() => {
@@ -124,7 +122,7 @@ struct Open {
     compressors: Arc<CompressorRegistry>,
     /// Calls are spawned without being polled here.
     spawn_handlers: bool,
-    phase: watch::Receiver<Phase>,
+    phase: ConnectionPhase,
     /// Set before the connection is ended because the server has stopped.
     stopped: Arc<AtomicBool>,
     /// Set while the connection drains.
@@ -177,7 +175,7 @@ impl Open {
             drain,
             ..
         } = self;
-        let mut next_phase = pin!(next_phase(phase));
+        let mut next_phase = pin!(phase.next());
         poll_fn(|cx| {
             if let Poll::Ready(phase) = next_phase.as_mut().poll(cx) {
                 return Poll::Ready(Event::Phase(phase));
@@ -235,15 +233,6 @@ async fn start<D: Dispatch>(mut call: D::Call, dispatch: &Arc<D>, spawn: bool) {
     tokio::spawn(run_call(call, Arc::clone(dispatch)));
 }
 
-/// The server's phase when it has changed. A server that is gone without having been stopped
-/// cancels its calls.
-async fn next_phase(phase: &mut watch::Receiver<Phase>) -> Phase {
-    match phase.changed().await {
-        Ok(()) => *phase.borrow_and_update(),
-        Err(_) => Phase::Stopped,
-    }
-}
-
 /// A request that `h2` accepted.
 struct Accepted {
     request: Request<RecvStream>,
@@ -273,7 +262,7 @@ impl Accepted {
         let stream = Arc::new(H2ServerStream::new(
             body,
             respond,
-            Arc::clone(&connection.peer),
+            connection.phase.connection().clone(),
             Arc::clone(&connection.compressors),
             Arc::clone(&connection.stopped),
             Arc::clone(&connection.header_list),

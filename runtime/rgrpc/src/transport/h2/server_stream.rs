@@ -15,14 +15,13 @@ use super::piece::{Counted, Piece, Unwritten};
 use super::sender::{Sender, closed, closed_reason};
 use super::settings_tap::HeaderListLimit;
 use crate::codec::CompressorRegistry;
-use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CallState, CancelReason, Incoming, Last, ReadDemand, ResetCode, ResponseHead,
-    ServerStream, Stream, StreamEnd, too_large,
+    CallEnd, CallState, CancelReason, ConnectionHandle, Incoming, Last, ReadDemand, ResetCode,
+    ResponseHead, ServerStream, Stream, StreamEnd, too_large,
 };
 
 /// A server's stream over `h2`'s handles.
@@ -30,7 +29,7 @@ pub(super) struct H2ServerStream {
     receive: Mutex<Receiving>,
     send: Mutex<Sending>,
     wakers: Arc<SendWakers>,
-    peer: Arc<Peer>,
+    connection: ConnectionHandle,
     compressors: Arc<CompressorRegistry>,
     /// True if the server has stopped, which is why the connection ends then.
     stopped: Arc<AtomicBool>,
@@ -68,7 +67,7 @@ impl H2ServerStream {
     pub(super) fn new(
         body: RecvStream,
         respond: SendResponse<Piece>,
-        peer: Arc<Peer>,
+        connection: ConnectionHandle,
         compressors: Arc<CompressorRegistry>,
         stopped: Arc<AtomicBool>,
         header_list: Arc<HeaderListLimit>,
@@ -78,7 +77,7 @@ impl H2ServerStream {
             receive: Mutex::new(Receiving::Open(Body(body))),
             send: Mutex::new(Sending::Head(respond)),
             wakers: Arc::default(),
-            peer,
+            connection,
             compressors,
             stopped,
             header_list,
@@ -160,7 +159,7 @@ impl H2ServerStream {
     ) {
         let status = outcome.map_or_else(|status| status, |_| too_large(last, size, limit));
         tracing::debug!(
-            peer = %self.peer.remote, size, limit, code = %status.code(),
+            peer = %self.connection.peer().remote, size, limit, code = %status.code(),
             "a response is larger than the header list that the client takes",
         );
         match last {
@@ -337,8 +336,8 @@ impl Stream for H2ServerStream {
 }
 
 impl ServerStream for H2ServerStream {
-    fn peer(&self) -> &Peer {
-        &self.peer
+    fn connection(&self) -> &ConnectionHandle {
+        &self.connection
     }
 
     fn compressors(&self) -> &CompressorRegistry {

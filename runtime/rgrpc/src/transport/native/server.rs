@@ -6,7 +6,6 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
 use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
-use tokio::sync::watch;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::fields::{HeaderBlock, ReadRequest, read_request, usual_response};
@@ -24,23 +23,23 @@ use crate::transport::keepalive::{
     PingEnforcer, ServerKeepalive, ServerStep, TOO_MANY_PINGS, Unanswered,
 };
 use crate::transport::{
-    CallEnd, CallState, CancelReason, Dispatch, Last, OtherProtocol, Phase, Received, RefusalLog,
-    Rejection, RequestHead, ResetCode, ResponseHead, ServerSettings, ServerStream, ServerTransport,
-    run_call, status_for_reset, too_large,
+    CallEnd, CallState, CancelReason, ConnectionHandle, ConnectionPhase, Dispatch, Last,
+    OtherProtocol, Phase, Received, RefusalLog, Rejection, RequestHead, ResetCode, ResponseHead,
+    ServerSettings, ServerStream, ServerTransport, run_call, status_for_reset, too_large,
 };
 
 /// A connection that a server accepted.
 pub(crate) struct ServerConnection {
     connected: Connected,
     settings: ServerSettings,
-    phase: watch::Receiver<Phase>,
+    phase: ConnectionPhase,
 }
 
 impl ServerConnection {
     pub(crate) fn new(
         connected: Connected,
         settings: ServerSettings,
-        phase: watch::Receiver<Phase>,
+        phase: ConnectionPhase,
     ) -> Self {
         Self {
             connected,
@@ -53,17 +52,14 @@ impl ServerConnection {
 impl ServerTransport for ServerConnection {
     fn serve<D: Dispatch>(self, dispatch: Arc<D>) -> impl Future<Output = ()> + Send {
         // Boxed, because a future has a place for it in each of its states.
-        let task = Box::new(Task::new(self.connected, &self.settings, dispatch));
+        let connection = self.phase.connection().clone();
+        let task = Box::new(Task::new(
+            self.connected,
+            connection,
+            &self.settings,
+            dispatch,
+        ));
         task.run(self.phase)
-    }
-}
-
-/// The server's phase when it has changed. A server that is gone without having been stopped
-/// cancels its calls.
-async fn next_phase(phase: &mut watch::Receiver<Phase>) -> Phase {
-    match phase.changed().await {
-        Ok(()) => *phase.borrow_and_update(),
-        Err(_) => Phase::Stopped,
     }
 }
 
@@ -166,7 +162,12 @@ struct Task<D: Dispatch> {
 }
 
 impl<D: Dispatch> Task<D> {
-    fn new(connected: Connected, settings: &ServerSettings, dispatch: Arc<D>) -> Self {
+    fn new(
+        connected: Connected,
+        connection: ConnectionHandle,
+        settings: &ServerSettings,
+        dispatch: Arc<D>,
+    ) -> Self {
         let now = Instant::now();
         let connections = &settings.connections;
         let registration = connections.register(Side::Server, connected.peer.clone());
@@ -178,7 +179,8 @@ impl<D: Dispatch> Task<D> {
             dispatch,
             shared: Arc::new(ServerShared {
                 outbox: Outbox::new(),
-                peer: connected.peer,
+                peer: Arc::clone(connection.shared_peer()),
+                connection,
                 compressors: Arc::clone(&settings.compressors),
             }),
             link: Link::new(
@@ -207,10 +209,10 @@ impl<D: Dispatch> Task<D> {
     }
 
     /// Serves until the connection is over.
-    async fn run(mut self: Box<Self>, mut phase: watch::Receiver<Phase>) {
+    async fn run(mut self: Box<Self>, mut phase: ConnectionPhase) {
         loop {
             let woken = {
-                let mut next_phase = pin!(next_phase(&mut phase));
+                let mut next_phase = pin!(phase.next());
                 poll_fn(|cx| {
                     if let Poll::Ready(phase) = next_phase.as_mut().poll(cx) {
                         return Poll::Ready(Ok(phase));

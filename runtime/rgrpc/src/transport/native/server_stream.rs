@@ -14,14 +14,15 @@ use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CallState, CancelReason, Incoming, ReadDemand, ResetCode, ServerStream, Stream,
-    StreamEnd,
+    CallEnd, CallState, CancelReason, ConnectionHandle, Incoming, ReadDemand, ResetCode,
+    ServerStream, Stream, StreamEnd,
 };
 
 /// What a connection's streams share.
 pub(super) struct ServerShared {
     pub(super) outbox: Outbox<ServerPost>,
-    pub(super) peer: Peer,
+    pub(super) peer: Arc<Peer>,
+    pub(super) connection: ConnectionHandle,
     pub(super) compressors: Arc<CompressorRegistry>,
 }
 
@@ -266,8 +267,8 @@ impl Stream for NativeServerStream {
 }
 
 impl ServerStream for NativeServerStream {
-    fn peer(&self) -> &Peer {
-        &self.shared.peer
+    fn connection(&self) -> &ConnectionHandle {
+        &self.shared.connection
     }
 
     fn compressors(&self) -> &CompressorRegistry {

@@ -3,8 +3,6 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ResetCode;
-
 /// The reason why a server's call was cancelled: it ended before its handler did, which was dropped
 /// then.
 ///
@@ -35,17 +33,8 @@ pub enum CancelReason {
 const DEADLINE_TOLERANCE: Duration = Duration::from_millis(10);
 
 impl CancelReason {
-    /// The reason when the client has reset the stream with this code.
-    pub(crate) fn of_reset(code: ResetCode) -> Self {
-        if code == ResetCode::CANCEL {
-            Self::ClientCancelled
-        } else {
-            Self::StreamFailed
-        }
-    }
-
     /// The reason of a cancellation at `now` of a call with this deadline.
-    pub(super) fn at(self, now: Instant, deadline: Option<Instant>) -> Self {
+    pub(crate) fn at(self, now: Instant, deadline: Option<Instant>) -> Self {
         match deadline {
             Some(deadline)
                 if self == Self::ClientCancelled && now + DEADLINE_TOLERANCE > deadline =>
@@ -73,17 +62,6 @@ impl fmt::Display for CancelReason {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_reset_means_cancellation_by_its_code() {
-        for (code, expected) in [
-            (ResetCode::CANCEL, CancelReason::ClientCancelled),
-            (ResetCode::NO_ERROR, CancelReason::StreamFailed),
-            (ResetCode::PROTOCOL_ERROR, CancelReason::StreamFailed),
-        ] {
-            assert_eq!(CancelReason::of_reset(code), expected, "{code}");
-        }
-    }
 
     #[test]
     fn a_cancellation_just_before_the_deadline_is_the_clients_deadline() {

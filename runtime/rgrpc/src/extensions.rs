@@ -6,12 +6,12 @@ use std::fmt;
 /// For what one layer tells another: an interceptor that has found out who calls, and a handler
 /// that asks. They are never sent to the peer. Empty extensions are one word and allocate nothing.
 ///
-/// A [`Request`](super::Request) has them in a handler and towards a stub, which hands them to
-/// [`Invoke`](super::Invoke) in [`CallOptions::extensions`](super::CallOptions::extensions). They
-/// stay with the request in [`Request::map`](super::Request::map) and
-/// [`Request::split`](super::Request::split); they are dropped by
-/// [`into_message`](super::Request::into_message) and [`into_parts`](super::Request::into_parts);
-/// and a request made by [`Request::outgoing`](super::Request::outgoing) begins without any.
+/// A [`Request`](crate::Request) has them in a handler and towards a stub, which hands them to
+/// [`Invoke`](crate::Invoke) in [`CallOptions::extensions`](crate::CallOptions::extensions). They
+/// stay with the request in [`Request::map`](crate::Request::map) and
+/// [`Request::split`](crate::Request::split); they are dropped by
+/// [`into_message`](crate::Request::into_message) and [`into_parts`](crate::Request::into_parts);
+/// and a request made by [`Request::outgoing`](crate::Request::outgoing) begins without any.
 ///
 /// ```
 /// # use rgrpc::Request;

@@ -1,0 +1,125 @@
+use std::any::Any;
+use std::fmt;
+use std::task::{Context, Poll};
+
+use crate::prefix::PREFIX_LEN;
+use crate::status::Status;
+
+/// A message of a call, as interceptors and stats handlers see it.
+#[derive(Clone, Copy)]
+pub struct MessageView<'a> {
+    message: Option<&'a dyn Any>,
+    encoded_len: usize,
+    compressed_len: usize,
+}
+
+impl<'a> MessageView<'a> {
+    pub(crate) fn new(
+        message: Option<&'a dyn Any>,
+        encoded_len: usize,
+        compressed_len: usize,
+    ) -> Self {
+        Self {
+            message,
+            encoded_len,
+            compressed_len,
+        }
+    }
+
+    /// The message, if its type is `M`.
+    ///
+    /// `None` for every type if the message is a [`PreparedMessage`](crate::PreparedMessage) that is
+    /// sent on a stream, of which only the encoded form is there, and in a stats handler that does
+    /// not [want messages](crate::stats::CallStats::wants_messages).
+    #[must_use]
+    pub fn downcast_ref<M: 'static>(&self) -> Option<&'a M> {
+        self.message?.downcast_ref()
+    }
+
+    /// The length of the encoded message before compression, in bytes.
+    #[must_use]
+    pub const fn encoded_len(&self) -> usize {
+        self.encoded_len
+    }
+
+    /// The length of the encoded message after compression, in bytes; the
+    /// [encoded length](Self::encoded_len) if it is not compressed.
+    #[must_use]
+    pub const fn compressed_len(&self) -> usize {
+        self.compressed_len
+    }
+
+    /// The length of the message on the wire, in bytes: compressed, with its five-byte prefix.
+    #[must_use]
+    pub const fn wire_len(&self) -> usize {
+        self.compressed_len + PREFIX_LEN
+    }
+}
+
+impl fmt::Debug for MessageView<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MessageView")
+            .field("encoded_len", &self.encoded_len)
+            .field("compressed_len", &self.compressed_len)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Wraps both halves of a call: sees each of its messages, may refuse them and hold them back.
+///
+/// An interceptor adds one to a call, by
+/// [`IncomingCall::intercept_messages`](crate::IncomingCall::intercept_messages). Several see a
+/// received message in the order in which they were added, and a sent message in the reverse order.
+///
+/// Its methods are called on the task that receives or sends. The halves of a stream may be used by
+/// two tasks at the same time. They must not block.
+///
+/// Source: grpc-go's wrapped `ServerStream`; connect-go `StreamingHandlerConn`.
+pub trait MessageInterceptor: Send + Sync + 'static {
+    /// Called with each received message, when it has been decoded and before the receiver has it.
+    ///
+    /// # Errors
+    /// The receiver gets the status in place of the message, and receiving ends.
+    fn received(&self, message: &MessageView<'_>) -> Result<(), Status> {
+        let _ = message;
+        Ok(())
+    }
+
+    /// Called with each message to send, when it has been encoded and before it is sent.
+    ///
+    /// A unary call's only response is not compressed yet: its
+    /// [compressed length](MessageView::compressed_len) is its encoded length.
+    ///
+    /// # Errors
+    /// The sender gets the status, and the message is not sent.
+    fn sending(&self, message: &MessageView<'_>) -> Result<(), Status> {
+        let _ = message;
+        Ok(())
+    }
+
+    /// Ready when the next message of a stream may be received, or with the status in place of it.
+    /// Default: ready.
+    ///
+    /// Called before each attempt to receive, and possibly several times before one message comes.
+    /// Not called for the only message of a half that does not stream: an interceptor waits before
+    /// it runs the rest of the chain.
+    ///
+    /// # Errors
+    /// The receiver gets the status, and receiving ends.
+    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        let _ = cx;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready when the next message of a stream may be sent, or with the status in place of that.
+    /// Default: ready.
+    ///
+    /// Called as [`poll_receive`](Self::poll_receive).
+    ///
+    /// # Errors
+    /// The sender gets the status, and the message is not sent.
+    fn poll_send(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        let _ = cx;
+        Poll::Ready(Ok(()))
+    }
+}

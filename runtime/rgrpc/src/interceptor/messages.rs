@@ -1,0 +1,50 @@
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use super::{MessageInterceptor, MessageView};
+use crate::status::Status;
+
+/// The message interceptors of one call, in the order in which they were added.
+#[derive(Clone, Default)]
+pub(crate) struct MessageInterceptors(Vec<Arc<dyn MessageInterceptor>>);
+
+impl MessageInterceptors {
+    pub(crate) fn push(&mut self, interceptor: impl MessageInterceptor) {
+        self.0.push(Arc::new(interceptor));
+    }
+
+    /// A message was received: the outermost interceptor sees it first.
+    pub(crate) fn received(&self, message: &MessageView<'_>) -> Result<(), Status> {
+        self.0.iter().try_for_each(|one| one.received(message))
+    }
+
+    /// A message is to be sent: the innermost interceptor sees it first.
+    pub(crate) fn sending(&self, message: &MessageView<'_>) -> Result<(), Status> {
+        self.0.iter().rev().try_for_each(|one| one.sending(message))
+    }
+
+    /// Ready when all let the next message be received.
+    pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        for one in &self.0 {
+            ready!(one.poll_receive(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready when all let the next message be sent.
+    pub(crate) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        for one in self.0.iter().rev() {
+            ready!(one.poll_send(cx))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl fmt::Debug for MessageInterceptors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("MessageInterceptors")
+            .field(&self.0.len())
+            .finish()
+    }
+}

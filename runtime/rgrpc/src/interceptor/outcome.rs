@@ -1,0 +1,183 @@
+use std::fmt;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::cancel_reason::CancelReason;
+use crate::metadata::Metadata;
+use crate::status::{Code, Status};
+use crate::task::caught;
+
+/// How a call has ended.
+///
+/// On a server it is what was handed to the transport. The client may see another status if the
+/// connection is lost after that, if its own deadline passes first, or if the headers are larger than
+/// it takes.
+#[derive(Clone, Copy, Debug)]
+pub struct CallOutcome<'a> {
+    pub(crate) status: Result<(), &'a Status>,
+    pub(crate) trailer: &'a Metadata,
+    pub(crate) cancel_reason: Option<CancelReason>,
+    pub(crate) began: Instant,
+}
+
+impl<'a> CallOutcome<'a> {
+    /// The status; for a call that was cancelled, the one that says so.
+    ///
+    /// # Errors
+    /// The call has failed.
+    pub const fn status(&self) -> Result<(), &'a Status> {
+        self.status
+    }
+
+    /// The code of the [status](Self::status).
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.status.map_or_else(Status::code, |()| Code::Ok)
+    }
+
+    /// The trailers; those of a failure are the [metadata](Status::metadata) of its status as well.
+    /// Empty for a call that was cancelled.
+    #[must_use]
+    pub const fn trailer(&self) -> &'a Metadata {
+        self.trailer
+    }
+
+    /// The party that has ended the call.
+    #[must_use]
+    pub const fn ended_by(&self) -> EndedBy {
+        match self.cancel_reason {
+            None => EndedBy::Server,
+            Some(CancelReason::ClientCancelled | CancelReason::StreamFailed) => EndedBy::Client,
+            Some(CancelReason::DeadlineExceeded) => EndedBy::Deadline,
+            Some(CancelReason::ServerStopped) => EndedBy::Shutdown,
+            Some(CancelReason::HeadersTooLarge | CancelReason::ConnectionLost) => {
+                EndedBy::Connection
+            }
+        }
+    }
+
+    /// The reason why the call was cancelled on this server; `None` if it was not.
+    #[must_use]
+    pub const fn cancel_reason(&self) -> Option<CancelReason> {
+        self.cancel_reason
+    }
+
+    /// The time at which the call began: a server's when its head had come.
+    #[must_use]
+    pub const fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// The time that has passed since the call began. Reads the clock.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+}
+
+/// The party that has ended a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EndedBy {
+    /// The server has answered: its handler, an interceptor, or the runtime for them.
+    Server,
+    /// The client has cancelled the call or reset its stream.
+    Client,
+    /// The call's deadline has passed.
+    Deadline,
+    /// The connection was lost, or cannot carry the response.
+    Connection,
+    /// The side that this program is has been shut down.
+    Shutdown,
+}
+
+impl fmt::Display for EndedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Server => "server",
+            Self::Client => "client",
+            Self::Deadline => "deadline",
+            Self::Connection => "connection",
+            Self::Shutdown => "shutdown",
+        })
+    }
+}
+
+/// A function that is called once, when a call has ended.
+pub(crate) type EndHook = Box<dyn FnOnce(&CallOutcome<'_>) + Send>;
+
+/// The end hooks of a call; most calls have none.
+#[derive(Default)]
+#[expect(clippy::box_collection, reason = "calls without hooks stay small")]
+pub(crate) struct EndHooks(Option<Box<Vec<EndHook>>>);
+
+impl EndHooks {
+    pub(crate) fn push(&mut self, hook: EndHook) {
+        self.0.get_or_insert_default().push(hook);
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Calls the hooks, the last one first, as values that go out of scope are dropped. A panic of
+    /// one is logged and changes nothing for the others.
+    pub(crate) fn call(self, outcome: &CallOutcome<'_>) {
+        for hook in self.0.into_iter().flat_map(|hooks| *hooks).rev() {
+            let _ = caught("an end hook of a call", || hook(outcome));
+        }
+    }
+}
+
+impl fmt::Debug for EndHooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("EndHooks")
+            .field(&self.0.as_ref().map_or(0, |hooks| hooks.len()))
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    fn outcome(cancel_reason: Option<CancelReason>) -> CallOutcome<'static> {
+        static NONE: Metadata = Metadata::new();
+        CallOutcome {
+            status: Ok(()),
+            trailer: &NONE,
+            cancel_reason,
+            began: Instant::now(),
+        }
+    }
+
+    #[test]
+    fn the_party_that_ends_a_call_follows_from_the_cancel_reason() {
+        for (reason, expected) in [
+            (None, EndedBy::Server),
+            (Some(CancelReason::ClientCancelled), EndedBy::Client),
+            (Some(CancelReason::StreamFailed), EndedBy::Client),
+            (Some(CancelReason::DeadlineExceeded), EndedBy::Deadline),
+            (Some(CancelReason::ConnectionLost), EndedBy::Connection),
+            (Some(CancelReason::HeadersTooLarge), EndedBy::Connection),
+            (Some(CancelReason::ServerStopped), EndedBy::Shutdown),
+        ] {
+            assert_eq!(outcome(reason).ended_by(), expected, "{reason:?}");
+        }
+    }
+
+    #[test]
+    fn end_hooks_run_last_first_and_survive_a_panic() {
+        let (calls, called) = mpsc::channel();
+        let mut hooks = EndHooks::default();
+        let second = calls.clone();
+        hooks.push(Box::new(move |_| calls.send("first").expect("the test")));
+        hooks.push(Box::new(|_| panic!("of a test")));
+        hooks.push(Box::new(move |_| second.send("last").expect("the test")));
+        hooks.call(&outcome(None));
+        assert_eq!(called.iter().collect::<Vec<_>>(), ["last", "first"]);
+    }
+}

@@ -1,0 +1,296 @@
+use std::future::{Future, ready};
+use std::sync::Arc;
+
+use bytes::{Buf, BufMut, Bytes};
+use tokio::time::Instant;
+
+use super::ServerNext;
+use super::chain::service_of;
+use crate::call::{CallContext, Extensions, Response};
+use crate::codec::{Codec, PREFIX_LEN};
+use crate::interceptor::{CallKind, CallOutcome, MessageInterceptor};
+use crate::io::Peer;
+use crate::metadata::Metadata;
+use crate::server::dispatch::Dispatcher;
+use crate::server::services::Method;
+use crate::server::{HandlerFuture, MethodDescriptor, ServerCall, ServerReply};
+use crate::status::Status;
+use crate::transport::ConnectionHandle;
+
+/// A call that a server has received and not handled yet, in an interceptor.
+///
+/// Its head has come; its messages may have or not. What an interceptor changes of metadata and
+/// extensions is seen by the interceptors after it, and by the handler in its
+/// [`Request`](crate::Request).
+///
+/// A clone is for a second run of the handler, with what was changed before: both share the part of the
+/// request that has not been received; see [`request_message`](Self::request_message).
+///
+/// Source: what grpc-go's interceptors have in context and `UnaryServerInfo`; connect-go `AnyRequest`.
+#[derive(Clone, Debug)]
+pub struct IncomingCall {
+    dispatcher: Arc<Dispatcher>,
+    call: ServerCall,
+    /// The status that the server is going to refuse the call with.
+    refusal: Option<Status>,
+}
+
+impl IncomingCall {
+    pub(in crate::server) fn new(
+        dispatcher: Arc<Dispatcher>,
+        call: ServerCall,
+        refusal: Option<Status>,
+    ) -> Self {
+        Self {
+            dispatcher,
+            call,
+            refusal,
+        }
+    }
+
+    /// The method's full name: `/package.Service/Method`. A client can send any.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        self.context().method()
+    }
+
+    /// The service's full name in the [method](Self::method)'s: `package.Service`; empty if that is
+    /// malformed.
+    #[must_use]
+    pub fn service_name(&self) -> &str {
+        service_of(self.method()).unwrap_or_default()
+    }
+
+    /// The method's name without its service's; empty if the [method](Self::method)'s full name is
+    /// malformed.
+    #[must_use]
+    pub fn method_name(&self) -> &str {
+        match service_of(self.method()) {
+            Some(service) => &self.method()[service.len() + 2..],
+            None => "",
+        }
+    }
+
+    /// The kind of the method. A method that the server does not have counts as bidirectional, as it is
+    /// for an [unknown-service handler](crate::Server::unknown_service_handler).
+    #[must_use]
+    pub fn kind(&self) -> CallKind {
+        self.registered()
+            .map_or(CallKind::BidiStreaming, |method| method.kind)
+    }
+
+    /// The descriptor of the method and its service; `None` if the server does not have the method.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<MethodDescriptor<'_>> {
+        self.dispatcher.services().descriptor(self.registered()?)
+    }
+
+    /// The request's header metadata.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        self.call.request().metadata()
+    }
+
+    /// The request's header metadata, to be changed. [`CallContext::metadata`] stays as it came.
+    #[must_use]
+    pub fn metadata_mut(&mut self) -> &mut Metadata {
+        self.call.request_mut().metadata_mut()
+    }
+
+    /// The typed values of the call: those of stats handlers, of the head hook and of interceptors.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        self.call.request().extensions()
+    }
+
+    /// The typed values of the call, to be changed. Handlers have them in
+    /// [`Request::extensions`](crate::Request::extensions).
+    #[must_use]
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        self.call.request_mut().extensions_mut()
+    }
+
+    /// The time at which the call ends with DEADLINE_EXCEEDED; `None`: never.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.context().deadline()
+    }
+
+    /// The two ends of the connection that the call came by, and how it is secured.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        self.context().peer()
+    }
+
+    /// The connection that the call came by: its typed values, and the means to drain it.
+    #[must_use]
+    pub fn connection(&self) -> &ConnectionHandle {
+        self.context().connection()
+    }
+
+    /// The call's context, which an interceptor clones to set headers and trailers of the response, or
+    /// to learn of the call's end.
+    #[must_use]
+    pub fn context(&self) -> &CallContext {
+        self.call.request().context()
+    }
+
+    /// Adds a function that is called once, when the call has ended, as [`CallContext::on_end`].
+    pub fn on_end(&self, hook: impl FnOnce(&CallOutcome<'_>) + Send + 'static) -> bool {
+        self.context().on_end(hook)
+    }
+
+    /// Wraps both halves of the call: the interceptor sees each message that the handler receives and
+    /// sends.
+    ///
+    /// ```
+    /// use rgrpc::{IncomingCall, MessageInterceptor, MessageView, ServerNext, ServerReply, Status};
+    ///
+    /// struct Log;
+    ///
+    /// impl MessageInterceptor for Log {
+    ///     fn received(&self, message: &MessageView<'_>) -> Result<(), Status> {
+    ///         println!("received {} bytes", message.encoded_len());
+    ///         Ok(())
+    ///     }
+    /// }
+    ///
+    /// async fn log(mut call: IncomingCall, next: ServerNext) -> Result<ServerReply, Status> {
+    ///     call.intercept_messages(Log);
+    ///     next.run(call).await
+    /// }
+    /// # let _ = rgrpc::Server::new().interceptor(log);
+    /// ```
+    pub fn intercept_messages(&mut self, interceptor: impl MessageInterceptor) {
+        self.call.intercept_messages(interceptor);
+    }
+
+    /// Receives the only request of a unary or server-streaming call: waits until it has come, and
+    /// returns its encoded bytes. The handler has it as well, in each run.
+    ///
+    /// Message interceptors and stats handlers see the message when the handler has it; one that came
+    /// compressed has its uncompressed length there. Not cancel-safe: a future that is dropped before it
+    /// is ready may take the request with it.
+    ///
+    /// # Errors
+    /// As the handler's: RESOURCE_EXHAUSTED for a message that is too large, UNIMPLEMENTED for no
+    /// message or several, CANCELLED. INTERNAL for a call of another kind, and for a request that an
+    /// earlier run of the handler has received. An interceptor returns it.
+    pub async fn request_message(&mut self) -> Result<Bytes, Status> {
+        if self.kind().client_streams() {
+            return Err(Status::internal(
+                "the request of a call that streams it was asked for as one message",
+            ));
+        }
+        if let Some(status) = &self.refusal {
+            return Err(status.clone());
+        }
+        self.call.request_message().await
+    }
+
+    /// Makes a response of the interceptor's own to a unary or client-streaming call.
+    ///
+    /// The codec is that of the method: [`ProtoCodec`](crate::ProtoCodec) for Protocol Buffers.
+    /// [`handle`](Self::handle) answers calls whose responses stream.
+    ///
+    /// # Errors
+    /// INTERNAL when the codec fails.
+    pub fn reply<C: Codec<M>, M>(
+        &self,
+        codec: C,
+        response: Response<M>,
+    ) -> Result<ServerReply, Status> {
+        let _ = codec;
+        self.call.reply_with::<C, M>(response)
+    }
+
+    /// Answers the call by a handler of the interceptor's own, in place of the rest of the chain.
+    ///
+    /// For calls whose responses stream, which [`reply`](Self::reply) cannot answer. The closure calls the
+    /// method of [`ServerCall`] for the kind, as generated code does.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    ///
+    /// use bytes::Bytes;
+    /// use rgrpc::{
+    ///     IncomingCall, RawCodec, Request, SendStream, ServerNext, ServerReply, Status,
+    /// };
+    ///
+    /// async fn empty(_: &(), _: Request<Bytes>, mut out: SendStream<Bytes>) -> Result<(), Status> {
+    ///     out.send(Bytes::new()).await
+    /// }
+    ///
+    /// async fn answer(call: IncomingCall, _: ServerNext) -> Result<ServerReply, Status> {
+    ///     call.handle(|call| call.server_streaming(RawCodec, Arc::new(()), empty)).await
+    /// }
+    /// # let _ = rgrpc::Server::new().interceptor(answer);
+    /// ```
+    ///
+    /// # Errors
+    /// The status that the handler returns.
+    pub fn handle<F>(
+        self,
+        handler: F,
+    ) -> impl Future<Output = Result<ServerReply, Status>> + Send + use<F>
+    where
+        F: FnOnce(ServerCall) -> HandlerFuture,
+    {
+        handler(self.call)
+    }
+
+    /// The method, if the server has it.
+    fn registered(&self) -> Option<&Method> {
+        self.dispatcher.services().lookup(self.method())
+    }
+
+    /// Starts the chain of a server from this position on.
+    pub(in crate::server) fn start_chain(
+        dispatcher: &Dispatcher,
+        position: usize,
+        call: Self,
+    ) -> HandlerFuture {
+        match dispatcher.interceptors().next(position, call.method()) {
+            Some((interceptor, position)) => interceptor.start(call, ServerNext { position }),
+            None => call.reach_handler(),
+        }
+    }
+
+    /// Continues the chain from this position on.
+    pub(super) fn proceed(self, position: usize) -> HandlerFuture {
+        if position >= self.dispatcher.interceptors().len() {
+            return self.reach_handler();
+        }
+        let dispatcher = Arc::clone(&self.dispatcher);
+        Self::start_chain(&dispatcher, position, self)
+    }
+
+    fn reach_handler(self) -> HandlerFuture {
+        let Self {
+            dispatcher,
+            call,
+            refusal,
+        } = self;
+        let handler = match refusal {
+            Some(status) => Err(status),
+            None => {
+                let method = dispatcher
+                    .services()
+                    .lookup(call.request().context().method());
+                dispatcher.handler(method, call)
+            }
+        };
+        handler.unwrap_or_else(|status| Box::pin(ready(Err(status))))
+    }
+}
+
+/// A message as it came over the wire without compression.
+pub(in crate::server) fn with_prefix(message: &Bytes) -> Bytes {
+    // A message that was received has a length that fits.
+    let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
+    let mut framed = Vec::with_capacity(PREFIX_LEN + message.len());
+    framed.put_u8(0);
+    framed.put_u32(len);
+    framed.put(message.chunk());
+    framed.into()
+}

@@ -1,0 +1,129 @@
+use std::any::Any;
+use std::fmt;
+
+use bytes::{Buf, Bytes};
+
+use crate::call::{CallContext, MessageSink, Response};
+use crate::codec::{MessageLimit, PREFIX_LEN, compress_framed};
+use crate::metadata::Metadata;
+use crate::status::Status;
+use rgrpc_http2::BytesQueue;
+
+/// The answer to a call that is about to end with OK: the output of a
+/// [`HandlerFuture`](super::HandlerFuture).
+///
+/// For a unary or client-streaming call it holds the response, encoded and not compressed yet. For the
+/// other kinds the messages have been sent by the handler, and it holds nothing. An interceptor gets it
+/// from [`ServerNext::run`](super::ServerNext::run) and returns it, or one that it
+/// [makes](super::IncomingCall::reply).
+///
+/// Header metadata and trailers that were set through the call's
+/// [context](crate::CallContext::set_trailer) are not shown here;
+/// [`IncomingCall::on_end`](super::IncomingCall::on_end) shows all trailers.
+pub struct ServerReply(pub(super) Option<ReplyMessage>);
+
+/// The only response of a call.
+pub(super) struct ReplyMessage {
+    /// Framed.
+    pub(super) response: Response<BytesQueue>,
+    /// The limit of what is sent of it.
+    pub(super) max_send: MessageLimit,
+    /// The length before compression, without the prefix.
+    pub(super) encoded_len: usize,
+    /// The message that was encoded, if a stats handler wants it.
+    pub(super) message: Option<Box<dyn Any + Send>>,
+}
+
+impl ServerReply {
+    /// Returns whether the handler has sent its messages on a stream.
+    #[must_use]
+    pub const fn is_streamed(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// The response's encoded message; `None` if it was streamed. Copies nothing if the message is in
+    /// one piece.
+    #[must_use]
+    pub fn message(&self) -> Option<Bytes> {
+        let reply = self.0.as_ref()?;
+        let mut framed = reply.response.message().clone().into_bytes();
+        framed.advance(PREFIX_LEN.min(framed.len()));
+        Some(framed)
+    }
+
+    /// The length of the response's encoded message, in bytes; `None` if it was streamed.
+    #[must_use]
+    pub fn encoded_len(&self) -> Option<usize> {
+        self.0.as_ref().map(|reply| reply.encoded_len)
+    }
+
+    /// The header metadata of the response; empty if it was streamed.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        static NONE: Metadata = Metadata::new();
+        self.0
+            .as_ref()
+            .map_or(&NONE, |reply| reply.response.metadata())
+    }
+
+    /// The header metadata of the response, to be changed; `None` if it was streamed, for which
+    /// [`CallContext::set_header`](crate::CallContext::set_header) is, before the headers are sent.
+    #[must_use]
+    pub fn metadata_mut(&mut self) -> Option<&mut Metadata> {
+        self.0.as_mut().map(|reply| reply.response.metadata_mut())
+    }
+
+    /// The trailers of the response; empty if it was streamed.
+    #[must_use]
+    pub fn trailer(&self) -> &Metadata {
+        static NONE: Metadata = Metadata::new();
+        self.0
+            .as_ref()
+            .map_or(&NONE, |reply| reply.response.trailer())
+    }
+
+    /// The trailers of the response, to be changed; `None` if it was streamed, for which
+    /// [`CallContext::set_trailer`](crate::CallContext::set_trailer) is.
+    #[must_use]
+    pub fn trailer_mut(&mut self) -> Option<&mut Metadata> {
+        self.0.as_mut().map(|reply| reply.response.trailer_mut())
+    }
+
+    /// Compresses the only response, if the call's messages are to be, and checks its size.
+    ///
+    /// # Errors
+    /// INTERNAL when the compressor fails; RESOURCE_EXHAUSTED when it is too large.
+    #[inline]
+    pub(super) fn compress(&mut self, context: &CallContext) -> Result<(), Status> {
+        match &mut self.0 {
+            None => Ok(()),
+            Some(reply) => compress_framed(
+                reply.response.message_mut(),
+                context.compressor().as_ref(),
+                reply.max_send,
+            ),
+        }
+    }
+}
+
+/// A clone is for a cache: it shares the encoded message.
+impl Clone for ServerReply {
+    fn clone(&self) -> Self {
+        Self(self.0.as_ref().map(|reply| ReplyMessage {
+            response: reply.response.clone(),
+            max_send: reply.max_send,
+            encoded_len: reply.encoded_len,
+            message: None,
+        }))
+    }
+}
+
+impl fmt::Debug for ServerReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerReply")
+            .field("encoded_len", &self.encoded_len())
+            .field("metadata", self.metadata())
+            .field("trailer", self.trailer())
+            .finish_non_exhaustive()
+    }
+}

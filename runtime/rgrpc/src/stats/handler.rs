@@ -1,0 +1,52 @@
+use std::sync::Arc;
+
+use super::{CallBegin, CallEvent, ConnectionBegin};
+
+/// Receives the statistics of calls and connections.
+///
+/// Called on the tasks of connections and calls, several at the same time. Must not block.
+///
+/// Source: grpc-go `stats.Handler`.
+pub trait StatsHandler: Send + Sync + 'static {
+    /// Begins a call. Returns the recorder of its events, or `None` if this call is not recorded.
+    ///
+    /// A handler without state for each call returns a clone of an `Arc`, which allocates nothing.
+    ///
+    /// Source: grpc-go `TagRPC` and `Begin`.
+    fn begin_call(&self, begin: &mut CallBegin<'_>) -> Option<Arc<dyn CallStats>>;
+
+    /// Begins a connection, after its security handshake and before HTTP/2. Returns the recorder of
+    /// its end, or `None`. Default: `None`.
+    ///
+    /// Source: grpc-go `TagConn` and `ConnBegin`.
+    fn begin_connection(
+        &self,
+        begin: &mut ConnectionBegin<'_>,
+    ) -> Option<Arc<dyn ConnectionStats>> {
+        let _ = begin;
+        None
+    }
+}
+
+/// The recorder of one call.
+///
+/// Source: grpc-go `HandleRPC`.
+pub trait CallStats: Send + Sync + 'static {
+    /// Records an event. The two halves of a stream may record at the same time.
+    fn event(&self, event: &CallEvent<'_>);
+
+    /// Returns whether the [messages](crate::MessageView::downcast_ref) of payload events are
+    /// wanted. Otherwise payload events have lengths alone. Default: no. ReadDemand messages cost an
+    /// allocation for the response of each unary and client-streaming call.
+    fn wants_messages(&self) -> bool {
+        false
+    }
+}
+
+/// The recorder of one connection.
+///
+/// Source: grpc-go `HandleConn`.
+pub trait ConnectionStats: Send + Sync + 'static {
+    /// The connection has ended, and all of its calls have.
+    fn end(&self);
+}

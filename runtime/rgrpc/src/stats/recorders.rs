@@ -1,0 +1,122 @@
+use std::fmt;
+use std::sync::Arc;
+
+use super::{CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionStats, StatsHandler};
+use crate::extensions::Extensions;
+use crate::interceptor::MessageView;
+use crate::task::caught;
+
+/// The name of stats handlers in the log of their panics.
+const STATS_HANDLER: &str = "a stats handler";
+
+/// The stats handlers of a server or a channel, in the order of registration.
+#[derive(Clone, Default)]
+pub(crate) struct StatsHandlers(Vec<Arc<dyn StatsHandler>>);
+
+impl StatsHandlers {
+    pub(crate) fn push(&mut self, handler: impl StatsHandler) {
+        self.0.push(Arc::new(handler));
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Begins a call with all handlers.
+    pub(crate) fn begin_call(&self, begin: &mut CallBegin<'_>) -> CallRecorders {
+        let mut recorders = CallRecorders::default();
+        for handler in &self.0 {
+            if let Ok(Some(recorder)) = caught(STATS_HANDLER, || handler.begin_call(begin)) {
+                recorders.push(recorder);
+            }
+        }
+        recorders
+    }
+
+    /// Begins a connection with all handlers.
+    pub(crate) fn begin_connection(&self, begin: &mut ConnectionBegin<'_>) -> ConnectionRecorders {
+        let begun = self.0.iter().filter_map(|handler| {
+            caught(STATS_HANDLER, || handler.begin_connection(begin)).unwrap_or_default()
+        });
+        ConnectionRecorders(begun.collect())
+    }
+}
+
+impl fmt::Debug for StatsHandlers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("StatsHandlers").field(&self.0.len()).finish()
+    }
+}
+
+/// The recorders of one call.
+#[derive(Default)]
+pub(crate) struct CallRecorders {
+    /// Apart from the others, because most programs have one handler.
+    first: Option<Arc<dyn CallStats>>,
+    others: Vec<Arc<dyn CallStats>>,
+    want_messages: bool,
+}
+
+impl CallRecorders {
+    fn push(&mut self, recorder: Arc<dyn CallStats>) {
+        self.want_messages |= recorder.wants_messages();
+        match &self.first {
+            None => self.first = Some(recorder),
+            Some(_) => self.others.push(recorder),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+
+    /// Returns whether a recorder wants the messages of payload events.
+    pub(crate) fn want_messages(&self) -> bool {
+        self.want_messages
+    }
+
+    /// Records an event.
+    pub(crate) fn record(&self, event: &CallEvent<'_>) {
+        if let Some(recorder) = &self.first {
+            let _ = caught(STATS_HANDLER, || recorder.event(event));
+        }
+        for recorder in &self.others {
+            let _ = caught(STATS_HANDLER, || recorder.event(event));
+        }
+    }
+
+    /// The view of a message for payload events.
+    pub(crate) fn payload<'a>(&self, message: MessageView<'a>) -> MessageView<'a> {
+        if self.want_messages {
+            message
+        } else {
+            MessageView::new(None, message.encoded_len(), message.compressed_len())
+        }
+    }
+}
+
+/// The part of a call's state that its stats handlers and the head hook have made: it stays as it is
+/// for the rest of the call.
+#[derive(Default)]
+pub(crate) struct CallScope {
+    pub(crate) extensions: Extensions,
+    pub(crate) recorders: CallRecorders,
+}
+
+impl CallScope {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.extensions.is_empty() && self.recorders.is_empty()
+    }
+}
+
+/// The recorders of one connection. They are told of its end when this is dropped.
+#[derive(Default)]
+pub(crate) struct ConnectionRecorders(Vec<Arc<dyn ConnectionStats>>);
+
+impl Drop for ConnectionRecorders {
+    fn drop(&mut self) {
+        for recorder in &self.0 {
+            let _ = caught(STATS_HANDLER, || recorder.end());
+        }
+    }
+}

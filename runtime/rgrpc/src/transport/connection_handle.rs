@@ -1,0 +1,125 @@
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use super::Phase;
+use crate::extensions::Extensions;
+use crate::io::Peer;
+use crate::lock::lock;
+
+/// A connection of a server: its two ends, its typed values, and the means to end it.
+///
+/// A call has it from [`CallContext::connection`](crate::CallContext::connection). Cheap to clone,
+/// may be kept by any task, and may outlive the connection, to which nothing happens then. Two
+/// handles are equal if they are of the same connection.
+#[derive(Clone)]
+pub struct ConnectionHandle(Arc<Shared>);
+
+struct Shared {
+    peer: Arc<Peer>,
+    extensions: Extensions,
+    /// A [`Phase`] as a number.
+    phase: AtomicU8,
+    /// Of the connection's task.
+    waker: Mutex<Option<Waker>>,
+}
+
+impl ConnectionHandle {
+    pub(crate) fn new(peer: Peer, extensions: Extensions) -> Self {
+        Self(Arc::new(Shared {
+            peer: Arc::new(peer),
+            extensions,
+            phase: AtomicU8::new(Phase::Running as u8),
+            waker: Mutex::new(None),
+        }))
+    }
+
+    /// The two ends of the connection, and how it is secured.
+    #[must_use]
+    pub fn peer(&self) -> &Peer {
+        &self.0.peer
+    }
+
+    pub(crate) fn shared_peer(&self) -> &Arc<Peer> {
+        &self.0.peer
+    }
+
+    /// The typed values of the connection: those of its
+    /// [listener](crate::io::Connected::extensions), of its security handshake, of the
+    /// [connection hook](crate::Server::connection_hook) and of stats handlers.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        &self.0.extensions
+    }
+
+    /// Drains the connection: tells the client by GOAWAY to make new calls on another connection. The
+    /// connection is closed when its last call has ended. Idempotent.
+    ///
+    /// Source: grpc-go `ServerTransport.Drain`, which is internal there.
+    pub fn drain(&self) {
+        self.advance(Phase::Draining);
+    }
+
+    /// Closes the connection at once. Its calls are cancelled, and their handlers dropped, as by
+    /// [`ServerHandle::stop`](crate::ServerHandle::stop). Idempotent.
+    pub fn close(&self) {
+        self.advance(Phase::Stopped);
+    }
+
+    /// A phase is never left for an earlier one.
+    fn advance(&self, to: Phase) {
+        if self.0.phase.fetch_max(to as u8, Ordering::AcqRel) < to as u8 {
+            let waker = lock(&self.0.waker).take();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    fn phase(&self) -> Phase {
+        match self.0.phase.load(Ordering::Acquire) {
+            phase if phase == Phase::Running as u8 => Phase::Running,
+            phase if phase == Phase::Draining as u8 => Phase::Draining,
+            _ => Phase::Stopped,
+        }
+    }
+
+    /// Ready when the phase is later than `seen`.
+    pub(super) fn poll_later(&self, seen: Phase, cx: &Context<'_>) -> Poll<Phase> {
+        let phase = self.phase();
+        if phase > seen {
+            return Poll::Ready(phase);
+        }
+        {
+            let mut waker = lock(&self.0.waker);
+            match &mut *waker {
+                Some(waker) => waker.clone_from(cx.waker()),
+                None => *waker = Some(cx.waker().clone()),
+            }
+        }
+        // Whoever has changed it before the waker was there has woken nobody.
+        match self.phase() {
+            phase if phase > seen => Poll::Ready(phase),
+            _ => Poll::Pending,
+        }
+    }
+}
+
+impl PartialEq for ConnectionHandle {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for ConnectionHandle {}
+
+impl fmt::Debug for ConnectionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionHandle")
+            .field("peer", &self.0.peer)
+            .field("extensions", &self.0.extensions)
+            .field("phase", &self.phase())
+            .finish()
+    }
+}

@@ -1,0 +1,900 @@
+//! Interceptors of a server: when they run, what they see, and what they may do.
+//!
+//! Source: grpc-go's `TestUnaryServerInterceptor`, `TestStreamServerInterceptor`,
+//! `TestChainUnaryServerInterceptor`, `TestChainStreamServerInterceptor`; connect-go's
+//! `interceptor_ext_test.go`.
+
+use std::collections::HashMap;
+use std::future::{pending, poll_fn};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use rgrpc::{
+    CallOutcome, CancelReason, Code, Codec, CodecError, EndedBy, FileDesc, IncomingCall,
+    MessageBuffer, MessageBytes, MessageInterceptor, MessageView, Metadata, MethodDesc, ProtoCodec,
+    RawCodec, Request, Response, SendStream, Server, ServerInterceptor, ServerNext, ServerReply,
+    ServiceDesc, Status, UnaryCall,
+};
+use rgrpc_e2e::{
+    Message, STUB_BIDI_STREAMING, STUB_CLIENT_STREAMING, STUB_SERVER_STREAMING, STUB_UNARY,
+    StubService, TestServer, encoded, framed, msg, serve_with, soon, text,
+};
+use rgrpc_test_support::{ErrorCode, data, grpc_request, message_with, rst_stream};
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+type Reply = Result<ServerReply, Status>;
+
+/// What is told, in order.
+#[derive(Clone, Default)]
+struct Diary(Arc<Mutex<Vec<String>>>);
+
+impl Diary {
+    fn note(&self, entry: impl Into<String>) {
+        self.0.lock().expect("no panic").push(entry.into());
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().expect("no panic"))
+    }
+}
+
+fn echo(server: Server) -> TestServer {
+    serve_with(server, StubService::echo())
+}
+
+async fn call(server: &TestServer, body: &str) -> Result<Response<Message>, Status> {
+    let client = server.client();
+    soon(async { client.unary(msg(body)).await }).await
+}
+
+/// An interceptor that notes when it begins and how the rest has ended.
+fn noting(name: &'static str, diary: &Diary) -> impl ServerInterceptor {
+    let diary = diary.clone();
+    move |call: IncomingCall, next: ServerNext| {
+        let diary = diary.clone();
+        async move {
+            diary.note(format!("{name} begins"));
+            let reply = next.run(call).await;
+            diary.note(match &reply {
+                Ok(_) => format!("{name} ends"),
+                Err(status) => format!("{name} ends with {}", status.code()),
+            });
+            reply
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_interceptor_is_the_outermost() {
+    let diary = Diary::default();
+    let told = diary.clone();
+    let service = StubService::new().unary(move |request| {
+        told.note("handler");
+        async { Ok(Response::new(request.into_message())) }
+    });
+    let server = Server::new()
+        .interceptor(noting("one", &diary))
+        .interceptor(noting("two", &diary));
+    let server = serve_with(server, service);
+    call(&server, "").await.expect("OK");
+    assert_eq!(
+        diary.take(),
+        [
+            "one begins",
+            "two begins",
+            "handler",
+            "two ends",
+            "one ends"
+        ]
+    );
+}
+
+/// A codec of bytes that counts what it decodes.
+#[derive(Clone, Copy)]
+struct CountingCodec;
+
+static DECODED: AtomicUsize = AtomicUsize::new(0);
+
+impl Codec<Bytes> for CountingCodec {
+    const NAME: &'static str = "";
+
+    fn encoded_len(message: &Bytes) -> usize {
+        message.len()
+    }
+
+    fn encode(message: &Bytes, buffer: &mut MessageBuffer) -> Result<(), CodecError> {
+        RawCodec::encode(message, buffer)
+    }
+
+    fn decode(bytes: MessageBytes) -> Result<Bytes, CodecError> {
+        DECODED.fetch_add(1, Ordering::SeqCst);
+        RawCodec::decode(bytes)
+    }
+}
+
+async fn length(_: &(), request: Request<Bytes>) -> Result<Response<Bytes>, Status> {
+    Ok(Response::new(Bytes::from(
+        request.message().len().to_string(),
+    )))
+}
+
+/// A service whose requests are decoded by the counting codec.
+static COUNTED: ServiceDesc<()> = ServiceDesc {
+    service_name: "rgrpc.e2e.Counted",
+    methods: &[MethodDesc {
+        method_name: "Length",
+        handler: |service, call| call.unary(CountingCodec, service, length),
+    }],
+    streams: &[],
+    file: FileDesc {
+        name: "counted.proto",
+        descriptor_set: &[],
+    },
+};
+
+async fn check_token(call: IncomingCall, next: ServerNext) -> Reply {
+    if call.metadata().get("authorization") != Some("Bearer secret") {
+        return Err(Status::unauthenticated("the token is missing"));
+    }
+    next.run(call).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_without_a_token_never_has_its_2_mib_decoded_or_awaited() {
+    let mut server = Server::new().interceptor(check_token);
+    server.register(&COUNTED, Arc::new(())).expect("the first");
+    let server = echo(server);
+
+    // Nothing of the body has come.
+    let mut peer = server.wire_client().await;
+    peer.send(grpc_request(1, "/rgrpc.e2e.Counted/Length"))
+        .await;
+    let refused = peer.expect_response(1).await;
+    assert_eq!(refused.trailers.code, Code::Unauthenticated as u32);
+
+    // All of it is on its way.
+    let conn = server.conn();
+    let body = Bytes::from(vec![7; 2 << 20]);
+    let length = |authorization: Option<&'static str>| {
+        let mut request = Request::new(body.clone());
+        if let Some(value) = authorization {
+            let metadata = request.metadata_mut();
+            metadata.append("authorization", value).expect("valid");
+        }
+        let call = UnaryCall::new(&conn, RawCodec, "/rgrpc.e2e.Counted/Length", request);
+        soon(async { call.await })
+    };
+    let status: Status = length(None)
+        .await
+        .map(|_: Response<Bytes>| ())
+        .expect_err("no token");
+    assert_eq!(status.code(), Code::Unauthenticated);
+    assert_eq!(DECODED.load(Ordering::SeqCst), 0);
+
+    let response: Response<Bytes> = length(Some("Bearer secret")).await.expect("a token");
+    assert_eq!(response.message(), "2097152");
+    assert_eq!(DECODED.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn interceptors_run_for_calls_that_the_server_refuses_and_see_the_status() {
+    let diary = Diary::default();
+    let server = echo(Server::new().interceptor(noting("it", &diary)));
+    let mut peer = server.wire_client().await;
+    for (stream, head) in [
+        (1, grpc_request(1, "/rgrpc.e2e.Stub/Missing")),
+        (3, grpc_request(3, "/other.Service/Method")),
+        (5, grpc_request(5, "malformed")),
+        (7, grpc_request(7, STUB_UNARY).field("grpc-encoding", "br")),
+    ] {
+        peer.send(head.end_stream()).await;
+        let response = peer.expect_response(stream).await;
+        assert_eq!(response.trailers.code, Code::Unimplemented as u32);
+        assert_eq!(diary.take(), ["it begins", "it ends with UNIMPLEMENTED"]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_head_that_is_not_well_formed_reaches_no_interceptor() {
+    let diary = Diary::default();
+    let server = echo(Server::new().interceptor(noting("it", &diary)));
+    let mut peer = server.wire_client().await;
+    peer.send(grpc_request(1, STUB_UNARY).field("grpc-timeout", "soon"))
+        .await;
+    peer.expect_headers(1).await;
+    assert_eq!(diary.take(), [""; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interceptor_sees_method_kind_descriptor_deadline_and_peer() {
+    let diary = Diary::default();
+    let told = diary.clone();
+    let see = move |call: IncomingCall, next: ServerNext| {
+        let descriptor = call.descriptor().map(|found| {
+            let (service, method) = (found.service.name, found.method.name);
+            format!("{service} {method} of {}", found.service.file.name)
+        });
+        told.note(format!(
+            "{} {} {} {:?} {} {}",
+            call.service_name(),
+            call.method_name(),
+            call.kind(),
+            descriptor,
+            call.deadline().is_some(),
+            call.peer().remote,
+        ));
+        async move { next.run(call).await }
+    };
+    let server = echo(Server::new().interceptor(see));
+    let mut peer = server.wire_client().await;
+    for (index, (method, expected)) in [
+        (STUB_UNARY, "rgrpc.e2e.Stub Unary unary"),
+        (
+            STUB_CLIENT_STREAMING,
+            "rgrpc.e2e.Stub ClientStreaming client-streaming",
+        ),
+        (
+            STUB_SERVER_STREAMING,
+            "rgrpc.e2e.Stub ServerStreaming server-streaming",
+        ),
+        (
+            STUB_BIDI_STREAMING,
+            "rgrpc.e2e.Stub BidiStreaming bidirectional",
+        ),
+        ("/a.B/C", "a.B C bidirectional"),
+        ("/a/B/C", "a/B C bidirectional"),
+        ("/C", "  bidirectional"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let stream = 2 * u32::try_from(index).expect("few") + 1;
+        peer.send(grpc_request(stream, method).field("grpc-timeout", "1H"))
+            .await;
+        peer.send(data(stream, framed("")).end_stream()).await;
+        peer.expect_response(stream).await;
+        let [seen] = &diary.take()[..] else {
+            panic!("once");
+        };
+        let descriptor = expected
+            .strip_prefix("rgrpc.e2e.Stub ")
+            .map(|rest| rest.split(' ').next().expect("a method"))
+            .map(|method| format!("rgrpc.e2e.Stub {method} of stub.proto"));
+        assert_eq!(
+            seen.replace("proto/stub.proto", "stub.proto"),
+            format!("{expected} {descriptor:?} true pipe")
+        );
+    }
+}
+
+#[derive(Clone)]
+struct User(String);
+
+#[tokio::test(start_paused = true)]
+async fn changed_metadata_and_extensions_reach_later_interceptors_and_the_handler() {
+    let service = StubService::new().unary(async |request| {
+        let user = &request.extensions().get::<User>().expect("inserted").0;
+        let added = request.metadata().get("x-added").expect("added");
+        let sent = request.context().expect("in a handler").metadata();
+        assert_eq!(sent.get("x-added"), None, "the context has what was sent");
+        Ok(Response::new(msg(format!("{user} {added}"))))
+    });
+    let server = Server::new()
+        .interceptor(async |mut call: IncomingCall, next: ServerNext| {
+            call.extensions_mut().insert(User("ada".to_owned()));
+            call.metadata_mut().append("x-added", "1").expect("valid");
+            next.run(call).await
+        })
+        .interceptor(async |mut call: IncomingCall, next: ServerNext| {
+            let user = call.extensions_mut().get_mut::<User>().expect("inserted");
+            user.0.push_str(" lovelace");
+            assert_eq!(call.metadata().get("x-added"), Some("1"));
+            next.run(call).await
+        });
+    let server = serve_with(server, service);
+    let response = call(&server, "").await.expect("OK");
+    assert_eq!(text(response.message()), "ada lovelace 1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interceptor_answers_a_unary_call_itself() {
+    let server = echo(
+        Server::new().interceptor(async |call: IncomingCall, _: ServerNext| {
+            let mut response = Response::new(msg("of the interceptor"));
+            response.trailer_mut().append("x-by", "it").expect("valid");
+            call.reply(ProtoCodec, response)
+        }),
+    );
+    let response = call(&server, "").await.expect("OK");
+    assert_eq!(text(response.message()), "of the interceptor");
+    assert_eq!(response.trailer().get("x-by"), Some("it"));
+}
+
+async fn twice(_: &(), _: Request<Message>, mut out: SendStream<Message>) -> Result<(), Status> {
+    out.send(msg("one")).await?;
+    out.send(msg("two")).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interceptor_answers_a_streaming_call_by_a_handler_of_its_own() {
+    let server = echo(
+        Server::new().interceptor(async |call: IncomingCall, _: ServerNext| {
+            call.handle(|call| call.server_streaming(ProtoCodec, Arc::new(()), twice))
+                .await
+        }),
+    );
+    let client = server.client();
+    let mut responses = soon(async { client.server_streaming(msg("")).await })
+        .await
+        .expect("begun");
+    for expected in ["one", "two"] {
+        let response = soon(responses.recv()).await.expect("OK").expect("another");
+        assert_eq!(text(&response), expected);
+    }
+    assert_eq!(soon(responses.recv()).await.expect("OK"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_response_of_an_interceptor_is_held_to_the_servers_limit() {
+    let server = Server::new().max_send_message_size(3).interceptor(
+        async |call: IncomingCall, _: ServerNext| {
+            call.reply(ProtoCodec, Response::new(msg("too large")))
+        },
+    );
+    let status = call(&echo(server), "").await.expect_err("too large");
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    assert!(
+        status.message().contains("max_send_message_size"),
+        "{status}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interceptor_changes_headers_and_trailers_of_every_kind_of_call() {
+    let server = echo(
+        Server::new().interceptor(async |call: IncomingCall, next: ServerNext| {
+            let context = call.context().clone();
+            context.set_header(Metadata::from_pairs([("x-head", "1")]).expect("valid"))?;
+            let mut reply = next.run(call).await?;
+            context.set_trailer(Metadata::from_pairs([("x-tail", "1")]).expect("valid"));
+            if let Some(trailer) = reply.trailer_mut() {
+                trailer.append("x-tail", "2").expect("valid");
+            }
+            Ok(reply)
+        }),
+    );
+    let response = call(&server, "").await.expect("OK");
+    assert_eq!(response.metadata().get("x-head"), Some("1"));
+    assert_eq!(response.trailer().get_all("x-tail").count(), 2);
+
+    let client = server.client();
+    let mut responses = soon(async { client.server_streaming(msg("a")).await })
+        .await
+        .expect("begun");
+    assert_eq!(soon(responses.header()).await.get("x-head"), Some("1"));
+    while soon(responses.recv()).await.expect("OK").is_some() {}
+    assert_eq!(responses.trailer().get("x-tail"), Some("1"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn replies_can_be_kept_and_sent_again() {
+    let cache: Arc<Mutex<HashMap<Bytes, ServerReply>>> = Arc::default();
+    let handled = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&handled);
+    let service = StubService::new().unary(move |request| {
+        count.fetch_add(1, Ordering::SeqCst);
+        async { Ok(Response::new(request.into_message())) }
+    });
+    let caching = move |mut call: IncomingCall, next: ServerNext| {
+        let cache = Arc::clone(&cache);
+        async move {
+            let key = call.request_message().await?;
+            if let Some(reply) = cache.lock().expect("no panic").get(&key) {
+                return Ok(reply.clone());
+            }
+            let reply = next.run(call).await?;
+            assert_eq!(reply.message().as_ref(), Some(&key), "the handler echoes");
+            cache.lock().expect("no panic").insert(key, reply.clone());
+            Ok(reply)
+        }
+    };
+    let server = serve_with(Server::new().interceptor(caching), service);
+    for body in ["a", "b", "a", "b", "a"] {
+        let response = call(&server, body).await.expect("OK");
+        assert_eq!(text(response.message()), body);
+    }
+    assert_eq!(handled.load(Ordering::SeqCst), 2);
+}
+
+/// A service that fails the first run, of every call.
+fn failing_first() -> StubService {
+    let failed = Arc::new(AtomicBool::new(false));
+    StubService::new().unary(move |request| {
+        let fails = !failed.swap(true, Ordering::SeqCst);
+        async move {
+            if fails {
+                return Err(Status::unavailable("at first"));
+            }
+            Ok(Response::new(request.into_message()))
+        }
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_rest_of_the_chain_runs_again_with_a_clone_of_the_call() {
+    for (body, large) in [("short", false), ("large", true)] {
+        let server = Server::new().interceptor(async |mut call: IncomingCall, next: ServerNext| {
+            call.request_message().await?;
+            match next.run(call.clone()).await {
+                Err(status) if status.code() == Code::Unavailable => next.run(call).await,
+                reply => reply,
+            }
+        });
+        let server = serve_with(server, failing_first());
+        let body = body.repeat(if large { 100_000 } else { 1 });
+        let response = call(&server, &body).await.expect("the second run");
+        assert_eq!(text(response.message()), body);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_an_earlier_run_has_received_fails_the_later_one() {
+    let server = Server::new().interceptor(async |call: IncomingCall, next: ServerNext| {
+        let _ = next.run(call.clone()).await;
+        next.run(call).await
+    });
+    let server = serve_with(server, failing_first());
+    // It comes in two pieces, so that it is not with the head.
+    let mut peer = server.wire_client().await;
+    peer.send(grpc_request(1, STUB_UNARY)).await;
+    let (first, second) = (framed("body").slice(..3), framed("body").slice(3..));
+    peer.send(data(1, first)).await;
+    peer.send(data(1, second).end_stream()).await;
+    let response = peer.expect_response(1).await;
+    assert_eq!(response.trailers.code, Code::Internal as u32);
+    assert!(response.trailers.message.contains("request_message"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compressed_request_is_given_uncompressed() {
+    let seen = Diary::default();
+    let told = seen.clone();
+    let server = Server::new().interceptor(move |mut call: IncomingCall, next: ServerNext| {
+        let told = told.clone();
+        async move {
+            let message = call.request_message().await?;
+            assert_eq!(message, encoded("hello"));
+            told.note("received");
+            next.run(call).await
+        }
+    });
+    let server = echo(server);
+    let client = server.client();
+    let response = soon(async { client.unary(msg("hello")).compressor("gzip").await }).await;
+    assert_eq!(text(response.expect("OK").message()), "hello");
+    assert_eq!(seen.take(), ["received"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_request_of_a_streaming_call_is_not_one_message() {
+    let server = echo(Server::new().interceptor(
+        async |mut call: IncomingCall, next: ServerNext| {
+            let status = call.request_message().await.expect_err("a stream");
+            assert_eq!(status.code(), Code::Internal);
+            next.run(call).await
+        },
+    ));
+    let client = server.client();
+    let mut call = soon(async { client.client_streaming().await })
+        .await
+        .expect("begun");
+    soon(call.send(msg("a"))).await.expect("sent");
+    let response = soon(call.close_and_recv()).await.expect("OK");
+    assert_eq!(text(response.message()), "a");
+}
+
+/// Sees messages, refuses those with "bad" in them, and holds others back.
+#[derive(Clone, Default)]
+struct Watching {
+    diary: Diary,
+    held: Arc<AtomicBool>,
+}
+
+impl Watching {
+    fn see(&self, way: &str, message: &MessageView<'_>) -> Result<(), Status> {
+        let seen: &Message = message.downcast_ref().expect("the type of the method");
+        assert!(message.downcast_ref::<Bytes>().is_none());
+        let body = text(seen);
+        self.diary.note(format!(
+            "{way} {body} {} {} {}",
+            message.encoded_len(),
+            message.compressed_len(),
+            message.wire_len()
+        ));
+        if body.contains("bad") {
+            return Err(Status::invalid_argument("a bad message"));
+        }
+        Ok(())
+    }
+}
+
+impl MessageInterceptor for Watching {
+    fn received(&self, message: &MessageView<'_>) -> Result<(), Status> {
+        self.see("in", message)
+    }
+
+    fn sending(&self, message: &MessageView<'_>) -> Result<(), Status> {
+        self.see("out", message)
+    }
+
+    fn poll_receive(&self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        if self.held.load(Ordering::SeqCst) {
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn watched(watching: &Watching) -> TestServer {
+    let watching = watching.clone();
+    echo(
+        Server::new().interceptor(move |mut call: IncomingCall, next: ServerNext| {
+            call.intercept_messages(watching.clone());
+            next.run(call)
+        }),
+    )
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_of_a_unary_call_are_seen_with_their_sizes() {
+    let watching = Watching::default();
+    let server = watched(&watching);
+    let len = encoded("hello").len();
+    call(&server, "hello").await.expect("OK");
+    let sizes = format!("{len} {len} {}", len + 5);
+    let expected = [format!("in hello {sizes}"), format!("out hello {sizes}")];
+    assert_eq!(watching.diary.take(), expected);
+
+    // In pieces.
+    let mut peer = server.wire_client().await;
+    peer.send(grpc_request(1, STUB_UNARY)).await;
+    peer.send(data(1, framed("hello"))).await;
+    peer.send(data(1, "").end_stream()).await;
+    assert_eq!(peer.expect_response(1).await.trailers.code, 0);
+    assert_eq!(watching.diary.take(), expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn messages_of_a_stream_are_seen_both_ways() {
+    let watching = Watching::default();
+    let server = watched(&watching);
+    let client = server.client();
+    let (mut requests, mut responses) = soon(async { client.bidi_streaming().await })
+        .await
+        .expect("begun");
+    for body in ["a", "b"] {
+        soon(requests.send(msg(body))).await.expect("sent");
+        let response = soon(responses.recv()).await.expect("OK").expect("another");
+        assert_eq!(text(&response), body);
+        let seen = watching.diary.take();
+        assert_eq!(
+            seen,
+            [format!("in {body} 3 3 8"), format!("out {body} 3 3 8")]
+        );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_compressed_messages_sizes_are_told_apart() {
+    let watching = Watching::default();
+    let server = watched(&watching);
+    let body = "a".repeat(1_000);
+    let client = server.client();
+    let (mut requests, mut responses) =
+        soon(async { client.bidi_streaming().compressor("gzip").await })
+            .await
+            .expect("begun");
+    soon(requests.send(msg(&body))).await.expect("sent");
+    soon(responses.recv()).await.expect("OK").expect("one");
+    let len = encoded(&body).len();
+    for seen in watching.diary.take() {
+        let sizes: Vec<usize> = seen
+            .split(' ')
+            .skip(2)
+            .map(|size| size.parse().expect("a size"))
+            .collect();
+        assert_eq!(sizes[0], len, "{seen}");
+        assert!(sizes[1] < 100 && sizes[2] == sizes[1] + 5, "{seen}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_message_is_not_received_and_not_sent() {
+    let watching = Watching::default();
+    let server = watched(&watching);
+    let status = call(&server, "bad").await.expect_err("refused");
+    assert_eq!(status.code(), Code::InvalidArgument);
+    assert_eq!(watching.diary.take(), ["in bad 5 5 10"]);
+
+    let client = server.client();
+    let (mut requests, mut responses) = soon(async { client.bidi_streaming().await })
+        .await
+        .expect("begun");
+    soon(requests.send(msg("bad"))).await.expect("sent");
+    let status = soon(responses.recv()).await.expect_err("refused");
+    assert_eq!(status.code(), Code::InvalidArgument);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_interceptor_holds_a_stream_back() {
+    let watching = Watching::default();
+    watching.held.store(true, Ordering::SeqCst);
+    let server = watched(&watching);
+    let mut peer = server.wire_client().await;
+    peer.send(grpc_request(1, STUB_BIDI_STREAMING).field("grpc-timeout", "1S"))
+        .await;
+    peer.send(data(1, framed("a")).end_stream()).await;
+    let response = peer.expect_response(1).await;
+    assert_eq!(response.trailers.code, Code::DeadlineExceeded as u32);
+    assert_eq!(watching.diary.take(), [""; 0]);
+}
+
+/// What a hook tells of a call's end.
+#[derive(Debug, PartialEq)]
+struct Ended {
+    code: Code,
+    by: EndedBy,
+    reason: Option<CancelReason>,
+    tail: Option<String>,
+    elapsed: Duration,
+}
+
+impl Ended {
+    fn of(outcome: &CallOutcome<'_>) -> Self {
+        assert_eq!(outcome.status().is_ok(), outcome.code() == Code::Ok);
+        Self {
+            code: outcome.code(),
+            by: outcome.ended_by(),
+            reason: outcome.cancel_reason(),
+            tail: outcome.trailer().get("x-tail").map(str::to_owned),
+            elapsed: outcome.elapsed(),
+        }
+    }
+}
+
+/// A server whose `Unary` does as its request says, and what its interceptor is told of the end.
+fn ending() -> (TestServer, UnboundedReceiver<Ended>) {
+    let (tell, told) = unbounded_channel();
+    let service = StubService::new().unary(async |request| {
+        let tail = Metadata::from_pairs([("x-tail", "1")]).expect("valid");
+        request.set_trailer(tail);
+        match text(request.message()) {
+            "fail" => Err(Status::aborted("as asked")),
+            "hang" => pending().await,
+            _ => Ok(Response::new(request.into_message())),
+        }
+    });
+    let server = Server::new().interceptor(move |call: IncomingCall, next: ServerNext| {
+        let tell = tell.clone();
+        call.on_end(move |outcome| tell.send(Ended::of(outcome)).expect("the test lives"));
+        next.run(call)
+    });
+    (serve_with(server, service), told)
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_hook_is_told_the_status_and_the_trailers() {
+    let (server, mut told) = ending();
+    for (body, code) in [("echo", Code::Ok), ("fail", Code::Aborted)] {
+        let _ = call(&server, body).await;
+        let expected = Ended {
+            code,
+            by: EndedBy::Server,
+            reason: None,
+            tail: Some("1".to_owned()),
+            elapsed: Duration::ZERO,
+        };
+        assert_eq!(soon(told.recv()).await, Some(expected));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_end_hook_is_told_who_has_cancelled_the_call() {
+    let cancelled = |code, by, reason| Ended {
+        code,
+        by,
+        reason: Some(reason),
+        tail: None,
+        elapsed: Duration::ZERO,
+    };
+    let (server, mut told) = ending();
+    let mut peer = server.wire_client().await;
+    peer.send(grpc_request(1, STUB_UNARY)).await;
+    peer.send(data(1, framed("hang")).end_stream()).await;
+    peer.send(rst_stream(1, ErrorCode::CANCEL)).await;
+    let by_client = cancelled(
+        Code::Cancelled,
+        EndedBy::Client,
+        CancelReason::ClientCancelled,
+    );
+    assert_eq!(soon(told.recv()).await, Some(by_client));
+
+    peer.send(grpc_request(3, STUB_UNARY)).await;
+    peer.send(data(3, framed("hang")).end_stream()).await;
+    drop(peer);
+    let by_loss = cancelled(
+        Code::Cancelled,
+        EndedBy::Connection,
+        CancelReason::ConnectionLost,
+    );
+    assert_eq!(soon(told.recv()).await, Some(by_loss));
+
+    let mut peer = server.wire_client().await;
+    peer.send(grpc_request(1, STUB_UNARY).field("grpc-timeout", "1S"))
+        .await;
+    peer.send(data(1, framed("hang")).end_stream()).await;
+    let by_deadline = Ended {
+        // The status is sent, with the trailers that were set.
+        tail: Some("1".to_owned()),
+        elapsed: Duration::from_secs(1),
+        ..cancelled(
+            Code::DeadlineExceeded,
+            EndedBy::Deadline,
+            CancelReason::DeadlineExceeded,
+        )
+    };
+    let told_of = soon(told.recv()).await.expect("told");
+    assert!(
+        told_of.elapsed < Duration::from_millis(1_010),
+        "{told_of:?}"
+    );
+    assert_eq!(
+        Ended {
+            elapsed: Duration::from_secs(1),
+            ..told_of
+        },
+        by_deadline
+    );
+
+    peer.send(grpc_request(3, STUB_UNARY)).await;
+    peer.send(data(3, framed("hang")).end_stream()).await;
+    rgrpc_e2e::settle().await;
+    server.handle().stop();
+    let told_of = soon(told.recv()).await.expect("told");
+    assert_eq!(told_of.by, EndedBy::Shutdown);
+    assert_eq!(told_of.code, Code::Unavailable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_comes_after_the_end_is_not_called() {
+    let (give, mut given) = unbounded_channel();
+    let service = StubService::new().unary(move |request| {
+        let context = request.context().expect("in a handler").clone();
+        give.send(context).expect("the test lives");
+        async { Ok(Response::new(request.into_message())) }
+    });
+    let server = serve_with(Server::new(), service);
+    call(&server, "").await.expect("OK");
+    let context = soon(given.recv()).await.expect("given");
+    assert!(!context.on_end(|_| panic!("called")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_interceptor_of_a_service_runs_for_its_calls_alone() {
+    let diary = Diary::default();
+    let mut server = Server::new()
+        .interceptor(noting("all", &diary))
+        .service_interceptor("rgrpc.e2e.Counted", noting("counted", &diary))
+        .service_interceptor("rgrpc.e2e.Stub", noting("stub", &diary));
+    server.register(&COUNTED, Arc::new(())).expect("the first");
+    let server = echo(server);
+    call(&server, "").await.expect("OK");
+    assert_eq!(
+        diary.take(),
+        ["all begins", "stub begins", "stub ends", "all ends"]
+    );
+    let mut peer = server.wire_client().await;
+    peer.send(grpc_request(1, "/rgrpc.e2e.Counted/Missing"))
+        .await;
+    peer.expect_response(1).await;
+    assert_eq!(diary.take()[..2], ["all begins", "counted begins"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_of_an_interceptor_is_internal_on_that_call_alone() {
+    let server = echo(
+        Server::new().interceptor(async |call: IncomingCall, next: ServerNext| {
+            assert!(call.metadata().get("x-panic").is_none(), "as asked");
+            next.run(call).await
+        }),
+    );
+    let client = server.client();
+    let status = soon(async { client.unary(msg("")).metadata("x-panic", "1").await })
+        .await
+        .expect_err("panicked");
+    assert_eq!(status.code(), Code::Internal);
+    call(&server, "").await.expect("OK");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interceptor_may_wait_and_is_dropped_at_the_deadline() {
+    let server = echo(
+        Server::new().interceptor(async |call: IncomingCall, next: ServerNext| {
+            tokio::time::sleep(Duration::from_secs(2)).await;
+            next.run(call).await
+        }),
+    );
+    call(&server, "").await.expect("it waits");
+    let client = server.client();
+    let status = soon(async { client.unary(msg("")).timeout(Duration::from_secs(1)).await })
+        .await
+        .expect_err("too late");
+    assert_eq!(status.code(), Code::DeadlineExceeded);
+}
+
+/// An interceptor with state, which needs no `Arc` for it.
+struct Limit {
+    left: AtomicUsize,
+}
+
+impl ServerInterceptor for Limit {
+    async fn intercept(&self, call: IncomingCall, next: ServerNext) -> Reply {
+        let took = self
+            .left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            });
+        if took.is_err() {
+            return Err(Status::resource_exhausted("too many calls"));
+        }
+        let reply = next.run(call).await;
+        // Something is awaited, so that the reference is held across it.
+        poll_fn(|_| Poll::Ready(())).await;
+        self.left.fetch_add(1, Ordering::SeqCst);
+        reply
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interceptor_may_be_a_type_with_state() {
+    let left = AtomicUsize::new(1);
+    let server = echo(Server::new().interceptor(Limit { left }));
+    for _ in 0..3 {
+        call(&server, "").await.expect("one at a time");
+    }
+    let none = AtomicUsize::new(0);
+    let server = echo(Server::new().interceptor(Limit { left: none }));
+    let status = call(&server, "").await.expect_err("none left");
+    assert_eq!(status.code(), Code::ResourceExhausted);
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_of_an_unknown_service_handler_are_intercepted() {
+    let watched = Diary::default();
+    let told = watched.clone();
+    let server = Server::new()
+        .unknown_service_handler(
+            async |requests: Request<rgrpc::RecvStream<Bytes>>, mut out: SendStream<Bytes>| {
+                let mut requests = requests.into_message();
+                while let Some(message) = requests.recv().await? {
+                    out.send(message).await?;
+                }
+                Ok(())
+            },
+        )
+        .interceptor(move |call: IncomingCall, next: ServerNext| {
+            told.note(call.method());
+            next.run(call)
+        });
+    let server = echo(server);
+    let mut peer = server.wire_client().await;
+    peer.send(grpc_request(1, "/any.Service/Method")).await;
+    peer.send(data(1, message_with(0, 2, b"hi")).end_stream())
+        .await;
+    let response = peer.expect_response(1).await;
+    assert_eq!(response.trailers.code, 0);
+    assert_eq!(watched.take(), ["/any.Service/Method"]);
+}

@@ -104,6 +104,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "metadata",
             "side",
             "status",
+            "task",
         ],
     ),
     (
@@ -116,6 +117,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "metadata",
             "side",
             "status",
+            "prefix",
+            "task",
         ],
     ),
     (

@@ -1,43 +1,47 @@
-//! The bandwidth-delay product of the path, to size the windows by.
+//! The estimator of the bandwidth-delay product (BDP), which sizes the receive windows.
 //!
-//! A PING is sent, and the flow-controlled octets that arrive until its acknowledgement are what
-//! the path holds in a round trip. If that is most of the window, and the bandwidth is the highest
-//! yet, the window is what limits it, and is raised. The rule is that of grpc-go, but for when a
-//! measurement starts: with the connection's WINDOW_UPDATE, hence once a quarter of the window. A
-//! path that carries less than that in a round trip cannot need a larger window, and small calls
-//! are spared a PING each.
+//! A measurement sends a PING and counts the flow-controlled octets that arrive until the
+//! acknowledgement. If they fill most of the window, and the bandwidth is the highest so far, the
+//! window is the limit and is raised. The rule is that of grpc-go's `bdp_estimator.go`, with one
+//! difference: a measurement starts with the connection's WINDOW_UPDATE, that is, after a quarter
+//! of the window. A path that carries less per round trip does not need a larger window, and small
+//! calls cause no PING.
 
 use std::time::Instant;
 
 use super::flow::DEFAULT_WINDOW;
 
-/// The payload of the PING: the one by which gRPC implementations know it.
+/// The payload of the PING. All gRPC implementations use it for this purpose.
 pub(super) const PING: [u8; 8] = [0x02, 0x04, 0x10, 0x10, 0x09, 0x0e, 0x07, 0x07];
 
-/// The largest estimate.
+/// The maximum estimate, in octets: 16 MiB.
 const MAX_BDP: u32 = 16 << 20;
 
-/// The round trip time is a mean over this many measurements, and follows the newest afterwards.
-const MEAN_OF: u32 = 10;
+/// The number of measurements over which the round-trip time is a plain mean. Afterwards it is a
+/// weighted mean.
+const RTT_SAMPLES: u32 = 10;
 
-/// How closely it follows the newest.
-const FOLLOW: f64 = 0.9;
+/// The weight of the newest measurement in the weighted mean.
+const RTT_WEIGHT: f64 = 0.9;
 
-/// How much of the window a measurement has to fill.
-const FILLED: f64 = 0.66;
+/// The fraction of the estimate that a measurement must fill to raise it.
+const FILLED_FRACTION: f64 = 0.66;
 
-/// By how much the window is larger than what was measured.
-const GROWTH: u64 = 2;
+/// The ratio of the new window to the measured octets.
+const GROWTH_FACTOR: u64 = 2;
 
-/// What a measurement is given in a round trip beyond the path's delay: the window opens while it
-/// runs.
+/// The ratio of the time in which octets are counted to the round-trip time. The window opens while
+/// a measurement runs.
 const RTT_SLACK: f64 = 1.5;
 
-/// Measures, one PING at a time.
+/// An estimator with at most one measurement at a time.
 #[derive(Debug)]
 pub(super) struct BdpEstimator {
+    /// The estimate, in octets.
     bdp: u32,
+    /// The highest bandwidth so far, in octets per second.
     max_bandwidth: f64,
+    /// The mean round-trip time, in seconds.
     rtt: f64,
     measurements: u32,
     running: Option<Measurement>,
@@ -50,7 +54,7 @@ struct Measurement {
 }
 
 impl BdpEstimator {
-    /// An estimator for a connection with the default windows.
+    /// Creates an estimator for a connection with the default windows.
     pub(super) const fn new() -> Self {
         Self {
             bdp: DEFAULT_WINDOW,
@@ -61,7 +65,7 @@ impl BdpEstimator {
         }
     }
 
-    /// Flow-controlled octets were received.
+    /// Counts received flow-controlled octets.
     #[inline]
     pub(super) fn received(&mut self, octets: u32) {
         if let Some(running) = &mut self.running {
@@ -69,7 +73,8 @@ impl BdpEstimator {
         }
     }
 
-    /// The connection's window is being returned. Returns whether to send the [`PING`].
+    /// Starts a measurement, if none is running and the maximum is not reached. Returns `true` if
+    /// the caller must send the [`PING`].
     pub(super) fn start(&mut self, now: Instant) -> bool {
         if self.running.is_some() || self.bdp == MAX_BDP {
             return false;
@@ -81,15 +86,16 @@ impl BdpEstimator {
         true
     }
 
-    /// The [`PING`] was acknowledged. Returns the new size of the windows, if they are to grow.
+    /// Ends the measurement, because the [`PING`] was acknowledged. Returns the new size of the
+    /// windows if they must grow, in octets.
     pub(super) fn acknowledged(&mut self, now: Instant) -> Option<u32> {
         let Measurement { since, octets } = self.running.take()?;
         let sample = now.saturating_duration_since(since).as_secs_f64();
         self.measurements = self.measurements.saturating_add(1);
-        self.rtt += if self.measurements < MEAN_OF {
+        self.rtt += if self.measurements < RTT_SAMPLES {
             (sample - self.rtt) / f64::from(self.measurements)
         } else {
-            (sample - self.rtt) * FOLLOW
+            (sample - self.rtt) * RTT_WEIGHT
         };
         if self.rtt <= 0.0 {
             return None;
@@ -99,10 +105,10 @@ impl BdpEstimator {
             return None;
         }
         self.max_bandwidth = bandwidth;
-        if (octets as f64) < FILLED * f64::from(self.bdp) {
+        if (octets as f64) < FILLED_FRACTION * f64::from(self.bdp) {
             return None;
         }
-        let bdp = (octets * GROWTH).min(u64::from(MAX_BDP)) as u32;
+        let bdp = (octets * GROWTH_FACTOR).min(u64::from(MAX_BDP)) as u32;
         if bdp <= self.bdp {
             return None;
         }
@@ -110,7 +116,7 @@ impl BdpEstimator {
         Some(bdp)
     }
 
-    /// Whether a [`PING`] is waiting for its acknowledgement.
+    /// Returns `true` if a [`PING`] waits for its acknowledgement.
     pub(super) fn is_running(&self) -> bool {
         self.running.is_some()
     }
@@ -122,7 +128,7 @@ mod tests {
 
     use super::*;
 
-    /// A path that carries `octets` in each round trip of 10 ms.
+    /// Runs a measurement on a path with a round-trip time of 10 ms that carries `octets` in it.
     fn measure(estimator: &mut BdpEstimator, start: Instant, octets: u32) -> Option<u32> {
         assert!(estimator.start(start));
         estimator.received(octets);
@@ -130,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filled_window_grows_to_twice_what_arrived() {
+    fn a_filled_window_grows_to_twice_the_received_octets() {
         let mut estimator = BdpEstimator::new();
         assert_eq!(
             measure(&mut estimator, Instant::now(), 60_000),
@@ -155,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn the_window_stops_at_the_cap_and_the_pings_with_it() {
+    fn measurements_stop_at_the_maximum_window() {
         let mut estimator = BdpEstimator::new();
         let start = Instant::now();
         assert_eq!(measure(&mut estimator, start, 1 << 30), Some(MAX_BDP));
@@ -176,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn an_acknowledgement_in_no_time_at_all_is_no_fault() {
+    fn an_acknowledgement_after_zero_time_does_not_change_the_window() {
         let mut estimator = BdpEstimator::new();
         let start = Instant::now();
         assert!(estimator.start(start));

@@ -1,120 +1,131 @@
-//! Bounds on what a peer may do that costs it little and us much.
+//! Limits on actions of a peer that are cheap for the peer and expensive for us (RFC 9113 section
+//! 10.5).
 //!
-//! Each kind of excess has a budget. Spending one more than there is ends the connection with
-//! GOAWAY ENHANCE_YOUR_CALM, and the budget's name as debug data. Most budgets are an
-//! [`Allowance`]: a burst, a rate, and what the traffic of the connection earns on top.
+//! Each kind of action has a budget. A peer that exceeds a budget loses the connection with GOAWAY
+//! ENHANCE_YOUR_CALM and the budget's name as debug data. Most budgets are an [`Allowance`]: a
+//! burst and a rate, plus earnings from the connection's traffic.
 //!
-//! The earnings are derived from the most frames that our own traffic can cause an honest peer to
-//! send, an intermediary that splits what it forwards included. They are not limited by the burst:
-//! a peer may answer thousands of our frames at once. So a peer cannot spend a budget by answering
-//! what we send, however it does; and a hostile peer spends it within burst, rate and earnings.
+//! The earnings are the most frames that our own traffic can cause an honest peer to send,
+//! including an intermediary that splits the data that it forwards. They are not limited by the
+//! burst, because a peer may answer thousands of our frames at once. So an honest peer never
+//! exceeds a budget by answering our frames, and a hostile peer is limited to burst, rate and
+//! earnings.
 
 use std::time::{Duration, Instant};
 
 use super::error::{ConnectionError, ErrorCode};
 
-/// How much of something a peer may do.
+/// The number of times that a peer may do something.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
-    /// How often at once.
+    /// The maximum number at once.
     pub burst: u32,
-    /// How often in a second, in the long run.
+    /// The long-term maximum number per second.
     pub per_second: u32,
 }
 
-/// Every budget. The defaults are several times what implementations that mean well have been seen
-/// to do, and a small part of what hurts.
+/// The budgets of a connection.
+///
+/// The defaults are several times the observed behavior of honest implementations, and a small part
+/// of what harms an endpoint. "Earns one" means that the budget grows by one.
 #[derive(Clone, Copy, Debug)]
 pub struct BudgetConfig {
-    /// RST_STREAM from the peer within [`RAPID`] of the request, before response headers were sent:
-    /// "rapid reset", CVE-2023-44487. 10,000, and 1,000 a second.
+    /// RST_STREAM from the peer within 10 ms of the request and before the response headers ("rapid
+    /// reset", CVE-2023-44487). Default: a burst of 10,000, and 1,000 per second.
     ///
-    /// Clients cancel calls whose deadline passes and streams that they have read enough of, and a
-    /// proxy passes on the cancellations of all its clients. None of that is rapid: such a stream
-    /// was open for a while and counted against the limit of streams, or had its response begun. A
-    /// server that is late reads requests and resets together; for that there is the burst. A stream
-    /// that ends in order earns one.
+    /// Clients cancel calls when a deadline passes and when they have read enough of a stream; a
+    /// proxy forwards the cancellations of all its clients. These resets are not rapid: the stream
+    /// was open for a while and counted against the limit of concurrent streams, or its response
+    /// had begun. The burst is for a slow server, which reads requests and their resets together. A
+    /// stream that ends normally earns one.
     pub resets: Allowance,
 
-    /// Streams that the peer makes us reset or refuse by what it does wrong on them: rapid reset by
-    /// other means. 1,000, and 100 a second.
+    /// Streams that we reset or refuse because of the peer's errors, which is another form of rapid
+    /// reset. Default: a burst of 1,000, and 100 per second.
     ///
-    /// An honest peer exceeds the limit of streams only before it has read our first SETTINGS, by
-    /// some hundreds. A stream that ends in order earns one, for a proxy that forwards the requests
-    /// of a few bad clients among many others.
+    /// An honest peer exceeds the limit of concurrent streams only before it has read our first
+    /// SETTINGS, by some hundreds. A stream that ends normally earns one, for a proxy that forwards
+    /// the requests of a few faulty clients among many others.
     pub stream_errors: Allowance,
 
-    /// PING, and acknowledgements of none: CVE-2019-9512. 1,000, and 100 a second.
+    /// PINGs, and acknowledgements without a PING (CVE-2019-9512). Default: a burst of 1,000, and
+    /// 100 per second.
     ///
-    /// Estimators of bandwidth ping as often as they receive, at most once for each piece in which
-    /// they read a frame. So a frame of content in either direction earns two, one for each part
-    /// that the end of a read buffer makes of it, and each 1,024 octets that we send one more.
+    /// Bandwidth estimators send a PING at most once for each read of a part of a frame. A read
+    /// buffer's end can split a frame into two parts, so a content frame in either direction earns
+    /// two. Each 1,024 octets that we send earn one more.
     pub pings: Allowance,
 
-    /// SETTINGS, and acknowledgements of none: CVE-2019-9515. Applying them walks every stream.
-    /// 100, and 10 a second.
+    /// SETTINGS, and acknowledgements without SETTINGS (CVE-2019-9515). Applying SETTINGS visits
+    /// every stream. Default: a burst of 100, and 10 per second.
     ///
-    /// Most peers send them once in a connection, also after a reload. Peers that raise their window
-    /// while our DATA fills it send one for each window's worth at most, so 65,535 octets that we
-    /// send earn one.
+    /// Most peers send SETTINGS once per connection, or again after a reload. Peers that raise
+    /// their window while our DATA fills it send SETTINGS at most once per window, so 65,535 octets
+    /// that we send earn one.
     pub settings: Allowance,
 
-    /// DATA, HEADERS and CONTINUATION that carry nothing and end nothing: CVE-2019-9518. 1,000, and
-    /// 10 a second.
+    /// DATA, HEADERS and CONTINUATION frames without content that end nothing (CVE-2019-9518).
+    /// Default: a burst of 1,000, and 10 per second.
     ///
-    /// Our traffic causes none. A peer may flush once for each write of its application, so a frame
-    /// of content earns one, and a stream that ends in order one for its beginning. DATA with
-    /// END_STREAM and DATA of an octet are no empty frames, so a source that writes little at a time
-    /// spends nothing.
+    /// Our traffic causes no such frames. A peer may flush once for each write of its application,
+    /// so a content frame earns one. A stream that ends normally earns one for its beginning. DATA
+    /// with END_STREAM and DATA of one octet are not empty, so a peer with small writes spends
+    /// nothing.
     pub empty_frames: Allowance,
 
-    /// Header lists over the limit, which are decoded in vain: the "HPACK bomb". 1,000, and 100 a
-    /// second, like other errors of streams.
+    /// Header lists above the size limit, which must be decoded nevertheless (the "HPACK bomb").
+    /// Default: a burst of 1,000, and 100 per second, as for other stream errors.
     ///
-    /// A request of ours causes a response and its trailers, and both may be over the limit: a
-    /// header list that we send earns two. On a server a stream that ends in order earns one, for
-    /// the other clients of a proxy.
+    /// A request causes a response head and trailers, and both may exceed the limit, so a header
+    /// list that we send earns two. A stream that ends normally earns one, for the other clients of
+    /// a proxy.
     pub header_lists: Allowance,
 
-    /// WINDOW_UPDATEs of fewer than 256 octets: with a window of a few octets at a time the peer
-    /// makes us send a frame for each ("data dribble", CVE-2019-9511). 1,000, and 100 a second.
+    /// WINDOW_UPDATEs of fewer than 256 octets ("data dribble", CVE-2019-9511). With a window of a
+    /// few octets at a time, the peer makes us send one frame for each update. Default: a burst of
+    /// 1,000, and 100 per second.
     ///
-    /// An honest peer returns what it was sent, in as many parts as it likes: HAProxy returns a DATA
-    /// frame of 16,384 octets as 16,320 and 64. The smallest part is an octet, and each octet is
-    /// returned on its stream and on the connection, so an octet that we send earns two. The budget
-    /// is spent by windows that grow by little without anything having been sent.
+    /// An honest peer returns the octets that it received, in any number of parts; HAProxy returns
+    /// a DATA frame of 16,384 octets as 16,320 and 64. The smallest part is one octet, and each
+    /// octet is returned on its stream and on the connection, so each octet that we send earns two.
+    /// Only updates without any sent octets exceed the budget.
     pub window_updates: Allowance,
 
-    /// Frames without effect: PRIORITY, types unknown, frames of streams long closed, GOAWAY again.
-    /// 10,000, and 1,000 a second: they cost no more than to be read.
+    /// Frames without effect: PRIORITY, unknown types, frames of streams closed long ago, repeated
+    /// GOAWAYs. Default: a burst of 10,000, and 1,000 per second, because they cost only the read.
     ///
-    /// A stream that we have ended or cancelled still gets what was on the way: window updates for
-    /// what we sent, one for an octet at most; response headers, trailers and RST_STREAM, four with
-    /// an informational response, so that a frame of content, our HEADERS among them, earns four,
-    /// and so does a stream that was reset or refused. A stream that ends in order earns ten, for
-    /// PRIORITY, PRIORITY_UPDATE and reserved types that browsers and older clients send with each.
-    /// DATA for a stream that we reset is counted only beyond the window that the stream had.
+    /// A stream that we ended or cancelled still receives frames that were in flight. These are one
+    /// window update per sent octet at most, and up to four other frames: an informational
+    /// response, response headers, trailers and RST_STREAM. So a sent octet earns one; a content
+    /// frame, which includes our HEADERS, earns four; and a stream that was reset or refused earns
+    /// four. A stream that ends normally earns ten, for PRIORITY, PRIORITY_UPDATE and reserved
+    /// types, which browsers and older clients send with each stream. DATA on a stream that we
+    /// reset counts only beyond the stream's window.
     pub ignored_frames: Allowance,
 
-    /// CONTINUATION frames in one header block: CVE-2024-27316. 1,100: what the default limit of a
-    /// header list takes in frames of 16,384 octets, and some. Our traffic has no part in it.
+    /// The maximum number of CONTINUATION frames in one header block (CVE-2024-27316). Default:
+    /// 1,100, slightly more than the default limit of a header list needs in frames of 16,384
+    /// octets. There are no earnings.
     pub continuations: u32,
 
-    /// Acknowledgements and resets that wait because the peer does not read: CVE-2019-9512 to 9515.
-    /// 20,000, some 340 KB.
+    /// The maximum number of acknowledgements and resets that wait because the peer does not read
+    /// (CVE-2019-9512 to CVE-2019-9515). Default: 20,000, about 340 KB.
     ///
-    /// They wait behind the output that was there before. A batch of 262,144 octets holds up to
-    /// 18,724 frames of a small message each, and a peer may ping for each of them while the rest of
-    /// the batch is being written.
+    /// They wait behind earlier output. A batch of 262,144 octets holds up to 18,724 frames of one
+    /// small message each, and a peer may send a PING for each of them while the rest of the batch
+    /// is being written.
     pub queued_control: u32,
 
-    /// The amount of DATA that may wait while the peer opens no window, on a server: CVE-2019-9517. It takes
-    /// both this much and [`stall`](Self::stall) to spend the budget, because a single slow reader
-    /// is no attack. On a client it is the application itself that queues. 16 MiB.
+    /// The amount of DATA that may wait on a server while the peer opens no window, in octets
+    /// (CVE-2019-9517). Default: 16 MiB.
+    ///
+    /// The connection ends only if this much DATA waits for the time [`stall`](Self::stall),
+    /// because a single slow reader is not an attack. On a client there is no limit: its own
+    /// application queues the data.
     pub stalled_octets: usize,
 
-    /// The time for which that much may wait without an octet of DATA going out: 5 minutes, as proxies give
-    /// to a stream. A consumer that pauses is no attack.
+    /// The maximum time for which [`stalled_octets`](Self::stalled_octets) may wait while no DATA
+    /// is sent. Default: 5 minutes, as in proxies, because a consumer that pauses is not an attack.
     pub stall: Duration,
 }
 
@@ -138,14 +149,16 @@ impl Default for BudgetConfig {
     }
 }
 
-/// A stream that is reset sooner after its request may not have done any work yet. Shorter than any
-/// deadline in use; a peer that waits for longer is bound by the limit of streams.
+/// The age below which a reset of a stream counts as rapid.
+///
+/// It is shorter than any deadline in practice. A peer that waits longer is limited by the maximum
+/// number of concurrent streams.
 pub(super) const RAPID: Duration = Duration::from_millis(10);
 
-/// A WINDOW_UPDATE below this is a tiny one.
+/// The increment, in octets, below which a WINDOW_UPDATE counts against its budget.
 pub(super) const TINY_WINDOW_UPDATE: u32 = 256;
 
-/// The peer has spent a budget.
+/// Creates the error for an exceeded budget.
 pub(super) const fn spent(name: &'static str) -> ConnectionError {
     ConnectionError {
         code: ErrorCode::ENHANCE_YOUR_CALM,
@@ -153,27 +166,27 @@ pub(super) const fn spent(name: &'static str) -> ConnectionError {
     }
 }
 
-/// What the connection has achieved: this is what earns.
+/// The traffic of a connection, from which the earnings are computed.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Progress {
-    /// Frames with content in either direction, header lists that were sent included.
+    /// Content frames in either direction, including sent header lists.
     pub(super) frames: u64,
-    /// Header lists that were sent.
+    /// Sent header lists.
     pub(super) headers_sent: u64,
-    /// Octets of DATA that were sent.
+    /// Sent octets of DATA.
     pub(super) octets_sent: u64,
-    /// Streams that ended in order.
+    /// Streams that ended with END_STREAM in both directions.
     pub(super) streams: u64,
     /// Streams that were reset or refused.
     pub(super) reset: u64,
 }
 
-/// The earnings of a budget by what a connection has achieved. Never falls.
+/// A function from the traffic of a connection to a budget's total earnings. It never decreases.
 type Earned = fn(&Progress) -> u64;
 
 /// One budget.
 ///
-/// It is filled up only when it is found empty, so that spending is a decrement: it never grants
+/// It is refilled only when it is empty, so that spending is usually one decrement. It never grants
 /// more than burst, rate and earnings together.
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -181,7 +194,9 @@ pub(super) struct Budget {
     allowance: Allowance,
     earned: Earned,
     left: u64,
+    /// The time up to which the rate has been granted; `None` before the first use.
     filled_at: Option<Instant>,
+    /// The earnings that have been granted.
     earned_before: u64,
 }
 
@@ -197,7 +212,7 @@ impl Budget {
         }
     }
 
-    /// Spends one.
+    /// Spends one unit. Fails if the budget is empty and cannot be refilled.
     pub(super) fn spend(
         &mut self,
         now: Instant,
@@ -228,7 +243,7 @@ impl Budget {
             self.left = u64::from(burst) + by_work;
             return;
         }
-        // Less than a whole one is not lost: the time goes on counting from where it did.
+        // A fraction of a unit is not lost: only the time of whole units is taken.
         let by_time = by_time as u32;
         if by_time > 0 {
             let counted = Duration::from_secs(1) * by_time / per_second;
@@ -238,8 +253,9 @@ impl Budget {
     }
 }
 
-/// The budgets of a connection that are [`Allowance`]s; the fields are those of [`BudgetConfig`],
-/// which says how the earnings are derived.
+/// The budgets of a connection that are [`Allowance`]s.
+///
+/// [`BudgetConfig`] documents each field and its earnings.
 #[derive(Debug)]
 pub(super) struct Budgets {
     pub(super) resets: Budget,
@@ -253,7 +269,7 @@ pub(super) struct Budgets {
 }
 
 impl Budgets {
-    /// Full budgets.
+    /// Creates full budgets.
     pub(super) const fn new(config: &BudgetConfig) -> Self {
         Self {
             resets: Budget::new("resets", config.resets, |done| done.streams),
@@ -280,15 +296,17 @@ impl Budgets {
     }
 }
 
-/// Watches for DATA that waits while nothing goes out.
+/// The detector of DATA that waits while no DATA is sent.
 #[derive(Debug, Default)]
 pub(super) struct StallWatch {
+    /// The start of the stall; `None` while little DATA waits.
     since: Option<Instant>,
     octets_sent: u64,
 }
 
 impl StallWatch {
-    /// Looks at how much DATA waits, and at how much has ever been sent.
+    /// Updates the state with the waiting octets and the total of sent octets. Fails if the stall
+    /// has lasted too long.
     #[inline]
     pub(super) fn observe(
         &mut self,
@@ -313,7 +331,8 @@ impl StallWatch {
         Ok(())
     }
 
-    /// When to look again at the latest.
+    /// Returns the time at which [`observe`](Self::observe) must be called at the latest.
+    #[inline]
     pub(super) fn deadline(&self, config: &BudgetConfig) -> Option<Instant> {
         self.since?.checked_add(config.stall)
     }
@@ -357,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_can_be_spent_and_no_more() {
+    fn a_burst_and_no_more_can_be_spent() {
         let mut budget = without_earnings();
         let now = Instant::now();
         assert_eq!(spend_all(&mut budget, now, NOTHING), 3);
@@ -365,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn time_gives_back_up_to_a_burst() {
+    fn time_refills_up_to_a_burst() {
         let mut budget = without_earnings();
         let now = Instant::now();
         spend_all(&mut budget, now, NOTHING);
@@ -376,7 +395,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_of_one_is_not_lost() {
+    fn a_fraction_of_a_unit_is_not_lost() {
         let mut budget = without_earnings();
         let now = Instant::now();
         spend_all(&mut budget, now, NOTHING);
@@ -394,7 +413,7 @@ mod tests {
     }
 
     #[test]
-    fn time_counts_on_while_work_is_earned() {
+    fn the_rate_applies_in_addition_to_earnings() {
         let mut budget = earned_by_streams();
         let start = Instant::now();
         spend_all(&mut budget, start, NOTHING);
@@ -408,7 +427,7 @@ mod tests {
     }
 
     #[test]
-    fn work_gives_back_as_much_as_was_earned_beyond_a_burst_too() {
+    fn earnings_are_not_limited_by_the_burst() {
         let mut budget = earned_by_streams();
         let now = Instant::now();
         spend_all(&mut budget, now, NOTHING);
@@ -418,7 +437,7 @@ mod tests {
     }
 
     #[test]
-    fn the_earnings_are_what_each_budget_says() {
+    fn each_budget_has_its_documented_earnings() {
         let one = Allowance {
             burst: 1,
             per_second: 0,
@@ -457,7 +476,7 @@ mod tests {
     }
 
     #[test]
-    fn much_waiting_for_long_is_a_stall() {
+    fn many_octets_that_wait_for_long_are_a_stall() {
         let config = BudgetConfig::default();
         let (much, start) = (config.stalled_octets, Instant::now());
         let mut watch = StallWatch::default();
@@ -471,7 +490,7 @@ mod tests {
     }
 
     #[test]
-    fn an_octet_of_progress_or_a_shorter_queue_is_no_stall() {
+    fn an_octet_of_progress_or_a_shorter_queue_ends_a_stall() {
         let config = BudgetConfig::default();
         let (much, start) = (config.stalled_octets, Instant::now());
         let later = start + config.stall;

@@ -1,45 +1,48 @@
+//! A queue of bytes in pieces: received or to be sent.
+
 use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes, BytesMut};
 
-/// What is copied rather than kept in a piece of its own.
+/// The length, in bytes, below which a piece behind the first one is copied.
 const SMALL_PIECE: usize = 1024;
 
-/// Bytes in pieces, first in first out: as they were received, or as they are to be sent. Nothing
-/// is copied but small pieces that queue up.
+/// A first-in, first-out queue of bytes in pieces.
 ///
-/// Most of what is received or sent is one piece, which needs no queue.
+/// Pieces are kept without a copy, with one exception: pieces of less than 1,024 bytes behind the
+/// first piece are copied together. A queue of one piece does not allocate.
+///
+/// Two queues are equal if their bytes are equal, even if the pieces differ.
 #[derive(Clone, Debug, Default)]
 pub struct BytesQueue {
-    /// Empty only when there is nothing at all.
+    /// The first piece. It is empty only if the whole queue is empty.
     first: Bytes,
-    more: Option<Box<More>>,
+    rest: Option<Box<Rest>>,
 }
 
-/// What comes behind the first piece.
+/// The pieces behind the first one.
 #[derive(Clone, Debug, Default)]
-struct More {
+struct Rest {
     pieces: VecDeque<Bytes>,
-    /// Small pieces behind all others, copied together: kept as they came, each would cost more
-    /// than it holds and keep a whole read buffer alive.
+    /// The small pieces at the end, copied together. Kept separately, each would take more memory
+    /// than its content and would keep a whole read buffer alive.
     tail: BytesMut,
-    /// The length of all of it: decoders ask for it before each piece, of which there may be as
-    /// many as bytes.
+    /// The total length. It is stored because decoders ask for it before each of many pieces.
     len: usize,
 }
 
 impl BytesQueue {
-    /// Adds a piece at the end.
+    /// Appends a piece. An empty piece is ignored.
     #[inline]
     pub fn push(&mut self, piece: Bytes) {
         if self.first.is_empty() {
             self.first = piece;
         } else if !piece.is_empty() {
-            self.more.get_or_insert_default().push(piece);
+            self.rest.get_or_insert_default().push(piece);
         }
     }
 
-    /// Adds all pieces of `other` at the end.
+    /// Appends all pieces of `other`.
     #[inline]
     pub fn append(&mut self, mut other: Self) {
         if self.is_empty() {
@@ -51,31 +54,31 @@ impl BytesQueue {
         }
     }
 
-    /// How many bytes there are.
+    /// Returns the number of bytes in all pieces.
     #[inline]
     pub fn len(&self) -> usize {
-        self.first.len() + self.more.as_ref().map_or(0, |more| more.len)
+        self.first.len() + self.rest.as_ref().map_or(0, |rest| rest.len)
     }
 
-    /// Whether there are none.
+    /// Returns `true` if there are no bytes.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.first.is_empty()
     }
 
-    /// The piece at the front; empty when there is none.
+    /// Returns the first piece, which is empty if the queue is empty.
     #[inline]
     pub fn first(&self) -> &Bytes {
         &self.first
     }
 
-    /// Whether there is one piece or none.
+    /// Returns `true` if there is at most one piece.
     #[inline]
     pub fn is_one(&self) -> bool {
-        self.more.is_none()
+        self.rest.is_none()
     }
 
-    /// All bytes in one piece: as they are if they lie in one, else copied together.
+    /// Converts the queue into one piece. Copies the bytes only if there are several pieces.
     #[inline]
     pub fn into_bytes(self) -> Bytes {
         if self.is_one() {
@@ -86,28 +89,29 @@ impl BytesQueue {
         one.into()
     }
 
-    /// Hands on all pieces, in order.
+    /// Calls `each` with every piece, in order. The first piece may be empty.
     #[inline]
     pub fn for_each(self, mut each: impl FnMut(Bytes)) {
         each(self.first);
-        if let Some(mut more) = self.more {
-            while more.len > 0 {
-                each(more.pop());
+        if let Some(mut rest) = self.rest {
+            while rest.len > 0 {
+                each(rest.pop());
             }
         }
     }
 
-    /// Takes the piece at the front.
+    /// Removes and returns the first piece, or `None` if the queue is empty.
     #[inline]
     pub fn pop(&mut self) -> Option<Bytes> {
         if self.first.is_empty() {
             return None;
         }
-        let next = self.next();
+        let next = self.pop_second();
         Some(std::mem::replace(&mut self.first, next))
     }
 
-    /// Takes at most `len` bytes off the front piece.
+    /// Removes and returns up to `len` bytes of the first piece.
+    #[inline]
     pub fn split_first(&mut self, len: usize) -> Bytes {
         if len >= self.first.len() {
             return self.pop().unwrap_or_default();
@@ -115,7 +119,8 @@ impl BytesQueue {
         self.first.split_to(len)
     }
 
-    /// Takes `len` bytes off the front, or all when they are fewer.
+    /// Removes and returns the first `len` bytes, or all bytes if there are fewer.
+    #[inline]
     pub fn split_to(&mut self, len: usize) -> Self {
         if len >= self.len() {
             return std::mem::take(self);
@@ -130,9 +135,11 @@ impl BytesQueue {
         taken
     }
 
-    /// Takes the first piece, and further ones until they are `wanted` bytes or more.
-    pub fn take_at_least(&mut self, wanted: usize) -> Self {
-        if self.is_one() || wanted >= self.len() {
+    /// Removes and returns whole pieces from the front, until they have at least `min` bytes.
+    /// Returns at least one piece, and all pieces if there are fewer bytes.
+    #[inline]
+    pub fn take_at_least(&mut self, min: usize) -> Self {
+        if self.is_one() || min >= self.len() {
             return std::mem::take(self);
         }
         let mut taken = Self::default();
@@ -140,17 +147,17 @@ impl BytesQueue {
         while let Some(piece) = self.pop() {
             len += piece.len();
             taken.push(piece);
-            if len >= wanted {
+            if len >= min {
                 break;
             }
         }
         taken
     }
 
-    /// Drops `count` bytes off the front; all, when they are fewer.
+    /// Removes the first `count` bytes, or all bytes if there are fewer.
     #[inline]
     pub fn advance(&mut self, count: usize) {
-        // What decoders do for every few bytes.
+        // The fast path: decoders advance by a few bytes at a time.
         if count < self.first.len() {
             self.first.advance(count);
         } else {
@@ -169,15 +176,15 @@ impl BytesQueue {
         self.first.advance(rest);
     }
 
-    /// What is to follow the first piece.
+    /// Removes and returns the second piece, which is empty if there is none.
     #[inline]
-    fn next(&mut self) -> Bytes {
-        match &mut self.more {
+    fn pop_second(&mut self) -> Bytes {
+        match &mut self.rest {
             None => Bytes::new(),
-            Some(more) => {
-                let next = more.pop();
-                if more.len == 0 {
-                    self.more = None;
+            Some(rest) => {
+                let next = rest.pop();
+                if rest.len == 0 {
+                    self.rest = None;
                 }
                 next
             }
@@ -185,7 +192,6 @@ impl BytesQueue {
     }
 }
 
-/// The same bytes, in whatever pieces.
 impl PartialEq for BytesQueue {
     fn eq(&self, other: &Self) -> bool {
         self.clone().into_bytes() == other.clone().into_bytes()
@@ -199,12 +205,12 @@ impl From<Bytes> for BytesQueue {
     fn from(piece: Bytes) -> Self {
         Self {
             first: piece,
-            more: None,
+            rest: None,
         }
     }
 }
 
-impl More {
+impl Rest {
     fn push(&mut self, piece: Bytes) {
         self.len += piece.len();
         if piece.len() < SMALL_PIECE {
@@ -244,14 +250,14 @@ mod tests {
     }
 
     #[test]
-    fn pieces_come_out_in_order_and_empty_ones_not_at_all() {
+    fn pieces_come_out_in_order_without_empty_ones() {
         assert_eq!(all(pieces(&["", "ab", "", "c"])), ["ab", "c"]);
         assert!(pieces(&["", "a", ""]).is_one());
         assert!(pieces(&[""]).pop().is_none());
     }
 
     #[test]
-    fn small_pieces_are_kept_together_and_large_ones_as_they_are() {
+    fn small_pieces_are_copied_together_and_large_ones_are_kept() {
         let large = Bytes::from(vec![b'L'; SMALL_PIECE]);
         let mut pieces = pieces(&["a", "b", "c"]);
         pieces.push(large.clone());
@@ -304,20 +310,20 @@ mod tests {
     }
 
     #[test]
-    fn whole_pieces_are_taken_until_there_is_enough() {
-        for (wanted, expected) in [(0, 2), (1, 2), (2, 2), (3, 5), (9, 5)] {
+    fn whole_pieces_are_taken_up_to_the_minimum() {
+        for (min, expected) in [(0, 2), (1, 2), (2, 2), (3, 5), (9, 5)] {
             let mut pieces = pieces(&["ab", "cd", "e"]);
-            let taken = pieces.take_at_least(wanted);
+            let taken = pieces.take_at_least(min);
             assert_eq!(
                 (taken.len(), pieces.len()),
                 (expected, 5 - expected),
-                "{wanted}"
+                "{min}"
             );
         }
     }
 
     #[test]
-    fn pieces_are_joined_only_where_there_are_several() {
+    fn several_pieces_are_joined_and_a_single_one_is_not_copied() {
         let one = Bytes::from_static(b"abc");
         assert_eq!(
             BytesQueue::from(one.clone()).into_bytes().as_ptr(),

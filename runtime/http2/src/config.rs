@@ -1,4 +1,4 @@
-//! What a connection can be told, and what it does when told nothing.
+//! The options of a connection, and their defaults.
 
 use std::time::Duration;
 
@@ -13,70 +13,94 @@ pub(super) const MIN_MAX_FRAME_SIZE: u32 = 16_384;
 /// The largest SETTINGS_MAX_FRAME_SIZE.
 pub(super) const MAX_MAX_FRAME_SIZE: u32 = (1 << 24) - 1;
 
-/// The options of a connection. The defaults are those of gRPC implementations elsewhere, so that a
-/// connection behaves as its peer expects.
+/// The options of a connection.
+///
+/// The defaults are those of other gRPC implementations. Values outside the protocol's range are
+/// changed to the nearest valid value.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// How many octets of DATA a stream may receive ahead of the application: announced as
-    /// SETTINGS_INITIAL_WINDOW_SIZE. In octets, 65,535 by default; less is raised to that, more
-    /// than 2^31-1 lowered. In the worst case this much memory is held for every stream.
+    /// The receive window of a stream, in octets. Default: 65,535, which is also the minimum. The
+    /// maximum is 2^31-1.
+    ///
+    /// It is announced as SETTINGS_INITIAL_WINDOW_SIZE (RFC 9113 section 6.9.2). It limits the DATA
+    /// that a stream may receive before the application reads it. In the worst case this much
+    /// memory is held for every stream.
     pub stream_window: u32,
 
-    /// How many octets of DATA the connection may receive before it returns credit. In octets,
-    /// 65,535 by default and at least. Credit is returned on receipt, so this bounds what is in
-    /// flight and not what is held.
+    /// The receive window of the connection, in octets. Default: 65,535, which is also the minimum.
+    /// The maximum is 2^31-1.
+    ///
+    /// The connection returns this credit on receipt. The window therefore limits the octets in
+    /// flight, not the memory that is held.
     pub connection_window: u32,
 
-    /// Measure the bandwidth-delay product and grow both windows with it, up to 16 MiB. On by
-    /// default: 65,535 octets a round trip starve a fast long path. Turn it off to hold the windows
-    /// at what is configured.
+    /// Enables the estimation of the bandwidth-delay product. Default: `true`.
+    ///
+    /// The estimator grows both windows up to 16 MiB, because 65,535 octets per round trip are too
+    /// few for a fast path with a long delay. With `false` both windows keep their configured size.
     pub bdp_estimation: bool,
 
-    /// How many streams the peer may have open at a time: announced as
-    /// SETTINGS_MAX_CONCURRENT_STREAMS; one more is refused. No limit by default. Nothing on a
-    /// client, whose peer opens none.
+    /// The maximum number of concurrent streams of the peer. Default: `None`, no limit.
+    ///
+    /// It is announced as SETTINGS_MAX_CONCURRENT_STREAMS. Excess streams are refused with
+    /// REFUSED_STREAM. It has no effect on a client, because a server opens no streams.
     pub max_concurrent_streams: Option<u32>,
 
-    /// The longest frame payload to receive: announced as SETTINGS_MAX_FRAME_SIZE. In octets,
-    /// 16,384 by default and at least. A frame is handled when it is there whole, so the caller's
-    /// buffer has to hold one.
+    /// The maximum payload of a received frame, in octets. Default: 16,384, which is also the
+    /// minimum. The maximum is 2^24-1.
+    ///
+    /// It is announced as SETTINGS_MAX_FRAME_SIZE. A frame is handled once all of it has arrived,
+    /// so the owner's input buffer must be able to hold a whole frame.
     pub max_frame_size: u32,
 
-    /// The longest frame payload to send, if the peer allows as much. In octets, 16,384 by default:
-    /// a longer frame would keep other streams waiting longer and save next to nothing.
+    /// The maximum payload of a sent frame, in octets. Default: 16,384. The peer's
+    /// SETTINGS_MAX_FRAME_SIZE also applies.
+    ///
+    /// Longer frames delay other streams more and save almost nothing.
     pub max_send_frame_size: usize,
 
-    /// The largest header list to receive: announced as SETTINGS_MAX_HEADER_LIST_SIZE if set. In
-    /// octets with 32 for each field; 16 MiB, not announced, by default. Every stream can make the
-    /// decoder hold one such list, and one such block, at a time.
+    /// The maximum size of a received header list, in octets including 32 for each field (RFC 9113
+    /// section 6.5.2). Default: `None`, which means 16 MiB without an announcement.
+    ///
+    /// A configured value is announced as SETTINGS_MAX_HEADER_LIST_SIZE. The decoder holds at most
+    /// one such list and one such block at a time.
     pub max_header_list_size: Option<u32>,
 
-    /// The most fields in a header list to receive: 4,096 by default, several times what any use of
-    /// gRPC has been seen to need. A field of an octet on the wire costs far more in memory.
+    /// The maximum number of fields in a received header list. Default: 4,096.
+    ///
+    /// The default is several times the most fields seen in any use of gRPC. The limit exists
+    /// because a field of one octet on the wire takes far more memory when decoded.
     pub max_header_fields: usize,
 
-    /// The size of the decoder's dynamic table: announced as SETTINGS_HEADER_TABLE_SIZE. In octets
-    /// with 32 for each entry; 4,096 by default, the protocol's own.
+    /// The size of the decoder's dynamic table, in octets including 32 for each entry. Default:
+    /// 4,096, the default of the protocol.
+    ///
+    /// Another value is announced as SETTINGS_HEADER_TABLE_SIZE.
     pub header_table_size: u32,
 
-    /// How many streams a client takes to be allowed before the server has said: 100 by default, as
-    /// gRPC clients do. Without a limit the first burst on a connection would be refused.
+    /// The number of streams that a client may open before the server's SETTINGS arrive. Default:
+    /// 100, as in other gRPC clients.
+    ///
+    /// Without this limit a server may refuse the first burst of streams on a connection.
     pub initial_max_send_streams: u32,
 
-    /// The last stream id that a client uses: 1,610,612,735 by default, three quarters of all, so
-    /// that the successor of the connection has time to be made.
+    /// The last stream id that a client uses. Default: 1,610,612,735, three quarters of the range.
+    ///
+    /// The remaining quarter leaves time to establish the next connection.
     pub last_local_stream_id: u32,
 
-    /// How many octets may wait in the output before frames are queued by stream instead. 262,144 by
-    /// default: with a quarter of that, messages of a mebibyte were a sixth slower. More means fewer
-    /// writes, and a longer wait for a control frame and for every other stream.
+    /// The number of octets that may wait in the output before DATA is queued by stream instead.
+    /// Default: 262,144.
+    ///
+    /// A larger value means fewer writes, but a longer delay for control frames and for other
+    /// streams. With a quarter of the default, messages of 1 MiB were a sixth slower.
     pub output_batch: usize,
 
-    /// How long a graceful drain waits for the acknowledgement that every request in flight has
-    /// arrived: 5 seconds by default.
+    /// The time for which a graceful drain waits for the acknowledgement of its PING. Default: 5
+    /// seconds.
     pub drain_timeout: Duration,
 
-    /// The bounds on what a peer may do to excess.
+    /// The limits for hostile peers.
     pub budgets: BudgetConfig,
 }
 
@@ -102,13 +126,14 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The header list limit that is enforced, announced or not.
+    /// Returns the enforced limit of a header list, in octets, announced or not.
+    #[inline]
     pub(super) fn header_list_limit(&self) -> usize {
         self.max_header_list_size
             .map_or(16 << 20, |size| size as usize)
     }
 
-    /// The configuration with every value in the range that the protocol gives it.
+    /// Moves every value into the range of the protocol.
     pub(super) fn in_range(mut self) -> Self {
         self.stream_window = self.stream_window.clamp(DEFAULT_WINDOW, MAX_WINDOW);
         self.connection_window = self.connection_window.clamp(DEFAULT_WINDOW, MAX_WINDOW);
@@ -133,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn values_out_of_range_are_brought_into_it() {
+    fn values_out_of_range_become_the_nearest_valid_value() {
         let config = Config {
             stream_window: 1,
             connection_window: u32::MAX,

@@ -1,42 +1,44 @@
-//! The error codes of RFC 9113 section 7, and the two reaches an error has (section 5.4).
+//! Error codes (RFC 9113 section 7), connection errors and stream errors (section 5.4).
 
 use std::fmt;
 
-/// The code of a RST_STREAM or a GOAWAY frame: any 32 bits, known or not.
+/// The error code of a RST_STREAM or GOAWAY frame.
+///
+/// Any 32-bit value is valid on the wire; the constants are the codes of RFC 9113 section 7.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ErrorCode(pub u32);
 
 impl ErrorCode {
-    /// Not the result of an error.
+    /// No error: a graceful shutdown, or a request body that is no longer needed.
     pub const NO_ERROR: Self = Self(0x0);
-    /// The peer broke the protocol, and no code says it better.
+    /// A protocol violation for which there is no more specific code.
     pub const PROTOCOL_ERROR: Self = Self(0x1);
-    /// This endpoint failed.
+    /// An internal error of the sender.
     pub const INTERNAL_ERROR: Self = Self(0x2);
-    /// More DATA than the window allowed, or a window beyond 2^31-1.
+    /// DATA beyond the flow-control window, or a window above 2^31-1 octets.
     pub const FLOW_CONTROL_ERROR: Self = Self(0x3);
-    /// SETTINGS were not acknowledged in time.
+    /// SETTINGS that were not acknowledged in time.
     pub const SETTINGS_TIMEOUT: Self = Self(0x4);
-    /// A frame for a stream that its sender had closed.
+    /// A frame on a stream that its sender had already half-closed.
     pub const STREAM_CLOSED: Self = Self(0x5);
-    /// A frame of a length that its type does not have.
+    /// A frame with an invalid length for its type.
     pub const FRAME_SIZE_ERROR: Self = Self(0x6);
-    /// The stream was refused before anything was done for it.
+    /// A stream that was refused before any processing.
     pub const REFUSED_STREAM: Self = Self(0x7);
-    /// The stream is no longer wanted.
+    /// A stream that is no longer needed.
     pub const CANCEL: Self = Self(0x8);
-    /// The header compression state is lost.
+    /// A loss of the header compression state.
     pub const COMPRESSION_ERROR: Self = Self(0x9);
-    /// The connection behind a CONNECT failed.
+    /// A failure of the connection established for a CONNECT request.
     pub const CONNECT_ERROR: Self = Self(0xa);
-    /// The peer makes more work than it lets get done.
+    /// Excessive load caused by the peer.
     pub const ENHANCE_YOUR_CALM: Self = Self(0xb);
-    /// The transport below is not secure enough.
+    /// An underlying transport that is not secure enough.
     pub const INADEQUATE_SECURITY: Self = Self(0xc);
-    /// The endpoint wants HTTP/1.1.
+    /// A request that requires HTTP/1.1.
     pub const HTTP_1_1_REQUIRED: Self = Self(0xd);
 
-    /// The name the RFC gives the code, if it gives one.
+    /// Returns the code's name in RFC 9113 section 7, or `None` for an unknown code.
     pub fn name(self) -> Option<&'static str> {
         Some(match self {
             Self::NO_ERROR => "NO_ERROR",
@@ -73,13 +75,15 @@ impl fmt::Debug for ErrorCode {
     }
 }
 
-/// The connection cannot go on. When a caller sees it, the GOAWAY that says so is in the output:
-/// write that out, then close.
+/// An error that ends the connection (RFC 9113 section 5.4.1).
+///
+/// When [`Connection`](crate::Connection) returns it, the GOAWAY frame is already in the output:
+/// write the output, then close the socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnectionError {
-    /// The code of the GOAWAY.
+    /// The error code of the GOAWAY.
     pub code: ErrorCode,
-    /// What happened; also the debug data of the GOAWAY.
+    /// A description of the error, which is also the debug data of the GOAWAY.
     pub reason: &'static str,
 }
 
@@ -91,31 +95,31 @@ impl fmt::Display for ConnectionError {
 
 impl std::error::Error for ConnectionError {}
 
-/// One stream cannot go on; the connection can.
+/// An error that ends one stream (RFC 9113 section 5.4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamError {
-    /// The code of the RST_STREAM.
+    /// The error code of the RST_STREAM.
     pub code: ErrorCode,
-    /// What happened.
+    /// A description of the error.
     pub reason: &'static str,
 }
 
-/// What is wrong with something received, and how far it reaches.
+/// An error in a received frame: of the connection or of one stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// RFC 9113 section 5.4.1.
+    /// A connection error (RFC 9113 section 5.4.1).
     Connection(ConnectionError),
-    /// RFC 9113 section 5.4.2.
+    /// A stream error (RFC 9113 section 5.4.2).
     Stream(StreamError),
 }
 
 impl Fault {
-    /// A connection error.
+    /// Creates a connection error.
     pub const fn connection(code: ErrorCode, reason: &'static str) -> Self {
         Self::Connection(ConnectionError { code, reason })
     }
 
-    /// A stream error.
+    /// Creates a stream error.
     pub const fn stream(code: ErrorCode, reason: &'static str) -> Self {
         Self::Stream(StreamError { code, reason })
     }
@@ -130,5 +134,18 @@ impl From<ConnectionError> for Fault {
 impl From<StreamError> for Fault {
     fn from(error: StreamError) -> Self {
         Self::Stream(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn error_codes_are_printed_by_name_and_unknown_ones_by_number() {
+        assert_eq!(ErrorCode::CANCEL.to_string(), "CANCEL");
+        assert_eq!(ErrorCode(0xd).name(), Some("HTTP_1_1_REQUIRED"));
+        assert_eq!(ErrorCode(0x1f).name(), None);
+        assert_eq!(ErrorCode(0x1f).to_string(), "error code 0x1f");
     }
 }

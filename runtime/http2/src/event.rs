@@ -1,4 +1,4 @@
-//! What a connection tells its owner.
+//! The events that a connection reports to its owner.
 
 use bytes::Bytes;
 
@@ -6,93 +6,105 @@ use super::error::ErrorCode;
 use super::message::HeadKind;
 use super::stream::StreamKey;
 
-/// Something happened.
+/// An event of a connection, returned by [`Connection::next_event`](super::Connection::next_event).
 ///
-/// The stream of an event can be named by its key until the next call of
-/// [`next_event`](super::Connection::next_event), also where the event is the stream's last.
+/// `H` is the owner's form of a header list, see [`ReadHead`](super::ReadHead).
+///
+/// The key of the event's stream stays valid at least until the next call of `next_event`, even if
+/// the event is the last one of the stream.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Event<H> {
-    /// A well-formed header list. On a server one of kind [`HeadKind::Request`] is a new stream.
+    /// The peer sent a well-formed header list.
+    ///
+    /// On a server, a list of kind [`HeadKind::Request`] opens a new stream.
     Headers {
         /// The stream.
         key: StreamKey,
-        /// Its id on the wire.
+        /// The stream's id on the wire.
         id: u32,
-        /// What the list is.
+        /// The kind of the header list.
         kind: HeadKind,
-        /// What the owner's function made of the list.
+        /// The result of the owner's [`ReadHead`](super::ReadHead) for the list.
         head: H,
-        /// Nothing follows on this stream.
+        /// `true` if the peer sends nothing more on this stream.
         end_stream: bool,
     },
-    /// Content, as much as one frame had. Once it is read, as many octets are to be
-    /// [released](super::Connection::release); padding has been returned already.
+    /// The peer sent the content of one DATA frame.
+    ///
+    /// When the application has read it, the owner returns the flow-control credit with
+    /// [`release`](super::Connection::release) or [`read`](super::Connection::read). The connection
+    /// has already returned the credit for padding.
     Data {
         /// The stream.
         key: StreamKey,
-        /// The content. It shares the memory of the input it came in, and keeps all of that alive.
+        /// The content, without padding. It shares the memory of the input buffer.
         data: Bytes,
-        /// Nothing follows on this stream.
+        /// `true` if the peer sends nothing more on this stream.
         end_stream: bool,
     },
-    /// The peer has reset the stream.
+    /// The peer reset the stream. This is the stream's last event.
     Reset {
         /// The stream.
         key: StreamKey,
-        /// The peer's reason.
+        /// The error code of the peer's RST_STREAM.
         code: ErrorCode,
     },
-    /// The peer did something wrong on the stream, which was reset for it.
+    /// The peer violated the protocol on the stream, so the connection reset the stream. This is
+    /// the stream's last event.
     StreamError {
         /// The stream.
         key: StreamKey,
-        /// The code it was reset with.
+        /// The error code of our RST_STREAM.
         code: ErrorCode,
-        /// What was wrong.
+        /// A description of the violation.
         reason: &'static str,
     },
-    /// The peer's GOAWAY says that it did nothing for this stream, and never will: whatever was to
-    /// be done on it can be done on another connection. Also a stream that had not been sent yet.
+    /// The peer did not process the stream, and will not: it can be retried on another connection.
+    /// This is the stream's last event.
+    ///
+    /// The stream is above the last stream id of the peer's GOAWAY (RFC 9113 section 6.8), or it
+    /// was still waiting to be opened when the peer sent GOAWAY or when the stream ids ran out.
     Refused {
         /// The stream.
         key: StreamKey,
     },
-    /// A stream that waited for the peer's limit has been sent.
+    /// A stream that waited for the peer's limit of concurrent streams has been opened.
     Opened {
         /// The stream.
         key: StreamKey,
-        /// Its id on the wire.
+        /// The stream's id on the wire.
         id: u32,
     },
-    /// Fewer octets wait on the stream than its sender asked for with
+    /// The stream's queued content fell below the number of octets that was passed to
     /// [`wake_when_below`](super::Connection::wake_when_below).
     SendReady {
         /// The stream.
         key: StreamKey,
     },
-    /// The peer will take no more streams. [`Refused`](Self::Refused) follows for each that it did
-    /// not take up.
+    /// The peer sent GOAWAY and accepts no new streams.
+    ///
+    /// A [`Refused`](Self::Refused) event follows for each stream that the peer did not process.
     GoAway {
-        /// The last stream it did, or might still do, something for.
+        /// The last stream id that the peer processed or may still process.
         last_id: u32,
-        /// Why.
+        /// The error code of the GOAWAY.
         code: ErrorCode,
-        /// What it has to say about it.
+        /// The debug data of the GOAWAY.
         debug: Bytes,
     },
-    /// The peer sent a PING, which was answered.
+    /// The peer sent a PING. The connection has queued the acknowledgement.
     Ping {
-        /// Its opaque data.
+        /// The opaque data of the PING.
         payload: [u8; 8],
     },
-    /// The peer answered a [`ping`](super::Connection::ping).
+    /// The peer acknowledged a [`ping`](super::Connection::ping).
     Pong {
-        /// The opaque data of the ping.
+        /// The opaque data of the PING.
         payload: [u8; 8],
     },
-    /// The peer sent settings, which are in force:
+    /// The peer sent SETTINGS, which now apply. See
     /// [`peer_settings`](super::Connection::peer_settings).
     PeerSettings,
-    /// The peer acknowledged our settings.
+    /// The peer acknowledged our SETTINGS.
     SettingsAcked,
 }

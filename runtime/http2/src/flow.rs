@@ -1,54 +1,56 @@
 //! The flow-control windows (RFC 9113 sections 5.2 and 6.9).
 //!
-//! A window that we may send into shrinks by what is sent, and grows by the peer's WINDOW_UPDATEs
-//! and by changes of its SETTINGS_INITIAL_WINDOW_SIZE, which can make it negative. The windows that
-//! we grant come in two kinds. The connection's is returned on receipt: it bounds what is in
-//! flight. A stream's is returned when the application has read: it bounds what is held.
+//! A send window shrinks when octets are sent. It grows with the peer's WINDOW_UPDATEs and changes
+//! with its SETTINGS_INITIAL_WINDOW_SIZE, which can make it negative. There are two kinds of
+//! receive windows. The credit of the connection's window is returned on receipt: it limits the
+//! octets in flight. The credit of a stream's window is returned when the application has read the
+//! octets: it limits the memory that is held.
 
 use super::error::{ConnectionError, ErrorCode, Fault};
 
-/// The size of every window until something says otherwise.
+/// The default size of every window, in octets (RFC 9113 section 6.9.2).
 pub(crate) const DEFAULT_WINDOW: u32 = 65_535;
 
-/// The largest size of a window.
+/// The maximum size of a window, in octets (RFC 9113 section 6.9.1).
 pub(crate) const MAX_WINDOW: u32 = (1 << 31) - 1;
 
-/// The most credit that a stream's window grants: below the maximum of a window, so that a change
-/// of the initial size does not make it overflow.
+/// The maximum credit of a stream, in octets. It is below the maximum size of a window, so that a
+/// change of the initial size does not cause an overflow.
 const MAX_CREDIT: u64 = MAX_WINDOW as u64 - (64 << 20);
 
-/// A window that the peer grants us.
+/// A window that the peer grants us. It can be negative (RFC 9113 section 6.9.2).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SendWindow(i64);
 
-/// The window would exceed 2^31-1.
+/// The error for a window above 2^31-1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Overflow;
 
 impl SendWindow {
-    /// A window of this size.
+    /// Creates a window with this size in octets.
+    #[inline]
     pub(super) const fn new(size: u32) -> Self {
         Self(size as i64)
     }
 
-    /// The octets that may be sent now.
+    /// Returns the number of octets that may be sent now.
     #[inline]
     pub(super) fn available(self) -> usize {
         self.0.max(0) as usize
     }
 
-    /// The size, which is negative when the peer has made it smaller than what is in flight.
+    /// Returns the size, which is negative if the peer has reduced it below the octets in flight.
     pub(super) fn size(self) -> i64 {
         self.0
     }
 
-    /// Octets were sent, no more than available.
+    /// Shrinks the window by sent octets, which must not exceed the available ones.
     #[inline]
     pub(super) fn consume(&mut self, octets: usize) {
         self.0 -= octets as i64;
     }
 
-    /// A WINDOW_UPDATE (positive), or a change of the initial size (either sign).
+    /// Applies a WINDOW_UPDATE (positive) or a change of the initial size (either sign).
     pub(super) fn adjust(&mut self, by: i64) -> Result<(), Overflow> {
         let size = self.0 + by;
         if size > i64::from(MAX_WINDOW) {
@@ -59,16 +61,17 @@ impl SendWindow {
     }
 }
 
-/// The window that we grant the peer on the connection.
+/// The connection's receive window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ConnectionWindow {
+    /// The size, in octets.
     limit: u32,
     /// Octets received since the last WINDOW_UPDATE.
     unreturned: u32,
 }
 
 impl ConnectionWindow {
-    /// A window of this size.
+    /// Creates a window with this size in octets.
     pub(super) const fn new(limit: u32) -> Self {
         Self {
             limit,
@@ -76,13 +79,13 @@ impl ConnectionWindow {
         }
     }
 
-    /// The octets that the peer may send now.
+    /// Returns the number of octets that the peer may send now.
     pub(super) fn available(self) -> u32 {
         self.limit - self.unreturned
     }
 
-    /// Flow-controlled octets were received. Returns the increment to send, if it is time: when a
-    /// quarter of the window is used up.
+    /// Counts received flow-controlled octets. Returns the increment of a WINDOW_UPDATE to send once
+    /// a quarter of the window is used.
     #[inline]
     pub(super) fn receive(&mut self, octets: u32) -> Result<Option<u32>, ConnectionError> {
         if octets > self.limit - self.unreturned {
@@ -98,7 +101,8 @@ impl ConnectionWindow {
         Ok(Some(std::mem::take(&mut self.unreturned)))
     }
 
-    /// Raises the size. Returns the increment to send, if there is one.
+    /// Raises the size. Returns the increment of a WINDOW_UPDATE to send, or `None` if the new size
+    /// is not larger.
     pub(super) fn raise(&mut self, limit: u32) -> Option<u32> {
         let increment = limit.checked_sub(self.limit).filter(|&by| by > 0)?;
         self.limit = limit;
@@ -106,37 +110,38 @@ impl ConnectionWindow {
     }
 }
 
-/// The reader's place in the content of a stream, in octets from the beginning of the content.
+/// The position of the application in the content of a received stream.
 ///
-/// Positions, unlike numbers of octets, mean the same whenever they are applied: an update that is
-/// late, or that comes twice, changes nothing.
+/// Positions are in octets from the beginning of the content. They are absolute, so an update that
+/// is applied late or twice does no harm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// The end of the content that the reader has taken.
+    /// The end of the content that the application has taken.
     pub taken: u64,
-    /// The end of the content that the reader needs before it takes any more: it waits for a message
-    /// that ends here. At or before `taken` if it takes content in any portion.
+    /// The end of the content that the application needs before it takes more, usually the end of
+    /// the next message. A value up to `taken` means that any content is useful.
     pub needed: u64,
 }
 
-/// The window that we grant the peer on a stream, and the reading that it follows.
+/// A stream's receive window, and the position of its reader.
 ///
-/// The peer may send a window's size beyond the position that the reader has taken or needs,
-/// whichever is later. Hence the invariant: **while the reader waits, the peer has credit.** A
-/// reader that waits for a message has the peer's credit for all of the message; one that waits for
-/// anything has taken all there is, and the peer has at least three quarters of the window.
+/// The peer may send up to the window's size beyond the position that the reader has taken or
+/// needs, whichever is later. The invariant is: **while the reader waits, the peer has credit.** If
+/// the reader waits for a message, the peer has credit for the whole message. If the reader waits
+/// for any content, it has taken everything, and the peer has at least three quarters of the
+/// window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StreamWindow {
     size: u32,
-    /// The octets that the peer may still send.
+    /// The number of octets that the peer may still send.
     credit: u32,
-    /// The end of the content that was received.
+    /// The end of the received content.
     received: u64,
     reading: Reading,
 }
 
 impl StreamWindow {
-    /// A window of this size.
+    /// Creates a window with this size in octets.
     #[inline]
     pub(super) const fn new(size: u32) -> Self {
         Self {
@@ -150,7 +155,7 @@ impl StreamWindow {
         }
     }
 
-    /// Receives content and padding.
+    /// Counts received octets of content and padding. Fails if they exceed the credit.
     #[inline]
     pub(super) fn receive(&mut self, content: u32, padding: u32) -> Result<(), Fault> {
         let Some(credit) = self.credit.checked_sub(content + padding) else {
@@ -164,7 +169,7 @@ impl StreamWindow {
         Ok(())
     }
 
-    /// Takes over the reader's place. Never moves back.
+    /// Sets the reader's position. The position never moves back.
     #[inline]
     pub(super) fn read(&mut self, reading: Reading) {
         let taken = reading.taken.min(self.received);
@@ -172,7 +177,7 @@ impl StreamWindow {
         self.reading.needed = self.reading.needed.max(reading.needed);
     }
 
-    /// Moves the reader's place on by this many octets.
+    /// Moves the reader's position forward.
     #[inline]
     pub(super) fn read_more(&mut self, octets: u64) {
         self.read(Reading {
@@ -181,8 +186,8 @@ impl StreamWindow {
         });
     }
 
-    /// Grants the credit that is due. Returns the increment to send, if it is worth a frame: a
-    /// quarter of the window.
+    /// Grants the missing credit. Returns the increment of a WINDOW_UPDATE to send, or `None` if it
+    /// is less than a quarter of the window.
     #[inline]
     pub(super) fn grant(&mut self) -> Option<u32> {
         let due = self.due();
@@ -193,24 +198,24 @@ impl StreamWindow {
         Some(due)
     }
 
-    /// The credit that the peer lacks.
+    /// Returns the missing credit.
     #[inline]
     fn due(&self) -> u32 {
         let end = self.reading.taken.max(self.reading.needed) + u64::from(self.size);
         let full = end.saturating_sub(self.received).min(MAX_CREDIT);
-        // The reading never moves back, but padding and the maximum leave no room to rely on it.
+        // The subtraction saturates because padding and the maximum credit can make it negative.
         full.saturating_sub(u64::from(self.credit)) as u32
     }
 
-    /// Raises the size, as the SETTINGS_INITIAL_WINDOW_SIZE that the peer was told of does.
+    /// Raises the size, together with a SETTINGS_INITIAL_WINDOW_SIZE that the caller sends.
     pub(super) fn raise(&mut self, size: u32) {
         let more = size.saturating_sub(self.size);
         self.size += more;
-        // The maximum credit leaves room for the difference.
+        // This does not overflow: the maximum credit is below the maximum window by more than that.
         self.credit = self.credit.saturating_add(more);
     }
 
-    /// Checks the invariant. Called after every event in tests and fuzzing.
+    /// Checks the invariant, after every event in tests and fuzzing.
     #[cfg(any(test, feature = "invariants"))]
     pub(super) fn check(&self) {
         let waits_for_anything = self.reading.taken == self.received;
@@ -234,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_send_window_goes_negative_and_comes_back() {
+    fn a_send_window_can_become_negative_and_positive_again() {
         let mut window = SendWindow::new(100);
         window.consume(80);
         assert_eq!(window.adjust(-50), Ok(()));
@@ -252,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_connection_window_is_returned_on_receipt_by_the_quarter() {
+    fn the_connection_window_is_returned_on_receipt_in_quarters() {
         let mut window = ConnectionWindow::new(1_000);
         assert_eq!(window.receive(249), Ok(None));
         assert_eq!(window.receive(1), Ok(Some(250)));
@@ -268,8 +273,7 @@ mod tests {
         assert_eq!(window.raise(2_000), None);
     }
 
-    /// The reader has taken the content up to `taken` and needs it up to `needed`. Returns the
-    /// increment to send.
+    /// Sets the reader's position. Returns the increment to send.
     fn read(window: &mut StreamWindow, taken: u64, needed: u64) -> Option<u32> {
         window.read(Reading { taken, needed });
         let increment = window.grant();
@@ -278,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_window_is_returned_on_read_by_the_quarter() {
+    fn a_stream_window_is_returned_on_read_in_quarters() {
         let mut window = StreamWindow::new(1_000);
         assert_eq!(window.receive(1_000, 0), Ok(()));
         assert!(window.receive(1, 0).is_err());
@@ -289,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn reading_more_than_was_received_returns_only_what_was() {
+    fn reading_more_than_was_received_returns_only_the_received_octets() {
         let mut window = StreamWindow::new(1_000);
         assert_eq!(window.receive(300, 0), Ok(()));
         assert_eq!(read(&mut window, 5_000, 0), Some(300));
@@ -306,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn a_needed_message_gets_credit_for_all_of_it_and_a_window_beyond() {
+    fn a_needed_message_gets_credit_for_its_length_and_a_window_beyond() {
         let mut window = StreamWindow::new(1_000);
         assert_eq!(window.receive(5, 0), Ok(()));
         assert_eq!(read(&mut window, 5, 10_005), Some(10_005));
@@ -320,19 +324,18 @@ mod tests {
     }
 
     #[test]
-    fn a_needed_message_gets_credit_though_the_message_before_it_is_not_taken_yet() {
+    fn a_needed_message_gets_credit_while_the_previous_message_is_not_taken() {
         let mut window = StreamWindow::new(1_000);
         assert_eq!(read(&mut window, 0, 5_000), Some(5_000));
         assert_eq!(window.receive(5_000, 0), Ok(()));
-        // The next one has begun to arrive when the first is taken and the next is asked for; the
-        // report of both is late.
+        // The second message has begun to arrive before the reader's position is reported.
         assert_eq!(window.receive(1_000, 0), Ok(()));
         assert_eq!(read(&mut window, 5_000, 10_000), Some(5_000));
         assert_eq!(window.receive(4_000, 0), Ok(()));
     }
 
     #[test]
-    fn a_message_that_the_window_covers_gets_no_frame_of_its_own() {
+    fn a_message_within_the_window_causes_no_window_update() {
         let mut window = StreamWindow::new(1_000);
         assert_eq!(read(&mut window, 0, 249), None);
         assert_eq!(window.receive(249, 0), Ok(()));
@@ -340,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn a_window_grows_by_what_the_peer_is_told_in_settings() {
+    fn a_window_grows_with_our_initial_window_size() {
         let mut window = StreamWindow::new(1_000);
         assert_eq!(window.receive(1_000, 0), Ok(()));
         window.raise(3_000);
@@ -361,8 +364,8 @@ mod tests {
         window.check();
     }
 
-    /// Any order of arrivals, reads and reports leaves a waiting reader with credit: the reader's
-    /// reports are applied late, and the peer sends all that it may.
+    /// Checks random orders of arrivals, reads and late reports of the reader's position. The peer
+    /// sends as much as its credit allows.
     #[test]
     fn no_order_of_events_leaves_a_waiting_reader_without_credit() {
         for seed in 0..2_000 {

@@ -1,31 +1,39 @@
-//! HTTP/2 as a protocol core without IO (RFC 9113, RFC 7541): bytes in, events out, bytes to send,
-//! and a deadline to be woken at.
+//! HTTP/2 as a protocol core without IO (RFC 9113, RFC 7541).
 //!
-//! A [`Connection`] is one end of a connection, client or server. The transport's native engine
-//! owns one per socket, on one task, and nobody else ever sees it: there is no lock and no channel
-//! in here, no socket, no clock (the time is an argument) and no gRPC. What the engine does in a
-//! loop:
+//! The core takes received bytes and the time, and returns events, bytes to send and a deadline. It
+//! has no socket, no clock, no task, no lock, and no knowledge of gRPC.
 //!
-//! 1. read from the socket into a buffer;
-//! 2. call [`Connection::next_event`] until it returns `None`, and act on each [`Event`], which
-//!    includes calling the sending operations;
-//! 3. write what [`Connection::output`] has, and go on with 2 if that woke a sender;
-//! 4. wait for the socket, for a caller, or for [`Connection::next_deadline`], which is followed by
-//!    [`Connection::handle_timeout`].
+//! A [`Connection`] is one end of a connection, client or server. Its owner, for example the native
+//! engine of rgrpc, has one per socket, on one task, and runs this loop:
 //!
-//! An error of the connection comes out of 2 or 4, with the GOAWAY already in the output. An error
-//! of a stream is an event; its RST_STREAM is in the output.
+//! 1. Read from the socket into a buffer.
+//! 2. Call [`Connection::next_event`] until it returns `None`, and handle each [`Event`]. The
+//!    sending functions may be called here.
+//! 3. Write the bytes of [`Connection::output`]. Continue with step 2 if the write caused events.
+//! 4. Wait for the socket, for the application, or for [`Connection::next_deadline`]. Call
+//!    [`Connection::handle_timeout`] when the deadline has passed.
 //!
-//! Where things are: `frame` parses and writes frames, `hpack` header blocks, `message` says which
-//! header lists are well-formed. `stream` holds the states and the store of streams, `flow` the
-//! windows, `bdp` what sizes them, `scheduler` whose turn it is to send. `budget` bounds what a
-//! hostile peer can do. `connection` puts them together: one file for what comes in, one for header
-//! blocks, one for what goes out, one for what concerns the connection as a whole.
+//! Steps 2 and 4 return connection errors (RFC 9113 section 5.4.1); the GOAWAY is then already in
+//! the output. A stream error (section 5.4.2) is an event; its RST_STREAM is in the output.
+//!
+//! # Modules
+//!
+//! - `frame`: parsing and writing of frames.
+//! - `hpack`: header compression.
+//! - `message`: validation of header lists.
+//! - `stream`: the states of streams, and their storage.
+//! - `flow`: flow-control windows; `bdp`: the estimator that sizes them.
+//! - `scheduler`: the order in which streams send.
+//! - `budget`: limits for hostile peers.
+//! - `connection`: the connection itself. Its files are `receive` (frames), `headers` (received
+//!   header blocks), `send`, `streams` (opening and closing) and `control` (SETTINGS, PING,
+//!   GOAWAY).
 
 mod bdp;
 mod block;
 mod budget;
 mod bytes_queue;
+mod cached_headers;
 mod config;
 mod connection;
 mod error;
@@ -35,7 +43,6 @@ pub mod frame;
 pub mod hpack;
 mod message;
 mod output;
-mod recurring;
 mod role;
 mod scheduler;
 mod settings;
@@ -45,15 +52,17 @@ mod stream;
 pub use block::{Block, NoFields};
 pub use budget::{Allowance, BudgetConfig};
 pub use bytes_queue::BytesQueue;
+pub use cached_headers::CachedHeaders;
 pub use config::Config;
-pub use connection::{Before, Connection, OpenError, PREFACE, Payload, ReadHead, SendError, Stats};
-pub use error::{ConnectionError, ErrorCode};
+pub use connection::{
+    Connection, Content, OpenError, PREFACE, PreviousHead, ReadHead, SendError, Stats,
+};
+pub use error::{ConnectionError, ErrorCode, Fault, StreamError};
 pub use event::Event;
 pub use flow::Reading;
 pub use hpack::{Difference, Field, FieldRef};
 pub use message::HeadKind;
 pub use output::Output;
-pub use recurring::Recurring;
 pub use role::Role;
 pub use settings::PeerSettings;
 pub use static_block::StaticBlock;

@@ -1,50 +1,50 @@
-//! What makes a header list that of an HTTP message (RFC 9113 section 8): pseudo-header fields, the
-//! characters of names and values, the fields that belong to HTTP/1 connections.
+//! Validation of header lists as HTTP messages (RFC 9113 section 8): pseudo-header fields, the
+//! characters of names and values, and the fields that are specific to HTTP/1 connections.
 //!
-//! What breaks these rules is malformed, a stream error of type PROTOCOL_ERROR (section 8.1.1).
-//! What gRPC demands on top (the method, the content-type, `te` present) is the caller's to check.
+//! A violation makes a message malformed, which is a stream error with PROTOCOL_ERROR (section
+//! 8.1.1). The caller checks the further rules of gRPC: the method, the content-type, `te`.
 
 use super::hpack::Field;
 
-/// Which header list is expected.
+/// The kind of header list that the state of a stream permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Expected {
-    /// The first of a stream, on a server.
+    /// The head of a request, on a server.
     Request,
-    /// The first of a stream, or the first after informational ones, on a client.
+    /// The head of a response, informational or final, on a client.
     Response,
-    /// The one after the content.
+    /// The trailers.
     Trailers,
 }
 
-/// What a well-formed header list is.
+/// The kind of a well-formed header list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadKind {
-    /// A request.
+    /// The head of a request.
     Request,
-    /// The response.
+    /// The head of a final response.
     Response,
-    /// A response with a status of 1xx, of which there may be several before the response.
+    /// An informational response, with a status of 1xx. There may be several before the final one.
     Informational,
-    /// The trailers, of a request or of a response.
+    /// The trailers of a request or a response.
     Trailers,
 }
 
-/// What a header list says about the message it begins.
+/// The properties of a well-formed header list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Facts {
-    /// What it is.
+pub(super) struct HeadInfo {
+    /// The kind of the list.
     pub(super) kind: HeadKind,
-    /// The content-length, if it is one that the content has to have.
+    /// The content-length, if it applies to the content of the message.
     pub(super) content_length: Option<u64>,
 }
 
-/// Why a header list is malformed.
+/// The reason why a header list is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed(pub(super) &'static str);
 
-/// Checks a header list.
-pub(super) fn check(fields: &[Field], expected: Expected) -> Result<Facts, Malformed> {
+/// Validates a header list.
+pub(super) fn check(fields: &[Field], expected: Expected) -> Result<HeadInfo, Malformed> {
     let mut pseudo = PseudoFields::default();
     let mut content_length = None;
     let mut regular_seen = false;
@@ -81,14 +81,14 @@ pub(super) fn check(fields: &[Field], expected: Expected) -> Result<Facts, Malfo
     if pseudo.has_no_content() || kind == HeadKind::Trailers {
         content_length = None;
     }
-    Ok(Facts {
+    Ok(HeadInfo {
         kind,
         content_length,
     })
 }
 
 fn parse_length(value: &[u8]) -> Result<u64, Malformed> {
-    let error = Malformed("content-length that is no number");
+    let error = Malformed("content-length that is not a number");
     if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
         return Err(error);
     }
@@ -96,7 +96,7 @@ fn parse_length(value: &[u8]) -> Result<u64, Malformed> {
     text.parse().map_err(|_| error)
 }
 
-/// The pseudo-header fields seen (section 8.3).
+/// The pseudo-header fields of a list (section 8.3).
 #[derive(Default)]
 struct PseudoFields<'a> {
     method: Option<&'a [u8]>,
@@ -120,10 +120,10 @@ impl<'a> PseudoFields<'a> {
             (Expected::Request, b":path") => &mut self.path,
             (Expected::Request, b":authority") => &mut self.authority,
             (Expected::Response, b":status") => &mut self.status,
-            _ => return Err(Malformed("pseudo-header field that is undefined here")),
+            _ => return Err(Malformed("undefined pseudo-header field")),
         };
         if place.replace(value).is_some() {
-            return Err(Malformed("pseudo-header field twice"));
+            return Err(Malformed("duplicate pseudo-header field"));
         }
         Ok(())
     }
@@ -136,7 +136,7 @@ impl<'a> PseudoFields<'a> {
         }
     }
 
-    /// Sections 8.3.1 and 8.5.
+    /// Checks the fields of a request (sections 8.3.1 and 8.5).
     fn request(&self) -> Result<HeadKind, Malformed> {
         let complete = match (self.method, self.scheme, self.path) {
             (Some(b"CONNECT"), None, None) => self.authority.is_some(),
@@ -147,25 +147,23 @@ impl<'a> PseudoFields<'a> {
         if complete {
             Ok(HeadKind::Request)
         } else {
-            Err(Malformed(
-                "request without the pseudo-header fields of its method",
-            ))
+            Err(Malformed("request without a required pseudo-header field"))
         }
     }
 
-    /// Section 8.3.2.
+    /// Checks the fields of a response (section 8.3.2).
     fn response(&self) -> Result<HeadKind, Malformed> {
         match self.status {
-            // Section 8.6: HTTP/2 has no upgrade to switch protocols for.
+            // Section 8.6: HTTP/2 does not support the upgrade that 101 announces.
             Some(b"101") => Err(Malformed("status 101")),
             Some([b'1', b'0'..=b'9', b'0'..=b'9']) => Ok(HeadKind::Informational),
             Some([b'2'..=b'9', b'0'..=b'9', b'0'..=b'9']) => Ok(HeadKind::Response),
-            Some(_) => Err(Malformed("status that is no status")),
+            Some(_) => Err(Malformed("invalid status")),
             None => Err(Malformed("response without a status")),
         }
     }
 
-    /// Whether the status says that there is no content, whatever its length is said to be.
+    /// Returns `true` if a response with this status has no content, whatever its content-length.
     fn has_no_content(&self) -> bool {
         matches!(self.status, Some(b"204" | b"304" | [b'1', ..]))
     }
@@ -197,16 +195,16 @@ mod tests {
         (":authority", "a"),
     ];
 
-    fn request_and(more: &[(&'static str, &'static str)]) -> Result<Facts, Malformed> {
+    fn request_and(more: &[(&'static str, &'static str)]) -> Result<HeadInfo, Malformed> {
         check(&list(&[&REQUEST[..], more].concat()), Expected::Request)
     }
 
-    fn request_without(name: &str) -> Result<Facts, Malformed> {
+    fn request_without(name: &str) -> Result<HeadInfo, Malformed> {
         let fields: Vec<_> = REQUEST.iter().copied().filter(|f| f.0 != name).collect();
         check(&list(&fields), Expected::Request)
     }
 
-    fn reason(result: Result<Facts, Malformed>) -> &'static str {
+    fn reason(result: Result<HeadInfo, Malformed>) -> &'static str {
         result.map_or_else(|malformed| malformed.0, |_| "well-formed")
     }
 
@@ -217,11 +215,14 @@ mod tests {
         for name in [":method", ":scheme", ":path"] {
             assert_eq!(
                 reason(request_without(name)),
-                "request without the pseudo-header fields of its method"
+                "request without a required pseudo-header field"
             );
         }
         for field in REQUEST {
-            assert_eq!(reason(request_and(&[field])), "pseudo-header field twice");
+            assert_eq!(
+                reason(request_and(&[field])),
+                "duplicate pseudo-header field"
+            );
         }
     }
 
@@ -241,20 +242,14 @@ mod tests {
     }
 
     #[test]
-    fn a_request_with_what_does_not_belong_there_is_malformed() {
+    fn a_request_with_a_forbidden_field_is_malformed() {
         let table: [(&[(&str, &str)], &str); 10] = [
             (
                 &[("a", "b"), (":path", "/")],
                 "pseudo-header field after a regular field",
             ),
-            (
-                &[(":status", "200")],
-                "pseudo-header field that is undefined here",
-            ),
-            (
-                &[(":protocol", "x")],
-                "pseudo-header field that is undefined here",
-            ),
+            (&[(":status", "200")], "undefined pseudo-header field"),
+            (&[(":protocol", "x")], "undefined pseudo-header field"),
             (&[("connection", "close")], "connection-specific field"),
             (
                 &[("transfer-encoding", "chunked")],
@@ -264,11 +259,11 @@ mod tests {
             (&[("te", "trailers, deflate")], "te other than trailers"),
             (
                 &[("content-length", "+1")],
-                "content-length that is no number",
+                "content-length that is not a number",
             ),
             (
                 &[("content-length", "")],
-                "content-length that is no number",
+                "content-length that is not a number",
             ),
             (
                 &[("content-length", "1"), ("content-length", "2")],
@@ -281,13 +276,13 @@ mod tests {
     }
 
     #[test]
-    fn a_request_may_say_te_trailers_and_its_length() {
-        let facts = request_and(&[("te", "trailers"), ("content-length", "10")]);
-        assert_eq!(facts.map(|facts| facts.content_length), Ok(Some(10)));
+    fn a_request_may_have_te_trailers_and_a_content_length() {
+        let info = request_and(&[("te", "trailers"), ("content-length", "10")]);
+        assert_eq!(info.map(|info| info.content_length), Ok(Some(10)));
     }
 
     #[test]
-    fn a_field_with_a_defect_is_malformed_wherever_it_is() {
+    fn a_field_with_a_defect_is_malformed_in_every_list() {
         for expected in [Expected::Request, Expected::Response, Expected::Trailers] {
             let mut fields = list(&[("a", "b")]);
             fields[0].defect = Some(Defect::UpperCaseName);
@@ -299,7 +294,7 @@ mod tests {
     #[test]
     fn a_response_has_one_status() {
         let response = |fields: &[(&'static str, &'static str)]| {
-            check(&list(fields), Expected::Response).map(|facts| facts.kind)
+            check(&list(fields), Expected::Response).map(|info| info.kind)
         };
         assert_eq!(response(&[(":status", "200")]), Ok(HeadKind::Response));
         assert_eq!(response(&[(":status", "503")]), Ok(HeadKind::Response));
@@ -320,18 +315,18 @@ mod tests {
     }
 
     #[test]
-    fn the_length_of_what_has_no_content_is_not_held_against_it() {
+    fn the_content_length_of_a_response_without_content_is_ignored() {
         for status in ["103", "204", "304"] {
             let fields = list(&[(":status", status), ("content-length", "5")]);
-            let facts = check(&fields, Expected::Response);
-            assert_eq!(facts.map(|facts| facts.content_length), Ok(None));
+            let info = check(&fields, Expected::Response);
+            assert_eq!(info.map(|info| info.content_length), Ok(None));
         }
     }
 
     #[test]
     fn trailers_have_no_pseudo_header_fields() {
         let trailers = |fields: &[(&'static str, &'static str)]| {
-            check(&list(fields), Expected::Trailers).map(|facts| facts.kind)
+            check(&list(fields), Expected::Trailers).map(|info| info.kind)
         };
         assert_eq!(trailers(&[("grpc-status", "0")]), Ok(HeadKind::Trailers));
         assert_eq!(trailers(&[]), Ok(HeadKind::Trailers));

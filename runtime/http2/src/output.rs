@@ -1,54 +1,58 @@
-//! What is to be written to the peer.
+//! The octets to write to the peer.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::Bytes;
 
-/// A payload from this length on is kept as it is, to be written from where it lies; a shorter one
-/// is copied beside the frames around it, which costs less than a slice of its own.
+/// The minimum length of a payload that is kept without a copy, in octets.
+///
+/// Copying a shorter payload into the buffer costs less than a slice of its own.
 const SEGMENT: usize = 1_024;
 
-/// How much of what is already written may stand in front of what is not.
+/// The maximum number of written octets at the front of the buffer before it is compacted.
 const MAX_WRITTEN: usize = 32 * 1_024;
 
-/// Octets in the order of the wire: small things in one buffer, large ones between them.
+/// The octets that wait to be written to the peer, in order.
 ///
-/// The caller takes [`chunk`](Self::chunk) or [`slices`](Self::slices), writes what it can of them,
-/// and says how much that was with [`advance`](Self::advance).
+/// The owner takes [`chunk`](Self::chunk) or [`slices`](Self::slices), writes as much of them as
+/// the socket accepts, and reports the number of octets with [`advance`](Self::advance).
 #[derive(Debug, Default)]
 pub struct Output {
+    /// Frame heads, control frames and short payloads.
     buffer: Vec<u8>,
-    /// How much of the buffer is written.
+    /// The length of the written part at the front of the buffer.
     written: usize,
+    /// Long payloads, which are not copied.
     segments: VecDeque<Segment>,
-    /// The octets of the segments.
+    /// The total length of the segments.
     segment_octets: usize,
-    /// All octets ever written.
+    /// The number of octets written since the connection was created.
     total_written: u64,
 }
 
 #[derive(Debug)]
 struct Segment {
-    /// The place in the buffer before which the segment stands.
+    /// The offset in the buffer at which the segment is inserted.
     at: usize,
     octets: Bytes,
 }
 
 impl Output {
-    /// How many octets wait.
+    /// Returns the number of waiting octets.
     #[inline]
     pub fn len(&self) -> usize {
         self.buffer.len() - self.written + self.segment_octets
     }
 
-    /// Whether nothing waits.
+    /// Returns `true` if no octets wait.
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The first octets to write, as many as lie together; empty if nothing waits.
+    /// Returns the first contiguous octets to write. The slice is empty if nothing waits.
+    #[inline]
     pub fn chunk(&self) -> &[u8] {
         match self.segments.front() {
             Some(segment) if segment.at == self.written => &segment.octets,
@@ -57,13 +61,14 @@ impl Output {
         }
     }
 
-    /// Whether all that waits lies together.
+    /// Returns `true` if [`chunk`](Self::chunk) returns all waiting octets.
     #[inline]
     pub fn is_one_chunk(&self) -> bool {
-        self.segments.is_empty()
+        self.chunk().len() == self.len()
     }
 
-    /// Fills `slices` with what to write, in order. Returns how many it filled.
+    /// Fills `slices` with the octets to write, in order, for a vectored write. Returns the number
+    /// of filled slices.
     pub fn slices<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
         let mut filled = 0;
         let mut push = |octets: &'a [u8]| {
@@ -88,8 +93,21 @@ impl Output {
         filled
     }
 
-    /// The first `count` octets, or all if there are fewer, are written.
+    /// Removes the first `count` octets, which have been written. Removes all octets if there are
+    /// fewer.
+    #[inline]
     pub fn advance(&mut self, count: usize) {
+        if self.segments.is_empty() && count >= self.len() {
+            // The usual case: everything was one chunk, and the socket accepted all of it.
+            self.total_written += self.len() as u64;
+            self.buffer.clear();
+            self.written = 0;
+        } else {
+            self.advance_part(count);
+        }
+    }
+
+    fn advance_part(&mut self, count: usize) {
         let mut left = count.min(self.len());
         self.total_written += left as u64;
         while let Some(segment) = self.segments.front_mut() {
@@ -117,23 +135,25 @@ impl Output {
         }
     }
 
-    /// All octets ever written: a place in the stream of them.
+    /// Returns the number of octets written since the connection was created.
+    #[inline]
     pub(super) fn total_written(&self) -> u64 {
         self.total_written
     }
 
-    /// The place in the stream of octets where the next one will be.
+    /// Returns [`total_written`](Self::total_written) as it will be when everything is written.
+    #[inline]
     pub(super) fn end(&self) -> u64 {
         self.total_written + self.len() as u64
     }
 
-    /// The buffer, to append frames to.
+    /// Returns the buffer, to append frames to.
     #[inline]
     pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
     }
 
-    /// Appends a payload, whose frame's head was appended before.
+    /// Appends a payload. The frame head precedes it in the buffer.
     #[inline]
     pub(super) fn push(&mut self, octets: Bytes) {
         if octets.len() < SEGMENT {
@@ -147,8 +167,8 @@ impl Output {
         }
     }
 
-    /// Gives back the memory that nothing uses now.
-    pub(super) fn trim(&mut self) {
+    /// Frees unused memory.
+    pub(super) fn shrink(&mut self) {
         if self.is_empty() {
             self.buffer = Vec::new();
             self.segments = VecDeque::new();
@@ -168,7 +188,7 @@ impl Output {
 mod tests {
     use super::*;
 
-    /// Small, large, small, large and large, small: and what that is as one string of octets.
+    /// An output of short and long payloads, and the same octets in one vector.
     fn filled() -> (Output, Vec<u8>) {
         let mut output = Output::default();
         let mut expected = Vec::new();
@@ -190,7 +210,7 @@ mod tests {
     }
 
     #[test]
-    fn octets_come_out_in_the_order_they_went_in_however_they_are_taken() {
+    fn octets_come_out_in_order_for_every_size_of_write() {
         for step in [1, 7, 9, 10, 1_000, 2_009, 100_000] {
             let (mut output, expected) = filled();
             let mut written = 0;
@@ -198,6 +218,7 @@ mod tests {
                 assert_eq!(gather(&output), expected[written..], "step {step}");
                 assert!(expected[written..].starts_with(output.chunk()));
                 assert!(!output.chunk().is_empty());
+                assert_eq!(output.is_one_chunk(), output.chunk().len() == output.len());
                 output.advance(step);
                 written = (written + step).min(expected.len());
                 assert_eq!(output.len(), expected.len() - written);
@@ -207,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_appended_while_some_is_unwritten_follows_it() {
+    fn octets_appended_after_a_partial_write_follow_the_rest() {
         let (mut output, mut expected) = filled();
         output.advance(1_500);
         output.push(vec![7; 3_000].into());
@@ -218,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn fewer_slices_than_there_are_hold_the_first() {
+    fn too_few_slices_hold_the_first_octets() {
         let (output, expected) = filled();
         let mut slices = [IoSlice::new(&[]); 2];
         assert_eq!(output.slices(&mut slices), 2);
@@ -227,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_does_not_pile_up_behind_what_is_not() {
+    fn written_octets_do_not_accumulate_in_the_buffer() {
         let mut output = Output::default();
         for _ in 0..1_000 {
             output.push(vec![1; 1_000].into());

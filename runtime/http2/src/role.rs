@@ -1,16 +1,16 @@
-//! Which end of a connection this is.
+//! The role of an end of a connection.
 
-/// The two ends differ in who opens streams, and in little else.
+/// The role of an end of a connection: client or server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Opens streams, with odd ids.
+    /// The end that opens streams, with odd ids.
     Client,
-    /// Answers on them. Its own ids would be even; it opens none, since push is off.
+    /// The end that responds. It opens no streams, because server push is disabled.
     Server,
 }
 
 impl Role {
-    /// Whether a stream of this id is this end's to open (RFC 9113 section 5.1.1).
+    /// Returns `true` if this end opens the streams with this id's parity (RFC 9113 section 5.1.1).
     #[inline]
     pub(super) const fn opens(self, stream_id: u32) -> bool {
         match self {

@@ -1,82 +1,91 @@
-//! Whose turn it is to send.
+//! The order in which streams send.
 //!
-//! Streams that have something to send take turns, one DATA frame each (and the trailers behind the
-//! last). A stream whose own window is closed has no place here until the window opens; streams
-//! that only the connection's window keeps from sending wait aside, in their order.
+//! Streams with queued data take turns (round robin). A turn is one DATA frame; the trailers follow
+//! the last DATA frame. A stream whose own window is closed is not in the scheduler until the
+//! window opens. Streams that are blocked only by the connection's window wait in a second queue.
 
 use std::collections::VecDeque;
 
 use super::stream::StreamKey;
 
-/// The streams that have something to send, first come first served. A key of a stream that is gone
-/// is skipped when its turn comes.
+/// The queue of the streams that have something to send.
+///
+/// It may contain keys of streams that no longer exist; the caller skips them.
 #[derive(Debug, Default)]
 pub(super) struct Scheduler {
     ready: VecDeque<StreamKey>,
-    starved: VecDeque<StreamKey>,
+    /// Streams that are blocked by the connection's window.
+    blocked: VecDeque<StreamKey>,
 }
 
 impl Scheduler {
-    /// Whether no stream waits for a turn.
+    /// Returns `true` if no stream waits for a turn.
     #[inline]
     pub(super) fn is_idle(&self) -> bool {
-        self.ready.is_empty() && self.starved.is_empty()
+        self.ready.is_empty() && self.blocked.is_empty()
     }
 
-    /// Gives a stream the place behind all others.
+    /// Adds a stream at the end of the queue.
+    #[inline]
     pub(super) fn push(&mut self, key: StreamKey) {
         self.ready.push_back(key);
     }
 
-    /// The next stream; it has lost its place.
+    /// Removes and returns the next stream.
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<StreamKey> {
         self.ready.pop_front()
     }
 
-    /// Sets a stream aside until the connection's window opens. Keys of streams that are gone are
-    /// sorted out with `is_alive` when there may be many, since nothing else takes them away here.
-    pub(super) fn starve(
+    /// Adds a stream to those that wait for the connection's window.
+    ///
+    /// When the queue is much longer than `alive`, the number of existing streams, the keys that
+    /// fail `is_alive` are removed. This bounds the queue while the window stays closed.
+    pub(super) fn block(
         &mut self,
         key: StreamKey,
         alive: usize,
         is_alive: impl Fn(StreamKey) -> bool,
     ) {
-        self.starved.push_back(key);
-        if self.starved.len() > 2 * alive + 64 {
-            self.starved.retain(|&key| is_alive(key));
+        self.blocked.push_back(key);
+        if self.blocked.len() > 2 * alive + 64 {
+            self.blocked.retain(|&key| is_alive(key));
         }
     }
 
-    /// Returns whether no stream waits for the connection's window.
+    /// Returns `true` if no stream waits for the connection's window.
     #[cfg(any(test, feature = "invariants"))]
-    pub(super) fn is_fed(&self) -> bool {
-        self.starved.is_empty()
+    pub(super) fn has_none_blocked(&self) -> bool {
+        self.blocked.is_empty()
     }
 
-    /// The connection's window has opened.
-    pub(super) fn feed(&mut self) {
-        self.ready.append(&mut self.starved);
+    /// Makes the blocked streams ready, because the connection's window has opened.
+    pub(super) fn unblock(&mut self) {
+        self.ready.append(&mut self.blocked);
     }
 
-    /// Gives back the memory that nothing uses now.
-    pub(super) fn trim(&mut self) {
+    /// Frees unused memory.
+    pub(super) fn shrink(&mut self) {
         self.ready.shrink_to_fit();
-        self.starved.shrink_to_fit();
+        self.blocked.shrink_to_fit();
     }
 }
 
-/// What keeps a stream from sending content.
+/// The decision about a stream's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
-    /// Nothing: this many octets fit into a frame and into both windows.
+    /// The stream sends this many octets.
     Send(usize),
-    /// The stream's window.
+    /// The stream's window is closed.
     StreamWindow,
-    /// The connection's window.
+    /// The connection's window is closed.
     ConnectionWindow,
 }
 
-/// Decides a turn of a stream that has `queued` octets.
+/// Decides the turn of a stream with `queued` octets.
+///
+/// `frame` is the maximum payload of a frame; `stream` and `connection` are the windows, in octets.
+#[inline]
 pub(super) fn turn(queued: usize, frame: usize, stream: usize, connection: usize) -> Turn {
     if queued == 0 {
         return Turn::Send(0);

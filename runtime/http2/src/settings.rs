@@ -7,23 +7,26 @@ use super::frame::Setting;
 use super::hpack::DEFAULT_TABLE_SIZE;
 use super::role::Role;
 
-/// What the peer has announced, and what holds until it does.
+/// The settings of the peer. Until the peer announces a setting, the protocol's default applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerSettings {
-    /// The size of the table it decodes with, in octets.
+    /// The size of the peer's HPACK decoding table, in octets. Default: 4,096.
     pub header_table_size: u32,
-    /// How many streams it lets us have open; no limit if `None`.
+    /// The maximum number of streams that we may have open. Default: `None`, no limit; on a client,
+    /// [`initial_max_send_streams`](crate::Config::initial_max_send_streams) until the peer's first
+    /// SETTINGS.
     pub max_concurrent_streams: Option<u32>,
-    /// The window of a new stream that we send on, in octets.
+    /// The send window of a new stream, in octets. Default: 65,535.
     pub initial_window_size: u32,
-    /// The longest payload it takes, in octets.
+    /// The maximum payload of a frame that the peer accepts, in octets. Default: 16,384.
     pub max_frame_size: u32,
-    /// The largest header list it takes, in octets; no limit if `None`.
+    /// The maximum size of a header list that the peer accepts, in octets including 32 for each
+    /// field. Default: `None`, no limit.
     pub max_header_list_size: Option<u32>,
 }
 
 impl PeerSettings {
-    /// What holds until the peer's first SETTINGS.
+    /// Creates the settings that apply until the peer's first SETTINGS.
     pub(super) const fn initial(max_concurrent_streams: Option<u32>) -> Self {
         Self {
             header_table_size: DEFAULT_TABLE_SIZE as u32,
@@ -34,13 +37,13 @@ impl PeerSettings {
         }
     }
 
-    /// Takes a parameter over. `role` is ours, not the peer's.
+    /// Applies one parameter of a SETTINGS frame. `role` is our role, not the peer's.
     pub(super) fn apply(&mut self, setting: Setting, role: Role) -> Result<(), ConnectionError> {
         let value = setting.value;
         let error = |code, reason| Err(ConnectionError { code, reason });
         match setting.id {
             Setting::HEADER_TABLE_SIZE => self.header_table_size = value,
-            // Section 6.5.2: a server may announce no other value than 0, and a client either.
+            // Section 6.5.2: a server may only announce 0; a client may announce 0 or 1.
             Setting::ENABLE_PUSH if value > 1 || (value == 1 && role == Role::Client) => {
                 return error(ErrorCode::PROTOCOL_ERROR, "ENABLE_PUSH out of range");
             }
@@ -59,14 +62,14 @@ impl PeerSettings {
             }
             Setting::MAX_FRAME_SIZE => self.max_frame_size = value,
             Setting::MAX_HEADER_LIST_SIZE => self.max_header_list_size = Some(value),
-            // ENABLE_PUSH means nothing to us, and what is unknown is to be ignored.
+            // We never push, so ENABLE_PUSH has no effect. Unknown settings must be ignored.
             _ => {}
         }
         Ok(())
     }
 }
 
-/// The parameters of our first SETTINGS: those that differ from what holds without them.
+/// Returns the parameters of our first SETTINGS: those that differ from the protocol's defaults.
 pub(super) fn announced(config: &Config, role: Role) -> Vec<Setting> {
     let mut settings = Vec::new();
     let mut announce = |id, value| settings.push(Setting { id, value });
@@ -103,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn values_out_of_range_are_errors_of_the_code_the_rfc_gives() {
+    fn values_out_of_range_are_errors_with_the_code_of_the_rfc() {
         use ErrorCode as Code;
         let table = [
             (Setting::ENABLE_PUSH, 2, Code::PROTOCOL_ERROR),
@@ -121,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_enables_push_is_in_error_and_a_client_is_not() {
+    fn enable_push_is_an_error_from_a_server_and_valid_from_a_client() {
         assert!(apply(Setting::ENABLE_PUSH, 1, Role::Client).is_err());
         assert!(apply(Setting::ENABLE_PUSH, 0, Role::Client).is_ok());
         assert!(apply(Setting::ENABLE_PUSH, 1, Role::Server).is_ok());
@@ -136,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_differs_from_the_protocols_defaults_is_announced() {
+    fn only_values_that_differ_from_the_protocols_defaults_are_announced() {
         let config = Config::default();
         assert_eq!(announced(&config, Role::Server), []);
         let push_off = Setting {

@@ -1,22 +1,23 @@
-//! Header blocks encoded ahead of time.
+//! Header blocks that are encoded in advance.
 
 use bytes::Bytes;
 
 use super::frame::Head;
 use super::hpack::{self, FieldRef};
 
-/// Fields encoded without reference to a dynamic table, so that the octets are right on every
-/// connection at any time. For what goes out with every call: sending one copies a few octets.
+/// Header fields encoded in advance, without the dynamic table.
+///
+/// The octets are valid on every connection at any time. Sending a static block only copies its
+/// octets, so it suits the headers and trailers of most responses.
 #[derive(Clone, Debug)]
 pub struct StaticBlock {
-    /// The encoded fields, behind the room of a frame's head: then all of a frame but its head can
-    /// be copied at once.
+    /// Space for a frame head, then the encoded fields. The whole frame is copied at once.
     framed: Bytes,
     list_size: usize,
 }
 
 impl StaticBlock {
-    /// Encodes fields; their names have to be in lower case.
+    /// Encodes fields. Their names must be in lower case.
     pub fn new<'a>(fields: impl IntoIterator<Item = FieldRef<'a>>) -> Self {
         let mut octets = vec![0; Head::LEN];
         let mut list_size = 0;
@@ -30,19 +31,20 @@ impl StaticBlock {
         }
     }
 
-    /// The encoded fields: a piece of a header block.
+    /// Returns the encoded fields, which are a fragment of a header block.
     #[inline]
     pub fn octets(&self) -> &[u8] {
         &self.framed[Head::LEN..]
     }
 
-    /// The encoded fields, behind as many octets as a frame's head takes.
+    /// Returns space for a frame head, followed by the encoded fields.
     #[inline]
-    pub fn framed(&self) -> &[u8] {
+    pub(super) fn framed(&self) -> &[u8] {
         &self.framed
     }
 
-    /// What the fields count in a header list (RFC 9113 section 6.5.2).
+    /// Returns the fields' size in a header list, in octets including 32 for each field (RFC 9113
+    /// section 6.5.2).
     #[inline]
     pub fn list_size(&self) -> usize {
         self.list_size

@@ -1,4 +1,4 @@
-//! What concerns the connection as a whole: SETTINGS, PING, GOAWAY, draining, failing.
+//! Frames and operations of the whole connection: SETTINGS, PING, GOAWAY, drain and failure.
 
 use std::time::Instant;
 
@@ -12,13 +12,12 @@ use crate::frame::{GoAway, Head, MAX_STREAM_ID, Ping, Setting, SettingsFrame, Wi
 use crate::role::Role;
 use crate::stream::StreamKey;
 
-use super::{Connection, Phase};
+use super::{Connection, ConnectionPhase};
 
-/// The PING that asks whether all requests in flight have arrived: the payload by which gRPC
-/// implementations know it.
+/// The payload of the PING that a drain sends. All gRPC implementations use it for this purpose.
 const DRAIN_PING: [u8; 8] = [0x01, 0x06, 0x01, 0x08, 0x00, 0x03, 0x03, 0x09];
 
-/// How far this end has got with closing the connection gracefully.
+/// The state of this end's graceful close.
 ///
 /// ```text
 ///           drain()              PING acknowledged, or drain_timeout
@@ -30,30 +29,31 @@ const DRAIN_PING: [u8; 8] = [0x01, 0x06, 0x01, 0x08, 0x00, 0x03, 0x03, 0x09];
 /// ```
 #[derive(Clone, Debug)]
 pub(super) enum Drain {
-    /// Not at all.
+    /// There is no graceful close.
     Off,
-    /// GOAWAY with the highest id there is: the peer opens no more streams, but those in flight
-    /// still count.
+    /// We sent GOAWAY with the maximum stream id. The peer opens no more streams, but streams in
+    /// flight are still accepted.
     Announced {
-        /// When the answer to the PING is no longer waited for.
+        /// The time at which the drain continues without the acknowledgement of the PING.
         deadline: Instant,
         /// The debug data of both GOAWAYs.
         debug: Bytes,
     },
-    /// GOAWAY with the last stream that was taken up: later ones are ignored.
+    /// We sent GOAWAY with the last accepted stream. Later streams are ignored.
     Final {
-        /// That stream.
+        /// The id of the last accepted stream.
         last_id: u32,
     },
 }
 
 impl Drain {
-    /// Whether it has begun.
+    /// Returns `true` if the drain has begun.
+    #[inline]
     pub(super) fn is_on(&self) -> bool {
         !matches!(self, Self::Off)
     }
 
-    /// The last stream that is taken up, once that is decided.
+    /// Returns the id of the last accepted stream, once it is final.
     #[inline]
     pub(super) fn last_id(&self) -> Option<u32> {
         match self {
@@ -62,7 +62,8 @@ impl Drain {
         }
     }
 
-    /// When it goes on by itself.
+    /// Returns the time at which the drain continues without an acknowledgement.
+    #[inline]
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self {
             Self::Announced { deadline, .. } => Some(*deadline),
@@ -71,20 +72,24 @@ impl Drain {
     }
 }
 
-/// How many frames that the peer made us send wait for it to read.
+/// The number of waiting frames that the peer caused, such as acknowledgements.
 ///
-/// They are counted in two generations, parted by a place in the output: when that place is
-/// written, the older ones are. So the count is never too low, and catches up with every write.
+/// The frames are counted in two generations, separated by a position in the output. When the
+/// output is written up to that position, the older generation is written. So the count is never
+/// too low, and writes reduce it.
 #[derive(Debug, Default)]
 pub(super) struct ControlBacklog {
     older: u32,
     newer: u32,
-    /// The place after the older ones.
+    /// The position behind the older generation, in octets since the connection was created.
     boundary: u64,
 }
 
 impl ControlBacklog {
-    /// One more, at the end of the output. Returns how many wait.
+    /// Counts one more frame at the end of the output. Returns the number of waiting frames.
+    ///
+    /// `written` and `end` are the positions of the first waiting octet and of the end of the
+    /// output.
     fn push(&mut self, written: u64, end: u64) -> u32 {
         if written >= self.boundary {
             self.older = if written == end { 0 } else { self.newer };
@@ -97,8 +102,11 @@ impl ControlBacklog {
 }
 
 impl<T, H: Clone> Connection<T, H> {
-    /// Sends a PING. [`Event::Pong`] brings the payload back. Several may be in flight; the two
-    /// payloads that gRPC uses for measuring bandwidth and for draining are the connection's own.
+    /// Sends a PING (RFC 9113 section 6.7). The acknowledgement causes [`Event::Pong`].
+    ///
+    /// Several PINGs may be in flight. Two payloads are reserved for the connection itself, which
+    /// uses them as other gRPC implementations do: 0204_1010_090e_0707 to measure the bandwidth and
+    /// 0106_0108_0003_0309 to drain.
     pub fn ping(&mut self, payload: [u8; 8]) {
         let ping = Ping {
             ack: false,
@@ -109,11 +117,12 @@ impl<T, H: Clone> Connection<T, H> {
         self.stats.pings_sent += 1;
     }
 
-    /// Sends GOAWAY, with the last stream that was taken up: later ones of the peer are ignored from
-    /// here on. Streams that are open go on. Whoever wants to close the connection for an error
-    /// writes the output and closes.
+    /// Sends GOAWAY with the last accepted stream (RFC 9113 section 6.8).
+    ///
+    /// Later streams of the peer are ignored; open streams continue. To close the connection for an
+    /// error, write the output afterwards and close the socket.
     pub fn goaway(&mut self, code: ErrorCode, debug_data: &[u8]) {
-        let last_id = self.last_taken_up();
+        let last_id = self.last_accepted();
         self.drain = Drain::Final { last_id };
         let goaway = GoAway {
             last_stream_id: last_id,
@@ -123,11 +132,13 @@ impl<T, H: Clone> Connection<T, H> {
         goaway.write(self.output.buffer());
     }
 
-    /// Begins to close the connection gracefully; [`is_drained`](Self::is_drained) tells the end. A
-    /// server does it in two steps (RFC 9113 section 6.8), so that no request in flight is lost: it
-    /// announces that it will stop, and stops when a PING tells that the announcement has arrived,
-    /// or after [`drain_timeout`](crate::Config::drain_timeout). Does nothing if it has begun
-    /// already.
+    /// Begins a graceful close of the connection. Does nothing if it has already begun.
+    ///
+    /// A server closes in two steps (RFC 9113 section 6.8), so that no request in flight is lost.
+    /// It sends a GOAWAY with the maximum stream id and a PING. When the PING is acknowledged, or
+    /// after [`drain_timeout`](crate::Config::drain_timeout), it sends a GOAWAY with the last
+    /// accepted stream. A client sends one GOAWAY. [`is_drained`](Self::is_drained) reports the
+    /// end. `debug` is the debug data of the GOAWAYs.
     pub fn drain(&mut self, debug: Bytes, now: Instant) {
         if self.drain.is_on() {
             return;
@@ -152,13 +163,13 @@ impl<T, H: Clone> Connection<T, H> {
         self.drain = Drain::Announced { deadline, debug };
     }
 
-    /// Whether either end has said that there will be no new streams, and none is left.
+    /// Returns `true` if either end has sent its final GOAWAY and no stream is left.
     pub fn is_drained(&self) -> bool {
         let no_more = self.drain.last_id().is_some() || self.peer_goaway.is_some();
         no_more && self.streams.len() == 0
     }
 
-    /// The second step of a server's drain.
+    /// Takes the second step of a server's drain.
     fn finish_drain(&mut self) {
         if let Drain::Announced { debug, .. } = &self.drain {
             let debug = debug.clone();
@@ -166,7 +177,7 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// The second step, if its time has come.
+    /// Takes the second step if its deadline has passed.
     pub(super) fn drain_timeout(&mut self, now: Instant) {
         if self
             .drain
@@ -177,7 +188,7 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// Fails the connection if too much DATA has waited for too long.
+    /// Fails a server's connection if too much DATA has waited for too long.
     #[inline]
     pub(super) fn watch_for_stall(&mut self, now: Instant) -> Result<(), ConnectionError> {
         if self.role == Role::Client {
@@ -191,15 +202,15 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// Ends the connection: GOAWAY is the last thing it sends.
+    /// Ends the connection with a GOAWAY, which is the last frame.
     #[cold]
     pub(super) fn fail(&mut self, error: ConnectionError) -> ConnectionError {
         self.goaway(error.code, error.reason.as_bytes());
-        self.phase = Phase::Failed(error);
+        self.phase = ConnectionPhase::Failed(error);
         error
     }
 
-    /// Counts a frame that the peer made us send.
+    /// Counts a frame that the peer caused. Fails if too many wait.
     pub(super) fn count_control_frame(&mut self) -> Result<(), ConnectionError> {
         let (written, end) = (self.output.total_written(), self.output.end());
         if self.control_backlog.push(written, end) > self.config.budgets.queued_control {
@@ -208,7 +219,7 @@ impl<T, H: Clone> Connection<T, H> {
         Ok(())
     }
 
-    /// RFC 9113 section 6.5.
+    /// Handles SETTINGS (RFC 9113 section 6.5).
     pub(super) fn settings(
         &mut self,
         head: Head,
@@ -225,8 +236,8 @@ impl<T, H: Clone> Connection<T, H> {
             return Ok(Some(Event::SettingsAcked));
         }
         self.spend(|budgets| &mut budgets.settings, now)?;
-        if self.phase == Phase::FirstSettings {
-            self.phase = Phase::Running;
+        if self.phase == ConnectionPhase::FirstSettings {
+            self.phase = ConnectionPhase::Running;
             self.peer.max_concurrent_streams = None;
         }
         let window_before = self.peer.initial_window_size;
@@ -244,7 +255,7 @@ impl<T, H: Clone> Connection<T, H> {
         Ok(Some(Event::PeerSettings))
     }
 
-    /// RFC 9113 section 6.9.2.
+    /// Changes the send windows of all streams (RFC 9113 section 6.9.2).
     fn adjust_send_windows(&mut self, change: i64) -> Result<(), ConnectionError> {
         if change == 0 {
             return Ok(());
@@ -267,7 +278,7 @@ impl<T, H: Clone> Connection<T, H> {
         Ok(())
     }
 
-    /// RFC 9113 section 6.7.
+    /// Handles PING (RFC 9113 section 6.7).
     pub(super) fn ping_frame(
         &mut self,
         head: Head,
@@ -285,6 +296,7 @@ impl<T, H: Clone> Connection<T, H> {
         Ok(Some(Event::Ping { payload }))
     }
 
+    /// Handles the acknowledgement of a PING.
     fn pong(&mut self, payload: [u8; 8], now: Instant) -> Result<Option<Event<H>>, Fault> {
         if payload == bdp::PING
             && let Some(bdp) = &mut self.bdp
@@ -307,7 +319,7 @@ impl<T, H: Clone> Connection<T, H> {
         Ok(Some(Event::Pong { payload }))
     }
 
-    /// Raises the connection's window and those of all streams, present and future.
+    /// Raises the receive windows of the connection and of all present and future streams.
     fn raise_windows(&mut self, window: u32) {
         let out = self.output.buffer();
         if let Some(increment) = self.receive_window.raise(window) {
@@ -329,7 +341,7 @@ impl<T, H: Clone> Connection<T, H> {
             .push_back(self.config.header_table_size);
     }
 
-    /// RFC 9113 section 6.8.
+    /// Handles GOAWAY (RFC 9113 section 6.8).
     pub(super) fn goaway_frame(
         &mut self,
         head: Head,
@@ -343,14 +355,14 @@ impl<T, H: Clone> Connection<T, H> {
             if last_id > before {
                 return Err(Fault::connection(
                     ErrorCode::PROTOCOL_ERROR,
-                    "GOAWAY with a higher stream id than before",
+                    "GOAWAY with a higher stream id than the previous one",
                 ));
             }
         }
         if last_id != 0 && !self.role.opens(last_id) {
             return Err(Fault::connection(
                 ErrorCode::PROTOCOL_ERROR,
-                "GOAWAY with a stream id of its sender",
+                "GOAWAY with a stream id that its sender opens",
             ));
         }
         self.peer_goaway = Some(last_id);
@@ -378,15 +390,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_backlog_counts_what_is_not_written() {
+    fn a_backlog_counts_unwritten_frames() {
         let mut backlog = ControlBacklog::default();
-        // Nothing is written: every frame waits.
+        // Nothing is written, so every frame waits.
         for count in 1..=5 {
             assert_eq!(backlog.push(0, 10 * u64::from(count)), count);
         }
-        // All of it is written.
+        // Everything is written.
         assert_eq!(backlog.push(60, 60), 1);
-        // What is never written to the end is still forgotten by and by.
+        // The output is never empty, but old frames are written.
         let mut end = 70;
         for _ in 0..1_000 {
             let count = backlog.push(end - 100_u64.min(end), end);

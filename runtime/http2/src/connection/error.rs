@@ -1,17 +1,17 @@
-//! Why something could not be sent.
+//! The errors of the sending functions.
 
 use std::fmt;
 
-/// A stream could not be opened.
+/// An error of [`Connection::open`](super::Connection::open).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenError {
-    /// The connection has failed, or either end has sent GOAWAY.
+    /// The connection has failed, or either end has sent GOAWAY, or this end is a server.
     GoingAway,
-    /// The stream ids are used up.
+    /// All stream ids up to [`last_local_stream_id`](crate::Config::last_local_stream_id) are used.
     StreamIdsExhausted,
-    /// The header list is larger than the peer takes.
+    /// The header list is larger than the peer accepts.
     HeaderListTooLarge {
-        /// Its size in octets, with 32 for each field.
+        /// The size of the list in octets, including 32 for each field.
         size: usize,
         /// The peer's SETTINGS_MAX_HEADER_LIST_SIZE.
         limit: u32,
@@ -21,7 +21,7 @@ pub enum OpenError {
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::GoingAway => f.write_str("the connection takes no new streams"),
+            Self::GoingAway => f.write_str("the connection accepts no new streams"),
             Self::StreamIdsExhausted => f.write_str("the connection has no stream ids left"),
             Self::HeaderListTooLarge { size, limit } => too_large(*size, *limit, f),
         }
@@ -30,16 +30,16 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-/// Something could not be sent on a stream.
+/// An error of a function that sends on a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendError {
-    /// The stream is gone, or has ended in this direction.
+    /// The stream no longer exists, or has ended in this direction.
     Closed,
-    /// Headers twice, or content before headers: a mistake of the caller.
+    /// The caller sent a head twice, or content before the head.
     OutOfOrder,
-    /// The header list is larger than the peer takes; nothing was sent.
+    /// The header list is larger than the peer accepts. Nothing was sent.
     HeaderListTooLarge {
-        /// Its size in octets, with 32 for each field.
+        /// The size of the list in octets, including 32 for each field.
         size: usize,
         /// The peer's SETTINGS_MAX_HEADER_LIST_SIZE.
         limit: u32,
@@ -58,6 +58,7 @@ impl fmt::Display for SendError {
 
 impl std::error::Error for SendError {}
 
+/// Writes the text of a header list that exceeds the peer's limit.
 fn too_large(size: usize, limit: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     write!(
         f,

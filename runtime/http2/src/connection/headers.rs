@@ -1,4 +1,4 @@
-//! Header blocks that come in: put together, decoded, checked, and given to their stream.
+//! Received header blocks: assembly, decoding, validation, and the effect on their stream.
 
 use std::time::Instant;
 
@@ -7,13 +7,14 @@ use crate::error::{ErrorCode, Fault, StreamError};
 use crate::event::Event;
 use crate::frame::{Continuation, Head, Headers, RstStream};
 use crate::hpack::Limits;
-use crate::message::{self, Expected, Facts, HeadKind};
+use crate::message::{self, Expected, HeadInfo, HeadKind};
 use crate::role::Role;
-use crate::stream::{Closure, Phase, State, StreamKey};
+use crate::stream::{Closure, MessagePhase, State, StreamKey};
 
-use super::{Before, Connection};
+use super::{Connection, PreviousHead};
 
-/// A header block that lacks its end. Until that comes, no other frame may.
+/// An incomplete header block. Until its end arrives, no other frames are allowed (RFC 9113 section
+/// 6.10).
 #[derive(Debug)]
 pub(super) struct OpenBlock {
     pub(super) frame: BlockFrame,
@@ -21,39 +22,40 @@ pub(super) struct OpenBlock {
     continuations: u32,
 }
 
-/// What the HEADERS frame says of the block that begins in it.
+/// The properties of a block that its HEADERS frame contains.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct BlockFrame {
     pub(super) stream_id: u32,
     end_stream: bool,
+    /// The stream of the priority fields.
     depends_on: Option<u32>,
 }
 
-/// A header block that was read.
+/// The result of a decoded header block, which the connection caches for repeated blocks.
 #[derive(Clone, Debug)]
-pub(super) struct KnownBlock<H> {
+pub(super) struct CachedBlock<H> {
     expected: Expected,
-    facts: Facts,
+    info: HeadInfo,
     head: H,
 }
 
-/// What a header block is for.
+/// The stream that a header block belongs to.
 #[derive(Clone, Copy)]
 enum Target {
     /// A new stream.
     Request,
-    /// A new stream that is one too many.
+    /// A new stream above the limit of concurrent streams.
     Refused,
-    /// A stream there is.
+    /// An existing stream.
     Stream(StreamKey, Expected),
-    /// A stream that may have no more.
+    /// A stream on which HEADERS are an error.
     Error(StreamError),
-    /// Nobody.
-    Nobody,
+    /// A stream whose frames are ignored.
+    Ignored,
 }
 
 impl<T, H: Clone> Connection<T, H> {
-    /// RFC 9113 section 6.2.
+    /// Handles HEADERS (RFC 9113 section 6.2).
     #[inline]
     pub(super) fn headers(
         &mut self,
@@ -81,7 +83,7 @@ impl<T, H: Clone> Connection<T, H> {
         Ok(None)
     }
 
-    /// RFC 9113 section 6.10.
+    /// Handles CONTINUATION (RFC 9113 section 6.10).
     pub(super) fn continuation(
         &mut self,
         head: Head,
@@ -92,7 +94,7 @@ impl<T, H: Clone> Connection<T, H> {
         if frame.fragment.is_empty() && !frame.end_headers {
             self.spend(|budgets| &mut budgets.empty_frames, now)?;
         }
-        // Without an open block the head of the frame would have been refused.
+        // `check_head` has refused a CONTINUATION without an open block.
         let Some(mut open) = self.open_block.take() else {
             return Ok(None);
         };
@@ -100,8 +102,8 @@ impl<T, H: Clone> Connection<T, H> {
         if open.continuations > self.config.budgets.continuations {
             return Err(budget::spent("continuations").into());
         }
-        // The encoding of a field can be longer than what it counts, but hardly so for a whole
-        // list.
+        // The encoding of a field can be longer than its size in the list, but a whole encoded list
+        // is not twice as long in practice.
         let limit = self.config.header_list_limit();
         if open.block.len() + frame.fragment.len() > limit.saturating_mul(2) {
             return Err(budget::spent("header_lists").into());
@@ -114,7 +116,8 @@ impl<T, H: Clone> Connection<T, H> {
         self.whole_block(open.frame, &open.block, now)
     }
 
-    /// Reads a block, whoever it is for, because the dynamic table depends on it; then acts on it.
+    /// Handles a complete block. Every block must be decoded, even of an ignored stream, because
+    /// the dynamic table depends on it.
     #[inline]
     fn whole_block(
         &mut self,
@@ -128,7 +131,7 @@ impl<T, H: Clone> Connection<T, H> {
         let expected = match target {
             Target::Request => Expected::Request,
             Target::Stream(_, expected) => expected,
-            Target::Refused | Target::Nobody | Target::Error(_) => {
+            Target::Refused | Target::Ignored | Target::Error(_) => {
                 self.skip_block(block)?;
                 return match target {
                     Target::Error(error) => Err(error.into()),
@@ -140,17 +143,17 @@ impl<T, H: Clone> Connection<T, H> {
         if let Target::Request = target {
             self.peer_opens(id);
         }
-        let known = self.read_block(block, expected, now)?;
+        let block = self.read_block(block, expected, now)?;
         if frame.depends_on == Some(id) {
             return Err(Fault::stream(
                 ErrorCode::PROTOCOL_ERROR,
                 "stream that depends on itself",
             ));
         }
-        let content_left = content_after(known.facts, end_stream)?;
+        let content_left = content_after(block.info, end_stream)?;
         let key = match target {
             Target::Stream(key, _) => {
-                self.advance_stream(key, known.facts.kind, content_left, end_stream)?;
+                self.advance_stream(key, block.info.kind, content_left, end_stream)?;
                 key
             }
             _ => self.insert_request(id, content_left, end_stream, now),
@@ -158,13 +161,13 @@ impl<T, H: Clone> Connection<T, H> {
         Ok(Some(Event::Headers {
             key,
             id,
-            kind: known.facts.kind,
-            head: known.head,
+            kind: block.info.kind,
+            head: block.head,
             end_stream,
         }))
     }
 
-    /// Finds out what a header block on this stream is for.
+    /// Determines the target of a header block with this stream id.
     #[inline]
     fn target(&mut self, id: u32) -> Result<Target, Fault> {
         if let Some(key) = self.live(id) {
@@ -173,8 +176,8 @@ impl<T, H: Clone> Connection<T, H> {
                 .get(key)
                 .and_then(|stream| stream.state.remote());
             return Ok(match remote {
-                Some(Phase::Head) => Target::Stream(key, Expected::Response),
-                Some(Phase::Body) => Target::Stream(key, Expected::Trailers),
+                Some(MessagePhase::Head) => Target::Stream(key, Expected::Response),
+                Some(MessagePhase::Body) => Target::Stream(key, Expected::Trailers),
                 None => Target::Error(StreamError {
                     code: ErrorCode::STREAM_CLOSED,
                     reason: "HEADERS after END_STREAM",
@@ -187,14 +190,14 @@ impl<T, H: Clone> Connection<T, H> {
         if self.role == Role::Client || self.role.opens(id) {
             return Err(Fault::connection(
                 ErrorCode::PROTOCOL_ERROR,
-                "HEADERS on a stream that is not the peer's to open",
+                "HEADERS on a stream that the peer may not open",
             ));
         }
         if self.drain.last_id().is_some() {
-            // Announced by the GOAWAY: whoever opened it will try elsewhere.
+            // Our GOAWAY excludes the stream, so the peer retries it on another connection.
             self.peer_opens(id);
             self.expect_late_data();
-            return Ok(Target::Nobody);
+            return Ok(Target::Ignored);
         }
         let limit = self.config.max_concurrent_streams.unwrap_or(u32::MAX);
         if self.peer_streams >= limit {
@@ -204,7 +207,7 @@ impl<T, H: Clone> Connection<T, H> {
         Ok(Target::Request)
     }
 
-    /// Likewise, for a stream that is closed.
+    /// Determines the target of a header block on a closed stream.
     fn late_target(&self, id: u32) -> Result<Target, Fault> {
         match self.closed.find(id) {
             Some(Closure::Ended) => Err(Fault::connection(
@@ -217,13 +220,13 @@ impl<T, H: Clone> Connection<T, H> {
             })),
             None if self.closed.was_skipped(id) => Err(Fault::connection(
                 ErrorCode::PROTOCOL_ERROR,
-                "stream id lower than one before",
+                "stream id lower than a previous one",
             )),
-            Some(Closure::ResetLocally) | None => Ok(Target::Nobody),
+            Some(Closure::ResetLocally) | None => Ok(Target::Ignored),
         }
     }
 
-    /// Decodes a block for the sake of the table.
+    /// Decodes a block only to update the dynamic table.
     fn skip_block(&mut self, block: &[u8]) -> Result<(), Fault> {
         let nothing = Limits {
             list_size: 0,
@@ -237,21 +240,21 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// Decodes a block and checks what it says, or remembers it.
+    /// Returns the result of a block: from the cache, or by decoding and validating it.
     #[inline]
     fn read_block(
         &mut self,
         block: &[u8],
         expected: Expected,
         now: Instant,
-    ) -> Result<KnownBlock<H>, Fault> {
+    ) -> Result<CachedBlock<H>, Fault> {
         let generation = self.decoder.generation();
-        let unknown = match self.known_blocks.get(block, generation) {
-            Ok(known) if known.expected == expected => return Ok(known.clone()),
+        let uncached = match self.cached_blocks.get(block, generation) {
+            Ok(cached) if cached.expected == expected => return Ok(cached.clone()),
             Ok(_) => None,
             Err(hash) => Some(hash),
         };
-        let before = self.last_block.take();
+        let previous = self.last_block.take();
         let limits = Limits {
             list_size: self.config.header_list_limit(),
             fields: self.config.max_header_fields,
@@ -269,36 +272,36 @@ impl<T, H: Clone> Connection<T, H> {
                 "header list larger than the limit",
             ));
         }
-        let facts = match message::check(&self.fields, expected) {
-            Ok(facts) => facts,
+        let info = match message::check(&self.fields, expected) {
+            Ok(info) => info,
             Err(malformed) => {
                 return Err(Fault::stream(ErrorCode::PROTOCOL_ERROR, malformed.0));
             }
         };
-        let before = before.as_ref().filter(|before| before.expected == expected);
-        let before = before.map(|before| Before {
-            head: &before.head,
+        let previous = previous.as_ref().filter(|block| block.expected == expected);
+        let previous = previous.map(|block| PreviousHead {
+            head: &block.head,
             difference: decoded.difference,
         });
-        let known = KnownBlock {
+        let result = CachedBlock {
             expected,
-            facts,
-            head: (self.read_head)(&self.fields, before),
+            info,
+            head: (self.read_head)(&self.fields, previous),
         };
-        self.last_block = Some(known.clone());
-        if let Some(hash) = unknown
+        self.last_block = Some(result.clone());
+        if let Some(hash) = uncached
             && decoded.table_untouched
         {
-            self.known_blocks
-                .store(block, hash, generation, || known.clone());
+            self.cached_blocks
+                .store(block, hash, generation, || result.clone());
         }
-        Ok(known)
+        Ok(result)
     }
 
-    /// The peer has used an id, which closes those before it.
+    /// Records that the peer used an id. This closes all lower unused ids (RFC 9113 section 5.1.1).
     #[inline]
     fn peer_opens(&mut self, id: u32) {
-        // Its first id is 1, hence the odd ones are those between.
+        // Only a server gets here, so the peer's ids are odd.
         let next = if self.last_peer_id == 0 {
             1
         } else {
@@ -310,6 +313,7 @@ impl<T, H: Clone> Connection<T, H> {
         self.last_peer_id = id;
     }
 
+    /// Adds a stream that the peer opened.
     #[inline]
     fn insert_request(
         &mut self,
@@ -319,11 +323,13 @@ impl<T, H: Clone> Connection<T, H> {
         now: Instant,
     ) -> StreamKey {
         let state = if end_stream {
-            State::HalfClosedRemote { local: Phase::Head }
+            State::HalfClosedRemote {
+                local: MessagePhase::Head,
+            }
         } else {
             State::Open {
-                local: Phase::Head,
-                remote: Phase::Body,
+                local: MessagePhase::Head,
+                remote: MessagePhase::Body,
             }
         };
         let (send_window, receive_window) = self.new_windows();
@@ -337,6 +343,7 @@ impl<T, H: Clone> Connection<T, H> {
         key
     }
 
+    /// Refuses a stream above the limit of concurrent streams.
     fn refuse_request(&mut self, id: u32, now: Instant) -> Result<Option<Event<H>>, Fault> {
         self.spend(|budgets| &mut budgets.stream_errors, now)?;
         self.count_control_frame()?;
@@ -348,7 +355,7 @@ impl<T, H: Clone> Connection<T, H> {
         Ok(None)
     }
 
-    /// A response, or trailers.
+    /// Applies a response head or trailers to the state of a stream.
     fn advance_stream(
         &mut self,
         key: StreamKey,
@@ -368,7 +375,7 @@ impl<T, H: Clone> Connection<T, H> {
             HeadKind::Trailers if !end_stream => return malformed("trailers without END_STREAM"),
             HeadKind::Trailers => {
                 if stream.content_left.is_some_and(|left| left > 0) {
-                    return malformed("content of another length than content-length");
+                    return malformed("content length that differs from content-length");
                 }
             }
             HeadKind::Request | HeadKind::Response => {
@@ -386,13 +393,13 @@ impl<T, H: Clone> Connection<T, H> {
     }
 }
 
-/// How much content is to follow a header list.
+/// Returns the length of the content after a header list, if it is known.
 #[inline]
-fn content_after(facts: Facts, end_stream: bool) -> Result<Option<u64>, Fault> {
-    match facts.content_length {
+fn content_after(info: HeadInfo, end_stream: bool) -> Result<Option<u64>, Fault> {
+    match info.content_length {
         Some(length) if end_stream && length > 0 => Err(Fault::stream(
             ErrorCode::PROTOCOL_ERROR,
-            "content of another length than content-length",
+            "content length that differs from content-length",
         )),
         length => Ok(length),
     }

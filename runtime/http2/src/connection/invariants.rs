@@ -1,19 +1,19 @@
-//! The invariants of a connection, for tests and fuzzing: checked before and after every event.
+//! The invariants of a connection, checked before and after every event in tests and fuzzing.
 
 use crate::stream::State;
 
-use super::{Connection, Phase};
+use super::{Connection, ConnectionPhase};
 
 impl<T, H> Connection<T, H> {
-    /// Panics when the connection's parts contradict each other.
+    /// Panics if an invariant is broken.
     ///
     /// - While the reader of a stream waits, the peer has credit on the stream.
-    /// - A stream that may send has a place in the scheduler, and one waits for the connection's
-    ///   window only while that is closed.
-    /// - A sender that waits until less is queued waits while that is not so.
-    /// - The counts of streams and of queued octets are those of the streams.
+    /// - A stream that may send is in the scheduler.
+    /// - A stream waits for the connection's window only while that window is closed.
+    /// - A sender waits for less queued content only while the queue is at or above its limit.
+    /// - The counters of streams and of queued octets match the streams.
     pub(super) fn check_invariants(&self) {
-        if let Phase::Failed(_) = self.phase {
+        if let ConnectionPhase::Failed(_) = self.phase {
             return;
         }
         let (mut queued_octets, mut local, mut remote) = (0, 0, 0);
@@ -31,7 +31,7 @@ impl<T, H> Connection<T, H> {
             let may_send = stream.queue.octets() == 0 || stream.send_window.available() > 0;
             assert!(
                 stream.scheduled || !on_wire || stream.queue.is_empty() || !may_send,
-                "stream {} may send and waits for nothing",
+                "stream {} may send and is not scheduled",
                 stream.id
             );
             if let Some(below) = stream.wake_below
@@ -39,7 +39,7 @@ impl<T, H> Connection<T, H> {
             {
                 assert!(
                     stream.queue.octets() >= below,
-                    "the sender of stream {} waits for nothing",
+                    "the sender of stream {} waits although its queue is short",
                     stream.id
                 );
             }
@@ -47,8 +47,8 @@ impl<T, H> Connection<T, H> {
         assert_eq!(queued_octets, self.queued_octets);
         assert_eq!((local, remote), (self.local_streams, self.peer_streams));
         assert!(
-            self.scheduler.is_fed() || self.send_window.available() == 0,
-            "streams wait for the connection's window, which is open"
+            self.scheduler.has_none_blocked() || self.send_window.available() == 0,
+            "streams wait for the connection's open window"
         );
     }
 }

@@ -1,11 +1,11 @@
-//! A connection: the state of all the parts, and what its owner can ask of it.
+//! A connection: its state and its accessors. Each submodule adds one group of functions.
 
 mod control;
 mod error;
 mod headers;
 #[cfg(any(test, feature = "invariants"))]
 mod invariants;
-mod notice;
+mod pending_events;
 mod receive;
 mod send;
 mod stats;
@@ -30,110 +30,121 @@ use super::settings::{self, PeerSettings};
 use super::stream::{RecentlyClosed, Store, StreamKey};
 
 pub use error::{OpenError, SendError};
-pub use send::Payload;
+pub use send::Content;
 pub use stats::Stats;
 
 use control::{ControlBacklog, Drain};
-use headers::{KnownBlock, OpenBlock};
-use notice::Notice;
+use headers::{CachedBlock, OpenBlock};
+use pending_events::PendingEvent;
 
-/// What a client sends first (RFC 9113 section 3.4).
+/// The connection preface: the first octets that a client sends (RFC 9113 section 3.4).
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What an owner makes of a header list: a pure function of its fields, because for a block that
-/// repeats its result is cloned and not asked for again. The list before is there to make use of.
-pub type ReadHead<H> = fn(&[Field], Option<Before<'_, H>>) -> H;
+/// The owner's function that converts a header list into its own form `H`.
+///
+/// It must be a pure function of the fields: for a repeated header block, the connection clones the
+/// previous result instead of calling it. The second argument is the previous result for a list of
+/// the same kind, if there is one, which the function may reuse.
+pub type ReadHead<H> = fn(&[Field], Option<PreviousHead<'_, H>>) -> H;
 
-/// What the owner made of the list before, which was of the same kind.
+/// The result of [`ReadHead`] for the previous header list, which was of the same kind.
 #[derive(Clone, Copy, Debug)]
-pub struct Before<'a, H> {
-    /// What the owner made of it.
+pub struct PreviousHead<'a, H> {
+    /// The owner's form of the previous list.
     pub head: &'a H,
-    /// Where the new list differs from it.
+    /// The difference between the previous list and the new one.
     pub difference: Difference,
 }
 
-/// One end of an HTTP/2 connection.
+/// One end of an HTTP/2 connection (RFC 9113), without IO.
 ///
-/// `T` is what the owner keeps with each stream. `H` is what the owner's [`ReadHead`] makes of a
-/// header list.
+/// `T` is the owner's value of each stream. `H` is the owner's form of a header list, see
+/// [`ReadHead`]. See the [crate's documentation](crate) for the loop that drives a connection.
 #[derive(Debug)]
 pub struct Connection<T, H> {
     role: Role,
     config: Config,
-    phase: Phase,
+    phase: ConnectionPhase,
     read_head: ReadHead<H>,
 
     decoder: Decoder,
-    known_blocks: BlockCache<KnownBlock<H>>,
-    /// The fields of the block that was decoded last.
+    cached_blocks: BlockCache<CachedBlock<H>>,
+    /// The fields of the last decoded block.
     fields: Vec<Field>,
-    /// What they meant, if they were well-formed.
-    last_block: Option<KnownBlock<H>>,
+    /// The result of the last decoded block, if it was well-formed.
+    last_block: Option<CachedBlock<H>>,
     open_block: Option<OpenBlock>,
     encoder: Encoder,
 
     peer: PeerSettings,
-    /// The SETTINGS_HEADER_TABLE_SIZE of each of our SETTINGS that is not acknowledged.
+    /// The SETTINGS_HEADER_TABLE_SIZE of each of our unacknowledged SETTINGS.
     unacknowledged_settings: VecDeque<u32>,
     send_window: SendWindow,
     receive_window: ConnectionWindow,
-    /// The window of a new stream that the peer sends on: grows with the estimate.
+    /// The receive window of a new stream, in octets. It grows with the estimate of `bdp`.
     stream_window: u32,
     bdp: Option<BdpEstimator>,
 
     streams: Store<T>,
     closed: RecentlyClosed,
-    /// Open streams that we opened.
+    /// The number of open streams that we opened.
     local_streams: u32,
-    /// Open streams that the peer opened.
+    /// The number of open streams that the peer opened.
     peer_streams: u32,
     next_local_id: u32,
     last_peer_id: u32,
-    /// Streams in [`State::Queued`](super::stream::State::Queued), first come first served.
+    /// The streams in [`State::Queued`](super::stream::State::Queued), in order.
     waiting_to_open: VecDeque<StreamKey>,
-    /// The stream whose last event was just reported: it goes when the next one is asked for.
+    /// The stream whose last event was just reported. The next call of `next_event` removes it.
     reported_end: Option<StreamKey>,
-    notices: VecDeque<Notice>,
+    pending_events: VecDeque<PendingEvent>,
 
     scheduler: Scheduler,
-    /// The octets of DATA that wait, of all streams.
+    /// The number of queued octets of DATA of all streams.
     queued_octets: usize,
     output: Output,
 
     drain: Drain,
-    /// The last stream of ours that the peer's GOAWAY lets live.
+    /// The last stream id of the peer's GOAWAY.
     peer_goaway: Option<u32>,
     pings_in_flight: u32,
     control_backlog: ControlBacklog,
     budgets: Budgets,
-    /// The octets of DATA that may still arrive for streams that we reset: what their windows held.
+    /// The number of octets of DATA that may still arrive on streams that we reset: the sum of
+    /// their windows.
     late_octets: u64,
     stall: StallWatch,
     stats: Stats,
 }
 
-/// How far the connection has got.
+/// The phase of a connection.
+///
+/// ```text
+///   server --> Preface --> FirstSettings --> Running
+///   client -------------------^                |
+///                an error in any phase --> Failed
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// A server waits for the client's preface.
+enum ConnectionPhase {
+    /// The server waits for the client's preface.
     Preface,
-    /// The peer's first frame has to be SETTINGS.
+    /// The next frame of the peer must be SETTINGS.
     FirstSettings,
-    /// Everything goes.
+    /// All frames are allowed.
     Running,
-    /// Nothing goes.
+    /// The connection has ended with this error.
     Failed(ConnectionError),
 }
 
 impl<T, H: Clone> Connection<T, H> {
-    /// The server's end. Its SETTINGS are in the output.
+    /// Creates the server's end of a connection. The output contains its SETTINGS.
     pub fn server(config: Config, read_head: ReadHead<H>) -> Self {
         Self::new(Role::Server, config, read_head)
     }
 
-    /// The client's end. Its preface and its SETTINGS are in the output; streams may be opened at
-    /// once.
+    /// Creates the client's end of a connection. The output contains its preface and SETTINGS.
+    ///
+    /// Streams may be opened immediately, before the server's SETTINGS arrive.
     pub fn client(config: Config, read_head: ReadHead<H>) -> Self {
         Self::new(Role::Client, config, read_head)
     }
@@ -141,15 +152,18 @@ impl<T, H: Clone> Connection<T, H> {
     fn new(role: Role, config: Config, read_head: ReadHead<H>) -> Self {
         let config = config.in_range();
         let (phase, peer_limit) = match role {
-            Role::Client => (Phase::FirstSettings, Some(config.initial_max_send_streams)),
-            Role::Server => (Phase::Preface, None),
+            Role::Client => (
+                ConnectionPhase::FirstSettings,
+                Some(config.initial_max_send_streams),
+            ),
+            Role::Server => (ConnectionPhase::Preface, None),
         };
         let mut connection = Self {
             role,
             phase,
             read_head,
             decoder: Decoder::new(config.header_table_size as usize),
-            known_blocks: BlockCache::new(),
+            cached_blocks: BlockCache::new(),
             fields: Vec::new(),
             last_block: None,
             open_block: None,
@@ -168,7 +182,7 @@ impl<T, H: Clone> Connection<T, H> {
             last_peer_id: 0,
             waiting_to_open: VecDeque::new(),
             reported_end: None,
-            notices: VecDeque::new(),
+            pending_events: VecDeque::new(),
             scheduler: Scheduler::default(),
             queued_octets: 0,
             output: Output::default(),
@@ -182,11 +196,11 @@ impl<T, H: Clone> Connection<T, H> {
             stats: Stats::default(),
             config,
         };
-        connection.greet();
+        connection.write_preface();
         connection
     }
 
-    fn greet(&mut self) {
+    fn write_preface(&mut self) {
         let out = self.output.buffer();
         if self.role == Role::Client {
             out.extend_from_slice(PREFACE);
@@ -198,17 +212,21 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// What is to be written to the peer. Asking for it gives waiting streams their turns, until
-    /// there is a batch: so write, and ask again until it is empty.
+    /// Returns the octets to write to the peer.
+    ///
+    /// Each call adds queued DATA of waiting streams, up to
+    /// [`output_batch`](crate::Config::output_batch). So write the output and call this function
+    /// again until the output is empty.
     pub fn output(&mut self) -> &mut Output {
-        // GOAWAY for an error is the last frame there is.
+        // After an error, the GOAWAY is the last frame.
         if self.failure().is_none() {
             self.take_turns();
         }
         &mut self.output
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is to be called, if nothing happens before.
+    /// Returns the time at which to call [`handle_timeout`](Self::handle_timeout), or `None` if
+    /// there is no deadline. Other calls can change it.
     pub fn next_deadline(&self) -> Option<Instant> {
         let stall = self.stall.deadline(&self.config.budgets);
         match (self.drain.deadline(), stall) {
@@ -217,93 +235,104 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// Does what is due by now; nothing if nothing is.
+    /// Handles the deadlines that have passed: the second GOAWAY of a drain, and a stall of the
+    /// peer.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of a failed connection, or ENHANCE_YOUR_CALM if DATA has waited for longer
+    /// than [`stall`](crate::BudgetConfig::stall).
     pub fn handle_timeout(&mut self, now: Instant) -> Result<(), ConnectionError> {
-        if let Phase::Failed(error) = self.phase {
+        if let ConnectionPhase::Failed(error) = self.phase {
             return Err(error);
         }
         self.drain_timeout(now);
         self.watch_for_stall(now)
     }
 
-    /// What the owner keeps with a stream.
+    /// Returns the owner's value of a stream, or `None` if there is no such stream or value.
     #[inline]
     pub fn value_mut(&mut self, key: StreamKey) -> Option<&mut T> {
         self.streams.get_mut(key)?.value.as_mut()
     }
 
-    /// Takes what the owner keeps with a stream, for instance on the stream's last event.
+    /// Removes and returns the owner's value of a stream, usually on the stream's last event.
     #[inline]
     pub fn take_value(&mut self, key: StreamKey) -> Option<T> {
         self.streams.get_mut(key)?.value.take()
     }
 
-    /// Keeps a value with a stream, until it is taken or the stream is gone. Returns the one kept
-    /// before, or the given one if there is no such stream.
+    /// Sets the owner's value of a stream. The stream holds it until it is taken or the stream
+    /// ends.
+    ///
+    /// Returns the previous value, or the given value if there is no such stream.
     #[inline]
-    pub fn attach(&mut self, key: StreamKey, value: T) -> Option<T> {
+    pub fn set_value(&mut self, key: StreamKey, value: T) -> Option<T> {
         match self.streams.get_mut(key) {
             Some(stream) => stream.value.replace(value),
             None => Some(value),
         }
     }
 
-    /// Every stream there is with its value, those that wait to be opened included.
+    /// Returns an iterator over all streams that have a value, including streams that wait to be
+    /// opened.
     pub fn values_mut(&mut self) -> impl Iterator<Item = (StreamKey, &mut T)> {
         let streams = self.streams.iter_mut();
         streams.filter_map(|(key, stream)| Some((key, stream.value.as_mut()?)))
     }
 
-    /// Which end this is.
+    /// Returns the role of this end.
     pub fn role(&self) -> Role {
         self.role
     }
 
-    /// What the peer has announced; the protocol's defaults until it has.
+    /// Returns the settings of the peer, with the protocol's defaults until the peer announces
+    /// others.
     pub fn peer_settings(&self) -> &PeerSettings {
         &self.peer
     }
 
-    /// How many streams are open on the wire.
+    /// Returns the number of open streams on the wire.
     pub fn open_streams(&self) -> usize {
         (self.local_streams + self.peer_streams) as usize
     }
 
-    /// How many streams wait for the peer's limit.
+    /// Returns the number of streams that wait for the peer's limit of concurrent streams.
     pub fn queued_streams(&self) -> usize {
         self.streams.len().saturating_sub(self.open_streams())
     }
 
-    /// The connection's window for what this end sends, in octets: negative when the peer has made
-    /// it smaller than what is in flight.
+    /// Returns the connection's send window, in octets: the number that may still be sent.
+    ///
+    /// Only WINDOW_UPDATE frames change it besides sending (RFC 9113 section 6.9.2).
     pub fn send_window(&self) -> i64 {
         self.send_window.size()
     }
 
-    /// The connection's window for what the peer sends, in octets.
+    /// Returns the connection's receive window, in octets: the number that the peer may still send.
     pub fn receive_window(&self) -> u32 {
         self.receive_window.available()
     }
 
-    /// Counters, for introspection.
+    /// Returns the counters of the connection.
     pub fn stats(&self) -> &Stats {
         &self.stats
     }
 
-    /// Gives back memory that is only held for speed. For a connection that has become idle.
-    pub fn trim(&mut self) {
-        self.decoder.trim();
-        self.known_blocks.clear();
+    /// Frees memory that is only held for speed. Call it when the connection becomes idle.
+    pub fn shrink(&mut self) {
+        self.decoder.shrink();
+        self.cached_blocks.clear();
         self.fields = Vec::new();
         self.last_block = None;
-        self.streams.trim();
-        self.scheduler.trim();
-        self.notices.shrink_to_fit();
+        self.streams.shrink();
+        self.scheduler.shrink();
+        self.pending_events.shrink_to_fit();
         self.waiting_to_open.shrink_to_fit();
-        self.output.trim();
+        self.output.shrink();
     }
 
-    /// What earns a peer its budgets.
+    /// Returns the traffic from which the earnings of the budgets are computed.
     fn progress(&self) -> Progress {
         let stats = &self.stats;
         Progress {
@@ -315,10 +344,11 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// Whether the owner may still expect anything of this connection: the error, if not.
+    /// Returns the error that ended the connection, if any.
+    #[inline]
     pub fn failure(&self) -> Option<ConnectionError> {
         match self.phase {
-            Phase::Failed(error) => Some(error),
+            ConnectionPhase::Failed(error) => Some(error),
             _ => None,
         }
     }

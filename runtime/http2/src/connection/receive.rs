@@ -1,4 +1,4 @@
-//! What comes in: the preface, then frame after frame.
+//! The receiving side: the preface, and the frames on streams other than header blocks.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -10,25 +10,30 @@ use crate::budget::{RAPID, TINY_WINDOW_UPDATE};
 use crate::error::{ConnectionError, ErrorCode, Fault};
 use crate::event::Event;
 use crate::frame::{Data, Head, Kind, Ping, Priority, PushPromise, RstStream, WindowUpdate, flag};
-use crate::stream::{Closure, Phase as MessagePhase, StreamKey};
+use crate::stream::{Closure, MessagePhase, StreamKey};
 
-use super::{Connection, PREFACE, Phase};
+use super::{Connection, ConnectionPhase, PREFACE};
 
-/// Content that was found to be in order.
-struct Content {
+/// The valid content of a DATA frame.
+struct ReceivedContent {
     key: StreamKey,
-    /// Where in the payload it is.
+    /// The position of the content in the payload.
     range: Range<usize>,
     end_stream: bool,
 }
 
 impl<T, H: Clone> Connection<T, H> {
-    /// Takes frames off the front of `input`, up to the first that is of interest, and tells what
-    /// it was. `None` means that nothing has happened, and that the rest of `input`, if any, is
-    /// less than a frame. Call it until then whenever there is input, and once after other calls:
-    /// it also tells what those did to other streams.
+    /// Handles received frames until one causes an event, and returns that event.
     ///
-    /// After an error, which it will repeat, write the output and close.
+    /// It removes the handled frames from the front of `input`. `None` means that there are no more
+    /// events and that `input` holds less than one frame. Call it until it returns `None` whenever
+    /// there is new input, and after other calls on this connection, because those can cause events
+    /// on other streams.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error that ends the connection (RFC 9113 section 5.4.1), and the same error
+    /// again on further calls. Write the output, which contains the GOAWAY, then close the socket.
     pub fn next_event(
         &mut self,
         input: &mut BytesMut,
@@ -45,7 +50,7 @@ impl<T, H: Clone> Connection<T, H> {
         event
     }
 
-    /// The event before has been seen.
+    /// Removes the stream whose last event was reported by the previous call.
     #[inline]
     fn begin_event(&mut self) -> Result<(), ConnectionError> {
         #[cfg(any(test, feature = "invariants"))]
@@ -54,21 +59,22 @@ impl<T, H: Clone> Connection<T, H> {
             self.remove(key);
         }
         match self.phase {
-            Phase::Failed(error) => Err(error),
+            ConnectionPhase::Failed(error) => Err(error),
             _ => Ok(()),
         }
     }
 
+    /// Handles frames until one causes an event.
     fn receive(
         &mut self,
         input: &mut BytesMut,
         now: Instant,
     ) -> Result<Option<Event<H>>, ConnectionError> {
-        if self.phase == Phase::Preface && !self.take_preface(input)? {
+        if self.phase == ConnectionPhase::Preface && !self.take_preface(input)? {
             return Ok(None);
         }
         loop {
-            if let Some(event) = self.next_notice() {
+            if let Some(event) = self.next_pending_event() {
                 return Ok(Some(event));
             }
             let Some(&octets) = input.first_chunk::<{ Head::LEN }>() else {
@@ -85,7 +91,7 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// Takes the client's preface off the front. Returns whether it was there whole.
+    /// Removes the client's preface from the input. Returns `false` if it is incomplete.
     fn take_preface(&mut self, input: &mut BytesMut) -> Result<bool, ConnectionError> {
         let length = input.len().min(PREFACE.len());
         if input[..length] != PREFACE[..length] {
@@ -98,11 +104,11 @@ impl<T, H: Clone> Connection<T, H> {
             return Ok(false);
         }
         input.advance(PREFACE.len());
-        self.phase = Phase::FirstSettings;
+        self.phase = ConnectionPhase::FirstSettings;
         Ok(true)
     }
 
-    /// Judges a frame by what came before it.
+    /// Checks a frame head against the size limit and the frames before it.
     #[inline]
     fn check_head(&mut self, head: Head) -> Result<(), ConnectionError> {
         let error = |code, reason| Err(ConnectionError { code, reason });
@@ -112,23 +118,24 @@ impl<T, H: Clone> Connection<T, H> {
                 "frame longer than MAX_FRAME_SIZE",
             );
         }
-        if self.phase == Phase::FirstSettings
+        if self.phase == ConnectionPhase::FirstSettings
             && (head.kind != Kind::Settings || head.has(flag::ACK))
         {
-            return error(ErrorCode::PROTOCOL_ERROR, "first frame not SETTINGS");
+            return error(ErrorCode::PROTOCOL_ERROR, "first frame is not SETTINGS");
         }
         let expected = self.open_block.as_ref().map(|open| open.frame.stream_id);
         match (expected, head.kind) {
-            (None, Kind::Continuation) => {
-                error(ErrorCode::PROTOCOL_ERROR, "CONTINUATION of no header block")
-            }
+            (None, Kind::Continuation) => error(
+                ErrorCode::PROTOCOL_ERROR,
+                "CONTINUATION without a header block",
+            ),
             (Some(id), Kind::Continuation) if id == head.stream_id => Ok(()),
             (Some(_), _) => error(ErrorCode::PROTOCOL_ERROR, "frame within a header block"),
             (None, _) => Ok(()),
         }
     }
 
-    /// Takes a whole frame off the front.
+    /// Handles a whole frame and removes it from the input.
     #[inline]
     fn frame(
         &mut self,
@@ -138,7 +145,7 @@ impl<T, H: Clone> Connection<T, H> {
     ) -> Result<Option<Event<H>>, ConnectionError> {
         let end = Head::LEN + head.length;
         let payload = &input[Head::LEN..end];
-        let judged = match head.kind {
+        let result = match head.kind {
             Kind::Data => match self.data_frame(head, payload, now) {
                 Ok(Some(content)) => return Ok(Some(take_content(input, end, content))),
                 Ok(None) => Ok(None),
@@ -156,37 +163,39 @@ impl<T, H: Clone> Connection<T, H> {
             Kind::Unknown(_) => self.ignore(now),
         };
         input.advance(end);
-        self.judged(head, judged, now)
+        self.handle_fault(head, result, now)
     }
 
-    /// What a frame does that was judged so.
+    /// Converts the result of a frame: a stream error resets the stream and becomes an event.
     #[inline]
-    fn judged(
+    fn handle_fault(
         &mut self,
         head: Head,
-        judged: Result<Option<Event<H>>, Fault>,
+        result: Result<Option<Event<H>>, Fault>,
         now: Instant,
     ) -> Result<Option<Event<H>>, ConnectionError> {
-        match judged {
+        match result {
             Ok(event) => Ok(event),
             Err(Fault::Connection(error)) => Err(error),
             Err(Fault::Stream(error)) => self.stream_error(head.stream_id, error, now),
         }
     }
 
-    /// The head at the front of `input`, and the stream, if it is that of a DATA frame whose
-    /// content has not all come. The owner may then take the frame off and read the rest of the
-    /// content to where it is to be, and when that has arrived call
-    /// [`content_arrived`](Self::content_arrived).
+    /// Returns the head and the stream of an incomplete DATA frame at the front of `input`.
     ///
-    /// For frames in order, without padding and on streams that take content; others come whole.
+    /// The owner may then remove the frame from `input` and read the rest of its content directly
+    /// into another buffer, without a copy. When all content has arrived, the owner must call
+    /// [`content_arrived`](Self::content_arrived) before the next `next_event`.
+    ///
+    /// Returns `None` for complete frames, for frames with padding, and for frames that may be in
+    /// error; [`next_event`](Self::next_event) handles all of those.
     pub fn partial_content(&mut self, input: &[u8]) -> Option<(Head, StreamKey)> {
         let head = Head::parse(*input.first_chunk()?);
         let usual = head.kind == Kind::Data
             && !head.has(flag::PADDED)
             && input.len() < Head::LEN + head.length
             && head.length <= self.config.max_frame_size as usize
-            && self.phase == Phase::Running
+            && self.phase == ConnectionPhase::Running
             && self.open_block.is_none();
         if !usual {
             return None;
@@ -196,8 +205,15 @@ impl<T, H: Clone> Connection<T, H> {
         (remote == Some(MessagePhase::Body)).then_some((head, key))
     }
 
-    /// The content of a DATA frame with this head has arrived, elsewhere: what
-    /// [`next_event`](Self::next_event) would tell of the frame, with the data left out.
+    /// Handles a DATA frame whose content the owner has read itself, after
+    /// [`partial_content`](Self::partial_content).
+    ///
+    /// Returns the event that [`next_event`](Self::next_event) would return for the frame, with
+    /// empty data.
+    ///
+    /// # Errors
+    ///
+    /// The same as for `next_event`.
     pub fn content_arrived(
         &mut self,
         head: Head,
@@ -208,14 +224,14 @@ impl<T, H: Clone> Connection<T, H> {
             content: 0..head.length,
             end_stream: head.has(flag::END_STREAM),
         };
-        let judged = self.data(head, data, now).map(|content| {
+        let result = self.data(head, data, now).map(|content| {
             content.map(|content| Event::Data {
                 key: content.key,
                 data: Bytes::new(),
                 end_stream: content.end_stream,
             })
         });
-        self.judged(head, judged, now)
+        self.handle_fault(head, result, now)
             .map_err(|error| self.fail(error))
     }
 
@@ -225,14 +241,19 @@ impl<T, H: Clone> Connection<T, H> {
         head: Head,
         payload: &[u8],
         now: Instant,
-    ) -> Result<Option<Content>, Fault> {
+    ) -> Result<Option<ReceivedContent>, Fault> {
         let data = Data::parse(head, payload)?;
         self.data(head, data, now)
     }
 
-    /// RFC 9113 section 6.1.
-    #[inline(always)] // Most DATA takes one of the two ways here, and should not pay for the other.
-    fn data(&mut self, head: Head, data: Data, now: Instant) -> Result<Option<Content>, Fault> {
+    /// Handles DATA (RFC 9113 section 6.1).
+    #[inline(always)] // Each caller is a hot path and gets its own copy.
+    fn data(
+        &mut self,
+        head: Head,
+        data: Data,
+        now: Instant,
+    ) -> Result<Option<ReceivedContent>, Fault> {
         let Data {
             content: range,
             end_stream,
@@ -273,7 +294,7 @@ impl<T, H: Clone> Connection<T, H> {
             if left.is_none() {
                 return Err(Fault::stream(
                     ErrorCode::PROTOCOL_ERROR,
-                    "content of another length than content-length",
+                    "content length that differs from content-length",
                 ));
             }
             stream.content_left = left;
@@ -284,21 +305,21 @@ impl<T, H: Clone> Connection<T, H> {
                 self.reported_end = Some(key);
             }
         } else if padding > 0 {
-            // Nobody else knows of the padding, so it is returned here.
+            // The owner does not see the padding, so its credit is returned here.
             self.grant(key);
         }
         if length > 0 {
             self.stats.data_frames_received += 1;
             self.stats.octets_received += length;
         }
-        Ok(Some(Content {
+        Ok(Some(ReceivedContent {
             key,
             range,
             end_stream,
         }))
     }
 
-    /// Accounts for flow-controlled octets, whatever stream they are for.
+    /// Accounts for flow-controlled octets on the connection, whatever their stream.
     #[inline]
     fn connection_received(&mut self, octets: u32, now: Instant) -> Result<(), ConnectionError> {
         if let Some(bdp) = &mut self.bdp {
@@ -321,8 +342,8 @@ impl<T, H: Clone> Connection<T, H> {
         Ok(())
     }
 
-    /// DATA for a stream that is not open.
-    fn late_data(&mut self, head: Head, now: Instant) -> Result<Option<Content>, Fault> {
+    /// Handles DATA on a stream that is not open.
+    fn late_data(&mut self, head: Head, now: Instant) -> Result<Option<ReceivedContent>, Fault> {
         let id = head.stream_id;
         if self.is_idle(id) {
             return Err(Fault::connection(
@@ -351,7 +372,7 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// RFC 9113 section 6.4.
+    /// Handles RST_STREAM (RFC 9113 section 6.4).
     fn rst_stream(
         &mut self,
         head: Head,
@@ -377,7 +398,8 @@ impl<T, H: Clone> Connection<T, H> {
         Ok(Some(Event::Reset { key, code }))
     }
 
-    /// Returns whether a stream of the peer's is reset before it can have cost the peer anything.
+    /// Returns `true` if the reset of a peer's stream is rapid: no response was sent, and the
+    /// stream is younger than [`RAPID`].
     fn is_rapid_reset(&self, key: StreamKey, now: Instant) -> bool {
         self.streams.get(key).is_some_and(|stream| {
             let answered = stream.state.local() != Some(MessagePhase::Head);
@@ -386,7 +408,7 @@ impl<T, H: Clone> Connection<T, H> {
         })
     }
 
-    /// RFC 9113 section 6.9.
+    /// Handles WINDOW_UPDATE (RFC 9113 section 6.9).
     fn window_update(
         &mut self,
         head: Head,
@@ -404,7 +426,7 @@ impl<T, H: Clone> Connection<T, H> {
                     "the connection's window exceeds 2^31-1",
                 ));
             }
-            self.scheduler.feed();
+            self.scheduler.unblock();
             return Ok(None);
         }
         if self.is_idle(head.stream_id) {
@@ -428,7 +450,8 @@ impl<T, H: Clone> Connection<T, H> {
         Ok(None)
     }
 
-    /// RFC 9113 section 6.3. That a stream may not depend on itself is RFC 7540 section 5.3.1.
+    /// Handles PRIORITY (RFC 9113 section 6.3). A stream must not depend on itself (RFC 7540
+    /// section 5.3.1).
     fn priority(
         &mut self,
         head: Head,
@@ -445,17 +468,17 @@ impl<T, H: Clone> Connection<T, H> {
         self.ignore(now)
     }
 
-    /// A frame without effect.
+    /// Counts a frame without effect against its budget.
     pub(super) fn ignore(&mut self, now: Instant) -> Result<Option<Event<H>>, Fault> {
         self.spend(|budgets| &mut budgets.ignored_frames, now)?;
         Ok(None)
     }
 }
 
-/// Takes a DATA frame off the front: its content leaves as it is, the rest is dropped.
+/// Removes a DATA frame from the input and returns its content without a copy.
 #[inline]
-fn take_content<H>(input: &mut BytesMut, frame_end: usize, content: Content) -> Event<H> {
-    let Content {
+fn take_content<H>(input: &mut BytesMut, frame_end: usize, content: ReceivedContent) -> Event<H> {
+    let ReceivedContent {
         key,
         range,
         end_stream,

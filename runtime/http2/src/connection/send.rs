@@ -1,5 +1,7 @@
-//! What goes out on streams. Whatever may go at once is written at once; the rest is queued with
-//! its stream, and the streams take turns.
+//! The sending side: heads, content and trailers.
+//!
+//! Content is written to the output at once if the windows and other streams allow it. Otherwise it
+//! is queued with its stream, and the streams take turns.
 
 use bytes::Bytes;
 
@@ -10,39 +12,42 @@ use crate::flow::Reading;
 use crate::frame::{Data, Headers, WindowUpdate};
 use crate::hpack::FieldRef;
 use crate::scheduler::{Turn, turn};
-use crate::stream::{Ending, Phase, State, Stream, StreamKey};
+use crate::stream::{Ending, MessagePhase, State, Stream, StreamKey};
 
-use super::notice::Notice;
+use super::pending_events::PendingEvent;
 use super::{Connection, SendError};
 
-/// Content to be sent.
+/// Content to send.
 #[derive(Clone, Debug)]
-pub enum Payload<'a> {
-    /// Octets of the caller's, which are copied.
+pub enum Content<'a> {
+    /// Borrowed octets, which are copied.
     Borrowed(&'a [u8]),
-    /// Octets that are handed over: many of them are written from where they lie.
+    /// Owned octets. Pieces of 1,024 octets or more are written without a copy.
     Owned(BytesQueue),
 }
 
-impl<'a> From<&'a [u8]> for Payload<'a> {
+impl<'a> From<&'a [u8]> for Content<'a> {
+    #[inline]
     fn from(octets: &'a [u8]) -> Self {
         Self::Borrowed(octets)
     }
 }
 
-impl From<Bytes> for Payload<'_> {
+impl From<Bytes> for Content<'_> {
+    #[inline]
     fn from(octets: Bytes) -> Self {
         Self::Owned(octets.into())
     }
 }
 
-impl From<BytesQueue> for Payload<'_> {
+impl From<BytesQueue> for Content<'_> {
+    #[inline]
     fn from(octets: BytesQueue) -> Self {
         Self::Owned(octets)
     }
 }
 
-impl Payload<'_> {
+impl Content<'_> {
     #[inline]
     fn len(&self) -> usize {
         match self {
@@ -60,7 +65,11 @@ impl Payload<'_> {
 }
 
 impl<T, H: Clone> Connection<T, H> {
-    /// Sends the head of a response, on a server.
+    /// Sends the head of a response, on a server. `end_stream` means that nothing follows.
+    ///
+    /// # Errors
+    ///
+    /// See [`SendError`].
     pub fn send_headers<'f, I>(
         &mut self,
         key: StreamKey,
@@ -72,8 +81,8 @@ impl<T, H: Clone> Connection<T, H> {
     {
         let stream = self.streams.get_mut(key).ok_or(SendError::Closed)?;
         match stream.state.local() {
-            Some(Phase::Head) => {}
-            Some(Phase::Body) => return Err(SendError::OutOfOrder),
+            Some(MessagePhase::Head) => {}
+            Some(MessagePhase::Body) => return Err(SendError::OutOfOrder),
             None => return Err(SendError::Closed),
         }
         let id = stream.id;
@@ -88,31 +97,37 @@ impl<T, H: Clone> Connection<T, H> {
         Ok(())
     }
 
-    /// Sends content: at once if nothing is in the way, else as soon as windows and other streams
-    /// permit. There is no limit to what can be queued: [`queued`](Self::queued) tells how much is,
-    /// and [`wake_when_below`](Self::wake_when_below) when it is less.
+    /// Sends content. `end_stream` means that nothing follows.
+    ///
+    /// Content that the flow-control windows and other streams do not yet allow is queued. The
+    /// queue has no limit; the owner limits it with [`queued`](Self::queued) and
+    /// [`wake_when_below`](Self::wake_when_below).
+    ///
+    /// # Errors
+    ///
+    /// Returns [`SendError::Closed`] or [`SendError::OutOfOrder`].
     pub fn send_data<'p>(
         &mut self,
         key: StreamKey,
-        payload: impl Into<Payload<'p>>,
+        content: impl Into<Content<'p>>,
         end_stream: bool,
     ) -> Result<(), SendError> {
-        let payload = payload.into();
-        let room = self.room();
+        let content = content.into();
+        let limit = self.write_limit();
         let stream = self.sending(key)?;
         let id = stream.id;
-        if room.is_some_and(|room| fits(stream, room, payload.len())) {
-            if payload.len() > 0 || end_stream {
-                stream.send_window.consume(payload.len());
-                self.write_data(id, payload, end_stream);
+        if limit.is_some_and(|limit| fits(stream, limit, content.len())) {
+            if content.len() > 0 || end_stream {
+                stream.send_window.consume(content.len());
+                self.write_data(id, content, end_stream);
             }
             if end_stream {
                 self.local_ended(key);
             }
             return Ok(());
         }
-        let octets = payload.len();
-        payload
+        let octets = content.len();
+        content
             .into_pieces()
             .for_each(|piece| stream.queue.push(piece));
         if end_stream {
@@ -123,7 +138,11 @@ impl<T, H: Clone> Connection<T, H> {
         Ok(())
     }
 
-    /// Ends a stream with trailers, after what is queued.
+    /// Ends a stream with trailers, which follow any queued content.
+    ///
+    /// # Errors
+    ///
+    /// See [`SendError`].
     pub fn send_trailers<'f, I>(
         &mut self,
         key: StreamKey,
@@ -147,13 +166,19 @@ impl<T, H: Clone> Connection<T, H> {
         Ok(())
     }
 
-    /// Sends a whole response: head, content and trailers. The same as sending them one by one, in
-    /// one go. If a header list is larger than the peer takes, nothing is sent.
+    /// Sends a whole response: head, content and trailers.
+    ///
+    /// The effect is that of [`send_headers`](Self::send_headers), [`send_data`](Self::send_data)
+    /// and [`send_trailers`](Self::send_trailers), but this function is faster.
+    ///
+    /// # Errors
+    ///
+    /// See [`SendError`]. If either header list is larger than the peer accepts, nothing is sent.
     pub fn reply<'p, 'f, 'g, I, J>(
         &mut self,
         key: StreamKey,
         head: &Block<'_, I>,
-        message: impl Into<Payload<'p>>,
+        message: impl Into<Content<'p>>,
         trailers: &Block<'_, J>,
     ) -> Result<(), SendError>
     where
@@ -163,14 +188,14 @@ impl<T, H: Clone> Connection<T, H> {
         let message = message.into();
         self.check_size(head)?;
         self.check_size(trailers)?;
-        let room = self.room();
+        let limit = self.write_limit();
         let stream = self.streams.get_mut(key).ok_or(SendError::Closed)?;
         match stream.state.local() {
-            Some(Phase::Head) => {}
-            Some(Phase::Body) => return Err(SendError::OutOfOrder),
+            Some(MessagePhase::Head) => {}
+            Some(MessagePhase::Body) => return Err(SendError::OutOfOrder),
             None => return Err(SendError::Closed),
         }
-        if !room.is_some_and(|room| fits(stream, room, message.len())) {
+        if !limit.is_some_and(|limit| fits(stream, limit, message.len())) {
             self.send_headers(key, head, false)?;
             self.send_data(key, message, false)?;
             return self.send_trailers(key, trailers);
@@ -186,9 +211,11 @@ impl<T, H: Clone> Connection<T, H> {
         Ok(())
     }
 
-    /// Resets a stream with this code once everything it has to send is sent, unless the peer has
-    /// ended it by then: a server that has answered and wants no more of the request resets with
-    /// NO_ERROR (RFC 9113 section 8.1).
+    /// Resets a stream when all of its content and trailers are sent, unless the peer has ended it
+    /// by then.
+    ///
+    /// A server that has sent a whole response and does not need the rest of the request resets
+    /// with NO_ERROR (RFC 9113 section 8.1).
     pub fn reset_when_sent(&mut self, key: StreamKey, code: ErrorCode) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
@@ -199,14 +226,15 @@ impl<T, H: Clone> Connection<T, H> {
         stream.queue.then_reset = Some(code);
     }
 
-    /// How many octets of content wait on a stream.
+    /// Returns the number of queued octets of content of a stream.
+    #[inline]
     pub fn queued(&self, key: StreamKey) -> usize {
         let stream = self.streams.get(key);
         stream.map_or(0, |stream| stream.queue.octets())
     }
 
-    /// Asks for [`Event::SendReady`](crate::Event::SendReady), once, when fewer than `octets`
-    /// wait on a stream. Nothing comes if that is so already.
+    /// Requests one [`Event::SendReady`](crate::Event::SendReady) for the time when fewer than
+    /// `octets` of content are queued on a stream. There is no event if that is already so.
     pub fn wake_when_below(&mut self, key: StreamKey, octets: usize) {
         if let Some(stream) = self.streams.get_mut(key)
             && stream.queue.octets() >= octets
@@ -215,8 +243,11 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// The reader of a stream's content has come to this place: the peer may send accordingly more,
-    /// and is told so when it is worth a frame.
+    /// Sets the application's position in the received content of a stream, which grants the peer
+    /// credit.
+    ///
+    /// A WINDOW_UPDATE is sent when at least a quarter of the window is due. Positions never move
+    /// back.
     #[inline]
     pub fn read(&mut self, key: StreamKey, reading: Reading) {
         if let Some(stream) = self.streams.get_mut(key) {
@@ -225,12 +256,15 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// The content of a stream has no reader: all that has come counts as read.
+    /// Counts all received content of a stream as read. Use it if the stream has no reader.
     pub fn discard(&mut self, key: StreamKey) {
         self.release(key, usize::MAX);
     }
 
-    /// The reader has taken this many octets more, and takes content in any portion.
+    /// Moves the application's position in the received content of a stream forward.
+    ///
+    /// It is the simple form of [`read`](Self::read), for an application that can use any amount of
+    /// content.
     #[inline]
     pub fn release(&mut self, key: StreamKey, octets: usize) {
         if let Some(stream) = self.streams.get_mut(key) {
@@ -239,7 +273,7 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// Sends the credit that is due on a stream whose peer may still use it.
+    /// Sends a WINDOW_UPDATE for a stream if it is due and the peer may still send.
     #[inline]
     pub(super) fn grant(&mut self, key: StreamKey) {
         if let Some(stream) = self.streams.get_mut(key)
@@ -250,7 +284,7 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// Lets streams take their turns, until there is a batch to write or nothing more may go.
+    /// Writes frames of waiting streams, until the output holds a batch or no stream may send.
     pub(super) fn take_turns(&mut self) {
         while self.output.len() < self.config.output_batch
             && let Some(key) = self.scheduler.pop()
@@ -259,6 +293,7 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
+    /// Writes the next frame of a stream, and its ending.
     fn take_turn(&mut self, key: StreamKey) {
         let (frame, connection) = (self.frame_limit(), self.send_window.available());
         let alive = self.streams.len();
@@ -276,7 +311,7 @@ impl<T, H: Clone> Connection<T, H> {
                 let streams = &self.streams;
                 return self
                     .scheduler
-                    .starve(key, alive, |key| streams.get(key).is_some());
+                    .block(key, alive, |key| streams.get(key).is_some());
             }
         };
         let end_stream = stream.queue.ends_with(octets);
@@ -293,7 +328,7 @@ impl<T, H: Clone> Connection<T, H> {
             && stream.queue.octets() < below
         {
             stream.wake_below = None;
-            self.notices.push_back(Notice::SendReady(key));
+            self.pending_events.push_back(PendingEvent::SendReady(key));
         }
         match stream.queue.take_ending() {
             Ending::Open => self.schedule(key),
@@ -305,7 +340,7 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// Gives a stream a place among those that have something to send, if it has and has none.
+    /// Adds a stream to the scheduler if it may send something and is not there yet.
     pub(super) fn schedule(&mut self, key: StreamKey) {
         if let Some(stream) = self.streams.get_mut(key)
             && !stream.scheduled
@@ -318,7 +353,7 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// Appends a HEADERS frame, in as many pieces as it takes.
+    /// Appends a HEADERS frame, with CONTINUATION frames if necessary.
     #[inline]
     pub(super) fn write_headers<'f, I>(&mut self, id: u32, block: &Block<'_, I>, end_stream: bool)
     where
@@ -337,21 +372,21 @@ impl<T, H: Clone> Connection<T, H> {
         });
     }
 
-    /// Appends a DATA frame, for which there is room.
+    /// Appends a DATA frame. The content must be within [`write_limit`](Self::write_limit).
     #[inline]
-    fn write_data(&mut self, id: u32, payload: Payload<'_>, end_stream: bool) {
-        let octets = payload.len();
+    fn write_data(&mut self, id: u32, content: Content<'_>, end_stream: bool) {
+        let octets = content.len();
         Data::write_head(id, octets, end_stream, self.output.buffer());
-        match payload {
-            Payload::Borrowed(octets) => self.output.buffer().extend_from_slice(octets),
-            Payload::Owned(octets) => octets.for_each(|piece| self.output.push(piece)),
+        match content {
+            Content::Borrowed(octets) => self.output.buffer().extend_from_slice(octets),
+            Content::Owned(octets) => octets.for_each(|piece| self.output.push(piece)),
         }
         self.send_window.consume(octets);
         self.stats.octets_sent += octets as u64;
         self.stats.data_frames_sent += u64::from(octets > 0);
     }
 
-    /// A stream that content or trailers can be sent on.
+    /// Returns a stream on which content or trailers may be sent.
     #[inline]
     fn sending(&mut self, key: StreamKey) -> Result<&mut Stream<T>, SendError> {
         let stream = self.streams.get_mut(key).ok_or(SendError::Closed)?;
@@ -359,15 +394,15 @@ impl<T, H: Clone> Connection<T, H> {
             return Ok(stream);
         }
         match stream.state.local() {
-            Some(Phase::Head) => Err(SendError::OutOfOrder),
+            Some(MessagePhase::Head) => Err(SendError::OutOfOrder),
             _ => Err(SendError::Closed),
         }
     }
 
-    /// How much a stream may write at once, as far as the connection is concerned; `None` if others
-    /// wait for a turn, or for the peer to read.
+    /// Returns the maximum DATA content that the connection accepts without queueing, or `None` if
+    /// other streams wait or the output is full.
     #[inline]
-    fn room(&self) -> Option<usize> {
+    fn write_limit(&self) -> Option<usize> {
         if self.scheduler.is_idle() && self.output.len() < self.config.output_batch {
             Some(self.frame_limit().min(self.send_window.available()))
         } else {
@@ -375,14 +410,14 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// The longest payload of a frame.
+    /// Returns the maximum payload of a frame, in octets.
     #[inline]
     fn frame_limit(&self) -> usize {
         let peer = self.peer.max_frame_size as usize;
         peer.min(self.config.max_send_frame_size)
     }
 
-    /// Our END_STREAM is in the output.
+    /// Updates the state of a stream after our END_STREAM.
     #[inline]
     fn local_ended(&mut self, key: StreamKey) {
         let Some(stream) = self.streams.get_mut(key) else {
@@ -397,6 +432,7 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
+    /// Fails if a header list is larger than the peer accepts.
     fn check_size<'f, I>(&self, block: &Block<'_, I>) -> Result<(), SendError>
     where
         I: Iterator<Item = FieldRef<'f>> + Clone,
@@ -405,7 +441,7 @@ impl<T, H: Clone> Connection<T, H> {
             .map_err(|(size, limit)| SendError::HeaderListTooLarge { size, limit })
     }
 
-    /// Compares a header list with what the peer takes; the error has both sizes.
+    /// Fails with the size and the limit if a header list is larger than the peer accepts.
     #[inline]
     pub(super) fn check_list_size<'f, I>(&self, block: &Block<'_, I>) -> Result<(), (usize, u32)>
     where
@@ -422,10 +458,10 @@ impl<T, H: Clone> Connection<T, H> {
     }
 }
 
-/// Whether a stream can write this much at once, into the room the connection has.
+/// Returns `true` if a stream may send this many octets at once, within the connection's limit.
 #[inline]
-fn fits<T>(stream: &Stream<T>, room: usize, octets: usize) -> bool {
-    octets <= room
+fn fits<T>(stream: &Stream<T>, limit: usize, octets: usize) -> bool {
+    octets <= limit
         && octets <= stream.send_window.available()
         && stream.queue.is_empty()
         && stream.state != State::Queued

@@ -1,40 +1,42 @@
 //! Counters of a connection.
 
-/// What has happened on a connection so far.
+/// The counters of a connection since its creation, for introspection such as channelz.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Stats {
     /// Streams that either end opened on the wire.
     pub streams_opened: u64,
-    /// Streams on which both ends came to END_STREAM.
+    /// Streams on which both ends sent END_STREAM.
     pub streams_ended: u64,
-    /// Streams on which the server came to END_STREAM, also those that were reset afterwards because
-    /// the client had not.
+    /// Streams on which the server sent END_STREAM, including those that were reset afterwards
+    /// because the client did not.
     pub streams_succeeded: u64,
     /// Streams that either end reset.
     pub streams_reset: u64,
-    /// Streams of the peer that were refused.
+    /// Streams of the peer that we refused.
     pub streams_refused: u64,
-    /// Header lists received.
+    /// Received header lists.
     pub headers_received: u64,
-    /// Header lists sent.
+    /// Sent header lists.
     pub headers_sent: u64,
-    /// DATA frames received that had content.
+    /// Received DATA frames with content.
     pub data_frames_received: u64,
-    /// DATA frames sent that had content.
+    /// Sent DATA frames with content.
     pub data_frames_sent: u64,
-    /// Octets of content received, padding apart.
+    /// Received octets of content, without padding.
     pub octets_received: u64,
-    /// Octets of content sent.
+    /// Sent octets of content.
     pub octets_sent: u64,
-    /// PINGs received, acknowledgements apart.
+    /// Received PINGs, without acknowledgements.
     pub pings_received: u64,
-    /// PINGs sent, acknowledgements apart.
+    /// Sent PINGs, without acknowledgements.
     pub pings_sent: u64,
 }
 
 impl Stats {
-    /// Frames with content in either direction: header lists of the peer are none, because a peer
-    /// that does nothing but open streams has achieved nothing.
+    /// Returns the number of content frames in either direction, for the earnings of the budgets.
+    ///
+    /// Header lists of the peer do not count, so that opening streams alone earns nothing.
+    #[inline]
     pub(super) fn content_frames(&self) -> u64 {
         self.data_frames_received + self.data_frames_sent + self.headers_sent
     }

@@ -1,4 +1,4 @@
-//! Streams coming and going: opening them, closing them, telling frames of closed ones apart.
+//! Opening and closing of streams, and the handling of stream errors.
 
 use std::time::Instant;
 
@@ -10,15 +10,22 @@ use crate::flow::{SendWindow, StreamWindow};
 use crate::frame::{MAX_STREAM_ID, RstStream};
 use crate::hpack::FieldRef;
 use crate::role::Role;
-use crate::stream::{Closure, Opening, Phase, State, StreamKey};
+use crate::stream::{Closure, MessagePhase, Opening, State, StreamKey};
 
-use super::notice::Notice;
+use super::pending_events::PendingEvent;
 use super::{Connection, OpenError};
 
 impl<T, H: Clone> Connection<T, H> {
-    /// Opens a stream, on a client. While the peer's limit of streams is reached, or others wait for
-    /// it, the stream waits as well: [`Event::Opened`] tells when it has been sent. Content may be
-    /// sent on it in either case.
+    /// Opens a stream with the head of a request, on a client.
+    ///
+    /// If the peer's limit of concurrent streams is reached, the stream waits, and
+    /// [`Event::Opened`] reports when it has been opened on the wire. Content may be sent on the
+    /// stream in either case. `value` is the owner's value of the stream. `end_stream` means that
+    /// neither content nor trailers follow.
+    ///
+    /// # Errors
+    ///
+    /// See [`OpenError`]. The value is dropped, and nothing is sent.
     pub fn open<'f, I>(
         &mut self,
         value: T,
@@ -62,7 +69,8 @@ impl<T, H: Clone> Connection<T, H> {
         Ok(key)
     }
 
-    /// Whether a new stream can be expected to be taken: neither end has sent GOAWAY.
+    /// Returns `true` if [`open`](Self::open) accepts new streams: this end is a client, the
+    /// connection has not failed, and neither end has sent GOAWAY.
     pub fn takes_new_streams(&self) -> bool {
         self.role == Role::Client
             && self.failure().is_none()
@@ -70,8 +78,10 @@ impl<T, H: Clone> Connection<T, H> {
             && !self.drain.is_on()
     }
 
-    /// Ends a stream at once: what it has queued is dropped. Does nothing if there is no such
-    /// stream. A stream that was never sent leaves no trace on the wire.
+    /// Resets a stream (RFC 9113 section 6.4). Drops its queued content and the owner's value.
+    ///
+    /// Does nothing if there is no such stream. A stream that still waits to be opened causes no
+    /// frames.
     pub fn reset(&mut self, key: StreamKey, code: ErrorCode) {
         if let Some(stream) = self.streams.get(key)
             && stream.state != State::Closed
@@ -81,7 +91,7 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// Sends RST_STREAM for a stream and closes it, but keeps it for its last event.
+    /// Sends RST_STREAM for a stream and closes it, but keeps it in the store for its last event.
     pub(super) fn reset_on_wire(&mut self, key: StreamKey, code: ErrorCode) {
         let Some(stream) = self.streams.get(key) else {
             return;
@@ -93,8 +103,7 @@ impl<T, H: Clone> Connection<T, H> {
         self.close(key, Closure::ResetLocally);
     }
 
-    /// Counts a stream as closed, and drops what it has queued. It stays in the store until it is
-    /// removed.
+    /// Closes a stream and drops its queued content. It stays in the store until it is removed.
     pub(super) fn close(&mut self, key: StreamKey, closure: Closure) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
@@ -120,16 +129,16 @@ impl<T, H: Clone> Connection<T, H> {
         self.count_closed(id, closure, response.is_none());
     }
 
-    /// The peer does not know yet that a stream takes no more DATA: what the stream's window held
-    /// may be on the way.
+    /// Accounts for DATA that the peer may send before it learns that a stream is closed: at most
+    /// the stream's window.
     pub(super) fn expect_late_data(&mut self) {
         self.late_octets = self
             .late_octets
             .saturating_add(u64::from(self.stream_window));
     }
 
-    /// Counts a stream that was on the wire, and is closed now. It has succeeded if its response is
-    /// complete.
+    /// Updates the counters for a stream that was open on the wire and is now closed. `succeeded`
+    /// means that its response is complete.
     #[inline]
     fn count_closed(&mut self, id: u32, closure: Closure, succeeded: bool) {
         self.stats.streams_succeeded += u64::from(succeeded);
@@ -146,7 +155,7 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// Closes a stream if both ends have come to their end. Returns whether they have.
+    /// Closes a stream if both ends have sent END_STREAM. Returns `true` if it is closed.
     #[inline]
     pub(super) fn close_if_ended(&mut self, key: StreamKey) -> bool {
         match self.streams.get(key) {
@@ -159,13 +168,13 @@ impl<T, H: Clone> Connection<T, H> {
         }
     }
 
-    /// Forgets a stream, and drops its value.
+    /// Removes a stream and drops its value.
     #[inline]
     pub(super) fn remove(&mut self, key: StreamKey) {
         drop(self.streams.remove(key));
     }
 
-    /// Opens streams that wait, as many as the peer allows.
+    /// Opens waiting streams, as many as the peer allows.
     pub(super) fn open_waiting(&mut self) {
         while !self.waiting_to_open.is_empty() && self.may_open() {
             if self.next_local_id > self.config.last_local_stream_id {
@@ -184,25 +193,25 @@ impl<T, H: Clone> Connection<T, H> {
             let id = self.put_on_wire(key, opening.end_stream);
             self.write_headers(id, &opening.block.borrow(), opening.end_stream);
             self.schedule(key);
-            self.notices.push_back(Notice::Opened(key));
+            self.pending_events.push_back(PendingEvent::Opened(key));
         }
     }
 
-    /// Gives up the streams that wait: they will never be sent.
+    /// Refuses all waiting streams, because they can no longer be opened.
     pub(super) fn refuse_waiting(&mut self) {
         for key in std::mem::take(&mut self.waiting_to_open) {
             self.refuse(key);
         }
     }
 
-    /// Gives up a stream that the peer has not taken up. It stays in the store until its notice is
-    /// asked for.
+    /// Refuses a stream that the peer did not process. It stays in the store until its event is
+    /// reported.
     pub(super) fn refuse(&mut self, key: StreamKey) {
         self.close(key, Closure::ResetLocally);
-        self.notices.push_back(Notice::Refused(key));
+        self.pending_events.push_back(PendingEvent::Refused(key));
     }
 
-    /// Gives a stream the next id and makes it open.
+    /// Assigns the next id to a stream and opens it.
     fn put_on_wire(&mut self, key: StreamKey, end_stream: bool) -> u32 {
         let id = self.next_local_id;
         self.next_local_id += 2;
@@ -215,8 +224,8 @@ impl<T, H: Clone> Connection<T, H> {
             stream.send_window = send_window;
             stream.receive_window = receive_window;
             stream.state = State::Open {
-                local: Phase::Body,
-                remote: Phase::Head,
+                local: MessagePhase::Body,
+                remote: MessagePhase::Head,
             };
             if end_stream {
                 stream.state.local_end();
@@ -225,6 +234,7 @@ impl<T, H: Clone> Connection<T, H> {
         id
     }
 
+    /// Returns the initial windows of a new stream.
     pub(super) fn new_windows(&self) -> (SendWindow, StreamWindow) {
         (
             SendWindow::new(self.peer.initial_window_size),
@@ -232,12 +242,13 @@ impl<T, H: Clone> Connection<T, H> {
         )
     }
 
+    /// Returns `true` if the peer allows another stream.
     fn may_open(&self) -> bool {
         let limit = self.peer.max_concurrent_streams.unwrap_or(u32::MAX);
         self.local_streams < limit && self.peer_goaway.is_none()
     }
 
-    /// The stream of this id that frames may still come for.
+    /// Returns the stream with this id, unless it is closed.
     #[inline]
     pub(super) fn live(&mut self, id: u32) -> Option<StreamKey> {
         let key = self.streams.find(id)?;
@@ -245,18 +256,18 @@ impl<T, H: Clone> Connection<T, H> {
         (stream.state != State::Closed).then_some(key)
     }
 
-    /// Whether a stream has never been opened (RFC 9113 section 5.1, "idle").
+    /// Returns `true` if the stream with this id was never opened (RFC 9113 section 5.1, "idle").
     #[inline]
     pub(super) fn is_idle(&self, id: u32) -> bool {
         if self.role.opens(id) {
-            // Of its even ids a server has used none.
+            // A server has used none of its even ids.
             self.role == Role::Server || id >= self.next_local_id
         } else {
             id > self.last_peer_id
         }
     }
 
-    /// Resets a stream for what the peer did wrong. The event is its last.
+    /// Resets a stream because of a stream error. The returned event is the stream's last.
     pub(super) fn stream_error(
         &mut self,
         id: u32,
@@ -267,7 +278,7 @@ impl<T, H: Clone> Connection<T, H> {
             self.spend(|budgets| &mut budgets.stream_errors, now)?;
         }
         if self.is_idle(id) {
-            // A frame other than HEADERS, so that there is nothing to reset.
+            // An idle stream cannot be reset (RFC 9113 section 5.1).
             return Err(ConnectionError {
                 code: error.code,
                 reason: error.reason,
@@ -288,7 +299,7 @@ impl<T, H: Clone> Connection<T, H> {
         }))
     }
 
-    /// Spends one of a budget.
+    /// Spends one unit of a budget.
     pub(super) fn spend(
         &mut self,
         budget: impl FnOnce(&mut super::Budgets) -> &mut Budget,
@@ -298,8 +309,8 @@ impl<T, H: Clone> Connection<T, H> {
         budget(&mut self.budgets).spend(now, &progress)
     }
 
-    /// The last stream of the peer's that a GOAWAY names.
-    pub(super) fn last_taken_up(&self) -> u32 {
+    /// Returns the last accepted stream of the peer, for a GOAWAY.
+    pub(super) fn last_accepted(&self) -> u32 {
         self.drain
             .last_id()
             .unwrap_or(self.last_peer_id)

@@ -6,14 +6,14 @@ use crate::error::ConnectionError;
 /// A CONTINUATION frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Continuation<'a> {
-    /// The next piece of a header block.
+    /// The next fragment of the header block.
     pub fragment: &'a [u8],
-    /// The block is complete.
+    /// `true` if this is the last fragment of the block.
     pub end_headers: bool,
 }
 
 impl<'a> Continuation<'a> {
-    /// Reads a CONTINUATION frame.
+    /// Parses a CONTINUATION frame. Fails on stream 0.
     pub fn parse(head: Head, payload: &'a [u8]) -> Result<Self, ConnectionError> {
         head.on_stream("CONTINUATION on stream 0")?;
         Ok(Self {
@@ -22,7 +22,7 @@ impl<'a> Continuation<'a> {
         })
     }
 
-    /// Appends the rest of a header block.
+    /// Appends the rest of a header block, in as many CONTINUATION frames as necessary.
     pub(super) fn write_all(
         stream_id: u32,
         mut rest: &[u8],

@@ -5,17 +5,17 @@ use std::ops::Range;
 use super::{Head, Kind, flag, padding};
 use crate::error::ConnectionError;
 
-/// A DATA frame. The content stays where it was received; the frame knows where.
+/// A DATA frame. It refers to the content by its position in the payload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Data {
-    /// Where in the payload the content is: all of it but the padding.
+    /// The position of the content in the payload, without the padding.
     pub content: Range<usize>,
-    /// The last of the stream in this direction.
+    /// `true` if the sender sends nothing more on the stream.
     pub end_stream: bool,
 }
 
 impl Data {
-    /// Reads a DATA frame.
+    /// Parses a DATA frame. Fails on stream 0 and on invalid padding.
     #[inline]
     pub fn parse(head: Head, payload: &[u8]) -> Result<Self, ConnectionError> {
         head.on_stream("DATA on stream 0")?;
@@ -27,7 +27,7 @@ impl Data {
         })
     }
 
-    /// Appends the head of a DATA frame; its content is to follow.
+    /// Appends the head of a DATA frame. The caller appends `length` octets of content.
     #[inline]
     pub fn write_head(stream_id: u32, length: usize, end_stream: bool, out: &mut Vec<u8>) {
         let flags = if end_stream { flag::END_STREAM } else { 0 };

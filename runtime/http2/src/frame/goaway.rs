@@ -6,16 +6,17 @@ use crate::error::{ConnectionError, ErrorCode};
 /// A GOAWAY frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GoAway<'a> {
-    /// The highest stream of the receiver that the sender took up or might still take up.
+    /// The highest stream of the receiver that the sender processed or may still process.
     pub last_stream_id: u32,
-    /// Why.
+    /// The reason.
     pub code: ErrorCode,
-    /// Anything the sender wants to say about it.
+    /// Opaque diagnostic data.
     pub debug_data: &'a [u8],
 }
 
 impl<'a> GoAway<'a> {
-    /// Reads a GOAWAY frame.
+    /// Parses a GOAWAY frame. Fails on a stream other than 0 and on a payload of less than 8
+    /// octets.
     pub fn parse(head: Head, payload: &'a [u8]) -> Result<Self, ConnectionError> {
         head.on_connection("GOAWAY on a stream")?;
         let Some((&[l0, l1, l2, l3, c0, c1, c2, c3], debug_data)) =

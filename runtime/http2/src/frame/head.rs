@@ -1,53 +1,54 @@
-//! The nine octets in front of every frame (RFC 9113 section 4.1).
+//! The frame head: the first nine octets of every frame (RFC 9113 section 4.1).
 
 use crate::error::{ConnectionError, ErrorCode};
 
-/// The highest stream id, and the mask that takes the reserved bit off one.
+/// The maximum stream id, which is also the mask that removes the reserved bit.
 pub const MAX_STREAM_ID: u32 = (1 << 31) - 1;
 
 /// The flags of RFC 9113 section 6.
 pub mod flag {
-    /// SETTINGS and PING: an acknowledgement.
+    /// An acknowledgement, on SETTINGS and PING.
     pub const ACK: u8 = 0x1;
-    /// DATA and HEADERS: the last of the stream in this direction.
+    /// The end of the stream in this direction, on DATA and HEADERS.
     pub const END_STREAM: u8 = 0x1;
-    /// HEADERS, PUSH_PROMISE and CONTINUATION: the last of the header block.
+    /// The end of the header block, on HEADERS, PUSH_PROMISE and CONTINUATION.
     pub const END_HEADERS: u8 = 0x4;
-    /// DATA, HEADERS and PUSH_PROMISE: there is padding.
+    /// The presence of padding, on DATA, HEADERS and PUSH_PROMISE.
     pub const PADDED: u8 = 0x8;
-    /// HEADERS: there are priority fields.
+    /// The presence of priority fields, on HEADERS.
     pub const PRIORITY: u8 = 0x20;
 }
 
-/// The type of a frame.
+/// The type of a frame (RFC 9113 section 6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Section 6.1.
+    /// DATA (section 6.1).
     Data,
-    /// Section 6.2.
+    /// HEADERS (section 6.2).
     Headers,
-    /// Section 6.3.
+    /// PRIORITY (section 6.3).
     Priority,
-    /// Section 6.4.
+    /// RST_STREAM (section 6.4).
     RstStream,
-    /// Section 6.5.
+    /// SETTINGS (section 6.5).
     Settings,
-    /// Section 6.6.
+    /// PUSH_PROMISE (section 6.6).
     PushPromise,
-    /// Section 6.7.
+    /// PING (section 6.7).
     Ping,
-    /// Section 6.8.
+    /// GOAWAY (section 6.8).
     GoAway,
-    /// Section 6.9.
+    /// WINDOW_UPDATE (section 6.9).
     WindowUpdate,
-    /// Section 6.10.
+    /// CONTINUATION (section 6.10).
     Continuation,
-    /// A type of an extension that this endpoint does not speak: ignored (section 5.5).
+    /// An unknown type, which is ignored (section 5.5).
     Unknown(u8),
 }
 
 impl Kind {
-    /// The type of this octet.
+    /// Returns the type with this code.
+    #[inline]
     pub const fn from_octet(octet: u8) -> Self {
         match octet {
             0x0 => Self::Data,
@@ -64,7 +65,8 @@ impl Kind {
         }
     }
 
-    /// The octet of this type.
+    /// Returns the code of the type.
+    #[inline]
     pub const fn octet(self) -> u8 {
         match self {
             Self::Data => 0x0,
@@ -85,21 +87,22 @@ impl Kind {
 /// The head of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
-    /// The length of the payload: 24 bits.
+    /// The length of the payload in octets, less than 2^24.
     pub length: usize,
     /// The type.
     pub kind: Kind,
-    /// The flags; which mean something depends on the type.
+    /// The flags. Their meaning depends on the type, see [`flag`].
     pub flags: u8,
-    /// The stream, 0 for the connection. The reserved bit is off.
+    /// The id of the stream, or 0 for the connection. The reserved bit is not set.
     pub stream_id: u32,
 }
 
 impl Head {
-    /// The octets a head takes.
+    /// The length of a head, in octets.
     pub const LEN: usize = 9;
 
-    /// A head to write.
+    /// Creates a head.
+    #[inline]
     pub const fn new(kind: Kind, flags: u8, stream_id: u32, length: usize) -> Self {
         Self {
             length,
@@ -109,7 +112,7 @@ impl Head {
         }
     }
 
-    /// Reads a head; any nine octets are one.
+    /// Parses a head. Any nine octets are valid.
     #[inline]
     pub const fn parse(octets: [u8; Self::LEN]) -> Self {
         let [l0, l1, l2, kind, flags, s0, s1, s2, s3] = octets;
@@ -121,7 +124,7 @@ impl Head {
         }
     }
 
-    /// The octets of the head.
+    /// Returns the octets of the head.
     #[inline]
     pub const fn octets(self) -> [u8; Self::LEN] {
         let [_, l0, l1, l2] = (self.length as u32).to_be_bytes();
@@ -135,13 +138,13 @@ impl Head {
         out.extend_from_slice(&self.octets());
     }
 
-    /// Whether a flag is set.
+    /// Returns `true` if a flag of [`flag`] is set.
     #[inline]
     pub const fn has(self, flag: u8) -> bool {
         self.flags & flag != 0
     }
 
-    /// Refuses stream 0.
+    /// Fails with `reason` on stream 0.
     #[inline]
     pub(super) const fn on_stream(self, reason: &'static str) -> Result<(), ConnectionError> {
         if self.stream_id == 0 {
@@ -153,7 +156,7 @@ impl Head {
         Ok(())
     }
 
-    /// Refuses every stream but 0.
+    /// Fails with `reason` on any stream but 0.
     pub(super) const fn on_connection(self, reason: &'static str) -> Result<(), ConnectionError> {
         if self.stream_id != 0 {
             return Err(ConnectionError {

@@ -1,4 +1,4 @@
-//! HEADERS (RFC 9113 section 6.2), and the CONTINUATIONs (6.10) that a long block is written with.
+//! HEADERS (RFC 9113 section 6.2).
 
 use super::{Continuation, Head, Kind, Priority, flag, padding};
 use crate::error::{ConnectionError, ErrorCode};
@@ -6,19 +6,20 @@ use crate::error::{ConnectionError, ErrorCode};
 /// A HEADERS frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Headers<'a> {
-    /// The header block, or the first piece of it.
+    /// The header block, or its first fragment.
     pub fragment: &'a [u8],
-    /// The last of the stream in this direction.
+    /// `true` if the sender sends nothing more on the stream.
     pub end_stream: bool,
-    /// The block is complete.
+    /// `true` if the fragment is the whole block.
     pub end_headers: bool,
-    /// What the priority fields depend on. Priorities are ignored (section 5.3.2), but a stream
-    /// that depends on itself is an error.
+    /// The stream dependency of the priority fields, if present. Priorities are ignored (section
+    /// 5.3.2), but a stream that depends on itself is an error.
     pub depends_on: Option<u32>,
 }
 
 impl<'a> Headers<'a> {
-    /// Reads a HEADERS frame.
+    /// Parses a HEADERS frame. Fails on stream 0, on invalid padding, and on truncated priority
+    /// fields.
     #[inline]
     pub fn parse(head: Head, payload: &'a [u8]) -> Result<Self, ConnectionError> {
         head.on_stream("HEADERS on stream 0")?;
@@ -42,10 +43,10 @@ impl<'a> Headers<'a> {
         })
     }
 
-    /// Appends a HEADERS frame of a header block that is ready: `framed` has the room of the
-    /// frame's head before the block.
+    /// Appends a HEADERS frame with an encoded header block. `framed` is space for a frame head,
+    /// followed by the block.
     #[inline]
-    pub fn write_framed(stream_id: u32, end_stream: bool, framed: &[u8], out: &mut Vec<u8>) {
+    pub(crate) fn write_framed(stream_id: u32, end_stream: bool, framed: &[u8], out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(framed);
         let end_stream = if end_stream { flag::END_STREAM } else { 0 };
@@ -54,8 +55,9 @@ impl<'a> Headers<'a> {
         out[start..start + Head::LEN].copy_from_slice(&head.octets());
     }
 
-    /// Appends the header block that `encode` writes, as one HEADERS frame, or as HEADERS and
-    /// CONTINUATIONs if it is longer than `max_frame_size`.
+    /// Appends a HEADERS frame with the header block that `encode` appends to its argument.
+    ///
+    /// A block longer than `max_frame_size` octets continues in CONTINUATION frames.
     #[inline]
     pub fn write(
         stream_id: u32,

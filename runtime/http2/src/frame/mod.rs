@@ -1,8 +1,8 @@
-//! Frames: one file per type of RFC 9113 section 6, each with its parser and its writer.
+//! The frames of RFC 9113 section 6, with their parsers and writers.
 //!
-//! A parser takes the [`Head`] and the whole payload and judges what can be judged without the
-//! state of a stream or of the connection: lengths, padding, stream 0 or not. Everything else is
-//! the connection's to judge. A writer appends a whole frame to a buffer. Neither allocates.
+//! A parser takes the [`Head`] and the whole payload. It checks lengths, padding and the use of
+//! stream 0; the [`Connection`](crate::Connection) checks the rules that depend on state. A writer
+//! appends a whole frame to a buffer. Parsers do not allocate.
 
 mod continuation;
 mod data;

@@ -3,7 +3,7 @@
 use super::{Head, flag};
 use crate::error::{ConnectionError, ErrorCode};
 
-/// The payload without its padding and without the octet that tells its length.
+/// Returns the payload without its padding and without the pad length.
 #[inline]
 pub(super) fn strip(head: Head, payload: &[u8]) -> Result<&[u8], ConnectionError> {
     if !head.has(flag::PADDED) {

@@ -6,14 +6,15 @@ use crate::error::{ConnectionError, ErrorCode};
 /// A PING frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ping {
-    /// An acknowledgement.
+    /// `true` if the frame is an acknowledgement.
     pub ack: bool,
     /// The opaque data.
     pub payload: [u8; 8],
 }
 
 impl Ping {
-    /// Reads a PING frame.
+    /// Parses a PING frame. Fails on a stream other than 0 and on a payload that is not 8 octets
+    /// long.
     pub fn parse(head: Head, payload: &[u8]) -> Result<Self, ConnectionError> {
         head.on_connection("PING on a stream")?;
         match <[u8; 8]>::try_from(payload) {

@@ -1,21 +1,21 @@
-//! PRIORITY (RFC 9113 section 6.3): deprecated, and ignored once it is well-formed.
+//! PRIORITY (RFC 9113 section 6.3), which is deprecated. A well-formed frame is ignored.
 
 use super::{Head, MAX_STREAM_ID};
 use crate::error::{ErrorCode, Fault};
 
-/// The priority fields, of a PRIORITY frame or of a HEADERS frame. The weight and the exclusive bit
-/// are not kept: nothing here uses them.
+/// The priority fields of a PRIORITY or HEADERS frame, without the unused weight and exclusive
+/// flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Priority {
-    /// The stream depended on.
+    /// The id of the stream that this stream depends on.
     pub depends_on: u32,
 }
 
 impl Priority {
-    /// The octets of the fields.
+    /// The length of the fields, in octets.
     pub const LEN: usize = 5;
 
-    /// Reads the fields.
+    /// Parses the fields.
     pub(super) const fn from_octets(octets: [u8; Self::LEN]) -> Self {
         let [s0, s1, s2, s3, _weight] = octets;
         Self {
@@ -23,7 +23,7 @@ impl Priority {
         }
     }
 
-    /// Reads a PRIORITY frame. A wrong length is an error of the stream alone.
+    /// Parses a PRIORITY frame. Stream 0 is a connection error; a wrong length is a stream error.
     pub fn parse(head: Head, payload: &[u8]) -> Result<Self, Fault> {
         head.on_stream("PRIORITY on stream 0")?;
         match <[u8; Self::LEN]>::try_from(payload) {

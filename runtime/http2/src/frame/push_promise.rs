@@ -1,15 +1,17 @@
-//! PUSH_PROMISE (RFC 9113 section 6.6). Nobody may send us one: a server never may, and our clients
-//! announce ENABLE_PUSH 0. So there is a name for the error, and nothing to parse or to write.
+//! PUSH_PROMISE (RFC 9113 section 6.6), which no peer may send.
+//!
+//! A client never may, and our clients announce ENABLE_PUSH 0 to servers. So there is an error, but
+//! no parser and no writer.
 
 use crate::error::{ConnectionError, ErrorCode};
 
-/// A PUSH_PROMISE frame.
+/// A PUSH_PROMISE frame, which is always an error.
 pub struct PushPromise;
 
 impl PushPromise {
-    /// What any PUSH_PROMISE is, whatever is in it.
+    /// The error that any PUSH_PROMISE causes.
     pub const ERROR: ConnectionError = ConnectionError {
         code: ErrorCode::PROTOCOL_ERROR,
-        reason: "PUSH_PROMISE where push is off",
+        reason: "PUSH_PROMISE while push is disabled",
     };
 }

@@ -6,12 +6,12 @@ use crate::error::{ConnectionError, ErrorCode};
 /// A RST_STREAM frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RstStream {
-    /// Why the stream ends.
+    /// The reason.
     pub code: ErrorCode,
 }
 
 impl RstStream {
-    /// Reads a RST_STREAM frame.
+    /// Parses a RST_STREAM frame. Fails on stream 0 and on a payload that is not 4 octets long.
     pub fn parse(head: Head, payload: &[u8]) -> Result<Self, ConnectionError> {
         head.on_stream("RST_STREAM on stream 0")?;
         match <[u8; 4]>::try_from(payload) {

@@ -1,46 +1,46 @@
-//! SETTINGS (RFC 9113 section 6.5). What the parameters mean is in [`settings`](crate::settings).
+//! SETTINGS (RFC 9113 section 6.5). [`settings`](crate::settings) applies the parameters.
 
 use super::{Head, Kind, flag};
 use crate::error::{ConnectionError, ErrorCode};
 
-/// The octets of one parameter.
+/// The length of one parameter, in octets.
 const SETTING_LEN: usize = 6;
 
 /// One parameter of a SETTINGS frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Setting {
-    /// Which parameter.
+    /// The parameter's identifier. The constants of this type are the known ones.
     pub id: u16,
-    /// Its value.
+    /// The parameter's value.
     pub value: u32,
 }
 
 impl Setting {
-    /// SETTINGS_HEADER_TABLE_SIZE.
+    /// SETTINGS_HEADER_TABLE_SIZE, in octets.
     pub const HEADER_TABLE_SIZE: u16 = 0x1;
-    /// SETTINGS_ENABLE_PUSH.
+    /// SETTINGS_ENABLE_PUSH, 0 or 1.
     pub const ENABLE_PUSH: u16 = 0x2;
     /// SETTINGS_MAX_CONCURRENT_STREAMS.
     pub const MAX_CONCURRENT_STREAMS: u16 = 0x3;
-    /// SETTINGS_INITIAL_WINDOW_SIZE.
+    /// SETTINGS_INITIAL_WINDOW_SIZE, in octets.
     pub const INITIAL_WINDOW_SIZE: u16 = 0x4;
-    /// SETTINGS_MAX_FRAME_SIZE.
+    /// SETTINGS_MAX_FRAME_SIZE, in octets.
     pub const MAX_FRAME_SIZE: u16 = 0x5;
-    /// SETTINGS_MAX_HEADER_LIST_SIZE.
+    /// SETTINGS_MAX_HEADER_LIST_SIZE, in octets including 32 for each field.
     pub const MAX_HEADER_LIST_SIZE: u16 = 0x6;
 }
 
 /// A SETTINGS frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SettingsFrame<'a> {
-    /// The peer applied ours.
+    /// An acknowledgement.
     Ack,
-    /// The peer's parameters, in order: a whole number of them.
+    /// The encoded parameters, 6 octets each.
     Parameters(&'a [u8]),
 }
 
 impl<'a> SettingsFrame<'a> {
-    /// Reads a SETTINGS frame.
+    /// Parses a SETTINGS frame. Fails on a stream other than 0 and on an invalid length.
     pub fn parse(head: Head, payload: &'a [u8]) -> Result<Self, ConnectionError> {
         head.on_connection("SETTINGS on a stream")?;
         let reason = match head.has(flag::ACK) {
@@ -49,7 +49,7 @@ impl<'a> SettingsFrame<'a> {
             false if payload.len().is_multiple_of(SETTING_LEN) => {
                 return Ok(Self::Parameters(payload));
             }
-            false => "SETTINGS not of a multiple of 6 octets",
+            false => "SETTINGS with a length that is not a multiple of 6 octets",
         };
         Err(ConnectionError {
             code: ErrorCode::FRAME_SIZE_ERROR,
@@ -57,7 +57,7 @@ impl<'a> SettingsFrame<'a> {
         })
     }
 
-    /// The parameters, in order.
+    /// Returns an iterator over the parameters, in order.
     pub fn parameters(self) -> impl Iterator<Item = Setting> + 'a {
         let octets = match self {
             Self::Ack => &[],

@@ -1,9 +1,9 @@
-//! Frames written and read again, and frames that are none.
+//! Tests of the parsers and writers.
 
 use super::*;
 use crate::error::{ErrorCode, Fault};
 
-/// The head and the payload of the one frame in `octets`.
+/// Splits the only frame in `octets` into head and payload.
 fn split(octets: &[u8]) -> (Head, &[u8]) {
     let (head, payload) = octets.split_first_chunk().expect("a head");
     let head = Head::parse(*head);
@@ -19,7 +19,7 @@ fn a_head_is_nine_octets_and_ignores_the_reserved_bit() {
 }
 
 #[test]
-fn every_type_has_its_octet() {
+fn every_type_has_its_code() {
     for octet in 0..=u8::MAX {
         assert_eq!(Kind::from_octet(octet).octet(), octet);
     }
@@ -28,7 +28,7 @@ fn every_type_has_its_octet() {
 }
 
 #[test]
-fn data_is_written_and_read() {
+fn data_is_written_and_parsed() {
     let mut out = Vec::new();
     Data::write_head(7, 3, true, &mut out);
     out.extend_from_slice(b"abc");
@@ -38,13 +38,13 @@ fn data_is_written_and_read() {
 }
 
 #[test]
-fn padding_is_taken_off_wherever_it_may_be() {
+fn padding_is_removed_from_data_and_headers() {
     let head = |kind, flags| Head::new(kind, flags | flag::PADDED, 1, 6);
     let data = Data::parse(head(Kind::Data, 0), b"\x02abc\0\0");
     assert_eq!(data.map(|data| data.content), Ok(1..4));
     let headers = Headers::parse(head(Kind::Headers, 0), b"\x02abc\0\0");
     assert_eq!(headers.map(|headers| headers.fragment), Ok(&b"abc"[..]));
-    // As long as the whole rest is still padding.
+    // The padding may fill the rest of the frame, but not exceed it.
     let all = Data::parse(head(Kind::Data, 0), b"\x05\0\0\0\0\0");
     assert_eq!(all.map(|data| data.content), Ok(1..1));
     let over = Data::parse(head(Kind::Data, 0), b"\x06\0\0\0\0\0");
@@ -55,7 +55,7 @@ fn padding_is_taken_off_wherever_it_may_be() {
 }
 
 #[test]
-fn headers_without_their_priority_fields_are_read() {
+fn priority_fields_are_removed_from_headers() {
     let head = Head::new(Kind::Headers, flag::PRIORITY | flag::END_HEADERS, 1, 7);
     let headers = Headers::parse(head, &[0x80, 0, 0, 3, 255, 0x82, 0x86]).expect("HEADERS");
     assert_eq!(headers.fragment, [0x82, 0x86]);
@@ -64,7 +64,7 @@ fn headers_without_their_priority_fields_are_read() {
 }
 
 #[test]
-fn a_block_is_cut_into_frames_of_the_maximum_size() {
+fn a_long_block_is_split_into_frames_of_the_maximum_size() {
     for (length, expected) in [
         (0, vec![0]),
         (10, vec![10]),
@@ -93,7 +93,7 @@ fn a_block_is_cut_into_frames_of_the_maximum_size() {
 }
 
 #[test]
-fn rst_stream_ping_goaway_and_window_update_are_written_and_read() {
+fn rst_stream_ping_goaway_and_window_update_are_written_and_parsed() {
     let mut out = Vec::new();
     let reset = RstStream {
         code: ErrorCode::CANCEL,
@@ -136,14 +136,14 @@ fn the_reserved_bit_of_a_window_update_is_ignored() {
 }
 
 #[test]
-fn an_increment_of_zero_is_an_error_of_what_the_window_belongs_to() {
+fn an_increment_of_zero_is_an_error_of_the_window_owner() {
     let parse = |id| WindowUpdate::parse(Head::new(Kind::WindowUpdate, 0, id, 4), &[0; 4]);
     assert!(matches!(parse(0), Err(Fault::Connection(_))));
     assert!(matches!(parse(1), Err(Fault::Stream(_))));
 }
 
 #[test]
-fn settings_are_written_and_read_in_order() {
+fn settings_are_written_and_parsed_in_order() {
     let parameters = [(4, 7), (0xffff, u32::MAX), (4, 8)].map(|(id, value)| Setting { id, value });
     let mut out = Vec::new();
     SettingsFrame::write(&parameters, &mut out);
@@ -158,7 +158,7 @@ fn settings_are_written_and_read_in_order() {
 }
 
 #[test]
-fn a_priority_of_a_wrong_length_is_an_error_of_the_stream() {
+fn a_priority_frame_with_a_wrong_length_is_a_stream_error() {
     let parse =
         |payload: &[u8]| Priority::parse(Head::new(Kind::Priority, 0, 1, payload.len()), payload);
     assert_eq!(parse(&[0x80, 0, 0, 9, 1]), Ok(Priority { depends_on: 9 }));

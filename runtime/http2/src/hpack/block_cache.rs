@@ -1,27 +1,28 @@
-//! Remembering what whole header blocks meant.
+//! A cache of decoded header blocks.
 //!
 //! A peer whose fields are all in the dynamic table sends the same few octets for every call of a
-//! method. As long as no block changes the table they mean the same, and need no decoding.
+//! method. As long as no block changes the table, they have the same meaning and need no decoding.
 
 use super::hash;
 
-/// How many blocks are remembered: about the number of methods a connection uses at a time.
+/// The number of cached blocks, about the number of methods that a connection uses at a time.
 const PLACES: usize = 16;
 
-/// Longer blocks are not remembered: such are rarely the same twice.
+/// The maximum length of a cached block, in octets. Longer blocks rarely repeat.
 const MAX_BLOCK: usize = 256;
 
-/// A bounded cache from the octets of a block to what the owner made of them. A block gets a place
-/// when it is seen for the second time, so that blocks that never repeat cost no copy and push
-/// nothing out.
+/// A bounded cache from encoded header blocks to values of the owner.
+///
+/// A block is stored when it is seen for the second time. So blocks that never repeat cost no copy
+/// and evict nothing.
 #[derive(Debug)]
-pub struct BlockCache<V> {
+pub(crate) struct BlockCache<V> {
     places: Vec<Place<V>>,
 }
 
 #[derive(Debug)]
 struct Place<V> {
-    /// The hash of the block that last came here undecoded.
+    /// The hash of the last block that was not found in this place.
     seen: u64,
     entry: Option<Entry<V>>,
 }
@@ -29,24 +30,25 @@ struct Place<V> {
 #[derive(Debug)]
 struct Entry<V> {
     block: Box<[u8]>,
-    /// The decoder's generation that the block belongs to.
+    /// The generation of the decoder's table for which the block is valid.
     generation: u64,
     value: V,
 }
 
-/// The hash of a block that was looked up.
+/// The hash of a block that was not found.
 #[derive(Clone, Copy, Debug)]
-pub struct BlockHash(u64);
+pub(crate) struct BlockHash(u64);
 
 impl<V> BlockCache<V> {
-    /// An empty cache. It allocates nothing until a block is stored.
-    pub const fn new() -> Self {
+    /// Creates an empty cache, which does not allocate until a block is stored.
+    pub(crate) const fn new() -> Self {
         Self { places: Vec::new() }
     }
 
-    /// What this block means in this generation of the table, or the hash to store it under.
+    /// Returns the value of a block in this generation of the table, or the hash for
+    /// [`store`](Self::store).
     #[inline]
-    pub fn get(&self, block: &[u8], generation: u64) -> Result<&V, BlockHash> {
+    pub(crate) fn get(&self, block: &[u8], generation: u64) -> Result<&V, BlockHash> {
         let hash = hash::hash(block.get(..MAX_BLOCK).unwrap_or(block));
         if let Some(place) = self.places.get(place(hash))
             && let Some(entry) = &place.entry
@@ -58,8 +60,8 @@ impl<V> BlockCache<V> {
         Err(BlockHash(hash))
     }
 
-    /// Stores what a block meant, if it is worth it.
-    pub fn store(
+    /// Stores the value of a block if the block is short and was seen before.
+    pub(crate) fn store(
         &mut self,
         block: &[u8],
         hash: BlockHash,
@@ -88,8 +90,8 @@ impl<V> BlockCache<V> {
         });
     }
 
-    /// Forgets everything.
-    pub fn clear(&mut self) {
+    /// Removes everything and frees the memory.
+    pub(crate) fn clear(&mut self) {
         self.places = Vec::new();
     }
 }
@@ -110,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_is_kept_when_it_comes_a_second_time() {
+    fn a_block_is_stored_when_it_is_seen_a_second_time() {
         let mut cache = BlockCache::new();
         store(&mut cache, b"block", 1, 10);
         assert!(cache.get(b"block", 1).is_err());
@@ -130,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_block_is_not_kept() {
+    fn a_long_block_is_not_stored() {
         let mut cache = BlockCache::new();
         let block = [7; MAX_BLOCK + 1];
         for _ in 0..3 {

@@ -6,44 +6,48 @@ use super::dynamic_table::{DynamicTable, Entry};
 use super::integer::{self, IntegerError};
 use super::{DEFAULT_TABLE_SIZE, Defect, FIELD_OVERHEAD, Field, huffman, static_table};
 
-/// How much is allocated at once for the octets of fields that enter no table.
+/// The size of an allocation for the octets of fields that enter no table.
 const ARENA_CHUNK: usize = 4_096;
 
-/// How large a header list may be. Beyond either bound a block is still decoded, because the table
-/// depends on it, but no more of its fields are kept.
+/// The limits of a header list.
+///
+/// A block above the limits is still decoded, because the dynamic table depends on it, but the
+/// excess fields are dropped.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Names and values, and 32 octets for each field.
+    /// The maximum size in octets: names, values, and 32 for each field.
     pub list_size: usize,
-    /// Fields.
+    /// The maximum number of fields.
     pub fields: usize,
 }
 
-/// What became of a block that could be decoded.
+/// The result of decoding a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decoded {
-    /// The list is beyond the [`Limits`], and not all of it was kept.
+    /// `true` if the list is above the [`Limits`], so that fields were dropped.
     pub over_limit: bool,
-    /// The block left the table as it was, so that the same octets will mean the same again for as
-    /// long as [`Decoder::generation`] does not change.
+    /// `true` if the block did not change the dynamic table. The same octets then have the same
+    /// meaning for as long as [`Decoder::generation`] does not change.
     pub table_untouched: bool,
-    /// How the list differs from the one that it was written over.
+    /// The difference from the list that was overwritten.
     pub difference: Difference,
 }
 
-/// How one header list differs from another.
+/// The difference between two header lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Difference {
-    /// Not at all.
+    /// The lists are equal.
     None,
-    /// In the value of the field at this place.
+    /// Only the value of the field at this index differs.
     Value(usize),
-    /// In more than that, or it is not known.
+    /// More may differ.
     More,
 }
 
-/// The block is none, and the table is lost: COMPRESSION_ERROR (RFC 9113 section 4.3). The text
-/// says what is wrong with it.
+/// The error for an invalid header block, with a description.
+///
+/// The decoder cannot be used afterwards: the connection must end with COMPRESSION_ERROR (RFC 9113
+/// section 4.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeError(pub(crate) &'static str);
 
@@ -53,28 +57,28 @@ impl From<IntegerError> for DecodeError {
     fn from(error: IntegerError) -> Self {
         match error {
             IntegerError::Truncated => TRUNCATED,
-            IntegerError::TooLarge => Self("integer in a header block too large"),
+            IntegerError::TooLarge => Self("integer in a header block is too large"),
         }
     }
 }
 
-/// Decodes header blocks; one for each connection.
+/// The decoder of a connection's received header blocks.
 #[derive(Debug)]
 pub struct Decoder {
     table: DynamicTable,
-    /// What the peer may set the table's size to: our SETTINGS_HEADER_TABLE_SIZE.
+    /// The maximum size of the table that the peer may set: our SETTINGS_HEADER_TABLE_SIZE.
     size_limit: usize,
-    /// The next block has to begin by making the table no larger than this.
+    /// The maximum size that the next block must set at its beginning.
     demanded_size: Option<usize>,
     generation: u64,
-    /// Where the octets of fields that enter no table go, many fields to an allocation. They are
+    /// The memory for fields that enter no table; one allocation holds many fields. Fields are
     /// copied so that a short field does not keep a long read buffer alive.
     arena: BytesMut,
-    /// A string after Huffman decoding.
+    /// The buffer for Huffman decoding.
     scratch: Vec<u8>,
 }
 
-/// How a literal field is to be treated (RFC 7541 section 6.2).
+/// The representation of a literal field (RFC 7541 section 6.2).
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Literal {
     Indexed,
@@ -82,21 +86,22 @@ enum Literal {
     NeverIndexed,
 }
 
-/// Whose octets a string becomes.
+/// The owner of a decoded string.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Owner {
-    /// The header list's alone.
+    /// The header list. The string is allocated in the arena.
     List,
-    /// The table's, which may keep it for long: an allocation of its own.
+    /// The dynamic table, which may keep the string for long. It gets its own allocation.
     Table,
 }
 
 impl Decoder {
-    /// A decoder with an empty table. `size_limit` is the SETTINGS_HEADER_TABLE_SIZE announced.
+    /// Creates a decoder with an empty table. `size_limit` is the announced
+    /// SETTINGS_HEADER_TABLE_SIZE, in octets.
     pub fn new(size_limit: usize) -> Self {
         Self {
             table: DynamicTable::new(DEFAULT_TABLE_SIZE),
-            // Until the peer has our settings it goes by the default.
+            // Until the peer has received our SETTINGS, the default applies.
             size_limit: size_limit.max(DEFAULT_TABLE_SIZE),
             demanded_size: None,
             generation: 0,
@@ -105,29 +110,35 @@ impl Decoder {
         }
     }
 
-    /// The peer has acknowledged this SETTINGS_HEADER_TABLE_SIZE.
+    /// Applies a SETTINGS_HEADER_TABLE_SIZE that the peer has acknowledged.
     pub fn settings_acknowledged(&mut self, size_limit: usize) {
         self.size_limit = size_limit;
-        // Section 4.2: a smaller limit has to be answered with a size update.
+        // Section 4.2: the peer must answer a smaller limit with a size update.
         if self.table.max_size() > size_limit {
             self.demanded_size = Some(size_limit);
             self.generation += 1;
         }
     }
 
-    /// Changes whenever the table does.
+    /// Returns a number that changes with every change of the dynamic table.
+    #[inline]
     pub fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Gives back what memory it holds for speed alone.
-    pub fn trim(&mut self) {
+    /// Frees memory that is only held for speed.
+    pub(crate) fn shrink(&mut self) {
         self.arena = BytesMut::new();
         self.scratch = Vec::new();
     }
 
-    /// Decodes a whole header block. Its fields are written over those of another list, usually the
-    /// one before: then most are the same entries of the table, and are there already.
+    /// Decodes a whole header block and overwrites `fields`, usually the previous list.
+    ///
+    /// Fields that are the same entries of the table as before stay in place, which is fast.
+    ///
+    /// # Errors
+    ///
+    /// Fails for an invalid block. A list above the limits is not an error, see [`Decoded`].
     pub fn decode(
         &mut self,
         block: &[u8],
@@ -159,14 +170,15 @@ impl Decoder {
         })
     }
 
-    /// Section 6.3: size updates stand at the beginning of a block or nowhere.
+    /// Applies the table size updates, which are only allowed at the beginning of a block (sections
+    /// 4.2 and 6.3).
     fn size_updates<'b>(&mut self, mut block: &'b [u8]) -> Result<&'b [u8], DecodeError> {
         while let Some(&first) = block.first()
             && first & 0xe0 == 0x20
         {
             let (size, rest) = integer::decode(block, 5)?;
             if size > self.size_limit {
-                return Err(DecodeError("table size update beyond the setting"));
+                return Err(DecodeError("table size update above the announced limit"));
             }
             if self.demanded_size.is_some_and(|demanded| size <= demanded) {
                 self.demanded_size = None;
@@ -176,12 +188,12 @@ impl Decoder {
             block = rest;
         }
         if self.demanded_size.is_some() {
-            return Err(DecodeError("table size not updated after a lower setting"));
+            return Err(DecodeError("no table size update after a lower limit"));
         }
         Ok(block)
     }
 
-    /// Section 6.1.
+    /// Decodes an indexed field (section 6.1).
     #[inline]
     fn indexed(&self, index: usize, list: &mut List<'_>) -> Result<(), DecodeError> {
         if let Some((name, value)) = static_table::get(index) {
@@ -196,10 +208,10 @@ impl Decoder {
 
     fn entry(&self, index: usize) -> Result<&Entry, DecodeError> {
         let entry = self.table.get(index);
-        entry.ok_or(DecodeError("index of no entry in a header block"))
+        entry.ok_or(DecodeError("invalid index in a header block"))
     }
 
-    /// Section 6.2.
+    /// Decodes a literal field (section 6.2). Returns the rest of the input.
     fn literal<'b>(
         &mut self,
         input: &'b [u8],
@@ -234,7 +246,8 @@ impl Decoder {
         Ok(rest)
     }
 
-    /// The name of a literal field, what is wrong with it, and what follows it.
+    /// Decodes the name of a literal field. Returns the name, its defect, and the rest of the
+    /// input.
     fn literal_name<'b>(
         &mut self,
         index: usize,
@@ -257,7 +270,8 @@ impl Decoder {
     }
 }
 
-/// Section 5.2: a string, in the input or in `scratch`, and what follows it.
+/// Decodes a string (section 5.2). Returns the string, which lies in the input or in `scratch`, and
+/// the rest of the input.
 fn read_string<'s, 'b: 's>(
     input: &'b [u8],
     scratch: &'s mut Vec<u8>,
@@ -271,11 +285,11 @@ fn read_string<'s, 'b: 's>(
     scratch.clear();
     match huffman::decode(octets, scratch) {
         Ok(()) => Ok((scratch, rest)),
-        Err(_) => Err(DecodeError("string in a header block not Huffman-coded")),
+        Err(_) => Err(DecodeError("invalid Huffman code in a header block")),
     }
 }
 
-/// A string of its own.
+/// Copies a string into memory of its owner.
 fn keep(octets: &[u8], owner: Owner, arena: &mut BytesMut) -> Bytes {
     match owner {
         Owner::Table => Bytes::copy_from_slice(octets),
@@ -290,15 +304,16 @@ fn keep(octets: &[u8], owner: Owner, arena: &mut BytesMut) -> Bytes {
     }
 }
 
-/// A header list in the making, over another one.
+/// A header list that overwrites a previous one.
 struct List<'a> {
-    /// Those of the list, then what is left of the other one.
+    /// The new fields, followed by the rest of the previous list.
     fields: &'a mut Vec<Field>,
     limits: Limits,
+    /// The size of the new list in octets, including dropped fields.
     size: usize,
-    /// How many fields there are.
+    /// The number of new fields, including dropped ones.
     count: usize,
-    /// How many are kept.
+    /// The number of new fields, without dropped ones.
     kept: usize,
     difference: Difference,
 }
@@ -315,7 +330,7 @@ impl<'a> List<'a> {
         }
     }
 
-    /// Adds an entry of a table, which costs nothing where it is in place.
+    /// Adds an entry of a table. This costs nothing if the previous list has it in the same place.
     #[inline]
     fn push_entry(&mut self, name: &Bytes, value: &Bytes, defect: Option<Defect>) {
         let in_place = |field: &Field| {
@@ -335,7 +350,8 @@ impl<'a> List<'a> {
         });
     }
 
-    #[inline(always)] // A field is many words to pass on.
+    /// Adds a field.
+    #[inline(always)] // A call would copy the whole field.
     fn push(&mut self, field: Field) {
         let at = self.kept;
         if !self.add(field.name.len() + field.value.len()) {
@@ -358,7 +374,7 @@ impl<'a> List<'a> {
         }
     }
 
-    /// Counts a field. Returns whether it is kept.
+    /// Counts a field. Returns `false` if it must be dropped.
     #[inline]
     fn add(&mut self, octets: usize) -> bool {
         self.size += octets + FIELD_OVERHEAD;
@@ -372,7 +388,7 @@ impl<'a> List<'a> {
         self.size > self.limits.list_size || self.count > self.limits.fields
     }
 
-    /// Drops what is left of the other list.
+    /// Removes the rest of the previous list.
     fn end(self) -> Difference {
         if self.kept == self.fields.len() {
             return self.difference;
@@ -382,8 +398,8 @@ impl<'a> List<'a> {
     }
 }
 
-/// Whether both are the same octets in memory. Such as are equal and lie elsewhere are not looked
-/// for.
+/// Returns `true` if both are the same memory. Equal octets in different memory do not count,
+/// because the comparison would cost more than the copy.
 #[inline]
 fn same_octets(one: &Bytes, other: &Bytes) -> bool {
     one.as_ptr() == other.as_ptr() && one.len() == other.len()

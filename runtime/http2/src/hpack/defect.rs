@@ -1,23 +1,27 @@
-//! Octets that a field may not have (RFC 9113 section 8.2.1). Looked for when a string is read, and
-//! kept with the table's entries, so that a field that is indexed is not looked through again.
+//! Forbidden octets in fields (RFC 9113 section 8.2.1).
+//!
+//! The decoder checks a string once and stores the result with the table's entry, so that indexed
+//! fields are not checked again.
 
-/// What is wrong with a field.
+/// The defect of a malformed field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Defect {
     /// The name is empty.
     EmptyName,
-    /// The name has a letter in upper case.
+    /// The name contains an upper-case letter.
     UpperCaseName,
-    /// The name has a control character, white space, a colon that is not its first octet, or an
+    /// The name contains a control character, white space, a colon after its first octet, or an
     /// octet that is not ASCII.
     NameOctet,
-    /// The value has NUL, CR or LF. White space around a value, which the section forbids as well,
-    /// is let through: gRPC allows a receiver to strip it.
+    /// The value contains NUL, CR or LF.
+    ///
+    /// White space around a value, which the RFC also forbids, is accepted, because gRPC allows
+    /// receivers to strip it.
     ValueOctet,
 }
 
 impl Defect {
-    /// What the text of an error calls it.
+    /// Returns a description for error texts.
     pub const fn reason(self) -> &'static str {
         match self {
             Self::EmptyName => "field without a name",
@@ -27,7 +31,7 @@ impl Defect {
         }
     }
 
-    /// Looks through a name.
+    /// Checks a name.
     pub(super) fn of_name(name: &[u8]) -> Option<Self> {
         let Some(&first) = name.first() else {
             return Some(Self::EmptyName);
@@ -45,7 +49,7 @@ impl Defect {
         }
     }
 
-    /// Looks through a value.
+    /// Checks a value.
     pub(super) fn of_value(value: &[u8]) -> Option<Self> {
         let bad = value.iter().fold(false, |bad, &octet| {
             bad | (octet == b'\0') | (octet == b'\r') | (octet == b'\n')
@@ -57,7 +61,7 @@ impl Defect {
 const UPPER_CASE: u8 = 1;
 const FORBIDDEN: u8 = 2;
 
-/// The classes of an octet in a name.
+/// Returns the class of an octet in a name, or 0 if it is allowed.
 const fn class(octet: u8) -> u8 {
     match octet {
         b'A'..=b'Z' => UPPER_CASE,
@@ -89,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_of_one_line() {
+    fn values_contain_no_nul_cr_or_lf() {
         for value in [&b""[..], b" value ", b"\xff\t\x01"] {
             assert_eq!(Defect::of_value(value), None);
         }

@@ -1,4 +1,4 @@
-//! The dynamic table (RFC 7541 sections 2.3.2 and 4), the same for both directions.
+//! The dynamic table (RFC 7541 sections 2.3.2 and 4) of a decoder or an encoder.
 
 use std::collections::VecDeque;
 
@@ -6,16 +6,16 @@ use bytes::Bytes;
 
 use super::{Defect, FIELD_OVERHEAD, static_table};
 
-/// An entry.
+/// An entry of the table.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     /// The name.
     pub(super) name: Bytes,
     /// The value.
     pub(super) value: Bytes,
-    /// What no name may have. The encoder, which is not asked to judge, finds none.
+    /// The defect of the name. The encoder does not check names.
     pub(super) name_defect: Option<Defect>,
-    /// Likewise for the value.
+    /// The defect of the value. The encoder does not check values.
     pub(super) value_defect: Option<Defect>,
 }
 
@@ -25,18 +25,20 @@ impl Entry {
     }
 }
 
-/// First in, first out, and never larger than its maximum.
+/// A first-in, first-out table with a maximum size.
 #[derive(Debug)]
 pub(super) struct DynamicTable {
-    /// The oldest first.
+    /// The entries, oldest first.
     entries: VecDeque<Entry>,
+    /// The current size, in octets including 32 for each entry.
     size: usize,
     max_size: usize,
+    /// The number of entries inserted so far.
     inserted: u64,
 }
 
 impl DynamicTable {
-    /// An empty table.
+    /// Creates an empty table.
     pub(super) fn new(max_size: usize) -> Self {
         Self {
             entries: VecDeque::new(),
@@ -46,29 +48,30 @@ impl DynamicTable {
         }
     }
 
-    /// The maximum size.
+    /// Returns the maximum size, in octets.
     pub(super) fn max_size(&self) -> usize {
         self.max_size
     }
 
-    /// How many entries there are.
+    /// Returns the number of entries.
     pub(super) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// How many entries have been inserted, ever: the number of the next one.
+    /// Returns the number of entries inserted so far, which is the number of the next entry.
     pub(super) fn inserted(&self) -> u64 {
         self.inserted
     }
 
-    /// The entry of an index (section 2.3.3): the newest has the first after the static table.
+    /// Returns the entry with this index (section 2.3.3). The newest entry has the first index
+    /// after the static table.
     #[inline]
     pub(super) fn get(&self, index: usize) -> Option<&Entry> {
         let age = index.checked_sub(static_table::LEN + 1)?;
         self.entries.get(self.entries.len().checked_sub(age + 1)?)
     }
 
-    /// The entry of a number, and its index, while it is in the table.
+    /// Returns the entry with this number and its index, or `None` if it has been evicted.
     #[inline]
     pub(super) fn by_number(&self, number: u64) -> Option<(&Entry, usize)> {
         let age = usize::try_from(self.inserted.checked_sub(number.checked_add(1)?)?).ok()?;
@@ -76,16 +79,14 @@ impl DynamicTable {
         Some((self.get(index)?, index))
     }
 
-    /// Sets the maximum size. Returns whether that evicted anything.
-    pub(super) fn resize(&mut self, max_size: usize) -> bool {
+    /// Sets the maximum size, and evicts entries if necessary.
+    pub(super) fn resize(&mut self, max_size: usize) {
         self.max_size = max_size;
-        let before = self.entries.len();
         self.evict_to(max_size);
-        before != self.entries.len()
     }
 
-    /// Inserts an entry. One that is larger than the table empties it, which is no error (section
-    /// 4.4).
+    /// Inserts an entry. An entry larger than the table empties the table, which is not an error
+    /// (section 4.4).
     pub(super) fn insert(&mut self, entry: Entry) {
         self.inserted += 1;
         let size = entry.size();

@@ -1,4 +1,4 @@
-//! The encoder (RFC 7541 sections 3 and 6), and its policy: what enters the dynamic table.
+//! The encoder (RFC 7541 sections 3 and 6), and its policy for the dynamic table.
 
 use bytes::Bytes;
 
@@ -7,45 +7,52 @@ use super::lookup::{Hashes, Lookup};
 use super::static_table::{self, Match};
 use super::{DEFAULT_TABLE_SIZE, FieldRef, hash, huffman, integer};
 
-/// How many hashes of fields seen once are remembered.
+/// The number of stored hashes of fields that were seen once.
 const SEEN: usize = 64;
 
-/// Encodes header blocks; one for each connection.
+/// The encoder of a connection's sent header blocks.
 #[derive(Debug)]
 pub struct Encoder {
     table: DynamicTable,
     lookup: Lookup,
-    /// The sizes the table has had since the last block, of which the peer is to be told the
-    /// smallest and the last (section 4.2).
+    /// The pending size updates.
     resized: Option<Resized>,
-    /// Hashes of fields, and of names, that went out as literals; nothing until there are any.
+    /// The hashes of fields and names that were sent as literals. It is allocated on first use.
     seen: Option<Box<[u32; SEEN]>>,
-    /// How often the table has changed.
+    /// The number of changes of the table.
     generation: u64,
 }
 
+/// The size updates that the next block must begin with: the smallest and the last size since the
+/// last block (section 4.2).
 #[derive(Clone, Copy, Debug)]
 struct Resized {
     smallest: usize,
     last: usize,
 }
 
-/// What may be done with a field.
+/// The policy for entering a field into the dynamic table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Policy {
-    /// Its value tends to be the same on every call of a connection: index it at first sight.
+    /// Index the field at first use, because its value is usually the same on every call.
     Index,
-    /// Nothing is known of it: index it when it comes a second time.
+    /// Index the field at its second use, because nothing is known about it.
     IndexRepeated,
-    /// Its value tends to differ on every call: one entry, for the sake of the name, and no more,
-    /// which would only push out what repeats.
+    /// Index the field only once, for its name, because its value usually differs on every call.
+    /// Further entries would evict entries that repeat.
     Literal,
-    /// A secret (section 7.1.3).
+    /// Never index the field, because it is a secret (section 7.1.3).
     NeverIndex,
 }
 
+impl Default for Encoder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Encoder {
-    /// An encoder with an empty table.
+    /// Creates an encoder with an empty table of 4,096 octets.
     pub fn new() -> Self {
         Self {
             table: DynamicTable::new(DEFAULT_TABLE_SIZE),
@@ -56,15 +63,18 @@ impl Encoder {
         }
     }
 
-    /// Changes whenever the table does: an encoded field that changed nothing means the same until
-    /// then.
+    /// Returns a number that changes with every change of the dynamic table.
+    ///
+    /// An encoded field that did not change the table stays valid while the number is the same.
     #[inline]
-    pub fn generation(&self) -> u64 {
+    pub(crate) fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Obeys the peer's SETTINGS_HEADER_TABLE_SIZE. A larger table than the default is not used:
-    /// what repeats in gRPC's header lists fits into that.
+    /// Applies the peer's SETTINGS_HEADER_TABLE_SIZE, in octets.
+    ///
+    /// The table never exceeds the default of 4,096 octets, which is enough for the repeated fields
+    /// of gRPC.
     pub fn set_size_limit(&mut self, limit: usize) {
         let size = limit.min(DEFAULT_TABLE_SIZE);
         if size == self.table.max_size() && self.resized.is_none() {
@@ -82,13 +92,13 @@ impl Encoder {
         });
     }
 
-    /// Whether the next block can begin with its first field.
+    /// Returns `true` if the next block must begin with a table size update.
     #[inline]
-    pub fn is_settled(&self) -> bool {
-        self.resized.is_none()
+    pub(crate) fn has_pending_resize(&self) -> bool {
+        self.resized.is_some()
     }
 
-    /// Appends what has to stand at the beginning of a block: call it before the first field.
+    /// Begins a block: appends pending table size updates. Call it before the first field.
     #[inline]
     pub fn begin(&mut self, out: &mut Vec<u8>) {
         if let Some(Resized { smallest, last }) = self.resized.take() {
@@ -99,7 +109,7 @@ impl Encoder {
         }
     }
 
-    /// Appends a field.
+    /// Appends an encoded field.
     pub fn encode(&mut self, field: FieldRef<'_>, out: &mut Vec<u8>) {
         let FieldRef { name, value, .. } = field;
         let known = static_table::find(name, value);
@@ -131,9 +141,9 @@ impl Encoder {
         }
     }
 
-    /// Whether a field that is in no table is to enter the dynamic one.
+    /// Returns `true` if a field that is in no table should enter the dynamic table.
     fn admits(&mut self, policy: Policy, name: Match, hashes: Hashes, field: FieldRef<'_>) -> bool {
-        // One that took up most of the table would push out what repeats.
+        // A large field would evict many entries that repeat.
         if field.size() > self.table.max_size() / 4 {
             return false;
         }
@@ -141,7 +151,7 @@ impl Encoder {
             Policy::Index => true,
             Policy::IndexRepeated => {
                 let field_again = self.sees_again(hashes.field);
-                // With any value an entry has a use: the name need not be spelled out any more.
+                // An entry is useful even if its value never repeats, because of its name.
                 field_again || (name == Match::None && self.sees_again(hashes.name))
             }
             Policy::Literal => name == Match::None,
@@ -149,16 +159,16 @@ impl Encoder {
         }
     }
 
-    /// Whether this hash was seen before; it is from now on.
+    /// Returns `true` if this hash was seen before, and stores it.
     fn sees_again(&mut self, hash: u64) -> bool {
-        // 0 stands for nothing seen.
+        // 0 marks an empty place.
         let mark = (hash >> 32) as u32 | 1;
         let seen = self.seen.get_or_insert_with(|| Box::new([0; SEEN]));
         let seen = &mut seen[hash as usize % SEEN];
         std::mem::replace(seen, mark) == mark
     }
 
-    /// Section 6.2.1: a literal that enters the table.
+    /// Appends a literal that enters the table (section 6.2.1).
     fn insert(&mut self, known: Match, hashes: Hashes, field: FieldRef<'_>, out: &mut Vec<u8>) {
         let name = self.name_index(known, hashes.name, field.name);
         literal(name, field, 6, 0x40, out);
@@ -172,7 +182,7 @@ impl Encoder {
         self.lookup.inserted(&self.table, hashes);
     }
 
-    /// Sections 6.2.2 and 6.2.3: a literal that does not.
+    /// Appends a literal that does not enter the table (sections 6.2.2 and 6.2.3).
     fn literal(
         &self,
         known: Match,
@@ -197,8 +207,8 @@ impl Encoder {
     }
 }
 
-/// Decides by the name. Names that gRPC and its neighbours use are told apart here; any other is
-/// judged by whether it repeats.
+/// Returns the policy for a field, by its name. Names that gRPC does not use get
+/// [`Policy::IndexRepeated`].
 fn policy(field: FieldRef<'_>) -> Policy {
     if field.never_indexed {
         return Policy::NeverIndex;
@@ -229,8 +239,8 @@ fn policy(field: FieldRef<'_>) -> Policy {
     }
 }
 
-/// Appends a field without reference to a dynamic table: the octets mean the same at any time.
-pub fn encode_stateless(field: FieldRef<'_>, out: &mut Vec<u8>) {
+/// Appends a field that is encoded without the dynamic table. The octets are valid at any time.
+pub(crate) fn encode_stateless(field: FieldRef<'_>, out: &mut Vec<u8>) {
     match static_table::find(field.name, field.value) {
         Match::Field(index) => integer::encode(index, 7, 0x80, out),
         Match::Name(index) => literal(Some(index), field, 4, 0x00, out),
@@ -238,7 +248,7 @@ pub fn encode_stateless(field: FieldRef<'_>, out: &mut Vec<u8>) {
     }
 }
 
-/// Section 6.2.
+/// Appends a literal field (section 6.2).
 fn literal(
     name: Option<usize>,
     field: FieldRef<'_>,
@@ -253,7 +263,7 @@ fn literal(
     string(field.value, out);
 }
 
-/// Section 5.2: in the Huffman code if that is shorter.
+/// Appends a string, in the Huffman code if that is shorter (section 5.2).
 fn string(string: &[u8], out: &mut Vec<u8>) {
     let encoded_len = huffman::encoded_len(string);
     if encoded_len < string.len() {

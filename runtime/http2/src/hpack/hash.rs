@@ -1,4 +1,4 @@
-//! A quick hash of octets, for tables in which a collision costs time but never an error.
+//! A fast hash function, for tables in which a collision costs time but causes no error.
 
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -8,7 +8,7 @@ pub(super) fn hash(octets: &[u8]) -> u64 {
     extend(octets.len() as u64, octets)
 }
 
-/// Hashes more octets into a hash.
+/// Adds octets to a hash.
 #[inline]
 pub(super) fn extend(mut hash: u64, octets: &[u8]) -> u64 {
     let (words, rest) = octets.as_chunks::<8>();

@@ -2,12 +2,11 @@
 
 use super::huffman_table::{BY_LENGTH, CODES, EOS, LENGTHS, MAX_LENGTH, SHORT, SORTED};
 
-/// The octets are no Huffman-coded string: EOS within it, or padding that is too long or no
-/// padding.
+/// The error for an invalid string: EOS within the string, or invalid padding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct HuffmanError;
 
-/// How many octets a string takes in the Huffman code.
+/// Returns the length of a string in the Huffman code, in octets.
 #[inline]
 pub(super) fn encoded_len(string: &[u8]) -> usize {
     let bits: usize = string
@@ -19,7 +18,7 @@ pub(super) fn encoded_len(string: &[u8]) -> usize {
 
 /// Appends a string in the Huffman code.
 pub(super) fn encode(string: &[u8], out: &mut Vec<u8>) {
-    // The low `pending` bits are those not yet written: fewer than 32 before each symbol.
+    // The low `pending` bits are not yet written. There are fewer than 32 before each symbol.
     let mut bits: u64 = 0;
     let mut pending: u32 = 0;
     for &octet in string {
@@ -36,14 +35,14 @@ pub(super) fn encode(string: &[u8], out: &mut Vec<u8>) {
         out.push((bits >> pending) as u8);
     }
     if pending > 0 {
-        // The padding is the start of EOS: ones.
+        // The padding is the beginning of EOS, which consists of ones.
         out.push((bits << (8 - pending)) as u8 | 0xff >> pending);
     }
 }
 
-/// Appends the string that these octets are the Huffman code of.
+/// Decodes a string and appends it.
 pub(super) fn decode(mut input: &[u8], out: &mut Vec<u8>) -> Result<(), HuffmanError> {
-    // The high `available` bits are those not yet decoded; the bits below them are 0.
+    // The high `available` bits are not yet decoded. The bits below them are 0.
     let mut bits: u64 = 0;
     let mut available: u32 = 0;
     out.reserve(input.len() * 8 / 5);
@@ -64,7 +63,7 @@ pub(super) fn decode(mut input: &[u8], out: &mut Vec<u8>) -> Result<(), HuffmanE
             input = rest;
         }
         if available < 8 && bits == !(u64::MAX >> available) {
-            return Ok(()); // The end, with fewer than eight ones of padding or with none.
+            return Ok(()); // The end, with up to seven ones of padding.
         }
         let (symbol, length) = match SHORT[(bits >> 56) as usize] {
             (_, 0) => long_code(bits)?,
@@ -76,7 +75,7 @@ pub(super) fn decode(mut input: &[u8], out: &mut Vec<u8>) -> Result<(), HuffmanE
     }
 }
 
-/// The symbol of a code longer than eight bits, and its length.
+/// Decodes a code of more than eight bits. Returns the symbol and the length of the code.
 fn long_code(bits: u64) -> Result<(u8, u32), HuffmanError> {
     for (length, codes) in BY_LENGTH.iter().enumerate().take(MAX_LENGTH + 1).skip(9) {
         let code = (bits >> (64 - length)) as u32;
@@ -89,7 +88,7 @@ fn long_code(bits: u64) -> Result<(u8, u32), HuffmanError> {
             return Ok((symbol as u8, length as u32));
         }
     }
-    // Not reached: the code is complete.
+    // Not reached, because the code is complete.
     Err(HuffmanError)
 }
 
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn appendix_c4_strings_are_written_and_read() {
+    fn appendix_c4_strings_are_encoded_and_decoded() {
         let table: [(&[u8], &[u8]); 3] = [
             (
                 b"www.example.com",
@@ -126,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn every_octet_survives_alone_and_beside_every_other() {
+    fn every_octet_is_decoded_alone_and_beside_every_other() {
         for first in 0..=u8::MAX {
             assert_eq!(decoded(&encoded(&[first])), Ok(vec![first]));
             for second in 0..=u8::MAX {

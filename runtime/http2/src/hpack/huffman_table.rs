@@ -1,13 +1,13 @@
 //! The Huffman code of RFC 7541 appendix B.
 //!
-//! The code is canonical: among codes of one length the numerically smaller belongs to the smaller
-//! symbol, and the first code of a length follows the last of the length before. So the lengths say
-//! everything, and the tables below are computed from them.
+//! The code is canonical. Among codes of one length, the smaller code belongs to the smaller
+//! symbol. The first code of a length follows the last code of the previous length. So the tables
+//! are computed from the lengths alone.
 
-/// The symbol that ends a string, and only ever appears as the start of its padding.
+/// The end-of-string symbol. Only the beginning of its code is used, as padding.
 pub(super) const EOS: u16 = 256;
 
-/// The longest code.
+/// The length of the longest code, in bits.
 pub(super) const MAX_LENGTH: usize = 30;
 
 const SYMBOLS: usize = 257;
@@ -33,28 +33,28 @@ pub(super) const LENGTHS: [u8; SYMBOLS] = [
     30, // EOS
 ];
 
-/// All codes of one length: consecutive numbers.
+/// The codes of one length, which are consecutive numbers.
 #[derive(Clone, Copy)]
 pub(super) struct Length {
     /// The smallest code.
     pub(super) first_code: u32,
-    /// How many codes there are.
+    /// The number of codes.
     pub(super) count: u32,
-    /// Where in [`SORTED`] the symbol of the smallest code is.
+    /// The index in [`SORTED`] of the symbol of the smallest code.
     pub(super) first_symbol: u32,
 }
 
 /// The codes by their length.
 pub(super) const BY_LENGTH: [Length; MAX_LENGTH + 1] = by_length();
 
-/// The symbols in the order of their codes.
+/// The symbols, ordered by their codes.
 pub(super) const SORTED: [u16; SYMBOLS] = sorted();
 
-/// The code of each symbol, its last bit the lowest.
+/// The code of each symbol, right-aligned.
 pub(super) const CODES: [u32; SYMBOLS] = codes();
 
-/// The symbol, and the length of its code, for every octet that starts with a whole code; length 0
-/// for those that do not.
+/// The symbol and the length of the code at the beginning of each octet. The length is 0 if the
+/// code is longer than the octet.
 pub(super) const SHORT: [(u8, u8); 256] = short();
 
 const fn by_length() -> [Length; MAX_LENGTH + 1] {

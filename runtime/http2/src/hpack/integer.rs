@@ -1,19 +1,20 @@
 //! Integers with a prefix (RFC 7541 section 5.1).
 
-/// A fault in an integer.
+/// An error in an integer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum IntegerError {
-    /// The block ends within it.
+    /// The block ends within the integer.
     Truncated,
-    /// It is larger than anything that could be meant, or it is padded with zeros.
+    /// The integer has too many octets.
     TooLarge,
 }
 
-/// The most octets after the prefix: 28 bits, which no length and no index in a block exceeds.
+/// The maximum number of octets after the prefix. Their 28 bits are enough for every valid length
+/// and index.
 const MAX_OCTETS: usize = 4;
 
-/// Reads an integer whose prefix is the low `prefix_bits` of the first octet of `input`. Returns it
-/// and what follows it.
+/// Decodes an integer whose prefix is the low `prefix_bits` of the first octet. Returns the integer
+/// and the rest of the input.
 #[inline]
 pub(super) fn decode(input: &[u8], prefix_bits: u32) -> Result<(usize, &[u8]), IntegerError> {
     let Some((&first, mut rest)) = input.split_first() else {
@@ -37,7 +38,7 @@ pub(super) fn decode(input: &[u8], prefix_bits: u32) -> Result<(usize, &[u8]), I
     Err(IntegerError::TooLarge)
 }
 
-/// Appends an integer. `pattern` holds the bits of the first octet above the prefix.
+/// Appends an encoded integer. `pattern` contains the bits of the first octet above the prefix.
 #[inline]
 pub(super) fn encode(value: usize, prefix_bits: u32, pattern: u8, out: &mut Vec<u8>) {
     let mask = (1_usize << prefix_bits) - 1;
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn appendix_c1_integers_are_written_and_read() {
+    fn appendix_c1_integers_are_encoded_and_decoded() {
         let table: [(usize, u32, &[u8]); 5] = [
             (10, 5, &[0x0a]),
             (1_337, 5, &[0x1f, 0x9a, 0x0a]),
@@ -76,14 +77,14 @@ mod tests {
     }
 
     #[test]
-    fn an_integer_that_the_block_cuts_off_is_refused() {
+    fn a_truncated_integer_is_refused() {
         assert_eq!(decode(&[], 5), Err(IntegerError::Truncated));
         assert_eq!(decode(&[0x1f], 5), Err(IntegerError::Truncated));
         assert_eq!(decode(&[0x1f, 0x9a], 5), Err(IntegerError::Truncated));
     }
 
     #[test]
-    fn an_integer_that_goes_on_and_on_is_refused() {
+    fn an_endless_integer_is_refused() {
         let endless = [0x1f, 0x80, 0x80, 0x80, 0x80, 0x80];
         assert_eq!(decode(&endless, 5), Err(IntegerError::TooLarge));
     }

@@ -1,4 +1,4 @@
-//! Finding a field in the encoder's dynamic table without looking at every entry.
+//! The hash table of the encoder's dynamic table.
 
 use std::collections::VecDeque;
 
@@ -7,17 +7,18 @@ use super::static_table::Match;
 
 const BUCKETS: usize = 64;
 
-/// No entry.
+/// The number that means "no entry".
 const NONE: u64 = u64::MAX;
 
-/// A hash table of entry numbers. Numbers only grow and entries leave in their order, so a chain
-/// that runs from newer to older simply ends at the first number that is no longer in the table:
-/// nothing is ever unlinked.
+/// A hash table of entry numbers, with chains from newer to older entries.
+///
+/// Entry numbers increase, and entries are evicted in order. So a chain ends at the first number
+/// that is no longer in the table, and evicted entries need not be unlinked.
 #[derive(Debug)]
 pub(super) struct Lookup {
-    /// Made for the first entry: most servers put nothing into the table.
+    /// The buckets. They are allocated with the first entry, because most servers insert none.
     newest: Option<Box<Newest>>,
-    /// Of each entry in the table, the oldest first: the next older one in its buckets.
+    /// The next older entry in the chains of each entry, oldest entry first.
     older: VecDeque<Older>,
 }
 
@@ -28,6 +29,7 @@ struct Newest {
     by_name: [u64; BUCKETS],
 }
 
+/// The next older entries in the chains of one entry.
 #[derive(Clone, Copy, Debug)]
 struct Older {
     field: u64,
@@ -37,14 +39,14 @@ struct Older {
 /// The hashes of a field.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Hashes {
-    /// Of name and value.
+    /// The hash of the name and the value.
     pub(super) field: u64,
-    /// Of the name.
+    /// The hash of the name.
     pub(super) name: u64,
 }
 
 impl Lookup {
-    /// A lookup in an empty table.
+    /// Creates the hash table of an empty dynamic table.
     pub(super) fn new() -> Self {
         Self {
             newest: None,
@@ -90,7 +92,7 @@ impl Lookup {
         Match::None
     }
 
-    /// Learns of the entry that was inserted into the table just now.
+    /// Adds the entry that was just inserted into the table.
     pub(super) fn inserted(&mut self, table: &DynamicTable, hashes: Hashes) {
         let number = table.inserted() - 1;
         let newest = self.newest.get_or_insert_with(|| {
@@ -110,7 +112,7 @@ impl Lookup {
         self.evicted(table);
     }
 
-    /// Learns that entries may have left the table.
+    /// Removes entries that were evicted from the table.
     pub(super) fn evicted(&mut self, table: &DynamicTable) {
         let gone = self.older.len().saturating_sub(table.len());
         self.older.drain(..gone);

@@ -1,8 +1,6 @@
 //! HPACK, header compression for HTTP/2 (RFC 7541).
 //!
-//! [`Decoder`] and [`Encoder`] each own one direction's dynamic table. [`BlockCache`] remembers
-//! what whole blocks meant, so that a call whose header fields are those of the call before needs
-//! no decoding.
+//! A [`Decoder`] and an [`Encoder`] own the dynamic table of one direction each.
 
 mod block_cache;
 mod decoder;
@@ -19,15 +17,16 @@ mod static_table;
 #[cfg(test)]
 mod tests;
 
-pub use block_cache::BlockCache;
-pub use decoder::{Decoder, Difference, Limits};
+pub(crate) use block_cache::BlockCache;
+pub use decoder::{DecodeError, Decoded, Decoder, Difference, Limits};
 pub use defect::Defect;
-pub use encoder::{Encoder, encode_stateless};
+pub use encoder::Encoder;
+pub(crate) use encoder::encode_stateless;
 pub use field::{Field, FieldRef};
 
-/// The size of a dynamic table until a setting says otherwise (RFC 9113 section 6.5.2).
+/// The default size of a dynamic table, in octets (RFC 9113 section 6.5.2).
 pub const DEFAULT_TABLE_SIZE: usize = 4_096;
 
-/// What an entry, and a field of a header list, weighs beyond its octets (RFC 7541 section 4.1, RFC
-/// 9113 section 6.5.2).
-pub const FIELD_OVERHEAD: usize = 32;
+/// The size of a table entry or a field of a header list beyond its name and value, in octets (RFC
+/// 7541 section 4.1, RFC 9113 section 6.5.2).
+pub(crate) const FIELD_OVERHEAD: usize = 32;

@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-/// How many entries there are; the dynamic table begins after them.
+/// The number of entries. The indices of the dynamic table follow.
 pub(super) const LEN: usize = 61;
 
-/// The entries; that of index 1 is the first.
+/// The entries. The first one has the index 1.
 const ENTRIES: [(&[u8], &[u8]); LEN] = [
     (b":authority", b""),                   // 1
     (b":method", b"GET"),                   // 2
@@ -70,15 +70,15 @@ const ENTRIES: [(&[u8], &[u8]); LEN] = [
     (b"www-authenticate", b""),             // 61
 ];
 
-/// The name and the value of an index, if it is one of this table.
+/// Returns the name and the value of an index of this table.
 #[inline]
 pub(super) fn get(index: usize) -> Option<(Bytes, Bytes)> {
     let (name, value) = ENTRIES.get(index.checked_sub(1)?)?;
     Some((Bytes::from_static(name), Bytes::from_static(value)))
 }
 
-/// The name, if it is one that gRPC has on most calls and that this table lacks: so that its octets
-/// need not be kept.
+/// Returns a static copy of a name that gRPC often uses and that is not in this table, so that its
+/// octets need no allocation.
 #[inline]
 pub(super) fn frequent_name(name: &[u8]) -> Option<&'static [u8]> {
     const NAMES: [&[u8]; 8] = [
@@ -94,18 +94,18 @@ pub(super) fn frequent_name(name: &[u8]) -> Option<&'static [u8]> {
     NAMES.into_iter().find(|&known| known == name)
 }
 
-/// What a table, this or a dynamic one, knows of a field.
+/// The result of looking up a field in the static or a dynamic table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Match {
-    /// Name and value are at this index.
+    /// The name and the value are at this index.
     Field(usize),
-    /// The name is at this index.
+    /// Only the name is at this index.
     Name(usize),
-    /// Nothing.
+    /// The name is not in the table.
     None,
 }
 
-/// Finds a field.
+/// Looks up a field.
 #[inline]
 pub(super) fn find(name: &[u8], value: &[u8]) -> Match {
     let Some(first) = find_name(name) else {
@@ -122,7 +122,7 @@ pub(super) fn find(name: &[u8], value: &[u8]) -> Match {
     Match::Name(first)
 }
 
-/// The first index of a name.
+/// Returns the first index of a name.
 fn find_name(name: &[u8]) -> Option<usize> {
     Some(match name {
         b":authority" => 1,
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_entry_is_found_where_it_is() {
+    fn every_entry_is_found_at_its_index() {
         for (offset, (name, value)) in ENTRIES.iter().enumerate() {
             assert_eq!(find(name, value), Match::Field(offset + 1));
             assert_eq!(

@@ -1,4 +1,4 @@
-//! The examples of RFC 7541 appendix C, and what an encoder and a decoder have to agree on.
+//! The examples of RFC 7541 appendix C, and tests of an encoder together with a decoder.
 
 use super::*;
 use crate::static_block::StaticBlock;
@@ -58,7 +58,7 @@ fn appendix_c2_representations_are_decoded() {
 }
 
 #[test]
-fn a_never_indexed_field_says_so() {
+fn a_never_indexed_field_is_marked() {
     let mut decoder = Decoder::new(DEFAULT_TABLE_SIZE);
     let mut fields = Vec::new();
     let block = hex("1008 7061 7373 776f 7264 0673 6563 7265 74 82");
@@ -67,7 +67,7 @@ fn a_never_indexed_field_says_so() {
     assert_eq!(never, [true, false]);
 }
 
-/// The requests of C.3 and C.4, which differ in the string coding alone.
+/// The requests of C.3 and C.4, which differ only in the encoding of strings.
 const REQUESTS: [&[(&str, &str)]; 3] = [
     &[
         (":method", "GET"),
@@ -125,7 +125,7 @@ const COOKIE: (&str, &str) = (
     "foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1",
 );
 
-/// The responses of C.5 and C.6, with a table of 256 octets, so that entries are evicted.
+/// The responses of C.5 and C.6. Their table of 256 octets causes evictions.
 const RESPONSES: [&[(&str, &str)]; 3] = [
     &[
         (":status", "302"),
@@ -151,7 +151,7 @@ const RESPONSES: [&[(&str, &str)]; 3] = [
 
 fn decode_with_a_table_of_256(blocks: [&str; 3]) {
     let mut decoder = Decoder::new(DEFAULT_TABLE_SIZE);
-    // The examples take the size as agreed upon; on the wire it would be announced like this.
+    // The examples assume the table size. On the wire, a size update like this one precedes them.
     assert_eq!(decode(&mut decoder, &[0x3f, 0xe1, 0x01]), Ok(Vec::new()));
     for (block, fields) in blocks.iter().zip(RESPONSES) {
         assert_eq!(decode(&mut decoder, &hex(block)), Ok(pairs(fields)));
@@ -183,22 +183,22 @@ fn appendix_c6_responses_with_huffman_are_decoded() {
 }
 
 #[test]
-fn blocks_that_are_none_are_refused() {
+fn invalid_blocks_are_refused() {
     let table = [
-        ("80", "index of no entry in a header block"),
-        ("be", "index of no entry in a header block"),
+        ("80", "invalid index in a header block"),
+        ("be", "invalid index in a header block"),
         ("ff", "header block ends within a field"),
-        ("ffffffffff7f", "integer in a header block too large"),
+        ("ffffffffff7f", "integer in a header block is too large"),
         ("40", "header block ends within a field"),
         ("400161", "header block ends within a field"),
         ("4001610262", "header block ends within a field"),
-        ("7f01 0162", "index of no entry in a header block"),
+        ("7f01 0162", "invalid index in a header block"),
         ("8220", "table size update within a header block"),
-        ("3fe2 1f", "table size update beyond the setting"),
-        ("0001 6181 00", "string in a header block not Huffman-coded"),
+        ("3fe2 1f", "table size update above the announced limit"),
+        ("0001 6181 00", "invalid Huffman code in a header block"),
         (
             "0001 6184 ffff ffff",
-            "string in a header block not Huffman-coded",
+            "invalid Huffman code in a header block",
         ),
     ];
     for (block, reason) in table {
@@ -208,14 +208,14 @@ fn blocks_that_are_none_are_refused() {
 }
 
 #[test]
-fn limits_hold_while_decoding_and_leave_the_table_right() {
+fn limits_bound_the_list_without_damage_to_the_table() {
     let mut decoder = Decoder::new(DEFAULT_TABLE_SIZE);
     let mut fields = Vec::new();
     let limits = Limits {
         list_size: 100,
         fields: 10,
     };
-    // a=b enters the table, and follows four times more: 34 octets each.
+    // a=b enters the table and is repeated four times. Each field counts 34 octets.
     let decoded = decoder.decode(&hex("4001 6101 62be bebe be"), limits, &mut fields);
     assert_eq!(decoded.map(|decoded| decoded.over_limit), Ok(true));
     assert_eq!(fields.len(), 2);
@@ -231,7 +231,7 @@ fn limits_hold_while_decoding_and_leave_the_table_right() {
 }
 
 #[test]
-fn a_list_is_compared_with_the_one_it_is_written_over() {
+fn a_list_is_compared_with_the_list_that_it_overwrites() {
     let mut decoder = Decoder::new(DEFAULT_TABLE_SIZE);
     let mut fields = Vec::new();
     for (block, list, difference) in [
@@ -242,7 +242,7 @@ fn a_list_is_compared_with_the_one_it_is_written_over() {
             Difference::More,
         ),
         ("bf be", &[("a", "b"), ("t", "1")], Difference::None),
-        // Another value, which enters the table and moves the other.
+        // Another value enters the table, which changes the index of the first field.
         (
             "bf 7e01 32",
             &[("a", "b"), ("t", "2")],
@@ -279,7 +279,7 @@ fn a_list_is_compared_with_the_one_it_is_written_over() {
 fn an_entry_larger_than_the_table_empties_it() {
     let mut decoder = Decoder::new(DEFAULT_TABLE_SIZE);
     assert!(decode(&mut decoder, &hex("3f09 4001 6101 62be")).is_ok());
-    // A table of 40 octets has room for a=b. One of 41 pushes it out and does not enter.
+    // A table of 40 octets holds a=b. An entry of 41 octets evicts it and is not inserted.
     let large = hex("4001 6308 3132 3334 3536 3738");
     assert_eq!(
         decode(&mut decoder, &large),
@@ -309,7 +309,7 @@ const GRPC: [(&str, &str); 8] = [
 ];
 
 #[test]
-fn what_repeats_takes_one_octet_a_field_from_the_second_time_on() {
+fn repeated_fields_take_one_octet_each() {
     let mut encoder = Encoder::new();
     let mut decoder = Decoder::new(DEFAULT_TABLE_SIZE);
     let first = encode(&mut encoder, &GRPC);
@@ -322,7 +322,7 @@ fn what_repeats_takes_one_octet_a_field_from_the_second_time_on() {
 }
 
 #[test]
-fn a_field_of_the_application_enters_the_table_when_it_comes_again() {
+fn a_field_of_the_application_enters_the_table_at_its_second_use() {
     let mut encoder = Encoder::new();
     let field = [("x-tenant", "one")];
     let lengths: Vec<_> = (0..3).map(|_| encode(&mut encoder, &field).len()).collect();
@@ -330,7 +330,7 @@ fn a_field_of_the_application_enters_the_table_when_it_comes_again() {
 }
 
 #[test]
-fn values_that_change_with_every_call_push_nothing_out() {
+fn values_that_change_with_every_call_evict_nothing() {
     let mut encoder = Encoder::new();
     encode(&mut encoder, &GRPC);
     for call in 0..1_000 {
@@ -357,7 +357,7 @@ fn secrets_enter_no_table() {
     let mut fields = Vec::new();
     for _ in 0..3 {
         let block = encode(&mut encoder, &[("authorization", "Bearer x")]);
-        // The name is of the static table, with the pattern of a field never indexed.
+        // The name is in the static table, and the pattern is that of a never-indexed field.
         assert_eq!(block[..2], [0x1f, 23 - 15]);
         let mut decoder = Decoder::new(DEFAULT_TABLE_SIZE);
         fields.clear();
@@ -374,7 +374,7 @@ fn secrets_enter_no_table() {
 }
 
 #[test]
-fn an_encoder_and_a_decoder_agree_through_evictions_and_resizes() {
+fn an_encoder_and_a_decoder_agree_after_evictions_and_resizes() {
     let mut encoder = Encoder::new();
     let mut decoder = Decoder::new(DEFAULT_TABLE_SIZE);
     let mut random = 1_u32;
@@ -404,7 +404,7 @@ fn an_encoder_and_a_decoder_agree_through_evictions_and_resizes() {
 }
 
 #[test]
-fn a_static_block_means_the_same_on_any_connection() {
+fn a_static_block_is_valid_on_any_connection() {
     let block = StaticBlock::new([
         FieldRef::new(b":status", b"200"),
         FieldRef::new(b"content-type", b"application/grpc"),

@@ -1,31 +1,34 @@
-//! How streams that are gone came to their end: what a late frame for one means depends on it (RFC
-//! 9113 section 5.1, "closed").
+//! The recently closed streams, and how each of them closed.
+//!
+//! The handling of a late frame depends on how its stream closed (RFC 9113 section 5.1, "closed").
 
-/// How many streams are remembered. A frame for one that closed before those is ignored, as the RFC
-/// lets an endpoint do after a while.
+/// The number of closed streams that are kept. Frames of streams that closed earlier are ignored,
+/// which the RFC allows after some time.
 const REMEMBERED: usize = 128;
 
-/// The end of a stream.
+/// The way in which a stream closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Closure {
     /// Both ends sent END_STREAM.
     Ended,
-    /// We reset it. The peer may have sent more before it knew.
+    /// We reset the stream. The peer may have sent frames before it received the RST_STREAM.
     ResetLocally,
-    /// The peer reset it.
+    /// The peer reset the stream.
     ResetByPeer,
 }
 
-/// The streams that closed last, and the ids that the peer left out.
+/// The streams that closed last, and the ids that the peer skipped.
 #[derive(Debug, Default)]
 pub(crate) struct RecentlyClosed {
     ring: Vec<(u32, Closure)>,
+    /// The position in the ring that is overwritten next.
     next: usize,
+    /// The first and the last id of the range that the peer skipped last.
     skipped: Option<(u32, u32)>,
 }
 
 impl RecentlyClosed {
-    /// Remembers a stream.
+    /// Adds a closed stream.
     #[inline]
     pub(crate) fn push(&mut self, id: u32, closure: Closure) {
         if self.ring.len() < REMEMBERED {
@@ -36,19 +39,19 @@ impl RecentlyClosed {
         self.next = (self.next + 1) % REMEMBERED;
     }
 
-    /// How a stream ended, if it is remembered.
+    /// Returns the way in which a stream closed, or `None` if it is not known any more.
     pub(crate) fn find(&self, id: u32) -> Option<Closure> {
         let entry = self.ring.iter().find(|entry| entry.0 == id)?;
         Some(entry.1)
     }
 
-    /// The peer left out the ids from `first` to `last` when it opened a stream. That closes them
-    /// (section 5.1.1).
+    /// Records that the peer skipped the ids from `first` to `last` when it opened a stream.
+    /// Skipped ids are closed (section 5.1.1).
     pub(crate) fn skip(&mut self, first: u32, last: u32) {
         self.skipped = Some((first, last));
     }
 
-    /// Whether the peer left this id out, the last time that it left any out.
+    /// Returns `true` if this id is in the range that the peer skipped last.
     pub(crate) fn was_skipped(&self, id: u32) -> bool {
         self.skipped
             .is_some_and(|(first, last)| (first..=last).contains(&id))
@@ -60,7 +63,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_last_streams_are_remembered_and_no_more() {
+    fn the_number_of_kept_streams_is_bounded() {
         let mut closed = RecentlyClosed::default();
         for index in 0..1_000 {
             closed.push(2 * index + 1, Closure::Ended);

@@ -1,19 +1,22 @@
-//! From stream ids to streams.
+//! The map from stream ids to stream keys.
 
 use std::collections::HashMap;
 
 use super::StreamKey;
 
-/// How many places a table begins with.
+/// The initial number of places of a table.
 const FIRST_PLACES: usize = 32;
 
-/// A map that makes use of how ids come: one after the other, most of them gone again by the time
-/// their place comes around. An id has one place; whoever finds that taken goes into a hash map,
-/// whose hashing a peer that picks its ids cannot foresee.
+/// A map from stream ids to stream keys, optimized for consecutive ids.
+///
+/// Stream ids are assigned in order, and most streams are short. So each id has one place in a
+/// ring. If that place is occupied, the id goes into a hash map. The hash function of that map is
+/// seeded randomly, so a peer cannot choose ids that collide in it.
 #[derive(Debug, Default)]
 pub(super) struct IdTable {
-    /// A power of two of them, or none. Id 0 marks an empty one.
+    /// The ring. Its length is zero or a power of two. Id 0 marks an empty place.
     places: Vec<Place>,
+    /// The ids whose place was occupied.
     displaced: HashMap<u32, StreamKey>,
     len: usize,
 }
@@ -43,7 +46,7 @@ impl IdTable {
         }
     }
 
-    /// Adds a stream. The id must not be 0, and not be in the table.
+    /// Adds a stream. The id must not be 0 and must not be in the table.
     #[inline]
     pub(super) fn insert(&mut self, id: u32, key: StreamKey) {
         self.len += 1;
@@ -65,22 +68,24 @@ impl IdTable {
         self.len -= 1;
     }
 
-    /// Gives back memory, if the table is empty.
-    pub(super) fn trim(&mut self) {
+    /// Frees the memory of an empty table.
+    pub(super) fn shrink(&mut self) {
         if self.len == 0 {
             *self = Self::default();
         }
     }
 
-    /// The place of an id: those of one end's streams are all odd, or all even.
+    /// Returns the place of an id. The lowest bit is ignored, because the ids of one end are all
+    /// odd or all even.
     #[inline]
     fn place(&self, id: u32) -> usize {
         (id >> 1) as usize & self.places.len().wrapping_sub(1)
     }
 
+    /// Adds a stream whose place is occupied, or enlarges the ring.
     #[cold]
     fn insert_displaced(&mut self, id: u32, key: StreamKey) {
-        // There is room to be had only while there are fewer than two places for a stream.
+        // The ring grows only while it has fewer than two places per stream.
         if self.places.len() >= 2 * self.len {
             self.displaced.insert(id, key);
             return;
@@ -140,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_that_all_have_one_place_are_found() {
+    fn ids_that_share_one_place_are_found() {
         check((0..1_000).map(|n| n * (1 << 20) + 1));
     }
 
@@ -153,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_in_sequence_need_no_more_places_than_streams_live_at_a_time() {
+    fn the_ring_grows_with_concurrent_streams_and_not_with_ids() {
         let mut table = IdTable::default();
         table.insert(1, key(1));
         for id in (3..100_000).step_by(2) {

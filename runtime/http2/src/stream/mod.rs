@@ -1,4 +1,4 @@
-//! Streams: their state, what they send and receive, and where they are kept.
+//! Streams: their state, their queue of content to send, and their storage.
 
 mod closed;
 mod id_table;
@@ -13,11 +13,12 @@ use super::flow::{SendWindow, StreamWindow};
 
 pub(super) use closed::{Closure, RecentlyClosed};
 pub(super) use queue::{Ending, SendQueue};
-pub(super) use state::{Phase, State};
+pub(super) use state::{MessagePhase, State};
 pub(super) use store::Store;
 
-/// Names a stream of one connection. A key never comes to mean another stream: when its stream is
-/// gone, it means none.
+/// A key of a stream of one connection.
+///
+/// A key is never reused. After its stream is removed, functions treat it as an unknown stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct StreamKey {
     slot: u32,
@@ -27,46 +28,46 @@ pub struct StreamKey {
 /// A stream.
 #[derive(Debug)]
 pub(super) struct Stream<T> {
-    /// The id on the wire; 0 while the stream has none.
+    /// The id on the wire; 0 before the stream is opened on the wire.
     pub(super) id: u32,
-    /// How far it has got.
+    /// The state.
     pub(super) state: State,
-    /// The window that the peer grants us on it.
+    /// The window that the peer grants us.
     pub(super) send_window: SendWindow,
-    /// The window that we grant the peer on it.
+    /// The window that we grant the peer.
     pub(super) receive_window: StreamWindow,
-    /// The time at which the peer opened it; `None` if it is ours.
+    /// The time at which the peer opened the stream; `None` if we opened it.
     pub(super) opened_at: Option<Instant>,
-    /// How much content the peer has announced and not sent yet.
+    /// The remaining octets of the peer's content-length, if it sent one.
     pub(super) content_left: Option<u64>,
-    /// What is to be sent.
+    /// The queued content.
     pub(super) queue: SendQueue,
-    /// Whether it has a place in the scheduler.
+    /// `true` if the stream is in the scheduler.
     pub(super) scheduled: bool,
-    /// The sender is to be told when fewer octets than this wait.
+    /// The number of queued octets below which the sender gets `SendReady`.
     pub(super) wake_below: Option<usize>,
-    /// The head of a stream in [`State::Queued`], to be sent when the peer's limit allows.
+    /// The head of a stream in [`State::Queued`], which waits for the peer's limit.
     pub(super) opening: Option<Box<Opening>>,
-    /// What the owner of the connection keeps with the stream.
+    /// The owner's value.
     pub(super) value: Option<T>,
 }
 
-/// The HEADERS that a stream will be opened with.
+/// The head with which a waiting stream will be opened.
 #[derive(Debug)]
 pub(super) struct Opening {
     /// The fields.
     pub(super) block: OwnedBlock,
-    /// Nothing follows them.
+    /// `true` if nothing follows the head.
     pub(super) end_stream: bool,
 }
 
 impl<T> Stream<T> {
-    /// Whether the caller may still send content or trailers.
+    /// Returns `true` if content or trailers may still be sent.
     #[inline]
     pub(super) fn can_send_body(&self) -> bool {
         let ends_with_its_head = |opening: &Opening| opening.end_stream;
         self.queue.is_open()
-            && matches!(self.state.local(), Some(Phase::Body))
+            && matches!(self.state.local(), Some(MessagePhase::Body))
             && !self.opening.as_deref().is_some_and(ends_with_its_head)
     }
 }

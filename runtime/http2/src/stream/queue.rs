@@ -1,4 +1,4 @@
-//! What a stream has to send and could not yet.
+//! The queue of a stream's content that could not be sent yet.
 
 use std::collections::VecDeque;
 
@@ -7,49 +7,50 @@ use bytes::Bytes;
 use crate::block::OwnedBlock;
 use crate::error::ErrorCode;
 
-/// Content, and how it ends.
+/// The queued content of a stream, and its ending.
 #[derive(Debug, Default)]
 pub(crate) struct SendQueue {
     parts: VecDeque<Bytes>,
+    /// The total length of the parts.
     octets: usize,
     ending: Ending,
-    /// Once everything is sent the stream is to be reset with this code, unless the peer has ended
-    /// it by then.
+    /// The code with which to reset the stream after its ending, unless the peer has ended it.
     pub then_reset: Option<ErrorCode>,
 }
 
-/// What follows the content.
+/// The frame that ends a stream's content.
 #[derive(Debug, Default)]
 pub(crate) enum Ending {
-    /// Not said yet.
+    /// The application has not ended the content.
     #[default]
     Open,
-    /// END_STREAM on the last DATA.
+    /// END_STREAM on the last DATA frame.
     EndStream,
-    /// HEADERS with END_STREAM.
+    /// Trailers: HEADERS with END_STREAM.
     Trailers(Box<OwnedBlock>),
 }
 
 impl SendQueue {
-    /// How many octets of content wait.
+    /// Returns the number of queued octets of content.
     #[inline]
     pub(crate) fn octets(&self) -> usize {
         self.octets
     }
 
-    /// Whether nothing waits.
+    /// Returns `true` if neither content nor an ending is queued.
     #[inline]
     pub(crate) fn is_empty(&self) -> bool {
         self.octets == 0 && self.is_open()
     }
 
-    /// Whether more may be queued.
+    /// Returns `true` if more content may be queued.
     #[inline]
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.ending, Ending::Open)
     }
 
     /// Queues content.
+    #[inline]
     pub(crate) fn push(&mut self, part: Bytes) {
         if !part.is_empty() {
             self.octets += part.len();
@@ -57,12 +58,16 @@ impl SendQueue {
         }
     }
 
-    /// Queues what follows the content.
+    /// Queues the ending.
+    #[inline]
     pub(crate) fn end(&mut self, ending: Ending) {
         self.ending = ending;
     }
 
-    /// Takes `octets`, no more than there are, off the front, piece by piece.
+    /// Removes `octets` from the front and passes them to `each`, piece by piece.
+    ///
+    /// `octets` must not exceed the number of queued octets.
+    #[inline]
     pub(crate) fn take(&mut self, octets: usize, mut each: impl FnMut(Bytes)) {
         let mut left = octets;
         while left > 0
@@ -81,12 +86,14 @@ impl SendQueue {
         }
     }
 
-    /// Whether END_STREAM belongs on the DATA that takes this many octets.
+    /// Returns `true` if a DATA frame with this many octets must carry END_STREAM.
+    #[inline]
     pub(crate) fn ends_with(&self, octets: usize) -> bool {
         octets == self.octets && matches!(self.ending, Ending::EndStream)
     }
 
-    /// Takes the ending, once the content is taken.
+    /// Removes and returns the ending if all content has been taken, else [`Ending::Open`].
+    #[inline]
     pub(crate) fn take_ending(&mut self) -> Ending {
         if self.octets > 0 {
             return Ending::Open;
@@ -94,7 +101,7 @@ impl SendQueue {
         std::mem::take(&mut self.ending)
     }
 
-    /// Drops everything, and keeps the memory.
+    /// Removes everything, but keeps the allocated memory.
     #[inline]
     pub(crate) fn clear(&mut self) {
         if !self.parts.is_empty() {

@@ -1,16 +1,18 @@
 //! The states of a stream (RFC 9113 section 5.1).
 
-/// How far one direction of a message has got.
+/// The progress of the HTTP message in one direction of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
-    /// No final header list yet.
+pub(crate) enum MessagePhase {
+    /// Before the request head or the final response head.
     Head,
-    /// After the header list: content, then perhaps trailers.
+    /// After the head: content, then optional trailers.
     Body,
 }
 
-/// The state of a stream. "Local" is what we send, "remote" what the peer sends. The reserved
-/// states of the RFC do not occur, since push is off; an idle stream is not kept.
+/// The state of a stream.
+///
+/// "Local" is our direction, "remote" is the peer's. The reserved states of the RFC do not occur,
+/// because push is disabled. Idle streams are not stored.
 ///
 /// ```text
 ///                 client: open()                  server: HEADERS of a request
@@ -35,67 +37,67 @@ pub(crate) enum Phase {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
-    /// Not on the wire yet: the peer allows no further stream at the moment.
+    /// The stream waits for the peer's limit of concurrent streams and is not on the wire yet.
     Queued,
     /// Both directions are open.
     Open {
-        /// What we have sent.
-        local: Phase,
-        /// What the peer has sent.
-        remote: Phase,
+        /// The progress of our message.
+        local: MessagePhase,
+        /// The progress of the peer's message.
+        remote: MessagePhase,
     },
     /// We have sent END_STREAM.
     HalfClosedLocal {
-        /// What the peer has sent.
-        remote: Phase,
+        /// The progress of the peer's message.
+        remote: MessagePhase,
     },
     /// The peer has sent END_STREAM.
     HalfClosedRemote {
-        /// What we have sent.
-        local: Phase,
+        /// The progress of our message.
+        local: MessagePhase,
     },
-    /// Nothing more goes in either direction.
+    /// Both directions are closed.
     Closed,
 }
 
 impl State {
-    /// What we have sent, while we may send more.
+    /// Returns the progress of our message, or `None` if we may not send any more.
     #[inline]
-    pub(crate) const fn local(self) -> Option<Phase> {
+    pub(crate) const fn local(self) -> Option<MessagePhase> {
         match self {
             Self::Open { local, .. } | Self::HalfClosedRemote { local } => Some(local),
-            // The head is on its way; what follows is queued behind it.
-            Self::Queued => Some(Phase::Body),
+            // The head is already queued, and content is queued behind it.
+            Self::Queued => Some(MessagePhase::Body),
             Self::HalfClosedLocal { .. } | Self::Closed => None,
         }
     }
 
-    /// What the peer has sent, while it may send more.
+    /// Returns the progress of the peer's message, or `None` if the peer may not send any more.
     #[inline]
-    pub(crate) const fn remote(self) -> Option<Phase> {
+    pub(crate) const fn remote(self) -> Option<MessagePhase> {
         match self {
             Self::Open { remote, .. } | Self::HalfClosedLocal { remote } => Some(remote),
             Self::Queued | Self::HalfClosedRemote { .. } | Self::Closed => None,
         }
     }
 
-    /// Our head is sent.
+    /// Records that we sent our head.
     #[inline]
     pub(crate) fn local_head(&mut self) {
         if let Self::Open { local, .. } | Self::HalfClosedRemote { local } = self {
-            *local = Phase::Body;
+            *local = MessagePhase::Body;
         }
     }
 
-    /// The peer's head is received.
+    /// Records that the peer sent its head.
     #[inline]
     pub(crate) fn remote_head(&mut self) {
         if let Self::Open { remote, .. } | Self::HalfClosedLocal { remote } = self {
-            *remote = Phase::Body;
+            *remote = MessagePhase::Body;
         }
     }
 
-    /// Our END_STREAM is sent.
+    /// Records that we sent END_STREAM.
     #[inline]
     pub(crate) fn local_end(&mut self) {
         *self = match *self {
@@ -105,7 +107,7 @@ impl State {
         };
     }
 
-    /// The peer's END_STREAM is received.
+    /// Records that the peer sent END_STREAM.
     #[inline]
     pub(crate) fn remote_end(&mut self) {
         *self = match *self {
@@ -121,15 +123,20 @@ mod tests {
     use super::*;
 
     const OPEN: State = State::Open {
-        local: Phase::Head,
-        remote: Phase::Head,
+        local: MessagePhase::Head,
+        remote: MessagePhase::Head,
     };
 
     #[test]
-    fn either_end_first_leads_to_closed() {
+    fn a_stream_closes_when_both_ends_have_ended_it() {
         let mut state = OPEN;
         state.remote_end();
-        assert_eq!(state, State::HalfClosedRemote { local: Phase::Head });
+        assert_eq!(
+            state,
+            State::HalfClosedRemote {
+                local: MessagePhase::Head
+            }
+        );
         state.local_end();
         assert_eq!(state, State::Closed);
 
@@ -138,7 +145,7 @@ mod tests {
         assert_eq!(
             state,
             State::HalfClosedLocal {
-                remote: Phase::Head
+                remote: MessagePhase::Head
             }
         );
         state.remote_end();
@@ -146,11 +153,16 @@ mod tests {
     }
 
     #[test]
-    fn an_end_comes_once() {
+    fn a_repeated_end_has_no_effect() {
         let mut state = OPEN;
         state.remote_end();
         state.remote_end();
-        assert_eq!(state, State::HalfClosedRemote { local: Phase::Head });
+        assert_eq!(
+            state,
+            State::HalfClosedRemote {
+                local: MessagePhase::Head
+            }
+        );
     }
 
     #[test]
@@ -159,11 +171,14 @@ mod tests {
         state.remote_head();
         assert_eq!(
             (state.local(), state.remote()),
-            (Some(Phase::Head), Some(Phase::Body))
+            (Some(MessagePhase::Head), Some(MessagePhase::Body))
         );
         state.remote_end();
         state.local_head();
-        assert_eq!((state.local(), state.remote()), (Some(Phase::Body), None));
+        assert_eq!(
+            (state.local(), state.remote()),
+            (Some(MessagePhase::Body), None)
+        );
         state.local_end();
         assert_eq!((state.local(), state.remote()), (None, None));
     }

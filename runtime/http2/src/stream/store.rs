@@ -1,9 +1,9 @@
-//! Where streams are kept: slots that are used again, found by key or by id.
+//! The storage of streams: reusable slots, found by key or by id.
 
 use super::id_table::IdTable;
 use super::{SendQueue, SendWindow, State, Stream, StreamKey, StreamWindow};
 
-/// The generation of no key.
+/// The generation of an empty slot. No key has it.
 const VACANT: u32 = 0;
 
 /// The streams of a connection.
@@ -17,13 +17,13 @@ pub(crate) struct Store<T> {
 
 #[derive(Debug)]
 struct Slot<T> {
-    /// Of the key that means this slot; [`VACANT`] if none does.
+    /// The generation of the stream's key, or [`VACANT`].
     generation: u32,
     stream: Stream<T>,
 }
 
 impl<T> Store<T> {
-    /// No streams.
+    /// Creates a store without streams.
     pub(crate) fn new() -> Self {
         Self {
             slots: Vec::new(),
@@ -33,12 +33,12 @@ impl<T> Store<T> {
         }
     }
 
-    /// How many streams there are.
+    /// Returns the number of streams.
     pub(crate) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 
-    /// Adds a stream. One without an id (0) is found by its key alone.
+    /// Adds a stream. A stream with the id 0 can only be found by its key.
     #[inline]
     pub(crate) fn insert(
         &mut self,
@@ -47,7 +47,7 @@ impl<T> Store<T> {
         send_window: SendWindow,
         receive_window: StreamWindow,
     ) -> StreamKey {
-        // There are fewer stream ids than generations, so none comes twice.
+        // A connection has fewer stream ids than there are generations, so none is used twice.
         self.last_generation = self.last_generation.wrapping_add(1);
         let generation = self.last_generation;
         let slot_index = match self.free.pop() {
@@ -91,7 +91,7 @@ impl<T> Store<T> {
         key
     }
 
-    /// Gives a stream its id.
+    /// Sets the id of a stream.
     pub(crate) fn set_id(&mut self, key: StreamKey, id: u32) {
         if let Some(stream) = self.get_mut(key) {
             stream.id = id;
@@ -99,27 +99,27 @@ impl<T> Store<T> {
         }
     }
 
-    /// The key of the stream with this id.
+    /// Returns the key of the stream with this id.
     #[inline]
     pub(crate) fn find(&self, id: u32) -> Option<StreamKey> {
         self.ids.get(id)
     }
 
-    /// The stream of a key.
+    /// Returns the stream with this key.
     #[inline]
     pub(crate) fn get(&self, key: StreamKey) -> Option<&Stream<T>> {
         let slot = self.slots.get(key.slot as usize)?;
         (slot.generation == key.generation).then_some(&slot.stream)
     }
 
-    /// The stream of a key.
+    /// Returns the stream with this key, mutably.
     #[inline]
     pub(crate) fn get_mut(&mut self, key: StreamKey) -> Option<&mut Stream<T>> {
         let slot = self.slots.get_mut(key.slot as usize)?;
         (slot.generation == key.generation).then_some(&mut slot.stream)
     }
 
-    /// Removes a stream. Returns what its owner kept with it.
+    /// Removes a stream. Returns the owner's value.
     #[inline]
     pub(crate) fn remove(&mut self, key: StreamKey) -> Option<T> {
         let slot = self.slots.get_mut(key.slot as usize)?;
@@ -141,7 +141,7 @@ impl<T> Store<T> {
         value
     }
 
-    /// Every stream.
+    /// Returns an iterator over all streams.
     #[cfg(any(test, feature = "invariants"))]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Stream<T>> {
         let slots = self.slots.iter();
@@ -150,7 +150,7 @@ impl<T> Store<T> {
             .map(|slot| &slot.stream)
     }
 
-    /// Every stream.
+    /// Returns an iterator over all streams and their keys.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (StreamKey, &mut Stream<T>)> {
         let slots = self.slots.iter_mut().enumerate();
         slots
@@ -164,12 +164,12 @@ impl<T> Store<T> {
             })
     }
 
-    /// Gives back memory, while there is no stream.
-    pub(crate) fn trim(&mut self) {
+    /// Frees the memory of an empty store.
+    pub(crate) fn shrink(&mut self) {
         if self.len() == 0 {
             self.slots = Vec::new();
             self.free = Vec::new();
-            self.ids.trim();
+            self.ids.shrink();
         }
     }
 }
@@ -177,12 +177,12 @@ impl<T> Store<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stream::Phase;
+    use crate::stream::MessagePhase;
 
     fn insert(store: &mut Store<u32>, id: u32) -> StreamKey {
         let state = State::Open {
-            local: Phase::Head,
-            remote: Phase::Body,
+            local: MessagePhase::Head,
+            remote: MessagePhase::Body,
         };
         let key = store.insert(id, state, SendWindow::new(0), StreamWindow::new(0));
         if let Some(stream) = store.get_mut(key) {
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slot_is_used_again_and_its_old_key_means_nothing() {
+    fn a_slot_is_reused_and_its_old_key_is_invalid() {
         let mut store = Store::new();
         let first = insert(&mut store, 1);
         store.remove(first);
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_thousand_streams_are_all_found() {
+    fn every_one_of_ten_thousand_streams_is_found() {
         let mut store = Store::new();
         let keys: Vec<_> = (0..10_000).map(|n| insert(&mut store, 2 * n + 1)).collect();
         for (n, &key) in keys.iter().enumerate() {
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_without_an_id_gets_one_later() {
+    fn a_stream_can_get_its_id_later() {
         let mut store = Store::new();
         let key = insert(&mut store, 0);
         assert_eq!(store.find(0), None);

@@ -8,32 +8,32 @@ use super::{ChannelControl, LoadReport, SubConnId, SubConnState};
 use crate::resolver::Endpoint;
 use crate::status::Status;
 
-/// A load balancing policy at work for one channel, or for a part of its endpoints.
+/// An instance of a load balancing policy, for one channel or for a part of its endpoints.
 ///
-/// Called by the channel's task, one method at a time, none of which may block. Dropping it ends
-/// it; the [`SubConn`](super::SubConn)s that it holds go with it. One that panics is dropped: calls
-/// that do not wait for ready fail with UNAVAILABLE, and the channel restarts after a wait as
-/// between [attempts to connect](crate::ClientConnBuilder::connect_backoff).
+/// The channel's task calls the methods, one at a time; none may block. Dropping the balancer ends
+/// the policy and drops its [`SubConn`](super::SubConn)s. A balancer that panics is dropped: calls
+/// that do not wait for ready fail with UNAVAILABLE, and the channel builds the policy again after
+/// a backoff, as between [attempts to connect](crate::ClientConnBuilder::connect_backoff).
 ///
 /// Source: grpc-go `balancer.Balancer`.
 pub trait Balancer: Send + 'static {
-    /// There are new endpoints, or a new config. Called before anything else.
+    /// Applies new endpoints or a new config. The first method that is called.
     ///
     /// # Errors
-    /// The update cannot be used, for example because it has no endpoints; the policy has published
-    /// what calls are to do then. The channel resolves again after a while.
+    /// The policy cannot use the update, for example because it has no endpoints, and has published
+    /// a picker for this case. The channel resolves again after a backoff.
     fn update(
         &mut self,
         update: BalancerUpdate,
         control: &mut dyn ChannelControl,
     ) -> Result<(), Status>;
 
-    /// The resolver has failed. A policy that has endpoints goes on with them; one that has none
-    /// publishes the failure.
+    /// Handles an error of the resolver. A policy with endpoints continues with them; a policy
+    /// without endpoints publishes the error.
     fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl);
 
-    /// A [`SubConn`](super::SubConn) that this policy, or one below it, has created is in another
-    /// state. Not called for those that were dropped.
+    /// Handles a new state of a [`SubConn`](super::SubConn) that this policy or one of its children
+    /// has created. Not called for dropped ones.
     fn subconn_state(
         &mut self,
         subconn: SubConnId,
@@ -41,11 +41,12 @@ pub trait Balancer: Send + 'static {
         control: &mut dyn ChannelControl,
     );
 
-    /// Leave IDLE, if the policy is idle: connect now rather than at the next pick.
+    /// Connects now instead of at the next call, if the policy is IDLE.
     fn exit_idle(&mut self, control: &mut dyn ChannelControl);
 
-    /// A backend has reported its load, as asked for by
-    /// [`SubConnOptions::load_reports`](super::SubConnOptions::load_reports). Default: ignored.
+    /// Handles a load report of a backend, requested by
+    /// [`SubConnOptions::load_reports`](super::SubConnOptions::load_reports). Default: does
+    /// nothing.
     fn load_report(
         &mut self,
         _subconn: SubConnId,
@@ -54,43 +55,46 @@ pub trait Balancer: Send + 'static {
     ) {
     }
 
-    /// When [`wake`](Self::wake) is to be called next; asked for again after every other method.
-    /// Default: never.
+    /// The time of the next call of [`wake`](Self::wake). The channel reads it after every other
+    /// method. Default: `None`, never.
     fn wake_at(&self) -> Option<Instant> {
         None
     }
 
-    /// The time of [`wake_at`](Self::wake_at) has come, or someone has used a
-    /// [`BalancerWaker`](super::BalancerWaker), for this policy or for another of the channel: find
-    /// out whether there is something to do. A policy that has others hands it on to them: this is
-    /// where one publishes for all that has happened at once, as an
-    /// [`EndpointSharding`](super::EndpointSharding) has it do. Default: nothing.
+    /// Handles a timer or a request to wake. Default: does nothing.
+    ///
+    /// Called when the time of [`wake_at`](Self::wake_at) has come, and when a
+    /// [`BalancerWaker`](super::BalancerWaker) was used for this policy or another one of the
+    /// channel, so there may be nothing to do. A policy with children passes the call on to them. A
+    /// policy over an [`EndpointSharding`](super::EndpointSharding) publishes here, once for
+    /// several changes.
     fn wake(&mut self, _control: &mut dyn ChannelControl) {}
 }
 
-/// What a policy is to balance over.
+/// The endpoints and the config for a policy.
 ///
 /// Source: grpc-go `balancer.ClientConnState`.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct BalancerUpdate {
-    /// The backends, as the resolver found them or as a policy above has chosen of them.
+    /// The endpoints that the resolver has found, or a part of them that a parent policy has
+    /// chosen.
     pub endpoints: Vec<Endpoint>,
-    /// What the policy's [`BalancerBuilder::parse_config`](super::BalancerBuilder::parse_config)
-    /// made of its config.
+    /// The policy's config, as its
+    /// [`BalancerBuilder::parse_config`](super::BalancerBuilder::parse_config) has returned it.
     pub config: Arc<dyn Any + Send + Sync>,
 }
 
 impl BalancerUpdate {
-    /// These endpoints, and a config.
+    /// Creates an update of these endpoints and a config.
     pub fn new(endpoints: Vec<Endpoint>, config: Arc<dyn Any + Send + Sync>) -> Self {
         Self { endpoints, config }
     }
 
-    /// The config.
+    /// The config as the policy's own type.
     ///
     /// # Errors
-    /// INTERNAL when it is of another type, which is a mistake of a policy above.
+    /// INTERNAL if the config has another type, which is a bug of a parent policy.
     pub fn config<T: Any>(&self) -> Result<&T, Status> {
         self.config.downcast_ref().ok_or_else(|| {
             Status::internal(format!(

@@ -3,14 +3,13 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
-    Balancer, BalancerUpdate, ChannelControl, EndpointChild, EndpointSharding, EndpointsChange,
-    LoadReport, PickFirstConfig, Picker, SubConnId, SubConnState,
+    Balancer, BalancerEvent, BalancerUpdate, ChannelControl, EndpointChild, EndpointSharding,
+    EndpointsChange, PickFirstConfig, Picker, handle_events,
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::status::Status;
 
-/// How a policy picks among the endpoints that are READY: what is its own in a policy that
-/// otherwise does as `round_robin` does.
+/// The picking part of a policy that otherwise works like `round_robin`.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -19,7 +18,7 @@ use crate::status::Status;
 ///     Picker, PickerBuilder,
 /// };
 ///
-/// /// Calls of the same user, by the metadata key `user`, go to the same endpoint.
+/// /// Sends calls with the same value of the metadata key `user` to the same endpoint.
 /// struct ByUser(Vec<Arc<dyn Picker>>);
 ///
 /// impl Picker for ByUser {
@@ -58,19 +57,19 @@ use crate::status::Status;
 ///
 /// Source: grpc-go `base.PickerBuilder`.
 pub trait PickerBuilder: Send + 'static {
-    /// There is an update, with the policy's config: called before its endpoints are used. Default:
+    /// Applies the policy's config, before the endpoints of the update are used. Default: does
     /// nothing.
     ///
     /// # Errors
-    /// The update cannot be used. Its endpoints are not, and the policy returns the error, with
-    /// which calls fail as long as there were no other endpoints.
+    /// The update is rejected. Its endpoints are not used, and the policy returns the error.
+    /// Without earlier endpoints, calls fail with the error.
     fn update(&mut self, _update: &BalancerUpdate) -> Result<(), Status> {
         Ok(())
     }
 
-    /// A picker for the endpoints that are READY, of which there is at least one, in an order that
-    /// changes only as they come and go. Called after each update, and when some of them have
-    /// changed, once for all that happens at once.
+    /// Builds a picker for the READY endpoints: at least one, in an order that changes only when
+    /// endpoints are added or removed. Called after each update, and once for several changes of
+    /// READY endpoints.
     fn build(
         &mut self,
         ready: &[&EndpointChild],
@@ -78,8 +77,9 @@ pub trait PickerBuilder: Send + 'static {
     ) -> Arc<dyn Picker>;
 }
 
-/// A policy that keeps connected to every endpoint, and picks among those that are READY as a
-/// [`PickerBuilder`] says. As long as none is, calls wait or fail as the endpoints themselves say.
+/// A policy that stays connected to every endpoint, and picks among the READY ones with a
+/// [`PickerBuilder`]. Without a READY endpoint, the pickers of the endpoints decide if calls wait
+/// or fail.
 ///
 /// Source: grpc-go `base.NewBalancerBuilder`.
 pub struct BaseBalancer<B> {
@@ -88,8 +88,8 @@ pub struct BaseBalancer<B> {
 }
 
 impl<B: PickerBuilder> BaseBalancer<B> {
-    /// A policy that picks like this, among endpoints that are [leaves](super::PickFirst::leaf) of
-    /// `pick_first`.
+    /// Creates a policy that picks with `builder`. Each endpoint has a
+    /// [leaf](super::PickFirst::leaf) of `pick_first`.
     #[must_use]
     pub fn new(builder: B) -> Self {
         Self {
@@ -98,7 +98,14 @@ impl<B: PickerBuilder> BaseBalancer<B> {
         }
     }
 
-    /// Publishes a picker if it would be another one.
+    fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
+        self.endpoints.handle(event, control);
+        if let BalancerEvent::Wake = event {
+            self.publish(control);
+        }
+    }
+
+    /// Publishes a picker, if the READY endpoints have changed.
     fn publish(&mut self, control: &mut dyn ChannelControl) {
         if self.endpoints.take_change() != EndpointsChange::Best {
             return;
@@ -132,38 +139,9 @@ impl<B: PickerBuilder> Balancer for BaseBalancer<B> {
         result
     }
 
-    fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        self.endpoints.resolver_error(error, control);
-    }
-
-    fn subconn_state(
-        &mut self,
-        subconn: SubConnId,
-        state: &SubConnState,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.endpoints.subconn_state(subconn, state, control);
-    }
-
-    fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
-        self.endpoints.exit_idle(control);
-    }
-
-    fn load_report(
-        &mut self,
-        subconn: SubConnId,
-        report: &LoadReport,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.endpoints.load_report(subconn, report, control);
-    }
+    handle_events!();
 
     fn wake_at(&self) -> Option<Instant> {
         self.endpoints.wake_at()
-    }
-
-    fn wake(&mut self, control: &mut dyn ChannelControl) {
-        self.endpoints.wake(control);
-        self.publish(control);
     }
 }

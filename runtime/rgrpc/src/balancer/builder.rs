@@ -5,18 +5,18 @@ use std::sync::Arc;
 use super::{Balancer, BalancerRegistry};
 use crate::service_config::{ConfigValue, ServiceConfigError};
 
-/// A load balancing policy that a service config can name.
+/// A kind of load balancing policy, which service configs refer to by name.
 ///
 /// Source: grpc-go `balancer.Builder`, `balancer.ConfigParser`.
 pub trait BalancerBuilder: Send + Sync + 'static {
-    /// The name in `loadBalancingConfig`, as `round_robin`.
+    /// The name in `loadBalancingConfig`, such as `round_robin`.
     fn name(&self) -> &str;
 
-    /// Reads the policy's config: what stands beside its name. Policies of others find those in the
-    /// registry. Default: no field is looked at, and the config is `()`.
+    /// Parses the policy's config, the value beside its name. Policies with children parse theirs
+    /// with the registry. Default: ignores all fields and returns `()`.
     ///
     /// # Errors
-    /// The config is invalid; the service config is then refused as a whole.
+    /// The config is invalid. The whole service config is then rejected.
     fn parse_config(
         &self,
         config: &ConfigValue<'_>,
@@ -26,12 +26,12 @@ pub trait BalancerBuilder: Send + Sync + 'static {
         Ok(Arc::new(()))
     }
 
-    /// The policy, for a channel or a part of its endpoints. Does nothing before its first
+    /// Builds an instance of the policy. It does nothing before its first
     /// [`update`](Balancer::update).
     fn build(&self) -> Box<dyn Balancer>;
 }
 
-/// A policy, and its config: an entry of `loadBalancingConfig` that was read.
+/// A policy and its parsed config: an entry of `loadBalancingConfig`.
 #[derive(Clone)]
 pub struct PolicyConfig {
     builder: Arc<dyn BalancerBuilder>,
@@ -39,8 +39,8 @@ pub struct PolicyConfig {
 }
 
 impl PolicyConfig {
-    /// A policy with a config that its [`parse_config`](BalancerBuilder::parse_config) could have
-    /// made.
+    /// Combines a policy with a config of the type that its
+    /// [`parse_config`](BalancerBuilder::parse_config) returns.
     pub fn new(builder: Arc<dyn BalancerBuilder>, config: Arc<dyn Any + Send + Sync>) -> Self {
         Self { builder, config }
     }
@@ -51,13 +51,13 @@ impl PolicyConfig {
         self.builder.name()
     }
 
-    /// What the policy is to be [updated](Balancer::update) with.
+    /// The parsed config, for the policy's [updates](Balancer::update).
     #[must_use]
     pub fn config(&self) -> &Arc<dyn Any + Send + Sync> {
         &self.config
     }
 
-    /// A new instance of the policy.
+    /// Builds a new instance of the policy.
     #[must_use]
     pub fn build(&self) -> Box<dyn Balancer> {
         self.builder.build()

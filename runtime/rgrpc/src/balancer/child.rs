@@ -3,19 +3,18 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
-    Balancer, BalancerUpdate, BalancerWaker, ChannelControl, LoadReport, Picker, QueuingPicker,
-    SubConn, SubConnId, SubConnIndex, SubConnOptions, SubConnState,
+    Balancer, BalancerEvent, BalancerUpdate, ChannelControl, ControlLayer, LoadReport, Picker,
+    QueuingPicker, SubConn, SubConnId, SubConnIndex, SubConnOptions, SubConnState,
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
 use crate::status::Status;
 
-/// A policy within another: keeps what it publishes, for the one above to make its own state of,
-/// and knows which connections are its.
+/// A child of another policy: keeps the state and the picker that the child publishes, for the
+/// parent to combine, and the child's subchannels.
 ///
-/// The one above hands on what it is called with. Each of these methods says whether the child has
-/// published a state, which is then to be found in [`state`](Self::state) and
-/// [`picker`](Self::picker).
+/// The parent passes the calls of its own methods on. Each method returns true if the child has
+/// published; [`state`](Self::state) and [`picker`](Self::picker) are the latest.
 pub struct ChildBalancer {
     balancer: Box<dyn Balancer>,
     subconns: SubConnIndex<()>,
@@ -24,7 +23,7 @@ pub struct ChildBalancer {
 }
 
 impl ChildBalancer {
-    /// A child that has published nothing: it counts as connecting.
+    /// Creates a child. Until it publishes, it counts as CONNECTING.
     #[must_use]
     pub fn new(balancer: Box<dyn Balancer>) -> Self {
         Self {
@@ -35,24 +34,24 @@ impl ChildBalancer {
         }
     }
 
-    /// The state that it has published last.
+    /// The state that the child has published last.
     #[must_use]
     pub fn state(&self) -> ConnectivityState {
         self.state
     }
 
-    /// The picker that it has published last.
+    /// The picker that the child has published last.
     #[must_use]
     pub fn picker(&self) -> &Arc<dyn Picker> {
         &self.picker
     }
 
-    /// Publishes its state and its picker as those of the policy above.
+    /// Publishes the child's state and picker as those of the parent.
     pub fn publish(&self, control: &mut dyn ChannelControl) {
         control.update_state(self.state, Arc::clone(&self.picker));
     }
 
-    /// Whether it has created this connection.
+    /// Returns true if the child has created this subchannel.
     #[must_use]
     pub fn owns(&self, subconn: SubConnId) -> bool {
         self.subconns.get(subconn).is_some()
@@ -61,7 +60,7 @@ impl ChildBalancer {
     /// See [`Balancer::update`].
     ///
     /// # Errors
-    /// As there. The child may have published a state nevertheless.
+    /// The error of [`Balancer::update`]. The child may have published a state regardless.
     pub fn update(
         &mut self,
         update: BalancerUpdate,
@@ -76,40 +75,32 @@ impl ChildBalancer {
 
     /// See [`Balancer::resolver_error`].
     pub fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) -> bool {
-        self.call(control, |balancer, control| {
-            balancer.resolver_error(error, control);
-        })
+        self.handle(BalancerEvent::ResolverError(error), control)
     }
 
-    /// See [`Balancer::subconn_state`]. Does nothing for connections of others.
+    /// See [`Balancer::subconn_state`]. Does nothing for subchannels of others.
     pub fn subconn_state(
         &mut self,
         subconn: SubConnId,
         state: &SubConnState,
         control: &mut dyn ChannelControl,
     ) -> bool {
-        self.owns(subconn)
-            && self.call(control, |balancer, control| {
-                balancer.subconn_state(subconn, state, control);
-            })
+        self.handle(BalancerEvent::SubConnState(subconn, state), control)
     }
 
-    /// See [`Balancer::load_report`]. Does nothing for connections of others.
+    /// See [`Balancer::load_report`]. Does nothing for subchannels of others.
     pub fn load_report(
         &mut self,
         subconn: SubConnId,
         report: &LoadReport,
         control: &mut dyn ChannelControl,
     ) -> bool {
-        self.owns(subconn)
-            && self.call(control, |balancer, control| {
-                balancer.load_report(subconn, report, control);
-            })
+        self.handle(BalancerEvent::LoadReport(subconn, report), control)
     }
 
     /// See [`Balancer::exit_idle`].
     pub fn exit_idle(&mut self, control: &mut dyn ChannelControl) -> bool {
-        self.call(control, |balancer, control| balancer.exit_idle(control))
+        self.handle(BalancerEvent::ExitIdle, control)
     }
 
     /// See [`Balancer::wake_at`].
@@ -120,20 +111,33 @@ impl ChildBalancer {
 
     /// See [`Balancer::wake`].
     pub fn wake(&mut self, control: &mut dyn ChannelControl) -> bool {
-        self.call(control, |balancer, control| balancer.wake(control))
+        self.handle(BalancerEvent::Wake, control)
+    }
+
+    /// Passes an event on to the child. Returns true if the child has published a state. Does nothing
+    /// for subchannels of others.
+    pub(super) fn handle(
+        &mut self,
+        event: BalancerEvent<'_>,
+        control: &mut dyn ChannelControl,
+    ) -> bool {
+        event.subconn().is_none_or(|subconn| self.owns(subconn))
+            && self.call(control, |balancer, control| {
+                event.deliver(balancer, control);
+            })
     }
 
     fn call(
         &mut self,
         control: &mut dyn ChannelControl,
-        what: impl FnOnce(&mut dyn Balancer, &mut dyn ChannelControl),
+        call: impl FnOnce(&mut dyn Balancer, &mut dyn ChannelControl),
     ) -> bool {
         let mut control = ChildControl {
             above: control,
             subconns: &mut self.subconns,
             published: None,
         };
-        what(&mut *self.balancer, &mut control);
+        call(&mut *self.balancer, &mut control);
         match control.published {
             Some((state, picker)) => {
                 self.state = state;
@@ -145,14 +149,22 @@ impl ChildBalancer {
     }
 }
 
-/// What a child sees of its channel: all but that it publishes to the policy above.
+/// The channel for a child: keeps the state and the picker that the child publishes.
 struct ChildControl<'a> {
     above: &'a mut dyn ChannelControl,
     subconns: &'a mut SubConnIndex<()>,
     published: Option<(ConnectivityState, Arc<dyn Picker>)>,
 }
 
-impl ChannelControl for ChildControl<'_> {
+impl ControlLayer for ChildControl<'_> {
+    fn above(&self) -> &dyn ChannelControl {
+        self.above
+    }
+
+    fn above_mut(&mut self) -> &mut dyn ChannelControl {
+        self.above
+    }
+
     fn create_subconn(&mut self, address: Address, options: SubConnOptions) -> SubConn {
         let subconn = self.above.create_subconn(address, options);
         self.subconns.insert(&subconn, ());
@@ -161,25 +173,5 @@ impl ChannelControl for ChildControl<'_> {
 
     fn update_state(&mut self, state: ConnectivityState, picker: Arc<dyn Picker>) {
         self.published = Some((state, picker));
-    }
-
-    fn resolve_now(&mut self) {
-        self.above.resolve_now();
-    }
-
-    fn waker(&self) -> BalancerWaker {
-        self.above.waker()
-    }
-
-    fn now(&self) -> Instant {
-        self.above.now()
-    }
-
-    fn random(&mut self) -> f64 {
-        self.above.random()
-    }
-
-    fn target(&self) -> &str {
-        self.above.target()
     }
 }

@@ -6,24 +6,25 @@ use tokio::sync::futures::Notified;
 
 use crate::transport::ClientTransport;
 
-/// A snapshot of the connections of a subchannel that take calls, the oldest first.
+/// A snapshot of the connections of a subchannel that accept calls, the oldest first.
 ///
-/// Published by the owner of the subchannel, read by calls without a lock.
+/// The owner of the subchannel publishes it, and calls read it without a lock.
 pub(super) struct ConnectionSnapshot {
     connections: Vec<Arc<Connection>>,
-    /// There may be more than one, so that the streams of each are counted (gRFC A105). Else calls
-    /// over the server's limit wait in the connection, and nothing is counted.
+    /// The subchannel may have more than one connection, so the streams of each are counted (gRFC
+    /// A105). Otherwise streams are not counted, and calls over the server's limit wait in the
+    /// connection.
     may_grow: bool,
     queue: Arc<StreamQueue>,
 }
 
-/// A connection, and the number of streams that calls have on it.
+/// A connection and its number of streams.
 pub(crate) struct Connection {
     transport: Arc<dyn ClientTransport>,
     streams: AtomicUsize,
 }
 
-/// Calls that wait for a stream of a subchannel, first come first served.
+/// The calls that wait for a stream of a subchannel, in the order of their arrival.
 #[derive(Debug, Default)]
 pub(crate) struct StreamQueue {
     waiting: AtomicUsize,
@@ -33,11 +34,11 @@ pub(crate) struct StreamQueue {
 /// A stream that a call may open.
 pub(crate) struct StreamPermit {
     pub(crate) transport: Arc<dyn ClientTransport>,
-    /// Counts it, if streams are counted.
+    /// Counts the stream, if streams are counted.
     _counted: Option<CountedStream>,
 }
 
-/// A stream that counts against its connection's limit until this is dropped.
+/// A stream that counts against its connection's limit until it is dropped.
 struct CountedStream {
     connection: Arc<Connection>,
     queue: Arc<StreamQueue>,
@@ -56,7 +57,7 @@ impl ConnectionSnapshot {
         }
     }
 
-    /// A stream for a call that does not wait yet. Calls that do are before it.
+    /// Permits a stream for a call that has not waited. Waiting calls take precedence.
     pub(super) fn permit(&self) -> Option<StreamPermit> {
         if !self.may_grow {
             return self.connections.first().map(|connection| StreamPermit {
@@ -70,12 +71,13 @@ impl ConnectionSnapshot {
         self.permit_for_first()
     }
 
-    /// A stream for the call that has waited for longest: on the oldest connection that has one.
+    /// Permits a stream for the call that has waited longest: on the oldest connection with a free
+    /// stream.
     pub(super) fn permit_for_first(&self) -> Option<StreamPermit> {
         let connection = self
             .connections
             .iter()
-            .find(|connection| connection.take())?;
+            .find(|connection| connection.try_count_stream())?;
         Some(StreamPermit {
             transport: Arc::clone(&connection.transport),
             _counted: Some(CountedStream {
@@ -99,8 +101,8 @@ impl Connection {
         &self.transport
     }
 
-    /// Takes a stream, if the server allows one more.
-    fn take(&self) -> bool {
+    /// Counts one more stream, if the server's limit allows it.
+    fn try_count_stream(&self) -> bool {
         let limit = self.transport.max_concurrent_streams();
         let one_more = |streams: usize| (streams < limit).then_some(streams + 1);
         self.streams
@@ -112,49 +114,49 @@ impl Connection {
 impl Drop for CountedStream {
     fn drop(&mut self) {
         self.connection.streams.fetch_sub(1, Ordering::AcqRel);
-        self.queue.next();
+        self.queue.notify_first();
     }
 }
 
-/// A place in a [`StreamQueue`].
-pub(crate) struct Waiting(Arc<StreamQueue>);
+/// A call's place in a [`StreamQueue`].
+pub(crate) struct QueuedCall(Arc<StreamQueue>);
 
 impl StreamQueue {
-    /// How many calls wait.
+    /// The number of waiting calls.
     pub(crate) fn len(&self) -> usize {
         self.waiting.load(Ordering::Acquire)
     }
 
-    /// A place at the end.
-    pub(crate) fn join(self: &Arc<Self>) -> Waiting {
+    /// Adds a call at the end of the queue.
+    pub(crate) fn join(self: &Arc<Self>) -> QueuedCall {
         self.waiting.fetch_add(1, Ordering::AcqRel);
-        Waiting(Arc::clone(self))
+        QueuedCall(Arc::clone(self))
     }
 
-    /// The first may look for a stream.
-    fn next(&self) {
+    /// Notifies the first call: a stream may be free.
+    fn notify_first(&self) {
         if self.len() > 0 {
             self.changed.notify_one();
         }
     }
 
-    /// All may look: there are other connections, or other limits.
-    pub(crate) fn all(&self) {
+    /// Notifies all calls: the connections or their limits have changed.
+    pub(crate) fn notify_all(&self) {
         self.changed.notify_waiters();
     }
 }
 
-impl Waiting {
-    /// Ready when the call may look for a stream.
+impl QueuedCall {
+    /// Completes when a stream may be free.
     pub(crate) fn changed(&self) -> Notified<'_> {
         self.0.changed.notified()
     }
 }
 
-impl Drop for Waiting {
+impl Drop for QueuedCall {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::AcqRel);
-        // It may have been told, and have left without a stream.
-        self.0.next();
+        // The call may have been notified and have left without a stream.
+        self.0.notify_first();
     }
 }

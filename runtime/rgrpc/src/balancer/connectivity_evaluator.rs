@@ -1,19 +1,19 @@
 use crate::connectivity_state::ConnectivityState;
 
-/// Makes one state of those of many children: of connections, or of policies.
+/// Aggregates the states of many children (subchannels or policies) to one.
 ///
-/// It is told of each change and keeps counts, so that its size and its work do not depend on how
-/// many children there are. The aggregate is
+/// It records each change and keeps counts, so that memory and time do not depend on the number of
+/// children. The aggregate is
 ///
-/// 1. READY when any child is,
-/// 2. else CONNECTING when any is,
-/// 3. else IDLE when any is,
-/// 4. else TRANSIENT_FAILURE, without children too.
+/// 1. READY if a child is READY,
+/// 2. else CONNECTING if a child is CONNECTING,
+/// 3. else IDLE if a child is IDLE,
+/// 4. else TRANSIENT_FAILURE, also without children.
 ///
-/// A child that tries again after a failure is to stay in TRANSIENT_FAILURE here until it is READY
-/// (gRFC A62): otherwise many that are down would look as if they were connecting for ever.
-/// [`after`](Self::after) is that rule, for children that do not hold it themselves as `pick_first`
-/// does.
+/// A child that retries after a failure should count as TRANSIENT_FAILURE until it is READY (gRFC
+/// A62). Otherwise a set of unreachable children would count as CONNECTING forever.
+/// [`after`](Self::after) implements this rule for children that do not follow it themselves, as
+/// `pick_first` does.
 ///
 /// Source: grpc-go `balancer.ConnectivityStateEvaluator`.
 #[derive(Clone, Debug, Default)]
@@ -25,14 +25,14 @@ pub struct ConnectivityStateEvaluator {
 }
 
 impl ConnectivityStateEvaluator {
-    /// Without children.
+    /// Creates an evaluator without children.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A child has changed its state. It is new when it had none, and gone when it has none now.
-    /// Those that are shut down count for nothing.
+    /// Records a change of a child's state. `from` is `None` for a new child, `to` is `None` for a
+    /// removed one. Children in SHUTDOWN do not count.
     pub fn record(&mut self, from: Option<ConnectivityState>, to: Option<ConnectivityState>) {
         if let Some(count) = from.and_then(|from| self.count(from)) {
             *count = count.saturating_sub(1);
@@ -42,7 +42,7 @@ impl ConnectivityStateEvaluator {
         }
     }
 
-    /// The aggregate.
+    /// The aggregate state.
     #[must_use]
     pub fn state(&self) -> ConnectivityState {
         if self.ready > 0 {
@@ -56,7 +56,7 @@ impl ConnectivityStateEvaluator {
         }
     }
 
-    /// How many children are in this state; 0 for SHUTDOWN.
+    /// The number of children in a state. 0 for SHUTDOWN.
     #[must_use]
     pub fn children_in(&self, state: ConnectivityState) -> usize {
         match state {
@@ -68,8 +68,8 @@ impl ConnectivityStateEvaluator {
         }
     }
 
-    /// As what a connection counts that has gone from one state to another: one that has failed
-    /// stays failed until it is ready.
+    /// The state that a child counts as after a change: a failed child counts as failed until it is
+    /// READY.
     #[must_use]
     pub fn after(from: ConnectivityState, to: ConnectivityState) -> ConnectivityState {
         match (from, to) {
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_failed_stays_failed_until_it_is_ready() {
+    fn a_failed_child_stays_failed_until_it_is_ready() {
         for (from, to, expected) in [
             (TransientFailure, Connecting, TransientFailure),
             (TransientFailure, Idle, TransientFailure),

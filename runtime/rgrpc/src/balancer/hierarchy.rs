@@ -2,13 +2,13 @@ use std::collections::HashMap;
 
 use crate::resolver::Endpoint;
 
-/// For which child an endpoint is, in a tree of policies whose children have names
+/// The path of an endpoint in a tree of policies with named children
 /// (`weighted_target_experimental`, `priority_experimental`): an
-/// [attribute](crate::resolver::Attributes) of an [`Endpoint`], with the child's name at each
+/// [attribute](crate::resolver::Attributes) of an [`Endpoint`], with the name of a child for each
 /// level.
 ///
-/// Each such policy looks at the first name and takes it off for its child. What has no name left
-/// there, or that of no child, is used by none.
+/// Each such policy assigns the endpoint to the child of the first name, and removes that name. An
+/// endpoint without a name or with an unknown name is not used.
 ///
 /// ```
 /// use rgrpc::balancer::HierarchyPath;
@@ -26,19 +26,19 @@ use crate::resolver::Endpoint;
 pub struct HierarchyPath(Vec<String>);
 
 impl HierarchyPath {
-    /// A path of these names, that of the uppermost policy's child first.
+    /// Creates a path. The first name is for the topmost policy.
     pub fn new<N: Into<String>>(names: impl IntoIterator<Item = N>) -> Self {
         Self(names.into_iter().map(Into::into).collect())
     }
 
-    /// The names.
+    /// The names, in order.
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.0
     }
 }
 
-/// The endpoints by the first name of their paths, which is taken off.
+/// Groups endpoints by the first name of their paths, and removes that name.
 pub(super) fn group(endpoints: Vec<Endpoint>) -> HashMap<String, Vec<Endpoint>> {
     let mut groups: HashMap<String, Vec<Endpoint>> = HashMap::new();
     for endpoint in endpoints {
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_are_grouped_by_the_first_name_which_is_taken_off() {
+    fn endpoints_are_grouped_by_the_first_name_which_is_removed() {
         let groups = group(vec![
             endpoint("a", &["p0", "x"]),
             endpoint("b", &["p1", "y"]),
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_without_a_name_left_is_left_out() {
+    fn an_endpoint_without_a_name_is_not_used() {
         let groups = group(vec![
             endpoint("a", &[]),
             Endpoint::from(Address::Name("b".to_owned())),

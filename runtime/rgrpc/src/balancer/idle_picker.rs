@@ -2,11 +2,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{BalancerWaker, PickInfo, PickResult, Picker};
 
-/// Lets calls wait, and notes down for its policy that there are some: for a policy that connects
-/// when it is needed.
+/// A picker of an IDLE policy: calls wait, and the first one wakes the policy to connect.
 ///
-/// The policy keeps it, and finds out in its [`wake`](super::Balancer::wake) whether it
-/// [was picked](Self::was_picked).
+/// The policy keeps the picker, and checks in its [`wake`](super::Balancer::wake) if it [was
+/// picked](Self::was_picked).
 #[derive(Debug)]
 pub struct IdlePicker {
     waker: BalancerWaker,
@@ -14,7 +13,7 @@ pub struct IdlePicker {
 }
 
 impl IdlePicker {
-    /// A picker that wakes the policy at its first pick.
+    /// Creates a picker that wakes the policy at its first pick.
     #[must_use]
     pub const fn new(waker: BalancerWaker) -> Self {
         Self {
@@ -23,7 +22,7 @@ impl IdlePicker {
         }
     }
 
-    /// Whether a call waits for the policy to leave idle.
+    /// Returns true if a call waits for the policy to connect.
     #[must_use]
     pub fn was_picked(&self) -> bool {
         self.was_picked.load(Ordering::Acquire)

@@ -2,28 +2,27 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{
-    Balancer, BalancerUpdate, ChannelControl, IdlePicker, LoadReport, SubConnId, SubConnState,
-};
+use super::{Balancer, BalancerEvent, BalancerUpdate, ChannelControl, IdlePicker, handle_events};
 use crate::connectivity_state::ConnectivityState;
 use crate::status::Status;
 
-/// A policy that is built when it is needed: IDLE until the first call, or until it is told to
-/// connect, and another policy from then on.
+/// A policy that builds its child when the first call comes or when it is told to connect. Until
+/// then it is IDLE.
 ///
 /// Source: grpc-go's package `balancer/lazy`.
 pub struct Lazy {
     new_child: Box<dyn Fn() -> Box<dyn Balancer> + Send>,
     child: Option<Box<dyn Balancer>>,
-    /// What the child is to begin with: the last update, and the resolver's failure since.
+    /// The last update, for the child.
     update: Option<BalancerUpdate>,
+    /// The resolver's error since the last update, for the child.
     error: Option<Status>,
-    /// What calls wait in until there is a child.
+    /// The picker while there is no child.
     picker: Option<Arc<IdlePicker>>,
 }
 
 impl Lazy {
-    /// The policy that this makes, once it is needed.
+    /// Creates a policy whose child comes from `new_child`.
     #[must_use]
     pub fn new(new_child: impl Fn() -> Box<dyn Balancer> + Send + 'static) -> Self {
         Self {
@@ -32,6 +31,23 @@ impl Lazy {
             update: None,
             error: None,
             picker: None,
+        }
+    }
+
+    fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
+        if let Some(child) = &mut self.child {
+            return event.deliver(&mut **child, control);
+        }
+        match event {
+            BalancerEvent::ResolverError(error) => {
+                self.error = Some(error.clone());
+                self.publish_idle(control);
+            }
+            BalancerEvent::ExitIdle => self.build(control),
+            BalancerEvent::Wake if self.picker.as_ref().is_some_and(|it| it.was_picked()) => {
+                self.build(control);
+            }
+            _ => {}
         }
     }
 
@@ -72,53 +88,10 @@ impl Balancer for Lazy {
         Ok(())
     }
 
-    fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        if let Some(child) = &mut self.child {
-            return child.resolver_error(error, control);
-        }
-        self.error = Some(error.clone());
-        self.publish_idle(control);
-    }
-
-    fn subconn_state(
-        &mut self,
-        subconn: SubConnId,
-        state: &SubConnState,
-        control: &mut dyn ChannelControl,
-    ) {
-        if let Some(child) = &mut self.child {
-            child.subconn_state(subconn, state, control);
-        }
-    }
-
-    fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
-        match &mut self.child {
-            Some(child) => child.exit_idle(control),
-            None => self.build(control),
-        }
-    }
-
-    fn load_report(
-        &mut self,
-        subconn: SubConnId,
-        report: &LoadReport,
-        control: &mut dyn ChannelControl,
-    ) {
-        if let Some(child) = &mut self.child {
-            child.load_report(subconn, report, control);
-        }
-    }
+    handle_events!();
 
     fn wake_at(&self) -> Option<Instant> {
         self.child.as_ref().and_then(|child| child.wake_at())
-    }
-
-    fn wake(&mut self, control: &mut dyn ChannelControl) {
-        match &mut self.child {
-            Some(child) => child.wake(control),
-            None if self.picker.as_ref().is_some_and(|it| it.was_picked()) => self.build(control),
-            None => {}
-        }
     }
 }
 
@@ -141,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_idle_until_the_first_call_which_waits() {
+    fn the_policy_is_idle_until_the_first_call_which_waits() {
         let (mut channel, mut lazy) = lazy();
         lazy.update(update(), &mut channel).expect("endpoints");
         lazy.wake(&mut channel);
@@ -157,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn it_leaves_idle_when_it_is_told_to() {
+    fn exit_idle_builds_the_child() {
         let (mut channel, mut lazy) = lazy();
         lazy.update(update(), &mut channel).expect("endpoints");
         lazy.exit_idle(&mut channel);
@@ -167,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_came_before_is_for_the_child() {
+    fn the_child_gets_the_earlier_update_and_error() {
         let (mut channel, mut lazy) = lazy();
         let error = Status::unavailable("no such name");
         lazy.resolver_error(&error, &mut channel);
@@ -180,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_takes_back_a_failure_of_the_resolver() {
+    fn an_update_clears_an_error_of_the_resolver() {
         let (mut channel, mut lazy) = lazy();
         let error = Status::unavailable("no such name");
         lazy.resolver_error(&error, &mut channel);
@@ -190,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn an_update_that_the_child_refuses_has_the_resolver_look_again() {
+    fn an_update_that_the_child_rejects_makes_the_resolver_resolve_again() {
         let (mut channel, mut lazy) = lazy();
         let empty = BalancerUpdate::new(Vec::new(), Arc::new(PickFirstConfig::default()));
         lazy.update(empty, &mut channel).expect("kept");

@@ -1,8 +1,9 @@
-//! Load balancing: which connections a channel keeps, and which of them each call takes.
+//! Load balancing: policies that choose a channel's subchannels, and one of them for each call.
 //!
-//! A [`Balancer`] is a policy. The channel gives it the backends that the resolver found and what
-//! becomes of each connection; the balancer asks the channel, by [`ChannelControl`], for
-//! connections ([`SubConn`]s) and publishes a state with a [`Picker`] for it. Calls ask that.
+//! A [`Balancer`] is an instance of a policy. The channel gives it the endpoints of the resolver
+//! and the states of its subchannels ([`SubConn`]s). The balancer creates subchannels through a
+//! [`ChannelControl`], and publishes a connectivity state with a [`Picker`]. Each call asks the
+//! picker for a subchannel.
 //!
 //! ```text
 //!  resolver ─► channel's task ── update, subconn_state, wake ──► Balancer ──► child balancers …
@@ -12,31 +13,31 @@
 //!   calls ── pick ─┴─► Picker ──► SubConn ──► connection
 //! ```
 //!
-//! # Who calls what, and where
+//! # Threads
 //!
-//! - All methods of all balancers of a channel are called by the channel's task, one at a time:
-//!   a balancer needs no lock. They must not block; what takes time is a task of its own, which
-//!   says by a [`BalancerWaker`] that it is done.
-//! - [`Picker::pick`] is called by every call, from any thread, many at once. A picker is a
-//!   snapshot: what it decides by does not change, or changes by atomics.
-//! - Time is what [`ChannelControl::now`] says, and timers are what [`Balancer::wake_at`] says, so
-//!   that a policy is tested without waiting: see [`TestChannel`].
+//! - The channel's task calls the methods of all balancers of a channel, one at a time. A balancer
+//!   needs no lock. The methods must not block. Long work belongs in a task of its own, which
+//!   notifies the balancer with a [`BalancerWaker`].
+//! - Each call calls [`Picker::pick`], on any thread, many at the same time. A picker is a
+//!   snapshot: its data is constant or atomic.
+//! - The time comes from [`ChannelControl::now`], and timers are set with [`Balancer::wake_at`]. So
+//!   tests of a policy need no real time: see [`TestChannel`].
 //!
-//! # Policies of policies
+//! # Policies with children
 //!
-//! A balancer can hold others, each in a [`ChildBalancer`], and hands on to them what it is called
-//! with. [`EndpointSharding`] holds one for each endpoint; [`GracefulSwitch`] holds the old one
-//! while the new one is connecting. A policy of your own that only picks in another way is a
+//! A balancer can have children, each in a [`ChildBalancer`], and pass its own calls on to them.
+//! [`EndpointSharding`] has a child for each endpoint. [`GracefulSwitch`] keeps the old child while
+//! a new one connects. A policy that differs from `round_robin` only in its picker is a
 //! [`PickerBuilder`] in a [`BaseBalancer`].
 //!
-//! The policies that this crate comes with are in the folder `policies`; this one has what all of
-//! them are built of.
+//! The policies of this crate are in the folder `policies`. This folder contains their common
+//! parts.
 //!
-//! # A policy of one's own
+//! # Custom policies
 //!
-//! Implement [`BalancerBuilder`] and [`Balancer`], and give the builder to
-//! [`ClientConnBuilder::balancer`](crate::ClientConnBuilder::balancer); a service config can name
-//! it then. The example `custom_balancer` is a complete one, with its tests.
+//! Implement [`BalancerBuilder`] and [`Balancer`], and pass the builder to
+//! [`ClientConnBuilder::balancer`](crate::ClientConnBuilder::balancer). Service configs can then
+//! use its name. The example `custom_balancer` is complete, with tests.
 //!
 //! Source: grpc-go's package `balancer`; gRFC A61 for endpoints.
 
@@ -48,7 +49,9 @@ mod channel_control;
 mod child;
 mod connections;
 mod connectivity_evaluator;
+mod control_layer;
 mod endpoint_sharding;
+mod event;
 mod graceful_switch;
 mod hierarchy;
 mod idle_picker;
@@ -70,14 +73,17 @@ pub use channel_control::{ChannelControl, SubConnOptions};
 pub use child::ChildBalancer;
 pub(crate) use connections::{Connection, StreamPermit, StreamQueue};
 pub use connectivity_evaluator::ConnectivityStateEvaluator;
+use control_layer::ControlLayer;
 pub use endpoint_sharding::{
     EndpointChild, EndpointId, EndpointSharding, EndpointsChange, RoundRobinPicker,
 };
+use event::{BalancerEvent, handle_events};
 pub use graceful_switch::GracefulSwitch;
 pub use hierarchy::HierarchyPath;
 pub use idle_picker::IdlePicker;
 pub use lazy::Lazy;
 pub use load_report::LoadReport;
+use picker::call_failure;
 pub use picker::{
     CallOutcome, FailingPicker, OnDone, Pick, PickInfo, PickResult, Picker, QueuingPicker,
 };

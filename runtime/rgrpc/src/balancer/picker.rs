@@ -4,65 +4,65 @@ use super::{LoadReport, SubConn};
 use crate::metadata::Metadata;
 use crate::status::Status;
 
-/// Where calls go: a snapshot of a policy's decisions.
+/// A snapshot of a policy's decisions: chooses a subchannel for each call.
 ///
-/// Called by every call, on its own task, many at once: it must not block, and takes no lock that
-/// could be held for long. A panic of it fails the call with INTERNAL.
+/// Every call calls it on the call's own task, many at the same time. It must not block, and must
+/// not take a lock that may be held for long. A panic fails the call with INTERNAL.
 ///
 /// Source: grpc-go `balancer.Picker`.
 pub trait Picker: Send + Sync + 'static {
-    /// The connection for a call.
+    /// Picks a subchannel for a call.
     fn pick(&self, call: &PickInfo<'_>) -> PickResult<'_>;
 }
 
-/// What a picker can decide by.
+/// The call that a picker decides about.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct PickInfo<'a> {
-    /// "/service/method".
+    /// The path of the method: "/service/method".
     pub method: &'a str,
     /// The request's metadata.
     pub metadata: &'a Metadata,
 }
 
 impl<'a> PickInfo<'a> {
-    /// A call of this method, with this metadata.
+    /// Creates the information of a call of this method with this metadata.
     #[must_use]
     pub const fn new(method: &'a str, metadata: &'a Metadata) -> Self {
         Self { method, metadata }
     }
 }
 
-/// What a picker has decided.
+/// The decision of a picker.
 #[derive(Debug)]
 pub enum PickResult<'a> {
-    /// The call goes there. If the connection has just been lost, the call waits for the next
-    /// picker.
+    /// The call uses this subchannel. If its connection was lost meanwhile, the call waits for the
+    /// next picker.
     Pick(Pick<'a>),
     /// The call waits for the next picker. Source: grpc-go `ErrNoSubConnAvailable`.
     Queue,
-    /// The call fails with this status, unless it waits for ready: then it waits for the next
-    /// picker.
+    /// The call fails with this status, unless it waits for ready. In that case it waits for the
+    /// next picker.
     Fail(Status),
-    /// The call fails with this status, in any case, and is not retried. Codes that are for
-    /// applications become INTERNAL (gRFC A54).
+    /// The call fails with this status even if it waits for ready, and is not retried. Status codes
+    /// that are reserved for applications become INTERNAL (gRFC A54).
     Drop(Status),
 }
 
-/// A connection for a call.
+/// The subchannel for a call.
 #[non_exhaustive]
 pub struct Pick<'a> {
-    /// Where the call goes.
+    /// The subchannel that the call uses.
     pub subconn: &'a SubConn,
-    /// Called when the call has ended, on the task that it ended on.
+    /// The callback for the end of the call. It runs on the task on which the call ends.
     pub on_done: Option<OnDone>,
 }
 
-/// What is called when a call has ended.
+/// A callback for the end of a call.
 pub type OnDone = Box<dyn FnOnce(&CallOutcome<'_>) + Send + Sync>;
 
 impl<'a> Pick<'a> {
-    /// A connection for a call whose end is of no interest.
+    /// Creates a pick without a callback.
     #[must_use]
     pub const fn new(subconn: &'a SubConn) -> Self {
         Self {
@@ -71,7 +71,7 @@ impl<'a> Pick<'a> {
         }
     }
 
-    /// With this to be called when the call has ended, after what was to be called already.
+    /// Adds a callback for the end of the call. It runs after the earlier ones.
     #[must_use]
     pub fn on_done(
         mut self,
@@ -96,21 +96,21 @@ impl fmt::Debug for Pick<'_> {
     }
 }
 
-/// How a call ended that a picker has sent somewhere.
+/// The outcome of a call that a picker has assigned.
 ///
 /// Source: grpc-go `balancer.DoneInfo`.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct CallOutcome<'a> {
-    /// The call's failure; `None` when it ended with OK and, where it has one response, that could
-    /// be used. CANCELLED when its caller gave it up.
+    /// The status of a failed call. CANCELLED if the caller has dropped it. `None` if the call has
+    /// ended with OK and, for a call with one response, the response was valid.
     pub failure: Option<&'a Status>,
-    /// The load that the backend reported in the trailers, which a failed call may have too.
+    /// The backend's load report in the trailers. A failed call may have one too.
     pub load_report: Option<&'a LoadReport>,
 }
 
 impl<'a> CallOutcome<'a> {
-    /// An outcome, as policies' tests need it.
+    /// Creates an outcome, for the tests of policies.
     #[must_use]
     pub const fn new(failure: Option<&'a Status>, load_report: Option<&'a LoadReport>) -> Self {
         Self {
@@ -120,7 +120,7 @@ impl<'a> CallOutcome<'a> {
     }
 }
 
-/// Lets calls wait: for a policy that is connecting.
+/// A picker of a CONNECTING policy: calls wait.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct QueuingPicker;
 
@@ -130,12 +130,12 @@ impl Picker for QueuingPicker {
     }
 }
 
-/// Fails calls that do not wait for ready: for a policy in TRANSIENT_FAILURE.
+/// A picker of a policy in TRANSIENT_FAILURE: calls that do not wait for ready fail.
 #[derive(Clone, Debug)]
 pub struct FailingPicker(Status);
 
 impl FailingPicker {
-    /// Fails calls with this status.
+    /// Creates a picker that fails calls with this status.
     #[must_use]
     pub const fn new(status: Status) -> Self {
         Self(status)
@@ -146,4 +146,10 @@ impl Picker for FailingPicker {
     fn pick(&self, _call: &PickInfo<'_>) -> PickResult<'_> {
         PickResult::Fail(self.0.clone())
     }
+}
+
+/// The status of calls that fail because of a resolver's error: UNAVAILABLE with the same text. The
+/// resolver's own code does not describe the calls.
+pub(super) fn call_failure(resolver_error: &Status) -> Status {
+    resolver_error.to_unavailable(resolver_error.message().to_owned())
 }

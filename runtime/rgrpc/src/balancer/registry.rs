@@ -9,14 +9,14 @@ use super::{
 };
 use crate::service_config::{ConfigValue, FieldLog, ServiceConfig, ServiceConfigError, parse_json};
 
-/// The policies that a channel knows by name.
+/// The policies of a channel, by name.
 #[derive(Clone)]
 pub struct BalancerRegistry {
     builders: HashMap<String, Arc<dyn BalancerBuilder>>,
 }
 
 impl BalancerRegistry {
-    /// No policies.
+    /// Creates a registry without policies.
     #[must_use]
     pub fn empty() -> Self {
         Self {
@@ -24,19 +24,19 @@ impl BalancerRegistry {
         }
     }
 
-    /// Adds a policy, in place of the one of its name.
+    /// Adds a policy. It replaces an earlier one of the same name.
     pub fn register(&mut self, builder: Arc<dyn BalancerBuilder>) {
         self.builders.insert(builder.name().to_owned(), builder);
     }
 
-    /// The policy of a name.
+    /// The policy with this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<dyn BalancerBuilder>> {
         self.builders.get(name)
     }
 
-    /// The policy that a service config names; pick_first if it names none. The log notes what is
-    /// read of its config.
+    /// The policy that a service config chooses. Default: `pick_first`. `log` records the fields
+    /// that are read.
     pub(crate) fn policy(
         &self,
         config: &ServiceConfig,
@@ -57,11 +57,11 @@ impl BalancerRegistry {
         Ok(PolicyConfig::new(Arc::clone(builder), config))
     }
 
-    /// Reads a `loadBalancingConfig`, or the `childPolicy` of a policy: a list of objects with one
-    /// field each, a policy's name with its config. The first policy that is known is chosen.
+    /// Parses a `loadBalancingConfig`, or the `childPolicy` of a policy: a list of objects with one
+    /// field each, a policy's name with its config. Chooses the first known policy.
     ///
     /// # Errors
-    /// It is no such list, none of its policies is known, or the config of the one that is chosen
+    /// The value is not such a list, none of its policies is known, or the config of the chosen one
     /// is invalid.
     ///
     /// Source: gRFC A24.
@@ -82,7 +82,7 @@ impl BalancerRegistry {
         }))
     }
 
-    /// [Reads](Self::parse) a list that is a document of its own, as the test of a policy has it.
+    /// [Parses](Self::parse) a list from a JSON document, for the tests of policies.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -99,13 +99,13 @@ impl BalancerRegistry {
     /// ```
     ///
     /// # Errors
-    /// It is no JSON, or as there.
+    /// The text is not JSON, or an error of [`parse`](Self::parse).
     pub fn parse_json(&self, json: &str) -> Result<PolicyConfig, ServiceConfigError> {
         self.parse(&ConfigValue::root(&parse_json(json)?))
     }
 }
 
-/// The policies that this crate has.
+/// The registry of the policies of this crate.
 impl Default for BalancerRegistry {
     fn default() -> Self {
         let mut registry = Self::empty();

@@ -8,11 +8,11 @@ use super::connections::{Connection, ConnectionSnapshot, StreamPermit, StreamQue
 use crate::io::Address;
 use crate::status::Status;
 
-/// A connection to one address, which is made when the policy says so and again when it was lost: a
-/// subchannel of the gRPC documents.
+/// A subchannel: the connections to one address, and their state. It connects when the policy asks
+/// for it.
 ///
-/// A handle: cheap to clone. When the last one is dropped, the balancer's and those of its pickers,
-/// the connection takes no more calls and closes when those that it has are done.
+/// A cheap handle. When the balancer and its pickers have dropped the last clone, the subchannel
+/// accepts no more calls, and its connections close when their calls have ended.
 ///
 /// ```text
 ///              connect()                    server is ready
@@ -28,51 +28,52 @@ use crate::status::Status;
 #[derive(Clone)]
 pub struct SubConn(Arc<Handle>);
 
-/// Names a [`SubConn`] within its channel.
+/// The id of a [`SubConn`] within its channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubConnId(u64);
 
-/// What a [`SubConn`] is doing.
+/// The state of a [`SubConn`].
 ///
 /// Source: grpc-go `balancer.SubConnState`.
 #[derive(Clone, Debug)]
 pub enum SubConnState {
-    /// Nothing: it never was connected, or it was lost, or the wait after a failure is over. It
-    /// stays so until [`SubConn::connect`].
+    /// Not connected, and not connecting: the initial state, and the state after a lost connection
+    /// or after a backoff. Left by [`SubConn::connect`].
     Idle,
-    /// It is being connected.
+    /// Connecting.
     Connecting,
-    /// It is connected, and calls can go there.
+    /// Connected: calls can use it.
     Ready(Health),
-    /// It could not be connected; the status says why. It is idle again when the backoff is over.
+    /// An attempt to connect has failed with this status. The next state is [`Idle`](Self::Idle),
+    /// when the backoff is over.
     TransientFailure(Status),
 }
 
-/// What a backend that is connected says about itself, where it is asked.
+/// The health of a connected backend, as it reports it.
 ///
 /// Source: gRFC A17.
 #[derive(Clone, Debug)]
 pub enum Health {
-    /// It says that it serves, or is not asked.
+    /// The backend is healthy, or its health is not checked.
     Serving,
-    /// It has not answered yet.
+    /// The backend has not reported its health yet.
     Unknown,
-    /// It says that it does not serve, or a policy above has taken it out; the status is for calls.
+    /// The backend is unhealthy, or a parent policy has excluded it. Calls fail with this status.
     NotServing(Status),
 }
 
-/// Who makes a [`SubConn`]'s connection.
+/// The owner of a [`SubConn`]: gets its requests and makes its connections.
 pub(crate) type SubConnOwner = Arc<dyn Fn(SubConnId, SubConnRequest) + Send + Sync>;
 
-/// What a [`SubConn`]'s holders ask of its owner.
+/// A request of a [`SubConn`] to its owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SubConnRequest {
-    /// Connect, if it is idle.
+    /// Connect, if the subchannel is idle.
     Connect,
-    /// Make another connection, if there may be one more: the streams of those that there are are
-    /// taken.
+    /// Make one more connection, if the limit allows it: all streams of the present ones are in
+    /// use.
     Grow,
-    /// Nobody holds it any more.
+    /// The last handle was dropped.
     ShutDown,
 }
 
@@ -81,20 +82,20 @@ struct Handle {
     address: Address,
     connections: ArcSwapOption<ConnectionSnapshot>,
     queue: Arc<StreamQueue>,
-    /// Another connection was asked for, and the owner has not looked at it yet.
+    /// Another connection was requested, and the owner has not handled the request yet.
     grow_pending: AtomicBool,
-    /// A connect was asked for, and the owner has not looked at it yet.
+    /// A connect was requested, and the owner has not handled the request yet.
     connect_pending: AtomicBool,
     owner: SubConnOwner,
 }
 
-/// What a [`SubConn`] has for a call.
+/// The answer of a [`SubConn`] to a call that needs a stream.
 pub(crate) enum Offer {
-    /// A stream.
+    /// The call may open a stream.
     Permit(StreamPermit),
-    /// All streams are taken, and the call is to wait for one.
+    /// All streams are in use. The call waits in this queue.
     Wait(Arc<StreamQueue>),
-    /// It is not connected.
+    /// The subchannel is not connected.
     NotConnected,
 }
 
@@ -111,32 +112,32 @@ impl SubConn {
         }))
     }
 
-    /// Its name within the channel.
+    /// The id within the channel.
     #[must_use]
     pub fn id(&self) -> SubConnId {
         self.0.id
     }
 
-    /// Where it connects to.
+    /// The address that the subchannel connects to.
     #[must_use]
     pub fn address(&self) -> &Address {
         &self.0.address
     }
 
-    /// Connects it, if it is idle; does nothing in other states. Does not wait: the policy hears of
-    /// the states that follow. Can be called from anywhere, pickers too.
+    /// Starts to connect, if the subchannel is idle. Does nothing in other states. Returns at once:
+    /// the policy gets the states that follow. Can be called from anywhere, also from pickers.
     pub fn connect(&self) {
         if !self.0.connect_pending.swap(true, Ordering::AcqRel) {
             (self.0.owner)(self.0.id, SubConnRequest::Connect);
         }
     }
 
-    /// A stream for a call that does not wait yet.
+    /// Offers a stream to a call that has not waited.
     pub(crate) fn offer(&self) -> Offer {
         self.offer_of(ConnectionSnapshot::permit)
     }
 
-    /// A stream for the call that has waited for longest.
+    /// Offers a stream to the call that has waited longest.
     pub(crate) fn offer_to_first(&self) -> Offer {
         self.offer_of(ConnectionSnapshot::permit_for_first)
     }
@@ -158,7 +159,7 @@ impl SubConn {
     }
 }
 
-/// What the owner has of a [`SubConn`]: it does not keep it.
+/// A weak handle for the owner of a [`SubConn`].
 #[derive(Clone)]
 pub(crate) struct WeakSubConn(Weak<Handle>);
 
@@ -169,27 +170,27 @@ impl SubConn {
 }
 
 impl WeakSubConn {
-    /// Whether anybody holds it.
+    /// Returns true if a handle exists.
     pub(crate) fn is_held(&self) -> bool {
         self.0.strong_count() > 0
     }
 
-    /// The owner is looking at what was asked for; what is asked for from now on is another time.
+    /// Acknowledges a connect request. A later request notifies the owner again.
     pub(crate) fn begin_connect(&self) {
         if let Some(handle) = self.0.upgrade() {
             handle.connect_pending.store(false, Ordering::Release);
         }
     }
 
-    /// The owner is looking at whether there may be another connection; as above.
+    /// Acknowledges a request for another connection. A later request notifies the owner again.
     pub(crate) fn begin_grow(&self) {
         if let Some(handle) = self.0.upgrade() {
             handle.grow_pending.store(false, Ordering::Release);
         }
     }
 
-    /// Publishes the connections that calls go over from now on, and whether there may be more than
-    /// one. Wakes the calls that wait for a stream.
+    /// Publishes the connections for calls. `may_grow` allows more than one connection. Notifies
+    /// the calls that wait for a stream.
     pub(crate) fn publish(&self, connections: Vec<Arc<Connection>>, may_grow: bool) {
         let Some(handle) = self.0.upgrade() else {
             return;
@@ -199,13 +200,13 @@ impl WeakSubConn {
         let snapshot =
             is_connected.then(|| Arc::new(ConnectionSnapshot::new(connections, may_grow, queue)));
         handle.connections.store(snapshot);
-        handle.queue.all();
+        handle.queue.notify_all();
     }
 
-    /// There may be more streams than calls that wait know of.
+    /// Notifies waiting calls: streams may be free.
     pub(crate) fn wake_waiting(&self) {
         if let Some(handle) = self.0.upgrade() {
-            handle.queue.all();
+            handle.queue.notify_all();
         }
     }
 }

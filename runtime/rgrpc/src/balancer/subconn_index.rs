@@ -2,11 +2,11 @@ use std::collections::HashMap;
 
 use super::{SubConn, SubConnId, WeakSubConn};
 
-/// What a policy knows of connections that others hold, by their ids. Forgets those that were
-/// dropped, now and then: at most about as many as there are others.
+/// A policy's data about subchannels that others hold, by their ids. It removes the data of dropped
+/// subchannels from time to time: at most about half of the entries are of dropped ones.
 pub(super) struct SubConnIndex<T> {
     by_id: HashMap<SubConnId, (WeakSubConn, T)>,
-    /// How many there may be before it looks which were dropped.
+    /// The number of entries at which dropped ones are removed.
     limit: usize,
 }
 
@@ -28,7 +28,7 @@ impl<T> SubConnIndex<T> {
         self.by_id.get_mut(&subconn).map(|(_, value)| value)
     }
 
-    /// Those that were not dropped, in any order.
+    /// The entries of subchannels that still exist, in any order.
     pub(super) fn held_mut(&mut self) -> impl Iterator<Item = (SubConnId, &mut T)> {
         let held = self.by_id.iter_mut().filter(|(_, (it, _))| it.is_held());
         held.map(|(id, (_, value))| (*id, value))
@@ -51,7 +51,7 @@ mod tests {
     use crate::io::Address;
 
     #[test]
-    fn connections_that_were_dropped_are_forgotten() {
+    fn dropped_subchannels_are_removed() {
         let mut channel = TestChannel::new();
         let mut create = || channel.create_subconn(Address::Pipe, SubConnOptions::default());
         let mut index = SubConnIndex::default();

@@ -14,10 +14,10 @@ use crate::io::Address;
 use crate::lock::lock;
 use crate::metadata::Metadata;
 
-/// A channel without connections, for the tests of a policy: it notes down what the policy asks
-/// for, and its clock goes when it is told to.
+/// A channel without connections, for the tests of policies: it records the policy's requests, and
+/// the test sets its clock.
 ///
-/// A test calls the policy's methods with it, as a channel would, and looks at what came of it.
+/// A test calls the policy's methods as a channel does, and checks the results.
 ///
 /// ```
 /// use std::time::Duration;
@@ -35,7 +35,7 @@ pub struct TestChannel {
     now: Instant,
     random: fastrand::Rng,
     next_id: u64,
-    /// Those that were created and not dropped.
+    /// The subchannels that were created and not dropped.
     subconns: Arc<Mutex<SubConns>>,
     state: Option<ConnectivityState>,
     picker: Arc<dyn Picker>,
@@ -47,31 +47,31 @@ pub struct TestChannel {
 
 #[derive(Default)]
 struct SubConns {
-    open: BTreeMap<SubConnId, Open>,
+    open: BTreeMap<SubConnId, OpenSubConn>,
     connects: Vec<(SubConnId, Address)>,
 }
 
-struct Open {
+struct OpenSubConn {
     address: Address,
     options: SubConnOptions,
     subconn: WeakSubConn,
 }
 
-/// What a pick has come to, in a form that can be compared.
+/// The result of a pick, in a comparable form.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TestPick {
-    /// The call goes to this address.
+    /// The call uses the subchannel of this address.
     Address(Address),
-    /// The call waits.
+    /// The call waits for the next picker.
     Queue,
     /// The call fails with this text, unless it waits for ready.
     Fail(String),
-    /// The call fails with this text.
+    /// The call fails with this text even if it waits for ready.
     Drop(String),
 }
 
 impl TestChannel {
-    /// A channel to `test:///backends` that nothing was asked of.
+    /// Creates a channel with the target `test:///backends`.
     #[must_use]
     pub fn new() -> Self {
         let wakes = Arc::new(Mutex::new(0));
@@ -90,12 +90,12 @@ impl TestChannel {
         }
     }
 
-    /// Lets time pass. Policies hear of it when the test calls [`Balancer::wake`](super::Balancer).
+    /// Advances the time. The test has to call [`Balancer::wake`](super::Balancer) for the timers.
     pub fn advance(&mut self, time: Duration) {
         self.now += time;
     }
 
-    /// The connections that were created and not dropped, in the order of their creation.
+    /// The subchannels that were created and not dropped, in the order of their creation.
     #[must_use]
     pub fn subconns(&self) -> Vec<(SubConnId, Address)> {
         let subconns = lock(&self.subconns);
@@ -103,36 +103,37 @@ impl TestChannel {
         open.map(|(id, open)| (*id, open.address.clone())).collect()
     }
 
-    /// With which options a connection was created; `None` when it was dropped.
+    /// The options of a subchannel. `None` if it was dropped.
     #[must_use]
     pub fn options(&self, subconn: SubConnId) -> Option<SubConnOptions> {
         let subconns = lock(&self.subconns);
         subconns.open.get(&subconn).map(|open| open.options)
     }
 
-    /// The connection to this address that was created last and not dropped.
+    /// The latest subchannel for this address that was not dropped.
     #[must_use]
     pub fn subconn(&self, address: &Address) -> Option<SubConnId> {
         let mut subconns = self.subconns().into_iter().rev();
         subconns.find_map(|(id, to)| (to == *address).then_some(id))
     }
 
-    /// For which connections [`SubConn::connect`] was called since this was last asked.
+    /// The subchannels for which [`SubConn::connect`] was called since the last call of this
+    /// method.
     pub fn take_connects(&mut self) -> Vec<(SubConnId, Address)> {
         let mut subconns = lock(&self.subconns);
         let connects = std::mem::take(&mut subconns.connects);
-        let asked: Vec<_> = connects
+        let connecting: Vec<_> = connects
             .iter()
             .filter_map(|(id, _)| subconns.open.get(id))
             .map(|open| open.subconn.clone())
             .collect();
-        // A connection that is dropped now takes the lock.
+        // Dropping a subchannel takes the lock.
         drop(subconns);
-        asked.iter().for_each(WeakSubConn::begin_connect);
+        connecting.iter().for_each(WeakSubConn::begin_connect);
         connects
     }
 
-    /// The state that was published last, if one was.
+    /// The state that was published last. `None` before the first.
     #[must_use]
     pub fn state(&self) -> Option<ConnectivityState> {
         self.state
@@ -144,13 +145,13 @@ impl TestChannel {
         &self.picker
     }
 
-    /// How often a state was published.
+    /// The number of times that a state was published.
     #[must_use]
     pub fn published(&self) -> usize {
         self.published
     }
 
-    /// What becomes of a call of `/test.Service/Method`, and of its connection. It never ends.
+    /// Picks for a call of `/test.Service/Method` without metadata. The call never ends.
     #[must_use]
     pub fn pick(&self) -> TestPick {
         let metadata = Metadata::new();
@@ -163,13 +164,13 @@ impl TestChannel {
         }
     }
 
-    /// How often the resolver was asked to look again.
+    /// The number of requests to the resolver to resolve again.
     #[must_use]
     pub fn resolves(&self) -> usize {
         self.resolves
     }
 
-    /// Whether a wake was asked for since this was last asked.
+    /// Returns true if a wake was requested since the last call of this method.
     pub fn take_wake(&mut self) -> bool {
         self.waker.begin();
         std::mem::take(&mut *lock(&self.wakes)) > 0
@@ -202,7 +203,7 @@ impl ChannelControl for TestChannel {
         };
         let subconn = SubConn::new(self.next_id, address.clone(), Arc::new(owner));
         self.next_id += 1;
-        let open = Open {
+        let open = OpenSubConn {
             address,
             options,
             subconn: subconn.downgrade(),

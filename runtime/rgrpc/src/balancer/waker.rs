@@ -2,19 +2,19 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Has [`Balancer::wake`](super::Balancer::wake) called, from anywhere: for pickers and for tasks
-/// of a policy that have something for it.
+/// Requests a call of [`Balancer::wake`](super::Balancer::wake), from anywhere: for pickers and
+/// tasks of a policy.
 #[derive(Clone)]
 pub struct BalancerWaker(Arc<Inner>);
 
 struct Inner {
-    /// It has been asked for, and has not been done yet.
+    /// A wake was requested and not handled yet.
     is_pending: AtomicBool,
     notify: Box<dyn Fn() + Send + Sync>,
 }
 
 impl BalancerWaker {
-    /// A waker that calls `notify` when the first of any number of wakes is asked for.
+    /// Creates a waker that calls `notify` for the first of several requests.
     pub(crate) fn new(notify: impl Fn() + Send + Sync + 'static) -> Self {
         Self(Arc::new(Inner {
             is_pending: AtomicBool::new(false),
@@ -22,15 +22,14 @@ impl BalancerWaker {
         }))
     }
 
-    /// Asks for a wake, soon. Does not wait for it; several that were asked for become one.
+    /// Requests a wake. Returns at once. Several requests become one wake.
     pub fn wake(&self) {
         if !self.0.is_pending.swap(true, Ordering::AcqRel) {
             (self.0.notify)();
         }
     }
 
-    /// What was asked for is about to be done; what is asked for from now on is another time.
-    /// Whether it was asked for.
+    /// Acknowledges the request: a later one notifies again. Returns true if there was one.
     pub(crate) fn begin(&self) -> bool {
         self.0.is_pending.swap(false, Ordering::AcqRel)
     }

@@ -399,10 +399,12 @@ impl CallOptions {
         }
     }
 
-    /// The hooks to call when the call has ended.
-    pub(crate) fn finish_hooks(&self) -> OnFinish {
-        let extra = self.extra.as_ref();
-        extra.map_or_else(OnFinish::new, |extra| extra.on_finish.clone())
+    /// Takes the hooks to call when the call has ended.
+    pub(crate) fn take_finish_hooks(&mut self) -> OnFinish {
+        match &mut self.extra {
+            Some(extra) => std::mem::take(&mut extra.on_finish),
+            None => OnFinish::new(),
+        }
     }
 
     /// The call on whose behalf this one is made; when it ends, this one is cancelled.

@@ -2,8 +2,9 @@ use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::Arc;
 
-/// Values that a resolver gives along with an endpoint, for the balancing policies that know them:
-/// at most one of each type, found by it. Cheap to clone, as none is copied.
+/// Attributes of an endpoint: typed values that a resolver attaches for balancing policies.
+///
+/// There is at most one value of each type, and the type is the key. Clones share the values.
 ///
 /// ```
 /// use rgrpc::resolver::Attributes;
@@ -19,14 +20,15 @@ use std::sync::Arc;
 #[derive(Clone, Default)]
 pub struct Attributes(Option<Arc<Vec<Entry>>>);
 
+/// A value with its type.
 #[derive(Clone)]
 struct Entry {
     id: TypeId,
     value: Arc<dyn Attribute>,
 }
 
-/// What can be an attribute: a type of your own, comparable so that a change can be told, and with
-/// a text for logs. Implemented for all that can be.
+/// A value that can be an attribute. Implemented for every type that has equality, to detect
+/// changes, and `Debug`, for logs.
 pub trait Attribute: Any + fmt::Debug + Send + Sync {
     #[doc(hidden)]
     fn as_any(&self) -> &dyn Any;
@@ -45,13 +47,13 @@ impl<T: Any + PartialEq + fmt::Debug + Send + Sync> Attribute for T {
 }
 
 impl Attributes {
-    /// None.
+    /// Creates an empty set of attributes.
     #[must_use]
     pub const fn new() -> Self {
         Self(None)
     }
 
-    /// With this value, in place of the one of its type.
+    /// Adds a value. It replaces an earlier value of the same type.
     #[must_use]
     pub fn with<T: Attribute>(mut self, value: T) -> Self {
         let id = TypeId::of::<T>();
@@ -64,7 +66,7 @@ impl Attributes {
         self
     }
 
-    /// The value of a type.
+    /// The value of a type, if there is one.
     #[must_use]
     pub fn get<T: Attribute>(&self) -> Option<&T> {
         let id = TypeId::of::<T>();
@@ -77,7 +79,7 @@ impl Attributes {
     }
 }
 
-/// Equal when the same types have equal values.
+/// Equal if both have the same types with equal values.
 impl PartialEq for Attributes {
     fn eq(&self, other: &Self) -> bool {
         let (ours, theirs) = (self.entries(), other.entries());
@@ -109,7 +111,7 @@ mod tests {
     struct Zone(&'static str);
 
     #[test]
-    fn a_value_is_found_by_its_type_and_replaced_by_another_of_it() {
+    fn a_value_is_found_by_its_type_and_replaced_by_one_of_the_same_type() {
         let attributes = Attributes::new().with(Weight(1)).with(Zone("a"));
         assert_eq!(attributes.get(), Some(&Weight(1)));
         assert_eq!(attributes.get(), Some(&Zone("a")));
@@ -118,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clone_keeps_what_the_original_is_changed_in() {
+    fn a_change_of_a_clone_does_not_change_the_original() {
         let first = Attributes::new().with(Weight(1));
         let second = first.clone().with(Weight(2));
         assert_eq!(first.get(), Some(&Weight(1)));

@@ -1,34 +1,35 @@
 use super::{Resolver, Target};
 
-/// Makes the resolvers of a scheme.
+/// Builds the resolvers of a scheme.
 ///
-/// A channel knows the builders of the schemes that are built in, and those that it is
-/// [given](crate::ClientConnBuilder::resolver).
+/// A channel knows the builders of the built-in schemes and those that
+/// [`ClientConnBuilder::resolver`](crate::ClientConnBuilder::resolver) has added.
 ///
 /// Source: grpc-go `resolver.Builder`.
 pub trait ResolverBuilder: Send + Sync + 'static {
-    /// The scheme of the targets that this is for, as `dns`. Schemes are compared without regard to
-    /// case.
+    /// The scheme of the targets, such as `dns`. Schemes are case-insensitive.
     fn scheme(&self) -> &str;
 
-    /// A resolver for a target. Does no IO.
+    /// Builds a resolver for a target. Does no IO.
     ///
-    /// Called once when a channel is made, so that a target which makes no sense is an error there,
-    /// and from the channel's task each time that it leaves idle mode.
+    /// Called once when a channel is built, so that an invalid target is an error of the channel's
+    /// builder. Called again by the channel's task each time the channel leaves idle mode.
     ///
     /// # Errors
-    /// The target makes no sense to this scheme: what is wrong with it, as a text.
+    /// The target is invalid for this scheme. The error is a text that names the problem.
     fn build(
         &self,
         target: &Target,
         options: &ResolverOptions,
     ) -> Result<Box<dyn Resolver>, String>;
 
-    /// The `:authority` of requests to this target, unless an option of the channel or its
-    /// credentials say another. Characters that cannot stand in one are percent-encoded;
-    /// `localhost` goes before one that begins with a colon, and stands for one that cannot be
-    /// mended so. [`Transport::H2`](crate::Transport) cannot send one that has to be
-    /// percent-encoded, and no channel is made. Default: the [endpoint](Target::endpoint).
+    /// The `:authority` of requests to a target, unless the channel's options or its credentials
+    /// set another.
+    ///
+    /// Characters that are invalid in an authority are percent-encoded. `localhost` is put before
+    /// an authority that begins with a colon, and replaces an authority that is still invalid.
+    /// [`Transport::H2`](crate::Transport) cannot send a percent-encoded authority: building such a
+    /// channel fails. Default: the [endpoint](Target::endpoint).
     ///
     /// Source: grpc-go `resolver.AuthorityOverrider`.
     fn authority(&self, target: &Target) -> String {
@@ -36,13 +37,12 @@ pub trait ResolverBuilder: Send + Sync + 'static {
     }
 }
 
-/// What a channel's options say to its resolver.
+/// The options of a channel that concern its resolver.
 ///
 /// Source: grpc-go `resolver.BuildOptions`.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ResolverOptions {
-    /// The channel will not look at a service config, so that none need be looked for. Default:
-    /// false.
+    /// The channel ignores service configs, so the resolver need not look for one. Default: false.
     pub disable_service_config: bool,
 }

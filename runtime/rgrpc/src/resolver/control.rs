@@ -7,7 +7,8 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use super::ResolverState;
 use crate::status::Status;
 
-/// What a resolver tells its channel, and is asked by it.
+/// The interface of a resolver to its channel: updates and errors to the channel, and requests to
+/// resolve again from it.
 ///
 /// Source: grpc-go `resolver.ClientConn`.
 pub struct ResolverControl {
@@ -15,24 +16,24 @@ pub struct ResolverControl {
     requests: Arc<Notify>,
 }
 
-/// What a resolver says.
+/// A report of a resolver to its channel.
 #[derive(Debug)]
 pub(crate) enum ResolverEvent {
-    /// With where to say whether it could be used.
+    /// An update, and the sender of the channel's answer: an error if it cannot use the update.
     Update(ResolverState, oneshot::Sender<Result<(), Status>>),
     Error(Status),
 }
 
-/// The channel's end of a [`ResolverControl`].
+/// The channel's side of a [`ResolverControl`].
 pub(crate) struct ResolverEvents {
     events: mpsc::Receiver<ResolverEvent>,
     requests: Arc<Notify>,
 }
 
 impl ResolverControl {
-    /// Both ends.
+    /// Creates both sides.
     pub(crate) fn new() -> (Self, ResolverEvents) {
-        // One at a time: a resolver that has much to say waits for its channel.
+        // One event at a time: a resolver with many updates waits for its channel.
         let (sender, events) = mpsc::channel(1);
         let requests = Arc::new(Notify::new());
         let control = Self {
@@ -42,12 +43,12 @@ impl ResolverControl {
         (control, ResolverEvents { events, requests })
     }
 
-    /// Gives the channel what was found, all of it, and waits until it has looked at it.
-    /// Cancel-safe, though the channel may see an update that was given up.
+    /// Sends the complete result of name resolution to the channel, and waits for the channel's
+    /// answer. Cancel-safe, but the channel may still use a cancelled update.
     ///
     /// # Errors
-    /// The channel cannot use it, because it has no endpoints or its service config is invalid. The
-    /// resolver looks again after a while.
+    /// The channel cannot use the update, because it has no endpoints or its service config is
+    /// invalid. The resolver should resolve again after a backoff.
     pub async fn update(&self, state: ResolverState) -> Result<(), Status> {
         let (reply, answer) = oneshot::channel();
         let gone = || Status::cancelled("the channel was closed or went idle");
@@ -56,27 +57,28 @@ impl ResolverControl {
         answer.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    /// Tells the channel that resolving has failed. What was found before holds; if nothing was,
-    /// calls that do not wait for ready fail. The resolver tries again after a while.
+    /// Reports to the channel that name resolution has failed. The last update stays in use. If
+    /// there was none, calls that do not wait for ready fail. The resolver should resolve again
+    /// after a backoff.
     pub async fn error(&self, error: Status) {
-        // The channel is gone.
+        // A closed channel needs no errors.
         let _ = self.events.send(ResolverEvent::Error(error)).await;
     }
 
-    /// Ready when the channel wants the resolver to look again, because a connection was lost or
-    /// could not be made. Several requests that nobody waited for are one. Cancel-safe.
+    /// Waits until the channel asks to resolve again, because a connection was lost or could not be
+    /// made. Several requests since the last wait count as one. Cancel-safe.
     pub async fn resolve_now_requested(&self) {
         self.requests.notified().await;
     }
 }
 
 impl ResolverEvents {
-    /// What the resolver says next; `None`: it has ended.
+    /// The next event of the resolver. `None`: the resolver has ended.
     pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<ResolverEvent>> {
         self.events.poll_recv(cx)
     }
 
-    /// Asks it to look again.
+    /// Asks the resolver to resolve again.
     pub(crate) fn resolve_now(&self) {
         self.requests.notify_one();
     }

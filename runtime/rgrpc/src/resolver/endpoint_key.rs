@@ -1,15 +1,15 @@
 use super::Endpoint;
 use crate::io::Address;
 
-/// By what endpoints are told apart: the set of their addresses, in any order and however often
-/// each is there. Attributes do not count.
+/// The identity of an endpoint: the set of its addresses. The order, duplicates and attributes do
+/// not count.
 ///
 /// Source: gRFC A61; grpc-go `resolver.EndpointMap`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointKey(Vec<Address>);
 
 impl EndpointKey {
-    /// The addresses, in an order of their own, each once.
+    /// The addresses, sorted and without duplicates.
     #[must_use]
     pub fn addresses(&self) -> &[Address] {
         &self.0
@@ -36,7 +36,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_are_the_same_when_their_sets_of_addresses_are() {
+    fn endpoints_are_equal_if_their_sets_of_addresses_are() {
         for (one, other, same) in [
             (&["a"][..], &["a"][..], true),
             (&["a", "b"], &["b", "a"], true),
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn attributes_do_not_make_another_endpoint() {
+    fn attributes_do_not_change_the_key() {
         let plain = Endpoint::from(Address::Pipe);
         let heavy = plain.clone().with_attributes(Attributes::new().with(7_u8));
         assert_eq!(EndpointKey::from(&plain), EndpointKey::from(&heavy));

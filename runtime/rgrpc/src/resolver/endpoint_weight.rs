@@ -1,7 +1,7 @@
 use super::Endpoint;
 
-/// How much of the load a backend is to have, compared with the others: an
-/// [attribute](super::Attributes) of its endpoint, for the policies that regard it.
+/// The weight of a backend, relative to the others: an [attribute](super::Attributes) of its
+/// endpoint, for policies that use weights. Default: 1.
 ///
 /// ```
 /// use rgrpc::io::Address;
@@ -17,7 +17,7 @@ use super::Endpoint;
 pub struct EndpointWeight(pub u32);
 
 impl EndpointWeight {
-    /// The weight of an endpoint, at least 1, which is also that of one without the attribute.
+    /// The weight of an endpoint. 1 if it has no such attribute or the weight 0.
     #[must_use]
     pub fn of(endpoint: &Endpoint) -> u32 {
         let weight = endpoint.attributes.get().map_or(1, |Self(weight)| *weight);

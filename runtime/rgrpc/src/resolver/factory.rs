@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::{Resolver, ResolverBuilder, ResolverOptions, Target, TargetError};
 use crate::status::Status;
 
-/// Makes the resolvers of one channel: a fresh one each time that it leaves idle mode.
+/// Builds the resolvers of one channel: a new one each time the channel leaves idle mode.
 pub(crate) struct ResolverFactory {
     builder: Arc<dyn ResolverBuilder>,
     target: Target,
@@ -12,7 +12,8 @@ pub(crate) struct ResolverFactory {
 }
 
 impl ResolverFactory {
-    /// The error is what the builder says of the target, which is asked for a resolver to learn it.
+    /// Creates a factory, and validates the target by building a resolver. The error is the
+    /// builder's.
     pub(crate) fn new(
         builder: Arc<dyn ResolverBuilder>,
         target: Target,
@@ -28,7 +29,7 @@ impl ResolverFactory {
         }
     }
 
-    /// A resolver. That none can be made, though one could before, is UNAVAILABLE.
+    /// Builds a resolver. If that fails, the status is UNAVAILABLE.
     pub(crate) fn build(&self) -> Result<Box<dyn Resolver>, Status> {
         self.builder
             .build(&self.target, &self.options)
@@ -57,10 +58,10 @@ mod tests {
     use super::*;
     use crate::resolver::StaticResolver;
 
-    /// Makes resolvers until it is told not to.
-    struct Fickle(Arc<AtomicBool>);
+    /// A builder that rejects targets while the flag is false.
+    struct SwitchedBuilder(Arc<AtomicBool>);
 
-    impl ResolverBuilder for Fickle {
+    impl ResolverBuilder for SwitchedBuilder {
         fn scheme(&self) -> &'static str {
             "fickle"
         }
@@ -69,34 +70,34 @@ mod tests {
             if self.0.load(Ordering::Relaxed) {
                 Ok(Box::new(StaticResolver::new(Vec::new())))
             } else {
-                Err("not today".to_owned())
+                Err("disabled".to_owned())
             }
         }
     }
 
-    fn factory(willing: &Arc<AtomicBool>) -> Result<ResolverFactory, TargetError> {
+    fn factory(enabled: &Arc<AtomicBool>) -> Result<ResolverFactory, TargetError> {
         let target = Target::parse("fickle:///a").expect("a target");
-        let builder = Arc::new(Fickle(Arc::clone(willing)));
+        let builder = Arc::new(SwitchedBuilder(Arc::clone(enabled)));
         ResolverFactory::new(builder, target, ResolverOptions::default())
     }
 
     #[test]
-    fn a_target_that_the_builder_refuses_is_an_error() {
-        let error = factory(&Arc::default()).expect_err("refused").to_string();
-        assert_eq!(error, "the target \"fickle:///a\": not today");
+    fn a_target_that_the_builder_rejects_is_an_error() {
+        let error = factory(&Arc::default()).expect_err("rejected").to_string();
+        assert_eq!(error, "the target \"fickle:///a\": disabled");
     }
 
     #[test]
-    fn a_resolver_that_can_no_longer_be_made_is_an_error_that_names_the_target() {
-        let willing = Arc::new(AtomicBool::new(true));
-        let factory = factory(&willing).expect("made");
-        willing.store(false, Ordering::Relaxed);
+    fn a_failure_to_build_a_later_resolver_names_the_target() {
+        let enabled = Arc::new(AtomicBool::new(true));
+        let factory = factory(&enabled).expect("made");
+        enabled.store(false, Ordering::Relaxed);
         let Err(status) = factory.build() else {
-            panic!("it was told not to");
+            panic!("the builder rejects the target");
         };
         assert_eq!(
             status.message(),
-            "there is no resolver for the target fickle:///a: not today"
+            "there is no resolver for the target fickle:///a: disabled"
         );
     }
 }

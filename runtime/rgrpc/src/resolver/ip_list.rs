@@ -3,8 +3,8 @@ use std::net::{IpAddr, SocketAddr};
 use super::{Resolver, ResolverBuilder, ResolverOptions, ResolverState, StaticResolver, Target};
 use crate::io::{Address, host_port};
 
-/// The schemes `ipv4` and `ipv6`: IP addresses and ports, separated by commas. The port is 443 when
-/// left out.
+/// Builds the resolvers of the schemes `ipv4` and `ipv6`: IP addresses and ports, separated by
+/// commas. The default port is 443.
 ///
 /// Source: `doc/naming.md` of the gRPC documents.
 #[derive(Clone, Copy)]
@@ -28,7 +28,7 @@ impl ResolverBuilder for IpListResolverBuilder {
     }
 
     fn authority(&self, target: &Target) -> String {
-        // An authority names one host; the first stands for all.
+        // An authority names one host: the first.
         let first = target.endpoint().split(',').next().and_then(parse);
         first.map_or_else(String::new, |address| address.to_string())
     }
@@ -43,7 +43,7 @@ impl IpListResolverBuilder {
         let addresses = list.split(',').map(|text| match parse(text) {
             Some(address) if of_family(&address) => Ok(address),
             _ => Err(format!(
-                "{text:?} is no IP address of this scheme: a comma-separated list of \
+                "{text:?} is not an IP address of this scheme: a comma-separated list of \
                  address:port is expected, IPv6 addresses in brackets"
             )),
         });

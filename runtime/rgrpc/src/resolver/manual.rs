@@ -10,12 +10,11 @@ use super::{
 use crate::select_biased::{Either, select_biased};
 use crate::status::Status;
 
-/// A resolver that finds what it is told to: for tests, and for programs that learn of their
-/// backends in a way of their own.
+/// A resolver whose results the program sets. For tests, and for programs with their own discovery
+/// of backends.
 ///
-/// A handle: cheap to clone, and all clones are one. It is a [`ResolverBuilder`] too, whose
-/// resolvers all say what the handle was told last. A channel that leaves idle mode is told it
-/// again.
+/// A cheap handle: all clones share the results. It is also a [`ResolverBuilder`], whose resolvers
+/// all report the latest result. A channel that leaves idle mode gets the latest result again.
 ///
 /// ```
 /// use rgrpc::io::Address;
@@ -26,7 +25,7 @@ use crate::status::Status;
 /// let conn = rgrpc::ClientConn::builder("manual:///orders", rgrpc::credentials::insecure())
 ///     .resolver(resolver.clone())
 ///     .build()?;
-/// // Now, and again whenever backends come and go:
+/// // Now, and after each change of the backends:
 /// let backends = [Address::Tcp("127.0.0.1:50051".parse()?)];
 /// resolver.update(ResolverState::of_addresses(backends));
 /// # Ok(()) }
@@ -40,20 +39,20 @@ pub struct ManualResolver {
 }
 
 struct Shared {
-    said: watch::Sender<Said>,
+    results: watch::Sender<Results>,
     answer: watch::Sender<Option<Answer>>,
     requests: watch::Sender<u64>,
 }
 
-/// What the handle was told. Each has the number of its telling; an update ends an error.
+/// The latest results. Each has a number, and an update clears the error.
 #[derive(Clone, Default)]
-struct Said {
+struct Results {
     count: u64,
     state: Option<(u64, ResolverState)>,
     error: Option<(u64, Status)>,
 }
 
-/// What a channel made of an update, by its number.
+/// A channel's answer to the update with this number.
 #[derive(Clone)]
 struct Answer {
     number: u64,
@@ -61,48 +60,48 @@ struct Answer {
 }
 
 impl ManualResolver {
-    /// Under this scheme, and without anything found so far: calls wait until it is told.
+    /// Creates a resolver for a scheme. Until the first update or error, calls wait.
     #[must_use]
     pub fn new(scheme: impl Into<String>) -> Self {
         Self {
             scheme: scheme.into(),
             shared: Arc::new(Shared {
-                said: watch::Sender::default(),
+                results: watch::Sender::default(),
                 answer: watch::Sender::default(),
                 requests: watch::Sender::default(),
             }),
         }
     }
 
-    /// This is found now, and nothing else. Returns at once; a channel that is idle learns of it
-    /// when it leaves idle mode. Of several updates in a row a channel may see the last alone.
+    /// Sets the result, in place of the one before. Returns at once. An idle channel gets it when
+    /// it leaves idle mode. Of several updates in a row, a channel may get only the last.
     pub fn update(&self, state: ResolverState) {
-        self.shared.said.send_modify(|said| {
-            said.count += 1;
-            said.state = Some((said.count, state));
-            said.error = None;
+        self.shared.results.send_modify(|results| {
+            results.count += 1;
+            results.state = Some((results.count, state));
+            results.error = None;
         });
     }
 
-    /// Resolving has failed, until the next [`update`](Self::update). What was found before holds.
-    /// Returns at once.
+    /// Reports that name resolution has failed, until the next [`update`](Self::update). The last
+    /// update stays in use. Returns at once.
     pub fn error(&self, error: Status) {
-        self.shared.said.send_modify(|said| {
-            said.count += 1;
-            said.error = Some((said.count, error));
+        self.shared.results.send_modify(|results| {
+            results.count += 1;
+            results.error = Some((results.count, error));
         });
     }
 
-    /// Waits until a channel has looked at the latest [`update`](Self::update), or for the first
-    /// one. Cancel-safe.
+    /// Waits until a channel has answered the latest [`update`](Self::update), or the first one.
+    /// Cancel-safe.
     ///
     /// # Errors
-    /// The channel cannot use it: what [`ResolverControl::update`] says.
+    /// The channel cannot use the update: the error of [`ResolverControl::update`].
     pub async fn taken(&self) -> Result<(), Status> {
         let mut answers = self.shared.answer.subscribe();
         let latest = |answer: &Option<Answer>| {
-            let said = self.shared.said.borrow();
-            let latest = said.state.as_ref().map(|(number, _)| *number);
+            let results = self.shared.results.borrow();
+            let latest = results.state.as_ref().map(|(number, _)| *number);
             answer.as_ref().map(|answer| answer.number) == latest && latest.is_some()
         };
         match answers.wait_for(latest).await {
@@ -112,8 +111,8 @@ impl ManualResolver {
         }
     }
 
-    /// How often channels have [asked](ResolverControl::resolve_now_requested) to look again, which
-    /// does nothing else. What can be awaited is that it changes.
+    /// The number of [requests](ResolverControl::resolve_now_requested) of channels to resolve
+    /// again. A caller can wait for a change. The requests have no other effect.
     #[must_use]
     pub fn resolve_now_requests(&self) -> watch::Receiver<u64> {
         self.shared.requests.subscribe()
@@ -126,7 +125,7 @@ impl ResolverBuilder for ManualResolver {
     }
 
     fn build(&self, _: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
-        Ok(Box::new(Run(Arc::clone(&self.shared))))
+        Ok(Box::new(ManualResolverTask(Arc::clone(&self.shared))))
     }
 }
 
@@ -138,27 +137,27 @@ impl fmt::Debug for ManualResolver {
     }
 }
 
-/// Passes on what the handle is told.
-struct Run(Arc<Shared>);
+/// A resolver that reports the results of the handle.
+struct ManualResolverTask(Arc<Shared>);
 
-impl Resolver for Run {
+impl Resolver for ManualResolverTask {
     fn run(self: Box<Self>, control: ResolverControl) -> ResolverFuture {
         Box::pin(async move {
-            let mut said = self.0.said.subscribe();
-            let mut passed_on = 0;
+            let mut results = self.0.results.subscribe();
+            let mut reported = 0;
             loop {
-                let now = said.borrow_and_update().clone();
-                if let Some((number, state)) = now.state.filter(|(number, _)| *number > passed_on) {
+                let now = results.borrow_and_update().clone();
+                if let Some((number, state)) = now.state.filter(|(number, _)| *number > reported) {
                     let verdict = control.update(state).await;
                     let answer = Answer { number, verdict };
                     self.0.answer.send_replace(Some(answer));
                 }
-                if let Some((_, error)) = now.error.filter(|(number, _)| *number > passed_on) {
+                if let Some((_, error)) = now.error.filter(|(number, _)| *number > reported) {
                     control.error(error).await;
                 }
-                passed_on = now.count;
+                reported = now.count;
                 while let Either::Second(()) =
-                    select_biased(said.changed(), control.resolve_now_requested()).await
+                    select_biased(results.changed(), control.resolve_now_requested()).await
                 {
                     self.0.requests.send_modify(|requests| *requests += 1);
                 }
@@ -187,11 +186,13 @@ mod tests {
         ResolverState::of_addresses([Address::Name(name.to_owned())])
     }
 
-    /// What the channel is told next; updates get the verdict.
-    async fn told(events: &mut ResolverEvents, verdict: Result<(), Status>) -> String {
-        match events.next().await.expect("it goes on") {
+    /// The next event of the resolver, as a text. Answers an update with `verdict`.
+    async fn next_event(events: &mut ResolverEvents, verdict: Result<(), Status>) -> String {
+        match events.next().await.expect("the resolver runs") {
             ResolverEvent::Update(state, reply) => {
-                reply.send(verdict).expect("it waits for the verdict");
+                reply
+                    .send(verdict)
+                    .expect("the resolver waits for the answer");
                 state.endpoints[0].addresses[0].to_string()
             }
             ResolverEvent::Error(status) => status.message().to_owned(),
@@ -199,33 +200,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_channel_is_told_what_the_handle_is_told_before_and_after_it_begins() {
+    async fn results_from_before_and_after_the_start_of_the_resolver_are_reported() {
         let resolver = ManualResolver::new("manual");
         resolver.update(state("never seen"));
         resolver.update(state("first"));
         let (mut events, running) = start(&resolver);
-        assert_eq!(told(&mut events, Ok(())).await, "first");
+        assert_eq!(next_event(&mut events, Ok(())).await, "first");
         resolver.clone().update(state("second"));
-        assert_eq!(told(&mut events, Ok(())).await, "second");
+        assert_eq!(next_event(&mut events, Ok(())).await, "second");
         resolver.error(Status::unavailable("lost"));
-        assert_eq!(told(&mut events, Ok(())).await, "lost");
+        assert_eq!(next_event(&mut events, Ok(())).await, "lost");
         running.abort();
 
-        // The next one of the channel, which was idle.
+        // The next resolver of the channel, which was idle.
         let (mut events, running) = start(&resolver);
-        assert_eq!(told(&mut events, Ok(())).await, "second");
-        assert_eq!(told(&mut events, Ok(())).await, "lost");
+        assert_eq!(next_event(&mut events, Ok(())).await, "second");
+        assert_eq!(next_event(&mut events, Ok(())).await, "lost");
         resolver.update(state("third"));
-        assert_eq!(told(&mut events, Ok(())).await, "third");
+        assert_eq!(next_event(&mut events, Ok(())).await, "third");
         running.abort();
         let (mut events, running) = start(&resolver);
-        assert_eq!(told(&mut events, Ok(())).await, "third");
+        assert_eq!(next_event(&mut events, Ok(())).await, "third");
         assert!(!running.is_finished());
         running.abort();
     }
 
     #[tokio::test]
-    async fn what_the_channel_makes_of_an_update_can_be_waited_for() {
+    async fn taken_returns_the_answer_of_the_channel() {
         let resolver = ManualResolver::new("manual");
         let (mut events, running) = start(&resolver);
         for verdict in [Ok(()), Err(Status::unavailable("unusable")), Ok(())] {
@@ -234,14 +235,15 @@ mod tests {
                 Ok(()) => String::new(),
                 Err(status) => status.message().to_owned(),
             };
-            let (_, taken) = tokio::join!(told(&mut events, verdict.clone()), resolver.taken());
+            let (_, taken) =
+                tokio::join!(next_event(&mut events, verdict.clone()), resolver.taken());
             assert_eq!(message(&taken), message(&verdict));
         }
         running.abort();
     }
 
     #[tokio::test]
-    async fn requests_to_look_again_are_counted() {
+    async fn requests_to_resolve_again_are_counted() {
         let resolver = ManualResolver::new("manual");
         let mut requests = resolver.resolve_now_requests();
         let (events, running) = start(&resolver);

@@ -1,13 +1,13 @@
-//! From a channel's target to the backends that it means.
+//! Name resolution: from a channel's target to its endpoints.
 //!
-//! A [`Target`] is parsed when the channel is made, and the [`ResolverBuilder`] of its scheme is
-//! looked up in the channel's [`ResolverRegistry`]. When the channel leaves idle mode it has a
-//! fresh [`Resolver`] made, which runs as a task of its own and gives it [`ResolverState`]s from
-//! then on, by its [`ResolverControl`].
+//! A channel's [`Target`] is parsed when the channel is built, and the channel's
+//! [`ResolverRegistry`] has the [`ResolverBuilder`] of its scheme. Each time the channel leaves
+//! idle mode, it builds a new [`Resolver`]. The resolver runs as its own task and sends
+//! [`ResolverState`]s to the channel through a [`ResolverControl`].
 //!
-//! Built in are `dns`, which is also the scheme of targets that name none, `ipv4`, `ipv6`,
-//! `passthrough`, `unix` and `unix-abstract`. [`ManualResolver`] and [`StaticResolverBuilder`]
-//! stand under any scheme; one of your own is a [`ResolverBuilder`] that is given to
+//! The built-in schemes are `dns` (the default scheme), `ipv4`, `ipv6`, `passthrough`, `unix` and
+//! `unix-abstract`. [`ManualResolver`] and [`StaticResolverBuilder`] work with any scheme. For
+//! another kind of discovery, implement [`ResolverBuilder`] and pass it to
 //! [`ClientConnBuilder::resolver`](crate::ClientConnBuilder::resolver).
 
 mod attributes;

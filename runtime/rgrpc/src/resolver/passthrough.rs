@@ -1,7 +1,7 @@
 use super::{Resolver, ResolverBuilder, ResolverOptions, ResolverState, StaticResolver, Target};
 use crate::io::{Address, host_port};
 
-/// The scheme `passthrough`: hands the endpoint to the dialer as it is.
+/// Builds the resolvers of the scheme `passthrough`: the dialer gets the endpoint as it is.
 ///
 /// Source: grpc-go `internal/resolver/passthrough`.
 pub(super) struct PassthroughResolverBuilder;
@@ -12,13 +12,13 @@ impl ResolverBuilder for PassthroughResolverBuilder {
     }
 
     fn build(&self, target: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
-        let name = target.some_endpoint()?.to_owned();
+        let name = target.required_endpoint()?.to_owned();
         let state = ResolverState::of_addresses([Address::Name(name)]);
         Ok(Box::new(StaticResolver::of_state(state)))
     }
 
     fn authority(&self, target: &Target) -> String {
-        // What is no host and port is the dialer's business and says nothing to a server.
+        // Only the dialer understands an endpoint that is not host and port; a server does not.
         match host_port::split(target.endpoint()) {
             Ok((host, port)) => host_port::authority(host, port),
             Err(_) => "localhost".to_owned(),

@@ -3,8 +3,8 @@ use std::sync::Arc;
 use super::{Resolver, ResolverBuilder, ResolverOptions, ResolverState, StaticResolver, Target};
 use crate::io::{Address, HttpProxy, host_port};
 
-/// The builder to use where connections go through a proxy: names of `dns` that do are left for the
-/// proxy to resolve, which may know more of them than this machine.
+/// Wraps a builder for a channel with a proxy: names of the scheme `dns` are left to the proxy if
+/// their connections go through it, because the proxy may know more names than this machine.
 ///
 /// Source: grpc-go `internal/resolver/delegatingresolver`.
 pub(crate) fn through_proxy(
@@ -36,7 +36,7 @@ impl ResolverBuilder for ProxiedDnsBuilder {
     ) -> Result<Box<dyn Resolver>, String> {
         let resolver = self.builder.build(target, options)?;
         let Ok((host, port)) = host_port::split(target.endpoint()) else {
-            // A builder of the user's own makes something else of it.
+            // A user's builder may accept it.
             return Ok(resolver);
         };
         let port = port.unwrap_or(host_port::DEFAULT_PORT);
@@ -59,7 +59,7 @@ mod tests {
     use crate::resolver::{ResolverControl, ResolverEvent, ResolverRegistry};
 
     #[tokio::test]
-    async fn names_that_go_through_the_proxy_are_left_to_it() {
+    async fn the_proxy_resolves_names_whose_connections_go_through_it() {
         let proxy = HttpProxy::new("p:1")
             .expect("a proxy")
             .no_proxy("10.0.0.0/8");
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_an_error_with_a_proxy_too() {
+    fn an_invalid_target_is_an_error_with_a_proxy_too() {
         let proxy = HttpProxy::new("p:1").expect("a proxy");
         let (target, builder) = ResolverRegistry::new()
             .parse("a:b", "dns")

@@ -9,15 +9,15 @@ use super::unix::{UnixAbstractResolverBuilder, UnixResolverBuilder};
 use super::{ResolverBuilder, Target, TargetError};
 use crate::io::host_port;
 
-/// The schemes that a channel knows, each with what makes its resolvers.
+/// The resolver builders of a channel, by scheme.
 #[derive(Clone)]
 pub struct ResolverRegistry {
-    /// By their schemes, in lower case.
+    /// The builders by scheme, in lower case.
     builders: BTreeMap<String, Arc<dyn ResolverBuilder>>,
 }
 
 impl ResolverRegistry {
-    /// The schemes that are built in: `dns`, `ipv4`, `ipv6`, `passthrough`, `unix` and
+    /// Creates a registry of the built-in schemes: `dns`, `ipv4`, `ipv6`, `passthrough`, `unix` and
     /// `unix-abstract`.
     #[must_use]
     pub fn new() -> Self {
@@ -31,7 +31,7 @@ impl ResolverRegistry {
         registry
     }
 
-    /// No schemes.
+    /// Creates a registry without schemes.
     #[must_use]
     pub fn empty() -> Self {
         Self {
@@ -39,23 +39,24 @@ impl ResolverRegistry {
         }
     }
 
-    /// Adds a scheme, in place of the one of its name.
+    /// Adds a scheme. It replaces an earlier one of the same name.
     pub fn register(&mut self, builder: Arc<dyn ResolverBuilder>) {
         let scheme = builder.scheme().to_ascii_lowercase();
         self.builders.insert(scheme, builder);
     }
 
-    /// The builder of a scheme, whose case does not matter.
+    /// The builder of a scheme. Schemes are case-insensitive.
     #[must_use]
     pub fn get(&self, scheme: &str) -> Option<&Arc<dyn ResolverBuilder>> {
         self.builders.get(&scheme.to_ascii_lowercase())
     }
 
-    /// Reads a target, and finds the builder of its scheme. What names no scheme that is known is
-    /// an endpoint of the default scheme, as a whole.
+    /// Parses a target and finds the builder of its scheme. A text without a known scheme is an
+    /// endpoint of the default scheme.
     ///
     /// # Errors
-    /// It begins with `x://` where x is unknown, or the default scheme is.
+    /// The target begins with `x://` and the scheme `x` is unknown, or the default scheme is
+    /// unknown.
     ///
     /// Source: `doc/naming.md`; grpc-go `ClientConn.initParsedTargetAndResolverBuilder`.
     pub fn parse(
@@ -92,7 +93,7 @@ impl ResolverRegistry {
     }
 }
 
-/// The problem of a target that is a URL, with the target to write instead; `rest` begins with
+/// The error text for a target that is a URL, with the target to write instead. `rest` begins with
 /// `//`.
 fn url_problem(scheme: &str, rest: &str) -> Option<String> {
     let (default_port, is_secure) = match &*scheme.to_ascii_lowercase() {
@@ -114,7 +115,7 @@ fn url_problem(scheme: &str, rest: &str) -> Option<String> {
         false => "",
     };
     Some(format!(
-        "a target is no URL: write {address} or dns:///{address}{security}"
+        "a target is not a URL: write {address} or dns:///{address}{security}"
     ))
 }
 
@@ -142,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_known_scheme_is_an_endpoint_of_the_default_scheme() {
+    fn a_target_without_a_known_scheme_is_an_endpoint_of_the_default_scheme() {
         for (text, default_scheme, scheme, endpoint) in [
             ("localhost:50051", "dns", "dns", "localhost:50051"),
             ("localhost", "DNS", "dns", "localhost"),
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_scheme_is_an_error_that_lists_those_that_are_known() {
+    fn an_unknown_scheme_is_an_error_that_lists_the_known_ones() {
         let known = "known are dns, ipv4, ipv6, passthrough, unix, unix-abstract, zoo";
         for (text, default_scheme, problem) in [
             ("xds:///host", "dns", "the scheme \"xds\" is unknown"),
@@ -200,20 +201,20 @@ mod tests {
                 Ok((target, _)) => panic!("{target:?}"),
                 Err(error) => error.to_string(),
             };
-            let expected = format!("the target {text:?}: a target is no URL: {instead}");
+            let expected = format!("the target {text:?}: a target is not a URL: {instead}");
             assert!(error.starts_with(&expected), "{error}");
         }
-        // A host of this name.
+        // This is a host named `http`.
         let (target, _) = registry().parse("http:80", "dns").expect("a host");
         assert_eq!(target.endpoint(), "http:80");
-        // A scheme of the user's own.
+        // This is a user's scheme.
         let mut registry = registry();
         registry.register(Arc::new(StaticResolverBuilder::new("http", Vec::new())));
         assert!(registry.parse("http://host:1", "dns").is_ok());
     }
 
     #[test]
-    fn a_scheme_takes_the_place_of_the_one_of_its_name() {
+    fn a_scheme_replaces_the_one_of_the_same_name() {
         let mut registry = registry();
         let own = Arc::new(StaticResolverBuilder::new("dns", Vec::new()));
         registry.register(own);

@@ -3,20 +3,19 @@ use std::pin::Pin;
 
 use super::ResolverControl;
 
-/// Finds the backends of a target, and goes on watching them, for a channel.
+/// Finds the endpoints of a target for a channel, and watches them.
 ///
 /// Source: grpc-go `resolver.Resolver`.
 pub trait Resolver: Send + 'static {
-    /// Resolves: gives the channel what it finds, and again whenever it finds something else.
+    /// Resolves the target, and sends the result to the channel now and after each change.
     ///
-    /// The future is a task of its own, dropped when the channel closes or goes idle. One that ends
-    /// has nothing more to say: what it found last holds until then. One that ends before it has
-    /// said anything fails the calls that do not wait for ready, as an
-    /// [error](ResolverControl::error) does. A panic is an end as well, and the resolver is built
-    /// and run again after a wait as between [attempts to
+    /// The future runs as its own task. It is dropped when the channel closes or becomes idle. When
+    /// the future ends, the last result stays in use. If it ends without a result, calls that do
+    /// not wait for ready fail, as after an [error](ResolverControl::error). A panic is an end too:
+    /// the channel then builds and runs the resolver again after a backoff, as between [attempts to
     /// connect](crate::ClientConnBuilder::connect_backoff).
     fn run(self: Box<Self>, control: ResolverControl) -> ResolverFuture;
 }
 
-/// What [`Resolver::run`] returns.
+/// The future of [`Resolver::run`].
 pub type ResolverFuture = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -2,22 +2,22 @@ use super::Attributes;
 use crate::io::Address;
 use crate::status::Status;
 
-/// What a resolver has found out about a target.
+/// The result of name resolution.
 ///
 /// Source: grpc-go `resolver.State`.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ResolverState {
-    /// The backends, in order of preference. A channel's policy decides what an empty list means;
-    /// the ones that are built in take it for an error.
+    /// The endpoints, in order of preference. The channel's balancing policy decides what an empty
+    /// list means; for the built-in policies it is an error.
     pub endpoints: Vec<Endpoint>,
-    /// The service config, as JSON: `None` when the target has none, in which case the channel's
-    /// default one holds; an error when there may be one that could not be had.
+    /// The service config, as JSON. `None`: the target has none, and the channel's default service
+    /// config applies. An error: the service config could not be read.
     pub service_config: Option<Result<String, Status>>,
 }
 
 impl ResolverState {
-    /// These backends, and no service config.
+    /// Creates a result with these endpoints and no service config.
     #[must_use]
     pub fn new(endpoints: Vec<Endpoint>) -> Self {
         Self {
@@ -26,13 +26,13 @@ impl ResolverState {
         }
     }
 
-    /// A backend for each of these addresses, and no service config.
+    /// Creates a result with one endpoint for each address and no service config.
     #[must_use]
     pub fn of_addresses(addresses: impl IntoIterator<Item = Address>) -> Self {
         Self::new(addresses.into_iter().map(Endpoint::from).collect())
     }
 
-    /// With this service config.
+    /// Sets the service config.
     #[must_use]
     pub fn with_service_config(mut self, json: impl Into<String>) -> Self {
         self.service_config = Some(Ok(json.into()));
@@ -40,20 +40,20 @@ impl ResolverState {
     }
 }
 
-/// A backend: one server, which may have several addresses.
+/// One backend, with one or more addresses.
 ///
 /// Source: gRFC A61; grpc-go `resolver.Endpoint`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Endpoint {
-    /// Where it can be reached; at least one.
+    /// The addresses of the backend; at least one.
     pub addresses: Vec<Address>,
-    /// What policies may want to know of it.
+    /// Attributes for balancing policies.
     pub attributes: Attributes,
 }
 
 impl Endpoint {
-    /// A backend with these addresses.
+    /// Creates an endpoint with these addresses.
     #[must_use]
     pub fn new(addresses: Vec<Address>) -> Self {
         Self {
@@ -62,7 +62,7 @@ impl Endpoint {
         }
     }
 
-    /// With these attributes, in place of those that it had.
+    /// Sets the attributes. They replace the earlier ones.
     #[must_use]
     pub fn with_attributes(mut self, attributes: Attributes) -> Self {
         self.attributes = attributes;

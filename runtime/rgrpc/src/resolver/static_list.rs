@@ -3,21 +3,21 @@ use super::{
     ResolverState, Target,
 };
 
-/// A resolver that knows what there is to find: gives it to the channel once. For builders whose
-/// targets say it all.
+/// A resolver with a fixed result, which it reports once. For builders whose targets contain all
+/// addresses.
 #[derive(Clone, Debug)]
 pub struct StaticResolver {
     state: ResolverState,
 }
 
 impl StaticResolver {
-    /// Finds these backends, and no service config.
+    /// Creates a resolver of these endpoints and no service config.
     #[must_use]
     pub fn new(endpoints: Vec<Endpoint>) -> Self {
         Self::of_state(ResolverState::new(endpoints))
     }
 
-    /// Finds this.
+    /// Creates a resolver with this result.
     #[must_use]
     pub fn of_state(state: ResolverState) -> Self {
         Self { state }
@@ -27,13 +27,13 @@ impl StaticResolver {
 impl Resolver for StaticResolver {
     fn run(self: Box<Self>, control: ResolverControl) -> ResolverFuture {
         Box::pin(async move {
-            // There is nothing else to find.
+            // There is no other result.
             let _ = control.update(self.state).await;
         })
     }
 }
 
-/// The same backends for every target of a scheme, whatever it says.
+/// Builds resolvers with the same fixed result for every target of a scheme.
 ///
 /// ```
 /// use std::net::SocketAddr;
@@ -55,13 +55,13 @@ pub struct StaticResolverBuilder {
 }
 
 impl StaticResolverBuilder {
-    /// These backends under this scheme.
+    /// Creates a builder of a scheme with these endpoints.
     #[must_use]
     pub fn new(scheme: impl Into<String>, endpoints: Vec<Endpoint>) -> Self {
         Self::of_state(scheme, ResolverState::new(endpoints))
     }
 
-    /// This state under this scheme.
+    /// Creates a builder of a scheme with this result.
     #[must_use]
     pub fn of_state(scheme: impl Into<String>, state: ResolverState) -> Self {
         Self {

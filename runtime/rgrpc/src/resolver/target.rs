@@ -5,9 +5,10 @@ use percent_encoding::percent_decode_str;
 
 use crate::error_text::debug_is_text;
 
-/// What a channel connects to, as its user wrote it, in the parts that a URI has (RFC 3986, section
-/// 3): `scheme:[//authority/]endpoint[?query]`. All parts but the query are percent-decoded. A
-/// fragment is left away.
+/// The target of a channel, split into the parts of a URI (RFC 3986, section 3):
+/// `scheme:[//authority/]endpoint[?query]`.
+///
+/// All parts but the query are percent-decoded. A fragment is ignored.
 ///
 /// ```
 /// let target = rgrpc::resolver::Target::parse("zoo://keeper:7/elephants%20and%20birds?feed=hay")?;
@@ -30,11 +31,11 @@ pub struct Target {
 }
 
 impl Target {
-    /// Parses a target that names its scheme. A channel's target may do without; its channel then
-    /// puts `default_scheme:///` before it.
+    /// Parses a target that has a scheme. For a channel's target without a scheme, the channel
+    /// prepends `default_scheme:///`.
     ///
     /// # Errors
-    /// It has no scheme, or what is percent-encoded in it is not UTF-8.
+    /// The text has no scheme, or a percent-encoded part is not UTF-8.
     pub fn parse(text: &str) -> Result<Self, TargetError> {
         match text.split_once(':') {
             Some((scheme, rest)) => {
@@ -48,7 +49,7 @@ impl Target {
         }
     }
 
-    /// A text that is an endpoint as a whole, as if it stood after `scheme:///`.
+    /// Parses a text that is only an endpoint, as if it followed `scheme:///`.
     pub(super) fn of_endpoint(text: &str, scheme: &str) -> Result<Self, TargetError> {
         Self::of_parts(text, scheme, "", &format!("/{text}"))
     }
@@ -83,34 +84,33 @@ impl Target {
         &self.scheme
     }
 
-    /// What stands between `//` and the next slash; empty when there is nothing, as it mostly is.
-    /// For `dns` it is the server to ask. It is not the `:authority` of requests.
+    /// The authority: the text between `//` and the next slash. Mostly empty. For `dns` it is the
+    /// DNS server to ask. It is not the `:authority` of requests.
     #[must_use]
     pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// What follows the scheme and the authority, with the slash before it if it has one.
+    /// The path: the text after the scheme and the authority, including a leading slash.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The path without the slash before it: for most schemes, what to resolve.
+    /// The path without a leading slash. Most schemes resolve this.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         self.path.strip_prefix('/').unwrap_or(&self.path)
     }
 
-    /// What follows the question mark, as it was written. The schemes that are built in do not look
-    /// at it.
+    /// The text after the question mark, not decoded. The built-in schemes ignore it.
     #[must_use]
     pub fn query(&self) -> Option<&str> {
         self.query.as_deref()
     }
 
-    /// The target in full, `scheme://authority/endpoint`, percent-decoded and without the query:
-    /// for logs and metrics.
+    /// The canonical text of the target, `scheme://authority/endpoint`: percent-decoded and without
+    /// the query. For logs and metrics.
     ///
     /// Source: grpc-go `resolver.Target.String`.
     #[must_use]
@@ -118,11 +118,11 @@ impl Target {
         format!("{}://{}/{}", self.scheme, self.authority, self.endpoint())
     }
 
-    /// The endpoint, for schemes to which none makes no sense.
-    pub(super) fn some_endpoint(&self) -> Result<&str, String> {
+    /// The endpoint, or an error if it is empty.
+    pub(super) fn required_endpoint(&self) -> Result<&str, String> {
         match self.endpoint() {
             "" if !self.authority.is_empty() => Err(format!(
-                "nothing follows the authority: write {}:///{}, with three slashes",
+                "the endpoint is empty: write {}:///{}, with three slashes",
                 self.scheme, self.authority
             )),
             "" => Err("the endpoint is empty".to_owned()),
@@ -131,7 +131,7 @@ impl Target {
     }
 }
 
-/// Splits `//authority/path` into authority and path; without the slashes all is path.
+/// Splits `//authority/path` into authority and path. Without `//`, all is path.
 fn split_authority(rest: &str) -> (&str, &str) {
     match rest.strip_prefix("//") {
         None => ("", rest),
@@ -139,14 +139,14 @@ fn split_authority(rest: &str) -> (&str, &str) {
     }
 }
 
-/// As it was written.
+/// Writes the target as the user wrote it.
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-/// A target that a channel cannot be made for.
+/// The error of an invalid target.
 #[derive(Clone, PartialEq, Eq)]
 pub struct TargetError {
     target: String,
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_in_full_has_its_scheme_and_three_slashes() {
+    fn a_canonical_target_has_its_scheme_and_three_slashes() {
         for (text, canonical) in [
             ("dns:host:1", "dns:///host:1"),
             ("DNS://8.8.8.8/h", "dns://8.8.8.8/h"),
@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_target_is_an_error_that_says_what_is_wrong() {
+    fn an_invalid_target_is_an_error_that_names_the_problem() {
         for (text, problem) in [
             ("", "no scheme"),
             ("host", "no scheme"),

@@ -1,4 +1,4 @@
-//! The schemes that are built in: what their targets mean, and which make no sense.
+//! The built-in schemes: the meaning of their targets, and invalid targets.
 
 use std::future::poll_fn;
 
@@ -6,13 +6,13 @@ use super::*;
 use crate::io::Address;
 
 impl ResolverEvents {
-    /// What the resolver says next; `None`: it has ended. Cancel-safe.
+    /// The next event of the resolver. `None`: the resolver has ended. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<ResolverEvent> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 }
 
-/// What the resolver of a target finds first.
+/// The first result of the resolver of a target.
 async fn found(text: &str) -> ResolverState {
     let (target, builder) = ResolverRegistry::new().parse(text, "dns").expect(text);
     let resolver = builder
@@ -22,12 +22,14 @@ async fn found(text: &str) -> ResolverState {
     let running = tokio::spawn(resolver.run(control));
     let state = match events.next().await {
         Some(ResolverEvent::Update(state, reply)) => {
-            reply.send(Ok(())).expect("it waits for the verdict");
+            reply
+                .send(Ok(()))
+                .expect("the resolver waits for the answer");
             state
         }
         other => panic!("{text}: {other:?}"),
     };
-    running.await.expect("it has nothing more to say");
+    running.await.expect("the resolver ends");
     state
 }
 
@@ -48,7 +50,7 @@ fn tcp(addresses: &[&str]) -> Vec<Address> {
 }
 
 #[tokio::test]
-async fn targets_that_say_it_all_are_resolved_as_the_grpc_documents_say() {
+async fn targets_that_contain_their_addresses_are_resolved_as_documented() {
     let name = |name: &str| vec![Address::Name(name.to_owned())];
     let unix = |path: &str| vec![Address::Unix(Some(path.into()))];
     let unix_abstract = |name: &str| vec![Address::UnixAbstract(name.to_owned())];
@@ -111,7 +113,7 @@ fn targets_have_the_authority_of_their_endpoint() {
 }
 
 #[test]
-fn a_target_that_makes_no_sense_is_an_error_that_says_what_is_wrong() {
+fn an_invalid_target_is_an_error_that_names_the_problem() {
     for (text, expected) in [
         ("", "empty"),
         ("dns:", "empty"),
@@ -127,9 +129,9 @@ fn a_target_that_makes_no_sense_is_an_error_that_says_what_is_wrong() {
         ("a:b:1", "too many colons"),
         ("[::1:80", "no closing one"),
         ("[::1]80", "follows the bracket"),
-        ("ipv4:[::1]:80", "no IP address"),
-        ("ipv6:1.2.3.4:80", "no IP address"),
-        ("ipv4:", "no IP address"),
+        ("ipv4:[::1]:80", "not an IP address"),
+        ("ipv6:1.2.3.4:80", "not an IP address"),
+        ("ipv4:", "not an IP address"),
     ] {
         let problem = problem(text);
         assert!(problem.contains(expected), "{text}: {problem}");
@@ -146,7 +148,7 @@ fn a_dns_server_needs_the_feature() {
 }
 
 #[tokio::test]
-async fn a_static_list_stands_under_any_scheme() {
+async fn a_static_list_works_with_any_scheme() {
     let backends = tcp(&["1.2.3.4:5", "[::1]:5"]);
     let state = ResolverState::of_addresses(backends).with_service_config("{}");
     let builder = StaticResolverBuilder::of_state("zoo", state);
@@ -163,5 +165,5 @@ async fn a_static_list_stands_under_any_scheme() {
         }
         other => panic!("{other:?}"),
     }
-    running.await.expect("it ends, whatever the verdict is");
+    running.await.expect("the resolver ends after any answer");
 }

@@ -1,4 +1,4 @@
-//! The schemes `unix` and `unix-abstract`: a socket of this machine.
+//! The schemes `unix` and `unix-abstract`: unix sockets of this machine.
 //!
 //! Source: `doc/naming.md` of the gRPC documents; grpc-go `internal/resolver/unix`.
 
@@ -7,10 +7,11 @@ use std::path::PathBuf;
 use super::{Resolver, ResolverBuilder, ResolverOptions, ResolverState, StaticResolver, Target};
 use crate::io::Address;
 
-/// `unix:path` and `unix:///absolute/path`.
+/// Builds the resolvers of `unix:path` and `unix:///absolute/path`.
 pub(super) struct UnixResolverBuilder;
 
-/// `unix-abstract:name`: a socket in Linux's abstract namespace, which is no file.
+/// Builds the resolvers of `unix-abstract:name`: a socket in Linux's abstract namespace, which is
+/// not a file.
 pub(super) struct UnixAbstractResolverBuilder;
 
 impl ResolverBuilder for UnixResolverBuilder {
@@ -49,7 +50,7 @@ fn only(address: Address) -> Box<dyn Resolver> {
     ])))
 }
 
-/// The path of a target, whole.
+/// The whole path of a target: the name of its socket. `what` is its term in errors.
 fn socket_name<'a>(target: &'a Target, what: &str) -> Result<&'a str, String> {
     let scheme = target.scheme();
     if !target.authority().is_empty() {

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-/// The most seconds that a `google.protobuf.Duration` may have: about 10,000 years.
+/// The maximum of `google.protobuf.Duration`, in seconds: about 10,000 years.
 const MAX_SECONDS: u64 = 315_576_000_000;
 
-/// A duration of either sign.
+/// A duration with a sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SignedDuration {
     negative: bool,
@@ -13,7 +13,7 @@ pub(super) struct SignedDuration {
 }
 
 impl SignedDuration {
-    /// Reads `-1.5s` and the like: up to nine decimals, digits before or after the point.
+    /// Parses a text such as `-1.5s`: up to nine decimals, with digits before or after the point.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let number = text.strip_suffix('s')?;
         let (negative, number) = match number.strip_prefix('-') {
@@ -37,14 +37,14 @@ impl SignedDuration {
         })
     }
 
-    /// The duration, if it is 0 or more.
-    pub(super) fn not_negative(self) -> Option<Duration> {
+    /// The duration, or `None` if it is negative.
+    pub(super) fn non_negative(self) -> Option<Duration> {
         (!self.negative || self.magnitude.is_zero()).then_some(self.magnitude)
     }
 
-    /// The duration, if it is more than 0.
+    /// The duration, or `None` if it is negative or zero.
     pub(super) fn positive(self) -> Option<Duration> {
-        self.not_negative().filter(|duration| !duration.is_zero())
+        self.non_negative().filter(|duration| !duration.is_zero())
     }
 }
 
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn invalid_durations_are_rejected() {
         for text in [
             "",
             "s",
@@ -103,15 +103,15 @@ mod tests {
     }
 
     #[test]
-    fn the_sign_decides_what_a_duration_is_good_for() {
-        for (text, not_negative, positive) in [
+    fn negative_durations_and_zero_can_be_excluded() {
+        for (text, non_negative, positive) in [
             ("1s", true, true),
             ("0s", true, false),
             ("-0s", true, false),
             ("-1s", false, false),
         ] {
             let duration = SignedDuration::parse(text).expect(text);
-            assert_eq!(duration.not_negative().is_some(), not_negative, "{text}");
+            assert_eq!(duration.non_negative().is_some(), non_negative, "{text}");
             assert_eq!(duration.positive().is_some(), positive, "{text}");
         }
     }

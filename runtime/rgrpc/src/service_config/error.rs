@@ -3,7 +3,7 @@ use std::fmt;
 
 use crate::error_text::debug_is_text;
 
-/// What is wrong with a service config, and where.
+/// An error in a service config, with the path of the field.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServiceConfigError {
     path: String,
@@ -18,7 +18,8 @@ impl ServiceConfigError {
         }
     }
 
-    /// Where in the document, as `methodConfig[0].retryPolicy.maxAttempts`; empty for the whole.
+    /// The path of the field, such as `methodConfig[0].retryPolicy.maxAttempts`. Empty for the
+    /// whole document.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path

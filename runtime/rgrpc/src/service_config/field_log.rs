@@ -1,8 +1,8 @@
-//! The fields of a document that nobody has asked for: misspelled ones, mostly.
+//! The unknown fields of a service config, most of them misspelled.
 //!
-//! A service config ignores fields that it does not know, as fields of the future have to be. So a
-//! misspelled field changes nothing and says nothing, unless it is reported. What is known is not
-//! listed anywhere: it is what the readers ask for, those of users' policies included.
+//! A service config ignores unknown fields, because later versions of gRPC add fields. A misspelled
+//! field is therefore ignored too, unless it is reported. There is no list of known fields: a field
+//! is known if a parser has read it. So the fields of users' policies are known as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -12,62 +12,62 @@ use serde_json::{Map, Value};
 
 use crate::lock::lock;
 
-/// Notes which fields the objects of a document have, and which are asked for. Shared by the
-/// document's values.
+/// Records the fields that each object of a document has, and the fields that parsers have read.
+/// All values of the document share one log.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct FieldLog(Arc<Mutex<BTreeMap<String, Object>>>);
 
-/// An object that was read, by its path.
+/// The fields of one object.
 #[derive(Debug, Default)]
 struct Object {
     present: BTreeSet<String>,
-    asked: BTreeSet<String>,
-    /// Its names are data, such as names of policies.
+    read: BTreeSet<String>,
+    /// The field names are data, such as names of policies.
     names_are_data: bool,
 }
 
-/// A field that nobody has asked for.
+/// A field that no parser has read.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct UnknownField {
-    /// The whole path.
+    /// The path from the root of the document.
     path: String,
-    /// The known name of the same object that is spelled most alike.
+    /// The most similar known name in the same object.
     nearest: Option<String>,
 }
 
 impl FieldLog {
-    /// An object is read.
-    pub(super) fn open(&self, path: &str, fields: &Map<String, Value>) {
+    /// Records the fields of an object.
+    pub(super) fn record(&self, path: &str, fields: &Map<String, Value>) {
         let mut objects = lock(&self.0);
         let object = objects.entry(path.to_owned()).or_default();
         let present = fields.iter().filter(|(_, value)| !value.is_null());
         object.present.extend(present.map(|(name, _)| name.clone()));
     }
 
-    /// A field is asked for.
-    pub(super) fn ask(&self, path: &str, name: &str) {
+    /// Marks a field as read.
+    pub(super) fn mark_read(&self, path: &str, name: &str) {
         if let Some(object) = lock(&self.0).get_mut(path) {
-            object.asked.insert(name.to_owned());
+            object.read.insert(name.to_owned());
         }
     }
 
-    /// All fields are asked for, whatever their names.
-    pub(super) fn ask_all(&self, path: &str) {
+    /// Marks all fields of an object as read.
+    pub(super) fn mark_all_read(&self, path: &str) {
         if let Some(object) = lock(&self.0).get_mut(path) {
             object.names_are_data = true;
         }
     }
 
-    /// The fields of the objects that were read which nobody has asked for, by their paths.
+    /// The fields that no parser has read, in the objects that parsers have read, sorted by path.
     pub(crate) fn unknown(&self) -> Vec<UnknownField> {
         let objects = lock(&self.0);
         let named = objects.iter().filter(|(_, object)| !object.names_are_data);
         named
             .flat_map(|(path, object)| {
-                let unknown = object.present.difference(&object.asked);
+                let unknown = object.present.difference(&object.read);
                 unknown.map(move |name| UnknownField {
                     path: join(path, name),
-                    nearest: nearest(name, &object.asked).map(str::to_owned),
+                    nearest: nearest(name, &object.read).map(str::to_owned),
                 })
             })
             .collect()
@@ -93,7 +93,7 @@ pub(super) fn join(path: &str, name: &str) -> String {
     }
 }
 
-/// The known name that is spelled most like `name`, if one is alike.
+/// The known name that is most similar to `name`, if one is similar.
 fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
     let spelled = spelling(name);
     let most = 1.max(spelled.len() / 3);
@@ -105,8 +105,9 @@ fn nearest<'a>(name: &str, known: &'a BTreeSet<String>) -> Option<&'a str> {
         .map(|(_, known)| known)
 }
 
-/// The letters of a name, so that `max_attempts` and `MaxAttempts` are spelled as `maxAttempts` is.
-/// The length is bounded: a document from the network has names of any.
+/// The letters of a name, in lower case and without `_` and `-`: `max_attempts` and `MaxAttempts`
+/// equal `maxAttempts`. At most 64 letters, because a document from the network has names of any
+/// length.
 fn spelling(name: &str) -> Vec<char> {
     let letters = name
         .chars()
@@ -117,7 +118,7 @@ fn spelling(name: &str) -> Vec<char> {
         .collect()
 }
 
-/// The edit distance of Levenshtein: how many letters have to be put in, left away or exchanged.
+/// The edit distance of Levenshtein: the number of letters to insert, delete or replace.
 fn distance(one: &[char], other: &[char]) -> usize {
     let mut row: Vec<usize> = (0..=other.len()).collect();
     for (i, a) in one.iter().enumerate() {
@@ -137,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_distance_is_the_number_of_letters_to_change() {
+    fn the_distance_is_the_number_of_edited_letters() {
         for (one, other, expected) in [
             ("", "", 0),
             ("", "abc", 3),
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn the_nearest_name_is_one_that_is_spelled_alike() {
+    fn the_nearest_name_is_a_similar_one() {
         let known = ["maxAttempts", "maxBackoff", "name"].map(str::to_owned);
         let known = BTreeSet::from(known);
         for (name, expected) in [

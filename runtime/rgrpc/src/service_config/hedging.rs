@@ -5,14 +5,14 @@ use super::json::ConfigValue;
 use super::method::parse_duration;
 use super::retry::{CodeSet, parse_max_attempts};
 
-/// `hedgingPolicy` of a method: how many copies of a call are sent, and when.
+/// The `hedgingPolicy` of a method: the number of hedges, and the delay between them.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct HedgingPolicy {
-    /// At least 2, the first included.
+    /// The maximum number of attempts, the first included; at least 2.
     pub(crate) max_attempts: u32,
-    /// Between one copy and the next.
+    /// The time between one attempt and the next.
     pub(crate) delay: Duration,
-    /// After which the other copies go on.
+    /// The status codes that do not end the call: the other attempts continue.
     pub(crate) non_fatal_codes: CodeSet,
 }
 
@@ -23,7 +23,7 @@ impl HedgingPolicy {
             max_attempts: parse_max_attempts(&policy.required("maxAttempts")?)?,
             delay: match policy.field("hedgingDelay") {
                 Some(delay) => parse_duration(&delay)?
-                    .not_negative()
+                    .non_negative()
                     .ok_or_else(|| delay.expected("at least 0s"))?,
                 None => Duration::ZERO,
             },
@@ -47,7 +47,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_needs_the_number_of_attempts_alone() {
+    fn only_the_number_of_attempts_is_required() {
         for (json, delay, fatal) in [
             (r#"{"maxAttempts": 3}"#, 0, true),
             (

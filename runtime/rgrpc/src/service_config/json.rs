@@ -1,7 +1,7 @@
-//! Reading a JSON document by type, where each value knows its path for errors.
+//! Typed reading of a JSON document. Each value knows its path, for errors.
 //!
-//! The rules are those of protobuf's JSON mapping, in which service configs are defined: null is
-//! absent, and a number may stand in a string.
+//! The rules are those of protobuf's JSON mapping, which defines service configs: null means
+//! absent, and a number may be written as a string.
 
 use std::time::Duration;
 
@@ -11,17 +11,17 @@ use super::ServiceConfigError;
 use super::duration::SignedDuration;
 use super::field_log::{self, FieldLog};
 
-/// Reads a document.
+/// Parses a document as JSON.
 pub(crate) fn parse(json: &str) -> Result<Value, ServiceConfigError> {
     serde_json::from_str(json).map_err(|error| {
         ServiceConfigError::new("", format!("the service config is not JSON: {error}"))
     })
 }
 
-/// A value in a service config, which knows its path for errors.
+/// A value in a service config. It knows its path, for errors.
 ///
-/// The rules are those of protobuf's JSON mapping: null is absent, and a number may stand in a
-/// string.
+/// The rules are those of protobuf's JSON mapping: null means absent, and a number may be written
+/// as a string.
 #[derive(Debug)]
 pub struct ConfigValue<'a> {
     value: &'a Value,
@@ -38,12 +38,12 @@ pub struct ConfigObject<'a> {
 }
 
 impl<'a> ConfigValue<'a> {
-    /// The whole document.
+    /// Creates the value of a whole document.
     pub(crate) fn root(value: &'a Value) -> Self {
         Self::at("", value, &FieldLog::default())
     }
 
-    /// A value that stood at this path. The log notes what is read of it.
+    /// A value at a path. `log` records the fields that are read.
     pub(crate) fn at(path: &str, value: &'a Value, log: &FieldLog) -> Self {
         Self {
             value,
@@ -52,7 +52,7 @@ impl<'a> ConfigValue<'a> {
         }
     }
 
-    /// As it was read.
+    /// The value as JSON.
     pub(super) fn value(&self) -> &'a Value {
         self.value
     }
@@ -60,11 +60,11 @@ impl<'a> ConfigValue<'a> {
     /// The value as an object.
     ///
     /// # Errors
-    /// It is something else.
+    /// The value has another type.
     pub fn object(&self) -> Result<ConfigObject<'a>, ServiceConfigError> {
         match self.value {
             Value::Object(fields) => {
-                self.log.open(&self.path, fields);
+                self.log.record(&self.path, fields);
                 Ok(ConfigObject {
                     fields,
                     path: self.path.clone(),
@@ -75,10 +75,10 @@ impl<'a> ConfigValue<'a> {
         }
     }
 
-    /// The values of a list.
+    /// The values of a list, in order.
     ///
     /// # Errors
-    /// It is something else.
+    /// The value has another type.
     pub fn items(&self) -> Result<impl Iterator<Item = Self>, ServiceConfigError> {
         let Value::Array(items) = self.value else {
             return Err(self.expected("a list"));
@@ -90,27 +90,27 @@ impl<'a> ConfigValue<'a> {
         }))
     }
 
-    /// A string.
+    /// The value as a string.
     ///
     /// # Errors
-    /// It is something else.
+    /// The value has another type.
     pub fn text(&self) -> Result<&'a str, ServiceConfigError> {
         self.value.as_str().ok_or_else(|| self.expected("a string"))
     }
 
-    /// True or false.
+    /// The value as a boolean.
     ///
     /// # Errors
-    /// It is something else.
+    /// The value has another type.
     pub fn flag(&self) -> Result<bool, ServiceConfigError> {
         let flag = self.value.as_bool();
         flag.ok_or_else(|| self.expected("true or false"))
     }
 
-    /// A whole number of at least 0.
+    /// The value as a whole number of at least 0.
     ///
     /// # Errors
-    /// It is something else.
+    /// The value has another type or is out of range.
     pub fn whole_number(&self) -> Result<u64, ServiceConfigError> {
         let number = match self.value {
             Value::Number(number) => number.as_u64(),
@@ -120,10 +120,10 @@ impl<'a> ConfigValue<'a> {
         number.ok_or_else(|| self.expected("a whole number of at least 0"))
     }
 
-    /// A whole number of at least 0 and at most `max`.
+    /// The value as a whole number from 0 to `max`.
     ///
     /// # Errors
-    /// It is something else.
+    /// The value has another type or is out of range.
     pub fn whole_number_up_to(&self, max: u32) -> Result<u32, ServiceConfigError> {
         u32::try_from(self.whole_number()?)
             .ok()
@@ -131,10 +131,10 @@ impl<'a> ConfigValue<'a> {
             .ok_or_else(|| self.expected(&format!("a whole number of at most {max}")))
     }
 
-    /// A finite number.
+    /// The value as a finite number.
     ///
     /// # Errors
-    /// It is something else.
+    /// The value has another type or is not finite.
     pub fn number(&self) -> Result<f64, ServiceConfigError> {
         let number = match self.value {
             Value::Number(number) => number.as_f64(),
@@ -146,19 +146,19 @@ impl<'a> ConfigValue<'a> {
             .ok_or_else(|| self.expected("a number"))
     }
 
-    /// A duration of at least 0, as `"1.5s"`.
+    /// The value as a duration of at least 0, such as `"1.5s"`.
     ///
     /// # Errors
-    /// It is something else.
+    /// The value is no duration, or a negative one.
     pub fn duration(&self) -> Result<Duration, ServiceConfigError> {
         self.text()
             .ok()
             .and_then(SignedDuration::parse)
-            .and_then(SignedDuration::not_negative)
-            .ok_or_else(|| self.expected("a duration of at least 0, as \"1.5s\""))
+            .and_then(SignedDuration::non_negative)
+            .ok_or_else(|| self.expected("a duration of at least 0 such as \"1.5s\""))
     }
 
-    /// The error that something else was expected here: `what` is, as "a positive number".
+    /// Creates the error "`what` is expected, got …", for example with "a positive number".
     #[must_use]
     pub fn expected(&self, what: &str) -> ServiceConfigError {
         let got = match self.value {
@@ -169,7 +169,7 @@ impl<'a> ConfigValue<'a> {
         self.error(format!("{what} is expected, got {got}"))
     }
 
-    /// An error about this value.
+    /// Creates an error about this value.
     #[must_use]
     pub fn error(&self, problem: impl Into<String>) -> ServiceConfigError {
         ServiceConfigError::new(&self.path, problem)
@@ -177,36 +177,36 @@ impl<'a> ConfigValue<'a> {
 }
 
 impl<'a> ConfigObject<'a> {
-    /// A field that may be absent.
+    /// The value of an optional field. `None` if it is absent or null.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<ConfigValue<'a>> {
-        self.log.ask(&self.path, name);
+        self.log.mark_read(&self.path, name);
         let value = self.fields.get(name).filter(|value| !value.is_null())?;
         Some(self.value_of(name, value))
     }
 
-    /// A field that has to be there.
+    /// The value of a required field.
     ///
     /// # Errors
-    /// It is absent.
+    /// The field is absent or null.
     pub fn required(&self, name: &str) -> Result<ConfigValue<'a>, ServiceConfigError> {
         self.field(name)
             .ok_or_else(|| ServiceConfigError::new(self.path_of(name), "this field is required"))
     }
 
-    /// The names and the values of all fields, but for those that are null.
+    /// The names and values of all fields that are not null.
     pub fn fields(&self) -> impl Iterator<Item = (&'a str, ConfigValue<'a>)> {
-        self.log.ask_all(&self.path);
+        self.log.mark_all_read(&self.path);
         let present = self.fields.iter().filter(|(_, value)| !value.is_null());
         present.map(|(name, value)| (name.as_str(), self.value_of(name, value)))
     }
 
-    /// The name and the value of the only field.
+    /// The name and value of the only field.
     ///
     /// # Errors
-    /// There is none, or there are more.
+    /// The object has no field, or more than one.
     pub fn only_field(&self) -> Result<(&'a str, ConfigValue<'a>), ServiceConfigError> {
-        self.log.ask_all(&self.path);
+        self.log.mark_all_read(&self.path);
         let mut fields = self.fields.iter();
         match (fields.next(), fields.next()) {
             (Some((name, value)), None) => Ok((name, self.value_of(name, value))),
@@ -217,9 +217,9 @@ impl<'a> ConfigObject<'a> {
         }
     }
 
-    /// Nothing is read of it: no field of it is reported as unknown.
+    /// Marks all fields as known, although none is read: none is reported as unknown.
     pub(super) fn ignore(&self) {
-        self.log.ask_all(&self.path);
+        self.log.mark_all_read(&self.path);
     }
 
     fn value_of(&self, name: &str, value: &'a Value) -> ConfigValue<'a> {
@@ -240,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_read_as_such_and_from_strings() {
+    fn a_number_may_be_written_as_a_string() {
         for (json, whole, number) in [
             ("7", Some(7), Some(7.0)),
             (r#""7""#, Some(7), Some(7.0)),
@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn a_whole_number_can_have_a_bound() {
+    fn a_whole_number_can_have_a_maximum() {
         let message = "a whole number of at most 100 is expected, got 101";
         for (json, expected) in [
             ("0", Ok(0)),
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn all_fields_but_null_ones_are_listed_with_their_paths() {
+    fn all_fields_that_are_not_null_are_listed_with_their_paths() {
         let value = parse(r#"{"a": {"c": 1, "b": "x", "d": null}}"#).expect("JSON");
         let root = ConfigValue::root(&value).object().expect("an object");
         let a = root.required("a").and_then(|a| a.object()).expect("a");
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_leads_through_fields_and_lists() {
+    fn a_path_names_fields_and_list_indices() {
         let value = parse(r#"{"a": {"b": [0, {"c": "x"}]}}"#).expect("JSON");
         let root = ConfigValue::root(&value).object().expect("an object");
         let a = root.required("a").and_then(|a| a.object()).expect("a");

@@ -5,75 +5,79 @@ use super::duration::SignedDuration;
 use super::json::{ConfigObject, ConfigValue};
 use super::{HedgingPolicy, RetryPolicy, ServiceConfigError};
 
-/// How a method is to be called, as a service config says: an entry of its `methodConfig`.
+/// The configuration of a method's calls: an entry of `methodConfig` in a service config.
 ///
-/// [`ClientConn::method_config`](crate::ClientConn::method_config) tells which one holds.
+/// [`ClientConn::method_config`](crate::ClientConn::method_config) returns the one that applies to
+/// a method.
 ///
 /// Source: `doc/service_config.md` of the gRPC documents; grpc-go `MethodConfig`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MethodConfig {
-    /// A bound on calls, besides their own.
+    /// The maximum timeout of a call. A call's own deadline applies too.
     pub(crate) timeout: Option<Duration>,
-    /// What calls do that do not say it themselves.
+    /// The default of calls that do not set wait-for-ready.
     pub(crate) wait_for_ready: Option<bool>,
-    /// The largest message to send, in bytes, besides the call's own limit.
+    /// The maximum size of a sent message, in bytes. The call's own limit applies too.
     pub(crate) max_request_message_bytes: Option<usize>,
-    /// The largest message to receive, in bytes, besides the call's own limit.
+    /// The maximum size of a received message, in bytes. The call's own limit applies too.
     pub(crate) max_response_message_bytes: Option<usize>,
-    /// Whether and how a call may be more than one attempt.
+    /// The retry or hedging policy. `None`: a call is one attempt.
     pub(crate) attempts: Option<AttemptPolicy>,
 }
 
-/// What governs the attempts at a call: `retryPolicy` or `hedgingPolicy`. Shared with the calls.
+/// The policy for further attempts: `retryPolicy` or `hedgingPolicy`. Shared with the calls.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum AttemptPolicy {
-    /// One after the other, each after the last has failed.
+    /// Each attempt starts after the one before has failed.
     Retry(Arc<RetryPolicy>),
-    /// Each a while after the last, whether that has failed or not.
+    /// Each attempt starts a delay after the one before, even if that has not failed.
     Hedging(Arc<HedgingPolicy>),
 }
 
 impl MethodConfig {
-    /// `timeout`: bounds calls, besides their own deadlines. `None`: it does not.
+    /// The maximum timeout of a call (`timeout`). The call's own deadline applies too. `None`: only
+    /// the call's own deadline applies.
     #[must_use]
     pub const fn timeout(&self) -> Option<Duration> {
         self.timeout
     }
 
-    /// `waitForReady`: whether calls wait for a connection that do not say it themselves. `None`:
-    /// they do not.
+    /// The default of calls that do not set wait-for-ready themselves (`waitForReady`). `None`:
+    /// they do not wait.
     #[must_use]
     pub const fn wait_for_ready(&self) -> Option<bool> {
         self.wait_for_ready
     }
 
-    /// `maxRequestMessageBytes`: the largest message to send, besides the call's own limit. `None`:
-    /// that alone holds.
+    /// The maximum size of a sent message, in bytes (`maxRequestMessageBytes`). The call's own
+    /// limit applies too. `None`: only the call's own limit applies.
     #[must_use]
     pub const fn max_request_message_bytes(&self) -> Option<usize> {
         self.max_request_message_bytes
     }
 
-    /// `maxResponseMessageBytes`: the largest message to receive, besides the call's own limit.
-    /// `None`: that alone holds.
+    /// The maximum size of a received message, in bytes (`maxResponseMessageBytes`). The call's own
+    /// limit applies too. `None`: only the call's own limit applies.
     #[must_use]
     pub const fn max_response_message_bytes(&self) -> Option<usize> {
         self.max_response_message_bytes
     }
 
-    /// Whether a `retryPolicy` has failed calls retried.
+    /// Returns true if the method has a `retryPolicy`: failed calls are retried.
     #[must_use]
     pub const fn has_retry_policy(&self) -> bool {
         matches!(self.attempts, Some(AttemptPolicy::Retry(_)))
     }
 
-    /// Whether a `hedgingPolicy` has further copies of calls sent that are not answered soon.
+    /// Returns true if the method has a `hedgingPolicy`: hedges are sent for calls that are not
+    /// answered in time.
     #[must_use]
     pub const fn has_hedging_policy(&self) -> bool {
         matches!(self.attempts, Some(AttemptPolicy::Hedging(_)))
     }
 
-    /// How many attempts a call makes at most by its policy, the first included; 1 without one.
+    /// The maximum number of attempts of a call by the policy, the first included. 1 without a
+    /// policy.
     #[must_use]
     pub fn max_attempts(&self) -> u32 {
         match &self.attempts {
@@ -93,8 +97,8 @@ impl MethodConfig {
         };
         Ok(Self {
             timeout: match config.field("timeout") {
-                // A negative one is none, as in grpc-go.
-                Some(timeout) => parse_duration(&timeout)?.not_negative(),
+                // grpc-go ignores a negative timeout.
+                Some(timeout) => parse_duration(&timeout)?.non_negative(),
                 None => None,
             },
             wait_for_ready: config
@@ -116,13 +120,15 @@ impl AttemptPolicy {
                 (Some(policy), None) => Some(Self::Retry(RetryPolicy::parse(&policy)?.into())),
                 (None, Some(policy)) => Some(Self::Hedging(HedgingPolicy::parse(&policy)?.into())),
                 (Some(_), Some(hedging)) => {
-                    return Err(hedging.error("a method with a retryPolicy can have none"));
+                    return Err(
+                        hedging.error("a method with a retryPolicy cannot have a hedgingPolicy")
+                    );
                 }
             },
         )
     }
 
-    /// Cuts the policy to this many attempts.
+    /// Lowers the maximum number of attempts to `attempts`, if it is higher.
     pub(crate) fn limit(&mut self, attempts: u32) {
         let max_attempts = match self {
             Self::Retry(policy) => &mut Arc::make_mut(policy).max_attempts,
@@ -133,7 +139,7 @@ impl AttemptPolicy {
 }
 
 fn parse_size(bytes: &ConfigValue<'_>) -> Result<usize, ServiceConfigError> {
-    // More than this machine can address is no limit.
+    // A size that this machine cannot address is no limit.
     bytes
         .whole_number()
         .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
@@ -157,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn each_field_is_read_by_its_type() {
+    fn each_field_is_parsed_by_its_type() {
         let none = MethodConfig::default;
         for (json, expected) in [
             ("{}", none()),

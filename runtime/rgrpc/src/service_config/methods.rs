@@ -6,12 +6,12 @@ use rustc_hash::FxBuildHasher;
 use super::json::ConfigValue;
 use super::{MethodConfig, ServiceConfigError};
 
-/// The entries of `methodConfig`, to be found by a method's path.
+/// The entries of `methodConfig`, indexed by method.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct MethodConfigs {
     configs: Vec<MethodConfig>,
-    /// Where in `configs`, by `/service/method`, by `/service/` for the rest of a service, and by
-    /// nothing for all others.
+    /// Indices into `configs`. The key is `/service/method` for a method, `/service/` for the other
+    /// methods of a service, and empty for all other methods.
     by_path: HashMap<String, usize, FxBuildHasher>,
 }
 
@@ -26,9 +26,9 @@ impl MethodConfigs {
         Ok(parsed)
     }
 
-    /// The config of a method: that of its name, else of its service, else of all.
+    /// The config of a method: the one for its name, else for its service, else the default.
     pub(crate) fn get(&self, path: &str) -> Option<&MethodConfig> {
-        // As most channels have it: nothing is looked for.
+        // Most channels have no method configs.
         if self.by_path.is_empty() {
             return None;
         }
@@ -38,13 +38,13 @@ impl MethodConfigs {
         index.and_then(|index| self.configs.get(*index))
     }
 
-    /// All configs, to be changed.
+    /// All configs, mutable.
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut MethodConfig> {
         self.configs.iter_mut()
     }
 
     fn add(&mut self, entry: &ConfigValue<'_>) -> Result<(), ServiceConfigError> {
-        // Without a name it is for no method, and not looked at, as in grpc-go.
+        // grpc-go ignores an entry without a name: it applies to no method.
         let object = entry.object()?;
         let Some(names) = object.field("name") else {
             object.ignore();
@@ -69,7 +69,7 @@ impl MethodConfigs {
     }
 }
 
-/// The key of a name.
+/// Parses a name into a key of `by_path`.
 fn parse_name(name: &ConfigValue<'_>) -> Result<String, ServiceConfigError> {
     let object = name.object()?;
     let part = |field| match object.field(field) {
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_exact_name_decides() {
+    fn the_most_specific_name_wins() {
         let configs = parse(
             r#"[
                 {"name": [{"service": "a.B", "method": "C"}, {"service": "x"}], "timeout": "1s"},
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_names_and_names_given_twice_are_errors() {
+    fn invalid_and_duplicate_names_are_errors() {
         for (json, expected) in [
             (
                 r#"[{"name": [{"method": "C"}]}]"#,

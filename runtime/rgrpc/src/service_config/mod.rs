@@ -1,12 +1,13 @@
-//! A service config: what a service's owner says about how clients are to call it, as JSON.
+//! Service configs: JSON documents in which the owner of a service configures its clients.
 //!
-//! Parsed when a channel is made and when its resolver finds one; the channel's calls look their
-//! method up in it. What is read of it: `methodConfig`, `retryThrottling`, `loadBalancingConfig`,
-//! `loadBalancingPolicy`, `connectionScaling` and `healthCheckConfig`. Other fields are ignored, as
-//! fields of the future have to be, and [reported](FieldLog), as misspelled ones should be.
+//! A service config is parsed when a channel is built, and when its resolver finds one. The
+//! channel's calls look up their method in it. The fields that are used: `methodConfig`,
+//! `retryThrottling`, `loadBalancingConfig`, `loadBalancingPolicy`, `connectionScaling` and
+//! `healthCheckConfig`. Other fields are ignored, because later versions of gRPC add fields, and
+//! [reported](FieldLog), because they may be misspelled.
 //!
-//! Source: `doc/service_config.md` and `service_config.proto` of the gRPC documents, gRFC A6 for
-//! retries and hedging; grpc-go's `service_config.go` for what is invalid.
+//! Source: `doc/service_config.md` and `service_config.proto` of the gRPC documents; gRFC A6 for
+//! retries and hedging; grpc-go's `service_config.go` for invalid configs.
 
 mod duration;
 mod error;
@@ -36,24 +37,25 @@ const LOAD_BALANCING: &str = "loadBalancingConfig";
 pub(crate) struct ServiceConfig {
     pub(crate) methods: MethodConfigs,
     pub(crate) retry_throttling: Option<RetryThrottling>,
-    /// The list of policies, which those who know the policies read.
+    /// The list of policies. The balancer registry parses it, because it knows the policies.
     load_balancing: Option<Value>,
     load_balancing_policy: Option<String>,
-    /// How many connections there may be to an address; `None`: the config does not say.
+    /// The maximum number of connections of a subchannel. `None`: the config does not set it.
     pub(crate) max_connections_per_subchannel: Option<u32>,
-    /// `healthCheckConfig.serviceName`: whose health backends are asked for, if anybody's.
+    /// The service whose health is checked (`healthCheckConfig.serviceName`). `None`: no health
+    /// checks.
     pub(crate) health_service: Option<String>,
 }
 
 impl ServiceConfig {
-    /// Parses and checks a document. An error in any part of it refuses the whole.
+    /// Parses and validates a document. An error in any field rejects the whole document.
     #[cfg(test)]
     pub(crate) fn parse(json: &str) -> Result<Self, ServiceConfigError> {
         Self::parse_logged(json, &FieldLog::default())
     }
 
-    /// Parses and checks a document, and notes what is read of it. An error in any part of it
-    /// refuses the whole.
+    /// Parses and validates a document. `log` records the fields that are read. An error in any
+    /// field rejects the whole document.
     pub(crate) fn parse_logged(json: &str, log: &FieldLog) -> Result<Self, ServiceConfigError> {
         let document = json::parse(json)?;
         let config = ConfigValue::at("", &document, log).object()?;
@@ -83,14 +85,14 @@ impl ServiceConfig {
         })
     }
 
-    /// `loadBalancingConfig`. The log notes what is read of it.
+    /// The field `loadBalancingConfig`. `log` records the fields that are read.
     pub(crate) fn load_balancing(&self, log: &FieldLog) -> Option<ConfigValue<'_>> {
         let list = self.load_balancing.as_ref()?;
         Some(ConfigValue::at(LOAD_BALANCING, list, log))
     }
 
-    /// `loadBalancingPolicy`, which is what there was before, in lower case; `pick_first` when it
-    /// is absent.
+    /// The field `loadBalancingPolicy` in lower case, the predecessor of `loadBalancingConfig`.
+    /// Default: `pick_first`.
     pub(crate) fn load_balancing_policy(&self) -> &str {
         self.load_balancing_policy
             .as_deref()
@@ -98,21 +100,21 @@ impl ServiceConfig {
     }
 }
 
-/// `connectionScaling`. Source: gRFC A105.
+/// Parses `connectionScaling`. Source: gRFC A105.
 fn max_connections(scaling: &ConfigValue<'_>) -> Result<Option<u32>, ServiceConfigError> {
     let Some(max) = scaling.object()?.field("maxConnectionsPerSubchannel") else {
         return Ok(None);
     };
     let number = max.whole_number()?;
     match u32::try_from(number) {
-        // Zero is what protobuf takes for absent.
+        // In protobuf, 0 means absent.
         Ok(0) => Ok(None),
         Ok(number) => Ok(Some(number)),
         Err(_) => Err(max.expected("a number of 32 bits")),
     }
 }
 
-/// The service that a `healthCheckConfig` names; the empty name is one. Source: gRFC A17.
+/// Parses `healthCheckConfig`. The name of the service may be empty. Source: gRFC A17.
 fn health_service(config: &ConfigValue<'_>) -> Result<Option<String>, ServiceConfigError> {
     let name = config.object()?.field("serviceName");
     name.map(|name| name.text().map(str::to_owned)).transpose()
@@ -123,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_configured_is_absent() {
+    fn absent_fields_are_none() {
         for json in [
             "{}",
             r#"{"methodConfig": []}"#,
@@ -139,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_names_the_path_of_the_field_and_what_is_wrong() {
+    fn an_error_names_the_path_and_the_problem() {
         for (json, expected) in [
             ("", "the service config is not JSON: EOF"),
             ("{", "the service config is not JSON: EOF"),
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn the_service_whose_health_is_asked_for_may_be_the_empty_one() {
+    fn the_service_of_a_health_check_may_be_empty() {
         for name in ["", "a.B"] {
             let json = format!(r#"{{"healthCheckConfig": {{"serviceName": "{name}"}}}}"#);
             let config = ServiceConfig::parse(&json).expect("valid");
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_nested_without_end_is_an_error() {
+    fn a_document_that_is_nested_too_deeply_is_an_error() {
         let json = "[".repeat(1_000_000);
         let error = ServiceConfig::parse(&json).expect_err("nested").to_string();
         assert!(error.contains("recursion limit"), "{error}");

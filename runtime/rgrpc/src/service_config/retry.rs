@@ -5,10 +5,11 @@ use super::json::{ConfigObject, ConfigValue};
 use super::method::parse_duration;
 use crate::status::Code;
 
-/// `retryPolicy` of a method: which failures are retried, how often and when.
+/// The `retryPolicy` of a method: the failures that are retried, the number of attempts, and the
+/// backoff.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct RetryPolicy {
-    /// At least 2, the first included.
+    /// The maximum number of attempts, the first included; at least 2.
     pub(crate) max_attempts: u32,
     pub(crate) initial_backoff: Duration,
     pub(crate) max_backoff: Duration,
@@ -16,16 +17,16 @@ pub(crate) struct RetryPolicy {
     pub(crate) retryable_codes: CodeSet,
 }
 
-/// `retryThrottling` of a channel: when failures are so many that nothing is retried.
+/// The `retryThrottling` of a channel: stops retries while too many calls fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RetryThrottling {
-    /// In thousandths of a token.
+    /// The size of the token bucket, in thousandths of a token.
     pub(crate) max_tokens: u32,
-    /// What a success gives back, in thousandths of a token.
+    /// The refill for each success, in thousandths of a token.
     pub(crate) token_ratio: u32,
 }
 
-/// Any of the seventeen codes.
+/// A set of status codes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct CodeSet(u32);
 
@@ -93,9 +94,9 @@ impl RetryThrottling {
     }
 }
 
-/// Decimals past the third are ignored (gRFC A6); what is negative is 0.
+/// Converts to thousandths. Further decimals are ignored (gRFC A6); a negative number is 0.
 fn thousandths(number: f64) -> u32 {
-    // What has three decimals is not always a binary fraction: 0.009 × 1000 falls short of 9. The
+    // Three decimals are not always exact in binary: 0.009 × 1000 is a little less than 9. The
     // conversion saturates.
     (number * 1000.0 + 1e-6) as u32
 }
@@ -109,7 +110,7 @@ impl CodeSet {
         self == Self::default()
     }
 
-    /// A list of names, in any case, and numbers.
+    /// Parses a list of code names, in any case, and code numbers.
     pub(super) fn parse(codes: &ConfigValue<'_>) -> Result<Self, ServiceConfigError> {
         let mut set = Self::default();
         for code in codes.items()? {
@@ -145,7 +146,7 @@ mod tests {
         ("retryableStatusCodes", r#"["UNAVAILABLE"]"#),
     ];
 
-    /// The valid policy, with another value for one of its fields.
+    /// Parses the valid policy with another value for one of its fields.
     fn policy(name: &str, value: &str) -> Result<RetryPolicy, String> {
         let fields = VALID.map(|(field, valid)| {
             let value = if field == name { value } else { valid };
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_policy_is_read() {
+    fn a_policy_is_parsed() {
         let policy = policy("maxAttempts", "3").expect("valid");
         assert_eq!(policy.max_attempts, 3);
         assert_eq!(policy.initial_backoff, Duration::from_millis(100));

@@ -450,3 +450,26 @@ fn a_backoff_that_makes_no_sense_makes_no_channel() {
         "multiplier: at least 1 is expected, got 0.5; the option is connect_backoff"
     );
 }
+
+#[tokio::test]
+async fn the_debug_text_of_a_channel_has_its_state_and_its_subchannels_with_their_connections() {
+    let server = serve(StubService::echo());
+    let conn = dialing(server.connector());
+    let text = format!("{conn:?}");
+    let expected = r#"ClientConn { target: "passthrough:///backend.test:1", state: Idle, "#;
+    assert!(text.starts_with(expected), "{text}");
+    assert!(text.contains("subchannels: []"), "{text}");
+    let client = StubClient::new(conn.clone());
+    client.unary(msg([])).await.expect("OK");
+    let text = format!("{conn:?}");
+    for part in [
+        "state: Ready, subchannels: [Subchannel { id: ",
+        "backend.test:1",
+        "takes_calls: true, waiting_calls: 0",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    conn.close();
+    let text = format!("{conn:?}");
+    assert!(text.contains("state: Shutdown, subchannels: []"), "{text}");
+}

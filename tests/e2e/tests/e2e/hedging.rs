@@ -436,6 +436,7 @@ async fn a_policy_of_both_kinds_is_refused() {
         .build()
         .expect_err("both");
     let text = error.to_string();
-    let expected = "methodConfig[0].hedgingPolicy: a method with a retryPolicy can have none";
+    let expected =
+        "methodConfig[0].hedgingPolicy: a method with a retryPolicy cannot have a hedgingPolicy";
     assert!(text.contains(expected), "{text}");
 }

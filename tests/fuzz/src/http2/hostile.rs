@@ -210,7 +210,7 @@ impl<'a> Hostile<'a> {
                 let limit = self.config.max_header_list_size.unwrap_or(16 << 20);
                 assert!(size <= limit as usize && head.len() <= self.config.max_header_fields);
                 if kind == HeadKind::Request {
-                    assert!(self.core.attach(key, 0).is_none(), "a new stream is new");
+                    assert!(self.core.set_value(key, 0).is_none(), "a new stream is new");
                     self.keys.push(key);
                 }
                 assert!(
@@ -286,11 +286,11 @@ impl<'a> Hostile<'a> {
             30 => match self.choices.octet() % 4 {
                 0 => self.core.drain(Bytes::from_static(b"drain"), self.now),
                 1 => self.core.goaway(ErrorCode::NO_ERROR, b"goaway"),
-                2 => self.core.trim(),
+                2 => self.core.shrink(),
                 _ => drop(
                     self.core
                         .take_value(key)
-                        .map(|value| self.core.attach(key, value)),
+                        .map(|value| self.core.set_value(key, value)),
                 ),
             },
             _ => self.core.ping([self.choices.octet(); 8]),

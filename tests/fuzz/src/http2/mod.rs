@@ -7,7 +7,7 @@ mod hpack;
 mod pair;
 mod written;
 
-use rgrpc_http2::{Before, Config, Difference, Field, FieldRef, Role, StaticBlock};
+use rgrpc_http2::{Config, Difference, Field, FieldRef, PreviousHead, Role, StaticBlock};
 
 use crate::choices::Choices;
 
@@ -36,8 +36,8 @@ pub fn http2_pair(data: &[u8]) {
     Pair::new(Choices::new(data)).run();
 }
 
-fn keep_fields(fields: &[Field], before: Option<Before<'_, Fields>>) -> Fields {
-    if let Some(Before { head, difference }) = before {
+fn keep_fields(fields: &[Field], previous: Option<PreviousHead<'_, Fields>>) -> Fields {
+    if let Some(PreviousHead { head, difference }) = previous {
         let differs = |at: &usize| head.get(*at) != fields.get(*at);
         let mut differing = (0..head.len().max(fields.len())).filter(differs);
         match difference {

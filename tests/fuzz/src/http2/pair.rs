@@ -126,7 +126,7 @@ impl<'a> Pair<'a> {
         match what {
             0 => core.drain(Bytes::from_static(b"drain"), now),
             1..4 => core.handle_timeout(now).expect("no connection error"),
-            4..8 => core.trim(),
+            4..8 => core.shrink(),
             _ => core.ping([1; 8]),
         }
     }
@@ -322,7 +322,7 @@ impl<'a> Pair<'a> {
                 ..
             } => {
                 let number = call_number(&head);
-                self.server.core.attach(key, number);
+                self.server.core.set_value(key, number);
                 let call = &mut self.calls[number];
                 assert!(
                     call.server.replace(key).is_none(),

@@ -1,11 +1,11 @@
-//! Each budget: what an honest peer does is within it, what a hostile one does ends the connection.
+//! Each budget permits an honest peer and ends the connection of a hostile one.
 
 use super::*;
 use crate::budget::{Allowance, BudgetConfig, RAPID};
 use crate::frame::Setting;
 use crate::role::Role;
 
-/// Budgets of ten each.
+/// Returns a configuration with a burst of ten for each budget.
 fn small() -> Config {
     let ten = Allowance {
         burst: 10,
@@ -30,13 +30,13 @@ fn small() -> Config {
     }
 }
 
-/// Sends `octets(n)` for n = 0, 1, … until the connection ends. Returns how many were taken, and
-/// the name of the budget.
+/// Sends `octets(n)` for n = 0, 1, … until the connection ends. Returns the number of accepted
+/// iterations and the name of the budget.
 fn spend(wire: &mut Wire, octets: impl FnMut(u32) -> Vec<u8>) -> (u32, &'static str) {
     spend_from(wire, 0, octets)
 }
 
-/// Likewise, for n = `first`, `first + 1`, …
+/// Does the same as [`spend`] for n = `first`, `first + 1`, …
 fn spend_from(
     wire: &mut Wire,
     first: u32,
@@ -72,7 +72,7 @@ fn rapid_reset_spends_the_budget_of_resets() {
 }
 
 #[test]
-fn resets_come_back_with_time_and_with_streams_that_end_in_order() {
+fn resets_are_refilled_by_time_and_by_streams_that_end_normally() {
     let mut wire = Wire::server(small());
     for n in 0..10 {
         wire.receive(reset_request(n));
@@ -97,7 +97,7 @@ fn resets_of_streams_that_were_open_for_a_while_are_cancellations() {
         wire.pass(RAPID);
         wire.receive(rst_stream(2 * n + 1, ErrorCode::CANCEL));
     }
-    // A client that gives up at once has what is left, which is all.
+    // The cancellations have not spent the budget.
     assert_eq!(spend_from(&mut wire, 200, reset_request), (10, "resets"));
 }
 
@@ -114,16 +114,16 @@ fn resets_of_streams_whose_response_has_begun_are_cancellations() {
 }
 
 #[test]
-fn a_server_that_is_late_is_within_the_default_budget_of_resets() {
-    // Two seconds of 5,000 calls, all of which were cancelled before they were read.
+fn the_default_budget_of_resets_permits_a_slow_server() {
+    // 5,000 calls per second for two seconds, all cancelled before they were read.
     let mut wire = Wire::server(Config::default());
     wire.receive((0..10_000).flat_map(reset_request).collect::<Vec<_>>());
     let (more, name) = spend_from(&mut wire, 10_000, reset_request);
-    assert_eq!((more, name), (0, "resets"), "what is hostile ends at once");
+    assert_eq!((more, name), (0, "resets"), "one more ends the connection");
 }
 
 #[test]
-fn resets_by_a_server_are_its_clients_own_affair() {
+fn a_client_does_not_limit_the_resets_of_its_server() {
     let mut wire = Wire::client(small());
     for n in 0..100 {
         wire.open(n);
@@ -133,7 +133,7 @@ fn resets_by_a_server_are_its_clients_own_affair() {
 }
 
 #[test]
-fn making_us_reset_spends_the_budget_of_stream_errors() {
+fn errors_of_the_peer_spend_the_budget_of_stream_errors() {
     let mut wire = Wire::server(small());
     let error = |n: u32| [request(2 * n + 1, false), window_update(2 * n + 1, 0)].concat();
     assert_eq!(spend(&mut wire, error), (10, "stream_errors"));
@@ -143,7 +143,7 @@ fn making_us_reset_spends_the_budget_of_stream_errors() {
 }
 
 #[test]
-fn opening_streams_over_the_limit_spends_the_budget_of_stream_errors() {
+fn streams_above_the_limit_spend_the_budget_of_stream_errors() {
     let config = Config {
         max_concurrent_streams: Some(0),
         ..small()
@@ -162,7 +162,7 @@ fn pings_spend_their_budget() {
 }
 
 #[test]
-fn pings_beside_content_are_no_flood() {
+fn pings_beside_content_are_within_the_budget() {
     let mut wire = Wire::server(small());
     let key = wire.request(1, false);
     for _ in 0..200 {
@@ -173,7 +173,7 @@ fn pings_beside_content_are_no_flood() {
 }
 
 #[test]
-fn pings_for_each_part_of_what_we_send_are_no_flood() {
+fn pings_for_each_part_of_sent_content_are_within_the_budget() {
     let mut wire = Wire::server(small());
     let key = wire.request(1, true);
     wire.respond(key);
@@ -184,21 +184,21 @@ fn pings_for_each_part_of_what_we_send_are_no_flood() {
             wire.sent();
         }
     };
-    // A peer with a read buffer of 1,024 octets pings for each time that it has read, and answers
-    // when all of it has arrived.
+    // A peer with a read buffer of 1,024 octets sends a PING after each read, and responds when
+    // everything has arrived.
     send(&mut wire, 100);
     let pings = vec![ping([1; 8]); 100 * 17];
     for pings in pings.chunks(10) {
         wire.receive(pings.concat());
         wire.sent();
     }
-    // The bound: ten at once, two for each of 101 frames, one for each 1,024 octets.
+    // The limit is ten at once, two for each of 101 frames, and one for each 1,024 octets.
     let spent = spend_from(&mut wire, 0, |_| ping([1; 8]));
     assert_eq!(spent, (10 + 2 * 101 + 1_600 - 1_700, "pings"));
 }
 
 #[test]
-fn settings_for_each_window_that_we_fill_are_no_flood() {
+fn settings_for_each_filled_window_are_within_the_budget() {
     let mut wire = Wire::server(small());
     let key = wire.request(1, true);
     wire.respond(key);
@@ -223,14 +223,14 @@ fn settings_for_each_window_that_we_fill_are_no_flood() {
 #[test]
 fn settings_spend_their_budget() {
     let mut wire = Wire::server(small());
-    // The first was the client's own.
+    // The handshake has spent one.
     assert_eq!(spend(&mut wire, |_| settings(&[])), (9, "settings"));
     let mut wire = Wire::server(small());
     assert_eq!(spend(&mut wire, |_| settings_ack()), (9, "settings"));
 }
 
 #[test]
-fn frames_that_carry_nothing_spend_the_budget_of_empty_frames() {
+fn frames_without_content_spend_the_budget_of_empty_frames() {
     let mut wire = Wire::server(small());
     wire.request(1, false);
     assert_eq!(
@@ -252,12 +252,12 @@ fn frames_that_carry_nothing_spend_the_budget_of_empty_frames() {
 }
 
 #[test]
-fn a_source_that_writes_little_at_a_time_is_no_flood() {
+fn a_peer_with_small_writes_is_within_the_budget() {
     let mut wire = Wire::server(small());
     for n in 0..100 {
         let key = wire.request(2 * n + 1, false);
         for _ in 0..20 {
-            // A flush, and an octet.
+            // A flush and one octet.
             wire.receive([data(2 * n + 1, 0, false), data(2 * n + 1, 1, false)].concat());
             wire.core.release(key, 1);
         }
@@ -267,13 +267,13 @@ fn a_source_that_writes_little_at_a_time_is_no_flood() {
         wire.sent();
     }
     wire.receive(request(201, false));
-    // The bound: ten at once, two for each stream (its headers, and its end).
+    // The limit is ten at once, and two for each stream (its headers and its end).
     let spent = spend(&mut wire, |_| data(201, 0, false));
     assert_eq!(spent, (10 + 2 * 100, "empty_frames"));
 }
 
 #[test]
-fn responses_over_the_limit_do_not_end_a_client() {
+fn large_responses_do_not_end_the_connection_of_a_client() {
     let config = Config {
         max_header_list_size: Some(200),
         ..small()
@@ -292,7 +292,7 @@ fn responses_over_the_limit_do_not_end_a_client() {
 }
 
 #[test]
-fn header_lists_over_the_limit_spend_their_budget() {
+fn header_lists_above_the_limit_spend_their_budget() {
     let config = Config {
         max_header_list_size: Some(1_000),
         budgets: BudgetConfig {
@@ -302,7 +302,7 @@ fn header_lists_over_the_limit_spend_their_budget() {
         ..small()
     };
     let mut wire = Wire::server(config);
-    // One entry of the table, then an octet for each further copy of it.
+    // One entry of the table, then one octet for each further copy.
     let mut bomb = block(&REQUEST);
     bomb.extend_from_slice(&[0x40, 0x01, b'a', 0x7f, 0x81, 0x01]);
     bomb.extend_from_slice(&[b'b'; 256]);
@@ -313,7 +313,7 @@ fn header_lists_over_the_limit_spend_their_budget() {
 }
 
 #[test]
-fn a_header_list_over_the_limit_is_an_error_of_its_stream() {
+fn a_header_list_above_the_limit_is_a_stream_error() {
     let config = Config {
         max_header_list_size: Some(200),
         ..Config::default()
@@ -327,7 +327,7 @@ fn a_header_list_over_the_limit_is_an_error_of_its_stream() {
 }
 
 #[test]
-fn too_many_fields_are_an_error_of_their_stream() {
+fn too_many_fields_are_a_stream_error() {
     let config = Config {
         max_header_fields: 5,
         ..Config::default()
@@ -354,7 +354,7 @@ fn continuations_spend_their_budget() {
 }
 
 #[test]
-fn a_header_block_far_over_the_limit_is_not_collected() {
+fn a_header_block_far_above_the_limit_is_not_stored() {
     let config = Config {
         max_header_list_size: Some(20_000),
         ..Config::default()
@@ -368,7 +368,7 @@ fn a_header_block_far_over_the_limit_is_not_collected() {
 }
 
 #[test]
-fn tiny_window_updates_for_nothing_spend_their_budget() {
+fn small_window_updates_without_sent_octets_spend_their_budget() {
     let mut wire = Wire::server(small());
     assert_eq!(
         spend(&mut wire, |_| window_update(0, 1)),
@@ -384,7 +384,7 @@ fn tiny_window_updates_for_nothing_spend_their_budget() {
     assert_eq!(spend(&mut wire, |_| window_update(0, 256)).1, "none");
 }
 
-/// A connection of this role with a stream of ours to send on, or of the peer's to respond on.
+/// Creates a connection with this role and a stream on which it can send.
 fn sender(role: Role) -> (Wire, StreamKey) {
     match role {
         Role::Client => {
@@ -404,8 +404,8 @@ fn sender(role: Role) -> (Wire, StreamKey) {
 }
 
 #[test]
-fn a_frame_that_is_returned_in_parts_is_no_flood() {
-    // HAProxy's parts of a frame, and an octet at a time.
+fn a_frame_that_is_returned_in_parts_is_within_the_budget() {
+    // The parts that HAProxy uses, and one octet at a time.
     for (parts, frames) in [(vec![16_320, 64], 2_000), (vec![1; 500], 20)] {
         for role in [Role::Client, Role::Server] {
             let (mut wire, key) = sender(role);
@@ -431,13 +431,13 @@ fn octets_may_be_returned_long_after_they_were_sent() {
     for _ in 0..60_000 {
         wire.receive([window_update(0, 1), window_update(1, 1)].concat());
     }
-    // The bound: ten at once, two for each octet.
+    // The limit is ten at once, and two for each octet.
     let spent = spend(&mut wire, |_| window_update(0, 1));
     assert_eq!(spent, (10, "window_updates"));
 }
 
 #[test]
-fn octets_that_are_returned_after_the_stream_has_ended_are_no_flood() {
+fn octets_that_are_returned_after_the_stream_has_ended_are_within_the_budget() {
     let (mut wire, key) = sender(Role::Server);
     assert_eq!(wire.core.send_data(key, &[0; 5_000][..], true), Ok(()));
     wire.sent();
@@ -445,12 +445,12 @@ fn octets_that_are_returned_after_the_stream_has_ended_are_no_flood() {
         wire.receive([window_update(0, 1), window_update(1, 1)].concat());
     }
     let (more, _) = spend(&mut wire, |_| window_update(1, 256));
-    // The bound: ten at once, ten for the stream, four for HEADERS and for DATA.
+    // The limit is ten at once, ten for the stream, and four each for HEADERS and DATA.
     assert_eq!(more, 10 + 10 + 8);
 }
 
 #[test]
-fn what_was_on_the_way_for_a_stream_that_we_cancelled_is_no_flood() {
+fn frames_in_flight_of_a_cancelled_stream_are_within_the_budget() {
     let mut wire = Wire::client(small());
     for n in 0..50 {
         let id = 2 * n + 1;
@@ -468,12 +468,12 @@ fn what_was_on_the_way_for_a_stream_that_we_cancelled_is_no_flood() {
     let left = 50 * (65_535 % 8);
     let (more, name) = spend(&mut wire, |_| data(1, left, false));
     assert_eq!(name, "ignored_frames");
-    // The bound: the windows, ten at once, eight for each stream of which four were used.
+    // The limit is the windows, ten at once, and eight for each stream, four of which were used.
     assert_eq!(more, 1 + 10 + 50 * 4);
 }
 
 #[test]
-fn priorities_of_each_stream_are_no_flood() {
+fn priorities_of_each_stream_are_within_the_budget() {
     let mut wire = Wire::server(small());
     for n in 0..100 {
         let id = 2 * n + 1;
@@ -502,7 +502,7 @@ fn frames_without_effect_spend_the_budget_of_ignored_frames() {
 }
 
 #[test]
-fn answers_that_the_peer_does_not_read_spend_the_budget_of_queued_control() {
+fn acknowledgements_that_the_peer_does_not_read_spend_the_budget_of_queued_control() {
     let config = Config {
         budgets: BudgetConfig {
             queued_control: 10,
@@ -513,13 +513,13 @@ fn answers_that_the_peer_does_not_read_spend_the_budget_of_queued_control() {
     let mut wire = Wire::server(config.clone());
     let error = (0..100).find_map(|_| wire.try_receive(ping([1; 8])).err());
     assert_eq!(error.map(|error| error.reason), Some("queued_control"));
-    // A peer that reads may go on.
+    // A peer that reads may continue.
     let mut wire = Wire::server(config);
     assert_eq!(spend(&mut wire, |_| ping([1; 8])).1, "none");
 }
 
 #[test]
-fn much_data_behind_a_closed_window_is_a_stall_after_a_while() {
+fn data_that_waits_for_a_window_for_long_is_a_stall() {
     let mut wire = Wire::server(small());
     let key = wire.request(1, true);
     wire.respond(key);
@@ -541,7 +541,7 @@ fn much_data_behind_a_closed_window_is_a_stall_after_a_while() {
 }
 
 #[test]
-fn what_a_client_has_queued_itself_is_no_stall() {
+fn queued_data_of_a_client_is_not_a_stall() {
     let (mut wire, key) = sender(Role::Client);
     let octets = vec![0; 65_535 + 200_000];
     assert_eq!(wire.core.send_data(key, &*octets, false), Ok(()));
@@ -551,7 +551,7 @@ fn what_a_client_has_queued_itself_is_no_stall() {
 }
 
 #[test]
-fn a_peer_may_ping_for_each_message_of_a_batch() {
+fn a_ping_for_each_message_of_a_batch_is_within_the_budget() {
     let mut wire = Wire::server(Config::default());
     let key = wire.request(1, true);
     wire.respond(key);
@@ -560,14 +560,14 @@ fn a_peer_may_ping_for_each_message_of_a_batch() {
         assert_eq!(wire.core.send_data(key, &[0; 5][..], false), Ok(()));
         frames += 1;
     }
-    // Nothing of the batch is written but what the peer pings for.
+    // The batch is written one message at a time, and each causes a PING.
     for _ in 0..frames {
         wire.receive(ping([1; 8]));
     }
 }
 
 #[test]
-fn a_slow_reader_is_no_stall() {
+fn a_slow_reader_is_not_a_stall() {
     let mut wire = Wire::server(small());
     let key = wire.request(1, true);
     wire.respond(key);

@@ -1,6 +1,6 @@
-//! What ends a connection, and what does not (RFC 9113 section 5.4.1).
+//! Connection errors, and frames that are not errors (RFC 9113 section 5.4.1).
 
-use super::given::Given;
+use super::initial_state::InitialState;
 use super::*;
 
 fn continuation(id: u32, flags: u8, fragment: &[u8]) -> Vec<u8> {
@@ -12,11 +12,11 @@ fn open_headers(id: u32) -> Vec<u8> {
 }
 
 #[test]
-fn connection_errors_are_answered_with_the_code_of_the_rfc() {
+fn connection_errors_cause_goaway_with_the_code_of_the_rfc() {
     use ErrorCode as Code;
-    use Given::{Ended, NoStream, Open};
+    use InitialState::{Ended, NoStream, Open};
     let padded = flag::PADDED | flag::END_HEADERS;
-    let table: Vec<(&str, Given, Vec<u8>, ErrorCode)> = vec![
+    let table: Vec<(&str, InitialState, Vec<u8>, ErrorCode)> = vec![
         (
             "4.2: a frame longer than MAX_FRAME_SIZE",
             Open,
@@ -66,7 +66,7 @@ fn connection_errors_are_answered_with_the_code_of_the_rfc() {
             Code::PROTOCOL_ERROR,
         ),
         (
-            "5.1.1: a stream id lower than one before",
+            "5.1.1: a stream id lower than a previous one",
             NoStream,
             [request(5, true), request(3, true)].concat(),
             Code::PROTOCOL_ERROR,
@@ -221,7 +221,7 @@ fn connection_errors_are_answered_with_the_code_of_the_rfc() {
             Code::FLOW_CONTROL_ERROR,
         ),
         (
-            "6.9.2: a stream's window beyond it by SETTINGS",
+            "6.9.2: a stream's window beyond 2^31-1 by SETTINGS",
             Open,
             [
                 window_update(1, (1 << 31) - 1 - 65_535),
@@ -231,7 +231,7 @@ fn connection_errors_are_answered_with_the_code_of_the_rfc() {
             Code::FLOW_CONTROL_ERROR,
         ),
         (
-            "6.10: CONTINUATION of no block",
+            "6.10: CONTINUATION without a block",
             Open,
             continuation(1, flag::END_HEADERS, &[]),
             Code::PROTOCOL_ERROR,
@@ -269,7 +269,7 @@ fn connection_errors_are_answered_with_the_code_of_the_rfc() {
 
 #[test]
 fn late_frames_of_a_stream_that_we_reset_are_ignored() {
-    let mut wire = Given::ResetLocally.server();
+    let mut wire = InitialState::ResetLocally.server();
     for octets in [
         data(1, 10, false),
         window_update(1, 10),
@@ -284,7 +284,7 @@ fn late_frames_of_a_stream_that_we_reset_are_ignored() {
 
 #[test]
 fn window_updates_and_resets_of_a_stream_that_has_ended_are_ignored() {
-    let mut wire = Given::Ended.server();
+    let mut wire = InitialState::Ended.server();
     assert_eq!(wire.receive(window_update(1, 10)), []);
     assert_eq!(wire.receive(rst_stream(1, ErrorCode::CANCEL)), []);
     assert!(wire.sent().is_empty());
@@ -307,7 +307,7 @@ fn frames_of_unknown_types_and_unknown_flags_are_ignored() {
 }
 
 #[test]
-fn a_client_that_is_no_http2_client_is_refused() {
+fn a_client_without_the_preface_is_refused() {
     for octets in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"PRI * HTTP/2.0\r\n\r\nXX"] {
         let mut wire = Wire::with(Connection::server(Config::default(), read_head));
         assert_eq!(wire.receive_error(octets).code, ErrorCode::PROTOCOL_ERROR);
@@ -315,7 +315,7 @@ fn a_client_that_is_no_http2_client_is_refused() {
 }
 
 #[test]
-fn a_preface_may_come_octet_by_octet() {
+fn a_preface_may_arrive_octet_by_octet() {
     let mut wire = Wire::with(Connection::server(Config::default(), read_head));
     for octet in PREFACE {
         assert_eq!(wire.receive([*octet]), []);
@@ -328,7 +328,7 @@ fn a_preface_may_come_octet_by_octet() {
 }
 
 #[test]
-fn the_first_frame_has_to_be_settings() {
+fn the_first_frame_must_be_settings() {
     for octets in [ping([0; 8]), settings_ack(), request(1, true)] {
         let mut wire = Wire::with(Connection::server(Config::default(), read_head));
         wire.receive(PREFACE);
@@ -337,7 +337,7 @@ fn the_first_frame_has_to_be_settings() {
 }
 
 #[test]
-fn a_frame_too_long_is_refused_before_it_has_arrived() {
+fn a_frame_that_is_too_long_is_refused_before_its_payload_arrives() {
     let mut wire = Wire::server(Config::default());
     let head = Head::new(Kind::Data, 0, 1, 16_385);
     assert_eq!(

@@ -8,7 +8,7 @@ use super::super::OpenError;
 const DRAIN_PING: [u8; 8] = [0x01, 0x06, 0x01, 0x08, 0x00, 0x03, 0x03, 0x09];
 
 #[test]
-fn pings_are_answered_and_seen() {
+fn a_ping_is_acknowledged_and_reported() {
     let mut wire = Wire::server(Config::default());
     assert_eq!(
         wire.receive(ping([5; 8])),
@@ -18,7 +18,7 @@ fn pings_are_answered_and_seen() {
 }
 
 #[test]
-fn several_pings_are_in_flight_at_a_time() {
+fn several_pings_may_be_in_flight() {
     let mut wire = Wire::server(Config::default());
     wire.core.ping([1; 8]);
     wire.core.ping([2; 8]);
@@ -40,11 +40,11 @@ fn a_server_drains_in_two_steps() {
         wire.sent(),
         ["GOAWAY 2147483647 NO_ERROR graceful_stop", "PING 01"]
     );
-    // A request that was on its way.
+    // A request that was in flight is accepted.
     let third = wire.request(3, true);
     assert_eq!(wire.receive(ping_ack(DRAIN_PING)), []);
     assert_eq!(wire.sent(), ["GOAWAY 3 NO_ERROR graceful_stop"]);
-    // One that was not.
+    // A later request is ignored.
     assert_eq!(wire.receive(request(5, false)), []);
     assert_eq!(wire.receive(data(5, 10, true)), []);
     assert!(wire.sent().is_empty());
@@ -57,7 +57,7 @@ fn a_server_drains_in_two_steps() {
 }
 
 #[test]
-fn a_drain_goes_on_without_an_answer_after_five_seconds() {
+fn a_drain_continues_without_an_acknowledgement_after_five_seconds() {
     let mut wire = Wire::server(Config::default());
     wire.core.drain("max_age".into(), wire.now);
     wire.sent();
@@ -94,7 +94,7 @@ fn a_goaway_has_the_last_stream_and_its_debug_data() {
 }
 
 #[test]
-fn streams_that_the_server_did_not_take_up_are_refused_in_order() {
+fn streams_that_the_server_did_not_process_are_refused_in_order() {
     let config = Config {
         initial_max_send_streams: 0,
         ..Config::default()
@@ -118,7 +118,8 @@ fn streams_that_the_server_did_not_take_up_are_refused_in_order() {
     let head = request_block();
     let opened = wire.core.open(9, &prepared(&head), true);
     assert_eq!(opened, Err(OpenError::GoingAway));
-    // Those that were taken up go on.
+    assert!(!wire.core.takes_new_streams());
+    // Streams that the server processes continue.
     assert_eq!(wire.receive(response(1, false)).len(), 1);
     wire.receive([trailers(1), response(3, true)].concat());
     for key in &keys[..2] {
@@ -128,7 +129,7 @@ fn streams_that_the_server_did_not_take_up_are_refused_in_order() {
 }
 
 #[test]
-fn the_value_of_a_refused_stream_can_be_had_with_its_event() {
+fn the_value_of_a_refused_stream_can_be_taken_with_its_event() {
     let mut wire = Wire::client(Config::default());
     let key = wire.open(42);
     wire.input
@@ -138,7 +139,7 @@ fn the_value_of_a_refused_stream_can_be_had_with_its_event() {
     assert_eq!(next(), Ok(Some(Event::Refused { key })));
     assert_eq!(wire.core.take_value(key), Some(42));
     assert_eq!(wire.receive(b""), []);
-    assert_eq!(wire.core.attach(key, 1), Some(1), "the stream is gone");
+    assert_eq!(wire.core.set_value(key, 1), Some(1), "the stream is gone");
 }
 
 #[test]
@@ -155,7 +156,7 @@ fn late_frames_of_a_refused_stream_are_ignored() {
 }
 
 #[test]
-fn a_second_goaway_may_lower_the_last_stream_and_not_raise_it() {
+fn a_second_goaway_may_lower_but_not_raise_the_last_stream() {
     let mut wire = Wire::client(Config::default());
     let (first, second) = (wire.open(0), wire.open(1));
     wire.receive(goaway((1 << 31) - 1, ErrorCode::NO_ERROR, ""));
@@ -175,7 +176,7 @@ fn a_goaway_with_an_even_stream_is_an_error_of_a_server() {
 }
 
 #[test]
-fn a_goaway_of_a_client_leaves_its_streams_alone() {
+fn a_goaway_from_a_client_does_not_affect_its_streams() {
     let mut wire = Wire::server(Config::default());
     assert_eq!(wire.core.role(), Role::Server);
     let key = wire.request(1, true);

@@ -1,4 +1,4 @@
-//! Both flow-control windows in both directions, and whose turn it is.
+//! The flow-control windows in both directions, and the order in which streams send.
 
 use super::*;
 use crate::{Config, Reading, bdp};
@@ -10,7 +10,7 @@ fn window() -> Config {
     }
 }
 
-/// A server with a stream that may be answered at length.
+/// Creates a server with a stream whose response head has been sent.
 fn responding() -> (Wire, StreamKey) {
     let mut wire = Wire::server(window());
     let key = wire.request(1, true);
@@ -27,7 +27,7 @@ fn send(wire: &mut Wire, key: StreamKey, length: usize, end_stream: bool) {
 }
 
 #[test]
-fn data_goes_as_far_as_the_window_and_on_when_it_opens() {
+fn data_is_sent_up_to_the_window_and_continues_when_it_opens() {
     let (mut wire, key) = responding();
     send(&mut wire, key, 70_000, true);
     let full = ["DATA 1 16384"; 3];
@@ -43,7 +43,7 @@ fn data_goes_as_far_as_the_window_and_on_when_it_opens() {
 }
 
 #[test]
-fn trailers_wait_behind_the_data_and_need_no_window() {
+fn trailers_wait_for_the_data_and_need_no_window() {
     let (mut wire, key) = responding();
     send(&mut wire, key, 65_536, false);
     let ok = trailers_block();
@@ -54,7 +54,7 @@ fn trailers_wait_behind_the_data_and_need_no_window() {
 }
 
 #[test]
-fn a_reply_that_does_not_fit_into_the_window_is_sent_in_its_parts() {
+fn a_reply_larger_than_the_window_is_sent_in_parts() {
     let mut wire = Wire::server(window());
     wire.receive(settings(&[(4, 10)]));
     wire.sent();
@@ -71,7 +71,7 @@ fn a_reply_that_does_not_fit_into_the_window_is_sent_in_its_parts() {
 }
 
 #[test]
-fn a_reply_that_fits_is_three_frames_at_once() {
+fn a_reply_within_the_window_is_three_frames() {
     let mut wire = Wire::server(window());
     let key = wire.request(1, true);
     let (head, ok) = (response_block(), trailers_block());
@@ -105,7 +105,7 @@ fn a_lower_initial_window_makes_windows_negative() {
 }
 
 #[test]
-fn a_higher_initial_window_wakes_every_stream_that_waits() {
+fn a_higher_initial_window_wakes_every_waiting_stream() {
     let mut wire = Wire::server(window());
     wire.receive([settings(&[(4, 0)]), window_update(0, 1 << 20)].concat());
     wire.sent();
@@ -154,7 +154,7 @@ fn streams_take_turns_of_one_frame_each() {
 }
 
 #[test]
-fn a_control_frame_goes_before_queued_data() {
+fn a_control_frame_precedes_queued_data() {
     let (mut wire, key) = responding();
     wire.receive([window_update(0, 1 << 20), window_update(1, 1 << 20)].concat());
     send(&mut wire, key, 200_000, false);
@@ -163,7 +163,7 @@ fn a_control_frame_goes_before_queued_data() {
 }
 
 #[test]
-fn a_batch_bounds_what_is_committed_ahead_of_a_control_frame() {
+fn a_batch_bounds_the_output_before_a_control_frame() {
     let (mut wire, key) = responding();
     wire.receive([window_update(0, 1 << 20), window_update(1, 1 << 20)].concat());
     send(&mut wire, key, 1_000_000, false);
@@ -176,7 +176,7 @@ fn a_batch_bounds_what_is_committed_ahead_of_a_control_frame() {
 }
 
 #[test]
-fn small_messages_that_had_to_wait_share_frames() {
+fn small_queued_messages_share_frames() {
     let mut wire = Wire::server(window());
     wire.receive(settings(&[(4, 0)]));
     let key = wire.request(1, true);
@@ -190,7 +190,7 @@ fn small_messages_that_had_to_wait_share_frames() {
 }
 
 #[test]
-fn a_stream_without_window_does_not_hold_others_up() {
+fn a_stream_without_window_does_not_delay_others() {
     let mut wire = Wire::server(window());
     wire.receive(settings(&[(4, 100)]));
     let first = wire.request(1, true);
@@ -204,7 +204,7 @@ fn a_stream_without_window_does_not_hold_others_up() {
 }
 
 #[test]
-fn the_sender_is_told_once_when_less_waits() {
+fn send_ready_is_reported_once_when_the_queue_is_short() {
     let (mut wire, key) = responding();
     send(&mut wire, key, 65_535 + 1_000, false);
     wire.sent();
@@ -222,7 +222,7 @@ fn the_sender_is_told_once_when_less_waits() {
 }
 
 #[test]
-fn the_connections_window_is_returned_on_receipt_and_a_streams_on_read() {
+fn the_connections_window_is_returned_on_receipt_and_a_streams_window_on_read() {
     let mut wire = Wire::server(window());
     let key = wire.request(1, false);
     wire.receive(data(1, 16_384, false));
@@ -257,7 +257,19 @@ fn padding_is_returned_without_being_read() {
 }
 
 #[test]
-fn a_stream_that_has_ended_gets_no_window() {
+fn discarded_content_counts_as_read() {
+    let mut wire = Wire::server(window());
+    let key = wire.request(1, false);
+    wire.receive(data(1, 16_384, false));
+    wire.sent();
+    wire.core.discard(key);
+    assert_eq!(wire.sent(), ["WINDOW_UPDATE 1 16384"]);
+    wire.core.discard(key);
+    assert!(wire.sent().is_empty());
+}
+
+#[test]
+fn an_ended_stream_gets_no_window_update() {
     let mut wire = Wire::server(window());
     let key = wire.request(1, false);
     wire.receive(data(1, 16_000, false));
@@ -267,7 +279,7 @@ fn a_stream_that_has_ended_gets_no_window() {
 }
 
 #[test]
-fn a_large_message_gets_its_credit_at_once() {
+fn a_large_needed_message_gets_its_credit_in_one_update() {
     let mut wire = Wire::server(window());
     let key = wire.request(1, false);
     wire.receive(data(1, 5, false));
@@ -311,7 +323,7 @@ fn more_data_than_the_connections_window_is_a_connection_error() {
 }
 
 #[test]
-fn data_of_streams_that_are_gone_counts_against_the_connections_window() {
+fn data_of_closed_streams_counts_against_the_connections_window() {
     let mut wire = Wire::server(window());
     let key = wire.request(1, false);
     wire.core.reset(key, ErrorCode::CANCEL);
@@ -323,7 +335,7 @@ fn data_of_streams_that_are_gone_counts_against_the_connections_window() {
 }
 
 #[test]
-fn windows_grow_when_they_are_what_limits_a_path() {
+fn windows_grow_when_they_limit_the_path() {
     let mut wire = Wire::server(Config::default());
     let key = wire.request(1, false);
     wire.receive(data(1, 16_384, false));
@@ -336,7 +348,7 @@ fn windows_grow_when_they_are_what_limits_a_path() {
     assert_eq!(wire.receive(ping_ack(bdp::PING)), []);
     let expected = ["WINDOW_UPDATE 0 30465", "SETTINGS 4=96000"];
     assert_eq!(wire.sent(), expected);
-    // The stream has the new window too: 64,384 of 96,000 are used.
+    // The stream has the new window as well: 64,384 of 96,000 octets are used.
     wire.receive(data(1, 16_000, false));
     wire.receive(data(1, 15_616, false));
     wire.core.release(key, 24_000);

@@ -1,4 +1,4 @@
-//! Requests and responses as they should be.
+//! Requests and responses without errors.
 
 use super::*;
 use crate::message::HeadKind;
@@ -6,7 +6,7 @@ use crate::message::HeadKind;
 use super::super::SendError;
 
 #[test]
-fn a_request_is_its_head_its_content_and_its_trailers() {
+fn a_request_consists_of_head_content_and_trailers() {
     let mut wire = Wire::server(Config::default());
     let octets = [request(1, false), data(1, 3, false), trailers(1)].concat();
     let events = wire.receive(octets);
@@ -38,7 +38,7 @@ fn a_request_is_its_head_its_content_and_its_trailers() {
 }
 
 #[test]
-fn a_response_may_be_preceded_by_informational_ones() {
+fn informational_responses_may_precede_a_response() {
     let mut wire = Wire::client(Config::default());
     wire.open(0);
     let early = headers(1, &[(":status", "103")], false);
@@ -55,7 +55,7 @@ fn a_response_may_be_preceded_by_informational_ones() {
 }
 
 #[test]
-fn a_header_block_may_come_in_pieces() {
+fn a_header_block_may_arrive_in_several_frames() {
     let mut wire = Wire::server(Config::default());
     let whole = block(&REQUEST);
     let (first, rest) = whole.split_at(3);
@@ -73,7 +73,7 @@ fn a_header_block_may_come_in_pieces() {
 }
 
 #[test]
-fn padding_and_priority_are_taken_off() {
+fn padding_and_priority_fields_are_removed() {
     let mut wire = Wire::server(Config::default());
     let mut payload = vec![4, 0x80, 0, 0, 7, 200];
     payload.extend_from_slice(&block(&REQUEST));
@@ -94,7 +94,7 @@ fn padding_and_priority_are_taken_off() {
 }
 
 #[test]
-fn frames_may_come_octet_by_octet() {
+fn frames_may_arrive_octet_by_octet() {
     let mut wire = Wire::server(Config::default());
     let mut events = Vec::new();
     for octet in [request(1, false), data(1, 3, true)].concat() {
@@ -104,7 +104,7 @@ fn frames_may_come_octet_by_octet() {
 }
 
 #[test]
-fn content_shares_the_memory_it_was_received_in() {
+fn content_shares_the_memory_of_the_input() {
     let mut wire = Wire::server(Config::default());
     wire.request(1, false);
     wire.input.extend_from_slice(&data(1, 5_000, true));
@@ -114,7 +114,7 @@ fn content_shares_the_memory_it_was_received_in() {
 }
 
 #[test]
-fn the_same_block_means_the_same_until_the_table_changes() {
+fn a_repeated_block_has_the_same_meaning_until_the_table_changes() {
     let mut wire = Wire::server(Config::default());
     let indexed = |id, octets: &[u8]| {
         let mut payload = block(&REQUEST);
@@ -138,12 +138,12 @@ fn the_same_block_means_the_same_until_the_table_changes() {
 }
 
 #[test]
-fn the_same_block_is_checked_for_what_it_is_used_as() {
+fn a_repeated_block_is_validated_for_its_use() {
     let mut wire = Wire::server(Config::default());
     for id in [1, 3, 5] {
         wire.request(id, false);
     }
-    // What begins a stream does not end it.
+    // A request head is not valid as trailers.
     assert!(matches!(
         wire.receive(request(5, true))[..],
         [Event::StreamError { .. }]
@@ -151,12 +151,16 @@ fn the_same_block_is_checked_for_what_it_is_used_as() {
 }
 
 #[test]
-fn parts_out_of_order_are_refused() {
+fn sending_out_of_order_is_an_error() {
     let mut wire = Wire::server(Config::default());
     let key = wire.request(1, true);
     let ok = trailers_block();
     let early = wire.core.send_data(key, &b"x"[..], false);
     assert_eq!(early, Err(SendError::OutOfOrder));
+    assert_eq!(
+        SendError::OutOfOrder.to_string(),
+        "the message's parts are sent out of order"
+    );
     assert_eq!(
         wire.core.send_trailers(key, &prepared(&ok)),
         Err(SendError::OutOfOrder)
@@ -172,7 +176,7 @@ fn parts_out_of_order_are_refused() {
 }
 
 #[test]
-fn nothing_follows_an_end_that_is_queued() {
+fn no_content_may_follow_a_queued_end() {
     let mut wire = Wire::server(Config::default());
     let key = wire.request(1, true);
     wire.respond(key);
@@ -184,7 +188,7 @@ fn nothing_follows_an_end_that_is_queued() {
 }
 
 #[test]
-fn a_reset_drops_what_is_queued() {
+fn a_reset_drops_queued_content() {
     let mut wire = Wire::server(Config::default());
     let key = wire.request(1, true);
     wire.respond(key);
@@ -199,7 +203,7 @@ fn a_reset_drops_what_is_queued() {
 }
 
 #[test]
-fn an_answer_before_the_request_has_ended_is_followed_by_a_reset() {
+fn a_response_before_the_end_of_the_request_is_followed_by_a_reset() {
     let mut wire = Wire::server(Config::default());
     let key = wire.request(1, false);
     wire.respond(key);
@@ -214,7 +218,7 @@ fn an_answer_before_the_request_has_ended_is_followed_by_a_reset() {
 }
 
 #[test]
-fn an_answer_after_the_request_has_ended_is_not() {
+fn a_response_after_the_end_of_the_request_is_not_followed_by_a_reset() {
     let mut wire = Wire::server(Config::default());
     let key = wire.request(1, true);
     wire.core.reset_when_sent(key, ErrorCode::NO_ERROR);
@@ -224,10 +228,10 @@ fn an_answer_after_the_request_has_ended_is_not() {
 }
 
 #[test]
-fn a_reset_by_the_peer_is_told_with_its_code() {
+fn a_reset_by_the_peer_is_reported_with_its_code() {
     let mut wire = Wire::server(Config::default());
     let key = wire.request(1, false);
-    wire.core.attach(key, 7);
+    wire.core.set_value(key, 7);
     wire.input
         .extend_from_slice(&rst_stream(1, ErrorCode(0xabcd)));
     let event = wire.core.next_event(&mut wire.input, wire.now);
@@ -261,7 +265,7 @@ fn streams_are_counted_by_how_they_ended() {
     assert_eq!((stats.headers_received, stats.headers_sent), (3, 1));
     assert_eq!(stats.streams_succeeded, 1);
 
-    // A response to a request that goes on, and is reset for that.
+    // A whole response to an incomplete request, followed by a reset.
     let seventh = wire.request(7, false);
     let sent = wire.core.send_headers(seventh, &prepared(&head), true);
     assert_eq!(sent, Ok(()));
@@ -272,7 +276,7 @@ fn streams_are_counted_by_how_they_ended() {
 }
 
 #[test]
-fn windows_are_what_either_end_may_send() {
+fn the_connections_windows_are_reported() {
     let mut wire = Wire::server(Config::default());
     assert_eq!(wire.core.send_window(), 65_535);
     assert_eq!(wire.core.receive_window(), 65_535);
@@ -289,7 +293,28 @@ fn windows_are_what_either_end_may_send() {
 }
 
 #[test]
-fn an_idle_connection_gives_its_memory_back_and_goes_on() {
+fn content_and_pings_are_counted() {
+    let mut wire = Wire::server(Config::default());
+    let key = wire.request(1, false);
+    let padded = frame(Kind::Data, flag::PADDED, 1, [3, b'a', b'b', 0, 0, 0]);
+    wire.receive([padded, data(1, 100, false), data(1, 0, true)].concat());
+    wire.respond(key);
+    assert_eq!(wire.core.send_data(key, &[0; 70][..], true), Ok(()));
+    wire.receive(ping([1; 8]));
+    wire.core.ping([2; 8]);
+    wire.receive(ping_ack([2; 8]));
+    let stats = wire.core.stats();
+    assert_eq!(
+        (stats.data_frames_received, stats.octets_received),
+        (2, 102)
+    );
+    assert_eq!((stats.data_frames_sent, stats.octets_sent), (1, 70));
+    assert_eq!((stats.pings_received, stats.pings_sent), (1, 1));
+    assert_eq!(wire.core.queued(key), 0);
+}
+
+#[test]
+fn an_idle_connection_frees_memory_and_continues() {
     let mut wire = Wire::server(Config::default());
     let old = wire.request(1, true);
     let (head, ok) = (response_block(), trailers_block());
@@ -298,13 +323,13 @@ fn an_idle_connection_gives_its_memory_back_and_goes_on() {
         .reply(old, &prepared(&head), &b"x"[..], &prepared(&ok));
     assert_eq!(reply, Ok(()));
     wire.sent();
-    wire.core.trim();
+    wire.core.shrink();
     let new = wire.request(3, true);
     assert_ne!(old, new);
     assert_eq!(
-        wire.core.attach(old, 1),
+        wire.core.set_value(old, 1),
         Some(1),
-        "the old key still means nothing"
+        "the old key is still invalid"
     );
     wire.respond(new);
     assert_eq!(wire.sent(), ["HEADERS 3"]);

@@ -1,14 +1,16 @@
-//! The connection, frame by frame: given what the peer sends, when the owner does something, then
-//! these events and these frames. Frames that are sent are compared as a line of text each.
+//! Tests of a connection, frame by frame.
+//!
+//! A test sends frames as the peer, calls functions as the owner, and checks the events and the
+//! sent frames. Sent frames are compared in text form, one line each.
 
-mod arriving;
 mod budgets;
 mod connection_errors;
+mod direct_reads;
 mod drain;
 mod flow;
 mod garbage;
-mod given;
 mod h2_peer;
+mod initial_state;
 mod messages;
 mod opening;
 mod random;
@@ -28,12 +30,12 @@ use crate::hpack::{Field, FieldRef};
 use crate::static_block::StaticBlock;
 use crate::stream::StreamKey;
 
-use super::{Before, Connection, PREFACE};
+use super::{Connection, PREFACE, PreviousHead};
 
-/// What the tests' owner makes of a header list.
+/// The owner's form of a header list in these tests.
 type Text = String;
 
-fn read_head(fields: &[Field], _: Option<Before<'_, Text>>) -> Text {
+fn read_head(fields: &[Field], _: Option<PreviousHead<'_, Text>>) -> Text {
     let line = |field: &Field| {
         let (name, value) = (&field.name, &field.value);
         format!("{}={}", name.escape_ascii(), value.escape_ascii())
@@ -41,7 +43,7 @@ fn read_head(fields: &[Field], _: Option<Before<'_, Text>>) -> Text {
     fields.iter().map(line).collect::<Vec<_>>().join(" ")
 }
 
-/// A connection under test, and its peer: the test.
+/// A connection under test. The test plays the peer.
 struct Wire {
     core: Connection<u32, Text>,
     input: BytesMut,
@@ -49,18 +51,18 @@ struct Wire {
 }
 
 impl Wire {
-    /// A server that has got the preface and SETTINGS of its client.
+    /// Creates a server that has received the preface and SETTINGS of its client.
     fn server(config: Config) -> Self {
         let mut wire = Self::with(Connection::server(config, read_head));
         wire.input.extend_from_slice(PREFACE);
-        wire.greet();
+        wire.handshake();
         wire
     }
 
-    /// A client that has got the SETTINGS of its server.
+    /// Creates a client that has received the SETTINGS of its server.
     fn client(config: Config) -> Self {
         let mut wire = Self::with(Connection::client(config, read_head));
-        wire.greet();
+        wire.handshake();
         wire
     }
 
@@ -72,13 +74,13 @@ impl Wire {
         }
     }
 
-    fn greet(&mut self) {
+    fn handshake(&mut self) {
         assert_eq!(self.receive(settings(&[])), [Event::PeerSettings]);
         assert_eq!(self.receive(settings_ack()), [Event::SettingsAcked]);
         self.sent();
     }
 
-    /// The peer sends something. The events it makes, or the error.
+    /// Sends octets as the peer. Returns the events or the connection error.
     fn try_receive(
         &mut self,
         octets: impl AsRef<[u8]>,
@@ -91,12 +93,13 @@ impl Wire {
         Ok(events)
     }
 
-    /// The peer sends something that is no error of the connection.
+    /// Sends octets as the peer that cause no connection error. Returns the events.
     fn receive(&mut self, octets: impl AsRef<[u8]>) -> Vec<Event<Text>> {
         self.try_receive(octets).expect("no connection error")
     }
 
-    /// The peer sends something that is an error of the connection: GOAWAY says which.
+    /// Sends octets as the peer that cause a connection error. Checks the GOAWAY and returns the
+    /// error.
     fn receive_error(&mut self, octets: impl AsRef<[u8]>) -> ConnectionError {
         let error = self.try_receive(octets).expect_err("a connection error");
         let sent = self.sent();
@@ -110,7 +113,7 @@ impl Wire {
         error
     }
 
-    /// The client asks for something; the key of the stream.
+    /// Sends a request as the client. Returns the key of the stream.
     fn request(&mut self, id: u32, end_stream: bool) -> StreamKey {
         match self.receive(request(id, end_stream)).as_slice() {
             [Event::Headers { key, .. }] => *key,
@@ -118,7 +121,7 @@ impl Wire {
         }
     }
 
-    /// The owner opens a stream.
+    /// Opens a stream as the owner.
     fn open(&mut self, value: u32) -> StreamKey {
         let head = request_block();
         self.core
@@ -126,7 +129,7 @@ impl Wire {
             .expect("opened")
     }
 
-    /// The owner sends response headers.
+    /// Sends a response head as the owner.
     fn respond(&mut self, key: StreamKey) {
         let head = response_block();
         self.core
@@ -134,7 +137,7 @@ impl Wire {
             .expect("sent");
     }
 
-    /// The frames in the output, a line each. They are written now.
+    /// Removes the frames from the output and returns them in text form, one line each.
     fn sent(&mut self) -> Vec<String> {
         let octets = self.take_output();
         let mut rest = octets.as_slice();
@@ -152,6 +155,7 @@ impl Wire {
         lines
     }
 
+    /// Removes and returns the octets of the output.
     fn take_output(&mut self) -> Vec<u8> {
         let mut octets = Vec::new();
         while !self.core.output().is_empty() {
@@ -163,11 +167,13 @@ impl Wire {
         octets
     }
 
+    /// Advances the time.
     fn pass(&mut self, time: Duration) {
         self.now += time;
     }
 }
 
+/// Returns the text form of a sent frame.
 fn line(head: Head, payload: &[u8]) -> String {
     let id = head.stream_id;
     let number = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().expect("4 octets"));
@@ -211,7 +217,7 @@ fn line(head: Head, payload: &[u8]) -> String {
     }
 }
 
-/// Any frame.
+/// Encodes any frame.
 fn frame(kind: Kind, flags: u8, id: u32, payload: impl AsRef<[u8]>) -> Vec<u8> {
     let mut out = Vec::new();
     let payload = payload.as_ref();

@@ -1,4 +1,4 @@
-//! A client's streams: limits, waiting, ids.
+//! Opening of streams: the peer's limit, waiting streams, stream ids.
 
 use super::*;
 
@@ -12,7 +12,7 @@ fn limited(limit: u32) -> Wire {
 }
 
 #[test]
-fn streams_over_the_peers_limit_wait_first_come_first_served() {
+fn streams_above_the_peers_limit_wait_in_order() {
     let mut wire = limited(2);
     let keys: Vec<_> = (0..4).map(|value| wire.open(value)).collect();
     assert_eq!(wire.sent(), ["HEADERS 1", "HEADERS 3"]);
@@ -33,7 +33,7 @@ fn streams_over_the_peers_limit_wait_first_come_first_served() {
 }
 
 #[test]
-fn what_is_sent_on_a_waiting_stream_follows_its_head() {
+fn content_of_a_waiting_stream_follows_its_head() {
     let mut wire = limited(0);
     let key = wire.open(0);
     assert_eq!(wire.core.send_data(key, &[0; 20_000][..], true), Ok(()));
@@ -49,7 +49,7 @@ fn what_is_sent_on_a_waiting_stream_follows_its_head() {
 }
 
 #[test]
-fn nothing_more_is_sent_on_a_stream_that_waits_to_be_opened_and_ended_at_once() {
+fn a_waiting_stream_without_content_accepts_no_content() {
     let mut wire = limited(0);
     let head = request_block();
     let key = wire.core.open(1, &Block::prepared(&head), true);
@@ -63,7 +63,7 @@ fn nothing_more_is_sent_on_a_stream_that_waits_to_be_opened_and_ended_at_once() 
 }
 
 #[test]
-fn a_waiting_stream_that_is_reset_leaves_no_trace() {
+fn a_reset_of_a_waiting_stream_causes_no_frames() {
     let mut wire = limited(0);
     let (first, second) = (wire.open(0), wire.open(1));
     assert_eq!(wire.core.send_data(first, &[0; 10][..], true), Ok(()));
@@ -75,7 +75,7 @@ fn a_waiting_stream_that_is_reset_leaves_no_trace() {
 }
 
 #[test]
-fn a_hundred_streams_go_before_the_server_has_said() {
+fn a_hundred_streams_may_be_opened_before_the_servers_settings() {
     let mut wire = Wire::with(Connection::client(Config::default(), read_head));
     for value in 0..150 {
         wire.open(value);
@@ -86,7 +86,7 @@ fn a_hundred_streams_go_before_the_server_has_said() {
 }
 
 #[test]
-fn stream_ids_run_out_in_time() {
+fn no_stream_is_opened_after_the_last_stream_id() {
     let config = Config {
         last_local_stream_id: 3,
         ..Config::default()
@@ -97,10 +97,14 @@ fn stream_ids_run_out_in_time() {
     let head = request_block();
     let opened = wire.core.open(2, &prepared(&head), true);
     assert_eq!(opened, Err(OpenError::StreamIdsExhausted));
+    assert_eq!(
+        OpenError::StreamIdsExhausted.to_string(),
+        "the connection has no stream ids left"
+    );
 }
 
 #[test]
-fn streams_that_wait_when_the_ids_run_out_are_refused() {
+fn waiting_streams_are_refused_when_the_stream_ids_run_out() {
     let config = Config {
         last_local_stream_id: 1,
         ..Config::default()
@@ -118,7 +122,7 @@ fn streams_that_wait_when_the_ids_run_out_are_refused() {
 }
 
 #[test]
-fn a_server_refuses_streams_over_its_limit() {
+fn a_server_refuses_streams_above_its_limit() {
     let config = Config {
         max_concurrent_streams: Some(1),
         ..Config::default()
@@ -133,7 +137,7 @@ fn a_server_refuses_streams_over_its_limit() {
 }
 
 #[test]
-fn the_values_of_all_streams_can_be_visited_those_that_wait_included() {
+fn the_values_of_all_streams_are_visited_including_waiting_ones() {
     let mut wire = limited(1);
     let keys: Vec<_> = (0..3).map(|value| wire.open(value)).collect();
     let visited: Vec<_> = wire

@@ -1,6 +1,6 @@
-//! Numbers that are the same in every run.
+//! Reproducible random numbers.
 
-/// A stream of numbers, which its seed decides.
+/// A sequence of random numbers that depends only on its seed.
 pub(super) struct Random(u64);
 
 impl Random {
@@ -8,7 +8,7 @@ impl Random {
         Self(seed)
     }
 
-    /// A number below `bound`.
+    /// Returns a number below `bound`.
     pub(super) fn next(&mut self, bound: u32) -> u32 {
         self.0 = self
             .0
@@ -17,16 +17,17 @@ impl Random {
         ((self.0 >> 33) as u32) % bound
     }
 
-    /// Whether something is so that is so once in `times`.
+    /// Returns `true` with a probability of 1 in `times`.
     pub(super) fn once_in(&mut self, times: u32) -> bool {
         self.next(times) == 0
     }
 
-    /// One of several, of which there is at least one.
+    /// Returns one of `options`, which must not be empty.
     pub(super) fn one_of<T: Copy>(&mut self, options: &[T]) -> T {
         options[self.next(options.len() as u32) as usize]
     }
 
+    /// Returns random octets.
     pub(super) fn octets(&mut self, length: u32) -> Vec<u8> {
         (0..length).map(|_| self.next(256) as u8).collect()
     }

@@ -1,4 +1,4 @@
-//! Settings of either end.
+//! The settings of both ends.
 
 use super::*;
 use crate::hpack::DEFAULT_TABLE_SIZE;
@@ -6,7 +6,7 @@ use crate::hpack::DEFAULT_TABLE_SIZE;
 use super::super::{OpenError, SendError};
 
 #[test]
-fn a_server_announces_what_it_is_told_to_and_opens_the_connections_window() {
+fn a_server_announces_its_configuration_and_opens_the_connections_window() {
     let config = Config {
         max_concurrent_streams: Some(100),
         stream_window: 1 << 20,
@@ -21,7 +21,7 @@ fn a_server_announces_what_it_is_told_to_and_opens_the_connections_window() {
 }
 
 #[test]
-fn a_client_sends_its_preface_and_turns_push_off() {
+fn a_client_sends_its_preface_and_disables_push() {
     let mut wire = Wire::with(Connection::client(Config::default(), read_head));
     let octets = wire.take_output();
     assert!(octets.starts_with(PREFACE));
@@ -30,7 +30,7 @@ fn a_client_sends_its_preface_and_turns_push_off() {
 }
 
 #[test]
-fn settings_are_acknowledged_and_in_force() {
+fn settings_are_acknowledged_and_applied() {
     let mut wire = Wire::server(Config::default());
     let events = wire.receive(settings(&[
         (3, 7),
@@ -49,7 +49,7 @@ fn settings_are_acknowledged_and_in_force() {
 }
 
 #[test]
-fn frames_stay_short_however_long_the_peer_takes_them() {
+fn sent_frames_stay_short_even_if_the_peer_accepts_longer_ones() {
     let mut wire = Wire::server(Config::default());
     wire.receive(settings(&[(5, 1 << 20)]));
     let key = wire.request(1, true);
@@ -60,7 +60,7 @@ fn frames_stay_short_however_long_the_peer_takes_them() {
 }
 
 #[test]
-fn a_long_header_block_is_continued() {
+fn a_long_header_block_is_sent_with_continuations() {
     let mut wire = Wire::server(Config::default());
     let key = wire.request(1, true);
     let long = vec![b'~'; 40_000];
@@ -81,7 +81,7 @@ fn a_long_header_block_is_continued() {
 }
 
 #[test]
-fn a_header_list_larger_than_the_peer_takes_is_not_sent() {
+fn a_header_list_larger_than_the_peer_accepts_is_not_sent() {
     let mut wire = Wire::server(Config::default());
     wire.receive(settings(&[(6, 100)]));
     let key = wire.request(1, true);
@@ -89,7 +89,7 @@ fn a_header_list_larger_than_the_peer_takes_is_not_sent() {
     let long = vec![b'a'; 100];
     let (head, ok) = (response_block(), trailers_block());
     let fields = [FieldRef::new(b"long", &long)];
-    // 42 for the status, 136 for the field.
+    // The status counts 42 octets, the field 136.
     let too_large = Err(SendError::HeaderListTooLarge {
         size: 178,
         limit: 100,
@@ -110,7 +110,7 @@ fn a_header_list_larger_than_the_peer_takes_is_not_sent() {
 }
 
 #[test]
-fn a_request_larger_than_the_peer_takes_is_not_sent() {
+fn a_request_head_larger_than_the_peer_accepts_is_not_sent() {
     let mut wire = Wire::client(Config::default());
     wire.receive(settings(&[(6, 10)]));
     wire.sent();
@@ -124,14 +124,14 @@ fn a_request_larger_than_the_peer_takes_is_not_sent() {
     assert_eq!(wire.core.queued_streams(), 0);
 }
 
-/// The size update that a block begins with.
+/// Returns the table size update at the beginning of a block.
 fn size_update(octets: &[u8]) -> Option<u8> {
     let first = octets[Head::LEN];
     (first & 0xe0 == 0x20).then_some(first & 0x1f)
 }
 
 #[test]
-fn a_smaller_table_is_obeyed_and_confirmed_in_the_next_block() {
+fn a_smaller_table_is_applied_and_confirmed_in_the_next_block() {
     let mut wire = Wire::server(Config::default());
     wire.receive(settings(&[(1, 0)]));
     wire.receive(settings(&[(1, 10)]));
@@ -167,7 +167,7 @@ fn a_larger_table_than_the_default_is_not_used() {
 }
 
 #[test]
-fn a_peer_that_ignores_our_smaller_table_loses_the_connection() {
+fn a_peer_that_ignores_our_smaller_table_is_in_error() {
     let config = Config {
         header_table_size: 100,
         ..Config::default()

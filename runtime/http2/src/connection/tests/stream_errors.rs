@@ -1,12 +1,12 @@
-//! What ends a stream and leaves the connection alone (RFC 9113 section 5.4.2).
+//! Stream errors, which do not affect the connection (RFC 9113 section 5.4.2).
 
-use super::given::Given;
+use super::initial_state::InitialState;
 use super::*;
 
 #[test]
-fn stream_errors_are_answered_with_the_code_of_the_rfc_and_leave_the_connection_alone() {
+fn stream_errors_cause_the_code_of_the_rfc_and_do_not_affect_the_connection() {
     use ErrorCode as Code;
-    use Given::{HalfClosedRemote, NoStream, Open, ResetByPeer};
+    use InitialState::{HalfClosedRemote, NoStream, Open, ResetByPeer};
     let more = |fields: &[(&'static str, &'static str)]| {
         headers(1, &[&REQUEST[..], fields].concat(), true)
     };
@@ -19,7 +19,7 @@ fn stream_errors_are_answered_with_the_code_of_the_rfc_and_leave_the_connection_
             payload,
         )
     };
-    let table: Vec<(&str, Given, Vec<u8>, ErrorCode)> = vec![
+    let table: Vec<(&str, InitialState, Vec<u8>, ErrorCode)> = vec![
         (
             "5.1: DATA after END_STREAM",
             HalfClosedRemote,
@@ -179,14 +179,14 @@ fn stream_errors_are_answered_with_the_code_of_the_rfc_and_leave_the_connection_
         wire.receive(octets);
         let expected = format!("RST_STREAM 1 {code}");
         assert_eq!(wire.sent(), [expected], "{name}");
-        // The connection goes on, its compression state intact.
+        // The connection continues, and its compression state is intact.
         wire.request(3, true);
         assert_eq!(wire.core.open_streams(), 1, "{name}");
     }
 }
 
 #[test]
-fn a_stream_error_is_told_to_the_owner_of_the_stream() {
+fn a_stream_error_is_reported_to_the_owner() {
     let mut wire = Wire::server(Config::default());
     let key = wire.request(1, false);
     let events = wire.receive(window_update(1, 0));
@@ -213,7 +213,7 @@ fn malformed_responses_are_stream_errors() {
         ),
         ("a request", headers(1, &REQUEST, false)),
         (
-            "no content where some is announced",
+            "no content after a content-length",
             headers(1, &[(":status", "200"), ("content-length", "5")], true),
         ),
     ];

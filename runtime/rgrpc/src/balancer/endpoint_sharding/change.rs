@@ -1,20 +1,22 @@
 use crate::connectivity_state::ConnectivityState;
 
-/// What has changed in an [`EndpointSharding`](super::EndpointSharding). The greater includes the
-/// lesser.
+/// The kind of change in an [`EndpointSharding`](super::EndpointSharding). A greater one includes
+/// the lesser ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EndpointsChange {
     /// No child has published.
     None,
-    /// Children have published, none of which is or was among those that the sharding's own picker
-    /// has: it would be the same one again.
+    /// Children outside of the sharding's own picker have published. The picker would stay the
+    /// same.
     Others,
-    /// The state of all has changed, or a child that has or had that state.
+    /// The aggregate state has changed, or a child that has or had the aggregate state has
+    /// published.
     Best,
 }
 
 impl EndpointsChange {
-    /// What it is that a child has changed its state, and that of all.
+    /// The change that follows from a child's states before and after (`from`, `to`) and the
+    /// aggregate states before and after.
     pub(super) fn of(
         published: bool,
         [from, to]: [ConnectivityState; 2],
@@ -36,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_child_matters_when_it_has_or_had_the_best_state() {
+    fn a_child_is_relevant_if_it_has_or_had_the_aggregate_state() {
         use EndpointsChange::{Best, None, Others};
         for (published, child, all, expected) in [
             (false, [Ready, Ready], [Ready, Ready], None),

@@ -11,12 +11,12 @@ pub struct EndpointChild {
     id: EndpointId,
     pub(super) endpoint: Endpoint,
     pub(super) balancer: ChildBalancer,
-    /// When it wants to be woken, as the sharding's timers have it.
+    /// The child's entry in the sharding's timers.
     pub(super) wake_at: Option<Instant>,
 }
 
-/// Names an endpoint of an [`EndpointSharding`](super::EndpointSharding) as long as it is in the
-/// updates without a gap; used once.
+/// The id of an endpoint in an [`EndpointSharding`](super::EndpointSharding), as long as every
+/// update contains the endpoint. Ids are not reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointId(u64);
 
@@ -36,25 +36,25 @@ impl EndpointChild {
         }
     }
 
-    /// Its name.
+    /// The id of the endpoint.
     #[must_use]
     pub fn id(&self) -> EndpointId {
         self.id
     }
 
-    /// The endpoint, as it was in the last update.
+    /// The endpoint in the last update.
     #[must_use]
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
 
-    /// The state that its policy has published last; CONNECTING before.
+    /// The state that the endpoint's policy has published last. CONNECTING before the first.
     #[must_use]
     pub fn state(&self) -> ConnectivityState {
         self.balancer.state()
     }
 
-    /// The picker that its policy has published last.
+    /// The picker that the endpoint's policy has published last.
     #[must_use]
     pub fn picker(&self) -> &Arc<dyn Picker> {
         self.balancer.picker()

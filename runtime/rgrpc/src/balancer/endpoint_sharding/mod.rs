@@ -1,9 +1,9 @@
-//! A child policy for each endpoint: what all policies are built on that use several endpoints at
-//! once. Called by them, on the channel's task.
+//! A child policy for each endpoint: the base of all policies over several endpoints. Those
+//! policies call it, on the channel's task.
 //!
-//! What happens to one child costs no more than a look-up, however many there are; an update costs
-//! one for each endpoint. A new picker is as large as the number of children that it has: the
-//! policy makes one for all that happens at once, when it is woken for it.
+//! A change of one child takes one look-up, independent of the number of children. An update takes
+//! one look-up for each endpoint. A new picker takes time in proportion to its children, so the
+//! policy builds one for several changes, when it is woken.
 //!
 //! Source: gRFC A61; grpc-go's package `balancer/endpointsharding`.
 
@@ -27,23 +27,23 @@ use tokio::time::Instant;
 
 use self::control::ShardControl;
 use super::{
-    Balancer, BalancerUpdate, BalancerWaker, ChannelControl, ChildBalancer,
+    Balancer, BalancerEvent, BalancerUpdate, BalancerWaker, ChannelControl, ChildBalancer,
     ConnectivityStateEvaluator, FailingPicker, LoadReport, PickFirst, Picker, SubConnId,
-    SubConnIndex, SubConnState,
+    SubConnIndex, SubConnState, call_failure,
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::resolver::{Endpoint, EndpointKey};
 use crate::status::Status;
 
-/// A child policy for each endpoint, kept as long as the endpoint is in the updates: what policies
-/// are built on that use several endpoints at once.
+/// A child policy for each endpoint: the base of policies over several endpoints. A child lives as
+/// long as the updates contain its endpoint.
 ///
-/// Such a policy hands on to it what it is called with. When children have published, the sharding
-/// has the policy [woken](Balancer::wake), once for all that happens at once: then, and after each
-/// update, the policy publishes anew if [`take_change`](Self::take_change) says that it has to. It
-/// does so with the sharding's own [`state`](Self::state) and [`picker`](Self::picker) or with a
-/// picker that it makes of the [`children`](Self::children). [`BaseBalancer`](super::BaseBalancer)
-/// is one that does this.
+/// Such a policy passes its own calls on to the sharding. When children have published, the
+/// sharding [wakes](Balancer::wake) the policy, once for several changes. When woken, and after
+/// each update, the policy publishes again if [`take_change`](Self::take_change) requires it:
+/// either the sharding's own [`state`](Self::state) and [`picker`](Self::picker), or a picker that
+/// it builds from the [`children`](Self::children). [`BaseBalancer`](super::BaseBalancer) is such a
+/// policy.
 ///
 /// ```text
 ///   Balancer of a policy        EndpointSharding                  ChildBalancer, one an endpoint
@@ -54,41 +54,41 @@ use crate::status::Status;
 ///   publishes a picker ◄─────── take_change
 /// ```
 ///
-/// The children are `pick_first` with regard to health, unless said otherwise: several addresses of
-/// an endpoint are one backend, and one connection to it is enough.
+/// By default the children are health-aware `pick_first` policies: the addresses of an endpoint are
+/// one backend, and one connection to it is enough.
 ///
 /// Source: gRFC A61; grpc-go's package `balancer/endpointsharding`.
 pub struct EndpointSharding {
     new_child: Box<dyn Fn() -> Box<dyn Balancer> + Send>,
-    /// Whether children that are idle are told to connect.
+    /// Idle children are told to connect.
     reconnects: bool,
-    /// How often the children's backends are to report their load.
+    /// The interval of the load reports of the children's backends.
     load_reports: Option<Duration>,
     children: BTreeMap<EndpointId, EndpointChild>,
     by_endpoint: HashMap<EndpointKey, EndpointId>,
     subconns: SubConnIndex<EndpointId>,
     states: ConnectivityStateEvaluator,
-    /// When children want to be woken.
+    /// The times at which children need to be woken.
     timers: BTreeSet<(Instant, EndpointId)>,
     next_id: u64,
-    /// Why there are no children, if not because there are no endpoints.
-    absence: Option<Status>,
-    /// What has changed since the policy asked.
+    /// The resolver's error, if it is the reason that there are no children.
+    resolver_error: Option<Status>,
+    /// The changes since the policy asked last.
     change: EndpointsChange,
-    /// What children ask to be woken by. That of the channel does not tell who has asked.
+    /// The waker for children. The channel's waker does not tell who has used it.
     waker: Option<BalancerWaker>,
 }
 
 impl EndpointSharding {
-    /// With children that are [leaves](PickFirst::leaf) of `pick_first`, which are told to connect
-    /// whenever they are idle. Their config, in each update, is a
+    /// Creates a sharding with [leaves](PickFirst::leaf) of `pick_first` as children, which connect
+    /// whenever they are idle. The config of each update is a
     /// [`PickFirstConfig`](super::PickFirstConfig).
     #[must_use]
     pub fn new() -> Self {
         Self::with_children(|| Box::new(PickFirst::leaf()))
     }
 
-    /// With children that this makes, which are told to connect whenever they are idle.
+    /// Creates a sharding with children from `new_child`, which connect whenever they are idle.
     #[must_use]
     pub fn with_children(new_child: impl Fn() -> Box<dyn Balancer> + Send + 'static) -> Self {
         Self {
@@ -101,13 +101,13 @@ impl EndpointSharding {
             states: ConnectivityStateEvaluator::new(),
             timers: BTreeSet::new(),
             next_id: 0,
-            absence: None,
+            resolver_error: None,
             change: EndpointsChange::None,
             waker: None,
         }
     }
 
-    /// Leaves children idle until they are told to connect, by [`exit_idle`](Self::exit_idle),
+    /// Keeps children idle until they connect by [`exit_idle`](Self::exit_idle), by
     /// [`exit_idle_child`](Self::exit_idle_child) or by a pick of their own picker.
     #[must_use]
     pub fn without_reconnecting(mut self) -> Self {
@@ -115,7 +115,7 @@ impl EndpointSharding {
         self
     }
 
-    /// Has the backends report their load this often. See
+    /// Sets the interval of the backends' load reports. See
     /// [`SubConnOptions::load_reports`](super::SubConnOptions::load_reports).
     #[must_use]
     pub fn with_load_reports(mut self, interval: Duration) -> Self {
@@ -123,18 +123,18 @@ impl EndpointSharding {
         self
     }
 
-    /// The children, in the order in which their endpoints first came up.
+    /// The children, in the order in which their endpoints were added.
     pub fn children(&self) -> impl ExactSizeIterator<Item = &EndpointChild> {
         self.children.values()
     }
 
-    /// The children whose state is that of all.
+    /// The children whose state equals the aggregate state.
     pub fn best_children(&self) -> impl Iterator<Item = &EndpointChild> {
         let state = self.state();
         self.children().filter(move |child| child.state() == state)
     }
 
-    /// The child of this name.
+    /// The child with this id.
     #[must_use]
     pub fn child(&self, id: EndpointId) -> Option<&EndpointChild> {
         self.children.get(&id)
@@ -146,25 +146,25 @@ impl EndpointSharding {
         self.child(*self.by_endpoint.get(endpoint)?)
     }
 
-    /// The child that holds this connection.
+    /// The child that has created this subchannel.
     #[must_use]
     pub fn child_with(&self, subconn: SubConnId) -> Option<&EndpointChild> {
         self.child(*self.subconns.get(subconn)?)
     }
 
-    /// The best state that a child has; TRANSIENT_FAILURE without children. See
+    /// The aggregate state of the children. TRANSIENT_FAILURE without children. See
     /// [`ConnectivityStateEvaluator`].
     #[must_use]
     pub fn state(&self) -> ConnectivityState {
         self.states.state()
     }
 
-    /// The children whose state is that of all, each in turn, beginning anywhere. Without children,
-    /// calls fail.
+    /// Creates a picker that uses the children with the aggregate state in turn, from a random one
+    /// on. Without children, calls fail.
     pub fn picker(&self, control: &mut dyn ChannelControl) -> Arc<dyn Picker> {
         if self.children.is_empty() {
-            let absence = self.absence.clone();
-            let status = absence.unwrap_or_else(|| no_endpoints(control.target()));
+            let resolver_error = self.resolver_error.clone();
+            let status = resolver_error.unwrap_or_else(|| no_endpoints(control.target()));
             return Arc::new(FailingPicker::new(status));
         }
         let best = self.best_children();
@@ -172,16 +172,16 @@ impl EndpointSharding {
         RoundRobinPicker::of(pickers, control.random())
     }
 
-    /// There are new endpoints: those that are known keep their children, and the children of those
-    /// that are gone are dropped. The children are updated with their endpoint and the config of
-    /// the update, beginning anywhere, so that not every client connects to the same one first.
+    /// Applies new endpoints. Known endpoints keep their children, and the children of removed
+    /// endpoints are dropped. The children get their endpoint and the config of the update, from a
+    /// random one on, so that not every client connects to the same one first.
     ///
-    /// Counts as a change of the [best](EndpointsChange::Best), whatever comes of it, which the
-    /// policy publishes at once: it is not woken for it.
+    /// The update counts as a change of the kind [`Best`](EndpointsChange::Best). The policy
+    /// publishes at once and is not woken for it.
     ///
     /// # Errors
-    /// There are no endpoints, which leaves no children, or a child has returned an error: the
-    /// first one is returned.
+    /// There are no endpoints, and all children are dropped; or a child has returned an error, the
+    /// first of which is returned.
     pub fn update(
         &mut self,
         mut update: BalancerUpdate,
@@ -203,13 +203,14 @@ impl EndpointSharding {
         old.into_values().for_each(|id| self.remove_child(id));
         self.change = EndpointsChange::Best;
         if self.children.is_empty() {
-            self.absence = None;
+            self.resolver_error = None;
             return Err(no_endpoints(control.target()));
         }
         result
     }
 
-    /// What has changed since this was last asked: whether the policy has to publish anew.
+    /// Returns the changes since the last call, so that the policy knows if it has to publish
+    /// again.
     pub fn take_change(&mut self) -> EndpointsChange {
         std::mem::replace(&mut self.change, EndpointsChange::None)
     }
@@ -217,13 +218,10 @@ impl EndpointSharding {
     /// See [`Balancer::resolver_error`]. Without children, calls fail with this error from now on.
     pub fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
         if self.children.is_empty() {
-            // Its code is about resolving, not about the calls that fail because of it.
-            self.absence = Some(error.to_unavailable(error.message().to_owned()));
+            self.resolver_error = Some(call_failure(error));
             return self.note(EndpointsChange::Best, control);
         }
-        self.call_each(control, |child, control| {
-            child.resolver_error(error, control)
-        });
+        self.handle_all(BalancerEvent::ResolverError(error), control);
     }
 
     /// See [`Balancer::subconn_state`].
@@ -233,9 +231,11 @@ impl EndpointSharding {
         state: &SubConnState,
         control: &mut dyn ChannelControl,
     ) {
-        self.call_with(subconn, control, |child, control| {
-            child.subconn_state(subconn, state, control)
-        });
+        self.handle_one(
+            self.subconns.get(subconn).copied(),
+            BalancerEvent::SubConnState(subconn, state),
+            control,
+        );
     }
 
     /// See [`Balancer::load_report`].
@@ -245,19 +245,36 @@ impl EndpointSharding {
         report: &LoadReport,
         control: &mut dyn ChannelControl,
     ) {
-        self.call_with(subconn, control, |child, control| {
-            child.load_report(subconn, report, control)
-        });
+        self.handle_one(
+            self.subconns.get(subconn).copied(),
+            BalancerEvent::LoadReport(subconn, report),
+            control,
+        );
     }
 
-    /// See [`Balancer::exit_idle`]: all children are told to.
+    /// See [`Balancer::exit_idle`]. Applies to all children.
     pub fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
-        self.call_each(control, ChildBalancer::exit_idle);
+        self.handle_all(BalancerEvent::ExitIdle, control);
     }
 
-    /// Tells one child to connect, if it is idle.
+    /// Connects one child, if it is idle.
     pub fn exit_idle_child(&mut self, id: EndpointId, control: &mut dyn ChannelControl) {
-        self.call_and_note(id, control, ChildBalancer::exit_idle);
+        self.handle_one(Some(id), BalancerEvent::ExitIdle, control);
+    }
+
+    /// Handles an event of the policy.
+    pub(super) fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
+        match event {
+            BalancerEvent::ResolverError(error) => self.resolver_error(error, control),
+            BalancerEvent::SubConnState(subconn, state) => {
+                self.subconn_state(subconn, state, control);
+            }
+            BalancerEvent::ExitIdle => self.exit_idle(control),
+            BalancerEvent::LoadReport(subconn, report) => {
+                self.load_report(subconn, report, control);
+            }
+            BalancerEvent::Wake => self.wake(control),
+        }
     }
 
     /// See [`Balancer::wake_at`].
@@ -266,17 +283,17 @@ impl EndpointSharding {
         self.timers.first().map(|(at, _)| *at)
     }
 
-    /// See [`Balancer::wake`]: wakes all children if one has asked for it, else those whose time
-    /// has come.
+    /// See [`Balancer::wake`]. Wakes all children if one has requested it, otherwise the children
+    /// whose timers are due.
     pub fn wake(&mut self, control: &mut dyn ChannelControl) {
         if self.waker.as_ref().is_some_and(BalancerWaker::begin) {
-            return self.call_each(control, ChildBalancer::wake);
+            return self.handle_all(BalancerEvent::Wake, control);
         }
         let now = control.now();
         let due = self.timers.iter().take_while(|(at, _)| *at <= now);
         let due: Vec<_> = due.map(|(_, id)| *id).collect();
         for id in due {
-            self.call_and_note(id, control, ChildBalancer::wake);
+            self.handle_one(Some(id), BalancerEvent::Wake, control);
         }
     }
 
@@ -318,40 +335,29 @@ impl EndpointSharding {
         result
     }
 
-    fn call_each(
-        &mut self,
-        control: &mut dyn ChannelControl,
-        mut what: impl FnMut(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
-    ) {
+    /// Passes an event on to all children.
+    fn handle_all(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
         let ids: Vec<_> = self.children.keys().copied().collect();
         for id in ids {
-            self.call_and_note(id, control, &mut what);
+            self.handle_one(Some(id), event, control);
         }
     }
 
-    fn call_with(
+    /// Passes an event on to one child, if there is one. Wakes the policy if that has changed
+    /// something.
+    fn handle_one(
         &mut self,
-        subconn: SubConnId,
+        child: Option<EndpointId>,
+        event: BalancerEvent<'_>,
         control: &mut dyn ChannelControl,
-        what: impl FnOnce(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
     ) {
-        if let Some(id) = self.subconns.get(subconn) {
-            self.call_and_note(*id, control, what);
+        if let Some(id) = child {
+            let change = self.call(id, control, |child, control| child.handle(event, control));
+            self.note(change, control);
         }
     }
 
-    /// Calls one child, and has the policy woken if that has changed something.
-    fn call_and_note(
-        &mut self,
-        id: EndpointId,
-        control: &mut dyn ChannelControl,
-        what: impl FnOnce(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
-    ) {
-        let change = self.call(id, control, what);
-        self.note(change, control);
-    }
-
-    /// Keeps a change for the policy, and has it woken for the first one.
+    /// Records a change, and wakes the policy for the first one.
     fn note(&mut self, change: EndpointsChange, control: &dyn ChannelControl) {
         if self.change == EndpointsChange::None && change != EndpointsChange::None {
             control.waker().wake();
@@ -359,12 +365,13 @@ impl EndpointSharding {
         self.change = self.change.max(change);
     }
 
-    /// Calls one child, and keeps the counts and the timers. `what` says whether it has published.
+    /// Calls one child, and updates counts and timers. `call` returns true if the child has
+    /// published.
     fn call(
         &mut self,
         id: EndpointId,
         control: &mut dyn ChannelControl,
-        what: impl FnOnce(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
+        call: impl FnOnce(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
     ) -> EndpointsChange {
         let Some(child) = self.children.get_mut(&id) else {
             return EndpointsChange::None;
@@ -381,7 +388,7 @@ impl EndpointSharding {
             load_reports: self.load_reports,
         };
         let from = child.state();
-        let mut published = what(&mut child.balancer, &mut control);
+        let mut published = call(&mut child.balancer, &mut control);
         if published && self.reconnects && child.state() == ConnectivityState::Idle {
             published |= child.balancer.exit_idle(&mut control);
         }
@@ -406,9 +413,9 @@ impl Default for EndpointSharding {
     }
 }
 
-/// Has the list begin at an element that `random`, in [0, 1), chooses.
+/// Rotates a list to begin at a random element. `random` is in [0, 1).
 fn rotate<T>(list: &mut [T], random: f64) {
-    // Rounded down.
+    // The conversion rounds down.
     let start = (random * list.len() as f64) as usize;
     list.rotate_left(start.min(list.len()));
 }

@@ -3,21 +3,21 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::balancer::{PickInfo, PickResult, Picker};
 
-/// Other pickers, each in turn.
+/// Uses several pickers in turn.
 pub struct RoundRobinPicker {
     pickers: Vec<Arc<dyn Picker>>,
     next: AtomicUsize,
 }
 
 impl RoundRobinPicker {
-    /// These pickers, beginning with the one that `start`, in [0, 1), chooses. Without pickers,
-    /// calls wait; the only one is used as it is.
+    /// Creates a picker of these pickers. `start`, in [0, 1), chooses the first one. Without
+    /// pickers, calls wait. A single picker is returned as it is.
     #[must_use]
     pub fn of(pickers: Vec<Arc<dyn Picker>>, start: f64) -> Arc<dyn Picker> {
         if let [only] = &pickers[..] {
             return Arc::clone(only);
         }
-        // Rounded down.
+        // The conversion rounds down.
         let next = (start * pickers.len() as f64) as usize;
         Arc::new(Self {
             pickers,

@@ -9,7 +9,7 @@ use crate::io::Address;
 use crate::metadata::Metadata;
 use crate::resolver::Attributes;
 
-/// A sharding on a channel whose connections do what the test says.
+/// A sharding on a test channel.
 struct Fixture {
     channel: TestChannel,
     endpoints: EndpointSharding,
@@ -19,7 +19,7 @@ fn address(name: &str) -> Address {
     Address::Name(name.to_owned())
 }
 
-/// An endpoint with the addresses that this names, as "a" or "a b".
+/// An endpoint with these addresses, separated by spaces: "a" or "a b".
 fn endpoint(names: &str) -> Endpoint {
     Endpoint::new(names.split(' ').map(address).collect())
 }
@@ -90,7 +90,7 @@ impl Fixture {
         names
     }
 
-    /// Where so many calls go, each once, by the sharding's own picker.
+    /// The picks of `count` calls by the sharding's own picker, sorted.
     fn picks(&mut self, count: usize) -> Vec<TestPick> {
         let picker = self.endpoints.picker(&mut self.channel);
         self.channel.update_state(self.endpoints.state(), picker);
@@ -129,7 +129,7 @@ fn an_endpoint_keeps_its_child_as_long_as_its_set_of_addresses_is_listed() {
     assert_eq!(fixture.endpoints.state(), Connecting);
     let subconns = fixture.channel.subconns();
     let names: Vec<_> = subconns.iter().map(|(_, to)| to.to_string()).collect();
-    assert_eq!(names, ["d"], "the connections of the others are given up");
+    assert_eq!(names, ["d"], "the others are dropped");
 
     fixture.update(&["c", "d"]);
     assert_ne!(fixture.id("c"), c, "it is a new one");
@@ -149,7 +149,7 @@ fn a_child_has_the_attributes_of_the_last_update() {
 }
 
 #[test]
-fn the_state_is_the_best_and_the_picker_that_of_the_best() {
+fn the_picker_uses_the_children_with_the_aggregate_state() {
     let mut fixture = Fixture::new(&["a", "b", "c"]);
     let to = |name: &str| TestPick::Address(address(name));
     assert_eq!(fixture.endpoints.state(), Connecting);
@@ -179,7 +179,7 @@ fn the_state_is_the_best_and_the_picker_that_of_the_best() {
 }
 
 #[test]
-fn a_lost_connection_is_made_again() {
+fn a_lost_connection_is_reconnected() {
     let mut fixture = Fixture::new(&["a", "b"]);
     fixture.ready("a");
     fixture.connects();
@@ -191,7 +191,7 @@ fn a_lost_connection_is_made_again() {
 }
 
 #[test]
-fn children_that_are_not_to_reconnect_stay_idle_until_they_are_told() {
+fn without_reconnecting_children_stay_idle_until_exit_idle() {
     let endpoints = EndpointSharding::new().without_reconnecting();
     let mut fixture = Fixture::of(endpoints);
     fixture.update(&["a", "b"]);
@@ -211,7 +211,7 @@ fn children_that_are_not_to_reconnect_stay_idle_until_they_are_told() {
 }
 
 #[test]
-fn a_pick_of_an_idle_childs_own_picker_wakes_it() {
+fn a_pick_of_the_picker_of_an_idle_child_wakes_the_child() {
     let endpoints = EndpointSharding::new().without_reconnecting();
     let mut fixture = Fixture::of(endpoints);
     fixture.update(&["a", "b"]);
@@ -262,13 +262,13 @@ fn an_endpoint_without_addresses_fails_alone() {
     let endpoints = vec![Endpoint::default(), endpoint("a")];
     let update = update_of(endpoints);
     let error = fixture.endpoints.update(update, &mut fixture.channel);
-    assert!(error.is_err(), "the channel is to resolve again");
+    assert!(error.is_err(), "the channel should resolve again");
     fixture.ready("a");
     assert_eq!(fixture.endpoints.state(), Ready);
 }
 
 #[test]
-fn the_policy_is_woken_once_for_all_that_happens_at_once() {
+fn the_policy_is_woken_once_for_several_changes() {
     let mut fixture = Fixture::new(&["a", "b", "c"]);
     assert!(
         !fixture.channel.take_wake(),
@@ -288,19 +288,19 @@ fn the_policy_is_woken_once_for_all_that_happens_at_once() {
 }
 
 #[test]
-fn what_happens_to_others_than_the_best_does_not_change_the_picker() {
+fn changes_outside_of_the_aggregate_state_do_not_change_the_picker() {
     let mut fixture = Fixture::new(&["a", "b"]);
     assert_eq!(fixture.ready("a"), EndpointsChange::Best);
     assert_eq!(fixture.fail("b"), EndpointsChange::Others);
     assert_eq!(fixture.lose("a"), EndpointsChange::Best);
     assert_eq!(fixture.ready("b"), EndpointsChange::Best);
-    // It is in that state already.
+    // The child is in this state already.
     let same = fixture.subconn_state("a", &SubConnState::Connecting);
     assert_eq!(same, EndpointsChange::None);
 }
 
 #[test]
-fn connections_of_others_are_not_the_childrens() {
+fn subchannels_of_others_are_ignored() {
     let mut fixture = Fixture::new(&["a"]);
     let options = SubConnOptions::default();
     let foreign = fixture.channel.create_subconn(address("a"), options);
@@ -317,12 +317,12 @@ fn connections_of_others_are_not_the_childrens() {
 }
 
 #[test]
-fn the_earliest_timer_of_the_children_counts() {
-    // A child with a second address wants to try it 250 ms later.
+fn wake_at_is_the_earliest_timer_of_the_children() {
+    // A child with a second address tries it 250 ms later.
     let mut fixture = Fixture::new(&["a b", "c", "d e", "f g"]);
     let at = fixture.channel.now() + Duration::from_millis(250);
     assert_eq!(fixture.endpoints.wake_at(), Some(at));
-    // It tries it now.
+    // The child tries the second address now.
     fixture.fail("a");
     assert_eq!(fixture.endpoints.wake_at(), Some(at));
     fixture.fail("d");
@@ -335,7 +335,7 @@ fn the_earliest_timer_of_the_children_counts() {
 }
 
 #[test]
-fn the_timer_of_a_child_that_is_gone_does_not_count() {
+fn the_timer_of_a_removed_child_is_removed() {
     let mut fixture = Fixture::new(&["a b", "c"]);
     assert!(fixture.endpoints.wake_at().is_some());
     fixture.update(&["c"]);
@@ -343,7 +343,7 @@ fn the_timer_of_a_child_that_is_gone_does_not_count() {
 }
 
 #[test]
-fn backends_report_their_load_when_they_are_to() {
+fn backends_report_their_load_if_the_option_is_set() {
     for (endpoints, expected) in [
         (EndpointSharding::new(), None),
         (
@@ -360,7 +360,7 @@ fn backends_report_their_load_when_they_are_to() {
 }
 
 #[test]
-fn a_thousand_endpoints_can_change_again_and_again() {
+fn a_thousand_endpoints_can_change_repeatedly() {
     let mut fixture = Fixture::of(EndpointSharding::new());
     for round in 0..20 {
         // A tenth of them is replaced.
@@ -390,7 +390,7 @@ fn a_thousand_endpoints_can_change_again_and_again() {
 }
 
 #[test]
-fn a_list_begins_at_the_element_that_chance_chooses() {
+fn a_list_is_rotated_to_a_random_element() {
     for (random, expected) in [
         (0.0, [0, 1, 2, 3]),
         (0.24, [0, 1, 2, 3]),

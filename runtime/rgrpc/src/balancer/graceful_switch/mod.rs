@@ -6,17 +6,17 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
-    Balancer, BalancerUpdate, ChannelControl, ChildBalancer, FailingPicker, LoadReport,
-    PolicyConfig, SubConnId, SubConnState, WithoutResolveNow,
+    Balancer, BalancerEvent, BalancerUpdate, ChannelControl, ChildBalancer, FailingPicker,
+    PolicyConfig, WithoutResolveNow, call_failure, handle_events,
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::status::Status;
 
-/// A policy of whichever kind the config of its last update names: when that is another kind, calls
-/// go by the old policy until the new one can do as well.
+/// A policy that replaces its child without an interruption when a config names another policy.
+/// Calls use the old child until the new one is ready or the old one is not.
 ///
-/// Its config is a [`PolicyConfig`]. A policy of the kind that the last update named is kept, and
-/// updated; for another kind a new one is built:
+/// Its config is a [`PolicyConfig`]. If the config names the same policy as before, the child is
+/// updated. Otherwise a new child is built:
 ///
 /// ```text
 ///                  update names another policy
@@ -27,8 +27,8 @@ use crate::status::Status;
 ///           pending takes the place of current, which is dropped
 /// ```
 ///
-/// Endpoints, resolver errors and requests to connect are for the newest policy alone, and only
-/// that one can ask the resolver to look again.
+/// Only the latest policy gets endpoints, resolver errors and requests to connect, and only the
+/// latest one can ask the resolver to resolve again.
 ///
 /// Source: grpc-go `internal/balancer/gracefulswitch`.
 #[derive(Default)]
@@ -37,32 +37,33 @@ pub struct GracefulSwitch {
     pending: Option<Policy>,
 }
 
+/// A child, and the name of its policy.
 struct Policy {
     name: String,
     child: ChildBalancer,
 }
 
 impl GracefulSwitch {
-    /// Without a policy until the first update.
+    /// Creates a switch without a policy, until the first update.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The name of the policy that the last update has named.
+    /// The name of the policy in the last update.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         let latest = self.pending.as_ref().or(self.current.as_ref());
         latest.map(|policy| policy.name.as_str())
     }
 
-    /// The policy that the last update has named.
+    /// The child for the policy in the last update.
     fn latest(&mut self) -> Option<&mut ChildBalancer> {
         let latest = self.pending.as_mut().or(self.current.as_mut());
         latest.map(|policy| &mut policy.child)
     }
 
-    /// The policy for an update with this config.
+    /// Returns the child for a config, and builds it if the config names another policy.
     fn switch_to(&mut self, config: &PolicyConfig) -> &mut ChildBalancer {
         let is_new = self.name() != Some(config.name());
         let slot = if self.current.is_none() || (self.pending.is_none() && !is_new) {
@@ -80,16 +81,16 @@ impl GracefulSwitch {
         &mut policy.child
     }
 
-    /// Publishes what has come of a call of the policies: `current_published` says whether there is
-    /// something new of the current one.
-    fn settle(&mut self, current_published: bool, control: &mut dyn ChannelControl) {
+    /// Publishes after a call of the children, and completes the switch if it is due.
+    /// `current_published` is true if the current child has published.
+    fn publish_or_switch(&mut self, current_published: bool, control: &mut dyn ChannelControl) {
         let Some(current) = &self.current else {
             return;
         };
         match &self.pending {
             Some(pending) if is_ready_to_switch(current.child.state(), pending.child.state()) => {
                 pending.child.publish(control);
-                // The old policy's connections close now that no call is given them any more.
+                // The old policy's connections close now, after the last call was assigned to them.
                 self.current = self.pending.take();
             }
             _ if current_published => current.child.publish(control),
@@ -97,40 +98,46 @@ impl GracefulSwitch {
         }
     }
 
-    /// Calls the newest policy.
-    fn with_latest(
-        &mut self,
-        control: &mut dyn ChannelControl,
-        what: impl FnOnce(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
-    ) {
-        let is_current = self.pending.is_none();
-        if let Some(latest) = self.latest() {
-            let published = what(latest, control);
-            self.settle(published && is_current, control);
+    fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
+        match event {
+            BalancerEvent::ResolverError(error) if self.current.is_none() => {
+                let picker = Arc::new(FailingPicker::new(call_failure(error)));
+                control.update_state(ConnectivityState::TransientFailure, picker);
+            }
+            BalancerEvent::ResolverError(_) | BalancerEvent::ExitIdle => {
+                self.handle_by_latest(event, control);
+            }
+            _ => self.handle_by_both(event, control),
         }
     }
 
-    /// Calls both policies, the newest one last.
-    fn with_each(
-        &mut self,
-        control: &mut dyn ChannelControl,
-        mut what: impl FnMut(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
-    ) {
+    /// Passes an event on to the latest policy.
+    fn handle_by_latest(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
+        let is_current = self.pending.is_none();
+        if let Some(latest) = self.latest() {
+            let published = latest.handle(event, control);
+            self.publish_or_switch(published && is_current, control);
+        }
+    }
+
+    /// Passes an event on to both policies, the latest one last.
+    fn handle_by_both(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
         let mut published = false;
         match (&mut self.current, &mut self.pending) {
-            (Some(current), None) => published = what(&mut current.child, control),
+            (Some(current), None) => published = current.child.handle(event, control),
             (Some(current), Some(pending)) => {
-                published = what(&mut current.child, &mut WithoutResolveNow(&mut *control));
-                what(&mut pending.child, control);
+                let mut without_resolve_now = WithoutResolveNow(&mut *control);
+                published = current.child.handle(event, &mut without_resolve_now);
+                pending.child.handle(event, control);
             }
             (None, _) => {}
         }
-        self.settle(published, control);
+        self.publish_or_switch(published, control);
     }
 }
 
-/// Whether the pending policy takes the place of the current one. As long as the current one is
-/// ready and the other one is not, calls are better off with it.
+/// Returns true if the pending policy should replace the current one. A READY policy is better for
+/// calls than a CONNECTING one.
 fn is_ready_to_switch(current: ConnectivityState, pending: ConnectivityState) -> bool {
     current != ConnectivityState::Ready || pending != ConnectivityState::Connecting
 }
@@ -147,54 +154,14 @@ impl Balancer for GracefulSwitch {
         let update = BalancerUpdate::new(update.endpoints, config);
         let (published, result) = latest.update(update, control);
         let is_current = self.pending.is_none();
-        self.settle(published && is_current, control);
+        self.publish_or_switch(published && is_current, control);
         result
     }
 
-    fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        if self.current.is_none() {
-            // Its code is about resolving, not about the calls that fail because of it.
-            let status = error.to_unavailable(error.message().to_owned());
-            let picker = Arc::new(FailingPicker::new(status));
-            control.update_state(ConnectivityState::TransientFailure, picker);
-        }
-        self.with_latest(control, |latest, control| {
-            latest.resolver_error(error, control)
-        });
-    }
-
-    fn subconn_state(
-        &mut self,
-        subconn: SubConnId,
-        state: &SubConnState,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.with_each(control, |child, control| {
-            child.subconn_state(subconn, state, control)
-        });
-    }
-
-    fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
-        self.with_latest(control, ChildBalancer::exit_idle);
-    }
-
-    fn load_report(
-        &mut self,
-        subconn: SubConnId,
-        report: &LoadReport,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.with_each(control, |child, control| {
-            child.load_report(subconn, report, control)
-        });
-    }
+    handle_events!();
 
     fn wake_at(&self) -> Option<Instant> {
         let policies = [&self.current, &self.pending].into_iter().flatten();
         policies.filter_map(|policy| policy.child.wake_at()).min()
-    }
-
-    fn wake(&mut self, control: &mut dyn ChannelControl) {
-        self.with_each(control, ChildBalancer::wake);
     }
 }

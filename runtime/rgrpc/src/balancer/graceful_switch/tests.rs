@@ -3,23 +3,24 @@ use std::time::Duration;
 use super::ConnectivityState::{Connecting, Idle, Ready, TransientFailure};
 use super::*;
 use crate::balancer::{
-    BalancerBuilder, Health, PickInfo, PickResult, Picker, QueuingPicker, SubConn, SubConnOptions,
-    TestChannel, TestPick,
+    BalancerBuilder, Health, PickInfo, PickResult, Picker, QueuingPicker, SubConn, SubConnId,
+    SubConnOptions, SubConnState, TestChannel, TestPick,
 };
 use crate::io::Address;
 use crate::resolver::Endpoint;
 
-/// A policy with one connection, to "{its name}", whose states are its own. Asks for a new
-/// resolution when the connection fails, and wants to be woken after a second.
-struct Probe {
+/// A policy with one subchannel, whose address is the policy's name and whose state is the
+/// policy's. It asks the resolver to resolve again when the connection fails, and wants to be woken
+/// after a second.
+struct TestPolicy {
     name: &'static str,
     subconn: Option<SubConn>,
     wake_at: Option<Instant>,
 }
 
-struct ProbeBuilder(&'static str);
+struct TestPolicyBuilder(&'static str);
 
-/// Fails calls with its name as the text.
+/// A picker that fails calls with the policy's name as the text.
 struct NamedPicker(&'static str);
 
 impl Picker for NamedPicker {
@@ -28,13 +29,13 @@ impl Picker for NamedPicker {
     }
 }
 
-impl BalancerBuilder for ProbeBuilder {
+impl BalancerBuilder for TestPolicyBuilder {
     fn name(&self) -> &str {
         self.0
     }
 
     fn build(&self) -> Box<dyn Balancer> {
-        Box::new(Probe {
+        Box::new(TestPolicy {
             name: self.0,
             subconn: None,
             wake_at: None,
@@ -42,7 +43,7 @@ impl BalancerBuilder for ProbeBuilder {
     }
 }
 
-impl Balancer for Probe {
+impl Balancer for TestPolicy {
     fn update(
         &mut self,
         update: BalancerUpdate,
@@ -116,12 +117,12 @@ impl Test {
     }
 
     fn update_with(&mut self, name: &'static str, endpoints: Vec<Endpoint>) -> Result<(), Status> {
-        let config = PolicyConfig::new(Arc::new(ProbeBuilder(name)), Arc::new(()));
+        let config = PolicyConfig::new(Arc::new(TestPolicyBuilder(name)), Arc::new(()));
         let update = BalancerUpdate::new(endpoints, Arc::new(config));
         self.switch.update(update, &mut self.channel)
     }
 
-    /// The connection of the policy of this name is in another state.
+    /// Changes the state of the subchannel of this policy.
     fn subconn(&mut self, name: &str, state: &SubConnState) {
         let address = Address::Name(name.to_owned());
         let subconn = self.channel.subconn(&address).expect("a connection");
@@ -132,13 +133,13 @@ impl Test {
         self.subconn(name, &SubConnState::Ready(Health::Serving));
     }
 
-    /// Which policies there are, by their connections.
+    /// The existing policies, by their subchannels.
     fn policies(&self) -> Vec<String> {
         let subconns = self.channel.subconns().into_iter();
         subconns.map(|(_, address)| address.to_string()).collect()
     }
 
-    /// The state that was published, and by which policy.
+    /// The state that was published last, and the policy that has published it.
     fn published(&self) -> (Option<ConnectivityState>, String) {
         let picked = match self.channel.pick() {
             TestPick::Fail(name) => name,
@@ -153,7 +154,7 @@ fn failure() -> SubConnState {
 }
 
 #[test]
-fn the_pending_policy_waits_while_it_connects_and_the_current_one_is_ready() {
+fn the_switch_waits_while_the_pending_policy_connects_and_the_current_one_is_ready() {
     for (current, pending, expected) in [
         (Ready, Connecting, false),
         (Ready, Ready, true),
@@ -169,7 +170,7 @@ fn the_pending_policy_waits_while_it_connects_and_the_current_one_is_ready() {
 }
 
 #[test]
-fn the_first_policy_is_used_at_once() {
+fn the_first_policy_is_used_immediately() {
     let mut test = Test::new();
     test.update("a");
     assert_eq!(test.channel.state(), Some(Connecting));
@@ -188,7 +189,7 @@ fn a_policy_of_the_same_name_is_kept() {
 }
 
 #[test]
-fn calls_go_by_the_old_policy_until_the_new_one_is_ready() {
+fn calls_use_the_old_policy_until_the_new_one_is_ready() {
     let mut test = Test::new();
     test.update("a");
     test.ready("a");
@@ -203,7 +204,7 @@ fn calls_go_by_the_old_policy_until_the_new_one_is_ready() {
 }
 
 #[test]
-fn the_old_policy_goes_when_it_is_no_longer_ready() {
+fn the_old_policy_is_dropped_when_it_is_no_longer_ready() {
     let mut test = Test::new();
     test.update("a");
     test.ready("a");
@@ -214,7 +215,7 @@ fn the_old_policy_goes_when_it_is_no_longer_ready() {
 }
 
 #[test]
-fn the_new_policy_takes_over_when_it_fails_too() {
+fn the_new_policy_replaces_the_old_one_also_when_it_fails() {
     let mut test = Test::new();
     test.update("a");
     test.ready("a");
@@ -225,7 +226,7 @@ fn the_new_policy_takes_over_when_it_fails_too() {
 }
 
 #[test]
-fn a_policy_that_is_not_ready_is_replaced_at_once() {
+fn a_policy_that_is_not_ready_is_replaced_immediately() {
     let mut test = Test::new();
     test.update("a");
     test.subconn("a", &failure());
@@ -235,21 +236,21 @@ fn a_policy_that_is_not_ready_is_replaced_at_once() {
 }
 
 #[test]
-fn a_third_policy_takes_the_place_of_the_pending_one() {
+fn a_third_policy_replaces_the_pending_one() {
     let mut test = Test::new();
     test.update("a");
     test.ready("a");
     test.update("b");
     test.update("c");
     assert_eq!(test.policies(), ["a", "c"]);
-    // Back to the first: it is a new one, as its endpoints are no longer those of the update.
+    // The first policy is built again, because the old instance has old endpoints.
     test.update("a");
     assert_eq!(test.policies(), ["a", "a"]);
     assert_eq!(test.published(), (Some(Ready), "a".to_owned()));
 }
 
 #[test]
-fn what_the_current_policy_publishes_counts_while_another_is_pending() {
+fn the_current_policy_publishes_while_another_is_pending() {
     let mut test = Test::new();
     test.update("a");
     test.ready("a");
@@ -261,7 +262,7 @@ fn what_the_current_policy_publishes_counts_while_another_is_pending() {
 }
 
 #[test]
-fn only_the_newest_policy_has_the_resolver_look_again() {
+fn only_the_latest_policy_can_ask_the_resolver_to_resolve_again() {
     let mut test = Test::new();
     test.update("a");
     test.ready("a");
@@ -273,7 +274,7 @@ fn only_the_newest_policy_has_the_resolver_look_again() {
 }
 
 #[test]
-fn requests_to_connect_and_resolver_errors_are_for_the_newest_policy() {
+fn the_latest_policy_gets_requests_to_connect_and_resolver_errors() {
     let mut test = Test::new();
     test.update("a");
     test.ready("a");
@@ -297,14 +298,14 @@ fn a_resolver_error_without_a_policy_fails_calls() {
 }
 
 #[test]
-fn the_error_of_an_update_is_the_policys() {
+fn an_update_returns_the_error_of_the_policy() {
     let mut test = Test::new();
     let error = test.update_with("a", Vec::new()).expect_err("no endpoints");
     assert_eq!(error.message(), "no endpoints");
 }
 
 #[test]
-fn the_earliest_timer_of_both_counts() {
+fn wake_at_is_the_earlier_timer_of_both_policies() {
     let mut test = Test::new();
     assert_eq!(test.switch.wake_at(), None);
     test.update("a");

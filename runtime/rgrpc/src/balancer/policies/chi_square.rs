@@ -1,11 +1,10 @@
-//! Whether counts fit a distribution, for the tests of pickers.
+//! Pearson's chi-square test, for the tests of pickers.
 
-/// Asserts that these counts are what so many independent draws with these weights can come to, by
-/// Pearson's chi-square test. Draws that are rightly distributed fail it once in ten thousand
-/// times; with a fixed seed, always or never.
+/// Asserts that counts of independent draws fit their weights, by Pearson's chi-square test.
+/// Correct draws fail once in 10,000 times; with a fixed seed, always or never.
 ///
 /// # Panics
-/// They are not, or something was drawn that has the weight 0.
+/// The counts do not fit, or a count with the weight 0 is not 0.
 pub(crate) fn assert_distribution(counts: &[usize], weights: &[f64]) {
     assert_eq!(counts.len(), weights.len(), "a weight for each count");
     let drawn = counts.iter().sum::<usize>() as f64;
@@ -29,8 +28,8 @@ pub(crate) fn assert_distribution(counts: &[usize], weights: &[f64]) {
     );
 }
 
-/// What chi-square with so many degrees of freedom is below with probability 0.9999, by the
-/// approximation of Wilson and Hilferty, which for few of them is a little more.
+/// The 0.9999 quantile of the chi-square distribution, by the approximation of Wilson and Hilferty.
+/// It is a little too large for few degrees of freedom.
 fn limit(degrees: usize) -> f64 {
     const NORMAL_QUANTILE: f64 = 3.719;
     if degrees == 0 {
@@ -41,7 +40,7 @@ fn limit(degrees: usize) -> f64 {
 }
 
 #[test]
-fn the_limit_is_that_of_the_tables_or_a_little_more() {
+fn the_limit_is_close_to_the_published_quantiles() {
     for (degrees, expected) in [(1, 15.14), (2, 18.42), (10, 35.56), (100, 161.3)] {
         let limit = limit(degrees);
         let ratio = limit / expected;

@@ -1,7 +1,7 @@
-//! The policies that this crate comes with: a folder each, named as a service config names it.
+//! The policies of this crate: one folder for each, named after the policy.
 //!
-//! [`BalancerRegistry::default`](super::BalancerRegistry) knows them all. They are built of what
-//! the folder above has, as a policy of a user's own is, and of each other by name alone.
+//! [`BalancerRegistry::default`](super::BalancerRegistry) contains all of them. They use the parent
+//! folder, as users' policies do. They refer to each other only by name.
 
 #[cfg(test)]
 mod chi_square;

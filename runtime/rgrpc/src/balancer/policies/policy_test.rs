@@ -1,5 +1,5 @@
-//! For the tests of policies that have children: a simple policy to be the child, and a channel
-//! with the policy under test.
+//! Test tools for policies with children: a simple child policy, and a test channel with the policy
+//! under test.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -21,9 +21,9 @@ use crate::metadata::Metadata;
 use crate::resolver::{Attributes, Endpoint};
 use crate::status::Status;
 
-/// The policy `each_address`, and the same under another name: a connection to each address, made
-/// at once, and calls to those that are ready in turn. A connection that is lost is made again by a
-/// call. A failed one has the resolver look again, as has a load report, a second later.
+/// Builds the policy `each_address`, also under another name. It connects to each address at once,
+/// and sends calls to the READY ones in turn. A call reconnects a lost connection. A failed
+/// connection makes the resolver resolve again, and a load report does so a second later.
 pub(super) struct EachAddressBuilder(&'static str);
 
 #[derive(Default)]
@@ -63,7 +63,7 @@ impl EachAddress {
                 let status = failure.unwrap_or_else(|| Status::unavailable("no addresses"));
                 Arc::new(FailingPicker::new(status))
             }
-            _ => Arc::new(InTurn {
+            _ => Arc::new(EachAddressPicker {
                 subconns: of_state.map(|(subconn, _)| subconn.clone()).collect(),
                 next: AtomicUsize::new(0),
                 is_ready: state == ConnectivityState::Ready,
@@ -73,7 +73,7 @@ impl EachAddress {
     }
 }
 
-/// As what a connection counts for a policy that regards health.
+/// The state of a subchannel for a policy that uses health.
 fn connectivity(state: &SubConnState) -> ConnectivityState {
     match state {
         SubConnState::Idle => ConnectivityState::Idle,
@@ -161,14 +161,14 @@ impl Balancer for EachAddress {
     }
 }
 
-/// Sends calls to connections in turn, or has them made.
-struct InTurn {
+/// A picker that uses READY subchannels in turn, or connects idle ones.
+struct EachAddressPicker {
     subconns: Vec<SubConn>,
     next: AtomicUsize,
     is_ready: bool,
 }
 
-impl Picker for InTurn {
+impl Picker for EachAddressPicker {
     fn pick(&self, _call: &PickInfo<'_>) -> PickResult<'_> {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
         let subconn = &self.subconns[next % self.subconns.len()];
@@ -180,7 +180,7 @@ impl Picker for InTurn {
     }
 }
 
-/// A channel with a policy that can have `each_address` and `each_address_too` as children.
+/// A test channel with a policy. Its children can be `each_address` and `each_address_too`.
 pub(super) struct PolicyTest {
     pub(super) channel: TestChannel,
     name: String,
@@ -204,13 +204,13 @@ impl PolicyTest {
         }
     }
 
-    /// With another policy that can be a child.
+    /// Registers another policy for children.
     pub(super) fn with_child(mut self, builder: impl BalancerBuilder) -> Self {
         self.registry.register(Arc::new(builder));
         self
     }
 
-    /// Reads a config of the policy. The paths of errors begin within it.
+    /// Parses a config of the policy. The paths of errors begin within it.
     pub(super) fn parse(&self, json: &str) -> Result<Arc<dyn Any + Send + Sync>, String> {
         let name = &self.name;
         let list = format!(r#"[{{"{name}": {json}}}]"#);
@@ -223,7 +223,7 @@ impl PolicyTest {
         }
     }
 
-    /// Reads a config of the policy as the type that it is of.
+    /// Parses a config of the policy into its type.
     pub(super) fn parse_as<T: Any + Send + Sync>(&self, json: &str) -> Result<Arc<T>, String> {
         let config = self.parse(json)?;
         Ok(config.downcast().expect("the policy's type"))
@@ -245,7 +245,7 @@ impl PolicyTest {
         self.balancer.exit_idle(&mut self.channel);
     }
 
-    /// The connection to this name is in another state.
+    /// Changes the state of the subchannel with this name.
     pub(super) fn subconn(&mut self, name: &str, state: &SubConnState) {
         let subconn = self.channel.subconn(&address(name)).expect(name);
         self.balancer
@@ -257,13 +257,13 @@ impl PolicyTest {
         self.subconn(name, &SubConnState::Ready(Health::Serving));
     }
 
-    /// The connection to this name has failed, with the name as the text.
+    /// Lets the connection to this name fail, with the name as the text.
     pub(super) fn fail(&mut self, name: &str) {
         let status = Status::unavailable(name.to_owned());
         self.subconn(name, &SubConnState::TransientFailure(status));
     }
 
-    /// The backend of this name reports its load.
+    /// Sends a load report of the backend with this name.
     fn load_report(&mut self, name: &str) {
         let subconn = self.channel.subconn(&address(name)).expect(name);
         let report = LoadReport::default();
@@ -271,7 +271,7 @@ impl PolicyTest {
         balancer.load_report(subconn, &report, &mut self.channel);
     }
 
-    /// Lets time pass, and wakes the policy when it is to be woken.
+    /// Advances the time, and wakes the policy at its timers.
     pub(super) fn advance(&mut self, time: Duration) {
         let end = self.channel.now() + time;
         while let Some(next) = self.balancer.wake_at().filter(|next| *next <= end) {
@@ -286,12 +286,12 @@ impl PolicyTest {
         self.channel.state().expect("a state")
     }
 
-    /// What becomes of a call: "queue", the name that it goes to, or the text that it fails with.
+    /// The result of a pick: "queue", the name of the subchannel, or the text of the failure.
     pub(super) fn pick(&self) -> String {
         self.pick_with(&Metadata::new())
     }
 
-    /// As [`pick`](Self::pick), of a call with this metadata.
+    /// The result of a [`pick`](Self::pick) for a call with this metadata.
     pub(super) fn pick_with(&self, metadata: &Metadata) -> String {
         let call = PickInfo::new("/test.Service/Method", metadata);
         match self.channel.picker().pick(&call) {
@@ -302,14 +302,14 @@ impl PolicyTest {
         }
     }
 
-    /// Wakes the policy, if someone has asked for it.
+    /// Wakes the policy, if that was requested.
     pub(super) fn wake(&mut self) {
         while self.channel.take_wake() {
             self.balancer.wake(&mut self.channel);
         }
     }
 
-    /// Makes so many calls, which end with UNAVAILABLE when they go to one of these names.
+    /// Makes calls. They end with UNAVAILABLE if they go to a name in `failing`.
     pub(super) fn calls(&self, calls: usize, failing: &[&str]) {
         let metadata = Metadata::new();
         let failure = Status::unavailable("failed");
@@ -326,19 +326,19 @@ impl PolicyTest {
         }
     }
 
-    /// Where connections go to, those that were dropped left out.
+    /// The names of the existing subchannels.
     pub(super) fn addresses(&self) -> Vec<String> {
         let subconns = self.channel.subconns().into_iter();
         subconns.map(|(_, address)| address.to_string()).collect()
     }
 
-    /// Where connections were asked for since this was last asked.
+    /// The names of the subchannels that were told to connect since the last call of this method.
     pub(super) fn connects(&mut self) -> Vec<String> {
         let connects = self.channel.take_connects().into_iter();
         connects.map(|(_, address)| address.to_string()).collect()
     }
 
-    /// How often each of these names is picked in so many calls.
+    /// The number of picks of each name.
     pub(super) fn counts(&self, names: &[&str], calls: usize) -> Vec<usize> {
         let mut counts = vec![0; names.len()];
         for _ in 0..calls {
@@ -359,7 +359,7 @@ pub(super) fn endpoint(name: &str) -> Endpoint {
 }
 
 #[test]
-fn policies_of_policies_hand_on_load_reports_and_timers() {
+fn policies_with_children_pass_on_load_reports_and_timers() {
     fn check(builder: impl BalancerBuilder, config: &str) {
         let mut test = PolicyTest::new(builder);
         let child = r#"[{"each_address": {}}]"#;

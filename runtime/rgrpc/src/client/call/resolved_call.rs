@@ -185,11 +185,14 @@ impl OptionsSlot {
 
     /// Completes the options by the channel's defaults; returns the hooks for the end of the call.
     pub(super) fn complete(&mut self, defaults: Option<&CallOptions>) -> FinishHooks {
-        if let Some(defaults) = defaults {
-            let completed = self.take().with_defaults(defaults);
-            self.0 = Options::Passed(completed);
-        }
-        FinishHooks::new(self.passed().finish_hooks())
+        let options = self.take();
+        let mut options = match defaults {
+            Some(defaults) => options.with_defaults(defaults),
+            None => options,
+        };
+        let hooks = options.take_finish_hooks();
+        self.0 = Options::Passed(options);
+        FinishHooks::new(hooks)
     }
 
     /// Resolves the options.

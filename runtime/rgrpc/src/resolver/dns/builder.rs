@@ -12,22 +12,24 @@ use crate::resolver::{
     Resolver, ResolverBuilder, ResolverOptions, ResolverState, StaticResolver, Target,
 };
 
-/// How long a lookup may take, as in grpc-go.
+/// The default timeout of a lookup, as in grpc-go.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How far apart lookups are at least that were asked for, as in grpc-go.
+/// The default minimum time between requested lookups, as in grpc-go.
 const MIN_INTERVAL: Duration = Duration::from_secs(30);
 
-/// The scheme `dns`: `dns:///host:port`, where the port is 443 when left out, and an address of
-/// IPv6 with a port stands in brackets. IP addresses are not looked up. Channels know this scheme;
-/// build one to change how it works:
+/// Builds the resolvers of the scheme `dns`: `dns:///host:port`.
+///
+/// The default port is 443. An IPv6 address with a port is written in brackets. IP addresses are
+/// used without a lookup. Channels know this scheme; a builder with other options replaces the
+/// built-in one:
 ///
 /// ```
 /// use std::time::Duration;
 ///
 /// use rgrpc::resolver::DnsResolverBuilder;
 ///
-/// // New backends are found within half a minute, though no connection is lost.
+/// // Finds new backends within half a minute, even if no connection is lost.
 /// let dns = DnsResolverBuilder::new().refresh_interval(Duration::from_secs(30));
 /// let conn = rgrpc::ClientConn::builder("orders.example:50051", rgrpc::credentials::insecure())
 ///     .resolver(dns)
@@ -35,17 +37,17 @@ const MIN_INTERVAL: Duration = Duration::from_secs(30);
 /// # Ok::<(), rgrpc::BuildError>(())
 /// ```
 ///
-/// The addresses are those that the operating system finds. A name is looked up when the channel
-/// leaves idle mode, and again when a connection is lost or cannot be made, 30 s after the last
-/// lookup at the earliest. A lookup that fails, or whose result the channel cannot use, is retried
-/// after 1 s, and 1.6 times as long after each further failure, up to 120 s, within a fifth.
+/// The operating system resolves the addresses. A name is looked up when the channel leaves idle
+/// mode, and again when a connection is lost or cannot be made, but not earlier than 30 s after the
+/// last lookup. A lookup is retried if it fails or if the channel cannot use its result: after 1 s,
+/// then 1.6 times as long after each further failure, up to 120 s, with a jitter of 20 %.
 ///
-/// With the feature `dns-hickory` the service config is looked for too, unless the channel has it
-/// [disabled](crate::ClientConnBuilder::disable_service_config): a TXT record of
-/// `_grpc_config.host` that begins with `grpc_config=`, where a choice of several configs by
-/// percentage, language (`rust`) and host name follows. Without a record, or without an answer,
-/// there is none. And `dns://server[:port]/host:port` asks this DNS server, at port 53 when left
-/// out, in place of the operating system.
+/// With the feature `dns-hickory` the resolver looks up the service config too, unless the channel
+/// has [disabled](crate::ClientConnBuilder::disable_service_config) it. The service config is in a
+/// TXT record of `_grpc_config.host` that begins with `grpc_config=`, followed by a list of choices
+/// by percentage, language (`rust`) and host name. If there is no record or no answer, there is no
+/// service config. With this feature, `dns://server[:port]/host:port` asks a DNS server instead of
+/// the operating system. The server's default port is 53.
 ///
 /// Source: `doc/naming.md` of the gRPC documents; gRFC A2; grpc-go's package `resolver/dns`.
 #[derive(Clone, Debug)]
@@ -57,7 +59,7 @@ pub struct DnsResolverBuilder {
 }
 
 impl DnsResolverBuilder {
-    /// With default options.
+    /// Creates a builder with default options.
     #[must_use]
     pub fn new() -> Self {
         Self {
@@ -71,7 +73,7 @@ impl DnsResolverBuilder {
         }
     }
 
-    /// The time a lookup may take. Zero is an error when a channel is made. Default: 30 s.
+    /// Sets the timeout of a lookup. Default: 30 s. Zero is an error when a channel is built.
     ///
     /// Source: grpc-go `dns.SetResolvingTimeout`.
     #[must_use]
@@ -80,8 +82,8 @@ impl DnsResolverBuilder {
         self
     }
 
-    /// How long after a lookup the next may be, however often the channel asks. Lookups that failed
-    /// are retried after their backoff nevertheless. Zero is no such wait. Default: 30 s.
+    /// Sets the minimum time between two lookups that the channel asks for. Default: 30 s. Zero: no
+    /// minimum. Failed lookups are retried after their backoff regardless.
     ///
     /// Source: grpc-go `dns.SetMinResolutionInterval`.
     #[must_use]
@@ -90,19 +92,20 @@ impl DnsResolverBuilder {
         self
     }
 
-    /// How long after a lookup the next is made without being asked for; not sooner than the
-    /// [`min_interval`](Self::min_interval). Without it, backends that are new are found only when
-    /// a connection to an old one is lost. `None` and zero: never. Default: never.
+    /// Sets the interval of lookups that are made without a request, at least the
+    /// [`min_interval`](Self::min_interval). `None` and zero: no such lookups, so that new backends
+    /// are found only after a connection to an old one is lost. Default: `None`.
     #[must_use]
     pub fn refresh_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.intervals.refresh = interval.into().filter(|interval| !interval.is_zero());
         self
     }
 
-    /// Whether the next lookup is made, without being asked for, when the records of the last are
-    /// no longer valid; not sooner than the [`min_interval`](Self::min_interval). As the operating
-    /// system does not say how long they are, the addresses are then those that the DNS has, by the
-    /// servers of the system's configuration. Default: false.
+    /// Enables a lookup when the records of the last one expire (their TTL), but not earlier than
+    /// the [`min_interval`](Self::min_interval). Default: false.
+    ///
+    /// The operating system does not report the TTL. With this option the addresses come from the
+    /// DNS servers of the system's configuration instead.
     #[cfg(feature = "dns-hickory")]
     #[must_use]
     pub fn refresh_by_ttl(mut self, refresh_by_ttl: bool) -> Self {
@@ -110,14 +113,14 @@ impl DnsResolverBuilder {
         self
     }
 
-    /// What to ask, for the targets that name this server or none.
+    /// The lookup for targets that name this server, or the default one for an empty name.
     #[cfg(feature = "dns-hickory")]
     fn lookup(&self, server: &str, options: &ResolverOptions) -> Result<Arc<dyn Lookup>, String> {
         let server = Server::parse(server)?;
         Ok(match server {
             None if self.refreshes_by_ttl => Arc::new(HickoryLookup::of_system()),
             None if options.disable_service_config => Arc::new(SystemLookup),
-            None => Arc::new(HickoryLookup::beside(SystemLookup)),
+            None => Arc::new(HickoryLookup::with_system_addresses(SystemLookup)),
             Some(server) => Arc::new(HickoryLookup::of_server(server)),
         })
     }
@@ -153,9 +156,9 @@ impl ResolverBuilder for DnsResolverBuilder {
         options: &ResolverOptions,
     ) -> Result<Box<dyn Resolver>, String> {
         if self.timeout.is_zero() {
-            return Err("more than 0 is expected of the option lookup_timeout".to_owned());
+            return Err("the option lookup_timeout must be more than 0".to_owned());
         }
-        let (host, port) = host_port::split(target.some_endpoint()?)?;
+        let (host, port) = host_port::split(target.required_endpoint()?)?;
         let port = port.unwrap_or(host_port::DEFAULT_PORT);
         let lookup = self.lookup(target.authority(), options)?;
         if let Ok(ip) = host.parse() {
@@ -166,7 +169,7 @@ impl ResolverBuilder for DnsResolverBuilder {
         Ok(Box::new(DnsResolver {
             lookup,
             question: Question {
-                // ":port" is this machine.
+                // ":port" means this machine.
                 host: if host.is_empty() { "localhost" } else { host }.to_owned(),
                 port,
                 service_config: !options.disable_service_config,
@@ -183,7 +186,7 @@ impl ResolverBuilder for DnsResolverBuilder {
     fn authority(&self, target: &Target) -> String {
         match host_port::split(target.endpoint()) {
             Ok((host, port)) => host_port::authority(host, port),
-            // No channel is made for it.
+            // Building a channel for such a target fails.
             Err(_) => "localhost".to_owned(),
         }
     }

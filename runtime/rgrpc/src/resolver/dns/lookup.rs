@@ -7,38 +7,38 @@ use tokio::net::lookup_host;
 
 use crate::status::Status;
 
-/// What asks the DNS: the operating system, a server, or a test's list.
+/// A way to look names up: the operating system, a DNS server, or the list of a test.
 pub(super) trait Lookup: Send + Sync + 'static {
-    /// Looks a name up. The error is a text that says why there is no answer. Cancel-safe.
+    /// Looks a name up. The error is a text that names the reason. Cancel-safe.
     fn look_up(&self, question: Question) -> LookupFuture;
 }
 
-/// What [`Lookup::look_up`] returns.
+/// The future of [`Lookup::look_up`].
 pub(super) type LookupFuture = Pin<Box<dyn Future<Output = Result<Answer, String>> + Send>>;
 
-/// What is looked up.
+/// The name to look up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Question {
     pub(super) host: String,
-    /// Goes into the addresses of the answer.
+    /// The port of the resulting addresses.
     pub(super) port: u16,
-    /// Whether to look for a service config too.
+    /// Requests the service config too.
     pub(super) service_config: bool,
 }
 
-/// What was found.
+/// The result of a lookup.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answer {
-    /// Empty when the name has none.
+    /// The addresses. Empty if the name has none.
     pub(super) addresses: Vec<SocketAddr>,
-    /// As in [`ResolverState`](crate::resolver::ResolverState).
+    /// The service config, as in [`ResolverState`](crate::resolver::ResolverState).
     pub(super) service_config: Option<Result<String, Status>>,
-    /// How long the addresses are valid, if that is known.
+    /// The validity of the addresses, if it is known.
     pub(super) valid_for: Option<Duration>,
 }
 
-/// Looks addresses up by the operating system, which says nothing of service configs nor of how
-/// long an address is valid.
+/// Looks addresses up by the operating system, which finds no service configs and reports no
+/// validity.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SystemLookup;
 

@@ -1,9 +1,9 @@
 //! The scheme `dns`: looks up the addresses of a host, and again when the channel asks.
 //!
-//! [`DnsResolverBuilder`] reads the target; [`DnsResolver`] is the task that asks a [`Lookup`] and
-//! tells the channel; when it asks is decided by the [`Schedule`]. The operating system finds
-//! addresses; what it cannot find, service configs and how long addresses are valid, is asked of
-//! the DNS itself, with the feature `dns-hickory`.
+//! [`DnsResolverBuilder`] parses the target. [`DnsResolver`] is a task that uses a [`Lookup`] and
+//! reports to the channel. The [`Schedule`] decides the times of the lookups. The operating system
+//! resolves addresses. With the feature `dns-hickory`, DNS servers are asked for service configs
+//! and TTLs, which the operating system does not report.
 //!
 //! Source: `doc/naming.md` of the gRPC documents; gRFC A2; grpc-go `internal/resolver/dns`.
 

@@ -11,13 +11,13 @@ use crate::resolver::{Resolver, ResolverControl, ResolverFuture, ResolverState};
 use crate::select_biased::{Either, select_biased};
 use crate::status::Status;
 
-/// Looks a name up, and again as its [`Schedule`] says.
+/// Resolves a name, again and again by its [`Schedule`].
 pub(super) struct DnsResolver {
     pub(super) lookup: Arc<dyn Lookup>,
     pub(super) question: Question,
     pub(super) timeout: Duration,
     pub(super) intervals: Intervals,
-    /// Whether to look up again when what was found is no longer valid.
+    /// Looks up again when the addresses expire.
     pub(super) refreshes_by_ttl: bool,
 }
 
@@ -27,7 +27,7 @@ impl Resolver for DnsResolver {
             let mut schedule = Schedule::new(self.intervals, Instant::now());
             loop {
                 wait_until_due(&schedule, &control).await;
-                // What was asked for until now is what this lookup answers.
+                // This lookup answers all requests until now.
                 select_biased(control.resolve_now_requested(), ready(())).await;
                 let answered = match self.look_up().await {
                     Ok(answer) => {
@@ -81,8 +81,7 @@ fn state_of(answer: Answer) -> ResolverState {
 async fn wait_until_due(schedule: &Schedule, control: &ResolverControl) {
     let asked = match schedule.due(false) {
         Some(due) => {
-            // What is due by then anyway need not be asked for; what is asked for may be due
-            // earlier.
+            // The lookup may be due without a request; a request may make it due earlier.
             let asked = select_biased(sleep_until(due), control.resolve_now_requested());
             matches!(asked.await, Either::Second(()))
         }
@@ -111,8 +110,8 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Answers as a list says, and then as the last did.
-    struct Scripted(Mutex<VecDeque<Reply>>);
+    /// Answers with a list of replies, and then with the last one again.
+    struct ScriptedLookup(Mutex<VecDeque<Reply>>);
 
     #[derive(Clone)]
     enum Reply {
@@ -122,7 +121,7 @@ mod tests {
         Silence,
     }
 
-    impl Lookup for Scripted {
+    impl Lookup for ScriptedLookup {
         fn look_up(&self, question: Question) -> LookupFuture {
             assert_eq!(question.host, "backend.test");
             let mut replies = self.0.lock().expect("not poisoned");
@@ -147,10 +146,10 @@ mod tests {
         }
     }
 
-    /// The channel's end.
+    /// The channel's side.
     struct Channel {
         events: ResolverEvents,
-        begun: Instant,
+        start: Instant,
         task: JoinHandle<()>,
     }
 
@@ -162,7 +161,9 @@ mod tests {
 
     fn start(replies: &[Reply], refresh: Option<u32>) -> Channel {
         let resolver = Box::new(DnsResolver {
-            lookup: Arc::new(Scripted(Mutex::new(replies.iter().cloned().collect()))),
+            lookup: Arc::new(ScriptedLookup(Mutex::new(
+                replies.iter().cloned().collect(),
+            ))),
             question: Question {
                 host: "backend.test".to_owned(),
                 port: 7,
@@ -178,25 +179,27 @@ mod tests {
         let (control, events) = ResolverControl::new();
         Channel {
             events,
-            begun: Instant::now(),
+            start: Instant::now(),
             task: tokio::spawn(resolver.run(control)),
         }
     }
 
     impl Channel {
-        /// What the resolver says next, and after how many milliseconds; updates are taken, or
-        /// refused.
+        /// The next event of the resolver, and its time in milliseconds. Answers an update with
+        /// `verdict`.
         async fn next(&mut self, verdict: Result<(), Status>) -> (String, u128) {
-            let told = match self.events.next().await.expect("it goes on") {
+            let event = match self.events.next().await.expect("the resolver runs") {
                 ResolverEvent::Update(state, reply) => {
                     let endpoints = state.endpoints.iter();
                     let texts = endpoints.map(|endpoint| endpoint.addresses[0].to_string());
-                    reply.send(verdict).expect("it waits for the verdict");
+                    reply
+                        .send(verdict)
+                        .expect("the resolver waits for the answer");
                     texts.collect::<Vec<_>>().join(" ")
                 }
                 ResolverEvent::Error(status) => status.message().to_owned(),
             };
-            (told, self.begun.elapsed().as_millis())
+            (event, self.start.elapsed().as_millis())
         }
 
         async fn assert_silent_for(&mut self, time: Duration) {
@@ -205,15 +208,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn every_address_is_an_endpoint_and_nothing_is_looked_up_again_unasked() {
+    async fn every_address_is_an_endpoint_and_without_a_request_there_is_one_lookup() {
         let mut channel = start(&[Reply::Addresses(&["1.2.3.4", "::1"])], None);
-        let told = channel.next(Ok(())).await;
-        assert_eq!(told, ("1.2.3.4:7 [::1]:7".to_owned(), 0));
+        let event = channel.next(Ok(())).await;
+        assert_eq!(event, ("1.2.3.4:7 [::1]:7".to_owned(), 0));
         channel.assert_silent_for(100_000 * SECOND).await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn requests_are_answered_30_s_after_the_last_lookup_at_the_earliest_and_together() {
+    async fn requests_are_answered_together_and_at_least_30_s_after_the_last_lookup() {
         let mut channel = start(&[Reply::Addresses(&["1.2.3.4"])], None);
         channel.next(Ok(())).await;
         channel.events.resolve_now();
@@ -226,7 +229,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn failures_are_tried_again_by_the_backoff_until_one_succeeds() {
+    async fn failed_lookups_are_retried_with_backoff_until_one_succeeds() {
         let refused = Reply::Failure("refused");
         let replies = [
             refused.clone(),
@@ -238,20 +241,20 @@ mod tests {
         let refused = "name resolution of \"backend.test\" by dns failed: refused";
         assert_eq!(channel.next(Ok(())).await, (refused.to_owned(), 0));
         assert_eq!(channel.next(Ok(())).await, (refused.to_owned(), 1_000));
-        let (told, at) = channel.next(Ok(())).await;
+        let (event, at) = channel.next(Ok(())).await;
         assert!(
-            told.ends_with("failed: the name has no addresses"),
-            "{told}"
+            event.ends_with("failed: the name has no addresses"),
+            "{event}"
         );
         assert!((2_280..=2_922).contains(&at), "1.6 s within a fifth: {at}");
-        let (told, later) = channel.next(Ok(())).await;
-        assert_eq!(told, "1.2.3.4:7");
+        let (event, later) = channel.next(Ok(())).await;
+        assert_eq!(event, "1.2.3.4:7");
         assert!((2_047..=3_073).contains(&(later - at)), "2.56 s: {later}");
         channel.assert_silent_for(1000 * SECOND).await;
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_the_channel_refuses_is_looked_up_again_by_the_backoff() {
+    async fn an_update_that_the_channel_rejects_is_retried_with_backoff() {
         let mut channel = start(&[Reply::Addresses(&["1.2.3.4"])], None);
         let refused = || Err(Status::unavailable("unusable"));
         assert_eq!(channel.next(refused()).await.1, 0);
@@ -262,16 +265,16 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_lookup_without_an_answer_is_a_failure_after_its_timeout() {
+    async fn a_lookup_without_an_answer_fails_after_its_timeout() {
         let mut channel = start(&[Reply::Silence, Reply::Addresses(&["1.2.3.4"])], None);
-        let (told, at) = channel.next(Ok(())).await;
-        assert!(told.ends_with("failed: no answer within 30 s"), "{told}");
+        let (event, at) = channel.next(Ok(())).await;
+        assert!(event.ends_with("failed: no answer within 30 s"), "{event}");
         assert_eq!(at, 30_000);
         assert_eq!(channel.next(Ok(())).await.1, 31_000);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_refresh_interval_and_the_ttl_need_no_request() {
+    async fn a_refresh_interval_and_the_ttl_cause_lookups_without_a_request() {
         let mut channel = start(&[Reply::Addresses(&["1.2.3.4"])], Some(300));
         for at in [0, 300_000, 600_000] {
             assert_eq!(channel.next(Ok(())).await.1, at);

@@ -4,12 +4,12 @@ use tokio::time::Instant;
 
 use crate::backoff::Backoff;
 
-/// Decides when a name is looked up again.
+/// Decides the time of the next lookup of a name.
 ///
-/// After a lookup whose result the channel could use: when the channel asks, but `min_interval`
-/// later at the earliest; without being asked when `refresh_interval` has passed, or the time that
-/// the records are valid, likewise. After one that failed, or whose result was refused: when a
-/// backoff is over, asked or not.
+/// After a lookup with a usable result, the next one is due when the channel asks for it, but at
+/// least `min_interval` later. Without a request it is due after `refresh_interval` or when the
+/// records expire, also at least `min_interval` later. After a lookup that failed or whose result
+/// the channel rejected, the next one is due after a backoff, with or without a request.
 ///
 /// Source: grpc-go `dnsResolver.watcher`, which has no refresh.
 #[derive(Debug)]
@@ -19,29 +19,30 @@ pub(super) struct Schedule {
     next: Next,
 }
 
-/// About a century: a later time may not be expressible.
+/// About a century, to avoid overflow of later times.
 const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
 
-/// How far apart lookups are.
+/// The times between lookups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Intervals {
     pub(super) min: Duration,
     pub(super) refresh: Option<Duration>,
 }
 
+/// The condition for the next lookup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
-    /// Whatever is asked.
+    /// At this time, with or without a request.
     At(Instant),
     WhenAsked {
         not_before: Instant,
-        /// Without being asked; not earlier than `not_before`.
+        /// The time without a request; not before `not_before`.
         refresh_at: Option<Instant>,
     },
 }
 
 impl Schedule {
-    /// The first lookup is due at once.
+    /// Creates a schedule whose first lookup is due now.
     pub(super) fn new(intervals: Intervals, now: Instant) -> Self {
         Self {
             intervals,
@@ -50,25 +51,26 @@ impl Schedule {
         }
     }
 
-    /// The channel uses what was found, which is valid for so long, if that is known and matters.
+    /// Records a lookup with a usable result. `valid_for` is the time until the records expire, if
+    /// it is known and used.
     pub(super) fn succeeded(&mut self, now: Instant, valid_for: Option<Duration>) {
         let Intervals { min, refresh } = self.intervals;
         self.backoff.reset();
         let refresh = [refresh, valid_for].into_iter().flatten().min();
         self.next = Next::WhenAsked {
             not_before: now + min.min(FAR),
-            // A time that cannot be expressed never comes.
+            // A time beyond the range never comes.
             refresh_at: refresh.and_then(|refresh| now.checked_add(refresh.max(min))),
         };
     }
 
-    /// Nothing was found, or the channel refused it. `random` is in [0, 1).
+    /// Records a lookup that failed or whose result the channel rejected. `random` is in [0, 1).
     pub(super) fn failed(&mut self, now: Instant, random: f64) {
         self.next = Next::At(now + self.backoff.failed(random));
     }
 
-    /// When the next lookup is due, if the channel has asked for it or if not; `None`: not before
-    /// it asks.
+    /// The time of the next lookup. `asked` says if the channel has asked for one. `None`: not
+    /// without a request.
     pub(super) fn due(&self, asked: bool) -> Option<Instant> {
         match self.next {
             Next::At(at) => Some(at),
@@ -99,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_that_never_ends_is_a_far_time() {
+    fn an_interval_beyond_the_range_does_not_overflow() {
         let now = Instant::now();
         let intervals = Intervals {
             min: Duration::MAX,
@@ -116,11 +118,11 @@ mod tests {
     }
 
     #[test]
-    fn after_a_success_a_lookup_waits_to_be_asked_for_or_for_the_refresh() {
+    fn after_a_success_the_next_lookup_waits_for_a_request_or_the_refresh() {
         let now = Instant::now();
         #[rustfmt::skip]
         let cases = [
-            // min, refresh, valid for: due when asked, due when not
+            // min, refresh, valid for: due with a request, due without
             (30, None, None, 30, None),
             (0, None, None, 0, None),
             (30, Some(300), None, 30, Some(300)),
@@ -141,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn after_failures_a_lookup_waits_for_the_backoff_asked_or_not() {
+    fn after_a_failure_the_next_lookup_waits_for_the_backoff_with_or_without_a_request() {
         let now = Instant::now();
         let mut schedule = schedule(30, Some(300), now);
         for (failure, expected) in [1.0, 1.6, 2.56, 4.096].into_iter().enumerate() {
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refresh_that_never_comes_is_none() {
+    fn a_refresh_beyond_the_range_is_none() {
         let now = Instant::now();
         let mut schedule = Schedule::new(
             Intervals {

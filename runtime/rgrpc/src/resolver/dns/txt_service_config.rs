@@ -1,26 +1,26 @@
-//! Service configs in TXT records: which one of a list of choices is for this client.
+//! Service configs in TXT records: the choice that applies to this client.
 //!
 //! Source: gRFC A2, `doc/service_config.md` of the gRPC documents; grpc-go `canaryingSC`.
 
 use serde_json::Value;
 
-/// What the text of a record begins with that holds a service config.
+/// The prefix of a record's text that holds a service config.
 const ATTRIBUTE: &str = "grpc_config=";
 
-/// This implementation's language, as `clientLanguage` names it.
+/// The language of this implementation, as in `clientLanguage`.
 pub(super) const LANGUAGE: &str = "rust";
 
-/// Who chooses.
+/// The properties of this client that a choice can depend on.
 #[derive(Clone, Debug)]
-pub(super) struct Chooser<'a> {
+pub(super) struct ClientProperties<'a> {
     pub(super) host_name: &'a str,
-    /// Where this client stands among all: 0 to 99, at random.
+    /// The percentile of this client: a random number from 0 to 99.
     pub(super) percentile: u64,
 }
 
-impl Chooser<'_> {
-    /// The service config for this client among these TXT records; `None`: there is none. The error
-    /// says why what there is cannot be read.
+impl ClientProperties<'_> {
+    /// The service config for this client in TXT records. `None`: there is none for it. The error
+    /// is a text that names the problem of the record.
     pub(super) fn choose<'a>(
         &self,
         records: impl IntoIterator<Item = &'a str>,
@@ -33,7 +33,7 @@ impl Chooser<'_> {
             .map_err(|error| format!("{ATTRIBUTE} is not followed by a JSON list: {error}"))?;
         for (index, choice) in choices.iter().enumerate() {
             if self
-                .fits(choice)
+                .matches(choice)
                 .map_err(|problem| format!("choice {index}: {problem}"))?
             {
                 return match choice.get("serviceConfig") {
@@ -45,25 +45,25 @@ impl Chooser<'_> {
         Ok(None)
     }
 
-    fn fits(&self, choice: &Value) -> Result<bool, String> {
+    fn matches(&self, choice: &Value) -> Result<bool, String> {
         let choice = choice.as_object().ok_or("an object is expected")?;
-        let mut fits = true;
+        let mut matches = true;
         if let Some(languages) = choice.get("clientLanguage") {
-            fits &= strings("clientLanguage", languages)?
+            matches &= strings("clientLanguage", languages)?
                 .iter()
                 .any(|language| language.eq_ignore_ascii_case(LANGUAGE));
         }
         if let Some(percentage) = choice.get("percentage") {
             let percentage = percentage.as_u64().filter(|percentage| *percentage <= 100);
             let percentage = percentage.ok_or("percentage: 0 to 100 is expected")?;
-            fits &= self.percentile < percentage;
+            matches &= self.percentile < percentage;
         }
-        // grpc-go, which has it the other way, takes either.
+        // grpc-go spells it `clientHostName` and accepts both spellings.
         let hosts = choice.get("clientHostname");
         if let Some(hosts) = hosts.or_else(|| choice.get("clientHostName")) {
-            fits &= strings("clientHostname", hosts)?.contains(&self.host_name);
+            matches &= strings("clientHostname", hosts)?.contains(&self.host_name);
         }
-        Ok(fits)
+        Ok(matches)
     }
 }
 
@@ -80,12 +80,12 @@ fn strings<'a>(name: &str, list: &'a Value) -> Result<Vec<&'a str>, String> {
 mod tests {
     use super::*;
 
-    const CHOOSER: Chooser<'_> = Chooser {
+    const CLIENT: ClientProperties<'_> = ClientProperties {
         host_name: "shop-7",
         percentile: 30,
     };
 
-    /// Choices of configs by number: each is the conditions alone.
+    /// A record with choices of numbered configs, each with these conditions.
     fn choices(conditions: &[&str]) -> String {
         let choice = |(number, conditions): (usize, &&str)| {
             format!(r#"{{{conditions}"serviceConfig": {{"number": {number}}}}}"#)
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_choice_that_is_for_this_client_is_chosen() {
+    fn the_first_choice_that_matches_this_client_is_chosen() {
         for (conditions, number) in [
             (&[""] as &[_], Some(0)),
             (&[], None),
@@ -118,23 +118,23 @@ mod tests {
             ),
         ] {
             let expected = number.map(|number| format!("{{\"number\":{number}}}"));
-            let chosen = CHOOSER.choose([&*choices(conditions)]);
+            let chosen = CLIENT.choose([&*choices(conditions)]);
             assert_eq!(chosen, Ok(expected), "{conditions:?}");
         }
     }
 
     #[test]
-    fn records_about_something_else_are_no_service_config() {
+    fn other_records_are_ignored() {
         for records in [&[] as &[_], &["v=spf1 -all"], &["GRPC_CONFIG=[]", ""]] {
-            let chosen = CHOOSER.choose(records.iter().copied());
+            let chosen = CLIENT.choose(records.iter().copied());
             assert_eq!(chosen, Ok(None), "{records:?}");
         }
         let beside = ["v=spf1 -all", &*choices(&[""])];
-        assert!(matches!(CHOOSER.choose(beside), Ok(Some(_))));
+        assert!(matches!(CLIENT.choose(beside), Ok(Some(_))));
     }
 
     #[test]
-    fn a_config_that_cannot_be_read_is_an_error_that_says_where() {
+    fn an_error_names_the_choice_and_the_field() {
         for (record, problem) in [
             ("grpc_config=", "no"),
             ("grpc_config={}", "not followed by a JSON list"),
@@ -153,7 +153,7 @@ mod tests {
                 "choice 0: clientHostname: a list of strings",
             ),
         ] {
-            let error = CHOOSER.choose([record]).expect_err(record);
+            let error = CLIENT.choose([record]).expect_err(record);
             assert!(error.contains(problem), "{record}: {error}");
         }
     }

@@ -21,13 +21,11 @@
 //! streams, and sends no debug data with GOAWAY.
 //!
 //! Source: gRFC A8 (client), gRFC A9 (server); grpc-go's package `keepalive`.
-//!
-//! # Inside
-//!
-//! The rules are state machines without a clock: [`ClientKeepalive`] and [`ServerKeepalive`] around
-//! one [`Probe`](probe::Probe), and [`PingEnforcer`]. The task of a connection owns them, calls
-//! them when the deadline of its timer has come, and does what they say. Activity moves no timer:
-//! at the deadline they are told when something was received last.
+
+// The rules are state machines without a clock: ClientKeepalive and ServerKeepalive around one Probe,
+// and PingEnforcer. The task of a connection owns them, calls them when the deadline of its timer has
+// come, and does what they say. Activity moves no timer: at the deadline they are told when something
+// was received last.
 
 mod channel;
 mod client;

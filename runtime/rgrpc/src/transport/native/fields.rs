@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use bytes::Bytes;
-use rgrpc_http2::{Before, Block, Difference, Field, FieldRef, NoFields, StaticBlock};
+use rgrpc_http2::{Block, Difference, Field, FieldRef, NoFields, PreviousHead, StaticBlock};
 
 use crate::metadata::{Metadata, encode_value};
 use crate::status::{Status, encode_message};
@@ -34,10 +34,10 @@ pub(super) type ReadRequest = Result<Received<Arc<RequestHead>>, Arc<Rejection>>
 /// Reads a request's fields; the core calls it.
 pub(super) fn read_request(
     fields: &[Field],
-    before: Option<Before<'_, ReadRequest>>,
+    previous: Option<PreviousHead<'_, ReadRequest>>,
 ) -> ReadRequest {
-    if let Some(before) = before
-        && let Some(received) = read_timeout(fields, before)
+    if let Some(previous) = previous
+        && let Some(received) = read_timeout(fields, previous)
     {
         return Ok(received);
     }
@@ -58,10 +58,10 @@ pub(super) fn read_request(
 /// that sets deadlines.
 fn read_timeout(
     fields: &[Field],
-    before: Before<'_, ReadRequest>,
+    previous: PreviousHead<'_, ReadRequest>,
 ) -> Option<Received<Arc<RequestHead>>> {
-    let received = before.head.as_ref().ok()?;
-    let timeout = match before.difference {
+    let received = previous.head.as_ref().ok()?;
+    let timeout = match previous.difference {
         Difference::None => received.timeout,
         Difference::Value(at) => {
             let is_timeout = |field: &&Field| field.name == "grpc-timeout";
@@ -111,12 +111,12 @@ impl ReadResponse {
 /// Reads a response's fields; the core calls it.
 pub(super) fn read_response(
     fields: &[Field],
-    before: Option<Before<'_, Arc<ReadResponse>>>,
+    previous: Option<PreviousHead<'_, Arc<ReadResponse>>>,
 ) -> Arc<ReadResponse> {
-    if let Some(Before {
+    if let Some(PreviousHead {
         head,
         difference: Difference::None,
-    }) = before
+    }) = previous
     {
         return Arc::clone(head);
     }
@@ -305,7 +305,7 @@ mod tests {
     ) -> (ReadRequest, ReadRequest) {
         let before = read_request(&fields(first), None);
         let head = &before;
-        let after = read_request(&fields(second), Some(Before { head, difference }));
+        let after = read_request(&fields(second), Some(PreviousHead { head, difference }));
         (before, after)
     }
 

@@ -262,7 +262,7 @@ impl<T, H: Clone> Link<T, H> {
     pub(super) fn trim_if_idle(&mut self, now: Instant) -> bool {
         let idle = self.idle.became_idle(now);
         if idle {
-            self.core.trim();
+            self.core.shrink();
             self.input.trim();
         }
         idle

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rgrpc_http2::{Block, Field, FieldRef, Recurring};
+use rgrpc_http2::{Block, CachedHeaders, Field, FieldRef};
 use rustc_hash::FxBuildHasher;
 
 use super::fields::content_type;
@@ -117,7 +117,7 @@ impl RequestFields {
 
 /// The methods that were called on a connection.
 #[derive(Default)]
-pub(super) struct RequestHeads(HashMap<Method, Recurring, FxBuildHasher>);
+pub(super) struct RequestHeads(HashMap<Method, CachedHeaders, FxBuildHasher>);
 
 impl RequestHeads {
     /// A request's header block, of its [parts](RequestFields::into_parts).
@@ -129,11 +129,11 @@ impl RequestHeads {
         if self.0.len() > MAX_METHODS {
             self.0.clear();
         }
-        let recurring = self
+        let shared = self
             .0
             .entry(method)
-            .or_insert_with_key(|method| Recurring::new(method.fields()));
+            .or_insert_with_key(|method| CachedHeaders::new(method.fields()));
         let own = own.iter().map(|(name, value)| FieldRef::new(name, value));
-        Block::recurring(recurring).with(own)
+        Block::cached(shared).with(own)
     }
 }

@@ -429,7 +429,7 @@ impl<D: Dispatch> Task<D> {
         let Opened { key, head } = opened;
         let shared = Arc::clone(&self.shared);
         let stream = Arc::new(make(key, shared, CallState::new(head, now)));
-        self.link.core.attach(key, Arc::clone(&stream));
+        self.link.core.set_value(key, Arc::clone(&stream));
         stream
     }
 

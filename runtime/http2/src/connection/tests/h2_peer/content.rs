@@ -1,4 +1,4 @@
-//! The content of calls: no two look alike, and none is made twice.
+//! The content of calls: different in each call and direction, and generated only once.
 
 use std::sync::LazyLock;
 
@@ -7,25 +7,26 @@ use bytes::Bytes;
 use super::super::random::Random;
 use crate::Role;
 
-/// What an end sends in a call, as far as it may ever go.
+/// The content that an end sends in a call.
 pub(super) struct Content {
+    /// The offset of the content in the random octets.
     from: usize,
 }
 
 static NOISE: LazyLock<Bytes> = LazyLock::new(|| Random::new(1).octets(1 << 20).into());
 
 impl Content {
-    /// The most that an end sends in a call.
-    pub(super) const MOST: usize = 1 << 19;
+    /// The maximum length of the content of an end in a call, in octets.
+    pub(super) const MAX_LEN: usize = 1 << 19;
 
     pub(super) fn of(number: usize, sender: Role) -> Self {
         let stream = 2 * number + usize::from(sender == Role::Server);
         Self {
-            from: stream * 997 % Self::MOST,
+            from: stream * 997 % Self::MAX_LEN,
         }
     }
 
-    /// The octets from an offset on.
+    /// Returns `octets` octets from an offset.
     pub(super) fn part(&self, offset: u64, octets: usize) -> Bytes {
         let from = self.from + offset as usize;
         NOISE.slice(from..from + octets)

@@ -1,20 +1,20 @@
-//! Scripts made of random numbers: valid ones, in which nobody waits for what will not come.
+//! The generator of random scripts, which are always valid.
 //!
-//! A call is written down step by step in an order in which it could happen. An end that waits does
-//! so for what was written before, so that some order always goes.
+//! A call is generated step by step, in an order in which it could happen. An end only waits for
+//! earlier steps of the other end, so that a script cannot deadlock.
 
 use super::super::random::Random;
 use super::content::Content;
 use super::script::{Call, Ending, Exchange, Fields, Options, Side, Step};
 use crate::{Config, ErrorCode, Role};
 
-/// Lengths on both sides of the edges of frames, of windows, and of what the core copies.
+/// Lengths around the limits of frames, of windows, and of payloads that the core copies.
 const LENGTHS: [usize; 18] = [
     1, 5, 32, 100, 1_023, 1_024, 1_025, 5_000, 16_383, 16_384, 16_385, 40_000, 65_534, 65_535,
     65_536, 65_537, 131_071, 204_800,
 ];
 
-/// Why a stream is reset; the last is no code that the RFC knows.
+/// Codes of resets. The last one is unknown to the RFC.
 const RESETS: [ErrorCode; 4] = [
     ErrorCode::CANCEL,
     ErrorCode::INTERNAL_ERROR,
@@ -34,12 +34,14 @@ const NAMES: [&str; 8] = [
 ];
 
 impl Exchange {
-    /// The exchange of this seed. In the calls of its last wave the last word is said by the end of
-    /// this role: h2, when it says the last word on the last stream of a connection, closes, and
-    /// has not always written it.
-    pub(super) fn of(seed: u64, last_word: Role) -> Self {
+    /// Generates the exchange of this seed.
+    ///
+    /// In the calls of the last wave, the end with the role `last_sender` sends the last frame. If
+    /// h2 sends the last frame on the last stream of a connection, it can close before it has
+    /// written that frame.
+    pub(super) fn of(seed: u64, last_sender: Role) -> Self {
         let mut random = Random::new(seed);
-        // Without these steps the first numbers of neighbouring seeds are alike.
+        // Without these steps, the first numbers of consecutive seeds are similar.
         for _ in 0..4 {
             random.next(2);
         }
@@ -47,11 +49,11 @@ impl Exchange {
         let client = options(&mut random);
         let mut server = options(&mut random);
         if ending == Ending::ServerDrains {
-            // A call that waits for the limit is lost when the server drains.
+            // A call that waits for the limit fails when the server drains.
             server.max_concurrent_streams = None;
         }
         let pipe = random.one_of(&[100, 1_000, 20_000, 100_000]);
-        // Through a narrow pipe, or a small window, long content takes its time.
+        // Long content takes too long with a small pipe or a small window.
         let longest = (pipe * 200).min(client.longest()).min(server.longest());
         let mut waves = Vec::new();
         let mut number = 0;
@@ -59,8 +61,8 @@ impl Exchange {
         for wave in 0..=last {
             let numbers = number..number + 1 + random.next(9) as usize;
             number = numbers.end;
-            let last_word = (wave == last).then_some(last_word);
-            let calls = numbers.map(|n| call(&mut random, n, longest, last_word));
+            let last_sender = (wave == last).then_some(last_sender);
+            let calls = numbers.map(|n| call(&mut random, n, longest, last_sender));
             waves.push(calls.collect());
         }
         Self {
@@ -74,7 +76,7 @@ impl Exchange {
 }
 
 impl Options {
-    /// The longest content that is worth the many windows it takes.
+    /// Returns the maximum length of content: 30 windows.
     fn longest(&self) -> usize {
         self.stream_window.min(self.connection_window) as usize * 30
     }
@@ -97,35 +99,35 @@ fn options(random: &mut Random) -> Options {
     }
 }
 
-/// A call that ends in any way, or in full with this end's last word.
-fn call(random: &mut Random, number: usize, longest: usize, last_word: Option<Role>) -> Call {
-    let mut talk = Talk {
+/// Generates a call that ends in any way, or with a last frame of `last_sender`.
+fn call(random: &mut Random, number: usize, longest: usize, last_sender: Option<Role>) -> Call {
+    let mut builder = CallBuilder {
         random,
         longest,
-        client: Way::default(),
-        server: Way::default(),
+        client: SideBuilder::default(),
+        server: SideBuilder::default(),
     };
-    talk.client.steps.push(Step::Head { end_stream: false });
-    for _ in 0..talk.random.next(5) {
-        talk.exchange();
+    builder.client.steps.push(Step::Head { end_stream: false });
+    for _ in 0..builder.random.next(5) {
+        builder.exchange();
     }
-    let ending = match last_word {
+    let ending = match last_sender {
         Some(Role::Client) => 0,
         Some(Role::Server) => 1,
-        None => talk.random.next(10),
+        None => builder.random.next(10),
     };
     match ending {
-        0 => talk.complete_by_client(),
-        1 => talk.complete_by_server(),
-        2..5 => talk.complete(),
-        5 => talk.server_resets(),
-        6 => talk.server_resets_unanswered(),
-        7 => talk.client_resets(),
-        8 => talk.server_ends_early(),
-        _ => talk.broken_off(),
+        0 => builder.complete_by_client(),
+        1 => builder.complete_by_server(),
+        2..5 => builder.complete(),
+        5 => builder.server_resets(),
+        6 => builder.server_resets_unanswered(),
+        7 => builder.client_resets(),
+        8 => builder.server_ends_early(),
+        _ => builder.interrupted(),
     }
     let abrupt = ending > 8;
-    let (client, server) = (talk.client, talk.server);
+    let (client, server) = (builder.client, builder.server);
     let whole = ending < 5;
     let mut call = Call {
         number,
@@ -148,7 +150,7 @@ fn request_line(number: usize) -> Fields {
     ]
 }
 
-fn side(random: &mut Random, mut head: Fields, way: Way, whole: bool) -> Side {
+fn side(random: &mut Random, mut head: Fields, way: SideBuilder, whole: bool) -> Side {
     head.extend(fields(random));
     if whole && random.once_in(3) {
         head.push(field("content-length", &way.octets.to_string()));
@@ -161,7 +163,7 @@ fn side(random: &mut Random, mut head: Fields, way: Way, whole: bool) -> Side {
     }
 }
 
-/// Regular fields: some known, some repeated, some as long as a frame.
+/// Generates regular fields: some well-known, some repeated, some as long as a frame.
 fn fields(random: &mut Random) -> Fields {
     let mut fields = Fields::new();
     for _ in 0..random.next(6) {
@@ -182,28 +184,28 @@ fn field(name: &str, value: &str) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
 
-/// A call that is being written.
-struct Talk<'r> {
+/// A call that is being generated.
+struct CallBuilder<'r> {
     random: &'r mut Random,
     longest: usize,
-    client: Way,
-    server: Way,
+    client: SideBuilder,
+    server: SideBuilder,
 }
 
-/// What one end has said so far.
+/// The steps of one end that have been generated.
 #[derive(Default)]
-struct Way {
+struct SideBuilder {
     steps: Vec<Step>,
     octets: usize,
 }
 
-impl Way {
+impl SideBuilder {
     fn data(&mut self, octets: usize, end_stream: bool) {
         self.steps.push(Step::Data { octets, end_stream });
         self.octets += octets;
     }
 
-    /// Waits for all that the other end has said.
+    /// Adds a wait for everything that the other end has sent.
     fn wait_for(&mut self, other: &Self) {
         let octets = other.octets as u64;
         self.steps.push(Step::Await { octets });
@@ -215,63 +217,63 @@ impl Way {
     }
 }
 
-impl Talk<'_> {
-    /// Either end says something, or waits for what the other has said.
+impl CallBuilder<'_> {
+    /// Adds a step of either end: sending, or waiting for the other end.
     fn exchange(&mut self) {
         match self.random.next(8) {
-            0..3 => self.client_says(),
-            3..6 => self.server_says(),
+            0..3 => self.client_sends(),
+            3..6 => self.server_sends(),
             6 => self.server.wait_for(&self.client),
-            _ if self.server_has_begun() => self.client.wait_for(&self.server),
+            _ if self.server_has_sent_head() => self.client.wait_for(&self.server),
             _ => self.server_head(),
         }
     }
 
-    fn client_says(&mut self) {
+    fn client_sends(&mut self) {
         let octets = self.length(self.client.octets);
         self.client.data(octets, false);
     }
 
-    fn server_says(&mut self) {
+    fn server_sends(&mut self) {
         self.server_head();
         let octets = self.length(self.server.octets);
         self.server.data(octets, false);
     }
 
     fn server_head(&mut self) {
-        if !self.server_has_begun() {
+        if !self.server_has_sent_head() {
             self.server.steps.push(Step::Head { end_stream: false });
         }
     }
 
-    fn server_has_begun(&self) -> bool {
+    fn server_has_sent_head(&self) -> bool {
         let head = Step::Head { end_stream: false };
         self.server.steps.contains(&head)
     }
 
-    /// How much an end says that has said `before`.
+    /// Returns the length of the next content of an end that has sent `before` octets.
     fn length(&mut self, before: usize) -> usize {
         let length = self.random.one_of(&LENGTHS);
         length
             .min(self.longest)
-            .min(Content::MOST / 2 - before.min(Content::MOST / 2))
+            .min(Content::MAX_LEN / 2 - before.min(Content::MAX_LEN / 2))
     }
 
-    /// Both ends come to their end, the client when it has heard everything.
+    /// Ends both directions. The client ends when it has received everything.
     fn complete_by_client(&mut self) {
         self.server_ends();
         self.client.steps.push(Step::AwaitEnd);
         self.client_ends();
     }
 
-    /// As [`complete_by_client`](Self::complete_by_client), the other way round.
+    /// Ends both directions. The server ends when it has received everything.
     fn complete_by_server(&mut self) {
         self.client_ends();
         self.server.steps.push(Step::AwaitEnd);
         self.server_ends();
     }
 
-    /// Both ends come to their end, whoever is first.
+    /// Ends both directions in any order.
     fn complete(&mut self) {
         self.client_ends();
         self.server_ends();
@@ -288,10 +290,10 @@ impl Talk<'_> {
         self.server.end(self.random.next(4), length);
     }
 
-    /// The server resets when both ends have heard all that was said. That it was heard by the
-    /// client the client says with an octet more.
+    /// Adds a reset by the server, after both ends have received everything. The client confirms this
+    /// with one octet.
     fn server_resets(&mut self) {
-        if self.server_has_begun() {
+        if self.server_has_sent_head() {
             self.client.wait_for(&self.server);
             self.client.data(1, false);
         }
@@ -299,9 +301,9 @@ impl Talk<'_> {
         self.server.reset(self.random);
     }
 
-    /// The server resets a whole request, to which it has not said a word.
+    /// Adds a reset by the server, after a whole request and without a response.
     fn server_resets_unanswered(&mut self) {
-        if self.server_has_begun() {
+        if self.server_has_sent_head() {
             return self.server_resets();
         }
         self.client_ends();
@@ -309,7 +311,8 @@ impl Talk<'_> {
         self.server.reset(self.random);
     }
 
-    /// As [`server_resets`](Self::server_resets), the other way round.
+    /// Adds a reset by the client, after both ends have received everything. The server confirms
+    /// this with one octet.
     fn client_resets(&mut self) {
         self.server_head();
         self.server.wait_for(&self.client);
@@ -318,34 +321,34 @@ impl Talk<'_> {
         self.client.reset(self.random);
     }
 
-    /// The server answers in full, and does not want the rest of the request.
+    /// Adds a whole response to an incomplete request, followed by a reset.
     fn server_ends_early(&mut self) {
         self.server.wait_for(&self.client);
         self.server_ends();
         self.server.steps.push(Step::Leave);
     }
 
-    /// Either end resets while both have more to say than has gone out.
-    fn broken_off(&mut self) {
-        self.client_says();
+    /// Adds a reset by either end while content is queued.
+    fn interrupted(&mut self) {
+        self.client_sends();
         if self.random.once_in(2) {
-            self.server_says();
+            self.server_sends();
         }
         if self.random.once_in(2) {
             self.client.reset(self.random);
-            self.server_says();
+            self.server_sends();
         } else {
             self.server.reset(self.random);
-            self.client_says();
+            self.client_sends();
         }
     }
 }
 
-impl Way {
-    fn end(&mut self, how: u32, octets: usize) {
-        match (how, self.steps.last_mut()) {
+impl SideBuilder {
+    fn end(&mut self, variant: u32, octets: usize) {
+        match (variant, self.steps.last_mut()) {
             (0, _) => self.steps.push(Step::Trailers),
-            // Nothing but a head.
+            // Only a head.
             (1, Some(Step::Head { end_stream })) => *end_stream = true,
             (1, _) => self.data(0, true),
             _ => self.data(octets, true),

@@ -1,17 +1,15 @@
-//! The core against the h2 crate: whichever of them either end is, each end hears what the other
-//! has said, in content, header lists, ends and resets.
+//! The core against the h2 crate: each end receives the content, header lists, ends and resets that
+//! the other end sent, for every combination of the two implementations.
 //!
-//! What is said is a script made of random numbers: many streams at a time, both directions,
-//! lengths around the edges of frames and windows, small windows, trailers, resets in either
-//! direction, and a graceful end by either side. That h2 gets the same out of the same scripts when
-//! it talks to itself says that they are valid.
+//! The ends follow a random script. It has concurrent streams, content in both directions, lengths
+//! around the limits of frames and windows, small windows, trailers, resets by either end, and a
+//! graceful close by either end. A run of h2 against itself proves that the scripts are valid.
 //!
-//! A script is named by its seed, which a failure tells. `RGRPC_SEED` runs that one alone, or one
-//! that has never been run.
+//! A script is identified by its seed, which is printed with a failure. `RGRPC_SEED` runs one seed.
 
 mod content;
 mod generate;
-mod heard;
+mod received;
 mod script;
 mod socket;
 mod with_core;
@@ -26,45 +24,45 @@ use tokio::runtime;
 use tokio::time::timeout;
 
 use crate::Role;
-use heard::{Transcript, check};
+use received::{Transcript, check};
 use script::Exchange;
 
-/// How many exchanges a test runs.
+/// The number of exchanges of a test.
 const EXCHANGES: u64 = 60;
 
-/// How long one may take at the most; usually it is milliseconds.
+/// The maximum duration of an exchange, which usually takes milliseconds.
 const LIMIT: Duration = Duration::from_secs(30);
 
 #[test]
-fn an_h2_server_and_a_client_on_the_core_hear_what_the_other_says() {
+fn an_h2_server_and_a_core_client_receive_everything() {
     for_each_seed(Role::Client, |exchange| {
-        play(exchange, with_core::client, with_h2::server)
+        run(exchange, with_core::client, with_h2::server)
     });
 }
 
 #[test]
-fn an_h2_client_and_a_server_on_the_core_hear_what_the_other_says() {
+fn an_h2_client_and_a_core_server_receive_everything() {
     for_each_seed(Role::Server, |exchange| {
-        play(exchange, with_h2::client, with_core::server)
+        run(exchange, with_h2::client, with_core::server)
     });
 }
 
 #[test]
-fn two_ends_on_the_core_hear_what_the_other_says() {
+fn two_core_ends_receive_everything() {
     for_each_seed(Role::Client, |exchange| {
-        play(exchange, with_core::client, with_core::server)
+        run(exchange, with_core::client, with_core::server)
     });
 }
 
 #[test]
-fn two_ends_on_h2_hear_what_the_other_says() {
+fn two_h2_ends_receive_everything() {
     for_each_seed(Role::Server, |exchange| {
-        play(exchange, with_h2::client, with_h2::server)
+        run(exchange, with_h2::client, with_h2::server)
     });
 }
 
-/// Runs the exchanges one after another, and says which one fails.
-fn for_each_seed<F>(last_word: Role, play: impl Fn(Arc<Exchange>) -> F)
+/// Runs the exchanges one after another. Panics with the seed of the one that fails.
+fn for_each_seed<F>(last_sender: Role, run: impl Fn(Arc<Exchange>) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -80,12 +78,12 @@ where
         .build()
         .expect("a runtime");
     for seed in seeds {
-        let exchange = Arc::new(Exchange::of(seed, last_word));
-        let played = runtime.block_on(async {
-            let played = tokio::spawn(play(exchange.clone()));
-            timeout(LIMIT, played).await
+        let exchange = Arc::new(Exchange::of(seed, last_sender));
+        let finished = runtime.block_on(async {
+            let finished = tokio::spawn(run(exchange.clone()));
+            timeout(LIMIT, finished).await
         });
-        match played {
+        match finished {
             Ok(Ok(())) => {}
             Ok(Err(error)) => panic!("the exchange with RGRPC_SEED={seed} fails: {error}"),
             Err(_) => panic!("the exchange with RGRPC_SEED={seed} hangs: {exchange:?}"),
@@ -93,8 +91,8 @@ where
     }
 }
 
-/// Has both ends do what the script says, and checks what they have heard.
-async fn play<C, S>(
+/// Runs both ends of an exchange and checks what they received.
+async fn run<C, S>(
     exchange: Arc<Exchange>,
     client: fn(Arc<Exchange>, DuplexStream) -> C,
     server: fn(Arc<Exchange>, DuplexStream) -> S,

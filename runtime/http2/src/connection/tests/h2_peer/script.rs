@@ -1,38 +1,38 @@
-//! What the two ends of a connection are to do, and what each is to hear of it.
+//! The script of an exchange: the steps of both ends, and what each end must receive.
 
 use std::fmt;
 
 use bytes::Bytes;
 
 use super::content::Content;
-use super::heard::{End, Heard};
+use super::received::{End, Received};
 use crate::{Config, ErrorCode, Role};
 
-/// A header list as its receiver knows it: by name, and for a name in the order of its values.
+/// A header list, sorted by name. Fields with the same name keep their order.
 pub(super) type Fields = Vec<(String, String)>;
 
-/// All that happens on a connection.
+/// The script of a connection.
 #[derive(Debug)]
 pub(super) struct Exchange {
     pub(super) client: Options,
     pub(super) server: Options,
-    /// How many octets the connection holds in each direction.
+    /// The capacity of the connection in each direction, in octets.
     pub(super) pipe: usize,
-    /// Calls that are made at the same time, once all of the wave before are over.
+    /// Groups of concurrent calls. A group begins when all calls of the previous group have ended.
     pub(super) waves: Vec<Vec<Call>>,
     pub(super) ending: Ending,
 }
 
-/// How a connection ends: gracefully.
+/// The way in which a connection closes gracefully.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
-    /// The client goes away when all calls are over.
+    /// The client closes the connection when all calls have ended.
     ClientLeaves,
-    /// The server begins to drain when it has got the last call.
+    /// The server begins to drain when it has received the last call.
     ServerDrains,
 }
 
-/// What an end announces, and how it sends; both implementations take of it what they have.
+/// The options of an end. Each implementation uses those that it supports.
 #[derive(Clone, Debug)]
 pub(super) struct Options {
     pub(super) stream_window: u32,
@@ -40,23 +40,23 @@ pub(super) struct Options {
     pub(super) max_frame_size: u32,
     pub(super) max_concurrent_streams: Option<u32>,
     pub(super) header_table_size: u32,
-    /// How much h2 buffers for a stream.
+    /// The maximum send buffer of a stream in h2, in octets.
     pub(super) send_buffer: usize,
-    /// What the core does that h2 has no option for.
+    /// The options that only the core has.
     pub(super) core: Config,
 }
 
-/// One call: what either end does on its stream.
+/// One call: the steps of both ends on its stream.
 #[derive(Debug)]
 pub(super) struct Call {
     pub(super) number: usize,
     pub(super) client: Side,
     pub(super) server: Side,
-    /// It ends in the middle of something: what has arrived by then is not determined.
+    /// `true` if a reset interrupts the call, so that any part of it may arrive.
     pub(super) abrupt: bool,
 }
 
-/// What one end says in a call.
+/// The fields and the steps of one end in a call.
 #[derive(Default)]
 pub(super) struct Side {
     pub(super) head: Fields,
@@ -64,26 +64,26 @@ pub(super) struct Side {
     pub(super) steps: Vec<Step>,
 }
 
-/// What an end does next.
+/// A step of an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Sends its header list; a client opens the stream with it.
+    /// Sends the head. A client opens the stream with it.
     Head { end_stream: bool },
     /// Sends content.
     Data { octets: usize, end_stream: bool },
-    /// Ends with trailers.
+    /// Sends trailers.
     Trailers,
-    /// Waits for the head of the other end, and for this much content in all.
+    /// Waits for the head of the other end, and for this total of content.
     Await { octets: u64 },
-    /// Waits for the end of what the other end sends.
+    /// Waits for the end of the other direction.
     AwaitEnd,
     /// Resets the stream.
     Reset { code: u32 },
-    /// A server that has answered wants no more of the request (RFC 9113 section 8.1).
+    /// Resets the stream with NO_ERROR after a whole response (RFC 9113 section 8.1).
     Leave,
 }
 
-/// The steps: header lists are long, and rarely what a failure is about.
+/// Prints only the steps, because header lists are long and rarely the cause of a failure.
 impl fmt::Debug for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.steps.fmt(f)
@@ -91,23 +91,25 @@ impl fmt::Debug for Side {
 }
 
 impl Exchange {
+    /// Returns all calls.
     pub(super) fn calls(&self) -> impl Iterator<Item = &Call> {
         self.waves.iter().flatten()
     }
 
+    /// Returns the call with this number.
     pub(super) fn call(&self, number: usize) -> &Call {
         self.calls()
             .find(|call| call.number == number)
             .expect("a call of this exchange")
     }
 
-    /// How many streams the client opens before it knows how many it may: no more than that, or the
-    /// server refuses some.
+    /// Returns the number of streams that the client may open before the server's SETTINGS arrive,
+    /// so that the server refuses none.
     pub(super) fn streams_at_first(&self) -> u32 {
         self.server.max_concurrent_streams.unwrap_or(100)
     }
 
-    /// Whether the server begins to drain with this call.
+    /// Returns `true` if the server begins to drain with this call.
     pub(super) fn drains_at(&self, number: usize) -> bool {
         let last = self.calls().last().map(|call| call.number);
         self.ending == Ending::ServerDrains && last == Some(number)
@@ -115,14 +117,17 @@ impl Exchange {
 }
 
 impl Options {
-    /// Whether windows are smaller than those that hold until SETTINGS have arrived. A server on h2
-    /// that has got content by then, and returned less than half of the larger window for it, owes
-    /// its client the whole of the smaller one and never says so: content has to wait for SETTINGS.
+    /// Returns `true` if the stream window is smaller than the default, which applies until
+    /// SETTINGS have arrived.
+    ///
+    /// Content must then wait for SETTINGS: if an h2 server has received content by then and has
+    /// returned less than half of the larger window, it never returns the credit of the smaller
+    /// one.
     pub(super) fn shrinks_windows(&self) -> bool {
         self.stream_window < 65_535
     }
 
-    /// The core's configuration.
+    /// Returns the configuration of the core.
     pub(super) fn config(&self) -> Config {
         Config {
             stream_window: self.stream_window,
@@ -136,9 +141,10 @@ impl Options {
 }
 
 impl Call {
-    /// The request's field that has the number of its call.
+    /// The name of the request field with the number of the call.
     pub(super) const NUMBER: &str = "x-call";
 
+    /// Returns the side of this role.
     pub(super) fn side(&self, role: Role) -> &Side {
         match role {
             Role::Client => &self.client,
@@ -146,36 +152,36 @@ impl Call {
         }
     }
 
-    /// What the end of this role sends, from an offset on.
+    /// Returns a part of the content that `sender` sends.
     pub(super) fn content(&self, sender: Role, offset: u64, octets: usize) -> Bytes {
         Content::of(self.number, sender).part(offset, octets)
     }
 
-    /// What this end is to have heard when the call is over.
-    pub(super) fn to_be_heard_by(&self, role: Role) -> Heard {
-        let said = self.side(other(role));
-        let mut heard = Heard::default();
-        for step in &said.steps {
+    /// Returns what the end with this role must have received at the end of the call.
+    pub(super) fn expected_at(&self, role: Role) -> Received {
+        let sent = self.side(other(role));
+        let mut received = Received::default();
+        for step in &sent.steps {
             match *step {
                 Step::Head { end_stream } => {
-                    heard.head = Some(said.head.clone());
-                    heard.end_if(end_stream);
+                    received.head = Some(sent.head.clone());
+                    received.end_if(end_stream);
                 }
                 Step::Data { octets, end_stream } => {
-                    heard.octets += octets as u64;
-                    heard.end_if(end_stream);
+                    received.octets += octets as u64;
+                    received.end_if(end_stream);
                 }
-                Step::Trailers => heard.end = Some(End::Trailers(said.trailers.clone())),
-                Step::Reset { code } => heard.reset = Some(code),
-                Step::Leave => heard.reset = Some(ErrorCode::NO_ERROR.0),
+                Step::Trailers => received.end = Some(End::Trailers(sent.trailers.clone())),
+                Step::Reset { code } => received.reset = Some(code),
+                Step::Leave => received.reset = Some(ErrorCode::NO_ERROR.0),
                 Step::Await { .. } | Step::AwaitEnd => {}
             }
         }
-        heard
+        received
     }
 }
 
-/// The end that an end talks to.
+/// Returns the other role.
 pub(super) fn other(role: Role) -> Role {
     match role {
         Role::Client => Role::Server,

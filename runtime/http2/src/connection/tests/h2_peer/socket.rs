@@ -1,4 +1,4 @@
-//! The core over a byte stream: the smallest engine there can be.
+//! A minimal engine: the core over a byte stream.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
 use crate::{Connection, Event};
 
-/// An end of a connection. What it keeps with a stream is the number of the call.
+/// An end of a connection. The owner's value of a stream is the number of the call.
 pub(super) struct Socket<H> {
     pub(super) core: Connection<usize, H>,
     io: DuplexStream,
@@ -23,16 +23,15 @@ impl<H: Clone> Socket<H> {
         }
     }
 
-    /// What has happened, if anything has.
+    /// Returns the next event.
     pub(super) fn event(&mut self) -> Option<Event<H>> {
         let event = self.core.next_event(&mut self.input, Instant::now());
-        event.expect("no connection error between ends that mean well")
+        event.expect("no connection error between honest ends")
     }
 
-    /// Waits until some octets have gone either way. Returns whether more may come: not if the peer
-    /// has closed.
+    /// Transfers some octets in either direction. Returns `false` if the peer has closed.
     pub(super) async fn carry(&mut self) -> bool {
-        // Reading and writing go on at the same time, or both ends wait for room in the other's
+        // Reading and writing are concurrent. Otherwise both ends could wait for space in a full
         // pipe.
         let (mut reader, mut writer) = tokio::io::split(&mut self.io);
         let output = self.core.output();
@@ -51,17 +50,16 @@ impl<H: Clone> Socket<H> {
         }
     }
 
-    /// Says that nothing more comes, and waits for the peer to say so: whatever it still writes is
-    /// not held against it.
+    /// Closes this direction and waits until the peer closes the other. Further octets are ignored.
     pub(super) async fn close(mut self) {
-        // An error says that the peer has closed already.
+        // An error means that the peer has already closed.
         let _ = self.io.shutdown().await;
         while matches!(self.io.read_buf(&mut self.input).await, Ok(1..)) {
             self.input.clear();
         }
     }
 
-    /// Whether everything has been said and written, and nothing is left to be heard.
+    /// Returns `true` if the connection is drained and everything is written.
     pub(super) fn is_drained(&mut self) -> bool {
         self.core.is_drained() && self.core.output().is_empty()
     }

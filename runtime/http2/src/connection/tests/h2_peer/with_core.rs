@@ -1,4 +1,4 @@
-//! Either end of an exchange on the core.
+//! Both roles of an exchange, on the core.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,18 +7,18 @@ use std::time::Instant;
 use bytes::Bytes;
 use tokio::io::DuplexStream;
 
-use super::heard::{End, Heard, Transcript, call_number};
+use super::received::{End, Received, Transcript, call_number};
 use super::script::{Call, Ending, Exchange, Fields, Step, other};
 use super::socket::Socket;
 use crate::{
-    Before, Block, Config, Connection, ErrorCode, Event, Field, FieldRef, HeadKind, Role,
+    Block, Config, Connection, ErrorCode, Event, Field, FieldRef, HeadKind, PreviousHead, Role,
     StaticBlock, StreamKey,
 };
 
-/// A sender that has this much queued waits until it has not.
+/// The number of queued octets from which a sender waits.
 const QUEUED: usize = 50_000;
 
-/// Plays the client, until the connection has ended.
+/// Runs the client until the connection has closed.
 pub(super) async fn client(exchange: Arc<Exchange>, io: DuplexStream) -> Transcript {
     let config = Config {
         initial_max_send_streams: exchange.streams_at_first(),
@@ -27,32 +27,32 @@ pub(super) async fn client(exchange: Arc<Exchange>, io: DuplexStream) -> Transcr
     let core = Connection::client(config, read_head);
     let mut end = CoreEnd::new(Role::Client, exchange.clone(), Socket::new(core, io));
     while exchange.server.shrinks_windows() && !end.has_settings {
-        assert!(end.goes_on().await, "the server closes too early");
+        assert!(end.make_progress().await, "the server closes too early");
     }
     for wave in &exchange.waves {
         for call in wave {
             end.open(call);
         }
         while !end.streams.values().all(Stream::is_over) {
-            assert!(end.goes_on().await, "the server closes too early");
+            assert!(end.make_progress().await, "the server closes too early");
         }
     }
     if exchange.ending == Ending::ClientLeaves {
         end.socket.core.drain(Bytes::new(), Instant::now());
     }
-    while !end.socket.is_drained() && end.goes_on().await {}
+    while !end.socket.is_drained() && end.make_progress().await {}
     end.into_transcript().await
 }
 
-/// Plays the server, until the connection has ended.
+/// Runs the server until the connection has closed.
 pub(super) async fn server(exchange: Arc<Exchange>, io: DuplexStream) -> Transcript {
     let core = Connection::server(exchange.server.config(), read_head);
     let mut end = CoreEnd::new(Role::Server, exchange, Socket::new(core, io));
-    while !end.socket.is_drained() && end.goes_on().await {}
+    while !end.socket.is_drained() && end.make_progress().await {}
     end.into_transcript().await
 }
 
-fn read_head(fields: &[Field], _: Option<Before<'_, Fields>>) -> Fields {
+fn read_head(fields: &[Field], _: Option<PreviousHead<'_, Fields>>) -> Fields {
     let text = |octets: &Bytes| String::from_utf8_lossy(octets).into_owned();
     let pair = |field: &Field| (text(&field.name), text(&field.value));
     let mut fields: Fields = fields.iter().map(pair).collect();
@@ -64,22 +64,22 @@ struct CoreEnd {
     role: Role,
     exchange: Arc<Exchange>,
     socket: Socket<Fields>,
-    /// The other end's SETTINGS are in force.
+    /// `true` once the other end's SETTINGS have been applied.
     has_settings: bool,
-    /// By the number of the call.
+    /// The streams, by the number of the call.
     streams: BTreeMap<usize, Stream>,
 }
 
-/// How far a call has got at this end.
+/// The state of a call at this end.
 struct Stream {
     key: StreamKey,
-    heard: Heard,
-    /// How many of its steps have been taken.
+    received: Received,
+    /// The number of completed steps.
     steps: usize,
-    /// How many octets of content have been handed over.
+    /// The number of octets of content passed to the core.
     sent: u64,
     send_ended: bool,
-    /// Reset, by either end.
+    /// `true` if either end has reset the stream.
     closed: bool,
 }
 
@@ -87,7 +87,7 @@ impl Stream {
     fn new(key: StreamKey) -> Self {
         Self {
             key,
-            heard: Heard::default(),
+            received: Received::default(),
             steps: 0,
             sent: 0,
             send_ended: false,
@@ -96,7 +96,7 @@ impl Stream {
     }
 
     fn is_over(&self) -> bool {
-        self.closed || (self.send_ended && self.heard.end.is_some())
+        self.closed || (self.send_ended && self.received.end.is_some())
     }
 }
 
@@ -111,8 +111,8 @@ impl CoreEnd {
         }
     }
 
-    /// Lets something happen, then acts on it. Returns whether more may.
-    async fn goes_on(&mut self) -> bool {
+    /// Transfers octets and handles the events. Returns `false` if the peer has closed.
+    async fn make_progress(&mut self) -> bool {
         let more = self.socket.carry().await;
         while let Some(event) = self.socket.event() {
             self.event(event);
@@ -141,7 +141,7 @@ impl CoreEnd {
                 ..
             } => {
                 let number = call_number(head);
-                core.attach(*key, number);
+                core.set_value(*key, number);
                 let before = self.streams.insert(number, Stream::new(*key));
                 assert!(before.is_none(), "call {number} comes twice");
                 if self.exchange.drains_at(number) {
@@ -152,9 +152,9 @@ impl CoreEnd {
             Event::Headers { key, .. }
             | Event::Data { key, .. }
             | Event::Reset { key, .. }
-            | Event::SendReady { key } => *core
-                .value_mut(*key)
-                .expect("the stream of an event can be named"),
+            | Event::SendReady { key } => {
+                *core.value_mut(*key).expect("the key of an event is valid")
+            }
             Event::Opened { .. }
             | Event::GoAway { .. }
             | Event::Ping { .. }
@@ -170,7 +170,7 @@ impl CoreEnd {
             .streams
             .get_mut(&number)
             .expect("a call that has begun");
-        let heard = &mut stream.heard;
+        let received = &mut stream.received;
         match event {
             Event::Headers {
                 kind: HeadKind::Trailers,
@@ -179,25 +179,25 @@ impl CoreEnd {
                 ..
             } => {
                 assert!(end_stream, "trailers are the end");
-                heard.end = Some(End::Trailers(head));
+                received.end = Some(End::Trailers(head));
             }
             Event::Headers {
                 head, end_stream, ..
             } => {
-                assert!(heard.head.replace(head).is_none(), "a second head");
-                heard.end_if(end_stream);
+                assert!(received.head.replace(head).is_none(), "a second head");
+                received.end_if(end_stream);
             }
             Event::Data {
                 key,
                 data,
                 end_stream,
             } => {
-                heard.data(number, other(self.role), &data);
-                heard.end_if(end_stream);
+                received.data(number, other(self.role), &data);
+                received.end_if(end_stream);
                 core.release(key, data.len());
             }
             Event::Reset { code, .. } => {
-                heard.reset = Some(code.0);
+                received.reset = Some(code.0);
                 stream.closed = true;
             }
             _ => {}
@@ -205,7 +205,7 @@ impl CoreEnd {
         self.advance(number);
     }
 
-    /// Takes as many steps of a call as can be taken now.
+    /// Takes all steps of a call that are possible now.
     fn advance(&mut self, number: usize) {
         let exchange = self.exchange.clone();
         let call = exchange.call(number);
@@ -244,7 +244,7 @@ impl CoreEnd {
                         return;
                     }
                     let content = call.content(self.role, stream.sent, octets);
-                    // Every other call hands its content over, the others lend it.
+                    // Half of the calls pass owned content, the others borrowed content.
                     let sent = if number.is_multiple_of(2) {
                         core.send_data(key, content, end_stream)
                     } else {
@@ -259,8 +259,8 @@ impl CoreEnd {
                     core.send_trailers(key, &trailers).expect("sent");
                     stream.send_ended = true;
                 }
-                Step::Await { octets } if !stream.heard.has(octets) => return,
-                Step::AwaitEnd if stream.heard.end.is_none() => return,
+                Step::Await { octets } if !stream.received.has(octets) => return,
+                Step::AwaitEnd if stream.received.end.is_none() => return,
                 Step::Await { .. } | Step::AwaitEnd => {}
                 Step::Reset { code } => {
                     core.reset(key, ErrorCode(code));
@@ -282,14 +282,14 @@ impl CoreEnd {
             core.queued_streams(),
             core.queued_octets,
         );
-        assert_eq!(left, (0, 0, 0), "what is left when the connection ends");
+        assert_eq!(left, (0, 0, 0), "the connection has closed");
         self.socket.close().await;
-        let heard = |(number, stream): (usize, Stream)| (number, stream.heard);
-        self.streams.into_iter().map(heard).collect()
+        let received = |(number, stream): (usize, Stream)| (number, stream.received);
+        self.streams.into_iter().map(received).collect()
     }
 }
 
-/// How much content there is in a reply that can be sent as one.
+/// Returns the length of the content if the next steps are one whole response.
 fn whole_reply(steps: &[Step]) -> Option<usize> {
     match *steps {
         [

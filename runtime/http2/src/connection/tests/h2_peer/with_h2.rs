@@ -1,4 +1,4 @@
-//! Either end of an exchange on the h2 crate.
+//! Both roles of an exchange, on the h2 crate.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -11,15 +11,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use tokio::io::DuplexStream;
 use tokio::sync::{Notify, watch};
 
-use super::heard::{End, Heard, Transcript, call_number};
+use super::received::{End, Received, Transcript, call_number};
 use super::script::{Call, Exchange, Fields, Step, other};
 use crate::Role;
 
-/// More than any header list of a script: from it, and from the largest frame, h2 also concludes
-/// how many CONTINUATION frames are too many.
+/// A limit above any header list of a script. h2 also derives its limit of CONTINUATION frames from
+/// it.
 const LARGEST_LIST: u32 = 1 << 30;
 
-/// Plays the client, until the connection has ended.
+/// Runs the client until the connection has closed.
 pub(super) async fn client(exchange: Arc<Exchange>, io: DuplexStream) -> Transcript {
     let options = &exchange.client;
     let handshake = h2::client::Builder::new()
@@ -37,18 +37,18 @@ pub(super) async fn client(exchange: Arc<Exchange>, io: DuplexStream) -> Transcr
     for wave in &exchange.waves {
         let mut calls = Vec::new();
         for Call { number, client, .. } in wave {
-            // A handle that has made a request waits for its stream to be opened, and that with the
-            // waker that the stream sends with. A new handle waits for nothing.
+            // Each call needs a new handle: a used handle waits until its stream is opened, and
+            // shares the waker of that stream's sender.
             let ready = requests.clone().ready().await;
             let mut requests = ready.expect("the server takes calls");
             let end_stream = client.steps[0] == Step::Head { end_stream: true };
             let (response, stream) = requests
                 .send_request(request(&client.head), end_stream)
                 .expect("a request");
-            let stream = Speaker::Stream(stream);
-            let listener = Listener::Response(response);
+            let stream = SendHalf::Stream(stream);
+            let receiver = ReceiveHalf::Response(response);
             let exchange = exchange.clone();
-            calls.push(tokio::spawn(converse(exchange, *number, stream, listener)));
+            calls.push(tokio::spawn(run_call(exchange, *number, stream, receiver)));
         }
         for call in calls {
             transcript.extend([call.await.expect("a call")]);
@@ -56,12 +56,12 @@ pub(super) async fn client(exchange: Arc<Exchange>, io: DuplexStream) -> Transcr
     }
     drop(requests);
     if let Err(error) = connection.await.expect("no panic") {
-        assert!(is_cut_off(&error), "{error}");
+        assert!(is_closed_by_peer(&error), "{error}");
     }
     transcript
 }
 
-/// Plays the server, until the connection has ended.
+/// Runs the server until the connection has closed.
 pub(super) async fn server(exchange: Arc<Exchange>, io: DuplexStream) -> Transcript {
     let options = &exchange.server;
     let mut builder = h2::server::Builder::new();
@@ -81,7 +81,7 @@ pub(super) async fn server(exchange: Arc<Exchange>, io: DuplexStream) -> Transcr
     while let Some(accepted) = connection.accept().await {
         let (request, respond) = match accepted {
             Ok(accepted) => accepted,
-            Err(error) if is_cut_off(&error) => break,
+            Err(error) if is_closed_by_peer(&error) => break,
             Err(error) => panic!("{error}"),
         };
         let (head, body) = request.into_parts();
@@ -90,9 +90,9 @@ pub(super) async fn server(exchange: Arc<Exchange>, io: DuplexStream) -> Transcr
         if exchange.drains_at(number) {
             connection.graceful_shutdown();
         }
-        let speaker = Speaker::Respond(respond);
-        let listener = Listener::Request(head, body);
-        let call = converse(exchange.clone(), number, speaker, listener);
+        let sender = SendHalf::Respond(respond);
+        let receiver = ReceiveHalf::Request(head, body);
+        let call = run_call(exchange.clone(), number, sender, receiver);
         calls.push(tokio::spawn(call));
     }
     let mut transcript = Transcript::new();
@@ -102,59 +102,62 @@ pub(super) async fn server(exchange: Arc<Exchange>, io: DuplexStream) -> Transcr
     transcript
 }
 
-/// Whether the other end has closed while this one had something to write. It may, when all is
-/// said: a WINDOW_UPDATE, say, does not matter then. If it did so too early, the transcripts tell.
-fn is_cut_off(error: &h2::Error) -> bool {
+/// Returns `true` if the other end closed while this end had something to write.
+///
+/// That is not an error at the end of an exchange, for example for a last WINDOW_UPDATE. If the
+/// other end closed too early, the check of the transcripts fails.
+fn is_closed_by_peer(error: &h2::Error) -> bool {
     error.is_io()
 }
 
-/// What an end sends with.
-enum Speaker {
-    /// A server that has not answered.
+/// The sending half of a call.
+enum SendHalf {
+    /// A server before the response head.
     Respond(SendResponse<Bytes>),
+    /// Any end after its head.
     Stream(SendStream<Bytes>),
 }
 
-/// What an end hears with.
-enum Listener {
-    /// A client waits for the response.
+/// The receiving half of a call.
+enum ReceiveHalf {
+    /// A client before the response head.
     Response(ResponseFuture),
-    /// A server has the request's head.
+    /// A server after the request head.
     Request(Fields, RecvStream),
 }
 
-/// Plays one end of one call.
-async fn converse(
+/// Runs one end of one call.
+async fn run_call(
     exchange: Arc<Exchange>,
     number: usize,
-    speaker: Speaker,
-    listener: Listener,
-) -> (usize, Heard) {
-    let role = match listener {
-        Listener::Response(_) => Role::Client,
-        Listener::Request(..) => Role::Server,
+    sender: SendHalf,
+    receiver: ReceiveHalf,
+) -> (usize, Received) {
+    let role = match receiver {
+        ReceiveHalf::Response(_) => Role::Client,
+        ReceiveHalf::Request(..) => Role::Server,
     };
-    let (heard, _) = watch::channel(Heard::default());
+    let (received, _) = watch::channel(Received::default());
     let left = Notify::new();
     let listening = async {
         tokio::select! {
             biased;
-            () = listener.listen(number, role, &heard) => {}
+            () = receiver.listen(number, role, &received) => {}
             () = left.notified() => {}
         }
     };
     let call = exchange.call(number);
-    tokio::join!(speaker.speak(call, role, &heard, &left), listening);
-    (number, heard.borrow().clone())
+    tokio::join!(sender.run_steps(call, role, &received, &left), listening);
+    (number, received.borrow().clone())
 }
 
-impl Listener {
-    async fn listen(self, number: usize, role: Role, heard: &watch::Sender<Heard>) {
-        let received = self.receive(number, role, heard).await;
-        if let Err(error) = received {
+impl ReceiveHalf {
+    async fn listen(self, number: usize, role: Role, received: &watch::Sender<Received>) {
+        let result = self.receive(number, role, received).await;
+        if let Err(error) = result {
             assert!(error.is_reset(), "{error}");
             if error.is_remote() {
-                heard.send_modify(|heard| heard.reset = error.reason().map(u32::from));
+                received.send_modify(|received| received.reset = error.reason().map(u32::from));
             }
         }
     }
@@ -163,7 +166,7 @@ impl Listener {
         self,
         number: usize,
         role: Role,
-        heard: &watch::Sender<Heard>,
+        received: &watch::Sender<Received>,
     ) -> Result<(), h2::Error> {
         let (head, mut body) = match self {
             Self::Request(head, body) => (head, body),
@@ -174,42 +177,48 @@ impl Listener {
                 (fields, body)
             }
         };
-        heard.send_modify(|heard| heard.head = Some(head));
+        received.send_modify(|received| received.head = Some(head));
         while let Some(data) = body.data().await {
             let data = data?;
-            heard.send_modify(|heard| heard.data(number, other(role), &data));
+            received.send_modify(|received| received.data(number, other(role), &data));
             body.flow_control().release_capacity(data.len())?;
         }
         let end = match body.trailers().await? {
             Some(trailers) => End::Trailers(header_fields(&trailers)),
             None => End::EndStream,
         };
-        heard.send_modify(|heard| heard.end = Some(end));
+        received.send_modify(|received| received.end = Some(end));
         Ok(())
     }
 }
 
-/// The other end has reset the stream, or closed it.
-struct Over;
+/// The error for a stream that the other end has reset or closed.
+struct StreamEnded;
 
-impl From<h2::Error> for Over {
+impl From<h2::Error> for StreamEnded {
     fn from(_: h2::Error) -> Self {
         Self
     }
 }
 
-impl Speaker {
-    /// Takes all steps, or those that can be taken until the other end resets.
-    async fn speak(mut self, call: &Call, role: Role, heard: &watch::Sender<Heard>, left: &Notify) {
+impl SendHalf {
+    /// Takes all steps, or those before a reset by the other end.
+    async fn run_steps(
+        mut self,
+        call: &Call,
+        role: Role,
+        received: &watch::Sender<Received>,
+        left: &Notify,
+    ) {
         let mut sent = 0;
         for &step in &call.side(role).steps {
             match step {
                 Step::Reset { code } => return self.reset(Reason::from(code)),
-                // Whoever drops both halves wants no more.
+                // Dropping both halves makes h2 reset the stream.
                 Step::Leave => return left.notify_one(),
                 _ => {}
             }
-            if self.take(step, call, role, sent, heard).await.is_err() {
+            if self.take(step, call, role, sent, received).await.is_err() {
                 break;
             }
             if let Step::Data { octets, .. } = step {
@@ -228,7 +237,7 @@ impl Speaker {
             )
         );
         if !ended && let Ok(reason) = self.reset_by_peer().await {
-            heard.send_modify(|heard| heard.reset = Some(reason.into()));
+            received.send_modify(|received| received.reset = Some(reason.into()));
         }
     }
 
@@ -238,14 +247,14 @@ impl Speaker {
         call: &Call,
         role: Role,
         sent: u64,
-        heard: &watch::Sender<Heard>,
-    ) -> Result<(), Over> {
+        received: &watch::Sender<Received>,
+    ) -> Result<(), StreamEnded> {
         match (step, &mut *self) {
             (Step::Head { end_stream }, Self::Respond(respond)) => {
                 let stream = respond.send_response(response(&call.server.head), end_stream)?;
                 *self = Self::Stream(stream);
             }
-            // The client's is sent.
+            // A client has already sent its head.
             (Step::Head { .. }, Self::Stream(_)) => {}
             (Step::Data { octets, end_stream }, Self::Stream(stream)) => {
                 send(stream, call.content(role, sent, octets), end_stream).await?;
@@ -254,9 +263,9 @@ impl Speaker {
                 stream.send_trailers(header_map(&call.side(role).trailers))?;
             }
             (Step::Await { octets }, _) => {
-                wait_for(heard, |heard| heard.has(octets)).await?;
+                wait_for(received, |received| received.has(octets)).await?;
             }
-            (Step::AwaitEnd, _) => wait_for(heard, |heard| heard.end.is_some()).await?,
+            (Step::AwaitEnd, _) => wait_for(received, |received| received.end.is_some()).await?,
             (step, _) => panic!("{step:?} before the head"),
         }
         Ok(())
@@ -278,16 +287,16 @@ impl Speaker {
     }
 }
 
-/// Sends content as the windows permit.
+/// Sends content within the flow-control windows.
 async fn send(
     stream: &mut SendStream<Bytes>,
     mut content: Bytes,
     end_stream: bool,
-) -> Result<(), Over> {
+) -> Result<(), StreamEnded> {
     while !content.is_empty() {
         stream.reserve_capacity(content.len());
         let capacity = poll_fn(|cx| stream.poll_capacity(cx)).await;
-        let capacity = capacity.ok_or(Over)??;
+        let capacity = capacity.ok_or(StreamEnded)??;
         let part = content.split_to(capacity.min(content.len()));
         stream.send_data(part, end_stream && content.is_empty())?;
         if content.is_empty() {
@@ -298,16 +307,16 @@ async fn send(
     Ok(())
 }
 
-/// Waits until an end has heard something, or the other end has reset the stream.
+/// Waits until a condition on the received data holds. Fails if the other end resets the stream.
 async fn wait_for(
-    heard: &watch::Sender<Heard>,
-    mut what: impl FnMut(&Heard) -> bool,
-) -> Result<(), Over> {
-    let mut changes = heard.subscribe();
-    let waited = changes.wait_for(|heard| what(heard) || heard.reset.is_some());
-    let heard = waited.await.map_err(|_| Over)?;
-    if heard.reset.is_some() {
-        return Err(Over);
+    received: &watch::Sender<Received>,
+    mut condition: impl FnMut(&Received) -> bool,
+) -> Result<(), StreamEnded> {
+    let mut changes = received.subscribe();
+    let waited = changes.wait_for(|received| condition(received) || received.reset.is_some());
+    let received = waited.await.map_err(|_| StreamEnded)?;
+    if received.reset.is_some() {
+        return Err(StreamEnded);
     }
     Ok(())
 }
@@ -335,7 +344,7 @@ fn value<'f>(fields: &'f Fields, name: &str) -> &'f str {
     &field.expect("it has all of them").1
 }
 
-/// The fields that are no pseudo-header fields.
+/// Returns the fields without the pseudo-header fields.
 fn header_map(fields: &Fields) -> HeaderMap {
     let regular = fields.iter().filter(|(name, _)| !name.starts_with(':'));
     let header = |(name, value): &(String, String)| {

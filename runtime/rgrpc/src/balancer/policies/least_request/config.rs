@@ -9,22 +9,23 @@ pub struct LeastRequestConfig {
 }
 
 impl LeastRequestConfig {
-    /// The fewest endpoints to draw: one is no choice.
-    const FEWEST: u32 = 2;
-    /// The most: to look at more costs more than it is worth.
-    const MOST: u32 = 10;
+    /// The minimum number of drawn endpoints: one endpoint is no choice.
+    const MIN_CHOICES: u32 = 2;
+    /// The maximum number of drawn endpoints: more cost more than they gain.
+    const MAX_CHOICES: u32 = 10;
 
-    /// `choiceCount`: how many endpoints are drawn for each call; the same one can be drawn more
-    /// than once. Default: 2, which is also the least; more than 10 are 10.
+    /// The number of endpoints that are drawn for each call (`choiceCount`). The same one can be
+    /// drawn more than once. Default and minimum: 2. A larger number than 10 means 10.
     #[must_use]
     pub const fn choice_count(self) -> u32 {
         self.choice_count
     }
 
-    /// With this many endpoints drawn for each call, brought into the range from 2 to 10.
+    /// Sets the number of endpoints that are drawn for each call, clamped to the range from 2 to
+    /// 10.
     #[must_use]
     pub fn with_choice_count(mut self, count: u32) -> Self {
-        self.choice_count = count.clamp(Self::FEWEST, Self::MOST);
+        self.choice_count = count.clamp(Self::MIN_CHOICES, Self::MAX_CHOICES);
         self
     }
 
@@ -33,8 +34,8 @@ impl LeastRequestConfig {
             return Ok(Self::default());
         };
         match u32::try_from(field.whole_number()?) {
-            Ok(count) if count < Self::FEWEST => Err(field.expected("at least 2")),
-            count => Ok(Self::default().with_choice_count(count.unwrap_or(Self::MOST))),
+            Ok(count) if count < Self::MIN_CHOICES => Err(field.expected("at least 2")),
+            count => Ok(Self::default().with_choice_count(count.unwrap_or(Self::MAX_CHOICES))),
         }
     }
 }
@@ -42,7 +43,7 @@ impl LeastRequestConfig {
 impl Default for LeastRequestConfig {
     fn default() -> Self {
         Self {
-            choice_count: Self::FEWEST,
+            choice_count: Self::MIN_CHOICES,
         }
     }
 }
@@ -81,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_config_is_an_error_that_says_where() {
+    fn an_error_in_a_config_names_its_path() {
         let path = "[0].least_request_experimental";
         for (json, expected) in [
             ("[]", ": an object is expected, got a list"),

@@ -1,5 +1,5 @@
-//! `least_request_experimental`: keeps a connection to every endpoint, and gives each call to the
-//! least busy of a few that are drawn at random.
+//! `least_request_experimental`: connects to every endpoint, and sends each call to the endpoint
+//! with the fewest calls of a few random ones.
 //!
 //! Source: gRFC A48; grpc-go's package `leastrequest`.
 
@@ -22,14 +22,14 @@ use crate::balancer::{
 use crate::service_config::{ConfigValue, ServiceConfigError};
 use crate::status::Status;
 
-/// The policy `least_request_experimental`: of a few endpoints that are drawn at random, a call
-/// goes to the one with the fewest calls of this channel under way.
+/// Builds the policy `least_request_experimental`: of a few random endpoints, each call uses the
+/// one with the fewest outstanding calls of this channel.
 ///
 /// ```json
 /// {"loadBalancingConfig": [{"least_request_experimental": {"choiceCount": 3}}]}
 /// ```
 ///
-/// See [`LeastRequestConfig`] for its fields.
+/// [`LeastRequestConfig`] documents the fields.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LeastRequestBuilder;
 
@@ -47,18 +47,18 @@ impl BalancerBuilder for LeastRequestBuilder {
     }
 
     fn build(&self) -> Box<dyn Balancer> {
-        Box::new(BaseBalancer::new(LeastBusy::default()))
+        Box::new(BaseBalancer::new(LeastRequest::default()))
     }
 }
 
 #[derive(Default)]
-struct LeastBusy {
+struct LeastRequest {
     config: LeastRequestConfig,
-    /// The calls of each endpoint that is ready. They outlive pickers, as calls do.
+    /// The outstanding calls of each READY endpoint. They outlive pickers.
     calls: HashMap<EndpointId, OutstandingCalls>,
 }
 
-impl PickerBuilder for LeastBusy {
+impl PickerBuilder for LeastRequest {
     fn update(&mut self, update: &BalancerUpdate) -> Result<(), Status> {
         self.config = *update.config()?;
         Ok(())
@@ -69,7 +69,7 @@ impl PickerBuilder for LeastBusy {
         ready: &[&EndpointChild],
         _control: &mut dyn ChannelControl,
     ) -> Arc<dyn Picker> {
-        // An endpoint that was not ready has another connection, and no calls on it.
+        // An endpoint that was not READY has a new connection without calls.
         let mut old = std::mem::take(&mut self.calls);
         let endpoints = ready.iter().map(|child| {
             let calls = old.remove(&child.id()).unwrap_or_default();

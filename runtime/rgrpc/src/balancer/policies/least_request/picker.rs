@@ -3,11 +3,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::balancer::{PickInfo, PickResult, Picker};
 
-/// How many calls an endpoint has; all clones are the same count.
+/// The number of outstanding calls of an endpoint. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OutstandingCalls(Arc<AtomicUsize>);
 
-/// A call under way, which counts until this is dropped.
+/// An outstanding call, which counts until it is dropped.
 struct OutstandingCall(Arc<AtomicUsize>);
 
 impl OutstandingCalls {
@@ -27,9 +27,9 @@ impl Drop for OutstandingCall {
     }
 }
 
-/// Gives a call to the one with the fewest calls of some endpoints that it draws.
+/// A picker that draws some endpoints, and picks the one with the fewest outstanding calls.
 ///
-/// Two calls at the same moment can see the same counts and take the same endpoint (gRFC A48,
+/// Two simultaneous calls can read the same counts and pick the same endpoint (gRFC A48,
 /// "Outstanding request counter raciness").
 pub(super) struct LeastRequestPicker {
     choice_count: u32,
@@ -51,7 +51,7 @@ impl LeastRequestPicker {
 impl Picker for LeastRequestPicker {
     fn pick(&self, call: &PickInfo<'_>) -> PickResult<'_> {
         let drawn = (0..self.choice_count).filter_map(|_| fastrand::choice(&self.endpoints));
-        // The first of several that are as busy.
+        // The first of several endpoints with the same count.
         let Some((picker, calls)) = drawn.min_by_key(|(_, calls)| calls.count()) else {
             return PickResult::Queue;
         };

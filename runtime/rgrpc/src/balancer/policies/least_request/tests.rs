@@ -17,7 +17,7 @@ struct Fixture {
     policy: Box<dyn Balancer>,
 }
 
-/// A call under way.
+/// An outstanding call.
 struct TestCall {
     endpoint: usize,
     on_done: OnDone,
@@ -28,7 +28,7 @@ fn address(name: &str) -> Address {
 }
 
 impl Fixture {
-    /// With three endpoints that are ready.
+    /// A policy with three READY endpoints.
     fn new(choice_count: u32) -> Self {
         let mut fixture = Self {
             channel: TestChannel::new(),
@@ -73,20 +73,20 @@ impl Fixture {
         }
     }
 
-    /// Makes calls until each endpoint has at least this many, and ends those that are too many.
-    fn calls(&self, wanted: [usize; 3]) -> [Vec<TestCall>; 3] {
+    /// Starts calls until each endpoint has at least `minimum` ones, and ends the surplus.
+    fn calls(&self, minimum: [usize; 3]) -> [Vec<TestCall>; 3] {
         let mut calls: [Vec<_>; 3] = Default::default();
-        while (0..3).any(|endpoint| calls[endpoint].len() < wanted[endpoint]) {
+        while (0..3).any(|endpoint| calls[endpoint].len() < minimum[endpoint]) {
             let call = self.call();
             calls[call.endpoint].push(call);
         }
-        for (calls, wanted) in calls.iter_mut().zip(wanted) {
-            calls.truncate(wanted);
+        for (calls, minimum) in calls.iter_mut().zip(minimum) {
+            calls.truncate(minimum);
         }
         calls
     }
 
-    /// How many of so many calls, each of which ends before the next, go where.
+    /// The number of calls to each endpoint, of `count` calls that each end before the next.
     fn counts(&self, count: usize) -> [usize; 3] {
         let mut counts = [0; 3];
         for _ in 0..count {
@@ -105,7 +105,7 @@ impl TestCall {
 }
 
 #[test]
-fn calls_go_to_the_least_busy_of_those_that_were_drawn() {
+fn a_call_uses_the_drawn_endpoint_with_the_fewest_calls() {
     fastrand::seed(7);
     for (choices, expected) in [
         // Of n draws of three, all are among the busiest k with the probability (k ÷ 3)^n.
@@ -119,7 +119,7 @@ fn calls_go_to_the_least_busy_of_those_that_were_drawn() {
 }
 
 #[test]
-fn the_shares_are_equal_when_none_is_busy() {
+fn the_shares_are_equal_without_outstanding_calls() {
     fastrand::seed(7);
     let fixture = Fixture::new(2);
     assert_distribution(&fixture.counts(100_000), &[1.0; 3]);
@@ -137,7 +137,7 @@ fn a_call_counts_until_it_has_ended() {
 }
 
 #[test]
-fn a_call_that_was_picked_for_and_not_made_does_not_count() {
+fn a_pick_without_a_call_does_not_count() {
     fastrand::seed(7);
     let fixture = Fixture::new(10);
     for _ in 0..1000 {
@@ -147,7 +147,7 @@ fn a_call_that_was_picked_for_and_not_made_does_not_count() {
 }
 
 #[test]
-fn calls_count_for_the_pickers_that_follow() {
+fn calls_count_for_later_pickers() {
     fastrand::seed(7);
     let mut fixture = Fixture::new(10);
     let _calls = fixture.calls([20, 20, 0]);
@@ -157,7 +157,7 @@ fn calls_count_for_the_pickers_that_follow() {
 }
 
 #[test]
-fn a_connection_that_is_new_has_no_calls() {
+fn a_new_connection_has_no_calls() {
     fastrand::seed(7);
     let mut fixture = Fixture::new(10);
     let _calls = fixture.calls([20, 20, 20]);
@@ -168,7 +168,7 @@ fn a_connection_that_is_new_has_no_calls() {
 }
 
 #[test]
-fn while_none_is_ready_it_does_as_round_robin_does() {
+fn without_a_ready_endpoint_the_state_is_that_of_round_robin() {
     let mut fixture = Fixture::new(2);
     for name in NAMES {
         fixture.subconn_state(name, &SubConnState::Idle);

@@ -1,9 +1,9 @@
-//! Which endpoints are outliers, by the calls of an interval. Source: gRFC A50.
+//! The algorithms that find outliers by the calls of an interval. Source: gRFC A50.
 
 use super::call_counter::CallCounts;
 use super::config::{EjectionScope, FailurePercentageEjection, SuccessRateEjection};
 
-/// The places of those with fewer successes than the others.
+/// The indices of endpoints whose success rate is far below the mean.
 pub(super) fn by_success_rate(config: &SuccessRateEjection, counts: &[CallCounts]) -> Vec<usize> {
     let candidates = candidates(config.scope, counts);
     let rates = candidates.iter().map(|(_, counts)| counts.success_rate());
@@ -15,7 +15,7 @@ pub(super) fn by_success_rate(config: &SuccessRateEjection, counts: &[CallCounts
     select(&candidates, |counts| counts.success_rate() < required)
 }
 
-/// The places of those with more failures than allowed.
+/// The indices of endpoints with more failures than the threshold.
 pub(super) fn by_failure_percentage(
     config: &FailurePercentageEjection,
     counts: &[CallCounts],
@@ -26,9 +26,10 @@ pub(super) fn by_failure_percentage(
     })
 }
 
-/// Those with enough calls, with their places; none when they are too few.
+/// The endpoints with enough calls, with their indices. Empty if they are fewer than
+/// `minimum_hosts`.
 fn candidates(scope: EjectionScope, counts: &[CallCounts]) -> Vec<(usize, CallCounts)> {
-    // Without a call there is nothing to judge by.
+    // An endpoint without calls has no rate.
     let volume = u64::from(scope.request_volume).max(1);
     let candidates: Vec<_> = counts
         .iter()
@@ -47,14 +48,14 @@ fn select(
     is_outlier: impl Fn(CallCounts) -> bool,
 ) -> Vec<usize> {
     let outliers = candidates.iter().filter(|(_, counts)| is_outlier(*counts));
-    outliers.map(|(place, _)| *place).collect()
+    outliers.map(|(index, _)| *index).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Successes and failures of each endpoint.
+    /// The counts of each endpoint, from pairs of successes and failures.
     fn counts(pairs: &[(u64, u64)]) -> Vec<CallCounts> {
         let counts = pairs.iter().map(|(successes, failures)| CallCounts {
             successes: *successes,
@@ -90,13 +91,13 @@ mod tests {
             // Exactly at the bound: 0.5 - 0.5.
             (1000, scope(2, 1), &[(10, 0), (0, 10)], &[]),
             (999, scope(2, 1), &[(10, 0), (0, 10)], &[1]),
-            // All alike.
+            // All rates are equal.
             (0, scope(2, 1), &[(5, 5), (5, 5)], &[]),
             (0, scope(2, 1), &[(5, 5), (4, 6), (9, 1)], &[0, 1]),
-            // Too few endpoints with enough calls: the rest is not looked at.
+            // Too few endpoints have enough calls.
             (500, scope(3, 10), &[(10, 0), (0, 10), (9, 0)], &[]),
             (500, scope(2, 10), &[(10, 0), (0, 10), (0, 9)], &[1]),
-            // Those without a call have no rate, even if no calls are enough.
+            // Endpoints without calls have no rate, even if 0 calls are enough.
             (500, scope(0, 0), &[(10, 0), (0, 10), (0, 0)], &[1]),
             (500, scope(0, 0), &[], &[]),
         ] {

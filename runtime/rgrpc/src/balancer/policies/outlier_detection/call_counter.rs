@@ -1,13 +1,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How the calls of an endpoint have ended since it was last asked. Pickers count, from any thread.
+/// Counts the outcomes of an endpoint's calls in the present interval. Pickers count from any
+/// thread.
 #[derive(Debug, Default)]
 pub(super) struct CallCounter {
     successes: AtomicU64,
     failures: AtomicU64,
 }
 
-/// How the calls of an endpoint have ended in an interval.
+/// The outcomes of an endpoint's calls in one interval.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct CallCounts {
     pub(super) successes: u64,
@@ -15,7 +16,7 @@ pub(super) struct CallCounts {
 }
 
 impl CallCounter {
-    /// A call has ended.
+    /// Counts a call.
     pub(super) fn count(&self, is_success: bool) {
         let counter = if is_success {
             &self.successes
@@ -25,7 +26,7 @@ impl CallCounter {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The counts, which begin anew.
+    /// Returns the counts and resets them.
     pub(super) fn take(&self) -> CallCounts {
         CallCounts {
             successes: self.successes.swap(0, Ordering::Relaxed),
@@ -39,7 +40,7 @@ impl CallCounts {
         self.successes + self.failures
     }
 
-    /// The share of successes, from 0 to 1, of at least one call.
+    /// The share of successful calls, from 0 to 1. There must be at least one call.
     pub(super) fn success_rate(self) -> f64 {
         self.successes as f64 / self.calls() as f64
     }

@@ -17,30 +17,30 @@ pub(super) struct OutlierDetectionConfig {
     pub(super) child_policy: PolicyConfig,
 }
 
-/// `successRateEjection`.
+/// Ejection of endpoints with a low success rate (`successRateEjection`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SuccessRateEjection {
-    /// In thousandths.
+    /// The factor of the standard deviation, in thousandths.
     pub(super) stdev_factor: u32,
     pub(super) scope: EjectionScope,
 }
 
-/// `failurePercentageEjection`.
+/// Ejection of endpoints with a high share of failures (`failurePercentageEjection`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FailurePercentageEjection {
-    /// In percent.
+    /// The maximum share of failures, in percent.
     pub(super) threshold: u32,
     pub(super) scope: EjectionScope,
 }
 
-/// What both algorithms have in common.
+/// The fields that both algorithms have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct EjectionScope {
-    /// With which probability an outlier is ejected, in percent.
+    /// The probability that an outlier is ejected, in percent.
     pub(super) enforcement_percentage: u32,
-    /// How many endpoints with enough calls there have to be.
+    /// The minimum number of endpoints with enough calls.
     pub(super) minimum_hosts: u32,
-    /// How many calls are enough.
+    /// The minimum number of calls of an endpoint.
     pub(super) request_volume: u32,
 }
 
@@ -67,7 +67,7 @@ impl OutlierDetectionConfig {
         })
     }
 
-    /// Whether calls are to be counted.
+    /// Returns true if an algorithm is configured, so that calls are counted.
     pub(super) fn is_counting(&self) -> bool {
         self.success_rate.is_some() || self.failure_percentage.is_some()
     }

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Whether an endpoint is ejected, and how often it was lately.
+/// The ejection state of an endpoint, with the multiplier of the ejection time.
 ///
 /// ```text
 ///             eject
@@ -16,7 +16,7 @@ use tokio::time::Instant;
 #[derive(Debug, Default)]
 pub(super) struct Ejection {
     since: Option<Instant>,
-    /// How often it was ejected, less the intervals in which it was in use.
+    /// The number of ejections, less one for each interval without ejection.
     multiplier: u32,
 }
 
@@ -30,7 +30,7 @@ impl Ejection {
         self.multiplier = self.multiplier.saturating_add(1);
     }
 
-    /// An interval has ended.
+    /// Ends an interval: ends the ejection if its time is over, or decreases the multiplier.
     pub(super) fn end_interval(&mut self, now: Instant, base: Duration, max: Duration) {
         match self.since {
             None => self.multiplier = self.multiplier.saturating_sub(1),
@@ -51,8 +51,8 @@ mod tests {
     const BASE: Duration = Duration::from_secs(30);
     const MAX: Duration = Duration::from_secs(100);
 
-    /// After how many intervals of 10 s an ejection ends that begins now.
-    fn intervals_out(ejection: &mut Ejection, now: &mut Instant, max: Duration) -> u32 {
+    /// The duration of an ejection that begins now, in intervals of 10 s.
+    fn intervals_ejected(ejection: &mut Ejection, now: &mut Instant, max: Duration) -> u32 {
         ejection.eject(*now);
         let mut intervals = 0;
         while ejection.is_ejected() {
@@ -64,10 +64,10 @@ mod tests {
     }
 
     #[test]
-    fn each_ejection_is_longer_up_to_the_longest() {
+    fn each_ejection_is_longer_up_to_the_maximum() {
         let (mut ejection, mut now) = (Ejection::default(), Instant::now());
         for expected in [3, 6, 9, 10, 10] {
-            let intervals = intervals_out(&mut ejection, &mut now, MAX);
+            let intervals = intervals_ejected(&mut ejection, &mut now, MAX);
             assert_eq!(intervals, expected);
         }
     }
@@ -75,17 +75,20 @@ mod tests {
     #[test]
     fn an_ejection_is_not_shorter_than_the_base_time() {
         let (mut ejection, mut now) = (Ejection::default(), Instant::now());
-        assert_eq!(intervals_out(&mut ejection, &mut now, Duration::ZERO), 3);
+        assert_eq!(
+            intervals_ejected(&mut ejection, &mut now, Duration::ZERO),
+            3
+        );
     }
 
     #[test]
-    fn an_interval_in_use_makes_the_next_ejection_shorter() {
+    fn an_interval_without_ejection_shortens_the_next_ejection() {
         let (mut ejection, mut now) = (Ejection::default(), Instant::now());
-        intervals_out(&mut ejection, &mut now, MAX);
-        intervals_out(&mut ejection, &mut now, MAX);
+        intervals_ejected(&mut ejection, &mut now, MAX);
+        intervals_ejected(&mut ejection, &mut now, MAX);
         for _ in 0..5 {
             ejection.end_interval(now, BASE, MAX);
         }
-        assert_eq!(intervals_out(&mut ejection, &mut now, MAX), 3);
+        assert_eq!(intervals_ejected(&mut ejection, &mut now, MAX), 3);
     }
 }

@@ -10,22 +10,22 @@ use super::ejection::Ejection;
 use crate::io::Address;
 use crate::resolver::{Endpoint, EndpointKey};
 
-/// The endpoints of the last update, with how their calls go and which are ejected.
+/// The endpoints of the last update, with their call counters and ejections.
 #[derive(Default)]
 pub(super) struct Endpoints {
-    all: Vec<Monitored>,
-    /// Places in `all`. Of endpoints that share an address the first one has it.
+    all: Vec<MonitoredEndpoint>,
+    /// Indices into `all`. An address of several endpoints belongs to the first one.
     by_address: HashMap<Address, usize>,
 }
 
-struct Monitored {
+struct MonitoredEndpoint {
     key: EndpointKey,
     counter: Arc<CallCounter>,
     ejection: Ejection,
 }
 
 impl Endpoints {
-    /// These are the endpoints from now on. Those that are known keep what is known of them.
+    /// Replaces the endpoints. Known endpoints keep their counters and ejections.
     pub(super) fn update(&mut self, endpoints: &[Endpoint]) {
         let old = std::mem::take(&mut self.all).into_iter();
         let mut old: HashMap<_, _> = old.map(|known| (known.key.clone(), known)).collect();
@@ -36,12 +36,12 @@ impl Endpoints {
             if !seen.insert(key.clone()) {
                 continue;
             }
-            let place = self.all.len();
+            let index = self.all.len();
             for address in key.addresses() {
-                self.by_address.entry(address.clone()).or_insert(place);
+                self.by_address.entry(address.clone()).or_insert(index);
             }
             let known = old.remove(&key);
-            self.all.push(known.unwrap_or_else(|| Monitored {
+            self.all.push(known.unwrap_or_else(|| MonitoredEndpoint {
                 key,
                 counter: Arc::default(),
                 ejection: Ejection::default(),
@@ -49,36 +49,36 @@ impl Endpoints {
         }
     }
 
-    /// Whether the endpoint with this address is ejected.
+    /// Returns true if the endpoint with this address is ejected.
     pub(super) fn is_ejected(&self, address: &Address) -> bool {
-        let place = self.by_address.get(address);
-        place.is_some_and(|place| self.all[*place].ejection.is_ejected())
+        let index = self.by_address.get(address);
+        index.is_some_and(|index| self.all[*index].ejection.is_ejected())
     }
 
-    /// What pickers count by.
+    /// The call counters for pickers, by address.
     pub(super) fn counters(&self) -> HashMap<Address, Arc<CallCounter>> {
         let by_address = self.by_address.iter();
         by_address
-            .map(|(address, place)| (address.clone(), Arc::clone(&self.all[*place].counter)))
+            .map(|(address, index)| (address.clone(), Arc::clone(&self.all[*index].counter)))
             .collect()
     }
 
-    /// The calls up to now do not count.
+    /// Resets the call counters.
     pub(super) fn forget_calls(&self) {
         for endpoint in &self.all {
             endpoint.counter.take();
         }
     }
 
-    /// No endpoint is ejected, nor ever was.
+    /// Ends all ejections, and resets their multipliers.
     pub(super) fn restore_all(&mut self) {
         for endpoint in &mut self.all {
             endpoint.ejection = Ejection::default();
         }
     }
 
-    /// An interval has ended: ejects outliers, and restores those whose time is over. `random` is
-    /// in [0, 1).
+    /// Ends an interval: ejects outliers, and restores endpoints whose ejection time is over.
+    /// `random` returns numbers in [0, 1).
     pub(super) fn end_interval(
         &mut self,
         config: &OutlierDetectionConfig,
@@ -107,8 +107,8 @@ impl Endpoints {
         }
     }
 
-    /// Ejects the endpoints at these places, each with a probability of `enforcement` percent, as
-    /// long as less than `max_percent` are. One that is ejected already is not ejected twice.
+    /// Ejects the endpoints with these indices, each with a probability of `enforcement` percent,
+    /// while less than `max_percent` of all are ejected. Ejected endpoints are skipped.
     fn eject(
         &mut self,
         outliers: &[usize],
@@ -120,8 +120,8 @@ impl Endpoints {
         let ejected = self.all.iter().filter(|it| it.ejection.is_ejected());
         let mut ejected = ejected.count() as u64;
         let max = u64::from(max_percent) * self.all.len() as u64;
-        for place in outliers {
-            let endpoint = &mut self.all[*place];
+        for index in outliers {
+            let endpoint = &mut self.all[*index];
             if ejected * 100 >= max {
                 return;
             }

@@ -1,5 +1,4 @@
-//! `outlier_detection_experimental`: takes endpoints out for a while that fail more calls than they
-//! should.
+//! `outlier_detection_experimental`: temporarily ejects endpoints with too many failed calls.
 //!
 //! ```text
 //!  calls ─► CountingPicker ─► the child's picker
@@ -10,10 +9,10 @@
 //!  subconn_state ── Ready(health) ─► Ready(NotServing) ◄┘ ─► the child
 //! ```
 //!
-//! The child policy chooses the connections; this one counts how calls end, and tells the child of
-//! the connections of an ejected endpoint that they do not serve. They stay connected. So it takes
-//! a child whose leaves regard health, as `round_robin` and the like; a `pick_first` that is the
-//! child itself does not.
+//! The child policy chooses the connections. This policy counts the outcomes of calls, and reports
+//! the subchannels of an ejected endpoint to the child as not serving. They stay connected. The
+//! leaves of the child must use health, as those of `round_robin` do. A `pick_first` directly below
+//! this policy ignores health.
 //!
 //! Source: gRFC A50, A61 for endpoints; grpc-go `internal/xds/balancer/outlierdetection`.
 
@@ -38,20 +37,19 @@ use self::config::OutlierDetectionConfig;
 use self::endpoints::Endpoints;
 use self::picker::CountingPicker;
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerRegistry, BalancerUpdate, BalancerWaker, ChannelControl,
-    ChildBalancer, GracefulSwitch, Health, LoadReport, Picker, SubConn, SubConnId, SubConnIndex,
-    SubConnOptions, SubConnState,
+    Balancer, BalancerBuilder, BalancerEvent, BalancerRegistry, BalancerUpdate, ChannelControl,
+    ChildBalancer, ControlLayer, GracefulSwitch, Health, SubConn, SubConnId, SubConnIndex,
+    SubConnOptions, SubConnState, handle_events,
 };
-use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
 use crate::service_config::{ConfigValue, ServiceConfigError};
 use crate::status::Status;
 
-/// An interval of 0 would keep the channel's task busy.
-const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
+/// The minimum interval: an interval of 0 would keep the channel's task busy.
+const MIN_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Builds the policy `outlier_detection_experimental`: takes endpoints out for a while that fail
-/// more calls than they should.
+/// Builds the policy `outlier_detection_experimental`: temporarily ejects endpoints with too many
+/// failed calls.
 ///
 /// The config, with its defaults:
 ///
@@ -73,20 +71,21 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 /// }
 /// ```
 ///
-/// After each `interval` (at least 1 ms) the calls that ended in it are looked at. Any status but
-/// OK is a failure. Ejected is:
+/// After each `interval` (at least 1 ms), the policy examines the calls that have ended in it. Any
+/// status but OK is a failure. An endpoint is ejected
 ///
-/// - with `successRateEjection`, an endpoint whose share of successes is below the mean of all by
-///   more than `stdevFactor`/1000 standard deviations;
-/// - with `failurePercentageEjection`, one of whose calls more than `threshold` percent failed;
+/// - with `successRateEjection`, if its share of successful calls is below the mean by more than
+///   `stdevFactor`/1000 standard deviations;
+/// - with `failurePercentageEjection`, if more than `threshold` percent of its calls have failed.
 ///
-/// each among the endpoints with at least `requestVolume` calls, if there are `minimumHosts` of
-/// these, with a probability of `enforcementPercentage`, and while less than `maxEjectionPercent`
-/// of all endpoints are ejected. Without either field nothing is counted, and nobody is ejected.
+/// Each algorithm considers the endpoints with at least `requestVolume` calls, if there are at
+/// least `minimumHosts` of them. It ejects with a probability of `enforcementPercentage`, while
+/// less than `maxEjectionPercent` of all endpoints are ejected. Without both fields, calls are not
+/// counted and no endpoint is ejected.
 ///
-/// An endpoint is out for `baseEjectionTime` × how often it was ejected lately, at most
-/// `maxEjectionTime`; each interval in which it is not out counts as one ejection less.
-/// `childPolicy` is required.
+/// An ejection takes `baseEjectionTime` times the endpoint's number of ejections, at most
+/// `maxEjectionTime`. Each interval without ejection decreases that number by one. `childPolicy` is
+/// required.
 ///
 /// Source: gRFC A50, A61; grpc-go `internal/xds/balancer/outlierdetection`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -118,13 +117,13 @@ impl BalancerBuilder for OutlierDetectionBuilder {
 struct OutlierDetection {
     child: ChildBalancer,
     endpoints: Endpoints,
-    /// The connections that the child has created.
-    subconns: SubConnIndex<Watched>,
-    /// `None` before the first update, and when the config asks for no ejections.
+    /// The subchannels that the child has created.
+    subconns: SubConnIndex<WatchedSubConn>,
+    /// `None` before the first update, and without an algorithm in the config.
     detection: Option<Detection>,
 }
 
-/// What there is while calls are counted.
+/// The state while calls are counted.
 struct Detection {
     config: Arc<OutlierDetectionConfig>,
     interval_start: Instant,
@@ -133,22 +132,22 @@ struct Detection {
 
 impl Detection {
     fn interval_end(&self) -> Instant {
-        self.interval_start + self.config.interval.max(SHORTEST_INTERVAL)
+        self.interval_start + self.config.interval.max(MIN_INTERVAL)
     }
 }
 
-/// What is known of a connection.
-struct Watched {
+/// A subchannel of the child.
+struct WatchedSubConn {
     address: Address,
-    /// As the channel has it; `None` while it is not connected.
+    /// The health as the channel reports it. `None` while the subchannel is not connected.
     health: Option<Health>,
-    /// What the child was told last.
+    /// The ejection that the child knows.
     is_ejected: bool,
 }
 
-impl Watched {
-    /// What the child is to see while the connection is ready and has this health.
-    fn shown(&self, health: &Health) -> SubConnState {
+impl WatchedSubConn {
+    /// The state for the child while the subchannel is READY with this health.
+    fn reported(&self, health: &Health) -> SubConnState {
         SubConnState::Ready(if self.is_ejected {
             let address = &self.address;
             Health::NotServing(Status::unavailable(format!(
@@ -161,28 +160,72 @@ impl Watched {
 }
 
 impl OutlierDetection {
-    /// Calls the child, and says whether it has published.
+    /// Calls the child. Returns true if the child has published.
     fn call(
         &mut self,
         control: &mut dyn ChannelControl,
-        what: impl FnOnce(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
+        call: impl FnOnce(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
     ) -> bool {
-        let mut control = WatchingControl {
+        let mut control = RecordingControl {
             above: control,
             subconns: &mut self.subconns,
         };
-        what(&mut self.child, &mut control)
+        call(&mut self.child, &mut control)
     }
 
-    /// Calls the child, and publishes what it has published.
-    fn forward(
-        &mut self,
-        control: &mut dyn ChannelControl,
-        what: impl FnOnce(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
-    ) {
-        if self.call(control, what) {
+    fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
+        let published = match event {
+            BalancerEvent::SubConnState(subconn, state) => {
+                self.handle_subconn_state(subconn, state, control)
+            }
+            BalancerEvent::Wake => self.handle_wake(control),
+            _ => self.pass_on(event, control),
+        };
+        if published {
             self.publish(control);
         }
+    }
+
+    /// Passes a subchannel's state on to the child, as not serving if the endpoint is ejected.
+    /// Returns true if the child has published.
+    fn handle_subconn_state(
+        &mut self,
+        subconn: SubConnId,
+        state: &SubConnState,
+        control: &mut dyn ChannelControl,
+    ) -> bool {
+        let mut reported = state.clone();
+        if let Some(watched) = self.subconns.get_mut(subconn) {
+            watched.is_ejected = self.endpoints.is_ejected(&watched.address);
+            watched.health = match state {
+                SubConnState::Ready(health) => {
+                    reported = watched.reported(health);
+                    Some(health.clone())
+                }
+                _ => None,
+            };
+        }
+        self.pass_on(BalancerEvent::SubConnState(subconn, &reported), control)
+    }
+
+    /// Ends the interval if it is over, and wakes the child. Returns true if the child has published.
+    fn handle_wake(&mut self, control: &mut dyn ChannelControl) -> bool {
+        let mut published = false;
+        let now = control.now();
+        if let Some(detection) = &mut self.detection
+            && detection.interval_end() <= now
+        {
+            detection.interval_start = now;
+            let random = &mut || control.random();
+            self.endpoints.end_interval(&detection.config, now, random);
+            published |= self.report_ejections(control);
+        }
+        published | self.pass_on(BalancerEvent::Wake, control)
+    }
+
+    /// Passes an event on to the child. Returns true if the child has published.
+    fn pass_on(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) -> bool {
+        self.call(control, |child, control| child.handle(event, control))
     }
 
     fn publish(&self, control: &mut dyn ChannelControl) {
@@ -197,7 +240,7 @@ impl OutlierDetection {
         control.update_state(self.child.state(), picker);
     }
 
-    /// Begins, goes on or ends to count, as the config says.
+    /// Starts, continues or stops to count calls, by the config.
     fn configure(&mut self, config: &OutlierDetectionConfig, now: Instant) {
         if !config.is_counting() {
             self.detection = None;
@@ -216,24 +259,22 @@ impl OutlierDetection {
         });
     }
 
-    /// Tells the child of the connections that are ejected now and were not, and the other way
-    /// round. Says whether it has published.
-    fn tell_ejections(&mut self, control: &mut dyn ChannelControl) -> bool {
+    /// Reports subchannels whose ejection has begun or ended to the child. Returns true if the
+    /// child has published.
+    fn report_ejections(&mut self, control: &mut dyn ChannelControl) -> bool {
         let mut changes = Vec::new();
         for (id, watched) in self.subconns.held_mut() {
             let is_ejected = self.endpoints.is_ejected(&watched.address);
             if is_ejected != watched.is_ejected {
                 watched.is_ejected = is_ejected;
                 let health = watched.health.as_ref();
-                changes.extend(health.map(|health| (id, watched.shown(health))));
+                changes.extend(health.map(|health| (id, watched.reported(health))));
             }
         }
         changes.sort_unstable_by_key(|(id, _)| *id);
         let mut published = false;
         for (id, state) in changes {
-            published |= self.call(control, |child, control| {
-                child.subconn_state(id, &state, control)
-            });
+            published |= self.pass_on(BalancerEvent::SubConnState(id, &state), control);
         }
         published
     }
@@ -256,86 +297,36 @@ impl Balancer for OutlierDetection {
             result = updated;
             published
         });
-        self.tell_ejections(control);
+        self.report_ejections(control);
         self.publish(control);
         result
     }
 
-    fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        self.forward(control, |child, control| {
-            child.resolver_error(error, control)
-        });
-    }
-
-    fn subconn_state(
-        &mut self,
-        subconn: SubConnId,
-        state: &SubConnState,
-        control: &mut dyn ChannelControl,
-    ) {
-        let mut shown = state.clone();
-        if let Some(watched) = self.subconns.get_mut(subconn) {
-            watched.is_ejected = self.endpoints.is_ejected(&watched.address);
-            watched.health = match state {
-                SubConnState::Ready(health) => {
-                    shown = watched.shown(health);
-                    Some(health.clone())
-                }
-                _ => None,
-            };
-        }
-        self.forward(control, |child, control| {
-            child.subconn_state(subconn, &shown, control)
-        });
-    }
-
-    fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
-        self.forward(control, ChildBalancer::exit_idle);
-    }
-
-    fn load_report(
-        &mut self,
-        subconn: SubConnId,
-        report: &LoadReport,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.forward(control, |child, control| {
-            child.load_report(subconn, report, control)
-        });
-    }
+    handle_events!();
 
     fn wake_at(&self) -> Option<Instant> {
         let own = self.detection.as_ref().map(Detection::interval_end);
         [own, self.child.wake_at()].into_iter().flatten().min()
     }
-
-    fn wake(&mut self, control: &mut dyn ChannelControl) {
-        let mut published = false;
-        let now = control.now();
-        if let Some(detection) = &mut self.detection
-            && detection.interval_end() <= now
-        {
-            detection.interval_start = now;
-            let random = &mut || control.random();
-            self.endpoints.end_interval(&detection.config, now, random);
-            published |= self.tell_ejections(control);
-        }
-        published |= self.call(control, ChildBalancer::wake);
-        if published {
-            self.publish(control);
-        }
-    }
 }
 
-/// What the child sees of its channel: all, but that its connections are noted down.
-struct WatchingControl<'a> {
+/// The channel for the child: records the child's subchannels.
+struct RecordingControl<'a> {
     above: &'a mut dyn ChannelControl,
-    subconns: &'a mut SubConnIndex<Watched>,
+    subconns: &'a mut SubConnIndex<WatchedSubConn>,
 }
 
-impl ChannelControl for WatchingControl<'_> {
+impl ControlLayer for RecordingControl<'_> {
+    fn above(&self) -> &dyn ChannelControl {
+        self.above
+    }
+
+    fn above_mut(&mut self) -> &mut dyn ChannelControl {
+        self.above
+    }
+
     fn create_subconn(&mut self, address: Address, options: SubConnOptions) -> SubConn {
-        let watched = Watched {
+        let watched = WatchedSubConn {
             address: address.clone(),
             health: None,
             is_ejected: false,
@@ -343,29 +334,5 @@ impl ChannelControl for WatchingControl<'_> {
         let subconn = self.above.create_subconn(address, options);
         self.subconns.insert(&subconn, watched);
         subconn
-    }
-
-    fn update_state(&mut self, state: ConnectivityState, picker: Arc<dyn Picker>) {
-        self.above.update_state(state, picker);
-    }
-
-    fn resolve_now(&mut self) {
-        self.above.resolve_now();
-    }
-
-    fn waker(&self) -> BalancerWaker {
-        self.above.waker()
-    }
-
-    fn now(&self) -> Instant {
-        self.above.now()
-    }
-
-    fn random(&mut self) -> f64 {
-        self.above.random()
-    }
-
-    fn target(&self) -> &str {
-        self.above.target()
     }
 }

@@ -5,7 +5,7 @@ use super::call_counter::CallCounter;
 use crate::balancer::{PickInfo, PickResult, Picker};
 use crate::io::Address;
 
-/// The child's picker; counts how the calls end that it sends to endpoints.
+/// Picks with the child's picker, and counts the outcomes of the calls.
 pub(super) struct CountingPicker {
     child: Arc<dyn Picker>,
     counters: Arc<HashMap<Address, Arc<CallCounter>>>,

@@ -1,14 +1,14 @@
-use super::ConnectivityState::{Connecting, Ready, TransientFailure};
 use super::config::{EjectionScope, FailurePercentageEjection, SuccessRateEjection};
 use super::*;
 use crate::balancer::RingHashBuilder;
 use crate::balancer::policies::policy_test::{PolicyTest, address, endpoint};
+use crate::connectivity_state::ConnectivityState::{Connecting, Ready, TransientFailure};
 use crate::resolver::Endpoint;
 
 const SECOND: Duration = Duration::from_secs(1);
 const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
 
-/// Ejects whoever fails more than half of its calls, half of the endpoints at most.
+/// Ejects endpoints that fail more than half of their calls, up to half of the endpoints.
 const FAILURES: &str = r#"
     "maxEjectionPercent": 50,
     "failurePercentageEjection":
@@ -28,7 +28,7 @@ fn endpoints(names: &[&str]) -> Vec<Endpoint> {
     names.iter().map(|name| endpoint(name)).collect()
 }
 
-/// With these fields of the config, and a ready connection to each of these names.
+/// A policy with these config fields, and a READY subchannel for each name.
 fn ready(fields: &str, names: &[&str]) -> PolicyTest {
     let mut test = new();
     test.update(&config(fields), endpoints(names))
@@ -37,7 +37,7 @@ fn ready(fields: &str, names: &[&str]) -> PolicyTest {
     test
 }
 
-/// Where calls go now.
+/// The names that calls use now.
 fn used(test: &PolicyTest) -> Vec<String> {
     let mut used: Vec<_> = (0..10).map(|_| test.pick()).collect();
     used.sort();
@@ -46,7 +46,7 @@ fn used(test: &PolicyTest) -> Vec<String> {
 }
 
 #[test]
-fn a_config_is_read_with_its_defaults() {
+fn a_config_is_parsed_with_its_defaults() {
     let scope = |enforcement_percentage, minimum_hosts, request_volume| EjectionScope {
         enforcement_percentage,
         minimum_hosts,
@@ -105,7 +105,7 @@ fn a_config_is_read_with_its_defaults() {
 #[test]
 fn an_error_in_a_config_names_its_path() {
     let percent = "a whole number of at most 100 is expected, got 101";
-    let duration = r#"a duration of at least 0, as "1.5s" is expected, got "-1s""#;
+    let duration = r#"a duration of at least 0 such as "1.5s" is expected, got "-1s""#;
     for (fields, path, problem) in [
         (r#""interval": "-1s""#, "interval", duration),
         (r#""baseEjectionTime": "-1s""#, "baseEjectionTime", duration),
@@ -176,7 +176,7 @@ fn an_outlier_by_success_rate_is_ejected() {
 }
 
 #[test]
-fn an_ejected_endpoint_is_used_again_when_its_time_is_over() {
+fn an_ejected_endpoint_is_restored_when_its_time_is_over() {
     let mut test = ready(FAILURES, &["a", "b"]);
     test.calls(40, &["b"]);
     test.advance(10 * SECOND);
@@ -185,7 +185,7 @@ fn an_ejected_endpoint_is_used_again_when_its_time_is_over() {
     assert_eq!(used(&test), ["a"]);
     test.advance(SECOND);
     assert_eq!(used(&test), ["a", "b"]);
-    // Once more, for twice as long.
+    // The second ejection takes twice as long.
     test.calls(40, &["b"]);
     test.advance(10 * SECOND);
     test.advance(59 * SECOND);
@@ -205,7 +205,7 @@ fn calls_of_an_earlier_interval_do_not_count() {
 }
 
 #[test]
-fn no_more_are_ejected_than_the_config_allows() {
+fn ejections_stop_at_the_maximum_percentage() {
     for (percent, expected) in [
         (0, &["a", "b", "c", "d", "e"][..]),
         (1, &["b", "c", "d", "e"]),
@@ -222,7 +222,7 @@ fn no_more_are_ejected_than_the_config_allows() {
 }
 
 #[test]
-fn an_outlier_is_ejected_as_often_as_the_config_says() {
+fn an_outlier_is_ejected_with_the_configured_probability() {
     let parsed = new().parse_as::<OutlierDetectionConfig>(&config(FAILURES));
     let mut config = (*parsed.expect("valid")).clone();
     let mut random = fastrand::Rng::with_seed(7);
@@ -247,7 +247,7 @@ fn an_outlier_is_ejected_as_often_as_the_config_says() {
 }
 
 #[test]
-fn when_all_that_are_ready_are_ejected_calls_fail_with_a_reason() {
+fn calls_fail_with_the_reason_if_all_ready_endpoints_are_ejected() {
     let fields = FAILURES.replace("50,\n", "100,\n");
     let mut test = ready(&fields, &["a", "b"]);
     test.calls(40, &["a", "b"]);
@@ -258,7 +258,7 @@ fn when_all_that_are_ready_are_ejected_calls_fail_with_a_reason() {
 }
 
 #[test]
-fn all_addresses_of_an_endpoint_count_and_are_ejected_together() {
+fn the_addresses_of_an_endpoint_are_counted_and_ejected_together() {
     let fields = FAILURES.replace(r#""threshold": 50"#, r#""threshold": 40"#);
     let mut test = new();
     let pair = |one, other| Endpoint::new(vec![address(one), address(other)]);
@@ -267,23 +267,23 @@ fn all_addresses_of_an_endpoint_count_and_are_ejected_together() {
     for name in ["a", "b", "c", "d"] {
         test.ready(name);
     }
-    // Five calls to each address: too few by themselves.
+    // Five calls to each address are too few on their own.
     test.calls(20, &["c"]);
     test.advance(10 * SECOND);
     assert_eq!(used(&test), ["a", "b"]);
 }
 
 #[test]
-fn what_becomes_of_an_ejected_connection_is_known_when_it_is_used_again() {
+fn a_restored_connection_has_its_latest_state() {
     let mut test = ready(FAILURES, &["a", "b"]);
     test.calls(40, &["b"]);
     test.advance(10 * SECOND);
-    // Lost and made again: it stays ejected.
+    // The connection is lost and made again. It stays ejected.
     test.subconn("b", &SubConnState::Idle);
     test.subconn("b", &SubConnState::Connecting);
     test.ready("b");
     assert_eq!(used(&test), ["a"]);
-    // Its health is not known.
+    // The health is unknown.
     test.subconn("b", &SubConnState::Ready(Health::Unknown));
     test.advance(30 * SECOND);
     assert_eq!(used(&test), ["a"]);
@@ -292,7 +292,7 @@ fn what_becomes_of_an_ejected_connection_is_known_when_it_is_used_again() {
 }
 
 #[test]
-fn a_connection_that_is_not_there_when_its_endpoint_is_ejected_is_ejected_later() {
+fn a_connection_made_during_an_ejection_is_ejected_too() {
     let mut test = ready(FAILURES, &["a", "b"]);
     test.calls(40, &["b"]);
     test.subconn("b", &SubConnState::Connecting);
@@ -302,7 +302,7 @@ fn a_connection_that_is_not_there_when_its_endpoint_is_ejected_is_ejected_later(
 }
 
 #[test]
-fn an_endpoint_that_stays_keeps_its_ejection_and_one_that_comes_back_does_not() {
+fn a_kept_endpoint_stays_ejected_and_a_removed_one_does_not() {
     let mut test = ready(FAILURES, &["a", "b"]);
     test.calls(40, &["b"]);
     test.advance(10 * SECOND);
@@ -318,7 +318,7 @@ fn an_endpoint_that_stays_keeps_its_ejection_and_one_that_comes_back_does_not() 
 }
 
 #[test]
-fn an_address_that_is_in_another_endpoint_now_is_as_that_one_is() {
+fn an_address_that_moves_to_another_endpoint_has_its_ejection() {
     let mut test = ready(FAILURES, &["a", "b"]);
     test.calls(40, &["b"]);
     test.advance(10 * SECOND);
@@ -329,7 +329,7 @@ fn an_address_that_is_in_another_endpoint_now_is_as_that_one_is() {
 }
 
 #[test]
-fn a_config_without_ejections_restores_all_and_counts_nothing() {
+fn a_config_without_algorithms_restores_all_and_counts_nothing() {
     let mut test = ready(FAILURES, &["a", "b"]);
     test.calls(40, &["b"]);
     test.advance(10 * SECOND);
@@ -346,7 +346,7 @@ fn a_config_without_ejections_restores_all_and_counts_nothing() {
 }
 
 #[test]
-fn a_new_interval_counts_from_when_the_running_one_began() {
+fn a_new_interval_length_applies_from_the_start_of_the_present_one() {
     let mut test = ready(FAILURES, &["a", "b"]);
     test.calls(40, &["b"]);
     test.advance(8 * SECOND);
@@ -360,7 +360,7 @@ fn a_new_interval_counts_from_when_the_running_one_began() {
 }
 
 #[test]
-fn an_interval_of_nothing_is_a_millisecond() {
+fn an_interval_of_zero_is_a_millisecond() {
     let mut test = ready(&format!(r#""interval": "0s", {FAILURES}"#), &["a", "b"]);
     test.calls(40, &["b"]);
     assert_eq!(used(&test), ["a", "b"]);
@@ -369,7 +369,7 @@ fn an_interval_of_nothing_is_a_millisecond() {
 }
 
 #[test]
-fn another_child_policy_takes_over_when_it_is_ready() {
+fn another_child_policy_is_used_when_it_is_ready() {
     let mut test = ready(FAILURES, &["a"]);
     let other = config(FAILURES).replace("each_address", "each_address_too");
     test.update(&other, endpoints(&["a"])).expect("endpoints");
@@ -381,7 +381,7 @@ fn another_child_policy_takes_over_when_it_is_ready() {
 }
 
 #[test]
-fn errors_are_those_of_the_child() {
+fn errors_of_the_child_are_passed_on() {
     let mut test = new();
     test.resolver_error("no such name");
     assert_eq!(test.pick(), "fail: no such name");
@@ -391,7 +391,7 @@ fn errors_are_those_of_the_child() {
 }
 
 #[test]
-fn the_leaves_of_a_child_regard_an_ejection() {
+fn the_leaves_of_a_child_apply_an_ejection() {
     fastrand::seed(7);
     let mut test = new().with_child(RingHashBuilder::new());
     let ring = r#""ring_hash_experimental": {"requestHashHeader": "x"}"#;

@@ -1,4 +1,4 @@
-//! From endpoints to the addresses to try, in their order.
+//! The list of addresses to try, from the endpoints.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
@@ -7,8 +7,8 @@ use super::PickFirstConfig;
 use crate::io::Address;
 use crate::resolver::{Endpoint, EndpointWeight};
 
-/// The addresses of these endpoints in the order in which they are to be tried, each once. `random`
-/// gives numbers in [0, 1).
+/// The addresses of these endpoints without duplicates, in the order of the attempts. `random`
+/// returns numbers in [0, 1).
 ///
 /// Source: gRFC A61, "Address List Handling in pick_first".
 pub(super) fn address_list(
@@ -25,8 +25,8 @@ pub(super) fn address_list(
     interleave(without_duplicates(addresses))
 }
 
-/// A random order, where of two endpoints the first is the one or the other as often as their
-/// weights say.
+/// Shuffles endpoints by weight: an endpoint comes before another one with the probability of its
+/// share of their two weights.
 ///
 /// Source: gRFC A113; Efraimidis and Spirakis, "Weighted random sampling with a reservoir".
 fn shuffle(endpoints: Vec<Endpoint>, mut random: impl FnMut() -> f64) -> Vec<Endpoint> {
@@ -50,7 +50,8 @@ fn without_duplicates(addresses: impl Iterator<Item = Address>) -> Vec<Address> 
         .collect()
 }
 
-/// What an address is reached by: where one family does not work, none of its addresses does.
+/// The family of an address: if one address of a family is unreachable, the others are likely
+/// unreachable too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Family {
     V4,
@@ -62,7 +63,7 @@ impl Family {
     fn of(address: &Address) -> Self {
         let ip = match address {
             Address::Tcp(address) => Some(address.ip()),
-            // As passthrough targets have them.
+            // Targets of the scheme `passthrough` have such names.
             Address::Name(name) => name.parse().map(|address: SocketAddr| address.ip()).ok(),
             Address::Unix(_) | Address::UnixAbstract(_) | Address::Pipe => None,
         };
@@ -74,7 +75,7 @@ impl Family {
     }
 }
 
-/// The families in turn, from the one that is first in the list on.
+/// Interleaves the families, beginning with the family of the first address.
 ///
 /// Source: RFC 8305, section 4.
 fn interleave(addresses: Vec<Address>) -> Vec<Address> {
@@ -126,7 +127,7 @@ mod tests {
     };
 
     #[test]
-    fn addresses_come_once_in_the_order_of_their_endpoints_and_their_families_in_turn() {
+    fn addresses_are_unique_in_the_order_of_their_endpoints_with_interleaved_families() {
         let cases: &[(&[&[&str]], &[&str])] = &[
             (&[], &[]),
             (&[&[]], &[]),
@@ -138,7 +139,7 @@ mod tests {
                 &[&["1.1.1.1:1", "1.1.1.1:1"], &["1.1.1.1:2"], &["1.1.1.1:1"]],
                 &["1.1.1.1:1", "1.1.1.1:2"],
             ),
-            // IPv4 is first in the list.
+            // IPv4 comes first.
             (
                 &[
                     &["1.1.1.1:1", "2.2.2.2:2", "3.3.3.3:3"],
@@ -154,12 +155,12 @@ mod tests {
                     "3.3.3.3:3",
                 ],
             ),
-            // IPv6 is.
+            // IPv6 comes first.
             (
                 &[&["[::1]:1", "1.1.1.1:2", "2.2.2.2:3"], &["[::2]:4"]],
                 &["[::1]:1", "1.1.1.1:2", "[::2]:4", "2.2.2.2:3"],
             ),
-            // Names are. An IPv4 address that is mapped to IPv6 is one of IPv4.
+            // Names come first. An IPv4-mapped IPv6 address counts as IPv4.
             (
                 &[&["a:1", "b:2", "[::ffff:1.1.1.1]:3", "2.2.2.2:4", "[::1]:5"]],
                 &["a:1", "[::ffff:1.1.1.1]:3", "[::1]:5", "b:2", "2.2.2.2:4"],
@@ -214,10 +215,10 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_are_first_as_often_as_their_weights_say() {
+    fn endpoints_come_first_in_proportion_to_their_weights() {
         const ROUNDS: u32 = 100_000;
         let weights = [1, 2, 5, 12, 0xFFFF_FFFF, 0xFFFF_FFFF];
-        // Beside the large ones the small ones are nothing, so these are looked at alone.
+        // The small weights are negligible beside the large ones, so they are tested separately.
         for weights in [&weights[..4], &weights[4..]] {
             let endpoints: Vec<_> = weights
                 .iter()

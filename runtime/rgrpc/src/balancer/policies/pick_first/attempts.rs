@@ -4,69 +4,72 @@ use tokio::time::Instant;
 
 use crate::status::Status;
 
-/// How long an attempt has to itself before the next address is tried beside it (RFC 8305,
+/// The delay between the start of an attempt and the start of the next one beside it (RFC 8305,
 /// section 5).
 pub(super) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
-/// Connecting to the addresses of a list, until one of them is ready: decides which to connect to,
-/// and when all have failed. Addresses are known to it by their place in the list.
+/// The attempts to connect to a list of addresses until one is READY. Decides which address to
+/// connect to, and when all have failed. An address is an index into the list.
 ///
-/// First they are passed through in order, with Happy Eyeballs: the next one is tried when the
-/// present one has failed, or 250 ms after it was begun. When each has failed once, all are tried
-/// again and again, each when its backoff is over.
+/// The first pass tries the addresses in order, with Happy Eyeballs: the next attempt begins when
+/// the present one fails, or 250 ms after it has begun. When each address has failed once, all are
+/// retried without end, each after its backoff.
 ///
 /// Source: gRFC A61, "Happy Eyeballs in the pick_first LB Policy".
 #[derive(Debug)]
 pub(super) struct Attempts {
-    /// For each address.
+    /// The state of each address.
     attempts: Vec<Attempt>,
     phase: Phase,
 }
 
+/// The attempts to connect to one address.
 #[derive(Debug)]
 struct Attempt {
     state: AttemptState,
-    /// It has failed since the pass began, or had failed before and could not be tried again.
+    /// The address has failed in this pass, or was in backoff when its turn came.
     has_failed: bool,
 }
 
-/// What a connection to an address is doing that is not ready.
+/// The state of a connection that is not READY.
 #[derive(Clone, Debug)]
 pub(super) enum AttemptState {
     Idle,
     Connecting,
-    /// It has failed with this, and cannot be tried again yet.
+    /// The last attempt has failed with this status, and its backoff is not over.
     BackingOff(Status),
 }
 
+/// The phase of the attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Going through the list.
+    /// The first pass through the list.
     Pass {
-        /// The last address that was begun; past the end when there is none left to wait for.
+        /// The last address that was begun. The length of the list if no address is left to wait
+        /// for.
         current: usize,
-        /// When the next one's turn is, if there is a next one.
+        /// The time of the next attempt. `None` if there is no next address.
         next_at: Option<Instant>,
     },
-    /// Trying all addresses.
+    /// All addresses have failed, and are retried.
     Repeating {
-        /// How many attempts have failed since the failure was last told.
+        /// The number of failed attempts since the last reported failure.
         failures: usize,
     },
 }
 
-/// What is to be done next.
+/// The actions that follow from an event.
 #[derive(Debug, Default)]
 pub(super) struct Step {
-    /// Connect to these.
+    /// The addresses to connect to.
     pub(super) connect: Vec<usize>,
-    /// All addresses have failed, or about as many attempts as there are addresses have failed
-    /// since this was last told: the last failure.
+    /// The failure to report: the last one, when all addresses have failed. Reported again each
+    /// time as many attempts have failed as there are addresses.
     pub(super) failure: Option<Status>,
 }
 
 impl Attempts {
-    /// Begins a pass over addresses in these states; at least one.
+    /// Begins a pass over addresses in these states. There must be at least one.
     pub(super) fn begin(
         states: impl IntoIterator<Item = AttemptState>,
         now: Instant,
@@ -79,35 +82,35 @@ impl Attempts {
             attempts: attempts.collect(),
             phase: Phase::Repeating { failures: 0 },
         };
-        let step = attempts.go_on_from(0, None, now);
+        let step = attempts.begin_at(0, None, now);
         (attempts, step)
     }
 
-    /// Whether an attempt is under way.
+    /// Returns true if the address is connecting.
     pub(super) fn is_connecting(&self, index: usize) -> bool {
         matches!(self.attempts[index].state, AttemptState::Connecting)
     }
 
-    /// What each is doing.
+    /// Converts to the state of each address.
     pub(super) fn into_states(self) -> impl Iterator<Item = AttemptState> {
         self.attempts.into_iter().map(|attempt| attempt.state)
     }
 
-    /// An attempt is under way.
+    /// Records that an address is connecting.
     pub(super) fn connecting(&mut self, index: usize) {
         self.attempts[index].state = AttemptState::Connecting;
     }
 
-    /// An attempt has failed.
+    /// Records a failed attempt.
     pub(super) fn failed(&mut self, index: usize, status: Status, now: Instant) -> Step {
         let attempt = &mut self.attempts[index];
         attempt.state = AttemptState::BackingOff(status.clone());
         attempt.has_failed = true;
         let count = self.attempts.len();
         match &mut self.phase {
-            // Others that were begun earlier may fail later; only the last one is waited for.
+            // Earlier attempts may fail later. The pass waits only for the last one that was begun.
             Phase::Pass { current, .. } if *current == index => {
-                self.go_on_from(index + 1, Some(status), now)
+                self.begin_at(index + 1, Some(status), now)
             }
             Phase::Pass { .. } => self.end_pass(status),
             Phase::Repeating { failures } => {
@@ -124,7 +127,7 @@ impl Attempts {
         }
     }
 
-    /// An address can be tried again. Its turn may not have come, or be over.
+    /// Records the end of an address's backoff. Its turn may be over, or still to come.
     pub(super) fn idle(&mut self, index: usize) -> Step {
         self.attempts[index].state = AttemptState::Idle;
         match self.phase {
@@ -133,7 +136,7 @@ impl Attempts {
         }
     }
 
-    /// When it wants to be [woken](Self::wake).
+    /// The time of the next [`wake`](Self::wake).
     pub(super) fn wake_at(&self) -> Option<Instant> {
         match self.phase {
             Phase::Pass { next_at, .. } => next_at,
@@ -141,20 +144,20 @@ impl Attempts {
         }
     }
 
-    /// Begins the next address if its turn has come.
+    /// Begins the next attempt, if its time has come.
     pub(super) fn wake(&mut self, now: Instant) -> Step {
         match self.phase {
             Phase::Pass {
                 current,
                 next_at: Some(next_at),
-            } if next_at <= now => self.go_on_from(current + 1, None, now),
+            } if next_at <= now => self.begin_at(current + 1, None, now),
             _ => Step::default(),
         }
     }
 
-    /// Begins the next attempt from this address on. `failure` is why the one before it is over, if
-    /// it is.
-    fn go_on_from(&mut self, start: usize, mut failure: Option<Status>, now: Instant) -> Step {
+    /// Begins the next attempt at or after this index. `failure` is the failure of the attempt
+    /// before, if it has failed.
+    fn begin_at(&mut self, start: usize, mut failure: Option<Status>, now: Instant) -> Step {
         for index in start..self.attempts.len() {
             let attempt = &mut self.attempts[index];
             let step = match &attempt.state {
@@ -164,7 +167,7 @@ impl Attempts {
                     continue;
                 }
                 AttemptState::Idle => {
-                    // It may have failed out of turn, in an attempt of an earlier pass.
+                    // It may have failed in an attempt of an earlier pass, before its turn.
                     attempt.has_failed = false;
                     self.connect(index)
                 }
@@ -187,7 +190,7 @@ impl Attempts {
         }
     }
 
-    /// Ends the pass, if each address has failed; the last one with this.
+    /// Ends the pass if each address has failed. `status` is the last failure.
     fn end_pass(&mut self, status: Status) -> Step {
         if !self.attempts.iter().all(|attempt| attempt.has_failed) {
             return Step::default();
@@ -223,12 +226,12 @@ mod tests {
         Status::unavailable(text.to_owned())
     }
 
-    /// Attempts at so many addresses that are idle, with what is done first.
+    /// Begins attempts at `count` idle addresses.
     fn begin(count: usize, now: Instant) -> (Attempts, Step) {
         Attempts::begin(vec![AttemptState::Idle; count], now)
     }
 
-    /// Asserts what is to be done: to connect to these, and to tell this failure.
+    /// Asserts the actions of a step.
     #[track_caller]
     fn assert_step(step: &Step, connect: &[usize], failure: Option<&str>) {
         assert_eq!(step.connect, connect);
@@ -236,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_address_is_begun_when_the_present_one_fails_or_250_ms_later() {
+    fn the_next_attempt_begins_after_a_failure_or_after_250_ms() {
         let start = Instant::now();
         let (mut attempts, step) = begin(4, start);
         assert_step(&step, &[0], None);
@@ -247,7 +250,7 @@ mod tests {
         assert_step(&attempts.wake(start + ATTEMPT_DELAY), &[], None);
         let now = now + ATTEMPT_DELAY;
         assert_step(&attempts.wake(now), &[2], None);
-        // One that was begun earlier fails: nothing is begun for it.
+        // An earlier attempt fails. No attempt begins.
         assert_step(&attempts.failed(1, status("b"), now), &[], None);
         assert_eq!(attempts.wake_at(), Some(now + ATTEMPT_DELAY));
         assert_step(&attempts.wake(now + ATTEMPT_DELAY), &[3], None);
@@ -275,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn after_the_pass_each_address_is_tried_when_its_backoff_is_over() {
+    fn after_the_pass_each_address_is_retried_after_its_backoff() {
         let now = Instant::now();
         let (mut attempts, _) = begin(2, now);
         attempts.failed(0, status("a"), now);
@@ -286,34 +289,34 @@ mod tests {
     }
 
     #[test]
-    fn after_the_pass_as_many_failures_as_addresses_are_told_as_one() {
+    fn after_the_pass_a_failure_is_reported_once_per_number_of_addresses() {
         let now = Instant::now();
         let (mut attempts, _) = begin(3, now);
         for index in 0..3 {
             attempts.failed(index, status("first"), now);
         }
         for round in 0..3 {
-            for (index, text, told) in [(0, "a", None), (0, "b", None), (2, "c", Some("c"))] {
+            for (index, text, reported) in [(0, "a", None), (0, "b", None), (2, "c", Some("c"))] {
                 assert_step(&attempts.idle(index), &[index], None);
                 let step = attempts.failed(index, status(text), now);
-                assert_step(&step, &[], told);
+                assert_step(&step, &[], reported);
             }
             assert!(!attempts.is_connecting(1), "round {round}: it backs off");
         }
     }
 
     #[test]
-    fn a_pass_takes_addresses_as_they_are() {
+    fn a_pass_depends_on_the_states_of_its_addresses() {
         use AttemptState::{BackingOff, Connecting, Idle};
         let failed = || BackingOff(status("before"));
         let now = Instant::now();
         for (states, connect, waits, failure) in [
             (vec![Idle, Idle], vec![0], true, None),
             (vec![Idle], vec![0], false, None),
-            // Is waited for, as if it had been begun now.
+            // The pass waits for it, as if it had begun now.
             (vec![Connecting, Idle], vec![], true, None),
             (vec![Connecting], vec![], false, None),
-            // Is passed over.
+            // The pass skips it.
             (vec![failed(), Idle, Idle], vec![1], true, None),
             (vec![failed(), Idle], vec![1], false, None),
             (vec![failed(), Connecting], vec![], false, None),
@@ -332,19 +335,19 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_failed_out_of_turn_gets_its_turn_nevertheless() {
+    fn an_address_that_failed_before_its_turn_is_tried_again_at_its_turn() {
         let now = Instant::now();
         let states = [AttemptState::Idle, AttemptState::Connecting];
         let (mut attempts, step) = Attempts::begin(states, now);
         assert_step(&step, &[0], None);
         assert_step(&attempts.failed(1, status("early"), now), &[], None);
         assert_step(&attempts.idle(1), &[], None);
-        // The pass is not over: the second attempt at it is waited for.
+        // The pass is not over. It waits for the second attempt at this address.
         assert_step(&attempts.failed(0, status("a"), now), &[1], None);
         assert_step(&attempts.failed(1, status("late"), now), &[], Some("late"));
     }
 
-    /// Lets attempts fail and backoffs end at random, and looks that it always goes on.
+    /// Simulates random failures and ends of backoffs, and asserts progress.
     #[test]
     fn there_is_always_an_attempt_under_way_or_a_backoff_to_wait_for() {
         for seed in 0..500 {
@@ -359,7 +362,7 @@ mod tests {
                 .collect();
             let mut now = Instant::now();
             let (mut attempts, mut step) = Attempts::begin(states, now);
-            let mut told = step.failure.is_some();
+            let mut reported = step.failure.is_some();
             for _ in 0..100 {
                 for index in &step.connect {
                     assert!(attempts.is_connecting(*index), "seed {seed}");
@@ -381,9 +384,9 @@ mod tests {
                     AttemptState::Connecting => attempts.failed(index, status("later"), now),
                     AttemptState::BackingOff(_) => attempts.idle(index),
                 };
-                told |= step.failure.is_some();
+                reported |= step.failure.is_some();
             }
-            assert!(told, "seed {seed}: each has failed by now");
+            assert!(reported, "seed {seed}: each has failed by now");
         }
     }
 }

@@ -5,8 +5,8 @@ use super::PickFirst;
 use crate::balancer::{Balancer, BalancerBuilder, BalancerRegistry};
 use crate::service_config::{ConfigValue, ServiceConfigError};
 
-/// The policy `pick_first`: all calls go over one connection, to the first address that can be
-/// reached. See [`PickFirst`].
+/// Builds the policy `pick_first`: all calls use one connection, to the first reachable address.
+/// See [`PickFirst`].
 ///
 /// ```json
 /// {"loadBalancingConfig": [{"pick_first": {"shuffleAddressList": true}}]}
@@ -20,14 +20,15 @@ pub struct PickFirstBuilder;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PickFirstConfig {
-    /// `shuffleAddressList`: try the endpoints in a random order, in which those of a larger
-    /// [`EndpointWeight`](crate::resolver::EndpointWeight) tend to come first, rather than in the
-    /// resolver's. The addresses of an endpoint stay in theirs. Default: false.
+    /// Tries the endpoints in a random order instead of the resolver's order
+    /// (`shuffleAddressList`). Endpoints with a larger
+    /// [`EndpointWeight`](crate::resolver::EndpointWeight) tend to come first. The addresses of an
+    /// endpoint keep their order. Default: false.
     pub shuffle_address_list: bool,
 }
 
 impl PickFirstConfig {
-    /// With the endpoints in a random order, or not.
+    /// Enables the random order, or not.
     #[must_use]
     pub const fn with_shuffle_address_list(mut self, shuffle: bool) -> Self {
         self.shuffle_address_list = shuffle;
@@ -73,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn a_config_says_whether_to_shuffle() {
+    fn a_config_enables_shuffling() {
         for (json, shuffle) in [
             ("{}", false),
             (r#"{"shuffleAddressList": false}"#, false),
@@ -87,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_config_is_an_error_that_says_where() {
+    fn an_error_in_a_config_names_its_path() {
         for (json, text) in [
             (
                 r#"{"shuffleAddressList": "true"}"#,

@@ -1,13 +1,13 @@
-//! `pick_first`, the default policy: connects to the first address that it can, and sends all calls
-//! there.
+//! `pick_first`, the default policy: connects to the first reachable address, and sends all calls
+//! to it.
 //!
-//! It is also the leaf of the policies that keep a connection to each endpoint: they hold a
-//! [`PickFirst::leaf`] for each. So this is the only policy of this crate that connects.
+//! It is also the leaf of the policies over several endpoints: they have a [`PickFirst::leaf`] for
+//! each endpoint. No other policy of this crate connects.
 //!
 //! ```text
 //!  endpoints ─► address_list ─► PickFirst ─► SubConns, Picker
 //!                                  │  ▲
-//!           what became of which   ▼  │  which to connect, and when all have failed
+//!           states of connections  ▼  │  addresses to connect to, and the failure of all
 //!                                Attempts
 //! ```
 //!

@@ -1,6 +1,6 @@
 use crate::balancer::{Pick, PickInfo, PickResult, Picker, SubConn};
 
-/// Sends all calls to one connection.
+/// A picker that sends all calls to one subchannel.
 #[derive(Debug)]
 pub(super) struct ConnectedPicker(pub(super) SubConn);
 

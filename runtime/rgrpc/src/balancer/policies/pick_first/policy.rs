@@ -16,29 +16,30 @@ use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
 use crate::status::Status;
 
-/// The policy `pick_first`: connects to the first address that it can, and sends all calls there.
+/// The policy `pick_first`: connects to the first reachable address, and sends all calls to it.
 ///
-/// - **Connecting.** The addresses are tried in their order, IPv4 and IPv6 in turn; the next one
-///   when the present one has failed, and beside it after 250 ms. The first that is ready is
-///   chosen, and the others are given up.
-/// - **When all have failed** it is in TRANSIENT_FAILURE until one is ready, also when there are
-///   other addresses meanwhile. Each address is tried again when its backoff is over. The resolver
-///   is asked to look again each time that about all have failed.
-/// - **When the connection is lost** it is IDLE until there is a call, and begins at the first
-///   address then.
-/// - **When there are new endpoints** the connection is kept if its address is still one of theirs;
-///   else they are tried from the first on.
+/// - **Connecting.** The addresses are tried in order, with IPv4 and IPv6 interleaved. The next
+///   attempt begins when the present one fails, or 250 ms after it has begun. The first READY
+///   connection is used, and the others are dropped.
+/// - **All addresses have failed.** The state is TRANSIENT_FAILURE until a connection is READY,
+///   even if the resolver finds other addresses. Each address is retried after its backoff. The
+///   policy asks the resolver to resolve again each time as many attempts have failed as there are
+///   addresses.
+/// - **The connection is lost.** The state is IDLE until the next call, which begins at the first
+///   address.
+/// - **New endpoints.** The connection is kept if its address is still in the list. Otherwise the
+///   new addresses are tried from the first on.
 ///
 /// Its config is [`PickFirstConfig`].
 ///
 /// Source: gRFCs A61, A62 and A113; grpc-go's package `pickfirst`.
 #[derive(Debug)]
 pub struct PickFirst {
-    regards_health: bool,
-    /// What can be connected to, in the order of the attempts.
+    uses_health: bool,
+    /// The addresses, in the order of the attempts.
     addresses: Vec<Address>,
     phase: Phase,
-    /// What was published last.
+    /// The state that was published last.
     published: Option<ConnectivityState>,
 }
 
@@ -52,41 +53,41 @@ pub struct PickFirst {
 ///                                                lost
 /// ```
 ///
-/// From each of them to NoAddresses, when there are none any more.
+/// Any state changes to NoAddresses when an update has no addresses.
 #[derive(Debug)]
 enum Phase {
-    /// There were none so far, or there are none now.
+    /// The last update had no addresses, or there was no update.
     NoAddresses,
     Idle {
-        /// The one that was published, which knows whether there was a call.
+        /// The published picker, which knows if there was a call.
         picker: Arc<IdlePicker>,
-        /// The one whose connection was lost: its backoff holds for the next.
+        /// The subchannel whose connection was lost. It is reused, so that its backoff applies to
+        /// the next attempt.
         last: SubConn,
     },
-    /// Also in TRANSIENT_FAILURE.
+    /// Connecting, also while the published state is TRANSIENT_FAILURE.
     Connecting {
         attempts: Attempts,
-        /// For each address, from its first attempt on.
+        /// The subchannel of each address, from its first attempt on.
         subconns: Vec<Option<SubConn>>,
     },
     Connected(SubConn),
 }
 
-/// The connections to addresses that were there before, and what they are doing.
-type Kept = HashMap<Address, (SubConn, AttemptState)>;
+/// The subchannels of the earlier addresses, with their states.
+type KeptSubConns = HashMap<Address, (SubConn, AttemptState)>;
 
 impl PickFirst {
-    /// The policy as one that stands alone: a connection that is there is used, whatever it says of
-    /// its health.
+    /// Creates the policy to be used on its own: it uses a connection regardless of its health.
     #[must_use]
     pub fn new() -> Self {
         Self::with_health(false)
     }
 
-    /// The policy as a leaf under one that wants healthy connections, such as `round_robin`. It
-    /// [asks for](SubConnOptions::health_check) the [`Health`] of the connection that is there, and
-    /// goes by it: not known yet is CONNECTING, not serving is TRANSIENT_FAILURE with the status
-    /// that says why. It keeps the connection in any case.
+    /// Creates the policy as a leaf of a policy that needs healthy connections, such as
+    /// `round_robin`. It [checks](SubConnOptions::health_check) the [`Health`] of its connection:
+    /// unknown means CONNECTING, and not serving means TRANSIENT_FAILURE with the status of the
+    /// backend. The connection is kept in both cases.
     ///
     /// Source: gRFC A61, "Generic Health Reporting Mechanism".
     #[must_use]
@@ -94,9 +95,9 @@ impl PickFirst {
         Self::with_health(true)
     }
 
-    fn with_health(regards_health: bool) -> Self {
+    fn with_health(uses_health: bool) -> Self {
         Self {
-            regards_health,
+            uses_health,
             addresses: Vec::new(),
             phase: Phase::NoAddresses,
             published: None,
@@ -113,8 +114,8 @@ impl PickFirst {
         control.update_state(state, picker);
     }
 
-    /// Calls are told that nothing can be connected to, because of this. Returns what they are
-    /// told.
+    /// Publishes TRANSIENT_FAILURE: no address can be connected to, because of `problem`. Returns
+    /// the status of the calls.
     fn fail_to_connect(&mut self, problem: &Status, control: &mut dyn ChannelControl) -> Status {
         let text = format!(
             "cannot connect to {}: {}",
@@ -134,7 +135,7 @@ impl PickFirst {
         );
     }
 
-    /// Says that it is connecting, unless that is known.
+    /// Publishes CONNECTING, unless it is published already.
     fn publish_connecting(&mut self, control: &mut dyn ChannelControl) {
         if self.published != Some(ConnectivityState::Connecting) {
             self.publish(
@@ -145,7 +146,7 @@ impl PickFirst {
         }
     }
 
-    /// Says what calls are to do with the connection that is there.
+    /// Publishes the state of a connection with this health.
     fn publish_connected(
         &mut self,
         subconn: SubConn,
@@ -153,8 +154,8 @@ impl PickFirst {
         control: &mut dyn ChannelControl,
     ) {
         match health {
-            Health::NotServing(status) if self.regards_health => self.fail(status.clone(), control),
-            Health::Unknown if self.regards_health => self.publish_connecting(control),
+            Health::NotServing(status) if self.uses_health => self.fail(status.clone(), control),
+            Health::Unknown if self.uses_health => self.publish_connecting(control),
             _ if self.published == Some(ConnectivityState::Ready) => {}
             _ => self.publish(
                 ConnectivityState::Ready,
@@ -164,17 +165,18 @@ impl PickFirst {
         }
     }
 
-    /// Connects, if it is idle.
+    /// Connects, if the policy is idle.
     fn leave_idle(&mut self, control: &mut dyn ChannelControl) {
         let Phase::Idle { last, .. } = &self.phase else {
             return;
         };
-        let kept = Kept::from([(last.address().clone(), (last.clone(), AttemptState::Idle))]);
+        let kept =
+            KeptSubConns::from([(last.address().clone(), (last.clone(), AttemptState::Idle))]);
         self.publish_connecting(control);
         self.connect(kept, control);
     }
 
-    /// The connection is lost: another one is made when there is a call for it.
+    /// Publishes IDLE after a lost connection: the next call connects.
     fn go_idle(&mut self, last: SubConn, control: &mut dyn ChannelControl) {
         let picker = Arc::new(IdlePicker::new(control.waker()));
         self.phase = Phase::Idle {
@@ -185,8 +187,8 @@ impl PickFirst {
         self.publish(ConnectivityState::Idle, picker, control);
     }
 
-    /// Goes through the addresses.
-    fn connect(&mut self, mut kept: Kept, control: &mut dyn ChannelControl) {
+    /// Begins a pass over the addresses, with the subchannels that exist already.
+    fn connect(&mut self, mut kept: KeptSubConns, control: &mut dyn ChannelControl) {
         let (subconns, states): (Vec<_>, Vec<_>) = self
             .addresses
             .iter()
@@ -197,16 +199,16 @@ impl PickFirst {
             .unzip();
         let (attempts, step) = Attempts::begin(states, control.now());
         self.phase = Phase::Connecting { attempts, subconns };
-        self.carry_out(step, control);
+        self.apply(step, control);
     }
 
-    fn carry_out(&mut self, step: Step, control: &mut dyn ChannelControl) {
+    fn apply(&mut self, step: Step, control: &mut dyn ChannelControl) {
         if let Phase::Connecting { subconns, .. } = &mut self.phase {
             for index in step.connect {
                 let subconn = subconns[index].get_or_insert_with(|| {
                     let address = self.addresses[index].clone();
                     let options = SubConnOptions {
-                        health_check: self.regards_health,
+                        health_check: self.uses_health,
                         ..SubConnOptions::default()
                     };
                     control.create_subconn(address, options)
@@ -252,10 +254,10 @@ impl Balancer for PickFirst {
             Phase::Connected(subconn) if self.addresses.contains(subconn.address()) => {
                 return Ok(());
             }
-            // Beginning anew each time would put the later addresses off for as long as the
-            // resolver repeats itself.
+            // A restart for each update would delay the later addresses for as long as the resolver
+            // repeats itself.
             Phase::Connecting { .. } if is_same => return Ok(()),
-            // In TRANSIENT_FAILURE, which is left by being connected only (gRFC A62).
+            // The state stays TRANSIENT_FAILURE until a connection is READY (gRFC A62).
             Phase::Connecting { .. } => {}
             Phase::NoAddresses | Phase::Connected(_) => self.publish_connecting(control),
         }
@@ -268,20 +270,20 @@ impl Balancer for PickFirst {
                     Some((subconn.address().clone(), (subconn, state)))
                 })
                 .collect(),
-            _ => Kept::new(),
+            _ => KeptSubConns::new(),
         };
         self.connect(kept, control);
         Ok(())
     }
 
     fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        let is_of_use = match self.phase {
+        let is_relevant = match self.phase {
             Phase::NoAddresses => true,
-            // It may be the reason: the addresses that fail are old ones.
+            // The error may be the cause: the failing addresses may be outdated.
             Phase::Connecting { .. } => self.published == Some(ConnectivityState::TransientFailure),
             Phase::Idle { .. } | Phase::Connected(_) => false,
         };
-        if is_of_use {
+        if is_relevant {
             self.fail_to_connect(error, control);
         }
     }
@@ -310,7 +312,7 @@ impl Balancer for PickFirst {
                 match state {
                     SubConnState::Ready(health) => {
                         let subconn = subconn.clone();
-                        // Drops the others.
+                        // This drops the other subchannels.
                         self.phase = Phase::Connected(subconn.clone());
                         self.publish_connected(subconn, health, control);
                     }
@@ -320,16 +322,16 @@ impl Balancer for PickFirst {
                         if step.failure.is_some() {
                             control.resolve_now();
                         }
-                        self.carry_out(step, control);
+                        self.apply(step, control);
                     }
-                    // It was lost before it was known to be ready.
+                    // The connection was lost before it was reported as READY.
                     SubConnState::Idle if attempts.is_connecting(index) => {
                         let last = subconn.clone();
                         self.go_idle(last, control);
                     }
                     SubConnState::Idle => {
                         let step = attempts.idle(index);
-                        self.carry_out(step, control);
+                        self.apply(step, control);
                     }
                 }
             }
@@ -353,14 +355,14 @@ impl Balancer for PickFirst {
             Phase::Idle { picker, .. } if picker.was_picked() => self.leave_idle(control),
             Phase::Connecting { attempts, .. } => {
                 let step = attempts.wake(control.now());
-                self.carry_out(step, control);
+                self.apply(step, control);
             }
             _ => {}
         }
     }
 }
 
-/// Which of these it is.
+/// The index and the subchannel with this id.
 fn position(subconns: &[Option<SubConn>], id: SubConnId) -> Option<(usize, &SubConn)> {
     subconns.iter().enumerate().find_map(|(index, subconn)| {
         let subconn = subconn.as_ref()?;

@@ -1,37 +1,37 @@
-//! Which child is to be used. Source: gRFC A56, "Algorithm for Choosing a Priority".
+//! The choice of the child to use. Source: gRFC A56, "Algorithm for Choosing a Priority".
 
 use crate::connectivity_state::ConnectivityState;
 
-/// What there is to know of a child that was built.
+/// The properties of a built child that the choice depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ChildView {
     pub(super) state: ConnectivityState,
-    /// It still has time to become ready.
+    /// The child's failover timer is running: it has time to become READY.
     pub(super) has_time: bool,
 }
 
-/// What is to be done.
+/// The next step of the algorithm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Choice {
-    /// This child has to be built, and then it is to be looked again.
+    /// Build this child, and choose again.
     Build(usize),
-    /// This child is to be used, and those after it are to be treated so.
-    Use(usize, Lower),
+    /// Use this child, and treat the children of lower priority like this.
+    Use(usize, LowerPriorities),
 }
 
-/// What becomes of the children after the one that is used.
+/// The treatment of children of lower priority than the one in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Lower {
-    /// They are not needed any more.
-    Retire,
-    /// They stay as they are: whether they are needed is not known yet.
-    Leave,
-    /// They are needed.
-    Need,
+pub(super) enum LowerPriorities {
+    /// Deactivate them: they are not needed.
+    Deactivate,
+    /// Keep their state: it is not known yet if they are needed.
+    Keep,
+    /// Keep them active: they are needed.
+    Activate,
 }
 
-/// Decides, by the children in order of their priorities; `None` is one that is not built. `None`
-/// without children.
+/// Chooses a child. `children` are in the order of their priorities, with `None` for a child that
+/// is not built. Returns `None` without children.
 pub(super) fn choose(children: impl Iterator<Item = Option<ChildView>> + Clone) -> Option<Choice> {
     let mut last = None;
     for (index, child) in children.clone().enumerate() {
@@ -40,9 +40,9 @@ pub(super) fn choose(children: impl Iterator<Item = Option<ChildView>> + Clone) 
         };
         match child.state {
             ConnectivityState::Ready | ConnectivityState::Idle => {
-                return Some(Choice::Use(index, Lower::Retire));
+                return Some(Choice::Use(index, LowerPriorities::Deactivate));
             }
-            _ if child.has_time => return Some(Choice::Use(index, Lower::Leave)),
+            _ if child.has_time => return Some(Choice::Use(index, LowerPriorities::Keep)),
             _ => last = Some(index),
         }
     }
@@ -50,7 +50,7 @@ pub(super) fn choose(children: impl Iterator<Item = Option<ChildView>> + Clone) 
         |child: Option<ChildView>| child.is_some_and(|c| c.state == ConnectivityState::Connecting);
     let connecting = children.clone().position(is_connecting);
     let index = connecting.or(last)?;
-    Some(Choice::Use(index, Lower::Need))
+    Some(Choice::Use(index, LowerPriorities::Activate))
 }
 
 #[cfg(test)]
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_child_that_can_be_used_is() {
+    fn the_first_usable_child_is_chosen() {
         let ready = child(Ready, false);
         let idle = child(Idle, false);
         let failed = child(TransientFailure, false);
@@ -72,20 +72,44 @@ mod tests {
         for (children, expected) in [
             (&[][..], None),
             (&[None, ready], Some(Choice::Build(0))),
-            (&[ready, None], Some(Choice::Use(0, Lower::Retire))),
-            (&[idle, ready], Some(Choice::Use(0, Lower::Retire))),
-            (&[waiting, ready], Some(Choice::Use(0, Lower::Leave))),
-            (&[failed, ready], Some(Choice::Use(1, Lower::Retire))),
-            (&[late, idle, ready], Some(Choice::Use(1, Lower::Retire))),
+            (
+                &[ready, None],
+                Some(Choice::Use(0, LowerPriorities::Deactivate)),
+            ),
+            (
+                &[idle, ready],
+                Some(Choice::Use(0, LowerPriorities::Deactivate)),
+            ),
+            (
+                &[waiting, ready],
+                Some(Choice::Use(0, LowerPriorities::Keep)),
+            ),
+            (
+                &[failed, ready],
+                Some(Choice::Use(1, LowerPriorities::Deactivate)),
+            ),
+            (
+                &[late, idle, ready],
+                Some(Choice::Use(1, LowerPriorities::Deactivate)),
+            ),
             (
                 &[failed, waiting, ready],
-                Some(Choice::Use(1, Lower::Leave)),
+                Some(Choice::Use(1, LowerPriorities::Keep)),
             ),
             (&[failed, None, ready], Some(Choice::Build(1))),
             (&[late, None], Some(Choice::Build(1))),
-            (&[failed, late, late], Some(Choice::Use(1, Lower::Need))),
-            (&[late, failed], Some(Choice::Use(0, Lower::Need))),
-            (&[failed, failed], Some(Choice::Use(1, Lower::Need))),
+            (
+                &[failed, late, late],
+                Some(Choice::Use(1, LowerPriorities::Activate)),
+            ),
+            (
+                &[late, failed],
+                Some(Choice::Use(0, LowerPriorities::Activate)),
+            ),
+            (
+                &[failed, failed],
+                Some(Choice::Use(1, LowerPriorities::Activate)),
+            ),
         ] {
             assert_eq!(choose(children.iter().copied()), expected, "{children:?}");
         }

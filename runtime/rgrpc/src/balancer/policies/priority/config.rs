@@ -1,12 +1,13 @@
 use crate::balancer::{BalancerRegistry, PolicyConfig};
 use crate::service_config::{ConfigObject, ConfigValue, ServiceConfigError};
 
-/// The config of `priority_experimental`: the children, the one to be used first at the beginning.
+/// The config of `priority_experimental`: the children, from the highest priority to the lowest.
 #[derive(Debug)]
 pub(super) struct PriorityConfig {
     pub(super) priorities: Vec<PriorityChild>,
 }
 
+/// The config of a child.
 #[derive(Clone, Debug)]
 pub(super) struct PriorityChild {
     pub(super) name: String,

@@ -4,24 +4,26 @@ use tokio::time::Instant;
 
 use crate::connectivity_state::ConnectivityState;
 
-/// How long a child may take to become ready before the next one is built as well.
+/// The time that a child has to become READY before the next child is built.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The time that a child has to become ready.
+/// The failover timer of a child: the child's time to become READY.
 ///
-/// It runs from when the child is built, and again from when the child begins to connect, unless it
-/// has failed since it was ready or idle last: one that connects after a failure gets no time.
+/// It starts when the child is built, and each time the child begins to connect, unless the child
+/// has failed since it was READY or IDLE last: a child that reconnects after a failure gets no
+/// time.
 ///
-/// Source: gRFC A56, "Child Connectivity State Tracking"; A42 for why IDLE counts as READY does.
+/// Source: gRFC A56, "Child Connectivity State Tracking"; A42 for the reason that IDLE counts like
+/// READY.
 #[derive(Debug)]
 pub(super) struct FailoverTimer {
     deadline: Option<Instant>,
-    /// The child has failed, and was not ready or idle since.
+    /// The child has failed since it was READY or IDLE last.
     has_failed: bool,
 }
 
 impl FailoverTimer {
-    /// The timer of a child that was built now.
+    /// Starts the timer of a new child.
     pub(super) fn start(now: Instant) -> Self {
         Self {
             deadline: Some(now + TIMEOUT),
@@ -29,7 +31,7 @@ impl FailoverTimer {
         }
     }
 
-    /// The child has gone from one state to another, or has published the same again.
+    /// Records a state that the child has published, and the one before.
     pub(super) fn observe(&mut self, from: ConnectivityState, to: ConnectivityState, now: Instant) {
         match to {
             ConnectivityState::Ready | ConnectivityState::Idle => {
@@ -47,17 +49,17 @@ impl FailoverTimer {
         }
     }
 
-    /// Whether the child still has time.
+    /// Returns true while the child has time.
     pub(super) fn is_pending(&self) -> bool {
         self.deadline.is_some()
     }
 
-    /// When the time is over.
+    /// The end of the child's time, while the timer runs.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// Says whether the time is over as of now, for the first time.
+    /// Stops the timer if the time is over. Returns true then.
     pub(super) fn expire(&mut self, now: Instant) -> bool {
         let is_over = self.deadline.is_some_and(|deadline| deadline <= now);
         if is_over {
@@ -73,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_child_has_time_from_when_it_is_built_and_when_it_connects_without_having_failed() {
+    fn the_timer_starts_for_a_new_child_and_for_one_that_connects_without_a_failure() {
         for (states, expected) in [
             (&[Connecting][..], Some(0)),
             (&[Connecting, Connecting], Some(0)),
@@ -99,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_is_over_once() {
+    fn the_timer_expires_once() {
         let start = Instant::now();
         let mut timer = FailoverTimer::start(start);
         assert!(!timer.expire(start + TIMEOUT - Duration::from_nanos(1)));

@@ -1,12 +1,12 @@
-//! `priority_experimental`: a list of children, of which the first that can be used is.
+//! `priority_experimental`: a list of children, and calls use the first usable one.
 //!
-//! Endpoints are dealt to the children by their [`HierarchyPath`](crate::balancer::HierarchyPath).
-//! A child is built when all before it have failed, or have not become ready within ten seconds;
-//! when one before it is READY again it goes on for a quarter of an hour without being given calls,
-//! so that it is there when that one fails again.
+//! The [`HierarchyPath`](crate::balancer::HierarchyPath) of an endpoint names its child. A child is
+//! built when all children of higher priority have failed, or have not become READY within 10
+//! seconds. When one of these is READY again, the child is deactivated: it gets no calls, and is
+//! dropped after 15 minutes. Until then it can be used again at once.
 //!
-//! Which child is used is [`choose`]'s decision, made anew whenever something has changed;
-//! [`FailoverTimer`] is the ten seconds.
+//! [`choose`] decides which child to use, after each change. [`FailoverTimer`] measures the 10
+//! seconds.
 //!
 //! Source: gRFC A56, A115; grpc-go `internal/xds/balancer/priority`.
 
@@ -23,12 +23,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use self::choice::{ChildView, Choice, Lower, choose};
+use self::choice::{ChildView, Choice, LowerPriorities, choose};
 use self::config::{PriorityChild, PriorityConfig};
 use self::failover_timer::FailoverTimer;
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerRegistry, BalancerUpdate, ChannelControl, ChildBalancer,
-    FailingPicker, GracefulSwitch, LoadReport, SubConnId, SubConnState, WithoutResolveNow,
+    Balancer, BalancerBuilder, BalancerEvent, BalancerRegistry, BalancerUpdate, ChannelControl,
+    ChildBalancer, FailingPicker, GracefulSwitch, WithoutResolveNow, call_failure, handle_events,
     hierarchy,
 };
 use crate::connectivity_state::ConnectivityState;
@@ -36,14 +36,14 @@ use crate::resolver::Endpoint;
 use crate::service_config::{ConfigValue, ServiceConfigError};
 use crate::status::Status;
 
-/// For how long a child is kept that one before it has taken the place of.
-const KEPT_FOR: Duration = Duration::from_secs(15 * 60);
+/// The time after which a deactivated child is dropped.
+const DEACTIVATION_TIME: Duration = Duration::from_secs(15 * 60);
 
-/// Builds the policy `priority_experimental`: a list of children, of which the first that can be
-/// used is.
+/// Builds the policy `priority_experimental`: a list of children, and calls use the first usable
+/// one.
 ///
-/// An endpoint is for the child that the first name of its
-/// [`HierarchyPath`](crate::balancer::HierarchyPath) names. The config:
+/// The first name in an endpoint's [`HierarchyPath`](crate::balancer::HierarchyPath) is the name of
+/// its child. The config:
 ///
 /// ```text
 /// {
@@ -55,13 +55,13 @@ const KEPT_FOR: Duration = Duration::from_secs(15 * 60);
 /// }
 /// ```
 ///
-/// The first child that is READY or IDLE is used. A child that connects is waited for, for 10 s
-/// from when it was built or was READY last; then the next one is built. When all have failed, the
-/// first that connects is used, else the last. `ignoreReresolutionRequests` (default: false) keeps
-/// the child from having the resolver look again.
+/// The first child that is READY or IDLE is used. The policy waits for a connecting child for 10 s
+/// after it was built or was READY last, and then builds the next child. If all children have
+/// failed, the first connecting one is used, or else the last one. `ignoreReresolutionRequests`
+/// (default: false) ignores the child's requests to the resolver to resolve again.
 ///
-/// A child that is not needed any more, because one before it is READY, is dropped 15 minutes
-/// later; one that the config no longer names is dropped at once (gRFC A115).
+/// A child that is not needed, because one of higher priority is READY, is dropped after 15
+/// minutes. A child that the config no longer contains is dropped at once (gRFC A115).
 ///
 /// Source: gRFC A56; grpc-go `internal/xds/balancer/priority`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -87,23 +87,22 @@ impl BalancerBuilder for PriorityBuilder {
 
 #[derive(Default)]
 struct Priority {
-    /// The children that the config names, the one to be used first at the beginning.
+    /// The children in the config, from the highest priority to the lowest.
     priorities: Vec<PriorityChild>,
     /// The endpoints of each child, by its name.
     endpoints: HashMap<String, Vec<Endpoint>>,
-    /// The children that were built, by name.
+    /// The built children, by name.
     children: BTreeMap<String, Child>,
-    /// Whose state was published last.
+    /// The child whose state was published last.
     current: Option<String>,
 }
 
 impl Priority {
-    /// Looks which child is to be used, builds those that are needed for it, and publishes what is
-    /// new.
+    /// Chooses the child to use, builds children for that if necessary, and publishes the result.
     ///
     /// # Errors
-    /// A child that was built could not use its endpoints.
-    fn settle(&mut self, control: &mut dyn ChannelControl) -> Result<(), Status> {
+    /// A new child could not use its endpoints.
+    fn choose_and_publish(&mut self, control: &mut dyn ChannelControl) -> Result<(), Status> {
         let mut result = Ok(());
         let (index, lower) = loop {
             let children = self.priorities.iter();
@@ -121,16 +120,16 @@ impl Priority {
                 }
             }
         };
-        let drop_at = control.now() + KEPT_FOR;
+        let drop_at = control.now() + DEACTIVATION_TIME;
         for (place, priority) in self.priorities.iter().enumerate() {
             let Some(child) = self.children.get_mut(&priority.name) else {
                 continue;
             };
             match lower {
-                Lower::Retire if place > index => {
+                LowerPriorities::Deactivate if place > index => {
                     child.drop_at.get_or_insert(drop_at);
                 }
-                Lower::Leave if place > index => {}
+                LowerPriorities::Keep if place > index => {}
                 _ => child.drop_at = None,
             }
         }
@@ -138,7 +137,7 @@ impl Priority {
         result
     }
 
-    /// Builds a child.
+    /// Builds the child at this index.
     fn build(&mut self, index: usize, control: &mut dyn ChannelControl) -> Result<(), Status> {
         let priority = &self.priorities[index];
         let endpoints = self.endpoints.get(&priority.name);
@@ -148,60 +147,72 @@ impl Priority {
         result
     }
 
-    /// Publishes the state of a child, if it is not the one of before or has a new one.
+    /// Publishes the state of the child at this index, if it is another child than before or has a
+    /// new state.
     fn publish(&mut self, index: usize, control: &mut dyn ChannelControl) {
         let name = &self.priorities[index].name;
         let Some(child) = self.children.get_mut(name) else {
             return;
         };
-        let has_news = std::mem::take(&mut child.has_news);
-        if has_news || self.current.as_ref() != Some(name) {
+        let has_unpublished_state = std::mem::take(&mut child.has_unpublished_state);
+        if has_unpublished_state || self.current.as_ref() != Some(name) {
             self.current = Some(name.clone());
             child.balancer.publish(control);
         }
     }
 
-    /// Settles after something that was no update.
-    fn settle_if(&mut self, is_needed: bool, control: &mut dyn ChannelControl) {
-        if is_needed && self.settle(control).is_err() {
-            // As the channel would do when the error was an update's.
+    /// Chooses again after an event other than an update.
+    fn choose_again_if(&mut self, is_needed: bool, control: &mut dyn ChannelControl) {
+        if is_needed && self.choose_and_publish(control).is_err() {
+            // The channel would do this after an update with an error.
             control.resolve_now();
         }
     }
 
-    /// Calls each child that was built.
-    fn with_each(
-        &mut self,
-        control: &mut dyn ChannelControl,
-        mut what: impl FnMut(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
-    ) {
-        let mut published = false;
-        for child in self.children.values_mut() {
-            published |= child.call(control, &mut what);
+    fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
+        let now = control.now();
+        match event {
+            BalancerEvent::ResolverError(error) if self.children.is_empty() => {
+                let picker = Arc::new(FailingPicker::new(call_failure(error)));
+                control.update_state(ConnectivityState::TransientFailure, picker);
+            }
+            BalancerEvent::Wake => {
+                let is_kept = |child: &Child| child.drop_at.is_none_or(|drop_at| drop_at > now);
+                self.children.retain(|_, child| is_kept(child));
+            }
+            _ => {}
         }
-        self.settle_if(published, control);
+        let mut changed = false;
+        for child in self.children.values_mut() {
+            changed |= match event {
+                BalancerEvent::ExitIdle if child.drop_at.is_some() => false,
+                BalancerEvent::Wake => child.handle(event, control) | child.timer.expire(now),
+                _ => child.handle(event, control),
+            };
+        }
+        self.choose_again_if(changed, control);
     }
 }
 
-/// A child that was built.
+/// A built child.
 struct Child {
     balancer: ChildBalancer,
-    ignores_resolve_now: bool,
+    ignores_reresolution_requests: bool,
     timer: FailoverTimer,
-    /// When it is dropped, unless it is needed before.
+    /// The time at which the deactivated child is dropped. `None`: the child is active.
     drop_at: Option<Instant>,
-    /// It has published what the priority policy has not.
-    has_news: bool,
+    /// The child has published a state that the policy has not published.
+    has_unpublished_state: bool,
 }
 
 impl Child {
     fn new(now: Instant) -> Self {
         Self {
             balancer: ChildBalancer::new(Box::new(GracefulSwitch::new())),
-            ignores_resolve_now: false,
+            ignores_reresolution_requests: false,
             timer: FailoverTimer::start(now),
             drop_at: None,
-            has_news: false,
+            has_unpublished_state: false,
         }
     }
 
@@ -212,22 +223,27 @@ impl Child {
         }
     }
 
-    /// Calls the child; says whether it has published something.
+    /// Passes an event on to the child. Returns true if the child has published.
+    fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) -> bool {
+        self.call(control, |child, control| child.handle(event, control))
+    }
+
+    /// Calls the child. Returns true if the child has published.
     fn call(
         &mut self,
         control: &mut dyn ChannelControl,
-        what: impl FnOnce(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
+        call: impl FnOnce(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
     ) -> bool {
         let from = self.balancer.state();
-        let published = if self.ignores_resolve_now {
-            what(&mut self.balancer, &mut WithoutResolveNow(&mut *control))
+        let published = if self.ignores_reresolution_requests {
+            call(&mut self.balancer, &mut WithoutResolveNow(&mut *control))
         } else {
-            what(&mut self.balancer, control)
+            call(&mut self.balancer, control)
         };
         if published {
             let to = self.balancer.state();
             self.timer.observe(from, to, control.now());
-            self.has_news = true;
+            self.has_unpublished_state = true;
         }
         published
     }
@@ -238,7 +254,7 @@ impl Child {
         endpoints: Vec<Endpoint>,
         control: &mut dyn ChannelControl,
     ) -> Result<(), Status> {
-        self.ignores_resolve_now = priority.ignore_reresolution_requests;
+        self.ignores_reresolution_requests = priority.ignore_reresolution_requests;
         let update = BalancerUpdate::new(endpoints, Arc::new(priority.policy.clone()));
         let mut result = Ok(());
         self.call(control, |balancer, control| {
@@ -246,8 +262,8 @@ impl Child {
             result = updated;
             published
         });
-        // An error has the channel resolve again.
-        result.or_else(|error| match self.ignores_resolve_now {
+        // An error would make the channel resolve again.
+        result.or_else(|error| match self.ignores_reresolution_requests {
             true => Ok(()),
             false => Err(error),
         })
@@ -273,52 +289,11 @@ impl Balancer for Priority {
                 self.children.insert(priority.name.clone(), child);
             }
         }
-        // All have been updated: a choice before would be by half of the truth.
-        result.and(self.settle(control))
+        // The choice comes after the updates of all children, since it depends on all of them.
+        result.and(self.choose_and_publish(control))
     }
 
-    fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        if self.children.is_empty() {
-            // Its code is about resolving, not about the calls that fail because of it.
-            let status = error.to_unavailable(error.message().to_owned());
-            let picker = Arc::new(FailingPicker::new(status));
-            control.update_state(ConnectivityState::TransientFailure, picker);
-        }
-        self.with_each(control, |child, control| {
-            child.resolver_error(error, control)
-        });
-    }
-
-    fn subconn_state(
-        &mut self,
-        subconn: SubConnId,
-        state: &SubConnState,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.with_each(control, |child, control| {
-            child.subconn_state(subconn, state, control)
-        });
-    }
-
-    fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
-        let mut published = false;
-        let children = self.children.values_mut();
-        for child in children.filter(|child| child.drop_at.is_none()) {
-            published |= child.call(control, ChildBalancer::exit_idle);
-        }
-        self.settle_if(published, control);
-    }
-
-    fn load_report(
-        &mut self,
-        subconn: SubConnId,
-        report: &LoadReport,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.with_each(control, |child, control| {
-            child.load_report(subconn, report, control)
-        });
-    }
+    handle_events!();
 
     fn wake_at(&self) -> Option<Instant> {
         let children = self.children.values();
@@ -327,17 +302,5 @@ impl Balancer for Priority {
             own.into_iter().chain([child.balancer.wake_at()])
         });
         times.flatten().min()
-    }
-
-    fn wake(&mut self, control: &mut dyn ChannelControl) {
-        let now = control.now();
-        let is_kept = |child: &Child| child.drop_at.is_none_or(|drop_at| drop_at > now);
-        self.children.retain(|_, child| is_kept(child));
-        let mut changed = false;
-        for child in self.children.values_mut() {
-            changed |= child.call(control, ChildBalancer::wake);
-            changed |= child.timer.expire(now);
-        }
-        self.settle_if(changed, control);
     }
 }

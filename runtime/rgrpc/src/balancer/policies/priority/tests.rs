@@ -1,14 +1,14 @@
 use super::ConnectivityState::{Connecting, Idle, Ready, TransientFailure};
 use super::*;
 use crate::balancer::policies::policy_test::{PolicyTest, endpoint};
-use crate::balancer::{HierarchyPath, RingHashBuilder, WeightedTargetBuilder};
+use crate::balancer::{HierarchyPath, RingHashBuilder, SubConnState, WeightedTargetBuilder};
 use crate::resolver::Attributes;
 
 fn test() -> PolicyTest {
     PolicyTest::new(PriorityBuilder)
 }
 
-/// A config of these children in this order, all of one policy.
+/// A config of these children, all with one policy.
 fn config_of(policy: &str, names: &[&str]) -> String {
     let children = names
         .iter()
@@ -21,7 +21,7 @@ fn config(names: &[&str]) -> String {
     config_of("each_address", names)
 }
 
-/// An endpoint for each of these children, with its name as the address.
+/// One endpoint for each of these children, with the child's name as the address.
 fn endpoints(names: &[&str]) -> Vec<Endpoint> {
     let of = |name: &&str| {
         let attributes = Attributes::new().with(HierarchyPath::new([*name]));
@@ -35,7 +35,7 @@ fn update(test: &mut PolicyTest, names: &[&str]) {
         .expect("endpoints");
 }
 
-/// Children of these names, none of which is ready.
+/// A policy with children of these names, none of them READY.
 fn with(names: &[&str]) -> PolicyTest {
     let mut test = test();
     update(&mut test, names);
@@ -45,7 +45,7 @@ fn with(names: &[&str]) -> PolicyTest {
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
-fn a_config_is_read_in_the_order_of_its_priorities() {
+fn a_config_is_parsed_in_the_order_of_its_priorities() {
     for (json, expected) in [
         ("{}", &[][..]),
         (r#"{"priorities": [], "children": {}}"#, &[]),
@@ -114,7 +114,7 @@ fn an_error_in_a_config_names_its_path() {
 }
 
 #[test]
-fn the_first_child_alone_is_built_and_used() {
+fn only_the_first_child_is_built_and_used() {
     let mut test = with(&["a", "b"]);
     assert_eq!((test.state(), test.pick()), (Connecting, "queue".into()));
     test.ready("a");
@@ -135,7 +135,7 @@ fn the_next_child_is_built_when_the_one_before_fails() {
 }
 
 #[test]
-fn the_next_child_is_built_when_the_one_before_takes_more_than_ten_seconds() {
+fn the_next_child_is_built_if_the_one_before_is_not_ready_after_10_s() {
     let mut test = with(&["a", "b"]);
     test.advance(10 * SECOND - Duration::from_nanos(1));
     assert_eq!(test.addresses(), ["a"]);
@@ -146,7 +146,7 @@ fn the_next_child_is_built_when_the_one_before_takes_more_than_ten_seconds() {
 }
 
 #[test]
-fn a_child_before_the_one_in_use_is_used_when_it_is_ready_again() {
+fn a_child_of_higher_priority_is_used_when_it_is_ready_again() {
     let mut test = with(&["a", "b"]);
     test.fail("a");
     test.ready("b");
@@ -157,19 +157,19 @@ fn a_child_before_the_one_in_use_is_used_when_it_is_ready_again() {
 }
 
 #[test]
-fn a_child_that_is_not_needed_is_kept_for_a_quarter_of_an_hour() {
+fn a_deactivated_child_is_dropped_after_15_minutes() {
     let mut test = with(&["a", "b"]);
     test.fail("a");
     test.ready("b");
     test.ready("a");
-    test.advance(KEPT_FOR - SECOND);
+    test.advance(DEACTIVATION_TIME - SECOND);
     assert_eq!(test.addresses(), ["a", "b"]);
     test.advance(SECOND);
     assert_eq!(test.addresses(), ["a"]);
 }
 
 #[test]
-fn a_kept_child_is_used_again_at_once_and_no_longer_dropped() {
+fn a_deactivated_child_can_be_used_again_and_is_not_dropped_then() {
     let mut test = with(&["a", "b"]);
     test.fail("a");
     test.ready("b");
@@ -177,17 +177,17 @@ fn a_kept_child_is_used_again_at_once_and_no_longer_dropped() {
     test.advance(60 * SECOND);
     test.fail("a");
     assert_eq!((test.state(), test.pick()), (Ready, "b".into()));
-    test.advance(2 * KEPT_FOR);
+    test.advance(2 * DEACTIVATION_TIME);
     assert_eq!(test.addresses(), ["a", "b"]);
 }
 
 #[test]
-fn the_time_that_a_kept_child_has_left_begins_anew() {
+fn the_time_of_a_deactivated_child_restarts() {
     let mut test = with(&["a", "b"]);
     test.fail("a");
     test.ready("b");
     test.ready("a");
-    test.advance(KEPT_FOR - SECOND);
+    test.advance(DEACTIVATION_TIME - SECOND);
     test.fail("a");
     test.ready("a");
     test.advance(2 * SECOND);
@@ -195,7 +195,7 @@ fn the_time_that_a_kept_child_has_left_begins_anew() {
 }
 
 #[test]
-fn an_idle_child_is_used_and_gets_time_when_it_connects() {
+fn an_idle_child_is_used_and_its_timer_starts_when_it_connects() {
     let mut test = with(&["a", "b"]);
     test.subconn("a", &SubConnState::Idle);
     test.connects();
@@ -211,7 +211,7 @@ fn an_idle_child_is_used_and_gets_time_when_it_connects() {
 }
 
 #[test]
-fn when_all_have_failed_the_last_is_used_unless_one_connects() {
+fn if_all_have_failed_the_last_child_is_used_unless_one_connects() {
     let mut test = with(&["a", "b"]);
     test.fail("a");
     test.fail("b");
@@ -237,7 +237,7 @@ fn the_state_of_a_child_that_is_not_in_use_is_not_published() {
 }
 
 #[test]
-fn a_child_that_the_config_no_longer_names_is_dropped_at_once() {
+fn a_child_that_the_config_no_longer_contains_is_dropped_at_once() {
     let mut test = with(&["a", "b"]);
     test.fail("a");
     test.ready("b");
@@ -250,7 +250,7 @@ fn a_child_that_the_config_no_longer_names_is_dropped_at_once() {
 }
 
 #[test]
-fn a_new_first_child_is_given_its_time_before_the_others_are_asked() {
+fn a_new_first_child_gets_its_time_before_the_others_are_used() {
     let mut test = with(&["b"]);
     test.ready("b");
     update(&mut test, &["a", "b"]);
@@ -272,11 +272,11 @@ fn a_child_keeps_its_connections_when_its_priority_changes() {
 }
 
 #[test]
-fn all_children_are_updated_before_one_is_chosen() {
+fn the_choice_is_made_after_all_children_are_updated() {
     let mut test = with(&["a", "b"]);
     test.fail("a");
     test.ready("b");
-    // The endpoint of b goes to a, where it connects; b has none left and fails.
+    // The endpoint of b moves to a, which connects to it. b has no endpoint left and fails.
     let attributes = Attributes::new().with(HierarchyPath::new(["a"]));
     let moved = endpoint("b").with_attributes(attributes);
     let before = test.channel.published();
@@ -287,7 +287,7 @@ fn all_children_are_updated_before_one_is_chosen() {
 }
 
 #[test]
-fn a_child_of_another_policy_is_replaced_when_that_is_ready() {
+fn a_child_is_replaced_when_its_new_policy_is_ready() {
     let mut test = with(&["a"]);
     test.ready("a");
     test.update(&config_of("each_address_too", &["a"]), endpoints(&["a"]))
@@ -321,7 +321,7 @@ fn without_priorities_calls_fail() {
 }
 
 #[test]
-fn a_child_has_the_resolver_look_again_unless_that_is_to_be_ignored() {
+fn a_child_can_make_the_resolver_resolve_again_unless_the_config_ignores_it() {
     for (ignores, expected) in [(false, 1), (true, 0)] {
         let json = format!(
             r#"{{"priorities": ["a"], "children": {{"a": {{"config": [{{"each_address": {{}}}}],
@@ -337,7 +337,7 @@ fn a_child_has_the_resolver_look_again_unless_that_is_to_be_ignored() {
 }
 
 #[test]
-fn exit_idle_is_for_the_children_that_are_needed() {
+fn exit_idle_is_for_the_active_children() {
     let mut test = with(&["a", "b"]);
     test.fail("a");
     test.ready("b");
@@ -358,7 +358,7 @@ fn a_resolver_error_before_any_endpoints_fails_calls() {
 }
 
 #[test]
-fn ring_hash_is_left_after_two_failures_and_goes_on_until_one_is_ready() {
+fn after_two_failures_of_ring_hash_the_next_child_is_used_until_the_ring_is_ready() {
     let mut test = test().with_child(RingHashBuilder::new());
     let json = r#"{"priorities": ["ring", "b"], "children": {
         "ring": {"config": [{"ring_hash_experimental": {"requestHashHeader": "x"}}]},
@@ -379,7 +379,7 @@ fn ring_hash_is_left_after_two_failures_and_goes_on_until_one_is_ready() {
         test.subconn(&name, &SubConnState::Connecting);
         test.fail(&name);
     }
-    // The third one of the ring is connected to without a call.
+    // The ring connects to the third one without a call.
     let mut connects = test.connects();
     assert_eq!((connects.len(), connects.pop()), (2, Some("b".to_owned())));
     test.ready("b");
@@ -391,7 +391,7 @@ fn ring_hash_is_left_after_two_failures_and_goes_on_until_one_is_ready() {
 }
 
 #[test]
-fn a_child_deals_its_endpoints_by_the_names_that_follow() {
+fn a_child_groups_its_endpoints_by_the_remaining_names() {
     let mut test = test().with_child(WeightedTargetBuilder);
     let json = r#"{"priorities": ["a"], "children": {"a": {"config": [
         {"weighted_target_experimental": {"targets": {

@@ -4,7 +4,7 @@ use crate::service_config::{ConfigValue, ServiceConfigError};
 /// The config of `random_subsetting_experimental`.
 #[derive(Debug)]
 pub(super) struct RandomSubsettingConfig {
-    /// At least 1.
+    /// The number of endpoints for the child; at least 1.
     pub(super) subset_size: u32,
     pub(super) child_policy: PolicyConfig,
 }

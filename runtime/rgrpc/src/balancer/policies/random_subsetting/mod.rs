@@ -1,9 +1,8 @@
-//! `random_subsetting_experimental`: lets its child have some of the endpoints, chosen at random.
+//! `random_subsetting_experimental`: gives its child a random subset of the endpoints.
 //!
-//! Where there are many clients and many servers, a connection from each to each is too many. Each
-//! channel takes a subset, by rendezvous hashing with a seed of its own: the subsets of all
-//! channels together load the servers evenly, and an endpoint that comes or goes changes one place
-//! of a subset at most.
+//! With many clients and many servers, a connection for each pair is too many. Each channel uses a
+//! subset, chosen by rendezvous hashing with the channel's own seed. All channels together load the
+//! servers evenly, and an added or removed endpoint changes at most one member of a subset.
 //!
 //! Source: gRFC A68; grpc-go's package `balancer/randomsubsetting`.
 
@@ -20,24 +19,24 @@ use tokio::time::Instant;
 use self::config::RandomSubsettingConfig;
 use self::subset::subset;
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerRegistry, BalancerUpdate, ChannelControl, GracefulSwitch,
-    LoadReport, SubConnId, SubConnState,
+    Balancer, BalancerBuilder, BalancerEvent, BalancerRegistry, BalancerUpdate, ChannelControl,
+    GracefulSwitch, handle_events,
 };
 use crate::service_config::{ConfigValue, ServiceConfigError};
 use crate::status::Status;
 
-/// Builds the policy `random_subsetting_experimental`: lets its child have some of the endpoints,
-/// chosen at random.
+/// Builds the policy `random_subsetting_experimental`: gives its child a random subset of the
+/// endpoints.
 ///
-/// The config; both fields are required:
+/// The config, with two required fields:
 ///
 /// ```text
 /// {"subsetSize": 20, "childPolicy": [{"round_robin": {}}]}
 /// ```
 ///
-/// The child gets `subsetSize` of the endpoints, at least 1, or all when there are no more. The
-/// choice is the channel's own, and as steady as the endpoints are: one that comes or goes changes
-/// one place at most.
+/// The child gets `subsetSize` (at least 1) of the endpoints, or all if there are not more. Each
+/// channel has its own choice. It is stable: an added or removed endpoint changes at most one
+/// member.
 ///
 /// Source: gRFC A68; grpc-go's package `balancer/randomsubsetting`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,9 +64,15 @@ impl BalancerBuilder for RandomSubsettingBuilder {
 }
 
 struct RandomSubsetting {
-    /// Drawn at the first update.
+    /// The seed of the hash. Drawn at the first update.
     seed: Option<u64>,
     child: GracefulSwitch,
+}
+
+impl RandomSubsetting {
+    fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
+        event.deliver(&mut self.child, control);
+    }
 }
 
 impl Balancer for RandomSubsetting {
@@ -78,7 +83,7 @@ impl Balancer for RandomSubsetting {
     ) -> Result<(), Status> {
         let config = update.config::<RandomSubsettingConfig>()?;
         let seed = *self.seed.get_or_insert_with(|| {
-            // As many bits as there are.
+            // A random number of as many bits as an `f64` provides.
             (control.random() * 2_f64.powi(64)) as u64
         });
         let (size, policy) = (config.subset_size, Arc::new(config.child_policy.clone()));
@@ -87,37 +92,9 @@ impl Balancer for RandomSubsetting {
             .update(BalancerUpdate::new(endpoints, policy), control)
     }
 
-    fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        self.child.resolver_error(error, control);
-    }
-
-    fn subconn_state(
-        &mut self,
-        subconn: SubConnId,
-        state: &SubConnState,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.child.subconn_state(subconn, state, control);
-    }
-
-    fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
-        self.child.exit_idle(control);
-    }
-
-    fn load_report(
-        &mut self,
-        subconn: SubConnId,
-        report: &LoadReport,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.child.load_report(subconn, report, control);
-    }
+    handle_events!();
 
     fn wake_at(&self) -> Option<Instant> {
         self.child.wake_at()
-    }
-
-    fn wake(&mut self, control: &mut dyn ChannelControl) {
-        self.child.wake(control);
     }
 }

@@ -2,8 +2,8 @@ use twox_hash::XxHash64;
 
 use crate::resolver::Endpoint;
 
-/// So many of the endpoints: those whose hashes are the least. All, and in their order, when there
-/// are no more. Those without an address, which have no hash and are of no use, are left out.
+/// Returns the `size` endpoints with the least hashes, or all in their order if there are not more.
+/// Endpoints without an address are removed.
 ///
 /// Source: gRFC A68, "Subsetting algorithm".
 pub(super) fn subset(mut endpoints: Vec<Endpoint>, size: u32, seed: u64) -> Vec<Endpoint> {
@@ -32,7 +32,7 @@ mod tests {
     }
 
     #[test]
-    fn all_are_taken_in_their_order_when_they_are_no_more_than_wanted() {
+    fn all_endpoints_are_used_in_their_order_if_they_are_not_more_than_the_size() {
         for size in [3, 4, u32::MAX] {
             assert_eq!(subset(endpoints(0..3), size, 7), endpoints(0..3));
         }
@@ -50,7 +50,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_that_goes_or_comes_changes_one_place_at_most() {
+    fn an_added_or_removed_endpoint_changes_at_most_one_member() {
         let before = subset(endpoints(0..101), 10, 7);
         for gone in 0..101 {
             let mut rest = endpoints(0..101);
@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_address_alone_counts_and_one_is_needed() {
+    fn only_the_first_address_is_hashed_and_one_is_required() {
         let mut with_more = endpoints(0..20);
         for endpoint in &mut with_more {
             endpoint.addresses.push(address("another"));
@@ -77,10 +77,10 @@ mod tests {
     }
 
     #[test]
-    fn many_channels_take_each_endpoint_alike() {
+    fn many_channels_use_each_endpoint_equally() {
         let mut seeds = fastrand::Rng::with_seed(7);
         let mut counts = [0; 4];
-        // One place of the subset, so that the draws are independent.
+        // The subset has one member, so that the draws are independent.
         for _ in 0..100_000 {
             let chosen = subset(endpoints(0..4), 1, seeds.u64(..));
             let name: usize = chosen[0].addresses[0].to_string().parse().expect("a name");

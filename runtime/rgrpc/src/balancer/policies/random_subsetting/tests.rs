@@ -16,7 +16,7 @@ fn endpoints(names: std::ops::Range<usize>) -> Vec<Endpoint> {
 }
 
 #[test]
-fn a_config_is_read() {
+fn a_config_is_parsed() {
     let json = r#"{"subsetSize": "4294967295", "childPolicy": [{"each_address": {}}], "x": 1}"#;
     let parsed = new().parse_as::<RandomSubsettingConfig>(json).expect(json);
     assert_eq!(parsed.subset_size, u32::MAX);
@@ -50,7 +50,7 @@ fn an_error_in_a_config_names_its_path() {
 }
 
 #[test]
-fn the_child_has_a_subset_that_stays_when_the_endpoints_do() {
+fn the_subset_stays_while_the_endpoints_stay() {
     let mut test = new();
     test.update(&config(3), endpoints(0..100))
         .expect("endpoints");
@@ -65,7 +65,7 @@ fn the_child_has_a_subset_that_stays_when_the_endpoints_do() {
 }
 
 #[test]
-fn another_size_keeps_the_endpoints_that_stay_chosen() {
+fn a_larger_size_keeps_the_chosen_endpoints() {
     let mut test = new();
     test.update(&config(3), endpoints(0..100))
         .expect("endpoints");
@@ -78,10 +78,10 @@ fn another_size_keeps_the_endpoints_that_stay_chosen() {
 }
 
 #[test]
-fn channels_choose_differently() {
+fn channels_choose_different_subsets() {
     let mut test = new();
     let mut other = new();
-    // As another channel's would be: one draw later.
+    // Another channel draws another number.
     other.channel.random();
     test.update(&config(5), endpoints(0..1000))
         .expect("endpoints");
@@ -92,7 +92,7 @@ fn channels_choose_differently() {
 }
 
 #[test]
-fn errors_are_those_of_the_child() {
+fn errors_of_the_child_are_passed_on() {
     let mut test = new();
     test.resolver_error("no such name");
     assert_eq!(test.state(), TransientFailure);

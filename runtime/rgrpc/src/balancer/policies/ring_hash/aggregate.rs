@@ -1,10 +1,10 @@
 use crate::balancer::ConnectivityStateEvaluator;
 use crate::connectivity_state::ConnectivityState;
 
-/// The state of the policy, by those of its endpoints.
+/// The state of the policy, aggregated from the states of its endpoints.
 ///
-/// Two failures are enough for TRANSIENT_FAILURE: the calls of the first endpoint have gone to the
-/// second and fail there too, and a policy above is to turn to another one.
+/// Two failures are enough for TRANSIENT_FAILURE: the calls of the first endpoint have moved to the
+/// second and fail there too, so a parent policy should use another child.
 ///
 /// Source: gRFC A42, "Aggregated Connectivity State".
 pub(super) fn aggregate(states: &ConnectivityStateEvaluator) -> ConnectivityState {

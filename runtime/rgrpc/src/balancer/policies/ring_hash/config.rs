@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use crate::service_config::{ConfigObject, ConfigValue, ServiceConfigError};
 
-/// What a config may ask for at most.
+/// The maximum ring size in a config.
 const MAX_RING_SIZE: u32 = 8 * 1024 * 1024;
 
 /// The config of `ring_hash_experimental`.
@@ -15,18 +15,18 @@ pub(super) struct RingHashConfig {
 }
 
 impl RingHashConfig {
-    /// Reads a config. `cap` is the largest size that it can get.
+    /// Parses a config. `cap` limits both ring sizes.
     pub(super) fn parse(config: &ConfigValue<'_>, cap: u32) -> Result<Self, ServiceConfigError> {
         let config = config.object()?;
         let min = ring_size(&config, "minRingSize", 1024)?;
         let max = ring_size(&config, "maxRingSize", 4096)?;
         if min > max {
-            // The one that was given: the defaults fit.
+            // Name a field that is present: the defaults do not conflict.
             let name = config
                 .field("minRingSize")
                 .map_or("maxRingSize", |_| "minRingSize");
             return Err(config.required(name)?.error(format!(
-                "the least size of the ring, {min}, is more than the largest, {max}"
+                "the minimum ring size, {min}, is more than the maximum, {max}"
             )));
         }
         Ok(Self {
@@ -39,7 +39,7 @@ impl RingHashConfig {
     }
 }
 
-/// 0 is the default.
+/// Parses a ring size. 0 means the default.
 fn ring_size(
     config: &ConfigObject<'_>,
     name: &str,
@@ -54,7 +54,7 @@ fn ring_size(
     }
 }
 
-/// Empty is none.
+/// Parses a metadata key. An empty one means none.
 fn parse_header(header: &ConfigValue<'_>) -> Result<Option<Arc<str>>, ServiceConfigError> {
     let name = header.text()?.to_ascii_lowercase();
     let legal = |byte| matches!(byte, b'0'..=b'9' | b'a'..=b'z' | b'_' | b'-' | b'.');

@@ -7,12 +7,12 @@
 //!                                                       the one after it …
 //! ```
 //!
-//! An endpoint is connected to when the first call comes to it: the children of the
-//! [`EndpointSharding`] are [`Lazy`]. When an endpoint fails, its calls go to the next one on the
-//! ring, and only they: the others stay where they are.
+//! The first call of an endpoint connects it: the children of the [`EndpointSharding`] are
+//! [`Lazy`]. The calls of a failed endpoint move to the next one on the ring; other calls are not
+//! affected.
 //!
-//! The ring is [`Ring`]'s, the way of a call along it the picker's, and what is said of the whole
-//! [`aggregate`]'s.
+//! [`Ring`] holds the entries, [`RingHashPicker`] moves calls along the ring, and [`aggregate`]
+//! computes the state of the policy.
 //!
 //! Source: gRFC A42, A61, A76; grpc-go's package `balancer/ringhash`.
 
@@ -33,9 +33,9 @@ use self::config::RingHashConfig;
 use self::picker::{RingEndpoint, RingHashPicker};
 use self::ring::{Ring, RingMember};
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerRegistry, BalancerUpdate, ChannelControl,
+    Balancer, BalancerBuilder, BalancerEvent, BalancerRegistry, BalancerUpdate, ChannelControl,
     ConnectivityStateEvaluator, EndpointChild, EndpointId, EndpointSharding, EndpointsChange,
-    FailingPicker, Lazy, LoadReport, PickFirst, PickFirstConfig, Picker, SubConnId, SubConnState,
+    FailingPicker, Lazy, PickFirst, PickFirstConfig, Picker, call_failure, handle_events,
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::resolver::{Endpoint, EndpointHashKey, EndpointWeight};
@@ -51,20 +51,20 @@ use crate::status::Status;
 /// {"minRingSize": 1024, "maxRingSize": 4096, "requestHashHeader": ""}
 /// ```
 ///
-/// `requestHashHeader` names the metadata key whose value is hashed; several values count as one,
-/// with commas between them. A key that ends in `-bin` is refused. A call without a value goes to
-/// any endpoint that is ready. Without the field all calls fail: there is nothing to hash.
+/// `requestHashHeader` is the metadata key whose value is hashed. Several values are joined with
+/// commas. A key that ends in `-bin` is rejected. A call without a value uses any READY endpoint.
+/// Without the field, all calls fail.
 ///
-/// An endpoint has as many entries on the ring as its [`EndpointWeight`] is of the sum of all, at
-/// the places that its [`EndpointHashKey`] decides, or else its first address. The ring has at
-/// least `minRingSize` entries, or as many more as the endpoint with the least weight needs to have
-/// a whole number of them, and at most `maxRingSize`. Both are at most 8,388,608 in a config, and
-/// count as [`ring_size_cap`](Self::with_ring_size_cap) when they are more.
+/// The number of entries of an endpoint is in proportion to its [`EndpointWeight`]. Its
+/// [`EndpointHashKey`], or else its first address, determines their places. The ring has at least
+/// `minRingSize` entries, or more if the endpoint with the least weight needs more for a whole
+/// number of entries, and at most `maxRingSize`. Both sizes are at most 8,388,608 in a config, and
+/// are lowered to the [ring size cap](Self::with_ring_size_cap).
 ///
-/// The state of the policy is READY when an endpoint is; else TRANSIENT_FAILURE when two have
-/// failed; else CONNECTING when one connects, or one has failed and there are others; else IDLE.
-/// While it is CONNECTING or TRANSIENT_FAILURE it connects to one endpoint after the other by
-/// itself.
+/// The state of the policy is READY if an endpoint is; else TRANSIENT_FAILURE if two endpoints have
+/// failed; else CONNECTING if one connects, or if one has failed and there are others; else IDLE.
+/// While the state is CONNECTING or TRANSIENT_FAILURE, the policy connects to one endpoint after
+/// the other without calls.
 ///
 /// Source: gRFC A42, A61, A76; grpc-go's package `balancer/ringhash`.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +73,7 @@ pub struct RingHashBuilder {
 }
 
 impl RingHashBuilder {
-    /// The policy with its defaults.
+    /// Creates a builder with default options.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -81,8 +81,8 @@ impl RingHashBuilder {
         }
     }
 
-    /// How many entries a ring has at most, whatever a config says: 16 bytes each, for each
-    /// channel. Default: 4096; at least 1.
+    /// Sets the maximum number of entries of a ring, regardless of configs. An entry takes 16 bytes
+    /// in each channel. Default: 4096. Minimum: 1.
     ///
     /// Source: gRFC A42, "the ring size cap".
     #[must_use]
@@ -120,29 +120,29 @@ impl BalancerBuilder for RingHashBuilder {
         Box::new(RingHash {
             endpoints: EndpointSharding::with_children(child).without_reconnecting(),
             active: None,
-            absence: no_endpoints(),
+            failure: no_endpoints(),
         })
     }
 }
 
 struct RingHash {
     endpoints: EndpointSharding,
-    /// `None` without endpoints.
+    /// The config and the ring. `None` without endpoints.
     active: Option<Active>,
-    /// Why there are no endpoints.
-    absence: Status,
+    /// The status of calls while there are no endpoints.
+    failure: Status,
 }
 
-/// What there is while there are endpoints.
+/// The config and the ring, while there are endpoints.
 struct Active {
     config: RingHashConfig,
-    /// The endpoints, in the order of the sharding's children.
+    /// The members of the ring, in the order of the sharding's children.
     members: Vec<RingMember>,
     ring: Arc<Ring>,
 }
 
 impl Active {
-    /// The ring for these endpoints; the one of before, if it would be the same.
+    /// Builds a ring of these members, or reuses the previous one if it is the same.
     fn new(config: RingHashConfig, members: Vec<RingMember>, before: Option<Self>) -> Self {
         let same = before.filter(|before| {
             before.members == members && before.config.ring_size == config.ring_size
@@ -160,21 +160,34 @@ impl Active {
 }
 
 impl RingHash {
-    /// Goes on after what has happened to endpoints.
-    fn settle(&mut self, control: &mut dyn ChannelControl) {
-        // A picker has all endpoints: any change is one of it.
+    fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
+        match event {
+            BalancerEvent::ResolverError(error) => self.failure = call_failure(error),
+            // Calls decide which endpoints connect.
+            BalancerEvent::ExitIdle => return,
+            _ => {}
+        }
+        self.endpoints.handle(event, control);
+        if let BalancerEvent::Wake = event {
+            self.connect_and_publish(control);
+        }
+    }
+
+    /// Connects and publishes, if an endpoint has changed.
+    fn connect_and_publish(&mut self, control: &mut dyn ChannelControl) {
+        // The picker contains all endpoints, so each change matters.
         if self.endpoints.take_change() != EndpointsChange::None {
             self.connect_one(control);
             self.publish(control);
-            // What the endpoint has published that connects now is in the picker.
+            // The picker contains the state of the endpoint that connects now.
             self.endpoints.take_change();
         }
     }
 
-    /// Has an endpoint connect if none does and the policy is not of use: it may get no calls then
-    /// that would do it, as a policy above may have turned to another one.
+    /// Connects one endpoint, if none connects while the policy is not usable. There may be no
+    /// calls that would do it, because a parent policy may use another child.
     fn connect_one(&mut self, control: &mut dyn ChannelControl) {
-        // One that fails at once is followed by the next.
+        // If it fails at once, the next one follows.
         while let Some(id) = self.next_to_connect() {
             self.endpoints.exit_idle_child(id, control);
             let child = self.endpoints.child(id);
@@ -186,11 +199,11 @@ impl RingHash {
 
     fn next_to_connect(&self) -> Option<EndpointId> {
         let states = self.states();
-        let wants_one = matches!(
+        let needs_connection = matches!(
             aggregate(&states),
             ConnectivityState::Connecting | ConnectivityState::TransientFailure
         );
-        if !wants_one || states.children_in(ConnectivityState::Connecting) > 0 {
+        if !needs_connection || states.children_in(ConnectivityState::Connecting) > 0 {
             return None;
         }
         let mut children = self.endpoints.children();
@@ -208,7 +221,7 @@ impl RingHash {
 
     fn publish(&self, control: &mut dyn ChannelControl) {
         let Some(active) = &self.active else {
-            let picker = Arc::new(FailingPicker::new(self.absence.clone()));
+            let picker = Arc::new(FailingPicker::new(self.failure.clone()));
             return control.update_state(ConnectivityState::TransientFailure, picker);
         };
         let endpoints = self.endpoints.children().map(|child| RingEndpoint {
@@ -221,13 +234,13 @@ impl RingHash {
                 endpoints.collect(),
                 Arc::clone(header),
             )),
-            None => Arc::new(FailingPicker::new(nothing_to_hash())),
+            None => Arc::new(FailingPicker::new(no_header())),
         };
         control.update_state(aggregate(&self.states()), picker);
     }
 }
 
-/// Where an endpoint is on the ring, and how often.
+/// The member of the ring for an endpoint.
 fn member(endpoint: &Endpoint) -> RingMember {
     let key = endpoint.attributes.get::<EndpointHashKey>();
     let key = key.map(|key| key.0.clone()).filter(|key| !key.is_empty());
@@ -242,7 +255,7 @@ fn no_endpoints() -> Status {
     Status::unavailable("ring_hash: the resolver has found no endpoints")
 }
 
-fn nothing_to_hash() -> Status {
+fn no_header() -> Status {
     Status::unavailable("ring_hash: the policy's config has no requestHashHeader")
 }
 
@@ -258,48 +271,18 @@ impl Balancer for RingHash {
         let result = self.endpoints.update(update, control);
         let children = self.endpoints.children();
         let members: Vec<_> = children.map(|child| member(child.endpoint())).collect();
-        self.absence = no_endpoints();
+        self.failure = no_endpoints();
         self.active = match members.is_empty() {
             true => None,
             false => Some(Active::new(config, members, self.active.take())),
         };
-        self.settle(control);
+        self.connect_and_publish(control);
         result
     }
 
-    fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        // Its code is about resolving, not about the calls that fail because of it.
-        self.absence = error.to_unavailable(error.message().to_owned());
-        self.endpoints.resolver_error(error, control);
-    }
-
-    fn subconn_state(
-        &mut self,
-        subconn: SubConnId,
-        state: &SubConnState,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.endpoints.subconn_state(subconn, state, control);
-    }
-
-    /// Nothing: calls decide which endpoint is connected to.
-    fn exit_idle(&mut self, _control: &mut dyn ChannelControl) {}
-
-    fn load_report(
-        &mut self,
-        subconn: SubConnId,
-        report: &LoadReport,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.endpoints.load_report(subconn, report, control);
-    }
+    handle_events!();
 
     fn wake_at(&self) -> Option<Instant> {
         self.endpoints.wake_at()
-    }
-
-    fn wake(&mut self, control: &mut dyn ChannelControl) {
-        self.endpoints.wake(control);
-        self.settle(control);
     }
 }

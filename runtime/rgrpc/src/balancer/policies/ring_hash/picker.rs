@@ -8,17 +8,17 @@ use crate::balancer::{PickInfo, PickResult, Picker};
 use crate::connectivity_state::ConnectivityState;
 use crate::metadata::Metadata;
 
-/// The way of a call along the ring.
+/// Picks an endpoint by the hash of a call: the first usable one from the hash on.
 pub(super) struct RingHashPicker {
     ring: Arc<Ring>,
-    /// As the members of the ring.
+    /// The endpoints, in the order of the ring's members.
     endpoints: Vec<RingEndpoint>,
     /// The metadata key whose value is hashed.
     header: Arc<str>,
     is_one_connecting: bool,
 }
 
-/// An endpoint, as it is when the picker is made.
+/// The state and the picker of an endpoint.
 pub(super) struct RingEndpoint {
     pub(super) state: ConnectivityState,
     pub(super) picker: Arc<dyn Picker>,
@@ -35,14 +35,15 @@ impl RingHashPicker {
         }
     }
 
-    /// The endpoints from a hash on; those with several entries several times.
+    /// The endpoints of the entries from a hash on. An endpoint with several entries occurs several
+    /// times.
     fn walk(&self, hash: u64) -> impl Iterator<Item = &RingEndpoint> {
         let members = self.ring.walk(hash);
         members.filter_map(|member| self.endpoints.get(member))
     }
 
-    /// The first endpoint that has not failed: one that connects has the call wait, and one that is
-    /// idle connects and has it wait. (gRFC A61, "Ring Hash")
+    /// Picks the first endpoint that has not failed. If it is connecting or idle, the call waits,
+    /// and an idle one connects (gRFC A61, "Ring Hash").
     fn pick_by_hash(&self, hash: u64, call: &PickInfo<'_>) -> PickResult<'_> {
         let mut endpoints = self.walk(hash);
         match endpoints.find(|endpoint| endpoint.state != ConnectivityState::TransientFailure) {
@@ -51,8 +52,8 @@ impl RingHashPicker {
         }
     }
 
-    /// The first endpoint that is ready. If none connects, the first that is idle before it does: a
-    /// call has at most one endpoint connect. (gRFC A76)
+    /// Picks the first READY endpoint. If none connects, the first idle endpoint before it
+    /// connects: a call connects at most one endpoint (gRFC A76).
     fn pick_any(&self, hash: u64, call: &PickInfo<'_>) -> PickResult<'_> {
         let mut is_one_connecting = self.is_one_connecting;
         for endpoint in self.walk(hash) {
@@ -60,7 +61,7 @@ impl RingHashPicker {
                 ConnectivityState::Ready => return endpoint.picker.pick(call),
                 ConnectivityState::Idle if !is_one_connecting => {
                     is_one_connecting = true;
-                    // Connects; the call goes on.
+                    // The pick connects the endpoint; the call continues.
                     endpoint.picker.pick(call);
                 }
                 _ => {}
@@ -72,7 +73,7 @@ impl RingHashPicker {
         self.fail(hash, call)
     }
 
-    /// All have failed: as the first one says.
+    /// Fails like the first endpoint from the hash on. All endpoints have failed.
     fn fail(&self, hash: u64, call: &PickInfo<'_>) -> PickResult<'_> {
         match self.walk(hash).next() {
             Some(endpoint) => endpoint.picker.pick(call),
@@ -90,8 +91,8 @@ impl Picker for RingHashPicker {
     }
 }
 
-/// The hash of a call: of the key's values with commas between them. `None` when there is none, or
-/// nothing in it.
+/// The hash of a call: of the values of the metadata key, joined with commas. `None` without a
+/// value, or with one empty value.
 fn request_hash(metadata: &Metadata, header: &str) -> Option<u64> {
     let mut values = metadata.get_all(header);
     let first = values.next()?;

@@ -3,16 +3,16 @@ use std::ops::RangeInclusive;
 
 use twox_hash::XxHash64;
 
-/// An endpoint, as the ring sees it.
+/// An endpoint as a member of the ring.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RingMember {
-    /// What decides its places.
+    /// The key whose hashes are its places.
     pub(super) key: String,
-    /// How many places it has, in relation to the others; at least 1.
+    /// The number of its entries, relative to other members; at least 1.
     pub(super) weight: u32,
 }
 
-/// The entries of endpoints in the order of their hashes, the first one after the last.
+/// The entries of all members, sorted by hash. The first entry follows the last.
 ///
 /// Source: gRFC A42, "Ring Construction"; Envoy's `ring_hash_lb.cc`, which has the same ring for
 /// the same endpoints.
@@ -21,21 +21,22 @@ pub(super) struct Ring {
     entries: Vec<Entry>,
 }
 
+/// A place on the ring. The order is that of the hashes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Entry {
     hash: u64,
-    /// Which of the members.
+    /// The index of the member.
     member: u32,
 }
 
 impl Ring {
-    /// A ring of these members; with as many entries as this, about.
+    /// Builds a ring of these members, with a number of entries in about this range.
     pub(super) fn new(members: &[RingMember], size: &RangeInclusive<u32>) -> Self {
         let total: f64 = members.iter().map(|it| f64::from(it.weight)).sum();
         let least = members.iter().map(|it| it.weight).min().unwrap_or(1);
         let scale = scale(f64::from(least) / total, size);
 
-        // In an order that is the same for the same keys, as who gets one entry more depends on it.
+        // The order depends only on the keys, because it decides which member gets one more entry.
         let mut order: Vec<_> = (0_u32..).zip(members).collect();
         order.sort_by(|(_, one), (_, other)| one.key.cmp(&other.key));
 
@@ -43,14 +44,14 @@ impl Ring {
         let mut target = 0.0;
         let mut text = String::new();
         for (member, RingMember { key, weight }) in order {
-            // Parts of entries add up: the sum decides when there is one more.
+            // Fractions of entries add up, and the sum decides if there is one more entry.
             target += scale * f64::from(*weight) / total;
             for number in 0.. {
                 if entries.len() as f64 >= target {
                     break;
                 }
                 text.clear();
-                // To a string this cannot fail.
+                // Writing to a string cannot fail.
                 let _ = write!(text, "{key}_{number}");
                 let hash = XxHash64::oneshot(0, text.as_bytes());
                 entries.push(Entry { hash, member });
@@ -60,7 +61,7 @@ impl Ring {
         Self { entries }
     }
 
-    /// The members of the entries from a hash on, all around.
+    /// The members of all entries, from a hash on around the ring.
     pub(super) fn walk(&self, hash: u64) -> impl Iterator<Item = usize> {
         let first = self.entries.partition_point(|entry| entry.hash < hash);
         let (before, from) = self.entries.split_at(first);
@@ -68,8 +69,8 @@ impl Ring {
     }
 }
 
-/// How many entries there are to be: so many that the member with the least share, of 1, has a
-/// whole number of them.
+/// The total number of entries, chosen so that the member with the least share (of 1) has a whole
+/// number of entries.
 fn scale(least_share: f64, size: &RangeInclusive<u32>) -> f64 {
     let (min, max) = (f64::from(*size.start()), f64::from(*size.end()));
     ((least_share * min).ceil() / least_share).min(max)
@@ -88,16 +89,16 @@ mod tests {
         Ring::new(&members.collect::<Vec<_>>(), &size)
     }
 
-    /// How many entries each of so many members has.
+    /// The number of entries of each member.
     fn counts(ring: &Ring, members: usize) -> Vec<usize> {
         let mut counts = vec![0; members];
         ring.walk(0).for_each(|member| counts[member] += 1);
         counts
     }
 
-    /// The hashes of 127.0.0.1:90 to :95 with two entries each, and the last digit of the port, as
-    /// Envoy's tests have them.
-    const ENVOYS: [(u64, u32); 12] = [
+    /// The hashes of 127.0.0.1:90 to :95 with two entries each, and the last digit of the port,
+    /// from Envoy's tests.
+    const ENVOY_RING: [(u64, u32); 12] = [
         (833_437_586_790_550_860, 4),
         (928_266_305_478_181_108, 2),
         (1_033_482_794_131_418_490, 0),
@@ -112,31 +113,31 @@ mod tests {
         (16_117_243_373_044_804_889, 0),
     ];
 
-    fn envoys() -> Ring {
+    fn envoy_ring() -> Ring {
         let keys: Vec<_> = (90..96).map(|port| format!("127.0.0.1:{port}")).collect();
         let members: Vec<_> = keys.iter().map(|key| (key.as_str(), 1)).collect();
         ring(&members, 12..=20)
     }
 
     #[test]
-    fn the_ring_is_that_of_envoy() {
-        let entries = envoys().entries.into_iter();
+    fn the_ring_equals_the_one_of_envoy() {
+        let entries = envoy_ring().entries.into_iter();
         let entries: Vec<_> = entries.map(|entry| (entry.hash, entry.member)).collect();
-        assert_eq!(entries, ENVOYS);
+        assert_eq!(entries, ENVOY_RING);
     }
 
     #[test]
-    fn each_member_has_entries_by_its_weight_within_the_sizes() {
+    fn each_member_has_entries_in_proportion_to_its_weight() {
         for (weights, size, expected) in [
             (&[3, 3, 4][..], 10..=20, &[3, 3, 4][..]),
             (&[1], 1024..=4096, &[1024]),
             (&[1, 1, 1], 1024..=4096, &[342, 342, 342]),
-            // Of the least there is at least one.
+            // Each member has at least one entry.
             (&[1, 999], 10..=4096, &[1, 999]),
-            // The largest size is never exceeded; what is left over adds up.
+            // The maximum is never exceeded. Fractions add up.
             (&[1, 999], 10..=100, &[1, 99]),
             (&[3, 3, 4], 7..=7, &[3, 2, 2]),
-            // More members than entries: some have none.
+            // With more members than entries, some members have none.
             (&[1, 1, 1, 1], 2..=2, &[1, 0, 1, 0]),
             (&[u32::MAX, u32::MAX], 2..=2, &[1, 1]),
         ] {
@@ -166,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_begins_at_the_first_entry_that_is_not_less_and_goes_around() {
+    fn a_walk_begins_at_the_first_entry_that_is_not_less_and_wraps_around() {
         for (hash, first) in [
             (0, 0),
             (833_437_586_790_550_860, 0),
@@ -174,16 +175,20 @@ mod tests {
             (16_117_243_373_044_804_889, 11),
             (u64::MAX, 0),
         ] {
-            let mut expected = ENVOYS.map(|(_, member)| member as usize);
+            let mut expected = ENVOY_RING.map(|(_, member)| member as usize);
             expected.rotate_left(first);
-            assert_eq!(envoys().walk(hash).collect::<Vec<_>>(), expected, "{hash}");
+            assert_eq!(
+                envoy_ring().walk(hash).collect::<Vec<_>>(),
+                expected,
+                "{hash}"
+            );
         }
     }
 
     #[test]
-    fn the_values_of_calls_are_spread_as_the_ring_is() {
+    fn hashed_values_are_distributed_like_the_ring() {
         let ring = ring(&[("a", 1), ("b", 2), ("c", 5)], 1024..=4096);
-        // An entry has the hashes from the one before it on, the first one all around.
+        // An entry covers the hashes after the entry before it; the first one wraps around.
         let mut before = ring.entries.last().expect("entries").hash;
         let mut shares = [0.0; 3];
         for entry in &ring.entries {
@@ -199,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_that_goes_leaves_the_others_where_they_are() {
+    fn a_removed_endpoint_does_not_move_the_others() {
         let all = ring(&[("a", 1), ("b", 1), ("c", 1), ("d", 1)], 1024..=4096);
         let rest = ring(&[("a", 1), ("b", 1), ("c", 1)], 768..=768);
         let mut hashes = fastrand::Rng::with_seed(7);

@@ -2,8 +2,8 @@ use std::time::Duration;
 
 use super::ConnectivityState::{Connecting, Idle, Ready, TransientFailure};
 use super::*;
-use crate::balancer::Health;
 use crate::balancer::policies::policy_test::{PolicyTest, address, endpoint};
+use crate::balancer::{Health, SubConnState};
 use crate::metadata::Metadata;
 use crate::resolver::Attributes;
 
@@ -23,7 +23,7 @@ fn with(names: &[&str]) -> PolicyTest {
     test
 }
 
-/// The metadata of a call of this session.
+/// The metadata of a call of a session.
 fn session(session: &str) -> Metadata {
     let mut metadata = Metadata::new();
     metadata
@@ -32,14 +32,14 @@ fn session(session: &str) -> Metadata {
     metadata
 }
 
-/// A call of this session, and what the policy does when it is one to connect for.
+/// Picks for a call of a session, and wakes the policy if the call requires it.
 fn call(test: &mut PolicyTest, of: &str) -> String {
     let picked = test.pick_with(&session(of));
     test.wake();
     picked
 }
 
-/// For each of these endpoints of this test a session whose calls come to it first.
+/// One session for each of these endpoints, whose calls use this endpoint first.
 fn sessions(names: &[&str]) -> Vec<String> {
     let mut test = with(names);
     for name in names {
@@ -52,7 +52,7 @@ fn sessions(names: &[&str]) -> Vec<String> {
     names.iter().filter_map(of).collect()
 }
 
-/// Has calls until the connection to this name is asked for, and makes it.
+/// Makes calls until the subchannel with this name exists, and connects it.
 fn connect(test: &mut PolicyTest, name: &str) {
     let mut sessions = 0..;
     while test.channel.subconn(&address(name)).is_none() {
@@ -64,7 +64,7 @@ fn connect(test: &mut PolicyTest, name: &str) {
 }
 
 #[test]
-fn a_config_is_read_with_its_defaults_and_the_cap() {
+fn a_config_is_parsed_with_its_defaults_and_the_cap() {
     for (json, ring_size, header) in [
         ("{}", 1024..=4096, None),
         (
@@ -95,7 +95,7 @@ fn a_config_is_read_with_its_defaults_and_the_cap() {
 }
 
 #[test]
-fn the_cap_is_the_builders() {
+fn the_cap_is_an_option_of_the_builder() {
     for (cap, expected) in [(0, 1..=1), (2000, 1024..=2000), (1 << 20, 1024..=100_000)] {
         let test = PolicyTest::new(RingHashBuilder::new().with_ring_size_cap(cap));
         let config = test.parse_as::<RingHashConfig>(r#"{"maxRingSize": 100000}"#);
@@ -117,13 +117,11 @@ fn an_error_in_a_config_names_its_path() {
         ),
         (
             r#"{"minRingSize": 5000}"#,
-            "minRingSize: the least size of the ring, 5000, is more than the largest, 4096"
-                .to_owned(),
+            "minRingSize: the minimum ring size, 5000, is more than the maximum, 4096".to_owned(),
         ),
         (
             r#"{"maxRingSize": 100}"#,
-            "maxRingSize: the least size of the ring, 1024, is more than the largest, 100"
-                .to_owned(),
+            "maxRingSize: the minimum ring size, 1024, is more than the maximum, 100".to_owned(),
         ),
         (
             r#"{"requestHashHeader": "trace-BIN"}"#,
@@ -143,7 +141,7 @@ fn an_error_in_a_config_names_its_path() {
 }
 
 #[test]
-fn an_endpoint_is_connected_to_when_the_first_call_comes_to_it() {
+fn the_first_call_of_an_endpoint_connects_it() {
     let mut test = with(&["a", "b", "c"]);
     assert_eq!(test.state(), Idle);
     test.exit_idle();
@@ -161,7 +159,7 @@ fn an_endpoint_is_connected_to_when_the_first_call_comes_to_it() {
 }
 
 #[test]
-fn calls_with_the_same_value_go_to_the_same_endpoint_and_others_elsewhere() {
+fn calls_with_the_same_value_use_the_same_endpoint() {
     let names = ["a", "b", "c"];
     let sessions = sessions(&names);
     let mut test = with(&names);
@@ -176,7 +174,7 @@ fn calls_with_the_same_value_go_to_the_same_endpoint_and_others_elsewhere() {
 }
 
 #[test]
-fn many_values_are_spread_by_the_weights_about() {
+fn many_values_are_distributed_by_the_weights() {
     let weighing = |name, weight| {
         endpoint(name).with_attributes(Attributes::new().with(EndpointWeight(weight)))
     };
@@ -197,7 +195,7 @@ fn many_values_are_spread_by_the_weights_about() {
 }
 
 #[test]
-fn the_calls_of_an_endpoint_that_fails_go_to_the_next_one_and_the_others_stay() {
+fn only_the_calls_of_a_failed_endpoint_move_to_the_next_one() {
     let names = ["a", "b", "c"];
     let sessions = sessions(&names);
     let mut test = with(&names);
@@ -212,7 +210,7 @@ fn the_calls_of_an_endpoint_that_fails_go_to_the_next_one_and_the_others_stay() 
     assert!(["b", "c"].contains(&next.as_str()), "{next}");
     assert_eq!(call(&mut test, &sessions[1]), "b");
     assert_eq!(call(&mut test, &sessions[2]), "c");
-    // And back.
+    // The endpoint recovers.
     test.subconn("a", &SubConnState::Idle);
     test.subconn("a", &SubConnState::Connecting);
     test.ready("a");
@@ -220,7 +218,7 @@ fn the_calls_of_an_endpoint_that_fails_go_to_the_next_one_and_the_others_stay() 
 }
 
 #[test]
-fn a_lost_connection_is_made_again_by_a_call_for_it() {
+fn a_call_reconnects_a_lost_connection() {
     let names = ["a", "b"];
     let sessions = sessions(&names);
     let mut test = with(&names);
@@ -236,7 +234,7 @@ fn a_lost_connection_is_made_again_by_a_call_for_it() {
 }
 
 #[test]
-fn after_a_failure_the_endpoints_are_connected_to_one_after_the_other_without_calls() {
+fn after_a_failure_endpoints_connect_one_after_the_other_without_calls() {
     let names = ["a", "b", "c", "d"];
     let mut test = with(&names);
     call(&mut test, "1");
@@ -262,7 +260,7 @@ fn after_a_failure_the_endpoints_are_connected_to_one_after_the_other_without_ca
 }
 
 #[test]
-fn one_endpoint_that_connects_is_enough_while_the_policy_is_of_no_use() {
+fn one_endpoint_connects_at_a_time_while_the_policy_is_not_usable() {
     let mut test = with(&["a", "b", "c"]);
     call(&mut test, "1");
     let first = test.connects().remove(0);
@@ -271,13 +269,13 @@ fn one_endpoint_that_connects_is_enough_while_the_policy_is_of_no_use() {
     let second = test.connects();
     assert_eq!(second.len(), 1);
     test.subconn(&second[0], &SubConnState::Connecting);
-    // The first one tries again.
+    // The first endpoint is retried.
     test.subconn(&first, &SubConnState::Idle);
     assert_eq!(test.connects(), [first]);
 }
 
 #[test]
-fn a_call_without_a_value_goes_to_any_endpoint_that_is_ready() {
+fn a_call_without_a_value_uses_any_ready_endpoint() {
     fastrand::seed(7);
     let mut test = with(&["a", "b", "c"]);
     connect(&mut test, "a");
@@ -290,7 +288,7 @@ fn a_call_without_a_value_goes_to_any_endpoint_that_is_ready() {
 }
 
 #[test]
-fn calls_without_a_value_have_one_endpoint_connect_at_a_time() {
+fn calls_without_a_value_connect_one_endpoint_at_a_time() {
     fastrand::seed(7);
     let mut test = with(&["a", "b", "c", "d"]);
     assert_eq!(test.pick(), "queue");
@@ -304,7 +302,7 @@ fn calls_without_a_value_have_one_endpoint_connect_at_a_time() {
     }
     assert_eq!(test.connects(), [""; 0]);
     test.ready(&first[0]);
-    // From now on none has to wait, and yet the others come to be connected to.
+    // From now on no call waits, and yet the other endpoints are connected.
     for _ in 0..20 {
         assert_eq!(test.pick(), first[0]);
         test.wake();
@@ -313,7 +311,7 @@ fn calls_without_a_value_have_one_endpoint_connect_at_a_time() {
 }
 
 #[test]
-fn calls_without_a_value_fail_when_all_endpoints_have() {
+fn calls_without_a_value_fail_if_all_endpoints_have_failed() {
     let mut test = with(&["a"]);
     call(&mut test, "1");
     test.subconn("a", &SubConnState::Connecting);
@@ -332,7 +330,7 @@ fn without_a_header_in_the_config_calls_fail_with_the_reason() {
 }
 
 #[test]
-fn a_hash_key_keeps_the_place_of_a_backend_whose_address_changes() {
+fn a_backend_with_a_hash_key_keeps_its_place_when_its_address_changes() {
     let keyed = |name, key: &str| {
         let key = EndpointHashKey(key.to_owned());
         endpoint(name).with_attributes(Attributes::new().with(key))
@@ -352,14 +350,14 @@ fn a_hash_key_keeps_the_place_of_a_backend_whose_address_changes() {
     let renamed = before.iter().map(|it| if it == "a" { "x" } else { "y" });
     assert!(renamed.eq(after.iter().map(String::as_str)));
     assert!(before.contains(&"a".to_owned()) && before.contains(&"b".to_owned()));
-    // An empty one is none.
+    // An empty key means none.
     let plain = picks(endpoints(&["a", "b"]));
     assert_eq!(picks(vec![keyed("a", ""), keyed("b", "")]), plain);
     assert_ne!(before, plain);
 }
 
 #[test]
-fn an_update_keeps_connections_and_the_ring_follows_the_endpoints() {
+fn an_update_keeps_connections_and_changes_the_ring() {
     let mut test = with(&["a", "b"]);
     connect(&mut test, "a");
     connect(&mut test, "b");
@@ -374,7 +372,7 @@ fn an_update_keeps_connections_and_the_ring_follows_the_endpoints() {
 }
 
 #[test]
-fn another_header_is_used_from_the_update_on() {
+fn another_header_is_used_after_the_update() {
     let names = ["a", "b"];
     let sessions = sessions(&names);
     let mut test = with(&names);
@@ -411,7 +409,7 @@ fn without_endpoints_calls_fail_with_the_reason() {
     assert_eq!(test.pick(), format!("fail: {none}"));
     test.update(CONFIG, endpoints(&["a"])).expect("endpoints");
     connect(&mut test, "a");
-    // A resolver that fails later changes nothing.
+    // A later error of the resolver changes nothing.
     test.resolver_error("no such name");
     assert_eq!(call(&mut test, "1"), "a");
     test.advance(Duration::from_secs(60));

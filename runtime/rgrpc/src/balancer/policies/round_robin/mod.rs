@@ -1,5 +1,4 @@
-//! `round_robin`: keeps a connection to every endpoint, and gives calls to those that are ready in
-//! turn.
+//! `round_robin`: connects to every endpoint, and sends calls to the READY ones in turn.
 //!
 //! Source: gRFC A61; `doc/load-balancing.md` of the gRPC documents; grpc-go's package `roundrobin`.
 
@@ -13,14 +12,15 @@ use crate::balancer::{
     RoundRobinPicker,
 };
 
-/// The policy `round_robin`: calls go to all endpoints that are ready and healthy, in turn. It has
-/// no fields.
+/// Builds the policy `round_robin`: calls use all READY and healthy endpoints in turn. The config
+/// has no fields.
 ///
 /// ```json
 /// {"loadBalancingConfig": [{"round_robin": {}}]}
 /// ```
 ///
-/// Each client begins anywhere, so that the first calls of many do not all go to the same endpoint.
+/// Each client begins at a random endpoint, so that the first calls of many clients do not use the
+/// same one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RoundRobinBuilder;
 
@@ -30,13 +30,13 @@ impl BalancerBuilder for RoundRobinBuilder {
     }
 
     fn build(&self) -> Box<dyn Balancer> {
-        Box::new(BaseBalancer::new(InTurn))
+        Box::new(BaseBalancer::new(RoundRobin))
     }
 }
 
-struct InTurn;
+struct RoundRobin;
 
-impl PickerBuilder for InTurn {
+impl PickerBuilder for RoundRobin {
     fn build(
         &mut self,
         ready: &[&EndpointChild],

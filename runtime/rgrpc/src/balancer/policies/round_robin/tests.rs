@@ -60,7 +60,7 @@ impl Fixture {
         self.subconn_state(name, &SubConnState::TransientFailure(status));
     }
 
-    /// Where so many calls go.
+    /// The picks of `count` calls.
     fn picks(&self, count: usize) -> Vec<String> {
         let picks = (0..count).map(|_| match self.channel.pick() {
             TestPick::Address(address) => address.to_string(),
@@ -82,7 +82,7 @@ fn the_config_has_no_fields() {
 }
 
 #[test]
-fn all_endpoints_are_connected_to_and_calls_wait_for_the_first() {
+fn all_endpoints_connect_and_calls_wait_for_the_first_one() {
     let mut fixture = Fixture::new(&["a", "b", "c"]);
     assert_eq!(fixture.channel.take_connects().len(), 3);
     assert_eq!(fixture.channel.state(), Some(Connecting));
@@ -93,7 +93,7 @@ fn all_endpoints_are_connected_to_and_calls_wait_for_the_first() {
 }
 
 #[test]
-fn calls_go_to_those_that_are_ready_in_turn() {
+fn calls_use_the_ready_endpoints_in_turn() {
     let fixture = Fixture::ready(&["a", "b", "c"]);
     let picks = fixture.picks(9);
     assert_eq!(picks[..3], picks[3..6]);
@@ -120,7 +120,7 @@ fn many_clients_do_not_begin_at_the_same_endpoint() {
     let mut counts = [0; 2];
     let mut fixture = Fixture::ready(&["a", "b"]);
     for _ in 0..10_000 {
-        // Publishes a new picker, which begins anywhere.
+        // The update publishes a new picker, which begins at a random endpoint.
         fixture.update(&["a", "b"]).expect("endpoints");
         counts[usize::from(fixture.picks(1) == ["a"])] += 1;
     }
@@ -128,7 +128,7 @@ fn many_clients_do_not_begin_at_the_same_endpoint() {
 }
 
 #[test]
-fn endpoints_that_come_and_go_do_not_disturb_the_others() {
+fn added_and_removed_endpoints_do_not_affect_the_others() {
     let mut fixture = Fixture::ready(&["a", "b"]);
     let b = fixture.channel.subconn(&address("b"));
     fixture.update(&["b", "c"]).expect("endpoints");
@@ -142,7 +142,7 @@ fn endpoints_that_come_and_go_do_not_disturb_the_others() {
 }
 
 #[test]
-fn one_that_is_lost_gets_no_calls_and_is_connected_again() {
+fn a_lost_endpoint_gets_no_calls_and_reconnects() {
     let mut fixture = Fixture::ready(&["a", "b"]);
     fixture.channel.take_connects();
     fixture.subconn_state("a", &SubConnState::Idle);
@@ -156,7 +156,7 @@ fn one_that_is_lost_gets_no_calls_and_is_connected_again() {
 }
 
 #[test]
-fn one_that_is_not_healthy_gets_no_calls_and_keeps_its_connection() {
+fn an_unhealthy_endpoint_gets_no_calls_and_keeps_its_connection() {
     let mut fixture = Fixture::ready(&["a", "b"]);
     let status = Status::unavailable("not serving");
     let state = SubConnState::Ready(Health::NotServing(status));
@@ -170,7 +170,7 @@ fn one_that_is_not_healthy_gets_no_calls_and_keeps_its_connection() {
 }
 
 #[test]
-fn when_all_have_failed_calls_do_until_one_is_ready() {
+fn if_all_endpoints_have_failed_calls_fail_until_one_is_ready() {
     let mut fixture = Fixture::new(&["a", "b"]);
     fixture.fail("a");
     assert_eq!(fixture.channel.state(), Some(Connecting));
@@ -180,7 +180,7 @@ fn when_all_have_failed_calls_do_until_one_is_ready() {
         panic!("{:?}", fixture.channel.pick());
     };
     assert!(text.ends_with("refused"), "{text}");
-    // Tried again; they are not ready yet (gRFC A62).
+    // They are retried and not READY yet (gRFC A62).
     for name in ["a", "b"] {
         fixture.subconn_state(name, &SubConnState::Idle);
         fixture.subconn_state(name, &SubConnState::Connecting);
@@ -191,7 +191,7 @@ fn when_all_have_failed_calls_do_until_one_is_ready() {
 }
 
 #[test]
-fn without_endpoints_calls_fail_and_the_update_is_refused() {
+fn without_endpoints_calls_fail_and_the_update_is_an_error() {
     let mut fixture = Fixture::ready(&["a"]);
     let error = fixture.update(&[]).expect_err("no endpoints");
     let text = "name resolution of test:///backends has found no endpoints";
@@ -201,7 +201,7 @@ fn without_endpoints_calls_fail_and_the_update_is_refused() {
 }
 
 #[test]
-fn a_failure_of_the_resolver_leaves_endpoints_as_they_are() {
+fn a_resolver_error_does_not_change_the_endpoints() {
     let mut fixture = Fixture::ready(&["a"]);
     let error = Status::unavailable("no such name");
     fixture.policy.resolver_error(&error, &mut fixture.channel);

@@ -8,29 +8,29 @@ use crate::service_config::{ConfigObject, ConfigValue, ServiceConfigError};
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct WeightedRoundRobinConfig {
-    /// `enableOobLoadReport`: have each backend report its load in a stream of its own (gRFC A51);
-    /// otherwise in the trailers of calls. Default: false. A change makes new connections.
+    /// Enables load reports in a stream of their own (gRFC A51) instead of the trailers of calls
+    /// (`enableOobLoadReport`). Default: false. A change makes new connections.
     pub enable_oob_load_report: bool,
-    /// `oobReportingPeriod`: how often backends are asked to report in that stream. They may do so
-    /// less often. Default: 10 s. A change makes new connections, if they report in that stream.
+    /// The requested interval of the reports in that stream (`oobReportingPeriod`). Backends may
+    /// report less often. Default: 10 s. A change makes new connections, if the stream is enabled.
     pub oob_reporting_period: Duration,
-    /// `blackoutPeriod`: for how long an endpoint has to have reported before its weight is used,
-    /// since it was connected or since its weight expired. Default: 10 s.
+    /// The time for which an endpoint must have reported before its weight is used, since it was
+    /// connected or since its weight expired (`blackoutPeriod`). Default: 10 s.
     pub blackout_period: Duration,
-    /// `weightExpirationPeriod`: how long after its last report an endpoint's weight is used.
-    /// Default: 3 min.
+    /// The time after the last report of an endpoint for which its weight is used
+    /// (`weightExpirationPeriod`). Default: 3 min.
     pub weight_expiration_period: Duration,
-    /// `weightUpdatePeriod`: how often the reports since are taken into account. Default: 1 s. Less
-    /// than 100 ms are 100 ms.
+    /// The interval at which new reports change the weights (`weightUpdatePeriod`). Default: 1 s.
+    /// Minimum: 100 ms.
     pub weight_update_period: Duration,
-    /// `errorUtilizationPenalty`: how much of an endpoint's utilization it counts as when all calls
-    /// to it fail; with fewer failures, so much less. At least 0, which is for failures that do not
-    /// count. Default: 1.
+    /// The factor of an endpoint's error rate, from 0 to 1: their product is added to the
+    /// endpoint's utilization (`errorUtilizationPenalty`). At least 0; 0 means no penalty. Default:
+    /// 1.
     pub error_utilization_penalty: f64,
 }
 
 impl WeightedRoundRobinConfig {
-    const SHORTEST_UPDATE_PERIOD: Duration = Duration::from_millis(100);
+    const MIN_UPDATE_PERIOD: Duration = Duration::from_millis(100);
 
     pub(super) fn parse(config: &ConfigValue<'_>) -> Result<Self, ServiceConfigError> {
         let config = config.object()?;
@@ -55,14 +55,14 @@ impl WeightedRoundRobinConfig {
         })
     }
 
-    /// How often backends are to report out of band, if at all.
+    /// The interval of reports out of band, if they are enabled.
     pub(super) fn load_reports(&self) -> Option<Duration> {
         self.enable_oob_load_report
             .then_some(self.oob_reporting_period)
     }
 
     pub(super) fn update_period(&self) -> Duration {
-        self.weight_update_period.max(Self::SHORTEST_UPDATE_PERIOD)
+        self.weight_update_period.max(Self::MIN_UPDATE_PERIOD)
     }
 }
 
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_absent_has_the_defaults_of_a58() {
+    fn absent_fields_have_the_defaults_of_a58() {
         for json in ["{}", r#"{"of the future": 1, "blackoutPeriod": null}"#] {
             let config = parse(json).expect(json);
             assert_eq!(config, WeightedRoundRobinConfig::default(), "{json}");
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn all_fields_are_read() {
+    fn all_fields_are_parsed() {
         let json = r#"{
             "enableOobLoadReport": true,
             "oobReportingPeriod": "2s",
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_are_updated_ten_times_a_second_at_most() {
+    fn weights_are_updated_at_most_ten_times_a_second() {
         for (json, expected) in [("0s", 100), ("0.099s", 100), ("0.1s", 100), ("0.2s", 200)] {
             let config = parse(&format!(r#"{{"weightUpdatePeriod": "{json}"}}"#)).expect(json);
             assert_eq!(config.update_period(), Duration::from_millis(expected));
@@ -154,9 +154,9 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_config_is_an_error_that_says_where() {
+    fn an_error_in_a_config_names_its_path() {
         let path = "[0].weighted_round_robin";
-        let duration = "a duration of at least 0, as \"1.5s\" is expected, got";
+        let duration = "a duration of at least 0 such as \"1.5s\" is expected, got";
         for (json, expected) in [
             ("1", ": an object is expected, got 1".to_owned()),
             (

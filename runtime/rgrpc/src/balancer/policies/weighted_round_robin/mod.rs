@@ -1,18 +1,18 @@
-//! `weighted_round_robin`: keeps a connection to every endpoint, and gives each its share of the
-//! calls by the load that it reports.
+//! `weighted_round_robin`: connects to every endpoint, and distributes calls by the load that the
+//! backends report.
 //!
 //! ```text
 //!   trailers of calls, or reports out of band
 //!        │ weight()
 //!        ▼
-//!   LatestWeight ── taken by the policy ──► WeightHistory ──► Scheduler ── swapped in ──► picker
-//!   (atomic, one an endpoint)  once a second   blackout,        whose turn it is
-//!                                              expiration
+//!   LatestWeight ── read by the policy ───► WeightHistory ──► Scheduler ── swapped in ──► picker
+//!   (atomic, one for each        once a second     blackout,        order of picks
+//!    endpoint)                                   expiration
 //! ```
 //!
-//! Calls only leave their report behind as they end; all else is done by the channel's task, each
-//! `weightUpdatePeriod`. A report counts as made when the policy takes it: before that it could not
-//! be used.
+//! When a call ends, its report is only stored. The channel's task does the rest, once in each
+//! `weightUpdatePeriod`. The time of a report is the time at which the policy reads it, because it
+//! could not be used before.
 //!
 //! Source: gRFC A58; grpc-go's package `weightedroundrobin`.
 
@@ -34,22 +34,22 @@ use tokio::time::Instant;
 
 use self::policy::WeightedEndpoints;
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerRegistry, BalancerUpdate, ChannelControl, GracefulSwitch,
-    LoadReport, PolicyConfig, SubConnId, SubConnState,
+    Balancer, BalancerBuilder, BalancerEvent, BalancerRegistry, BalancerUpdate, ChannelControl,
+    GracefulSwitch, PolicyConfig, handle_events,
 };
 use crate::service_config::{ConfigValue, ServiceConfigError};
 use crate::status::Status;
 
-/// The policy `weighted_round_robin`: calls go to all endpoints that are ready and healthy, to each
-/// in proportion to the calls a second that it could serve, by its own reports. As long as fewer
-/// than two endpoints have reported, it is `round_robin`.
+/// Builds the policy `weighted_round_robin`: calls use all READY and healthy endpoints, in
+/// proportion to the number of calls per second that each could serve by its own reports. Until two
+/// endpoints have reported, it works like `round_robin`.
 ///
 /// ```json
 /// {"loadBalancingConfig": [{"weighted_round_robin": {"blackoutPeriod": "5s"}}]}
 /// ```
 ///
-/// See [`WeightedRoundRobinConfig`] for its fields. Endpoints that have no weight are given the
-/// mean of the others.
+/// [`WeightedRoundRobinConfig`] documents the fields. An endpoint without a weight gets the mean of
+/// the others.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WeightedRoundRobinBuilder;
 
@@ -71,18 +71,19 @@ impl BalancerBuilder for WeightedRoundRobinBuilder {
     }
 }
 
-/// Holds the policy proper. Whether connections report out of band, and how often, is fixed as they
-/// are made: when that changes, there are new ones, which are used once they are ready.
+/// Replaces the child policy when the kind or the interval of load reports changes. A subchannel's
+/// reports are fixed when it is created, so a change needs new subchannels. They are used when they
+/// are READY.
 #[derive(Default)]
 struct WeightedRoundRobin(GracefulSwitch);
 
-/// Builds the policy proper for one kind of reports, after which it is named.
-struct ReportedBy {
+/// Builds the child policy for one kind of reports. The kind is its name.
+struct WeightedEndpointsBuilder {
     name: String,
     load_reports: Option<Duration>,
 }
 
-impl ReportedBy {
+impl WeightedEndpointsBuilder {
     fn new(load_reports: Option<Duration>) -> Self {
         let name = match load_reports {
             None => "reports by calls".to_owned(),
@@ -92,13 +93,19 @@ impl ReportedBy {
     }
 }
 
-impl BalancerBuilder for ReportedBy {
+impl BalancerBuilder for WeightedEndpointsBuilder {
     fn name(&self) -> &str {
         &self.name
     }
 
     fn build(&self) -> Box<dyn Balancer> {
         Box::new(WeightedEndpoints::new(self.load_reports))
+    }
+}
+
+impl WeightedRoundRobin {
+    fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
+        event.deliver(&mut self.0, control);
     }
 }
 
@@ -109,43 +116,15 @@ impl Balancer for WeightedRoundRobin {
         control: &mut dyn ChannelControl,
     ) -> Result<(), Status> {
         let config = update.config::<WeightedRoundRobinConfig>()?;
-        let builder = ReportedBy::new(config.load_reports());
+        let builder = WeightedEndpointsBuilder::new(config.load_reports());
         let config = PolicyConfig::new(Arc::new(builder), update.config);
         let update = BalancerUpdate::new(update.endpoints, Arc::new(config));
         self.0.update(update, control)
     }
 
-    fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        self.0.resolver_error(error, control);
-    }
-
-    fn subconn_state(
-        &mut self,
-        subconn: SubConnId,
-        state: &SubConnState,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.0.subconn_state(subconn, state, control);
-    }
-
-    fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
-        self.0.exit_idle(control);
-    }
-
-    fn load_report(
-        &mut self,
-        subconn: SubConnId,
-        report: &LoadReport,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.0.load_report(subconn, report, control);
-    }
+    handle_events!();
 
     fn wake_at(&self) -> Option<Instant> {
         self.0.wake_at()
-    }
-
-    fn wake(&mut self, control: &mut dyn ChannelControl) {
-        self.0.wake(control);
     }
 }

@@ -7,18 +7,17 @@ use super::scheduler::Scheduler;
 use super::weight::{LatestWeight, weight};
 use crate::balancer::{PickInfo, PickResult, Picker};
 
-/// Gives calls to endpoints by a scheduler, which the policy swaps as weights change.
+/// A picker with a scheduler, which the policy replaces when weights change.
 pub(super) struct WeightedPicker {
     endpoints: Vec<(Arc<dyn Picker>, LatestWeight)>,
-    /// The penalty for what calls report; `None` when they do not, because backends report out of
-    /// band.
+    /// The error penalty for the reports of calls. `None` if backends report out of band.
     call_reports: Option<f64>,
     scheduler: ArcSwap<Scheduler>,
     next_number: AtomicU64,
 }
 
 impl WeightedPicker {
-    /// A picker whose turns begin anywhere, by `start`.
+    /// Creates a picker. `start`, in [0, 1), chooses the first number.
     pub(super) fn new(
         endpoints: Vec<(Arc<dyn Picker>, LatestWeight)>,
         call_reports: Option<f64>,
@@ -29,12 +28,12 @@ impl WeightedPicker {
             endpoints,
             call_reports,
             scheduler: ArcSwap::from_pointee(scheduler),
-            // Whole; far from where the numbers end.
+            // The conversion rounds down, and leaves enough numbers.
             next_number: AtomicU64::new((start * f64::from(u32::MAX)) as u64),
         }
     }
 
-    /// By these turns from now on. They are for the same endpoints, in their order.
+    /// Replaces the scheduler, for the same endpoints in the same order.
     pub(super) fn set_scheduler(&self, scheduler: Scheduler) {
         self.scheduler.store(Arc::new(scheduler));
     }

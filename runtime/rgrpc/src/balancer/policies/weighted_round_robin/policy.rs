@@ -9,22 +9,22 @@ use super::picker::WeightedPicker;
 use super::scheduler::Scheduler;
 use super::weight::{LatestWeight, WeightHistory, weight};
 use crate::balancer::{
-    Balancer, BalancerUpdate, ChannelControl, EndpointId, EndpointSharding, EndpointsChange,
-    LoadReport, PickFirstConfig, SubConnId, SubConnState,
+    Balancer, BalancerEvent, BalancerUpdate, ChannelControl, EndpointId, EndpointSharding,
+    EndpointsChange, LoadReport, PickFirstConfig, SubConnId, handle_events,
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::status::Status;
 
-/// The policy for one kind of reports.
+/// The child policy for one kind of reports.
 pub(super) struct WeightedEndpoints {
     config: WeightedRoundRobinConfig,
     reports_out_of_band: bool,
     endpoints: EndpointSharding,
-    /// Those that are ready, in the order of the sharding, which is also that of the picker. What
-    /// an endpoint has reported is forgotten when it is not ready; a late report goes nowhere then.
+    /// The READY endpoints, in the order of the sharding and the picker. The reports of an endpoint
+    /// that is not READY are dropped; a late report is ignored.
     ready: BTreeMap<EndpointId, Weight>,
     picker: Option<Arc<WeightedPicker>>,
-    /// When the reports are taken next.
+    /// The time of the next update of the weights.
     next_update: Option<Instant>,
 }
 
@@ -50,7 +50,38 @@ impl WeightedEndpoints {
         }
     }
 
-    /// Publishes a picker if it would be another one.
+    fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
+        match event {
+            BalancerEvent::LoadReport(subconn, report) => self.handle_load_report(subconn, report),
+            BalancerEvent::Wake => self.handle_wake(control),
+            _ => self.endpoints.handle(event, control),
+        }
+    }
+
+    /// Keeps a report until the next update of the weights.
+    fn handle_load_report(&mut self, subconn: SubConnId, report: &LoadReport) {
+        let child = self.endpoints.child_with(subconn);
+        let reported = weight(report, self.config.error_utilization_penalty);
+        if let Some(ready) = child.and_then(|child| self.ready.get(&child.id()))
+            && let Some(reported) = reported
+        {
+            ready.latest.set(reported);
+        }
+    }
+
+    /// Publishes changes of the endpoints, and updates the weights when it is time.
+    fn handle_wake(&mut self, control: &mut dyn ChannelControl) {
+        self.endpoints.wake(control);
+        self.publish(control);
+        let now = control.now();
+        if self.next_update.is_some_and(|at| at <= now)
+            && let Some(picker) = self.picker.clone()
+        {
+            picker.set_scheduler(self.schedule(now));
+        }
+    }
+
+    /// Publishes a picker, if the READY endpoints have changed.
     fn publish(&mut self, control: &mut dyn ChannelControl) {
         if self.endpoints.take_change() != EndpointsChange::Best {
             return;
@@ -80,7 +111,7 @@ impl WeightedEndpoints {
         control.update_state(state, picker);
     }
 
-    /// Takes the reports. The turns of the endpoints that are ready by what is known of them.
+    /// Reads the new reports, and builds a scheduler of the READY endpoints.
     fn schedule(&mut self, now: Instant) -> Scheduler {
         self.next_update = Some(now + self.config.update_period());
         let WeightedRoundRobinConfig {
@@ -112,51 +143,10 @@ impl Balancer for WeightedEndpoints {
         result
     }
 
-    fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        self.endpoints.resolver_error(error, control);
-    }
-
-    fn subconn_state(
-        &mut self,
-        subconn: SubConnId,
-        state: &SubConnState,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.endpoints.subconn_state(subconn, state, control);
-    }
-
-    fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
-        self.endpoints.exit_idle(control);
-    }
-
-    fn load_report(
-        &mut self,
-        subconn: SubConnId,
-        report: &LoadReport,
-        _control: &mut dyn ChannelControl,
-    ) {
-        let child = self.endpoints.child_with(subconn);
-        let reported = weight(report, self.config.error_utilization_penalty);
-        if let Some(ready) = child.and_then(|child| self.ready.get(&child.id()))
-            && let Some(reported) = reported
-        {
-            ready.latest.set(reported);
-        }
-    }
+    handle_events!();
 
     fn wake_at(&self) -> Option<Instant> {
         let timers = [self.endpoints.wake_at(), self.next_update];
         timers.into_iter().flatten().min()
-    }
-
-    fn wake(&mut self, control: &mut dyn ChannelControl) {
-        self.endpoints.wake(control);
-        self.publish(control);
-        let now = control.now();
-        if self.next_update.is_some_and(|at| at <= now)
-            && let Some(picker) = self.picker.clone()
-        {
-            picker.set_scheduler(self.schedule(now));
-        }
     }
 }

@@ -1,27 +1,28 @@
-/// Whose turn it is, for endpoints with weights: a static stride scheduler.
+/// A static stride scheduler: chooses endpoints in proportion to their weights.
 ///
-/// The turns of all picks are numbered. A number stands for an endpoint and a round; the endpoint
-/// with the largest weight has its turn in each round, the others in as many of 65,535 rounds as
-/// their weight is in proportion to it, spread evenly. A number of somebody who has no turn is
-/// skipped. So a scheduler has no state: picks share nothing but the counter of the numbers.
+/// Each pick draws a number. A number stands for an endpoint and a round. The endpoint with the
+/// largest weight is picked in each round. Another endpoint is picked in as many of 65,535 rounds
+/// as its weight is in proportion to the largest, spread evenly. Numbers of endpoints that are not
+/// picked in their round are skipped. So a scheduler is immutable: picks share only the counter of
+/// the numbers.
 ///
 /// Source: gRFC A58, grpc-go `edfScheduler`; gRPC C++ `StaticStrideScheduler`.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Scheduler {
-    /// In turn, all alike: so many endpoints.
+    /// Equal weights: this number of endpoints in turn.
     RoundRobin(usize),
-    /// By weights from 1 to [`MAX_WEIGHT`], which at least one has.
+    /// Weights from 1 to [`MAX_WEIGHT`]. At least one endpoint has the maximum.
     StaticStride(Vec<u16>),
 }
 
 const MAX_WEIGHT: u16 = u16::MAX;
 
-/// Shifts the rounds of neighbours, so that they are not skipped in the same ones.
+/// The shift between the rounds of neighbours, so that these are not skipped in the same rounds.
 const OFFSET: u64 = MAX_WEIGHT as u64 / 2;
 
 impl Scheduler {
-    /// For endpoints with these weights, each more than 0. Those without one count as the mean of
-    /// the others; when fewer than two have one, all are alike.
+    /// Creates a scheduler for endpoints with these weights, each more than 0. An endpoint without
+    /// a weight gets the mean of the others. With fewer than two weights, all are equal.
     pub(super) fn new(weights: &[Option<f64>]) -> Self {
         let known = || weights.iter().copied().flatten();
         let count = known().count();
@@ -29,7 +30,7 @@ impl Scheduler {
             return Self::RoundRobin(weights.len());
         }
         let scale = f64::from(MAX_WEIGHT) / known().fold(0.0, f64::max);
-        // The conversion saturates. Nobody is left out altogether.
+        // The conversion saturates. Each endpoint has a weight of at least 1.
         let scaled = |weight: f64| ((weight * scale).round() as u16).max(1);
         let mean = known().sum::<f64>() / count as f64;
         let weights: Vec<_> = weights
@@ -42,8 +43,8 @@ impl Scheduler {
         Self::StaticStride(weights)
     }
 
-    /// The endpoint whose turn it is, by numbers that follow each other, from anywhere on. `None`
-    /// without endpoints.
+    /// Picks the index of an endpoint. `next_number` returns successive numbers, beginning
+    /// anywhere. Returns `None` without endpoints.
     pub(super) fn pick(&self, mut next_number: impl FnMut() -> u64) -> Option<usize> {
         match self {
             Self::RoundRobin(0) => None,
@@ -52,7 +53,7 @@ impl Scheduler {
                 let number = next_number();
                 let index = number % weights.len() as u64;
                 let round = number / weights.len() as u64;
-                if has_turn(weights[index as usize], index, round) {
+                if is_picked(weights[index as usize], index, round) {
                     return Some(index as usize);
                 }
             },
@@ -60,9 +61,9 @@ impl Scheduler {
     }
 }
 
-fn has_turn(weight: u16, index: u64, round: u64) -> bool {
+fn is_picked(weight: u16, index: u64, round: u64) -> bool {
     let (weight, max) = (u64::from(weight), u64::from(MAX_WEIGHT));
-    // What is left of the round does not make the product overflow.
+    // The remainder of the round keeps the product from overflowing.
     let position = (weight * (round % max) + index % max * OFFSET) % max;
     position >= max - weight
 }
@@ -100,7 +101,7 @@ mod tests {
                 &[Some(1.0), None, Some(3.0)],
                 StaticStride(vec![21_845, 43_690, MAX_WEIGHT]),
             ),
-            // As little as there is.
+            // The minimum weight.
             (&[Some(1e-9), Some(1e9)], StaticStride(vec![1, MAX_WEIGHT])),
         ] {
             assert_eq!(Scheduler::new(weights), expected, "{weights:?}");
@@ -108,12 +109,12 @@ mod tests {
     }
 
     #[test]
-    fn without_endpoints_there_is_no_turn() {
+    fn without_endpoints_there_is_no_pick() {
         assert_eq!(Scheduler::new(&[]).pick(|| 0), None);
     }
 
     #[test]
-    fn the_shares_are_those_of_the_weights() {
+    fn the_shares_are_in_proportion_to_the_weights() {
         for weights in [
             &[1.0, 1.0][..],
             &[1.0, 2.0],
@@ -131,9 +132,9 @@ mod tests {
     }
 
     #[test]
-    fn turns_are_spread_evenly() {
+    fn picks_are_spread_evenly() {
         let scheduler = Scheduler::new(&[Some(1.0), Some(1.0), Some(2.0)]);
-        // In any twelve picks that follow each other, to one turn.
+        // Any 12 successive picks differ by at most one pick from the shares.
         for first in 0..1000 {
             let counts = counts(&scheduler, 3, 12, first);
             for (count, expected) in counts.iter().zip([3, 3, 6]) {

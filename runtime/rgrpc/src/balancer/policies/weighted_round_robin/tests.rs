@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use super::*;
 use crate::balancer::policies::chi_square::assert_distribution;
-use crate::balancer::{CallOutcome, Health, PickInfo, PickResult, TestChannel};
+use crate::balancer::{
+    CallOutcome, Health, LoadReport, PickInfo, PickResult, SubConnId, SubConnState, TestChannel,
+};
 use crate::connectivity_state::ConnectivityState::{Connecting, Ready, TransientFailure};
 use crate::io::Address;
 use crate::metadata::Metadata;
@@ -20,7 +22,7 @@ fn address(name: &str) -> Address {
     Address::Name(name.to_owned())
 }
 
-/// What a backend reports that could serve so many calls a second.
+/// The report of a backend that could serve this number of calls per second.
 fn report(weight: f64) -> LoadReport {
     LoadReport {
         cpu_utilization: 0.5,
@@ -38,7 +40,7 @@ fn out_of_band(seconds: u64) -> WeightedRoundRobinConfig {
 }
 
 impl Fixture {
-    /// With three endpoints that are ready.
+    /// A policy with three READY endpoints.
     fn new(config: WeightedRoundRobinConfig) -> Self {
         let mut fixture = Self {
             channel: TestChannel::new(),
@@ -80,7 +82,8 @@ impl Fixture {
             .load_report(subconn, &report(weight), &mut self.channel);
     }
 
-    /// A call, in whose trailers the backend reports what is given for it; returns where it went.
+    /// Makes a call. Its trailers report the weight that is given for its endpoint. Returns the
+    /// endpoint.
     fn call(&self, weights: [Option<f64>; 3]) -> usize {
         let metadata = Metadata::new();
         let call = PickInfo::new("/test.Service/Method", &metadata);
@@ -96,7 +99,7 @@ impl Fixture {
         endpoint
     }
 
-    /// Enough calls for each endpoint to report.
+    /// Makes enough calls for each endpoint to report.
     fn report(&self, weights: [f64; 3]) {
         let weights = weights.map(|weight| (weight > 0.0).then_some(weight));
         for _ in 0..300 {
@@ -104,7 +107,7 @@ impl Fixture {
         }
     }
 
-    /// Lets time pass, a tenth of a second at a time, with the policy woken when it wants to be.
+    /// Advances the time in steps of 100 ms, and wakes the policy at its timers.
     fn advance(&mut self, time: Duration) {
         let end = self.channel.now() + time;
         while self.channel.now() < end {
@@ -131,7 +134,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 #[test]
-fn shares_follow_what_calls_report_once_the_blackout_is_over() {
+fn shares_follow_the_reports_of_calls_after_the_blackout() {
     let mut fixture = Fixture::new(WeightedRoundRobinConfig::default());
     fixture.assert_shares([1.0, 1.0, 1.0]);
     fixture.report([100.0, 200.0, 400.0]);
@@ -139,7 +142,7 @@ fn shares_follow_what_calls_report_once_the_blackout_is_over() {
     fixture.assert_shares([1.0, 1.0, 1.0]);
     fixture.advance(seconds(1));
     fixture.assert_shares([1.0, 2.0, 4.0]);
-    // Taken into account a second later, in the same picker.
+    // The same picker uses the new reports a second later.
     let published = fixture.channel.published();
     fixture.report([400.0, 200.0, 100.0]);
     fixture.assert_shares([1.0, 2.0, 4.0]);
@@ -149,7 +152,7 @@ fn shares_follow_what_calls_report_once_the_blackout_is_over() {
 }
 
 #[test]
-fn shares_follow_what_backends_report_out_of_band() {
+fn shares_follow_the_reports_out_of_band() {
     let mut fixture = Fixture::new(out_of_band(3));
     for name in NAMES {
         let options = fixture.channel.options(fixture.subconn(name));
@@ -160,14 +163,14 @@ fn shares_follow_what_backends_report_out_of_band() {
     }
     fixture.advance(seconds(11));
     fixture.assert_shares([1.0, 2.0, 3.0]);
-    // What calls report is not asked for.
+    // The reports of calls are ignored.
     fixture.report([3.0, 2.0, 1.0]);
     fixture.advance(seconds(1));
     fixture.assert_shares([1.0, 2.0, 3.0]);
 }
 
 #[test]
-fn an_endpoint_that_does_not_report_has_the_mean_of_the_others() {
+fn an_endpoint_without_reports_has_the_mean_of_the_others() {
     let mut fixture = Fixture::new(WeightedRoundRobinConfig::default());
     fixture.report([100.0, 0.0, 300.0]);
     fixture.advance(seconds(11));
@@ -175,7 +178,7 @@ fn an_endpoint_that_does_not_report_has_the_mean_of_the_others() {
 }
 
 #[test]
-fn one_report_alone_is_of_no_use() {
+fn a_single_report_is_ignored() {
     let mut fixture = Fixture::new(WeightedRoundRobinConfig::default());
     fixture.report([100.0, 0.0, 0.0]);
     fixture.advance(seconds(11));
@@ -183,7 +186,7 @@ fn one_report_alone_is_of_no_use() {
 }
 
 #[test]
-fn a_weight_expires_when_reports_stay_away_and_comes_back_after_the_blackout() {
+fn a_weight_expires_without_reports_and_is_used_again_after_the_blackout() {
     let mut fixture = Fixture::new(WeightedRoundRobinConfig::default());
     fixture.report([1.0, 2.0, 3.0]);
     fixture.advance(seconds(180));
@@ -198,7 +201,7 @@ fn a_weight_expires_when_reports_stay_away_and_comes_back_after_the_blackout() {
 }
 
 #[test]
-fn a_connection_that_is_new_has_a_blackout_of_its_own() {
+fn a_new_connection_has_its_own_blackout() {
     let mut fixture = Fixture::new(WeightedRoundRobinConfig::default());
     fixture.report([1.0, 2.0, 6.0]);
     fixture.advance(seconds(11));
@@ -206,7 +209,7 @@ fn a_connection_that_is_new_has_a_blackout_of_its_own() {
     fixture.subconn_state("c", &SubConnState::Idle);
     fixture.assert_shares([1.0, 2.0, 0.0]);
     fixture.connect("c");
-    // The mean of the others.
+    // It has the mean of the others.
     fixture.assert_shares([1.0, 2.0, 1.5]);
     fixture.report([1.0, 2.0, 6.0]);
     fixture.advance(seconds(10));
@@ -216,7 +219,7 @@ fn a_connection_that_is_new_has_a_blackout_of_its_own() {
 }
 
 #[test]
-fn a_change_of_the_config_holds_at_once() {
+fn a_change_of_the_config_applies_at_once() {
     let mut fixture = Fixture::new(WeightedRoundRobinConfig::default());
     fixture.report([1.0, 2.0, 3.0]);
     let subconns = fixture.channel.subconns();
@@ -232,7 +235,7 @@ fn a_change_of_the_config_holds_at_once() {
 }
 
 #[test]
-fn another_kind_of_reports_has_new_connections_which_are_used_when_one_is_ready() {
+fn another_kind_of_reports_makes_new_connections_which_are_used_when_one_is_ready() {
     let mut fixture = Fixture::new(WeightedRoundRobinConfig::default());
     let old = fixture.subconn("a");
     fixture.update(out_of_band(10));
@@ -248,7 +251,7 @@ fn another_kind_of_reports_has_new_connections_which_are_used_when_one_is_ready(
 }
 
 #[test]
-fn while_none_is_ready_it_does_as_round_robin_does() {
+fn without_a_ready_endpoint_the_state_is_that_of_round_robin() {
     let mut fixture = Fixture::new(WeightedRoundRobinConfig::default());
     for name in NAMES {
         fixture.subconn_state(name, &SubConnState::Idle);

@@ -6,8 +6,8 @@ use tokio::time::Instant;
 
 use crate::balancer::LoadReport;
 
-/// The calls a second that a backend could serve if it were used fully, by its report; more than 0.
-/// `None` when the report does not say: it has no utilization or no calls.
+/// The weight of an endpoint: the number of calls per second that it could serve at full
+/// utilization, by its report. More than 0. `None` if the report has no utilization or no calls.
 ///
 /// ```text
 ///                            calls a second
@@ -15,7 +15,7 @@ use crate::balancer::LoadReport;
 ///             utilization + failures ÷ calls × error penalty
 /// ```
 ///
-/// The utilization is that of the application where it reports one, otherwise that of the CPU.
+/// The utilization is the application's, if it reports one, otherwise the CPU's.
 pub(super) fn weight(report: &LoadReport, error_utilization_penalty: f64) -> Option<f64> {
     let calls = report.rps_fractional;
     let utilization = if report.application_utilization > 0.0 {
@@ -31,20 +31,19 @@ pub(super) fn weight(report: &LoadReport, error_utilization_penalty: f64) -> Opt
     (weight.is_finite() && weight > 0.0).then_some(weight)
 }
 
-/// The weight by an endpoint's last report, from where it comes in to where it is used. All clones
-/// are the same.
+/// The weight from an endpoint's last report, shared between picker and policy. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LatestWeight(Arc<AtomicU64>);
 
 impl LatestWeight {
-    /// No report: the bits of the weight 0.0, which there is not.
+    /// No report. The bits of 0.0, which is not a weight.
     const NONE: u64 = 0;
 
     pub(super) fn set(&self, weight: f64) {
         self.0.store(weight.to_bits(), Ordering::Relaxed);
     }
 
-    /// The weight by the last report since this was last asked.
+    /// Returns the weight of the last report since the last call of this method.
     pub(super) fn take(&self) -> Option<f64> {
         match self.0.swap(Self::NONE, Ordering::Relaxed) {
             Self::NONE => None,
@@ -53,10 +52,11 @@ impl LatestWeight {
     }
 }
 
-/// An endpoint's weight since it was connected, and whether it is to be relied on.
+/// The weight of an endpoint since it was connected, with the times of its reports.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct WeightHistory(Option<Reported>);
 
+/// The last weight, and the times of the first and the last report.
 #[derive(Clone, Copy, Debug)]
 struct Reported {
     weight: f64,
@@ -74,8 +74,8 @@ impl WeightHistory {
         });
     }
 
-    /// The weight, if the last report is more recent than `expiration` and the first at least
-    /// `blackout` ago. One that has expired is forgotten, so that the blackout is due again.
+    /// The weight, if the last report is less than `expiration` ago and the first at least
+    /// `blackout` ago. An expired weight is removed, so that the next one has a blackout again.
     pub(super) fn weight(
         &mut self,
         now: Instant,
@@ -100,20 +100,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_weight_is_calls_by_utilization_and_failures() {
+    fn the_weight_is_calls_divided_by_utilization_and_failures() {
         for ([application, cpu, calls, failures], penalty, expected) in [
             ([0.0, 0.5, 100.0, 0.0], 1.0, Some(200.0)),
             ([0.25, 0.5, 100.0, 0.0], 1.0, Some(400.0)),
-            // More than there should be of either.
+            // The utilization is more than 1.
             ([0.0, 2.0, 100.0, 0.0], 1.0, Some(50.0)),
             ([0.0, 0.5, 100.0, 50.0], 1.0, Some(100.0)),
             ([0.0, 0.5, 100.0, 50.0], 0.0, Some(200.0)),
             ([0.0, 0.5, 100.0, 50.0], 3.0, Some(50.0)),
-            // Nothing that a weight could be made of.
+            // Reports without a weight.
             ([0.0, 0.0, 100.0, 0.0], 1.0, None),
             ([0.0, 0.5, 0.0, 0.0], 1.0, None),
             ([0.0, 0.0, 100.0, 50.0], 1.0, None),
-            // What no backend should send.
+            // Invalid reports.
             ([-1.0, 0.5, 100.0, 0.0], 1.0, Some(200.0)),
             ([0.0, -0.5, 100.0, 0.0], 1.0, None),
             ([0.0, 0.5, 100.0, -50.0], 1.0, Some(200.0)),
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_of_several_reports_is_taken_once() {
+    fn the_last_of_several_reports_is_returned_once() {
         let latest = LatestWeight::default();
         assert_eq!(latest.take(), None);
         latest.set(1.0);
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(weight(&mut history, 79), Some(2.0));
         assert_eq!(weight(&mut history, 80), None);
         history.report(3.0, at(90));
-        assert_eq!(weight(&mut history, 99), None, "the blackout again");
+        assert_eq!(weight(&mut history, 99), None, "it has a new blackout");
         assert_eq!(weight(&mut history, 100), Some(3.0));
     }
 

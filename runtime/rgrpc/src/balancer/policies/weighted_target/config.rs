@@ -3,12 +3,13 @@ use std::collections::BTreeMap;
 use crate::balancer::{BalancerRegistry, PolicyConfig};
 use crate::service_config::{ConfigValue, ServiceConfigError};
 
-/// The config of `weighted_target_experimental`: the children by name.
+/// The config of `weighted_target_experimental`: the children, by name.
 #[derive(Debug)]
 pub(super) struct WeightedTargetConfig {
     pub(super) targets: BTreeMap<String, TargetConfig>,
 }
 
+/// The config of a child.
 #[derive(Debug)]
 pub(super) struct TargetConfig {
     pub(super) weight: u32,

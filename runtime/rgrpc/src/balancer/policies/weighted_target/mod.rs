@@ -1,10 +1,9 @@
-//! `weighted_target_experimental`: children with names and weights, of which each call takes one at
-//! random.
+//! `weighted_target_experimental`: named children with weights, and each call uses a random one.
 //!
-//! Endpoints are dealt to the children by their [`HierarchyPath`](crate::balancer::HierarchyPath).
-//! Among the children that are READY each gets as much of the calls as its weight is of the sum of
-//! theirs. A child that the config no longer names is dropped at once; one whose policy is another
-//! now is replaced [gracefully](crate::balancer::GracefulSwitch).
+//! The [`HierarchyPath`](crate::balancer::HierarchyPath) of an endpoint names its child. Each READY
+//! child gets a share of the calls in proportion to its weight. A child that the config no longer
+//! contains is dropped at once. A child with another policy in the config is replaced
+//! [gracefully](crate::balancer::GracefulSwitch).
 //!
 //! Source: gRFC A28; grpc-go's package `balancer/weightedtarget`.
 
@@ -22,19 +21,19 @@ use tokio::time::Instant;
 use self::config::WeightedTargetConfig;
 use self::picker::WeightedPicker;
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerRegistry, BalancerUpdate, ChannelControl, ChildBalancer,
-    ConnectivityStateEvaluator, FailingPicker, GracefulSwitch, LoadReport, Picker, QueuingPicker,
-    SubConnId, SubConnState, hierarchy,
+    Balancer, BalancerBuilder, BalancerEvent, BalancerRegistry, BalancerUpdate, ChannelControl,
+    ChildBalancer, ConnectivityStateEvaluator, FailingPicker, GracefulSwitch, Picker,
+    QueuingPicker, call_failure, handle_events, hierarchy,
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::service_config::{ConfigValue, ServiceConfigError};
 use crate::status::Status;
 
-/// Builds the policy `weighted_target_experimental`: children with names and weights, of which each
-/// call takes one at random.
+/// Builds the policy `weighted_target_experimental`: named children with weights, and each call
+/// uses a random one.
 ///
-/// An endpoint is for the child that the first name of its
-/// [`HierarchyPath`](crate::balancer::HierarchyPath) names. The config:
+/// The first name in an endpoint's [`HierarchyPath`](crate::balancer::HierarchyPath) is the name of
+/// its child. The config:
 ///
 /// ```text
 /// {"targets": {
@@ -43,10 +42,9 @@ use crate::status::Status;
 /// }}
 /// ```
 ///
-/// Calls go to the children that are READY, to each as often as its `weight` is of the sum of
-/// theirs (default: 0, no calls as long as one with a weight is READY). Without a READY one they
-/// wait while one connects, then have one that is idle connect, else fail as one of the children
-/// says.
+/// Calls use the READY children in proportion to `weight`. Default: 0, no calls as long as a child
+/// with a weight is READY. Without a READY child, calls wait if a child is connecting; otherwise
+/// they connect an idle child, or else fail with the status of a child.
 ///
 /// Source: gRFC A28; grpc-go's package `balancer/weightedtarget`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,7 +76,7 @@ struct WeightedTarget {
 struct Target {
     weight: u32,
     child: ChildBalancer,
-    /// As what it counts: one that has failed stays failed until it is ready.
+    /// The state that the child counts as: a failed child counts as failed until it is READY.
     counts_as: ConnectivityState,
 }
 
@@ -92,8 +90,8 @@ impl Target {
         }
     }
 
-    /// The child may have published another state.
-    fn look(&mut self) {
+    /// Updates the state after the child has published.
+    fn update_state(&mut self) {
         let (from, to) = (self.counts_as, self.child.state());
         self.counts_as = match (from, to) {
             (ConnectivityState::TransientFailure, ConnectivityState::Connecting) => from,
@@ -103,16 +101,18 @@ impl Target {
 }
 
 impl WeightedTarget {
-    /// Calls each child, and publishes when one of them has.
-    fn with_each(
-        &mut self,
-        control: &mut dyn ChannelControl,
-        mut what: impl FnMut(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
-    ) {
+    /// Passes an event on to each child, and publishes if one of them has.
+    fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
+        if let BalancerEvent::ResolverError(error) = event
+            && self.targets.is_empty()
+        {
+            let picker = Arc::new(FailingPicker::new(call_failure(error)));
+            control.update_state(ConnectivityState::TransientFailure, picker);
+        }
         let mut published = false;
         for target in self.targets.values_mut() {
-            if what(&mut target.child, control) {
-                target.look();
+            if target.child.handle(event, control) {
+                target.update_state();
                 published = true;
             }
         }
@@ -164,7 +164,7 @@ impl Balancer for WeightedTarget {
             let update = BalancerUpdate::new(endpoints, Arc::new(config.policy.clone()));
             let (published, updated) = target.child.update(update, control);
             if published {
-                target.look();
+                target.update_state();
             }
             result = result.and(updated);
         }
@@ -172,50 +172,10 @@ impl Balancer for WeightedTarget {
         result
     }
 
-    fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        if self.targets.is_empty() {
-            // Its code is about resolving, not about the calls that fail because of it.
-            let status = error.to_unavailable(error.message().to_owned());
-            let picker = Arc::new(FailingPicker::new(status));
-            control.update_state(ConnectivityState::TransientFailure, picker);
-        }
-        self.with_each(control, |child, control| {
-            child.resolver_error(error, control)
-        });
-    }
-
-    fn subconn_state(
-        &mut self,
-        subconn: SubConnId,
-        state: &SubConnState,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.with_each(control, |child, control| {
-            child.subconn_state(subconn, state, control)
-        });
-    }
-
-    fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
-        self.with_each(control, ChildBalancer::exit_idle);
-    }
-
-    fn load_report(
-        &mut self,
-        subconn: SubConnId,
-        report: &LoadReport,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.with_each(control, |child, control| {
-            child.load_report(subconn, report, control)
-        });
-    }
+    handle_events!();
 
     fn wake_at(&self) -> Option<Instant> {
         let targets = self.targets.values();
         targets.filter_map(|target| target.child.wake_at()).min()
-    }
-
-    fn wake(&mut self, control: &mut dyn ChannelControl) {
-        self.with_each(control, ChildBalancer::wake);
     }
 }

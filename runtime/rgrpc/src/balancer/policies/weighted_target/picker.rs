@@ -2,15 +2,15 @@ use std::sync::Arc;
 
 use crate::balancer::{PickInfo, PickResult, Picker};
 
-/// Asks one of several pickers, at random by their weights.
+/// A picker that uses one of several pickers, at random by their weights.
 pub(super) struct WeightedPicker {
     pickers: Vec<Arc<dyn Picker>>,
-    /// The sum of the weights up to and with that of the picker at the same place.
+    /// The sum of the weights up to each picker, including it.
     ends: Vec<u64>,
 }
 
 impl WeightedPicker {
-    /// Of at least one picker. Those that have all the weight 0 are equal.
+    /// Creates a picker of at least one picker. If all weights are 0, they are equal.
     pub(super) fn new(pickers: Vec<(u32, Arc<dyn Picker>)>) -> Self {
         let is_weighted = pickers.iter().any(|(weight, _)| *weight > 0);
         let mut end = 0;
@@ -24,7 +24,7 @@ impl WeightedPicker {
         Self { pickers, ends }
     }
 
-    /// Which picker has this number, which is less than the sum of the weights.
+    /// The index of the picker for a number less than the sum of the weights.
     fn at(&self, number: u64) -> usize {
         self.ends.partition_point(|end| *end <= number)
     }

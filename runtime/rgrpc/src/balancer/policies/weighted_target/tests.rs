@@ -1,8 +1,8 @@
 use super::ConnectivityState::{Connecting, Idle, Ready, TransientFailure};
 use super::*;
-use crate::balancer::HierarchyPath;
 use crate::balancer::policies::chi_square::assert_distribution;
 use crate::balancer::policies::policy_test::{PolicyTest, endpoint};
+use crate::balancer::{HierarchyPath, SubConnState};
 use crate::resolver::{Attributes, Endpoint};
 
 fn test() -> PolicyTest {
@@ -24,7 +24,7 @@ fn targets(weights: &[(&str, u32)]) -> String {
     format!(r#"{{"targets": {{{}}}}}"#, targets.join(", "))
 }
 
-/// Children x and y, with an address each that is called as they are.
+/// A policy with the children x and y. Each has one address, which has the child's name.
 fn two(weights: (u32, u32)) -> PolicyTest {
     let mut test = test();
     let config = targets(&[("x", weights.0), ("y", weights.1)]);
@@ -34,7 +34,7 @@ fn two(weights: (u32, u32)) -> PolicyTest {
 }
 
 #[test]
-fn a_config_is_read_with_its_defaults() {
+fn a_config_is_parsed_with_its_defaults() {
     for (json, expected) in [
         ("{}", &[][..]),
         (r#"{"targets": null, "of the future": 1}"#, &[]),
@@ -84,7 +84,7 @@ fn an_error_in_a_config_names_its_path() {
 }
 
 #[test]
-fn calls_go_to_the_ready_children_by_their_weights() {
+fn calls_use_the_ready_children_in_proportion_to_their_weights() {
     fastrand::seed(7);
     let mut test = test();
     let config = targets(&[("w", 9), ("x", 1), ("y", 2), ("z", 5)]);
@@ -130,7 +130,7 @@ fn the_state_is_the_best_of_the_children_and_a_failed_child_that_connects_stays_
 }
 
 #[test]
-fn calls_fail_as_a_child_says_when_all_have_failed() {
+fn calls_fail_with_the_status_of_a_child_if_all_have_failed() {
     fastrand::seed(7);
     let mut test = two((1, 0));
     test.fail("x");
@@ -175,7 +175,7 @@ fn a_change_of_weights_keeps_the_children() {
 }
 
 #[test]
-fn a_child_that_is_no_longer_named_is_dropped() {
+fn a_child_that_the_config_no_longer_contains_is_dropped() {
     let mut test = two((1, 1));
     test.ready("x");
     test.ready("y");
@@ -186,7 +186,7 @@ fn a_child_that_is_no_longer_named_is_dropped() {
 }
 
 #[test]
-fn a_child_of_another_policy_is_replaced_when_that_is_ready() {
+fn a_child_is_replaced_when_its_new_policy_is_ready() {
     let mut test = test();
     let endpoints = || vec![of("x", "x")];
     test.update(&targets(&[("x", 1)]), endpoints())
@@ -211,7 +211,7 @@ fn without_targets_calls_fail() {
 }
 
 #[test]
-fn an_update_fails_as_the_first_child_that_cannot_use_it() {
+fn an_update_returns_the_first_error_of_a_child() {
     let mut test = test();
     let config = targets(&[("x", 1), ("y", 1)]);
     let error = test.update(&config, vec![of("y", "y")]).expect_err("no x");

@@ -64,8 +64,8 @@ pub(super) struct StreamCall {
 ///                                                                       └──► Failed
 /// ```
 enum CallState {
-    /// The attempts are at rest.
-    Uncommitted(Box<Uncommitted>),
+    /// The attempts are at rest. Not boxed: that would be one more allocation for each call.
+    Uncommitted(Uncommitted),
     /// Somebody drives the attempts; the orders of others wait until they are put back.
     Driven(Orders),
     /// [`StreamCall::committed`] has the attempt.
@@ -112,7 +112,7 @@ impl StreamCall {
         let uncommitted = Uncommitted::new(Arc::clone(&context), scheduler);
         Self {
             committed: OnceLock::new(),
-            state: Mutex::new(CallState::Uncommitted(Box::new(uncommitted))),
+            state: Mutex::new(CallState::Uncommitted(uncommitted)),
             context,
             wakers: Arc::default(),
             hooks: Mutex::new(Some(hooks)),
@@ -272,7 +272,7 @@ impl StreamCall {
         Some((result, wake))
     }
 
-    fn take(&self) -> Option<Box<Uncommitted>> {
+    fn take(&self) -> Option<Uncommitted> {
         let mut state = lock(&self.state);
         match &mut *state {
             CallState::Uncommitted(_) => {
@@ -290,7 +290,7 @@ impl StreamCall {
         }
     }
 
-    fn put_back(&self, mut uncommitted: Box<Uncommitted>) -> bool {
+    fn put_back(&self, mut uncommitted: Uncommitted) -> bool {
         let mut was_polled = false;
         loop {
             let orders = {
@@ -319,10 +319,7 @@ impl StreamCall {
 
     /// The state of a call whose attempts have come this far, and what is left of them, to be
     /// dropped without the lock, if that is another state. The lock is held.
-    fn state_after(
-        &self,
-        mut uncommitted: Box<Uncommitted>,
-    ) -> (CallState, Option<Box<Uncommitted>>) {
+    fn state_after(&self, mut uncommitted: Uncommitted) -> (CallState, Option<Uncommitted>) {
         let state = match uncommitted.outcome.take() {
             None => return (CallState::Uncommitted(uncommitted), None),
             Some(Outcome::Failed(status)) => CallState::Failed(status),

@@ -1,3 +1,6 @@
+//! Lookups by DNS servers, with the crate `hickory-resolver`: addresses with their TTL, and service
+//! configs in TXT records.
+
 #[cfg(test)]
 mod tests;
 
@@ -15,30 +18,30 @@ use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 use super::lookup::{Answer, Lookup, LookupFuture, Question, SystemLookup};
-use super::txt_service_config::Chooser;
+use super::txt_service_config::ClientProperties;
 use crate::io::host_port;
 use crate::status::Status;
 
-/// What goes before a host in the name of the record that holds its service config.
+/// The prefix of a host in the name of the TXT record with its service config.
 const TXT_PREFIX: &str = "_grpc_config.";
 
-/// How long addresses that are known wait for a service config.
+/// The timeout of the lookup of a service config. The addresses wait for it.
 const TXT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The port of DNS servers.
+/// The default port of DNS servers.
 const SERVER_PORT: u16 = 53;
 
-/// Asks DNS servers, by the crate `hickory-resolver`. Each lookup reads the system's configuration
-/// anew and remembers nothing of the last, since it is made to learn what has changed.
+/// Looks names up at DNS servers. Each lookup reads the system's configuration and has no cache,
+/// because a lookup is made to find changes.
 #[derive(Clone, Debug)]
 pub(super) struct HickoryLookup {
-    /// `None`: those of the system's configuration.
+    /// The server to ask. `None`: the servers of the system's configuration.
     server: Option<Server>,
-    /// What finds the addresses; `None`: the servers too.
+    /// The lookup of addresses. `None`: the servers resolve them too.
     addresses: Option<SystemLookup>,
 }
 
-/// A DNS server that a target names.
+/// A DNS server in a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Server {
     host: String,
@@ -46,7 +49,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Parses the authority of a target; `None` if it is empty.
+    /// Parses the authority of a target. `None` if it is empty.
     pub(super) fn parse(authority: &str) -> Result<Option<Self>, String> {
         if authority.is_empty() {
             return Ok(None);
@@ -64,7 +67,7 @@ impl Server {
 }
 
 impl HickoryLookup {
-    /// Addresses and service configs by the servers of the system's configuration.
+    /// Looks up addresses and service configs at the servers of the system's configuration.
     pub(super) fn of_system() -> Self {
         Self {
             server: None,
@@ -72,7 +75,7 @@ impl HickoryLookup {
         }
     }
 
-    /// The same by this server.
+    /// Looks up addresses and service configs at a server.
     pub(super) fn of_server(server: Server) -> Self {
         Self {
             server: Some(server),
@@ -80,8 +83,9 @@ impl HickoryLookup {
         }
     }
 
-    /// Addresses by the operating system, service configs by the servers of its configuration.
-    pub(super) fn beside(system: SystemLookup) -> Self {
+    /// Looks up addresses by the operating system, and service configs at the servers of the
+    /// system's configuration.
+    pub(super) fn with_system_addresses(system: SystemLookup) -> Self {
         Self {
             server: None,
             addresses: Some(system),
@@ -109,7 +113,7 @@ impl HickoryLookup {
         let config = ResolverConfig::from_name_servers(servers.collect());
         let mut builder = Resolver::builder_with_config(config, TokioRuntimeProvider::default());
         builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-        // The server alone is asked.
+        // Only the server may answer.
         builder.options_mut().use_hosts_file = ResolveHosts::Never;
         builder.build().map_err(text)
     }
@@ -151,8 +155,8 @@ async fn addresses(resolver: &TokioResolver, question: &Question) -> Result<Answ
     })
 }
 
-/// The service config of a host. Without an answer there is none, as most hosts have none and some
-/// servers do not answer what they do not know.
+/// Looks up the service config of a host. Without an answer there is none: most hosts have none,
+/// and some servers do not answer questions for unknown records.
 ///
 /// Source: grpc-go `envconfig.TXTErrIgnore`.
 async fn service_config(resolver: &TokioResolver, host: &str) -> Option<Result<String, Status>> {
@@ -179,11 +183,11 @@ async fn service_config(resolver: &TokioResolver, host: &str) -> Option<Result<S
         })
         .collect();
     let host_name = gethostname();
-    let chooser = Chooser {
+    let client = ClientProperties {
         host_name: &host_name.to_string_lossy(),
         percentile: fastrand::u64(0..100),
     };
-    let chosen = chooser.choose(texts.iter().map(String::as_str));
+    let chosen = client.choose(texts.iter().map(String::as_str));
     chosen
         .map_err(|problem| Status::unavailable(format!("the TXT record of {name}: {problem}")))
         .transpose()

@@ -1,4 +1,4 @@
-//! Lookups against a DNS server of the test, on loopback.
+//! Lookups at a DNS server of the test, on loopback.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +16,7 @@ use crate::resolver::{
     ResolverState, Target,
 };
 
-/// Answers from a table; a name that is not in it does not exist.
+/// A DNS server that answers from a table. A name that is not in the table does not exist.
 struct DnsServer {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
@@ -84,7 +84,7 @@ fn answer(zone: &Zone, id: u16, query: &Query) -> Message {
 }
 
 impl DnsServer {
-    /// What the resolver says first of the target that names this server.
+    /// The first event of the resolver of a target that names this server.
     async fn resolve(&self, host: &str, options: ResolverOptions) -> Result<ResolverState, Status> {
         let target = Target::parse(&format!("dns://{}/{host}", self.address));
         let builder = DnsResolverBuilder::new();
@@ -93,7 +93,7 @@ impl DnsServer {
         let running = tokio::spawn(resolver.expect("a resolver").run(control));
         let event = events.next().await;
         running.abort();
-        match event.expect("it says something") {
+        match event.expect("an event") {
             ResolverEvent::Update(state, _) => Ok(state),
             ResolverEvent::Error(status) => Err(status),
         }
@@ -117,7 +117,7 @@ fn addresses_of(state: &ResolverState) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn addresses_of_both_families_and_the_service_config_are_found_at_the_server() {
+async fn the_server_resolves_addresses_of_both_families_and_the_service_config() {
     let server = serve(HashMap::from([
         (HOST, vec![(60, ip("1.2.3.4")), (9, ip("::5"))]),
         (
@@ -148,7 +148,7 @@ async fn addresses_of_both_families_and_the_service_config_are_found_at_the_serv
 }
 
 #[tokio::test]
-async fn a_disabled_service_config_is_not_asked_for() {
+async fn a_disabled_service_config_is_not_looked_up() {
     let server = serve(HashMap::from([(HOST, vec![(60, ip("1.2.3.4"))])])).await;
     let options = ResolverOptions {
         disable_service_config: true,
@@ -161,7 +161,7 @@ async fn a_disabled_service_config_is_not_asked_for() {
 }
 
 #[tokio::test]
-async fn a_host_without_a_record_has_no_service_config_and_a_bad_one_is_an_error() {
+async fn a_host_without_a_record_has_no_service_config_and_an_invalid_record_is_an_error() {
     let host = || (HOST, vec![(60, ip("1.2.3.4"))]);
     let server = serve(HashMap::from([host()])).await;
     let found = server.resolve("shop.test", ResolverOptions::default());
@@ -170,7 +170,7 @@ async fn a_host_without_a_record_has_no_service_config_and_a_bad_one_is_an_error
     let bad = (CONFIG, vec![(60, txt(&["grpc_config=nonsense"]))]);
     let server = serve(HashMap::from([host(), bad])).await;
     let found = server.resolve("shop.test", ResolverOptions::default());
-    let config = found.await.expect("the addresses are").service_config;
+    let config = found.await.expect("the addresses are found").service_config;
     let error = config.expect("there is one").expect_err("nonsense");
     for part in ["_grpc_config.shop.test", "not followed by a JSON list"] {
         assert!(error.message().contains(part), "{error}");
@@ -189,7 +189,7 @@ async fn a_name_that_does_not_exist_has_no_addresses() {
 }
 
 #[tokio::test]
-async fn addresses_are_valid_as_long_as_the_shortest_ttl_says() {
+async fn addresses_are_valid_for_the_shortest_ttl() {
     let server = serve(HashMap::from([(
         HOST,
         vec![(60, ip("1.2.3.4")), (9, ip("1.2.3.5"))],

@@ -1,4 +1,4 @@
-//! Which addresses are tried, when, and what calls do meanwhile.
+//! The attempts to connect: their order and times, and the calls meanwhile.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ fn all_calls_go_to_the_first_address() {
 }
 
 #[test]
-fn when_the_first_address_fails_calls_go_to_the_second() {
+fn calls_use_the_second_address_if_the_first_fails() {
     let mut fixture = Fixture::new(&[A, B, C]);
     fixture.fail(A, "refused");
     assert_eq!(fixture.channel.state(), Some(Connecting));
@@ -29,7 +29,7 @@ fn when_the_first_address_fails_calls_go_to_the_second() {
 }
 
 #[test]
-fn when_all_addresses_fail_calls_fail_with_the_last_failure_and_the_resolver_is_asked() {
+fn if_all_addresses_fail_calls_fail_with_the_last_failure_and_the_resolver_resolves_again() {
     let mut fixture = Fixture::new(&[A, B]);
     fixture.fail(A, "refused");
     assert_eq!(fixture.channel.resolves(), 0);
@@ -46,7 +46,7 @@ fn when_all_addresses_fail_calls_fail_with_the_last_failure_and_the_resolver_is_
 }
 
 #[test]
-fn an_address_twice_is_tried_once() {
+fn a_duplicate_address_is_tried_once() {
     let mut fixture = Fixture::new(&[A, A, B, A]);
     fixture.fail(A, "refused");
     assert_eq!(fixture.connects(), [B]);
@@ -56,7 +56,7 @@ fn an_address_twice_is_tried_once() {
 }
 
 #[test]
-fn after_a_pass_all_are_tried_at_once_and_their_failures_told_when_there_are_as_many_as_they() {
+fn after_a_pass_all_are_retried_and_a_failure_is_reported_once_per_number_of_addresses() {
     let mut fixture = Fixture::new(&[A, B]);
     fixture.fail(A, "refused");
     assert_eq!(fixture.connects(), [B]);
@@ -80,7 +80,7 @@ fn after_a_pass_all_are_tried_at_once_and_their_failures_told_when_there_are_as_
 }
 
 #[test]
-fn transient_failure_is_left_when_an_address_is_ready_and_not_before() {
+fn transient_failure_ends_only_when_an_address_is_ready() {
     let mut fixture = Fixture::failed(&[A, B]);
     for _ in 0..3 {
         for address in [A, B] {
@@ -98,7 +98,7 @@ fn transient_failure_is_left_when_an_address_is_ready_and_not_before() {
 }
 
 #[test]
-fn an_address_has_250_ms_to_itself() {
+fn the_next_attempt_begins_after_250_ms() {
     let mut fixture = Fixture::new(&[A, B]);
     fixture.connecting(A);
     fixture.advance(ATTEMPT_DELAY - Duration::from_millis(1));
@@ -115,7 +115,7 @@ fn an_address_has_250_ms_to_itself() {
 }
 
 #[test]
-fn the_pass_ends_when_addresses_that_were_begun_by_time_have_failed_in_any_order() {
+fn the_pass_ends_when_concurrent_attempts_have_failed_in_any_order() {
     let mut fixture = Fixture::new(&[A, B, C]);
     fixture.connecting(A);
     fixture.advance(ATTEMPT_DELAY);
@@ -131,7 +131,7 @@ fn the_pass_ends_when_addresses_that_were_begun_by_time_have_failed_in_any_order
 }
 
 #[test]
-fn the_time_runs_from_the_last_attempt_also_after_a_failure() {
+fn the_250_ms_run_from_the_last_attempt_also_after_a_failure() {
     let mut fixture = Fixture::new(&[A, B, C]);
     fixture.advance(Duration::from_millis(200));
     fixture.fail(A, "refused");
@@ -146,7 +146,7 @@ fn the_time_runs_from_the_last_attempt_also_after_a_failure() {
 }
 
 #[test]
-fn what_becomes_of_attempts_that_were_given_up_is_of_no_interest() {
+fn results_of_abandoned_attempts_are_ignored() {
     let mut fixture = Fixture::new(&[A, B]);
     let first = fixture.channel.subconn(&address(A)).expect("it is tried");
     fixture.advance(ATTEMPT_DELAY);
@@ -165,7 +165,7 @@ fn what_becomes_of_attempts_that_were_given_up_is_of_no_interest() {
 }
 
 #[test]
-fn addresses_of_both_families_are_tried_in_turn() {
+fn addresses_of_both_families_are_interleaved() {
     let mut fixture = Fixture::new(&["[::1]:1", "[::2]:2", "1.1.1.1:3"]);
     fixture.fail("[::1]:1", "unreachable");
     assert_eq!(fixture.connects(), ["1.1.1.1:3"]);

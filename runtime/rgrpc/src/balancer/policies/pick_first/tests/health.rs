@@ -1,4 +1,4 @@
-//! Connections that say whether they serve.
+//! The health of connections.
 
 use super::{A, B, Fixture};
 use crate::balancer::{Balancer, Health, PickFirst, SubConnState, TestPick};
@@ -6,7 +6,7 @@ use crate::connectivity_state::ConnectivityState::{Connecting, Idle, TransientFa
 use crate::status::Status;
 
 #[test]
-fn a_leaf_goes_by_the_health_of_its_connection_and_keeps_it() {
+fn a_leaf_follows_the_health_of_its_connection_and_keeps_it() {
     let mut fixture = Fixture::of(PickFirst::leaf());
     fixture.update(&[A, B]).expect("there are addresses");
     fixture.connecting(A);
@@ -16,7 +16,11 @@ fn a_leaf_goes_by_the_health_of_its_connection_and_keeps_it() {
 
     fixture.subconn_state(A, &health(Health::Unknown));
     assert_eq!(fixture.channel.state(), Some(Connecting));
-    assert_eq!(fixture.channel.published(), 1, "that is known");
+    assert_eq!(
+        fixture.channel.published(),
+        1,
+        "CONNECTING is published already"
+    );
     assert_eq!(fixture.open(), [A]);
     assert_eq!(fixture.policy.wake_at(), None);
 
@@ -41,7 +45,7 @@ fn a_leaf_goes_by_the_health_of_its_connection_and_keeps_it() {
 }
 
 #[test]
-fn a_leaf_that_is_connected_is_not_failing_any_more_while_its_health_is_unknown() {
+fn a_connected_leaf_is_connecting_while_its_health_is_unknown() {
     let mut fixture = Fixture::of(PickFirst::leaf());
     fixture.update(&[A]).expect("there is an address");
     fixture.fail(A, "refused");
@@ -54,7 +58,7 @@ fn a_leaf_that_is_connected_is_not_failing_any_more_while_its_health_is_unknown(
 }
 
 #[test]
-fn alone_it_uses_a_connection_whatever_its_health() {
+fn a_policy_that_is_no_leaf_ignores_health() {
     let status = Status::unavailable("NOT_SERVING");
     for health in [Health::Unknown, Health::NotServing(status)] {
         let mut fixture = Fixture::new(&[A]);

@@ -1,4 +1,4 @@
-//! What follows when the connection is lost.
+//! Lost connections, and the state IDLE.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::connectivity_state::ConnectivityState::{Connecting, Idle};
 use crate::metadata::Metadata;
 
 #[test]
-fn a_lost_connection_makes_it_idle_until_there_is_a_call() {
+fn after_a_lost_connection_the_policy_is_idle_until_a_call() {
     let mut fixture = Fixture::ready(&[A, B]);
     fixture.idle(A);
     assert_eq!(fixture.channel.state(), Some(Idle));
@@ -18,7 +18,7 @@ fn a_lost_connection_makes_it_idle_until_there_is_a_call() {
     assert_eq!(
         fixture.channel.state(),
         Some(Idle),
-        "that was for another policy"
+        "the wake was for another policy"
     );
 
     fixture.call();
@@ -51,7 +51,7 @@ fn after_a_lost_connection_the_first_address_is_tried_first() {
 }
 
 #[test]
-fn all_calls_of_an_idle_policy_wake_it_once() {
+fn several_calls_wake_an_idle_policy_once() {
     let mut fixture = Fixture::ready(&[A]);
     fixture.idle(A);
     let picker = Arc::clone(fixture.channel.picker());
@@ -81,7 +81,7 @@ fn exit_idle_connects_and_does_nothing_in_other_states() {
 }
 
 #[test]
-fn a_connection_that_is_lost_before_it_is_known_makes_it_idle_too() {
+fn a_connection_that_is_lost_before_ready_makes_the_policy_idle() {
     let mut fixture = Fixture::new(&[A, B]);
     fixture.connecting(A);
     fixture.idle(A);
@@ -92,7 +92,7 @@ fn a_connection_that_is_lost_before_it_is_known_makes_it_idle_too() {
 }
 
 #[test]
-fn an_idle_policy_remembers_new_addresses_and_stays_idle() {
+fn an_idle_policy_keeps_new_addresses_and_stays_idle() {
     let mut fixture = Fixture::ready(&[A]);
     fixture.idle(A);
     fixture.update(&[B, C]).expect("there are addresses");

@@ -1,4 +1,4 @@
-//! The policy in virtual time: grpc-go's tests of it, and what gRFC A61 says beyond them.
+//! Tests of the policy in virtual time: those of grpc-go, and the rules of gRFC A61.
 
 mod connecting;
 mod health;
@@ -22,7 +22,7 @@ const A: &str = "a:1";
 const B: &str = "b:2";
 const C: &str = "c:3";
 
-/// The policy on a channel whose connections do what the test says.
+/// The policy on a test channel.
 struct Fixture {
     channel: TestChannel,
     policy: PickFirst,
@@ -43,7 +43,7 @@ impl Fixture {
         Self { channel, policy }
     }
 
-    /// With these addresses, and an attempt at the first.
+    /// A policy that connects to the first of these addresses.
     fn new(addresses: &[&str]) -> Self {
         let mut fixture = Self::of(PickFirst::new());
         fixture.update(addresses).expect("there are addresses");
@@ -53,7 +53,7 @@ impl Fixture {
         fixture
     }
 
-    /// With these addresses, connected to the first.
+    /// A policy that is connected to the first of these addresses.
     fn ready(addresses: &[&str]) -> Self {
         let mut fixture = Self::new(addresses);
         fixture.connect(addresses[0]);
@@ -61,7 +61,7 @@ impl Fixture {
         fixture
     }
 
-    /// With these addresses, which have failed, and wait for the end of their backoff.
+    /// A policy whose addresses have failed and are in their backoff.
     fn failed(addresses: &[&str]) -> Self {
         let mut fixture = Self::new(addresses);
         for address in addresses {
@@ -82,7 +82,7 @@ impl Fixture {
         self.policy.update(update, &mut self.channel)
     }
 
-    /// The connection to an address is in another state.
+    /// Changes the state of the subchannel of an address.
     fn subconn_state(&mut self, text: &str, state: &SubConnState) {
         let subconn = self.channel.subconn(&address(text)).expect(text);
         self.policy.subconn_state(subconn, state, &mut self.channel);
@@ -92,20 +92,20 @@ impl Fixture {
         self.subconn_state(address, &SubConnState::Connecting);
     }
 
-    /// An attempt at an address succeeds.
+    /// Lets an attempt succeed.
     fn connect(&mut self, address: &str) {
         self.connecting(address);
         self.subconn_state(address, &SubConnState::Ready(Health::Serving));
     }
 
-    /// An attempt at an address fails.
+    /// Lets an attempt fail.
     fn fail(&mut self, address: &str, text: &str) {
         self.connecting(address);
         let status = Status::unavailable(format!("{address}: {text}"));
         self.subconn_state(address, &SubConnState::TransientFailure(status));
     }
 
-    /// The connection to an address is lost, or its backoff is over.
+    /// Reports a lost connection or the end of a backoff.
     fn idle(&mut self, address: &str) {
         self.subconn_state(address, &SubConnState::Idle);
     }
@@ -126,19 +126,19 @@ impl Fixture {
         }
     }
 
-    /// A call comes while the policy is idle.
+    /// Makes a call while the policy is idle.
     fn call(&mut self) {
         assert_eq!(self.channel.pick(), TestPick::Queue);
         assert!(self.channel.take_wake());
         self.policy.wake(&mut self.channel);
     }
 
-    /// Which addresses were to be connected to since this was last asked.
+    /// The addresses whose subchannels were told to connect since the last call of this method.
     fn connects(&mut self) -> Vec<String> {
         texts(self.channel.take_connects())
     }
 
-    /// Which addresses have a connection, or are getting one.
+    /// The addresses of the existing subchannels.
     fn open(&self) -> Vec<String> {
         texts(self.channel.subconns())
     }
@@ -147,7 +147,7 @@ impl Fixture {
     fn assert_ready(&self, text: &str) {
         assert_eq!(self.channel.state(), Some(Ready));
         assert_eq!(self.channel.pick(), TestPick::Address(address(text)));
-        assert_eq!(self.open(), [text], "the others are given up");
+        assert_eq!(self.open(), [text], "the others are dropped");
         assert_eq!(self.policy.wake_at(), None);
     }
 

@@ -1,4 +1,4 @@
-//! New endpoints, and errors of the resolver.
+//! New endpoints and errors of the resolver.
 
 use std::sync::Arc;
 
@@ -23,8 +23,8 @@ fn transient_failure_is_kept_when_there_are_other_addresses() {
 }
 
 #[test]
-fn an_update_while_all_are_in_their_backoff_does_not_have_the_resolver_asked_again() {
-    // A resolver that answers at once would be asked without end.
+fn an_update_during_the_backoff_of_all_does_not_make_the_resolver_resolve_again() {
+    // Otherwise a resolver that answers at once would be asked in a loop.
     let mut fixture = Fixture::failed(&[A, B]);
     let resolves = fixture.channel.resolves();
     fixture.update(&[A, B]).expect("there are addresses");
@@ -33,7 +33,7 @@ fn an_update_while_all_are_in_their_backoff_does_not_have_the_resolver_asked_aga
 }
 
 #[test]
-fn a_resolver_that_repeats_itself_does_not_put_off_the_second_address() {
+fn repeated_updates_do_not_delay_the_second_address() {
     let mut fixture = Fixture::new(&[A, B]);
     fixture.connecting(A);
     let half = ATTEMPT_DELAY / 2;
@@ -44,7 +44,7 @@ fn a_resolver_that_repeats_itself_does_not_put_off_the_second_address() {
 }
 
 #[test]
-fn shuffling_is_as_the_config_says() {
+fn the_config_enables_shuffling() {
     let config = PickFirstConfig::default().with_shuffle_address_list(true);
     let mut fixture = Fixture::of(PickFirst::new());
     let mut firsts = Vec::new();
@@ -53,7 +53,7 @@ fn shuffling_is_as_the_config_says() {
             .update_with(&[A, B, C], config)
             .expect("there are addresses");
         firsts.extend(fixture.connects());
-        // Without them the next update begins anew.
+        // An empty list resets the policy.
         fixture.update(&[]).expect_err("there are no addresses");
     }
     for address in [A, B, C] {
@@ -74,7 +74,7 @@ fn the_connection_is_kept_while_its_address_is_in_the_list() {
         fixture.assert_ready(B);
     }
     assert_eq!(fixture.channel.published(), published);
-    // The list is the new one nevertheless.
+    // The policy has the new list regardless.
     fixture.update(&[C, B]).expect("there are addresses");
     fixture.idle(B);
     fixture.call();
@@ -82,7 +82,7 @@ fn the_connection_is_kept_while_its_address_is_in_the_list() {
 }
 
 #[test]
-fn when_the_address_of_the_connection_is_gone_the_list_is_gone_through() {
+fn the_new_list_is_tried_if_the_connected_address_was_removed() {
     let mut fixture = Fixture::ready(&[A, B]);
     fixture.update(&[B, C]).expect("there are addresses");
     assert_eq!(fixture.channel.state(), Some(Connecting));
@@ -113,7 +113,7 @@ fn addresses_in_both_lists_keep_their_attempts() {
 }
 
 #[test]
-fn new_addresses_while_all_fail_are_tried() {
+fn new_addresses_are_tried_while_all_fail() {
     let mut fixture = Fixture::failed(&[A]);
     fixture.update(&[A, B]).expect("there are addresses");
     assert_eq!(fixture.connects(), [B]);
@@ -122,7 +122,7 @@ fn new_addresses_while_all_fail_are_tried() {
 }
 
 #[test]
-fn no_addresses_are_a_failure_which_ends_when_there_are_some() {
+fn an_empty_list_is_a_failure_until_there_are_addresses() {
     let none = "cannot connect to test:///backends: the resolver has found no addresses";
     let mut fixture = Fixture::of(PickFirst::new());
     for _ in 0..2 {
@@ -130,7 +130,7 @@ fn no_addresses_are_a_failure_which_ends_when_there_are_some() {
         assert_eq!((error.code(), error.message()), (Code::Unavailable, none));
         fixture.assert_failing(none);
         assert_eq!(fixture.open(), [""; 0]);
-        // It was no failure to connect, so that it does not stay.
+        // It was not a failure to connect, so it ends with the next update.
         fixture.update(&[A]).expect("there is an address");
         assert_eq!(fixture.channel.state(), Some(Connecting));
         assert_eq!(fixture.connects(), [A]);
@@ -148,7 +148,7 @@ fn a_config_of_another_policy_is_an_error() {
 }
 
 #[test]
-fn an_error_of_the_resolver_is_for_calls_while_there_are_no_addresses() {
+fn a_resolver_error_without_addresses_fails_calls() {
     let mut fixture = Fixture::of(PickFirst::new());
     fixture.resolver_error("no such host");
     fixture.assert_failing("cannot connect to test:///backends: no such host");
@@ -163,7 +163,7 @@ fn an_error_of_the_resolver_is_for_calls_while_there_are_no_addresses() {
 }
 
 #[test]
-fn an_error_of_the_resolver_changes_nothing_while_addresses_work_or_may() {
+fn a_resolver_error_is_ignored_unless_all_addresses_fail() {
     let mut fixture = Fixture::new(&[A]);
     fixture.resolver_error("no such host");
     assert_eq!(fixture.channel.state(), Some(Connecting));
@@ -178,7 +178,7 @@ fn an_error_of_the_resolver_changes_nothing_while_addresses_work_or_may() {
 }
 
 #[test]
-fn an_error_of_the_resolver_is_told_when_all_addresses_fail_which_are_still_tried() {
+fn a_resolver_error_is_reported_if_all_addresses_fail_and_these_are_still_retried() {
     let mut fixture = Fixture::failed(&[A]);
     fixture.resolver_error("no such host");
     fixture.assert_failing("cannot connect to test:///backends: no such host");

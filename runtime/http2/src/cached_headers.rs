@@ -1,14 +1,15 @@
-//! Fields that begin many header blocks of a connection.
+//! Header fields that many requests of a connection share, and their cached encoding.
 
 use std::cell::RefCell;
 
 use super::hpack::{Encoder, Field, FieldRef};
 
-/// Fields that are the same in many blocks of one connection, encoded once for as long as its
-/// dynamic table stays as it is: what all calls of a method have in common, which is soon all in
-/// the table.
+/// The first fields of many header blocks of one connection, with their cached encoding.
+///
+/// An example is the fields that all calls of a method have in common. The encoding is reused for
+/// as long as the connection's dynamic table does not change. A value belongs to one connection.
 #[derive(Debug)]
-pub struct Recurring {
+pub struct CachedHeaders {
     fields: Vec<Field>,
     list_size: usize,
     encoded: RefCell<Encoded>,
@@ -17,12 +18,12 @@ pub struct Recurring {
 #[derive(Debug, Default)]
 struct Encoded {
     octets: Vec<u8>,
-    /// The generation of the table that the octets are for.
+    /// The generation of the dynamic table that the octets are valid for.
     generation: Option<u64>,
 }
 
-impl Recurring {
-    /// These fields, on one connection.
+impl CachedHeaders {
+    /// Creates the shared fields of one connection. Nothing is encoded until the first use.
     pub fn new(fields: Vec<Field>) -> Self {
         Self {
             list_size: fields.iter().map(|field| field.as_ref().size()).sum(),
@@ -31,18 +32,18 @@ impl Recurring {
         }
     }
 
-    /// The fields.
+    /// Returns the fields in order.
     pub(super) fn fields(&self) -> impl Iterator<Item = FieldRef<'_>> {
         self.fields.iter().map(Field::as_ref)
     }
 
-    /// What the fields count in a header list (RFC 9113 section 6.5.2).
+    /// Returns the fields' size in a header list, in octets (RFC 9113 section 6.5.2).
     #[inline]
     pub(super) fn list_size(&self) -> usize {
         self.list_size
     }
 
-    /// Appends the fields.
+    /// Appends the encoded fields to `out`.
     #[inline]
     pub(super) fn encode(&self, encoder: &mut Encoder, out: &mut Vec<u8>) {
         let mut encoded = self.encoded.borrow_mut();
@@ -61,7 +62,7 @@ impl Encoded {
         for field in fields {
             encoder.encode(field, &mut self.octets);
         }
-        // Octets that put something into the table mean something else when they come again.
+        // Octets that insert an entry into the table would insert it again when repeated.
         self.generation = (encoder.generation() == before).then_some(before);
     }
 }
@@ -86,23 +87,23 @@ mod tests {
     }
 
     #[test]
-    fn the_octets_always_mean_the_same_fields() {
+    fn cached_octets_always_decode_to_the_same_fields() {
         let list = [(":path", "/a/b"), ("te", "trailers"), ("user-agent", "x")];
         let field = |(name, value): (&str, &str)| {
             FieldRef::new(name.as_bytes(), value.as_bytes()).to_field()
         };
-        let recurring = Recurring::new(list.map(field).into());
+        let cached = CachedHeaders::new(list.map(field).into());
         let expected = list.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let (mut encoder, mut decoder) = (Encoder::new(), Decoder::new(4_096));
         let mut lengths = Vec::new();
         for round in 0..20 {
             let mut block = Vec::new();
             encoder.begin(&mut block);
-            recurring.encode(&mut encoder, &mut block);
+            cached.encode(&mut encoder, &mut block);
             lengths.push(block.len());
             assert_eq!(decode(&mut decoder, &block), expected, "round {round}");
             match round {
-                // Something else enters the table, which moves what is in it.
+                // Another entry enters the table, which changes the indices of the others.
                 5 => {
                     let mut other = Vec::new();
                     encoder.encode(FieldRef::new(b":authority", b"elsewhere"), &mut other);

@@ -1,40 +1,42 @@
-//! Events of streams other than the one whose frame was received, in wait to be asked for.
+//! The queue of events that one call causes on other streams.
+//!
+//! [`Connection::next_event`] returns them before it reads the next frame.
 
 use crate::event::Event;
 use crate::stream::StreamKey;
 
 use super::Connection;
 
-/// Something that one frame, or one write, did to a stream besides. A notice of a stream that is
-/// gone by the time it is asked for is dropped.
+/// An event that a frame or a call caused on another stream. It is dropped if the stream no longer
+/// exists when the event is due.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Notice {
-    /// [`Event::Opened`].
+pub(super) enum PendingEvent {
+    /// An [`Event::Opened`].
     Opened(StreamKey),
-    /// [`Event::SendReady`].
+    /// An [`Event::SendReady`].
     SendReady(StreamKey),
-    /// [`Event::Refused`], the stream's last.
+    /// An [`Event::Refused`], which is the stream's last event.
     Refused(StreamKey),
 }
 
 impl<T, H: Clone> Connection<T, H> {
-    /// The next event that waits.
+    /// Removes and returns the next pending event.
     #[inline]
-    pub(super) fn next_notice(&mut self) -> Option<Event<H>> {
-        while let Some(notice) = self.notices.pop_front() {
-            match notice {
-                Notice::Opened(key) => {
+    pub(super) fn next_pending_event(&mut self) -> Option<Event<H>> {
+        while let Some(event) = self.pending_events.pop_front() {
+            match event {
+                PendingEvent::Opened(key) => {
                     if let Some(stream) = self.streams.get(key) {
                         let id = stream.id;
                         return Some(Event::Opened { key, id });
                     }
                 }
-                Notice::SendReady(key) => {
+                PendingEvent::SendReady(key) => {
                     if self.streams.get(key).is_some() {
                         return Some(Event::SendReady { key });
                     }
                 }
-                Notice::Refused(key) => {
+                PendingEvent::Refused(key) => {
                     if self.streams.get(key).is_some() {
                         self.reported_end = Some(key);
                         return Some(Event::Refused { key });

@@ -1,62 +1,65 @@
-//! DATA whose content arrives elsewhere does what it does when it comes by way of the input.
+//! DATA whose content the owner reads directly has the same effect as DATA in the input buffer.
 
 use super::*;
 use crate::Config;
 
-/// A server, and what has come to it.
+/// A server and its received events.
 struct Server {
     wire: Wire,
-    /// Content is taken past the input, as far as the core lets it.
-    elsewhere: bool,
-    /// The frame whose content is being taken so, and how much of it is to come.
-    arriving: Option<(Head, usize)>,
-    /// How much was taken so.
-    taken: usize,
-    heard: Vec<String>,
+    /// `true` to read content directly wherever the core allows it.
+    direct: bool,
+    /// The frame whose content is being read directly, and the number of missing octets.
+    direct_frame: Option<(Head, usize)>,
+    /// The number of octets read directly.
+    direct_octets: usize,
+    /// The events, in text form.
+    received: Vec<String>,
 }
 
 impl Server {
-    fn new(elsewhere: bool) -> Self {
+    fn new(direct: bool) -> Self {
         Self {
             wire: Wire::server(Config {
                 bdp_estimation: false,
                 ..Config::default()
             }),
-            elsewhere,
-            arriving: None,
-            taken: 0,
-            heard: Vec::new(),
+            direct,
+            direct_frame: None,
+            direct_octets: 0,
+            received: Vec::new(),
         }
     }
 
-    /// The application reads what is not as long as it may be.
-    fn heard_data(&mut self, key: StreamKey, len: usize, end_stream: bool) {
-        self.heard.push(format!("{key:?} {len} {end_stream}"));
+    /// Records content. The application reads it unless it has the maximum length.
+    fn record_data(&mut self, key: StreamKey, len: usize, end_stream: bool) {
+        self.received.push(format!("{key:?} {len} {end_stream}"));
         if len < 16_384 {
             self.wire.core.release(key, len);
         }
     }
 
     fn receive(&mut self, mut octets: &[u8]) {
-        if let Some((head, left)) = &mut self.arriving {
+        if let Some((head, left)) = &mut self.direct_frame {
             let (content, rest) = octets.split_at((*left).min(octets.len()));
             *left -= content.len();
-            self.taken += content.len();
+            self.direct_octets += content.len();
             octets = rest;
             if *left > 0 {
                 return;
             }
             let head = *head;
-            self.arriving = None;
+            self.direct_frame = None;
             let arrived = self.wire.core.content_arrived(head, self.wire.now);
             match arrived {
                 Ok(Some(Event::Data {
                     key, end_stream, ..
                 })) => {
-                    self.heard_data(key, head.length, end_stream);
+                    self.record_data(key, head.length, end_stream);
                 }
-                Ok(event) => self.heard.extend(event.map(|event| format!("{event:?}"))),
-                Err(error) => self.heard.push(error.to_string()),
+                Ok(event) => self
+                    .received
+                    .extend(event.map(|event| format!("{event:?}"))),
+                Err(error) => self.received.push(error.to_string()),
             }
         }
         self.wire.input.extend_from_slice(octets);
@@ -72,33 +75,33 @@ impl Server {
                     data,
                     end_stream,
                 })) => {
-                    self.heard_data(key, data.len(), end_stream);
+                    self.record_data(key, data.len(), end_stream);
                 }
-                Ok(Some(event)) => self.heard.push(format!("{event:?}")),
-                Err(error) => return self.heard.push(error.to_string()),
+                Ok(Some(event)) => self.received.push(format!("{event:?}")),
+                Err(error) => return self.received.push(error.to_string()),
             }
         }
-        if self.elsewhere
+        if self.direct
             && let Some((head, _)) = self.wire.core.partial_content(&self.wire.input)
         {
-            let come = self.wire.input.len() - Head::LEN;
+            let arrived = self.wire.input.len() - Head::LEN;
             self.wire.input.clear();
-            self.arriving = Some((head, head.length - come));
+            self.direct_frame = Some((head, head.length - arrived));
         }
     }
 }
 
-/// What is heard and sent when these octets come in pieces of this size, and how much content came
-/// elsewhere.
-fn outcome(octets: &[u8], size: usize, elsewhere: bool) -> (Vec<String>, Vec<String>, usize) {
-    let mut server = Server::new(elsewhere);
+/// Passes octets to a server in pieces of this size. Returns the events, the sent frames, and the
+/// number of octets read directly.
+fn outcome(octets: &[u8], size: usize, direct: bool) -> (Vec<String>, Vec<String>, usize) {
+    let mut server = Server::new(direct);
     octets.chunks(size).for_each(|piece| server.receive(piece));
     let sent = server.wire.sent();
-    (server.heard, sent, server.taken)
+    (server.received, sent, server.direct_octets)
 }
 
 #[test]
-fn the_same_is_heard_and_sent_wherever_the_content_comes() {
+fn direct_reads_cause_the_same_events_and_frames() {
     let sized = [&REQUEST[..], &[("content-length", "20000")]].concat();
     for (name, octets) in [
         (
@@ -185,15 +188,15 @@ fn the_same_is_heard_and_sent_wherever_the_content_comes() {
         ),
     ] {
         for size in [10, 700, 9_000, 100_000] {
-            let (heard, sent, _) = outcome(&octets, size, false);
-            let elsewhere = outcome(&octets, size, true);
-            assert_eq!((heard, sent), (elsewhere.0, elsewhere.1), "{name}, {size}");
+            let (received, sent, _) = outcome(&octets, size, false);
+            let direct = outcome(&octets, size, true);
+            assert_eq!((received, sent), (direct.0, direct.1), "{name}, {size}");
         }
     }
 }
 
 #[test]
-fn only_the_content_of_frames_in_order_is_taken_elsewhere() {
+fn only_the_content_of_valid_frames_is_read_directly() {
     let begun = request(1, false);
     for (name, octets, taken) in [
         (

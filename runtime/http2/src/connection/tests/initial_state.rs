@@ -1,25 +1,26 @@
-//! Where a server's stream 1 has got to when a test begins.
+//! The state of a server's stream 1 at the beginning of a test.
 
 use super::*;
 
-/// What the connection is when the offending frames come.
+/// The state of stream 1 before the tested frames arrive.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Given {
-    /// Nothing has been asked for.
+pub(super) enum InitialState {
+    /// There is no stream.
     NoStream,
-    /// Stream 1 is open.
+    /// The stream is open.
     Open,
-    /// The client has ended stream 1; the server has not answered.
+    /// The client has ended the stream, and the server has not responded.
     HalfClosedRemote,
-    /// Stream 1 has ended in both directions.
+    /// Both ends have ended the stream.
     Ended,
-    /// The client has reset stream 1.
+    /// The client has reset the stream.
     ResetByPeer,
-    /// The server has reset stream 1.
+    /// The server has reset the stream.
     ResetLocally,
 }
 
-impl Given {
+impl InitialState {
+    /// Creates a server in this state.
     pub(super) fn server(self) -> Wire {
         let mut wire = Wire::server(Config::default());
         match self {

@@ -37,7 +37,7 @@ impl<'a> CallOutcome<'a> {
     }
 
     /// The trailers; those of a failure are the [metadata](Status::metadata) of its status as well.
-    /// Empty for a call that was cancelled.
+    /// Empty for a call that the client or the connection has ended.
     #[must_use]
     pub const fn trailer(&self) -> &'a Metadata {
         self.trailer

@@ -409,10 +409,7 @@ impl Reply {
         self,
         response: Result<Response<Res>, Status>,
     ) -> Handled {
-        let response = match response {
-            Ok(response) => response,
-            Err(status) => return Err(status),
-        };
+        let response = response?;
         // It may be smaller when it is compressed.
         match frame::<C, Res>(response.message(), MessageLimit::largest(Side::Server)) {
             Ok(framed) if self.interceptors.is_none() && !self.keep_message => {
@@ -435,9 +432,7 @@ impl Reply {
         let encoded_len = framed.len().saturating_sub(PREFIX_LEN);
         if let Some(interceptors) = &self.interceptors {
             let view = MessageView::new(Some(response.message()), encoded_len, encoded_len);
-            if let Err(status) = interceptors.sending(&view) {
-                return Err(status);
-            }
+            interceptors.sending(&view)?;
         }
         let mut message = None;
         let response = response.map(|sent| {

@@ -159,6 +159,9 @@ pub(crate) trait ClientTransport: Send + Sync + 'static {
     /// For how long nothing was received on it.
     fn silence(&self) -> Duration;
 
+    /// The statistics of the connection: its socket, in channelz.
+    fn statistics(&self) -> ConnectionSnapshot;
+
     /// Ends the connection at once; its streams end with UNAVAILABLE. Idempotent.
     fn close(&self);
 }

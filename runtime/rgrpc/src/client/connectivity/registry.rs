@@ -43,11 +43,11 @@ pub(in crate::client) struct SubchannelSnapshot {
     pub(in crate::client) address: Address,
     pub(in crate::client) state: ConnectivityState,
     /// The open connections, the oldest first, those that take no more calls included.
-    pub(in crate::client) connections: Vec<ConnectionSnapshot>,
+    pub(in crate::client) connections: Vec<OpenConnection>,
 }
 
-/// A connection at a moment.
-pub(in crate::client) struct ConnectionSnapshot {
+/// An open connection of a subchannel.
+pub(in crate::client) struct OpenConnection {
     pub(in crate::client) id: ConnectionId,
     pub(in crate::client) transport: Arc<dyn ClientTransport>,
 }
@@ -153,7 +153,7 @@ impl Registry {
 impl SubchannelRecord {
     fn snapshot(&self, id: SubConnId) -> SubchannelSnapshot {
         let connections = self.connections.iter().filter_map(|(id, transport)| {
-            Some(ConnectionSnapshot {
+            Some(OpenConnection {
                 id: *id,
                 transport: transport.upgrade()?,
             })
@@ -178,13 +178,14 @@ impl fmt::Debug for SubchannelSnapshot {
     }
 }
 
-impl fmt::Debug for ConnectionSnapshot {
+impl fmt::Debug for OpenConnection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Connection")
             .field("id", &self.id.0)
             .field("remote", &self.transport.peer().remote)
             .field("takes_calls", &!self.transport.is_gone())
             .field("waiting_calls", &self.transport.waiting_streams())
+            .field("statistics", &self.transport.statistics())
             .finish()
     }
 }
@@ -194,7 +195,7 @@ mod tests {
     use super::*;
     use crate::balancer::{ChannelControl, SubConnOptions, TestChannel};
     use crate::io::Peer;
-    use crate::transport::{ClientStream, OpenError, OpenRequest};
+    use crate::transport::{ClientStream, ConnectionSnapshot, OpenError, OpenRequest};
 
     /// A connection on which nothing happens.
     struct NoTransport;
@@ -224,13 +225,17 @@ mod tests {
             std::time::Duration::ZERO
         }
 
+        fn statistics(&self) -> ConnectionSnapshot {
+            unreachable!("nobody asks for the statistics")
+        }
+
         fn close(&self) {}
     }
 
     /// Each subchannel's state, with the numbers of its connections.
     fn seen(registry: &Registry) -> Vec<(ConnectivityState, Vec<u64>)> {
         let snapshot = registry.snapshot().into_iter();
-        let ids = |connections: Vec<ConnectionSnapshot>| {
+        let ids = |connections: Vec<OpenConnection>| {
             connections.into_iter().map(|connection| connection.id.0)
         };
         snapshot

@@ -21,9 +21,10 @@ use super::{
 use crate::io::{BoxedIo, Connected, Peer};
 use crate::side::Side;
 use crate::task::{Lost, watched};
+use crate::transport::statistics::ConnectionStats;
 use crate::transport::{
-    ClientSettings, ClientStream, ClientTransport, ConnectError, OpenError, OpenRequest, Report,
-    TransportEvent,
+    ClientSettings, ClientStream, ClientTransport, ConnectError, ConnectionSnapshot, OpenError,
+    OpenRequest, Report, TransportEvent,
 };
 
 /// The last stream id to use before the connection is replaced: three quarters of them, as in
@@ -36,6 +37,7 @@ pub(super) struct H2ClientTransport {
     connection: Arc<ConnectionInfo>,
     close: Arc<Notify>,
     report: Report,
+    stats: Arc<ConnectionStats>,
 }
 
 /// Makes a client transport of a connection: ready when the server's SETTINGS have arrived.
@@ -48,6 +50,7 @@ pub(crate) async fn connect(
 ) -> Result<Arc<dyn ClientTransport>, ConnectError> {
     let registry = &settings.connections;
     let registration = registry.register(Side::Client, connected.peer.clone());
+    let stats = Arc::clone(registration.stats());
     let info = Arc::new(ConnectionInfo::new(connected.peer));
     let (settings_sender, settings_came) = oneshot::channel();
     let tap = FrameTap::new(
@@ -83,6 +86,7 @@ pub(crate) async fn connect(
         connection: Arc::clone(&info),
         close: Arc::clone(&close),
         report: Arc::clone(&report),
+        stats,
     });
     let driver = Driver {
         connection,
@@ -253,6 +257,10 @@ impl ClientTransport for H2ClientTransport {
 
     fn silence(&self) -> Duration {
         self.connection.last_received.silence(Instant::now())
+    }
+
+    fn statistics(&self) -> ConnectionSnapshot {
+        self.stats.snapshot()
     }
 
     fn close(&self) {

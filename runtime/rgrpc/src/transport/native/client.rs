@@ -22,10 +22,11 @@ use crate::side::Side;
 use crate::status::Status;
 use crate::task::{Lost, watched};
 use crate::transport::keepalive::{ChannelKeepalive, ClientKeepalive, ProbeStep, TOO_MANY_PINGS};
+use crate::transport::statistics::ConnectionStats;
 use crate::transport::{
-    ClientSettings, ClientStream, ClientTransport, ConnectError, Delivery, LastReceived, OpenError,
-    OpenRequest, OtherProtocol, Report, ResetCode, StreamEnd, StreamQuota, TransportEvent,
-    status_for_reset,
+    ClientSettings, ClientStream, ClientTransport, ConnectError, ConnectionSnapshot, Delivery,
+    LastReceived, OpenError, OpenRequest, OtherProtocol, Report, ResetCode, StreamEnd, StreamQuota,
+    TransportEvent, status_for_reset,
 };
 
 /// Makes a client transport of a connection: ready when the server's SETTINGS have arrived.
@@ -49,6 +50,7 @@ pub(crate) async fn connect(
     let (failed_sender, failed) = oneshot::channel();
     let registry = &settings.connections;
     let registration = registry.register(Side::Client, connected.peer.clone());
+    let stats = Arc::clone(registration.stats());
     let peer = Arc::new(connected.peer);
     // Boxed, because futures have a place for it in each of their states.
     let task = Box::new(Task {
@@ -81,6 +83,7 @@ pub(crate) async fn connect(
         quota,
         last_received,
         close: Arc::clone(&close),
+        stats,
     });
     tokio::spawn(watched(task.run(close), move |ended| {
         // A task that is lost says nothing about the server.
@@ -107,6 +110,7 @@ struct NativeClientTransport {
     quota: Arc<StreamQuota>,
     last_received: Arc<LastReceived>,
     close: Arc<Notify>,
+    stats: Arc<ConnectionStats>,
 }
 
 impl ClientTransport for NativeClientTransport {
@@ -150,6 +154,10 @@ impl ClientTransport for NativeClientTransport {
 
     fn silence(&self) -> Duration {
         self.last_received.silence(Instant::now())
+    }
+
+    fn statistics(&self) -> ConnectionSnapshot {
+        self.stats.snapshot()
     }
 
     fn close(&self) {

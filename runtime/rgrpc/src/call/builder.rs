@@ -1,5 +1,4 @@
-//! A call that is not made yet: what stubs return. Options are set by its methods; awaiting it
-//! makes the call.
+//! The builder of a call, which stubs return. Its methods set options; awaiting it makes the call.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,22 +21,23 @@ use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
 
-/// A call with one message each way. Yields a [`Response`].
+/// A unary call. Yields a [`Response`].
 pub type UnaryCall<'a, I, Req, Res, C = ProtoCodec> = Call<'a, I, Unary<Req, Res>, C>;
 
-/// A call with one message there and any number back. Yields a [`RecvStream`].
+/// A server-streaming call. Yields a [`RecvStream`].
 pub type ServerStreamingCall<'a, I, Req, Res, C = ProtoCodec> =
     Call<'a, I, ServerStream<Req, Res>, C>;
 
-/// A call with any number of messages there and one back. Yields a [`ClientStreaming`].
+/// A client-streaming call. Yields a [`ClientStreaming`].
 pub type ClientStreamingCall<'a, I, Req, Res, C = ProtoCodec> =
     Call<'a, I, ClientStream<Req, Res>, C>;
 
-/// A call with any number of messages each way. Yields a [`SendStream`] and a [`RecvStream`],
-/// before the server has answered.
+/// A bidirectional call. Yields a [`SendStream`] and a [`RecvStream`], before the server has
+/// answered.
 pub type BidiStreamingCall<'a, I, Req, Res, C = ProtoCodec> = Call<'a, I, BidiStream<Req, Res>, C>;
 
-/// A call that is not made yet: set options, then await it. Dropping the future cancels the call.
+/// A call before it is made: set options, then await it. Dropping the future cancels the call.
+///
 /// All four kinds of calls take the same options. [`CallOptions`] has a table of them for users of
 /// grpc-go.
 #[must_use = "a call is made when it is awaited"]
@@ -49,19 +49,19 @@ pub struct Call<'a, I, K, C = ProtoCodec> {
     options: CallOptions,
 }
 
-/// A [`Call`] with one message each way.
+/// The kind of a unary [`Call`].
 #[derive(Debug)]
 pub struct Unary<Req, Res>(Req, PhantomData<fn() -> Res>);
 
-/// A [`Call`] with one message there and any number back.
+/// The kind of a server-streaming [`Call`].
 #[derive(Debug)]
 pub struct ServerStream<Req, Res>(Req, PhantomData<fn() -> Res>);
 
-/// A [`Call`] with any number of messages there and one back.
+/// The kind of a client-streaming [`Call`].
 #[derive(Debug)]
 pub struct ClientStream<Req, Res>(PhantomData<fn(Req) -> Res>);
 
-/// A [`Call`] with any number of messages each way.
+/// The kind of a bidirectional [`Call`].
 #[derive(Debug)]
 pub struct BidiStream<Req, Res>(PhantomData<fn(Req) -> Res>);
 
@@ -132,10 +132,11 @@ impl<'a, I, Req, Res, C> Call<'a, I, BidiStream<Req, Res>, C> {
 }
 
 impl<I, K, C> Call<'_, I, K, C> {
-    /// Bounds the whole call by this time from now, streams included; it fails with
-    /// DEADLINE_EXCEEDED then, on both sides. The earliest of several bounds holds, of which the
-    /// service config's `timeout` may be one. Zero fails the call at once, `Duration::MAX` is no
-    /// bound. Default: none.
+    /// Sets the timeout of the whole call, streams included, from now. Default: none.
+    ///
+    /// The call fails with DEADLINE_EXCEEDED then, on both sides. The earliest of several bounds
+    /// holds; the service config's `timeout` is one. Zero fails the call at once, `Duration::MAX`
+    /// is no bound.
     ///
     /// The status's text names the channel's target and what the call waited for: the resolver, a
     /// connection (and how the last attempt at one failed), a stream of a server that allows no
@@ -145,15 +146,17 @@ impl<I, K, C> Call<'_, I, K, C> {
         self
     }
 
-    /// As [`timeout`](Self::timeout), by a point in time.
+    /// Sets the deadline of the whole call, as [`timeout`](Self::timeout) does.
     pub fn deadline(mut self, deadline: Instant) -> Self {
         self.options.bound(deadline);
         self
     }
 
-    /// Whether the call waits while no connection can be made, instead of failing with
-    /// UNAVAILABLE. Either way it waits while the channel is connecting. Default: `waitForReady` of
-    /// the service config, else false.
+    /// Sets whether the call waits for ready. Default: `waitForReady` of the service config, else
+    /// false.
+    ///
+    /// A call that does not wait for ready fails with UNAVAILABLE when no connection can be made.
+    /// Both kinds wait while the channel is connecting.
     ///
     /// Source: grpc-go `WaitForReady`.
     pub fn wait_for_ready(mut self, wait_for_ready: bool) -> Self {
@@ -191,9 +194,10 @@ impl<I, K, C> Call<'_, I, K, C> {
         &mut self.options
     }
 
-    /// The largest message to receive, in bytes; larger ones fail the call with
-    /// RESOURCE_EXHAUSTED. The smaller of this and the service config's `maxResponseMessageBytes`
-    /// holds. Default: 4 MiB.
+    /// Sets the maximum size of a received message, in bytes. Default: 4 MiB.
+    ///
+    /// A larger message fails the call with RESOURCE_EXHAUSTED. The smaller of this and the service
+    /// config's `maxResponseMessageBytes` holds.
     ///
     /// Source: grpc-go `MaxCallRecvMsgSize`.
     pub fn max_receive_message_size(mut self, bytes: usize) -> Self {
@@ -201,9 +205,10 @@ impl<I, K, C> Call<'_, I, K, C> {
         self
     }
 
-    /// The largest message to send, in bytes; larger ones fail the call with RESOURCE_EXHAUSTED.
-    /// The smaller of this and the service config's `maxRequestMessageBytes` holds. Default: 2^31 −
-    /// 1.
+    /// Sets the maximum size of a sent message, in bytes. Default: 2^31 − 1.
+    ///
+    /// A larger message fails the call with RESOURCE_EXHAUSTED. The smaller of this and the service
+    /// config's `maxRequestMessageBytes` holds.
     ///
     /// Source: grpc-go `MaxCallSendMsgSize`.
     pub fn max_send_message_size(mut self, bytes: usize) -> Self {
@@ -211,7 +216,7 @@ impl<I, K, C> Call<'_, I, K, C> {
         self
     }
 
-    /// How many bytes of messages a call with streams keeps for retries; see
+    /// Sets the maximum size of a streaming call's retry buffer, in bytes of messages; see
     /// [`CallOptions::set_max_retry_buffer_size`]. 0 keeps none. Default: 256 KiB.
     ///
     /// Source: grpc-go `MaxRetryRPCBufferSize`.
@@ -220,7 +225,7 @@ impl<I, K, C> Call<'_, I, K, C> {
         self
     }
 
-    /// The `:authority` of the request, which the server's certificate has to be for as well; see
+    /// Sets the `:authority` of the request, for which the server's certificate must be valid; see
     /// [`CallOptions::set_authority`]. Default: the channel's.
     ///
     /// Source: grpc-go `CallAuthority`.
@@ -229,7 +234,7 @@ impl<I, K, C> Call<'_, I, K, C> {
         self
     }
 
-    /// Has what the call sends compressed by the channel's compressor of this name; see
+    /// Sets the compressor of the request's messages, by its name; see
     /// [`CallOptions::set_compressor`]. Default: none.
     ///
     /// Source: grpc-go `UseCompressor`.
@@ -238,7 +243,7 @@ impl<I, K, C> Call<'_, I, K, C> {
         self
     }
 
-    /// Accepts a response compressed by one of these, or by none, and no other; see
+    /// Sets the encodings that a response may have, besides none; see
     /// [`CallOptions::set_accept_compressors`]. Default: all compressors of the channel.
     ///
     /// Source: grpc-go `experimental.AcceptCompressors`.
@@ -250,7 +255,7 @@ impl<I, K, C> Call<'_, I, K, C> {
         self
     }
 
-    /// Has these credentials make metadata for the call, besides those of the channel; see
+    /// Adds per-RPC credentials of the call, besides those of the channel; see
     /// [`CallOptions::per_rpc_credentials`]. Default: none.
     ///
     /// Source: grpc-go `PerRPCCredentials`.
@@ -259,8 +264,8 @@ impl<I, K, C> Call<'_, I, K, C> {
         self
     }
 
-    /// Ends the call with CANCELLED when this handle is used, at whatever point the call is by
-    /// then; see [`CancelHandle`]. The last one that is set holds. Default: none.
+    /// Sets the handle that ends the call with CANCELLED at any time; see [`CancelHandle`]. The
+    /// last one that is set holds. Default: none.
     ///
     /// Source: grpc-go's `context.WithCancel` around a call.
     pub fn cancel_handle(mut self, handle: &CancelHandle) -> Self {
@@ -284,8 +289,8 @@ impl<I, K, C> Call<'_, I, K, C> {
         self
     }
 
-    /// Has this called once when the call ends, with how it ended; see
-    /// [`CallOptions::on_finish`]. Default: nothing.
+    /// Adds a hook that runs once when the call ends, with its status; see
+    /// [`CallOptions::on_finish`]. Default: none.
     ///
     /// Source: grpc-go `OnFinish`.
     pub fn on_finish(mut self, hook: impl FnOnce(Result<(), &Status>) + Send + 'static) -> Self {

@@ -4,7 +4,7 @@ use super::{RecvStream, Response, SendStream};
 use crate::metadata::Metadata;
 use crate::status::Status;
 
-/// A call that sends messages and receives one response: what a client-streaming stub yields.
+/// A client-streaming call under way: sends messages and receives one response.
 ///
 /// Dropping it before the response has been received cancels the call.
 ///
@@ -42,7 +42,7 @@ impl<Req, Res> ClientStreaming<Req, Res> {
         self.requests.send(message).await
     }
 
-    /// Whether the next messages are compressed, as [`SendStream::set_message_compression`].
+    /// Sets whether the next messages are compressed, as [`SendStream::set_message_compression`].
     pub fn set_message_compression(&mut self, compressed: bool) {
         self.requests.set_message_compression(compressed);
     }

@@ -18,13 +18,13 @@ use crate::transport::{
     RequestHead, ServerStream,
 };
 
-/// A call in a server's hands: what its handler can know and say besides messages.
+/// The context of a server's call: everything that its handler reads and sets besides messages.
 ///
 /// A handler has it from its [`Request`](super::Request). Cheap to clone, and may outlive the call,
 /// which has [ended](Self::is_done) then.
 ///
-/// Source: what grpc-go keeps in a handler's context, and its `SetHeader`, `SendHeader`, `SetTrailer`,
-/// `SetSendCompressor` and `ClientSupportedCompressors`.
+/// Source: what grpc-go keeps in a handler's context, and its `SetHeader`, `SendHeader`,
+/// `SetTrailer`, `SetSendCompressor` and `ClientSupportedCompressors`.
 #[derive(Clone)]
 pub struct CallContext(Arc<dyn ServerStream>);
 
@@ -58,8 +58,9 @@ impl CallContext {
         self.0.connection()
     }
 
-    /// The typed values that stats handlers and the [head hook](crate::Server::head_hook) have inserted
-    /// for the call. A [request](super::Request::extensions) has them too, with those of interceptors.
+    /// The typed values that stats handlers and the [head hook](crate::Server::head_hook) have
+    /// inserted for the call. A [request](super::Request::extensions) has them too, with those of
+    /// interceptors.
     #[must_use]
     pub fn extensions(&self) -> &Extensions {
         static NONE: Extensions = Extensions::new();
@@ -69,12 +70,12 @@ impl CallContext {
             .map_or(&NONE, |scope| &scope.extensions)
     }
 
-    /// Adds a function that is called once, when the call has ended: with its status and trailers, or
-    /// with the reason why it was cancelled. Functions that are added later are called earlier. Returns
-    /// false if the call has ended already; the function is dropped then.
+    /// Adds a function that is called once, when the call has ended: with its status and trailers,
+    /// or with the reason why it was cancelled. Functions that are added later are called earlier.
+    /// Returns false if the call has ended already; the function is dropped then.
     ///
-    /// It is called on the task of the call after the handler has returned or was dropped, and must not
-    /// block. A panic in it is logged.
+    /// It is called on the task of the call after the handler has returned or was dropped, and must
+    /// not block. A panic in it is logged.
     ///
     /// ```
     /// # use rgrpc::CallContext;
@@ -89,7 +90,8 @@ impl CallContext {
         self.0.call().on_end(Box::new(hook)).is_ok()
     }
 
-    /// When the call ends with DEADLINE_EXCEEDED and its handler is dropped; `None`: never.
+    /// The call's deadline; `None` if it has none. The call ends with DEADLINE_EXCEEDED then, and
+    /// its handler is dropped.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.0.call().deadline()
@@ -121,12 +123,13 @@ impl CallContext {
         self.0.call().add_trailer(metadata);
     }
 
-    /// Has the messages of the response compressed by the compressor of this name: one that the
-    /// [server](crate::Server::compressor) has and the client
-    /// [accepts](Self::client_supported_compressors), or `identity`, which is none. Default: that by
-    /// which the request came, unless the client says that it does not accept it.
-    /// [`SendStream::set_message_compression`](super::SendStream::set_message_compression) is for single
-    /// messages.
+    /// Sets the compressor of the response's messages, by its name. Default: that of the request,
+    /// unless the client does not accept it.
+    ///
+    /// The [server](crate::Server::compressor) must have it and the client must
+    /// [accept](Self::client_supported_compressors) it; `identity` means no compression.
+    /// [`SendStream::set_message_compression`](super::SendStream::set_message_compression) is for
+    /// single messages.
     ///
     /// # Errors
     /// INTERNAL when the server has no such compressor, the client does not accept it, or it is too
@@ -158,9 +161,9 @@ impl CallContext {
         }
     }
 
-    /// The names of the compressors by which the client accepts responses: what it says in
-    /// `grpc-accept-encoding`, in its order. `identity`, which is none, is always accepted and may or
-    /// may not be among them.
+    /// The names of the compressors that the client accepts for responses, as in
+    /// `grpc-accept-encoding` and in its order. `identity`, which is none, is always accepted, and
+    /// may be missing here.
     ///
     /// Source: grpc-go `ClientSupportedCompressors`.
     #[must_use]
@@ -177,8 +180,8 @@ impl CallContext {
         self.0.call().done().await;
     }
 
-    /// Ready when the call has ended, as [`done`](Self::done), with the reason if it was cancelled; `None`
-    /// when its handler has returned.
+    /// Ready when the call has ended, as [`done`](Self::done), with the reason if it was cancelled;
+    /// `None` when its handler has returned.
     ///
     /// Cancel-safe.
     ///
@@ -199,9 +202,9 @@ impl CallContext {
         self.cancel_reason()
     }
 
-    /// Returns the reason why the call was cancelled; `None` while it goes on, and after its handler has returned or
-    /// panicked. Known before the handler is dropped, so that a value of the handler can ask when it is
-    /// dropped.
+    /// Returns the reason why the call was cancelled; `None` while it goes on, and after its
+    /// handler has returned or panicked. Known before the handler is dropped, so that a value of
+    /// the handler can ask when it is dropped.
     ///
     /// A handler that returns because its stream has failed was cancelled, too.
     ///
@@ -225,7 +228,7 @@ impl CallContext {
         self.0.call().cancel_reason()
     }
 
-    /// Whether the call has ended; see [`done`](Self::done).
+    /// Returns whether the call has ended; see [`done`](Self::done).
     #[must_use]
     pub fn is_done(&self) -> bool {
         self.0.call().is_done()
@@ -235,16 +238,16 @@ impl CallContext {
         &*self.0
     }
 
-    /// What the call was made with.
+    /// The head of the request.
     pub(crate) fn head(&self) -> &RequestHead {
         self.0.call().head()
     }
 
-    /// What the request's messages are compressed by; and the response's, until the handler says
-    /// otherwise, where the client accepts it.
+    /// The encoding of the request's messages. The response has the same, if the client accepts it
+    /// and the handler sets no other.
     ///
     /// # Errors
-    /// UNIMPLEMENTED when the server has no compressor of that name.
+    /// UNIMPLEMENTED if the server has no compressor of that name.
     pub(crate) fn negotiate_encoding(&self) -> Result<Encoding, Status> {
         let Some(name) = &self.head().encoding else {
             return Ok(Encoding::Identity);
@@ -263,7 +266,7 @@ impl CallContext {
         Ok(encoding)
     }
 
-    /// The answer to a request in an encoding that the server does not know; it says which it knows.
+    /// The answer to a request in an unknown encoding; it lists the server's encodings.
     ///
     /// Source: `doc/compression.md`.
     fn unknown_encoding(&self, name: &str) -> Status {
@@ -281,7 +284,7 @@ impl CallContext {
         accepted(self.head().metadata.get_all("grpc-accept-encoding"))
     }
 
-    /// All that the client has sent and is going to send, if it is here, in one piece, and `fits`.
+    /// The whole content of the request, if it has come, in one piece, and `fits`.
     pub(crate) fn take_whole(&self, fits: &dyn Fn(&[u8]) -> bool) -> Option<Bytes> {
         self.0.take_whole(fits)
     }
@@ -291,14 +294,15 @@ impl CallContext {
         self.0.poll_closed(cx)
     }
 
-    /// The call is cancelled: its handler is about to be dropped. The first reason stays.
+    /// Marks the call as cancelled, before its handler is dropped. The first reason stays.
     pub(crate) fn cancel(&self, reason: CancelReason) {
         self.0.call().cancel(reason);
     }
 
-    /// The call ends with a complete unary reply.
+    /// Ends the call with a complete unary reply.
     ///
-    /// Header metadata of a response whose headers are out already is lost, as nothing can carry it.
+    /// Header metadata of a response whose headers are out already is lost, as nothing can carry
+    /// it.
     ///
     /// `sent` is the message as stats handlers see it.
     pub(crate) fn reply(&self, response: Response<BytesQueue>, sent: MessageView<'_>) -> CallEnd {
@@ -321,7 +325,7 @@ impl CallContext {
         end
     }
 
-    /// The call ends with a status, and with the metadata that was set.
+    /// Ends the call with a status, and with the metadata that was set.
     pub(crate) fn finish(&self, outcome: Result<(), Status>) -> CallEnd {
         let EndedCall {
             header,
@@ -337,7 +341,7 @@ impl CallContext {
         end
     }
 
-    /// The call ends with a failure now, whatever still waits to be sent.
+    /// Ends the call with a failure now, and discards messages that wait to be sent.
     pub(crate) fn abort(&self, status: Status) -> CallEnd {
         let EndedCall {
             header,
@@ -350,7 +354,8 @@ impl CallContext {
         end
     }
 
-    /// The client or the connection has ended the call, or nobody handles it any more.
+    /// Ends the call without a response: the client or the connection has ended it, or its handler
+    /// is gone.
     pub(crate) fn closed(&self) -> CallEnd {
         // Nobody is left to have the metadata.
         let ended = self.0.call().end();

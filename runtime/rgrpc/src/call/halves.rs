@@ -10,18 +10,19 @@ use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{IncomingHead, NoHead, ReadDemand, WholeResponse};
 
-/// Where a [`SendStream`](super::SendStream) puts its framed messages: a server's call or a
-/// client's.
+/// The call behind a [`SendStream`](super::SendStream): takes its framed messages, on a server or
+/// a client.
 pub(crate) trait MessageSink: Send + Sync {
     /// Ready when the next message may be sent.
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>>;
 
-    /// What the next message is to be compressed by.
+    /// The compressor of the next message.
     fn compressor(&self) -> Option<Arc<dyn Compressor>> {
         None
     }
 
-    /// A message is to be sent, and was framed. Called by the halves of observed calls alone.
+    /// Tells interceptors and stats handlers of a framed message, before it is sent. Called by the
+    /// halves of observed calls alone.
     fn observe_sent(&self, _message: &MessageView<'_>) -> Result<(), Status> {
         Ok(())
     }
@@ -29,29 +30,29 @@ pub(crate) trait MessageSink: Send + Sync {
     /// Sends one framed message.
     fn send(&self, message: BytesQueue) -> Result<(), Status>;
 
-    /// Sends one framed message, after which none follows.
+    /// Sends the last framed message.
     fn send_last(&self, message: BytesQueue) -> Result<(), Status>;
 
-    /// No message follows.
+    /// Half-closes the call: no message follows.
     fn close(&self);
 
     /// The half was dropped before it was closed.
     fn abandon(&self);
 }
 
-/// Where a [`RecvStream`](super::RecvStream) gets its DATA from: a server's call or a client's.
+/// The call behind a [`RecvStream`](super::RecvStream): yields its DATA, on a server or a client.
 pub(crate) trait MessageSource: Send + Sync {
-    /// The connection's two ends, behind a stub and once one has taken the call for good.
+    /// The connection's two ends; on a client, once the call is committed to an attempt.
     fn peer(&self) -> Option<&Arc<Peer>> {
         None
     }
 
-    /// What came before the messages; ready before [`poll_data`](Self::poll_data) is
-    /// called, and then not called again.
+    /// The head, which precedes the messages. Not called again once it is ready; only then is
+    /// [`poll_data`](Self::poll_data) called.
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>>;
 
-    /// The next DATA, of which `read_demand` can be used at once, or how receiving ended: with the
-    /// metadata that came last, or a failure.
+    /// The next DATA, or the end: the trailers, or a failure. `read_demand` is the amount that can
+    /// be used at once.
     fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<SourceEvent>;
 
     /// Ready when the next message may be received. Called by the halves of observed calls alone.
@@ -59,7 +60,8 @@ pub(crate) trait MessageSource: Send + Sync {
         Poll::Ready(Ok(()))
     }
 
-    /// A message was received and decoded. Called by the halves of observed calls alone.
+    /// Tells interceptors and stats handlers of a received and decoded message. Called by the
+    /// halves of observed calls alone.
     fn observe_received(&self, _message: &MessageView<'_>) -> Result<(), Status> {
         Ok(())
     }
@@ -74,31 +76,31 @@ pub(crate) trait MessageSource: Send + Sync {
         Poll::Ready(None)
     }
 
-    /// What messages in this encoding are decompressed by, if this side knows it.
+    /// The compressor for messages in this encoding, if this side has it.
     fn decompressor(&self, _encoding: &[u8]) -> Option<Arc<dyn Compressor>> {
         None
     }
 
-    /// The receiver has judged that what it received up to an end with OK is a good response: the
-    /// call has ended well, with this trailer. Until then nobody is told that it has.
+    /// Ends the call with OK and this trailer. Called when the receiver has checked the whole
+    /// response; the end is reported to nobody before.
     fn accept(&self, _trailer: &Metadata) {}
 
-    /// The receiver has judged that what it received up to an end with OK is no good response: the
-    /// call ends with this status, and with the trailer that the server sent. Returns the status
-    /// that the receiver reports.
+    /// Ends the call with this status and the server's trailer. Called when the server has ended
+    /// the call with OK, but the response is malformed. Returns the status that the receiver
+    /// reports.
     fn reject(&self, status: Status, _trailer: &Metadata) -> Status {
         self.fail(status)
     }
 
-    /// What was received is unusable: the call ends with this status. Returns the status that the
-    /// receiver reports.
+    /// Ends the call with this status, because the received data is unusable. Returns the status
+    /// that the receiver reports.
     fn fail(&self, status: Status) -> Status;
 
     /// The half was dropped before it had ended.
     fn abandon(&self);
 }
 
-/// What a [`MessageSource`] yields.
+/// An event of a [`MessageSource`].
 #[derive(Debug)]
 pub(crate) enum SourceEvent {
     Data(BytesQueue),

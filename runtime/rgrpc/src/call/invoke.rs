@@ -5,7 +5,7 @@ use super::{CallOptions, RecvStream, Response, SendStream};
 use crate::codec::Codec;
 use crate::status::Status;
 
-/// What makes calls: a channel, or something in front of one.
+/// A maker of calls: a channel, or a wrapper of one.
 ///
 /// Stubs are generic over it. [`ClientConn`](crate::ClientConn) makes real calls; an implementation
 /// of your own can add to the options and pass the call on (an interceptor), or answer by itself
@@ -85,7 +85,7 @@ use crate::status::Status;
 ///
 /// Source: grpc-go `ClientConnInterface`.
 pub trait Invoke: Send + Sync {
-    /// Makes a call with one message each way.
+    /// Makes a unary call.
     ///
     /// # Errors
     /// The status that the call ended with.
@@ -101,11 +101,11 @@ pub trait Invoke: Send + Sync {
         Req: Send + Sync + 'static,
         Res: Send + 'static;
 
-    /// Opens a call with any number of messages each way. The halves are ready when the request
-    /// is on its way, before the server has answered.
+    /// Opens a streaming call. The halves are ready when the request has been sent on its way,
+    /// before the server has answered.
     ///
     /// # Errors
-    /// The call could not be begun.
+    /// The status of a call that could not begin.
     fn new_stream<C, Req, Res>(
         &self,
         codec: C,

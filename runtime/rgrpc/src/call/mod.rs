@@ -1,4 +1,4 @@
-//! What a call is to its user, on both sides: requests, responses, streams of messages, options.
+//! The types of a call, on both sides: requests, responses, streams of messages, options.
 //!
 //! [`Invoke`] is what a client's stubs call; [`crate::ClientConn`] implements it, and so may an
 //! interceptor or a mock. The stream halves, [`SendStream`] and [`RecvStream`], are the same types

@@ -44,13 +44,13 @@ impl FinishHooks {
         Self(hooks)
     }
 
-    /// The call has ended with this, which it returns.
+    /// Calls the hooks with the outcome of the call, and returns it.
     pub(crate) fn with<T>(self, result: Result<T, Status>) -> Result<T, Status> {
         self.call(result.as_ref().map(|_| ()));
         result
     }
 
-    /// The call has ended.
+    /// Calls the hooks with the status of the call.
     pub(crate) fn call(mut self, outcome: Result<(), &Status>) {
         if !self.0.is_empty() {
             for hook in std::mem::take(&mut self.0).0 {

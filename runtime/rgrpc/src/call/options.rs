@@ -18,7 +18,7 @@ use crate::status::Status;
 /// The default number of bytes of messages that a streaming call keeps for retries.
 pub(crate) const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 
-/// What a call is made with, besides its message: what grpc-go's context and call options hold.
+/// The options of a call: all that grpc-go has in a call's context and its call options.
 ///
 /// The call builders set these; an [`Invoke`](super::Invoke) receives them.
 ///
@@ -82,15 +82,15 @@ pub(crate) const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 pub struct CallOptions {
     pub(crate) metadata: Metadata,
     pub(crate) deadline: Option<Instant>,
-    /// `None`, here and below: not set, so that a service config may say it.
+    /// `None`, here and below: not set, so that a service config may set it.
     pub(crate) wait_for_ready: Option<bool>,
     pub(crate) max_receive_message_size: Option<usize>,
     pub(crate) max_send_message_size: Option<usize>,
     pub(crate) parent: Option<CallContext>,
     /// The first value that was refused, which fails the call.
     pub(crate) invalid: Option<Status>,
-    /// Boxed, so that calls that set none of them do not carry the room for them: options are moved
-    /// several times on the way.
+    /// Boxed, so that calls that set none of them need no space for them: options are moved several
+    /// times on the way.
     pub(crate) extra: Option<Box<ExtraOptions>>,
 }
 
@@ -136,7 +136,7 @@ impl CallOptions {
         }
     }
 
-    /// Bounds the whole call by this time from now, streams included. The earliest of several
+    /// Sets the timeout of the whole call, streams included, from now. The earliest of several
     /// bounds holds. Default: none.
     pub fn timeout(&mut self, timeout: Duration) {
         // A time too far away to be expressed is no deadline.
@@ -145,8 +145,7 @@ impl CallOptions {
         }
     }
 
-    /// Bounds the whole call by this point in time. The earliest of several bounds holds.
-    /// Default: none.
+    /// Sets the deadline of the whole call. The earliest of several bounds holds. Default: none.
     pub fn bound(&mut self, deadline: Instant) {
         self.deadline = Some(match self.deadline {
             Some(other) => other.min(deadline),
@@ -154,15 +153,17 @@ impl CallOptions {
         });
     }
 
-    /// When the call fails with DEADLINE_EXCEEDED; `None`: never.
+    /// The call's deadline, at which it fails with DEADLINE_EXCEEDED; `None` if it has none.
     #[must_use]
     pub const fn deadline(&self) -> Option<Instant> {
         self.deadline
     }
 
-    /// Whether the call waits while no connection can be made, instead of failing with
-    /// UNAVAILABLE. Either way it waits while the channel is connecting. Default: `waitForReady` of
-    /// the service config, else false.
+    /// Sets whether the call waits for ready. Default: `waitForReady` of the service config, else
+    /// false.
+    ///
+    /// A call that does not wait for ready fails with UNAVAILABLE when no connection can be made.
+    /// Both kinds wait while the channel is connecting.
     ///
     /// Source: grpc-go `WaitForReady`.
     pub fn set_wait_for_ready(&mut self, wait_for_ready: bool) {
@@ -195,9 +196,10 @@ impl CallOptions {
         &mut self.metadata
     }
 
-    /// The largest message to receive, in bytes. Larger ones fail the call with
-    /// RESOURCE_EXHAUSTED before they are buffered. The smaller of this and the service config's
-    /// `maxResponseMessageBytes` holds. Default: 4 MiB.
+    /// Sets the maximum size of a received message, in bytes. Default: 4 MiB.
+    ///
+    /// A larger message fails the call with RESOURCE_EXHAUSTED before it is buffered. The smaller
+    /// of this and the service config's `maxResponseMessageBytes` holds.
     ///
     /// Source: grpc-go `MaxCallRecvMsgSize`.
     pub fn set_max_receive_message_size(&mut self, bytes: usize) {
@@ -213,9 +215,10 @@ impl CallOptions {
         }
     }
 
-    /// The largest message to send, in bytes. Larger ones fail the call with RESOURCE_EXHAUSTED.
-    /// The smaller of this and the service config's `maxRequestMessageBytes` holds. Default: 2^31 −
-    /// 1.
+    /// Sets the maximum size of a sent message, in bytes. Default: 2^31 − 1.
+    ///
+    /// A larger message fails the call with RESOURCE_EXHAUSTED. The smaller of this and the service
+    /// config's `maxRequestMessageBytes` holds.
     ///
     /// Source: grpc-go `MaxCallSendMsgSize`.
     pub fn set_max_send_message_size(&mut self, bytes: usize) {
@@ -231,10 +234,11 @@ impl CallOptions {
         }
     }
 
-    /// How many bytes of messages, with the five before each, a call with streams keeps so that it
-    /// can be retried. A call that has sent more goes on, with the attempt that is under way, and
-    /// is not retried; of hedged attempts the first goes on. Calls with one message each way keep
-    /// it whatever its size. Default: 256 KiB.
+    /// Sets the maximum size of a streaming call's retry buffer, in bytes of messages with their
+    /// five-byte prefixes. Default: 256 KiB.
+    ///
+    /// A call that has sent more is committed to the current attempt and is not retried; a hedged
+    /// call is committed to its first attempt. A unary call keeps its message whatever its size.
     ///
     /// Source: grpc-go `MaxRetryRPCBufferSize`.
     pub fn set_max_retry_buffer_size(&mut self, bytes: usize) {
@@ -250,9 +254,10 @@ impl CallOptions {
             .unwrap_or(DEFAULT_MAX_RETRY_BUFFER)
     }
 
-    /// The `:authority` of the request. With TLS, the certificate that the server of the connection
-    /// has shown must be for its host, too; otherwise the call fails with UNAVAILABLE before
-    /// anything is sent. Default: the channel's.
+    /// Sets the `:authority` of the request. Default: the channel's.
+    ///
+    /// With TLS, the certificate of the connection's server must be valid for its host, too;
+    /// otherwise the call fails with UNAVAILABLE before anything is sent.
     ///
     /// Source: grpc-go `CallAuthority`; gRFC A81.
     pub fn set_authority(&mut self, authority: impl Into<String>) {
@@ -265,15 +270,15 @@ impl CallOptions {
         self.extra.as_ref()?.authority.as_deref()
     }
 
-    /// Has the messages of the request compressed by the channel's
-    /// [compressor](crate::ClientConnBuilder::compressor) of this name. `identity`, which is none,
-    /// is for a call that is not to be compressed where the channel's defaults say otherwise. If
-    /// the channel has no such compressor, the call fails with INTERNAL before anything is sent; if
-    /// the server has none, with UNIMPLEMENTED. Empty messages are never compressed. Default: none.
+    /// Sets the compressor of the request's messages: the channel's
+    /// [compressor](crate::ClientConnBuilder::compressor) of this name. Default: none.
     ///
-    /// Who can choose a part of a message and see its length can learn from that what else is in
-    /// it, if it is compressed (CRIME, BREACH): do not compress secrets together with what others
-    /// say.
+    /// `identity` means no compression, and overrides a compressor of the channel's defaults. If
+    /// the channel has no such compressor, the call fails with INTERNAL before anything is sent; if
+    /// the server has none, with UNIMPLEMENTED. Empty messages are never compressed.
+    ///
+    /// An attacker who chooses a part of a compressed message and sees its length can infer the
+    /// rest of it (CRIME, BREACH): do not compress secrets together with data from others.
     ///
     /// Source: grpc-go `UseCompressor`.
     pub fn set_compressor(&mut self, name: impl Into<Cow<'static, str>>) {
@@ -286,10 +291,13 @@ impl CallOptions {
         self.extra.as_ref()?.compressor.as_deref()
     }
 
-    /// Accepts a response that is compressed by one of these, or by none, and no other: the server
-    /// is told, and a response in another encoding fails the call with INTERNAL. With no names no
-    /// compression is accepted. If the channel has not one of these compressors, the call fails
-    /// with INVALID_ARGUMENT before anything is sent. Default: all compressors of the channel.
+    /// Sets the encodings that a response may have, by the names of their compressors. Default: all
+    /// compressors of the channel.
+    ///
+    /// The server is told of them. A response in another encoding fails the call with INTERNAL; an
+    /// uncompressed one is always accepted. No names: no compression is accepted. If the channel
+    /// lacks one of these compressors, the call fails with INVALID_ARGUMENT before anything is
+    /// sent.
     ///
     /// Source: grpc-go `experimental.AcceptCompressors`.
     pub fn set_accept_compressors<N: Into<String>>(&mut self, names: impl IntoIterator<Item = N>) {
@@ -302,17 +310,17 @@ impl CallOptions {
         self.extra.as_ref()?.accept_compressors.as_ref()
     }
 
-    /// Has these credentials make metadata for the call, after those of the channel and those that
-    /// were added before. If they need transport security and the channel has none, the call fails
-    /// with UNAUTHENTICATED. Default: none.
+    /// Adds per-RPC credentials, after those of the channel and those that were added before.
+    /// Default: none. If they need transport security and the channel has none, the call fails with
+    /// UNAUTHENTICATED.
     ///
     /// Source: grpc-go `PerRPCCredentials`.
     pub fn per_rpc_credentials(&mut self, credentials: impl PerRpcCredentials) {
         self.extra_mut().credentials.0.push(Arc::new(credentials));
     }
 
-    /// Ends the call with CANCELLED when this handle is used; see [`CancelHandle`]. The last one
-    /// that is set holds. Default: none.
+    /// Sets the handle that ends the call with CANCELLED; see [`CancelHandle`]. The last one that
+    /// is set holds. Default: none.
     ///
     /// Source: grpc-go's `context.WithCancel` around a call.
     pub fn set_cancel_handle(&mut self, handle: &CancelHandle) {
@@ -337,13 +345,15 @@ impl CallOptions {
         &mut self.extra_mut().extensions
     }
 
-    /// Has this called once when a call with these options ends, after those that were added
-    /// before: with how it ended, which is CANCELLED for one that its caller dropped. A call that
-    /// is dropped before it was first polled has not begun, and ends nothing. Runs on the task that
-    /// ends the call, and must not block. Default: nothing.
+    /// Adds a hook that runs once when a call with these options ends, after the hooks added
+    /// before. Default: none.
     ///
-    /// A call with one message each way ends when its future is ready; one with streams when its
-    /// end has been received, or when the receiving half is dropped.
+    /// The hook gets the call's status, which is CANCELLED for a call that its caller dropped. It
+    /// does not run for a call that is dropped before it is first polled, because that call never
+    /// began. It runs on the task that ends the call, and must not block.
+    ///
+    /// A unary call ends when its future is ready. A streaming call ends when its end has been
+    /// received, or when the receiving half is dropped.
     ///
     /// Source: grpc-go `OnFinish`.
     pub fn on_finish(&mut self, hook: impl Fn(Result<(), &Status>) + Send + Sync + 'static) {

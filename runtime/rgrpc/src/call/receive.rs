@@ -28,12 +28,12 @@ pub struct RecvStream<T> {
     reader: MessageReader,
     header: Option<Metadata>,
     trailer: Metadata,
-    /// The encodings that a response may have, where the call says that.
+    /// The accepted encodings of a response, if the call sets them.
     accepted: Option<Arc<[String]>>,
-    /// Why no message is received, though the headers have come.
+    /// The status in place of the first message, once the headers have come.
     refused: Option<Status>,
     cardinality: Cardinality,
-    /// The only message, until it is known how the call ends.
+    /// The only message, until the call has ended.
     held: Option<Box<T>>,
     state: ReceiveState,
     /// The source says when the next message may be received.
@@ -47,9 +47,9 @@ type Decode<T> = fn(&dyn MessageSource, ReadMessage) -> Result<T, Status>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cardinality {
     Any,
-    /// Exactly one, which has not come.
+    /// Exactly one, not received yet.
     One,
-    /// Exactly one, which has come.
+    /// Exactly one, already received.
     OneCame,
 }
 
@@ -86,7 +86,7 @@ impl<T> RecvStream<T> {
         self
     }
 
-    /// Takes compressed messages to be so by this encoding, which needs no headers to be known.
+    /// Sets the encoding of compressed messages, which is then not read from the headers.
     #[inline]
     pub(crate) fn encoded_by(mut self, encoding: Box<Encoding>) -> Self {
         self.reader.set_boxed_encoding(encoding);
@@ -123,8 +123,8 @@ impl<T> RecvStream<T> {
         self
     }
 
-    /// The next message; `None` when the peer has sent its last and, behind a stub, the call has
-    /// ended well.
+    /// Receives the next message; `None` after the peer's last one and, behind a stub, once the
+    /// call has ended with OK.
     ///
     /// Cancel-safe: a future that is dropped before it is ready has taken no message.
     ///
@@ -300,7 +300,7 @@ impl<T> RecvStream<T> {
         }
     }
 
-    /// What was received, or was to be sent, cannot be used: the call ends here.
+    /// Ends the call with this status, because a received or an outgoing message is unusable.
     pub(super) fn fail(&mut self, status: Status) -> Status {
         if self.state == ReceiveState::Ended {
             return status;
@@ -335,10 +335,10 @@ fn decode_observed<C: Codec<T>, T: 'static>(
     Ok(message)
 }
 
-/// What the `grpc-encoding` of a response means, of which a call may accept some only.
+/// Returns the encoding that the `grpc-encoding` of a response names.
 ///
 /// # Errors
-/// INTERNAL when the call does not accept it.
+/// INTERNAL if the call does not accept it.
 pub(super) fn find_encoding(
     source: &dyn MessageSource,
     accepted: Option<&[String]>,

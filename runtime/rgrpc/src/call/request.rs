@@ -56,7 +56,7 @@ pub(crate) struct Incoming {
 /// The parts of a received request that this program has changed.
 #[derive(Clone, Debug)]
 struct Changed {
-    /// `None`: as it came.
+    /// `None`: unchanged.
     metadata: Option<Metadata>,
     extensions: Extensions,
     /// See the messages of the call.
@@ -290,7 +290,7 @@ impl<T> Request<T> {
         self
     }
 
-    /// Bounds the call by this time from now. An earlier deadline that the request has stays.
+    /// Sets the timeout of the call, from now. An earlier deadline of the request stays.
     ///
     /// On a request that a handler received this does nothing: its deadline is the caller's.
     #[must_use]
@@ -306,7 +306,7 @@ impl<T> Request<T> {
         self
     }
 
-    /// When the call fails with DEADLINE_EXCEEDED; `None`: never.
+    /// The call's deadline, at which it fails with DEADLINE_EXCEEDED; `None` if it has none.
     pub fn deadline(&self) -> Option<Instant> {
         match &self.source {
             RequestSource::Outgoing { deadline, .. } => *deadline,
@@ -354,7 +354,7 @@ impl<T> Request<T> {
         }
     }
 
-    /// In a handler, chooses what the response's messages are compressed by, as
+    /// In a handler, sets the compressor of the response's messages, as
     /// [`CallContext::set_send_compressor`]. Without a call this does nothing.
     ///
     /// # Errors
@@ -365,8 +365,8 @@ impl<T> Request<T> {
             .map_or(Ok(()), |call| call.set_send_compressor(name))
     }
 
-    /// In a handler, by what the client accepts responses compressed, as
-    /// [`CallContext::client_supported_compressors`]. Without a call: by nothing.
+    /// In a handler, the names of the compressors that the client accepts for responses, as
+    /// [`CallContext::client_supported_compressors`]. Without a call: none.
     #[must_use]
     pub fn client_supported_compressors(&self) -> Vec<&str> {
         self.context()
@@ -405,7 +405,7 @@ impl<T> Request<T> {
         }
     }
 
-    /// What a stub sends of it besides the message, which stays where it is.
+    /// Takes the parts that a stub sends, except the message.
     pub(crate) fn take_outgoing(&mut self) -> Outgoing {
         match std::mem::replace(&mut self.source, RequestSource::new()) {
             RequestSource::Outgoing {
@@ -437,7 +437,7 @@ impl<T> Request<T> {
     }
 }
 
-/// What a stub sends of a request besides its message.
+/// The parts of a request that a stub sends, except the message.
 pub(crate) struct Outgoing {
     pub(crate) metadata: Metadata,
     pub(crate) deadline: Option<Instant>,

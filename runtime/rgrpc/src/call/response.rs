@@ -7,8 +7,8 @@ use crate::metadata::{Metadata, MetadataError};
 
 /// A message with the metadata that came or goes before it, and the trailers after it.
 ///
-/// A handler that returns a response of its upstream sends the message, and of the metadata and the
-/// trailers what it has added; see [`Metadata::forward`].
+/// A handler that returns a response of its upstream sends the message, and only the metadata and
+/// trailers that it has added; see [`Metadata::forward`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Response<T> {
     message: T,

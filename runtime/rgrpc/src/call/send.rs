@@ -64,7 +64,7 @@ impl<T> SendStream<T> {
         self
     }
 
-    /// Sends a message, given as it is or by reference: waits until flow control lets it go, and
+    /// Sends a message, given by value or by reference. Waits until flow control allows it, and
     /// returns when it is on its way, not when it has arrived.
     ///
     /// Cancel-safe: a future that is dropped before it is ready has not sent the message.
@@ -101,9 +101,11 @@ impl<T> SendStream<T> {
         self.sink.send(framed.into())
     }
 
-    /// Whether the next messages are compressed in a call that compresses, until this says
-    /// otherwise. For messages that would give secrets away by their length, or are compressed
-    /// already. Default: true.
+    /// Sets whether the next messages are compressed, in a call that has a compressor. Default:
+    /// true.
+    ///
+    /// Holds until the next use. Turn compression off for messages whose length would reveal
+    /// secrets, or that are compressed already.
     ///
     /// Source: `doc/compression.md`, "Specific Disabling of Compression"; grpc-java
     /// `setMessageCompression`.

@@ -1,4 +1,4 @@
-//! A call with streams that no connection carries: for mocks that answer one.
+//! A streaming call without a connection, for mocks.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,9 +16,9 @@ use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{IncomingHead, NoHead, ReadDemand, ended_well};
 
-/// Makes the two ends of a call with streams that no connection carries: the halves that a stub's
-/// caller holds, and what a mock answers them with. For an [`Invoke`](super::Invoke) of your own;
-/// its documentation has an example.
+/// Makes the two ends of a streaming call without a connection: the halves for a stub's caller,
+/// and the end for a mock. For an [`Invoke`](super::Invoke) of your own; its documentation has an
+/// example.
 ///
 /// Messages go through the codec, and wait without bound until they are received. Neither end needs
 /// a runtime.
@@ -98,7 +98,7 @@ impl<Req, Res> Drop for TestStreams<Req, Res> {
     }
 }
 
-/// What both ends share.
+/// The state that both ends share.
 #[derive(Default)]
 struct Shared(Mutex<TestStreamState>);
 
@@ -107,12 +107,12 @@ struct TestStreamState {
     requests: VecDeque<BytesQueue>,
     /// No request follows.
     closed: bool,
-    /// Once it was sent, until it was received: then `Some(None)`.
+    /// `Some` once it was sent; `Some(None)` once it was received.
     header: Option<Option<Metadata>>,
     responses: VecDeque<BytesQueue>,
-    /// How the call has ended.
+    /// The call's end: trailers or a status.
     end: Option<Result<Metadata, Status>>,
-    /// Of whoever waits for a request and for a response.
+    /// The tasks that wait for a request and for a response.
     wakers: [Option<Waker>; 2],
 }
 
@@ -132,7 +132,7 @@ impl Shared {
         output
     }
 
-    /// What `look` finds, or the promise to wake this end's task when something changes.
+    /// Returns the result of `look`, or registers this end's task to be woken at the next change.
     fn poll<T>(
         &self,
         end: End,

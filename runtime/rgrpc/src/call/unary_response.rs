@@ -9,16 +9,16 @@ use crate::codec::{Codec, MessageLimit, decode_whole, is_one_message};
 use crate::status::Status;
 use crate::transport::IncomingHead;
 
-/// What a call with one message each way accepts as its response.
+/// The limits of a unary call's response.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Accepted<'a> {
     pub(crate) limit: MessageLimit,
-    /// The encodings that it may have, where the call says that.
+    /// The accepted encodings, if the call sets them.
     pub(crate) encodings: Option<&'a Arc<[String]>>,
 }
 
-/// Receives the response of a call with one message each way: at once if it comes at once, as that
-/// of most calls does, else piece by piece. Who drops the future ends the call.
+/// Receives the response of a unary call: whole if it comes at once, as most do, else piece by
+/// piece. Dropping the future ends the call.
 pub(crate) async fn receive_response<C: Codec<T>, T>(
     source: &Arc<impl MessageSource + 'static>,
     accepted: Accepted<'_>,
@@ -43,7 +43,7 @@ pub(crate) async fn receive_response<C: Codec<T>, T>(
             responses.accepting(accepted.encodings).into_response()
         }
     };
-    // Boxed, so that calls whose responses come at once do not keep the room for it.
+    // Boxed, so that calls whose responses come at once need no space for it.
     Box::pin(rest).await
 }
 

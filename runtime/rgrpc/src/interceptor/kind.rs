@@ -6,13 +6,13 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_enums, reason = "gRPC has these four kinds")]
 pub enum CallKind {
-    /// One message each way.
+    /// One request, one response.
     Unary,
     /// Any number of requests, one response.
     ClientStreaming,
     /// One request, any number of responses.
     ServerStreaming,
-    /// Any number of messages each way.
+    /// Any number of requests, any number of responses.
     BidiStreaming,
 }
 

@@ -28,9 +28,9 @@ impl<'a> MessageView<'a> {
 
     /// The message, if its type is `M`.
     ///
-    /// `None` for every type if the message is a [`PreparedMessage`](crate::PreparedMessage) that is
-    /// sent on a stream, of which only the encoded form is there, and in a stats handler that does
-    /// not [want messages](crate::stats::CallStats::wants_messages).
+    /// `None` for every type if the message is a [`PreparedMessage`](crate::PreparedMessage) on a
+    /// stream, which has only its encoded form, and in a stats handler that does not
+    /// [want messages](crate::stats::CallStats::wants_messages).
     #[must_use]
     pub fn downcast_ref<M: 'static>(&self) -> Option<&'a M> {
         self.message?.downcast_ref()

@@ -14,12 +14,12 @@ impl MessageInterceptors {
         self.0.push(Arc::new(interceptor));
     }
 
-    /// A message was received: the outermost interceptor sees it first.
+    /// Shows the interceptors a received message, the outermost first.
     pub(crate) fn received(&self, message: &MessageView<'_>) -> Result<(), Status> {
         self.0.iter().try_for_each(|one| one.received(message))
     }
 
-    /// A message is to be sent: the innermost interceptor sees it first.
+    /// Shows the interceptors a message before it is sent, the innermost first.
     pub(crate) fn sending(&self, message: &MessageView<'_>) -> Result<(), Status> {
         self.0.iter().rev().try_for_each(|one| one.sending(message))
     }

@@ -8,11 +8,11 @@ use crate::metadata::Metadata;
 use crate::status::{Code, Status};
 use crate::task::caught;
 
-/// How a call has ended.
+/// The outcome of a call.
 ///
-/// On a server it is what was handed to the transport. The client may see another status if the
-/// connection is lost after that, if its own deadline passes first, or if the headers are larger than
-/// it takes.
+/// On a server it is the status that was given to the transport. The client may see another status
+/// if the connection is lost after that, if its own deadline passes first, or if the headers are
+/// larger than it accepts.
 #[derive(Clone, Copy, Debug)]
 pub struct CallOutcome<'a> {
     pub(crate) status: Result<(), &'a Status>,

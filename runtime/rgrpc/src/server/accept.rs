@@ -26,15 +26,14 @@ pub(super) struct AcceptLoop {
     pub(super) tcp_user_timeout: Option<Duration>,
 }
 
-/// What an accept loop is woken for.
+/// An event that wakes an accept loop.
 enum Event {
     Accepted(io::Result<Option<Connected>>),
     Stopping,
 }
 
 impl AcceptLoop {
-    /// Runs until the server is stopped, and then until it has stopped; or until the listener is
-    /// closed for good.
+    /// Runs until the server has stopped, or until the listener is closed for good.
     pub(super) async fn run(self, mut listener: impl Listener) -> Result<(), ServeError> {
         self.dispatcher.check()?;
         within_runtime()?;
@@ -122,8 +121,9 @@ async fn next(listener: &mut impl Listener, phase: &mut watch::Receiver<Phase>) 
     .await
 }
 
-/// How long to wait after an accept has failed: 5 ms, doubled after each further failure up to
-/// 1 s. Source: grpc-go `Server.Serve`.
+/// The delay after a failed accept: 5 ms, doubled after each further failure up to 1 s.
+///
+/// Source: grpc-go `Server.Serve`.
 #[derive(Debug, Default)]
 struct AcceptBackoff {
     last: Option<Duration>,

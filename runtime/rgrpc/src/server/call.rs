@@ -18,29 +18,29 @@ use crate::side::Side;
 use crate::stats::CallRecorders;
 use crate::status::Status;
 
-/// The handling of one call, as the tables of generated code make it.
+/// The future that handles one call, made by a function of a [`ServiceDesc`](super::ServiceDesc).
 pub type HandlerFuture = Pin<Box<dyn Future<Output = Handled> + Send>>;
 
-/// How a handler has ended its call.
+/// The result of a handled call.
 type Handled = Result<ServerReply, Status>;
 
-/// A call that a server received and has not handled yet: what the functions in a
-/// [`ServiceDesc`](super::ServiceDesc) are called with.
+/// A received call, before its handler runs: the argument of the functions in a
+/// [`ServiceDesc`](super::ServiceDesc).
 ///
-/// Each of its methods is one kind of call, and there is one pipeline for all: a unary call is a
-/// stream with one message each way.
+/// Each of its methods handles one kind of call. All kinds share one pipeline: a unary call is a
+/// stream with one message in each direction.
 #[derive(Clone, Debug)]
 pub struct ServerCall {
     request: Incoming,
     /// All that the client sends, if it came at once.
     content: Option<Bytes>,
-    /// What the request's messages are compressed by that say so; `None` for [`Encoding::Identity`].
-    /// Boxed, because it is that in most calls.
+    /// The encoding of the request's compressed messages; `None` for [`Encoding::Identity`]. Boxed,
+    /// because most calls have `None`.
     encoding: Option<Box<Encoding>>,
     limits: MessageLimits,
     /// Messages are seen by interceptors or stats handlers.
     observed: bool,
-    /// There may be another with the same stream, because an interceptor runs the handler again.
+    /// An interceptor may run the handler again, with a clone that has the same stream.
     shared: bool,
 }
 
@@ -67,7 +67,7 @@ impl SizeLimit {
     }
 }
 
-/// What a handler's only response is framed with.
+/// The parameters for framing the only response of a handler.
 struct Reply {
     max_send: SizeLimit,
     interceptors: Option<Arc<MessageInterceptors>>,
@@ -96,8 +96,8 @@ impl ServerCall {
         }
     }
 
-    /// As [`new`](Self::new), for a server with stats handlers or interceptors. A call that is `shared`
-    /// passes through interceptors, which may clone it.
+    /// As [`new`](Self::new), for a server with stats handlers or interceptors. A call that is
+    /// `shared` passes through interceptors, which may clone it.
     #[inline]
     pub(super) fn hooked(
         context: CallContext,
@@ -147,7 +147,7 @@ impl ServerCall {
         Ok(framed.slice(PREFIX_LEN..))
     }
 
-    /// Handles a call with one message each way.
+    /// Handles a unary call.
     pub fn unary<T, C, Req, Res, H>(
         mut self,
         _codec: C,
@@ -168,7 +168,7 @@ impl ServerCall {
             let response = pin!({
                 let request = match self.whole_request() {
                     Some(framed) => self.decode_request::<C, Req>(framed),
-                    // Boxed, so that calls whose request is here do not carry the room for it.
+                    // Boxed, so that calls whose request is here need no space for it.
                     None => Box::pin(self.only_request::<C, Req>()).await,
                 };
                 match request {
@@ -180,7 +180,7 @@ impl ServerCall {
         })
     }
 
-    /// Handles a call with one message there and any number back.
+    /// Handles a server-streaming call.
     pub fn server_streaming<T, C, Req, Res, H>(
         mut self,
         _codec: C,
@@ -212,7 +212,7 @@ impl ServerCall {
         })
     }
 
-    /// Handles a call with any number of messages there and one back.
+    /// Handles a client-streaming call.
     pub fn client_streaming<T, C, Req, Res, H>(
         self,
         _codec: C,
@@ -240,7 +240,7 @@ impl ServerCall {
         })
     }
 
-    /// Handles a call with any number of messages each way.
+    /// Handles a bidirectional call.
     pub fn bidi_streaming<T, C, Req, Res, H>(
         self,
         _codec: C,

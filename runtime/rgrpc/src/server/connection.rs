@@ -19,9 +19,8 @@ use crate::stats::ConnectionBegin;
 use crate::task::caught;
 use crate::transport::{ConnectionHandle, ConnectionPhase, Phase, ServerSettings, Serving};
 
-/// How a connection that was accepted is served: first it is secured, then its calls are. All of it
-/// happens on the connection's own task, so that a client that is slow in its handshake holds up no
-/// other.
+/// Serves an accepted connection: its security handshake, then its calls. Both run on the
+/// connection's own task, so that a client with a slow handshake delays no other.
 pub(super) struct Connection {
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) credentials: ServerCredentials,
@@ -68,7 +67,7 @@ impl Connection {
         let handshake = timeout(limit, credentials.handshake(connected));
         match unless_stopping(handshake, &mut phase).await? {
             Ok(Ok(secured)) => {
-                // The transport's handshake has what this one has left of the time.
+                // The transport's handshake gets the rest of the time.
                 settings.handshake_timeout = limit.saturating_sub(accepted.elapsed());
                 let begun = begin(dispatcher, secured, extensions, phase);
                 let (secured, phase, calls) = match begun {
@@ -97,8 +96,8 @@ impl Connection {
     }
 }
 
-/// Begins a connection that was secured: has the connection hook decide on it, and tells the stats
-/// handlers. `extensions` are those of the listener.
+/// Begins a secured connection: the connection hook accepts or refuses it, then the stats handlers
+/// are told. `extensions` are those of the listener.
 fn begin(
     dispatcher: Arc<Dispatcher>,
     mut secured: Connected,
@@ -125,7 +124,7 @@ fn begin(
     Ok((secured, ConnectionPhase::new(phase, handle), calls))
 }
 
-/// Returns whether a client has closed its connection before it has said anything wrong.
+/// Returns whether a client has closed its connection without a protocol error.
 fn has_hung_up(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
@@ -140,8 +139,8 @@ fn has_hung_up(error: &(dyn Error + 'static)) -> bool {
     false
 }
 
-/// Serves a connection once it is secured. Each of the two is boxed by itself, so that a connection
-/// does not keep the room for its handshake.
+/// Serves a connection once it is secured. The handshake and the serving are boxed separately, so
+/// that a connection does not keep the memory of its handshake.
 fn serve_secured(
     secured: impl Future<Output = Option<Serving>> + Send + 'static,
 ) -> impl Future<Output = ()> + Send + 'static {
@@ -153,8 +152,8 @@ fn serve_secured(
     }
 }
 
-/// The handshake's output, or `None` when the server begins to stop before it: a client that has
-/// not come that far has no call to finish.
+/// The handshake's output, or `None` if the server begins to stop first: a client in its handshake
+/// has no call to finish.
 async fn unless_stopping<T>(
     handshake: impl Future<Output = T>,
     phase: &mut watch::Receiver<Phase>,

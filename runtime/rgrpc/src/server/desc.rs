@@ -17,7 +17,7 @@ use super::{HandlerFuture, ServerCall};
 pub struct ServiceDesc<T: 'static> {
     /// The full name: `package.Service`.
     pub service_name: &'static str,
-    /// The methods with one message each way.
+    /// The unary methods.
     pub methods: &'static [MethodDesc<T>],
     /// All other methods.
     pub streams: &'static [StreamDesc<T>],
@@ -25,7 +25,7 @@ pub struct ServiceDesc<T: 'static> {
     pub file: FileDesc,
 }
 
-/// A method with one message each way.
+/// A unary method.
 #[allow(
     clippy::exhaustive_structs,
     reason = "generated code makes it; its version is checked"
@@ -47,9 +47,9 @@ pub struct StreamDesc<T: 'static> {
     pub stream_name: &'static str,
     /// Starts the handling of a call.
     pub handler: fn(Arc<T>, ServerCall) -> HandlerFuture,
-    /// Whether the server sends any number of messages.
+    /// True if the server sends any number of messages.
     pub server_streams: bool,
-    /// Whether the client sends any number of messages.
+    /// True if the client sends any number of messages.
     pub client_streams: bool,
 }
 

@@ -45,10 +45,10 @@ impl Dispatcher {
         }
     }
 
-    /// Whether calls can be dispatched.
+    /// Checks the options.
     ///
     /// # Errors
-    /// An option's value cannot be taken.
+    /// The value of an option is invalid.
     pub(super) fn check(&self) -> Result<(), ServeError> {
         let options = &self.options;
         if let Some(name) = &options.unsendable_compressor {
@@ -92,7 +92,7 @@ impl Dispatcher {
         self.handler(self.services.lookup(context.method()), call)
     }
 
-    /// As above, with what is registered: stats handlers, then the head hook, then interceptors.
+    /// As above, with the registered stats handlers, then the head hook, then interceptors.
     fn begin_hooked(
         self: &Arc<Self>,
         context: &CallContext,
@@ -126,7 +126,7 @@ impl Dispatcher {
         }
     }
 
-    /// Begins the call with the stats handlers, and has the head hook decide on it.
+    /// Begins the call with the stats handlers, then runs the head hook.
     fn begin_scope(
         &self,
         context: &CallContext,
@@ -186,7 +186,7 @@ impl Dispatcher {
     /// The handler for a call.
     ///
     /// # Errors
-    /// There is none.
+    /// The server does not have the method.
     #[inline]
     pub(super) fn handler(
         &self,
@@ -201,8 +201,8 @@ impl Dispatcher {
     }
 }
 
-/// A connection's calls: the server's dispatcher, and what tells the server, by being dropped, that
-/// the connection and the last of its calls have ended.
+/// The dispatcher of a connection's calls. Dropping it tells the server that the connection and the
+/// last of its calls have ended.
 pub(super) struct ConnectionCalls {
     dispatcher: Arc<Dispatcher>,
     /// Told first.
@@ -254,7 +254,7 @@ pub(super) struct Call {
     context: CallContext,
 }
 
-/// Why a handler is not polled any more.
+/// The reason why a handler is no longer polled.
 enum End {
     Handled(Result<ServerReply, Status>),
     /// The client or the connection has ended the call.
@@ -280,7 +280,7 @@ impl Future for Call {
         if let End::DeadlinePassed = end {
             self.context.cancel(CancelReason::DeadlineExceeded);
         }
-        // What the handler holds goes before the call is said to have ended.
+        // The handler's values are dropped before the end of the call is reported.
         self.drop_handler();
         Poll::Ready(match end {
             End::Handled(Ok(ServerReply(Some(reply)))) => {
@@ -332,8 +332,7 @@ impl Call {
             .unwrap_or_else(|status| Poll::Ready(Err(status)))
     }
 
-    /// Drops the handler, whose values may panic as they go. How the call ends is known without
-    /// them.
+    /// Drops the handler. Its values may panic then, which does not change the end of the call.
     fn drop_handler(&mut self) {
         let handler = self.handler.take();
         let _ = guarded(&self.context, self.panic_hook.as_ref(), || drop(handler));

@@ -6,7 +6,7 @@ use std::future::Future;
 /// Implemented for functions of one and of two such arguments. A call's future then holds the
 /// method's own and nothing around it.
 pub trait Handler<'a, T: 'a, Args>: Send {
-    /// What the method returns.
+    /// The method's return type.
     type Output;
     /// The method's future.
     type Future: Future<Output = Self::Output> + Send + 'a;

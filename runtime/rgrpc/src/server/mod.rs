@@ -96,9 +96,10 @@ impl Server {
         Self::default()
     }
 
-    /// The largest message to receive, in bytes. Larger ones fail the call with RESOURCE_EXHAUSTED
-    /// before they are buffered. 0 accepts empty messages alone; `usize::MAX` is no limit beyond
-    /// that of gRPC, 2^32 − 1. Default: 4 MiB.
+    /// Sets the maximum size of a received message, in bytes. Default: 4 MiB.
+    ///
+    /// A larger message fails the call with RESOURCE_EXHAUSTED before it is buffered. 0 accepts
+    /// empty messages alone; `usize::MAX` is no limit beyond that of gRPC, 2^32 − 1.
     ///
     /// Source: grpc-go `MaxRecvMsgSize`.
     #[must_use]
@@ -107,9 +108,10 @@ impl Server {
         self
     }
 
-    /// The largest message to send, in bytes. Larger ones fail the call with RESOURCE_EXHAUSTED. 0
-    /// sends empty messages alone; `usize::MAX` is no limit beyond that of gRPC, 2^32 − 1. Default:
-    /// 2^31 − 1.
+    /// Sets the maximum size of a sent message, in bytes. Default: 2^31 − 1.
+    ///
+    /// A larger message fails the call with RESOURCE_EXHAUSTED. 0 sends empty messages alone;
+    /// `usize::MAX` is no limit beyond that of gRPC, 2^32 − 1.
     ///
     /// Source: grpc-go `MaxSendMsgSize`.
     #[must_use]
@@ -129,7 +131,8 @@ impl Server {
         self
     }
 
-    /// What secures the connections of all listeners. Default: nothing, they are plain text.
+    /// Sets the credentials that secure the connections of all listeners. Default: none,
+    /// connections are plain text.
     ///
     /// Source: grpc-go `Creds`.
     #[must_use]
@@ -138,10 +141,12 @@ impl Server {
         self
     }
 
-    /// How long a connection may take from being accepted to the end of the HTTP/2 preface, the
-    /// handshake of the [`credentials`](Self::credentials) included, before it is closed. Zero
-    /// closes every connection that has not sent its preface when it is accepted, as in grpc-go;
-    /// `Duration::MAX` is no limit. Default: 120 s.
+    /// Sets the maximum time from accepting a connection to the end of its HTTP/2 preface. Default:
+    /// 120 s.
+    ///
+    /// The time includes the handshake of the [`credentials`](Self::credentials). A connection that
+    /// takes longer is closed. Zero closes every connection whose preface is missing when it is
+    /// accepted, as in grpc-go; `Duration::MAX` is no limit.
     ///
     /// Connections that are refused, for this or for a handshake that fails, are logged at warn
     /// with their peer and the reason: one a second at most, with the number of those in between.
@@ -153,16 +158,17 @@ impl Server {
         self
     }
 
-    /// Sets for how long octets that were sent on a TCP connection may stay unacknowledged by the
-    /// client's kernel before the connection is lost (the TCP user timeout of RFC 5482, Linux's
-    /// `TCP_USER_TIMEOUT`), so that the calls of a client that was cut off without a word are
-    /// cancelled. `None` and zero: as the operating system does, which takes about 15 minutes.
-    /// Default: the `timeout` of [`keepalive`](Self::keepalive), which is 20 s.
+    /// Sets the TCP user timeout of connections (RFC 5482, Linux's `TCP_USER_TIMEOUT`). Default:
+    /// the `timeout` of [`keepalive`](Self::keepalive), which is 20 s.
+    ///
+    /// It is the maximum time for which the client's kernel may leave sent octets unacknowledged
+    /// before the connection is lost. The calls of a client that lost its network are cancelled
+    /// then. `None` and zero: the operating system's default, about 15 minutes.
     ///
     /// It does not notice the loss of a connection on which nothing is sent: keepalive does. A
-    /// client that does not read its socket for as long, so that its receive buffer is full, is
-    /// taken for lost as well. A connection has it if its listener gives a `tokio::net::TcpStream`
-    /// on which none is set; other systems than Linux, Android and Fuchsia have no such option.
+    /// client that does not read its socket for as long, so that its receive buffer is full, counts
+    /// as lost as well. It is set on connections whose listener gives a `tokio::net::TcpStream`
+    /// without one. Only Linux, Android and Fuchsia have this option.
     ///
     /// Source: gRFC A18; grpc-go has no option of its own for it.
     #[must_use]
@@ -231,17 +237,19 @@ impl Server {
         self
     }
 
-    /// Serves connections on this many threads of the server's own, each with a single-threaded
-    /// tokio runtime. A connection goes to the thread that serves the fewest, and stays: its
-    /// handshake, its streams and its handlers share one core, and contend with no other thread for
-    /// a lock. Listeners stay on the runtime that serves them. Default: none, connections and
-    /// handlers run on that runtime as well.
+    /// Sets the number of workers: threads of the server, each with a single-threaded tokio
+    /// runtime. Default: none, connections and handlers run on the runtime that serves the
+    /// listener.
+    ///
+    /// A connection goes to the worker that serves the fewest, and stays there: its handshake, its
+    /// streams and its handlers share one core, and contend with no other thread for a lock.
+    /// Listeners stay on the runtime that serves them.
     ///
     /// It suits many connections with short handlers; as many threads as cores, less what the rest
     /// of the program needs, is a start. A few connections, or some that are much busier than
     /// others, may leave threads idle, which a runtime of tokio's with threads would keep busy.
     ///
-    /// What a handler has to know of its thread:
+    /// Rules for handlers on a worker:
     /// - A handler that blocks or computes for long holds up all connections of its thread.
     /// - What it spawns by `tokio::spawn` runs on the same thread, and so do the connections of a
     ///   [`ClientConn`](crate::ClientConn) that it makes. To run something elsewhere, give the
@@ -260,27 +268,30 @@ impl Server {
         self
     }
 
-    /// Whether each call's handler is a task of its own from the start. Default: no. A connection's
-    /// task runs a handler itself until it first waits, which for most unary methods is to its end,
-    /// and spawns only the rest: nothing is cheaper. But a handler that computes for long before it
-    /// first waits holds up the other calls of its connection meanwhile. With this option, other
-    /// threads of the runtime take those.
+    /// Sets whether each handler runs on a task of its own from the start. Default: no.
     ///
-    /// It is of use on a runtime with threads, not with [`workers`](Self::workers), of which each
-    /// has one thread. Nor is it for handlers that compute for long after they have sent or
-    /// received on a stream: tokio keeps the task that a task woke last, here the connection's, for
-    /// the same thread. `tokio::task::spawn_blocking` is for those.
+    /// By default a connection's task runs a handler until it first waits, and spawns only the
+    /// rest. This is the cheapest way, because most unary handlers never wait. But a handler that
+    /// computes for long before it first waits delays the other calls of its connection. With this
+    /// option, other threads of the runtime take those calls.
+    ///
+    /// The option helps on a runtime with several threads. It does not help with
+    /// [`workers`](Self::workers), because each worker has one thread. It does not help handlers
+    /// that compute for long after they have sent or received on a stream either: tokio keeps the
+    /// task that a task woke last, here the connection's, for the same thread. Use
+    /// `tokio::task::spawn_blocking` for those.
     #[must_use]
     pub fn spawn_handlers(mut self, spawn: bool) -> Self {
         self.options.transport.spawn_handlers = spawn;
         self
     }
 
-    /// Adds a compressor, in place of the one of its name: for requests that come compressed by it,
-    /// for their responses, and for those that handlers [have
-    /// compressed](crate::CallContext::set_send_compressor). Requests in an encoding that the
-    /// server has not are answered with UNIMPLEMENTED. Default: `Gzip`, if the crate was built with
-    /// the feature `gzip`, and no other.
+    /// Adds a compressor, and replaces one of the same name. Default: `Gzip`, if the crate was
+    /// built with the feature `gzip`, and no other.
+    ///
+    /// It decompresses requests, compresses their responses, and compresses the responses whose
+    /// handlers [choose it](crate::CallContext::set_send_compressor). A request in an encoding
+    /// without a compressor is answered with UNIMPLEMENTED.
     ///
     /// One whose name cannot be sent makes [`serve`](Self::serve) and the like fail.
     ///
@@ -294,15 +305,15 @@ impl Server {
         self
     }
 
-    /// What carries calls over connections. Default: see [`Transport`].
+    /// Sets the engine of the connections. Default: see [`Transport`].
     #[must_use]
     pub fn transport(mut self, transport: Transport) -> Self {
         self.options.transport.transport = transport;
         self
     }
 
-    /// Handles the calls of services and methods that are not registered, as calls with any number
-    /// of messages each way: for proxies. Default: they are answered with UNIMPLEMENTED.
+    /// Sets the handler of calls of unregistered services and methods, for proxies. Default: none,
+    /// they are answered with UNIMPLEMENTED. The handler gets them as bidirectional calls.
     ///
     /// Source: grpc-go `UnknownServiceHandler`.
     #[must_use]
@@ -347,9 +358,9 @@ impl Server {
         self
     }
 
-    /// Adds an interceptor for the calls of one service, by its full name: `package.Service`. Its place
-    /// in the chain is the order in which interceptors were added. It runs for unknown methods of the
-    /// service as well. Default: none.
+    /// Adds an interceptor for the calls of one service, by its full name: `package.Service`. Its
+    /// place in the chain is the order in which interceptors were added. It runs for unknown
+    /// methods of the service as well. Default: none.
     #[must_use]
     pub fn service_interceptor(
         mut self,
@@ -360,8 +371,8 @@ impl Server {
         self
     }
 
-    /// Adds a stats handler, which receives the events of calls and connections. Several receive them
-    /// in the order in which they were added. Default: none.
+    /// Adds a stats handler, which receives the events of calls and connections. Several receive
+    /// them in the order in which they were added. Default: none.
     ///
     /// See [`crate::stats`] for the events.
     ///
@@ -374,11 +385,11 @@ impl Server {
 
     /// Sets the function that decides on each call when its head has come, before interceptors run.
     ///
-    /// It may refuse the call with a status, insert typed values, and set the maximum message size of
-    /// the call. It runs on the connection's task, for every call with a well-formed head, and must not
-    /// block. A refused call is seen by stats handlers and not by interceptors. It is cheaper than an
-    /// interceptor, which can wait. A panic fails the call with INTERNAL. A second function replaces the
-    /// first. Default: none.
+    /// It may refuse the call with a status, insert typed values, and set the maximum message size
+    /// of the call. It runs on the connection's task, for every call with a well-formed head, and
+    /// must not block. A refused call is seen by stats handlers and not by interceptors. It is
+    /// cheaper than an interceptor, which can wait. A panic fails the call with INTERNAL. A second
+    /// function replaces the first. Default: none.
     ///
     /// ```
     /// use rgrpc::{Server, Status};
@@ -404,10 +415,10 @@ impl Server {
 
     /// Sets the function that decides on each connection after its security handshake.
     ///
-    /// It may refuse the connection, which is closed then and logged with the error, and insert typed
-    /// values, which the calls of the connection have in [`ConnectionHandle::extensions`]. It runs on
-    /// the connection's task and must not block. A panic refuses the connection. A second function
-    /// replaces the first. Default: none.
+    /// It may refuse the connection, which is closed then and logged with the error, and insert
+    /// typed values, which the calls of the connection have in [`ConnectionHandle::extensions`]. It
+    /// runs on the connection's task and must not block. A panic refuses the connection. A second
+    /// function replaces the first. Default: none.
     ///
     /// ```
     /// #[derive(Clone)]

@@ -11,7 +11,7 @@ use crate::stats::StatsHandlers;
 use crate::transport::keepalive::{EnforcementPolicy, ServerParameters};
 use crate::transport::{ServerSettings, Transport};
 
-/// What a server is set to; the setters of [`Server`](super::Server) document each.
+/// The options of a server; the setters of [`Server`](super::Server) document each.
 #[derive(Clone, Debug)]
 pub(super) struct ServerOptions {
     pub(super) max_receive_message_size: usize,
@@ -22,7 +22,7 @@ pub(super) struct ServerOptions {
     pub(super) head_hook: Option<HeadHook>,
     pub(super) connection_hook: Option<ConnectionHook>,
     pub(super) panic_hook: Option<PanicHook>,
-    /// The name of a compressor that cannot be one, which keeps the server from serving.
+    /// The invalid name of an added compressor. It makes serving fail.
     pub(super) unsendable_compressor: Option<String>,
     pub(super) credentials: ServerCredentials,
     /// `None`: that of keepalive.

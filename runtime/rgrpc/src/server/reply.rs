@@ -12,9 +12,9 @@ use rgrpc_http2::BytesQueue;
 /// The answer to a call that is about to end with OK: the output of a
 /// [`HandlerFuture`](super::HandlerFuture).
 ///
-/// For a unary or client-streaming call it holds the response, encoded and not compressed yet. For the
-/// other kinds the messages have been sent by the handler, and it holds nothing. An interceptor gets it
-/// from [`ServerNext::run`](super::ServerNext::run) and returns it, or one that it
+/// For a unary or client-streaming call it holds the response, encoded and not compressed yet. For
+/// the other kinds the messages have been sent by the handler, and it holds nothing. An interceptor
+/// gets it from [`ServerNext::run`](super::ServerNext::run) and returns it, or one that it
 /// [makes](super::IncomingCall::reply).
 ///
 /// Header metadata and trailers that were set through the call's
@@ -41,8 +41,8 @@ impl ServerReply {
         self.0.is_none()
     }
 
-    /// The response's encoded message; `None` if it was streamed. Copies nothing if the message is in
-    /// one piece.
+    /// The response's encoded message; `None` if it was streamed. Copies nothing if the message is
+    /// in one piece.
     #[must_use]
     pub fn message(&self) -> Option<Bytes> {
         let reply = self.0.as_ref()?;
@@ -89,7 +89,7 @@ impl ServerReply {
         self.0.as_mut().map(|reply| reply.response.trailer_mut())
     }
 
-    /// Compresses the only response, if the call's messages are to be, and checks its size.
+    /// Compresses the only response, if the call has a compressor, and checks its size.
     ///
     /// # Errors
     /// INTERNAL when the compressor fails; RESOURCE_EXHAUSTED when it is too large.

@@ -17,7 +17,7 @@ pub struct CallBegin<'a> {
     /// The method's full name: `/package.Service/Method`. A client can send any: a label of it is
     /// bounded only if the method [is registered](Self::is_registered).
     pub method: &'a str,
-    /// Whether the server has the method.
+    /// True if the server has the method.
     pub is_registered: bool,
     /// The kind of the method; bidirectional for a method that is not registered.
     pub kind: CallKind,

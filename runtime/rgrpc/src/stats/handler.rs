@@ -36,7 +36,7 @@ pub trait CallStats: Send + Sync + 'static {
     fn event(&self, event: &CallEvent<'_>);
 
     /// Returns whether the [messages](crate::MessageView::downcast_ref) of payload events are
-    /// wanted. Otherwise payload events have lengths alone. Default: no. ReadDemand messages cost an
+    /// wanted. Otherwise payload events have lengths alone. Default: no. Wanted messages cost an
     /// allocation for the response of each unary and client-streaming call.
     fn wants_messages(&self) -> bool {
         false

@@ -39,7 +39,7 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 /// The default maximum number of connections to an address.
 const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 
-/// The options of a channel that is to be made.
+/// The builder of a channel: its options.
 ///
 /// # For users of grpc-go
 ///
@@ -114,7 +114,7 @@ impl ClientConn {
         Self::builder(target, credentials).build()
     }
 
-    /// A channel to `target` whose options are to be set.
+    /// Creates the builder of a channel to `target`.
     pub fn builder(
         target: impl Into<String>,
         credentials: ChannelCredentials,
@@ -230,8 +230,8 @@ impl ClientConnBuilder {
         self
     }
 
-    /// The service config, as JSON: how the methods of the services behind the target are to be
-    /// called. Default: none.
+    /// Sets the default service config, as JSON: the configuration of calls to the target's
+    /// services. Default: none.
     ///
     /// Holds as long as the target's resolver finds none. Read are `loadBalancingConfig`, which
     /// names the [policy](crate::balancer) that the channel balances by, of each entry of
@@ -298,13 +298,12 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Adds a compressor, in place of the one of its name: for responses that come compressed by
-    /// it, and for calls that [say](crate::Call::compressor) that they are to be. Default: `Gzip`,
-    /// if the crate was built with the feature `gzip`, and no other.
+    /// Adds a compressor, and replaces one of the same name. Default: `Gzip`, if the crate was
+    /// built with the feature `gzip`, and no other.
     ///
-    /// That all calls be compressed is for the
-    /// [default call options](Self::default_call_options) to say. The channel's own calls for
-    /// health checks neither are nor accept to be.
+    /// It decompresses responses, and compresses calls that [choose it](crate::Call::compressor).
+    /// To compress all calls, choose it in the [default call options](Self::default_call_options).
+    /// The channel's own calls for health checks are not compressed, and accept no compression.
     ///
     /// Source: grpc-go `encoding.RegisterCompressor`, here for one channel.
     pub fn compressor(mut self, compressor: impl Compressor) -> Self {

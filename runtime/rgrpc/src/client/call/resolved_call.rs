@@ -159,7 +159,7 @@ impl ResolvedCall {
     }
 }
 
-/// The smaller of two bounds, of which either may be missing.
+/// The smaller of two optional bounds.
 fn smaller<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),

@@ -50,11 +50,11 @@ pub(super) struct Control {
 /// A subchannel: the owner of its connections, which publishes them to pickers and monitors.
 struct Entry {
     address: Address,
-    /// Where the pickers find the connections.
+    /// The handle by which pickers find the connections.
     subconn: WeakSubConn,
     subchannel: Subchannel<Arc<Connection>>,
     monitors: Monitors,
-    /// The attempt that is under way.
+    /// The current attempt.
     attempt: Option<ConnectAttempt>,
 }
 
@@ -337,7 +337,7 @@ impl Control {
         changed
     }
 
-    /// The time at which [`wake`](Self::wake) is to be called.
+    /// The time of the next [`wake`](Self::wake).
     pub(super) fn wake_at(&self) -> Option<Instant> {
         self.timers.first().map(|(at, _)| *at)
     }

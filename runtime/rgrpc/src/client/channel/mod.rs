@@ -207,8 +207,7 @@ impl Running {
         }
     }
 
-    /// Acts on an occurrence. Returns the time at which something is to be done, whatever else
-    /// happens.
+    /// Acts on an occurrence. Returns the time of the next timer.
     ///
     /// The balancing policy is called from here. One that has panicked is given up, and its
     /// connections go with it as far as they have no calls.
@@ -246,7 +245,7 @@ impl Running {
         }
     }
 
-    /// The time at which something is to be done, whatever else happens.
+    /// The time of the next timer.
     fn wake_at(&self) -> Option<Instant> {
         let active = self.active.as_ref();
         [

@@ -33,7 +33,7 @@ impl Restart {
         delay
     }
 
-    /// The time at which [`take_due`](Self::take_due) is to be asked.
+    /// The time of the restart, for [`take_due`](Self::take_due).
     pub(super) fn at(&self) -> Option<Instant> {
         self.at
     }
@@ -56,7 +56,7 @@ impl Restart {
         }
     }
 
-    /// Nothing is to be restarted.
+    /// Cancels the restart.
     pub(super) fn cancel(&mut self) {
         self.at = None;
     }

@@ -95,7 +95,7 @@ pub(super) enum Connect {
 /// The consequence of an attempt that has succeeded.
 #[derive(Debug)]
 pub(super) struct Connected {
-    /// The connection is to be used.
+    /// True if the connection is used; else it is closed.
     pub(super) is_wanted: bool,
     /// The states to tell the policy.
     pub(super) states: &'static [SubConnState],
@@ -133,8 +133,8 @@ impl<C> Subchannel<C> {
         Connect::Begin(self.begin(id))
     }
 
-    /// Calls have used up the streams of the connections that there are, of which there may be
-    /// `max`. Returns how long the attempt may take that begins, if one does.
+    /// Begins to connect once more, because calls use all streams of the connections. There may be
+    /// `max` connections. Returns the timeout of the attempt, if one begins.
     pub(super) fn grow(&mut self, id: ConnectionId, max: usize) -> Option<Duration> {
         let may_grow = self.state == SubchannelState::Ready
             && self.connections.len() < max
@@ -310,7 +310,7 @@ impl<C> Subchannel<C> {
         was_last
     }
 
-    /// The time at which it is to be [woken](Self::wake).
+    /// The time of the next [`wake`](Self::wake).
     pub(super) fn wake_at(&self) -> Option<Instant> {
         self.backoff_until
     }

@@ -75,7 +75,7 @@ fn check_port(port: &str) -> Result<(), String> {
     }
 }
 
-/// A `reg-name`, of which an IPv4 address is one.
+/// Checks a `reg-name` (RFC 3986); an IPv4 address is one.
 fn check_name(name: &str) -> Result<(), String> {
     let mut rest = name.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {

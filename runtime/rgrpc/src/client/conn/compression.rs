@@ -70,8 +70,8 @@ impl Compression {
     /// `channel`.
     ///
     /// # Errors
-    /// INTERNAL when the channel has not the compressor that the call is to use; INVALID_ARGUMENT
-    /// when it has not one that the call is to accept.
+    /// INTERNAL if the channel lacks the compressor of the call; INVALID_ARGUMENT if it lacks one
+    /// that the call accepts.
     pub(in crate::client) fn of_call(
         &self,
         options: &CallOptions,

@@ -67,8 +67,8 @@ impl ClientConn {
         Ok(())
     }
 
-    /// Connects, and waits until the channel is [`Ready`](ConnectivityState::Ready): for programs
-    /// that are to begin only when their server is there. Failed attempts do not end the wait.
+    /// Connects, and waits until the channel is [`Ready`](ConnectivityState::Ready), for programs
+    /// that need their server when they start. Failed attempts do not end the wait.
     ///
     /// Cancel-safe: dropping the future only stops the waiting.
     ///

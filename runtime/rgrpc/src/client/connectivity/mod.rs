@@ -48,7 +48,7 @@ impl ChannelState {
         }
     }
 
-    /// Claims the channel's task for the caller, who spawns it; `None` if there is one.
+    /// Claims the channel's task, which the caller spawns; `None` if it exists.
     pub(super) fn begin_task(&self) -> Option<EventReceiver> {
         let (events, idle) = self.task.begin()?;
         self.picker.publish(ConnectivityState::Idle, idle);

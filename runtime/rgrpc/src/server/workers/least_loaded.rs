@@ -1,5 +1,5 @@
-/// Which of these has the least; among those that have as little, the first from `turn` on, and
-/// round. `None` when there are none.
+/// Returns the index of the smallest load. Among equal loads it is the first from `turn` on,
+/// cyclically. `None` if there are no loads.
 pub(super) fn least_loaded(loads: impl Iterator<Item = usize>, turn: usize) -> Option<usize> {
     loads
         .enumerate()

@@ -1,10 +1,10 @@
-//! The threads of a server that serves on workers, of `Server::workers`.
+//! The workers of a server, set by `Server::workers`: threads with a runtime each.
 //!
-//! Accept loops stay on their caller's runtime. They share a server's [`Workers`] and deal
-//! connections to them, each to the [`Worker`] that has the fewest. What keeps the threads is held
-//! by the accept loops and by the connections, so nothing has to stop them: a server that stops
-//! ends the ones and the others. The threads hold what tells the server that something still runs
-//! for it, as connections do.
+//! Accept loops stay on their caller's runtime. They share a server's [`Workers`] and give each
+//! connection to the [`Worker`] that has the fewest. The accept loops and the connections hold the
+//! leases of the threads, so nothing has to stop the threads: a server that stops ends accept
+//! loops and connections. As a connection does, a thread holds a receiver by which the server
+//! knows that something still runs for it.
 
 mod least_loaded;
 mod worker;
@@ -22,11 +22,11 @@ use super::{ServeError, ServerHandle};
 use crate::lock::lock;
 use crate::transport::Phase;
 
-/// Where the accept loops of a server find its workers.
+/// The workers of a server, as its accept loops share them.
 #[derive(Debug)]
 pub(super) struct SharedWorkers {
     count: NonZeroUsize,
-    /// Not kept from here: a server that is there and serves nothing has no threads.
+    /// Weak, because a server that serves nothing has no threads.
     running: AsyncMutex<Weak<Workers>>,
 }
 
@@ -50,11 +50,11 @@ impl SharedWorkers {
     }
 }
 
-/// Workers that run.
+/// Running workers.
 #[derive(Debug)]
 pub(super) struct Workers {
     workers: Vec<Worker>,
-    /// Whose turn it is among workers with as many connections.
+    /// The next worker among those with equally many connections.
     turn: Mutex<usize>,
 }
 

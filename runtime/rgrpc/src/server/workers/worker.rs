@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::transport::Phase;
 
-/// What keeps a worker's thread: it ends when the last one is gone. Nothing is ever sent.
+/// A lease of a worker's thread: the thread ends when the last lease is dropped. Nothing is sent.
 type Lease = mpsc::Sender<Infallible>;
 
 /// A thread with a runtime of its own, which it keeps until the last connection has ended.
@@ -34,7 +34,7 @@ impl Worker {
         Ok(Self { runtime, lease })
     }
 
-    /// How many connections it serves.
+    /// The number of connections that it serves.
     pub(super) fn connections(&self) -> usize {
         self.lease.strong_count() - 1
     }
@@ -49,7 +49,7 @@ impl Worker {
     }
 }
 
-/// What the thread does.
+/// Runs the thread until the last lease is dropped.
 fn run(started: oneshot::Sender<io::Result<Handle>>, mut leases: mpsc::Receiver<Infallible>) {
     // Made on this thread, where it may be dropped.
     let runtime = match Builder::new_current_thread().enable_all().build() {

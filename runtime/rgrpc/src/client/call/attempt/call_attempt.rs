@@ -90,7 +90,7 @@ impl CallAttempt {
         }
     }
 
-    /// The reason why it waits, as long as it has not ended.
+    /// The reason why it waits, until it has ended.
     pub(in crate::client::call) fn wait_reason(&self) -> WaitReason {
         let server = self.peer().remote.clone();
         if self.stream.waits_for_its_turn() {

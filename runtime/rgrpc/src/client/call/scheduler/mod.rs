@@ -275,7 +275,7 @@ impl AttemptScheduler {
         }
     }
 
-    /// The status of a call whose attempts have all failed, of which this is the last failure.
+    /// The status of a call whose attempts have all failed, given the last failure.
     pub(super) fn exhausted(&self, last: Status) -> Status {
         if self.is_hedged() && self.begun > 1 {
             none_left(last, self.begun)

@@ -1,4 +1,4 @@
-//! A streaming call, or a hedged one: attempts, one of which becomes the call.
+//! A streaming or a hedged call: attempts, until the call is committed to one.
 //!
 //! There is no task for it; whoever polls a half drives all attempts, and their events wake both
 //! halves. A task watches over the call's bounds, if it has any.
@@ -258,8 +258,8 @@ impl StreamCall {
     /// have come meanwhile, and puts the attempts back. Returns the step's result, and whether the
     /// halves have to be woken.
     ///
-    /// `None` if there are no attempts, or somebody drives them at this moment: the caller is woken when
-    /// they are put back.
+    /// `None` if there are no attempts, or somebody drives them at this moment: the caller is woken
+    /// when they are put back.
     fn with_attempts<T>(&self, step: impl FnOnce(&mut Uncommitted) -> T) -> Option<(T, bool)> {
         let mut uncommitted = self.take()?;
         let mut guard = PanicGuard {

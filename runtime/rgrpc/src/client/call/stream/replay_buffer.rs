@@ -71,7 +71,7 @@ impl ReplayBuffer {
         messages.chain(close)
     }
 
-    /// Nothing is to be sent again.
+    /// Drops the messages, because no further attempt needs them.
     pub(super) fn clear(&mut self) {
         self.messages = Vec::new();
         self.size = 0;

@@ -14,7 +14,7 @@ use crate::client::call::wait_reason::WaitRecorder;
 use crate::credentials;
 use crate::status::Code;
 
-/// A call of which no attempt has begun.
+/// A call before its first attempt.
 fn call() -> StreamCall {
     let conn = ClientConn::new("passthrough:///a", credentials::insecure()).expect("valid");
     let context = StreamContext {

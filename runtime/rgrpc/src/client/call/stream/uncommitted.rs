@@ -22,7 +22,7 @@ use crate::status::Status;
 use crate::task::current_runtime;
 use crate::transport::{IncomingHead, NoHead};
 
-/// A call whose attempts have not committed it.
+/// A call that is not committed to an attempt yet.
 pub(super) struct Uncommitted {
     context: Arc<StreamContext>,
     pub(super) scheduler: AttemptScheduler,

@@ -12,9 +12,9 @@ use crate::backoff::{Backoff, ConnectParams};
 /// Source: gRFC A17, "Client Workflow"; grpc-go `backoff.RunF`.
 #[derive(Debug)]
 pub(super) struct RestartDelay {
-    /// That of connecting, with its defaults.
+    /// The backoff of connecting, with its defaults.
     backoff: Backoff,
-    /// There was an answer since the call was made.
+    /// True if the current call has had an answer.
     was_answered: bool,
 }
 

@@ -105,8 +105,8 @@ pub(super) async fn run<W: Watch>(
     }
 }
 
-/// Makes one call; returns its end, or `None` if its connection has ended, of which the channel
-/// hears by itself.
+/// Makes one call. Returns its end, or `None` if its connection has ended, which the channel is
+/// told elsewhere.
 async fn ask<W: Watch>(
     backend: &Backend,
     watch: &W,

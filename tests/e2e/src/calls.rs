@@ -7,10 +7,10 @@ use tokio::task::JoinHandle;
 
 use crate::{Message, StubClient, framed, msg, soon, text};
 
-/// How a unary call ends.
+/// The outcome of a unary call.
 pub type Outcome = Result<Response<Message>, Status>;
 
-/// Calls `Unary` with this body, on a task of its own: to abort that is to drop the call.
+/// Calls `Unary` with this body, on a task of its own. Aborting the task drops the call.
 pub fn unary(client: &StubClient, body: &'static str) -> JoinHandle<Outcome> {
     let client = client.clone();
     tokio::spawn(async move { client.unary(msg(body)).await })
@@ -23,7 +23,7 @@ pub async fn answer(peer: &mut WirePeer, stream_id: u32, body: &str) {
     peer.send(grpc_trailers(stream_id, 0)).await;
 }
 
-/// Waits until the call ends, which is to be OK with this body.
+/// Waits until the call ends, and asserts OK with this body.
 ///
 /// # Panics
 /// If it fails, was aborted, has another body, or does not end.

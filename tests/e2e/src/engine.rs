@@ -1,9 +1,9 @@
-//! Which engine the tests run on.
+//! The engine under test.
 
 use rgrpc::Transport;
 
-/// Whether connections are those of the native engine: for what an engine may decide by itself, and
-/// of which the native one promises more. `RGRPC_TRANSPORT` chooses, for the whole run.
+/// Returns whether the tests run on the native engine, for behaviour that engines may choose and
+/// that the native one specifies. `RGRPC_TRANSPORT` sets the engine of the whole run.
 pub fn native() -> bool {
     Transport::default() == Transport::Native
 }

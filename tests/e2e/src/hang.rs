@@ -11,7 +11,7 @@ use crate::soon;
 #[derive(Clone, Debug)]
 pub struct Hang(UnboundedSender<Event>);
 
-/// What the handlers that hang tell the test.
+/// The events of hanging handlers.
 #[derive(Debug)]
 pub struct HangWatch(UnboundedReceiver<Event>);
 
@@ -61,8 +61,8 @@ impl HangWatch {
         self.next(Event::Dropped).await;
     }
 
-    /// How many handlers have hung, and how many of them were dropped, that the test has not asked
-    /// for.
+    /// The numbers of handlers that have begun to hang and that were dropped, among the events that
+    /// the test has not read.
     pub fn counts(&mut self) -> (usize, usize) {
         let (mut begun, mut dropped) = (0, 0);
         while let Ok(event) = self.0.try_recv() {
@@ -74,7 +74,7 @@ impl HangWatch {
         (begun, dropped)
     }
 
-    /// Whether nothing has been told that the test has not asked for.
+    /// Returns whether there is no event that the test has not read.
     pub fn is_quiet(&mut self) -> bool {
         self.0.try_recv().is_err()
     }

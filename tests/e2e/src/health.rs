@@ -23,7 +23,7 @@ mod proto {
 /// Source: `grpc/health/v1/health.proto`.
 #[derive(Clone, Debug)]
 pub struct HealthService {
-    /// What the watches say, if anything; a failure ends them.
+    /// The answer of the watches, if there is one; a failure ends them.
     answer: watch::Sender<Option<Result<ServingStatus, Status>>>,
     watched: Arc<Mutex<Vec<String>>>,
 }
@@ -49,7 +49,7 @@ impl HealthService {
         self.answer.send_replace(Some(answer));
     }
 
-    /// Which services were asked for, one for each watch.
+    /// The watched services, one for each watch.
     ///
     /// # Panics
     /// If a handler has panicked.
@@ -57,7 +57,7 @@ impl HealthService {
         self.watched.lock().expect("not poisoned").clone()
     }
 
-    /// How many watches there are at this moment.
+    /// The current number of watches.
     pub fn watches(&self) -> usize {
         self.answer.receiver_count()
     }

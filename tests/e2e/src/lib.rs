@@ -1,11 +1,11 @@
-//! What the end-to-end tests share: a service whose methods a test writes as closures, a server and
+//! Helpers of the end-to-end tests: a service whose methods a test writes as closures, a server and
 //! a channel for it, and the wire peer in the place of either.
 //!
 //! The tests themselves are in `tests/e2e`, a module for each behaviour. Most run over in-memory
 //! pipes and in virtual time, where a wait that nothing ends fails at once instead of hanging.
 //!
-//! They hold on both engines; `RGRPC_TRANSPORT` says which one a run is about. What an engine may
-//! decide by itself (its windows, say) is read off the wire.
+//! They hold on both engines; `RGRPC_TRANSPORT` sets the engine of a run. Parameters that an engine
+//! may choose, such as its windows, are read off the wire.
 
 mod calls;
 mod dialer;

@@ -13,7 +13,7 @@ pub struct Log {
     _guard: DefaultGuard,
 }
 
-/// Begins to keep what this thread logs; the test's runtime is to have no other.
+/// Starts to keep the log of this thread. The test's runtime must have no other thread.
 #[must_use]
 pub fn log() -> Log {
     let lines = Arc::default();

@@ -25,7 +25,7 @@ pub fn encoded(body: impl AsRef<[u8]>) -> Vec<u8> {
     msg(body).encode_to_vec()
 }
 
-/// A message with this body as it stands in DATA: prefixed.
+/// A message with this body as in DATA, with its prefix.
 pub fn framed(body: impl AsRef<[u8]>) -> Bytes {
     rgrpc_test_support::message(encoded(body))
 }

@@ -6,7 +6,7 @@ use rgrpc_test_support::{Settings, WirePeer, settings};
 
 use crate::soon;
 
-/// Where the channel's connections arrive.
+/// The server side of a channel's connections.
 #[derive(Debug)]
 pub struct ScriptedServer {
     listener: PipeListener,

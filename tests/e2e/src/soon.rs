@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-/// The future's output, which is to come without anything else having to happen.
+/// The future's output, which must come without any other event.
 ///
 /// # Panics
 /// When 30 s pass; in virtual time that is as soon as nothing else moves.

@@ -61,7 +61,7 @@ impl StubService {
             })
     }
 
-    /// A service none of whose methods returns, and what they tell the test.
+    /// A service whose methods never return, and the watch of its handlers.
     pub fn hanging() -> (Self, HangWatch) {
         let (hang, watch) = hang();
         let (unary, server, client, bidi) = (hang.clone(), hang.clone(), hang.clone(), hang);

@@ -69,12 +69,12 @@ impl TestServer {
             .housekeeping()
     }
 
-    /// What the server is stopped with.
+    /// The handle that stops the server.
     pub fn handle(&self) -> &ServerHandle {
         &self.handle
     }
 
-    /// What dials the server.
+    /// The dialer of the server.
     pub fn connector(&self) -> PipeConnector {
         self.connector.clone()
     }

@@ -1,5 +1,5 @@
-//! How often a unary call allocates, client and server together: a budget, because what a call
-//! allocates is most of what it costs, and because it is easily lost.
+//! The allocation budget of a unary call, client and server together. Allocations are most of a
+//! call's cost, and a change can easily add one.
 //!
 //! A test binary of its own with one test in it: the allocator that counts is that of the process.
 //! The server and the client share a thread, so that one count covers both.
@@ -18,11 +18,12 @@ use rgrpc_e2e::{Message, StubClient, msg, register_stub};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::net::TcpListener;
 
-/// How many allocations a call may make, both sides together: one less than the design allows.
+/// The maximum number of allocations of a call, both sides together: one less than the design
+/// allows.
 const BUDGET: f64 = 11.0;
 
-/// What the messages of a call allocate, which is none of the runtime's doing: a body when the
-/// caller makes the request, when the server decodes it, and when the client decodes the response.
+/// The allocations of a call's messages, which the runtime does not make: a body when the caller
+/// makes the request, when the server decodes it, and when the client decodes the response.
 const BODIES: f64 = 3.0;
 
 /// Calls before counting begins: the connection, its tables and its buffers are there then.
@@ -126,7 +127,7 @@ async fn call(client: &StubClient<ClientConn>) {
     assert_eq!(response.message().body.len(), 32);
 }
 
-/// How many the process has made. A block that grows is allocated again.
+/// The number of allocations of the process. A block that grows is allocated again.
 fn allocations() -> usize {
     let stats = ALLOCATOR.stats();
     stats.allocations + stats.reallocations

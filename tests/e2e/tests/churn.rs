@@ -18,10 +18,10 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::runtime::Handle;
 use tokio::time::sleep;
 
-/// How many addresses there are at a time.
+/// The number of addresses at a time.
 const ADDRESSES: u32 = 1_000;
 
-/// How often all of them change.
+/// The number of times that all of them change.
 const CHANGES: u32 = 100;
 
 /// Changes before counting begins: queues and tables have grown to their size then.
@@ -32,7 +32,7 @@ const PERIOD: Duration = Duration::from_millis(100);
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
-/// Attempts to connect that have not ended and were not given up.
+/// Attempts to connect that neither ended nor were given up.
 struct UnderWay(Arc<AtomicUsize>);
 
 impl UnderWay {
@@ -48,7 +48,7 @@ impl Drop for UnderWay {
     }
 }
 
-/// What there is at a moment.
+/// The sizes at a moment.
 #[derive(Clone, Copy, Debug)]
 struct Sizes {
     bytes: usize,

@@ -10,21 +10,21 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::listener::free_listener;
 
-/// What a [`ConnectProxy`] does with a request.
+/// The answer of a [`ConnectProxy`] to a request.
 #[derive(Clone, Debug)]
 pub enum ConnectAnswer {
-    /// Says this, and connects to the server, whatever the request names.
+    /// Sends this head, and connects to the server. The request's address is ignored.
     Tunnel {
         /// The head of the response, with the empty line that ends it.
         head: &'static str,
-        /// Where the server is.
+        /// The server's address.
         server: SocketAddr,
     },
-    /// Says this, and closes the connection.
+    /// Sends this, and closes the connection.
     Say(Vec<u8>),
-    /// Says this over and over.
+    /// Sends this over and over.
     Repeat(&'static [u8]),
-    /// Keeps the connection, and says nothing.
+    /// Keeps the connection, and sends nothing.
     Silence,
 }
 
@@ -63,7 +63,7 @@ impl ConnectProxy {
         })
     }
 
-    /// Where clients connect.
+    /// The address for clients.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -1,5 +1,4 @@
-//! An ordered list of header fields, as it stands on the wire: duplicates, order and odd bytes
-//! kept.
+//! An ordered list of header fields as on the wire: duplicates, order and odd bytes are kept.
 
 use std::fmt;
 
@@ -15,7 +14,7 @@ impl HeaderList {
         Self::default()
     }
 
-    /// Appends a field, whatever its name and value are.
+    /// Appends a field of any name and value.
     pub fn push(&mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) {
         self.0.push((
             Bytes::copy_from_slice(name.as_ref()),
@@ -46,12 +45,12 @@ impl HeaderList {
         self.values(name).map(|value| text(name, value)).collect()
     }
 
-    /// Whether a field of this name is there.
+    /// Returns whether the list has a field of this name.
     pub fn contains(&self, name: &str) -> bool {
         self.get_bytes(name).is_some()
     }
 
-    /// The names in wire order, lossily as text: what a test of field order compares.
+    /// The names in wire order, lossily as text, for tests of field order.
     pub fn names(&self) -> Vec<String> {
         self.iter()
             .map(|(name, _)| String::from_utf8_lossy(name).into_owned())
@@ -63,12 +62,12 @@ impl HeaderList {
         self.0.iter().map(|(name, value)| (&name[..], &value[..]))
     }
 
-    /// How many fields there are.
+    /// The number of fields.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is no field.
+    /// Returns whether the list is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

@@ -1,12 +1,12 @@
-//! What the tests of rgrpc stand on: an HTTP/2 peer that a test scripts frame by frame, and the
-//! network it sits in.
+//! Test support for rgrpc: an HTTP/2 peer that a test scripts frame by frame, and a faulty network
+//! around it.
 //!
 //! - [`WirePeer`] speaks raw HTTP/2 frames (RFC 9113), as client or as server, over any byte
 //!   stream. A test that uses it reads like a transcript of the wire, and when an expectation fails
 //!   it prints one.
-//! - The frame types ([`Data`], [`Headers`], … and [`RawFrame`] for what no sane peer would send)
-//!   are plain values that write themselves.
-//! - The gRPC helpers ([`message`], [`grpc_request`], [`Trailers`], …) say the HTTP/2 mapping of
+//! - The frame types ([`Data`], [`Headers`], … and [`RawFrame`] for invalid frames) are plain values
+//!   that write themselves.
+//! - The gRPC helpers ([`message`], [`grpc_request`], [`Trailers`], …) express the HTTP/2 mapping of
 //!   gRPC in one word each.
 //! - [`FaultProxy`] stalls, delays and cuts a TCP connection on command; [`CountingListener`] and
 //!   [`RefusingAddress`] are addresses that count and refuse connections. [`ConnectProxy`] is an

@@ -19,7 +19,7 @@ pub async fn free_listener() -> io::Result<TcpListener> {
 ///
 /// # Errors
 ///
-/// What listening and connecting answer.
+/// The errors of listening and connecting.
 pub async fn connected_pair() -> io::Result<(TcpStream, TcpStream)> {
     let listener = free_listener().await?;
     let address = listener.local_addr()?;
@@ -27,7 +27,7 @@ pub async fn connected_pair() -> io::Result<(TcpStream, TcpStream)> {
     Ok((connected, accepted.0))
 }
 
-/// A loopback listener that counts what it accepts: did the client reconnect, and how often?
+/// A loopback listener that counts the connections it accepts, for tests of reconnecting.
 #[derive(Debug)]
 pub struct CountingListener {
     listener: TcpListener,
@@ -40,7 +40,7 @@ impl CountingListener {
     ///
     /// # Errors
     ///
-    /// What binding answers.
+    /// The error of binding.
     pub async fn bind() -> io::Result<Self> {
         let listener = free_listener().await?;
         let address = listener.local_addr()?;
@@ -51,7 +51,7 @@ impl CountingListener {
         })
     }
 
-    /// Where to connect.
+    /// The address of the listener.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -60,7 +60,7 @@ impl CountingListener {
     ///
     /// # Errors
     ///
-    /// What accepting answers.
+    /// The error of accepting.
     pub async fn accept(&self) -> io::Result<TcpStream> {
         let (stream, _) = self.listener.accept().await?;
         self.count.send_modify(|count| *count += 1);
@@ -73,7 +73,7 @@ impl CountingListener {
     }
 }
 
-/// How many connections a listener has accepted so far.
+/// The number of connections that a listener has accepted so far.
 #[derive(Clone, Debug)]
 pub struct Accepted(watch::Receiver<usize>);
 
@@ -86,13 +86,13 @@ impl Accepted {
     /// Waits until the count is at least this. Returns at once, with fewer, if the listener is
     /// gone.
     pub async fn reaches(&mut self, count: usize) {
-        // The only error is that the listener is gone, and then the count is what it is.
+        // The only error is that the listener is gone; the count is final then.
         let _ = self.0.wait_for(|accepted| *accepted >= count).await;
     }
 }
 
-/// A loopback address that refuses connections for as long as this lives: the port is bound, so
-/// that nobody else gets it, and nobody listens on it.
+/// A loopback address that refuses connections while this lives. The port is bound, so that no
+/// other process gets it, and there is no listener on it.
 #[derive(Debug)]
 pub struct RefusingAddress {
     socket: TcpSocket,
@@ -104,7 +104,7 @@ impl RefusingAddress {
     ///
     /// # Errors
     ///
-    /// What binding answers.
+    /// The error of binding.
     pub fn bind() -> io::Result<Self> {
         let socket = TcpSocket::new_v4()?;
         socket.bind((Ipv4Addr::LOCALHOST, 0).into())?;
@@ -112,7 +112,7 @@ impl RefusingAddress {
         Ok(Self { socket, address })
     }
 
-    /// Where connecting is refused.
+    /// The address that refuses connections.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -121,7 +121,7 @@ impl RefusingAddress {
     ///
     /// # Errors
     ///
-    /// What listening answers.
+    /// The error of listening.
     pub fn listen(self) -> io::Result<TcpListener> {
         self.socket.listen(128)
     }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::listener::{Accepted, CountingListener};
 
-/// How much is read at once.
+/// The maximum size of one read, in octets.
 const CHUNK: usize = 16 * 1024;
 
 /// One of the two directions of a proxied connection.
@@ -26,7 +26,7 @@ pub enum Direction {
     ToClient,
 }
 
-/// How a connection is cut, towards both ends.
+/// A way to cut a connection, towards both ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// FIN: both ends read an orderly end.
@@ -48,7 +48,7 @@ pub struct FaultProxy {
     accepting: AbortHandle,
 }
 
-/// What goes wrong in one direction.
+/// The faults of one direction.
 #[derive(Clone, Copy, Debug, Default)]
 struct Faults {
     stalled: bool,
@@ -82,12 +82,12 @@ impl FaultProxy {
         })
     }
 
-    /// Where clients connect.
+    /// The address for clients.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// How many connections have come.
+    /// The number of accepted connections.
     pub fn accepted(&self) -> Accepted {
         self.accepted.clone()
     }
@@ -262,7 +262,7 @@ async fn pump(
     }
 }
 
-/// What one turn of a pump did.
+/// The result of one turn of a pump.
 enum Step {
     Read,
     Written(u64),

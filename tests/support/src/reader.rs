@@ -1,4 +1,4 @@
-//! Octets in, frames out: the reading half of the peer, without any I/O.
+//! The reading half of the peer, without I/O: octets in, frames out.
 
 use bytes::{Bytes, BytesMut};
 
@@ -53,7 +53,7 @@ impl FrameReader {
         }
     }
 
-    /// Appends octets as they came.
+    /// Appends received octets.
     pub fn feed(&mut self, octets: &[u8]) {
         self.buffer.extend_from_slice(octets);
     }
@@ -68,12 +68,12 @@ impl FrameReader {
         }
     }
 
-    /// Where octets go that come from a socket.
+    /// The buffer for octets from a socket.
     pub(crate) fn buffer(&mut self) -> &mut BytesMut {
         &mut self.buffer
     }
 
-    /// The next frame as it stands on the wire.
+    /// The next frame as on the wire.
     pub(crate) fn next_raw(&mut self) -> Option<RawFrame> {
         RawFrame::decode(&mut self.buffer)
     }

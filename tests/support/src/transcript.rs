@@ -1,4 +1,4 @@
-//! What went over the wire so far, both ways: the text that makes a failed expectation readable.
+//! The transcript of a connection, both ways: the text of a failed expectation.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::frame::RawFrame;
 use crate::header_list::HeaderList;
 
-/// How many lines are kept; a flood pushes the oldest out.
+/// The maximum number of lines; a flood removes the oldest.
 const LINES: usize = 400;
 
 /// The frames of one connection, as the peer saw them. Its `Display` is one line a frame:

@@ -1,4 +1,4 @@
-//! How the peer fails: in time, at the place in the test, with the transcript.
+//! Failures of the peer: in time, at the place in the test, with the transcript.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What the proxy and the listeners promise.
+//! Tests of the proxy and the listeners.
 
 use std::io::ErrorKind;
 use std::time::Duration;

@@ -62,7 +62,7 @@ impl Data {
         }
     }
 
-    /// What the frame takes from the flow-control windows: padding counts.
+    /// The octets that the frame takes from the flow-control windows, padding included.
     pub fn flow_controlled_len(&self) -> u32 {
         let padding = self.padding.map_or(0, |length| usize::from(length) + 1);
         (self.payload.len() + padding) as u32

@@ -11,7 +11,7 @@ use super::{ErrorCode, Malformation, RawFrame, WireFrame, kind};
 pub struct GoAway {
     /// The highest stream that the sender took up.
     pub last_stream_id: u32,
-    /// Why the connection ends.
+    /// The error code.
     pub code: ErrorCode,
     /// The additional debug data.
     pub debug_data: Bytes,

@@ -1,5 +1,4 @@
-//! The header block of HEADERS and PUSH_PROMISE, and how CONTINUATION cuts it (RFC 9113 section
-//! 4.3).
+//! The header block of HEADERS and PUSH_PROMISE, and its fragments (RFC 9113 section 4.3).
 
 use bytes::Bytes;
 

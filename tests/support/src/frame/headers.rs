@@ -24,7 +24,7 @@ pub struct Headers {
     pub padding: Option<u8>,
 }
 
-/// A HEADERS frame with no field and no flag: what it is to carry is said call by call.
+/// A HEADERS frame with no field and no flag, which its methods add.
 pub fn headers(stream_id: u32) -> Headers {
     Headers {
         stream_id,
@@ -37,7 +37,7 @@ pub fn headers(stream_id: u32) -> Headers {
 }
 
 impl Headers {
-    /// Appends a field, whatever its name and value are.
+    /// Appends a field of any name and value.
     pub fn field(mut self, name: impl AsRef<[u8]>, value: impl AsRef<[u8]>) -> Self {
         self.block.fields.push(name, value);
         self
@@ -68,7 +68,7 @@ impl Headers {
         self.field(":status", status.to_string())
     }
 
-    /// Sends these octets as the block, whatever the fields say.
+    /// Sends these octets as the block, in place of the fields.
     pub fn raw_block(mut self, octets: impl AsRef<[u8]>) -> Self {
         self.block.encoded = Some(Bytes::copy_from_slice(octets.as_ref()));
         self

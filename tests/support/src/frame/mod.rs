@@ -1,8 +1,8 @@
 //! HTTP/2 frames (RFC 9113 sections 4 and 6) as plain values, one file per frame type.
 //!
-//! A typed frame says what its type can say, valid or not (a zero increment, an even stream id, a
-//! half-told header block). What no value of the type can say, such as a wrong length, an undefined
-//! flag or a bad pad length, is said by editing its [`RawFrame`]:
+//! A typed frame expresses all values of its type, valid or not (a zero increment, an even stream
+//! id, an incomplete header block). For anything else, such as a wrong length, an undefined flag or
+//! a bad pad length, a test edits its [`RawFrame`]:
 //! `ping(*b"12345678").raw().declared_length(7)`.
 //!
 //! The same types come back from [`FrameReader`](crate::FrameReader).
@@ -42,7 +42,7 @@ pub use window_update::{WindowUpdate, window_update};
 
 use crate::header_list::HeaderList;
 
-/// Something that stands on the wire as one or more frames.
+/// A value that is one or more frames on the wire.
 pub trait WireFrame {
     /// The frames, in order.
     fn to_raw(&self) -> Vec<RawFrame>;
@@ -140,7 +140,7 @@ impl Frame {
     }
 }
 
-/// As a failed expectation names it, on one line.
+/// One line, for the text of a failed expectation.
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -52,7 +52,7 @@ impl fmt::Display for Dependency {
 pub struct Priority {
     /// The stream.
     pub stream_id: u32,
-    /// What it says.
+    /// The priority fields.
     pub dependency: Dependency,
 }
 

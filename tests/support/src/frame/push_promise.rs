@@ -1,5 +1,4 @@
-//! PUSH_PROMISE (RFC 9113 section 6.6). gRPC never pushes: this is for telling a client that it
-//! must refuse.
+//! PUSH_PROMISE (RFC 9113 section 6.6). gRPC never pushes: a client must refuse the frame.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 

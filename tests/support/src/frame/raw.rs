@@ -8,13 +8,13 @@ use super::{
     Data, GoAway, Ping, Priority, RstStream, Settings, WindowUpdate, WireFrame, flag, kind,
 };
 
-/// How many octets the frame header has (RFC 9113 section 4.1).
+/// The length of the frame header, in octets (RFC 9113 section 4.1).
 const HEADER_LEN: usize = 9;
 
-/// How much of a payload a transcript shows.
+/// The octets of a payload that a transcript shows.
 const PREVIEW: usize = 32;
 
-/// Any frame at all: any type, flags, stream id, payload, and a length field that may lie.
+/// Any frame: any type, flags, stream id and payload, and a length field that may be wrong.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawFrame {
     /// The type octet; [`kind`] names the known ones.
@@ -25,7 +25,7 @@ pub struct RawFrame {
     pub reserved: bool,
     /// The stream id, 31 bits.
     pub stream_id: u32,
-    /// What follows the frame header.
+    /// The octets after the frame header.
     pub payload: Bytes,
     /// The 24-bit length field where it differs from the payload's length.
     pub declared_length: Option<u32>,
@@ -78,7 +78,7 @@ impl RawFrame {
         }
     }
 
-    /// Whether a flag is set.
+    /// Returns whether a flag is set.
     pub fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
     }
@@ -139,7 +139,7 @@ impl RawFrame {
         }
     }
 
-    /// What the payload means, where the type says it in a few words.
+    /// The meaning of the payload in a few words, for some types.
     fn detail(&self) -> Option<String> {
         match self.kind {
             kind::DATA => Data::parse(self).ok().map(|frame| preview(&frame.payload)),

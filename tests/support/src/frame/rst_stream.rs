@@ -7,7 +7,7 @@ use super::{ErrorCode, Malformation, RawFrame, WireFrame, kind};
 pub struct RstStream {
     /// The stream.
     pub stream_id: u32,
-    /// Why it ends.
+    /// The error code.
     pub code: ErrorCode,
 }
 

@@ -7,7 +7,7 @@ use super::{Malformation, RawFrame, WireFrame, kind};
 pub struct WindowUpdate {
     /// The stream, 0 for the connection.
     pub stream_id: u32,
-    /// By how many octets the window grows; 0 is an error that a test may make.
+    /// The increment of the window, in octets; 0 is an error that a test may make.
     pub increment: u32,
 }
 

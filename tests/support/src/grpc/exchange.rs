@@ -1,8 +1,8 @@
 //! Expectations of gRPC's own units: messages, trailers, whole requests and responses.
 //!
-//! A call's DATA frames come as their sender likes to cut them, so these read as many as it takes.
-//! Anything else between them fails the test; in strict mode WINDOW_UPDATEs do too, so they go with
-//! [`WirePeer::housekeeping`].
+//! A sender may cut messages into any number of DATA frames, so each expectation reads as many as
+//! it needs. Any other frame between them fails the test. In strict mode WINDOW_UPDATEs do too, so
+//! these expectations need [`WirePeer::housekeeping`].
 
 use std::collections::HashMap;
 use std::panic::Location;
@@ -14,11 +14,11 @@ use crate::peer::{Event, WirePeer};
 
 use super::{GrpcMessage, Trailers};
 
-/// The message octets of each stream that no message was made of yet.
+/// The octets of incomplete messages, by stream.
 #[derive(Default)]
 pub(crate) struct Inbox(HashMap<u32, Body>);
 
-/// What DATA frames have brought on one stream.
+/// The content of the DATA frames of one stream.
 #[derive(Default)]
 struct Body {
     octets: BytesMut,

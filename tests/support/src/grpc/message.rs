@@ -10,7 +10,7 @@ pub fn message(body: impl AsRef<[u8]>) -> Bytes {
     message_with(0, body.len() as u32, body)
 }
 
-/// A message whose compressed-flag and length say what the test wants, true or not.
+/// A message with any compressed-flag and length, true or not.
 pub fn message_with(flag: u8, declared_length: u32, body: impl AsRef<[u8]>) -> Bytes {
     let body = body.as_ref();
     let mut out = BytesMut::with_capacity(PREFIX_LEN + body.len());

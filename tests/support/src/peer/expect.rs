@@ -1,4 +1,4 @@
-//! What the test says must come next. Each expectation takes the next event and nothing else.
+//! The expectations of a test. Each takes the next event and nothing else.
 
 use std::panic::Location;
 
@@ -212,8 +212,8 @@ impl WirePeer {
         }
     }
 
-    /// Expects a connection error (RFC 9113 section 5.4.1): GOAWAY with this code, whatever was
-    /// under way before it, then the end of the connection.
+    /// Expects a connection error (RFC 9113 section 5.4.1): GOAWAY with this code, then the end of
+    /// the connection. Frames before the GOAWAY are skipped.
     #[track_caller]
     pub fn expect_connection_error(&mut self, code: ErrorCode) -> impl Future<Output = GoAway> {
         let at = Location::caller();
@@ -243,12 +243,12 @@ impl WirePeer {
         }
     }
 
-    /// Holds that the other side has nothing to say: sends a PING and expects its ACK as the very
-    /// next frame. An endpoint reads in order and answers PINGs at once, so whatever it had to send
-    /// because of earlier frames would have come first. No time has to pass for that.
+    /// Asserts that the other side has sent nothing: sends a PING and expects its ACK as the next
+    /// frame. An endpoint reads in order and answers PINGs at once, so its answers to earlier
+    /// frames would have come first. This takes no time.
     ///
-    /// What the endpoint does on another task (a handler's reply, say) may come later all the same;
-    /// such a test needs an event of its own first.
+    /// Frames from another task of the endpoint, such as a handler's reply, may still come later; a
+    /// test of them must wait for another event first.
     #[track_caller]
     pub fn assert_silent_until_ping(&mut self) -> impl Future<Output = ()> {
         let at = Location::caller();

@@ -8,7 +8,7 @@ use crate::frame::{Frame, Settings, ping, settings, settings_ack};
 
 use super::{DEFAULT_WINDOW, Event, Io, WirePeer};
 
-/// What a client sends before its first frame.
+/// The client's connection preface, before its first frame.
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 impl WirePeer {
@@ -50,13 +50,13 @@ impl WirePeer {
         }
     }
 
-    /// Sends [`PREFACE`]: the first step of a client that is shaken hands with by hand.
+    /// Sends [`PREFACE`]: the first step of a client's handshake by hand.
     #[track_caller]
     pub fn send_preface(&mut self) -> impl Future<Output = ()> {
         self.send_octets(PREFACE)
     }
 
-    /// Takes [`PREFACE`]: the first step of a server that is shaken hands with by hand.
+    /// Takes [`PREFACE`]: the first step of a server's handshake by hand.
     #[track_caller]
     pub fn expect_preface(&mut self) -> impl Future<Output = ()> {
         let at = Location::caller();
@@ -78,12 +78,12 @@ impl WirePeer {
         self.fail(at, "the client's connection preface", &came)
     }
 
-    /// Takes what an endpoint whose connection window is larger than the protocol's default says of
-    /// it with its preface: WINDOW_UPDATE on stream 0, which others do not send. Returns the
-    /// window. Other frames that have come are kept for the test.
+    /// Takes the WINDOW_UPDATE on stream 0 that follows the preface of an endpoint whose connection
+    /// window is larger than the protocol's default; others do not send it. Returns the window.
+    /// Other frames that have come are kept for the test.
     ///
-    /// For a test that expects every frame and is not about this one. What belongs to the preface
-    /// has come when a PING is acknowledged.
+    /// For a test that expects every frame and is not about this one. All frames of the preface
+    /// have come when a PING is acknowledged.
     #[track_caller]
     pub fn take_connection_window(&mut self) -> impl Future<Output = u32> {
         let at = Location::caller();

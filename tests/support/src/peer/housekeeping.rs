@@ -1,11 +1,11 @@
-//! What an obliging HTTP/2 endpoint does by itself, for tests that are about something else.
+//! The automatic answers of an HTTP/2 endpoint, for tests that are about something else.
 
 use crate::frame::{Data, Frame, settings_ack, window_update};
 
 use super::WirePeer;
 
 impl WirePeer {
-    /// Turns the peer's own housekeeping on. From here it
+    /// Turns the peer's own housekeeping on. From then on it
     ///
     /// - acknowledges SETTINGS and PINGs,
     /// - gives the window of every DATA frame back when the test reads it,
@@ -18,10 +18,9 @@ impl WirePeer {
         }
     }
 
-    /// Does what the frame calls for; whether the frame is to be hidden from the test.
+    /// Answers the frame. Returns whether the frame is hidden from the test.
     pub(super) async fn keep_house(&mut self, frame: &Frame) -> bool {
-        // An answer that the connection no longer takes is no failure here: the test reads on, and
-        // sees how the connection ended.
+        // A failure to answer is not the test's: the test reads on, and sees the connection's end.
         match frame {
             Frame::Settings(settings) => {
                 if !settings.ack {

@@ -2,7 +2,7 @@
 //!
 //! - this file: the connection itself, sending, and reading the next event;
 //! - `handshake`: prefaces and the first SETTINGS, or none of them;
-//! - `expect`: what the test says must come next;
+//! - `expect`: the expectations of a test;
 //! - `housekeeping`: the opt-in answers that keep scenario tests short.
 
 mod expect;
@@ -25,10 +25,10 @@ use crate::transcript::Transcript;
 
 pub use handshake::PREFACE;
 
-/// How long the peer waits for anything, unless [`WirePeer::patience`] says otherwise.
+/// The default timeout of every wait; [`WirePeer::patience`] sets another.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The size of every window until its owner says otherwise (RFC 9113 section 6.9.2).
+/// The initial size of every window (RFC 9113 section 6.9.2).
 const DEFAULT_WINDOW: u32 = 65_535;
 
 /// A byte stream to speak HTTP/2 on: a TCP or TLS connection, a tokio duplex.
@@ -38,9 +38,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 
 /// One side of an HTTP/2 connection, played by the test.
 ///
-/// Strict at first: every frame that comes is shown to the test and nothing is answered by itself.
-/// [`housekeeping`](Self::housekeeping) changes that. Every wait is bounded, and whatever fails
-/// panics with the place in the test, what was expected, and the transcript.
+/// Strict at first: the test sees every frame, and the peer answers nothing by itself.
+/// [`housekeeping`](Self::housekeeping) changes that. Every wait is bounded. A failure panics with
+/// the place in the test, the expectation, and the transcript.
 ///
 /// Dropping the peer closes the connection.
 pub struct WirePeer {
@@ -48,20 +48,21 @@ pub struct WirePeer {
     reader: FrameReader,
     /// Frames that were read before the test asked for them.
     early: VecDeque<Frame>,
-    /// How the reading direction ended, if it did.
+    /// The end of the reading direction, if it has ended.
     end: Option<Event>,
     transcript: Transcript,
-    /// What the other side announced in the handshake.
+    /// The other side's SETTINGS of the handshake.
     announced: Settings,
     keeps_house: bool,
     patience: Duration,
-    /// How many PINGs `assert_silent_until_ping` has sent; makes their opaque data distinct.
+    /// The number of PINGs that `assert_silent_until_ping` has sent; makes their opaque data
+    /// distinct.
     pings: u64,
     /// gRPC messages in pieces, by stream.
     pub(crate) inbox: Inbox,
 }
 
-/// What the peer reads.
+/// An event that the peer reads.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
     /// A frame, a header block with its CONTINUATIONs being one.
@@ -70,13 +71,12 @@ pub enum Event {
     Eof,
     /// The connection broke, in this way.
     Broken(io::ErrorKind),
-    /// Nothing came while the peer had patience.
+    /// The wait has timed out.
     Nothing,
 }
 
 impl WirePeer {
-    /// A peer that has sent nothing and expects nothing: the exchange of prefaces and SETTINGS is
-    /// the test's.
+    /// A peer before the handshake: the test exchanges prefaces and SETTINGS itself.
     pub fn unshaken(io: impl Io) -> Self {
         Self {
             io: Box::new(io),
@@ -97,13 +97,13 @@ impl WirePeer {
         Self { patience, ..self }
     }
 
-    /// What went over the wire so far.
+    /// The transcript of the connection so far.
     pub fn transcript(&self) -> &Transcript {
         &self.transcript
     }
 
-    /// How many octets of DATA the other side takes on a new stream: its SETTINGS of the handshake,
-    /// or the protocol's default.
+    /// The window of a new stream that the other side has announced, in octets: from its SETTINGS
+    /// of the handshake, or the protocol's default.
     pub fn announced_stream_window(&self) -> usize {
         self.announced
             .get(setting::INITIAL_WINDOW_SIZE)
@@ -129,7 +129,7 @@ impl WirePeer {
     ///
     /// # Errors
     ///
-    /// What the write answers; [`io::ErrorKind::TimedOut`] if the other side does not read.
+    /// The error of the write; [`io::ErrorKind::TimedOut`] if the other side does not read.
     pub async fn try_send(&mut self, frame: impl WireFrame) -> io::Result<()> {
         let mut octets = Vec::new();
         for raw in frame.to_raw() {
@@ -163,11 +163,11 @@ impl WirePeer {
         }
     }
 
-    /// Writes the same frame many times, reading meanwhile so that answers block nobody, until the
-    /// other side has had enough. Returns how many were written; what was read is there to be
-    /// expected afterwards.
+    /// Writes the same frame many times, until the other side ends the connection. Reads meanwhile,
+    /// so that answers block neither side. Returns the number of frames written; the frames read
+    /// can be expected afterwards.
     ///
-    /// A flood whose answers nobody reads is a loop of [`try_send`](Self::try_send).
+    /// For a flood without reading, call [`try_send`](Self::try_send) in a loop.
     pub async fn flood(&mut self, frame: impl WireFrame, times: usize) -> usize {
         let frames = frame.to_raw();
         let octets: Vec<u8> = frames.iter().flat_map(RawFrame::encode).collect();
@@ -179,7 +179,7 @@ impl WirePeer {
             while written < times && write_half.write_all(&octets).await.is_ok() {
                 written += 1;
             }
-            // A failure shows to whoever reads next.
+            // The next read shows the failure.
             let _ = write_half.flush().await;
         };
         let read = async {
@@ -210,7 +210,7 @@ impl WirePeer {
     ///
     /// # Errors
     ///
-    /// What the connection answers.
+    /// The error of the connection.
     pub async fn half_close(&mut self) -> io::Result<()> {
         self.transcript.note("sending direction closed");
         self.io.shutdown().await
@@ -287,7 +287,7 @@ impl WirePeer {
 
     fn note_sent(&mut self, raw: &RawFrame) {
         self.transcript.sent(raw);
-        // What this side announces is what it holds the other side to.
+        // The other side must keep to the settings that this side announces.
         if raw.kind == kind::SETTINGS
             && let Ok(settings) = Settings::parse(raw)
         {

@@ -13,7 +13,7 @@ use rgrpc::{
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AdditionalMetadata(Metadata);
 
-/// What is wrong with the flag's value.
+/// An error in the flag's value.
 #[derive(Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ParseError {

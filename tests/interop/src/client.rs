@@ -19,7 +19,7 @@ use crate::flags::{self, Command, Flag, FlagError, set};
 use crate::proto::TestServiceClient;
 use crate::{soak, tls};
 
-/// What the flags say.
+/// The options that the flags set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
@@ -27,19 +27,19 @@ pub struct Options {
     pub server_host: String,
     /// The server's port; with 0 the host is the whole target.
     pub server_port: u16,
-    /// What to do.
+    /// The case to run.
     pub test_case: TestCase,
-    /// What is sent is compressed by gzip.
+    /// True if requests are compressed by gzip.
     pub gzip: bool,
-    /// What goes with every call.
+    /// The metadata of every call.
     pub additional_metadata: AdditionalMetadata,
-    /// How the two soak cases are run.
+    /// The options of the two soak cases.
     pub soak: soak::Options,
-    /// How the channels are secured.
+    /// The TLS options of the channels.
     pub tls: tls::ClientOptions,
 }
 
-/// What `--test_case` may name.
+/// A test case, by its name in `--test_case`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TestCase {
@@ -201,7 +201,7 @@ impl Options {
         })
     }
 
-    /// Where the channel goes.
+    /// The target of the channel.
     fn target(&self) -> String {
         let Self {
             server_host: host,

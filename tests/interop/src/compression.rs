@@ -17,7 +17,7 @@ pub(crate) struct CountedGzip {
 }
 
 impl CountedGzip {
-    /// How many messages came compressed.
+    /// The number of messages that came compressed.
     pub(crate) fn decompressed(&self) -> usize {
         self.decompressed.load(Ordering::Relaxed)
     }

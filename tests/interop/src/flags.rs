@@ -27,7 +27,7 @@ enum Kind<O> {
     ValueNotSupported,
 }
 
-/// What a command line asks for.
+/// The command of a command line.
 #[derive(Debug)]
 pub enum Command<O> {
     /// To run with these options.
@@ -36,7 +36,7 @@ pub enum Command<O> {
     Help(String),
 }
 
-/// What is wrong with a command line.
+/// An error in a command line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum FlagError {
     /// An argument that belongs to no flag.
@@ -51,7 +51,7 @@ pub enum FlagError {
         flag: &'static str,
         /// Its value.
         value: String,
-        /// What is wrong with it.
+        /// The description of the error.
         problem: String,
     },
     /// The flag exists, and what it asks for cannot be had.

@@ -16,13 +16,13 @@ use crate::proto::register_test_service;
 use crate::service::TestService;
 use crate::tls;
 
-/// What the flags say.
+/// The options that the flags set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Options {
     /// The port to listen on; with 0 the system chooses one.
     pub port: u16,
-    /// How the connections are secured.
+    /// The TLS options of the connections.
     pub tls: tls::ServerOptions,
 }
 

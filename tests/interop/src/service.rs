@@ -105,7 +105,7 @@ impl proto::TestService for TestService {
     }
 }
 
-/// Whether this response is asked to be compressed.
+/// Returns whether the request asks to compress this response.
 fn is_compressed(parameters: &ResponseParameters) -> bool {
     parameters
         .compressed

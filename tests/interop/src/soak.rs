@@ -17,16 +17,16 @@ use crate::case::{Failure, OrFailure, expect_payload};
 use crate::payload::simple_request;
 use crate::proto::TestServiceClient;
 
-/// How many calls, how large, how fast, and how many may fail: the `--soak_*` flags.
+/// The options of a soak: the `--soak_*` flags.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// The number of calls, of all workers together.
     pub iterations: u32,
-    /// How many calls may fail, or take too long.
+    /// The maximum number of calls that fail or take too long.
     pub max_failures: u32,
     /// A call that takes longer than this has failed.
     pub max_latency: Duration,
-    /// When all calls must be done.
+    /// The timeout of the whole soak.
     pub overall_timeout: Duration,
     /// The shortest time from one call's start to the next's, on one worker.
     pub min_time_between_calls: Duration,
@@ -54,10 +54,10 @@ impl Default for Options {
     }
 }
 
-/// What came of a soak, or of a worker's share of it.
+/// The report of a soak, or of a worker's share of it.
 #[derive(Debug, Default)]
 pub struct Report {
-    /// How long each call took that did not fail.
+    /// The latency of each successful call.
     pub latencies: Vec<Duration>,
     /// Why the others failed.
     pub failures: Vec<String>,
@@ -71,16 +71,16 @@ pub enum SoakError {
     Uneven,
     /// The time was up before all calls were made.
     TimedOut {
-        /// How many were made.
+        /// The number of calls made.
         made: usize,
-        /// How many should have been.
+        /// The required number of calls.
         wanted: u32,
     },
     /// More calls failed than may fail.
     Failed {
         /// Why each of them did.
         failures: Vec<String>,
-        /// How many may.
+        /// The maximum number of failures.
         allowed: u32,
     },
 }

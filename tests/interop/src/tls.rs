@@ -11,13 +11,13 @@ const TEST_CA: &[u8] = include_bytes!("../certs/ca.pem");
 const TEST_CERTIFICATE: &[u8] = include_bytes!("../certs/server1.pem");
 const TEST_KEY: &[u8] = include_bytes!("../certs/server1.key");
 
-/// What the client's flags say about TLS.
+/// The client's flags for TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClientOptions {
-    /// Whether TLS is used at all.
+    /// True if TLS is used.
     pub use_tls: bool,
-    /// Whether a CA for tests is trusted, and not the platform's.
+    /// True if a CA for tests is trusted instead of the platform's.
     pub use_test_ca: bool,
     /// The file of the CA for tests; empty for this package's.
     pub ca_file: String,
@@ -25,11 +25,11 @@ pub struct ClientOptions {
     pub server_host_override: String,
 }
 
-/// What the server's flags say about TLS.
+/// The server's flags for TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerOptions {
-    /// Whether TLS is used at all.
+    /// True if TLS is used.
     pub use_tls: bool,
     /// The file of the certificate; empty for this package's.
     pub cert_file: String,

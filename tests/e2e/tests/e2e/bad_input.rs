@@ -11,7 +11,7 @@ use rgrpc_test_support::{
     window_update,
 };
 
-/// Expects the other side to close the connection, whatever it says before.
+/// Expects the other side to close the connection, and skips all frames before.
 async fn expect_closed(peer: &mut WirePeer, what: &str) {
     loop {
         match peer.next_event().await {

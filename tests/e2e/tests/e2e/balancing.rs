@@ -1,4 +1,4 @@
-//! Which of several backends calls go to, by policies that keep a connection to each.
+//! The choice among several backends, by policies that keep a connection to each.
 //!
 //! Source: gRFCs A48, A58, A61; grpc-go's tests of `roundrobin`, `leastrequest` and
 //! `weightedroundrobin`.
@@ -99,7 +99,7 @@ async fn connected(builder: ClientConnBuilder) -> StubClient {
     StubClient::new(conn)
 }
 
-/// Who answers so many calls, one after the other.
+/// The backends that answer `count` calls, one after the other.
 async fn answers(client: &StubClient, count: usize) -> Vec<String> {
     let mut answers = Vec::new();
     for _ in 0..count {

@@ -194,7 +194,7 @@ async fn a_response_that_is_judged_bad_gives_the_throttle_no_token_back() {
 #[derive(Clone, Default)]
 struct Listening(Arc<Mutex<Vec<Outcome>>>);
 
-/// How a call has ended, and the CPU that the backend reported with it.
+/// The code of a call, and the CPU utilization that the backend reported with it.
 type Outcome = (Code, Option<f64>);
 
 impl Listening {

@@ -21,7 +21,7 @@ enum Kind {
     BidiStreaming,
 }
 
-/// Sets all options of a call that show on the wire, whatever its kind.
+/// Sets all options of a call that show on the wire, for any kind.
 fn with_options<I, K>(call: Call<'_, I, K>) -> Call<'_, I, K> {
     let metadata = Metadata::from_pairs([("x-hop", "b"), ("x-hop", "c")]).expect("valid");
     let mut call = call

@@ -1,4 +1,4 @@
-//! What a call can be made with besides its message, and what a channel's defaults add.
+//! The options of a call, and the defaults of its channel.
 //!
 //! Source: grpc-go's tests `TestOnFinish…`, `TestCallAuthority…`, `TestAuthority…`,
 //! `TestPeer…`, `TestPerRPCCredentials…`, `TestPreparedMsg…`.
@@ -28,7 +28,7 @@ fn conn(
     builder.build().expect("a valid channel")
 }
 
-/// How calls ended that have it as their hook.
+/// A hook that keeps the ends of its calls.
 #[derive(Clone, Default)]
 struct Ends(Arc<Mutex<Vec<Option<Code>>>>);
 

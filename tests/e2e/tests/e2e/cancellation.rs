@@ -20,7 +20,7 @@ async fn expect_cancelled(peer: &mut WirePeer, stream_id: u32) {
     assert_eq!(reset.await, rst_stream(stream_id, ErrorCode::CANCEL));
 }
 
-/// Expects the client to close the connection, whatever it says before.
+/// Expects the client to close the connection, and skips all frames before.
 async fn expect_closed(peer: &mut WirePeer) {
     loop {
         match peer.next_event().await {

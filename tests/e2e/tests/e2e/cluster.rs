@@ -87,7 +87,7 @@ impl Cluster {
     }
 }
 
-/// Where the server of this name is dialed.
+/// The address of the server of this name.
 pub(crate) fn address(name: &str) -> Address {
     Address::Name(name.to_owned())
 }

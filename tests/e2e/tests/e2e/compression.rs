@@ -40,7 +40,7 @@ fn framed_gzip(body: impl AsRef<[u8]>) -> Bytes {
     flagged(&gzipped(body))
 }
 
-/// What is said to be compressed, as it stands in DATA.
+/// A message with the compressed-flag set, as in DATA.
 fn flagged(data: &[u8]) -> Bytes {
     message_with(1, data.len() as u32, data)
 }
@@ -75,7 +75,7 @@ impl Counting {
         }
     }
 
-    /// How many messages were compressed and decompressed.
+    /// The numbers of compressed and of decompressed messages.
     fn counts(&self) -> (usize, usize) {
         let count = |counter: &AtomicUsize| counter.load(Ordering::Relaxed);
         (count(&self.compressed), count(&self.decompressed))

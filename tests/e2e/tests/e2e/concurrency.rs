@@ -18,7 +18,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 const CALLS: usize = 1000;
 
-/// A thousand calls, each of which waits for all the others, on one connection.
+/// A thousand calls on one connection, each waiting for all others.
 async fn a_thousand_calls() {
     let barrier = Arc::new(Barrier::new(CALLS));
     let server = serve(StubService::new().unary(move |request| {

@@ -1,4 +1,4 @@
-//! When a channel connects, how often it tries, and what calls do meanwhile.
+//! Connecting of a channel: its time, its attempts, and calls meanwhile.
 //!
 //! Source: "connection-backoff" and "wait-for-ready" of the gRPC documents; grpc-go's
 //! `TestWaitForReady`, `TestFailFast`.

@@ -1,6 +1,6 @@
 //! Statistics of connections: `ClientConn::connections`, `Server::connections`.
 //!
-//! The native transport counts, so these tests choose that, whichever engine a run is about.
+//! Only the native engine counts, so these tests choose that engine in every run.
 //!
 //! Source: gRFC A14; grpc-go's `TestCZClientSocketMetricsStreamsAndMessagesCount`,
 //! `TestCZServerSocketMetricsStreamsAndMessagesCount`,

@@ -39,7 +39,7 @@ fn refused() -> io::Error {
     io::Error::new(io::ErrorKind::ConnectionRefused, "the cable is unplugged")
 }
 
-/// A dialer that takes a moment, so that nobody misses a state, and fails the first `failures`
+/// A dialer that takes a moment, so that watchers see every state, and fails the first `failures`
 /// times. Where it says when it was asked.
 fn failing(failures: usize, server: &TestServer) -> (impl Dial, Arc<Mutex<Vec<Instant>>>) {
     let times = Arc::new(Mutex::new(Vec::new()));

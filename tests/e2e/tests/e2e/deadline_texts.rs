@@ -1,5 +1,5 @@
-//! What a call whose deadline has passed says it waited for: a unary call, one with streams, and
-//! one that is hedged.
+//! The status texts of calls whose deadline has passed: they name what the call waited for. Tested
+//! for unary, streaming and hedged calls.
 
 use std::future::pending;
 use std::io;
@@ -27,7 +27,7 @@ const RETRIES: &str = r#"{"methodConfig": [{"name": [{}], "retryPolicy": {
     "retryableStatusCodes": ["UNAVAILABLE"]
 }}]}"#;
 
-/// A channel that reaches this server, whatever it is called.
+/// A channel that reaches this server by any target.
 fn to(server: &TestServer, target: &str) -> ClientConnBuilder {
     ClientConn::builder(target, credentials::insecure()).dialer(server.connector())
 }

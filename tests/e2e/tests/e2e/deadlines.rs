@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 const TIMEOUT: Duration = Duration::from_millis(100);
 
-/// A server none of whose methods returns, and what they tell.
+/// A server whose methods never return, and the watch of its handlers.
 fn hanging() -> (TestServer, HangWatch) {
     let (service, watch) = StubService::hanging();
     (serve(service), watch)

@@ -23,10 +23,10 @@ use client::make;
 use server::{Seen, service};
 use workload::{Planned, Random, workload};
 
-/// How many workloads a run has.
+/// The number of workloads of a run.
 const WORKLOADS: u64 = 20;
 
-/// How long a run of a workload may take: in virtual time, so until nothing moves any more.
+/// The timeout of a workload. Virtual time reaches it only when nothing else can happen.
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Client and server; the others are compared with the first.
@@ -68,7 +68,7 @@ async fn a_workload_has_the_same_results_on_every_pair_of_engines() {
     }
 }
 
-/// What happened in each call: on the client, and on the server.
+/// The events of each call, on the client and on the server.
 type Transcript = Vec<(Vec<String>, Vec<String>)>;
 
 /// Makes all calls at the same time, on one connection.

@@ -1,6 +1,6 @@
-//! What a channel says of resolvers and backends that misbehave, and that no call is lost to them.
+//! Faults of resolvers and backends: the statuses that a channel gives, and that no call is lost.
 //!
-//! What is decided when the channel is made is tested in `resolvers` and `service_config`.
+//! The checks at the creation of a channel are tested in `resolvers` and `service_config`.
 //!
 //! Source: gRFC A21; `doc/naming.md` of the gRPC documents; grpc-go's tests
 //! `TestResolverUpdate_*`, `TestServiceConfigParseError*`.
@@ -57,7 +57,7 @@ async fn call(client: &StubClient) -> Outcome {
     soon(async { client.unary(msg("")).await }).await
 }
 
-/// Who answers a call, which is to be OK.
+/// The backend that answers a call, which must succeed.
 async fn answer_of(client: &StubClient) -> String {
     let response = call(client).await.expect("OK");
     text(response.message()).to_owned()
@@ -318,7 +318,7 @@ async fn a_backend_that_dies_in_the_middle_of_a_stream_ends_it_with_unavailable(
     expect_text(next, "again").await;
 }
 
-/// What a backend does with its third call.
+/// The fault of a backend at its third call.
 #[derive(Clone, Copy, Debug)]
 enum Third {
     /// GOAWAY; the call is among those that it still takes.
@@ -329,7 +329,7 @@ enum Third {
     Dies,
 }
 
-/// How often the backends have taken each call, by the payload of its request.
+/// The number of times that the backends have taken each call, by the payload of its request.
 type Taken = Arc<Mutex<HashMap<Vec<u8>, usize>>>;
 
 /// Answers the calls of a connection with their own payload, and goes wrong at the third.
@@ -384,8 +384,8 @@ async fn accept_all(mut server: ScriptedServer, thirds: &'static [Third], taken:
     }
 }
 
-/// Makes so many calls, of which three are under way at a time. Returns how each has ended, by its
-/// number, and how often the backend has taken each.
+/// Makes `calls` calls, three at a time. Returns the outcome of each, by its number, and the number
+/// of times that the backend has taken each.
 async fn through(thirds: &'static [Third], calls: u32) -> (Vec<Outcome>, Vec<usize>) {
     let (conn, server) = scripted();
     let taken = Taken::default();

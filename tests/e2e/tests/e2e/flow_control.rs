@@ -195,7 +195,7 @@ async fn what_a_dropped_call_has_not_read_gives_the_connections_window_back() {
     });
     let mut peer = server.accept().await;
     let mut responses = soon(first).await.expect("no panic").expect("a stream");
-    // More than the connection's window in all, of which nothing is read.
+    // More than the connection's window in all, and nothing is read.
     let window = peer.announced_stream_window();
     for id in (1..40).step_by(2) {
         peer.skip_to("a request", |frame| match frame {
@@ -252,7 +252,7 @@ async fn a_server_that_overruns_a_streams_window_fails_that_call_or_its_connecti
     peer.expect_request(1).await;
     let mut responses = soon(call).await.expect("no panic").expect("a stream");
     peer.send(grpc_response(1)).await;
-    // Half a message that nobody takes off the stream.
+    // Half a message, which is never read.
     let wire = rgrpc_test_support::message_with(0, 3 * MIB as u32, vec![0; 2 * MIB]);
     let _ = peer.try_send(data(1, wire).split(16 * KIB)).await;
     peer.skip_to("FLOW_CONTROL_ERROR", |frame| match frame {

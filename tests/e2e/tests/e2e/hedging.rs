@@ -29,7 +29,7 @@ const POLICY: &str = r#"{"methodConfig": [{"name": [{}], "hedgingPolicy": {
 }}]}"#;
 
 /// A channel with this service config and these options, whose server is the wire peer. The channel
-/// is to outlive what the test expects of its connection.
+/// must outlive the test's expectations of its connection.
 fn hedged_by(
     config: &str,
     options: impl FnOnce(ClientConnBuilder) -> ClientConnBuilder,

@@ -68,7 +68,7 @@ async fn connected(builder: ClientConnBuilder, config: &str) -> StubClient {
     StubClient::new(conn)
 }
 
-/// Who answers so many calls, and how often.
+/// The backends that answer `count` calls, with the number of calls of each.
 async fn answers(client: &StubClient, count: usize) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     for _ in 0..count {
@@ -79,7 +79,7 @@ async fn answers(client: &StubClient, count: usize) -> BTreeMap<String, usize> {
     counts
 }
 
-/// Asserts who answers calls: these, and nobody else.
+/// Asserts that exactly these backends answer calls.
 async fn assert_answer(client: &StubClient, expected: &[&str]) {
     let answers = answers(client, 12).await;
     assert!(answers.keys().eq(expected), "{answers:?}");

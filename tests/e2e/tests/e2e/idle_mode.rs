@@ -228,7 +228,7 @@ async fn calls_that_never_reach_a_server_count_until_they_end() {
     assert_eq!(dials.load(Ordering::Relaxed), 2);
 }
 
-/// Where idle mode and new calls race, calls win or connect again; none is lost.
+/// Races idle mode against new calls: a call keeps the channel or connects again, and none is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn no_call_fails_because_the_channel_goes_idle_at_that_moment() {
     let server = serve(StubService::echo());

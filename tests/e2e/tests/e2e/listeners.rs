@@ -1,4 +1,4 @@
-//! What a server listens on: sockets, pipes, several at once, and listeners that fail.
+//! Listeners of a server: sockets, pipes, several at once, and listeners that fail.
 
 use std::collections::VecDeque;
 use std::io;

@@ -26,7 +26,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The CPU that a backend has reported, and when.
 type Reports = UnboundedReceiver<(f64, Instant)>;
 
-/// The policy `measured`: one connection, whose backend is to report its load every 10 s.
+/// The policy `measured`: one connection, whose backend reports its load every 10 s.
 struct MeasuredBuilder(UnboundedSender<(f64, Instant)>);
 
 struct Measured {
@@ -140,7 +140,7 @@ async fn report(peer: &mut WirePeer, stream_id: u32, cpu: f64) {
     peer.send(data(stream_id, message(report))).await;
 }
 
-/// Waits until the other side has closed the connection, whatever it says before.
+/// Waits until the other side has closed the connection, and skips all frames before.
 async fn expect_the_end(peer: &mut WirePeer) {
     loop {
         match peer.next_event().await {

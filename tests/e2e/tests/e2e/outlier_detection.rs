@@ -19,7 +19,7 @@ const CONFIG: &str = r#"[{"outlier_detection_experimental": {
     "childPolicy": [{"ring_hash_experimental": {"requestHashHeader": "session"}}]
 }}]"#;
 
-/// Who answers so many calls, in order and each once; how many calls fail.
+/// The backends that answer `count` calls, each once and in order, and the number of failures.
 async fn calls(conn: &ClientConn, count: usize) -> (Vec<String>, usize) {
     let client = StubClient::new(conn.clone());
     let (mut backends, mut failures) = (Vec::new(), 0);

@@ -1,5 +1,5 @@
-//! `pick_first` on a channel: which of several addresses is connected to, when, and what calls do
-//! meanwhile. What its state machine decides is tested where it is; this is about time, connections
+//! `pick_first` on a channel: the choice among several addresses, its time, and calls meanwhile.
+//! The decisions of its state machine are tested beside it; these tests are about time, connections
 //! and calls.
 //!
 //! Source: gRFCs A61 and A62; RFC 8305; grpc-go's `TestPickFirst_*`, `TestPickFirstLeaf_*`.
@@ -18,7 +18,7 @@ use rgrpc::{ClientConn, Code, Response, credentials};
 use rgrpc_e2e::{FnDialer, StubClient, StubService, TestServer, msg, serve, settle, soon, text};
 use tokio::time::{Instant, sleep};
 
-/// What becomes of an attempt to connect to an address.
+/// The result of an attempt to connect to an address.
 #[derive(Clone)]
 enum Attempt {
     Refused,
@@ -32,9 +32,9 @@ enum Attempt {
 struct Network {
     begun: Instant,
     hosts: Mutex<HashMap<Address, Attempt>>,
-    /// Which host was dialed, and after how many milliseconds.
+    /// The dialed hosts, each with its time in milliseconds.
     dials: Mutex<Vec<(u128, u8)>>,
-    /// How many attempts have not ended and were not given up.
+    /// The number of attempts that neither ended nor were given up.
     under_way: AtomicUsize,
 }
 
@@ -121,7 +121,7 @@ impl Network {
             .expect("a valid target")
     }
 
-    /// Which hosts were dialed since this was last asked.
+    /// The hosts that were dialed since the last call.
     fn take_dials(&self) -> Vec<u8> {
         let dials = std::mem::take(&mut *self.dials.lock().expect("not poisoned"));
         dials.into_iter().map(|(_, number)| number).collect()
@@ -153,7 +153,7 @@ impl Drop for UnderWay<'_> {
     }
 }
 
-/// Which host answers a call, or how the call fails.
+/// The host that answers a call, or the failure of the call.
 async fn host_of(conn: &ClientConn) -> Result<String, String> {
     let client = StubClient::new(conn.clone());
     match soon(async { client.unary(msg("")).await }).await {

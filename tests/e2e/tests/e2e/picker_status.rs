@@ -1,5 +1,5 @@
-//! What a policy's pickers may answer instead of a connection, and policies that are exchanged
-//! while calls go on.
+//! Pickers that answer with a status instead of a connection, and the exchange of policies while
+//! calls go on.
 //!
 //! Source: gRFC A54; grpc-go's `TestPickerStatusCodes`, `TestBalancerSwitch_Graceful`.
 
@@ -17,7 +17,7 @@ use rgrpc_e2e::{StubClient, StubService, msg, settle, soon, text};
 
 use crate::cluster::{Cluster, address};
 
-/// What the pickers of [`Answering`] answer.
+/// An answer of the pickers of [`Answering`].
 #[derive(Clone)]
 enum Answer {
     Fail(Code),

@@ -1,4 +1,4 @@
-//! What only shows when several threads are at it: ends that meet.
+//! Races between the ends of calls and connections, on several threads.
 //!
 //! Source: grpc-go's `TestConcurrentServerStopAndGoAway`, `TestContextCanceled`.
 

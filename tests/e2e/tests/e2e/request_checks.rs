@@ -1,4 +1,4 @@
-//! What the server makes of request headers, field by field: the wire peer is the client.
+//! The server's checks of request headers, field by field: the wire peer is the client.
 //!
 //! Source: grpc-go `internal/transport/http2_server.go`, `operateHeaders`; its tests
 //! `TestHeadersCausingStreamError` and `TestHeadersHTTPStatusGRPCStatus`.
@@ -23,8 +23,8 @@ fn head_of(method: &str, fields: impl FnOnce(Headers) -> Headers) -> Headers {
     fields(pseudo).grpc().end_headers()
 }
 
-/// Sends a head that does not end the stream, and expects the answer of one HEADERS frame; then,
-/// as the client has not ended the stream, that it need not.
+/// Sends a head without END_STREAM, and expects an answer of one HEADERS frame. Then expects that
+/// the client need not end the stream.
 async fn expect_rejection(head: Headers, http_status: &str, grpc_status: u32) {
     let server = serve(StubService::echo());
     let mut peer = server.wire_client().await;

@@ -1,4 +1,4 @@
-//! What the client sends before its messages, as the wire peer reads it.
+//! The request heads of a client, as the wire peer reads them.
 //!
 //! Source: "PROTOCOL-HTTP2", Requests; grpc-go's `TestAuthorityHeader`, `TestColonPortAuthority`
 //! and `TestUnix`.

@@ -1,4 +1,4 @@
-//! How targets find their backends: schemes that are built in, and those of the user.
+//! Resolution of targets: built-in schemes, and those of the user.
 //!
 //! Source: `doc/naming.md` of the gRPC documents; grpc-go's `test/resolver_update_test.go`,
 //! `resolver/manual`.

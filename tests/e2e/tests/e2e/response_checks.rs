@@ -1,4 +1,4 @@
-//! What the client makes of a response, frame by frame: the wire peer is the server.
+//! The client's checks of a response, frame by frame: the wire peer is the server.
 //!
 //! Source: grpc-go `internal/transport/http2_client.go`, `operateHeaders`; its tests
 //! `TestHTTPHeaderFrameErrorHandling*`, `TestHTTPServerSendsNonGRPCHeaderSurfaceFurtherData` and

@@ -44,7 +44,7 @@ struct Attempt {
     message: Message,
 }
 
-/// What a service saw of the attempts at its calls.
+/// The attempts that a service saw.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Vec<Attempt>>>);
 
@@ -298,7 +298,7 @@ async fn while_many_calls_fail_nothing_is_tried_again() {
     assert_eq!(attempts(false).await, 2);
     assert_eq!(attempts(false).await, 1);
     assert_eq!(attempts(false).await, 1);
-    // None are left. Five successes give back two and a half, of which a failure takes one.
+    // No token is left. Five successes give back two and a half, and a failure takes one.
     for _ in 0..5 {
         assert_eq!(attempts(true).await, 1);
     }

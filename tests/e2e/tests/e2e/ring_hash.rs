@@ -14,7 +14,7 @@ fn connect(backends: &Backends) -> ClientConn {
     backends.connect(RingHashBuilder::new(), CONFIG)
 }
 
-/// Which backend answers a call of this session.
+/// The backend that answers a call of this session.
 async fn call(conn: &ClientConn, session: u32) -> Result<u16, Code> {
     let client = StubClient::new(conn.clone());
     let call = async {

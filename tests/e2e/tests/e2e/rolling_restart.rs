@@ -12,10 +12,10 @@ use crate::cluster::Cluster;
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
-/// How often each backend is restarted.
+/// The number of restarts of each backend.
 const ROUNDS: usize = 3;
 
-/// How many calls are made at a time.
+/// The number of concurrent calls.
 const CALLERS: usize = 8;
 
 const ROUND_ROBIN: &str = r#"{"loadBalancingConfig": [{"round_robin": {}}]}"#;
@@ -37,7 +37,7 @@ enum Stop {
     Abrupt,
 }
 
-/// How the calls ended that were made meanwhile.
+/// The outcomes of the calls made meanwhile.
 #[derive(Debug, Default)]
 struct Outcome {
     calls: usize,

@@ -27,7 +27,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 type Reply = Result<ServerReply, Status>;
 
-/// What is told, in order.
+/// The recorded events, in order.
 #[derive(Clone, Default)]
 struct Diary(Arc<Mutex<Vec<String>>>);
 
@@ -646,7 +646,7 @@ async fn a_message_interceptor_holds_a_stream_back() {
     assert_eq!(watching.diary.take(), [""; 0]);
 }
 
-/// What a hook tells of a call's end.
+/// The end of a call, as a hook reports it.
 #[derive(Debug, PartialEq)]
 struct Ended {
     code: Code,

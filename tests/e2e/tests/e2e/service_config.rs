@@ -1,4 +1,4 @@
-//! What a service config does to calls, besides retries.
+//! Effects of a service config on calls, besides retries.
 //!
 //! Source: `doc/service_config.md` of the gRPC documents; grpc-go's tests
 //! `TestGetMethodConfig`, `TestServiceConfigWaitForReady`, `TestServiceConfigTimeout`,
@@ -57,7 +57,7 @@ fn build_error(config: &str) -> BuildError {
         .expect_err("invalid")
 }
 
-/// A server none of whose methods answers.
+/// A server whose methods never answer.
 fn hanging() -> TestServer {
     serve(
         StubService::new()

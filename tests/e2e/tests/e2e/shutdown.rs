@@ -192,7 +192,7 @@ async fn what_came_before_a_graceful_stop_is_served_though_it_was_not_read() {
     soon(stopping).await.expect("no panic");
 }
 
-/// Expects the server to close the connection, whatever it says before.
+/// Expects the server to close the connection, and skips all frames before.
 async fn expect_end(peer: &mut WirePeer) {
     loop {
         match peer.next_event().await {

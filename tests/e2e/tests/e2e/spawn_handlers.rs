@@ -6,13 +6,12 @@ use std::time::Duration;
 use rgrpc::{Response, Server};
 use rgrpc_e2e::{StubService, TestServer, msg, serve_with, soon, text, unary};
 
-/// Where handlers meet that run at the same time: a handler that comes blocks its thread until
-/// another has come.
+/// A meeting of concurrent handlers: a handler blocks its thread until another has come.
 #[derive(Clone, Default)]
 struct Meeting(Arc<(Mutex<usize>, Condvar)>);
 
 impl Meeting {
-    /// Whether two have come within the limit.
+    /// Returns whether two have come within the limit.
     fn meet(&self, limit: Duration) -> bool {
         let (come, changed) = &*self.0;
         let mut come = come.lock().expect("not poisoned");

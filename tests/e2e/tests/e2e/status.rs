@@ -6,7 +6,7 @@ use rgrpc::{Code, Metadata, RpcStatus, Status};
 use rgrpc_e2e::{STUB_UNARY, StubClient, StubService, framed, msg, scripted, serve, soon};
 use rgrpc_test_support::{GrpcResponse, data, grpc_request, trailers_only};
 
-/// The response to a unary call whose handler fails with this status, as it stands on the wire.
+/// The response to a unary call whose handler fails with this status, as on the wire.
 async fn wire_failure(status: Status) -> GrpcResponse {
     let server = serve(failing(status));
     let mut peer = server.wire_client().await;

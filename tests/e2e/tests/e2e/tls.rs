@@ -26,7 +26,7 @@ use tokio_rustls::rustls::version::TLS12;
 use certificates::{Ca, Identity};
 use raw::RawClient;
 
-/// What the channels' target says.
+/// The host name in the channels' target.
 const NAME: &str = "stub.test";
 
 fn server_tls(identity: &Identity) -> ServerTls {

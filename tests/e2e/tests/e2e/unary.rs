@@ -1,4 +1,4 @@
-//! Calls with one message each way, and the rule that it is one.
+//! Unary calls, and the rule of exactly one message in each direction.
 //!
 //! Source: "statuscodes" of the gRPC documents for the codes; grpc-go's tests
 //! `TestUnaryRPC_ServerSendsOnlyTrailersWithOK` and `TestUnaryRPC_ServerCallSendMsgTwice`.

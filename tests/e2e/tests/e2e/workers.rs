@@ -73,13 +73,13 @@ fn telling_threads() -> StubService {
         })
 }
 
-/// Where a call of this client is handled.
+/// The thread that handles a call of this client.
 async fn thread_of(client: &StubClient) -> String {
     let response = soon(client.unary(msg("")).into_future()).await;
     text(response.expect("OK").message()).to_owned()
 }
 
-/// Where calls of all kinds of this client are handled.
+/// The threads that handle calls of all kinds of this client.
 async fn threads_of_all_kinds(client: StubClient) -> Result<Vec<Message>, Status> {
     let mut threads = Vec::new();
     threads.push(client.unary(msg("")).await?.into_message());

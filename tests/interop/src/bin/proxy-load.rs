@@ -280,7 +280,7 @@ async fn hold(address: &str, time: Duration, may_fail: bool) -> Outcome {
     named("the last call", call.timeout(CALL).await).map(drop)
 }
 
-/// A unary call, or a stream of 20 messages each way.
+/// A unary call, or a stream of 20 messages in each direction.
 async fn one_of(client: &Client, unary: bool) -> Result<(), Status> {
     if unary {
         return client.empty_call(Empty {}).timeout(CALL).await.map(drop);

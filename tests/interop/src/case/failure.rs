@@ -13,12 +13,12 @@ pub enum Failure {
     Status {
         /// The operation of the call.
         what: &'static str,
-        /// What it ended with.
+        /// The status of the call.
         status: Status,
     },
     /// Something that was received is not what it should be.
     Mismatch {
-        /// What it is.
+        /// The name of the value.
         what: String,
         /// The value received.
         got: String,

@@ -97,8 +97,7 @@ impl Case {
         }
     }
 
-    /// Whether a server that compresses its responses does so in this case: whether they are worth
-    /// it.
+    /// Returns whether the responses of this case are large enough for a server to compress them.
     pub(crate) const fn has_large_responses(self) -> bool {
         matches!(
             self,

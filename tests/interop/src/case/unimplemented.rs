@@ -1,4 +1,4 @@
-//! What the server does not have.
+//! Methods and services that the server does not have.
 
 use rgrpc::{Code, Invoke};
 

@@ -1,4 +1,4 @@
-//! What the client's flags change.
+//! Effects of the client's flags.
 
 use rgrpc_interop::additional_metadata::{AdditionalMetadata, WithMetadata};
 use rgrpc_interop::proto::{SimpleRequest, TestServiceClient};

@@ -1,4 +1,4 @@
-//! What the server does that no case asks for.
+//! Behaviour of the server that no case covers.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a client sends and reads; mostly with the wire peer as its server.
+//! Compression on a client, mostly with the wire peer as its server.
 
 use rgrpc::{CallOptions, ClientConnBuilder, Code, PreparedMessage, ProtoCodec, Response, Status};
 use rgrpc_e2e::{
@@ -20,8 +20,7 @@ fn scripted(
     (StubClient::new(conn), server)
 }
 
-/// What a client with these channel options sends in a unary call, which is to be compressed by
-/// this.
+/// The request of a unary call with this compressor, on a channel with these options.
 async fn sent(
     channel: impl FnOnce(ClientConnBuilder) -> ClientConnBuilder,
     compressor: Option<&'static str>,
@@ -40,7 +39,7 @@ async fn sent(
     request
 }
 
-/// What a call is made of a response with this head and DATA.
+/// The outcome of a call whose response has this head and DATA.
 async fn received(head: Headers, body: impl AsRef<[u8]>) -> Outcome {
     let (client, mut server) = scripted(|builder| builder);
     let call = tokio::spawn(async move { client.unary(msg("hello")).await });

@@ -1,4 +1,4 @@
-//! What a server reads and sends; mostly with the wire peer as its client.
+//! Compression on a server, mostly with the wire peer as its client.
 
 use rgrpc::{Code, Metadata, Request, Response, Server, Status};
 use rgrpc_e2e::{
@@ -17,7 +17,7 @@ fn encoded_by(encoding: &str) -> Headers {
     grpc_request(1, STUB_UNARY).field(ENCODING, encoding)
 }
 
-/// What a server with this service answers to a head and DATA.
+/// The response of a server with this service to a head and DATA.
 async fn answered_by(service: StubService, head: Headers, body: impl AsRef<[u8]>) -> GrpcResponse {
     answered(Server::new(), service, head, body).await
 }
@@ -42,7 +42,7 @@ async fn code(head: Headers, body: impl AsRef<[u8]>) -> (Code, String) {
     (code, response.trailers.message)
 }
 
-/// Whether the response is one message, compressed.
+/// Returns whether the response is one compressed message.
 fn is_compressed(response: &GrpcResponse) -> bool {
     assert_eq!(response.trailers.code, 0, "{:?}", response.trailers);
     let [message] = &response.messages[..] else {

@@ -10,7 +10,7 @@ use super::CALL;
 use super::told::{tell_message, tell_metadata};
 use super::workload::{Kind, Planned};
 
-/// What the handlers saw, by the number of the call.
+/// The events that the handlers saw, by the number of the call.
 pub(super) type Seen = Arc<Mutex<BTreeMap<usize, Vec<String>>>>;
 
 /// The service whose handlers do what is planned, and tell what they saw.
@@ -105,7 +105,7 @@ impl Handlers {
         Ok((call, told))
     }
 
-    /// What the handler returns, now that it has seen everything.
+    /// The result of the handler, after all of its events.
     fn end(&self, call: &Planned, told: Vec<String>) -> Result<(), Status> {
         let mut seen = self.seen.lock().expect("no handler panics");
         seen.insert(call.number, told);

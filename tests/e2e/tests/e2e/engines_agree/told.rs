@@ -1,4 +1,4 @@
-//! What either side says that it saw: a line of text each.
+//! The events that either side saw, a line of text each.
 
 use std::fmt::Debug;
 

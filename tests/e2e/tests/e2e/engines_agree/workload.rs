@@ -1,4 +1,4 @@
-//! What is to be called, made of random numbers.
+//! A workload: calls made of random numbers.
 
 use rgrpc::{Code, Metadata, Request, Status};
 use rgrpc_e2e::{Message, msg};
@@ -8,7 +8,7 @@ const LENGTHS: [usize; 12] = [
     0, 1, 100, 1_024, 16_375, 16_379, 16_384, 65_526, 65_530, 65_536, 70_000, 200_000,
 ];
 
-/// What a call is to be.
+/// The plan of a call.
 #[derive(Debug)]
 pub(super) struct Planned {
     pub(super) number: usize,
@@ -18,7 +18,7 @@ pub(super) struct Planned {
     pub(super) responses: Vec<usize>,
     pub(super) metadata: Metadata,
     pub(super) header: Metadata,
-    /// Whether the header goes out before anything else happens.
+    /// True if the header is sent before anything else.
     pub(super) header_first: bool,
     pub(super) trailer: Metadata,
     pub(super) failure: Option<Code>,
@@ -138,7 +138,7 @@ impl Planned {
         message(self.number + place + 7, self.responses[place])
     }
 
-    /// How the handler ends.
+    /// The result of the handler.
     pub(super) fn outcome(&self) -> Result<(), Status> {
         match self.failure {
             None => Ok(()),
@@ -146,12 +146,12 @@ impl Planned {
                 code,
                 format!("call {} fails: 100 %, \u{e9}", self.number),
             )
-            // The code, and a field that nobody knows.
+            // The code, and an unknown field.
             .with_details(vec![8, code.to_i32() as u8, 0x78, self.number as u8])),
         }
     }
 
-    /// What a handler does before anything else.
+    /// The first step of a handler.
     pub(super) fn begin<T>(&self, request: &Request<T>) -> Result<(), Status> {
         request.set_trailer(self.trailer.clone());
         if self.header_first {

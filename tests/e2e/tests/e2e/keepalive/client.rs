@@ -28,13 +28,13 @@ fn kept_alive(parameters: ClientParameters) -> (ClientConn, ScriptedServer) {
     })
 }
 
-/// The next connection, of which nothing is answered that the test does not answer.
+/// The next connection, on which nothing is answered automatically.
 async fn accept_silently(server: &mut ScriptedServer) -> WirePeer {
     let peer = WirePeer::server(server.io().await).await;
     peer.patience(3_600 * SECOND)
 }
 
-/// Reads on to the next PING, whatever else comes.
+/// Reads on to the next PING, and skips other frames.
 async fn next_ping(peer: &mut WirePeer) -> [u8; 8] {
     let ping = peer.skip_to("PING", |frame| match frame {
         Frame::Ping(ping) if !ping.ack => Ok(ping),
@@ -43,7 +43,7 @@ async fn next_ping(peer: &mut WirePeer) -> [u8; 8] {
     ping.await.opaque
 }
 
-/// Reads on to the next request, which no PING is to come before.
+/// Reads on to the next request, and asserts that no PING comes before it.
 async fn next_headers(peer: &mut WirePeer) -> u32 {
     let headers = peer.skip_to("HEADERS", |frame| match frame {
         Frame::Headers(headers) => Ok(Some(headers.stream_id)),
@@ -273,7 +273,7 @@ async fn a_frozen_replica_leaves_the_pick_within_time_and_timeout() {
 }
 
 /// The PINGs by which a client measures the bandwidth follow DATA that the server has sent since
-/// the last, so that they are no strikes, whatever the policy.
+/// the last, so that they are no strikes under any policy.
 #[tokio::test(start_paused = true)]
 async fn measuring_the_bandwidth_earns_no_strikes() {
     let policy = EnforcementPolicy {

@@ -35,7 +35,7 @@ async fn call(peer: &mut WirePeer, id: u32, body: &str) {
     peer.send(data(id, framed(body)).end_stream()).await;
 }
 
-/// Reads on to the next GOAWAY, whatever else comes.
+/// Reads on to the next GOAWAY, and skips other frames.
 async fn next_goaway(peer: &mut WirePeer) -> GoAway {
     peer.skip_to("GOAWAY", |frame| match frame {
         Frame::GoAway(goaway) => Ok(goaway),

@@ -1,4 +1,4 @@
-//! When a server's threads are there, and when not.
+//! The lifetime of a server's threads.
 
 use std::fs;
 
@@ -9,7 +9,7 @@ use tokio::task::yield_now;
 
 use super::{alone, telling_threads, thread_of, workers};
 
-/// How many workers run in this process.
+/// The number of running workers in this process.
 fn count() -> usize {
     fs::read_dir("/proc/self/task")
         .expect("this process")
@@ -111,7 +111,7 @@ async fn threads_end_with_the_last_listener_and_start_again_for_the_next() {
         let client = StubClient::new(conn);
         thread_of(&client).await;
         assert_eq!(count(), 2);
-        // The listener is closed for good, as nobody can dial any more.
+        // The listener is closed for good, because its dialer is gone.
         drop(client);
         soon(serving).await.expect("no panic").expect("served");
         soon(server.handle().stopped()).await;

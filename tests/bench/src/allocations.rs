@@ -1,7 +1,7 @@
-//! How many allocations a unary call makes, both sides together.
+//! Counts the allocations of a unary call, both sides together.
 //!
-//! Server and client are in one process, on one thread, so that one counting allocator sees both;
-//! timing is elsewhere, for counting costs time.
+//! Server and client are in one process, on one thread, so that one counting allocator sees both.
+//! Timing is elsewhere, because counting costs time.
 
 use std::future::Future;
 

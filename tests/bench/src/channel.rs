@@ -13,15 +13,15 @@ use crate::engine::EngineFlags;
 /// The channels of a client.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct ChannelFlags {
-    /// What carries the streams.
+    /// The engine of the streams.
     #[command(flatten)]
     pub engine: EngineFlags,
-    /// What a channel does for each call.
+    /// The work of a channel for each call.
     #[arg(long, value_enum, default_value_t = Channel::Plain)]
     pub channel: Channel,
 }
 
-/// What a channel does for each call.
+/// The work of a channel for each call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Channel {
     /// A channel for each connection, without a service config.

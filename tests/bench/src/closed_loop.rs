@@ -18,9 +18,9 @@ use crate::flags::ClientFlags;
 use crate::latency::Latencies;
 use crate::report::{Report, Window};
 
-/// What a loop does again and again.
+/// The repeated operation of a loop.
 pub trait Operation: Send + 'static {
-    /// Does it once. Returns how many calls that counts as.
+    /// Runs it once. Returns the number of calls that it counts as.
     fn run(&mut self) -> impl Future<Output = Result<u64>> + Send;
 }
 
@@ -45,7 +45,7 @@ pub async fn run<O: Operation>(
     report.to_line().map(Some)
 }
 
-/// Whether calls count.
+/// The phase of a run: calls count or not.
 #[derive(Debug, Default)]
 struct Phase(AtomicU8);
 

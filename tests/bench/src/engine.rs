@@ -1,5 +1,5 @@
-//! Which of rgrpc's engines and server modes a program uses: the one place that knows which are
-//! built in.
+//! The engine and the server mode of a program of rgrpc: the only place that knows the built-in
+//! ones.
 
 use std::num::NonZeroUsize;
 
@@ -9,7 +9,7 @@ use rgrpc::{Server, Transport};
 /// The engines that the tables compare.
 pub const ENGINES: &[Engine] = &[Engine::Native, Engine::H2];
 
-/// What carries rgrpc's streams.
+/// An engine of rgrpc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Engine {
     /// The engine of its own.
@@ -21,7 +21,7 @@ pub enum Engine {
 /// The engine of a server or a client.
 #[derive(Args, Clone, Copy, Debug)]
 pub struct EngineFlags {
-    /// What carries the streams.
+    /// The engine of the streams.
     #[arg(long, value_enum, default_value_t = Engine::Native)]
     pub engine: Engine,
 }
@@ -48,7 +48,7 @@ impl Engine {
         }
     }
 
-    /// What it is called in rgrpc's options.
+    /// The engine as an option of rgrpc.
     pub(crate) const fn transport(self) -> Transport {
         match self {
             Self::Native => Transport::Native,

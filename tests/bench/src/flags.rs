@@ -5,27 +5,27 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use clap::{Args, ValueEnum};
 
-/// What every server is told.
+/// The flags of every server.
 #[derive(Args, Clone, Debug)]
 pub struct ServerFlags {
     /// The port on 127.0.0.1; with 0 the system chooses one. The first line of output names it.
     #[arg(long, default_value_t = 0)]
     pub port: u16,
-    /// How many messages StreamingFromServer sends.
+    /// The number of messages that StreamingFromServer sends.
     #[arg(long, default_value_t = 10_000, value_name = "MESSAGES")]
     pub push: u32,
 }
 
-/// What every client is told.
+/// The flags of every client.
 #[derive(Args, Clone, Debug)]
 pub struct ClientFlags {
     /// The server's port on 127.0.0.1.
     #[arg(long)]
     pub port: u16,
-    /// How many connections.
+    /// The number of connections.
     #[arg(long, default_value_t = 1)]
     pub conns: usize,
-    /// How many calls are open on each connection.
+    /// The number of open calls on each connection.
     #[arg(long, default_value_t = 1)]
     pub streams: usize,
     /// The size of a request's payload.
@@ -34,13 +34,13 @@ pub struct ClientFlags {
     /// The size of a response's payload.
     #[arg(long, default_value_t = 32, value_name = "BYTES")]
     pub resp: i32,
-    /// What a call is.
+    /// The kind of the calls.
     #[arg(long, value_enum, default_value_t = Mode::Unary)]
     pub mode: Mode,
-    /// How long to measure, in seconds.
+    /// The duration of the measurement, in seconds.
     #[arg(long, default_value = "3", value_parser = seconds)]
     pub secs: Duration,
-    /// How long to run before that.
+    /// The duration of the run before it, in seconds.
     #[arg(long, default_value = "0.5", value_parser = seconds, value_name = "SECS")]
     pub warmup: Duration,
     /// The server's process, to report its CPU time as well.
@@ -51,12 +51,12 @@ pub struct ClientFlags {
     pub hold: bool,
 }
 
-/// What a call is.
+/// The kind of the calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
     /// UnaryCall.
     Unary,
-    /// A round trip on a StreamingCall, of which each loop keeps one open.
+    /// A round trip on a StreamingCall; each loop keeps one call open.
     Stream,
     /// A message of StreamingFromServer, which each loop calls again when it has ended.
     Push,

@@ -8,7 +8,7 @@ use hdrhistogram::Histogram;
 /// The longest latency told apart from longer ones.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// How long calls took, and how many there were.
+/// The latencies of calls, and their number.
 #[derive(Clone, Debug)]
 pub struct Latencies {
     histogram: Histogram<u64>,
@@ -46,7 +46,7 @@ impl Latencies {
         Ok(())
     }
 
-    /// How many calls there were.
+    /// The number of calls.
     #[must_use]
     pub const fn calls(&self) -> u64 {
         self.calls

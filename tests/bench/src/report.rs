@@ -1,4 +1,4 @@
-//! What a client measured: the last line of its output, and what the driver reads from it.
+//! The report of a client's measurements: the last line of its output, which the driver reads.
 
 use std::time::{Duration, Instant};
 

@@ -9,7 +9,7 @@ use crate::flags::{ClientFlags, Mode};
 use crate::payload;
 use crate::proto::grpc::testing::{BenchmarkServiceClient, SimpleRequest, SimpleResponse};
 
-/// What one loop does.
+/// The operation of one loop.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Loop {

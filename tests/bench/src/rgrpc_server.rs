@@ -8,7 +8,7 @@ use crate::proto::grpc::testing::{BenchmarkService, SimpleRequest, SimpleRespons
 /// The service.
 #[derive(Clone, Copy, Debug)]
 pub struct Benchmark {
-    /// How many messages StreamingFromServer sends.
+    /// The number of messages that StreamingFromServer sends.
     pub push: u32,
 }
 

@@ -1,4 +1,4 @@
-//! What servers do alike: listen on this machine only, and say where.
+//! Common code of the servers: they listen on loopback, and print their address.
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -27,5 +27,5 @@ pub fn announce(listener: &TcpListener) -> Result<()> {
     Ok(())
 }
 
-/// What the line begins with that a server prints when it listens; its address follows.
+/// The beginning of the line that a server prints when it listens; its address follows.
 pub const READY: &str = "listening on ";

@@ -13,7 +13,7 @@ use crate::proto::grpc::testing::{SimpleRequest, SimpleResponse};
 use crate::proto::tonic_service::benchmark_service_client::BenchmarkServiceClient;
 use crate::rgrpc_client::check;
 
-/// What one loop does.
+/// The operation of one loop.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Loop {

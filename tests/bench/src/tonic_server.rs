@@ -12,7 +12,7 @@ use crate::proto::tonic_service::benchmark_service_server::BenchmarkService;
 /// The service.
 #[derive(Clone, Copy, Debug)]
 pub struct Benchmark {
-    /// How many messages StreamingFromServer sends.
+    /// The number of messages that StreamingFromServer sends.
     pub push: u32,
 }
 

@@ -15,7 +15,7 @@ impl<'a> Choices<'a> {
         Self { rest: octets }
     }
 
-    /// Whether nothing is left to decide by.
+    /// Returns whether the input is used up.
     pub fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
@@ -48,7 +48,7 @@ impl<'a> Choices<'a> {
         }
     }
 
-    /// One of several, of which there is at least one.
+    /// One of `options`, which is not empty.
     pub fn one_of<'o, T>(&mut self, options: &'o [T]) -> &'o T {
         &options[usize::from(self.octet()) % options.len()]
     }

@@ -5,7 +5,7 @@ use crate::habits::Habits;
 /// The method and the order of messages of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// One message each way.
+    /// Unary.
     Unary,
     /// Many messages to the server, one back.
     ClientStreaming,
@@ -85,9 +85,9 @@ pub struct Plan {
 /// The length of a message's prefix.
 const PREFIX: usize = 5;
 
-/// Sizes at which the transport decides something: a frame, 16 KiB, the window, 64 KiB (from which on
-/// a message is read straight into its buffer), the default limit of a received message, and 16 MiB
-/// (up to which it is). The prefix of a message counts in some of them and not in others.
+/// Sizes at which the transport decides something: a frame, 16 KiB, the window, 64 KiB (from which
+/// on a message is read straight into its buffer), the default limit of a received message, and 16
+/// MiB (up to which it is). The prefix of a message counts in some of them and not in others.
 const THRESHOLDS: [usize; 9] = [
     1_024,
     16_384,
@@ -134,8 +134,8 @@ impl Plan {
             2 => Ending::ServerStopsReading(random.usize(..=up.len())),
             _ => Ending::Complete,
         };
-        // A server that has its only message cannot fail after it, and one that answers each message
-        // has to read them.
+        // A server that has its only message cannot fail after it, and one that answers each
+        // message has to read them.
         let ending = match (kind, ending) {
             (_, Ending::ClientDrops(_) | Ending::Complete)
             | (Kind::ClientStreaming | Kind::HalfDuplex | Kind::FullDuplex, _)

@@ -16,7 +16,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 /// Counts the allocations of a unary call, both sides together, and prints their number.
 #[derive(Debug, Parser)]
 struct Flags {
-    /// Whose server and client.
+    /// The implementation of server and client.
     #[arg(long, value_enum, default_value_t = Of::Rgrpc)]
     of: Of,
     #[command(flatten)]

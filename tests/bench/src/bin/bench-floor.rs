@@ -11,8 +11,8 @@ struct Flags {
     /// The port on 127.0.0.1; with 0 the system chooses one. The first line of output names it.
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// How many responses each request gets. Paths are not read, so this is what makes the
-    /// difference between StreamingFromServer and the others.
+    /// The number of responses to each request. Paths are not read, so only this option
+    /// distinguishes StreamingFromServer from the other methods.
     #[arg(long, default_value_t = 1, value_name = "MESSAGES")]
     push: u32,
 }

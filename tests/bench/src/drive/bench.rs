@@ -1,4 +1,4 @@
-//! Where the programs are, on which cores they run, how long and how often.
+//! Runs the programs: their folder, their cores, the duration and the number of rounds.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -15,20 +15,20 @@ use crate::report::Report;
 /// The seconds after which a client counts as stuck.
 const STUCK: &str = "60";
 
-/// How to run programs.
+/// The settings for running programs.
 #[derive(Clone, Debug)]
 pub struct Bench {
-    /// Where they are.
+    /// The folder of the programs.
     pub folder: PathBuf,
-    /// How often each cell is measured.
+    /// The number of measurements of each cell.
     pub rounds: usize,
-    /// How long each time.
+    /// The duration of a measurement.
     pub window: Duration,
-    /// And how long before that without measuring.
+    /// The duration before it without measuring.
     pub warmup: Duration,
 }
 
-/// What a process is, for its core.
+/// The side of a process, which decides its core.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Side {
     Server,

@@ -1,4 +1,5 @@
-//! What the design promises, and what was measured: of the native engine, with the other beside it.
+//! The budgets of the design and the measured values: for the native engine, with the other beside
+//! it.
 
 use super::figures::{CALLS, CLIENT_CPU, P99_TO_P50, SERVER_CPU};
 use super::matrix::Matrix;
@@ -42,7 +43,7 @@ impl Bound {
     }
 }
 
-/// The table: a budget each row, and a column for each of rgrpc's programs that it is about.
+/// The table: a row for each budget, and a column for each of rgrpc's programs under it.
 pub(super) fn table(measured: &Measured<'_>) -> String {
     let head = ["budget", "of", "bound", "measured", ""].map(str::to_owned);
     let rows = of_servers(measured)
@@ -65,7 +66,7 @@ fn row(budget: &str, of: &str, bound: Bound, figure: f64) -> Row {
     cells.map(str::to_owned).to_vec()
 }
 
-/// Whether the budgets are about a program of rgrpc: they are the native engine's.
+/// Returns whether the budgets apply to a program of rgrpc: they are the native engine's.
 fn has_budgets(name: &str) -> bool {
     name.split(", ").any(|part| part == Engine::Native.name())
 }

@@ -1,7 +1,7 @@
-//! What balancing, a service config and armed retries cost: rgrpc's client with one channel that
-//! spreads its calls over connections, and with a channel without a config for each connection,
-//! which the loops take in turn. Calls go the same ways, so that what differs is the channel's
-//! work.
+//! The cost of balancing, a service config and armed retries. It compares rgrpc's client with one
+//! channel that spreads its calls over connections, and with a channel without a config for each
+//! connection, which the loops take in turn. Calls use the same connections, so that only the
+//! channel's work differs.
 //!
 //! Loops that stay on their connection are measured too: their requests share more writes.
 

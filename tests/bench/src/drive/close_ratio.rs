@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use super::matrix::middle;
 
-/// Which figure of a pair.
+/// A figure of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Of {
     Numerator,

@@ -18,7 +18,7 @@ use crate::floor::framed;
 use crate::payload;
 use crate::report::Report;
 
-/// Whether it can be run.
+/// Returns whether it is installed.
 pub(super) fn is_installed() -> bool {
     Command::new("h2load")
         .arg("--version")

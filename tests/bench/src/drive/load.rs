@@ -1,4 +1,4 @@
-//! What a client is told to do.
+//! The load that a client makes.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What the figures were measured on, and with which versions.
+//! The machine and the versions of the measurements.
 
 use std::fs;
 use std::process::Command;
@@ -28,7 +28,7 @@ pub(super) fn describe() -> String {
     )
 }
 
-/// What a command says; results are worth having without it.
+/// The output of a command; "unknown" if it fails, because results are useful without it.
 fn said(command: &mut Command) -> String {
     process::output(command).map_or_else(|_| "unknown".to_owned(), |text| text.trim().to_owned())
 }

@@ -10,7 +10,7 @@ use super::load::Load;
 use super::process::Server;
 use super::programs::{Program, rgrpc_clients, rgrpc_servers, tonic_client, tonic_server};
 
-/// What a server is made to hold.
+/// The loads that a server holds.
 const CONNECTIONS: Load = Load::unary(1_000, 1);
 const STREAMS: Load = Load::stream(10, 1_000);
 
@@ -24,7 +24,7 @@ pub(super) struct Held {
 
 /// Measures the servers of rgrpc and tonic.
 pub(super) fn measure(bench: &Bench) -> Result<Vec<Held>> {
-    // The same client for all: what a connection costs a server is to be compared.
+    // The same client for all, because the costs on the server are compared.
     let client = rgrpc_clients()
         .into_iter()
         .next()

@@ -2,7 +2,7 @@
 //!
 //! A [`Bench`] starts and stops programs, each on a core of its own where there are two. A
 //! [`Matrix`] is what is compared with what under which load: each round measures every cell once,
-//! so that whatever else the machine does hits all of them, and a cell is the median of its rounds.
+//! so that other load on the machine affects all of them, and a cell is the median of its rounds.
 //! Each scenario is a module that returns its matrix and how it reads as a table.
 
 mod allocations;

@@ -10,7 +10,7 @@ pub(super) struct Program {
     pub(super) arguments: Vec<&'static str>,
 }
 
-/// What ratios are taken to.
+/// The programs that ratios are relative to.
 pub(super) const TONIC: &str = "tonic";
 pub(super) const FLOOR: &str = "floor";
 pub(super) const SOCKET: &str = "bare socket";

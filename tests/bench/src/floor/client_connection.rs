@@ -36,7 +36,7 @@ pub(crate) struct ClientConnection {
     settings_seen: bool,
     window: i64,
     received: ReceiveWindow,
-    /// Loops, by how many there are to be.
+    /// The intended number of loops.
     streams: usize,
     next_id: u32,
     /// The stream of the first of `calls`; each further one is two higher.

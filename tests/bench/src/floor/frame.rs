@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-/// What a client sends first.
+/// The client's connection preface.
 pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The largest payload that a peer takes without being asked, and that is sent and taken here.
@@ -80,7 +80,7 @@ pub(crate) fn write_window_update(out: &mut Vec<u8>, stream: u32, increment: u32
     write(out, WINDOW_UPDATE, 0, stream, &increment.to_be_bytes());
 }
 
-/// How much window a WINDOW_UPDATE gives.
+/// The increment of a WINDOW_UPDATE.
 pub(crate) fn window_update(payload: &[u8]) -> Result<i64> {
     let bytes: [u8; 4] = payload.try_into()?;
     Ok(i64::from(u32::from_be_bytes(bytes) & 0x7fff_ffff))

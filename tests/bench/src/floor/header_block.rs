@@ -7,7 +7,7 @@
 struct Repeated {
     /// A literal with incremental indexing.
     literal: Vec<u8>,
-    /// How many fields were in the table when it was entered, itself included.
+    /// The number of fields in the table when it was entered, itself included.
     entered: Option<u8>,
 }
 

@@ -35,12 +35,12 @@ pub(crate) fn take<M: Message + Default>(data: &mut &[u8]) -> Result<Option<M>> 
     Ok(Some(M::decode(message).context("decoding a message")?))
 }
 
-/// How many bytes the messages have that are whole within the first `room` bytes.
-pub(crate) fn whole(messages: &[u8], room: usize) -> usize {
+/// The length of the messages that are complete within the first `limit` bytes.
+pub(crate) fn whole(messages: &[u8], limit: usize) -> usize {
     let mut len = 0;
     while let Some((&[_, l0, l1, l2, l3], _)) = messages[len..].split_first_chunk::<PREFIX>() {
         let end = len + PREFIX + u32::from_be_bytes([l0, l1, l2, l3]) as usize;
-        if end > room.min(messages.len()) {
+        if end > limit.min(messages.len()) {
             break;
         }
         len = end;

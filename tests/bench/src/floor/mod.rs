@@ -19,7 +19,7 @@ mod wire;
 use anyhow::Result;
 use prost::Message;
 
-/// A message as it stands in DATA.
+/// A message as in DATA, with its prefix.
 ///
 /// # Errors
 /// It is larger than a message can be.
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn requests_beyond_the_window_of_the_connection_wait_for_it() {
-        // 65,535 bytes are the window of a connection that nobody has enlarged.
+        // 65,535 bytes are the default window of a connection.
         let request = payload::request(10_000, 0).unwrap();
         let mut sent = Vec::new();
         let mut client = ClientConnection::new(Mode::Unary, 10, &request, "test", &mut sent);

@@ -13,15 +13,15 @@ const WINDOW: u32 = 0x7fff_ffff;
 /// The connection's window before anyone has enlarged it.
 const DEFAULT_WINDOW: u32 = 65_535;
 
-/// What a peer must allow for header blocks: those of the floor count on being in its table.
+/// The minimum header table size of a peer: the floor's header blocks refer to their table entries.
 const HEADER_TABLE_NEEDED: u32 = 512;
 
-/// What the peer allows.
+/// The limits that the peer sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PeerSettings {
     /// The window of a new stream.
     pub(crate) initial_window: i64,
-    /// How many streams may be open.
+    /// The maximum number of open streams.
     pub(crate) max_concurrent_streams: u32,
 }
 

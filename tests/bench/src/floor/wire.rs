@@ -1,4 +1,4 @@
-//! A socket with what was read and is not handled, and what is to be written.
+//! A socket with its input and output buffers.
 
 use std::io::{self, Read as _, Write as _};
 
@@ -9,7 +9,7 @@ use super::frame::{HEAD, MAX_PAYLOAD};
 /// More than a frame, so that there is always room to read.
 const INPUT: usize = 4 * (HEAD + MAX_PAYLOAD);
 
-/// What was read and is not handled.
+/// The input that is not handled yet.
 #[derive(Debug)]
 pub(crate) struct Input {
     buffer: Vec<u8>,
@@ -17,7 +17,7 @@ pub(crate) struct Input {
     end: usize,
 }
 
-/// What reading found.
+/// The result of reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fill {
     /// Bytes, and there may be more.
@@ -57,7 +57,7 @@ impl Input {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Fill::Drained),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(Fill::More),
-            // How a peer closes that has not read everything.
+            // A peer that closes with octets unread resets the connection.
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Fill::Closed),
             Err(error) => Err(error),
         }
@@ -73,7 +73,7 @@ impl Input {
     }
 }
 
-/// What is to be written.
+/// The output that is not written yet.
 #[derive(Debug, Default)]
 pub(crate) struct Output {
     pub(crate) bytes: Vec<u8>,

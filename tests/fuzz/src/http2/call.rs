@@ -8,7 +8,7 @@ use rgrpc_http2::{Role, StreamKey};
 /// The field that tells the server which call a request is.
 pub(super) const CALL: &[u8] = b"x-call";
 
-/// What the ends think of a call.
+/// The state of a call at both ends.
 #[derive(Default)]
 pub(super) struct Call {
     pub(super) client: Option<StreamKey>,
@@ -53,7 +53,7 @@ impl Call {
         }
     }
 
-    /// Whether all that was sent has arrived, in both directions.
+    /// Returns whether everything sent has arrived, in both directions.
     pub(super) fn is_complete(&self) -> bool {
         [&self.up, &self.down]
             .iter()

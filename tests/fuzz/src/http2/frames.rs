@@ -1,11 +1,11 @@
-//! Frames: whatever is read and written again reads the same.
+//! Frames: a frame that is read, written and read again is the same.
 
 use rgrpc_http2::frame::{
     Continuation, Data, GoAway, Head, Headers, Kind, MAX_STREAM_ID, Ping, Priority, RstStream,
     SettingsFrame, WindowUpdate,
 };
 
-/// Reads the octets as frames, the last of which may be cut short.
+/// Reads the octets as frames; the last one may be incomplete.
 pub fn frames(data: &[u8]) {
     let mut rest = data;
     while let Some((&octets, after)) = rest.split_first_chunk() {
@@ -77,7 +77,7 @@ fn written(write: impl FnOnce(&mut Vec<u8>)) -> (Head, Vec<u8>) {
     (head, payload.to_vec())
 }
 
-/// Octets that are frames, none of which is cut short.
+/// Octets of complete frames.
 fn split(mut octets: &[u8]) -> Vec<(Head, &[u8])> {
     let mut frames = Vec::new();
     while let Some((&head, after)) = octets.split_first_chunk() {

@@ -15,7 +15,7 @@ use rgrpc_http2::{
 /// The longest frame that the core receives here: the protocol's default.
 const MAX_FRAME: usize = 16_384;
 
-/// The longest frame that it may send here, whatever the peer allows: what any [`config`] has.
+/// The longest frame that it may send here, for any peer: the maximum of every [`config`].
 const MAX_SENT_FRAME: usize = 1 << 20;
 
 /// The core under test and the owner it reports to.
@@ -31,7 +31,7 @@ pub(super) struct Hostile<'a> {
     keys: Vec<StreamKey>,
     written: Written,
     received_octets: usize,
-    /// How often the owner has acted.
+    /// The number of the owner's actions.
     actions: usize,
     /// Content that the owner has given to be sent.
     content_octets: u64,
@@ -69,7 +69,7 @@ impl<'a> Hostile<'a> {
         hostile
     }
 
-    /// Most of what there is to find comes after the preface and SETTINGS.
+    /// Sends the preface and SETTINGS, because most faults come after them.
     fn greet(&mut self) {
         let mut octets = Vec::new();
         if self.core.role() == Role::Server {
@@ -327,7 +327,7 @@ impl<'a> Hostile<'a> {
         }
     }
 
-    /// What a caller can see of the core's bounds.
+    /// Checks the core's bounds, as far as a caller can see them.
     fn check(&mut self) {
         let open = self.core.open_streams();
         let queued = self.core.queued_streams();

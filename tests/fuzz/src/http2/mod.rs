@@ -18,7 +18,7 @@ use written::Written;
 pub use frames::frames;
 pub use hpack::hpack;
 
-/// What the owner of a core keeps of a header list here: all of it.
+/// The fields that the owner of a core keeps of a header list: all of them.
 type Fields = std::sync::Arc<[Field]>;
 
 /// A server against octets that are anything.

@@ -1,4 +1,4 @@
-//! Two ends that mean well, and the wire between them: whatever is sent arrives, in order, once.
+//! Two well-behaved ends and the wire between them: everything sent arrives once and in order.
 
 use std::time::{Duration, Instant};
 
@@ -11,11 +11,11 @@ use rgrpc_http2::{
     Reading, Role, StreamKey,
 };
 
-/// How much of its window the connection has to have at any time at which nothing is in flight: the
-/// rest may be waiting for an update that is worth a frame.
+/// The minimum credit of the connection when nothing is in flight. The rest may wait for an update
+/// that is large enough for a frame.
 const CREDIT_AT_REST: usize = 65_535 / 4 * 3;
 
-/// How many rounds of octets back and forth it may take until nothing is in flight.
+/// The maximum number of round trips until nothing is in flight.
 const ROUNDS: usize = 100_000;
 
 /// A connection, both ends of it.
@@ -117,7 +117,7 @@ impl<'a> Pair<'a> {
         }
     }
 
-    /// What concerns all calls.
+    /// An action on the whole connection.
     fn connection_action(&mut self) {
         let now = self.now;
         let role = self.role();
@@ -399,7 +399,7 @@ impl<'a> Pair<'a> {
         panic!("the ends never come to rest");
     }
 
-    /// What changes as long as something arrives.
+    /// A measure of progress, which changes while something arrives.
     fn progress(&self) -> (u64, usize) {
         let received = self
             .calls
@@ -446,7 +446,7 @@ impl<'a> Pair<'a> {
         panic!("the connection's windows have shrunk");
     }
 
-    /// Carries everything both ways, and reports it, but nobody reads.
+    /// Carries everything both ways, and reports it, but reads nothing.
     fn exchange(&mut self) {
         for role in [Role::Client, Role::Server] {
             self.carry(role, usize::MAX);
@@ -476,7 +476,7 @@ impl<'a> Pair<'a> {
 }
 
 impl End {
-    /// Whether it has neither read nor written anything that it could.
+    /// Returns whether it has no input to read and no output to write.
     fn is_quiet(&mut self) -> bool {
         self.input.is_empty() && self.core.output().is_empty()
     }

@@ -1,4 +1,4 @@
-//! What a core writes, read as its peer would read it.
+//! The output of a core, read as its peer would read it.
 
 use std::collections::HashMap;
 

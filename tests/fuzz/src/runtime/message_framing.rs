@@ -1,4 +1,4 @@
-//! Messages: found again whatever the split, and never held beyond the limit.
+//! Messages: found again for every split, and never held beyond the limit.
 
 use bytes::{Buf, Bytes};
 
@@ -8,7 +8,7 @@ use crate::codec::{MessageBytes, MessageReader, PREFIX_LEN, Prefix, RawCodec, fr
 use crate::read_demand::ReadDemand;
 use crate::side::Side;
 
-/// What the octets of a stream hold.
+/// The messages in the octets of a stream.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Found {
     messages: Vec<Vec<u8>>,

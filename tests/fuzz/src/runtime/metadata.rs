@@ -42,14 +42,14 @@ pub fn metadata(data: &[u8]) {
     survives(own);
 }
 
-/// Whether HTTP/2 lets a name through: no other comes this far.
+/// Returns whether HTTP/2 allows a name; other names are rejected earlier.
 fn is_field_name(name: &[u8]) -> bool {
     let legal =
         |octet: &u8| octet.is_ascii_graphic() && !octet.is_ascii_uppercase() && *octet != b':';
     !name.is_empty() && name.iter().all(legal)
 }
 
-/// What a user may add is fit to be sent.
+/// Adds a value as a user, and checks that an accepted one can be sent.
 fn add(own: &mut Metadata, name: Bytes, value: Bytes) {
     let before = own.len();
     if own.append(name.clone(), value).is_err() {
@@ -63,7 +63,7 @@ fn add(own: &mut Metadata, name: Bytes, value: Bytes) {
     assert!(key.ends_with("-bin") || value.iter().all(|octet| matches!(octet, b' '..=b'~')));
 }
 
-/// What is sent is received as it was, but for the protocol's own fields.
+/// Checks that sent metadata is received unchanged, except for the protocol's own fields.
 fn survives(metadata: Metadata) {
     let mut again = Metadata::new();
     for (name, value) in metadata.wire_fields() {

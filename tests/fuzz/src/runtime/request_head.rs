@@ -34,7 +34,7 @@ pub fn request_head(data: &[u8]) {
     let mut choices = Choices::new(data);
     let mut fields = Vec::new();
     if choices.flag() {
-        // Most of what there is to check comes after these.
+        // Most checks come after these.
         fields.push((":method".into(), "POST".into()));
         fields.push(("content-type".into(), "application/grpc".into()));
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Choices;
 use crate::transport::timeout::{encode_timeout, parse_timeout};
 
-/// What every timeout to send is no longer than, once written: 99,999,999 hours.
+/// The maximum timeout on the wire: 99,999,999 hours.
 const LONGEST: Duration = Duration::from_secs(99_999_999 * 3_600);
 
 /// Parses the octets as a value, and takes them as a duration to send.

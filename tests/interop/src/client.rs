@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn what_rgrpc_does_not_have_is_refused() {
+    fn features_that_rgrpc_lacks_are_refused() {
         for flag in [
             "service_config_json={}",
             "use_alts",

@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_supported_is_an_error_unless_it_asks_for_nothing() {
+    fn an_unsupported_flag_is_an_error_unless_its_value_asks_for_nothing() {
         for line in ["", "--alts=false", "--scope=", "--alts f --scope="] {
             assert_eq!(run(line), Ok(Options::default()), "{line}");
         }

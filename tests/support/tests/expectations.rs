@@ -109,7 +109,7 @@ async fn whole_exchanges_are_read_in_one_step() {
 }
 
 #[tokio::test]
-async fn a_connection_error_is_goaway_and_the_end_whatever_came_before() {
+async fn a_connection_error_is_goaway_and_the_end_after_any_frames() {
     let (mut client, mut server) = shaken().await;
     server.send(window_update(0, 1)).await;
     server.send(goaway(0, ErrorCode::PROTOCOL_ERROR)).await;

@@ -65,7 +65,7 @@ async fn waiting_ends_after_five_seconds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn patience_bounds_a_send_that_nobody_reads() {
+async fn patience_bounds_an_unread_send() {
     let (near, _far) = duplex(16);
     let mut peer = WirePeer::unshaken(near).patience(Duration::from_secs(1));
     let start = tokio::time::Instant::now();

@@ -54,7 +54,7 @@ fn serve() -> (DuplexStream, JoinHandle<()>) {
 }
 
 #[tokio::test]
-async fn the_windows_that_the_server_announces_are_known_and_in_nobodys_way() {
+async fn the_windows_that_the_server_announces_are_known_and_need_no_expectation() {
     for (stream, connection) in [(65_535, 65_535), (100_000, 1_000_000)] {
         let (near, far) = duplex(1 << 20);
         let server = async move {

@@ -313,7 +313,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_one_end_sends_the_other_receives() {
+    async fn each_end_receives_the_messages_of_the_other() {
         let (mut requests, mut responses, mut mock) = streams();
         requests.send(A).await.expect("open");
         requests.close();

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_as_the_same_frame_and_no_sooner_than_it_is_whole() {
+    fn a_written_frame_is_read_as_the_same_frame_and_only_once_complete() {
         let mut bytes = Vec::new();
         write(&mut bytes, DATA, END_STREAM, 0x0102_0304, b"payload");
         write_window_update(&mut bytes, 0, 5);

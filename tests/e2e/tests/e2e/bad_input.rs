@@ -41,7 +41,7 @@ fn pseudo_random(length: usize) -> Vec<u8> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_preface_closes_the_connection() {
+async fn an_invalid_preface_closes_the_connection() {
     let server = serve(StubService::echo());
     let bystander = server.client();
     bystander.unary(msg("")).await.expect("OK");
@@ -249,7 +249,7 @@ async fn a_frame_of_an_unknown_type_is_ignored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn connections_that_break_off_anywhere_harm_nobody() {
+async fn connections_that_break_off_anywhere_are_harmless() {
     let server = serve(StubService::echo());
     let bystander = server.client();
     let request = grpc_request(1, STUB_UNARY).raw().encode();

@@ -101,7 +101,7 @@ fn throttling() -> (ClientConn, ScriptedServer) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_response_that_is_judged_bad_is_no_success_for_anyone_who_is_told() {
+async fn a_malformed_response_is_reported_as_a_failure_everywhere() {
     for (name, body, code) in RESPONSES {
         for kind in KINDS {
             let (conn, mut server) = throttling();
@@ -118,7 +118,7 @@ async fn a_response_that_is_judged_bad_is_no_success_for_anyone_who_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_ends_within_a_message_is_no_success_for_anyone_who_is_told() {
+async fn a_stream_that_ends_within_a_message_is_reported_as_a_failure_everywhere() {
     for (name, body, code) in &RESPONSES[2..] {
         let (conn, mut server) = throttling();
         let client = StubClient::new(conn);

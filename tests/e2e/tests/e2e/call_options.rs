@@ -191,7 +191,7 @@ async fn a_channels_defaults_are_for_what_a_call_does_not_say() {
 }
 
 #[test]
-fn what_cannot_be_a_default_is_refused() {
+fn an_invalid_default_is_refused() {
     let with = |options| {
         ClientConn::builder("localhost", credentials::insecure())
             .default_call_options(options)

@@ -121,7 +121,7 @@ async fn a_client_stream_is_cancelled_while_it_sends_and_while_it_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_bidi_stream_is_cancelled_whoever_waits_and_when_nobody_does() {
+async fn a_bidi_stream_is_cancelled_with_and_without_a_waiting_half() {
     for answered in [false, true] {
         let (conn, mut server) = scripted();
         let client = StubClient::new(conn);

@@ -168,7 +168,7 @@ async fn a_call_that_is_dropped_or_cancelled_by_its_handle_was_cancelled_by_the_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_that_passes_is_told_whichever_side_notices() {
+async fn a_passed_deadline_is_reported_by_either_side() {
     let (server, mut told) = telling();
     // The client does not notice.
     let _peer = wire_call(&server, &mut told, Some("50m")).await;

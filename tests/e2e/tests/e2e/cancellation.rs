@@ -326,7 +326,7 @@ async fn a_call_that_ended_well_keeps_its_result_when_the_connection_is_lost() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_in_flight_to_cancelled_calls_does_not_end_the_connection() {
+async fn frames_in_flight_to_cancelled_calls_do_not_end_the_connection() {
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn);
     let first = unary(&client, "");

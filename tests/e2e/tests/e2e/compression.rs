@@ -217,7 +217,7 @@ async fn large_messages_come_back_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_side_may_send_is_limited_as_it_is_sent() {
+async fn the_send_limit_holds_for_the_compressed_size() {
     let zeros = [0; 10_000];
     let server = serve_with(
         Server::new().max_send_message_size(1_000),
@@ -244,7 +244,7 @@ async fn what_a_side_may_send_is_limited_as_it_is_sent() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_that_is_made_again_is_compressed_once() {
+async fn a_retried_message_is_compressed_once() {
     let retry = r#"{"methodConfig": [{"name": [{}], "retryPolicy": {
         "maxAttempts": 3, "initialBackoff": "1s", "maxBackoff": "1s",
         "backoffMultiplier": 1, "retryableStatusCodes": ["UNAVAILABLE"]
@@ -388,7 +388,7 @@ async fn a_compressor_that_panics_fails_the_call_alone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_compressor_whose_name_cannot_be_sent_is_refused_when_it_is_to_be_used() {
+async fn a_compressor_whose_name_cannot_be_sent_is_refused_at_its_use() {
     for name in ["", "identity", "a,b", "Gzip"] {
         let builder = ClientConn::builder("passthrough:///stub.test", credentials::insecure());
         let error = builder.compressor(Counting::new(name)).build();

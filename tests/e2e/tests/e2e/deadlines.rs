@@ -86,7 +86,7 @@ async fn a_bidi_call_ends_at_its_deadline_and_its_handler_is_dropped() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_server_ends_a_call_at_its_deadline_whatever_the_client_does() {
+async fn the_server_ends_a_call_at_its_deadline_by_itself() {
     for path in [
         STUB_UNARY,
         STUB_SERVER_STREAMING,
@@ -154,7 +154,7 @@ async fn a_deadline_resets_a_stream_whose_messages_wait_for_the_window() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_client_ends_a_call_at_its_deadline_whatever_the_server_does() {
+async fn the_client_ends_a_call_at_its_deadline_by_itself() {
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn);
     let call = tokio::spawn(async move { client.unary(msg("")).timeout(TIMEOUT).await });
@@ -166,7 +166,7 @@ async fn the_client_ends_a_call_at_its_deadline_whatever_the_server_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_client_ends_a_stream_at_its_deadline_though_nobody_polls_it() {
+async fn the_client_ends_an_unpolled_stream_at_its_deadline() {
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn.clone());
     let call = tokio::spawn(async move { client.bidi_streaming().timeout(TIMEOUT).await });
@@ -374,7 +374,7 @@ async fn a_deadline_after_the_end_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_handler_answers_in_time_is_not_undone_by_the_deadline() {
+async fn an_answer_in_time_is_not_undone_by_the_deadline() {
     let service = StubService::new().unary(|request| async move {
         tokio::time::sleep(TIMEOUT - Duration::from_millis(1)).await;
         Ok(Response::new(request.into_message()))

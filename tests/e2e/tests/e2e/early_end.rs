@@ -129,7 +129,7 @@ async fn a_response_that_fills_the_window_exactly_ends_before_the_request_does()
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_in_flight_to_calls_that_have_ended_early_does_not_end_the_connection() {
+async fn frames_in_flight_to_calls_that_ended_early_do_not_end_the_connection() {
     let server = serve(early_answer());
     let mut peer = server.wire_client().await.housekeeping();
     // All the DATA is on its way when the client hears of the resets.

@@ -223,7 +223,7 @@ impl Resolver for Ends {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_a_resolver_that_ends_or_panics_holds_what_it_has_said_last() {
+async fn the_last_update_of_a_resolver_that_ends_or_panics_holds() {
     for panics in [false, true] {
         let cluster = Cluster::of(&["a"]);
         let channel = |says| {

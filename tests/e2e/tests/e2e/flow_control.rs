@@ -105,7 +105,7 @@ async fn a_handler_that_does_not_read_makes_the_clients_send_wait_and_loses_noth
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_nobody_reads_does_not_stop_the_others() {
+async fn an_unread_stream_does_not_stop_the_others() {
     let (hang, mut watch) = hang();
     let service = StubService::echo().server_streaming(move |_, mut responses| {
         let hang = hang.clone();
@@ -167,7 +167,7 @@ async fn the_client_sends_no_more_than_the_window_it_was_given() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_handler_has_sent_goes_out_after_it_has_returned() {
+async fn the_messages_of_a_handler_go_out_after_it_has_returned() {
     let server = serve(StubService::echo());
     let small = settings().initial_window_size(16);
     let mut peer = WirePeer::client_with(server.io().await, small)
@@ -182,7 +182,7 @@ async fn what_a_handler_has_sent_goes_out_after_it_has_returned() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_dropped_call_has_not_read_gives_the_connections_window_back() {
+async fn the_unread_data_of_a_dropped_call_returns_to_the_connections_window() {
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn);
     let open = async |client: StubClient| {
@@ -226,7 +226,7 @@ async fn read_half_close(peer: &mut WirePeer, stream_id: u32) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_handler_has_not_read_gives_the_connections_window_back() {
+async fn the_unread_data_of_a_handler_returns_to_the_connections_window() {
     let service = StubService::new().bidi_streaming(|_, _| async { Ok(()) });
     let server = serve(service);
     let mut peer = server.wire_client().await;
@@ -272,7 +272,7 @@ async fn a_server_that_overruns_a_streams_window_fails_that_call_or_its_connecti
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_overruns_a_streams_window_is_stopped_and_nobody_else() {
+async fn only_a_client_that_overruns_a_streams_window_is_stopped() {
     let (hang, mut watch) = hang();
     let server = serve(StubService::echo().client_streaming(move |requests| {
         let hang = hang.clone();

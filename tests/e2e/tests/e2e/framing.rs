@@ -48,7 +48,7 @@ fn with_noise(frames: Vec<Data>) -> Vec<Data> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_client_finds_messages_whatever_the_frames() {
+async fn the_client_finds_messages_in_any_frames() {
     let wire = three_messages();
     for size in 1..=wire.len() {
         let (messages, failure) = received(async |peer| {
@@ -63,7 +63,7 @@ async fn the_client_finds_messages_whatever_the_frames() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_server_finds_messages_whatever_the_frames() {
+async fn the_server_finds_messages_in_any_frames() {
     let wire = three_messages();
     let server = serve(StubService::echo());
     let mut peer = server.wire_client().await;

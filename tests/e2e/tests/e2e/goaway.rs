@@ -74,7 +74,7 @@ async fn a_stream_gets_through_to_its_end_on_a_connection_that_goes_away() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_above_the_last_id_is_made_again_on_a_new_connection() {
+async fn a_call_above_the_last_id_is_retried_on_a_new_connection() {
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn);
     let first = unary(&client, "first");
@@ -101,7 +101,7 @@ fn repeating(retries: u16) -> (ClientConn, ScriptedServer) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_call_is_made_again_up_to_the_bound_and_then_unavailable() {
+async fn a_refused_call_is_retried_up_to_the_bound_and_then_unavailable() {
     for retries in [0, 1, 4] {
         let (conn, mut server) = repeating(retries);
         let client = StubClient::new(conn);
@@ -182,7 +182,7 @@ async fn a_call_that_was_refused_once_can_succeed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn other_resets_are_not_made_again() {
+async fn other_resets_are_not_retried() {
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn);
     let call = unary(&client, "once");
@@ -194,7 +194,7 @@ async fn other_resets_are_not_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_call_with_streams_is_made_again_up_to_the_bound_and_then_unavailable() {
+async fn a_refused_streaming_call_is_retried_up_to_the_bound_and_then_unavailable() {
     let (conn, mut server) = repeating(3);
     let client = StubClient::new(conn);
     let call = tokio::spawn(async move {
@@ -211,7 +211,7 @@ async fn a_refused_call_with_streams_is_made_again_up_to_the_bound_and_then_unav
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_may_have_been_processed_is_not_made_again() {
+async fn a_call_that_may_have_been_processed_is_not_retried() {
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn);
     let call = unary(&client, "once");

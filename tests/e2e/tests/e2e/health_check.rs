@@ -166,7 +166,7 @@ async fn a_server_that_is_lost_is_watched_again_when_it_is_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_asked_without_config_or_policy_or_with_the_option() {
+async fn health_is_not_watched_without_config_or_policy_or_with_the_option() {
     let leaf = r#"{"loadBalancingConfig": [{"leaf": {}}]}"#;
     let unnamed = r#"{"loadBalancingConfig": [{"leaf": {}}], "healthCheckConfig": {}}"#;
     let pick_first = r#"{"healthCheckConfig": {"serviceName": "a.B"}}"#;

@@ -113,7 +113,7 @@ async fn an_answer_within_the_delay_leaves_it_at_one_copy() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn headers_make_a_copy_the_winner_whatever_follows() {
+async fn headers_commit_a_hedged_call_even_if_it_then_fails() {
     let (conn, mut server) = hedged(POLICY);
     let call = unary(&conn);
     let mut peer = server.accept().await;
@@ -183,7 +183,7 @@ async fn a_failure_that_is_not_fatal_sends_the_next_copy_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_all_copies_fail_the_last_failure_is_told() {
+async fn the_last_failure_is_reported_when_all_hedges_fail() {
     let (conn, mut server) = hedged(POLICY);
     let call = unary(&conn);
     let mut peer = server.accept().await;
@@ -221,7 +221,7 @@ async fn a_fatal_failure_ends_the_call_and_the_other_copies() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_server_says_when_the_next_copy_may_come() {
+async fn pushback_can_set_the_time_of_the_next_hedge() {
     let (conn, mut server) = hedged(POLICY);
     let begun = Instant::now();
     let call = unary(&conn);
@@ -237,7 +237,7 @@ async fn the_server_says_when_the_next_copy_may_come() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_server_says_that_no_other_copy_may_come() {
+async fn pushback_can_forbid_further_hedges() {
     let (conn, mut server) = hedged(POLICY);
     let call = unary(&conn);
     let mut peer = server.accept().await;
@@ -364,7 +364,7 @@ async fn handlers_of_copies_that_lost_are_cancelled() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_sent_on_a_stream_goes_to_all_copies_until_one_answers() {
+async fn messages_of_a_stream_go_to_all_hedges_until_one_answers() {
     let (conn, mut server) = hedged(POLICY);
     let client = StubClient::new(conn.clone());
     let call = tokio::spawn(async move { client.bidi_streaming().await });

@@ -28,7 +28,7 @@ async fn with_open_call(content_length: Option<&str>) -> (TestServer, WirePeer) 
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_breaks_a_streams_rules_is_answered_with_the_code_of_the_rfc() {
+async fn a_stream_error_is_answered_with_the_code_of_the_rfc() {
     let mut bad: Vec<(&str, Option<&str>, Vec<RawFrame>, ErrorCode)> = vec![
         (
             "DATA after RST_STREAM",

@@ -116,7 +116,7 @@ async fn an_address_that_is_taken_is_an_error() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn serving_a_pipe_ends_when_nobody_can_dial_any_more() {
+async fn serving_a_pipe_ends_when_its_last_dialer_is_gone() {
     let server = telling_ends();
     let (listener, connector) = pipe();
     let serving = tokio::spawn(server.serve_listener(listener));

@@ -172,7 +172,7 @@ fn a_channel_whose_runtime_is_gone_is_idle_and_can_be_connected_waited_for_and_c
 }
 
 #[test]
-fn who_waits_for_another_state_is_told_that_the_channel_is_idle_when_its_runtime_is_gone() {
+fn a_waiter_for_another_state_sees_idle_when_the_channels_runtime_is_gone() {
     for kind in KINDS {
         let conn = channel(FnDialer::new(|_| pending::<io::Result<Connected>>()));
         let runtime = kind.start();
@@ -280,7 +280,7 @@ fn the_halves_of_a_stream_whose_channel_s_runtime_is_gone_end_with_the_reason() 
 }
 
 #[test]
-fn who_waits_on_another_thread_is_told_that_the_runtime_of_the_channel_is_gone() {
+fn a_waiter_on_another_thread_sees_that_the_channels_runtime_is_gone() {
     for kind in KINDS {
         let (service, mut watch) = StubService::hanging();
         let server = serve_elsewhere(service);
@@ -855,7 +855,7 @@ async fn a_policy_that_panics_when_it_is_dropped_keeps_no_channel_from_closing()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_whose_shutdown_future_panics_says_so_to_who_serves() {
+async fn a_panic_of_the_shutdown_future_is_the_error_of_serving() {
     let server = Server::new();
     let serving = tokio::spawn(async move {
         let shutdown = async { panic!("no signal can be had") };

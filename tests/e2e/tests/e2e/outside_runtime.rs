@@ -83,7 +83,7 @@ fn a_call_with_a_deadline_on_a_channel_that_is_ready_says_so_too() {
 }
 
 #[test]
-fn a_call_whose_attempt_is_to_be_made_again_says_so_too() {
+fn a_call_that_waits_for_a_retry_reports_it_too() {
     const CONFIG: &str = r#"{"methodConfig": [
         {"name": [{"service": "rgrpc.e2e.Stub", "method": "Unary"}], "hedgingPolicy": {
             "maxAttempts": 2, "hedgingDelay": "1s"
@@ -109,7 +109,7 @@ fn a_call_whose_attempt_is_to_be_made_again_says_so_too() {
 }
 
 #[test]
-fn a_server_that_is_to_serve_outside_of_a_runtime_says_so() {
+fn serving_outside_of_a_runtime_is_an_error_that_says_so() {
     let runtime = runtime();
     let listener = {
         let _entered = runtime.enter();

@@ -200,7 +200,7 @@ async fn an_address_that_does_not_answer_costs_250_ms_and_is_given_up_then() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_connection_that_is_there_first_is_the_one_whoever_was_asked_first() {
+async fn the_first_connection_established_is_used() {
     let ms = Duration::from_millis;
     for (first, second, wins) in [(300, 200, "1"), (600, 200, "2"), (200, 0, "1")] {
         let network = Network::new();

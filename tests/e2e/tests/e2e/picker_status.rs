@@ -134,7 +134,7 @@ async fn calls_that_a_picker_fails_wait_for_ready_and_those_that_it_drops_do_not
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dropped_call_is_not_made_again_whatever_the_retry_policy_says() {
+async fn a_dropped_call_is_not_retried_under_any_retry_policy() {
     for (answer, is_retried) in [
         (Answer::Fail(Code::Unavailable), true),
         (Answer::Drop(Code::Unavailable), false),

@@ -91,7 +91,7 @@ async fn an_answer_that_comes_with_an_interim_one_and_the_servers_first_octets_i
 }
 
 #[tokio::test]
-async fn what_is_no_tcp_or_excepted_goes_around_the_proxy() {
+async fn excepted_and_non_tcp_addresses_bypass_the_proxy() {
     let proxy = proxy(ConnectAnswer::Silence).await;
     let address = serve().await;
     let around = through(&proxy).no_proxy("*");
@@ -120,7 +120,7 @@ async fn a_dialer_of_ones_own_knows_no_proxy() {
 }
 
 #[tokio::test]
-async fn what_the_proxy_answers_instead_fails_the_call_with_proxy_destination_and_cause() {
+async fn another_answer_of_the_proxy_fails_the_call_with_proxy_destination_and_cause() {
     let garbage = b"\0\0\x06\x04\0\0\0\0\0".to_vec();
     for (answer, cause) in [
         (

@@ -12,7 +12,7 @@ use rgrpc_e2e::{FnDialer, StubClient, StubService, hang, msg, serve, soon};
 use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn whoever_notices_the_deadline_first_it_is_deadline_exceeded_everywhere() {
+async fn a_deadline_is_deadline_exceeded_on_the_side_that_notices_it_first_and_on_the_other() {
     const CALLS: u64 = 100;
     let (hang, mut watch) = hang();
     let server = serve(StubService::new().bidi_streaming(move |_, mut responses| {

@@ -124,7 +124,7 @@ async fn the_authority_option_wins_over_the_target() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_refused_when_the_channel_is_made() {
+fn unsendable_options_are_refused_when_the_channel_is_made() {
     let builder = || ClientConn::builder("passthrough:///a", credentials::insecure());
     let error = builder().authority("a b").build().expect_err("a space");
     assert!(matches!(error, BuildError::Authority { .. }), "{error}");

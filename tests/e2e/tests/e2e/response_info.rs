@@ -114,7 +114,7 @@ async fn every_kind_of_call_tells_its_metadata_and_its_peer_however_it_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_was_made_again_tells_of_the_attempt_that_it_ended_with() {
+async fn a_retried_call_reports_the_attempt_that_it_ended_with() {
     use rgrpc::{ClientConn, credentials};
 
     for (policy, field) in [

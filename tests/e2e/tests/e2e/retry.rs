@@ -141,7 +141,7 @@ fn assert_backoffs(gaps: &[u128], expected: &[u128]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_fails_is_made_again_until_it_succeeds() {
+async fn a_call_that_fails_is_retried_until_it_succeeds() {
     let (server, seen) = failing(3, busy);
     let client = configured(&server, &unavailable(4));
     let response = soon(async { client.unary(msg("please")).await }).await;
@@ -180,7 +180,7 @@ async fn a_code_that_the_policy_does_not_name_is_final() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_without_a_policy_is_not_made_again() {
+async fn a_call_without_a_policy_is_not_retried() {
     let (server, seen) = failing(9, busy);
     let status = server.client().unary(msg("")).await.expect_err("busy");
     assert_eq!(status.message(), "busy");
@@ -241,7 +241,7 @@ async fn retries_can_be_disabled_for_the_channel() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_server_says_when_to_try_again() {
+async fn pushback_can_set_the_time_of_the_retry() {
     let (server, seen) = failing(2, || pushback(&["250"]));
     let client = configured(&server, &unavailable(4));
     soon(async { client.unary(msg("")).await })
@@ -253,7 +253,7 @@ async fn the_server_says_when_to_try_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_server_says_not_to_try_again() {
+async fn pushback_can_forbid_further_retries() {
     for values in [&["-1"][..], &["never"], &["1", "2"]] {
         let (server, seen) = failing(9, move || pushback(values));
         let client = configured(&server, &unavailable(4));
@@ -360,7 +360,7 @@ async fn every_attempt_tells_the_server_what_is_left_of_the_deadline() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_is_dropped_between_attempts_is_not_made_again() {
+async fn a_call_that_is_dropped_between_attempts_is_not_retried() {
     let (server, seen) = failing(9, busy);
     let client = configured(&server, &unavailable(4));
     let call = unary(&client, "");
@@ -420,7 +420,7 @@ async fn a_response_that_cannot_be_used_is_final() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_fails_on_this_side_alone_is_final() {
+async fn a_failure_on_this_side_alone_is_final() {
     let (server, seen) = failing(0, busy);
     let client = configured(&server, &policy(4, r#"["RESOURCE_EXHAUSTED", "INTERNAL"]"#));
     let begun = Instant::now();

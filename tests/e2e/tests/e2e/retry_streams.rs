@@ -107,7 +107,7 @@ fn failing(failures: usize) -> (StubService, Arc<Mutex<usize>>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_with_streams_of_every_kind_are_made_again() {
+async fn streaming_calls_of_every_kind_are_retried() {
     let (service, calls) = failing(2);
     let server = serve(service);
     let client = client(&server);
@@ -148,7 +148,7 @@ async fn calls_with_streams_of_every_kind_are_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn all_that_was_sent_is_sent_again_and_the_number_of_attempts_is_told() {
+async fn all_messages_are_replayed_and_the_number_of_attempts_is_reported() {
     let (client, mut server) = scripted();
     let (mut requests, mut responses) = {
         let call = tokio::spawn({
@@ -209,7 +209,7 @@ async fn a_half_close_is_sent_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_has_sent_more_than_the_buffer_holds_is_not_made_again() {
+async fn a_call_that_has_sent_more_than_the_buffer_holds_is_not_retried() {
     let at_limit = framed("one").len();
     for (limit, made_again) in [(at_limit, true), (at_limit - 1, false)] {
         let (client, mut server) = scripted();
@@ -302,7 +302,7 @@ async fn the_deadline_ends_a_call_between_attempts() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_whose_halves_are_dropped_between_attempts_is_not_made_again() {
+async fn a_call_whose_halves_are_dropped_between_attempts_is_not_retried() {
     let (service, calls) = failing(9);
     let server = serve(service);
     let client = client(&server);
@@ -315,7 +315,7 @@ async fn a_call_whose_halves_are_dropped_between_attempts_is_not_made_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_no_server_has_looked_at_is_made_again_without_a_policy() {
+async fn a_stream_that_no_server_has_processed_is_retried_without_a_policy() {
     let (conn, mut server) = rgrpc_e2e::scripted();
     let client = StubClient::new(conn);
     let call = tokio::spawn(async move {
@@ -359,7 +359,7 @@ async fn a_refused_stream_that_has_sent_too_much_is_unavailable() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_ends_well_without_headers_is_not_made_again() {
+async fn a_call_that_ends_with_ok_without_headers_is_not_retried() {
     let (client, mut server) = scripted();
     let call = tokio::spawn(async move {
         let mut responses = client.server_streaming(msg("")).await?;

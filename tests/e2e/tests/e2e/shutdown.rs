@@ -167,7 +167,7 @@ async fn a_connection_whose_settings_are_missing_does_not_delay_a_graceful_stop(
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_came_before_a_graceful_stop_is_served_though_it_was_not_read() {
+async fn unread_calls_from_before_a_graceful_stop_are_served() {
     let server = serve(StubService::echo());
     let mut peer = WirePeer::unshaken(server.io().await);
     settle().await;

@@ -209,7 +209,7 @@ async fn details_that_are_not_base64_are_internal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_caused_a_failure_stays_on_its_side() {
+async fn the_cause_of_a_failure_stays_on_its_side() {
     let cause = std::io::Error::other("the disk is full");
     let status = Status::unavailable("try again").with_source(cause);
     let response = wire_failure(status).await;

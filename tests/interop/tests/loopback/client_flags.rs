@@ -44,7 +44,7 @@ async fn a_soak_that_cannot_be_shared_out_fails() {
 }
 
 #[tokio::test]
-async fn the_server_compresses_the_responses_that_are_to_be() {
+async fn the_server_compresses_the_responses_that_a_case_asks_for() {
     let port = start_interop_server().await;
     for case in ["server_compressed_unary", "server_compressed_streaming"] {
         for more in [&[][..], &["--compression=gzip"]] {
@@ -56,7 +56,7 @@ async fn the_server_compresses_the_responses_that_are_to_be() {
 }
 
 #[tokio::test]
-async fn what_is_sent_compressed_is_answered_compressed() {
+async fn a_compressed_request_has_a_compressed_response() {
     let port = start_interop_server().await;
     for case in [
         "empty_unary",

@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_test_says_itself_stays() {
+    fn fields_that_a_test_sets_stay() {
         let head = headers(1)
             .method("POST")
             .scheme("https")

@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_panics_again_is_begun_anew_later_each_time_until_it_works() {
+    fn the_delay_of_a_restart_grows_until_it_succeeds() {
         let now = Instant::now();
         let mut restart = Restart::new(ConnectParams::default());
         assert_eq!(restart.at(), None);

@@ -451,7 +451,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_keeps_the_error_behind_it_also_when_it_is_told_again() {
+    fn a_failure_keeps_the_error_behind_it_when_it_is_reported_again() {
         use std::io;
 
         let now = Instant::now();
@@ -468,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_heard_of_other_connections_changes_nothing() {
+    fn events_of_other_connections_change_nothing() {
         let now = Instant::now();
         let mut subchannel = subchannel();
         assert!(!lose(&mut subchannel, FIRST));

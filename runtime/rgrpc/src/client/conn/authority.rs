@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_request_may_carry_is_refused() {
+    fn forbidden_request_fields_are_refused() {
         for (authority, problem) in [
             ("", "it has no host"),
             (":443", "it has no host"),

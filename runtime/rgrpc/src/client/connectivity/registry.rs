@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn a_subchannel_is_there_until_nobody_holds_it_and_its_last_connection_has_ended() {
+    fn a_subchannel_exists_until_it_is_dropped_and_its_last_connection_has_ended() {
         use ConnectivityState::{Idle, Ready, Shutdown};
         let registry = Registry::default();
         let address = Address::Name("backend-1".to_owned());

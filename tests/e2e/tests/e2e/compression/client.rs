@@ -123,7 +123,7 @@ async fn the_channels_default_is_for_calls_that_say_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_compressor_that_the_channel_has_not_is_internal_before_anything_is_sent() {
+async fn a_compressor_that_the_channel_lacks_is_internal_before_anything_is_sent() {
     let service = StubService::new().unary(async |_| panic!("nothing is to be sent"));
     let server = serve(service);
     let client = server.client();
@@ -152,7 +152,7 @@ async fn a_call_with_an_authority_of_its_own_is_compressed_too() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_compressed_response_is_read_whatever_the_request_was() {
+async fn a_compressed_response_is_read_for_any_request() {
     let response = received(encoded_by("gzip"), framed_gzip("fine")).await;
     assert_eq!(text(response.expect("OK").message()), "fine");
 }
@@ -299,7 +299,7 @@ async fn a_call_cannot_accept_what_the_channel_has_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_server_says_that_it_accepts_is_seen_with_its_refusal() {
+async fn the_servers_accepted_encodings_come_with_its_refusal() {
     let server = serve(StubService::echo());
     let conn = conn(&server, |builder| {
         builder.compressor(Counting::new("x-counting"))

@@ -89,7 +89,7 @@ async fn a_request_is_answered_alike_unless_it_says_that_this_is_not_accepted() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_not_compressed_is_answered_alike_whatever_it_accepts() {
+async fn an_uncompressed_request_has_an_uncompressed_response_for_any_accepted_encodings() {
     for encoding in [None, Some("identity")] {
         let mut head = grpc_request(1, STUB_UNARY).field(ACCEPT_ENCODING, "gzip");
         if let Some(encoding) = encoding {
@@ -240,7 +240,7 @@ async fn a_handler_chooses_what_compresses_its_response() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_cannot_choose_what_the_server_has_not_or_the_client_does_not_accept() {
+async fn a_handler_cannot_choose_a_compressor_that_server_or_client_lacks() {
     for (chosen, expected) in [
         ("x-unknown", "no compressor \"x-unknown\""),
         ("gzip", "does not accept responses compressed by \"gzip\""),

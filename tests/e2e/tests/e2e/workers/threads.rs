@@ -120,7 +120,7 @@ async fn threads_end_with_the_last_listener_and_start_again_for_the_next() {
 }
 
 #[tokio::test]
-async fn a_connection_keeps_its_thread_though_nobody_serves_any_more() {
+async fn a_connection_keeps_its_thread_after_serving_has_ended() {
     let _alone = alone().await;
     none_left().await;
     let mut server = workers(2);

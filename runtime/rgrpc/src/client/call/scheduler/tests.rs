@@ -561,7 +561,7 @@ fn a_failure_that_is_not_fatal_begins_the_next_hedge_at_once_and_the_delay_from_
 }
 
 #[test]
-fn a_fatal_failure_ends_the_hedged_call_whatever_its_pushback() {
+fn a_fatal_failure_ends_the_hedged_call_with_any_pushback() {
     for pushback in [NONE, &["10"], &["-1"]] {
         let fatal = failure(Code::Internal, pushback);
         run(

@@ -94,14 +94,14 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_call_is_made_again_up_to_the_bound_with_growing_pauses() {
+    fn a_refused_call_is_retried_up_to_the_bound_with_growing_pauses() {
         let expected = [0, 5, 10, 20, 40, 80, 160, 320, 640, 1_000].map(Some);
         assert_eq!(pauses(Delivery::Refused, 10), expected);
         assert_eq!(pauses(Delivery::Refused, 12)[10..], [None, None]);
     }
 
     #[test]
-    fn a_call_that_was_not_sent_is_made_again_without_a_bound_and_in_the_end_with_pauses() {
+    fn a_call_that_was_not_sent_is_retried_without_a_bound_and_later_with_pauses() {
         let pauses = pauses(Delivery::NotSent, 1_000);
         assert_eq!(pauses[..11], [Some(0); 11]);
         assert_eq!(pauses[11..14], [Some(5), Some(10), Some(20)]);
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_may_have_been_processed_is_not_made_again() {
+    fn a_call_that_may_have_been_processed_is_not_retried() {
         assert_eq!(pauses(Delivery::Possible, 1), [None]);
     }
 

@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sent_is_sent_again_in_order() {
+    fn sent_messages_are_replayed_in_order() {
         for (sent, replayed) in [
             (vec![], vec![]),
             (vec![Close], vec![Close]),

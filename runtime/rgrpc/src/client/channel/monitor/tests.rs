@@ -168,7 +168,7 @@ async fn a_backend_is_asked_for_the_service_that_the_config_names() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_backend_says_is_heard_at_once() {
+async fn a_backends_health_has_effect_at_once() {
     let mut fixture = Fixture::new(health(), Some("a.B"));
     fixture.connect();
     let stream = fixture.stream().await;
@@ -185,7 +185,7 @@ async fn what_a_backend_says_is_heard_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nobody_is_asked_whom_nobody_wants_to_be_asked() {
+async fn health_is_not_watched_unless_it_is_enabled_and_wanted() {
     for (options, service, disabled) in [
         (health(), None, false),
         (health(), Some("a.B"), true),
@@ -200,7 +200,7 @@ async fn nobody_is_asked_whom_nobody_wants_to_be_asked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_breaks_off_is_made_again_after_a_wait() {
+async fn a_call_that_breaks_off_is_retried_after_a_wait() {
     let mut fixture = Fixture::new(health(), Some("a.B"));
     fixture.connect();
     let failed = "the health check of the backend backend-1 failed: INTERNAL: a bug";
@@ -216,7 +216,7 @@ async fn a_call_that_breaks_off_is_made_again_after_a_wait() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_was_answered_before_it_broke_off_is_made_again_at_once() {
+async fn a_call_that_was_answered_before_it_broke_off_is_retried_at_once() {
     let mut fixture = Fixture::new(health(), Some("a.B"));
     fixture.connect();
     for calls in 1..=3 {
@@ -262,7 +262,7 @@ async fn a_call_that_ends_with_its_connection_says_nothing_about_health() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn load_is_reported_as_it_comes_and_a_call_that_breaks_off_is_made_again() {
+async fn load_is_reported_as_it_comes_and_a_call_that_breaks_off_is_retried() {
     let mut fixture = Fixture::new(load(), None);
     assert_eq!(fixture.connect(), "Serving");
     let stream = fixture.stream().await;
@@ -336,7 +336,7 @@ async fn another_service_changes_nothing_where_health_does_not_matter() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_calls_are_cancelled_when_the_connection_is_lost_or_nobody_holds_it() {
+async fn the_calls_are_cancelled_when_the_connection_is_lost_or_dropped() {
     let options = health().with_load_reports(Duration::from_secs(10));
     for is_lost in [true, false] {
         let mut fixture = Fixture::new(options, Some(""));
@@ -365,7 +365,7 @@ async fn the_calls_are_cancelled_when_the_connection_is_lost_or_nobody_holds_it(
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_the_channels_task_has_not_looked_at_takes_the_place_of_what_came_before() {
+async fn a_newer_update_replaces_one_that_the_channels_task_has_not_read() {
     let mut fixture = Fixture::new(load(), None);
     fixture.connect();
     let stream = fixture.stream().await;

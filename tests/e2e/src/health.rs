@@ -29,7 +29,7 @@ pub struct HealthService {
 }
 
 impl HealthService {
-    /// A service that says nothing until it is told what.
+    /// A service that answers nothing until a status is set.
     pub fn silent() -> Self {
         Self {
             answer: watch::Sender::new(None),

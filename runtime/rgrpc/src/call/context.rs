@@ -448,7 +448,7 @@ fn record_end(
     recorders.record(&CallEvent::End(*outcome));
 }
 
-/// The status of a call that was cancelled, for those on this side who are told of its end.
+/// The status of a cancelled call, for the hooks and stats handlers of this side.
 #[cold]
 fn cancelled_status(reason: Option<CancelReason>) -> Status {
     match reason {
@@ -508,7 +508,7 @@ impl MessageSource for CallContext {
             })
     }
 
-    /// The handler is told, and decides how the call ends.
+    /// Does nothing: the handler gets the status, and decides how the call ends.
     fn fail(&self, status: Status) -> Status {
         status
     }

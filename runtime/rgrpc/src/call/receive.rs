@@ -50,7 +50,7 @@ enum Cardinality {
     /// Exactly one, not received yet.
     One,
     /// Exactly one, already received.
-    OneCame,
+    OneReceived,
 }
 
 /// ```text
@@ -244,8 +244,8 @@ impl<T> RecvStream<T> {
     fn take(&mut self, message: ReadMessage) -> Result<T, Status> {
         match self.cardinality {
             Cardinality::Any => {}
-            Cardinality::One => self.cardinality = Cardinality::OneCame,
-            Cardinality::OneCame => {
+            Cardinality::One => self.cardinality = Cardinality::OneReceived,
+            Cardinality::OneReceived => {
                 let what = self.what();
                 return Err(self.fail(Status::unimplemented(format!(
                     "the {what} has more than one message: this method has exactly one"
@@ -282,7 +282,7 @@ impl<T> RecvStream<T> {
         }
         match self.cardinality {
             Cardinality::One => Err(self.no_message()),
-            Cardinality::Any | Cardinality::OneCame => Ok(()),
+            Cardinality::Any | Cardinality::OneReceived => Ok(()),
         }
     }
 

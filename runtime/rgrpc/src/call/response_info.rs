@@ -95,7 +95,7 @@ impl fmt::Debug for ResponseInfo {
     }
 }
 
-/// An attempt at a call, as its user is told of it.
+/// The peer, the headers and the trailers of an attempt, for the user's handles.
 pub(crate) struct Exchange {
     peer: Arc<Peer>,
     header: OnceLock<Metadata>,

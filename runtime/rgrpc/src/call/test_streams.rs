@@ -80,7 +80,7 @@ impl<Req, Res> TestStreams<Req, Res> {
 
     /// Ends the call: with OK and these trailers, or with a failure.
     pub fn finish(self, outcome: Result<Metadata, Status>) {
-        // The caller is told of them as a peer's, which are not sent on.
+        // The caller gets them as received from a peer, so they are not forwarded.
         self.shared.end(match outcome {
             Ok(trailer) => Ok(trailer.into_received()),
             Err(mut status) => {
@@ -270,7 +270,7 @@ impl MessageSource for ServerEnd {
         })
     }
 
-    /// The mock is told, and decides how the call ends.
+    /// Does nothing: the mock gets the status, and decides how the call ends.
     fn fail(&self, status: Status) -> Status {
         status
     }

@@ -455,7 +455,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_call_carries_no_room_for_interceptors_and_stats_handlers() {
+    fn a_call_without_interceptors_and_stats_handlers_needs_no_space_for_them() {
         let word = size_of::<usize>();
         // Its context, the request's changes, the content, the encoding, the limits and two flags.
         assert_eq!(size_of::<ServerCall>(), 10 * word);

@@ -13,7 +13,7 @@ use crate::task::{caught, caught_by, panic_message};
 /// The status text of a call whose handler panicked.
 const STATUS_TEXT: &str = "the server's handler panicked";
 
-/// A panic of a handler, as [`Server::panic_hook`](super::Server::panic_hook) is told of it.
+/// A panic of a handler, as given to [`Server::panic_hook`](super::Server::panic_hook).
 #[derive(Clone, Copy)]
 pub struct HandlerPanic<'a> {
     context: &'a CallContext,
@@ -75,7 +75,7 @@ impl fmt::Debug for PanicHook {
     }
 }
 
-/// Runs code of the service; a panic is logged, the hook is told, and the status is for the client.
+/// Runs code of the service. A panic is logged and given to the hook; the status is for the client.
 pub(super) fn guarded<R>(
     context: &CallContext,
     hook: Option<&PanicHook>,
@@ -96,7 +96,7 @@ fn report(context: &CallContext, hook: Option<&PanicHook>, payload: &(dyn Any + 
         "a handler panicked"
     );
     if let Some(PanicHook(hook)) = hook {
-        // A panic of the hook is in the log as well, and the client is told of the first.
+        // A panic of the hook is logged as well. The client's status is for the first panic.
         let _ = caught("the function of the option panic_hook", || hook(panic));
     }
     Status::internal(STATUS_TEXT)

@@ -95,8 +95,8 @@ impl CallRecorders {
     }
 }
 
-/// The part of a call's state that its stats handlers and the head hook have made: it stays as it is
-/// for the rest of the call.
+/// The part of a call's state that its stats handlers and the head hook have made: it stays as it
+/// is for the rest of the call.
 #[derive(Default)]
 pub(crate) struct CallScope {
     pub(crate) extensions: Extensions,
@@ -109,7 +109,7 @@ impl CallScope {
     }
 }
 
-/// The recorders of one connection. They are told of its end when this is dropped.
+/// The recorders of one connection. Dropping this reports the end of the connection to them.
 #[derive(Default)]
 pub(crate) struct ConnectionRecorders(Vec<Arc<dyn ConnectionStats>>);
 

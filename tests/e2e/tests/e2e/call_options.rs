@@ -48,7 +48,7 @@ impl Ends {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_end_of_a_call_is_told_once_with_how_it_ended() {
+async fn the_end_of_a_call_is_reported_once_with_its_status() {
     let service =
         StubService::echo().unary(async |request| match request.message().body.is_empty() {
             true => Err(Status::not_found("nothing")),
@@ -387,7 +387,7 @@ async fn a_message_is_encoded_once_and_sent_many_times() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn trailers_of_a_stream_come_with_the_end_that_is_told() {
+async fn trailers_of_a_stream_come_with_its_reported_end() {
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn);
     let ends = Ends::default();

@@ -190,7 +190,7 @@ async fn a_passed_deadline_is_reported_by_either_side() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_connection_that_is_lost_is_told() {
+async fn a_lost_connection_is_reported() {
     let (server, mut told) = telling();
     let peer = wire_call(&server, &mut told, Some("9S")).await;
     drop(peer);
@@ -206,7 +206,7 @@ async fn a_connection_that_is_lost_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_stops_is_told_and_one_that_drains_is_not() {
+async fn a_stop_of_the_server_is_reported_and_a_drain_is_not() {
     let (server, mut told) = telling();
     let _unary = wire_call(&server, &mut told, None).await;
     let mut peer = server.wire_client().await;
@@ -228,7 +228,7 @@ async fn a_server_that_stops_is_told_and_one_that_drains_is_not() {
 
 /// In real time: virtual time is one runtime's, and each worker has its own.
 #[tokio::test]
-async fn a_server_with_workers_that_stops_is_told() {
+async fn a_stop_of_a_server_with_workers_is_reported() {
     let _alone = workers_alone().await;
     let workers = NonZeroUsize::new(2).expect("not 0");
     for server in [

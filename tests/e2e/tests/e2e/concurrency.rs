@@ -305,7 +305,7 @@ async fn with_a_limit_all_calls_come_through_though_never_more_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn cancelled_calls_make_room_under_the_servers_limit() {
+async fn cancelled_calls_free_streams_under_the_servers_limit() {
     let (hang, mut watch) = hang();
     let service = StubService::new().unary(move |request| {
         let hang = hang.clone();

@@ -119,7 +119,7 @@ async fn the_server_ends_a_call_whose_request_never_comes_whole() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_deadline_is_told_after_headers_that_are_out() {
+async fn a_deadline_is_reported_after_sent_headers() {
     let service = StubService::new().bidi_streaming(|_, mut responses| async move {
         responses.send(msg("one")).await?;
         pending().await

@@ -1,5 +1,4 @@
-//! Calls that are sent again before they have failed: how many copies, when, and which one is the
-//! call.
+//! Hedged calls: the number of attempts, their times, and the commitment to one of them.
 //!
 //! Source: gRFC A6, "Hedging Policy"; grpc-go has none.
 
@@ -23,7 +22,7 @@ const PREVIOUS_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
 const PUSHBACK: &str = "grpc-retry-pushback-ms";
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A service config for all methods: three copies, one each second, and UNAVAILABLE is not fatal.
+/// A service config for all methods: three attempts, one each second; UNAVAILABLE is not fatal.
 const POLICY: &str = r#"{"methodConfig": [{"name": [{}], "hedgingPolicy": {
     "maxAttempts": 3, "hedgingDelay": "1s", "nonFatalStatusCodes": ["UNAVAILABLE"]
 }}]}"#;
@@ -50,8 +49,8 @@ fn unary(conn: &ClientConn) -> JoinHandle<Outcome> {
     tokio::spawn(async move { client.unary(msg("please")).await })
 }
 
-/// Reads a copy of [`unary`]'s request; returns how many there were before, as it says.
-async fn expect_copy(peer: &mut WirePeer, id: u32) -> Option<String> {
+/// Reads an attempt of [`unary`]; returns the number of previous attempts that it carries.
+async fn expect_attempt(peer: &mut WirePeer, id: u32) -> Option<String> {
     let request = peer.expect_request(id).await;
     assert_eq!(request.messages[0].body, framed("please")[5..]);
     let previous = request.headers.get(PREVIOUS_ATTEMPTS);
@@ -78,7 +77,7 @@ async fn fails(call: JoinHandle<Outcome>) -> Status {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_first_good_answer_is_the_calls_and_the_other_copies_are_cancelled() {
+async fn the_first_good_answer_commits_the_call_and_cancels_the_other_attempts() {
     let (conn, mut server) = hedged(POLICY);
     let begun = Instant::now();
     let call = unary(&conn);
@@ -86,7 +85,7 @@ async fn the_first_good_answer_is_the_calls_and_the_other_copies_are_cancelled()
     let mut previous = Vec::new();
     let mut gaps = Vec::new();
     for id in [1, 3, 5] {
-        previous.push(expect_copy(&mut peer, id).await);
+        previous.push(expect_attempt(&mut peer, id).await);
         gaps.push(begun.elapsed().as_secs());
     }
     assert_eq!(previous, [None, Some("1".into()), Some("2".into())]);
@@ -101,11 +100,11 @@ async fn the_first_good_answer_is_the_calls_and_the_other_copies_are_cancelled()
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_within_the_delay_leaves_it_at_one_copy() {
+async fn an_answer_within_the_delay_sends_no_hedge() {
     let (conn, mut server) = hedged(POLICY);
     let call = unary(&conn);
     let mut peer = server.accept().await;
-    expect_copy(&mut peer, 1).await;
+    expect_attempt(&mut peer, 1).await;
     answer(&mut peer, 1, "the first").await;
     succeeds(call, "the first").await;
     tokio::time::sleep(10 * SECOND).await;
@@ -117,8 +116,8 @@ async fn headers_commit_a_hedged_call_even_if_it_then_fails() {
     let (conn, mut server) = hedged(POLICY);
     let call = unary(&conn);
     let mut peer = server.accept().await;
-    expect_copy(&mut peer, 1).await;
-    expect_copy(&mut peer, 3).await;
+    expect_attempt(&mut peer, 1).await;
+    expect_attempt(&mut peer, 3).await;
     peer.send(grpc_response(1)).await;
     peer.expect_rst(3, ErrorCode::CANCEL).await;
     peer.send(grpc_trailers(1, 14)).await;
@@ -126,7 +125,7 @@ async fn headers_commit_a_hedged_call_even_if_it_then_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_delay_all_copies_are_sent_at_once() {
+async fn without_a_delay_all_hedges_are_sent_at_once() {
     let config = r#"{"methodConfig": [{"name": [{}], "hedgingPolicy": {"maxAttempts": 9}}]}"#;
     for (most, expected) in [(None, 5), (Some(2), 2)] {
         let copies = Arc::new(AtomicU32::new(0));
@@ -157,7 +156,7 @@ async fn hedging_can_be_disabled_for_the_channel() {
     let (conn, mut server) = hedged_by(POLICY, |builder| builder.disable_retry(true));
     let call = unary(&conn);
     let mut peer = server.accept().await;
-    expect_copy(&mut peer, 1).await;
+    expect_attempt(&mut peer, 1).await;
     tokio::time::sleep(10 * SECOND).await;
     peer.assert_silent_until_ping().await;
     answer(&mut peer, 1, "").await;
@@ -165,17 +164,17 @@ async fn hedging_can_be_disabled_for_the_channel() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_failure_that_is_not_fatal_sends_the_next_copy_at_once() {
+async fn a_non_fatal_failure_sends_the_next_hedge_at_once() {
     let (conn, mut server) = hedged(POLICY);
     let begun = Instant::now();
     let call = unary(&conn);
     let mut peer = server.accept().await;
-    expect_copy(&mut peer, 1).await;
+    expect_attempt(&mut peer, 1).await;
     peer.send(busy(1)).await;
-    assert_eq!(expect_copy(&mut peer, 3).await.as_deref(), Some("1"));
+    assert_eq!(expect_attempt(&mut peer, 3).await.as_deref(), Some("1"));
     assert!(begun.elapsed() < SECOND / 10);
     // The delay goes on from there.
-    assert_eq!(expect_copy(&mut peer, 5).await.as_deref(), Some("2"));
+    assert_eq!(expect_attempt(&mut peer, 5).await.as_deref(), Some("2"));
     assert!((1000..1100).contains(&begun.elapsed().as_millis()));
     answer(&mut peer, 5, "the third").await;
     succeeds(call, "the third").await;
@@ -188,7 +187,7 @@ async fn the_last_failure_is_reported_when_all_hedges_fail() {
     let call = unary(&conn);
     let mut peer = server.accept().await;
     for id in [1, 3, 5] {
-        expect_copy(&mut peer, id).await;
+        expect_attempt(&mut peer, id).await;
     }
     for id in [3, 1] {
         peer.send(busy(id)).await;
@@ -202,12 +201,12 @@ async fn the_last_failure_is_reported_when_all_hedges_fail() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_fatal_failure_ends_the_call_and_the_other_copies() {
+async fn a_fatal_failure_ends_the_call_and_the_other_attempts() {
     let (conn, mut server) = hedged(POLICY);
     let call = unary(&conn);
     let mut peer = server.accept().await;
-    expect_copy(&mut peer, 1).await;
-    expect_copy(&mut peer, 3).await;
+    expect_attempt(&mut peer, 1).await;
+    expect_attempt(&mut peer, 3).await;
     peer.send(trailers_only(3, 13).field("grpc-message", "broken"))
         .await;
     let status = fails(call).await;
@@ -226,11 +225,11 @@ async fn pushback_can_set_the_time_of_the_next_hedge() {
     let begun = Instant::now();
     let call = unary(&conn);
     let mut peer = server.accept().await;
-    expect_copy(&mut peer, 1).await;
+    expect_attempt(&mut peer, 1).await;
     peer.send(busy(1).field(PUSHBACK, "2500")).await;
-    expect_copy(&mut peer, 3).await;
+    expect_attempt(&mut peer, 3).await;
     assert!((2500..2600).contains(&begun.elapsed().as_millis()));
-    expect_copy(&mut peer, 5).await;
+    expect_attempt(&mut peer, 5).await;
     assert!((3500..3600).contains(&begun.elapsed().as_millis()));
     answer(&mut peer, 3, "").await;
     succeeds(call, "").await;
@@ -241,8 +240,8 @@ async fn pushback_can_forbid_further_hedges() {
     let (conn, mut server) = hedged(POLICY);
     let call = unary(&conn);
     let mut peer = server.accept().await;
-    expect_copy(&mut peer, 1).await;
-    expect_copy(&mut peer, 3).await;
+    expect_attempt(&mut peer, 1).await;
+    expect_attempt(&mut peer, 3).await;
     peer.send(busy(3).field(PUSHBACK, "-1")).await;
     tokio::time::sleep(10 * SECOND).await;
     peer.assert_silent_until_ping().await;
@@ -251,14 +250,14 @@ async fn pushback_can_forbid_further_hedges() {
     succeeds(call, "the first").await;
 
     let call = unary(&conn);
-    expect_copy(&mut peer, 5).await;
+    expect_attempt(&mut peer, 5).await;
     peer.send(busy(5).field(PUSHBACK, "-1").field("grpc-message", "busy"))
         .await;
     assert_eq!(fails(call).await.message(), "busy");
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_many_calls_fail_the_first_copy_alone_is_sent() {
+async fn throttling_allows_the_first_attempt_alone() {
     let config = POLICY.replacen(
         '{',
         r#"{"retryThrottling": {"maxTokens": 2, "tokenRatio": 1}, "#,
@@ -267,13 +266,13 @@ async fn while_many_calls_fail_the_first_copy_alone_is_sent() {
     let (conn, mut server) = hedged(&config);
     let call = unary(&conn);
     let mut peer = server.accept().await;
-    expect_copy(&mut peer, 1).await;
+    expect_attempt(&mut peer, 1).await;
     // One of two tokens is left: half.
     peer.send(busy(1)).await;
     assert_eq!(fails(call).await.code(), Code::Unavailable);
 
     let call = unary(&conn);
-    expect_copy(&mut peer, 3).await;
+    expect_attempt(&mut peer, 3).await;
     tokio::time::sleep(10 * SECOND).await;
     peer.assert_silent_until_ping().await;
     answer(&mut peer, 3, "").await;
@@ -281,22 +280,22 @@ async fn while_many_calls_fail_the_first_copy_alone_is_sent() {
 
     // The success gave the token back.
     let call = unary(&conn);
-    expect_copy(&mut peer, 5).await;
-    expect_copy(&mut peer, 7).await;
+    expect_attempt(&mut peer, 5).await;
+    expect_attempt(&mut peer, 7).await;
     answer(&mut peer, 7, "").await;
     succeeds(call, "").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_deadline_bounds_all_copies() {
+async fn one_deadline_bounds_all_attempts() {
     let (conn, mut server) = hedged(POLICY);
     let client = StubClient::new(conn.clone());
     let timeout = 3 * SECOND / 2;
     let call = tokio::spawn(async move { client.unary(msg("please")).timeout(timeout).await });
     let mut peer = server.accept().await;
     let begun = Instant::now();
-    expect_copy(&mut peer, 1).await;
-    expect_copy(&mut peer, 3).await;
+    expect_attempt(&mut peer, 1).await;
+    expect_attempt(&mut peer, 3).await;
     assert_eq!(fails(call).await.code(), Code::DeadlineExceeded);
     assert!((1500..1600).contains(&begun.elapsed().as_millis()));
     peer.expect_rst(1, ErrorCode::CANCEL).await;
@@ -306,12 +305,12 @@ async fn one_deadline_bounds_all_copies() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_is_dropped_cancels_all_copies() {
+async fn a_dropped_call_cancels_all_attempts() {
     let (conn, mut server) = hedged(POLICY);
     let call = unary(&conn);
     let mut peer = server.accept().await;
-    expect_copy(&mut peer, 1).await;
-    expect_copy(&mut peer, 3).await;
+    expect_attempt(&mut peer, 1).await;
+    expect_attempt(&mut peer, 3).await;
     call.abort();
     peer.expect_rst(1, ErrorCode::CANCEL).await;
     peer.expect_rst(3, ErrorCode::CANCEL).await;
@@ -320,20 +319,20 @@ async fn a_call_that_is_dropped_cancels_all_copies() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_copy_that_no_server_has_looked_at_is_sent_again_as_the_same() {
+async fn a_hedge_that_no_server_has_processed_is_retried_as_the_same_attempt() {
     let (conn, mut server) = hedged(POLICY);
     let call = unary(&conn);
     let mut peer = server.accept().await;
-    expect_copy(&mut peer, 1).await;
+    expect_attempt(&mut peer, 1).await;
     peer.send(rst_stream(1, ErrorCode::REFUSED_STREAM)).await;
-    assert_eq!(expect_copy(&mut peer, 3).await, None);
-    assert_eq!(expect_copy(&mut peer, 5).await.as_deref(), Some("1"));
+    assert_eq!(expect_attempt(&mut peer, 3).await, None);
+    assert_eq!(expect_attempt(&mut peer, 5).await.as_deref(), Some("1"));
     answer(&mut peer, 5, "").await;
     succeeds(call, "").await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn handlers_of_copies_that_lost_are_cancelled() {
+async fn handlers_of_other_attempts_are_cancelled_at_the_commit() {
     let (ended, mut ends) = tokio::sync::mpsc::unbounded_channel();
     let service = StubService::new().unary(move |request| {
         let ended = ended.clone();
@@ -377,7 +376,7 @@ async fn messages_of_a_stream_go_to_all_hedges_until_one_answers() {
         let message = responses.recv().await;
         (responses, message)
     });
-    // The second copy has it, too.
+    // The second attempt has it, too.
     let second = peer.expect_headers(3).await;
     assert_eq!(second.get(PREVIOUS_ATTEMPTS), Some("1"));
     assert_eq!(peer.expect_message(3).await.body, framed("one")[5..]);
@@ -402,7 +401,7 @@ async fn messages_of_a_stream_go_to_all_hedges_until_one_answers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_stream_that_has_sent_too_much_goes_on_with_the_first_copy() {
+async fn a_stream_that_exceeds_the_buffer_is_committed_to_the_first_attempt() {
     let (conn, mut server) = hedged(POLICY);
     let client = StubClient::new(conn.clone());
     let call = tokio::spawn(async move { client.bidi_streaming().max_retry_buffer_size(0).await });

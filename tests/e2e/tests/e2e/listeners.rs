@@ -126,7 +126,8 @@ async fn serving_a_pipe_ends_when_its_last_dialer_is_gone() {
     soon(serving).await.expect("no panic").expect("served");
 }
 
-/// Fails as often as it is told before each connection of a pipe, and notes when it was asked.
+/// Fails a given number of times before each connection of a pipe, and records the times of
+/// accepts.
 struct Failing {
     failures: VecDeque<usize>,
     asked: Arc<Mutex<Vec<Instant>>>,

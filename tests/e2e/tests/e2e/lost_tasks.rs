@@ -695,7 +695,7 @@ async fn a_resolver_s_builder_that_panics_fails_calls_that_do_not_wait_for_ready
     soon(call).await.expect("there is one at last");
 }
 
-/// A policy that panics where it is told to, and else is as `pick_first`.
+/// A policy that panics at a given place, and otherwise acts as `pick_first`.
 #[derive(Clone)]
 struct PanickingPolicy {
     at: &'static str,

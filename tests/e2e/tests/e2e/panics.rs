@@ -14,7 +14,7 @@ fn take(told: &Told) -> Vec<(String, String)> {
     std::mem::take(&mut told.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// A server whose handlers panic where the request says, and what its hook is told.
+/// A server whose handlers panic where the request says, and the events of its panic hook.
 fn panicking(options: impl FnOnce(Server) -> Server) -> (TestServer, Told) {
     let told = Told::default();
     let hook = Arc::clone(&told);

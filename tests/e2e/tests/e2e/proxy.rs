@@ -66,7 +66,7 @@ async fn a_name_is_left_to_the_proxy_which_connects_to_it() {
 }
 
 #[tokio::test]
-async fn the_user_of_the_url_is_told_to_the_proxy() {
+async fn the_user_of_the_url_is_sent_to_the_proxy() {
     let proxy = tunnel().await;
     let url = format!("http://user:pass%3Aword@{}", proxy.address());
     let http_proxy = HttpProxy::new(&url).expect("a proxy");

@@ -103,10 +103,10 @@ fn a_target_that_no_scheme_takes_is_refused_when_the_channel_is_made() {
     }
 }
 
-/// Takes cows alone, and notes what else it is told.
+/// Accepts only targets whose endpoint begins with `cows`, and records each with its options.
 #[derive(Clone, Default)]
 struct Picky {
-    told: Arc<Mutex<Vec<(Target, ResolverOptions)>>>,
+    built: Arc<Mutex<Vec<(Target, ResolverOptions)>>>,
 }
 
 impl ResolverBuilder for Picky {
@@ -122,15 +122,15 @@ impl ResolverBuilder for Picky {
         if !target.endpoint().starts_with("cows") {
             return Err("cows are expected".to_owned());
         }
-        let told = (target.clone(), options.clone());
-        self.told.lock().expect("not poisoned").push(told);
+        let built = (target.clone(), options.clone());
+        self.built.lock().expect("not poisoned").push(built);
         let endpoints = vec![Endpoint::from(backend("cows"))];
         Ok(Box::new(StaticResolver::new(endpoints)))
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_builder_is_told_the_parts_of_the_target_and_the_options() {
+async fn a_builder_gets_the_parts_of_the_target_and_the_options() {
     let (server, picky) = (named("cows"), Picky::default());
     let conn = to(
         "picky://farm:1/cows%20and%20calves?of=7",
@@ -142,7 +142,7 @@ async fn a_builder_is_told_the_parts_of_the_target_and_the_options() {
     .build()
     .expect("cows are taken");
     assert_eq!(call(conn).await.expect("OK"), "cows");
-    let told = picky.told.lock().expect("not poisoned");
+    let told = picky.built.lock().expect("not poisoned");
     assert!(
         told.len() > 1,
         "once to be checked, and once for the channel"

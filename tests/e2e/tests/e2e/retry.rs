@@ -158,7 +158,7 @@ async fn a_call_that_fails_is_retried_until_it_succeeds() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_of_any_size_is_sent_again_whole() {
+async fn a_message_of_any_size_is_replayed_whole() {
     let (server, seen) = failing(1, busy);
     let client = configured(&server, &unavailable(2));
     let body = vec![7; 3 * 1024 * 1024];
@@ -188,7 +188,7 @@ async fn a_call_without_a_policy_is_not_retried() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_failure_is_told_with_its_details_and_the_number_of_attempts() {
+async fn the_last_failure_is_reported_with_its_details_and_the_number_of_attempts() {
     let (server, seen) = failing(9, || pushback(&["5"]).with_details(&b"why"[..]));
     let client = configured(&server, &unavailable(3));
     let status = soon(async { client.unary(msg("")).await })
@@ -264,7 +264,7 @@ async fn pushback_can_forbid_further_retries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn while_many_calls_fail_nothing_is_tried_again() {
+async fn throttling_allows_no_retry() {
     let failures = Arc::new(AtomicUsize::new(4));
     let seen = Seen::default();
     let server = serve(StubService::new().unary({

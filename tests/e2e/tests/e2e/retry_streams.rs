@@ -188,7 +188,7 @@ async fn all_messages_are_replayed_and_the_number_of_attempts_is_reported() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_half_close_is_sent_again() {
+async fn a_half_close_is_replayed() {
     let (client, mut server) = scripted();
     let call = tokio::spawn(async move {
         let mut call = client.client_streaming().await?;
@@ -255,7 +255,7 @@ async fn a_failure_after_the_headers_is_final() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_failure_is_told_when_the_policy_allows_no_more() {
+async fn the_last_failure_is_reported_when_the_policy_allows_no_more() {
     let (service, calls) = failing(9);
     let server = serve(service);
     let client = client(&server);

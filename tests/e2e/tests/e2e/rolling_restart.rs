@@ -57,7 +57,7 @@ fn service(served: &Arc<AtomicUsize>) -> StubService {
     })
 }
 
-/// Calls until it is told to stop.
+/// Makes calls until it is stopped.
 async fn call(client: StubClient, stop: Arc<AtomicBool>) -> Outcome {
     let mut outcome = Outcome::default();
     while !stop.load(Ordering::Relaxed) {

@@ -592,7 +592,7 @@ async fn messages_of_a_stream_are_seen_both_ways() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_compressed_messages_sizes_are_told_apart() {
+async fn both_sizes_of_a_compressed_message_are_reported() {
     let watching = Watching::default();
     let server = watched(&watching);
     let body = "a".repeat(1_000);
@@ -679,7 +679,7 @@ impl Ended {
     }
 }
 
-/// A server whose `Unary` does as its request says, and what its interceptor is told of the end.
+/// A server whose `Unary` does as its request says, and the ends that its interceptor records.
 fn ending() -> (TestServer, UnboundedReceiver<Ended>) {
     let (tell, told) = unbounded_channel();
     let service = StubService::new().unary(async |request| {
@@ -700,7 +700,7 @@ fn ending() -> (TestServer, UnboundedReceiver<Ended>) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_hook_is_told_the_status_and_the_trailers() {
+async fn an_end_hook_gets_the_status_and_the_trailers() {
     let (server, mut told) = ending();
     for (body, code) in [("echo", Code::Ok), ("fail", Code::Aborted)] {
         let _ = call(&server, body).await;
@@ -716,7 +716,7 @@ async fn an_end_hook_is_told_the_status_and_the_trailers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_end_hook_is_told_who_has_cancelled_the_call() {
+async fn an_end_hook_gets_the_party_that_cancelled_the_call() {
     let cancelled = |code, by, reason| Ended {
         code,
         by,

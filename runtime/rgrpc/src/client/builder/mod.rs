@@ -245,7 +245,7 @@ impl ClientConnBuilder {
     /// headers have come, when the server says so in the trailer `grpc-retry-pushback-ms`, or while
     /// `retryThrottling` holds retries back. A call with a `hedgingPolicy` is sent again, beside
     /// the first, when no answer has come for a while, or at once when an answer is a failure that
-    /// is not fatal; the first good answer is the call's, and the other copies are cancelled. The
+    /// is not fatal; the first good answer is the call's, and the other attempts are cancelled. The
     /// call's deadline bounds all attempts and the time between them. Calls with streams send what
     /// they have sent so far on each attempt, up to
     /// [`max_retry_buffer_size`](crate::CallOptions::set_max_retry_buffer_size).
@@ -356,7 +356,7 @@ impl ClientConnBuilder {
     /// [`disable_retry`](Self::disable_retry).
     ///
     /// With 0 a refused call fails with UNAVAILABLE at once. Calls that were not sent at all are
-    /// repeated in any case. The copies of a hedged call are repeated once.
+    /// repeated in any case. The attempts of a hedged call are repeated once.
     ///
     /// Source: gRFC A6, "Transparent Retries"; grpc-go repeats once, as with 1, and has no option.
     pub fn max_transparent_retries(mut self, retries: u16) -> Self {

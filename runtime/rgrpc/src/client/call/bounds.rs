@@ -76,7 +76,7 @@ impl Bounds {
         target: &'a str,
         waited_for: impl Fn() -> Option<WaitReason>,
     ) -> impl Future<Output = Result<T, Status>> {
-        // Boxed, so that calls without bounds do not keep the room for it.
+        // Boxed, so that calls without bounds need no space for it.
         let mut exceeded = (!self.is_unbounded()).then(|| Box::pin(self.exceeded()));
         poll_fn(move |cx| {
             // First, so that a deadline that has passed already sends nothing.

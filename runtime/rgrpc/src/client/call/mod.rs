@@ -65,7 +65,7 @@ impl ClientConn {
         if let Some(config) = &*self.shared().picker.call_config_ref() {
             return Ok(self.resolve(method, slot, encoding, config));
         }
-        // Boxed, so that later calls do not carry the room for it.
+        // Boxed, so that later calls need no space for it.
         let config = Box::pin(self.wait_for_config(options)).await?;
         Ok(self.resolve(method, slot, encoding, &config))
     }
@@ -161,7 +161,7 @@ impl Invoke for ClientConn {
             };
             if scheduler.is_hedged() {
                 let call = slot.into_resolved();
-                // Boxed, so that calls without hedging do not keep the room for it.
+                // Boxed, so that calls without hedging need no space for it.
                 let call = Box::pin(self.hedge::<C, _, _>(method, &message, call, scheduler));
                 let result = call.await;
                 return hooks.with(result);

@@ -50,7 +50,7 @@ where
         let last = failure.status.clone();
         match scheduler.failed(failure, Instant::now, fastrand::f64()) {
             AttemptDecision::RetryAfter(Duration::ZERO) => {}
-            // Boxed, so that calls that need no other attempt do not keep the room for it.
+            // Boxed, so that calls that need no other attempt need no space for it.
             AttemptDecision::RetryAfter(delay) => {
                 current_runtime("a call was made, which was to be retried,")?;
                 let attempt = scheduler.begun() + 1;

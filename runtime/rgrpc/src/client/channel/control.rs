@@ -220,7 +220,7 @@ impl Control {
                 let connected = entry.subchannel.connected(connection, new, now, random);
                 entry.record_state(id, registry);
                 let mut health = None;
-                if connected.is_wanted {
+                if connected.is_used {
                     registry.connection_opened(id, connection, &transport);
                     health = entry.follow(&mut self.monitor_context);
                     entry.publish(self.max_connections > 1);
@@ -437,7 +437,7 @@ fn attempt(
     });
     let name = address.clone();
     let connect = async move { connector.connect(&address, limit, report).await };
-    // One that is aborted is told of as well, to nobody's interest.
+    // An aborted task is reported as well, and ignored.
     let task = watched(connect, move |ended| {
         let outcome =
             ended.unwrap_or_else(|lost| Err(ConnectError::new(format!("{name}: {lost}"))));

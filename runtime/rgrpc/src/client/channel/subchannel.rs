@@ -1,4 +1,4 @@
-//! The state machine of a subchannel: when connections are made, and what its policy is told.
+//! The state machine of a subchannel: decides when to connect, and which states its policy gets.
 //!
 //! Owned by the channel's task; the time is an argument.
 
@@ -63,7 +63,7 @@ pub(super) struct Loss {
     pub(super) problem: ConnectError,
 }
 
-/// The state that the policy was told last.
+/// The last state that the policy got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum SubchannelState {
     Idle,
@@ -96,7 +96,7 @@ pub(super) enum Connect {
 #[derive(Debug)]
 pub(super) struct Connected {
     /// True if the connection is used; else it is closed.
-    pub(super) is_wanted: bool,
+    pub(super) is_used: bool,
     /// The states to tell the policy.
     pub(super) states: &'static [SubConnState],
 }
@@ -159,7 +159,7 @@ impl<C> Subchannel<C> {
         &self.connections
     }
 
-    /// The state that the policy was told last.
+    /// The last state that the policy got.
     pub(super) fn state(&self) -> ConnectivityState {
         match self.state {
             SubchannelState::Idle => ConnectivityState::Idle,
@@ -179,7 +179,7 @@ impl<C> Subchannel<C> {
     ) -> Connected {
         const READY: SubConnState = SubConnState::Ready(Health::Serving);
         let ignored = Connected {
-            is_wanted: false,
+            is_used: false,
             states: &[],
         };
         let Some(attempt) = self.end(id) else {
@@ -198,7 +198,7 @@ impl<C> Subchannel<C> {
             (SubchannelState::Connecting, true) => {
                 self.state = SubchannelState::Idle;
                 Connected {
-                    is_wanted: false,
+                    is_used: false,
                     states: &[READY, SubConnState::Idle],
                 }
             }
@@ -206,14 +206,14 @@ impl<C> Subchannel<C> {
                 self.state = SubchannelState::Ready;
                 self.connections.push(owned);
                 Connected {
-                    is_wanted: true,
+                    is_used: true,
                     states: &[READY],
                 }
             }
             (SubchannelState::Ready, false) => {
                 self.connections.push(owned);
                 Connected {
-                    is_wanted: true,
+                    is_used: true,
                     states: &[],
                 }
             }
@@ -382,7 +382,7 @@ mod tests {
     /// The attempt succeeds, and its connection is the one that is ready.
     fn connect(subchannel: &mut Subchannel<()>, attempt: ConnectionId) {
         let connected = connected(subchannel, attempt);
-        assert!(connected.is_wanted);
+        assert!(connected.is_used);
         assert!(matches!(connected.states, [SubConnState::Ready(_)]));
     }
 
@@ -473,7 +473,7 @@ mod tests {
         let mut subchannel = subchannel();
         assert!(!lose(&mut subchannel, FIRST));
         begin(&mut subchannel, SECOND);
-        assert!(!connected(&mut subchannel, FIRST).is_wanted);
+        assert!(!connected(&mut subchannel, FIRST).is_used);
         assert!(subchannel.failed(FIRST, &refused(), now, 0.5).is_none());
         assert!(!lose(&mut subchannel, FIRST));
         connect(&mut subchannel, SECOND);
@@ -481,12 +481,12 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_that_is_lost_before_it_is_known_was_ready_nevertheless() {
+    fn a_connection_lost_before_its_report_still_counts_as_ready() {
         let mut subchannel = subchannel();
         begin(&mut subchannel, FIRST);
         assert!(!lose(&mut subchannel, FIRST));
         let connected = connected(&mut subchannel, FIRST);
-        assert!(!connected.is_wanted);
+        assert!(!connected.is_used);
         let states = connected.states;
         assert!(
             matches!(states, [SubConnState::Ready(_), SubConnState::Idle]),
@@ -522,7 +522,7 @@ mod tests {
         assert!(subchannel.grow(SECOND, 2).is_some());
         assert_eq!(subchannel.grow(THIRD, 3), None, "one at a time");
         let connected = connected(&mut subchannel, SECOND);
-        assert!(connected.is_wanted);
+        assert!(connected.is_used);
         assert!(connected.states.is_empty());
         assert_eq!(subchannel.grow(THIRD, 2), None);
         assert!(!lose(&mut subchannel, FIRST), "the second is there");
@@ -552,7 +552,7 @@ mod tests {
         let mut subchannel = ready(FIRST);
         subchannel.grow(SECOND, 2);
         assert!(lose(&mut subchannel, FIRST));
-        assert!(!connected(&mut subchannel, SECOND).is_wanted, "by nobody");
+        assert!(!connected(&mut subchannel, SECOND).is_used, "by nobody");
     }
 
     #[test]
@@ -576,7 +576,7 @@ mod tests {
         served: bool,
     ) -> Option<f64> {
         begin(subchannel, FIRST);
-        assert!(subchannel.connected(FIRST, (), *now, 0.5).is_wanted);
+        assert!(subchannel.connected(FIRST, (), *now, 0.5).is_used);
         *now += lived;
         let problem = ConnectError::caused_by("GOAWAY");
         let loss = Loss { served, problem };

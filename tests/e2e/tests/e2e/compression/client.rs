@@ -287,7 +287,7 @@ async fn a_stream_in_an_encoding_that_is_not_accepted_is_internal() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_cannot_accept_what_the_channel_has_not() {
+async fn a_call_cannot_accept_an_encoding_that_the_channel_lacks() {
     let server = serve(StubService::echo());
     let client = server.client();
     let call = client

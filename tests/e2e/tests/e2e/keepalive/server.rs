@@ -277,7 +277,7 @@ async fn a_client_of_ours_loses_no_call_to_the_age_of_its_connections() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_beyond_the_grace_are_unavailable_and_told_of_the_age() {
+async fn calls_beyond_the_grace_are_unavailable_and_report_the_age() {
     let keepalive = ServerParameters {
         max_connection_age: Some(10 * SECOND),
         max_connection_age_grace: Some(SECOND),

@@ -39,8 +39,7 @@ impl AttemptContext<'_> {
     /// takes the call's only message if there is one. Every attempt begins here; it ends in
     /// [`CallAttempt::finish`], or here if it fails before it has a stream.
     ///
-    /// Waits are boxed: calls that find a connection at once, as most do, do not keep the room for
-    /// them.
+    /// Waits are boxed: calls that find a connection at once, as most do, need no space for them.
     ///
     /// Cancel-safe.
     pub(in crate::client::call) async fn begin_attempt(

@@ -62,7 +62,7 @@ fn addresses(change: u32) -> impl Iterator<Item = Address> {
     (first..first + ADDRESSES).map(|ip| Address::Tcp((Ipv4Addr::from(ip), 1).into()))
 }
 
-/// Of a hundred addresses there is a server at one, one never answers, and the others refuse.
+/// The network: of a hundred addresses one has a server, one never answers, and the others refuse.
 fn dialer(server: impl Dial, attempts: Arc<AtomicUsize>) -> impl Dial {
     FnDialer::new(move |address| {
         let under_way = UnderWay::new(&attempts);

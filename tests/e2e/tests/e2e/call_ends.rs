@@ -190,7 +190,7 @@ async fn a_response_that_is_judged_bad_gives_the_throttle_no_token_back() {
     }
 }
 
-/// The policy `listening`: its picker notes the outcomes of its calls.
+/// The policy `listening`: its picker records the outcomes of its calls.
 #[derive(Clone, Default)]
 struct Listening(Arc<Mutex<Vec<Outcome>>>);
 

@@ -193,7 +193,7 @@ async fn cancelling_the_call_that_holds_the_only_turn_gives_it_to_the_next() {
     settle().await;
     peer.assert_silent_until_ping().await;
     holder.abort();
-    // The server says nothing; the turn is free all the same.
+    // The server sends nothing; the stream's slot is free nevertheless.
     peer.expect_rst(1, ErrorCode::CANCEL).await;
     peer.expect_request(3).await;
     answer(&mut peer, 3, "").await;

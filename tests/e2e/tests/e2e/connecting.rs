@@ -187,7 +187,7 @@ async fn a_call_that_does_not_wait_fails_with_target_address_cause_and_attempt()
     ] {
         assert!(status.message().contains(part), "{part}: {status}");
     }
-    // The channel waits; what is known is told at once.
+    // The channel waits; the known failure is reported at once.
     let begun = Instant::now();
     let status = client.bidi_streaming().await.expect_err("refused");
     assert_eq!(status.code(), Code::Unavailable);

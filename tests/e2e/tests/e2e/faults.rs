@@ -122,7 +122,7 @@ async fn an_invalid_config_after_a_good_one_leaves_the_good_one_and_brings_its_b
         settle().await;
         let mut answers = [answer_of(&client).await, answer_of(&client).await];
         answers.sort();
-        // In turn, as the good one says.
+        // In turn, by the policy of the good config.
         assert_eq!(answers, ["b", "c"], "{config}");
     }
 }
@@ -192,7 +192,7 @@ async fn calls_wait_for_a_resolver_that_never_answers_until_their_deadline() {
     soon(waiting).await.expect("no panic").expect("OK");
 }
 
-/// A resolver that says something, or not, and then ends or panics.
+/// A resolver that may send an update, and then ends or panics.
 #[derive(Clone)]
 struct Ends {
     says: Option<Result<&'static str, Status>>,

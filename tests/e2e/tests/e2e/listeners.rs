@@ -43,7 +43,7 @@ fn piped(connector: impl rgrpc::io::Dial) -> ClientConn {
         .expect("a valid target")
 }
 
-/// A path for a socket that goes when this is dropped.
+/// The path of a socket, which is removed on drop.
 struct SocketPath(std::path::PathBuf);
 
 impl SocketPath {

@@ -9,7 +9,7 @@ use rgrpc_test_support::{
     ErrorCode, Frame, Headers, WirePeer, data, grpc_request, headers, rst_stream,
 };
 
-/// A request head in which the test says the fields that matter.
+/// A request head, to which a test adds the fields under test.
 fn head(fields: impl FnOnce(Headers) -> Headers) -> Headers {
     head_of("POST", fields)
 }

@@ -44,7 +44,7 @@ struct Outcome {
     failures: Vec<Status>,
 }
 
-/// A service that takes its time, so that there are always calls that have begun.
+/// A slow service, so that some calls are always under way.
 fn service(served: &Arc<AtomicUsize>) -> StubService {
     let served = Arc::clone(served);
     StubService::new().unary(move |_| {

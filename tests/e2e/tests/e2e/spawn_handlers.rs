@@ -48,7 +48,7 @@ async fn a_handler_that_blocks_its_thread_holds_up_no_other_call_of_its_connecti
     }
 }
 
-/// A server whose unary method says which task it runs on.
+/// A server whose unary method returns the task that it runs on.
 fn telling_tasks(server: Server) -> TestServer {
     let service = StubService::new().unary(async |_| {
         let task = tokio::task::id();

@@ -71,7 +71,7 @@ async fn both_sides_talk_in_turns() {
 
 #[tokio::test(start_paused = true)]
 async fn a_stream_is_ready_before_the_servers_headers() {
-    // The server says nothing until it has heard something.
+    // The server sends nothing until it has received a message.
     let (conn, mut server) = scripted();
     let call = tokio::spawn(async move {
         let (mut requests, mut responses) = StubClient::new(conn).bidi_streaming().await?;
@@ -174,7 +174,7 @@ async fn a_handler_that_returns_ends_the_call_though_the_client_still_sends() {
     assert_eq!(response, Some(msg("first")));
     assert_eq!(soon(responses.recv()).await.expect("OK"), None);
     let late = async {
-        // What is sent now goes nowhere; sooner or later the sender is told.
+        // Messages sent now are lost; sooner or later sending fails.
         while requests.send(msg("more")).await.is_ok() {
             tokio::task::yield_now().await;
         }

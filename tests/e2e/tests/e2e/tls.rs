@@ -288,7 +288,7 @@ async fn a_refused_handshake_is_logged_with_peer_and_reason_and_a_flood_of_them_
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert_says(&lines[0], &["suppressed=2"]);
 
-    // A probe, which says nothing wrong.
+    // A probe, which sends nothing.
     tokio::time::sleep(Duration::from_secs(1)).await;
     drop(server.io().await);
     settle().await;

@@ -11,7 +11,7 @@ use rgrpc_e2e::{StubClient, StubService, msg, register_stub, soon, text};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
-/// A folder that goes when this is dropped.
+/// A temporary folder, which is removed on drop.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -33,7 +33,7 @@ impl Folder {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // A file left in the system's folder harms nobody.
+        // A file left in the system's folder is harmless.
         let _ = fs::remove_dir_all(&self.0);
     }
 }

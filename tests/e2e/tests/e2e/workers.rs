@@ -41,7 +41,7 @@ fn this_thread() -> Message {
         .unwrap_or("a thread without a name"))
 }
 
-/// A service whose methods say on which threads they run: at once, and after they have waited.
+/// A service whose methods return the threads that they run on, before and after a wait.
 fn telling_threads() -> StubService {
     StubService::new()
         .unary(async |request| {

@@ -9,14 +9,14 @@ fn tell(told: &mut Vec<String>, what: &str, value: impl Debug) {
     told.push(format!("{what}: {value:?}"));
 }
 
-/// A message by its length and a sum in which every octet and its place count.
+/// Describes a message by its length and a checksum of its octets and their places.
 pub(super) fn tell_message(told: &mut Vec<String>, what: &str, message: &Message) {
     let add = |sum: u64, octet: &u8| sum.wrapping_mul(31).wrapping_add(u64::from(*octet));
     let sum = message.body.iter().fold(0, add);
     tell(told, what, (message.body.len(), sum));
 }
 
-/// The metadata that is the test's own.
+/// The metadata that the test has set.
 pub(super) fn tell_metadata(told: &mut Vec<String>, what: &str, metadata: &Metadata) {
     let own = metadata.iter().filter(|(key, _)| key.starts_with("x-"));
     let mut own: Vec<_> = own.collect();

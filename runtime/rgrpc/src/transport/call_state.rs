@@ -5,7 +5,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{CancelReason, EncodingField, Received, RequestHead};
+use super::{CancelReason, EncodingField, HeadWithTimeout, RequestHead};
 use crate::interceptor::{EndHook, EndHooks};
 use crate::lock::lock;
 use crate::metadata::Metadata;
@@ -54,8 +54,8 @@ pub(crate) struct EndedCall {
 impl CallState {
     /// The state of a call that came at `now`. A deadline too far away to be expressed is none.
     #[inline]
-    pub(crate) fn new(received: Received<Arc<RequestHead>>, now: Instant) -> Self {
-        let Received { head, timeout } = received;
+    pub(crate) fn new(received: HeadWithTimeout<Arc<RequestHead>>, now: Instant) -> Self {
+        let HeadWithTimeout { head, timeout } = received;
         Self {
             deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
             head,

@@ -44,19 +44,19 @@ pub(crate) fn too_large(last: Last, size: usize, limit: u32) -> Status {
 }
 
 /// The status in `room` octets of a header list, besides `grpc-status`.
-pub(crate) fn fit_status(mut status: Status, room: usize) -> Status {
-    if size(&status) <= room {
+pub(crate) fn fit_status(mut status: Status, limit: usize) -> Status {
+    if size(&status) <= limit {
         return status;
     }
     status = with_text(status, SHORT_TEXT);
-    if size(&status) > room {
+    if size(&status) > limit {
         status = status.with_details(Vec::new());
     }
-    if size(&status) > room {
+    if size(&status) > limit {
         status = status.with_metadata(Metadata::new());
     }
-    if size(&status) > room {
-        let octets = room.saturating_sub(FIELD_OVERHEAD + "grpc-message".len());
+    if size(&status) > limit {
+        let octets = limit.saturating_sub(FIELD_OVERHEAD + "grpc-message".len());
         status = with_text(status, octets);
     }
     status
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn the_text_is_shortened_then_details_and_metadata_go_then_the_rest_of_the_text() {
-        for (text, room, kept_text, details, metadata) in [
+        for (text, limit, kept_text, details, metadata) in [
             (10, 10_000, 10, true, true),
             (5_000, 5_044 + 455 + 237, 5_000, true, true),
             (5_000, 2_000, 1_024, true, true),
@@ -127,12 +127,12 @@ mod tests {
             (10, 50, 0, false, false),
             (5_000, 0, 0, false, false),
         ] {
-            let fitted = fit_status(status(text), room);
+            let fitted = fit_status(status(text), limit);
             assert_eq!(fitted.code(), Code::DataLoss);
-            assert!(size(&fitted) <= room, "{text} {room}");
-            assert_eq!(fitted.message().len(), kept_text, "{text} {room}");
-            assert_eq!(!fitted.details().is_empty(), details, "{text} {room}");
-            assert_eq!(!fitted.metadata().is_empty(), metadata, "{text} {room}");
+            assert!(size(&fitted) <= limit, "{text} {limit}");
+            assert_eq!(fitted.message().len(), kept_text, "{text} {limit}");
+            assert_eq!(!fitted.details().is_empty(), details, "{text} {limit}");
+            assert_eq!(!fitted.metadata().is_empty(), metadata, "{text} {limit}");
         }
     }
 

@@ -362,7 +362,7 @@ pub(crate) struct RequestHead {
 
 /// A request's head, and what is apart from it because it is different from one call to the next.
 #[derive(Clone, Debug)]
-pub(crate) struct Received<H> {
+pub(crate) struct HeadWithTimeout<H> {
     pub(crate) head: H,
     pub(crate) timeout: Option<Duration>,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::timeout::parse_timeout;
-use super::{Received, RequestHead};
+use super::{HeadWithTimeout, RequestHead};
 use crate::metadata::{Metadata, is_reserved};
 use crate::status::Status;
 
@@ -63,7 +63,7 @@ impl RequestParser {
     }
 
     /// The head, or how to reject the request.
-    pub(crate) fn finish(mut self) -> Result<Received<RequestHead>, Rejection> {
+    pub(crate) fn finish(mut self) -> Result<HeadWithTimeout<RequestHead>, Rejection> {
         if self.authorities > 1 || self.hosts > 1 {
             return Err(Rejection::new(
                 400,
@@ -108,7 +108,7 @@ impl RequestParser {
             content_subtype,
             encoding: self.encoding,
         };
-        Ok(Received { head, timeout })
+        Ok(HeadWithTimeout { head, timeout })
     }
 
     fn show(&mut self, name: Bytes, value: Bytes) {
@@ -181,7 +181,7 @@ mod tests {
     ];
 
     /// The valid request, with these fields in place of its own of the same name.
-    fn received(fields: Fields<'_>) -> Result<Received<RequestHead>, Rejection> {
+    fn received(fields: Fields<'_>) -> Result<HeadWithTimeout<RequestHead>, Rejection> {
         let mut parser = RequestParser::default();
         let own = VALID
             .iter()
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn handlers_see_user_metadata_and_not_the_protocols() {
-        let Received { head, timeout } = received(&[
+        let HeadWithTimeout { head, timeout } = received(&[
             ("te", "trailers"),
             ("grpc-timeout", "3S"),
             ("user-agent", "ua"),

@@ -25,7 +25,7 @@ use crate::transport::{
 };
 
 /// How much of a body that is not gRPC goes into the status, as in grpc-go.
-const MAX_FOREIGN_BODY: usize = 1024;
+const MAX_NOT_GRPC_BODY: usize = 1024;
 
 /// A client's stream over `h2`'s handles.
 pub(super) struct H2ClientStream {
@@ -71,7 +71,7 @@ impl Receive {
 
 /// ```text
 ///  Head ──gRPC headers──► Messages ──end of DATA──► Trailers ──► Ended
-///   ├──other headers────► Foreign ───────────────────────────────▲
+///   ├──other headers────► NotGrpc ───────────────────────────────▲
 ///   └──trailers-only, failure────────────────────────────────────┘
 /// ```
 enum Receiving {
@@ -79,7 +79,7 @@ enum Receiving {
     Messages(Body),
     Trailers(Body),
     /// A response that is not gRPC: what to fail with, and the beginning of the body.
-    Foreign(Status, Vec<u8>, Body),
+    NotGrpc(Status, Vec<u8>, Body),
     /// How it ended, until it has been asked for.
     Ended(Option<StreamEnd>),
 }
@@ -125,7 +125,7 @@ impl H2ClientStream {
             HeadersBlock::Head(head) => (Receiving::Messages(Body(body)), Ok(head)),
             HeadersBlock::TrailersOnly(trailers) => (self.trailers(trailers), Err(NoHead)),
             HeadersBlock::NotGrpc(status) => (
-                Receiving::Foreign(status, Vec::new(), Body(body)),
+                Receiving::NotGrpc(status, Vec::new(), Body(body)),
                 Err(NoHead),
             ),
             HeadersBlock::Malformed(status) => (self.malformed(status), Err(NoHead)),
@@ -172,13 +172,13 @@ impl H2ClientStream {
         body: &mut Body,
         cx: &mut Context<'_>,
     ) -> Poll<Receiving> {
-        while text.len() < MAX_FOREIGN_BODY {
+        while text.len() < MAX_NOT_GRPC_BODY {
             // Whether the body ends or breaks off, what there is of it is shown.
             let Some(Ok(data)) = ready!(body.poll_data(cx)) else {
                 break;
             };
-            let room = MAX_FOREIGN_BODY - text.len();
-            text.extend_from_slice(&data[..data.len().min(room)]);
+            let free = MAX_NOT_GRPC_BODY - text.len();
+            text.extend_from_slice(&data[..data.len().min(free)]);
         }
         let status = if text.is_empty() {
             status.clone()
@@ -218,7 +218,7 @@ impl H2ClientStream {
                     )),
                     Err(error) => self.failed(&error),
                 },
-                Receiving::Foreign(status, text, body) => {
+                Receiving::NotGrpc(status, text, body) => {
                     ready!(self.poll_foreign(status, text, body, cx))
                 }
                 Receiving::Ended(_) => return Poll::Ready(None),

@@ -173,8 +173,8 @@ pub(super) fn fitted<T>(
     size: impl Fn(&T) -> usize,
 ) -> T {
     let bare = size(&make(Status::new(status.code(), "")));
-    let room = (limit as usize).saturating_sub(bare);
-    make(fit_status(status, room))
+    let available = (limit as usize).saturating_sub(bare);
+    make(fit_status(status, available))
 }
 
 /// The trailers of an outcome.

@@ -121,9 +121,9 @@ impl FrameWalker {
             self.payload_left -= part.len();
             bytes = rest;
             if matches!(self.kind(), GOAWAY | SETTINGS) {
-                let room = MAX_PAYLOAD - self.payload.len();
+                let free = MAX_PAYLOAD - self.payload.len();
                 self.payload
-                    .extend_from_slice(&part[..part.len().min(room)]);
+                    .extend_from_slice(&part[..part.len().min(free)]);
             }
             if self.payload_left == 0 {
                 match self.kind() {

@@ -22,7 +22,7 @@ use crate::codec::CompressorRegistry;
 use crate::io::{BoxedIo, Connected, Peer};
 use crate::side::Side;
 use crate::transport::{
-    Call, CallState, ConnectionPhase, Dispatch, Phase, Received, Rejection, ServerSettings,
+    Call, CallState, ConnectionPhase, Dispatch, HeadWithTimeout, Phase, Rejection, ServerSettings,
     ServerTransport, run_call,
 };
 
@@ -248,7 +248,7 @@ impl Accepted {
         } = self;
         let (parts, body) = request.into_parts();
         let received = match fields::parse_request(&parts).finish() {
-            Ok(Received { head, timeout }) => Received {
+            Ok(HeadWithTimeout { head, timeout }) => HeadWithTimeout {
                 head: Arc::new(head),
                 timeout,
             },

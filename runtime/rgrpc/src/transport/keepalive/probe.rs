@@ -31,11 +31,11 @@ const LATE: Duration = Duration::from_secs(1);
 pub(super) struct Probe {
     time: Duration,
     timeout: Duration,
-    state: State,
+    state: ProbeState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum ProbeState {
     /// There was something to receive, or nothing yet.
     Watching {
         /// The time to look whether there was more since. `None`: never.
@@ -92,7 +92,7 @@ impl Probe {
         Self {
             time,
             timeout,
-            state: State::Watching {
+            state: ProbeState::Watching {
                 due: now.checked_add(time),
             },
         }
@@ -107,16 +107,16 @@ impl Probe {
     #[inline]
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Watching { due } => due,
-            State::Probing { due, .. } => Some(due),
-            State::Dormant => None,
+            ProbeState::Watching { due } => due,
+            ProbeState::Probing { due, .. } => Some(due),
+            ProbeState::Dormant => None,
         }
     }
 
     /// Whether a new stream has to [wake](Self::wake) it.
     #[inline]
     pub(super) fn is_dormant(&self) -> bool {
-        self.state == State::Dormant
+        self.state == ProbeState::Dormant
     }
 
     /// The deadline may have come. `received` is when something was received last; without
@@ -130,7 +130,7 @@ impl Probe {
         if self.deadline().is_none_or(|due| now < due) {
             return ProbeStep::Wait;
         }
-        if let State::Probing {
+        if let ProbeState::Probing {
             expires,
             received: before,
             is_late,
@@ -141,12 +141,12 @@ impl Probe {
             return self.unanswered(now, expires, before, is_late, may_ping);
         }
         let due = received.checked_add(self.time);
-        self.state = State::Watching { due };
+        self.state = ProbeState::Watching { due };
         if due.is_none_or(|due| now < due) {
             return ProbeStep::Wait;
         }
         if !may_ping {
-            self.state = State::Dormant;
+            self.state = ProbeState::Dormant;
             return ProbeStep::Wait;
         }
         self.ping(now, received)
@@ -169,21 +169,21 @@ impl Probe {
                 });
             }
             let expires = now + LATE;
-            self.state = State::Probing {
+            self.state = ProbeState::Probing {
                 due: expires,
                 expires,
                 received,
                 is_late: true,
             };
         } else if may_ping {
-            self.state = State::Probing {
+            self.state = ProbeState::Probing {
                 due: self.next_look(now, expires),
                 expires,
                 received,
                 is_late,
             };
         } else {
-            self.state = State::Dormant;
+            self.state = ProbeState::Dormant;
         }
         ProbeStep::Wait
     }
@@ -196,14 +196,14 @@ impl Probe {
     fn ping(&mut self, now: Instant, received: Instant) -> ProbeStep {
         let expires = now.checked_add(self.timeout);
         self.state = match expires {
-            Some(expires) => State::Probing {
+            Some(expires) => ProbeState::Probing {
                 due: self.next_look(now, expires),
                 expires,
                 received,
                 is_late: false,
             },
             // The answer may take for ever.
-            None => State::Watching {
+            None => ProbeState::Watching {
                 due: now.checked_add(self.time),
             },
         };

@@ -325,10 +325,10 @@ impl Task {
     fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
         self.quota.set_waiting(self.link.core.queued_streams());
         self.link.publish_stats(now);
-        if self.link.trim_if_idle(now) {
+        if self.link.shrink_if_idle(now) {
             self.posts = Vec::new();
             self.heads = RequestHeads::default();
-            self.outbox.trim();
+            self.outbox.shrink();
         }
         let keepalive = self.keepalive.as_ref();
         let deadline = keepalive.and_then(|keepalive| keepalive.connection.deadline());
@@ -380,7 +380,8 @@ impl Task {
                 return Ok(false);
             }
         }
-        self.link.land(|stream, len| stream.lend(len));
+        self.link
+            .begin_direct_read(|stream, len| stream.take_buffer(len));
         Ok(true)
     }
 
@@ -407,10 +408,10 @@ impl Task {
                 data,
                 end_stream,
             } => {
-                let landed = self.link.take_landed();
+                let direct_data = self.link.take_direct_data();
                 if let Some(stream) = self.link.core.value_mut(key) {
-                    let after = match landed {
-                        Some(message) => stream.give_back(message, end_stream),
+                    let after = match direct_data {
+                        Some(message) => stream.return_buffer(message, end_stream),
                         None => stream.receive(data, end_stream),
                     };
                     self.after(key, after);

@@ -18,7 +18,7 @@ use crate::transport::{
 };
 
 /// How much of a body that is not gRPC goes into the status, as in grpc-go.
-const MAX_FOREIGN_BODY: usize = 1024;
+const MAX_NOT_GRPC_BODY: usize = 1024;
 
 /// What a call has for its connection's task.
 pub(super) struct ClientPost {
@@ -41,10 +41,10 @@ pub(super) struct NativeClientStream {
     /// For what it posts.
     this: Weak<Self>,
     outbox: Arc<Outbox<ClientPost>>,
-    state: Mutex<State>,
+    state: Mutex<ClientStreamState>,
 }
 
-struct State {
+struct ClientStreamState {
     /// The core's name for it, once it has been opened.
     key: Option<StreamKey>,
     /// The core holds it back until the server allows one more.
@@ -59,14 +59,14 @@ struct State {
 ///
 /// ```text
 ///  Awaited ──gRPC──► Here ──taken──► Done
-///     ├──other headers──► Foreign ────▲
+///     ├──other headers──► NotGrpc ────▲
 ///     └──the stream's end─────────────┘
 /// ```
 enum Head {
     Awaited,
     Here(IncomingHead),
     /// A response that is not gRPC: what to fail with, and the beginning of the body.
-    Foreign(Status, Vec<u8>),
+    NotGrpc(Status, Vec<u8>),
     Done,
 }
 
@@ -113,7 +113,7 @@ impl NativeClientStream {
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
             outbox,
-            state: Mutex::new(State {
+            state: Mutex::new(ClientStreamState {
                 key: None,
                 is_held_back: false,
                 head: Head::Awaited,
@@ -162,15 +162,15 @@ impl NativeClientStream {
         after
     }
 
-    /// Where the next `len` octets of DATA belong; see [`Inbound::lend`].
-    pub(super) fn lend(&self, len: usize) -> Option<Vec<u8>> {
-        lock(&self.state).inbound.lend(len)
+    /// Where the next `len` octets of DATA belong; see [`Inbound::take_buffer`].
+    pub(super) fn take_buffer(&self, len: usize) -> Option<Vec<u8>> {
+        lock(&self.state).inbound.take_buffer(len)
     }
 
-    /// [`receive`](Self::receive) of DATA that came to what was [lent](Self::lend).
-    pub(super) fn give_back(&self, buffer: Vec<u8>, end_stream: bool) -> After {
+    /// [`receive`](Self::receive) of DATA that came to what was [lent](Self::take_buffer).
+    pub(super) fn return_buffer(&self, buffer: Vec<u8>, end_stream: bool) -> After {
         let mut state = lock(&self.state);
-        let waker = state.inbound.give_back(buffer);
+        let waker = state.inbound.return_buffer(buffer);
         let (ended, after) = if end_stream {
             state.ended_with_data()
         } else {
@@ -220,7 +220,7 @@ impl NativeClientStream {
     }
 }
 
-impl State {
+impl ClientStreamState {
     fn headers(&mut self, block: &ReadResponse, end_stream: bool) -> (Option<Waker>, After) {
         match self.head {
             Head::Awaited => {}
@@ -241,7 +241,7 @@ impl State {
                 self.trailers(trailers)
             }
             HeadersBlock::NotGrpc(status) => {
-                self.head = Head::Foreign(status, Vec::new());
+                self.head = Head::NotGrpc(status, Vec::new());
                 if end_stream {
                     self.end_foreign()
                 } else {
@@ -253,10 +253,10 @@ impl State {
     }
 
     fn data(&mut self, data: Bytes, end_stream: bool) -> (Option<Waker>, After) {
-        if let Head::Foreign(_, body) = &mut self.head {
-            let room = MAX_FOREIGN_BODY - body.len();
-            body.extend_from_slice(&data[..data.len().min(room)]);
-            return if end_stream || body.len() == MAX_FOREIGN_BODY {
+        if let Head::NotGrpc(_, body) = &mut self.head {
+            let free = MAX_NOT_GRPC_BODY - body.len();
+            body.extend_from_slice(&data[..data.len().min(free)]);
+            return if end_stream || body.len() == MAX_NOT_GRPC_BODY {
                 self.end_foreign()
             } else {
                 (None, After::Nothing)
@@ -293,7 +293,7 @@ impl State {
     }
 
     fn end_foreign(&mut self) -> (Option<Waker>, After) {
-        let Head::Foreign(status, body) = std::mem::replace(&mut self.head, Head::Done) else {
+        let Head::NotGrpc(status, body) = std::mem::replace(&mut self.head, Head::Done) else {
             return (None, After::Nothing);
         };
         self.malformed(if body.is_empty() {
@@ -388,7 +388,7 @@ impl ClientStream for NativeClientStream {
                 return Poll::Pending;
             }
             Head::Here(_) => {}
-            Head::Foreign(..) | Head::Done => return Poll::Ready(None),
+            Head::NotGrpc(..) | Head::Done => return Poll::Ready(None),
         }
         let Some((messages, trailer)) = state.inbound.take_whole(fits) else {
             return Poll::Ready(None);

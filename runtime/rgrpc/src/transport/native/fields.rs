@@ -10,8 +10,8 @@ use crate::metadata::{Metadata, encode_value};
 use crate::status::{Status, encode_message};
 use crate::transport::timeout::parse_timeout;
 use crate::transport::{
-    HeadersBlock, Received, Rejection, RequestHead, RequestParser, ResponseHead, ResponseParser,
-    Trailers, fit_status,
+    HeadWithTimeout, HeadersBlock, Rejection, RequestHead, RequestParser, ResponseHead,
+    ResponseParser, Trailers, fit_status,
 };
 
 static NOTHING: LazyLock<StaticBlock> = LazyLock::new(|| StaticBlock::new([]));
@@ -29,7 +29,7 @@ static TRAILERS_OK: LazyLock<StaticBlock> =
     LazyLock::new(|| StaticBlock::new([FieldRef::new(b"grpc-status", b"0")]));
 
 /// A received request's head, or how to reject it. Shared: the core reads equal header blocks once.
-pub(super) type ReadRequest = Result<Received<Arc<RequestHead>>, Arc<Rejection>>;
+pub(super) type ReadRequest = Result<HeadWithTimeout<Arc<RequestHead>>, Arc<Rejection>>;
 
 /// Reads a request's fields; the core calls it.
 pub(super) fn read_request(
@@ -46,7 +46,7 @@ pub(super) fn read_request(
         parser.field(field.name.clone(), field.value.clone());
     }
     match parser.finish() {
-        Ok(Received { head, timeout }) => Ok(Received {
+        Ok(HeadWithTimeout { head, timeout }) => Ok(HeadWithTimeout {
             head: Arc::new(head),
             timeout,
         }),
@@ -59,7 +59,7 @@ pub(super) fn read_request(
 fn read_timeout(
     fields: &[Field],
     previous: PreviousHead<'_, ReadRequest>,
-) -> Option<Received<Arc<RequestHead>>> {
+) -> Option<HeadWithTimeout<Arc<RequestHead>>> {
     let received = previous.head.as_ref().ok()?;
     let timeout = match previous.difference {
         Difference::None => received.timeout,
@@ -75,7 +75,7 @@ fn read_timeout(
         }
         Difference::More => return None,
     };
-    Some(Received {
+    Some(HeadWithTimeout {
         head: Arc::clone(&received.head),
         timeout,
     })
@@ -223,8 +223,8 @@ impl HeaderBlock {
     #[cold]
     pub(super) fn fitted(status: Status, limit: u32, block: impl Fn(Status) -> Self) -> Self {
         let bare = block(Status::new(status.code(), ""));
-        let room = (limit as usize).saturating_sub(bare.block().list_size());
-        block(fit_status(status, room))
+        let available = (limit as usize).saturating_sub(bare.block().list_size());
+        block(fit_status(status, available))
     }
 
     /// The block as the core takes it.

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
 use rgrpc_http2::Reading;
 
-use super::assembly::Assembly;
+use super::large_message::Assembly;
 
 use crate::metadata::Metadata;
 use crate::transport::{Incoming, ReadDemand, StreamEnd};
@@ -22,7 +22,7 @@ pub(super) struct Inbound {
     /// The end has come, taken or not.
     ended: bool,
     reading: Reading,
-    report: Report,
+    report: ReadingReport,
     waker: Option<Waker>,
 }
 
@@ -56,7 +56,7 @@ impl Default for Content {
 
 /// The report of the call's reading to the connection's task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Report {
+enum ReadingReport {
     /// The task knows it.
     #[default]
     Current,
@@ -121,20 +121,20 @@ impl Inbound {
     }
 
     /// Where the next `len` octets of DATA belong, if that is a large message that has begun; to be
-    /// [given back](Self::give_back) with them.
-    pub(super) fn lend(&mut self, len: usize) -> Option<Vec<u8>> {
+    /// [given back](Self::return_buffer) with them.
+    pub(super) fn take_buffer(&mut self, len: usize) -> Option<Vec<u8>> {
         match &mut self.content {
-            Content::Assembling(assembly) => assembly.lend(len),
+            Content::Assembling(assembly) => assembly.take_buffer(len),
             Content::Ready(_) | Content::Awaited(_) | Content::Discarded => None,
         }
     }
 
-    /// DATA came, to what was [lent](Self::lend). Returns who waits for it.
-    pub(super) fn give_back(&mut self, buffer: Vec<u8>) -> Option<Waker> {
+    /// DATA came, to what was [lent](Self::take_buffer). Returns who waits for it.
+    pub(super) fn return_buffer(&mut self, buffer: Vec<u8>) -> Option<Waker> {
         let Content::Assembling(assembly) = &mut self.content else {
             return None;
         };
-        assembly.give_back(buffer);
+        assembly.return_buffer(buffer);
         self.complete(Bytes::new())
     }
 
@@ -197,8 +197,8 @@ impl Inbound {
         self.content = Content::Discarded;
         // The core knows how much has come, and takes no more than that for taken.
         self.reading.taken = u64::MAX;
-        if self.report == Report::Current {
-            self.report = Report::Due;
+        if self.report == ReadingReport::Current {
+            self.report = ReadingReport::Due;
         }
     }
 
@@ -247,8 +247,8 @@ impl Inbound {
     /// The call has taken this much.
     fn taken(&mut self, len: usize) {
         self.reading.taken += len as u64;
-        if self.report == Report::Current {
-            self.report = Report::Due;
+        if self.report == ReadingReport::Current {
+            self.report = ReadingReport::Due;
         }
     }
 
@@ -257,8 +257,8 @@ impl Inbound {
         let needed = self.reading.taken + len as u64;
         if needed > self.reading.needed {
             self.reading.needed = needed;
-            if self.report == Report::Current {
-                self.report = Report::Due;
+            if self.report == ReadingReport::Current {
+                self.report = ReadingReport::Due;
             }
         }
     }
@@ -269,16 +269,16 @@ impl Inbound {
     /// A stream whose end has come needs no more credit.
     #[must_use]
     pub(super) fn is_report_due(&mut self) -> bool {
-        let due = self.report == Report::Due && !self.ended;
+        let due = self.report == ReadingReport::Due && !self.ended;
         if due {
-            self.report = Report::Posted;
+            self.report = ReadingReport::Posted;
         }
         due
     }
 
     /// The reading, for the connection's core.
     pub(super) fn take_reading(&mut self) -> Reading {
-        self.report = Report::Current;
+        self.report = ReadingReport::Current;
         self.reading
     }
 
@@ -373,11 +373,11 @@ mod tests {
         let mut begin = vec![0];
         begin.extend(u32::to_be_bytes(len));
         inbound.push(begin.into());
-        let lent = inbound.lend(50_000).expect("a large message");
+        let buffer = inbound.take_buffer(50_000).expect("a large message");
         inbound.discard();
-        assert!(inbound.give_back(lent).is_none());
+        assert!(inbound.return_buffer(buffer).is_none());
         assert_eq!(inbound.discarding().expect("credit").taken, u64::MAX);
-        assert!(inbound.lend(10).is_none());
+        assert!(inbound.take_buffer(10).is_none());
     }
 
     #[test]
@@ -453,10 +453,10 @@ mod tests {
             (pushed.waker.is_some(), pushed.reading),
             (false, Some(reading))
         );
-        assert!(inbound.lend(83_622).is_none(), "past its end");
-        let mut lent = inbound.lend(16_384).expect("within the message");
-        lent.extend_from_slice(&message[16_384..32_768]);
-        assert!(inbound.give_back(lent).is_none());
+        assert!(inbound.take_buffer(83_622).is_none(), "past its end");
+        let mut buffer = inbound.take_buffer(16_384).expect("within the message");
+        buffer.extend_from_slice(&message[16_384..32_768]);
+        assert!(inbound.return_buffer(buffer).is_none());
         assert!(next(&mut inbound).is_none(), "not whole yet");
         let mut rest = message[32_768..].to_vec();
         rest.extend_from_slice(b"next");
@@ -511,7 +511,7 @@ mod tests {
         let mut inbound = Inbound::default();
         let pushed = inbound.push(large().slice(..16_384));
         assert_eq!(pushed.reading, None);
-        assert!(inbound.lend(1).is_none());
+        assert!(inbound.take_buffer(1).is_none());
         assert_eq!(data(&mut inbound).len(), 16_384);
     }
 
@@ -540,9 +540,9 @@ mod tests {
         let mut inbound = Inbound::default();
         assert!(next(&mut inbound).is_none());
         inbound.push(large().slice(..16_384));
-        let lent = inbound.lend(16_384).expect("within the message");
+        let buffer = inbound.take_buffer(16_384).expect("within the message");
         inbound.break_off(StreamEnd::new(Ok(Metadata::new())));
-        assert!(inbound.give_back(lent).is_none());
+        assert!(inbound.return_buffer(buffer).is_none());
         assert!(matches!(next(&mut inbound), Some(Incoming::End(_))));
     }
 }

@@ -9,7 +9,7 @@ use rgrpc_http2::frame::Head;
 use rgrpc_http2::{Connection, ConnectionError, Event, SendError};
 use tokio::time::{Instant, timeout};
 
-use super::landing::Landing;
+use super::large_message::DirectRead;
 use super::message_counter::MessageCounter;
 use super::read_buffer::ReadBuffer;
 use super::socket::Socket;
@@ -32,9 +32,9 @@ pub(super) struct Link<T, H> {
     socket: Socket,
     input: ReadBuffer,
     /// The DATA frame that is being read to its place, if one is.
-    landing: Option<Landing>,
+    direct_read: Option<DirectRead>,
     /// That of the last event, whole.
-    landed: Option<Vec<u8>>,
+    direct_data: Option<Vec<u8>>,
     /// The last turn left what there was to write to this one.
     waited: bool,
     timer: Timer,
@@ -62,8 +62,8 @@ impl<T, H: Clone> Link<T, H> {
             core,
             socket,
             input: ReadBuffer::new(),
-            landing: None,
-            landed: None,
+            direct_read: None,
+            direct_data: None,
             waited: false,
             timer: Timer::default(),
             idle: IdleWatch::default(),
@@ -76,9 +76,9 @@ impl<T, H: Clone> Link<T, H> {
 
     /// Reads once, for [`next_event`](Self::next_event). Whether anything came.
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
-        let read = match &mut self.landing {
-            Some(landing) => self.socket.poll_read(&mut landing.room(), cx),
-            None => self.socket.poll_read(self.input.with_room(), cx),
+        let read = match &mut self.direct_read {
+            Some(direct_read) => self.socket.poll_read(&mut direct_read.spare_capacity(), cx),
+            None => self.socket.poll_read(self.input.with_spare_capacity(), cx),
         };
         match read {
             Poll::Pending => {
@@ -87,8 +87,8 @@ impl<T, H: Clone> Link<T, H> {
             }
             Poll::Ready(Ok(0)) => Err(LinkEnd::Closed),
             Poll::Ready(Ok(_)) => {
-                match &mut self.landing {
-                    Some(landing) => landing.move_beyond(self.input.with_room()),
+                match &mut self.direct_read {
+                    Some(direct_read) => direct_read.move_beyond(self.input.with_spare_capacity()),
                     None => self.input.has_read(),
                 }
                 self.idle.used();
@@ -99,12 +99,12 @@ impl<T, H: Clone> Link<T, H> {
     }
 
     /// What happened, one thing at a time; `None` until more is read or written.
-    /// After [`Event::Data`], [`take_landed`](Self::take_landed) tells whether the data is
+    /// After [`Event::Data`], [`take_direct_data`](Self::take_direct_data) tells whether the data is
     /// elsewhere.
     pub(super) fn next_event(&mut self, now: Instant) -> Result<Option<Event<H>>, LinkEnd> {
         let now = now.into_std();
-        if self.landing.is_some() {
-            return self.next_event_landing(now);
+        if self.direct_read.is_some() {
+            return self.next_event_direct(now);
         }
         let event = self
             .core
@@ -117,8 +117,11 @@ impl<T, H: Clone> Link<T, H> {
     }
 
     #[cold]
-    fn next_event_landing(&mut self, now: std::time::Instant) -> Result<Option<Event<H>>, LinkEnd> {
-        let Some(landing) = self.landing.take_if(|landing| landing.is_whole()) else {
+    fn next_event_direct(&mut self, now: std::time::Instant) -> Result<Option<Event<H>>, LinkEnd> {
+        let Some(direct_read) = self
+            .direct_read
+            .take_if(|direct_read| direct_read.is_whole())
+        else {
             // What was read last is not behind what is still to come.
             let nothing = &mut BytesMut::new();
             return self
@@ -126,14 +129,14 @@ impl<T, H: Clone> Link<T, H> {
                 .next_event(nothing, now)
                 .map_err(LinkEnd::Protocol);
         };
-        let (head, message) = landing.into_parts();
+        let (head, message) = direct_read.into_parts();
         let length = head.length;
         let arrived = self.core.content_arrived(head, now);
         match arrived.map_err(LinkEnd::Protocol)? {
             Some(event) => {
                 if let Event::Data { key, .. } = event {
                     self.received.received_octets(key, length);
-                    self.landed = Some(message);
+                    self.direct_data = Some(message);
                 }
                 Ok(Some(event))
             }
@@ -144,23 +147,26 @@ impl<T, H: Clone> Link<T, H> {
         }
     }
 
-    /// What a stream has [lent](Self::land), with the DATA of the last event in it, if that was
+    /// What a stream has [lent](Self::begin_direct_read), with the DATA of the last event in it, if that was
     /// read to there.
     #[inline]
-    pub(super) fn take_landed(&mut self) -> Option<Vec<u8>> {
-        self.landed.take()
+    pub(super) fn take_direct_data(&mut self) -> Option<Vec<u8>> {
+        self.direct_data.take()
     }
 
     /// When all events were taken: if what was read ends within a DATA frame, asks the frame's
     /// stream for the buffer that as many octets belong to, and has the next reads put them there.
-    pub(super) fn land(&mut self, lend: impl FnOnce(&T, usize) -> Option<Vec<u8>>) {
+    pub(super) fn begin_direct_read(
+        &mut self,
+        take_buffer: impl FnOnce(&T, usize) -> Option<Vec<u8>>,
+    ) {
         let input = self.input.unread();
-        if self.landing.is_none()
+        if self.direct_read.is_none()
             && let Some((head, key)) = self.core.partial_content(input)
             && let Some(stream) = self.core.value_mut(key)
-            && let Some(message) = lend(stream, head.length)
+            && let Some(message) = take_buffer(stream, head.length)
         {
-            self.landing = Some(Landing::new(head, message, &input[Head::LEN..]));
+            self.direct_read = Some(DirectRead::new(head, message, &input[Head::LEN..]));
             input.clear();
         }
     }
@@ -259,11 +265,11 @@ impl<T, H: Clone> Link<T, H> {
     }
 
     /// Gives back what is only held for speed when the connection has become idle, and says so.
-    pub(super) fn trim_if_idle(&mut self, now: Instant) -> bool {
+    pub(super) fn shrink_if_idle(&mut self, now: Instant) -> bool {
         let idle = self.idle.became_idle(now);
         if idle {
             self.core.shrink();
-            self.input.trim();
+            self.input.shrink();
         }
         idle
     }
@@ -286,7 +292,7 @@ impl<T, H: Clone> Link<T, H> {
             poll_fn(|cx| self.socket.poll_shutdown(cx)).await?;
             loop {
                 self.input.unread().clear();
-                let input = self.input.with_room();
+                let input = self.input.with_spare_capacity();
                 let read = pin!(poll_fn(|cx| self.socket.poll_read(input, cx)));
                 if read.await? == 0 {
                     return io::Result::Ok(());

@@ -6,19 +6,17 @@
 //! [`Outbox`](outbox::Outbox), which wakes the task only when it sleeps; what they receive lies in
 //! their stream, under a lock that no two streams share.
 
-mod assembly;
 mod client;
 mod client_stream;
 mod fields;
 mod inbound;
-mod landing;
+mod large_message;
 mod link;
 mod message_counter;
 mod outbox;
 mod outgoing;
 mod read_buffer;
 mod request_head;
-mod room;
 mod server;
 mod server_stream;
 mod socket;

@@ -9,12 +9,12 @@ use crate::lock::lock;
 /// Posting wakes the task only when it sleeps: what handlers post while the task polls them waits
 /// for the task without a wake.
 pub(super) struct Outbox<P> {
-    state: Mutex<State<P>>,
+    state: Mutex<OutboxState<P>>,
     /// There are posts, or the task sleeps: what the task looks at often, without the lock.
     concerns_task: AtomicBool,
 }
 
-struct State<P> {
+struct OutboxState<P> {
     posts: Vec<P>,
     /// The sleeping task.
     sleeper: Option<Waker>,
@@ -25,7 +25,7 @@ struct State<P> {
 impl<P> Outbox<P> {
     pub(super) fn new() -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(OutboxState {
                 posts: Vec::new(),
                 sleeper: None,
                 closed: false,
@@ -67,7 +67,7 @@ impl<P> Outbox<P> {
     }
 
     /// Gives back memory that is only held for speed.
-    pub(super) fn trim(&self) {
+    pub(super) fn shrink(&self) {
         lock(&self.state).posts.shrink_to_fit();
     }
 

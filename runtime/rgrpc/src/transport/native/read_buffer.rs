@@ -45,9 +45,9 @@ impl ReadBuffer {
     }
 
     /// The same, with room for the next read behind it.
-    pub(super) fn with_room(&mut self) -> &mut BytesMut {
-        let room = self.current.capacity() - self.current.len();
-        if room < self.read_size / 2 && !self.current.try_reclaim(self.read_size) {
+    pub(super) fn with_spare_capacity(&mut self) -> &mut BytesMut {
+        let free = self.current.capacity() - self.current.len();
+        if free < self.read_size / 2 && !self.current.try_reclaim(self.read_size) {
             let mut next = take(self.read_size + self.current.len());
             next.extend_from_slice(&self.current);
             keep(std::mem::replace(&mut self.current, next));
@@ -71,7 +71,7 @@ impl ReadBuffer {
 
     /// Gives back the memory that is only held for speed, the thread's as well: a connection of it
     /// that is in use soon has other.
-    pub(super) fn trim(&mut self) {
+    pub(super) fn shrink(&mut self) {
         self.read_size = MIN_READ;
         self.current = BytesMut::from(&self.current[..]);
         KEPT.take();
@@ -105,7 +105,7 @@ mod tests {
 
     /// Reads this many octets; returns where they lie.
     fn read(buffer: &mut ReadBuffer, octets: usize) -> *const u8 {
-        let input = buffer.with_room();
+        let input = buffer.with_spare_capacity();
         let before = input.len();
         input.resize(input.capacity().min(before + octets), 1);
         let place = input[before..].as_ptr();
@@ -175,10 +175,10 @@ mod tests {
         }
         assert_eq!(buffer.read_size, MAX_READ);
         buffer.unread().extend_from_slice(b"part of a frame");
-        buffer.trim();
+        buffer.shrink();
         assert_eq!(buffer.unread(), "part of a frame");
         assert!(buffer.unread().capacity() < MIN_READ);
-        assert!(buffer.with_room().capacity() < 2 * MIN_READ);
+        assert!(buffer.with_spare_capacity().capacity() < 2 * MIN_READ);
     }
 
     #[test]

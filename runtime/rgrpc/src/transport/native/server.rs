@@ -23,8 +23,8 @@ use crate::transport::keepalive::{
     PingEnforcer, ServerKeepalive, ServerStep, TOO_MANY_PINGS, Unanswered,
 };
 use crate::transport::{
-    CallEnd, CallState, CancelReason, ConnectionHandle, ConnectionPhase, Dispatch, Last,
-    OtherProtocol, Phase, Received, RefusalLog, Rejection, RequestHead, ResetCode, ResponseHead,
+    CallEnd, CallState, CancelReason, ConnectionHandle, ConnectionPhase, Dispatch, HeadWithTimeout,
+    Last, OtherProtocol, Phase, RefusalLog, Rejection, RequestHead, ResetCode, ResponseHead,
     ServerSettings, ServerStream, ServerTransport, run_call, status_for_reset, too_large,
 };
 
@@ -80,7 +80,7 @@ fn response_head<'a>(
 /// A request whose head has come, and nothing after it.
 struct Opened {
     key: StreamKey,
-    head: Received<Arc<RequestHead>>,
+    head: HeadWithTimeout<Arc<RequestHead>>,
 }
 
 /// Why a connection is over.
@@ -281,10 +281,10 @@ impl<D: Dispatch> Task<D> {
     fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, End> {
         self.poll_handshake(cx)?;
         self.link.publish_stats(now);
-        if self.link.trim_if_idle(now) {
+        if self.link.shrink_if_idle(now) {
             self.posts = Vec::new();
             self.calls = Vec::new();
-            self.shared.outbox.trim();
+            self.shared.outbox.shrink();
         }
         if self.keepalive.watches_idleness() {
             self.idleness.look(&self.link.core, now);
@@ -349,7 +349,8 @@ impl<D: Dispatch> Task<D> {
         }
         let opened = self.opened.take();
         self.begin(opened, now);
-        self.link.land(|stream, len| stream.lend(len));
+        self.link
+            .begin_direct_read(|stream, len| stream.take_buffer(len));
         Ok(())
     }
 
@@ -450,12 +451,12 @@ impl<D: Dispatch> Task<D> {
     }
 
     fn receive(&mut self, key: StreamKey, data: Bytes, end_stream: bool) {
-        let landed = self.link.take_landed();
+        let direct_data = self.link.take_direct_data();
         match self.link.core.value_mut(key) {
             Some(stream) => {
                 self.unanswered += 1;
-                let reading = match landed {
-                    Some(message) => stream.give_back(message, end_stream),
+                let reading = match direct_data {
+                    Some(message) => stream.return_buffer(message, end_stream),
                     None => stream.receive(data, end_stream),
                 };
                 if let Some(reading) = reading {

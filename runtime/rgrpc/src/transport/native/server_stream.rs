@@ -48,11 +48,11 @@ pub(super) struct NativeServerStream {
     shared: Arc<ServerShared>,
     call: CallState,
     /// Made when it is needed: a call that has come whole and does not wait ends without it.
-    state: OnceLock<Box<Mutex<State>>>,
+    state: OnceLock<Box<Mutex<ServerStreamState>>>,
 }
 
 #[derive(Default)]
-struct State {
+struct ServerStreamState {
     inbound: Inbound,
     outgoing: Outgoing,
     /// The reason why the stream is closed, if it is.
@@ -97,7 +97,7 @@ impl NativeServerStream {
     }
 
     /// Uses the state, under its lock.
-    fn state<R>(&self, operation: impl FnOnce(&mut State) -> R) -> R {
+    fn state<R>(&self, operation: impl FnOnce(&mut ServerStreamState) -> R) -> R {
         let state = self
             .state
             .get_or_init(|| Box::new(Mutex::new(self.late_state())));
@@ -105,11 +105,11 @@ impl NativeServerStream {
     }
 
     /// The state of a request that has come whole.
-    fn late_state(&self) -> State {
-        State {
+    fn late_state(&self) -> ServerStreamState {
+        ServerStreamState {
             inbound: Inbound::ended(),
             closed: self.call.is_done().then_some(Closed::CallEnded),
-            ..State::default()
+            ..ServerStreamState::default()
         }
     }
 
@@ -130,15 +130,15 @@ impl NativeServerStream {
         reading
     }
 
-    /// Where the next `len` octets of DATA belong; see [`Inbound::lend`].
-    pub(super) fn lend(&self, len: usize) -> Option<Vec<u8>> {
-        self.state(|state| state.inbound.lend(len))
+    /// Where the next `len` octets of DATA belong; see [`Inbound::take_buffer`].
+    pub(super) fn take_buffer(&self, len: usize) -> Option<Vec<u8>> {
+        self.state(|state| state.inbound.take_buffer(len))
     }
 
-    /// [`receive`](Self::receive) of DATA that came to what was [lent](Self::lend).
-    pub(super) fn give_back(&self, buffer: Vec<u8>, end_stream: bool) -> Option<Reading> {
+    /// [`receive`](Self::receive) of DATA that came to what was [lent](Self::take_buffer).
+    pub(super) fn return_buffer(&self, buffer: Vec<u8>, end_stream: bool) -> Option<Reading> {
         let (waker, reading) = self.state(|state| {
-            let waker = state.inbound.give_back(buffer);
+            let waker = state.inbound.return_buffer(buffer);
             let reading = state.inbound.discarding();
             (waker.or(state.end_if(end_stream)), reading)
         });
@@ -205,7 +205,7 @@ impl NativeServerStream {
     }
 }
 
-impl State {
+impl ServerStreamState {
     /// The request has ended, if it has. Returns who waits for that.
     fn end_if(&mut self, end_stream: bool) -> Option<Waker> {
         let end = end_stream.then(|| StreamEnd::new(Ok(Metadata::new())))?;

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 use rgrpc_http2::frame::Head;
 
-use super::room::{Budget, Room};
+use super::memory_reservation::{MemoryBudget, MemoryReservation};
 use crate::buffer_pool;
 use crate::prefix::{PREFIX_LEN, Prefix};
 use crate::transport::ReadDemand;
@@ -15,26 +15,29 @@ const MAX_LEN: usize = 16 * 1024 * 1024;
 
 /// How much room is made so at a time, in the whole process. Messages over it come in pieces, for
 /// which the flow-control windows are the bound.
-static AHEAD: Budget = Budget::new(64 * 1024 * 1024);
+static RESERVED: MemoryBudget = MemoryBudget::new(64 * 1024 * 1024);
 
 /// A large message that a call waits for, of which part has come, in one piece.
 ///
-/// The connection's task can [lend](Self::lend) the buffer, to read the content of a frame right to
+/// The connection's task can [lend](Self::take_buffer) the buffer, to read the content of a frame right to
 /// its place.
 #[derive(Debug)]
-pub(super) struct Assembly {
+pub(in crate::transport::native) struct Assembly {
     /// What has come, and room for the rest and for the head of the frame behind it. Has no room
     /// while it is lent.
     buffer: Vec<u8>,
     /// How long the whole is.
     len: usize,
-    _room: Room,
+    _reservation: MemoryReservation,
 }
 
 impl Assembly {
     /// Begins with the first DATA that came for what is wanted; `None` if that has come whole or is
     /// not large, or too many others have begun.
-    pub(super) fn begin(read_demand: ReadDemand, data: &[u8]) -> Option<Self> {
+    pub(in crate::transport::native) fn begin(
+        read_demand: ReadDemand,
+        data: &[u8],
+    ) -> Option<Self> {
         let len = match read_demand {
             ReadDemand::Rest(len) => len,
             ReadDemand::Message { max } => {
@@ -46,28 +49,28 @@ impl Assembly {
         if !(MIN_LEN..=MAX_LEN).contains(&len) || data.len() >= len {
             return None;
         }
-        let room = AHEAD.take(len)?;
+        let reservation = RESERVED.reserve(len)?;
         let mut buffer = buffer_pool::take(len + Head::LEN);
         buffer.extend_from_slice(data);
         Some(Self {
             buffer,
             len,
-            _room: room,
+            _reservation: reservation,
         })
     }
 
     /// How long the whole is.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::transport::native) fn len(&self) -> usize {
         self.len
     }
 
     /// How much is still to come.
-    pub(super) fn missing(&self) -> usize {
+    pub(in crate::transport::native) fn missing(&self) -> usize {
         self.len - self.buffer.len()
     }
 
     /// Takes in what belongs to the message. Returns the rest.
-    pub(super) fn push(&mut self, mut data: Bytes) -> Bytes {
+    pub(in crate::transport::native) fn push(&mut self, mut data: Bytes) -> Bytes {
         let rest = data.split_off(data.len().min(self.missing()));
         self.buffer.extend_from_slice(&data);
         rest
@@ -75,18 +78,18 @@ impl Assembly {
 
     /// The buffer, for the `len` octets that come next to be put behind what it holds, and at most
     /// the head of a frame behind these; `None` if not all of them belong to the message. To be
-    /// [given back](Self::give_back).
-    pub(super) fn lend(&mut self, len: usize) -> Option<Vec<u8>> {
+    /// [given back](Self::return_buffer).
+    pub(in crate::transport::native) fn take_buffer(&mut self, len: usize) -> Option<Vec<u8>> {
         (len <= self.missing()).then(|| std::mem::take(&mut self.buffer))
     }
 
     /// Takes the buffer back, with what has come.
-    pub(super) fn give_back(&mut self, buffer: Vec<u8>) {
+    pub(in crate::transport::native) fn return_buffer(&mut self, buffer: Vec<u8>) {
         self.buffer = buffer;
     }
 
     /// What has come, in one piece.
-    pub(super) fn into_bytes(self) -> Bytes {
+    pub(in crate::transport::native) fn into_bytes(self) -> Bytes {
         buffer_pool::share(self.buffer)
     }
 }
@@ -146,11 +149,11 @@ mod tests {
             .expect("a large message");
         let place = assembly.buffer.as_ptr();
         assert!(assembly.push(whole.slice(1_000..20_000)).is_empty());
-        let mut lent = assembly.lend(10_000).expect("within the message");
-        lent.extend_from_slice(&whole[20_000..30_000]);
-        assembly.give_back(lent);
+        let mut buffer = assembly.take_buffer(10_000).expect("within the message");
+        buffer.extend_from_slice(&whole[20_000..30_000]);
+        assembly.return_buffer(buffer);
         assert_eq!(assembly.missing(), whole.len() - 30_000);
-        assert!(assembly.lend(assembly.missing() + 1).is_none());
+        assert!(assembly.take_buffer(assembly.missing() + 1).is_none());
         let mut rest = whole.slice(30_000..).to_vec();
         rest.extend_from_slice(b"next");
         assert_eq!(assembly.push(rest.into()), "next");

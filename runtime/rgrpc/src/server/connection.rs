@@ -17,7 +17,7 @@ use crate::io::{Connected, Detached};
 use crate::side::Side;
 use crate::stats::ConnectionBegin;
 use crate::task::caught;
-use crate::transport::{ConnectionHandle, ConnectionPhase, Phase, ServerSettings, Serving};
+use crate::transport::{ConnectionHandle, ConnectionPhase, ServerPhase, ServerSettings, Serving};
 
 /// How a connection that was accepted is served: first it is secured, then its calls are. All of it
 /// happens on the connection's own task, so that a client that is slow in its handshake holds up no
@@ -26,7 +26,7 @@ pub(super) struct Connection {
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) credentials: ServerCredentials,
     pub(super) settings: ServerSettings,
-    pub(super) phase: watch::Receiver<Phase>,
+    pub(super) phase: watch::Receiver<ServerPhase>,
 }
 
 impl Connection {
@@ -103,7 +103,7 @@ fn begin(
     dispatcher: Arc<Dispatcher>,
     mut secured: Connected,
     mut extensions: Extensions,
-    phase: watch::Receiver<Phase>,
+    phase: watch::Receiver<ServerPhase>,
 ) -> Result<(Connected, ConnectionPhase, Arc<ConnectionCalls>), ConnectionRefusal> {
     extensions.merge(std::mem::take(&mut secured.extensions));
     let options = dispatcher.options();
@@ -157,10 +157,10 @@ fn serve_secured(
 /// not come that far has no call to finish.
 async fn unless_stopping<T>(
     handshake: impl Future<Output = T>,
-    phase: &mut watch::Receiver<Phase>,
+    phase: &mut watch::Receiver<ServerPhase>,
 ) -> Option<T> {
     let mut handshake = pin!(handshake);
-    let mut stopping = pin!(phase.wait_for(|phase| *phase != Phase::Running));
+    let mut stopping = pin!(phase.wait_for(|phase| *phase != ServerPhase::Running));
     poll_fn(|cx| {
         if let Poll::Ready(output) = handshake.as_mut().poll(cx) {
             return Poll::Ready(Some(output));

@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use super::Phase;
+use super::ServerPhase;
 use crate::extensions::Extensions;
 use crate::io::Peer;
 use crate::lock::lock;
@@ -19,7 +19,7 @@ pub struct ConnectionHandle(Arc<Shared>);
 struct Shared {
     peer: Arc<Peer>,
     extensions: Extensions,
-    /// A [`Phase`] as a number.
+    /// A [`ServerPhase`] as a number.
     phase: AtomicU8,
     /// Of the connection's task.
     waker: Mutex<Option<Waker>>,
@@ -30,7 +30,7 @@ impl ConnectionHandle {
         Self(Arc::new(Shared {
             peer: Arc::new(peer),
             extensions,
-            phase: AtomicU8::new(Phase::Running as u8),
+            phase: AtomicU8::new(ServerPhase::Running as u8),
             waker: Mutex::new(None),
         }))
     }
@@ -58,17 +58,17 @@ impl ConnectionHandle {
     ///
     /// Source: grpc-go `ServerTransport.Drain`, which is internal there.
     pub fn drain(&self) {
-        self.advance(Phase::Draining);
+        self.advance(ServerPhase::Draining);
     }
 
     /// Closes the connection at once. Its calls are cancelled, and their handlers dropped, as by
     /// [`ServerHandle::stop`](crate::ServerHandle::stop). Idempotent.
     pub fn close(&self) {
-        self.advance(Phase::Stopped);
+        self.advance(ServerPhase::Stopped);
     }
 
     /// A phase is never left for an earlier one.
-    fn advance(&self, to: Phase) {
+    fn advance(&self, to: ServerPhase) {
         if self.0.phase.fetch_max(to as u8, Ordering::AcqRel) < to as u8 {
             let waker = lock(&self.0.waker).take();
             if let Some(waker) = waker {
@@ -77,16 +77,16 @@ impl ConnectionHandle {
         }
     }
 
-    fn phase(&self) -> Phase {
+    fn phase(&self) -> ServerPhase {
         match self.0.phase.load(Ordering::Acquire) {
-            phase if phase == Phase::Running as u8 => Phase::Running,
-            phase if phase == Phase::Draining as u8 => Phase::Draining,
-            _ => Phase::Stopped,
+            phase if phase == ServerPhase::Running as u8 => ServerPhase::Running,
+            phase if phase == ServerPhase::Draining as u8 => ServerPhase::Draining,
+            _ => ServerPhase::Stopped,
         }
     }
 
     /// Ready when the phase is later than `seen`.
-    pub(super) fn poll_later(&self, seen: Phase, cx: &Context<'_>) -> Poll<Phase> {
+    pub(super) fn poll_later(&self, seen: ServerPhase, cx: &Context<'_>) -> Poll<ServerPhase> {
         let phase = self.phase();
         if phase > seen {
             return Poll::Ready(phase);

@@ -2,7 +2,7 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use h2::server::{self, Connection, SendResponse};
@@ -20,10 +20,11 @@ use super::{
 };
 use crate::codec::CompressorRegistry;
 use crate::io::{BoxedIo, Connected, Peer};
+use crate::select_biased::{Either, select_biased};
 use crate::side::Side;
 use crate::transport::{
-    Call, CallState, ConnectionPhase, Dispatch, HeadWithTimeout, Phase, Rejection, ServerSettings,
-    ServerTransport, run_call,
+    Call, CallState, ConnectionPhase, Dispatch, HeadWithTimeout, Rejection, ServerPhase,
+    ServerSettings, ServerTransport, run_call,
 };
 
 /// How long a connection that drains may take to acknowledge it; without calls it is closed then, as
@@ -72,7 +73,10 @@ impl ServerConnection {
         let handshake =
             tokio::time::timeout(self.settings.handshake_timeout, builder.handshake(io));
         // A connection that has not begun has nothing that a graceful stop would wait for.
-        let connection = match first_of(handshake, phase.stopping()).await? {
+        let Either::First(handshake) = select_biased(handshake, phase.stopping()).await else {
+            return None;
+        };
+        let connection = match handshake {
             Ok(Ok(connection)) => connection,
             // As port scanners and the probes of load balancers do.
             Ok(Err(error)) if error.is_io() => {
@@ -136,7 +140,7 @@ struct Open {
 )]
 enum Event {
     Request(Accepted),
-    Phase(Phase),
+    Phase(ServerPhase),
     /// A connection that drains has had its time to say that it knows.
     DrainTimeout,
     Ended,
@@ -151,8 +155,8 @@ impl Open {
                         start(call, &dispatch, self.spawn_handlers).await;
                     }
                 }
-                Event::Phase(Phase::Running) => {}
-                Event::Phase(Phase::Draining) => {
+                Event::Phase(ServerPhase::Running) => {}
+                Event::Phase(ServerPhase::Draining) => {
                     if self.drain.is_none() {
                         self.drain = Some(Box::pin(sleep(DRAIN_TIMEOUT)));
                         self.connection.graceful_shutdown();
@@ -161,7 +165,9 @@ impl Open {
                 Event::DrainTimeout if self.connection.has_streams() => {
                     self.drain = Some(Box::pin(sleep(DRAIN_TIMEOUT)));
                 }
-                Event::Phase(Phase::Stopped) | Event::DrainTimeout => return self.close().await,
+                Event::Phase(ServerPhase::Stopped) | Event::DrainTimeout => {
+                    return self.close().await;
+                }
                 Event::Ended => return,
             }
         }
@@ -270,20 +276,4 @@ impl Accepted {
         ));
         Some(dispatch.dispatch(stream, None))
     }
-}
-
-/// The first future's output, or `None` when the second is ready before it.
-async fn first_of<T>(
-    first: impl Future<Output = T>,
-    second: impl Future<Output = ()>,
-) -> Option<T> {
-    let mut first = pin!(first);
-    let mut second = pin!(second);
-    poll_fn(|cx: &mut Context<'_>| {
-        if let Poll::Ready(output) = first.as_mut().poll(cx) {
-            return Poll::Ready(Some(output));
-        }
-        second.as_mut().poll(cx).map(|()| None)
-    })
-    .await
 }

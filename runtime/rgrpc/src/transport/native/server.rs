@@ -24,7 +24,7 @@ use crate::transport::keepalive::{
 };
 use crate::transport::{
     CallEnd, CallState, CancelReason, ConnectionHandle, ConnectionPhase, Dispatch, HeadWithTimeout,
-    Last, OtherProtocol, Phase, RefusalLog, Rejection, RequestHead, ResetCode, ResponseHead,
+    Last, OtherProtocol, RefusalLog, Rejection, RequestHead, ResetCode, ResponseHead, ServerPhase,
     ServerSettings, ServerStream, ServerTransport, run_call, status_for_reset, too_large,
 };
 
@@ -223,9 +223,9 @@ impl<D: Dispatch> Task<D> {
             };
             // The last steps are boxed, so that a connection does not keep the room for them.
             match woken {
-                Ok(Phase::Running) => {}
-                Ok(Phase::Draining) => self.drain(),
-                Ok(Phase::Stopped) => return Box::pin(self.stop()).await,
+                Ok(ServerPhase::Running) => {}
+                Ok(ServerPhase::Draining) => self.drain(),
+                Ok(ServerPhase::Stopped) => return Box::pin(self.stop()).await,
                 Err(end) => return Box::pin(self.end(end)).await,
             }
         }

@@ -22,7 +22,7 @@ static RESERVED: MemoryBudget = MemoryBudget::new(64 * 1024 * 1024);
 /// The connection's task can [lend](Self::take_buffer) the buffer, to read the content of a frame right to
 /// its place.
 #[derive(Debug)]
-pub(in crate::transport::native) struct Assembly {
+pub(crate) struct Assembly {
     /// What has come, and room for the rest and for the head of the frame behind it. Has no room
     /// while it is lent.
     buffer: Vec<u8>,
@@ -34,10 +34,7 @@ pub(in crate::transport::native) struct Assembly {
 impl Assembly {
     /// Begins with the first DATA that came for what is wanted; `None` if that has come whole or is
     /// not large, or too many others have begun.
-    pub(in crate::transport::native) fn begin(
-        read_demand: ReadDemand,
-        data: &[u8],
-    ) -> Option<Self> {
+    pub(crate) fn begin(read_demand: ReadDemand, data: &[u8]) -> Option<Self> {
         let len = match read_demand {
             ReadDemand::Rest(len) => len,
             ReadDemand::Message { max } => {
@@ -60,17 +57,17 @@ impl Assembly {
     }
 
     /// How long the whole is.
-    pub(in crate::transport::native) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// How much is still to come.
-    pub(in crate::transport::native) fn missing(&self) -> usize {
+    pub(crate) fn missing(&self) -> usize {
         self.len - self.buffer.len()
     }
 
     /// Takes in what belongs to the message. Returns the rest.
-    pub(in crate::transport::native) fn push(&mut self, mut data: Bytes) -> Bytes {
+    pub(crate) fn push(&mut self, mut data: Bytes) -> Bytes {
         let rest = data.split_off(data.len().min(self.missing()));
         self.buffer.extend_from_slice(&data);
         rest
@@ -79,17 +76,17 @@ impl Assembly {
     /// The buffer, for the `len` octets that come next to be put behind what it holds, and at most
     /// the head of a frame behind these; `None` if not all of them belong to the message. To be
     /// [given back](Self::return_buffer).
-    pub(in crate::transport::native) fn take_buffer(&mut self, len: usize) -> Option<Vec<u8>> {
+    pub(crate) fn take_buffer(&mut self, len: usize) -> Option<Vec<u8>> {
         (len <= self.missing()).then(|| std::mem::take(&mut self.buffer))
     }
 
     /// Takes the buffer back, with what has come.
-    pub(in crate::transport::native) fn return_buffer(&mut self, buffer: Vec<u8>) {
+    pub(crate) fn return_buffer(&mut self, buffer: Vec<u8>) {
         self.buffer = buffer;
     }
 
     /// What has come, in one piece.
-    pub(in crate::transport::native) fn into_bytes(self) -> Bytes {
+    pub(crate) fn into_bytes(self) -> Bytes {
         buffer_pool::share(self.buffer)
     }
 }

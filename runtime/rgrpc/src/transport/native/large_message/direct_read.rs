@@ -4,7 +4,7 @@ use rgrpc_http2::frame::Head;
 /// A DATA frame of a large message, whose content is read from the socket right to where the
 /// message is put together, and not by way of the connection's buffer.
 #[derive(Debug)]
-pub(in crate::transport::native) struct DirectRead {
+pub(crate) struct DirectRead {
     head: Head,
     /// What has come of the message.
     buffer: Vec<u8>,
@@ -14,11 +14,7 @@ pub(in crate::transport::native) struct DirectRead {
 
 impl DirectRead {
     /// Begins with what has come of the frame's content.
-    pub(in crate::transport::native) fn new(
-        head: Head,
-        mut buffer: Vec<u8>,
-        content: &[u8],
-    ) -> Self {
+    pub(crate) fn new(head: Head, mut buffer: Vec<u8>, content: &[u8]) -> Self {
         let end = buffer.len() + head.length;
         buffer.extend_from_slice(content);
         Self { head, buffer, end }
@@ -26,13 +22,13 @@ impl DirectRead {
 
     /// Where to read: room for the rest of the frame, and for the head of the next, which tells
     /// where that belongs.
-    pub(in crate::transport::native) fn spare_capacity(&mut self) -> impl BufMut + '_ {
+    pub(crate) fn spare_capacity(&mut self) -> impl BufMut + '_ {
         let spare = self.end + Head::LEN - self.buffer.len();
         (&mut self.buffer).limit(spare)
     }
 
     /// Moves what was read of the frame behind.
-    pub(in crate::transport::native) fn move_beyond(&mut self, input: &mut BytesMut) {
+    pub(crate) fn move_beyond(&mut self, input: &mut BytesMut) {
         if let Some(beyond) = self.buffer.get(self.end..) {
             input.extend_from_slice(beyond);
             self.buffer.truncate(self.end);
@@ -40,12 +36,12 @@ impl DirectRead {
     }
 
     /// Whether the frame is whole.
-    pub(in crate::transport::native) fn is_whole(&self) -> bool {
+    pub(crate) fn is_whole(&self) -> bool {
         self.buffer.len() == self.end
     }
 
     /// The frame's head, and the message with the frame's content.
-    pub(in crate::transport::native) fn into_parts(self) -> (Head, Vec<u8>) {
+    pub(crate) fn into_parts(self) -> (Head, Vec<u8>) {
         (self.head, self.buffer)
     }
 }

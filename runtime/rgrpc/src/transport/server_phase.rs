@@ -8,7 +8,7 @@ use super::ConnectionHandle;
 
 /// The phase of a server, or of one of its connections, on the way to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
+pub(crate) enum ServerPhase {
     /// New connections and new calls are welcome.
     Running,
     /// Calls that have begun go on; new ones are turned away.
@@ -20,18 +20,18 @@ pub(crate) enum Phase {
 /// The phase of a connection, as its task watches it: the later one of the server's and its own.
 #[derive(Debug)]
 pub(crate) struct ConnectionPhase {
-    server: watch::Receiver<Phase>,
+    server: watch::Receiver<ServerPhase>,
     connection: ConnectionHandle,
     /// The last phase that was returned.
-    seen: Phase,
+    seen: ServerPhase,
 }
 
 impl ConnectionPhase {
-    pub(crate) fn new(server: watch::Receiver<Phase>, connection: ConnectionHandle) -> Self {
+    pub(crate) fn new(server: watch::Receiver<ServerPhase>, connection: ConnectionHandle) -> Self {
         Self {
             server,
             connection,
-            seen: Phase::Running,
+            seen: ServerPhase::Running,
         }
     }
 
@@ -42,11 +42,11 @@ impl ConnectionPhase {
 
     /// Waits until the phase has changed. A server that is gone without having been stopped cancels
     /// its calls. Cancel-safe.
-    pub(crate) async fn next(&mut self) -> Phase {
+    pub(crate) async fn next(&mut self) -> ServerPhase {
         loop {
             let phase = self.changed().await;
             // The other of the two may have come as far before.
-            if phase > self.seen || phase == Phase::Running {
+            if phase > self.seen || phase == ServerPhase::Running {
                 self.seen = phase;
                 return phase;
             }
@@ -54,7 +54,7 @@ impl ConnectionPhase {
     }
 
     /// Waits until one of the two phases has changed.
-    async fn changed(&mut self) -> Phase {
+    async fn changed(&mut self) -> ServerPhase {
         let Self {
             server,
             connection,
@@ -68,7 +68,7 @@ impl ConnectionPhase {
                 }
                 changed.as_mut().poll(cx).map(|changed| match changed {
                     Ok(()) => None,
-                    Err(_) => Some(Phase::Stopped),
+                    Err(_) => Some(ServerPhase::Stopped),
                 })
             })
             .await
@@ -76,9 +76,9 @@ impl ConnectionPhase {
         own.unwrap_or_else(|| *server.borrow_and_update())
     }
 
-    /// Waits until the phase is not [`Phase::Running`]. Cancel-safe.
+    /// Waits until the phase is not [`ServerPhase::Running`]. Cancel-safe.
     #[cfg(feature = "transport-h2")]
     pub(crate) async fn stopping(&mut self) {
-        while self.next().await == Phase::Running {}
+        while self.next().await == ServerPhase::Running {}
     }
 }

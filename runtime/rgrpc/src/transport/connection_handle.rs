@@ -8,11 +8,11 @@ use crate::extensions::Extensions;
 use crate::io::Peer;
 use crate::lock::lock;
 
-/// A connection of a server: its two ends, its typed values, and the means to end it.
+/// A server's connection: its two ends, its typed values, and the methods that end it.
 ///
-/// A call has it from [`CallContext::connection`](crate::CallContext::connection). Cheap to clone,
-/// may be kept by any task, and may outlive the connection, to which nothing happens then. Two
-/// handles are equal if they are of the same connection.
+/// [`CallContext::connection`](crate::CallContext::connection) returns a call's connection. A
+/// handle is cheap to clone, can be kept by any task, and can outlive the connection; then its
+/// methods have no effect. Two handles are equal if they belong to the same connection.
 #[derive(Clone)]
 pub struct ConnectionHandle(Arc<Shared>);
 
@@ -21,7 +21,7 @@ struct Shared {
     extensions: Extensions,
     /// A [`ServerPhase`] as a number.
     phase: AtomicU8,
-    /// Of the connection's task.
+    /// The waker of the connection's task.
     waker: Mutex<Option<Waker>>,
 }
 
@@ -67,7 +67,7 @@ impl ConnectionHandle {
         self.advance(ServerPhase::Stopped);
     }
 
-    /// A phase is never left for an earlier one.
+    /// Moves to a phase. An earlier phase than the current one has no effect.
     fn advance(&self, to: ServerPhase) {
         if self.0.phase.fetch_max(to as u8, Ordering::AcqRel) < to as u8 {
             let waker = lock(&self.0.waker).take();
@@ -98,7 +98,7 @@ impl ConnectionHandle {
                 None => *waker = Some(cx.waker().clone()),
             }
         }
-        // Whoever has changed it before the waker was there has woken nobody.
+        // A change before the waker was stored has woken no task.
         match self.phase() {
             phase if phase > seen => Poll::Ready(phase),
             _ => Poll::Pending,

@@ -1,7 +1,7 @@
-//! A status whose trailers are larger than the header list that the peer takes
-//! (SETTINGS_MAX_HEADER_LIST_SIZE): the code arrives whatever else has to be left out.
+//! Shortens a status whose trailers are larger than the header list that the peer accepts
+//! (SETTINGS_MAX_HEADER_LIST_SIZE). The code always arrives, whatever else is left out.
 //!
-//! In this order, until it fits:
+//! The steps, in order, until the status fits:
 //!
 //! 1. the text is shortened to [`SHORT_TEXT`] octets,
 //! 2. the details are dropped,
@@ -14,23 +14,23 @@ use crate::status::{Status, encode_message};
 /// The size of a field besides its name and its value (RFC 9113 section 6.5.2).
 pub(crate) const FIELD_OVERHEAD: usize = 32;
 
-/// To how many octets on the wire a text is shortened before anything is dropped.
+/// The length in octets on the wire to which a text is shortened before anything is dropped.
 const SHORT_TEXT: usize = 1024;
 
 /// The end of a text that was shortened.
 const MARK: &str = "... (shortened)";
 
-/// The header list with which a call ends, or would.
+/// The header list that ends a call, or that is too large to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Last {
-    /// It does not go out with them: they are what is too large.
+    /// The headers, which are too large and are not sent.
     Headers,
     TrailersOnly,
     Trailers,
 }
 
-/// The failure of a response whose `last` header list is larger than the client takes. grpc-go
-/// resets the stream with INTERNAL_ERROR, which has the same code at the client.
+/// Creates the failure of a response whose `last` header list is larger than the client accepts.
+/// grpc-go resets the stream with INTERNAL_ERROR, which has the same code at the client.
 #[cold]
 pub(crate) fn too_large(last: Last, size: usize, limit: u32) -> Status {
     let what = match last {
@@ -43,7 +43,7 @@ pub(crate) fn too_large(last: Last, size: usize, limit: u32) -> Status {
     ))
 }
 
-/// The status in `room` octets of a header list, besides `grpc-status`.
+/// Shortens the status to a header list of `limit` octets, without `grpc-status`.
 pub(crate) fn fit_status(mut status: Status, limit: usize) -> Status {
     if size(&status) <= limit {
         return status;
@@ -80,7 +80,7 @@ fn size(status: &Status) -> usize {
     size
 }
 
-/// The status with a text of at most so many octets on the wire.
+/// Shortens the status's text to at most `octets` octets on the wire.
 fn with_text(status: Status, octets: usize) -> Status {
     let text = status.message();
     if encode_message(text).len() <= octets {
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_text_is_cut_between_characters_by_its_length_on_the_wire() {
-        // Each takes nine octets as it is escaped.
+        // Each character takes nine octets when it is escaped.
         let status = fit_status(Status::internal("☺".repeat(100)), 44 + 15 + 20);
         assert_eq!(status.message(), "☺☺... (shortened)");
     }

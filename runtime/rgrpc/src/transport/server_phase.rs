@@ -6,18 +6,18 @@ use tokio::sync::watch;
 
 use super::ConnectionHandle;
 
-/// The phase of a server, or of one of its connections, on the way to its end.
+/// The phase of a server, or of one of its connections, from running to stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ServerPhase {
-    /// New connections and new calls are welcome.
+    /// New connections and new calls are accepted.
     Running,
-    /// Calls that have begun go on; new ones are turned away.
+    /// Open calls go on. New ones are refused.
     Draining,
     /// Everything ends at once.
     Stopped,
 }
 
-/// The phase of a connection, as its task watches it: the later one of the server's and its own.
+/// The phase of a connection, as its task observes it: the later of the server's phase and its own.
 #[derive(Debug)]
 pub(crate) struct ConnectionPhase {
     server: watch::Receiver<ServerPhase>,
@@ -40,12 +40,12 @@ impl ConnectionPhase {
         &self.connection
     }
 
-    /// Waits until the phase has changed. A server that is gone without having been stopped cancels
+    /// Waits until the phase has changed. A server that was dropped without being stopped cancels
     /// its calls. Cancel-safe.
     pub(crate) async fn next(&mut self) -> ServerPhase {
         loop {
             let phase = self.changed().await;
-            // The other of the two may have come as far before.
+            // The other of the two may have reached this phase before.
             if phase > self.seen || phase == ServerPhase::Running {
                 self.seen = phase;
                 return phase;

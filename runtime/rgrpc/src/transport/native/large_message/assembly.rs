@@ -6,34 +6,35 @@ use crate::buffer_pool;
 use crate::prefix::{PREFIX_LEN, Prefix};
 use crate::transport::ReadDemand;
 
-/// A message from this length on is put together where it arrives; a shorter one is left in the
-/// pieces in which it comes.
+/// The minimum length of an assembled message, in octets. A shorter message is left in the pieces
+/// in which it arrives.
 const MIN_LEN: usize = 64 * 1024;
 
-/// And up to this length: room is made for all of it before it has come.
+/// The maximum length of an assembled message, in octets. Memory for the whole message is allocated
+/// before it has arrived.
 const MAX_LEN: usize = 16 * 1024 * 1024;
 
-/// How much room is made so at a time, in the whole process. Messages over it come in pieces, for
-/// which the flow-control windows are the bound.
+/// The memory that all assemblies of the process may reserve, in octets. Messages over it arrive in
+/// pieces, which the flow-control windows limit.
 static RESERVED: MemoryBudget = MemoryBudget::new(64 * 1024 * 1024);
 
-/// A large message that a call waits for, of which part has come, in one piece.
+/// A large message that a call waits for, and that has arrived in part. Its octets are contiguous.
 ///
-/// The connection's task can [lend](Self::take_buffer) the buffer, to read the content of a frame right to
-/// its place.
+/// The connection's task can [take the buffer](Self::take_buffer) and read the content of a frame
+/// directly into it.
 #[derive(Debug)]
 pub(crate) struct Assembly {
-    /// What has come, and room for the rest and for the head of the frame behind it. Has no room
-    /// while it is lent.
+    /// The octets that have arrived. Its capacity includes the rest of the message and the head of
+    /// the next frame. Empty while a direct read has it.
     buffer: Vec<u8>,
-    /// How long the whole is.
+    /// The length of the whole message, with its prefix, in octets.
     len: usize,
     _reservation: MemoryReservation,
 }
 
 impl Assembly {
-    /// Begins with the first DATA that came for what is wanted; `None` if that has come whole or is
-    /// not large, or too many others have begun.
+    /// Begins an assembly with the first DATA of the demanded message. Returns `None` if the
+    /// message has arrived whole or is not large, or if the memory is used up by others.
     pub(crate) fn begin(read_demand: ReadDemand, data: &[u8]) -> Option<Self> {
         let len = match read_demand {
             ReadDemand::Rest(len) => len,
@@ -56,36 +57,36 @@ impl Assembly {
         })
     }
 
-    /// How long the whole is.
+    /// The length of the whole message, with its prefix, in octets.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// How much is still to come.
+    /// The number of octets that have not arrived.
     pub(crate) fn missing(&self) -> usize {
         self.len - self.buffer.len()
     }
 
-    /// Takes in what belongs to the message. Returns the rest.
+    /// Adds the part of `data` that belongs to the message. Returns the rest.
     pub(crate) fn push(&mut self, mut data: Bytes) -> Bytes {
         let rest = data.split_off(data.len().min(self.missing()));
         self.buffer.extend_from_slice(&data);
         rest
     }
 
-    /// The buffer, for the `len` octets that come next to be put behind what it holds, and at most
-    /// the head of a frame behind these; `None` if not all of them belong to the message. To be
-    /// [given back](Self::return_buffer).
+    /// Takes the buffer to read the next `len` octets, and at most the head of the next frame,
+    /// behind its content. Returns `None` if not all of them belong to the message. The caller
+    /// [returns the buffer](Self::return_buffer).
     pub(crate) fn take_buffer(&mut self, len: usize) -> Option<Vec<u8>> {
         (len <= self.missing()).then(|| std::mem::take(&mut self.buffer))
     }
 
-    /// Takes the buffer back, with what has come.
+    /// Returns the buffer, with the octets that have arrived.
     pub(crate) fn return_buffer(&mut self, buffer: Vec<u8>) {
         self.buffer = buffer;
     }
 
-    /// What has come, in one piece.
+    /// Returns the octets that have arrived, in one piece.
     pub(crate) fn into_bytes(self) -> Bytes {
         buffer_pool::share(self.buffer)
     }

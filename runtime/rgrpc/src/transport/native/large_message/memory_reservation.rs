@@ -1,14 +1,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Memory that may be taken before there is anything to put into it, on the word of peers: so much
-/// and no more, whatever they announce.
+/// A limit on the memory that is allocated before its content arrives. Peers announce the amount,
+/// so the limit holds whatever they announce.
 #[derive(Debug)]
 pub(super) struct MemoryBudget {
     max: usize,
     taken: AtomicUsize,
 }
 
-/// A part of a [`MemoryBudget`], until it is dropped.
+/// A reserved part of a [`MemoryBudget`], which is released when it is dropped.
 #[derive(Debug)]
 pub(super) struct MemoryReservation {
     budget: &'static MemoryBudget,
@@ -16,7 +16,7 @@ pub(super) struct MemoryReservation {
 }
 
 impl MemoryBudget {
-    /// This many octets.
+    /// Creates a budget of `max` octets.
     pub(super) const fn new(max: usize) -> Self {
         Self {
             max,
@@ -24,9 +24,9 @@ impl MemoryBudget {
         }
     }
 
-    /// Takes a part, if there is as much left.
+    /// Reserves memory. Returns `None` if less is left.
     pub(super) fn reserve(&'static self, octets: usize) -> Option<MemoryReservation> {
-        // Nothing else is read or written on the strength of this number.
+        // No other memory access depends on this number.
         let order = Ordering::Relaxed;
         let more = |taken: usize| taken.checked_add(octets).filter(|&sum| sum <= self.max);
         self.taken.fetch_update(order, order, more).ok()?;

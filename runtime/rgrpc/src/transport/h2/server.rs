@@ -27,8 +27,8 @@ use crate::transport::{
     ServerSettings, ServerTransport, run_call,
 };
 
-/// How long a connection that drains may take to acknowledge it; without calls it is closed then, as
-/// in grpc-go.
+/// The maximum time in which a draining connection acknowledges the GOAWAY. A connection without
+/// calls is closed then, as in grpc-go.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection that a server accepted.
@@ -72,13 +72,13 @@ impl ServerConnection {
         let io = SettingsTap::new(self.io, Arc::clone(&header_list));
         let handshake =
             tokio::time::timeout(self.settings.handshake_timeout, builder.handshake(io));
-        // A connection that has not begun has nothing that a graceful stop would wait for.
+        // A graceful stop waits for nothing on a connection without its handshake.
         let Either::First(handshake) = select_biased(handshake, phase.stopping()).await else {
             return None;
         };
         let connection = match handshake {
             Ok(Ok(connection)) => connection,
-            // As port scanners and the probes of load balancers do.
+            // Port scanners and the probes of load balancers cause this.
             Ok(Err(error)) if error.is_io() => {
                 tracing::debug!(peer = %self.peer.remote, %error, "HTTP/2 handshake failed");
                 return None;
@@ -124,7 +124,7 @@ struct Open {
     peer: Arc<Peer>,
     header_list: Arc<HeaderListLimit>,
     compressors: Arc<CompressorRegistry>,
-    /// Calls are spawned without being polled here.
+    /// New calls are spawned without being polled here.
     spawn_handlers: bool,
     phase: ConnectionPhase,
     /// Set before the connection is ended because the server has stopped.
@@ -133,7 +133,7 @@ struct Open {
     drain: Option<Pin<Box<Sleep>>>,
 }
 
-/// What the connection's task is woken for.
+/// An event of the connection's task.
 #[allow(
     clippy::large_enum_variant,
     reason = "it lives between a poll and the match that follows"
@@ -141,7 +141,7 @@ struct Open {
 enum Event {
     Request(Accepted),
     Phase(ServerPhase),
-    /// A connection that drains has had its time to say that it knows.
+    /// The time in which a draining connection acknowledges has passed.
     DrainTimeout,
     Ended,
 }
@@ -203,7 +203,7 @@ impl Open {
         .await
     }
 
-    /// The answer to a request that is not let through.
+    /// Returns the answer to a refused request.
     fn rejection(&self, rejection: &Rejection) -> Response<()> {
         let response = fields::rejection(rejection, &rejection.status);
         let size = || fields::response_size(&response);
@@ -215,11 +215,11 @@ impl Open {
         fields::fitted(status, limit, make, fields::response_size)
     }
 
-    /// Ends the connection and what it carries.
+    /// Ends the connection and its calls.
     async fn close(mut self) {
         self.stopped.store(true, Ordering::Release);
         self.connection.abrupt_shutdown(Reason::NO_ERROR);
-        // One turn, so that GOAWAY goes out if the socket takes it.
+        // One turn writes the GOAWAY, if the socket accepts it.
         poll_fn(|cx| {
             let _ = self.connection.poll_closed(cx);
             Poll::Ready(())
@@ -228,8 +228,8 @@ impl Open {
     }
 }
 
-/// Starts a call: polls it once here, which completes most unary calls with no task of their own, and
-/// spawns it when it is not ready; or spawns it at once.
+/// Starts a call. Polls it once, which completes most unary calls without a task of their own, and
+/// spawns it when it is not ready. With `spawn` it is spawned without that poll.
 async fn start<D: Dispatch>(mut call: D::Call, dispatch: &Arc<D>, spawn: bool) {
     if !spawn
         && let Poll::Ready(end) = poll_fn(|cx| Poll::Ready(Pin::new(&mut call).poll(cx))).await
@@ -246,7 +246,7 @@ struct Accepted {
 }
 
 impl Accepted {
-    /// The request's call; `None` when the request was turned away.
+    /// Starts the request's call. Returns `None` for a refused request.
     fn dispatch<D: Dispatch>(self, dispatch: &Arc<D>, connection: &Open) -> Option<D::Call> {
         let Self {
             request,
@@ -259,7 +259,7 @@ impl Accepted {
                 timeout,
             },
             Err(rejection) => {
-                // The stream may have been reset meanwhile; then there is nobody to tell.
+                // The stream may have been reset meanwhile; then there is no receiver.
                 let _ = respond.send_response(connection.rejection(&rejection), true);
                 return None;
             }

@@ -53,7 +53,7 @@ impl ConnectionHandle {
         &self.0.extensions
     }
 
-    /// Drains the connection: tells the client by GOAWAY to make new calls on another connection. The
+    /// Drains the connection. A GOAWAY tells the client to make new calls on another connection. The
     /// connection is closed when its last call has ended. Idempotent.
     ///
     /// Source: grpc-go `ServerTransport.Drain`, which is internal there.

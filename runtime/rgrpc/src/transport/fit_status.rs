@@ -6,7 +6,7 @@
 //! 1. the text is shortened to [`SHORT_TEXT`] octets,
 //! 2. the details are dropped,
 //! 3. the metadata is dropped,
-//! 4. the text is shortened to what there is room for, which may be nothing.
+//! 4. the text is shortened to the size that is left, which may be zero.
 
 use crate::metadata::{Metadata, encode_value};
 use crate::status::{Status, encode_message};

@@ -105,7 +105,7 @@ pub(crate) async fn run_call<D: Dispatch>(mut call: D::Call, _dispatch: Arc<D>) 
 /// before.
 #[derive(Debug)]
 pub(crate) enum CallEnd {
-    /// A complete unary reply as one operation: headers, one framed message, trailers with status OK.
+    /// A complete unary reply as one operation: headers, one framed message, and trailers with OK.
     Reply {
         header: Option<Metadata>,
         message: BytesQueue,

@@ -4,7 +4,7 @@
 //! `h2` resets a stream with NO_ERROR when its handles are dropped before the request has ended.
 //! RFC 9113, section 8.1, allows that once the response is complete. `h2` gives no credit for the
 //! request from then on, also while the response waits for the client's window. A client that sends
-//! all of its request before it reads the response would wait for ever.
+//! all of its request before it reads the response would wait forever.
 
 use std::future::poll_fn;
 use std::sync::Arc;

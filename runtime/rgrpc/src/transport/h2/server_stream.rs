@@ -43,7 +43,7 @@ pub(super) struct H2ServerStream {
 /// ```
 enum Receiving {
     Open(Body),
-    /// A task discards the rest of the request until the call has ended and the response is written.
+    /// A task discards the rest of the request until the call has ended and its response is sent.
     Discarding(Counted),
     Gone,
 }

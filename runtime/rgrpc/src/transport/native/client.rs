@@ -252,7 +252,7 @@ impl Task {
         self.end_streams(&end.to_status());
         self.link.core.goaway(ErrorCode::NO_ERROR, b"");
         if is_silent {
-            // The server does not answer, so a linger is in vain, and the channel must know at once.
+            // The server does not answer a linger, and the channel must know of the loss at once.
             self.link.write_once().await;
         } else {
             self.link.linger().await;

@@ -36,7 +36,7 @@ pub(super) enum ClientSend {
     Reading,
 }
 
-/// A client's stream: what the connection's task and the call share.
+/// A client's stream, which the connection's task and the call share.
 pub(super) struct NativeClientStream {
     /// The reference that its posts carry.
     this: Weak<Self>,
@@ -102,7 +102,7 @@ impl Sending {
 /// The action of the connection's task after a stream has received something.
 pub(super) enum After {
     Nothing,
-    /// Grants the server credit for what the call reads at once.
+    /// Grants the server credit for the call's reading.
     Read(Reading),
     /// Resets the stream, if it is open.
     Reset(ResetCode),

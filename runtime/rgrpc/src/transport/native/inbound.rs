@@ -42,7 +42,7 @@ enum Content {
     Ready(BytesQueue),
     /// There is no DATA, and the call waits for this demand.
     Awaited(ReadDemand),
-    /// The call waits for a large message, part of which has come.
+    /// The call waits for a large message, which has arrived in part.
     Assembling(Box<Assembly>),
     /// The call takes nothing more: all that comes counts as taken.
     Discarded,
@@ -367,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_was_lent_when_it_was_discarded_counts_as_taken() {
+    fn a_message_whose_buffer_was_taken_when_it_was_discarded_counts_as_taken() {
         let mut inbound = Inbound::default();
         assert!(next(&mut inbound).is_none());
         let len = 100_000;
@@ -426,7 +426,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_is_woken_by_what_comes() {
+    fn a_waiting_task_is_woken_by_data() {
         let mut inbound = Inbound::default();
         assert!(next(&mut inbound).is_none());
         assert!(inbound.push(Bytes::from_static(b"a")).waker.is_some());
@@ -537,7 +537,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lent_to_a_stream_that_has_broken_off_is_dropped() {
+    fn a_buffer_that_was_taken_from_a_stream_that_has_broken_off_is_dropped() {
         let mut inbound = Inbound::default();
         assert!(next(&mut inbound).is_none());
         inbound.push(large().slice(..16_384));

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_of_a_thread_read_into_bytes_buffer() {
+    fn connections_of_a_thread_read_into_one_buffer() {
         let (mut one, mut other) = (ReadBuffer::new(), ReadBuffer::new());
         let first = read(&mut one, 100);
         one.unread().clear();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unread_stays_in_front_of_what_is_read_next() {
+    fn unread_input_stays_in_front_of_the_next_input() {
         let mut buffer = ReadBuffer::new();
         let mut held = Vec::new();
         let mut expected = 0;

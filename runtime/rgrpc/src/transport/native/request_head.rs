@@ -79,7 +79,7 @@ impl Method {
 impl RequestFields {
     /// Creates the head of a request. Fails when its path is not valid.
     pub(super) fn new(open: &OpenRequest<'_>) -> Result<Self, Status> {
-        // All bytes are checked: without a branch for each byte the compiler checks several at once.
+        // All bytes are checked: without a branch for each byte several are checked at once.
         let is_visible = |so_far, byte: &u8| so_far & byte.is_ascii_graphic();
         if !open.path.as_bytes().iter().fold(true, is_visible) {
             return Err(Status::internal(format!(

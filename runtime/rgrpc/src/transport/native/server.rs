@@ -811,7 +811,7 @@ impl<D: Dispatch> Task<D> {
         self.link.linger().await;
     }
 
-    /// Ends a connection whose client does not answer. A linger would be in vain.
+    /// Ends a connection whose client does not answer. It would not answer a linger either.
     async fn lost(mut self: Box<Self>, unanswered: &Unanswered) {
         let peer = &self.shared.peer.remote;
         tracing::debug!(%peer, %unanswered, "connection lost");

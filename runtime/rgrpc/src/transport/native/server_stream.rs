@@ -42,7 +42,7 @@ pub(super) enum ServerSend {
     Reading,
 }
 
-/// A server's stream: what the connection's task and the call share.
+/// A server's stream, which the connection's task and the call share.
 pub(super) struct NativeServerStream {
     key: StreamKey,
     shared: Arc<ServerShared>,

@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_large_allowed_and_not_there_yet_is_assembled() {
+    fn only_a_large_allowed_and_incomplete_message_is_assembled() {
         let any = ReadDemand::Message { max: usize::MAX };
         let head = |len: u32| {
             let mut head = vec![0];
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_put_together_of_pieces_and_of_what_is_read_to_its_place() {
+    fn a_message_is_assembled_from_pieces_and_from_direct_reads() {
         let whole = message(MIN_LEN);
         let mut assembly = Assembly::begin(ReadDemand::Message { max: MIN_LEN }, &whole[..1_000])
             .expect("a large message");

@@ -1,3 +1,6 @@
+//! The client's side of a connection over `h2`: the transport that a channel holds, and the
+//! connection's task.
+
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;

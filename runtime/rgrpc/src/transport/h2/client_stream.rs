@@ -1,3 +1,5 @@
+//! A client's stream over `h2`. The call uses it from any task.
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;

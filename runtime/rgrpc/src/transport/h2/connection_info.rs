@@ -1,3 +1,6 @@
+//! Facts about a client's connection, for the error texts of its streams. The connection's task
+//! writes them, and calls read them.
+
 use std::error::Error;
 use std::fmt;
 use std::io;

@@ -1,3 +1,5 @@
+//! An observer of the frames that a client's connection receives. Polled by the connection's task.
+
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;

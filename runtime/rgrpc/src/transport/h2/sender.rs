@@ -1,3 +1,5 @@
+//! The sending half of a stream over `h2`, alike on clients and servers. The stream's call uses it.
+
 use std::sync::Arc;
 use std::task::{Context, Poll};
 

@@ -1,3 +1,5 @@
+//! The server's side of a connection over `h2`: the handshake and the connection's task.
+
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;

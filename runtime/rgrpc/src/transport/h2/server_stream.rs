@@ -1,3 +1,5 @@
+//! A server's stream over `h2`. The call uses it from any task.
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};

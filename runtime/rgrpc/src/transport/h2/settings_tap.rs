@@ -1,3 +1,6 @@
+//! An observer of the SETTINGS that a server's connection receives. Polled by the connection's
+//! task.
+
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -32,8 +32,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Source: grpc-go `keepalive.ClientParameters`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientParameters {
-    /// The time without any octet received after which the client sends a PING. The minimum is 10
-    /// s: a shorter time is raised to that, with a warning in the log. `Duration::MAX` means no
+    /// The time without any octet received after which the client sends a PING. A time below
+    /// the minimum of 10 s is raised to it, with a warning in the log. `Duration::MAX` means no
     /// PINGs.
     ///
     /// When a server ends a connection with GOAWAY `too_many_pings`, the time doubles for later

@@ -1,3 +1,6 @@
+//! The client's side of a connection in the native engine: the transport that a channel holds, and
+//! the connection's task.
+
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;

@@ -1,3 +1,6 @@
+//! The socket of a connection and the protocol core on it. Owned by the connection's task, on
+//! clients and servers.
+
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;

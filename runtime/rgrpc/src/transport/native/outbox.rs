@@ -1,3 +1,6 @@
+//! The posts of a connection's calls to its task. Calls post from any task; the connection's task
+//! takes the posts.
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};

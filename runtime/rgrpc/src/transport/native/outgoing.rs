@@ -1,3 +1,6 @@
+//! The sending side of a stream, alike on clients and servers. The call and the connection's task
+//! use it, under the stream's lock.
+
 use std::task::{Context, Poll, Waker};
 
 use rgrpc_http2::BytesQueue;

@@ -1,3 +1,5 @@
+//! The input buffer of a connection. Owned by the connection's task.
+
 use std::cell::RefCell;
 
 use bytes::BytesMut;

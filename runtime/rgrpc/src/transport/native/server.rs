@@ -1,3 +1,6 @@
+//! The server's side of a connection in the native engine: the connection's task. It serves the
+//! streams and polls new calls.
+
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;

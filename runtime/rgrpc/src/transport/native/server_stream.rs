@@ -1,3 +1,6 @@
+//! A server's stream in the native engine. The call uses it from any task; the connection's task
+//! delivers to it.
+
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 

@@ -1,3 +1,5 @@
+//! Reads and writes of a connection's socket. Owned by the connection's task.
+
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};

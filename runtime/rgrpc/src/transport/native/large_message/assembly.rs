@@ -1,3 +1,5 @@
+//! The buffer of a large message that has arrived in part. Owned by the stream's receiving side.
+
 use bytes::Bytes;
 use rgrpc_http2::frame::Head;
 
@@ -16,7 +18,7 @@ const MAX_LEN: usize = 16 * 1024 * 1024;
 
 /// The memory that all assemblies of the process may reserve, in octets. Messages over it arrive in
 /// pieces, which the flow-control windows limit.
-static RESERVED: MemoryBudget = MemoryBudget::new(64 * 1024 * 1024);
+static BUDGET: MemoryBudget = MemoryBudget::new(64 * 1024 * 1024);
 
 /// A large message that a call waits for, and that has arrived in part. Its octets are contiguous.
 ///
@@ -47,7 +49,7 @@ impl Assembly {
         if !(MIN_LEN..=MAX_LEN).contains(&len) || data.len() >= len {
             return None;
         }
-        let reservation = RESERVED.reserve(len)?;
+        let reservation = BUDGET.reserve(len)?;
         let mut buffer = buffer_pool::take(len + Head::LEN);
         buffer.extend_from_slice(data);
         Some(Self {

@@ -1,3 +1,5 @@
+//! The DATA frame that is being read into its message's buffer. Owned by the connection's task.
+
 use bytes::{BufMut, BytesMut};
 use rgrpc_http2::frame::Head;
 

@@ -1,3 +1,6 @@
+//! The limit on the memory of all large messages in the process. The tasks of all connections share
+//! it.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A limit on the memory that is allocated before its content arrives. Peers announce the amount,

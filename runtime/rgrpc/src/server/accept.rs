@@ -14,7 +14,7 @@ use super::workers::{SharedWorkers, Workers};
 use super::{ServeError, ServerHandle};
 use crate::credentials::ServerCredentials;
 use crate::io::{Connected, Listener};
-use crate::transport::{Phase, ServerSettings};
+use crate::transport::{ServerPhase, ServerSettings};
 
 /// Accepts connections of one listener and starts their tasks: on its own runtime, or on workers.
 pub(super) struct AcceptLoop {
@@ -38,7 +38,7 @@ impl AcceptLoop {
         self.dispatcher.check()?;
         within_runtime()?;
         let mut phase = self.handle.watch();
-        if *phase.borrow_and_update() != Phase::Running {
+        if *phase.borrow_and_update() != ServerPhase::Running {
             return Err(ServeError::Stopped);
         }
         let workers = match &self.workers {
@@ -61,7 +61,8 @@ impl AcceptLoop {
                         listener = %listener.local_address(), %error, ?delay,
                         "accepting a connection failed; trying again"
                     );
-                    let stopping = async { drop(phase.wait_for(|p| *p != Phase::Running).await) };
+                    let stopping =
+                        async { drop(phase.wait_for(|p| *p != ServerPhase::Running).await) };
                     // Whether the time is over or the server stops, the loop goes on and looks.
                     let _ = tokio::time::timeout(delay, stopping).await;
                 }
@@ -109,8 +110,8 @@ pub(super) fn within_runtime() -> Result<(), ServeError> {
 }
 
 /// The next connection, unless the server stops first.
-async fn next(listener: &mut impl Listener, phase: &mut watch::Receiver<Phase>) -> Event {
-    let mut stopping = pin!(phase.wait_for(|phase| *phase != Phase::Running));
+async fn next(listener: &mut impl Listener, phase: &mut watch::Receiver<ServerPhase>) -> Event {
+    let mut stopping = pin!(phase.wait_for(|phase| *phase != ServerPhase::Running));
     let mut accepted = pin!(listener.accept());
     poll_fn(|cx| {
         if stopping.as_mut().poll(cx).is_ready() {

@@ -17,7 +17,7 @@ use crate::io::{Connected, Detached};
 use crate::side::Side;
 use crate::stats::ConnectionBegin;
 use crate::task::caught;
-use crate::transport::{ConnectionHandle, ConnectionPhase, Phase, ServerSettings, Serving};
+use crate::transport::{ConnectionHandle, ConnectionPhase, ServerPhase, ServerSettings, Serving};
 
 /// Serves an accepted connection: its security handshake, then its calls. Both run on the
 /// connection's own task, so that a client with a slow handshake delays no other.
@@ -25,7 +25,7 @@ pub(super) struct Connection {
     pub(super) dispatcher: Arc<Dispatcher>,
     pub(super) credentials: ServerCredentials,
     pub(super) settings: ServerSettings,
-    pub(super) phase: watch::Receiver<Phase>,
+    pub(super) phase: watch::Receiver<ServerPhase>,
 }
 
 impl Connection {
@@ -102,7 +102,7 @@ fn begin(
     dispatcher: Arc<Dispatcher>,
     mut secured: Connected,
     mut extensions: Extensions,
-    phase: watch::Receiver<Phase>,
+    phase: watch::Receiver<ServerPhase>,
 ) -> Result<(Connected, ConnectionPhase, Arc<ConnectionCalls>), ConnectionRefusal> {
     extensions.merge(std::mem::take(&mut secured.extensions));
     let options = dispatcher.options();
@@ -156,10 +156,10 @@ fn serve_secured(
 /// has no call to finish.
 async fn unless_stopping<T>(
     handshake: impl Future<Output = T>,
-    phase: &mut watch::Receiver<Phase>,
+    phase: &mut watch::Receiver<ServerPhase>,
 ) -> Option<T> {
     let mut handshake = pin!(handshake);
-    let mut stopping = pin!(phase.wait_for(|phase| *phase != Phase::Running));
+    let mut stopping = pin!(phase.wait_for(|phase| *phase != ServerPhase::Running));
     poll_fn(|cx| {
         if let Poll::Ready(output) = handshake.as_mut().poll(cx) {
             return Poll::Ready(Some(output));

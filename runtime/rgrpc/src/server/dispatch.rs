@@ -22,7 +22,7 @@ use crate::side::Side;
 use crate::stats::{CallBegin, CallEvent, CallScope, ConnectionRecorders};
 use crate::status::Status;
 use crate::task::caught;
-use crate::transport::{self, CallEnd, CancelReason, Dispatch, Phase, ServerStream};
+use crate::transport::{self, CallEnd, CancelReason, Dispatch, ServerPhase, ServerStream};
 
 /// Finds the handlers of calls; one for an accept loop.
 #[derive(Debug)]
@@ -207,14 +207,14 @@ pub(super) struct ConnectionCalls {
     dispatcher: Arc<Dispatcher>,
     /// Told first.
     _recorders: ConnectionRecorders,
-    _alive: watch::Receiver<Phase>,
+    _alive: watch::Receiver<ServerPhase>,
 }
 
 impl ConnectionCalls {
     pub(super) fn new(
         dispatcher: Arc<Dispatcher>,
         recorders: ConnectionRecorders,
-        alive: watch::Receiver<Phase>,
+        alive: watch::Receiver<ServerPhase>,
     ) -> Self {
         Self {
             dispatcher,

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use crate::transport::{ConnectionRegistry, ConnectionSnapshot, Phase};
+use crate::transport::{ConnectionRegistry, ConnectionSnapshot, ServerPhase};
 
 /// Stops a [`Server`](super::Server); cheap to clone, and usable from anywhere.
 ///
@@ -12,7 +12,7 @@ use crate::transport::{ConnectionRegistry, ConnectionSnapshot, Phase};
 pub struct ServerHandle {
     /// Every accept loop, connection, call and worker holds a receiver: when none is left, the
     /// server has stopped.
-    phase: Arc<watch::Sender<Phase>>,
+    phase: Arc<watch::Sender<ServerPhase>>,
     connections: Arc<ConnectionRegistry>,
 }
 
@@ -21,7 +21,7 @@ impl ServerHandle {
     /// dropped. Does not wait for that; [`stopped`](Self::stopped) does. Idempotent, and ends a
     /// graceful stop that is under way.
     pub fn stop(&self) {
-        self.advance(Phase::Stopped);
+        self.advance(ServerPhase::Stopped);
     }
 
     /// Stops gracefully: listeners are closed, clients are told to make new calls elsewhere, and
@@ -29,7 +29,7 @@ impl ServerHandle {
     ///
     /// Cancel-safe: dropping the future only stops the waiting.
     pub async fn graceful_stop(&self) {
-        self.advance(Phase::Draining);
+        self.advance(ServerPhase::Draining);
         self.stopped().await;
     }
 
@@ -64,7 +64,7 @@ impl ServerHandle {
     }
 
     /// A phase is never left for an earlier one.
-    fn advance(&self, to: Phase) {
+    fn advance(&self, to: ServerPhase) {
         self.phase.send_if_modified(|phase| {
             let advances = *phase < to;
             if advances {
@@ -74,7 +74,7 @@ impl ServerHandle {
         });
     }
 
-    pub(super) fn watch(&self) -> watch::Receiver<Phase> {
+    pub(super) fn watch(&self) -> watch::Receiver<ServerPhase> {
         self.phase.subscribe()
     }
 }
@@ -82,7 +82,7 @@ impl ServerHandle {
 impl Default for ServerHandle {
     fn default() -> Self {
         Self {
-            phase: Arc::new(watch::Sender::new(Phase::Running)),
+            phase: Arc::new(watch::Sender::new(ServerPhase::Running)),
             connections: Arc::default(),
         }
     }

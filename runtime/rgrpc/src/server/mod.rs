@@ -3,7 +3,7 @@
 //! Each listener has an accept loop, each connection a task (the transport's), each call a future
 //! that the connection's task polls once and spawns when it is not ready. The tasks run on the
 //! caller's runtime, or on [`workers`]. A request's path is looked up once, in [`Services`]; the
-//! [`ServiceDesc`] tables that generated code contains give the handler. Stopping is a [`Phase`]
+//! [`ServiceDesc`] tables that generated code contains give the handler. Stopping is a [`ServerPhase`]
 //! that every loop and connection watches.
 
 mod accept;

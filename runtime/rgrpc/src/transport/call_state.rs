@@ -5,28 +5,28 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{CancelReason, EncodingField, Received, RequestHead};
+use super::{CancelReason, EncodingField, HeadWithTimeout, RequestHead};
 use crate::interceptor::{EndHook, EndHooks};
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::stats::CallScope;
 use crate::status::Status;
 
-/// What a server's stream keeps of its call besides messages: it lives as long as the stream does,
-/// whoever holds it.
+/// The state of a server's call, besides its messages. It lives as long as the stream, whoever
+/// holds that.
 pub(crate) struct CallState {
     head: Arc<RequestHead>,
     began: Instant,
     deadline: Option<Instant>,
-    /// Whether the response was given something to say about encodings: most are not, and need not
-    /// take the lock to know.
+    /// True once the response has a field about encodings. Most responses have none, and read this
+    /// without taking the lock.
     has_encoding: AtomicBool,
     response: Mutex<ResponseState>,
     /// Set before the call is dispatched, if at all.
     scope: OnceLock<Box<CallScope>>,
     /// A run of the handler has taken the request's body.
     body_taken: AtomicBool,
-    /// Made by who first waits for the call's end.
+    /// Created by the first task that waits for the call's end.
     done: OnceLock<Box<Notify>>,
 }
 
@@ -35,7 +35,7 @@ struct ResponseState {
     header: Metadata,
     header_sent: bool,
     encoding: Option<Box<EncodingField>>,
-    /// Somebody relies on the encoding: it stays.
+    /// The encoding is in use and can no longer change.
     encoding_used: bool,
     trailer: Metadata,
     done: bool,
@@ -52,10 +52,11 @@ pub(crate) struct EndedCall {
 }
 
 impl CallState {
-    /// The state of a call that came at `now`. A deadline too far away to be expressed is none.
+    /// Creates the state of a call that arrived at `now`. A deadline too far away to be expressed
+    /// is no deadline.
     #[inline]
-    pub(crate) fn new(received: Received<Arc<RequestHead>>, now: Instant) -> Self {
-        let Received { head, timeout } = received;
+    pub(crate) fn new(received: HeadWithTimeout<Arc<RequestHead>>, now: Instant) -> Self {
+        let HeadWithTimeout { head, timeout } = received;
         Self {
             deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
             head,
@@ -68,12 +69,12 @@ impl CallState {
         }
     }
 
-    /// What the call was made with.
+    /// The request's head.
     pub(crate) fn head(&self) -> &Arc<RequestHead> {
         &self.head
     }
 
-    /// The time at which the head had come.
+    /// The time at which the head had arrived.
     pub(crate) fn began(&self) -> Instant {
         self.began
     }
@@ -95,12 +96,12 @@ impl CallState {
         self.body_taken.load(Ordering::Relaxed)
     }
 
-    /// Takes the request's body for one run of the handler; false if another run has it.
+    /// Takes the request's body for one run of the handler. Returns false if another run has it.
     pub(crate) fn take_body(&self) -> bool {
         !self.body_taken.swap(true, Ordering::Relaxed)
     }
 
-    /// Adds a hook for the call's end; gives it back when the call has ended.
+    /// Adds a hook for the call's end. Returns the hook if the call has ended.
     pub(crate) fn on_end(&self, hook: EndHook) -> Result<(), EndHook> {
         let mut response = lock(&self.response);
         if response.done {
@@ -114,7 +115,7 @@ impl CallState {
         self.deadline
     }
 
-    /// Adds to the header metadata; gives it back when the headers are out already.
+    /// Adds to the header metadata. Returns the metadata if the headers have been sent.
     pub(crate) fn add_header(&self, metadata: Metadata) -> Result<(), Metadata> {
         let mut response = lock(&self.response);
         if response.header_sent {
@@ -124,13 +125,14 @@ impl CallState {
         Ok(())
     }
 
-    /// Sets the response's `grpc-encoding`; false when it is too late for that, because the headers
-    /// are out or messages were compressed.
+    /// Sets the response's `grpc-encoding`. Returns false when it is too late: the headers have
+    /// been sent, or messages were compressed.
     pub(crate) fn set_encoding(&self, encoding: Bytes) -> bool {
         self.set_encoding_field(EncodingField::Encoding(encoding))
     }
 
-    /// The request's encoding is not known; says which are, unless it is too late for that.
+    /// Records that the request's encoding is unknown. The response then names the accepted
+    /// encodings, unless it is too late.
     pub(crate) fn refuse_encoding(&self, accepted: Bytes) {
         self.set_encoding_field(EncodingField::AcceptEncoding(accepted));
     }
@@ -145,7 +147,7 @@ impl CallState {
         true
     }
 
-    /// The response's `grpc-encoding`, which stays as it is from now on.
+    /// Returns the response's `grpc-encoding` and fixes it from now on.
     pub(crate) fn encoding(&self) -> Option<Bytes> {
         match self.encoding_field()? {
             EncodingField::Encoding(encoding) => Some(encoding),
@@ -153,7 +155,7 @@ impl CallState {
         }
     }
 
-    /// What the response says about encodings, which stays as it is from now on.
+    /// Returns the response's field about encodings and fixes it from now on.
     #[inline]
     pub(crate) fn encoding_field(&self) -> Option<EncodingField> {
         if self.has_encoding.load(Ordering::Acquire) {
@@ -175,12 +177,12 @@ impl CallState {
         lock(&self.response).trailer.merge(metadata);
     }
 
-    /// The header metadata, if it is still to be sent: once.
+    /// Takes the header metadata if it has not been sent. Returns it once.
     pub(crate) fn take_header(&self) -> Option<Metadata> {
         lock(&self.response).take_header()
     }
 
-    /// The call has ended.
+    /// Ends the call.
     pub(crate) fn end(&self) -> EndedCall {
         let mut response = lock(&self.response);
         response.done = true;
@@ -188,7 +190,7 @@ impl CallState {
         let header = response.take_header();
         let hooks = std::mem::take(&mut response.end_hooks);
         drop(response);
-        // Whoever has not made it yet is going to look at the flag.
+        // A task that has not created it yet looks at the flag afterwards.
         if let Some(done) = self.done.get() {
             done.notify_waiters();
         }
@@ -199,8 +201,8 @@ impl CallState {
         }
     }
 
-    /// The call is cancelled: its handler is about to be dropped. The first reason stays, and a
-    /// call that has ended stays as it is.
+    /// Cancels the call, before its handler is dropped. The first reason stays. A call that has
+    /// ended does not change.
     pub(crate) fn cancel(&self, reason: CancelReason) {
         let reason = reason.at(Instant::now(), self.deadline);
         let mut response = lock(&self.response);
@@ -215,7 +217,7 @@ impl CallState {
         if response.cancelled.is_some() || response.done {
             return response.cancelled;
         }
-        // The handler is dropped for that in a moment.
+        // The deadline is about to drop the handler.
         let has_passed = self.deadline.is_some_and(|at| at <= Instant::now());
         has_passed.then_some(CancelReason::DeadlineExceeded)
     }

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use crate::status::Status;
 
-/// The failure of a connection that could not be made, or was lost: a text, and the error behind
-/// it.
+/// The failure of a connection: it could not be made, or it was lost. It has a text and the
+/// underlying error.
 ///
-/// The text includes that of the error. The error is for programs: it becomes the source of the
+/// The text includes that of the underlying error. Programs read the error as the source of the
 /// status of every call that fails for it.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectError {
@@ -33,7 +33,7 @@ impl ConnectError {
         }
     }
 
-    /// Keeps the error behind it, if there is one.
+    /// Sets the underlying error, if there is one.
     #[cfg(feature = "transport-h2")]
     pub(crate) fn with_shared_source(self, source: Option<Arc<dyn Error + Send + Sync>>) -> Self {
         Self { source, ..self }
@@ -47,7 +47,7 @@ impl ConnectError {
         }
     }
 
-    /// UNAVAILABLE with this text, and the error behind it as the source.
+    /// Returns UNAVAILABLE with this text. The underlying error is the status's source.
     pub(crate) fn to_status(&self) -> Status {
         Status::unavailable(self.text.clone()).with_shared_source(self.source.clone())
     }

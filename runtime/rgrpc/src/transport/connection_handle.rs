@@ -3,25 +3,25 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use super::Phase;
+use super::ServerPhase;
 use crate::extensions::Extensions;
 use crate::io::Peer;
 use crate::lock::lock;
 
-/// A connection of a server: its two ends, its typed values, and the means to end it.
+/// A server's connection: its two ends, its typed values, and the methods that end it.
 ///
-/// A call has it from [`CallContext::connection`](crate::CallContext::connection). Cheap to clone,
-/// may be kept by any task, and may outlive the connection, to which nothing happens then. Two
-/// handles are equal if they are of the same connection.
+/// [`CallContext::connection`](crate::CallContext::connection) returns a call's connection. A
+/// handle is cheap to clone, can be kept by any task, and can outlive the connection; then its
+/// methods have no effect. Two handles are equal if they belong to the same connection.
 #[derive(Clone)]
 pub struct ConnectionHandle(Arc<Shared>);
 
 struct Shared {
     peer: Arc<Peer>,
     extensions: Extensions,
-    /// A [`Phase`] as a number.
+    /// A [`ServerPhase`] as a number.
     phase: AtomicU8,
-    /// Of the connection's task.
+    /// The waker of the connection's task.
     waker: Mutex<Option<Waker>>,
 }
 
@@ -30,7 +30,7 @@ impl ConnectionHandle {
         Self(Arc::new(Shared {
             peer: Arc::new(peer),
             extensions,
-            phase: AtomicU8::new(Phase::Running as u8),
+            phase: AtomicU8::new(ServerPhase::Running as u8),
             waker: Mutex::new(None),
         }))
     }
@@ -53,22 +53,22 @@ impl ConnectionHandle {
         &self.0.extensions
     }
 
-    /// Drains the connection: tells the client by GOAWAY to make new calls on another connection. The
+    /// Drains the connection. A GOAWAY tells the client to make new calls on another connection. The
     /// connection is closed when its last call has ended. Idempotent.
     ///
     /// Source: grpc-go `ServerTransport.Drain`, which is internal there.
     pub fn drain(&self) {
-        self.advance(Phase::Draining);
+        self.advance(ServerPhase::Draining);
     }
 
     /// Closes the connection at once. Its calls are cancelled, and their handlers dropped, as by
     /// [`ServerHandle::stop`](crate::ServerHandle::stop). Idempotent.
     pub fn close(&self) {
-        self.advance(Phase::Stopped);
+        self.advance(ServerPhase::Stopped);
     }
 
-    /// A phase is never left for an earlier one.
-    fn advance(&self, to: Phase) {
+    /// Moves to a phase. An earlier phase than the current one has no effect.
+    fn advance(&self, to: ServerPhase) {
         if self.0.phase.fetch_max(to as u8, Ordering::AcqRel) < to as u8 {
             let waker = lock(&self.0.waker).take();
             if let Some(waker) = waker {
@@ -77,16 +77,16 @@ impl ConnectionHandle {
         }
     }
 
-    fn phase(&self) -> Phase {
+    fn phase(&self) -> ServerPhase {
         match self.0.phase.load(Ordering::Acquire) {
-            phase if phase == Phase::Running as u8 => Phase::Running,
-            phase if phase == Phase::Draining as u8 => Phase::Draining,
-            _ => Phase::Stopped,
+            phase if phase == ServerPhase::Running as u8 => ServerPhase::Running,
+            phase if phase == ServerPhase::Draining as u8 => ServerPhase::Draining,
+            _ => ServerPhase::Stopped,
         }
     }
 
     /// Ready when the phase is later than `seen`.
-    pub(super) fn poll_later(&self, seen: Phase, cx: &Context<'_>) -> Poll<Phase> {
+    pub(super) fn poll_later(&self, seen: ServerPhase, cx: &Context<'_>) -> Poll<ServerPhase> {
         let phase = self.phase();
         if phase > seen {
             return Poll::Ready(phase);
@@ -98,7 +98,7 @@ impl ConnectionHandle {
                 None => *waker = Some(cx.waker().clone()),
             }
         }
-        // Whoever has changed it before the waker was there has woken nobody.
+        // A change before the waker was stored has woken no task.
         match self.phase() {
             phase if phase > seen => Poll::Ready(phase),
             _ => Poll::Pending,

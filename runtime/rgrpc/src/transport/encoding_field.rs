@@ -1,16 +1,17 @@
 use bytes::Bytes;
 
-/// What the headers of a response say about encodings.
+/// The field about encodings in a response's headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum EncodingField {
-    /// By what messages are compressed that say that they are.
+    /// The compressor of the messages that are marked as compressed.
     Encoding(Bytes),
-    /// By what the messages of the request may be compressed, which were so by something else.
+    /// The compressors that the server accepts. Sent when the request was compressed by another
+    /// one.
     AcceptEncoding(Bytes),
 }
 
 impl EncodingField {
-    /// The field.
+    /// The field's name and value.
     pub(crate) fn into_parts(self) -> (&'static str, Bytes) {
         match self {
             Self::Encoding(name) => ("grpc-encoding", name),
@@ -18,7 +19,7 @@ impl EncodingField {
         }
     }
 
-    /// The field for a response without messages, if it is one.
+    /// The field of a response without messages, if it has one.
     pub(crate) fn without_messages(self) -> Option<Self> {
         match self {
             Self::Encoding(_) => None,

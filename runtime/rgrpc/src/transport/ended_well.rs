@@ -3,10 +3,10 @@ use std::fmt;
 
 use crate::status::Status;
 
-/// The server has ended the call with OK, which no [`Status`] can say: what a message gets that is
-/// sent after that. The call has not failed, so its status is not changed into another on the way.
+/// The source of the status of a message that is sent after the server has ended the call with OK.
+/// The call has not failed, so no layer maps its status to another.
 ///
-/// The code is CANCELLED as nothing failed and nothing is to be retried. grpc-go says `io.EOF`.
+/// The code is CANCELLED: nothing has failed, and nothing is retried. grpc-go returns `io.EOF`.
 #[derive(Debug)]
 struct EndedWell;
 
@@ -18,7 +18,7 @@ impl fmt::Display for EndedWell {
 
 impl Error for EndedWell {}
 
-/// The status of a message that was sent after the server had ended the call with OK.
+/// Creates the status of a message that was sent after the server had ended the call with OK.
 pub(crate) fn ended_well() -> Status {
     Status::cancelled(
         "the message was not sent: the server has ended the call with OK, which the receiving half \

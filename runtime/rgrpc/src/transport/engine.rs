@@ -11,13 +11,14 @@ use super::{
 };
 use crate::io::Connected;
 
-/// A connection that is served until the future is ready.
+/// The future that serves a connection. It is ready when the connection has ended.
 pub(crate) type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What carries calls over a connection: the HTTP/2 implementation.
+/// The HTTP/2 implementation that carries calls over a connection.
 ///
-/// Calls behave alike on all. The default is [`Transport::Native`], unless the environment variable
-/// `RGRPC_TRANSPORT` says `h2` (or `native`) when the first channel or server is made.
+/// Calls behave alike on all of them. The default is [`Transport::Native`]. The environment
+/// variable `RGRPC_TRANSPORT` (`h2` or `native`) overrides it when the first channel or server is
+/// created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Transport {
@@ -25,18 +26,18 @@ pub enum Transport {
     Native,
     /// The `h2` crate. Needs the feature `transport-h2`.
     ///
-    /// It knows no authority whose host is percent-encoded, as that of a target `scheme:///a/b` is.
-    /// A server resets such requests with PROTOCOL_ERROR; making such a channel fails, unless the
-    /// option [`authority`](crate::ClientConnBuilder::authority) says another.
+    /// It does not support an authority with a percent-encoded host, such as that of a target
+    /// `scheme:///a/b`. A server resets such requests with PROTOCOL_ERROR. Creating such a channel
+    /// fails, unless the option [`authority`](crate::ClientConnBuilder::authority) sets another
+    /// one.
     ///
-    /// It has no [keepalive](crate::keepalive): a channel or a server whose options say otherwise
-    /// fails.
+    /// It has no [keepalive](crate::keepalive): a channel or a server with such an option fails.
     #[cfg(feature = "transport-h2")]
     H2,
 }
 
 impl Transport {
-    /// The transport of this name, if it is built in.
+    /// Returns the transport of this name, if it is built in.
     fn from_name(name: &str) -> Option<Self> {
         match name {
             "native" => Some(Self::Native),
@@ -67,8 +68,8 @@ impl Default for Transport {
 }
 
 impl Transport {
-    /// Whether it sends this `:authority`, which is one by RFC 3986. The error says why not, and
-    /// what would help.
+    /// Checks that the engine can send this `:authority`, which is valid by RFC 3986. The error
+    /// says why not, and what would help.
     #[cfg_attr(
         not(feature = "transport-h2"),
         allow(unused_variables, reason = "only h2 minds")
@@ -81,14 +82,14 @@ impl Transport {
         }
     }
 
-    /// Whether it implements [keepalive](super::keepalive).
+    /// Returns whether the engine implements [keepalive](super::keepalive).
     pub(crate) fn has_keepalive(self) -> bool {
         self == Self::Native
     }
 
-    /// Makes a client transport of a connection: ready when the server's SETTINGS have arrived.
+    /// Creates the client transport of a connection. Ready when the server's SETTINGS have arrived.
     ///
-    /// The caller bounds the time; a dropped future closes the connection.
+    /// The caller limits the time. A dropped future closes the connection.
     pub(crate) async fn connect(
         self,
         connected: Connected,

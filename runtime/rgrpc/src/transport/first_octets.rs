@@ -1,9 +1,9 @@
 //! Peers that do not speak HTTP/2 in plain text, recognised by the first octets that they send.
 //!
-//! A user who has given a wrong port, or credentials for the other kind of server, is told what is
-//! there instead of what its octets mean as a frame.
+//! The error of a user with a wrong port, or with credentials for the other kind of server, names
+//! the protocol of the peer, not the meaning of its octets as a frame.
 
-/// The number of first octets that are looked at: a status line with a usual reason.
+/// The number of first octets that are inspected: a status line with a usual reason.
 pub(crate) const MAX_FIRST_OCTETS: usize = 64;
 
 /// The protocol of a peer that is not HTTP/2.
@@ -11,12 +11,12 @@ pub(crate) const MAX_FIRST_OCTETS: usize = 64;
 pub(crate) enum OtherProtocol {
     /// HTTP/1, with the first line.
     Http1(String),
-    /// TLS: a record of it (RFC 8446, section 5.1).
+    /// A TLS record (RFC 8446, section 5.1).
     Tls,
 }
 
 impl OtherProtocol {
-    /// The protocol of a server by its first octets; `None` if it may be HTTP/2.
+    /// Recognises the protocol of a server by its first octets. Returns `None` if it may be HTTP/2.
     pub(crate) fn of_server(octets: &[u8]) -> Option<Self> {
         if octets.starts_with(b"HTTP/1") {
             return Some(Self::Http1(first_line(octets)));
@@ -24,7 +24,7 @@ impl OtherProtocol {
         is_tls(octets).then_some(Self::Tls)
     }
 
-    /// The protocol of a client by its first octets; `None` if it is unknown.
+    /// Recognises the protocol of a client by its first octets. Returns `None` if it is unknown.
     pub(crate) fn of_client(octets: &[u8]) -> Option<Self> {
         let line = first_line(octets);
         let is_http1 = line.split(' ').next_back() == Some("HTTP/1.1")
@@ -60,7 +60,7 @@ impl OtherProtocol {
     }
 }
 
-/// The first line as far as it was received, without what is no ASCII.
+/// Returns the first line as far as it was received, without characters that are not ASCII.
 fn first_line(octets: &[u8]) -> String {
     let octets = &octets[..octets.len().min(MAX_FIRST_OCTETS)];
     let line = octets.split(|octet| matches!(octet, b'\r' | b'\n')).next();
@@ -73,7 +73,7 @@ fn first_line(octets: &[u8]) -> String {
         .collect()
 }
 
-/// Returns whether it begins as a TLS record: the type and the version, 3.x.
+/// Returns whether the octets begin as a TLS record: the type and the version, 3.x.
 fn is_tls(octets: &[u8]) -> bool {
     matches!(octets, [0x14..=0x17, 3, 0..=4, ..])
 }

@@ -1,12 +1,12 @@
-//! A status whose trailers are larger than the header list that the peer takes
-//! (SETTINGS_MAX_HEADER_LIST_SIZE): the code arrives whatever else has to be left out.
+//! Shortens a status whose trailers are larger than the header list that the peer accepts
+//! (SETTINGS_MAX_HEADER_LIST_SIZE). The code always arrives, whatever else is left out.
 //!
-//! In this order, until it fits:
+//! The steps, in order, until the status fits:
 //!
 //! 1. the text is shortened to [`SHORT_TEXT`] octets,
 //! 2. the details are dropped,
 //! 3. the metadata is dropped,
-//! 4. the text is shortened to what there is room for, which may be nothing.
+//! 4. the text is shortened to the size that is left, which may be zero.
 
 use crate::metadata::{Metadata, encode_value};
 use crate::status::{Status, encode_message};
@@ -14,23 +14,23 @@ use crate::status::{Status, encode_message};
 /// The size of a field besides its name and its value (RFC 9113 section 6.5.2).
 pub(crate) const FIELD_OVERHEAD: usize = 32;
 
-/// To how many octets on the wire a text is shortened before anything is dropped.
+/// The length in octets on the wire to which a text is shortened before anything is dropped.
 const SHORT_TEXT: usize = 1024;
 
 /// The end of a text that was shortened.
 const MARK: &str = "... (shortened)";
 
-/// The header list with which a call ends, or would.
+/// The header list that ends a call, or that is too large to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Last {
-    /// It does not go out with them: they are what is too large.
+    /// The headers, which are too large and are not sent.
     Headers,
     TrailersOnly,
     Trailers,
 }
 
-/// The failure of a response whose `last` header list is larger than the client takes. grpc-go
-/// resets the stream with INTERNAL_ERROR, which has the same code at the client.
+/// Creates the failure of a response whose `last` header list is larger than the client accepts.
+/// grpc-go resets the stream with INTERNAL_ERROR, which has the same code at the client.
 #[cold]
 pub(crate) fn too_large(last: Last, size: usize, limit: u32) -> Status {
     let what = match last {
@@ -43,20 +43,20 @@ pub(crate) fn too_large(last: Last, size: usize, limit: u32) -> Status {
     ))
 }
 
-/// The status in `room` octets of a header list, besides `grpc-status`.
-pub(crate) fn fit_status(mut status: Status, room: usize) -> Status {
-    if size(&status) <= room {
+/// Shortens the status to a header list of `limit` octets, without `grpc-status`.
+pub(crate) fn fit_status(mut status: Status, limit: usize) -> Status {
+    if size(&status) <= limit {
         return status;
     }
     status = with_text(status, SHORT_TEXT);
-    if size(&status) > room {
+    if size(&status) > limit {
         status = status.with_details(Vec::new());
     }
-    if size(&status) > room {
+    if size(&status) > limit {
         status = status.with_metadata(Metadata::new());
     }
-    if size(&status) > room {
-        let octets = room.saturating_sub(FIELD_OVERHEAD + "grpc-message".len());
+    if size(&status) > limit {
+        let octets = limit.saturating_sub(FIELD_OVERHEAD + "grpc-message".len());
         status = with_text(status, octets);
     }
     status
@@ -80,7 +80,7 @@ fn size(status: &Status) -> usize {
     size
 }
 
-/// The status with a text of at most so many octets on the wire.
+/// Shortens the status's text to at most `octets` octets on the wire.
 fn with_text(status: Status, octets: usize) -> Status {
     let text = status.message();
     if encode_message(text).len() <= octets {
@@ -115,7 +115,7 @@ mod tests {
 
     #[test]
     fn the_text_is_shortened_then_details_and_metadata_go_then_the_rest_of_the_text() {
-        for (text, room, kept_text, details, metadata) in [
+        for (text, limit, kept_text, details, metadata) in [
             (10, 10_000, 10, true, true),
             (5_000, 5_044 + 455 + 237, 5_000, true, true),
             (5_000, 2_000, 1_024, true, true),
@@ -127,18 +127,18 @@ mod tests {
             (10, 50, 0, false, false),
             (5_000, 0, 0, false, false),
         ] {
-            let fitted = fit_status(status(text), room);
+            let fitted = fit_status(status(text), limit);
             assert_eq!(fitted.code(), Code::DataLoss);
-            assert!(size(&fitted) <= room, "{text} {room}");
-            assert_eq!(fitted.message().len(), kept_text, "{text} {room}");
-            assert_eq!(!fitted.details().is_empty(), details, "{text} {room}");
-            assert_eq!(!fitted.metadata().is_empty(), metadata, "{text} {room}");
+            assert!(size(&fitted) <= limit, "{text} {limit}");
+            assert_eq!(fitted.message().len(), kept_text, "{text} {limit}");
+            assert_eq!(!fitted.details().is_empty(), details, "{text} {limit}");
+            assert_eq!(!fitted.metadata().is_empty(), metadata, "{text} {limit}");
         }
     }
 
     #[test]
     fn a_text_is_cut_between_characters_by_its_length_on_the_wire() {
-        // Each takes nine octets as it is escaped.
+        // Each character takes nine octets when it is escaped.
         let status = fit_status(Status::internal("☺".repeat(100)), 44 + 15 + 20);
         assert_eq!(status.message(), "☺☺... (shortened)");
     }

@@ -1,8 +1,8 @@
-//! What the status of a response that is not gRPC means ("http-grpc-status-mapping").
+//! The gRPC code for the HTTP status of a response that is not gRPC ("http-grpc-status-mapping").
 
 use crate::status::Code;
 
-/// The code for an HTTP status.
+/// Returns the gRPC code for an HTTP status.
 pub(super) fn code_for_http_status(status: u16) -> Code {
     match status {
         400 | 431 => Code::Internal,

@@ -3,15 +3,16 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The time at which something was last received on a connection, for the texts of calls that have
-/// waited for an answer in vain: a connection that was cut without a word is silent, a slow
-/// server's is not.
+/// The time at which something was last received on a connection. Calls that have waited for an
+/// answer in vain name it in their texts: an interrupted connection is silent, that of a slow
+/// server is not.
 ///
-/// The connection's task writes it once for each turn that has read something; it costs a store.
+/// The connection's task writes it once for each turn that has read something, at the cost of a
+/// store.
 #[derive(Debug)]
 pub(crate) struct LastReceived {
     epoch: Instant,
-    /// In nanoseconds after `epoch`.
+    /// The time in nanoseconds after `epoch`.
     at: AtomicU64,
 }
 
@@ -24,17 +25,17 @@ impl LastReceived {
         }
     }
 
-    /// The time when the connection was made.
+    /// The time at which the connection was made.
     pub(crate) fn epoch(&self) -> Instant {
         self.epoch
     }
 
-    /// The time when something was received last, or the connection was made.
+    /// The time at which something was last received, or the connection was made.
     pub(crate) fn at(&self) -> Instant {
         self.epoch + Duration::from_nanos(self.at.load(Ordering::Relaxed))
     }
 
-    /// Something was received at `now`.
+    /// Records that something was received at `now`.
     #[inline]
     pub(crate) fn set(&self, now: Instant) {
         let since = now.saturating_duration_since(self.epoch).as_nanos();
@@ -42,7 +43,7 @@ impl LastReceived {
         self.at.store(since, Ordering::Relaxed);
     }
 
-    /// For how long nothing was received at `now`.
+    /// The duration without anything received, at `now`.
     pub(crate) fn silence(&self, now: Instant) -> Duration {
         let at = Duration::from_nanos(self.at.load(Ordering::Relaxed));
         now.saturating_duration_since(self.epoch).saturating_sub(at)

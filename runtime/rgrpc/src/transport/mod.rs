@@ -1,13 +1,13 @@
-//! The seam between gRPC calls and HTTP/2: streams of a connection, in gRPC's terms.
+//! The interface between gRPC calls and HTTP/2: the streams of a connection in gRPC's terms.
 //!
-//! Above it: calls, with messages and codecs. Below it: an engine, one folder each. What passes
-//! through is metadata, message bytes (framed, see [`crate::codec`]) and status, nothing of prost
-//! and nothing of an engine's types.
+//! Calls, with messages and codecs, are above it. An engine, one folder each, is below it.
+//! Metadata, message bytes (framed, see [`crate::codec`]) and status pass through it, but no type
+//! of prost or of an engine.
 //!
-//! An engine runs one task a connection. The stream objects ([`ServerStream`], [`ClientStream`])
-//! are shared between that task and the call: each method may be called from any task, none blocks,
-//! and what one sends is on its way when the method returns. A `poll_*` method remembers the waker
-//! of its last caller; receiving, sending and [`ServerStream::poll_closed`] each remember their own.
+//! An engine runs one task for each connection. That task and the call share the stream objects
+//! ([`ServerStream`], [`ClientStream`]). Any task can call each method, and no method blocks. A
+//! method that sends has handed over its data when it returns. A `poll_*` method keeps the waker of
+//! its last caller. Receiving, sending and [`ServerStream::poll_closed`] each keep their own waker.
 
 mod call_state;
 mod connect_error;
@@ -23,11 +23,11 @@ mod http_status;
 pub mod keepalive;
 mod last_received;
 mod native;
-mod phase;
 mod refusal_log;
 mod request;
 mod reset;
 mod response;
+mod server_phase;
 mod settings;
 mod statistics;
 mod stream_quota;
@@ -61,11 +61,11 @@ pub(crate) use first_octets::MAX_FIRST_OCTETS;
 pub(crate) use first_octets::OtherProtocol;
 pub(crate) use fit_status::{Last, fit_status, too_large};
 pub(crate) use last_received::LastReceived;
-pub(crate) use phase::{ConnectionPhase, Phase};
 pub(crate) use refusal_log::RefusalLog;
 pub(crate) use request::{Rejection, RequestParser};
 pub(crate) use reset::{ResetCode, status_for_reset};
 pub(crate) use response::{HeadersBlock, ResponseParser, Trailers};
+pub(crate) use server_phase::{ConnectionPhase, ServerPhase};
 pub(crate) use settings::{ClientSettings, ServerSettings};
 pub(crate) use statistics::ConnectionRegistry;
 pub use statistics::ConnectionSnapshot;
@@ -73,38 +73,39 @@ pub(crate) use stream_quota::StreamQuota;
 
 /// A server's side of one connection.
 pub(crate) trait ServerTransport: Send + 'static {
-    /// Serves the connection until it ends: hands every request to `dispatch`, polls the call that
-    /// comes back once at once, and [spawns](run_call) it when it is not ready; or spawns it at once,
-    /// when [`ServerSettings::spawn_handlers`] says so.
+    /// Serves the connection until it ends. Hands every request to `dispatch`, polls the returned
+    /// call once, and [spawns](run_call) it when it is not ready. With
+    /// [`ServerSettings::spawn_handlers`] the call is spawned without that poll.
     fn serve<D: Dispatch>(self, dispatch: Arc<D>) -> impl Future<Output = ()> + Send;
 }
 
-/// Turns requests into calls; called by the engine, on the connection's task.
+/// Turns requests into calls. The engine calls it, on the connection's task.
 pub(crate) trait Dispatch: Send + Sync + 'static {
     /// A call that is being handled.
     type Call: Call;
 
-    /// Starts the call of a new stream. `content` is all that the client sends on it, where that came
-    /// at once: the stream then has nothing but its end.
+    /// Starts the call of a new stream. `content` is the whole request if it arrived at once. The
+    /// stream then returns only its end.
     fn dispatch(&self, stream: Arc<dyn ServerStream>, content: Option<Bytes>) -> Self::Call;
 }
 
-/// A call that is being handled: ready with how it ends, for its stream.
+/// A call that is being handled. Its output is the end of its stream.
 pub(crate) trait Call: Future<Output = CallEnd> + Send + Unpin + 'static {
-    /// The stream that it came on.
+    /// The call's stream.
     fn stream(&self) -> &dyn ServerStream;
 }
 
-/// Runs a call that was not ready at once, on a task of its own. Keeps what it was dispatched by.
+/// Runs a call that was not ready at once, on a task of its own. Keeps the dispatcher alive.
 pub(crate) async fn run_call<D: Dispatch>(mut call: D::Call, _dispatch: Arc<D>) {
     let end = (&mut call).await;
     call.stream().end(end);
 }
 
-/// How a server ends a call. The header metadata is there unless the headers went out before.
+/// The end of a call, as a server sends it. The header metadata is `None` if the headers were sent
+/// before.
 #[derive(Debug)]
 pub(crate) enum CallEnd {
-    /// A complete unary reply as one operation: headers, one framed message, trailers with status OK.
+    /// A complete unary reply as one operation: headers, one framed message, and trailers with OK.
     Reply {
         header: Option<Metadata>,
         message: BytesQueue,
@@ -115,18 +116,18 @@ pub(crate) enum CallEnd {
         header: Option<Metadata>,
         outcome: Result<Metadata, Status>,
     },
-    /// As [`Finish`](Self::Finish) with a failure, but now: when messages before the trailers wait for
-    /// flow control, they are dropped and the stream is reset with CANCEL.
+    /// A failure that ends the call at once. Messages that wait for flow control before the
+    /// trailers are dropped, and the stream is reset with CANCEL.
     Abort {
         header: Option<Metadata>,
         status: Status,
     },
-    /// The client or the connection has ended it already.
+    /// The client or the connection has ended the call already.
     Closed,
 }
 
 impl CallEnd {
-    /// Whether it is all that the client gets, so that it need not wait for anything sent before.
+    /// Returns whether it is the whole response, which waits for nothing sent before.
     pub(crate) fn is_whole_response(&self) -> bool {
         match self {
             Self::Reply { header, .. }
@@ -137,80 +138,83 @@ impl CallEnd {
     }
 }
 
-/// A client's side of one connection. Dropping it closes that.
+/// A client's side of one connection. Dropping it closes the connection.
 pub(crate) trait ClientTransport: Send + Sync + 'static {
-    /// Opens a stream and sends what `request` has of it, as one operation. A stream over the
-    /// peer's limit waits its turn without blocking the caller.
+    /// Opens a stream and sends the parts of it that `request` has, as one operation. A stream over
+    /// the peer's limit waits for its turn without blocking the caller.
     fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientStream>, OpenError>;
 
     /// The connection's two ends.
     fn peer(&self) -> &Arc<Peer>;
 
-    /// How many streams the server allows at once; more wait for their turn.
+    /// The maximum number of open streams that the server allows. Further streams wait.
     fn max_concurrent_streams(&self) -> usize;
 
-    /// How many streams wait for that.
+    /// The number of streams that wait for that limit.
     fn waiting_streams(&self) -> usize;
 
-    /// Whether it takes no more streams: there was a GOAWAY, or the connection has ended. True before
-    /// the streams hear that they have ended with it.
+    /// Returns whether the connection takes no more streams: a GOAWAY came, or the connection has
+    /// ended. It is true before the streams are told of the end.
     fn is_gone(&self) -> bool;
 
-    /// For how long nothing was received on it.
+    /// The duration without anything received on the connection.
     fn silence(&self) -> Duration;
 
-    /// The statistics of the connection: its socket, in channelz.
+    /// The statistics of the connection (channelz: its socket).
     fn statistics(&self) -> ConnectionSnapshot;
 
-    /// Ends the connection at once; its streams end with UNAVAILABLE. Idempotent.
+    /// Ends the connection at once. Its streams end with UNAVAILABLE. Idempotent.
     fn close(&self);
 }
 
-/// What a client transport reports to its owner.
+/// An event that a client transport reports to its owner.
 #[derive(Debug)]
 pub(crate) enum TransportEvent {
-    /// The peer sent GOAWAY: no new stream goes here, those that are open go on.
+    /// The peer sent GOAWAY: the connection takes no new streams, and open ones go on.
     GoAway {
         /// "code: NO_ERROR, debug data: …".
         reason: String,
-        /// The connection has been of use: a response has begun on it, or a request that was sent is
-        /// not above the GOAWAY's last stream.
+        /// A response has begun on the connection, or a sent request is not above the GOAWAY's last
+        /// stream.
         served: bool,
     },
     /// The server allows more streams at once than before.
     MoreStreams,
     /// The connection is gone.
     Closed {
-        /// What ended it.
+        /// The reason of the end.
         reason: String,
-        /// As above, without the GOAWAY.
+        /// A response has begun on the connection.
         served: bool,
     },
 }
 
-/// How a connection tells its owner what happens to it; called from the connection's task.
+/// The callback for a connection's events. The connection's task calls it.
 pub(crate) type Report = Arc<dyn Fn(TransportEvent) + Send + Sync>;
 
-/// A stream's receiving and sending, alike on both sides.
+/// The methods of a stream that are alike on both sides: receiving and sending.
 pub(crate) trait Stream: Send + Sync + 'static {
-    /// Receives the next DATA, or the end of receiving. Not called again after [`Incoming::End`].
+    /// Receives the next DATA, or the end of receiving. The caller does not call it again after
+    /// [`Incoming::End`].
     ///
-    /// The peer may send as much again as is taken. `read_demand` is what the call waits for: a little
-    /// more or less may come, and an engine that can lets the peer send all of it.
+    /// The peer gets credit for the amount that was taken. `read_demand` is the amount that the
+    /// call waits for. A little more or less may come. An engine that supports it lets the peer
+    /// send all of it.
     fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<Incoming>;
 
-    /// Takes all DATA that has come and will come: if the end has come too, everything is in one
-    /// piece, nothing of it was taken before, and it `fits`. Else nothing is taken. This is how the
-    /// only message of a call is had at once where it has come at once.
+    /// Takes the whole DATA of the stream if it is here. The end has come, the DATA is in one piece
+    /// that `fits`, and none of it was taken before; otherwise nothing is taken. So the only
+    /// message of a call is received at once if it has arrived at once.
     fn take_whole(&self, _fits: &dyn Fn(&[u8]) -> bool) -> Option<Bytes> {
         None
     }
 
-    /// Ready when the stream takes another message; when it has ended, the status that it ended with,
-    /// on a client [`ended_well`] if that was OK.
+    /// Ready when the stream takes another message. A stream that has ended returns the status of
+    /// its end: on a client [`ended_well`] if that was OK.
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>>;
 
-    /// Queues one framed message. Fails as [`poll_send_ready`](Self::poll_send_ready).
+    /// Queues one framed message. Its errors are those of
+    /// [`poll_send_ready`](Self::poll_send_ready).
     fn send_message(&self, message: BytesQueue) -> Result<(), Status>;
 
     /// Ends the stream with RST_STREAM, unless it has ended.
@@ -222,37 +226,37 @@ pub(crate) trait ServerStream: Stream {
     /// The connection.
     fn connection(&self) -> &ConnectionHandle;
 
-    /// The compressors that the server has: those of its [`ServerSettings`].
+    /// The server's compressors, of its [`ServerSettings`].
     fn compressors(&self) -> &CompressorRegistry;
 
-    /// The call that the stream is for.
+    /// The stream's call.
     fn call(&self) -> &CallState;
 
-    /// The call takes nothing more of the request: the rest is discarded. As without it, the stream
-    /// ends with the response.
+    /// Discards the rest of the request. The stream still ends with the response.
     fn discard(&self);
 
     /// Sends the response's headers. Called at most once, before any message.
     fn send_head(&self, header: Metadata);
 
-    /// Sends what ends the call, and ends the stream.
+    /// Sends the end of the call, and ends the stream.
     fn end(&self, end: CallEnd);
 
-    /// Ready when the peer or the connection has ended the stream; the [call](Self::call) has the reason
-    /// by then.
+    /// Ready when the peer or the connection has ended the stream. The [call](Self::call) has the
+    /// reason by then.
     fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
 /// A client's stream.
 pub(crate) trait ClientStream: Stream {
-    /// The response's headers; `Err` when the stream ended without any, in which case
-    /// [`Stream::poll_data`] says how. Not called again once it was ready.
+    /// Receives the response's headers. Fails if the stream ended without any;
+    /// [`Stream::poll_data`] then returns the reason. The caller does not call it again once it was
+    /// ready.
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>>;
 
-    /// A whole response: ready when the call has ended, or something of it has come. Then the
-    /// response is taken if it is that of a call that ended well, its messages are here in one
-    /// piece that `fits`, and nothing of it was taken before; else nothing is. This is how the only
-    /// message of a call is had at once where it has come at once.
+    /// Receives a whole response. Ready when the call has ended or a part of the response has come.
+    /// Takes the response if the call ended well, its messages are in one piece that `fits`, and
+    /// none of it was taken before; otherwise takes nothing. So the only message of a call is
+    /// received at once if it has arrived at once.
     fn poll_whole(
         &self,
         _cx: &mut Context<'_>,
@@ -261,8 +265,8 @@ pub(crate) trait ClientStream: Stream {
         Poll::Ready(None)
     }
 
-    /// Whether it waits until the server allows one more stream. Asked of a call that is being given
-    /// up, for its text.
+    /// Returns whether the stream waits until the server allows one more. Used for the error text
+    /// of a call that is being given up.
     fn waits_for_its_turn(&self) -> bool;
 
     /// Queues one framed message and ends sending with it.
@@ -272,7 +276,7 @@ pub(crate) trait ClientStream: Stream {
     fn half_close(&self);
 }
 
-/// All of a response that ended well.
+/// A whole response that ended with OK.
 #[derive(Debug)]
 pub(crate) struct WholeResponse {
     pub(crate) head: IncomingHead,
@@ -280,7 +284,7 @@ pub(crate) struct WholeResponse {
     pub(crate) trailer: Metadata,
 }
 
-/// What goes before a response's messages, as a client received it.
+/// The head of a response, as a client received it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct IncomingHead {
     pub(crate) metadata: Metadata,
@@ -297,11 +301,11 @@ impl From<Metadata> for IncomingHead {
     }
 }
 
-/// The stream ended before a header came.
+/// The error of a stream that ended before its headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NoHead;
 
-/// What a stream received.
+/// An item that a stream received.
 #[derive(Debug)]
 pub(crate) enum Incoming {
     /// Bytes of messages.
@@ -310,28 +314,28 @@ pub(crate) enum Incoming {
     End(StreamEnd),
 }
 
-/// How receiving ended.
+/// The end of receiving.
 #[derive(Debug)]
 pub(crate) struct StreamEnd {
-    /// On a client the trailers or the status; on a server the request's regular end, or why the
-    /// stream broke.
+    /// On a client: the trailers or the status. On a server: the request's regular end, or the
+    /// reason why the stream failed.
     pub(crate) outcome: Result<Metadata, Status>,
     pub(crate) delivery: Delivery,
 }
 
-/// How far a stream got that failed, which decides whether its call may be retried.
+/// The delivery of a failed stream's request, which decides about a retry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
-    /// The peer may have acted on it.
+    /// The peer may have processed it.
     Possible,
-    /// The peer has promised that it did not look at it.
+    /// The peer guarantees that it has not processed it.
     Refused,
-    /// It never left this side.
+    /// It was not sent.
     NotSent,
 }
 
 impl StreamEnd {
-    /// The end of a stream that the peer may have acted on.
+    /// Creates the end of a stream that the peer may have processed.
     pub(crate) fn new(outcome: Result<Metadata, Status>) -> Self {
         Self {
             outcome,
@@ -339,7 +343,7 @@ impl StreamEnd {
         }
     }
 
-    /// The end of a stream that failed having got this far.
+    /// Creates the end of a failed stream with this delivery.
     pub(crate) fn failed(status: Status, delivery: Delivery) -> Self {
         Self {
             outcome: Err(status),
@@ -348,41 +352,41 @@ impl StreamEnd {
     }
 }
 
-/// A request as a server received and checked it.
+/// The head of a request, as a server received and checked it.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestHead {
     /// "/service/method", unchecked.
     pub(crate) path: Box<str>,
     pub(crate) metadata: Metadata,
-    /// What follows `application/grpc+`; empty for plain `application/grpc`.
+    /// The part after `application/grpc+`; empty for plain `application/grpc`.
     pub(crate) content_subtype: Bytes,
     /// `grpc-encoding`, when messages may be compressed.
     pub(crate) encoding: Option<Bytes>,
 }
 
-/// A request's head, and what is apart from it because it is different from one call to the next.
+/// A request's head and its timeout, which is separate because it differs from call to call.
 #[derive(Clone, Debug)]
-pub(crate) struct Received<H> {
+pub(crate) struct HeadWithTimeout<H> {
     pub(crate) head: H,
     pub(crate) timeout: Option<Duration>,
 }
 
-/// What opens a client's stream.
+/// The request that opens a client's stream.
 #[derive(Debug)]
 pub(crate) struct OpenRequest<'a> {
     /// "/service/method".
     pub(crate) path: &'a Cow<'static, str>,
     pub(crate) headers: &'a Arc<CommonHeaders>,
     pub(crate) content_subtype: &'static str,
-    /// How many attempts at the call there were before, but for transparent ones.
+    /// The number of the call's previous attempts, without transparent retries.
     pub(crate) previous_attempts: u32,
     pub(crate) timeout: Option<Duration>,
     pub(crate) metadata: &'a Metadata,
-    /// The first framed message; when it is also the last, the stream is half-closed with it.
+    /// The only framed message, if it is known. The stream is half-closed with it.
     pub(crate) only_message: Option<BytesQueue>,
 }
 
-/// What the requests of a channel have in common: those that say the same of what is here.
+/// The header fields that requests of a channel have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct CommonHeaders {
     pub(crate) authority: String,
@@ -390,11 +394,11 @@ pub(crate) struct CommonHeaders {
     pub(crate) user_agent: Bytes,
     /// `grpc-encoding`, when messages are compressed.
     pub(crate) encoding: Option<Bytes>,
-    /// `grpc-accept-encoding`, when the response's may be.
+    /// `grpc-accept-encoding`, when the response's messages may be compressed.
     pub(crate) accept_encoding: Option<Bytes>,
 }
 
-/// What a server puts before its messages.
+/// The head of a response, as a server sends it.
 #[derive(Clone, Debug)]
 pub(crate) struct ResponseHead<'a> {
     pub(crate) content_subtype: &'a [u8],
@@ -403,7 +407,7 @@ pub(crate) struct ResponseHead<'a> {
 }
 
 impl ResponseHead<'_> {
-    /// The same for a response without messages.
+    /// Returns the head of a response without messages.
     pub(crate) fn without_messages(self) -> Self {
         Self {
             encoding: self.encoding.and_then(EncodingField::without_messages),
@@ -412,11 +416,11 @@ impl ResponseHead<'_> {
     }
 }
 
-/// Why a stream could not be opened.
+/// The error of a stream that could not be opened.
 #[derive(Debug)]
 pub(crate) enum OpenError {
-    /// The connection takes no more streams; nothing was sent, another connection may be tried with
-    /// the message that comes back.
+    /// The connection takes no more streams, and nothing was sent. Another connection may be tried
+    /// with the message that is returned.
     Gone(Option<BytesQueue>),
     /// The request cannot be sent on any connection.
     Invalid(Status),

@@ -10,14 +10,14 @@ use crate::lock::lock;
 /// The least time between two lines.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Logs the connections that a server has refused, at warn, and at most one a second: a flood of
-/// bad handshakes is not to become a flood of lines. The others are logged at debug, and counted in
-/// the next line.
+/// Logs the connections that a server has refused, at most one a second at level warn. So a flood
+/// of bad handshakes does not become a flood of lines. The others are logged at level debug, and
+/// counted in the next line.
 #[derive(Debug, Default)]
 pub(crate) struct RefusalLog(Mutex<RateLimit>);
 
 impl RefusalLog {
-    /// A connection of this client was refused.
+    /// Logs that a connection of this client was refused.
     pub(crate) fn refused(&self, peer: &Address, reason: &dyn fmt::Display) {
         let permit = lock(&self.0).permit(Instant::now());
         match permit {
@@ -31,7 +31,7 @@ impl RefusalLog {
     }
 }
 
-/// Lets one event a second pass, and counts the others.
+/// Permits one event a second, and counts the others.
 #[derive(Debug, Default)]
 struct RateLimit {
     last: Option<Instant>,
@@ -39,8 +39,8 @@ struct RateLimit {
 }
 
 impl RateLimit {
-    /// Returns whether an event at this time passes: then the number of those that have not since
-    /// the last.
+    /// Returns the number of suppressed events since the last permitted one, if an event at this
+    /// time passes.
     fn permit(&mut self, now: Instant) -> Option<u64> {
         if self.last.is_some_and(|last| now < last + INTERVAL) {
             self.suppressed = self.suppressed.saturating_add(1);

@@ -1,4 +1,5 @@
-//! What a server makes of a request's header fields: a typed head, or a typed rejection.
+//! The parser of a request's header fields, on a server. Its result is a typed head or a typed
+//! rejection.
 //!
 //! The checks and their answers are grpc-go's (`http2_server.go`, `operateHeaders`), in its order.
 
@@ -7,11 +8,11 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::timeout::parse_timeout;
-use super::{Received, RequestHead};
+use super::{HeadWithTimeout, RequestHead};
 use crate::metadata::{Metadata, is_reserved};
 use crate::status::Status;
 
-/// Collects the fields of a request; each engine feeds it what it decoded.
+/// Collects the fields of a request. Each engine adds the fields that it has decoded.
 #[derive(Debug, Default)]
 pub(crate) struct RequestParser {
     method: Bytes,
@@ -27,7 +28,7 @@ pub(crate) struct RequestParser {
     malformed: Option<Status>,
 }
 
-/// The answer to a request that is not let through: one HEADERS frame that ends the stream.
+/// The answer to a refused request: one HEADERS frame that ends the stream.
 #[derive(Debug)]
 pub(crate) struct Rejection {
     pub(crate) http_status: u16,
@@ -35,7 +36,7 @@ pub(crate) struct Rejection {
 }
 
 impl RequestParser {
-    /// Takes in a field; `name` is in lower case and pseudo-header fields have their colon.
+    /// Adds a field. `name` is in lower case, and pseudo-header fields have their colon.
     pub(crate) fn field(&mut self, name: Bytes, value: Bytes) {
         match &*name {
             b":method" => self.method = value,
@@ -62,8 +63,8 @@ impl RequestParser {
         }
     }
 
-    /// The head, or how to reject the request.
-    pub(crate) fn finish(mut self) -> Result<Received<RequestHead>, Rejection> {
+    /// Returns the head, or the rejection of the request.
+    pub(crate) fn finish(mut self) -> Result<HeadWithTimeout<RequestHead>, Rejection> {
         if self.authorities > 1 || self.hosts > 1 {
             return Err(Rejection::new(
                 400,
@@ -102,13 +103,13 @@ impl RequestParser {
                 .append_from_wire(Bytes::from_static(b":authority"), authority);
         }
         let head = RequestHead {
-            // A path that is not UTF-8 leads nowhere, and is shown as far as it can be.
+            // A path that is not UTF-8 matches no method, and is shown as far as it can be.
             path: String::from_utf8_lossy(&self.path).into(),
             metadata: self.metadata,
             content_subtype,
             encoding: self.encoding,
         };
-        Ok(Received { head, timeout })
+        Ok(HeadWithTimeout { head, timeout })
     }
 
     fn show(&mut self, name: Bytes, value: Bytes) {
@@ -155,8 +156,9 @@ impl Rejection {
     }
 }
 
-/// What follows `application/grpc+`; empty for plain `application/grpc` with or without
-/// parameters; `None` when the content-type is not gRPC's.
+/// Returns the content subtype: the part after `application/grpc+`. It is empty for plain
+/// `application/grpc` with or without parameters. Returns `None` for a content-type that is not
+/// gRPC's.
 pub(super) fn content_subtype(content_type: &Bytes) -> Option<Bytes> {
     let rest = content_type.strip_prefix(b"application/grpc")?;
     match rest.first() {
@@ -181,7 +183,7 @@ mod tests {
     ];
 
     /// The valid request, with these fields in place of its own of the same name.
-    fn received(fields: Fields<'_>) -> Result<Received<RequestHead>, Rejection> {
+    fn received(fields: Fields<'_>) -> Result<HeadWithTimeout<RequestHead>, Rejection> {
         let mut parser = RequestParser::default();
         let own = VALID
             .iter()
@@ -256,7 +258,7 @@ mod tests {
 
     #[test]
     fn handlers_see_user_metadata_and_not_the_protocols() {
-        let Received { head, timeout } = received(&[
+        let HeadWithTimeout { head, timeout } = received(&[
             ("te", "trailers"),
             ("grpc-timeout", "3S"),
             ("user-agent", "ua"),

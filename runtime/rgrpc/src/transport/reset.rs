@@ -16,7 +16,7 @@ impl ResetCode {
     pub(crate) const REFUSED_STREAM: Self = Self(7);
     pub(crate) const CANCEL: Self = Self(8);
 
-    /// How far a stream got that the peer reset with this code.
+    /// The delivery of a request whose stream the peer reset with this code.
     pub(crate) fn delivery(self) -> Delivery {
         if self == Self::REFUSED_STREAM {
             Delivery::Refused
@@ -63,7 +63,7 @@ impl fmt::Debug for ResetCode {
 }
 
 impl CancelReason {
-    /// The reason when the client has reset the stream with this code.
+    /// The reason of a call whose stream the client has reset with this code.
     pub(crate) fn of_reset(code: ResetCode) -> Self {
         if code == ResetCode::CANCEL {
             Self::ClientCancelled
@@ -73,7 +73,7 @@ impl CancelReason {
     }
 }
 
-/// The status of a call whose stream `by` has reset with `code`.
+/// Returns the status of a call whose stream `by` has reset with `code`.
 pub(crate) fn status_for_reset(by: Side, code: ResetCode) -> Status {
     let grpc = match code.0 {
         0x0..=0x6 | 0x9 | 0xa | 0xd => Code::Internal,

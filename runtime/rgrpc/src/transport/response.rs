@@ -1,4 +1,4 @@
-//! What a client makes of a response's header fields and trailers.
+//! The parser of a response's header fields and trailers, on a client.
 //!
 //! The checks and their outcomes are grpc-go's (`http2_client.go`, `operateHeaders`).
 
@@ -10,7 +10,8 @@ use super::request::content_subtype;
 use crate::metadata::{Metadata, decode_values, is_reserved};
 use crate::status::{Code, Status, decode_message};
 
-/// Collects the fields of one header block of a response; each engine feeds it what it decoded.
+/// Collects the fields of one header block of a response. Each engine adds the fields that it has
+/// decoded.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ResponseParser {
     content_type: Option<Bytes>,
@@ -22,29 +23,30 @@ pub(crate) struct ResponseParser {
     malformed: Option<Status>,
 }
 
-/// What the first header block of a response says.
+/// The content of a response's first header block.
 #[derive(Clone, Debug)]
 pub(crate) enum HeadersBlock {
-    /// gRPC, and messages or trailers follow.
+    /// A gRPC response; messages or trailers follow.
     Head(IncomingHead),
-    /// gRPC, and the call has ended with these headers alone.
+    /// A gRPC response that has ended with these headers alone.
     TrailersOnly(Trailers),
-    /// Not gRPC: the status to fail with, to which the beginning of the body may be added.
+    /// Not a gRPC response. The call fails with this status, to which the beginning of the body may
+    /// be added.
     NotGrpc(Status),
-    /// The call fails, and the stream is to be reset with PROTOCOL_ERROR.
+    /// The call fails, and the stream is reset with PROTOCOL_ERROR.
     Malformed(Status),
 }
 
-/// What the trailers say.
+/// The content of the trailers.
 #[derive(Clone, Debug)]
 pub(crate) struct Trailers {
     pub(crate) outcome: Result<Metadata, Status>,
-    /// The trailers are malformed: the stream is to be reset with PROTOCOL_ERROR if it is open.
+    /// The trailers are malformed: the stream is reset with PROTOCOL_ERROR if it is open.
     pub(crate) malformed: bool,
 }
 
 impl ResponseParser {
-    /// Takes in a field; `name` is in lower case. Pseudo-header fields are the caller's.
+    /// Adds a field. `name` is in lower case. The caller handles pseudo-header fields.
     pub(crate) fn field(&mut self, name: Bytes, value: Bytes) {
         match &*name {
             b"content-type" => {
@@ -55,20 +57,21 @@ impl ResponseParser {
             b"grpc-message" => self.grpc_message = Some(value),
             b"grpc-status-details-bin" => {
                 self.details = Some(match self.details.take() {
-                    // As if they had been one field.
+                    // Several fields count as one field.
                     Some(first) => [&*first, b",", &*value].concat().into(),
                     None => value,
                 });
             }
             b"grpc-encoding" => self.encoding = Some(value),
-            // What the server accepts, beside the status that says that it did not accept this.
+            // The server's encodings are shown beside the status that refuses the request's
+            // encoding.
             b"grpc-accept-encoding" => self.show(name, value),
             reserved if is_reserved(reserved) => {}
             _ => self.show(name, value),
         }
     }
 
-    /// The first header block, which came with this `:status` and maybe ended the stream.
+    /// Parses the first header block, which had this `:status` and may have ended the stream.
     pub(crate) fn headers(mut self, http_status: Option<u16>, end_stream: bool) -> HeadersBlock {
         let is_grpc = self
             .content_type
@@ -90,7 +93,7 @@ impl ResponseParser {
         }
     }
 
-    /// The trailers.
+    /// Parses the trailers.
     pub(crate) fn trailers(mut self) -> Trailers {
         if let Some(status) = self.malformed.take() {
             return Trailers::malformed(status);
@@ -171,7 +174,8 @@ fn parse_code(value: &[u8]) -> Option<Code> {
     Some(Code::from_i32(number))
 }
 
-/// The details, which are ignored if there are several, as in grpc-go; `None`: they are not base64.
+/// Decodes the details. Several details are ignored, as in grpc-go. Returns `None` if they are not
+/// base64.
 fn decode_details(value: &[u8]) -> Option<Bytes> {
     let mut values: Vec<_> = decode_values(value).collect::<Option<_>>()?;
     let last = values.pop();

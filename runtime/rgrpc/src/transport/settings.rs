@@ -10,19 +10,19 @@ use crate::codec::CompressorRegistry;
 pub(crate) struct ClientSettings {
     /// The connections of the channel.
     pub(crate) connections: Arc<ConnectionRegistry>,
-    /// `None`: no PINGs.
+    /// The keepalive of the connections; `None` sends no PINGs.
     pub(crate) keepalive: Option<Arc<ChannelKeepalive>>,
 }
 
 /// A server's settings for its connections.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerSettings {
-    /// From accepting to the end of the HTTP/2 preface.
+    /// The maximum time from accepting a connection to the end of the HTTP/2 preface.
     pub(crate) handshake_timeout: Duration,
     pub(crate) max_concurrent_streams: Option<u32>,
     /// New calls are spawned without being polled on the connection's task.
     pub(crate) spawn_handlers: bool,
-    /// For the calls: transports do not compress.
+    /// The compressors of the calls; the transport does not compress.
     pub(crate) compressors: Arc<CompressorRegistry>,
     pub(crate) transport: Transport,
     /// The connections of the server.

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// How many streams a server allows on a connection, and how many calls wait for one: kept by the
-/// connection's task, for others to read.
+/// The streams that a server allows on a connection, and the number of calls that wait for one. The
+/// connection's task writes both, and other tasks read them.
 #[derive(Debug)]
 pub(crate) struct StreamQuota {
     max: AtomicUsize,
@@ -9,7 +9,7 @@ pub(crate) struct StreamQuota {
 }
 
 impl StreamQuota {
-    /// Any number, as long as the server has not said otherwise.
+    /// Creates a quota without a limit, which holds until the server sets one.
     pub(crate) fn new() -> Self {
         Self {
             max: AtomicUsize::new(usize::MAX),
@@ -17,17 +17,17 @@ impl StreamQuota {
         }
     }
 
-    /// How many streams may be open at once: SETTINGS_MAX_CONCURRENT_STREAMS.
+    /// The maximum number of open streams: SETTINGS_MAX_CONCURRENT_STREAMS.
     pub(crate) fn max(&self) -> usize {
         self.max.load(Ordering::Acquire)
     }
 
-    /// The server has said so. Whether that is more than before.
+    /// Sets the maximum. Returns whether it is larger than before.
     pub(crate) fn set_max(&self, max: usize) -> bool {
         self.max.swap(max, Ordering::AcqRel) < max
     }
 
-    /// How many calls wait for a stream.
+    /// The number of calls that wait for a stream.
     pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }

@@ -14,8 +14,8 @@ const UNITS: [(u8, u128); 6] = [
     (b'H', 3_600 * 1_000_000_000),
 ];
 
-/// The header's value: the finest unit in which the number has at most eight digits, rounded up so
-/// that the server never gives up before the client.
+/// Encodes the header's value in the finest unit that needs at most eight digits. The number is
+/// rounded up, so that the server never gives up before the client.
 pub(crate) fn encode_timeout(timeout: Duration) -> String {
     let nanos = timeout.as_nanos();
     for (unit, size) in UNITS {
@@ -27,7 +27,7 @@ pub(crate) fn encode_timeout(timeout: Duration) -> String {
     format!("{MAX_VALUE}H")
 }
 
-/// The duration of a header's value; `None` when it is not one to eight digits and a unit.
+/// Parses a header's value. Returns `None` if it is not one to eight digits and a unit.
 pub(crate) fn parse_timeout(value: &[u8]) -> Option<Duration> {
     let (&unit, digits) = value.split_last()?;
     if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {

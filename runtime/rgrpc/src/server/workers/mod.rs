@@ -20,7 +20,7 @@ use worker::Worker;
 
 use super::{ServeError, ServerHandle};
 use crate::lock::lock;
-use crate::transport::Phase;
+use crate::transport::ServerPhase;
 
 /// The workers of a server, as its accept loops share them.
 #[derive(Debug)]
@@ -61,7 +61,7 @@ pub(super) struct Workers {
 impl Workers {
     async fn start(
         count: NonZeroUsize,
-        alive: &watch::Receiver<Phase>,
+        alive: &watch::Receiver<ServerPhase>,
     ) -> Result<Self, ServeError> {
         let mut workers = Vec::new();
         for number in 0..count.get() {

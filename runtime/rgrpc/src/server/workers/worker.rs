@@ -5,7 +5,7 @@ use std::{io, thread};
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::transport::Phase;
+use crate::transport::ServerPhase;
 
 /// A lease of a worker's thread: the thread ends when the last lease is dropped. Nothing is sent.
 type Lease = mpsc::Sender<Infallible>;
@@ -19,7 +19,10 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Starts the thread. It drops `alive` when it ends.
-    pub(super) async fn start(number: usize, alive: watch::Receiver<Phase>) -> io::Result<Self> {
+    pub(super) async fn start(
+        number: usize,
+        alive: watch::Receiver<ServerPhase>,
+    ) -> io::Result<Self> {
         let (lease, leases) = mpsc::channel(1);
         let (started, starting) = oneshot::channel();
         thread::Builder::new()

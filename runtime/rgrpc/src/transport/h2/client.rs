@@ -1,3 +1,6 @@
+//! The client's side of a connection over `h2`: the transport that a channel holds, and the
+//! connection's task.
+
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -40,9 +43,9 @@ pub(super) struct H2ClientTransport {
     stats: Arc<ConnectionStats>,
 }
 
-/// Makes a client transport of a connection: ready when the server's SETTINGS have arrived.
+/// Creates the client transport of a connection. Ready when the server's SETTINGS have arrived.
 ///
-/// The caller bounds the time; a dropped future closes the connection.
+/// The caller limits the time. A dropped future closes the connection.
 pub(crate) async fn connect(
     connected: Connected,
     settings: ClientSettings,
@@ -70,7 +73,7 @@ pub(crate) async fn connect(
         .reset_stream_duration(RESET_MEMORY)
         .max_local_error_reset_streams(Some(MAX_STREAM_ERRORS))
         .data_frame_budget(SMALL_FRAMES_BUDGET)
-        // Until the server's SETTINGS arrive; no stream is opened before.
+        // The limit until the server's SETTINGS arrive. No stream is opened before.
         .initial_max_send_streams(100)
         .enable_push(false)
         .handshake(tap)
@@ -107,7 +110,7 @@ pub(crate) async fn connect(
     };
     tokio::spawn(watched(run, move |ended| {
         let reason = ended.unwrap_or_else(|problem| format!("{lost}: {problem}"));
-        // Nobody waits for this any more once the transport is made.
+        // There is no receiver any more once the transport exists.
         let _ = failed_sender.send(reason.clone());
         let served = served.has_served();
         report(TransportEvent::Closed { reason, served });
@@ -163,7 +166,7 @@ impl Drop for H2ClientTransport {
 }
 
 impl Driver {
-    /// Runs until the connection is gone; the output says why.
+    /// Runs until the connection is gone. The output is the reason.
     async fn run(self) -> String {
         let Self {
             connection,
@@ -172,7 +175,8 @@ impl Driver {
             mut streams,
         } = self;
         let mut connection = pin!(connection);
-        // Dropped before the connection, which tells the streams that it is gone, and not why.
+        // Dropped before the connection, which tells the streams that it is gone, but not the
+        // reason.
         let noted = NotedLoss(&info);
         let mut closed = pin!(close.notified());
         let ended = poll_fn(|cx| {
@@ -193,7 +197,7 @@ impl Driver {
     }
 }
 
-/// Keeps why the connection's task ends, if that is by its being dropped.
+/// Records the reason of the end of the connection's task, if the task is dropped.
 struct NotedLoss<'a>(&'a ConnectionInfo);
 
 impl Drop for NotedLoss<'_> {
@@ -205,11 +209,11 @@ impl Drop for NotedLoss<'_> {
 impl ClientTransport for H2ClientTransport {
     fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientStream>, OpenError> {
         let head = fields::request(&request).map_err(OpenError::Invalid)?;
-        // `h2` lets each clone have one stream that waits for the peer's limit, so a clone a call
-        // queues any number, first come first served.
+        // `h2` allows each clone one stream that waits for the peer's limit. With a clone for each
+        // call any number of calls can wait, in the order of their arrival.
         let mut opener = self.sender.clone();
-        // An error can only mean that the connection is gone or takes no more streams: the head
-        // was checked when it was made.
+        // The head was checked when it was made, so an error means that the connection is gone or
+        // takes no more streams.
         let Ok((response, stream)) = opener.send_request(head, false) else {
             return Err(OpenError::Gone(request.only_message));
         };
@@ -223,7 +227,7 @@ impl ClientTransport for H2ClientTransport {
         let mut sender = Sender::new(stream, Side::Client, None);
         let half_closed = request.only_message.is_some();
         if let Some(message) = request.only_message {
-            // An error says that the stream has been reset; whoever polls it is told.
+            // An error means that the stream has been reset. The receiving half gets the status.
             let _ = sender.send(message, true);
         }
         Ok(Arc::new(H2ClientStream::new(
@@ -243,13 +247,14 @@ impl ClientTransport for H2ClientTransport {
         self.sender.current_max_send_streams()
     }
 
-    /// Not known of `h2`.
+    /// Returns 0: `h2` does not show the number.
     fn waiting_streams(&self) -> usize {
         0
     }
 
     fn is_gone(&self) -> bool {
-        // A clone that has no stream never waits: it is asked for what ended the connection alone.
+        // A clone without a stream never waits. It reports only the error that ended the
+        // connection.
         let mut sender = self.sender.clone();
         let ready = sender.poll_ready(&mut Context::from_waker(Waker::noop()));
         matches!(ready, Poll::Ready(Err(_)))

@@ -1,3 +1,5 @@
+//! A client's stream over `h2`. The call uses it from any task.
+
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
@@ -24,14 +26,15 @@ use crate::transport::{
     StreamEnd, Trailers, ended_well,
 };
 
-/// How much of a body that is not gRPC goes into the status, as in grpc-go.
-const MAX_FOREIGN_BODY: usize = 1024;
+/// The number of octets of a body that is not gRPC in the status, as in grpc-go.
+const MAX_NOT_GRPC_BODY: usize = 1024;
 
 /// A client's stream over `h2`'s handles.
 pub(super) struct H2ClientStream {
     receive: Mutex<Receive>,
     send: Mutex<Sending>,
-    /// What has opened it, which takes no other stream as long as this one waits for its turn.
+    /// The handle that opened the stream. It opens no other stream while this one waits for its
+    /// turn.
     opener: Mutex<SendRequest<Piece>>,
     connection: Arc<ConnectionInfo>,
 }
@@ -39,8 +42,8 @@ pub(super) struct H2ClientStream {
 /// The receiving side of a stream.
 struct Receive {
     stage: Receiving,
-    /// The head and the DATA that were taken before the call asked for them, because a message could
-    /// not be sent any more and the end, which says why, lies behind them. They are what `h2` had.
+    /// The head and the DATA that were taken before the call asked for them. A message could not be
+    /// sent any more, and the end, which has the reason, comes after them. They are what `h2` had.
     head: Option<IncomingHead>,
     ahead: VecDeque<Bytes>,
     /// The outcome of the call, once it is known.
@@ -50,7 +53,8 @@ struct Receive {
 }
 
 impl Receive {
-    /// The poller is woken, also after something else has been polled in between.
+    /// Stores the waker of the current task, which is woken even if something else was polled in
+    /// between.
     fn remember(&mut self, cx: &Context<'_>) {
         match &mut self.waker {
             Some(waker) => waker.clone_from(cx.waker()),
@@ -71,22 +75,22 @@ impl Receive {
 
 /// ```text
 ///  Head ──gRPC headers──► Messages ──end of DATA──► Trailers ──► Ended
-///   ├──other headers────► Foreign ───────────────────────────────▲
+///   ├──other headers────► NotGrpc ───────────────────────────────▲
 ///   └──trailers-only, failure────────────────────────────────────┘
 /// ```
 enum Receiving {
     Head(ResponseFuture),
     Messages(Body),
     Trailers(Body),
-    /// A response that is not gRPC: what to fail with, and the beginning of the body.
-    Foreign(Status, Vec<u8>, Body),
-    /// How it ended, until it has been asked for.
+    /// A response that is not gRPC: the status, and the beginning of the body.
+    NotGrpc(Status, Vec<u8>, Body),
+    /// The end of receiving; `None` once it was taken.
     Ended(Option<StreamEnd>),
 }
 
 enum Sending {
     Open(Sender),
-    /// No message follows; the handle is kept to reset the stream with.
+    /// No message follows. The handle is kept for a reset of the stream.
     HalfClosed(Sender),
     Ended,
 }
@@ -125,7 +129,7 @@ impl H2ClientStream {
             HeadersBlock::Head(head) => (Receiving::Messages(Body(body)), Ok(head)),
             HeadersBlock::TrailersOnly(trailers) => (self.trailers(trailers), Err(NoHead)),
             HeadersBlock::NotGrpc(status) => (
-                Receiving::Foreign(status, Vec::new(), Body(body)),
+                Receiving::NotGrpc(status, Vec::new(), Body(body)),
                 Err(NoHead),
             ),
             HeadersBlock::Malformed(status) => (self.malformed(status), Err(NoHead)),
@@ -155,7 +159,8 @@ impl H2ClientStream {
         )))
     }
 
-    /// The server has ended the call: if it has not seen the end of ours, tell it that none comes.
+    /// Stops sending after the server has ended the call. If the server has not seen the end of
+    /// sending, it is told that no message follows.
     fn stop_sending(&self, reason: Reason) {
         let mut send = lock(&self.send);
         if let Sending::Open(sender) = &mut *send {
@@ -165,20 +170,20 @@ impl H2ClientStream {
     }
 
     /// Collects the beginning of a body that is not gRPC, then ends the stream.
-    fn poll_foreign(
+    fn poll_not_grpc(
         &self,
         status: &Status,
         text: &mut Vec<u8>,
         body: &mut Body,
         cx: &mut Context<'_>,
     ) -> Poll<Receiving> {
-        while text.len() < MAX_FOREIGN_BODY {
-            // Whether the body ends or breaks off, what there is of it is shown.
+        while text.len() < MAX_NOT_GRPC_BODY {
+            // The available part of the body is shown, whether the body ends or fails.
             let Some(Ok(data)) = ready!(body.poll_data(cx)) else {
                 break;
             };
-            let room = MAX_FOREIGN_BODY - text.len();
-            text.extend_from_slice(&data[..data.len().min(room)]);
+            let free = MAX_NOT_GRPC_BODY - text.len();
+            text.extend_from_slice(&data[..data.len().min(free)]);
         }
         let status = if text.is_empty() {
             status.clone()
@@ -192,11 +197,11 @@ impl H2ClientStream {
         Poll::Ready(self.malformed(status))
     }
 
-    /// The next DATA; `None` when the stage is [`Receiving::Ended`].
+    /// Receives the next DATA; `None` when the stage is [`Receiving::Ended`].
     fn poll_stage(&self, stage: &mut Receiving, cx: &mut Context<'_>) -> Poll<Option<Bytes>> {
         loop {
             let next = match &mut *stage {
-                // The head is asked for first; without it the response is no use.
+                // The call asks for the head first. Without it the response is not used.
                 Receiving::Head(response) => match ready!(Pin::new(response).poll(cx)) {
                     Ok(response) => self.headers(response).0,
                     Err(error) => self.failed(&error),
@@ -218,8 +223,8 @@ impl H2ClientStream {
                     )),
                     Err(error) => self.failed(&error),
                 },
-                Receiving::Foreign(status, text, body) => {
-                    ready!(self.poll_foreign(status, text, body, cx))
+                Receiving::NotGrpc(status, text, body) => {
+                    ready!(self.poll_not_grpc(status, text, body, cx))
                 }
                 Receiving::Ended(_) => return Poll::Ready(None),
             };
@@ -227,8 +232,8 @@ impl H2ClientStream {
         }
     }
 
-    /// Returns the status of a send after the server has ended the call. Not called with the lock on
-    /// sending held.
+    /// Returns the status of a message that is sent after the server has ended the call. The caller
+    /// does not hold the lock on sending.
     fn why_ended(&self) -> Status {
         let mut receive = lock(&self.receive);
         let mut cx = Context::from_waker(Waker::noop());
@@ -254,7 +259,7 @@ impl H2ClientStream {
                 Poll::Ready(None) | Poll::Pending => break,
             }
         }
-        // The waker of the receiving half has been forgotten by `h2` meanwhile.
+        // `h2` has dropped the waker of the receiving half meanwhile.
         if let Some(waker) = receive.waker.take() {
             waker.wake();
         }
@@ -345,8 +350,8 @@ impl ClientStream for H2ClientStream {
     }
 
     fn half_close(&self) {
-        // An error says that nothing more can be sent, or that the stream has ended, in which case
-        // whoever receives is told.
+        // An error means that nothing more can be sent, or that the stream has ended. The receiving
+        // half gets the status.
         let _ = self.send_last(BytesQueue::default());
     }
 }

@@ -1,3 +1,6 @@
+//! Facts about a client's connection, for the error texts of its streams. The connection's task
+//! writes them, and calls read them.
+
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -9,13 +12,13 @@ use crate::lock::lock;
 use crate::task::Lost;
 use crate::transport::{LastReceived, MAX_FIRST_OCTETS, OtherProtocol};
 
-/// What a connection's streams say about it when it fails.
+/// The facts about a connection that its streams report when it fails.
 pub(super) struct ConnectionInfo {
     peer: Arc<Peer>,
     goaway: Mutex<Option<String>>,
-    /// The error that ended reading or writing, of which `h2` keeps the text alone.
+    /// The error that ended reading or writing. `h2` keeps only its text.
     io_error: OnceLock<Arc<io::Error>>,
-    /// The beginning of what was received, until it is SETTINGS.
+    /// The first octets that were received, until SETTINGS arrive.
     first_octets: Mutex<Vec<u8>>,
     loss: OnceLock<Lost>,
     /// A stream was opened.
@@ -44,12 +47,12 @@ impl ConnectionInfo {
         &self.peer
     }
 
-    /// Keeps what the peer's GOAWAY said.
+    /// Stores the code and the debug data of the peer's GOAWAY.
     pub(super) fn set_goaway(&self, reason: String) {
         *lock(&self.goaway) = Some(reason);
     }
 
-    /// Keeps the first error of the connection; returns one with its text.
+    /// Stores the first error of the connection. Returns an error with the same text.
     pub(super) fn keep_io_error(&self, error: io::Error) -> io::Error {
         let kept = self.io_error.get_or_init(|| Arc::new(error));
         io::Error::new(kept.kind(), kept.to_string())
@@ -61,7 +64,7 @@ impl ConnectionInfo {
         Some(error)
     }
 
-    /// Keeps what was received before SETTINGS, as far as it is looked at.
+    /// Stores the octets that were received before SETTINGS, as far as they are inspected.
     pub(super) fn keep_first_octets(&self, octets: &[u8]) {
         let mut first = lock(&self.first_octets);
         let missing = MAX_FIRST_OCTETS - first.len();
@@ -73,7 +76,7 @@ impl ConnectionInfo {
         OtherProtocol::of_server(&lock(&self.first_octets))
     }
 
-    /// A stream is being opened.
+    /// Records that a stream is being opened.
     pub(super) fn set_opened(&self) {
         self.opened.store(true, Ordering::Relaxed);
     }
@@ -83,17 +86,18 @@ impl ConnectionInfo {
         self.served.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a response has begun.
+    /// Returns whether a response has begun.
     pub(super) fn has_served(&self) -> bool {
         self.served.load(Ordering::Relaxed)
     }
 
-    /// Whether a response has begun, or may still begin after a GOAWAY with this last stream.
+    /// Returns whether a response has begun, or may still begin after a GOAWAY with this last
+    /// stream.
     pub(super) fn serves_up_to(&self, last_stream: u32) -> bool {
         self.has_served() || (last_stream > 0 && self.opened.load(Ordering::Relaxed))
     }
 
-    /// Keeps why the connection's task is gone.
+    /// Stores the reason why the connection's task is gone.
     pub(super) fn set_loss(&self, loss: Lost) {
         // The first reason stays.
         let _ = self.loss.set(loss);

@@ -1,9 +1,10 @@
-//! The rest of a request that the call does not take, because it has ended or has dropped the receiving half.
+//! The rest of a request that the call does not read. The call has ended or has dropped the
+//! receiving half.
 //!
-//! `h2` resets a stream with NO_ERROR when its handles are dropped before the request has ended, which
-//! RFC 9113, section 8.1, allows once the response is complete. It gives no credit for the request from
-//! then on, also while the response waits for the client's window. A client that sends all of its request
-//! before it takes the response would wait for ever.
+//! `h2` resets a stream with NO_ERROR when its handles are dropped before the request has ended.
+//! RFC 9113, section 8.1, allows that once the response is complete. `h2` gives no credit for the
+//! request from then on, also while the response waits for the client's window. A client that sends
+//! all of its request before it reads the response would wait forever.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -15,13 +16,13 @@ use tokio::task::consume_budget;
 use super::body::Body;
 use super::piece::Unwritten;
 
-/// Discards the rest of a request, on a task of its own, until nothing is unwritten of the response. Then
+/// Discards the rest of a request, on a task of its own, until the whole response is written. Then
 /// `h2` resets the stream.
 pub(super) fn discard_rest(body: Body, unwritten: Arc<Unwritten>) {
     if body.0.is_end_stream() || unwritten.is_none() {
         return;
     }
-    // Without a runtime the connection is gone, too.
+    // Without a runtime the connection is gone as well.
     if let Ok(runtime) = Handle::try_current() {
         runtime.spawn(discard(body, unwritten));
     }

@@ -1,14 +1,14 @@
-//! From `h2`'s errors to the end of a stream.
+//! The end of a stream for an error of `h2`.
 
 use super::connection_info::ConnectionInfo;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{CancelReason, Delivery, ResetCode, StreamEnd, status_for_reset};
 
-/// How a stream ended that failed with `error`.
+/// Returns the end of a stream that failed with `error`.
 ///
-/// `side` names whoever asks. `connection` is what is known of the connection's end, when that is
-/// why the stream failed.
+/// `side` is the caller's side. `connection` has the facts about the connection's end, if the
+/// stream failed because of it.
 pub(super) fn stream_end(
     error: &h2::Error,
     side: Side,
@@ -19,13 +19,13 @@ pub(super) fn stream_end(
         return if error.is_remote() {
             StreamEnd::failed(status_for_reset(side.other(), code), code.delivery())
         } else {
-            // For what the peer sent, or because the call was dropped.
+            // The reset is for the peer's input, or because the call was dropped.
             let text = format!("the {side} reset the stream: {code}");
             StreamEnd::new(Err(Status::internal(text)))
         };
     }
     // `h2` fails a stream with a GOAWAY only when its id is above the last one that the peer has
-    // looked at; streams below it go on, or fail with the connection.
+    // processed. Streams below it go on, or fail with the connection.
     let delivery = if error.is_go_away() && error.is_remote() {
         Delivery::Refused
     } else {
@@ -45,7 +45,7 @@ pub(super) fn cancel_reason(error: &h2::Error) -> CancelReason {
     }
 }
 
-/// The status of calls whose connection is gone.
+/// Returns the status of calls whose connection is gone.
 fn connection_lost(error: &h2::Error, connection: Option<&ConnectionInfo>) -> Status {
     match connection {
         Some(info) => Status::unavailable(format!("the connection was lost: {error} ({info})"))

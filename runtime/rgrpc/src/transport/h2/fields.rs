@@ -1,4 +1,4 @@
-//! Header fields: from metadata and status to the `http` crate's types and back.
+//! Header fields of the h2 engine: metadata and status to the `http` crate's types and back.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE, USER_AGENT};
@@ -23,7 +23,7 @@ const GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
 const GRPC_ACCEPT_ENCODING: HeaderName = HeaderName::from_static("grpc-accept-encoding");
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 
-/// The request that opens a stream.
+/// Creates the request that opens a stream.
 pub(super) fn request(open: &OpenRequest<'_>) -> Result<Request<()>, Status> {
     let uri = Uri::builder()
         .scheme(open.headers.scheme)
@@ -67,8 +67,8 @@ pub(super) fn request(open: &OpenRequest<'_>) -> Result<Request<()>, Status> {
     Ok(request)
 }
 
-/// Whether requests can have this `:authority`: the types of the `http` crate, of which `h2` takes
-/// requests, know percent-encoding in the userinfo alone.
+/// Checks that requests can have this `:authority`. The types of the `http` crate, in which `h2`
+/// takes requests, accept percent-encoding only in the userinfo.
 pub(crate) fn check_authority(authority: &str) -> Result<(), String> {
     match Authority::try_from(authority) {
         Ok(_) => Ok(()),
@@ -80,7 +80,7 @@ pub(crate) fn check_authority(authority: &str) -> Result<(), String> {
     }
 }
 
-/// A request's fields, for the checks.
+/// Reads a request's fields, for the checks.
 pub(super) fn parse_request(request: &http::request::Parts) -> RequestParser {
     let mut parser = RequestParser::default();
     let mut field = |name: &'static str, value: &str| {
@@ -106,7 +106,7 @@ pub(super) fn parse_request(request: &http::request::Parts) -> RequestParser {
     parser
 }
 
-/// A header block or trailers, for the checks.
+/// Reads a header block or trailers, for the checks.
 pub(super) fn parse_response(headers: &HeaderMap) -> ResponseParser {
     let mut parser = ResponseParser::default();
     for (name, value) in headers {
@@ -115,7 +115,7 @@ pub(super) fn parse_response(headers: &HeaderMap) -> ResponseParser {
     parser
 }
 
-/// The response's headers.
+/// Creates the response's headers.
 pub(super) fn response(head: ResponseHead<'_>) -> Response<()> {
     let mut response = Response::new(());
     let headers = response.headers_mut();
@@ -128,7 +128,7 @@ pub(super) fn response(head: ResponseHead<'_>) -> Response<()> {
     response
 }
 
-/// Headers and trailers in one block, for a call that has neither header metadata nor messages.
+/// Creates headers and trailers in one block, for a call without header metadata and messages.
 pub(super) fn trailers_only(
     head: ResponseHead<'_>,
     outcome: &Result<Metadata, Status>,
@@ -138,7 +138,7 @@ pub(super) fn trailers_only(
     response
 }
 
-/// The answer to a request that is not let through, for a reason that may be told in short.
+/// Creates the answer to a refused request, for a reason that may be shortened.
 pub(super) fn rejection(rejection: &Rejection, status: &Status) -> Response<()> {
     let head = ResponseHead {
         content_subtype: b"",
@@ -152,19 +152,19 @@ pub(super) fn rejection(rejection: &Rejection, status: &Status) -> Response<()> 
     response
 }
 
-/// The size of a header list (RFC 9113 section 6.5.2), without pseudo-headers.
+/// Returns the size of a header list (RFC 9113 section 6.5.2), without pseudo-headers.
 pub(super) fn list_size(headers: &HeaderMap) -> usize {
     let sizes = headers.iter();
     let sizes = sizes.map(|(name, value)| name.as_str().len() + value.len() + FIELD_OVERHEAD);
     sizes.sum()
 }
 
-/// As [`list_size`], of a response.
+/// Returns the [`list_size`] of a response.
 pub(super) fn response_size(response: &Response<()>) -> usize {
     ":status200".len() + FIELD_OVERHEAD + list_size(response.headers())
 }
 
-/// What `make` makes of as much of a status as there is room for in a header list.
+/// Creates, with `make`, the header list of a status that is shortened to the limit.
 #[cold]
 pub(super) fn fitted<T>(
     status: Status,
@@ -173,11 +173,11 @@ pub(super) fn fitted<T>(
     size: impl Fn(&T) -> usize,
 ) -> T {
     let bare = size(&make(Status::new(status.code(), "")));
-    let room = (limit as usize).saturating_sub(bare);
-    make(fit_status(status, room))
+    let available = (limit as usize).saturating_sub(bare);
+    make(fit_status(status, available))
 }
 
-/// The trailers of an outcome.
+/// Creates the trailers of an outcome.
 pub(super) fn trailers(outcome: &Result<Metadata, Status>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(2);
     match outcome {
@@ -213,14 +213,15 @@ fn content_type(subtype: &[u8]) -> HeaderValue {
 
 fn append(headers: &mut HeaderMap, metadata: &Metadata) {
     for (key, bytes) in metadata.wire_fields() {
-        // A key cannot be refused here: the rules for metadata are stricter than those of HTTP.
+        // The `http` crate accepts every key: the rules for metadata are stricter than those of
+        // HTTP.
         if let Ok(name) = HeaderName::from_bytes(&key) {
             headers.append(name, value(bytes));
         }
     }
 }
 
-/// A value that metadata's rules have checked already; HTTP's are wider.
+/// Converts a value. Metadata's rules have checked it, and HTTP's are wider.
 fn value(bytes: Bytes) -> HeaderValue {
     HeaderValue::from_maybe_shared(bytes).unwrap_or_else(|_| HeaderValue::from_static(""))
 }

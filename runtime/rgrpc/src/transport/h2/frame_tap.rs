@@ -1,3 +1,5 @@
+//! An observer of the frames that a client's connection receives. Polled by the connection's task.
+
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,30 +19,30 @@ const HEADERS: u8 = 0x1;
 const SETTINGS: u8 = 0x4;
 const GOAWAY: u8 = 0x7;
 
-/// How much of a GOAWAY is kept: its eight fixed bytes and this much debug data. Of SETTINGS as
-/// much, which is more than a hundred settings.
+/// The number of octets of a GOAWAY that are kept: its eight fixed octets and this much debug data.
+/// The same number of octets of SETTINGS is kept, which is more than a hundred settings.
 const MAX_PAYLOAD: usize = 8 + 1024;
 
 /// The identifier of SETTINGS_MAX_HEADER_LIST_SIZE (RFC 9113, section 6.5.2).
 const MAX_HEADER_LIST_SIZE: [u8; 2] = [0, 6];
 
-/// Reads along with `h2` on a client's connection and tells what `h2` does not: that the server's
-/// SETTINGS or a response came, what a GOAWAY said, and which error ended the connection.
+/// Observes the input of `h2` on a client's connection and reports facts that `h2` does not: the
+/// server's SETTINGS, a response, the content of a GOAWAY, and the error that ended the connection.
 pub(super) struct FrameTap<T> {
     io: T,
     walker: FrameWalker,
     observer: Observer,
 }
 
-/// Called for every GOAWAY, with its reason and debug data as text, and its last stream.
+/// The callback for every GOAWAY, with its reason and debug data as text, and its last stream.
 pub(super) type OnGoAway = Box<dyn FnMut(String, u32) + Send>;
 
-/// Whom a [`FrameTap`] tells.
+/// The receivers of a [`FrameTap`]'s reports.
 pub(super) struct Observer {
-    /// Sent to when the first SETTINGS frame has arrived.
+    /// The receiver of the first SETTINGS frame.
     pub(super) settings: Option<oneshot::Sender<()>>,
     pub(super) goaway: OnGoAway,
-    /// Keeps the first octets and the error.
+    /// The store of the first octets and the error.
     pub(super) info: Arc<ConnectionInfo>,
 }
 
@@ -55,7 +57,7 @@ impl<T> FrameTap<T> {
 }
 
 impl Observer {
-    /// Keeps the error, if it is one.
+    /// Stores the error, if there is one.
     fn failed<T>(&self, done: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         done.map_err(|error| self.info.keep_io_error(error))
     }
@@ -64,7 +66,7 @@ impl Observer {
         match frame {
             Observed::Settings { .. } => {
                 if let Some(settings) = self.settings.take() {
-                    // Nobody waits any more when the attempt to connect was given up.
+                    // There is no receiver when the attempt to connect was given up.
                     let _ = settings.send(());
                 }
             }
@@ -77,7 +79,7 @@ impl Observer {
     }
 }
 
-/// What the walker reports.
+/// A frame that the walker reports.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Observed {
     /// SETTINGS, with the last SETTINGS_MAX_HEADER_LIST_SIZE in it.
@@ -91,14 +93,14 @@ pub(super) enum Observed {
     },
 }
 
-/// Walks over frames in bytes of any split.
+/// Walks over frames in bytes that are split anywhere.
 #[derive(Default)]
 pub(super) struct FrameWalker {
     header: [u8; HEADER_LEN],
     header_len: usize,
-    /// How much of the current frame's payload is still to come.
+    /// The number of octets of the current frame's payload that have not arrived.
     payload_left: usize,
-    /// The payload of a frame that is looked into.
+    /// The payload of a frame that is inspected.
     payload: Vec<u8>,
 }
 
@@ -121,9 +123,9 @@ impl FrameWalker {
             self.payload_left -= part.len();
             bytes = rest;
             if matches!(self.kind(), GOAWAY | SETTINGS) {
-                let room = MAX_PAYLOAD - self.payload.len();
+                let free = MAX_PAYLOAD - self.payload.len();
                 self.payload
-                    .extend_from_slice(&part[..part.len().min(room)]);
+                    .extend_from_slice(&part[..part.len().min(free)]);
             }
             if self.payload_left == 0 {
                 match self.kind() {
@@ -144,7 +146,7 @@ impl FrameWalker {
     }
 }
 
-/// The last SETTINGS_MAX_HEADER_LIST_SIZE of SETTINGS: it holds.
+/// Returns the last SETTINGS_MAX_HEADER_LIST_SIZE of SETTINGS, which is the valid one.
 fn max_header_list(payload: &[u8]) -> Option<u32> {
     let mut settings = payload.as_chunks::<6>().0.iter().rev();
     settings.find_map(|setting| {

@@ -6,14 +6,14 @@ use bytes::{Buf, Bytes};
 
 use crate::lock::lock;
 
-/// A piece of a message that `h2` has to write.
+/// A piece of a message that `h2` writes.
 pub(super) struct Piece {
     data: Bytes,
     _counted: Option<Counted>,
 }
 
 impl Piece {
-    /// Makes a piece, which counts as unwritten until `h2` drops it.
+    /// Creates a piece, which counts as unwritten until `h2` drops it.
     pub(super) fn new(data: Bytes, unwritten: Option<&Arc<Unwritten>>) -> Self {
         Self {
             data,
@@ -38,8 +38,8 @@ impl Buf for Piece {
 
 /// The number of pieces of a stream that `h2` has neither written nor dropped.
 ///
-/// `h2` tells no more about the capacity of a stream once its end is queued, so the pieces themselves
-/// tell when the last of them has gone out.
+/// `h2` does not report the capacity of a stream once its end is queued. So the pieces themselves
+/// report when the last of them was written.
 #[derive(Default)]
 pub(super) struct Unwritten {
     pieces: AtomicUsize,
@@ -56,7 +56,7 @@ impl Unwritten {
         if !self.is_none() {
             *lock(&self.waker) = Some(cx.waker().clone());
         }
-        // The last piece may have gone before the waker was there.
+        // The last piece may have been written before the waker was stored.
         if self.is_none() {
             Poll::Ready(())
         } else {
@@ -65,7 +65,7 @@ impl Unwritten {
     }
 }
 
-/// A share in the number: of a piece, or of a call that may still send pieces.
+/// A share in the number: that of a piece, or that of a call that may still send pieces.
 pub(super) struct Counted(Arc<Unwritten>);
 
 impl Counted {

@@ -1,3 +1,5 @@
+//! The sending half of a stream over `h2`, alike on clients and servers. The stream's call uses it.
+
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -11,12 +13,12 @@ use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{CancelReason, ResetCode};
 
-/// The sending half of a stream whose headers are out.
+/// The sending half of a stream whose headers have been sent.
 pub(super) struct Sender {
     stream: SendStream<Piece>,
-    /// Whose half it is.
+    /// The side that sends.
     side: Side,
-    /// The messages that are not written, where they are counted.
+    /// The counter of unwritten messages, if they are counted.
     unwritten: Option<Arc<Unwritten>>,
 }
 
@@ -33,8 +35,8 @@ impl Sender {
         }
     }
 
-    /// Ready when everything sent before has got its share of the window: a stream may be over its
-    /// window by one message, as in grpc-go.
+    /// Ready when everything sent before has received its share of the window. A stream may exceed
+    /// its window by one message, as in grpc-go.
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         while !self.has_capacity() {
             match self.stream.poll_capacity(cx) {
@@ -49,13 +51,13 @@ impl Sender {
         Poll::Ready(Ok(()))
     }
 
-    /// Whether everything sent before has got its share of the window.
+    /// Returns whether everything sent before has received its share of the window.
     pub(super) fn has_capacity(&mut self) -> bool {
         self.stream.reserve_capacity(1);
         self.stream.capacity() > 0
     }
 
-    /// Queues a message; without any bytes only the end.
+    /// Queues a message. An empty one queues only the end.
     pub(super) fn send(&mut self, mut data: BytesQueue, end_stream: bool) -> Result<(), Status> {
         loop {
             let piece = data.pop().unwrap_or_default();
@@ -70,16 +72,16 @@ impl Sender {
         }
     }
 
-    /// Returns the counter of the messages, where they are counted.
+    /// Returns the counter of unwritten messages, if they are counted.
     pub(super) fn unwritten(&self) -> Option<&Arc<Unwritten>> {
         self.unwritten.as_ref()
     }
 
-    /// Queues the trailers. Returns the messages that are not written, where they are counted.
+    /// Queues the trailers. Returns the counter of unwritten messages, if they are counted.
     pub(super) fn finish(&mut self, trailers: HeaderMap) -> Option<Arc<Unwritten>> {
         match self.stream.send_trailers(trailers) {
             Ok(()) => self.unwritten.take(),
-            // The stream has been reset; whoever polls it is told.
+            // The stream has been reset. The receiving half gets the status.
             Err(_) => None,
         }
     }
@@ -94,8 +96,8 @@ impl Sender {
     }
 }
 
-/// Maps the outcome of `poll_reset`. It does not tell a reset from the end of the connection by an
-/// error of the protocol.
+/// Maps the outcome of `poll_reset`. It does not distinguish a reset from the end of the connection
+/// by a protocol error.
 pub(super) fn closed_reason(outcome: Result<Reason, h2::Error>) -> CancelReason {
     match outcome {
         Ok(reason) => CancelReason::of_reset(ResetCode(reason.into())),
@@ -103,7 +105,8 @@ pub(super) fn closed_reason(outcome: Result<Reason, h2::Error>) -> CancelReason 
     }
 }
 
-/// Sending failed. `h2` says little about why; receiving tells more.
+/// Returns the status of a failed send. `h2` reports little about the reason; receiving reports
+/// more.
 fn failed(side: Side, error: &h2::Error) -> Status {
     match stream_end(error, side, None).outcome {
         Err(status) => status,
@@ -111,7 +114,7 @@ fn failed(side: Side, error: &h2::Error) -> Status {
     }
 }
 
-/// The stream takes nothing more.
+/// Returns the status of a send on a closed stream.
 pub(super) fn closed() -> Status {
     Status::unavailable("the stream has ended")
 }

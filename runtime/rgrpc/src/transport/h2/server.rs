@@ -1,8 +1,10 @@
+//! The server's side of a connection over `h2`: the handshake and the connection's task.
+
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::Duration;
 
 use h2::server::{self, Connection, SendResponse};
@@ -20,14 +22,15 @@ use super::{
 };
 use crate::codec::CompressorRegistry;
 use crate::io::{BoxedIo, Connected, Peer};
+use crate::select_biased::{Either, select_biased};
 use crate::side::Side;
 use crate::transport::{
-    Call, CallState, ConnectionPhase, Dispatch, Phase, Received, Rejection, ServerSettings,
-    ServerTransport, run_call,
+    Call, CallState, ConnectionPhase, Dispatch, HeadWithTimeout, Rejection, ServerPhase,
+    ServerSettings, ServerTransport, run_call,
 };
 
-/// How long a connection that drains may take to acknowledge it; without calls it is closed then, as
-/// in grpc-go.
+/// The maximum time in which a draining connection acknowledges the GOAWAY. A connection without
+/// calls is closed then, as in grpc-go.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A connection that a server accepted.
@@ -71,10 +74,13 @@ impl ServerConnection {
         let io = SettingsTap::new(self.io, Arc::clone(&header_list));
         let handshake =
             tokio::time::timeout(self.settings.handshake_timeout, builder.handshake(io));
-        // A connection that has not begun has nothing that a graceful stop would wait for.
-        let connection = match first_of(handshake, phase.stopping()).await? {
+        // A graceful stop waits for nothing on a connection without its handshake.
+        let Either::First(handshake) = select_biased(handshake, phase.stopping()).await else {
+            return None;
+        };
+        let connection = match handshake {
             Ok(Ok(connection)) => connection,
-            // As port scanners and the probes of load balancers do.
+            // Port scanners and the probes of load balancers cause this.
             Ok(Err(error)) if error.is_io() => {
                 tracing::debug!(peer = %self.peer.remote, %error, "HTTP/2 handshake failed");
                 return None;
@@ -120,7 +126,7 @@ struct Open {
     peer: Arc<Peer>,
     header_list: Arc<HeaderListLimit>,
     compressors: Arc<CompressorRegistry>,
-    /// Calls are spawned without being polled here.
+    /// New calls are spawned without being polled here.
     spawn_handlers: bool,
     phase: ConnectionPhase,
     /// Set before the connection is ended because the server has stopped.
@@ -129,15 +135,15 @@ struct Open {
     drain: Option<Pin<Box<Sleep>>>,
 }
 
-/// What the connection's task is woken for.
+/// An event of the connection's task.
 #[allow(
     clippy::large_enum_variant,
     reason = "it lives between a poll and the match that follows"
 )]
 enum Event {
     Request(Accepted),
-    Phase(Phase),
-    /// A connection that drains has had its time to say that it knows.
+    Phase(ServerPhase),
+    /// The time in which a draining connection acknowledges has passed.
     DrainTimeout,
     Ended,
 }
@@ -151,8 +157,8 @@ impl Open {
                         start(call, &dispatch, self.spawn_handlers).await;
                     }
                 }
-                Event::Phase(Phase::Running) => {}
-                Event::Phase(Phase::Draining) => {
+                Event::Phase(ServerPhase::Running) => {}
+                Event::Phase(ServerPhase::Draining) => {
                     if self.drain.is_none() {
                         self.drain = Some(Box::pin(sleep(DRAIN_TIMEOUT)));
                         self.connection.graceful_shutdown();
@@ -161,7 +167,9 @@ impl Open {
                 Event::DrainTimeout if self.connection.has_streams() => {
                     self.drain = Some(Box::pin(sleep(DRAIN_TIMEOUT)));
                 }
-                Event::Phase(Phase::Stopped) | Event::DrainTimeout => return self.close().await,
+                Event::Phase(ServerPhase::Stopped) | Event::DrainTimeout => {
+                    return self.close().await;
+                }
                 Event::Ended => return,
             }
         }
@@ -197,7 +205,7 @@ impl Open {
         .await
     }
 
-    /// The answer to a request that is not let through.
+    /// Returns the answer to a refused request.
     fn rejection(&self, rejection: &Rejection) -> Response<()> {
         let response = fields::rejection(rejection, &rejection.status);
         let size = || fields::response_size(&response);
@@ -209,11 +217,11 @@ impl Open {
         fields::fitted(status, limit, make, fields::response_size)
     }
 
-    /// Ends the connection and what it carries.
+    /// Ends the connection and its calls.
     async fn close(mut self) {
         self.stopped.store(true, Ordering::Release);
         self.connection.abrupt_shutdown(Reason::NO_ERROR);
-        // One turn, so that GOAWAY goes out if the socket takes it.
+        // One turn writes the GOAWAY, if the socket accepts it.
         poll_fn(|cx| {
             let _ = self.connection.poll_closed(cx);
             Poll::Ready(())
@@ -222,8 +230,8 @@ impl Open {
     }
 }
 
-/// Starts a call: polls it once here, which completes most unary calls with no task of their own, and
-/// spawns it when it is not ready; or spawns it at once.
+/// Starts a call. Polls it once, which completes most unary calls without a task of their own, and
+/// spawns it when it is not ready. With `spawn` it is spawned without that poll.
 async fn start<D: Dispatch>(mut call: D::Call, dispatch: &Arc<D>, spawn: bool) {
     if !spawn
         && let Poll::Ready(end) = poll_fn(|cx| Poll::Ready(Pin::new(&mut call).poll(cx))).await
@@ -240,7 +248,7 @@ struct Accepted {
 }
 
 impl Accepted {
-    /// The request's call; `None` when the request was turned away.
+    /// Starts the request's call. Returns `None` for a refused request.
     fn dispatch<D: Dispatch>(self, dispatch: &Arc<D>, connection: &Open) -> Option<D::Call> {
         let Self {
             request,
@@ -248,12 +256,12 @@ impl Accepted {
         } = self;
         let (parts, body) = request.into_parts();
         let received = match fields::parse_request(&parts).finish() {
-            Ok(Received { head, timeout }) => Received {
+            Ok(HeadWithTimeout { head, timeout }) => HeadWithTimeout {
                 head: Arc::new(head),
                 timeout,
             },
             Err(rejection) => {
-                // The stream may have been reset meanwhile; then there is nobody to tell.
+                // The stream may have been reset meanwhile; then there is no receiver.
                 let _ = respond.send_response(connection.rejection(&rejection), true);
                 return None;
             }
@@ -270,20 +278,4 @@ impl Accepted {
         ));
         Some(dispatch.dispatch(stream, None))
     }
-}
-
-/// The first future's output, or `None` when the second is ready before it.
-async fn first_of<T>(
-    first: impl Future<Output = T>,
-    second: impl Future<Output = ()>,
-) -> Option<T> {
-    let mut first = pin!(first);
-    let mut second = pin!(second);
-    poll_fn(|cx: &mut Context<'_>| {
-        if let Poll::Ready(output) = first.as_mut().poll(cx) {
-            return Poll::Ready(Some(output));
-        }
-        second.as_mut().poll(cx).map(|()| None)
-    })
-    .await
 }

@@ -1,3 +1,5 @@
+//! A server's stream over `h2`. The call uses it from any task.
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
@@ -31,7 +33,7 @@ pub(super) struct H2ServerStream {
     wakers: Arc<SendWakers>,
     connection: ConnectionHandle,
     compressors: Arc<CompressorRegistry>,
-    /// True if the server has stopped, which is why the connection ends then.
+    /// True if the server has stopped and has ended the connection for that.
     stopped: Arc<AtomicBool>,
     header_list: Arc<HeaderListLimit>,
     call: CallState,
@@ -43,7 +45,7 @@ pub(super) struct H2ServerStream {
 /// ```
 enum Receiving {
     Open(Body),
-    /// A task discards the rest of the request until the call has ended and the response is written.
+    /// A task discards the rest of the request until the call has ended and its response is sent.
     Discarding(Counted),
     Gone,
 }
@@ -56,7 +58,7 @@ enum Receiving {
 enum Sending {
     Head(SendResponse<Piece>),
     Messages(Sender),
-    /// The call has failed with this, because the client does not take its headers.
+    /// The call has failed with this status, because the client does not accept its headers.
     Refused(Status),
     Ended,
     /// The end is queued behind messages, which may be unwritten.
@@ -85,7 +87,7 @@ impl H2ServerStream {
         }
     }
 
-    /// The peer or the connection has ended the stream.
+    /// Closes a stream that the peer or the connection has ended.
     fn closed(&self, reason: CancelReason) {
         self.call.cancel(if self.stopped.load(Ordering::Acquire) {
             CancelReason::ServerStopped
@@ -104,8 +106,8 @@ impl H2ServerStream {
         }
     }
 
-    /// Returns the counter of the response's messages; `None` if the request has ended, so that nothing
-    /// of it is to be discarded.
+    /// Returns the counter of the response's unwritten messages; `None` if the request has ended,
+    /// so that nothing of it is discarded.
     fn unwritten(&self) -> Option<Arc<Unwritten>> {
         match &*lock(&self.receive) {
             Receiving::Open(body) if !body.0.is_end_stream() => Some(Arc::default()),
@@ -118,8 +120,9 @@ impl H2ServerStream {
         self.finish_sending(&mut lock(&self.send), header, outcome);
     }
 
-    /// Ends a call. A failure whose header list is larger than the client takes keeps its code. A
-    /// success whose metadata does not fit becomes a failure: the metadata would be lost silently.
+    /// Ends a call. A failure whose header list is larger than the client accepts keeps its code. A
+    /// success whose metadata does not fit becomes a failure, because the metadata would be lost
+    /// silently.
     fn finish_sending(
         &self,
         send: &mut Sending,
@@ -147,8 +150,8 @@ impl H2ServerStream {
         }
     }
 
-    /// Ends a call whose `last` header list is larger than the client takes. A client that takes no
-    /// header list of a code alone has its stream reset.
+    /// Ends a call whose `last` header list is larger than the client accepts. A client that does
+    /// not accept even a header list with a code alone has its stream reset.
     #[cold]
     fn finish_fitted(
         &self,
@@ -184,13 +187,14 @@ impl H2ServerStream {
         }
     }
 
-    /// The size and the limit of a header list that is larger than the client takes.
+    /// Returns the size and the limit of a response whose header list is larger than the client
+    /// accepts.
     fn response_excess(&self, response: &Response<()>) -> Option<(usize, u32)> {
         let size = || fields::response_size(response);
         self.header_list.exceeded_by(size)
     }
 
-    /// As above.
+    /// Returns the size and the limit of trailers that are larger than the client accepts.
     fn trailers_excess(&self, trailers: &HeaderMap) -> Option<(usize, u32)> {
         let size = || fields::list_size(trailers);
         self.header_list.exceeded_by(size)
@@ -216,14 +220,14 @@ impl H2ServerStream {
             let excess = of_head.map(|excess| (Last::Headers, excess));
             let excess = excess.or_else(|| Some((Last::Trailers, of_trailers()?)));
             if let Some((last, (size, limit))) = excess {
-                // Nothing is sent of a response that cannot be sent whole.
+                // A response that cannot be sent whole is not sent at all.
                 let failure = Err(too_large(last, size, limit));
                 return self.finish_sending(&mut send, Some(header), failure);
             }
             send.send_head(response, self.unwritten());
         }
         if let Sending::Messages(sender) = &mut *send {
-            // An error says that the stream has been reset; whoever polls it is told.
+            // An error means that the stream has been reset. The receiving half gets the status.
             let _ = sender.send(message, false);
         }
         match self.trailers_excess(&trailers) {
@@ -247,7 +251,7 @@ impl Drop for H2ServerStream {
 impl Sending {
     fn send_head(&mut self, response: Response<()>, unwritten: Option<Arc<Unwritten>>) {
         if let Self::Head(respond) = self {
-            // An error says that the stream has been reset; whoever polls it is told.
+            // An error means that the stream has been reset. The receiving half gets the status.
             *self = match respond.send_response(response, false) {
                 Ok(stream) => Self::Messages(Sender::new(stream, Side::Server, unwritten)),
                 Err(_) => Self::Ended,
@@ -258,7 +262,7 @@ impl Sending {
     /// Sends a response that is one header list.
     fn send_whole(&mut self, response: Response<()>) {
         if let Self::Head(respond) = self {
-            // As above.
+            // An error means that the stream has been reset.
             let _ = respond.send_response(response, true);
         }
         *self = Self::Ended;
@@ -357,7 +361,8 @@ impl ServerStream for H2ServerStream {
                 // The request has ended.
                 None => return,
             },
-            // It is discarded when the last holder of the stream is gone, which is about to be.
+            // The rest is discarded when the last holder of the stream is dropped, which happens
+            // soon.
             Sending::Refused(_) | Sending::Ended | Sending::Finished(_) => return,
         };
         let mut receive = lock(&self.receive);
@@ -376,7 +381,7 @@ impl ServerStream for H2ServerStream {
         };
         let status = too_large(Last::Headers, size, limit);
         self.finish_sending(&mut send, Some(Metadata::new()), Err(status.clone()));
-        // First, so that whoever sees the end sees the reason.
+        // The reason comes first: a task that sees the end also sees the reason.
         self.closed(CancelReason::HeadersTooLarge);
         *send = Sending::Refused(status);
         drop(send);
@@ -410,8 +415,8 @@ impl ServerStream for H2ServerStream {
     }
 }
 
-/// `h2` remembers one waker for everything that concerns sending, but a handler may send from one
-/// task while the call watches for cancellation from another: this waker wakes both.
+/// A waker that wakes the sender and the call. `h2` keeps one waker for everything that concerns
+/// sending, but a handler may send from one task while the call waits for cancellation on another.
 #[derive(Default)]
 struct SendWakers {
     sending: Mutex<Option<Waker>>,

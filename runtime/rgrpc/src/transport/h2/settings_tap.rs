@@ -1,3 +1,6 @@
+//! An observer of the SETTINGS that a server's connection receives. Polled by the connection's
+//! task.
+
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,13 +14,13 @@ use super::frame_tap::{FrameWalker, Observed};
 /// The length of the client's connection preface (RFC 9113, section 3.4).
 const PREFACE_LEN: usize = 24;
 
-/// The largest header list that a connection's client takes: its SETTINGS_MAX_HEADER_LIST_SIZE,
-/// which `h2` does not tell a server.
+/// The largest header list that a connection's client accepts: its SETTINGS_MAX_HEADER_LIST_SIZE,
+/// which `h2` does not show to a server.
 #[derive(Debug)]
 pub(super) struct HeaderListLimit(AtomicU32);
 
 impl HeaderListLimit {
-    /// Unlimited, until the client says otherwise.
+    /// Creates a limit that is infinite until the client sets one.
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self(AtomicU32::new(u32::MAX)))
     }
@@ -33,10 +36,10 @@ impl HeaderListLimit {
     }
 }
 
-/// Reads along with `h2` on a server's connection, for the client's [`HeaderListLimit`].
+/// Observes the input of `h2` on a server's connection, for the client's [`HeaderListLimit`].
 pub(super) struct SettingsTap<T> {
     io: T,
-    /// How much of the client's preface is still to come.
+    /// The number of octets of the client's preface that have not arrived.
     preface_left: usize,
     walker: FrameWalker,
     limit: Arc<HeaderListLimit>,

@@ -1,5 +1,5 @@
-//! The keepalive of a channel: its parameters, whose time its connections may double. Shared by the
-//! tasks of the connections; read when a connection is made.
+//! The keepalive of a channel: its parameters, whose time its connections may double. The tasks of
+//! the connections share it. It is read when a connection is created.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -16,20 +16,21 @@ pub(crate) struct ChannelKeepalive {
 }
 
 impl ChannelKeepalive {
-    /// The keepalive of a new channel, from parameters that are in range.
+    /// Creates the keepalive of a new channel, from parameters that are in range.
     pub(crate) fn new(parameters: ClientParameters) -> Self {
         Self {
             parameters: Mutex::new(parameters),
         }
     }
 
-    /// The parameters of a connection that is made now.
+    /// Returns the parameters of a connection that is created now.
     pub(crate) fn parameters(&self) -> ClientParameters {
         *lock(&self.parameters)
     }
 
-    /// A server has ended a connection with this time for its PINGs: later connections have twice
-    /// as much. Several connections that end together do not add up. Returns the time of the next.
+    /// Doubles the time of later connections, because a server has ended a connection with this
+    /// time for its PINGs. Several connections that end together double it once. Returns the time
+    /// of the next connection.
     pub(crate) fn too_many_pings(&self, time: Duration) -> Duration {
         let mut parameters = lock(&self.parameters);
         parameters.time = parameters.time.max(time.saturating_mul(2));
@@ -47,7 +48,7 @@ mod tests {
         let keepalive = ChannelKeepalive::new(ClientParameters::new(10 * second));
         for (time, expected) in [
             (10 * second, 20 * second),
-            // Another connection of the same time.
+            // Another connection with the same time.
             (10 * second, 20 * second),
             (20 * second, 40 * second),
             (10 * second, 40 * second),

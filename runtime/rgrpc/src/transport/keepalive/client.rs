@@ -1,5 +1,5 @@
-//! The keepalive of a client's connection: the probe, which sleeps while there is no stream. Owned
-//! by the connection's task.
+//! The keepalive of a client's connection: the probe, which sleeps while there is no stream. The
+//! connection's task owns it.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub(crate) struct ClientKeepalive {
 }
 
 impl ClientKeepalive {
-    /// The keepalive of a connection that is made now.
+    /// Creates the keepalive of a connection that is created now.
     pub(crate) fn new(parameters: ClientParameters, now: Instant) -> Self {
         let ClientParameters {
             time,
@@ -36,14 +36,14 @@ impl ClientKeepalive {
         self.probe.time()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    /// The time of the next call of [`handle_timeout`](Self::handle_timeout).
     #[inline]
     pub(crate) fn deadline(&self) -> Option<Instant> {
         self.probe.deadline()
     }
 
-    /// There are open streams. Returns whether a PING is to be sent at once: there were none for
-    /// long.
+    /// Records that there are open streams. Returns whether to send a PING at once: there were no
+    /// streams for a long time.
     #[inline]
     pub(crate) fn has_streams(&mut self, now: Instant, received: Instant) -> bool {
         let wakes = self.probe.is_dormant();
@@ -53,7 +53,8 @@ impl ClientKeepalive {
         wakes
     }
 
-    /// The deadline may have come. `received` is when something was received last.
+    /// Handles the deadline if it has come. `received` is the time at which something was last
+    /// received.
     pub(crate) fn handle_timeout(
         &mut self,
         now: Instant,
@@ -87,7 +88,7 @@ mod tests {
             assert!(!keepalive.has_streams(at(1), begun));
             let step = keepalive.handle_timeout(at(10), begun, has_streams);
             assert_eq!(step, expected, "{permit_without_stream} {has_streams}");
-            // Only one that sleeps is woken by a stream, and once.
+            // Only a sleeping probe is woken by a stream, and once.
             assert_eq!(
                 keepalive.has_streams(at(11), begun),
                 expected == ProbeStep::Wait

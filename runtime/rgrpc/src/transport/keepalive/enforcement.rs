@@ -1,5 +1,5 @@
-//! The strikes of a client that sends too many PINGs. Owned by the task of a server's connection,
-//! which tells of every PING.
+//! The strikes of a client that sends too many PINGs. The task of a server's connection owns them
+//! and reports every PING.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use tokio::time::Instant;
 
 use super::EnforcementPolicy;
 
-/// The strikes that are forgiven; one more ends the connection. Source: grpc-go `maxPingStrikes`.
+/// The number of tolerated strikes. One more ends the connection. Source: grpc-go `maxPingStrikes`.
 const MAX_STRIKES: u8 = 2;
 
-/// The least time between PINGs without streams, where these are not permitted. Source: grpc-go
+/// The minimum time between PINGs without streams, where these are not permitted. Source: grpc-go
 /// `defaultPingTimeout`.
 const MIN_TIME_WITHOUT_STREAM: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// The policy on the PINGs of one client, and what it has done so far.
+/// The policy on the PINGs of one client, and the client's strikes so far.
 ///
 /// A client that measures the bandwidth by PINGs sends one after it has received DATA that followed
-/// the answer to the last: so the server has sent DATA since the last PING, and there is no strike.
-/// This holds for grpc-go's estimator and for ours, whatever the policy.
+/// the answer to the last one. The server has then sent DATA since the last PING, so there is no
+/// strike. This holds for grpc-go's estimator and for ours, whatever the policy.
 ///
 /// Source: grpc-go `http2Server.handlePing`; gRFC A8.
 #[derive(Clone, Copy, Debug)]
@@ -26,12 +26,12 @@ pub(crate) struct PingEnforcer {
     policy: EnforcementPolicy,
     strikes: u8,
     last_ping: Option<Instant>,
-    /// The frames that had been sent at the last PING.
+    /// The number of frames that had been sent at the last PING.
     sent: u64,
 }
 
 impl PingEnforcer {
-    /// The policy on a new connection.
+    /// Creates the policy of a new connection.
     pub(crate) fn new(policy: EnforcementPolicy) -> Self {
         Self {
             policy,
@@ -41,7 +41,7 @@ impl PingEnforcer {
         }
     }
 
-    /// A PING has come. `sent` is the number of HEADERS and DATA frames that the server has sent so
+    /// Handles a PING. `sent` is the number of HEADERS and DATA frames that the server has sent so
     /// far. Returns whether the connection may go on.
     pub(crate) fn ping(&mut self, now: Instant, has_streams: bool, sent: u64) -> bool {
         let last = self.last_ping.replace(now);

@@ -22,10 +22,10 @@
 //!
 //! Source: gRFC A8 (client), gRFC A9 (server); grpc-go's package `keepalive`.
 
-// The rules are state machines without a clock: ClientKeepalive and ServerKeepalive around one Probe,
-// and PingEnforcer. The task of a connection owns them, calls them when the deadline of its timer has
-// come, and does what they say. Activity moves no timer: at the deadline they are told when something
-// was received last.
+// The rules are state machines without a clock: ClientKeepalive and ServerKeepalive around one
+// Probe, and PingEnforcer. A connection's task owns them, calls them at their deadlines, and does
+// the step that they return. Activity moves no timer: at a deadline the task passes the time at
+// which something was last received.
 
 mod channel;
 mod client;

@@ -1,12 +1,13 @@
 //! The parameters of keepalive, as users set them. Channels and servers normalize them once, when
-//! they are made; connections copy the result.
+//! they are created. Connections copy the result.
 
 use std::time::Duration;
 
-/// The least time between a channel's PINGs. Source: grpc-go `internal.KeepaliveMinPingTime`.
+/// The minimum time between a channel's PINGs. Source: grpc-go `internal.KeepaliveMinPingTime`.
 const MIN_CLIENT_TIME: Duration = Duration::from_secs(10);
 
-/// The least time between a server's PINGs. Source: grpc-go `internal.KeepaliveMinServerPingTime`.
+/// The minimum time between a server's PINGs. Source: grpc-go
+/// `internal.KeepaliveMinServerPingTime`.
 const MIN_SERVER_TIME: Duration = Duration::from_secs(1);
 
 /// The default time between a server's PINGs.
@@ -31,8 +32,9 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Source: grpc-go `keepalive.ClientParameters`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClientParameters {
-    /// The time without any octet received after which the client sends a PING. At least 10 s: less
-    /// is raised to that, with a warning in the log. `Duration::MAX`: no PINGs.
+    /// The time without any octet received after which the client sends a PING. A time below
+    /// the minimum of 10 s is raised to it, with a warning in the log. `Duration::MAX` means no
+    /// PINGs.
     ///
     /// When a server ends a connection with GOAWAY `too_many_pings`, the time doubles for later
     /// connections of the channel.
@@ -47,7 +49,8 @@ pub struct ClientParameters {
 }
 
 impl ClientParameters {
-    /// PINGs after this time without any octet received, and otherwise the defaults.
+    /// Creates parameters with this time and otherwise the defaults. A PING is sent after the time
+    /// without any octet received.
     #[must_use]
     pub const fn new(time: Duration) -> Self {
         Self {
@@ -57,7 +60,7 @@ impl ClientParameters {
         }
     }
 
-    /// The parameters with every value in its range. Logs a time that is too short.
+    /// Returns the parameters with every value in its range. Logs a time that is too short.
     pub(crate) fn in_range(self) -> Self {
         if self.time < MIN_CLIENT_TIME {
             tracing::warn!(
@@ -91,20 +94,20 @@ impl ClientParameters {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ServerParameters {
     /// The time without any call after which a connection is closed gracefully, by GOAWAY with the
-    /// debug data `max_idle`. Counts from the end of its last call, or from its begin. `None` and
-    /// zero: no bound. Default: `None`.
+    /// debug data `max_idle`. It counts from the end of the last call, or from the start of the
+    /// connection. `None` and zero mean no limit. Default: `None`.
     pub max_connection_idle: Option<Duration>,
     /// The age at which a connection is closed gracefully, by GOAWAY with the debug data `max_age`.
-    /// Each connection's is longer or shorter by a random part of up to 10 %, which keeps clients
-    /// from reconnecting all at once. `None` and zero: no bound. Default: `None`.
+    /// Each connection's age is longer or shorter by a random part of up to 10 %, so that clients
+    /// do not reconnect all at once. `None` and zero mean no limit. Default: `None`.
     pub max_connection_age: Option<Duration>,
-    /// The time that calls get to end after [`max_connection_age`](Self::max_connection_age). The
-    /// connection is closed then, and calls that are left are cancelled. `None` and zero: no bound.
-    /// Default: `None`.
+    /// The time in which calls can end after [`max_connection_age`](Self::max_connection_age). Then
+    /// the connection is closed, and its remaining calls are cancelled. `None` and zero mean no
+    /// limit. Default: `None`.
     pub max_connection_age_grace: Option<Duration>,
-    /// The time without any octet received after which the server sends a PING. At least 1 s: less
-    /// is raised to that, with a warning in the log. Zero means the default, `Duration::MAX` no
-    /// PINGs. Default: 2 h.
+    /// The time without any octet received after which the server sends a PING. The minimum is 1 s:
+    /// a shorter time is raised to that, with a warning in the log. Zero means the default, and
+    /// `Duration::MAX` means no PINGs. Default: 2 h.
     pub time: Duration,
     /// The time after a PING within which something must be received, or the connection is closed
     /// and its calls are cancelled. Zero means the default. Default: 20 s.
@@ -124,7 +127,7 @@ impl Default for ServerParameters {
 }
 
 impl ServerParameters {
-    /// The parameters with every value in its range. Logs a time that is too short.
+    /// Returns the parameters with every value in its range. Logs a time that is too short.
     pub(crate) fn in_range(self) -> Self {
         let bound = |time: Option<Duration>| time.filter(|time| !time.is_zero());
         let time = match self.time {
@@ -150,17 +153,17 @@ impl ServerParameters {
 
 /// A server's policy on the PINGs of its clients.
 ///
-/// A PING that comes too soon is a strike; the third strike ends the connection, by GOAWAY with the
-/// code ENHANCE_YOUR_CALM and the debug data `too_many_pings`. A response's headers, messages or
-/// trailers that the server has sent since the last PING clear the strikes, so that PINGs by which
-/// a client measures the bandwidth of what it receives are no strikes. A connection's first PING is
-/// none either.
+/// A PING that comes too soon is a strike. The third strike ends the connection, by GOAWAY with the
+/// code ENHANCE_YOUR_CALM and the debug data `too_many_pings`. Headers, messages or trailers of a
+/// response that the server has sent since the last PING clear the strikes. So PINGs by which a
+/// client measures the bandwidth of its downloads are no strikes. The first PING of a connection is
+/// no strike either.
 ///
 /// Source: grpc-go `keepalive.EnforcementPolicy`; gRFC A8.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EnforcementPolicy {
-    /// The least time between two PINGs. Zero: no minimum (in grpc-go, the default). Default: 5
-    /// min.
+    /// The minimum time between two PINGs. Zero means no minimum (in grpc-go: the default).
+    /// Default: 5 min.
     pub min_time: Duration,
     /// Permits PINGs on a connection without calls, as often as on one with calls. Without it, one
     /// in 2 h is permitted there. Default: false.

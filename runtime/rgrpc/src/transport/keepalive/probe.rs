@@ -1,14 +1,14 @@
-//! The probe of a silent peer, alike for clients and servers: when to send a PING, and when to give
-//! the connection up. Called by the connection's task.
+//! The probe of a silent peer, for clients and servers: it decides when to send a PING, and when to
+//! give up the connection. The connection's task calls it.
 
 use std::fmt;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How late the deadline of an answer may be noticed. A task that runs later than that was held up
-/// itself, with the whole process perhaps, and the answer may be there to be read: it gets this
-/// much time more, once.
+/// The maximum delay of the task at the deadline of an answer. A task that runs later was itself
+/// delayed, perhaps with the whole process, and the answer may wait to be read. The answer then
+/// gets this much more time, once.
 const LATE: Duration = Duration::from_secs(1);
 
 /// The probe of a connection's peer.
@@ -31,25 +31,25 @@ const LATE: Duration = Duration::from_secs(1);
 pub(super) struct Probe {
     time: Duration,
     timeout: Duration,
-    state: State,
+    state: ProbeState,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// There was something to receive, or nothing yet.
+enum ProbeState {
+    /// Something was received since the last PING, or no PING was sent.
     Watching {
-        /// The time to look whether there was more since. `None`: never.
+        /// The time to check whether something was received since. `None`: never.
         due: Option<Instant>,
     },
     /// A PING was sent, and nothing has been received since.
     Probing {
-        /// The time to look, between now and `expires`.
+        /// The time to check, between now and `expires`.
         due: Instant,
-        /// The connection is lost then.
+        /// The time at which the connection is lost.
         expires: Instant,
-        /// The time when something was received last, before the PING.
+        /// The time at which something was last received, before the PING.
         received: Instant,
-        /// The answer was given more time.
+        /// True once the answer got more time.
         is_late: bool,
     },
     /// No PINGs are sent until there is a stream.
@@ -87,12 +87,12 @@ impl fmt::Display for Unanswered {
 }
 
 impl Probe {
-    /// The probe of a connection that is made now.
+    /// Creates the probe of a connection that is created now.
     pub(super) fn new(time: Duration, timeout: Duration, now: Instant) -> Self {
         Self {
             time,
             timeout,
-            state: State::Watching {
+            state: ProbeState::Watching {
                 due: now.checked_add(time),
             },
         }
@@ -103,24 +103,24 @@ impl Probe {
         self.time
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    /// The time of the next call of [`handle_timeout`](Self::handle_timeout).
     #[inline]
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.state {
-            State::Watching { due } => due,
-            State::Probing { due, .. } => Some(due),
-            State::Dormant => None,
+            ProbeState::Watching { due } => due,
+            ProbeState::Probing { due, .. } => Some(due),
+            ProbeState::Dormant => None,
         }
     }
 
-    /// Whether a new stream has to [wake](Self::wake) it.
+    /// Returns whether a new stream has to [wake](Self::wake) the probe.
     #[inline]
     pub(super) fn is_dormant(&self) -> bool {
-        self.state == State::Dormant
+        self.state == ProbeState::Dormant
     }
 
-    /// The deadline may have come. `received` is when something was received last; without
-    /// `may_ping` the probe sleeps instead of sending a PING.
+    /// Handles the deadline if it has come. `received` is the time at which something was last
+    /// received. Without `may_ping` the probe sleeps instead of sending a PING.
     pub(super) fn handle_timeout(
         &mut self,
         now: Instant,
@@ -130,7 +130,7 @@ impl Probe {
         if self.deadline().is_none_or(|due| now < due) {
             return ProbeStep::Wait;
         }
-        if let State::Probing {
+        if let ProbeState::Probing {
             expires,
             received: before,
             is_late,
@@ -141,12 +141,12 @@ impl Probe {
             return self.unanswered(now, expires, before, is_late, may_ping);
         }
         let due = received.checked_add(self.time);
-        self.state = State::Watching { due };
+        self.state = ProbeState::Watching { due };
         if due.is_none_or(|due| now < due) {
             return ProbeStep::Wait;
         }
         if !may_ping {
-            self.state = State::Dormant;
+            self.state = ProbeState::Dormant;
             return ProbeStep::Wait;
         }
         self.ping(now, received)
@@ -169,26 +169,26 @@ impl Probe {
                 });
             }
             let expires = now + LATE;
-            self.state = State::Probing {
+            self.state = ProbeState::Probing {
                 due: expires,
                 expires,
                 received,
                 is_late: true,
             };
         } else if may_ping {
-            self.state = State::Probing {
+            self.state = ProbeState::Probing {
                 due: self.next_look(now, expires),
                 expires,
                 received,
                 is_late,
             };
         } else {
-            self.state = State::Dormant;
+            self.state = ProbeState::Dormant;
         }
         ProbeStep::Wait
     }
 
-    /// A stream was opened. The PING is for the caller to send.
+    /// Wakes the probe when a stream was opened. The caller sends the PING.
     pub(super) fn wake(&mut self, now: Instant, received: Instant) {
         self.ping(now, received);
     }
@@ -196,21 +196,21 @@ impl Probe {
     fn ping(&mut self, now: Instant, received: Instant) -> ProbeStep {
         let expires = now.checked_add(self.timeout);
         self.state = match expires {
-            Some(expires) => State::Probing {
+            Some(expires) => ProbeState::Probing {
                 due: self.next_look(now, expires),
                 expires,
                 received,
                 is_late: false,
             },
-            // The answer may take for ever.
-            None => State::Watching {
+            // The answer has no deadline.
+            None => ProbeState::Watching {
                 due: now.checked_add(self.time),
             },
         };
         ProbeStep::Ping
     }
 
-    /// An answer is looked for after `time`, so that the next PING is not late for it.
+    /// The time of the next check for an answer: after `time`, so that the next PING is not late.
     fn next_look(&self, now: Instant, expires: Instant) -> Instant {
         now.checked_add(self.time)
             .map_or(expires, |look| look.min(expires))
@@ -223,11 +223,11 @@ mod tests {
 
     const TIME: u64 = 10;
 
-    /// What happens to a probe, in seconds after its beginning.
+    /// An event of a probe, in seconds after its creation.
     enum Given {
         /// Its deadline is this.
         Due(Option<u64>),
-        /// Something is received, which moves nothing.
+        /// Something is received, which moves no deadline.
         Received(u64),
         /// The deadline has come, with streams: it pings, waits or is lost.
         At(u64, &'static str),
@@ -402,7 +402,7 @@ mod tests {
             &[
                 At(10, "ping"),
                 At(40, "wait"),
-                // Held up again: once is enough.
+                // The task was delayed again, but the answer gets more time only once.
                 At(80, "lost"),
             ],
         );

@@ -1,5 +1,5 @@
-//! The keepalive of a server's connection: the probe, and the bounds on idleness and age. Owned by
-//! the connection's task.
+//! The keepalive of a server's connection: the probe, and the limits on idleness and age. The
+//! connection's task owns it.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ const AGE_JITTER: f64 = 0.1;
 
 /// The keepalive of one connection of a server.
 ///
-/// The probe goes on while the connection drains, so that a client that died meanwhile holds
-/// nothing; grpc-go stops it then.
+/// The probe goes on while the connection drains, so that a client that died meanwhile holds no
+/// resources. grpc-go stops it then.
 ///
 /// Source: grpc-go `http2Server.keepalive`; gRFC A9.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ServerKeepalive {
     probe: Probe,
     max_idle: Option<Duration>,
-    /// The time to look whether the connection is idle. `None`: never.
+    /// The time to check whether the connection is idle. `None`: never.
     idle_due: Option<Instant>,
     age: Age,
 }
@@ -33,18 +33,18 @@ pub(crate) struct ServerKeepalive {
 /// ```
 #[derive(Clone, Copy, Debug)]
 enum Age {
-    /// Below the bound.
+    /// The age is below the limit.
     Young {
-        /// The time of the bound. `None`: there is none.
+        /// The time of the limit. `None`: there is none.
         until: Option<Instant>,
         grace: Option<Duration>,
     },
-    /// The connection drains for its age.
+    /// The connection drains because of its age.
     Grace {
-        /// The time when its calls are cancelled. `None`: never.
+        /// The time at which its calls are cancelled. `None`: never.
         until: Option<Instant>,
     },
-    /// The connection is to be closed.
+    /// The connection must be closed.
     Over,
 }
 
@@ -59,12 +59,12 @@ pub(crate) enum ServerStep {
     Drain(&'static str),
     /// Closes the connection: its client does not answer.
     Lost(Unanswered),
-    /// Closes the connection: its calls have had the time that its age leaves them.
+    /// Closes the connection: the grace period after its maximum age has passed.
     TooOld,
 }
 
 impl ServerKeepalive {
-    /// The keepalive of a connection that is accepted now. `random` is in [0, 1).
+    /// Creates the keepalive of a connection that is accepted now. `random` is in [0, 1).
     pub(crate) fn new(parameters: ServerParameters, now: Instant, random: f64) -> Self {
         let ServerParameters {
             max_connection_idle,
@@ -74,7 +74,7 @@ impl ServerKeepalive {
             timeout,
         } = parameters;
         let until = max_connection_age.and_then(|age| {
-            // An age that is too long for its type is no bound.
+            // An age that its type cannot express is no limit.
             let seconds = age.as_secs_f64() * (1.0 + AGE_JITTER * (2.0 * random - 1.0));
             now.checked_add(Duration::try_from_secs_f64(seconds).ok()?)
         });
@@ -89,14 +89,14 @@ impl ServerKeepalive {
         }
     }
 
-    /// Whether [`handle_timeout`](Self::handle_timeout) needs to know since when there is no
-    /// stream.
+    /// Returns whether [`handle_timeout`](Self::handle_timeout) needs the time since which there is
+    /// no stream.
     #[inline]
     pub(crate) fn watches_idleness(&self) -> bool {
         self.idle_due.is_some()
     }
 
-    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    /// The time of the next call of [`handle_timeout`](Self::handle_timeout).
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let age = match self.age {
             Age::Young { until, .. } | Age::Grace { until } => until,
@@ -108,9 +108,10 @@ impl ServerKeepalive {
             .min()
     }
 
-    /// A deadline may have come; called until it returns [`ServerStep::Wait`]. `received` is when
-    /// something was received last, `idle_since` when the last stream ended or the connection
-    /// began; `None` while there are streams.
+    /// Handles a deadline if one has come. The caller repeats it until it returns
+    /// [`ServerStep::Wait`]. `received` is the time at which something was last received.
+    /// `idle_since` is the time at which the last stream ended or the connection began; `None`
+    /// while there are streams.
     pub(crate) fn handle_timeout(
         &mut self,
         now: Instant,
@@ -155,7 +156,7 @@ mod tests {
 
     const SECOND: Duration = Duration::from_secs(1);
 
-    /// Nothing but what a test sets.
+    /// Parameters without any limit, which a test completes.
     fn off() -> ServerParameters {
         ServerParameters {
             time: Duration::MAX,
@@ -201,7 +202,7 @@ mod tests {
         assert_eq!(fixture.due(), Some(7_200.0));
         let (begun, due, lost) = (fixture.begun, fixture.at(7_200), fixture.at(7_220));
         let keepalive = &mut fixture.keepalive;
-        // There need be no stream.
+        // No stream is needed.
         let step = keepalive.handle_timeout(due, begun, Some(begun));
         assert_eq!(step, ServerStep::Ping);
         let step = keepalive.handle_timeout(lost, begun, Some(begun));

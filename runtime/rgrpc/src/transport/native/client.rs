@@ -1,3 +1,6 @@
+//! The client's side of a connection in the native engine: the transport that a channel holds, and
+//! the connection's task.
+
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -29,9 +32,9 @@ use crate::transport::{
     TransportEvent, status_for_reset,
 };
 
-/// Makes a client transport of a connection: ready when the server's SETTINGS have arrived.
+/// Creates the client transport of a connection. Ready when the server's SETTINGS have arrived.
 ///
-/// The caller bounds the time; a dropped future closes the connection.
+/// The caller limits the time. A dropped future closes the connection.
 pub(crate) async fn connect(
     connected: Connected,
     settings: ClientSettings,
@@ -52,7 +55,7 @@ pub(crate) async fn connect(
     let registration = registry.register(Side::Client, connected.peer.clone());
     let stats = Arc::clone(registration.stats());
     let peer = Arc::new(connected.peer);
-    // Boxed, because futures have a place for it in each of their states.
+    // Boxed, because a future reserves space for it in each of its states.
     let task = Box::new(Task {
         link: Link::new(
             Connection::client(Config::default(), read_response),
@@ -86,11 +89,11 @@ pub(crate) async fn connect(
         stats,
     });
     tokio::spawn(watched(task.run(close), move |ended| {
-        // A task that is lost says nothing about the server.
+        // A lost task tells nothing about the server.
         let (end, served) =
             ended.unwrap_or_else(|problem| (ConnectError::new(format!("{lost}: {problem}")), true));
         let reason = end.to_string();
-        // Nobody waits for this any more once the transport is made.
+        // There is no receiver any more once the transport exists.
         let _ = failed_sender.send(end);
         report(TransportEvent::Closed { reason, served });
     }));
@@ -105,7 +108,7 @@ pub(crate) async fn connect(
 struct NativeClientTransport {
     peer: Arc<Peer>,
     outbox: Arc<Outbox<ClientPost>>,
-    /// No stream is taken any more.
+    /// True once no new stream is accepted.
     gone: Arc<AtomicBool>,
     quota: Arc<StreamQuota>,
     last_received: Arc<LastReceived>,
@@ -171,11 +174,11 @@ impl Drop for NativeClientTransport {
     }
 }
 
-/// How many calls may end in a turn before others have theirs.
+/// The maximum number of calls that end in one turn before other tasks run.
 ///
-/// All that have ended run next. tokio's scheduler has room for 256 tasks in a thread's queue; what
-/// does not fit there waits for long behind what does. So a connection with hundreds of replies
-/// leaves some room for other connections on its thread, and lets the calls run in between.
+/// The tasks of ended calls run next. A thread's queue in tokio's scheduler takes 256 tasks, and
+/// tasks beyond that wait for long. So a connection with hundreds of replies leaves space for other
+/// connections on its thread, and lets the calls run in between.
 const MAX_ENDED: usize = 16;
 
 fn ends_stream<H>(event: &Event<H>) -> bool {
@@ -202,31 +205,31 @@ struct Task {
     link: Link<Arc<NativeClientStream>, Arc<ReadResponse>>,
     peer: Arc<Peer>,
     outbox: Arc<Outbox<ClientPost>>,
-    /// Taken from the outbox, to be done.
+    /// Posts that were taken from the outbox and are not done.
     posts: Vec<ClientPost>,
     heads: RequestHeads,
-    /// Of what was read there is more than a turn's share.
+    /// The last read has more events than the share of a turn.
     unhandled: bool,
     gone: Arc<AtomicBool>,
     quota: Arc<StreamQuota>,
     last_received: Arc<LastReceived>,
     keepalive: Option<Keepalive>,
-    /// Told of the server's first SETTINGS.
+    /// The receiver of the server's first SETTINGS.
     settings: Option<oneshot::Sender<()>>,
-    /// What the server's GOAWAY said.
+    /// The code and the debug data of the server's GOAWAY.
     goaway: Option<String>,
     /// A stream was opened.
     opened: bool,
     /// A response has begun.
     served: bool,
     report: Report,
-    /// Its streams have been told that it ends.
+    /// The streams have been told of the connection's end.
     is_over: bool,
 }
 
 impl Task {
-    /// Runs until the connection is gone; the output says why, and whether a response has begun on
-    /// it.
+    /// Runs until the connection is gone. The output is the reason, and whether a response has
+    /// begun on the connection.
     async fn run(mut self: Box<Self>, close: Arc<Notify>) -> (ConnectError, bool) {
         let end = {
             let mut closed = pin!(close.notified());
@@ -252,7 +255,7 @@ impl Task {
         self.end_streams(&end.to_status());
         self.link.core.goaway(ErrorCode::NO_ERROR, b"");
         if is_silent {
-            // The server would let us linger in vain, and the channel is to know at once.
+            // The server does not answer a linger, and the channel must know of the loss at once.
             self.link.write_once().await;
         } else {
             self.link.linger().await;
@@ -274,7 +277,7 @@ impl Task {
         }
     }
 
-    /// Takes turns until there is nothing to do; ready when the connection is over.
+    /// Takes turns until there is nothing to do. Ready when the connection is over.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
         let mut last = None;
         loop {
@@ -286,11 +289,11 @@ impl Task {
         }
     }
 
-    /// Does what has been posted, reads, and writes. Whether there may be more to do; if not, the
-    /// task will be woken. `last` is when there was a turn since it was.
+    /// Handles the posts, reads, and writes. Returns whether there may be more to do; otherwise the
+    /// task is woken later. `last` is the time of the last turn since the task was woken.
     fn turn(&mut self, last: &mut Option<Instant>, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
         let posted = self.do_posts();
-        // What is left of the last read comes first; then there may be more to read as well.
+        // The rest of the last read comes first. Then there may be more to read.
         let read = self.unhandled || self.link.read(cx)?;
         if let Some(last) = *last
             && !read
@@ -305,7 +308,7 @@ impl Task {
         }
         self.unhandled = !self.handle_events(now)?;
         if self.unhandled {
-            // Not written yet: what the calls that run next will post goes with it.
+            // The output waits for the posts of the calls that run next.
             cx.waker().wake_by_ref();
             return Ok(false);
         }
@@ -321,14 +324,15 @@ impl Task {
         self.sleep(now, cx)
     }
 
-    /// Waits for what comes next; `true` if that is there already. The last turn was at `now`.
+    /// Waits for the next event. Returns `true` if there is one already. The last turn was at
+    /// `now`.
     fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
         self.quota.set_waiting(self.link.core.queued_streams());
         self.link.publish_stats(now);
-        if self.link.trim_if_idle(now) {
+        if self.link.shrink_if_idle(now) {
             self.posts = Vec::new();
             self.heads = RequestHeads::default();
-            self.outbox.trim();
+            self.outbox.shrink();
         }
         let keepalive = self.keepalive.as_ref();
         let deadline = keepalive.and_then(|keepalive| keepalive.connection.deadline());
@@ -338,7 +342,7 @@ impl Task {
         Ok(!self.outbox.sleep(cx))
     }
 
-    /// Sends the PING that a stream waits for if there was none for long.
+    /// Sends the PING of a stream that begins after a long time without streams.
     #[inline]
     fn wake_keepalive(&mut self, now: Instant) {
         if let Some(keepalive) = &mut self.keepalive
@@ -351,7 +355,7 @@ impl Task {
         }
     }
 
-    /// Does what is due by keepalive.
+    /// Handles the deadline of keepalive.
     fn keepalive_timeout(&mut self, now: Instant) -> Result<(), LinkEnd> {
         let Some(keepalive) = &mut self.keepalive else {
             return Ok(());
@@ -369,8 +373,8 @@ impl Task {
         Ok(())
     }
 
-    /// Handles what has happened, until as many calls have ended as may be woken in a turn; `false`
-    /// then.
+    /// Handles the core's events. Returns `false` when the maximum number of calls has ended in
+    /// this turn.
     fn handle_events(&mut self, now: Instant) -> Result<bool, LinkEnd> {
         let mut ended = 0;
         while let Some(event) = self.link.next_event(now)? {
@@ -380,7 +384,8 @@ impl Task {
                 return Ok(false);
             }
         }
-        self.link.land(|stream, len| stream.lend(len));
+        self.link
+            .begin_direct_read(|stream, len| stream.take_buffer(len));
         Ok(true)
     }
 
@@ -407,10 +412,10 @@ impl Task {
                 data,
                 end_stream,
             } => {
-                let landed = self.link.take_landed();
+                let direct_data = self.link.take_direct_data();
                 if let Some(stream) = self.link.core.value_mut(key) {
-                    let after = match landed {
-                        Some(message) => stream.give_back(message, end_stream),
+                    let after = match direct_data {
+                        Some(message) => stream.return_buffer(message, end_stream),
                         None => stream.receive(data, end_stream),
                     };
                     self.after(key, after);
@@ -450,7 +455,7 @@ impl Task {
                     (self.report)(TransportEvent::MoreStreams);
                 }
                 if let Some(settings) = self.settings.take() {
-                    // Nobody waits any more when the attempt to connect was given up.
+                    // There is no receiver when the attempt to connect was given up.
                     let _ = settings.send(());
                 }
             }
@@ -492,8 +497,8 @@ impl Task {
         (self.report)(TransportEvent::GoAway { reason, served });
     }
 
-    /// The server ends the connection for its PINGs: those of the channel's later connections are
-    /// half as frequent.
+    /// Handles a server's end of the connection for too many PINGs. The PINGs of the channel's
+    /// later connections are half as frequent.
     #[cold]
     fn too_many_pings(&self) {
         let server = &self.peer.remote;
@@ -515,7 +520,7 @@ impl Task {
         }
     }
 
-    /// Does what calls have posted. Returns whether that was anything.
+    /// Handles the calls' posts. Returns whether there were any.
     fn do_posts(&mut self) -> bool {
         if self.outbox.is_empty() {
             return false;
@@ -566,10 +571,10 @@ impl Task {
         match opened {
             Ok(key) => {
                 self.opened = true;
-                // They are opened in turn: if any waits, the last one does.
+                // They are opened in order: if any waits, the last one does.
                 stream.set_key(key, self.link.core.queued_streams() > 0);
                 if let Some(message) = message {
-                    // Nobody waits to send more.
+                    // The call sends no more messages.
                     let sent = self.link.core.send_data(key, message, true);
                     self.link.count_sent(1, &sent);
                     self.sent(sent);
@@ -617,7 +622,7 @@ impl Task {
         format!("the connection to {remote} from {local} was lost")
     }
 
-    /// What calls are told of the connection's end.
+    /// Returns the error text of calls on the lost connection.
     fn loss(&self, problem: &str) -> String {
         let lost = self.lost_text();
         let goaway = match &self.goaway {
@@ -634,7 +639,7 @@ impl Task {
         for (_, stream) in self.link.core.values_mut() {
             stream.break_off(StreamEnd::new(Err(status.clone())));
         }
-        // What was posted and not sent can be sent elsewhere.
+        // A post that was not sent can be sent on another connection.
         for ClientPost { stream, what } in self.outbox.close() {
             if let ClientSend::Open(..) = what {
                 stream.break_off(StreamEnd::failed(status.clone(), Delivery::NotSent));
@@ -644,7 +649,7 @@ impl Task {
 }
 
 impl Drop for Task {
-    /// A task that panics, or is dropped with its runtime, tells its streams.
+    /// Tells the streams, when the task panics or is dropped with its runtime.
     fn drop(&mut self) {
         if !self.is_over {
             let reason = self.loss(&Lost::now().to_string());

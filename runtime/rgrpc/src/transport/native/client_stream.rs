@@ -1,3 +1,6 @@
+//! A client's stream in the native engine. The call uses it from any task; the connection's task
+//! delivers to it.
+
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 
@@ -17,37 +20,37 @@ use crate::transport::{
     StreamEnd, Trailers, WholeResponse, ended_well,
 };
 
-/// How much of a body that is not gRPC goes into the status, as in grpc-go.
-const MAX_FOREIGN_BODY: usize = 1024;
+/// The number of octets of a body that is not gRPC in the status, as in grpc-go.
+const MAX_NOT_GRPC_BODY: usize = 1024;
 
-/// What a call has for its connection's task.
+/// A post of a call to its connection's task.
 pub(super) struct ClientPost {
     pub(super) stream: Arc<NativeClientStream>,
     pub(super) what: ClientSend,
 }
 
 pub(super) enum ClientSend {
-    /// Opens the stream; a message that comes with it is the only one.
+    /// Opens the stream. A message that comes with it is the only one.
     Open(RequestFields, Option<BytesQueue>),
-    /// The messages that the stream has, and the end of sending if it has that.
+    /// The stream has messages to send, or the end of sending.
     Messages,
     Reset(ResetCode),
     /// The call's reading has moved.
     Reading,
 }
 
-/// A client's stream: what the connection's task and the call share.
+/// A client's stream, which the connection's task and the call share.
 pub(super) struct NativeClientStream {
-    /// For what it posts.
+    /// The reference that its posts carry.
     this: Weak<Self>,
     outbox: Arc<Outbox<ClientPost>>,
-    state: Mutex<State>,
+    state: Mutex<ClientStreamState>,
 }
 
-struct State {
-    /// The core's name for it, once it has been opened.
+struct ClientStreamState {
+    /// The core's key of the stream, once it was opened.
     key: Option<StreamKey>,
-    /// The core holds it back until the server allows one more.
+    /// The core queues the stream until the server allows one more.
     is_held_back: bool,
     head: Head,
     inbound: Inbound,
@@ -59,27 +62,27 @@ struct State {
 ///
 /// ```text
 ///  Awaited ──gRPC──► Here ──taken──► Done
-///     ├──other headers──► Foreign ────▲
+///     ├──other headers──► NotGrpc ────▲
 ///     └──the stream's end─────────────┘
 /// ```
 enum Head {
     Awaited,
     Here(IncomingHead),
-    /// A response that is not gRPC: what to fail with, and the beginning of the body.
-    Foreign(Status, Vec<u8>),
+    /// A response that is not gRPC: the status, and the beginning of the body.
+    NotGrpc(Status, Vec<u8>),
     Done,
 }
 
 enum Sending {
     Open,
     HalfClosed,
-    /// With the stream. What ended it is here if it was open: a call that sends nothing more does
-    /// not ask.
+    /// The stream has ended. The status is `Some` if sending was open before: a call that sends
+    /// nothing more does not need it.
     Ended(Option<Status>),
 }
 
 impl Sending {
-    /// The stream has ended with this. Returns how it was before.
+    /// Ends sending with the stream's outcome. Returns the state before.
     fn end(&mut self, outcome: Result<(), &Status>) -> Self {
         let status = match self {
             Self::Open => outcome.err().cloned(),
@@ -89,7 +92,7 @@ impl Sending {
         std::mem::replace(self, Self::Ended(status))
     }
 
-    /// Returns the status of a send on a stream that takes none.
+    /// Returns the status of a message that is sent when sending has ended.
     fn closed(&self) -> Option<Status> {
         match self {
             Self::Open => None,
@@ -99,12 +102,12 @@ impl Sending {
     }
 }
 
-/// What the connection's task is to do with a stream after what it received.
+/// The action of the connection's task after a stream has received something.
 pub(super) enum After {
     Nothing,
-    /// Let the server send what the call reads at once.
+    /// Grants the server credit for the call's reading.
     Read(Reading),
-    /// Reset it, if it is open.
+    /// Resets the stream, if it is open.
     Reset(ResetCode),
 }
 
@@ -113,7 +116,7 @@ impl NativeClientStream {
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
             outbox,
-            state: Mutex::new(State {
+            state: Mutex::new(ClientStreamState {
                 key: None,
                 is_held_back: false,
                 head: Head::Awaited,
@@ -132,19 +135,20 @@ impl NativeClientStream {
         lock(&self.state).key
     }
 
-    /// The core has taken it. Whether it holds it back until the server allows one more.
+    /// Records the core's key of the stream, and whether the core queues it until the server allows
+    /// one more.
     pub(super) fn set_key(&self, key: StreamKey, is_held_back: bool) {
         let mut state = lock(&self.state);
         state.key = Some(key);
         state.is_held_back = is_held_back;
     }
 
-    /// It is on the wire.
+    /// Records that the stream was opened on the wire.
     pub(super) fn begun(&self) {
         lock(&self.state).is_held_back = false;
     }
 
-    /// A header block came: headers, or trailers.
+    /// Receives a header block: headers or trailers.
     pub(super) fn receive_headers(&self, block: &ReadResponse, end_stream: bool) -> After {
         let mut state = lock(&self.state);
         let (waker, after) = state.headers(block, end_stream);
@@ -153,7 +157,7 @@ impl NativeClientStream {
         after
     }
 
-    /// DATA came, and maybe the end of the stream with it.
+    /// Receives DATA, and the end of the stream if that came with it.
     pub(super) fn receive(&self, data: Bytes, end_stream: bool) -> After {
         let mut state = lock(&self.state);
         let (waker, after) = state.data(data, end_stream);
@@ -162,15 +166,16 @@ impl NativeClientStream {
         after
     }
 
-    /// Where the next `len` octets of DATA belong; see [`Inbound::lend`].
-    pub(super) fn lend(&self, len: usize) -> Option<Vec<u8>> {
-        lock(&self.state).inbound.lend(len)
+    /// Takes the buffer for the next `len` octets of DATA; see [`Inbound::take_buffer`].
+    pub(super) fn take_buffer(&self, len: usize) -> Option<Vec<u8>> {
+        lock(&self.state).inbound.take_buffer(len)
     }
 
-    /// [`receive`](Self::receive) of DATA that came to what was [lent](Self::lend).
-    pub(super) fn give_back(&self, buffer: Vec<u8>, end_stream: bool) -> After {
+    /// Returns the [buffer](Self::take_buffer) with DATA that was read into it, as
+    /// [`receive`](Self::receive).
+    pub(super) fn return_buffer(&self, buffer: Vec<u8>, end_stream: bool) -> After {
         let mut state = lock(&self.state);
-        let waker = state.inbound.give_back(buffer);
+        let waker = state.inbound.return_buffer(buffer);
         let (ended, after) = if end_stream {
             state.ended_with_data()
         } else {
@@ -181,11 +186,11 @@ impl NativeClientStream {
         after
     }
 
-    /// The stream has ended without trailers: reset, refused, or with its connection.
+    /// Ends a stream without trailers: it was reset, refused, or lost with its connection.
     pub(super) fn break_off(&self, end: StreamEnd) {
         let mut state = lock(&self.state);
         if !state.inbound.has_ended() {
-            // The head of a response that has ended is still to be had.
+            // The head of a response that has ended can still be read.
             state.head = Head::Done;
         }
         state.sending.end(end.outcome.as_ref().map(|_| ()));
@@ -194,33 +199,33 @@ impl NativeClientStream {
         wakers.into_iter().for_each(wake);
     }
 
-    /// The call's reading, for the core.
+    /// Returns the call's reading, for the core.
     pub(super) fn take_reading(&self) -> Reading {
         lock(&self.state).inbound.take_reading()
     }
 
-    /// The messages to be sent, for the core, and whether none follows them.
+    /// Takes the messages to send, whether the end follows them, and their number.
     pub(super) fn take_messages(&self) -> (BytesQueue, bool, u64) {
         let outgoing = &mut lock(&self.state).outgoing;
         let (messages, ends) = outgoing.take();
         (messages, ends, outgoing.take_count())
     }
 
-    /// The core holds this much that waits for flow control.
+    /// Records the number of octets that wait in the core for flow control.
     pub(super) fn set_queued(&self, queued: usize) {
         let waker = lock(&self.state).outgoing.set_queued(queued);
         wake(waker);
     }
 
     fn post(&self, what: ClientSend) {
-        // Whoever calls holds a reference, and a connection that is gone has told its streams.
+        // The caller holds a reference, and a connection that is gone has told its streams.
         if let Some(stream) = self.this.upgrade() {
             let _ = self.outbox.post(ClientPost { stream, what });
         }
     }
 }
 
-impl State {
+impl ClientStreamState {
     fn headers(&mut self, block: &ReadResponse, end_stream: bool) -> (Option<Waker>, After) {
         match self.head {
             Head::Awaited => {}
@@ -241,7 +246,7 @@ impl State {
                 self.trailers(trailers)
             }
             HeadersBlock::NotGrpc(status) => {
-                self.head = Head::Foreign(status, Vec::new());
+                self.head = Head::NotGrpc(status, Vec::new());
                 if end_stream {
                     self.end_foreign()
                 } else {
@@ -253,10 +258,10 @@ impl State {
     }
 
     fn data(&mut self, data: Bytes, end_stream: bool) -> (Option<Waker>, After) {
-        if let Head::Foreign(_, body) = &mut self.head {
-            let room = MAX_FOREIGN_BODY - body.len();
-            body.extend_from_slice(&data[..data.len().min(room)]);
-            return if end_stream || body.len() == MAX_FOREIGN_BODY {
+        if let Head::NotGrpc(_, body) = &mut self.head {
+            let free = MAX_NOT_GRPC_BODY - body.len();
+            body.extend_from_slice(&data[..data.len().min(free)]);
+            return if end_stream || body.len() == MAX_NOT_GRPC_BODY {
                 self.end_foreign()
             } else {
                 (None, After::Nothing)
@@ -270,7 +275,7 @@ impl State {
         (waker, reading.map_or(After::Nothing, After::Read))
     }
 
-    /// The stream has ended without trailers, with DATA.
+    /// Ends a stream whose DATA ended without trailers.
     fn ended_with_data(&mut self) -> (Option<Waker>, After) {
         self.malformed(Status::internal(
             "the server closed the stream without sending trailers",
@@ -282,8 +287,8 @@ impl State {
         let waker = self.inbound.end(StreamEnd::new(trailers.outcome));
         let sender = self.outgoing.take_waker();
         let after = match sending {
-            // The server has ended the call: if it has not seen the end of ours, it is told that
-            // none comes.
+            // The server has ended the call. If it has not seen the end of sending, it is told that
+            // no message follows.
             Sending::Open if trailers.malformed => After::Reset(ResetCode::PROTOCOL_ERROR),
             Sending::Open => After::Reset(ResetCode::NO_ERROR),
             Sending::HalfClosed | Sending::Ended(_) => After::Nothing,
@@ -293,7 +298,7 @@ impl State {
     }
 
     fn end_foreign(&mut self) -> (Option<Waker>, After) {
-        let Head::Foreign(status, body) = std::mem::replace(&mut self.head, Head::Done) else {
+        let Head::NotGrpc(status, body) = std::mem::replace(&mut self.head, Head::Done) else {
             return (None, After::Nothing);
         };
         self.malformed(if body.is_empty() {
@@ -354,7 +359,7 @@ impl Stream for NativeClientStream {
         if matches!(state.sending, Sending::Ended(_)) && state.inbound.has_ended() {
             return;
         }
-        // The call knows why it did that.
+        // The call knows the reason of its own reset.
         let reset = Status::cancelled("the call was ended by the client");
         state.sending.end(Err(&reset));
         drop(state);
@@ -388,7 +393,7 @@ impl ClientStream for NativeClientStream {
                 return Poll::Pending;
             }
             Head::Here(_) => {}
-            Head::Foreign(..) | Head::Done => return Poll::Ready(None),
+            Head::NotGrpc(..) | Head::Done => return Poll::Ready(None),
         }
         let Some((messages, trailer)) = state.inbound.take_whole(fits) else {
             return Poll::Ready(None);
@@ -423,8 +428,8 @@ impl ClientStream for NativeClientStream {
     }
 
     fn half_close(&self) {
-        // An error says that nothing more can be sent, or that the stream has ended, in which case
-        // whoever receives is told.
+        // An error means that nothing more can be sent, or that the stream has ended. The receiving
+        // half gets the status.
         let _ = self.send_last(BytesQueue::default());
     }
 }

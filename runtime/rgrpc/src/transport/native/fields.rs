@@ -1,5 +1,5 @@
-//! Header fields: from metadata and status to the core's blocks, and from what the core received to
-//! the checks that both engines share.
+//! Header fields of the native engine: metadata and status to the core's blocks, and received
+//! fields to the checks that both engines share.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -10,8 +10,8 @@ use crate::metadata::{Metadata, encode_value};
 use crate::status::{Status, encode_message};
 use crate::transport::timeout::parse_timeout;
 use crate::transport::{
-    HeadersBlock, Received, Rejection, RequestHead, RequestParser, ResponseHead, ResponseParser,
-    Trailers, fit_status,
+    HeadWithTimeout, HeadersBlock, Rejection, RequestHead, RequestParser, ResponseHead,
+    ResponseParser, Trailers, fit_status,
 };
 
 static NOTHING: LazyLock<StaticBlock> = LazyLock::new(|| StaticBlock::new([]));
@@ -28,10 +28,11 @@ static RESPONSE: LazyLock<StaticBlock> = LazyLock::new(|| {
 static TRAILERS_OK: LazyLock<StaticBlock> =
     LazyLock::new(|| StaticBlock::new([FieldRef::new(b"grpc-status", b"0")]));
 
-/// A received request's head, or how to reject it. Shared: the core reads equal header blocks once.
-pub(super) type ReadRequest = Result<Received<Arc<RequestHead>>, Arc<Rejection>>;
+/// The head of a received request, or its rejection. Shared, because the core reads equal header
+/// blocks once.
+pub(super) type ReadRequest = Result<HeadWithTimeout<Arc<RequestHead>>, Arc<Rejection>>;
 
-/// Reads a request's fields; the core calls it.
+/// Reads a request's fields. Called by the core.
 pub(super) fn read_request(
     fields: &[Field],
     previous: Option<PreviousHead<'_, ReadRequest>>,
@@ -46,7 +47,7 @@ pub(super) fn read_request(
         parser.field(field.name.clone(), field.value.clone());
     }
     match parser.finish() {
-        Ok(Received { head, timeout }) => Ok(Received {
+        Ok(HeadWithTimeout { head, timeout }) => Ok(HeadWithTimeout {
             head: Arc::new(head),
             timeout,
         }),
@@ -54,35 +55,35 @@ pub(super) fn read_request(
     }
 }
 
-/// A request that differs from the one before in nothing but its timeout, as those of a client do
-/// that sets deadlines.
+/// Reads a request that differs from the one before only in its timeout. A client that sets
+/// deadlines sends such requests.
 fn read_timeout(
     fields: &[Field],
     previous: PreviousHead<'_, ReadRequest>,
-) -> Option<Received<Arc<RequestHead>>> {
+) -> Option<HeadWithTimeout<Arc<RequestHead>>> {
     let received = previous.head.as_ref().ok()?;
     let timeout = match previous.difference {
         Difference::None => received.timeout,
         Difference::Value(at) => {
             let is_timeout = |field: &&Field| field.name == "grpc-timeout";
-            // Where there are several the last one counts.
+            // The last of several fields counts.
             let field = fields.iter().rfind(is_timeout)?;
             if !std::ptr::eq(field, &fields[at]) {
                 return None;
             }
-            // What is no timeout, or none at all, is for the parser to reject.
+            // The parser rejects a value that is no timeout.
             Some(parse_timeout(&field.value).filter(|timeout| !timeout.is_zero())?)
         }
         Difference::More => return None,
     };
-    Some(Received {
+    Some(HeadWithTimeout {
         head: Arc::clone(&received.head),
         timeout,
     })
 }
 
-/// A received header block of a response: headers or trailers. Shared as well; what it says is
-/// found out once, for what blocks are mostly for.
+/// A received header block of a response: headers or trailers. Shared, because the core reads equal
+/// header blocks once. The usual meaning of the block is determined once.
 #[derive(Debug)]
 pub(super) struct ReadResponse {
     http_status: Option<u16>,
@@ -92,7 +93,7 @@ pub(super) struct ReadResponse {
 }
 
 impl ReadResponse {
-    /// What the first block of a response says.
+    /// Returns the content of the block as a response's first one.
     pub(super) fn headers(&self, end_stream: bool) -> HeadersBlock {
         let parse = |end_stream| self.parser.clone().headers(self.http_status, end_stream);
         if end_stream {
@@ -101,14 +102,14 @@ impl ReadResponse {
         self.headers.get_or_init(|| parse(false)).clone()
     }
 
-    /// What trailers say.
+    /// Returns the content of the block as trailers.
     pub(super) fn trailers(&self) -> Trailers {
         let trailers = self.trailers.get_or_init(|| self.parser.clone().trailers());
         trailers.clone()
     }
 }
 
-/// Reads a response's fields; the core calls it.
+/// Reads a response's fields. Called by the core.
 pub(super) fn read_response(
     fields: &[Field],
     previous: Option<PreviousHead<'_, Arc<ReadResponse>>>,
@@ -138,8 +139,7 @@ pub(super) fn read_response(
     })
 }
 
-/// The headers and the trailers of a response, if they are as nearly all are: nothing in them
-/// depends on the call.
+/// Returns the headers and the trailers of a usual response, in which nothing depends on the call.
 pub(super) fn usual_response(
     head: &ResponseHead<'_>,
     trailer: &Metadata,
@@ -151,7 +151,7 @@ pub(super) fn usual_response(
     is_usual.then(|| (Block::prepared(&RESPONSE), Block::prepared(&TRAILERS_OK)))
 }
 
-/// A header block to send: what was encoded ahead of time, then fields.
+/// A header block to send: a part that was encoded ahead of time, then fields.
 #[derive(Clone)]
 pub(super) struct HeaderBlock {
     prepared: &'static StaticBlock,
@@ -159,7 +159,7 @@ pub(super) struct HeaderBlock {
 }
 
 impl HeaderBlock {
-    /// A response's headers.
+    /// Creates a response's headers.
     pub(super) fn response(head: ResponseHead<'_>) -> Self {
         let mut block = if head.content_subtype.is_empty() {
             Self::of(&RESPONSE)
@@ -177,7 +177,7 @@ impl HeaderBlock {
         block
     }
 
-    /// A response's trailers.
+    /// Creates a response's trailers.
     pub(super) fn trailers(outcome: &Result<Metadata, Status>) -> Self {
         match outcome {
             Ok(metadata) => {
@@ -193,7 +193,7 @@ impl HeaderBlock {
         }
     }
 
-    /// Headers and trailers in one, for a call that has neither header metadata nor messages.
+    /// Creates headers and trailers in one block, for a call without header metadata and messages.
     pub(super) fn trailers_only(
         head: ResponseHead<'_>,
         outcome: &Result<Metadata, Status>,
@@ -210,7 +210,7 @@ impl HeaderBlock {
         block
     }
 
-    /// The answer to a request that is not let through, for a reason that may be told in short.
+    /// Creates the answer to a refused request, for a reason that may be shortened.
     pub(super) fn rejection(rejection: &Rejection, status: &Status) -> Self {
         let mut block = Self::of(&NOTHING);
         block.push(":status", rejection.http_status.to_string());
@@ -219,15 +219,15 @@ impl HeaderBlock {
         block
     }
 
-    /// The `block` of as much of a status as there is room for in a header list.
+    /// Creates the `block` of a status that is shortened to the limit of the header list.
     #[cold]
     pub(super) fn fitted(status: Status, limit: u32, block: impl Fn(Status) -> Self) -> Self {
         let bare = block(Status::new(status.code(), ""));
-        let room = (limit as usize).saturating_sub(bare.block().list_size());
-        block(fit_status(status, room))
+        let available = (limit as usize).saturating_sub(bare.block().list_size());
+        block(fit_status(status, available))
     }
 
-    /// The block as the core takes it.
+    /// Returns the block in the core's form.
     pub(super) fn block(&self) -> Block<'_, impl Iterator<Item = FieldRef<'_>> + Clone> {
         let fields = self.fields.iter();
         Block::prepared(self.prepared).with(fields.map(|(name, value)| FieldRef::new(name, value)))
@@ -246,7 +246,7 @@ impl HeaderBlock {
     }
 
     fn extend(&mut self, metadata: &Metadata) {
-        // As nearly always.
+        // The usual case.
         if metadata.is_empty() {
             return;
         }
@@ -268,7 +268,7 @@ impl HeaderBlock {
     }
 }
 
-/// `application/grpc`, with its subtype.
+/// Returns `application/grpc` with the subtype.
 pub(super) fn content_type(subtype: &[u8]) -> Bytes {
     if subtype.is_empty() {
         Bytes::from_static(b"application/grpc")
@@ -297,7 +297,7 @@ mod tests {
         REQUEST.iter().chain(more).map(field).collect()
     }
 
-    /// What is made of a request after another one.
+    /// Reads a request that follows another one.
     fn read_after(
         first: &[(&str, &str)],
         second: &[(&str, &str)],

@@ -1,10 +1,13 @@
+//! The receiving side of a stream, alike on clients and servers. The call and the connection's task
+//! use it, under the stream's lock.
+
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
 use rgrpc_http2::Reading;
 
-use super::assembly::Assembly;
+use super::large_message::Assembly;
 
 use crate::metadata::Metadata;
 use crate::transport::{Incoming, ReadDemand, StreamEnd};
@@ -12,9 +15,9 @@ use crate::transport::{Incoming, ReadDemand, StreamEnd};
 /// The receiving side of a stream: the DATA that has come and that the call has not taken, and the
 /// call's reading of it. Flow control bounds it.
 ///
-/// The owner of the state of reading. The connection's core has a copy of [`Reading`], which it grants
-/// the peer's credit by: the call posts to the connection's task when its reading has moved, and the
-/// task [takes it over](Self::take_reading).
+/// It owns the state of reading. The connection's core has a copy of [`Reading`], by which it
+/// grants credit to the peer. The call posts to the connection's task when its reading has moved,
+/// and the task [takes it over](Self::take_reading).
 #[derive(Debug, Default)]
 pub(super) struct Inbound {
     content: Content,
@@ -22,7 +25,7 @@ pub(super) struct Inbound {
     /// The end has come, taken or not.
     ended: bool,
     reading: Reading,
-    report: Report,
+    report: ReadingReport,
     waker: Option<Waker>,
 }
 
@@ -38,11 +41,11 @@ pub(super) struct Inbound {
 /// ```
 #[derive(Debug)]
 enum Content {
-    /// DATA for the call to take, or none.
+    /// DATA that the call can take, or none.
     Ready(BytesQueue),
-    /// There is none, and the call waits for this.
+    /// There is no DATA, and the call waits for this demand.
     Awaited(ReadDemand),
-    /// The call waits for a large message, part of which has come.
+    /// The call waits for a large message, which has arrived in part.
     Assembling(Box<Assembly>),
     /// The call takes nothing more: all that comes counts as taken.
     Discarded,
@@ -56,7 +59,7 @@ impl Default for Content {
 
 /// The report of the call's reading to the connection's task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Report {
+enum ReadingReport {
     /// The task knows it.
     #[default]
     Current,
@@ -66,17 +69,17 @@ enum Report {
     Posted,
 }
 
-/// What is to be done when DATA has come.
+/// The effects of DATA that has arrived.
 #[derive(Debug, Default)]
 pub(super) struct Pushed {
-    /// Who waits for it.
+    /// The waker of the task that waits for it.
     pub(super) waker: Option<Waker>,
-    /// The reading, if a large message has begun, all of which the peer needs credit for.
+    /// The reading, if a large message has begun. The peer needs credit for all of the message.
     pub(super) reading: Option<Reading>,
 }
 
 impl Inbound {
-    /// The regular end of a request of which nothing else is to be taken.
+    /// Creates the regular end of a request that has been taken whole.
     pub(super) fn ended() -> Self {
         Self {
             end: Some(StreamEnd::new(Ok(Metadata::new()))),
@@ -85,7 +88,7 @@ impl Inbound {
         }
     }
 
-    /// DATA came.
+    /// Adds DATA that has arrived.
     pub(super) fn push(&mut self, data: Bytes) -> Pushed {
         if data.is_empty() || self.ended {
             return Pushed::default();
@@ -120,26 +123,27 @@ impl Inbound {
         }
     }
 
-    /// Where the next `len` octets of DATA belong, if that is a large message that has begun; to be
-    /// [given back](Self::give_back) with them.
-    pub(super) fn lend(&mut self, len: usize) -> Option<Vec<u8>> {
+    /// Takes the buffer of a large message that has begun, to read the next `len` octets of DATA
+    /// into it. The caller [returns the buffer](Self::return_buffer) with them.
+    pub(super) fn take_buffer(&mut self, len: usize) -> Option<Vec<u8>> {
         match &mut self.content {
-            Content::Assembling(assembly) => assembly.lend(len),
+            Content::Assembling(assembly) => assembly.take_buffer(len),
             Content::Ready(_) | Content::Awaited(_) | Content::Discarded => None,
         }
     }
 
-    /// DATA came, to what was [lent](Self::lend). Returns who waits for it.
-    pub(super) fn give_back(&mut self, buffer: Vec<u8>) -> Option<Waker> {
+    /// Returns the [buffer](Self::take_buffer), with DATA that has arrived. Returns the waker of
+    /// the task that waits for it.
+    pub(super) fn return_buffer(&mut self, buffer: Vec<u8>) -> Option<Waker> {
         let Content::Assembling(assembly) = &mut self.content else {
             return None;
         };
-        assembly.give_back(buffer);
+        assembly.return_buffer(buffer);
         self.complete(Bytes::new())
     }
 
-    /// Hands on the message that is being assembled, if it is complete, and what has come behind it.
-    /// Returns who waits for it.
+    /// Makes the assembled message and the octets after it available, if the message is complete.
+    /// Returns the waker of the task that waits for it.
     fn complete(&mut self, rest: Bytes) -> Option<Waker> {
         match std::mem::take(&mut self.content) {
             Content::Assembling(assembly) if assembly.missing() == 0 => {
@@ -155,7 +159,7 @@ impl Inbound {
         }
     }
 
-    /// Nothing more comes; the first end stays. Returns who waits for it.
+    /// Ends receiving. The first end stays. Returns the waker of the task that waits for it.
     pub(super) fn end(&mut self, end: StreamEnd) -> Option<Waker> {
         if self.ended {
             return None;
@@ -170,7 +174,7 @@ impl Inbound {
         self.waker.take()
     }
 
-    /// Hands on as much of the message as has come.
+    /// Makes the part of the message that has arrived available.
     #[cold]
     fn give_up_message(&mut self) {
         if let Content::Assembling(assembly) = std::mem::take(&mut self.content) {
@@ -178,8 +182,8 @@ impl Inbound {
         }
     }
 
-    /// As [`end`](Self::end), and what was received before is thrown away. A stream that had ended
-    /// before stays as it is: a reset after the trailers takes nothing back.
+    /// Ends receiving as [`end`](Self::end) does, and drops the DATA that was received before. A
+    /// stream that had ended does not change: a reset after the trailers takes nothing back.
     pub(super) fn break_off(&mut self, end: StreamEnd) -> Option<Waker> {
         if self.ended {
             return None;
@@ -190,29 +194,29 @@ impl Inbound {
         self.waker.take()
     }
 
-    /// The call takes nothing more, neither of what has come nor of what is still to come.
+    /// Discards the DATA that has arrived and that will arrive.
     ///
     /// Afterwards the reading may have to be [reported](Self::is_report_due).
     pub(super) fn discard(&mut self) {
         self.content = Content::Discarded;
-        // The core knows how much has come, and takes no more than that for taken.
+        // The core knows how much has arrived, and counts no more than that as taken.
         self.reading.taken = u64::MAX;
-        if self.report == Report::Current {
-            self.report = Report::Due;
+        if self.report == ReadingReport::Current {
+            self.report = ReadingReport::Due;
         }
     }
 
-    /// Returns the reading for the connection's core when DATA has come that is discarded.
+    /// Returns the reading for the connection's core when DATA arrives that is discarded.
     pub(super) fn discarding(&mut self) -> Option<Reading> {
         matches!(self.content, Content::Discarded).then(|| self.take_reading())
     }
 
-    /// Whether nothing more comes.
+    /// Returns whether receiving has ended.
     pub(super) fn has_ended(&self) -> bool {
         self.ended
     }
 
-    /// The next DATA, of which `read_demand` can be used at once, or the end.
+    /// Receives the next DATA, of which `read_demand` can be used at once, or the end.
     ///
     /// Afterwards the reading may have to be [reported](Self::is_report_due).
     pub(super) fn poll(&mut self, cx: &Context<'_>, read_demand: ReadDemand) -> Poll<Incoming> {
@@ -244,46 +248,46 @@ impl Inbound {
         Poll::Pending
     }
 
-    /// The call has taken this much.
+    /// Records that the call has taken this number of octets.
     fn taken(&mut self, len: usize) {
         self.reading.taken += len as u64;
-        if self.report == Report::Current {
-            self.report = Report::Due;
+        if self.report == ReadingReport::Current {
+            self.report = ReadingReport::Due;
         }
     }
 
-    /// The call takes nothing before this much has come.
+    /// Records that the call takes nothing before this number of octets has arrived.
     fn need(&mut self, len: usize) {
         let needed = self.reading.taken + len as u64;
         if needed > self.reading.needed {
             self.reading.needed = needed;
-            if self.report == Report::Current {
-                self.report = Report::Due;
+            if self.report == ReadingReport::Current {
+                self.report = ReadingReport::Due;
             }
         }
     }
 
-    /// Returns whether the call is to tell the connection's task that its reading has moved. It does so once
-    /// it is asked, and the task [takes the reading over](Self::take_reading).
+    /// Returns whether the call has to report its reading to the connection's task. The caller then
+    /// does so, and the task [takes the reading over](Self::take_reading).
     ///
     /// A stream whose end has come needs no more credit.
     #[must_use]
     pub(super) fn is_report_due(&mut self) -> bool {
-        let due = self.report == Report::Due && !self.ended;
+        let due = self.report == ReadingReport::Due && !self.ended;
         if due {
-            self.report = Report::Posted;
+            self.report = ReadingReport::Posted;
         }
         due
     }
 
-    /// The reading, for the connection's core.
+    /// Returns the reading, for the connection's core.
     pub(super) fn take_reading(&mut self) -> Reading {
-        self.report = Report::Current;
+        self.report = ReadingReport::Current;
         self.reading
     }
 
-    /// All there is and will be; see [`Stream::take_whole`](crate::transport::Stream::take_whole).
-    /// The end is taken with it, which must be a regular one.
+    /// Takes the whole DATA and the end, which must be regular; see
+    /// [`Stream::take_whole`](crate::transport::Stream::take_whole).
     pub(super) fn take_whole(&mut self, fits: &dyn Fn(&[u8]) -> bool) -> Option<(Bytes, Metadata)> {
         let Some(StreamEnd {
             outcome: Ok(metadata),
@@ -303,7 +307,7 @@ impl Inbound {
         Some((pieces.pop()?, metadata))
     }
 
-    /// Wakes this task when something comes.
+    /// Registers this task to be woken when something arrives.
     pub(super) fn wait(&mut self, cx: &Context<'_>) {
         remember(&mut self.waker, cx);
     }
@@ -322,7 +326,7 @@ impl Pushed {
     }
 }
 
-/// Keeps the task to wake.
+/// Stores the waker of the current task.
 pub(super) fn remember(slot: &mut Option<Waker>, cx: &Context<'_>) {
     match slot {
         Some(waker) => waker.clone_from(cx.waker()),
@@ -366,18 +370,18 @@ mod tests {
     }
 
     #[test]
-    fn a_message_that_was_lent_when_it_was_discarded_counts_as_taken() {
+    fn a_message_whose_buffer_was_taken_when_it_was_discarded_counts_as_taken() {
         let mut inbound = Inbound::default();
         assert!(next(&mut inbound).is_none());
         let len = 100_000;
         let mut begin = vec![0];
         begin.extend(u32::to_be_bytes(len));
         inbound.push(begin.into());
-        let lent = inbound.lend(50_000).expect("a large message");
+        let buffer = inbound.take_buffer(50_000).expect("a large message");
         inbound.discard();
-        assert!(inbound.give_back(lent).is_none());
+        assert!(inbound.return_buffer(buffer).is_none());
         assert_eq!(inbound.discarding().expect("credit").taken, u64::MAX);
-        assert!(inbound.lend(10).is_none());
+        assert!(inbound.take_buffer(10).is_none());
     }
 
     #[test]
@@ -425,7 +429,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_is_woken_by_what_comes() {
+    fn a_waiting_task_is_woken_by_data() {
         let mut inbound = Inbound::default();
         assert!(next(&mut inbound).is_none());
         assert!(inbound.push(Bytes::from_static(b"a")).waker.is_some());
@@ -453,10 +457,10 @@ mod tests {
             (pushed.waker.is_some(), pushed.reading),
             (false, Some(reading))
         );
-        assert!(inbound.lend(83_622).is_none(), "past its end");
-        let mut lent = inbound.lend(16_384).expect("within the message");
-        lent.extend_from_slice(&message[16_384..32_768]);
-        assert!(inbound.give_back(lent).is_none());
+        assert!(inbound.take_buffer(83_622).is_none(), "past its end");
+        let mut buffer = inbound.take_buffer(16_384).expect("within the message");
+        buffer.extend_from_slice(&message[16_384..32_768]);
+        assert!(inbound.return_buffer(buffer).is_none());
         assert!(next(&mut inbound).is_none(), "not whole yet");
         let mut rest = message[32_768..].to_vec();
         rest.extend_from_slice(b"next");
@@ -511,7 +515,7 @@ mod tests {
         let mut inbound = Inbound::default();
         let pushed = inbound.push(large().slice(..16_384));
         assert_eq!(pushed.reading, None);
-        assert!(inbound.lend(1).is_none());
+        assert!(inbound.take_buffer(1).is_none());
         assert_eq!(data(&mut inbound).len(), 16_384);
     }
 
@@ -536,13 +540,13 @@ mod tests {
     }
 
     #[test]
-    fn what_was_lent_to_a_stream_that_has_broken_off_is_dropped() {
+    fn a_buffer_that_was_taken_from_a_stream_that_has_broken_off_is_dropped() {
         let mut inbound = Inbound::default();
         assert!(next(&mut inbound).is_none());
         inbound.push(large().slice(..16_384));
-        let lent = inbound.lend(16_384).expect("within the message");
+        let buffer = inbound.take_buffer(16_384).expect("within the message");
         inbound.break_off(StreamEnd::new(Ok(Metadata::new())));
-        assert!(inbound.give_back(lent).is_none());
+        assert!(inbound.return_buffer(buffer).is_none());
         assert!(matches!(next(&mut inbound), Some(Incoming::End(_))));
     }
 }

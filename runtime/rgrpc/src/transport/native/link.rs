@@ -1,3 +1,6 @@
+//! The socket of a connection and the protocol core on it. Owned by the connection's task, on
+//! clients and servers.
+
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
@@ -9,7 +12,7 @@ use rgrpc_http2::frame::Head;
 use rgrpc_http2::{Connection, ConnectionError, Event, SendError};
 use tokio::time::{Instant, timeout};
 
-use super::landing::Landing;
+use super::large_message::DirectRead;
 use super::message_counter::MessageCounter;
 use super::read_buffer::ReadBuffer;
 use super::socket::Socket;
@@ -17,25 +20,26 @@ use super::timer::{IdleWatch, Timer};
 use crate::transport::keepalive::{self, Unanswered};
 use crate::transport::statistics::{Counts, Registration};
 
-/// How long a connection that is over may take to write what it still has, and its peer to close.
+/// The maximum time after the end of a connection to write the rest of its output and wait until
+/// the peer closes.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// How many octets are worth a write at once. A call that has posted something is often one of many
-/// that are about to: tokio runs the connection right after the first of them.
+/// The number of octets that are worth a write at once. A call that has posted is often one of many
+/// that are about to post: tokio runs the connection right after the first of them.
 ///
 /// Source: grpc-go `minBatchSize`.
 const MIN_WRITE: usize = 1_000;
 
-/// A socket and the protocol on it, which both roles drive alike.
+/// A socket and the protocol on it. The tasks of clients and servers own one each.
 pub(super) struct Link<T, H> {
     pub(super) core: Connection<T, H>,
     socket: Socket,
     input: ReadBuffer,
-    /// The DATA frame that is being read to its place, if one is.
-    landing: Option<Landing>,
-    /// That of the last event, whole.
-    landed: Option<Vec<u8>>,
-    /// The last turn left what there was to write to this one.
+    /// The DATA frame that is being read directly into its message, if any.
+    direct_read: Option<DirectRead>,
+    /// The message's buffer with the DATA of the last event, if that was read directly.
+    direct_data: Option<Vec<u8>>,
+    /// The last turn left its output to this one.
     waited: bool,
     timer: Timer,
     idle: IdleWatch,
@@ -45,11 +49,11 @@ pub(super) struct Link<T, H> {
     registration: Registration,
 }
 
-/// Why a connection is over.
+/// The reason why a connection is over.
 pub(super) enum LinkEnd {
     /// It has drained, or the peer has closed it.
     Closed,
-    /// The peer broke the protocol, or spent a budget; it is told.
+    /// The peer violated the protocol or exceeded a budget, and is told.
     Protocol(ConnectionError),
     /// The peer does not answer.
     Unanswered(Unanswered),
@@ -62,8 +66,8 @@ impl<T, H: Clone> Link<T, H> {
             core,
             socket,
             input: ReadBuffer::new(),
-            landing: None,
-            landed: None,
+            direct_read: None,
+            direct_data: None,
             waited: false,
             timer: Timer::default(),
             idle: IdleWatch::default(),
@@ -74,11 +78,11 @@ impl<T, H: Clone> Link<T, H> {
         }
     }
 
-    /// Reads once, for [`next_event`](Self::next_event). Whether anything came.
+    /// Reads once, for [`next_event`](Self::next_event). Returns whether anything arrived.
     pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
-        let read = match &mut self.landing {
-            Some(landing) => self.socket.poll_read(&mut landing.room(), cx),
-            None => self.socket.poll_read(self.input.with_room(), cx),
+        let read = match &mut self.direct_read {
+            Some(direct_read) => self.socket.poll_read(&mut direct_read.spare_capacity(), cx),
+            None => self.socket.poll_read(self.input.with_spare_capacity(), cx),
         };
         match read {
             Poll::Pending => {
@@ -87,8 +91,8 @@ impl<T, H: Clone> Link<T, H> {
             }
             Poll::Ready(Ok(0)) => Err(LinkEnd::Closed),
             Poll::Ready(Ok(_)) => {
-                match &mut self.landing {
-                    Some(landing) => landing.move_beyond(self.input.with_room()),
+                match &mut self.direct_read {
+                    Some(direct_read) => direct_read.move_beyond(self.input.with_spare_capacity()),
                     None => self.input.has_read(),
                 }
                 self.idle.used();
@@ -98,13 +102,12 @@ impl<T, H: Clone> Link<T, H> {
         }
     }
 
-    /// What happened, one thing at a time; `None` until more is read or written.
-    /// After [`Event::Data`], [`take_landed`](Self::take_landed) tells whether the data is
-    /// elsewhere.
+    /// Returns the next event; `None` until more is read or written. After [`Event::Data`],
+    /// [`take_direct_data`](Self::take_direct_data) returns the DATA if it was read directly.
     pub(super) fn next_event(&mut self, now: Instant) -> Result<Option<Event<H>>, LinkEnd> {
         let now = now.into_std();
-        if self.landing.is_some() {
-            return self.next_event_landing(now);
+        if self.direct_read.is_some() {
+            return self.next_event_direct(now);
         }
         let event = self
             .core
@@ -117,23 +120,26 @@ impl<T, H: Clone> Link<T, H> {
     }
 
     #[cold]
-    fn next_event_landing(&mut self, now: std::time::Instant) -> Result<Option<Event<H>>, LinkEnd> {
-        let Some(landing) = self.landing.take_if(|landing| landing.is_whole()) else {
-            // What was read last is not behind what is still to come.
+    fn next_event_direct(&mut self, now: std::time::Instant) -> Result<Option<Event<H>>, LinkEnd> {
+        let Some(direct_read) = self
+            .direct_read
+            .take_if(|direct_read| direct_read.is_whole())
+        else {
+            // The input was read before the rest of the frame, and must not follow it.
             let nothing = &mut BytesMut::new();
             return self
                 .core
                 .next_event(nothing, now)
                 .map_err(LinkEnd::Protocol);
         };
-        let (head, message) = landing.into_parts();
+        let (head, message) = direct_read.into_parts();
         let length = head.length;
         let arrived = self.core.content_arrived(head, now);
         match arrived.map_err(LinkEnd::Protocol)? {
             Some(event) => {
                 if let Event::Data { key, .. } = event {
                     self.received.received_octets(key, length);
-                    self.landed = Some(message);
+                    self.direct_data = Some(message);
                 }
                 Ok(Some(event))
             }
@@ -144,34 +150,37 @@ impl<T, H: Clone> Link<T, H> {
         }
     }
 
-    /// What a stream has [lent](Self::land), with the DATA of the last event in it, if that was
-    /// read to there.
+    /// Takes the buffer of the [direct read](Self::begin_direct_read) that the last event
+    /// completed, if any.
     #[inline]
-    pub(super) fn take_landed(&mut self) -> Option<Vec<u8>> {
-        self.landed.take()
+    pub(super) fn take_direct_data(&mut self) -> Option<Vec<u8>> {
+        self.direct_data.take()
     }
 
-    /// When all events were taken: if what was read ends within a DATA frame, asks the frame's
-    /// stream for the buffer that as many octets belong to, and has the next reads put them there.
-    pub(super) fn land(&mut self, lend: impl FnOnce(&T, usize) -> Option<Vec<u8>>) {
+    /// Begins a direct read when all events were taken and the input ends within a DATA frame. The
+    /// frame's stream gives its message's buffer, and the next reads fill it.
+    pub(super) fn begin_direct_read(
+        &mut self,
+        take_buffer: impl FnOnce(&T, usize) -> Option<Vec<u8>>,
+    ) {
         let input = self.input.unread();
-        if self.landing.is_none()
+        if self.direct_read.is_none()
             && let Some((head, key)) = self.core.partial_content(input)
             && let Some(stream) = self.core.value_mut(key)
-            && let Some(message) = lend(stream, head.length)
+            && let Some(message) = take_buffer(stream, head.length)
         {
-            self.landing = Some(Landing::new(head, message, &input[Head::LEN..]));
+            self.direct_read = Some(DirectRead::new(head, message, &input[Head::LEN..]));
             input.clear();
         }
     }
 
-    /// The input that is not taken yet.
+    /// Returns the input that was not taken.
     pub(super) fn unread(&mut self) -> &[u8] {
         self.input.unread()
     }
 
-    /// Whether there is little to write, so that other tasks that are ready have a turn first:
-    /// once, then it is written.
+    /// Returns whether the output is so small that other ready tasks get a turn first. It does so
+    /// once; then the output is written.
     pub(super) fn waits_for_more(&mut self, cx: &mut Context<'_>) -> bool {
         let octets = self.core.output().len();
         if self.waited || !(1..MIN_WRITE).contains(&octets) {
@@ -182,7 +191,7 @@ impl<T, H: Clone> Link<T, H> {
         true
     }
 
-    /// Writes what there is, as far as the socket takes it. Senders that may go on for it are
+    /// Writes the output as far as the socket accepts it. Senders that may go on after it are
     /// events.
     pub(super) fn write(&mut self, cx: &mut Context<'_>) -> Result<(), LinkEnd> {
         self.waited = false;
@@ -203,9 +212,9 @@ impl<T, H: Clone> Link<T, H> {
         }
     }
 
-    /// Waits for the earliest deadline: the core's, or the one of `keepalive`. Returns whether it
-    /// has come; then the core has done what was due at its own, and the task is polled again,
-    /// which writes what came of it.
+    /// Waits for the earliest deadline of the core and of `keepalive`. Returns whether it has come.
+    /// The core has then handled its own deadline, and the task is polled again to write the
+    /// result.
     pub(super) fn poll_deadline(
         &mut self,
         now: Instant,
@@ -239,7 +248,7 @@ impl<T, H: Clone> Link<T, H> {
         }
     }
 
-    /// Publishes the statistics, of what has happened until now. Called before the task sleeps.
+    /// Publishes the statistics up to now. Called before the task sleeps.
     pub(super) fn publish_stats(&mut self, now: Instant) {
         let core = &mut self.core;
         let streams_open = core.open_streams();
@@ -258,42 +267,43 @@ impl<T, H: Clone> Link<T, H> {
         self.registration.stats().publish(&counts, now);
     }
 
-    /// Gives back what is only held for speed when the connection has become idle, and says so.
-    pub(super) fn trim_if_idle(&mut self, now: Instant) -> bool {
+    /// Releases memory that is only held for speed, if the connection has become idle. Returns
+    /// whether it has.
+    pub(super) fn shrink_if_idle(&mut self, now: Instant) -> bool {
         let idle = self.idle.became_idle(now);
         if idle {
             self.core.shrink();
-            self.input.trim();
+            self.input.shrink();
         }
         idle
     }
 
-    /// Writes what the socket takes at once.
+    /// Writes what the socket accepts at once.
     pub(super) async fn write_once(&mut self) {
         poll_fn(|cx| {
-            // The connection is being given up; whether this goes out is no matter any more.
+            // The connection is being given up, so a failed write does not matter.
             let _ = self.socket.poll_write(self.core.output(), cx);
             Poll::Ready(())
         })
         .await;
     }
 
-    /// Writes what is left and waits for the peer to close, so that what was written last is not
-    /// lost to a reset of the socket; for a second at most.
+    /// Writes the rest of the output and waits, for a second at most, until the peer closes. So the
+    /// last output is not lost to a reset of the socket.
     pub(super) async fn linger(&mut self) {
         let linger = async {
             poll_fn(|cx| self.socket.poll_write(self.core.output(), cx)).await?;
             poll_fn(|cx| self.socket.poll_shutdown(cx)).await?;
             loop {
                 self.input.unread().clear();
-                let input = self.input.with_room();
+                let input = self.input.with_spare_capacity();
                 let read = pin!(poll_fn(|cx| self.socket.poll_read(input, cx)));
                 if read.await? == 0 {
                     return io::Result::Ok(());
                 }
             }
         };
-        // Whatever comes of it, the connection is over.
+        // The connection is over, whatever the result.
         let _ = timeout(LINGER, linger).await;
     }
 }

@@ -1,40 +1,40 @@
-//! The messages that a connection has received, counted along their framing. Owned by the
-//! connection's task, which has all DATA pass by.
+//! A counter of the messages that a connection has received. The connection's task owns it and adds
+//! all DATA.
 
 use std::collections::HashMap;
 
 use rgrpc_http2::StreamKey;
 use rustc_hash::FxBuildHasher;
 
-/// The length of what goes before a message: a flag, and the message's length.
+/// The length of a message's prefix: a flag, and the message's length.
 const PREFIX: usize = 5;
 
 /// Counts the messages in the DATA of all streams.
 ///
-/// A stream has an entry only while a part of a message has come. Small messages come whole, and
-/// cost reading their length.
+/// A stream has an entry only while a message has arrived in part. Small messages arrive whole, and
+/// cost one read of their length.
 #[derive(Debug, Default)]
 pub(super) struct MessageCounter {
     messages: u64,
     partial: HashMap<StreamKey, Partial, FxBuildHasher>,
 }
 
-/// The part of a message that has not come.
+/// The part of a message that has not arrived.
 #[derive(Clone, Copy, Debug)]
 enum Partial {
-    /// The rest of its prefix, of which so many octets are here.
+    /// The rest of the prefix, of which this number of octets has arrived.
     Prefix([u8; PREFIX], usize),
-    /// So many octets.
+    /// This number of octets.
     Body(usize),
 }
 
 impl MessageCounter {
-    /// The messages received whole.
+    /// The number of messages that were received whole.
     pub(super) fn messages(&self) -> u64 {
         self.messages
     }
 
-    /// DATA came on a stream.
+    /// Counts DATA of a stream.
     #[inline]
     pub(super) fn received(&mut self, key: StreamKey, mut data: &[u8]) {
         if !self.partial.is_empty()
@@ -57,7 +57,7 @@ impl MessageCounter {
         }
     }
 
-    /// So many octets of one message came on a stream, after its prefix.
+    /// Counts octets of one message of a stream, after its prefix.
     pub(super) fn received_octets(&mut self, key: StreamKey, octets: usize) {
         if let Some(Partial::Body(missing)) = self.partial.get_mut(&key) {
             *missing = missing.saturating_sub(octets);
@@ -68,14 +68,15 @@ impl MessageCounter {
         }
     }
 
-    /// Forgets the streams that are gone, if there may be any: more have an entry than are there.
+    /// Drops the entries of streams that are gone, if there may be any: there are more entries than
+    /// streams.
     pub(super) fn forget(&mut self, streams: usize, mut is_there: impl FnMut(StreamKey) -> bool) {
         if self.partial.len() > streams {
             self.partial.retain(|key, _| is_there(*key));
         }
     }
 
-    /// Takes what has come of a message that had begun; returns what is behind.
+    /// Skips the rest of a message that had begun. Returns the octets after it.
     #[cold]
     fn go_on<'a>(&mut self, key: StreamKey, partial: Partial, data: &'a [u8]) -> &'a [u8] {
         let missing = match partial {
@@ -88,8 +89,8 @@ impl MessageCounter {
         self.body(key, missing, data)
     }
 
-    /// Adds to a prefix. Returns the length of the message and what is behind the prefix, once that
-    /// is whole.
+    /// Adds to a prefix. Returns the length of the message and the octets after the prefix, once
+    /// the prefix is complete.
     #[cold]
     fn prefix<'a>(
         &mut self,

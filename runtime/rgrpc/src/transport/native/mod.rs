@@ -1,24 +1,22 @@
-//! The native engine: one task a connection, around the protocol core of [`rgrpc_http2`].
+//! The native engine: one task for each connection, around the protocol core of [`rgrpc_http2`].
 //!
-//! The task owns the core and the socket; nothing else touches either. In a turn it takes what
-//! calls have posted, reads what is there, feeds the core, polls each new handler once on the spot,
-//! and writes everything at once. Calls on other tasks hand what they send to the connection's
-//! [`Outbox`](outbox::Outbox), which wakes the task only when it sleeps; what they receive lies in
+//! The task owns the core and the socket, and nothing else touches them. In a turn it takes the
+//! calls' posts, reads the available input, feeds the core, polls each new handler once, and writes
+//! all output at once. Calls on other tasks post what they send to the connection's
+//! [`Outbox`](outbox::Outbox), which wakes the task only when it sleeps. What they receive is in
 //! their stream, under a lock that no two streams share.
 
-mod assembly;
 mod client;
 mod client_stream;
 mod fields;
 mod inbound;
-mod landing;
+mod large_message;
 mod link;
 mod message_counter;
 mod outbox;
 mod outgoing;
 mod read_buffer;
 mod request_head;
-mod room;
 mod server;
 mod server_stream;
 mod socket;

@@ -1,20 +1,23 @@
+//! The posts of a connection's calls to its task. Calls post from any task; the connection's task
+//! takes the posts.
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 
 use crate::lock::lock;
 
-/// What calls have for their connection's task.
+/// The posts of a connection's calls to its task.
 ///
-/// Posting wakes the task only when it sleeps: what handlers post while the task polls them waits
-/// for the task without a wake.
+/// A post wakes the task only when it sleeps. The posts of handlers that the task itself polls cost
+/// no wake-up.
 pub(super) struct Outbox<P> {
-    state: Mutex<State<P>>,
-    /// There are posts, or the task sleeps: what the task looks at often, without the lock.
+    state: Mutex<OutboxState<P>>,
+    /// True if there are posts, or the task sleeps. The task reads it often, without the lock.
     concerns_task: AtomicBool,
 }
 
-struct State<P> {
+struct OutboxState<P> {
     posts: Vec<P>,
     /// The sleeping task.
     sleeper: Option<Waker>,
@@ -25,7 +28,7 @@ struct State<P> {
 impl<P> Outbox<P> {
     pub(super) fn new() -> Self {
         Self {
-            state: Mutex::new(State {
+            state: Mutex::new(OutboxState {
                 posts: Vec::new(),
                 sleeper: None,
                 closed: false,
@@ -34,7 +37,7 @@ impl<P> Outbox<P> {
         }
     }
 
-    /// Leaves something for the task. Gives it back when the task has ended.
+    /// Posts to the task. Returns the post when the task has ended.
     pub(super) fn post(&self, post: P) -> Result<(), P> {
         let mut state = lock(&self.state);
         if state.closed {
@@ -50,14 +53,14 @@ impl<P> Outbox<P> {
         Ok(())
     }
 
-    /// Whether there is nothing to [take](Self::take). The task may miss what is posted meanwhile:
-    /// it hears of that when it is about to [sleep](Self::sleep).
+    /// Returns whether there is nothing to [take](Self::take). The task may miss a concurrent post;
+    /// it sees that when it is about to [sleep](Self::sleep).
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         !self.concerns_task.load(Ordering::Acquire)
     }
 
-    /// Takes everything, in order; `into` is empty and keeps its memory for the next time. The task
+    /// Takes all posts, in order. `into` is empty and keeps its memory for the next time. The task
     /// is awake.
     pub(super) fn take(&self, into: &mut Vec<P>) {
         let mut state = lock(&self.state);
@@ -66,12 +69,12 @@ impl<P> Outbox<P> {
         std::mem::swap(&mut state.posts, into);
     }
 
-    /// Gives back memory that is only held for speed.
-    pub(super) fn trim(&self) {
+    /// Releases memory that is only held for speed.
+    pub(super) fn shrink(&self) {
         lock(&self.state).posts.shrink_to_fit();
     }
 
-    /// The task is about to sleep; `false` when there is something to do instead.
+    /// Prepares the task's sleep. Returns `false` when there are posts.
     pub(super) fn sleep(&self, cx: &Context<'_>) -> bool {
         let mut state = lock(&self.state);
         if !state.posts.is_empty() {
@@ -82,7 +85,7 @@ impl<P> Outbox<P> {
         true
     }
 
-    /// The task ends: returns what it will not do any more.
+    /// Closes the outbox when the task ends. Returns the posts that were not handled.
     pub(super) fn close(&self) -> Vec<P> {
         let mut state = lock(&self.state);
         state.closed = true;

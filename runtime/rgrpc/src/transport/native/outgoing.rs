@@ -1,26 +1,29 @@
+//! The sending side of a stream, alike on clients and servers. The call and the connection's task
+//! use it, under the stream's lock.
+
 use std::task::{Context, Poll, Waker};
 
 use rgrpc_http2::BytesQueue;
 
 use super::inbound::remember;
 
-/// How many bytes a stream may have on their way to the socket before its sender waits: the next
-/// message may exceed it once, as in grpc-go.
+/// The number of bytes of a stream on their way to the socket from which on its sender waits. One
+/// message may exceed it, as in grpc-go.
 pub(super) const SEND_QUOTA: usize = 64 * 1024;
 
-/// What a stream has sent that has not gone to the socket yet.
+/// The messages of a stream that have not been written to the socket.
 ///
-/// The messages that the connection's task has not seen go to it together: small ones share a DATA
-/// frame, which costs both sides less than one for each.
+/// Messages that the connection's task has not seen go to it together. Small ones share a DATA
+/// frame, which costs both sides less than one frame each.
 #[derive(Debug, Default)]
 pub(super) struct Outgoing {
-    /// Framed, for the connection's task to take.
+    /// Framed messages that the connection's task takes.
     messages: BytesQueue,
     /// The number of these messages.
     count: u64,
-    /// None follows them, which the core is not told yet.
+    /// True if no message follows, and the core does not know it.
     ends: bool,
-    /// How many bytes are in the core, waiting for flow control or for their turn.
+    /// The number of bytes in the core that wait for flow control or for their turn.
     queued: usize,
     waker: Option<Waker>,
 }
@@ -28,15 +31,15 @@ pub(super) struct Outgoing {
 impl Outgoing {
     /// Ready when another message may be sent.
     pub(super) fn poll(&mut self, cx: &Context<'_>) -> Poll<()> {
-        if self.has_room() {
+        if self.has_quota() {
             return Poll::Ready(());
         }
         remember(&mut self.waker, cx);
         Poll::Pending
     }
 
-    /// Adds a framed message. Whether the connection's task is to be told: if there were others, it
-    /// knows of them.
+    /// Adds a framed message. Returns whether the connection's task must be told: it knows of
+    /// earlier messages.
     #[must_use]
     pub(super) fn push(&mut self, message: BytesQueue) -> bool {
         let is_first = self.messages.is_empty();
@@ -45,40 +48,41 @@ impl Outgoing {
         is_first
     }
 
-    /// As [`push`](Self::push) of the last message, or of none, after which none follows.
+    /// Adds the last message, or none, and ends sending. Returns the same as [`push`](Self::push).
     #[must_use]
     pub(super) fn push_last(&mut self, message: BytesQueue) -> bool {
         self.ends = true;
         self.push(message)
     }
 
-    /// The messages, for the core, and whether none follows them.
+    /// Takes the messages, and whether the end follows them.
     pub(super) fn take(&mut self) -> (BytesQueue, bool) {
         let messages = std::mem::take(&mut self.messages);
         (messages, std::mem::take(&mut self.ends))
     }
 
-    /// The number of messages that were pushed since this was last called.
+    /// Takes the number of messages that were pushed since the last call of this method.
     pub(super) fn take_count(&mut self) -> u64 {
         std::mem::take(&mut self.count)
     }
 
-    /// The core holds `queued` bytes of the stream now. Returns the sender if it may go on.
+    /// Records that the core holds `queued` bytes of the stream. Returns the waker of the sender if
+    /// it may go on.
     pub(super) fn set_queued(&mut self, queued: usize) -> Option<Waker> {
         self.queued = queued;
-        if self.has_room() {
+        if self.has_quota() {
             self.waker.take()
         } else {
             None
         }
     }
 
-    /// The stream has ended: whoever waits is to look again.
+    /// Takes the sender's waker when the stream has ended.
     pub(super) fn take_waker(&mut self) -> Option<Waker> {
         self.waker.take()
     }
 
-    fn has_room(&self) -> bool {
+    fn has_quota(&self) -> bool {
         self.messages.len() + self.queued < SEND_QUOTA
     }
 }

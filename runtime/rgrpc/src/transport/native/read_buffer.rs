@@ -1,33 +1,34 @@
+//! The input buffer of a connection. Owned by the connection's task.
+
 use std::cell::RefCell;
 
 use bytes::BytesMut;
 
-/// How much a read takes at least.
+/// The minimum size of a read, in octets.
 const MIN_READ: usize = 8 * 1024;
 
-/// How much a read takes at most.
+/// The maximum size of a read, in octets.
 const MAX_READ: usize = 256 * 1024;
 
-/// How many buffers a thread keeps.
+/// The maximum number of buffers that a thread keeps.
 const MAX_KEPT: usize = 8;
 
 thread_local! {
-    /// Buffers of no connection, the last used at the end. Frames that were read into them may
-    /// still be in use.
+    /// Buffers that no connection has, the last used at the end. Frames that were read into them
+    /// may still be in use.
     static KEPT: RefCell<Vec<BytesMut>> = const { RefCell::new(Vec::new()) };
 }
 
-/// What was read and is not a whole frame yet, and where the next read goes.
+/// The input of a connection that is not a complete frame yet, and the target of the next read.
 ///
-/// Frames are handed on as parts of the buffer that they were read into, which can be used again
-/// once they are gone. Until then reading goes on in another. The buffers are the thread's: a
-/// connection has one while it reads, and while it has part of a frame. So an idle connection holds
-/// none, and what one has read goes where the one before has, which the processor still has in its
-/// cache.
+/// Frames are parts of the buffer that they were read into. The buffer can be used again once they
+/// are dropped; until then reads go to another one. The buffers belong to the thread. A connection
+/// has one while it reads, and while it has part of a frame. So an idle connection holds none, and
+/// consecutive connections read into the same memory, which is still in the processor's cache.
 #[derive(Debug)]
 pub(super) struct ReadBuffer {
     current: BytesMut,
-    /// How much the next read takes: more where reads come back full.
+    /// The size of the next read. It grows where reads fill the buffer.
     read_size: usize,
 }
 
@@ -39,15 +40,15 @@ impl ReadBuffer {
         }
     }
 
-    /// What was read, of which frames are taken off the front.
+    /// Returns the input. The caller takes frames off its front.
     pub(super) fn unread(&mut self) -> &mut BytesMut {
         &mut self.current
     }
 
-    /// The same, with room for the next read behind it.
-    pub(super) fn with_room(&mut self) -> &mut BytesMut {
-        let room = self.current.capacity() - self.current.len();
-        if room < self.read_size / 2 && !self.current.try_reclaim(self.read_size) {
+    /// Returns the input, with capacity for the next read behind it.
+    pub(super) fn with_spare_capacity(&mut self) -> &mut BytesMut {
+        let free = self.current.capacity() - self.current.len();
+        if free < self.read_size / 2 && !self.current.try_reclaim(self.read_size) {
             let mut next = take(self.read_size + self.current.len());
             next.extend_from_slice(&self.current);
             keep(std::mem::replace(&mut self.current, next));
@@ -55,30 +56,30 @@ impl ReadBuffer {
         &mut self.current
     }
 
-    /// Something was read into the room there was.
+    /// Records that a read has filled a part of the capacity.
     pub(super) fn has_read(&mut self) {
         if self.current.len() == self.current.capacity() {
             self.read_size = (self.read_size * 2).min(MAX_READ);
         }
     }
 
-    /// There is nothing to read now.
+    /// Releases the buffer to the thread if it is empty. Called when there is nothing to read.
     pub(super) fn park(&mut self) {
         if self.current.is_empty() {
             keep(std::mem::take(&mut self.current));
         }
     }
 
-    /// Gives back the memory that is only held for speed, the thread's as well: a connection of it
-    /// that is in use soon has other.
-    pub(super) fn trim(&mut self) {
+    /// Releases memory that is only held for speed, including the thread's buffers. Connections of
+    /// the thread that are used soon allocate new ones.
+    pub(super) fn shrink(&mut self) {
         self.read_size = MIN_READ;
         self.current = BytesMut::from(&self.current[..]);
         KEPT.take();
     }
 }
 
-/// A buffer with room for `len` octets: one that the thread keeps, or a new one.
+/// Returns a buffer with a capacity of `len` octets: one that the thread keeps, or a new one.
 fn take(len: usize) -> BytesMut {
     KEPT.with_borrow_mut(|kept| {
         let fits = kept.iter_mut().rposition(|buffer| buffer.try_reclaim(len));
@@ -87,11 +88,11 @@ fn take(len: usize) -> BytesMut {
     .unwrap_or_else(|| BytesMut::with_capacity(len))
 }
 
-/// Keeps a buffer for the thread's connections, whoever still uses what was read into it.
+/// Keeps a buffer for the thread's connections, even if its content is still in use.
 fn keep(mut buffer: BytesMut) {
     buffer.clear();
     KEPT.with_borrow_mut(|kept| {
-        // The oldest goes: too small by now, or in use for long.
+        // The oldest is dropped: it is too small, or has been in use for long.
         if kept.len() == MAX_KEPT {
             kept.remove(0);
         }
@@ -103,9 +104,9 @@ fn keep(mut buffer: BytesMut) {
 mod tests {
     use super::*;
 
-    /// Reads this many octets; returns where they lie.
+    /// Reads this many octets. Returns their address.
     fn read(buffer: &mut ReadBuffer, octets: usize) -> *const u8 {
-        let input = buffer.with_room();
+        let input = buffer.with_spare_capacity();
         let before = input.len();
         input.resize(input.capacity().min(before + octets), 1);
         let place = input[before..].as_ptr();
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn connections_of_a_thread_read_into_bytes_buffer() {
+    fn connections_of_a_thread_read_into_one_buffer() {
         let (mut one, mut other) = (ReadBuffer::new(), ReadBuffer::new());
         let first = read(&mut one, 100);
         one.unread().clear();
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_unread_stays_in_front_of_what_is_read_next() {
+    fn unread_input_stays_in_front_of_the_next_input() {
         let mut buffer = ReadBuffer::new();
         let mut held = Vec::new();
         let mut expected = 0;
@@ -175,10 +176,10 @@ mod tests {
         }
         assert_eq!(buffer.read_size, MAX_READ);
         buffer.unread().extend_from_slice(b"part of a frame");
-        buffer.trim();
+        buffer.shrink();
         assert_eq!(buffer.unread(), "part of a frame");
         assert!(buffer.unread().capacity() < MIN_READ);
-        assert!(buffer.with_room().capacity() < 2 * MIN_READ);
+        assert!(buffer.with_spare_capacity().capacity() < 2 * MIN_READ);
     }
 
     #[test]

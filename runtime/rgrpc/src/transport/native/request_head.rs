@@ -1,5 +1,5 @@
-//! Requests' heads on their way out: what all calls of a method have in common is put together once
-//! for a connection.
+//! The heads of requests to send. The fields that all calls of a method share are encoded once for
+//! each connection.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -17,10 +17,10 @@ use crate::status::Status;
 use crate::transport::timeout::encode_timeout;
 use crate::transport::{CommonHeaders, OpenRequest};
 
-/// How many methods are remembered: more than a client calls on one connection.
+/// The maximum number of methods that are cached: more than a client calls on one connection.
 const MAX_METHODS: usize = 256;
 
-/// A request's head, until the connection's task sends it.
+/// The head of a request that the connection's task will send.
 pub(super) struct RequestFields {
     method: Method,
     previous_attempts: u32,
@@ -28,7 +28,7 @@ pub(super) struct RequestFields {
     metadata: Metadata,
 }
 
-/// What calls have in common.
+/// The header fields that all calls of a method share.
 #[derive(PartialEq, Eq)]
 pub(super) struct Method {
     path: Cow<'static, str>,
@@ -37,7 +37,7 @@ pub(super) struct Method {
 }
 
 impl Hash for Method {
-    /// By what tells methods apart; the rest is the same for nearly all.
+    /// Hashes the path alone. The other fields are usually the same.
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.path.hash(state);
     }
@@ -77,9 +77,9 @@ impl Method {
 }
 
 impl RequestFields {
-    /// The head of a request. An error when its path cannot be one.
+    /// Creates the head of a request. Fails when its path is not valid.
     pub(super) fn new(open: &OpenRequest<'_>) -> Result<Self, Status> {
-        // All of them, though one is enough: without a branch for each they are checked together.
+        // All bytes are checked: without a branch for each byte several are checked at once.
         let is_visible = |so_far, byte: &u8| so_far & byte.is_ascii_graphic();
         if !open.path.as_bytes().iter().fold(true, is_visible) {
             return Err(Status::internal(format!(
@@ -99,7 +99,7 @@ impl RequestFields {
         })
     }
 
-    /// What its method's calls have in common, and the fields that others of them need not have.
+    /// Splits the head into the fields that the method's calls share and the other fields.
     pub(super) fn into_parts(self) -> (Method, Vec<(Bytes, Bytes)>) {
         let mut own = Vec::new();
         if self.previous_attempts > 0 {
@@ -115,12 +115,12 @@ impl RequestFields {
     }
 }
 
-/// The methods that were called on a connection.
+/// The methods that were called on a connection, with their encoded fields.
 #[derive(Default)]
 pub(super) struct RequestHeads(HashMap<Method, CachedHeaders, FxBuildHasher>);
 
 impl RequestHeads {
-    /// A request's header block, of its [parts](RequestFields::into_parts).
+    /// Creates a request's header block from its [parts](RequestFields::into_parts).
     pub(super) fn block<'a>(
         &'a mut self,
         method: Method,

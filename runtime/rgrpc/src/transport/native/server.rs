@@ -1,3 +1,6 @@
+//! The server's side of a connection in the native engine: the connection's task. It serves the
+//! streams and polls new calls.
+
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -23,8 +26,8 @@ use crate::transport::keepalive::{
     PingEnforcer, ServerKeepalive, ServerStep, TOO_MANY_PINGS, Unanswered,
 };
 use crate::transport::{
-    CallEnd, CallState, CancelReason, ConnectionHandle, ConnectionPhase, Dispatch, Last,
-    OtherProtocol, Phase, Received, RefusalLog, Rejection, RequestHead, ResetCode, ResponseHead,
+    CallEnd, CallState, CancelReason, ConnectionHandle, ConnectionPhase, Dispatch, HeadWithTimeout,
+    Last, OtherProtocol, RefusalLog, Rejection, RequestHead, ResetCode, ResponseHead, ServerPhase,
     ServerSettings, ServerStream, ServerTransport, run_call, status_for_reset, too_large,
 };
 
@@ -51,7 +54,7 @@ impl ServerConnection {
 
 impl ServerTransport for ServerConnection {
     fn serve<D: Dispatch>(self, dispatch: Arc<D>) -> impl Future<Output = ()> + Send {
-        // Boxed, because a future has a place for it in each of its states.
+        // Boxed, because a future reserves space for it in each of its states.
         let connection = self.phase.connection().clone();
         let task = Box::new(Task::new(
             self.connected,
@@ -63,7 +66,7 @@ impl ServerTransport for ServerConnection {
     }
 }
 
-/// What goes before a stream's messages. The head of a stream that is gone is not sent.
+/// Returns the head of a stream's response. The head of a stream that is gone is not sent.
 fn response_head<'a>(
     link: &'a mut ServerLink,
     key: StreamKey,
@@ -77,22 +80,22 @@ fn response_head<'a>(
     }
 }
 
-/// A request whose head has come, and nothing after it.
+/// A request whose head has arrived, and nothing after it.
 struct Opened {
     key: StreamKey,
-    head: Received<Arc<RequestHead>>,
+    head: HeadWithTimeout<Arc<RequestHead>>,
 }
 
-/// Why a connection is over.
+/// The reason why a connection is over.
 enum End {
     Link(LinkEnd),
-    /// The client did not begin in time.
+    /// The client did not send SETTINGS in time.
     NoHandshake,
-    /// The client had not begun when the server was to stop.
+    /// The client had not sent SETTINGS when the server was stopped.
     StoppedBefore,
     /// The client sent more PINGs than the policy allows.
     TooManyPings,
-    /// The calls have had the time that the connection's age leaves them.
+    /// The grace period after the connection's maximum age has passed.
     TooOld,
 }
 
@@ -102,15 +105,15 @@ impl From<LinkEnd> for End {
     }
 }
 
-/// The time since when a connection has no stream.
+/// The time since which a connection has no stream.
 ///
-/// Looked at once a turn, and so that a stream that began and ended within a turn is not missed.
+/// Updated once a turn. A stream that began and ended within a turn is counted.
 #[derive(Clone, Copy, Debug)]
 struct Idleness {
     since: Instant,
-    /// There were streams at the last look.
+    /// There were streams at the last update.
     was_busy: bool,
-    /// The streams there had been by then.
+    /// The number of streams opened up to then.
     opened: u64,
 }
 
@@ -135,29 +138,29 @@ struct Task<D: Dispatch> {
     dispatch: Arc<D>,
     shared: Arc<ServerShared>,
     link: ServerLink,
-    /// Taken from the outbox, to be done.
+    /// Posts that were taken from the outbox and are not done.
     posts: Vec<ServerPost>,
-    /// The request that came last, until it is known whether the rest of it came with it.
+    /// The last request, until it is known whether it arrived whole.
     opened: Option<Opened>,
-    /// Begun in this turn, to be polled once.
+    /// Calls that began in this turn and were not polled.
     calls: Vec<(StreamKey, D::Call)>,
-    /// They are spawned instead.
+    /// New calls are spawned, not polled.
     spawn_handlers: bool,
-    /// How much of what was read last has gone to calls on other tasks, less what these have posted
-    /// since.
+    /// The number of messages and new calls of the last read that went to calls on other tasks,
+    /// less the posts of these calls since.
     unanswered: usize,
     keepalive: ServerKeepalive,
     enforcer: PingEnforcer,
-    /// When something was received last.
+    /// The time at which something was last received.
     received: Instant,
     idleness: Idleness,
-    /// Until the client's SETTINGS have come.
+    /// The time limit of the client's SETTINGS; `None` once they have arrived.
     handshake: Option<Pin<Box<Sleep>>>,
-    /// Told when that does not come about.
+    /// The log of connections whose client sends no SETTINGS.
     refusals: Arc<RefusalLog>,
-    /// The server is to stop gracefully.
+    /// The server stops gracefully.
     draining: bool,
-    /// Its streams have been told that it ends.
+    /// The streams have been told of the connection's end.
     is_over: bool,
 }
 
@@ -221,17 +224,17 @@ impl<D: Dispatch> Task<D> {
                 })
                 .await
             };
-            // The last steps are boxed, so that a connection does not keep the room for them.
+            // The last steps are boxed, so that a connection does not reserve space for them.
             match woken {
-                Ok(Phase::Running) => {}
-                Ok(Phase::Draining) => self.drain(),
-                Ok(Phase::Stopped) => return Box::pin(self.stop()).await,
+                Ok(ServerPhase::Running) => {}
+                Ok(ServerPhase::Draining) => self.drain(),
+                Ok(ServerPhase::Stopped) => return Box::pin(self.stop()).await,
                 Err(end) => return Box::pin(self.end(end)).await,
             }
         }
     }
 
-    /// Takes turns until there is nothing to do; ready when the connection is over.
+    /// Takes turns until there is nothing to do. Ready when the connection is over.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let mut last = None;
         loop {
@@ -243,8 +246,9 @@ impl<D: Dispatch> Task<D> {
         }
     }
 
-    /// Does what has been posted, reads, polls what that began, and writes. Whether there may be
-    /// more to do; if not, the task will be woken. `last` is when there was a turn since it was.
+    /// Handles the posts, reads, polls new calls, and writes. Returns whether there may be more to
+    /// do; otherwise the task is woken later. `last` is the time of the last turn since the task
+    /// was woken.
     fn turn(&mut self, last: &mut Option<Instant>, cx: &mut Context<'_>) -> Result<bool, End> {
         let posted = self.do_posts();
         self.unanswered = self.unanswered.saturating_sub(posted);
@@ -265,7 +269,7 @@ impl<D: Dispatch> Task<D> {
         self.handle_events(now, cx)?;
         self.poll_calls(cx);
         self.do_posts();
-        // Calls on other tasks have begun to answer, and more of them are about to.
+        // Calls on other tasks have begun to answer, and more of them will soon.
         if posted > 0 && self.unanswered > 0 && !read && self.link.waits_for_more(cx) {
             return Ok(false);
         }
@@ -277,14 +281,15 @@ impl<D: Dispatch> Task<D> {
         self.sleep(now, cx)
     }
 
-    /// Waits for what comes next; `true` if that is there already. The last turn was at `now`.
+    /// Waits for the next event. Returns `true` if there is one already. The last turn was at
+    /// `now`.
     fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, End> {
         self.poll_handshake(cx)?;
         self.link.publish_stats(now);
-        if self.link.trim_if_idle(now) {
+        if self.link.shrink_if_idle(now) {
             self.posts = Vec::new();
             self.calls = Vec::new();
-            self.shared.outbox.trim();
+            self.shared.outbox.shrink();
         }
         if self.keepalive.watches_idleness() {
             self.idleness.look(&self.link.core, now);
@@ -296,7 +301,7 @@ impl<D: Dispatch> Task<D> {
         Ok(!self.shared.outbox.sleep(cx))
     }
 
-    /// Does what is due by keepalive.
+    /// Handles the deadlines of keepalive.
     fn keepalive_timeout(&mut self, now: Instant) -> Result<(), End> {
         let is_idle = self.link.core.open_streams() == 0;
         let idle_since = is_idle.then_some(self.idleness.since);
@@ -315,7 +320,7 @@ impl<D: Dispatch> Task<D> {
         }
     }
 
-    /// The client has sent a PING, which was answered.
+    /// Handles a PING of the client, which the core has answered.
     fn pinged(&mut self, now: Instant) -> Result<(), End> {
         let core = &self.link.core;
         let sent = core.stats().headers_sent + core.stats().data_frames_sent;
@@ -349,7 +354,8 @@ impl<D: Dispatch> Task<D> {
         }
         let opened = self.opened.take();
         self.begin(opened, now);
-        self.link.land(|stream, len| stream.lend(len));
+        self.link
+            .begin_direct_read(|stream, len| stream.take_buffer(len));
         Ok(())
     }
 
@@ -368,7 +374,7 @@ impl<D: Dispatch> Task<D> {
                 Ok(head) => self.opened = Some(Opened { key, head }),
                 Err(rejection) => self.reject(key, &rejection),
             },
-            // Trailers say nothing in a request but that it ends.
+            // Trailers of a request mean only its end.
             Event::Headers { key, .. } => self.receive(key, Bytes::new(), true),
             Event::Data {
                 key,
@@ -401,7 +407,7 @@ impl<D: Dispatch> Task<D> {
         }
     }
 
-    /// Begins the call of a request of which more is to come.
+    /// Begins the call of a request that has not ended.
     fn begin(&mut self, opened: Option<Opened>, now: Instant) {
         if let Some(opened) = opened {
             let key = opened.key;
@@ -410,9 +416,9 @@ impl<D: Dispatch> Task<D> {
         }
     }
 
-    /// Begins the call of a request that has come whole, and polls it before the next event: what a
-    /// call needs is freed while it is still in the processor's cache, and the next call has the same
-    /// memory.
+    /// Begins the call of a request that has arrived whole, and polls it before the next event. So
+    /// the call's memory is freed while it is still in the processor's cache, and the next call
+    /// uses it again.
     fn begin_whole(&mut self, opened: Opened, content: Bytes, now: Instant, cx: &mut Context<'_>) {
         let key = opened.key;
         let stream = self.stream(opened, now, NativeServerStream::whole);
@@ -420,7 +426,7 @@ impl<D: Dispatch> Task<D> {
         self.poll_call(key, call, cx);
     }
 
-    /// The stream of a request.
+    /// Creates the stream of a request.
     #[inline]
     fn stream(
         &mut self,
@@ -435,7 +441,7 @@ impl<D: Dispatch> Task<D> {
         stream
     }
 
-    /// Answers a request that is not let through.
+    /// Answers a refused request.
     fn reject(&mut self, key: StreamKey, rejection: &Rejection) {
         let block = HeaderBlock::rejection(rejection, &rejection.status);
         let mut sent = self.link.core.send_headers(key, &block.block(), true);
@@ -450,12 +456,12 @@ impl<D: Dispatch> Task<D> {
     }
 
     fn receive(&mut self, key: StreamKey, data: Bytes, end_stream: bool) {
-        let landed = self.link.take_landed();
+        let direct_data = self.link.take_direct_data();
         match self.link.core.value_mut(key) {
             Some(stream) => {
                 self.unanswered += 1;
-                let reading = match landed {
-                    Some(message) => stream.give_back(message, end_stream),
+                let reading = match direct_data {
+                    Some(message) => stream.return_buffer(message, end_stream),
                     None => stream.receive(data, end_stream),
                 };
                 if let Some(reading) = reading {
@@ -487,8 +493,8 @@ impl<D: Dispatch> Task<D> {
         self.calls = calls;
     }
 
-    /// Polls a new call once, which completes most unary calls; one that is not ready gets a task
-    /// of its own.
+    /// Polls a new call once, which completes most unary calls. A call that is not ready gets a
+    /// task of its own.
     fn poll_call(&mut self, key: StreamKey, mut call: D::Call, cx: &mut Context<'_>) {
         if !self.spawn_handlers
             && let Poll::Ready(end) = Pin::new(&mut call).poll(cx)
@@ -502,7 +508,7 @@ impl<D: Dispatch> Task<D> {
         tokio::spawn(run_call(call, Arc::clone(&self.dispatch)));
     }
 
-    /// Does what calls have posted. Returns how much that was.
+    /// Handles the calls' posts. Returns their number.
     #[inline]
     fn do_posts(&mut self) -> usize {
         if self.shared.outbox.is_empty() {
@@ -543,13 +549,14 @@ impl<D: Dispatch> Task<D> {
 
     fn end_call(&mut self, key: StreamKey, end: CallEnd) {
         let stream = self.link.core.value_mut(key);
-        // The core may forget the stream below.
+        // The core may drop the stream below.
         let stream = stream.filter(|stream| stream.has_state()).cloned();
         self.send_end(key, end);
         if let Some(stream) = stream {
             stream.call_ended();
-            // The rest of the request has no reader. A client that sends all of it before it takes
-            // the response must get on, though what is left of the response may wait for it.
+            // The rest of the request has no reader, so it is discarded. A client that sends all of
+            // it before it reads the response must make progress, though the rest of the response
+            // may wait for it.
             self.link.core.take_value(key);
             self.link.core.discard(key);
         }
@@ -616,8 +623,9 @@ impl<D: Dispatch> Task<D> {
         }
     }
 
-    /// Ends a call whose `last` header list is larger than the client takes. A failure keeps its code.
-    /// A success whose metadata does not fit becomes a failure: the metadata would be lost silently.
+    /// Ends a call whose `last` header list is larger than the client accepts. A failure keeps its
+    /// code. A success whose metadata does not fit becomes a failure, because the metadata would be
+    /// lost silently.
     #[cold]
     fn finish_fitted(
         &mut self,
@@ -653,11 +661,11 @@ impl<D: Dispatch> Task<D> {
         self.replied(key, sent);
     }
 
-    /// Ends a call under way whose headers are larger than the client takes.
+    /// Ends a call whose headers are larger than the client accepts, before its handler returns.
     #[cold]
     fn refuse_headers(&mut self, key: StreamKey, size: usize, limit: u32) {
         let status = too_large(Last::Headers, size, limit);
-        // The core forgets the stream below.
+        // The core drops the stream below.
         let stream = self.link.core.value_mut(key).cloned();
         self.finish(key, Some(Metadata::new()), &Err(status.clone()));
         if let Some(stream) = stream {
@@ -707,7 +715,7 @@ impl<D: Dispatch> Task<D> {
         self.replied(key, sent);
     }
 
-    /// All of a response was handed to the core.
+    /// Handles the result of a whole response that was handed to the core.
     fn replied(&mut self, key: StreamKey, sent: Result<(), SendError>) {
         self.sent(key, sent);
         self.link.core.reset_when_sent(key, ErrorCode::NO_ERROR);
@@ -718,8 +726,8 @@ impl<D: Dispatch> Task<D> {
         self.link.core.send_headers(key, &block.block(), false)
     }
 
-    /// A client that takes no header list of a code alone has its stream reset. A stream that is
-    /// closed has told its call already.
+    /// Handles the result of sending. A client that does not accept even a header list with a code
+    /// alone has its stream reset. A closed stream has told its call already.
     fn sent(&mut self, key: StreamKey, sent: Result<(), SendError>) {
         match sent {
             Ok(()) | Err(SendError::Closed) => {}
@@ -730,8 +738,8 @@ impl<D: Dispatch> Task<D> {
         }
     }
 
-    /// Called when all that has come was read: a client whose SETTINGS were not among it has not
-    /// begun.
+    /// Checks the time limit of the client's SETTINGS. Called when all input was read: a client
+    /// whose SETTINGS were not in it has not sent them.
     fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         let Some(handshake) = &mut self.handshake else {
             return Ok(());
@@ -752,7 +760,7 @@ impl<D: Dispatch> Task<D> {
         self.link.core.drain(debug, now);
     }
 
-    /// Ends the connection and what it carries.
+    /// Ends the connection and its calls.
     async fn stop(mut self: Box<Self>) {
         self.link.core.goaway(ErrorCode::NO_ERROR, b"stop");
         let status = Status::unavailable("the server was stopped");
@@ -760,7 +768,7 @@ impl<D: Dispatch> Task<D> {
         self.link.write_once().await;
     }
 
-    /// The connection is over.
+    /// Ends the connection's streams, tells the client, and closes the socket.
     async fn end(mut self: Box<Self>, end: End) {
         let other = match self.handshake {
             Some(_) => OtherProtocol::of_client(self.link.unread()),
@@ -793,7 +801,7 @@ impl<D: Dispatch> Task<D> {
             (End::NoHandshake, _) => {
                 "no HTTP/2 SETTINGS came within the option connection_timeout".to_owned()
             }
-            // Nothing of the client's can be lost, so there is no reason to linger.
+            // No data of the client can be lost, so there is no reason to linger.
             (End::StoppedBefore, _) => return self.stop().await,
         };
         if is_refused {
@@ -806,7 +814,7 @@ impl<D: Dispatch> Task<D> {
         self.link.linger().await;
     }
 
-    /// The client does not answer, and would let us linger in vain.
+    /// Ends a connection whose client does not answer. It would not answer a linger either.
     async fn lost(mut self: Box<Self>, unanswered: &Unanswered) {
         let peer = &self.shared.peer.remote;
         tracing::debug!(%peer, %unanswered, "connection lost");
@@ -826,8 +834,8 @@ impl<D: Dispatch> Task<D> {
 }
 
 impl<D: Dispatch> Drop for Task<D> {
-    /// A task that panics, or is dropped with its runtime, tells its streams, which may be read
-    /// elsewhere.
+    /// Tells the streams, which other tasks may read, when the task panics or is dropped with its
+    /// runtime.
     fn drop(&mut self) {
         if !self.is_over {
             let lost = Lost::now();

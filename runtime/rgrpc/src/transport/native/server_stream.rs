@@ -1,3 +1,6 @@
+//! A server's stream in the native engine. The call uses it from any task; the connection's task
+//! delivers to it.
+
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 
@@ -18,7 +21,7 @@ use crate::transport::{
     ServerStream, Stream, StreamEnd,
 };
 
-/// What a connection's streams share.
+/// The state that a connection's streams share.
 pub(super) struct ServerShared {
     pub(super) outbox: Outbox<ServerPost>,
     pub(super) peer: Arc<Peer>,
@@ -26,7 +29,7 @@ pub(super) struct ServerShared {
     pub(super) compressors: Arc<CompressorRegistry>,
 }
 
-/// What a call has for its connection's task.
+/// A post of a call to its connection's task.
 pub(super) struct ServerPost {
     pub(super) key: StreamKey,
     pub(super) what: ServerSend,
@@ -34,7 +37,7 @@ pub(super) struct ServerPost {
 
 pub(super) enum ServerSend {
     Head(Metadata),
-    /// The messages that the stream has.
+    /// The stream has messages to send.
     Messages,
     End(CallEnd),
     Reset(ResetCode),
@@ -42,17 +45,17 @@ pub(super) enum ServerSend {
     Reading,
 }
 
-/// A server's stream: what the connection's task and the call share.
+/// A server's stream, which the connection's task and the call share.
 pub(super) struct NativeServerStream {
     key: StreamKey,
     shared: Arc<ServerShared>,
     call: CallState,
-    /// Made when it is needed: a call that has come whole and does not wait ends without it.
-    state: OnceLock<Box<Mutex<State>>>,
+    /// Created when it is needed. A call that has arrived whole and does not wait ends without it.
+    state: OnceLock<Box<Mutex<ServerStreamState>>>,
 }
 
 #[derive(Default)]
-struct State {
+struct ServerStreamState {
     inbound: Inbound,
     outgoing: Outgoing,
     /// The reason why the stream is closed, if it is.
@@ -64,7 +67,7 @@ struct State {
 enum Closed {
     /// The peer or the connection has ended it.
     Broken(Status),
-    /// The call has ended, with whatever its handler has left.
+    /// The call has ended, and its handler's halves with it.
     CallEnded,
 }
 
@@ -78,14 +81,14 @@ impl Closed {
 }
 
 impl NativeServerStream {
-    /// The stream of a request of which more is to come.
+    /// Creates the stream of a request that has not ended.
     pub(super) fn begun(key: StreamKey, shared: Arc<ServerShared>, call: CallState) -> Self {
         let stream = Self::whole(key, shared, call);
         stream.state.get_or_init(Box::default);
         stream
     }
 
-    /// The stream of a request that has come whole, and is with the call.
+    /// Creates the stream of a request that has arrived whole, and was given to the call.
     #[inline]
     pub(super) fn whole(key: StreamKey, shared: Arc<ServerShared>, call: CallState) -> Self {
         Self {
@@ -96,31 +99,31 @@ impl NativeServerStream {
         }
     }
 
-    /// Uses the state, under its lock.
-    fn state<R>(&self, operation: impl FnOnce(&mut State) -> R) -> R {
+    /// Runs the operation on the state, under its lock.
+    fn state<R>(&self, operation: impl FnOnce(&mut ServerStreamState) -> R) -> R {
         let state = self
             .state
             .get_or_init(|| Box::new(Mutex::new(self.late_state())));
         operation(&mut lock(state))
     }
 
-    /// The state of a request that has come whole.
-    fn late_state(&self) -> State {
-        State {
+    /// Creates the state of a request that has arrived whole.
+    fn late_state(&self) -> ServerStreamState {
+        ServerStreamState {
             inbound: Inbound::ended(),
             closed: self.call.is_done().then_some(Closed::CallEnded),
-            ..State::default()
+            ..ServerStreamState::default()
         }
     }
 
-    /// Returns whether a half that waits outlives the call. Asked when its waker is in place: a call that ends
-    /// later wakes it.
+    /// Returns whether a waiting half outlives the call. The caller has stored its waker before: a
+    /// call that ends later wakes it.
     fn is_outlived<T>(&self, polled: &Poll<T>) -> bool {
         polled.is_pending() && self.call.is_done()
     }
 
-    /// DATA came, and maybe the end of the request with it. Returns the call's reading, if the peer
-    /// needs credit for it.
+    /// Receives DATA, and the end of the request if that came with it. Returns the call's reading,
+    /// if the peer needs credit for it.
     pub(super) fn receive(&self, data: Bytes, end_stream: bool) -> Option<Reading> {
         let (waker, reading) = self.state(|state| {
             let Pushed { waker, reading } = state.inbound.push(data);
@@ -130,15 +133,16 @@ impl NativeServerStream {
         reading
     }
 
-    /// Where the next `len` octets of DATA belong; see [`Inbound::lend`].
-    pub(super) fn lend(&self, len: usize) -> Option<Vec<u8>> {
-        self.state(|state| state.inbound.lend(len))
+    /// Takes the buffer for the next `len` octets of DATA; see [`Inbound::take_buffer`].
+    pub(super) fn take_buffer(&self, len: usize) -> Option<Vec<u8>> {
+        self.state(|state| state.inbound.take_buffer(len))
     }
 
-    /// [`receive`](Self::receive) of DATA that came to what was [lent](Self::lend).
-    pub(super) fn give_back(&self, buffer: Vec<u8>, end_stream: bool) -> Option<Reading> {
+    /// Returns the [buffer](Self::take_buffer) with DATA that was read into it, as
+    /// [`receive`](Self::receive).
+    pub(super) fn return_buffer(&self, buffer: Vec<u8>, end_stream: bool) -> Option<Reading> {
         let (waker, reading) = self.state(|state| {
-            let waker = state.inbound.give_back(buffer);
+            let waker = state.inbound.return_buffer(buffer);
             let reading = state.inbound.discarding();
             (waker.or(state.end_if(end_stream)), reading)
         });
@@ -146,14 +150,14 @@ impl NativeServerStream {
         reading
     }
 
-    /// The call's reading, for the core.
+    /// Returns the call's reading, for the core.
     pub(super) fn take_reading(&self) -> Reading {
         self.state(|state| state.inbound.take_reading())
     }
 
-    /// The peer or the connection has ended the stream.
+    /// Closes a stream that the peer or the connection has ended.
     pub(super) fn close(&self, status: Status, reason: CancelReason) {
-        // First, so that whoever sees the end sees the reason.
+        // The reason comes first: a task that sees the end also sees the reason.
         self.call.cancel(reason);
         let wakers = self.state(|state| {
             let end = StreamEnd::new(Err(status.clone()));
@@ -167,13 +171,13 @@ impl NativeServerStream {
         wakers.into_iter().for_each(wake);
     }
 
-    /// Returns whether the call has waited for anything on the stream, so that somebody may do so still.
+    /// Returns whether the call has waited for anything on the stream. A task may then still wait.
     #[inline]
     pub(super) fn has_state(&self) -> bool {
         self.state.get().is_some()
     }
 
-    /// The call has ended. Halves of the stream that outlive the handler are told.
+    /// Tells halves of the stream that outlive the handler that the call has ended.
     pub(super) fn call_ended(&self) {
         let wakers = self.state(|state| {
             state.closed.get_or_insert(Closed::CallEnded);
@@ -187,26 +191,26 @@ impl NativeServerStream {
         wakers.into_iter().for_each(wake);
     }
 
-    /// The messages to be sent, for the core, and their number.
+    /// Takes the messages to send, and their number.
     pub(super) fn take_messages(&self) -> (BytesQueue, u64) {
-        // A server ends with trailers.
+        // A server ends its stream with trailers, so the flag is not needed.
         self.state(|state| (state.outgoing.take().0, state.outgoing.take_count()))
     }
 
-    /// The core holds this much that waits for flow control.
+    /// Records the number of octets that wait in the core for flow control.
     pub(super) fn set_queued(&self, queued: usize) {
         wake(self.state(|state| state.outgoing.set_queued(queued)));
     }
 
-    /// Hands something to the connection's task; when that is gone, so is whom it was for.
+    /// Posts to the connection's task. If the task is gone, so is the receiver of the post.
     fn post(&self, what: ServerSend) {
         let key = self.key;
         let _ = self.shared.outbox.post(ServerPost { key, what });
     }
 }
 
-impl State {
-    /// The request has ended, if it has. Returns who waits for that.
+impl ServerStreamState {
+    /// Ends the request if `end_stream` is set. Returns the waker of the task that waits for it.
     fn end_if(&mut self, end_stream: bool) -> Option<Waker> {
         let end = end_stream.then(|| StreamEnd::new(Ok(Metadata::new())))?;
         self.inbound.end(end)
@@ -234,7 +238,7 @@ impl Stream for NativeServerStream {
     }
 
     fn take_whole(&self, fits: &dyn Fn(&[u8]) -> bool) -> Option<Bytes> {
-        // Its end has come, so that it needs no more window.
+        // The end has arrived, so the stream needs no more window.
         let whole = self.state(|state| state.inbound.take_whole(fits));
         whole.map(|(data, _)| data)
     }
@@ -280,7 +284,7 @@ impl ServerStream for NativeServerStream {
     }
 
     fn discard(&self) {
-        // The request has come whole where there is no state.
+        // Without state the request has arrived whole.
         let Some(state) = self.state.get() else {
             return;
         };

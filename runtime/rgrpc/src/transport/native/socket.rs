@@ -1,3 +1,5 @@
+//! Reads and writes of a connection's socket. Owned by the connection's task.
+
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -9,7 +11,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use crate::io::BoxedIo;
 
-/// How many pieces one write takes.
+/// The maximum number of pieces in one write.
 const MAX_SLICES: usize = 64;
 
 /// A connection's socket.
@@ -26,7 +28,7 @@ impl Socket {
         }
     }
 
-    /// Reads once, into the room behind what `input` holds; 0 at the end.
+    /// Reads once, into the capacity behind the content of `input`. Returns 0 at the end.
     pub(super) fn poll_read(
         &mut self,
         input: &mut impl BufMut,
@@ -35,7 +37,7 @@ impl Socket {
         pin!(self.io.read_buf(input)).poll(cx)
     }
 
-    /// Writes what there is, until the socket takes no more; ready when all is written.
+    /// Writes `output` until the socket accepts no more. Ready when all is written.
     pub(super) fn poll_write(
         &mut self,
         output: &mut Output,
@@ -43,7 +45,7 @@ impl Socket {
     ) -> Poll<io::Result<()>> {
         while !output.is_empty() {
             let io = Pin::new(&mut self.io);
-            // One piece is most of what there is, and a plain write costs the kernel less.
+            // One piece is the usual case, and a plain write costs the kernel less.
             let written = if self.vectored && !output.is_one_chunk() {
                 let mut slices = [IoSlice::new(&[]); MAX_SLICES];
                 let count = output.slices(&mut slices);
@@ -59,7 +61,7 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// Flushes what the connection buffers below, as TLS does.
+    /// Flushes the buffers below, such as those of TLS.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_flush(cx)
     }

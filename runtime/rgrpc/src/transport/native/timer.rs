@@ -9,8 +9,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Wakes the connection's task at a deadline, or before it.
 ///
-/// A deadline that moves to a later time does not touch the timer: the task is woken at the earlier
-/// one, and asks again. So activity that moves deadlines costs a comparison a turn.
+/// A deadline that moves to a later time does not touch the timer. The task is woken at the earlier
+/// time and asks again. So activity that moves deadlines costs one comparison in each turn.
 #[derive(Debug, Default)]
 pub(super) struct Timer {
     sleep: Option<Pin<Box<Sleep>>>,
@@ -19,11 +19,11 @@ pub(super) struct Timer {
 impl Timer {
     /// Returns whether the deadline has come. If not, the task is woken when it may have.
     ///
-    /// That is the runtime's word, which has looked at the sockets before: a clock would also say
-    /// so when the task runs late, before it can see what has come to its socket meanwhile.
+    /// The runtime decides, because it has polled the sockets before. A clock would report the
+    /// deadline also when the task runs late, before it can see its socket's input.
     pub(super) fn has_come(&mut self, deadline: Option<Instant>, cx: &mut Context<'_>) -> bool {
         let Some(deadline) = deadline else {
-            // A wake for nothing is cheaper than to forget the timer each time.
+            // A needless wake-up is cheaper than clearing the timer each time.
             return false;
         };
         let sleep = match &mut self.sleep {
@@ -35,8 +35,8 @@ impl Timer {
             }
             None => self.sleep.insert(Box::pin(sleep_until(deadline))),
         };
-        // Polled once for each time that it is set: it is always the same task that is woken. The
-        // runtime's budget for the task must not keep it from that.
+        // Polled once each time that it is set, because the waker is always that of the same task.
+        // The runtime's budget for the task must not prevent that.
         matches!(pin!(unconstrained(sleep)).poll(cx), Poll::Ready(()))
     }
 }
@@ -44,28 +44,28 @@ impl Timer {
 /// The time without anything to read after which a connection counts as idle.
 const IDLE_AFTER: Duration = Duration::from_secs(1);
 
-/// The idleness of a connection, noticed once until it is used again.
+/// The idleness of a connection, reported once until it is used again.
 ///
-/// Costs a connection that is in use a comparison a turn, and one wake a second.
+/// An active connection pays a comparison in each turn, and one wake-up a second.
 #[derive(Debug, Default)]
 pub(super) struct IdleWatch {
-    /// The connection was used since the last look.
+    /// The connection was used since the last check.
     used: bool,
     next_look: Option<Instant>,
 }
 
 impl IdleWatch {
-    /// Something was read.
+    /// Records that something was read.
     pub(super) fn used(&mut self) {
         self.used = true;
     }
 
-    /// When [`became_idle`](Self::became_idle) is due.
+    /// The time of the next call of [`became_idle`](Self::became_idle).
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.next_look
     }
 
-    /// Whether the connection has become idle by `now`. Called before the task sleeps.
+    /// Returns whether the connection has become idle by `now`. Called before the task sleeps.
     pub(super) fn became_idle(&mut self, now: Instant) -> bool {
         match self.next_look {
             Some(next_look) if now < next_look => return false,

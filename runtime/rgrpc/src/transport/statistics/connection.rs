@@ -1,4 +1,4 @@
-//! The statistics of one connection: written by its task, read by anyone.
+//! The statistics of one connection. Its task writes them, and any task can read them.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -15,7 +15,7 @@ pub(crate) struct ConnectionStats {
     id: u64,
     side: Side,
     peer: Peer,
-    /// The same time by both clocks, which times are kept relative to.
+    /// One time by both clocks, to which other times are relative.
     epoch: (Instant, SystemTime),
     streams_started: AtomicU64,
     streams_succeeded: AtomicU64,
@@ -30,7 +30,7 @@ pub(crate) struct ConnectionStats {
     last_message_received: LastTime,
 }
 
-/// What a connection's task has counted.
+/// The counts of a connection's task.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) streams_started: u64,
@@ -43,7 +43,7 @@ pub(crate) struct Counts {
     pub(crate) receive_window: i64,
 }
 
-/// A time, in nanoseconds after the epoch and one more; 0 for none.
+/// A time, in nanoseconds after the epoch plus one; 0 for none.
 #[derive(Debug, Default)]
 struct LastTime(AtomicU64);
 
@@ -72,7 +72,7 @@ impl ConnectionStats {
         self.id
     }
 
-    /// Publishes what has been counted by `now`. Called by the connection's task alone.
+    /// Publishes the counts at `now`. Only the connection's task calls it.
     pub(crate) fn publish(&self, counts: &Counts, now: Instant) {
         let now = now.saturating_duration_since(self.epoch.0);
         count(
@@ -103,7 +103,7 @@ impl ConnectionStats {
             .store(counts.receive_window, Ordering::Relaxed);
     }
 
-    /// The statistics, as published last.
+    /// Returns the statistics, as last published.
     pub(crate) fn snapshot(&self) -> ConnectionSnapshot {
         let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let time = |time: &LastTime| Some(self.epoch.1 + time.get()?);
@@ -130,7 +130,7 @@ impl ConnectionStats {
     }
 }
 
-/// Publishes a count, and the time when it has changed.
+/// Publishes a count, and the time of its last change.
 fn count(published: &AtomicU64, count: u64, last: &LastTime, now: Duration) {
     if published.load(Ordering::Relaxed) != count {
         published.store(count, Ordering::Relaxed);

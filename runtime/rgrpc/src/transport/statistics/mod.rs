@@ -1,8 +1,8 @@
-//! Statistics of connections: counted by a connection's task, published before it sleeps, and read
-//! by whoever has the registry of its channel or server.
+//! Statistics of connections. A connection's task counts them and publishes them before it sleeps.
+//! The owner of the registry of a channel or a server reads them.
 //!
-//! Publication costs a dozen stores to memory that nobody else writes for each batch of work, and
-//! nothing for a call. A reader disturbs no connection.
+//! A publication costs a dozen stores, to memory that no other task writes, for each batch of work.
+//! It costs nothing for each call. A reader disturbs no connection.
 
 mod connection;
 mod registry;

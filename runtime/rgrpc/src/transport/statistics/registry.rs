@@ -1,5 +1,5 @@
-//! The connections of one channel or one server. A connection is in it from its beginning until its
-//! task ends.
+//! The connections of one channel or one server. A connection is registered from its beginning
+//! until its task ends.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use crate::io::Peer;
 use crate::lock::lock;
 use crate::side::Side;
 
-/// The next number of a connection, in the process.
+/// The next number of a connection in the process.
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
 /// The connections of a channel or a server, by their numbers.
@@ -25,7 +25,7 @@ pub(crate) struct Registration {
 }
 
 impl ConnectionRegistry {
-    /// Adds a connection that is made now.
+    /// Adds a connection that is created now.
     pub(crate) fn register(self: &Arc<Self>, side: Side, peer: Peer) -> Registration {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let stats = Arc::new(ConnectionStats::new(id, side, peer));
@@ -36,7 +36,7 @@ impl ConnectionRegistry {
         }
     }
 
-    /// The statistics of all connections, in the order of their beginning.
+    /// Returns the statistics of all connections, in the order of their creation.
     pub(crate) fn snapshots(&self) -> Vec<ConnectionSnapshot> {
         let all: Vec<_> = lock(&self.0).values().cloned().collect();
         all.iter().map(|stats| stats.snapshot()).collect()
@@ -44,7 +44,7 @@ impl ConnectionRegistry {
 }
 
 impl Registration {
-    /// The connection's statistics, for its task to publish.
+    /// Returns the connection's statistics, which its task publishes.
     pub(crate) fn stats(&self) -> &Arc<ConnectionStats> {
         &self.stats
     }

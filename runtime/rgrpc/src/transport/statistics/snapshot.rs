@@ -1,4 +1,4 @@
-//! A connection's statistics as users see them.
+//! The statistics of a connection, as users see them.
 
 use std::time::SystemTime;
 
@@ -6,42 +6,42 @@ use crate::io::Peer;
 
 /// The statistics of one connection, at one time.
 ///
-/// The numbers are those of the last time that the connection had nothing more to do; they are each
-/// right, and may be of slightly different times. The fields are those of channelz, `Socket` and
-/// `SocketData`. A connection of [`Transport::H2`](crate::Transport) counts nothing: it has its
-/// [`id`](Self::id) and its [`peer`](Self::peer) alone.
+/// The values were published when the connection last had nothing more to do. Each is correct, but
+/// they may be from slightly different times. The fields are those of channelz, `Socket` and
+/// `SocketData`. A connection of [`Transport::H2`](crate::Transport) counts nothing and has only
+/// its [`id`](Self::id) and its [`peer`](Self::peer).
 ///
 /// Source: gRFC A14; `grpc/channelz/v1/channelz.proto`.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ConnectionSnapshot {
-    /// The connection's number, which no other in the process has.
+    /// The connection's number, unique in the process.
     pub id: u64,
     /// The two ends, and how the connection is secured.
     pub peer: Peer,
-    /// The streams that have begun, one for each call or attempt.
+    /// The number of streams that have begun, one for each call or attempt.
     pub streams_started: u64,
-    /// The streams whose response has ended, with any status.
+    /// The number of streams whose response has ended, with any status.
     pub streams_succeeded: u64,
-    /// The streams that have ended without that: they were reset.
+    /// The number of streams that have ended without a complete response: they were reset.
     pub streams_failed: u64,
-    /// The messages sent.
+    /// The number of messages sent.
     pub messages_sent: u64,
-    /// The messages received.
+    /// The number of messages received.
     pub messages_received: u64,
-    /// The PINGs of [keepalive](crate::keepalive) sent.
+    /// The number of [keepalive](crate::keepalive) PINGs sent.
     pub keepalives_sent: u64,
-    /// The time when this end began a stream last; `None` on a server.
+    /// The time at which this end last opened a stream; `None` on a server.
     pub last_local_stream_created: Option<SystemTime>,
-    /// The time when the other end began a stream last; `None` on a client.
+    /// The time at which the other end last opened a stream; `None` on a client.
     pub last_remote_stream_created: Option<SystemTime>,
-    /// The time when a message was sent last.
+    /// The time at which a message was last sent.
     pub last_message_sent: Option<SystemTime>,
-    /// The time when a message was received last.
+    /// The time at which a message was last received.
     pub last_message_received: Option<SystemTime>,
-    /// The connection's flow-control window for what this end sends, in octets. Negative when the
-    /// other end has made it smaller than what was in flight.
+    /// The connection's flow-control window for data that this end sends, in octets. Negative if
+    /// the other end has made it smaller than the data in flight.
     pub local_flow_control_window: i64,
-    /// The connection's flow-control window for what the other end sends, in octets.
+    /// The connection's flow-control window for data that the other end sends, in octets.
     pub remote_flow_control_window: i64,
 }

@@ -1,40 +1,43 @@
+//! The buffer of a large message that has arrived in part. Owned by the stream's receiving side.
+
 use bytes::Bytes;
 use rgrpc_http2::frame::Head;
 
-use super::room::{Budget, Room};
+use super::memory_reservation::{MemoryBudget, MemoryReservation};
 use crate::buffer_pool;
 use crate::prefix::{PREFIX_LEN, Prefix};
 use crate::transport::ReadDemand;
 
-/// A message from this length on is put together where it arrives; a shorter one is left in the
-/// pieces in which it comes.
+/// The minimum length of an assembled message, in octets. A shorter message is left in the pieces
+/// in which it arrives.
 const MIN_LEN: usize = 64 * 1024;
 
-/// And up to this length: room is made for all of it before it has come.
+/// The maximum length of an assembled message, in octets. Memory for the whole message is allocated
+/// before it has arrived.
 const MAX_LEN: usize = 16 * 1024 * 1024;
 
-/// How much room is made so at a time, in the whole process. Messages over it come in pieces, for
-/// which the flow-control windows are the bound.
-static AHEAD: Budget = Budget::new(64 * 1024 * 1024);
+/// The memory that all assemblies of the process may reserve, in octets. Messages over it arrive in
+/// pieces, which the flow-control windows limit.
+static BUDGET: MemoryBudget = MemoryBudget::new(64 * 1024 * 1024);
 
-/// A large message that a call waits for, of which part has come, in one piece.
+/// A large message that a call waits for, and that has arrived in part. Its octets are contiguous.
 ///
-/// The connection's task can [lend](Self::lend) the buffer, to read the content of a frame right to
-/// its place.
+/// The connection's task can [take the buffer](Self::take_buffer) and read the content of a frame
+/// directly into it.
 #[derive(Debug)]
-pub(super) struct Assembly {
-    /// What has come, and room for the rest and for the head of the frame behind it. Has no room
-    /// while it is lent.
+pub(crate) struct Assembly {
+    /// The octets that have arrived. Its capacity includes the rest of the message and the head of
+    /// the next frame. Empty while a direct read has it.
     buffer: Vec<u8>,
-    /// How long the whole is.
+    /// The length of the whole message, with its prefix, in octets.
     len: usize,
-    _room: Room,
+    _reservation: MemoryReservation,
 }
 
 impl Assembly {
-    /// Begins with the first DATA that came for what is wanted; `None` if that has come whole or is
-    /// not large, or too many others have begun.
-    pub(super) fn begin(read_demand: ReadDemand, data: &[u8]) -> Option<Self> {
+    /// Begins an assembly with the first DATA of the demanded message. Returns `None` if the
+    /// message has arrived whole or is not large, or if the memory is used up by others.
+    pub(crate) fn begin(read_demand: ReadDemand, data: &[u8]) -> Option<Self> {
         let len = match read_demand {
             ReadDemand::Rest(len) => len,
             ReadDemand::Message { max } => {
@@ -46,47 +49,47 @@ impl Assembly {
         if !(MIN_LEN..=MAX_LEN).contains(&len) || data.len() >= len {
             return None;
         }
-        let room = AHEAD.take(len)?;
+        let reservation = BUDGET.reserve(len)?;
         let mut buffer = buffer_pool::take(len + Head::LEN);
         buffer.extend_from_slice(data);
         Some(Self {
             buffer,
             len,
-            _room: room,
+            _reservation: reservation,
         })
     }
 
-    /// How long the whole is.
-    pub(super) fn len(&self) -> usize {
+    /// The length of the whole message, with its prefix, in octets.
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// How much is still to come.
-    pub(super) fn missing(&self) -> usize {
+    /// The number of octets that have not arrived.
+    pub(crate) fn missing(&self) -> usize {
         self.len - self.buffer.len()
     }
 
-    /// Takes in what belongs to the message. Returns the rest.
-    pub(super) fn push(&mut self, mut data: Bytes) -> Bytes {
+    /// Adds the part of `data` that belongs to the message. Returns the rest.
+    pub(crate) fn push(&mut self, mut data: Bytes) -> Bytes {
         let rest = data.split_off(data.len().min(self.missing()));
         self.buffer.extend_from_slice(&data);
         rest
     }
 
-    /// The buffer, for the `len` octets that come next to be put behind what it holds, and at most
-    /// the head of a frame behind these; `None` if not all of them belong to the message. To be
-    /// [given back](Self::give_back).
-    pub(super) fn lend(&mut self, len: usize) -> Option<Vec<u8>> {
+    /// Takes the buffer to read the next `len` octets, and at most the head of the next frame,
+    /// behind its content. Returns `None` if not all of them belong to the message. The caller
+    /// [returns the buffer](Self::return_buffer).
+    pub(crate) fn take_buffer(&mut self, len: usize) -> Option<Vec<u8>> {
         (len <= self.missing()).then(|| std::mem::take(&mut self.buffer))
     }
 
-    /// Takes the buffer back, with what has come.
-    pub(super) fn give_back(&mut self, buffer: Vec<u8>) {
+    /// Returns the buffer, with the octets that have arrived.
+    pub(crate) fn return_buffer(&mut self, buffer: Vec<u8>) {
         self.buffer = buffer;
     }
 
-    /// What has come, in one piece.
-    pub(super) fn into_bytes(self) -> Bytes {
+    /// Returns the octets that have arrived, in one piece.
+    pub(crate) fn into_bytes(self) -> Bytes {
         buffer_pool::share(self.buffer)
     }
 }
@@ -106,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_large_allowed_and_not_there_yet_is_assembled() {
+    fn only_a_large_allowed_and_incomplete_message_is_assembled() {
         let any = ReadDemand::Message { max: usize::MAX };
         let head = |len: u32| {
             let mut head = vec![0];
@@ -140,17 +143,17 @@ mod tests {
     }
 
     #[test]
-    fn a_message_is_put_together_of_pieces_and_of_what_is_read_to_its_place() {
+    fn a_message_is_assembled_from_pieces_and_from_direct_reads() {
         let whole = message(MIN_LEN);
         let mut assembly = Assembly::begin(ReadDemand::Message { max: MIN_LEN }, &whole[..1_000])
             .expect("a large message");
         let place = assembly.buffer.as_ptr();
         assert!(assembly.push(whole.slice(1_000..20_000)).is_empty());
-        let mut lent = assembly.lend(10_000).expect("within the message");
-        lent.extend_from_slice(&whole[20_000..30_000]);
-        assembly.give_back(lent);
+        let mut buffer = assembly.take_buffer(10_000).expect("within the message");
+        buffer.extend_from_slice(&whole[20_000..30_000]);
+        assembly.return_buffer(buffer);
         assert_eq!(assembly.missing(), whole.len() - 30_000);
-        assert!(assembly.lend(assembly.missing() + 1).is_none());
+        assert!(assembly.take_buffer(assembly.missing() + 1).is_none());
         let mut rest = whole.slice(30_000..).to_vec();
         rest.extend_from_slice(b"next");
         assert_eq!(assembly.push(rest.into()), "next");

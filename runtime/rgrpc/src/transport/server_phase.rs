@@ -6,32 +6,32 @@ use tokio::sync::watch;
 
 use super::ConnectionHandle;
 
-/// The phase of a server, or of one of its connections, on the way to its end.
+/// The phase of a server, or of one of its connections, from running to stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
-    /// New connections and new calls are welcome.
+pub(crate) enum ServerPhase {
+    /// New connections and new calls are accepted.
     Running,
-    /// Calls that have begun go on; new ones are turned away.
+    /// Open calls go on. New ones are refused.
     Draining,
     /// Everything ends at once.
     Stopped,
 }
 
-/// The phase of a connection, as its task watches it: the later one of the server's and its own.
+/// The phase of a connection, as its task observes it: the later of the server's phase and its own.
 #[derive(Debug)]
 pub(crate) struct ConnectionPhase {
-    server: watch::Receiver<Phase>,
+    server: watch::Receiver<ServerPhase>,
     connection: ConnectionHandle,
     /// The last phase that was returned.
-    seen: Phase,
+    seen: ServerPhase,
 }
 
 impl ConnectionPhase {
-    pub(crate) fn new(server: watch::Receiver<Phase>, connection: ConnectionHandle) -> Self {
+    pub(crate) fn new(server: watch::Receiver<ServerPhase>, connection: ConnectionHandle) -> Self {
         Self {
             server,
             connection,
-            seen: Phase::Running,
+            seen: ServerPhase::Running,
         }
     }
 
@@ -40,13 +40,13 @@ impl ConnectionPhase {
         &self.connection
     }
 
-    /// Waits until the phase has changed. A server that is gone without having been stopped cancels
+    /// Waits until the phase has changed. A server that was dropped without being stopped cancels
     /// its calls. Cancel-safe.
-    pub(crate) async fn next(&mut self) -> Phase {
+    pub(crate) async fn next(&mut self) -> ServerPhase {
         loop {
             let phase = self.changed().await;
-            // The other of the two may have come as far before.
-            if phase > self.seen || phase == Phase::Running {
+            // The other of the two may have reached this phase before.
+            if phase > self.seen || phase == ServerPhase::Running {
                 self.seen = phase;
                 return phase;
             }
@@ -54,7 +54,7 @@ impl ConnectionPhase {
     }
 
     /// Waits until one of the two phases has changed.
-    async fn changed(&mut self) -> Phase {
+    async fn changed(&mut self) -> ServerPhase {
         let Self {
             server,
             connection,
@@ -68,7 +68,7 @@ impl ConnectionPhase {
                 }
                 changed.as_mut().poll(cx).map(|changed| match changed {
                     Ok(()) => None,
-                    Err(_) => Some(Phase::Stopped),
+                    Err(_) => Some(ServerPhase::Stopped),
                 })
             })
             .await
@@ -76,9 +76,9 @@ impl ConnectionPhase {
         own.unwrap_or_else(|| *server.borrow_and_update())
     }
 
-    /// Waits until the phase is not [`Phase::Running`]. Cancel-safe.
+    /// Waits until the phase is not [`ServerPhase::Running`]. Cancel-safe.
     #[cfg(feature = "transport-h2")]
     pub(crate) async fn stopping(&mut self) {
-        while self.next().await == Phase::Running {}
+        while self.next().await == ServerPhase::Running {}
     }
 }

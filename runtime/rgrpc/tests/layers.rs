@@ -92,6 +92,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "stats",
             "status",
             "task",
+            "select_biased",
         ],
     ),
     (

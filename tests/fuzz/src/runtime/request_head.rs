@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Choices;
 use crate::metadata::is_reserved;
-use crate::transport::{Received, RequestParser};
+use crate::transport::{HeadWithTimeout, RequestParser};
 
 const NAMES: &[&str] = &[
     ":authority",
@@ -49,7 +49,7 @@ pub fn request_head(data: &[u8]) {
         values.map(|(_, value)| value).collect()
     };
     match parser.finish() {
-        Ok(Received { head, timeout }) => {
+        Ok(HeadWithTimeout { head, timeout }) => {
             assert_eq!(
                 all(":method").last().map(|method| &method[..]),
                 Some(&b"POST"[..])

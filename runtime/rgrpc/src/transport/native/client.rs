@@ -413,6 +413,9 @@ impl Task {
                 end_stream,
             } => {
                 let direct_data = self.link.take_direct_data();
+                if direct_data.is_none() {
+                    self.link.count_messages(key, &data);
+                }
                 if let Some(stream) = self.link.core.value_mut(key) {
                     let after = match direct_data {
                         Some(message) => stream.return_buffer(message, end_stream),

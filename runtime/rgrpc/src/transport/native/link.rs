@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use rgrpc_http2::frame::Head;
-use rgrpc_http2::{Connection, ConnectionError, Event, SendError};
+use rgrpc_http2::{Connection, ConnectionError, Event, SendError, StreamKey};
 use tokio::time::{Instant, timeout};
 
 use super::large_message::DirectRead;
@@ -109,14 +109,16 @@ impl<T, H: Clone> Link<T, H> {
         if self.direct_read.is_some() {
             return self.next_event_direct(now);
         }
-        let event = self
-            .core
+        // Returned as it comes: a look at it here would move it twice.
+        self.core
             .next_event(self.input.unread(), now)
-            .map_err(LinkEnd::Protocol)?;
-        if let Some(Event::Data { key, data, .. }) = &event {
-            self.received.received(*key, data);
-        }
-        Ok(event)
+            .map_err(LinkEnd::Protocol)
+    }
+
+    /// Counts the messages in the DATA of an event that was not read directly.
+    #[inline]
+    pub(super) fn count_messages(&mut self, key: StreamKey, data: &[u8]) {
+        self.received.received(key, data);
     }
 
     #[cold]

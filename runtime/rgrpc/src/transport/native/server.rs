@@ -341,7 +341,10 @@ impl<D: Dispatch> Task<D> {
                         data,
                         end_stream: true,
                     },
-                ) if opened.key == key => self.begin_whole(opened, data, now, cx),
+                ) if opened.key == key => {
+                    self.link.count_messages(key, &data);
+                    self.begin_whole(opened, data, now, cx);
+                }
                 (opened, Event::Ping { .. }) => {
                     self.begin(opened, now);
                     self.pinged(now)?;
@@ -457,6 +460,9 @@ impl<D: Dispatch> Task<D> {
 
     fn receive(&mut self, key: StreamKey, data: Bytes, end_stream: bool) {
         let direct_data = self.link.take_direct_data();
+        if direct_data.is_none() {
+            self.link.count_messages(key, &data);
+        }
         match self.link.core.value_mut(key) {
             Some(stream) => {
                 self.unanswered += 1;

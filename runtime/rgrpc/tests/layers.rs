@@ -191,7 +191,7 @@ fn the_table_has_no_circle() {
     }
 }
 
-/// What each folder or file of `src` names, and one file of it that does.
+/// The names that each folder or file of `src` uses, each with one file that uses it.
 fn names(source: &Path) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut all: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     let mut folders = vec![source.to_owned()];
@@ -232,7 +232,7 @@ fn names(source: &Path) -> BTreeMap<String, BTreeMap<String, String>> {
     all
 }
 
-/// The parts of this crate that a file names, its tests and comments left out.
+/// The parts of this crate that a file names outside of its tests and comments.
 fn named_in(text: &str) -> BTreeSet<String> {
     let code = text
         .split("#[cfg(test)]\nmod tests")

@@ -1,9 +1,9 @@
 //! The same calls on every pair of engines: both sides see the same messages, the same metadata and
 //! the same ends.
 //!
-//! What is called is a workload made of random numbers, which a seed decides. Of each call, what
-//! both sides saw is written down as far as it does not depend on time, and compared. A failure
-//! tells the seed; `RGRPC_SEED` runs that one alone.
+//! A seed determines a random workload. Both sides record what they see of each call, apart from
+//! times, and the records of the two engines are compared. A failure names its seed;
+//! `RGRPC_SEED` runs that seed alone.
 
 mod client;
 mod server;

@@ -53,12 +53,12 @@ const LAYERS: &[(&str, &[&str])] = &[
         "balancer",
         &[
             "connectivity_state",
+            "extensions",
             "io",
             "metadata",
             "resolver",
             "service_config",
             "status",
-            "transport",
         ],
     ),
     (

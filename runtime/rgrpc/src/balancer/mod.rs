@@ -47,7 +47,6 @@ mod base;
 mod builder;
 mod channel_control;
 mod child;
-mod connections;
 mod connectivity_evaluator;
 mod control_layer;
 mod endpoint_sharding;
@@ -71,7 +70,6 @@ pub use base::{BaseBalancer, PickerBuilder};
 pub use builder::{BalancerBuilder, PolicyConfig};
 pub use channel_control::{ChannelControl, SubConnOptions};
 pub use child::ChildBalancer;
-pub(crate) use connections::{Connection, StreamPermit, StreamQueue};
 pub use connectivity_evaluator::ConnectivityStateEvaluator;
 use control_layer::ControlLayer;
 pub use endpoint_sharding::{
@@ -85,7 +83,7 @@ pub use lazy::Lazy;
 pub use load_report::LoadReport;
 use picker::call_failure;
 pub use picker::{
-    CallOutcome, FailingPicker, OnDone, Pick, PickInfo, PickResult, Picker, QueuingPicker,
+    DoneInfo, FailingPicker, OnDone, Pick, PickInfo, PickResult, Picker, QueuingPicker,
 };
 pub use policies::{
     LeastRequestBuilder, LeastRequestConfig, OutlierDetectionBuilder, PickFirst, PickFirstBuilder,
@@ -94,7 +92,7 @@ pub use policies::{
 };
 pub use registry::BalancerRegistry;
 pub use subconn::{Health, SubConn, SubConnId, SubConnState};
-pub(crate) use subconn::{Offer, SubConnOwner, SubConnRequest, WeakSubConn};
+pub(crate) use subconn::{SubConnOwner, SubConnRequest, WeakSubConn};
 use subconn_index::SubConnIndex;
 pub use test_channel::{TestChannel, TestPick};
 pub use waker::BalancerWaker;

@@ -1,6 +1,7 @@
 use std::fmt;
 
 use super::{LoadReport, SubConn};
+use crate::extensions::Extensions;
 use crate::metadata::Metadata;
 use crate::status::Status;
 
@@ -23,13 +24,27 @@ pub struct PickInfo<'a> {
     pub method: &'a str,
     /// The request's metadata.
     pub metadata: &'a Metadata,
+    /// The call's extensions, with those of the channel's config selector if it has one.
+    pub extensions: &'a Extensions,
 }
 
 impl<'a> PickInfo<'a> {
-    /// Creates the information of a call of this method with this metadata.
+    /// Creates the information of a call of this method with this metadata and without extensions.
     #[must_use]
     pub const fn new(method: &'a str, metadata: &'a Metadata) -> Self {
-        Self { method, metadata }
+        static NONE: Extensions = Extensions::new();
+        Self {
+            method,
+            metadata,
+            extensions: &NONE,
+        }
+    }
+
+    /// Sets the call's extensions.
+    #[must_use]
+    pub const fn with_extensions(mut self, extensions: &'a Extensions) -> Self {
+        self.extensions = extensions;
+        self
     }
 }
 
@@ -52,14 +67,17 @@ pub enum PickResult<'a> {
 /// The subchannel for a call.
 #[non_exhaustive]
 pub struct Pick<'a> {
-    /// The subchannel that the call uses.
+    /// The subchannel that the attempt uses.
     pub subconn: &'a SubConn,
-    /// The callback for the end of the call. It runs on the task on which the call ends.
+    /// The callback for the end of the attempt. It runs on the task on which the attempt ends.
     pub on_done: Option<OnDone>,
+    /// The metadata that is added to the request of this attempt; see
+    /// [`with_metadata`](Self::with_metadata). Default: none.
+    pub metadata: Metadata,
 }
 
-/// A callback for the end of a call.
-pub type OnDone = Box<dyn FnOnce(&CallOutcome<'_>) + Send + Sync>;
+/// A callback for the end of an attempt.
+pub type OnDone = Box<dyn FnOnce(&DoneInfo<'_>) + Send + Sync>;
 
 impl<'a> Pick<'a> {
     /// Creates a pick without a callback.
@@ -68,20 +86,30 @@ impl<'a> Pick<'a> {
         Self {
             subconn,
             on_done: None,
+            metadata: Metadata::new(),
         }
     }
 
-    /// Adds a callback for the end of the call. It runs after the earlier ones.
+    /// Adds metadata to the request of this attempt, after the call's own and that of the policies
+    /// below. Other attempts of the call do not have it.
+    ///
+    /// A policy with children passes the metadata of a child's pick on.
+    ///
+    /// Source: grpc-go `PickResult.Metadata`.
     #[must_use]
-    pub fn on_done(
-        mut self,
-        on_done: impl FnOnce(&CallOutcome<'_>) + Send + Sync + 'static,
-    ) -> Self {
+    pub fn with_metadata(mut self, metadata: Metadata) -> Self {
+        self.metadata.merge(metadata);
+        self
+    }
+
+    /// Adds a callback for the end of the attempt. It runs after the earlier ones.
+    #[must_use]
+    pub fn on_done(mut self, on_done: impl FnOnce(&DoneInfo<'_>) + Send + Sync + 'static) -> Self {
         self.on_done = Some(match self.on_done.take() {
             None => Box::new(on_done),
-            Some(first) => Box::new(move |outcome| {
-                first(outcome);
-                on_done(outcome);
+            Some(first) => Box::new(move |done| {
+                first(done);
+                on_done(done);
             }),
         });
         self
@@ -96,27 +124,53 @@ impl fmt::Debug for Pick<'_> {
     }
 }
 
-/// The outcome of a call that a picker has assigned.
+/// The end of an attempt that a picker has assigned.
 ///
 /// Source: grpc-go `balancer.DoneInfo`.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
-pub struct CallOutcome<'a> {
-    /// The status of a failed call. CANCELLED if the caller has dropped it. `None` if the call has
-    /// ended with OK and, for a call with one response, the response was valid.
+pub struct DoneInfo<'a> {
+    /// The status of a failed attempt. CANCELLED if the caller has dropped the call. `None` if the
+    /// attempt has ended with OK and, for a call with one response, the response was valid.
     pub failure: Option<&'a Status>,
-    /// The backend's load report in the trailers. A failed call may have one too.
+    /// The trailers, or the metadata of a response without headers. Empty if nothing came.
+    pub trailers: &'a Metadata,
+    /// The request was handed to the subchannel's connection. False if the attempt ended before.
+    pub bytes_sent: bool,
+    /// Something of the response has come: headers, or trailers without them.
+    pub bytes_received: bool,
+    /// The backend's load report in the trailers. A failed attempt may have one too.
     pub load_report: Option<&'a LoadReport>,
 }
 
-impl<'a> CallOutcome<'a> {
-    /// Creates an outcome, for the tests of policies.
+impl<'a> DoneInfo<'a> {
+    /// Creates the information of an attempt that was sent and answered, without trailers, for the
+    /// tests of policies.
     #[must_use]
     pub const fn new(failure: Option<&'a Status>, load_report: Option<&'a LoadReport>) -> Self {
+        static NONE: Metadata = Metadata::new();
         Self {
             failure,
+            trailers: &NONE,
+            bytes_sent: true,
+            bytes_received: true,
             load_report,
         }
+    }
+
+    /// Sets the trailers.
+    #[must_use]
+    pub const fn with_trailers(mut self, trailers: &'a Metadata) -> Self {
+        self.trailers = trailers;
+        self
+    }
+
+    /// Sets whether the request was sent and whether something of the response has come.
+    #[must_use]
+    pub const fn with_bytes(mut self, sent: bool, received: bool) -> Self {
+        self.bytes_sent = sent;
+        self.bytes_received = received;
+        self
     }
 }
 

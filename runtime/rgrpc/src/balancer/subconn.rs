@@ -1,11 +1,10 @@
+use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
-use arc_swap::ArcSwapOption;
-
-use super::connections::{Connection, ConnectionSnapshot, StreamPermit, StreamQueue};
 use crate::io::Address;
+use crate::resolver::Attributes;
 use crate::status::Status;
 
 /// A subchannel: the connections to one address, and their state. It connects when the policy asks
@@ -13,6 +12,10 @@ use crate::status::Status;
 ///
 /// A cheap handle. When the balancer and its pickers have dropped the last clone, the subchannel
 /// accepts no more calls, and its connections close when their calls have ended.
+///
+/// The backoff between attempts to connect belongs to the subchannel. A policy that drops it and
+/// creates another one for the same address connects at once, as with grpc-go; one that keeps it
+/// waits for the backoff.
 ///
 /// ```text
 ///              connect()                    server is ready
@@ -31,6 +34,13 @@ pub struct SubConn(Arc<Handle>);
 /// The id of a [`SubConn`] within its channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubConnId(u64);
+
+impl SubConnId {
+    /// Creates the id of the subchannel with this number.
+    pub(crate) const fn new(number: u64) -> Self {
+        Self(number)
+    }
+}
 
 /// The state of a [`SubConn`].
 ///
@@ -70,9 +80,6 @@ pub(crate) type SubConnOwner = Arc<dyn Fn(SubConnId, SubConnRequest) + Send + Sy
 pub(crate) enum SubConnRequest {
     /// Connect, if the subchannel is idle.
     Connect,
-    /// Make one more connection, if the limit allows it: all streams of the present ones are in
-    /// use.
-    Grow,
     /// The last handle was dropped.
     ShutDown,
 }
@@ -80,33 +87,27 @@ pub(crate) enum SubConnRequest {
 struct Handle {
     id: SubConnId,
     address: Address,
-    connections: ArcSwapOption<ConnectionSnapshot>,
-    queue: Arc<StreamQueue>,
-    /// Another connection was requested, and the owner has not handled the request yet.
-    grow_pending: AtomicBool,
+    attributes: Attributes,
+    /// The connections as the owner keeps them for calls, in a type of its own.
+    connections: Arc<dyn Any + Send + Sync>,
     /// A connect was requested, and the owner has not handled the request yet.
     connect_pending: AtomicBool,
     owner: SubConnOwner,
 }
 
-/// The answer of a [`SubConn`] to a call that needs a stream.
-pub(crate) enum Offer {
-    /// The call may open a stream.
-    Permit(StreamPermit),
-    /// All streams are in use. The call waits in this queue.
-    Wait(Arc<StreamQueue>),
-    /// The subchannel is not connected.
-    NotConnected,
-}
-
 impl SubConn {
-    pub(crate) fn new(id: u64, address: Address, owner: SubConnOwner) -> Self {
+    pub(crate) fn new(
+        id: SubConnId,
+        address: Address,
+        attributes: Attributes,
+        connections: Arc<dyn Any + Send + Sync>,
+        owner: SubConnOwner,
+    ) -> Self {
         Self(Arc::new(Handle {
-            id: SubConnId(id),
+            id,
             address,
-            connections: ArcSwapOption::empty(),
-            queue: Arc::default(),
-            grow_pending: AtomicBool::new(false),
+            attributes,
+            connections,
             connect_pending: AtomicBool::new(false),
             owner,
         }))
@@ -124,6 +125,12 @@ impl SubConn {
         &self.0.address
     }
 
+    /// The attributes that the subchannel was [created](super::SubConnOptions::attributes) with.
+    #[must_use]
+    pub fn attributes(&self) -> &Attributes {
+        &self.0.attributes
+    }
+
     /// Starts to connect, if the subchannel is idle. Does nothing in other states. Returns at once:
     /// the policy gets the states that follow. Can be called from anywhere, also from pickers.
     pub fn connect(&self) {
@@ -132,30 +139,9 @@ impl SubConn {
         }
     }
 
-    /// Offers a stream to a call that has not waited.
-    pub(crate) fn offer(&self) -> Offer {
-        self.offer_of(ConnectionSnapshot::permit)
-    }
-
-    /// Offers a stream to the call that has waited longest.
-    pub(crate) fn offer_to_first(&self) -> Offer {
-        self.offer_of(ConnectionSnapshot::permit_for_first)
-    }
-
-    fn offer_of(&self, permit: impl FnOnce(&ConnectionSnapshot) -> Option<StreamPermit>) -> Offer {
-        let connections = self.0.connections.load();
-        let Some(connections) = connections.as_deref() else {
-            return Offer::NotConnected;
-        };
-        match permit(connections) {
-            Some(permit) => Offer::Permit(permit),
-            None => {
-                if !self.0.grow_pending.swap(true, Ordering::AcqRel) {
-                    (self.0.owner)(self.0.id, SubConnRequest::Grow);
-                }
-                Offer::Wait(Arc::clone(&self.0.queue))
-            }
-        }
+    /// The connections, in the owner's type.
+    pub(crate) fn connections<T: Any>(&self) -> Option<&T> {
+        self.0.connections.downcast_ref()
     }
 }
 
@@ -179,34 +165,6 @@ impl WeakSubConn {
     pub(crate) fn begin_connect(&self) {
         if let Some(handle) = self.0.upgrade() {
             handle.connect_pending.store(false, Ordering::Release);
-        }
-    }
-
-    /// Acknowledges a request for another connection. A later request notifies the owner again.
-    pub(crate) fn begin_grow(&self) {
-        if let Some(handle) = self.0.upgrade() {
-            handle.grow_pending.store(false, Ordering::Release);
-        }
-    }
-
-    /// Publishes the connections for calls. `may_grow` allows more than one connection. Notifies
-    /// the calls that wait for a stream.
-    pub(crate) fn publish(&self, connections: Vec<Arc<Connection>>, may_grow: bool) {
-        let Some(handle) = self.0.upgrade() else {
-            return;
-        };
-        let queue = Arc::clone(&handle.queue);
-        let is_connected = !connections.is_empty();
-        let snapshot =
-            is_connected.then(|| Arc::new(ConnectionSnapshot::new(connections, may_grow, queue)));
-        handle.connections.store(snapshot);
-        handle.queue.notify_all();
-    }
-
-    /// Notifies waiting calls: streams may be free.
-    pub(crate) fn wake_waiting(&self) {
-        if let Some(handle) = self.0.upgrade() {
-            handle.queue.notify_all();
         }
     }
 }

@@ -107,7 +107,8 @@ impl TestChannel {
     #[must_use]
     pub fn options(&self, subconn: SubConnId) -> Option<SubConnOptions> {
         let subconns = lock(&self.subconns);
-        subconns.open.get(&subconn).map(|open| open.options)
+        let open = subconns.open.get(&subconn);
+        open.map(|open| open.options.clone())
     }
 
     /// The latest subchannel for this address that was not dropped.
@@ -195,13 +196,18 @@ impl ChannelControl for TestChannel {
                         subconns.connects.push((id, address));
                     }
                 }
-                SubConnRequest::Grow => {}
                 SubConnRequest::ShutDown => {
                     subconns.open.remove(&id);
                 }
             }
         };
-        let subconn = SubConn::new(self.next_id, address.clone(), Arc::new(owner));
+        let subconn = SubConn::new(
+            SubConnId::new(self.next_id),
+            address.clone(),
+            options.attributes.clone(),
+            Arc::new(()),
+            Arc::new(owner),
+        );
         self.next_id += 1;
         let open = OpenSubConn {
             address,

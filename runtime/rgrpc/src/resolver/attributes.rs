@@ -66,6 +66,27 @@ impl Attributes {
         self
     }
 
+    /// Adds all values of `other`. They replace those of the same types.
+    #[must_use]
+    pub fn merge(mut self, other: &Self) -> Self {
+        if self.is_empty() {
+            return other.clone();
+        }
+        let added = other.entries();
+        if !added.is_empty() {
+            let entries = Arc::make_mut(self.0.get_or_insert_default());
+            entries.retain(|entry| added.iter().all(|new| new.id != entry.id));
+            entries.extend_from_slice(added);
+        }
+        self
+    }
+
+    /// Returns whether there is no value.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries().is_empty()
+    }
+
     /// The value of a type, if there is one.
     #[must_use]
     pub fn get<T: Attribute>(&self) -> Option<&T> {
@@ -125,6 +146,17 @@ mod tests {
         let second = first.clone().with(Weight(2));
         assert_eq!(first.get(), Some(&Weight(1)));
         assert_ne!(first, second);
+    }
+
+    #[test]
+    fn values_that_are_merged_replace_those_of_the_same_type() {
+        let zone = Attributes::new().with(Zone("a"));
+        let both = Attributes::new().with(Weight(1)).merge(&zone);
+        assert_eq!(both, zone.clone().with(Weight(1)));
+        let heavy = both.clone().merge(&Attributes::new().with(Weight(2)));
+        assert_eq!(heavy, zone.clone().with(Weight(2)));
+        assert_eq!(Attributes::new().merge(&zone), zone);
+        assert_eq!(both.clone().merge(&Attributes::new()), both);
     }
 
     #[test]

@@ -48,8 +48,15 @@ impl ResolverState {
 pub struct Endpoint {
     /// The addresses of the backend; at least one.
     pub addresses: Vec<Address>,
-    /// Attributes for balancing policies.
+    /// Attributes for balancing policies. A change of them keeps the connections.
+    ///
+    /// Source: grpc-go `resolver.Endpoint.Attributes`.
     pub attributes: Attributes,
+    /// Attributes of the connections to all addresses; see
+    /// [`with_connection_attributes`](Self::with_connection_attributes).
+    pub connection_attributes: Attributes,
+    /// The attributes of the connections to single addresses.
+    address_attributes: Vec<(Address, Attributes)>,
 }
 
 impl Endpoint {
@@ -58,7 +65,7 @@ impl Endpoint {
     pub fn new(addresses: Vec<Address>) -> Self {
         Self {
             addresses,
-            attributes: Attributes::new(),
+            ..Self::default()
         }
     }
 
@@ -68,10 +75,62 @@ impl Endpoint {
         self.attributes = attributes;
         self
     }
+
+    /// Sets the attributes of the connections to all addresses. They replace the earlier ones.
+    ///
+    /// They become the [attributes](crate::balancer::SubConn::attributes) of the endpoint's
+    /// subchannels, which pickers and handshakes see. A change of them makes new connections.
+    ///
+    /// Source: grpc-go `resolver.Address.Attributes`.
+    #[must_use]
+    pub fn with_connection_attributes(mut self, attributes: Attributes) -> Self {
+        self.connection_attributes = attributes;
+        self
+    }
+
+    /// Adds attributes of the connections to one address. They replace those of the same types that
+    /// the connections to all addresses have.
+    #[must_use]
+    pub fn with_address_attributes(mut self, address: Address, attributes: Attributes) -> Self {
+        self.address_attributes.push((address, attributes));
+        self
+    }
+
+    /// The attributes of the connections to an address of this endpoint: those for all addresses
+    /// and its own.
+    #[must_use]
+    pub fn attributes_of(&self, address: &Address) -> Attributes {
+        let own = self.address_attributes.iter();
+        own.filter(|(other, _)| other == address)
+            .fold(self.connection_attributes.clone(), |all, (_, own)| {
+                all.merge(own)
+            })
+    }
 }
 
 impl From<Address> for Endpoint {
     fn from(address: Address) -> Self {
         Self::new(vec![address])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_the_attributes_of_all_addresses_and_its_own() {
+        let name = |name: &str| Address::Name(name.to_owned());
+        let endpoint = Endpoint::new(vec![name("a"), name("b")])
+            .with_connection_attributes(Attributes::new().with(1_u8).with(1_u16))
+            .with_address_attributes(name("b"), Attributes::new().with(2_u8));
+        let all = Attributes::new().with(1_u8).with(1_u16);
+        assert_eq!(endpoint.attributes_of(&name("a")), all);
+        assert_eq!(endpoint.attributes_of(&name("b")), all.with(2_u8));
+        assert!(
+            Endpoint::from(name("a"))
+                .attributes_of(&name("a"))
+                .is_empty()
+        );
     }
 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerRegistry, BalancerUpdate, CallOutcome, ChannelControl,
-    ConnectivityStateEvaluator, FailingPicker, Health, HierarchyPath, LoadReport,
+    Balancer, BalancerBuilder, BalancerRegistry, BalancerUpdate, ChannelControl,
+    ConnectivityStateEvaluator, DoneInfo, FailingPicker, Health, HierarchyPath, LoadReport,
     OutlierDetectionBuilder, Pick, PickInfo, PickResult, Picker, PriorityBuilder, QueuingPicker,
     RandomSubsettingBuilder, SubConn, SubConnId, SubConnOptions, SubConnState, TestChannel,
     WeightedTargetBuilder,
@@ -321,7 +321,7 @@ impl PolicyTest {
             let name = pick.subconn.address().to_string();
             let failure = failing.contains(&name.as_str()).then_some(&failure);
             if let Some(on_done) = pick.on_done {
-                on_done(&CallOutcome::new(failure, None));
+                on_done(&DoneInfo::new(failure, None));
             }
         }
     }

@@ -13,6 +13,7 @@ use crate::call::{
 use crate::client::conn::CallEncoding;
 use crate::codec::{Compressor, DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND, MessageLimit};
 use crate::credentials::PerRpcCredentials;
+use crate::extensions::Extensions;
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::service_config::MethodConfig;
@@ -75,6 +76,12 @@ impl ResolvedCall {
 
     pub(super) fn metadata(&self) -> &Metadata {
         &self.metadata
+    }
+
+    /// The call's extensions, with those of the config selector.
+    pub(super) fn extensions(&self) -> &Extensions {
+        static NONE: Extensions = Extensions::new();
+        self.extra.as_ref().map_or(&NONE, |extra| &extra.extensions)
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {

@@ -16,10 +16,12 @@ use super::monitor::{MonitorContext, MonitorReport, Monitors};
 use super::subchannel::{Connect, Loss, Subchannel};
 use crate::backoff::ConnectParams;
 use crate::balancer::{
-    BalancerWaker, ChannelControl, Connection, Health, Picker, SubConn, SubConnId, SubConnOptions,
+    BalancerWaker, ChannelControl, Health, Picker, SubConn, SubConnId, SubConnOptions,
     SubConnOwner, SubConnRequest, SubConnState, WeakSubConn,
 };
-use crate::client::connectivity::{ConnectionId, Event, MonitorId, Registry, SharedState};
+use crate::client::connectivity::{
+    Connection, ConnectionId, Connections, Event, MonitorId, Registry, SharedState,
+};
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
 use crate::task::watched;
@@ -50,8 +52,9 @@ pub(super) struct Control {
 /// A subchannel: the owner of its connections, which publishes them to pickers and monitors.
 struct Entry {
     address: Address,
-    /// The handle by which pickers find the connections.
     subconn: WeakSubConn,
+    /// The connections as pickers find them.
+    published: Arc<Connections>,
     subchannel: Subchannel<Arc<Connection>>,
     monitors: Monitors,
     /// The current attempt.
@@ -114,10 +117,6 @@ impl Control {
     ) -> Option<SubConnState> {
         match request {
             SubConnRequest::Connect => self.connect(id),
-            SubConnRequest::Grow => {
-                self.grow(id);
-                None
-            }
             SubConnRequest::ShutDown => {
                 self.shut_down(id);
                 None
@@ -140,11 +139,11 @@ impl Control {
     }
 
     /// All streams of its connections are taken.
-    fn grow(&mut self, id: SubConnId) {
+    pub(super) fn grow(&mut self, id: SubConnId) {
         let Some(entry) = self.subconns.get_mut(&id) else {
             return;
         };
-        entry.subconn.begin_grow();
+        entry.published.begin_grow();
         let connection = ConnectionId(self.next_connection);
         if let Some(limit) = entry.subchannel.grow(connection, self.max_connections) {
             self.begin_attempt(id, limit);
@@ -274,7 +273,7 @@ impl Control {
             }
             TransportEvent::MoreStreams => {
                 if let Some(entry) = self.subconns.get(&id) {
-                    entry.subconn.wake_waiting();
+                    entry.published.wake_waiting();
                 }
                 return None;
             }
@@ -379,7 +378,7 @@ impl Control {
             entry.record_state(*id, &self.state.registry);
             if was_waiting && entry.subchannel.wake_at().is_none() {
                 // There may be another connection for calls that wait.
-                entry.subconn.wake_waiting();
+                entry.published.wake_waiting();
             }
             is_idle
         });
@@ -403,7 +402,7 @@ impl Entry {
     fn publish(&self, may_grow: bool) {
         let connections = self.subchannel.connections().iter();
         let connections = connections.map(|owned| Arc::clone(&owned.connection));
-        self.subconn.publish(connections.collect(), may_grow);
+        self.published.publish(connections.collect(), may_grow);
     }
 
     /// Has the monitors follow the oldest connection. Returns the known health of the backend, if
@@ -452,10 +451,19 @@ fn attempt(
 
 impl ChannelControl for Control {
     fn create_subconn(&mut self, address: Address, options: SubConnOptions) -> SubConn {
-        let owner = Arc::clone(&self.owner);
-        let subconn = SubConn::new(self.next_subconn, address.clone(), owner);
+        let id = SubConnId::new(self.next_subconn);
         self.next_subconn += 1;
+        let events = self.events.clone();
+        let published = Arc::new(Connections::new(move || drop(events.send(Event::Grow(id)))));
+        let subconn = SubConn::new(
+            id,
+            address.clone(),
+            options.attributes.clone(),
+            Arc::clone(&published) as Arc<_>,
+            Arc::clone(&self.owner),
+        );
         let entry = Entry {
+            published,
             monitors: Monitors::new(subconn.id(), address.clone(), options),
             address,
             subconn: subconn.downgrade(),

@@ -265,6 +265,7 @@ impl Running {
                 let state = self.control.request(id, request);
                 self.tell(id, state);
             }
+            Event::Grow(id) => self.control.grow(id),
             Event::Connected {
                 subconn,
                 connection,

@@ -13,6 +13,8 @@ use crate::transport::{ClientTransport, ConnectError, TransportEvent};
 pub(in crate::client) enum Event {
     /// A balancer, or a picker, wants something of a connection.
     SubConn(SubConnId, SubConnRequest),
+    /// A call wants one more connection of a subchannel: all streams of its connections are taken.
+    Grow(SubConnId),
     /// An attempt to connect has ended.
     Connected {
         subconn: SubConnId,

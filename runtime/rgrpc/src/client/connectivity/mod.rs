@@ -5,12 +5,14 @@
 //! Each part has one idea and a lock, or none, of its own:
 //!
 //! - [`PickerSlot`]: the published picker and service config, read by every call without a lock;
+//! - [`Connections`]: the connections of a subchannel, which a picked attempt finds without a lock;
 //! - [`TaskMailbox`]: whether the task runs, and how events reach it;
 //! - [`Registry`]: the subchannels and connections, as channelz and `close` see them;
 //! - [`ActiveCalls`]: the number of calls, for the idle mode.
 
 mod active_calls;
 mod connect_attempts;
+mod connections;
 mod event;
 mod picker_slot;
 mod registry;
@@ -20,6 +22,7 @@ use std::sync::Arc;
 
 pub(super) use self::active_calls::{ActiveCalls, Activity};
 pub(super) use self::connect_attempts::Unconnected;
+pub(super) use self::connections::{Connection, Connections, Offer, StreamPermit, StreamQueue};
 pub(super) use self::event::{ConnectionId, Event, EventReceiver, MonitorId};
 pub(super) use self::picker_slot::{PickerSlot, closed};
 pub(super) use self::registry::Registry;

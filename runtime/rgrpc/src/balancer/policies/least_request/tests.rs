@@ -2,9 +2,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::balancer::policies::chi_square::assert_distribution;
-use crate::balancer::{
-    CallOutcome, Health, OnDone, PickInfo, PickResult, SubConnState, TestChannel,
-};
+use crate::balancer::{DoneInfo, Health, OnDone, PickInfo, PickResult, SubConnState, TestChannel};
 use crate::connectivity_state::ConnectivityState::{Connecting, TransientFailure};
 use crate::io::Address;
 use crate::metadata::Metadata;
@@ -100,7 +98,7 @@ impl Fixture {
 
 impl TestCall {
     fn end(self) {
-        (self.on_done)(&CallOutcome::new(None, None));
+        (self.on_done)(&DoneInfo::new(None, None));
     }
 }
 

@@ -4,8 +4,23 @@ use std::collections::HashSet;
 use std::net::{IpAddr, SocketAddr};
 
 use super::PickFirstConfig;
+use crate::balancer::SubConn;
 use crate::io::Address;
-use crate::resolver::{Endpoint, EndpointWeight};
+use crate::resolver::{Attributes, Endpoint, EndpointWeight};
+
+/// An address to try, with the attributes of its connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ListedAddress {
+    pub(super) address: Address,
+    pub(super) attributes: Attributes,
+}
+
+impl ListedAddress {
+    /// Returns whether this is a subchannel for the address, with the same attributes.
+    pub(super) fn is_of(&self, subconn: &SubConn) -> bool {
+        self.address == *subconn.address() && self.attributes == *subconn.attributes()
+    }
+}
 
 /// The addresses of these endpoints without duplicates, in the order of the attempts. `random`
 /// returns numbers in [0, 1).
@@ -15,13 +30,17 @@ pub(super) fn address_list(
     mut endpoints: Vec<Endpoint>,
     config: PickFirstConfig,
     random: impl FnMut() -> f64,
-) -> Vec<Address> {
+) -> Vec<ListedAddress> {
     if config.shuffle_address_list {
         endpoints = shuffle(endpoints, random);
     }
-    let addresses = endpoints
-        .into_iter()
-        .flat_map(|endpoint| endpoint.addresses);
+    let addresses = endpoints.iter().flat_map(|endpoint| {
+        let addresses = endpoint.addresses.iter();
+        addresses.map(|address| ListedAddress {
+            address: address.clone(),
+            attributes: endpoint.attributes_of(address),
+        })
+    });
     interleave(without_duplicates(addresses))
 }
 
@@ -43,10 +62,10 @@ fn shuffle(endpoints: Vec<Endpoint>, mut random: impl FnMut() -> f64) -> Vec<End
     keyed.into_iter().map(|(_, endpoint)| endpoint).collect()
 }
 
-fn without_duplicates(addresses: impl Iterator<Item = Address>) -> Vec<Address> {
+fn without_duplicates(addresses: impl Iterator<Item = ListedAddress>) -> Vec<ListedAddress> {
     let mut seen = HashSet::new();
     addresses
-        .filter(|address| seen.insert(address.clone()))
+        .filter(|listed| seen.insert(listed.address.clone()))
         .collect()
 }
 
@@ -78,13 +97,13 @@ impl Family {
 /// Interleaves the families, beginning with the family of the first address.
 ///
 /// Source: RFC 8305, section 4.
-fn interleave(addresses: Vec<Address>) -> Vec<Address> {
-    let mut families: Vec<(Family, Vec<Address>)> = Vec::new();
-    for address in addresses {
-        let family = Family::of(&address);
+fn interleave(addresses: Vec<ListedAddress>) -> Vec<ListedAddress> {
+    let mut families: Vec<(Family, Vec<ListedAddress>)> = Vec::new();
+    for listed in addresses {
+        let family = Family::of(&listed.address);
         match families.iter_mut().find(|(other, _)| *other == family) {
-            Some((_, members)) => members.push(address),
-            None => families.push((family, vec![address])),
+            Some((_, members)) => members.push(listed),
+            None => families.push((family, vec![listed])),
         }
     }
     let mut members: Vec<_> = families
@@ -118,8 +137,9 @@ mod tests {
         Endpoint::new(addresses.iter().copied().map(address).collect())
     }
 
-    fn texts(addresses: &[Address]) -> Vec<String> {
-        addresses.iter().map(ToString::to_string).collect()
+    fn texts(addresses: &[ListedAddress]) -> Vec<String> {
+        let addresses = addresses.iter();
+        addresses.map(|listed| listed.address.to_string()).collect()
     }
 
     const SHUFFLE: PickFirstConfig = PickFirstConfig {
@@ -232,7 +252,7 @@ mod tests {
             let mut firsts = vec![0; weights.len()];
             for _ in 0..ROUNDS {
                 let list = address_list(endpoints.clone(), SHUFFLE, || random.f64());
-                let first = list[0].to_string();
+                let first = list[0].address.to_string();
                 firsts[usize::from(first.as_bytes()[2] - b'0')] += 1;
             }
             let weights: Vec<_> = weights.iter().copied().map(f64::from).collect();

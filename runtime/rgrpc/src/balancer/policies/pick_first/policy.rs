@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::PickFirstConfig;
-use super::address_list::address_list;
+use super::address_list::{ListedAddress, address_list};
 use super::attempts::{AttemptState, Attempts, Step};
 use super::picker::ConnectedPicker;
 use crate::balancer::{
@@ -27,7 +27,8 @@ use crate::status::Status;
 ///   addresses.
 /// - **The connection is lost.** The state is IDLE until the next call, which begins at the first
 ///   address.
-/// - **New endpoints.** The connection is kept if its address is still in the list. Otherwise the
+/// - **New endpoints.** The connection is kept if its address is still in the list, with the same
+///   [connection attributes](crate::resolver::Endpoint::with_connection_attributes). Otherwise the
 ///   new addresses are tried from the first on.
 ///
 /// Its config is [`PickFirstConfig`].
@@ -37,7 +38,7 @@ use crate::status::Status;
 pub struct PickFirst {
     uses_health: bool,
     /// The addresses, in the order of the attempts.
-    addresses: Vec<Address>,
+    addresses: Vec<ListedAddress>,
     phase: Phase,
     /// The state that was published last.
     published: Option<ConnectivityState>,
@@ -192,9 +193,9 @@ impl PickFirst {
         let (subconns, states): (Vec<_>, Vec<_>) = self
             .addresses
             .iter()
-            .map(|address| match kept.remove(address) {
-                Some((subconn, state)) => (Some(subconn), state),
-                None => (None, AttemptState::Idle),
+            .map(|listed| match kept.remove(&listed.address) {
+                Some((subconn, state)) if listed.is_of(&subconn) => (Some(subconn), state),
+                _ => (None, AttemptState::Idle),
             })
             .unzip();
         let (attempts, step) = Attempts::begin(states, control.now());
@@ -206,9 +207,13 @@ impl PickFirst {
         if let Phase::Connecting { subconns, .. } = &mut self.phase {
             for index in step.connect {
                 let subconn = subconns[index].get_or_insert_with(|| {
-                    let address = self.addresses[index].clone();
+                    let ListedAddress {
+                        address,
+                        attributes,
+                    } = self.addresses[index].clone();
                     let options = SubConnOptions {
                         health_check: self.uses_health,
+                        attributes,
                         ..SubConnOptions::default()
                     };
                     control.create_subconn(address, options)
@@ -251,7 +256,7 @@ impl Balancer for PickFirst {
         }
         match &self.phase {
             Phase::Idle { .. } => return Ok(()),
-            Phase::Connected(subconn) if self.addresses.contains(subconn.address()) => {
+            Phase::Connected(subconn) if self.addresses.iter().any(|one| one.is_of(subconn)) => {
                 return Ok(());
             }
             // A restart for each update would delay the later addresses for as long as the resolver

@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::*;
 use crate::balancer::policies::chi_square::assert_distribution;
 use crate::balancer::{
-    CallOutcome, Health, LoadReport, PickInfo, PickResult, SubConnId, SubConnState, TestChannel,
+    DoneInfo, Health, LoadReport, PickInfo, PickResult, SubConnId, SubConnState, TestChannel,
 };
 use crate::connectivity_state::ConnectivityState::{Connecting, Ready, TransientFailure};
 use crate::io::Address;
@@ -94,7 +94,7 @@ impl Fixture {
         let endpoint = NAMES.iter().position(picked).expect("an endpoint");
         let report = weights[endpoint].map(report);
         if let Some(on_done) = pick.on_done.take() {
-            on_done(&CallOutcome::new(None, report.as_ref()));
+            on_done(&DoneInfo::new(None, report.as_ref()));
         }
         endpoint
     }

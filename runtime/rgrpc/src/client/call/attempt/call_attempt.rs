@@ -15,13 +15,12 @@ use tokio::time::Instant;
 
 use super::counted_call::CountedCall;
 use super::pick::PickerCallback;
-use crate::balancer::StreamPermit;
 use crate::call::{Exchange, MessageSink, MessageSource, SourceEvent};
 use crate::client::call::resolved_call::ResolvedCall;
 use crate::client::call::scheduler::AttemptFailure;
 use crate::client::call::stream_wakers::StreamHalf;
 use crate::client::call::wait_reason::{WaitReason, deadline_exceeded};
-use crate::client::connectivity::closed;
+use crate::client::connectivity::{StreamPermit, closed};
 use crate::codec::Compressor;
 use crate::io::Peer;
 use crate::lock::lock;
@@ -126,11 +125,16 @@ impl CallAttempt {
     }
 
     /// The attempt has ended. Every attempt that has a stream ends here, once for each effect.
-    fn finish(&self, outcome: Result<(), &Status>, trailer: &Metadata) {
+    fn finish(&self, outcome: Result<(), &Status>, trailers: &Metadata) {
         self.counted.end();
         let callback = self.callback.as_ref().and_then(|slot| lock(slot).take());
         if let Some(callback) = callback {
-            callback.call(outcome, trailer);
+            let was_sent = *lock(&self.delivery) != Delivery::NotSent;
+            let has_received = self.has_head.load(Ordering::Acquire)
+                || outcome.is_ok()
+                || !trailers.is_empty()
+                || outcome.is_err_and(is_ended_well);
+            callback.call(outcome, trailers, (was_sent, has_received));
         }
     }
 

@@ -58,23 +58,31 @@ impl AttemptContext<'_> {
             Err(going_idle) => Box::pin(going_idle.wait()).await,
         };
         loop {
-            let info = PickInfo::new(method, call.metadata());
-            let Picked { permit, callback } = match pick_ready(conn.shared(), &info) {
+            let info = PickInfo::new(method, call.metadata()).with_extensions(call.extensions());
+            let Picked {
+                permit,
+                callback,
+                metadata: of_pick,
+            } = match pick_ready(conn.shared(), &info) {
                 Some(picked) => picked,
                 None => Box::pin(self.wait_for_pick(&info)).await?,
             };
-            let authorized = if self.needs_authorization() {
+            let mut own_metadata = if self.needs_authorization() {
                 Box::pin(self.authorize(permit.transport.peer())).await?
             } else {
                 None
             };
+            if !of_pick.is_empty() {
+                let metadata = own_metadata.get_or_insert_with(|| call.metadata().clone());
+                metadata.merge(of_pick);
+            }
             let opened = permit.transport.open(OpenRequest {
                 path: method,
                 headers: call.headers().unwrap_or(&conn.settings().headers),
                 content_subtype: self.content_subtype,
                 previous_attempts,
                 timeout: self.timeout()?,
-                metadata: authorized.as_ref().unwrap_or(call.metadata()),
+                metadata: own_metadata.as_ref().unwrap_or(call.metadata()),
                 only_message: only_message.take(),
             });
             match opened {

@@ -7,14 +7,13 @@ use std::sync::Arc;
 
 use tokio::sync::futures::Notified;
 
-use crate::balancer::{
-    CallOutcome, LoadReport, Offer, OnDone, PickInfo, PickResult, StreamPermit, StreamQueue,
-    SubConn,
-};
+use crate::balancer::{DoneInfo, LoadReport, OnDone, PickInfo, PickResult, SubConn};
 use crate::client::call::scheduler::AttemptFailure;
 use crate::client::call::wait_reason::{WaitReason, WaitRecorder};
 use crate::client::config::CallConfig;
-use crate::client::connectivity::{ChannelState, closed};
+use crate::client::connectivity::{
+    ChannelState, Connections, Offer, StreamPermit, StreamQueue, closed,
+};
 use crate::metadata::Metadata;
 use crate::select_biased::{Either, select_biased};
 use crate::status::Status;
@@ -24,6 +23,8 @@ use crate::task::caught;
 pub(in crate::client::call) struct Picked {
     pub(in crate::client::call) permit: StreamPermit,
     pub(in crate::client::call) callback: PickerCallback,
+    /// The picker's metadata for the request.
+    pub(in crate::client::call) metadata: Metadata,
 }
 
 /// The answer of the present picker to an attempt.
@@ -32,7 +33,7 @@ enum PickOutcome {
     /// The attempt waits for the next picker.
     WaitForPicker,
     /// The attempt waits for a stream of this subchannel.
-    WaitForStream(SubConn, Arc<StreamQueue>, PickerCallback),
+    WaitForStream(SubConn, Arc<StreamQueue>, PickerCallback, Metadata),
     Failed(AttemptFailure),
 }
 
@@ -80,14 +81,20 @@ pub(in crate::client::call) async fn pick(
         match try_pick(channel, call) {
             PickOutcome::Picked(picked) => return Ok(picked),
             PickOutcome::WaitForPicker => wait_for_picker(channel, changed, recorder).await,
-            PickOutcome::WaitForStream(subconn, queue, callback) => {
+            PickOutcome::WaitForStream(subconn, queue, callback, metadata) => {
                 let stream = pin!(wait_for_stream(channel, &subconn, &queue, changed));
                 let reason = || {
                     let server = subconn.address().clone();
                     Some(WaitReason::Stream { server })
                 };
                 match recorder.during(stream, reason).await {
-                    Some(permit) => return Ok(Picked { permit, callback }),
+                    Some(permit) => {
+                        return Ok(Picked {
+                            permit,
+                            callback,
+                            metadata,
+                        });
+                    }
                     None => drop(callback),
                 }
             }
@@ -149,7 +156,7 @@ async fn wait_for_stream(
     loop {
         let mut told = pin!(waiting.changed());
         told.as_mut().enable();
-        match subconn.offer_to_first() {
+        match Connections::offer_to_first(subconn) {
             Offer::Permit(permit) => return Some(permit),
             Offer::NotConnected => return None,
             Offer::Wait(_) => {}
@@ -170,11 +177,17 @@ fn try_pick(channel: &ChannelState, call: &PickInfo<'_>) -> PickOutcome {
     };
     channel.picker.pick(call, |result| match result {
         PickResult::Pick(pick) => {
+            let metadata = pick.metadata;
             let callback = PickerCallback::new(pick.on_done);
-            match pick.subconn.offer() {
-                Offer::Permit(permit) => PickOutcome::Picked(Picked { permit, callback }),
+            match Connections::offer(pick.subconn) {
+                Offer::Permit(permit) => PickOutcome::Picked(Picked {
+                    permit,
+                    callback,
+                    metadata,
+                }),
                 Offer::Wait(queue) => {
-                    PickOutcome::WaitForStream(pick.subconn.clone(), queue, callback)
+                    let subconn = pick.subconn.clone();
+                    PickOutcome::WaitForStream(subconn, queue, callback, metadata)
                 }
                 // The connection was lost a moment ago: there will be another picker.
                 Offer::NotConnected => PickOutcome::WaitForPicker,
@@ -201,32 +214,38 @@ impl PickerCallback {
         self.0.is_none()
     }
 
-    /// Tells the picker that the attempt has ended, with this trailer.
+    /// Tells the picker that the attempt, which was sent, has ended with these trailers.
     pub(in crate::client::call) fn call(
         mut self,
         outcome: Result<(), &Status>,
-        trailer: &Metadata,
+        trailers: &Metadata,
+        (bytes_sent, bytes_received): (bool, bool),
     ) {
-        self.run(outcome, trailer);
-    }
-
-    fn run(&mut self, outcome: Result<(), &Status>, trailer: &Metadata) {
         if let Some(on_done) = self.0.take() {
-            let report = LoadReport::from_trailer(trailer);
-            let outcome = CallOutcome::new(outcome.err(), report.as_ref());
-            // The attempt is over, whatever becomes of this.
-            let _ = caught("the picker's callback", || on_done(&outcome));
+            let report = LoadReport::from_trailer(trailers);
+            let done = DoneInfo::new(outcome.err(), report.as_ref())
+                .with_trailers(trailers)
+                .with_bytes(bytes_sent, bytes_received);
+            run(on_done, &done);
         }
     }
 }
 
 impl Drop for PickerCallback {
     fn drop(&mut self) {
-        if self.0.is_some() {
+        if let Some(on_done) = self.0.take() {
             let status = Status::cancelled("the call was not sent there");
-            self.run(Err(&status), status.metadata());
+            run(
+                on_done,
+                &DoneInfo::new(Some(&status), None).with_bytes(false, false),
+            );
         }
     }
+}
+
+fn run(on_done: OnDone, done: &DoneInfo<'_>) {
+    // The attempt is over, whatever becomes of this.
+    let _ = caught("the picker's callback", || on_done(done));
 }
 
 #[cfg(test)]
@@ -236,7 +255,7 @@ mod tests {
     #[test]
     fn a_callback_that_panics_ends_nothing_else() {
         let panics = || PickerCallback::new(Some(Box::new(|_| panic!("user code"))));
-        panics().call(Ok(()), &Metadata::new());
+        panics().call(Ok(()), &Metadata::new(), (true, true));
         drop(panics());
     }
 }

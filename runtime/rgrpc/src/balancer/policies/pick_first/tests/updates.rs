@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 use super::{A, B, C, Fixture, address};
 use crate::balancer::policies::pick_first::attempts::ATTEMPT_DELAY;
-use crate::balancer::{Balancer, BalancerUpdate, PickFirst, PickFirstConfig, TestPick};
+use crate::balancer::{
+    Balancer, BalancerUpdate, Health, PickFirst, PickFirstConfig, SubConnState, TestChannel,
+    TestPick,
+};
 use crate::connectivity_state::ConnectivityState::{Connecting, Idle};
-use crate::resolver::Endpoint;
+use crate::resolver::{Attributes, Endpoint, EndpointWeight};
 use crate::status::Code;
 
 #[test]
@@ -187,4 +190,34 @@ fn a_resolver_error_is_reported_if_all_addresses_fail_and_these_are_still_retrie
     assert_eq!(fixture.connects(), [A]);
     fixture.connect(A);
     fixture.assert_ready(A);
+}
+
+#[test]
+fn an_address_with_other_attributes_gets_another_subchannel_and_one_with_the_same_keeps_its_own() {
+    let listed = |zone: &str, weight: u32| {
+        let endpoint = Endpoint::from(address(A))
+            .with_attributes(Attributes::new().with(EndpointWeight(weight)))
+            .with_connection_attributes(Attributes::new().with(zone.to_owned()));
+        BalancerUpdate::new(vec![endpoint], Arc::new(PickFirstConfig::default()))
+    };
+    let mut channel = TestChannel::new();
+    let mut policy = PickFirst::new();
+    let subconn = |channel: &TestChannel| channel.subconn(&address(A)).expect("created");
+    policy.update(listed("x", 1), &mut channel).expect("one");
+    policy.exit_idle(&mut channel);
+    let first = subconn(&channel);
+    let ready = SubConnState::Ready(Health::Serving);
+    policy.subconn_state(first, &ready, &mut channel);
+    policy.update(listed("x", 2), &mut channel).expect("one");
+    assert_eq!(
+        subconn(&channel),
+        first,
+        "its weight is not its connection's"
+    );
+    policy.update(listed("y", 2), &mut channel).expect("one");
+    let second = subconn(&channel);
+    assert_ne!(second, first);
+    assert_eq!(channel.subconns().len(), 1, "the first is dropped");
+    let options = channel.options(second).expect("it is there");
+    assert_eq!(options.attributes.get(), Some(&"y".to_owned()));
 }

@@ -126,7 +126,17 @@ const LAYERS: &[(&str, &[&str])] = &[
         "codec",
         &["buffer_pool", "prefix", "read_demand", "side", "status"],
     ),
-    ("resolver", &["backoff", "io", "select_biased", "status"]),
+    (
+        "resolver",
+        &[
+            "backoff",
+            "credentials",
+            "extensions",
+            "io",
+            "select_biased",
+            "status",
+        ],
+    ),
     ("service_config", &["status"]),
     ("credentials", &["io", "metadata", "status"]),
     ("task", &["status"]),

@@ -3,7 +3,9 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use rgrpc::balancer::{Balancer, BalancerBuilder, BalancerRegistry, PickFirst, PickFirstBuilder};
+use rgrpc::balancer::{
+    Balancer, BalancerBuilder, BalancerOptions, BalancerRegistry, PickFirst, PickFirstBuilder,
+};
 use rgrpc::{ConfigValue, ServiceConfigError};
 
 /// The policy `leaf`: what `round_robin` and the like have for each of their endpoints, alone.
@@ -23,7 +25,7 @@ impl BalancerBuilder for LeafPolicy {
         PickFirstBuilder.parse_config(config, registry)
     }
 
-    fn build(&self) -> Box<dyn Balancer> {
+    fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
         Box::new(PickFirst::leaf())
     }
 }

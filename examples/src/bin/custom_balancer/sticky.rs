@@ -11,9 +11,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use rgrpc::balancer::{
-    Balancer, BalancerBuilder, BalancerRegistry, BalancerUpdate, ChannelControl, EndpointSharding,
-    EndpointsChange, LoadReport, PickFirstConfig, PickInfo, PickResult, Picker, SubConnId,
-    SubConnState,
+    Balancer, BalancerBuilder, BalancerOptions, BalancerRegistry, BalancerUpdate, ChannelControl,
+    EndpointSharding, EndpointsChange, LoadReport, PickFirstConfig, PickInfo, PickResult, Picker,
+    SubConnId, SubConnState,
 };
 use rgrpc::resolver::EndpointKey;
 use rgrpc::{ConfigValue, ConnectivityState, Metadata, ServiceConfigError, Status};
@@ -45,7 +45,7 @@ impl BalancerBuilder for StickyBuilder {
         Ok(Arc::new(StickyConfig { metadata_key }))
     }
 
-    fn build(&self) -> Box<dyn Balancer> {
+    fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
         Box::new(Sticky {
             metadata_key: String::new(),
             // gRPC's leaf policy, `pick_first`, connects to each server.
@@ -99,7 +99,7 @@ impl Balancer for Sticky {
         let config = update.config::<StickyConfig>()?;
         self.metadata_key.clone_from(&config.metadata_key);
         let leaf_config = Arc::new(PickFirstConfig::default());
-        let update = BalancerUpdate::new(update.endpoints, leaf_config);
+        let update = update.with_config(leaf_config);
         let result = self.servers.update(update, control);
         self.publish(control);
         result
@@ -192,7 +192,7 @@ mod tests {
         let servers = ["a", "b", "c"].map(|name| Endpoint::from(Address::Name(name.to_owned())));
         let update = BalancerUpdate::new(servers.to_vec(), Arc::clone(config.config()));
         let mut channel = TestChannel::new();
-        let mut policy = config.build();
+        let mut policy = config.build(TestChannel::new().build_options());
         policy.update(update, &mut channel).expect("servers");
         (policy, channel)
     }

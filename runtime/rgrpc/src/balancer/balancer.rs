@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{ChannelControl, LoadReport, SubConnId, SubConnState};
+use crate::extensions::Extensions;
 use crate::resolver::Endpoint;
 use crate::status::Status;
 
@@ -83,12 +84,38 @@ pub struct BalancerUpdate {
     /// The policy's config, as its
     /// [`BalancerBuilder::parse_config`](super::BalancerBuilder::parse_config) has returned it.
     pub config: Arc<dyn Any + Send + Sync>,
+    /// The [attributes](crate::resolver::ResolverState::attributes) of the resolver's state.
+    pub attributes: Arc<Extensions>,
 }
 
 impl BalancerUpdate {
     /// Creates an update of these endpoints and a config.
     pub fn new(endpoints: Vec<Endpoint>, config: Arc<dyn Any + Send + Sync>) -> Self {
-        Self { endpoints, config }
+        Self {
+            endpoints,
+            config,
+            attributes: Arc::default(),
+        }
+    }
+
+    /// Sets the attributes of the resolver's state.
+    #[must_use]
+    pub fn with_attributes(mut self, attributes: Arc<Extensions>) -> Self {
+        self.attributes = attributes;
+        self
+    }
+
+    /// Creates an update for a child of the policy that has this one, with the same attributes.
+    #[must_use]
+    pub fn for_child(&self, endpoints: Vec<Endpoint>, config: Arc<dyn Any + Send + Sync>) -> Self {
+        Self::new(endpoints, config).with_attributes(Arc::clone(&self.attributes))
+    }
+
+    /// Replaces the config by that of a child, and keeps the endpoints and the attributes.
+    #[must_use]
+    pub fn with_config(mut self, config: Arc<dyn Any + Send + Sync>) -> Self {
+        self.config = config;
+        self
     }
 
     /// The config as the policy's own type.

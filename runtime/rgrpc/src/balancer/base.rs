@@ -14,7 +14,7 @@ use crate::status::Status;
 /// ```
 /// use std::sync::Arc;
 /// use rgrpc::balancer::{
-///     Balancer, BalancerBuilder, BaseBalancer, ChannelControl, EndpointChild, PickInfo, PickResult,
+///     Balancer, BalancerBuilder, BalancerOptions, BaseBalancer, ChannelControl, EndpointChild, PickInfo, PickResult,
 ///     Picker, PickerBuilder,
 /// };
 ///
@@ -49,7 +49,7 @@ use crate::status::Status;
 ///         "by_user"
 ///     }
 ///
-///     fn build(&self) -> Box<dyn Balancer> {
+///     fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
 ///         Box::new(BaseBalancer::new(ByUserPickers))
 ///     }
 /// }
@@ -133,7 +133,7 @@ impl<B: PickerBuilder> Balancer for BaseBalancer<B> {
             return Err(error);
         }
         let config = Arc::new(PickFirstConfig::default());
-        let update = BalancerUpdate::new(update.endpoints, config);
+        let update = update.with_config(config);
         let result = self.endpoints.update(update, control);
         self.publish(control);
         result

@@ -3,6 +3,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{Balancer, BalancerRegistry};
+use crate::resolver::ChannelInfo;
 use crate::service_config::{ConfigValue, ServiceConfigError};
 
 /// A kind of load balancing policy, which service configs refer to by name.
@@ -28,7 +29,25 @@ pub trait BalancerBuilder: Send + Sync + 'static {
 
     /// Builds an instance of the policy. It does nothing before its first
     /// [`update`](Balancer::update).
-    fn build(&self) -> Box<dyn Balancer>;
+    fn build(&self, options: &BalancerOptions) -> Box<dyn Balancer>;
+}
+
+/// The options of a channel that concern its balancers.
+///
+/// Source: grpc-go `balancer.BuildOptions`.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct BalancerOptions {
+    /// The properties of the channel.
+    pub channel: ChannelInfo,
+}
+
+impl BalancerOptions {
+    /// Creates the options of a channel.
+    #[must_use]
+    pub const fn new(channel: ChannelInfo) -> Self {
+        Self { channel }
+    }
 }
 
 /// A policy and its parsed config: an entry of `loadBalancingConfig`.
@@ -57,10 +76,11 @@ impl PolicyConfig {
         &self.config
     }
 
-    /// Builds a new instance of the policy.
+    /// Builds a new instance of the policy. A parent policy has the options from its
+    /// [`ChannelControl`](super::ChannelControl::build_options).
     #[must_use]
-    pub fn build(&self) -> Box<dyn Balancer> {
-        self.builder.build()
+    pub fn build(&self, options: &BalancerOptions) -> Box<dyn Balancer> {
+        self.builder.build(options)
     }
 }
 

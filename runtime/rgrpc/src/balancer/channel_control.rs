@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{BalancerWaker, Picker, SubConn};
+use super::{BalancerOptions, BalancerWaker, Picker, SubConn};
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
 use crate::resolver::Attributes;
@@ -36,8 +36,13 @@ pub trait ChannelControl {
     /// A random number in [0, 1).
     fn random(&mut self) -> f64;
 
+    /// The options of the channel, for the policies that a policy builds.
+    fn build_options(&self) -> &BalancerOptions;
+
     /// The channel's target, for error texts.
-    fn target(&self) -> &str;
+    fn target(&self) -> &str {
+        self.build_options().channel.target().as_str()
+    }
 }
 
 /// The options of a [`SubConn`].

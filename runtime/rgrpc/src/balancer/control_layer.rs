@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{BalancerWaker, ChannelControl, Picker, SubConn, SubConnOptions};
+use super::{BalancerOptions, BalancerWaker, ChannelControl, Picker, SubConn, SubConnOptions};
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
 
@@ -58,7 +58,7 @@ impl<L: ControlLayer> ChannelControl for L {
         self.above_mut().random()
     }
 
-    fn target(&self) -> &str {
-        self.above().target()
+    fn build_options(&self) -> &BalancerOptions {
+        self.above().build_options()
     }
 }

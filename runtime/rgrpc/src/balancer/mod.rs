@@ -67,7 +67,7 @@ mod without_resolve_now;
 
 pub use balancer::{Balancer, BalancerUpdate};
 pub use base::{BaseBalancer, PickerBuilder};
-pub use builder::{BalancerBuilder, PolicyConfig};
+pub use builder::{BalancerBuilder, BalancerOptions, PolicyConfig};
 pub use channel_control::{ChannelControl, SubConnOptions};
 pub use child::ChildBalancer;
 pub use connectivity_evaluator::ConnectivityStateEvaluator;

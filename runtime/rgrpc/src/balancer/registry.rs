@@ -7,6 +7,7 @@ use super::{
     PriorityBuilder, RandomSubsettingBuilder, RingHashBuilder, RoundRobinBuilder,
     WeightedRoundRobinBuilder, WeightedTargetBuilder,
 };
+use crate::resolver::ResolverOptions;
 use crate::service_config::{ConfigValue, FieldLog, ServiceConfig, ServiceConfigError, parse_json};
 
 /// The policies of a channel, by name.
@@ -102,6 +103,21 @@ impl BalancerRegistry {
     /// The text is not JSON, or an error of [`parse`](Self::parse).
     pub fn parse_json(&self, json: &str) -> Result<PolicyConfig, ServiceConfigError> {
         self.parse(&ConfigValue::root(&parse_json(json)?))
+    }
+}
+
+impl ResolverOptions {
+    /// The policies of the channel, by which a resolver finds a policy that it was told of by name,
+    /// or parses a policy's config.
+    ///
+    /// Source: gRFC A52; grpc-go's global registry `balancer.Get`.
+    #[must_use]
+    pub fn balancers(&self) -> BalancerRegistry {
+        self.values.get().cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn set_balancers(&mut self, registry: BalancerRegistry) {
+        self.values.insert(registry);
     }
 }
 

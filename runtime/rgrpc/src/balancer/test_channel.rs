@@ -6,13 +6,14 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{
-    BalancerWaker, ChannelControl, PickInfo, PickResult, Picker, QueuingPicker, SubConn, SubConnId,
-    SubConnOptions, SubConnRequest, WeakSubConn,
+    BalancerOptions, BalancerWaker, ChannelControl, PickInfo, PickResult, Picker, QueuingPicker,
+    SubConn, SubConnId, SubConnOptions, SubConnRequest, WeakSubConn,
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
 use crate::lock::lock;
 use crate::metadata::Metadata;
+use crate::resolver::{ChannelInfo, Target};
 
 /// A channel without connections, for the tests of policies: it records the policy's requests, and
 /// the test sets its clock.
@@ -43,6 +44,7 @@ pub struct TestChannel {
     resolves: usize,
     wakes: Arc<Mutex<usize>>,
     waker: BalancerWaker,
+    options: BalancerOptions,
 }
 
 #[derive(Default)]
@@ -74,6 +76,13 @@ impl TestChannel {
     /// Creates a channel with the target `test:///backends`.
     #[must_use]
     pub fn new() -> Self {
+        let target = Target::parse("test:///backends").unwrap_or_else(|_| unreachable!("a URI"));
+        Self::with_options(BalancerOptions::new(ChannelInfo::new(target)))
+    }
+
+    /// Creates a channel with these options.
+    #[must_use]
+    pub fn with_options(options: BalancerOptions) -> Self {
         let wakes = Arc::new(Mutex::new(0));
         let counter = Arc::clone(&wakes);
         Self {
@@ -87,6 +96,7 @@ impl TestChannel {
             resolves: 0,
             wakes,
             waker: BalancerWaker::new(move || *lock(&counter) += 1),
+            options,
         }
     }
 
@@ -240,8 +250,8 @@ impl ChannelControl for TestChannel {
         self.random.f64()
     }
 
-    fn target(&self) -> &str {
-        "test:///backends"
+    fn build_options(&self) -> &BalancerOptions {
+        &self.options
     }
 }
 

@@ -1,6 +1,7 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
@@ -20,6 +21,13 @@ pub type DialFuture = Pin<Box<dyn Future<Output = io::Result<Connected>> + Send>
 pub trait Dial: Send + Sync + 'static {
     /// Connects to `address`.
     fn dial(&self, address: Address) -> DialFuture;
+}
+
+/// A handle of a dialer, such as that of a [channel](crate::resolver::ChannelInfo::dialer).
+impl<D: Dial + ?Sized> Dial for Arc<D> {
+    fn dial(&self, address: Address) -> DialFuture {
+        (**self).dial(address)
+    }
 }
 
 /// The default dialer: TCP, unix sockets where the system has them, and names by the system's

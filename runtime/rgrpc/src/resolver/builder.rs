@@ -1,4 +1,5 @@
-use super::{Resolver, Target};
+use super::{ChannelInfo, Resolver, ResolverError, Target};
+use crate::extensions::Extensions;
 
 /// Builds the resolvers of a scheme.
 ///
@@ -16,12 +17,12 @@ pub trait ResolverBuilder: Send + Sync + 'static {
     /// builder. Called again by the channel's task each time the channel leaves idle mode.
     ///
     /// # Errors
-    /// The target is invalid for this scheme. The error is a text that names the problem.
+    /// The target is invalid for this scheme. A text that names the problem is such an error.
     fn build(
         &self,
         target: &Target,
         options: &ResolverOptions,
-    ) -> Result<Box<dyn Resolver>, String>;
+    ) -> Result<Box<dyn Resolver>, ResolverError>;
 
     /// The `:authority` of requests to a target, unless the channel's options or its credentials
     /// set another.
@@ -40,9 +41,33 @@ pub trait ResolverBuilder: Send + Sync + 'static {
 /// The options of a channel that concern its resolver.
 ///
 /// Source: grpc-go `resolver.BuildOptions`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ResolverOptions {
-    /// The channel ignores service configs, so the resolver need not look for one. Default: false.
+    /// The channel ignores service configs, policies and config selectors, so the resolver need not
+    /// look for them. Default: false.
     pub disable_service_config: bool,
+    /// The properties of the channel.
+    pub channel: ChannelInfo,
+    /// Further values of the channel, by their types.
+    pub(crate) values: Extensions,
+}
+
+impl ResolverOptions {
+    /// Creates the options of a channel with default ones.
+    #[must_use]
+    pub fn new(channel: ChannelInfo) -> Self {
+        Self {
+            disable_service_config: false,
+            channel,
+            values: Extensions::new(),
+        }
+    }
+}
+
+/// The options of a channel without a target, for the tests of resolvers.
+impl Default for ResolverOptions {
+    fn default() -> Self {
+        Self::new(ChannelInfo::new(Target::empty()))
+    }
 }

@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::ResolverState;
+use super::{ResolverError, ResolverState};
 use crate::status::Status;
 
 /// The interface of a resolver to its channel: updates and errors to the channel, and requests to
@@ -21,7 +21,7 @@ pub struct ResolverControl {
 pub(crate) enum ResolverEvent {
     /// An update, and the sender of the channel's answer: an error if it cannot use the update.
     Update(ResolverState, oneshot::Sender<Result<(), Status>>),
-    Error(Status),
+    Error(ResolverError),
 }
 
 /// The channel's side of a [`ResolverControl`].
@@ -60,9 +60,9 @@ impl ResolverControl {
     /// Reports to the channel that name resolution has failed. The last update stays in use. If
     /// there was none, calls that do not wait for ready fail. The resolver should resolve again
     /// after a backoff.
-    pub async fn error(&self, error: Status) {
+    pub async fn error(&self, error: impl Into<ResolverError>) {
         // A closed channel needs no errors.
-        let _ = self.events.send(ResolverEvent::Error(error)).await;
+        let _ = self.events.send(ResolverEvent::Error(error.into())).await;
     }
 
     /// Waits until the channel asks to resolve again, because a connection was lost or could not be

@@ -1,13 +1,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{Resolver, ResolverBuilder, ResolverOptions, Target, TargetError};
+use super::{Resolver, ResolverBuilder, ResolverOptions, TargetError};
 use crate::status::Status;
 
 /// Builds the resolvers of one channel: a new one each time the channel leaves idle mode.
 pub(crate) struct ResolverFactory {
     builder: Arc<dyn ResolverBuilder>,
-    target: Target,
     options: ResolverOptions,
 }
 
@@ -16,27 +15,23 @@ impl ResolverFactory {
     /// builder's.
     pub(crate) fn new(
         builder: Arc<dyn ResolverBuilder>,
-        target: Target,
         options: ResolverOptions,
     ) -> Result<Self, TargetError> {
-        match builder.build(&target, &options) {
-            Ok(_) => Ok(Self {
-                builder,
-                target,
-                options,
-            }),
-            Err(problem) => Err(TargetError::new(&target.to_string(), problem)),
+        let target = options.channel.target();
+        match builder.build(target, &options) {
+            Ok(_) => Ok(Self { builder, options }),
+            Err(problem) => Err(TargetError::new(target.as_str(), problem.to_string())),
         }
     }
 
     /// Builds a resolver. If that fails, the status is UNAVAILABLE.
     pub(crate) fn build(&self) -> Result<Box<dyn Resolver>, Status> {
+        let target = self.options.channel.target();
         self.builder
-            .build(&self.target, &self.options)
+            .build(target, &self.options)
             .map_err(|problem| {
                 Status::unavailable(format!(
-                    "there is no resolver for the target {}: {problem}",
-                    self.target
+                    "there is no resolver for the target {target}: {problem}"
                 ))
             })
     }
@@ -45,7 +40,6 @@ impl ResolverFactory {
 impl fmt::Debug for ResolverFactory {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResolverFactory")
-            .field("target", &self.target)
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
@@ -56,7 +50,7 @@ mod tests {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::*;
-    use crate::resolver::StaticResolver;
+    use crate::resolver::{ChannelInfo, ResolverError, StaticResolver, Target};
 
     /// A builder that rejects targets while the flag is false.
     struct SwitchedBuilder(Arc<AtomicBool>);
@@ -66,11 +60,15 @@ mod tests {
             "fickle"
         }
 
-        fn build(&self, _: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
+        fn build(
+            &self,
+            _: &Target,
+            _: &ResolverOptions,
+        ) -> Result<Box<dyn Resolver>, ResolverError> {
             if self.0.load(Ordering::Relaxed) {
                 Ok(Box::new(StaticResolver::new(Vec::new())))
             } else {
-                Err("disabled".to_owned())
+                Err("disabled".into())
             }
         }
     }
@@ -78,7 +76,7 @@ mod tests {
     fn factory(enabled: &Arc<AtomicBool>) -> Result<ResolverFactory, TargetError> {
         let target = Target::parse("fickle:///a").expect("a target");
         let builder = Arc::new(SwitchedBuilder(Arc::clone(enabled)));
-        ResolverFactory::new(builder, target, ResolverOptions::default())
+        ResolverFactory::new(builder, ResolverOptions::new(ChannelInfo::new(target)))
     }
 
     #[test]

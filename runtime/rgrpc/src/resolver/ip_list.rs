@@ -1,6 +1,9 @@
 use std::net::{IpAddr, SocketAddr};
 
-use super::{Resolver, ResolverBuilder, ResolverOptions, ResolverState, StaticResolver, Target};
+use super::{
+    Resolver, ResolverBuilder, ResolverError, ResolverOptions, ResolverState, StaticResolver,
+    Target,
+};
 use crate::io::{Address, host_port};
 
 /// Builds the resolvers of the schemes `ipv4` and `ipv6`: IP addresses and ports, separated by
@@ -21,7 +24,11 @@ impl ResolverBuilder for IpListResolverBuilder {
         }
     }
 
-    fn build(&self, target: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
+    fn build(
+        &self,
+        target: &Target,
+        _: &ResolverOptions,
+    ) -> Result<Box<dyn Resolver>, ResolverError> {
         let addresses = self.addresses(target.endpoint())?;
         let state = ResolverState::of_addresses(addresses.into_iter().map(Address::Tcp));
         Ok(Box::new(StaticResolver::of_state(state)))

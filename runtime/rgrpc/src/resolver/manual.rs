@@ -4,8 +4,8 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::{
-    Resolver, ResolverBuilder, ResolverControl, ResolverFuture, ResolverOptions, ResolverState,
-    Target,
+    Resolver, ResolverBuilder, ResolverControl, ResolverError, ResolverFuture, ResolverOptions,
+    ResolverState, Target,
 };
 use crate::select_biased::{Either, select_biased};
 use crate::status::Status;
@@ -124,7 +124,7 @@ impl ResolverBuilder for ManualResolver {
         &self.scheme
     }
 
-    fn build(&self, _: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
+    fn build(&self, _: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, ResolverError> {
         Ok(Box::new(ManualResolverTask(Arc::clone(&self.shared))))
     }
 }
@@ -195,7 +195,7 @@ mod tests {
                     .expect("the resolver waits for the answer");
                 state.endpoints[0].addresses[0].to_string()
             }
-            ResolverEvent::Error(status) => status.message().to_owned(),
+            ResolverEvent::Error(error) => error.to_string(),
         }
     }
 

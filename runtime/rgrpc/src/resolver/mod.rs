@@ -12,11 +12,13 @@
 
 mod attributes;
 mod builder;
+mod channel_info;
 mod control;
 mod dns;
 mod endpoint_hash_key;
 mod endpoint_key;
 mod endpoint_weight;
+mod error;
 mod factory;
 mod ip_list;
 mod manual;
@@ -34,12 +36,14 @@ mod unix;
 
 pub use attributes::{Attribute, Attributes};
 pub use builder::{ResolverBuilder, ResolverOptions};
+pub use channel_info::{ChannelId, ChannelInfo};
 pub use control::ResolverControl;
 pub(crate) use control::{ResolverEvent, ResolverEvents};
 pub use dns::DnsResolverBuilder;
 pub use endpoint_hash_key::EndpointHashKey;
 pub use endpoint_key::EndpointKey;
 pub use endpoint_weight::EndpointWeight;
+pub use error::{LookupError, ResolverError};
 pub(crate) use factory::ResolverFactory;
 pub use manual::ManualResolver;
 pub(crate) use proxied::through_proxy;

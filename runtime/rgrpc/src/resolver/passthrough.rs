@@ -1,4 +1,7 @@
-use super::{Resolver, ResolverBuilder, ResolverOptions, ResolverState, StaticResolver, Target};
+use super::{
+    Resolver, ResolverBuilder, ResolverError, ResolverOptions, ResolverState, StaticResolver,
+    Target,
+};
 use crate::io::{Address, host_port};
 
 /// Builds the resolvers of the scheme `passthrough`: the dialer gets the endpoint as it is.
@@ -11,7 +14,11 @@ impl ResolverBuilder for PassthroughResolverBuilder {
         "passthrough"
     }
 
-    fn build(&self, target: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
+    fn build(
+        &self,
+        target: &Target,
+        _: &ResolverOptions,
+    ) -> Result<Box<dyn Resolver>, ResolverError> {
         let name = target.required_endpoint()?.to_owned();
         let state = ResolverState::of_addresses([Address::Name(name)]);
         Ok(Box::new(StaticResolver::of_state(state)))

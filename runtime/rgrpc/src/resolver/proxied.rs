@@ -1,6 +1,9 @@
 use std::sync::Arc;
 
-use super::{Resolver, ResolverBuilder, ResolverOptions, ResolverState, StaticResolver, Target};
+use super::{
+    Resolver, ResolverBuilder, ResolverError, ResolverOptions, ResolverState, StaticResolver,
+    Target,
+};
 use crate::io::{Address, HttpProxy, host_port};
 
 /// Wraps a builder for a channel with a proxy: names of the scheme `dns` are left to the proxy if
@@ -33,7 +36,7 @@ impl ResolverBuilder for ProxiedDnsBuilder {
         &self,
         target: &Target,
         options: &ResolverOptions,
-    ) -> Result<Box<dyn Resolver>, String> {
+    ) -> Result<Box<dyn Resolver>, ResolverError> {
         let resolver = self.builder.build(target, options)?;
         let Ok((host, port)) = host_port::split(target.endpoint()) else {
             // A user's builder may accept it.

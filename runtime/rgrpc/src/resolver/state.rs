@@ -1,6 +1,6 @@
-use super::Attributes;
+use super::{Attributes, ResolverError};
+use crate::extensions::Extensions;
 use crate::io::Address;
-use crate::status::Status;
 
 /// The result of name resolution.
 ///
@@ -13,7 +13,12 @@ pub struct ResolverState {
     pub endpoints: Vec<Endpoint>,
     /// The service config, as JSON. `None`: the target has none, and the channel's default service
     /// config applies. An error: the service config could not be read.
-    pub service_config: Option<Result<String, Status>>,
+    pub service_config: Option<Result<String, ResolverError>>,
+    /// Values for balancing policies and for the channel, by their types. A policy reads them from
+    /// its [update](crate::balancer::BalancerUpdate::attributes).
+    ///
+    /// Source: grpc-go `resolver.State.Attributes`.
+    pub attributes: Extensions,
 }
 
 impl ResolverState {
@@ -23,6 +28,7 @@ impl ResolverState {
         Self {
             endpoints,
             service_config: None,
+            attributes: Extensions::new(),
         }
     }
 
@@ -36,6 +42,13 @@ impl ResolverState {
     #[must_use]
     pub fn with_service_config(mut self, json: impl Into<String>) -> Self {
         self.service_config = Some(Ok(json.into()));
+        self
+    }
+
+    /// Sets the attribute of this type.
+    #[must_use]
+    pub fn with_attribute<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.attributes.insert(value);
         self
     }
 }

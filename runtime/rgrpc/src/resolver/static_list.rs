@@ -1,6 +1,6 @@
 use super::{
-    Endpoint, Resolver, ResolverBuilder, ResolverControl, ResolverFuture, ResolverOptions,
-    ResolverState, Target,
+    Endpoint, Resolver, ResolverBuilder, ResolverControl, ResolverError, ResolverFuture,
+    ResolverOptions, ResolverState, Target,
 };
 
 /// A resolver with a fixed result, which it reports once. For builders whose targets contain all
@@ -76,7 +76,7 @@ impl ResolverBuilder for StaticResolverBuilder {
         &self.scheme
     }
 
-    fn build(&self, _: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
+    fn build(&self, _: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, ResolverError> {
         Ok(Box::new(self.resolver.clone()))
     }
 }

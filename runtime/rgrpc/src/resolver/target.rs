@@ -78,6 +78,23 @@ impl Target {
         })
     }
 
+    /// The target of a resolver that is tested without one.
+    pub(super) const fn empty() -> Self {
+        Self {
+            text: String::new(),
+            scheme: String::new(),
+            authority: String::new(),
+            path: String::new(),
+            query: None,
+        }
+    }
+
+    /// The target as the user wrote it.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
     /// The scheme, in lower case.
     #[must_use]
     pub fn scheme(&self) -> &str {

@@ -38,7 +38,7 @@ fn problem(text: &str) -> String {
     match registry.parse(text, "dns") {
         Err(error) => error.to_string(),
         Ok((target, builder)) => match builder.build(&target, &ResolverOptions::default()) {
-            Err(problem) => problem,
+            Err(problem) => problem.to_string(),
             Ok(_) => panic!("{text} is taken"),
         },
     }

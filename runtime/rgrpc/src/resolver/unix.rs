@@ -4,7 +4,10 @@
 
 use std::path::PathBuf;
 
-use super::{Resolver, ResolverBuilder, ResolverOptions, ResolverState, StaticResolver, Target};
+use super::{
+    Resolver, ResolverBuilder, ResolverError, ResolverOptions, ResolverState, StaticResolver,
+    Target,
+};
 use crate::io::Address;
 
 /// Builds the resolvers of `unix:path` and `unix:///absolute/path`.
@@ -19,7 +22,11 @@ impl ResolverBuilder for UnixResolverBuilder {
         "unix"
     }
 
-    fn build(&self, target: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
+    fn build(
+        &self,
+        target: &Target,
+        _: &ResolverOptions,
+    ) -> Result<Box<dyn Resolver>, ResolverError> {
         let path = socket_name(target, "path")?;
         Ok(only(Address::Unix(Some(PathBuf::from(path)))))
     }
@@ -34,7 +41,11 @@ impl ResolverBuilder for UnixAbstractResolverBuilder {
         "unix-abstract"
     }
 
-    fn build(&self, target: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
+    fn build(
+        &self,
+        target: &Target,
+        _: &ResolverOptions,
+    ) -> Result<Box<dyn Resolver>, ResolverError> {
         let name = socket_name(target, "name")?;
         Ok(only(Address::UnixAbstract(name.to_owned())))
     }

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rgrpc::balancer::{
-    Balancer, BalancerBuilder, BaseBalancer, ChannelControl, EndpointChild, LoadReport, PickInfo,
-    PickResult, Picker, PickerBuilder,
+    Balancer, BalancerBuilder, BalancerOptions, BaseBalancer, ChannelControl, EndpointChild,
+    LoadReport, PickInfo, PickResult, Picker, PickerBuilder,
 };
 use rgrpc::io::{Address, Dial, PipeConnector};
 use rgrpc::prost::Message as _;
@@ -234,7 +234,7 @@ impl BalancerBuilder for ByUserBuilder {
         "by_user"
     }
 
-    fn build(&self) -> Box<dyn Balancer> {
+    fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
         Box::new(BaseBalancer::new(ByUserPickers))
     }
 }

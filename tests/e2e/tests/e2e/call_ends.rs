@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rgrpc::balancer::{
-    Balancer, BalancerBuilder, BaseBalancer, ChannelControl, EndpointChild, LoadReport,
-    OutlierDetectionBuilder, PickInfo, PickResult, Picker, PickerBuilder,
+    Balancer, BalancerBuilder, BalancerOptions, BaseBalancer, ChannelControl, EndpointChild,
+    LoadReport, OutlierDetectionBuilder, PickInfo, PickResult, Picker, PickerBuilder,
 };
 use rgrpc::prost::Message as _;
 use rgrpc::{ClientConn, Code, Metadata, Status};
@@ -208,7 +208,7 @@ impl BalancerBuilder for Listening {
         "listening"
     }
 
-    fn build(&self) -> Box<dyn Balancer> {
+    fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
         Box::new(BaseBalancer::new(self.clone()))
     }
 }

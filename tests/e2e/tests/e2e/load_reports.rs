@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use rgrpc::ConnectivityState::{Idle, Ready};
 use rgrpc::balancer::{
-    Balancer, BalancerBuilder, BalancerUpdate, ChannelControl, LoadReport, Pick, PickInfo,
-    PickResult, Picker, SubConn, SubConnId, SubConnOptions, SubConnState,
+    Balancer, BalancerBuilder, BalancerOptions, BalancerUpdate, ChannelControl, LoadReport, Pick,
+    PickInfo, PickResult, Picker, SubConn, SubConnId, SubConnOptions, SubConnState,
 };
 use rgrpc::prost::Message as _;
 use rgrpc::{ClientConn, Status};
@@ -41,7 +41,7 @@ impl BalancerBuilder for MeasuredBuilder {
         "measured"
     }
 
-    fn build(&self) -> Box<dyn Balancer> {
+    fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
         Box::new(Measured {
             reports: self.0.clone(),
             subconn: None,

@@ -10,8 +10,8 @@ use std::task::Poll;
 use std::time::Duration;
 
 use rgrpc::balancer::{
-    Balancer, BalancerBuilder, BalancerUpdate, ChannelControl, Pick, PickInfo, PickResult, Picker,
-    SubConnId, SubConnState,
+    Balancer, BalancerBuilder, BalancerOptions, BalancerUpdate, ChannelControl, Pick, PickInfo,
+    PickResult, Picker, SubConnId, SubConnState,
 };
 use rgrpc::io::{Address, BoxedIo, Connected, Dial, Listener, PipeConnector, PipeListener, pipe};
 use rgrpc::resolver::{
@@ -717,7 +717,7 @@ impl BalancerBuilder for PanickingPolicy {
         "panicking"
     }
 
-    fn build(&self) -> Box<dyn Balancer> {
+    fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
         self.pass("build");
         Box::new(Panicking {
             policy: self.clone(),

@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rgrpc::balancer::{
-    Balancer, BalancerBuilder, BalancerUpdate, ChannelControl, PickInfo, PickResult, Picker,
-    SubConnId, SubConnState,
+    Balancer, BalancerBuilder, BalancerOptions, BalancerUpdate, ChannelControl, PickInfo,
+    PickResult, Picker, SubConnId, SubConnState,
 };
 use rgrpc::resolver::{Endpoint, ResolverState};
 use rgrpc::{Code, ConnectivityState, Status};
@@ -38,7 +38,7 @@ impl BalancerBuilder for Answering {
         "answering"
     }
 
-    fn build(&self) -> Box<dyn Balancer> {
+    fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
         Box::new(self.clone())
     }
 }

@@ -18,7 +18,6 @@ pub use change::EndpointsChange;
 pub use child::{EndpointChild, EndpointId};
 pub use picker::RoundRobinPicker;
 
-use std::any::Any;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -190,14 +189,14 @@ impl EndpointSharding {
         rotate(&mut update.endpoints, control.random());
         let mut result = Ok(());
         let mut old = std::mem::take(&mut self.by_endpoint);
-        for endpoint in update.endpoints {
+        for endpoint in std::mem::take(&mut update.endpoints) {
             let key = EndpointKey::from(&endpoint);
             if self.by_endpoint.contains_key(&key) {
                 continue;
             }
             let id = old.remove(&key).unwrap_or_else(|| self.add_child());
             self.by_endpoint.insert(key, id);
-            let child_result = self.update_child(id, endpoint, &update.config, control);
+            let child_result = self.update_child(id, endpoint, &update, control);
             result = result.and(child_result);
         }
         old.into_values().for_each(|id| self.remove_child(id));
@@ -319,13 +318,13 @@ impl EndpointSharding {
         &mut self,
         id: EndpointId,
         endpoint: Endpoint,
-        config: &Arc<dyn Any + Send + Sync>,
+        update: &BalancerUpdate,
         control: &mut dyn ChannelControl,
     ) -> Result<(), Status> {
         if let Some(child) = self.children.get_mut(&id) {
             child.endpoint = endpoint.clone();
         }
-        let update = BalancerUpdate::new(vec![endpoint], Arc::clone(config));
+        let update = update.for_child(vec![endpoint], Arc::clone(&update.config));
         let mut result = Ok(());
         self.call(id, control, |child, control| {
             let (published, child_result) = child.update(update, control);

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
-    Balancer, BalancerEvent, BalancerUpdate, ChannelControl, ChildBalancer, FailingPicker,
-    PolicyConfig, WithoutResolveNow, call_failure, handle_events,
+    Balancer, BalancerEvent, BalancerOptions, BalancerUpdate, ChannelControl, ChildBalancer,
+    FailingPicker, PolicyConfig, WithoutResolveNow, call_failure, handle_events,
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::status::Status;
@@ -64,7 +64,11 @@ impl GracefulSwitch {
     }
 
     /// Returns the child for a config, and builds it if the config names another policy.
-    fn switch_to(&mut self, config: &PolicyConfig) -> &mut ChildBalancer {
+    fn switch_to(
+        &mut self,
+        config: &PolicyConfig,
+        options: &BalancerOptions,
+    ) -> &mut ChildBalancer {
         let is_new = self.name() != Some(config.name());
         let slot = if self.current.is_none() || (self.pending.is_none() && !is_new) {
             &mut self.current
@@ -76,7 +80,7 @@ impl GracefulSwitch {
         }
         let policy = slot.get_or_insert_with(|| Policy {
             name: config.name().to_owned(),
-            child: ChildBalancer::new(config.build()),
+            child: ChildBalancer::new(config.build(options)),
         });
         &mut policy.child
     }
@@ -149,9 +153,9 @@ impl Balancer for GracefulSwitch {
         control: &mut dyn ChannelControl,
     ) -> Result<(), Status> {
         let config = update.config::<PolicyConfig>()?;
-        let latest = self.switch_to(config);
+        let latest = self.switch_to(config, control.build_options());
         let config = Arc::clone(config.config());
-        let update = BalancerUpdate::new(update.endpoints, config);
+        let update = update.with_config(config);
         let (published, result) = latest.update(update, control);
         let is_current = self.pending.is_none();
         self.publish_or_switch(published && is_current, control);

@@ -3,8 +3,8 @@ use std::time::Duration;
 use super::ConnectivityState::{Connecting, Idle, Ready, TransientFailure};
 use super::*;
 use crate::balancer::{
-    BalancerBuilder, Health, PickInfo, PickResult, Picker, QueuingPicker, SubConn, SubConnId,
-    SubConnOptions, SubConnState, TestChannel, TestPick,
+    BalancerBuilder, BalancerOptions, Health, PickInfo, PickResult, Picker, QueuingPicker, SubConn,
+    SubConnId, SubConnOptions, SubConnState, TestChannel, TestPick,
 };
 use crate::io::Address;
 use crate::resolver::Endpoint;
@@ -34,7 +34,7 @@ impl BalancerBuilder for TestPolicyBuilder {
         self.0
     }
 
-    fn build(&self) -> Box<dyn Balancer> {
+    fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
         Box::new(TestPolicy {
             name: self.0,
             subconn: None,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerRegistry, BalancerUpdate, ChannelControl,
+    Balancer, BalancerBuilder, BalancerOptions, BalancerRegistry, BalancerUpdate, ChannelControl,
     ConnectivityStateEvaluator, DoneInfo, FailingPicker, Health, HierarchyPath, LoadReport,
     OutlierDetectionBuilder, Pick, PickInfo, PickResult, Picker, PriorityBuilder, QueuingPicker,
     RandomSubsettingBuilder, SubConn, SubConnId, SubConnOptions, SubConnState, TestChannel,
@@ -37,7 +37,7 @@ impl BalancerBuilder for EachAddressBuilder {
         self.0
     }
 
-    fn build(&self) -> Box<dyn Balancer> {
+    fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
         Box::new(EachAddress::default())
     }
 }
@@ -194,7 +194,7 @@ impl PolicyTest {
         registry.register(Arc::new(EachAddressBuilder("each_address")));
         registry.register(Arc::new(EachAddressBuilder("each_address_too")));
         let name = builder.name().to_owned();
-        let balancer = builder.build();
+        let balancer = builder.build(TestChannel::new().build_options());
         registry.register(Arc::new(builder));
         Self {
             channel: TestChannel::new(),

@@ -18,12 +18,14 @@ use super::config::{
 };
 use super::conn::{ClientConn, Compression, Settings, authority};
 use crate::backoff::{BackoffConfig, ConnectParams};
-use crate::balancer::{BalancerBuilder, BalancerRegistry};
+use crate::balancer::{BalancerBuilder, BalancerOptions, BalancerRegistry};
 use crate::call::CallOptions;
 use crate::codec::{Compressor, CompressorRegistry};
 use crate::credentials::{ChannelCredentials, PerRpcCredentials};
 use crate::io::{DEFAULT_TCP_USER_TIMEOUT, Dial, HttpProxy, ProxyDialer, SystemDialer};
-use crate::resolver::{self, ResolverBuilder, ResolverFactory, ResolverOptions, ResolverRegistry};
+use crate::resolver::{
+    self, ChannelInfo, ResolverBuilder, ResolverFactory, ResolverOptions, ResolverRegistry,
+};
 use crate::transport::keepalive::{ChannelKeepalive, ClientParameters};
 use crate::transport::{ClientSettings, CommonHeaders, Transport};
 
@@ -77,7 +79,7 @@ pub struct ClientConnBuilder {
     authority: Option<String>,
     user_agent: Option<String>,
     resolvers: ResolverRegistry,
-    resolver_options: ResolverOptions,
+    service_config_disabled: bool,
     default_scheme: String,
     /// `None`: the operating system's, through a proxy if need be.
     dialer: Option<Arc<dyn Dial>>,
@@ -131,7 +133,7 @@ impl ClientConnBuilder {
             authority: None,
             user_agent: None,
             resolvers: ResolverRegistry::new(),
-            resolver_options: ResolverOptions::default(),
+            service_config_disabled: false,
             default_scheme: DEFAULT_SCHEME.to_owned(),
             dialer: None,
             proxy: HttpProxy::from_env(),
@@ -195,7 +197,7 @@ impl ClientConnBuilder {
     ///
     /// Source: grpc-go `WithDisableServiceConfig`.
     pub fn disable_service_config(mut self, disable_service_config: bool) -> Self {
-        self.resolver_options.disable_service_config = disable_service_config;
+        self.service_config_disabled = disable_service_config;
         self
     }
 
@@ -502,14 +504,24 @@ impl ClientConnBuilder {
                 (Arc::new(ProxyDialer::new(proxy)), scheme)
             }
         };
-        let ignores_resolver = self.resolver_options.disable_service_config;
-        let endpoint_authority = scheme.authority(&target);
+        let ignores_resolver = self.service_config_disabled;
         let canonical_target = target.canonical();
-        let resolvers = ResolverFactory::new(scheme, target, self.resolver_options)
-            .map_err(BuildError::Target)?;
+        let authority = choose_authority(
+            self.authority,
+            &self.credentials,
+            &scheme.authority(&target),
+        );
+        let info = ChannelInfo::new(target)
+            .with_authority(authority.as_deref().unwrap_or_default())
+            .with_credentials(self.credentials.clone())
+            .with_dialer(Arc::clone(&dialer));
+        let mut options = ResolverOptions::new(info.clone());
+        options.disable_service_config = ignores_resolver;
+        options.set_balancers(self.balancers.clone());
+        let resolvers = ResolverFactory::new(scheme, options).map_err(BuildError::Target)?;
         let backoff = &self.connect_params.backoff;
         backoff.check().map_err(BuildError::Backoff)?;
-        let authority = choose_authority(self.authority, &self.credentials, &endpoint_authority)?;
+        let authority = authority?;
         let host = match authority::host(&authority) {
             Ok(host) => host.to_owned(),
             Err(problem) => return Err(BuildError::Authority { authority, problem }),
@@ -562,6 +574,7 @@ impl ClientConnBuilder {
         };
         let channel = ChannelParts {
             target: self.target,
+            options: BalancerOptions::new(info),
             new_resolver: Box::new(move || resolvers.build()),
             connector: Connector {
                 dialer,

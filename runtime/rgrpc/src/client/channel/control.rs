@@ -16,8 +16,8 @@ use super::monitor::{MonitorContext, MonitorReport, Monitors};
 use super::subchannel::{Connect, Loss, Subchannel};
 use crate::backoff::ConnectParams;
 use crate::balancer::{
-    BalancerWaker, ChannelControl, Health, Picker, SubConn, SubConnId, SubConnOptions,
-    SubConnOwner, SubConnRequest, SubConnState, WeakSubConn,
+    BalancerOptions, BalancerWaker, ChannelControl, Health, Picker, SubConn, SubConnId,
+    SubConnOptions, SubConnOwner, SubConnRequest, SubConnState, WeakSubConn,
 };
 use crate::client::connectivity::{
     Connection, ConnectionId, Connections, Event, MonitorId, Registry, SharedState,
@@ -29,7 +29,7 @@ use crate::transport::{ClientTransport, ConnectError, Report, TransportEvent};
 
 /// The subchannels of a channel, as its balancers create and use them.
 pub(super) struct Control {
-    target: String,
+    options: BalancerOptions,
     connector: Connector,
     connect_params: ConnectParams,
     state: SharedState,
@@ -69,7 +69,7 @@ struct ConnectAttempt {
 
 impl Control {
     pub(super) fn new(
-        target: String,
+        options: BalancerOptions,
         connector: Connector,
         connect_params: ConnectParams,
         max_connections_limit: NonZeroUsize,
@@ -79,7 +79,7 @@ impl Control {
     ) -> Self {
         let (wakes, requests) = (events.clone(), events.clone());
         Self {
-            target,
+            options,
             connector,
             connect_params,
             max_connections_limit,
@@ -496,7 +496,7 @@ impl ChannelControl for Control {
         fastrand::f64()
     }
 
-    fn target(&self) -> &str {
-        &self.target
+    fn build_options(&self) -> &BalancerOptions {
+        &self.options
     }
 }

@@ -39,11 +39,12 @@ use super::config::ServiceConfigs;
 use super::connectivity::{Event, EventReceiver, SharedState};
 use crate::backoff::ConnectParams;
 use crate::balancer::{
-    Balancer, BalancerUpdate, FailingPicker, GracefulSwitch, QueuingPicker, SubConnId, SubConnState,
+    Balancer, BalancerOptions, BalancerUpdate, FailingPicker, GracefulSwitch, QueuingPicker,
+    SubConnId, SubConnState,
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::credentials::PerRpcCredentials;
-use crate::resolver::{Resolver, ResolverEvent, ResolverState};
+use crate::resolver::{Resolver, ResolverError, ResolverEvent, ResolverState};
 use crate::status::Status;
 use crate::task::{Panicked, caught, watched};
 use crate::transport::CommonHeaders;
@@ -54,6 +55,8 @@ pub(super) type NewResolver = Box<dyn Fn() -> Result<Box<dyn Resolver>, Status> 
 /// The parts of a channel that its task uses.
 pub(super) struct ChannelParts {
     pub(super) target: String,
+    /// The properties of the channel, for its balancers.
+    pub(super) options: BalancerOptions,
     /// Makes a resolver, each time that the channel leaves idle mode.
     pub(super) new_resolver: NewResolver,
     pub(super) connector: Connector,
@@ -189,7 +192,7 @@ impl Running {
             parts.health_check_disabled,
         );
         let control = Control::new(
-            parts.target.clone(),
+            parts.options.clone(),
             parts.connector.clone(),
             parts.connect_params,
             parts.max_connections,
@@ -430,25 +433,27 @@ impl Running {
                 // The resolver does not wait for the answer when that fails.
                 let _ = reply.send(self.update(state));
             }
-            Resolved::Event(ResolverEvent::Error(error)) => self.resolver_error(&error),
-            Resolved::Silent => {
-                self.resolver_ended("the resolver ended before it had found anything");
+            Resolved::Event(ResolverEvent::Error(error)) => {
+                self.resolver_error(&error.to_status());
             }
-            Resolved::Panicked(panicked) => {
+            Resolved::Silent => {
+                self.resolver_ended(&ResolverError::Ended);
+            }
+            Resolved::Panicked => {
                 self.restart.schedule(Instant::now(), fastrand::f64());
-                self.resolver_ended(&panicked.to_string());
+                self.resolver_ended(&ResolverError::Panicked);
             }
         }
         self.pass_on_resolve_now();
     }
 
     /// The last answer of the resolver holds. Calls do not wait for one that has said nothing.
-    fn resolver_ended(&mut self, why: &str) {
-        tracing::debug!(target = self.parts.target, why, "the resolver has ended");
+    fn resolver_ended(&mut self, why: &ResolverError) {
+        tracing::debug!(target = self.parts.target, %why, "the resolver has ended");
         if let Some(active) = &self.active
             && !active.resolution.has_spoken()
         {
-            self.resolver_error(&Status::unavailable(why.to_owned()));
+            self.resolver_error(&why.to_status());
         }
     }
 

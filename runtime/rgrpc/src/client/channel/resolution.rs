@@ -27,7 +27,7 @@ pub(super) enum Resolved {
     Event(ResolverEvent),
     /// It says nothing more.
     Silent,
-    Panicked(Panicked),
+    Panicked,
 }
 
 impl Resolution {
@@ -57,11 +57,11 @@ impl Resolution {
             }
             // A panic drops the control a moment before the task ends.
             return Poll::Ready(match self.poll_panicked(cx) {
-                Poll::Ready(panicked) => Resolved::Panicked(panicked),
+                Poll::Ready(_) => Resolved::Panicked,
                 Poll::Pending => Resolved::Silent,
             });
         }
-        self.poll_panicked(cx).map(Resolved::Panicked)
+        self.poll_panicked(cx).map(|_| Resolved::Panicked)
     }
 
     fn poll_panicked(&mut self, cx: &mut Context<'_>) -> Poll<Panicked> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::call_config::{CallConfig, Retries};
 use crate::balancer::{BalancerRegistry, PolicyConfig};
+use crate::resolver::ResolverError;
 use crate::service_config::{FieldLog, ServiceConfig, ServiceConfigError};
 use crate::status::Status;
 
@@ -61,7 +62,7 @@ impl ServiceConfigs {
     /// nothing if there is a good one of before.
     pub(in crate::client) fn choose(
         &mut self,
-        found: Option<Result<String, Status>>,
+        found: Option<Result<String, ResolverError>>,
     ) -> Result<&ChannelConfig, Status> {
         let Some(found) = found.filter(|_| !self.ignores_resolver) else {
             self.found = None;
@@ -72,10 +73,7 @@ impl ServiceConfigs {
                 Ok(()) => None,
                 Err(error) => Some(format!("the service config is invalid: {error}")),
             },
-            Err(status) => Some(format!(
-                "the service config could not be had: {}",
-                status.message()
-            )),
+            Err(error) => Some(format!("the service config could not be had: {error}")),
         };
         match (&self.found, problem) {
             (Some((_, config)), None) => Ok(config),
@@ -132,7 +130,7 @@ fn warn_of_unknown_fields(log: &FieldLog) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::balancer::{Balancer, BalancerBuilder, PickFirstBuilder};
+    use crate::balancer::{Balancer, BalancerBuilder, BalancerOptions, PickFirstBuilder};
 
     /// Another policy than the default one.
     struct Other;
@@ -142,8 +140,8 @@ mod tests {
             "other"
         }
 
-        fn build(&self) -> Box<dyn Balancer> {
-            PickFirstBuilder.build()
+        fn build(&self, options: &BalancerOptions) -> Box<dyn Balancer> {
+            PickFirstBuilder.build(options)
         }
     }
 
@@ -252,7 +250,7 @@ mod tests {
     }
 
     fn chosen(configs: &mut ServiceConfigs, found: Option<Result<String, Status>>) -> String {
-        match configs.choose(found) {
+        match configs.choose(found.map(|found| found.map_err(ResolverError::from))) {
             Ok(config) => config.policy.name().to_owned(),
             Err(status) => format!("{}: {}", status.code(), status.message()),
         }

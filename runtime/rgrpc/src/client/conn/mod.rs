@@ -17,6 +17,7 @@ use super::channel::{Channel, ChannelParts};
 use super::connectivity::{ChannelState, SharedState};
 use crate::call::CallOptions;
 use crate::credentials::{ChannelCredentials, PerRpcCredentials};
+use crate::resolver::ChannelId;
 use crate::service_config::MethodConfig;
 use crate::status::Status;
 use crate::task::current_runtime;
@@ -84,6 +85,13 @@ impl ClientConn {
             closed: watch::Sender::new(false),
             parts: Arc::new(channel),
         }))
+    }
+
+    /// The id of the channel, unique in this program; all clones have the same. Its resolver and its
+    /// balancers [know](crate::resolver::ChannelInfo::id) it.
+    #[must_use]
+    pub fn id(&self) -> ChannelId {
+        self.0.parts.options.channel.id()
     }
 
     /// The target, as it was given.

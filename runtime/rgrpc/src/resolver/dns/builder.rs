@@ -9,7 +9,8 @@ use super::resolver::DnsResolver;
 use super::schedule::Intervals;
 use crate::io::{Address, host_port};
 use crate::resolver::{
-    Resolver, ResolverBuilder, ResolverOptions, ResolverState, StaticResolver, Target,
+    Resolver, ResolverBuilder, ResolverError, ResolverOptions, ResolverState, StaticResolver,
+    Target,
 };
 
 /// The default timeout of a lookup, as in grpc-go.
@@ -154,9 +155,9 @@ impl ResolverBuilder for DnsResolverBuilder {
         &self,
         target: &Target,
         options: &ResolverOptions,
-    ) -> Result<Box<dyn Resolver>, String> {
+    ) -> Result<Box<dyn Resolver>, ResolverError> {
         if self.timeout.is_zero() {
-            return Err("the option lookup_timeout must be more than 0".to_owned());
+            return Err("the option lookup_timeout must be more than 0".into());
         }
         let (host, port) = host_port::split(target.required_endpoint()?)?;
         let port = port.unwrap_or(host_port::DEFAULT_PORT);

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use tokio::net::lookup_host;
 
-use crate::status::Status;
+use crate::resolver::{LookupError, ResolverError};
 
 /// A way to look names up: the operating system, a DNS server, or the list of a test.
 pub(super) trait Lookup: Send + Sync + 'static {
-    /// Looks a name up. The error is a text that names the reason. Cancel-safe.
+    /// Looks a name up. Cancel-safe.
     fn look_up(&self, question: Question) -> LookupFuture;
 }
 
 /// The future of [`Lookup::look_up`].
-pub(super) type LookupFuture = Pin<Box<dyn Future<Output = Result<Answer, String>> + Send>>;
+pub(super) type LookupFuture = Pin<Box<dyn Future<Output = Result<Answer, LookupError>> + Send>>;
 
 /// The name to look up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) struct Answer {
     /// The addresses. Empty if the name has none.
     pub(super) addresses: Vec<SocketAddr>,
     /// The service config, as in [`ResolverState`](crate::resolver::ResolverState).
-    pub(super) service_config: Option<Result<String, Status>>,
+    pub(super) service_config: Option<Result<String, ResolverError>>,
     /// The validity of the addresses, if it is known.
     pub(super) valid_for: Option<Duration>,
 }
@@ -51,7 +51,7 @@ impl Lookup for SystemLookup {
                     addresses: addresses.collect(),
                     ..Answer::default()
                 }),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(LookupError::failed(error)),
             }
         })
     }

@@ -7,9 +7,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::lookup::{Answer, Lookup, Question};
 use super::schedule::{Intervals, Schedule};
 use crate::io::Address;
-use crate::resolver::{Resolver, ResolverControl, ResolverFuture, ResolverState};
+use crate::resolver::{
+    LookupError, Resolver, ResolverControl, ResolverError, ResolverFuture, ResolverState,
+};
 use crate::select_biased::{Either, select_biased};
-use crate::status::Status;
 
 /// Resolves a name, again and again by its [`Schedule`].
 pub(super) struct DnsResolver {
@@ -33,16 +34,16 @@ impl Resolver for DnsResolver {
                     Ok(answer) => {
                         let valid_for = answer.valid_for.filter(|_| self.refreshes_by_ttl);
                         let updated = control.update(state_of(answer)).await;
-                        updated.map(|()| valid_for)
+                        updated.ok().map(|()| valid_for)
                     }
                     Err(error) => {
-                        control.error(error.clone()).await;
-                        Err(error)
+                        control.error(error).await;
+                        None
                     }
                 };
                 match answered {
-                    Ok(valid_for) => schedule.succeeded(Instant::now(), valid_for),
-                    Err(_) => schedule.failed(Instant::now(), fastrand::f64()),
+                    Some(valid_for) => schedule.succeeded(Instant::now(), valid_for),
+                    None => schedule.failed(Instant::now(), fastrand::f64()),
                 }
             }
         })
@@ -50,25 +51,19 @@ impl Resolver for DnsResolver {
 }
 
 impl DnsResolver {
-    async fn look_up(&self) -> Result<Answer, Status> {
-        let failed = |cause: &str| {
-            Status::unavailable(format!(
-                "name resolution of {:?} by dns failed: {cause}",
-                self.question.host
-            ))
-        };
+    async fn look_up(&self) -> Result<Answer, ResolverError> {
         let answer = self.lookup.look_up(self.question.clone());
-        match timeout(self.timeout, answer).await {
-            Ok(Ok(answer)) if answer.addresses.is_empty() => {
-                Err(failed("the name has no addresses"))
-            }
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(cause)) => Err(failed(&cause)),
-            Err(_) => Err(failed(&format!(
-                "no answer within {} s",
-                self.timeout.as_secs_f64()
-            ))),
-        }
+        let cause = match timeout(self.timeout, answer).await {
+            Ok(Ok(answer)) if answer.addresses.is_empty() => LookupError::NoAddresses,
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(cause)) => cause,
+            Err(_) => LookupError::TimedOut(self.timeout),
+        };
+        Err(ResolverError::Lookup {
+            scheme: "dns".into(),
+            name: self.question.host.clone(),
+            cause,
+        })
     }
 }
 
@@ -107,6 +102,7 @@ mod tests {
     use super::super::lookup::LookupFuture;
     use super::*;
     use crate::resolver::{ResolverEvent, ResolverEvents};
+    use crate::status::Status;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -133,7 +129,7 @@ mod tests {
                 let (addresses, valid_for) = match reply {
                     Reply::Addresses(list) => (list, None),
                     Reply::ValidFor(seconds) => (&["1.2.3.4"] as &[_], Some(seconds * SECOND)),
-                    Reply::Failure(cause) => return Err(cause.to_owned()),
+                    Reply::Failure(cause) => return Err(LookupError::failed(cause)),
                     Reply::Silence => pending().await,
                 };
                 let parse = |ip: &&str| SocketAddr::new(ip.parse().expect(ip), question.port);
@@ -197,7 +193,7 @@ mod tests {
                         .expect("the resolver waits for the answer");
                     texts.collect::<Vec<_>>().join(" ")
                 }
-                ResolverEvent::Error(status) => status.message().to_owned(),
+                ResolverEvent::Error(error) => error.to_string(),
             };
             (event, self.start.elapsed().as_millis())
         }

@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use self::picker::{LeastRequestPicker, OutstandingCalls};
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerRegistry, BalancerUpdate, BaseBalancer, ChannelControl,
-    EndpointChild, EndpointId, Picker, PickerBuilder,
+    Balancer, BalancerBuilder, BalancerOptions, BalancerRegistry, BalancerUpdate, BaseBalancer,
+    ChannelControl, EndpointChild, EndpointId, Picker, PickerBuilder,
 };
 use crate::service_config::{ConfigValue, ServiceConfigError};
 use crate::status::Status;
@@ -46,7 +46,7 @@ impl BalancerBuilder for LeastRequestBuilder {
         Ok(Arc::new(LeastRequestConfig::parse(config)?))
     }
 
-    fn build(&self) -> Box<dyn Balancer> {
+    fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
         Box::new(BaseBalancer::new(LeastRequest::default()))
     }
 }

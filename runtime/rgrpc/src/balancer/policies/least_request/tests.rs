@@ -30,7 +30,7 @@ impl Fixture {
     fn new(choice_count: u32) -> Self {
         let mut fixture = Self {
             channel: TestChannel::new(),
-            policy: LeastRequestBuilder.build(),
+            policy: LeastRequestBuilder.build(TestChannel::new().build_options()),
         };
         fixture.update(choice_count);
         NAMES.iter().for_each(|name| fixture.connect(name));
@@ -182,7 +182,7 @@ fn without_a_ready_endpoint_the_state_is_that_of_round_robin() {
 #[test]
 fn a_config_of_another_type_fails_calls() {
     let mut channel = TestChannel::new();
-    let mut policy = LeastRequestBuilder.build();
+    let mut policy = LeastRequestBuilder.build(TestChannel::new().build_options());
     let update = BalancerUpdate::new(vec![Endpoint::from(Address::Pipe)], Arc::new(()));
     let error = policy.update(update, &mut channel).expect_err("a mistake");
     assert!(error.message().contains("LeastRequestConfig"), "{error}");

@@ -37,9 +37,9 @@ use self::config::OutlierDetectionConfig;
 use self::endpoints::Endpoints;
 use self::picker::CountingPicker;
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerEvent, BalancerRegistry, BalancerUpdate, ChannelControl,
-    ChildBalancer, ControlLayer, GracefulSwitch, Health, SubConn, SubConnId, SubConnIndex,
-    SubConnOptions, SubConnState, handle_events,
+    Balancer, BalancerBuilder, BalancerEvent, BalancerOptions, BalancerRegistry, BalancerUpdate,
+    ChannelControl, ChildBalancer, ControlLayer, GracefulSwitch, Health, SubConn, SubConnId,
+    SubConnIndex, SubConnOptions, SubConnState, handle_events,
 };
 use crate::io::Address;
 use crate::service_config::{ConfigValue, ServiceConfigError};
@@ -104,7 +104,7 @@ impl BalancerBuilder for OutlierDetectionBuilder {
         Ok(Arc::new(OutlierDetectionConfig::parse(config, registry)?))
     }
 
-    fn build(&self) -> Box<dyn Balancer> {
+    fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
         Box::new(OutlierDetection {
             child: ChildBalancer::new(Box::new(GracefulSwitch::new())),
             endpoints: Endpoints::default(),
@@ -290,7 +290,7 @@ impl Balancer for OutlierDetection {
         self.endpoints.update(&update.endpoints);
         self.configure(config, control.now());
         let policy = Arc::new(config.child_policy.clone());
-        let update = BalancerUpdate::new(update.endpoints, policy);
+        let update = update.with_config(policy);
         let mut result = Ok(());
         self.call(control, |child, control| {
             let (published, updated) = child.update(update, control);

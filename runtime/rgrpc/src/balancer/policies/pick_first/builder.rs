@@ -2,7 +2,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use super::PickFirst;
-use crate::balancer::{Balancer, BalancerBuilder, BalancerRegistry};
+use crate::balancer::{Balancer, BalancerBuilder, BalancerOptions, BalancerRegistry};
 use crate::service_config::{ConfigValue, ServiceConfigError};
 
 /// Builds the policy `pick_first`: all calls use one connection, to the first reachable address.
@@ -55,7 +55,7 @@ impl BalancerBuilder for PickFirstBuilder {
         ))
     }
 
-    fn build(&self) -> Box<dyn Balancer> {
+    fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
         Box::new(PickFirst::new())
     }
 }

@@ -27,11 +27,12 @@ use self::choice::{ChildView, Choice, LowerPriorities, choose};
 use self::config::{PriorityChild, PriorityConfig};
 use self::failover_timer::FailoverTimer;
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerEvent, BalancerRegistry, BalancerUpdate, ChannelControl,
-    ChildBalancer, FailingPicker, GracefulSwitch, WithoutResolveNow, call_failure, handle_events,
-    hierarchy,
+    Balancer, BalancerBuilder, BalancerEvent, BalancerOptions, BalancerRegistry, BalancerUpdate,
+    ChannelControl, ChildBalancer, FailingPicker, GracefulSwitch, WithoutResolveNow, call_failure,
+    handle_events, hierarchy,
 };
 use crate::connectivity_state::ConnectivityState;
+use crate::extensions::Extensions;
 use crate::resolver::Endpoint;
 use crate::service_config::{ConfigValue, ServiceConfigError};
 use crate::status::Status;
@@ -80,7 +81,7 @@ impl BalancerBuilder for PriorityBuilder {
         Ok(Arc::new(PriorityConfig::parse(config, registry)?))
     }
 
-    fn build(&self) -> Box<dyn Balancer> {
+    fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
         Box::new(Priority::default())
     }
 }
@@ -91,6 +92,8 @@ struct Priority {
     priorities: Vec<PriorityChild>,
     /// The endpoints of each child, by its name.
     endpoints: HashMap<String, Vec<Endpoint>>,
+    /// The attributes of the last update.
+    attributes: Arc<Extensions>,
     /// The built children, by name.
     children: BTreeMap<String, Child>,
     /// The child whose state was published last.
@@ -142,7 +145,12 @@ impl Priority {
         let priority = &self.priorities[index];
         let endpoints = self.endpoints.get(&priority.name);
         let mut child = Child::new(control.now());
-        let result = child.update(priority, endpoints.cloned().unwrap_or_default(), control);
+        let result = child.update(
+            priority,
+            endpoints.cloned().unwrap_or_default(),
+            &self.attributes,
+            control,
+        );
         self.children.insert(priority.name.clone(), child);
         result
     }
@@ -252,10 +260,12 @@ impl Child {
         &mut self,
         priority: &PriorityChild,
         endpoints: Vec<Endpoint>,
+        attributes: &Arc<Extensions>,
         control: &mut dyn ChannelControl,
     ) -> Result<(), Status> {
         self.ignores_reresolution_requests = priority.ignore_reresolution_requests;
-        let update = BalancerUpdate::new(endpoints, Arc::new(priority.policy.clone()));
+        let update = BalancerUpdate::new(endpoints, Arc::new(priority.policy.clone()))
+            .with_attributes(Arc::clone(attributes));
         let mut result = Ok(());
         self.call(control, |balancer, control| {
             let (published, updated) = balancer.update(update, control);
@@ -278,6 +288,7 @@ impl Balancer for Priority {
     ) -> Result<(), Status> {
         let config = update.config::<PriorityConfig>()?;
         self.priorities.clone_from(&config.priorities);
+        self.attributes = Arc::clone(&update.attributes);
         self.endpoints = hierarchy::group(update.endpoints);
         let mut old = std::mem::take(&mut self.children);
         let mut result = Ok(());
@@ -285,7 +296,7 @@ impl Balancer for Priority {
             if let Some(mut child) = old.remove(&priority.name) {
                 let endpoints = self.endpoints.get(&priority.name);
                 let endpoints = endpoints.cloned().unwrap_or_default();
-                result = result.and(child.update(priority, endpoints, control));
+                result = result.and(child.update(priority, endpoints, &self.attributes, control));
                 self.children.insert(priority.name.clone(), child);
             }
         }

@@ -19,8 +19,8 @@ use tokio::time::Instant;
 use self::config::RandomSubsettingConfig;
 use self::subset::subset;
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerEvent, BalancerRegistry, BalancerUpdate, ChannelControl,
-    GracefulSwitch, handle_events,
+    Balancer, BalancerBuilder, BalancerEvent, BalancerOptions, BalancerRegistry, BalancerUpdate,
+    ChannelControl, GracefulSwitch, handle_events,
 };
 use crate::service_config::{ConfigValue, ServiceConfigError};
 use crate::status::Status;
@@ -55,7 +55,7 @@ impl BalancerBuilder for RandomSubsettingBuilder {
         Ok(Arc::new(RandomSubsettingConfig::parse(config, registry)?))
     }
 
-    fn build(&self) -> Box<dyn Balancer> {
+    fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
         Box::new(RandomSubsetting {
             seed: None,
             child: GracefulSwitch::new(),
@@ -87,9 +87,9 @@ impl Balancer for RandomSubsetting {
             (control.random() * 2_f64.powi(64)) as u64
         });
         let (size, policy) = (config.subset_size, Arc::new(config.child_policy.clone()));
-        let endpoints = subset(update.endpoints, size, seed);
-        self.child
-            .update(BalancerUpdate::new(endpoints, policy), control)
+        let mut update = update.with_config(policy);
+        update.endpoints = subset(update.endpoints, size, seed);
+        self.child.update(update, control)
     }
 
     handle_events!();

@@ -33,9 +33,10 @@ use self::config::RingHashConfig;
 use self::picker::{RingEndpoint, RingHashPicker};
 use self::ring::{Ring, RingMember};
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerEvent, BalancerRegistry, BalancerUpdate, ChannelControl,
-    ConnectivityStateEvaluator, EndpointChild, EndpointId, EndpointSharding, EndpointsChange,
-    FailingPicker, Lazy, PickFirst, PickFirstConfig, Picker, call_failure, handle_events,
+    Balancer, BalancerBuilder, BalancerEvent, BalancerOptions, BalancerRegistry, BalancerUpdate,
+    ChannelControl, ConnectivityStateEvaluator, EndpointChild, EndpointId, EndpointSharding,
+    EndpointsChange, FailingPicker, Lazy, PickFirst, PickFirstConfig, Picker, call_failure,
+    handle_events,
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::resolver::{Endpoint, EndpointHashKey, EndpointWeight};
@@ -111,7 +112,7 @@ impl BalancerBuilder for RingHashBuilder {
         Ok(Arc::new(RingHashConfig::parse(config, self.ring_size_cap)?))
     }
 
-    fn build(&self) -> Box<dyn Balancer> {
+    fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
         let child = || -> Box<dyn Balancer> {
             Box::new(Lazy::new(|| {
                 Box::new(PickFirst::leaf()) as Box<dyn Balancer>
@@ -267,7 +268,7 @@ impl Balancer for RingHash {
     ) -> Result<(), Status> {
         let config = update.config::<RingHashConfig>()?.clone();
         let children_config = Arc::new(PickFirstConfig::default());
-        let update = BalancerUpdate::new(update.endpoints, children_config);
+        let update = update.with_config(children_config);
         let result = self.endpoints.update(update, control);
         let children = self.endpoints.children();
         let members: Vec<_> = children.map(|child| member(child.endpoint())).collect();

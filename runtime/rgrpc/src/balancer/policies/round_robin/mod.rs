@@ -8,8 +8,8 @@ mod tests;
 use std::sync::Arc;
 
 use crate::balancer::{
-    Balancer, BalancerBuilder, BaseBalancer, ChannelControl, EndpointChild, Picker, PickerBuilder,
-    RoundRobinPicker,
+    Balancer, BalancerBuilder, BalancerOptions, BaseBalancer, ChannelControl, EndpointChild,
+    Picker, PickerBuilder, RoundRobinPicker,
 };
 
 /// Builds the policy `round_robin`: calls use all READY and healthy endpoints in turn. The config
@@ -29,7 +29,7 @@ impl BalancerBuilder for RoundRobinBuilder {
         "round_robin"
     }
 
-    fn build(&self) -> Box<dyn Balancer> {
+    fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
         Box::new(BaseBalancer::new(RoundRobin))
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::*;
 use crate::balancer::policies::chi_square::assert_distribution;
 use crate::balancer::{
-    BalancerRegistry, BalancerUpdate, Health, SubConnState, TestChannel, TestPick,
+    BalancerRegistry, BalancerUpdate, ChannelControl, Health, SubConnState, TestChannel, TestPick,
 };
 use crate::connectivity_state::ConnectivityState::{Connecting, Ready, TransientFailure};
 use crate::io::Address;
@@ -24,7 +24,7 @@ impl Fixture {
     fn new(names: &[&str]) -> Self {
         let mut fixture = Self {
             channel: TestChannel::new(),
-            policy: RoundRobinBuilder.build(),
+            policy: RoundRobinBuilder.build(TestChannel::new().build_options()),
         };
         fixture.update(names).expect("there are endpoints");
         fixture

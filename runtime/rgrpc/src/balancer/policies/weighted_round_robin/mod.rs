@@ -34,8 +34,8 @@ use tokio::time::Instant;
 
 use self::policy::WeightedEndpoints;
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerEvent, BalancerRegistry, BalancerUpdate, ChannelControl,
-    GracefulSwitch, PolicyConfig, handle_events,
+    Balancer, BalancerBuilder, BalancerEvent, BalancerOptions, BalancerRegistry, BalancerUpdate,
+    ChannelControl, GracefulSwitch, PolicyConfig, handle_events,
 };
 use crate::service_config::{ConfigValue, ServiceConfigError};
 use crate::status::Status;
@@ -66,7 +66,7 @@ impl BalancerBuilder for WeightedRoundRobinBuilder {
         Ok(Arc::new(WeightedRoundRobinConfig::parse(config)?))
     }
 
-    fn build(&self) -> Box<dyn Balancer> {
+    fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
         Box::<WeightedRoundRobin>::default()
     }
 }
@@ -98,7 +98,7 @@ impl BalancerBuilder for WeightedEndpointsBuilder {
         &self.name
     }
 
-    fn build(&self) -> Box<dyn Balancer> {
+    fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
         Box::new(WeightedEndpoints::new(self.load_reports))
     }
 }
@@ -117,8 +117,8 @@ impl Balancer for WeightedRoundRobin {
     ) -> Result<(), Status> {
         let config = update.config::<WeightedRoundRobinConfig>()?;
         let builder = WeightedEndpointsBuilder::new(config.load_reports());
-        let config = PolicyConfig::new(Arc::new(builder), update.config);
-        let update = BalancerUpdate::new(update.endpoints, Arc::new(config));
+        let config = PolicyConfig::new(Arc::new(builder), Arc::clone(&update.config));
+        let update = update.with_config(Arc::new(config));
         self.0.update(update, control)
     }
 

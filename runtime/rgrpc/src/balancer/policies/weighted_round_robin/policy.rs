@@ -137,7 +137,7 @@ impl Balancer for WeightedEndpoints {
     ) -> Result<(), Status> {
         self.config = *update.config()?;
         let config = Arc::new(PickFirstConfig::default());
-        let update = BalancerUpdate::new(update.endpoints, config);
+        let update = update.with_config(config);
         let result = self.endpoints.update(update, control);
         self.publish(control);
         result

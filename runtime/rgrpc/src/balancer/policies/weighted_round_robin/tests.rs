@@ -4,7 +4,8 @@ use std::time::Duration;
 use super::*;
 use crate::balancer::policies::chi_square::assert_distribution;
 use crate::balancer::{
-    DoneInfo, Health, LoadReport, PickInfo, PickResult, SubConnId, SubConnState, TestChannel,
+    ChannelControl, DoneInfo, Health, LoadReport, PickInfo, PickResult, SubConnId, SubConnState,
+    TestChannel,
 };
 use crate::connectivity_state::ConnectivityState::{Connecting, Ready, TransientFailure};
 use crate::io::Address;
@@ -44,7 +45,7 @@ impl Fixture {
     fn new(config: WeightedRoundRobinConfig) -> Self {
         let mut fixture = Self {
             channel: TestChannel::new(),
-            policy: WeightedRoundRobinBuilder.build(),
+            policy: WeightedRoundRobinBuilder.build(TestChannel::new().build_options()),
         };
         fixture.update(config);
         NAMES.iter().for_each(|name| fixture.connect(name));

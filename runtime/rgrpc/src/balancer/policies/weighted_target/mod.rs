@@ -21,9 +21,9 @@ use tokio::time::Instant;
 use self::config::WeightedTargetConfig;
 use self::picker::WeightedPicker;
 use crate::balancer::{
-    Balancer, BalancerBuilder, BalancerEvent, BalancerRegistry, BalancerUpdate, ChannelControl,
-    ChildBalancer, ConnectivityStateEvaluator, FailingPicker, GracefulSwitch, Picker,
-    QueuingPicker, call_failure, handle_events, hierarchy,
+    Balancer, BalancerBuilder, BalancerEvent, BalancerOptions, BalancerRegistry, BalancerUpdate,
+    ChannelControl, ChildBalancer, ConnectivityStateEvaluator, FailingPicker, GracefulSwitch,
+    Picker, QueuingPicker, call_failure, handle_events, hierarchy,
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::service_config::{ConfigValue, ServiceConfigError};
@@ -63,7 +63,7 @@ impl BalancerBuilder for WeightedTargetBuilder {
         Ok(Arc::new(WeightedTargetConfig::parse(config, registry)?))
     }
 
-    fn build(&self) -> Box<dyn Balancer> {
+    fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
         Box::new(WeightedTarget::default())
     }
 }
@@ -161,7 +161,7 @@ impl Balancer for WeightedTarget {
             let target = self.targets.entry(name.clone()).or_insert_with(Target::new);
             target.weight = config.weight;
             let endpoints = endpoints.remove(name).unwrap_or_default();
-            let update = BalancerUpdate::new(endpoints, Arc::new(config.policy.clone()));
+            let update = update.for_child(endpoints, Arc::new(config.policy.clone()));
             let (published, updated) = target.child.update(update, control);
             if published {
                 target.update_state();

@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::lookup::{Answer, Lookup, LookupFuture, Question, SystemLookup};
 use super::txt_service_config::ClientProperties;
 use crate::io::host_port;
-use crate::status::Status;
+use crate::resolver::{LookupError, ResolverError};
 
 /// The prefix of a host in the name of the TXT record with its service config.
 const TXT_PREFIX: &str = "_grpc_config.";
@@ -92,16 +92,17 @@ impl HickoryLookup {
         }
     }
 
-    async fn resolver(&self) -> Result<TokioResolver, String> {
-        let text = |error: NetError| error.to_string();
+    async fn resolver(&self) -> Result<TokioResolver, LookupError> {
+        let failed = |error: NetError| LookupError::failed(error);
         let Some(server) = &self.server else {
-            let mut builder = TokioResolver::builder_tokio().map_err(text)?;
+            let mut builder = TokioResolver::builder_tokio().map_err(failed)?;
             builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-            return builder.build().map_err(text);
+            return builder.build().map_err(failed);
         };
         let Server { host, port } = server;
         let found = lookup_host((&**host, *port)).await;
-        let found = found.map_err(|error| format!("the DNS server {host:?}: {error}"))?;
+        let found = found
+            .map_err(|error| LookupError::failed(format!("the DNS server {host:?}: {error}")))?;
         let servers = found.map(|address| {
             let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
             let connections = connections.map(|mut connection| {
@@ -115,7 +116,7 @@ impl HickoryLookup {
         builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
         // Only the server may answer.
         builder.options_mut().use_hosts_file = ResolveHosts::Never;
-        builder.build().map_err(text)
+        builder.build().map_err(failed)
     }
 }
 
@@ -131,7 +132,7 @@ impl Lookup for HickoryLookup {
                 answer.service_config = match this.resolver().await {
                     Ok(resolver) => service_config(&resolver, &question.host).await,
                     Err(problem) => {
-                        tracing::debug!(problem, "no service config can be asked for");
+                        tracing::debug!(%problem, "no service config can be asked for");
                         None
                     }
                 };
@@ -141,11 +142,11 @@ impl Lookup for HickoryLookup {
     }
 }
 
-async fn addresses(resolver: &TokioResolver, question: &Question) -> Result<Answer, String> {
+async fn addresses(resolver: &TokioResolver, question: &Question) -> Result<Answer, LookupError> {
     let found = match resolver.lookup_ip(&*question.host).await {
         Ok(found) => found,
         Err(error) if error.is_no_records_found() => return Ok(Answer::default()),
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(LookupError::failed(error)),
     };
     let ttls = found.as_lookup().answers().iter().map(|record| record.ttl);
     Ok(Answer {
@@ -159,7 +160,10 @@ async fn addresses(resolver: &TokioResolver, question: &Question) -> Result<Answ
 /// and some servers do not answer questions for unknown records.
 ///
 /// Source: grpc-go `envconfig.TXTErrIgnore`.
-async fn service_config(resolver: &TokioResolver, host: &str) -> Option<Result<String, Status>> {
+async fn service_config(
+    resolver: &TokioResolver,
+    host: &str,
+) -> Option<Result<String, ResolverError>> {
     let name = format!("{TXT_PREFIX}{host}");
     let found = match timeout(TXT_TIMEOUT, resolver.txt_lookup(&*name)).await {
         Ok(Ok(found)) => found,
@@ -189,6 +193,8 @@ async fn service_config(resolver: &TokioResolver, host: &str) -> Option<Result<S
     };
     let chosen = client.choose(texts.iter().map(String::as_str));
     chosen
-        .map_err(|problem| Status::unavailable(format!("the TXT record of {name}: {problem}")))
+        .map_err(|problem| {
+            ResolverError::ServiceConfig(format!("the TXT record of {name}: {problem}"))
+        })
         .transpose()
 }

@@ -15,6 +15,7 @@ use crate::resolver::{
     DnsResolverBuilder, ResolverBuilder, ResolverControl, ResolverEvent, ResolverOptions,
     ResolverState, Target,
 };
+use crate::status::Status;
 
 /// A DNS server that answers from a table. A name that is not in the table does not exist.
 struct DnsServer {
@@ -95,7 +96,7 @@ impl DnsServer {
         running.abort();
         match event.expect("an event") {
             ResolverEvent::Update(state, _) => Ok(state),
-            ResolverEvent::Error(status) => Err(status),
+            ResolverEvent::Error(error) => Err(error.to_status()),
         }
     }
 
@@ -150,9 +151,8 @@ async fn the_server_resolves_addresses_of_both_families_and_the_service_config()
 #[tokio::test]
 async fn a_disabled_service_config_is_not_looked_up() {
     let server = serve(HashMap::from([(HOST, vec![(60, ip("1.2.3.4"))])])).await;
-    let options = ResolverOptions {
-        disable_service_config: true,
-    };
+    let mut options = ResolverOptions::default();
+    options.disable_service_config = true;
     let state = server.resolve("shop.test", options).await.expect("found");
     assert_eq!(addresses_of(&state), ["1.2.3.4:443"]);
     assert!(state.service_config.is_none());
@@ -173,7 +173,7 @@ async fn a_host_without_a_record_has_no_service_config_and_an_invalid_record_is_
     let config = found.await.expect("the addresses are found").service_config;
     let error = config.expect("there is one").expect_err("nonsense");
     for part in ["_grpc_config.shop.test", "not followed by a JSON list"] {
-        assert!(error.message().contains(part), "{error}");
+        assert!(error.to_string().contains(part), "{error}");
     }
 }
 

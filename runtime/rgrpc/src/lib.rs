@@ -71,10 +71,10 @@ pub mod fuzzing;
 
 pub use backoff::BackoffConfig;
 pub use call::{
-    BidiStream, BidiStreamingCall, Call, CallContext, CallOptions, CancelHandle, ClientStream,
-    ClientStreaming, ClientStreamingCall, Extensions, Invoke, MethodName, RecvStream, Request,
-    Response, ResponseInfo, SendStream, ServerStream, ServerStreamingCall, TestStreams, Unary,
-    UnaryCall, test_streams,
+    BidiStream, BidiStreamingCall, Call, CallContext, CallOptions, CancelHandle, ClientInterceptor,
+    ClientNext, ClientReply, ClientStream, ClientStreaming, ClientStreamingCall, Extensions,
+    Intercepted, Invoke, MethodName, OutgoingCall, RecvStream, Request, Response, ResponseInfo,
+    SendStream, ServerStream, ServerStreamingCall, TestStreams, Unary, UnaryCall, test_streams,
 };
 pub use client::{BuildError, ClientConn, ClientConnBuilder};
 #[cfg(feature = "gzip")]

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::codec::{Codec, ProtoCodec};
 use crate::credentials::PerRpcCredentials;
+use crate::interceptor::CallKind;
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
@@ -73,7 +74,7 @@ impl<'a, I, Req, Res, C> Call<'a, I, Unary<Req, Res>, C> {
         method: impl Into<MethodName>,
         mut request: Request<Req>,
     ) -> Self {
-        let mut options = CallOptions::new();
+        let mut options = CallOptions::of_kind(CallKind::Unary);
         options.take_over(request.take_outgoing());
         Self {
             invoke,
@@ -93,7 +94,7 @@ impl<'a, I, Req, Res, C> Call<'a, I, ServerStream<Req, Res>, C> {
         method: impl Into<MethodName>,
         mut request: Request<Req>,
     ) -> Self {
-        let mut options = CallOptions::new();
+        let mut options = CallOptions::of_kind(CallKind::ServerStreaming);
         options.take_over(request.take_outgoing());
         Self {
             invoke,
@@ -113,7 +114,7 @@ impl<'a, I, Req, Res, C> Call<'a, I, ClientStream<Req, Res>, C> {
             codec,
             method: method.into(),
             kind: ClientStream(PhantomData),
-            options: CallOptions::new(),
+            options: CallOptions::of_kind(CallKind::ClientStreaming),
         }
     }
 }
@@ -126,7 +127,7 @@ impl<'a, I, Req, Res, C> Call<'a, I, BidiStream<Req, Res>, C> {
             codec,
             method: method.into(),
             kind: BidiStream(PhantomData),
-            options: CallOptions::new(),
+            options: CallOptions::of_kind(CallKind::BidiStreaming),
         }
     }
 }

@@ -395,12 +395,12 @@ impl CallContext {
                 (None, None, Err(&cancelled))
             }
         };
-        let outcome = CallOutcome {
+        let outcome = CallOutcome::of_server(
             status,
-            trailer: trailer.unwrap_or(&NONE),
+            trailer.unwrap_or(&NONE),
             cancel_reason,
-            began: self.0.call().began(),
-        };
+            self.0.call().began(),
+        );
         if let Some(recorders) = self.recorders() {
             record_end(recorders, header, sent, &outcome, trailer);
         }

@@ -98,6 +98,11 @@ pub(crate) trait MessageSource: Send + Sync {
 
     /// The half was dropped before it had ended.
     fn abandon(&self);
+
+    /// The status of a call that this side has ended while nobody received.
+    fn local_end(&self) -> Option<Status> {
+        None
+    }
 }
 
 /// An event of a [`MessageSource`].

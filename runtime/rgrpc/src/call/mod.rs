@@ -9,6 +9,7 @@ mod cancel_handle;
 mod client_streaming;
 mod context;
 mod halves;
+mod interceptor;
 mod invoke;
 mod observed;
 mod on_finish;
@@ -30,6 +31,11 @@ pub use cancel_handle::CancelHandle;
 pub use client_streaming::ClientStreaming;
 pub use context::CallContext;
 pub(crate) use halves::{MessageSink, MessageSource, SourceEvent};
+pub(crate) use interceptor::{
+    CallChain, ErasedClientInterceptor, InterceptorList, ReplyFuture, TypedCall, erased,
+    run_streaming, run_unary,
+};
+pub use interceptor::{ClientInterceptor, ClientNext, ClientReply, Intercepted, OutgoingCall};
 pub use invoke::{Invoke, MethodName};
 pub(crate) use observed::ObservedCall;
 pub(crate) use on_finish::FinishHooks;

@@ -6,12 +6,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::interceptor::InterceptorList;
 use super::on_finish::OnFinish;
 use super::request::Outgoing;
 use super::response_info::ResponseInfo;
 use super::{CallContext, CancelHandle, Extensions};
 use crate::codec::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
 use crate::credentials::PerRpcCredentials;
+use crate::interceptor::{CallKind, MessageInterceptor, MessageInterceptors};
 use crate::metadata::Metadata;
 use crate::status::Status;
 
@@ -89,6 +91,8 @@ pub struct CallOptions {
     pub(crate) parent: Option<CallContext>,
     /// The first value that was refused, which fails the call.
     pub(crate) invalid: Option<Status>,
+    /// The kind of the call, if its maker has said it.
+    pub(crate) kind: Option<CallKind>,
     /// Boxed, so that calls that set none of them need no space for them: options are moved several
     /// times on the way.
     pub(crate) extra: Option<Box<ExtraOptions>>,
@@ -106,6 +110,9 @@ pub(crate) struct ExtraOptions {
     pub(crate) extensions: Extensions,
     pub(crate) on_finish: OnFinish,
     pub(crate) response_info: Vec<ResponseInfo>,
+    /// The interceptors of the stub.
+    pub(crate) interceptors: Option<InterceptorList>,
+    pub(crate) messages: Option<Arc<MessageInterceptors>>,
 }
 
 impl CallOptions {
@@ -120,8 +127,16 @@ impl CallOptions {
             max_send_message_size: None,
             parent: None,
             invalid: None,
+            kind: None,
             extra: None,
         }
+    }
+
+    /// The options of a call of this kind that say nothing.
+    pub(crate) const fn of_kind(kind: CallKind) -> Self {
+        let mut options = Self::new();
+        options.kind = Some(kind);
+        options
     }
 
     /// Takes over what is sent of a request besides its message.
@@ -367,6 +382,32 @@ impl CallOptions {
     /// Source: grpc-go `Header`, `Trailer`, `Peer`.
     pub fn response_info(&mut self, info: &ResponseInfo) {
         self.extra_mut().response_info.push(info.clone());
+    }
+
+    /// Has these interceptors run, inside of those that are there.
+    pub(crate) fn intercept(&mut self, added: &InterceptorList) {
+        let interceptors = &mut self.extra_mut().interceptors;
+        *interceptors = Some(match interceptors {
+            None => Arc::clone(added),
+            Some(outer) => outer.iter().chain(&**added).cloned().collect(),
+        });
+    }
+
+    /// Takes the interceptors of the stub.
+    pub(crate) fn take_interceptors(&mut self) -> Option<InterceptorList> {
+        self.extra.as_mut()?.interceptors.take()
+    }
+
+    /// Returns whether the stub has interceptors.
+    pub(crate) fn has_interceptors(&self) -> bool {
+        let extra = self.extra.as_ref();
+        extra.is_some_and(|extra| extra.interceptors.is_some())
+    }
+
+    /// Has this interceptor see the messages of the call, after those that are there.
+    pub(crate) fn intercept_messages(&mut self, interceptor: impl MessageInterceptor) {
+        let messages = self.extra_mut().messages.get_or_insert_default();
+        Arc::make_mut(messages).push(interceptor);
     }
 
     fn extra_mut(&mut self) -> &mut ExtraOptions {

@@ -8,6 +8,7 @@ use bytes::{Buf, Bytes};
 use futures_core::Stream;
 
 use super::halves::SourceEvent;
+use super::interceptor::{EndGuard, ReportedSource};
 use super::{MessageSource, Response};
 use crate::codec::{Codec, Encoding, MessageLimit, MessageReader, ReadMessage, decode};
 use crate::interceptor::MessageView;
@@ -100,6 +101,12 @@ impl<T> RecvStream<T> {
     {
         self.decode = decode_observed::<C, T>;
         self.gated = true;
+        self
+    }
+
+    /// Tells the hooks of a chain of the end of the call.
+    pub(super) fn reporting(mut self, end: EndGuard) -> Self {
+        self.source = Arc::new(ReportedSource::new(Arc::clone(&self.source), end));
         self
     }
 

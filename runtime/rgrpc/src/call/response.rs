@@ -62,6 +62,11 @@ impl<T> Response<T> {
         (self.message, self.metadata, self.trailer)
     }
 
+    /// The message, the header metadata, the trailers, and the ends of the connection.
+    pub(crate) fn into_all_parts(self) -> (T, Metadata, Metadata, Option<Arc<Peer>>) {
+        (self.message, self.metadata, self.trailer, self.peer)
+    }
+
     /// The header metadata.
     pub const fn metadata(&self) -> &Metadata {
         &self.metadata

@@ -5,23 +5,54 @@ use tokio::time::Instant;
 
 use crate::cancel_reason::CancelReason;
 use crate::metadata::Metadata;
-use crate::status::{Code, Status};
+use crate::status::{Code, Origin, Status};
 use crate::task::caught;
 
 /// The outcome of a call.
 ///
 /// On a server it is the status that was given to the transport. The client may see another status
 /// if the connection is lost after that, if its own deadline passes first, or if the headers are
-/// larger than it accepts.
+/// larger than it accepts. On a client it is the status that the caller sees.
 #[derive(Clone, Copy, Debug)]
 pub struct CallOutcome<'a> {
     pub(crate) status: Result<(), &'a Status>,
     pub(crate) trailer: &'a Metadata,
-    pub(crate) cancel_reason: Option<CancelReason>,
-    pub(crate) began: Instant,
+    cancel_reason: Option<CancelReason>,
+    ended_by: EndedBy,
+    began: Instant,
 }
 
 impl<'a> CallOutcome<'a> {
+    /// The outcome of a server's call, which was cancelled for this reason, if it was.
+    pub(crate) fn of_server(
+        status: Result<(), &'a Status>,
+        trailer: &'a Metadata,
+        cancel_reason: Option<CancelReason>,
+        began: Instant,
+    ) -> Self {
+        Self {
+            status,
+            trailer,
+            cancel_reason,
+            ended_by: EndedBy::of_reason(cancel_reason),
+            began,
+        }
+    }
+
+    /// The outcome of a client's call: its trailers, or its failure.
+    pub(crate) fn of_client(end: Result<&'a Metadata, &'a Status>, began: Instant) -> Self {
+        Self {
+            status: end.map(|_| ()),
+            trailer: end.unwrap_or_else(Status::metadata),
+            cancel_reason: None,
+            ended_by: end.map_or_else(
+                |status| EndedBy::of_origin(status.origin()),
+                |_| EndedBy::Server,
+            ),
+            began,
+        }
+    }
+
     /// The status; for a call that was cancelled, the one that says so.
     ///
     /// # Errors
@@ -46,24 +77,18 @@ impl<'a> CallOutcome<'a> {
     /// The party that has ended the call.
     #[must_use]
     pub const fn ended_by(&self) -> EndedBy {
-        match self.cancel_reason {
-            None => EndedBy::Server,
-            Some(CancelReason::ClientCancelled | CancelReason::StreamFailed) => EndedBy::Client,
-            Some(CancelReason::DeadlineExceeded) => EndedBy::Deadline,
-            Some(CancelReason::ServerStopped) => EndedBy::Shutdown,
-            Some(CancelReason::HeadersTooLarge | CancelReason::ConnectionLost) => {
-                EndedBy::Connection
-            }
-        }
+        self.ended_by
     }
 
-    /// The reason why the call was cancelled on this server; `None` if it was not.
+    /// The reason why the call was cancelled on this server; `None` if it was not, and on a client.
     #[must_use]
     pub const fn cancel_reason(&self) -> Option<CancelReason> {
         self.cancel_reason
     }
 
-    /// The time at which the call began: a server's when its head had come.
+    /// The time at which the call began: a server's when its head had come. For the
+    /// [`on_end`](crate::OutgoingCall::on_end) of a client, the time at which the first function was
+    /// added.
     #[must_use]
     pub const fn began(&self) -> Instant {
         self.began
@@ -80,16 +105,41 @@ impl<'a> CallOutcome<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EndedBy {
-    /// The server has answered: its handler, an interceptor, or the runtime for them.
+    /// The server has answered: its handler, an interceptor, or the runtime for them. On a client
+    /// also a reset by the server.
     Server,
-    /// The client has cancelled the call or reset its stream.
+    /// The client has cancelled the call or reset its stream. On a client also a failure of its own:
+    /// a status of an interceptor, a message that cannot be encoded or decoded.
     Client,
     /// The call's deadline has passed.
     Deadline,
-    /// The connection was lost, or cannot carry the response.
+    /// The connection was lost, or cannot carry the response. On a client also: none could be made.
     Connection,
     /// The side that this program is has been shut down.
     Shutdown,
+}
+
+impl EndedBy {
+    /// The party that has ended a server's call, which was cancelled for this reason, if it was.
+    const fn of_reason(reason: Option<CancelReason>) -> Self {
+        match reason {
+            None => Self::Server,
+            Some(CancelReason::ClientCancelled | CancelReason::StreamFailed) => Self::Client,
+            Some(CancelReason::DeadlineExceeded) => Self::Deadline,
+            Some(CancelReason::ServerStopped) => Self::Shutdown,
+            Some(CancelReason::HeadersTooLarge | CancelReason::ConnectionLost) => Self::Connection,
+        }
+    }
+
+    /// The party that has ended a client's call with a status of this origin.
+    const fn of_origin(origin: Origin) -> Self {
+        match origin {
+            Origin::Here => Self::Client,
+            Origin::Peer => Self::Server,
+            Origin::Deadline => Self::Deadline,
+            Origin::Connection => Self::Connection,
+        }
+    }
 }
 
 impl fmt::Display for EndedBy {
@@ -146,12 +196,7 @@ mod tests {
 
     fn outcome(cancel_reason: Option<CancelReason>) -> CallOutcome<'static> {
         static NONE: Metadata = Metadata::new();
-        CallOutcome {
-            status: Ok(()),
-            trailer: &NONE,
-            cancel_reason,
-            began: Instant::now(),
-        }
+        CallOutcome::of_server(Ok(()), &NONE, cancel_reason, Instant::now())
     }
 
     #[test]

@@ -63,6 +63,20 @@ struct Inner {
     details: Bytes,
     metadata: Metadata,
     source: Option<Arc<dyn Error + Send + Sync>>,
+    origin: Origin,
+}
+
+/// The party that has ended a client's call with a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// This program.
+    Here,
+    /// The peer: by its trailers, or by a reset.
+    Peer,
+    /// The call's deadline, on this side.
+    Deadline,
+    /// The connection, which could not be made or was lost.
+    Connection,
 }
 
 impl Status {
@@ -85,6 +99,7 @@ impl Status {
             details: Bytes::new(),
             metadata: Metadata::new(),
             source: None,
+            origin: Origin::Here,
         }))
     }
 
@@ -194,6 +209,17 @@ impl Status {
     pub(crate) fn with_message(mut self, message: impl Into<Cow<'static, str>>) -> Self {
         self.0.message = message.into();
         self
+    }
+
+    /// Sets the party that has ended the call. Default: this program.
+    #[must_use]
+    pub(crate) fn with_origin(mut self, origin: Origin) -> Self {
+        self.0.origin = origin;
+        self
+    }
+
+    pub(crate) fn origin(&self) -> Origin {
+        self.0.origin
     }
 
     pub(crate) fn take_metadata(&mut self) -> Metadata {

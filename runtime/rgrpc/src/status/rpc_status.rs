@@ -2,7 +2,7 @@ use bytes::Bytes;
 use prost::{Message, Name};
 use prost_types::Any;
 
-use super::{Code, Status};
+use super::{Code, Origin, Status};
 use crate::metadata::Metadata;
 
 /// The message `google.rpc.Status`: a code, a text, and detail messages.
@@ -176,6 +176,7 @@ impl Status {
         Self::new(code, message)
             .with_details(details)
             .with_metadata(metadata)
+            .with_origin(Origin::Peer)
     }
 }
 

@@ -19,7 +19,7 @@ use super::config::{
 use super::conn::{ClientConn, Compression, Settings, authority};
 use crate::backoff::{BackoffConfig, ConnectParams};
 use crate::balancer::{BalancerBuilder, BalancerOptions, BalancerRegistry};
-use crate::call::CallOptions;
+use crate::call::{CallOptions, ClientInterceptor, ErasedClientInterceptor, erased};
 use crate::codec::{Compressor, CompressorRegistry};
 use crate::credentials::{ChannelCredentials, PerRpcCredentials};
 use crate::io::{DEFAULT_TCP_USER_TIMEOUT, Dial, HttpProxy, ProxyDialer, SystemDialer};
@@ -62,6 +62,7 @@ const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 /// | `WithResolvers` | [`resolver`](Self::resolver) |
 /// | `WithIdleTimeout` | [`idle_timeout`](Self::idle_timeout) |
 /// | `WithKeepaliveParams` | [`keepalive`](Self::keepalive) |
+/// | `WithUnaryInterceptor`, `WithStreamInterceptor`, `WithChainUnaryInterceptor`, `WithChainStreamInterceptor` | [`interceptor`](Self::interceptor) |
 /// | `WithDisableRetry` | [`disable_retry`](Self::disable_retry) |
 /// | `WithMaxCallAttempts` | [`max_call_attempts`](Self::max_call_attempts) |
 /// | none | [`max_transparent_retries`](Self::max_transparent_retries) |
@@ -102,6 +103,7 @@ pub struct ClientConnBuilder {
     /// The name of a compressor that cannot be one.
     unsendable_compressor: Option<String>,
     health_check_disabled: bool,
+    interceptors: Vec<Arc<dyn ErasedClientInterceptor>>,
 }
 
 impl ClientConn {
@@ -153,6 +155,7 @@ impl ClientConnBuilder {
             compressors: CompressorRegistry::default(),
             unsendable_compressor: None,
             health_check_disabled: false,
+            interceptors: Vec::new(),
         }
     }
 
@@ -378,6 +381,15 @@ impl ClientConnBuilder {
         self
     }
 
+    /// Has this interceptor run for the channel's calls, inside of those that were added before.
+    /// Default: none.
+    ///
+    /// Source: grpc-go `WithChainUnaryInterceptor`, `WithChainStreamInterceptor`.
+    pub fn interceptor(mut self, interceptor: impl ClientInterceptor) -> Self {
+        self.interceptors.push(erased(interceptor));
+        self
+    }
+
     /// Has these credentials make metadata for every call, after those that were added before. If
     /// they need transport security, the channel's credentials have to provide it. Default: none.
     ///
@@ -564,6 +576,7 @@ impl ClientConnBuilder {
         });
         let settings = Settings {
             default_options: self.default_call_options.map(check_defaults).transpose()?,
+            interceptors: self.interceptors.into(),
             credentials: self.credentials.clone(),
             per_rpc_credentials: Arc::clone(&per_rpc_credentials),
             compression: Compression::new(self.compressors, &headers),

@@ -18,6 +18,7 @@
 
 mod attempt;
 mod bounds;
+mod intercepted;
 mod resolved_call;
 mod scheduler;
 mod stream;
@@ -31,6 +32,7 @@ use std::sync::Arc;
 
 use self::attempt::{AttemptContext, wait_for_call_config};
 use self::bounds::Bounds;
+use self::intercepted::{ChainStage, ChainedStream, ChainedUnary, PassedMessage, UnaryMessage};
 use self::resolved_call::{OptionsSlot, ResolvedCall};
 use self::scheduler::AttemptScheduler;
 use self::stream::{StreamCall, StreamContext};
@@ -39,8 +41,8 @@ use super::ClientConn;
 use super::config::CallConfig;
 use super::conn::CallEncoding;
 use crate::call::{
-    Accepted, CallOptions, FinishHooks, Invoke, MessageSink, MethodName, RecvStream, Response,
-    SendStream, receive_response,
+    Accepted, CallOptions, FinishHooks, InterceptorList, Invoke, MessageSink, MethodName,
+    RecvStream, Response, SendStream, receive_response, run_streaming, run_unary,
 };
 use crate::codec::{Codec, frame_with};
 use crate::status::Status;
@@ -136,25 +138,49 @@ impl ClientConn {
             .run(response, self.target(), || recorder.take())
             .await
     }
-}
 
-impl Invoke for ClientConn {
-    fn invoke<C, Req, Res>(
+    /// The interceptors of the stub and of the channel, if there are any, and the options that they
+    /// see.
+    fn interceptors(&self, slot: &mut OptionsSlot) -> Option<InterceptorList> {
+        let of_channel = &self.settings().interceptors;
+        if of_channel.is_empty() && !slot.passed().has_interceptors() {
+            return None;
+        }
+        let defaults = self.settings().default_options.as_ref();
+        Some(slot.take_interceptors(defaults, of_channel))
+    }
+
+    /// Makes a unary call, from this stage on.
+    fn unary<C, Req, Res, M>(
         &self,
-        _codec: C,
         method: MethodName,
-        message: Req,
+        message: M,
         options: CallOptions,
+        stage: ChainStage,
     ) -> impl Future<Output = Result<Response<Res>, Status>> + Send
     where
         C: Codec<Req> + Codec<Res>,
         Req: Send + Sync + 'static,
         Res: Send + 'static,
+        M: UnaryMessage<Req>,
     {
         let mut slot = OptionsSlot::new(options);
         // Not an async function, which keeps its arguments twice.
         async move {
-            let hooks = slot.complete(self.settings().default_options.as_ref());
+            if stage == ChainStage::New
+                && let Some(interceptors) = self.interceptors(&mut slot)
+            {
+                let options = slot.into_passed();
+                let call = ChainedUnary::<C, Req, Res>::begin(
+                    self,
+                    interceptors,
+                    method,
+                    message,
+                    options,
+                );
+                return run_unary(call).await;
+            }
+            let hooks = slot.complete(self.defaults(stage));
             let mut scheduler = match self.begin_call(&method, &mut slot).await {
                 Ok(scheduler) => scheduler,
                 Err(status) => return hooks.with(Err(status)),
@@ -162,7 +188,8 @@ impl Invoke for ClientConn {
             if scheduler.is_hedged() {
                 let call = slot.into_resolved();
                 // Boxed, so that calls without hedging need no space for it.
-                let call = Box::pin(self.hedge::<C, _, _>(method, &message, call, scheduler));
+                let call =
+                    Box::pin(self.hedge::<C, Req, Res>(method, message.get(), call, scheduler));
                 let result = call.await;
                 return hooks.with(result);
             }
@@ -175,7 +202,7 @@ impl Invoke for ClientConn {
                 call,
                 recorder: &recorder,
             };
-            let run = unary_call::run::<C, _, _>(&context, &message, &mut scheduler);
+            let run = unary_call::run::<C, Req, Res>(&context, message.get(), &mut scheduler);
             let run = pin!(Some(run));
             let bounds = Bounds::of_call(call);
             let result = bounds.run(run, self.target(), || recorder.take()).await;
@@ -183,11 +210,12 @@ impl Invoke for ClientConn {
         }
     }
 
-    async fn new_stream<C, Req, Res>(
+    /// Makes a call that is not unary, from this stage on.
+    async fn streaming<C, Req, Res>(
         &self,
-        _codec: C,
         method: MethodName,
         options: CallOptions,
+        stage: ChainStage,
     ) -> Result<(SendStream<Req>, RecvStream<Res>), Status>
     where
         C: Codec<Req> + Codec<Res>,
@@ -195,7 +223,14 @@ impl Invoke for ClientConn {
         Res: Send + 'static,
     {
         let mut slot = OptionsSlot::new(options);
-        let hooks = slot.complete(self.settings().default_options.as_ref());
+        if stage == ChainStage::New
+            && let Some(interceptors) = self.interceptors(&mut slot)
+        {
+            let options = slot.into_passed();
+            let call = ChainedStream::<C, Req, Res>::begin(self, interceptors, method, options);
+            return run_streaming(call).await;
+        }
+        let hooks = slot.complete(self.defaults(stage));
         let scheduler = match self.begin_call(&method, &mut slot).await {
             Ok(scheduler) => scheduler,
             Err(status) => return hooks.with(Err(status)),
@@ -225,6 +260,46 @@ impl Invoke for ClientConn {
         let requests = SendStream::new::<C>(Arc::clone(&call) as Arc<dyn MessageSink>, send_limit);
         let responses = RecvStream::new::<C>(call, receive_limit).accepting(accepted.as_ref());
         Ok((requests, responses))
+    }
+
+    /// The channel's defaults, unless interceptors have seen options that have them.
+    fn defaults(&self, stage: ChainStage) -> Option<&CallOptions> {
+        match stage {
+            ChainStage::New => self.settings().default_options.as_ref(),
+            ChainStage::Intercepted => None,
+        }
+    }
+}
+
+impl Invoke for ClientConn {
+    fn invoke<C, Req, Res>(
+        &self,
+        _codec: C,
+        method: MethodName,
+        message: Req,
+        options: CallOptions,
+    ) -> impl Future<Output = Result<Response<Res>, Status>> + Send
+    where
+        C: Codec<Req> + Codec<Res>,
+        Req: Send + Sync + 'static,
+        Res: Send + 'static,
+    {
+        let stage = ChainStage::New;
+        self.unary::<C, Req, Res, _>(method, PassedMessage(message), options, stage)
+    }
+
+    fn new_stream<C, Req, Res>(
+        &self,
+        _codec: C,
+        method: MethodName,
+        options: CallOptions,
+    ) -> impl Future<Output = Result<(SendStream<Req>, RecvStream<Res>), Status>> + Send
+    where
+        C: Codec<Req> + Codec<Res>,
+        Req: Send + 'static,
+        Res: Send + 'static,
+    {
+        self.streaming::<C, Req, Res>(method, options, ChainStage::New)
     }
 }
 

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::call::{
     CallContext, CallOptions, CancelHandle, DEFAULT_MAX_RETRY_BUFFER, Exchange, ExtraOptions,
-    FinishHooks,
+    FinishHooks, InterceptorList,
 };
 use crate::client::conn::CallEncoding;
 use crate::codec::{Compressor, DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND, MessageLimit};
@@ -52,6 +52,7 @@ impl ResolvedCall {
             max_send_message_size,
             parent,
             invalid: _,
+            kind: _,
             extra,
         } = options;
         let timeout = config.and_then(|config| config.timeout);
@@ -202,6 +203,27 @@ impl OptionsSlot {
         FinishHooks::new(hooks)
     }
 
+    /// Completes the options by the channel's defaults, for interceptors; returns those of the stub
+    /// and of the channel.
+    pub(super) fn take_interceptors(
+        &mut self,
+        defaults: Option<&CallOptions>,
+        of_channel: &InterceptorList,
+    ) -> InterceptorList {
+        let options = self.take();
+        let mut options = match defaults {
+            Some(defaults) => options.with_defaults(defaults),
+            None => options,
+        };
+        let of_stub = options.take_interceptors();
+        self.0 = Options::Passed(options);
+        match of_stub {
+            None => Arc::clone(of_channel),
+            Some(of_stub) if of_channel.is_empty() => of_stub,
+            Some(of_stub) => of_stub.iter().chain(&**of_channel).cloned().collect(),
+        }
+    }
+
     /// Resolves the options.
     pub(super) fn resolve(
         &mut self,
@@ -218,6 +240,11 @@ impl OptionsSlot {
             Options::Passed(options) => options,
             Options::Resolved(_) => unreachable!("options are resolved once, last"),
         }
+    }
+
+    /// As [`passed`](Self::passed).
+    pub(super) fn into_passed(mut self) -> CallOptions {
+        self.take()
     }
 
     fn take(&mut self) -> CallOptions {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::client::connectivity::Unconnected;
 use crate::io::Address;
 use crate::lock::lock;
-use crate::status::Status;
+use crate::status::{Origin, Status};
 
 /// The reason why a call waits.
 #[derive(Clone, Debug)]
@@ -43,12 +43,13 @@ pub(super) enum WaitReason {
 /// The status of a call whose deadline has passed on this side. `wait` is what it waited for;
 /// `None`: the deadline had passed before it began.
 pub(super) fn deadline_exceeded(target: &str, wait: Option<&WaitReason>) -> Status {
-    Status::deadline_exceeded(match wait {
+    let text = match wait {
         Some(wait) => {
             format!("the deadline of the call to {target} passed while it waited for {wait}")
         }
         None => format!("the deadline of the call to {target} passed before it was sent"),
-    })
+    };
+    Status::deadline_exceeded(text).with_origin(Origin::Deadline)
 }
 
 impl fmt::Display for WaitReason {

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 pub(super) use self::compression::{CallEncoding, Compression};
 use super::channel::{Channel, ChannelParts};
 use super::connectivity::{ChannelState, SharedState};
-use crate::call::CallOptions;
+use crate::call::{CallOptions, ClientInterceptor, Intercepted, InterceptorList};
 use crate::credentials::{ChannelCredentials, PerRpcCredentials};
 use crate::resolver::ChannelId;
 use crate::service_config::MethodConfig;
@@ -70,6 +70,7 @@ pub(super) struct Settings {
     pub(super) canonical_target: String,
     /// The default call options.
     pub(super) default_options: Option<CallOptions>,
+    pub(super) interceptors: InterceptorList,
     pub(super) credentials: ChannelCredentials,
     /// The credentials of every call.
     pub(super) per_rpc_credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
@@ -154,6 +155,15 @@ impl ClientConn {
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionSnapshot> {
         self.0.parts.connector.settings.connections.snapshots()
+    }
+
+    /// This channel with an interceptor of its own, for one stub: it runs outside of the
+    /// [channel's](crate::ClientConnBuilder::interceptor).
+    ///
+    /// Source: connect-go's `WithInterceptors` of a client; grpc-go has none.
+    #[must_use]
+    pub fn intercepted(&self, interceptor: impl ClientInterceptor) -> Intercepted<Self> {
+        Intercepted::new(self.clone(), interceptor)
     }
 
     /// Closes the channel and its connections at once; calls end with CANCELLED, those under way

@@ -543,6 +543,10 @@ impl MessageSource for StreamCall {
         let status = self.failure().unwrap_or_else(dropped);
         self.finish(Err(&status));
     }
+
+    fn local_end(&self) -> Option<Status> {
+        self.failure()
+    }
 }
 
 /// The answer of uncommitted attempts to the receiving half.

@@ -1,0 +1,168 @@
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::TypedCall;
+use crate::call::{CallContext, CallOptions, Extensions, MethodName};
+use crate::interceptor::{CallKind, CallOutcome, MessageInterceptor};
+use crate::metadata::Metadata;
+
+/// A call that a client makes, before it is sent, in an interceptor.
+///
+/// The changes of an interceptor are seen by the interceptors after it, and by the channel. A clone
+/// is for [another run](super::ClientNext::run): the clones share the request and the
+/// [end](Self::on_end) of the call.
+///
+/// A unary call's request is not shown here, but to a
+/// [message interceptor](Self::intercept_messages). A client does not have the descriptor of a
+/// method: generated stubs name the method alone.
+///
+/// Source: the arguments of grpc-go's interceptors; connect-go `AnyRequest`.
+#[derive(Clone)]
+pub struct OutgoingCall {
+    pub(super) method: MethodName,
+    pub(super) kind: CallKind,
+    pub(super) options: CallOptions,
+    pub(super) typed: Arc<dyn TypedCall>,
+}
+
+impl OutgoingCall {
+    /// Creates the call that a chain begins with.
+    pub(crate) fn new(
+        method: MethodName,
+        kind: CallKind,
+        options: CallOptions,
+        typed: Arc<dyn TypedCall>,
+    ) -> Self {
+        Self {
+            method,
+            kind,
+            options,
+            typed,
+        }
+    }
+
+    /// The method's full name: `/package.Service/Method`.
+    #[must_use]
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// The service's full name in the [method](Self::method)'s: `package.Service`; empty if that is
+    /// malformed.
+    #[must_use]
+    pub fn service_name(&self) -> &str {
+        self.names().map_or("", |(service, _)| service)
+    }
+
+    /// The method's name without its service's; empty if the [method](Self::method)'s full name is
+    /// malformed.
+    #[must_use]
+    pub fn method_name(&self) -> &str {
+        self.names().map_or("", |(_, method)| method)
+    }
+
+    fn names(&self) -> Option<(&str, &str)> {
+        self.method.strip_prefix('/')?.rsplit_once('/')
+    }
+
+    /// The kind of the call. A call that is made by [`Invoke::new_stream`](crate::Invoke::new_stream)
+    /// itself, without a stub, counts as bidirectional.
+    #[must_use]
+    pub const fn kind(&self) -> CallKind {
+        self.kind
+    }
+
+    /// The time at which the call ends with DEADLINE_EXCEEDED; `None`: never. A `timeout` of the
+    /// service config may make it earlier.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<Instant> {
+        self.options.deadline()
+    }
+
+    /// The request's header metadata.
+    #[must_use]
+    pub const fn metadata(&self) -> &Metadata {
+        self.options.metadata()
+    }
+
+    /// The request's header metadata, to be changed.
+    #[must_use]
+    pub const fn metadata_mut(&mut self) -> &mut Metadata {
+        self.options.metadata_mut()
+    }
+
+    /// The options of the call: its user's, completed by the channel's default options.
+    #[must_use]
+    pub const fn options(&self) -> &CallOptions {
+        &self.options
+    }
+
+    /// The options of the call, to be changed.
+    #[must_use]
+    pub const fn options_mut(&mut self) -> &mut CallOptions {
+        &mut self.options
+    }
+
+    /// The typed values of the call: those of its user and of interceptors.
+    #[must_use]
+    pub fn extensions(&self) -> &Extensions {
+        self.options.extensions()
+    }
+
+    /// The typed values of the call, to be changed.
+    #[must_use]
+    pub fn extensions_mut(&mut self) -> &mut Extensions {
+        self.options.extensions_mut()
+    }
+
+    /// The call in whose handler this one is made, if there is one.
+    #[must_use]
+    pub const fn parent(&self) -> Option<&CallContext> {
+        self.options.parent()
+    }
+
+    /// Adds a function that is called once, when the call has ended for its caller, whatever the
+    /// number of runs: with the status and the trailers, and with the party that has ended it.
+    /// Functions that are added later are called earlier.
+    ///
+    /// A unary call ends when its future is ready or dropped; another when its end has been
+    /// received, or when the receiving half is dropped. It is called on the task that ends the call,
+    /// and must not block. A panic in it is logged. A function that is added after the end is not
+    /// called.
+    ///
+    /// ```
+    /// use rgrpc::{ClientNext, ClientReply, OutgoingCall, Status};
+    ///
+    /// async fn log(call: OutgoingCall, next: ClientNext) -> Result<ClientReply, Status> {
+    ///     let method = call.method().to_owned();
+    ///     call.on_end(move |outcome| {
+    ///         println!("{method}: {:?}, by the {}", outcome.code(), outcome.ended_by());
+    ///     });
+    ///     next.run(call).await
+    /// }
+    /// # let _ = rgrpc::ClientConn::builder("a", rgrpc::credentials::insecure()).interceptor(log);
+    /// ```
+    pub fn on_end(&self, hook: impl FnOnce(&CallOutcome<'_>) + Send + 'static) {
+        self.typed.chain().on_end(Box::new(hook));
+    }
+
+    /// Wraps both halves of the call: the interceptor sees each message that is sent and received.
+    /// See [`MessageInterceptor`].
+    ///
+    /// A retry or a hedge does not show a message again.
+    pub fn intercept_messages(&mut self, interceptor: impl MessageInterceptor) {
+        self.options.intercept_messages(interceptor);
+    }
+}
+
+impl fmt::Debug for OutgoingCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OutgoingCall")
+            .field("method", &self.method)
+            .field("kind", &self.kind)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,172 @@
+use std::any::Any;
+use std::fmt;
+
+use crate::call::{RecvStream, Response, SendStream};
+use crate::io::Peer;
+use crate::metadata::Metadata;
+use crate::status::Status;
+
+/// The answer to a call, in an interceptor: the response of a unary call, the halves of another.
+///
+/// [`ClientNext::run`](super::ClientNext::run) returns it. An interceptor returns it, or one of its
+/// own, whose messages must have the types that the caller expects.
+pub struct ClientReply(Reply);
+
+enum Reply {
+    Response(Response<Box<dyn Any + Send>>),
+    Streams(Box<dyn Any + Send>),
+}
+
+impl ClientReply {
+    /// An answer to a unary call.
+    #[must_use]
+    pub fn new<M: Send + 'static>(response: Response<M>) -> Self {
+        Self(Reply::Response(
+            response.map(|message| Box::new(message) as Box<dyn Any + Send>),
+        ))
+    }
+
+    /// An answer to a call of another kind: its halves, such as those of
+    /// [`test_streams`](crate::test_streams).
+    #[must_use]
+    pub fn streams<Req: Send + 'static, Res: Send + 'static>(
+        requests: SendStream<Req>,
+        responses: RecvStream<Res>,
+    ) -> Self {
+        Self(Reply::Streams(Box::new((requests, responses))))
+    }
+
+    /// Returns whether it is the halves of a call that is not unary.
+    #[must_use]
+    pub const fn is_streamed(&self) -> bool {
+        matches!(self.0, Reply::Streams(_))
+    }
+
+    /// The response's message, if the call is unary and its type is `M`.
+    #[must_use]
+    pub fn message<M: 'static>(&self) -> Option<&M> {
+        match &self.0 {
+            Reply::Response(response) => response.message().downcast_ref(),
+            Reply::Streams(_) => None,
+        }
+    }
+
+    /// The response's message, to be changed, if the call is unary and its type is `M`.
+    #[must_use]
+    pub fn message_mut<M: 'static>(&mut self) -> Option<&mut M> {
+        match &mut self.0 {
+            Reply::Response(response) => response.message_mut().downcast_mut(),
+            Reply::Streams(_) => None,
+        }
+    }
+
+    /// The halves of a call that is not unary, if their messages have these types: to receive the
+    /// [header](RecvStream::header), for example.
+    #[must_use]
+    pub fn streams_mut<Req: 'static, Res: 'static>(
+        &mut self,
+    ) -> Option<&mut (SendStream<Req>, RecvStream<Res>)> {
+        match &mut self.0 {
+            Reply::Response(_) => None,
+            Reply::Streams(streams) => streams.downcast_mut(),
+        }
+    }
+
+    /// The header metadata of a unary call's response; empty for other calls, whose
+    /// [halves](Self::streams_mut) have it.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        static NONE: Metadata = Metadata::new();
+        match &self.0 {
+            Reply::Response(response) => response.metadata(),
+            Reply::Streams(_) => &NONE,
+        }
+    }
+
+    /// The header metadata of a unary call's response, to be changed; `None` for other calls.
+    #[must_use]
+    pub fn metadata_mut(&mut self) -> Option<&mut Metadata> {
+        match &mut self.0 {
+            Reply::Response(response) => Some(response.metadata_mut()),
+            Reply::Streams(_) => None,
+        }
+    }
+
+    /// The trailers of a unary call's response; empty for other calls, of which
+    /// [`OutgoingCall::on_end`](super::OutgoingCall::on_end) tells them.
+    #[must_use]
+    pub fn trailer(&self) -> &Metadata {
+        static NONE: Metadata = Metadata::new();
+        match &self.0 {
+            Reply::Response(response) => response.trailer(),
+            Reply::Streams(_) => &NONE,
+        }
+    }
+
+    /// The trailers of a unary call's response, to be changed; `None` for other calls.
+    #[must_use]
+    pub fn trailer_mut(&mut self) -> Option<&mut Metadata> {
+        match &mut self.0 {
+            Reply::Response(response) => Some(response.trailer_mut()),
+            Reply::Streams(_) => None,
+        }
+    }
+
+    /// The two ends of the connection that a unary call's response came by.
+    #[must_use]
+    pub fn peer(&self) -> Option<&Peer> {
+        match &self.0 {
+            Reply::Response(response) => response.peer(),
+            Reply::Streams(_) => None,
+        }
+    }
+
+    /// The response of a unary call.
+    ///
+    /// # Errors
+    /// INTERNAL when an interceptor has answered by something else.
+    pub(crate) fn into_response<M: 'static>(self) -> Result<Response<M>, Status> {
+        let Reply::Response(response) = self.0 else {
+            return Err(Status::internal(
+                "an interceptor has answered a unary call by streams",
+            ));
+        };
+        let (message, metadata, trailer, peer) = response.into_all_parts();
+        match message.downcast() {
+            Ok(message) => Ok(Response::from_parts(*message, metadata, trailer, peer)),
+            Err(_) => Err(other_type()),
+        }
+    }
+
+    /// The halves of a call that is not unary.
+    ///
+    /// # Errors
+    /// INTERNAL when an interceptor has answered by something else.
+    pub(crate) fn into_streams<Req: 'static, Res: 'static>(
+        self,
+    ) -> Result<(SendStream<Req>, RecvStream<Res>), Status> {
+        match self.0 {
+            Reply::Response(_) => Err(Status::internal(
+                "an interceptor has answered a streaming call by one response",
+            )),
+            Reply::Streams(streams) => match streams.downcast() {
+                Ok(streams) => Ok(*streams),
+                Err(_) => Err(other_type()),
+            },
+        }
+    }
+}
+
+fn other_type() -> Status {
+    Status::internal("an interceptor has answered by messages of another type than the method's")
+}
+
+impl fmt::Debug for ClientReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientReply")
+            .field("is_streamed", &self.is_streamed())
+            .field("metadata", self.metadata())
+            .field("trailer", self.trailer())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,195 @@
+//! Calls with interceptors: the channel's call at the end of a chain.
+//!
+//! Created when a call begins, on the caller's task; shared by the caller's future and the chain.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::call::{
+    CallChain, CallOptions, ClientReply, InterceptorList, MethodName, OutgoingCall, RecvStream,
+    ReplyFuture, Response, SendStream, TypedCall,
+};
+use crate::client::ClientConn;
+use crate::codec::Codec;
+use crate::interceptor::CallKind;
+
+/// The progress of a call through the chains around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ChainStage {
+    /// The interceptors of the stub and of the channel run first.
+    New,
+    /// They have run: the call itself begins.
+    Intercepted,
+}
+
+/// The request's message of a unary call: the caller's, or that of a chain.
+pub(super) trait UnaryMessage<Req>: Send {
+    fn get(&self) -> &Req;
+
+    /// The message, for a chain that begins.
+    fn into_chain(self) -> ChainMessage<Req>;
+}
+
+/// The message as the caller has passed it.
+pub(super) struct PassedMessage<Req>(pub(super) Req);
+
+impl<Req: Send + Sync> UnaryMessage<Req> for PassedMessage<Req> {
+    fn get(&self) -> &Req {
+        &self.0
+    }
+
+    fn into_chain(self) -> ChainMessage<Req> {
+        ChainMessage::Own(self.0)
+    }
+}
+
+/// The message of a call at the end of a chain.
+pub(super) enum ChainMessage<Req> {
+    Own(Req),
+    /// That of the chain around this one.
+    Outer(Arc<dyn HasMessage<Req>>),
+}
+
+/// A call at the end of a chain, which has the message.
+pub(super) trait HasMessage<Req>: Send + Sync {
+    fn message(&self) -> &Req;
+}
+
+/// A unary call at the end of a chain.
+pub(super) struct ChainedUnary<C, Req, Res> {
+    chain: CallChain,
+    conn: ClientConn,
+    message: ChainMessage<Req>,
+    types: PhantomData<fn(C) -> Res>,
+}
+
+impl<C, Req, Res> ChainedUnary<C, Req, Res>
+where
+    C: Codec<Req> + Codec<Res>,
+    Req: Send + Sync + 'static,
+    Res: Send + 'static,
+{
+    /// The call that a chain of these interceptors begins with.
+    pub(super) fn begin(
+        conn: &ClientConn,
+        interceptors: InterceptorList,
+        method: MethodName,
+        message: impl UnaryMessage<Req>,
+        mut options: CallOptions,
+    ) -> OutgoingCall {
+        let chain = CallChain::new(interceptors);
+        chain.on_finish(options.take_finish_hooks());
+        let typed = Self {
+            chain,
+            conn: conn.clone(),
+            message: message.into_chain(),
+            types: PhantomData,
+        };
+        let kind = options.kind.unwrap_or(CallKind::Unary);
+        OutgoingCall::new(method, kind, options, Arc::new(typed))
+    }
+}
+
+impl<C, Req, Res> HasMessage<Req> for ChainedUnary<C, Req, Res>
+where
+    C: 'static,
+    Req: Send + Sync,
+    Res: 'static,
+{
+    fn message(&self) -> &Req {
+        match &self.message {
+            ChainMessage::Own(message) => message,
+            ChainMessage::Outer(outer) => outer.message(),
+        }
+    }
+}
+
+impl<C, Req, Res> UnaryMessage<Req> for Arc<ChainedUnary<C, Req, Res>>
+where
+    C: 'static,
+    Req: Send + Sync + 'static,
+    Res: 'static,
+{
+    fn get(&self) -> &Req {
+        self.message()
+    }
+
+    fn into_chain(self) -> ChainMessage<Req> {
+        ChainMessage::Outer(self)
+    }
+}
+
+impl<C, Req, Res> TypedCall for ChainedUnary<C, Req, Res>
+where
+    C: Codec<Req> + Codec<Res>,
+    Req: Send + Sync + 'static,
+    Res: Send + 'static,
+{
+    fn chain(&self) -> &CallChain {
+        &self.chain
+    }
+
+    fn start(self: Arc<Self>, method: MethodName, options: CallOptions) -> ReplyFuture {
+        let stage = ChainStage::Intercepted;
+        Box::pin(async move {
+            let message = Arc::clone(&self);
+            let call = self
+                .conn
+                .unary::<C, Req, Res, _>(method, message, options, stage);
+            let response: Response<Res> = call.await?;
+            Ok(ClientReply::new(response))
+        })
+    }
+}
+
+/// A call that is not unary, at the end of a chain.
+pub(super) struct ChainedStream<C, Req, Res> {
+    chain: CallChain,
+    conn: ClientConn,
+    types: PhantomData<fn(C, Req) -> Res>,
+}
+
+impl<C, Req, Res> ChainedStream<C, Req, Res>
+where
+    C: Codec<Req> + Codec<Res>,
+    Req: Send + 'static,
+    Res: Send + 'static,
+{
+    /// As [`ChainedUnary::begin`].
+    pub(super) fn begin(
+        conn: &ClientConn,
+        interceptors: InterceptorList,
+        method: MethodName,
+        mut options: CallOptions,
+    ) -> OutgoingCall {
+        let chain = CallChain::new(interceptors);
+        chain.on_finish(options.take_finish_hooks());
+        let typed = Self {
+            chain,
+            conn: conn.clone(),
+            types: PhantomData,
+        };
+        let kind = options.kind.unwrap_or(CallKind::BidiStreaming);
+        OutgoingCall::new(method, kind, options, Arc::new(typed))
+    }
+}
+
+impl<C, Req, Res> TypedCall for ChainedStream<C, Req, Res>
+where
+    C: Codec<Req> + Codec<Res>,
+    Req: Send + 'static,
+    Res: Send + 'static,
+{
+    fn chain(&self) -> &CallChain {
+        &self.chain
+    }
+
+    fn start(self: Arc<Self>, method: MethodName, options: CallOptions) -> ReplyFuture {
+        let stage = ChainStage::Intercepted;
+        Box::pin(async move {
+            let call = self.conn.streaming::<C, Req, Res>(method, options, stage);
+            let (requests, responses): (SendStream<Req>, RecvStream<Res>) = call.await?;
+            Ok(ClientReply::streams(requests, responses))
+        })
+    }
+}

@@ -93,7 +93,9 @@ pub use server::{
     ServerHandle, ServerInterceptor, ServerNext, ServerReply, ServiceDesc, ServiceInfo, StreamDesc,
     UnknownServiceHandler,
 };
-pub use service_config::{ConfigObject, ConfigValue, MethodConfig, ServiceConfigError};
+pub use service_config::{
+    ConfigObject, ConfigValue, HedgingPolicy, MethodConfig, RetryPolicy, ServiceConfigError,
+};
 pub use side::Side;
 pub use status::{Code, RpcStatus, Status};
 pub use transport::{CancelReason, ConnectionHandle, ConnectionSnapshot, Transport, keepalive};

@@ -8,7 +8,20 @@ use super::{HedgingPolicy, RetryPolicy, ServiceConfigError};
 /// The configuration of a method's calls: an entry of `methodConfig` in a service config.
 ///
 /// [`ClientConn::method_config`](crate::ClientConn::method_config) returns the one that applies to
-/// a method.
+/// a method. A [`ConfigSelector`](crate::ConfigSelector) makes one for a call, without JSON:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use rgrpc::{Code, MethodConfig, RetryPolicy};
+///
+/// let retries = RetryPolicy::new(3, [Code::Unavailable])?;
+/// let config = MethodConfig::new()
+///     .with_timeout(Duration::from_secs(2))
+///     .with_retry_policy(retries);
+/// assert_eq!(config.max_attempts(), 3);
+/// # Ok::<(), rgrpc::ServiceConfigError>(())
+/// ```
 ///
 /// Source: `doc/service_config.md` of the gRPC documents; grpc-go `MethodConfig`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -35,6 +48,56 @@ pub(crate) enum AttemptPolicy {
 }
 
 impl MethodConfig {
+    /// Creates a config that sets nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the maximum timeout of a call. Default: none.
+    #[must_use]
+    pub const fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// Sets whether calls that do not say it themselves wait for ready. Default: they do not.
+    #[must_use]
+    pub const fn with_wait_for_ready(mut self, wait_for_ready: bool) -> Self {
+        self.wait_for_ready = Some(wait_for_ready);
+        self
+    }
+
+    /// Sets the maximum size of a sent message, in bytes. Default: the call's own limit.
+    #[must_use]
+    pub const fn with_max_request_message_bytes(mut self, bytes: usize) -> Self {
+        self.max_request_message_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets the maximum size of a received message, in bytes. Default: the call's own limit.
+    #[must_use]
+    pub const fn with_max_response_message_bytes(mut self, bytes: usize) -> Self {
+        self.max_response_message_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets the retry policy. It replaces a retry or hedging policy that was set before. Default:
+    /// none.
+    #[must_use]
+    pub fn with_retry_policy(mut self, policy: RetryPolicy) -> Self {
+        self.attempts = Some(AttemptPolicy::Retry(Arc::new(policy)));
+        self
+    }
+
+    /// Sets the hedging policy. It replaces a retry or hedging policy that was set before. Default:
+    /// none.
+    #[must_use]
+    pub fn with_hedging_policy(mut self, policy: HedgingPolicy) -> Self {
+        self.attempts = Some(AttemptPolicy::Hedging(Arc::new(policy)));
+        self
+    }
+
     /// The maximum timeout of a call (`timeout`). The call's own deadline applies too. `None`: only
     /// the call's own deadline applies.
     #[must_use]
@@ -61,6 +124,24 @@ impl MethodConfig {
     #[must_use]
     pub const fn max_response_message_bytes(&self) -> Option<usize> {
         self.max_response_message_bytes
+    }
+
+    /// The retry policy (`retryPolicy`), if there is one.
+    #[must_use]
+    pub fn retry_policy(&self) -> Option<&RetryPolicy> {
+        match &self.attempts {
+            Some(AttemptPolicy::Retry(policy)) => Some(policy),
+            _ => None,
+        }
+    }
+
+    /// The hedging policy (`hedgingPolicy`), if there is one.
+    #[must_use]
+    pub fn hedging_policy(&self) -> Option<&HedgingPolicy> {
+        match &self.attempts {
+            Some(AttemptPolicy::Hedging(policy)) => Some(policy),
+            _ => None,
+        }
     }
 
     /// Returns true if the method has a `retryPolicy`: failed calls are retried.

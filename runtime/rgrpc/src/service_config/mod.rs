@@ -22,13 +22,14 @@ pub use error::ServiceConfigError;
 use serde_json::Value;
 
 pub(crate) use field_log::FieldLog;
-pub(crate) use hedging::HedgingPolicy;
+pub use hedging::HedgingPolicy;
 pub(crate) use json::parse as parse_json;
 pub use json::{ConfigObject, ConfigValue};
 pub(crate) use method::AttemptPolicy;
 pub use method::MethodConfig;
 pub(crate) use methods::MethodConfigs;
-pub(crate) use retry::{RetryPolicy, RetryThrottling};
+pub use retry::RetryPolicy;
+pub(crate) use retry::RetryThrottling;
 
 const LOAD_BALANCING: &str = "loadBalancingConfig";
 

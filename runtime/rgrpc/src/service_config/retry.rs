@@ -7,8 +7,24 @@ use crate::status::Code;
 
 /// The `retryPolicy` of a method: the failures that are retried, the number of attempts, and the
 /// backoff.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use rgrpc::{Code, RetryPolicy};
+///
+/// let policy = RetryPolicy::new(4, [Code::Unavailable])?
+///     .with_backoff(Duration::from_millis(100), Duration::from_secs(1), 2.0)?;
+/// assert_eq!(policy.max_attempts(), 4);
+///
+/// let error = RetryPolicy::new(1, [Code::Unavailable]).expect_err("one attempt is no retry");
+/// assert_eq!(error.to_string(), "maxAttempts: at least 2 is expected, got 1");
+/// # Ok::<(), rgrpc::ServiceConfigError>(())
+/// ```
+///
+/// Source: gRFC A6, "Retry Policy"; grpc-go `serviceconfig.RetryPolicy`.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct RetryPolicy {
+pub struct RetryPolicy {
     /// The maximum number of attempts, the first included; at least 2.
     pub(crate) max_attempts: u32,
     pub(crate) initial_backoff: Duration,
@@ -31,6 +47,94 @@ pub(crate) struct RetryThrottling {
 pub(crate) struct CodeSet(u32);
 
 impl RetryPolicy {
+    /// Creates a policy: at most `max_attempts` attempts, the first included, while they fail with
+    /// one of these codes. The channel's
+    /// [maximum](crate::ClientConnBuilder::max_call_attempts) applies too. The backoff is that of
+    /// gRFC A44: 25 ms, doubled after each retry, at most 250 ms.
+    ///
+    /// # Errors
+    /// `max_attempts` is less than 2, or there is no code. The error names the field of the service
+    /// config.
+    pub fn new(
+        max_attempts: u32,
+        retryable_codes: impl IntoIterator<Item = Code>,
+    ) -> Result<Self, ServiceConfigError> {
+        check_max_attempts(max_attempts)?;
+        let retryable_codes = CodeSet::of(retryable_codes);
+        if retryable_codes.is_empty() {
+            return Err(ServiceConfigError::new(RETRYABLE_CODES, NO_CODE));
+        }
+        Ok(Self {
+            max_attempts,
+            initial_backoff: Duration::from_millis(25),
+            max_backoff: Duration::from_millis(250),
+            backoff_multiplier: 2.0,
+            retryable_codes,
+        })
+    }
+
+    /// Sets the backoff before the first retry, the factor by which it grows after each, and its
+    /// maximum. Each is taken with a jitter of 20 %.
+    ///
+    /// # Errors
+    /// A duration is zero, or the multiplier is not a number above 0. The error names the field of
+    /// the service config.
+    pub fn with_backoff(
+        mut self,
+        initial: Duration,
+        max: Duration,
+        multiplier: f64,
+    ) -> Result<Self, ServiceConfigError> {
+        for (name, backoff) in [("initialBackoff", initial), ("maxBackoff", max)] {
+            if backoff.is_zero() {
+                return Err(ServiceConfigError::new(
+                    name,
+                    "more than 0s is expected, got 0s",
+                ));
+            }
+        }
+        if !(multiplier > 0.0 && multiplier.is_finite()) {
+            return Err(ServiceConfigError::new(
+                "backoffMultiplier",
+                format!("more than 0 is expected, got {multiplier}"),
+            ));
+        }
+        self.initial_backoff = initial;
+        self.max_backoff = max;
+        self.backoff_multiplier = multiplier;
+        Ok(self)
+    }
+
+    /// The maximum number of attempts, the first included (`maxAttempts`).
+    #[must_use]
+    pub const fn max_attempts(&self) -> u32 {
+        self.max_attempts
+    }
+
+    /// The backoff before the first retry (`initialBackoff`).
+    #[must_use]
+    pub const fn initial_backoff(&self) -> Duration {
+        self.initial_backoff
+    }
+
+    /// The maximum backoff (`maxBackoff`).
+    #[must_use]
+    pub const fn max_backoff(&self) -> Duration {
+        self.max_backoff
+    }
+
+    /// The factor by which the backoff grows after each retry (`backoffMultiplier`).
+    #[must_use]
+    pub const fn backoff_multiplier(&self) -> f64 {
+        self.backoff_multiplier
+    }
+
+    /// Returns whether an attempt that fails with this code is retried (`retryableStatusCodes`).
+    #[must_use]
+    pub const fn retries(&self, code: Code) -> bool {
+        self.retryable_codes.contains(code)
+    }
+
     pub(super) fn parse(policy: &ConfigValue<'_>) -> Result<Self, ServiceConfigError> {
         let policy = policy.object()?;
         Ok(Self {
@@ -38,14 +142,31 @@ impl RetryPolicy {
             initial_backoff: parse_backoff(&policy, "initialBackoff")?,
             max_backoff: parse_backoff(&policy, "maxBackoff")?,
             backoff_multiplier: parse_multiplier(&policy.required("backoffMultiplier")?)?,
-            retryable_codes: parse_retryable(&policy.required("retryableStatusCodes")?)?,
+            retryable_codes: parse_retryable(&policy.required(RETRYABLE_CODES)?)?,
         })
     }
 }
 
+/// The name of the field of retryable codes.
+const RETRYABLE_CODES: &str = "retryableStatusCodes";
+
+/// The problem of a policy that retries nothing.
+const NO_CODE: &str = "at least one status code is expected";
+
+/// Checks the number of attempts of a policy that is not from JSON.
+pub(super) fn check_max_attempts(attempts: u32) -> Result<(), ServiceConfigError> {
+    if attempts < 2 {
+        return Err(ServiceConfigError::new(
+            "maxAttempts",
+            format!("at least 2 is expected, got {attempts}"),
+        ));
+    }
+    Ok(())
+}
+
 fn parse_retryable(codes: &ConfigValue<'_>) -> Result<CodeSet, ServiceConfigError> {
     match CodeSet::parse(codes)? {
-        set if set.is_empty() => Err(codes.error("at least one status code is expected")),
+        set if set.is_empty() => Err(codes.error(NO_CODE)),
         set => Ok(set),
     }
 }
@@ -102,7 +223,12 @@ fn thousandths(number: f64) -> u32 {
 }
 
 impl CodeSet {
-    pub(crate) fn contains(self, code: Code) -> bool {
+    /// The set of these codes.
+    pub(super) fn of(codes: impl IntoIterator<Item = Code>) -> Self {
+        Self(codes.into_iter().fold(0, |set, code| set | bit(code)))
+    }
+
+    pub(crate) const fn contains(self, code: Code) -> bool {
         self.0 & bit(code) != 0
     }
 
@@ -129,7 +255,7 @@ impl CodeSet {
     }
 }
 
-fn bit(code: Code) -> u32 {
+const fn bit(code: Code) -> u32 {
     1 << code.to_i32()
 }
 
@@ -249,6 +375,52 @@ mod tests {
             let error = policy("retryableStatusCodes", &format!("[1, {code}]")).expect_err(code);
             let expected = "retryableStatusCodes[1]: a status code is expected";
             assert!(error.starts_with(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_policy_that_is_made_without_json_is_checked_alike() {
+        let new = |attempts, codes: &[Code]| {
+            let policy = RetryPolicy::new(attempts, codes.iter().copied());
+            policy.map_err(|error| error.to_string())
+        };
+        let second = Duration::from_secs(1);
+        let backoff = |initial, max, multiplier| {
+            let policy = new(2, &[Code::Aborted]).expect("valid");
+            let policy = policy.with_backoff(initial, max, multiplier);
+            policy.map_err(|error| error.to_string())
+        };
+        let made = new(3, &[Code::Unavailable]).expect("valid");
+        let made = made.with_backoff(second / 10, 2 * second, 1.5);
+        assert_eq!(made, Ok(policy("maxAttempts", "3").expect("valid")));
+        let zero = Duration::ZERO;
+        for (made, expected) in [
+            (
+                new(1, &[Code::Aborted]),
+                "maxAttempts: at least 2 is expected, got 1",
+            ),
+            (
+                new(2, &[]),
+                "retryableStatusCodes: at least one status code is expected",
+            ),
+            (
+                backoff(zero, second, 1.0),
+                "initialBackoff: more than 0s is expected, got 0s",
+            ),
+            (
+                backoff(second, zero, 1.0),
+                "maxBackoff: more than 0s is expected, got 0s",
+            ),
+            (
+                backoff(second, second, 0.0),
+                "backoffMultiplier: more than 0 is expected, got 0",
+            ),
+            (
+                backoff(second, second, f64::NAN),
+                "backoffMultiplier: more than 0 is expected, got NaN",
+            ),
+        ] {
+            assert_eq!(made.expect_err(expected), expected);
         }
     }
 

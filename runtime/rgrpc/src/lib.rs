@@ -72,9 +72,10 @@ pub mod fuzzing;
 pub use backoff::BackoffConfig;
 pub use call::{
     BidiStream, BidiStreamingCall, Call, CallContext, CallOptions, CancelHandle, ClientInterceptor,
-    ClientNext, ClientReply, ClientStream, ClientStreaming, ClientStreamingCall, Extensions,
-    Intercepted, Invoke, MethodName, OutgoingCall, RecvStream, Request, Response, ResponseInfo,
-    SendStream, ServerStream, ServerStreamingCall, TestStreams, Unary, UnaryCall, test_streams,
+    ClientNext, ClientReply, ClientStream, ClientStreaming, ClientStreamingCall, ConfigSelector,
+    Extensions, Intercepted, Invoke, MethodName, OutgoingCall, RecvStream, Request, Response,
+    ResponseInfo, SelectInfo, SelectedConfig, SendStream, ServerStream, ServerStreamingCall,
+    TestStreams, Unary, UnaryCall, test_streams,
 };
 pub use client::{BuildError, ClientConn, ClientConnBuilder};
 #[cfg(feature = "gzip")]

@@ -87,8 +87,10 @@ pub use picker::{
 };
 pub use policies::{
     LeastRequestBuilder, LeastRequestConfig, OutlierDetectionBuilder, PickFirst, PickFirstBuilder,
-    PickFirstConfig, PriorityBuilder, RandomSubsettingBuilder, RingHashBuilder, RoundRobinBuilder,
+    PickFirstConfig, PriorityBuilder, PriorityChild, PriorityConfig, RandomSubsettingBuilder,
+    RandomSubsettingConfig, RequestHash, RingHashBuilder, RingHashConfig, RoundRobinBuilder,
     WeightedRoundRobinBuilder, WeightedRoundRobinConfig, WeightedTargetBuilder,
+    WeightedTargetConfig,
 };
 pub use registry::BalancerRegistry;
 pub use subconn::{Health, SubConn, SubConnId, SubConnState};

@@ -7,6 +7,7 @@
 mod builder;
 mod cancel_handle;
 mod client_streaming;
+mod config_selector;
 mod context;
 mod halves;
 mod interceptor;
@@ -29,6 +30,8 @@ pub use builder::{
 };
 pub use cancel_handle::CancelHandle;
 pub use client_streaming::ClientStreaming;
+pub(crate) use config_selector::SelectedCall;
+pub use config_selector::{ConfigSelector, SelectInfo, SelectedConfig};
 pub use context::CallContext;
 pub(crate) use halves::{MessageSink, MessageSource, SourceEvent};
 pub(crate) use interceptor::{

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::config_selector::{SelectedCall, SelectedParts};
 use super::interceptor::InterceptorList;
 use super::on_finish::OnFinish;
 use super::request::Outgoing;
@@ -113,6 +114,10 @@ pub(crate) struct ExtraOptions {
     /// The interceptors of the stub.
     pub(crate) interceptors: Option<InterceptorList>,
     pub(crate) messages: Option<Arc<MessageInterceptors>>,
+    /// The selection of the channel's config selector.
+    pub(crate) selected: Option<Arc<SelectedCall>>,
+    /// The filters of the selection, which have not run yet.
+    pub(crate) filters: Option<InterceptorList>,
 }
 
 impl CallOptions {
@@ -408,6 +413,38 @@ impl CallOptions {
     pub(crate) fn intercept_messages(&mut self, interceptor: impl MessageInterceptor) {
         let messages = self.extra_mut().messages.get_or_insert_default();
         Arc::make_mut(messages).push(interceptor);
+    }
+
+    /// Sets the selection of the channel's config selector, and makes the changes that it asks for.
+    /// Returns whether it has filters, which run now.
+    pub(crate) fn select(&mut self, selected: SelectedParts) -> bool {
+        let SelectedParts {
+            call,
+            metadata,
+            extensions,
+            filters,
+        } = selected;
+        if let Some(metadata) = metadata {
+            self.metadata = metadata;
+        }
+        let extra = self.extra_mut();
+        extra.selected = Some(call);
+        extra.extensions.merge(extensions);
+        extra.filters = filters;
+        extra.filters.is_some()
+    }
+
+    /// Takes the filters of the selection.
+    pub(crate) fn take_filters(&mut self) -> Option<InterceptorList> {
+        self.extra.as_mut()?.filters.take()
+    }
+
+    /// The selection of this channel's config selector, if the call has been selected. Drops that of
+    /// another channel, whose filter makes its call here.
+    pub(crate) fn selected_by(&mut self, channel: u64) -> Option<&Arc<SelectedCall>> {
+        let selected = &mut self.extra.as_mut()?.selected;
+        selected.take_if(|selected| selected.channel != channel);
+        selected.as_ref()
     }
 
     fn extra_mut(&mut self) -> &mut ExtraOptions {

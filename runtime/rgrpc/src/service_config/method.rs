@@ -211,11 +211,15 @@ impl AttemptPolicy {
 
     /// Lowers the maximum number of attempts to `attempts`, if it is higher.
     pub(crate) fn limit(&mut self, attempts: u32) {
-        let max_attempts = match self {
-            Self::Retry(policy) => &mut Arc::make_mut(policy).max_attempts,
-            Self::Hedging(policy) => &mut Arc::make_mut(policy).max_attempts,
-        };
-        *max_attempts = attempts.min(*max_attempts);
+        match self {
+            Self::Retry(policy) if policy.max_attempts > attempts => {
+                Arc::make_mut(policy).max_attempts = attempts;
+            }
+            Self::Hedging(policy) if policy.max_attempts > attempts => {
+                Arc::make_mut(policy).max_attempts = attempts;
+            }
+            _ => {}
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) enum ChainStage {
 }
 
 /// The request's message of a unary call: the caller's, or that of a chain.
-pub(super) trait UnaryMessage<Req>: Send {
+pub(super) trait UnaryMessage<Req>: Send + 'static {
     fn get(&self) -> &Req;
 
     /// The message, for a chain that begins.
@@ -33,7 +33,7 @@ pub(super) trait UnaryMessage<Req>: Send {
 /// The message as the caller has passed it.
 pub(super) struct PassedMessage<Req>(pub(super) Req);
 
-impl<Req: Send + Sync> UnaryMessage<Req> for PassedMessage<Req> {
+impl<Req: Send + Sync + 'static> UnaryMessage<Req> for PassedMessage<Req> {
     fn get(&self) -> &Req {
         &self.0
     }

@@ -27,7 +27,7 @@ mod unary_call;
 mod wait_reason;
 
 use std::future::Future;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 
 use self::attempt::{AttemptContext, wait_for_call_config};
@@ -42,19 +42,22 @@ use super::config::CallConfig;
 use super::conn::CallEncoding;
 use crate::call::{
     Accepted, CallOptions, FinishHooks, InterceptorList, Invoke, MessageSink, MethodName,
-    RecvStream, Response, SendStream, receive_response, run_streaming, run_unary,
+    RecvStream, Response, SelectInfo, SendStream, receive_response, run_streaming, run_unary,
 };
 use crate::codec::{Codec, frame_with};
 use crate::status::Status;
+use crate::task::caught;
 
 impl ClientConn {
     /// Begins a call: resolves its options, and decides by which policy its attempts are scheduled.
-    /// Every call begins here.
+    /// Every call begins here. If the config selector has filters for the call, they run first, and
+    /// the call begins again behind them.
     ///
     /// The first call of a channel waits until its target has been resolved.
     ///
     /// # Errors
-    /// A value of the options was refused, or the wait failed.
+    /// A value of the options was refused, or the wait failed, or the config selector refused the
+    /// call.
     async fn begin_call(
         &self,
         method: &str,
@@ -65,11 +68,11 @@ impl ClientConn {
         options.check()?;
         let encoding = settings.compression.of_call(options, &settings.headers)?;
         if let Some(config) = &*self.shared().picker.call_config_ref() {
-            return Ok(self.resolve(method, slot, encoding, config));
+            return self.resolve(method, slot, encoding, config);
         }
         // Boxed, so that later calls need no space for it.
         let config = Box::pin(self.wait_for_config(options)).await?;
-        Ok(self.resolve(method, slot, encoding, &config))
+        self.resolve(method, slot, encoding, &config)
     }
 
     fn resolve(
@@ -78,12 +81,24 @@ impl ClientConn {
         slot: &mut OptionsSlot,
         encoding: Option<CallEncoding>,
         config: &CallConfig,
-    ) -> AttemptScheduler {
-        let of_method = config.method(method);
-        let policy = of_method.and_then(|config| config.attempts.clone());
+    ) -> Result<AttemptScheduler, Status> {
+        let channel = self.id().number();
+        if config.selector().is_some() && select(channel, method, slot, config)? {
+            return Ok(AttemptScheduler::new(None, None, 0));
+        }
+        let selected = slot.passed_mut().selected_by(channel).cloned();
+        let of_method = match &selected {
+            None => config.method(method),
+            Some(selected) => Some(&selected.method),
+        };
+        let mut policy = of_method.and_then(|config| config.attempts.clone());
+        if selected.is_some() {
+            config.retries().limit(&mut policy);
+        }
         slot.resolve(encoding, of_method);
+        let throttle = config.throttle().cloned();
         let max_transparent = self.settings().max_transparent_retries;
-        AttemptScheduler::new(policy, config.throttle().cloned(), max_transparent)
+        Ok(AttemptScheduler::new(policy, throttle, max_transparent))
     }
 
     /// Waits within the call's bounds until its service config is known.
@@ -150,6 +165,35 @@ impl ClientConn {
         Some(slot.take_interceptors(defaults, of_channel))
     }
 
+    /// Makes a unary call that has filters, which run first, or that is hedged. Boxed, so that other
+    /// calls need no space for it.
+    fn boxed<C, Req, Res, M>(
+        &self,
+        method: MethodName,
+        message: M,
+        slot: OptionsSlot,
+        scheduler: AttemptScheduler,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Res>, Status>> + Send + '_>>
+    where
+        C: Codec<Req> + Codec<Res>,
+        Req: Send + Sync + 'static,
+        Res: Send + 'static,
+        M: UnaryMessage<Req>,
+    {
+        match slot.into_filtered() {
+            Ok((filters, options)) => {
+                let call =
+                    ChainedUnary::<C, Req, Res>::begin(self, filters, method, message, options);
+                Box::pin(run_unary(call))
+            }
+            Err(call) => Box::pin(async move {
+                let message = message.get();
+                self.hedge::<C, Req, Res>(method, message, call, scheduler)
+                    .await
+            }),
+        }
+    }
+
     /// Makes a unary call, from this stage on.
     fn unary<C, Req, Res, M>(
         &self,
@@ -185,13 +229,9 @@ impl ClientConn {
                 Ok(scheduler) => scheduler,
                 Err(status) => return hooks.with(Err(status)),
             };
-            if scheduler.is_hedged() {
-                let call = slot.into_resolved();
-                // Boxed, so that calls without hedging need no space for it.
-                let call =
-                    Box::pin(self.hedge::<C, Req, Res>(method, message.get(), call, scheduler));
-                let result = call.await;
-                return hooks.with(result);
+            if scheduler.is_hedged() || slot.has_filters() {
+                let call = self.boxed::<C, Req, Res, M>(method, message, slot, scheduler);
+                return hooks.with(call.await);
             }
             let call = slot.resolved();
             let recorder = WaitRecorder::default();
@@ -235,7 +275,14 @@ impl ClientConn {
             Ok(scheduler) => scheduler,
             Err(status) => return hooks.with(Err(status)),
         };
-        let call = slot.into_resolved();
+        let call = match slot.into_filtered() {
+            Ok((filters, options)) => {
+                let call = ChainedStream::<C, Req, Res>::begin(self, filters, method, options);
+                call.on_end(|outcome| hooks.call(outcome.status()));
+                return Box::pin(run_streaming(call)).await;
+            }
+            Err(call) => call,
+        };
         let bounds = Bounds::of_call(&call);
         let (send_limit, receive_limit) = (call.send_limit(), call.receive_limit());
         let accepted = call.accept_compressors().cloned();
@@ -269,6 +316,32 @@ impl ClientConn {
             ChainStage::Intercepted => None,
         }
     }
+}
+
+/// Selects a call's config, unless that has happened: the call comes out of its filters then.
+/// Returns whether it has filters, which run now.
+fn select(
+    channel: u64,
+    method: &str,
+    slot: &mut OptionsSlot,
+    config: &CallConfig,
+) -> Result<bool, Status> {
+    let options = slot.passed_mut();
+    let is_selected = options.selected_by(channel).is_some();
+    let Some(selector) = config.selector().filter(|_| !is_selected) else {
+        return Ok(false);
+    };
+    let info = SelectInfo::new(method, options.metadata()).with_extensions(options.extensions());
+    let selected = caught("the config selector", || selector.select(&info))
+        .unwrap_or_else(|panicked| Err(Status::internal(panicked.to_string())))
+        .map_err(Status::into_control_plane_failure)?;
+    let timeout = selected.method_config().timeout();
+    let has_filters = options.select(selected.into_parts(channel));
+    if let Some(timeout) = timeout.filter(|_| has_filters) {
+        // The time that the filters take counts.
+        options.timeout(timeout);
+    }
+    Ok(has_filters)
 }
 
 impl Invoke for ClientConn {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::call::{
     CallContext, CallOptions, CancelHandle, DEFAULT_MAX_RETRY_BUFFER, Exchange, ExtraOptions,
-    FinishHooks, InterceptorList,
+    FinishHooks, InterceptorList, SelectedCall,
 };
 use crate::client::conn::CallEncoding;
 use crate::codec::{Compressor, DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND, MessageLimit};
@@ -108,6 +108,18 @@ impl ResolvedCall {
 
     pub(super) fn cancel_handle(&self) -> Option<&CancelHandle> {
         self.extra.as_ref()?.cancel_handle.as_ref()
+    }
+
+    /// The selection of the channel's config selector, if it has one.
+    pub(super) fn selected(&self) -> Option<&Arc<SelectedCall>> {
+        self.extra.as_ref()?.selected.as_ref()
+    }
+
+    /// The call is committed to an attempt, or has ended. Idempotent.
+    pub(super) fn commit(&self) {
+        if let Some(selected) = self.selected() {
+            selected.commit();
+        }
     }
 
     /// The call's own authority.
@@ -242,6 +254,14 @@ impl OptionsSlot {
         }
     }
 
+    /// As [`passed`](Self::passed), to be changed.
+    pub(super) fn passed_mut(&mut self) -> &mut CallOptions {
+        match &mut self.0 {
+            Options::Passed(options) => options,
+            Options::Resolved(_) => unreachable!("options are resolved once, last"),
+        }
+    }
+
     /// As [`passed`](Self::passed).
     pub(super) fn into_passed(mut self) -> CallOptions {
         self.take()
@@ -262,11 +282,20 @@ impl OptionsSlot {
         }
     }
 
-    /// As [`resolved`](Self::resolved).
-    pub(super) fn into_resolved(self) -> ResolvedCall {
+    /// Returns whether the call has filters, which run before its options are resolved.
+    pub(super) fn has_filters(&self) -> bool {
+        matches!(self.0, Options::Passed(_))
+    }
+
+    /// The filters of a call that has begun, with the options that they see; or the options in force,
+    /// if it has none.
+    pub(super) fn into_filtered(self) -> Result<(InterceptorList, CallOptions), ResolvedCall> {
         match self.0 {
-            Options::Resolved(call) => call,
-            Options::Passed(_) => unreachable!("a call that has begun has resolved options"),
+            Options::Resolved(call) => Err(call),
+            Options::Passed(mut options) => {
+                let filters = options.take_filters().unwrap_or_default();
+                Ok((filters, options))
+            }
         }
     }
 }

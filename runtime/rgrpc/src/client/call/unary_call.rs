@@ -58,7 +58,10 @@ where
             }
             // These two are for hedged calls.
             AttemptDecision::RepeatNow | AttemptDecision::AwaitOthers => {}
-            AttemptDecision::Fail(status) => return Err(status),
+            AttemptDecision::Fail(status) => {
+                context.call.commit();
+                return Err(status);
+            }
         }
     }
 }

@@ -461,23 +461,28 @@ impl Running {
         let Some(active) = &mut self.active else {
             return Ok(());
         };
-        let config = match self.service_configs.choose(state.service_config) {
+        let ResolverState {
+            endpoints,
+            service_config,
+            attributes,
+        } = state;
+        let config = match self.service_configs.choose(service_config, &attributes) {
             Ok(config) => config,
             Err(status) => {
                 self.resolver_error(&status);
                 return Err(status);
             }
         };
-        self.state.picker.set_call_config(&config.calls);
         self.control.set_max_connections(config.max_connections);
         active.is_balancing = true;
-        let health_service = config.health_service.clone();
-        for (id, state) in self.control.set_health_service(health_service) {
+        for (id, state) in self.control.set_health_service(config.health_service) {
             active.balancer.subconn_state(id, &state, &mut self.control);
         }
-        let policy = Arc::new(config.policy.clone());
-        let update = BalancerUpdate::new(state.endpoints, policy);
+        let update = BalancerUpdate::new(endpoints, Arc::new(config.policy))
+            .with_attributes(Arc::new(attributes));
         let updated = active.balancer.update(update, &mut self.control);
+        // After the picker for it, which knows all that a selector may choose (gRFC A31).
+        self.state.picker.set_call_config(&config.calls);
         self.restart.succeeded();
         updated
     }

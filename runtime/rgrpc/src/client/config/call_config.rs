@@ -3,10 +3,12 @@
 //! Created by the channel's task for each new service config; read by every call, on its caller's
 //! task.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::retry_throttle::RetryThrottle;
-use crate::service_config::{MethodConfig, MethodConfigs, ServiceConfig};
+use crate::call::ConfigSelector;
+use crate::service_config::{AttemptPolicy, MethodConfig, MethodConfigs, ServiceConfig};
 
 /// The default maximum number of attempts of a call, whatever its policy says.
 pub(in crate::client) const DEFAULT_MAX_CALL_ATTEMPTS: u32 = 5;
@@ -18,11 +20,14 @@ pub(in crate::client) const DEFAULT_MAX_CALL_ATTEMPTS: u32 = 5;
 /// calls share the connection. Ten attempts with their pauses take 2.3 seconds.
 pub(in crate::client) const DEFAULT_MAX_TRANSPARENT_RETRIES: u16 = 10;
 
-/// The methods' configs and the throttle of a service config.
-#[derive(Debug)]
+/// The methods' configs and the throttle of a service config, or the selector in place of the
+/// former.
+#[derive(Clone)]
 pub(in crate::client) struct CallConfig {
-    methods: MethodConfigs,
+    methods: Arc<MethodConfigs>,
     throttle: Option<Arc<RetryThrottle>>,
+    retries: Retries,
+    selector: Option<Arc<dyn ConfigSelector>>,
 }
 
 /// The channel's say on the retry and hedging policies of a service config.
@@ -33,6 +38,17 @@ pub(in crate::client) enum Retries {
     AtMost(u32),
 }
 
+impl Retries {
+    /// Cuts a policy to what the channel allows.
+    pub(in crate::client) fn limit(self, attempts: &mut Option<AttemptPolicy>) {
+        match (self, attempts) {
+            (Self::Disabled, policy) => *policy = None,
+            (Self::AtMost(most), Some(policy)) => policy.limit(most),
+            (Self::AtMost(_), None) => {}
+        }
+    }
+}
+
 impl CallConfig {
     pub(in crate::client) fn new(config: ServiceConfig, retries: Retries) -> Self {
         let ServiceConfig {
@@ -41,17 +57,33 @@ impl CallConfig {
             ..
         } = config;
         for method in methods.iter_mut() {
-            match (retries, &mut method.attempts) {
-                (Retries::Disabled, policy) => *policy = None,
-                (Retries::AtMost(most), Some(policy)) => policy.limit(most),
-                (Retries::AtMost(_), None) => {}
-            }
+            retries.limit(&mut method.attempts);
         }
         let throttling = retry_throttling.filter(|_| retries != Retries::Disabled);
         Self {
-            methods,
+            methods: Arc::new(methods),
+            retries,
+            selector: None,
             throttle: throttling.map(|throttling| Arc::new(RetryThrottle::new(throttling))),
         }
+    }
+
+    /// The same config with this selector of each call's config.
+    pub(in crate::client) fn with_selector(&self, selector: Arc<dyn ConfigSelector>) -> Self {
+        Self {
+            selector: Some(selector),
+            ..self.clone()
+        }
+    }
+
+    /// The selector of each call's config, if the resolver has given one.
+    pub(in crate::client) fn selector(&self) -> Option<&Arc<dyn ConfigSelector>> {
+        self.selector.as_ref()
+    }
+
+    /// The channel's say on retry and hedging policies.
+    pub(in crate::client) fn retries(&self) -> Retries {
+        self.retries
     }
 
     /// The config of this method, if there is one.
@@ -62,6 +94,16 @@ impl CallConfig {
     /// The throttle of retries and hedges, if there is one.
     pub(in crate::client) fn throttle(&self) -> Option<&Arc<RetryThrottle>> {
         self.throttle.as_ref()
+    }
+}
+
+impl fmt::Debug for CallConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallConfig")
+            .field("methods", &self.methods)
+            .field("throttle", &self.throttle)
+            .field("has_selector", &self.selector.is_some())
+            .finish_non_exhaustive()
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod call_config;
 mod retry_throttle;
+mod selector;
 mod service_configs;
 
 pub(super) use self::call_config::{

@@ -5,7 +5,9 @@
 use std::sync::Arc;
 
 use super::call_config::{CallConfig, Retries};
+use super::selector::SelectorAttribute;
 use crate::balancer::{BalancerRegistry, PolicyConfig};
+use crate::extensions::Extensions;
 use crate::resolver::ResolverError;
 use crate::service_config::{FieldLog, ServiceConfig, ServiceConfigError};
 use crate::status::Status;
@@ -58,9 +60,30 @@ impl ServiceConfigs {
         &self.default
     }
 
-    /// The resolver has found a config, or none, or could not find out. An invalid one changes
-    /// nothing if there is a good one of before.
+    /// The config of a resolver's state: its service config, policy and selector, as far as it has
+    /// them and the channel does not ignore them. An invalid service config changes nothing if there
+    /// is a good one of before.
     pub(in crate::client) fn choose(
+        &mut self,
+        found: Option<Result<String, ResolverError>>,
+        attributes: &Extensions,
+    ) -> Result<ChannelConfig, Status> {
+        let mut config = self.choose_service_config(found)?.clone();
+        if self.ignores_resolver {
+            return Ok(config);
+        }
+        if let Some(policy) = attributes.get::<PolicyConfig>() {
+            config.policy = policy.clone();
+        }
+        if let Some(SelectorAttribute(selector)) = attributes.get() {
+            let calls = config.calls.with_selector(Arc::clone(selector));
+            config.calls = Arc::new(calls);
+        }
+        Ok(config)
+    }
+
+    /// The resolver has found a service config, or none, or could not find out.
+    fn choose_service_config(
         &mut self,
         found: Option<Result<String, ResolverError>>,
     ) -> Result<&ChannelConfig, Status> {
@@ -250,7 +273,8 @@ mod tests {
     }
 
     fn chosen(configs: &mut ServiceConfigs, found: Option<Result<String, Status>>) -> String {
-        match configs.choose(found.map(|found| found.map_err(ResolverError::from))) {
+        let found = found.map(|found| found.map_err(ResolverError::from));
+        match configs.choose(found, &Extensions::new()) {
             Ok(config) => config.policy.name().to_owned(),
             Err(status) => format!("{}: {}", status.code(), status.message()),
         }
@@ -300,7 +324,7 @@ mod tests {
         let mut configs = configs(None, false);
         let mut calls = || {
             let found = Some(Ok(policy("other")));
-            let chosen = configs.choose(found).expect("valid");
+            let chosen = configs.choose(found, &Extensions::new()).expect("valid");
             Arc::clone(&chosen.calls)
         };
         // Its retry throttle goes on.

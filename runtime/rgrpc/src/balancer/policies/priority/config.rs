@@ -2,20 +2,39 @@ use crate::balancer::{BalancerRegistry, PolicyConfig};
 use crate::service_config::{ConfigObject, ConfigValue, ServiceConfigError};
 
 /// The config of `priority_experimental`: the children, from the highest priority to the lowest.
-#[derive(Debug)]
-pub(super) struct PriorityConfig {
+#[derive(Clone, Debug, Default)]
+pub struct PriorityConfig {
     pub(super) priorities: Vec<PriorityChild>,
 }
 
-/// The config of a child.
+/// The config of a child of `priority_experimental`.
 #[derive(Clone, Debug)]
-pub(super) struct PriorityChild {
+pub struct PriorityChild {
     pub(super) name: String,
     pub(super) policy: PolicyConfig,
     pub(super) ignore_reresolution_requests: bool,
 }
 
 impl PriorityConfig {
+    /// Creates a config with these children, from the highest priority to the lowest.
+    ///
+    /// # Errors
+    /// Two children have the same name. The error names the field of the JSON config.
+    pub fn new(children: Vec<PriorityChild>) -> Result<Self, ServiceConfigError> {
+        for (index, child) in children.iter().enumerate() {
+            let mut earlier = children[..index].iter();
+            if earlier.any(|earlier| earlier.name == child.name) {
+                return Err(ServiceConfigError::new(
+                    format!("priorities[{index}]"),
+                    format!("{:?} is listed a second time", child.name),
+                ));
+            }
+        }
+        Ok(Self {
+            priorities: children,
+        })
+    }
+
     pub(super) fn parse(
         config: &ConfigValue<'_>,
         registry: &BalancerRegistry,
@@ -46,6 +65,24 @@ impl PriorityConfig {
 }
 
 impl PriorityChild {
+    /// Creates a child with this name, by which the [`HierarchyPath`](crate::balancer::HierarchyPath)
+    /// of an endpoint names it, and this policy.
+    #[must_use]
+    pub fn new(name: impl Into<String>, policy: PolicyConfig) -> Self {
+        Self {
+            name: name.into(),
+            policy,
+            ignore_reresolution_requests: false,
+        }
+    }
+
+    /// Sets whether the child's requests to resolve again are ignored. Default: false.
+    #[must_use]
+    pub const fn ignoring_reresolution_requests(mut self, ignore: bool) -> Self {
+        self.ignore_reresolution_requests = ignore;
+        self
+    }
+
     fn parse(
         name: &str,
         child: &ConfigObject<'_>,

@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::choice::{ChildView, Choice, LowerPriorities, choose};
-use self::config::{PriorityChild, PriorityConfig};
+pub use self::config::{PriorityChild, PriorityConfig};
 use self::failover_timer::FailoverTimer;
 use crate::balancer::{
     Balancer, BalancerBuilder, BalancerEvent, BalancerOptions, BalancerRegistry, BalancerUpdate,

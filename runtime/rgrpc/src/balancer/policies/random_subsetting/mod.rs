@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use self::config::RandomSubsettingConfig;
+pub use self::config::RandomSubsettingConfig;
 use self::subset::subset;
 use crate::balancer::{
     Balancer, BalancerBuilder, BalancerEvent, BalancerOptions, BalancerRegistry, BalancerUpdate,

@@ -1,4 +1,5 @@
-//! `ring_hash_experimental`: sends calls with the same value of a header to the same endpoint.
+//! `ring_hash_experimental`: sends calls with the same value of a header, or with the same hash, to
+//! the same endpoint.
 //!
 //! ```text
 //!  a call's header ── XXH64 ──► a place on the ring ──► the next entry's endpoint
@@ -19,6 +20,7 @@
 mod aggregate;
 mod config;
 mod picker;
+mod request_hash;
 mod ring;
 #[cfg(test)]
 mod tests;
@@ -29,14 +31,14 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use self::aggregate::aggregate;
-use self::config::RingHashConfig;
+pub use self::config::RingHashConfig;
 use self::picker::{RingEndpoint, RingHashPicker};
+pub use self::request_hash::RequestHash;
 use self::ring::{Ring, RingMember};
 use crate::balancer::{
     Balancer, BalancerBuilder, BalancerEvent, BalancerOptions, BalancerRegistry, BalancerUpdate,
     ChannelControl, ConnectivityStateEvaluator, EndpointChild, EndpointId, EndpointSharding,
-    EndpointsChange, FailingPicker, Lazy, PickFirst, PickFirstConfig, Picker, call_failure,
-    handle_events,
+    EndpointsChange, FailingPicker, Lazy, PickFirst, PickFirstConfig, call_failure, handle_events,
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::resolver::{Endpoint, EndpointHashKey, EndpointWeight};
@@ -54,7 +56,9 @@ use crate::status::Status;
 ///
 /// `requestHashHeader` is the metadata key whose value is hashed. Several values are joined with
 /// commas. A key that ends in `-bin` is rejected. A call without a value uses any READY endpoint.
-/// Without the field, all calls fail.
+/// Without the field, the hash of a call is its [`RequestHash`], which a
+/// [`ConfigSelector`](crate::ConfigSelector) can set; a call without one fails. A resolver can give
+/// the config without JSON, as a [`RingHashConfig`].
 ///
 /// The number of entries of an endpoint is in proportion to its [`EndpointWeight`]. Its
 /// [`EndpointHashKey`], or else its first address, determines their places. The ring has at least
@@ -109,7 +113,9 @@ impl BalancerBuilder for RingHashBuilder {
         config: &ConfigValue<'_>,
         _registry: &BalancerRegistry,
     ) -> Result<Arc<dyn Any + Send + Sync>, ServiceConfigError> {
-        Ok(Arc::new(RingHashConfig::parse(config, self.ring_size_cap)?))
+        let mut config = RingHashConfig::parse(config)?;
+        config.cap_ring_size(self.ring_size_cap);
+        Ok(Arc::new(config))
     }
 
     fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
@@ -120,6 +126,7 @@ impl BalancerBuilder for RingHashBuilder {
         };
         Box::new(RingHash {
             endpoints: EndpointSharding::with_children(child).without_reconnecting(),
+            ring_size_cap: self.ring_size_cap,
             active: None,
             failure: no_endpoints(),
         })
@@ -128,6 +135,8 @@ impl BalancerBuilder for RingHashBuilder {
 
 struct RingHash {
     endpoints: EndpointSharding,
+    /// The maximum of both ring sizes, regardless of the config.
+    ring_size_cap: u32,
     /// The config and the ring. `None` without endpoints.
     active: Option<Active>,
     /// The status of calls while there are no endpoints.
@@ -229,15 +238,12 @@ impl RingHash {
             state: child.state(),
             picker: Arc::clone(child.picker()),
         });
-        let picker: Arc<dyn Picker> = match &active.config.request_hash_header {
-            Some(header) => Arc::new(RingHashPicker::new(
-                Arc::clone(&active.ring),
-                endpoints.collect(),
-                Arc::clone(header),
-            )),
-            None => Arc::new(FailingPicker::new(no_header())),
-        };
-        control.update_state(aggregate(&self.states()), picker);
+        let picker = RingHashPicker::new(
+            Arc::clone(&active.ring),
+            endpoints.collect(),
+            active.config.request_hash_header.clone(),
+        );
+        control.update_state(aggregate(&self.states()), Arc::new(picker));
     }
 }
 
@@ -256,17 +262,15 @@ fn no_endpoints() -> Status {
     Status::unavailable("ring_hash: the resolver has found no endpoints")
 }
 
-fn no_header() -> Status {
-    Status::unavailable("ring_hash: the policy's config has no requestHashHeader")
-}
-
 impl Balancer for RingHash {
     fn update(
         &mut self,
         update: BalancerUpdate,
         control: &mut dyn ChannelControl,
     ) -> Result<(), Status> {
-        let config = update.config::<RingHashConfig>()?.clone();
+        let mut config = update.config::<RingHashConfig>()?.clone();
+        // A config that is not from JSON has not been cut yet.
+        config.cap_ring_size(self.ring_size_cap);
         let children_config = Arc::new(PickFirstConfig::default());
         let update = update.with_config(children_config);
         let result = self.endpoints.update(update, control);

@@ -3,18 +3,20 @@ use std::sync::Arc;
 
 use twox_hash::XxHash64;
 
+use super::RequestHash;
 use super::ring::Ring;
 use crate::balancer::{PickInfo, PickResult, Picker};
 use crate::connectivity_state::ConnectivityState;
 use crate::metadata::Metadata;
+use crate::status::Status;
 
 /// Picks an endpoint by the hash of a call: the first usable one from the hash on.
 pub(super) struct RingHashPicker {
     ring: Arc<Ring>,
     /// The endpoints, in the order of the ring's members.
     endpoints: Vec<RingEndpoint>,
-    /// The metadata key whose value is hashed.
-    header: Arc<str>,
+    /// The metadata key whose value is hashed. `None`: calls have a [`RequestHash`].
+    header: Option<Arc<str>>,
     is_one_connecting: bool,
 }
 
@@ -25,7 +27,11 @@ pub(super) struct RingEndpoint {
 }
 
 impl RingHashPicker {
-    pub(super) fn new(ring: Arc<Ring>, endpoints: Vec<RingEndpoint>, header: Arc<str>) -> Self {
+    pub(super) fn new(
+        ring: Arc<Ring>,
+        endpoints: Vec<RingEndpoint>,
+        header: Option<Arc<str>>,
+    ) -> Self {
         let mut states = endpoints.iter().map(|endpoint| endpoint.state);
         Self {
             ring,
@@ -84,16 +90,28 @@ impl RingHashPicker {
 
 impl Picker for RingHashPicker {
     fn pick(&self, call: &PickInfo<'_>) -> PickResult<'_> {
-        match request_hash(call.metadata, &self.header) {
+        let Some(header) = &self.header else {
+            return match call.extensions.get() {
+                Some(RequestHash(hash)) => self.pick_by_hash(*hash, call),
+                None => PickResult::Fail(no_hash()),
+            };
+        };
+        match header_hash(call.metadata, header) {
             Some(hash) => self.pick_by_hash(hash, call),
             None => self.pick_any(fastrand::u64(..), call),
         }
     }
 }
 
+pub(super) fn no_hash() -> Status {
+    Status::unavailable(
+        "ring_hash: the policy's config has no requestHashHeader, and the call has no RequestHash",
+    )
+}
+
 /// The hash of a call: of the values of the metadata key, joined with commas. `None` without a
 /// value, or with one empty value.
-fn request_hash(metadata: &Metadata, header: &str) -> Option<u64> {
+fn header_hash(metadata: &Metadata, header: &str) -> Option<u64> {
     let mut values = metadata.get_all(header);
     let first = values.next()?;
     let mut is_empty = first.is_empty();
@@ -127,7 +145,7 @@ mod tests {
                 metadata.append("key", *value).expect("a value");
             }
             let expected = expected.map(|text| XxHash64::oneshot(0, text.as_bytes()));
-            assert_eq!(request_hash(&metadata, "key"), expected, "{values:?}");
+            assert_eq!(header_hash(&metadata, "key"), expected, "{values:?}");
         }
     }
 }

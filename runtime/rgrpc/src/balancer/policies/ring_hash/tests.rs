@@ -1,9 +1,11 @@
 use std::time::Duration;
 
 use super::ConnectivityState::{Connecting, Idle, Ready, TransientFailure};
+use super::picker::no_hash;
 use super::*;
 use crate::balancer::policies::policy_test::{PolicyTest, address, endpoint};
-use crate::balancer::{Health, SubConnState};
+use crate::balancer::{Health, PickInfo, PickResult, SubConnState, TestChannel, TestPick};
+use crate::extensions::Extensions;
 use crate::metadata::Metadata;
 use crate::resolver::Attributes;
 
@@ -325,8 +327,92 @@ fn without_a_header_in_the_config_calls_fail_with_the_reason() {
     let mut test = new();
     test.update("{}", endpoints(&["a"])).expect("endpoints");
     assert_eq!(test.state(), Idle);
-    let expected = "fail: ring_hash: the policy's config has no requestHashHeader";
+    let expected = "fail: ring_hash: the policy's config has no requestHashHeader, and the call has \
+                    no RequestHash";
     assert_eq!(call(&mut test, "1"), expected);
+}
+
+#[test]
+fn without_a_header_in_the_config_the_hash_of_a_call_is_its_request_hash() {
+    let mut channel = TestChannel::new();
+    let mut policy = RingHashBuilder::new().build(channel.build_options());
+    let config = RingHashConfig::new().with_ring_size(8, 8).expect("valid");
+    let update = BalancerUpdate::new(endpoints(&["a", "b"]), Arc::new(config));
+    policy.update(update, &mut channel).expect("endpoints");
+    let ready = SubConnState::Ready(Health::Serving);
+    policy.exit_idle(&mut channel);
+    let pick = |channel: &TestChannel, hash: u64| {
+        let metadata = Metadata::new();
+        let mut extensions = Extensions::new();
+        extensions.insert(RequestHash(hash));
+        let call = PickInfo::new("/a.B/C", &metadata).with_extensions(&extensions);
+        match channel.picker().pick(&call) {
+            PickResult::Pick(pick) => Some(pick.subconn.address().to_string()),
+            _ => None,
+        }
+    };
+    let hashes = || (0..64).map(|number| u64::MAX / 64 * number);
+    for _ in 0..2 {
+        // The first call of an endpoint connects it.
+        for hash in hashes() {
+            pick(&channel, hash);
+        }
+        channel.take_wake();
+        policy.wake(&mut channel);
+        for (subconn, _) in channel.take_connects() {
+            policy.subconn_state(subconn, &SubConnState::Connecting, &mut channel);
+            policy.subconn_state(subconn, &ready, &mut channel);
+        }
+        policy.wake(&mut channel);
+    }
+    let picks: Vec<_> = hashes().map(|hash| pick(&channel, hash)).collect();
+    assert_eq!(
+        picks,
+        hashes()
+            .map(|hash| pick(&channel, hash))
+            .collect::<Vec<_>>()
+    );
+    for name in ["a", "b"] {
+        assert!(picks.contains(&Some(name.to_owned())), "{picks:?}");
+    }
+    assert_eq!(
+        channel.pick(),
+        TestPick::Fail(no_hash().message().to_owned())
+    );
+}
+
+#[test]
+fn a_config_that_is_made_without_json_is_checked_alike() {
+    let size = |min, max| {
+        let config = RingHashConfig::new().with_ring_size(min, max);
+        config.map_err(|error| error.to_string())
+    };
+    let made = size(1, 2).expect("valid");
+    let made = made.with_request_hash_header("X-Session").expect("valid");
+    let json = r#"{"minRingSize": 1, "maxRingSize": 2, "requestHashHeader": "x-session"}"#;
+    assert_eq!(
+        made,
+        *new().parse_as::<RingHashConfig>(json).expect("valid")
+    );
+    for (min, max, expected) in [
+        (0, 1, "minRingSize: 1 to 8388608 is expected, got 0"),
+        (
+            1,
+            8_388_609,
+            "maxRingSize: 1 to 8388608 is expected, got 8388609",
+        ),
+        (
+            3,
+            2,
+            "minRingSize: the minimum ring size, 3, is more than the maximum, 2",
+        ),
+    ] {
+        assert_eq!(size(min, max).expect_err(expected), expected);
+    }
+    let error = RingHashConfig::new().with_request_hash_header("trace-bin");
+    let expected = "requestHashHeader: a metadata key of 0-9 a-z _ - . that does not end in -bin is \
+                    expected, got \"trace-bin\"";
+    assert_eq!(error.expect_err("binary").to_string(), expected);
 }
 
 #[test]

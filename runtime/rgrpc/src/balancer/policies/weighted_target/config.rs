@@ -4,19 +4,38 @@ use crate::balancer::{BalancerRegistry, PolicyConfig};
 use crate::service_config::{ConfigValue, ServiceConfigError};
 
 /// The config of `weighted_target_experimental`: the children, by name.
-#[derive(Debug)]
-pub(super) struct WeightedTargetConfig {
+#[derive(Clone, Debug, Default)]
+pub struct WeightedTargetConfig {
     pub(super) targets: BTreeMap<String, TargetConfig>,
 }
 
 /// The config of a child.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct TargetConfig {
     pub(super) weight: u32,
     pub(super) policy: PolicyConfig,
 }
 
 impl WeightedTargetConfig {
+    /// Creates a config without children.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a child with its weight and its policy. It replaces one of the same name.
+    #[must_use]
+    pub fn with_target(
+        mut self,
+        name: impl Into<String>,
+        weight: u32,
+        policy: PolicyConfig,
+    ) -> Self {
+        let target = TargetConfig { weight, policy };
+        self.targets.insert(name.into(), target);
+        self
+    }
+
     pub(super) fn parse(
         config: &ConfigValue<'_>,
         registry: &BalancerRegistry,

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use self::config::WeightedTargetConfig;
+pub use self::config::WeightedTargetConfig;
 use self::picker::WeightedPicker;
 use crate::balancer::{
     Balancer, BalancerBuilder, BalancerEvent, BalancerOptions, BalancerRegistry, BalancerUpdate,

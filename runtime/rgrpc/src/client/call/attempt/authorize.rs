@@ -27,21 +27,25 @@ impl AttemptContext<'_> {
     }
 
     /// Checks the call's authority against the connection, and asks the per-RPC credentials of the
-    /// channel and of the call; returns the request's metadata if that is not the call's own.
+    /// channel and of the call; returns the request's metadata if that is not the call's own:
+    /// `of_pick` is the picker's addition to it.
     ///
     /// Cancel-safe.
     pub(in crate::client::call) async fn authorize(
         &self,
         peer: &Peer,
+        of_pick: Metadata,
     ) -> Result<Option<Metadata>, AttemptFailure> {
         if let Some(authority) = self.call.authority() {
             self.check_authority(authority, peer)
                 .map_err(AttemptFailure::final_here)?;
         }
+        let of_call = self.with_pick(of_pick);
         if !self.has_credentials() {
-            return Ok(None);
+            return Ok(of_call);
         }
-        let metadata = pin!(self.with_credentials(peer));
+        let of_call = of_call.unwrap_or_else(|| self.call.metadata().clone());
+        let metadata = pin!(self.with_credentials(of_call, peer));
         let reason = || Some(WaitReason::Credentials);
         self.recorder.during(metadata, reason).await.map(Some)
     }
@@ -58,12 +62,15 @@ impl AttemptContext<'_> {
         credentials.check_host(host, peer).map_err(refused)
     }
 
-    /// The call's metadata and that of all credentials.
-    async fn with_credentials(&self, peer: &Peer) -> Result<Metadata, AttemptFailure> {
+    /// This metadata and that of all credentials.
+    async fn with_credentials(
+        &self,
+        mut metadata: Metadata,
+        peer: &Peer,
+    ) -> Result<Metadata, AttemptFailure> {
         let settings = self.conn.settings();
         let authority = self.call.authority().unwrap_or(&settings.headers.authority);
         let request = RequestInfo::new(self.method, authority, peer);
-        let mut metadata = self.call.metadata().clone();
         // Those of the channel were checked when it was built.
         let secure = settings.credentials.are_secure();
         if let Some(credentials) = self

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::counted_call::CountedCall;
 use super::pick::PickerCallback;
-use crate::call::{Exchange, MessageSink, MessageSource, SourceEvent};
+use crate::call::{Exchange, MessageSink, MessageSource, SelectedCall, SourceEvent};
 use crate::client::call::resolved_call::ResolvedCall;
 use crate::client::call::scheduler::AttemptFailure;
 use crate::client::call::stream_wakers::StreamHalf;
@@ -49,6 +49,8 @@ pub(in crate::client::call) struct CallAttempt {
     local_end: LocalEnd,
     /// The response info of the attempt, if the user has asked for it.
     exchange: Option<Arc<Exchange>>,
+    /// The selection of the channel's config selector, if it has one.
+    selected: Option<Arc<SelectedCall>>,
 }
 
 impl CallAttempt {
@@ -70,6 +72,15 @@ impl CallAttempt {
             callback: (!callback.is_none()).then(|| Mutex::new(Some(callback))),
             delivery: Mutex::new(Delivery::Possible),
             local_end: LocalEnd::default(),
+            selected: call.selected().cloned(),
+        }
+    }
+
+    /// A response has begun, so that no other attempt follows.
+    fn commit(&self) {
+        self.has_head.store(true, Ordering::Release);
+        if let Some(selected) = &self.selected {
+            selected.commit();
         }
     }
 
@@ -206,7 +217,7 @@ impl MessageSource for CallAttempt {
         }
         let head = ready!(self.stream.poll_head(cx));
         if let Ok(head) = &head {
-            self.has_head.store(true, Ordering::Release);
+            self.commit();
             self.record(|exchange| exchange.set_header(&head.metadata));
         }
         Poll::Ready(head)
@@ -221,7 +232,7 @@ impl MessageSource for CallAttempt {
         let polled = self.stream.poll_whole(cx, fits);
         // Looked at where it lies: it is large.
         if let Poll::Ready(Some(whole)) = &polled {
-            self.has_head.store(true, Ordering::Release);
+            self.commit();
             self.record(|exchange| {
                 exchange.set_header(&whole.head.metadata);
                 exchange.set_trailer(&whole.trailer);

@@ -20,6 +20,7 @@ use crate::client::ClientConn;
 use crate::client::call::resolved_call::ResolvedCall;
 use crate::client::call::scheduler::AttemptFailure;
 use crate::client::call::wait_reason::{WaitRecorder, deadline_exceeded};
+use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{OpenError, OpenRequest};
 
@@ -67,15 +68,11 @@ impl AttemptContext<'_> {
                 Some(picked) => picked,
                 None => Box::pin(self.wait_for_pick(&info)).await?,
             };
-            let mut own_metadata = if self.needs_authorization() {
-                Box::pin(self.authorize(permit.transport.peer())).await?
+            let own_metadata = if self.needs_authorization() {
+                Box::pin(self.authorize(permit.transport.peer(), of_pick)).await?
             } else {
-                None
+                self.with_pick(of_pick)
             };
-            if !of_pick.is_empty() {
-                let metadata = own_metadata.get_or_insert_with(|| call.metadata().clone());
-                metadata.merge(of_pick);
-            }
             let opened = permit.transport.open(OpenRequest {
                 path: method,
                 headers: call.headers().unwrap_or(&conn.settings().headers),
@@ -99,6 +96,15 @@ impl AttemptContext<'_> {
                 }
             }
         }
+    }
+
+    /// The call's metadata and that of the pick, if it has any.
+    pub(super) fn with_pick(&self, of_pick: Metadata) -> Option<Metadata> {
+        (!of_pick.is_empty()).then(|| {
+            let mut metadata = self.call.metadata().clone();
+            metadata.merge(of_pick);
+            metadata
+        })
     }
 
     /// Waits for a connection. The first call starts the channel's task, and so does one that finds

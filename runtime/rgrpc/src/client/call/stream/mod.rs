@@ -204,6 +204,7 @@ impl StreamCall {
         if let Some(watch) = watch {
             watch.abort();
         }
+        self.context.call.commit();
         if let Some(hooks) = hooks {
             hooks.call(outcome);
         }

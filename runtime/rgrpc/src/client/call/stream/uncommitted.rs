@@ -192,12 +192,14 @@ impl Uncommitted {
         };
         self.context.call.show(attempt.response_info());
         self.cancel_attempts();
+        self.context.call.commit();
         self.outcome = Some(Outcome::Committed { attempt, head, end });
     }
 
     /// The call has failed.
     fn fail(&mut self, status: Status) {
         self.cancel_attempts();
+        self.context.call.commit();
         self.outcome = Some(Outcome::Failed(status));
     }
 

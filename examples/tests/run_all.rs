@@ -393,6 +393,19 @@ async fn three_servers_share_the_calls_while_one_restarts() {
 }
 
 #[tokio::test]
+async fn a_resolver_routes_calls_by_a_header() {
+    let printed = run(env!("CARGO_BIN_EXE_header_routing"), &[]).await;
+    let expected = [
+        "stable: each user has one server of the cluster",
+        "the canary has answered /helloworld.Greeter/SayHello",
+        "canary: each user has one server of the cluster",
+        "moon: no route to \"moon\"",
+        "calls not committed: 0",
+    ];
+    assert_in_order(&printed, &expected);
+}
+
+#[tokio::test]
 async fn a_custom_balancer_keeps_sessions_together() {
     let printed = run(env!("CARGO_BIN_EXE_custom_balancer"), &[]).await;
     assert_eq!(

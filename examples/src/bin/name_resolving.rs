@@ -16,8 +16,8 @@ use std::net::SocketAddr;
 
 use rgrpc::io::Address;
 use rgrpc::resolver::{
-    ManualResolver, Resolver, ResolverBuilder, ResolverControl, ResolverFuture, ResolverOptions,
-    ResolverState, Target,
+    ManualResolver, Resolver, ResolverBuilder, ResolverControl, ResolverError, ResolverFuture,
+    ResolverOptions, ResolverState, Target,
 };
 use rgrpc::{ClientConn, Request, Response, Server, Status, credentials};
 use tokio::net::TcpListener;
@@ -36,9 +36,13 @@ impl ResolverBuilder for BookBuilder {
         "book"
     }
 
-    fn build(&self, target: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
+    fn build(
+        &self,
+        target: &Target,
+        _: &ResolverOptions,
+    ) -> Result<Box<dyn Resolver>, ResolverError> {
         if target.endpoint().is_empty() {
-            return Err("the name of a service is expected: book:///name".to_owned());
+            return Err("the name of a service is expected: book:///name".into());
         }
         Ok(Box::new(BookReader {
             name: target.endpoint().to_owned(),

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rgrpc::io::Address;
 use rgrpc::resolver::{
-    Endpoint, Resolver, ResolverBuilder, ResolverControl, ResolverFuture, ResolverOptions,
-    ResolverState, Target,
+    Endpoint, Resolver, ResolverBuilder, ResolverControl, ResolverError, ResolverFuture,
+    ResolverOptions, ResolverState, Target,
 };
 use rgrpc::{ClientConn, Request, Status, credentials};
 use tokio::time::sleep;
@@ -32,7 +32,11 @@ impl ResolverBuilder for EtcdBuilder {
         "etcd"
     }
 
-    fn build(&self, target: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
+    fn build(
+        &self,
+        target: &Target,
+        _: &ResolverOptions,
+    ) -> Result<Box<dyn Resolver>, ResolverError> {
         if target.authority().is_empty() || target.endpoint().is_empty() {
             return Err("etcd://host:port/prefix is expected".to_owned());
         }

@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use rgrpc::io::{Address, Connected, Peer};
 use rgrpc::resolver::{
-    Resolver, ResolverBuilder, ResolverControl, ResolverFuture, ResolverOptions, Target,
+    Resolver, ResolverBuilder, ResolverControl, ResolverError, ResolverFuture, ResolverOptions,
+    Target,
 };
 use rgrpc::{ClientConn, Code, ServiceConfigError, Status, credentials};
 use rgrpc_e2e::{
@@ -204,7 +205,7 @@ impl ResolverBuilder for Ends {
         "manual"
     }
 
-    fn build(&self, _: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
+    fn build(&self, _: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, ResolverError> {
         Ok(Box::new(self.clone()))
     }
 }

@@ -15,8 +15,8 @@ use rgrpc::balancer::{
 };
 use rgrpc::io::{Address, BoxedIo, Connected, Dial, Listener, PipeConnector, PipeListener, pipe};
 use rgrpc::resolver::{
-    Resolver, ResolverBuilder, ResolverControl, ResolverFuture, ResolverOptions, ResolverState,
-    Target,
+    Resolver, ResolverBuilder, ResolverControl, ResolverError, ResolverFuture, ResolverOptions,
+    ResolverState, Target,
 };
 use rgrpc::{
     ClientConn, ClientConnBuilder, Code, ConnectivityState, RecvStream, SendStream, Server, Status,
@@ -606,7 +606,7 @@ impl ResolverBuilder for PanickingResolver {
         "panicking"
     }
 
-    fn build(&self, _: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
+    fn build(&self, _: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, ResolverError> {
         Ok(Box::new(PanickingResolver {
             runs: Arc::clone(&self.runs),
             finds_something: self.finds_something,
@@ -664,12 +664,16 @@ async fn a_resolver_s_builder_that_panics_fails_calls_that_do_not_wait_for_ready
             "panicking"
         }
 
-        fn build(&self, _: &Target, _: &ResolverOptions) -> Result<Box<dyn Resolver>, String> {
+        fn build(
+            &self,
+            _: &Target,
+            _: &ResolverOptions,
+        ) -> Result<Box<dyn Resolver>, ResolverError> {
             // The first time is when the channel is built.
             match self.0.fetch_add(1, Ordering::SeqCst) {
                 0 => {}
                 1 => panic!("secret"),
-                2 => return Err("not today".to_owned()),
+                2 => return Err("not today".into()),
                 _ => {}
             }
             Ok(Box::new(PanickingResolver {

@@ -2,6 +2,7 @@
 
 mod backends;
 mod bad_input;
+mod balancer_seams;
 mod balancing;
 mod call_ends;
 mod call_kinds;
@@ -14,6 +15,7 @@ mod codec;
 mod combinators;
 mod compression;
 mod concurrency;
+mod config_selector;
 mod connecting;
 mod connection_failures;
 mod connection_scaling;

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use rgrpc::io::{Address, Dial};
 use rgrpc::resolver::{
-    Endpoint, ManualResolver, Resolver, ResolverBuilder, ResolverOptions, ResolverState,
-    StaticResolver, StaticResolverBuilder, Target,
+    Endpoint, ManualResolver, Resolver, ResolverBuilder, ResolverError, ResolverOptions,
+    ResolverState, StaticResolver, StaticResolverBuilder, Target,
 };
 use rgrpc::{
     BuildError, ClientConn, ClientConnBuilder, Code, Response, Server, Status, Transport,
@@ -118,9 +118,9 @@ impl ResolverBuilder for Picky {
         &self,
         target: &Target,
         options: &ResolverOptions,
-    ) -> Result<Box<dyn Resolver>, String> {
+    ) -> Result<Box<dyn Resolver>, ResolverError> {
         if !target.endpoint().starts_with("cows") {
-            return Err("cows are expected".to_owned());
+            return Err("cows are expected".into());
         }
         let built = (target.clone(), options.clone());
         self.built.lock().expect("not poisoned").push(built);

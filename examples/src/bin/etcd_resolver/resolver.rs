@@ -38,7 +38,7 @@ impl ResolverBuilder for EtcdBuilder {
         _: &ResolverOptions,
     ) -> Result<Box<dyn Resolver>, ResolverError> {
         if target.authority().is_empty() || target.endpoint().is_empty() {
-            return Err("etcd://host:port/prefix is expected".to_owned());
+            return Err("etcd://host:port/prefix is expected".into());
         }
         let registry = ClientConn::new(target.authority(), credentials::insecure())
             .map_err(|error| error.to_string())?;

@@ -9,6 +9,11 @@
 //! `unix-abstract`. [`ManualResolver`] and [`StaticResolverBuilder`] work with any scheme. For
 //! another kind of discovery, implement [`ResolverBuilder`] and pass it to
 //! [`ClientConnBuilder::resolver`](crate::ClientConnBuilder::resolver).
+//!
+//! A state has more than endpoints: a service config, or a balancing
+//! [policy](ResolverState::with_policy) without JSON; a [`ConfigSelector`](crate::ConfigSelector),
+//! which routes each call; and [attributes](ResolverState::attributes) for the policy. The example
+//! `header_routing` uses all of them.
 
 mod attributes;
 mod builder;

@@ -439,6 +439,12 @@ impl CallOptions {
         self.extra.as_mut()?.filters.take()
     }
 
+    /// Returns whether a config selector has selected the call's config.
+    pub(crate) fn is_selected(&self) -> bool {
+        let extra = self.extra.as_ref();
+        extra.is_some_and(|extra| extra.selected.is_some())
+    }
+
     /// The selection of this channel's config selector, if the call has been selected. Drops that of
     /// another channel, whose filter makes its call here.
     pub(crate) fn selected_by(&mut self, channel: u64) -> Option<&Arc<SelectedCall>> {

@@ -5,7 +5,7 @@
 
 use std::error::Error;
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use rgrpc::balancer::{
@@ -15,8 +15,9 @@ use rgrpc::balancer::{
 };
 use rgrpc::io::{Address, Dial};
 use rgrpc::resolver::{
-    Attributes, Endpoint, LookupError, Resolver, ResolverBuilder, ResolverControl, ResolverError,
-    ResolverFuture, ResolverOptions, ResolverState, StaticResolver, StaticResolverBuilder, Target,
+    Attributes, Endpoint, LookupError, ManualResolver, Resolver, ResolverBuilder, ResolverControl,
+    ResolverError, ResolverFuture, ResolverOptions, ResolverState, StaticResolver,
+    StaticResolverBuilder, Target,
 };
 use rgrpc::{
     BuildError, ClientConn, ClientConnBuilder, Code, ConnectivityState, Metadata, Response, Status,
@@ -353,6 +354,68 @@ async fn builders_get_the_channels_options_and_can_make_a_channel_of_their_own_f
     }
     let snapshots = recording.snapshots.lock().expect("not poisoned").clone();
     assert_eq!(snapshots, [Some(7)]);
+}
+
+/// A policy that reads the channel's method config while it handles an update.
+#[derive(Clone, Default)]
+struct Reading {
+    conn: Arc<OnceLock<ClientConn>>,
+    timeouts: Arc<Mutex<Vec<Option<u64>>>>,
+}
+
+impl BalancerBuilder for Reading {
+    fn name(&self) -> &'static str {
+        "reading"
+    }
+
+    fn build(&self, _: &BalancerOptions) -> Box<dyn Balancer> {
+        Box::new(BaseBalancer::new(self.clone()))
+    }
+}
+
+impl PickerBuilder for Reading {
+    fn update(&mut self, _: &BalancerUpdate) -> Result<(), Status> {
+        let config = self.conn.get().map(|conn| conn.method_config("/a.B/C"));
+        let timeout = config.and_then(|config| config.timeout());
+        let timeout = timeout.map(|timeout| timeout.as_secs());
+        self.timeouts.lock().expect("not poisoned").push(timeout);
+        Ok(())
+    }
+
+    fn build(&mut self, ready: &[&EndpointChild], _: &mut dyn ChannelControl) -> Arc<dyn Picker> {
+        Arc::clone(ready[0].picker())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_go_by_a_new_config_once_the_policy_has_handled_it() {
+    let server = telling_tokens(0);
+    let connector = server.connector();
+    let (resolver, reading) = (ManualResolver::new("manual"), Reading::default());
+    let policy = reading.clone();
+    let state = move |seconds: u64| {
+        let config =
+            format!(r#"{{"methodConfig": [{{"name": [{{}}], "timeout": "{seconds}s"}}]}}"#);
+        ResolverState::new(vec![backend()])
+            .with_service_config(config)
+            .with_policy(by(policy.clone()))
+    };
+    let conn = ClientConn::builder("manual:///orders", credentials::insecure())
+        .resolver(resolver.clone())
+        .dialer(FnDialer::new(move |address| connector.dial(address)))
+        .build()
+        .expect("valid");
+    assert!(reading.conn.set(conn.clone()).is_ok());
+    conn.connect().expect("open");
+    for seconds in [1, 2] {
+        resolver.update(state(seconds));
+        resolver.taken().await.expect("usable");
+        let timeout = conn.method_config("/a.B/C").timeout();
+        assert_eq!(timeout, Some(Duration::from_secs(seconds)));
+    }
+    let before = reading.timeouts.lock().expect("not poisoned").clone();
+    assert_eq!(before, [None, Some(1)]);
+    conn.close();
 }
 
 /// A resolver that fails with this error.

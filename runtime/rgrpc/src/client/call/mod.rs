@@ -45,6 +45,7 @@ use crate::call::{
     RecvStream, Response, SelectInfo, SendStream, receive_response, run_streaming, run_unary,
 };
 use crate::codec::{Codec, frame_with};
+use crate::service_config::AttemptPolicy;
 use crate::status::Status;
 use crate::task::caught;
 
@@ -82,8 +83,28 @@ impl ClientConn {
         encoding: Option<CallEncoding>,
         config: &CallConfig,
     ) -> Result<AttemptScheduler, Status> {
+        if config.selector().is_some() || slot.passed().is_selected() {
+            return self.resolve_selected(method, slot, encoding, config);
+        }
+        let of_method = config.method(method);
+        let policy = of_method.and_then(|config| config.attempts.clone());
+        slot.resolve(encoding, of_method);
+        Ok(self.schedule(policy, config))
+    }
+
+    /// Resolves the options of a call on a channel with a config selector, unless the call has filters,
+    /// which run first.
+    #[cold]
+    fn resolve_selected(
+        &self,
+        method: &str,
+        slot: &mut OptionsSlot,
+        encoding: Option<CallEncoding>,
+        config: &CallConfig,
+    ) -> Result<AttemptScheduler, Status> {
         let channel = self.id().number();
-        if config.selector().is_some() && select(channel, method, slot, config)? {
+        let has_filters = select(channel, method, slot, config)?;
+        if has_filters {
             return Ok(AttemptScheduler::new(None, None, 0));
         }
         let selected = slot.passed_mut().selected_by(channel).cloned();
@@ -92,13 +113,14 @@ impl ClientConn {
             Some(selected) => Some(&selected.method),
         };
         let mut policy = of_method.and_then(|config| config.attempts.clone());
-        if selected.is_some() {
-            config.retries().limit(&mut policy);
-        }
+        config.retries().limit(&mut policy);
         slot.resolve(encoding, of_method);
+        Ok(self.schedule(policy, config))
+    }
+
+    fn schedule(&self, policy: Option<AttemptPolicy>, config: &CallConfig) -> AttemptScheduler {
         let throttle = config.throttle().cloned();
-        let max_transparent = self.settings().max_transparent_retries;
-        Ok(AttemptScheduler::new(policy, throttle, max_transparent))
+        AttemptScheduler::new(policy, throttle, self.settings().max_transparent_retries)
     }
 
     /// Waits within the call's bounds until its service config is known.

@@ -22,6 +22,7 @@ use crate::balancer::{
 use crate::client::connectivity::{ConnectionId, Event, MonitorId, Registry, SharedState};
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
+use crate::resolver::Attributes;
 use crate::task::watched;
 use crate::transport::{ClientTransport, ConnectError, Report, TransportEvent};
 
@@ -50,6 +51,8 @@ pub(super) struct Control {
 /// A subchannel: the owner of its connections, which publishes them to pickers and monitors.
 struct Entry {
     address: Address,
+    /// The attributes that reach the handshakes.
+    attributes: Attributes,
     /// The handle by which pickers find the connections.
     subconn: WeakSubConn,
     subchannel: Subchannel<Arc<Connection>>,
@@ -159,7 +162,7 @@ impl Control {
         self.next_connection += 1;
         let task = attempt(
             self.connector.clone(),
-            entry.address.clone(),
+            (entry.address.clone(), entry.attributes.clone()),
             limit,
             self.events.clone(),
             (id, connection),
@@ -422,7 +425,7 @@ impl Entry {
 /// Connects, as a task of its own, which says itself how it has ended.
 fn attempt(
     connector: Connector,
-    address: Address,
+    (address, attributes): (Address, Attributes),
     limit: Duration,
     events: UnboundedSender<Event>,
     (subconn, connection): (SubConnId, ConnectionId),
@@ -436,7 +439,10 @@ fn attempt(
         });
     });
     let name = address.clone();
-    let connect = async move { connector.connect(&address, limit, report).await };
+    let connect = async move {
+        let connecting = connector.connect(&address, &attributes, limit, report);
+        connecting.await
+    };
     // An aborted task is reported as well, and ignored.
     let task = watched(connect, move |ended| {
         let outcome =
@@ -456,6 +462,7 @@ impl ChannelControl for Control {
         let subconn = SubConn::new(self.next_subconn, address.clone(), owner);
         self.next_subconn += 1;
         let entry = Entry {
+            attributes: options.attributes.clone(),
             monitors: Monitors::new(subconn.id(), address.clone(), options),
             address,
             subconn: subconn.downgrade(),

@@ -512,7 +512,7 @@ async fn a_pre_shared_key_secures_connections_and_a_wrong_one_is_refused_by_both
         &[
             "client: UNAUTHENTICATED: ",
             "the security level PrivacyAndIntegrity is required",
-            "has IntegrityOnly",
+            "has IntegrityOnly by the credentials psk",
         ],
     ] {
         let found = lines.any(|line| parts.iter().all(|part| line.contains(part)));

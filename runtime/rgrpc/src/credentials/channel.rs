@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::handshake::AnyClientHandshake;
 use super::insecure::Insecure;
@@ -144,12 +144,12 @@ impl ChannelCredentials {
         }
     }
 
-    /// Secures a connection, until the deadline.
+    /// Secures a connection. The caller drops the future at the deadline, which is only told here.
     pub(crate) async fn secure(
         &self,
         connected: Connected,
         target: &HandshakeTarget<'_>,
-        deadline: Deadline,
+        deadline: Option<Instant>,
     ) -> Result<Connected, HandshakeError> {
         let Connected {
             io,
@@ -160,23 +160,13 @@ impl ChannelCredentials {
             .with_authority(target.authority)
             .with_address(target.address)
             .with_attributes(target.attributes)
-            .with_deadline(deadline.at);
-        let handshake = caught_in("the client's security handshake", || {
+            .with_deadline(deadline);
+        let secured = caught_in("the client's security handshake", || {
             self.handshake.handshake(io, info)
-        });
-        let secured = deadline
-            .bounds(handshake)
-            .await
-            .ok_or_else(|| {
-                HandshakeError::timed_out(
-                    Side::Client,
-                    self.protocol,
-                    deadline.limit,
-                    "min_connect_timeout",
-                )
-            })?
-            .map_err(|_| HandshakeError::panicked(Side::Client, self.protocol))?
-            .map_err(|cause| HandshakeError::failed(Side::Client, self.protocol, cause))?;
+        })
+        .await
+        .map_err(|_| HandshakeError::panicked(Side::Client, self.protocol))?
+        .map_err(|cause| HandshakeError::failed(Side::Client, self.protocol, cause))?;
         peer.auth = secured.auth;
         extensions.merge(secured.extensions);
         Ok(Connected {
@@ -184,6 +174,11 @@ impl ChannelCredentials {
             peer,
             extensions,
         })
+    }
+
+    /// Returns the error of a handshake that was dropped at its deadline.
+    pub(crate) fn timed_out(&self, limit: Duration) -> HandshakeError {
+        HandshakeError::timed_out(Side::Client, self.protocol, limit, "min_connect_timeout")
     }
 }
 
@@ -194,32 +189,6 @@ pub(crate) struct HandshakeTarget<'a> {
     pub(crate) authority: &'a str,
     pub(crate) address: &'a Address,
     pub(crate) attributes: &'a Attributes,
-}
-
-/// The end of the time that an attempt to connect has.
-#[derive(Clone, Copy)]
-pub(crate) struct Deadline {
-    limit: Duration,
-    /// `None`: too far away to be expressed.
-    at: Option<Instant>,
-}
-
-impl Deadline {
-    pub(crate) fn after(limit: Duration) -> Self {
-        Self {
-            limit,
-            at: Instant::now().checked_add(limit),
-        }
-    }
-
-    /// Runs a future until the deadline. `None`: it was not ready in time. As cancel-safe as the
-    /// future.
-    pub(crate) async fn bounds<F: Future>(&self, future: F) -> Option<F::Output> {
-        match self.at {
-            Some(at) => timeout_at(at, future).await.ok(),
-            None => Some(future.await),
-        }
-    }
 }
 
 /// Delegates, so that a handshake can choose other credentials for each connection. The per-RPC

@@ -27,8 +27,8 @@ mod server;
 mod tls;
 
 pub use crate::io::auth_info::{AuthInfo, SecurityLevel, SecurityLevelError};
+pub(crate) use channel::HandshakeTarget;
 pub use channel::{ChannelCredentials, insecure, local};
-pub(crate) use channel::{Deadline, HandshakeTarget};
 pub use handshake::{ClientHandshake, HandshakeResult, ServerHandshake};
 pub use handshake_error::HandshakeError;
 pub use handshake_info::{ClientHandshakeInfo, ServerHandshakeInfo};

@@ -15,9 +15,9 @@ pub struct Secured {
     pub io: BoxedIo,
     /// The result of the handshake, which becomes [`Peer::auth`](crate::io::Peer::auth).
     pub auth: AuthInfo,
-    /// Typed values of the connection. On a server, calls have them in
+    /// Typed values of a server's connection. Calls have them in
     /// [`ConnectionHandle::extensions`](crate::ConnectionHandle::extensions), where they replace those
-    /// of the listener of the same types. Default: none.
+    /// of the listener of the same types. A channel does not use them. Default: none.
     pub extensions: Extensions,
 }
 

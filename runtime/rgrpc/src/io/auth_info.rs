@@ -156,8 +156,8 @@ impl fmt::Display for SecurityLevelError {
         } = self;
         write!(
             f,
-            "the security level {required} is required, and the connection, by the \
-             credentials {protocol}, has {actual}"
+            "the security level {required} is required, and the connection has {actual} by the \
+             credentials {protocol}"
         )
     }
 }
@@ -188,8 +188,8 @@ mod tests {
         let error = AuthInfo::insecure().check_security_level(IntegrityOnly);
         assert_eq!(
             error.expect_err("too low").to_string(),
-            "the security level IntegrityOnly is required, and the connection, by \
-             the credentials insecure, has NoSecurity"
+            "the security level IntegrityOnly is required, and the connection has \
+             NoSecurity by the credentials insecure"
         );
     }
 

@@ -136,7 +136,7 @@ fn has_hung_up(error: &(dyn Error + 'static)) -> bool {
 /// Returns whether a handshake has given the connection to other code.
 fn is_dispatched(error: &(dyn Error + 'static)) -> bool {
     let source = error.source();
-    source.is_some_and(|error| error.is::<ConnectionDispatched>())
+    source.is_some_and(<dyn Error>::is::<ConnectionDispatched>)
 }
 
 /// Serves a connection once it is secured. The handshake and the serving are boxed separately, so

@@ -412,7 +412,7 @@ async fn the_server_name_of_the_credentials_is_the_channels_authority() {
     password.server_name = Some("other.test:8443");
     let service = StubService::new().unary(async |request| {
         let authority = request.metadata().get(":authority").unwrap_or_default();
-        Ok(Response::new(msg(authority.to_owned())))
+        Ok(Response::new(msg(authority)))
     });
     let server = serve_with(Server::new().credentials(password.server()), service);
     let answer = call(&client(&server, password.client())).await;

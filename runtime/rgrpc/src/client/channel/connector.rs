@@ -5,7 +5,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::credentials::{ChannelCredentials, Deadline, HandshakeTarget};
+use tokio::time::{Instant, timeout_at};
+
+use crate::credentials::{ChannelCredentials, HandshakeTarget};
 use crate::io::{Address, Dial};
 use crate::resolver::Attributes;
 use crate::task::caught_in;
@@ -70,10 +72,10 @@ impl Connector {
             address,
             attributes,
         };
-        let secured = self
-            .credentials
-            .secure(dialed, &target, deadline)
+        let secured = deadline
+            .bounds(self.credentials.secure(dialed, &target, deadline.at))
             .await
+            .unwrap_or_else(|| Err(self.credentials.timed_out(deadline.limit)))
             .map_err(ConnectError::caused_by)?;
         let connect = self
             .transport
@@ -81,6 +83,32 @@ impl Connector {
         let transport = deadline.bounds(connect).await.ok_or(Failure::TimedOut)?;
         let hint = self.credentials.unanswered_hint();
         Ok(transport.map_err(|problem| problem.map_text(|text| text + hint))?)
+    }
+}
+
+/// The end of an attempt's time to connect.
+#[derive(Clone, Copy)]
+struct Deadline {
+    limit: Duration,
+    /// `None`: too far away to be expressed.
+    at: Option<Instant>,
+}
+
+impl Deadline {
+    fn after(limit: Duration) -> Self {
+        Self {
+            limit,
+            at: Instant::now().checked_add(limit),
+        }
+    }
+
+    /// Runs a future until the deadline. `None`: it was not ready in time. As cancel-safe as the
+    /// future.
+    async fn bounds<F: Future>(&self, future: F) -> Option<F::Output> {
+        match self.at {
+            Some(at) => timeout_at(at, future).await.ok(),
+            None => Some(future.await),
+        }
     }
 }
 

@@ -89,7 +89,7 @@ async fn per_rpc_credentials_are_sent_if_the_connection_has_their_security_level
                         &[
                             "the per-RPC credentials token were not sent to pipe",
                             &format!("level {required} is required"),
-                            &format!("credentials password, has {level}"),
+                            &format!("has {level} by the credentials password"),
                             "the options are min_security_level and",
                         ],
                     );

@@ -35,11 +35,15 @@ impl<'a> ClientHandshakeInfo<'a> {
         }
     }
 
-    pub(crate) fn with_authority(self, authority: &'a str) -> Self {
+    /// Replaces the channel's authority. Default: the server name.
+    #[must_use]
+    pub const fn with_authority(self, authority: &'a str) -> Self {
         Self { authority, ..self }
     }
 
-    pub(crate) fn with_address(self, address: &'a Address) -> Self {
+    /// Replaces the address that was dialed. Default: the remote end of the connection.
+    #[must_use]
+    pub const fn with_address(self, address: &'a Address) -> Self {
         Self { address, ..self }
     }
 

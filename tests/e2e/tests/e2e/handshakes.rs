@@ -11,6 +11,7 @@ mod security_level;
 
 use std::error::Error;
 use std::future::pending;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,15 +19,18 @@ use std::time::Duration;
 use rgrpc::credentials::{
     AuthInfo, ChannelCredentials, ClientHandshake, ClientHandshakeInfo, ConnectionDispatched,
     HandshakeError, HandshakeResult, Secured, SecurityLevel, ServerCredentials, ServerHandshake,
-    ServerHandshakeInfo,
+    ServerHandshakeInfo, insecure,
 };
-use rgrpc::io::{BoxedIo, Peer};
+use rgrpc::io::{Address, BoxedIo, Connected, Listener, Peer, PipeListener, pipe};
 use rgrpc::{
     BuildError, ClientConn, ClientConnBuilder, Code, Extensions, IncomingCall, Response, Server,
     ServerNext, Side, Status,
 };
-use rgrpc_e2e::{StubClient, StubService, TestServer, log, msg, serve_with, settle, soon, text};
-use tokio::io::AsyncReadExt;
+use rgrpc_e2e::{
+    StubClient, StubService, TestServer, log, msg, register_stub, serve_with, settle, soon, text,
+};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
 
 use password::{Name, Password};
 
@@ -89,7 +93,7 @@ fn handshake_error(status: &Status) -> &HandshakeError {
 
 #[tokio::test(start_paused = true)]
 async fn both_sides_see_protocol_level_and_details_of_a_handshake() {
-    let (sender, mut seen) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut seen) = mpsc::unbounded_channel();
     let (heads, hooks) = (sender.clone(), sender.clone());
     let password = Password::new("right");
     let server = Server::new()
@@ -127,7 +131,7 @@ async fn both_sides_see_protocol_level_and_details_of_a_handshake() {
 #[tokio::test(start_paused = true)]
 async fn without_credentials_of_their_own_peers_are_insecure() {
     let server = serve_showing_peer(ServerCredentials::default());
-    let answer = call(&client(&server, rgrpc::credentials::insecure())).await;
+    let answer = call(&client(&server, insecure())).await;
     assert_eq!(answer.expect("OK"), "insecure NoSecurity nobody");
 }
 
@@ -332,7 +336,7 @@ async fn a_panic_of_a_server_handshake_refuses_the_connection_alone() {
         let server = serve_with(Server::new().credentials(credentials), StubService::echo());
         let mut io = server.io().await;
         assert_eq!(soon(io.read(&mut [0])).await.expect("it is closed"), 0);
-        let answer = call(&client(&server, rgrpc::credentials::insecure())).await;
+        let answer = call(&client(&server, insecure())).await;
         assert_eq!(answer.expect("the server lives"), "");
         let lines = log.take().join("\n");
         assert_says(
@@ -346,7 +350,7 @@ async fn a_panic_of_a_server_handshake_refuses_the_connection_alone() {
 }
 
 /// A server's handshake that keeps each connection for itself.
-struct Dispatching(tokio::sync::mpsc::UnboundedSender<BoxedIo>);
+struct Dispatching(mpsc::UnboundedSender<BoxedIo>);
 
 impl ServerHandshake for Dispatching {
     fn protocol(&self) -> &'static str {
@@ -362,22 +366,37 @@ impl ServerHandshake for Dispatching {
 #[tokio::test(start_paused = true)]
 async fn a_server_handshake_can_give_the_connection_to_other_code() {
     let log = log();
-    let (sender, mut dispatched) = tokio::sync::mpsc::unbounded_channel();
+    let (sender, mut dispatched) = mpsc::unbounded_channel();
     let credentials = ServerCredentials::new(Dispatching(sender));
     let server = serve_with(Server::new().credentials(credentials), StubService::echo());
     let mut io = server.io().await;
     let mut other = soon(dispatched.recv()).await.expect("a connection");
     settle().await;
-    tokio::io::AsyncWriteExt::write_all(&mut other, b"hello")
-        .await
-        .expect("it is open");
+    other.write_all(b"hello").await.expect("it is open");
     let mut read = [0; 5];
     soon(io.read_exact(&mut read)).await.expect("it is open");
     assert_eq!(&read, b"hello");
     assert_eq!(log.take(), [""; 0]);
 }
 
-/// A server's handshake that gives the connection a value.
+/// A listener that gives its connections a number.
+struct Numbering(PipeListener);
+
+impl Listener for Numbering {
+    async fn accept(&mut self) -> std::io::Result<Option<Connected>> {
+        let accepted = self.0.accept().await?;
+        Ok(accepted.map(|mut connected| {
+            connected.extensions.insert(7_u8);
+            connected
+        }))
+    }
+
+    fn local_address(&self) -> Address {
+        self.0.local_address()
+    }
+}
+
+/// A server's handshake that gives the connection a value, made of that of the listener.
 struct Tagging;
 
 impl ServerHandshake for Tagging {
@@ -386,24 +405,77 @@ impl ServerHandshake for Tagging {
     }
 
     async fn handshake(&self, io: BoxedIo, info: ServerHandshakeInfo<'_>) -> HandshakeResult {
+        let number = info.extensions().get::<u8>().ok_or("no number")?;
+        let tag = format!("{number} from {}", info.peer().remote);
         let mut extensions = Extensions::new();
-        extensions.insert(Arc::<str>::from(format!("from {}", info.peer().remote)));
+        extensions.insert(Arc::<str>::from(tag));
         let auth = AuthInfo::new("tagging", SecurityLevel::NoSecurity);
         Ok(Secured::new(io, auth).with_extensions(extensions))
     }
 }
 
+#[tokio::test]
+async fn typed_values_of_the_listener_reach_a_server_handshake_and_its_own_reach_handlers() {
+    for workers in [None, NonZeroUsize::new(1)] {
+        let service = StubService::new().unary(async |request| {
+            let connection = request.context().expect("in a handler").connection();
+            let tag = connection.extensions().get::<Arc<str>>().expect("a tag");
+            let number = connection.extensions().get::<u8>().expect("a number");
+            Ok(Response::new(msg(format!("{tag}, {number}"))))
+        });
+        let mut server = Server::new().credentials(ServerCredentials::new(Tagging));
+        if let Some(workers) = workers {
+            server = server.workers(workers);
+        }
+        register_stub(&mut server, service).expect("the first");
+        let (listener, connector) = pipe();
+        tokio::spawn(server.serve_listener(Numbering(listener)));
+        let conn = ClientConn::builder("passthrough:///stub.test", insecure())
+            .dialer(connector)
+            .build()
+            .expect("a valid channel");
+        // Threads have no virtual time.
+        let response = StubClient::new(conn).unary(msg("")).await.expect("OK");
+        assert_eq!(text(response.message()), "7 from pipe, 7");
+    }
+}
+
+/// A client's handshake that does not end, and tells when it is dropped.
+struct Dropped(mpsc::UnboundedSender<&'static str>);
+
+struct OnDrop(mpsc::UnboundedSender<&'static str>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        // The test may have seen enough.
+        let _ = self.0.send("dropped");
+    }
+}
+
+impl ClientHandshake for Dropped {
+    fn protocol(&self) -> &'static str {
+        "dropped"
+    }
+
+    async fn handshake(&self, _io: BoxedIo, _: ClientHandshakeInfo<'_>) -> HandshakeResult {
+        let _told = OnDrop(self.0.clone());
+        self.0.send("begun")?;
+        pending().await
+    }
+}
+
 #[tokio::test(start_paused = true)]
-async fn typed_values_of_a_server_handshake_reach_handlers() {
-    let service = StubService::new().unary(async |request| {
-        let connection = request.context().expect("in a handler").connection();
-        let tag = connection.extensions().get::<Arc<str>>().expect("a tag");
-        Ok(Response::new(msg(&**tag)))
-    });
-    let credentials = ServerCredentials::new(Tagging);
-    let server = serve_with(Server::new().credentials(credentials), service);
-    let answer = call(&client(&server, rgrpc::credentials::insecure())).await;
-    assert_eq!(answer.expect("OK"), "from pipe");
+async fn a_client_handshake_is_dropped_with_its_channel() {
+    let server = serve_with(Server::new(), StubService::echo());
+    let (sender, mut told) = mpsc::unbounded_channel();
+    let credentials = ChannelCredentials::new(Dropped(sender));
+    let conn = channel(&server, credentials)
+        .build()
+        .expect("a valid channel");
+    conn.connect().expect("in a runtime");
+    assert_eq!(soon(told.recv()).await, Some("begun"));
+    drop(conn);
+    assert_eq!(soon(told.recv()).await, Some("dropped"));
 }
 
 #[tokio::test(start_paused = true)]

@@ -54,7 +54,7 @@ pub fn local() -> ChannelCredentials {
 }
 
 impl ChannelCredentials {
-    /// Creates credentials from a handshake.
+    /// Creates credentials from a handshake, without per-RPC credentials.
     #[must_use]
     pub fn new(handshake: impl ClientHandshake) -> Self {
         Self {
@@ -186,6 +186,7 @@ impl ChannelCredentials {
 pub(crate) struct HandshakeTarget<'a> {
     /// The authority without its port.
     pub(crate) host: &'a str,
+    /// The channel's authority.
     pub(crate) authority: &'a str,
     pub(crate) address: &'a Address,
     pub(crate) attributes: &'a Attributes,

@@ -20,6 +20,7 @@ pub(in crate::client) struct Connector {
     pub(in crate::client) credentials: ChannelCredentials,
     /// The authority without its port: the name that a server's certificate is for.
     pub(in crate::client) host: String,
+    /// The channel's authority.
     pub(in crate::client) authority: String,
     pub(in crate::client) transport: Transport,
     pub(in crate::client) tcp_user_timeout: Option<Duration>,

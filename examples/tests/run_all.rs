@@ -505,6 +505,38 @@ async fn the_server_sees_client_certificates_and_refuses_clients_without_one() {
 }
 
 #[tokio::test]
+async fn a_pre_shared_key_secures_connections_and_a_wrong_one_is_refused_by_both_sides() {
+    let printed = run(env!("CARGO_BIN_EXE_psk_handshake"), &[]).await;
+    let mut lines = printed.iter();
+    for parts in [
+        &["client: Hello, ada! Your connection has IntegrityOnly."][..],
+        &[
+            "WARN",
+            "a connection was refused peer=127.0.0.1:",
+            "the psk handshake with the client failed: the client has another key \"ada\"; its \
+             option is PskClient::new",
+        ],
+        &[
+            "client: UNAVAILABLE: cannot connect to ipv4:127.0.0.1:",
+            "the psk handshake with the server failed: the server has another key \"ada\"; the \
+             option is PskClient::new",
+        ],
+        &["client: UNAVAILABLE: ", "the server has no key \"eve\""],
+        &[
+            "client: UNAUTHENTICATED: ",
+            "the security level PrivacyAndIntegrity is required",
+            "has IntegrityOnly by the credentials psk",
+        ],
+    ] {
+        let found = lines.any(|line| parts.iter().all(|part| line.contains(part)));
+        assert!(
+            found,
+            "{parts:?} is missing, or not where it belongs, in {printed:#?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn code_of_build_rs_and_checked_in_code_both_run() {
     let printed = run(env!("CARGO_BIN_EXE_build_without_protoc"), &[]).await;
     assert_eq!(printed, ["Hello, build.rs!"]);

@@ -34,6 +34,7 @@
 //! Everything runs on the tokio runtime of its caller. The exception are the connections and the
 //! handlers of a server with [`workers`](Server::workers), which run on threads of its own.
 
+mod attributes;
 mod backoff;
 pub mod balancer;
 mod buffer_pool;

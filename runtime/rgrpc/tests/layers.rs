@@ -131,6 +131,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "resolver",
         &[
+            "attributes",
             "backoff",
             "credentials",
             "extensions",
@@ -140,11 +141,23 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("service_config", &["status"]),
-    ("credentials", &["io", "metadata", "status"]),
+    (
+        "credentials",
+        &[
+            "attributes",
+            "extensions",
+            "io",
+            "metadata",
+            "side",
+            "status",
+            "task",
+        ],
+    ),
     ("task", &["status"]),
     ("status", &["metadata"]),
     ("metadata", &[]),
-    ("io", &["extensions"]),
+    ("io", &["attributes", "extensions"]),
+    ("attributes", &[]),
     ("backoff", &[]),
     ("buffer_pool", &[]),
     ("cancel_reason", &[]),

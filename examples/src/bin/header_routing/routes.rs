@@ -50,7 +50,9 @@ impl ConfigSelector for Routes {
         let config = SelectedConfig::new(self.config.clone())
             .with_extension(cluster)
             .with_extension(RequestHash(hasher.finish()))
-            .on_commit(move || drop(uncommitted.fetch_sub(1, Ordering::Relaxed)));
+            .on_commit(move || {
+                uncommitted.fetch_sub(1, Ordering::Relaxed);
+            });
         Ok(match cluster {
             CANARY => config.with_filter(log_canary),
             _ => config,

@@ -60,10 +60,14 @@ pub struct SubConnOptions {
     /// minimum interval. A backend without the service reports nothing. Default: `None`, no
     /// reports.
     pub load_reports: Option<Duration>,
-    /// The attributes of the subchannel's connections, for pickers and for the handshake. The
-    /// policies of this crate set those that the resolver has given for the
-    /// [address](crate::resolver::Endpoint::attributes_of); a parent policy can add others in its
-    /// [`ChannelControl`]. Default: none.
+    /// The attributes of the subchannel. Pickers see them on the [`SubConn`](SubConn::attributes),
+    /// and they reach the security handshake of each of its connections by
+    /// [`ClientHandshakeInfo::attributes`](crate::credentials::ClientHandshakeInfo::attributes).
+    /// `pick_first` sets them to those of the
+    /// [address](crate::resolver::Endpoint::attributes_of), and a parent policy may add to them in
+    /// its own [`ChannelControl`]. Default: none.
+    ///
+    /// Source: grpc-go `resolver.Address.Attributes`, `credentials.ClientHandshakeInfo`.
     pub attributes: Attributes,
 }
 

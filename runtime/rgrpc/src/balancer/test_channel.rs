@@ -117,8 +117,7 @@ impl TestChannel {
     #[must_use]
     pub fn options(&self, subconn: SubConnId) -> Option<SubConnOptions> {
         let subconns = lock(&self.subconns);
-        let open = subconns.open.get(&subconn);
-        open.map(|open| open.options.clone())
+        subconns.open.get(&subconn).map(|open| open.options.clone())
     }
 
     /// The latest subchannel for this address that was not dropped.

@@ -15,7 +15,6 @@
 //! which routes each call; and [attributes](ResolverState::attributes) for the policy. The example
 //! `header_routing` uses all of them.
 
-mod attributes;
 mod builder;
 mod channel_info;
 mod control;
@@ -39,7 +38,7 @@ mod target;
 mod tests;
 mod unix;
 
-pub use attributes::{Attribute, Attributes};
+pub use crate::attributes::{Attribute, Attributes};
 pub use builder::{ResolverBuilder, ResolverOptions};
 pub use channel_info::{ChannelId, ChannelInfo};
 pub use control::ResolverControl;

@@ -61,12 +61,18 @@ impl ResolverState {
 pub struct Endpoint {
     /// The addresses of the backend; at least one.
     pub addresses: Vec<Address>,
-    /// Attributes for balancing policies. A change of them keeps the connections.
+    /// Attributes for balancing policies. Handshakes do not see them, and a change of them alone makes
+    /// no new connection.
     ///
     /// Source: grpc-go `resolver.Endpoint.Attributes`.
     pub attributes: Attributes,
-    /// Attributes of the connections to all addresses; see
-    /// [`with_connection_attributes`](Self::with_connection_attributes).
+    /// Attributes of the connections to all addresses of the backend, such as the identity that it
+    /// must prove. Pickers see them on the [`SubConn`](crate::balancer::SubConn::attributes), and
+    /// security handshakes in
+    /// [`ClientHandshakeInfo::attributes`](crate::credentials::ClientHandshakeInfo::attributes). When
+    /// they change, `pick_first`, and every policy that uses it for its endpoints, connects again.
+    ///
+    /// Source: grpc-go `resolver.Address.Attributes`.
     pub connection_attributes: Attributes,
     /// The attributes of the connections to single addresses.
     address_attributes: Vec<(Address, Attributes)>,
@@ -82,7 +88,7 @@ impl Endpoint {
         }
     }
 
-    /// Sets the attributes. They replace the earlier ones.
+    /// Sets the attributes for balancing policies. They replace the earlier ones.
     #[must_use]
     pub fn with_attributes(mut self, attributes: Attributes) -> Self {
         self.attributes = attributes;
@@ -90,11 +96,6 @@ impl Endpoint {
     }
 
     /// Sets the attributes of the connections to all addresses. They replace the earlier ones.
-    ///
-    /// They become the [attributes](crate::balancer::SubConn::attributes) of the endpoint's
-    /// subchannels, which pickers and handshakes see. A change of them makes new connections.
-    ///
-    /// Source: grpc-go `resolver.Address.Attributes`.
     #[must_use]
     pub fn with_connection_attributes(mut self, attributes: Attributes) -> Self {
         self.connection_attributes = attributes;

@@ -395,7 +395,7 @@ impl Server {
     /// use rgrpc::{Server, Status};
     ///
     /// let server = Server::new().head_hook(|head| {
-    ///     if head.method().starts_with("/admin.") && head.peer().tls.is_none() {
+    ///     if head.method().starts_with("/admin.") && head.peer().tls().is_none() {
     ///         return Err(Status::permission_denied("administration needs TLS"));
     ///     }
     ///     Ok(())
@@ -425,7 +425,7 @@ impl Server {
     /// struct Internal(bool);
     ///
     /// let server = rgrpc::Server::new().connection_hook(|connection| {
-    ///     let has_certificate = connection.peer().tls.is_some();
+    ///     let has_certificate = connection.peer().tls().is_some();
     ///     connection.extensions_mut().insert(Internal(has_certificate));
     ///     Ok(())
     /// });

@@ -13,6 +13,7 @@ use rgrpc::balancer::{
     DoneInfo, EndpointChild, FailingPicker, PickInfo, PickResult, Picker, PickerBuilder,
     PolicyConfig, QueuingPicker, SubConn, SubConnId, SubConnOptions, SubConnState,
 };
+use rgrpc::credentials::SecurityLevel;
 use rgrpc::io::{Address, Dial};
 use rgrpc::resolver::{
     Attributes, Endpoint, LookupError, ManualResolver, Resolver, ResolverBuilder, ResolverControl,
@@ -156,8 +157,8 @@ impl rgrpc::credentials::PerRpcCredentials for User {
         Box::pin(async { Ok(Metadata::from_pairs([("authorization", "ada")]).expect("valid")) })
     }
 
-    fn requires_transport_security(&self) -> bool {
-        false
+    fn min_security_level(&self) -> SecurityLevel {
+        SecurityLevel::NoSecurity
     }
 }
 

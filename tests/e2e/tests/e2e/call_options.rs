@@ -7,7 +7,7 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo};
+use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo, SecurityLevel};
 use rgrpc::io::Address;
 use rgrpc::{
     BuildError, CallOptions, ClientConn, ClientConnBuilder, Code, Metadata, PreparedMessage,
@@ -138,7 +138,7 @@ async fn a_response_tells_whom_it_came_from() {
     let response = client.unary(msg("a")).await.expect("OK");
     let peer = response.peer().expect("it came by a connection");
     assert_eq!(peer.remote, Address::Pipe);
-    assert_eq!(peer.tls, None);
+    assert_eq!(peer.tls(), None);
 
     let (mut requests, mut responses) = client.bidi_streaming().await.expect("a stream");
     assert!(responses.peer().is_none(), "no server has answered");
@@ -271,8 +271,12 @@ impl PerRpcCredentials for Told {
         })
     }
 
-    fn requires_transport_security(&self) -> bool {
-        self.secure
+    fn min_security_level(&self) -> SecurityLevel {
+        if self.secure {
+            SecurityLevel::PrivacyAndIntegrity
+        } else {
+            SecurityLevel::NoSecurity
+        }
     }
 
     fn name(&self) -> &str {

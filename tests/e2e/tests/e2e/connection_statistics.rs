@@ -69,7 +69,7 @@ async fn there_are_no_connections_before_the_first_call_and_none_after_the_close
     let [client, serving] = both(&conn, &server).await;
     assert_ne!(client.id, serving.id);
     assert_eq!(client.peer.remote, Address::Pipe);
-    assert!(client.peer.tls.is_none());
+    assert!(client.peer.tls().is_none());
     conn.close();
     settle().await;
     sleep(2 * SECOND).await;

@@ -5,7 +5,7 @@ use std::future::pending;
 use std::io;
 use std::time::Duration;
 
-use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo};
+use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo, SecurityLevel};
 use rgrpc::io::{Connected, Dial};
 use rgrpc::resolver::ManualResolver;
 use rgrpc::{ClientConn, ClientConnBuilder, Code, Server, Status, credentials};
@@ -174,8 +174,8 @@ impl PerRpcCredentials for Never {
         Box::pin(pending())
     }
 
-    fn requires_transport_security(&self) -> bool {
-        false
+    fn min_security_level(&self) -> SecurityLevel {
+        SecurityLevel::NoSecurity
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rgrpc::ConnectivityState::{Connecting, Idle, Ready, TransientFailure};
-use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo};
+use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo, SecurityLevel};
 use rgrpc::{
     BuildError, ClientConn, ClientConnBuilder, Code, Metadata, Response, Server, Status,
     credentials,
@@ -257,8 +257,8 @@ impl PerRpcCredentials for Asked {
         Box::pin(async { Ok(Metadata::new()) })
     }
 
-    fn requires_transport_security(&self) -> bool {
-        false
+    fn min_security_level(&self) -> SecurityLevel {
+        SecurityLevel::NoSecurity
     }
 }
 
@@ -289,8 +289,8 @@ impl PerRpcCredentials for PanicsTwice {
         })
     }
 
-    fn requires_transport_security(&self) -> bool {
-        false
+    fn min_security_level(&self) -> SecurityLevel {
+        SecurityLevel::NoSecurity
     }
 }
 

@@ -31,6 +31,7 @@ mod flow_control;
 mod forwarding;
 mod framing;
 mod goaway;
+mod handshakes;
 mod header_list_limit;
 mod health_check;
 mod hedging;

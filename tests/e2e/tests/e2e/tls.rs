@@ -109,7 +109,7 @@ fn observing() -> (StubService, mpsc::UnboundedReceiver<Option<TlsInfo>>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let service = StubService::new().unary(move |request| {
         let context = request.context().expect("it was received");
-        let sent = sender.send(context.peer().tls.clone());
+        let sent = sender.send(context.peer().tls().cloned());
         async move {
             sent.map_err(|_| Status::internal("the test is over"))?;
             Ok(Response::new(request.into_message()))
@@ -690,7 +690,7 @@ async fn an_authority_of_a_calls_own_has_to_be_in_the_servers_certificate() {
         match (call.await, served) {
             (Ok(response), true) => {
                 let peer = response.peer().expect("it came by a connection");
-                let certificates = &peer.tls.as_ref().expect("it is secured").peer_certificates;
+                let certificates = &peer.tls().expect("it is secured").peer_certificates;
                 assert_eq!(certificates[..], identity.chain_der[..]);
             }
             (Err(status), false) => {
@@ -708,7 +708,7 @@ async fn credentials_that_need_security_go_over_tls() {
     impl PerRpcCredentials for Token {
         fn metadata<'a>(&'a self, request: RequestInfo<'a>) -> MetadataFuture<'a> {
             let mut metadata = Metadata::new();
-            let secured = request.peer().tls.is_some();
+            let secured = request.peer().tls().is_some();
             let appended = metadata.append("authorization", format!("secured={secured}"));
             Box::pin(ready(match appended {
                 Ok(()) => Ok(metadata),

@@ -21,8 +21,10 @@ use crate::backoff::{BackoffConfig, ConnectParams};
 use crate::balancer::{BalancerBuilder, BalancerOptions, BalancerRegistry};
 use crate::call::{CallOptions, ClientInterceptor, ErasedClientInterceptor, erased};
 use crate::codec::{Compressor, CompressorRegistry};
-use crate::credentials::{ChannelCredentials, PerRpcCredentials};
-use crate::io::{DEFAULT_TCP_USER_TIMEOUT, Dial, HttpProxy, ProxyDialer, SystemDialer};
+use crate::credentials::{ChannelCredentials, ClientHandshake, PerRpcCredentials};
+use crate::io::{
+    DEFAULT_TCP_USER_TIMEOUT, Dial, HttpProxy, ProxyDialer, SecurityLevel, SystemDialer,
+};
 use crate::resolver::{
     self, ChannelInfo, ResolverBuilder, ResolverFactory, ResolverOptions, ResolverRegistry,
 };
@@ -49,6 +51,7 @@ const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 /// |---|---|
 /// | `NewClient` without options | [`ClientConn::new`] |
 /// | `WithTransportCredentials` | an argument of [`ClientConn::builder`] |
+/// | `WithCredentialsBundle` | [`ChannelCredentials::with_per_rpc_credentials`] |
 /// | `WithInsecure` (deprecated) | [`credentials::insecure`](crate::credentials::insecure) |
 /// | `WithPerRPCCredentials` | [`per_rpc_credentials`](Self::per_rpc_credentials) |
 /// | `WithAuthority` | [`authority`](Self::authority) |
@@ -558,8 +561,10 @@ impl ClientConnBuilder {
         let service_configs =
             ServiceConfigs::new(self.balancers, retries, ignores_resolver, default)
                 .map_err(BuildError::ServiceConfig)?;
-        check_per_rpc_credentials(&self.per_rpc_credentials, &self.credentials)?;
-        let per_rpc_credentials: Arc<[_]> = self.per_rpc_credentials.into();
+        let mut per_rpc_credentials = self.per_rpc_credentials;
+        per_rpc_credentials.extend_from_slice(self.credentials.per_rpc());
+        check_per_rpc_credentials(&per_rpc_credentials, &self.credentials)?;
+        let per_rpc_credentials: Arc<[_]> = per_rpc_credentials.into();
         if let Some(name) = self.unsendable_compressor {
             return Err(BuildError::Compressor(name));
         }
@@ -593,6 +598,7 @@ impl ClientConnBuilder {
                 dialer,
                 credentials: self.credentials,
                 host,
+                authority: plain.authority.clone(),
                 transport: self.transport,
                 tcp_user_timeout: self.tcp_user_timeout.unwrap_or(Some(default_timeout)),
                 settings: ClientSettings {
@@ -637,8 +643,9 @@ fn check_per_rpc_credentials(
     per_rpc: &[Arc<dyn PerRpcCredentials>],
     credentials: &ChannelCredentials,
 ) -> Result<(), BuildError> {
-    let insecure = !credentials.are_secure();
-    let needing = |one: &&Arc<dyn PerRpcCredentials>| one.requires_transport_security();
+    let insecure = credentials.are_insecure();
+    let needing =
+        |one: &&Arc<dyn PerRpcCredentials>| one.min_security_level() > SecurityLevel::NoSecurity;
     match per_rpc.iter().filter(|_| insecure).find(needing) {
         Some(one) => Err(BuildError::PerRpcCredentials(one.name().to_owned())),
         None => Ok(()),

@@ -5,10 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-use crate::credentials::ChannelCredentials;
+use crate::credentials::{ChannelCredentials, HandshakeTarget};
 use crate::io::{Address, Dial};
+use crate::resolver::Attributes;
 use crate::task::caught_in;
 use crate::transport::{ClientSettings, ClientTransport, ConnectError, Report, Transport};
 
@@ -19,6 +20,8 @@ pub(in crate::client) struct Connector {
     pub(in crate::client) credentials: ChannelCredentials,
     /// The authority without its port: the name that a server's certificate is for.
     pub(in crate::client) host: String,
+    /// The channel's authority.
+    pub(in crate::client) authority: String,
     pub(in crate::client) transport: Transport,
     pub(in crate::client) tcp_user_timeout: Option<Duration>,
     pub(in crate::client) settings: ClientSettings,
@@ -29,13 +32,17 @@ impl Connector {
     pub(super) async fn connect(
         &self,
         address: &Address,
+        attributes: &Attributes,
         limit: Duration,
         report: Report,
     ) -> Result<Arc<dyn ClientTransport>, ConnectError> {
-        match timeout(limit, self.connect_to(address.clone(), report)).await {
-            Ok(Ok(transport)) => Ok(transport),
-            Ok(Err(problem)) => Err(problem.map_text(|text| format!("{address}: {text}"))),
-            Err(_) => Err(ConnectError::new(format!(
+        let deadline = Deadline::after(limit);
+        match self.connect_to(address, attributes, deadline, report).await {
+            Ok(transport) => Ok(transport),
+            Err(Failure::Error(problem)) => {
+                Err(problem.map_text(|text| format!("{address}: {text}")))
+            }
+            Err(Failure::TimedOut) => Err(ConnectError::new(format!(
                 "{address} did not answer within {} s",
                 in_hundredths(limit)
             ))),
@@ -44,25 +51,78 @@ impl Connector {
 
     async fn connect_to(
         &self,
-        address: Address,
+        address: &Address,
+        attributes: &Attributes,
+        deadline: Deadline,
         report: Report,
-    ) -> Result<Arc<dyn ClientTransport>, ConnectError> {
-        let dialed = caught_in("the dialer", || self.dialer.dial(address))
+    ) -> Result<Arc<dyn ClientTransport>, Failure> {
+        let dialed = deadline
+            .bounds(caught_in("the dialer", || {
+                self.dialer.dial(address.clone())
+            }))
             .await
+            .ok_or(Failure::TimedOut)?
             .map_err(|panicked| ConnectError::new(panicked.to_string()))?
             .map_err(ConnectError::caused_by)?;
         if let Some(timeout) = self.tcp_user_timeout {
             dialed.set_tcp_user_timeout(timeout);
         }
-        let secured = self
-            .credentials
-            .handshake(dialed, &self.host)
+        let target = HandshakeTarget {
+            host: &self.host,
+            authority: &self.authority,
+            address,
+            attributes,
+        };
+        let secured = deadline
+            .bounds(self.credentials.secure(dialed, &target, deadline.at))
             .await
+            .unwrap_or_else(|| Err(self.credentials.timed_out(deadline.limit)))
             .map_err(ConnectError::caused_by)?;
-        self.transport
-            .connect(secured, self.settings.clone(), report)
-            .await
-            .map_err(|problem| problem.map_text(|text| text + self.credentials.unanswered_hint()))
+        let connect = self
+            .transport
+            .connect(secured, self.settings.clone(), report);
+        let transport = deadline.bounds(connect).await.ok_or(Failure::TimedOut)?;
+        let hint = self.credentials.unanswered_hint();
+        Ok(transport.map_err(|problem| problem.map_text(|text| text + hint))?)
+    }
+}
+
+/// The end of an attempt's time to connect.
+#[derive(Clone, Copy)]
+struct Deadline {
+    limit: Duration,
+    /// `None`: too far away to be expressed.
+    at: Option<Instant>,
+}
+
+impl Deadline {
+    fn after(limit: Duration) -> Self {
+        Self {
+            limit,
+            at: Instant::now().checked_add(limit),
+        }
+    }
+
+    /// Runs a future until the deadline. `None`: it was not ready in time. As cancel-safe as the
+    /// future.
+    async fn bounds<F: Future>(&self, future: F) -> Option<F::Output> {
+        match self.at {
+            Some(at) => timeout_at(at, future).await.ok(),
+            None => Some(future.await),
+        }
+    }
+}
+
+/// The failure of an attempt to connect.
+enum Failure {
+    Error(ConnectError),
+    /// The time was over, while dialing or before the server's SETTINGS.
+    TimedOut,
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        Self::Error(error)
     }
 }
 

@@ -24,6 +24,7 @@ use crate::client::connectivity::{
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
+use crate::resolver::Attributes;
 use crate::task::watched;
 use crate::transport::{ClientTransport, ConnectError, Report, TransportEvent};
 
@@ -52,6 +53,8 @@ pub(super) struct Control {
 /// A subchannel: the owner of its connections, which publishes them to pickers and monitors.
 struct Entry {
     address: Address,
+    /// The attributes that reach the handshakes.
+    attributes: Attributes,
     subconn: WeakSubConn,
     /// The connections as pickers find them.
     published: Arc<Connections>,
@@ -158,7 +161,7 @@ impl Control {
         self.next_connection += 1;
         let task = attempt(
             self.connector.clone(),
-            entry.address.clone(),
+            (entry.address.clone(), entry.attributes.clone()),
             limit,
             self.events.clone(),
             (id, connection),
@@ -421,7 +424,7 @@ impl Entry {
 /// Connects, as a task of its own, which says itself how it has ended.
 fn attempt(
     connector: Connector,
-    address: Address,
+    (address, attributes): (Address, Attributes),
     limit: Duration,
     events: UnboundedSender<Event>,
     (subconn, connection): (SubConnId, ConnectionId),
@@ -435,7 +438,10 @@ fn attempt(
         });
     });
     let name = address.clone();
-    let connect = async move { connector.connect(&address, limit, report).await };
+    let connect = async move {
+        let connecting = connector.connect(&address, &attributes, limit, report);
+        connecting.await
+    };
     // An aborted task is reported as well, and ignored.
     let task = watched(connect, move |ended| {
         let outcome =
@@ -464,6 +470,7 @@ impl ChannelControl for Control {
         );
         let entry = Entry {
             published,
+            attributes: options.attributes.clone(),
             monitors: Monitors::new(subconn.id(), address.clone(), options),
             address,
             subconn: subconn.downgrade(),

@@ -1,24 +1,25 @@
 //! The list of addresses to try, from the endpoints.
 
 use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 use super::PickFirstConfig;
-use crate::balancer::SubConn;
 use crate::io::Address;
 use crate::resolver::{Attributes, Endpoint, EndpointWeight};
 
-/// An address to try, with the attributes of its connections.
+/// An address, with the attributes for the handshakes of its connections. Its subchannel is kept while
+/// neither changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ListedAddress {
+pub(super) struct AddressToTry {
     pub(super) address: Address,
     pub(super) attributes: Attributes,
 }
 
-impl ListedAddress {
-    /// Returns whether this is a subchannel for the address, with the same attributes.
-    pub(super) fn is_of(&self, subconn: &SubConn) -> bool {
-        self.address == *subconn.address() && self.attributes == *subconn.attributes()
+/// Attributes have no hash, and addresses are few.
+impl Hash for AddressToTry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.address.hash(state);
     }
 }
 
@@ -30,13 +31,13 @@ pub(super) fn address_list(
     mut endpoints: Vec<Endpoint>,
     config: PickFirstConfig,
     random: impl FnMut() -> f64,
-) -> Vec<ListedAddress> {
+) -> Vec<AddressToTry> {
     if config.shuffle_address_list {
         endpoints = shuffle(endpoints, random);
     }
     let addresses = endpoints.iter().flat_map(|endpoint| {
         let addresses = endpoint.addresses.iter();
-        addresses.map(|address| ListedAddress {
+        addresses.map(|address| AddressToTry {
             address: address.clone(),
             attributes: endpoint.attributes_of(address),
         })
@@ -62,10 +63,11 @@ fn shuffle(endpoints: Vec<Endpoint>, mut random: impl FnMut() -> f64) -> Vec<End
     keyed.into_iter().map(|(_, endpoint)| endpoint).collect()
 }
 
-fn without_duplicates(addresses: impl Iterator<Item = ListedAddress>) -> Vec<ListedAddress> {
+/// The attributes of an address that occurs more than once are those of its first occurrence.
+fn without_duplicates(addresses: impl Iterator<Item = AddressToTry>) -> Vec<AddressToTry> {
     let mut seen = HashSet::new();
     addresses
-        .filter(|listed| seen.insert(listed.address.clone()))
+        .filter(|to_try| seen.insert(to_try.address.clone()))
         .collect()
 }
 
@@ -97,13 +99,13 @@ impl Family {
 /// Interleaves the families, beginning with the family of the first address.
 ///
 /// Source: RFC 8305, section 4.
-fn interleave(addresses: Vec<ListedAddress>) -> Vec<ListedAddress> {
-    let mut families: Vec<(Family, Vec<ListedAddress>)> = Vec::new();
-    for listed in addresses {
-        let family = Family::of(&listed.address);
+fn interleave(addresses: Vec<AddressToTry>) -> Vec<AddressToTry> {
+    let mut families: Vec<(Family, Vec<AddressToTry>)> = Vec::new();
+    for address in addresses {
+        let family = Family::of(&address.address);
         match families.iter_mut().find(|(other, _)| *other == family) {
-            Some((_, members)) => members.push(listed),
-            None => families.push((family, vec![listed])),
+            Some((_, members)) => members.push(address),
+            None => families.push((family, vec![address])),
         }
     }
     let mut members: Vec<_> = families
@@ -124,7 +126,6 @@ fn interleave(addresses: Vec<ListedAddress>) -> Vec<ListedAddress> {
 mod tests {
     use super::*;
     use crate::balancer::policies::chi_square::assert_distribution;
-    use crate::resolver::Attributes;
 
     fn address(text: &str) -> Address {
         match text.parse() {
@@ -137,9 +138,11 @@ mod tests {
         Endpoint::new(addresses.iter().copied().map(address).collect())
     }
 
-    fn texts(addresses: &[ListedAddress]) -> Vec<String> {
-        let addresses = addresses.iter();
-        addresses.map(|listed| listed.address.to_string()).collect()
+    fn texts(addresses: &[AddressToTry]) -> Vec<String> {
+        addresses
+            .iter()
+            .map(|to_try| to_try.address.to_string())
+            .collect()
     }
 
     const SHUFFLE: PickFirstConfig = PickFirstConfig {
@@ -197,6 +200,23 @@ mod tests {
             );
             assert_eq!(texts(&list), *expected, "{endpoints:?}");
         }
+    }
+
+    #[test]
+    fn an_address_has_the_connection_attributes_of_its_first_endpoint() {
+        let with = |number: u8| Attributes::new().with(number);
+        let endpoints = vec![
+            endpoint(&["a:1", "a:2"]).with_connection_attributes(with(1)),
+            endpoint(&["a:2", "a:3"])
+                .with_connection_attributes(with(2))
+                .with_attributes(with(9)),
+        ];
+        let list = address_list(endpoints, PickFirstConfig::default(), || 0.0);
+        let found: Vec<_> = list
+            .iter()
+            .map(|to_try| to_try.attributes.get::<u8>().copied())
+            .collect();
+        assert_eq!(found, [Some(1), Some(1), Some(2)]);
     }
 
     #[test]

@@ -283,7 +283,7 @@ async fn load_is_reported_as_it_comes_and_a_call_that_breaks_off_is_retried() {
 #[tokio::test(start_paused = true)]
 async fn health_and_load_are_asked_for_side_by_side() {
     let options = health().with_load_reports(Duration::from_secs(10));
-    let mut fixture = Fixture::new(options, Some(""));
+    let mut fixture = Fixture::new(options.clone(), Some(""));
     fixture.connect();
     settle().await;
     let mut streams = fixture.transport.streams();

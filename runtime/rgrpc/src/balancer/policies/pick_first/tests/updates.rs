@@ -221,3 +221,45 @@ fn an_address_with_other_attributes_gets_another_subchannel_and_one_with_the_sam
     let options = channel.options(second).expect("it is there");
     assert_eq!(options.attributes.get(), Some(&"y".to_owned()));
 }
+
+/// An update with one address, whose connection attributes have this number.
+fn update_with_attribute(fixture: &mut Fixture, number: u8) {
+    let attributes = Attributes::new().with(number);
+    let endpoint = Endpoint::from(address(A)).with_connection_attributes(attributes);
+    let update = BalancerUpdate::new(vec![endpoint], Arc::new(PickFirstConfig::default()));
+    let updated = fixture.policy.update(update, &mut fixture.channel);
+    updated.expect("there is an address");
+}
+
+#[test]
+fn connection_attributes_are_those_of_the_subchannel_and_a_change_makes_another_one() {
+    let mut fixture = Fixture::of(PickFirst::new());
+    for (number, connects) in [(1, true), (1, false), (2, true)] {
+        update_with_attribute(&mut fixture, number);
+        let connected = fixture.connects();
+        assert_eq!(connected.len(), usize::from(connects), "{number}");
+        if connects {
+            fixture.connect(A);
+        }
+        let subconn = fixture.channel.subconn(&address(A)).expect("it exists");
+        let options = fixture.channel.options(subconn).expect("it exists");
+        assert_eq!(options.attributes.get(), Some(&number));
+    }
+    fixture.assert_ready(A);
+}
+
+#[test]
+fn connection_attributes_that_change_while_idle_are_those_of_the_next_connection() {
+    let mut fixture = Fixture::of(PickFirst::new());
+    update_with_attribute(&mut fixture, 1);
+    fixture.connect(A);
+    fixture.idle(A);
+    fixture.connects();
+    update_with_attribute(&mut fixture, 2);
+    assert!(fixture.connects().is_empty(), "it is idle");
+    fixture.call();
+    assert_eq!(fixture.connects(), [A]);
+    let subconn = fixture.channel.subconn(&address(A)).expect("it exists");
+    let options = fixture.channel.options(subconn).expect("it exists");
+    assert_eq!(options.attributes.get(), Some(&2_u8));
+}

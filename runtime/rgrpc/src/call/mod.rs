@@ -12,6 +12,7 @@ mod halves;
 mod interceptor;
 mod invoke;
 mod observed;
+mod observer;
 mod on_finish;
 mod options;
 mod receive;
@@ -38,6 +39,7 @@ pub(crate) use interceptor::{
 pub use interceptor::{ClientInterceptor, ClientNext, ClientReply, Intercepted, OutgoingCall};
 pub use invoke::{Invoke, MethodName};
 pub(crate) use observed::ObservedCall;
+pub(crate) use observer::CallObserver;
 pub(crate) use on_finish::FinishHooks;
 pub use options::CallOptions;
 pub(crate) use options::{DEFAULT_MAX_RETRY_BUFFER, ExtraOptions};

@@ -410,6 +410,25 @@ impl CallOptions {
         Arc::make_mut(messages).push(interceptor);
     }
 
+    /// Returns whether message interceptors have been added.
+    pub(crate) fn has_message_interceptors(&self) -> bool {
+        let extra = self.extra.as_ref();
+        extra.is_some_and(|extra| extra.messages.is_some())
+    }
+
+    /// Takes the message interceptors.
+    pub(crate) fn take_message_interceptors(&mut self) -> Option<Arc<MessageInterceptors>> {
+        self.extra.as_mut()?.messages.take()
+    }
+
+    /// Takes the typed values.
+    pub(crate) fn take_extensions(&mut self) -> Extensions {
+        let extra = self.extra.as_mut();
+        extra.map_or_else(Extensions::new, |extra| {
+            std::mem::take(&mut extra.extensions)
+        })
+    }
+
     fn extra_mut(&mut self) -> &mut ExtraOptions {
         self.extra.get_or_insert_default()
     }

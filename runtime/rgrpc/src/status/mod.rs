@@ -157,7 +157,8 @@ impl Status {
             self.code(),
             self.message()
         );
-        Self::internal(text).with_source(self)
+        let origin = self.origin();
+        Self::internal(text).with_source(self).with_origin(origin)
     }
 
     /// Sets the value of `grpc-status-details-bin`: an encoded `google.rpc.Status`. Default: none.

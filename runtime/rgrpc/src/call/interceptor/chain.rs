@@ -87,7 +87,9 @@ impl CallChain {
     pub(crate) fn on_finish(&self, hooks: OnFinish) {
         if !hooks.is_empty() {
             let hooks = FinishHooks::new(hooks);
-            self.on_end(Box::new(|outcome| hooks.call(outcome.status())));
+            self.on_end(Box::new(|outcome| {
+                hooks.call(outcome.status().map(|()| outcome.trailer()));
+            }));
         }
     }
 

@@ -19,6 +19,7 @@
 mod attempt;
 mod bounds;
 mod intercepted;
+mod observe;
 mod resolved_call;
 mod scheduler;
 mod stream;
@@ -29,6 +30,8 @@ mod wait_reason;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
+
+use tokio::time::Instant;
 
 use self::attempt::{AttemptContext, wait_for_call_config};
 use self::bounds::Bounds;
@@ -41,10 +44,13 @@ use super::ClientConn;
 use super::config::CallConfig;
 use super::conn::CallEncoding;
 use crate::call::{
-    Accepted, CallOptions, FinishHooks, InterceptorList, Invoke, MessageSink, MethodName,
-    RecvStream, Response, SendStream, receive_response, run_streaming, run_unary,
+    Accepted, CallObserver, CallOptions, FinishHooks, InterceptorList, Invoke, MessageSink,
+    MessageSource, MethodName, RecvStream, Response, SendStream, receive_response, run_streaming,
+    run_unary,
 };
 use crate::codec::{Codec, frame_with};
+use crate::interceptor::{CallKind, MessageView};
+use crate::stats::CallEvent;
 use crate::status::Status;
 
 impl ClientConn {
@@ -59,6 +65,7 @@ impl ClientConn {
         &self,
         method: &str,
         slot: &mut OptionsSlot,
+        observer: Option<&Arc<CallObserver>>,
     ) -> Result<AttemptScheduler, Status> {
         let settings = self.settings();
         let options = slot.passed();
@@ -68,7 +75,7 @@ impl ClientConn {
             return Ok(self.resolve(method, slot, encoding, config));
         }
         // Boxed, so that later calls need no space for it.
-        let config = Box::pin(self.wait_for_config(options)).await?;
+        let config = Box::pin(self.wait_for_config(options, observer)).await?;
         Ok(self.resolve(method, slot, encoding, &config))
     }
 
@@ -87,7 +94,12 @@ impl ClientConn {
     }
 
     /// Waits within the call's bounds until its service config is known.
-    async fn wait_for_config(&self, options: &CallOptions) -> Result<Arc<CallConfig>, Status> {
+    async fn wait_for_config(
+        &self,
+        options: &CallOptions,
+        observer: Option<&Arc<CallObserver>>,
+    ) -> Result<Arc<CallConfig>, Status> {
+        let began = observer.map(|_| Instant::now());
         let recorder = WaitRecorder::default();
         let config = async {
             let wait_for_ready = options.wait_for_ready();
@@ -97,7 +109,13 @@ impl ClientConn {
         };
         let config = pin!(Some(config));
         let bounds = Bounds::of_options(options);
-        bounds.run(config, self.target(), || recorder.take()).await
+        let config = bounds
+            .run(config, self.target(), || recorder.take())
+            .await?;
+        if let (Some(observer), Some(began)) = (observer, began) {
+            observer.record(&CallEvent::NameResolutionDelayed(began.elapsed()));
+        }
+        Ok(config)
     }
 
     /// Makes a hedged unary call: several attempts at once.
@@ -107,12 +125,29 @@ impl ClientConn {
         message: &Req,
         call: ResolvedCall,
         scheduler: AttemptScheduler,
+        observer: Option<&Arc<CallObserver>>,
     ) -> Result<Response<Res>, Status>
     where
         C: Codec<Req> + Codec<Res>,
+        Req: 'static,
+        Res: 'static,
     {
         let bounds = Bounds::of_call(&call);
-        let framed = frame_with::<C, Req>(message, call.send_compressor(), call.send_limit())?;
+        let (compressor, send_limit) = (call.send_compressor(), call.send_limit());
+        let framed = match observer {
+            None => frame_with::<C, Req>(message, compressor, send_limit)?,
+            Some(observer) => {
+                let framed =
+                    unary_call::frame_shown::<C, Req>(observer, message, compressor, send_limit)?;
+                let (encoded_len, compressed_len) = observer.sizes();
+                observer.sent(&MessageView::new(
+                    Some(message),
+                    encoded_len,
+                    compressed_len,
+                ));
+                framed
+            }
+        };
         let limit = call.receive_limit();
         let encodings = call.accept_compressors().cloned();
         let context = StreamContext {
@@ -122,6 +157,7 @@ impl ClientConn {
             call,
             only_message: Some(framed),
             recorder: WaitRecorder::default(),
+            observer: observer.cloned(),
         };
         let call = Arc::new(StreamCall::new(context, scheduler, FinishHooks::default()));
         let recorder = WaitRecorder::default();
@@ -180,32 +216,37 @@ impl ClientConn {
                 );
                 return run_unary(call).await;
             }
-            let hooks = slot.complete(self.defaults(stage));
-            let mut scheduler = match self.begin_call(&method, &mut slot).await {
+            let mut hooks = slot.complete(self.defaults(stage));
+            self.observe(&method, CallKind::Unary, &mut slot, &mut hooks);
+            let begun = self.begin_call(&method, &mut slot, hooks.observer());
+            let mut scheduler = match begun.await {
                 Ok(scheduler) => scheduler,
                 Err(status) => return hooks.with(Err(status)),
             };
             if scheduler.is_hedged() {
                 let call = slot.into_resolved();
                 // Boxed, so that calls without hedging need no space for it.
-                let call =
-                    Box::pin(self.hedge::<C, Req, Res>(method, message.get(), call, scheduler));
-                let result = call.await;
+                let (message, observer) = (message.get(), hooks.observer());
+                let call = self.hedge::<C, Req, Res>(method, message, call, scheduler, observer);
+                let result = Box::pin(call).await;
                 return hooks.with(result);
             }
-            let call = slot.resolved();
-            let recorder = WaitRecorder::default();
-            let context = AttemptContext {
-                conn: self,
-                method: &method,
-                content_subtype: <C as Codec<Res>>::NAME,
-                call,
-                recorder: &recorder,
+            let result = {
+                let call = slot.resolved();
+                let recorder = WaitRecorder::default();
+                let context = AttemptContext {
+                    conn: self,
+                    method: &method,
+                    content_subtype: <C as Codec<Res>>::NAME,
+                    call,
+                    recorder: &recorder,
+                    observer: hooks.observer(),
+                };
+                let run = unary_call::run::<C, Req, Res>(&context, message.get(), &mut scheduler);
+                let run = pin!(Some(run));
+                let bounds = Bounds::of_call(call);
+                bounds.run(run, self.target(), || recorder.take()).await
             };
-            let run = unary_call::run::<C, Req, Res>(&context, message.get(), &mut scheduler);
-            let run = pin!(Some(run));
-            let bounds = Bounds::of_call(call);
-            let result = bounds.run(run, self.target(), || recorder.take()).await;
             hooks.with(result)
         }
     }
@@ -230,11 +271,17 @@ impl ClientConn {
             let call = ChainedStream::<C, Req, Res>::begin(self, interceptors, method, options);
             return run_streaming(call).await;
         }
-        let hooks = slot.complete(self.defaults(stage));
-        let scheduler = match self.begin_call(&method, &mut slot).await {
+        let mut hooks = slot.complete(self.defaults(stage));
+        self.observe(&method, CallKind::BidiStreaming, &mut slot, &mut hooks);
+        let begun = self.begin_call(&method, &mut slot, hooks.observer());
+        let scheduler = match begun.await {
             Ok(scheduler) => scheduler,
-            Err(status) => return hooks.with(Err(status)),
+            Err(status) => {
+                hooks.call(Err(&status));
+                return Err(status);
+            }
         };
+        let observer = hooks.observer().cloned();
         let call = slot.into_resolved();
         let bounds = Bounds::of_call(&call);
         let (send_limit, receive_limit) = (call.send_limit(), call.receive_limit());
@@ -246,6 +293,7 @@ impl ClientConn {
             call,
             only_message: None,
             recorder: WaitRecorder::default(),
+            observer,
         };
         let call = Arc::new(StreamCall::new(context, scheduler, hooks));
         let opened = {
@@ -257,8 +305,12 @@ impl ClientConn {
             return Err(status);
         }
         call.watch_bounds();
+        let is_observed = call.is_observed();
         let requests = SendStream::new::<C>(Arc::clone(&call) as Arc<dyn MessageSink>, send_limit);
         let responses = RecvStream::new::<C>(call, receive_limit).accepting(accepted.as_ref());
+        if is_observed {
+            return Ok((requests.observed::<C>(), responses.observed::<C>()));
+        }
         Ok((requests, responses))
     }
 
@@ -336,6 +388,6 @@ mod tests {
         let method = MethodName::Borrowed("/a.B/C");
         let call = conn.invoke::<_, (), ()>(ProtoCodec, method, (), CallOptions::new());
         // It is allocated for every call.
-        assert!(size_of_val(&call) <= 736, "{}", size_of_val(&call));
+        assert!(size_of_val(&call) <= 744, "{}", size_of_val(&call));
     }
 }

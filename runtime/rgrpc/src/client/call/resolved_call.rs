@@ -235,6 +235,14 @@ impl OptionsSlot {
         }
     }
 
+    /// As [`passed`](Self::passed), to be changed.
+    pub(super) fn passed_mut(&mut self) -> &mut CallOptions {
+        match &mut self.0 {
+            Options::Passed(options) => options,
+            Options::Resolved(_) => unreachable!("options are resolved once, last"),
+        }
+    }
+
     /// As [`passed`](Self::passed).
     pub(super) fn into_passed(mut self) -> CallOptions {
         self.take()

@@ -2,15 +2,21 @@
 //!
 //! Called by the task of each attempt to connect.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use crate::credentials::ChannelCredentials;
-use crate::io::{Address, Dial};
+use crate::extensions::Extensions;
+use crate::io::{Address, Dial, Peer};
+use crate::lock::lock;
+use crate::side::Side;
+use crate::stats::{ConnectionBegin, StatsHandlers};
 use crate::task::caught_in;
-use crate::transport::{ClientSettings, ClientTransport, ConnectError, Report, Transport};
+use crate::transport::{
+    ClientSettings, ClientTransport, ConnectError, Report, Transport, TransportEvent,
+};
 
 /// Makes a channel's connections: dials, shakes hands, and waits for the server's SETTINGS.
 #[derive(Clone)]
@@ -20,6 +26,7 @@ pub(in crate::client) struct Connector {
     /// The authority without its port: the name that a server's certificate is for.
     pub(in crate::client) host: String,
     pub(in crate::client) transport: Transport,
+    pub(in crate::client) stats: StatsHandlers,
     pub(in crate::client) tcp_user_timeout: Option<Duration>,
     pub(in crate::client) settings: ClientSettings,
 }
@@ -59,10 +66,32 @@ impl Connector {
             .handshake(dialed, &self.host)
             .await
             .map_err(ConnectError::caused_by)?;
+        let report = self.record(&secured.peer, report);
         self.transport
             .connect(secured, self.settings.clone(), report)
             .await
             .map_err(|problem| problem.map_text(|text| text + self.credentials.unanswered_hint()))
+    }
+
+    /// Begins the connection with the stats handlers, if there are any. They are told of its end with
+    /// its last event, or when it could not be made.
+    fn record(&self, peer: &Peer, report: Report) -> Report {
+        if self.stats.is_empty() {
+            return report;
+        }
+        let recorders = self.stats.begin_connection(&mut ConnectionBegin {
+            side: Side::Client,
+            peer,
+            extensions: &mut Extensions::new(),
+        });
+        let recorders = Mutex::new(Some(recorders));
+        Arc::new(move |event| {
+            if let TransportEvent::Closed { .. } = event {
+                let recorders = lock(&recorders).take();
+                drop(recorders);
+            }
+            report(event);
+        })
     }
 }
 

@@ -27,12 +27,13 @@ impl AttemptContext<'_> {
     }
 
     /// Checks the call's authority against the connection, and asks the per-RPC credentials of the
-    /// channel and of the call; returns the request's metadata if that is not the call's own.
+    /// channel and of the call; returns the request's metadata if that is not `metadata`.
     ///
     /// Cancel-safe.
     pub(in crate::client::call) async fn authorize(
         &self,
         peer: &Peer,
+        metadata: &Metadata,
     ) -> Result<Option<Metadata>, AttemptFailure> {
         if let Some(authority) = self.call.authority() {
             self.check_authority(authority, peer)
@@ -41,7 +42,7 @@ impl AttemptContext<'_> {
         if !self.has_credentials() {
             return Ok(None);
         }
-        let metadata = pin!(self.with_credentials(peer));
+        let metadata = pin!(self.with_credentials(peer, metadata.clone()));
         let reason = || Some(WaitReason::Credentials);
         self.recorder.during(metadata, reason).await.map(Some)
     }
@@ -58,12 +59,15 @@ impl AttemptContext<'_> {
         credentials.check_host(host, peer).map_err(refused)
     }
 
-    /// The call's metadata and that of all credentials.
-    async fn with_credentials(&self, peer: &Peer) -> Result<Metadata, AttemptFailure> {
+    /// The request's metadata and that of all credentials.
+    async fn with_credentials(
+        &self,
+        peer: &Peer,
+        mut metadata: Metadata,
+    ) -> Result<Metadata, AttemptFailure> {
         let settings = self.conn.settings();
         let authority = self.call.authority().unwrap_or(&settings.headers.authority);
         let request = RequestInfo::new(self.method, authority, peer);
-        let mut metadata = self.call.metadata().clone();
         // Those of the channel were checked when it was built.
         let secure = settings.credentials.are_secure();
         if let Some(credentials) = self

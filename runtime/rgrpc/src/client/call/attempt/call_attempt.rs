@@ -15,18 +15,21 @@ use tokio::time::Instant;
 
 use super::counted_call::CountedCall;
 use super::pick::PickerCallback;
+use super::recorded::{self, RecordedAttempt};
 use crate::balancer::StreamPermit;
-use crate::call::{Exchange, MessageSink, MessageSource, SourceEvent};
+use crate::call::{CallObserver, Exchange, MessageSink, MessageSource, SourceEvent};
 use crate::client::call::resolved_call::ResolvedCall;
 use crate::client::call::scheduler::AttemptFailure;
 use crate::client::call::stream_wakers::StreamHalf;
 use crate::client::call::wait_reason::{WaitReason, deadline_exceeded};
 use crate::client::connectivity::closed;
 use crate::codec::Compressor;
+use crate::interceptor::MessageView;
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
-use crate::status::{Code, Status};
+use crate::stats::CallEvent;
+use crate::status::{Code, Origin, Status};
 use crate::transport::{
     ClientStream, Delivery, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode, WholeResponse,
     is_ended_well,
@@ -50,6 +53,11 @@ pub(in crate::client::call) struct CallAttempt {
     local_end: LocalEnd,
     /// The response info of the attempt, if the user has asked for it.
     exchange: Option<Arc<Exchange>>,
+    /// The observers of the call, and the attempt's part of its recording, if there are any.
+    observer: Option<Arc<CallObserver>>,
+    recorded: Option<Box<RecordedAttempt>>,
+    /// The half-close was recorded.
+    is_closing_recorded: AtomicBool,
 }
 
 impl CallAttempt {
@@ -60,6 +68,8 @@ impl CallAttempt {
         permit: StreamPermit,
         callback: PickerCallback,
         call: &ResolvedCall,
+        observer: Option<Arc<CallObserver>>,
+        recorded: Option<Box<RecordedAttempt>>,
     ) -> Self {
         Self {
             stream,
@@ -71,7 +81,53 @@ impl CallAttempt {
             callback: (!callback.is_none()).then(|| Mutex::new(Some(callback))),
             delivery: Mutex::new(Delivery::Possible),
             local_end: LocalEnd::default(),
+            observer,
+            recorded,
+            is_closing_recorded: AtomicBool::new(false),
         }
+    }
+
+    /// Records an event, if the call has observers.
+    #[inline]
+    fn record_event<'e>(&self, event: impl FnOnce() -> CallEvent<'e>) {
+        if let Some(observer) = &self.observer {
+            recorded::record(observer, self.recorded.as_deref(), &event());
+        }
+    }
+
+    /// Records a message that is sent, of which the call's recorders know already.
+    pub(in crate::client::call) fn record_sent(&self, compressed_len: usize, encoded_len: usize) {
+        if let Some(attempt) = &self.recorded {
+            let sent = MessageView::new(None, encoded_len, compressed_len);
+            attempt.record_own(&CallEvent::OutPayload(sent));
+        }
+    }
+
+    /// Records the half-close, the first time.
+    pub(in crate::client::call) fn record_closed(&self) {
+        static NONE: Metadata = Metadata::new();
+        if self.observer.is_some() && !self.is_closing_recorded.swap(true, Ordering::Relaxed) {
+            self.record_event(|| CallEvent::OutTrailer(&NONE));
+        }
+    }
+
+    /// Records the only message of a unary call, which was sent when the stream was opened.
+    #[inline]
+    pub(in crate::client::call) fn record_only_message<Req: 'static>(&self, message: &Req) {
+        if let Some(observer) = &self.observer {
+            self.record_only(observer, message);
+        }
+    }
+
+    fn record_only<Req: 'static>(&self, observer: &CallObserver, message: &Req) {
+        let (encoded_len, compressed_len) = observer.sizes();
+        observer.sent_only(&MessageView::new(
+            Some(message),
+            encoded_len,
+            compressed_len,
+        ));
+        self.record_sent(compressed_len, encoded_len);
+        self.record_closed();
     }
 
     /// The two ends of its connection.
@@ -131,6 +187,9 @@ impl CallAttempt {
         let callback = self.callback.as_ref().and_then(|slot| lock(slot).take());
         if let Some(callback) = callback {
             callback.call(outcome, trailer);
+        }
+        if let Some(attempt) = &self.recorded {
+            attempt.end(outcome.map(|()| trailer));
         }
     }
 
@@ -204,6 +263,7 @@ impl MessageSource for CallAttempt {
         if let Ok(head) = &head {
             self.has_head.store(true, Ordering::Release);
             self.record(|exchange| exchange.set_header(&head.metadata));
+            self.record_event(|| CallEvent::InHeader(&head.metadata));
         }
         Poll::Ready(head)
     }
@@ -222,6 +282,7 @@ impl MessageSource for CallAttempt {
                 exchange.set_header(&whole.head.metadata);
                 exchange.set_trailer(&whole.trailer);
             });
+            self.record_event(|| CallEvent::InHeader(&whole.head.metadata));
         }
         polled
     }
@@ -240,6 +301,9 @@ impl MessageSource for CallAttempt {
                 });
                 let outcome = end.outcome.map_err(|status| self.status(status));
                 if let Err(status) = &outcome {
+                    if status.origin() == Origin::Peer {
+                        self.record_event(|| CallEvent::InTrailer(status.metadata()));
+                    }
                     self.failed(status);
                 }
                 SourceEvent::End(outcome)
@@ -252,11 +316,36 @@ impl MessageSource for CallAttempt {
         compression.compressors.get(encoding).cloned()
     }
 
+    fn is_observed(&self) -> bool {
+        self.observer.is_some()
+    }
+
+    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        match &self.observer {
+            Some(observer) => observer.poll_receive(cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn observe_received(&self, message: &MessageView<'_>) -> Result<(), Status> {
+        let Some(observer) = &self.observer else {
+            return Ok(());
+        };
+        if let Some(attempt) = &self.recorded {
+            let (encoded_len, compressed_len) = (message.encoded_len(), message.compressed_len());
+            let received = MessageView::new(None, encoded_len, compressed_len);
+            attempt.record_own(&CallEvent::InPayload(received));
+        }
+        observer.received(message)
+    }
+
     fn accept(&self, trailer: &Metadata) {
+        self.record_event(|| CallEvent::InTrailer(trailer));
         self.finish(Ok(()), trailer);
     }
 
     fn reject(&self, status: Status, trailer: &Metadata) -> Status {
+        self.record_event(|| CallEvent::InTrailer(trailer));
         self.end(status.clone());
         self.finish(Err(&status), trailer);
         status

@@ -13,7 +13,7 @@ mod uncommitted;
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use rgrpc_http2::BytesQueue;
 use tokio::task::AbortHandle;
@@ -27,8 +27,11 @@ use super::bounds::{Bounds, Exceeded};
 use super::scheduler::AttemptScheduler;
 use super::stream_wakers::{StreamHalf, StreamWakers};
 use super::wait_reason::WaitReason;
-use crate::call::{CancelHandle, FinishHooks, MessageSink, MessageSource, SourceEvent};
+use crate::call::{
+    CallObserver, CancelHandle, FinishHooks, MessageSink, MessageSource, SourceEvent,
+};
 use crate::codec::Compressor;
+use crate::interceptor::MessageView;
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
@@ -197,7 +200,7 @@ impl StreamCall {
     }
 
     /// The call has ended, and its halves know or are gone.
-    pub(super) fn finish(&self, outcome: Result<(), &Status>) {
+    pub(super) fn finish(&self, end: Result<&Metadata, &Status>) {
         // First, because the task that is aborted looks at them.
         let hooks = lock(&self.hooks).take();
         let watch = lock(&self.watch).take();
@@ -205,7 +208,7 @@ impl StreamCall {
             watch.abort();
         }
         if let Some(hooks) = hooks {
-            hooks.call(outcome);
+            hooks.call(end);
         }
     }
 
@@ -337,6 +340,16 @@ impl StreamCall {
         (state, Some(uncommitted))
     }
 
+    /// The observers of the call, if it has any.
+    fn observer(&self) -> Option<&Arc<CallObserver>> {
+        self.context.observer.as_ref()
+    }
+
+    /// The length before compression of the message that is being sent, in a call with observers.
+    fn encoded_len(&self) -> usize {
+        self.observer().map_or(0, |observer| observer.sizes().0)
+    }
+
     fn send(&self, sent: Sent) -> Result<(), Status> {
         if let Some(committed) = self.committed.get() {
             return send_on(&committed.attempt, sent);
@@ -431,6 +444,9 @@ impl Drop for PanicGuard<'_> {
 
 impl MessageSink for StreamCall {
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        if let Some(observer) = self.observer() {
+            ready!(observer.poll_send(cx))?;
+        }
         let takes = |uncommitted: &Uncommitted, cx: &mut Context<'_>| {
             // A slower attempt gets messages that it has no room for nevertheless: the buffer is
             // bounded.
@@ -452,12 +468,20 @@ impl MessageSink for StreamCall {
         self.context.call.send_compressor().cloned()
     }
 
+    fn observe_sent(&self, message: &MessageView<'_>) -> Result<(), Status> {
+        if let Some(observer) = self.observer() {
+            observer.sending(message)?;
+            observer.sent(message);
+        }
+        Ok(())
+    }
+
     fn send(&self, message: BytesQueue) -> Result<(), Status> {
-        self.send(Sent::Message(message))
+        self.send(Sent::Message(message, self.encoded_len()))
     }
 
     fn send_last(&self, message: BytesQueue) -> Result<(), Status> {
-        self.send(Sent::Last(message))
+        self.send(Sent::Last(message, self.encoded_len()))
     }
 
     fn close(&self) {
@@ -509,12 +533,30 @@ impl MessageSource for StreamCall {
         received
     }
 
+    fn is_observed(&self) -> bool {
+        self.observer().is_some()
+    }
+
+    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        match self.observer() {
+            Some(observer) => observer.poll_receive(cx),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn observe_received(&self, message: &MessageView<'_>) -> Result<(), Status> {
+        match self.committed.get() {
+            Some(committed) => committed.attempt.observe_received(message),
+            None => Ok(()),
+        }
+    }
+
     fn accept(&self, trailer: &Metadata) {
         if let Some(committed) = self.committed.get() {
             committed.scheduler.succeeded();
             committed.attempt.accept(trailer);
         }
-        self.finish(Ok(()));
+        self.finish(Ok(trailer));
     }
 
     fn decompressor(&self, encoding: &[u8]) -> Option<Arc<dyn Compressor>> {

@@ -83,7 +83,7 @@ pub(crate) fn status_for_reset(by: Side, code: ResetCode) -> Status {
         0xc => Code::PermissionDenied,
         _ => Code::Unknown,
     };
-    Status::new(grpc, format!("the {by} reset the stream: {code}")).with_origin(Origin::Peer)
+    Status::new(grpc, format!("the {by} reset the stream: {code}")).with_origin(Origin::Reset)
 }
 
 #[cfg(test)]

@@ -301,7 +301,7 @@ impl MessageSource for CallAttempt {
                 });
                 let outcome = end.outcome.map_err(|status| self.status(status));
                 if let Err(status) = &outcome {
-                    if status.origin() == Origin::Peer {
+                    if status.origin() == Origin::Trailers {
                         self.record_event(|| CallEvent::InTrailer(status.metadata()));
                     }
                     self.failed(status);
@@ -321,10 +321,14 @@ impl MessageSource for CallAttempt {
     }
 
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        match &self.observer {
-            Some(observer) => observer.poll_receive(cx),
-            None => Poll::Ready(Ok(())),
+        let Some(observer) = &self.observer else {
+            return Poll::Ready(Ok(()));
+        };
+        // An end by this side is not held back.
+        if self.local_end.poll(StreamHalf::Receive, cx).is_some() {
+            return Poll::Ready(Ok(()));
         }
+        observer.poll_receive(cx)
     }
 
     fn observe_received(&self, message: &MessageView<'_>) -> Result<(), Status> {

@@ -444,9 +444,6 @@ impl Drop for PanicGuard<'_> {
 
 impl MessageSink for StreamCall {
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        if let Some(observer) = self.observer() {
-            ready!(observer.poll_send(cx))?;
-        }
         let takes = |uncommitted: &Uncommitted, cx: &mut Context<'_>| {
             // A slower attempt gets messages that it has no room for nevertheless: the buffer is
             // bounded.
@@ -457,10 +454,15 @@ impl MessageSink for StreamCall {
                 Poll::Pending
             }
         };
-        match self.drive(StreamHalf::Send, cx, takes) {
+        ready!(match self.drive(StreamHalf::Send, cx, takes) {
             Drive::Committed(committed) => committed.attempt.poll_ready(cx),
             Drive::Failed(status) => Poll::Ready(Err(status)),
             Drive::Uncommitted(poll) => poll.map(Ok),
+        })?;
+        // Last, so that the end of the call is not held back.
+        match self.observer() {
+            Some(observer) => observer.poll_send(cx),
+            None => Poll::Ready(Ok(())),
         }
     }
 
@@ -538,8 +540,10 @@ impl MessageSource for StreamCall {
     }
 
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        match self.observer() {
-            Some(observer) => observer.poll_receive(cx),
+        self.check_cancelled();
+        match self.committed.get() {
+            Some(committed) => committed.attempt.poll_receive(cx),
+            // It has failed.
             None => Poll::Ready(Ok(())),
         }
     }

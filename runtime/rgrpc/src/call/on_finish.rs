@@ -91,8 +91,10 @@ impl FinishHooks {
         if let Some(observer) = self.observer.take() {
             observer.end(end);
         }
-        for hook in self.hooks.take().into_iter().flat_map(|hooks| hooks.0) {
-            hook(end.map(|_| ()));
+        if let Some(hooks) = self.hooks.take() {
+            for hook in &hooks.0 {
+                hook(end.map(|_| ()));
+            }
         }
     }
 }

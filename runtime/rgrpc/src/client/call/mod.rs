@@ -35,7 +35,9 @@ use tokio::time::Instant;
 
 use self::attempt::{AttemptContext, wait_for_call_config};
 use self::bounds::Bounds;
-use self::intercepted::{ChainStage, ChainedStream, ChainedUnary, PassedMessage, UnaryMessage};
+use self::intercepted::{
+    ChainStage, ChainedStream, ChainedUnary, PassedRequest, UnaryReply, UnaryRequest,
+};
 use self::resolved_call::{OptionsSlot, ResolvedCall};
 use self::scheduler::AttemptScheduler;
 use self::stream::{StreamCall, StreamContext};
@@ -186,71 +188,6 @@ impl ClientConn {
         Some(slot.take_interceptors(defaults, of_channel))
     }
 
-    /// Makes a unary call, from this stage on.
-    fn unary<C, Req, Res, M>(
-        &self,
-        method: MethodName,
-        message: M,
-        options: CallOptions,
-        stage: ChainStage,
-    ) -> impl Future<Output = Result<Response<Res>, Status>> + Send
-    where
-        C: Codec<Req> + Codec<Res>,
-        Req: Send + Sync + 'static,
-        Res: Send + 'static,
-        M: UnaryMessage<Req>,
-    {
-        let mut slot = OptionsSlot::new(options);
-        // Not an async function, which keeps its arguments twice.
-        async move {
-            if stage == ChainStage::New
-                && let Some(interceptors) = self.interceptors(&mut slot)
-            {
-                let options = slot.into_passed();
-                let call = ChainedUnary::<C, Req, Res>::begin(
-                    self,
-                    interceptors,
-                    method,
-                    message,
-                    options,
-                );
-                return run_unary(call).await;
-            }
-            let mut hooks = slot.complete(self.defaults(stage));
-            self.observe(&method, CallKind::Unary, &mut slot, &mut hooks);
-            let begun = self.begin_call(&method, &mut slot, hooks.observer());
-            let mut scheduler = match begun.await {
-                Ok(scheduler) => scheduler,
-                Err(status) => return hooks.with(Err(status)),
-            };
-            if scheduler.is_hedged() {
-                let call = slot.into_resolved();
-                // Boxed, so that calls without hedging need no space for it.
-                let (message, observer) = (message.get(), hooks.observer());
-                let call = self.hedge::<C, Req, Res>(method, message, call, scheduler, observer);
-                let result = Box::pin(call).await;
-                return hooks.with(result);
-            }
-            let result = {
-                let call = slot.resolved();
-                let recorder = WaitRecorder::default();
-                let context = AttemptContext {
-                    conn: self,
-                    method: &method,
-                    content_subtype: <C as Codec<Res>>::NAME,
-                    call,
-                    recorder: &recorder,
-                    observer: hooks.observer(),
-                };
-                let run = unary_call::run::<C, Req, Res>(&context, message.get(), &mut scheduler);
-                let run = pin!(Some(run));
-                let bounds = Bounds::of_call(call);
-                bounds.run(run, self.target(), || recorder.take()).await
-            };
-            hooks.with(result)
-        }
-    }
-
     /// Makes a call that is not unary, from this stage on.
     async fn streaming<C, Req, Res>(
         &self,
@@ -323,6 +260,76 @@ impl ClientConn {
     }
 }
 
+/// Makes a unary call, from this stage on.
+fn unary<C, Req, Res, R, Reply>(
+    method: MethodName,
+    request: R,
+    options: CallOptions,
+    stage: ChainStage,
+) -> impl Future<Output = Result<Reply, Status>> + Send
+where
+    C: Codec<Req> + Codec<Res>,
+    Req: Send + Sync + 'static,
+    Res: Send + 'static,
+    R: UnaryRequest<Req>,
+    Reply: UnaryReply<Res>,
+{
+    let mut slot = OptionsSlot::new(options);
+    // Not an async function, which keeps its arguments twice.
+    async move {
+        if stage == ChainStage::New
+            && let Some(interceptors) = request.conn().interceptors(&mut slot)
+        {
+            let options = slot.into_passed();
+            let call = ChainedUnary::<C, Req, Res>::begin(interceptors, method, request, options);
+            return run_unary(call).await.map(Reply::of_response);
+        }
+        let mut hooks = slot.complete(request.conn().defaults(stage));
+        request
+            .conn()
+            .observe(&method, CallKind::Unary, &mut slot, &mut hooks);
+        let begun = request
+            .conn()
+            .begin_call(&method, &mut slot, hooks.observer());
+        let mut scheduler = match begun.await {
+            Ok(scheduler) => scheduler,
+            Err(status) => {
+                hooks.call(Err(&status));
+                return Err(status);
+            }
+        };
+        if scheduler.is_hedged() {
+            let call = slot.into_resolved();
+            // Boxed, so that calls without hedging need no space for it.
+            let (message, observer) = (request.message(), hooks.observer());
+            let call = request
+                .conn()
+                .hedge::<C, Req, Res>(method, message, call, scheduler, observer);
+            let result = Box::pin(call).await;
+            return hooks.with(result).map(Reply::of_response);
+        }
+        let result = {
+            let call = slot.resolved();
+            let recorder = WaitRecorder::default();
+            let context = AttemptContext {
+                conn: request.conn(),
+                method: &method,
+                content_subtype: <C as Codec<Res>>::NAME,
+                call,
+                recorder: &recorder,
+                observer: hooks.observer(),
+            };
+            let run = unary_call::run::<C, Req, Res>(&context, request.message(), &mut scheduler);
+            let run = pin!(Some(run));
+            let bounds = Bounds::of_call(call);
+            bounds
+                .run(run, context.conn.target(), || recorder.take())
+                .await
+        };
+        hooks.with(result).map(Reply::of_response)
+    }
+}
+
 impl Invoke for ClientConn {
     fn invoke<C, Req, Res>(
         &self,
@@ -337,7 +344,11 @@ impl Invoke for ClientConn {
         Res: Send + 'static,
     {
         let stage = ChainStage::New;
-        self.unary::<C, Req, Res, _>(method, PassedMessage(message), options, stage)
+        let request = PassedRequest {
+            conn: self,
+            message,
+        };
+        unary::<C, Req, Res, _, Response<Res>>(method, request, options, stage)
     }
 
     fn new_stream<C, Req, Res>(

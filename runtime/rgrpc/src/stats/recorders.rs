@@ -55,7 +55,8 @@ impl fmt::Debug for StatsHandlers {
 pub(crate) struct CallRecorders {
     /// Apart from the others, because most programs have one handler.
     first: Option<Arc<dyn CallStats>>,
-    others: Vec<Arc<dyn CallStats>>,
+    #[expect(clippy::box_collection, reason = "calls with one recorder stay small")]
+    others: Option<Box<Vec<Arc<dyn CallStats>>>>,
     want_messages: bool,
 }
 
@@ -64,7 +65,7 @@ impl CallRecorders {
         self.want_messages |= recorder.wants_messages();
         match &self.first {
             None => self.first = Some(recorder),
-            Some(_) => self.others.push(recorder),
+            Some(_) => self.others.get_or_insert_default().push(recorder),
         }
     }
 
@@ -82,7 +83,7 @@ impl CallRecorders {
         if let Some(recorder) = &self.first {
             let _ = caught(STATS_HANDLER, || recorder.event(event));
         }
-        for recorder in &self.others {
+        for recorder in self.others.iter().flat_map(|others| others.iter()) {
             let _ = caught(STATS_HANDLER, || recorder.event(event));
         }
     }
@@ -103,7 +104,8 @@ pub(crate) struct AttemptRecorders(Vec<Option<Arc<dyn CallStats>>>);
 
 impl CallRecorders {
     fn iter(&self) -> impl Iterator<Item = &Arc<dyn CallStats>> {
-        self.first.iter().chain(&self.others)
+        let others = self.others.iter().flat_map(|others| others.iter());
+        self.first.iter().chain(others)
     }
 
     /// Begins an attempt with all recorders.

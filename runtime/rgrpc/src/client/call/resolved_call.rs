@@ -176,7 +176,11 @@ pub(super) struct OptionsSlot(Options);
 enum Options {
     Passed(CallOptions),
     Resolved(ResolvedCall),
+    /// For the moment in which they are resolved.
+    Taken,
 }
+
+const RESOLVED_LAST: &str = "options are resolved once, last";
 
 impl OptionsSlot {
     /// Creates the slot of a call whose user has passed these options.
@@ -186,14 +190,13 @@ impl OptionsSlot {
 
     /// Completes the options by the channel's defaults; returns the hooks for the end of the call.
     pub(super) fn complete(&mut self, defaults: Option<&CallOptions>) -> FinishHooks {
-        let options = self.take();
-        let mut options = match defaults {
-            Some(defaults) => options.with_defaults(defaults),
-            None => options,
-        };
-        let hooks = options.take_finish_hooks();
-        self.0 = Options::Passed(options);
-        FinishHooks::new(hooks)
+        if let Some(defaults) = defaults {
+            self.0 = Options::Passed(self.take().with_defaults(defaults));
+        }
+        match &mut self.0 {
+            Options::Passed(options) => FinishHooks::new(options.take_finish_hooks()),
+            Options::Resolved(_) | Options::Taken => unreachable!("{RESOLVED_LAST}"),
+        }
     }
 
     /// Completes the options by the channel's defaults, for interceptors; returns those of the stub
@@ -203,13 +206,10 @@ impl OptionsSlot {
         defaults: Option<&CallOptions>,
         of_channel: &InterceptorList,
     ) -> InterceptorList {
-        let options = self.take();
-        let mut options = match defaults {
-            Some(defaults) => options.with_defaults(defaults),
-            None => options,
-        };
-        let of_stub = options.take_interceptors();
-        self.0 = Options::Passed(options);
+        if let Some(defaults) = defaults {
+            self.0 = Options::Passed(self.take().with_defaults(defaults));
+        }
+        let of_stub = self.passed_mut().take_interceptors();
         match of_stub {
             None => Arc::clone(of_channel),
             Some(of_stub) if of_channel.is_empty() => of_stub,
@@ -231,7 +231,7 @@ impl OptionsSlot {
     pub(super) fn passed(&self) -> &CallOptions {
         match &self.0 {
             Options::Passed(options) => options,
-            Options::Resolved(_) => unreachable!("options are resolved once, last"),
+            Options::Resolved(_) | Options::Taken => unreachable!("{RESOLVED_LAST}"),
         }
     }
 
@@ -239,7 +239,7 @@ impl OptionsSlot {
     pub(super) fn passed_mut(&mut self) -> &mut CallOptions {
         match &mut self.0 {
             Options::Passed(options) => options,
-            Options::Resolved(_) => unreachable!("options are resolved once, last"),
+            Options::Resolved(_) | Options::Taken => unreachable!("{RESOLVED_LAST}"),
         }
     }
 
@@ -248,10 +248,11 @@ impl OptionsSlot {
         self.take()
     }
 
+    #[inline]
     fn take(&mut self) -> CallOptions {
-        match std::mem::replace(&mut self.0, Options::Passed(CallOptions::new())) {
+        match std::mem::replace(&mut self.0, Options::Taken) {
             Options::Passed(options) => options,
-            Options::Resolved(_) => unreachable!("options are resolved once, last"),
+            Options::Resolved(_) | Options::Taken => unreachable!("{RESOLVED_LAST}"),
         }
     }
 
@@ -259,7 +260,9 @@ impl OptionsSlot {
     pub(super) fn resolved(&self) -> &ResolvedCall {
         match &self.0 {
             Options::Resolved(call) => call,
-            Options::Passed(_) => unreachable!("a call that has begun has resolved options"),
+            Options::Passed(_) | Options::Taken => {
+                unreachable!("a call that has begun has resolved options")
+            }
         }
     }
 
@@ -267,7 +270,9 @@ impl OptionsSlot {
     pub(super) fn into_resolved(self) -> ResolvedCall {
         match self.0 {
             Options::Resolved(call) => call,
-            Options::Passed(_) => unreachable!("a call that has begun has resolved options"),
+            Options::Passed(_) | Options::Taken => {
+                unreachable!("a call that has begun has resolved options")
+            }
         }
     }
 }

@@ -1,12 +1,17 @@
 //! The channels of the client on rgrpc: with nothing to decide for a call, or with all of it.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context, Result};
+use anyhow::Context;
 use clap::{Args, ValueEnum};
 use rgrpc::io::{Address, Dial, DialFuture, SystemDialer};
 use rgrpc::resolver::{Endpoint, StaticResolverBuilder};
-use rgrpc::{ClientConn, ClientConnBuilder, credentials};
+use rgrpc::stats::{CallBegin, CallEvent, CallStats, StatsHandler};
+use rgrpc::{
+    ClientConn, ClientConnBuilder, ClientNext, ClientReply, OutgoingCall, Status, credentials,
+};
 
 use crate::engine::EngineFlags;
 
@@ -19,6 +24,12 @@ pub struct ChannelFlags {
     /// The work of a channel for each call.
     #[arg(long, value_enum, default_value_t = Channel::Plain)]
     pub channel: Channel,
+    /// The number of pass-through interceptors.
+    #[arg(long, default_value_t = 0)]
+    pub interceptors: usize,
+    /// The number of stats handlers, which count the events of calls.
+    #[arg(long, default_value_t = 0)]
+    pub stats: usize,
 }
 
 /// The work of a channel for each call.
@@ -61,6 +72,8 @@ impl ChannelFlags {
         Self {
             engine,
             channel: Channel::Plain,
+            interceptors: 0,
+            stats: 0,
         }
     }
 
@@ -68,7 +81,7 @@ impl ChannelFlags {
     ///
     /// # Errors
     /// A channel cannot be made.
-    pub fn client_conns(self, port: u16, conns: usize) -> Result<Vec<ClientConn>> {
+    pub fn client_conns(self, port: u16, conns: usize) -> anyhow::Result<Vec<ClientConn>> {
         let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         match self.channel {
             Channel::Plain | Channel::ByHand => (0..conns)
@@ -88,11 +101,45 @@ impl ChannelFlags {
 
     fn builder(self, target: String) -> ClientConnBuilder {
         let transport = self.engine.engine.transport();
-        ClientConn::builder(target, credentials::insecure()).transport(transport)
+        let mut builder = ClientConn::builder(target, credentials::insecure()).transport(transport);
+        for _ in 0..self.interceptors {
+            builder = builder.interceptor(pass_through);
+        }
+        for _ in 0..self.stats {
+            builder = builder.stats_handler(CountingHandler(Arc::default()));
+        }
+        builder
     }
 }
 
-fn build(builder: ClientConnBuilder) -> Result<ClientConn> {
+/// An interceptor that changes nothing.
+async fn pass_through(call: OutgoingCall, next: ClientNext) -> Result<ClientReply, Status> {
+    next.run(call).await
+}
+
+/// A stats handler that counts calls.
+struct CountingHandler(Arc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    ended: AtomicU64,
+}
+
+impl StatsHandler for CountingHandler {
+    fn begin_call(&self, _: &mut CallBegin<'_>) -> Option<Arc<dyn CallStats>> {
+        Some(Arc::clone(&self.0) as Arc<dyn CallStats>)
+    }
+}
+
+impl CallStats for Counts {
+    fn event(&self, event: &CallEvent<'_>) {
+        if let CallEvent::End(_) = event {
+            self.ended.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+fn build(builder: ClientConnBuilder) -> anyhow::Result<ClientConn> {
     builder.build().context("making a channel")
 }
 
@@ -131,7 +178,10 @@ mod tests {
             let engine = EngineFlags {
                 engine: Engine::Native,
             };
-            let flags = ChannelFlags { engine, channel };
+            let flags = ChannelFlags {
+                channel,
+                ..ChannelFlags::plain(engine)
+            };
             assert_eq!(flags.client_conns(1, 3).unwrap().len(), channels);
         }
     }

@@ -55,6 +55,11 @@ pub(crate) trait MessageSource: Send + Sync {
     /// be used at once.
     fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<SourceEvent>;
 
+    /// Returns whether the halves show their messages, on a client.
+    fn is_observed(&self) -> bool {
+        false
+    }
+
     /// Ready when the next message may be received. Called by the halves of observed calls alone.
     fn poll_receive(&self, _cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         Poll::Ready(Ok(()))

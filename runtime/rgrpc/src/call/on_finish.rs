@@ -1,6 +1,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::CallOptions;
+use super::handed_recorders::HandedRecorders;
+use super::observer::CallObserver;
+use super::response::Response;
+use crate::interceptor::CallOutcome;
+use crate::metadata::Metadata;
 use crate::status::Status;
 
 type Hook = Arc<dyn Fn(Result<(), &Status>) + Send + Sync>;
@@ -35,36 +41,95 @@ impl fmt::Debug for OnFinish {
     }
 }
 
-/// Calls the hooks of a call once: with its outcome, or with CANCELLED when this is dropped before.
-#[derive(Debug, Default)]
-pub(crate) struct FinishHooks(OnFinish);
+/// Tells the hooks and the stats handlers of a call of its end, once: its outcome, or CANCELLED when
+/// this is dropped before.
+#[derive(Default)]
+pub(crate) struct FinishHooks {
+    /// Boxed, because most calls have none.
+    hooks: Option<Box<OnFinish>>,
+    observer: Option<Arc<CallObserver>>,
+}
 
 impl FinishHooks {
     pub(crate) fn new(hooks: OnFinish) -> Self {
-        Self(hooks)
+        Self {
+            hooks: (!hooks.is_empty()).then(|| Box::new(hooks)),
+            observer: None,
+        }
     }
 
-    /// Calls the hooks with the outcome of the call, and returns it.
-    pub(crate) fn with<T>(self, result: Result<T, Status>) -> Result<T, Status> {
-        self.call(result.as_ref().map(|_| ()));
+    /// Tells these observers of the end.
+    pub(crate) fn observe(&mut self, observer: CallObserver) {
+        self.observer = Some(Arc::new(observer));
+    }
+
+    /// The observers of the call.
+    pub(crate) fn observer(&self) -> Option<&Arc<CallObserver>> {
+        self.observer.as_ref()
+    }
+
+    /// Has the first run behind a call's filters tell the stats handlers, and the options carry the
+    /// message interceptors again: filters may add others. Returns the recorders, for
+    /// [`call_filtered`](Self::call_filtered).
+    pub(crate) fn hand_over(&mut self, options: &mut CallOptions) -> Option<Arc<HandedRecorders>> {
+        // Nobody else has it yet.
+        let observer = self.observer.take().and_then(Arc::into_inner)?;
+        let (messages, recorders) = observer.into_parts();
+        options.set_message_interceptors(messages);
+        let (recorders, began) = recorders?;
+        let handed = Arc::new(HandedRecorders::new(recorders, began));
+        options.set_handed_recorders(&handed);
+        Some(handed)
+    }
+
+    /// Tells of the end of a call that has filters, and the recorders that no run has taken.
+    pub(crate) fn call_filtered(self, handed: Option<&HandedRecorders>, outcome: &CallOutcome<'_>) {
+        if let Some(handed) = handed {
+            handed.end(outcome);
+        }
+        self.call(outcome.status().map(|()| outcome.trailer()));
+    }
+
+    /// Tells of the outcome of a unary call, and returns it.
+    pub(crate) fn with<T>(
+        self,
+        result: Result<Response<T>, Status>,
+    ) -> Result<Response<T>, Status> {
+        self.call(result.as_ref().map(Response::trailer));
         result
     }
 
-    /// Calls the hooks with the status of the call.
-    pub(crate) fn call(mut self, outcome: Result<(), &Status>) {
-        if !self.0.is_empty() {
-            for hook in std::mem::take(&mut self.0).0 {
-                hook(outcome);
+    /// Tells of the end of the call: its trailers, or its failure.
+    #[inline]
+    pub(crate) fn call(mut self, end: Result<&Metadata, &Status>) {
+        self.tell(end);
+    }
+
+    #[inline]
+    fn tell(&mut self, end: Result<&Metadata, &Status>) {
+        if self.hooks.is_some() || self.observer.is_some() {
+            self.tell_all(end);
+        }
+    }
+
+    fn tell_all(&mut self, end: Result<&Metadata, &Status>) {
+        if let Some(observer) = self.observer.take() {
+            observer.end(end);
+        }
+        if let Some(hooks) = self.hooks.take() {
+            for hook in &hooks.0 {
+                hook(end.map(|_| ()));
             }
         }
     }
 }
 
 impl Drop for FinishHooks {
+    #[inline]
     fn drop(&mut self) {
-        if !self.0.is_empty() {
+        if self.hooks.is_some() || self.observer.is_some() {
             let status = Status::cancelled("the call was dropped before it had ended");
-            Self(std::mem::take(&mut self.0)).call(Err(&status));
+            self.tell_all(Err(&status));
         }
     }
 }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::config_selector::{SelectedCall, SelectedParts};
+use super::handed_recorders::HandedRecorders;
 use super::interceptor::InterceptorList;
 use super::on_finish::OnFinish;
 use super::request::Outgoing;
@@ -16,6 +17,7 @@ use crate::codec::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
 use crate::credentials::PerRpcCredentials;
 use crate::interceptor::{CallKind, MessageInterceptor, MessageInterceptors};
 use crate::metadata::Metadata;
+use crate::stats::CallRecorders;
 use crate::status::Status;
 
 /// The default number of bytes of messages that a streaming call keeps for retries.
@@ -118,6 +120,8 @@ pub(crate) struct ExtraOptions {
     pub(crate) selected: Option<Arc<SelectedCall>>,
     /// The filters of the selection, which have not run yet.
     pub(crate) filters: Option<InterceptorList>,
+    /// The recorders of the call, for its first run behind the filters.
+    pub(crate) handed_recorders: Option<Arc<HandedRecorders>>,
 }
 
 impl CallOptions {
@@ -451,6 +455,42 @@ impl CallOptions {
         let selected = &mut self.extra.as_mut()?.selected;
         selected.take_if(|selected| selected.channel != channel);
         selected.as_ref()
+    }
+
+    /// Returns whether message interceptors have been added.
+    pub(crate) fn has_message_interceptors(&self) -> bool {
+        let extra = self.extra.as_ref();
+        extra.is_some_and(|extra| extra.messages.is_some())
+    }
+
+    /// Sets the message interceptors, before any is added.
+    pub(super) fn set_message_interceptors(&mut self, messages: Option<Arc<MessageInterceptors>>) {
+        if messages.is_some() {
+            self.extra_mut().messages = messages;
+        }
+    }
+
+    /// Hands the recorders of a call to its first run behind the filters.
+    pub(super) fn set_handed_recorders(&mut self, recorders: &Arc<HandedRecorders>) {
+        self.extra_mut().handed_recorders = Some(Arc::clone(recorders));
+    }
+
+    /// Takes the recorders of a call that has begun before its filters.
+    pub(crate) fn take_handed_recorders(&mut self) -> Option<(CallRecorders, Instant)> {
+        self.extra.as_mut()?.handed_recorders.take()?.take()
+    }
+
+    /// Takes the message interceptors.
+    pub(crate) fn take_message_interceptors(&mut self) -> Option<Arc<MessageInterceptors>> {
+        self.extra.as_mut()?.messages.take()
+    }
+
+    /// Takes the typed values.
+    pub(crate) fn take_extensions(&mut self) -> Extensions {
+        let extra = self.extra.as_mut();
+        extra.map_or_else(Extensions::new, |extra| {
+            std::mem::take(&mut extra.extensions)
+        })
     }
 
     fn extra_mut(&mut self) -> &mut ExtraOptions {

@@ -5,7 +5,8 @@ use bytes::Bytes;
 
 use super::receive::find_encoding;
 use super::{MessageSource, RecvStream, Response};
-use crate::codec::{Codec, MessageLimit, decode_whole, is_one_message};
+use crate::codec::{Codec, MessageLimit, PREFIX_LEN, decode_whole, is_one_message};
+use crate::interceptor::MessageView;
 use crate::status::Status;
 use crate::transport::IncomingHead;
 
@@ -19,7 +20,7 @@ pub(crate) struct Accepted<'a> {
 
 /// Receives the response of a unary call: whole if it comes at once, as most do, else piece by
 /// piece. Dropping the future ends the call.
-pub(crate) async fn receive_response<C: Codec<T>, T>(
+pub(crate) async fn receive_response<C: Codec<T>, T: 'static>(
     source: &Arc<impl MessageSource + 'static>,
     accepted: Accepted<'_>,
 ) -> Result<Response<T>, Status> {
@@ -39,7 +40,10 @@ pub(crate) async fn receive_response<C: Codec<T>, T>(
         }
         None => {
             let source = Arc::clone(source) as Arc<dyn MessageSource>;
-            let responses = RecvStream::new::<C>(source, accepted.limit);
+            let mut responses = RecvStream::new::<C>(Arc::clone(&source), accepted.limit);
+            if source.is_observed() {
+                responses = responses.observed::<C>();
+            }
             responses.accepting(accepted.encodings).into_response()
         }
     };
@@ -48,7 +52,7 @@ pub(crate) async fn receive_response<C: Codec<T>, T>(
 }
 
 /// The message of a whole response.
-fn take_message<C: Codec<T>, T>(
+fn take_message<C: Codec<T>, T: 'static>(
     source: &dyn MessageSource,
     accepted: Accepted<'_>,
     head: &IncomingHead,
@@ -57,5 +61,11 @@ fn take_message<C: Codec<T>, T>(
     if let Some(encoding) = &head.encoding {
         find_encoding(source, accepted.encodings.map(|all| &**all), encoding)?;
     }
-    decode_whole::<C, T>(messages)
+    if !source.is_observed() {
+        return decode_whole::<C, T>(messages);
+    }
+    let len = messages.len().saturating_sub(PREFIX_LEN);
+    let message = decode_whole::<C, T>(messages)?;
+    source.observe_received(&MessageView::new(Some(&message), len, len))?;
+    Ok(message)
 }

@@ -135,7 +135,7 @@ impl EndedBy {
     const fn of_origin(origin: Origin) -> Self {
         match origin {
             Origin::Here => Self::Client,
-            Origin::Peer => Self::Server,
+            Origin::Trailers | Origin::Reset => Self::Server,
             Origin::Deadline => Self::Deadline,
             Origin::Connection => Self::Connection,
         }

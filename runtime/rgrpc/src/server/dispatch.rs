@@ -143,8 +143,10 @@ impl Dispatcher {
                 metadata: context.metadata(),
                 deadline: context.deadline(),
                 began: context.stream().call().began(),
-                peer: context.peer(),
+                peer: Some(context.peer()),
                 connection: context.connection().extensions(),
+                target: None,
+                parent: None,
                 extensions,
             });
             recorders.record(&CallEvent::InHeader(context.metadata()));

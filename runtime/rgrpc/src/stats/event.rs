@@ -1,3 +1,6 @@
+use std::borrow::Cow;
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use crate::extensions::Extensions;
@@ -17,33 +20,89 @@ pub struct CallBegin<'a> {
     /// The method's full name: `/package.Service/Method`. A client can send any: a label of it is
     /// bounded only if the method [is registered](Self::is_registered).
     pub method: &'a str,
-    /// True if the server has the method.
+    /// On a server, true if it has the method. On a client, true if the method's name is a constant,
+    /// as in generated stubs (grpc-go `StaticMethod`).
     pub is_registered: bool,
-    /// The kind of the method; bidirectional for a method that is not registered.
+    /// The kind of the method. Bidirectional on a server for a method that is not registered, on a
+    /// client for a streaming call that is made without a stub.
     pub kind: CallKind,
     /// The request's header metadata.
     pub metadata: &'a Metadata,
-    /// The time at which the call ends with DEADLINE_EXCEEDED; `None`: never.
+    /// The time at which the call ends with DEADLINE_EXCEEDED; `None`: never. On a client a `timeout`
+    /// of the service config may make it earlier.
     pub deadline: Option<Instant>,
-    /// The time at which the head of the request had come.
+    /// The time at which the call began: on a server when the head of the request had come.
     pub began: Instant,
-    /// The two ends of the connection.
-    pub peer: &'a Peer,
-    /// The typed values of the connection.
+    /// The two ends of the connection, on a server. On a client each attempt has a connection of its
+    /// own: see [`CallEvent::Picked`].
+    pub peer: Option<&'a Peer>,
+    /// The typed values of the connection; empty on a client.
     pub connection: &'a Extensions,
-    /// The typed values of the call. What is inserted here is seen by later stats handlers,
-    /// interceptors and the handler, in
+    /// The target of the channel in full, as
+    /// [`ClientConn::canonical_target`](crate::ClientConn::canonical_target); `None` on a server.
+    pub target: Option<&'a str>,
+    /// The typed values of the call in whose handler a client's call is made: those of
+    /// [`CallContext::extensions`](crate::CallContext::extensions).
+    pub parent: Option<&'a Extensions>,
+    /// The typed values of the call. What is inserted here is seen by later stats handlers; on a
+    /// server also by interceptors and the handler, in
     /// [`CallContext::extensions`](crate::CallContext::extensions) and
-    /// [`Request::extensions`](crate::Request::extensions).
+    /// [`Request::extensions`](crate::Request::extensions). On a client these are the values of the
+    /// call's [options](crate::CallOptions::extensions).
     pub extensions: &'a mut Extensions,
 }
 
-/// An event of a call.
+/// An attempt at a client's call that begins.
+///
+/// Source: grpc-go `RPCTagInfo` and `Begin`, which are of attempts there.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct AttemptBegin<'a> {
+    /// The number of attempts before this one, without transparent retries: what the server is told
+    /// by `grpc-previous-rpc-attempts`.
+    pub previous_attempts: u32,
+    /// True if the attempt repeats one that no server has processed.
+    ///
+    /// Source: gRFC A6, "Transparent Retries"; grpc-go `Begin.IsTransparentRetryAttempt`.
+    pub is_transparent_retry: bool,
+    /// True if other attempts may be under way at the same time.
+    pub is_hedged: bool,
+    pub(crate) metadata: Cow<'a, Metadata>,
+}
+
+impl AttemptBegin<'_> {
+    /// The request's header metadata, without that of per-RPC credentials.
+    #[must_use]
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The request's header metadata, to be changed for this attempt alone: for the context of a
+    /// trace, for example.
+    #[must_use]
+    pub fn metadata_mut(&mut self) -> &mut Metadata {
+        self.metadata.to_mut()
+    }
+}
+
+/// An event of a call or of an attempt; the [module](super) has their order.
 ///
 /// Source: grpc-go `RPCStats`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CallEvent<'a> {
+    /// On a client: the call had to wait for this long, because the target had not been resolved yet.
+    /// Not recorded for a call that did not wait.
+    ///
+    /// Source: grpc-go `RPCTagInfo.NameResolutionDelay`; gRFC A72.
+    NameResolutionDelayed(Duration),
+    /// On a client: the attempt had to wait for this long until a picker had a connection for it. Not
+    /// recorded for an attempt that did not wait.
+    ///
+    /// Source: grpc-go `DelayedPickComplete`; gRFC A72.
+    PickDelayed(Duration),
+    /// On a client: the attempt has this connection.
+    Picked(&'a Peer),
     /// The headers have been received.
     InHeader(&'a Metadata),
     /// A message has been received and decoded.
@@ -52,8 +111,10 @@ pub enum CallEvent<'a> {
     OutHeader(&'a Metadata),
     /// A message is sent.
     OutPayload(MessageView<'a>),
-    /// The trailers are sent.
+    /// The trailers are sent. On a client, which has none: no message follows (half-close).
     OutTrailer(&'a Metadata),
+    /// On a client: the trailers have been received.
+    InTrailer(&'a Metadata),
     /// The call has ended: with a status, by a party, and the time at which it began.
     End(CallOutcome<'a>),
 }
@@ -68,7 +129,7 @@ pub struct ConnectionBegin<'a> {
     pub side: Side,
     /// The two ends of the connection, and how it is secured.
     pub peer: &'a Peer,
-    /// The typed values of the connection. What is inserted here is seen by its calls, in
+    /// The typed values of the connection. What is inserted here is seen by a server's calls, in
     /// [`ConnectionHandle::extensions`](crate::ConnectionHandle::extensions).
     pub extensions: &'a mut Extensions,
 }

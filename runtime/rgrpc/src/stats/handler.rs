@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{CallBegin, CallEvent, ConnectionBegin};
+use super::{AttemptBegin, CallBegin, CallEvent, ConnectionBegin};
 
 /// Receives the statistics of calls and connections.
 ///
@@ -28,16 +28,27 @@ pub trait StatsHandler: Send + Sync + 'static {
     }
 }
 
-/// The recorder of one call.
+/// The recorder of one call, or of one attempt at a call.
 ///
 /// Source: grpc-go `HandleRPC`.
 pub trait CallStats: Send + Sync + 'static {
-    /// Records an event. The two halves of a stream may record at the same time.
+    /// Records an event. The two halves of a stream, and several attempts, may record at the same
+    /// time.
     fn event(&self, event: &CallEvent<'_>);
 
+    /// Begins an attempt at a client's call. Returns the recorder of its events, or `None` if this
+    /// recorder gets those that are not its own. Default: `None`.
+    ///
+    /// Not called on a server, nor on the recorder of an attempt.
+    fn begin_attempt(&self, begin: &mut AttemptBegin<'_>) -> Option<Arc<dyn CallStats>> {
+        let _ = begin;
+        None
+    }
+
     /// Returns whether the [messages](crate::MessageView::downcast_ref) of payload events are
-    /// wanted. Otherwise payload events have lengths alone. Default: no. Wanted messages cost an
-    /// allocation for the response of each unary and client-streaming call.
+    /// wanted. Otherwise payload events have lengths alone, as those of an attempt always have.
+    /// Default: no. Wanted messages cost an allocation for the response of each unary and
+    /// client-streaming call of a server.
     fn wants_messages(&self) -> bool {
         false
     }

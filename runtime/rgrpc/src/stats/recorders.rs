@@ -1,7 +1,9 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::{CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionStats, StatsHandler};
+use super::{
+    AttemptBegin, CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionStats, StatsHandler,
+};
 use crate::extensions::Extensions;
 use crate::interceptor::MessageView;
 use crate::task::caught;
@@ -92,6 +94,53 @@ impl CallRecorders {
             message
         } else {
             MessageView::new(None, message.encoded_len(), message.compressed_len())
+        }
+    }
+}
+
+/// The recorders of one attempt at a call, in the order of the call's; most handlers have none of
+/// their own.
+pub(crate) struct AttemptRecorders(Vec<Option<Arc<dyn CallStats>>>);
+
+impl CallRecorders {
+    fn iter(&self) -> impl Iterator<Item = &Arc<dyn CallStats>> {
+        let others = self.others.iter().flat_map(|others| others.iter());
+        self.first.iter().chain(others)
+    }
+
+    /// Begins an attempt with all recorders.
+    pub(crate) fn begin_attempt(&self, begin: &mut AttemptBegin<'_>) -> AttemptRecorders {
+        let mut own = Vec::new();
+        for (index, recorder) in self.iter().enumerate() {
+            let begun = caught(STATS_HANDLER, || recorder.begin_attempt(begin)).unwrap_or_default();
+            if begun.is_some() {
+                own.resize(index, None);
+                own.push(begun);
+            }
+        }
+        AttemptRecorders(own)
+    }
+
+    /// Records an event of an attempt: with the attempt's recorders, or with the call's where it has
+    /// none.
+    pub(crate) fn record_of_attempt(&self, attempt: &AttemptRecorders, event: &CallEvent<'_>) {
+        for (index, of_call) in self.iter().enumerate() {
+            let own = attempt.0.get(index).and_then(Option::as_ref);
+            let _ = caught(STATS_HANDLER, || own.unwrap_or(of_call).event(event));
+        }
+    }
+}
+
+impl AttemptRecorders {
+    /// Returns whether the attempt has no recorders of its own.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Records an event that the call's recorders have for themselves.
+    pub(crate) fn record(&self, event: &CallEvent<'_>) {
+        for recorder in self.0.iter().flatten() {
+            let _ = caught(STATS_HANDLER, || recorder.event(event));
         }
     }
 }

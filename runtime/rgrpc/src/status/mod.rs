@@ -71,8 +71,10 @@ struct Inner {
 pub(crate) enum Origin {
     /// This program.
     Here,
-    /// The peer: by its trailers, or by a reset.
-    Peer,
+    /// The peer, by its trailers.
+    Trailers,
+    /// The peer, by a reset of the stream.
+    Reset,
     /// The call's deadline, on this side.
     Deadline,
     /// The connection, which could not be made or was lost.
@@ -157,7 +159,8 @@ impl Status {
             self.code(),
             self.message()
         );
-        Self::internal(text).with_source(self)
+        let origin = self.origin();
+        Self::internal(text).with_source(self).with_origin(origin)
     }
 
     /// Sets the value of `grpc-status-details-bin`: an encoded `google.rpc.Status`. Default: none.

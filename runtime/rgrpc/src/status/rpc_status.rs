@@ -176,7 +176,7 @@ impl Status {
         Self::new(code, message)
             .with_details(details)
             .with_metadata(metadata)
-            .with_origin(Origin::Peer)
+            .with_origin(Origin::Trailers)
     }
 }
 

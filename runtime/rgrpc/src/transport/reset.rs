@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{CancelReason, Delivery};
 use crate::side::Side;
-use crate::status::{Code, Status};
+use crate::status::{Code, Origin, Status};
 
 /// An error code of HTTP/2 (RFC 9113, section 7).
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub(crate) fn status_for_reset(by: Side, code: ResetCode) -> Status {
         0xc => Code::PermissionDenied,
         _ => Code::Unknown,
     };
-    Status::new(grpc, format!("the {by} reset the stream: {code}"))
+    Status::new(grpc, format!("the {by} reset the stream: {code}")).with_origin(Origin::Reset)
 }
 
 #[cfg(test)]

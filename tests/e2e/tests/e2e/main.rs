@@ -10,6 +10,8 @@ mod call_options;
 mod cancel_handle;
 mod cancel_reason;
 mod cancellation;
+mod client_interceptors;
+mod client_stats;
 mod cluster;
 mod codec;
 mod combinators;

@@ -87,7 +87,9 @@ impl CallChain {
     pub(crate) fn on_finish(&self, hooks: OnFinish) {
         if !hooks.is_empty() {
             let hooks = FinishHooks::new(hooks);
-            self.on_end(Box::new(|outcome| hooks.call(outcome.status())));
+            self.on_end(Box::new(|outcome| {
+                hooks.call(outcome.status().map(|()| outcome.trailer()));
+            }));
         }
     }
 
@@ -124,10 +126,10 @@ impl CallChain {
 /// # Errors
 /// The status that the call ends with.
 pub(crate) async fn run_unary<Res: 'static>(call: OutgoingCall) -> Result<Response<Res>, Status> {
-    let end = EndGuard(Arc::clone(&call.typed));
+    let end = EndGuard::new(&call);
     let reply = CallChain::proceed(call, 0).await;
     let response = reply.and_then(|reply| reply.into_response());
-    end.tell(response.as_ref().map(Response::trailer));
+    end.finish(response.as_ref().map(Response::trailer));
     response
 }
 
@@ -140,33 +142,51 @@ pub(crate) async fn run_unary<Res: 'static>(call: OutgoingCall) -> Result<Respon
 pub(crate) async fn run_streaming<Req: 'static, Res: 'static>(
     call: OutgoingCall,
 ) -> Result<(SendStream<Req>, RecvStream<Res>), Status> {
-    let end = EndGuard(Arc::clone(&call.typed));
+    let end = EndGuard::new(&call);
     let reply = CallChain::proceed(call, 0).await;
     match reply.and_then(|reply| reply.into_streams()) {
-        Ok((requests, responses)) if end.0.chain().has_hooks() => {
-            Ok((requests, responses.reporting(end)))
-        }
+        Ok((requests, responses)) if end.has_hooks() => Ok((requests, responses.reporting(end))),
         Ok(streams) => Ok(streams),
         Err(status) => {
-            end.tell(Err(&status));
+            end.finish(Err(&status));
             Err(status)
         }
     }
 }
 
 /// Tells the hooks of a call of its end; of CANCELLED if it is dropped before.
-pub(crate) struct EndGuard(Arc<dyn TypedCall>);
+pub(crate) struct EndGuard {
+    typed: Arc<dyn TypedCall>,
+    has_ended: bool,
+}
 
 impl EndGuard {
+    fn new(call: &OutgoingCall) -> Self {
+        Self {
+            typed: Arc::clone(&call.typed),
+            has_ended: false,
+        }
+    }
+
+    fn has_hooks(&self) -> bool {
+        self.typed.chain().has_hooks()
+    }
+
     /// The call has ended: with these trailers, or with a failure. Only the first end counts.
     pub(crate) fn tell(&self, end: Result<&Metadata, &Status>) {
-        self.0.chain().end(end);
+        self.typed.chain().end(end);
+    }
+
+    /// As [`tell`](Self::tell), when nothing else tells of an end.
+    fn finish(mut self, end: Result<&Metadata, &Status>) {
+        self.has_ended = true;
+        self.tell(end);
     }
 }
 
 impl Drop for EndGuard {
     fn drop(&mut self) {
-        if self.0.chain().has_hooks() {
+        if !self.has_ended && self.has_hooks() {
             let status = Status::cancelled("the call was dropped before it had ended");
             self.tell(Err(&status));
         }

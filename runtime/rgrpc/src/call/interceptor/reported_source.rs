@@ -43,6 +43,10 @@ impl MessageSource for ReportedSource {
         self.source.poll_receive(cx)
     }
 
+    fn is_observed(&self) -> bool {
+        self.source.is_observed()
+    }
+
     fn observe_received(&self, message: &MessageView<'_>) -> Result<(), Status> {
         self.source.observe_received(message)
     }

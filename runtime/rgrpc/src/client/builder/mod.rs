@@ -28,6 +28,7 @@ use crate::io::{
 use crate::resolver::{
     self, ChannelInfo, ResolverBuilder, ResolverFactory, ResolverOptions, ResolverRegistry,
 };
+use crate::stats::{StatsHandler, StatsHandlers};
 use crate::transport::keepalive::{ChannelKeepalive, ClientParameters};
 use crate::transport::{ClientSettings, CommonHeaders, Transport};
 
@@ -66,6 +67,7 @@ const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 /// | `WithIdleTimeout` | [`idle_timeout`](Self::idle_timeout) |
 /// | `WithKeepaliveParams` | [`keepalive`](Self::keepalive) |
 /// | `WithUnaryInterceptor`, `WithStreamInterceptor`, `WithChainUnaryInterceptor`, `WithChainStreamInterceptor` | [`interceptor`](Self::interceptor) |
+/// | `WithStatsHandler` | [`stats_handler`](Self::stats_handler) |
 /// | `WithDisableRetry` | [`disable_retry`](Self::disable_retry) |
 /// | `WithMaxCallAttempts` | [`max_call_attempts`](Self::max_call_attempts) |
 /// | none | [`max_transparent_retries`](Self::max_transparent_retries) |
@@ -107,6 +109,7 @@ pub struct ClientConnBuilder {
     unsendable_compressor: Option<String>,
     health_check_disabled: bool,
     interceptors: Vec<Arc<dyn ErasedClientInterceptor>>,
+    stats: StatsHandlers,
 }
 
 impl ClientConn {
@@ -159,6 +162,7 @@ impl ClientConnBuilder {
             unsendable_compressor: None,
             health_check_disabled: false,
             interceptors: Vec::new(),
+            stats: StatsHandlers::default(),
         }
     }
 
@@ -393,6 +397,38 @@ impl ClientConnBuilder {
         self
     }
 
+    /// Has this handler record the channel's calls, their attempts and its connections, after those
+    /// that were added before; see [`stats`](crate::stats). Default: none.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+    ///
+    /// use rgrpc::stats::{CallBegin, CallEvent, CallStats, StatsHandler};
+    /// use rgrpc::{ClientConn, credentials};
+    ///
+    /// #[derive(Default)]
+    /// struct Calls(Arc<AtomicU64>);
+    ///
+    /// impl StatsHandler for Calls {
+    ///     fn begin_call(&self, _: &mut CallBegin<'_>) -> Option<Arc<dyn CallStats>> {
+    ///         self.0.fetch_add(1, Relaxed);
+    ///         None
+    ///     }
+    /// }
+    ///
+    /// let conn = ClientConn::builder("localhost:50051", credentials::insecure())
+    ///     .stats_handler(Calls::default())
+    ///     .build()?;
+    /// # Ok::<(), rgrpc::BuildError>(())
+    /// ```
+    ///
+    /// Source: grpc-go `WithStatsHandler`.
+    pub fn stats_handler(mut self, handler: impl StatsHandler) -> Self {
+        self.stats.push(handler);
+        self
+    }
+
     /// Has these credentials make metadata for every call, after those that were added before. If
     /// they need transport security, the channel's credentials have to provide it. Default: none.
     ///
@@ -582,6 +618,7 @@ impl ClientConnBuilder {
         let settings = Settings {
             default_options: self.default_call_options.map(check_defaults).transpose()?,
             interceptors: self.interceptors.into(),
+            stats: self.stats.clone(),
             credentials: self.credentials.clone(),
             per_rpc_credentials: Arc::clone(&per_rpc_credentials),
             compression: Compression::new(self.compressors, &headers),
@@ -600,6 +637,7 @@ impl ClientConnBuilder {
                 host,
                 authority: plain.authority.clone(),
                 transport: self.transport,
+                stats: self.stats,
                 tcp_user_timeout: self.tcp_user_timeout.unwrap_or(Some(default_timeout)),
                 settings: ClientSettings {
                     connections: Arc::default(),

@@ -5,6 +5,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use super::unary;
 use crate::call::{
     CallChain, CallOptions, ClientReply, InterceptorList, MethodName, OutgoingCall, RecvStream,
     ReplyFuture, Response, SendStream, TypedCall,
@@ -22,24 +23,51 @@ pub(super) enum ChainStage {
     Intercepted,
 }
 
-/// The request's message of a unary call: the caller's, or that of a chain.
-pub(super) trait UnaryMessage<Req>: Send + 'static {
-    fn get(&self) -> &Req;
+/// The channel of a unary call and the request's message: the caller's, or those of a chain.
+pub(super) trait UnaryRequest<Req>: Send {
+    fn conn(&self) -> &ClientConn;
+
+    fn message(&self) -> &Req;
 
     /// The message, for a chain that begins.
     fn into_chain(self) -> ChainMessage<Req>;
 }
 
-/// The message as the caller has passed it.
-pub(super) struct PassedMessage<Req>(pub(super) Req);
+/// The request as the caller has passed it.
+pub(super) struct PassedRequest<'a, Req> {
+    pub(super) conn: &'a ClientConn,
+    pub(super) message: Req,
+}
 
-impl<Req: Send + Sync + 'static> UnaryMessage<Req> for PassedMessage<Req> {
-    fn get(&self) -> &Req {
-        &self.0
+impl<Req: Send + Sync> UnaryRequest<Req> for PassedRequest<'_, Req> {
+    fn conn(&self) -> &ClientConn {
+        self.conn
+    }
+
+    fn message(&self) -> &Req {
+        &self.message
     }
 
     fn into_chain(self) -> ChainMessage<Req> {
-        ChainMessage::Own(self.0)
+        ChainMessage::Own(self.message)
+    }
+}
+
+/// The form of a unary call's response: the caller's, or that of a chain. The call itself makes it,
+/// so that no other future is around it.
+pub(super) trait UnaryReply<Res> {
+    fn of_response(response: Response<Res>) -> Self;
+}
+
+impl<Res> UnaryReply<Res> for Response<Res> {
+    fn of_response(response: Response<Res>) -> Self {
+        response
+    }
+}
+
+impl<Res: Send + 'static> UnaryReply<Res> for ClientReply {
+    fn of_response(response: Response<Res>) -> Self {
+        Self::new(response)
     }
 }
 
@@ -71,18 +99,17 @@ where
 {
     /// The call that a chain of these interceptors begins with.
     pub(super) fn begin(
-        conn: &ClientConn,
         interceptors: InterceptorList,
         method: MethodName,
-        message: impl UnaryMessage<Req>,
+        request: impl UnaryRequest<Req>,
         mut options: CallOptions,
     ) -> OutgoingCall {
         let chain = CallChain::new(interceptors);
         chain.on_finish(options.take_finish_hooks());
         let typed = Self {
             chain,
-            conn: conn.clone(),
-            message: message.into_chain(),
+            conn: request.conn().clone(),
+            message: request.into_chain(),
             types: PhantomData,
         };
         let kind = options.kind.unwrap_or(CallKind::Unary);
@@ -104,14 +131,18 @@ where
     }
 }
 
-impl<C, Req, Res> UnaryMessage<Req> for Arc<ChainedUnary<C, Req, Res>>
+impl<C, Req, Res> UnaryRequest<Req> for Arc<ChainedUnary<C, Req, Res>>
 where
     C: 'static,
     Req: Send + Sync + 'static,
     Res: 'static,
 {
-    fn get(&self) -> &Req {
-        self.message()
+    fn conn(&self) -> &ClientConn {
+        &self.conn
+    }
+
+    fn message(&self) -> &Req {
+        HasMessage::message(&**self)
     }
 
     fn into_chain(self) -> ChainMessage<Req> {
@@ -131,14 +162,9 @@ where
 
     fn start(self: Arc<Self>, method: MethodName, options: CallOptions) -> ReplyFuture {
         let stage = ChainStage::Intercepted;
-        Box::pin(async move {
-            let message = Arc::clone(&self);
-            let call = self
-                .conn
-                .unary::<C, Req, Res, _>(method, message, options, stage);
-            let response: Response<Res> = call.await?;
-            Ok(ClientReply::new(response))
-        })
+        Box::pin(unary::<C, Req, Res, _, ClientReply>(
+            method, self, options, stage,
+        ))
     }
 }
 

@@ -19,6 +19,7 @@
 mod attempt;
 mod bounds;
 mod intercepted;
+mod observe;
 mod resolved_call;
 mod scheduler;
 mod stream;
@@ -30,9 +31,13 @@ use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 use self::attempt::{AttemptContext, wait_for_call_config};
 use self::bounds::Bounds;
-use self::intercepted::{ChainStage, ChainedStream, ChainedUnary, PassedMessage, UnaryMessage};
+use self::intercepted::{
+    ChainStage, ChainedStream, ChainedUnary, PassedRequest, UnaryReply, UnaryRequest,
+};
 use self::resolved_call::{OptionsSlot, ResolvedCall};
 use self::scheduler::AttemptScheduler;
 use self::stream::{StreamCall, StreamContext};
@@ -41,11 +46,14 @@ use super::ClientConn;
 use super::config::CallConfig;
 use super::conn::CallEncoding;
 use crate::call::{
-    Accepted, CallOptions, FinishHooks, InterceptorList, Invoke, MessageSink, MethodName,
-    RecvStream, Response, SelectInfo, SendStream, receive_response, run_streaming, run_unary,
+    Accepted, CallObserver, CallOptions, FinishHooks, InterceptorList, Invoke, MessageSink,
+    MessageSource, MethodName, RecvStream, Response, SelectInfo, SendStream, receive_response,
+    run_streaming, run_unary,
 };
 use crate::codec::{Codec, frame_with};
+use crate::interceptor::{CallKind, MessageView};
 use crate::service_config::AttemptPolicy;
+use crate::stats::CallEvent;
 use crate::status::Status;
 use crate::task::caught;
 
@@ -63,6 +71,7 @@ impl ClientConn {
         &self,
         method: &str,
         slot: &mut OptionsSlot,
+        observer: Option<&Arc<CallObserver>>,
     ) -> Result<AttemptScheduler, Status> {
         let settings = self.settings();
         let options = slot.passed();
@@ -72,7 +81,7 @@ impl ClientConn {
             return self.resolve(method, slot, encoding, config);
         }
         // Boxed, so that later calls need no space for it.
-        let config = Box::pin(self.wait_for_config(options)).await?;
+        let config = Box::pin(self.wait_for_config(options, observer)).await?;
         self.resolve(method, slot, encoding, &config)
     }
 
@@ -124,7 +133,12 @@ impl ClientConn {
     }
 
     /// Waits within the call's bounds until its service config is known.
-    async fn wait_for_config(&self, options: &CallOptions) -> Result<Arc<CallConfig>, Status> {
+    async fn wait_for_config(
+        &self,
+        options: &CallOptions,
+        observer: Option<&Arc<CallObserver>>,
+    ) -> Result<Arc<CallConfig>, Status> {
+        let began = observer.map(|_| Instant::now());
         let recorder = WaitRecorder::default();
         let config = async {
             let wait_for_ready = options.wait_for_ready();
@@ -134,7 +148,13 @@ impl ClientConn {
         };
         let config = pin!(Some(config));
         let bounds = Bounds::of_options(options);
-        bounds.run(config, self.target(), || recorder.take()).await
+        let config = bounds
+            .run(config, self.target(), || recorder.take())
+            .await?;
+        if let (Some(observer), Some(began)) = (observer, began) {
+            observer.record(&CallEvent::NameResolutionDelayed(began.elapsed()));
+        }
+        Ok(config)
     }
 
     /// Makes a hedged unary call: several attempts at once.
@@ -144,12 +164,29 @@ impl ClientConn {
         message: &Req,
         call: ResolvedCall,
         scheduler: AttemptScheduler,
+        observer: Option<&Arc<CallObserver>>,
     ) -> Result<Response<Res>, Status>
     where
         C: Codec<Req> + Codec<Res>,
+        Req: 'static,
+        Res: 'static,
     {
         let bounds = Bounds::of_call(&call);
-        let framed = frame_with::<C, Req>(message, call.send_compressor(), call.send_limit())?;
+        let (compressor, send_limit) = (call.send_compressor(), call.send_limit());
+        let framed = match observer {
+            None => frame_with::<C, Req>(message, compressor, send_limit)?,
+            Some(observer) => {
+                let framed =
+                    unary_call::frame_shown::<C, Req>(observer, message, compressor, send_limit)?;
+                let (encoded_len, compressed_len) = observer.sizes();
+                observer.sent(&MessageView::new(
+                    Some(message),
+                    encoded_len,
+                    compressed_len,
+                ));
+                framed
+            }
+        };
         let limit = call.receive_limit();
         let encodings = call.accept_compressors().cloned();
         let context = StreamContext {
@@ -159,6 +196,7 @@ impl ClientConn {
             call,
             only_message: Some(framed),
             recorder: WaitRecorder::default(),
+            observer: observer.cloned(),
         };
         let call = Arc::new(StreamCall::new(context, scheduler, FinishHooks::default()));
         let recorder = WaitRecorder::default();
@@ -187,91 +225,6 @@ impl ClientConn {
         Some(slot.take_interceptors(defaults, of_channel))
     }
 
-    /// Makes a unary call that has filters, which run first, or that is hedged. Boxed, so that other
-    /// calls need no space for it.
-    fn boxed<C, Req, Res, M>(
-        &self,
-        method: MethodName,
-        message: M,
-        slot: OptionsSlot,
-        scheduler: AttemptScheduler,
-    ) -> Pin<Box<dyn Future<Output = Result<Response<Res>, Status>> + Send + '_>>
-    where
-        C: Codec<Req> + Codec<Res>,
-        Req: Send + Sync + 'static,
-        Res: Send + 'static,
-        M: UnaryMessage<Req>,
-    {
-        match slot.into_filtered() {
-            Ok((filters, options)) => {
-                let call =
-                    ChainedUnary::<C, Req, Res>::begin(self, filters, method, message, options);
-                Box::pin(run_unary(call))
-            }
-            Err(call) => Box::pin(async move {
-                let message = message.get();
-                self.hedge::<C, Req, Res>(method, message, call, scheduler)
-                    .await
-            }),
-        }
-    }
-
-    /// Makes a unary call, from this stage on.
-    fn unary<C, Req, Res, M>(
-        &self,
-        method: MethodName,
-        message: M,
-        options: CallOptions,
-        stage: ChainStage,
-    ) -> impl Future<Output = Result<Response<Res>, Status>> + Send
-    where
-        C: Codec<Req> + Codec<Res>,
-        Req: Send + Sync + 'static,
-        Res: Send + 'static,
-        M: UnaryMessage<Req>,
-    {
-        let mut slot = OptionsSlot::new(options);
-        // Not an async function, which keeps its arguments twice.
-        async move {
-            if stage == ChainStage::New
-                && let Some(interceptors) = self.interceptors(&mut slot)
-            {
-                let options = slot.into_passed();
-                let call = ChainedUnary::<C, Req, Res>::begin(
-                    self,
-                    interceptors,
-                    method,
-                    message,
-                    options,
-                );
-                return run_unary(call).await;
-            }
-            let hooks = slot.complete(self.defaults(stage));
-            let mut scheduler = match self.begin_call(&method, &mut slot).await {
-                Ok(scheduler) => scheduler,
-                Err(status) => return hooks.with(Err(status)),
-            };
-            if scheduler.is_hedged() || slot.has_filters() {
-                let call = self.boxed::<C, Req, Res, M>(method, message, slot, scheduler);
-                return hooks.with(call.await);
-            }
-            let call = slot.resolved();
-            let recorder = WaitRecorder::default();
-            let context = AttemptContext {
-                conn: self,
-                method: &method,
-                content_subtype: <C as Codec<Res>>::NAME,
-                call,
-                recorder: &recorder,
-            };
-            let run = unary_call::run::<C, Req, Res>(&context, message.get(), &mut scheduler);
-            let run = pin!(Some(run));
-            let bounds = Bounds::of_call(call);
-            let result = bounds.run(run, self.target(), || recorder.take()).await;
-            hooks.with(result)
-        }
-    }
-
     /// Makes a call that is not unary, from this stage on.
     async fn streaming<C, Req, Res>(
         &self,
@@ -292,19 +245,26 @@ impl ClientConn {
             let call = ChainedStream::<C, Req, Res>::begin(self, interceptors, method, options);
             return run_streaming(call).await;
         }
-        let hooks = slot.complete(self.defaults(stage));
-        let scheduler = match self.begin_call(&method, &mut slot).await {
+        let mut hooks = slot.complete(self.defaults(stage));
+        self.observe(&method, CallKind::BidiStreaming, &mut slot, &mut hooks);
+        let begun = self.begin_call(&method, &mut slot, hooks.observer());
+        let scheduler = match begun.await {
             Ok(scheduler) => scheduler,
-            Err(status) => return hooks.with(Err(status)),
+            Err(status) => {
+                hooks.call(Err(&status));
+                return Err(status);
+            }
         };
         let call = match slot.into_filtered() {
-            Ok((filters, options)) => {
+            Ok((filters, mut options)) => {
+                let handed = hooks.hand_over(&mut options);
                 let call = ChainedStream::<C, Req, Res>::begin(self, filters, method, options);
-                call.on_end(|outcome| hooks.call(outcome.status()));
+                call.on_end(move |outcome| hooks.call_filtered(handed.as_deref(), outcome));
                 return Box::pin(run_streaming(call)).await;
             }
             Err(call) => call,
         };
+        let observer = hooks.observer().cloned();
         let bounds = Bounds::of_call(&call);
         let (send_limit, receive_limit) = (call.send_limit(), call.receive_limit());
         let accepted = call.accept_compressors().cloned();
@@ -315,6 +275,7 @@ impl ClientConn {
             call,
             only_message: None,
             recorder: WaitRecorder::default(),
+            observer,
         };
         let call = Arc::new(StreamCall::new(context, scheduler, hooks));
         let opened = {
@@ -326,8 +287,12 @@ impl ClientConn {
             return Err(status);
         }
         call.watch_bounds();
+        let is_observed = call.is_observed();
         let requests = SendStream::new::<C>(Arc::clone(&call) as Arc<dyn MessageSink>, send_limit);
         let responses = RecvStream::new::<C>(call, receive_limit).accepting(accepted.as_ref());
+        if is_observed {
+            return Ok((requests.observed::<C>(), responses.observed::<C>()));
+        }
         Ok((requests, responses))
     }
 
@@ -366,6 +331,103 @@ fn select(
     Ok(has_filters)
 }
 
+/// Makes a unary call that has filters, which run first, or that is hedged. Boxed, so that other calls
+/// need no space for it.
+fn boxed<'r, C, Req, Res, R>(
+    method: MethodName,
+    request: R,
+    slot: OptionsSlot,
+    scheduler: AttemptScheduler,
+    mut hooks: FinishHooks,
+) -> Pin<Box<dyn Future<Output = Result<Response<Res>, Status>> + Send + 'r>>
+where
+    C: Codec<Req> + Codec<Res>,
+    Req: Send + Sync + 'static,
+    Res: Send + 'static,
+    R: UnaryRequest<Req> + 'r,
+{
+    match slot.into_filtered() {
+        Ok((filters, mut options)) => {
+            let handed = hooks.hand_over(&mut options);
+            let call = ChainedUnary::<C, Req, Res>::begin(filters, method, request, options);
+            call.on_end(move |outcome| hooks.call_filtered(handed.as_deref(), outcome));
+            Box::pin(run_unary(call))
+        }
+        Err(call) => Box::pin(async move {
+            let (message, observer) = (request.message(), hooks.observer());
+            let hedged = request
+                .conn()
+                .hedge::<C, Req, Res>(method, message, call, scheduler, observer);
+            let result = hedged.await;
+            hooks.with(result)
+        }),
+    }
+}
+
+/// Makes a unary call, from this stage on.
+fn unary<C, Req, Res, R, Reply>(
+    method: MethodName,
+    request: R,
+    options: CallOptions,
+    stage: ChainStage,
+) -> impl Future<Output = Result<Reply, Status>> + Send
+where
+    C: Codec<Req> + Codec<Res>,
+    Req: Send + Sync + 'static,
+    Res: Send + 'static,
+    R: UnaryRequest<Req>,
+    Reply: UnaryReply<Res>,
+{
+    let mut slot = OptionsSlot::new(options);
+    // Not an async function, which keeps its arguments twice.
+    async move {
+        if stage == ChainStage::New
+            && let Some(interceptors) = request.conn().interceptors(&mut slot)
+        {
+            let options = slot.into_passed();
+            let call = ChainedUnary::<C, Req, Res>::begin(interceptors, method, request, options);
+            return run_unary(call).await.map(Reply::of_response);
+        }
+        let mut hooks = slot.complete(request.conn().defaults(stage));
+        request
+            .conn()
+            .observe(&method, CallKind::Unary, &mut slot, &mut hooks);
+        let begun = request
+            .conn()
+            .begin_call(&method, &mut slot, hooks.observer());
+        let mut scheduler = match begun.await {
+            Ok(scheduler) => scheduler,
+            Err(status) => {
+                hooks.call(Err(&status));
+                return Err(status);
+            }
+        };
+        if scheduler.is_hedged() || slot.has_filters() {
+            let call = boxed::<C, Req, Res, R>(method, request, slot, scheduler, hooks);
+            return call.await.map(Reply::of_response);
+        }
+        let result = {
+            let call = slot.resolved();
+            let recorder = WaitRecorder::default();
+            let context = AttemptContext {
+                conn: request.conn(),
+                method: &method,
+                content_subtype: <C as Codec<Res>>::NAME,
+                call,
+                recorder: &recorder,
+                observer: hooks.observer(),
+            };
+            let run = unary_call::run::<C, Req, Res>(&context, request.message(), &mut scheduler);
+            let run = pin!(Some(run));
+            let bounds = Bounds::of_call(call);
+            bounds
+                .run(run, context.conn.target(), || recorder.take())
+                .await
+        };
+        hooks.with(result).map(Reply::of_response)
+    }
+}
+
 impl Invoke for ClientConn {
     fn invoke<C, Req, Res>(
         &self,
@@ -380,7 +442,11 @@ impl Invoke for ClientConn {
         Res: Send + 'static,
     {
         let stage = ChainStage::New;
-        self.unary::<C, Req, Res, _>(method, PassedMessage(message), options, stage)
+        let request = PassedRequest {
+            conn: self,
+            message,
+        };
+        unary::<C, Req, Res, _, Response<Res>>(method, request, options, stage)
     }
 
     fn new_stream<C, Req, Res>(
@@ -431,6 +497,6 @@ mod tests {
         let method = MethodName::Borrowed("/a.B/C");
         let call = conn.invoke::<_, (), ()>(ProtoCodec, method, (), CallOptions::new());
         // It is allocated for every call.
-        assert!(size_of_val(&call) <= 736, "{}", size_of_val(&call));
+        assert!(size_of_val(&call) <= 744, "{}", size_of_val(&call));
     }
 }

@@ -225,13 +225,10 @@ impl OptionsSlot {
         defaults: Option<&CallOptions>,
         of_channel: &InterceptorList,
     ) -> InterceptorList {
-        let options = self.take();
-        let mut options = match defaults {
-            Some(defaults) => options.with_defaults(defaults),
-            None => options,
-        };
-        let of_stub = options.take_interceptors();
-        self.0 = Options::Passed(options);
+        if let Some(defaults) = defaults {
+            self.0 = Options::Passed(self.take().with_defaults(defaults));
+        }
+        let of_stub = self.passed_mut().take_interceptors();
         match of_stub {
             None => Arc::clone(of_channel),
             Some(of_stub) if of_channel.is_empty() => of_stub,

@@ -5,16 +5,18 @@
 //! So each of their variables is there once, and the functions take references.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rgrpc_http2::BytesQueue;
 use tokio::time::{Instant, sleep};
 
-use super::attempt::AttemptContext;
+use super::attempt::{AttemptContext, CallAttempt};
 use super::scheduler::{AttemptDecision, AttemptFailure, AttemptScheduler};
 use super::wait_reason::WaitReason;
-use crate::call::{Accepted, Response, receive_response};
-use crate::codec::{Codec, frame_with};
+use crate::call::{Accepted, CallObserver, Response, receive_response};
+use crate::codec::{Codec, Compressor, MessageLimit, PREFIX_LEN, frame_measured, frame_with};
+use crate::interceptor::MessageView;
 use crate::status::Status;
 use crate::task::current_runtime;
 
@@ -26,6 +28,8 @@ pub(super) async fn run<C, Req, Res>(
 ) -> Result<Response<Res>, Status>
 where
     C: Codec<Req> + Codec<Res>,
+    Req: 'static,
+    Res: 'static,
 {
     let compressed = match context.call.send_compressor() {
         Some(_) => Some(Box::new(frame::<C, Req>(context, message)?)),
@@ -38,11 +42,17 @@ where
             Some(framed) => BytesQueue::clone(framed),
             None => frame::<C, Req>(context, message)?,
         });
-        let previous = scheduler.begin_next();
-        let failure = match attempt::<C, Res>(context, previous, &mut framed).await {
-            Ok(response) => {
-                scheduler.succeeded();
-                return Ok(response);
+        let number = scheduler.begin_next();
+        let failure = match context.begin_attempt(number, &mut framed).await {
+            Ok(attempt) => {
+                attempt.record_only_message(message);
+                match receive::<C, Res>(context, &attempt).await {
+                    Ok(response) => {
+                        scheduler.succeeded();
+                        return Ok(response);
+                    }
+                    Err(failure) => failure,
+                }
             }
             Err(failure) => failure,
         };
@@ -66,12 +76,29 @@ where
     }
 }
 
-fn frame<C: Codec<Req>, Req>(
+fn frame<C: Codec<Req>, Req: 'static>(
     context: &AttemptContext<'_>,
     message: &Req,
 ) -> Result<BytesQueue, Status> {
-    let call = context.call;
-    frame_with::<C, Req>(message, call.send_compressor(), call.send_limit())
+    let (compressor, limit) = (context.call.send_compressor(), context.call.send_limit());
+    match context.observer {
+        None => frame_with::<C, Req>(message, compressor, limit),
+        Some(observer) => frame_shown::<C, Req>(observer, message, compressor, limit),
+    }
+}
+
+/// Frames the only message of a call, and shows it to message interceptors.
+pub(super) fn frame_shown<C: Codec<Req>, Req: 'static>(
+    observer: &CallObserver,
+    message: &Req,
+    compressor: Option<&Arc<dyn Compressor>>,
+    limit: MessageLimit,
+) -> Result<BytesQueue, Status> {
+    let (framed, encoded_len) = frame_measured::<C, Req>(message, compressor, limit)?;
+    let compressed_len = framed.len().saturating_sub(PREFIX_LEN);
+    let view = MessageView::new(Some(message), encoded_len, compressed_len);
+    observer.sending_only(&view)?;
+    Ok(framed)
 }
 
 /// Waits until this attempt is due; `last` is the failure of the one before.
@@ -80,18 +107,16 @@ async fn back_off(context: &AttemptContext<'_>, delay: Duration, attempt: u32, l
     context.recorder.during(pin!(sleep(delay)), reason).await;
 }
 
-/// One attempt: sends the message and waits for the response.
-async fn attempt<C: Codec<Res>, Res>(
+/// Waits for the response to an attempt.
+async fn receive<C: Codec<Res>, Res: 'static>(
     context: &AttemptContext<'_>,
-    previous: u32,
-    framed: &mut Option<BytesQueue>,
+    attempt: &Arc<CallAttempt>,
 ) -> Result<Response<Res>, AttemptFailure> {
-    let attempt = context.begin_attempt(previous, framed).await?;
     let accepted = Accepted {
         limit: context.call.receive_limit(),
         encodings: context.call.accept_compressors(),
     };
-    let response = pin!(receive_response::<C, Res>(&attempt, accepted));
+    let response = pin!(receive_response::<C, Res>(attempt, accepted));
     let reason = || Some(attempt.wait_reason());
     let response = context.recorder.during(response, reason).await;
     response.map_err(|status| attempt.failure(status))

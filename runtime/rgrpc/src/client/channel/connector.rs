@@ -2,16 +2,22 @@
 //!
 //! Called by the task of each attempt to connect.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
 use crate::credentials::{ChannelCredentials, HandshakeTarget};
-use crate::io::{Address, Dial};
+use crate::extensions::Extensions;
+use crate::io::{Address, Dial, Peer};
+use crate::lock::lock;
 use crate::resolver::Attributes;
+use crate::side::Side;
+use crate::stats::{ConnectionBegin, StatsHandlers};
 use crate::task::caught_in;
-use crate::transport::{ClientSettings, ClientTransport, ConnectError, Report, Transport};
+use crate::transport::{
+    ClientSettings, ClientTransport, ConnectError, Report, Transport, TransportEvent,
+};
 
 /// Makes a channel's connections: dials, shakes hands, and waits for the server's SETTINGS.
 #[derive(Clone)]
@@ -23,6 +29,7 @@ pub(in crate::client) struct Connector {
     /// The channel's authority.
     pub(in crate::client) authority: String,
     pub(in crate::client) transport: Transport,
+    pub(in crate::client) stats: StatsHandlers,
     pub(in crate::client) tcp_user_timeout: Option<Duration>,
     pub(in crate::client) settings: ClientSettings,
 }
@@ -78,12 +85,34 @@ impl Connector {
             .await
             .unwrap_or_else(|| Err(self.credentials.timed_out(deadline.limit)))
             .map_err(ConnectError::caused_by)?;
+        let report = self.record(&secured.peer, report);
         let connect = self
             .transport
             .connect(secured, self.settings.clone(), report);
         let transport = deadline.bounds(connect).await.ok_or(Failure::TimedOut)?;
         let hint = self.credentials.unanswered_hint();
         Ok(transport.map_err(|problem| problem.map_text(|text| text + hint))?)
+    }
+
+    /// Begins the connection with the stats handlers, if there are any. They are told of its end with
+    /// its last event, or when it could not be made.
+    fn record(&self, peer: &Peer, report: Report) -> Report {
+        if self.stats.is_empty() {
+            return report;
+        }
+        let recorders = self.stats.begin_connection(&mut ConnectionBegin {
+            side: Side::Client,
+            peer,
+            extensions: &mut Extensions::new(),
+        });
+        let recorders = Mutex::new(Some(recorders));
+        Arc::new(move |event| {
+            if let TransportEvent::Closed { .. } = event {
+                let recorders = lock(&recorders).take();
+                drop(recorders);
+            }
+            report(event);
+        })
     }
 }
 

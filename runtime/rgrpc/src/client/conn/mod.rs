@@ -19,6 +19,7 @@ use crate::call::{CallOptions, ClientInterceptor, Intercepted, InterceptorList};
 use crate::credentials::{ChannelCredentials, PerRpcCredentials};
 use crate::resolver::ChannelId;
 use crate::service_config::MethodConfig;
+use crate::stats::StatsHandlers;
 use crate::status::Status;
 use crate::task::current_runtime;
 use crate::transport::{CommonHeaders, ConnectionSnapshot};
@@ -71,6 +72,7 @@ pub(super) struct Settings {
     /// The default call options.
     pub(super) default_options: Option<CallOptions>,
     pub(super) interceptors: InterceptorList,
+    pub(super) stats: StatsHandlers,
     pub(super) credentials: ChannelCredentials,
     /// The credentials of every call.
     pub(super) per_rpc_credentials: Arc<[Arc<dyn PerRpcCredentials>]>,

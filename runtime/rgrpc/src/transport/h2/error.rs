@@ -2,7 +2,7 @@
 
 use super::connection_info::ConnectionInfo;
 use crate::side::Side;
-use crate::status::Status;
+use crate::status::{Origin, Status};
 use crate::transport::{CancelReason, Delivery, ResetCode, StreamEnd, status_for_reset};
 
 /// Returns the end of a stream that failed with `error`.
@@ -47,9 +47,10 @@ pub(super) fn cancel_reason(error: &h2::Error) -> CancelReason {
 
 /// Returns the status of calls whose connection is gone.
 fn connection_lost(error: &h2::Error, connection: Option<&ConnectionInfo>) -> Status {
-    match connection {
+    let status = match connection {
         Some(info) => Status::unavailable(format!("the connection was lost: {error} ({info})"))
             .with_shared_source(info.io_error()),
         None => Status::unavailable(format!("the connection was lost: {error}")),
-    }
+    };
+    status.with_origin(Origin::Connection)
 }

@@ -22,7 +22,7 @@ use super::request_head::{RequestFields, RequestHeads};
 use super::socket::Socket;
 use crate::io::{Connected, Peer};
 use crate::side::Side;
-use crate::status::Status;
+use crate::status::{Origin, Status};
 use crate::task::{Lost, watched};
 use crate::transport::keepalive::{ChannelKeepalive, ClientKeepalive, ProbeStep, TOO_MANY_PINGS};
 use crate::transport::statistics::ConnectionStats;
@@ -437,7 +437,8 @@ impl Task {
                 self.break_off(key, StreamEnd::new(Err(status)));
             }
             Event::Refused { key } => {
-                let status = Status::unavailable(self.loss("the server did not take the call up"));
+                let status = Status::unavailable(self.loss("the server did not take the call up"))
+                    .with_origin(Origin::Connection);
                 self.break_off(key, StreamEnd::failed(status, Delivery::Refused));
             }
             Event::SendReady { key } => self.update_queued(key),
@@ -596,7 +597,8 @@ impl Task {
                     let served = self.served;
                     (self.report)(TransportEvent::GoAway { reason, served });
                 }
-                let status = Status::unavailable(self.loss(&error.to_string()));
+                let status = Status::unavailable(self.loss(&error.to_string()))
+                    .with_origin(Origin::Connection);
                 stream.break_off(StreamEnd::failed(status, Delivery::NotSent));
             }
         }
@@ -637,6 +639,7 @@ impl Task {
 
     /// Ends all streams with the connection.
     fn end_streams(&mut self, status: &Status) {
+        let status = &status.clone().with_origin(Origin::Connection);
         self.is_over = true;
         self.gone.store(true, Ordering::Release);
         for (_, stream) in self.link.core.values_mut() {

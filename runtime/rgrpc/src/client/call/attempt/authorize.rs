@@ -7,7 +7,7 @@
 use std::fmt::Display;
 use std::pin::pin;
 
-use super::context::AttemptContext;
+use super::context::{AttemptContext, with_pick};
 use crate::client::call::scheduler::AttemptFailure;
 use crate::client::call::wait_reason::WaitReason;
 use crate::client::conn::authority;
@@ -28,25 +28,26 @@ impl AttemptContext<'_> {
     }
 
     /// Checks the call's authority against the connection, and asks the per-RPC credentials of the
-    /// channel and of the call; returns the request's metadata if that is not the call's own:
-    /// `of_pick` is the picker's addition to it.
+    /// channel and of the call; returns the request's metadata if that is not `metadata`: `of_pick` is
+    /// the picker's addition to it.
     ///
     /// Cancel-safe.
     pub(in crate::client::call) async fn authorize(
         &self,
         peer: &Peer,
+        metadata: &Metadata,
         of_pick: Metadata,
     ) -> Result<Option<Metadata>, AttemptFailure> {
         if let Some(authority) = self.call.authority() {
             self.check_authority(authority, peer)
                 .map_err(AttemptFailure::final_here)?;
         }
-        let of_call = self.with_pick(of_pick);
+        let own = with_pick(metadata, of_pick);
         if !self.has_credentials() {
-            return Ok(of_call);
+            return Ok(own);
         }
-        let of_call = of_call.unwrap_or_else(|| self.call.metadata().clone());
-        let metadata = pin!(self.with_credentials(of_call, peer));
+        let own = own.unwrap_or_else(|| metadata.clone());
+        let metadata = pin!(self.with_credentials(own, peer));
         let reason = || Some(WaitReason::Credentials);
         self.recorder.during(metadata, reason).await.map(Some)
     }

@@ -15,17 +15,20 @@ use tokio::time::Instant;
 
 use super::counted_call::CountedCall;
 use super::pick::PickerCallback;
-use crate::call::{Exchange, MessageSink, MessageSource, SelectedCall, SourceEvent};
+use super::recorded::{self, RecordedAttempt};
+use crate::call::{CallObserver, Exchange, MessageSink, MessageSource, SelectedCall, SourceEvent};
 use crate::client::call::resolved_call::ResolvedCall;
 use crate::client::call::scheduler::AttemptFailure;
 use crate::client::call::stream_wakers::StreamHalf;
 use crate::client::call::wait_reason::{WaitReason, deadline_exceeded};
 use crate::client::connectivity::{StreamPermit, closed};
 use crate::codec::Compressor;
+use crate::interceptor::MessageView;
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
-use crate::status::{Code, Status};
+use crate::stats::CallEvent;
+use crate::status::{Code, Origin, Status};
 use crate::transport::{
     ClientStream, Delivery, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode, WholeResponse,
     is_ended_well,
@@ -51,6 +54,11 @@ pub(in crate::client::call) struct CallAttempt {
     exchange: Option<Arc<Exchange>>,
     /// The selection of the channel's config selector, if it has one.
     selected: Option<Arc<SelectedCall>>,
+    /// The observers of the call, and the attempt's part of its recording, if there are any.
+    observer: Option<Arc<CallObserver>>,
+    recorded: Option<Box<RecordedAttempt>>,
+    /// The half-close was recorded.
+    is_closing_recorded: AtomicBool,
 }
 
 impl CallAttempt {
@@ -61,6 +69,8 @@ impl CallAttempt {
         permit: StreamPermit,
         callback: PickerCallback,
         call: &ResolvedCall,
+        observer: Option<Arc<CallObserver>>,
+        recorded: Option<Box<RecordedAttempt>>,
     ) -> Self {
         Self {
             stream,
@@ -73,6 +83,9 @@ impl CallAttempt {
             delivery: Mutex::new(Delivery::Possible),
             local_end: LocalEnd::default(),
             selected: call.selected().cloned(),
+            observer,
+            recorded,
+            is_closing_recorded: AtomicBool::new(false),
         }
     }
 
@@ -82,6 +95,49 @@ impl CallAttempt {
         if let Some(selected) = &self.selected {
             selected.commit();
         }
+    }
+
+    /// Records an event, if the call has observers.
+    #[inline]
+    fn record_event<'e>(&self, event: impl FnOnce() -> CallEvent<'e>) {
+        if let Some(observer) = &self.observer {
+            recorded::record(observer, self.recorded.as_deref(), &event());
+        }
+    }
+
+    /// Records a message that is sent, of which the call's recorders know already.
+    pub(in crate::client::call) fn record_sent(&self, compressed_len: usize, encoded_len: usize) {
+        if let Some(attempt) = &self.recorded {
+            let sent = MessageView::new(None, encoded_len, compressed_len);
+            attempt.record_own(&CallEvent::OutPayload(sent));
+        }
+    }
+
+    /// Records the half-close, the first time.
+    pub(in crate::client::call) fn record_closed(&self) {
+        static NONE: Metadata = Metadata::new();
+        if self.observer.is_some() && !self.is_closing_recorded.swap(true, Ordering::Relaxed) {
+            self.record_event(|| CallEvent::OutTrailer(&NONE));
+        }
+    }
+
+    /// Records the only message of a unary call, which was sent when the stream was opened.
+    #[inline]
+    pub(in crate::client::call) fn record_only_message<Req: 'static>(&self, message: &Req) {
+        if let Some(observer) = &self.observer {
+            self.record_only(observer, message);
+        }
+    }
+
+    fn record_only<Req: 'static>(&self, observer: &CallObserver, message: &Req) {
+        let (encoded_len, compressed_len) = observer.sizes();
+        observer.sent_only(&MessageView::new(
+            Some(message),
+            encoded_len,
+            compressed_len,
+        ));
+        self.record_sent(compressed_len, encoded_len);
+        self.record_closed();
     }
 
     /// The two ends of its connection.
@@ -146,6 +202,9 @@ impl CallAttempt {
                 || !trailers.is_empty()
                 || outcome.is_err_and(is_ended_well);
             callback.call(outcome, trailers, (was_sent, has_received));
+        }
+        if let Some(attempt) = &self.recorded {
+            attempt.end(outcome.map(|()| trailers));
         }
     }
 
@@ -219,6 +278,7 @@ impl MessageSource for CallAttempt {
         if let Ok(head) = &head {
             self.commit();
             self.record(|exchange| exchange.set_header(&head.metadata));
+            self.record_event(|| CallEvent::InHeader(&head.metadata));
         }
         Poll::Ready(head)
     }
@@ -237,6 +297,7 @@ impl MessageSource for CallAttempt {
                 exchange.set_header(&whole.head.metadata);
                 exchange.set_trailer(&whole.trailer);
             });
+            self.record_event(|| CallEvent::InHeader(&whole.head.metadata));
         }
         polled
     }
@@ -255,6 +316,9 @@ impl MessageSource for CallAttempt {
                 });
                 let outcome = end.outcome.map_err(|status| self.status(status));
                 if let Err(status) = &outcome {
+                    if status.origin() == Origin::Trailers {
+                        self.record_event(|| CallEvent::InTrailer(status.metadata()));
+                    }
                     self.failed(status);
                 }
                 SourceEvent::End(outcome)
@@ -267,11 +331,40 @@ impl MessageSource for CallAttempt {
         compression.compressors.get(encoding).cloned()
     }
 
+    fn is_observed(&self) -> bool {
+        self.observer.is_some()
+    }
+
+    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        let Some(observer) = &self.observer else {
+            return Poll::Ready(Ok(()));
+        };
+        // An end by this side is not held back.
+        if self.local_end.poll(StreamHalf::Receive, cx).is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        observer.poll_receive(cx)
+    }
+
+    fn observe_received(&self, message: &MessageView<'_>) -> Result<(), Status> {
+        let Some(observer) = &self.observer else {
+            return Ok(());
+        };
+        if let Some(attempt) = &self.recorded {
+            let (encoded_len, compressed_len) = (message.encoded_len(), message.compressed_len());
+            let received = MessageView::new(None, encoded_len, compressed_len);
+            attempt.record_own(&CallEvent::InPayload(received));
+        }
+        observer.received(message)
+    }
+
     fn accept(&self, trailer: &Metadata) {
+        self.record_event(|| CallEvent::InTrailer(trailer));
         self.finish(Ok(()), trailer);
     }
 
     fn reject(&self, status: Status, trailer: &Metadata) -> Status {
+        self.record_event(|| CallEvent::InTrailer(trailer));
         self.end(status.clone());
         self.finish(Err(&status), trailer);
         status

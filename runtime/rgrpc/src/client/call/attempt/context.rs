@@ -14,13 +14,15 @@ use tokio::time::Instant;
 use super::call_attempt::CallAttempt;
 use super::counted_call::CountedCall;
 use super::pick::{Picked, pick, pick_ready};
+use super::recorded::{self, RecordedAttempt};
 use crate::balancer::PickInfo;
-use crate::call::MethodName;
+use crate::call::{CallObserver, MethodName};
 use crate::client::ClientConn;
 use crate::client::call::resolved_call::ResolvedCall;
-use crate::client::call::scheduler::AttemptFailure;
+use crate::client::call::scheduler::{AttemptFailure, AttemptNumber};
 use crate::client::call::wait_reason::{WaitRecorder, deadline_exceeded};
 use crate::metadata::Metadata;
+use crate::stats::CallEvent;
 use crate::status::Status;
 use crate::transport::{OpenError, OpenRequest};
 
@@ -33,6 +35,8 @@ pub(in crate::client::call) struct AttemptContext<'a> {
     pub(in crate::client::call) call: &'a ResolvedCall,
     /// The reason of the wait in which an attempt was abandoned.
     pub(in crate::client::call) recorder: &'a WaitRecorder,
+    /// The observers of the call, if it has any.
+    pub(in crate::client::call) observer: Option<&'a Arc<CallObserver>>,
 }
 
 impl AttemptContext<'_> {
@@ -45,7 +49,7 @@ impl AttemptContext<'_> {
     /// Cancel-safe.
     pub(in crate::client::call) async fn begin_attempt(
         &self,
-        previous_attempts: u32,
+        number: AttemptNumber,
         only_message: &mut Option<BytesQueue>,
     ) -> Result<Arc<CallAttempt>, AttemptFailure> {
         let Self {
@@ -54,6 +58,10 @@ impl AttemptContext<'_> {
         if !method.starts_with('/') {
             return Err(malformed(method));
         }
+        let recorded = match self.observer {
+            Some(observer) => self.begin_recording(observer, number),
+            None => None,
+        };
         let counted = match CountedCall::begin(conn.clone()) {
             Ok(counted) => counted,
             Err(going_idle) => Box::pin(going_idle.wait()).await,
@@ -66,28 +74,47 @@ impl AttemptContext<'_> {
                 metadata: of_pick,
             } = match pick_ready(conn.shared(), &info) {
                 Some(picked) => picked,
-                None => Box::pin(self.wait_for_pick(&info)).await?,
+                None => {
+                    let picked = Box::pin(self.wait_for_pick(&info, recorded.as_deref())).await;
+                    picked.map_err(|failure| ended(recorded.as_deref(), failure))?
+                }
             };
+            self.record(recorded.as_deref(), || {
+                CallEvent::Picked(permit.transport.peer())
+            });
             let own_metadata = if self.needs_authorization() {
-                Box::pin(self.authorize(permit.transport.peer(), of_pick)).await?
+                let metadata = self.metadata(recorded.as_deref());
+                let peer = permit.transport.peer();
+                let authorized = Box::pin(self.authorize(peer, metadata, of_pick)).await;
+                authorized.map_err(|failure| ended(recorded.as_deref(), failure))?
             } else {
-                self.with_pick(of_pick)
+                with_pick(self.metadata(recorded.as_deref()), of_pick)
             };
+            let timeout = self.timeout();
+            let metadata = own_metadata.as_ref();
+            let metadata = metadata.unwrap_or_else(|| self.metadata(recorded.as_deref()));
             let opened = permit.transport.open(OpenRequest {
                 path: method,
                 headers: call.headers().unwrap_or(&conn.settings().headers),
                 content_subtype: self.content_subtype,
-                previous_attempts,
-                timeout: self.timeout()?,
-                metadata: own_metadata.as_ref().unwrap_or(call.metadata()),
+                previous_attempts: number.previous,
+                timeout: timeout.map_err(|failure| ended(recorded.as_deref(), failure))?,
+                metadata,
                 only_message: only_message.take(),
             });
             match opened {
                 Ok(stream) => {
-                    let attempt = CallAttempt::new(stream, counted, permit, callback, call);
+                    self.record(recorded.as_deref(), || CallEvent::OutHeader(metadata));
+                    let observer = self.observer.cloned();
+                    let attempt = CallAttempt::new(
+                        stream, counted, permit, callback, call, observer, recorded,
+                    );
                     return Ok(Arc::new(attempt));
                 }
-                Err(OpenError::Invalid(status)) => return Err(AttemptFailure::final_here(status)),
+                Err(OpenError::Invalid(status)) => {
+                    let failure = AttemptFailure::final_here(status);
+                    return Err(ended(recorded.as_deref(), failure));
+                }
                 // Nothing was sent. The channel hears of the connection's end in a moment; let it,
                 // and pick again.
                 Err(OpenError::Gone(message)) => {
@@ -98,18 +125,20 @@ impl AttemptContext<'_> {
         }
     }
 
-    /// The call's metadata and that of the pick, if it has any.
-    pub(super) fn with_pick(&self, of_pick: Metadata) -> Option<Metadata> {
-        (!of_pick.is_empty()).then(|| {
-            let mut metadata = self.call.metadata().clone();
-            metadata.merge(of_pick);
-            metadata
-        })
+    /// The metadata of an attempt: the call's, unless a stats handler has changed it.
+    fn metadata<'m>(&'m self, recorded: Option<&'m RecordedAttempt>) -> &'m Metadata {
+        let of_attempt = recorded.and_then(RecordedAttempt::metadata);
+        of_attempt.unwrap_or(self.call.metadata())
     }
 
     /// Waits for a connection. The first call starts the channel's task, and so does one that finds
     /// it lost.
-    async fn wait_for_pick(&self, info: &PickInfo<'_>) -> Result<Picked, AttemptFailure> {
+    async fn wait_for_pick(
+        &self,
+        info: &PickInfo<'_>,
+        recorded: Option<&RecordedAttempt>,
+    ) -> Result<Picked, AttemptFailure> {
+        let began = self.observer.map(|_| Instant::now());
         let wait_for_ready = self.call.wait_for_ready();
         let start = || self.conn.start();
         pick(
@@ -120,6 +149,18 @@ impl AttemptContext<'_> {
             start,
         )
         .await
+        .inspect(|_| {
+            if let Some(began) = began {
+                self.record(recorded, || CallEvent::PickDelayed(began.elapsed()));
+            }
+        })
+    }
+
+    /// Records an event of an attempt, if the call has observers.
+    fn record<'e>(&self, attempt: Option<&RecordedAttempt>, event: impl FnOnce() -> CallEvent<'e>) {
+        if let Some(observer) = self.observer {
+            recorded::record(observer, attempt, &event());
+        }
     }
 
     /// The time until the deadline, if the call has one: else the clock is not read.
@@ -137,6 +178,23 @@ impl AttemptContext<'_> {
 fn time_left(deadline: Instant, now: Instant) -> Option<Duration> {
     let left = deadline.saturating_duration_since(now);
     (!left.is_zero()).then_some(left)
+}
+
+/// This metadata and that of the pick, if the pick has any.
+pub(super) fn with_pick(metadata: &Metadata, of_pick: Metadata) -> Option<Metadata> {
+    (!of_pick.is_empty()).then(|| {
+        let mut metadata = metadata.clone();
+        metadata.merge(of_pick);
+        metadata
+    })
+}
+
+/// Records the end of an attempt that has failed before it had a stream.
+fn ended(recorded: Option<&RecordedAttempt>, failure: AttemptFailure) -> AttemptFailure {
+    if let Some(attempt) = recorded {
+        attempt.end(Err(&failure.status));
+    }
+    failure
 }
 
 fn malformed(method: &str) -> AttemptFailure {

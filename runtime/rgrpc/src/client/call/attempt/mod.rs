@@ -7,6 +7,7 @@ mod call_attempt;
 mod context;
 mod counted_call;
 mod pick;
+mod recorded;
 
 pub(super) use self::call_attempt::CallAttempt;
 pub(super) use self::context::AttemptContext;

@@ -16,7 +16,7 @@ use crate::client::connectivity::{
 };
 use crate::metadata::Metadata;
 use crate::select_biased::{Either, select_biased};
-use crate::status::Status;
+use crate::status::{Origin, Status};
 use crate::task::caught;
 
 /// The connection of an attempt.
@@ -194,7 +194,7 @@ fn try_pick(channel: &ChannelState, call: &PickInfo<'_>) -> PickOutcome {
             }
         }
         PickResult::Queue => PickOutcome::WaitForPicker,
-        PickResult::Fail(status) => failed(status, false),
+        PickResult::Fail(status) => failed(status.with_origin(Origin::Connection), false),
         PickResult::Drop(status) => failed(status, true),
     })
 }

@@ -75,6 +75,16 @@ impl AttemptFailure {
     }
 }
 
+/// The place of an attempt among those of its call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AttemptNumber {
+    /// The number of attempts before it, transparent retries not counted.
+    pub(super) previous: u32,
+    /// It repeats one that no server has processed.
+    pub(super) is_transparent_retry: bool,
+    pub(super) is_hedged: bool,
+}
+
 /// The attempts at one call.
 #[derive(Clone, Debug)]
 pub(super) struct AttemptScheduler {
@@ -85,6 +95,8 @@ pub(super) struct AttemptScheduler {
     begun: u32,
     /// The number of backoffs since the last pushback.
     backoffs: u32,
+    /// The attempt that begins next repeats one that no server has processed.
+    repeats: bool,
     next: NextAttempt,
 }
 
@@ -144,6 +156,7 @@ impl AttemptScheduler {
             transparent: TransparentRetries::at_most(max_transparent),
             begun: 0,
             backoffs: 0,
+            repeats: false,
             next: NextAttempt::AtOnce,
         }
     }
@@ -168,9 +181,8 @@ impl AttemptScheduler {
         }
     }
 
-    /// Begins the attempt that is due at `now`, if one is; returns the number of attempts before
-    /// it.
-    pub(super) fn begin_due(&mut self, now: Instant) -> Option<u32> {
+    /// Begins the attempt that is due at `now`, if one is.
+    pub(super) fn begin_due(&mut self, now: Instant) -> Option<AttemptNumber> {
         match self.next {
             NextAttempt::AtOnce => {}
             NextAttempt::At(at) if at <= now => {}
@@ -186,19 +198,22 @@ impl AttemptScheduler {
                     self.stop();
                     return None;
                 }
-                let previous = self.begin_next();
+                let number = self.begin_next();
                 self.schedule_hedge(next_at);
-                Some(previous)
+                Some(number)
             }
         }
     }
 
-    /// Begins the next attempt of a call without hedging, whose delay is over; returns the number
-    /// of attempts before it. Reads no clock.
-    pub(super) fn begin_next(&mut self) -> u32 {
+    /// Begins the next attempt, whose delay is over. Reads no clock.
+    pub(super) fn begin_next(&mut self) -> AttemptNumber {
         self.next = NextAttempt::Never;
         self.begun += 1;
-        self.begun - 1
+        AttemptNumber {
+            previous: self.begun - 1,
+            is_transparent_retry: std::mem::take(&mut self.repeats),
+            is_hedged: self.is_hedged(),
+        }
     }
 
     /// Decides what follows the failure of an attempt; see the table above. `random` is in [0, 1).
@@ -219,6 +234,7 @@ impl AttemptScheduler {
             }
             // It did not count.
             self.begun = self.begun.saturating_sub(1);
+            self.repeats = true;
             return self.retry_after(pause, now());
         }
         if is_final {

@@ -80,6 +80,13 @@ fn seen(decision: &AttemptDecision) -> String {
     }
 }
 
+/// Begins the attempt that is due, if one is; returns the number of attempts before it.
+fn begin(scheduler: &mut AttemptScheduler, now: Instant) -> Option<u32> {
+    let number = scheduler.begin_due(now)?;
+    assert_eq!(number.is_hedged, scheduler.is_hedged());
+    Some(number.previous)
+}
+
 /// The next attempt begins, and fails.
 fn fail(scheduler: &mut AttemptScheduler, failure: AttemptFailure, random: f64) -> String {
     scheduler.begin_next();
@@ -93,7 +100,7 @@ fn first_failure(
     failure: AttemptFailure,
 ) -> (String, Option<u128>) {
     let now = Instant::now();
-    assert_eq!(scheduler.begin_due(now), Some(0));
+    assert_eq!(begin(&mut scheduler, now), Some(0));
     let decision = scheduler.failed(failure, || now, 0.5);
     let next = scheduler.next_at(|| now).map(|at| (at - now).as_millis());
     (seen(&decision), next)
@@ -436,24 +443,29 @@ fn a_retry_begins_when_the_backoff_is_over_and_only_after_a_failure() {
     let now = Instant::now();
     let second = Duration::from_secs(1);
     let mut scheduler = scheduler(RETRY);
-    assert_eq!(scheduler.begin_due(now), Some(0));
-    assert_eq!(scheduler.begin_due(now + 9 * second), None);
+    assert_eq!(begin(&mut scheduler, now), Some(0));
+    assert_eq!(begin(&mut scheduler, now + 9 * second), None);
     assert_eq!(scheduler.next_at(|| now), None);
     let decision = scheduler.failed(busy(Delivery::Possible), || now, 0.5);
     assert_eq!(seen(&decision), "retry after 1000 ms");
     assert_eq!(scheduler.next_at(|| now), Some(now + second));
-    assert_eq!(scheduler.begin_due(now), None);
-    assert_eq!(scheduler.begin_due(now + second), Some(1));
+    assert_eq!(begin(&mut scheduler, now), None);
+    assert_eq!(begin(&mut scheduler, now + second), Some(1));
 }
 
 #[test]
 fn a_transparent_retry_begins_at_once_with_the_same_number() {
     let now = Instant::now();
     let mut scheduler = scheduler(RETRY);
-    assert_eq!(scheduler.begin_due(now), Some(0));
+    assert_eq!(begin(&mut scheduler, now), Some(0));
     let decision = scheduler.failed(busy(Delivery::Refused), || now, 0.5);
     assert_eq!(seen(&decision), "retry after 0 ms");
-    assert_eq!(scheduler.begin_due(now), Some(0));
+    let repeated = AttemptNumber {
+        previous: 0,
+        is_transparent_retry: true,
+        is_hedged: false,
+    };
+    assert_eq!(scheduler.begin_due(now), Some(repeated));
 }
 
 #[test]
@@ -463,7 +475,7 @@ fn hedges_that_have_all_failed_tell_their_number() {
         let mut scheduler = scheduler(HEDGE);
         let mut at = now;
         for previous in 0..hedges {
-            assert_eq!(scheduler.begin_due(at), Some(previous));
+            assert_eq!(begin(&mut scheduler, at), Some(previous));
             at += Duration::from_secs(1);
         }
         let last = scheduler.exhausted(Status::unavailable("busy"));
@@ -476,11 +488,11 @@ fn nothing_begins_once_it_was_stopped() {
     let now = Instant::now();
     for field in [RETRY, HEDGE] {
         let mut scheduler = scheduler(field);
-        assert_eq!(scheduler.begin_due(now), Some(0));
+        assert_eq!(begin(&mut scheduler, now), Some(0));
         scheduler.failed(busy(Delivery::Possible), || now, 0.5);
         scheduler.stop();
         assert_eq!(scheduler.next_at(|| now), None, "{field}");
-        assert_eq!(scheduler.begin_due(now + Duration::from_secs(9)), None);
+        assert_eq!(begin(&mut scheduler, now + Duration::from_secs(9)), None);
     }
 }
 
@@ -501,7 +513,7 @@ fn run(mut scheduler: AttemptScheduler, steps: Vec<Step>) -> AttemptScheduler {
         match step {
             Begins(ms, expected) => {
                 let mut begun = 0;
-                while let Some(previous) = scheduler.begin_due(at(ms)) {
+                while let Some(previous) = begin(&mut scheduler, at(ms)) {
                     assert_eq!(previous, scheduler.begun() - 1);
                     begun += 1;
                 }

@@ -11,12 +11,13 @@ use std::task::{Context, Poll, ready};
 use rgrpc_http2::BytesQueue;
 
 use super::replay_buffer::Sent;
-use crate::call::{MessageSink, MessageSource, MethodName, SourceEvent};
+use crate::call::{CallObserver, MessageSink, MessageSource, MethodName, SourceEvent};
 use crate::client::ClientConn;
 use crate::client::call::attempt::{AttemptContext, CallAttempt};
 use crate::client::call::resolved_call::ResolvedCall;
-use crate::client::call::scheduler::AttemptFailure;
+use crate::client::call::scheduler::{AttemptFailure, AttemptNumber};
 use crate::client::call::wait_reason::WaitRecorder;
+use crate::codec::PREFIX_LEN;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{IncomingHead, NoHead, ReadDemand};
@@ -31,6 +32,8 @@ pub(in crate::client::call) struct StreamContext {
     pub(in crate::client::call) only_message: Option<BytesQueue>,
     /// The reason of the wait in which an attempt was abandoned before it had a stream.
     pub(in crate::client::call) recorder: WaitRecorder,
+    /// The observers of the call, if it has any.
+    pub(in crate::client::call) observer: Option<Arc<CallObserver>>,
 }
 
 impl StreamContext {
@@ -41,14 +44,14 @@ impl StreamContext {
             content_subtype: self.content_subtype,
             call: &self.call,
             recorder: &self.recorder,
+            observer: self.observer.as_ref(),
         }
     }
 }
 
 /// An attempt at a call that may have others.
 pub(super) struct StreamAttempt {
-    /// The number of attempts before it.
-    previous: u32,
+    number: AttemptNumber,
     state: AttemptState,
 }
 
@@ -79,24 +82,33 @@ pub(super) enum AttemptProgress {
 
 impl StreamAttempt {
     /// Begins an attempt. Nothing happens before it is polled.
-    pub(super) fn begin(context: &Arc<StreamContext>, previous: u32) -> Self {
+    pub(super) fn begin(context: &Arc<StreamContext>, number: AttemptNumber) -> Self {
         let context = Arc::clone(context);
         let opening = async move {
             let mut only_message = context.only_message.clone();
             let attempt_context = context.attempt_context();
-            attempt_context
-                .begin_attempt(previous, &mut only_message)
-                .await
+            let attempt = attempt_context
+                .begin_attempt(number, &mut only_message)
+                .await?;
+            if let (Some(_), Some(observer)) = (&context.only_message, &context.observer) {
+                let (encoded_len, compressed_len) = observer.sizes();
+                attempt.record_sent(compressed_len, encoded_len);
+                attempt.record_closed();
+            }
+            Ok(attempt)
         };
         Self {
-            previous,
+            number,
             state: AttemptState::Opening(Box::pin(opening)),
         }
     }
 
-    /// The number of attempts before it.
-    pub(super) fn previous(&self) -> u32 {
-        self.previous
+    /// The number of the same attempt, when it begins again.
+    pub(super) fn repeated(&self) -> AttemptNumber {
+        AttemptNumber {
+            is_transparent_retry: true,
+            ..self.number
+        }
     }
 
     /// Its stream, if it has one and that has not ended.
@@ -167,9 +179,17 @@ impl StreamAttempt {
 /// Sends on the stream of an attempt.
 pub(super) fn send_on(attempt: &CallAttempt, sent: Sent) -> Result<(), Status> {
     match sent {
-        Sent::Message(message) => MessageSink::send(attempt, message),
-        Sent::Last(message) => attempt.send_last(message),
+        Sent::Message(message, encoded_len) => {
+            attempt.record_sent(message.len().saturating_sub(PREFIX_LEN), encoded_len);
+            MessageSink::send(attempt, message)
+        }
+        Sent::Last(message, encoded_len) => {
+            attempt.record_sent(message.len().saturating_sub(PREFIX_LEN), encoded_len);
+            attempt.record_closed();
+            attempt.send_last(message)
+        }
         Sent::Close => {
+            attempt.record_closed();
             attempt.close();
             Ok(())
         }

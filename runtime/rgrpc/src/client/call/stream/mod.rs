@@ -13,7 +13,7 @@ mod uncommitted;
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex, OnceLock};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use rgrpc_http2::BytesQueue;
 use tokio::task::AbortHandle;
@@ -27,8 +27,11 @@ use super::bounds::{Bounds, Exceeded};
 use super::scheduler::AttemptScheduler;
 use super::stream_wakers::{StreamHalf, StreamWakers};
 use super::wait_reason::WaitReason;
-use crate::call::{CancelHandle, FinishHooks, MessageSink, MessageSource, SourceEvent};
+use crate::call::{
+    CallObserver, CancelHandle, FinishHooks, MessageSink, MessageSource, SourceEvent,
+};
 use crate::codec::Compressor;
+use crate::interceptor::MessageView;
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
@@ -197,7 +200,7 @@ impl StreamCall {
     }
 
     /// The call has ended, and its halves know or are gone.
-    pub(super) fn finish(&self, outcome: Result<(), &Status>) {
+    pub(super) fn finish(&self, end: Result<&Metadata, &Status>) {
         // First, because the task that is aborted looks at them.
         let hooks = lock(&self.hooks).take();
         let watch = lock(&self.watch).take();
@@ -206,7 +209,7 @@ impl StreamCall {
         }
         self.context.call.commit();
         if let Some(hooks) = hooks {
-            hooks.call(outcome);
+            hooks.call(end);
         }
     }
 
@@ -338,6 +341,16 @@ impl StreamCall {
         (state, Some(uncommitted))
     }
 
+    /// The observers of the call, if it has any.
+    fn observer(&self) -> Option<&Arc<CallObserver>> {
+        self.context.observer.as_ref()
+    }
+
+    /// The length before compression of the message that is being sent, in a call with observers.
+    fn encoded_len(&self) -> usize {
+        self.observer().map_or(0, |observer| observer.sizes().0)
+    }
+
     fn send(&self, sent: Sent) -> Result<(), Status> {
         if let Some(committed) = self.committed.get() {
             return send_on(&committed.attempt, sent);
@@ -442,10 +455,15 @@ impl MessageSink for StreamCall {
                 Poll::Pending
             }
         };
-        match self.drive(StreamHalf::Send, cx, takes) {
+        ready!(match self.drive(StreamHalf::Send, cx, takes) {
             Drive::Committed(committed) => committed.attempt.poll_ready(cx),
             Drive::Failed(status) => Poll::Ready(Err(status)),
             Drive::Uncommitted(poll) => poll.map(Ok),
+        })?;
+        // Last, so that the end of the call is not held back.
+        match self.observer() {
+            Some(observer) => observer.poll_send(cx),
+            None => Poll::Ready(Ok(())),
         }
     }
 
@@ -453,12 +471,20 @@ impl MessageSink for StreamCall {
         self.context.call.send_compressor().cloned()
     }
 
+    fn observe_sent(&self, message: &MessageView<'_>) -> Result<(), Status> {
+        if let Some(observer) = self.observer() {
+            observer.sending(message)?;
+            observer.sent(message);
+        }
+        Ok(())
+    }
+
     fn send(&self, message: BytesQueue) -> Result<(), Status> {
-        self.send(Sent::Message(message))
+        self.send(Sent::Message(message, self.encoded_len()))
     }
 
     fn send_last(&self, message: BytesQueue) -> Result<(), Status> {
-        self.send(Sent::Last(message))
+        self.send(Sent::Last(message, self.encoded_len()))
     }
 
     fn close(&self) {
@@ -510,12 +536,32 @@ impl MessageSource for StreamCall {
         received
     }
 
+    fn is_observed(&self) -> bool {
+        self.observer().is_some()
+    }
+
+    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        self.check_cancelled();
+        match self.committed.get() {
+            Some(committed) => committed.attempt.poll_receive(cx),
+            // It has failed.
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn observe_received(&self, message: &MessageView<'_>) -> Result<(), Status> {
+        match self.committed.get() {
+            Some(committed) => committed.attempt.observe_received(message),
+            None => Ok(()),
+        }
+    }
+
     fn accept(&self, trailer: &Metadata) {
         if let Some(committed) = self.committed.get() {
             committed.scheduler.succeeded();
             committed.attempt.accept(trailer);
         }
-        self.finish(Ok(()));
+        self.finish(Ok(trailer));
     }
 
     fn decompressor(&self, encoding: &[u8]) -> Option<Arc<dyn Compressor>> {

@@ -7,7 +7,8 @@ use rgrpc_http2::BytesQueue;
 /// The framed messages of a streaming call, up to a limit.
 #[derive(Debug)]
 pub(super) struct ReplayBuffer {
-    messages: Vec<BytesQueue>,
+    /// Each with its length before compression.
+    messages: Vec<(BytesQueue, usize)>,
     /// In bytes.
     size: usize,
     limit: usize,
@@ -19,9 +20,10 @@ pub(super) struct ReplayBuffer {
 #[derive(Clone, Debug)]
 #[cfg_attr(test, derive(PartialEq, Eq))]
 pub(super) enum Sent {
-    Message(BytesQueue),
+    /// A framed message, and its length before compression: 0 in a call without observers.
+    Message(BytesQueue, usize),
     /// A message after which none follows.
-    Last(BytesQueue),
+    Last(BytesQueue, usize),
     /// No message follows.
     Close,
 }
@@ -40,12 +42,12 @@ impl ReplayBuffer {
     /// Keeps what was sent.
     pub(super) fn push(&mut self, sent: Sent) {
         let (message, closes) = match sent {
-            Sent::Message(message) => (Some(message), false),
-            Sent::Last(message) => (Some(message), true),
+            Sent::Message(message, len) => (Some((message, len)), false),
+            Sent::Last(message, len) => (Some((message, len)), true),
             Sent::Close => (None, true),
         };
         if let Some(message) = message.filter(|_| !self.closed) {
-            self.size = self.size.saturating_add(message.len());
+            self.size = self.size.saturating_add(message.0.len());
             self.messages.push(message);
         }
         self.closed |= closes;
@@ -60,11 +62,11 @@ impl ReplayBuffer {
     pub(super) fn replay(&self) -> impl Iterator<Item = Sent> {
         let count = self.messages.len();
         let messages = self.messages.iter().enumerate();
-        let messages = messages.map(move |(index, message)| {
+        let messages = messages.map(move |(index, (message, len))| {
             if self.closed && index + 1 == count {
-                Sent::Last(message.clone())
+                Sent::Last(message.clone(), *len)
             } else {
-                Sent::Message(message.clone())
+                Sent::Message(message.clone(), *len)
             }
         });
         let close = (self.closed && count == 0).then_some(Sent::Close);
@@ -83,7 +85,19 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use Sent::{Close, Last, Message};
+    use Sent::Close;
+
+    #[expect(non_snake_case, reason = "stands for the variant")]
+    fn Message(message: BytesQueue) -> Sent {
+        let len = message.len();
+        Sent::Message(message, len)
+    }
+
+    #[expect(non_snake_case, reason = "stands for the variant")]
+    fn Last(message: BytesQueue) -> Sent {
+        let len = message.len();
+        Sent::Last(message, len)
+    }
 
     fn a() -> BytesQueue {
         Bytes::from_static(b"aaa").into()

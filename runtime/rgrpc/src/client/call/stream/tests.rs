@@ -24,6 +24,7 @@ fn call() -> StreamCall {
         call: ResolvedCall::new(CallOptions::new(), None, None, Instant::now),
         only_message: None,
         recorder: WaitRecorder::default(),
+        observer: None,
     };
     let scheduler = AttemptScheduler::new(None, None, 0);
     StreamCall::new(context, scheduler, FinishHooks::default())
@@ -51,16 +52,16 @@ impl Wake for Task {
 fn messages_that_are_sent_while_the_attempts_are_driven_are_kept_in_order() {
     let call = call();
     let message = |byte| BytesQueue::from(bytes::Bytes::from(vec![byte]));
-    call.send(Sent::Message(message(1))).expect("not failed");
+    call.send(Sent::Message(message(1), 1)).expect("not failed");
     call.with_attempts(|_| {
-        call.send(Sent::Message(message(2))).expect("not failed");
+        call.send(Sent::Message(message(2), 2)).expect("not failed");
         call.send(Sent::Close).expect("not failed");
     });
     let replayed = call.with_attempts(|attempts| attempts.buffer.replay().collect::<Vec<_>>());
     let (replayed, _) = replayed.expect("put back");
     assert_eq!(
         replayed,
-        [Sent::Message(message(1)), Sent::Last(message(2))]
+        [Sent::Message(message(1), 1), Sent::Last(message(2), 2)]
     );
 }
 

@@ -70,9 +70,9 @@ impl Uncommitted {
     /// an outcome.
     pub(super) fn drive(&mut self, cx: &mut Context<'_>) {
         while self.outcome.is_none() {
-            while let Some(previous) = self.scheduler.begin_due(Instant::now()) {
+            while let Some(number) = self.scheduler.begin_due(Instant::now()) {
                 self.attempts
-                    .push(StreamAttempt::begin(&self.context, previous));
+                    .push(StreamAttempt::begin(&self.context, number));
             }
             if self.attempts.is_empty() && self.scheduler.next_at(Instant::now).is_none() {
                 let last = self.last_failure.take();
@@ -135,7 +135,7 @@ impl Uncommitted {
             }
             AttemptProgress::Failed(failure) => {
                 let attempt = self.attempts.remove(index);
-                let previous = attempt.previous();
+                let repeated = attempt.repeated();
                 if let Some(attempt) = attempt.into_attempt() {
                     self.context.call.show(attempt.response_info());
                 }
@@ -144,7 +144,7 @@ impl Uncommitted {
                 match self.scheduler.failed(failure, Instant::now, random) {
                     AttemptDecision::RepeatNow => {
                         self.attempts
-                            .push(StreamAttempt::begin(&self.context, previous));
+                            .push(StreamAttempt::begin(&self.context, repeated));
                     }
                     AttemptDecision::RetryAfter(_) | AttemptDecision::AwaitOthers => {
                         self.last_failure = Some(last);

@@ -1,0 +1,162 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use tokio::time::Instant;
+
+use crate::interceptor::{CallKind, CallOutcome, MessageInterceptors, MessageView};
+use crate::metadata::Metadata;
+use crate::stats::{CallEvent, CallRecorders};
+use crate::status::Status;
+
+/// The observers of a client's call: its message interceptors and the recorders of its stats
+/// handlers.
+///
+/// Made by the channel for a call that has either; shared by the call, its halves and its attempts,
+/// and used on their tasks.
+pub(crate) struct CallObserver {
+    kind: CallKind,
+    messages: Option<Arc<MessageInterceptors>>,
+    recorders: CallRecorders,
+    /// `None` without recorders: the clock is not read for message interceptors.
+    began: Option<Instant>,
+    /// The length before compression of the message that is being sent.
+    encoded_len: AtomicUsize,
+    /// Its length after compression.
+    compressed_len: AtomicUsize,
+    /// The only message of a unary call was shown to message interceptors.
+    has_shown: AtomicBool,
+    /// The only message of a unary call was recorded.
+    has_sent: AtomicBool,
+}
+
+impl CallObserver {
+    pub(crate) fn new(
+        kind: CallKind,
+        messages: Option<Arc<MessageInterceptors>>,
+        recorders: CallRecorders,
+        began: Option<Instant>,
+    ) -> Self {
+        Self {
+            kind,
+            messages,
+            recorders,
+            began,
+            encoded_len: AtomicUsize::new(0),
+            compressed_len: AtomicUsize::new(0),
+            has_shown: AtomicBool::new(false),
+            has_sent: AtomicBool::new(false),
+        }
+    }
+
+    /// The recorders of the call's stats handlers, and the time at which it began.
+    pub(crate) fn recorders(&self) -> Option<(&CallRecorders, Instant)> {
+        self.began.map(|began| (&self.recorders, began))
+    }
+
+    /// Takes it apart: the message interceptors, and the recorders with the time of the begin.
+    pub(super) fn into_parts(
+        self,
+    ) -> (
+        Option<Arc<MessageInterceptors>>,
+        Option<(CallRecorders, Instant)>,
+    ) {
+        let recorders = self.recorders;
+        (self.messages, self.began.map(|began| (recorders, began)))
+    }
+
+    /// Records an event of the call.
+    pub(crate) fn record(&self, event: &CallEvent<'_>) {
+        if !self.recorders.is_empty() {
+            self.recorders.record(event);
+        }
+    }
+
+    /// The call has ended: with these trailers, or with a failure.
+    pub(super) fn end(&self, end: Result<&Metadata, &Status>) {
+        if let Some((recorders, began)) = self.recorders() {
+            recorders.record(&CallEvent::End(CallOutcome::of_client(end, began)));
+        }
+    }
+
+    /// Ready when the message interceptors let the next message of a stream be sent.
+    pub(crate) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        match &self.messages {
+            Some(messages) if self.kind.client_streams() => messages.poll_send(cx),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Ready when the message interceptors let the next message of a stream be received.
+    pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
+        match &self.messages {
+            Some(messages) if self.kind.server_streams() => messages.poll_receive(cx),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Shows the message interceptors a message before it is sent.
+    ///
+    /// # Errors
+    /// One refuses it.
+    pub(crate) fn sending(&self, message: &MessageView<'_>) -> Result<(), Status> {
+        let (encoded_len, compressed_len) = (message.encoded_len(), message.compressed_len());
+        self.encoded_len.store(encoded_len, Ordering::Relaxed);
+        self.compressed_len.store(compressed_len, Ordering::Relaxed);
+        match &self.messages {
+            Some(messages) => messages.sending(message),
+            None => Ok(()),
+        }
+    }
+
+    /// The lengths before and after compression of the last message that was
+    /// [shown](Self::sending).
+    pub(crate) fn sizes(&self) -> (usize, usize) {
+        (
+            self.encoded_len.load(Ordering::Relaxed),
+            self.compressed_len.load(Ordering::Relaxed),
+        )
+    }
+
+    /// Records a message that is sent.
+    pub(crate) fn sent(&self, message: &MessageView<'_>) {
+        if !self.recorders.is_empty() {
+            let message = self.recorders.payload(*message);
+            self.recorders.record(&CallEvent::OutPayload(message));
+        }
+    }
+
+    /// As [`sending`](Self::sending), for the only message of a unary call, the first time alone:
+    /// it is framed for each attempt.
+    ///
+    /// # Errors
+    /// One refuses it.
+    pub(crate) fn sending_only(&self, message: &MessageView<'_>) -> Result<(), Status> {
+        if self.has_shown.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        self.sending(message)
+    }
+
+    /// As [`sent`](Self::sent), for the only message of a unary call, the first time alone.
+    pub(crate) fn sent_only(&self, message: &MessageView<'_>) {
+        if !self.has_sent.swap(true, Ordering::Relaxed) {
+            self.sent(message);
+        }
+    }
+
+    /// A message was received and decoded.
+    ///
+    /// # Errors
+    /// An interceptor refuses it.
+    pub(crate) fn received(&self, message: &MessageView<'_>) -> Result<(), Status> {
+        if !self.recorders.is_empty() {
+            let payload = self.recorders.payload(*message);
+            self.recorders.record(&CallEvent::InPayload(payload));
+        }
+        match &self.messages {
+            Some(messages) => messages.received(message),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! The recording of an attempt: its events, for the stats handlers that tell attempts apart.
+//!
+//! Made when an attempt begins, on the task that polls the call; records on the tasks of its halves.
+
+use std::borrow::Cow;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::time::Instant;
+
+use super::context::AttemptContext;
+use crate::call::CallObserver;
+use crate::client::call::scheduler::AttemptNumber;
+use crate::interceptor::CallOutcome;
+use crate::metadata::Metadata;
+use crate::stats::{AttemptBegin, AttemptRecorders, CallEvent};
+use crate::status::Status;
+
+/// The part of an attempt that its stats handlers have made. Dropping it records the end of an
+/// attempt that has not ended.
+pub(in crate::client::call) struct RecordedAttempt {
+    recorders: AttemptRecorders,
+    /// The request's metadata, if a handler has changed it.
+    metadata: Option<Metadata>,
+    began: Instant,
+    has_ended: AtomicBool,
+}
+
+impl AttemptContext<'_> {
+    /// Begins an attempt with the stats handlers. `None` if it has nothing of its own.
+    pub(super) fn begin_recording(
+        &self,
+        observer: &CallObserver,
+        number: AttemptNumber,
+    ) -> Option<Box<RecordedAttempt>> {
+        let (recorders, _) = observer.recorders()?;
+        let mut begin = AttemptBegin {
+            previous_attempts: number.previous,
+            is_transparent_retry: number.is_transparent_retry,
+            is_hedged: number.is_hedged,
+            metadata: Cow::Borrowed(self.call.metadata()),
+        };
+        let recorders = recorders.begin_attempt(&mut begin);
+        let metadata = match begin.metadata {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(metadata) => Some(metadata),
+        };
+        if recorders.is_empty() && metadata.is_none() {
+            return None;
+        }
+        Some(Box::new(RecordedAttempt {
+            recorders,
+            metadata,
+            began: Instant::now(),
+            has_ended: AtomicBool::new(false),
+        }))
+    }
+}
+
+impl RecordedAttempt {
+    pub(super) fn metadata(&self) -> Option<&Metadata> {
+        self.metadata.as_ref()
+    }
+
+    /// Records an event that the call's recorders have for themselves.
+    pub(super) fn record_own(&self, event: &CallEvent<'_>) {
+        self.recorders.record(event);
+    }
+
+    /// The attempt has ended: with these trailers, or with a failure. Only the first end counts.
+    pub(super) fn end(&self, end: Result<&Metadata, &Status>) {
+        if !self.has_ended.swap(true, Ordering::AcqRel) {
+            let outcome = CallOutcome::of_client(end, self.began);
+            self.recorders.record(&CallEvent::End(outcome));
+        }
+    }
+}
+
+impl Drop for RecordedAttempt {
+    fn drop(&mut self) {
+        if !self.has_ended.load(Ordering::Acquire) {
+            let status = Status::cancelled("the attempt was dropped before it had ended");
+            self.end(Err(&status));
+        }
+    }
+}
+
+/// Records an event of an attempt: with its own recorders, or with the call's where it has none.
+pub(super) fn record(
+    observer: &CallObserver,
+    attempt: Option<&RecordedAttempt>,
+    event: &CallEvent<'_>,
+) {
+    let Some((recorders, _)) = observer.recorders() else {
+        return;
+    };
+    match attempt {
+        Some(attempt) => recorders.record_of_attempt(&attempt.recorders, event),
+        None => recorders.record(event),
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo};
+use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo, SecurityLevel};
 use rgrpc::io::Dial;
 use rgrpc::stats::{
     AttemptBegin, CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionStats, StatsHandler,
@@ -728,8 +728,8 @@ impl PerRpcCredentials for Marking {
         Box::pin(async { Ok(mark("by credentials")) })
     }
 
-    fn requires_transport_security(&self) -> bool {
-        false
+    fn min_security_level(&self) -> SecurityLevel {
+        SecurityLevel::NoSecurity
     }
 }
 

@@ -3,8 +3,10 @@
 //! Source: gRFC A31; grpc-go `test/config_selector_test.go`.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use rgrpc::balancer::{
@@ -14,10 +16,11 @@ use rgrpc::balancer::{
 };
 use rgrpc::io::{Address, Dial};
 use rgrpc::resolver::{Attributes, Endpoint, ManualResolver, ResolverState, StaticResolverBuilder};
+use rgrpc::stats::{CallBegin, CallEvent, CallStats, StatsHandler};
 use rgrpc::{
     ClientConn, ClientConnBuilder, ClientNext, ClientReply, Code, ConfigSelector, HedgingPolicy,
-    Metadata, MethodConfig, OutgoingCall, Response, RetryPolicy, SelectInfo, SelectedConfig,
-    Status, credentials,
+    MessageInterceptor, MessageView, Metadata, MethodConfig, OutgoingCall, Response, RetryPolicy,
+    SelectInfo, SelectedConfig, Status, credentials,
 };
 use rgrpc_e2e::{FnDialer, StubClient, StubService, TestServer, msg, serve, settle, soon, text};
 use tokio::time::{Instant, sleep};
@@ -488,6 +491,128 @@ async fn a_call_that_its_filter_refuses_is_committed_once() {
     let status = soon(async { client.bidi_streaming().await }).await;
     assert_eq!(status.expect_err("refused").code(), Code::PermissionDenied);
     assert_eq!(counts.get(), (2, 2));
+}
+
+/// A stats handler that writes down the begin and the end of calls, and their messages.
+#[derive(Clone, Default)]
+struct Events(Arc<Mutex<Vec<String>>>);
+
+impl Events {
+    fn note(&self, event: String) {
+        self.0.lock().expect("not poisoned").push(event);
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().expect("not poisoned"))
+    }
+}
+
+impl StatsHandler for Events {
+    fn begin_call(&self, begin: &mut CallBegin<'_>) -> Option<Arc<dyn CallStats>> {
+        self.note(format!("begin {}", begin.kind));
+        Some(Arc::new(self.clone()))
+    }
+}
+
+impl CallStats for Events {
+    fn event(&self, event: &CallEvent<'_>) {
+        match event {
+            CallEvent::OutPayload(_) => self.note("out".to_owned()),
+            CallEvent::InPayload(_) => self.note("in".to_owned()),
+            CallEvent::End(outcome) => self.note(format!("end {}", outcome.code())),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_through_filters_is_one_call_for_stats_handlers_and_its_messages_are_seen() {
+    let server = serve(StubService::echo());
+    let events = Events::default();
+    let state = selecting(backend(), |call| {
+        let refuses = call.metadata.get("refuse").is_some();
+        let filter = move |mut call: OutgoingCall, next: ClientNext| async move {
+            if refuses {
+                return Err(Status::permission_denied("no"));
+            }
+            call.intercept_messages(Seen(Arc::default()));
+            next.run(call).await
+        };
+        Ok(SelectedConfig::new(MethodConfig::new()).with_filter(filter))
+    });
+    let conn = channel(state, &[("backend", &server)])
+        .stats_handler(events.clone())
+        .build();
+    let client = StubClient::new(conn.expect("valid"));
+    // The first call waits for the resolver.
+    for _ in 0..2 {
+        let refused = soon(async { client.unary(msg("a")).metadata("refuse", "1").await }).await;
+        refused.expect_err("by the filter");
+        assert_eq!(events.take(), ["begin unary", "end PERMISSION_DENIED"]);
+    }
+    soon(async { client.unary(msg("a")).await })
+        .await
+        .expect("OK");
+    assert_eq!(events.take(), ["begin unary", "out", "in", "end OK"]);
+    let refused = soon(async { client.bidi_streaming().metadata("refuse", "1").await }).await;
+    refused.expect_err("by the filter");
+    let end = "end PERMISSION_DENIED";
+    assert_eq!(events.take(), ["begin bidirectional", end]);
+    let (mut requests, mut responses) = client.bidi_streaming().await.expect("halves");
+    requests.send(msg("b")).await.expect("taken");
+    requests.close();
+    while soon(responses.recv()).await.expect("OK").is_some() {}
+    assert_eq!(
+        events.take(),
+        ["begin bidirectional", "out", "in", "end OK"]
+    );
+    let mut call = Box::pin(async { client.unary(msg("a")).await });
+    assert!(futures_poll(&mut call).is_pending());
+    drop(call);
+    assert_eq!(events.take(), ["begin unary", "out", "end CANCELLED"]);
+}
+
+/// Polls a future once.
+fn futures_poll<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+/// Counts the messages of a call.
+#[derive(Clone)]
+struct Seen(Arc<AtomicUsize>);
+
+impl MessageInterceptor for Seen {
+    fn sending(&self, _: &MessageView<'_>) -> Result<(), Status> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_filter_and_an_interceptor_of_the_channel_both_see_the_messages() {
+    let server = serve(StubService::echo());
+    let counts: [Seen; 2] = std::array::from_fn(|_| Seen(Arc::default()));
+    let [outer, inner] = counts.clone();
+    let state = selecting(backend(), move |_| {
+        let inner = inner.clone();
+        let filter = move |mut call: OutgoingCall, next: ClientNext| {
+            call.intercept_messages(inner.clone());
+            async move { next.run(call).await }
+        };
+        Ok(SelectedConfig::new(MethodConfig::new()).with_filter(filter))
+    });
+    let conn = channel(state, &[("backend", &server)])
+        .interceptor(move |mut call: OutgoingCall, next: ClientNext| {
+            call.intercept_messages(outer.clone());
+            async move { next.run(call).await }
+        })
+        .build();
+    let client = StubClient::new(conn.expect("valid"));
+    soon(async { client.unary(msg("a")).await })
+        .await
+        .expect("OK");
+    let seen = counts.map(|count| count.0.load(Ordering::Relaxed));
+    assert_eq!(seen, [1, 1]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use super::unix;
 use super::{Address, Connected, Peer};
+use crate::attributes::Attributes;
 
 /// The future of [`Dial::dial`].
 pub type DialFuture = Pin<Box<dyn Future<Output = io::Result<Connected>> + Send>>;
@@ -21,12 +22,26 @@ pub type DialFuture = Pin<Box<dyn Future<Output = io::Result<Connected>> + Send>
 pub trait Dial: Send + Sync + 'static {
     /// Connects to `address`.
     fn dial(&self, address: Address) -> DialFuture;
+
+    /// Connects to `address`, with the [attributes](crate::balancer::SubConn::attributes) of its
+    /// subchannel: for a dialer that goes by them, such as one through a proxy of the address. The
+    /// channel calls this method. Default: [`dial`](Self::dial), which does not see them.
+    ///
+    /// Source: gRFC A86; grpc-go `internal/proxyattributes`.
+    fn dial_with(&self, address: Address, attributes: &Attributes) -> DialFuture {
+        let _ = attributes;
+        self.dial(address)
+    }
 }
 
 /// A handle of a dialer, such as that of a [channel](crate::resolver::ChannelInfo::dialer).
 impl<D: Dial + ?Sized> Dial for Arc<D> {
     fn dial(&self, address: Address) -> DialFuture {
         (**self).dial(address)
+    }
+
+    fn dial_with(&self, address: Address, attributes: &Attributes) -> DialFuture {
+        (**self).dial_with(address, attributes)
     }
 }
 

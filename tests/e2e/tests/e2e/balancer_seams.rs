@@ -14,7 +14,7 @@ use rgrpc::balancer::{
     PolicyConfig, QueuingPicker, SubConn, SubConnId, SubConnOptions, SubConnState,
 };
 use rgrpc::credentials::SecurityLevel;
-use rgrpc::io::{Address, Dial};
+use rgrpc::io::{Address, Dial, DialFuture};
 use rgrpc::resolver::{
     Attributes, Endpoint, LookupError, ManualResolver, Resolver, ResolverBuilder, ResolverControl,
     ResolverError, ResolverFuture, ResolverOptions, ResolverState, StaticResolver,
@@ -255,6 +255,45 @@ async fn pickers_see_the_attributes_of_the_address_on_the_subchannel() {
         .await
         .expect("OK");
     assert_eq!(*tokens.zones.lock().expect("not poisoned"), ["its own"]);
+}
+
+/// A dialer that records the zones of the addresses.
+struct ZoneDialer {
+    connector: rgrpc::io::PipeConnector,
+    zones: Arc<Mutex<Vec<Option<String>>>>,
+}
+
+impl Dial for ZoneDialer {
+    fn dial(&self, address: Address) -> DialFuture {
+        self.connector.dial(address)
+    }
+
+    fn dial_with(&self, address: Address, attributes: &Attributes) -> DialFuture {
+        let zone = attributes.get::<String>().cloned();
+        self.zones.lock().expect("not poisoned").push(zone);
+        self.dial(address)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dialer_sees_the_attributes_of_the_subchannel() {
+    let server = telling_tokens(0);
+    for zone in [None, Some("eu-1".to_owned())] {
+        let attributes = zone.clone().map(|zone| Attributes::new().with(zone));
+        let endpoint = backend().with_connection_attributes(attributes.unwrap_or_default());
+        let zones = Arc::new(Mutex::new(Vec::new()));
+        let dialer = ZoneDialer {
+            connector: server.connector(),
+            zones: Arc::clone(&zones),
+        };
+        let state = ResolverState::new(vec![endpoint]);
+        let conn = channel(state, &server).dialer(dialer).build();
+        let client = StubClient::new(conn.expect("valid"));
+        soon(async { client.unary(msg("")).await })
+            .await
+            .expect("OK");
+        assert_eq!(*zones.lock().expect("not poisoned"), [zone]);
+    }
 }
 
 /// A policy and a resolver that record the options they are built with.

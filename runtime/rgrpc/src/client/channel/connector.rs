@@ -65,7 +65,7 @@ impl Connector {
     ) -> Result<Arc<dyn ClientTransport>, Failure> {
         let dialed = deadline
             .bounds(caught_in("the dialer", || {
-                self.dialer.dial(address.clone())
+                self.dialer.dial_with(address.clone(), attributes)
             }))
             .await
             .ok_or(Failure::TimedOut)?

@@ -580,13 +580,41 @@ async fn counting_stats_counts_calls_bytes_and_connections() {
         &printed,
         &[
             "connections: 1",
-            "OK: 2",
-            "INVALID_ARGUMENT: 1",
-            "bytes received: 27",
-            "bytes sent: 38",
-            "connections: 0",
+            "connections: 1",
+            "server: OK: 2",
+            "server: INVALID_ARGUMENT: 1",
+            "server: bytes received: 27",
+            "server: bytes sent: 38",
+            "server: attempts: 0",
+            "server: connections: 0",
+            "client: OK: 2",
+            "client: INVALID_ARGUMENT: 1",
+            "client: bytes received: 38",
+            "client: bytes sent: 27",
+            "client: attempts: 3",
+            "client: connections: 0",
         ],
     );
+}
+
+#[tokio::test]
+async fn client_interceptors_attach_tokens_log_try_again_and_see_messages() {
+    let printed = run(env!("CARGO_BIN_EXE_client_interceptors"), &[]).await;
+    assert_in_order(
+        &printed,
+        &[
+            "client: /helloworld.Greeter/SayHello Ok, by the server",
+            "Hello, Ada! Bearer token-of-Ada, request 1",
+            "client: /helloworld.Greeter/SayHello Ok, by the server",
+            "Hello, Ada! Bearer token-of-Ada, request 7",
+            "client: \"Hello, Ada!\" in 13 bytes",
+            "client: \"Hallo, Ada!\" in 13 bytes",
+            "client: /helloworld.Greeter/SayHelloInAllLanguages Ok, by the server",
+        ],
+    );
+    let of_interceptor = |line: &&String| line.ends_with("SayHello Ok, by the server");
+    let logged = printed.iter().filter(of_interceptor).count();
+    assert_eq!(logged, 2, "once for a call, whatever the number of runs");
 }
 
 #[tokio::test]
@@ -594,13 +622,25 @@ async fn tracing_stats_prints_the_events_in_the_span_of_their_call() {
     let printed = run(env!("CARGO_BIN_EXE_tracing_stats"), &[])
         .await
         .join("\n");
-    let mut rest = &printed[..];
-    for text in ["received", "within the handler", "sent", "ended"] {
-        let at = rest
-            .find(text)
-            .unwrap_or_else(|| panic!("no {text:?}: {printed}"));
-        let line = rest[..at].rsplit('\n').next().unwrap_or_default();
-        assert!(line.contains("SayHello"), "{printed}");
-        rest = &rest[at..];
+    for (side, texts) in [
+        (
+            "server",
+            ["received", "within the handler", "sent", "ended"],
+        ),
+        ("client", ["picked", "sent", "received", "ended"]),
+    ] {
+        let of_side = format!("call{{side={side}");
+        let lines: Vec<_> = printed
+            .lines()
+            .filter(|line| line.contains(&of_side))
+            .collect();
+        let mut rest = &lines[..];
+        for text in texts {
+            let at = rest.iter().position(|line| line.contains(text));
+            let at = at.unwrap_or_else(|| panic!("no {text:?}: {printed}"));
+            assert!(rest[at].contains("SayHello"), "{printed}");
+            rest = &rest[at + 1..];
+        }
     }
+    assert!(printed.contains("attempt{previous=0}"), "{printed}");
 }

@@ -1,4 +1,5 @@
-//! A stats handler that counts: calls by their code, bytes both ways, and open connections.
+//! A stats handler that counts, on both sides: calls by their code, attempts, bytes both ways, and open
+//! connections.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin counting_stats
@@ -12,7 +13,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rgrpc::stats::{
-    CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionStats, StatsHandler,
+    AttemptBegin, CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionStats, StatsHandler,
 };
 use rgrpc::{ClientConn, Code, Request, Response, Server, Status, credentials};
 use tokio::net::TcpListener;
@@ -24,6 +25,8 @@ struct Counts {
     received: AtomicU64,
     sent: AtomicU64,
     connections: AtomicI64,
+    /// Attempts at calls, on a client.
+    attempts: AtomicU64,
     /// Calls that have ended.
     ended: Mutex<BTreeMap<Code, u64>>,
 }
@@ -58,6 +61,25 @@ impl CallStats for Counts {
             _ => {}
         }
     }
+
+    /// The attempt has no recorder of its own: its events come to that of the call.
+    fn begin_attempt(&self, _: &mut AttemptBegin<'_>) -> Option<Arc<dyn CallStats>> {
+        self.attempts.fetch_add(1, Relaxed);
+        None
+    }
+}
+
+impl Counts {
+    fn print(&self, side: &str) {
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        for (code, calls) in &*ended {
+            println!("{side}: {code}: {calls}");
+        }
+        println!("{side}: bytes received: {}", self.received.load(Relaxed));
+        println!("{side}: bytes sent: {}", self.sent.load(Relaxed));
+        println!("{side}: attempts: {}", self.attempts.load(Relaxed));
+        println!("{side}: connections: {}", self.connections.load(Relaxed));
+    }
 }
 
 impl ConnectionStats for Counts {
@@ -84,32 +106,31 @@ impl Greeter for Hello {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let counts = Arc::new(Counts::default());
-    let mut server = Server::new().stats_handler(Counting(Arc::clone(&counts)));
+    let of_server = Arc::new(Counts::default());
+    let of_client = Arc::new(Counts::default());
+    let mut server = Server::new().stats_handler(Counting(Arc::clone(&of_server)));
     register_greeter(&mut server, Hello)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let handle = server.handle();
     let serving = tokio::spawn(server.serve_listener(listener));
 
-    let conn = ClientConn::new(format!("dns:///{address}"), credentials::insecure())?;
+    let conn = ClientConn::builder(format!("dns:///{address}"), credentials::insecure())
+        .stats_handler(Counting(Arc::clone(&of_client)))
+        .build()?;
     let greeter = GreeterClient::new(conn);
     for name in ["Ada", "Grace", ""] {
         let name = name.to_owned();
         // The empty name is refused.
         let _ = greeter.say_hello(HelloRequest { name }).await;
     }
-    println!("connections: {}", counts.connections.load(Relaxed));
+    println!("connections: {}", of_server.connections.load(Relaxed));
+    println!("connections: {}", of_client.connections.load(Relaxed));
     drop(greeter);
     handle.graceful_stop().await;
     serving.await??;
 
-    let ended = counts.ended.lock().unwrap_or_else(PoisonError::into_inner);
-    for (code, calls) in &*ended {
-        println!("{code}: {calls}");
-    }
-    println!("bytes received: {}", counts.received.load(Relaxed));
-    println!("bytes sent: {}", counts.sent.load(Relaxed));
-    println!("connections: {}", counts.connections.load(Relaxed));
+    of_server.print("server");
+    of_client.print("client");
     Ok(())
 }

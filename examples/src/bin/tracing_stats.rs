@@ -1,4 +1,5 @@
-//! A stats handler that makes a span of `tracing` for each call, with its events in it.
+//! A stats handler that makes a span of `tracing` for each call, with its events in it. On a client each
+//! attempt has a span within that of its call.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin tracing_stats
@@ -8,7 +9,7 @@ use std::error::Error;
 use std::io;
 use std::sync::Arc;
 
-use rgrpc::stats::{CallBegin, CallEvent, CallStats, StatsHandler};
+use rgrpc::stats::{AttemptBegin, CallBegin, CallEvent, CallStats, StatsHandler};
 use rgrpc::{ClientConn, Request, Response, Server, Status, credentials};
 use tokio::net::TcpListener;
 use tracing::{Instrument, Span, info, info_span};
@@ -29,7 +30,8 @@ impl StatsHandler for Tracing {
         } else {
             "other"
         };
-        let span = CallSpan(info_span!("call", method, peer = %begin.peer.remote));
+        let peer = begin.peer.map(|peer| peer.remote.to_string());
+        let span = CallSpan(info_span!("call", side = %begin.side, method, peer));
         begin.extensions.insert(span.clone());
         Some(Arc::new(span))
     }
@@ -39,6 +41,7 @@ impl CallStats for CallSpan {
     fn event(&self, event: &CallEvent<'_>) {
         let _in_span = self.0.enter();
         match event {
+            CallEvent::Picked(peer) => info!(peer = %peer.remote, "picked"),
             CallEvent::InPayload(message) => {
                 info!(
                     bytes = message.encoded_len(),
@@ -59,6 +62,12 @@ impl CallStats for CallSpan {
             }
             _ => {}
         }
+    }
+
+    fn begin_attempt(&self, begin: &mut AttemptBegin<'_>) -> Option<Arc<dyn CallStats>> {
+        let _in_span = self.0.enter();
+        let span = info_span!("attempt", previous = begin.previous_attempts);
+        Some(Arc::new(CallSpan(span)))
     }
 }
 
@@ -95,7 +104,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let handle = server.handle();
     let serving = tokio::spawn(server.serve_listener(listener));
 
-    let conn = ClientConn::new(format!("dns:///{address}"), credentials::insecure())?;
+    let conn = ClientConn::builder(format!("dns:///{address}"), credentials::insecure())
+        .stats_handler(Tracing)
+        .build()?;
     let name = "Ada".to_owned();
     GreeterClient::new(conn)
         .say_hello(HelloRequest { name })

@@ -12,22 +12,25 @@ use crate::interceptor::CallOutcome;
 use crate::lock::lock;
 use crate::stats::{CallEvent, CallRecorders};
 
-/// The recorders of a call, and the time of its begin, until a run takes them.
-pub(crate) struct HandedRecorders(Mutex<Option<(CallRecorders, Instant)>>);
+/// The recorders of a call and the time of its begin, `None` if no stats handler records it.
+pub(crate) type BegunRecorders = (CallRecorders, Option<Instant>);
+
+/// The recorders of a call, until a run takes them.
+pub(crate) struct HandedRecorders(Mutex<Option<BegunRecorders>>);
 
 impl HandedRecorders {
-    pub(super) fn new(recorders: CallRecorders, began: Instant) -> Self {
-        Self(Mutex::new(Some((recorders, began))))
+    pub(super) fn new(recorders: BegunRecorders) -> Self {
+        Self(Mutex::new(Some(recorders)))
     }
 
     /// Takes the recorders, if no other run has.
-    pub(crate) fn take(&self) -> Option<(CallRecorders, Instant)> {
+    pub(crate) fn take(&self) -> Option<BegunRecorders> {
         lock(&self.0).take()
     }
 
     /// The call has ended: without a run, if the recorders are still here.
     pub(super) fn end(&self, outcome: &CallOutcome<'_>) {
-        if let Some((recorders, began)) = self.take() {
+        if let Some((recorders, Some(began))) = self.take() {
             let end = outcome.status().map(|()| outcome.trailer());
             recorders.record(&CallEvent::End(CallOutcome::of_client(end, began)));
         }

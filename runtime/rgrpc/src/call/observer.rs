@@ -4,6 +4,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
+use super::handed_recorders::BegunRecorders;
 use crate::interceptor::{CallKind, CallOutcome, MessageInterceptors, MessageView};
 use crate::metadata::Metadata;
 use crate::stats::{CallEvent, CallRecorders};
@@ -55,14 +56,8 @@ impl CallObserver {
     }
 
     /// Takes it apart: the message interceptors, and the recorders with the time of the begin.
-    pub(super) fn into_parts(
-        self,
-    ) -> (
-        Option<Arc<MessageInterceptors>>,
-        Option<(CallRecorders, Instant)>,
-    ) {
-        let recorders = self.recorders;
-        (self.messages, self.began.map(|began| (recorders, began)))
+    pub(super) fn into_parts(self) -> (Option<Arc<MessageInterceptors>>, BegunRecorders) {
+        (self.messages, (self.recorders, self.began))
     }
 
     /// Records an event of the call.

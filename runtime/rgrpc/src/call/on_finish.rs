@@ -71,22 +71,19 @@ impl FinishHooks {
     /// Has the first run behind a call's filters tell the stats handlers, and the options carry the
     /// message interceptors again: filters may add others. Returns the recorders, for
     /// [`call_filtered`](Self::call_filtered).
-    pub(crate) fn hand_over(&mut self, options: &mut CallOptions) -> Option<Arc<HandedRecorders>> {
+    pub(crate) fn hand_over(&mut self, options: &mut CallOptions) -> Arc<HandedRecorders> {
         // Nobody else has it yet.
-        let observer = self.observer.take().and_then(Arc::into_inner)?;
-        let (messages, recorders) = observer.into_parts();
+        let observer = self.observer.take().and_then(Arc::into_inner);
+        let (messages, recorders) = observer.map(CallObserver::into_parts).unwrap_or_default();
         options.set_message_interceptors(messages);
-        let (recorders, began) = recorders?;
-        let handed = Arc::new(HandedRecorders::new(recorders, began));
+        let handed = Arc::new(HandedRecorders::new(recorders));
         options.set_handed_recorders(&handed);
-        Some(handed)
+        handed
     }
 
     /// Tells of the end of a call that has filters, and the recorders that no run has taken.
-    pub(crate) fn call_filtered(self, handed: Option<&HandedRecorders>, outcome: &CallOutcome<'_>) {
-        if let Some(handed) = handed {
-            handed.end(outcome);
-        }
+    pub(crate) fn call_filtered(self, handed: &HandedRecorders, outcome: &CallOutcome<'_>) {
+        handed.end(outcome);
         self.call(outcome.status().map(|()| outcome.trailer()));
     }
 

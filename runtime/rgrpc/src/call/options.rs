@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::config_selector::{SelectedCall, SelectedParts};
-use super::handed_recorders::HandedRecorders;
+use super::handed_recorders::{BegunRecorders, HandedRecorders};
 use super::interceptor::InterceptorList;
 use super::on_finish::OnFinish;
 use super::request::Outgoing;
@@ -17,7 +17,6 @@ use crate::codec::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
 use crate::credentials::PerRpcCredentials;
 use crate::interceptor::{CallKind, MessageInterceptor, MessageInterceptors};
 use crate::metadata::Metadata;
-use crate::stats::CallRecorders;
 use crate::status::Status;
 
 /// The default number of bytes of messages that a streaming call keeps for retries.
@@ -476,7 +475,7 @@ impl CallOptions {
     }
 
     /// Takes the recorders of a call that has begun before its filters.
-    pub(crate) fn take_handed_recorders(&mut self) -> Option<(CallRecorders, Instant)> {
+    pub(crate) fn take_handed_recorders(&mut self) -> Option<BegunRecorders> {
         self.extra.as_mut()?.handed_recorders.take()?.take()
     }
 

@@ -83,8 +83,10 @@ impl CallRecorders {
         if let Some(recorder) = &self.first {
             let _ = caught(STATS_HANDLER, || recorder.event(event));
         }
-        for recorder in self.others.iter().flat_map(|others| others.iter()) {
-            let _ = caught(STATS_HANDLER, || recorder.event(event));
+        if let Some(others) = &self.others {
+            for recorder in &**others {
+                let _ = caught(STATS_HANDLER, || recorder.event(event));
+            }
         }
     }
 

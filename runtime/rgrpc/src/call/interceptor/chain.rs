@@ -1,9 +1,11 @@
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use tokio::time::Instant;
 
-use super::{ClientInterceptor, ClientNext, OutgoingCall, ReplyFuture};
+use super::outgoing_call::CallHead;
+use super::{ClientInterceptor, ClientNext, ClientReply, OutgoingCall, ReplyFuture};
 use crate::call::on_finish::OnFinish;
 use crate::call::{CallOptions, FinishHooks, MethodName, RecvStream, Response, SendStream};
 use crate::interceptor::{CallOutcome, EndHook, EndHooks};
@@ -55,6 +57,8 @@ pub(crate) trait TypedCall: Send + Sync {
 /// The interceptors of one call, and the hooks for its end.
 pub(crate) struct CallChain {
     interceptors: InterceptorList,
+    /// There are hooks: calls without any take no lock.
+    has_hooks: AtomicBool,
     hooks: Mutex<Option<Hooks>>,
 }
 
@@ -70,6 +74,7 @@ impl CallChain {
     pub(crate) fn new(interceptors: InterceptorList) -> Self {
         Self {
             interceptors,
+            has_hooks: AtomicBool::new(false),
             hooks: Mutex::new(None),
         }
     }
@@ -81,6 +86,7 @@ impl CallChain {
             hooks: EndHooks::default(),
         };
         lock(&self.hooks).get_or_insert_with(begin).hooks.push(hook);
+        self.has_hooks.store(true, Ordering::Release);
     }
 
     /// Adds the user's hooks for the end of a call.
@@ -94,11 +100,18 @@ impl CallChain {
     }
 
     fn has_hooks(&self) -> bool {
-        lock(&self.hooks).is_some()
+        self.has_hooks.load(Ordering::Acquire)
     }
 
     /// The call has ended: with these trailers, or with a failure. Only the first end counts.
+    #[inline]
     pub(super) fn end(&self, end: Result<&Metadata, &Status>) {
+        if self.has_hooks() {
+            self.tell(end);
+        }
+    }
+
+    fn tell(&self, end: Result<&Metadata, &Status>) {
         let hooks = lock(&self.hooks).take();
         if let Some(Hooks { began, hooks }) = hooks {
             hooks.call(&CallOutcome::of_client(end, began));
@@ -112,9 +125,9 @@ impl CallChain {
             let position = position + 1;
             return interceptor.start(call, ClientNext { position });
         }
-        let OutgoingCall {
+        let CallHead {
             method, options, ..
-        } = call;
+        } = *call.head;
         typed.start(method, options)
     }
 }
@@ -128,7 +141,7 @@ impl CallChain {
 pub(crate) async fn run_unary<Res: 'static>(call: OutgoingCall) -> Result<Response<Res>, Status> {
     let end = EndGuard::new(&call);
     let reply = CallChain::proceed(call, 0).await;
-    let response = reply.and_then(|reply| reply.into_response());
+    let response = reply.and_then(ClientReply::into_response);
     end.finish(response.as_ref().map(Response::trailer));
     response
 }
@@ -144,7 +157,7 @@ pub(crate) async fn run_streaming<Req: 'static, Res: 'static>(
 ) -> Result<(SendStream<Req>, RecvStream<Res>), Status> {
     let end = EndGuard::new(&call);
     let reply = CallChain::proceed(call, 0).await;
-    match reply.and_then(|reply| reply.into_streams()) {
+    match reply.and_then(ClientReply::into_streams) {
         Ok((requests, responses)) if end.has_hooks() => Ok((requests, responses.reporting(end))),
         Ok(streams) => Ok(streams),
         Err(status) => {

@@ -21,10 +21,17 @@ use crate::metadata::Metadata;
 /// Source: the arguments of grpc-go's interceptors; connect-go `AnyRequest`.
 #[derive(Clone)]
 pub struct OutgoingCall {
+    /// Boxed, because a call is moved into and out of the future of each interceptor.
+    pub(super) head: Box<CallHead>,
+    pub(super) typed: Arc<dyn TypedCall>,
+}
+
+/// The part of a call that interceptors see and change.
+#[derive(Clone)]
+pub(super) struct CallHead {
     pub(super) method: MethodName,
     pub(super) kind: CallKind,
     pub(super) options: CallOptions,
-    pub(super) typed: Arc<dyn TypedCall>,
 }
 
 impl OutgoingCall {
@@ -36,9 +43,11 @@ impl OutgoingCall {
         typed: Arc<dyn TypedCall>,
     ) -> Self {
         Self {
-            method,
-            kind,
-            options,
+            head: Box::new(CallHead {
+                method,
+                kind,
+                options,
+            }),
             typed,
         }
     }
@@ -46,7 +55,7 @@ impl OutgoingCall {
     /// The method's full name: `/package.Service/Method`.
     #[must_use]
     pub fn method(&self) -> &str {
-        &self.method
+        &self.head.method
     }
 
     /// The service's full name in the [method](Self::method)'s: `package.Service`; empty if that is
@@ -64,63 +73,63 @@ impl OutgoingCall {
     }
 
     fn names(&self) -> Option<(&str, &str)> {
-        self.method.strip_prefix('/')?.rsplit_once('/')
+        self.head.method.strip_prefix('/')?.rsplit_once('/')
     }
 
     /// The kind of the call. A call that is made by [`Invoke::new_stream`](crate::Invoke::new_stream)
     /// itself, without a stub, counts as bidirectional.
     #[must_use]
-    pub const fn kind(&self) -> CallKind {
-        self.kind
+    pub fn kind(&self) -> CallKind {
+        self.head.kind
     }
 
     /// The time at which the call ends with DEADLINE_EXCEEDED; `None`: never. A `timeout` of the
     /// service config may make it earlier.
     #[must_use]
-    pub const fn deadline(&self) -> Option<Instant> {
-        self.options.deadline()
+    pub fn deadline(&self) -> Option<Instant> {
+        self.head.options.deadline()
     }
 
     /// The request's header metadata.
     #[must_use]
-    pub const fn metadata(&self) -> &Metadata {
-        self.options.metadata()
+    pub fn metadata(&self) -> &Metadata {
+        self.head.options.metadata()
     }
 
     /// The request's header metadata, to be changed.
     #[must_use]
-    pub const fn metadata_mut(&mut self) -> &mut Metadata {
-        self.options.metadata_mut()
+    pub fn metadata_mut(&mut self) -> &mut Metadata {
+        self.head.options.metadata_mut()
     }
 
     /// The options of the call: its user's, completed by the channel's default options.
     #[must_use]
-    pub const fn options(&self) -> &CallOptions {
-        &self.options
+    pub fn options(&self) -> &CallOptions {
+        &self.head.options
     }
 
     /// The options of the call, to be changed.
     #[must_use]
-    pub const fn options_mut(&mut self) -> &mut CallOptions {
-        &mut self.options
+    pub fn options_mut(&mut self) -> &mut CallOptions {
+        &mut self.head.options
     }
 
     /// The typed values of the call: those of its user and of interceptors.
     #[must_use]
     pub fn extensions(&self) -> &Extensions {
-        self.options.extensions()
+        self.head.options.extensions()
     }
 
     /// The typed values of the call, to be changed.
     #[must_use]
     pub fn extensions_mut(&mut self) -> &mut Extensions {
-        self.options.extensions_mut()
+        self.head.options.extensions_mut()
     }
 
     /// The call in whose handler this one is made, if there is one.
     #[must_use]
-    pub const fn parent(&self) -> Option<&CallContext> {
-        self.options.parent()
+    pub fn parent(&self) -> Option<&CallContext> {
+        self.head.options.parent()
     }
 
     /// Adds a function that is called once, when the call has ended for its caller, whatever the
@@ -153,16 +162,16 @@ impl OutgoingCall {
     ///
     /// A retry or a hedge does not show a message again.
     pub fn intercept_messages(&mut self, interceptor: impl MessageInterceptor) {
-        self.options.intercept_messages(interceptor);
+        self.head.options.intercept_messages(interceptor);
     }
 }
 
 impl fmt::Debug for OutgoingCall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("OutgoingCall")
-            .field("method", &self.method)
-            .field("kind", &self.kind)
-            .field("options", &self.options)
+            .field("method", &self.head.method)
+            .field("kind", &self.head.kind)
+            .field("options", &self.head.options)
             .finish_non_exhaustive()
     }
 }

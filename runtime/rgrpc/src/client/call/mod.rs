@@ -259,7 +259,7 @@ impl ClientConn {
             Ok((filters, mut options)) => {
                 let handed = hooks.hand_over(&mut options);
                 let call = ChainedStream::<C, Req, Res>::begin(self, filters, method, options);
-                call.on_end(move |outcome| hooks.call_filtered(handed.as_deref(), outcome));
+                call.on_end(move |outcome| hooks.call_filtered(&handed, outcome));
                 return Box::pin(run_streaming(call)).await;
             }
             Err(call) => call,
@@ -350,7 +350,7 @@ where
         Ok((filters, mut options)) => {
             let handed = hooks.hand_over(&mut options);
             let call = ChainedUnary::<C, Req, Res>::begin(filters, method, request, options);
-            call.on_end(move |outcome| hooks.call_filtered(handed.as_deref(), outcome));
+            call.on_end(move |outcome| hooks.call_filtered(&handed, outcome));
             Box::pin(run_unary(call))
         }
         Err(call) => Box::pin(async move {

@@ -44,7 +44,7 @@ impl ClientConn {
         let mut began = None;
         if let Some((handed, at)) = options.take_handed_recorders() {
             recorders = handed;
-            began = Some(at);
+            began = at;
         } else if !stats.is_empty() {
             let now = Instant::now();
             let mut extensions = options.take_extensions();

@@ -25,7 +25,7 @@ pub fn target(data: &[u8]) {
 
     let built = builder.build(&target, &ResolverOptions::default());
     if let Err(problem) = &built {
-        assert!(!problem.is_empty());
+        assert!(!problem.to_string().is_empty());
     }
     let authority = authority::of_target(&builder.authority(&target));
     assert!(

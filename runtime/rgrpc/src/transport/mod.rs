@@ -49,7 +49,7 @@ use crate::status::Status;
 
 pub use crate::cancel_reason::CancelReason;
 pub(crate) use crate::read_demand::ReadDemand;
-pub(crate) use call_state::{CallState, EndedCall};
+pub(crate) use call_state::{CallState, EndReport, EndedCall};
 pub(crate) use connect_error::ConnectError;
 pub use connection_handle::ConnectionHandle;
 pub(crate) use encoding_field::EncodingField;

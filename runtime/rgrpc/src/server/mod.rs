@@ -305,7 +305,7 @@ impl Server {
         self
     }
 
-    /// Sets the engine of the connections. Default: see [`Transport`].
+    /// Sets the engine of the connections. Default: [`Transport::Native`].
     #[must_use]
     pub fn transport(mut self, transport: Transport) -> Self {
         self.options.transport.transport = transport;

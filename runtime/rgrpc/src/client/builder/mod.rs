@@ -224,7 +224,7 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Sets the transport of the connections. Default: see [`Transport`].
+    /// Sets the engine of the connections. Default: [`Transport::Native`].
     pub fn transport(mut self, transport: Transport) -> Self {
         self.transport = transport;
         self

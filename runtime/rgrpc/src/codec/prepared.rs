@@ -106,7 +106,7 @@ impl<T> PreparedMessage<T> {
     /// Another codec has encoded the message.
     pub fn encode<C: 'static>(&self, buffer: &mut MessageBuffer) -> Result<(), CodecError> {
         let framed = self.framed::<C>().ok_or_else(other_codec)?;
-        buffer.put(framed.slice(PREFIX_LEN..));
+        buffer.put_shared(framed.slice(PREFIX_LEN..));
         Ok(())
     }
 

@@ -20,6 +20,7 @@ use super::outbox::Outbox;
 use super::outgoing::SEND_QUOTA;
 use super::request_head::{RequestFields, RequestHeads};
 use super::socket::Socket;
+use super::turn::{ConnectionTask, Turn};
 use crate::io::{Connected, Peer};
 use crate::side::Side;
 use crate::status::Status;
@@ -277,71 +278,6 @@ impl Task {
         }
     }
 
-    /// Takes turns until there is nothing to do. Ready when the connection is over.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
-        let mut last = None;
-        loop {
-            match self.turn(&mut last, cx) {
-                Ok(true) => {}
-                Ok(false) => return Poll::Pending,
-                Err(end) => return Poll::Ready(end),
-            }
-        }
-    }
-
-    /// Handles the posts, reads, and writes. Returns whether there may be more to do; otherwise the
-    /// task is woken later. `last` is the time of the last turn since the task was woken.
-    fn turn(&mut self, last: &mut Option<Instant>, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
-        let posted = self.do_posts();
-        // The rest of the last read comes first. Then there may be more to read.
-        let read = self.unhandled || self.link.read(cx)?;
-        if let Some(last) = *last
-            && !read
-            && !posted
-            && self.link.core.output().is_empty()
-        {
-            return self.sleep(last, cx);
-        }
-        let now = *last.insert(Instant::now());
-        if read {
-            self.last_received.set(now);
-        }
-        self.unhandled = !self.handle_events(now)?;
-        if self.unhandled {
-            // The output waits for the posts of the calls that run next.
-            cx.waker().wake_by_ref();
-            return Ok(false);
-        }
-        if self.link.waits_for_more(cx) {
-            return Ok(false);
-        }
-        self.wake_keepalive(now);
-        self.link.write(cx)?;
-        self.unhandled = !self.handle_events(now)?;
-        if read || self.unhandled {
-            return Ok(true);
-        }
-        self.sleep(now, cx)
-    }
-
-    /// Waits for the next event. Returns `true` if there is one already. The last turn was at
-    /// `now`.
-    fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
-        self.quota.set_waiting(self.link.core.queued_streams());
-        self.link.publish_stats(now);
-        if self.link.shrink_if_idle(now) {
-            self.posts = Vec::new();
-            self.heads = RequestHeads::default();
-            self.outbox.shrink();
-        }
-        let keepalive = self.keepalive.as_ref();
-        let deadline = keepalive.and_then(|keepalive| keepalive.connection.deadline());
-        if self.link.poll_deadline(now, deadline, cx)? {
-            self.keepalive_timeout(now)?;
-        }
-        Ok(!self.outbox.sleep(cx))
-    }
-
     /// Sends the PING of a stream that begins after a long time without streams.
     #[inline]
     fn wake_keepalive(&mut self, now: Instant) {
@@ -353,40 +289,6 @@ impl Task {
         {
             self.link.keepalive_ping();
         }
-    }
-
-    /// Handles the deadline of keepalive.
-    fn keepalive_timeout(&mut self, now: Instant) -> Result<(), LinkEnd> {
-        let Some(keepalive) = &mut self.keepalive else {
-            return Ok(());
-        };
-        let has_streams = self.link.core.open_streams() > 0;
-        let received = self.last_received.at();
-        match keepalive
-            .connection
-            .handle_timeout(now, received, has_streams)
-        {
-            ProbeStep::Wait => {}
-            ProbeStep::Ping => self.link.keepalive_ping(),
-            ProbeStep::Lost(unanswered) => return Err(LinkEnd::Unanswered(unanswered)),
-        }
-        Ok(())
-    }
-
-    /// Handles the core's events. Returns `false` when the maximum number of calls has ended in
-    /// this turn.
-    fn handle_events(&mut self, now: Instant) -> Result<bool, LinkEnd> {
-        let mut ended = 0;
-        while let Some(event) = self.link.next_event(now)? {
-            ended += usize::from(ends_stream(&event));
-            self.handle(event);
-            if ended == MAX_ENDED {
-                return Ok(false);
-            }
-        }
-        self.link
-            .begin_direct_read(|stream, len| stream.take_buffer(len));
-        Ok(true)
     }
 
     fn handle(&mut self, event: Event<Arc<ReadResponse>>) {
@@ -523,43 +425,6 @@ impl Task {
         }
     }
 
-    /// Handles the calls' posts. Returns whether there were any.
-    fn do_posts(&mut self) -> bool {
-        if self.outbox.is_empty() {
-            return false;
-        }
-        let mut posts = std::mem::take(&mut self.posts);
-        self.outbox.take(&mut posts);
-        for ClientPost { stream, what } in posts.drain(..) {
-            self.send(stream, what);
-        }
-        self.posts = posts;
-        true
-    }
-
-    fn send(&mut self, stream: Arc<NativeClientStream>, what: ClientSend) {
-        let key = match what {
-            ClientSend::Open(head, message) => return self.open(stream, head, message),
-            // A stream that could not be opened has been told.
-            _ => match stream.key() {
-                Some(key) => key,
-                None => return,
-            },
-        };
-        match what {
-            ClientSend::Open(..) => {}
-            ClientSend::Messages => {
-                let (messages, ends, count) = stream.take_messages();
-                let sent = self.link.core.send_data(key, messages, ends);
-                self.link.count_sent(count, &sent);
-                self.sent(sent);
-                self.update_queued(key);
-            }
-            ClientSend::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
-            ClientSend::Reading => self.link.core.read(key, stream.take_reading()),
-        }
-    }
-
     fn open(
         &mut self,
         stream: Arc<NativeClientStream>,
@@ -648,6 +513,118 @@ impl Task {
                 stream.break_off(StreamEnd::failed(status.clone(), Delivery::NotSent));
             }
         }
+    }
+}
+
+impl ConnectionTask for Task {
+    type Stream = Arc<NativeClientStream>;
+    type Head = Arc<ReadResponse>;
+    type Post = ClientPost;
+    type End = LinkEnd;
+
+    fn link(&mut self) -> &mut Link<Arc<NativeClientStream>, Arc<ReadResponse>> {
+        &mut self.link
+    }
+
+    fn outbox(&self) -> &Outbox<ClientPost> {
+        &self.outbox
+    }
+
+    fn posts(&mut self) -> &mut Vec<ClientPost> {
+        &mut self.posts
+    }
+
+    fn send(&mut self, ClientPost { stream, what }: ClientPost) {
+        let key = match what {
+            ClientSend::Open(head, message) => return self.open(stream, head, message),
+            // A stream that could not be opened has been told.
+            _ => match stream.key() {
+                Some(key) => key,
+                None => return,
+            },
+        };
+        match what {
+            ClientSend::Open(..) => {}
+            ClientSend::Messages => {
+                let (messages, ends, count) = stream.take_messages();
+                let sent = self.link.core.send_data(key, messages, ends);
+                self.link.count_sent(count, &sent);
+                self.sent(sent);
+                self.update_queued(key);
+            }
+            ClientSend::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
+            ClientSend::Reading => self.link.core.read(key, stream.take_reading()),
+        }
+    }
+
+    fn has_unhandled(&self) -> bool {
+        self.unhandled
+    }
+
+    #[inline]
+    fn work(&mut self, turn: &Turn, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
+        if turn.read {
+            self.last_received.set(turn.now);
+        }
+        if !self.handle_events(turn.now, cx)? {
+            // The output waits for the posts of the calls that run next.
+            cx.waker().wake_by_ref();
+            return Ok(false);
+        }
+        if self.link.waits_for_more(cx) {
+            return Ok(false);
+        }
+        self.wake_keepalive(turn.now);
+        Ok(true)
+    }
+
+    /// Handles the core's events. Leaves the rest to the next turn when the maximum number of calls
+    /// has ended in this one.
+    fn handle_events(&mut self, now: Instant, _: &mut Context<'_>) -> Result<bool, LinkEnd> {
+        let mut ended = 0;
+        while let Some(event) = self.link.next_event(now)? {
+            ended += usize::from(ends_stream(&event));
+            self.handle(event);
+            if ended == MAX_ENDED {
+                self.unhandled = true;
+                return Ok(false);
+            }
+        }
+        self.unhandled = false;
+        self.link
+            .begin_direct_read(|stream, len| stream.take_buffer(len));
+        Ok(true)
+    }
+
+    fn prepare_sleep(
+        &mut self,
+        _: Instant,
+        _: &mut Context<'_>,
+    ) -> Result<Option<Instant>, LinkEnd> {
+        self.quota.set_waiting(self.link.core.queued_streams());
+        let keepalive = self.keepalive.as_ref();
+        Ok(keepalive.and_then(|keepalive| keepalive.connection.deadline()))
+    }
+
+    fn shrink(&mut self) {
+        self.heads = RequestHeads::default();
+    }
+
+    fn keepalive_timeout(&mut self, now: Instant) -> Result<(), LinkEnd> {
+        let Some(keepalive) = &mut self.keepalive else {
+            return Ok(());
+        };
+        let has_streams = self.link.core.open_streams() > 0;
+        let received = self.last_received.at();
+        match keepalive
+            .connection
+            .handle_timeout(now, received, has_streams)
+        {
+            ProbeStep::Wait => {}
+            ProbeStep::Ping => self.link.keepalive_ping(),
+            ProbeStep::Lost(unanswered) => return Err(LinkEnd::Unanswered(unanswered)),
+        }
+        Ok(())
     }
 }
 

@@ -17,6 +17,7 @@ use super::outbox::Outbox;
 use super::outgoing::SEND_QUOTA;
 use super::server_stream::{NativeServerStream, ServerPost, ServerSend, ServerShared};
 use super::socket::Socket;
+use super::turn::{ConnectionTask, Turn};
 use crate::io::Connected;
 use crate::metadata::Metadata;
 use crate::side::Side;
@@ -234,92 +235,6 @@ impl<D: Dispatch> Task<D> {
         }
     }
 
-    /// Takes turns until there is nothing to do. Ready when the connection is over.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let mut last = None;
-        loop {
-            match self.turn(&mut last, cx) {
-                Ok(true) => {}
-                Ok(false) => return Poll::Pending,
-                Err(end) => return Poll::Ready(end),
-            }
-        }
-    }
-
-    /// Handles the posts, reads, polls new calls, and writes. Returns whether there may be more to
-    /// do; otherwise the task is woken later. `last` is the time of the last turn since the task
-    /// was woken.
-    fn turn(&mut self, last: &mut Option<Instant>, cx: &mut Context<'_>) -> Result<bool, End> {
-        let posted = self.do_posts();
-        self.unanswered = self.unanswered.saturating_sub(posted);
-        let read = self.link.read(cx)?;
-        if let Some(last) = *last
-            && !read
-            && posted == 0
-            && self.calls.is_empty()
-            && self.link.core.output().is_empty()
-        {
-            return self.sleep(last, cx);
-        }
-        let now = *last.insert(Instant::now());
-        if read {
-            self.unanswered = 0;
-            self.received = now;
-        }
-        self.handle_events(now, cx)?;
-        self.poll_calls(cx);
-        self.do_posts();
-        // Calls on other tasks have begun to answer, and more of them will soon.
-        if posted > 0 && self.unanswered > 0 && !read && self.link.waits_for_more(cx) {
-            return Ok(false);
-        }
-        self.link.write(cx)?;
-        self.handle_events(now, cx)?;
-        if read {
-            return Ok(true);
-        }
-        self.sleep(now, cx)
-    }
-
-    /// Waits for the next event. Returns `true` if there is one already. The last turn was at
-    /// `now`.
-    fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, End> {
-        self.poll_handshake(cx)?;
-        self.link.publish_stats(now);
-        if self.link.shrink_if_idle(now) {
-            self.posts = Vec::new();
-            self.calls = Vec::new();
-            self.shared.outbox.shrink();
-        }
-        if self.keepalive.watches_idleness() {
-            self.idleness.look(&self.link.core, now);
-        }
-        let keepalive = self.keepalive.deadline();
-        if self.link.poll_deadline(now, keepalive, cx)? {
-            self.keepalive_timeout(now)?;
-        }
-        Ok(!self.shared.outbox.sleep(cx))
-    }
-
-    /// Handles the deadlines of keepalive.
-    fn keepalive_timeout(&mut self, now: Instant) -> Result<(), End> {
-        let is_idle = self.link.core.open_streams() == 0;
-        let idle_since = is_idle.then_some(self.idleness.since);
-        loop {
-            let received = self.received;
-            match self.keepalive.handle_timeout(now, received, idle_since) {
-                ServerStep::Wait => return Ok(()),
-                ServerStep::Ping => self.link.keepalive_ping(),
-                ServerStep::Drain(why) => {
-                    let debug = Bytes::from_static(why.as_bytes());
-                    self.link.core.drain(debug, now.into_std());
-                }
-                ServerStep::Lost(unanswered) => return Err(LinkEnd::Unanswered(unanswered).into()),
-                ServerStep::TooOld => return Err(End::TooOld),
-            }
-        }
-    }
-
     /// Handles a PING of the client, which the core has answered.
     fn pinged(&mut self, now: Instant) -> Result<(), End> {
         let core = &self.link.core;
@@ -329,37 +244,6 @@ impl<D: Dispatch> Task<D> {
         } else {
             Err(End::TooManyPings)
         }
-    }
-
-    fn handle_events(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), End> {
-        while let Some(event) = self.link.next_event(now)? {
-            match (self.opened.take(), event) {
-                (
-                    Some(opened),
-                    Event::Data {
-                        key,
-                        data,
-                        end_stream: true,
-                    },
-                ) if opened.key == key => {
-                    self.link.count_messages(key, &data);
-                    self.begin_whole(opened, data, now, cx);
-                }
-                (opened, Event::Ping { .. }) => {
-                    self.begin(opened, now);
-                    self.pinged(now)?;
-                }
-                (opened, event) => {
-                    self.begin(opened, now);
-                    self.handle(event, now, cx);
-                }
-            }
-        }
-        let opened = self.opened.take();
-        self.begin(opened, now);
-        self.link
-            .begin_direct_read(|stream, len| stream.take_buffer(len));
-        Ok(())
     }
 
     fn handle(&mut self, event: Event<ReadRequest>, now: Instant, cx: &mut Context<'_>) {
@@ -512,45 +396,6 @@ impl<D: Dispatch> Task<D> {
         }
         self.unanswered += 1;
         tokio::spawn(run_call(call, Arc::clone(&self.dispatch)));
-    }
-
-    /// Handles the calls' posts. Returns their number.
-    #[inline]
-    fn do_posts(&mut self) -> usize {
-        if self.shared.outbox.is_empty() {
-            return 0;
-        }
-        let mut posts = std::mem::take(&mut self.posts);
-        self.shared.outbox.take(&mut posts);
-        let posted = posts.len();
-        for ServerPost { key, what } in posts.drain(..) {
-            self.send(key, what);
-        }
-        self.posts = posts;
-        posted
-    }
-
-    fn send(&mut self, key: StreamKey, what: ServerSend) {
-        match what {
-            ServerSend::Head(header) => {
-                let sent = self.send_header(key, &header);
-                match sent {
-                    Err(SendError::HeaderListTooLarge { size, limit }) => {
-                        self.refuse_headers(key, size, limit);
-                    }
-                    sent => self.sent(key, sent),
-                }
-            }
-            ServerSend::Messages => self.send_messages(key),
-            ServerSend::End(end) => self.end_call(key, end),
-            ServerSend::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
-            ServerSend::Reading => {
-                if let Some(stream) = self.link.core.value_mut(key) {
-                    let reading = stream.take_reading();
-                    self.link.core.read(key, reading);
-                }
-            }
-        }
     }
 
     fn end_call(&mut self, key: StreamKey, end: CallEnd) {
@@ -835,6 +680,132 @@ impl<D: Dispatch> Task<D> {
         self.shared.outbox.close();
         for (_, stream) in self.link.core.values_mut() {
             stream.close(status.clone(), reason);
+        }
+    }
+}
+
+impl<D: Dispatch> ConnectionTask for Task<D> {
+    type Stream = Arc<NativeServerStream>;
+    type Head = ReadRequest;
+    type Post = ServerPost;
+    type End = End;
+
+    fn link(&mut self) -> &mut ServerLink {
+        &mut self.link
+    }
+
+    fn outbox(&self) -> &Outbox<ServerPost> {
+        &self.shared.outbox
+    }
+
+    fn posts(&mut self) -> &mut Vec<ServerPost> {
+        &mut self.posts
+    }
+
+    fn send(&mut self, ServerPost { key, what }: ServerPost) {
+        match what {
+            ServerSend::Head(header) => {
+                let sent = self.send_header(key, &header);
+                match sent {
+                    Err(SendError::HeaderListTooLarge { size, limit }) => {
+                        self.refuse_headers(key, size, limit);
+                    }
+                    sent => self.sent(key, sent),
+                }
+            }
+            ServerSend::Messages => self.send_messages(key),
+            ServerSend::End(end) => self.end_call(key, end),
+            ServerSend::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
+            ServerSend::Reading => {
+                if let Some(stream) = self.link.core.value_mut(key) {
+                    let reading = stream.take_reading();
+                    self.link.core.read(key, reading);
+                }
+            }
+        }
+    }
+
+    fn has_new_calls(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
+    #[inline]
+    fn work(&mut self, turn: &Turn, cx: &mut Context<'_>) -> Result<bool, End> {
+        self.unanswered = self.unanswered.saturating_sub(turn.posted);
+        if turn.read {
+            self.unanswered = 0;
+            self.received = turn.now;
+        }
+        self.handle_events(turn.now, cx)?;
+        self.poll_calls(cx);
+        self.do_posts();
+        // Calls on other tasks have begun to answer, and more of them will soon.
+        let more_to_come = turn.posted > 0 && self.unanswered > 0 && !turn.read;
+        Ok(!(more_to_come && self.link.waits_for_more(cx)))
+    }
+
+    fn handle_events(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, End> {
+        while let Some(event) = self.link.next_event(now)? {
+            match (self.opened.take(), event) {
+                (
+                    Some(opened),
+                    Event::Data {
+                        key,
+                        data,
+                        end_stream: true,
+                    },
+                ) if opened.key == key => {
+                    self.link.count_messages(key, &data);
+                    self.begin_whole(opened, data, now, cx);
+                }
+                (opened, Event::Ping { .. }) => {
+                    self.begin(opened, now);
+                    self.pinged(now)?;
+                }
+                (opened, event) => {
+                    self.begin(opened, now);
+                    self.handle(event, now, cx);
+                }
+            }
+        }
+        let opened = self.opened.take();
+        self.begin(opened, now);
+        self.link
+            .begin_direct_read(|stream, len| stream.take_buffer(len));
+        Ok(true)
+    }
+
+    fn prepare_sleep(
+        &mut self,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Result<Option<Instant>, End> {
+        self.poll_handshake(cx)?;
+        if self.keepalive.watches_idleness() {
+            self.idleness.look(&self.link.core, now);
+        }
+        Ok(self.keepalive.deadline())
+    }
+
+    fn shrink(&mut self) {
+        self.calls = Vec::new();
+    }
+
+    fn keepalive_timeout(&mut self, now: Instant) -> Result<(), End> {
+        let is_idle = self.link.core.open_streams() == 0;
+        let idle_since = is_idle.then_some(self.idleness.since);
+        loop {
+            let received = self.received;
+            match self.keepalive.handle_timeout(now, received, idle_since) {
+                ServerStep::Wait => return Ok(()),
+                ServerStep::Ping => self.link.keepalive_ping(),
+                ServerStep::Drain(why) => {
+                    let debug = Bytes::from_static(why.as_bytes());
+                    self.link.core.drain(debug, now.into_std());
+                }
+                ServerStep::Lost(unanswered) => return Err(LinkEnd::Unanswered(unanswered).into()),
+                ServerStep::TooOld => return Err(End::TooOld),
+            }
         }
     }
 }

@@ -81,7 +81,6 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "buffer_pool",
             "cancel_reason",
-            "codec",
             "extensions",
             "interceptor",
             "io",

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
 use tokio::time::Instant;
 
-use super::{Extensions, MessageSink, MessageSource, Response, SourceEvent};
+use super::{Extensions, MessageSink, MessageSource, Response, ServerResources, SourceEvent};
 use crate::codec::{Compressor, Encoding, IDENTITY, accepted, is_answered_alike};
 use crate::interceptor::{CallOutcome, EndHooks, MessageView};
 use crate::io::Peer;
@@ -138,7 +138,7 @@ impl CallContext {
     ///
     /// Source: grpc-go `SetSendCompressor`.
     pub fn set_send_compressor(&self, name: &str) -> Result<(), Status> {
-        let encoding = match self.0.compressors().get(name.as_bytes()) {
+        let encoding = match self.compressor_of(name.as_bytes()) {
             _ if name == IDENTITY => Bytes::from_static(IDENTITY.as_bytes()),
             None => {
                 return Err(Status::internal(format!(
@@ -252,8 +252,7 @@ impl CallContext {
         let Some(name) = &self.head().encoding else {
             return Ok(Encoding::Identity);
         };
-        let compressors = self.0.compressors();
-        let encoding = Encoding::find(name, |name| compressors.get(name).cloned());
+        let encoding = Encoding::find(name, |name| self.compressor_of(name).cloned());
         match &encoding {
             Encoding::Identity => {}
             Encoding::Known(compressor) => {
@@ -270,14 +269,25 @@ impl CallContext {
     ///
     /// Source: `doc/compression.md`.
     fn unknown_encoding(&self, name: &str) -> Status {
-        let compressors = self.0.compressors();
-        let known: Vec<&str> = [IDENTITY].into_iter().chain(compressors.names()).collect();
+        let resources = self.resources().into_iter();
+        let names = resources.flat_map(|resources| resources.compressors.names());
+        let known: Vec<&str> = [IDENTITY].into_iter().chain(names).collect();
         self.0.call().refuse_encoding(known.join(",").into());
         Status::unimplemented(format!(
             "this server has no decompressor for the grpc-encoding {name:?} of the request: it \
              accepts {}",
             known.join(", ")
         ))
+    }
+
+    /// The server's compressor of this name.
+    fn compressor_of(&self, name: &[u8]) -> Option<&Arc<dyn Compressor>> {
+        self.resources()?.compressors.get(name)
+    }
+
+    /// The server's resources. The transport keeps them with the connection, and does not know them.
+    fn resources(&self) -> Option<&ServerResources> {
+        self.connection().owner()
     }
 
     fn accepted(&self) -> impl Iterator<Item = &str> {
@@ -474,7 +484,7 @@ impl MessageSink for CallContext {
     #[inline]
     fn compressor(&self) -> Option<Arc<dyn Compressor>> {
         let encoding = self.0.call().encoding()?;
-        self.0.compressors().get(&encoding).cloned()
+        self.compressor_of(&encoding).cloned()
     }
 
     fn send(&self, message: BytesQueue) -> Result<(), Status> {

@@ -298,8 +298,8 @@ impl Server {
     /// Source: grpc-go `encoding.RegisterCompressor`, here for one server.
     #[must_use]
     pub fn compressor(mut self, compressor: impl Compressor) -> Self {
-        let compressors = Arc::make_mut(&mut self.options.transport.compressors);
-        if let Err(name) = compressors.register(Arc::new(compressor)) {
+        let resources = Arc::make_mut(&mut self.options.resources);
+        if let Err(name) = resources.compressors.register(Arc::new(compressor)) {
             self.options.unsendable_compressor = Some(name);
         }
         self

@@ -1,8 +1,8 @@
 //! The interface between gRPC calls and HTTP/2: the streams of a connection in gRPC's terms.
 //!
 //! Calls, with messages and codecs, are above it. An engine, one folder each, is below it.
-//! Metadata, message bytes (framed, see [`crate::codec`]) and status pass through it, but no type
-//! of prost or of an engine.
+//! Metadata, message bytes (framed, see [`crate::codec`]), names of encodings and status pass through
+//! it, but no type of prost or of an engine, and no compressor.
 //!
 //! An engine runs one task for each connection. That task and the call share the stream objects
 //! ([`ServerStream`], [`ClientStream`]). Any task can call each method, and no method blocks. A
@@ -42,7 +42,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
 
-use crate::codec::CompressorRegistry;
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
@@ -225,9 +224,6 @@ pub(crate) trait Stream: Send + Sync + 'static {
 pub(crate) trait ServerStream: Stream {
     /// The connection.
     fn connection(&self) -> &ConnectionHandle;
-
-    /// The server's compressors, of its [`ServerSettings`].
-    fn compressors(&self) -> &CompressorRegistry;
 
     /// The stream's call.
     fn call(&self) -> &CallState;

@@ -3,7 +3,6 @@ use std::time::Duration;
 
 use super::keepalive::{ChannelKeepalive, EnforcementPolicy, ServerParameters};
 use super::{ConnectionRegistry, RefusalLog, Transport};
-use crate::codec::CompressorRegistry;
 
 /// A channel's settings for its connections.
 #[derive(Clone, Debug, Default)]
@@ -22,8 +21,6 @@ pub(crate) struct ServerSettings {
     pub(crate) max_concurrent_streams: Option<u32>,
     /// New calls are spawned without being polled on the connection's task.
     pub(crate) spawn_handlers: bool,
-    /// The compressors of the calls; the transport does not compress.
-    pub(crate) compressors: Arc<CompressorRegistry>,
     pub(crate) transport: Transport,
     /// The connections of the server.
     pub(crate) connections: Arc<ConnectionRegistry>,

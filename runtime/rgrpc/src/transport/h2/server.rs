@@ -20,7 +20,6 @@ use super::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, MAX_REMEMBERED_RESETS,
     MAX_STREAM_ERRORS, RESET_MEMORY, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
 };
-use crate::codec::CompressorRegistry;
 use crate::io::{BoxedIo, Connected, Peer};
 use crate::select_biased::{Either, select_biased};
 use crate::side::Side;
@@ -99,7 +98,6 @@ impl ServerConnection {
         Some(Open {
             connection,
             spawn_handlers: self.settings.spawn_handlers,
-            compressors: self.settings.compressors,
             peer: self.peer,
             header_list,
             phase,
@@ -125,7 +123,6 @@ struct Open {
     connection: Connection<SettingsTap<BoxedIo>, Piece>,
     peer: Arc<Peer>,
     header_list: Arc<HeaderListLimit>,
-    compressors: Arc<CompressorRegistry>,
     /// New calls are spawned without being polled here.
     spawn_handlers: bool,
     phase: ConnectionPhase,
@@ -271,7 +268,6 @@ impl Accepted {
             body,
             respond,
             connection.phase.connection().clone(),
-            Arc::clone(&connection.compressors),
             Arc::clone(&connection.stopped),
             Arc::clone(&connection.header_list),
             call,

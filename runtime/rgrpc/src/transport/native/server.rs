@@ -185,7 +185,6 @@ impl<D: Dispatch> Task<D> {
                 outbox: Outbox::new(),
                 peer: Arc::clone(connection.shared_peer()),
                 connection,
-                compressors: Arc::clone(&settings.compressors),
             }),
             link: Link::new(
                 Connection::server(config, read_request),

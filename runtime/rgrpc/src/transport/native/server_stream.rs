@@ -11,7 +11,6 @@ use rgrpc_http2::{Reading, StreamKey};
 use super::inbound::{Inbound, Pushed, remember};
 use super::outbox::Outbox;
 use super::outgoing::Outgoing;
-use crate::codec::CompressorRegistry;
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
@@ -26,7 +25,6 @@ pub(super) struct ServerShared {
     pub(super) outbox: Outbox<ServerPost>,
     pub(super) peer: Arc<Peer>,
     pub(super) connection: ConnectionHandle,
-    pub(super) compressors: Arc<CompressorRegistry>,
 }
 
 /// A post of a call to its connection's task.
@@ -273,10 +271,6 @@ impl Stream for NativeServerStream {
 impl ServerStream for NativeServerStream {
     fn connection(&self) -> &ConnectionHandle {
         &self.shared.connection
-    }
-
-    fn compressors(&self) -> &CompressorRegistry {
-        &self.shared.compressors
     }
 
     fn call(&self) -> &CallState {

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rgrpc::stats::{
-    CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionStats, StatsHandler,
+    CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionEnd, ConnectionStats, StatsHandler,
 };
 use rgrpc::{ClientConn, Code, Request, Response, Server, Status, credentials};
 use tokio::net::TcpListener;
@@ -61,7 +61,7 @@ impl CallStats for Counts {
 }
 
 impl ConnectionStats for Counts {
-    fn end(&self) {
+    fn end(&self, _: &ConnectionEnd<'_>) {
         self.connections.fetch_sub(1, Relaxed);
     }
 }

@@ -45,6 +45,7 @@ mod codec;
 pub mod codegen;
 mod connectivity_state;
 pub mod credentials;
+mod disconnect_reason;
 mod error_text;
 mod extensions;
 mod interceptor;
@@ -84,6 +85,7 @@ pub use codec::{
     RawCodec,
 };
 pub use connectivity_state::ConnectivityState;
+pub use disconnect_reason::{DisconnectReason, GoAway, ProtocolViolation};
 pub use interceptor::{CallKind, CallOutcome, EndedBy, MessageInterceptor, MessageView};
 pub use metadata::{Metadata, MetadataError, MetadataIter};
 pub use resolver::TargetError;

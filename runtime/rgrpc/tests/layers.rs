@@ -81,6 +81,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "buffer_pool",
             "cancel_reason",
+            "disconnect_reason",
             "extensions",
             "interceptor",
             "io",
@@ -98,6 +99,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "stats",
         &[
             "cancel_reason",
+            "disconnect_reason",
             "extensions",
             "interceptor",
             "io",
@@ -136,6 +138,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("buffer_pool", &[]),
     ("cancel_reason", &[]),
     ("connectivity_state", &[]),
+    ("disconnect_reason", &["side"]),
     ("extensions", &[]),
     ("prefix", &[]),
     ("read_demand", &[]),

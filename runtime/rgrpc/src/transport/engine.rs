@@ -5,7 +5,7 @@ use std::sync::Arc;
 #[cfg(feature = "transport-h2")]
 use super::h2;
 use super::{
-    ClientSettings, ClientTransport, ConnectError, ConnectionPhase, Dispatch, Report,
+    ClientSettings, ClientTransport, ConnectionPhase, Dispatch, PrefaceError, Report,
     ServerSettings, ServerTransport, native,
 };
 use crate::io::Connected;
@@ -64,7 +64,7 @@ impl Transport {
         connected: Connected,
         settings: ClientSettings,
         report: Report,
-    ) -> Result<Arc<dyn ClientTransport>, ConnectError> {
+    ) -> Result<Arc<dyn ClientTransport>, PrefaceError> {
         match self {
             Self::Native => native::connect(connected, settings, report).await,
             #[cfg(feature = "transport-h2")]

@@ -10,8 +10,8 @@
 //! its last caller. Receiving, sending and [`ServerStream::poll_closed`] each keep their own waker.
 
 mod call_state;
-mod connect_error;
 mod connection_handle;
+mod disconnect;
 mod encoding_field;
 mod ended_well;
 mod engine;
@@ -47,10 +47,11 @@ use crate::metadata::Metadata;
 use crate::status::Status;
 
 pub use crate::cancel_reason::CancelReason;
+pub(crate) use crate::disconnect_reason::{DisconnectReason, GoAway};
 pub(crate) use crate::read_demand::ReadDemand;
 pub(crate) use call_state::{CallState, EndedCall};
-pub(crate) use connect_error::ConnectError;
 pub use connection_handle::ConnectionHandle;
+pub(crate) use disconnect::{Disconnect, DrainReason, PrefaceError, lost_text};
 pub(crate) use encoding_field::EncodingField;
 pub(crate) use ended_well::{ended_well, is_ended_well};
 pub(crate) use engine::Serving;
@@ -86,6 +87,9 @@ pub(crate) trait Dispatch: Send + Sync + 'static {
     /// Starts the call of a new stream. `content` is the whole request if it arrived at once. The
     /// stream then returns only its end.
     fn dispatch(&self, stream: Arc<dyn ServerStream>, content: Option<Bytes>) -> Self::Call;
+
+    /// The connection has ended, and no stream follows. Called once.
+    fn ended(&self, reason: DisconnectReason);
 }
 
 /// A call that is being handled. Its output is the end of its stream.
@@ -169,10 +173,10 @@ pub(crate) trait ClientTransport: Send + Sync + 'static {
 /// An event that a client transport reports to its owner.
 #[derive(Debug)]
 pub(crate) enum TransportEvent {
-    /// The peer sent GOAWAY: the connection takes no new streams, and open ones go on.
-    GoAway {
-        /// "code: NO_ERROR, debug data: …".
-        reason: String,
+    /// The connection takes no new streams, and open ones go on: the peer sent GOAWAY, or the stream
+    /// ids are used up.
+    Draining {
+        reason: DrainReason,
         /// A response has begun on the connection, or a sent request is not above the GOAWAY's last
         /// stream.
         served: bool,
@@ -181,8 +185,7 @@ pub(crate) enum TransportEvent {
     MoreStreams,
     /// The connection is gone.
     Closed {
-        /// The reason of the end.
-        reason: String,
+        end: Disconnect,
         /// A response has begun on the connection.
         served: bool,
     },

@@ -21,6 +21,7 @@ mod connection_statistics;
 mod connectivity;
 mod deadline_texts;
 mod deadlines;
+mod disconnect_reasons;
 mod dispatch;
 mod early_end;
 mod engines_agree;

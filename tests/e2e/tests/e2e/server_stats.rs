@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 
 use rgrpc::stats::{
-    CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionStats, StatsHandler,
+    CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionEnd, ConnectionStats, StatsHandler,
 };
 use rgrpc::{Code, IncomingCall, Metadata, Response, Server, ServerNext, Side, Status};
 use rgrpc_e2e::{
@@ -98,8 +98,8 @@ impl CallStats for Recording {
 }
 
 impl ConnectionStats for Recording {
-    fn end(&self) {
-        self.note("connection ends");
+    fn end(&self, end: &ConnectionEnd<'_>) {
+        self.note(format!("connection ends: {}", end.reason));
     }
 }
 
@@ -337,7 +337,10 @@ async fn a_connection_begins_before_its_calls_and_ends_after_them() {
     assert_eq!(events[1], "begin Unary unary true false");
     assert_eq!(
         events[events.len() - 2..],
-        ["end CANCELLED by connection", "connection ends"]
+        [
+            "end CANCELLED by connection",
+            "connection ends: the peer closed it"
+        ]
     );
 }
 

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+use crate::client::connectivity::{ConnectError, ConnectFailure};
 use crate::credentials::ChannelCredentials;
 use crate::io::{Address, Dial};
 use crate::task::caught_in;
-use crate::transport::{ClientSettings, ClientTransport, ConnectError, Report, Transport};
+use crate::transport::{ClientSettings, ClientTransport, Report, Transport};
 
 /// Makes a channel's connections: dials, shakes hands, and waits for the server's SETTINGS.
 #[derive(Clone)]
@@ -32,25 +33,21 @@ impl Connector {
         limit: Duration,
         report: Report,
     ) -> Result<Arc<dyn ClientTransport>, ConnectError> {
-        match timeout(limit, self.connect_to(address.clone(), report)).await {
-            Ok(Ok(transport)) => Ok(transport),
-            Ok(Err(problem)) => Err(problem.map_text(|text| format!("{address}: {text}"))),
-            Err(_) => Err(ConnectError::new(format!(
-                "{address} did not answer within {} s",
-                in_hundredths(limit)
-            ))),
-        }
+        let connected = timeout(limit, self.connect_to(address.clone(), report)).await;
+        connected
+            .unwrap_or(Err(ConnectFailure::TimedOut(limit)))
+            .map_err(|failure| ConnectError::new(address.clone(), failure))
     }
 
     async fn connect_to(
         &self,
         address: Address,
         report: Report,
-    ) -> Result<Arc<dyn ClientTransport>, ConnectError> {
+    ) -> Result<Arc<dyn ClientTransport>, ConnectFailure> {
         let dialed = caught_in("the dialer", || self.dialer.dial(address))
             .await
-            .map_err(|panicked| ConnectError::new(panicked.to_string()))?
-            .map_err(ConnectError::caused_by)?;
+            .map_err(ConnectFailure::DialerPanicked)?
+            .map_err(|error| ConnectFailure::Dial(Arc::new(error)))?;
         if let Some(timeout) = self.tcp_user_timeout {
             dialed.set_tcp_user_timeout(timeout);
         }
@@ -58,15 +55,13 @@ impl Connector {
             .credentials
             .handshake(dialed, &self.host)
             .await
-            .map_err(ConnectError::caused_by)?;
+            .map_err(|error| ConnectFailure::Handshake(error.into()))?;
         self.transport
             .connect(secured, self.settings.clone(), report)
             .await
-            .map_err(|problem| problem.map_text(|text| text + self.credentials.unanswered_hint()))
+            .map_err(|error| ConnectFailure::Preface {
+                error: Box::new(error),
+                hint: self.credentials.unanswered_hint(),
+            })
     }
-}
-
-/// Seconds, with as many digits as they need and two after the point at most.
-fn in_hundredths(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 100.0).round() / 100.0
 }

@@ -1,6 +1,7 @@
 //! The client's side of a connection in the native engine: the transport that a channel holds, and
 //! the connection's task.
 
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use tokio::time::Instant;
 
 use super::client_stream::{After, ClientPost, ClientSend, NativeClientStream};
 use super::fields::{ReadResponse, read_response};
-use super::link::{Link, LinkEnd};
+use super::link::{End, Link};
 use super::outbox::Outbox;
 use super::outgoing::SEND_QUOTA;
 use super::request_head::{RequestFields, RequestHeads};
@@ -25,12 +26,13 @@ use crate::io::{Connected, Peer};
 use crate::side::Side;
 use crate::status::Status;
 use crate::task::{Lost, watched};
-use crate::transport::keepalive::{ChannelKeepalive, ClientKeepalive, ProbeStep, TOO_MANY_PINGS};
+use crate::transport::keepalive::{ChannelKeepalive, ClientKeepalive, ProbeStep};
 use crate::transport::statistics::ConnectionStats;
 use crate::transport::{
-    ClientSettings, ClientStream, ClientTransport, ConnectError, ConnectionSnapshot, Delivery,
-    LastReceived, OpenError, OpenRequest, OtherProtocol, Report, ResetCode, StreamEnd, StreamQuota,
-    TransportEvent, status_for_reset,
+    ClientSettings, ClientStream, ClientTransport, ConnectionSnapshot, Delivery, Disconnect,
+    DisconnectReason, DrainReason, GoAway, LastReceived, OpenError, OpenRequest, OtherProtocol,
+    PrefaceError, Report, ResetCode, StreamEnd, StreamQuota, TransportEvent, lost_text,
+    status_for_reset,
 };
 
 /// Creates the client transport of a connection. Ready when the server's SETTINGS have arrived.
@@ -40,7 +42,7 @@ pub(crate) async fn connect(
     connected: Connected,
     settings: ClientSettings,
     report: Report,
-) -> Result<Arc<dyn ClientTransport>, ConnectError> {
+) -> Result<Arc<dyn ClientTransport>, PrefaceError> {
     let outbox = Arc::new(Outbox::new());
     let gone = Arc::new(AtomicBool::new(false));
     let quota = Arc::new(StreamQuota::new());
@@ -79,9 +81,8 @@ pub(crate) async fn connect(
         report: Arc::clone(&report),
         is_over: false,
     });
-    let lost = task.lost_text();
     let transport = Arc::new(NativeClientTransport {
-        peer,
+        peer: Arc::clone(&peer),
         outbox,
         gone,
         quota,
@@ -89,18 +90,18 @@ pub(crate) async fn connect(
         close: Arc::clone(&close),
         stats,
     });
+    let peer_of_task = Arc::clone(&peer);
     tokio::spawn(watched(task.run(close), move |ended| {
         // A lost task tells nothing about the server.
-        let (end, served) =
-            ended.unwrap_or_else(|problem| (ConnectError::new(format!("{lost}: {problem}")), true));
-        let reason = end.to_string();
+        let lost = |lost| (Disconnect::new(peer_of_task, lost, None), true);
+        let (end, served) = ended.unwrap_or_else(lost);
         // There is no receiver any more once the transport exists.
-        let _ = failed_sender.send(end);
-        report(TransportEvent::Closed { reason, served });
+        let _ = failed_sender.send(end.clone());
+        report(TransportEvent::Closed { end, served });
     }));
     if settings_came.await.is_err() {
-        let gone = |_| ConnectError::new("the connection's task is gone");
-        return Err(failed.await.unwrap_or_else(gone));
+        let gone = |_| Disconnect::new(peer, DisconnectReason::RuntimeShutDown, None);
+        return Err(PrefaceError(failed.await.unwrap_or_else(gone)));
     }
     Ok(transport)
 }
@@ -217,8 +218,8 @@ struct Task {
     keepalive: Option<Keepalive>,
     /// The receiver of the server's first SETTINGS.
     settings: Option<oneshot::Sender<()>>,
-    /// The code and the debug data of the server's GOAWAY.
-    goaway: Option<String>,
+    /// The server's GOAWAY.
+    goaway: Option<GoAway>,
     /// A stream was opened.
     opened: bool,
     /// A response has begun.
@@ -231,7 +232,7 @@ struct Task {
 impl Task {
     /// Runs until the connection is gone. The output is the reason, and whether a response has
     /// begun on the connection.
-    async fn run(mut self: Box<Self>, close: Arc<Notify>) -> (ConnectError, bool) {
+    async fn run(mut self: Box<Self>, close: Arc<Notify>) -> (Disconnect, bool) {
         let end = {
             let mut closed = pin!(close.notified());
             poll_fn(|cx| {
@@ -242,17 +243,10 @@ impl Task {
             })
             .await
         };
-        let is_silent = matches!(end, Some(LinkEnd::Unanswered(_)));
-        let problem = match end {
-            None => ConnectError::new("the client closed it"),
-            Some(LinkEnd::Closed) => ConnectError::new("it was closed"),
-            Some(LinkEnd::Protocol(error)) => {
-                ConnectError::new(format!("the server broke the protocol: {error}"))
-            }
-            Some(LinkEnd::Unanswered(unanswered)) => ConnectError::new(unanswered.to_string()),
-            Some(LinkEnd::Io(error)) => ConnectError::caused_by(error),
-        };
-        let end = self.describe(problem);
+        let reason = end.map_or(DisconnectReason::ClosedLocally, |end| *end);
+        let is_silent = matches!(reason, DisconnectReason::KeepaliveTimedOut { .. });
+        let reason = self.recognise(reason);
+        let end = Disconnect::new(Arc::clone(&self.peer), reason, self.goaway.clone());
         self.end_streams(&end.to_status());
         self.link.core.goaway(ErrorCode::NO_ERROR, b"");
         if is_silent {
@@ -264,17 +258,15 @@ impl Task {
         (end, self.served)
     }
 
-    /// Returns the reason why the connection is gone, or was not made.
-    fn describe(&mut self, problem: ConnectError) -> ConnectError {
-        let problem = problem.map_text(|text| self.loss(&text));
+    /// Returns the reason of the end. A server whose SETTINGS have not come may speak another
+    /// protocol, which explains more.
+    fn recognise(&mut self, reason: DisconnectReason) -> DisconnectReason {
         if self.settings.is_none() {
-            return problem;
+            return reason;
         }
         match OtherProtocol::of_server(self.link.unread()) {
-            Some(other) => problem.map_text(|_| other.of_server_text()),
-            None => {
-                problem.map_text(|text| format!("no HTTP/2 SETTINGS came from the server: {text}"))
-            }
+            Some(other) => DisconnectReason::OtherProtocol(other.of_server_text().into()),
+            None => reason,
         }
     }
 
@@ -339,7 +331,7 @@ impl Task {
                 self.break_off(key, StreamEnd::new(Err(status)));
             }
             Event::Refused { key } => {
-                let status = Status::unavailable(self.loss("the server did not take the call up"));
+                let status = Status::unavailable(self.loss(&"the server did not take the call up"));
                 self.break_off(key, StreamEnd::failed(status, Delivery::Refused));
             }
             Event::SendReady { key } => self.update_queued(key),
@@ -349,7 +341,7 @@ impl Task {
                 debug,
             } => {
                 let served = self.served || (self.opened && last_id > 0);
-                self.go_away(code, &debug, served);
+                self.go_away(GoAway::new(code.0, debug), served);
             }
             Event::PeerSettings => {
                 let max = self.link.core.peer_settings().max_concurrent_streams;
@@ -387,19 +379,15 @@ impl Task {
         }
     }
 
-    fn go_away(&mut self, code: ErrorCode, debug: &[u8], served: bool) {
-        if code == ErrorCode::ENHANCE_YOUR_CALM && debug == TOO_MANY_PINGS {
+    fn go_away(&mut self, goaway: GoAway, served: bool) {
+        if goaway.is_too_many_pings() {
             self.too_many_pings();
         }
-        let reason = if debug.is_empty() {
-            format!("code: {code}")
-        } else {
-            let debug = String::from_utf8_lossy(debug);
-            format!("code: {code}, debug data: {debug:?}")
-        };
         self.gone.store(true, Ordering::Release);
-        self.goaway = Some(reason.clone());
-        (self.report)(TransportEvent::GoAway { reason, served });
+        self.goaway = Some(goaway.clone());
+        self.link.received_goaway(goaway.clone());
+        let reason = DrainReason::GoAway(goaway);
+        (self.report)(TransportEvent::Draining { reason, served });
     }
 
     /// Handles a server's end of the connection for too many PINGs. The PINGs of the channel's
@@ -457,11 +445,11 @@ impl Task {
             }
             Err(error) => {
                 if !self.gone.swap(true, Ordering::AcqRel) {
-                    let reason = error.to_string();
+                    let reason = DrainReason::StreamIdsUsedUp;
                     let served = self.served;
-                    (self.report)(TransportEvent::GoAway { reason, served });
+                    (self.report)(TransportEvent::Draining { reason, served });
                 }
-                let status = Status::unavailable(self.loss(&error.to_string()));
+                let status = Status::unavailable(self.loss(&error));
                 stream.break_off(StreamEnd::failed(status, Delivery::NotSent));
             }
         }
@@ -484,20 +472,9 @@ impl Task {
         }
     }
 
-    /// Returns the text of a lost connection.
-    fn lost_text(&self) -> String {
-        let Peer { remote, local, .. } = &*self.peer;
-        format!("the connection to {remote} from {local} was lost")
-    }
-
-    /// Returns the error text of calls on the lost connection.
-    fn loss(&self, problem: &str) -> String {
-        let lost = self.lost_text();
-        let goaway = match &self.goaway {
-            Some(reason) => format!(", after GOAWAY with {reason}"),
-            None => String::new(),
-        };
-        format!("{lost}: {problem}{goaway}")
+    /// Returns the text of calls that the connection does not take.
+    fn loss(&self, problem: &dyn fmt::Display) -> String {
+        lost_text(&self.peer, problem, self.goaway.as_ref())
     }
 
     /// Ends all streams with the connection.
@@ -520,7 +497,6 @@ impl ConnectionTask for Task {
     type Stream = Arc<NativeClientStream>;
     type Head = Arc<ReadResponse>;
     type Post = ClientPost;
-    type End = LinkEnd;
 
     fn link(&mut self) -> &mut Link<Arc<NativeClientStream>, Arc<ReadResponse>> {
         &mut self.link
@@ -562,7 +538,7 @@ impl ConnectionTask for Task {
     }
 
     #[inline]
-    fn work(&mut self, turn: &Turn, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
+    fn work(&mut self, turn: &Turn, cx: &mut Context<'_>) -> Result<bool, End> {
         if turn.read {
             self.last_received.set(turn.now);
         }
@@ -580,7 +556,7 @@ impl ConnectionTask for Task {
 
     /// Handles the core's events. Leaves the rest to the next turn when the maximum number of calls
     /// has ended in this one.
-    fn handle_events(&mut self, now: Instant, _: &mut Context<'_>) -> Result<bool, LinkEnd> {
+    fn handle_events(&mut self, now: Instant, _: &mut Context<'_>) -> Result<bool, End> {
         let mut ended = 0;
         while let Some(event) = self.link.next_event(now)? {
             ended += usize::from(ends_stream(&event));
@@ -596,11 +572,7 @@ impl ConnectionTask for Task {
         Ok(true)
     }
 
-    fn prepare_sleep(
-        &mut self,
-        _: Instant,
-        _: &mut Context<'_>,
-    ) -> Result<Option<Instant>, LinkEnd> {
+    fn prepare_sleep(&mut self, _: Instant, _: &mut Context<'_>) -> Result<Option<Instant>, End> {
         self.quota.set_waiting(self.link.core.queued_streams());
         let keepalive = self.keepalive.as_ref();
         Ok(keepalive.and_then(|keepalive| keepalive.connection.deadline()))
@@ -610,7 +582,7 @@ impl ConnectionTask for Task {
         self.heads = RequestHeads::default();
     }
 
-    fn keepalive_timeout(&mut self, now: Instant) -> Result<(), LinkEnd> {
+    fn keepalive_timeout(&mut self, now: Instant) -> Result<(), End> {
         let Some(keepalive) = &mut self.keepalive else {
             return Ok(());
         };
@@ -622,7 +594,7 @@ impl ConnectionTask for Task {
         {
             ProbeStep::Wait => {}
             ProbeStep::Ping => self.link.keepalive_ping(),
-            ProbeStep::Lost(unanswered) => return Err(LinkEnd::Unanswered(unanswered)),
+            ProbeStep::Lost(unanswered) => return Err(Box::new(unanswered.into())),
         }
         Ok(())
     }
@@ -632,7 +604,7 @@ impl Drop for Task {
     /// Tells the streams, when the task panics or is dropped with its runtime.
     fn drop(&mut self) {
         if !self.is_over {
-            let reason = self.loss(&Lost::now().to_string());
+            let reason = self.loss(&Lost::now());
             self.end_streams(&Status::unavailable(reason));
         }
     }

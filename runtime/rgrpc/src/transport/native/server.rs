@@ -12,24 +12,24 @@ use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, Str
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::fields::{HeaderBlock, ReadRequest, read_request, usual_response};
-use super::link::{Link, LinkEnd};
+use super::link::{End, Link};
 use super::outbox::Outbox;
 use super::outgoing::SEND_QUOTA;
 use super::server_stream::{NativeServerStream, ServerPost, ServerSend, ServerShared};
 use super::socket::Socket;
 use super::turn::{ConnectionTask, Turn};
+use crate::disconnect_reason::TOO_MANY_PINGS;
 use crate::io::Connected;
 use crate::metadata::Metadata;
 use crate::side::Side;
 use crate::status::Status;
 use crate::task::Lost;
-use crate::transport::keepalive::{
-    PingEnforcer, ServerKeepalive, ServerStep, TOO_MANY_PINGS, Unanswered,
-};
+use crate::transport::keepalive::{PingEnforcer, ServerKeepalive, ServerStep};
 use crate::transport::{
-    CallEnd, CallState, CancelReason, ConnectionHandle, ConnectionPhase, Dispatch, HeadWithTimeout,
-    Last, OtherProtocol, RefusalLog, Rejection, RequestHead, ResetCode, ResponseHead, ServerPhase,
-    ServerSettings, ServerStream, ServerTransport, run_call, status_for_reset, too_large,
+    CallEnd, CallState, CancelReason, ConnectionHandle, ConnectionPhase, DisconnectReason,
+    Dispatch, GoAway, HeadWithTimeout, Last, OtherProtocol, RefusalLog, Rejection, RequestHead,
+    ResetCode, ResponseHead, ServerPhase, ServerSettings, ServerStream, ServerTransport, run_call,
+    status_for_reset, too_large,
 };
 
 /// A connection that a server accepted.
@@ -85,25 +85,6 @@ fn response_head<'a>(
 struct Opened {
     key: StreamKey,
     head: HeadWithTimeout<Arc<RequestHead>>,
-}
-
-/// The reason why a connection is over.
-enum End {
-    Link(LinkEnd),
-    /// The client did not send SETTINGS in time.
-    NoHandshake,
-    /// The client had not sent SETTINGS when the server was stopped.
-    StoppedBefore,
-    /// The client sent more PINGs than the policy allows.
-    TooManyPings,
-    /// The grace period after the connection's maximum age has passed.
-    TooOld,
-}
-
-impl From<LinkEnd> for End {
-    fn from(end: LinkEnd) -> Self {
-        Self::Link(end)
-    }
 }
 
 /// The time since which a connection has no stream.
@@ -229,7 +210,7 @@ impl<D: Dispatch> Task<D> {
                 Ok(ServerPhase::Running) => {}
                 Ok(ServerPhase::Draining) => self.drain(),
                 Ok(ServerPhase::Stopped) => return Box::pin(self.stop()).await,
-                Err(end) => return Box::pin(self.end(end)).await,
+                Err(end) => return Box::pin(self.end(*end)).await,
             }
         }
     }
@@ -241,7 +222,7 @@ impl<D: Dispatch> Task<D> {
         if self.enforcer.ping(now, core.open_streams() > 0, sent) {
             Ok(())
         } else {
-            Err(End::TooManyPings)
+            Err(Box::new(DisconnectReason::TooManyPings))
         }
     }
 
@@ -284,9 +265,11 @@ impl<D: Dispatch> Task<D> {
                 }
             }
             Event::PeerSettings => self.handshake = None,
+            Event::GoAway { code, debug, .. } => {
+                self.link.received_goaway(GoAway::new(code.0, debug));
+            }
             Event::Refused { .. }
             | Event::Opened { .. }
-            | Event::GoAway { .. }
             | Event::Ping { .. }
             | Event::Pong { .. }
             | Event::SettingsAcked => {}
@@ -595,10 +578,10 @@ impl<D: Dispatch> Task<D> {
             return Ok(());
         };
         if self.draining {
-            return Err(End::StoppedBefore);
+            return Err(Box::new(DisconnectReason::ClosedLocally));
         }
         match handshake.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(End::NoHandshake),
+            Poll::Ready(()) => Err(Box::new(DisconnectReason::PrefaceTimedOut)),
             Poll::Pending => Ok(()),
         }
     }
@@ -615,63 +598,63 @@ impl<D: Dispatch> Task<D> {
         self.link.core.goaway(ErrorCode::NO_ERROR, b"stop");
         let status = Status::unavailable("the server was stopped");
         self.close_streams(&status, CancelReason::ServerStopped);
+        self.dispatch.ended(DisconnectReason::ClosedLocally);
         self.link.write_once().await;
     }
 
     /// Ends the connection's streams, tells the client, and closes the socket.
-    async fn end(mut self: Box<Self>, end: End) {
-        let other = match self.handshake {
-            Some(_) => OtherProtocol::of_client(self.link.unread()),
-            None => None,
-        };
-        let is_refused = match &end {
-            End::Link(LinkEnd::Protocol(_)) => self.handshake.is_some(),
-            End::NoHandshake | End::TooManyPings => true,
-            End::Link(_) | End::StoppedBefore | End::TooOld => other.is_some(),
-        };
-        let peer = &self.shared.peer.remote;
-        let problem = match (end, other) {
-            (End::Link(_), Some(other)) => other.of_client_text(),
-            (End::Link(LinkEnd::Closed), None) => "the client closed it".to_owned(),
-            (End::Link(LinkEnd::Protocol(error)), None) => error.to_string(),
-            (End::Link(LinkEnd::Io(error)), None) => error.to_string(),
-            (End::Link(LinkEnd::Unanswered(unanswered)), None) => {
-                return self.lost(&unanswered).await;
-            }
-            (End::TooManyPings, _) => {
-                let debug = TOO_MANY_PINGS;
-                self.link.core.goaway(ErrorCode::ENHANCE_YOUR_CALM, debug);
-                "the client sent too many PINGs; the option is keepalive_enforcement".to_owned()
-            }
-            (End::TooOld, _) => {
-                "it has reached its max_connection_age and max_connection_age_grace; the option is \
-                 keepalive"
-                    .to_owned()
-            }
-            (End::NoHandshake, _) => {
-                "no HTTP/2 SETTINGS came within the option connection_timeout".to_owned()
-            }
+    async fn end(mut self: Box<Self>, reason: DisconnectReason) {
+        let before_preface = self.handshake.is_some();
+        if before_preface && matches!(reason, DisconnectReason::ClosedLocally) {
             // No data of the client can be lost, so there is no reason to linger.
-            (End::StoppedBefore, _) => return self.stop().await,
-        };
-        if is_refused {
-            self.refusals.refused(peer, &problem);
-        } else {
-            tracing::debug!(%peer, problem, "connection ended");
+            return self.stop().await;
+        }
+        let reason = self.recognise(reason);
+        let peer = &self.shared.peer.remote;
+        let problem = reason.at(Side::Server);
+        match &reason {
+            DisconnectReason::OtherProtocol(_)
+            | DisconnectReason::PrefaceTimedOut
+            | DisconnectReason::TooManyPings => self.refusals.refused(peer, &problem),
+            DisconnectReason::Protocol(_) if before_preface => {
+                self.refusals.refused(peer, &problem);
+            }
+            _ => tracing::debug!(%peer, %problem, "connection ended"),
+        }
+        if let DisconnectReason::TooManyPings = reason {
+            let code = ErrorCode::ENHANCE_YOUR_CALM;
+            self.link.core.goaway(code, TOO_MANY_PINGS);
         }
         let status = Status::cancelled(format!("the connection ended: {problem}"));
         self.close_streams(&status, CancelReason::ConnectionLost);
-        self.link.linger().await;
+        let is_silent = matches!(reason, DisconnectReason::KeepaliveTimedOut { .. });
+        drop(problem);
+        self.dispatch.ended(reason);
+        if is_silent {
+            // The client would not answer a linger either.
+            self.link.core.goaway(ErrorCode::NO_ERROR, b"");
+            self.link.write_once().await;
+        } else {
+            self.link.linger().await;
+        }
     }
 
-    /// Ends a connection whose client does not answer. It would not answer a linger either.
-    async fn lost(mut self: Box<Self>, unanswered: &Unanswered) {
-        let peer = &self.shared.peer.remote;
-        tracing::debug!(%peer, %unanswered, "connection lost");
-        let status = Status::cancelled(format!("the connection was lost: {unanswered}"));
-        self.close_streams(&status, CancelReason::ConnectionLost);
-        self.link.core.goaway(ErrorCode::NO_ERROR, b"");
-        self.link.write_once().await;
+    /// Returns the reason of the end. A client whose SETTINGS have not come may speak another
+    /// protocol, which explains more.
+    fn recognise(&mut self, reason: DisconnectReason) -> DisconnectReason {
+        let is_own = matches!(
+            reason,
+            DisconnectReason::PrefaceTimedOut
+                | DisconnectReason::TooManyPings
+                | DisconnectReason::MaxConnectionAge
+        );
+        if is_own || self.handshake.is_none() {
+            return reason;
+        }
+        match OtherProtocol::of_client(self.link.unread()) {
+            Some(other) => DisconnectReason::OtherProtocol(other.of_client_text().into()),
+            None => reason,
+        }
     }
 
     fn close_streams(&mut self, status: &Status, reason: CancelReason) {
@@ -687,7 +670,6 @@ impl<D: Dispatch> ConnectionTask for Task<D> {
     type Stream = Arc<NativeServerStream>;
     type Head = ReadRequest;
     type Post = ServerPost;
-    type End = End;
 
     fn link(&mut self) -> &mut ServerLink {
         &mut self.link
@@ -802,8 +784,8 @@ impl<D: Dispatch> ConnectionTask for Task<D> {
                     let debug = Bytes::from_static(why.as_bytes());
                     self.link.core.drain(debug, now.into_std());
                 }
-                ServerStep::Lost(unanswered) => return Err(LinkEnd::Unanswered(unanswered).into()),
-                ServerStep::TooOld => return Err(End::TooOld),
+                ServerStep::Lost(unanswered) => return Err(Box::new(unanswered.into())),
+                ServerStep::TooOld => return Err(Box::new(DisconnectReason::MaxConnectionAge)),
             }
         }
     }
@@ -821,6 +803,7 @@ impl<D: Dispatch> Drop for Task<D> {
             };
             let status = Status::cancelled(format!("the connection ended: {lost}"));
             self.close_streams(&status, reason);
+            self.dispatch.ended(lost.into());
         }
     }
 }

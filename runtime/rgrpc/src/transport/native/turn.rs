@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use tokio::time::Instant;
 
-use super::link::{Link, LinkEnd};
+use super::link::{End, Link};
 use super::outbox::Outbox;
 
 /// A turn, when the posts were taken and the socket was read.
@@ -27,8 +27,6 @@ pub(super) trait ConnectionTask {
     /// The core's form of a header block.
     type Head: Clone;
     type Post;
-    /// The reason why the connection is over.
-    type End: From<LinkEnd>;
 
     fn link(&mut self) -> &mut Link<Self::Stream, Self::Head>;
 
@@ -52,26 +50,23 @@ pub(super) trait ConnectionTask {
 
     /// Handles what has come, before the output is written. Returns `false` if the output waits for
     /// more; the task is woken then.
-    fn work(&mut self, turn: &Turn, cx: &mut Context<'_>) -> Result<bool, Self::End>;
+    fn work(&mut self, turn: &Turn, cx: &mut Context<'_>) -> Result<bool, End>;
 
     /// Handles the core's events. Returns `false` if it has left some to the next turn.
-    fn handle_events(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, Self::End>;
+    fn handle_events(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, End>;
 
     /// Prepares the task's sleep. Returns the deadline of keepalive.
-    fn prepare_sleep(
-        &mut self,
-        now: Instant,
-        cx: &mut Context<'_>,
-    ) -> Result<Option<Instant>, Self::End>;
+    fn prepare_sleep(&mut self, now: Instant, cx: &mut Context<'_>)
+    -> Result<Option<Instant>, End>;
 
     /// Releases memory that is only held for speed.
     fn shrink(&mut self);
 
     /// Handles the deadline of keepalive.
-    fn keepalive_timeout(&mut self, now: Instant) -> Result<(), Self::End>;
+    fn keepalive_timeout(&mut self, now: Instant) -> Result<(), End>;
 
     /// Takes turns until there is nothing to do. Ready when the connection is over.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Self::End> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         let mut last = None;
         loop {
             match self.turn(&mut last, cx) {
@@ -85,11 +80,7 @@ pub(super) trait ConnectionTask {
     /// Takes a turn. Returns whether there may be more to do; otherwise the task is woken later.
     /// `last` is the time of the last turn since the task was woken.
     #[inline]
-    fn turn(
-        &mut self,
-        last: &mut Option<Instant>,
-        cx: &mut Context<'_>,
-    ) -> Result<bool, Self::End> {
+    fn turn(&mut self, last: &mut Option<Instant>, cx: &mut Context<'_>) -> Result<bool, End> {
         let posted = self.do_posts();
         let read = self.has_unhandled() || self.link().read(cx)?;
         if let Some(last) = *last
@@ -130,7 +121,7 @@ pub(super) trait ConnectionTask {
 
     /// Waits for the next event. Returns `true` if there is one already. The last turn was at
     /// `now`.
-    fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, Self::End> {
+    fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, End> {
         let keepalive = self.prepare_sleep(now, cx)?;
         self.link().publish_stats(now);
         if self.link().shrink_if_idle(now) {

@@ -15,7 +15,7 @@ use crate::stats::{CallEvent, CallRecorders};
 use crate::status::Status;
 use crate::transport::{
     CallEnd, CancelReason, ConnectionHandle, EndedCall, Incoming, IncomingHead, NoHead, ReadDemand,
-    RequestHead, ServerStream,
+    RequestHead, ServerStream, WholeContent,
 };
 
 /// The context of a server's call: everything that its handler reads and sets besides messages.
@@ -294,11 +294,6 @@ impl CallContext {
         accepted(self.head().metadata.get_all("grpc-accept-encoding"))
     }
 
-    /// The whole content of the request, if it has come, in one piece, and `fits`.
-    pub(crate) fn take_whole(&self, fits: &dyn Fn(&[u8]) -> bool) -> Option<Bytes> {
-        self.0.take_whole(fits)
-    }
-
     /// Ready when the client or the connection has ended the call.
     pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.poll_closed(cx)
@@ -507,6 +502,14 @@ impl MessageSource for CallContext {
     /// The request has its metadata.
     fn poll_head(&self, _: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         Poll::Ready(Err(NoHead))
+    }
+
+    fn poll_whole(
+        &self,
+        cx: &mut Context<'_>,
+        fits: &dyn Fn(&[u8]) -> bool,
+    ) -> Poll<Option<WholeContent>> {
+        self.0.poll_whole(cx, fits)
     }
 
     fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<SourceEvent> {

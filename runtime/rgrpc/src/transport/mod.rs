@@ -204,11 +204,19 @@ pub(crate) trait Stream: Send + Sync + 'static {
     /// send all of it.
     fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<Incoming>;
 
-    /// Takes the whole DATA of the stream if it is here. The end has come, the DATA is in one piece
-    /// that `fits`, and none of it was taken before; otherwise nothing is taken. So the only
-    /// message of a call is received at once if it has arrived at once.
-    fn take_whole(&self, _fits: &dyn Fn(&[u8]) -> bool) -> Option<Bytes> {
-        None
+    /// Receives the stream's whole content, if it has come whole. Ready when the head has come, as it
+    /// has on a server, or when the stream has ended. Takes the content if the stream ended well, its
+    /// DATA is in one piece that `fits`, and none of it was taken before; otherwise takes nothing. So
+    /// the only message of a call is received at once if it has arrived at once.
+    ///
+    /// This is the path of every message that comes whole, but for a request that comes with its head:
+    /// [`Dispatch::dispatch`] receives its content, and its stream needs no state.
+    fn poll_whole(
+        &self,
+        _cx: &mut Context<'_>,
+        _fits: &dyn Fn(&[u8]) -> bool,
+    ) -> Poll<Option<WholeContent>> {
+        Poll::Ready(None)
     }
 
     /// Ready when the stream takes another message. A stream that has ended returns the status of
@@ -252,18 +260,6 @@ pub(crate) trait ClientStream: Stream {
     /// ready.
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>>;
 
-    /// Receives a whole response. Ready when the call has ended or a part of the response has come.
-    /// Takes the response if the call ended well, its messages are in one piece that `fits`, and
-    /// none of it was taken before; otherwise takes nothing. So the only message of a call is
-    /// received at once if it has arrived at once.
-    fn poll_whole(
-        &self,
-        _cx: &mut Context<'_>,
-        _fits: &dyn Fn(&[u8]) -> bool,
-    ) -> Poll<Option<WholeResponse>> {
-        Poll::Ready(None)
-    }
-
     /// Returns whether the stream waits until the server allows one more. Used for the error text
     /// of a call that is being given up.
     fn waits_for_its_turn(&self) -> bool;
@@ -275,11 +271,13 @@ pub(crate) trait ClientStream: Stream {
     fn half_close(&self);
 }
 
-/// A whole response that ended with OK.
+/// The whole content of a stream that ended well. On a server it has neither head, which the call has
+/// already, nor trailer.
 #[derive(Debug)]
-pub(crate) struct WholeResponse {
+pub(crate) struct WholeContent {
     pub(crate) head: IncomingHead,
-    pub(crate) messages: Bytes,
+    /// The framed messages.
+    pub(crate) data: Bytes,
     pub(crate) trailer: Metadata,
 }
 

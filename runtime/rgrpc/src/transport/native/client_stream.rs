@@ -17,7 +17,7 @@ use crate::lock::lock;
 use crate::status::Status;
 use crate::transport::{
     ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode, Stream,
-    StreamEnd, Trailers, WholeResponse, ended_well,
+    StreamEnd, Trailers, WholeContent, ended_well,
 };
 
 /// The number of octets of a body that is not gRPC in the status, as in grpc-go.
@@ -333,6 +333,34 @@ impl Stream for NativeClientStream {
         incoming
     }
 
+    fn poll_whole(
+        &self,
+        cx: &mut Context<'_>,
+        fits: &dyn Fn(&[u8]) -> bool,
+    ) -> Poll<Option<WholeContent>> {
+        let mut state = lock(&self.state);
+        match &state.head {
+            Head::Awaited => {
+                state.inbound.wait(cx);
+                return Poll::Pending;
+            }
+            Head::Here(_) => {}
+            Head::NotGrpc(..) | Head::Done => return Poll::Ready(None),
+        }
+        let Some((data, trailer)) = state.inbound.take_whole(fits) else {
+            return Poll::Ready(None);
+        };
+        let head = match std::mem::replace(&mut state.head, Head::Done) {
+            Head::Here(head) => head,
+            _ => IncomingHead::default(),
+        };
+        Poll::Ready(Some(WholeContent {
+            head,
+            data,
+            trailer,
+        }))
+    }
+
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         let mut state = lock(&self.state);
         match state.sending.closed() {
@@ -379,34 +407,6 @@ impl ClientStream for NativeClientStream {
                 Poll::Pending
             }
         }
-    }
-
-    fn poll_whole(
-        &self,
-        cx: &mut Context<'_>,
-        fits: &dyn Fn(&[u8]) -> bool,
-    ) -> Poll<Option<WholeResponse>> {
-        let mut state = lock(&self.state);
-        match &state.head {
-            Head::Awaited => {
-                state.inbound.wait(cx);
-                return Poll::Pending;
-            }
-            Head::Here(_) => {}
-            Head::NotGrpc(..) | Head::Done => return Poll::Ready(None),
-        }
-        let Some((messages, trailer)) = state.inbound.take_whole(fits) else {
-            return Poll::Ready(None);
-        };
-        let head = match std::mem::replace(&mut state.head, Head::Done) {
-            Head::Here(head) => head,
-            _ => IncomingHead::default(),
-        };
-        Poll::Ready(Some(WholeResponse {
-            head,
-            messages,
-            trailer,
-        }))
     }
 
     fn waits_for_its_turn(&self) -> bool {

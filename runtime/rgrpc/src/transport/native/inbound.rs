@@ -287,7 +287,7 @@ impl Inbound {
     }
 
     /// Takes the whole DATA and the end, which must be regular; see
-    /// [`Stream::take_whole`](crate::transport::Stream::take_whole).
+    /// [`Stream::poll_whole`](crate::transport::Stream::poll_whole).
     pub(super) fn take_whole(&mut self, fits: &dyn Fn(&[u8]) -> bool) -> Option<(Bytes, Metadata)> {
         let Some(StreamEnd {
             outcome: Ok(metadata),

@@ -16,8 +16,8 @@ use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CallState, CancelReason, ConnectionHandle, Incoming, ReadDemand, ResetCode,
-    ServerStream, Stream, StreamEnd,
+    CallEnd, CallState, CancelReason, ConnectionHandle, Incoming, IncomingHead, ReadDemand,
+    ResetCode, ServerStream, Stream, StreamEnd, WholeContent,
 };
 
 /// The state that a connection's streams share.
@@ -235,10 +235,18 @@ impl Stream for NativeServerStream {
         incoming
     }
 
-    fn take_whole(&self, fits: &dyn Fn(&[u8]) -> bool) -> Option<Bytes> {
+    fn poll_whole(
+        &self,
+        _: &mut Context<'_>,
+        fits: &dyn Fn(&[u8]) -> bool,
+    ) -> Poll<Option<WholeContent>> {
         // The end has arrived, so the stream needs no more window.
         let whole = self.state(|state| state.inbound.take_whole(fits));
-        whole.map(|(data, _)| data)
+        Poll::Ready(whole.map(|(data, trailer)| WholeContent {
+            head: IncomingHead::default(),
+            data,
+            trailer,
+        }))
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {

@@ -28,7 +28,7 @@ use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
 use crate::transport::{
-    ClientStream, Delivery, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode, WholeResponse,
+    ClientStream, Delivery, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode, WholeContent,
     is_ended_well,
 };
 
@@ -212,7 +212,7 @@ impl MessageSource for CallAttempt {
         &self,
         cx: &mut Context<'_>,
         fits: &dyn Fn(&[u8]) -> bool,
-    ) -> Poll<Option<WholeResponse>> {
+    ) -> Poll<Option<WholeContent>> {
         // Whoever asks for this is the only one who could end the call here.
         let polled = self.stream.poll_whole(cx, fits);
         // Looked at where it lies: it is large.

@@ -51,6 +51,7 @@ mod extensions;
 mod interceptor;
 pub mod io;
 mod lock;
+mod memory_budget;
 mod metadata;
 mod prefix;
 mod read_demand;
@@ -71,6 +72,7 @@ mod transport;
 pub mod fuzzing;
 
 pub use backoff::BackoffConfig;
+pub use buffer_pool::BufferPool;
 pub use call::{
     BidiStream, BidiStreamingCall, Call, CallContext, CallOptions, CancelHandle, ClientStream,
     ClientStreaming, ClientStreamingCall, Extensions, Invoke, MethodName, RecvStream, Request,
@@ -87,6 +89,7 @@ pub use codec::{
 pub use connectivity_state::ConnectivityState;
 pub use disconnect_reason::{DisconnectReason, GoAway, ProtocolViolation};
 pub use interceptor::{CallKind, CallOutcome, EndedBy, MessageInterceptor, MessageView};
+pub use memory_budget::MemoryBudget;
 pub use metadata::{Metadata, MetadataError, MetadataIter};
 pub use resolver::TargetError;
 pub use server::{

@@ -12,6 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "backoff",
             "balancer",
+            "buffer_pool",
             "call",
             "codec",
             "connectivity_state",
@@ -19,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "extensions",
             "interceptor",
             "io",
+            "memory_budget",
             "metadata",
             "resolver",
             "select_biased",
@@ -33,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "buffer_pool",
             "call",
             "cancel_reason",
             "codec",
@@ -40,6 +43,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "extensions",
             "interceptor",
             "io",
+            "memory_budget",
             "metadata",
             "select_biased",
             "side",
@@ -64,6 +68,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "call",
         &[
+            "buffer_pool",
             "codec",
             "credentials",
             "extensions",
@@ -85,6 +90,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "extensions",
             "interceptor",
             "io",
+            "memory_budget",
             "metadata",
             "prefix",
             "read_demand",
@@ -140,6 +146,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("connectivity_state", &[]),
     ("disconnect_reason", &["side"]),
     ("extensions", &[]),
+    ("memory_budget", &[]),
     ("prefix", &[]),
     ("read_demand", &[]),
     ("select_biased", &[]),

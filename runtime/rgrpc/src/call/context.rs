@@ -7,6 +7,7 @@ use rgrpc_http2::BytesQueue;
 use tokio::time::Instant;
 
 use super::{Extensions, MessageSink, MessageSource, Response, ServerResources, SourceEvent};
+use crate::buffer_pool::BufferPool;
 use crate::codec::{Compressor, Encoding, IDENTITY, accepted, is_answered_alike};
 use crate::interceptor::{CallOutcome, EndHooks, MessageView};
 use crate::io::Peer;
@@ -502,6 +503,11 @@ impl MessageSource for CallContext {
     /// The request has its metadata.
     fn poll_head(&self, _: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         Poll::Ready(Err(NoHead))
+    }
+
+    fn buffer_pool(&self) -> BufferPool {
+        let resources = self.resources();
+        resources.map_or_else(BufferPool::shared, |resources| resources.pool.clone())
     }
 
     fn poll_whole(

@@ -3,6 +3,7 @@ use std::task::{Context, Poll};
 
 use rgrpc_http2::BytesQueue;
 
+use crate::buffer_pool::BufferPool;
 use crate::codec::Compressor;
 use crate::interceptor::MessageView;
 use crate::io::Peer;
@@ -74,6 +75,11 @@ pub(crate) trait MessageSource: Send + Sync {
         _fits: &dyn Fn(&[u8]) -> bool,
     ) -> Poll<Option<WholeContent>> {
         Poll::Ready(None)
+    }
+
+    /// The pool of the buffers that messages are received into.
+    fn buffer_pool(&self) -> BufferPool {
+        BufferPool::shared()
     }
 
     /// The compressor for messages in this encoding, if this side has it.

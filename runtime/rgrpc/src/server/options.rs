@@ -10,7 +10,7 @@ use crate::codec::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
 use crate::credentials::ServerCredentials;
 use crate::stats::StatsHandlers;
 use crate::transport::keepalive::{EnforcementPolicy, ServerParameters};
-use crate::transport::{ServerSettings, Transport};
+use crate::transport::{MessageMemory, ServerSettings, Transport};
 
 /// The options of a server; the setters of [`Server`](super::Server) document each.
 #[derive(Clone, Debug)]
@@ -58,6 +58,7 @@ impl Default for ServerOptions {
                 connections: Arc::default(),
                 keepalive: ServerParameters::default(),
                 enforcement: EnforcementPolicy::default(),
+                memory: MessageMemory::default(),
                 refusals: Arc::default(),
             },
         }

@@ -66,7 +66,7 @@ pub(crate) use request::{Rejection, RequestParser};
 pub(crate) use reset::{ResetCode, status_for_reset};
 pub(crate) use response::{HeadersBlock, ResponseParser, Trailers};
 pub(crate) use server_phase::{ConnectionPhase, ServerPhase};
-pub(crate) use settings::{ClientSettings, ServerSettings};
+pub(crate) use settings::{ClientSettings, MessageMemory, ServerSettings};
 pub(crate) use statistics::ConnectionRegistry;
 pub use statistics::ConnectionSnapshot;
 pub(crate) use stream_quota::StreamQuota;

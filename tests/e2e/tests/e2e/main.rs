@@ -41,6 +41,7 @@ mod limits;
 mod listeners;
 mod load_reports;
 mod lost_tasks;
+mod message_memory;
 mod metadata;
 mod outgoing;
 mod outlier_detection;

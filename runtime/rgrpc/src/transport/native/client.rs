@@ -30,9 +30,9 @@ use crate::transport::keepalive::{ChannelKeepalive, ClientKeepalive, ProbeStep};
 use crate::transport::statistics::ConnectionStats;
 use crate::transport::{
     ClientSettings, ClientStream, ClientTransport, ConnectionSnapshot, Delivery, Disconnect,
-    DisconnectReason, DrainReason, GoAway, LastReceived, OpenError, OpenRequest, OtherProtocol,
-    PrefaceError, Report, ResetCode, StreamEnd, StreamQuota, TransportEvent, lost_text,
-    status_for_reset,
+    DisconnectReason, DrainReason, GoAway, LastReceived, MessageMemory, OpenError, OpenRequest,
+    OtherProtocol, PrefaceError, Report, ResetCode, StreamEnd, StreamQuota, TransportEvent,
+    lost_text, status_for_reset,
 };
 
 /// Creates the client transport of a connection. Ready when the server's SETTINGS have arrived.
@@ -69,6 +69,7 @@ pub(crate) async fn connect(
         outbox: Arc::clone(&outbox),
         posts: Vec::new(),
         heads: RequestHeads::default(),
+        memory: settings.memory,
         unhandled: false,
         gone: Arc::clone(&gone),
         quota: Arc::clone(&quota),
@@ -210,6 +211,7 @@ struct Task {
     /// Posts that were taken from the outbox and are not done.
     posts: Vec<ClientPost>,
     heads: RequestHeads,
+    memory: MessageMemory,
     /// The last read has more events than the share of a turn.
     unhandled: bool,
     gone: Arc<AtomicBool>,
@@ -313,7 +315,7 @@ impl Task {
                 if let Some(stream) = self.link.core.value_mut(key) {
                     let after = match direct_data {
                         Some(message) => stream.return_buffer(message, end_stream),
-                        None => stream.receive(data, end_stream),
+                        None => stream.receive(data, end_stream, &self.memory),
                     };
                     self.after(key, after);
                 }

@@ -16,8 +16,8 @@ use super::request_head::RequestFields;
 use crate::lock::lock;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode, Stream,
-    StreamEnd, Trailers, WholeContent, ended_well,
+    ClientStream, HeadersBlock, Incoming, IncomingHead, MessageMemory, NoHead, ReadDemand,
+    ResetCode, Stream, StreamEnd, Trailers, WholeContent, ended_well,
 };
 
 /// The number of octets of a body that is not gRPC in the status, as in grpc-go.
@@ -158,9 +158,9 @@ impl NativeClientStream {
     }
 
     /// Receives DATA, and the end of the stream if that came with it.
-    pub(super) fn receive(&self, data: Bytes, end_stream: bool) -> After {
+    pub(super) fn receive(&self, data: Bytes, end_stream: bool, memory: &MessageMemory) -> After {
         let mut state = lock(&self.state);
-        let (waker, after) = state.data(data, end_stream);
+        let (waker, after) = state.data(data, end_stream, memory);
         drop(state);
         wake(waker);
         after
@@ -234,7 +234,8 @@ impl ClientStreamState {
             }
             // Trailers of a response that is not gRPC, or headers where trailers belong, which the
             // core does not let through.
-            _ => return self.data(Bytes::new(), true),
+            Head::NotGrpc(..) => return self.end_foreign(),
+            _ => return self.ended_with_data(),
         }
         match block.headers(end_stream) {
             HeadersBlock::Head(head) => {
@@ -257,7 +258,12 @@ impl ClientStreamState {
         }
     }
 
-    fn data(&mut self, data: Bytes, end_stream: bool) -> (Option<Waker>, After) {
+    fn data(
+        &mut self,
+        data: Bytes,
+        end_stream: bool,
+        memory: &MessageMemory,
+    ) -> (Option<Waker>, After) {
         if let Head::NotGrpc(_, body) = &mut self.head {
             let free = MAX_NOT_GRPC_BODY - body.len();
             body.extend_from_slice(&data[..data.len().min(free)]);
@@ -267,7 +273,7 @@ impl ClientStreamState {
                 (None, After::Nothing)
             };
         }
-        let Pushed { waker, reading } = self.inbound.push(data);
+        let Pushed { waker, reading } = self.inbound.push(data, memory);
         if end_stream {
             let (ended, after) = self.ended_with_data();
             return (waker.or(ended), after);

@@ -166,6 +166,7 @@ impl<D: Dispatch> Task<D> {
                 outbox: Outbox::new(),
                 peer: Arc::clone(connection.shared_peer()),
                 connection,
+                memory: settings.memory.clone(),
             }),
             link: Link::new(
                 Connection::server(config, read_request),

@@ -16,8 +16,8 @@ use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CallState, CancelReason, ConnectionHandle, Incoming, IncomingHead, ReadDemand,
-    ResetCode, ServerStream, Stream, StreamEnd, WholeContent,
+    CallEnd, CallState, CancelReason, ConnectionHandle, Incoming, IncomingHead, MessageMemory,
+    ReadDemand, ResetCode, ServerStream, Stream, StreamEnd, WholeContent,
 };
 
 /// The state that a connection's streams share.
@@ -25,6 +25,7 @@ pub(super) struct ServerShared {
     pub(super) outbox: Outbox<ServerPost>,
     pub(super) peer: Arc<Peer>,
     pub(super) connection: ConnectionHandle,
+    pub(super) memory: MessageMemory,
 }
 
 /// A post of a call to its connection's task.
@@ -124,7 +125,7 @@ impl NativeServerStream {
     /// if the peer needs credit for it.
     pub(super) fn receive(&self, data: Bytes, end_stream: bool) -> Option<Reading> {
         let (waker, reading) = self.state(|state| {
-            let Pushed { waker, reading } = state.inbound.push(data);
+            let Pushed { waker, reading } = state.inbound.push(data, &self.shared.memory);
             (waker.or(state.end_if(end_stream)), reading)
         });
         wake(waker);

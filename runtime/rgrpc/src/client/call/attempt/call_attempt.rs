@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::counted_call::CountedCall;
 use super::pick::PickerCallback;
 use crate::balancer::StreamPermit;
+use crate::buffer_pool::BufferPool;
 use crate::call::{Exchange, MessageSink, MessageSource, SourceEvent};
 use crate::client::call::resolved_call::ResolvedCall;
 use crate::client::call::scheduler::AttemptFailure;
@@ -245,6 +246,10 @@ impl MessageSource for CallAttempt {
                 SourceEvent::End(outcome)
             }
         })
+    }
+
+    fn buffer_pool(&self) -> BufferPool {
+        self.counted.conn().settings().buffer_pool.clone()
     }
 
     fn decompressor(&self, encoding: &[u8]) -> Option<Arc<dyn Compressor>> {

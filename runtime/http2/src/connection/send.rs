@@ -216,7 +216,15 @@ impl<T, H: Clone> Connection<T, H> {
     ///
     /// A server that has sent a whole response and does not need the rest of the request resets
     /// with NO_ERROR (RFC 9113 section 8.1).
+    #[inline]
     pub fn reset_when_sent(&mut self, key: StreamKey, code: ErrorCode) {
+        // Most streams are gone by then, since the peer has ended them.
+        if self.streams.get(key).is_some() {
+            self.reset_open_when_sent(key, code);
+        }
+    }
+
+    fn reset_open_when_sent(&mut self, key: StreamKey, code: ErrorCode) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };

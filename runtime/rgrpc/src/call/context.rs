@@ -9,14 +9,14 @@ use tokio::time::Instant;
 use super::{Extensions, MessageSink, MessageSource, Response, ServerResources, SourceEvent};
 use crate::buffer_pool::BufferPool;
 use crate::codec::{Compressor, Encoding, IDENTITY, accepted, is_answered_alike};
-use crate::interceptor::{CallOutcome, EndHooks, MessageView};
+use crate::interceptor::{CallOutcome, MessageView};
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::stats::{CallEvent, CallRecorders};
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CancelReason, ConnectionHandle, EndedCall, Incoming, IncomingHead, NoHead, ReadDemand,
-    RequestHead, ServerStream, WholeContent,
+    CallEnd, CancelReason, ConnectionHandle, EndReport, EndedCall, Incoming, IncomingHead, NoHead,
+    ReadDemand, RequestHead, ServerStream, WholeContent,
 };
 
 /// The context of a server's call: everything that its handler reads and sets besides messages.
@@ -249,10 +249,15 @@ impl CallContext {
     ///
     /// # Errors
     /// UNIMPLEMENTED if the server has no compressor of that name.
+    #[inline]
     pub(crate) fn negotiate_encoding(&self) -> Result<Encoding, Status> {
-        let Some(name) = &self.head().encoding else {
-            return Ok(Encoding::Identity);
-        };
+        match &self.head().encoding {
+            None => Ok(Encoding::Identity),
+            Some(name) => self.find_encoding(name),
+        }
+    }
+
+    fn find_encoding(&self, name: &Bytes) -> Result<Encoding, Status> {
         let encoding = Encoding::find(name, |name| self.compressor_of(name).cloned());
         match &encoding {
             Encoding::Identity => {}
@@ -264,6 +269,11 @@ impl CallContext {
             Encoding::Unknown(name) => return Err(self.unknown_encoding(name)),
         }
         Ok(encoding)
+    }
+
+    fn find_compressor(&self) -> Option<Arc<dyn Compressor>> {
+        let encoding = self.0.call().encoding()?;
+        self.compressor_of(&encoding).cloned()
     }
 
     /// The answer to a request in an unknown encoding; it lists the server's encodings.
@@ -316,7 +326,7 @@ impl CallContext {
         let EndedCall {
             mut header,
             trailer: mut trailers,
-            hooks,
+            report,
         } = self.0.call().end();
         trailers.merge(trailer.without_received());
         if let Some(header) = &mut header {
@@ -327,7 +337,7 @@ impl CallContext {
             message,
             trailer: trailers,
         };
-        self.ended(&end, Some(sent), hooks);
+        self.ended(&end, Some(sent), report);
         end
     }
 
@@ -336,14 +346,14 @@ impl CallContext {
         let EndedCall {
             header,
             trailer,
-            hooks,
+            report,
         } = self.0.call().end();
         let outcome = match outcome {
             Ok(()) => Ok(trailer),
             Err(status) => Err(with_trailer(status, trailer)),
         };
         let end = CallEnd::Finish { header, outcome };
-        self.ended(&end, None, hooks);
+        self.ended(&end, None, report);
         end
     }
 
@@ -352,11 +362,11 @@ impl CallContext {
         let EndedCall {
             header,
             trailer,
-            hooks,
+            report,
         } = self.0.call().end();
         let status = with_trailer(status, trailer);
         let end = CallEnd::Abort { header, status };
-        self.ended(&end, None, hooks);
+        self.ended(&end, None, report);
         end
     }
 
@@ -365,21 +375,24 @@ impl CallContext {
     pub(crate) fn closed(&self) -> CallEnd {
         // Nobody is left to have the metadata.
         let ended = self.0.call().end();
-        self.ended(&CallEnd::Closed, None, ended.hooks);
+        self.ended(&CallEnd::Closed, None, ended.report);
         CallEnd::Closed
     }
 
     /// Tells stats handlers and end hooks how the call has ended.
     #[inline]
-    fn ended(&self, end: &CallEnd, sent: Option<MessageView<'_>>, hooks: EndHooks) {
-        if !hooks.is_empty() || self.recorders().is_some() {
-            self.report_end(end, sent, hooks);
+    fn ended(&self, end: &CallEnd, sent: Option<MessageView<'_>>, report: Option<EndReport>) {
+        if let Some(report) = report {
+            self.report_end(end, sent, report);
         }
     }
 
-    fn report_end(&self, end: &CallEnd, sent: Option<MessageView<'_>>, hooks: EndHooks) {
+    fn report_end(&self, end: &CallEnd, sent: Option<MessageView<'_>>, report: EndReport) {
         static NONE: Metadata = Metadata::new();
-        let cancel_reason = self.cancel_reason();
+        let EndReport {
+            hooks,
+            cancel_reason,
+        } = report;
         let cancelled;
         let (header, trailer, status) = match end {
             CallEnd::Reply {
@@ -479,8 +492,11 @@ impl MessageSink for CallContext {
 
     #[inline]
     fn compressor(&self) -> Option<Arc<dyn Compressor>> {
-        let encoding = self.0.call().encoding()?;
-        self.compressor_of(&encoding).cloned()
+        if self.0.call().has_encoding() {
+            self.find_compressor()
+        } else {
+            None
+        }
     }
 
     fn send(&self, message: BytesQueue) -> Result<(), Status> {

@@ -42,6 +42,16 @@ impl<T> Response<T> {
         }
     }
 
+    /// Takes the metadata, the trailers and the peer, and leaves the message.
+    pub(crate) fn take_metadata(&mut self) -> Response<()> {
+        Response {
+            message: (),
+            metadata: std::mem::take(&mut self.metadata),
+            trailer: std::mem::take(&mut self.trailer),
+            peer: self.peer.take(),
+        }
+    }
+
     /// The message.
     pub const fn message(&self) -> &T {
         &self.message

@@ -37,6 +37,7 @@ pub(crate) fn frame<C: Codec<M>, M>(
 
 /// Returns whether `data` is exactly one uncompressed message with its prefix, of at most `max`
 /// bytes.
+#[inline]
 pub(crate) fn is_one_message(data: &[u8], max: usize) -> bool {
     let Some((&prefix, message)) = data.split_first_chunk() else {
         return false;

@@ -124,7 +124,10 @@ impl EndHooks {
     /// Calls the hooks, the last one first, as values that go out of scope are dropped. A panic of
     /// one is logged and changes nothing for the others.
     pub(crate) fn call(self, outcome: &CallOutcome<'_>) {
-        for hook in self.0.into_iter().flat_map(|hooks| *hooks).rev() {
+        let Some(hooks) = self.0 else {
+            return;
+        };
+        for hook in hooks.into_iter().rev() {
             let _ = caught("an end hook of a call", || hook(outcome));
         }
     }

@@ -53,9 +53,16 @@ impl Metadata {
 
     /// Removes the received values.
     #[inline]
-    pub(crate) fn without_received(mut self) -> Self {
-        // Usually the metadata is empty or has no received value.
-        if !self.is_empty() && self.entries().iter().any(|entry| entry.received) {
+    pub(crate) fn without_received(self) -> Self {
+        // Usually the metadata is empty.
+        if self.entries.is_none() {
+            return self;
+        }
+        self.remove_received()
+    }
+
+    fn remove_received(mut self) -> Self {
+        if self.entries().iter().any(|entry| entry.received) {
             self.entries_mut().retain(|entry| !entry.received);
         }
         self

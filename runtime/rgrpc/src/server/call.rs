@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
-use rgrpc_http2::BytesQueue;
 
 use super::Handler;
 use super::interceptor::with_prefix;
@@ -79,6 +78,7 @@ struct Reply {
 }
 
 impl ServerCall {
+    #[inline]
     pub(super) fn new(
         context: CallContext,
         content: Option<Bytes>,
@@ -272,6 +272,7 @@ impl ServerCall {
     }
 
     /// The only request with its prefix, if it is here whole.
+    #[inline]
     fn whole_request(&mut self) -> Option<Bytes> {
         let max = self.limits.max_receive.0 as usize;
         match self.content.take_if(|content| is_one_message(content, max)) {
@@ -296,7 +297,7 @@ impl ServerCall {
         Some(whole?.data)
     }
 
-    #[inline]
+    #[inline(always)]
     fn decode_request<C: Codec<Req>, Req: 'static>(
         self,
         framed: Bytes,
@@ -414,28 +415,27 @@ impl Reply {
     #[inline]
     fn handled<C: Codec<Res>, Res: Send + 'static>(
         self,
-        response: Result<Response<Res>, Status>,
+        mut response: Result<Response<Res>, Status>,
     ) -> Handled {
-        let response = response?;
+        // By reference, so that the message is not moved.
+        let response = match response {
+            Ok(ref mut response) if self.interceptors.is_none() && !self.keep_message => response,
+            Ok(response) => return self.observed::<C, Res>(response),
+            Err(status) => return Err(status),
+        };
         // It may be smaller when it is compressed.
-        match frame::<C, Res>(response.message(), MessageLimit::largest(Side::Server)) {
-            Ok(framed) if self.interceptors.is_none() && !self.keep_message => {
-                let encoded_len = framed.len().saturating_sub(PREFIX_LEN);
-                let response = response.map(|_| framed);
-                Ok(ServerReply(Some(ReplyMessage {
-                    response,
-                    max_send: self.max_send.of_server(),
-                    encoded_len,
-                    message: None,
-                })))
-            }
-            Ok(framed) => self.observed(response, framed),
-            Err(status) => Err(status),
-        }
+        let framed = frame::<C, Res>(response.message(), MessageLimit::largest(Side::Server))?;
+        Ok(ServerReply(Some(ReplyMessage {
+            encoded_len: framed.len().saturating_sub(PREFIX_LEN),
+            response: response.take_metadata().map(|()| framed),
+            max_send: self.max_send.of_server(),
+            message: None,
+        })))
     }
 
     /// As above, for a message that is observed.
-    fn observed<Res: Send + 'static>(self, response: Response<Res>, framed: BytesQueue) -> Handled {
+    fn observed<C: Codec<Res>, Res: Send + 'static>(self, response: Response<Res>) -> Handled {
+        let framed = frame::<C, Res>(response.message(), MessageLimit::largest(Side::Server))?;
         let encoded_len = framed.len().saturating_sub(PREFIX_LEN);
         if let Some(interceptors) = &self.interceptors {
             let view = MessageView::new(Some(response.message()), encoded_len, encoded_len);

@@ -1,4 +1,3 @@
-use std::any::Any;
 use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -12,12 +11,12 @@ use super::call::{MessageLimits, SizeLimit};
 use super::interceptor::Interceptors;
 use super::options::ServerOptions;
 use super::panic::{PanicHook, guarded};
-use super::reply::{ReplyMessage, ServerReply};
-use super::services::{Method, Services};
+use super::reply::ServerReply;
+use super::services::{Method, MethodId, Services};
 use super::{CallHead, HandlerFuture, IncomingCall, ServeError, ServerCall};
 use crate::call::CallContext;
-use crate::codec::{Encoding, PREFIX_LEN};
-use crate::interceptor::{CallKind, MessageView};
+use crate::codec::Encoding;
+use crate::interceptor::CallKind;
 use crate::side::Side;
 use crate::stats::{CallBegin, CallEvent, CallScope, ConnectionRecorders};
 use crate::status::Status;
@@ -85,31 +84,28 @@ impl Dispatcher {
         context: &CallContext,
         content: Option<Bytes>,
     ) -> Result<HandlerFuture, Status> {
+        let method = self.services.lookup(context.method());
         if self.hooked {
-            return self.begin_hooked(context, content);
+            return self.begin_hooked(context, method, content);
         }
         let encoding = context.negotiate_encoding()?;
         let limits = self.limits(self.options.max_receive_message_size);
         let call = ServerCall::new(context.clone(), content, encoding, limits);
-        self.handler(self.services.lookup(context.method()), call)
+        self.handler(method, call)
     }
 
     /// As above, with the registered stats handlers, then the head hook, then interceptors.
     fn begin_hooked(
         self: &Arc<Self>,
         context: &CallContext,
+        method: Option<MethodId>,
         content: Option<Bytes>,
     ) -> Result<HandlerFuture, Status> {
         let mut max_receive = self.options.max_receive_message_size;
         let scoped = !self.options.stats.is_empty() || self.options.head_hook.is_some();
         let has_interceptors = !self.options.interceptors.is_empty();
-        // Interceptors look it up when they need it.
-        let method = if scoped || !has_interceptors {
-            self.services.lookup(context.method())
-        } else {
-            None
-        };
         if scoped {
+            let method = method.map(|id| self.services.method(id));
             self.begin_scope(context, method, &mut max_receive)?;
         }
         let limits = self.limits(max_receive);
@@ -119,7 +115,7 @@ impl Dispatcher {
         };
         let call = ServerCall::hooked(context.clone(), content, encoding, limits, has_interceptors);
         if has_interceptors {
-            let call = IncomingCall::new(Arc::clone(self), call, refusal);
+            let call = IncomingCall::new(Arc::clone(self), method, call, refusal);
             return Ok(IncomingCall::start_chain(self, 0, call));
         }
         match refusal {
@@ -135,11 +131,11 @@ impl Dispatcher {
         method: Option<&Method>,
         max_receive: &mut usize,
     ) -> Result<(), Status> {
-        let mut scope = Box::<CallScope>::default();
+        let mut scope = CallScope::default();
         let CallScope {
             extensions,
             recorders,
-        } = &mut *scope;
+        } = &mut scope;
         if !self.options.stats.is_empty() {
             *recorders = self.options.stats.begin_call(&mut CallBegin {
                 side: Side::Server,
@@ -192,13 +188,19 @@ impl Dispatcher {
     #[inline]
     pub(super) fn handler(
         &self,
-        method: Option<&Method>,
+        method: Option<MethodId>,
         call: ServerCall,
     ) -> Result<HandlerFuture, Status> {
-        match (method, &self.options.unknown_service) {
-            (Some(method), _) => Ok(method.handle(call)),
-            (None, Some(unknown)) => Ok(unknown.handle(call)),
-            (None, None) => Err(self.services.missing(call.request().context().method())),
+        match method {
+            Some(id) => Ok(self.services.method(id).handle(call)),
+            None => self.unknown_method(call),
+        }
+    }
+
+    fn unknown_method(&self, call: ServerCall) -> Result<HandlerFuture, Status> {
+        match &self.options.unknown_service {
+            Some(unknown) => Ok(unknown.handle(call)),
+            None => Err(self.services.missing(call.request().context().method())),
         }
     }
 }
@@ -260,14 +262,6 @@ pub(super) struct Call {
     context: CallContext,
 }
 
-/// The reason why a handler is no longer polled.
-enum End {
-    Handled(Result<ServerReply, Status>),
-    /// The client or the connection has ended the call.
-    Closed,
-    DeadlinePassed,
-}
-
 impl transport::Call for Call {
     fn stream(&self) -> &dyn ServerStream {
         self.context.stream()
@@ -278,64 +272,55 @@ impl Future for Call {
     type Output = CallEnd;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CallEnd> {
-        let end = match self.poll_handler(cx) {
-            Poll::Ready(handled) => End::Handled(handled),
-            Poll::Pending => ready!(self.poll_cancelled(cx)),
-        };
-        // The handler's values may ask when they are dropped.
-        if let End::DeadlinePassed = end {
-            self.context.cancel(CancelReason::DeadlineExceeded);
+        match self.poll_handler(cx) {
+            Poll::Ready(end) => Poll::Ready(end),
+            Poll::Pending => self.poll_cancelled(cx),
         }
-        // The handler's values are dropped before the end of the call is reported.
-        self.drop_handler();
-        Poll::Ready(match end {
-            End::Handled(Ok(ServerReply(Some(reply)))) => {
-                let ReplyMessage {
-                    response,
-                    encoded_len,
-                    message,
-                    ..
-                } = reply;
-                let message = message.as_deref().map(|message| message as &dyn Any);
-                let compressed_len = response.message().len().saturating_sub(PREFIX_LEN);
-                let sent = MessageView::new(message, encoded_len, compressed_len);
-                self.context.reply(response, sent)
-            }
-            End::Handled(Ok(ServerReply(None))) => self.context.finish(Ok(())),
-            End::Handled(Err(status)) => self.context.finish(Err(status)),
-            End::Closed => self.context.closed(),
-            // A status rather than a bare reset, as grpc-go sends: a client whose own clock has not
-            // noticed yet would take that for a cancellation.
-            End::DeadlinePassed => self.context.abort(Status::deadline_exceeded(
-                "the call's deadline passed on the server",
-            )),
-        })
     }
 }
 
 impl Call {
-    fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<Result<ServerReply, Status>> {
+    /// Polls the handler, and drops it when it is ready: its values are dropped before the end of
+    /// the call is reported. A panic of a value that is dropped does not change the end.
+    #[inline]
+    fn poll_handler(&mut self, cx: &mut Context<'_>) -> Poll<CallEnd> {
         let Self {
             handler,
             panic_hook,
             context,
             ..
         } = self;
-        let Some(handler) = handler else {
-            return Poll::Pending;
-        };
-        // The only response is compressed here, so that a compressor's panic is this call's alone.
-        let handle = || {
-            let mut handled = handler.as_mut().poll(cx);
-            if let Poll::Ready(Ok(reply)) = &mut handled
+        let mut handled = Poll::Pending;
+        let mut is_handled = false;
+        let run = || {
+            let Some(future) = handler else {
+                return;
+            };
+            handled = future.as_mut().poll(cx);
+            let Poll::Ready(result) = &mut handled else {
+                return;
+            };
+            // The only response is compressed here, so that a compressor's panic is this call's
+            // alone.
+            if let Ok(reply) = result
                 && let Err(status) = reply.compress(context)
             {
-                handled = Poll::Ready(Err(status));
+                *result = Err(status);
             }
-            handled
+            is_handled = true;
+            drop(handler.take());
         };
-        guarded(context, panic_hook.as_ref(), handle)
-            .unwrap_or_else(|status| Poll::Ready(Err(status)))
+        if let Err(status) = guarded(context, panic_hook.as_ref(), run)
+            && !is_handled
+        {
+            self.drop_handler();
+            return Poll::Ready(self.context.finish(Err(status)));
+        }
+        handled.map(|handled| match handled {
+            Ok(ServerReply(Some(reply))) => reply.end_call(&self.context),
+            Ok(ServerReply(None)) => self.context.finish(Ok(())),
+            Err(status) => self.context.finish(Err(status)),
+        })
     }
 
     /// Drops the handler. Its values may panic then, which does not change the end of the call.
@@ -345,9 +330,10 @@ impl Call {
     }
 
     /// Ready when the client, the connection or the deadline has ended the call.
-    fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+    fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<CallEnd> {
         if self.context.poll_closed(cx).is_ready() {
-            return Poll::Ready(End::Closed);
+            self.drop_handler();
+            return Poll::Ready(self.context.closed());
         }
         let Some(deadline) = self.context.deadline() else {
             return Poll::Pending;
@@ -355,7 +341,15 @@ impl Call {
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
-        timer.as_mut().poll(cx).map(|()| End::DeadlinePassed)
+        ready!(timer.as_mut().poll(cx));
+        // The handler's values may ask when they are dropped.
+        self.context.cancel(CancelReason::DeadlineExceeded);
+        self.drop_handler();
+        // A status rather than a bare reset, as grpc-go sends: a client whose own clock has not
+        // noticed yet would take that for a cancellation.
+        Poll::Ready(self.context.abort(Status::deadline_exceeded(
+            "the call's deadline passed on the server",
+        )))
     }
 }
 

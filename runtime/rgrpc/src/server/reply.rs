@@ -5,8 +5,10 @@ use bytes::{Buf, Bytes};
 
 use crate::call::{CallContext, MessageSink, Response};
 use crate::codec::{MessageLimit, PREFIX_LEN, compress_framed};
+use crate::interceptor::MessageView;
 use crate::metadata::Metadata;
 use crate::status::Status;
+use crate::transport::CallEnd;
 use rgrpc_http2::BytesQueue;
 
 /// The answer to a call that is about to end with OK: the output of a
@@ -103,6 +105,21 @@ impl ServerReply {
                 reply.max_send,
             ),
         }
+    }
+}
+
+impl ReplyMessage {
+    /// Ends the call with this response.
+    #[inline]
+    pub(super) fn end_call(self, context: &CallContext) -> CallEnd {
+        let message = self.message.as_deref();
+        let compressed_len = self.response.message().len().saturating_sub(PREFIX_LEN);
+        let sent = MessageView::new(
+            message.map(|message| message as &dyn Any),
+            self.encoded_len,
+            compressed_len,
+        );
+        context.reply(self.response, sent)
     }
 }
 

@@ -16,10 +16,15 @@ use crate::status::Status;
 /// The methods that a server knows, by their full names.
 #[derive(Default)]
 pub(super) struct Services {
-    methods: HashMap<Box<str>, Method, FxBuildHasher>,
+    ids: HashMap<Box<str>, MethodId, FxBuildHasher>,
+    methods: Vec<Method>,
     /// By their names.
     services: BTreeMap<&'static str, ServiceInfo>,
 }
+
+/// The place of a method among those of its server. A call's path is looked up once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MethodId(usize);
 
 /// A method that is ready to be called.
 pub(super) struct Method {
@@ -65,15 +70,14 @@ impl Services {
         for (index, (method, handler, kind)) in unary.chain(streaming).enumerate() {
             let path = format!("/{}/{method}", desc.service_name);
             let service = Arc::clone(&service);
-            self.methods.insert(
-                path.into(),
-                Method {
-                    run: Arc::new(move |call| handler(Arc::clone(&service), call)),
-                    kind,
-                    service: desc.service_name,
-                    index,
-                },
-            );
+            let id = MethodId(self.methods.len());
+            self.ids.insert(path.into(), id);
+            self.methods.push(Method {
+                run: Arc::new(move |call| handler(Arc::clone(&service), call)),
+                kind,
+                service: desc.service_name,
+                index,
+            });
         }
         Ok(())
     }
@@ -84,8 +88,15 @@ impl Services {
     }
 
     /// Looks a request's path up.
-    pub(super) fn lookup(&self, path: &str) -> Option<&Method> {
-        self.methods.get(path)
+    #[inline]
+    pub(super) fn lookup(&self, path: &str) -> Option<MethodId> {
+        self.ids.get(path).copied()
+    }
+
+    /// The method that was looked up.
+    #[inline]
+    pub(super) fn method(&self, id: MethodId) -> &Method {
+        &self.methods[id.0]
     }
 
     /// The descriptor of a method.
@@ -116,7 +127,7 @@ impl Services {
 
 impl fmt::Debug for Services {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.methods.keys()).finish()
+        f.debug_set().entries(self.ids.keys()).finish()
     }
 }
 

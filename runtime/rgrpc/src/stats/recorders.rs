@@ -59,7 +59,8 @@ impl fmt::Debug for StatsHandlers {
 pub(crate) struct CallRecorders {
     /// Apart from the others, because most programs have one handler.
     first: Option<Arc<dyn CallStats>>,
-    others: Vec<Arc<dyn CallStats>>,
+    #[expect(clippy::box_collection, reason = "calls with one recorder stay small")]
+    others: Option<Box<Vec<Arc<dyn CallStats>>>>,
     want_messages: bool,
 }
 
@@ -68,7 +69,7 @@ impl CallRecorders {
         self.want_messages |= recorder.wants_messages();
         match &self.first {
             None => self.first = Some(recorder),
-            Some(_) => self.others.push(recorder),
+            Some(_) => self.others.get_or_insert_default().push(recorder),
         }
     }
 
@@ -86,7 +87,7 @@ impl CallRecorders {
         if let Some(recorder) = &self.first {
             let _ = caught(STATS_HANDLER, || recorder.event(event));
         }
-        for recorder in &self.others {
+        for recorder in self.others.iter().flat_map(|others| others.iter()) {
             let _ = caught(STATS_HANDLER, || recorder.event(event));
         }
     }

@@ -23,7 +23,7 @@ pub(crate) struct CallState {
     has_encoding: AtomicBool,
     response: Mutex<ResponseState>,
     /// Set before the call is dispatched, if at all.
-    scope: OnceLock<Box<CallScope>>,
+    scope: OnceLock<CallScope>,
     /// A run of the handler has taken the request's body.
     body_taken: AtomicBool,
     /// Created by the first task that waits for the call's end.
@@ -48,7 +48,14 @@ pub(crate) struct EndedCall {
     /// The header metadata, if it is still to be sent.
     pub(crate) header: Option<Metadata>,
     pub(crate) trailer: Metadata,
+    /// `None` if nobody is told of the call's end.
+    pub(crate) report: Option<EndReport>,
+}
+
+/// The parts of an end that are told to end hooks and stats handlers.
+pub(crate) struct EndReport {
     pub(crate) hooks: EndHooks,
+    pub(crate) cancel_reason: Option<CancelReason>,
 }
 
 impl CallState {
@@ -82,11 +89,11 @@ impl CallState {
     /// The state that stats handlers and the head hook have made for the call.
     #[inline]
     pub(crate) fn scope(&self) -> Option<&CallScope> {
-        self.scope.get().map(|scope| &**scope)
+        self.scope.get()
     }
 
     /// Sets the [scope](Self::scope), once.
-    pub(crate) fn set_scope(&self, scope: Box<CallScope>) {
+    pub(crate) fn set_scope(&self, scope: CallScope) {
         let is_first = self.scope.set(scope).is_ok();
         debug_assert!(is_first, "a call is dispatched once");
     }
@@ -147,6 +154,12 @@ impl CallState {
         true
     }
 
+    /// Returns whether the response has a field about encodings.
+    #[inline]
+    pub(crate) fn has_encoding(&self) -> bool {
+        self.has_encoding.load(Ordering::Acquire)
+    }
+
     /// Returns the response's `grpc-encoding` and fixes it from now on.
     pub(crate) fn encoding(&self) -> Option<Bytes> {
         match self.encoding_field()? {
@@ -158,7 +171,7 @@ impl CallState {
     /// Returns the response's field about encodings and fixes it from now on.
     #[inline]
     pub(crate) fn encoding_field(&self) -> Option<EncodingField> {
-        if self.has_encoding.load(Ordering::Acquire) {
+        if self.has_encoding() {
             self.use_encoding_field()
         } else {
             None
@@ -189,6 +202,11 @@ impl CallState {
         let trailer = std::mem::take(&mut response.trailer);
         let header = response.take_header();
         let hooks = std::mem::take(&mut response.end_hooks);
+        let is_reported = !hooks.is_empty() || self.scope().is_some();
+        let report = is_reported.then(|| EndReport {
+            hooks,
+            cancel_reason: response.cancelled,
+        });
         drop(response);
         // A task that has not created it yet looks at the flag afterwards.
         if let Some(done) = self.done.get() {
@@ -197,7 +215,7 @@ impl CallState {
         EndedCall {
             header,
             trailer,
-            hooks,
+            report,
         }
     }
 

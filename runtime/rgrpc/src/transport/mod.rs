@@ -49,7 +49,7 @@ use crate::status::Status;
 pub use crate::cancel_reason::CancelReason;
 pub(crate) use crate::disconnect_reason::{DisconnectReason, GoAway};
 pub(crate) use crate::read_demand::ReadDemand;
-pub(crate) use call_state::{CallState, EndedCall};
+pub(crate) use call_state::{CallState, EndReport, EndedCall};
 pub use connection_handle::ConnectionHandle;
 pub(crate) use disconnect::{Disconnect, DrainReason, PrefaceError, lost_text};
 pub(crate) use encoding_field::EncodingField;

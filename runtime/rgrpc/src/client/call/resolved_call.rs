@@ -175,7 +175,11 @@ pub(super) struct OptionsSlot(Options);
 enum Options {
     Passed(CallOptions),
     Resolved(ResolvedCall),
+    /// For the moment in which they are resolved.
+    Taken,
 }
+
+const RESOLVED_LAST: &str = "options are resolved once, last";
 
 impl OptionsSlot {
     /// Creates the slot of a call whose user has passed these options.
@@ -185,14 +189,13 @@ impl OptionsSlot {
 
     /// Completes the options by the channel's defaults; returns the hooks for the end of the call.
     pub(super) fn complete(&mut self, defaults: Option<&CallOptions>) -> FinishHooks {
-        let options = self.take();
-        let mut options = match defaults {
-            Some(defaults) => options.with_defaults(defaults),
-            None => options,
-        };
-        let hooks = options.take_finish_hooks();
-        self.0 = Options::Passed(options);
-        FinishHooks::new(hooks)
+        if let Some(defaults) = defaults {
+            self.0 = Options::Passed(self.take().with_defaults(defaults));
+        }
+        match &mut self.0 {
+            Options::Passed(options) => FinishHooks::new(options.take_finish_hooks()),
+            Options::Resolved(_) | Options::Taken => unreachable!("{RESOLVED_LAST}"),
+        }
     }
 
     /// Resolves the options.
@@ -209,14 +212,15 @@ impl OptionsSlot {
     pub(super) fn passed(&self) -> &CallOptions {
         match &self.0 {
             Options::Passed(options) => options,
-            Options::Resolved(_) => unreachable!("options are resolved once, last"),
+            Options::Resolved(_) | Options::Taken => unreachable!("{RESOLVED_LAST}"),
         }
     }
 
+    #[inline]
     fn take(&mut self) -> CallOptions {
-        match std::mem::replace(&mut self.0, Options::Passed(CallOptions::new())) {
+        match std::mem::replace(&mut self.0, Options::Taken) {
             Options::Passed(options) => options,
-            Options::Resolved(_) => unreachable!("options are resolved once, last"),
+            Options::Resolved(_) | Options::Taken => unreachable!("{RESOLVED_LAST}"),
         }
     }
 
@@ -224,7 +228,9 @@ impl OptionsSlot {
     pub(super) fn resolved(&self) -> &ResolvedCall {
         match &self.0 {
             Options::Resolved(call) => call,
-            Options::Passed(_) => unreachable!("a call that has begun has resolved options"),
+            Options::Passed(_) | Options::Taken => {
+                unreachable!("a call that has begun has resolved options")
+            }
         }
     }
 
@@ -232,7 +238,9 @@ impl OptionsSlot {
     pub(super) fn into_resolved(self) -> ResolvedCall {
         match self.0 {
             Options::Resolved(call) => call,
-            Options::Passed(_) => unreachable!("a call that has begun has resolved options"),
+            Options::Passed(_) | Options::Taken => {
+                unreachable!("a call that has begun has resolved options")
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::interceptor::{CallKind, CallOutcome, MessageInterceptor};
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::server::dispatch::Dispatcher;
-use crate::server::services::Method;
+use crate::server::services::{Method, MethodId};
 use crate::server::{HandlerFuture, MethodDescriptor, ServerCall, ServerReply};
 use crate::status::Status;
 use crate::transport::ConnectionHandle;
@@ -30,6 +30,8 @@ use crate::transport::ConnectionHandle;
 #[derive(Clone, Debug)]
 pub struct IncomingCall {
     dispatcher: Arc<Dispatcher>,
+    /// `None` if the server does not have the method.
+    method: Option<MethodId>,
     call: ServerCall,
     /// The status that the server is going to refuse the call with.
     refusal: Option<Status>,
@@ -38,11 +40,13 @@ pub struct IncomingCall {
 impl IncomingCall {
     pub(in crate::server) fn new(
         dispatcher: Arc<Dispatcher>,
+        method: Option<MethodId>,
         call: ServerCall,
         refusal: Option<Status>,
     ) -> Self {
         Self {
             dispatcher,
+            method,
             call,
             refusal,
         }
@@ -241,7 +245,8 @@ impl IncomingCall {
 
     /// The method, if the server has it.
     fn registered(&self) -> Option<&Method> {
-        self.dispatcher.services().lookup(self.method())
+        let id = self.method?;
+        Some(self.dispatcher.services().method(id))
     }
 
     /// Starts the chain of a server from this position on.
@@ -268,17 +273,13 @@ impl IncomingCall {
     fn reach_handler(self) -> HandlerFuture {
         let Self {
             dispatcher,
+            method,
             call,
             refusal,
         } = self;
         let handler = match refusal {
             Some(status) => Err(status),
-            None => {
-                let method = dispatcher
-                    .services()
-                    .lookup(call.request().context().method());
-                dispatcher.handler(method, call)
-            }
+            None => dispatcher.handler(method, call),
         };
         handler.unwrap_or_else(|status| Box::pin(ready(Err(status))))
     }

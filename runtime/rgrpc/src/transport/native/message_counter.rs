@@ -36,7 +36,19 @@ impl MessageCounter {
 
     /// Counts DATA of a stream.
     #[inline]
-    pub(super) fn received(&mut self, key: StreamKey, mut data: &[u8]) {
+    pub(super) fn received(&mut self, key: StreamKey, data: &[u8]) {
+        // Most DATA is one message.
+        if self.partial.is_empty()
+            && let Some((prefix, rest)) = data.split_first_chunk()
+            && body_len(*prefix) == rest.len()
+        {
+            self.messages += 1;
+        } else {
+            self.received_parts(key, data);
+        }
+    }
+
+    fn received_parts(&mut self, key: StreamKey, mut data: &[u8]) {
         if !self.partial.is_empty()
             && let Some(partial) = self.partial.remove(&key)
         {

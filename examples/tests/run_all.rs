@@ -561,6 +561,21 @@ async fn server_interceptors_check_tokens_add_headers_and_see_messages() {
 }
 
 #[tokio::test]
+async fn message_memory_receives_large_messages_into_pooled_buffers() {
+    let printed = run(env!("CARGO_BIN_EXE_message_memory"), &[]).await;
+    assert_in_order(
+        &printed,
+        &[
+            "a reply of 1048584 bytes",
+            "a reply of 1048584 bytes",
+            "a reply of 1048584 bytes",
+            "the channel keeps buffers: true",
+            "the server has reserved 0 bytes",
+        ],
+    );
+}
+
+#[tokio::test]
 async fn counting_stats_counts_calls_bytes_and_connections() {
     let printed = run(env!("CARGO_BIN_EXE_counting_stats"), &[]).await;
     assert_in_order(
@@ -572,6 +587,7 @@ async fn counting_stats_counts_calls_bytes_and_connections() {
             "bytes received: 27",
             "bytes sent: 38",
             "connections: 0",
+            "ends of connections: 1",
         ],
     );
 }

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rgrpc::stats::{
-    CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionStats, StatsHandler,
+    CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionEnd, ConnectionStats, StatsHandler,
 };
 use rgrpc::{ClientConn, Code, Request, Response, Server, Status, credentials};
 use tokio::net::TcpListener;
@@ -26,6 +26,8 @@ struct Counts {
     connections: AtomicI64,
     /// Calls that have ended.
     ended: Mutex<BTreeMap<Code, u64>>,
+    /// Connections that have ended, by the label of gRFC A94.
+    disconnects: Mutex<BTreeMap<String, u64>>,
 }
 
 /// The handler has no state for a call: all calls share the recorder, which allocates nothing.
@@ -61,8 +63,14 @@ impl CallStats for Counts {
 }
 
 impl ConnectionStats for Counts {
-    fn end(&self) {
+    fn end(&self, end: &ConnectionEnd<'_>) {
         self.connections.fetch_sub(1, Relaxed);
+        let label = end.reason.metric_label().into_owned();
+        let mut disconnects = self
+            .disconnects
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *disconnects.entry(label).or_default() += 1;
     }
 }
 
@@ -111,5 +119,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!("bytes received: {}", counts.received.load(Relaxed));
     println!("bytes sent: {}", counts.sent.load(Relaxed));
     println!("connections: {}", counts.connections.load(Relaxed));
+    let disconnects = counts
+        .disconnects
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner);
+    println!("ends of connections: {}", disconnects.values().sum::<u64>());
     Ok(())
 }

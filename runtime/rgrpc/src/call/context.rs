@@ -6,7 +6,8 @@ use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
 use tokio::time::Instant;
 
-use super::{Extensions, MessageSink, MessageSource, Response, SourceEvent};
+use super::{Extensions, MessageSink, MessageSource, Response, ServerResources, SourceEvent};
+use crate::buffer_pool::BufferPool;
 use crate::codec::{Compressor, Encoding, IDENTITY, accepted, is_answered_alike};
 use crate::interceptor::{CallOutcome, MessageView};
 use crate::io::Peer;
@@ -15,7 +16,7 @@ use crate::stats::{CallEvent, CallRecorders};
 use crate::status::Status;
 use crate::transport::{
     CallEnd, CancelReason, ConnectionHandle, EndReport, EndedCall, Incoming, IncomingHead, NoHead,
-    ReadDemand, RequestHead, ServerStream,
+    ReadDemand, RequestHead, ServerStream, WholeContent,
 };
 
 /// The context of a server's call: everything that its handler reads and sets besides messages.
@@ -138,7 +139,7 @@ impl CallContext {
     ///
     /// Source: grpc-go `SetSendCompressor`.
     pub fn set_send_compressor(&self, name: &str) -> Result<(), Status> {
-        let encoding = match self.0.compressors().get(name.as_bytes()) {
+        let encoding = match self.compressor_of(name.as_bytes()) {
             _ if name == IDENTITY => Bytes::from_static(IDENTITY.as_bytes()),
             None => {
                 return Err(Status::internal(format!(
@@ -257,8 +258,7 @@ impl CallContext {
     }
 
     fn find_encoding(&self, name: &Bytes) -> Result<Encoding, Status> {
-        let compressors = self.0.compressors();
-        let encoding = Encoding::find(name, |name| compressors.get(name).cloned());
+        let encoding = Encoding::find(name, |name| self.compressor_of(name).cloned());
         match &encoding {
             Encoding::Identity => {}
             Encoding::Known(compressor) => {
@@ -273,15 +273,16 @@ impl CallContext {
 
     fn find_compressor(&self) -> Option<Arc<dyn Compressor>> {
         let encoding = self.0.call().encoding()?;
-        self.0.compressors().get(&encoding).cloned()
+        self.compressor_of(&encoding).cloned()
     }
 
     /// The answer to a request in an unknown encoding; it lists the server's encodings.
     ///
     /// Source: `doc/compression.md`.
     fn unknown_encoding(&self, name: &str) -> Status {
-        let compressors = self.0.compressors();
-        let known: Vec<&str> = [IDENTITY].into_iter().chain(compressors.names()).collect();
+        let resources = self.resources().into_iter();
+        let names = resources.flat_map(|resources| resources.compressors.names());
+        let known: Vec<&str> = [IDENTITY].into_iter().chain(names).collect();
         self.0.call().refuse_encoding(known.join(",").into());
         Status::unimplemented(format!(
             "this server has no decompressor for the grpc-encoding {name:?} of the request: it \
@@ -290,13 +291,18 @@ impl CallContext {
         ))
     }
 
-    fn accepted(&self) -> impl Iterator<Item = &str> {
-        accepted(self.head().metadata.get_all("grpc-accept-encoding"))
+    /// The server's compressor of this name.
+    fn compressor_of(&self, name: &[u8]) -> Option<&Arc<dyn Compressor>> {
+        self.resources()?.compressors.get(name)
     }
 
-    /// The whole content of the request, if it has come, in one piece, and `fits`.
-    pub(crate) fn take_whole(&self, fits: &dyn Fn(&[u8]) -> bool) -> Option<Bytes> {
-        self.0.take_whole(fits)
+    /// The server's resources. The transport keeps them with the connection, and does not know them.
+    fn resources(&self) -> Option<&ServerResources> {
+        self.connection().owner()
+    }
+
+    fn accepted(&self) -> impl Iterator<Item = &str> {
+        accepted(self.head().metadata.get_all("grpc-accept-encoding"))
     }
 
     /// Ready when the client or the connection has ended the call.
@@ -513,6 +519,19 @@ impl MessageSource for CallContext {
     /// The request has its metadata.
     fn poll_head(&self, _: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         Poll::Ready(Err(NoHead))
+    }
+
+    fn buffer_pool(&self) -> BufferPool {
+        let resources = self.resources();
+        resources.map_or_else(BufferPool::shared, |resources| resources.pool.clone())
+    }
+
+    fn poll_whole(
+        &self,
+        cx: &mut Context<'_>,
+        fits: &dyn Fn(&[u8]) -> bool,
+    ) -> Poll<Option<WholeContent>> {
+        self.0.poll_whole(cx, fits)
     }
 
     fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<SourceEvent> {

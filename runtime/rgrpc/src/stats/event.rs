@@ -1,5 +1,6 @@
 use tokio::time::Instant;
 
+use crate::disconnect_reason::DisconnectReason;
 use crate::extensions::Extensions;
 use crate::interceptor::{CallKind, CallOutcome, MessageView};
 use crate::io::Peer;
@@ -71,4 +72,14 @@ pub struct ConnectionBegin<'a> {
     /// The typed values of the connection. What is inserted here is seen by its calls, in
     /// [`ConnectionHandle::extensions`](crate::ConnectionHandle::extensions).
     pub extensions: &'a mut Extensions,
+}
+
+/// A connection that has ended.
+///
+/// Source: grpc-go `ConnEnd`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ConnectionEnd<'a> {
+    /// The reason of the end.
+    pub reason: &'a DisconnectReason,
 }

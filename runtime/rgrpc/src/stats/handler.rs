@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{CallBegin, CallEvent, ConnectionBegin};
+use super::{CallBegin, CallEvent, ConnectionBegin, ConnectionEnd};
 
 /// Receives the statistics of calls and connections.
 ///
@@ -48,5 +48,5 @@ pub trait CallStats: Send + Sync + 'static {
 /// Source: grpc-go `HandleConn`.
 pub trait ConnectionStats: Send + Sync + 'static {
     /// The connection has ended, and all of its calls have.
-    fn end(&self);
+    fn end(&self, end: &ConnectionEnd<'_>);
 }

@@ -62,6 +62,6 @@ mod event;
 mod handler;
 mod recorders;
 
-pub use event::{CallBegin, CallEvent, ConnectionBegin};
+pub use event::{CallBegin, CallEvent, ConnectionBegin, ConnectionEnd};
 pub use handler::{CallStats, ConnectionStats, StatsHandler};
 pub(crate) use recorders::{CallRecorders, CallScope, ConnectionRecorders, StatsHandlers};

@@ -37,6 +37,7 @@ fn main() -> Result<()> {
     };
     let bench = Bench {
         folder: folder.to_owned(),
+        default_folder: folder.with_file_name("default-release"),
         rounds,
         window: Duration::from_millis(window),
         warmup: Duration::from_millis(warmup),

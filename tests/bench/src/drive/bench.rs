@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::load::Load;
 use super::process::{self, Holder, Server};
-use super::programs::Program;
+use super::programs::{Profile, Program};
 use crate::report::Report;
 
 /// The seconds after which a client counts as stuck.
@@ -20,6 +20,8 @@ const STUCK: &str = "60";
 pub struct Bench {
     /// The folder of the programs.
     pub folder: PathBuf,
+    /// The folder of the programs that were built with cargo's default release profile.
+    pub default_folder: PathBuf,
     /// The number of measurements of each cell.
     pub rounds: usize,
     /// The duration of a measurement.
@@ -39,9 +41,7 @@ impl Bench {
     /// Starts a server.
     pub(super) fn server(&self, program: &Program) -> Result<Server> {
         let mut command = self.pinned(Side::Server);
-        command
-            .arg(self.folder.join(program.file))
-            .args(&program.arguments);
+        command.arg(self.path(program)).args(&program.arguments);
         Server::start(&mut command)
     }
 
@@ -60,11 +60,19 @@ impl Bench {
         Holder::start(self.client(client, server, load).arg("--hold"))
     }
 
+    fn path(&self, program: &Program) -> PathBuf {
+        let folder = match program.profile {
+            Profile::Tuned => &self.folder,
+            Profile::CargoDefault => &self.default_folder,
+        };
+        folder.join(program.file)
+    }
+
     fn client(&self, program: &Program, server: &Server, load: &Load) -> Command {
         let mut command = self.pinned(Side::Client);
         command
             .args(["timeout", STUCK])
-            .arg(self.folder.join(program.file))
+            .arg(self.path(program))
             .args(&program.arguments)
             .args(["--port", &server.port().to_string()])
             .args(load.arguments());

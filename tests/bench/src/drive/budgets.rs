@@ -7,6 +7,7 @@ use super::memory::Held;
 use super::pairs::ECHO;
 use super::programs::{FLOOR, SOCKET, TONIC};
 use super::table::{markdown, number};
+use super::variants::Variant;
 use crate::engine::Engine;
 
 /// All that budgets are about.
@@ -16,6 +17,7 @@ pub(super) struct Measured<'a> {
     pub(super) clients: &'a Matrix,
     /// The CPU of the client, balanced ÷ by hand, of each engine.
     pub(super) balancing: &'a [(String, f64)],
+    pub(super) variants: &'a [Variant],
     pub(super) echo: &'a Matrix,
     pub(super) memory: &'a [Held],
     pub(super) allocations: &'a [(String, f64)],
@@ -49,6 +51,7 @@ pub(super) fn table(measured: &Measured<'_>) -> String {
     let rows = of_servers(measured)
         .chain(of_clients(measured))
         .chain(of_balancing(measured))
+        .chain(of_variants(measured))
         .chain(of_echo(measured))
         .chain(of_counts(measured));
     markdown(&head, rows)
@@ -124,6 +127,21 @@ fn of_balancing<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = Row> + '
     measured.balancing.iter().map(|(name, ratio)| {
         let budget = format!("CPU of the client, unary {FULL}, balanced ÷ spread by hand");
         row(&budget, name, Bound::AtMost(1.1), *ratio)
+    })
+}
+
+fn of_variants<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = Row> + 'a {
+    measured.variants.iter().filter_map(|variant| {
+        let budget = format!(
+            "additional CPU, unary {FULL}, ÷ a whole call's: {}",
+            variant.name
+        );
+        Some(row(
+            &budget,
+            &format!("rgrpc, {}", Engine::Native.name()),
+            Bound::AtMost(0.05),
+            variant.share?,
+        ))
     })
 }
 

@@ -7,7 +7,9 @@ use super::figures::{CALLS, CLIENT_CPU, P50, P99, P99_TO_P50, SERVER_CPU};
 use super::load::Load;
 use super::programs::{FLOOR, SOCKET, TONIC};
 use super::table::{markdown, number, of_matrix};
-use super::{Bench, allocations, channels, clients, h2load, machine, memory, pairs, servers};
+use super::{
+    Bench, allocations, channels, clients, h2load, machine, memory, pairs, servers, variants,
+};
 
 const UNARY: [Load; 3] = [Load::unary(10, 100), Load::unary(100, 1), Load::unary(1, 1)];
 const CHANNELS: [Load; 2] = [Load::unary(10, 100), Load::unary(1, 1)];
@@ -40,6 +42,9 @@ pub fn document(bench: &Bench, mut progress: impl FnMut(&str)) -> Result<String>
     let unary_channels = channels::measure(bench, &CHANNELS).context(context)?;
     let context = step("unary calls: balanced and by hand");
     let balancing = channels::balanced_to_by_hand(bench, &UNARY[0]).context(context)?;
+    let context = step("unary calls: variants");
+    let variants = variants::measure(bench, &UNARY[0], &unary_servers, &unary_clients);
+    let variants = variants.context(context)?;
     let context = step("unary calls: servers under h2load");
     let under_h2load = if h2load::is_installed() {
         let matrix = h2load::measure(bench, &UNARY).context(context)?;
@@ -70,6 +75,7 @@ pub fn document(bench: &Bench, mut progress: impl FnMut(&str)) -> Result<String>
                 servers: &unary_servers,
                 clients: &unary_clients,
                 balancing: &balancing,
+                variants: &variants,
                 echo: &echo,
                 memory: &held,
                 allocations: &allocated,
@@ -99,6 +105,10 @@ pub fn document(bench: &Bench, mut progress: impl FnMut(&str)) -> Result<String>
                 of_matrix(&unary_channels, CLIENT_CPU, &[]),
                 of_matrix(&unary_channels, CALLS, &[]),
             ],
+        ),
+        (
+            "Unary calls, 10 × 100: what users add, and cargo's default release profile",
+            vec![variants::table(&variants)],
         ),
         (
             "Ping-pong on streams: servers, called by the floor's client",

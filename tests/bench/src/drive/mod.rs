@@ -23,6 +23,7 @@ mod process;
 mod programs;
 mod servers;
 mod table;
+mod variants;
 
 pub use bench::Bench;
 pub use document::document;

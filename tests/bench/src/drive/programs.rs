@@ -8,6 +8,16 @@ pub(super) struct Program {
     pub(super) name: String,
     pub(super) file: &'static str,
     pub(super) arguments: Vec<&'static str>,
+    pub(super) profile: Profile,
+}
+
+/// The profile that a program was built with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Profile {
+    /// The release profile of this workspace: one codegen unit for each crate, thin LTO.
+    Tuned,
+    /// The release profile of a project that sets none.
+    CargoDefault,
 }
 
 /// The programs that ratios are relative to.
@@ -21,7 +31,14 @@ impl Program {
             name: name.into(),
             file,
             arguments: arguments.to_vec(),
+            profile: Profile::Tuned,
         }
+    }
+
+    /// As it comes out of another profile.
+    pub(super) fn built_with(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self
     }
 
     /// With further flags.

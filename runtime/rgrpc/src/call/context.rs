@@ -15,8 +15,9 @@ use crate::metadata::Metadata;
 use crate::stats::{CallEvent, CallRecorders};
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CancelReason, ConnectionHandle, EndReport, EndedCall, Incoming, IncomingHead, NoHead,
-    ReadDemand, RequestHead, ServerStream, WholeContent,
+    CallEnd, CancelReason, ConnectionHandle, EndReport, EndedCall, Incoming, IncomingHead, Last,
+    NoHead, ReadDemand, RequestHead, ResponseHead, ServerStream, WholeContent, head_size,
+    too_large, trailers_size,
 };
 
 /// The context of a server's call: everything that its handler reads and sets besides messages.
@@ -393,8 +394,13 @@ impl CallContext {
             hooks,
             cancel_reason,
         } = report;
-        let cancelled;
-        let (header, trailer, status) = match end {
+        let replaced;
+        // Nothing of the handler's end is sent then.
+        let (end, mut sent) = match cancel_reason {
+            Some(CancelReason::HeadersTooLarge) => (&CallEnd::Closed, None),
+            _ => (end, sent),
+        };
+        let (mut header, mut trailer, mut status) = match end {
             CallEnd::Reply {
                 header, trailer, ..
             } => (header.as_ref(), Some(trailer), Ok(())),
@@ -410,10 +416,27 @@ impl CallContext {
                 (header.as_ref(), Some(status.metadata()), Err(status))
             }
             CallEnd::Closed => {
-                cancelled = cancelled_status(cancel_reason);
-                (None, None, Err(&cancelled))
+                replaced = cancelled_status(cancel_reason);
+                (None, None, Err(&replaced))
             }
         };
+        let refused;
+        if status.is_ok()
+            && let Some((last, failure)) = self.replacement(header, trailer, sent.is_some())
+        {
+            // The client gets this failure instead.
+            if header.is_some() {
+                sent = None;
+            }
+            if last != Last::Trailers {
+                header = None;
+            }
+            refused = failure;
+            trailer = Some(&NONE);
+            status = Err(&refused);
+        } else if header.is_some_and(|header| self.is_too_large(header)) {
+            header = None;
+        }
         let outcome = CallOutcome {
             status,
             trailer: trailer.unwrap_or(&NONE),
@@ -426,6 +449,48 @@ impl CallContext {
         hooks.call(&outcome);
     }
 
+    /// The failure that the transport sends instead of a successful end whose headers or trailers are
+    /// larger than the client accepts.
+    fn replacement(
+        &self,
+        header: Option<&Metadata>,
+        trailer: Option<&Metadata>,
+        has_message: bool,
+    ) -> Option<(Last, Status)> {
+        let limit = self.0.max_header_list();
+        if limit == u32::MAX {
+            return None;
+        }
+        let excess = |last, size| {
+            let is_too_large = size > limit as usize;
+            is_too_large.then(|| (last, too_large(last, size, limit)))
+        };
+        let trailer = trailers_size(trailer?);
+        match header {
+            Some(header) if header.is_empty() && !has_message => {
+                let head = head_size(&self.response_head(header).without_messages());
+                excess(Last::TrailersOnly, head + trailer)
+            }
+            Some(header) => excess(Last::Headers, head_size(&self.response_head(header)))
+                .or_else(|| excess(Last::Trailers, trailer)),
+            None => excess(Last::Trailers, trailer),
+        }
+    }
+
+    fn response_head<'a>(&'a self, metadata: &'a Metadata) -> ResponseHead<'a> {
+        ResponseHead {
+            content_subtype: &self.head().content_subtype,
+            encoding: self.0.call().encoding_field(),
+            metadata,
+        }
+    }
+
+    /// Returns whether headers are larger than the client accepts.
+    fn is_too_large(&self, header: &Metadata) -> bool {
+        let limit = self.0.max_header_list();
+        limit != u32::MAX && head_size(&self.response_head(header)) > limit as usize
+    }
+
     /// The recorders of the call's stats handlers.
     #[inline]
     pub(crate) fn recorders(&self) -> Option<&CallRecorders> {
@@ -436,7 +501,10 @@ impl CallContext {
     /// Sends the headers, unless they are out.
     pub(super) fn send_unsent_header(&self) {
         if let Some(header) = self.0.call().take_header() {
-            if let Some(recorders) = self.recorders() {
+            if !header.is_empty() && self.is_too_large(&header) {
+                // The transport ends the call for it, perhaps after the handler has returned.
+                self.cancel(CancelReason::HeadersTooLarge);
+            } else if let Some(recorders) = self.recorders() {
                 recorders.record(&CallEvent::OutHeader(&header));
             }
             self.0.send_head(header);
@@ -475,6 +543,7 @@ fn cancelled_status(reason: Option<CancelReason>) -> Status {
             Status::deadline_exceeded(reason.to_string())
         }
         Some(reason @ CancelReason::ServerStopped) => Status::unavailable(reason.to_string()),
+        Some(reason @ CancelReason::HeadersTooLarge) => Status::internal(reason.to_string()),
         Some(reason) => Status::cancelled(reason.to_string()),
         None => Status::cancelled("the call has ended before its handler"),
     }

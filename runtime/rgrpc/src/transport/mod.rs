@@ -22,6 +22,7 @@ mod h2;
 mod http_status;
 pub mod keepalive;
 mod last_received;
+mod list_size;
 mod native;
 mod refusal_log;
 mod request;
@@ -59,8 +60,9 @@ pub use engine::Transport;
 #[cfg(feature = "transport-h2")]
 pub(crate) use first_octets::MAX_FIRST_OCTETS;
 pub(crate) use first_octets::OtherProtocol;
-pub(crate) use fit_status::{Last, fit_status, too_large};
+pub(crate) use fit_status::{Last, fit_status, request_too_large, too_large};
 pub(crate) use last_received::LastReceived;
+pub(crate) use list_size::{head_size, trailers_size};
 pub(crate) use refusal_log::RefusalLog;
 pub(crate) use request::{Rejection, RequestParser};
 pub(crate) use reset::{ResetCode, status_for_reset};
@@ -238,6 +240,10 @@ pub(crate) trait ServerStream: Stream {
 
     /// The stream's call.
     fn call(&self) -> &CallState;
+
+    /// The largest header list that the client accepts: its SETTINGS_MAX_HEADER_LIST_SIZE, or
+    /// [`u32::MAX`].
+    fn max_header_list(&self) -> u32;
 
     /// Discards the rest of the request. The stream still ends with the response.
     fn discard(&self);

@@ -27,7 +27,7 @@ use crate::task::{Lost, watched};
 use crate::transport::statistics::ConnectionStats;
 use crate::transport::{
     ClientSettings, ClientStream, ClientTransport, ConnectionSnapshot, DisconnectReason,
-    DrainReason, OpenError, OpenRequest, PrefaceError, Report, TransportEvent,
+    DrainReason, OpenError, OpenRequest, PrefaceError, Report, TransportEvent, request_too_large,
 };
 
 /// The last stream id to use before the connection is replaced: three quarters of them, as in
@@ -207,6 +207,10 @@ impl Drop for NotedLoss<'_> {
 impl ClientTransport for H2ClientTransport {
     fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientStream>, OpenError> {
         let head = fields::request(&request).map_err(OpenError::Invalid)?;
+        let size = || fields::request_size(&head);
+        if let Some((size, limit)) = self.connection.header_list.exceeded_by(size) {
+            return Err(OpenError::Invalid(request_too_large(size, limit)));
+        }
         // `h2` allows each clone one stream that waits for the peer's limit. With a clone for each
         // call any number of calls can wait, in the order of their arrival.
         let mut opener = self.sender.clone();

@@ -7,6 +7,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use super::settings_tap::HeaderListLimit;
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::task::Lost;
@@ -28,6 +29,7 @@ pub(super) struct ConnectionInfo {
     /// A response has begun.
     served: AtomicBool,
     pub(super) last_received: LastReceived,
+    pub(super) header_list: Arc<HeaderListLimit>,
 }
 
 impl ConnectionInfo {
@@ -41,6 +43,7 @@ impl ConnectionInfo {
             opened: AtomicBool::new(false),
             served: AtomicBool::new(false),
             last_received: LastReceived::new(),
+            header_list: HeaderListLimit::new(),
         }
     }
 

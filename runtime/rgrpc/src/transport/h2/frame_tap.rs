@@ -65,7 +65,10 @@ impl Observer {
 
     fn observe(&mut self, frame: Observed) {
         match frame {
-            Observed::Settings { .. } => {
+            Observed::Settings { max_header_list } => {
+                if let Some(max) = max_header_list {
+                    self.info.header_list.set(max);
+                }
                 if let Some(settings) = self.settings.take() {
                     // There is no receiver when the attempt to connect was given up.
                     let _ = settings.send(());

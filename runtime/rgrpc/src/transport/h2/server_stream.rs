@@ -344,6 +344,10 @@ impl ServerStream for H2ServerStream {
         &self.call
     }
 
+    fn max_header_list(&self) -> u32 {
+        self.header_list.get()
+    }
+
     fn discard(&self) {
         let send = lock(&self.send);
         let unwritten = match &*send {

@@ -32,7 +32,7 @@ use crate::transport::{
     ClientSettings, ClientStream, ClientTransport, ConnectionSnapshot, Delivery, Disconnect,
     DisconnectReason, DrainReason, GoAway, LastReceived, MessageMemory, OpenError, OpenRequest,
     OtherProtocol, PrefaceError, Report, ResetCode, StreamEnd, StreamQuota, TransportEvent,
-    lost_text, status_for_reset,
+    lost_text, request_too_large, status_for_reset,
 };
 
 /// Creates the client transport of a connection. Ready when the server's SETTINGS have arrived.
@@ -439,10 +439,7 @@ impl Task {
                 }
             }
             Err(rgrpc_http2::OpenError::HeaderListTooLarge { size, limit }) => {
-                let status = Status::internal(format!(
-                    "the request was not sent: its headers are {size} octets and the server takes \
-                     SETTINGS_MAX_HEADER_LIST_SIZE = {limit}"
-                ));
+                let status = request_too_large(size, limit);
                 stream.break_off(StreamEnd::new(Err(status)));
             }
             Err(error) => {

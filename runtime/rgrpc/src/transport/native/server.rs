@@ -4,6 +4,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -167,6 +168,7 @@ impl<D: Dispatch> Task<D> {
                 peer: Arc::clone(connection.shared_peer()),
                 connection,
                 memory: settings.memory.clone(),
+                max_header_list: AtomicU32::new(u32::MAX),
             }),
             link: Link::new(
                 Connection::server(config, read_request),
@@ -265,7 +267,12 @@ impl<D: Dispatch> Task<D> {
                     stream.set_queued(queued);
                 }
             }
-            Event::PeerSettings => self.handshake = None,
+            Event::PeerSettings => {
+                self.handshake = None;
+                let max = self.link.core.peer_settings().max_header_list_size;
+                let max = max.unwrap_or(u32::MAX);
+                self.shared.max_header_list.store(max, Ordering::Relaxed);
+            }
             Event::GoAway { code, debug, .. } => {
                 self.link.received_goaway(GoAway::new(code.0, debug));
             }

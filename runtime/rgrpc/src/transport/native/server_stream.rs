@@ -1,6 +1,7 @@
 //! A server's stream in the native engine. The call uses it from any task; the connection's task
 //! delivers to it.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 
@@ -26,6 +27,8 @@ pub(super) struct ServerShared {
     pub(super) peer: Arc<Peer>,
     pub(super) connection: ConnectionHandle,
     pub(super) memory: MessageMemory,
+    /// The client's SETTINGS_MAX_HEADER_LIST_SIZE; the task writes it.
+    pub(super) max_header_list: AtomicU32,
 }
 
 /// A post of a call to its connection's task.
@@ -284,6 +287,10 @@ impl ServerStream for NativeServerStream {
 
     fn call(&self) -> &CallState {
         &self.call
+    }
+
+    fn max_header_list(&self) -> u32 {
+        self.shared.max_header_list.load(Ordering::Relaxed)
     }
 
     fn discard(&self) {

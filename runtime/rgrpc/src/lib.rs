@@ -46,11 +46,13 @@ mod codec;
 pub mod codegen;
 mod connectivity_state;
 pub mod credentials;
+mod disconnect_reason;
 mod error_text;
 mod extensions;
 mod interceptor;
 pub mod io;
 mod lock;
+mod memory_budget;
 mod metadata;
 mod prefix;
 mod read_demand;
@@ -71,6 +73,7 @@ mod transport;
 pub mod fuzzing;
 
 pub use backoff::BackoffConfig;
+pub use buffer_pool::BufferPool;
 pub use call::{
     BidiStream, BidiStreamingCall, Call, CallContext, CallOptions, CancelHandle, ClientInterceptor,
     ClientNext, ClientReply, ClientStream, ClientStreaming, ClientStreamingCall, ConfigSelector,
@@ -86,7 +89,9 @@ pub use codec::{
     RawCodec,
 };
 pub use connectivity_state::ConnectivityState;
+pub use disconnect_reason::{DisconnectReason, GoAway, ProtocolViolation};
 pub use interceptor::{CallKind, CallOutcome, EndedBy, MessageInterceptor, MessageView};
+pub use memory_budget::MemoryBudget;
 pub use metadata::{Metadata, MetadataError, MetadataIter};
 pub use resolver::TargetError;
 pub use server::{

@@ -100,8 +100,9 @@ impl ClientHandshake for PskClient {
             server_nonce,
         };
         if !exchange.is_proof("server", &proof) {
-            // The server logs why the connection ends.
+            // The server logs why the connection ends. It closes once it has read the answer.
             io.write_all(&[NO]).await?;
+            let _ = io.read_u8().await;
             let id = &self.id;
             let text = format!("the server has another key {id:?}; the option is PskClient::new");
             return Err(text.into());

@@ -113,7 +113,8 @@ fn begin(
         peer: &secured.peer,
         extensions: &mut extensions,
     });
-    let handle = ConnectionHandle::new(secured.peer.clone(), extensions);
+    let resources = Arc::clone(&options.resources);
+    let handle = ConnectionHandle::new(secured.peer.clone(), extensions, resources);
     let calls = Arc::new(ConnectionCalls::new(dispatcher, recorders, phase.clone()));
     Ok((secured, ConnectionPhase::new(phase, handle), calls))
 }

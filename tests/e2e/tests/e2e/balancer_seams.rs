@@ -25,8 +25,8 @@ use rgrpc::{
     credentials,
 };
 use rgrpc_e2e::{
-    FnDialer, ScriptedServer, StubClient, StubService, TestServer, msg, scripted_by, serve, soon,
-    text,
+    FnDialer, ScriptedServer, StubClient, StubService, TestServer, channel_builder, msg,
+    scripted_by, serve, soon, text,
 };
 use rgrpc_test_support::{ErrorCode, rst_stream, trailers_only};
 use tokio::time::Instant;
@@ -113,7 +113,7 @@ fn backend() -> Endpoint {
 /// The builder of a channel to this server whose resolver gives this state once.
 fn channel(state: ResolverState, server: &TestServer) -> ClientConnBuilder {
     let connector = server.connector();
-    ClientConn::builder("shop:///orders", credentials::insecure())
+    channel_builder("shop:///orders", credentials::insecure())
         .resolver(StaticResolverBuilder::of_state("shop", state))
         .dialer(FnDialer::new(move |address| connector.dial(address)))
 }
@@ -356,7 +356,7 @@ async fn builders_get_the_channels_options_and_can_make_a_channel_of_their_own_f
     let server = telling_tokens(0);
     let connector = server.connector();
     let recording = Recording::default();
-    let conn = ClientConn::builder("recording:///orders", credentials::insecure())
+    let conn = channel_builder("recording:///orders", credentials::insecure())
         .resolver(recording.clone())
         .balancer(recording.clone())
         .authority("orders.test")
@@ -381,7 +381,7 @@ async fn builders_get_the_channels_options_and_can_make_a_channel_of_their_own_f
         assert_eq!(info.target().as_str(), "recording:///orders");
         assert_eq!(info.authority(), "orders.test");
         // As a look-aside policy does.
-        let own = ClientConn::builder("passthrough:///balancer", info.credentials().clone())
+        let own = channel_builder("passthrough:///balancer", info.credentials().clone())
             .authority(info.authority())
             .dialer(Arc::clone(info.dialer()))
             .build()
@@ -440,7 +440,7 @@ async fn calls_go_by_a_new_config_once_the_policy_has_handled_it() {
             .with_service_config(config)
             .with_policy(by(policy.clone()))
     };
-    let conn = ClientConn::builder("manual:///orders", credentials::insecure())
+    let conn = channel_builder("manual:///orders", credentials::insecure())
         .resolver(resolver.clone())
         .dialer(FnDialer::new(move |address| connector.dial(address)))
         .build()
@@ -485,7 +485,7 @@ async fn the_status_of_a_call_has_the_resolvers_typed_error_as_its_source() {
         name: "orders".to_owned(),
         cause,
     };
-    let conn = ClientConn::builder("failing:///orders", credentials::insecure())
+    let conn = channel_builder("failing:///orders", credentials::insecure())
         .resolver(Failing(error))
         .build()
         .expect("valid");
@@ -512,7 +512,7 @@ async fn the_status_of_a_call_has_the_resolvers_typed_error_as_its_source() {
 
 #[test]
 fn a_target_that_the_resolvers_builder_rejects_is_an_error_of_the_channels_builder() {
-    let error = ClientConn::builder("recording:///orders", credentials::insecure())
+    let error = channel_builder("recording:///orders", credentials::insecure())
         .resolver(Recording::default())
         .build()
         .expect_err("the policy is not registered");
@@ -600,7 +600,7 @@ async fn the_backoff_of_a_subchannel_ends_with_it_and_another_one_connects_at_on
         async { Err(io::ErrorKind::ConnectionRefused.into()) }
     });
     let state = ResolverState::new(vec![backend()]).with_policy(by(RecreatingBuilder(3)));
-    let conn = ClientConn::builder("shop:///orders", credentials::insecure())
+    let conn = channel_builder("shop:///orders", credentials::insecure())
         .resolver(StaticResolverBuilder::of_state("shop", state))
         .dialer(dialer)
         .build()

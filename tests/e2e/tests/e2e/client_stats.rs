@@ -9,15 +9,16 @@ use std::time::Duration;
 use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo, SecurityLevel};
 use rgrpc::io::Dial;
 use rgrpc::stats::{
-    AttemptBegin, CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionStats, StatsHandler,
+    AttemptBegin, CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionEnd, ConnectionStats,
+    StatsHandler,
 };
 use rgrpc::{
-    ClientConn, ClientConnBuilder, ClientNext, MessageView, Metadata, OutgoingCall, Response,
-    Server, Side, Status, credentials,
+    ClientConn, ClientConnBuilder, ClientNext, MessageView, Metadata, OutgoingCall, Response, Side,
+    Status, credentials,
 };
 use rgrpc_e2e::{
-    FnDialer, Message, StubClient, StubService, TestServer, answer, encoded, msg, scripted_by,
-    serve, serve_with, settle, soon, text, unary,
+    FnDialer, Message, StubClient, StubService, TestServer, answer, channel_builder, encoded, msg,
+    new_server, scripted_by, serve, serve_with, settle, soon, text, unary,
 };
 use rgrpc_test_support::{ErrorCode, rst_stream};
 use tokio::time::Instant;
@@ -145,7 +146,7 @@ impl CallStats for Recording {
 }
 
 impl ConnectionStats for Recording {
-    fn end(&self) {
+    fn end(&self, _: &ConnectionEnd<'_>) {
         self.note("connection ends");
     }
 }
@@ -193,7 +194,7 @@ fn channel(
     server: &TestServer,
     options: impl FnOnce(ClientConnBuilder) -> ClientConnBuilder,
 ) -> ClientConn {
-    let builder = ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+    let builder = channel_builder("passthrough:///stub.test", credentials::insecure())
         .dialer(server.connector());
     options(builder).build().expect("valid")
 }
@@ -696,7 +697,7 @@ async fn a_handler_sees_the_values_of_the_call_and_of_its_parent() {
     let recording = Recording::default();
     let backend = serve(marking());
     let upstream = ready(&backend, &recording).await;
-    let front = Server::new().head_hook(|head: &mut rgrpc::CallHead<'_>| {
+    let front = new_server().head_hook(|head: &mut rgrpc::CallHead<'_>| {
         head.extensions_mut().insert(Tag("parent"));
         Ok(())
     });

@@ -18,11 +18,13 @@ use rgrpc::io::{Address, Dial};
 use rgrpc::resolver::{Attributes, Endpoint, ManualResolver, ResolverState, StaticResolverBuilder};
 use rgrpc::stats::{CallBegin, CallEvent, CallStats, StatsHandler};
 use rgrpc::{
-    ClientConn, ClientConnBuilder, ClientNext, ClientReply, Code, ConfigSelector, HedgingPolicy,
+    ClientConnBuilder, ClientNext, ClientReply, Code, ConfigSelector, HedgingPolicy,
     MessageInterceptor, MessageView, Metadata, MethodConfig, OutgoingCall, Response, RetryPolicy,
     SelectInfo, SelectedConfig, Status, credentials,
 };
-use rgrpc_e2e::{FnDialer, StubClient, StubService, TestServer, msg, serve, settle, soon, text};
+use rgrpc_e2e::{
+    FnDialer, StubClient, StubService, TestServer, channel_builder, msg, serve, settle, soon, text,
+};
 use tokio::time::{Instant, sleep};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -66,7 +68,7 @@ fn builder(target: &str, servers: &[(&'static str, &TestServer)]) -> ClientConnB
         let (_, connector) = found.next().expect("an address of the state");
         connector.dial(to)
     });
-    ClientConn::builder(target, credentials::insecure()).dialer(dialer)
+    channel_builder(target, credentials::insecure()).dialer(dialer)
 }
 
 fn connect(state: ResolverState, server: &TestServer) -> StubClient {

@@ -23,11 +23,12 @@ use rgrpc::credentials::{
 };
 use rgrpc::io::{Address, BoxedIo, Connected, Listener, Peer, PipeListener, pipe};
 use rgrpc::{
-    BuildError, ClientConn, ClientConnBuilder, Code, Extensions, IncomingCall, Response, Server,
-    ServerNext, Side, Status,
+    BuildError, ClientConnBuilder, Code, Extensions, IncomingCall, Response, ServerNext, Side,
+    Status,
 };
 use rgrpc_e2e::{
-    StubClient, StubService, TestServer, log, msg, register_stub, serve_with, settle, soon, text,
+    StubClient, StubService, TestServer, channel_builder, log, msg, new_server, register_stub,
+    serve_with, settle, soon, text,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -35,7 +36,7 @@ use tokio::sync::mpsc;
 use password::{Name, Password};
 
 fn channel(server: &TestServer, credentials: ChannelCredentials) -> ClientConnBuilder {
-    ClientConn::builder("passthrough:///stub.test:443", credentials).dialer(server.connector())
+    channel_builder("passthrough:///stub.test:443", credentials).dialer(server.connector())
 }
 
 fn client(server: &TestServer, credentials: ChannelCredentials) -> StubClient {
@@ -52,7 +53,7 @@ fn serve_showing_peer(credentials: ServerCredentials) -> TestServer {
         let peer = request.context().expect("in a handler").peer();
         Ok(Response::new(msg(shown(peer))))
     });
-    serve_with(Server::new().credentials(credentials), service)
+    serve_with(new_server().credentials(credentials), service)
 }
 
 /// Protocol, level and name of the other side.
@@ -96,7 +97,7 @@ async fn both_sides_see_protocol_level_and_details_of_a_handshake() {
     let (sender, mut seen) = mpsc::unbounded_channel();
     let (heads, hooks) = (sender.clone(), sender.clone());
     let password = Password::new("right");
-    let server = Server::new()
+    let server = new_server()
         .credentials(password.server())
         .connection_hook(move |connection| {
             hooks.send(format!("hook {}", shown(connection.peer())))?;
@@ -138,7 +139,7 @@ async fn without_credentials_of_their_own_peers_are_insecure() {
 #[tokio::test(start_paused = true)]
 async fn calls_of_all_sizes_go_over_a_stream_of_the_credentials() {
     let password = Password::new("right").masked();
-    let server = Server::new().credentials(password.server());
+    let server = new_server().credentials(password.server());
     let server = serve_with(server, StubService::echo());
     let client = client(&server, password.client());
     for size in [0, 1, 70_000, 3_000_000] {
@@ -209,7 +210,7 @@ impl ServerHandshake for Endless {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_handshake_that_does_not_end_is_dropped_at_the_connect_timeout() {
-    let server = serve_with(Server::new(), StubService::echo());
+    let server = serve_with(new_server(), StubService::echo());
     let conn = channel(&server, ChannelCredentials::new(Endless))
         .min_connect_timeout(Duration::from_secs(7))
         .build()
@@ -230,7 +231,7 @@ async fn a_client_handshake_that_does_not_end_is_dropped_at_the_connect_timeout(
 #[tokio::test(start_paused = true)]
 async fn a_server_handshake_that_does_not_end_is_dropped_at_the_connection_timeout() {
     let log = log();
-    let server = Server::new()
+    let server = new_server()
         .credentials(ServerCredentials::new(Endless))
         .connection_timeout(Duration::from_secs(3));
     let server = serve_with(server, StubService::echo());
@@ -309,7 +310,7 @@ impl ServerHandshake for Panicking {
 #[tokio::test(start_paused = true)]
 async fn a_panic_of_a_client_handshake_fails_the_attempt_and_the_next_one_succeeds() {
     for when_polled in [false, true] {
-        let server = serve_with(Server::new(), StubService::echo());
+        let server = serve_with(new_server(), StubService::echo());
         let credentials = ChannelCredentials::new(Panicking::new(when_polled));
         let client = client(&server, credentials);
         let status = expect_refused(&client).await;
@@ -333,7 +334,7 @@ async fn a_panic_of_a_server_handshake_refuses_the_connection_alone() {
     for when_polled in [false, true] {
         let log = log();
         let credentials = ServerCredentials::new(Panicking::new(when_polled));
-        let server = serve_with(Server::new().credentials(credentials), StubService::echo());
+        let server = serve_with(new_server().credentials(credentials), StubService::echo());
         let mut io = server.io().await;
         assert_eq!(soon(io.read(&mut [0])).await.expect("it is closed"), 0);
         let answer = call(&client(&server, insecure())).await;
@@ -368,7 +369,7 @@ async fn a_server_handshake_can_give_the_connection_to_other_code() {
     let log = log();
     let (sender, mut dispatched) = mpsc::unbounded_channel();
     let credentials = ServerCredentials::new(Dispatching(sender));
-    let server = serve_with(Server::new().credentials(credentials), StubService::echo());
+    let server = serve_with(new_server().credentials(credentials), StubService::echo());
     let mut io = server.io().await;
     let mut other = soon(dispatched.recv()).await.expect("a connection");
     settle().await;
@@ -423,14 +424,14 @@ async fn typed_values_of_the_listener_reach_a_server_handshake_and_its_own_reach
             let number = connection.extensions().get::<u8>().expect("a number");
             Ok(Response::new(msg(format!("{tag}, {number}"))))
         });
-        let mut server = Server::new().credentials(ServerCredentials::new(Tagging));
+        let mut server = new_server().credentials(ServerCredentials::new(Tagging));
         if let Some(workers) = workers {
             server = server.workers(workers);
         }
         register_stub(&mut server, service).expect("the first");
         let (listener, connector) = pipe();
         tokio::spawn(server.serve_listener(Numbering(listener)));
-        let conn = ClientConn::builder("passthrough:///stub.test", insecure())
+        let conn = channel_builder("passthrough:///stub.test", insecure())
             .dialer(connector)
             .build()
             .expect("a valid channel");
@@ -466,7 +467,7 @@ impl ClientHandshake for Dropped {
 
 #[tokio::test(start_paused = true)]
 async fn a_client_handshake_is_dropped_with_its_channel() {
-    let server = serve_with(Server::new(), StubService::echo());
+    let server = serve_with(new_server(), StubService::echo());
     let (sender, mut told) = mpsc::unbounded_channel();
     let credentials = ChannelCredentials::new(Dropped(sender));
     let conn = channel(&server, credentials)
@@ -486,7 +487,7 @@ async fn the_server_name_of_the_credentials_is_the_channels_authority() {
         let authority = request.metadata().get(":authority").unwrap_or_default();
         Ok(Response::new(msg(authority)))
     });
-    let server = serve_with(Server::new().credentials(password.server()), service);
+    let server = serve_with(new_server().credentials(password.server()), service);
     let answer = call(&client(&server, password.client())).await;
     assert_eq!(answer.expect("OK"), "other.test:8443");
     assert_eq!(
@@ -517,7 +518,7 @@ async fn an_authority_of_a_calls_own_is_checked_by_the_credentials() {
 
 #[tokio::test(start_paused = true)]
 async fn credentials_that_check_no_host_refuse_an_authority_of_a_calls_own() {
-    let server = serve_with(Server::new(), StubService::echo());
+    let server = serve_with(new_server(), StubService::echo());
     let credentials = ChannelCredentials::new(Panicking {
         when_polled: false,
         has_panicked: AtomicBool::new(true),

@@ -19,18 +19,20 @@ use super::config::{
 use super::conn::{ClientConn, Compression, Settings, authority};
 use crate::backoff::{BackoffConfig, ConnectParams};
 use crate::balancer::{BalancerBuilder, BalancerOptions, BalancerRegistry};
+use crate::buffer_pool::BufferPool;
 use crate::call::{CallOptions, ClientInterceptor, ErasedClientInterceptor, erased};
 use crate::codec::{Compressor, CompressorRegistry};
 use crate::credentials::{ChannelCredentials, ClientHandshake, PerRpcCredentials};
 use crate::io::{
     DEFAULT_TCP_USER_TIMEOUT, Dial, HttpProxy, ProxyDialer, SecurityLevel, SystemDialer,
 };
+use crate::memory_budget::MemoryBudget;
 use crate::resolver::{
     self, ChannelInfo, ResolverBuilder, ResolverFactory, ResolverOptions, ResolverRegistry,
 };
 use crate::stats::{StatsHandler, StatsHandlers};
 use crate::transport::keepalive::{ChannelKeepalive, ClientParameters};
-use crate::transport::{ClientSettings, CommonHeaders, Transport};
+use crate::transport::{ClientSettings, CommonHeaders, MessageMemory, Transport};
 
 /// This implementation, as `user-agent` names it.
 const USER_AGENT: &str = concat!("grpc-rust-rgrpc/", env!("CARGO_PKG_VERSION"));
@@ -68,6 +70,8 @@ const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 /// | `WithKeepaliveParams` | [`keepalive`](Self::keepalive) |
 /// | `WithUnaryInterceptor`, `WithStreamInterceptor`, `WithChainUnaryInterceptor`, `WithChainStreamInterceptor` | [`interceptor`](Self::interceptor) |
 /// | `WithStatsHandler` | [`stats_handler`](Self::stats_handler) |
+/// | `experimental.WithBufferPool` | [`buffer_pool`](Self::buffer_pool) |
+/// | none | [`memory_budget`](Self::memory_budget) |
 /// | `WithDisableRetry` | [`disable_retry`](Self::disable_retry) |
 /// | `WithMaxCallAttempts` | [`max_call_attempts`](Self::max_call_attempts) |
 /// | none | [`max_transparent_retries`](Self::max_transparent_retries) |
@@ -91,6 +95,7 @@ pub struct ClientConnBuilder {
     dialer: Option<Arc<dyn Dial>>,
     proxy: Option<HttpProxy>,
     transport: Transport,
+    memory: MessageMemory,
     service_config: Option<String>,
     retry_disabled: bool,
     max_call_attempts: u32,
@@ -146,6 +151,7 @@ impl ClientConnBuilder {
             dialer: None,
             proxy: HttpProxy::from_env(),
             transport: Transport::default(),
+            memory: MessageMemory::default(),
             service_config: None,
             retry_disabled: false,
             max_call_attempts: DEFAULT_MAX_CALL_ATTEMPTS,
@@ -236,7 +242,23 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Sets the transport of the connections. Default: see [`Transport`].
+    /// Sets the pool of the buffers that messages are received into. Default:
+    /// [`BufferPool::shared`], 16 MiB in the process.
+    ///
+    /// Source: grpc-go `experimental.WithBufferPool`.
+    pub fn buffer_pool(mut self, pool: BufferPool) -> Self {
+        self.memory.pool = pool;
+        self
+    }
+
+    /// Sets the limit on the memory that is allocated for large responses before they arrive. Default:
+    /// [`MemoryBudget::shared`], 64 MiB in the process.
+    pub fn memory_budget(mut self, budget: MemoryBudget) -> Self {
+        self.memory.budget = budget;
+        self
+    }
+
+    /// Sets the engine of the connections. Default: [`Transport::Native`].
     pub fn transport(mut self, transport: Transport) -> Self {
         self.transport = transport;
         self
@@ -626,6 +648,7 @@ impl ClientConnBuilder {
             target: self.target.clone(),
             canonical_target,
             max_transparent_retries: self.max_transparent_retries,
+            buffer_pool: self.memory.pool.clone(),
         };
         let channel = ChannelParts {
             target: self.target,
@@ -643,6 +666,7 @@ impl ClientConnBuilder {
                     connections: Arc::default(),
                     keepalive: keepalive
                         .map(|keepalive| Arc::new(ChannelKeepalive::new(keepalive))),
+                    memory: self.memory,
                 },
             },
             connect_params: self.connect_params,

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
+use crate::client::connectivity::{ConnectError, ConnectFailure};
 use crate::credentials::{ChannelCredentials, HandshakeTarget};
 use crate::extensions::Extensions;
 use crate::io::{Address, Dial, Peer};
@@ -15,9 +16,7 @@ use crate::resolver::Attributes;
 use crate::side::Side;
 use crate::stats::{ConnectionBegin, StatsHandlers};
 use crate::task::caught_in;
-use crate::transport::{
-    ClientSettings, ClientTransport, ConnectError, Report, Transport, TransportEvent,
-};
+use crate::transport::{ClientSettings, ClientTransport, Report, Transport, TransportEvent};
 
 /// Makes a channel's connections: dials, shakes hands, and waits for the server's SETTINGS.
 #[derive(Clone)]
@@ -44,16 +43,8 @@ impl Connector {
         report: Report,
     ) -> Result<Arc<dyn ClientTransport>, ConnectError> {
         let deadline = Deadline::after(limit);
-        match self.connect_to(address, attributes, deadline, report).await {
-            Ok(transport) => Ok(transport),
-            Err(Failure::Error(problem)) => {
-                Err(problem.map_text(|text| format!("{address}: {text}")))
-            }
-            Err(Failure::TimedOut) => Err(ConnectError::new(format!(
-                "{address} did not answer within {} s",
-                in_hundredths(limit)
-            ))),
-        }
+        let connected = self.connect_to(address, attributes, deadline, report).await;
+        connected.map_err(|failure| ConnectError::new(address.clone(), failure))
     }
 
     async fn connect_to(
@@ -62,15 +53,16 @@ impl Connector {
         attributes: &Attributes,
         deadline: Deadline,
         report: Report,
-    ) -> Result<Arc<dyn ClientTransport>, Failure> {
+    ) -> Result<Arc<dyn ClientTransport>, ConnectFailure> {
+        let timed_out = || ConnectFailure::TimedOut(deadline.limit);
         let dialed = deadline
             .bounds(caught_in("the dialer", || {
                 self.dialer.dial_with(address.clone(), attributes)
             }))
             .await
-            .ok_or(Failure::TimedOut)?
-            .map_err(|panicked| ConnectError::new(panicked.to_string()))?
-            .map_err(ConnectError::caused_by)?;
+            .ok_or_else(timed_out)?
+            .map_err(ConnectFailure::DialerPanicked)?
+            .map_err(|error| ConnectFailure::Dial(Arc::new(error)))?;
         if let Some(timeout) = self.tcp_user_timeout {
             dialed.set_tcp_user_timeout(timeout);
         }
@@ -84,14 +76,16 @@ impl Connector {
             .bounds(self.credentials.secure(dialed, &target, deadline.at))
             .await
             .unwrap_or_else(|| Err(self.credentials.timed_out(deadline.limit)))
-            .map_err(ConnectError::caused_by)?;
+            .map_err(|error| ConnectFailure::Handshake(Arc::new(error)))?;
         let report = self.record(&secured.peer, report);
         let connect = self
             .transport
             .connect(secured, self.settings.clone(), report);
-        let transport = deadline.bounds(connect).await.ok_or(Failure::TimedOut)?;
-        let hint = self.credentials.unanswered_hint();
-        Ok(transport.map_err(|problem| problem.map_text(|text| text + hint))?)
+        let connected = deadline.bounds(connect).await.ok_or_else(timed_out)?;
+        connected.map_err(|error| ConnectFailure::Preface {
+            error: Box::new(error),
+            hint: self.credentials.unanswered_hint(),
+        })
     }
 
     /// Begins the connection with the stats handlers, if there are any. They are told of its end with
@@ -107,9 +101,11 @@ impl Connector {
         });
         let recorders = Mutex::new(Some(recorders));
         Arc::new(move |event| {
-            if let TransportEvent::Closed { .. } = event {
+            if let TransportEvent::Closed { end, .. } = &event {
                 let recorders = lock(&recorders).take();
-                drop(recorders);
+                if let Some(recorders) = &recorders {
+                    recorders.set_reason(end.reason());
+                }
             }
             report(event);
         })
@@ -140,22 +136,4 @@ impl Deadline {
             None => Some(future.await),
         }
     }
-}
-
-/// The failure of an attempt to connect.
-enum Failure {
-    Error(ConnectError),
-    /// The time was over, while dialing or before the server's SETTINGS.
-    TimedOut,
-}
-
-impl From<ConnectError> for Failure {
-    fn from(error: ConnectError) -> Self {
-        Self::Error(error)
-    }
-}
-
-/// Seconds, with as many digits as they need and two after the point at most.
-fn in_hundredths(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 100.0).round() / 100.0
 }

@@ -20,13 +20,14 @@ use crate::balancer::{
     SubConnOptions, SubConnOwner, SubConnRequest, SubConnState, WeakSubConn,
 };
 use crate::client::connectivity::{
-    Connection, ConnectionId, Connections, Event, MonitorId, Registry, SharedState,
+    ConnectError, ConnectFailure, Connection, ConnectionId, ConnectionLoss, Connections, Event,
+    MonitorId, Registry, SharedState,
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
 use crate::resolver::Attributes;
 use crate::task::watched;
-use crate::transport::{ClientTransport, ConnectError, Report, TransportEvent};
+use crate::transport::{ClientTransport, Report, TransportEvent};
 
 /// The subchannels of a channel, as its balancers create and use them.
 pub(super) struct Control {
@@ -269,10 +270,10 @@ impl Control {
         event: TransportEvent,
         now: Instant,
     ) -> Option<SubConnState> {
-        let (served, ended) = match event {
-            TransportEvent::GoAway { reason, served } => {
-                tracing::debug!(reason, "the server takes no more calls on this connection");
-                (served, format!("GOAWAY with {reason}"))
+        let (served, loss) = match event {
+            TransportEvent::Draining { reason, served } => {
+                tracing::debug!(%reason, "the connection takes no more calls");
+                (served, ConnectionLoss::Draining(reason))
             }
             TransportEvent::MoreStreams => {
                 if let Some(entry) = self.subconns.get(&id) {
@@ -280,19 +281,20 @@ impl Control {
                 }
                 return None;
             }
-            TransportEvent::Closed { reason, served } => {
-                tracing::debug!(reason, "connection closed");
+            TransportEvent::Closed { end, served } => {
+                let disconnect_error = end.reason().metric_label();
+                tracing::debug!(%end, %disconnect_error, "connection closed");
                 self.state.registry.connection_closed(id, connection);
-                (served, reason)
+                (served, ConnectionLoss::Closed(end))
             }
         };
         let entry = self.subconns.get_mut(&id)?;
         let loss = Loss {
             served,
-            problem: ConnectError::new(format!(
-                "{}: the connection ended before it was of use: {ended}",
-                entry.address
-            )),
+            problem: ConnectError::new(
+                entry.address.clone(),
+                ConnectFailure::OfNoUse(Box::new(loss)),
+            ),
         };
         let waited_until = entry.subchannel.wake_at();
         let random = fastrand::f64();
@@ -444,8 +446,8 @@ fn attempt(
     };
     // An aborted task is reported as well, and ignored.
     let task = watched(connect, move |ended| {
-        let outcome =
-            ended.unwrap_or_else(|lost| Err(ConnectError::new(format!("{name}: {lost}"))));
+        let lost = |lost| Err(ConnectError::new(name, ConnectFailure::TaskLost(lost)));
+        let outcome = ended.unwrap_or_else(lost);
         let _ = events.send(Event::Connected {
             subconn,
             connection,

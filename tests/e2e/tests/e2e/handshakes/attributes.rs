@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use rgrpc::ConnectivityState::Ready;
+use rgrpc::Status;
 use rgrpc::balancer::{
     Balancer, BalancerBuilder, BalancerOptions, BalancerUpdate, ChannelControl, Pick, PickInfo,
     PickResult, Picker, SubConn, SubConnId, SubConnOptions, SubConnState,
 };
 use rgrpc::io::Address;
 use rgrpc::resolver::{Attributes, Endpoint, EndpointWeight, ManualResolver, ResolverState};
-use rgrpc::{ClientConn, Server, Status};
-use rgrpc_e2e::{StubClient, StubService, serve_with, soon};
+use rgrpc_e2e::{StubClient, StubService, channel_builder, new_server, serve_with, soon};
 
 use super::call;
 use super::password::{Password, Tenant};
@@ -26,10 +26,10 @@ fn endpoint(tenant: &'static str, weight: u32) -> ResolverState {
 async fn connection_attributes_of_an_endpoint_reach_the_handshake_and_a_change_connects_again() {
     for policy in ["pick_first", "round_robin"] {
         let password = Password::new("right");
-        let server = Server::new().credentials(password.server());
+        let server = new_server().credentials(password.server());
         let server = serve_with(server, StubService::echo());
         let manual = ManualResolver::new("manual");
-        let conn = ClientConn::builder("manual:///stub.test:8443", password.client())
+        let conn = channel_builder("manual:///stub.test:8443", password.client())
             .resolver(manual.clone())
             .dialer(server.connector())
             .default_service_config(format!(
@@ -126,7 +126,7 @@ impl Picker for OnePicker {
 #[tokio::test(start_paused = true)]
 async fn attributes_that_a_policy_gives_a_subchannel_reach_the_handshake() {
     let password = Password::new("right");
-    let server = Server::new().credentials(password.server());
+    let server = new_server().credentials(password.server());
     let server = serve_with(server, StubService::echo());
     let conn = super::channel(&server, password.client())
         .balancer(TenantBuilder)

@@ -3,14 +3,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use rgrpc::Response;
 use rgrpc::credentials::{
     ChannelCredentials, ClientHandshake, ClientHandshakeInfo, ClientTls, HandshakeResult,
     SecurityLevel, ServerCredentials, ServerHandshake, ServerHandshakeInfo, ServerTls, insecure,
 };
 use rgrpc::io::{Address, BoxedIo, TlsInfo};
 use rgrpc::resolver::{Attributes, Endpoint, ManualResolver, ResolverState};
-use rgrpc::{ClientConn, Response, Server};
-use rgrpc_e2e::{StubClient, StubService, msg, serve_with};
+use rgrpc_e2e::{StubClient, StubService, channel_builder, msg, new_server, serve_with};
 
 use super::{assert_says, call, client, expect_refused};
 use crate::tls::certificates::{Ca, Identity};
@@ -79,10 +79,10 @@ async fn a_handshake_delegates_to_the_credentials_of_its_cluster_or_to_a_fallbac
         })
     };
     let tls = serve_with(
-        Server::new().credentials(server_tls(&ca.server("cluster-1.test"))),
+        new_server().credentials(server_tls(&ca.server("cluster-1.test"))),
         service(),
     );
-    let plain = serve_with(Server::new(), service());
+    let plain = serve_with(new_server(), service());
     for (server, attributes, answer, level) in [
         (
             &tls,
@@ -106,7 +106,7 @@ async fn a_handshake_delegates_to_the_credentials_of_its_cluster_or_to_a_fallbac
         let credentials = ChannelCredentials::new(ByCluster {
             fallback: insecure(),
         });
-        let conn = ClientConn::builder("manual:///stub.test", credentials)
+        let conn = channel_builder("manual:///stub.test", credentials)
             .resolver(manual)
             .dialer(server.connector())
             .build()
@@ -160,7 +160,7 @@ async fn certificates_are_reloaded_for_new_connections() {
             auth.details::<Verified>()
         ))))
     });
-    let server = serve_with(Server::new().credentials(credentials), service);
+    let server = serve_with(new_server().credentials(credentials), service);
     let connected = client(&server, client_tls(&first));
     let answer = call(&connected).await;
     assert_eq!(answer.expect("OK"), "Some(Verified(0))");

@@ -6,8 +6,11 @@ use rgrpc::credentials::{
     ChannelCredentials, MetadataFuture, PerRpcCredentials, RequestInfo, SecurityLevel,
     ServerCredentials, insecure, local,
 };
-use rgrpc::{BuildError, ClientConn, Code, Metadata, Response, Server, Status};
-use rgrpc_e2e::{StubClient, StubService, TestServer, msg, register_stub, serve_with, soon, text};
+use rgrpc::{BuildError, Code, Metadata, Response, Status};
+use rgrpc_e2e::{
+    StubClient, StubService, TestServer, channel_builder, msg, new_channel, new_server,
+    register_stub, serve_with, soon, text,
+};
 use tokio::net::TcpListener;
 
 use super::password::Password;
@@ -56,7 +59,7 @@ fn showing_tokens() -> StubService {
 
 fn serve_password(password: &Password) -> TestServer {
     serve_with(
-        Server::new().credentials(password.server()),
+        new_server().credentials(password.server()),
         showing_tokens(),
     )
 }
@@ -122,7 +125,7 @@ async fn a_bundle_has_a_handshake_and_per_rpc_credentials_which_follow_those_of_
     );
 
     let bundle = insecure().with_per_rpc_credentials(token(SecurityLevel::IntegrityOnly));
-    let error = ClientConn::new("localhost", bundle).expect_err("it is insecure");
+    let error = new_channel("localhost", bundle).expect_err("it is insecure");
     assert!(
         matches!(&error, BuildError::PerRpcCredentials(name) if name == "token"),
         "{error}"
@@ -151,14 +154,14 @@ async fn a_bundle_is_switched_to_the_credentials_of_a_mode() {
 
 /// Serves on a listener of this machine.
 fn serve_local<L: rgrpc::io::Listener>(listener: L) -> rgrpc::ServerHandle {
-    let mut server = Server::new().credentials(ServerCredentials::local());
+    let mut server = new_server().credentials(ServerCredentials::local());
     register_stub(&mut server, showing_tokens()).expect("the first");
     tokio::spawn(server.serve_listener(listener));
     server.handle()
 }
 
 fn local_client(target: String, credentials: ChannelCredentials) -> StubClient {
-    StubClient::new(ClientConn::new(target, credentials).expect("a valid channel"))
+    StubClient::new(new_channel(target, credentials).expect("a valid channel"))
 }
 
 #[tokio::test]
@@ -194,7 +197,7 @@ async fn local_credentials_protect_unix_sockets_and_not_tcp() {
 #[tokio::test(start_paused = true)]
 async fn local_credentials_refuse_other_machines() {
     use rgrpc::io::{Address, Connected, Dial, Peer};
-    let server = serve_with(Server::new(), StubService::echo());
+    let server = serve_with(new_server(), StubService::echo());
     let connector = server.connector();
     let dialer = rgrpc_e2e::FnDialer::new(move |address: Address| {
         let dialed = connector.dial(address);
@@ -204,7 +207,7 @@ async fn local_credentials_refuse_other_machines() {
             Ok(Connected::new(dialed.await?.io, peer))
         }
     });
-    let conn = ClientConn::builder("ipv4:192.0.2.1:443", local())
+    let conn = channel_builder("ipv4:192.0.2.1:443", local())
         .dialer(dialer)
         .build()
         .expect("a valid channel");

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::counted_call::CountedCall;
 use super::pick::PickerCallback;
 use super::recorded::{self, RecordedAttempt};
+use crate::buffer_pool::BufferPool;
 use crate::call::{CallObserver, Exchange, MessageSink, MessageSource, SelectedCall, SourceEvent};
 use crate::client::call::resolved_call::ResolvedCall;
 use crate::client::call::scheduler::AttemptFailure;
@@ -30,7 +31,7 @@ use crate::metadata::Metadata;
 use crate::stats::CallEvent;
 use crate::status::{Code, Origin, Status};
 use crate::transport::{
-    ClientStream, Delivery, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode, WholeResponse,
+    ClientStream, Delivery, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode, WholeContent,
     is_ended_well,
 };
 
@@ -287,7 +288,7 @@ impl MessageSource for CallAttempt {
         &self,
         cx: &mut Context<'_>,
         fits: &dyn Fn(&[u8]) -> bool,
-    ) -> Poll<Option<WholeResponse>> {
+    ) -> Poll<Option<WholeContent>> {
         // Whoever asks for this is the only one who could end the call here.
         let polled = self.stream.poll_whole(cx, fits);
         // Looked at where it lies: it is large.
@@ -324,6 +325,10 @@ impl MessageSource for CallAttempt {
                 SourceEvent::End(outcome)
             }
         })
+    }
+
+    fn buffer_pool(&self) -> BufferPool {
+        self.counted.conn().settings().buffer_pool.clone()
     }
 
     fn decompressor(&self, encoding: &[u8]) -> Option<Arc<dyn Compressor>> {

@@ -407,7 +407,7 @@ const HEDGES: &str = r#"{"methodConfig": [{"name": [{}], "hedgingPolicy": {
 #[tokio::test(start_paused = true)]
 async fn each_retry_is_an_attempt_of_one_call() {
     let calls = Arc::new(AtomicUsize::new(0));
-    let fails = move || calls.fetch_add(1, Ordering::SeqCst) % 2 == 0;
+    let fails = move || calls.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
     let busy = || Err(Status::unavailable("busy").with_metadata(mark("busy")));
     let streaming_fails = fails.clone();
     let server = serve(

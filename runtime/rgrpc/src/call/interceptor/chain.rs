@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use tokio::time::Instant;
 
 use super::outgoing_call::CallHead;
-use super::{ClientInterceptor, ClientNext, OutgoingCall, ReplyFuture};
+use super::{ClientInterceptor, ClientNext, ClientReply, OutgoingCall, ReplyFuture};
 use crate::call::on_finish::OnFinish;
 use crate::call::{CallOptions, FinishHooks, MethodName, RecvStream, Response, SendStream};
 use crate::interceptor::{CallOutcome, EndHook, EndHooks};
@@ -141,7 +141,7 @@ impl CallChain {
 pub(crate) async fn run_unary<Res: 'static>(call: OutgoingCall) -> Result<Response<Res>, Status> {
     let end = EndGuard::new(&call);
     let reply = CallChain::proceed(call, 0).await;
-    let response = reply.and_then(|reply| reply.into_response());
+    let response = reply.and_then(ClientReply::into_response);
     end.finish(response.as_ref().map(Response::trailer));
     response
 }
@@ -157,7 +157,7 @@ pub(crate) async fn run_streaming<Req: 'static, Res: 'static>(
 ) -> Result<(SendStream<Req>, RecvStream<Res>), Status> {
     let end = EndGuard::new(&call);
     let reply = CallChain::proceed(call, 0).await;
-    match reply.and_then(|reply| reply.into_streams()) {
+    match reply.and_then(ClientReply::into_streams) {
         Ok((requests, responses)) if end.has_hooks() => Ok((requests, responses.reporting(end))),
         Ok(streams) => Ok(streams),
         Err(status) => {

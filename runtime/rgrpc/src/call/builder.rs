@@ -324,10 +324,8 @@ where
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send + 'a>>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(
-            self.invoke
-                .invoke(self.codec, self.method, self.kind.0, self.options),
-        )
+        self.invoke
+            .start_invoke(self.codec, self.method, self.kind.0, self.options)
     }
 }
 

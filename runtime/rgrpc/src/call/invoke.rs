@@ -1,5 +1,6 @@
 use std::borrow::Cow;
 use std::future::Future;
+use std::pin::Pin;
 
 use super::{CallOptions, RecvStream, Response, SendStream};
 use crate::codec::Codec;
@@ -101,6 +102,23 @@ pub trait Invoke: Send + Sync {
         Req: Send + Sync + 'static,
         Res: Send + 'static;
 
+    /// Starts [`invoke`](Self::invoke) in a box. Not for implementations of your own.
+    #[doc(hidden)]
+    fn start_invoke<'a, C, Req, Res>(
+        &'a self,
+        codec: C,
+        method: MethodName,
+        message: Req,
+        options: CallOptions,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Res>, Status>> + Send + 'a>>
+    where
+        C: Codec<Req> + Codec<Res>,
+        Req: Send + Sync + 'static,
+        Res: Send + 'static,
+    {
+        Box::pin(self.invoke(codec, method, message, options))
+    }
+
     /// Opens a streaming call. The halves are ready when the request has been sent on its way,
     /// before the server has answered.
     ///
@@ -132,6 +150,21 @@ impl<I: Invoke> Invoke for &I {
         Res: Send + 'static,
     {
         (**self).invoke(codec, method, message, options)
+    }
+
+    fn start_invoke<'a, C, Req, Res>(
+        &'a self,
+        codec: C,
+        method: MethodName,
+        message: Req,
+        options: CallOptions,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Res>, Status>> + Send + 'a>>
+    where
+        C: Codec<Req> + Codec<Res>,
+        Req: Send + Sync + 'static,
+        Res: Send + 'static,
+    {
+        (**self).start_invoke(codec, method, message, options)
     }
 
     fn new_stream<C, Req, Res>(

@@ -412,10 +412,11 @@ impl CallOptions {
         extra.is_some_and(|extra| extra.interceptors.is_some())
     }
 
-    /// Has this interceptor see the messages of the call, after those that are there.
+    /// Has this interceptor see the messages of the call, inside of those that are there: nearer to the
+    /// server.
     pub(crate) fn intercept_messages(&mut self, interceptor: impl MessageInterceptor) {
         let messages = self.extra_mut().messages.get_or_insert_default();
-        Arc::make_mut(messages).push(interceptor);
+        Arc::make_mut(messages).push_front(interceptor);
     }
 
     /// Sets the selection of the channel's config selector, and makes the changes that it asks for.

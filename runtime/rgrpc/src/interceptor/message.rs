@@ -68,8 +68,9 @@ impl fmt::Debug for MessageView<'_> {
 /// Wraps both halves of a call: sees each of its messages, may refuse them and hold them back.
 ///
 /// An interceptor adds one to a call, by
-/// [`IncomingCall::intercept_messages`](crate::IncomingCall::intercept_messages). Several see a
-/// received message in the order in which they were added, and a sent message in the reverse order.
+/// [`IncomingCall::intercept_messages`](crate::IncomingCall::intercept_messages) or
+/// [`OutgoingCall::intercept_messages`](crate::OutgoingCall::intercept_messages). Several see a request
+/// in the order in which they were added, and a response in the reverse order, on both sides.
 ///
 /// Its methods are called on the task that receives or sends. The halves of a stream may be used by
 /// two tasks at the same time. They must not block.
@@ -87,8 +88,8 @@ pub trait MessageInterceptor: Send + Sync + 'static {
 
     /// Called with each message to send, when it has been encoded and before it is sent.
     ///
-    /// A unary call's only response is not compressed yet: its
-    /// [compressed length](MessageView::compressed_len) is its encoded length.
+    /// A unary call's only response is not compressed yet on a server: its
+    /// [compressed length](MessageView::compressed_len) is its encoded length there.
     ///
     /// # Errors
     /// The sender gets the status, and the message is not sent.

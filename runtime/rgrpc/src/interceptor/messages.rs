@@ -5,21 +5,27 @@ use std::task::{Context, Poll, ready};
 use super::{MessageInterceptor, MessageView};
 use crate::status::Status;
 
-/// The message interceptors of one call, in the order in which they were added.
+/// The message interceptors of one call, the first to see a received message first.
 #[derive(Clone, Default)]
 pub(crate) struct MessageInterceptors(Vec<Arc<dyn MessageInterceptor>>);
 
 impl MessageInterceptors {
+    /// Adds one that is the last to see a received message, and the first to see a sent one.
     pub(crate) fn push(&mut self, interceptor: impl MessageInterceptor) {
         self.0.push(Arc::new(interceptor));
     }
 
-    /// Shows the interceptors a received message, the outermost first.
+    /// Adds one that is the first to see a received message, and the last to see a sent one.
+    pub(crate) fn push_front(&mut self, interceptor: impl MessageInterceptor) {
+        self.0.insert(0, Arc::new(interceptor));
+    }
+
+    /// Shows the interceptors a received message, the first one first.
     pub(crate) fn received(&self, message: &MessageView<'_>) -> Result<(), Status> {
         self.0.iter().try_for_each(|one| one.received(message))
     }
 
-    /// Shows the interceptors a message before it is sent, the innermost first.
+    /// Shows the interceptors a message before it is sent, the last one first.
     pub(crate) fn sending(&self, message: &MessageView<'_>) -> Result<(), Status> {
         self.0.iter().rev().try_for_each(|one| one.sending(message))
     }

@@ -1,5 +1,6 @@
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use super::{ClientInterceptor, InterceptorList, erased};
@@ -65,6 +66,22 @@ impl<I: Invoke> Invoke for Intercepted<I> {
     {
         options.intercept(&self.interceptors);
         self.invoke.invoke(codec, method, message, options)
+    }
+
+    fn start_invoke<'a, C, Req, Res>(
+        &'a self,
+        codec: C,
+        method: MethodName,
+        message: Req,
+        mut options: CallOptions,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Res>, Status>> + Send + 'a>>
+    where
+        C: Codec<Req> + Codec<Res>,
+        Req: Send + Sync + 'static,
+        Res: Send + 'static,
+    {
+        options.intercept(&self.interceptors);
+        self.invoke.start_invoke(codec, method, message, options)
     }
 
     fn new_stream<C, Req, Res>(

@@ -449,6 +449,34 @@ impl Invoke for ClientConn {
         unary::<C, Req, Res, _, Response<Res>>(method, request, options, stage)
     }
 
+    /// A call with interceptors needs no space for the call itself, which the chain allocates.
+    fn start_invoke<'a, C, Req, Res>(
+        &'a self,
+        codec: C,
+        method: MethodName,
+        message: Req,
+        options: CallOptions,
+    ) -> Pin<Box<dyn Future<Output = Result<Response<Res>, Status>> + Send + 'a>>
+    where
+        C: Codec<Req> + Codec<Res>,
+        Req: Send + Sync + 'static,
+        Res: Send + 'static,
+    {
+        if self.settings().interceptors.is_empty() && !options.has_interceptors() {
+            return Box::pin(self.invoke(codec, method, message, options));
+        }
+        let mut slot = OptionsSlot::new(options);
+        let defaults = self.settings().default_options.as_ref();
+        let interceptors = slot.take_interceptors(defaults, &self.settings().interceptors);
+        let request = PassedRequest {
+            conn: self,
+            message,
+        };
+        let options = slot.into_passed();
+        let call = ChainedUnary::<C, Req, Res>::begin(interceptors, method, request, options);
+        Box::pin(run_unary(call))
+    }
+
     fn new_stream<C, Req, Res>(
         &self,
         _codec: C,

@@ -186,6 +186,39 @@ async fn a_message_interceptor_holds_streams_back_and_only_messages_pass() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_outer_of_two_sees_a_request_first_and_a_response_last() {
+    struct Named(&'static str, Diary);
+    impl MessageInterceptor for Named {
+        fn received(&self, _: &MessageView<'_>) -> Result<(), Status> {
+            self.1.note(format!("in {}", self.0));
+            Ok(())
+        }
+
+        fn sending(&self, _: &MessageView<'_>) -> Result<(), Status> {
+            self.1.note(format!("out {}", self.0));
+            Ok(())
+        }
+    }
+    let diary = Diary::default();
+    let named = |name| {
+        let diary = diary.clone();
+        move |mut call: OutgoingCall, next: ClientNext| {
+            call.intercept_messages(Named(name, diary.clone()));
+            next.run(call)
+        }
+    };
+    let server = serve(StubService::echo());
+    let conn = channel(&server, |builder| {
+        builder.interceptor(named("one")).interceptor(named("two"))
+    });
+    for outcome in call_each_kind(&StubClient::new(conn)).await {
+        outcome.expect("OK");
+    }
+    let around = ["out one", "out two", "in two", "in one"];
+    assert_eq!(diary.take(), around.repeat(4));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_retry_or_a_hedge_shows_no_message_again() {
     for config in [RETRIES, HEDGES] {
         let seen = Watching::default();

@@ -492,6 +492,42 @@ async fn the_server_sees_client_certificates_and_refuses_clients_without_one() {
 }
 
 #[tokio::test]
+async fn a_pre_shared_key_secures_connections_and_a_wrong_one_is_refused_by_both_sides() {
+    let printed = run(env!("CARGO_BIN_EXE_psk_handshake"), &[]).await;
+    let (client, server): (Vec<_>, Vec<_>) = printed
+        .iter()
+        .partition(|line| line.starts_with("client: "));
+    let expected: [&[&str]; 3] = [
+        &["Hello, ada! Your connection has IntegrityOnly."],
+        &[
+            "UNAVAILABLE: cannot connect to ipv4:127.0.0.1:",
+            "the psk handshake with the server failed: the server has another key \"ada\"; the \
+             option is PskClient::new",
+        ],
+        &[
+            "UNAUTHENTICATED: ",
+            "the security level PrivacyAndIntegrity is required",
+            "has IntegrityOnly by the credentials psk",
+        ],
+    ];
+    assert_eq!(client.len(), expected.len(), "{printed:#?}");
+    for (line, parts) in client.iter().zip(expected) {
+        for part in parts {
+            assert!(line.contains(part), "no {part:?} in {line:?}");
+        }
+    }
+    // The server's log is written beside the client's output: no order between them is certain.
+    let refused = server.iter().any(|line| {
+        line.contains("a connection was refused peer=127.0.0.1:")
+            && line.contains(
+                "the psk handshake with the client failed: the client has another key \"ada\"; its \
+                 option is PskClient::new",
+            )
+    });
+    assert!(refused, "{printed:#?}");
+}
+
+#[tokio::test]
 async fn code_of_build_rs_and_checked_in_code_both_run() {
     let printed = run(env!("CARGO_BIN_EXE_build_without_protoc"), &[]).await;
     assert_eq!(printed, ["Hello, build.rs!"]);
@@ -529,6 +565,21 @@ async fn server_interceptors_check_tokens_add_headers_and_see_messages() {
 }
 
 #[tokio::test]
+async fn message_memory_receives_large_messages_into_pooled_buffers() {
+    let printed = run(env!("CARGO_BIN_EXE_message_memory"), &[]).await;
+    assert_in_order(
+        &printed,
+        &[
+            "a reply of 1048584 bytes",
+            "a reply of 1048584 bytes",
+            "a reply of 1048584 bytes",
+            "the channel keeps buffers: true",
+            "the server has reserved 0 bytes",
+        ],
+    );
+}
+
+#[tokio::test]
 async fn counting_stats_counts_calls_bytes_and_connections() {
     let printed = run(env!("CARGO_BIN_EXE_counting_stats"), &[]).await;
     assert_in_order(
@@ -542,12 +593,14 @@ async fn counting_stats_counts_calls_bytes_and_connections() {
             "server: bytes sent: 38",
             "server: attempts: 0",
             "server: connections: 0",
+            "server: ends of connections: 1",
             "client: OK: 2",
             "client: INVALID_ARGUMENT: 1",
             "client: bytes received: 38",
             "client: bytes sent: 27",
             "client: attempts: 3",
             "client: connections: 0",
+            "client: ends of connections: 1",
         ],
     );
 }

@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rgrpc::stats::{
-    AttemptBegin, CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionStats, StatsHandler,
+    AttemptBegin, CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionEnd, ConnectionStats,
+    StatsHandler,
 };
 use rgrpc::{ClientConn, Code, Request, Response, Server, Status, credentials};
 use tokio::net::TcpListener;
@@ -29,6 +30,8 @@ struct Counts {
     attempts: AtomicU64,
     /// Calls that have ended.
     ended: Mutex<BTreeMap<Code, u64>>,
+    /// Connections that have ended, by the label of gRFC A94.
+    disconnects: Mutex<BTreeMap<String, u64>>,
 }
 
 /// The handler has no state for a call: all calls share the recorder, which allocates nothing.
@@ -79,12 +82,24 @@ impl Counts {
         println!("{side}: bytes sent: {}", self.sent.load(Relaxed));
         println!("{side}: attempts: {}", self.attempts.load(Relaxed));
         println!("{side}: connections: {}", self.connections.load(Relaxed));
+        let disconnects = self
+            .disconnects
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let ends = disconnects.values().sum::<u64>();
+        println!("{side}: ends of connections: {ends}");
     }
 }
 
 impl ConnectionStats for Counts {
-    fn end(&self) {
+    fn end(&self, end: &ConnectionEnd<'_>) {
         self.connections.fetch_sub(1, Relaxed);
+        let label = end.reason.metric_label().into_owned();
+        let mut disconnects = self
+            .disconnects
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        *disconnects.entry(label).or_default() += 1;
     }
 }
 

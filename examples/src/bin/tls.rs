@@ -44,7 +44,7 @@ impl Greeter for Hello {
 
 /// Returns the subject of the client's certificate, if it has one.
 fn client_subject<T>(request: &Request<T>) -> Result<Option<String>, Status> {
-    let tls = request.context().and_then(|call| call.peer().tls.as_ref());
+    let tls = request.context().and_then(|call| call.peer().tls());
     let certificates = tls.map_or(&[][..], |tls| &tls.peer_certificates);
     let Some(leaf) = certificates.first() else {
         return Ok(None);

@@ -34,6 +34,7 @@
 //! Everything runs on the tokio runtime of its caller. The exception are the connections and the
 //! handlers of a server with [`workers`](Server::workers), which run on threads of its own.
 
+mod attributes;
 mod backoff;
 pub mod balancer;
 mod buffer_pool;
@@ -45,11 +46,13 @@ mod codec;
 pub mod codegen;
 mod connectivity_state;
 pub mod credentials;
+mod disconnect_reason;
 mod error_text;
 mod extensions;
 mod interceptor;
 pub mod io;
 mod lock;
+mod memory_budget;
 mod metadata;
 mod prefix;
 mod read_demand;
@@ -70,6 +73,7 @@ mod transport;
 pub mod fuzzing;
 
 pub use backoff::BackoffConfig;
+pub use buffer_pool::BufferPool;
 pub use call::{
     BidiStream, BidiStreamingCall, Call, CallContext, CallOptions, CancelHandle, ClientInterceptor,
     ClientNext, ClientReply, ClientStream, ClientStreaming, ClientStreamingCall, Extensions,
@@ -84,7 +88,9 @@ pub use codec::{
     RawCodec,
 };
 pub use connectivity_state::ConnectivityState;
+pub use disconnect_reason::{DisconnectReason, GoAway, ProtocolViolation};
 pub use interceptor::{CallKind, CallOutcome, EndedBy, MessageInterceptor, MessageView};
+pub use memory_budget::MemoryBudget;
 pub use metadata::{Metadata, MetadataError, MetadataIter};
 pub use resolver::TargetError;
 pub use server::{

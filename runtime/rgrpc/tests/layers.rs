@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The folders and files of `src` from the top layer down, each with those that it may name. Whatever
 /// [`EVERYWHERE`] lists may be named by all.
@@ -12,6 +12,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "backoff",
             "balancer",
+            "buffer_pool",
             "call",
             "codec",
             "connectivity_state",
@@ -19,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "extensions",
             "interceptor",
             "io",
+            "memory_budget",
             "metadata",
             "resolver",
             "select_biased",
@@ -33,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "buffer_pool",
             "call",
             "cancel_reason",
             "codec",
@@ -40,6 +43,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "extensions",
             "interceptor",
             "io",
+            "memory_budget",
             "metadata",
             "select_biased",
             "side",
@@ -64,6 +68,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "call",
         &[
+            "buffer_pool",
             "codec",
             "credentials",
             "extensions",
@@ -81,10 +86,11 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "buffer_pool",
             "cancel_reason",
-            "codec",
+            "disconnect_reason",
             "extensions",
             "interceptor",
             "io",
+            "memory_budget",
             "metadata",
             "prefix",
             "read_demand",
@@ -99,6 +105,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "stats",
         &[
             "cancel_reason",
+            "disconnect_reason",
             "extensions",
             "interceptor",
             "io",
@@ -126,18 +133,35 @@ const LAYERS: &[(&str, &[&str])] = &[
         "codec",
         &["buffer_pool", "prefix", "read_demand", "side", "status"],
     ),
-    ("resolver", &["backoff", "io", "select_biased", "status"]),
+    (
+        "resolver",
+        &["attributes", "backoff", "io", "select_biased", "status"],
+    ),
     ("service_config", &["status"]),
-    ("credentials", &["io", "metadata", "status"]),
+    (
+        "credentials",
+        &[
+            "attributes",
+            "extensions",
+            "io",
+            "metadata",
+            "side",
+            "status",
+            "task",
+        ],
+    ),
     ("task", &["status"]),
     ("status", &["metadata"]),
     ("metadata", &[]),
-    ("io", &["extensions"]),
+    ("io", &["attributes", "extensions"]),
+    ("attributes", &[]),
     ("backoff", &[]),
     ("buffer_pool", &[]),
     ("cancel_reason", &[]),
     ("connectivity_state", &[]),
+    ("disconnect_reason", &["side"]),
     ("extensions", &[]),
+    ("memory_budget", &[]),
     ("prefix", &[]),
     ("read_demand", &[]),
     ("select_biased", &[]),
@@ -191,45 +215,57 @@ fn the_table_has_no_circle() {
     }
 }
 
+#[test]
+fn no_file_names_an_environment_variable_of_the_tests() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    for path in files(&source) {
+        let text = fs::read_to_string(&path).expect("a file");
+        assert!(!text.contains("RGRPC_"), "{}", path.display());
+    }
+}
+
 /// The names that each folder or file of `src` uses, each with one file that uses it.
 fn names(source: &Path) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut all: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-    let mut folders = vec![source.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            let name = path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .unwrap_or_default();
-            if path.is_dir() {
-                if name != "tests" {
-                    folders.push(path);
-                }
-                continue;
-            }
-            let is_test =
-                name == "tests.rs" || name.starts_with("test_") || name.ends_with("_test.rs");
-            if !name.ends_with(".rs") || is_test {
-                continue;
-            }
-            let relative = path.strip_prefix(source).expect("below src");
-            let Some(top) = relative.iter().next().and_then(|top| top.to_str()) else {
-                continue;
-            };
-            let top = top.trim_end_matches(".rs");
-            if top == "lib" {
-                continue;
-            }
-            let names = all.entry(top.to_owned()).or_default();
-            for name in named_in(&fs::read_to_string(&path).expect("a file")) {
-                names
-                    .entry(name)
-                    .or_insert_with(|| relative.display().to_string());
-            }
+    for path in files(source) {
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .unwrap_or_default();
+        let is_test = name == "tests.rs" || name.starts_with("test_") || name.ends_with("_test.rs");
+        let relative = path.strip_prefix(source).expect("below src");
+        let in_tests = relative.iter().any(|part| part == "tests");
+        if !name.ends_with(".rs") || is_test || in_tests {
+            continue;
+        }
+        let Some(top) = relative.iter().next().and_then(|top| top.to_str()) else {
+            continue;
+        };
+        let top = top.trim_end_matches(".rs");
+        if top == "lib" {
+            continue;
+        }
+        let names = all.entry(top.to_owned()).or_default();
+        for name in named_in(&fs::read_to_string(&path).expect("a file")) {
+            names
+                .entry(name)
+                .or_insert_with(|| relative.display().to_string());
         }
     }
     all
+}
+
+/// All files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => files.extend(self::files(&path)),
+            false => files.push(path),
+        }
+    }
+    files
 }
 
 /// The parts of this crate that a file names outside of its tests and comments.

@@ -4,7 +4,8 @@
 //! The tests themselves are in `tests/e2e`, a module for each behaviour. Most run over in-memory
 //! pipes and in virtual time, where a wait that nothing ends fails at once instead of hanging.
 //!
-//! They hold on both engines; `RGRPC_TRANSPORT` sets the engine of a run. Parameters that an engine
+//! They hold on both engines. `RGRPC_TRANSPORT` sets the engine of a run; tests make their servers and
+//! channels by [`new_server`] and [`channel_builder`], which set it. Parameters that an engine
 //! may choose, such as its windows, are read off the wire.
 
 mod calls;
@@ -24,7 +25,7 @@ mod test_server;
 
 pub use calls::{Outcome, answer, expect_text, unary};
 pub use dialer::FnDialer;
-pub use engine::native;
+pub use engine::{channel_builder, engine, native, new_channel, new_server};
 pub use hang::{Hang, HangWatch, hang};
 pub use health::{HealthService, ServingStatus, register_health};
 pub use leaf_policy::LeafPolicy;

@@ -4,7 +4,7 @@ use rgrpc::io::{BoxedIo, Listener, PipeListener, pipe};
 use rgrpc::{ClientConn, ClientConnBuilder, credentials};
 use rgrpc_test_support::{Settings, WirePeer, settings};
 
-use crate::soon;
+use crate::{channel_builder, soon};
 
 /// The server side of a channel's connections.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub fn scripted_by(
     options: impl FnOnce(ClientConnBuilder) -> ClientConnBuilder,
 ) -> (ClientConn, ScriptedServer) {
     let (listener, connector) = pipe();
-    let builder = ClientConn::builder(target, credentials::insecure()).dialer(connector);
+    let builder = channel_builder(target, credentials::insecure()).dialer(connector);
     let conn = options(builder).build().expect("a valid channel");
     (conn, ScriptedServer { listener })
 }

@@ -5,7 +5,7 @@ use rgrpc::{ClientConn, ServeError, Server, ServerHandle, credentials};
 use rgrpc_test_support::{Settings, WirePeer, settings};
 use tokio::task::JoinHandle;
 
-use crate::{StubClient, StubService, register_stub, soon};
+use crate::{StubClient, StubService, channel_builder, new_server, register_stub, soon};
 
 /// A server that serves, on a task of its own, until it is dropped or stopped.
 #[derive(Debug)]
@@ -17,7 +17,7 @@ pub struct TestServer {
 
 /// A server with this service and default options.
 pub fn serve(service: StubService) -> TestServer {
-    serve_with(Server::new(), service)
+    serve_with(new_server(), service)
 }
 
 /// A server with this service besides what it has.
@@ -37,7 +37,7 @@ pub fn serve_with(mut server: Server, service: StubService) -> TestServer {
 impl TestServer {
     /// A channel to the server.
     pub fn conn(&self) -> ClientConn {
-        ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+        channel_builder("passthrough:///stub.test", credentials::insecure())
             .dialer(self.connector.clone())
             .build()
             .expect("a valid target")

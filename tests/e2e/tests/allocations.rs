@@ -14,7 +14,7 @@ use rgrpc::{
     Transport, credentials,
 };
 use rgrpc_e2e::proto::Stub;
-use rgrpc_e2e::{Message, StubClient, msg, register_stub};
+use rgrpc_e2e::{Message, StubClient, channel_builder, msg, new_server, register_stub};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::net::TcpListener;
 
@@ -50,7 +50,7 @@ impl Stub for Echo {
 
 #[tokio::test(flavor = "current_thread")]
 async fn a_unary_call_keeps_to_its_budget_of_allocations() {
-    let per_call = count(Server::new()).await;
+    let per_call = count(new_server()).await;
     // Past the harness, which would keep it to itself while the test passes.
     writeln!(
         std::io::stderr(),
@@ -64,8 +64,8 @@ async fn a_unary_call_keeps_to_its_budget_of_allocations() {
 
     let stats = Stateless(Arc::new(Ignoring));
     for (what, server) in [
-        ("an interceptor", Server::new().interceptor(pass_through)),
-        ("a stats handler", Server::new().stats_handler(stats)),
+        ("an interceptor", new_server().interceptor(pass_through)),
+        ("a stats handler", new_server().stats_handler(stats)),
     ] {
         let more = count(server).await - per_call;
         assert!(more < 1.0 + TOLERANCE, "{what} costs {more:.2} allocations");
@@ -115,7 +115,7 @@ async fn client_of_echo(server: Server) -> StubClient<ClientConn> {
     let port = listener.local_addr().expect("an address").port();
     tokio::spawn(server.serve_listener(listener));
     let target = format!("passthrough:///127.0.0.1:{port}");
-    let conn = ClientConn::builder(target, credentials::insecure())
+    let conn = channel_builder(target, credentials::insecure())
         .transport(Transport::Native)
         .build()
         .expect("a valid channel");

@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use rgrpc::io::{Address, Dial};
 use rgrpc::resolver::{ManualResolver, ResolverState};
-use rgrpc::{ClientConn, ConnectivityState, credentials};
-use rgrpc_e2e::{FnDialer, StubClient, StubService, msg, serve, soon};
+use rgrpc::{ConnectivityState, credentials};
+use rgrpc_e2e::{FnDialer, StubClient, StubService, channel_builder, msg, serve, soon};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use tokio::runtime::Handle;
 use tokio::time::sleep;
@@ -88,7 +88,7 @@ async fn a_channel_stays_flat_while_all_of_its_thousand_addresses_change_every_1
     let server = serve(StubService::echo());
     let attempts = Arc::new(AtomicUsize::new(0));
     let manual = ManualResolver::new("manual");
-    let conn = ClientConn::builder("manual:///churn", credentials::insecure())
+    let conn = channel_builder("manual:///churn", credentials::insecure())
         .dialer(dialer(server.connector(), Arc::clone(&attempts)))
         .resolver(manual.clone())
         .default_service_config(r#"{"loadBalancingConfig": [{"round_robin": {}}]}"#)

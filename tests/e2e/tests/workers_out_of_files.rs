@@ -5,8 +5,10 @@
 use std::num::NonZeroUsize;
 
 use rgrpc::io::pipe;
-use rgrpc::{ClientConn, Code, ServeError, Server, credentials};
-use rgrpc_e2e::{StubClient, StubService, expect_text, register_stub, soon, unary};
+use rgrpc::{Code, ServeError, credentials};
+use rgrpc_e2e::{
+    StubClient, StubService, channel_builder, expect_text, new_server, register_stub, soon, unary,
+};
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -18,14 +20,14 @@ fn limit_files(limit: Rlimit) {
 #[tokio::test]
 async fn a_server_whose_workers_cannot_start_says_why_and_serves_when_they_can() {
     let workers = NonZeroUsize::new(2).expect("not 0");
-    let mut server = Server::new().workers(workers);
+    let mut server = new_server().workers(workers);
     register_stub(&mut server, StubService::echo()).expect("the first");
     let enough = getrlimit(Resource::Nofile);
 
     // Each file descriptor more takes the workers one step further, in the end past the last.
     for limit in 0.. {
         let (listener, connector) = pipe();
-        let conn = ClientConn::builder("passthrough:///pipe", credentials::insecure())
+        let conn = channel_builder("passthrough:///pipe", credentials::insecure())
             .dialer(connector)
             .build()
             .expect("a valid target");

@@ -15,6 +15,7 @@ use rgrpc::{BuildError, CallOptions, ClientConn};
 use crate::additional_metadata::{AdditionalMetadata, WithMetadata};
 use crate::case::{Case, compressed};
 use crate::compression::{CountedGzip, GZIP};
+use crate::engine::engine;
 use crate::flags::{self, Command, Flag, FlagError, set};
 use crate::proto::TestServiceClient;
 use crate::{soak, tls};
@@ -225,10 +226,11 @@ impl Options {
 pub async fn run(options: Options) -> Result<String, Box<dyn Error + Send + Sync>> {
     let target = options.target();
     let credentials = options.tls.credentials()?;
+    let engine = engine()?;
     let gzip = CountedGzip::default();
     let of_channels = gzip.clone();
     let new_channel = move || {
-        let mut builder = ClientConn::builder(&*target, credentials.clone());
+        let mut builder = ClientConn::builder(&*target, credentials.clone()).transport(engine);
         if options.gzip {
             let mut defaults = CallOptions::new();
             defaults.set_compressor(GZIP);

@@ -10,6 +10,7 @@ pub mod additional_metadata;
 pub mod case;
 pub mod client;
 mod compression;
+pub mod engine;
 pub mod flags;
 pub mod keepalive;
 mod payload;

@@ -11,6 +11,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use rgrpc::Server;
 use tokio::net::TcpListener;
 
+use crate::engine::engine;
 use crate::flags::{self, Command, Flag, FlagError, set};
 use crate::proto::register_test_service;
 use crate::service::TestService;
@@ -87,9 +88,12 @@ pub async fn listen(port: u16) -> io::Result<TcpListener> {
 /// A server that has the test service.
 ///
 /// # Errors
-/// The service could not be registered, or a file of the flags cannot be used.
+/// The service could not be registered, a file of the flags cannot be used, or the environment names
+/// no engine.
 pub fn server(tls: &tls::ServerOptions) -> Result<Server, Box<dyn Error + Send + Sync>> {
-    let mut server = Server::new().credentials(tls.credentials()?);
+    let mut server = Server::new()
+        .transport(engine()?)
+        .credentials(tls.credentials()?);
     register_test_service(&mut server, TestService)?;
     Ok(server)
 }

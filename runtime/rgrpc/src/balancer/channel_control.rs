@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use super::{BalancerWaker, Picker, SubConn};
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
+use crate::resolver::Attributes;
 
 /// The interface of a policy to its channel, or to its parent policy.
 ///
@@ -42,7 +43,7 @@ pub trait ChannelControl {
 /// The options of a [`SubConn`].
 ///
 /// Source: grpc-go `balancer.NewSubConnOptions`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SubConnOptions {
     /// Checks the backend's health by the health service (gRFC A17), if the service config has a
@@ -54,6 +55,15 @@ pub struct SubConnOptions {
     /// minimum interval. A backend without the service reports nothing. Default: `None`, no
     /// reports.
     pub load_reports: Option<Duration>,
+    /// The attributes of the subchannel, which reach the security handshake of each of its
+    /// connections by
+    /// [`ClientHandshakeInfo::attributes`](crate::credentials::ClientHandshakeInfo::attributes).
+    /// `pick_first` sets them to
+    /// [`Endpoint::connection_attributes`](crate::resolver::Endpoint::connection_attributes), and a
+    /// parent policy may add to them in its own [`ChannelControl`]. Default: none.
+    ///
+    /// Source: grpc-go `resolver.Address.Attributes`, `credentials.ClientHandshakeInfo`.
+    pub attributes: Attributes,
 }
 
 impl SubConnOptions {
@@ -68,6 +78,13 @@ impl SubConnOptions {
     #[must_use]
     pub const fn with_load_reports(mut self, interval: Duration) -> Self {
         self.load_reports = Some(interval);
+        self
+    }
+
+    /// Sets the attributes. They replace the earlier ones.
+    #[must_use]
+    pub fn with_attributes(mut self, attributes: Attributes) -> Self {
+        self.attributes = attributes;
         self
     }
 }

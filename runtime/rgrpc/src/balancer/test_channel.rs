@@ -107,7 +107,7 @@ impl TestChannel {
     #[must_use]
     pub fn options(&self, subconn: SubConnId) -> Option<SubConnOptions> {
         let subconns = lock(&self.subconns);
-        subconns.open.get(&subconn).map(|open| open.options)
+        subconns.open.get(&subconn).map(|open| open.options.clone())
     }
 
     /// The latest subchannel for this address that was not dropped.

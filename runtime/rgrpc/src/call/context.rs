@@ -6,7 +6,8 @@ use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
 use tokio::time::Instant;
 
-use super::{Extensions, MessageSink, MessageSource, Response, SourceEvent};
+use super::{Extensions, MessageSink, MessageSource, Response, ServerResources, SourceEvent};
+use crate::buffer_pool::BufferPool;
 use crate::codec::{Compressor, Encoding, IDENTITY, accepted, is_answered_alike};
 use crate::interceptor::{CallOutcome, MessageView};
 use crate::io::Peer;
@@ -14,8 +15,9 @@ use crate::metadata::Metadata;
 use crate::stats::{CallEvent, CallRecorders};
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CancelReason, ConnectionHandle, EndReport, EndedCall, Incoming, IncomingHead, NoHead,
-    ReadDemand, RequestHead, ServerStream,
+    CallEnd, CancelReason, ConnectionHandle, EndReport, EndedCall, Incoming, IncomingHead, Last,
+    NoHead, ReadDemand, RequestHead, ResponseHead, ServerStream, WholeContent, head_size,
+    too_large, trailers_size,
 };
 
 /// The context of a server's call: everything that its handler reads and sets besides messages.
@@ -138,7 +140,7 @@ impl CallContext {
     ///
     /// Source: grpc-go `SetSendCompressor`.
     pub fn set_send_compressor(&self, name: &str) -> Result<(), Status> {
-        let encoding = match self.0.compressors().get(name.as_bytes()) {
+        let encoding = match self.compressor_of(name.as_bytes()) {
             _ if name == IDENTITY => Bytes::from_static(IDENTITY.as_bytes()),
             None => {
                 return Err(Status::internal(format!(
@@ -257,8 +259,7 @@ impl CallContext {
     }
 
     fn find_encoding(&self, name: &Bytes) -> Result<Encoding, Status> {
-        let compressors = self.0.compressors();
-        let encoding = Encoding::find(name, |name| compressors.get(name).cloned());
+        let encoding = Encoding::find(name, |name| self.compressor_of(name).cloned());
         match &encoding {
             Encoding::Identity => {}
             Encoding::Known(compressor) => {
@@ -273,15 +274,16 @@ impl CallContext {
 
     fn find_compressor(&self) -> Option<Arc<dyn Compressor>> {
         let encoding = self.0.call().encoding()?;
-        self.0.compressors().get(&encoding).cloned()
+        self.compressor_of(&encoding).cloned()
     }
 
     /// The answer to a request in an unknown encoding; it lists the server's encodings.
     ///
     /// Source: `doc/compression.md`.
     fn unknown_encoding(&self, name: &str) -> Status {
-        let compressors = self.0.compressors();
-        let known: Vec<&str> = [IDENTITY].into_iter().chain(compressors.names()).collect();
+        let resources = self.resources().into_iter();
+        let names = resources.flat_map(|resources| resources.compressors.names());
+        let known: Vec<&str> = [IDENTITY].into_iter().chain(names).collect();
         self.0.call().refuse_encoding(known.join(",").into());
         Status::unimplemented(format!(
             "this server has no decompressor for the grpc-encoding {name:?} of the request: it \
@@ -290,13 +292,18 @@ impl CallContext {
         ))
     }
 
-    fn accepted(&self) -> impl Iterator<Item = &str> {
-        accepted(self.head().metadata.get_all("grpc-accept-encoding"))
+    /// The server's compressor of this name.
+    fn compressor_of(&self, name: &[u8]) -> Option<&Arc<dyn Compressor>> {
+        self.resources()?.compressors.get(name)
     }
 
-    /// The whole content of the request, if it has come, in one piece, and `fits`.
-    pub(crate) fn take_whole(&self, fits: &dyn Fn(&[u8]) -> bool) -> Option<Bytes> {
-        self.0.take_whole(fits)
+    /// The server's resources. The transport keeps them with the connection, and does not know them.
+    fn resources(&self) -> Option<&ServerResources> {
+        self.connection().owner()
+    }
+
+    fn accepted(&self) -> impl Iterator<Item = &str> {
+        accepted(self.head().metadata.get_all("grpc-accept-encoding"))
     }
 
     /// Ready when the client or the connection has ended the call.
@@ -387,8 +394,13 @@ impl CallContext {
             hooks,
             cancel_reason,
         } = report;
-        let cancelled;
-        let (header, trailer, status) = match end {
+        let replaced;
+        // Nothing of the handler's end is sent then.
+        let (end, mut sent) = match cancel_reason {
+            Some(CancelReason::HeadersTooLarge) => (&CallEnd::Closed, None),
+            _ => (end, sent),
+        };
+        let (mut header, mut trailer, mut status) = match end {
             CallEnd::Reply {
                 header, trailer, ..
             } => (header.as_ref(), Some(trailer), Ok(())),
@@ -404,10 +416,27 @@ impl CallContext {
                 (header.as_ref(), Some(status.metadata()), Err(status))
             }
             CallEnd::Closed => {
-                cancelled = cancelled_status(cancel_reason);
-                (None, None, Err(&cancelled))
+                replaced = cancelled_status(cancel_reason);
+                (None, None, Err(&replaced))
             }
         };
+        let refused;
+        if status.is_ok()
+            && let Some((last, failure)) = self.replacement(header, trailer, sent.is_some())
+        {
+            // The client gets this failure instead.
+            if header.is_some() {
+                sent = None;
+            }
+            if last != Last::Trailers {
+                header = None;
+            }
+            refused = failure;
+            trailer = Some(&NONE);
+            status = Err(&refused);
+        } else if header.is_some_and(|header| self.is_too_large(header)) {
+            header = None;
+        }
         let outcome = CallOutcome::of_server(
             status,
             trailer.unwrap_or(&NONE),
@@ -420,6 +449,48 @@ impl CallContext {
         hooks.call(&outcome);
     }
 
+    /// The failure that the transport sends instead of a successful end whose headers or trailers are
+    /// larger than the client accepts.
+    fn replacement(
+        &self,
+        header: Option<&Metadata>,
+        trailer: Option<&Metadata>,
+        has_message: bool,
+    ) -> Option<(Last, Status)> {
+        let limit = self.0.max_header_list();
+        if limit == u32::MAX {
+            return None;
+        }
+        let excess = |last, size| {
+            let is_too_large = size > limit as usize;
+            is_too_large.then(|| (last, too_large(last, size, limit)))
+        };
+        let trailer = trailers_size(trailer?);
+        match header {
+            Some(header) if header.is_empty() && !has_message => {
+                let head = head_size(&self.response_head(header).without_messages());
+                excess(Last::TrailersOnly, head + trailer)
+            }
+            Some(header) => excess(Last::Headers, head_size(&self.response_head(header)))
+                .or_else(|| excess(Last::Trailers, trailer)),
+            None => excess(Last::Trailers, trailer),
+        }
+    }
+
+    fn response_head<'a>(&'a self, metadata: &'a Metadata) -> ResponseHead<'a> {
+        ResponseHead {
+            content_subtype: &self.head().content_subtype,
+            encoding: self.0.call().encoding_field(),
+            metadata,
+        }
+    }
+
+    /// Returns whether headers are larger than the client accepts.
+    fn is_too_large(&self, header: &Metadata) -> bool {
+        let limit = self.0.max_header_list();
+        limit != u32::MAX && head_size(&self.response_head(header)) > limit as usize
+    }
+
     /// The recorders of the call's stats handlers.
     #[inline]
     pub(crate) fn recorders(&self) -> Option<&CallRecorders> {
@@ -430,7 +501,10 @@ impl CallContext {
     /// Sends the headers, unless they are out.
     pub(super) fn send_unsent_header(&self) {
         if let Some(header) = self.0.call().take_header() {
-            if let Some(recorders) = self.recorders() {
+            if !header.is_empty() && self.is_too_large(&header) {
+                // The transport ends the call for it, perhaps after the handler has returned.
+                self.cancel(CancelReason::HeadersTooLarge);
+            } else if let Some(recorders) = self.recorders() {
                 recorders.record(&CallEvent::OutHeader(&header));
             }
             self.0.send_head(header);
@@ -469,6 +543,7 @@ fn cancelled_status(reason: Option<CancelReason>) -> Status {
             Status::deadline_exceeded(reason.to_string())
         }
         Some(reason @ CancelReason::ServerStopped) => Status::unavailable(reason.to_string()),
+        Some(reason @ CancelReason::HeadersTooLarge) => Status::internal(reason.to_string()),
         Some(reason) => Status::cancelled(reason.to_string()),
         None => Status::cancelled("the call has ended before its handler"),
     }
@@ -513,6 +588,19 @@ impl MessageSource for CallContext {
     /// The request has its metadata.
     fn poll_head(&self, _: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         Poll::Ready(Err(NoHead))
+    }
+
+    fn buffer_pool(&self) -> BufferPool {
+        let resources = self.resources();
+        resources.map_or_else(BufferPool::shared, |resources| resources.pool.clone())
+    }
+
+    fn poll_whole(
+        &self,
+        cx: &mut Context<'_>,
+        fits: &dyn Fn(&[u8]) -> bool,
+    ) -> Poll<Option<WholeContent>> {
+        self.0.poll_whole(cx, fits)
     }
 
     fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<SourceEvent> {

@@ -3,12 +3,13 @@ use std::task::{Context, Poll};
 
 use rgrpc_http2::BytesQueue;
 
+use crate::buffer_pool::BufferPool;
 use crate::codec::Compressor;
 use crate::interceptor::MessageView;
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::transport::{IncomingHead, NoHead, ReadDemand, WholeResponse};
+use crate::transport::{IncomingHead, NoHead, ReadDemand, WholeContent};
 
 /// The call behind a [`SendStream`](super::SendStream): takes its framed messages, on a server or
 /// a client.
@@ -71,14 +72,19 @@ pub(crate) trait MessageSource: Send + Sync {
         Ok(())
     }
 
-    /// A whole response, as
-    /// [`ClientStream::poll_whole`](crate::transport::ClientStream::poll_whole).
+    /// The whole content of the stream, as
+    /// [`Stream::poll_whole`](crate::transport::Stream::poll_whole).
     fn poll_whole(
         &self,
         _cx: &mut Context<'_>,
         _fits: &dyn Fn(&[u8]) -> bool,
-    ) -> Poll<Option<WholeResponse>> {
+    ) -> Poll<Option<WholeContent>> {
         Poll::Ready(None)
+    }
+
+    /// The pool of the buffers that messages are received into.
+    fn buffer_pool(&self) -> BufferPool {
+        BufferPool::shared()
     }
 
     /// The compressor for messages in this encoding, if this side has it.

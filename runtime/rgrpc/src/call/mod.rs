@@ -20,6 +20,7 @@ mod request;
 mod response;
 mod response_info;
 mod send;
+mod server_resources;
 mod test_streams;
 mod unary_response;
 
@@ -50,5 +51,6 @@ pub use response::Response;
 pub(crate) use response_info::Exchange;
 pub use response_info::ResponseInfo;
 pub use send::SendStream;
+pub(crate) use server_resources::ServerResources;
 pub use test_streams::{TestStreams, test_streams};
 pub(crate) use unary_response::{Accepted, receive_response};

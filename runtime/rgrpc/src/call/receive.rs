@@ -236,7 +236,7 @@ impl<T> RecvStream<T> {
             return Poll::Ready(Some(Err(self.fail(status))));
         }
         loop {
-            match self.reader.next() {
+            match self.reader.next(|| self.source.buffer_pool()) {
                 Ok(Some(message)) => return Poll::Ready(Some(self.take(message))),
                 Ok(None) => {}
                 Err(status) => return Poll::Ready(Some(Err(self.fail(status)))),

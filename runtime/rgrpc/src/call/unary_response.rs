@@ -27,7 +27,7 @@ pub(crate) async fn receive_response<C: Codec<T>, T: 'static>(
     let fits = |data: &[u8]| is_one_message(data, accepted.limit.bytes());
     let rest = match poll_fn(|cx| source.poll_whole(cx, &fits)).await {
         Some(whole) => {
-            let message = take_message::<C, T>(&**source, accepted, &whole.head, whole.messages);
+            let message = take_message::<C, T>(&**source, accepted, &whole.head, whole.data);
             return match message {
                 Ok(message) => {
                     source.accept(&whole.trailer);

@@ -1,5 +1,3 @@
-use std::any::type_name;
-
 use bytes::buf::UninitSlice;
 use bytes::{Buf, BufMut, Bytes};
 use rgrpc_http2::BytesQueue;
@@ -14,9 +12,11 @@ const INITIAL_CAPACITY: usize = 1024;
 
 /// The buffer that a codec writes a message to, as a [`BufMut`].
 ///
-/// Written data is copied into contiguous memory. The exception is a whole [`Bytes`] of 16 KiB or
-/// more that is [`put`](BufMut::put): it is shared and sent without a copy. So a field of type
-/// `Bytes`, which the code generator's option `bytes` makes, costs the same whatever its length.
+/// Written data is copied into contiguous memory. The exception is a [`Bytes`] of 16 KiB or more: it
+/// is shared and sent without a copy. A codec hands it over by [`put_shared`](Self::put_shared).
+/// [`put`](BufMut::put), which prost calls, shares a source that gives its octets away without a
+/// copy. So a field of type `Bytes`, which the code generator's option `bytes` makes, costs the same
+/// whatever its length.
 #[derive(Debug, Default)]
 pub struct MessageBuffer {
     /// The copied data.
@@ -65,6 +65,16 @@ impl MessageBuffer {
     #[inline]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Appends `bytes` as they are. A short one is copied: a separate piece of the message costs more
+    /// than the copy of less than 16 KiB.
+    pub fn put_shared(&mut self, bytes: Bytes) {
+        if bytes.len() >= SEGMENT {
+            self.share(bytes);
+        } else {
+            self.put_slice(&bytes);
+        }
     }
 
     /// Returns the copied data, which begins with the prefix of the message.
@@ -147,9 +157,7 @@ unsafe impl BufMut for MessageBuffer {
     #[inline]
     fn put<T: Buf>(&mut self, mut source: T) {
         let len = source.remaining();
-        // `Buf` has no `Any`, so the name identifies the type. A wrong match only costs or saves a
-        // copy.
-        if len >= SEGMENT && type_name::<T>() == type_name::<Bytes>() {
+        if len >= SEGMENT && is_shared(&mut source) {
             return self.share(source.copy_to_bytes(len));
         }
         self.reserve(len);
@@ -173,6 +181,16 @@ unsafe impl BufMut for MessageBuffer {
         self.reserve(count);
         self.copied.put_bytes(value, count);
     }
+}
+
+/// Returns whether `copy_to_bytes` gives all of a source's octets away without a copy: an empty part
+/// of it then points into the source.
+///
+/// This is the only way on which prost hands over a field of type `Bytes`.
+fn is_shared(source: &mut impl Buf) -> bool {
+    let all = source.chunk();
+    let (is_contiguous, place) = (all.len() == source.remaining(), all.as_ptr());
+    is_contiguous && source.copy_to_bytes(0).as_ptr() == place
 }
 
 #[cfg(test)]
@@ -206,6 +224,32 @@ mod tests {
             assert_eq!(pieces[2][SEGMENT - 1..][..4], *b"!!!L", "{name}");
             assert!(pieces[2].ends_with(b"LAB"), "{name}");
         }
+    }
+
+    #[test]
+    fn bytes_that_a_codec_hands_over_are_shared_unless_they_are_short() {
+        for (len, is_shared) in [(0, false), (SEGMENT - 1, false), (SEGMENT, true)] {
+            let bytes = Bytes::from(vec![b'B'; len]);
+            let mut buffer = MessageBuffer::with_capacity(0);
+            buffer.put_u8(b'-');
+            buffer.put_shared(bytes.clone());
+            assert_eq!(buffer.len(), 1 + len);
+            let pieces = pieces(buffer);
+            assert_eq!(pieces.concat().len(), 1 + len);
+            let shared = pieces.iter().any(|piece| piece.as_ptr() == bytes.as_ptr());
+            assert_eq!(shared, is_shared, "{len}");
+        }
+    }
+
+    #[test]
+    fn a_source_is_shared_if_it_gives_its_octets_away_without_a_copy() {
+        let bytes = Bytes::from(vec![b'B'; 100]);
+        assert!(is_shared(&mut bytes.clone()));
+        assert!(is_shared(&mut bytes.clone().take(50)));
+        assert!(is_shared(&mut Bytes::from_static(b"static")));
+        assert!(!is_shared(&mut &bytes[..]));
+        assert!(!is_shared(&mut std::io::Cursor::new(&bytes)));
+        assert!(!is_shared(&mut bytes.clone().chain(bytes.clone())));
     }
 
     #[test]

@@ -1,55 +1,83 @@
 use bytes::{Buf, BufMut, Bytes};
 use rgrpc_http2::BytesQueue;
 
-use crate::buffer_pool;
+use crate::buffer_pool::BufferPool;
 
 /// The bytes of one message, in pieces: usually the pieces that the connection received.
 ///
 /// Reading through [`Buf`] copies nothing. [`Buf::copy_to_bytes`] shares the piece if the requested
 /// bytes lie within one.
 #[derive(Debug, Default)]
-pub struct MessageBytes(BytesQueue);
+pub struct MessageBytes {
+    pieces: BytesQueue,
+    /// The pool of the buffer that pieces are joined in; `None`: the shared one.
+    pool: Option<BufferPool>,
+}
+
+impl MessageBytes {
+    /// Sets the pool of the buffer that pieces are joined in.
+    pub(super) fn with_pool(self, pool: BufferPool) -> Self {
+        Self {
+            pool: Some(pool),
+            ..self
+        }
+    }
+
+    /// Returns whether it has more than one piece.
+    pub(super) fn is_split(&self) -> bool {
+        self.pieces.first().len() < self.pieces.len()
+    }
+
+    /// Takes the next bytes and copies them, after `prefix`, into one buffer.
+    pub(super) fn join(&mut self, prefix: &[u8], len: usize) -> Bytes {
+        let pool = self.pool.take().unwrap_or_default();
+        let mut bytes = pool.take(prefix.len() + len);
+        bytes.extend_from_slice(prefix);
+        bytes.put((&mut *self).take(len));
+        let bytes = pool.share(bytes);
+        self.pool = Some(pool);
+        bytes
+    }
+}
 
 impl From<BytesQueue> for MessageBytes {
     fn from(pieces: BytesQueue) -> Self {
-        Self(pieces)
+        Self { pieces, pool: None }
     }
 }
 
 impl From<Bytes> for MessageBytes {
     fn from(bytes: Bytes) -> Self {
-        Self(BytesQueue::from(bytes))
+        BytesQueue::from(bytes).into()
     }
 }
 
 impl Buf for MessageBytes {
     #[inline]
     fn remaining(&self) -> usize {
-        self.0.len()
+        self.pieces.len()
     }
 
     #[inline]
     fn chunk(&self) -> &[u8] {
-        self.0.first()
+        self.pieces.first()
     }
 
     #[inline]
     fn advance(&mut self, count: usize) {
         assert!(
-            count <= self.0.len(),
+            count <= self.pieces.len(),
             "cannot advance by {count} bytes: only {} remain",
-            self.0.len()
+            self.pieces.len()
         );
-        self.0.advance(count);
+        self.pieces.advance(count);
     }
 
     fn copy_to_bytes(&mut self, len: usize) -> Bytes {
-        if len <= self.0.first().len() {
-            return self.0.split_first(len);
+        if len <= self.pieces.first().len() {
+            return self.pieces.split_first(len);
         }
-        let mut bytes = buffer_pool::take(len);
-        bytes.put(self.take(len));
-        buffer_pool::share(bytes)
+        self.join(&[], len)
     }
 }
 

@@ -4,7 +4,7 @@ use std::io;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, Bytes};
 use rgrpc_http2::BytesQueue;
 
 use super::compression::{CompressedForms, compress, compress_failed};
@@ -14,7 +14,6 @@ use super::{
     Codec, CodecError, Compressor, DEFAULT_MAX_SEND, MessageBuffer, MessageBytes, MessageLimit,
     PREFIX_LEN,
 };
-use crate::buffer_pool;
 use crate::side::Side;
 use crate::status::Status;
 
@@ -106,7 +105,7 @@ impl<T> PreparedMessage<T> {
     /// Another codec has encoded the message.
     pub fn encode<C: 'static>(&self, buffer: &mut MessageBuffer) -> Result<(), CodecError> {
         let framed = self.framed::<C>().ok_or_else(other_codec)?;
-        buffer.put(framed.slice(PREFIX_LEN..));
+        buffer.put_shared(framed.slice(PREFIX_LEN..));
         Ok(())
     }
 
@@ -117,12 +116,9 @@ impl<T> PreparedMessage<T> {
     pub fn decode<C: 'static>(mut bytes: MessageBytes) -> Result<Self, CodecError> {
         let len = bytes.remaining();
         let prefix = u32::try_from(len).map_err(|_| CodecError::new(too_long(len)))?;
-        let mut framed = buffer_pool::take(PREFIX_LEN + len);
-        framed.put_u8(0);
-        framed.put_u32(prefix);
-        framed.put(&mut bytes);
+        let [a, b, c, d] = prefix.to_be_bytes();
         Ok(Self {
-            framed: buffer_pool::share(framed),
+            framed: bytes.join(&[0, a, b, c, d], len),
             compressed: None,
             codec: TypeId::of::<C>(),
             message: PhantomData,

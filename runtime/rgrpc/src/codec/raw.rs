@@ -1,6 +1,6 @@
 use std::io;
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{Buf, Bytes};
 
 use super::{Codec, CodecError, Compressor, MessageBuffer, MessageBytes, PreparedMessage};
 
@@ -20,7 +20,7 @@ impl Codec<Bytes> for RawCodec {
     }
 
     fn encode(message: &Bytes, buffer: &mut MessageBuffer) -> Result<(), CodecError> {
-        buffer.put(message.clone());
+        buffer.put_shared(message.clone());
         Ok(())
     }
 

@@ -2,6 +2,7 @@ use bytes::Buf;
 use rgrpc_http2::BytesQueue;
 
 use super::{Encoding, MessageBytes, MessageLimit, PREFIX_LEN, Prefix};
+use crate::buffer_pool::{BufferPool, MIN_BUFFER};
 use crate::read_demand::ReadDemand;
 use crate::side::Side;
 use crate::status::Status;
@@ -66,7 +67,12 @@ impl MessageReader {
     /// # Errors
     /// RESOURCE_EXHAUSTED when the message is larger than the limit, compressed or decompressed;
     /// INTERNAL when its flag is unknown or it cannot be decompressed.
-    pub(crate) fn next(&mut self) -> Result<Option<ReadMessage>, Status> {
+    ///
+    /// `pool` returns the pool of large buffers.
+    pub(crate) fn next(
+        &mut self,
+        pool: impl Fn() -> BufferPool,
+    ) -> Result<Option<ReadMessage>, Status> {
         let prefix = match self.prefix {
             Some(prefix) => prefix,
             None if self.buffered.len() < PREFIX_LEN => return Ok(None),
@@ -81,9 +87,11 @@ impl MessageReader {
             return Ok(None);
         }
         self.prefix = None;
-        let message = self.buffered.split_to(len).into();
+        let message = MessageBytes::from(self.buffered.split_to(len));
         let bytes = if prefix.compressed {
-            self.encoding().decompress(message, self.limit)?
+            self.encoding().decompress(message, self.limit, &pool())?
+        } else if len >= MIN_BUFFER && message.is_split() {
+            message.with_pool(pool())
         } else {
             message
         };
@@ -155,7 +163,7 @@ mod tests {
 
     fn read_all(reader: &mut MessageReader) -> Vec<Vec<u8>> {
         let mut messages = Vec::new();
-        while let Some(read) = reader.next().expect("valid") {
+        while let Some(read) = reader.next(BufferPool::shared).expect("valid") {
             let mut message = read.bytes;
             messages.push(message.copy_to_bytes(message.remaining()).to_vec());
         }
@@ -181,7 +189,7 @@ mod tests {
     fn a_length_over_the_limit_is_refused_before_the_body_arrives() {
         let mut reader = MessageReader::new(limit(4));
         reader.push(Bytes::from_static(b"\0\0\0\0\x05").into());
-        let error = reader.next().expect_err("too large");
+        let error = reader.next(BufferPool::shared).expect_err("too large");
         assert_eq!(error.code(), Code::ResourceExhausted);
         assert!(error.message().contains("(5 vs. 4)"), "{error}");
     }
@@ -198,7 +206,10 @@ mod tests {
         for flag in [1, 2, 255] {
             let mut reader = MessageReader::new(limit(4));
             reader.push(Bytes::copy_from_slice(&[flag, 0, 0, 0, 0]).into());
-            assert_eq!(reader.next().expect_err("flag").code(), Code::Internal);
+            assert_eq!(
+                reader.next(BufferPool::shared).expect_err("flag").code(),
+                Code::Internal
+            );
         }
     }
 
@@ -219,7 +230,7 @@ mod tests {
             let mut reader = MessageReader::new(limit(4));
             reader.set_encoding(encoding);
             reader.push(Bytes::from_static(b"\x01\0\0\0\x03").into());
-            let error = reader.next().expect_err("not known");
+            let error = reader.next(BufferPool::shared).expect_err("not known");
             assert_eq!(error.code(), Code::Internal);
             assert!(error.message().contains(text), "{error}");
         }
@@ -243,7 +254,7 @@ mod tests {
             (b"cdef", ReadDemand::Message { max: 10 }),
         ] {
             reader.push(Bytes::from_static(piece).into());
-            let _ = reader.next().expect("valid");
+            let _ = reader.next(BufferPool::shared).expect("valid");
             assert_eq!(reader.read_demand(), read_demand, "{piece:?}");
         }
     }
@@ -254,7 +265,7 @@ mod tests {
         assert!(!reader.is_within_message());
         for piece in [&b"\0\0"[..], b"\0\0\x02", b"a"] {
             reader.push(Bytes::from_static(piece).into());
-            assert!(reader.next().expect("valid").is_none());
+            assert!(reader.next(BufferPool::shared).expect("valid").is_none());
             assert!(reader.is_within_message());
         }
         reader.push(Bytes::from_static(b"b").into());

@@ -1,36 +1,36 @@
-use std::future::ready;
+use std::error::Error;
 
-use super::handshake::{ClientHandshake, HandshakeFuture, ServerHandshake};
-use crate::io::{Connected, Peer};
+use super::{
+    ClientHandshake, ClientHandshakeInfo, HandshakeResult, Secured, ServerHandshake,
+    ServerHandshakeInfo,
+};
+use crate::io::{AuthInfo, BoxedIo, INSECURE, Peer};
 
 /// The handshake of plain text, for both sides. It does nothing.
 #[derive(Debug)]
 pub(super) struct Insecure;
 
 impl ClientHandshake for Insecure {
-    fn scheme(&self) -> &'static str {
-        "http"
+    fn protocol(&self) -> &'static str {
+        INSECURE
     }
 
-    fn server_name(&self) -> Option<&str> {
-        None
-    }
-
-    fn unanswered_hint(&self) -> &'static str {
-        "; it may expect TLS, and the channel's credentials are insecure()"
-    }
-
-    fn check_host(&self, _: &str, _: &Peer) -> Result<(), String> {
+    /// Any host is as good as any other, where none is verified.
+    fn check_host(&self, _: &str, _: &Peer) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(())
     }
 
-    fn handshake<'a>(&'a self, connected: Connected, _: &'a str) -> HandshakeFuture<'a> {
-        Box::pin(ready(Ok(connected)))
+    async fn handshake(&self, io: BoxedIo, _: ClientHandshakeInfo<'_>) -> HandshakeResult {
+        Ok(Secured::new(io, AuthInfo::insecure()))
     }
 }
 
 impl ServerHandshake for Insecure {
-    fn handshake(&self, connected: Connected) -> HandshakeFuture<'_> {
-        Box::pin(ready(Ok(connected)))
+    fn protocol(&self) -> &'static str {
+        INSECURE
+    }
+
+    async fn handshake(&self, io: BoxedIo, _: ServerHandshakeInfo<'_>) -> HandshakeResult {
+        Ok(Secured::new(io, AuthInfo::insecure()))
     }
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use crate::io::Peer;
+use crate::io::{Peer, SecurityLevel};
 use crate::metadata::Metadata;
 use crate::status::Status;
 
@@ -46,12 +46,16 @@ pub trait PerRpcCredentials: Send + Sync + 'static {
     /// become INTERNAL (gRFC A54).
     fn metadata<'a>(&'a self, request: RequestInfo<'a>) -> MetadataFuture<'a>;
 
-    /// Returns whether the metadata requires a secure connection. Default: true.
+    /// Returns the lowest security level of a connection on which the metadata may be sent. Default:
+    /// [`SecurityLevel::PrivacyAndIntegrity`].
     ///
-    /// A channel without transport security cannot be built with credentials that require it. A
-    /// call with such credentials on such a channel fails with UNAUTHENTICATED.
-    fn requires_transport_security(&self) -> bool {
-        true
+    /// An attempt on a connection with a lower level fails with UNAUTHENTICATED, and nothing is sent. A
+    /// channel whose transport credentials are [`insecure`](super::insecure) cannot be built with
+    /// credentials that require more than [`SecurityLevel::NoSecurity`].
+    ///
+    /// Source: grpc-go `PerRPCCredentials.RequireTransportSecurity`, as a level.
+    fn min_security_level(&self) -> SecurityLevel {
+        SecurityLevel::PrivacyAndIntegrity
     }
 
     /// Returns the name of the credentials in errors. Default: the name of the type.
@@ -94,7 +98,9 @@ impl<'a> RequestInfo<'a> {
         self.authority
     }
 
-    /// Returns the two ends of the request's connection.
+    /// Returns the two ends of the request's connection, and the result of its handshake in
+    /// [`Peer::auth`], whose level is at least that of
+    /// [`min_security_level`](PerRpcCredentials::min_security_level).
     #[must_use]
     pub const fn peer(&self) -> &'a Peer {
         self.peer
@@ -111,7 +117,29 @@ impl<'a> RequestInfo<'a> {
     }
 }
 
-/// Appends the metadata of all credentials for a call.
+/// Checks that all credentials may be sent on a connection.
+///
+/// # Errors
+/// UNAUTHENTICATED: its security level is too low.
+pub(crate) fn check_security_level(
+    credentials: &[Arc<dyn PerRpcCredentials>],
+    peer: &Peer,
+) -> Result<(), Status> {
+    for credentials in credentials {
+        let required = credentials.min_security_level();
+        if let Err(error) = peer.auth.check_security_level(required) {
+            return Err(Status::unauthenticated(format!(
+                "the per-RPC credentials {} were not sent to {}: {error}; the options are \
+                 min_security_level and the channel's credentials",
+                credentials.name(),
+                peer.remote,
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Appends the metadata of all credentials for a call. Their security levels were checked.
 ///
 /// It is cancel-safe.
 pub(crate) async fn add_metadata(

@@ -10,9 +10,10 @@ use crate::task::caught;
 
 /// The outcome of a call.
 ///
-/// On a server it is the status that was given to the transport. The client may see another status
-/// if the connection is lost after that, if its own deadline passes first, or if the headers are
-/// larger than it accepts. On a client it is the status that the caller sees.
+/// On a server it is the status that is sent: INTERNAL if the headers or trailers of a successful call
+/// are larger than the client accepts. The client may see another status if the connection is lost
+/// after that, or if its own deadline passes first. The text of a failure may be shortened for the
+/// client. On a client it is the status that the caller sees.
 #[derive(Clone, Copy, Debug)]
 pub struct CallOutcome<'a> {
     pub(crate) status: Result<(), &'a Status>,

@@ -2,7 +2,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use super::TlsInfo;
+use super::{AuthInfo, TlsInfo};
 
 /// The address of one end of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,7 +33,7 @@ impl fmt::Display for Address {
     }
 }
 
-/// The two ends of a call's connection, and its security.
+/// The two ends of a call's connection, and the result of its security handshake.
 ///
 /// Source: grpc-go's package `peer`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,18 +43,25 @@ pub struct Peer {
     pub remote: Address,
     /// The local end.
     pub local: Address,
-    /// The result of the TLS handshake; `None` for a connection without TLS.
-    pub tls: Option<TlsInfo>,
+    /// The result of the security handshake: protocol, security level, and details about the remote
+    /// side.
+    pub auth: AuthInfo,
 }
 
 impl Peer {
-    /// Creates a peer without TLS.
+    /// Creates a peer without security.
     #[must_use]
     pub const fn new(remote: Address, local: Address) -> Self {
         Self {
             remote,
             local,
-            tls: None,
+            auth: AuthInfo::insecure(),
         }
+    }
+
+    /// The result of the TLS handshake; `None` for a connection without TLS.
+    #[must_use]
+    pub fn tls(&self) -> Option<&TlsInfo> {
+        self.auth.details()
     }
 }

@@ -4,6 +4,7 @@
 //! is a connection of any kind. [`HttpProxy`] is a proxy between a channel and its servers.
 
 mod address;
+pub(crate) mod auth_info;
 mod detached;
 mod dial;
 pub(crate) mod host_port;
@@ -20,6 +21,7 @@ use std::any::Any;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 pub use address::{Address, Peer};
+pub(crate) use auth_info::{AuthInfo, INSECURE, SecurityLevel};
 pub(crate) use detached::Detached;
 pub use dial::{Dial, DialFuture, SystemDialer};
 pub use listener::{Connected, Listener};

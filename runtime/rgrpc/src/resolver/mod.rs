@@ -10,7 +10,6 @@
 //! another kind of discovery, implement [`ResolverBuilder`] and pass it to
 //! [`ClientConnBuilder::resolver`](crate::ClientConnBuilder::resolver).
 
-mod attributes;
 mod builder;
 mod control;
 mod dns;
@@ -32,7 +31,7 @@ mod target;
 mod tests;
 mod unix;
 
-pub use attributes::{Attribute, Attributes};
+pub use crate::attributes::{Attribute, Attributes};
 pub use builder::{ResolverBuilder, ResolverOptions};
 pub use control::ResolverControl;
 pub(crate) use control::{ResolverEvent, ResolverEvents};

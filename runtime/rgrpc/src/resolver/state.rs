@@ -48,8 +48,16 @@ impl ResolverState {
 pub struct Endpoint {
     /// The addresses of the backend; at least one.
     pub addresses: Vec<Address>,
-    /// Attributes for balancing policies.
+    /// Attributes for balancing policies. Handshakes do not see them, and a change of them alone makes
+    /// no new connection.
     pub attributes: Attributes,
+    /// Attributes for the security handshakes of the connections to the backend, such as the identity
+    /// that it must prove: see
+    /// [`ClientHandshakeInfo::attributes`](crate::credentials::ClientHandshakeInfo::attributes). When
+    /// they change, `pick_first`, and every policy that uses it for its endpoints, connects again.
+    ///
+    /// Source: grpc-go `resolver.Address.Attributes`.
+    pub connection_attributes: Attributes,
 }
 
 impl Endpoint {
@@ -59,13 +67,21 @@ impl Endpoint {
         Self {
             addresses,
             attributes: Attributes::new(),
+            connection_attributes: Attributes::new(),
         }
     }
 
-    /// Sets the attributes. They replace the earlier ones.
+    /// Sets the attributes for balancing policies. They replace the earlier ones.
     #[must_use]
     pub fn with_attributes(mut self, attributes: Attributes) -> Self {
         self.attributes = attributes;
+        self
+    }
+
+    /// Sets the attributes for security handshakes. They replace the earlier ones.
+    #[must_use]
+    pub fn with_connection_attributes(mut self, attributes: Attributes) -> Self {
+        self.connection_attributes = attributes;
         self
     }
 }

@@ -2,13 +2,16 @@ use std::any::Any;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 
 use super::Handler;
 use super::interceptor::with_prefix;
 use super::reply::{ReplyMessage, ServerReply};
-use crate::call::{CallContext, Incoming, ObservedCall, RecvStream, Request, Response, SendStream};
+use crate::call::{
+    CallContext, Incoming, MessageSource, ObservedCall, RecvStream, Request, Response, SendStream,
+};
 use crate::codec::{
     Codec, Encoding, MessageLimit, PREFIX_LEN, RawCodec, decode_whole, frame, is_one_message,
 };
@@ -283,11 +286,15 @@ impl ServerCall {
         if self.shared && context.stream().call().is_body_taken() {
             return None;
         }
-        let whole = context.take_whole(&|data| is_one_message(data, max));
+        // Ready at once: the head has come.
+        let cx = &mut Context::from_waker(Waker::noop());
+        let Poll::Ready(whole) = context.poll_whole(cx, &|data| is_one_message(data, max)) else {
+            return None;
+        };
         if self.shared && whole.is_some() {
             context.stream().call().take_body();
         }
-        whole
+        Some(whole?.data)
     }
 
     #[inline(always)]

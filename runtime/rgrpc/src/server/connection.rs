@@ -11,8 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::NewConnection;
 use super::dispatch::{ConnectionCalls, Dispatcher};
 use super::hooks::ConnectionRefusal;
-use crate::call::Extensions;
-use crate::credentials::ServerCredentials;
+use crate::credentials::{ConnectionDispatched, ServerCredentials};
 use crate::io::{Connected, Detached};
 use crate::side::Side;
 use crate::stats::ConnectionBegin;
@@ -53,7 +52,7 @@ impl Connection {
     }
 
     /// Secures the connection; the result serves it.
-    async fn secure(self, mut connected: Connected) -> Option<Serving> {
+    async fn secure(self, connected: Connected) -> Option<Serving> {
         let Self {
             dispatcher,
             credentials,
@@ -63,13 +62,13 @@ impl Connection {
         let accepted = Instant::now();
         let limit = settings.handshake_timeout;
         let remote = connected.peer.remote.clone();
-        let extensions = std::mem::take(&mut connected.extensions);
-        let handshake = timeout(limit, credentials.handshake(connected));
+        let handshake = credentials.secure(connected, accepted.checked_add(limit));
+        let handshake = timeout(limit, handshake);
         match unless_stopping(handshake, &mut phase).await? {
             Ok(Ok(secured)) => {
                 // The transport's handshake gets the rest of the time.
                 settings.handshake_timeout = limit.saturating_sub(accepted.elapsed());
-                let begun = begin(dispatcher, secured, extensions, phase);
+                let begun = begin(dispatcher, secured, phase);
                 let (secured, phase, calls) = match begun {
                     Ok(begun) => begun,
                     Err(refusal) => {
@@ -80,31 +79,26 @@ impl Connection {
                 return Some(settings.transport.serve(secured, settings, phase, calls));
             }
             // As port scanners and the probes of load balancers do.
-            Ok(Err(error)) if has_hung_up(&*error) => {
+            Ok(Err(error)) if has_hung_up(&error) || is_dispatched(&error) => {
                 tracing::debug!(peer = %remote, %error, "a connection was not secured");
             }
             Ok(Err(error)) => settings.refusals.refused(&remote, &error),
-            Err(_) => settings.refusals.refused(
-                &remote,
-                &format_args!(
-                    "the security handshake took longer than {limit:?}; the option is \
-                     connection_timeout"
-                ),
-            ),
+            Err(_) => settings
+                .refusals
+                .refused(&remote, &credentials.timed_out(limit)),
         }
         None
     }
 }
 
 /// Begins a secured connection: the connection hook accepts or refuses it, then the stats handlers
-/// are told. `extensions` are those of the listener.
+/// are told.
 fn begin(
     dispatcher: Arc<Dispatcher>,
     mut secured: Connected,
-    mut extensions: Extensions,
     phase: watch::Receiver<ServerPhase>,
 ) -> Result<(Connected, ConnectionPhase, Arc<ConnectionCalls>), ConnectionRefusal> {
-    extensions.merge(std::mem::take(&mut secured.extensions));
+    let mut extensions = std::mem::take(&mut secured.extensions);
     let options = dispatcher.options();
     if let Some(hook) = &options.connection_hook {
         let mut connection = NewConnection {
@@ -119,7 +113,8 @@ fn begin(
         peer: &secured.peer,
         extensions: &mut extensions,
     });
-    let handle = ConnectionHandle::new(secured.peer.clone(), extensions);
+    let resources = Arc::clone(&options.resources);
+    let handle = ConnectionHandle::new(secured.peer.clone(), extensions, resources);
     let calls = Arc::new(ConnectionCalls::new(dispatcher, recorders, phase.clone()));
     Ok((secured, ConnectionPhase::new(phase, handle), calls))
 }
@@ -137,6 +132,12 @@ fn has_hung_up(error: &(dyn Error + 'static)) -> bool {
         next = error.source();
     }
     false
+}
+
+/// Returns whether a handshake has given the connection to other code.
+fn is_dispatched(error: &(dyn Error + 'static)) -> bool {
+    let source = error.source();
+    source.is_some_and(<dyn Error>::is::<ConnectionDispatched>)
 }
 
 /// Serves a connection once it is secured. The handshake and the serving are boxed separately, so

@@ -21,7 +21,9 @@ use crate::side::Side;
 use crate::stats::{CallBegin, CallEvent, CallScope, ConnectionRecorders};
 use crate::status::Status;
 use crate::task::caught;
-use crate::transport::{self, CallEnd, CancelReason, Dispatch, ServerPhase, ServerStream};
+use crate::transport::{
+    self, CallEnd, CancelReason, DisconnectReason, Dispatch, ServerPhase, ServerStream,
+};
 
 /// Finds the handlers of calls; one for an accept loop.
 #[derive(Debug)]
@@ -210,7 +212,7 @@ impl Dispatcher {
 pub(super) struct ConnectionCalls {
     dispatcher: Arc<Dispatcher>,
     /// Told first.
-    _recorders: ConnectionRecorders,
+    recorders: ConnectionRecorders,
     _alive: watch::Receiver<ServerPhase>,
 }
 
@@ -222,7 +224,7 @@ impl ConnectionCalls {
     ) -> Self {
         Self {
             dispatcher,
-            _recorders: recorders,
+            recorders,
             _alive: alive,
         }
     }
@@ -244,6 +246,10 @@ impl Dispatch for ConnectionCalls {
             panic_hook,
             context,
         }
+    }
+
+    fn ended(&self, reason: DisconnectReason) {
+        self.recorders.set_reason(reason);
     }
 }
 

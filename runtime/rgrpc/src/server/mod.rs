@@ -59,9 +59,11 @@ pub use services::UnknownServiceHandler;
 use unix_socket::UnixSocket;
 use workers::SharedWorkers;
 
+use crate::buffer_pool::BufferPool;
 use crate::codec::Compressor;
 use crate::credentials::ServerCredentials;
 use crate::io::Listener;
+use crate::memory_budget::MemoryBudget;
 use crate::select_biased::{Either, select_biased};
 use crate::stats::StatsHandler;
 use crate::status::Status;
@@ -298,14 +300,33 @@ impl Server {
     /// Source: grpc-go `encoding.RegisterCompressor`, here for one server.
     #[must_use]
     pub fn compressor(mut self, compressor: impl Compressor) -> Self {
-        let compressors = Arc::make_mut(&mut self.options.transport.compressors);
-        if let Err(name) = compressors.register(Arc::new(compressor)) {
+        let resources = Arc::make_mut(&mut self.options.resources);
+        if let Err(name) = resources.compressors.register(Arc::new(compressor)) {
             self.options.unsendable_compressor = Some(name);
         }
         self
     }
 
-    /// Sets the engine of the connections. Default: see [`Transport`].
+    /// Sets the pool of the buffers that messages are received into. Default:
+    /// [`BufferPool::shared`], 16 MiB in the process.
+    ///
+    /// Source: grpc-go `experimental.BufferPool`.
+    #[must_use]
+    pub fn buffer_pool(mut self, pool: BufferPool) -> Self {
+        Arc::make_mut(&mut self.options.resources).pool = pool.clone();
+        self.options.transport.memory.pool = pool;
+        self
+    }
+
+    /// Sets the limit on the memory that is allocated for large requests before they arrive. Default:
+    /// [`MemoryBudget::shared`], 64 MiB in the process.
+    #[must_use]
+    pub fn memory_budget(mut self, budget: MemoryBudget) -> Self {
+        self.options.transport.memory.budget = budget;
+        self
+    }
+
+    /// Sets the engine of the connections. Default: [`Transport::Native`].
     #[must_use]
     pub fn transport(mut self, transport: Transport) -> Self {
         self.options.transport.transport = transport;
@@ -395,7 +416,7 @@ impl Server {
     /// use rgrpc::{Server, Status};
     ///
     /// let server = Server::new().head_hook(|head| {
-    ///     if head.method().starts_with("/admin.") && head.peer().tls.is_none() {
+    ///     if head.method().starts_with("/admin.") && head.peer().tls().is_none() {
     ///         return Err(Status::permission_denied("administration needs TLS"));
     ///     }
     ///     Ok(())
@@ -425,7 +446,7 @@ impl Server {
     /// struct Internal(bool);
     ///
     /// let server = rgrpc::Server::new().connection_hook(|connection| {
-    ///     let has_certificate = connection.peer().tls.is_some();
+    ///     let has_certificate = connection.peer().tls().is_some();
     ///     connection.extensions_mut().insert(Internal(has_certificate));
     ///     Ok(())
     /// });

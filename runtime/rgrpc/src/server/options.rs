@@ -5,11 +5,12 @@ use super::hooks::{ConnectionHook, HeadHook};
 use super::interceptor::Interceptors;
 use super::panic::PanicHook;
 use super::services::UnknownHandler;
+use crate::call::ServerResources;
 use crate::codec::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
 use crate::credentials::ServerCredentials;
 use crate::stats::StatsHandlers;
 use crate::transport::keepalive::{EnforcementPolicy, ServerParameters};
-use crate::transport::{ServerSettings, Transport};
+use crate::transport::{MessageMemory, ServerSettings, Transport};
 
 /// The options of a server; the setters of [`Server`](super::Server) document each.
 #[derive(Clone, Debug)]
@@ -22,6 +23,7 @@ pub(super) struct ServerOptions {
     pub(super) head_hook: Option<HeadHook>,
     pub(super) connection_hook: Option<ConnectionHook>,
     pub(super) panic_hook: Option<PanicHook>,
+    pub(super) resources: Arc<ServerResources>,
     /// The invalid name of an added compressor. It makes serving fail.
     pub(super) unsendable_compressor: Option<String>,
     pub(super) credentials: ServerCredentials,
@@ -43,6 +45,7 @@ impl Default for ServerOptions {
             head_hook: None,
             connection_hook: None,
             panic_hook: None,
+            resources: Arc::default(),
             unsendable_compressor: None,
             credentials: ServerCredentials::default(),
             tcp_user_timeout: None,
@@ -51,11 +54,11 @@ impl Default for ServerOptions {
                 handshake_timeout: Duration::from_secs(120),
                 max_concurrent_streams: None,
                 spawn_handlers: false,
-                compressors: Arc::default(),
                 transport: Transport::default(),
                 connections: Arc::default(),
                 keepalive: ServerParameters::default(),
                 enforcement: EnforcementPolicy::default(),
+                memory: MessageMemory::default(),
                 refusals: Arc::default(),
             },
         }

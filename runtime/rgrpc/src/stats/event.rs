@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::disconnect_reason::DisconnectReason;
 use crate::extensions::Extensions;
 use crate::interceptor::{CallKind, CallOutcome, MessageView};
 use crate::io::Peer;
@@ -132,4 +133,14 @@ pub struct ConnectionBegin<'a> {
     /// The typed values of the connection. What is inserted here is seen by a server's calls, in
     /// [`ConnectionHandle::extensions`](crate::ConnectionHandle::extensions).
     pub extensions: &'a mut Extensions,
+}
+
+/// A connection that has ended.
+///
+/// Source: grpc-go `ConnEnd`.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ConnectionEnd<'a> {
+    /// The reason of the end.
+    pub reason: &'a DisconnectReason,
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::{AttemptBegin, CallBegin, CallEvent, ConnectionBegin};
+use super::{AttemptBegin, CallBegin, CallEvent, ConnectionBegin, ConnectionEnd};
 
 /// Receives the statistics of calls and connections.
 ///
@@ -59,5 +59,5 @@ pub trait CallStats: Send + Sync + 'static {
 /// Source: grpc-go `HandleConn`.
 pub trait ConnectionStats: Send + Sync + 'static {
     /// The connection has ended, and all of its calls have.
-    fn end(&self);
+    fn end(&self, end: &ConnectionEnd<'_>);
 }

@@ -1,9 +1,11 @@
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::{
-    AttemptBegin, CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionStats, StatsHandler,
+    AttemptBegin, CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionEnd, ConnectionStats,
+    StatsHandler,
 };
+use crate::disconnect_reason::DisconnectReason;
 use crate::extensions::Extensions;
 use crate::interceptor::MessageView;
 use crate::task::caught;
@@ -40,7 +42,10 @@ impl StatsHandlers {
         let begun = self.0.iter().filter_map(|handler| {
             caught(STATS_HANDLER, || handler.begin_connection(begin)).unwrap_or_default()
         });
-        ConnectionRecorders(begun.collect())
+        ConnectionRecorders {
+            recorders: begun.collect(),
+            reason: OnceLock::new(),
+        }
     }
 }
 
@@ -163,12 +168,28 @@ impl CallScope {
 
 /// The recorders of one connection. Dropping this reports the end of the connection to them.
 #[derive(Default)]
-pub(crate) struct ConnectionRecorders(Vec<Arc<dyn ConnectionStats>>);
+pub(crate) struct ConnectionRecorders {
+    recorders: Vec<Arc<dyn ConnectionStats>>,
+    /// Set when the connection has ended; its calls may go on for a moment.
+    reason: OnceLock<DisconnectReason>,
+}
+
+impl ConnectionRecorders {
+    /// Sets the reason of the end. The first one stays.
+    pub(crate) fn set_reason(&self, reason: DisconnectReason) {
+        if !self.recorders.is_empty() {
+            let _ = self.reason.set(reason);
+        }
+    }
+}
 
 impl Drop for ConnectionRecorders {
     fn drop(&mut self) {
-        for recorder in &self.0 {
-            let _ = caught(STATS_HANDLER, || recorder.end());
+        // A connection whose task was never polled has set none.
+        let reason = self.reason.take();
+        let reason = &reason.unwrap_or(DisconnectReason::RuntimeShutDown);
+        for recorder in &self.recorders {
+            let _ = caught(STATS_HANDLER, || recorder.end(&ConnectionEnd { reason }));
         }
     }
 }

@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
@@ -19,6 +20,7 @@ pub struct ConnectionHandle(Arc<Shared>);
 struct Shared {
     peer: Arc<Peer>,
     extensions: Extensions,
+    owner: Arc<dyn Any + Send + Sync>,
     /// A [`ServerPhase`] as a number.
     phase: AtomicU8,
     /// The waker of the connection's task.
@@ -26,10 +28,17 @@ struct Shared {
 }
 
 impl ConnectionHandle {
-    pub(crate) fn new(peer: Peer, extensions: Extensions) -> Self {
+    /// Creates the handle of a connection. `owner` is what the server keeps for the connection's
+    /// calls.
+    pub(crate) fn new(
+        peer: Peer,
+        extensions: Extensions,
+        owner: Arc<dyn Any + Send + Sync>,
+    ) -> Self {
         Self(Arc::new(Shared {
             peer: Arc::new(peer),
             extensions,
+            owner,
             phase: AtomicU8::new(ServerPhase::Running as u8),
             waker: Mutex::new(None),
         }))
@@ -51,6 +60,11 @@ impl ConnectionHandle {
     #[must_use]
     pub fn extensions(&self) -> &Extensions {
         &self.0.extensions
+    }
+
+    /// Returns what the server keeps for the connection's calls, if it has this type.
+    pub(crate) fn owner<T: Any>(&self) -> Option<&T> {
+        (*self.0.owner).downcast_ref()
     }
 
     /// Drains the connection. A GOAWAY tells the client to make new calls on another connection. The

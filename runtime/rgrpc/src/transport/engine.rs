@@ -1,12 +1,11 @@
-use std::env;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 #[cfg(feature = "transport-h2")]
 use super::h2;
 use super::{
-    ClientSettings, ClientTransport, ConnectError, ConnectionPhase, Dispatch, Report,
+    ClientSettings, ClientTransport, ConnectionPhase, Dispatch, PrefaceError, Report,
     ServerSettings, ServerTransport, native,
 };
 use crate::io::Connected;
@@ -16,13 +15,14 @@ pub(crate) type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The HTTP/2 implementation that carries calls over a connection.
 ///
-/// Calls behave alike on all of them. The default is [`Transport::Native`]. The environment
-/// variable `RGRPC_TRANSPORT` (`h2` or `native`) overrides it when the first channel or server is
-/// created.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Calls behave alike on all of them. The default is [`Transport::Native`], with every set of cargo
+/// features. Set by [`ClientConnBuilder::transport`](crate::ClientConnBuilder::transport) and
+/// [`Server::transport`](crate::Server::transport).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Transport {
     /// The engine of this crate: one task a connection, which owns all of its state.
+    #[default]
     Native,
     /// The `h2` crate. Needs the feature `transport-h2`.
     ///
@@ -34,37 +34,6 @@ pub enum Transport {
     /// It has no [keepalive](crate::keepalive): a channel or a server with such an option fails.
     #[cfg(feature = "transport-h2")]
     H2,
-}
-
-impl Transport {
-    /// Returns the transport of this name, if it is built in.
-    fn from_name(name: &str) -> Option<Self> {
-        match name {
-            "native" => Some(Self::Native),
-            #[cfg(feature = "transport-h2")]
-            "h2" => Some(Self::H2),
-            _ => None,
-        }
-    }
-}
-
-impl Default for Transport {
-    fn default() -> Self {
-        static DEFAULT: OnceLock<Transport> = OnceLock::new();
-        *DEFAULT.get_or_init(|| {
-            let Some(name) = env::var_os("RGRPC_TRANSPORT") else {
-                return Self::Native;
-            };
-            name.to_str().and_then(Self::from_name).unwrap_or_else(|| {
-                tracing::warn!(
-                    ?name,
-                    "RGRPC_TRANSPORT names no transport that is built in: native, or h2 with the \
-                     feature transport-h2; using native"
-                );
-                Self::Native
-            })
-        })
-    }
 }
 
 impl Transport {
@@ -95,7 +64,7 @@ impl Transport {
         connected: Connected,
         settings: ClientSettings,
         report: Report,
-    ) -> Result<Arc<dyn ClientTransport>, ConnectError> {
+    ) -> Result<Arc<dyn ClientTransport>, PrefaceError> {
         match self {
             Self::Native => native::connect(connected, settings, report).await,
             #[cfg(feature = "transport-h2")]

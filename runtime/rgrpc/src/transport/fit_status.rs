@@ -43,6 +43,15 @@ pub(crate) fn too_large(last: Last, size: usize, limit: u32) -> Status {
     ))
 }
 
+/// Creates the failure of a request whose header list is larger than the server accepts.
+#[cold]
+pub(crate) fn request_too_large(size: usize, limit: u32) -> Status {
+    Status::internal(format!(
+        "the request was not sent: its headers are {size} octets and the server takes \
+         SETTINGS_MAX_HEADER_LIST_SIZE = {limit}"
+    ))
+}
+
 /// Shortens the status to a header list of `limit` octets, without `grpc-status`.
 pub(crate) fn fit_status(mut status: Status, limit: usize) -> Status {
     if size(&status) <= limit {

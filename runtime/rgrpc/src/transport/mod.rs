@@ -1,8 +1,8 @@
 //! The interface between gRPC calls and HTTP/2: the streams of a connection in gRPC's terms.
 //!
 //! Calls, with messages and codecs, are above it. An engine, one folder each, is below it.
-//! Metadata, message bytes (framed, see [`crate::codec`]) and status pass through it, but no type
-//! of prost or of an engine.
+//! Metadata, message bytes (framed, see [`crate::codec`]), names of encodings and status pass through
+//! it, but no type of prost or of an engine, and no compressor.
 //!
 //! An engine runs one task for each connection. That task and the call share the stream objects
 //! ([`ServerStream`], [`ClientStream`]). Any task can call each method, and no method blocks. A
@@ -10,8 +10,8 @@
 //! its last caller. Receiving, sending and [`ServerStream::poll_closed`] each keep their own waker.
 
 mod call_state;
-mod connect_error;
 mod connection_handle;
+mod disconnect;
 mod encoding_field;
 mod ended_well;
 mod engine;
@@ -22,6 +22,7 @@ mod h2;
 mod http_status;
 pub mod keepalive;
 mod last_received;
+mod list_size;
 mod native;
 mod refusal_log;
 mod request;
@@ -42,16 +43,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
 
-use crate::codec::CompressorRegistry;
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
 
 pub use crate::cancel_reason::CancelReason;
+pub(crate) use crate::disconnect_reason::{DisconnectReason, GoAway};
 pub(crate) use crate::read_demand::ReadDemand;
 pub(crate) use call_state::{CallState, EndReport, EndedCall};
-pub(crate) use connect_error::ConnectError;
 pub use connection_handle::ConnectionHandle;
+pub(crate) use disconnect::{Disconnect, DrainReason, PrefaceError, lost_text};
 pub(crate) use encoding_field::EncodingField;
 pub(crate) use ended_well::{ended_well, is_ended_well};
 pub(crate) use engine::Serving;
@@ -59,14 +60,15 @@ pub use engine::Transport;
 #[cfg(feature = "transport-h2")]
 pub(crate) use first_octets::MAX_FIRST_OCTETS;
 pub(crate) use first_octets::OtherProtocol;
-pub(crate) use fit_status::{Last, fit_status, too_large};
+pub(crate) use fit_status::{Last, fit_status, request_too_large, too_large};
 pub(crate) use last_received::LastReceived;
+pub(crate) use list_size::{head_size, trailers_size};
 pub(crate) use refusal_log::RefusalLog;
 pub(crate) use request::{Rejection, RequestParser};
 pub(crate) use reset::{ResetCode, status_for_reset};
 pub(crate) use response::{HeadersBlock, ResponseParser, Trailers};
 pub(crate) use server_phase::{ConnectionPhase, ServerPhase};
-pub(crate) use settings::{ClientSettings, ServerSettings};
+pub(crate) use settings::{ClientSettings, MessageMemory, ServerSettings};
 pub(crate) use statistics::ConnectionRegistry;
 pub use statistics::ConnectionSnapshot;
 pub(crate) use stream_quota::StreamQuota;
@@ -87,6 +89,9 @@ pub(crate) trait Dispatch: Send + Sync + 'static {
     /// Starts the call of a new stream. `content` is the whole request if it arrived at once. The
     /// stream then returns only its end.
     fn dispatch(&self, stream: Arc<dyn ServerStream>, content: Option<Bytes>) -> Self::Call;
+
+    /// The connection has ended, and no stream follows. Called once.
+    fn ended(&self, reason: DisconnectReason);
 }
 
 /// A call that is being handled. Its output is the end of its stream.
@@ -170,10 +175,10 @@ pub(crate) trait ClientTransport: Send + Sync + 'static {
 /// An event that a client transport reports to its owner.
 #[derive(Debug)]
 pub(crate) enum TransportEvent {
-    /// The peer sent GOAWAY: the connection takes no new streams, and open ones go on.
-    GoAway {
-        /// "code: NO_ERROR, debug data: …".
-        reason: String,
+    /// The connection takes no new streams, and open ones go on: the peer sent GOAWAY, or the stream
+    /// ids are used up.
+    Draining {
+        reason: DrainReason,
         /// A response has begun on the connection, or a sent request is not above the GOAWAY's last
         /// stream.
         served: bool,
@@ -182,8 +187,7 @@ pub(crate) enum TransportEvent {
     MoreStreams,
     /// The connection is gone.
     Closed {
-        /// The reason of the end.
-        reason: String,
+        end: Disconnect,
         /// A response has begun on the connection.
         served: bool,
     },
@@ -202,11 +206,19 @@ pub(crate) trait Stream: Send + Sync + 'static {
     /// send all of it.
     fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<Incoming>;
 
-    /// Takes the whole DATA of the stream if it is here. The end has come, the DATA is in one piece
-    /// that `fits`, and none of it was taken before; otherwise nothing is taken. So the only
-    /// message of a call is received at once if it has arrived at once.
-    fn take_whole(&self, _fits: &dyn Fn(&[u8]) -> bool) -> Option<Bytes> {
-        None
+    /// Receives the stream's whole content, if it has come whole. Ready when the head has come, as it
+    /// has on a server, or when the stream has ended. Takes the content if the stream ended well, its
+    /// DATA is in one piece that `fits`, and none of it was taken before; otherwise takes nothing. So
+    /// the only message of a call is received at once if it has arrived at once.
+    ///
+    /// This is the path of every message that comes whole, but for a request that comes with its head:
+    /// [`Dispatch::dispatch`] receives its content, and its stream needs no state.
+    fn poll_whole(
+        &self,
+        _cx: &mut Context<'_>,
+        _fits: &dyn Fn(&[u8]) -> bool,
+    ) -> Poll<Option<WholeContent>> {
+        Poll::Ready(None)
     }
 
     /// Ready when the stream takes another message. A stream that has ended returns the status of
@@ -226,11 +238,12 @@ pub(crate) trait ServerStream: Stream {
     /// The connection.
     fn connection(&self) -> &ConnectionHandle;
 
-    /// The server's compressors, of its [`ServerSettings`].
-    fn compressors(&self) -> &CompressorRegistry;
-
     /// The stream's call.
     fn call(&self) -> &CallState;
+
+    /// The largest header list that the client accepts: its SETTINGS_MAX_HEADER_LIST_SIZE, or
+    /// [`u32::MAX`].
+    fn max_header_list(&self) -> u32;
 
     /// Discards the rest of the request. The stream still ends with the response.
     fn discard(&self);
@@ -253,18 +266,6 @@ pub(crate) trait ClientStream: Stream {
     /// ready.
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>>;
 
-    /// Receives a whole response. Ready when the call has ended or a part of the response has come.
-    /// Takes the response if the call ended well, its messages are in one piece that `fits`, and
-    /// none of it was taken before; otherwise takes nothing. So the only message of a call is
-    /// received at once if it has arrived at once.
-    fn poll_whole(
-        &self,
-        _cx: &mut Context<'_>,
-        _fits: &dyn Fn(&[u8]) -> bool,
-    ) -> Poll<Option<WholeResponse>> {
-        Poll::Ready(None)
-    }
-
     /// Returns whether the stream waits until the server allows one more. Used for the error text
     /// of a call that is being given up.
     fn waits_for_its_turn(&self) -> bool;
@@ -276,11 +277,13 @@ pub(crate) trait ClientStream: Stream {
     fn half_close(&self);
 }
 
-/// A whole response that ended with OK.
+/// The whole content of a stream that ended well. On a server it has neither head, which the call has
+/// already, nor trailer.
 #[derive(Debug)]
-pub(crate) struct WholeResponse {
+pub(crate) struct WholeContent {
     pub(crate) head: IncomingHead,
-    pub(crate) messages: Bytes,
+    /// The framed messages.
+    pub(crate) data: Bytes,
     pub(crate) trailer: Metadata,
 }
 

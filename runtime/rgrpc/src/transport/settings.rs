@@ -3,7 +3,15 @@ use std::time::Duration;
 
 use super::keepalive::{ChannelKeepalive, EnforcementPolicy, ServerParameters};
 use super::{ConnectionRegistry, RefusalLog, Transport};
-use crate::codec::CompressorRegistry;
+use crate::buffer_pool::BufferPool;
+use crate::memory_budget::MemoryBudget;
+
+/// The memory of received messages.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct MessageMemory {
+    pub(crate) pool: BufferPool,
+    pub(crate) budget: MemoryBudget,
+}
 
 /// A channel's settings for its connections.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +20,7 @@ pub(crate) struct ClientSettings {
     pub(crate) connections: Arc<ConnectionRegistry>,
     /// The keepalive of the connections; `None` sends no PINGs.
     pub(crate) keepalive: Option<Arc<ChannelKeepalive>>,
+    pub(crate) memory: MessageMemory,
 }
 
 /// A server's settings for its connections.
@@ -22,13 +31,12 @@ pub(crate) struct ServerSettings {
     pub(crate) max_concurrent_streams: Option<u32>,
     /// New calls are spawned without being polled on the connection's task.
     pub(crate) spawn_handlers: bool,
-    /// The compressors of the calls; the transport does not compress.
-    pub(crate) compressors: Arc<CompressorRegistry>,
     pub(crate) transport: Transport,
     /// The connections of the server.
     pub(crate) connections: Arc<ConnectionRegistry>,
     pub(crate) keepalive: ServerParameters,
     pub(crate) enforcement: EnforcementPolicy,
+    pub(crate) memory: MessageMemory,
     /// The log of refused connections, shared by all of the server's.
     pub(crate) refusals: Arc<RefusalLog>,
 }

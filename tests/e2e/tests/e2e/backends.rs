@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rgrpc::balancer::BalancerBuilder;
 use rgrpc::io::{Address, Dial, PipeConnector};
 use rgrpc::{ClientConn, Response, Status, credentials};
-use rgrpc_e2e::{FnDialer, StubService, TestServer, msg, serve};
+use rgrpc_e2e::{FnDialer, StubService, TestServer, channel_builder, msg, serve};
 
 /// Servers that answer a unary call with their number, from 0, or fail it with UNAVAILABLE.
 pub(crate) struct Backends {
@@ -48,7 +48,7 @@ impl Backends {
             connectors[usize::from(tcp.port()) - 1].dial(address)
         });
         let target = format!("ipv4:{}", addresses.join(","));
-        ClientConn::builder(target, credentials::insecure())
+        channel_builder(target, credentials::insecure())
             .dialer(dialer)
             .balancer(policy)
             .default_service_config(format!(r#"{{"loadBalancingConfig": {config}}}"#))

@@ -15,9 +15,10 @@ use rgrpc::balancer::{
 };
 use rgrpc::io::{Address, Dial, PipeConnector};
 use rgrpc::prost::Message as _;
-use rgrpc::{BuildError, ClientConn, ClientConnBuilder, Code, Response, credentials};
+use rgrpc::{BuildError, ClientConnBuilder, Code, Response, credentials};
 use rgrpc_e2e::{
-    FnDialer, StubClient, StubService, TestServer, msg, serve, settle, soon, text, unary,
+    FnDialer, StubClient, StubService, TestServer, channel_builder, msg, serve, settle, soon, text,
+    unary,
 };
 use tokio::time::sleep;
 
@@ -58,7 +59,7 @@ impl Backends {
                 }
             }
         });
-        ClientConn::builder(target, credentials::insecure())
+        channel_builder(target, credentials::insecure())
             .dialer(dialer)
             .default_service_config(service_config)
     }

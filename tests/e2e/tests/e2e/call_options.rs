@@ -7,15 +7,15 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo};
+use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo, SecurityLevel};
 use rgrpc::io::Address;
 use rgrpc::{
     BuildError, CallOptions, ClientConn, ClientConnBuilder, Code, Metadata, PreparedMessage,
     ProtoCodec, Response, Status, UnaryCall, credentials,
 };
 use rgrpc_e2e::{
-    Message, STUB_UNARY, StubClient, StubService, TestServer, msg, scripted, serve, settle, soon,
-    text,
+    Message, STUB_UNARY, StubClient, StubService, TestServer, channel_builder, msg, scripted,
+    serve, settle, soon, text,
 };
 use rgrpc_test_support::{grpc_response, grpc_trailers};
 
@@ -23,7 +23,7 @@ fn conn(
     server: &TestServer,
     options: impl FnOnce(ClientConnBuilder) -> ClientConnBuilder,
 ) -> ClientConn {
-    let builder = ClientConn::builder("passthrough:///stub.test", credentials::insecure());
+    let builder = channel_builder("passthrough:///stub.test", credentials::insecure());
     let builder = options(builder.dialer(server.connector()));
     builder.build().expect("a valid channel")
 }
@@ -138,7 +138,7 @@ async fn a_response_tells_whom_it_came_from() {
     let response = client.unary(msg("a")).await.expect("OK");
     let peer = response.peer().expect("it came by a connection");
     assert_eq!(peer.remote, Address::Pipe);
-    assert_eq!(peer.tls, None);
+    assert_eq!(peer.tls(), None);
 
     let (mut requests, mut responses) = client.bidi_streaming().await.expect("a stream");
     assert!(responses.peer().is_none(), "no server has answered");
@@ -193,7 +193,7 @@ async fn a_channels_defaults_are_for_what_a_call_does_not_say() {
 #[test]
 fn an_invalid_default_is_refused() {
     let with = |options| {
-        ClientConn::builder("localhost", credentials::insecure())
+        channel_builder("localhost", credentials::insecure())
             .default_call_options(options)
             .build()
             .expect_err("it cannot be a default")
@@ -207,7 +207,7 @@ fn an_invalid_default_is_refused() {
 async fn a_deadline_cannot_be_a_default() {
     let mut options = CallOptions::new();
     options.timeout(Duration::from_secs(1));
-    let error = ClientConn::builder("localhost", credentials::insecure())
+    let error = channel_builder("localhost", credentials::insecure())
         .default_call_options(options)
         .build()
         .expect_err("a point in time");
@@ -271,8 +271,12 @@ impl PerRpcCredentials for Told {
         })
     }
 
-    fn requires_transport_security(&self) -> bool {
-        self.secure
+    fn min_security_level(&self) -> SecurityLevel {
+        if self.secure {
+            SecurityLevel::PrivacyAndIntegrity
+        } else {
+            SecurityLevel::NoSecurity
+        }
     }
 
     fn name(&self) -> &str {
@@ -307,7 +311,7 @@ async fn credentials_that_need_security_are_not_sent_without() {
         secure: true,
         ..TOLD
     };
-    let error = ClientConn::builder("localhost", credentials::insecure())
+    let error = channel_builder("localhost", credentials::insecure())
         .per_rpc_credentials(secure())
         .build()
         .expect_err("insecure");

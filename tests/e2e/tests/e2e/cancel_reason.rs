@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use rgrpc::{CallContext, CancelHandle, CancelReason, Metadata, Response, Server, Status};
 use rgrpc_e2e::{
-    STUB_BIDI_STREAMING, STUB_UNARY, StubService, TestServer, framed, msg, serve, serve_with, soon,
+    STUB_BIDI_STREAMING, STUB_UNARY, StubService, TestServer, framed, msg, new_server, serve,
+    serve_with, soon,
 };
 use rgrpc_test_support::{ErrorCode, WirePeer, data, grpc_request, rst_stream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -54,7 +55,7 @@ impl Told {
 
 /// A server whose handlers hang unless they are asked to do otherwise, and what they tell.
 fn telling() -> (TestServer, Told) {
-    telling_on(Server::new())
+    telling_on(new_server())
 }
 
 fn telling_on(server: Server) -> (TestServer, Told) {
@@ -232,8 +233,8 @@ async fn a_stop_of_a_server_with_workers_is_reported() {
     let _alone = workers_alone().await;
     let workers = NonZeroUsize::new(2).expect("not 0");
     for server in [
-        Server::new().workers(workers),
-        Server::new().workers(workers).spawn_handlers(true),
+        new_server().workers(workers),
+        new_server().workers(workers).spawn_handlers(true),
     ] {
         let (server, mut told) = telling_on(server);
         // One on each worker.

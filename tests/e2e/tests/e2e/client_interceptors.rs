@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo};
+use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo, SecurityLevel};
 use rgrpc::{
     CallKind, CallOptions, CallOutcome, CancelHandle, ClientConn, ClientConnBuilder,
     ClientInterceptor, ClientNext, ClientReply, Code, EndedBy, Intercepted, MessageInterceptor,
@@ -556,8 +556,8 @@ impl PerRpcCredentials for Counting {
         Box::pin(async { metadata.map_err(|error| Status::internal(error.to_string())) })
     }
 
-    fn requires_transport_security(&self) -> bool {
-        false
+    fn min_security_level(&self) -> SecurityLevel {
+        SecurityLevel::NoSecurity
     }
 }
 

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo};
+use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo, SecurityLevel};
 use rgrpc::io::Dial;
 use rgrpc::stats::{
-    AttemptBegin, CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionStats, StatsHandler,
+    AttemptBegin, CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionEnd, ConnectionStats,
+    StatsHandler,
 };
 use rgrpc::{
     ClientConn, ClientConnBuilder, ClientNext, MessageView, Metadata, OutgoingCall, Response,
@@ -145,8 +146,8 @@ impl CallStats for Recording {
 }
 
 impl ConnectionStats for Recording {
-    fn end(&self) {
-        self.note("connection ends");
+    fn end(&self, end: &ConnectionEnd<'_>) {
+        self.note(format!("connection ends: {}", end.reason));
     }
 }
 
@@ -728,8 +729,8 @@ impl PerRpcCredentials for Marking {
         Box::pin(async { Ok(mark("by credentials")) })
     }
 
-    fn requires_transport_security(&self) -> bool {
-        false
+    fn min_security_level(&self) -> SecurityLevel {
+        SecurityLevel::NoSecurity
     }
 }
 
@@ -809,7 +810,9 @@ async fn a_connection_begins_before_its_calls_and_ends_after_them() {
     settle().await;
     let events = recording.take();
     assert!(
-        events.contains(&"connection ends".to_owned()),
+        events
+            .iter()
+            .any(|event| event.starts_with("connection ends: ")),
         "{events:#?}"
     );
     assert!(

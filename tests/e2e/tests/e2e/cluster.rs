@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use rgrpc::io::{Address, Dial, PipeConnector};
 use rgrpc::resolver::{ManualResolver, ResolverState};
-use rgrpc::{ClientConn, ClientConnBuilder, Response, credentials};
-use rgrpc_e2e::{FnDialer, StubService, TestServer, msg, serve};
+use rgrpc::{ClientConnBuilder, Response, credentials};
+use rgrpc_e2e::{FnDialer, StubService, TestServer, channel_builder, msg, serve};
 
 /// The target of the channels.
 pub(crate) const TARGET: &str = "manual:///shop";
@@ -81,7 +81,7 @@ impl Cluster {
                 }
             }
         });
-        ClientConn::builder(TARGET, credentials::insecure())
+        channel_builder(TARGET, credentials::insecure())
             .dialer(dialer)
             .resolver(self.resolver.clone())
     }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use bytes::{Buf, BufMut, Bytes};
 use rgrpc::{
     BidiStreamingCall, Code, Codec, CodecError, FileDesc, MessageBuffer, MessageBytes, MethodDesc,
-    RawCodec, Request, Response, Server, ServiceDesc, Status, UnaryCall,
+    RawCodec, Request, Response, ServiceDesc, Status, UnaryCall,
 };
 use rgrpc_e2e::{
-    STUB_BIDI_STREAMING, STUB_UNARY, StubService, TestServer, encoded, framed, msg, scripted,
-    serve, serve_with, soon,
+    STUB_BIDI_STREAMING, STUB_UNARY, StubService, TestServer, encoded, framed, msg, new_server,
+    scripted, serve, serve_with, soon,
 };
 use rgrpc_test_support::{data, grpc_request, message};
 
@@ -62,7 +62,7 @@ static CHOIR: ServiceDesc<()> = ServiceDesc {
 const SING: &str = "/choir.Choir/Sing";
 
 fn choir() -> TestServer {
-    let mut server = Server::new();
+    let mut server = new_server();
     server.register(&CHOIR, Arc::new(())).expect("the first");
     serve_with(server, StubService::echo())
 }

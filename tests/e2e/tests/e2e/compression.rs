@@ -18,11 +18,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use rgrpc::{
     ClientConn, ClientConnBuilder, Code, Compressor, Gzip, MessageBytes, PreparedMessage,
-    ProtoCodec, Response, Server, Status, UnaryCall, credentials,
+    ProtoCodec, Response, Status, UnaryCall, credentials,
 };
 use rgrpc_e2e::{
-    Message, STUB_UNARY, StubClient, StubService, TestServer, encoded, msg, serve, serve_with,
-    soon, text,
+    Message, STUB_UNARY, StubClient, StubService, TestServer, channel_builder, encoded, msg,
+    new_server, serve, serve_with, soon, text,
 };
 use rgrpc_test_support::message_with;
 
@@ -103,7 +103,7 @@ fn conn(
     server: &TestServer,
     options: impl FnOnce(ClientConnBuilder) -> ClientConnBuilder,
 ) -> ClientConn {
-    let builder = ClientConn::builder("passthrough:///stub.test", credentials::insecure());
+    let builder = channel_builder("passthrough:///stub.test", credentials::insecure());
     let builder = options(builder.dialer(server.connector()));
     builder.build().expect("a valid channel")
 }
@@ -112,7 +112,7 @@ fn conn(
 fn counted(name: &'static str) -> (TestServer, StubClient, [Counting; 2]) {
     let counters = [Counting::new(name), Counting::new(name)];
     let [of_server, of_client] = counters.clone();
-    let server = serve_with(Server::new().compressor(of_server), StubService::echo());
+    let server = serve_with(new_server().compressor(of_server), StubService::echo());
     let conn = conn(&server, |builder| builder.compressor(of_client));
     (server, StubClient::new(conn), counters)
 }
@@ -189,7 +189,7 @@ async fn single_messages_of_a_compressed_stream_are_sent_as_they_are() {
         }
         Ok(())
     });
-    let server = serve_with(Server::new().compressor(counting.clone()), service);
+    let server = serve_with(new_server().compressor(counting.clone()), service);
     let conn = conn(&server, |builder| {
         builder.compressor(Counting::new("x-counting"))
     });
@@ -220,7 +220,7 @@ async fn large_messages_come_back_whole() {
 async fn the_send_limit_holds_for_the_compressed_size() {
     let zeros = [0; 10_000];
     let server = serve_with(
-        Server::new().max_send_message_size(1_000),
+        new_server().max_send_message_size(1_000),
         StubService::echo(),
     );
     let client = server.client();
@@ -277,7 +277,7 @@ async fn a_retried_message_is_compressed_once() {
                 }
             });
         let server = serve_with(
-            Server::new().compressor(Counting::new("x-counting")),
+            new_server().compressor(Counting::new("x-counting")),
             service,
         );
         let conn = conn(&server, |builder| {
@@ -374,7 +374,7 @@ async fn a_compressor_that_panics_fails_the_call_alone() {
         }
     }
 
-    let server = serve_with(Server::new().compressor(Panicking), StubService::echo());
+    let server = serve_with(new_server().compressor(Panicking), StubService::echo());
     let conn = conn(&server, |builder| {
         builder.compressor(Counting::new("x-counting"))
     });
@@ -390,14 +390,14 @@ async fn a_compressor_that_panics_fails_the_call_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_compressor_whose_name_cannot_be_sent_is_refused_at_its_use() {
     for name in ["", "identity", "a,b", "Gzip"] {
-        let builder = ClientConn::builder("passthrough:///stub.test", credentials::insecure());
+        let builder = channel_builder("passthrough:///stub.test", credentials::insecure());
         let error = builder.compressor(Counting::new(name)).build();
         let error = error.expect_err("refused");
         assert!(
             matches!(&error, rgrpc::BuildError::Compressor(refused) if refused == name),
             "{error}"
         );
-        let server = Server::new().compressor(Counting::new(name));
+        let server = new_server().compressor(Counting::new(name));
         let error = soon(server.serve("127.0.0.1:0")).await;
         let error = error.expect_err("refused");
         assert!(

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rgrpc::io::Dial;
-use rgrpc::{ClientConn, Code, Response, Server, Status, credentials};
+use rgrpc::{Code, Response, Status, credentials};
 use rgrpc_e2e::{
-    FnDialer, STUB_UNARY, StubClient, StubService, answer, expect_text, framed, hang, msg, native,
-    scripted, serve, serve_with, settle, soon, text, unary,
+    FnDialer, STUB_UNARY, StubClient, StubService, answer, channel_builder, expect_text, framed,
+    hang, msg, native, new_server, scripted, serve, serve_with, settle, soon, text, unary,
 };
 use rgrpc_test_support::{ErrorCode, Frame, WirePeer, data, grpc_request, settings};
 use tokio::sync::{Barrier, watch};
@@ -30,7 +30,7 @@ async fn a_thousand_calls() {
     }));
     let dials = Arc::new(AtomicUsize::new(0));
     let (counter, connector) = (Arc::clone(&dials), server.connector());
-    let conn = ClientConn::builder("passthrough:///a", credentials::insecure())
+    let conn = channel_builder("passthrough:///a", credentials::insecure())
         .dialer(FnDialer::new(move |address| {
             counter.fetch_add(1, Ordering::Relaxed);
             connector.dial(address)
@@ -251,7 +251,7 @@ async fn the_server_refuses_streams_over_its_limit_and_keeps_the_others() {
             Ok(Response::new(request.into_message()))
         }
     });
-    let server = serve_with(Server::new().max_concurrent_streams(2), service);
+    let server = serve_with(new_server().max_concurrent_streams(2), service);
     let mut peer = server.wire_client().await;
     for id in [1, 3, 5] {
         peer.send(grpc_request(id, STUB_UNARY)).await;
@@ -291,7 +291,7 @@ async fn with_a_limit_all_calls_come_through_though_never_more_at_once() {
             Ok(Response::new(request.into_message()))
         }
     });
-    let server = serve_with(Server::new().max_concurrent_streams(7), service);
+    let server = serve_with(new_server().max_concurrent_streams(7), service);
     let client = server.client();
     let mut calls = JoinSet::new();
     for _ in 0..100 {
@@ -316,7 +316,7 @@ async fn cancelled_calls_free_streams_under_the_servers_limit() {
             Ok(Response::new(request.into_message()))
         }
     });
-    let server = serve_with(Server::new().max_concurrent_streams(1), service);
+    let server = serve_with(new_server().max_concurrent_streams(1), service);
     let client = server.client();
     for _ in 0..5 {
         let holder = unary(&client, "");

@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rgrpc::io::{Connected, Dial, Peer};
-use rgrpc::{ClientConn, Code, Server, credentials};
+use rgrpc::{Code, credentials};
 use rgrpc_e2e::{
-    FnDialer, StubClient, StubService, answer, expect_text, msg, register_stub, scripted, serve,
-    settle, soon, text, unary,
+    FnDialer, StubClient, StubService, answer, channel_builder, expect_text, msg, new_channel,
+    new_server, register_stub, scripted, serve, settle, soon, text, unary,
 };
 use rgrpc_test_support::{
     CountingListener, Event, Frame, RefusingAddress, WirePeer, free_listener,
@@ -22,7 +22,7 @@ use tokio::io::duplex;
 use tokio::time::Instant;
 
 fn dialing(dialer: impl Dial) -> StubClient {
-    let conn = ClientConn::builder("passthrough:///backend.test:1", credentials::insecure())
+    let conn = channel_builder("passthrough:///backend.test:1", credentials::insecure())
         .dialer(dialer)
         .build()
         .expect("a valid target");
@@ -282,7 +282,7 @@ async fn a_lost_connection_is_not_replaced_before_it_is_needed() {
 async fn a_channel_that_is_closed_stops_trying() {
     let dials = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&dials);
-    let conn = ClientConn::builder("passthrough:///a", credentials::insecure())
+    let conn = channel_builder("passthrough:///a", credentials::insecure())
         .dialer(FnDialer::new(move |_| {
             counter.fetch_add(1, Ordering::Relaxed);
             async { Err(refused()) }
@@ -320,12 +320,12 @@ async fn addresses_are_tried_in_turn_until_one_answers() {
     let refusing = RefusingAddress::bind().expect("a free port");
     let listener = free_listener().await.expect("a free port");
     let address = listener.local_addr().expect("bound");
-    let mut server = Server::new();
+    let mut server = new_server();
     register_stub(&mut server, StubService::echo()).expect("the first");
     tokio::spawn(server.serve_listener(listener));
 
     let target = format!("ipv4:{},{address}", refusing.address());
-    let conn = ClientConn::new(target, credentials::insecure()).expect("a valid target");
+    let conn = new_channel(target, credentials::insecure()).expect("a valid target");
     let response = soon(async { StubClient::new(conn).unary(msg("second")).await }).await;
     assert_eq!(text(response.expect("OK").message()), "second");
     server.handle().stop();
@@ -339,7 +339,7 @@ async fn when_no_address_answers_the_last_one_and_their_number_are_named() {
     ];
     let [first, second] = [refusing[0].address(), refusing[1].address()];
     let target = format!("ipv4:{first},{second}");
-    let conn = ClientConn::new(target, credentials::insecure()).expect("a valid target");
+    let conn = new_channel(target, credentials::insecure()).expect("a valid target");
     let status = soon(async { StubClient::new(conn).unary(msg("")).await })
         .await
         .expect_err("refused");
@@ -353,7 +353,7 @@ async fn when_no_address_answers_the_last_one_and_their_number_are_named() {
 async fn a_name_is_looked_up_by_the_system() {
     let listener = free_listener().await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
-    let mut server = Server::new();
+    let mut server = new_server();
     register_stub(&mut server, StubService::echo()).expect("the first");
     tokio::spawn(server.serve_listener(listener));
     for target in [
@@ -362,7 +362,7 @@ async fn a_name_is_looked_up_by_the_system() {
         format!("passthrough:///localhost:{port}"),
         format!("127.0.0.1:{port}"),
     ] {
-        let conn = ClientConn::new(&*target, credentials::insecure()).expect("a valid target");
+        let conn = new_channel(&*target, credentials::insecure()).expect("a valid target");
         let client = StubClient::new(conn);
         let outcome = soon(async { client.unary(msg("")).await }).await;
         outcome.unwrap_or_else(|status| panic!("{target}: {status}"));
@@ -374,7 +374,7 @@ async fn a_name_is_looked_up_by_the_system() {
 async fn a_server_that_comes_up_again_is_found_by_the_same_channel() {
     let listener = CountingListener::bind().await.expect("a free port");
     let target = format!("dns:///{}", listener.address());
-    let conn = ClientConn::new(target, credentials::insecure()).expect("a valid target");
+    let conn = new_channel(target, credentials::insecure()).expect("a valid target");
     let client = StubClient::new(conn);
     for _ in 0..2 {
         let call = unary(&client, "");

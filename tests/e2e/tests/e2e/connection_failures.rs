@@ -6,8 +6,8 @@ use std::io;
 
 use rgrpc::credentials::{ChannelCredentials, ClientTls, insecure};
 use rgrpc::io::{BoxedIo, Listener, PipeListener, pipe};
-use rgrpc::{ClientConn, Code, Status, Transport};
-use rgrpc_e2e::{FnDialer, StubClient, soon, unary};
+use rgrpc::{Code, Status, Transport};
+use rgrpc_e2e::{FnDialer, StubClient, channel_builder, soon, unary};
 use rgrpc_test_support::{PREFACE, WirePeer, free_listener};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_rustls::rustls;
@@ -26,7 +26,7 @@ fn client_of_pipe(
     credentials: ChannelCredentials,
 ) -> (StubClient, PipeListener) {
     let (listener, connector) = pipe();
-    let conn = ClientConn::builder(format!("passthrough:///{NAME}"), credentials)
+    let conn = channel_builder(format!("passthrough:///{NAME}"), credentials)
         .dialer(connector)
         .transport(transport)
         .build()
@@ -136,7 +136,7 @@ async fn a_server_that_speaks_tls_is_named_to_a_client_in_plain_text() {
 async fn a_failed_dial_is_the_source_of_the_status_under_every_policy() {
     for policy in ["pick_first", "round_robin"] {
         let refused = || io::Error::new(io::ErrorKind::ConnectionRefused, "unplugged");
-        let conn = ClientConn::builder("passthrough:///stub.test", insecure())
+        let conn = channel_builder("passthrough:///stub.test", insecure())
             .default_service_config(format!(
                 r#"{{"loadBalancingConfig": [{{"{policy}": {{}}}}]}}"#
             ))
@@ -156,7 +156,7 @@ async fn the_error_of_a_connection_that_is_lost_is_the_source_of_the_status() {
     for transport in ENGINES {
         let listener = free_listener().await.expect("a port");
         let address = listener.local_addr().expect("it is bound");
-        let conn = ClientConn::builder(format!("passthrough:///{address}"), insecure())
+        let conn = channel_builder(format!("passthrough:///{address}"), insecure())
             .transport(transport)
             .build()
             .expect("a valid channel");

@@ -8,12 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rgrpc::io::Dial;
-use rgrpc::{
-    ClientConn, ClientConnBuilder, Code, ConnectivityState, Server, Transport, credentials,
-};
+use rgrpc::{ClientConn, ClientConnBuilder, Code, ConnectivityState, credentials};
 use rgrpc_e2e::{
-    FnDialer, HangWatch, Outcome, StubClient, StubService, TestServer, answer, expect_text, msg,
-    scripted_by, serve_with, settle, soon, unary,
+    FnDialer, HangWatch, Outcome, StubClient, StubService, TestServer, answer, channel_builder,
+    expect_text, msg, native, new_server, scripted_by, serve_with, settle, soon, unary,
 };
 use rgrpc_test_support::{ErrorCode, goaway, settings};
 use tokio::task::JoinHandle;
@@ -22,7 +20,7 @@ const FOUR: &str = r#"{"connectionScaling": {"maxConnectionsPerSubchannel": 4}}"
 
 /// A server that allows this many streams on a connection.
 fn serve_limited(streams: u32, service: StubService) -> TestServer {
-    serve_with(Server::new().max_concurrent_streams(streams), service)
+    serve_with(new_server().max_concurrent_streams(streams), service)
 }
 
 /// A channel to a server, and how many connections it has made.
@@ -36,7 +34,7 @@ fn connect(
         counter.fetch_add(1, Ordering::Relaxed);
         connector.dial(address)
     });
-    let builder = ClientConn::builder("passthrough:///stub.test", credentials::insecure());
+    let builder = channel_builder("passthrough:///stub.test", credentials::insecure());
     let conn = options(builder.dialer(dialer)).build().expect("valid");
     (conn, dials)
 }
@@ -75,7 +73,7 @@ async fn without_it_calls_wait_on_one_connection() {
         let calls = calls(&conn, 5);
         begun(&mut watch, 2).await;
         assert_eq!(dials.load(Ordering::Relaxed), 1);
-        if Transport::default() == Transport::Native {
+        if native() {
             assert_eq!(conn.calls_waiting_for_streams(), 3);
         }
         calls.iter().for_each(JoinHandle::abort);

@@ -12,16 +12,19 @@ use std::time::{Duration, SystemTime};
 use rgrpc::io::Address;
 use rgrpc::keepalive::{ClientParameters, EnforcementPolicy, ServerParameters};
 use rgrpc::{
-    ClientConn, ClientConnBuilder, Code, ConnectionSnapshot, Server, Status, Transport, credentials,
+    ClientConn, ClientConnBuilder, Code, ConnectionSnapshot, Status, Transport, credentials,
 };
-use rgrpc_e2e::{StubClient, StubService, TestServer, msg, serve_with, settle, soon, unary};
+use rgrpc_e2e::{
+    StubClient, StubService, TestServer, channel_builder, msg, new_server, serve_with, settle,
+    soon, unary,
+};
 use tokio::time::sleep;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// A server of the native transport.
 fn serve(service: StubService) -> TestServer {
-    serve_with(Server::new().transport(Transport::Native), service)
+    serve_with(new_server().transport(Transport::Native), service)
 }
 
 /// A channel of the native transport.
@@ -29,7 +32,7 @@ fn channel(
     server: &TestServer,
     options: impl FnOnce(ClientConnBuilder) -> ClientConnBuilder,
 ) -> ClientConn {
-    let builder = ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+    let builder = channel_builder("passthrough:///stub.test", credentials::insecure())
         .dialer(server.connector())
         .transport(Transport::Native);
     options(builder).build().expect("a valid channel")
@@ -69,7 +72,7 @@ async fn there_are_no_connections_before_the_first_call_and_none_after_the_close
     let [client, serving] = both(&conn, &server).await;
     assert_ne!(client.id, serving.id);
     assert_eq!(client.peer.remote, Address::Pipe);
-    assert!(client.peer.tls.is_none());
+    assert!(client.peer.tls().is_none());
     conn.close();
     settle().await;
     sleep(2 * SECOND).await;
@@ -205,7 +208,7 @@ async fn windows_are_those_that_each_end_has_left() {
 #[tokio::test(start_paused = true)]
 async fn keepalive_pings_are_counted_and_others_are_not() {
     let (hanging, mut hangs) = StubService::hanging();
-    let server = Server::new()
+    let server = new_server()
         .transport(Transport::Native)
         .keepalive(ServerParameters {
             time: 7 * SECOND,
@@ -231,7 +234,7 @@ async fn keepalive_pings_are_counted_and_others_are_not() {
 /// The other transport shows the connections alone.
 #[tokio::test(start_paused = true)]
 async fn connections_of_the_transport_h2_are_there_with_their_ends() {
-    let server = serve_with(Server::new().transport(Transport::H2), StubService::echo());
+    let server = serve_with(new_server().transport(Transport::H2), StubService::echo());
     let conn = channel(&server, |builder| builder.transport(Transport::H2));
     soon(unary(&StubClient::new(conn.clone()), "one"))
         .await

@@ -13,7 +13,8 @@ use rgrpc::ConnectivityState::{Connecting, Idle, Ready, Shutdown, TransientFailu
 use rgrpc::io::{Connected, Dial, Peer};
 use rgrpc::{BackoffConfig, ClientConn, ClientConnBuilder, Code, ConnectivityState, credentials};
 use rgrpc_e2e::{
-    FnDialer, StubClient, StubService, TestServer, msg, scripted, serve, settle, soon, unary,
+    FnDialer, StubClient, StubService, TestServer, channel_builder, msg, scripted, serve, settle,
+    soon, unary,
 };
 use rgrpc_test_support::{ErrorCode, goaway};
 use tokio::io::duplex;
@@ -29,7 +30,7 @@ fn dialing_with(
     dialer: impl Dial,
     options: impl FnOnce(ClientConnBuilder) -> ClientConnBuilder,
 ) -> ClientConn {
-    let builder = ClientConn::builder("passthrough:///backend.test:1", credentials::insecure());
+    let builder = channel_builder("passthrough:///backend.test:1", credentials::insecure());
     options(builder.dialer(dialer))
         .build()
         .expect("valid options")
@@ -441,7 +442,7 @@ fn a_backoff_that_makes_no_sense_makes_no_channel() {
         multiplier: 0.5,
         ..Default::default()
     };
-    let error = ClientConn::builder("localhost", credentials::insecure())
+    let error = channel_builder("localhost", credentials::insecure())
         .connect_backoff(backoff)
         .build()
         .expect_err("waits would become shorter");

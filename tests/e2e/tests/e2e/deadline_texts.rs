@@ -5,13 +5,13 @@ use std::future::pending;
 use std::io;
 use std::time::Duration;
 
-use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo};
+use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo, SecurityLevel};
 use rgrpc::io::{Connected, Dial};
 use rgrpc::resolver::ManualResolver;
-use rgrpc::{ClientConn, ClientConnBuilder, Code, Server, Status, credentials};
+use rgrpc::{ClientConn, ClientConnBuilder, Code, Status, credentials};
 use rgrpc_e2e::{
-    FnDialer, StubClient, StubService, TestServer, msg, scripted_by, serve, serve_with, settle,
-    soon, unary,
+    FnDialer, StubClient, StubService, TestServer, channel_builder, msg, new_server, scripted_by,
+    serve, serve_with, settle, soon, unary,
 };
 use tokio::time::Instant;
 
@@ -29,12 +29,12 @@ const RETRIES: &str = r#"{"methodConfig": [{"name": [{}], "retryPolicy": {
 
 /// A channel that reaches this server by any target.
 fn to(server: &TestServer, target: &str) -> ClientConnBuilder {
-    ClientConn::builder(target, credentials::insecure()).dialer(server.connector())
+    channel_builder(target, credentials::insecure()).dialer(server.connector())
 }
 
 fn dialing(dialer: impl Dial) -> ClientConnBuilder {
     let target = "ipv4:10.0.0.1:1,10.0.0.2:2";
-    ClientConn::builder(target, credentials::insecure()).dialer(dialer)
+    channel_builder(target, credentials::insecure()).dialer(dialer)
 }
 
 fn never() -> impl Dial {
@@ -79,9 +79,8 @@ async fn expect(conn: impl Fn() -> ClientConnBuilder, wait_for_ready: bool, expe
 #[tokio::test(start_paused = true)]
 async fn a_call_that_waited_for_the_resolver_says_so() {
     let resolver = ManualResolver::new("manual");
-    let conn = || {
-        ClientConn::builder("manual:///shop", credentials::insecure()).resolver(resolver.clone())
-    };
+    let conn =
+        || channel_builder("manual:///shop", credentials::insecure()).resolver(resolver.clone());
     let text = "the deadline of the call to manual:///shop passed while it waited for the \
                 resolver, which has found nothing yet";
     expect(conn, false, text).await;
@@ -141,7 +140,7 @@ async fn a_call_that_waited_for_a_stream_says_whose_limit_it_was() {
     // One waits in the connection, the other before it.
     for (config, limit, name) in [(one, 1, "pipe"), (two, 2, "shop:1")] {
         let (service, mut watch) = StubService::hanging();
-        let server = serve_with(Server::new().max_concurrent_streams(1), service);
+        let server = serve_with(new_server().max_concurrent_streams(1), service);
         let conn = to(&server, "passthrough:///shop:1").default_service_config(config);
         let conn = conn.build().expect("valid");
         let client = StubClient::new(conn.clone());
@@ -174,8 +173,8 @@ impl PerRpcCredentials for Never {
         Box::pin(pending())
     }
 
-    fn requires_transport_security(&self) -> bool {
-        false
+    fn min_security_level(&self) -> SecurityLevel {
+        SecurityLevel::NoSecurity
     }
 }
 

@@ -6,11 +6,11 @@
 use std::future::pending;
 use std::time::Duration;
 
-use rgrpc::{ClientConn, Code, Request, Response, Status, credentials};
+use rgrpc::{Code, Request, Response, Status, credentials};
 use rgrpc_e2e::{
     FnDialer, HangWatch, STUB_BIDI_STREAMING, STUB_CLIENT_STREAMING, STUB_SERVER_STREAMING,
-    STUB_UNARY, StubClient, StubService, TestServer, answer, framed, msg, scripted, serve, soon,
-    text,
+    STUB_UNARY, StubClient, StubService, TestServer, answer, channel_builder, framed, msg,
+    scripted, serve, soon, text,
 };
 use rgrpc_test_support::{
     ErrorCode, Frame, WirePeer, data, grpc_request, grpc_response, rst_stream, settings,
@@ -291,7 +291,7 @@ async fn a_handler_knows_the_deadline_of_its_call() {
 
 #[tokio::test(start_paused = true)]
 async fn a_deadline_holds_while_connecting() {
-    let conn = ClientConn::builder("passthrough:///nowhere", credentials::insecure())
+    let conn = channel_builder("passthrough:///nowhere", credentials::insecure())
         .dialer(FnDialer::new(|_| pending()))
         .build()
         .expect("a valid target");

@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use bytes::Bytes;
 use rgrpc::{
     BidiStreamingCall, Code, FileDesc, MethodDesc, RawCodec, RecvStream, RegisterError, Request,
-    Response, SendStream, Server, ServiceDesc, Status, UnaryCall,
+    Response, SendStream, ServiceDesc, Status, UnaryCall,
 };
 use rgrpc_e2e::{
-    STUB_UNARY, StubService, framed, hang, msg, register_stub, serve, serve_with, soon, text,
+    STUB_UNARY, StubService, framed, hang, msg, new_server, register_stub, serve, serve_with, soon,
+    text,
 };
 use rgrpc_test_support::{data, grpc_request, message};
 
@@ -34,7 +35,7 @@ static OTHER: ServiceDesc<String> = ServiceDesc {
 
 #[test]
 fn a_server_lists_its_services_with_their_methods_and_files_by_name() {
-    let mut server = Server::new();
+    let mut server = new_server();
     assert_eq!(server.services().len(), 0);
     register_stub(&mut server, StubService::new()).expect("the first");
     server
@@ -147,7 +148,7 @@ async fn a_path_without_a_slash_ends_its_stream_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn services_are_told_apart_by_their_full_names() {
-    let mut server = Server::new();
+    let mut server = new_server();
     server
         .register(&OTHER, Arc::new("the other".to_owned()))
         .expect("the first of its name");
@@ -178,7 +179,7 @@ async fn the_unknown_service_handler_has_the_path_and_the_bytes_of_the_call() {
         }
         Err(Status::aborted("enough"))
     }
-    let server = Server::new().unknown_service_handler(proxy);
+    let server = new_server().unknown_service_handler(proxy);
     let server = serve_with(server, StubService::echo());
     for path in ["/any.Service/Method", "/rgrpc.e2e.Stub/Nothing", "/x"] {
         let conn = server.conn();
@@ -206,7 +207,7 @@ async fn the_unknown_service_handler_has_the_path_and_the_bytes_of_the_call() {
 
 #[test]
 fn registering_a_service_twice_is_an_error_and_changes_nothing() {
-    let mut server = Server::new();
+    let mut server = new_server();
     register_stub(&mut server, StubService::echo()).expect("the first");
     let error = register_stub(&mut server, StubService::new()).expect_err("the second");
     assert_eq!(error, RegisterError::Duplicate("rgrpc.e2e.Stub"));
@@ -214,7 +215,7 @@ fn registering_a_service_twice_is_an_error_and_changes_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn registering_a_service_after_serving_began_is_an_error() {
-    let mut server = Server::new();
+    let mut server = new_server();
     let (listener, _connector) = rgrpc::io::pipe();
     let serving = tokio::spawn(server.serve_listener(listener));
     let error = register_stub(&mut server, StubService::echo()).expect_err("too late");

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use rgrpc::{ClientConn, Server, Transport, credentials};
-use rgrpc_e2e::{StubClient, serve_with};
+use rgrpc::{Transport, credentials};
+use rgrpc_e2e::{StubClient, channel_builder, new_server, serve_with};
 use tokio::time::timeout;
 
 use client::make;
@@ -75,8 +75,8 @@ type Transcript = Vec<(Vec<String>, Vec<String>)>;
 async fn run(calls: Arc<[Planned]>, client: Transport, server: Transport) -> Transcript {
     let seen = Seen::default();
     let service = service(calls.clone(), seen.clone());
-    let server = serve_with(Server::new().transport(server), service);
-    let conn = ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+    let server = serve_with(new_server().transport(server), service);
+    let conn = channel_builder("passthrough:///stub.test", credentials::insecure())
         .dialer(server.connector())
         .transport(client)
         .build()

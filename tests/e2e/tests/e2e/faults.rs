@@ -15,10 +15,10 @@ use rgrpc::io::{Address, Connected, Peer};
 use rgrpc::resolver::{
     Resolver, ResolverBuilder, ResolverControl, ResolverFuture, ResolverOptions, Target,
 };
-use rgrpc::{ClientConn, Code, ServiceConfigError, Status, credentials};
+use rgrpc::{Code, ServiceConfigError, Status, credentials};
 use rgrpc_e2e::{
-    FnDialer, Outcome, ScriptedServer, StubClient, answer, expect_text, framed, msg, scripted,
-    settle, soon, text, unary,
+    FnDialer, Outcome, ScriptedServer, StubClient, answer, channel_builder, expect_text, framed,
+    msg, scripted, settle, soon, text, unary,
 };
 use rgrpc_test_support::{
     ErrorCode, Event, Frame, WirePeer, data, goaway, grpc_response, grpc_trailers,
@@ -75,7 +75,7 @@ async fn assert_unavailable(client: &StubClient, parts: &[&str]) {
 #[test]
 fn an_invalid_default_config_makes_no_channel_and_says_where_it_is_wrong() {
     for (config, parts) in INVALID {
-        let error = ClientConn::builder("passthrough:///backend.test", credentials::insecure())
+        let error = channel_builder("passthrough:///backend.test", credentials::insecure())
             .default_service_config(config)
             .build()
             .expect_err("invalid");

@@ -6,10 +6,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use rgrpc::{Code, Server};
+use rgrpc::Code;
 use rgrpc_e2e::{
     STUB_BIDI_STREAMING, STUB_SERVER_STREAMING, STUB_UNARY, StubClient, StubService, framed, hang,
-    msg, native, scripted, serve, serve_with, settle, soon, unary,
+    msg, native, new_server, scripted, serve, serve_with, settle, soon, unary,
 };
 use rgrpc_test_support::{
     ErrorCode, Frame, WirePeer, data, grpc_request, grpc_response, grpc_trailers, rst_stream,
@@ -346,7 +346,7 @@ async fn many_tiny_messages_that_wait_to_be_read_do_not_end_the_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn large_messages_go_both_ways_at_once() {
-    let server = Server::new().max_receive_message_size(32 * MIB);
+    let server = new_server().max_receive_message_size(32 * MIB);
     let server = serve_with(server, StubService::echo());
     let client = server.client();
     let calls: Vec<_> = (0..3)

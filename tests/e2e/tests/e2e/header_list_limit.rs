@@ -4,10 +4,13 @@
 //! Source: RFC 9113, section 6.5.2. grpc-go resets the stream with INTERNAL_ERROR instead, which
 //! loses the code.
 
+use std::sync::Arc;
+
+use rgrpc::stats::{CallBegin, CallEvent, CallStats, StatsHandler};
 use rgrpc::{Code, Metadata, Request, Response, Status};
 use rgrpc_e2e::{
     Message, STUB_BIDI_STREAMING, STUB_SERVER_STREAMING, STUB_UNARY, StubClient, StubService,
-    TestServer, answer, framed, msg, native, scripted, serve, soon,
+    TestServer, answer, framed, msg, new_server, scripted, serve, serve_with, soon,
 };
 use rgrpc_test_support::{
     ErrorCode, GrpcResponse, WirePeer, data, grpc_request, headers, message_with, settings,
@@ -236,10 +239,6 @@ async fn a_stream_whose_headers_are_too_large_ends_and_its_halves_are_told() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_whose_headers_are_too_large_is_internal_and_names_the_servers_limit() {
-    // The engine `h2` does not tell a client the limit.
-    if !native() {
-        return;
-    }
     let (conn, mut server) = scripted();
     let client = StubClient::new(conn);
     let call = |size: usize| {
@@ -262,4 +261,82 @@ async fn a_request_whose_headers_are_too_large_is_internal_and_names_the_servers
     let end = "octets and the server takes SETTINGS_MAX_HEADER_LIST_SIZE = 500";
     assert!(text.ends_with(end), "{text}");
     peer.assert_silent_until_ping().await;
+}
+
+/// Sends the events that follow a call's request, with the code of its end.
+#[derive(Clone)]
+struct Sent(mpsc::UnboundedSender<String>);
+
+impl StatsHandler for Sent {
+    fn begin_call(&self, _: &mut CallBegin<'_>) -> Option<Arc<dyn CallStats>> {
+        Some(Arc::new(self.clone()))
+    }
+}
+
+impl CallStats for Sent {
+    fn event(&self, event: &CallEvent<'_>) {
+        let text = match event {
+            CallEvent::OutHeader(_) => "header".to_owned(),
+            CallEvent::OutPayload(_) => "payload".to_owned(),
+            CallEvent::OutTrailer(trailer) => format!("trailer {}", trailer.len()),
+            CallEvent::End(outcome) => format!("end {}", outcome.code()),
+            _ => return,
+        };
+        let _ = self.0.send(text);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn stats_handlers_are_told_what_is_sent_instead_of_a_response_that_is_too_large() {
+    #[derive(Clone, Copy, Debug)]
+    enum Large {
+        Nothing,
+        SentHeader,
+        Header,
+        Trailer,
+        HeaderOfFailure,
+    }
+    for (large, expected) in [
+        (
+            Large::Nothing,
+            &["header", "payload", "trailer 0", "end OK"][..],
+        ),
+        (Large::SentHeader, &["end INTERNAL"]),
+        (Large::Header, &["trailer 0", "end INTERNAL"]),
+        (Large::Trailer, &["trailer 0", "end INTERNAL"]),
+        (Large::HeaderOfFailure, &["trailer 0", "end NOT_FOUND"]),
+    ] {
+        let service = StubService::new().unary(move |request: Request<Message>| async move {
+            let mut response = Response::new(msg(""));
+            match large {
+                Large::Nothing => {}
+                Large::SentHeader => request.send_header(pairs(500))?,
+                Large::Header => *response.metadata_mut() = pairs(500),
+                Large::Trailer => *response.trailer_mut() = pairs(500),
+                Large::HeaderOfFailure => {
+                    request.set_header(pairs(500))?;
+                    return Err(Status::not_found("gone"));
+                }
+            }
+            Ok(response)
+        });
+        let (sender, mut events) = mpsc::unbounded_channel();
+        let server = serve_with(new_server().stats_handler(Sent(sender)), service);
+        let mut peer = client(&server, 500).await;
+        let response = call(&mut peer, STUB_UNARY, 500).await;
+        let mut told = Vec::new();
+        while let Ok(event) = events.try_recv() {
+            told.push(event);
+        }
+        assert_eq!(told, expected, "{large:?}");
+        let code = told
+            .last()
+            .and_then(|end| end.strip_prefix("end "))
+            .expect("an end");
+        assert_eq!(
+            Code::from_i32(response.trailers.code as i32).to_string(),
+            code,
+            "{large:?}"
+        );
+    }
 }

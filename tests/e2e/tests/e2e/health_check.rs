@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rgrpc::ConnectivityState::{Connecting, Idle, Ready, TransientFailure};
-use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo};
+use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo, SecurityLevel};
 use rgrpc::{
-    BuildError, ClientConn, ClientConnBuilder, Code, Metadata, Response, Server, Status,
-    credentials,
+    BuildError, ClientConn, ClientConnBuilder, Code, Metadata, Response, Status, credentials,
 };
 use rgrpc_e2e::{
     HealthService, LeafPolicy, Message, ServingStatus, StubClient, StubService, TestServer,
-    expect_text, msg, register_health, serve, serve_with, settle, soon, unary,
+    channel_builder, expect_text, msg, new_server, register_health, serve, serve_with, settle,
+    soon, unary,
 };
 use tokio::time::{Instant, sleep};
 
@@ -35,7 +35,7 @@ fn server(health: &HealthService) -> (TestServer, Arc<AtomicUsize>) {
         counter.fetch_add(1, Ordering::Relaxed);
         async { Ok(Response::new(Message::default())) }
     });
-    let mut server = Server::new();
+    let mut server = new_server();
     register_health(&mut server, health.clone()).expect("an empty server");
     (serve_with(server, stub), calls)
 }
@@ -53,7 +53,7 @@ fn conn_with(
     config: &str,
     options: impl FnOnce(ClientConnBuilder) -> ClientConnBuilder,
 ) -> ClientConn {
-    let builder = ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+    let builder = channel_builder("passthrough:///stub.test", credentials::insecure())
         .dialer(server.connector())
         .balancer(LeafPolicy)
         .default_service_config(config);
@@ -237,7 +237,7 @@ fn a_config_that_is_invalid_makes_no_channel() {
             "healthCheckConfig.serviceName: a string is expected, got true",
         ),
     ] {
-        let error = ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+        let error = channel_builder("passthrough:///stub.test", credentials::insecure())
             .default_service_config(config)
             .build()
             .expect_err(config);
@@ -257,8 +257,8 @@ impl PerRpcCredentials for Asked {
         Box::pin(async { Ok(Metadata::new()) })
     }
 
-    fn requires_transport_security(&self) -> bool {
-        false
+    fn min_security_level(&self) -> SecurityLevel {
+        SecurityLevel::NoSecurity
     }
 }
 
@@ -289,8 +289,8 @@ impl PerRpcCredentials for PanicsTwice {
         })
     }
 
-    fn requires_transport_security(&self) -> bool {
-        false
+    fn min_security_level(&self) -> SecurityLevel {
+        SecurityLevel::NoSecurity
     }
 }
 

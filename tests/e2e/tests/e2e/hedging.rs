@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rgrpc::{ClientConn, ClientConnBuilder, Code, Metadata, Response, Status, credentials};
 use rgrpc_e2e::{
-    Message, ScriptedServer, StubClient, StubService, framed, msg, scripted_by, serve, settle,
-    soon, text,
+    Message, ScriptedServer, StubClient, StubService, channel_builder, framed, msg, scripted_by,
+    serve, settle, soon, text,
 };
 use rgrpc_test_support::{
     ErrorCode, Headers, WirePeer, data, grpc_response, grpc_trailers, rst_stream, trailers_only,
@@ -137,7 +137,7 @@ async fn without_a_delay_all_hedges_are_sent_at_once() {
             }
         });
         let server = serve(service);
-        let builder = ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+        let builder = channel_builder("passthrough:///stub.test", credentials::insecure())
             .dialer(server.connector())
             .default_service_config(config);
         let builder = match most {
@@ -351,7 +351,7 @@ async fn handlers_of_other_attempts_are_cancelled_at_the_commit() {
         }
     });
     let server = serve(service);
-    let conn = ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+    let conn = channel_builder("passthrough:///stub.test", credentials::insecure())
         .dialer(server.connector())
         .default_service_config(POLICY)
         .build()
@@ -430,7 +430,7 @@ async fn a_policy_of_both_kinds_is_refused() {
         "maxAttempts": 4, "initialBackoff": "1s", "maxBackoff": "8s",
         "backoffMultiplier": 2, "retryableStatusCodes": ["UNAVAILABLE"]
     }, "hedgingPolicy": {"maxAttempts": 2}}]}"#;
-    let error = ClientConn::builder("localhost", credentials::insecure())
+    let error = channel_builder("localhost", credentials::insecure())
         .default_service_config(config)
         .build()
         .expect_err("both");

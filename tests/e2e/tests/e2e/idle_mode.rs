@@ -12,8 +12,8 @@ use rgrpc::ConnectivityState::{Idle, Ready, TransientFailure};
 use rgrpc::io::Dial;
 use rgrpc::{ClientConn, ClientConnBuilder, Code, credentials};
 use rgrpc_e2e::{
-    FnDialer, StubClient, StubService, TestServer, answer, expect_text, msg, native, scripted_by,
-    serve, settle, soon, unary,
+    FnDialer, StubClient, StubService, TestServer, answer, channel_builder, expect_text, msg,
+    native, scripted_by, serve, settle, soon, unary,
 };
 use rgrpc_test_support::{Frame, WirePeer};
 use tokio::time::{Instant, sleep};
@@ -38,7 +38,7 @@ fn channel_with(
         counter.fetch_add(1, Ordering::Relaxed);
         connector.dial(address)
     });
-    let builder = ClientConn::builder("passthrough:///stub.test", credentials::insecure());
+    let builder = channel_builder("passthrough:///stub.test", credentials::insecure());
     let conn = options(builder.dialer(dialer)).build().expect("valid");
     (conn, dials)
 }
@@ -175,7 +175,7 @@ async fn a_channel_that_cannot_connect_stops_trying_but_not_while_a_call_waits()
         counter.fetch_add(1, Ordering::Relaxed);
         async { Err(io::Error::from(io::ErrorKind::ConnectionRefused)) }
     });
-    let conn = ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+    let conn = channel_builder("passthrough:///stub.test", credentials::insecure())
         .dialer(dialer)
         .idle_timeout(60 * SECOND)
         .build()
@@ -212,7 +212,7 @@ async fn calls_that_never_reach_a_server_count_until_they_end() {
             dial.await
         }
     });
-    let conn = ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+    let conn = channel_builder("passthrough:///stub.test", credentials::insecure())
         .dialer(dialer)
         .idle_timeout(10 * SECOND)
         .build()

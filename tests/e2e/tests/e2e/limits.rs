@@ -9,8 +9,8 @@ use rgrpc::{
     UnaryCall,
 };
 use rgrpc_e2e::{
-    STUB_CLIENT_STREAMING, STUB_UNARY, StubClient, StubService, TestServer, msg, scripted, serve,
-    serve_with, soon, unary,
+    STUB_CLIENT_STREAMING, STUB_UNARY, StubClient, StubService, TestServer, msg, new_server,
+    scripted, serve, serve_with, soon, unary,
 };
 use rgrpc_test_support::{ErrorCode, data, grpc_request, grpc_response, message_with};
 
@@ -58,28 +58,28 @@ async fn expect_exhausted(outcome: Result<Response<Bytes>, Status>, numbers: &st
 
 #[tokio::test(start_paused = true)]
 async fn four_mib_pass_both_ways_by_default() {
-    let server = raw_echo(Server::new());
+    let server = raw_echo(new_server());
     let response = echo(&server, 4 * MIB, (None, None)).await.expect("fits");
     assert_eq!(response.message().len(), 4 * MIB);
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_server_refuses_one_byte_more_by_default() {
-    let server = raw_echo(Server::new());
+    let server = raw_echo(new_server());
     let outcome = echo(&server, 4 * MIB + 1, (Some(usize::MAX), None)).await;
     expect_exhausted(outcome, "(4194305 vs. 4194304)", "max_receive_message_size").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_client_refuses_one_byte_more_by_default() {
-    let server = raw_echo(Server::new().max_receive_message_size(usize::MAX));
+    let server = raw_echo(new_server().max_receive_message_size(usize::MAX));
     let outcome = echo(&server, 4 * MIB + 1, (None, None)).await;
     expect_exhausted(outcome, "(4194305 vs. 4194304)", "max_receive_message_size").await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_servers_receive_limit_is_an_option() {
-    let server = raw_echo(Server::new().max_receive_message_size(100));
+    let server = raw_echo(new_server().max_receive_message_size(100));
     echo(&server, 100, (None, None)).await.expect("fits");
     let outcome = echo(&server, 101, (None, None)).await;
     expect_exhausted(outcome, "(101 vs. 100)", "max_receive_message_size").await;
@@ -87,14 +87,14 @@ async fn the_servers_receive_limit_is_an_option() {
 
 #[tokio::test(start_paused = true)]
 async fn the_servers_send_limit_is_an_option() {
-    let server = raw_echo(Server::new().max_send_message_size(100));
+    let server = raw_echo(new_server().max_send_message_size(100));
     echo(&server, 100, (None, None)).await.expect("fits");
     let outcome = echo(&server, 101, (None, None)).await;
     expect_exhausted(outcome, "(101 vs. 100)", "max_send_message_size").await;
 
     // Unary and client-streaming handlers return their message instead of sending it.
     let service = StubService::echo();
-    let server = serve_with(Server::new().max_send_message_size(100), service);
+    let server = serve_with(new_server().max_send_message_size(100), service);
     let status = server
         .client()
         .unary(msg(vec![0; 100]))
@@ -105,7 +105,7 @@ async fn the_servers_send_limit_is_an_option() {
 
 #[tokio::test(start_paused = true)]
 async fn a_calls_receive_limit_is_an_option() {
-    let server = raw_echo(Server::new());
+    let server = raw_echo(new_server());
     echo(&server, 100, (Some(100), None)).await.expect("fits");
     let outcome = echo(&server, 101, (Some(100), None)).await;
     expect_exhausted(outcome, "(101 vs. 100)", "max_receive_message_size").await;
@@ -113,7 +113,7 @@ async fn a_calls_receive_limit_is_an_option() {
 
 #[tokio::test(start_paused = true)]
 async fn a_calls_send_limit_is_an_option() {
-    let server = raw_echo(Server::new());
+    let server = raw_echo(new_server());
     echo(&server, 100, (None, Some(100))).await.expect("fits");
     let outcome = echo(&server, 101, (None, Some(100))).await;
     expect_exhausted(outcome, "(101 vs. 100)", "max_send_message_size").await;
@@ -121,7 +121,7 @@ async fn a_calls_send_limit_is_an_option() {
 
 #[tokio::test(start_paused = true)]
 async fn limits_raised_on_both_sides_let_20_mib_pass() {
-    let server = raw_echo(Server::new().max_receive_message_size(20 * MIB));
+    let server = raw_echo(new_server().max_receive_message_size(20 * MIB));
     let response = echo(&server, 20 * MIB, (Some(20 * MIB), None))
         .await
         .expect("fits");
@@ -159,7 +159,7 @@ async fn the_client_refuses_by_the_declared_length_alone_and_resets_the_stream()
 
 #[tokio::test(start_paused = true)]
 async fn a_message_over_the_send_limit_is_not_sent_and_the_stream_lives() {
-    let server = raw_echo(Server::new());
+    let server = raw_echo(new_server());
     let conn = server.conn();
     let call = BidiStreamingCall::<_, Bytes, Bytes, _>::new(&conn, RawCodec, "/raw.Echo/Echo");
     let call = call.max_send_message_size(3);
@@ -177,7 +177,7 @@ async fn a_message_over_the_send_limit_is_not_sent_and_the_stream_lives() {
 
 #[tokio::test(start_paused = true)]
 async fn messages_before_the_one_that_is_too_large_are_received() {
-    let server = raw_echo(Server::new());
+    let server = raw_echo(new_server());
     let conn = server.conn();
     let call = BidiStreamingCall::<_, Bytes, Bytes, _>::new(&conn, RawCodec, "/raw.Echo/Echo");
     let call = call.max_receive_message_size(3);

@@ -7,14 +7,17 @@ use std::time::Duration;
 
 use rgrpc::io::{Address, Connected, Listener, PipeListener, pipe};
 use rgrpc::{ClientConn, Response, ServeError, Server, credentials};
-use rgrpc_e2e::{StubClient, StubService, msg, register_stub, serve, settle, soon, text};
+use rgrpc_e2e::{
+    StubClient, StubService, channel_builder, msg, new_channel, new_server, register_stub, serve,
+    settle, soon, text,
+};
 use rgrpc_test_support::{Event, WirePeer, free_listener};
 use tokio::net::{TcpStream, UnixListener};
 use tokio::time::Instant;
 
 /// A server whose unary method answers with the two ends of its connection.
 fn telling_ends() -> Server {
-    let mut server = Server::new();
+    let mut server = new_server();
     let service = StubService::new().unary(async |request| {
         let peer = request.context().expect("in a handler").peer();
         Ok(Response::new(msg(format!(
@@ -33,11 +36,11 @@ async fn ends_of(conn: ClientConn) -> String {
 }
 
 fn insecure(target: impl Into<String>) -> ClientConn {
-    ClientConn::new(target, credentials::insecure()).expect("a valid target")
+    new_channel(target, credentials::insecure()).expect("a valid target")
 }
 
 fn piped(connector: impl rgrpc::io::Dial) -> ClientConn {
-    ClientConn::builder("passthrough:///pipe", credentials::insecure())
+    channel_builder("passthrough:///pipe", credentials::insecure())
         .dialer(connector)
         .build()
         .expect("a valid target")
@@ -103,7 +106,7 @@ async fn a_unix_socket_is_served_by_its_path() {
 
 #[tokio::test]
 async fn an_address_that_is_taken_is_an_error() {
-    let server = Server::new();
+    let server = new_server();
     let taken = free_listener().await.expect("a free port");
     let address = taken.local_addr().expect("bound");
     let error = soon(server.serve(address)).await.expect_err("taken");
@@ -206,10 +209,10 @@ async fn a_stop_does_not_wait_for_an_accept_to_be_tried_again() {
 #[tokio::test(start_paused = true)]
 async fn a_connection_that_says_nothing_is_closed_after_the_connection_timeout() {
     for (timeout, server) in [
-        (Duration::from_secs(120), Server::new()),
+        (Duration::from_secs(120), new_server()),
         (
             Duration::from_secs(3),
-            Server::new().connection_timeout(Duration::from_secs(3)),
+            new_server().connection_timeout(Duration::from_secs(3)),
         ),
     ] {
         let server = rgrpc_e2e::serve_with(server, StubService::echo());

@@ -19,12 +19,12 @@ use rgrpc::resolver::{
     Target,
 };
 use rgrpc::{
-    ClientConn, ClientConnBuilder, Code, ConnectivityState, RecvStream, SendStream, Server, Status,
+    ClientConn, ClientConnBuilder, Code, ConnectivityState, RecvStream, SendStream, Status,
     credentials,
 };
 use rgrpc_e2e::{
-    FnDialer, Message, StubClient, StubService, msg, register_stub, serve, settle, soon, text,
-    unary,
+    FnDialer, Message, StubClient, StubService, channel_builder, msg, new_server, register_stub,
+    serve, settle, soon, text, unary,
 };
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
@@ -95,7 +95,7 @@ fn serve_elsewhere(service: StubService) -> Elsewhere {
         .enable_all()
         .build();
     let runtime = runtime.expect("a runtime");
-    let mut server = Server::new();
+    let mut server = new_server();
     register_stub(&mut server, service).expect("a server without the stub service");
     let (listener, connector) = pipe();
     runtime.spawn(server.serve_listener(listener));
@@ -106,7 +106,7 @@ fn serve_elsewhere(service: StubService) -> Elsewhere {
 }
 
 fn builder(dialer: impl Dial) -> ClientConnBuilder {
-    ClientConn::builder("passthrough:///stub.test", credentials::insecure()).dialer(dialer)
+    channel_builder("passthrough:///stub.test", credentials::insecure()).dialer(dialer)
 }
 
 fn channel(dialer: impl Dial) -> ClientConn {
@@ -410,7 +410,7 @@ fn a_handler_s_streams_that_are_read_elsewhere_end_with_the_server_s_runtime() {
             given.send((requests, responses)).expect("the test waits");
             async { pending().await }
         });
-        let mut server = Server::new();
+        let mut server = new_server();
         register_stub(&mut server, service).expect("a server without the stub service");
         let (listener, connector) = pipe();
         let handle = server.handle();
@@ -571,7 +571,7 @@ impl Listener for PanickingListener {
 #[tokio::test(start_paused = true)]
 async fn a_server_whose_connection_s_task_panics_drops_its_calls_and_stops_all_the_same() {
     let (service, mut watch) = StubService::hanging();
-    let mut server = Server::new();
+    let mut server = new_server();
     register_stub(&mut server, service).expect("a server without the stub service");
     let (listener, connector) = pipe();
     let is_armed = Arc::new(AtomicBool::new(false));
@@ -638,7 +638,7 @@ async fn a_resolver_that_panics_fails_calls_that_do_not_wait_for_ready_and_is_ru
             runs: Arc::clone(&runs),
             finds_something,
         };
-        let conn = ClientConn::builder("panicking:///shop", credentials::insecure())
+        let conn = channel_builder("panicking:///shop", credentials::insecure())
             .resolver(resolver)
             .dialer(server.connector())
             .build()
@@ -679,7 +679,7 @@ async fn a_resolver_s_builder_that_panics_fails_calls_that_do_not_wait_for_ready
         }
     }
     let server = serve(StubService::echo());
-    let conn = ClientConn::builder("panicking:///shop", credentials::insecure())
+    let conn = channel_builder("panicking:///shop", credentials::insecure())
         .resolver(Panicking(AtomicUsize::new(0)))
         .dialer(server.connector())
         .build()
@@ -856,7 +856,7 @@ async fn a_policy_that_panics_when_it_is_dropped_keeps_no_channel_from_closing()
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_of_the_shutdown_future_is_the_error_of_serving() {
-    let server = Server::new();
+    let server = new_server();
     let serving = tokio::spawn(async move {
         let shutdown = async { panic!("no signal can be had") };
         server.serve_with_shutdown("127.0.0.1:0", shutdown).await

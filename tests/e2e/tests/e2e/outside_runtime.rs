@@ -5,8 +5,8 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use rgrpc::{ClientConn, Code, ServeError, Server, Status, credentials};
-use rgrpc_e2e::{StubClient, StubService, msg, serve, soon};
+use rgrpc::{Code, ServeError, Status, credentials};
+use rgrpc_e2e::{StubClient, StubService, channel_builder, msg, new_server, serve, soon};
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::Instant;
 
@@ -95,7 +95,7 @@ fn a_call_that_waits_for_a_retry_reports_it_too() {
         let _entered = runtime.enter();
         serve(service)
     };
-    let conn = ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+    let conn = channel_builder("passthrough:///stub.test", credentials::insecure())
         .dialer(server.connector())
         .default_service_config(CONFIG)
         .build()
@@ -115,7 +115,7 @@ fn serving_outside_of_a_runtime_is_an_error_that_says_so() {
         let _entered = runtime.enter();
         rgrpc::io::pipe().0
     };
-    let server = Server::new();
+    let server = new_server();
     let path = std::env::temp_dir().join(format!("rgrpc-outside-{}", std::process::id()));
     for served in [
         at_once(server.serve("127.0.0.1:0")),

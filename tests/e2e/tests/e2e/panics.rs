@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rgrpc::{Code, Response, Server, Status};
-use rgrpc_e2e::{Message, StubService, TestServer, msg, serve_with, soon, text};
+use rgrpc_e2e::{Message, StubService, TestServer, msg, new_server, serve_with, soon, text};
 
 const SECRET: &str = "the password is swordfish";
 
@@ -18,7 +18,7 @@ fn take(told: &Told) -> Vec<(String, String)> {
 fn panicking(options: impl FnOnce(Server) -> Server) -> (TestServer, Told) {
     let told = Told::default();
     let hook = Arc::clone(&told);
-    let server = Server::new().panic_hook(move |panic| {
+    let server = new_server().panic_hook(move |panic| {
         assert!(!panic.peer().remote.to_string().is_empty());
         assert!(panic.payload().is::<&str>() || panic.payload().is::<String>());
         let entry = (panic.method().to_owned(), panic.message().to_owned());
@@ -124,7 +124,7 @@ async fn a_hook_that_panics_ends_nothing() {
         "panic" => panic!("{SECRET}"),
         _ => Ok(Response::new(msg("alive"))),
     });
-    let server = Server::new().panic_hook(|_| panic!("the hook as well"));
+    let server = new_server().panic_hook(|_| panic!("the hook as well"));
     let server = serve_with(server, service);
     let client = server.client();
     assert_says_nothing(client.unary(msg("panic")).await);

@@ -15,7 +15,9 @@ use std::time::Duration;
 use rgrpc::ConnectivityState::{Connecting, Idle, Ready, TransientFailure};
 use rgrpc::io::{Address, Connected, Dial, PipeConnector};
 use rgrpc::{ClientConn, Code, Response, credentials};
-use rgrpc_e2e::{FnDialer, StubClient, StubService, TestServer, msg, serve, settle, soon, text};
+use rgrpc_e2e::{
+    FnDialer, StubClient, StubService, TestServer, channel_builder, msg, serve, settle, soon, text,
+};
 use tokio::time::{Instant, sleep};
 
 /// The result of an attempt to connect to an address.
@@ -115,7 +117,7 @@ impl Network {
     fn conn(self: &Arc<Self>, hosts: u8) -> ClientConn {
         let addresses: Vec<_> = (1..=hosts).map(|number| host(number).to_string()).collect();
         let target = format!("ipv4:{}", addresses.join(","));
-        ClientConn::builder(target, credentials::insecure())
+        channel_builder(target, credentials::insecure())
             .dialer(self.dialer())
             .build()
             .expect("a valid target")
@@ -297,7 +299,7 @@ async fn shuffled_addresses_are_tried_in_any_order() {
     // Thrice in 10^17 runs one of them would never be the first.
     for _ in 0..100 {
         let config = r#"{"loadBalancingConfig": [{"pick_first": {"shuffleAddressList": true}}]}"#;
-        let conn = ClientConn::builder(&*target, credentials::insecure())
+        let conn = channel_builder(&*target, credentials::insecure())
             .dialer(network.dialer())
             .default_service_config(config)
             .build()
@@ -313,7 +315,7 @@ async fn shuffled_addresses_are_tried_in_any_order() {
 #[test]
 fn a_bad_config_makes_no_channel() {
     let config = r#"{"loadBalancingConfig": [{"pick_first": {"shuffleAddressList": 1}}]}"#;
-    let error = ClientConn::builder("ipv4:10.0.0.1:1", credentials::insecure())
+    let error = channel_builder("ipv4:10.0.0.1:1", credentials::insecure())
         .default_service_config(config)
         .build()
         .expect_err("invalid");

@@ -8,15 +8,17 @@ use std::net::SocketAddr;
 use std::process::Command;
 
 use rgrpc::io::HttpProxy;
-use rgrpc::{ClientConn, ClientConnBuilder, Code, Server, Status, credentials};
-use rgrpc_e2e::{StubClient, StubService, msg, register_stub, soon, text};
+use rgrpc::{ClientConnBuilder, Code, Status, credentials};
+use rgrpc_e2e::{
+    StubClient, StubService, channel_builder, msg, new_server, register_stub, soon, text,
+};
 use rgrpc_test_support::{ConnectAnswer, ConnectProxy, free_listener};
 
 /// A server on loopback, with the echo service.
 async fn serve() -> SocketAddr {
     let listener = free_listener().await.expect("a free port");
     let address = listener.local_addr().expect("bound");
-    let mut server = Server::new();
+    let mut server = new_server();
     register_stub(&mut server, StubService::echo()).expect("the first");
     tokio::spawn(server.serve_listener(listener));
     address
@@ -43,7 +45,7 @@ async fn call(builder: ClientConnBuilder) -> Result<String, Status> {
 }
 
 fn to(target: &str) -> ClientConnBuilder {
-    ClientConn::builder(target, credentials::insecure())
+    channel_builder(target, credentials::insecure())
 }
 
 #[tokio::test]

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rgrpc::io::Dial;
-use rgrpc::{ClientConn, Code, Status, credentials};
-use rgrpc_e2e::{FnDialer, StubClient, StubService, hang, msg, serve, soon};
+use rgrpc::{Code, Status, credentials};
+use rgrpc_e2e::{FnDialer, StubClient, StubService, channel_builder, hang, msg, serve, soon};
 use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -128,7 +128,7 @@ async fn no_call_fails_while_servers_are_replaced_gracefully() {
     let mut server = serve(StubService::echo());
     let current = Arc::new(Mutex::new(server.connector()));
     let dialer = Arc::clone(&current);
-    let conn = ClientConn::builder("passthrough:///service", credentials::insecure())
+    let conn = channel_builder("passthrough:///service", credentials::insecure())
         .dialer(FnDialer::new(move |address| {
             dialer.lock().expect("not poisoned").dial(address)
         }))

@@ -5,8 +5,10 @@
 
 use std::time::Duration;
 
-use rgrpc::{BuildError, ClientConn, ClientConnBuilder, Status, credentials};
-use rgrpc_e2e::{STUB_UNARY, StubClient, framed, msg, scripted, scripted_by};
+use rgrpc::{BuildError, ClientConnBuilder, Status, credentials};
+use rgrpc_e2e::{
+    STUB_UNARY, StubClient, channel_builder, framed, msg, new_channel, scripted, scripted_by,
+};
 use rgrpc_test_support::{GrpcRequest, grpc_trailers};
 
 /// The request of a unary call on this channel.
@@ -125,13 +127,13 @@ async fn the_authority_option_wins_over_the_target() {
 
 #[test]
 fn unsendable_options_are_refused_when_the_channel_is_made() {
-    let builder = || ClientConn::builder("passthrough:///a", credentials::insecure());
+    let builder = || channel_builder("passthrough:///a", credentials::insecure());
     let error = builder().authority("a b").build().expect_err("a space");
     assert!(matches!(error, BuildError::Authority { .. }), "{error}");
     let error = builder().user_agent("a\nb").build().expect_err("a newline");
     assert!(matches!(error, BuildError::UserAgent(_)), "{error}");
     for target in ["", "xds:///a", "unix://host/path", "dns:///a:b"] {
-        let error = ClientConn::new(target, credentials::insecure()).expect_err(target);
+        let error = new_channel(target, credentials::insecure()).expect_err(target);
         assert!(matches!(error, BuildError::Target(_)), "{target}: {error}");
     }
 }

@@ -11,12 +11,11 @@ use rgrpc::resolver::{
     StaticResolver, StaticResolverBuilder, Target,
 };
 use rgrpc::{
-    BuildError, ClientConn, ClientConnBuilder, Code, Response, Server, Status, Transport,
-    credentials,
+    BuildError, ClientConn, ClientConnBuilder, Code, Response, Status, Transport, credentials,
 };
 use rgrpc_e2e::{
-    FnDialer, StubClient, StubService, TestServer, msg, register_stub, scripted_by, serve,
-    serve_with, settle, soon, text,
+    FnDialer, StubClient, StubService, TestServer, channel_builder, msg, new_channel, new_server,
+    register_stub, scripted_by, serve, serve_with, settle, soon, text,
 };
 
 /// A server whose unary method answers with this name.
@@ -40,7 +39,7 @@ fn to(target: &str, servers: &[(&'static str, &TestServer)]) -> ClientConnBuilde
             }
         }
     });
-    ClientConn::builder(target, credentials::insecure()).dialer(dialer)
+    channel_builder(target, credentials::insecure()).dialer(dialer)
 }
 
 fn backend(name: &str) -> Address {
@@ -77,7 +76,7 @@ async fn the_default_scheme_is_that_of_targets_that_name_none() {
 
 #[test]
 fn a_target_that_no_scheme_takes_is_refused_when_the_channel_is_made() {
-    let builder = |target: &str| ClientConn::builder(target, credentials::insecure());
+    let builder = |target: &str| channel_builder(target, credentials::insecure());
     for (builder, parts) in [
         (
             builder("zoo://keeper/elephants"),
@@ -186,7 +185,7 @@ async fn the_authority_of_a_scheme_of_the_users_own_is_the_endpoint() {
 async fn a_percent_encoded_authority_is_sent_or_the_channel_says_what_to_do() {
     let build = |transport, authority: Option<&str>| {
         // The other engine refuses such requests.
-        let server = Server::new().transport(Transport::Native);
+        let server = new_server().transport(Transport::Native);
         let service = StubService::new().unary(|_| async { Ok(Response::new(msg("cows"))) });
         let (server, picky) = (serve_with(server, service), Picky::default());
         let conn = to("picky:///cows/with calves", &[("cows", &server)])
@@ -309,7 +308,7 @@ async fn a_resolver_is_asked_again_when_no_connection_can_be_made() {
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_socket_in_the_abstract_namespace_is_served_and_dialed_by_its_name() {
-    let mut server = Server::new();
+    let mut server = new_server();
     let service = StubService::new().unary(async |request| {
         let peer = request.context().expect("in a handler").peer();
         Ok(Response::new(msg(format!(
@@ -322,7 +321,7 @@ async fn a_socket_in_the_abstract_namespace_is_served_and_dialed_by_its_name() {
     let serving = tokio::spawn(server.serve_unix_abstract(&name));
 
     let target = format!("unix-abstract:{name}");
-    let conn = ClientConn::new(&target, credentials::insecure()).expect("a valid target");
+    let conn = new_channel(&target, credentials::insecure()).expect("a valid target");
     let client = StubClient::new(conn);
     let called = client.unary(msg("")).wait_for_ready(true);
     let response = soon(async { called.await }).await.expect("OK");
@@ -330,7 +329,7 @@ async fn a_socket_in_the_abstract_namespace_is_served_and_dialed_by_its_name() {
     server.handle().stop();
     soon(serving).await.expect("no panic").expect("served");
 
-    let conn = ClientConn::new(&target, credentials::insecure()).expect("a valid target");
+    let conn = new_channel(&target, credentials::insecure()).expect("a valid target");
     let status = call(conn).await.expect_err("nobody listens any more");
     assert!(status.message().contains(&target), "{status}");
 }

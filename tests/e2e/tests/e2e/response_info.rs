@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use rgrpc::io::Address;
 use rgrpc::{Code, Metadata, Request, Response, ResponseInfo, Status};
-use rgrpc_e2e::{Message, StubClient, StubService, TestServer, msg, serve, soon, text};
+use rgrpc_e2e::{
+    Message, StubClient, StubService, TestServer, channel_builder, msg, serve, soon, text,
+};
 
 fn metadata(key: &'static str, value: &str) -> Metadata {
     Metadata::from_pairs([(key, value.to_owned())]).expect("valid")
@@ -115,7 +117,7 @@ async fn every_kind_of_call_tells_its_metadata_and_its_peer_however_it_ends() {
 
 #[tokio::test(start_paused = true)]
 async fn a_retried_call_reports_the_attempt_that_it_ended_with() {
-    use rgrpc::{ClientConn, credentials};
+    use rgrpc::credentials;
 
     for (policy, field) in [
         (
@@ -141,7 +143,7 @@ async fn a_retried_call_reports_the_attempt_that_it_ended_with() {
         let config = format!(
             r#"{{"methodConfig": [{{"name": [{{}}], "{policy}": {{"maxAttempts": 3, {field}}}}}]}}"#
         );
-        let conn = ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+        let conn = channel_builder("passthrough:///stub.test", credentials::insecure())
             .dialer(server.connector())
             .default_service_config(config.as_str())
             .build()

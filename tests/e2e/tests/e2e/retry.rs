@@ -8,12 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rgrpc::{
-    ClientConn, ClientConnBuilder, Code, Metadata, Request, Response, Status, credentials,
-};
+use rgrpc::{ClientConnBuilder, Code, Metadata, Request, Response, Status, credentials};
 use rgrpc_e2e::{
-    FnDialer, Message, StubClient, StubService, TestServer, answer, expect_text, framed, msg,
-    scripted_by, serve, settle, soon, text, unary,
+    FnDialer, Message, StubClient, StubService, TestServer, answer, channel_builder, expect_text,
+    framed, msg, scripted_by, serve, settle, soon, text, unary,
 };
 use rgrpc_test_support::{ErrorCode, grpc_response, headers, rst_stream, trailers_only};
 use tokio::time::Instant;
@@ -119,7 +117,7 @@ fn client(
     server: &TestServer,
     options: impl FnOnce(ClientConnBuilder) -> ClientConnBuilder,
 ) -> StubClient {
-    let builder = ClientConn::builder("passthrough:///stub.test", credentials::insecure());
+    let builder = channel_builder("passthrough:///stub.test", credentials::insecure());
     let conn = options(builder.dialer(server.connector())).build();
     StubClient::new(conn.expect("a valid channel"))
 }
@@ -374,7 +372,7 @@ async fn a_call_that_is_dropped_between_attempts_is_not_retried() {
 #[tokio::test(start_paused = true)]
 async fn a_channel_that_is_closed_between_attempts_ends_the_call() {
     let (server, seen) = failing(9, busy);
-    let builder = ClientConn::builder("passthrough:///stub.test", credentials::insecure());
+    let builder = channel_builder("passthrough:///stub.test", credentials::insecure());
     let conn = builder
         .dialer(server.connector())
         .default_service_config(policy(4, r#"["UNAVAILABLE", "CANCELLED"]"#))
@@ -520,7 +518,7 @@ async fn a_channel_that_cannot_connect_fails_one_attempt() {
     let (server, seen) = failing(0, busy);
     let dials = Arc::new(AtomicUsize::new(0));
     let connector = server.connector();
-    let conn = ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+    let conn = channel_builder("passthrough:///stub.test", credentials::insecure())
         .dialer(FnDialer::new(move |address| {
             let refused = dials.fetch_add(1, Ordering::Relaxed) == 0;
             let dial = rgrpc::io::Dial::dial(&connector, address);

@@ -6,10 +6,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rgrpc::{ClientConn, ClientConnBuilder, Code, Metadata, Response, Status, credentials};
+use rgrpc::{ClientConnBuilder, Code, Metadata, Response, Status, credentials};
 use rgrpc_e2e::{
-    Message, ScriptedServer, StubClient, StubService, TestServer, framed, msg, scripted_by, serve,
-    soon, text,
+    Message, ScriptedServer, StubClient, StubService, TestServer, channel_builder, framed, msg,
+    scripted_by, serve, soon, text,
 };
 use rgrpc_test_support::{
     ErrorCode, WirePeer, data, goaway, grpc_response, grpc_trailers, rst_stream, trailers_only,
@@ -30,7 +30,7 @@ fn with_policy(builder: ClientConnBuilder) -> ClientConnBuilder {
 
 /// A client of the server with the policy.
 fn client(server: &TestServer) -> StubClient {
-    let builder = ClientConn::builder("passthrough:///stub.test", credentials::insecure());
+    let builder = channel_builder("passthrough:///stub.test", credentials::insecure());
     let conn = with_policy(builder.dialer(server.connector())).build();
     StubClient::new(conn.expect("a valid channel"))
 }

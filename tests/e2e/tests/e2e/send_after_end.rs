@@ -1,7 +1,7 @@
 //! Messages that are sent after the server has ended the call: they fail with the call's status.
 
-use rgrpc::{ClientConn, ClientConnBuilder, Code, SendStream, Status, credentials};
-use rgrpc_e2e::{Message, StubClient, StubService, TestServer, msg, serve, soon};
+use rgrpc::{ClientConnBuilder, Code, SendStream, Status, credentials};
+use rgrpc_e2e::{Message, StubClient, StubService, TestServer, channel_builder, msg, serve, soon};
 
 const POLICY: &str = r#"{"methodConfig": [{"name": [{}], "retryPolicy": {
     "maxAttempts": 2, "initialBackoff": "0.001s", "maxBackoff": "0.001s",
@@ -35,7 +35,7 @@ fn client(
     server: &TestServer,
     options: impl FnOnce(ClientConnBuilder) -> ClientConnBuilder,
 ) -> StubClient {
-    let builder = ClientConn::builder("passthrough:///stub.test", credentials::insecure());
+    let builder = channel_builder("passthrough:///stub.test", credentials::insecure());
     let conn = options(builder.dialer(server.connector())).build();
     StubClient::new(conn.expect("a valid channel"))
 }

@@ -9,13 +9,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rgrpc::io::{Address, Connected, Listener, PipeListener, pipe};
-use rgrpc::{
-    ClientConn, Code, ConnectionHandle, IncomingCall, Response, Server, ServerNext, Status,
-    credentials,
-};
+use rgrpc::{Code, ConnectionHandle, IncomingCall, Response, ServerNext, Status, credentials};
 use rgrpc_e2e::{
-    STUB_UNARY, StubClient, StubService, TestServer, framed, msg, native, register_stub,
-    serve_with, settle, soon, text,
+    STUB_UNARY, StubClient, StubService, TestServer, channel_builder, framed, msg, native,
+    new_server, register_stub, serve_with, settle, soon, text,
 };
 use rgrpc_test_support::{ErrorCode, Event, WirePeer, data, grpc_request};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -35,7 +32,7 @@ async fn code_of(server: &TestServer, body: &str) -> Code {
 async fn a_head_hook_refuses_a_call_before_interceptors_and_its_body() {
     let intercepted = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&intercepted);
-    let server = Server::new()
+    let server = new_server()
         .head_hook(|head| {
             let found = head.descriptor().map(|found| found.method.name);
             assert_eq!(found, Some("Unary"));
@@ -64,7 +61,7 @@ async fn a_head_hook_refuses_a_call_before_interceptors_and_its_body() {
 
 #[tokio::test(start_paused = true)]
 async fn a_head_hook_gives_the_call_values_and_a_size_limit() {
-    let server = Server::new().head_hook(|head| {
+    let server = new_server().head_hook(|head| {
         head.extensions_mut().insert(Tag("of the hook"));
         head.set_max_receive_message_size(8);
         Ok(())
@@ -80,7 +77,7 @@ async fn a_head_hook_gives_the_call_values_and_a_size_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_of_a_head_hook_is_internal_on_that_call() {
-    let server = Server::new().head_hook(|head| {
+    let server = new_server().head_hook(|head| {
         assert!(head.metadata().get("x-panic").is_none(), "as asked");
         Ok(())
     });
@@ -113,7 +110,7 @@ impl Listener for Tagging {
 #[tokio::test]
 async fn values_of_the_listener_and_the_hook_reach_calls() {
     for workers in [None, NonZeroUsize::new(1)] {
-        let mut server = Server::new().connection_hook(|connection| {
+        let mut server = new_server().connection_hook(|connection| {
             let listeners = connection.extensions().get::<Tag>().cloned();
             assert_eq!(listeners, Some(Tag("of the listener")));
             assert_eq!(connection.peer().remote, Address::Pipe);
@@ -132,7 +129,7 @@ async fn values_of_the_listener_and_the_hook_reach_calls() {
         register_stub(&mut server, service).expect("the first");
         let (listener, connector) = pipe();
         tokio::spawn(server.serve_listener(Tagging(listener)));
-        let conn = ClientConn::builder("passthrough:///pipe", credentials::insecure())
+        let conn = channel_builder("passthrough:///pipe", credentials::insecure())
             .dialer(connector)
             .build()
             .expect("a valid target");
@@ -146,7 +143,7 @@ async fn values_of_the_listener_and_the_hook_reach_calls() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_hook_refuses_a_connection() {
-    let server = Server::new().connection_hook(|_| Err("not from here".into()));
+    let server = new_server().connection_hook(|_| Err("not from here".into()));
     let server = serve_with(server, StubService::echo());
     assert_eq!(code_of(&server, "").await, Code::Unavailable);
 }
@@ -169,7 +166,7 @@ fn gated() -> (
             Ok(Response::new(request.into_message()))
         }
     });
-    (serve_with(Server::new(), service), open, given)
+    (serve_with(new_server(), service), open, given)
 }
 
 /// Expects what a connection says that begins to drain.

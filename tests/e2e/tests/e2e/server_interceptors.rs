@@ -23,7 +23,8 @@ use rgrpc::{
 };
 use rgrpc_e2e::{
     Message, STUB_BIDI_STREAMING, STUB_CLIENT_STREAMING, STUB_SERVER_STREAMING, STUB_UNARY,
-    StubService, TestServer, encoded, framed, msg, native, serve_with, settle, soon, text,
+    StubService, TestServer, encoded, framed, msg, native, new_server, serve_with, settle, soon,
+    text,
 };
 use rgrpc_test_support::{ErrorCode, data, grpc_request, message_with, rst_stream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -78,7 +79,7 @@ async fn the_first_interceptor_is_the_outermost() {
         told.note("handler");
         async { Ok(Response::new(request.into_message())) }
     });
-    let server = Server::new()
+    let server = new_server()
         .interceptor(noting("one", &diary))
         .interceptor(noting("two", &diary));
     let server = serve_with(server, service);
@@ -147,7 +148,7 @@ async fn check_token(call: IncomingCall, next: ServerNext) -> Reply {
 
 #[tokio::test(start_paused = true)]
 async fn a_caller_without_a_token_never_has_its_2_mib_decoded_or_awaited() {
-    let mut server = Server::new().interceptor(check_token);
+    let mut server = new_server().interceptor(check_token);
     server.register(&COUNTED, Arc::new(())).expect("the first");
     let server = echo(server);
 
@@ -185,7 +186,7 @@ async fn a_caller_without_a_token_never_has_its_2_mib_decoded_or_awaited() {
 #[tokio::test(start_paused = true)]
 async fn interceptors_run_for_calls_that_the_server_refuses_and_see_the_status() {
     let diary = Diary::default();
-    let server = echo(Server::new().interceptor(noting("it", &diary)));
+    let server = echo(new_server().interceptor(noting("it", &diary)));
     let mut peer = server.wire_client().await;
     for (stream, head) in [
         (1, grpc_request(1, "/rgrpc.e2e.Stub/Missing")),
@@ -207,7 +208,7 @@ async fn interceptors_run_for_calls_that_the_server_refuses_and_see_the_status()
 #[tokio::test(start_paused = true)]
 async fn a_head_that_is_not_well_formed_reaches_no_interceptor() {
     let diary = Diary::default();
-    let server = echo(Server::new().interceptor(noting("it", &diary)));
+    let server = echo(new_server().interceptor(noting("it", &diary)));
     let mut peer = server.wire_client().await;
     peer.send(grpc_request(1, STUB_UNARY).field("grpc-timeout", "soon"))
         .await;
@@ -235,7 +236,7 @@ async fn an_interceptor_sees_method_kind_descriptor_deadline_and_peer() {
         ));
         async move { next.run(call).await }
     };
-    let server = echo(Server::new().interceptor(see));
+    let server = echo(new_server().interceptor(see));
     let mut peer = server.wire_client().await;
     for (index, (method, expected)) in [
         (STUB_UNARY, "rgrpc.e2e.Stub Unary unary"),
@@ -289,7 +290,7 @@ async fn changed_metadata_and_extensions_reach_later_interceptors_and_the_handle
         assert_eq!(sent.get("x-added"), None, "the context has what was sent");
         Ok(Response::new(msg(format!("{user} {added}"))))
     });
-    let server = Server::new()
+    let server = new_server()
         .interceptor(async |mut call: IncomingCall, next: ServerNext| {
             call.extensions_mut().insert(User("ada".to_owned()));
             call.metadata_mut().append("x-added", "1").expect("valid");
@@ -309,7 +310,7 @@ async fn changed_metadata_and_extensions_reach_later_interceptors_and_the_handle
 #[tokio::test(start_paused = true)]
 async fn an_interceptor_answers_a_unary_call_itself() {
     let server = echo(
-        Server::new().interceptor(async |call: IncomingCall, _: ServerNext| {
+        new_server().interceptor(async |call: IncomingCall, _: ServerNext| {
             let mut response = Response::new(msg("of the interceptor"));
             response.trailer_mut().append("x-by", "it").expect("valid");
             call.reply(ProtoCodec, response)
@@ -328,7 +329,7 @@ async fn twice(_: &(), _: Request<Message>, mut out: SendStream<Message>) -> Res
 #[tokio::test(start_paused = true)]
 async fn an_interceptor_answers_a_streaming_call_by_a_handler_of_its_own() {
     let server = echo(
-        Server::new().interceptor(async |call: IncomingCall, _: ServerNext| {
+        new_server().interceptor(async |call: IncomingCall, _: ServerNext| {
             call.handle(|call| call.server_streaming(ProtoCodec, Arc::new(()), twice))
                 .await
         }),
@@ -346,7 +347,7 @@ async fn an_interceptor_answers_a_streaming_call_by_a_handler_of_its_own() {
 
 #[tokio::test(start_paused = true)]
 async fn a_response_of_an_interceptor_is_held_to_the_servers_limit() {
-    let server = Server::new().max_send_message_size(3).interceptor(
+    let server = new_server().max_send_message_size(3).interceptor(
         async |call: IncomingCall, _: ServerNext| {
             call.reply(ProtoCodec, Response::new(msg("too large")))
         },
@@ -362,7 +363,7 @@ async fn a_response_of_an_interceptor_is_held_to_the_servers_limit() {
 #[tokio::test(start_paused = true)]
 async fn an_interceptor_changes_headers_and_trailers_of_every_kind_of_call() {
     let server = echo(
-        Server::new().interceptor(async |call: IncomingCall, next: ServerNext| {
+        new_server().interceptor(async |call: IncomingCall, next: ServerNext| {
             let context = call.context().clone();
             context.set_header(Metadata::from_pairs([("x-head", "1")]).expect("valid"))?;
             let mut reply = next.run(call).await?;
@@ -408,7 +409,7 @@ async fn replies_can_be_kept_and_sent_again() {
             Ok(reply)
         }
     };
-    let server = serve_with(Server::new().interceptor(caching), service);
+    let server = serve_with(new_server().interceptor(caching), service);
     for body in ["a", "b", "a", "b", "a"] {
         let response = call(&server, body).await.expect("OK");
         assert_eq!(text(response.message()), body);
@@ -433,7 +434,7 @@ fn failing_first() -> StubService {
 #[tokio::test(start_paused = true)]
 async fn the_rest_of_the_chain_runs_again_with_a_clone_of_the_call() {
     for (body, large) in [("short", false), ("large", true)] {
-        let server = Server::new().interceptor(async |mut call: IncomingCall, next: ServerNext| {
+        let server = new_server().interceptor(async |mut call: IncomingCall, next: ServerNext| {
             call.request_message().await?;
             match next.run(call.clone()).await {
                 Err(status) if status.code() == Code::Unavailable => next.run(call).await,
@@ -449,7 +450,7 @@ async fn the_rest_of_the_chain_runs_again_with_a_clone_of_the_call() {
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_an_earlier_run_has_received_fails_the_later_one() {
-    let server = Server::new().interceptor(async |call: IncomingCall, next: ServerNext| {
+    let server = new_server().interceptor(async |call: IncomingCall, next: ServerNext| {
         let _ = next.run(call.clone()).await;
         next.run(call).await
     });
@@ -469,7 +470,7 @@ async fn a_request_that_an_earlier_run_has_received_fails_the_later_one() {
 async fn a_compressed_request_is_given_uncompressed() {
     let seen = Diary::default();
     let told = seen.clone();
-    let server = Server::new().interceptor(move |mut call: IncomingCall, next: ServerNext| {
+    let server = new_server().interceptor(move |mut call: IncomingCall, next: ServerNext| {
         let told = told.clone();
         async move {
             let message = call.request_message().await?;
@@ -487,7 +488,7 @@ async fn a_compressed_request_is_given_uncompressed() {
 
 #[tokio::test(start_paused = true)]
 async fn the_request_of_a_streaming_call_is_not_one_message() {
-    let server = echo(Server::new().interceptor(
+    let server = echo(new_server().interceptor(
         async |mut call: IncomingCall, next: ServerNext| {
             let status = call.request_message().await.expect_err("a stream");
             assert_eq!(status.code(), Code::Internal);
@@ -506,7 +507,7 @@ async fn the_request_of_a_streaming_call_is_not_one_message() {
 #[tokio::test(start_paused = true)]
 async fn the_interceptor_of_a_service_runs_for_its_calls_alone() {
     let diary = Diary::default();
-    let mut server = Server::new()
+    let mut server = new_server()
         .interceptor(noting("all", &diary))
         .service_interceptor("rgrpc.e2e.Counted", noting("counted", &diary))
         .service_interceptor("rgrpc.e2e.Stub", noting("stub", &diary));
@@ -527,7 +528,7 @@ async fn the_interceptor_of_a_service_runs_for_its_calls_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_panic_of_an_interceptor_is_internal_on_that_call_alone() {
     let server = echo(
-        Server::new().interceptor(async |call: IncomingCall, next: ServerNext| {
+        new_server().interceptor(async |call: IncomingCall, next: ServerNext| {
             assert!(call.metadata().get("x-panic").is_none(), "as asked");
             next.run(call).await
         }),
@@ -543,7 +544,7 @@ async fn a_panic_of_an_interceptor_is_internal_on_that_call_alone() {
 #[tokio::test(start_paused = true)]
 async fn an_interceptor_may_wait_and_is_dropped_at_the_deadline() {
     let server = echo(
-        Server::new().interceptor(async |call: IncomingCall, next: ServerNext| {
+        new_server().interceptor(async |call: IncomingCall, next: ServerNext| {
             tokio::time::sleep(Duration::from_secs(2)).await;
             next.run(call).await
         }),
@@ -582,12 +583,12 @@ impl ServerInterceptor for Limit {
 #[tokio::test(start_paused = true)]
 async fn an_interceptor_may_be_a_type_with_state() {
     let left = AtomicUsize::new(1);
-    let server = echo(Server::new().interceptor(Limit { left }));
+    let server = echo(new_server().interceptor(Limit { left }));
     for _ in 0..3 {
         call(&server, "").await.expect("one at a time");
     }
     let none = AtomicUsize::new(0);
-    let server = echo(Server::new().interceptor(Limit { left: none }));
+    let server = echo(new_server().interceptor(Limit { left: none }));
     let status = call(&server, "").await.expect_err("none left");
     assert_eq!(status.code(), Code::ResourceExhausted);
 }
@@ -596,7 +597,7 @@ async fn an_interceptor_may_be_a_type_with_state() {
 async fn calls_of_an_unknown_service_handler_are_intercepted() {
     let watched = Diary::default();
     let told = watched.clone();
-    let server = Server::new()
+    let server = new_server()
         .unknown_service_handler(
             async |requests: Request<rgrpc::RecvStream<Bytes>>, mut out: SendStream<Bytes>| {
                 let mut requests = requests.into_message();

@@ -5,12 +5,12 @@
 use std::sync::{Arc, Mutex};
 
 use rgrpc::stats::{
-    CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionStats, StatsHandler,
+    CallBegin, CallEvent, CallStats, ConnectionBegin, ConnectionEnd, ConnectionStats, StatsHandler,
 };
 use rgrpc::{Code, IncomingCall, Metadata, Response, Server, ServerNext, Side, Status};
 use rgrpc_e2e::{
-    Message, STUB_UNARY, StubService, TestServer, encoded, framed, msg, serve_with, settle, soon,
-    text,
+    Message, STUB_UNARY, StubService, TestServer, encoded, framed, msg, new_server, serve_with,
+    settle, soon, text,
 };
 use rgrpc_test_support::{ErrorCode, data, grpc_request, rst_stream};
 
@@ -98,8 +98,8 @@ impl CallStats for Recording {
 }
 
 impl ConnectionStats for Recording {
-    fn end(&self) {
-        self.note("connection ends");
+    fn end(&self, end: &ConnectionEnd<'_>) {
+        self.note(format!("connection ends: {}", end.reason));
     }
 }
 
@@ -162,7 +162,7 @@ async fn unary(server: &TestServer, body: &str) -> Result<Response<Message>, Sta
 #[tokio::test(start_paused = true)]
 async fn the_events_of_a_unary_call() {
     for (wants_messages, seen) in [(false, "unseen"), (true, "hello")] {
-        let (server, recording) = recorded(Server::new(), wants_messages);
+        let (server, recording) = recorded(new_server(), wants_messages);
         unary(&server, "hello").await.expect("OK");
         let len = encoded("hello").len();
         let message = format!("{seen} ({len}, {len}, {})", len + 5);
@@ -183,7 +183,7 @@ async fn the_events_of_a_unary_call() {
 
 #[tokio::test(start_paused = true)]
 async fn an_interceptors_answer_is_what_is_recorded() {
-    let server = Server::new().interceptor(async |call: IncomingCall, next: ServerNext| {
+    let server = new_server().interceptor(async |call: IncomingCall, next: ServerNext| {
         assert_eq!(call.extensions().get(), Some(&Tag("call")));
         next.run(call).await?;
         Err(Status::data_loss("the response is gone"))
@@ -198,7 +198,7 @@ async fn an_interceptors_answer_is_what_is_recorded() {
 
 #[tokio::test(start_paused = true)]
 async fn the_events_of_streaming_calls() {
-    let (server, recording) = recorded(Server::new(), true);
+    let (server, recording) = recorded(new_server(), true);
     let client = server.client();
     let mut responses = soon(async { client.server_streaming(msg("go")).await })
         .await
@@ -242,7 +242,7 @@ async fn the_events_of_streaming_calls() {
 
 #[tokio::test(start_paused = true)]
 async fn compressed_and_uncompressed_sizes_are_told_apart() {
-    let (server, recording) = recorded(Server::new(), false);
+    let (server, recording) = recorded(new_server(), false);
     let body = "a".repeat(1_000);
     let client = server.client();
     soon(async { client.unary(msg(&body)).compressor("gzip").await })
@@ -269,7 +269,7 @@ async fn compressed_and_uncompressed_sizes_are_told_apart() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_fails_has_trailers_and_no_headers() {
-    let (server, recording) = recorded(Server::new(), false);
+    let (server, recording) = recorded(new_server(), false);
     unary(&server, "fail").await.expect_err("as asked");
     let events = recording.of_calls();
     assert_eq!(events[3..], ["out trailer none", "end ABORTED by server"]);
@@ -277,7 +277,7 @@ async fn a_call_that_fails_has_trailers_and_no_headers() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_cancelled_or_refused_has_an_end_as_well() {
-    let (server, recording) = recorded(Server::new(), false);
+    let (server, recording) = recorded(new_server(), false);
     let mut peer = server.wire_client().await;
     peer.send(grpc_request(1, STUB_UNARY)).await;
     peer.send(data(1, framed("hang")).end_stream()).await;
@@ -315,7 +315,7 @@ async fn a_call_that_is_cancelled_or_refused_has_an_end_as_well() {
 
 #[tokio::test(start_paused = true)]
 async fn a_call_that_is_not_sampled_has_no_events_and_keeps_its_tag() {
-    let (server, recording) = recorded(Server::new(), false);
+    let (server, recording) = recorded(new_server(), false);
     let client = server.client();
     soon(async { client.unary(msg("")).metadata("x-unsampled", "1").await })
         .await
@@ -325,7 +325,7 @@ async fn a_call_that_is_not_sampled_has_no_events_and_keeps_its_tag() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_begins_before_its_calls_and_ends_after_them() {
-    let (server, recording) = recorded(Server::new(), false);
+    let (server, recording) = recorded(new_server(), false);
     let mut peer = server.wire_client().await;
     peer.send(grpc_request(1, STUB_UNARY)).await;
     peer.send(data(1, framed("hang")).end_stream()).await;
@@ -337,7 +337,10 @@ async fn a_connection_begins_before_its_calls_and_ends_after_them() {
     assert_eq!(events[1], "begin Unary unary true false");
     assert_eq!(
         events[events.len() - 2..],
-        ["end CANCELLED by connection", "connection ends"]
+        [
+            "end CANCELLED by connection",
+            "connection ends: the peer closed it"
+        ]
     );
 }
 
@@ -362,7 +365,7 @@ impl CallStats for Panicking {
 
 #[tokio::test(start_paused = true)]
 async fn a_panic_of_a_stats_handler_changes_nothing_for_calls_and_other_handlers() {
-    let (server, recording) = recorded(Server::new().stats_handler(Panicking), false);
+    let (server, recording) = recorded(new_server().stats_handler(Panicking), false);
     let response = unary(&server, "hello").await.expect("OK");
     assert_eq!(text(response.message()), "hello");
     assert_eq!(recording.of_calls().len(), 7);
@@ -378,7 +381,7 @@ async fn a_prepared_message_has_sizes_and_no_message() {
         let prepared = rgrpc::PreparedMessage::new(rgrpc::ProtoCodec, &msg("ready"))?;
         responses.send_prepared(&prepared).await
     });
-    let server = Server::new().stats_handler(recording.clone());
+    let server = new_server().stats_handler(recording.clone());
     let server = serve_with(server, service);
     let client = server.client();
     let mut responses = soon(async { client.server_streaming(msg("")).await })

@@ -16,14 +16,14 @@ use rgrpc::{
     ServiceConfigError, Status, credentials,
 };
 use rgrpc_e2e::{
-    FnDialer, STUB_BIDI_STREAMING, STUB_UNARY, StubClient, StubService, TestServer, log, msg,
-    serve, settle, soon,
+    FnDialer, STUB_BIDI_STREAMING, STUB_UNARY, StubClient, StubService, TestServer,
+    channel_builder, log, msg, new_server, serve, settle, soon,
 };
 use tokio::time::Instant;
 
 /// A channel to the server with this service config.
 fn conn(server: &TestServer, config: &str) -> ClientConn {
-    ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+    channel_builder("passthrough:///stub.test", credentials::insecure())
         .dialer(server.connector())
         .default_service_config(config)
         .build()
@@ -36,7 +36,7 @@ fn client(server: &TestServer, config: &str) -> StubClient {
 
 /// A client that can never connect, with this service config.
 fn unconnected(config: &str) -> StubClient {
-    let conn = ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+    let conn = channel_builder("passthrough:///stub.test", credentials::insecure())
         .dialer(FnDialer::new(|_| async {
             Err(io::ErrorKind::ConnectionRefused.into())
         }))
@@ -51,7 +51,7 @@ fn for_all(fields: &str) -> String {
 }
 
 fn build_error(config: &str) -> BuildError {
-    ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+    channel_builder("passthrough:///stub.test", credentials::insecure())
         .default_service_config(config)
         .build()
         .expect_err("invalid")
@@ -124,7 +124,7 @@ fn an_invalid_service_config_makes_no_channel() {
 fn an_unknown_field_of_a_service_config_is_a_warning_with_the_nearest_known_name() {
     let log = log();
     let json = r#"{"methodConfig": [{"name": [{}], "waitForReadi": true}]}"#;
-    ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+    channel_builder("passthrough:///stub.test", credentials::insecure())
         .default_service_config(json)
         .build()
         .expect("fields of the future are ignored");
@@ -140,7 +140,7 @@ fn an_unknown_field_of_a_service_config_is_a_warning_with_the_nearest_known_name
 #[test]
 fn an_invalid_retry_policy_makes_no_channel_even_if_retries_are_disabled() {
     let config = for_all(r#""retryPolicy": {}"#);
-    let error = ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+    let error = channel_builder("passthrough:///stub.test", credentials::insecure())
         .default_service_config(config)
         .disable_retry(true)
         .build()
@@ -191,7 +191,7 @@ fn serve_anything() -> TestServer {
         pending().await
     }
     rgrpc_e2e::serve_with(
-        rgrpc::Server::new().unknown_service_handler(hang),
+        new_server().unknown_service_handler(hang),
         StubService::new(),
     )
 }
@@ -332,7 +332,7 @@ async fn a_methods_config_is_that_of_the_service_config_that_holds_now() {
     let server = serve(StubService::echo());
     let manual = ManualResolver::new("manual");
     let default = r#"{"methodConfig": [{"name": [{}], "timeout": "7s", "waitForReady": true}]}"#;
-    let conn = ClientConn::builder("manual:///shop", credentials::insecure())
+    let conn = channel_builder("manual:///shop", credentials::insecure())
         .dialer(server.connector())
         .resolver(manual.clone())
         .default_service_config(default)

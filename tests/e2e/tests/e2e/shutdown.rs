@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use rgrpc::{ClientConn, Code, Response, ServeError, Server, credentials};
+use rgrpc::{Code, Response, ServeError, credentials};
 use rgrpc_e2e::{
-    STUB_UNARY, StubClient, StubService, TestServer, expect_text, framed, msg, native,
-    register_stub, serve, settle, soon, unary,
+    STUB_UNARY, StubClient, StubService, TestServer, channel_builder, expect_text, framed, msg,
+    native, new_channel, new_server, register_stub, serve, settle, soon, unary,
 };
 use rgrpc_test_support::{ErrorCode, Event, Frame, WirePeer, data, grpc_request};
 use tokio::net::TcpSocket;
@@ -273,7 +273,7 @@ async fn a_stop_ends_connections_that_have_not_begun_to_speak() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_was_stopped_does_not_serve_again() {
-    let server = Server::new();
+    let server = new_server();
     server.handle().stop();
     let (listener, _connector) = rgrpc::io::pipe();
     let error = server.serve_listener(listener).await.expect_err("stopped");
@@ -282,19 +282,19 @@ async fn a_server_that_was_stopped_does_not_serve_again() {
 
 #[tokio::test(start_paused = true)]
 async fn a_server_that_never_served_has_stopped() {
-    let server = Server::new();
+    let server = new_server();
     soon(server.handle().stopped()).await;
     soon(server.handle().graceful_stop()).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn dropping_the_server_stops_nothing_that_it_serves() {
-    let mut server = Server::new();
+    let mut server = new_server();
     register_stub(&mut server, StubService::echo()).expect("the first");
     let (listener, connector) = rgrpc::io::pipe();
     let serving = tokio::spawn(server.serve_listener(listener));
     drop(server);
-    let conn = ClientConn::builder("passthrough:///a", credentials::insecure())
+    let conn = channel_builder("passthrough:///a", credentials::insecure())
         .dialer(connector)
         .build()
         .expect("a valid target");
@@ -317,7 +317,7 @@ async fn serving_with_a_shutdown_returns_when_the_last_call_has_ended() {
     let address = keeper.local_addr().expect("bound");
     let (open, gate) = watch::channel(false);
     let (enter, entered) = watch::channel(false);
-    let mut server = Server::new();
+    let mut server = new_server();
     let service = StubService::new().unary(move |request| {
         let mut gate = gate.clone();
         enter.send_replace(true);
@@ -335,7 +335,7 @@ async fn serving_with_a_shutdown_returns_when_the_last_call_has_ended() {
         server.serve_with_shutdown(address, shutdown).await
     });
     let target = format!("dns:///{address}");
-    let conn = ClientConn::new(target, credentials::insecure()).expect("a valid target");
+    let conn = new_channel(target, credentials::insecure()).expect("a valid target");
     let client = StubClient::new(conn);
     let call = tokio::spawn(async move { client.unary(msg("")).wait_for_ready(true).await });
     let mut entered = entered;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use rgrpc::{Response, Server};
-use rgrpc_e2e::{StubService, TestServer, msg, serve_with, soon, text, unary};
+use rgrpc_e2e::{StubService, TestServer, msg, new_server, serve_with, soon, text, unary};
 
 /// A meeting of concurrent handlers: a handler blocks its thread until another has come.
 #[derive(Clone, Default)]
@@ -34,7 +34,7 @@ async fn a_handler_that_blocks_its_thread_holds_up_no_other_call_of_its_connecti
             Ok(Response::new(msg(if met { "met" } else { "alone" })))
         }
     });
-    let server = serve_with(Server::new().spawn_handlers(true), service);
+    let server = serve_with(new_server().spawn_handlers(true), service);
     let client = server.client();
     let (first, second) = soon(async {
         tokio::join!(
@@ -71,20 +71,20 @@ async fn tasks_of_two_calls(server: Server) -> [String; 2] {
 
 #[tokio::test(start_paused = true)]
 async fn by_default_a_handler_that_does_not_wait_is_no_task() {
-    let [first, second] = tasks_of_two_calls(Server::new()).await;
+    let [first, second] = tasks_of_two_calls(new_server()).await;
     assert_eq!(first, second);
 }
 
 #[tokio::test(start_paused = true)]
 async fn with_the_option_each_handler_is_a_task() {
-    let [first, second] = tasks_of_two_calls(Server::new().spawn_handlers(true)).await;
+    let [first, second] = tasks_of_two_calls(new_server().spawn_handlers(true)).await;
     assert_ne!(first, second);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_handler_that_was_spawned_ends_with_its_call() {
     let (service, mut watch) = StubService::hanging();
-    let server = serve_with(Server::new().spawn_handlers(true), service);
+    let server = serve_with(new_server().spawn_handlers(true), service);
     let client = server.client();
     let call = unary(&client, "");
     watch.begun().await;
@@ -94,7 +94,7 @@ async fn a_handler_that_was_spawned_ends_with_its_call() {
 
 #[tokio::test(start_paused = true)]
 async fn calls_of_all_kinds_are_served_by_handlers_that_are_spawned() {
-    let server = serve_with(Server::new().spawn_handlers(true), StubService::echo());
+    let server = serve_with(new_server().spawn_handlers(true), StubService::echo());
     let client = server.client();
     let response = client.unary(msg("a")).await.expect("OK");
     assert_eq!(text(response.message()), "a");

@@ -8,8 +8,10 @@ use std::time::Duration;
 
 use rgrpc::io::{Address, Connected, Dial, Listener, SystemDialer};
 use rgrpc::keepalive::{ClientParameters, ServerParameters};
-use rgrpc::{ClientConn, ClientConnBuilder, Server, Transport, credentials};
-use rgrpc_e2e::{FnDialer, StubClient, StubService, msg, register_stub, soon};
+use rgrpc::{ClientConnBuilder, Server, Transport, credentials};
+use rgrpc_e2e::{
+    FnDialer, StubClient, StubService, channel_builder, msg, new_server, register_stub, soon,
+};
 use rustix::net::sockopt::tcp_user_timeout;
 use tokio::net::{TcpListener, TcpStream};
 
@@ -56,7 +58,7 @@ async fn timeouts(
     server: impl FnOnce(Server) -> Server,
 ) -> (Vec<u32>, Vec<u32>) {
     let (dialed, accepted) = (Sockets::default(), Sockets::default());
-    let mut server = server(Server::new());
+    let mut server = server(new_server());
     register_stub(&mut server, StubService::echo()).expect("an empty server");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = Address::Tcp(listener.local_addr().expect("bound"));
@@ -74,7 +76,7 @@ async fn timeouts(
             Ok(Connected::new(Box::new(stream), connected.peer))
         }
     });
-    let builder = ClientConn::builder("passthrough:///stub.test", credentials::insecure());
+    let builder = channel_builder("passthrough:///stub.test", credentials::insecure());
     let conn = channel(builder.dialer(dialer)).build();
     let client = StubClient::new(conn.expect("a valid channel"));
     soon(client.unary(msg("")).into_future())

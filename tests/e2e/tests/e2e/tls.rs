@@ -13,10 +13,10 @@ use rgrpc::credentials::{
     TlsError, insecure,
 };
 use rgrpc::io::{BoxedIo, Listener, PipeListener, TlsInfo, TlsVersion, pipe};
-use rgrpc::{BuildError, ClientConn, Code, Metadata, Response, Server, Status};
+use rgrpc::{BuildError, Code, Metadata, Response, Status};
 use rgrpc_e2e::{
-    STUB_UNARY, StubClient, StubService, TestServer, answer, encoded, expect_text, framed, log,
-    msg, native, serve, serve_with, settle, soon, text, unary,
+    STUB_UNARY, StubClient, StubService, TestServer, answer, channel_builder, encoded, expect_text,
+    framed, log, msg, native, new_server, serve, serve_with, settle, soon, text, unary,
 };
 use rgrpc_test_support::{WirePeer, data, grpc_request};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -39,7 +39,7 @@ fn client_tls(ca: &Ca) -> ClientTls {
 
 fn serve_tls(tls: ServerTls, service: StubService) -> TestServer {
     let credentials = tls.build().expect("sound inputs");
-    serve_with(Server::new().credentials(credentials), service)
+    serve_with(new_server().credentials(credentials), service)
 }
 
 /// A server whose certificate `ca` has signed for the name that channels ask for.
@@ -52,7 +52,7 @@ fn client(server: &TestServer, credentials: ChannelCredentials) -> StubClient {
 }
 
 fn client_of(server: &TestServer, target: &str, credentials: ChannelCredentials) -> StubClient {
-    let conn = ClientConn::builder(target, credentials)
+    let conn = channel_builder(target, credentials)
         .dialer(server.connector())
         .build()
         .expect("a valid channel");
@@ -67,7 +67,7 @@ fn tls_client(server: &TestServer, tls: ClientTls) -> StubClient {
 fn client_of_pipe(endpoint: &str, tls: ClientTls) -> (StubClient, PipeListener) {
     let (listener, connector) = pipe();
     let credentials = tls.build().expect("sound inputs");
-    let conn = ClientConn::builder(format!("passthrough:///{endpoint}"), credentials)
+    let conn = channel_builder(format!("passthrough:///{endpoint}"), credentials)
         .dialer(connector)
         .build()
         .expect("a valid channel");
@@ -109,7 +109,7 @@ fn observing() -> (StubService, mpsc::UnboundedReceiver<Option<TlsInfo>>) {
     let (sender, receiver) = mpsc::unbounded_channel();
     let service = StubService::new().unary(move |request| {
         let context = request.context().expect("it was received");
-        let sent = sender.send(context.peer().tls.clone());
+        let sent = sender.send(context.peer().tls().cloned());
         async move {
             sent.map_err(|_| Status::internal("the test is over"))?;
             Ok(Response::new(request.into_message()))
@@ -390,7 +390,7 @@ async fn the_authority_that_a_channel_is_set_to_is_the_name_that_is_verified() {
     let ca = Ca::new();
     let server = serve_tls(server_tls(&ca.server("another.test")), StubService::echo());
     let credentials = client_tls(&ca).build().expect("sound inputs");
-    let conn = ClientConn::builder("passthrough:///stub.test", credentials)
+    let conn = channel_builder("passthrough:///stub.test", credentials)
         .dialer(server.connector())
         .authority("another.test:443")
         .build()
@@ -403,7 +403,7 @@ fn an_authority_other_than_the_credentials_server_name_is_an_error() {
     let credentials = client_tls(&Ca::new()).server_name("a.test");
     let credentials = credentials.build().expect("sound inputs");
     let build = |authority| {
-        let builder = ClientConn::builder("passthrough:///stub.test", credentials.clone());
+        let builder = channel_builder("passthrough:///stub.test", credentials.clone());
         builder.authority(authority).build()
     };
     assert!(build("a.test").is_ok());
@@ -533,7 +533,7 @@ async fn a_tls_client_of_a_plaintext_server_fails_and_the_server_lives_on() {
 async fn a_stalled_handshake_holds_up_no_other_and_ends_with_the_connection_timeout() {
     let ca = Ca::new();
     let credentials = server_tls(&ca.server(NAME)).build().expect("sound inputs");
-    let server = Server::new()
+    let server = new_server()
         .credentials(credentials)
         .connection_timeout(Duration::from_secs(5));
     let server = serve_with(server, StubService::echo());
@@ -553,7 +553,7 @@ async fn a_stalled_handshake_holds_up_no_other_and_ends_with_the_connection_time
 async fn the_connection_timeout_covers_tls_and_http_2_together() {
     let ca = Ca::new();
     let credentials = server_tls(&ca.server(NAME)).build().expect("sound inputs");
-    let server = Server::new()
+    let server = new_server()
         .credentials(credentials)
         .connection_timeout(Duration::from_secs(5));
     let server = serve_with(server, StubService::echo());
@@ -690,7 +690,7 @@ async fn an_authority_of_a_calls_own_has_to_be_in_the_servers_certificate() {
         match (call.await, served) {
             (Ok(response), true) => {
                 let peer = response.peer().expect("it came by a connection");
-                let certificates = &peer.tls.as_ref().expect("it is secured").peer_certificates;
+                let certificates = &peer.tls().expect("it is secured").peer_certificates;
                 assert_eq!(certificates[..], identity.chain_der[..]);
             }
             (Err(status), false) => {
@@ -708,7 +708,7 @@ async fn credentials_that_need_security_go_over_tls() {
     impl PerRpcCredentials for Token {
         fn metadata<'a>(&'a self, request: RequestInfo<'a>) -> MetadataFuture<'a> {
             let mut metadata = Metadata::new();
-            let secured = request.peer().tls.is_some();
+            let secured = request.peer().tls().is_some();
             let appended = metadata.append("authorization", format!("secured={secured}"));
             Box::pin(ready(match appended {
                 Ok(()) => Ok(metadata),
@@ -724,7 +724,7 @@ async fn credentials_that_need_security_go_over_tls() {
     });
     let server = serve_tls(tls, service);
     let credentials = client_tls(&ca).build().expect("sound inputs");
-    let conn = ClientConn::builder(format!("passthrough:///{NAME}"), credentials)
+    let conn = channel_builder(format!("passthrough:///{NAME}"), credentials)
         .dialer(server.connector())
         .per_rpc_credentials(Token)
         .build()

@@ -6,8 +6,8 @@ use std::fs;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
-use rgrpc::{ClientConn, ServeError, Server, ServerHandle, credentials};
-use rgrpc_e2e::{StubClient, StubService, msg, register_stub, soon, text};
+use rgrpc::{ServeError, ServerHandle, credentials};
+use rgrpc_e2e::{StubClient, StubService, msg, new_channel, new_server, register_stub, soon, text};
 use tokio::net::UnixListener;
 use tokio::task::JoinHandle;
 
@@ -46,7 +46,7 @@ struct Named {
 
 impl Named {
     fn serve(name: &'static str, path: &Path) -> Self {
-        let mut server = Server::new();
+        let mut server = new_server();
         let service =
             StubService::new().unary(move |_| async move { Ok(rgrpc::Response::new(msg(name))) });
         register_stub(&mut server, service).expect("the first");
@@ -73,7 +73,7 @@ impl Named {
 /// Asks which server answers at a path, on a connection of its own.
 async fn answering(path: &Path) -> String {
     let target = format!("unix://{}", path.display());
-    let conn = ClientConn::new(target, credentials::insecure()).expect("a valid target");
+    let conn = new_channel(target, credentials::insecure()).expect("a valid target");
     let client = StubClient::new(conn);
     let call = client.unary(msg("")).wait_for_ready(true);
     let response = soon(async { call.await }).await.expect("OK");

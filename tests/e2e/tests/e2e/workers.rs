@@ -13,9 +13,10 @@ use std::{io, thread};
 
 use rgrpc::credentials::{ClientTls, ServerTls, insecure};
 use rgrpc::io::{Connected, Peer};
-use rgrpc::{ClientConn, Code, Response, Server, Status};
+use rgrpc::{Code, Response, Server, Status};
 use rgrpc_e2e::{
-    FnDialer, Message, StubClient, StubService, hang, msg, register_stub, serve_with, soon, text,
+    FnDialer, Message, StubClient, StubService, channel_builder, hang, msg, new_channel,
+    new_server, register_stub, serve_with, soon, text,
 };
 use rgrpc_test_support::free_listener;
 use tokio::net::{TcpStream, UnixListener};
@@ -32,7 +33,7 @@ pub(crate) async fn alone() -> MutexGuard<'static, ()> {
 }
 
 fn workers(count: usize) -> Server {
-    Server::new().workers(NonZeroUsize::new(count).expect("not 0"))
+    new_server().workers(NonZeroUsize::new(count).expect("not 0"))
 }
 
 fn this_thread() -> Message {
@@ -160,7 +161,7 @@ async fn tcp_and_unix_connections_are_served_on_workers() {
         format!("dns:///{address}"),
         format!("unix:{}", path.display()),
     ] {
-        let conn = ClientConn::new(target, insecure()).expect("a valid target");
+        let conn = new_channel(target, insecure()).expect("a valid target");
         let client = StubClient::new(conn);
         // More than a socket takes at once: the worker waits for it both ways.
         let body = vec![b'a'; 3_000_000];
@@ -195,7 +196,7 @@ async fn a_socket_is_served_on_when_the_runtime_that_accepted_it_is_gone() {
     register_stub(&mut server, telling_threads()).expect("the first");
     let (accepting, address) = accept_elsewhere(&server).await;
     let target = format!("dns:///{address}");
-    let conn = ClientConn::new(target, insecure()).expect("a valid target");
+    let conn = new_channel(target, insecure()).expect("a valid target");
     let client = StubClient::new(conn);
     let before = thread_of(&client).await;
     accepting.shutdown_background();
@@ -217,7 +218,7 @@ async fn the_handshake_of_tls_is_the_workers() {
         let stream = StdMutex::new(Some(stream));
         let tls = ClientTls::new().ca_certificates(ca.pem());
         let credentials = tls.build().expect("sound inputs");
-        let conn = ClientConn::builder("passthrough:///stub.test", credentials)
+        let conn = channel_builder("passthrough:///stub.test", credentials)
             .dialer(FnDialer::new(move |address| {
                 let stream = stream.lock().expect("not poisoned").take();
                 async {

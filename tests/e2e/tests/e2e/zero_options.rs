@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use rgrpc::resolver::DnsResolverBuilder;
-use rgrpc::{ClientConn, Code, Server, Transport, credentials};
-use rgrpc_e2e::{StubService, TestServer, msg, serve, serve_with, soon};
+use rgrpc::{Code, Transport, credentials};
+use rgrpc_e2e::{
+    StubService, TestServer, channel_builder, msg, new_server, serve, serve_with, soon,
+};
 use rgrpc_test_support::{Event, WirePeer};
 
 async fn expect_served(server: &TestServer) {
@@ -17,7 +19,7 @@ async fn expect_served(server: &TestServer) {
 async fn max_concurrent_streams_of_0_and_of_the_greatest_number_are_no_limit() {
     for transport in [Transport::Native, Transport::H2] {
         for max in [0, u32::MAX] {
-            let server = Server::new().transport(transport);
+            let server = new_server().transport(transport);
             let server = serve_with(server.max_concurrent_streams(max), StubService::echo());
             let client = server.client();
             let calls = (0..200).map(|_| {
@@ -33,7 +35,7 @@ async fn max_concurrent_streams_of_0_and_of_the_greatest_number_are_no_limit() {
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_timeout_of_zero_refuses_and_of_the_greatest_duration_does_not_end() {
-    let endless = Server::new().connection_timeout(Duration::MAX);
+    let endless = new_server().connection_timeout(Duration::MAX);
     let server = serve_with(endless, StubService::echo());
     let mut silent = WirePeer::unshaken(server.io().await).patience(Duration::from_secs(3600));
     loop {
@@ -46,7 +48,7 @@ async fn a_connection_timeout_of_zero_refuses_and_of_the_greatest_duration_does_
     expect_served(&server).await;
 
     let server = serve_with(
-        Server::new().connection_timeout(Duration::ZERO),
+        new_server().connection_timeout(Duration::ZERO),
         StubService::echo(),
     );
     let mut silent = WirePeer::unshaken(server.io().await);
@@ -61,7 +63,7 @@ async fn a_connection_timeout_of_zero_refuses_and_of_the_greatest_duration_does_
 
 #[tokio::test(start_paused = true)]
 async fn message_sizes_of_0_let_empty_messages_pass_alone() {
-    let server = Server::new().max_receive_message_size(0);
+    let server = new_server().max_receive_message_size(0);
     let server = serve_with(server.max_send_message_size(0), StubService::echo());
     expect_served(&server).await;
     let status = server
@@ -104,7 +106,7 @@ async fn a_timeout_of_zero_fails_at_once_and_one_of_the_greatest_duration_never(
 async fn timeouts_of_a_channel_may_be_zero_or_the_greatest_duration() {
     let server = serve(StubService::echo());
     for timeout in [Duration::ZERO, Duration::MAX] {
-        let conn = ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+        let conn = channel_builder("passthrough:///stub.test", credentials::insecure())
             .dialer(server.connector())
             .min_connect_timeout(timeout)
             .idle_timeout(timeout)
@@ -120,7 +122,7 @@ async fn timeouts_of_a_channel_may_be_zero_or_the_greatest_duration() {
 #[test]
 fn a_lookup_timeout_of_zero_is_an_error_when_the_channel_is_made() {
     let dns = DnsResolverBuilder::new().lookup_timeout(Duration::ZERO);
-    let error = ClientConn::builder("dns:///stub.test:1", credentials::insecure())
+    let error = channel_builder("dns:///stub.test:1", credentials::insecure())
         .resolver(dns)
         .build()
         .expect_err("no lookup could succeed");

@@ -4,6 +4,7 @@
 use bytes::{Buf, Bytes};
 
 use super::Choices;
+use crate::buffer_pool::BufferPool;
 use crate::codec::MessageLimit;
 use crate::codec::{Compressor, Gzip, MessageBytes, decompress};
 use crate::side::Side;
@@ -50,11 +51,16 @@ fn in_pieces(octets: &[u8], piece: usize) -> MessageBytes {
 }
 
 fn read(gzip: &Gzip, compressed: MessageBytes, max: usize) -> Result<Vec<u8>, Code> {
-    let mut message =
-        decompress(gzip, compressed, MessageLimit::new(Side::Server, max)).map_err(|status| {
-            assert!(!status.message().is_empty());
-            status.code()
-        })?;
+    let mut message = decompress(
+        gzip,
+        compressed,
+        MessageLimit::new(Side::Server, max),
+        &BufferPool::shared(),
+    )
+    .map_err(|status| {
+        assert!(!status.message().is_empty());
+        status.code()
+    })?;
     assert!(message.remaining() <= max, "more than the limit");
     Ok(message.copy_to_bytes(message.remaining()).to_vec())
 }

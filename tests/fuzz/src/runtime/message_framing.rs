@@ -3,6 +3,7 @@
 use bytes::{Buf, Bytes};
 
 use super::Choices;
+use crate::buffer_pool::BufferPool;
 use crate::codec::MessageLimit;
 use crate::codec::{MessageBytes, MessageReader, PREFIX_LEN, Prefix, RawCodec, frame};
 use crate::read_demand::ReadDemand;
@@ -88,7 +89,7 @@ fn read_in_pieces(mut wire: &[u8], max: usize, choices: &mut Choices<'_>) -> Fou
         wire = rest;
         reader.push(Bytes::copy_from_slice(piece).into());
         loop {
-            match reader.next() {
+            match reader.next(BufferPool::shared) {
                 Ok(Some(message)) => found.messages.push(read(message.bytes, choices)),
                 Ok(None) => break,
                 Err(_) => {

@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use rgrpc::{ClientConn, Code, Status, credentials};
+use rgrpc_interop::engine::engine;
 use rgrpc_interop::proto::{
     Empty, Payload, ResponseParameters, SimpleRequest, StreamingInputCallRequest,
     StreamingOutputCallRequest, StreamingOutputCallResponse, TestServiceClient,
@@ -79,8 +80,11 @@ async fn main() -> ExitCode {
 }
 
 fn client(address: &str) -> Result<Client, String> {
-    let conn = ClientConn::new(format!("passthrough:///{address}"), credentials::insecure());
-    conn.map(TestServiceClient::new)
+    let target = format!("passthrough:///{address}");
+    let builder = ClientConn::builder(target, credentials::insecure()).transport(engine()?);
+    builder
+        .build()
+        .map(TestServiceClient::new)
         .map_err(|error| error.to_string())
 }
 

@@ -2,13 +2,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use super::EndGuard;
+use crate::buffer_pool::BufferPool;
 use crate::call::{MessageSource, SourceEvent};
 use crate::codec::Compressor;
 use crate::interceptor::MessageView;
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::transport::{IncomingHead, NoHead, ReadDemand, WholeResponse};
+use crate::transport::{IncomingHead, NoHead, ReadDemand, WholeContent};
 
 /// The source of a call whose chain has hooks: tells them of the end.
 pub(in crate::call) struct ReportedSource {
@@ -55,8 +56,12 @@ impl MessageSource for ReportedSource {
         &self,
         cx: &mut Context<'_>,
         fits: &dyn Fn(&[u8]) -> bool,
-    ) -> Poll<Option<WholeResponse>> {
+    ) -> Poll<Option<WholeContent>> {
         self.source.poll_whole(cx, fits)
+    }
+
+    fn buffer_pool(&self) -> BufferPool {
+        self.source.buffer_pool()
     }
 
     fn decompressor(&self, encoding: &[u8]) -> Option<Arc<dyn Compressor>> {

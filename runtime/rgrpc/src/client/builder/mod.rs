@@ -19,14 +19,18 @@ use super::config::{
 use super::conn::{ClientConn, Compression, Settings, authority};
 use crate::backoff::{BackoffConfig, ConnectParams};
 use crate::balancer::{BalancerBuilder, BalancerRegistry};
+use crate::buffer_pool::BufferPool;
 use crate::call::{CallOptions, ClientInterceptor, ErasedClientInterceptor, erased};
 use crate::codec::{Compressor, CompressorRegistry};
-use crate::credentials::{ChannelCredentials, PerRpcCredentials};
-use crate::io::{DEFAULT_TCP_USER_TIMEOUT, Dial, HttpProxy, ProxyDialer, SystemDialer};
+use crate::credentials::{ChannelCredentials, ClientHandshake, PerRpcCredentials};
+use crate::io::{
+    DEFAULT_TCP_USER_TIMEOUT, Dial, HttpProxy, ProxyDialer, SecurityLevel, SystemDialer,
+};
+use crate::memory_budget::MemoryBudget;
 use crate::resolver::{self, ResolverBuilder, ResolverFactory, ResolverOptions, ResolverRegistry};
 use crate::stats::{StatsHandler, StatsHandlers};
 use crate::transport::keepalive::{ChannelKeepalive, ClientParameters};
-use crate::transport::{ClientSettings, CommonHeaders, Transport};
+use crate::transport::{ClientSettings, CommonHeaders, MessageMemory, Transport};
 
 /// This implementation, as `user-agent` names it.
 const USER_AGENT: &str = concat!("grpc-rust-rgrpc/", env!("CARGO_PKG_VERSION"));
@@ -48,6 +52,7 @@ const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 /// |---|---|
 /// | `NewClient` without options | [`ClientConn::new`] |
 /// | `WithTransportCredentials` | an argument of [`ClientConn::builder`] |
+/// | `WithCredentialsBundle` | [`ChannelCredentials::with_per_rpc_credentials`] |
 /// | `WithInsecure` (deprecated) | [`credentials::insecure`](crate::credentials::insecure) |
 /// | `WithPerRPCCredentials` | [`per_rpc_credentials`](Self::per_rpc_credentials) |
 /// | `WithAuthority` | [`authority`](Self::authority) |
@@ -63,6 +68,8 @@ const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 /// | `WithKeepaliveParams` | [`keepalive`](Self::keepalive) |
 /// | `WithUnaryInterceptor`, `WithStreamInterceptor`, `WithChainUnaryInterceptor`, `WithChainStreamInterceptor` | [`interceptor`](Self::interceptor) |
 /// | `WithStatsHandler` | [`stats_handler`](Self::stats_handler) |
+/// | `experimental.WithBufferPool` | [`buffer_pool`](Self::buffer_pool) |
+/// | none | [`memory_budget`](Self::memory_budget) |
 /// | `WithDisableRetry` | [`disable_retry`](Self::disable_retry) |
 /// | `WithMaxCallAttempts` | [`max_call_attempts`](Self::max_call_attempts) |
 /// | none | [`max_transparent_retries`](Self::max_transparent_retries) |
@@ -86,6 +93,7 @@ pub struct ClientConnBuilder {
     dialer: Option<Arc<dyn Dial>>,
     proxy: Option<HttpProxy>,
     transport: Transport,
+    memory: MessageMemory,
     service_config: Option<String>,
     retry_disabled: bool,
     max_call_attempts: u32,
@@ -141,6 +149,7 @@ impl ClientConnBuilder {
             dialer: None,
             proxy: HttpProxy::from_env(),
             transport: Transport::default(),
+            memory: MessageMemory::default(),
             service_config: None,
             retry_disabled: false,
             max_call_attempts: DEFAULT_MAX_CALL_ATTEMPTS,
@@ -231,7 +240,23 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Sets the transport of the connections. Default: see [`Transport`].
+    /// Sets the pool of the buffers that messages are received into. Default:
+    /// [`BufferPool::shared`], 16 MiB in the process.
+    ///
+    /// Source: grpc-go `experimental.WithBufferPool`.
+    pub fn buffer_pool(mut self, pool: BufferPool) -> Self {
+        self.memory.pool = pool;
+        self
+    }
+
+    /// Sets the limit on the memory that is allocated for large responses before they arrive. Default:
+    /// [`MemoryBudget::shared`], 64 MiB in the process.
+    pub fn memory_budget(mut self, budget: MemoryBudget) -> Self {
+        self.memory.budget = budget;
+        self
+    }
+
+    /// Sets the engine of the connections. Default: [`Transport::Native`].
     pub fn transport(mut self, transport: Transport) -> Self {
         self.transport = transport;
         self
@@ -582,8 +607,10 @@ impl ClientConnBuilder {
         let service_configs =
             ServiceConfigs::new(self.balancers, retries, ignores_resolver, default)
                 .map_err(BuildError::ServiceConfig)?;
-        check_per_rpc_credentials(&self.per_rpc_credentials, &self.credentials)?;
-        let per_rpc_credentials: Arc<[_]> = self.per_rpc_credentials.into();
+        let mut per_rpc_credentials = self.per_rpc_credentials;
+        per_rpc_credentials.extend_from_slice(self.credentials.per_rpc());
+        check_per_rpc_credentials(&per_rpc_credentials, &self.credentials)?;
+        let per_rpc_credentials: Arc<[_]> = per_rpc_credentials.into();
         if let Some(name) = self.unsendable_compressor {
             return Err(BuildError::Compressor(name));
         }
@@ -609,6 +636,7 @@ impl ClientConnBuilder {
             target: self.target.clone(),
             canonical_target,
             max_transparent_retries: self.max_transparent_retries,
+            buffer_pool: self.memory.pool.clone(),
         };
         let channel = ChannelParts {
             target: self.target,
@@ -617,6 +645,7 @@ impl ClientConnBuilder {
                 dialer,
                 credentials: self.credentials,
                 host,
+                authority: plain.authority.clone(),
                 transport: self.transport,
                 stats: self.stats,
                 tcp_user_timeout: self.tcp_user_timeout.unwrap_or(Some(default_timeout)),
@@ -624,6 +653,7 @@ impl ClientConnBuilder {
                     connections: Arc::default(),
                     keepalive: keepalive
                         .map(|keepalive| Arc::new(ChannelKeepalive::new(keepalive))),
+                    memory: self.memory,
                 },
             },
             connect_params: self.connect_params,
@@ -662,8 +692,9 @@ fn check_per_rpc_credentials(
     per_rpc: &[Arc<dyn PerRpcCredentials>],
     credentials: &ChannelCredentials,
 ) -> Result<(), BuildError> {
-    let insecure = !credentials.are_secure();
-    let needing = |one: &&Arc<dyn PerRpcCredentials>| one.requires_transport_security();
+    let insecure = credentials.are_insecure();
+    let needing =
+        |one: &&Arc<dyn PerRpcCredentials>| one.min_security_level() > SecurityLevel::NoSecurity;
     match per_rpc.iter().filter(|_| insecure).find(needing) {
         Some(one) => Err(BuildError::PerRpcCredentials(one.name().to_owned())),
         None => Ok(()),

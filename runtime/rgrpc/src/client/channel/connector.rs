@@ -5,17 +5,19 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
-use crate::credentials::ChannelCredentials;
+use crate::client::connectivity::{ConnectError, ConnectFailure};
+use crate::credentials::{ChannelCredentials, HandshakeTarget};
 use crate::extensions::Extensions;
 use crate::io::{Address, Dial, Peer};
 use crate::lock::lock;
+use crate::resolver::Attributes;
 use crate::side::Side;
-use crate::stats::{ConnectionBegin, StatsHandlers};
+use crate::stats::{ConnectionBegin, ConnectionRecorders, StatsHandlers};
 use crate::task::caught_in;
 use crate::transport::{
-    ClientSettings, ClientTransport, ConnectError, Report, Transport, TransportEvent,
+    ClientSettings, ClientTransport, Disconnect, Report, Transport, TransportEvent,
 };
 
 /// Makes a channel's connections: dials, shakes hands, and waits for the server's SETTINGS.
@@ -25,6 +27,8 @@ pub(in crate::client) struct Connector {
     pub(in crate::client) credentials: ChannelCredentials,
     /// The authority without its port: the name that a server's certificate is for.
     pub(in crate::client) host: String,
+    /// The channel's authority.
+    pub(in crate::client) authority: String,
     pub(in crate::client) transport: Transport,
     pub(in crate::client) stats: StatsHandlers,
     pub(in crate::client) tcp_user_timeout: Option<Duration>,
@@ -36,66 +40,124 @@ impl Connector {
     pub(super) async fn connect(
         &self,
         address: &Address,
+        attributes: &Attributes,
         limit: Duration,
         report: Report,
     ) -> Result<Arc<dyn ClientTransport>, ConnectError> {
-        match timeout(limit, self.connect_to(address.clone(), report)).await {
-            Ok(Ok(transport)) => Ok(transport),
-            Ok(Err(problem)) => Err(problem.map_text(|text| format!("{address}: {text}"))),
-            Err(_) => Err(ConnectError::new(format!(
-                "{address} did not answer within {} s",
-                in_hundredths(limit)
-            ))),
-        }
+        let deadline = Deadline::after(limit);
+        let connected = self.connect_to(address, attributes, deadline, report).await;
+        connected.map_err(|failure| ConnectError::new(address.clone(), failure))
     }
 
     async fn connect_to(
         &self,
-        address: Address,
+        address: &Address,
+        attributes: &Attributes,
+        deadline: Deadline,
         report: Report,
-    ) -> Result<Arc<dyn ClientTransport>, ConnectError> {
-        let dialed = caught_in("the dialer", || self.dialer.dial(address))
+    ) -> Result<Arc<dyn ClientTransport>, ConnectFailure> {
+        let timed_out = || ConnectFailure::TimedOut(deadline.limit);
+        let dialed = deadline
+            .bounds(caught_in("the dialer", || {
+                self.dialer.dial(address.clone())
+            }))
             .await
-            .map_err(|panicked| ConnectError::new(panicked.to_string()))?
-            .map_err(ConnectError::caused_by)?;
+            .ok_or_else(timed_out)?
+            .map_err(ConnectFailure::DialerPanicked)?
+            .map_err(|error| ConnectFailure::Dial(Arc::new(error)))?;
         if let Some(timeout) = self.tcp_user_timeout {
             dialed.set_tcp_user_timeout(timeout);
         }
-        let secured = self
-            .credentials
-            .handshake(dialed, &self.host)
+        let target = HandshakeTarget {
+            host: &self.host,
+            authority: &self.authority,
+            address,
+            attributes,
+        };
+        let secured = deadline
+            .bounds(self.credentials.secure(dialed, &target, deadline.at))
             .await
-            .map_err(ConnectError::caused_by)?;
-        let report = self.record(&secured.peer, report);
-        self.transport
-            .connect(secured, self.settings.clone(), report)
-            .await
-            .map_err(|problem| problem.map_text(|text| text + self.credentials.unanswered_hint()))
+            .unwrap_or_else(|| Err(self.credentials.timed_out(deadline.limit)))
+            .map_err(|error| ConnectFailure::Handshake(Arc::new(error)))?;
+        let recorders = self.begin_recording(&secured.peer);
+        let report = match &recorders {
+            Some(recorders) => Arc::clone(recorders).before(report),
+            None => report,
+        };
+        let connect = self
+            .transport
+            .connect(secured, self.settings.clone(), report);
+        let connected = deadline.bounds(connect).await.ok_or_else(timed_out)?;
+        connected.map_err(|error| {
+            if let Some(recorders) = recorders {
+                recorders.end(&error.0);
+            }
+            ConnectFailure::Preface {
+                error: Box::new(error),
+                hint: self.credentials.unanswered_hint(),
+            }
+        })
     }
 
-    /// Begins the connection with the stats handlers, if there are any. They are told of its end with
-    /// its last event, or when it could not be made.
-    fn record(&self, peer: &Peer, report: Report) -> Report {
+    /// Begins the connection with the stats handlers, if there are any; returns their recorders.
+    fn begin_recording(&self, peer: &Peer) -> Option<Arc<SharedRecorders>> {
         if self.stats.is_empty() {
-            return report;
+            return None;
         }
         let recorders = self.stats.begin_connection(&mut ConnectionBegin {
             side: Side::Client,
             peer,
             extensions: &mut Extensions::new(),
         });
-        let recorders = Mutex::new(Some(recorders));
+        Some(Arc::new(SharedRecorders(Mutex::new(Some(recorders)))))
+    }
+}
+
+/// The recorders of a connection, until it has ended.
+struct SharedRecorders(Mutex<Option<ConnectionRecorders>>);
+
+impl SharedRecorders {
+    /// Reports the end of the connection, the first time.
+    fn end(&self, end: &Disconnect) {
+        let recorders = lock(&self.0).take();
+        if let Some(recorders) = recorders {
+            recorders.set_reason(end.reason());
+        }
+    }
+
+    /// Has them told of the last event of the connection, before it is reported further.
+    fn before(self: Arc<Self>, report: Report) -> Report {
         Arc::new(move |event| {
-            if let TransportEvent::Closed { .. } = event {
-                let recorders = lock(&recorders).take();
-                drop(recorders);
+            if let TransportEvent::Closed { end, .. } = &event {
+                self.end(end);
             }
             report(event);
         })
     }
 }
 
-/// Seconds, with as many digits as they need and two after the point at most.
-fn in_hundredths(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 100.0).round() / 100.0
+/// The end of an attempt's time to connect.
+#[derive(Clone, Copy)]
+struct Deadline {
+    limit: Duration,
+    /// `None`: too far away to be expressed.
+    at: Option<Instant>,
+}
+
+impl Deadline {
+    fn after(limit: Duration) -> Self {
+        Self {
+            limit,
+            at: Instant::now().checked_add(limit),
+        }
+    }
+
+    /// Runs a future until the deadline. `None`: it was not ready in time. As cancel-safe as the
+    /// future.
+    async fn bounds<F: Future>(&self, future: F) -> Option<F::Output> {
+        match self.at {
+            Some(at) => timeout_at(at, future).await.ok(),
+            None => Some(future.await),
+        }
+    }
 }

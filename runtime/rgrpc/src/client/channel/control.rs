@@ -19,11 +19,15 @@ use crate::balancer::{
     BalancerWaker, ChannelControl, Connection, Health, Picker, SubConn, SubConnId, SubConnOptions,
     SubConnOwner, SubConnRequest, SubConnState, WeakSubConn,
 };
-use crate::client::connectivity::{ConnectionId, Event, MonitorId, Registry, SharedState};
+use crate::client::connectivity::{
+    ConnectError, ConnectFailure, ConnectionId, ConnectionLoss, Event, MonitorId, Registry,
+    SharedState,
+};
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
+use crate::resolver::Attributes;
 use crate::task::watched;
-use crate::transport::{ClientTransport, ConnectError, Report, TransportEvent};
+use crate::transport::{ClientTransport, Report, TransportEvent};
 
 /// The subchannels of a channel, as its balancers create and use them.
 pub(super) struct Control {
@@ -50,6 +54,8 @@ pub(super) struct Control {
 /// A subchannel: the owner of its connections, which publishes them to pickers and monitors.
 struct Entry {
     address: Address,
+    /// The attributes that reach the handshakes.
+    attributes: Attributes,
     /// The handle by which pickers find the connections.
     subconn: WeakSubConn,
     subchannel: Subchannel<Arc<Connection>>,
@@ -159,7 +165,7 @@ impl Control {
         self.next_connection += 1;
         let task = attempt(
             self.connector.clone(),
-            entry.address.clone(),
+            (entry.address.clone(), entry.attributes.clone()),
             limit,
             self.events.clone(),
             (id, connection),
@@ -267,10 +273,10 @@ impl Control {
         event: TransportEvent,
         now: Instant,
     ) -> Option<SubConnState> {
-        let (served, ended) = match event {
-            TransportEvent::GoAway { reason, served } => {
-                tracing::debug!(reason, "the server takes no more calls on this connection");
-                (served, format!("GOAWAY with {reason}"))
+        let (served, loss) = match event {
+            TransportEvent::Draining { reason, served } => {
+                tracing::debug!(%reason, "the connection takes no more calls");
+                (served, ConnectionLoss::Draining(reason))
             }
             TransportEvent::MoreStreams => {
                 if let Some(entry) = self.subconns.get(&id) {
@@ -278,19 +284,20 @@ impl Control {
                 }
                 return None;
             }
-            TransportEvent::Closed { reason, served } => {
-                tracing::debug!(reason, "connection closed");
+            TransportEvent::Closed { end, served } => {
+                let disconnect_error = end.reason().metric_label();
+                tracing::debug!(%end, %disconnect_error, "connection closed");
                 self.state.registry.connection_closed(id, connection);
-                (served, reason)
+                (served, ConnectionLoss::Closed(end))
             }
         };
         let entry = self.subconns.get_mut(&id)?;
         let loss = Loss {
             served,
-            problem: ConnectError::new(format!(
-                "{}: the connection ended before it was of use: {ended}",
-                entry.address
-            )),
+            problem: ConnectError::new(
+                entry.address.clone(),
+                ConnectFailure::OfNoUse(Box::new(loss)),
+            ),
         };
         let waited_until = entry.subchannel.wake_at();
         let random = fastrand::f64();
@@ -422,7 +429,7 @@ impl Entry {
 /// Connects, as a task of its own, which says itself how it has ended.
 fn attempt(
     connector: Connector,
-    address: Address,
+    (address, attributes): (Address, Attributes),
     limit: Duration,
     events: UnboundedSender<Event>,
     (subconn, connection): (SubConnId, ConnectionId),
@@ -436,11 +443,14 @@ fn attempt(
         });
     });
     let name = address.clone();
-    let connect = async move { connector.connect(&address, limit, report).await };
+    let connect = async move {
+        let connecting = connector.connect(&address, &attributes, limit, report);
+        connecting.await
+    };
     // An aborted task is reported as well, and ignored.
     let task = watched(connect, move |ended| {
-        let outcome =
-            ended.unwrap_or_else(|lost| Err(ConnectError::new(format!("{name}: {lost}"))));
+        let lost = |lost| Err(ConnectError::new(name, ConnectFailure::TaskLost(lost)));
+        let outcome = ended.unwrap_or_else(lost);
         let _ = events.send(Event::Connected {
             subconn,
             connection,
@@ -456,6 +466,7 @@ impl ChannelControl for Control {
         let subconn = SubConn::new(self.next_subconn, address.clone(), owner);
         self.next_subconn += 1;
         let entry = Entry {
+            attributes: options.attributes.clone(),
             monitors: Monitors::new(subconn.id(), address.clone(), options),
             address,
             subconn: subconn.downgrade(),

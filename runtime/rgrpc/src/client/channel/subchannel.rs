@@ -9,10 +9,9 @@ use tokio::time::Instant;
 use crate::backoff::{Backoff, ConnectParams};
 use crate::balancer::{Health, SubConnState};
 use crate::client::config::DEFAULT_MAX_TRANSPARENT_RETRIES;
-use crate::client::connectivity::ConnectionId;
+use crate::client::connectivity::{ConnectError, ConnectionId};
 use crate::connectivity_state::ConnectivityState;
 use crate::status::Status;
-use crate::transport::ConnectError;
 
 /// The connections to an address, their owner, and the decision when they are made. The states are
 /// those drawn at [`SubConn`](crate::balancer::SubConn).
@@ -251,7 +250,7 @@ impl<C> Subchannel<C> {
         let delay = self.backoff.failed(random);
         // A time too far away to be expressed does not come.
         self.backoff_until = Some(now + delay.min(FAR));
-        let failure = problem.to_status().to_unavailable(format!(
+        let failure = problem.to_status(format!(
             "{problem} (attempt {}, next in {:.1} s)",
             self.attempts,
             delay.as_secs_f64()
@@ -349,7 +348,11 @@ const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 #[cfg(test)]
 mod tests {
+    use std::error::Error;
+
     use super::*;
+    use crate::client::connectivity::ConnectFailure;
+    use crate::io::Address;
 
     const FIRST: ConnectionId = ConnectionId(1);
     const SECOND: ConnectionId = ConnectionId(2);
@@ -394,13 +397,18 @@ mod tests {
     fn lose(subchannel: &mut Subchannel<()>, connection: ConnectionId) -> bool {
         let loss = Loss {
             served: true,
-            problem: ConnectError::caused_by("closed"),
+            problem: failed("closed"),
         };
         subchannel.lost(connection, loss, Instant::now(), 0.5)
     }
 
+    fn failed(cause: impl Into<Box<dyn Error + Send + Sync>>) -> ConnectError {
+        let cause = cause.into();
+        ConnectError::new(Address::Pipe, ConnectFailure::Dial(cause.into()))
+    }
+
     fn refused() -> ConnectError {
-        ConnectError::caused_by("refused")
+        failed("refused")
     }
 
     fn fail(subchannel: &mut Subchannel<()>, attempt: ConnectionId, now: Instant) -> String {
@@ -431,9 +439,9 @@ mod tests {
         let mut now = Instant::now();
         let mut subchannel = subchannel();
         for text in [
-            "refused (attempt 1, next in 1.0 s)",
-            "refused (attempt 2, next in 1.6 s)",
-            "refused (attempt 3, next in 2.6 s)",
+            "pipe: refused (attempt 1, next in 1.0 s)",
+            "pipe: refused (attempt 2, next in 1.6 s)",
+            "pipe: refused (attempt 3, next in 2.6 s)",
         ] {
             begin(&mut subchannel, FIRST);
             assert_eq!(fail(&mut subchannel, FIRST, now), text);
@@ -447,7 +455,7 @@ mod tests {
         lose(&mut subchannel, FIRST);
         begin(&mut subchannel, SECOND);
         let text = fail(&mut subchannel, SECOND, now);
-        assert_eq!(text, "refused (attempt 1, next in 1.0 s)");
+        assert_eq!(text, "pipe: refused (attempt 1, next in 1.0 s)");
     }
 
     #[test]
@@ -457,7 +465,7 @@ mod tests {
         let now = Instant::now();
         let mut subchannel = subchannel();
         begin(&mut subchannel, FIRST);
-        let refused = ConnectError::caused_by(io::Error::from(io::ErrorKind::ConnectionRefused));
+        let refused = failed(io::Error::from(io::ErrorKind::ConnectionRefused));
         let failed = subchannel.failed(FIRST, &refused, now, 0.5);
         let Some(SubConnState::TransientFailure(status)) = failed else {
             panic!("{failed:?}");
@@ -578,7 +586,7 @@ mod tests {
         begin(subchannel, FIRST);
         assert!(subchannel.connected(FIRST, (), *now, 0.5).is_used);
         *now += lived;
-        let problem = ConnectError::caused_by("GOAWAY");
+        let problem = failed("GOAWAY");
         let loss = Loss { served, problem };
         assert!(subchannel.lost(FIRST, loss, *now, 0.5), "idle");
         let until = subchannel.wake_at()?;
@@ -619,7 +627,7 @@ mod tests {
         let mut subchannel = subchannel();
         for connection in 1..=11 {
             begin(&mut subchannel, FIRST);
-            let problem = ConnectError::caused_by("GOAWAY");
+            let problem = failed("GOAWAY");
             let loss = Loss {
                 served: false,
                 problem,
@@ -631,7 +639,7 @@ mod tests {
         let Connect::Failed(status) = subchannel.connect(SECOND) else {
             panic!("it waits");
         };
-        assert_eq!(status.message(), "GOAWAY (attempt 11, next in 1.0 s)");
+        assert_eq!(status.message(), "pipe: GOAWAY (attempt 11, next in 1.0 s)");
     }
 
     #[test]

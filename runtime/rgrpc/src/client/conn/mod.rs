@@ -15,6 +15,7 @@ use tokio::sync::watch;
 pub(super) use self::compression::{CallEncoding, Compression};
 use super::channel::{Channel, ChannelParts};
 use super::connectivity::{ChannelState, SharedState};
+use crate::buffer_pool::BufferPool;
 use crate::call::{CallOptions, ClientInterceptor, Intercepted, InterceptorList};
 use crate::credentials::{ChannelCredentials, PerRpcCredentials};
 use crate::service_config::MethodConfig;
@@ -77,6 +78,8 @@ pub(super) struct Settings {
     pub(super) per_rpc_credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
     /// The maximum number of retries of a call that servers refuse.
     pub(super) max_transparent_retries: u16,
+    /// The pool of the buffers of received messages.
+    pub(super) buffer_pool: BufferPool,
 }
 
 impl ClientConn {

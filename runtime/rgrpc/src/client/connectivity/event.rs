@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::ConnectError;
 use crate::balancer::{SubConnId, SubConnRequest};
-use crate::transport::{ClientTransport, ConnectError, TransportEvent};
+use crate::transport::{ClientTransport, TransportEvent};
 
 /// An event of a channel's task.
 pub(in crate::client) enum Event {

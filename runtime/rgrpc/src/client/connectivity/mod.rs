@@ -11,6 +11,7 @@
 
 mod active_calls;
 mod connect_attempts;
+mod connect_error;
 mod event;
 mod picker_slot;
 mod registry;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 
 pub(super) use self::active_calls::{ActiveCalls, Activity};
 pub(super) use self::connect_attempts::Unconnected;
+pub(super) use self::connect_error::{ConnectError, ConnectFailure, ConnectionLoss};
 pub(super) use self::event::{ConnectionId, Event, EventReceiver, MonitorId};
 pub(super) use self::picker_slot::{PickerSlot, closed};
 pub(super) use self::registry::Registry;

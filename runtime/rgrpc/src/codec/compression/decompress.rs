@@ -4,7 +4,7 @@ use bytes::Buf;
 use rgrpc_http2::BytesQueue;
 
 use super::Compressor;
-use crate::buffer_pool;
+use crate::buffer_pool::BufferPool;
 use crate::codec::MessageBytes;
 use crate::codec::MessageLimit;
 use crate::status::Status;
@@ -24,6 +24,7 @@ pub(crate) fn decompress(
     compressor: &dyn Compressor,
     message: MessageBytes,
     limit: MessageLimit,
+    pool: &BufferPool,
 ) -> Result<MessageBytes, Status> {
     let expected = message.remaining().saturating_mul(EXPECTED_GROWTH);
     let malformed = |error: io::Error| {
@@ -38,13 +39,13 @@ pub(crate) fn decompress(
     let mut decompressed = BytesQueue::default();
     while decompressed.len() < enough {
         let len = size.min(enough - decompressed.len());
-        let mut piece = buffer_pool::take(len);
+        let mut piece = pool.take(len);
         piece.resize(len, 0);
         let filled = fill(&mut reader, &mut piece).map_err(malformed)?;
         piece.truncate(filled);
-        decompressed.push(buffer_pool::share(piece));
+        decompressed.push(pool.share(piece));
         if filled < len {
-            return Ok(decompressed.into());
+            return Ok(MessageBytes::from(decompressed).with_pool(pool.clone()));
         }
         size = (size * 2).min(LARGEST_PIECE);
     }
@@ -130,6 +131,7 @@ mod tests {
                 &Zeros::new(count),
                 MessageBytes::default(),
                 MessageLimit::new(Side::Server, max),
+                &BufferPool::shared(),
             );
             let message = message.expect("within the limit");
             assert_eq!(message.remaining(), count, "at most {max}");
@@ -144,6 +146,7 @@ mod tests {
                 &zeros,
                 MessageBytes::default(),
                 MessageLimit::new(Side::Server, max),
+                &BufferPool::shared(),
             )
             .expect_err("too large");
             assert_eq!(error.code(), Code::ResourceExhausted);

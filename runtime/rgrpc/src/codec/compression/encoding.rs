@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use super::decompress::decompress;
 use super::{Compressor, IDENTITY};
+use crate::buffer_pool::BufferPool;
 use crate::codec::MessageBytes;
 use crate::codec::MessageLimit;
 use crate::side::Side;
@@ -63,10 +64,11 @@ impl Encoding {
         &self,
         message: MessageBytes,
         limit: MessageLimit,
+        pool: &BufferPool,
     ) -> Result<MessageBytes, Status> {
         self.check(limit.side())?;
         match self {
-            Self::Known(compressor) => decompress(&**compressor, message, limit),
+            Self::Known(compressor) => decompress(&**compressor, message, limit, pool),
             Self::Identity | Self::Unknown(_) => Ok(message),
         }
     }

@@ -219,6 +219,7 @@ mod tests {
 
     use super::super::decompress::decompress;
     use super::*;
+    use crate::buffer_pool::BufferPool;
     use crate::codec::MessageLimit;
     use crate::side::Side;
     use crate::status::Code;
@@ -239,6 +240,7 @@ mod tests {
             gzip,
             bytes(data),
             MessageLimit::new(Side::Server, 1_000_000),
+            &BufferPool::shared(),
         )?;
         Ok(message.copy_to_bytes(message.remaining()).to_vec())
     }

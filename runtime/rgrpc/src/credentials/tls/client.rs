@@ -1,4 +1,4 @@
-use std::fmt;
+use std::error::Error;
 use std::sync::Arc;
 
 use tokio_rustls::TlsConnector;
@@ -11,9 +11,10 @@ use super::failure::{Cause, HandshakeFailure, Remote};
 use super::identity::{self, Identity};
 use super::session::secured;
 use super::{TlsError, alpn, pem, provider};
-use crate::credentials::ChannelCredentials;
-use crate::credentials::handshake::{ClientHandshake, HandshakeFuture};
-use crate::io::{Connected, Peer};
+use crate::credentials::{
+    ChannelCredentials, ClientHandshake, ClientHandshakeInfo, HandshakeResult,
+};
+use crate::io::{BoxedIo, Peer};
 
 /// The TLS options of a channel: the CAs that it trusts, and its own certificate.
 ///
@@ -106,13 +107,13 @@ impl ClientTls {
             }
         };
         config.alpn_protocols = alpn::offer();
-        Ok(ChannelCredentials(Arc::new(ClientTlsHandshake {
+        Ok(ChannelCredentials::new(ClientTlsHandshake {
             connector: TlsConnector::from(Arc::new(config)),
             remote: Remote::Server {
                 has_client_certificate: self.identity.is_some(),
             },
             server_name: self.server_name,
-        })))
+        }))
     }
 }
 
@@ -143,56 +144,42 @@ struct ClientTlsHandshake {
 }
 
 impl ClientHandshake for ClientTlsHandshake {
-    fn scheme(&self) -> &'static str {
-        "https"
+    fn protocol(&self) -> &'static str {
+        super::PROTOCOL
     }
 
     fn server_name(&self) -> Option<&str> {
         self.server_name.as_deref()
     }
 
-    fn unanswered_hint(&self) -> &'static str {
-        // The server's alert has the reason: TLS 1.3 refuses a client certificate in this way.
-        ""
-    }
-
-    fn check_host(&self, host: &str, peer: &Peer) -> Result<(), String> {
+    fn check_host(&self, host: &str, peer: &Peer) -> Result<(), Box<dyn Error + Send + Sync>> {
         let name = ServerName::try_from(host)
             .map_err(|_| format!("{host:?} is neither a DNS name nor an IP address"))?;
-        let certificates = peer.tls.as_ref().map(|tls| &tls.peer_certificates);
+        let certificates = peer.tls().map(|tls| &tls.peer_certificates);
         let certificate = certificates
             .and_then(|chain| chain.first())
             .ok_or("the server sent no certificate")?;
         let certificate = CertificateDer::from(&**certificate);
         ParsedCertificate::try_from(&certificate)
             .and_then(|certificate| verify_server_name(&certificate, &name))
-            .map_err(|error| format!("the server's certificate is not for it: {error}"))
+            .map_err(|error| format!("the server's certificate is not for it: {error}").into())
     }
 
-    fn handshake<'a>(&'a self, connected: Connected, host: &'a str) -> HandshakeFuture<'a> {
+    async fn handshake(&self, io: BoxedIo, info: ClientHandshakeInfo<'_>) -> HandshakeResult {
         let failed = |cause| HandshakeFailure {
             remote: self.remote,
             cause,
         };
-        Box::pin(async move {
-            let name = ServerName::try_from(host.to_owned())
-                .map_err(|_| failed(Cause::Name(host.to_owned())))?;
-            let stream = self
-                .connector
-                .connect(name, connected.io)
-                .await
-                .map_err(|error| failed(Cause::Tls(error)))?;
-            let connected = secured(stream.into(), connected.peer, self.remote)
-                .map_err(|error| failed(Cause::Protocol(error)))?;
-            Ok(connected)
-        })
-    }
-}
-
-impl fmt::Debug for ClientTlsHandshake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ClientTls")
-            .field("server_name", &self.server_name)
-            .finish_non_exhaustive()
+        let host = info.server_name();
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| failed(Cause::Name(host.to_owned())))?;
+        let stream = self
+            .connector
+            .connect(name, io)
+            .await
+            .map_err(|error| failed(Cause::Tls(error)))?;
+        let secured =
+            secured(stream.into(), self.remote).map_err(|error| failed(Cause::Protocol(error)))?;
+        Ok(secured)
     }
 }

@@ -9,7 +9,8 @@ use tokio_rustls::rustls::{self, AlertDescription, CertificateError, InvalidMess
 use super::alpn::NotH2;
 use crate::error_text::debug_is_text;
 
-/// The error of a handshake.
+/// The reason of a failed handshake, after the prefix of
+/// [`HandshakeError`](crate::credentials::HandshakeError).
 pub(super) struct HandshakeFailure {
     pub(super) remote: Remote,
     pub(super) cause: Cause,
@@ -73,7 +74,6 @@ impl Error for SessionFailure {
 impl fmt::Display for HandshakeFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { remote, cause } = self;
-        write!(f, "the TLS handshake with the {remote} failed: ")?;
         match cause {
             Cause::Name(name) => write!(
                 f,
@@ -282,7 +282,7 @@ mod tests {
         ] {
             let cause = error.to_string();
             let text = tls(remote, error);
-            let side = format!("the TLS handshake with the {remote} failed: {cause}: ");
+            let side = format!("{cause}: ");
             assert!(text.starts_with(&side), "{text}");
             assert!(text.contains(option), "{text}");
         }
@@ -321,21 +321,21 @@ mod tests {
     fn an_error_without_advice_is_unchanged() {
         assert_eq!(
             tls(SERVER, rustls::Error::DecryptError),
-            "the TLS handshake with the server failed: cannot decrypt peer's message"
+            "cannot decrypt peer's message"
         );
         assert_eq!(
             text(
                 Remote::Client,
                 Cause::Tls(io::ErrorKind::ConnectionReset.into())
             ),
-            "the TLS handshake with the client failed: connection reset"
+            "connection reset"
         );
         assert_eq!(
             text(
                 Remote::Client,
                 Cause::Tls(io::ErrorKind::UnexpectedEof.into())
             ),
-            "the TLS handshake with the client failed: the client closed the connection"
+            "the client closed the connection"
         );
     }
 

@@ -25,6 +25,9 @@ pub use client::ClientTls;
 pub use error::TlsError;
 pub use server::ServerTls;
 
+/// The name of the protocol, as in grpc-go.
+const PROTOCOL: &str = "tls";
+
 fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }

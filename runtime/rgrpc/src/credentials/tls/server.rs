@@ -1,4 +1,3 @@
-use std::fmt;
 use std::sync::Arc;
 
 use tokio_rustls::TlsAcceptor;
@@ -10,9 +9,10 @@ use super::failure::{Cause, HandshakeFailure, Remote};
 use super::identity::{self, Identity};
 use super::session::secured;
 use super::{TlsError, alpn, pem, provider};
-use crate::credentials::ServerCredentials;
-use crate::credentials::handshake::{HandshakeFuture, ServerHandshake};
-use crate::io::Connected;
+use crate::credentials::{
+    HandshakeResult, ServerCredentials, ServerHandshake, ServerHandshakeInfo,
+};
+use crate::io::BoxedIo;
 
 /// The TLS options of a server: its certificate, and the verification of client certificates.
 ///
@@ -102,9 +102,9 @@ impl ServerTls {
             .with_single_cert(chain, key)
             .map_err(identity::rejected)?;
         config.alpn_protocols = alpn::offer();
-        Ok(ServerCredentials(Arc::new(ServerTlsHandshake {
+        Ok(ServerCredentials::new(ServerTlsHandshake {
             acceptor: TlsAcceptor::from(Arc::new(config)),
-        })))
+        }))
     }
 }
 
@@ -128,26 +128,22 @@ struct ServerTlsHandshake {
 }
 
 impl ServerHandshake for ServerTlsHandshake {
-    fn handshake(&self, connected: Connected) -> HandshakeFuture<'_> {
+    fn protocol(&self) -> &'static str {
+        super::PROTOCOL
+    }
+
+    async fn handshake(&self, io: BoxedIo, _: ServerHandshakeInfo<'_>) -> HandshakeResult {
         let failed = |cause| HandshakeFailure {
             remote: Remote::Client,
             cause,
         };
-        Box::pin(async move {
-            let stream = self
-                .acceptor
-                .accept(connected.io)
-                .await
-                .map_err(|error| failed(Cause::Tls(error)))?;
-            let connected = secured(stream.into(), connected.peer, Remote::Client)
-                .map_err(|error| failed(Cause::Protocol(error)))?;
-            Ok(connected)
-        })
-    }
-}
-
-impl fmt::Debug for ServerTlsHandshake {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("ServerTls")
+        let stream = self
+            .acceptor
+            .accept(io)
+            .await
+            .map_err(|error| failed(Cause::Tls(error)))?;
+        let secured = secured(stream.into(), Remote::Client)
+            .map_err(|error| failed(Cause::Protocol(error)))?;
+        Ok(secured)
     }
 }

@@ -9,19 +9,16 @@ use tokio_rustls::rustls::{CommonState, ProtocolVersion};
 
 use super::alpn::{self, NotH2};
 use super::failure::{Remote, SessionFailure};
-use crate::io::{BoxedIo, Connected, Peer, TlsInfo, TlsVersion};
+use crate::credentials::Secured;
+use crate::io::{AuthInfo, BoxedIo, SecurityLevel, TlsInfo, TlsVersion};
 
 /// Wraps a stream after its handshake, if the sides agreed on HTTP/2.
-pub(super) fn secured(
-    stream: TlsStream<BoxedIo>,
-    peer: Peer,
-    remote: Remote,
-) -> Result<Connected, NotH2> {
+pub(super) fn secured(stream: TlsStream<BoxedIo>, remote: Remote) -> Result<Secured, NotH2> {
     let (_, session) = stream.get_ref();
     alpn::check(session.alpn_protocol())?;
-    let tls = Some(info(session));
-    let session = Session { stream, remote };
-    Ok(Connected::new(Box::new(session), Peer { tls, ..peer }))
+    let auth = AuthInfo::new(super::PROTOCOL, SecurityLevel::PrivacyAndIntegrity)
+        .with_details(info(session));
+    Ok(Secured::new(Session { stream, remote }, auth))
 }
 
 /// A secured connection whose errors name the option that resolves them.

@@ -26,8 +26,8 @@ use crate::side::Side;
 use crate::task::{Lost, watched};
 use crate::transport::statistics::ConnectionStats;
 use crate::transport::{
-    ClientSettings, ClientStream, ClientTransport, ConnectError, ConnectionSnapshot, OpenError,
-    OpenRequest, Report, TransportEvent,
+    ClientSettings, ClientStream, ClientTransport, ConnectionSnapshot, DisconnectReason,
+    DrainReason, OpenError, OpenRequest, PrefaceError, Report, TransportEvent, request_too_large,
 };
 
 /// The last stream id to use before the connection is replaced: three quarters of them, as in
@@ -50,7 +50,7 @@ pub(crate) async fn connect(
     connected: Connected,
     settings: ClientSettings,
     report: Report,
-) -> Result<Arc<dyn ClientTransport>, ConnectError> {
+) -> Result<Arc<dyn ClientTransport>, PrefaceError> {
     let registry = &settings.connections;
     let registration = registry.register(Side::Client, connected.peer.clone());
     let stats = Arc::clone(registration.stats());
@@ -60,7 +60,7 @@ pub(crate) async fn connect(
         connected.io,
         Observer {
             settings: Some(settings_sender),
-            goaway: report_goaway(Arc::clone(&info), Arc::clone(&report)),
+            goaway: report_goaway(Arc::clone(&info), Arc::clone(&report), Arc::clone(&stats)),
             info: Arc::clone(&info),
         },
     );
@@ -78,10 +78,7 @@ pub(crate) async fn connect(
         .enable_push(false)
         .handshake(tap)
         .await
-        .map_err(|error| {
-            let text = format!("the HTTP/2 preface could not be sent: {error}");
-            ConnectError::new(text).with_shared_source(info.io_error())
-        })?;
+        .map_err(|error| PrefaceError(info.disconnect(info.reason(&error))))?;
 
     let close = Arc::new(Notify::new());
     let transport = Arc::new(H2ClientTransport {
@@ -102,36 +99,37 @@ pub(crate) async fn connect(
         },
     };
     let (failed_sender, failed) = oneshot::channel();
-    let lost = format!("the connection {} was lost", transport.connection);
-    let served = Arc::clone(&info);
+    let ended_info = Arc::clone(&info);
     let run = async move {
         let _registered = registration;
         driver.run().await
     };
     tokio::spawn(watched(run, move |ended| {
-        let reason = ended.unwrap_or_else(|problem| format!("{lost}: {problem}"));
+        let end = ended_info.disconnect(ended.unwrap_or_else(DisconnectReason::from));
         // There is no receiver any more once the transport exists.
-        let _ = failed_sender.send(reason.clone());
-        let served = served.has_served();
-        report(TransportEvent::Closed { reason, served });
+        let _ = failed_sender.send(end.clone());
+        let served = ended_info.has_served();
+        report(TransportEvent::Closed { end, served });
     }));
     if settings_came.await.is_err() {
-        let reason = failed.await.unwrap_or_default();
-        let text = match info.other_protocol() {
-            Some(other) => other.of_server_text(),
-            None => format!("no HTTP/2 SETTINGS came from the server: {reason}"),
-        };
-        return Err(ConnectError::new(text).with_shared_source(info.io_error()));
+        let gone = |_| info.disconnect(DisconnectReason::RuntimeShutDown);
+        return Err(PrefaceError(failed.await.unwrap_or_else(gone)));
     }
     Ok(transport)
 }
 
 /// Tells streams and the owner of the connection about a GOAWAY.
-fn report_goaway(info: Arc<ConnectionInfo>, report: Report) -> OnGoAway {
-    Box::new(move |reason, last_stream| {
-        info.set_goaway(reason.clone());
+fn report_goaway(
+    info: Arc<ConnectionInfo>,
+    report: Report,
+    stats: Arc<ConnectionStats>,
+) -> OnGoAway {
+    Box::new(move |goaway, last_stream| {
+        info.set_goaway(goaway.clone());
+        stats.set_goaway(goaway.clone());
+        let reason = DrainReason::GoAway(goaway);
         let served = info.serves_up_to(last_stream);
-        report(TransportEvent::GoAway { reason, served });
+        report(TransportEvent::Draining { reason, served });
     })
 }
 
@@ -167,7 +165,7 @@ impl Drop for H2ClientTransport {
 
 impl Driver {
     /// Runs until the connection is gone. The output is the reason.
-    async fn run(self) -> String {
+    async fn run(self) -> DisconnectReason {
         let Self {
             connection,
             info,
@@ -190,9 +188,9 @@ impl Driver {
         .await;
         std::mem::forget(noted);
         match ended {
-            Some(Ok(())) => format!("the connection {info} was closed"),
-            Some(Err(error)) => format!("the connection {info} failed: {error}"),
-            None => format!("the connection {info} was closed by the client"),
+            Some(Ok(())) => DisconnectReason::ClosedByPeer,
+            Some(Err(error)) => info.reason(&error),
+            None => DisconnectReason::ClosedLocally,
         }
     }
 }
@@ -209,6 +207,10 @@ impl Drop for NotedLoss<'_> {
 impl ClientTransport for H2ClientTransport {
     fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientStream>, OpenError> {
         let head = fields::request(&request).map_err(OpenError::Invalid)?;
+        let size = || fields::request_size(&head);
+        if let Some((size, limit)) = self.connection.header_list.exceeded_by(size) {
+            return Err(OpenError::Invalid(request_too_large(size, limit)));
+        }
         // `h2` allows each clone one stream that waits for the peer's limit. With a clone for each
         // call any number of calls can wait, in the order of their arrival.
         let mut opener = self.sender.clone();
@@ -219,9 +221,9 @@ impl ClientTransport for H2ClientTransport {
         };
         self.connection.set_opened();
         if u32::from(stream.stream_id()) > LAST_STREAM_ID {
-            (self.report)(TransportEvent::GoAway {
+            (self.report)(TransportEvent::Draining {
+                reason: DrainReason::StreamIdsUsedUp,
                 served: true,
-                reason: "the connection's stream ids are nearly used up".to_owned(),
             });
         }
         let mut sender = Sender::new(stream, Side::Client, None);

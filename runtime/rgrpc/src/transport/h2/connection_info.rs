@@ -7,15 +7,18 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
+use super::settings_tap::HeaderListLimit;
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::task::Lost;
-use crate::transport::{LastReceived, MAX_FIRST_OCTETS, OtherProtocol};
+use crate::transport::{
+    Disconnect, DisconnectReason, GoAway, LastReceived, MAX_FIRST_OCTETS, OtherProtocol,
+};
 
 /// The facts about a connection that its streams report when it fails.
 pub(super) struct ConnectionInfo {
     peer: Arc<Peer>,
-    goaway: Mutex<Option<String>>,
+    goaway: Mutex<Option<GoAway>>,
     /// The error that ended reading or writing. `h2` keeps only its text.
     io_error: OnceLock<Arc<io::Error>>,
     /// The first octets that were received, until SETTINGS arrive.
@@ -26,6 +29,7 @@ pub(super) struct ConnectionInfo {
     /// A response has begun.
     served: AtomicBool,
     pub(super) last_received: LastReceived,
+    pub(super) header_list: Arc<HeaderListLimit>,
 }
 
 impl ConnectionInfo {
@@ -39,6 +43,7 @@ impl ConnectionInfo {
             opened: AtomicBool::new(false),
             served: AtomicBool::new(false),
             last_received: LastReceived::new(),
+            header_list: HeaderListLimit::new(),
         }
     }
 
@@ -47,9 +52,31 @@ impl ConnectionInfo {
         &self.peer
     }
 
-    /// Stores the code and the debug data of the peer's GOAWAY.
-    pub(super) fn set_goaway(&self, reason: String) {
-        *lock(&self.goaway) = Some(reason);
+    /// Stores the peer's GOAWAY.
+    pub(super) fn set_goaway(&self, goaway: GoAway) {
+        *lock(&self.goaway) = Some(goaway);
+    }
+
+    /// The end of the connection. A server that has sent no SETTINGS may speak another protocol, which
+    /// explains more.
+    pub(super) fn disconnect(&self, reason: DisconnectReason) -> Disconnect {
+        let reason = match self.other_protocol() {
+            Some(other) => DisconnectReason::OtherProtocol(other.of_server_text().into()),
+            None => reason,
+        };
+        let goaway = lock(&self.goaway).clone();
+        Disconnect::new(Arc::clone(&self.peer), reason, goaway)
+    }
+
+    /// The reason of an error that ended the connection.
+    pub(super) fn reason(&self, error: &h2::Error) -> DisconnectReason {
+        match (self.io_error.get(), &*lock(&self.goaway)) {
+            (Some(error), _) => DisconnectReason::of_io(Arc::clone(error)),
+            (None, Some(goaway)) if error.is_go_away() && error.is_remote() => {
+                DisconnectReason::GoAway(goaway.clone())
+            }
+            (None, _) => super::error::disconnect_reason(error),
+        }
     }
 
     /// Stores the first error of the connection. Returns an error with the same text.
@@ -72,7 +99,7 @@ impl ConnectionInfo {
     }
 
     /// The protocol that the server speaks instead of HTTP/2.
-    pub(super) fn other_protocol(&self) -> Option<OtherProtocol> {
+    fn other_protocol(&self) -> Option<OtherProtocol> {
         OtherProtocol::of_server(&lock(&self.first_octets))
     }
 
@@ -107,8 +134,8 @@ impl ConnectionInfo {
 impl fmt::Display for ConnectionInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "to {} from {}", self.peer.remote, self.peer.local)?;
-        if let Some(reason) = &*lock(&self.goaway) {
-            write!(f, ", after GOAWAY with {reason}")?;
+        if let Some(goaway) = &*lock(&self.goaway) {
+            write!(f, ", after GOAWAY with {goaway}")?;
         }
         match self.loss.get() {
             Some(loss) => write!(f, ": {loss}"),

@@ -164,6 +164,22 @@ pub(super) fn response_size(response: &Response<()>) -> usize {
     ":status200".len() + FIELD_OVERHEAD + list_size(response.headers())
 }
 
+/// Returns the size of the header list of a request.
+pub(super) fn request_size(request: &Request<()>) -> usize {
+    let uri = request.uri();
+    let scheme = uri.scheme_str().unwrap_or_default();
+    let authority = uri.authority().map_or("", Authority::as_str);
+    let path = uri.path_and_query().map_or("", PathAndQuery::as_str);
+    let pseudo = [
+        (":method", request.method().as_str()),
+        (":scheme", scheme),
+        (":authority", authority),
+        (":path", path),
+    ];
+    let sizes = pseudo.map(|(name, value)| name.len() + value.len() + FIELD_OVERHEAD);
+    sizes.iter().sum::<usize>() + list_size(request.headers())
+}
+
 /// Creates, with `make`, the header list of a status that is shortened to the limit.
 #[cold]
 pub(super) fn fitted<T>(

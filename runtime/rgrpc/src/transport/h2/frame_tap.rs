@@ -5,12 +5,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::connection_info::ConnectionInfo;
-use crate::transport::ResetCode;
+use crate::transport::GoAway;
 
 /// The length of a frame's header (RFC 9113, section 4.1).
 const HEADER_LEN: usize = 9;
@@ -34,8 +35,8 @@ pub(super) struct FrameTap<T> {
     observer: Observer,
 }
 
-/// The callback for every GOAWAY, with its reason and debug data as text, and its last stream.
-pub(super) type OnGoAway = Box<dyn FnMut(String, u32) + Send>;
+/// The callback for every GOAWAY, with its last stream.
+pub(super) type OnGoAway = Box<dyn FnMut(GoAway, u32) + Send>;
 
 /// The receivers of a [`FrameTap`]'s reports.
 pub(super) struct Observer {
@@ -64,7 +65,10 @@ impl Observer {
 
     fn observe(&mut self, frame: Observed) {
         match frame {
-            Observed::Settings { .. } => {
+            Observed::Settings { max_header_list } => {
+                if let Some(max) = max_header_list {
+                    self.info.header_list.set(max);
+                }
                 if let Some(settings) = self.settings.take() {
                     // There is no receiver when the attempt to connect was given up.
                     let _ = settings.send(());
@@ -72,9 +76,9 @@ impl Observer {
             }
             Observed::Headers => self.info.set_served(),
             Observed::GoAway {
-                reason,
+                goaway,
                 last_stream,
-            } => (self.goaway)(reason, last_stream),
+            } => (self.goaway)(goaway, last_stream),
         }
     }
 }
@@ -88,7 +92,7 @@ pub(super) enum Observed {
     },
     Headers,
     GoAway {
-        reason: String,
+        goaway: GoAway,
         last_stream: u32,
     },
 }
@@ -133,7 +137,7 @@ impl FrameWalker {
                         max_header_list: max_header_list(&self.payload),
                     }),
                     HEADERS => report(Observed::Headers),
-                    GOAWAY => report(goaway(&self.payload)),
+                    GOAWAY => goaway(&self.payload).into_iter().for_each(&mut report),
                     _ => {}
                 }
                 self.header_len = 0;
@@ -155,25 +159,15 @@ fn max_header_list(payload: &[u8]) -> Option<u32> {
     })
 }
 
-fn goaway(payload: &[u8]) -> Observed {
-    let Some((&[i, j, k, l, a, b, c, d], debug)) = payload.split_first_chunk() else {
-        return Observed::GoAway {
-            reason: "malformed".to_owned(),
-            last_stream: 0,
-        };
-    };
-    let code = ResetCode(u32::from_be_bytes([a, b, c, d]));
-    let reason = if debug.is_empty() {
-        format!("code: {code}")
-    } else {
-        let debug = String::from_utf8_lossy(debug);
-        format!("code: {code}, debug data: {debug:?}")
-    };
-    Observed::GoAway {
-        reason,
+/// Returns `None` for a malformed GOAWAY, with which `h2` ends the connection.
+fn goaway(payload: &[u8]) -> Option<Observed> {
+    let (&[i, j, k, l, a, b, c, d], debug) = payload.split_first_chunk()?;
+    let code = u32::from_be_bytes([a, b, c, d]);
+    Some(Observed::GoAway {
+        goaway: GoAway::new(code, Bytes::copy_from_slice(debug)),
         // Without the reserved bit.
         last_stream: u32::from_be_bytes([i, j, k, l]) & (u32::MAX >> 1),
-    }
+    })
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for FrameTap<T> {
@@ -272,12 +266,11 @@ mod tests {
                     },
                     Observed::Headers,
                     Observed::GoAway {
-                        reason: "code: ENHANCE_YOUR_CALM, debug data: \"too_many_pings\""
-                            .to_owned(),
+                        goaway: GoAway::new(0xb, "too_many_pings".into()),
                         last_stream: 5,
                     },
                     Observed::GoAway {
-                        reason: "code: NO_ERROR".to_owned(),
+                        goaway: GoAway::new(0, Bytes::new()),
                         last_stream: 5,
                     },
                 ],

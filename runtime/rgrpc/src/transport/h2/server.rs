@@ -12,6 +12,7 @@ use h2::{Reason, RecvStream};
 use http::{Request, Response};
 use tokio::time::{Instant, Sleep, sleep};
 
+use super::error::disconnect_reason;
 use super::fields;
 use super::piece::Piece;
 use super::server_stream::H2ServerStream;
@@ -20,13 +21,12 @@ use super::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, MAX_REMEMBERED_RESETS,
     MAX_STREAM_ERRORS, RESET_MEMORY, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
 };
-use crate::codec::CompressorRegistry;
 use crate::io::{BoxedIo, Connected, Peer};
 use crate::select_biased::{Either, select_biased};
 use crate::side::Side;
 use crate::transport::{
-    Call, CallState, ConnectionPhase, Dispatch, HeadWithTimeout, Rejection, ServerPhase,
-    ServerSettings, ServerTransport, run_call,
+    Call, CallState, ConnectionPhase, DisconnectReason, Dispatch, HeadWithTimeout, Rejection,
+    ServerPhase, ServerSettings, ServerTransport, run_call,
 };
 
 /// The maximum time in which a draining connection acknowledges the GOAWAY. A connection without
@@ -55,7 +55,7 @@ impl ServerConnection {
         }
     }
 
-    async fn handshake(self) -> Option<Open> {
+    async fn handshake(self) -> Result<Open, DisconnectReason> {
         let mut builder = server::Builder::new();
         builder
             .initial_window_size(STREAM_WINDOW)
@@ -76,30 +76,29 @@ impl ServerConnection {
             tokio::time::timeout(self.settings.handshake_timeout, builder.handshake(io));
         // A graceful stop waits for nothing on a connection without its handshake.
         let Either::First(handshake) = select_biased(handshake, phase.stopping()).await else {
-            return None;
+            return Err(DisconnectReason::ClosedLocally);
         };
         let connection = match handshake {
             Ok(Ok(connection)) => connection,
             // Port scanners and the probes of load balancers cause this.
             Ok(Err(error)) if error.is_io() => {
                 tracing::debug!(peer = %self.peer.remote, %error, "HTTP/2 handshake failed");
-                return None;
+                return Err(disconnect_reason(&error));
             }
             Ok(Err(error)) => {
                 let reason = format!("HTTP/2 handshake failed: {error}");
                 self.settings.refusals.refused(&self.peer.remote, &reason);
-                return None;
+                return Err(disconnect_reason(&error));
             }
             Err(_) => {
-                let reason = "no HTTP/2 SETTINGS came within the option connection_timeout";
+                let reason = DisconnectReason::PrefaceTimedOut;
                 self.settings.refusals.refused(&self.peer.remote, &reason);
-                return None;
+                return Err(reason);
             }
         };
-        Some(Open {
+        Ok(Open {
             connection,
             spawn_handlers: self.settings.spawn_handlers,
-            compressors: self.settings.compressors,
             peer: self.peer,
             header_list,
             phase,
@@ -113,10 +112,11 @@ impl ServerTransport for ServerConnection {
     async fn serve<D: Dispatch>(self, dispatch: Arc<D>) {
         let connections = &self.settings.connections;
         let _registered = connections.register(Side::Server, (*self.peer).clone());
-        let Some(open) = self.handshake().await else {
-            return;
+        let reason = match self.handshake().await {
+            Ok(open) => open.serve(&dispatch).await,
+            Err(reason) => reason,
         };
-        open.serve(dispatch).await;
+        dispatch.ended(reason);
     }
 }
 
@@ -125,7 +125,6 @@ struct Open {
     connection: Connection<SettingsTap<BoxedIo>, Piece>,
     peer: Arc<Peer>,
     header_list: Arc<HeaderListLimit>,
-    compressors: Arc<CompressorRegistry>,
     /// New calls are spawned without being polled here.
     spawn_handlers: bool,
     phase: ConnectionPhase,
@@ -145,16 +144,17 @@ enum Event {
     Phase(ServerPhase),
     /// The time in which a draining connection acknowledges has passed.
     DrainTimeout,
-    Ended,
+    Ended(DisconnectReason),
 }
 
 impl Open {
-    async fn serve<D: Dispatch>(mut self, dispatch: Arc<D>) {
+    /// Serves the connection. Returns the reason of its end.
+    async fn serve<D: Dispatch>(mut self, dispatch: &Arc<D>) -> DisconnectReason {
         loop {
             match self.next().await {
                 Event::Request(accepted) => {
-                    if let Some(call) = accepted.dispatch(&dispatch, &self) {
-                        start(call, &dispatch, self.spawn_handlers).await;
+                    if let Some(call) = accepted.dispatch(dispatch, &self) {
+                        start(call, dispatch, self.spawn_handlers).await;
                     }
                 }
                 Event::Phase(ServerPhase::Running) => {}
@@ -168,9 +168,10 @@ impl Open {
                     self.drain = Some(Box::pin(sleep(DRAIN_TIMEOUT)));
                 }
                 Event::Phase(ServerPhase::Stopped) | Event::DrainTimeout => {
-                    return self.close().await;
+                    self.close().await;
+                    return DisconnectReason::ClosedLocally;
                 }
-                Event::Ended => return,
+                Event::Ended(reason) => return reason,
             }
         }
     }
@@ -183,6 +184,7 @@ impl Open {
             drain,
             ..
         } = self;
+        let is_draining = drain.is_some();
         let mut next_phase = pin!(phase.next());
         poll_fn(|cx| {
             if let Poll::Ready(phase) = next_phase.as_mut().poll(cx) {
@@ -197,9 +199,10 @@ impl Open {
                 Some(Ok((request, respond))) => Event::Request(Accepted { request, respond }),
                 Some(Err(error)) => {
                     tracing::debug!(peer = %peer.remote, %error, "connection failed");
-                    Event::Ended
+                    Event::Ended(disconnect_reason(&error))
                 }
-                None => Event::Ended,
+                None if is_draining => Event::Ended(DisconnectReason::ClosedLocally),
+                None => Event::Ended(DisconnectReason::ClosedByPeer),
             })
         })
         .await
@@ -271,7 +274,6 @@ impl Accepted {
             body,
             respond,
             connection.phase.connection().clone(),
-            Arc::clone(&connection.compressors),
             Arc::clone(&connection.stopped),
             Arc::clone(&connection.header_list),
             call,

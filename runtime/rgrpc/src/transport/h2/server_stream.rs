@@ -16,7 +16,6 @@ use super::fields;
 use super::piece::{Counted, Piece, Unwritten};
 use super::sender::{Sender, closed, closed_reason};
 use super::settings_tap::HeaderListLimit;
-use crate::codec::CompressorRegistry;
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::side::Side;
@@ -32,7 +31,6 @@ pub(super) struct H2ServerStream {
     send: Mutex<Sending>,
     wakers: Arc<SendWakers>,
     connection: ConnectionHandle,
-    compressors: Arc<CompressorRegistry>,
     /// True if the server has stopped and has ended the connection for that.
     stopped: Arc<AtomicBool>,
     header_list: Arc<HeaderListLimit>,
@@ -70,7 +68,6 @@ impl H2ServerStream {
         body: RecvStream,
         respond: SendResponse<Piece>,
         connection: ConnectionHandle,
-        compressors: Arc<CompressorRegistry>,
         stopped: Arc<AtomicBool>,
         header_list: Arc<HeaderListLimit>,
         call: CallState,
@@ -80,7 +77,6 @@ impl H2ServerStream {
             send: Mutex::new(Sending::Head(respond)),
             wakers: Arc::default(),
             connection,
-            compressors,
             stopped,
             header_list,
             call,
@@ -344,12 +340,12 @@ impl ServerStream for H2ServerStream {
         &self.connection
     }
 
-    fn compressors(&self) -> &CompressorRegistry {
-        &self.compressors
-    }
-
     fn call(&self) -> &CallState {
         &self.call
+    }
+
+    fn max_header_list(&self) -> u32 {
+        self.header_list.get()
     }
 
     fn discard(&self) {

@@ -14,20 +14,30 @@ use super::frame_tap::{FrameWalker, Observed};
 /// The length of the client's connection preface (RFC 9113, section 3.4).
 const PREFACE_LEN: usize = 24;
 
-/// The largest header list that a connection's client accepts: its SETTINGS_MAX_HEADER_LIST_SIZE,
-/// which `h2` does not show to a server.
+/// The largest header list that the peer of a connection accepts: its SETTINGS_MAX_HEADER_LIST_SIZE,
+/// which `h2` does not show.
 #[derive(Debug)]
 pub(super) struct HeaderListLimit(AtomicU32);
 
 impl HeaderListLimit {
-    /// Creates a limit that is infinite until the client sets one.
+    /// Creates a limit that is infinite until the peer sets one.
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self(AtomicU32::new(u32::MAX)))
     }
 
+    /// Returns the limit; [`u32::MAX`] for none.
+    pub(super) fn get(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Sets the limit.
+    pub(super) fn set(&self, max: u32) {
+        self.0.store(max, Ordering::Relaxed);
+    }
+
     /// Returns the limit, if a header list of this size is over it.
     pub(super) fn exceeded_by(&self, size: impl FnOnce() -> usize) -> Option<(usize, u32)> {
-        let limit = self.0.load(Ordering::Relaxed);
+        let limit = self.get();
         if limit == u32::MAX {
             return None;
         }
@@ -58,13 +68,13 @@ impl<T> SettingsTap<T> {
     fn observe(&mut self, octets: &[u8]) {
         let (preface, frames) = octets.split_at(octets.len().min(self.preface_left));
         self.preface_left -= preface.len();
-        let limit = &self.limit.0;
+        let limit = &self.limit;
         self.walker.walk(frames, |frame| {
             if let Observed::Settings {
                 max_header_list: Some(max),
             } = frame
             {
-                limit.store(max, Ordering::Relaxed);
+                limit.set(max);
             }
         });
     }

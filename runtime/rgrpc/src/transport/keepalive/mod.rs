@@ -43,6 +43,3 @@ pub(crate) use server::{ServerKeepalive, ServerStep};
 
 /// The payload of a keepalive PING. Source: grpc-go.
 pub(crate) const PING: [u8; 8] = [0; 8];
-
-/// The debug data of the GOAWAY that ends a connection for its client's PINGs (gRFC A8).
-pub(crate) const TOO_MANY_PINGS: &[u8] = b"too_many_pings";

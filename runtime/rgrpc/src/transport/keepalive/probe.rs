@@ -1,7 +1,6 @@
 //! The probe of a silent peer, for clients and servers: it decides when to send a PING, and when to
 //! give up the connection. The connection's task calls it.
 
-use std::fmt;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -70,20 +69,10 @@ pub(crate) enum ProbeStep {
 /// The failure of a connection whose peer did not answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unanswered {
-    time: Duration,
-    timeout: Duration,
-}
-
-impl fmt::Display for Unanswered {
-    /// Begins as in grpc-go.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { time, timeout } = self;
-        write!(
-            f,
-            "keepalive ping failed to receive ACK within timeout: nothing was received for {time:?}, nor \
-             for {timeout:?} after a PING; the option is keepalive"
-        )
-    }
+    /// The time of silence before the PING.
+    pub(crate) time: Duration,
+    /// The time of silence after it.
+    pub(crate) timeout: Duration,
 }
 
 impl Probe {
@@ -418,18 +407,5 @@ mod tests {
             let at = now + Duration::from_secs(second);
             assert_eq!(patient.handle_timeout(at, now, true), ProbeStep::Ping);
         }
-    }
-
-    #[test]
-    fn the_text_says_what_was_waited_for_and_which_option_says_so() {
-        let unanswered = Unanswered {
-            time: Duration::from_secs(30),
-            timeout: Duration::from_millis(1_500),
-        };
-        assert_eq!(
-            unanswered.to_string(),
-            "keepalive ping failed to receive ACK within timeout: nothing was received for 30s, nor for \
-             1.5s after a PING; the option is keepalive"
-        );
     }
 }

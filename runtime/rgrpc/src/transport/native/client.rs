@@ -1,6 +1,7 @@
 //! The client's side of a connection in the native engine: the transport that a channel holds, and
 //! the connection's task.
 
+use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,21 +16,23 @@ use tokio::time::Instant;
 
 use super::client_stream::{After, ClientPost, ClientSend, NativeClientStream};
 use super::fields::{ReadResponse, read_response};
-use super::link::{Link, LinkEnd};
+use super::link::{End, Link};
 use super::outbox::Outbox;
 use super::outgoing::SEND_QUOTA;
 use super::request_head::{RequestFields, RequestHeads};
 use super::socket::Socket;
+use super::turn::{ConnectionTask, Turn};
 use crate::io::{Connected, Peer};
 use crate::side::Side;
 use crate::status::{Origin, Status};
 use crate::task::{Lost, watched};
-use crate::transport::keepalive::{ChannelKeepalive, ClientKeepalive, ProbeStep, TOO_MANY_PINGS};
+use crate::transport::keepalive::{ChannelKeepalive, ClientKeepalive, ProbeStep};
 use crate::transport::statistics::ConnectionStats;
 use crate::transport::{
-    ClientSettings, ClientStream, ClientTransport, ConnectError, ConnectionSnapshot, Delivery,
-    LastReceived, OpenError, OpenRequest, OtherProtocol, Report, ResetCode, StreamEnd, StreamQuota,
-    TransportEvent, status_for_reset,
+    ClientSettings, ClientStream, ClientTransport, ConnectionSnapshot, Delivery, Disconnect,
+    DisconnectReason, DrainReason, GoAway, LastReceived, MessageMemory, OpenError, OpenRequest,
+    OtherProtocol, PrefaceError, Report, ResetCode, StreamEnd, StreamQuota, TransportEvent,
+    lost_text, request_too_large, status_for_reset,
 };
 
 /// Creates the client transport of a connection. Ready when the server's SETTINGS have arrived.
@@ -39,7 +42,7 @@ pub(crate) async fn connect(
     connected: Connected,
     settings: ClientSettings,
     report: Report,
-) -> Result<Arc<dyn ClientTransport>, ConnectError> {
+) -> Result<Arc<dyn ClientTransport>, PrefaceError> {
     let outbox = Arc::new(Outbox::new());
     let gone = Arc::new(AtomicBool::new(false));
     let quota = Arc::new(StreamQuota::new());
@@ -66,6 +69,7 @@ pub(crate) async fn connect(
         outbox: Arc::clone(&outbox),
         posts: Vec::new(),
         heads: RequestHeads::default(),
+        memory: settings.memory,
         unhandled: false,
         gone: Arc::clone(&gone),
         quota: Arc::clone(&quota),
@@ -78,9 +82,8 @@ pub(crate) async fn connect(
         report: Arc::clone(&report),
         is_over: false,
     });
-    let lost = task.lost_text();
     let transport = Arc::new(NativeClientTransport {
-        peer,
+        peer: Arc::clone(&peer),
         outbox,
         gone,
         quota,
@@ -88,18 +91,18 @@ pub(crate) async fn connect(
         close: Arc::clone(&close),
         stats,
     });
+    let peer_of_task = Arc::clone(&peer);
     tokio::spawn(watched(task.run(close), move |ended| {
         // A lost task tells nothing about the server.
-        let (end, served) =
-            ended.unwrap_or_else(|problem| (ConnectError::new(format!("{lost}: {problem}")), true));
-        let reason = end.to_string();
+        let lost = |lost| (Disconnect::new(peer_of_task, lost, None), true);
+        let (end, served) = ended.unwrap_or_else(lost);
         // There is no receiver any more once the transport exists.
-        let _ = failed_sender.send(end);
-        report(TransportEvent::Closed { reason, served });
+        let _ = failed_sender.send(end.clone());
+        report(TransportEvent::Closed { end, served });
     }));
     if settings_came.await.is_err() {
-        let gone = |_| ConnectError::new("the connection's task is gone");
-        return Err(failed.await.unwrap_or_else(gone));
+        let gone = |_| Disconnect::new(peer, DisconnectReason::RuntimeShutDown, None);
+        return Err(PrefaceError(failed.await.unwrap_or_else(gone)));
     }
     Ok(transport)
 }
@@ -208,6 +211,7 @@ struct Task {
     /// Posts that were taken from the outbox and are not done.
     posts: Vec<ClientPost>,
     heads: RequestHeads,
+    memory: MessageMemory,
     /// The last read has more events than the share of a turn.
     unhandled: bool,
     gone: Arc<AtomicBool>,
@@ -216,8 +220,8 @@ struct Task {
     keepalive: Option<Keepalive>,
     /// The receiver of the server's first SETTINGS.
     settings: Option<oneshot::Sender<()>>,
-    /// The code and the debug data of the server's GOAWAY.
-    goaway: Option<String>,
+    /// The server's GOAWAY.
+    goaway: Option<GoAway>,
     /// A stream was opened.
     opened: bool,
     /// A response has begun.
@@ -230,7 +234,7 @@ struct Task {
 impl Task {
     /// Runs until the connection is gone. The output is the reason, and whether a response has
     /// begun on the connection.
-    async fn run(mut self: Box<Self>, close: Arc<Notify>) -> (ConnectError, bool) {
+    async fn run(mut self: Box<Self>, close: Arc<Notify>) -> (Disconnect, bool) {
         let end = {
             let mut closed = pin!(close.notified());
             poll_fn(|cx| {
@@ -241,17 +245,10 @@ impl Task {
             })
             .await
         };
-        let is_silent = matches!(end, Some(LinkEnd::Unanswered(_)));
-        let problem = match end {
-            None => ConnectError::new("the client closed it"),
-            Some(LinkEnd::Closed) => ConnectError::new("it was closed"),
-            Some(LinkEnd::Protocol(error)) => {
-                ConnectError::new(format!("the server broke the protocol: {error}"))
-            }
-            Some(LinkEnd::Unanswered(unanswered)) => ConnectError::new(unanswered.to_string()),
-            Some(LinkEnd::Io(error)) => ConnectError::caused_by(error),
-        };
-        let end = self.describe(problem);
+        let reason = end.map_or(DisconnectReason::ClosedLocally, |end| *end);
+        let is_silent = matches!(reason, DisconnectReason::KeepaliveTimedOut { .. });
+        let reason = self.recognise(reason);
+        let end = Disconnect::new(Arc::clone(&self.peer), reason, self.goaway.clone());
         self.end_streams(&end.to_status());
         self.link.core.goaway(ErrorCode::NO_ERROR, b"");
         if is_silent {
@@ -263,83 +260,16 @@ impl Task {
         (end, self.served)
     }
 
-    /// Returns the reason why the connection is gone, or was not made.
-    fn describe(&mut self, problem: ConnectError) -> ConnectError {
-        let problem = problem.map_text(|text| self.loss(&text));
+    /// Returns the reason of the end. A server whose SETTINGS have not come may speak another
+    /// protocol, which explains more.
+    fn recognise(&mut self, reason: DisconnectReason) -> DisconnectReason {
         if self.settings.is_none() {
-            return problem;
+            return reason;
         }
         match OtherProtocol::of_server(self.link.unread()) {
-            Some(other) => problem.map_text(|_| other.of_server_text()),
-            None => {
-                problem.map_text(|text| format!("no HTTP/2 SETTINGS came from the server: {text}"))
-            }
+            Some(other) => DisconnectReason::OtherProtocol(other.of_server_text().into()),
+            None => reason,
         }
-    }
-
-    /// Takes turns until there is nothing to do. Ready when the connection is over.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<LinkEnd> {
-        let mut last = None;
-        loop {
-            match self.turn(&mut last, cx) {
-                Ok(true) => {}
-                Ok(false) => return Poll::Pending,
-                Err(end) => return Poll::Ready(end),
-            }
-        }
-    }
-
-    /// Handles the posts, reads, and writes. Returns whether there may be more to do; otherwise the
-    /// task is woken later. `last` is the time of the last turn since the task was woken.
-    fn turn(&mut self, last: &mut Option<Instant>, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
-        let posted = self.do_posts();
-        // The rest of the last read comes first. Then there may be more to read.
-        let read = self.unhandled || self.link.read(cx)?;
-        if let Some(last) = *last
-            && !read
-            && !posted
-            && self.link.core.output().is_empty()
-        {
-            return self.sleep(last, cx);
-        }
-        let now = *last.insert(Instant::now());
-        if read {
-            self.last_received.set(now);
-        }
-        self.unhandled = !self.handle_events(now)?;
-        if self.unhandled {
-            // The output waits for the posts of the calls that run next.
-            cx.waker().wake_by_ref();
-            return Ok(false);
-        }
-        if self.link.waits_for_more(cx) {
-            return Ok(false);
-        }
-        self.wake_keepalive(now);
-        self.link.write(cx)?;
-        self.unhandled = !self.handle_events(now)?;
-        if read || self.unhandled {
-            return Ok(true);
-        }
-        self.sleep(now, cx)
-    }
-
-    /// Waits for the next event. Returns `true` if there is one already. The last turn was at
-    /// `now`.
-    fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
-        self.quota.set_waiting(self.link.core.queued_streams());
-        self.link.publish_stats(now);
-        if self.link.shrink_if_idle(now) {
-            self.posts = Vec::new();
-            self.heads = RequestHeads::default();
-            self.outbox.shrink();
-        }
-        let keepalive = self.keepalive.as_ref();
-        let deadline = keepalive.and_then(|keepalive| keepalive.connection.deadline());
-        if self.link.poll_deadline(now, deadline, cx)? {
-            self.keepalive_timeout(now)?;
-        }
-        Ok(!self.outbox.sleep(cx))
     }
 
     /// Sends the PING of a stream that begins after a long time without streams.
@@ -353,40 +283,6 @@ impl Task {
         {
             self.link.keepalive_ping();
         }
-    }
-
-    /// Handles the deadline of keepalive.
-    fn keepalive_timeout(&mut self, now: Instant) -> Result<(), LinkEnd> {
-        let Some(keepalive) = &mut self.keepalive else {
-            return Ok(());
-        };
-        let has_streams = self.link.core.open_streams() > 0;
-        let received = self.last_received.at();
-        match keepalive
-            .connection
-            .handle_timeout(now, received, has_streams)
-        {
-            ProbeStep::Wait => {}
-            ProbeStep::Ping => self.link.keepalive_ping(),
-            ProbeStep::Lost(unanswered) => return Err(LinkEnd::Unanswered(unanswered)),
-        }
-        Ok(())
-    }
-
-    /// Handles the core's events. Returns `false` when the maximum number of calls has ended in
-    /// this turn.
-    fn handle_events(&mut self, now: Instant) -> Result<bool, LinkEnd> {
-        let mut ended = 0;
-        while let Some(event) = self.link.next_event(now)? {
-            ended += usize::from(ends_stream(&event));
-            self.handle(event);
-            if ended == MAX_ENDED {
-                return Ok(false);
-            }
-        }
-        self.link
-            .begin_direct_read(|stream, len| stream.take_buffer(len));
-        Ok(true)
     }
 
     fn handle(&mut self, event: Event<Arc<ReadResponse>>) {
@@ -419,7 +315,7 @@ impl Task {
                 if let Some(stream) = self.link.core.value_mut(key) {
                     let after = match direct_data {
                         Some(message) => stream.return_buffer(message, end_stream),
-                        None => stream.receive(data, end_stream),
+                        None => stream.receive(data, end_stream, &self.memory),
                     };
                     self.after(key, after);
                 }
@@ -437,7 +333,7 @@ impl Task {
                 self.break_off(key, StreamEnd::new(Err(status)));
             }
             Event::Refused { key } => {
-                let status = Status::unavailable(self.loss("the server did not take the call up"))
+                let status = Status::unavailable(self.loss(&"the server did not take the call up"))
                     .with_origin(Origin::Connection);
                 self.break_off(key, StreamEnd::failed(status, Delivery::Refused));
             }
@@ -448,7 +344,7 @@ impl Task {
                 debug,
             } => {
                 let served = self.served || (self.opened && last_id > 0);
-                self.go_away(code, &debug, served);
+                self.go_away(GoAway::new(code.0, debug), served);
             }
             Event::PeerSettings => {
                 let max = self.link.core.peer_settings().max_concurrent_streams;
@@ -486,19 +382,15 @@ impl Task {
         }
     }
 
-    fn go_away(&mut self, code: ErrorCode, debug: &[u8], served: bool) {
-        if code == ErrorCode::ENHANCE_YOUR_CALM && debug == TOO_MANY_PINGS {
+    fn go_away(&mut self, goaway: GoAway, served: bool) {
+        if goaway.is_too_many_pings() {
             self.too_many_pings();
         }
-        let reason = if debug.is_empty() {
-            format!("code: {code}")
-        } else {
-            let debug = String::from_utf8_lossy(debug);
-            format!("code: {code}, debug data: {debug:?}")
-        };
         self.gone.store(true, Ordering::Release);
-        self.goaway = Some(reason.clone());
-        (self.report)(TransportEvent::GoAway { reason, served });
+        self.goaway = Some(goaway.clone());
+        self.link.received_goaway(goaway.clone());
+        let reason = DrainReason::GoAway(goaway);
+        (self.report)(TransportEvent::Draining { reason, served });
     }
 
     /// Handles a server's end of the connection for too many PINGs. The PINGs of the channel's
@@ -521,43 +413,6 @@ impl Task {
                 "a server has ended a connection for too many PINGs (GOAWAY ENHANCE_YOUR_CALM \
                  \"too_many_pings\"), but the channel has no keepalive"
             ),
-        }
-    }
-
-    /// Handles the calls' posts. Returns whether there were any.
-    fn do_posts(&mut self) -> bool {
-        if self.outbox.is_empty() {
-            return false;
-        }
-        let mut posts = std::mem::take(&mut self.posts);
-        self.outbox.take(&mut posts);
-        for ClientPost { stream, what } in posts.drain(..) {
-            self.send(stream, what);
-        }
-        self.posts = posts;
-        true
-    }
-
-    fn send(&mut self, stream: Arc<NativeClientStream>, what: ClientSend) {
-        let key = match what {
-            ClientSend::Open(head, message) => return self.open(stream, head, message),
-            // A stream that could not be opened has been told.
-            _ => match stream.key() {
-                Some(key) => key,
-                None => return,
-            },
-        };
-        match what {
-            ClientSend::Open(..) => {}
-            ClientSend::Messages => {
-                let (messages, ends, count) = stream.take_messages();
-                let sent = self.link.core.send_data(key, messages, ends);
-                self.link.count_sent(count, &sent);
-                self.sent(sent);
-                self.update_queued(key);
-            }
-            ClientSend::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
-            ClientSend::Reading => self.link.core.read(key, stream.take_reading()),
         }
     }
 
@@ -585,20 +440,16 @@ impl Task {
                 }
             }
             Err(rgrpc_http2::OpenError::HeaderListTooLarge { size, limit }) => {
-                let status = Status::internal(format!(
-                    "the request was not sent: its headers are {size} octets and the server takes \
-                     SETTINGS_MAX_HEADER_LIST_SIZE = {limit}"
-                ));
+                let status = request_too_large(size, limit);
                 stream.break_off(StreamEnd::new(Err(status)));
             }
             Err(error) => {
                 if !self.gone.swap(true, Ordering::AcqRel) {
-                    let reason = error.to_string();
+                    let reason = DrainReason::StreamIdsUsedUp;
                     let served = self.served;
-                    (self.report)(TransportEvent::GoAway { reason, served });
+                    (self.report)(TransportEvent::Draining { reason, served });
                 }
-                let status = Status::unavailable(self.loss(&error.to_string()))
-                    .with_origin(Origin::Connection);
+                let status = Status::unavailable(self.loss(&error)).with_origin(Origin::Connection);
                 stream.break_off(StreamEnd::failed(status, Delivery::NotSent));
             }
         }
@@ -621,20 +472,9 @@ impl Task {
         }
     }
 
-    /// Returns the text of a lost connection.
-    fn lost_text(&self) -> String {
-        let Peer { remote, local, .. } = &*self.peer;
-        format!("the connection to {remote} from {local} was lost")
-    }
-
-    /// Returns the error text of calls on the lost connection.
-    fn loss(&self, problem: &str) -> String {
-        let lost = self.lost_text();
-        let goaway = match &self.goaway {
-            Some(reason) => format!(", after GOAWAY with {reason}"),
-            None => String::new(),
-        };
-        format!("{lost}: {problem}{goaway}")
+    /// Returns the text of calls that the connection does not take.
+    fn loss(&self, problem: &dyn fmt::Display) -> String {
+        lost_text(&self.peer, problem, self.goaway.as_ref())
     }
 
     /// Ends all streams with the connection.
@@ -654,11 +494,118 @@ impl Task {
     }
 }
 
+impl ConnectionTask for Task {
+    type Stream = Arc<NativeClientStream>;
+    type Head = Arc<ReadResponse>;
+    type Post = ClientPost;
+
+    fn link(&mut self) -> &mut Link<Arc<NativeClientStream>, Arc<ReadResponse>> {
+        &mut self.link
+    }
+
+    fn outbox(&self) -> &Outbox<ClientPost> {
+        &self.outbox
+    }
+
+    fn posts(&mut self) -> &mut Vec<ClientPost> {
+        &mut self.posts
+    }
+
+    fn send(&mut self, ClientPost { stream, what }: ClientPost) {
+        let key = match what {
+            ClientSend::Open(head, message) => return self.open(stream, head, message),
+            // A stream that could not be opened has been told.
+            _ => match stream.key() {
+                Some(key) => key,
+                None => return,
+            },
+        };
+        match what {
+            ClientSend::Open(..) => {}
+            ClientSend::Messages => {
+                let (messages, ends, count) = stream.take_messages();
+                let sent = self.link.core.send_data(key, messages, ends);
+                self.link.count_sent(count, &sent);
+                self.sent(sent);
+                self.update_queued(key);
+            }
+            ClientSend::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
+            ClientSend::Reading => self.link.core.read(key, stream.take_reading()),
+        }
+    }
+
+    fn has_unhandled(&self) -> bool {
+        self.unhandled
+    }
+
+    #[inline]
+    fn work(&mut self, turn: &Turn, cx: &mut Context<'_>) -> Result<bool, End> {
+        if turn.read {
+            self.last_received.set(turn.now);
+        }
+        if !self.handle_events(turn.now, cx)? {
+            // The output waits for the posts of the calls that run next.
+            cx.waker().wake_by_ref();
+            return Ok(false);
+        }
+        if self.link.waits_for_more(cx) {
+            return Ok(false);
+        }
+        self.wake_keepalive(turn.now);
+        Ok(true)
+    }
+
+    /// Handles the core's events. Leaves the rest to the next turn when the maximum number of calls
+    /// has ended in this one.
+    fn handle_events(&mut self, now: Instant, _: &mut Context<'_>) -> Result<bool, End> {
+        let mut ended = 0;
+        while let Some(event) = self.link.next_event(now)? {
+            ended += usize::from(ends_stream(&event));
+            self.handle(event);
+            if ended == MAX_ENDED {
+                self.unhandled = true;
+                return Ok(false);
+            }
+        }
+        self.unhandled = false;
+        self.link
+            .begin_direct_read(|stream, len| stream.take_buffer(len));
+        Ok(true)
+    }
+
+    fn prepare_sleep(&mut self, _: Instant, _: &mut Context<'_>) -> Result<Option<Instant>, End> {
+        self.quota.set_waiting(self.link.core.queued_streams());
+        let keepalive = self.keepalive.as_ref();
+        Ok(keepalive.and_then(|keepalive| keepalive.connection.deadline()))
+    }
+
+    fn shrink(&mut self) {
+        self.heads = RequestHeads::default();
+    }
+
+    fn keepalive_timeout(&mut self, now: Instant) -> Result<(), End> {
+        let Some(keepalive) = &mut self.keepalive else {
+            return Ok(());
+        };
+        let has_streams = self.link.core.open_streams() > 0;
+        let received = self.last_received.at();
+        match keepalive
+            .connection
+            .handle_timeout(now, received, has_streams)
+        {
+            ProbeStep::Wait => {}
+            ProbeStep::Ping => self.link.keepalive_ping(),
+            ProbeStep::Lost(unanswered) => return Err(Box::new(unanswered.into())),
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Task {
     /// Tells the streams, when the task panics or is dropped with its runtime.
     fn drop(&mut self) {
         if !self.is_over {
-            let reason = self.loss(&Lost::now().to_string());
+            let reason = self.loss(&Lost::now());
             self.end_streams(&Status::unavailable(reason));
         }
     }

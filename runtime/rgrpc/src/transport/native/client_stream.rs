@@ -16,8 +16,8 @@ use super::request_head::RequestFields;
 use crate::lock::lock;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode, Stream,
-    StreamEnd, Trailers, WholeResponse, ended_well,
+    ClientStream, HeadersBlock, Incoming, IncomingHead, MessageMemory, NoHead, ReadDemand,
+    ResetCode, Stream, StreamEnd, Trailers, WholeContent, ended_well,
 };
 
 /// The number of octets of a body that is not gRPC in the status, as in grpc-go.
@@ -158,9 +158,9 @@ impl NativeClientStream {
     }
 
     /// Receives DATA, and the end of the stream if that came with it.
-    pub(super) fn receive(&self, data: Bytes, end_stream: bool) -> After {
+    pub(super) fn receive(&self, data: Bytes, end_stream: bool, memory: &MessageMemory) -> After {
         let mut state = lock(&self.state);
-        let (waker, after) = state.data(data, end_stream);
+        let (waker, after) = state.data(data, end_stream, memory);
         drop(state);
         wake(waker);
         after
@@ -234,7 +234,8 @@ impl ClientStreamState {
             }
             // Trailers of a response that is not gRPC, or headers where trailers belong, which the
             // core does not let through.
-            _ => return self.data(Bytes::new(), true),
+            Head::NotGrpc(..) => return self.end_foreign(),
+            _ => return self.ended_with_data(),
         }
         match block.headers(end_stream) {
             HeadersBlock::Head(head) => {
@@ -257,7 +258,12 @@ impl ClientStreamState {
         }
     }
 
-    fn data(&mut self, data: Bytes, end_stream: bool) -> (Option<Waker>, After) {
+    fn data(
+        &mut self,
+        data: Bytes,
+        end_stream: bool,
+        memory: &MessageMemory,
+    ) -> (Option<Waker>, After) {
         if let Head::NotGrpc(_, body) = &mut self.head {
             let free = MAX_NOT_GRPC_BODY - body.len();
             body.extend_from_slice(&data[..data.len().min(free)]);
@@ -267,7 +273,7 @@ impl ClientStreamState {
                 (None, After::Nothing)
             };
         }
-        let Pushed { waker, reading } = self.inbound.push(data);
+        let Pushed { waker, reading } = self.inbound.push(data, memory);
         if end_stream {
             let (ended, after) = self.ended_with_data();
             return (waker.or(ended), after);
@@ -333,6 +339,34 @@ impl Stream for NativeClientStream {
         incoming
     }
 
+    fn poll_whole(
+        &self,
+        cx: &mut Context<'_>,
+        fits: &dyn Fn(&[u8]) -> bool,
+    ) -> Poll<Option<WholeContent>> {
+        let mut state = lock(&self.state);
+        match &state.head {
+            Head::Awaited => {
+                state.inbound.wait(cx);
+                return Poll::Pending;
+            }
+            Head::Here(_) => {}
+            Head::NotGrpc(..) | Head::Done => return Poll::Ready(None),
+        }
+        let Some((data, trailer)) = state.inbound.take_whole(fits) else {
+            return Poll::Ready(None);
+        };
+        let head = match std::mem::replace(&mut state.head, Head::Done) {
+            Head::Here(head) => head,
+            _ => IncomingHead::default(),
+        };
+        Poll::Ready(Some(WholeContent {
+            head,
+            data,
+            trailer,
+        }))
+    }
+
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         let mut state = lock(&self.state);
         match state.sending.closed() {
@@ -379,34 +413,6 @@ impl ClientStream for NativeClientStream {
                 Poll::Pending
             }
         }
-    }
-
-    fn poll_whole(
-        &self,
-        cx: &mut Context<'_>,
-        fits: &dyn Fn(&[u8]) -> bool,
-    ) -> Poll<Option<WholeResponse>> {
-        let mut state = lock(&self.state);
-        match &state.head {
-            Head::Awaited => {
-                state.inbound.wait(cx);
-                return Poll::Pending;
-            }
-            Head::Here(_) => {}
-            Head::NotGrpc(..) | Head::Done => return Poll::Ready(None),
-        }
-        let Some((messages, trailer)) = state.inbound.take_whole(fits) else {
-            return Poll::Ready(None);
-        };
-        let head = match std::mem::replace(&mut state.head, Head::Done) {
-            Head::Here(head) => head,
-            _ => IncomingHead::default(),
-        };
-        Poll::Ready(Some(WholeResponse {
-            head,
-            messages,
-            trailer,
-        }))
     }
 
     fn waits_for_its_turn(&self) -> bool {

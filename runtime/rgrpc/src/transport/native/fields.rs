@@ -282,6 +282,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::transport::{EncodingField, head_size, trailers_size};
 
     const REQUEST: [(&str, &str); 4] = [
         (":method", "POST"),
@@ -289,6 +290,36 @@ mod tests {
         ("content-type", "application/grpc"),
         ("x-key", "value"),
     ];
+
+    #[test]
+    fn the_sizes_of_header_lists_are_known_before_they_are_made() {
+        let mut metadata = Metadata::new();
+        for (key, value) in [("x-key", "value"), ("x-other", "")] {
+            metadata.append(key, value).expect("valid");
+        }
+        metadata.append("x-bin", &[1, 2, 3, 4][..]).expect("valid");
+        let gzip = || EncodingField::Encoding(Bytes::from_static(b"gzip"));
+        let accepted = EncodingField::AcceptEncoding(Bytes::from_static(b"gzip,identity"));
+        for (content_subtype, encoding, metadata) in [
+            (&b""[..], None, &Metadata::new()),
+            (b"json", Some(gzip()), &metadata),
+            (b"proto", Some(accepted), &Metadata::new()),
+        ] {
+            let head = ResponseHead {
+                content_subtype,
+                encoding,
+                metadata,
+            };
+            let block = HeaderBlock::response(head.clone());
+            assert_eq!(head_size(&head), block.block().list_size(), "{head:?}");
+            let outcome = Ok(metadata.clone());
+            let trailers = HeaderBlock::trailers(&outcome).block().list_size();
+            assert_eq!(trailers_size(metadata), trailers);
+            let only = HeaderBlock::trailers_only(head.clone(), &outcome);
+            let size = head_size(&head.without_messages()) + trailers;
+            assert_eq!(size, only.block().list_size());
+        }
+    }
 
     fn fields(more: &[(&str, &str)]) -> Vec<Field> {
         let field = |&(name, value): &(&str, &str)| {

@@ -10,7 +10,7 @@ use rgrpc_http2::Reading;
 use super::large_message::Assembly;
 
 use crate::metadata::Metadata;
-use crate::transport::{Incoming, ReadDemand, StreamEnd};
+use crate::transport::{Incoming, MessageMemory, ReadDemand, StreamEnd};
 
 /// The receiving side of a stream: the DATA that has come and that the call has not taken, and the
 /// call's reading of it. Flow control bounds it.
@@ -89,7 +89,7 @@ impl Inbound {
     }
 
     /// Adds DATA that has arrived.
-    pub(super) fn push(&mut self, data: Bytes) -> Pushed {
+    pub(super) fn push(&mut self, data: Bytes, memory: &MessageMemory) -> Pushed {
         if data.is_empty() || self.ended {
             return Pushed::default();
         }
@@ -98,7 +98,8 @@ impl Inbound {
                 pieces.push(data);
                 Pushed::waking(self.waker.take())
             }
-            &mut Content::Awaited(read_demand) => match Assembly::begin(read_demand, &data) {
+            &mut Content::Awaited(read_demand) => match Assembly::begin(read_demand, &data, memory)
+            {
                 Some(assembly) => {
                     self.need(assembly.len());
                     self.content = Content::Assembling(Box::new(assembly));
@@ -287,7 +288,7 @@ impl Inbound {
     }
 
     /// Takes the whole DATA and the end, which must be regular; see
-    /// [`Stream::take_whole`](crate::transport::Stream::take_whole).
+    /// [`Stream::poll_whole`](crate::transport::Stream::poll_whole).
     pub(super) fn take_whole(&mut self, fits: &dyn Fn(&[u8]) -> bool) -> Option<(Bytes, Metadata)> {
         let Some(StreamEnd {
             outcome: Ok(metadata),
@@ -341,6 +342,10 @@ mod tests {
 
     const ANY: ReadDemand = ReadDemand::Message { max: usize::MAX };
 
+    fn push(inbound: &mut Inbound, data: Bytes) -> Pushed {
+        inbound.push(data, &MessageMemory::default())
+    }
+
     fn next(inbound: &mut Inbound) -> Option<Incoming> {
         match inbound.poll(&Context::from_waker(Waker::noop()), ANY) {
             Poll::Ready(incoming) => Some(incoming),
@@ -359,11 +364,11 @@ mod tests {
     fn all_that_comes_counts_as_taken_once_it_is_discarded() {
         let mut inbound = Inbound::default();
         assert!(inbound.discarding().is_none());
-        inbound.push(Bytes::from_static(b"one"));
+        push(&mut inbound, Bytes::from_static(b"one"));
         inbound.discard();
         assert!(inbound.is_report_due());
         assert_eq!(inbound.take_reading().taken, u64::MAX);
-        let pushed = inbound.push(Bytes::from_static(b"two"));
+        let pushed = push(&mut inbound, Bytes::from_static(b"two"));
         assert_eq!(pushed.reading.expect("credit").taken, u64::MAX);
         inbound.end(StreamEnd::new(Ok(Metadata::new())));
         assert!(!inbound.is_report_due());
@@ -376,7 +381,7 @@ mod tests {
         let len = 100_000;
         let mut begin = vec![0];
         begin.extend(u32::to_be_bytes(len));
-        inbound.push(begin.into());
+        push(&mut inbound, begin.into());
         let buffer = inbound.take_buffer(50_000).expect("a large message");
         inbound.discard();
         assert!(inbound.return_buffer(buffer).is_none());
@@ -389,7 +394,7 @@ mod tests {
         let mut inbound = Inbound::default();
         assert!(next(&mut inbound).is_none());
         for piece in ["a", "b", "c"] {
-            inbound.push(Bytes::from_static(piece.as_bytes()));
+            push(&mut inbound, Bytes::from_static(piece.as_bytes()));
         }
         inbound.end(StreamEnd::new(Ok(Metadata::new())));
         assert_eq!(data(&mut inbound), "a");
@@ -404,7 +409,7 @@ mod tests {
     #[test]
     fn a_stream_that_breaks_off_ends_at_once_and_once() {
         let mut inbound = Inbound::default();
-        inbound.push(Bytes::from_static(b"lost"));
+        push(&mut inbound, Bytes::from_static(b"lost"));
         inbound.break_off(StreamEnd::new(Err(Status::unavailable("first"))));
         inbound.end(StreamEnd::new(Ok(Metadata::new())));
         match next(&mut inbound) {
@@ -418,7 +423,7 @@ mod tests {
     #[test]
     fn a_reset_after_the_end_takes_nothing_back() {
         let mut inbound = Inbound::default();
-        inbound.push(Bytes::from_static(b"kept"));
+        push(&mut inbound, Bytes::from_static(b"kept"));
         inbound.end(StreamEnd::new(Ok(Metadata::new())));
         inbound.break_off(StreamEnd::new(Err(Status::internal("reset"))));
         assert_eq!(data(&mut inbound), "kept");
@@ -432,8 +437,8 @@ mod tests {
     fn a_waiting_task_is_woken_by_data() {
         let mut inbound = Inbound::default();
         assert!(next(&mut inbound).is_none());
-        assert!(inbound.push(Bytes::from_static(b"a")).waker.is_some());
-        assert!(inbound.push(Bytes::from_static(b"b")).waker.is_none());
+        assert!(push(&mut inbound, Bytes::from_static(b"a")).waker.is_some());
+        assert!(push(&mut inbound, Bytes::from_static(b"b")).waker.is_none());
     }
 
     /// A message of 100,000 bytes with its prefix.
@@ -448,7 +453,7 @@ mod tests {
         let mut inbound = Inbound::default();
         assert!(next(&mut inbound).is_none());
         let message = large();
-        let pushed = inbound.push(message.slice(..16_384));
+        let pushed = push(&mut inbound, message.slice(..16_384));
         let reading = Reading {
             taken: 0,
             needed: 100_005,
@@ -464,7 +469,7 @@ mod tests {
         assert!(next(&mut inbound).is_none(), "not whole yet");
         let mut rest = message[32_768..].to_vec();
         rest.extend_from_slice(b"next");
-        assert!(inbound.push(rest.into()).waker.is_some());
+        assert!(push(&mut inbound, rest.into()).waker.is_some());
         assert_eq!(data(&mut inbound), message);
         assert_eq!(data(&mut inbound), "next");
     }
@@ -474,11 +479,11 @@ mod tests {
         let mut inbound = Inbound::default();
         assert!(next(&mut inbound).is_none());
         let message = large();
-        inbound.push(message.slice(..16_384));
+        push(&mut inbound, message.slice(..16_384));
         assert!(next(&mut inbound).is_none(), "polled again");
-        assert!(inbound.push(message.slice(16_384..)).waker.is_some());
+        assert!(push(&mut inbound, message.slice(16_384..)).waker.is_some());
         // The front of the next message comes before the call has taken the first.
-        let pushed = inbound.push(message.slice(..10));
+        let pushed = push(&mut inbound, message.slice(..10));
         assert_eq!(pushed.reading, None);
         assert_eq!(data(&mut inbound), message);
         assert_eq!(data(&mut inbound), message.slice(..10));
@@ -489,10 +494,10 @@ mod tests {
         let mut inbound = Inbound::default();
         assert!(next(&mut inbound).is_none());
         assert!(!inbound.is_report_due(), "nothing was taken");
-        inbound.push(Bytes::from_static(b"abc"));
+        push(&mut inbound, Bytes::from_static(b"abc"));
         data(&mut inbound);
         assert!(inbound.is_report_due());
-        inbound.push(Bytes::from_static(b"de"));
+        push(&mut inbound, Bytes::from_static(b"de"));
         data(&mut inbound);
         assert!(!inbound.is_report_due(), "the task was told");
         let cx = Context::from_waker(Waker::noop());
@@ -513,7 +518,7 @@ mod tests {
     #[test]
     fn a_large_message_that_nobody_waits_for_is_left_in_pieces() {
         let mut inbound = Inbound::default();
-        let pushed = inbound.push(large().slice(..16_384));
+        let pushed = push(&mut inbound, large().slice(..16_384));
         assert_eq!(pushed.reading, None);
         assert!(inbound.take_buffer(1).is_none());
         assert_eq!(data(&mut inbound).len(), 16_384);
@@ -524,7 +529,7 @@ mod tests {
         for broken in [false, true] {
             let mut inbound = Inbound::default();
             assert!(next(&mut inbound).is_none());
-            inbound.push(large().slice(..16_384));
+            push(&mut inbound, large().slice(..16_384));
             let end = StreamEnd::new(Ok(Metadata::new()));
             let waker = if broken {
                 inbound.break_off(end)
@@ -543,7 +548,7 @@ mod tests {
     fn a_buffer_that_was_taken_from_a_stream_that_has_broken_off_is_dropped() {
         let mut inbound = Inbound::default();
         assert!(next(&mut inbound).is_none());
-        inbound.push(large().slice(..16_384));
+        push(&mut inbound, large().slice(..16_384));
         let buffer = inbound.take_buffer(16_384).expect("within the message");
         inbound.break_off(StreamEnd::new(Ok(Metadata::new())));
         assert!(inbound.return_buffer(buffer).is_none());

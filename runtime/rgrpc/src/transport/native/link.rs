@@ -4,6 +4,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -17,8 +18,9 @@ use super::message_counter::MessageCounter;
 use super::read_buffer::ReadBuffer;
 use super::socket::Socket;
 use super::timer::{IdleWatch, Timer};
-use crate::transport::keepalive::{self, Unanswered};
+use crate::transport::keepalive;
 use crate::transport::statistics::{Counts, Registration};
+use crate::transport::{DisconnectReason, GoAway};
 
 /// The maximum time after the end of a connection to write the rest of its output and wait until
 /// the peer closes.
@@ -49,15 +51,15 @@ pub(super) struct Link<T, H> {
     registration: Registration,
 }
 
-/// The reason why a connection is over.
-pub(super) enum LinkEnd {
-    /// It has drained, or the peer has closed it.
-    Closed,
-    /// The peer violated the protocol or exceeded a budget, and is told.
-    Protocol(ConnectionError),
-    /// The peer does not answer.
-    Unanswered(Unanswered),
-    Io(io::Error),
+/// The reason why a connection is over. Boxed, because the results of every turn reserve space for it.
+pub(super) type End = Box<DisconnectReason>;
+
+fn protocol_error(error: ConnectionError) -> End {
+    Box::new(error.into())
+}
+
+fn io_error(error: io::Error) -> End {
+    Box::new(DisconnectReason::of_io(Arc::new(error)))
 }
 
 impl<T, H: Clone> Link<T, H> {
@@ -79,7 +81,7 @@ impl<T, H: Clone> Link<T, H> {
     }
 
     /// Reads once, for [`next_event`](Self::next_event). Returns whether anything arrived.
-    pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, LinkEnd> {
+    pub(super) fn read(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
         let read = match &mut self.direct_read {
             Some(direct_read) => self.socket.poll_read(&mut direct_read.spare_capacity(), cx),
             None => self.socket.poll_read(self.input.with_spare_capacity(), cx),
@@ -89,7 +91,7 @@ impl<T, H: Clone> Link<T, H> {
                 self.input.park();
                 Ok(false)
             }
-            Poll::Ready(Ok(0)) => Err(LinkEnd::Closed),
+            Poll::Ready(Ok(0)) => Err(Box::new(DisconnectReason::ClosedByPeer)),
             Poll::Ready(Ok(_)) => {
                 match &mut self.direct_read {
                     Some(direct_read) => direct_read.move_beyond(self.input.with_spare_capacity()),
@@ -98,13 +100,13 @@ impl<T, H: Clone> Link<T, H> {
                 self.idle.used();
                 Ok(true)
             }
-            Poll::Ready(Err(error)) => Err(LinkEnd::Io(error)),
+            Poll::Ready(Err(error)) => Err(io_error(error)),
         }
     }
 
     /// Returns the next event; `None` until more is read or written. After [`Event::Data`],
     /// [`take_direct_data`](Self::take_direct_data) returns the DATA if it was read directly.
-    pub(super) fn next_event(&mut self, now: Instant) -> Result<Option<Event<H>>, LinkEnd> {
+    pub(super) fn next_event(&mut self, now: Instant) -> Result<Option<Event<H>>, End> {
         let now = now.into_std();
         if self.direct_read.is_some() {
             return self.next_event_direct(now);
@@ -112,7 +114,7 @@ impl<T, H: Clone> Link<T, H> {
         // Returned as it comes: a look at it here would move it twice.
         self.core
             .next_event(self.input.unread(), now)
-            .map_err(LinkEnd::Protocol)
+            .map_err(protocol_error)
     }
 
     /// Counts the messages in the DATA of an event that was not read directly.
@@ -122,22 +124,19 @@ impl<T, H: Clone> Link<T, H> {
     }
 
     #[cold]
-    fn next_event_direct(&mut self, now: std::time::Instant) -> Result<Option<Event<H>>, LinkEnd> {
+    fn next_event_direct(&mut self, now: std::time::Instant) -> Result<Option<Event<H>>, End> {
         let Some(direct_read) = self
             .direct_read
             .take_if(|direct_read| direct_read.is_whole())
         else {
             // The input was read before the rest of the frame, and must not follow it.
             let nothing = &mut BytesMut::new();
-            return self
-                .core
-                .next_event(nothing, now)
-                .map_err(LinkEnd::Protocol);
+            return self.core.next_event(nothing, now).map_err(protocol_error);
         };
         let (head, message) = direct_read.into_parts();
         let length = head.length;
         let arrived = self.core.content_arrived(head, now);
-        match arrived.map_err(LinkEnd::Protocol)? {
+        match arrived.map_err(protocol_error)? {
             Some(event) => {
                 if let Event::Data { key, .. } = event {
                     self.received.received_octets(key, length);
@@ -148,7 +147,7 @@ impl<T, H: Clone> Link<T, H> {
             None => self
                 .core
                 .next_event(self.input.unread(), now)
-                .map_err(LinkEnd::Protocol),
+                .map_err(protocol_error),
         }
     }
 
@@ -195,7 +194,7 @@ impl<T, H: Clone> Link<T, H> {
 
     /// Writes the output as far as the socket accepts it. Senders that may go on after it are
     /// events.
-    pub(super) fn write(&mut self, cx: &mut Context<'_>) -> Result<(), LinkEnd> {
+    pub(super) fn write(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
         self.waited = false;
         loop {
             let output = self.core.output();
@@ -203,13 +202,15 @@ impl<T, H: Clone> Link<T, H> {
                 break;
             }
             match self.socket.poll_write(output, cx) {
-                Poll::Ready(written) => written.map_err(LinkEnd::Io)?,
+                Poll::Ready(written) => written.map_err(io_error)?,
                 Poll::Pending => return Ok(()),
             }
         }
         match self.socket.poll_flush(cx) {
-            Poll::Ready(Err(error)) => Err(LinkEnd::Io(error)),
-            Poll::Ready(Ok(())) if self.core.is_drained() => Err(LinkEnd::Closed),
+            Poll::Ready(Err(error)) => Err(io_error(error)),
+            Poll::Ready(Ok(())) if self.core.is_drained() => {
+                Err(Box::new(DisconnectReason::ClosedLocally))
+            }
             Poll::Ready(Ok(())) | Poll::Pending => Ok(()),
         }
     }
@@ -222,7 +223,7 @@ impl<T, H: Clone> Link<T, H> {
         now: Instant,
         keepalive: Option<Instant>,
         cx: &mut Context<'_>,
-    ) -> Result<bool, LinkEnd> {
+    ) -> Result<bool, End> {
         let core = self.core.next_deadline().map(Instant::from_std);
         let deadlines = [core, keepalive, self.idle.deadline()];
         let deadline = deadlines.into_iter().flatten().min();
@@ -232,7 +233,7 @@ impl<T, H: Clone> Link<T, H> {
         cx.waker().wake_by_ref();
         self.core
             .handle_timeout(now.into_std())
-            .map_err(LinkEnd::Protocol)?;
+            .map_err(protocol_error)?;
         Ok(true)
     }
 
@@ -248,6 +249,11 @@ impl<T, H: Clone> Link<T, H> {
         if sent.is_ok() {
             self.messages_sent += messages;
         }
+    }
+
+    /// Records the peer's GOAWAY.
+    pub(super) fn received_goaway(&mut self, goaway: GoAway) {
+        self.registration.stats().set_goaway(goaway);
     }
 
     /// Publishes the statistics up to now. Called before the task sleeps.

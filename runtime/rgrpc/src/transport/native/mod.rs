@@ -21,6 +21,7 @@ mod server;
 mod server_stream;
 mod socket;
 mod timer;
+mod turn;
 
 pub(crate) use client::connect;
 pub(crate) use server::ServerConnection;

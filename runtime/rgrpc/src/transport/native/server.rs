@@ -4,6 +4,7 @@
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -12,23 +13,24 @@ use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, Str
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::fields::{HeaderBlock, ReadRequest, read_request, usual_response};
-use super::link::{Link, LinkEnd};
+use super::link::{End, Link};
 use super::outbox::Outbox;
 use super::outgoing::SEND_QUOTA;
 use super::server_stream::{NativeServerStream, ServerPost, ServerSend, ServerShared};
 use super::socket::Socket;
+use super::turn::{ConnectionTask, Turn};
+use crate::disconnect_reason::TOO_MANY_PINGS;
 use crate::io::Connected;
 use crate::metadata::Metadata;
 use crate::side::Side;
 use crate::status::Status;
 use crate::task::Lost;
-use crate::transport::keepalive::{
-    PingEnforcer, ServerKeepalive, ServerStep, TOO_MANY_PINGS, Unanswered,
-};
+use crate::transport::keepalive::{PingEnforcer, ServerKeepalive, ServerStep};
 use crate::transport::{
-    CallEnd, CallState, CancelReason, ConnectionHandle, ConnectionPhase, Dispatch, HeadWithTimeout,
-    Last, OtherProtocol, RefusalLog, Rejection, RequestHead, ResetCode, ResponseHead, ServerPhase,
-    ServerSettings, ServerStream, ServerTransport, run_call, status_for_reset, too_large,
+    CallEnd, CallState, CancelReason, ConnectionHandle, ConnectionPhase, DisconnectReason,
+    Dispatch, GoAway, HeadWithTimeout, Last, OtherProtocol, RefusalLog, Rejection, RequestHead,
+    ResetCode, ResponseHead, ServerPhase, ServerSettings, ServerStream, ServerTransport, run_call,
+    status_for_reset, too_large,
 };
 
 /// A connection that a server accepted.
@@ -84,25 +86,6 @@ fn response_head<'a>(
 struct Opened {
     key: StreamKey,
     head: HeadWithTimeout<Arc<RequestHead>>,
-}
-
-/// The reason why a connection is over.
-enum End {
-    Link(LinkEnd),
-    /// The client did not send SETTINGS in time.
-    NoHandshake,
-    /// The client had not sent SETTINGS when the server was stopped.
-    StoppedBefore,
-    /// The client sent more PINGs than the policy allows.
-    TooManyPings,
-    /// The grace period after the connection's maximum age has passed.
-    TooOld,
-}
-
-impl From<LinkEnd> for End {
-    fn from(end: LinkEnd) -> Self {
-        Self::Link(end)
-    }
 }
 
 /// The time since which a connection has no stream.
@@ -184,7 +167,8 @@ impl<D: Dispatch> Task<D> {
                 outbox: Outbox::new(),
                 peer: Arc::clone(connection.shared_peer()),
                 connection,
-                compressors: Arc::clone(&settings.compressors),
+                memory: settings.memory.clone(),
+                max_header_list: AtomicU32::new(u32::MAX),
             }),
             link: Link::new(
                 Connection::server(config, read_request),
@@ -229,93 +213,7 @@ impl<D: Dispatch> Task<D> {
                 Ok(ServerPhase::Running) => {}
                 Ok(ServerPhase::Draining) => self.drain(),
                 Ok(ServerPhase::Stopped) => return Box::pin(self.stop()).await,
-                Err(end) => return Box::pin(self.end(end)).await,
-            }
-        }
-    }
-
-    /// Takes turns until there is nothing to do. Ready when the connection is over.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        let mut last = None;
-        loop {
-            match self.turn(&mut last, cx) {
-                Ok(true) => {}
-                Ok(false) => return Poll::Pending,
-                Err(end) => return Poll::Ready(end),
-            }
-        }
-    }
-
-    /// Handles the posts, reads, polls new calls, and writes. Returns whether there may be more to
-    /// do; otherwise the task is woken later. `last` is the time of the last turn since the task
-    /// was woken.
-    fn turn(&mut self, last: &mut Option<Instant>, cx: &mut Context<'_>) -> Result<bool, End> {
-        let posted = self.do_posts();
-        self.unanswered = self.unanswered.saturating_sub(posted);
-        let read = self.link.read(cx)?;
-        if let Some(last) = *last
-            && !read
-            && posted == 0
-            && self.calls.is_empty()
-            && self.link.core.output().is_empty()
-        {
-            return self.sleep(last, cx);
-        }
-        let now = *last.insert(Instant::now());
-        if read {
-            self.unanswered = 0;
-            self.received = now;
-        }
-        self.handle_events(now, cx)?;
-        self.poll_calls(cx);
-        self.do_posts();
-        // Calls on other tasks have begun to answer, and more of them will soon.
-        if posted > 0 && self.unanswered > 0 && !read && self.link.waits_for_more(cx) {
-            return Ok(false);
-        }
-        self.link.write(cx)?;
-        self.handle_events(now, cx)?;
-        if read {
-            return Ok(true);
-        }
-        self.sleep(now, cx)
-    }
-
-    /// Waits for the next event. Returns `true` if there is one already. The last turn was at
-    /// `now`.
-    fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, End> {
-        self.poll_handshake(cx)?;
-        self.link.publish_stats(now);
-        if self.link.shrink_if_idle(now) {
-            self.posts = Vec::new();
-            self.calls = Vec::new();
-            self.shared.outbox.shrink();
-        }
-        if self.keepalive.watches_idleness() {
-            self.idleness.look(&self.link.core, now);
-        }
-        let keepalive = self.keepalive.deadline();
-        if self.link.poll_deadline(now, keepalive, cx)? {
-            self.keepalive_timeout(now)?;
-        }
-        Ok(!self.shared.outbox.sleep(cx))
-    }
-
-    /// Handles the deadlines of keepalive.
-    fn keepalive_timeout(&mut self, now: Instant) -> Result<(), End> {
-        let is_idle = self.link.core.open_streams() == 0;
-        let idle_since = is_idle.then_some(self.idleness.since);
-        loop {
-            let received = self.received;
-            match self.keepalive.handle_timeout(now, received, idle_since) {
-                ServerStep::Wait => return Ok(()),
-                ServerStep::Ping => self.link.keepalive_ping(),
-                ServerStep::Drain(why) => {
-                    let debug = Bytes::from_static(why.as_bytes());
-                    self.link.core.drain(debug, now.into_std());
-                }
-                ServerStep::Lost(unanswered) => return Err(LinkEnd::Unanswered(unanswered).into()),
-                ServerStep::TooOld => return Err(End::TooOld),
+                Err(end) => return Box::pin(self.end(*end)).await,
             }
         }
     }
@@ -327,39 +225,8 @@ impl<D: Dispatch> Task<D> {
         if self.enforcer.ping(now, core.open_streams() > 0, sent) {
             Ok(())
         } else {
-            Err(End::TooManyPings)
+            Err(Box::new(DisconnectReason::TooManyPings))
         }
-    }
-
-    fn handle_events(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<(), End> {
-        while let Some(event) = self.link.next_event(now)? {
-            match (self.opened.take(), event) {
-                (
-                    Some(opened),
-                    Event::Data {
-                        key,
-                        data,
-                        end_stream: true,
-                    },
-                ) if opened.key == key => {
-                    self.link.count_messages(key, &data);
-                    self.begin_whole(opened, data, now, cx);
-                }
-                (opened, Event::Ping { .. }) => {
-                    self.begin(opened, now);
-                    self.pinged(now)?;
-                }
-                (opened, event) => {
-                    self.begin(opened, now);
-                    self.handle(event, now, cx);
-                }
-            }
-        }
-        let opened = self.opened.take();
-        self.begin(opened, now);
-        self.link
-            .begin_direct_read(|stream, len| stream.take_buffer(len));
-        Ok(())
     }
 
     fn handle(&mut self, event: Event<ReadRequest>, now: Instant, cx: &mut Context<'_>) {
@@ -400,10 +267,17 @@ impl<D: Dispatch> Task<D> {
                     stream.set_queued(queued);
                 }
             }
-            Event::PeerSettings => self.handshake = None,
+            Event::PeerSettings => {
+                self.handshake = None;
+                let max = self.link.core.peer_settings().max_header_list_size;
+                let max = max.unwrap_or(u32::MAX);
+                self.shared.max_header_list.store(max, Ordering::Relaxed);
+            }
+            Event::GoAway { code, debug, .. } => {
+                self.link.received_goaway(GoAway::new(code.0, debug));
+            }
             Event::Refused { .. }
             | Event::Opened { .. }
-            | Event::GoAway { .. }
             | Event::Ping { .. }
             | Event::Pong { .. }
             | Event::SettingsAcked => {}
@@ -512,45 +386,6 @@ impl<D: Dispatch> Task<D> {
         }
         self.unanswered += 1;
         tokio::spawn(run_call(call, Arc::clone(&self.dispatch)));
-    }
-
-    /// Handles the calls' posts. Returns their number.
-    #[inline]
-    fn do_posts(&mut self) -> usize {
-        if self.shared.outbox.is_empty() {
-            return 0;
-        }
-        let mut posts = std::mem::take(&mut self.posts);
-        self.shared.outbox.take(&mut posts);
-        let posted = posts.len();
-        for ServerPost { key, what } in posts.drain(..) {
-            self.send(key, what);
-        }
-        self.posts = posts;
-        posted
-    }
-
-    fn send(&mut self, key: StreamKey, what: ServerSend) {
-        match what {
-            ServerSend::Head(header) => {
-                let sent = self.send_header(key, &header);
-                match sent {
-                    Err(SendError::HeaderListTooLarge { size, limit }) => {
-                        self.refuse_headers(key, size, limit);
-                    }
-                    sent => self.sent(key, sent),
-                }
-            }
-            ServerSend::Messages => self.send_messages(key),
-            ServerSend::End(end) => self.end_call(key, end),
-            ServerSend::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
-            ServerSend::Reading => {
-                if let Some(stream) = self.link.core.value_mut(key) {
-                    let reading = stream.take_reading();
-                    self.link.core.read(key, reading);
-                }
-            }
-        }
     }
 
     fn end_call(&mut self, key: StreamKey, end: CallEnd) {
@@ -751,10 +586,10 @@ impl<D: Dispatch> Task<D> {
             return Ok(());
         };
         if self.draining {
-            return Err(End::StoppedBefore);
+            return Err(Box::new(DisconnectReason::ClosedLocally));
         }
         match handshake.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(End::NoHandshake),
+            Poll::Ready(()) => Err(Box::new(DisconnectReason::PrefaceTimedOut)),
             Poll::Pending => Ok(()),
         }
     }
@@ -771,63 +606,63 @@ impl<D: Dispatch> Task<D> {
         self.link.core.goaway(ErrorCode::NO_ERROR, b"stop");
         let status = Status::unavailable("the server was stopped");
         self.close_streams(&status, CancelReason::ServerStopped);
+        self.dispatch.ended(DisconnectReason::ClosedLocally);
         self.link.write_once().await;
     }
 
     /// Ends the connection's streams, tells the client, and closes the socket.
-    async fn end(mut self: Box<Self>, end: End) {
-        let other = match self.handshake {
-            Some(_) => OtherProtocol::of_client(self.link.unread()),
-            None => None,
-        };
-        let is_refused = match &end {
-            End::Link(LinkEnd::Protocol(_)) => self.handshake.is_some(),
-            End::NoHandshake | End::TooManyPings => true,
-            End::Link(_) | End::StoppedBefore | End::TooOld => other.is_some(),
-        };
-        let peer = &self.shared.peer.remote;
-        let problem = match (end, other) {
-            (End::Link(_), Some(other)) => other.of_client_text(),
-            (End::Link(LinkEnd::Closed), None) => "the client closed it".to_owned(),
-            (End::Link(LinkEnd::Protocol(error)), None) => error.to_string(),
-            (End::Link(LinkEnd::Io(error)), None) => error.to_string(),
-            (End::Link(LinkEnd::Unanswered(unanswered)), None) => {
-                return self.lost(&unanswered).await;
-            }
-            (End::TooManyPings, _) => {
-                let debug = TOO_MANY_PINGS;
-                self.link.core.goaway(ErrorCode::ENHANCE_YOUR_CALM, debug);
-                "the client sent too many PINGs; the option is keepalive_enforcement".to_owned()
-            }
-            (End::TooOld, _) => {
-                "it has reached its max_connection_age and max_connection_age_grace; the option is \
-                 keepalive"
-                    .to_owned()
-            }
-            (End::NoHandshake, _) => {
-                "no HTTP/2 SETTINGS came within the option connection_timeout".to_owned()
-            }
+    async fn end(mut self: Box<Self>, reason: DisconnectReason) {
+        let before_preface = self.handshake.is_some();
+        if before_preface && matches!(reason, DisconnectReason::ClosedLocally) {
             // No data of the client can be lost, so there is no reason to linger.
-            (End::StoppedBefore, _) => return self.stop().await,
-        };
-        if is_refused {
-            self.refusals.refused(peer, &problem);
-        } else {
-            tracing::debug!(%peer, problem, "connection ended");
+            return self.stop().await;
+        }
+        let reason = self.recognise(reason);
+        let peer = &self.shared.peer.remote;
+        let problem = reason.at(Side::Server);
+        match &reason {
+            DisconnectReason::OtherProtocol(_)
+            | DisconnectReason::PrefaceTimedOut
+            | DisconnectReason::TooManyPings => self.refusals.refused(peer, &problem),
+            DisconnectReason::Protocol(_) if before_preface => {
+                self.refusals.refused(peer, &problem);
+            }
+            _ => tracing::debug!(%peer, %problem, "connection ended"),
+        }
+        if let DisconnectReason::TooManyPings = reason {
+            let code = ErrorCode::ENHANCE_YOUR_CALM;
+            self.link.core.goaway(code, TOO_MANY_PINGS);
         }
         let status = Status::cancelled(format!("the connection ended: {problem}"));
         self.close_streams(&status, CancelReason::ConnectionLost);
-        self.link.linger().await;
+        let is_silent = matches!(reason, DisconnectReason::KeepaliveTimedOut { .. });
+        drop(problem);
+        self.dispatch.ended(reason);
+        if is_silent {
+            // The client would not answer a linger either.
+            self.link.core.goaway(ErrorCode::NO_ERROR, b"");
+            self.link.write_once().await;
+        } else {
+            self.link.linger().await;
+        }
     }
 
-    /// Ends a connection whose client does not answer. It would not answer a linger either.
-    async fn lost(mut self: Box<Self>, unanswered: &Unanswered) {
-        let peer = &self.shared.peer.remote;
-        tracing::debug!(%peer, %unanswered, "connection lost");
-        let status = Status::cancelled(format!("the connection was lost: {unanswered}"));
-        self.close_streams(&status, CancelReason::ConnectionLost);
-        self.link.core.goaway(ErrorCode::NO_ERROR, b"");
-        self.link.write_once().await;
+    /// Returns the reason of the end. A client whose SETTINGS have not come may speak another
+    /// protocol, which explains more.
+    fn recognise(&mut self, reason: DisconnectReason) -> DisconnectReason {
+        let is_own = matches!(
+            reason,
+            DisconnectReason::PrefaceTimedOut
+                | DisconnectReason::TooManyPings
+                | DisconnectReason::MaxConnectionAge
+        );
+        if is_own || self.handshake.is_none() {
+            return reason;
+        }
+        match OtherProtocol::of_client(self.link.unread()) {
+            Some(other) => DisconnectReason::OtherProtocol(other.of_client_text().into()),
+            None => reason,
+        }
     }
 
     fn close_streams(&mut self, status: &Status, reason: CancelReason) {
@@ -835,6 +670,131 @@ impl<D: Dispatch> Task<D> {
         self.shared.outbox.close();
         for (_, stream) in self.link.core.values_mut() {
             stream.close(status.clone(), reason);
+        }
+    }
+}
+
+impl<D: Dispatch> ConnectionTask for Task<D> {
+    type Stream = Arc<NativeServerStream>;
+    type Head = ReadRequest;
+    type Post = ServerPost;
+
+    fn link(&mut self) -> &mut ServerLink {
+        &mut self.link
+    }
+
+    fn outbox(&self) -> &Outbox<ServerPost> {
+        &self.shared.outbox
+    }
+
+    fn posts(&mut self) -> &mut Vec<ServerPost> {
+        &mut self.posts
+    }
+
+    fn send(&mut self, ServerPost { key, what }: ServerPost) {
+        match what {
+            ServerSend::Head(header) => {
+                let sent = self.send_header(key, &header);
+                match sent {
+                    Err(SendError::HeaderListTooLarge { size, limit }) => {
+                        self.refuse_headers(key, size, limit);
+                    }
+                    sent => self.sent(key, sent),
+                }
+            }
+            ServerSend::Messages => self.send_messages(key),
+            ServerSend::End(end) => self.end_call(key, end),
+            ServerSend::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
+            ServerSend::Reading => {
+                if let Some(stream) = self.link.core.value_mut(key) {
+                    let reading = stream.take_reading();
+                    self.link.core.read(key, reading);
+                }
+            }
+        }
+    }
+
+    fn has_new_calls(&self) -> bool {
+        !self.calls.is_empty()
+    }
+
+    #[inline]
+    fn work(&mut self, turn: &Turn, cx: &mut Context<'_>) -> Result<bool, End> {
+        self.unanswered = self.unanswered.saturating_sub(turn.posted);
+        if turn.read {
+            self.unanswered = 0;
+            self.received = turn.now;
+        }
+        self.handle_events(turn.now, cx)?;
+        self.poll_calls(cx);
+        self.do_posts();
+        // Calls on other tasks have begun to answer, and more of them will soon.
+        let more_to_come = turn.posted > 0 && self.unanswered > 0 && !turn.read;
+        Ok(!(more_to_come && self.link.waits_for_more(cx)))
+    }
+
+    fn handle_events(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, End> {
+        while let Some(event) = self.link.next_event(now)? {
+            match (self.opened.take(), event) {
+                (
+                    Some(opened),
+                    Event::Data {
+                        key,
+                        data,
+                        end_stream: true,
+                    },
+                ) if opened.key == key => {
+                    self.link.count_messages(key, &data);
+                    self.begin_whole(opened, data, now, cx);
+                }
+                (opened, Event::Ping { .. }) => {
+                    self.begin(opened, now);
+                    self.pinged(now)?;
+                }
+                (opened, event) => {
+                    self.begin(opened, now);
+                    self.handle(event, now, cx);
+                }
+            }
+        }
+        let opened = self.opened.take();
+        self.begin(opened, now);
+        self.link
+            .begin_direct_read(|stream, len| stream.take_buffer(len));
+        Ok(true)
+    }
+
+    fn prepare_sleep(
+        &mut self,
+        now: Instant,
+        cx: &mut Context<'_>,
+    ) -> Result<Option<Instant>, End> {
+        self.poll_handshake(cx)?;
+        if self.keepalive.watches_idleness() {
+            self.idleness.look(&self.link.core, now);
+        }
+        Ok(self.keepalive.deadline())
+    }
+
+    fn shrink(&mut self) {
+        self.calls = Vec::new();
+    }
+
+    fn keepalive_timeout(&mut self, now: Instant) -> Result<(), End> {
+        let is_idle = self.link.core.open_streams() == 0;
+        let idle_since = is_idle.then_some(self.idleness.since);
+        loop {
+            let received = self.received;
+            match self.keepalive.handle_timeout(now, received, idle_since) {
+                ServerStep::Wait => return Ok(()),
+                ServerStep::Ping => self.link.keepalive_ping(),
+                ServerStep::Drain(why) => {
+                    let debug = Bytes::from_static(why.as_bytes());
+                    self.link.core.drain(debug, now.into_std());
+                }
+                ServerStep::Lost(unanswered) => return Err(Box::new(unanswered.into())),
+                ServerStep::TooOld => return Err(Box::new(DisconnectReason::MaxConnectionAge)),
+            }
         }
     }
 }
@@ -851,6 +811,7 @@ impl<D: Dispatch> Drop for Task<D> {
             };
             let status = Status::cancelled(format!("the connection ended: {lost}"));
             self.close_streams(&status, reason);
+            self.dispatch.ended(lost.into());
         }
     }
 }

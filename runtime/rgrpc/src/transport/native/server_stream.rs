@@ -1,6 +1,7 @@
 //! A server's stream in the native engine. The call uses it from any task; the connection's task
 //! delivers to it.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll, Waker};
 
@@ -11,14 +12,13 @@ use rgrpc_http2::{Reading, StreamKey};
 use super::inbound::{Inbound, Pushed, remember};
 use super::outbox::Outbox;
 use super::outgoing::Outgoing;
-use crate::codec::CompressorRegistry;
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CallState, CancelReason, ConnectionHandle, Incoming, ReadDemand, ResetCode,
-    ServerStream, Stream, StreamEnd,
+    CallEnd, CallState, CancelReason, ConnectionHandle, Incoming, IncomingHead, MessageMemory,
+    ReadDemand, ResetCode, ServerStream, Stream, StreamEnd, WholeContent,
 };
 
 /// The state that a connection's streams share.
@@ -26,7 +26,9 @@ pub(super) struct ServerShared {
     pub(super) outbox: Outbox<ServerPost>,
     pub(super) peer: Arc<Peer>,
     pub(super) connection: ConnectionHandle,
-    pub(super) compressors: Arc<CompressorRegistry>,
+    pub(super) memory: MessageMemory,
+    /// The client's SETTINGS_MAX_HEADER_LIST_SIZE; the task writes it.
+    pub(super) max_header_list: AtomicU32,
 }
 
 /// A post of a call to its connection's task.
@@ -126,7 +128,7 @@ impl NativeServerStream {
     /// if the peer needs credit for it.
     pub(super) fn receive(&self, data: Bytes, end_stream: bool) -> Option<Reading> {
         let (waker, reading) = self.state(|state| {
-            let Pushed { waker, reading } = state.inbound.push(data);
+            let Pushed { waker, reading } = state.inbound.push(data, &self.shared.memory);
             (waker.or(state.end_if(end_stream)), reading)
         });
         wake(waker);
@@ -237,10 +239,18 @@ impl Stream for NativeServerStream {
         incoming
     }
 
-    fn take_whole(&self, fits: &dyn Fn(&[u8]) -> bool) -> Option<Bytes> {
+    fn poll_whole(
+        &self,
+        _: &mut Context<'_>,
+        fits: &dyn Fn(&[u8]) -> bool,
+    ) -> Poll<Option<WholeContent>> {
         // The end has arrived, so the stream needs no more window.
         let whole = self.state(|state| state.inbound.take_whole(fits));
-        whole.map(|(data, _)| data)
+        Poll::Ready(whole.map(|(data, trailer)| WholeContent {
+            head: IncomingHead::default(),
+            data,
+            trailer,
+        }))
     }
 
     fn poll_send_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
@@ -275,12 +285,12 @@ impl ServerStream for NativeServerStream {
         &self.shared.connection
     }
 
-    fn compressors(&self) -> &CompressorRegistry {
-        &self.shared.compressors
-    }
-
     fn call(&self) -> &CallState {
         &self.call
+    }
+
+    fn max_header_list(&self) -> u32 {
+        self.shared.max_header_list.load(Ordering::Relaxed)
     }
 
     fn discard(&self) {

@@ -1,11 +1,13 @@
 //! The statistics of one connection. Its task writes them, and any task can read them.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
 use super::ConnectionSnapshot;
+use crate::disconnect_reason::GoAway;
 use crate::io::Peer;
 use crate::side::Side;
 
@@ -28,6 +30,7 @@ pub(crate) struct ConnectionStats {
     last_stream: LastTime,
     last_message_sent: LastTime,
     last_message_received: LastTime,
+    goaway: OnceLock<GoAway>,
 }
 
 /// The counts of a connection's task.
@@ -65,7 +68,13 @@ impl ConnectionStats {
             last_stream: LastTime::default(),
             last_message_sent: LastTime::default(),
             last_message_received: LastTime::default(),
+            goaway: OnceLock::new(),
         }
+    }
+
+    /// Publishes the peer's GOAWAY. The first one stays.
+    pub(crate) fn set_goaway(&self, goaway: GoAway) {
+        let _ = self.goaway.set(goaway);
     }
 
     pub(super) fn id(&self) -> u64 {
@@ -126,6 +135,7 @@ impl ConnectionStats {
             last_message_received: time(&self.last_message_received),
             local_flow_control_window: self.send_window.load(Ordering::Relaxed),
             remote_flow_control_window: self.receive_window.load(Ordering::Relaxed),
+            goaway: self.goaway.get().cloned(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use crate::disconnect_reason::GoAway;
 use crate::io::Peer;
 
 /// The statistics of one connection, at one time.
@@ -9,7 +10,7 @@ use crate::io::Peer;
 /// The values were published when the connection last had nothing more to do. Each is correct, but
 /// they may be from slightly different times. The fields are those of channelz, `Socket` and
 /// `SocketData`. A connection of [`Transport::H2`](crate::Transport) counts nothing and has only
-/// its [`id`](Self::id) and its [`peer`](Self::peer).
+/// its [`id`](Self::id), its [`peer`](Self::peer) and, on a client, its [`goaway`](Self::goaway).
 ///
 /// Source: gRFC A14; `grpc/channelz/v1/channelz.proto`.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,4 +45,6 @@ pub struct ConnectionSnapshot {
     pub local_flow_control_window: i64,
     /// The connection's flow-control window for data that the other end sends, in octets.
     pub remote_flow_control_window: i64,
+    /// The first GOAWAY that the other end has sent, if any: the connection takes no new streams.
+    pub goaway: Option<GoAway>,
 }

@@ -3,7 +3,7 @@
 use rgrpc::{Code, Metadata, Request, Response, Server, Status};
 use rgrpc_e2e::{
     Message, STUB_BIDI_STREAMING, STUB_SERVER_STREAMING, STUB_UNARY, StubService, encoded, framed,
-    msg, serve, serve_with,
+    msg, new_server, serve, serve_with,
 };
 use rgrpc_test_support::{GrpcResponse, Headers, data, grpc_request, message_with};
 
@@ -19,7 +19,7 @@ fn encoded_by(encoding: &str) -> Headers {
 
 /// The response of a server with this service to a head and DATA.
 async fn answered_by(service: StubService, head: Headers, body: impl AsRef<[u8]>) -> GrpcResponse {
-    answered(Server::new(), service, head, body).await
+    answered(new_server(), service, head, body).await
 }
 
 async fn answered(
@@ -103,7 +103,7 @@ async fn an_uncompressed_request_has_an_uncompressed_response_for_any_accepted_e
 
 #[tokio::test(start_paused = true)]
 async fn an_unknown_encoding_is_unimplemented_and_the_answer_says_what_is_known() {
-    let server = Server::new().compressor(Counting::new("x-counting"));
+    let server = new_server().compressor(Counting::new("x-counting"));
     let body = flagged(b"whatever this is");
     let response = answered(server, StubService::echo(), encoded_by("br"), body).await;
     assert_eq!(response.trailers.code, Code::Unimplemented.to_i32() as u32);
@@ -165,7 +165,7 @@ async fn malformed_data_is_internal_and_the_text_says_how() {
 
 #[tokio::test(start_paused = true)]
 async fn a_compressed_length_over_the_limit_is_refused_before_the_body_comes() {
-    let server = Server::new().max_receive_message_size(100);
+    let server = new_server().max_receive_message_size(100);
     let server = serve_with(server, StubService::echo());
     let mut peer = server.wire_client().await;
     peer.send(encoded_by("gzip")).await;
@@ -181,7 +181,7 @@ async fn a_decompressed_length_over_the_limit_is_refused() {
     // The body, its tag and its length.
     for (len, fits) in [(1_000 - 3, true), (1_000 - 2, false), (100_000, false)] {
         let response = answered(
-            Server::new().max_receive_message_size(1_000),
+            new_server().max_receive_message_size(1_000),
             StubService::new().unary(async |_| Ok(Response::new(msg("hello")))),
             encoded_by("gzip"),
             framed_gzip(vec![0; len]),
@@ -231,7 +231,7 @@ async fn a_handler_chooses_what_compresses_its_response() {
             if let Some(requested) = requested {
                 head = head.field(ENCODING, requested);
             }
-            let server = Server::new().compressor(Counting::new("x-counting"));
+            let server = new_server().compressor(Counting::new("x-counting"));
             let response = answered(server, choosing(), head, framed(chosen)).await;
             assert_eq!(is_compressed(&response), compressed, "{chosen}");
             assert_eq!(response.headers.get_all(ENCODING), [encoding]);

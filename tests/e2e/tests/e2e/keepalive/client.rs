@@ -3,10 +3,10 @@ use std::time::Duration;
 use rgrpc::io::{Address, Dial, Listener, pipe};
 use rgrpc::keepalive::{ClientParameters, EnforcementPolicy};
 use rgrpc::resolver::{ManualResolver, ResolverState};
-use rgrpc::{ClientConn, Code, Response, Server, Transport, credentials};
+use rgrpc::{ClientConn, Code, Response, Transport, credentials};
 use rgrpc_e2e::{
-    FnDialer, ScriptedServer, StubClient, StubService, answer, expect_text, log, msg, scripted_by,
-    serve, serve_with, soon, unary,
+    FnDialer, ScriptedServer, StubClient, StubService, answer, channel_builder, expect_text, log,
+    msg, new_server, scripted_by, serve, serve_with, soon, unary,
 };
 use rgrpc_test_support::{ErrorCode, Frame, WirePeer, goaway};
 use tokio::time::{Instant, sleep};
@@ -233,7 +233,7 @@ async fn a_frozen_replica_leaves_the_pick_within_time_and_timeout() {
         _ => connector.dial(address),
     });
     let resolver = ManualResolver::new("manual");
-    let conn = ClientConn::builder("manual:///both", credentials::insecure())
+    let conn = channel_builder("manual:///both", credentials::insecure())
         .default_service_config(r#"{"loadBalancingConfig": [{"round_robin": {}}]}"#)
         .resolver(resolver.clone())
         .dialer(dialer)
@@ -280,7 +280,7 @@ async fn measuring_the_bandwidth_earns_no_strikes() {
         min_time: 3_600 * SECOND,
         permit_without_stream: false,
     };
-    let server = Server::new()
+    let server = new_server()
         .transport(Transport::Native)
         .keepalive_enforcement(policy);
     let server = serve_with(
@@ -292,7 +292,7 @@ async fn measuring_the_bandwidth_earns_no_strikes() {
             Ok(())
         }),
     );
-    let conn = ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+    let conn = channel_builder("passthrough:///stub.test", credentials::insecure())
         .dialer(server.connector())
         .transport(Transport::Native)
         .build()

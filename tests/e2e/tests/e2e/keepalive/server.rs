@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use rgrpc::keepalive::{EnforcementPolicy, ServerParameters};
-use rgrpc::{ClientConn, Code, Response, Server, Status, Transport, credentials};
+use rgrpc::{Code, Response, Server, Status, Transport, credentials};
 use rgrpc_e2e::{
-    STUB_UNARY, StubClient, StubService, TestServer, framed, log, msg, serve_with, soon, unary,
+    STUB_UNARY, StubClient, StubService, TestServer, channel_builder, framed, log, msg, new_server,
+    serve_with, soon, unary,
 };
 use rgrpc_test_support::{ErrorCode, Frame, GoAway, WirePeer, data, grpc_request, ping, settings};
 use tokio::time::{Instant, sleep};
@@ -12,7 +13,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A server of the native transport.
 fn native() -> Server {
-    Server::new().transport(Transport::Native)
+    new_server().transport(Transport::Native)
 }
 
 /// Nothing but what a test sets.
@@ -261,7 +262,7 @@ async fn a_client_of_ours_loses_no_call_to_the_age_of_its_connections() {
         Ok(Response::new(msg("done")))
     });
     let server = serve_with(native().keepalive(keepalive), service);
-    let conn = ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+    let conn = channel_builder("passthrough:///stub.test", credentials::insecure())
         .dialer(server.connector())
         .build()
         .expect("a valid channel");

@@ -1,13 +1,13 @@
 use std::time::Duration;
 
 use rgrpc::keepalive::{ClientParameters, EnforcementPolicy, ServerParameters};
-use rgrpc::{BuildError, ClientConn, ServeError, Server, Transport, credentials};
-use rgrpc_e2e::soon;
+use rgrpc::{BuildError, ServeError, Transport, credentials};
+use rgrpc_e2e::{channel_builder, new_server, soon};
 
 #[tokio::test]
 async fn options_that_the_transport_cannot_follow_are_errors_that_say_so() {
     let parameters = ClientParameters::new(Duration::from_secs(60));
-    let builder = ClientConn::builder("localhost:1", credentials::insecure());
+    let builder = channel_builder("localhost:1", credentials::insecure());
     let built = builder
         .transport(Transport::H2)
         .keepalive(parameters)
@@ -18,11 +18,11 @@ async fn options_that_the_transport_cannot_follow_are_errors_that_say_so() {
     assert!(text.contains("H2") && text.contains("keepalive"), "{text}");
 
     // None is no option.
-    let builder = ClientConn::builder("localhost:1", credentials::insecure());
+    let builder = channel_builder("localhost:1", credentials::insecure());
     let built = builder.transport(Transport::H2).keepalive(None).build();
     built.expect("a channel without keepalive");
 
-    let h2 = || Server::new().transport(Transport::H2);
+    let h2 = || new_server().transport(Transport::H2);
     for server in [
         h2().keepalive(ServerParameters::default()),
         h2().keepalive_enforcement(EnforcementPolicy::default()),

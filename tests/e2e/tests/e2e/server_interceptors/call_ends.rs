@@ -1,6 +1,7 @@
 //! The hooks of interceptors that hear of the end of a call.
 
 use super::*;
+use rgrpc_e2e::new_server;
 
 /// The end of a call, as a hook reports it.
 #[derive(Debug, PartialEq)]
@@ -47,7 +48,7 @@ fn ending() -> (TestServer, UnboundedReceiver<Ended>) {
             _ => Ok(Response::new(request.into_message())),
         }
     });
-    let server = Server::new().interceptor(move |call: IncomingCall, next: ServerNext| {
+    let server = new_server().interceptor(move |call: IncomingCall, next: ServerNext| {
         let tell = tell.clone();
         call.on_end(move |outcome| tell.send(Ended::of(outcome)).expect("the test lives"));
         next.run(call)
@@ -150,7 +151,7 @@ async fn a_hook_that_comes_after_the_end_is_not_called() {
         give.send(context).expect("the test lives");
         async { Ok(Response::new(request.into_message())) }
     });
-    let server = serve_with(Server::new(), service);
+    let server = serve_with(new_server(), service);
     call(&server, "").await.expect("OK");
     let context = soon(given.recv()).await.expect("given");
     assert!(!context.on_end(|_| panic!("called")));

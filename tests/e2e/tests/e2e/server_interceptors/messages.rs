@@ -1,6 +1,7 @@
 //! Interceptors that see the messages of a call, refuse them, or hold them back.
 
 use super::*;
+use rgrpc_e2e::new_server;
 
 /// Sees messages, refuses those with "bad" in them, and holds others back.
 #[derive(Clone, Default)]
@@ -47,7 +48,7 @@ impl MessageInterceptor for Watching {
 fn watched(watching: &Watching) -> TestServer {
     let watching = watching.clone();
     echo(
-        Server::new().interceptor(move |mut call: IncomingCall, next: ServerNext| {
+        new_server().interceptor(move |mut call: IncomingCall, next: ServerNext| {
             call.intercept_messages(watching.clone());
             next.run(call)
         }),

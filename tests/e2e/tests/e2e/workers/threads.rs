@@ -3,8 +3,8 @@
 use std::fs;
 
 use rgrpc::io::pipe;
-use rgrpc::{ClientConn, ServeError, credentials};
-use rgrpc_e2e::{StubClient, StubService, register_stub, serve_with, soon, unary};
+use rgrpc::{ServeError, credentials};
+use rgrpc_e2e::{StubClient, StubService, channel_builder, register_stub, serve_with, soon, unary};
 use tokio::task::yield_now;
 
 use super::{alone, telling_threads, thread_of, workers};
@@ -80,7 +80,7 @@ async fn listeners_of_one_server_share_its_threads() {
         tokio::spawn(server.serve_listener(accepts));
         // One from each listener on each thread, as each counts what the other has dealt.
         for expected in ["rgrpc-worker-0", "rgrpc-worker-1"] {
-            let conn = ClientConn::builder("passthrough:///pipe", credentials::insecure())
+            let conn = channel_builder("passthrough:///pipe", credentials::insecure())
                 .dialer(connector.clone())
                 .build()
                 .expect("a valid target");
@@ -104,7 +104,7 @@ async fn threads_end_with_the_last_listener_and_start_again_for_the_next() {
     for _ in 0..2 {
         let (listener, connector) = pipe();
         let serving = tokio::spawn(server.serve_listener(listener));
-        let conn = ClientConn::builder("passthrough:///pipe", credentials::insecure())
+        let conn = channel_builder("passthrough:///pipe", credentials::insecure())
             .dialer(connector)
             .build()
             .expect("a valid target");
@@ -127,7 +127,7 @@ async fn a_connection_keeps_its_thread_after_serving_has_ended() {
     register_stub(&mut server, telling_threads()).expect("the first");
     let (listener, connector) = pipe();
     let serving = tokio::spawn(server.serve_listener(listener));
-    let conn = ClientConn::builder("passthrough:///pipe", credentials::insecure())
+    let conn = channel_builder("passthrough:///pipe", credentials::insecure())
         .dialer(connector)
         .build()
         .expect("a valid target");

@@ -1,11 +1,27 @@
 //! The list of addresses to try, from the endpoints.
 
 use std::collections::HashSet;
+use std::hash::{Hash, Hasher};
 use std::net::{IpAddr, SocketAddr};
 
 use super::PickFirstConfig;
 use crate::io::Address;
-use crate::resolver::{Endpoint, EndpointWeight};
+use crate::resolver::{Attributes, Endpoint, EndpointWeight};
+
+/// An address, with the attributes for the handshakes of its connections. Its subchannel is kept while
+/// neither changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct AddressToTry {
+    pub(super) address: Address,
+    pub(super) attributes: Attributes,
+}
+
+/// Attributes have no hash, and addresses are few.
+impl Hash for AddressToTry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.address.hash(state);
+    }
+}
 
 /// The addresses of these endpoints without duplicates, in the order of the attempts. `random`
 /// returns numbers in [0, 1).
@@ -15,13 +31,20 @@ pub(super) fn address_list(
     mut endpoints: Vec<Endpoint>,
     config: PickFirstConfig,
     random: impl FnMut() -> f64,
-) -> Vec<Address> {
+) -> Vec<AddressToTry> {
     if config.shuffle_address_list {
         endpoints = shuffle(endpoints, random);
     }
-    let addresses = endpoints
-        .into_iter()
-        .flat_map(|endpoint| endpoint.addresses);
+    let addresses = endpoints.into_iter().flat_map(|endpoint| {
+        let attributes = endpoint.connection_attributes;
+        endpoint
+            .addresses
+            .into_iter()
+            .map(move |address| AddressToTry {
+                address,
+                attributes: attributes.clone(),
+            })
+    });
     interleave(without_duplicates(addresses))
 }
 
@@ -43,10 +66,11 @@ fn shuffle(endpoints: Vec<Endpoint>, mut random: impl FnMut() -> f64) -> Vec<End
     keyed.into_iter().map(|(_, endpoint)| endpoint).collect()
 }
 
-fn without_duplicates(addresses: impl Iterator<Item = Address>) -> Vec<Address> {
+/// The attributes of an address that occurs more than once are those of its first occurrence.
+fn without_duplicates(addresses: impl Iterator<Item = AddressToTry>) -> Vec<AddressToTry> {
     let mut seen = HashSet::new();
     addresses
-        .filter(|address| seen.insert(address.clone()))
+        .filter(|to_try| seen.insert(to_try.address.clone()))
         .collect()
 }
 
@@ -78,10 +102,10 @@ impl Family {
 /// Interleaves the families, beginning with the family of the first address.
 ///
 /// Source: RFC 8305, section 4.
-fn interleave(addresses: Vec<Address>) -> Vec<Address> {
-    let mut families: Vec<(Family, Vec<Address>)> = Vec::new();
+fn interleave(addresses: Vec<AddressToTry>) -> Vec<AddressToTry> {
+    let mut families: Vec<(Family, Vec<AddressToTry>)> = Vec::new();
     for address in addresses {
-        let family = Family::of(&address);
+        let family = Family::of(&address.address);
         match families.iter_mut().find(|(other, _)| *other == family) {
             Some((_, members)) => members.push(address),
             None => families.push((family, vec![address])),
@@ -105,7 +129,6 @@ fn interleave(addresses: Vec<Address>) -> Vec<Address> {
 mod tests {
     use super::*;
     use crate::balancer::policies::chi_square::assert_distribution;
-    use crate::resolver::Attributes;
 
     fn address(text: &str) -> Address {
         match text.parse() {
@@ -118,8 +141,11 @@ mod tests {
         Endpoint::new(addresses.iter().copied().map(address).collect())
     }
 
-    fn texts(addresses: &[Address]) -> Vec<String> {
-        addresses.iter().map(ToString::to_string).collect()
+    fn texts(addresses: &[AddressToTry]) -> Vec<String> {
+        addresses
+            .iter()
+            .map(|to_try| to_try.address.to_string())
+            .collect()
     }
 
     const SHUFFLE: PickFirstConfig = PickFirstConfig {
@@ -180,6 +206,23 @@ mod tests {
     }
 
     #[test]
+    fn an_address_has_the_connection_attributes_of_its_first_endpoint() {
+        let with = |number: u8| Attributes::new().with(number);
+        let endpoints = vec![
+            endpoint(&["a:1", "a:2"]).with_connection_attributes(with(1)),
+            endpoint(&["a:2", "a:3"])
+                .with_connection_attributes(with(2))
+                .with_attributes(with(9)),
+        ];
+        let list = address_list(endpoints, PickFirstConfig::default(), || 0.0);
+        let found: Vec<_> = list
+            .iter()
+            .map(|to_try| to_try.attributes.get::<u8>().copied())
+            .collect();
+        assert_eq!(found, [Some(1), Some(1), Some(2)]);
+    }
+
+    #[test]
     fn a_name_that_is_an_ip_address_has_its_family() {
         for (address, family) in [
             (Address::Name("1.1.1.1:1".to_owned()), Family::V4),
@@ -232,7 +275,7 @@ mod tests {
             let mut firsts = vec![0; weights.len()];
             for _ in 0..ROUNDS {
                 let list = address_list(endpoints.clone(), SHUFFLE, || random.f64());
-                let first = list[0].to_string();
+                let first = list[0].address.to_string();
                 firsts[usize::from(first.as_bytes()[2] - b'0')] += 1;
             }
             let weights: Vec<_> = weights.iter().copied().map(f64::from).collect();

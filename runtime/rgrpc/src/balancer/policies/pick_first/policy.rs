@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::PickFirstConfig;
-use super::address_list::address_list;
+use super::address_list::{AddressToTry, address_list};
 use super::attempts::{AttemptState, Attempts, Step};
 use super::picker::ConnectedPicker;
 use crate::balancer::{
@@ -13,7 +13,6 @@ use crate::balancer::{
     QueuingPicker, SubConn, SubConnId, SubConnOptions, SubConnState,
 };
 use crate::connectivity_state::ConnectivityState;
-use crate::io::Address;
 use crate::status::Status;
 
 /// The policy `pick_first`: connects to the first reachable address, and sends all calls to it.
@@ -27,8 +26,9 @@ use crate::status::Status;
 ///   addresses.
 /// - **The connection is lost.** The state is IDLE until the next call, which begins at the first
 ///   address.
-/// - **New endpoints.** The connection is kept if its address is still in the list. Otherwise the
-///   new addresses are tried from the first on.
+/// - **New endpoints.** The connection is kept if its address is still in the list, with the same
+///   [connection attributes](crate::resolver::Endpoint::connection_attributes). Otherwise the new
+///   addresses are tried from the first on.
 ///
 /// Its config is [`PickFirstConfig`].
 ///
@@ -37,7 +37,7 @@ use crate::status::Status;
 pub struct PickFirst {
     uses_health: bool,
     /// The addresses, in the order of the attempts.
-    addresses: Vec<Address>,
+    addresses: Vec<AddressToTry>,
     phase: Phase,
     /// The state that was published last.
     published: Option<ConnectivityState>,
@@ -63,19 +63,26 @@ enum Phase {
         picker: Arc<IdlePicker>,
         /// The subchannel whose connection was lost. It is reused, so that its backoff applies to
         /// the next attempt.
-        last: SubConn,
+        last: OwnSubConn,
     },
     /// Connecting, also while the published state is TRANSIENT_FAILURE.
     Connecting {
         attempts: Attempts,
         /// The subchannel of each address, from its first attempt on.
-        subconns: Vec<Option<SubConn>>,
+        subconns: Vec<Option<OwnSubConn>>,
     },
-    Connected(SubConn),
+    Connected(OwnSubConn),
+}
+
+/// A subchannel with what it was created for.
+#[derive(Clone, Debug)]
+struct OwnSubConn {
+    subconn: SubConn,
+    to_try: AddressToTry,
 }
 
 /// The subchannels of the earlier addresses, with their states.
-type KeptSubConns = HashMap<Address, (SubConn, AttemptState)>;
+type KeptSubConns = HashMap<AddressToTry, (OwnSubConn, AttemptState)>;
 
 impl PickFirst {
     /// Creates the policy to be used on its own: it uses a connection regardless of its health.
@@ -170,14 +177,13 @@ impl PickFirst {
         let Phase::Idle { last, .. } = &self.phase else {
             return;
         };
-        let kept =
-            KeptSubConns::from([(last.address().clone(), (last.clone(), AttemptState::Idle))]);
+        let kept = KeptSubConns::from([(last.to_try.clone(), (last.clone(), AttemptState::Idle))]);
         self.publish_connecting(control);
         self.connect(kept, control);
     }
 
     /// Publishes IDLE after a lost connection: the next call connects.
-    fn go_idle(&mut self, last: SubConn, control: &mut dyn ChannelControl) {
+    fn go_idle(&mut self, last: OwnSubConn, control: &mut dyn ChannelControl) {
         let picker = Arc::new(IdlePicker::new(control.waker()));
         self.phase = Phase::Idle {
             picker: Arc::clone(&picker),
@@ -205,15 +211,17 @@ impl PickFirst {
     fn apply(&mut self, step: Step, control: &mut dyn ChannelControl) {
         if let Phase::Connecting { subconns, .. } = &mut self.phase {
             for index in step.connect {
-                let subconn = subconns[index].get_or_insert_with(|| {
-                    let address = self.addresses[index].clone();
+                let own = subconns[index].get_or_insert_with(|| {
+                    let to_try = self.addresses[index].clone();
                     let options = SubConnOptions {
                         health_check: self.uses_health,
+                        attributes: to_try.attributes.clone(),
                         ..SubConnOptions::default()
                     };
-                    control.create_subconn(address, options)
+                    let subconn = control.create_subconn(to_try.address.clone(), options);
+                    OwnSubConn { subconn, to_try }
                 });
-                subconn.connect();
+                own.subconn.connect();
             }
         }
         if let Some(failure) = step.failure {
@@ -251,7 +259,7 @@ impl Balancer for PickFirst {
         }
         match &self.phase {
             Phase::Idle { .. } => return Ok(()),
-            Phase::Connected(subconn) if self.addresses.contains(subconn.address()) => {
+            Phase::Connected(own) if self.addresses.contains(&own.to_try) => {
                 return Ok(());
             }
             // A restart for each update would delay the later addresses for as long as the resolver
@@ -265,9 +273,9 @@ impl Balancer for PickFirst {
             Phase::Connecting { attempts, subconns } => subconns
                 .into_iter()
                 .zip(attempts.into_states())
-                .filter_map(|(subconn, state)| {
-                    let subconn = subconn?;
-                    Some((subconn.address().clone(), (subconn, state)))
+                .filter_map(|(own, state)| {
+                    let own = own?;
+                    Some((own.to_try.clone(), (own, state)))
                 })
                 .collect(),
             _ => KeptSubConns::new(),
@@ -295,25 +303,26 @@ impl Balancer for PickFirst {
         control: &mut dyn ChannelControl,
     ) {
         match &mut self.phase {
-            Phase::Connected(subconn) if subconn.id() == id => match state {
+            Phase::Connected(own) if own.subconn.id() == id => match state {
                 SubConnState::Ready(health) => {
-                    let subconn = subconn.clone();
+                    let subconn = own.subconn.clone();
                     self.publish_connected(subconn, health, control);
                 }
                 _ => {
-                    let last = subconn.clone();
+                    let last = own.clone();
                     self.go_idle(last, control);
                 }
             },
             Phase::Connecting { attempts, subconns } => {
-                let Some((index, subconn)) = position(subconns, id) else {
+                let Some((index, own)) = position(subconns, id) else {
                     return;
                 };
                 match state {
                     SubConnState::Ready(health) => {
-                        let subconn = subconn.clone();
+                        let own = own.clone();
+                        let subconn = own.subconn.clone();
                         // This drops the other subchannels.
-                        self.phase = Phase::Connected(subconn.clone());
+                        self.phase = Phase::Connected(own);
                         self.publish_connected(subconn, health, control);
                     }
                     SubConnState::Connecting => attempts.connecting(index),
@@ -326,7 +335,7 @@ impl Balancer for PickFirst {
                     }
                     // The connection was lost before it was reported as READY.
                     SubConnState::Idle if attempts.is_connecting(index) => {
-                        let last = subconn.clone();
+                        let last = own.clone();
                         self.go_idle(last, control);
                     }
                     SubConnState::Idle => {
@@ -363,9 +372,9 @@ impl Balancer for PickFirst {
 }
 
 /// The index and the subchannel with this id.
-fn position(subconns: &[Option<SubConn>], id: SubConnId) -> Option<(usize, &SubConn)> {
-    subconns.iter().enumerate().find_map(|(index, subconn)| {
-        let subconn = subconn.as_ref()?;
-        (subconn.id() == id).then_some((index, subconn))
+fn position(subconns: &[Option<OwnSubConn>], id: SubConnId) -> Option<(usize, &OwnSubConn)> {
+    subconns.iter().enumerate().find_map(|(index, own)| {
+        let own = own.as_ref()?;
+        (own.subconn.id() == id).then_some((index, own))
     })
 }

@@ -4,13 +4,14 @@
 //! Called by attempts of calls that have either, on the caller's task; credentials are users' code,
 //! and run under no lock.
 
+use std::fmt::Display;
 use std::pin::pin;
 
 use super::context::AttemptContext;
 use crate::client::call::scheduler::AttemptFailure;
 use crate::client::call::wait_reason::WaitReason;
 use crate::client::conn::authority;
-use crate::credentials::{RequestInfo, per_rpc};
+use crate::credentials::{ClientHandshake, RequestInfo, per_rpc};
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
@@ -48,15 +49,16 @@ impl AttemptContext<'_> {
     }
 
     fn check_authority(&self, authority: &str, peer: &Peer) -> Result<(), Status> {
-        let refused = |problem| {
+        let refused = |problem: &dyn Display| {
             Status::unavailable(format!(
                 "the call's authority {authority:?} is not for {}: {problem}",
                 peer.remote
             ))
         };
-        let host = authority::host(authority).map_err(refused)?;
+        let host = authority::host(authority).map_err(|problem| refused(&problem))?;
         let credentials = &self.conn.settings().credentials;
-        credentials.check_host(host, peer).map_err(refused)
+        let checked = credentials.check_host(host, peer);
+        checked.map_err(|problem| refused(&problem))
     }
 
     /// The request's metadata and that of all credentials.
@@ -68,24 +70,12 @@ impl AttemptContext<'_> {
         let settings = self.conn.settings();
         let authority = self.call.authority().unwrap_or(&settings.headers.authority);
         let request = RequestInfo::new(self.method, authority, peer);
-        // Those of the channel were checked when it was built.
-        let secure = settings.credentials.are_secure();
-        if let Some(credentials) = self
-            .call
-            .credentials()
-            .iter()
-            .find(|credentials| credentials.requires_transport_security() && !secure)
-        {
-            return Err(AttemptFailure::final_here(Status::unauthenticated(
-                format!(
-                    "the per-RPC credentials {} are for secure connections alone, and the channel's \
-                 credentials are insecure()",
-                    credentials.name()
-                ),
-            )));
+        let all = [&*settings.per_rpc_credentials, self.call.credentials()];
+        for credentials in all {
+            per_rpc::check_security_level(credentials, peer).map_err(AttemptFailure::final_here)?;
         }
-        for all in [&*settings.per_rpc_credentials, self.call.credentials()] {
-            let added = per_rpc::add_metadata(all, request, &mut metadata).await;
+        for credentials in all {
+            let added = per_rpc::add_metadata(credentials, request, &mut metadata).await;
             added.map_err(AttemptFailure::passing_here)?;
         }
         Ok(metadata)

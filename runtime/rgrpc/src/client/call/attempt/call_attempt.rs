@@ -17,6 +17,7 @@ use super::counted_call::CountedCall;
 use super::pick::PickerCallback;
 use super::recorded::{self, RecordedAttempt};
 use crate::balancer::StreamPermit;
+use crate::buffer_pool::BufferPool;
 use crate::call::{CallObserver, Exchange, MessageSink, MessageSource, SourceEvent};
 use crate::client::call::resolved_call::ResolvedCall;
 use crate::client::call::scheduler::AttemptFailure;
@@ -31,7 +32,7 @@ use crate::metadata::Metadata;
 use crate::stats::CallEvent;
 use crate::status::{Code, Origin, Status};
 use crate::transport::{
-    ClientStream, Delivery, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode, WholeResponse,
+    ClientStream, Delivery, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode, WholeContent,
     is_ended_well,
 };
 
@@ -272,7 +273,7 @@ impl MessageSource for CallAttempt {
         &self,
         cx: &mut Context<'_>,
         fits: &dyn Fn(&[u8]) -> bool,
-    ) -> Poll<Option<WholeResponse>> {
+    ) -> Poll<Option<WholeContent>> {
         // Whoever asks for this is the only one who could end the call here.
         let polled = self.stream.poll_whole(cx, fits);
         // Looked at where it lies: it is large.
@@ -309,6 +310,10 @@ impl MessageSource for CallAttempt {
                 SourceEvent::End(outcome)
             }
         })
+    }
+
+    fn buffer_pool(&self) -> BufferPool {
+        self.counted.conn().settings().buffer_pool.clone()
     }
 
     fn decompressor(&self, encoding: &[u8]) -> Option<Arc<dyn Compressor>> {

@@ -27,6 +27,7 @@ use super::bounds::{Bounds, Exceeded};
 use super::scheduler::AttemptScheduler;
 use super::stream_wakers::{StreamHalf, StreamWakers};
 use super::wait_reason::WaitReason;
+use crate::buffer_pool::BufferPool;
 use crate::call::{
     CallObserver, CancelHandle, FinishHooks, MessageSink, MessageSource, SourceEvent,
 };
@@ -561,6 +562,13 @@ impl MessageSource for StreamCall {
             committed.attempt.accept(trailer);
         }
         self.finish(Ok(trailer));
+    }
+
+    fn buffer_pool(&self) -> BufferPool {
+        match self.committed.get() {
+            Some(committed) => committed.attempt.buffer_pool(),
+            None => BufferPool::shared(),
+        }
     }
 
     fn decompressor(&self, encoding: &[u8]) -> Option<Arc<dyn Compressor>> {

@@ -44,7 +44,7 @@ impl Fixture {
         let mut context = MonitorContext::new(Arc::new(headers), Arc::new([]), sender, disabled);
         context.set_health_service(service.map(Arc::from));
         let address = Address::Name("backend-1".to_owned());
-        let subconn = TestChannel::new().create_subconn(address.clone(), options);
+        let subconn = TestChannel::new().create_subconn(address.clone(), options.clone());
         Self {
             monitors: Monitors::new(subconn.id(), address, options),
             context,
@@ -283,7 +283,7 @@ async fn load_is_reported_as_it_comes_and_a_call_that_breaks_off_is_retried() {
 #[tokio::test(start_paused = true)]
 async fn health_and_load_are_asked_for_side_by_side() {
     let options = health().with_load_reports(Duration::from_secs(10));
-    let mut fixture = Fixture::new(options, Some(""));
+    let mut fixture = Fixture::new(options.clone(), Some(""));
     fixture.connect();
     settle().await;
     let mut streams = fixture.transport.streams();
@@ -339,7 +339,7 @@ async fn another_service_changes_nothing_where_health_does_not_matter() {
 async fn the_calls_are_cancelled_when_the_connection_is_lost_or_dropped() {
     let options = health().with_load_reports(Duration::from_secs(10));
     for is_lost in [true, false] {
-        let mut fixture = Fixture::new(options, Some(""));
+        let mut fixture = Fixture::new(options.clone(), Some(""));
         fixture.connect();
         settle().await;
         if is_lost {

@@ -122,6 +122,9 @@ async fn ask<W: Watch>(
     let mut metadata = Metadata::new();
     let method = W::METHOD;
     let request = RequestInfo::new(&method, &headers.authority, transport.peer());
+    if let Err(status) = per_rpc::check_security_level(credentials, transport.peer()) {
+        return Some(End::of(Err(status)));
+    }
     if let Err(status) = per_rpc::add_metadata(credentials, request, &mut metadata).await {
         return Some(End::of(Err(status)));
     }

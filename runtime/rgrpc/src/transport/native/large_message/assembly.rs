@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use rgrpc_http2::frame::Head;
 
-use super::memory_reservation::{MemoryBudget, MemoryReservation};
-use crate::buffer_pool;
+use crate::buffer_pool::BufferPool;
+use crate::memory_budget::MemoryReservation;
 use crate::prefix::{PREFIX_LEN, Prefix};
-use crate::transport::ReadDemand;
+use crate::transport::{MessageMemory, ReadDemand};
 
 /// The minimum length of an assembled message, in octets. A shorter message is left in the pieces
 /// in which it arrives.
@@ -15,10 +15,6 @@ const MIN_LEN: usize = 64 * 1024;
 /// The maximum length of an assembled message, in octets. Memory for the whole message is allocated
 /// before it has arrived.
 const MAX_LEN: usize = 16 * 1024 * 1024;
-
-/// The memory that all assemblies of the process may reserve, in octets. Messages over it arrive in
-/// pieces, which the flow-control windows limit.
-static BUDGET: MemoryBudget = MemoryBudget::new(64 * 1024 * 1024);
 
 /// A large message that a call waits for, and that has arrived in part. Its octets are contiguous.
 ///
@@ -31,13 +27,18 @@ pub(crate) struct Assembly {
     buffer: Vec<u8>,
     /// The length of the whole message, with its prefix, in octets.
     len: usize,
+    pool: BufferPool,
     _reservation: MemoryReservation,
 }
 
 impl Assembly {
     /// Begins an assembly with the first DATA of the demanded message. Returns `None` if the
     /// message has arrived whole or is not large, or if the memory is used up by others.
-    pub(crate) fn begin(read_demand: ReadDemand, data: &[u8]) -> Option<Self> {
+    pub(crate) fn begin(
+        read_demand: ReadDemand,
+        data: &[u8],
+        memory: &MessageMemory,
+    ) -> Option<Self> {
         let len = match read_demand {
             ReadDemand::Rest(len) => len,
             ReadDemand::Message { max } => {
@@ -49,12 +50,14 @@ impl Assembly {
         if !(MIN_LEN..=MAX_LEN).contains(&len) || data.len() >= len {
             return None;
         }
-        let reservation = BUDGET.reserve(len)?;
-        let mut buffer = buffer_pool::take(len + Head::LEN);
+        let reservation = memory.budget.reserve(len)?;
+        let pool = memory.pool.clone();
+        let mut buffer = pool.take(len + Head::LEN);
         buffer.extend_from_slice(data);
         Some(Self {
             buffer,
             len,
+            pool,
             _reservation: reservation,
         })
     }
@@ -90,7 +93,7 @@ impl Assembly {
 
     /// Returns the octets that have arrived, in one piece.
     pub(crate) fn into_bytes(self) -> Bytes {
-        buffer_pool::share(self.buffer)
+        self.pool.share(self.buffer)
     }
 }
 
@@ -136,7 +139,7 @@ mod tests {
             (ReadDemand::Rest(MIN_LEN), vec![1; MIN_LEN], None),
             (any, message(MIN_LEN).to_vec(), None),
         ] {
-            let assembly = Assembly::begin(read_demand, &data);
+            let assembly = Assembly::begin(read_demand, &data, &MessageMemory::default());
             let name = (read_demand, data.len());
             assert_eq!(assembly.map(|assembly| assembly.len), len, "{name:?}");
         }
@@ -145,8 +148,10 @@ mod tests {
     #[test]
     fn a_message_is_assembled_from_pieces_and_from_direct_reads() {
         let whole = message(MIN_LEN);
-        let mut assembly = Assembly::begin(ReadDemand::Message { max: MIN_LEN }, &whole[..1_000])
-            .expect("a large message");
+        let memory = MessageMemory::default();
+        let read_demand = ReadDemand::Message { max: MIN_LEN };
+        let assembly = Assembly::begin(read_demand, &whole[..1_000], &memory);
+        let mut assembly = assembly.expect("a large message");
         let place = assembly.buffer.as_ptr();
         assert!(assembly.push(whole.slice(1_000..20_000)).is_empty());
         let mut buffer = assembly.take_buffer(10_000).expect("within the message");

@@ -2,8 +2,10 @@
 //!
 //! A message from 64 KiB to 16 MiB that a call waits for gets its whole buffer when its first DATA
 //! arrives. The connection's task then reads the content of the following DATA frames into that
-//! buffer, without a copy through the connection's read buffer. All buffers of a process together
-//! are limited to 64 MiB ([`memory_reservation`]); other messages arrive in pieces.
+//! buffer, without a copy through the connection's read buffer. The [`MemoryBudget`] of the channel or
+//! the server limits these buffers; other messages arrive in pieces.
+//!
+//! [`MemoryBudget`]: crate::MemoryBudget
 //!
 //! A stream's [`Inbound`](super::inbound::Inbound) owns the [`Assembly`]. The connection's
 //! [`Link`](super::link::Link) owns the [`DirectRead`]. The buffer moves between them:
@@ -23,7 +25,6 @@
 
 mod assembly;
 mod direct_read;
-mod memory_reservation;
 
 pub(super) use assembly::Assembly;
 pub(super) use direct_read::DirectRead;

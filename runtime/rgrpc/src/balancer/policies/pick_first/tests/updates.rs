@@ -6,7 +6,7 @@ use super::{A, B, C, Fixture, address};
 use crate::balancer::policies::pick_first::attempts::ATTEMPT_DELAY;
 use crate::balancer::{Balancer, BalancerUpdate, PickFirst, PickFirstConfig, TestPick};
 use crate::connectivity_state::ConnectivityState::{Connecting, Idle};
-use crate::resolver::Endpoint;
+use crate::resolver::{Attributes, Endpoint};
 use crate::status::Code;
 
 #[test]
@@ -187,4 +187,46 @@ fn a_resolver_error_is_reported_if_all_addresses_fail_and_these_are_still_retrie
     assert_eq!(fixture.connects(), [A]);
     fixture.connect(A);
     fixture.assert_ready(A);
+}
+
+/// An update with one address, whose connection attributes have this number.
+fn update_with_attribute(fixture: &mut Fixture, number: u8) {
+    let attributes = Attributes::new().with(number);
+    let endpoint = Endpoint::from(address(A)).with_connection_attributes(attributes);
+    let update = BalancerUpdate::new(vec![endpoint], Arc::new(PickFirstConfig::default()));
+    let updated = fixture.policy.update(update, &mut fixture.channel);
+    updated.expect("there is an address");
+}
+
+#[test]
+fn connection_attributes_are_those_of_the_subchannel_and_a_change_makes_another_one() {
+    let mut fixture = Fixture::of(PickFirst::new());
+    for (number, connects) in [(1, true), (1, false), (2, true)] {
+        update_with_attribute(&mut fixture, number);
+        let connected = fixture.connects();
+        assert_eq!(connected.len(), usize::from(connects), "{number}");
+        if connects {
+            fixture.connect(A);
+        }
+        let subconn = fixture.channel.subconn(&address(A)).expect("it exists");
+        let options = fixture.channel.options(subconn).expect("it exists");
+        assert_eq!(options.attributes.get(), Some(&number));
+    }
+    fixture.assert_ready(A);
+}
+
+#[test]
+fn connection_attributes_that_change_while_idle_are_those_of_the_next_connection() {
+    let mut fixture = Fixture::of(PickFirst::new());
+    update_with_attribute(&mut fixture, 1);
+    fixture.connect(A);
+    fixture.idle(A);
+    fixture.connects();
+    update_with_attribute(&mut fixture, 2);
+    assert!(fixture.connects().is_empty(), "it is idle");
+    fixture.call();
+    assert_eq!(fixture.connects(), [A]);
+    let subconn = fixture.channel.subconn(&address(A)).expect("it exists");
+    let options = fixture.channel.options(subconn).expect("it exists");
+    assert_eq!(options.attributes.get(), Some(&2_u8));
 }

@@ -2,9 +2,11 @@ use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::Arc;
 
-/// Attributes of an endpoint: typed values that a resolver attaches for balancing policies.
+/// Typed values of an endpoint, a subchannel or a handshake, with equality.
 ///
-/// There is at most one value of each type, and the type is the key. Clones share the values.
+/// A resolver attaches them to endpoints, for balancing policies and for
+/// [handshakes](crate::credentials::ClientHandshakeInfo::attributes). There is at most one value of each
+/// type, and the type is the key. Clones share the values.
 ///
 /// ```
 /// use rgrpc::resolver::Attributes;

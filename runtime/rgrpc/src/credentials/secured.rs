@@ -1,0 +1,106 @@
+//! The output of a handshake.
+
+use std::any::Any;
+use std::error::Error;
+use std::fmt;
+
+use crate::error_text::debug_is_text;
+use crate::extensions::Extensions;
+use crate::io::{AuthInfo, BoxedIo, Io};
+
+/// A secured connection: the output of a handshake.
+#[non_exhaustive]
+pub struct Secured {
+    /// The connection, whose octets are those of HTTP/2 from now on.
+    pub io: BoxedIo,
+    /// The result of the handshake, which becomes [`Peer::auth`](crate::io::Peer::auth).
+    pub auth: AuthInfo,
+    /// Typed values of a server's connection. Calls have them in
+    /// [`ConnectionHandle::extensions`](crate::ConnectionHandle::extensions), where they replace those
+    /// of the listener of the same types. A channel does not use them. Default: none.
+    pub extensions: Extensions,
+}
+
+impl Secured {
+    /// Creates the output from the secured stream and the result.
+    ///
+    /// `io` is any stream of tokio. A [`BoxedIo`] is used as it is and costs nothing more. A stream
+    /// should support [vectored writes](tokio::io::AsyncWrite::is_write_vectored) if it can, and
+    /// `poll_flush` must write what it has buffered. Dropping it must close the connection.
+    #[must_use]
+    pub fn new(io: impl Io, auth: AuthInfo) -> Self {
+        Self {
+            io: boxed(io),
+            auth,
+            extensions: Extensions::new(),
+        }
+    }
+
+    /// Sets the typed values of the connection.
+    #[must_use]
+    pub fn with_extensions(self, extensions: Extensions) -> Self {
+        Self { extensions, ..self }
+    }
+}
+
+impl fmt::Debug for Secured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Secured")
+            .field("auth", &self.auth)
+            .field("extensions", &self.extensions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Boxes a stream, unless it is a box already: each box is a virtual call for each read and write.
+fn boxed<T: Io>(io: T) -> BoxedIo {
+    let mut io = Some(io);
+    let any: &mut dyn Any = &mut io;
+    if let Some(io) = any.downcast_mut::<Option<BoxedIo>>().and_then(Option::take) {
+        return io;
+    }
+    match io {
+        Some(io) => Box::new(io),
+        None => unreachable!("it was only taken if it was returned"),
+    }
+}
+
+/// The error of a server's handshake that has given the connection to other code, which serves it now:
+/// another protocol on the same port. The server logs it at debug level alone.
+///
+/// Source: grpc-go `credentials.ErrConnDispatched`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ConnectionDispatched;
+
+impl fmt::Display for ConnectionDispatched {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("other code serves the connection")
+    }
+}
+
+impl Error for ConnectionDispatched {}
+
+debug_is_text!(ConnectionDispatched);
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{BufReader, DuplexStream, duplex};
+
+    use super::*;
+
+    fn is<T: Any>(secured: &Secured) -> bool {
+        let any: &dyn Any = &*secured.io;
+        any.is::<T>()
+    }
+
+    #[test]
+    fn a_connection_that_is_handed_back_is_not_boxed_again() {
+        let io: BoxedIo = Box::new(duplex(1).0);
+        let secured = Secured::new(io, AuthInfo::insecure());
+        assert!(is::<DuplexStream>(&secured));
+
+        let io: BoxedIo = Box::new(duplex(1).0);
+        let secured = Secured::new(BufReader::new(io), AuthInfo::insecure());
+        assert!(is::<BufReader<BoxedIo>>(&secured));
+    }
+}

@@ -22,8 +22,8 @@ use rgrpc::{
     test_streams,
 };
 use rgrpc_e2e::{
-    Message, StubClient, StubService, TestServer, encoded, framed, msg, scripted_by, serve, settle,
-    soon, text,
+    Message, StubClient, StubService, TestServer, channel_builder, encoded, framed, msg,
+    scripted_by, serve, settle, soon, text,
 };
 use rgrpc_test_support::{ErrorCode, data, grpc_response, grpc_trailers, rst_stream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -49,7 +49,7 @@ fn channel(
     server: &TestServer,
     options: impl FnOnce(ClientConnBuilder) -> ClientConnBuilder,
 ) -> ClientConn {
-    let builder = ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+    let builder = channel_builder("passthrough:///stub.test", credentials::insecure())
         .dialer(server.connector());
     options(builder).build().expect("valid")
 }

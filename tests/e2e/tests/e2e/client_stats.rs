@@ -13,8 +13,8 @@ use rgrpc::stats::{
     StatsHandler,
 };
 use rgrpc::{
-    ClientConn, ClientConnBuilder, ClientNext, MessageView, Metadata, OutgoingCall, Response,
-    Server, Side, Status, credentials,
+    ClientConn, ClientConnBuilder, ClientNext, MessageView, Metadata, OutgoingCall, Response, Side,
+    Status, credentials,
 };
 use rgrpc_e2e::{
     FnDialer, Message, StubClient, StubService, TestServer, answer, encoded, msg, scripted_by,
@@ -194,7 +194,7 @@ fn channel(
     server: &TestServer,
     options: impl FnOnce(ClientConnBuilder) -> ClientConnBuilder,
 ) -> ClientConn {
-    let builder = ClientConn::builder("passthrough:///stub.test", credentials::insecure())
+    let builder = channel_builder("passthrough:///stub.test", credentials::insecure())
         .dialer(server.connector());
     options(builder).build().expect("valid")
 }
@@ -697,7 +697,7 @@ async fn a_handler_sees_the_values_of_the_call_and_of_its_parent() {
     let recording = Recording::default();
     let backend = serve(marking());
     let upstream = ready(&backend, &recording).await;
-    let front = Server::new().head_hook(|head: &mut rgrpc::CallHead<'_>| {
+    let front = new_server().head_hook(|head: &mut rgrpc::CallHead<'_>| {
         head.extensions_mut().insert(Tag("parent"));
         Ok(())
     });

@@ -17,8 +17,8 @@ use rgrpc::{
     Status, credentials,
 };
 use rgrpc_e2e::{
-    FnDialer, Message, StubClient, StubService, TestServer, answer, encoded, msg, scripted_by,
-    serve, serve_with, settle, soon, text, unary,
+    FnDialer, Message, StubClient, StubService, TestServer, answer, channel_builder, encoded, msg,
+    new_server, scripted_by, serve, serve_with, settle, soon, text, unary,
 };
 use rgrpc_test_support::{ErrorCode, rst_stream};
 use tokio::time::Instant;

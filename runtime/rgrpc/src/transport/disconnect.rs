@@ -11,7 +11,7 @@ use super::keepalive::Unanswered;
 use crate::disconnect_reason::{DisconnectReason, GoAway, ProtocolViolation};
 use crate::io::Peer;
 use crate::side::Side;
-use crate::status::Status;
+use crate::status::{Origin, Status};
 use crate::task::Lost;
 
 /// The end of a client's connection.
@@ -51,7 +51,8 @@ impl Disconnect {
 
     /// Returns UNAVAILABLE, with the socket's error as its source if that is the reason.
     pub(crate) fn to_status(&self) -> Status {
-        with_io_source(Status::unavailable(self.to_string()), &self.reason)
+        let status = Status::unavailable(self.to_string()).with_origin(Origin::Connection);
+        with_io_source(status, &self.reason)
     }
 
     /// The reason as users see it: a GOAWAY explains that the connection was closed after it.

@@ -146,8 +146,8 @@ impl CallStats for Recording {
 }
 
 impl ConnectionStats for Recording {
-    fn end(&self, _: &ConnectionEnd<'_>) {
-        self.note("connection ends");
+    fn end(&self, end: &ConnectionEnd<'_>) {
+        self.note(format!("connection ends: {}", end.reason));
     }
 }
 
@@ -810,7 +810,9 @@ async fn a_connection_begins_before_its_calls_and_ends_after_them() {
     settle().await;
     let events = recording.take();
     assert!(
-        events.contains(&"connection ends".to_owned()),
+        events
+            .iter()
+            .any(|event| event.starts_with("connection ends: ")),
         "{events:#?}"
     );
     assert!(

@@ -14,9 +14,11 @@ use crate::io::{Address, Dial, Peer};
 use crate::lock::lock;
 use crate::resolver::Attributes;
 use crate::side::Side;
-use crate::stats::{ConnectionBegin, StatsHandlers};
+use crate::stats::{ConnectionBegin, ConnectionRecorders, StatsHandlers};
 use crate::task::caught_in;
-use crate::transport::{ClientSettings, ClientTransport, Report, Transport, TransportEvent};
+use crate::transport::{
+    ClientSettings, ClientTransport, Disconnect, Report, Transport, TransportEvent,
+};
 
 /// Makes a channel's connections: dials, shakes hands, and waits for the server's SETTINGS.
 #[derive(Clone)]
@@ -77,35 +79,57 @@ impl Connector {
             .await
             .unwrap_or_else(|| Err(self.credentials.timed_out(deadline.limit)))
             .map_err(|error| ConnectFailure::Handshake(Arc::new(error)))?;
-        let report = self.record(&secured.peer, report);
+        let recorders = self.begin_recording(&secured.peer);
+        let report = match &recorders {
+            Some(recorders) => Arc::clone(recorders).before(report),
+            None => report,
+        };
         let connect = self
             .transport
             .connect(secured, self.settings.clone(), report);
         let connected = deadline.bounds(connect).await.ok_or_else(timed_out)?;
-        connected.map_err(|error| ConnectFailure::Preface {
-            error: Box::new(error),
-            hint: self.credentials.unanswered_hint(),
+        connected.map_err(|error| {
+            if let Some(recorders) = recorders {
+                recorders.end(&error.0);
+            }
+            ConnectFailure::Preface {
+                error: Box::new(error),
+                hint: self.credentials.unanswered_hint(),
+            }
         })
     }
 
-    /// Begins the connection with the stats handlers, if there are any. They are told of its end with
-    /// its last event, or when it could not be made.
-    fn record(&self, peer: &Peer, report: Report) -> Report {
+    /// Begins the connection with the stats handlers, if there are any; returns their recorders.
+    fn begin_recording(&self, peer: &Peer) -> Option<Arc<SharedRecorders>> {
         if self.stats.is_empty() {
-            return report;
+            return None;
         }
         let recorders = self.stats.begin_connection(&mut ConnectionBegin {
             side: Side::Client,
             peer,
             extensions: &mut Extensions::new(),
         });
-        let recorders = Mutex::new(Some(recorders));
+        Some(Arc::new(SharedRecorders(Mutex::new(Some(recorders)))))
+    }
+}
+
+/// The recorders of a connection, until it has ended.
+struct SharedRecorders(Mutex<Option<ConnectionRecorders>>);
+
+impl SharedRecorders {
+    /// Reports the end of the connection, the first time.
+    fn end(&self, end: &Disconnect) {
+        let recorders = lock(&self.0).take();
+        if let Some(recorders) = recorders {
+            recorders.set_reason(end.reason());
+        }
+    }
+
+    /// Has them told of the last event of the connection, before it is reported further.
+    fn before(self: Arc<Self>, report: Report) -> Report {
         Arc::new(move |event| {
             if let TransportEvent::Closed { end, .. } = &event {
-                let recorders = lock(&recorders).take();
-                if let Some(recorders) = &recorders {
-                    recorders.set_reason(end.reason());
-                }
+                self.end(end);
             }
             report(event);
         })

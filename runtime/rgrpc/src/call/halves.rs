@@ -83,9 +83,7 @@ pub(crate) trait MessageSource: Send + Sync {
     }
 
     /// The pool of the buffers that messages are received into.
-    fn buffer_pool(&self) -> BufferPool {
-        BufferPool::shared()
-    }
+    fn buffer_pool(&self) -> BufferPool;
 
     /// The compressor for messages in this encoding, if this side has it.
     fn decompressor(&self, _encoding: &[u8]) -> Option<Arc<dyn Compressor>> {

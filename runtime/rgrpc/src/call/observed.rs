@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use super::{CallContext, MessageSink, MessageSource, SourceEvent};
+use crate::buffer_pool::BufferPool;
 use crate::codec::Compressor;
 use crate::interceptor::{MessageInterceptors, MessageView};
 use crate::stats::CallEvent;
@@ -93,6 +94,10 @@ impl MessageSource for ObservedCall {
 
     fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<SourceEvent> {
         self.context.poll_data(cx, read_demand)
+    }
+
+    fn buffer_pool(&self) -> BufferPool {
+        self.context.buffer_pool()
     }
 
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {

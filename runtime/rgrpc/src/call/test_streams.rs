@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use rgrpc_http2::BytesQueue;
 
 use super::{MessageSink, MessageSource, RecvStream, SendStream, SourceEvent};
+use crate::buffer_pool::BufferPool;
 use crate::codec::Codec;
 use crate::codec::MessageLimit;
 use crate::lock::lock;
@@ -196,6 +197,10 @@ impl MessageSink for ClientEnd {
 }
 
 impl MessageSource for ClientEnd {
+    fn buffer_pool(&self) -> BufferPool {
+        BufferPool::shared()
+    }
+
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         self.0.poll(End::Client, cx, |state| {
             match (&mut state.header, &state.end) {
@@ -253,6 +258,10 @@ impl MessageSink for ServerEnd {
 }
 
 impl MessageSource for ServerEnd {
+    fn buffer_pool(&self) -> BufferPool {
+        BufferPool::shared()
+    }
+
     fn poll_head(&self, _: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         Poll::Ready(Err(NoHead))
     }

@@ -1,5 +1,8 @@
 //! The options `memory_budget` and `buffer_pool` of channels and servers.
 
+use std::sync::Arc;
+
+use rgrpc::stats::{CallBegin, CallEvent, CallStats, StatsHandler};
 use rgrpc::{BufferPool, Code, MemoryBudget};
 use rgrpc_e2e::{
     STUB_UNARY, StubClient, StubService, engine, framed, msg, native, new_server, scripted_by,
@@ -85,9 +88,14 @@ async fn messages_pass_through_a_budget_of_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn received_messages_return_their_buffers_to_the_pools_of_both_sides() {
-    for (max, compressed) in [(8 * MIB, false), (8 * MIB, true), (0, false), (0, true)] {
+    let cases = [(8 * MIB, false), (8 * MIB, true), (0, false), (0, true)];
+    let cases = cases.map(|case| [(case, false), (case, true)]);
+    for ((max, compressed), observed) in cases.into_iter().flatten() {
         let [of_server, of_channel] = [(); 2].map(|()| BufferPool::new(max));
-        let server = new_server().buffer_pool(of_server.clone());
+        let mut server = new_server().buffer_pool(of_server.clone());
+        if observed {
+            server = server.stats_handler(Observing);
+        }
         let server = serve_with(server, StubService::echo());
         let builder =
             rgrpc_e2e::channel_builder("passthrough:///stub.test", rgrpc::credentials::insecure());
@@ -104,8 +112,29 @@ async fn received_messages_return_their_buffers_to_the_pools_of_both_sides() {
         settle().await;
         for pool in [of_server, of_channel] {
             let unused = pool.unused_bytes();
-            assert_eq!(unused > 0, max > 0, "{max} {compressed} {pool:?}");
+            assert_eq!(
+                unused > 0,
+                max > 0,
+                "{max} {compressed} {observed} {pool:?}"
+            );
             assert!(unused <= max);
         }
+    }
+}
+
+/// A stats handler that observes the messages of all calls.
+struct Observing;
+
+impl StatsHandler for Observing {
+    fn begin_call(&self, _: &mut CallBegin<'_>) -> Option<Arc<dyn CallStats>> {
+        Some(Arc::new(Self))
+    }
+}
+
+impl CallStats for Observing {
+    fn event(&self, _: &CallEvent<'_>) {}
+
+    fn wants_messages(&self) -> bool {
+        true
     }
 }

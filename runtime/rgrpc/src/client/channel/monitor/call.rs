@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use prost::Message;
 
+use crate::buffer_pool::BufferPool;
 use crate::call::{MessageSource, MethodName, RecvStream, SourceEvent};
 use crate::codec::MessageLimit;
 use crate::codec::{Codec, DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND, ProtoCodec, frame};
@@ -56,6 +57,10 @@ fn limit(bytes: usize) -> MessageLimit {
 struct StreamSource(Arc<dyn ClientStream>);
 
 impl MessageSource for StreamSource {
+    fn buffer_pool(&self) -> BufferPool {
+        BufferPool::shared()
+    }
+
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         self.0.poll_head(cx)
     }

@@ -73,12 +73,15 @@ impl Builder {
         self.switch("require_methods", require)
     }
 
-    /// Sets whether to embed the file descriptors, which server reflection answers from. Default:
-    /// true.
+    /// Sets whether to embed the file descriptors, which server reflection answers from and
+    /// interceptors read a method's options in. Default: true.
     ///
     /// Each file with services gets a constant with its descriptors and those of its imports:
     /// `A_B_DESCRIPTOR_SET` for `a/b.proto`. The constant has about as many bytes as the `.proto`
-    /// files without comments, and only in binaries that use it.
+    /// files without comments. Only binaries that use it have it: those with the service's server, and
+    /// those with its client, whose interceptors see the [descriptor] of a call.
+    ///
+    /// [descriptor]: https://docs.rs/rgrpc/latest/rgrpc/struct.OutgoingCall.html#method.descriptor
     pub fn file_descriptor_set(self, embed: bool) -> Self {
         self.switch("file_descriptor_set", embed)
     }

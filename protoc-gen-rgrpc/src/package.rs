@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use prost_types::FileDescriptorProto;
+use quote::quote;
 use syn::parse_quote;
 
 use crate::deprecated::Deprecations;
@@ -117,13 +118,21 @@ impl<'a> Generator<'a> {
         if let Some(constant) = &descriptor_set {
             items.push(self.file_descriptor_set(constant));
         }
+        let file_name = file.name();
+        let descriptor_set = match &descriptor_set {
+            Some(constant) => quote! { #constant },
+            None => quote! { b"" },
+        };
         let types = type_names(schema, file.package());
         for (service, names) in services.iter().zip(names) {
-            let service = Service::new(service, file.name(), names, &types, deprecations, runtime)?;
+            let file_desc = quote! {
+                #runtime::FileDesc { name: #file_name, descriptor_set: #descriptor_set }
+            };
+            let service = Service::new(service, file_desc, names, &types, deprecations, runtime)?;
             items.extend(service.constants());
             if options.server {
                 items.push(service.server_trait(options.require_methods));
-                items.push(service.desc(descriptor_set.as_ref()));
+                items.push(service.desc());
                 items.push(service.register());
             }
             if options.client {
@@ -139,16 +148,23 @@ impl<'a> Generator<'a> {
         parse_quote! { const _: () = #runtime::codegen::assert_version(#version); }
     }
 
+    /// Returns the constant with the encoded descriptors. Its bytes are a static, so that a program has
+    /// them once.
     fn file_descriptor_set(&self, constant: &proc_macro2::Ident) -> syn::Item {
         let files = self.schema.with_imports([self.file.name()]);
-        let bytes = literal::byte_string(&descriptor::encode(files));
+        let bytes = descriptor::encode(files);
+        let length = proc_macro2::Literal::usize_unsuffixed(bytes.len());
+        let bytes = literal::byte_string(&bytes);
         let doc = format!(
             " The encoded `FileDescriptorSet` of `{}` and of all its imports.",
             self.file.name()
         );
         parse_quote! {
             #[doc = #doc]
-            pub const #constant: &[u8] = #bytes;
+            pub const #constant: &[u8] = {
+                static BYTES: [u8; #length] = *#bytes;
+                &BYTES
+            };
         }
     }
 

@@ -4,9 +4,12 @@
 // module: chat
 const _: () = ::rgrpc::codegen::assert_version(1);
 /// The encoded `FileDescriptorSet` of `chat.proto` and of all its imports.
-pub const CHAT_DESCRIPTOR_SET: &[u8] = b"\n\x8f\x01\n\nchat.proto\x12\x04chat\"9\n\x0bChatMessage\x12\x16\n\x06author\x18\x01 \x01(\tR\x06aut\
+pub const CHAT_DESCRIPTOR_SET: &[u8] = {
+    static BYTES: [u8; 146] = *b"\n\x8f\x01\n\nchat.proto\x12\x04chat\"9\n\x0bChatMessage\x12\x16\n\x06author\x18\x01 \x01(\tR\x06aut\
 hor\x12\x12\n\x04text\x18\x02 \x01(\tR\x04text28\n\x04Chat\x120\n\x04Join\x12\x11.chat.ChatMessage\x1a\
 \x11.chat.ChatMessage(\x010\x01b\x06proto3";
+    &BYTES
+};
 /// The full name of the method `Join` of `chat.Chat`.
 pub const CHAT_JOIN: &str = "/chat.Chat/Join";
 /// A chat room in which every guest receives every message.
@@ -67,6 +70,15 @@ pub fn register_chat<T: Chat>(
 ) -> ::core::result::Result<(), ::rgrpc::RegisterError> {
     server.register(chat_desc::<T>(), ::std::sync::Arc::new(service))
 }
+/// The descriptor of `chat.Chat`, which the client's calls have.
+static CHAT_INFO: ::rgrpc::ServiceInfo = ::rgrpc::ServiceInfo::new(
+    "chat.Chat",
+    &[::rgrpc::MethodInfo::bidi_streaming("Join")],
+    ::rgrpc::FileDesc {
+        name: "chat.proto",
+        descriptor_set: CHAT_DESCRIPTOR_SET,
+    },
+);
 /// A client of `chat.Chat`. A clone shares the connection.
 #[derive(Clone, Debug)]
 pub struct ChatClient<C = ::rgrpc::ClientConn> {
@@ -81,6 +93,11 @@ impl<C: ::rgrpc::Invoke> ChatClient<C> {
     /// Joins the room for the time of the call. The first received message is the room's welcome. All
     /// later messages of the room follow it.
     pub fn join(&self) -> ::rgrpc::BidiStreamingCall<'_, C, ChatMessage, ChatMessage> {
-        ::rgrpc::BidiStreamingCall::new(&self.conn, ::rgrpc::ProtoCodec, CHAT_JOIN)
+        static METHOD: ::rgrpc::StubMethod = ::rgrpc::StubMethod::new(
+            CHAT_JOIN,
+            &CHAT_INFO,
+            0,
+        );
+        ::rgrpc::BidiStreamingCall::new(&self.conn, ::rgrpc::ProtoCodec, &METHOD)
     }
 }

@@ -4,12 +4,15 @@
 // module: helloworld
 const _: () = ::rgrpc::codegen::assert_version(1);
 /// The encoded `FileDescriptorSet` of `helloworld.proto` and of all its imports.
-pub const HELLOWORLD_DESCRIPTOR_SET: &[u8] = b"\n\x97\x03\n\x10helloworld.proto\x12\nhelloworld\"\"\n\x0cHelloRequest\x12\x12\n\x04name\x18\x01 \x01\
+pub const HELLOWORLD_DESCRIPTOR_SET: &[u8] = {
+    static BYTES: [u8; 410] = *b"\n\x97\x03\n\x10helloworld.proto\x12\nhelloworld\"\"\n\x0cHelloRequest\x12\x12\n\x04name\x18\x01 \x01\
 (\tR\x04name\"&\n\nHelloReply\x12\x18\n\x07message\x18\x01 \x01(\tR\x07message2\xa2\x02\n\x07Greeter\
 \x12<\n\x08SayHello\x12\x18.helloworld.HelloRequest\x1a\x16.helloworld.HelloReply\x12L\n\x16SayHello\
 InAllLanguages\x12\x18.helloworld.HelloRequest\x1a\x16.helloworld.HelloReply0\x01\x12C\n\rSayHelloTo\
 All\x12\x18.helloworld.HelloRequest\x1a\x16.helloworld.HelloReply(\x01\x12F\n\x0eSayHelloToEach\x12\x18\
 .helloworld.HelloRequest\x1a\x16.helloworld.HelloReply(\x010\x01b\x06proto3";
+    &BYTES
+};
 /// The full name of the method `SayHello` of `helloworld.Greeter`.
 pub const GREETER_SAY_HELLO: &str = "/helloworld.Greeter/SayHello";
 /// The full name of the method `SayHelloInAllLanguages` of `helloworld.Greeter`.
@@ -155,6 +158,20 @@ pub fn register_greeter<T: Greeter>(
 ) -> ::core::result::Result<(), ::rgrpc::RegisterError> {
     server.register(greeter_desc::<T>(), ::std::sync::Arc::new(service))
 }
+/// The descriptor of `helloworld.Greeter`, which the client's calls have.
+static GREETER_INFO: ::rgrpc::ServiceInfo = ::rgrpc::ServiceInfo::new(
+    "helloworld.Greeter",
+    &[
+        ::rgrpc::MethodInfo::unary("SayHello"),
+        ::rgrpc::MethodInfo::server_streaming("SayHelloInAllLanguages"),
+        ::rgrpc::MethodInfo::client_streaming("SayHelloToAll"),
+        ::rgrpc::MethodInfo::bidi_streaming("SayHelloToEach"),
+    ],
+    ::rgrpc::FileDesc {
+        name: "helloworld.proto",
+        descriptor_set: HELLOWORLD_DESCRIPTOR_SET,
+    },
+);
 /// A client of `helloworld.Greeter`. A clone shares the connection.
 #[derive(Clone, Debug)]
 pub struct GreeterClient<C = ::rgrpc::ClientConn> {
@@ -171,10 +188,15 @@ impl<C: ::rgrpc::Invoke> GreeterClient<C> {
         &self,
         request: impl ::core::convert::Into<::rgrpc::Request<HelloRequest>>,
     ) -> ::rgrpc::UnaryCall<'_, C, HelloRequest, HelloReply> {
+        static METHOD: ::rgrpc::StubMethod = ::rgrpc::StubMethod::new(
+            GREETER_SAY_HELLO,
+            &GREETER_INFO,
+            0,
+        );
         ::rgrpc::UnaryCall::new(
             &self.conn,
             ::rgrpc::ProtoCodec,
-            GREETER_SAY_HELLO,
+            &METHOD,
             ::core::convert::Into::into(request),
         )
     }
@@ -183,10 +205,15 @@ impl<C: ::rgrpc::Invoke> GreeterClient<C> {
         &self,
         request: impl ::core::convert::Into<::rgrpc::Request<HelloRequest>>,
     ) -> ::rgrpc::ServerStreamingCall<'_, C, HelloRequest, HelloReply> {
+        static METHOD: ::rgrpc::StubMethod = ::rgrpc::StubMethod::new(
+            GREETER_SAY_HELLO_IN_ALL_LANGUAGES,
+            &GREETER_INFO,
+            1,
+        );
         ::rgrpc::ServerStreamingCall::new(
             &self.conn,
             ::rgrpc::ProtoCodec,
-            GREETER_SAY_HELLO_IN_ALL_LANGUAGES,
+            &METHOD,
             ::core::convert::Into::into(request),
         )
     }
@@ -194,20 +221,22 @@ impl<C: ::rgrpc::Invoke> GreeterClient<C> {
     pub fn say_hello_to_all(
         &self,
     ) -> ::rgrpc::ClientStreamingCall<'_, C, HelloRequest, HelloReply> {
-        ::rgrpc::ClientStreamingCall::new(
-            &self.conn,
-            ::rgrpc::ProtoCodec,
+        static METHOD: ::rgrpc::StubMethod = ::rgrpc::StubMethod::new(
             GREETER_SAY_HELLO_TO_ALL,
-        )
+            &GREETER_INFO,
+            2,
+        );
+        ::rgrpc::ClientStreamingCall::new(&self.conn, ::rgrpc::ProtoCodec, &METHOD)
     }
     /// Bidirectional: a greeting for each name as it is received.
     pub fn say_hello_to_each(
         &self,
     ) -> ::rgrpc::BidiStreamingCall<'_, C, HelloRequest, HelloReply> {
-        ::rgrpc::BidiStreamingCall::new(
-            &self.conn,
-            ::rgrpc::ProtoCodec,
+        static METHOD: ::rgrpc::StubMethod = ::rgrpc::StubMethod::new(
             GREETER_SAY_HELLO_TO_EACH,
-        )
+            &GREETER_INFO,
+            3,
+        );
+        ::rgrpc::BidiStreamingCall::new(&self.conn, ::rgrpc::ProtoCodec, &METHOD)
     }
 }

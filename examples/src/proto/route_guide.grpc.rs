@@ -4,7 +4,8 @@
 // module: routeguide
 const _: () = ::rgrpc::codegen::assert_version(1);
 /// The encoded `FileDescriptorSet` of `route_guide.proto` and of all its imports.
-pub const ROUTE_GUIDE_DESCRIPTOR_SET: &[u8] = b"\n\xf7\x05\n\x11route_guide.proto\x12\nrouteguide\"A\n\x05Point\x12\x1a\n\x08latitude\x18\x01 \x01(\x05\
+pub const ROUTE_GUIDE_DESCRIPTOR_SET: &[u8] = {
+    static BYTES: [u8; 762] = *b"\n\xf7\x05\n\x11route_guide.proto\x12\nrouteguide\"A\n\x05Point\x12\x1a\n\x08latitude\x18\x01 \x01(\x05\
 R\x08latitude\x12\x1c\n\tlongitude\x18\x02 \x01(\x05R\tlongitude\"Q\n\tRectangle\x12!\n\x02lo\x18\x01\
 \x20\x01(\x0b2\x11.routeguide.PointR\x02lo\x12!\n\x02hi\x18\x02 \x01(\x0b2\x11.routeguide.PointR\x02\
 hi\"L\n\x07Feature\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12-\n\x08location\x18\x02 \x01(\x0b2\x11\
@@ -16,6 +17,8 @@ Count\x12\x1a\n\x08distance\x18\x03 \x01(\x05R\x08distance\x12!\n\x0celapsed_tim
 e.Feature\x12<\n\x0cListFeatures\x12\x15.routeguide.Rectangle\x1a\x13.routeguide.Feature0\x01\x12<\n\
 \x0bRecordRoute\x12\x11.routeguide.Point\x1a\x18.routeguide.RouteSummary(\x01\x12=\n\tRouteChat\x12\x15\
 .routeguide.RouteNote\x1a\x15.routeguide.RouteNote(\x010\x01b\x06proto3";
+    &BYTES
+};
 /// The full name of the method `GetFeature` of `routeguide.RouteGuide`.
 pub const ROUTE_GUIDE_GET_FEATURE: &str = "/routeguide.RouteGuide/GetFeature";
 /// The full name of the method `ListFeatures` of `routeguide.RouteGuide`.
@@ -159,6 +162,20 @@ pub fn register_route_guide<T: RouteGuide>(
 ) -> ::core::result::Result<(), ::rgrpc::RegisterError> {
     server.register(route_guide_desc::<T>(), ::std::sync::Arc::new(service))
 }
+/// The descriptor of `routeguide.RouteGuide`, which the client's calls have.
+static ROUTE_GUIDE_INFO: ::rgrpc::ServiceInfo = ::rgrpc::ServiceInfo::new(
+    "routeguide.RouteGuide",
+    &[
+        ::rgrpc::MethodInfo::unary("GetFeature"),
+        ::rgrpc::MethodInfo::server_streaming("ListFeatures"),
+        ::rgrpc::MethodInfo::client_streaming("RecordRoute"),
+        ::rgrpc::MethodInfo::bidi_streaming("RouteChat"),
+    ],
+    ::rgrpc::FileDesc {
+        name: "route_guide.proto",
+        descriptor_set: ROUTE_GUIDE_DESCRIPTOR_SET,
+    },
+);
 /// A client of `routeguide.RouteGuide`. A clone shares the connection.
 #[derive(Clone, Debug)]
 pub struct RouteGuideClient<C = ::rgrpc::ClientConn> {
@@ -175,10 +192,15 @@ impl<C: ::rgrpc::Invoke> RouteGuideClient<C> {
         &self,
         request: impl ::core::convert::Into<::rgrpc::Request<Point>>,
     ) -> ::rgrpc::UnaryCall<'_, C, Point, Feature> {
+        static METHOD: ::rgrpc::StubMethod = ::rgrpc::StubMethod::new(
+            ROUTE_GUIDE_GET_FEATURE,
+            &ROUTE_GUIDE_INFO,
+            0,
+        );
         ::rgrpc::UnaryCall::new(
             &self.conn,
             ::rgrpc::ProtoCodec,
-            ROUTE_GUIDE_GET_FEATURE,
+            &METHOD,
             ::core::convert::Into::into(request),
         )
     }
@@ -187,10 +209,15 @@ impl<C: ::rgrpc::Invoke> RouteGuideClient<C> {
         &self,
         request: impl ::core::convert::Into<::rgrpc::Request<Rectangle>>,
     ) -> ::rgrpc::ServerStreamingCall<'_, C, Rectangle, Feature> {
+        static METHOD: ::rgrpc::StubMethod = ::rgrpc::StubMethod::new(
+            ROUTE_GUIDE_LIST_FEATURES,
+            &ROUTE_GUIDE_INFO,
+            1,
+        );
         ::rgrpc::ServerStreamingCall::new(
             &self.conn,
             ::rgrpc::ProtoCodec,
-            ROUTE_GUIDE_LIST_FEATURES,
+            &METHOD,
             ::core::convert::Into::into(request),
         )
     }
@@ -198,18 +225,20 @@ impl<C: ::rgrpc::Invoke> RouteGuideClient<C> {
     pub fn record_route(
         &self,
     ) -> ::rgrpc::ClientStreamingCall<'_, C, Point, RouteSummary> {
-        ::rgrpc::ClientStreamingCall::new(
-            &self.conn,
-            ::rgrpc::ProtoCodec,
+        static METHOD: ::rgrpc::StubMethod = ::rgrpc::StubMethod::new(
             ROUTE_GUIDE_RECORD_ROUTE,
-        )
+            &ROUTE_GUIDE_INFO,
+            2,
+        );
+        ::rgrpc::ClientStreamingCall::new(&self.conn, ::rgrpc::ProtoCodec, &METHOD)
     }
     /// Exchanges notes: each received note is answered with the earlier notes at its point.
     pub fn route_chat(&self) -> ::rgrpc::BidiStreamingCall<'_, C, RouteNote, RouteNote> {
-        ::rgrpc::BidiStreamingCall::new(
-            &self.conn,
-            ::rgrpc::ProtoCodec,
+        static METHOD: ::rgrpc::StubMethod = ::rgrpc::StubMethod::new(
             ROUTE_GUIDE_ROUTE_CHAT,
-        )
+            &ROUTE_GUIDE_INFO,
+            3,
+        );
+        ::rgrpc::BidiStreamingCall::new(&self.conn, ::rgrpc::ProtoCodec, &METHOD)
     }
 }

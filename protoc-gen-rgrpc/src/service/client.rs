@@ -1,14 +1,14 @@
 //! The client: a stub for each method, on the runtime's call builders.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Literal, TokenStream};
 use quote::quote;
 use syn::parse_quote;
 
 use super::{Kind, Method, Service, deprecated_attribute};
 
 impl Service<'_> {
-    /// Returns the client's struct and its stubs.
-    pub(crate) fn client(&self) -> [syn::Item; 2] {
+    /// Returns the client's struct and its stubs, and the description of the service that they refer to.
+    pub(crate) fn client(&self) -> Vec<syn::Item> {
         let Self {
             runtime,
             full_name,
@@ -19,6 +19,7 @@ impl Service<'_> {
         } = self;
         let deprecated = deprecated_attribute(self.deprecated);
         let stubs = self.methods.iter().map(|method| self.stub(method));
+        let info = (!self.methods.is_empty()).then(|| self.info());
         // The client of a service without methods does not use its connection.
         let unused = self
             .methods
@@ -47,15 +48,50 @@ impl Service<'_> {
                 #(#stubs)*
             }
         };
-        [structure, stubs]
+        info.into_iter().chain([structure, stubs]).collect()
+    }
+
+    /// Returns the static with the service's descriptor.
+    fn info(&self) -> syn::Item {
+        let Self {
+            runtime,
+            full_name,
+            info,
+            file_desc,
+            ..
+        } = self;
+        let methods = self.ordered_methods().map(|method| {
+            let constructor = match method.kind {
+                Kind::Unary => quote! { unary },
+                Kind::ClientStreaming => quote! { client_streaming },
+                Kind::ServerStreaming => quote! { server_streaming },
+                Kind::Bidi => quote! { bidi_streaming },
+            };
+            let name = &method.proto_name;
+            quote! { #runtime::MethodInfo::#constructor(#name) }
+        });
+        let doc = format!(" The descriptor of `{full_name}`, which the client's calls have.");
+        parse_quote! {
+            #[doc = #doc]
+            static #info: #runtime::ServiceInfo = #runtime::ServiceInfo::new(
+                #full_name,
+                &[#(#methods),*],
+                #file_desc,
+            );
+        }
     }
 
     fn stub(&self, method: &Method) -> TokenStream {
         let Self {
             runtime,
             connection,
+            info,
             ..
         } = self;
+        let place = self
+            .ordered_methods()
+            .position(|other| other.path == method.path)
+            .map(Literal::usize_unsuffixed);
         let Method {
             function,
             constant,
@@ -79,7 +115,8 @@ impl Service<'_> {
             #(#docs)*
             #deprecated
             pub fn #function(&self #parameter) -> #runtime::#call<'_, #connection, #input, #output> {
-                #runtime::#call::new(&self.conn, #runtime::ProtoCodec, #constant #argument)
+                static METHOD: #runtime::StubMethod = #runtime::StubMethod::new(#constant, &#info, #place);
+                #runtime::#call::new(&self.conn, #runtime::ProtoCodec, &METHOD #argument)
             }
         }
     }

@@ -1,6 +1,6 @@
 //! The service descriptor, by which a server dispatches, and the function that registers it.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::TokenStream;
 use quote::quote;
 use syn::parse_quote;
 
@@ -9,11 +9,11 @@ use super::{Kind, Method, Service, deprecated_attribute};
 impl Service<'_> {
     /// Returns the function `route_guide_desc::<T>()`. An inline `const` makes the descriptor
     /// static although it depends on `T`.
-    pub(crate) fn desc(&self, descriptor_set: Option<&Ident>) -> syn::Item {
+    pub(crate) fn desc(&self) -> syn::Item {
         let Self {
             runtime,
             full_name,
-            file,
+            file_desc,
             desc,
             trait_,
             allow,
@@ -27,10 +27,6 @@ impl Service<'_> {
             .partition(|method| method.kind == Kind::Unary);
         let methods = unary.into_iter().map(|method| self.method_desc(method));
         let streams = streaming.into_iter().map(|method| self.stream_desc(method));
-        let descriptor_set = match descriptor_set {
-            Some(constant) => quote! { #constant },
-            None => quote! { b"" },
-        };
         let doc = format!(
             " The service descriptor of `{full_name}`, which dispatches calls to a [`{trait_}`]."
         );
@@ -45,7 +41,7 @@ impl Service<'_> {
                         service_name: #full_name,
                         methods: &[#(#methods),*],
                         streams: &[#(#streams),*],
-                        file: #runtime::FileDesc { name: #file, descriptor_set: #descriptor_set },
+                        file: #file_desc,
                     }
                 }
             }

@@ -22,12 +22,14 @@ pub(crate) struct Names {
     client: String,
     desc: String,
     register: String,
+    /// The static that describes the service to its client.
+    info: String,
     /// The names of each method's function and constant.
     methods: Vec<(String, String)>,
 }
 
 /// Assigns names to each service of a package. Traits come first, because they represent elements
-/// of the schema.
+/// of the schema, and private items last, because nobody depends on their names.
 pub(crate) fn claim_names<'a>(
     services: impl Iterator<Item = &'a prost_build::Service> + Clone,
     types: &mut Namespace,
@@ -37,7 +39,8 @@ pub(crate) fn claim_names<'a>(
         .clone()
         .map(|service| types.claim(service.name.clone()))
         .collect();
-    services
+    let mut names: Vec<Names> = services
+        .clone()
         .zip(traits)
         .map(|(service, trait_)| {
             // A client has a constructor and implements `Clone`.
@@ -51,6 +54,7 @@ pub(crate) fn claim_names<'a>(
                     "register_{}",
                     plain_snake(&service.proto_name).trim_start_matches('_')
                 )),
+                info: String::new(),
                 methods: service
                     .methods
                     .iter()
@@ -64,7 +68,11 @@ pub(crate) fn claim_names<'a>(
                     .collect(),
             }
         })
-        .collect()
+        .collect();
+    for (names, service) in names.iter_mut().zip(services) {
+        names.info = values.claim(format!("{}_INFO", shouty(&service.proto_name)));
+    }
+    names
 }
 
 /// A service, with the tokens of its generated parts.
@@ -72,11 +80,13 @@ pub(crate) struct Service<'a> {
     runtime: &'a syn::Path,
     /// The full name: `routeguide.RouteGuide`.
     full_name: String,
-    file: &'a str,
     trait_: Ident,
     client: Ident,
     desc: Ident,
     register: Ident,
+    info: Ident,
+    /// The expression of the file's `FileDesc`.
+    file_desc: TokenStream,
     /// The type parameters for the implementation and the connection. No type of the package has
     /// their names.
     implementation: Ident,
@@ -112,11 +122,11 @@ enum Kind {
 }
 
 impl<'a> Service<'a> {
-    /// Prepares a service of `file` from prost-build's description. It fails on a type that is not
-    /// a Rust type, which only an `extern_path` can cause.
+    /// Prepares a service from prost-build's description. `file_desc` is the expression of its file's
+    /// `FileDesc`. It fails on a type that is not a Rust type, which only an `extern_path` can cause.
     pub(crate) fn new(
         service: &prost_build::Service,
-        file: &'a str,
+        file_desc: TokenStream,
         names: Names,
         types: &Namespace,
         deprecations: &Deprecations,
@@ -147,11 +157,12 @@ impl<'a> Service<'a> {
         allow.extend(clippy_allow(&methods));
         Ok(Self {
             runtime,
-            file,
             trait_: identifier(&names.trait_)?,
             client: identifier(&names.client)?,
             desc: identifier(&names.desc)?,
             register: identifier(&names.register)?,
+            info: identifier(&names.info)?,
+            file_desc,
             implementation: identifier(&types.free("T"))?,
             connection: identifier(&types.free("C"))?,
             docs: docs(&service.comments, &format!("The service `{full_name}`."))?,
@@ -176,6 +187,15 @@ impl<'a> Service<'a> {
             }
         };
         self.methods.iter().map(constant).collect()
+    }
+
+    /// Returns the methods in the order of the service's descriptors: the unary ones first.
+    fn ordered_methods(&self) -> impl Iterator<Item = &Method> {
+        let (unary, streaming): (Vec<_>, Vec<_>) = self
+            .methods
+            .iter()
+            .partition(|method| method.kind == Kind::Unary);
+        unary.into_iter().chain(streaming)
     }
 }
 

@@ -4,7 +4,8 @@
 // module: routeguide
 const _: () = ::rgrpc::codegen::assert_version(1);
 /// The encoded `FileDescriptorSet` of `route_guide.proto` and of all its imports.
-pub const ROUTE_GUIDE_DESCRIPTOR_SET: &[u8] = b"\n\x9d\x05\n\x11route_guide.proto\x12\nrouteguide\"A\n\x05Point\x12\x1a\n\x08latitude\x18\x01 \x01(\x05\
+pub const ROUTE_GUIDE_DESCRIPTOR_SET: &[u8] = {
+    static BYTES: [u8; 672] = *b"\n\x9d\x05\n\x11route_guide.proto\x12\nrouteguide\"A\n\x05Point\x12\x1a\n\x08latitude\x18\x01 \x01(\x05\
 R\x08latitude\x12\x1c\n\tlongitude\x18\x02 \x01(\x05R\tlongitude\"W\n\tRectangle\x12#\n\x03low\x18\x01\
 \x20\x01(\x0b2\x11.routeguide.PointR\x03low\x12%\n\x04high\x18\x02 \x01(\x0b2\x11.routeguide.PointR\x04\
 high\"L\n\x07Feature\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12-\n\x08location\x18\x02 \x01(\x0b\
@@ -15,6 +16,8 @@ outeguide.Point\x1a\x13.routeguide.Feature\x12<\n\x0cListFeatures\x12\x15.routeg
 .routeguide.Feature0\x01\x12<\n\x0bRecordRoute\x12\x11.routeguide.Point\x1a\x18.routeguide.RouteSumm\
 ary(\x01\x12B\n\tRouteChat\x12\x15.routeguide.RouteNote\x1a\x15.routeguide.RouteNote\"\x03\x88\x02\x01\
 (\x010\x01b\x06proto3";
+    &BYTES
+};
 /// The full name of the method `GetFeature` of `routeguide.RouteGuide`.
 pub const ROUTE_GUIDE_GET_FEATURE: &str = "/routeguide.RouteGuide/GetFeature";
 /// The full name of the method `ListFeatures` of `routeguide.RouteGuide`.
@@ -162,6 +165,20 @@ pub fn register_route_guide<T: RouteGuide>(
 ) -> ::core::result::Result<(), ::rgrpc::RegisterError> {
     server.register(route_guide_desc::<T>(), ::std::sync::Arc::new(service))
 }
+/// The descriptor of `routeguide.RouteGuide`, which the client's calls have.
+static ROUTE_GUIDE_INFO: ::rgrpc::ServiceInfo = ::rgrpc::ServiceInfo::new(
+    "routeguide.RouteGuide",
+    &[
+        ::rgrpc::MethodInfo::unary("GetFeature"),
+        ::rgrpc::MethodInfo::server_streaming("ListFeatures"),
+        ::rgrpc::MethodInfo::client_streaming("RecordRoute"),
+        ::rgrpc::MethodInfo::bidi_streaming("RouteChat"),
+    ],
+    ::rgrpc::FileDesc {
+        name: "route_guide.proto",
+        descriptor_set: ROUTE_GUIDE_DESCRIPTOR_SET,
+    },
+);
 /// A client of `routeguide.RouteGuide`. A clone shares the connection.
 #[allow(deprecated)]
 #[derive(Clone, Debug)]
@@ -180,10 +197,15 @@ impl<C: ::rgrpc::Invoke> RouteGuideClient<C> {
         &self,
         request: impl ::core::convert::Into<::rgrpc::Request<Point>>,
     ) -> ::rgrpc::UnaryCall<'_, C, Point, Feature> {
+        static METHOD: ::rgrpc::StubMethod = ::rgrpc::StubMethod::new(
+            ROUTE_GUIDE_GET_FEATURE,
+            &ROUTE_GUIDE_INFO,
+            0,
+        );
         ::rgrpc::UnaryCall::new(
             &self.conn,
             ::rgrpc::ProtoCodec,
-            ROUTE_GUIDE_GET_FEATURE,
+            &METHOD,
             ::core::convert::Into::into(request),
         )
     }
@@ -192,10 +214,15 @@ impl<C: ::rgrpc::Invoke> RouteGuideClient<C> {
         &self,
         request: impl ::core::convert::Into<::rgrpc::Request<Rectangle>>,
     ) -> ::rgrpc::ServerStreamingCall<'_, C, Rectangle, Feature> {
+        static METHOD: ::rgrpc::StubMethod = ::rgrpc::StubMethod::new(
+            ROUTE_GUIDE_LIST_FEATURES,
+            &ROUTE_GUIDE_INFO,
+            1,
+        );
         ::rgrpc::ServerStreamingCall::new(
             &self.conn,
             ::rgrpc::ProtoCodec,
-            ROUTE_GUIDE_LIST_FEATURES,
+            &METHOD,
             ::core::convert::Into::into(request),
         )
     }
@@ -203,19 +230,21 @@ impl<C: ::rgrpc::Invoke> RouteGuideClient<C> {
     pub fn record_route(
         &self,
     ) -> ::rgrpc::ClientStreamingCall<'_, C, Point, RouteSummary> {
-        ::rgrpc::ClientStreamingCall::new(
-            &self.conn,
-            ::rgrpc::ProtoCodec,
+        static METHOD: ::rgrpc::StubMethod = ::rgrpc::StubMethod::new(
             ROUTE_GUIDE_RECORD_ROUTE,
-        )
+            &ROUTE_GUIDE_INFO,
+            2,
+        );
+        ::rgrpc::ClientStreamingCall::new(&self.conn, ::rgrpc::ProtoCodec, &METHOD)
     }
     /// Exchanges notes while a route is travelled.
     #[deprecated]
     pub fn route_chat(&self) -> ::rgrpc::BidiStreamingCall<'_, C, RouteNote, RouteNote> {
-        ::rgrpc::BidiStreamingCall::new(
-            &self.conn,
-            ::rgrpc::ProtoCodec,
+        static METHOD: ::rgrpc::StubMethod = ::rgrpc::StubMethod::new(
             ROUTE_GUIDE_ROUTE_CHAT,
-        )
+            &ROUTE_GUIDE_INFO,
+            3,
+        );
+        ::rgrpc::BidiStreamingCall::new(&self.conn, ::rgrpc::ProtoCodec, &METHOD)
     }
 }

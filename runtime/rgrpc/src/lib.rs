@@ -46,6 +46,7 @@ mod codec;
 pub mod codegen;
 mod connectivity_state;
 pub mod credentials;
+mod descriptor;
 mod disconnect_reason;
 mod error_text;
 mod extensions;
@@ -54,6 +55,7 @@ pub mod io;
 mod lock;
 mod memory_budget;
 mod metadata;
+mod method_name;
 mod prefix;
 mod read_demand;
 pub mod resolver;
@@ -77,9 +79,9 @@ pub use buffer_pool::BufferPool;
 pub use call::{
     BidiStream, BidiStreamingCall, Call, CallContext, CallOptions, CancelHandle, ClientInterceptor,
     ClientNext, ClientReply, ClientStream, ClientStreaming, ClientStreamingCall, ConfigSelector,
-    Extensions, Intercepted, Invoke, MethodName, OutgoingCall, RecvStream, Request, Response,
-    ResponseInfo, SelectInfo, SelectedConfig, SendStream, ServerStream, ServerStreamingCall,
-    TestStreams, Unary, UnaryCall, test_streams,
+    Extensions, Intercepted, Invoke, OutgoingCall, RecvStream, Request, Response, ResponseInfo,
+    SelectInfo, SelectedConfig, SendStream, ServerStream, ServerStreamingCall, TestStreams, Unary,
+    UnaryCall, test_streams,
 };
 pub use client::{BuildError, ClientConn, ClientConnBuilder};
 #[cfg(feature = "gzip")]
@@ -89,16 +91,17 @@ pub use codec::{
     RawCodec,
 };
 pub use connectivity_state::ConnectivityState;
+pub use descriptor::{FileDesc, MethodDescriptor, MethodInfo, ServiceInfo};
 pub use disconnect_reason::{DisconnectReason, GoAway, ProtocolViolation};
 pub use interceptor::{CallKind, CallOutcome, EndedBy, MessageInterceptor, MessageView};
 pub use memory_budget::MemoryBudget;
 pub use metadata::{Metadata, MetadataError, MetadataIter};
+pub use method_name::{MethodName, StubMethod};
 pub use resolver::TargetError;
 pub use server::{
-    CallHead, FileDesc, Handler, HandlerFuture, HandlerPanic, IncomingCall, MethodDesc,
-    MethodDescriptor, MethodInfo, NewConnection, RegisterError, ServeError, Server, ServerCall,
-    ServerHandle, ServerInterceptor, ServerNext, ServerReply, ServiceDesc, ServiceInfo, StreamDesc,
-    UnknownServiceHandler,
+    CallHead, Handler, HandlerFuture, HandlerPanic, IncomingCall, MethodDesc, NewConnection,
+    RegisterError, ServeError, Server, ServerCall, ServerHandle, ServerInterceptor, ServerNext,
+    ServerReply, ServiceDesc, StreamDesc, UnknownServiceHandler,
 };
 pub use service_config::{
     ConfigObject, ConfigValue, HedgingPolicy, MethodConfig, RetryPolicy, ServiceConfigError,

@@ -30,6 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "status",
             "task",
             "transport",
+            "method_name",
         ],
     ),
     (
@@ -51,6 +52,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "status",
             "task",
             "transport",
+            "descriptor",
         ],
     ),
     (
@@ -81,6 +83,8 @@ const LAYERS: &[(&str, &[&str])] = &[
             "status",
             "task",
             "transport",
+            "descriptor",
+            "method_name",
         ],
     ),
     (
@@ -101,6 +105,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "status",
             "task",
             "select_biased",
+            "method_name",
         ],
     ),
     (
@@ -115,6 +120,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "side",
             "status",
             "task",
+            "descriptor",
         ],
     ),
     (
@@ -178,6 +184,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("side", &[]),
     ("error_text", &[]),
     ("lock", &[]),
+    ("method_name", &["descriptor"]),
+    ("descriptor", &[]),
     ("codegen", &[]),
 ];
 

@@ -4,7 +4,8 @@
 // module: etcdserverpb
 const _: () = ::rgrpc::codegen::assert_version(1);
 /// The encoded `FileDescriptorSet` of `etcd/rpc.proto` and of all its imports.
-pub const ETCD_RPC_DESCRIPTOR_SET: &[u8] = b"\n\xf6\x02\n\retcd/kv.proto\x12\x06mvccpb\"\xae\x01\n\x08KeyValue\x12\x10\n\x03key\x18\x01 \x01(\x0c\
+pub const ETCD_RPC_DESCRIPTOR_SET: &[u8] = {
+    static BYTES: [u8; 1883] = *b"\n\xf6\x02\n\retcd/kv.proto\x12\x06mvccpb\"\xae\x01\n\x08KeyValue\x12\x10\n\x03key\x18\x01 \x01(\x0c\
 R\x03key\x12\'\n\x0fcreate_revision\x18\x02 \x01(\x03R\x0ecreateRevision\x12!\n\x0cmod_revision\x18\x03\
 \x20\x01(\x03R\x0bmodRevision\x12\x18\n\x07version\x18\x04 \x01(\x03R\x07version\x12\x14\n\x05value\x18\
 \x05 \x01(\x0cR\x05value\x12\x14\n\x05lease\x18\x06 \x01(\x03R\x05lease\"\xa3\x01\n\x05Event\x12+\n\x04\
@@ -35,6 +36,8 @@ ctRevision\x12#\n\rcancel_reason\x18\x06 \x01(\tR\x0ccancelReason\x12%\n\x06even
 sponse\x12R\n\x0bDeleteRange\x12 .etcdserverpb.DeleteRangeRequest\x1a!.etcdserverpb.DeleteRangeRespo\
 nse2M\n\x05Watch\x12D\n\x05Watch\x12\x1a.etcdserverpb.WatchRequest\x1a\x1b.etcdserverpb.WatchRespons\
 e(\x010\x01b\x06proto3";
+    &BYTES
+};
 /// The full name of the method `Range` of `etcdserverpb.KV`.
 pub const KV_RANGE: &str = "/etcdserverpb.KV/Range";
 /// The full name of the method `Put` of `etcdserverpb.KV`.
@@ -137,6 +140,19 @@ pub fn register_kv<T: Kv>(
 ) -> ::core::result::Result<(), ::rgrpc::RegisterError> {
     server.register(kv_desc::<T>(), ::std::sync::Arc::new(service))
 }
+/// The descriptor of `etcdserverpb.KV`, which the client's calls have.
+static KV_INFO: ::rgrpc::ServiceInfo = ::rgrpc::ServiceInfo::new(
+    "etcdserverpb.KV",
+    &[
+        ::rgrpc::MethodInfo::unary("Range"),
+        ::rgrpc::MethodInfo::unary("Put"),
+        ::rgrpc::MethodInfo::unary("DeleteRange"),
+    ],
+    ::rgrpc::FileDesc {
+        name: "etcd/rpc.proto",
+        descriptor_set: ETCD_RPC_DESCRIPTOR_SET,
+    },
+);
 /// A client of `etcdserverpb.KV`. A clone shares the connection.
 #[derive(Clone, Debug)]
 pub struct KvClient<C = ::rgrpc::ClientConn> {
@@ -153,10 +169,15 @@ impl<C: ::rgrpc::Invoke> KvClient<C> {
         &self,
         request: impl ::core::convert::Into<::rgrpc::Request<RangeRequest>>,
     ) -> ::rgrpc::UnaryCall<'_, C, RangeRequest, RangeResponse> {
+        static METHOD: ::rgrpc::StubMethod = ::rgrpc::StubMethod::new(
+            KV_RANGE,
+            &KV_INFO,
+            0,
+        );
         ::rgrpc::UnaryCall::new(
             &self.conn,
             ::rgrpc::ProtoCodec,
-            KV_RANGE,
+            &METHOD,
             ::core::convert::Into::into(request),
         )
     }
@@ -165,10 +186,15 @@ impl<C: ::rgrpc::Invoke> KvClient<C> {
         &self,
         request: impl ::core::convert::Into<::rgrpc::Request<PutRequest>>,
     ) -> ::rgrpc::UnaryCall<'_, C, PutRequest, PutResponse> {
+        static METHOD: ::rgrpc::StubMethod = ::rgrpc::StubMethod::new(
+            KV_PUT,
+            &KV_INFO,
+            1,
+        );
         ::rgrpc::UnaryCall::new(
             &self.conn,
             ::rgrpc::ProtoCodec,
-            KV_PUT,
+            &METHOD,
             ::core::convert::Into::into(request),
         )
     }
@@ -177,10 +203,15 @@ impl<C: ::rgrpc::Invoke> KvClient<C> {
         &self,
         request: impl ::core::convert::Into<::rgrpc::Request<DeleteRangeRequest>>,
     ) -> ::rgrpc::UnaryCall<'_, C, DeleteRangeRequest, DeleteRangeResponse> {
+        static METHOD: ::rgrpc::StubMethod = ::rgrpc::StubMethod::new(
+            KV_DELETE_RANGE,
+            &KV_INFO,
+            2,
+        );
         ::rgrpc::UnaryCall::new(
             &self.conn,
             ::rgrpc::ProtoCodec,
-            KV_DELETE_RANGE,
+            &METHOD,
             ::core::convert::Into::into(request),
         )
     }
@@ -244,6 +275,15 @@ pub fn register_watch<T: Watch>(
 ) -> ::core::result::Result<(), ::rgrpc::RegisterError> {
     server.register(watch_desc::<T>(), ::std::sync::Arc::new(service))
 }
+/// The descriptor of `etcdserverpb.Watch`, which the client's calls have.
+static WATCH_INFO: ::rgrpc::ServiceInfo = ::rgrpc::ServiceInfo::new(
+    "etcdserverpb.Watch",
+    &[::rgrpc::MethodInfo::bidi_streaming("Watch")],
+    ::rgrpc::FileDesc {
+        name: "etcd/rpc.proto",
+        descriptor_set: ETCD_RPC_DESCRIPTOR_SET,
+    },
+);
 /// A client of `etcdserverpb.Watch`. A clone shares the connection.
 #[derive(Clone, Debug)]
 pub struct WatchClient<C = ::rgrpc::ClientConn> {
@@ -259,6 +299,11 @@ impl<C: ::rgrpc::Invoke> WatchClient<C> {
     pub fn watch(
         &self,
     ) -> ::rgrpc::BidiStreamingCall<'_, C, WatchRequest, WatchResponse> {
-        ::rgrpc::BidiStreamingCall::new(&self.conn, ::rgrpc::ProtoCodec, WATCH_WATCH)
+        static METHOD: ::rgrpc::StubMethod = ::rgrpc::StubMethod::new(
+            WATCH_WATCH,
+            &WATCH_INFO,
+            0,
+        );
+        ::rgrpc::BidiStreamingCall::new(&self.conn, ::rgrpc::ProtoCodec, &METHOD)
     }
 }

@@ -1,8 +1,7 @@
-use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 
-use super::{CallOptions, RecvStream, Response, SendStream};
+use super::{CallOptions, MethodName, RecvStream, Response, SendStream};
 use crate::codec::Codec;
 use crate::status::Status;
 
@@ -181,9 +180,3 @@ impl<I: Invoke> Invoke for &I {
         (**self).new_stream(codec, method, options)
     }
 }
-
-/// A method's full name: `/package.Service/Method`.
-///
-/// Stubs make it of a constant, which costs nothing; a name that is put together at run time works
-/// as well.
-pub type MethodName = Cow<'static, str>;

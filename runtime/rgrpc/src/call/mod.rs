@@ -27,6 +27,7 @@ mod test_streams;
 mod unary_response;
 
 pub use crate::extensions::Extensions;
+pub(crate) use crate::method_name::MethodName;
 pub use builder::{
     BidiStream, BidiStreamingCall, Call, ClientStream, ClientStreamingCall, ServerStream,
     ServerStreamingCall, Unary, UnaryCall,
@@ -42,7 +43,7 @@ pub(crate) use interceptor::{
     run_streaming, run_unary,
 };
 pub use interceptor::{ClientInterceptor, ClientNext, ClientReply, Intercepted, OutgoingCall};
-pub use invoke::{Invoke, MethodName};
+pub use invoke::Invoke;
 pub(crate) use observed::ObservedCall;
 pub(crate) use observer::CallObserver;
 pub(crate) use on_finish::FinishHooks;

@@ -46,7 +46,7 @@ pub(crate) const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 /// | `OnFinish` | [`Call::on_finish`] |
 /// | `CallAuthority` | [`Call::authority`] |
 /// | `MaxRetryRPCBufferSize` | [`Call::max_retry_buffer_size`] |
-/// | `StaticMethod` | none: the method names of stubs are `&'static str` constants, and a [`MethodName`] that borrows is one |
+/// | `StaticMethod` | none: the [`MethodName`] of a stub and a `&'static str` are static ([`MethodName::is_static`]) |
 /// | `PreparedMsg` | [`PreparedMessage`] |
 /// | of the context: its deadline | [`Call::timeout`], [`Call::deadline`] |
 /// | of the context: `metadata.AppendToOutgoingContext` | [`Call::metadata`], [`Call::merge_metadata`] |
@@ -80,6 +80,7 @@ pub(crate) const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 /// [`RecvStream::trailer`]: super::RecvStream::trailer
 /// [`RecvStream::peer`]: super::RecvStream::peer
 /// [`MethodName`]: super::MethodName
+/// [`MethodName::is_static`]: super::MethodName::is_static
 /// [`PreparedMessage`]: crate::PreparedMessage
 /// [`NAME`]: crate::Codec::NAME
 #[derive(Clone, Debug)]

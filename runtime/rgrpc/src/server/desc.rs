@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::{HandlerFuture, ServerCall};
+use crate::descriptor::FileDesc;
 
 /// A service: its methods, and how each is handled by an implementation of type `T`.
 ///
@@ -53,20 +54,6 @@ pub struct StreamDesc<T: 'static> {
     pub client_streams: bool,
 }
 
-/// A `.proto` file, for reflection.
-#[derive(Clone, Copy)]
-#[allow(
-    clippy::exhaustive_structs,
-    reason = "generated code makes it; its version is checked"
-)]
-pub struct FileDesc {
-    /// The file's name, as other files import it.
-    pub name: &'static str,
-    /// An encoded `google.protobuf.FileDescriptorSet` with the file and all that it imports; empty
-    /// when code was generated without it.
-    pub descriptor_set: &'static [u8],
-}
-
 impl<T> fmt::Debug for MethodDesc<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MethodDesc")
@@ -81,14 +68,6 @@ impl<T> fmt::Debug for StreamDesc<T> {
             .field("stream_name", &self.stream_name)
             .field("server_streams", &self.server_streams)
             .field("client_streams", &self.client_streams)
-            .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for FileDesc {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileDesc")
-            .field("name", &self.name)
             .finish_non_exhaustive()
     }
 }

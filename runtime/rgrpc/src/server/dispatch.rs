@@ -141,6 +141,7 @@ impl Dispatcher {
                 side: Side::Server,
                 method: context.method(),
                 is_registered: method.is_some(),
+                descriptor: method.and_then(Method::descriptor),
                 kind: method.map_or(CallKind::BidiStreaming, |method| method.kind),
                 metadata: context.metadata(),
                 deadline: context.deadline(),
@@ -159,7 +160,6 @@ impl Dispatcher {
                 let decide = || {
                     hook.call(&mut CallHead {
                         context,
-                        services: &self.services,
                         method,
                         extensions,
                         max_receive,

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::MethodDescriptor;
-use super::services::{Method, Services};
+use super::services::Method;
 use crate::call::{CallContext, Extensions};
+use crate::descriptor::MethodDescriptor;
 use crate::interceptor::CallKind;
 use crate::io::Peer;
 use crate::metadata::Metadata;
@@ -20,7 +20,6 @@ use crate::transport::ConnectionHandle;
 /// Source: grpc-go `tap.Info`.
 pub struct CallHead<'a> {
     pub(super) context: &'a CallContext,
-    pub(super) services: &'a Services,
     pub(super) method: Option<&'a Method>,
     pub(super) extensions: &'a mut Extensions,
     pub(super) max_receive: &'a mut usize,
@@ -43,7 +42,7 @@ impl CallHead<'_> {
     /// The descriptor of the method and its service; `None` if the server does not have the method.
     #[must_use]
     pub fn descriptor(&self) -> Option<MethodDescriptor<'_>> {
-        self.services.descriptor(self.method?)
+        self.method?.descriptor()
     }
 
     /// The request's header metadata.

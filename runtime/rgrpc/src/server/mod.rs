@@ -19,7 +19,6 @@ mod interceptor;
 mod options;
 mod panic;
 mod reply;
-mod service_info;
 mod services;
 #[cfg(unix)]
 mod unix_socket;
@@ -40,7 +39,7 @@ use tokio::net::{TcpListener, ToSocketAddrs};
 
 use accept::{AcceptLoop, within_runtime};
 pub use call::{HandlerFuture, ServerCall};
-pub use desc::{FileDesc, MethodDesc, ServiceDesc, StreamDesc};
+pub use desc::{MethodDesc, ServiceDesc, StreamDesc};
 use dispatch::Dispatcher;
 pub use error::{RegisterError, ServeError};
 pub use handle::ServerHandle;
@@ -52,7 +51,6 @@ use options::ServerOptions;
 pub use panic::HandlerPanic;
 use panic::PanicHook;
 pub use reply::ServerReply;
-pub use service_info::{MethodDescriptor, MethodInfo, ServiceInfo};
 use services::Services;
 pub use services::UnknownServiceHandler;
 #[cfg(unix)]
@@ -62,6 +60,7 @@ use workers::SharedWorkers;
 use crate::buffer_pool::BufferPool;
 use crate::codec::Compressor;
 use crate::credentials::ServerCredentials;
+use crate::descriptor::ServiceInfo;
 use crate::io::Listener;
 use crate::memory_budget::MemoryBudget;
 use crate::select_biased::{Either, select_biased};
@@ -489,7 +488,7 @@ impl Server {
     /// ```
     /// # fn example(server: &rgrpc::Server) {
     /// for service in server.services() {
-    ///     for method in &service.methods {
+    ///     for method in service.methods.iter() {
     ///         println!("/{}/{} of {}", service.name, method.name, service.file.name);
     ///     }
     /// }

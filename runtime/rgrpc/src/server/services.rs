@@ -7,9 +7,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rustc_hash::FxBuildHasher;
 
-use super::{HandlerFuture, MethodDescriptor, RegisterError, ServerCall, ServiceDesc, ServiceInfo};
+use super::{HandlerFuture, RegisterError, ServerCall, ServiceDesc};
 use crate::call::{RecvStream, Request, SendStream};
 use crate::codec::RawCodec;
+use crate::descriptor::{MethodDescriptor, MethodInfo, ServiceInfo};
 use crate::interceptor::CallKind;
 use crate::status::Status;
 
@@ -19,7 +20,7 @@ pub(super) struct Services {
     ids: HashMap<Box<str>, MethodId, FxBuildHasher>,
     methods: Vec<Method>,
     /// By their names.
-    services: BTreeMap<&'static str, ServiceInfo>,
+    services: BTreeMap<&'static str, Arc<ServiceInfo>>,
 }
 
 /// The place of a method among those of its server. A call's path is looked up once.
@@ -30,9 +31,8 @@ pub(super) struct MethodId(usize);
 pub(super) struct Method {
     run: RunHandler,
     pub(super) kind: CallKind,
-    /// The name of its service.
-    service: &'static str,
-    /// Its place among the methods of the service's [`ServiceInfo`].
+    service: Arc<ServiceInfo>,
+    /// Its place among the methods of the service.
     index: usize,
 }
 
@@ -46,6 +46,13 @@ impl Method {
     pub(super) fn handle(&self, call: ServerCall) -> HandlerFuture {
         (self.run)(call)
     }
+
+    /// The descriptor of the method and its service.
+    pub(super) fn descriptor(&self) -> Option<MethodDescriptor<'_>> {
+        let service = &*self.service;
+        let method = service.methods.get(self.index)?;
+        Some(MethodDescriptor { service, method })
+    }
 }
 
 impl Services {
@@ -55,8 +62,8 @@ impl Services {
         desc: &'static ServiceDesc<T>,
         service: Arc<T>,
     ) -> Result<(), RegisterError> {
-        match self.services.entry(desc.service_name) {
-            Entry::Vacant(vacant) => vacant.insert(ServiceInfo::of(desc)),
+        let info = match self.services.entry(desc.service_name) {
+            Entry::Vacant(vacant) => vacant.insert(Arc::new(service_info(desc))),
             Entry::Occupied(_) => return Err(RegisterError::Duplicate(desc.service_name)),
         };
         let unary = desc
@@ -75,7 +82,7 @@ impl Services {
             self.methods.push(Method {
                 run: Arc::new(move |call| handler(Arc::clone(&service), call)),
                 kind,
-                service: desc.service_name,
+                service: Arc::clone(info),
                 index,
             });
         }
@@ -84,7 +91,7 @@ impl Services {
 
     /// The services that were added, by their names.
     pub(super) fn infos(&self) -> impl ExactSizeIterator<Item = &ServiceInfo> {
-        self.services.values()
+        self.services.values().map(|info| &**info)
     }
 
     /// Looks a request's path up.
@@ -97,13 +104,6 @@ impl Services {
     #[inline]
     pub(super) fn method(&self, id: MethodId) -> &Method {
         &self.methods[id.0]
-    }
-
-    /// The descriptor of a method.
-    pub(super) fn descriptor(&self, method: &Method) -> Option<MethodDescriptor<'_>> {
-        let service = self.services.get(method.service)?;
-        let method = service.methods.get(method.index)?;
-        Some(MethodDescriptor { service, method })
     }
 
     /// The status for a path that leads nowhere: malformed, an unknown service, or an unknown
@@ -128,6 +128,24 @@ impl Services {
 impl fmt::Debug for Services {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.ids.keys()).finish()
+    }
+}
+
+/// Describes a service by the table that dispatches to it.
+fn service_info<T>(desc: &ServiceDesc<T>) -> ServiceInfo {
+    let unary = desc.methods.iter();
+    let unary = unary.map(|method| MethodInfo::unary(method.method_name));
+    let streams = desc.streams.iter().map(|stream| {
+        MethodInfo::new(
+            stream.stream_name,
+            stream.client_streams,
+            stream.server_streams,
+        )
+    });
+    ServiceInfo {
+        name: desc.service_name,
+        methods: unary.chain(streams).collect(),
+        file: desc.file,
     }
 }
 
@@ -188,7 +206,8 @@ impl fmt::Debug for UnknownHandler {
 mod tests {
     use super::*;
     use crate::call::Response;
-    use crate::server::{FileDesc, MethodDesc};
+    use crate::descriptor::FileDesc;
+    use crate::server::MethodDesc;
     use crate::status::Code;
 
     async fn aborted(_: &(), _: Request<Bytes>) -> Result<Response<Bytes>, Status> {

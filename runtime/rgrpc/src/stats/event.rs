@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::descriptor::MethodDescriptor;
 use crate::disconnect_reason::DisconnectReason;
 use crate::extensions::Extensions;
 use crate::interceptor::{CallKind, CallOutcome, MessageView};
@@ -24,6 +25,9 @@ pub struct CallBegin<'a> {
     /// On a server, true if it has the method. On a client, true if the method's name is a constant,
     /// as in generated stubs (grpc-go `StaticMethod`).
     pub is_registered: bool,
+    /// The descriptor of the method and its service; `None` on a server that does not have the method,
+    /// and for a client's call that is made without a stub.
+    pub descriptor: Option<MethodDescriptor<'a>>,
     /// The kind of the method. Bidirectional on a server for a method that is not registered, on a
     /// client for a streaming call that is made without a stub.
     pub kind: CallKind,

@@ -34,7 +34,6 @@ mod statistics;
 mod stream_quota;
 pub(crate) mod timeout;
 
-use std::borrow::Cow;
 use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -45,6 +44,7 @@ use rgrpc_http2::BytesQueue;
 
 use crate::io::Peer;
 use crate::metadata::Metadata;
+use crate::method_name::MethodName;
 use crate::status::Status;
 
 pub use crate::cancel_reason::CancelReason;
@@ -378,7 +378,7 @@ pub(crate) struct HeadWithTimeout<H> {
 #[derive(Debug)]
 pub(crate) struct OpenRequest<'a> {
     /// "/service/method".
-    pub(crate) path: &'a Cow<'static, str>,
+    pub(crate) path: &'a MethodName,
     pub(crate) headers: &'a Arc<CommonHeaders>,
     pub(crate) content_subtype: &'static str,
     /// The number of the call's previous attempts, without transparent retries.

@@ -5,6 +5,7 @@ use tokio::time::Instant;
 
 use super::TypedCall;
 use crate::call::{CallContext, CallOptions, Extensions, MethodName};
+use crate::descriptor::MethodDescriptor;
 use crate::interceptor::{CallKind, CallOutcome, MessageInterceptor};
 use crate::metadata::Metadata;
 
@@ -15,8 +16,7 @@ use crate::metadata::Metadata;
 /// [end](Self::on_end) of the call.
 ///
 /// A unary call's request is not shown here, but to a
-/// [message interceptor](Self::intercept_messages). A client does not have the descriptor of a
-/// method: generated stubs name the method alone.
+/// [message interceptor](Self::intercept_messages).
 ///
 /// Source: the arguments of grpc-go's interceptors; connect-go `AnyRequest`.
 #[derive(Clone)]
@@ -81,6 +81,13 @@ impl OutgoingCall {
     #[must_use]
     pub fn kind(&self) -> CallKind {
         self.head.kind
+    }
+
+    /// The descriptor of the method and its service: that of the stub that makes the call. `None` for a
+    /// call that is made by the method's name alone.
+    #[must_use]
+    pub fn descriptor(&self) -> Option<MethodDescriptor<'_>> {
+        self.head.method.descriptor()
     }
 
     /// The time at which the call ends with DEADLINE_EXCEEDED; `None`: never. A `timeout` of the

@@ -509,7 +509,7 @@ mod tests {
         let hook = Arc::clone(&ended);
         let mut options = CallOptions::new();
         options.on_finish(move |outcome| lock(&hook).push(outcome.map_err(Status::code)));
-        let method = MethodName::Borrowed("/a.B/C");
+        let method = MethodName::from_static("/a.B/C");
         {
             let mut call = pin!(conn.invoke::<_, (), ()>(ProtoCodec, method, (), options));
             let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
@@ -522,7 +522,7 @@ mod tests {
     #[test]
     fn the_future_of_a_unary_call_is_small() {
         let conn = ClientConn::new("passthrough:///a", credentials::insecure()).expect("valid");
-        let method = MethodName::Borrowed("/a.B/C");
+        let method = MethodName::from_static("/a.B/C");
         let call = conn.invoke::<_, (), ()>(ProtoCodec, method, (), CallOptions::new());
         // It is allocated for every call.
         assert!(size_of_val(&call) <= 744, "{}", size_of_val(&call));

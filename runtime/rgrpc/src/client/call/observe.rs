@@ -51,7 +51,8 @@ impl ClientConn {
             recorders = stats.begin_call(&mut CallBegin {
                 side: Side::Client,
                 method,
-                is_registered: matches!(method, MethodName::Borrowed(_)),
+                is_registered: method.is_static(),
+                descriptor: method.descriptor(),
                 kind,
                 metadata: options.metadata(),
                 deadline: options.deadline(),

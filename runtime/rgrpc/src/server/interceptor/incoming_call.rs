@@ -8,12 +8,13 @@ use super::ServerNext;
 use super::chain::service_of;
 use crate::call::{CallContext, Extensions, Response};
 use crate::codec::{Codec, PREFIX_LEN};
+use crate::descriptor::MethodDescriptor;
 use crate::interceptor::{CallKind, CallOutcome, MessageInterceptor};
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::server::dispatch::Dispatcher;
 use crate::server::services::{Method, MethodId};
-use crate::server::{HandlerFuture, MethodDescriptor, ServerCall, ServerReply};
+use crate::server::{HandlerFuture, ServerCall, ServerReply};
 use crate::status::Status;
 use crate::transport::ConnectionHandle;
 
@@ -86,7 +87,7 @@ impl IncomingCall {
     /// The descriptor of the method and its service; `None` if the server does not have the method.
     #[must_use]
     pub fn descriptor(&self) -> Option<MethodDescriptor<'_>> {
-        self.dispatcher.services().descriptor(self.registered()?)
+        self.registered()?.descriptor()
     }
 
     /// The request's header metadata.

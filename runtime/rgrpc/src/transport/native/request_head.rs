@@ -1,7 +1,6 @@
 //! The heads of requests to send. The fields that all calls of a method share are encoded once for
 //! each connection.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
@@ -13,6 +12,7 @@ use rustc_hash::FxBuildHasher;
 
 use super::fields::content_type;
 use crate::metadata::Metadata;
+use crate::method_name::MethodName;
 use crate::status::Status;
 use crate::transport::timeout::encode_timeout;
 use crate::transport::{CommonHeaders, OpenRequest};
@@ -31,7 +31,7 @@ pub(super) struct RequestFields {
 /// The header fields that all calls of a method share.
 #[derive(PartialEq, Eq)]
 pub(super) struct Method {
-    path: Cow<'static, str>,
+    path: MethodName,
     content_subtype: &'static str,
     headers: Arc<CommonHeaders>,
 }

@@ -4,7 +4,8 @@
 // module: grpc::health::v1
 const _: () = ::rgrpc::codegen::assert_version(1);
 /// The encoded `FileDescriptorSet` of `grpc/health/v1/health.proto` and of all its imports.
-pub const GRPC_HEALTH_V1_HEALTH_DESCRIPTOR_SET: &[u8] = b"\n\xad\x04\n\x1bgrpc/health/v1/health.proto\x12\x0egrpc.health.v1\".\n\x12HealthCheckRequest\x12\x18\
+pub const GRPC_HEALTH_V1_HEALTH_DESCRIPTOR_SET: &[u8] = {
+    static BYTES: [u8; 560] = *b"\n\xad\x04\n\x1bgrpc/health/v1/health.proto\x12\x0egrpc.health.v1\".\n\x12HealthCheckRequest\x12\x18\
 \n\x07service\x18\x01 \x01(\tR\x07service\"\xb1\x01\n\x13HealthCheckResponse\x12I\n\x06status\x18\x01\
 \x20\x01(\x0e21.grpc.health.v1.HealthCheckResponse.ServingStatusR\x06status\"O\n\rServingStatus\x12\x0b\
 \n\x07UNKNOWN\x10\x00\x12\x0b\n\x07SERVING\x10\x01\x12\x0f\n\x0bNOT_SERVING\x10\x02\x12\x13\n\x0fSER\
@@ -12,6 +13,8 @@ VICE_UNKNOWN\x10\x032\xae\x01\n\x06Health\x12P\n\x05Check\x12\".grpc.health.v1.H
 #.grpc.health.v1.HealthCheckResponse\x12R\n\x05Watch\x12\".grpc.health.v1.HealthCheckRequest\x1a#.gr\
 pc.health.v1.HealthCheckResponse0\x01Ba\n\x11io.grpc.health.v1B\x0bHealthProtoP\x01Z,google.golang.o\
 rg/grpc/health/grpc_health_v1\xaa\x02\x0eGrpc.Health.V1b\x06proto3";
+    &BYTES
+};
 /// The full name of the method `Check` of `grpc.health.v1.Health`.
 pub const HEALTH_CHECK: &str = "/grpc.health.v1.Health/Check";
 /// The full name of the method `Watch` of `grpc.health.v1.Health`.
@@ -112,6 +115,18 @@ pub fn register_health<T: Health>(
 ) -> ::core::result::Result<(), ::rgrpc::RegisterError> {
     server.register(health_desc::<T>(), ::std::sync::Arc::new(service))
 }
+/// The descriptor of `grpc.health.v1.Health`, which the client's calls have.
+static HEALTH_INFO: ::rgrpc::ServiceInfo = ::rgrpc::ServiceInfo::new(
+    "grpc.health.v1.Health",
+    &[
+        ::rgrpc::MethodInfo::unary("Check"),
+        ::rgrpc::MethodInfo::server_streaming("Watch"),
+    ],
+    ::rgrpc::FileDesc {
+        name: "grpc/health/v1/health.proto",
+        descriptor_set: GRPC_HEALTH_V1_HEALTH_DESCRIPTOR_SET,
+    },
+);
 /// A client of `grpc.health.v1.Health`. A clone shares the connection.
 #[derive(Clone, Debug)]
 pub struct HealthClient<C = ::rgrpc::ClientConn> {
@@ -129,10 +144,15 @@ impl<C: ::rgrpc::Invoke> HealthClient<C> {
         &self,
         request: impl ::core::convert::Into<::rgrpc::Request<HealthCheckRequest>>,
     ) -> ::rgrpc::UnaryCall<'_, C, HealthCheckRequest, HealthCheckResponse> {
+        static METHOD: ::rgrpc::StubMethod = ::rgrpc::StubMethod::new(
+            HEALTH_CHECK,
+            &HEALTH_INFO,
+            0,
+        );
         ::rgrpc::UnaryCall::new(
             &self.conn,
             ::rgrpc::ProtoCodec,
-            HEALTH_CHECK,
+            &METHOD,
             ::core::convert::Into::into(request),
         )
     }
@@ -155,10 +175,15 @@ impl<C: ::rgrpc::Invoke> HealthClient<C> {
         &self,
         request: impl ::core::convert::Into<::rgrpc::Request<HealthCheckRequest>>,
     ) -> ::rgrpc::ServerStreamingCall<'_, C, HealthCheckRequest, HealthCheckResponse> {
+        static METHOD: ::rgrpc::StubMethod = ::rgrpc::StubMethod::new(
+            HEALTH_WATCH,
+            &HEALTH_INFO,
+            1,
+        );
         ::rgrpc::ServerStreamingCall::new(
             &self.conn,
             ::rgrpc::ProtoCodec,
-            HEALTH_WATCH,
+            &METHOD,
             ::core::convert::Into::into(request),
         )
     }

@@ -19,7 +19,7 @@ fn call() -> StreamCall {
     let conn = ClientConn::new("passthrough:///a", credentials::insecure()).expect("valid");
     let context = StreamContext {
         conn,
-        method: MethodName::Borrowed("/a.B/C"),
+        method: MethodName::from_static("/a.B/C"),
         content_subtype: "proto",
         call: ResolvedCall::new(CallOptions::new(), None, None, Instant::now),
         only_message: None,

@@ -53,7 +53,7 @@ impl Watch for HealthWatch {
     type Request = HealthCheckRequest;
     type Response = HealthCheckResponse;
 
-    const METHOD: MethodName = Cow::Borrowed("/grpc.health.v1.Health/Watch");
+    const METHOD: MethodName = MethodName::from_static("/grpc.health.v1.Health/Watch");
 
     fn request(&self) -> HealthCheckRequest {
         HealthCheckRequest {

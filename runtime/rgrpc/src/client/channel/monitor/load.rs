@@ -2,7 +2,6 @@
 //!
 //! Run by the monitor of a connection, as a task.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use super::MonitorReport;
@@ -32,7 +31,7 @@ impl Watch for LoadWatch {
     type Response = LoadReport;
 
     const METHOD: MethodName =
-        Cow::Borrowed("/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics");
+        MethodName::from_static("/xds.service.orca.v3.OpenRcaService/StreamCoreMetrics");
 
     fn request(&self) -> OrcaLoadReportRequest {
         OrcaLoadReportRequest {

@@ -624,6 +624,7 @@ async fn client_interceptors_attach_tokens_log_try_again_and_see_messages() {
     assert_in_order(
         &printed,
         &[
+            "client: /helloworld.Greeter/SayHello has no side effects: once more",
             "client: /helloworld.Greeter/SayHello Ok, by the server",
             "Hello, Ada! Bearer token-of-Ada, request 1",
             "client: /helloworld.Greeter/SayHello Ok, by the server",

@@ -147,6 +147,7 @@ fn an_option_removes_or_changes_its_part_of_the_code() {
     const SERVER: &str = "pub trait RouteGuide";
     const CLIENT: &str = "pub struct RouteGuideClient";
     const DEFAULT_BODY: &str = "method GetFeature not implemented";
+    const INFO: &str = "static ROUTE_GUIDE_INFO: ";
     const DESCRIPTORS: &str = "pub const ROUTE_GUIDE_DESCRIPTOR_SET";
     const RUNTIME: &str = "::rgrpc::";
     const NAME: &str = "impl ::rgrpc::prost::Name for Point";
@@ -155,7 +156,7 @@ fn an_option_removes_or_changes_its_part_of_the_code() {
     assert!(!generated(respond(&route_guide("")))["route_guide.pb.rs"].contains("prost::Name"));
     for (parameter, absent) in [
         ("messages=false", &[MESSAGE][..]),
-        ("client=false", &[CLIENT]),
+        ("client=false", &[CLIENT, INFO]),
         ("server=false", &[SERVER, DEFAULT_BODY]),
         ("require_methods=true", &[DEFAULT_BODY]),
         ("file_descriptor_set=false", &[DESCRIPTORS]),
@@ -164,7 +165,15 @@ fn an_option_removes_or_changes_its_part_of_the_code() {
     ] {
         let files = generated(respond(&route_guide(parameter)));
         let text: String = files.into_values().collect();
-        for part in [MESSAGE, SERVER, CLIENT, DEFAULT_BODY, DESCRIPTORS, RUNTIME] {
+        for part in [
+            MESSAGE,
+            SERVER,
+            CLIENT,
+            INFO,
+            DEFAULT_BODY,
+            DESCRIPTORS,
+            RUNTIME,
+        ] {
             assert_eq!(
                 text.contains(part),
                 !absent.contains(&part),

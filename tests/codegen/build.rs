@@ -1,6 +1,6 @@
 //! Generates every schema of `schemas` the `build.rs` way: the real ones into `OUT_DIR/real`, the
 //! difficult ones into `OUT_DIR/difficult`, and these once more with the options that change the
-//! code's shape into `OUT_DIR/options`. Two calls share the folder `OUT_DIR/twice`.
+//! code's shape into `OUT_DIR/options`. One has a client alone, in `OUT_DIR/client`. Two calls share the folder `OUT_DIR/twice`.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -43,6 +43,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         .type_attribute(".torture.Foo", "#[derive(PartialOrd)]")
         .field_attribute("FooClient.type", "#[doc(alias = \"kind\")]")
         .compile_protos(&["torture/second.proto", "torture/names.proto"], &include)?;
+
+    // A program that only calls.
+    Builder::new()
+        .out_dir(out.join("client"))
+        .server(false)
+        .compile_protos(
+            &["grpc/health/v1/health.proto"],
+            &[root.join("tests/proto")],
+        )?;
 
     // Two calls for one folder: a package of which each call has one file, and imports.
     for file in [

@@ -1,5 +1,5 @@
-//! Interceptors of a client: a token, a header, a log, a second try, and the messages of a stream. Each
-//! is an `async fn` or a closure.
+//! Interceptors of a client: a token, a header, a log, a second try of methods without side effects,
+//! and the messages of a stream. Each is an `async fn` or a closure.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin client_interceptors
@@ -10,9 +10,12 @@
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use rgrpc::prost::Message;
+use rgrpc::prost_types::FileDescriptorSet;
+use rgrpc::prost_types::method_options::IdempotencyLevel;
 use rgrpc::{
-    ClientConn, ClientNext, ClientReply, Code, MessageInterceptor, MessageView, OutgoingCall,
-    Request, Response, SendStream, Server, Status, credentials,
+    ClientConn, ClientNext, ClientReply, Code, MessageInterceptor, MessageView, MethodDescriptor,
+    OutgoingCall, Request, Response, SendStream, Server, Status, credentials,
 };
 use tokio::net::TcpListener;
 
@@ -43,12 +46,39 @@ async fn log(call: OutgoingCall, next: ClientNext) -> Result<ClientReply, Status
     next.run(call).await
 }
 
-/// Runs a call that has failed with ABORTED once more.
+/// Runs a call that has failed with ABORTED once more, if its method has no side effects.
 async fn try_again(call: OutgoingCall, next: ClientNext) -> Result<ClientReply, Status> {
     match next.run(call.clone()).await {
-        Err(status) if status.code() == Code::Aborted => next.run(call).await,
+        Err(status)
+            if status.code() == Code::Aborted
+                && idempotency_level(&call) == IdempotencyLevel::NoSideEffects =>
+        {
+            println!("client: {} has no side effects: once more", call.method());
+            next.run(call).await
+        }
         reply => reply,
     }
+}
+
+/// Reads the option `idempotency_level` of the method in the descriptors that the stub has. A program
+/// with many failures would keep the result.
+fn idempotency_level(call: &OutgoingCall) -> IdempotencyLevel {
+    let find = || {
+        let MethodDescriptor {
+            service, method, ..
+        } = call.descriptor()?;
+        let mut set = FileDescriptorSet::decode(service.file.descriptor_set).ok()?;
+        // The file is the last one, after its imports.
+        let services = set.file.pop()?.service;
+        let name = service.name.rsplit('.').next();
+        let declared = services
+            .iter()
+            .find(|found| found.name.as_deref() == name)?;
+        let mut methods = declared.method.iter();
+        let declared = methods.find(|found| found.name() == method.name)?;
+        Some(declared.options.as_ref()?.idempotency_level())
+    };
+    find().unwrap_or(IdempotencyLevel::IdempotencyUnknown)
 }
 
 /// Prints the messages of a stream.

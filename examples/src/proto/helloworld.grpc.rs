@@ -5,12 +5,12 @@
 const _: () = ::rgrpc::codegen::assert_version(1);
 /// The encoded `FileDescriptorSet` of `helloworld.proto` and of all its imports.
 pub const HELLOWORLD_DESCRIPTOR_SET: &[u8] = {
-    static BYTES: [u8; 410] = *b"\n\x97\x03\n\x10helloworld.proto\x12\nhelloworld\"\"\n\x0cHelloRequest\x12\x12\n\x04name\x18\x01 \x01\
-(\tR\x04name\"&\n\nHelloReply\x12\x18\n\x07message\x18\x01 \x01(\tR\x07message2\xa2\x02\n\x07Greeter\
-\x12<\n\x08SayHello\x12\x18.helloworld.HelloRequest\x1a\x16.helloworld.HelloReply\x12L\n\x16SayHello\
-InAllLanguages\x12\x18.helloworld.HelloRequest\x1a\x16.helloworld.HelloReply0\x01\x12C\n\rSayHelloTo\
-All\x12\x18.helloworld.HelloRequest\x1a\x16.helloworld.HelloReply(\x01\x12F\n\x0eSayHelloToEach\x12\x18\
-.helloworld.HelloRequest\x1a\x16.helloworld.HelloReply(\x010\x01b\x06proto3";
+    static BYTES: [u8; 415] = *b"\n\x9c\x03\n\x10helloworld.proto\x12\nhelloworld\"\"\n\x0cHelloRequest\x12\x12\n\x04name\x18\x01 \x01\
+(\tR\x04name\"&\n\nHelloReply\x12\x18\n\x07message\x18\x01 \x01(\tR\x07message2\xa7\x02\n\x07Greeter\
+\x12A\n\x08SayHello\x12\x18.helloworld.HelloRequest\x1a\x16.helloworld.HelloReply\"\x03\x90\x02\x01\x12\
+L\n\x16SayHelloInAllLanguages\x12\x18.helloworld.HelloRequest\x1a\x16.helloworld.HelloReply0\x01\x12\
+C\n\rSayHelloToAll\x12\x18.helloworld.HelloRequest\x1a\x16.helloworld.HelloReply(\x01\x12F\n\x0eSayH\
+elloToEach\x12\x18.helloworld.HelloRequest\x1a\x16.helloworld.HelloReply(\x010\x01b\x06proto3";
     &BYTES
 };
 /// The full name of the method `SayHello` of `helloworld.Greeter`.

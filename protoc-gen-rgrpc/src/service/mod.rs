@@ -301,7 +301,10 @@ mod tests {
     #[test]
     fn a_taken_name_gets_a_trailing_underscore_and_traits_come_first() {
         let services = [
-            service("foo", &["BarBaz", "New", "clone", "GetX", "get_x", "Type"]),
+            service(
+                "foo",
+                &["BarBaz", "New", "clone", "GetX", "get_x", "Type", "Info"],
+            ),
             service("Foo_Bar", &["Baz"]),
             service("FooClient", &[]),
             service("File", &["DescriptorSet"]),
@@ -337,6 +340,7 @@ mod tests {
                 ],
             ]
         );
+        assert_eq!(names[0].info, "FOO_INFO_");
         let methods: Vec<(&str, &str)> = names
             .iter()
             .flat_map(|names| &names.methods)
@@ -351,6 +355,7 @@ mod tests {
                 ("get_x", "FOO_GET_X"),
                 ("get_x_", "FOO_GET_X_"),
                 ("r#type", "FOO_TYPE"),
+                ("info", "FOO_INFO"),
                 ("baz", "FOO_BAR_BAZ_"),
                 ("descriptor_set", "FILE_DESCRIPTOR_SET_"),
             ]

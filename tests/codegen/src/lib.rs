@@ -38,6 +38,12 @@ pub mod options {
     include!(concat!(env!("OUT_DIR"), "/options/mod.rs"));
 }
 
+/// A client alone.
+#[allow(missing_docs)]
+pub mod client {
+    include!(concat!(env!("OUT_DIR"), "/client/mod.rs"));
+}
+
 /// The code that two calls of a build script generated into one folder.
 #[allow(missing_docs)]
 pub mod twice {

@@ -15,15 +15,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo, SecurityLevel};
+use rgrpc::prost::Message as _;
+use rgrpc::prost_types::FileDescriptorSet;
 use rgrpc::{
     CallKind, CallOptions, CallOutcome, CancelHandle, ClientConn, ClientConnBuilder,
-    ClientInterceptor, ClientNext, ClientReply, Code, EndedBy, Intercepted, MessageInterceptor,
-    MessageView, Metadata, OutgoingCall, ProtoCodec, Request, Response, Status, credentials,
-    test_streams,
+    ClientInterceptor, ClientNext, ClientReply, Code, EndedBy, IncomingCall, Intercepted,
+    MessageInterceptor, MessageView, Metadata, MethodDescriptor, MethodName, OutgoingCall,
+    ProtoCodec, Request, Response, ServerNext, Status, UnaryCall, credentials, test_streams,
 };
+use rgrpc_e2e::proto::STUB_DESCRIPTOR_SET;
 use rgrpc_e2e::{
-    Message, StubClient, StubService, TestServer, channel_builder, encoded, framed, msg,
-    scripted_by, serve, settle, soon, text,
+    Message, STUB_UNARY, StubClient, StubService, TestServer, channel_builder, encoded, framed,
+    msg, new_server, scripted_by, serve, serve_with, settle, soon, text,
 };
 use rgrpc_test_support::{ErrorCode, data, grpc_response, grpc_trailers, rst_stream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -233,6 +236,70 @@ async fn an_interceptor_sees_method_kind_deadline_options_and_extensions() {
             format!("rgrpc.e2e.Stub {expected} false None false 77 None")
         );
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interceptor_sees_the_descriptor_of_a_stub_s_method_and_none_without_a_stub() {
+    let diary = Diary::default();
+    let told = diary.clone();
+    let see = move |call: OutgoingCall, next: ClientNext| {
+        told.note(match call.descriptor() {
+            None => "none".to_owned(),
+            Some(MethodDescriptor {
+                service, method, ..
+            }) => {
+                let set = FileDescriptorSet::decode(service.file.descriptor_set).expect("valid");
+                let last = set.file.last().expect("the file itself");
+                assert_eq!(last.name(), service.file.name);
+                let declared = last.service[0].method.iter();
+                let declared: Vec<_> = declared.map(|method| method.name()).collect();
+                assert!(declared.contains(&method.name));
+                let kind = CallKind::new(method.client_streams, method.server_streams);
+                assert_eq!(kind, call.kind());
+                format!("{}/{}", service.name, method.name)
+            }
+        });
+        next.run(call)
+    };
+    let descriptor_set: Arc<Mutex<&'static [u8]>> = Arc::default();
+    let of_server = Arc::clone(&descriptor_set);
+    let server = new_server().interceptor(move |call: IncomingCall, next: ServerNext| {
+        let found = call.descriptor().map(|found| found.service.file);
+        *of_server.lock().expect("no panic") = found.expect("known").descriptor_set;
+        async move { next.run(call).await }
+    });
+    let server = serve_with(server, StubService::echo());
+    let conn = channel(&server, |builder| builder.interceptor(see));
+    for outcome in call_each_kind(&StubClient::new(conn.clone())).await {
+        assert_eq!(outcome.expect("OK"), "a");
+    }
+    let methods = [
+        "Unary",
+        "ServerStreaming",
+        "ClientStreaming",
+        "BidiStreaming",
+    ];
+    assert_eq!(
+        diary.take(),
+        methods.map(|method| format!("rgrpc.e2e.Stub/{method}"))
+    );
+    // The stub's name, in the channel's interceptors behind a wrapper of the channel.
+    let wrapped =
+        StubClient::new(conn.intercepted(async |call, next: ClientNext| next.run(call).await));
+    soon(async { wrapped.unary(msg("")).await })
+        .await
+        .expect("OK");
+    assert_eq!(diary.take(), ["rgrpc.e2e.Stub/Unary"]);
+
+    for name in [STUB_UNARY.into(), STUB_UNARY.to_owned().into()] {
+        let name: MethodName = name;
+        let call = UnaryCall::<_, Message, Message>::new(&conn, ProtoCodec, name, msg("").into());
+        soon(async { call.await }).await.expect("OK");
+        assert_eq!(diary.take(), ["none"]);
+    }
+    // Both sides of a program have the bytes once.
+    let of_server = *descriptor_set.lock().expect("no panic");
+    assert!(std::ptr::eq(of_server, STUB_DESCRIPTOR_SET));
 }
 
 #[tokio::test(start_paused = true)]

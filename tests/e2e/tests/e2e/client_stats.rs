@@ -61,6 +61,8 @@ impl StatsHandler for Recording {
         assert!(begin.peer.is_none() && begin.connection.is_empty());
         assert_eq!(begin.target, Some("passthrough:///stub.test"));
         let method = begin.method.rsplit('/').next().expect("one at least");
+        let described = begin.descriptor.map(|found| found.method.name);
+        assert!(described.is_none_or(|described| described == method && begin.is_registered));
         if begin.metadata.get("x-unsampled").is_some() {
             return None;
         }

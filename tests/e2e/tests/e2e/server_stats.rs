@@ -48,6 +48,8 @@ impl StatsHandler for Recording {
         assert_eq!(begin.connection.get(), Some(&Tag("connection")));
         begin.extensions.insert(Tag("call"));
         let method = begin.method.rsplit('/').next().expect("one at least");
+        let described = begin.descriptor.map(|found| found.method.name);
+        assert_eq!(described, begin.is_registered.then_some(method));
         if begin.metadata.get("x-unsampled").is_some() {
             return None;
         }

@@ -23,7 +23,8 @@
 //!
 //! Each service gets a trait with a default body for each method, a constant with each full method
 //! name, a static `ServiceDesc`, a register function, and a client that is generic over the
-//! connection. Each file with services gets the encoded descriptors of the file and of its imports.
+//! connection. Each file with services gets the encoded descriptors of the file and of its imports,
+//! which the `ServiceDesc` and the client's stubs refer to.
 //! Each generated file gets a check at compile time that the runtime supports the code. Comments
 //! and the option `deprecated` are kept. (The module of a single package that `include_proto!`
 //! includes needs `#[allow(deprecated)]` if the package has deprecated messages, because derived

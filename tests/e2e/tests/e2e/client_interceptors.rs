@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo, SecurityLevel};
 use rgrpc::prost::Message as _;
-use rgrpc::prost_types::FileDescriptorSet;
+use rgrpc::prost_types::{FileDescriptorSet, MethodDescriptorProto};
 use rgrpc::{
     CallKind, CallOptions, CallOutcome, CancelHandle, ClientConn, ClientConnBuilder,
     ClientInterceptor, ClientNext, ClientReply, Code, EndedBy, IncomingCall, Intercepted,
@@ -252,7 +252,7 @@ async fn an_interceptor_sees_the_descriptor_of_a_stub_s_method_and_none_without_
                 let last = set.file.last().expect("the file itself");
                 assert_eq!(last.name(), service.file.name);
                 let declared = last.service[0].method.iter();
-                let declared: Vec<_> = declared.map(|method| method.name()).collect();
+                let declared: Vec<_> = declared.map(MethodDescriptorProto::name).collect();
                 assert!(declared.contains(&method.name));
                 let kind = CallKind::new(method.client_streams, method.server_streams);
                 assert_eq!(kind, call.kind());

@@ -18,6 +18,7 @@ use rgrpc::stats::{
 };
 use rgrpc::{ClientConn, Code, Request, Response, Server, Status, credentials};
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 
 rgrpc::include_proto!("helloworld");
 
@@ -32,6 +33,8 @@ struct Counts {
     ended: Mutex<BTreeMap<Code, u64>>,
     /// Connections that have ended, by the label of gRFC A94.
     disconnects: Mutex<BTreeMap<String, u64>>,
+    /// Told when a connection has ended.
+    disconnected: Notify,
 }
 
 /// The handler has no state for a call: all calls share the recorder, which allocates nothing.
@@ -100,6 +103,7 @@ impl ConnectionStats for Counts {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         *disconnects.entry(label).or_default() += 1;
+        self.disconnected.notify_one();
     }
 }
 
@@ -144,6 +148,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     drop(greeter);
     handle.graceful_stop().await;
     serving.await??;
+    // The channel closes its connection on a task of its own.
+    of_client.disconnected.notified().await;
 
     of_server.print("server");
     of_client.print("client");

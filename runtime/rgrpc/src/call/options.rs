@@ -485,14 +485,6 @@ impl CallOptions {
         self.extra.as_mut()?.messages.take()
     }
 
-    /// Takes the typed values.
-    pub(crate) fn take_extensions(&mut self) -> Extensions {
-        let extra = self.extra.as_mut();
-        extra.map_or_else(Extensions::new, |extra| {
-            std::mem::take(&mut extra.extensions)
-        })
-    }
-
     fn extra_mut(&mut self) -> &mut ExtraOptions {
         self.extra.get_or_insert_default()
     }

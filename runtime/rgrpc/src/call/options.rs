@@ -526,11 +526,9 @@ impl CallOptions {
     }
 
     /// Takes the hooks to call when the call has ended.
-    pub(crate) fn take_finish_hooks(&mut self) -> OnFinish {
-        match &mut self.extra {
-            Some(extra) => std::mem::take(&mut extra.on_finish),
-            None => OnFinish::new(),
-        }
+    pub(crate) fn take_finish_hooks(&mut self) -> Option<OnFinish> {
+        let hooks = &mut self.extra.as_mut()?.on_finish;
+        (!hooks.is_empty()).then(|| std::mem::take(hooks))
     }
 
     /// The call on whose behalf this one is made; when it ends, this one is cancelled.

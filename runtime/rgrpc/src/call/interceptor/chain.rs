@@ -140,7 +140,8 @@ pub(crate) fn run_unary<Res: 'static>(
     interceptors: InterceptorList,
 ) -> UnaryChain<Res> {
     UnaryChain {
-        stage: Stage::New(call, interceptors),
+        begin: Some((call, interceptors)),
+        running: None,
         types: PhantomData,
     }
 }
@@ -148,33 +149,26 @@ pub(crate) fn run_unary<Res: 'static>(
 /// The future of a unary call with a chain. Written by hand: it is allocated for every call, and an
 /// async function would keep the call twice.
 pub(crate) struct UnaryChain<Res> {
-    stage: Stage,
+    /// Until the first poll.
+    begin: Option<(OutgoingCall, InterceptorList)>,
+    /// From the first poll until the end.
+    running: Option<(ReplyFuture, EndGuard)>,
     types: PhantomData<fn() -> Res>,
-}
-
-/// The progress of a chain: `New`, `Running` from the first poll on, `Over`.
-enum Stage {
-    New(OutgoingCall, InterceptorList),
-    Running(ReplyFuture, EndGuard),
-    Over,
 }
 
 impl<Res: 'static> Future for UnaryChain<Res> {
     type Output = Result<Response<Res>, Status>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Stage::New(..) = self.stage
-            && let Stage::New(call, interceptors) = std::mem::replace(&mut self.stage, Stage::Over)
-        {
+        if let Some((call, interceptors)) = self.begin.take() {
             let end = EndGuard::new(&call);
-            self.stage = Stage::Running(start_at(call, &interceptors, 0), end);
+            self.running = Some((start_at(call, &interceptors, 0), end));
         }
-        let Stage::Running(reply, _) = &mut self.stage else {
+        let Some((chain, _)) = &mut self.running else {
             panic!("a call that is over was polled");
         };
-        let reply = ready!(reply.as_mut().poll(cx));
-        let response = reply.and_then(ClientReply::into_response);
-        if let Stage::Running(chain, end) = std::mem::replace(&mut self.stage, Stage::Over) {
+        let response = ready!(chain.as_mut().poll(cx)).and_then(ClientReply::into_response);
+        if let Some((chain, end)) = self.running.take() {
             drop(chain);
             end.finish(response.as_ref().map(Response::trailer));
         }

@@ -36,6 +36,7 @@ pub(crate) struct CallHead {
 
 impl OutgoingCall {
     /// Creates the call that a chain begins with.
+    #[inline]
     pub(crate) fn new(
         method: MethodName,
         kind: CallKind,

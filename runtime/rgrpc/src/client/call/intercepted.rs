@@ -105,14 +105,14 @@ where
     ) -> OutgoingCall {
         let end = ChainEnd::default();
         end.on_finish(options.take_finish_hooks());
-        let typed = Self {
+        let kind = options.kind.unwrap_or(CallKind::Unary);
+        let typed = Arc::new(Self {
             end,
             conn: request.conn().clone(),
             message: request.into_chain(),
             types: PhantomData,
-        };
-        let kind = options.kind.unwrap_or(CallKind::Unary);
-        OutgoingCall::new(method, kind, options, Arc::new(typed))
+        });
+        OutgoingCall::new(method, kind, options, typed)
     }
 }
 

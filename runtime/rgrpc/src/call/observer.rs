@@ -147,6 +147,21 @@ impl CallObserver {
         }
     }
 
+    /// As [`sent_only`](Self::sent_only), with the half-close after the message. Returns false, and
+    /// records neither, if the message was recorded before.
+    pub(crate) fn sent_whole(&self, message: &MessageView<'_>) -> bool {
+        static NONE: Metadata = Metadata::new();
+        if self.has_sent.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        if !self.recorders.is_empty() {
+            let message = self.recorders.payload(*message);
+            let events = [CallEvent::OutPayload(message), CallEvent::OutTrailer(&NONE)];
+            self.recorders.record_all(&events);
+        }
+        true
+    }
+
     /// A message was received and decoded.
     ///
     /// # Errors

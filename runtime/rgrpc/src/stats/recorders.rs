@@ -94,6 +94,16 @@ impl CallRecorders {
         }
     }
 
+    /// Records events that happen at one moment.
+    pub(crate) fn record_all(&self, events: &[CallEvent<'_>]) {
+        if let Some(first) = &self.first {
+            tell_all(&**first, events);
+            if let Some(others) = &self.others {
+                others.iter().for_each(|other| tell_all(&**other, events));
+            }
+        }
+    }
+
     /// The view of a message for payload events.
     pub(crate) fn payload<'a>(&self, message: MessageView<'a>) -> MessageView<'a> {
         if self.want_messages {
@@ -107,6 +117,16 @@ impl CallRecorders {
 /// Tells a recorder of an event. A panic is logged.
 fn tell(recorder: &dyn CallStats, event: &CallEvent<'_>) {
     let _ = caught(STATS_HANDLER, || recorder.event(event));
+}
+
+/// Tells a recorder of these events, under one guard against panics. After a panic, which is logged,
+/// the rest follow.
+fn tell_all(recorder: &dyn CallStats, events: &[CallEvent<'_>]) {
+    let mut events = events.iter();
+    while !events.as_slice().is_empty() {
+        let rest = || events.by_ref().for_each(|event| recorder.event(event));
+        let _ = caught(STATS_HANDLER, rest);
+    }
 }
 
 /// The recorders of one attempt at a call, in the order of the call's; most handlers have none of

@@ -294,7 +294,7 @@ pub(super) fn take_interceptors(
     of_channel: &InterceptorList,
 ) -> InterceptorList {
     if let Some(defaults) = defaults {
-        let own = std::mem::replace(options, CallOptions::new());
+        let own = std::mem::take(options);
         *options = own.with_defaults(defaults);
     }
     match options.take_interceptors() {

@@ -1,7 +1,7 @@
 //! The closed loop of the clients on tokio: each loop makes its next call when the last has ended,
 //! so the server sees no more than connections × streams at a time.
 //!
-//! What is recorded is shared by few loops, one [`Shard`] a thread, so that the recording costs the
+//! A record is shared by few loops, one [`Shard`] a thread, so that the recording costs the
 //! clients that are compared next to nothing, and the same.
 
 use std::future::Future;

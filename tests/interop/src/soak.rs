@@ -88,7 +88,7 @@ pub enum SoakError {
 /// Makes the calls, each on what `channel` returns.
 ///
 /// # Errors
-/// What made the soak fail.
+/// The reason why the soak failed.
 pub async fn run<I, F>(options: &Options, channel: F) -> Result<Report, SoakError>
 where
     I: Invoke + 'static,

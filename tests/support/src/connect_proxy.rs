@@ -44,7 +44,7 @@ impl ConnectProxy {
     ///
     /// # Errors
     ///
-    /// What binding answers.
+    /// The error of binding.
     pub async fn start(answer: ConnectAnswer) -> io::Result<Self> {
         let listener = free_listener().await?;
         let address = listener.local_addr()?;

@@ -37,7 +37,7 @@ pub enum Cut {
 
 /// Stands between a client and a server and passes octets on, until told otherwise.
 ///
-/// What it is told holds for the connections it has and for those to come. Dropping it drops its
+/// Its settings hold for the connections it has and for those to come. Dropping it drops its
 /// listener and its connections. It must be made on a tokio runtime, where it runs.
 #[derive(Debug)]
 pub struct FaultProxy {
@@ -61,7 +61,7 @@ impl FaultProxy {
     ///
     /// # Errors
     ///
-    /// What binding answers.
+    /// The error of binding.
     pub async fn start(upstream: SocketAddr) -> io::Result<Self> {
         let listener = CountingListener::bind().await?;
         let (to_server, to_client) = (watch::Sender::default(), watch::Sender::default());

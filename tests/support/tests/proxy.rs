@@ -79,7 +79,7 @@ async fn a_connection_is_cut_after_exactly_so_many_octets() {
     server.read_to_end(&mut passed).await.unwrap();
     assert_eq!(passed, b"01234");
     assert_eq!(client.read(&mut [0; 1]).await.unwrap(), 0);
-    // What the proxy had not read must not turn the orderly end into a reset.
+    // Data that the proxy had not read must not turn the orderly end into a reset.
     client.write_all(b"unheard").await.unwrap();
 }
 

@@ -153,7 +153,7 @@ impl ServerHandshake for PskServer {
     }
 }
 
-/// What both sides know once they have exchanged their nonces.
+/// The values that both sides have once they have exchanged their nonces.
 struct Exchange<'a> {
     key: &'a hmac::Key,
     id: &'a str,

@@ -63,7 +63,7 @@ impl AcceptLoop {
                     );
                     let stopping =
                         async { drop(phase.wait_for(|p| *p != ServerPhase::Running).await) };
-                    // Whether the time is over or the server stops, the loop goes on and looks.
+                    // The loop goes on in both cases: the time is over, or the server stops.
                     let _ = tokio::time::timeout(delay, stopping).await;
                 }
             }

@@ -347,7 +347,7 @@ impl Server {
     ///
     /// The call ends with INTERNAL and a fixed text, and other calls go on. The panic's text is not
     /// sent to the client, as it may hold what is not the client's: it is logged at error level,
-    /// with the method and the peer, and given to this function. What a handler runs in tasks of
+    /// with the method and the peer, and given to this function. Code that a handler runs in tasks of
     /// its own is not covered. Runs on the thread of the call, after the panic hook of the process
     /// ([`std::panic::set_hook`]), and must not block. A second function replaces the first.
     /// Default: none.

@@ -81,7 +81,7 @@ pub(super) fn guarded<R>(
     hook: Option<&PanicHook>,
     run: impl FnOnce() -> R,
 ) -> Result<R, Status> {
-    // The code is not run again after a panic. What it left half done is the service's, whose
+    // The code is not run again after a panic. Its half-done work is the service's, whose
     // author guards it.
     caught_by(run, |payload| report(context, hook, payload))
 }

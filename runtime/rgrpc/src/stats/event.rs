@@ -45,7 +45,7 @@ pub struct CallBegin<'a> {
     /// The typed values of the call in whose handler a client's call is made: those of
     /// [`CallContext::extensions`](crate::CallContext::extensions).
     pub parent: Option<&'a Extensions>,
-    /// The typed values of the call. What is inserted here is seen by later stats handlers; on a
+    /// The typed values of the call. Values inserted here are seen by later stats handlers; on a
     /// server also by interceptors and the handler, in
     /// [`CallContext::extensions`](crate::CallContext::extensions) and
     /// [`Request::extensions`](crate::Request::extensions). On a client these are the values of the
@@ -130,7 +130,7 @@ pub struct ConnectionBegin<'a> {
     pub side: Side,
     /// The two ends of the connection, and how it is secured.
     pub peer: &'a Peer,
-    /// The typed values of the connection. What is inserted here is seen by a server's calls, in
+    /// The typed values of the connection. Values inserted here are seen by a server's calls, in
     /// [`ConnectionHandle::extensions`](crate::ConnectionHandle::extensions).
     pub extensions: &'a mut Extensions,
 }

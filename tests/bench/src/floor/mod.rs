@@ -3,8 +3,8 @@
 //! answers it with one write. The messages are encoded and decoded as everybody's are.
 //!
 //! It is no implementation of HTTP/2: it answers SETTINGS and PING, keeps to the peer's
-//! flow-control windows, and takes for granted that a message arrives in one DATA frame. What it
-//! does not handle is an error that says so.
+//! flow-control windows, and takes for granted that a message arrives in one DATA frame. Anything
+//! else is an error that says so.
 
 pub mod client;
 mod client_connection;

@@ -48,7 +48,7 @@ impl Input {
             Ok(0) => Ok(Fill::Closed),
             Ok(read) => {
                 self.end += read;
-                // What arrives after a read that was not full is told by the poll.
+                // The poll tells of data that arrives after a read that was not full.
                 Ok(if read < wanted {
                     Fill::Drained
                 } else {

@@ -67,7 +67,7 @@ async fn the_end_of_a_call_is_reported_once_with_its_status() {
     let call = client.unary(msg("")).on_finish(ends.hook());
     call.await.expect_err("nothing");
     assert_eq!(ends.take(), [Some(Code::NotFound)]);
-    // What fails on this side is an end as well.
+    // A failure on this side is an end as well.
     let call = client.unary(msg("a")).metadata("not a key", "");
     call.on_finish(ends.hook()).await.expect_err("malformed");
     assert_eq!(ends.take(), [Some(Code::Internal)]);

@@ -196,7 +196,7 @@ async fn the_unknown_service_handler_has_the_path_and_the_bytes_of_the_call() {
         let status = responses.recv().await.expect_err("the handler's status");
         assert_eq!(status.code(), Code::Aborted);
     }
-    // What is registered is not unknown.
+    // A registered service is not unknown.
     let response = server
         .client()
         .unary(msg("known"))

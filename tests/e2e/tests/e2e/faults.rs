@@ -307,7 +307,7 @@ async fn a_backend_that_dies_in_the_middle_of_a_stream_ends_it_with_unavailable(
     let first = soon(responses.recv()).await.expect("it is there");
     assert_eq!(first, Some(msg("first")));
     drop(peer);
-    // What was sent is not sent again: another connection does not help.
+    // Data that was sent is not sent again: another connection does not help.
     let status = soon(responses.recv()).await.expect_err("the backend died");
     assert_eq!(status.code(), Code::Unavailable, "{status}");
     assert!(status.message().contains("connection"), "{status}");

@@ -188,7 +188,7 @@ impl<'a> Hostile<'a> {
             self.arriving = Some((head, head.length - come));
             self.input.clear();
         }
-        // What is left is the front of a frame, once the client's preface is whole.
+        // The rest is the front of a frame, once the client's preface is whole.
         let greeted = self.core.role() == Role::Client || self.received_octets >= PREFACE.len();
         if let (true, Some(&head)) = (greeted, self.input.first_chunk()) {
             let head = Head::parse(head);
@@ -343,9 +343,9 @@ impl<'a> Hostile<'a> {
         assert!(stats.octets_sent + waiting as u64 <= self.content_octets);
         assert!(stats.octets_received <= self.received_octets as u64);
         assert_eq!(stats.octets_received, self.held_octets);
-        // What the peer makes us write and does not read: an acknowledgement is no longer than 17
-        // octets with its head; credit is worth a quarter of a window. What the owner makes us
-        // write: two header blocks of ours, or a control frame, each time; and its content.
+        // Output that the peer causes and does not read: an acknowledgement is no longer than 17
+        // octets with its head; credit is worth a quarter of a window. The owner makes us
+        // write two header blocks of ours, or a control frame, each time; and its content.
         let acknowledgements = self.config.budgets.queued_control as usize * 17;
         let credit = self.received_octets / 100;
         let owner = 1_000 * (self.actions + 2) + self.content_octets as usize;

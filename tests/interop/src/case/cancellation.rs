@@ -28,8 +28,8 @@ pub(super) async fn timeout_on_sleeping_server<I: Invoke>(
             .map(drop);
         }
     };
-    // The request asks for no response, so the server waits for the next one. Whether this one
-    // still goes out depends on the clock; why the call ended is what the receiving half says.
+    // The request asks for no response, so the server waits for the next one. The clock
+    // decides if this one still goes out; the receiving half has the reason of the call's end.
     let _ = requests.send(output_request(Some(27_182), &[])).await;
     let end = responses.recv().await;
     expect_code("FullDuplexCall recv", end, Code::DeadlineExceeded).map(drop)

@@ -108,7 +108,7 @@ impl Case {
     /// Runs the case on a channel to a server that has [`crate::service::TestService`].
     ///
     /// # Errors
-    /// What the server, or the channel, did wrong.
+    /// The fault of the server or the channel.
     pub async fn run<I: Invoke>(self, channel: &I) -> Result<(), Failure> {
         let client = TestServiceClient::new(channel);
         match self {

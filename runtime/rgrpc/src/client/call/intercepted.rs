@@ -74,7 +74,7 @@ impl<Res: Send + 'static> UnaryReply<Res> for ClientReply {
 /// The message of a call at the end of a chain.
 pub(super) enum ChainMessage<Req> {
     Own(Req),
-    /// That of the chain around this one.
+    /// The message of the chain around this one.
     Outer(Arc<dyn HasMessage<Req>>),
 }
 

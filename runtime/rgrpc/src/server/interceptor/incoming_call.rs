@@ -19,8 +19,8 @@ use crate::transport::ConnectionHandle;
 
 /// A call that a server has received and not handled yet, in an interceptor.
 ///
-/// Its head has come; its messages may have or not. What an interceptor changes of metadata and
-/// extensions is seen by the interceptors after it, and by the handler in its
+/// Its head has come; its messages may have or not. An interceptor's changes of metadata and
+/// extensions are seen by the interceptors after it, and by the handler in its
 /// [`Request`](crate::Request).
 ///
 /// A clone is for a second run of the handler, with what was changed before: both share the part of the

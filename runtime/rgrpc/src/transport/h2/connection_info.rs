@@ -7,7 +7,8 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use super::settings_tap::HeaderListLimit;
+use super::disconnect::disconnect_reason;
+use super::header_list_limit::HeaderListLimit;
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::task::Lost;
@@ -75,7 +76,7 @@ impl ConnectionInfo {
             (None, Some(goaway)) if error.is_go_away() && error.is_remote() => {
                 DisconnectReason::GoAway(goaway.clone())
             }
-            (None, _) => super::error::disconnect_reason(error),
+            (None, _) => disconnect_reason(error),
         }
     }
 

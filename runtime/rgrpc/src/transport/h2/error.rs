@@ -1,10 +1,6 @@
 //! The end of a stream for an error of `h2`.
 
-use std::io;
-use std::sync::Arc;
-
 use super::connection_info::ConnectionInfo;
-use crate::disconnect_reason::{DisconnectReason, ProtocolViolation};
 use crate::side::Side;
 use crate::status::{Origin, Status};
 use crate::transport::{CancelReason, Delivery, ResetCode, StreamEnd, status_for_reset};
@@ -36,20 +32,6 @@ pub(super) fn stream_end(
         Delivery::Possible
     };
     StreamEnd::failed(connection_lost(error, connection), delivery)
-}
-
-/// Returns the reason of the end of a connection that failed with `error`, which is not the peer's
-/// GOAWAY.
-pub(super) fn disconnect_reason(error: &h2::Error) -> DisconnectReason {
-    if let Some(io_error) = error.get_io() {
-        let error = io::Error::new(io_error.kind(), io_error.to_string());
-        return DisconnectReason::of_io(Arc::new(error));
-    }
-    let code = error.reason().unwrap_or(h2::Reason::INTERNAL_ERROR);
-    DisconnectReason::Protocol(ProtocolViolation {
-        code: code.into(),
-        description: error.to_string().into(),
-    })
 }
 
 /// Returns the cancel reason of a server's call whose stream failed with `error`.

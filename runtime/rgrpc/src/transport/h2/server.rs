@@ -12,11 +12,12 @@ use h2::{Reason, RecvStream};
 use http::{Request, Response};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::error::disconnect_reason;
+use super::disconnect::disconnect_reason;
 use super::fields;
+use super::header_list_limit::HeaderListLimit;
 use super::piece::Piece;
 use super::server_stream::H2ServerStream;
-use super::settings_tap::{HeaderListLimit, SettingsTap};
+use super::settings_tap::SettingsTap;
 use super::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, MAX_REMEMBERED_RESETS,
     MAX_STREAM_ERRORS, RESET_MEMORY, SMALL_FRAMES_BUDGET, STREAM_WINDOW,

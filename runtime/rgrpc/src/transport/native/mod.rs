@@ -3,7 +3,7 @@
 //! The task owns the core and the socket, and nothing else touches them. In a turn it takes the
 //! calls' posts, reads the available input, feeds the core, polls each new handler once, and writes
 //! all output at once. Calls on other tasks post what they send to the connection's
-//! [`Outbox`](outbox::Outbox), which wakes the task only when it sleeps. What they receive is in
+//! [`Outbox`](outbox::Outbox), which wakes the task only when it sleeps. The data they receive is in
 //! their stream, under a lock that no two streams share.
 
 mod client;

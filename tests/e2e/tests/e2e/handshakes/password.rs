@@ -26,7 +26,7 @@ pub(super) struct Password {
     /// Masks all octets after the handshake, so that the stream is a type of its own.
     pub(super) masked: bool,
     pub(super) server_name: Option<&'static str>,
-    /// What the client's handshakes have been told.
+    /// The inputs of the client's handshakes.
     pub(super) seen: Seen,
 }
 

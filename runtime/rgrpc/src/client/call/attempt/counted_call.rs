@@ -17,8 +17,8 @@ pub(in crate::client::call) struct CountedCall {
 }
 
 impl CountedCall {
-    /// Begins a call. What it reads of the channel afterwards is not about to be closed for being
-    /// idle.
+    /// Begins a call. The channel does not go idle from then on; a call that begins while it does has
+    /// to wait.
     pub(in crate::client::call) fn begin(conn: ClientConn) -> Result<Self, GoingIdle> {
         let may_go_on = conn.shared().calls.begin();
         let call = Self {

@@ -76,7 +76,7 @@ impl Fixture {
         self.monitors.follow(oldest, &mut self.context)
     }
 
-    /// The connection is there. What is known of the backend's health.
+    /// The connection is there, with the known health of the backend.
     fn connect(&mut self) -> String {
         let transport = Arc::clone(&self.transport) as Arc<dyn ClientTransport>;
         let health = self.connected(FIRST, transport);

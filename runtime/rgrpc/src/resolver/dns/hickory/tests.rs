@@ -151,8 +151,10 @@ async fn the_server_resolves_addresses_of_both_families_and_the_service_config()
 #[tokio::test]
 async fn a_disabled_service_config_is_not_looked_up() {
     let server = serve(HashMap::from([(HOST, vec![(60, ip("1.2.3.4"))])])).await;
-    let mut options = ResolverOptions::default();
-    options.disable_service_config = true;
+    let options = ResolverOptions {
+        disable_service_config: true,
+        ..ResolverOptions::default()
+    };
     let state = server.resolve("shop.test", options).await.expect("found");
     assert_eq!(addresses_of(&state), ["1.2.3.4:443"]);
     assert!(state.service_config.is_none());

@@ -39,7 +39,7 @@ pub use config_selector::{ConfigSelector, SelectInfo, SelectedConfig};
 pub use context::CallContext;
 pub(crate) use halves::{MessageSink, MessageSource, SourceEvent};
 pub(crate) use interceptor::{
-    CallChain, ErasedClientInterceptor, InterceptorList, ReplyFuture, TypedCall, erased,
+    CallHead, ChainEnd, ErasedClientInterceptor, InterceptorList, ReplyFuture, TypedCall, erased,
     run_streaming, run_unary,
 };
 pub use interceptor::{ClientInterceptor, ClientNext, ClientReply, Intercepted, OutgoingCall};

@@ -61,10 +61,9 @@ impl CallObserver {
     }
 
     /// Records an event of the call.
+    #[inline]
     pub(crate) fn record(&self, event: &CallEvent<'_>) {
-        if !self.recorders.is_empty() {
-            self.recorders.record(event);
-        }
+        self.recorders.record(event);
     }
 
     /// The call has ended: with these trailers, or with a failure.
@@ -90,22 +89,30 @@ impl CallObserver {
         }
     }
 
+    /// Returns whether there are message interceptors.
+    pub(crate) fn shows_messages(&self) -> bool {
+        self.messages.is_some()
+    }
+
+    /// Keeps the [sizes](Self::sizes) of a message that is sent.
+    pub(crate) fn measured(&self, encoded_len: usize, compressed_len: usize) {
+        self.encoded_len.store(encoded_len, Ordering::Relaxed);
+        self.compressed_len.store(compressed_len, Ordering::Relaxed);
+    }
+
     /// Shows the message interceptors a message before it is sent.
     ///
     /// # Errors
     /// One refuses it.
     pub(crate) fn sending(&self, message: &MessageView<'_>) -> Result<(), Status> {
-        let (encoded_len, compressed_len) = (message.encoded_len(), message.compressed_len());
-        self.encoded_len.store(encoded_len, Ordering::Relaxed);
-        self.compressed_len.store(compressed_len, Ordering::Relaxed);
+        self.measured(message.encoded_len(), message.compressed_len());
         match &self.messages {
             Some(messages) => messages.sending(message),
             None => Ok(()),
         }
     }
 
-    /// The lengths before and after compression of the last message that was
-    /// [shown](Self::sending).
+    /// The lengths before and after compression of the last message that is sent.
     pub(crate) fn sizes(&self) -> (usize, usize) {
         (
             self.encoded_len.load(Ordering::Relaxed),
@@ -138,6 +145,21 @@ impl CallObserver {
         if !self.has_sent.swap(true, Ordering::Relaxed) {
             self.sent(message);
         }
+    }
+
+    /// As [`sent_only`](Self::sent_only), with the half-close after the message. Returns false, and
+    /// records neither, if the message was recorded before.
+    pub(crate) fn sent_whole(&self, message: &MessageView<'_>) -> bool {
+        static NONE: Metadata = Metadata::new();
+        if self.has_sent.swap(true, Ordering::Relaxed) {
+            return false;
+        }
+        if !self.recorders.is_empty() {
+            let message = self.recorders.payload(*message);
+            let events = [CallEvent::OutPayload(message), CallEvent::OutTrailer(&NONE)];
+            self.recorders.record_all(&events);
+        }
+        true
     }
 
     /// A message was received and decoded.

@@ -16,10 +16,6 @@ type Hook = Arc<dyn Fn(Result<(), &Status>) + Send + Sync>;
 pub(crate) struct OnFinish(Vec<Hook>);
 
 impl OnFinish {
-    pub(crate) const fn new() -> Self {
-        Self(Vec::new())
-    }
-
     /// Adds one, which is called after those that are there.
     pub(crate) fn push(&mut self, hook: impl Fn(Result<(), &Status>) + Send + Sync + 'static) {
         self.0.push(Arc::new(hook));
@@ -51,9 +47,9 @@ pub(crate) struct FinishHooks {
 }
 
 impl FinishHooks {
-    pub(crate) fn new(hooks: OnFinish) -> Self {
+    pub(crate) fn new(hooks: Option<OnFinish>) -> Self {
         Self {
-            hooks: (!hooks.is_empty()).then(|| Box::new(hooks)),
+            hooks: hooks.map(Box::new),
             observer: None,
         }
     }

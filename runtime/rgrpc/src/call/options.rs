@@ -486,14 +486,6 @@ impl CallOptions {
         self.extra.as_mut()?.messages.take()
     }
 
-    /// Takes the typed values.
-    pub(crate) fn take_extensions(&mut self) -> Extensions {
-        let extra = self.extra.as_mut();
-        extra.map_or_else(Extensions::new, |extra| {
-            std::mem::take(&mut extra.extensions)
-        })
-    }
-
     fn extra_mut(&mut self) -> &mut ExtraOptions {
         self.extra.get_or_insert_default()
     }
@@ -535,11 +527,9 @@ impl CallOptions {
     }
 
     /// Takes the hooks to call when the call has ended.
-    pub(crate) fn take_finish_hooks(&mut self) -> OnFinish {
-        match &mut self.extra {
-            Some(extra) => std::mem::take(&mut extra.on_finish),
-            None => OnFinish::new(),
-        }
+    pub(crate) fn take_finish_hooks(&mut self) -> Option<OnFinish> {
+        let hooks = &mut self.extra.as_mut()?.on_finish;
+        (!hooks.is_empty()).then(|| std::mem::take(hooks))
     }
 
     /// The call on whose behalf this one is made; when it ends, this one is cancelled.

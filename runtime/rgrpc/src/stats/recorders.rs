@@ -84,13 +84,22 @@ impl CallRecorders {
     }
 
     /// Records an event.
+    #[inline]
     pub(crate) fn record(&self, event: &CallEvent<'_>) {
-        if let Some(recorder) = &self.first {
-            let _ = caught(STATS_HANDLER, || recorder.event(event));
+        if let Some(first) = &self.first {
+            tell(&**first, event);
+            if let Some(others) = &self.others {
+                others.iter().for_each(|other| tell(&**other, event));
+            }
         }
-        if let Some(others) = &self.others {
-            for recorder in &**others {
-                let _ = caught(STATS_HANDLER, || recorder.event(event));
+    }
+
+    /// Records events that happen at one moment.
+    pub(crate) fn record_all(&self, events: &[CallEvent<'_>]) {
+        if let Some(first) = &self.first {
+            tell_all(&**first, events);
+            if let Some(others) = &self.others {
+                others.iter().for_each(|other| tell_all(&**other, events));
             }
         }
     }
@@ -105,49 +114,74 @@ impl CallRecorders {
     }
 }
 
+/// Tells a recorder of an event. A panic is logged.
+fn tell(recorder: &dyn CallStats, event: &CallEvent<'_>) {
+    let _ = caught(STATS_HANDLER, || recorder.event(event));
+}
+
+/// Tells a recorder of these events, under one guard against panics. After a panic, which is logged,
+/// the rest follow.
+fn tell_all(recorder: &dyn CallStats, events: &[CallEvent<'_>]) {
+    let mut events = events.iter();
+    while !events.as_slice().is_empty() {
+        let rest = || events.by_ref().for_each(|event| recorder.event(event));
+        let _ = caught(STATS_HANDLER, rest);
+    }
+}
+
 /// The recorders of one attempt at a call, in the order of the call's; most handlers have none of
 /// their own.
-pub(crate) struct AttemptRecorders(Vec<Option<Arc<dyn CallStats>>>);
+#[derive(Default)]
+pub(crate) struct AttemptRecorders {
+    first: Option<Arc<dyn CallStats>>,
+    others: Vec<Option<Arc<dyn CallStats>>>,
+}
 
 impl CallRecorders {
-    fn iter(&self) -> impl Iterator<Item = &Arc<dyn CallStats>> {
-        let others = self.others.iter().flat_map(|others| others.iter());
-        self.first.iter().chain(others)
-    }
-
-    /// Begins an attempt with all recorders.
-    pub(crate) fn begin_attempt(&self, begin: &mut AttemptBegin<'_>) -> AttemptRecorders {
-        let mut own = Vec::new();
-        for (index, recorder) in self.iter().enumerate() {
-            let begun = caught(STATS_HANDLER, || recorder.begin_attempt(begin)).unwrap_or_default();
-            if begun.is_some() {
-                own.resize(index, None);
-                own.push(begun);
-            }
+    /// Begins an attempt with all recorders. `None` if it has none of its own.
+    pub(crate) fn begin_attempt(&self, begin: &mut AttemptBegin<'_>) -> Option<AttemptRecorders> {
+        let first = begin_attempt_with(&**self.first.as_ref()?, begin);
+        let others = match &self.others {
+            Some(others) => others
+                .iter()
+                .map(|recorder| begin_attempt_with(&**recorder, begin))
+                .collect(),
+            None => Vec::new(),
+        };
+        if first.is_none() && others.iter().all(Option::is_none) {
+            return None;
         }
-        AttemptRecorders(own)
+        Some(AttemptRecorders { first, others })
     }
 
     /// Records an event of an attempt: with the attempt's recorders, or with the call's where it has
     /// none.
     pub(crate) fn record_of_attempt(&self, attempt: &AttemptRecorders, event: &CallEvent<'_>) {
-        for (index, of_call) in self.iter().enumerate() {
-            let own = attempt.0.get(index).and_then(Option::as_ref);
-            let _ = caught(STATS_HANDLER, || own.unwrap_or(of_call).event(event));
+        if let Some(of_call) = &self.first {
+            tell(&**attempt.first.as_ref().unwrap_or(of_call), event);
+        }
+        if let Some(others) = &self.others {
+            for (index, of_call) in others.iter().enumerate() {
+                let own = attempt.others.get(index).and_then(Option::as_ref);
+                tell(&**own.unwrap_or(of_call), event);
+            }
         }
     }
 }
 
-impl AttemptRecorders {
-    /// Returns whether the attempt has no recorders of its own.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
+#[inline]
+fn begin_attempt_with(
+    recorder: &dyn CallStats,
+    begin: &mut AttemptBegin<'_>,
+) -> Option<Arc<dyn CallStats>> {
+    caught(STATS_HANDLER, || recorder.begin_attempt(begin)).unwrap_or_default()
+}
 
+impl AttemptRecorders {
     /// Records an event that the call's recorders have for themselves.
     pub(crate) fn record(&self, event: &CallEvent<'_>) {
-        for recorder in self.0.iter().flatten() {
-            let _ = caught(STATS_HANDLER, || recorder.event(event));
+        for recorder in self.first.iter().chain(self.others.iter().flatten()) {
+            tell(&**recorder, event);
         }
     }
 }

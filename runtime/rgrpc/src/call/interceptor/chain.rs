@@ -1,13 +1,17 @@
 use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, ready};
 
 use tokio::time::Instant;
 
 use super::outgoing_call::CallHead;
 use super::{ClientInterceptor, ClientNext, ClientReply, OutgoingCall, ReplyFuture};
 use crate::call::on_finish::OnFinish;
-use crate::call::{CallOptions, FinishHooks, MethodName, RecvStream, Response, SendStream};
+use crate::call::{FinishHooks, RecvStream, Response, SendStream};
 use crate::interceptor::{CallOutcome, EndHook, EndHooks};
 use crate::lock::lock;
 use crate::metadata::Metadata;
@@ -47,16 +51,16 @@ pub(crate) fn erased(interceptor: impl ClientInterceptor) -> Arc<dyn ErasedClien
 /// Shared by the caller's future, which waits for the chain, and by the [`OutgoingCall`]s of its
 /// interceptors.
 pub(crate) trait TypedCall: Send + Sync {
-    /// The chain before the call.
-    fn chain(&self) -> &CallChain;
+    /// The end of the call for its caller.
+    fn end(&self) -> &ChainEnd;
 
     /// Makes the call. The chain may do so several times.
-    fn start(self: Arc<Self>, method: MethodName, options: CallOptions) -> ReplyFuture;
+    fn start(self: Arc<Self>, head: CallHead) -> ReplyFuture;
 }
 
-/// The interceptors of one call, and the hooks for its end.
-pub(crate) struct CallChain {
-    interceptors: InterceptorList,
+/// The end of a call with a chain, and the hooks for it.
+#[derive(Default)]
+pub(crate) struct ChainEnd {
     /// There are hooks: calls without any take no lock.
     has_hooks: AtomicBool,
     hooks: Mutex<Option<Hooks>>,
@@ -69,16 +73,7 @@ struct Hooks {
     hooks: EndHooks,
 }
 
-impl CallChain {
-    /// Creates the chain of a call that begins now.
-    pub(crate) fn new(interceptors: InterceptorList) -> Self {
-        Self {
-            interceptors,
-            has_hooks: AtomicBool::new(false),
-            hooks: Mutex::new(None),
-        }
-    }
-
+impl ChainEnd {
     /// Adds a hook for the end of the call.
     pub(crate) fn on_end(&self, hook: EndHook) {
         let begin = || Hooks {
@@ -90,8 +85,9 @@ impl CallChain {
     }
 
     /// Adds the user's hooks for the end of a call.
-    pub(crate) fn on_finish(&self, hooks: OnFinish) {
-        if !hooks.is_empty() {
+    #[inline]
+    pub(crate) fn on_finish(&self, hooks: Option<OnFinish>) {
+        if hooks.is_some() {
             let hooks = FinishHooks::new(hooks);
             self.on_end(Box::new(|outcome| {
                 hooks.call(outcome.status().map(|()| outcome.trailer()));
@@ -117,19 +113,20 @@ impl CallChain {
             hooks.call(&CallOutcome::of_client(end, began));
         }
     }
+}
 
-    /// Starts the rest of a chain, from this position on.
-    pub(super) fn proceed(call: OutgoingCall, position: usize) -> ReplyFuture {
-        let typed = Arc::clone(&call.typed);
-        if let Some(interceptor) = typed.chain().interceptors.get(position) {
-            let position = position + 1;
-            return interceptor.start(call, ClientNext { position });
-        }
-        let CallHead {
-            method, options, ..
-        } = *call.head;
-        typed.start(method, options)
-    }
+/// Starts the interceptor at this position of a list; behind the last one, the call itself.
+pub(super) fn start_at(
+    call: OutgoingCall,
+    interceptors: &InterceptorList,
+    position: usize,
+) -> ReplyFuture {
+    let Some(interceptor) = interceptors.get(position) else {
+        return call.start();
+    };
+    let position = position + 1;
+    let rest = (position < interceptors.len()).then(|| Arc::clone(interceptors));
+    interceptor.start(call, ClientNext { rest, position })
 }
 
 /// Runs the chain of a unary call.
@@ -138,12 +135,45 @@ impl CallChain {
 ///
 /// # Errors
 /// The status that the call ends with.
-pub(crate) async fn run_unary<Res: 'static>(call: OutgoingCall) -> Result<Response<Res>, Status> {
-    let end = EndGuard::new(&call);
-    let reply = CallChain::proceed(call, 0).await;
-    let response = reply.and_then(ClientReply::into_response);
-    end.finish(response.as_ref().map(Response::trailer));
-    response
+pub(crate) fn run_unary<Res: 'static>(
+    call: OutgoingCall,
+    interceptors: InterceptorList,
+) -> UnaryChain<Res> {
+    UnaryChain {
+        begin: Some((call, interceptors)),
+        running: None,
+        types: PhantomData,
+    }
+}
+
+/// The future of a unary call with a chain. Written by hand: it is allocated for every call, and an
+/// async function would keep the call twice.
+pub(crate) struct UnaryChain<Res> {
+    /// Until the first poll.
+    begin: Option<(OutgoingCall, InterceptorList)>,
+    /// From the first poll until the end.
+    running: Option<(ReplyFuture, EndGuard)>,
+    types: PhantomData<fn() -> Res>,
+}
+
+impl<Res: 'static> Future for UnaryChain<Res> {
+    type Output = Result<Response<Res>, Status>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some((call, interceptors)) = self.begin.take() {
+            let end = EndGuard::new(&call);
+            self.running = Some((start_at(call, &interceptors, 0), end));
+        }
+        let Some((chain, _)) = &mut self.running else {
+            panic!("a call that is over was polled");
+        };
+        let response = ready!(chain.as_mut().poll(cx)).and_then(ClientReply::into_response);
+        if let Some((chain, end)) = self.running.take() {
+            drop(chain);
+            end.finish(response.as_ref().map(Response::trailer));
+        }
+        Poll::Ready(response)
+    }
 }
 
 /// Runs the chain of a call that is not unary.
@@ -154,9 +184,10 @@ pub(crate) async fn run_unary<Res: 'static>(call: OutgoingCall) -> Result<Respon
 /// The status of a call that could not begin.
 pub(crate) async fn run_streaming<Req: 'static, Res: 'static>(
     call: OutgoingCall,
+    interceptors: InterceptorList,
 ) -> Result<(SendStream<Req>, RecvStream<Res>), Status> {
     let end = EndGuard::new(&call);
-    let reply = CallChain::proceed(call, 0).await;
+    let reply = start_at(call, &interceptors, 0).await;
     match reply.and_then(ClientReply::into_streams) {
         Ok((requests, responses)) if end.has_hooks() => Ok((requests, responses.reporting(end))),
         Ok(streams) => Ok(streams),
@@ -174,6 +205,7 @@ pub(crate) struct EndGuard {
 }
 
 impl EndGuard {
+    #[inline]
     fn new(call: &OutgoingCall) -> Self {
         Self {
             typed: Arc::clone(&call.typed),
@@ -182,15 +214,17 @@ impl EndGuard {
     }
 
     fn has_hooks(&self) -> bool {
-        self.typed.chain().has_hooks()
+        self.typed.end().has_hooks()
     }
 
     /// The call has ended: with these trailers, or with a failure. Only the first end counts.
+    #[inline]
     pub(crate) fn tell(&self, end: Result<&Metadata, &Status>) {
-        self.typed.chain().end(end);
+        self.typed.end().end(end);
     }
 
     /// As [`tell`](Self::tell), when nothing else tells of an end.
+    #[inline]
     fn finish(mut self, end: Result<&Metadata, &Status>) {
         self.has_ended = true;
         self.tell(end);

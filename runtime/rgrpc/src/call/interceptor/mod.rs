@@ -15,11 +15,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub(crate) use chain::{
-    CallChain, EndGuard, ErasedClientInterceptor, InterceptorList, TypedCall, erased,
-    run_streaming, run_unary,
+    ChainEnd, EndGuard, ErasedClientInterceptor, InterceptorList, TypedCall, erased, run_streaming,
+    run_unary,
 };
 pub use intercepted::Intercepted;
 pub use next::ClientNext;
+pub(crate) use outgoing_call::CallHead;
 pub use outgoing_call::OutgoingCall;
 pub use reply::ClientReply;
 pub(super) use reported_source::ReportedSource;

@@ -1,12 +1,15 @@
 use std::future::Future;
 
-use super::{CallChain, ClientReply, OutgoingCall};
+use super::chain::start_at;
+use super::{ClientReply, InterceptorList, OutgoingCall};
 use crate::status::Status;
 
 /// The rest of a chain: the interceptors after this one, and the call itself.
 #[derive(Debug)]
 pub struct ClientNext {
-    /// The position in the chain from which it goes on.
+    /// The interceptors of the chain, if there are any after this one.
+    pub(super) rest: Option<InterceptorList>,
+    /// The position in them from which the chain goes on.
     pub(super) position: usize,
 }
 
@@ -28,6 +31,9 @@ impl ClientNext {
         &self,
         call: OutgoingCall,
     ) -> impl Future<Output = Result<ClientReply, Status>> + Send + use<> {
-        CallChain::proceed(call, self.position)
+        match &self.rest {
+            Some(interceptors) => start_at(call, interceptors, self.position),
+            None => call.start(),
+        }
     }
 }

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::TypedCall;
+use super::{ReplyFuture, TypedCall};
 use crate::call::{CallContext, CallOptions, Extensions, MethodName};
 use crate::descriptor::MethodDescriptor;
 use crate::interceptor::{CallKind, CallOutcome, MessageInterceptor};
@@ -28,14 +28,15 @@ pub struct OutgoingCall {
 
 /// The part of a call that interceptors see and change.
 #[derive(Clone)]
-pub(super) struct CallHead {
-    pub(super) method: MethodName,
-    pub(super) kind: CallKind,
-    pub(super) options: CallOptions,
+pub(crate) struct CallHead {
+    pub(crate) method: MethodName,
+    pub(crate) kind: CallKind,
+    pub(crate) options: CallOptions,
 }
 
 impl OutgoingCall {
     /// Creates the call that a chain begins with.
+    #[inline]
     pub(crate) fn new(
         method: MethodName,
         kind: CallKind,
@@ -50,6 +51,11 @@ impl OutgoingCall {
             }),
             typed,
         }
+    }
+
+    /// Makes the call.
+    pub(super) fn start(self) -> ReplyFuture {
+        self.typed.start(*self.head)
     }
 
     /// The method's full name: `/package.Service/Method`.
@@ -161,7 +167,7 @@ impl OutgoingCall {
     /// # let _ = rgrpc::ClientConn::builder("a", rgrpc::credentials::insecure()).interceptor(log);
     /// ```
     pub fn on_end(&self, hook: impl FnOnce(&CallOutcome<'_>) + Send + 'static) {
-        self.typed.chain().on_end(Box::new(hook));
+        self.typed.end().on_end(Box::new(hook));
     }
 
     /// Wraps both halves of the call: the interceptor sees each message that is sent and received.

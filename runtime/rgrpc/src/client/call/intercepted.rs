@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::unary;
 use crate::call::{
-    CallChain, CallOptions, ClientReply, InterceptorList, MethodName, OutgoingCall, RecvStream,
+    CallHead, CallOptions, ChainEnd, ClientReply, MethodName, OutgoingCall, RecvStream,
     ReplyFuture, Response, SendStream, TypedCall,
 };
 use crate::client::ClientConn;
@@ -85,7 +85,7 @@ pub(super) trait HasMessage<Req>: Send + Sync {
 
 /// A unary call at the end of a chain.
 pub(super) struct ChainedUnary<C, Req, Res> {
-    chain: CallChain,
+    end: ChainEnd,
     conn: ClientConn,
     message: ChainMessage<Req>,
     types: PhantomData<fn(C) -> Res>,
@@ -97,23 +97,22 @@ where
     Req: Send + Sync + 'static,
     Res: Send + 'static,
 {
-    /// The call that a chain of these interceptors begins with.
+    /// The call that a chain begins with.
     pub(super) fn begin(
-        interceptors: InterceptorList,
         method: MethodName,
         request: impl UnaryRequest<Req>,
         mut options: CallOptions,
     ) -> OutgoingCall {
-        let chain = CallChain::new(interceptors);
-        chain.on_finish(options.take_finish_hooks());
-        let typed = Self {
-            chain,
+        let end = ChainEnd::default();
+        end.on_finish(options.take_finish_hooks());
+        let kind = options.kind.unwrap_or(CallKind::Unary);
+        let typed = Arc::new(Self {
+            end,
             conn: request.conn().clone(),
             message: request.into_chain(),
             types: PhantomData,
-        };
-        let kind = options.kind.unwrap_or(CallKind::Unary);
-        OutgoingCall::new(method, kind, options, Arc::new(typed))
+        });
+        OutgoingCall::new(method, kind, options, typed)
     }
 }
 
@@ -156,11 +155,14 @@ where
     Req: Send + Sync + 'static,
     Res: Send + 'static,
 {
-    fn chain(&self) -> &CallChain {
-        &self.chain
+    fn end(&self) -> &ChainEnd {
+        &self.end
     }
 
-    fn start(self: Arc<Self>, method: MethodName, options: CallOptions) -> ReplyFuture {
+    fn start(self: Arc<Self>, head: CallHead) -> ReplyFuture {
+        let CallHead {
+            method, options, ..
+        } = head;
         let stage = ChainStage::Intercepted;
         Box::pin(unary::<C, Req, Res, _, ClientReply>(
             method, self, options, stage,
@@ -170,7 +172,7 @@ where
 
 /// A call that is not unary, at the end of a chain.
 pub(super) struct ChainedStream<C, Req, Res> {
-    chain: CallChain,
+    end: ChainEnd,
     conn: ClientConn,
     types: PhantomData<fn(C, Req) -> Res>,
 }
@@ -184,14 +186,13 @@ where
     /// As [`ChainedUnary::begin`].
     pub(super) fn begin(
         conn: &ClientConn,
-        interceptors: InterceptorList,
         method: MethodName,
         mut options: CallOptions,
     ) -> OutgoingCall {
-        let chain = CallChain::new(interceptors);
-        chain.on_finish(options.take_finish_hooks());
+        let end = ChainEnd::default();
+        end.on_finish(options.take_finish_hooks());
         let typed = Self {
-            chain,
+            end,
             conn: conn.clone(),
             types: PhantomData,
         };
@@ -206,11 +207,14 @@ where
     Req: Send + 'static,
     Res: Send + 'static,
 {
-    fn chain(&self) -> &CallChain {
-        &self.chain
+    fn end(&self) -> &ChainEnd {
+        &self.end
     }
 
-    fn start(self: Arc<Self>, method: MethodName, options: CallOptions) -> ReplyFuture {
+    fn start(self: Arc<Self>, head: CallHead) -> ReplyFuture {
+        let CallHead {
+            method, options, ..
+        } = head;
         let stage = ChainStage::Intercepted;
         Box::pin(async move {
             let call = self.conn.streaming::<C, Req, Res>(method, options, stage);

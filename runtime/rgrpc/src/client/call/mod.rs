@@ -38,7 +38,7 @@ use self::bounds::Bounds;
 use self::intercepted::{
     ChainStage, ChainedStream, ChainedUnary, PassedRequest, UnaryReply, UnaryRequest,
 };
-use self::resolved_call::{OptionsSlot, ResolvedCall};
+use self::resolved_call::{OptionsSlot, ResolvedCall, take_interceptors};
 use self::scheduler::AttemptScheduler;
 use self::stream::{StreamCall, StreamContext};
 use self::wait_reason::{WaitReason, WaitRecorder};
@@ -222,7 +222,7 @@ impl ClientConn {
             return None;
         }
         let defaults = self.settings().default_options.as_ref();
-        Some(slot.take_interceptors(defaults, of_channel))
+        Some(take_interceptors(slot.passed_mut(), defaults, of_channel))
     }
 
     /// Makes a call that is not unary, from this stage on.
@@ -242,8 +242,8 @@ impl ClientConn {
             && let Some(interceptors) = self.interceptors(&mut slot)
         {
             let options = slot.into_passed();
-            let call = ChainedStream::<C, Req, Res>::begin(self, interceptors, method, options);
-            return run_streaming(call).await;
+            let call = ChainedStream::<C, Req, Res>::begin(self, method, options);
+            return run_streaming(call, interceptors).await;
         }
         let mut hooks = slot.complete(self.defaults(stage));
         self.observe(&method, CallKind::BidiStreaming, &mut slot, &mut hooks);
@@ -258,9 +258,9 @@ impl ClientConn {
         let call = match slot.into_filtered() {
             Ok((filters, mut options)) => {
                 let handed = hooks.hand_over(&mut options);
-                let call = ChainedStream::<C, Req, Res>::begin(self, filters, method, options);
+                let call = ChainedStream::<C, Req, Res>::begin(self, method, options);
                 call.on_end(move |outcome| hooks.call_filtered(&handed, outcome));
-                return Box::pin(run_streaming(call)).await;
+                return Box::pin(run_streaming(call, filters)).await;
             }
             Err(call) => call,
         };
@@ -349,9 +349,9 @@ where
     match slot.into_filtered() {
         Ok((filters, mut options)) => {
             let handed = hooks.hand_over(&mut options);
-            let call = ChainedUnary::<C, Req, Res>::begin(filters, method, request, options);
+            let call = ChainedUnary::<C, Req, Res>::begin(method, request, options);
             call.on_end(move |outcome| hooks.call_filtered(&handed, outcome));
-            Box::pin(run_unary(call))
+            Box::pin(run_unary(call, filters))
         }
         Err(call) => Box::pin(async move {
             let (message, observer) = (request.message(), hooks.observer());
@@ -385,8 +385,8 @@ where
             && let Some(interceptors) = request.conn().interceptors(&mut slot)
         {
             let options = slot.into_passed();
-            let call = ChainedUnary::<C, Req, Res>::begin(interceptors, method, request, options);
-            return run_unary(call).await.map(Reply::of_response);
+            let call = ChainedUnary::<C, Req, Res>::begin(method, request, options);
+            return run_unary(call, interceptors).await.map(Reply::of_response);
         }
         let mut hooks = slot.complete(request.conn().defaults(stage));
         request
@@ -455,7 +455,7 @@ impl Invoke for ClientConn {
         codec: C,
         method: MethodName,
         message: Req,
-        options: CallOptions,
+        mut options: CallOptions,
     ) -> Pin<Box<dyn Future<Output = Result<Response<Res>, Status>> + Send + 'a>>
     where
         C: Codec<Req> + Codec<Res>,
@@ -465,16 +465,15 @@ impl Invoke for ClientConn {
         if self.settings().interceptors.is_empty() && !options.has_interceptors() {
             return Box::pin(self.invoke(codec, method, message, options));
         }
-        let mut slot = OptionsSlot::new(options);
         let defaults = self.settings().default_options.as_ref();
-        let interceptors = slot.take_interceptors(defaults, &self.settings().interceptors);
+        let of_channel = &self.settings().interceptors;
+        let interceptors = take_interceptors(&mut options, defaults, of_channel);
         let request = PassedRequest {
             conn: self,
             message,
         };
-        let options = slot.into_passed();
-        let call = ChainedUnary::<C, Req, Res>::begin(interceptors, method, request, options);
-        Box::pin(run_unary(call))
+        let call = ChainedUnary::<C, Req, Res>::begin(method, request, options);
+        Box::pin(run_unary(call, interceptors))
     }
 
     fn new_stream<C, Req, Res>(

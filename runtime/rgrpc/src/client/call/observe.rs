@@ -6,7 +6,7 @@
 use tokio::time::Instant;
 
 use super::resolved_call::OptionsSlot;
-use crate::call::{CallContext, CallObserver, Extensions, FinishHooks, MethodName};
+use crate::call::{CallContext, CallObserver, CallOptions, Extensions, FinishHooks, MethodName};
 use crate::client::ClientConn;
 use crate::interceptor::CallKind;
 use crate::side::Side;
@@ -35,41 +35,57 @@ impl ClientConn {
         slot: &mut OptionsSlot,
         hooks: &mut FinishHooks,
     ) {
-        static NONE: Extensions = Extensions::new();
         let options = slot.passed_mut();
         let kind = options.kind.unwrap_or(kind);
         let messages = options.take_message_interceptors();
-        let stats = &self.settings().stats;
-        let mut recorders = CallRecorders::default();
-        let mut began = None;
-        if let Some((handed, at)) = options.take_handed_recorders() {
-            recorders = handed;
-            began = at;
-        } else if !stats.is_empty() {
-            let now = Instant::now();
-            let mut extensions = options.take_extensions();
-            recorders = stats.begin_call(&mut CallBegin {
-                side: Side::Client,
-                method,
-                is_registered: method.is_static(),
-                descriptor: method.descriptor(),
-                kind,
-                metadata: options.metadata(),
-                deadline: options.deadline(),
-                began: now,
-                peer: None,
-                connection: &NONE,
-                target: Some(self.canonical_target()),
-                parent: options.parent().map(CallContext::extensions),
-                extensions: &mut extensions,
-            });
-            if !extensions.is_empty() {
-                *options.extensions_mut() = extensions;
-            }
-            began = (!recorders.is_empty()).then_some(now);
-        }
+        let (recorders, began) = match options.take_handed_recorders() {
+            Some(handed) => handed,
+            None => self.begin_recording(method, kind, options),
+        };
         if messages.is_some() || began.is_some() {
             hooks.observe(CallObserver::new(kind, messages, recorders, began));
         }
+    }
+
+    /// Begins a call with the stats handlers: its recorders, and the time of the begin if there are
+    /// any.
+    #[inline]
+    fn begin_recording(
+        &self,
+        method: &MethodName,
+        kind: CallKind,
+        options: &mut CallOptions,
+    ) -> (CallRecorders, Option<Instant>) {
+        static NONE: Extensions = Extensions::new();
+        let stats = &self.settings().stats;
+        if stats.is_empty() {
+            return (CallRecorders::default(), None);
+        }
+        let now = Instant::now();
+        let mut added = Extensions::new();
+        let recorders = stats.begin_call(&mut CallBegin {
+            side: Side::Client,
+            method,
+            is_registered: method.is_static(),
+            descriptor: method.descriptor(),
+            kind,
+            metadata: &options.metadata,
+            deadline: options.deadline,
+            began: now,
+            peer: None,
+            connection: &NONE,
+            target: Some(self.canonical_target()),
+            parent: options.parent.as_ref().map(CallContext::extensions),
+            // Options that have none yet need no space for them until a handler adds one.
+            extensions: match &mut options.extra {
+                Some(extra) => &mut extra.extensions,
+                None => &mut added,
+            },
+        });
+        if !added.is_empty() {
+            *options.extensions_mut() = added;
+        }
+        let began = (!recorders.is_empty()).then_some(now);
+        (recorders, began)
     }
 }

@@ -218,24 +218,6 @@ impl OptionsSlot {
         }
     }
 
-    /// Completes the options by the channel's defaults, for interceptors; returns those of the stub
-    /// and of the channel.
-    pub(super) fn take_interceptors(
-        &mut self,
-        defaults: Option<&CallOptions>,
-        of_channel: &InterceptorList,
-    ) -> InterceptorList {
-        if let Some(defaults) = defaults {
-            self.0 = Options::Passed(self.take().with_defaults(defaults));
-        }
-        let of_stub = self.passed_mut().take_interceptors();
-        match of_stub {
-            None => Arc::clone(of_channel),
-            Some(of_stub) if of_channel.is_empty() => of_stub,
-            Some(of_stub) => of_stub.iter().chain(&**of_channel).cloned().collect(),
-        }
-    }
-
     /// Resolves the options.
     pub(super) fn resolve(
         &mut self,
@@ -301,6 +283,24 @@ impl OptionsSlot {
             }
             Options::Taken => unreachable!("a call that has begun has options"),
         }
+    }
+}
+
+/// Completes a call's options by the channel's defaults, for interceptors; returns those of the stub
+/// and of the channel.
+pub(super) fn take_interceptors(
+    options: &mut CallOptions,
+    defaults: Option<&CallOptions>,
+    of_channel: &InterceptorList,
+) -> InterceptorList {
+    if let Some(defaults) = defaults {
+        let own = std::mem::take(options);
+        *options = own.with_defaults(defaults);
+    }
+    match options.take_interceptors() {
+        None => Arc::clone(of_channel),
+        Some(of_stub) if of_channel.is_empty() => of_stub,
+        Some(of_stub) => of_stub.iter().chain(&**of_channel).cloned().collect(),
     }
 }
 

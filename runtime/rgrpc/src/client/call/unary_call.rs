@@ -94,6 +94,12 @@ pub(super) fn frame_shown<C: Codec<Req>, Req: 'static>(
     compressor: Option<&Arc<dyn Compressor>>,
     limit: MessageLimit,
 ) -> Result<BytesQueue, Status> {
+    if compressor.is_none() && !observer.shows_messages() {
+        let framed = frame_with::<C, Req>(message, compressor, limit)?;
+        let len = framed.len().saturating_sub(PREFIX_LEN);
+        observer.measured(len, len);
+        return Ok(framed);
+    }
     let (framed, encoded_len) = frame_measured::<C, Req>(message, compressor, limit)?;
     let compressed_len = framed.len().saturating_sub(PREFIX_LEN);
     let view = MessageView::new(Some(message), encoded_len, compressed_len);

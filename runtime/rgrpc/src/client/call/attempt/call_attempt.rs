@@ -132,11 +132,12 @@ impl CallAttempt {
 
     fn record_only<Req: 'static>(&self, observer: &CallObserver, message: &Req) {
         let (encoded_len, compressed_len) = observer.sizes();
-        observer.sent_only(&MessageView::new(
-            Some(message),
-            encoded_len,
-            compressed_len,
-        ));
+        let sent = MessageView::new(Some(message), encoded_len, compressed_len);
+        if self.recorded.is_none() && observer.sent_whole(&sent) {
+            self.is_closing_recorded.store(true, Ordering::Relaxed);
+            return;
+        }
+        observer.sent_only(&sent);
         self.record_sent(compressed_len, encoded_len);
         self.record_closed();
     }

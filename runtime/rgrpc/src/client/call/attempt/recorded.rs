@@ -44,11 +44,11 @@ impl AttemptContext<'_> {
             Cow::Borrowed(_) => None,
             Cow::Owned(metadata) => Some(metadata),
         };
-        if recorders.is_empty() && metadata.is_none() {
+        if recorders.is_none() && metadata.is_none() {
             return None;
         }
         Some(Box::new(RecordedAttempt {
-            recorders,
+            recorders: recorders.unwrap_or_default(),
             metadata,
             began: Instant::now(),
             has_ended: AtomicBool::new(false),
@@ -59,6 +59,13 @@ impl AttemptContext<'_> {
 impl RecordedAttempt {
     pub(super) fn metadata(&self) -> Option<&Metadata> {
         self.metadata.as_ref()
+    }
+
+    /// Records an event: with the attempt's recorders, or with the call's where it has none.
+    fn record(&self, observer: &CallObserver, event: &CallEvent<'_>) {
+        if let Some((of_call, _)) = observer.recorders() {
+            of_call.record_of_attempt(&self.recorders, event);
+        }
     }
 
     /// Records an event that the call's recorders have for themselves.
@@ -85,16 +92,14 @@ impl Drop for RecordedAttempt {
 }
 
 /// Records an event of an attempt: with its own recorders, or with the call's where it has none.
+#[inline]
 pub(super) fn record(
     observer: &CallObserver,
     attempt: Option<&RecordedAttempt>,
     event: &CallEvent<'_>,
 ) {
-    let Some((recorders, _)) = observer.recorders() else {
-        return;
-    };
     match attempt {
-        Some(attempt) => recorders.record_of_attempt(&attempt.recorders, event),
-        None => recorders.record(event),
+        None => observer.record(event),
+        Some(attempt) => attempt.record(observer, event),
     }
 }

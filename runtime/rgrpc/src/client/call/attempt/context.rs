@@ -59,7 +59,7 @@ impl AttemptContext<'_> {
             return Err(malformed(method));
         }
         let recorded = match self.observer {
-            Some(observer) => self.begin_recording(observer, number),
+            Some(observer) => RecordedAttempt::begin(observer, number, call.metadata()),
             None => None,
         };
         let counted = match CountedCall::begin(conn.clone()) {

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::time::Instant;
 
-use super::context::AttemptContext;
 use crate::call::CallObserver;
 use crate::client::call::scheduler::AttemptNumber;
 use crate::interceptor::CallOutcome;
@@ -25,19 +24,20 @@ pub(in crate::client::call) struct RecordedAttempt {
     has_ended: AtomicBool,
 }
 
-impl AttemptContext<'_> {
-    /// Begins an attempt with the stats handlers. `None` if it has nothing of its own.
-    pub(super) fn begin_recording(
-        &self,
+impl RecordedAttempt {
+    /// Begins an attempt with the stats handlers: that of a request with this metadata. `None` if it
+    /// has nothing of its own.
+    pub(super) fn begin(
         observer: &CallObserver,
         number: AttemptNumber,
-    ) -> Option<Box<RecordedAttempt>> {
+        metadata: &Metadata,
+    ) -> Option<Box<Self>> {
         let (recorders, _) = observer.recorders()?;
         let mut begin = AttemptBegin {
             previous_attempts: number.previous,
             is_transparent_retry: number.is_transparent_retry,
             is_hedged: number.is_hedged,
-            metadata: Cow::Borrowed(self.call.metadata()),
+            metadata: Cow::Borrowed(metadata),
         };
         let recorders = recorders.begin_attempt(&mut begin);
         let metadata = match begin.metadata {
@@ -47,16 +47,14 @@ impl AttemptContext<'_> {
         if recorders.is_none() && metadata.is_none() {
             return None;
         }
-        Some(Box::new(RecordedAttempt {
+        Some(Box::new(Self {
             recorders: recorders.unwrap_or_default(),
             metadata,
             began: Instant::now(),
             has_ended: AtomicBool::new(false),
         }))
     }
-}
 
-impl RecordedAttempt {
     pub(super) fn metadata(&self) -> Option<&Metadata> {
         self.metadata.as_ref()
     }

@@ -1,18 +1,16 @@
 //! The channels of the client on rgrpc: with nothing to decide for a call, or with all of it.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use rgrpc::io::{Address, Dial, DialFuture, SystemDialer};
 use rgrpc::resolver::{Endpoint, StaticResolverBuilder};
-use rgrpc::stats::{CallBegin, CallEvent, CallStats, StatsHandler};
 use rgrpc::{
     ClientConn, ClientConnBuilder, ClientNext, ClientReply, OutgoingCall, Status, credentials,
 };
 
+use crate::counting_handler::CountingHandler;
 use crate::engine::EngineFlags;
 
 /// The channels of a client.
@@ -106,7 +104,7 @@ impl ChannelFlags {
             builder = builder.interceptor(pass_through);
         }
         for _ in 0..self.stats {
-            builder = builder.stats_handler(CountingHandler(Arc::default()));
+            builder = builder.stats_handler(CountingHandler::default());
         }
         builder
     }
@@ -115,28 +113,6 @@ impl ChannelFlags {
 /// An interceptor that changes nothing.
 async fn pass_through(call: OutgoingCall, next: ClientNext) -> Result<ClientReply, Status> {
     next.run(call).await
-}
-
-/// A stats handler that counts calls.
-struct CountingHandler(Arc<Counts>);
-
-#[derive(Default)]
-struct Counts {
-    ended: AtomicU64,
-}
-
-impl StatsHandler for CountingHandler {
-    fn begin_call(&self, _: &mut CallBegin<'_>) -> Option<Arc<dyn CallStats>> {
-        Some(Arc::clone(&self.0) as Arc<dyn CallStats>)
-    }
-}
-
-impl CallStats for Counts {
-    fn event(&self, event: &CallEvent<'_>) {
-        if let CallEvent::End(_) = event {
-            self.ended.fetch_add(1, Ordering::Relaxed);
-        }
-    }
 }
 
 fn build(builder: ClientConnBuilder) -> anyhow::Result<ClientConn> {

@@ -17,6 +17,7 @@
 pub mod allocations;
 pub mod channel;
 pub mod closed_loop;
+pub mod counting_handler;
 pub mod cpu;
 pub mod drive;
 pub mod echo;

@@ -1,13 +1,11 @@
 //! The bench's server on rgrpc. `--help` lists the flags.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::Result;
 use clap::Parser;
-use rgrpc::stats::{CallBegin, CallEvent, CallStats, StatsHandler};
 use rgrpc::{IncomingCall, ServerNext, ServerReply, Status};
+use rgrpc_bench::counting_handler::CountingHandler;
 use rgrpc_bench::engine::EngineFlags;
 use rgrpc_bench::flags::{ServerFlags, ThreadFlags};
 use rgrpc_bench::proto::grpc::testing::register_benchmark_service;
@@ -43,7 +41,7 @@ fn main() -> Result<()> {
         server = server.interceptor(pass_through);
     }
     for _ in 0..flags.stats {
-        server = server.stats_handler(CountingHandler(Arc::default()));
+        server = server.stats_handler(CountingHandler::default());
     }
     let push = flags.server.push;
     register_benchmark_service(&mut server, Benchmark { push })?;
@@ -59,26 +57,4 @@ fn main() -> Result<()> {
 /// An interceptor that changes nothing.
 async fn pass_through(call: IncomingCall, next: ServerNext) -> Result<ServerReply, Status> {
     next.run(call).await
-}
-
-/// A stats handler that counts calls.
-struct CountingHandler(Arc<Counts>);
-
-#[derive(Default)]
-struct Counts {
-    ended: AtomicU64,
-}
-
-impl StatsHandler for CountingHandler {
-    fn begin_call(&self, _: &mut CallBegin<'_>) -> Option<Arc<dyn CallStats>> {
-        Some(Arc::clone(&self.0) as Arc<dyn CallStats>)
-    }
-}
-
-impl CallStats for Counts {
-    fn event(&self, event: &CallEvent<'_>) {
-        if let CallEvent::End(_) = event {
-            self.ended.fetch_add(1, Ordering::Relaxed);
-        }
-    }
 }

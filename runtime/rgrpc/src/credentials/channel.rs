@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::handshake::AnyClientHandshake;
+use super::handshake_error::settled;
 use super::insecure::Insecure;
 use super::local::Local;
 use super::{
@@ -153,27 +154,19 @@ impl ChannelCredentials {
     ) -> Result<Connected, HandshakeError> {
         let Connected {
             io,
-            mut peer,
-            mut extensions,
+            peer,
+            extensions,
         } = connected;
         let info = ClientHandshakeInfo::new(target.host, &peer)
             .with_authority(target.authority)
             .with_address(target.address)
             .with_attributes(target.attributes)
             .with_deadline(deadline);
-        let secured = caught_in("the client's security handshake", || {
+        let outcome = caught_in("the client's security handshake", || {
             self.handshake.handshake(io, info)
-        })
-        .await
-        .map_err(|_| HandshakeError::panicked(Side::Client, self.protocol))?
-        .map_err(|cause| HandshakeError::failed(Side::Client, self.protocol, cause))?;
-        peer.auth = secured.auth;
-        extensions.merge(secured.extensions);
-        Ok(Connected {
-            io: secured.io,
-            peer,
-            extensions,
-        })
+        });
+        let secured = settled(Side::Client, self.protocol, outcome.await)?;
+        Ok(secured.of_connection(peer, extensions))
     }
 
     /// Returns the error of a handshake that was dropped at its deadline.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::error_text::debug_is_text;
 use crate::side::Side;
+use crate::task::Panicked;
 
 /// The failure of a connection's security handshake.
 ///
@@ -32,11 +33,7 @@ enum HandshakeFailureCause {
 }
 
 impl HandshakeError {
-    pub(super) fn failed(
-        side: Side,
-        protocol: &'static str,
-        cause: Box<dyn Error + Send + Sync>,
-    ) -> Self {
+    fn failed(side: Side, protocol: &'static str, cause: Box<dyn Error + Send + Sync>) -> Self {
         let cause = HandshakeFailureCause::Failed(cause.into());
         Self {
             side,
@@ -45,7 +42,7 @@ impl HandshakeError {
         }
     }
 
-    pub(super) fn panicked(side: Side, protocol: &'static str) -> Self {
+    fn panicked(side: Side, protocol: &'static str) -> Self {
         Self {
             side,
             protocol,
@@ -83,6 +80,20 @@ impl HandshakeError {
     pub const fn is_timeout(&self) -> bool {
         matches!(self.cause, HandshakeFailureCause::TimedOut { .. })
     }
+}
+
+/// Returns the output of a handshake that has ended.
+///
+/// # Errors
+/// The handshake has failed or panicked.
+pub(super) fn settled<T>(
+    side: Side,
+    protocol: &'static str,
+    outcome: Result<Result<T, Box<dyn Error + Send + Sync>>, Panicked>,
+) -> Result<T, HandshakeError> {
+    outcome
+        .map_err(|_| HandshakeError::panicked(side, protocol))?
+        .map_err(|cause| HandshakeError::failed(side, protocol, cause))
 }
 
 impl fmt::Display for HandshakeError {

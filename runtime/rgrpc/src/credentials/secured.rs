@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::error_text::debug_is_text;
 use crate::extensions::Extensions;
-use crate::io::{AuthInfo, BoxedIo, Io};
+use crate::io::{AuthInfo, BoxedIo, Connected, Io, Peer};
 
 /// A secured connection: the output of a handshake.
 #[non_exhaustive]
@@ -33,6 +33,17 @@ impl Secured {
             io: boxed(io),
             auth,
             extensions: Extensions::new(),
+        }
+    }
+
+    /// Adds the result of the handshake to the connection's peer and values.
+    pub(super) fn of_connection(self, mut peer: Peer, mut extensions: Extensions) -> Connected {
+        peer.auth = self.auth;
+        extensions.merge(self.extensions);
+        Connected {
+            io: self.io,
+            peer,
+            extensions,
         }
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::handshake::AnyServerHandshake;
+use super::handshake_error::settled;
 use super::insecure::Insecure;
 use super::local::Local;
 use super::{HandshakeError, HandshakeResult, ServerHandshake, ServerHandshakeInfo};
@@ -59,25 +60,17 @@ impl ServerCredentials {
     ) -> Result<Connected, HandshakeError> {
         let Connected {
             io,
-            mut peer,
-            mut extensions,
+            peer,
+            extensions,
         } = connected;
         let info = ServerHandshakeInfo::new(&peer)
             .with_extensions(&extensions)
             .with_deadline(deadline);
-        let secured = caught_in("the server's security handshake", || {
+        let outcome = caught_in("the server's security handshake", || {
             self.handshake.handshake(io, info)
-        })
-        .await
-        .map_err(|_| HandshakeError::panicked(Side::Server, self.protocol))?
-        .map_err(|cause| HandshakeError::failed(Side::Server, self.protocol, cause))?;
-        peer.auth = secured.auth;
-        extensions.merge(secured.extensions);
-        Ok(Connected {
-            io: secured.io,
-            peer,
-            extensions,
-        })
+        });
+        let secured = settled(Side::Server, self.protocol, outcome.await)?;
+        Ok(secured.of_connection(peer, extensions))
     }
 
     /// Returns the error of a handshake that was dropped at its deadline.

@@ -5,7 +5,8 @@
 //! around the limits of frames and windows, small windows, trailers, resets by either end, and a
 //! graceful close by either end. A run of h2 against itself proves that the scripts are valid.
 //!
-//! A script is identified by its seed, which is printed with a failure. `RGRPC_SEED` runs one seed.
+//! A script is identified by its seed, which is printed with a failure. To debug one, let [`SEEDS`]
+//! hold it alone.
 
 mod content;
 mod generate;
@@ -15,7 +16,7 @@ mod socket;
 mod with_core;
 mod with_h2;
 
-use std::env;
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,8 +28,8 @@ use crate::Role;
 use received::{Transcript, check};
 use script::Exchange;
 
-/// The number of exchanges of a test.
-const EXCHANGES: u64 = 60;
+/// The seeds of a test's exchanges.
+const SEEDS: Range<u64> = 0..60;
 
 /// The maximum duration of an exchange, which usually takes milliseconds.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -66,18 +67,11 @@ fn for_each_seed<F>(last_sender: Role, run: impl Fn(Arc<Exchange>) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let seeds = match env::var("RGRPC_SEED") {
-        Ok(seed) => {
-            let seed = seed.parse().expect("RGRPC_SEED is a number");
-            seed..seed + 1
-        }
-        Err(_) => 0..EXCHANGES,
-    };
     let runtime = runtime::Builder::new_current_thread()
         .enable_time()
         .build()
         .expect("a runtime");
-    for seed in seeds {
+    for seed in SEEDS {
         let exchange = Arc::new(Exchange::of(seed, last_sender));
         let finished = runtime.block_on(async {
             let finished = tokio::spawn(run(exchange.clone()));
@@ -85,8 +79,8 @@ where
         });
         match finished {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => panic!("the exchange with RGRPC_SEED={seed} fails: {error}"),
-            Err(_) => panic!("the exchange with RGRPC_SEED={seed} hangs: {exchange:?}"),
+            Ok(Err(error)) => panic!("the exchange with the seed {seed} fails: {error}"),
+            Err(_) => panic!("the exchange with the seed {seed} hangs: {exchange:?}"),
         }
     }
 }

@@ -30,8 +30,8 @@
 //! a new one connects. A policy that differs from `round_robin` only in its picker is a
 //! [`PickerBuilder`] in a [`BaseBalancer`].
 //!
-//! The policies of this crate are in the folder `policies`. This folder contains their common
-//! parts.
+//! The policies of this crate are in the folder `policies`, but for `pick_first`, which is the leaf of
+//! the others. This folder contains their common parts.
 //!
 //! # Custom policies
 //!
@@ -49,8 +49,9 @@
 #[allow(clippy::module_inception, reason = "named after what it holds")]
 mod balancer;
 mod base;
-mod builder;
 mod channel_control;
+#[cfg(test)]
+mod chi_square;
 mod child;
 mod connectivity_evaluator;
 mod control_layer;
@@ -61,6 +62,8 @@ mod hierarchy;
 mod idle_picker;
 mod lazy;
 mod load_report;
+mod options;
+mod pick_first;
 mod picker;
 mod policies;
 mod registry;
@@ -72,7 +75,6 @@ mod without_resolve_now;
 
 pub use balancer::{Balancer, BalancerUpdate};
 pub use base::{BaseBalancer, PickerBuilder};
-pub use builder::{BalancerBuilder, BalancerOptions, PolicyConfig};
 pub use channel_control::{ChannelControl, SubConnOptions};
 pub use child::ChildBalancer;
 pub use connectivity_evaluator::ConnectivityStateEvaluator;
@@ -86,18 +88,19 @@ pub use hierarchy::HierarchyPath;
 pub use idle_picker::IdlePicker;
 pub use lazy::Lazy;
 pub use load_report::LoadReport;
+pub use options::BalancerOptions;
+pub use pick_first::{PickFirst, PickFirstBuilder, PickFirstConfig};
 use picker::call_failure;
 pub use picker::{
     DoneInfo, FailingPicker, OnDone, Pick, PickInfo, PickResult, Picker, QueuingPicker,
 };
 pub use policies::{
-    LeastRequestBuilder, LeastRequestConfig, OutlierDetectionBuilder, PickFirst, PickFirstBuilder,
-    PickFirstConfig, PriorityBuilder, PriorityChild, PriorityConfig, RandomSubsettingBuilder,
-    RandomSubsettingConfig, RequestHash, RingHashBuilder, RingHashConfig, RoundRobinBuilder,
-    WeightedRoundRobinBuilder, WeightedRoundRobinConfig, WeightedTargetBuilder,
-    WeightedTargetConfig,
+    LeastRequestBuilder, LeastRequestConfig, OutlierDetectionBuilder, PriorityBuilder,
+    PriorityChild, PriorityConfig, RandomSubsettingBuilder, RandomSubsettingConfig, RequestHash,
+    RingHashBuilder, RingHashConfig, RoundRobinBuilder, WeightedRoundRobinBuilder,
+    WeightedRoundRobinConfig, WeightedTargetBuilder, WeightedTargetConfig,
 };
-pub use registry::BalancerRegistry;
+pub use registry::{BalancerBuilder, BalancerRegistry, PolicyConfig};
 pub use subconn::{Health, SubConn, SubConnId, SubConnState};
 pub(crate) use subconn::{SubConnOwner, SubConnRequest, WeakSubConn};
 use subconn_index::SubConnIndex;

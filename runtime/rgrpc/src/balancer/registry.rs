@@ -1,14 +1,40 @@
+//! The kinds of policies that a channel has, by name. A policy's config is parsed with the registry, in
+//! which a policy with children finds theirs. The channel's task and resolvers call it.
+
+use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{
-    BalancerBuilder, LeastRequestBuilder, OutlierDetectionBuilder, PickFirstBuilder, PolicyConfig,
-    PriorityBuilder, RandomSubsettingBuilder, RingHashBuilder, RoundRobinBuilder,
-    WeightedRoundRobinBuilder, WeightedTargetBuilder,
-};
+use super::{Balancer, BalancerOptions};
 use crate::resolver::ResolverOptions;
 use crate::service_config::{ConfigValue, FieldLog, ServiceConfig, ServiceConfigError, parse_json};
+
+/// A kind of load balancing policy, which service configs refer to by name.
+///
+/// Source: grpc-go `balancer.Builder`, `balancer.ConfigParser`.
+pub trait BalancerBuilder: Send + Sync + 'static {
+    /// The name in `loadBalancingConfig`, such as `round_robin`.
+    fn name(&self) -> &str;
+
+    /// Parses the policy's config, the value beside its name. Policies with children parse theirs
+    /// with the registry. Default: ignores all fields and returns `()`.
+    ///
+    /// # Errors
+    /// The config is invalid. The whole service config is then rejected.
+    fn parse_config(
+        &self,
+        config: &ConfigValue<'_>,
+        _registry: &BalancerRegistry,
+    ) -> Result<Arc<dyn Any + Send + Sync>, ServiceConfigError> {
+        config.object()?;
+        Ok(Arc::new(()))
+    }
+
+    /// Builds an instance of the policy. It does nothing before its first
+    /// [`update`](Balancer::update).
+    fn build(&self, options: &BalancerOptions) -> Box<dyn Balancer>;
+}
 
 /// The policies of a channel, by name.
 #[derive(Clone)]
@@ -106,6 +132,12 @@ impl BalancerRegistry {
     }
 }
 
+impl fmt::Debug for BalancerRegistry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.builders.keys()).finish()
+    }
+}
+
 impl ResolverOptions {
     /// The policies of the channel, by which a resolver finds a policy that it was told of by name,
     /// or parses a policy's config.
@@ -121,25 +153,42 @@ impl ResolverOptions {
     }
 }
 
-/// The registry of the policies of this crate.
-impl Default for BalancerRegistry {
-    fn default() -> Self {
-        let mut registry = Self::empty();
-        registry.register(Arc::new(PickFirstBuilder));
-        registry.register(Arc::new(RoundRobinBuilder));
-        registry.register(Arc::new(LeastRequestBuilder));
-        registry.register(Arc::new(WeightedRoundRobinBuilder));
-        registry.register(Arc::new(OutlierDetectionBuilder));
-        registry.register(Arc::new(PriorityBuilder));
-        registry.register(Arc::new(RandomSubsettingBuilder));
-        registry.register(Arc::new(RingHashBuilder::new()));
-        registry.register(Arc::new(WeightedTargetBuilder));
-        registry
+/// A policy and its parsed config: an entry of `loadBalancingConfig`.
+#[derive(Clone)]
+pub struct PolicyConfig {
+    builder: Arc<dyn BalancerBuilder>,
+    config: Arc<dyn Any + Send + Sync>,
+}
+
+impl PolicyConfig {
+    /// Combines a policy with a config of the type that its
+    /// [`parse_config`](BalancerBuilder::parse_config) returns.
+    pub fn new(builder: Arc<dyn BalancerBuilder>, config: Arc<dyn Any + Send + Sync>) -> Self {
+        Self { builder, config }
+    }
+
+    /// The policy's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.builder.name()
+    }
+
+    /// The parsed config, for the policy's [updates](Balancer::update).
+    #[must_use]
+    pub fn config(&self) -> &Arc<dyn Any + Send + Sync> {
+        &self.config
+    }
+
+    /// Builds a new instance of the policy. A parent policy has the options from its
+    /// [`ChannelControl`](super::ChannelControl::build_options).
+    #[must_use]
+    pub fn build(&self, options: &BalancerOptions) -> Box<dyn Balancer> {
+        self.builder.build(options)
     }
 }
 
-impl fmt::Debug for BalancerRegistry {
+impl fmt::Debug for PolicyConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.builders.keys()).finish()
+        f.debug_tuple("PolicyConfig").field(&self.name()).finish()
     }
 }

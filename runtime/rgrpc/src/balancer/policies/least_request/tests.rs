@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::balancer::policies::chi_square::assert_distribution;
+use crate::balancer::chi_square::assert_distribution;
 use crate::balancer::{DoneInfo, Health, OnDone, PickInfo, PickResult, SubConnState, TestChannel};
 use crate::connectivity_state::ConnectivityState::{Connecting, TransientFailure};
 use crate::io::Address;

@@ -24,7 +24,7 @@ fn hash(endpoint: &Endpoint, seed: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::balancer::policies::chi_square::assert_distribution;
+    use crate::balancer::chi_square::assert_distribution;
     use crate::balancer::policies::policy_test::{address, endpoint};
 
     fn endpoints(names: std::ops::Range<usize>) -> Vec<Endpoint> {

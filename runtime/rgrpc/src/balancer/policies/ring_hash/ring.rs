@@ -79,7 +79,7 @@ fn scale(least_share: f64, size: &RangeInclusive<u32>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::balancer::policies::chi_square::assert_distribution;
+    use crate::balancer::chi_square::assert_distribution;
 
     fn ring(members: &[(&str, u32)], size: RangeInclusive<u32>) -> Ring {
         let members = members.iter().map(|(key, weight)| RingMember {

@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::*;
-use crate::balancer::policies::chi_square::assert_distribution;
+use crate::balancer::chi_square::assert_distribution;
 use crate::balancer::{
     BalancerRegistry, BalancerUpdate, ChannelControl, Health, SubConnState, TestChannel, TestPick,
 };

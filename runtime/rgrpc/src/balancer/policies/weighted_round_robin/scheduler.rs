@@ -71,7 +71,7 @@ fn is_picked(weight: u16, index: u64, round: u64) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::balancer::policies::chi_square::assert_distribution;
+    use crate::balancer::chi_square::assert_distribution;
 
     fn counts(scheduler: &Scheduler, endpoints: usize, picks: usize, first: u64) -> Vec<usize> {
         let mut counts = vec![0; endpoints];

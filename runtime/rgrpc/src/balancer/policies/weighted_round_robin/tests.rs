@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::balancer::policies::chi_square::assert_distribution;
+use crate::balancer::chi_square::assert_distribution;
 use crate::balancer::{
     ChannelControl, DoneInfo, Health, LoadReport, PickInfo, PickResult, SubConnId, SubConnState,
     TestChannel,

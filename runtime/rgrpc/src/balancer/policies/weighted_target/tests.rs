@@ -1,6 +1,6 @@
 use super::ConnectivityState::{Connecting, Idle, Ready, TransientFailure};
 use super::*;
-use crate::balancer::policies::chi_square::assert_distribution;
+use crate::balancer::chi_square::assert_distribution;
 use crate::balancer::policies::policy_test::{PolicyTest, endpoint};
 use crate::balancer::{HierarchyPath, SubConnState};
 use crate::resolver::{Attributes, Endpoint};

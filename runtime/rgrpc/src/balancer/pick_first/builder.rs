@@ -1,7 +1,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use super::PickFirst;
+use super::{PickFirst, PickFirstConfig};
 use crate::balancer::{Balancer, BalancerBuilder, BalancerOptions, BalancerRegistry};
 use crate::service_config::{ConfigValue, ServiceConfigError};
 
@@ -13,28 +13,6 @@ use crate::service_config::{ConfigValue, ServiceConfigError};
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PickFirstBuilder;
-
-/// The config of `pick_first`.
-///
-/// Source: gRFC A62, `PickFirstConfig`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct PickFirstConfig {
-    /// Tries the endpoints in a random order instead of the resolver's order
-    /// (`shuffleAddressList`). Endpoints with a larger
-    /// [`EndpointWeight`](crate::resolver::EndpointWeight) tend to come first. The addresses of an
-    /// endpoint keep their order. Default: false.
-    pub shuffle_address_list: bool,
-}
-
-impl PickFirstConfig {
-    /// Enables the random order, or not.
-    #[must_use]
-    pub const fn with_shuffle_address_list(mut self, shuffle: bool) -> Self {
-        self.shuffle_address_list = shuffle;
-        self
-    }
-}
 
 impl BalancerBuilder for PickFirstBuilder {
     fn name(&self) -> &str {

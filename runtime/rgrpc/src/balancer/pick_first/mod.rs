@@ -17,10 +17,12 @@
 mod address_list;
 mod attempts;
 mod builder;
+mod config;
 mod picker;
 mod policy;
 
-pub use builder::{PickFirstBuilder, PickFirstConfig};
+pub use builder::PickFirstBuilder;
+pub use config::PickFirstConfig;
 pub use policy::PickFirst;
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ fn interleave(addresses: Vec<AddressToTry>) -> Vec<AddressToTry> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::balancer::policies::chi_square::assert_distribution;
+    use crate::balancer::chi_square::assert_distribution;
 
     fn address(text: &str) -> Address {
         match text.parse() {

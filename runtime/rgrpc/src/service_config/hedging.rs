@@ -2,7 +2,6 @@ use std::time::Duration;
 
 use super::ServiceConfigError;
 use super::json::ConfigValue;
-use super::method::parse_duration;
 use super::retry::{CodeSet, check_max_attempts, parse_max_attempts};
 use crate::status::Code;
 
@@ -73,7 +72,8 @@ impl HedgingPolicy {
         Ok(Self {
             max_attempts: parse_max_attempts(&policy.required("maxAttempts")?)?,
             delay: match policy.field("hedgingDelay") {
-                Some(delay) => parse_duration(&delay)?
+                Some(delay) => delay
+                    .signed_duration()?
                     .non_negative()
                     .ok_or_else(|| delay.expected("at least 0s"))?,
                 None => Duration::ZERO,

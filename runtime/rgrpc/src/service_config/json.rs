@@ -158,6 +158,12 @@ impl<'a> ConfigValue<'a> {
             .ok_or_else(|| self.expected("a duration of at least 0 such as \"1.5s\""))
     }
 
+    /// The value as a duration with a sign, for a field whose error names its own bound.
+    pub(super) fn signed_duration(&self) -> Result<SignedDuration, ServiceConfigError> {
+        SignedDuration::parse(self.text()?)
+            .ok_or_else(|| self.expected(r#"a number of seconds such as "1.5s""#))
+    }
+
     /// Creates the error "`what` is expected, got …", for example with "a positive number".
     #[must_use]
     pub fn expected(&self, what: &str) -> ServiceConfigError {

@@ -1,7 +1,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::duration::SignedDuration;
 use super::json::{ConfigObject, ConfigValue};
 use super::{HedgingPolicy, RetryPolicy, ServiceConfigError};
 
@@ -179,7 +178,7 @@ impl MethodConfig {
         Ok(Self {
             timeout: match config.field("timeout") {
                 // grpc-go ignores a negative timeout.
-                Some(timeout) => parse_duration(&timeout)?.non_negative(),
+                Some(timeout) => timeout.signed_duration()?.non_negative(),
                 None => None,
             },
             wait_for_ready: config
@@ -228,13 +227,6 @@ fn parse_size(bytes: &ConfigValue<'_>) -> Result<usize, ServiceConfigError> {
     bytes
         .whole_number()
         .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX))
-}
-
-pub(super) fn parse_duration(
-    duration: &ConfigValue<'_>,
-) -> Result<SignedDuration, ServiceConfigError> {
-    SignedDuration::parse(duration.text()?)
-        .ok_or_else(|| duration.expected(r#"a number of seconds such as "1.5s""#))
 }
 
 #[cfg(test)]

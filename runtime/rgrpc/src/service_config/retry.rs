@@ -2,7 +2,6 @@ use std::time::Duration;
 
 use super::ServiceConfigError;
 use super::json::{ConfigObject, ConfigValue};
-use super::method::parse_duration;
 use crate::status::Code;
 
 /// The `retryPolicy` of a method: the failures that are retried, the number of attempts, and the
@@ -181,7 +180,8 @@ pub(super) fn parse_max_attempts(attempts: &ConfigValue<'_>) -> Result<u32, Serv
 
 fn parse_backoff(policy: &ConfigObject<'_>, name: &str) -> Result<Duration, ServiceConfigError> {
     let backoff = policy.required(name)?;
-    parse_duration(&backoff)?
+    backoff
+        .signed_duration()?
         .positive()
         .ok_or_else(|| backoff.expected("more than 0s"))
 }

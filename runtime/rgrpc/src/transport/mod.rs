@@ -11,6 +11,7 @@
 
 mod call_state;
 mod connection_handle;
+mod connection_phase;
 mod disconnect;
 mod encoding_field;
 mod ended_well;
@@ -33,6 +34,8 @@ mod settings;
 mod statistics;
 mod stream_quota;
 pub(crate) mod timeout;
+#[allow(clippy::module_inception, reason = "named after what it holds")]
+mod transport;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -52,11 +55,11 @@ pub(crate) use crate::disconnect_reason::{DisconnectReason, GoAway};
 pub(crate) use crate::read_demand::ReadDemand;
 pub(crate) use call_state::{CallState, EndReport, EndedCall};
 pub use connection_handle::ConnectionHandle;
+pub(crate) use connection_phase::ConnectionPhase;
 pub(crate) use disconnect::{Disconnect, DrainReason, PrefaceError, lost_text};
 pub(crate) use encoding_field::EncodingField;
 pub(crate) use ended_well::{ended_well, is_ended_well};
 pub(crate) use engine::Serving;
-pub use engine::Transport;
 #[cfg(feature = "transport-h2")]
 pub(crate) use first_octets::MAX_FIRST_OCTETS;
 pub(crate) use first_octets::OtherProtocol;
@@ -67,11 +70,12 @@ pub(crate) use refusal_log::RefusalLog;
 pub(crate) use request::{Rejection, RequestParser};
 pub(crate) use reset::{ResetCode, status_for_reset};
 pub(crate) use response::{HeadersBlock, ResponseParser, Trailers};
-pub(crate) use server_phase::{ConnectionPhase, ServerPhase};
+pub(crate) use server_phase::ServerPhase;
 pub(crate) use settings::{ClientSettings, MessageMemory, ServerSettings};
 pub(crate) use statistics::ConnectionRegistry;
 pub use statistics::ConnectionSnapshot;
 pub(crate) use stream_quota::StreamQuota;
+pub use transport::Transport;
 
 /// A server's side of one connection.
 pub(crate) trait ServerTransport: Send + 'static {

@@ -1,7 +1,7 @@
 //! The imports of a crate, read from its source: which file uses an item that another file defines.
 //!
 //! The rules of ARCHITECTURE.md for them are the tests of this crate. A path through re-exports leads
-//! to the file that defines the item, and the re-export itself is no import. Code of tests is left out.
+//! to the file that defines the item. Code of tests is left out.
 
 mod circles;
 mod imports;

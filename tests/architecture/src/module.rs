@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use syn::{Item, ItemMod, Visibility};
+use syn::{Item, ItemMod};
 
 use crate::paths;
 use crate::test_code::is_test_code;
@@ -23,7 +23,7 @@ pub(crate) struct Module {
     children: BTreeMap<String, ModuleId>,
     /// The names that `use` items bring into scope, each with its path.
     names: BTreeMap<String, paths::Path>,
-    /// The paths that the module's code uses. Re-exports are not among them.
+    /// The paths that the module's code uses.
     pub(crate) used: Vec<paths::Path>,
 }
 
@@ -102,10 +102,11 @@ impl Modules {
             (Some(child), _) if !rest.is_empty() || name.is_none() => {
                 self.within(*child, rest, seen)
             }
-            (_, Some((name, path))) => {
-                let is_new = seen.insert((id, name));
+            // The `use` item that gives a macro its path leads to itself: the macro is defined here.
+            (_, Some((name, _))) if !seen.insert((id, name)) => Some(id),
+            (_, Some((_, path))) => {
                 let path: Vec<String> = path.iter().chain(rest).cloned().collect();
-                is_new.then(|| self.follow(id, &path, seen))?
+                self.follow(id, &path, seen)
             }
             // No `use` item has brought it into scope: it is defined here.
             _ => Some(id),
@@ -156,10 +157,8 @@ impl Modules {
                 }
                 Item::Use(item) => {
                     let names = paths::of_use(item);
-                    if matches!(item.vis, Visibility::Inherited) {
-                        let paths = names.iter().map(|(_, path)| path.clone());
-                        self.0[id].used.extend(paths);
-                    }
+                    let paths = names.iter().map(|(_, path)| path.clone());
+                    self.0[id].used.extend(paths);
                     // `use … as _` brings no name.
                     let names = names.into_iter().filter(|(name, _)| name != "_");
                     self.0[id].names.extend(names);

@@ -106,10 +106,10 @@ fn a_renamed_import_leads_to_the_definition() {
             ("d.rs", "use crate::b::within; fn d(_: within::Inner) {}"),
         ],
     );
-    // The rename of a module is an import of that module.
+    // A re-export is an import too, and the rename of a module one of that module.
     assert_eq!(
         source.imports(),
-        ["c.rs > a.rs", "c.rs > b.rs", "d.rs > a.rs"]
+        ["b.rs > a.rs", "c.rs > a.rs", "c.rs > b.rs", "d.rs > a.rs"]
     );
 }
 
@@ -128,6 +128,23 @@ fn macros_and_function_bodies_import() {
         ],
     );
     assert_eq!(source.imports(), ["b.rs > a.rs", "c.rs > a.rs"]);
+}
+
+#[test]
+fn the_path_of_a_macro_leads_to_its_definition() {
+    let source = Source::new(
+        "macro_paths",
+        &[
+            ("lib.rs", "mod a; mod b; mod c; pub use b::b;"),
+            (
+                "a.rs",
+                "macro_rules! make { () => { $crate::b::b() }; } pub(crate) use make;",
+            ),
+            ("b.rs", "pub fn b() {}"),
+            ("c.rs", "fn c() { crate::a::make!(); }"),
+        ],
+    );
+    assert_eq!(source.imports(), ["a.rs > b.rs", "c.rs > a.rs"]);
 }
 
 #[test]

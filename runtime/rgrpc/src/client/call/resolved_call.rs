@@ -286,24 +286,6 @@ impl OptionsSlot {
     }
 }
 
-/// Completes a call's options by the channel's defaults, for interceptors; returns those of the stub
-/// and of the channel.
-pub(super) fn take_interceptors(
-    options: &mut CallOptions,
-    defaults: Option<&CallOptions>,
-    of_channel: &InterceptorList,
-) -> InterceptorList {
-    if let Some(defaults) = defaults {
-        let own = std::mem::take(options);
-        *options = own.with_defaults(defaults);
-    }
-    match options.take_interceptors() {
-        None => Arc::clone(of_channel),
-        Some(of_stub) if of_channel.is_empty() => of_stub,
-        Some(of_stub) => of_stub.iter().chain(&**of_channel).cloned().collect(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

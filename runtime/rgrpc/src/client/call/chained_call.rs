@@ -216,7 +216,7 @@ where
             conn: conn.clone(),
             types: PhantomData,
         };
-        let kind = options.kind.unwrap_or(CallKind::BidiStreaming);
+        let kind = options.streaming_kind(&method);
         OutgoingCall::new(method, kind, options, Arc::new(typed))
     }
 }

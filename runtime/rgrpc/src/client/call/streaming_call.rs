@@ -19,7 +19,6 @@ use crate::call::{
 };
 use crate::client::ClientConn;
 use crate::codec::Codec;
-use crate::interceptor::CallKind;
 use crate::status::Status;
 
 /// Makes a call that is not unary, from this stage on.
@@ -43,7 +42,8 @@ where
         return run_streaming(call, interceptors).await;
     }
     let mut hooks = slot.complete(conn.defaults(stage));
-    conn.observe(&method, CallKind::BidiStreaming, &mut slot, &mut hooks);
+    let kind = slot.passed().streaming_kind(&method);
+    conn.observe(&method, kind, &mut slot, &mut hooks);
     let begun = conn.begin_call(&method, &mut slot, hooks.observer());
     let scheduler = match begun.await {
         Ok(scheduler) => scheduler,

@@ -1,9 +1,9 @@
-//! The beginning of a call: finds the config of its method, resolves its options and chooses the policy
-//! of its attempts.
+//! The beginning of a call: finds the config of its method, resolves its options and chooses the
+//! policy of its attempts.
 //!
-//! Called once for each run of a call, behind its interceptors, on the caller's task. The first call of
-//! a channel waits here for name resolution. The config selector of a resolver, which is users' code,
-//! is asked here, under no lock.
+//! Called once for each run of a call, behind its interceptors, on the caller's task. The first
+//! call of a channel waits here for name resolution. The config selector of a resolver, which is
+//! users' code, is asked here, under no lock.
 //!
 //! Source: grpc-go `newClientStream`, `ClientConn.waitForResolvedAddrs`,
 //! `safeConfigSelector.SelectConfig`; gRFC A31.
@@ -71,8 +71,8 @@ impl ClientConn {
         Ok(self.schedule(policy, config))
     }
 
-    /// Resolves the options of a call on a channel with a config selector, unless the call has filters,
-    /// which run first.
+    /// Resolves the options of a call on a channel with a config selector, unless the call has
+    /// filters, which run first.
     #[cold]
     fn resolve_selected(
         &self,

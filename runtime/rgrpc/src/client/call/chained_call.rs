@@ -1,8 +1,8 @@
 //! Calls with interceptors or filters: the channel's call at the end of a chain.
 //!
-//! Created when a call begins, on the caller's task; shared by the caller's future and the chain, which
-//! starts the call, once or several times, on the same task. How it starts is with the call: the
-//! implementations of [`TypedCall`] are in `unary_call.rs` and `streaming_call.rs`.
+//! Created when a call begins, on the caller's task; shared by the caller's future and the chain,
+//! which starts the call, once or several times, on the same task. The implementations of
+//! `TypedCall`, which start it, are in `unary_call.rs` and `streaming_call.rs`.
 //!
 //! Source: grpc-go `chainUnaryClientInterceptors`, `chainStreamClientInterceptors`.
 
@@ -26,8 +26,8 @@ pub(super) enum ChainStage {
 }
 
 impl ClientConn {
-    /// The interceptors of the stub and of the channel, if there are any. The options are completed by
-    /// the channel's defaults then, because interceptors see them.
+    /// The interceptors of the stub and of the channel, if there are any. The options are completed
+    /// by the channel's defaults then, because interceptors see them.
     pub(super) fn interceptors(&self, options: &mut CallOptions) -> Option<InterceptorList> {
         let of_channel = &self.settings().interceptors;
         if of_channel.is_empty() && !options.has_interceptors() {
@@ -46,8 +46,8 @@ impl ClientConn {
     }
 }
 
-/// Completes a call's options by the channel's defaults; returns the interceptors of the stub and of the
-/// channel.
+/// Completes a call's options by the channel's defaults; returns the interceptors of the stub and
+/// of the channel.
 fn take_interceptors(
     options: &mut CallOptions,
     defaults: Option<&CallOptions>,

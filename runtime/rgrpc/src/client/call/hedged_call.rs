@@ -1,7 +1,8 @@
 //! A hedged call: a unary call with several attempts at once.
 //!
-//! Called by the unary call, on the caller's task, if its method's policy is to hedge. It is a streaming
-//! call inside, with one message that is sent by each attempt; its future drives all attempts.
+//! Called by the unary call, on the caller's task, if its method's policy is to hedge. It is a
+//! streaming call inside, with one message that is sent by each attempt; its future drives all
+//! attempts.
 //!
 //! Source: gRFC A6, "Hedging Policy".
 

@@ -1,7 +1,7 @@
 //! Calls: from the user's options to the response, over one attempt or several.
 //!
-//! Called by stubs through [`Invoke`], on the caller's task. Every call begins in `begin_call` and ends
-//! in its `FinishHooks`; every attempt begins in `AttemptContext::begin_attempt` and ends in
+//! Called by stubs through [`Invoke`], on the caller's task. Every call begins in `begin_call` and
+//! ends in its `FinishHooks`; every attempt begins in `AttemptContext::begin_attempt` and ends in
 //! `CallAttempt::finish`.
 //!
 //! ```text

@@ -189,7 +189,7 @@ fn smaller<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
 
 /// The options of a call: as its user has passed them, then resolved.
 ///
-/// One place for both, because a future keeps the room of each of its variables.
+/// One place for both, because a future keeps the space of each of its variables.
 pub(super) struct OptionsSlot(Options);
 
 enum Options {

@@ -1,7 +1,8 @@
 //! A client-streaming, server-streaming or bidirectional call, until its halves are ready.
 //!
-//! Called by [`ClientConn::new_stream`](crate::Invoke::new_stream) and by the chains of interceptors
-//! and filters, on the caller's task. The halves share a `StreamCall`, which goes on from there.
+//! Called by [`ClientConn::new_stream`](crate::Invoke::new_stream) and by the chains of
+//! interceptors and filters, on the caller's task. The halves share a `StreamCall`, which goes on
+//! from there.
 //!
 //! Source: grpc-go `newClientStream`.
 

@@ -1,9 +1,10 @@
-//! A unary call, from its options to its response: one attempt after the other, in the caller's future.
+//! A unary call, from its options to its response: one attempt after the other, in the caller's
+//! future.
 //!
-//! Called by [`ClientConn::invoke`](crate::Invoke::invoke) and by the chains of interceptors and filters,
-//! on the caller's task. Most calls of most programs are unary; their futures are moved once and kept for
-//! as long as the server takes. So each of their variables is there once, and the functions take
-//! references.
+//! Called by [`ClientConn::invoke`](crate::Invoke::invoke) and by the chains of interceptors and
+//! filters, on the caller's task. Most calls of most programs are unary; their futures are moved
+//! once and kept for as long as the server takes. So each of their variables is there once, and the
+//! functions take references.
 
 use std::any::Any;
 use std::future::Future;
@@ -95,8 +96,8 @@ where
     }
 }
 
-/// Makes a unary call that has filters, which run first, or that is hedged. Boxed, so that other calls
-/// need no space for it.
+/// Makes a unary call that has filters, which run first, or that is hedged. Boxed, so that other
+/// calls need no space for it.
 fn boxed<'r, C, Req, Res, R>(
     method: MethodName,
     request: R,

@@ -28,6 +28,7 @@ pub(super) enum ChainStage {
 impl ClientConn {
     /// The interceptors of the stub and of the channel, if there are any. The options are completed
     /// by the channel's defaults then, because interceptors see them.
+    #[inline]
     pub(super) fn interceptors(&self, options: &mut CallOptions) -> Option<InterceptorList> {
         let of_channel = &self.settings().interceptors;
         if of_channel.is_empty() && !options.has_interceptors() {

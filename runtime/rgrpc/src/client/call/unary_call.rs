@@ -6,7 +6,6 @@
 //! once and kept for as long as the server takes. So each of their variables is there once, and the
 //! functions take references.
 
-use std::any::Any;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -120,14 +119,8 @@ where
         }
         Err(call) => Box::pin(async move {
             let (message, observer) = (request.message(), hooks.observer());
-            let result = match frame::<C, Req>(&call, message, observer) {
+            let result = match frame_hedged::<C, Req>(&call, message, observer) {
                 Ok(framed) => {
-                    if let Some(observer) = observer {
-                        let (encoded_len, compressed_len) = observer.sizes();
-                        let message = Some(message as &dyn Any);
-                        let view = MessageView::new(message, encoded_len, compressed_len);
-                        observer.sent(&view);
-                    }
                     let conn = request.conn();
                     hedge::<C, Res>(conn, method, framed, call, scheduler, observer).await
                 }
@@ -150,11 +143,7 @@ where
     Res: 'static,
 {
     let compressed = match context.call.send_compressor() {
-        Some(_) => Some(Box::new(frame::<C, Req>(
-            context.call,
-            message,
-            context.observer,
-        )?)),
+        Some(_) => Some(Box::new(frame::<C, Req>(context, message)?)),
         None => None,
     };
     loop {
@@ -162,7 +151,7 @@ where
         // the bytes for the next would cost every call an allocation.
         let mut framed = Some(match &compressed {
             Some(framed) => BytesQueue::clone(framed),
-            None => frame::<C, Req>(context.call, message, context.observer)?,
+            None => frame::<C, Req>(context, message)?,
         });
         let number = scheduler.begin_next();
         let failure = match context.begin_attempt(number, &mut framed).await {
@@ -198,17 +187,36 @@ where
     }
 }
 
-/// Frames the only message of a call.
+/// Frames the request of an attempt.
 fn frame<C: Codec<Req>, Req: 'static>(
+    context: &AttemptContext<'_>,
+    message: &Req,
+) -> Result<BytesQueue, Status> {
+    let (compressor, limit) = (context.call.send_compressor(), context.call.send_limit());
+    match context.observer {
+        None => frame_with::<C, Req>(message, compressor, limit),
+        Some(observer) => frame_shown::<C, Req>(observer, message, compressor, limit),
+    }
+}
+
+/// Frames the request of a hedged call, once for all attempts, and records it.
+fn frame_hedged<C: Codec<Req>, Req: 'static>(
     call: &ResolvedCall,
     message: &Req,
     observer: Option<&Arc<CallObserver>>,
 ) -> Result<BytesQueue, Status> {
     let (compressor, limit) = (call.send_compressor(), call.send_limit());
-    match observer {
-        None => frame_with::<C, Req>(message, compressor, limit),
-        Some(observer) => frame_shown::<C, Req>(observer, message, compressor, limit),
-    }
+    let Some(observer) = observer else {
+        return frame_with::<C, Req>(message, compressor, limit);
+    };
+    let framed = frame_shown::<C, Req>(observer, message, compressor, limit)?;
+    let (encoded_len, compressed_len) = observer.sizes();
+    observer.sent(&MessageView::new(
+        Some(message),
+        encoded_len,
+        compressed_len,
+    ));
+    Ok(framed)
 }
 
 /// Frames the only message of a call, and shows it to message interceptors.

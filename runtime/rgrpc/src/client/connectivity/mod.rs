@@ -30,7 +30,6 @@ pub(super) use self::picker_slot::{PickerSlot, closed};
 pub(super) use self::registry::Registry;
 pub(super) use self::task_mailbox::TaskMailbox;
 use crate::connectivity_state::ConnectivityState;
-use crate::status::Status;
 use crate::task::Lost;
 
 /// The state that a channel's task, its calls and its handles share.
@@ -111,8 +110,3 @@ impl ChannelState {
 
 /// The shared state of a channel.
 pub(super) type SharedState = Arc<ChannelState>;
-
-/// The status of calls that have waited for a channel whose task was lost.
-fn lost(lost: Lost) -> Status {
-    Status::unavailable(format!("the channel stopped while the call waited: {lost}"))
-}

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc;
 
 use super::event::{Event, EventReceiver};
-use super::lost;
 use crate::balancer::{PickInfo, PickResult, Picker};
 use crate::lock::lock;
 use crate::status::Status;
@@ -153,4 +152,9 @@ fn exit_idle(events: &mpsc::UnboundedSender<Event>, pending: &AtomicBool) {
         // The channel is gone when it cannot be sent.
         let _ = events.send(Event::ExitIdle);
     }
+}
+
+/// The status of calls that have waited for a channel whose task was lost.
+fn lost(lost: Lost) -> Status {
+    Status::unavailable(format!("the channel stopped while the call waited: {lost}"))
 }

@@ -5,8 +5,8 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::MonitorReport;
 use super::proto::{HealthCheckRequest, HealthCheckResponse, ServingStatus};
+use super::report::MonitorReport;
 use super::watch::{End, Watch};
 use crate::balancer::Health;
 use crate::call::MethodName;

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use super::MonitorReport;
 use super::proto::OrcaLoadReportRequest;
+use super::report::MonitorReport;
 use super::watch::{End, Watch};
 use crate::balancer::LoadReport;
 use crate::call::MethodName;

@@ -23,6 +23,7 @@ mod call;
 mod health;
 mod load;
 mod proto;
+mod report;
 mod restart_delay;
 mod task;
 mod watch;
@@ -38,20 +39,14 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use self::health::HealthWatch;
 use self::load::LoadWatch;
+pub(super) use self::report::MonitorReport;
 use self::task::Monitor;
 use self::watch::{Backend, Watch};
-use crate::balancer::{Health, LoadReport, SubConnId, SubConnOptions};
+use crate::balancer::{Health, SubConnId, SubConnOptions};
 use crate::client::connectivity::{ConnectionId, Event, MonitorId};
 use crate::credentials::PerRpcCredentials;
 use crate::io::Address;
 use crate::transport::{ClientTransport, CommonHeaders};
-
-/// A report of a monitor.
-#[derive(Clone, Debug)]
-pub(super) enum MonitorReport {
-    Health(Health),
-    Load(Box<LoadReport>),
-}
 
 /// The inputs of all monitors of a channel.
 pub(super) struct MonitorContext {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use tokio::task::AbortHandle;
 
-use super::MonitorReport;
+use super::report::MonitorReport;
 use super::watch::{Backend, Watch, run};
 use crate::client::connectivity::MonitorId;
 use crate::lock::lock;

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::fake_transport::{FakeStream, FakeTransport};
 use super::proto::{HealthCheckRequest, HealthCheckResponse, ServingStatus};
 use super::*;
-use crate::balancer::{ChannelControl, TestChannel};
+use crate::balancer::{ChannelControl, LoadReport, TestChannel};
 use crate::status::Status;
 
 const FIRST: ConnectionId = ConnectionId(1);

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use prost::Message;
 use tokio::time::sleep;
 
-use super::MonitorReport;
 use super::call::call;
+use super::report::MonitorReport;
 use super::restart_delay::RestartDelay;
 use crate::call::MethodName;
 use crate::credentials::{PerRpcCredentials, RequestInfo, per_rpc};

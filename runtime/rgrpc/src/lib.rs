@@ -52,6 +52,7 @@ mod error_text;
 mod extensions;
 mod interceptor;
 pub mod io;
+mod later;
 mod lock;
 mod memory_budget;
 mod metadata;

@@ -189,11 +189,12 @@ const LAYERS: Table = &[
     ("descriptor", &[]),
     ("codegen", &[]),
     ("error_text", &[]),
+    ("later", &[]),
     ("lock", &[]),
 ];
 
 /// Helpers without a place in the layers.
-const EVERYWHERE: &[&str] = &["error_text", "lock"];
+const EVERYWHERE: &[&str] = &["error_text", "later", "lock"];
 
 /// The rooms of `client/`.
 const CLIENT: Table = &[

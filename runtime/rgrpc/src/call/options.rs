@@ -16,6 +16,7 @@ use super::{CallContext, CancelHandle, Extensions, MethodName};
 use crate::codec::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
 use crate::credentials::PerRpcCredentials;
 use crate::interceptor::{CallKind, MessageInterceptor, MessageInterceptors};
+use crate::later;
 use crate::metadata::Metadata;
 use crate::status::Status;
 
@@ -175,8 +176,7 @@ impl CallOptions {
     /// Sets the timeout of the whole call, streams included, from now. The earliest of several
     /// bounds holds. Default: none.
     pub fn timeout(&mut self, timeout: Duration) {
-        // A time too far away to be expressed is no deadline.
-        if let Some(deadline) = Instant::now().checked_add(timeout) {
+        if let Some(deadline) = later::deadline(Instant::now(), timeout) {
             self.bound(deadline);
         }
     }

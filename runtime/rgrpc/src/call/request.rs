@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{CallContext, Extensions};
 use crate::interceptor::{MessageInterceptor, MessageInterceptors};
 use crate::io::Peer;
+use crate::later;
 use crate::metadata::{Metadata, MetadataError};
 use crate::status::Status;
 
@@ -296,8 +297,7 @@ impl<T> Request<T> {
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         if let RequestSource::Outgoing { deadline, .. } = &mut self.source {
-            // A time too far away to be expressed is no deadline.
-            let new = Instant::now().checked_add(timeout);
+            let new = later::deadline(Instant::now(), timeout);
             *deadline = match (*deadline, new) {
                 (Some(old), Some(new)) => Some(old.min(new)),
                 (old, new) => old.or(new),

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use super::{CancelReason, EncodingField, HeadWithTimeout, RequestHead};
 use crate::interceptor::{EndHook, EndHooks};
+use crate::later;
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::stats::CallScope;
@@ -59,13 +60,12 @@ pub(crate) struct EndReport {
 }
 
 impl CallState {
-    /// Creates the state of a call that arrived at `now`. A deadline too far away to be expressed
-    /// is no deadline.
+    /// Creates the state of a call that arrived at `now`.
     #[inline]
     pub(crate) fn new(received: HeadWithTimeout<Arc<RequestHead>>, now: Instant) -> Self {
         let HeadWithTimeout { head, timeout } = received;
         Self {
-            deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
+            deadline: timeout.and_then(|timeout| later::deadline(now, timeout)),
             head,
             began: now,
             has_encoding: AtomicBool::new(false),

@@ -15,6 +15,7 @@ use crate::codec::{Compressor, DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND, MessageLim
 use crate::credentials::PerRpcCredentials;
 use crate::extensions::Extensions;
 use crate::io::Peer;
+use crate::later;
 use crate::metadata::Metadata;
 use crate::service_config::MethodConfig;
 use crate::side::Side;
@@ -56,8 +57,7 @@ impl ResolvedCall {
             extra,
         } = options;
         let timeout = config.and_then(|config| config.timeout);
-        // A time too far away to be expressed is no deadline.
-        let of_method = timeout.and_then(|timeout| now().checked_add(timeout));
+        let of_method = timeout.and_then(|timeout| later::deadline(now(), timeout));
         let wait_of_method = config.and_then(|config| config.wait_for_ready);
         let receive_of_method = config.and_then(|config| config.max_response_message_bytes);
         let send_of_method = config.and_then(|config| config.max_request_message_bytes);

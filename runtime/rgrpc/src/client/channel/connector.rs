@@ -11,6 +11,7 @@ use crate::client::connectivity::{ConnectError, ConnectFailure};
 use crate::credentials::{ChannelCredentials, HandshakeTarget};
 use crate::extensions::Extensions;
 use crate::io::{Address, Dial, Peer};
+use crate::later;
 use crate::lock::lock;
 use crate::resolver::Attributes;
 use crate::side::Side;
@@ -137,7 +138,7 @@ impl SharedRecorders {
 #[derive(Clone, Copy)]
 struct Deadline {
     limit: Duration,
-    /// `None`: too far away to be expressed.
+    /// `None`: never.
     at: Option<Instant>,
 }
 
@@ -145,7 +146,7 @@ impl Deadline {
     fn after(limit: Duration) -> Self {
         Self {
             limit,
-            at: Instant::now().checked_add(limit),
+            at: later::deadline(Instant::now(), limit),
         }
     }
 

@@ -45,6 +45,7 @@ use crate::balancer::{
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::credentials::PerRpcCredentials;
+use crate::later::later;
 use crate::resolver::{Resolver, ResolverError, ResolverEvent, ResolverState};
 use crate::status::Status;
 use crate::task::{Panicked, caught, watched};
@@ -534,7 +535,7 @@ impl Running {
         }
         let calls = &self.state.calls;
         match idleness.decide(now, calls.activity()) {
-            IdlenessDecision::AskAgainIn(wait) => *ask_at = now + wait.min(FAR),
+            IdlenessDecision::AskAgainIn(wait) => *ask_at = later(now, wait),
             IdlenessDecision::Idle => {
                 if calls.if_none(|| self.state.publish_idle()) {
                     tracing::debug!(
@@ -546,7 +547,7 @@ impl Running {
                     self.control.close();
                 } else {
                     // A call has just begun; its end is looked for a timeout later.
-                    *ask_at = now + self.parts.idle_timeout.unwrap_or(FAR).min(FAR);
+                    *ask_at = later(now, self.parts.idle_timeout.unwrap_or(Duration::MAX));
                 }
             }
         }
@@ -561,6 +562,3 @@ impl Running {
 
 /// The name of the user code that a channel's task runs, for the text of a panic.
 const POLICY: &str = "the channel's load balancing policy";
-
-/// About a century: a time that a timer can be set to.
-const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::backoff::{Backoff, ConnectParams};
+use crate::later::later;
 
 /// Decides when a channel's resolver or balancing policy that has panicked is begun anew: after the
 /// same delays as those between attempts to connect.
@@ -28,8 +29,7 @@ impl Restart {
     /// Something has panicked. Returns the time until its restart. `random` is in [0, 1).
     pub(super) fn schedule(&mut self, now: Instant, random: f64) -> Duration {
         let delay = self.backoff.failed(random);
-        // A time too far away to be expressed does not come.
-        self.at = Some(now + delay.min(super::FAR));
+        self.at = Some(later(now, delay));
         delay
     }
 

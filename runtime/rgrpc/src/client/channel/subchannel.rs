@@ -11,6 +11,7 @@ use crate::balancer::{Health, SubConnState};
 use crate::client::config::DEFAULT_MAX_TRANSPARENT_RETRIES;
 use crate::client::connectivity::{ConnectError, ConnectionId};
 use crate::connectivity_state::ConnectivityState;
+use crate::later::later;
 use crate::status::Status;
 
 /// The connections to an address, their owner, and the decision when they are made. The states are
@@ -248,8 +249,7 @@ impl<C> Subchannel<C> {
     /// No attempt follows for a while.
     fn back_off(&mut self, problem: &ConnectError, now: Instant, random: f64) -> Status {
         let delay = self.backoff.failed(random);
-        // A time too far away to be expressed does not come.
-        self.backoff_until = Some(now + delay.min(FAR));
+        self.backoff_until = Some(later(now, delay));
         let failure = problem.to_status(format!(
             "{problem} (attempt {}, next in {:.1} s)",
             self.attempts,
@@ -342,9 +342,6 @@ impl<C> Subchannel<C> {
 /// meets servers that are about to stop before it meets another: in backoff it would fail. The
 /// pauses of these retries are between the connections meanwhile.
 const MAX_EXCUSED: u16 = DEFAULT_MAX_TRANSPARENT_RETRIES;
-
-/// About a century.
-const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 #[cfg(test)]
 mod tests {

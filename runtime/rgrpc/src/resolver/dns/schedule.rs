@@ -3,6 +3,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
+use crate::later::{deadline, later};
 
 /// Decides the time of the next lookup of a name.
 ///
@@ -18,9 +19,6 @@ pub(super) struct Schedule {
     backoff: Backoff,
     next: Next,
 }
-
-/// About a century, to avoid overflow of later times.
-const FAR: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// The times between lookups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,9 +56,8 @@ impl Schedule {
         self.backoff.reset();
         let refresh = [refresh, valid_for].into_iter().flatten().min();
         self.next = Next::WhenAsked {
-            not_before: now + min.min(FAR),
-            // A time beyond the range never comes.
-            refresh_at: refresh.and_then(|refresh| now.checked_add(refresh.max(min))),
+            not_before: later(now, min),
+            refresh_at: refresh.and_then(|refresh| deadline(now, refresh.max(min))),
         };
     }
 

@@ -42,6 +42,7 @@ use self::backoff::backoff;
 use self::pushback::Pushback;
 use self::transparent_retries::TransparentRetries;
 use crate::client::config::RetryThrottle;
+use crate::later;
 use crate::service_config::{AttemptPolicy, HedgingPolicy, RetryPolicy};
 use crate::status::Status;
 use crate::transport::Delivery;
@@ -191,7 +192,7 @@ impl AttemptScheduler {
         match &self.policy {
             Policy::Retry(_) => Some(self.begin_next()),
             Policy::Hedge(policy) => {
-                let next_at = now.checked_add(policy.delay);
+                let next_at = later::deadline(now, policy.delay);
                 let throttled = self.throttle.as_ref().is_some_and(|one| !one.allows());
                 // The first is always sent.
                 if self.begun > 0 && throttled {
@@ -283,7 +284,7 @@ impl AttemptScheduler {
                     return AttemptDecision::AwaitOthers;
                 }
                 self.schedule_hedge(match pushback {
-                    Pushback::After(delay) => now().checked_add(delay),
+                    Pushback::After(delay) => later::deadline(now(), delay),
                     Pushback::None | Pushback::Stop => Some(now()),
                 });
                 AttemptDecision::AwaitOthers
@@ -313,7 +314,7 @@ impl AttemptScheduler {
     }
 
     fn retry_after(&mut self, delay: Duration, now: Instant) -> AttemptDecision {
-        self.next = at(now.checked_add(delay));
+        self.next = at(later::deadline(now, delay));
         AttemptDecision::RetryAfter(delay)
     }
 
@@ -337,7 +338,7 @@ impl Policy {
     }
 }
 
-/// The next attempt at this time; one too far away to be expressed does not come.
+/// The next attempt at this time; `None`: never.
 fn at(time: Option<Instant>) -> NextAttempt {
     time.map_or(NextAttempt::Never, NextAttempt::At)
 }

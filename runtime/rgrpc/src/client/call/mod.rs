@@ -386,7 +386,9 @@ where
         {
             let options = slot.into_passed();
             let call = ChainedUnary::<C, Req, Res>::begin(method, request, options);
-            return run_unary(call, interceptors).await.map(Reply::of_response);
+            return run_unary(call, interceptors)
+                .await
+                .map(Reply::of_response::<C>);
         }
         let mut hooks = slot.complete(request.conn().defaults(stage));
         request
@@ -404,7 +406,7 @@ where
         };
         if scheduler.is_hedged() || slot.has_filters() {
             let call = boxed::<C, Req, Res, R>(method, request, slot, scheduler, hooks);
-            return call.await.map(Reply::of_response);
+            return call.await.map(Reply::of_response::<C>);
         }
         let result = {
             let call = slot.resolved();
@@ -424,7 +426,7 @@ where
                 .run(run, context.conn.target(), || recorder.take())
                 .await
         };
-        hooks.with(result).map(Reply::of_response)
+        hooks.with(result).map(Reply::of_response::<C>)
     }
 }
 

@@ -6,6 +6,7 @@
 
 mod call_ends;
 mod messages;
+mod options;
 
 use std::collections::HashMap;
 use std::future::{pending, poll_fn};

@@ -40,8 +40,8 @@ pub use config_selector::{ConfigSelector, SelectInfo, SelectedConfig};
 pub use context::CallContext;
 pub(crate) use halves::{MessageSink, MessageSource, SourceEvent};
 pub(crate) use interceptor::{
-    CallHead, ChainEnd, ErasedClientInterceptor, InterceptorList, ReplyFuture, TypedCall, erased,
-    run_streaming, run_unary,
+    CallHead, CallMessages, ChainEnd, ErasedClientInterceptor, InterceptorList, ReplyFuture,
+    TypedCall, erased, run_streaming, run_unary,
 };
 pub use interceptor::{ClientInterceptor, ClientNext, ClientReply, Intercepted, OutgoingCall};
 pub use invoke::Invoke;

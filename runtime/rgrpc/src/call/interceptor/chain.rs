@@ -52,13 +52,16 @@ pub(crate) fn erased(interceptor: impl ClientInterceptor) -> Arc<dyn ErasedClien
 ///
 /// Shared by the caller's future, which waits for the chain, and by the [`OutgoingCall`]s of its
 /// interceptors.
-pub(crate) trait TypedCall: Send + Sync {
+pub(crate) trait TypedCall: CallMessages {
     /// The end of the call for its caller.
     fn end(&self) -> &ChainEnd;
 
     /// Makes the call. The chain may do so several times.
     fn start(self: Arc<Self>, head: CallHead) -> ReplyFuture;
+}
 
+/// The messages of a [`TypedCall`], for its interceptors.
+pub(crate) trait CallMessages: Send + Sync {
     /// The content-subtype of the call's codec.
     fn content_subtype(&self) -> &'static str;
 

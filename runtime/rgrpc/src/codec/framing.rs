@@ -6,6 +6,7 @@ use rgrpc_http2::BytesQueue;
 
 use super::{Codec, CodecError, MessageBuffer, MessageBytes, MessageLimit};
 use crate::prefix::{PREFIX_LEN, Prefix};
+use crate::side::Side;
 use crate::status::Status;
 
 /// The default maximum size of a received message: 4 MiB, as in grpc-go.
@@ -33,6 +34,17 @@ pub(crate) fn frame<C: Codec<M>, M>(
     let length = limit.check_sent(buffer.len() - PREFIX_LEN)?;
     buffer.copied_mut()[1..PREFIX_LEN].copy_from_slice(&length.to_be_bytes());
     Ok(buffer.into_pieces())
+}
+
+/// Encodes `message` without a prefix, in one piece.
+///
+/// # Errors
+/// INTERNAL when the codec fails, RESOURCE_EXHAUSTED when the message is larger than the maximum length in
+/// a prefix.
+pub(crate) fn encode<C: Codec<M>, M>(message: &M, side: Side) -> Result<Bytes, Status> {
+    let mut framed = frame::<C, M>(message, MessageLimit::largest(side))?;
+    framed.advance(PREFIX_LEN.min(framed.len()));
+    Ok(framed.into_bytes())
 }
 
 /// Returns whether `data` is exactly one uncompressed message with its prefix, of at most `max`
@@ -81,7 +93,6 @@ fn undecodable(error: &CodecError) -> Status {
 mod tests {
     use super::*;
     use crate::codec::RawCodec;
-    use crate::side::Side;
     use crate::status::Code;
 
     fn limit(bytes: usize) -> MessageLimit {

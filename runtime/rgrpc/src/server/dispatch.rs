@@ -22,7 +22,7 @@ use crate::stats::{CallBegin, CallEvent, CallScope, ConnectionRecorders};
 use crate::status::Status;
 use crate::task::caught;
 use crate::transport::{
-    self, CallEnd, CancelReason, DisconnectReason, Dispatch, ServerPhase, ServerStream,
+    self, CallEnd, CancelReason, DisconnectReason, Dispatch, ServerPhase, ServerTransportStream,
 };
 
 /// Finds the handlers of calls; one for an accept loop.
@@ -104,19 +104,25 @@ impl Dispatcher {
         let mut max_receive = self.options.max_receive_message_size;
         let scoped = !self.options.stats.is_empty() || self.options.head_hook.is_some();
         let has_interceptors = !self.options.interceptors.is_empty();
+        let mut decided = Ok(());
         if scoped {
             let method = method.map(|id| self.services.method(id));
-            self.begin_scope(context, method, &mut max_receive)?;
+            decided = self.begin_scope(context, method, &mut max_receive);
         }
         let limits = self.limits(max_receive);
-        let (encoding, refusal) = match context.negotiate_encoding() {
+        let refused_by_hook = decided.clone().err();
+        let (encoding, refusal) = match decided.and_then(|()| context.negotiate_encoding()) {
             Ok(encoding) => (encoding, None),
             Err(status) => (Encoding::Identity, Some(status)),
         };
         let call = ServerCall::hooked(context.clone(), content, encoding, limits, has_interceptors);
         if has_interceptors {
             let call = IncomingCall::new(Arc::clone(self), method, call, refusal);
-            return Ok(IncomingCall::start_chain(self, 0, call));
+            let chain = IncomingCall::start_chain(self, 0, call);
+            return Ok(match refused_by_hook {
+                None => chain,
+                Some(status) => refused(chain, status),
+            });
         }
         match refusal {
             Some(status) => Err(status),
@@ -207,6 +213,13 @@ impl Dispatcher {
     }
 }
 
+/// Runs the chain of a call that the head hook has refused. No interceptor can make it succeed, such as a
+/// cache that knows the answer.
+#[cold]
+fn refused(chain: HandlerFuture, status: Status) -> HandlerFuture {
+    Box::pin(async move { chain.await.and(Err(status)) })
+}
+
 /// The dispatcher of a connection's calls. Dropping it tells the server that the connection and the
 /// last of its calls have ended.
 pub(super) struct ConnectionCalls {
@@ -233,7 +246,7 @@ impl ConnectionCalls {
 impl Dispatch for ConnectionCalls {
     type Call = Call;
 
-    fn dispatch(&self, stream: Arc<dyn ServerStream>, content: Option<Bytes>) -> Call {
+    fn dispatch(&self, stream: Arc<dyn ServerTransportStream>, content: Option<Bytes>) -> Call {
         let context = CallContext::new(stream);
         let panic_hook = self.dispatcher.options.panic_hook.clone();
         let begin = || self.dispatcher.begin(&context, content);
@@ -267,7 +280,7 @@ pub(super) struct Call {
 }
 
 impl transport::Call for Call {
-    fn stream(&self) -> &dyn ServerStream {
+    fn stream(&self) -> &dyn ServerTransportStream {
         self.context.stream()
     }
 }
@@ -345,6 +358,10 @@ impl Call {
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            // An interceptor has made it earlier.
+            timer.as_mut().reset(deadline);
+        }
         ready!(timer.as_mut().poll(cx));
         // The handler's values may ask when they are dropped.
         self.context.cancel(CancelReason::DeadlineExceeded);

@@ -15,8 +15,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub(crate) use chain::{
-    ChainEnd, EndGuard, ErasedClientInterceptor, InterceptorList, TypedCall, erased, run_streaming,
-    run_unary,
+    CallMessages, ChainEnd, EndGuard, ErasedClientInterceptor, InterceptorList, TypedCall, erased,
+    run_streaming, run_unary,
 };
 pub use intercepted::Intercepted;
 pub use next::ClientNext;

@@ -52,7 +52,9 @@ where
         {
             let options = slot.into_passed();
             let call = ChainedUnary::<C, Req, Res>::begin(method, request, options);
-            return run_unary(call, interceptors).await.map(Reply::of_response);
+            return run_unary(call, interceptors)
+                .await
+                .map(Reply::of_response::<C>);
         }
         let mut hooks = slot.complete(request.conn().defaults(stage));
         request
@@ -70,7 +72,7 @@ where
         };
         if scheduler.is_hedged() || slot.has_filters() {
             let call = boxed::<C, Req, Res, R>(method, request, slot, scheduler, hooks);
-            return call.await.map(Reply::of_response);
+            return call.await.map(Reply::of_response::<C>);
         }
         let result = {
             let call = slot.resolved();
@@ -91,7 +93,7 @@ where
                 .run(attempts, context.conn.target(), || recorder.take())
                 .await
         };
-        hooks.with(result).map(Reply::of_response)
+        hooks.with(result).map(Reply::of_response::<C>)
     }
 }
 

@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 pub(super) use chain::Interceptors;
 pub use incoming_call::IncomingCall;
-pub(super) use incoming_call::with_prefix;
 pub use next::ServerNext;
 
 use super::{HandlerFuture, ServerReply};

@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Sleep, sleep_until};
 
 use super::call::{MessageLimits, SizeLimit};
-use super::interceptor::Interceptors;
+use super::handlers::Handlers;
 use super::options::ServerOptions;
 use super::panic::{PanicHook, guarded};
 use super::reply::ServerReply;
@@ -29,6 +29,7 @@ use crate::transport::{
 #[derive(Debug)]
 pub(super) struct Dispatcher {
     services: Arc<Services>,
+    handlers: Arc<Handlers>,
     options: ServerOptions,
     /// There is an interceptor, a stats handler or a head hook.
     hooked: bool,
@@ -39,8 +40,11 @@ impl Dispatcher {
         let hooked = !options.interceptors.is_empty()
             || !options.stats.is_empty()
             || options.head_hook.is_some();
+        let unknown = options.unknown_service.clone();
+        let handlers = Arc::new(Handlers::new(Arc::clone(&services), unknown));
         Self {
             services,
+            handlers,
             options,
             hooked,
         }
@@ -62,14 +66,6 @@ impl Dispatcher {
         Ok(())
     }
 
-    pub(super) fn services(&self) -> &Services {
-        &self.services
-    }
-
-    pub(super) fn interceptors(&self) -> &Interceptors {
-        &self.options.interceptors
-    }
-
     pub(super) fn options(&self) -> &ServerOptions {
         &self.options
     }
@@ -80,7 +76,7 @@ impl Dispatcher {
     /// The server refuses the call.
     #[inline]
     fn begin(
-        self: &Arc<Self>,
+        &self,
         context: &CallContext,
         content: Option<Bytes>,
     ) -> Result<HandlerFuture, Status> {
@@ -91,12 +87,12 @@ impl Dispatcher {
         let encoding = context.negotiate_encoding()?;
         let limits = self.limits(self.options.max_receive_message_size);
         let call = ServerCall::new(context.clone(), content, encoding, limits);
-        self.handler(method, call)
+        self.handlers.handle(method, call)
     }
 
     /// As above, with the registered stats handlers, then the head hook, then interceptors.
     fn begin_hooked(
-        self: &Arc<Self>,
+        &self,
         context: &CallContext,
         method: Option<MethodId>,
         content: Option<Bytes>,
@@ -117,8 +113,8 @@ impl Dispatcher {
         };
         let call = ServerCall::hooked(context.clone(), content, encoding, limits, has_interceptors);
         if has_interceptors {
-            let call = IncomingCall::new(Arc::clone(self), method, call, refusal);
-            let chain = IncomingCall::start_chain(self, 0, call);
+            let call = IncomingCall::new(Arc::clone(&self.handlers), method, call, refusal);
+            let chain = self.options.interceptors.start(0, call);
             return Ok(match refused_by_hook {
                 None => chain,
                 Some(status) => refused(chain, status),
@@ -126,7 +122,7 @@ impl Dispatcher {
         }
         match refusal {
             Some(status) => Err(status),
-            None => self.handler(method, call),
+            None => self.handlers.handle(method, call),
         }
     }
 
@@ -186,29 +182,6 @@ impl Dispatcher {
         MessageLimits {
             max_receive: SizeLimit::new(max_receive),
             max_send: SizeLimit::new(self.options.max_send_message_size),
-        }
-    }
-
-    /// The handler for a call.
-    ///
-    /// # Errors
-    /// The server does not have the method.
-    #[inline]
-    pub(super) fn handler(
-        &self,
-        method: Option<MethodId>,
-        call: ServerCall,
-    ) -> Result<HandlerFuture, Status> {
-        match method {
-            Some(id) => Ok(self.services.method(id).handle(call)),
-            None => self.unknown_method(call),
-        }
-    }
-
-    fn unknown_method(&self, call: ServerCall) -> Result<HandlerFuture, Status> {
-        match &self.options.unknown_service {
-            Some(unknown) => Ok(unknown.handle(call)),
-            None => Err(self.services.missing(call.request().context().method())),
         }
     }
 }

@@ -14,6 +14,7 @@ mod dispatch;
 mod error;
 mod handle;
 mod handler;
+mod handlers;
 mod hooks;
 mod interceptor;
 mod options;

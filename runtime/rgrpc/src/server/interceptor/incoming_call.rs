@@ -4,8 +4,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::ServerNext;
-use super::chain::service_of;
 use crate::call::{CallContext, Extensions, Response};
 use crate::codec::Codec;
 use crate::descriptor::MethodDescriptor;
@@ -13,7 +11,7 @@ use crate::interceptor::{CallKind, CallOutcome, MessageInterceptor};
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::server::call::SizeLimit;
-use crate::server::dispatch::Dispatcher;
+use crate::server::handlers::Handlers;
 use crate::server::services::{Method, MethodId};
 use crate::server::{HandlerFuture, ServerCall, ServerReply};
 use crate::status::Status;
@@ -31,7 +29,7 @@ use crate::transport::ConnectionHandle;
 /// Source: what grpc-go's interceptors have in context and `UnaryServerInfo`; connect-go `AnyRequest`.
 #[derive(Clone, Debug)]
 pub struct IncomingCall {
-    dispatcher: Arc<Dispatcher>,
+    handlers: Arc<Handlers>,
     /// `None` if the server does not have the method.
     method: Option<MethodId>,
     call: ServerCall,
@@ -41,13 +39,13 @@ pub struct IncomingCall {
 
 impl IncomingCall {
     pub(in crate::server) fn new(
-        dispatcher: Arc<Dispatcher>,
+        handlers: Arc<Handlers>,
         method: Option<MethodId>,
         call: ServerCall,
         refusal: Option<Status>,
     ) -> Self {
         Self {
-            dispatcher,
+            handlers,
             method,
             call,
             refusal,
@@ -299,41 +297,27 @@ impl IncomingCall {
     /// The method, if the server has it.
     fn registered(&self) -> Option<&Method> {
         let id = self.method?;
-        Some(self.dispatcher.services().method(id))
+        Some(self.handlers.services().method(id))
     }
 
-    /// Starts the chain of a server from this position on.
-    pub(in crate::server) fn start_chain(
-        dispatcher: &Dispatcher,
-        position: usize,
-        call: Self,
-    ) -> HandlerFuture {
-        match dispatcher.interceptors().next(position, call.method()) {
-            Some((interceptor, position)) => interceptor.start(call, ServerNext { position }),
-            None => call.reach_handler(),
-        }
-    }
-
-    /// Continues the chain from this position on.
-    pub(super) fn proceed(self, position: usize) -> HandlerFuture {
-        if position >= self.dispatcher.interceptors().len() {
-            return self.reach_handler();
-        }
-        let dispatcher = Arc::clone(&self.dispatcher);
-        Self::start_chain(&dispatcher, position, self)
-    }
-
-    fn reach_handler(self) -> HandlerFuture {
+    /// Runs the handler of the call, at the end of the chain.
+    pub(super) fn reach_handler(self) -> HandlerFuture {
         let Self {
-            dispatcher,
+            handlers,
             method,
             call,
             refusal,
         } = self;
         let handler = match refusal {
             Some(status) => Err(status),
-            None => dispatcher.handler(method, call),
+            None => handlers.handle(method, call),
         };
         handler.unwrap_or_else(|status| Box::pin(ready(Err(status))))
     }
+}
+
+/// The service's full name in a path `/service/method`.
+pub(super) fn service_of(path: &str) -> Option<&str> {
+    let (service, _) = path.strip_prefix('/')?.rsplit_once('/')?;
+    Some(service)
 }

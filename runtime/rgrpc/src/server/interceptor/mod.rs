@@ -5,14 +5,13 @@
 
 mod chain;
 mod incoming_call;
-mod next;
 
 use std::future::Future;
 use std::sync::Arc;
 
 pub(super) use chain::Interceptors;
+pub use chain::ServerNext;
 pub use incoming_call::IncomingCall;
-pub use next::ServerNext;
 
 use super::{HandlerFuture, ServerReply};
 use crate::status::Status;

@@ -6,15 +6,15 @@
 //! Source: gRFC A31; grpc-go `internal/resolver`: `ConfigSelector`, `RPCConfig`.
 
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use super::CallOptions;
 use super::interceptor::{ClientInterceptor, InterceptorList, erased};
+use super::selected_call::{OnCommit, SelectedCall};
 use crate::extensions::Extensions;
-use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::service_config::MethodConfig;
 use crate::status::Status;
-use crate::task::caught;
 
 /// Selects the config of each call of a channel: its timeout and policies, values for the picker, a
 /// filter.
@@ -104,9 +104,6 @@ pub struct SelectedConfig {
     filters: Option<InterceptorList>,
 }
 
-/// A callback for the commit of a call.
-type OnCommit = Box<dyn FnOnce() + Send>;
-
 impl SelectedConfig {
     /// Creates the config of a call with this config of its method.
     ///
@@ -183,11 +180,7 @@ impl SelectedConfig {
     /// Takes the config apart, for a call on the channel with this number.
     pub(crate) fn into_parts(self, channel: u64) -> SelectedParts {
         SelectedParts {
-            call: Arc::new(SelectedCall {
-                channel,
-                method: self.method,
-                on_commit: Mutex::new(self.on_commit),
-            }),
+            call: Arc::new(SelectedCall::new(channel, self.method, self.on_commit)),
             metadata: self.metadata,
             extensions: self.extensions,
             filters: self.filters,
@@ -212,38 +205,36 @@ pub(crate) struct SelectedParts {
     pub(crate) filters: Option<InterceptorList>,
 }
 
-/// The selection of a call, which its attempts share.
-pub(crate) struct SelectedCall {
-    /// The number of the channel that has selected.
-    pub(crate) channel: u64,
-    pub(crate) method: MethodConfig,
-    /// `None` once it has run.
-    on_commit: Mutex<Option<OnCommit>>,
-}
+/// The filters of a selection that have not run yet, which the options of the call carry.
+#[derive(Clone)]
+struct Filters(InterceptorList);
 
-impl SelectedCall {
-    /// The call is committed, or has ended. Idempotent.
-    pub(crate) fn commit(&self) {
-        let on_commit = lock(&self.on_commit).take();
-        if let Some(on_commit) = on_commit {
-            // The call goes on, whatever becomes of this.
-            let _ = caught("the config selector's commit callback", on_commit);
+impl CallOptions {
+    /// Sets the selection of the channel's config selector, and makes the changes that it asks for.
+    /// Returns whether it has filters, which run now.
+    pub(crate) fn select(&mut self, selected: SelectedParts) -> bool {
+        let SelectedParts {
+            call,
+            metadata,
+            extensions,
+            filters,
+        } = selected;
+        self.set_selected(call);
+        if let Some(metadata) = metadata {
+            *self.metadata_mut() = metadata;
         }
+        self.extensions_mut().merge(extensions);
+        let has_filters = filters.is_some();
+        if let Some(filters) = filters {
+            self.carried_mut().insert(Filters(filters));
+        }
+        has_filters
     }
-}
 
-/// A call that is dropped, or that a filter has answered, is committed then.
-impl Drop for SelectedCall {
-    fn drop(&mut self) {
-        self.commit();
-    }
-}
-
-impl fmt::Debug for SelectedCall {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SelectedCall")
-            .field("method", &self.method)
-            .finish_non_exhaustive()
+    /// Takes the filters of the selection.
+    pub(crate) fn take_filters(&mut self) -> Option<InterceptorList> {
+        let Filters(filters) = self.take_carried()?;
+        Some(filters)
     }
 }
 

@@ -1,11 +1,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::CallOptions;
-use super::handed_recorders::HandedRecorders;
+use super::handed_recorders::{BegunRecorders, HandedRecorders};
 use super::observer::CallObserver;
 use super::response::Response;
-use crate::interceptor::CallOutcome;
+use crate::interceptor::{CallOutcome, MessageInterceptors};
 use crate::metadata::Metadata;
 use crate::status::Status;
 
@@ -64,17 +63,12 @@ impl FinishHooks {
         self.observer.as_ref()
     }
 
-    /// Has the first run behind a call's filters tell the stats handlers, and the options carry the
-    /// message interceptors again: filters may add others. Returns the recorders, for
-    /// [`call_filtered`](Self::call_filtered).
-    pub(crate) fn hand_over(&mut self, options: &mut CallOptions) -> Arc<HandedRecorders> {
+    /// Takes what observes the call, whose end is told of by another: its message interceptors and its
+    /// recorders.
+    pub(super) fn take_observed(&mut self) -> (Option<Arc<MessageInterceptors>>, BegunRecorders) {
         // Nobody else has it yet.
         let observer = self.observer.take().and_then(Arc::into_inner);
-        let (messages, recorders) = observer.map(CallObserver::into_parts).unwrap_or_default();
-        options.set_message_interceptors(messages);
-        let handed = Arc::new(HandedRecorders::new(recorders));
-        options.set_handed_recorders(&handed);
-        handed
+        observer.map(CallObserver::into_parts).unwrap_or_default()
     }
 
     /// Tells of the end of a call that has filters, and the recorders that no run has taken.

@@ -6,12 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::config_selector::{SelectedCall, SelectedParts};
 use super::handed_recorders::{BegunRecorders, HandedRecorders};
-use super::interceptor::InterceptorList;
-use super::on_finish::OnFinish;
+use super::on_finish::{FinishHooks, OnFinish};
 use super::request::Outgoing;
 use super::response_info::ResponseInfo;
+use super::selected_call::SelectedCall;
 use super::{CallContext, CancelHandle, Extensions, MethodName};
 use crate::codec::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
 use crate::credentials::PerRpcCredentials;
@@ -114,15 +113,13 @@ pub(crate) struct ExtraOptions {
     pub(crate) extensions: Extensions,
     pub(crate) on_finish: OnFinish,
     pub(crate) response_info: Vec<ResponseInfo>,
-    /// The interceptors of the stub.
-    pub(crate) interceptors: Option<InterceptorList>,
     pub(crate) messages: Option<Arc<MessageInterceptors>>,
     /// The selection of the channel's config selector.
     pub(crate) selected: Option<Arc<SelectedCall>>,
-    /// The filters of the selection, which have not run yet.
-    pub(crate) filters: Option<InterceptorList>,
     /// The recorders of the call, for its first run behind the filters.
     pub(crate) handed_recorders: Option<Arc<HandedRecorders>>,
+    /// Typed values of the layers around the channel, which its users do not see.
+    pub(crate) carried: Extensions,
 }
 
 impl CallOptions {
@@ -405,26 +402,6 @@ impl CallOptions {
         self.extra_mut().response_info.push(info.clone());
     }
 
-    /// Adds interceptors, inside of those that are there.
-    pub(crate) fn intercept(&mut self, added: &InterceptorList) {
-        let interceptors = &mut self.extra_mut().interceptors;
-        *interceptors = Some(match interceptors {
-            None => Arc::clone(added),
-            Some(outer) => outer.iter().chain(&**added).cloned().collect(),
-        });
-    }
-
-    /// Takes the interceptors of the stub.
-    pub(crate) fn take_interceptors(&mut self) -> Option<InterceptorList> {
-        self.extra.as_mut()?.interceptors.take()
-    }
-
-    /// Returns whether the stub has interceptors.
-    pub(crate) fn has_interceptors(&self) -> bool {
-        let extra = self.extra.as_ref();
-        extra.is_some_and(|extra| extra.interceptors.is_some())
-    }
-
     /// Adds an interceptor of the call's messages, inside of those that are there: nearer to the
     /// server.
     pub(crate) fn intercept_messages(&mut self, interceptor: impl MessageInterceptor) {
@@ -432,28 +409,9 @@ impl CallOptions {
         Arc::make_mut(messages).push_front(interceptor);
     }
 
-    /// Sets the selection of the channel's config selector, and makes the changes that it asks for.
-    /// Returns whether it has filters, which run now.
-    pub(crate) fn select(&mut self, selected: SelectedParts) -> bool {
-        let SelectedParts {
-            call,
-            metadata,
-            extensions,
-            filters,
-        } = selected;
-        if let Some(metadata) = metadata {
-            self.metadata = metadata;
-        }
-        let extra = self.extra_mut();
-        extra.selected = Some(call);
-        extra.extensions.merge(extensions);
-        extra.filters = filters;
-        extra.filters.is_some()
-    }
-
-    /// Takes the filters of the selection.
-    pub(crate) fn take_filters(&mut self) -> Option<InterceptorList> {
-        self.extra.as_mut()?.filters.take()
+    /// Sets the selection of the channel's config selector.
+    pub(super) fn set_selected(&mut self, selected: Arc<SelectedCall>) {
+        self.extra_mut().selected = Some(selected);
     }
 
     /// Returns whether a config selector has selected the call's config.
@@ -476,16 +434,18 @@ impl CallOptions {
         extra.is_some_and(|extra| extra.messages.is_some())
     }
 
-    /// Sets the message interceptors, before any is added.
-    pub(super) fn set_message_interceptors(&mut self, messages: Option<Arc<MessageInterceptors>>) {
+    /// Has the first run behind a call's filters tell the stats handlers in place of these hooks, and
+    /// carries the message interceptors again: filters may add others. Returns the recorders, for
+    /// [`FinishHooks::call_filtered`].
+    pub(crate) fn hand_over(&mut self, hooks: &mut FinishHooks) -> Arc<HandedRecorders> {
+        let (messages, recorders) = hooks.take_observed();
+        let handed = Arc::new(HandedRecorders::new(recorders));
+        let extra = self.extra_mut();
+        extra.handed_recorders = Some(Arc::clone(&handed));
         if messages.is_some() {
-            self.extra_mut().messages = messages;
+            extra.messages = messages;
         }
-    }
-
-    /// Hands the recorders of a call to its first run behind the filters.
-    pub(super) fn set_handed_recorders(&mut self, recorders: &Arc<HandedRecorders>) {
-        self.extra_mut().handed_recorders = Some(Arc::clone(recorders));
+        handed
     }
 
     /// Takes the recorders of a call that has begun before its filters.
@@ -496,6 +456,22 @@ impl CallOptions {
     /// Takes the message interceptors.
     pub(crate) fn take_message_interceptors(&mut self) -> Option<Arc<MessageInterceptors>> {
         self.extra.as_mut()?.messages.take()
+    }
+
+    /// The values of the layers around the channel, to be changed.
+    pub(super) fn carried_mut(&mut self) -> &mut Extensions {
+        &mut self.extra_mut().carried
+    }
+
+    /// Takes the value of this type of a layer around the channel.
+    pub(super) fn take_carried<T: Clone + Send + Sync + 'static>(&mut self) -> Option<T> {
+        self.extra.as_mut()?.carried.remove()
+    }
+
+    /// Returns whether a layer around the channel has a value of this type.
+    pub(super) fn carries<T: Clone + Send + Sync + 'static>(&self) -> bool {
+        let extra = self.extra.as_ref();
+        extra.is_some_and(|extra| extra.carried.get::<T>().is_some())
     }
 
     fn extra_mut(&mut self) -> &mut ExtraOptions {

@@ -8,7 +8,6 @@ use bytes::{Buf, Bytes};
 use futures_core::Stream;
 
 use super::halves::SourceEvent;
-use super::interceptor::{EndGuard, ReportedSource};
 use super::{MessageSource, Response};
 use crate::codec::{Codec, Encoding, MessageLimit, MessageReader, ReadMessage, decode};
 use crate::interceptor::MessageView;
@@ -108,9 +107,12 @@ impl<T> RecvStream<T> {
         self
     }
 
-    /// Tells the hooks of a chain of the end of the call.
-    pub(super) fn reporting(mut self, end: EndGuard) -> Self {
-        self.source = Arc::new(ReportedSource::new(Arc::clone(&self.source), end));
+    /// Receives through another source, which wraps the present one.
+    pub(super) fn through(
+        mut self,
+        wrap: impl FnOnce(Arc<dyn MessageSource>) -> Arc<dyn MessageSource>,
+    ) -> Self {
+        self.source = wrap(Arc::clone(&self.source));
         self
     }
 

@@ -4,26 +4,27 @@
 //! the call's future, on the caller's task.
 
 mod chain;
+mod chain_end;
+mod chained;
+mod end_guard;
 mod intercepted;
-mod next;
 mod outgoing_call;
 mod reply;
 mod reported_source;
+mod typed_call;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-pub(crate) use chain::{
-    CallMessages, ChainEnd, EndGuard, ErasedClientInterceptor, InterceptorList, TypedCall, erased,
-    run_streaming, run_unary,
-};
+pub use chain::ClientNext;
+pub(crate) use chain::{ErasedClientInterceptor, InterceptorList, erased};
+pub(crate) use chain_end::ChainEnd;
+pub(crate) use chained::{run_streaming, run_unary};
 pub use intercepted::Intercepted;
-pub use next::ClientNext;
-pub(crate) use outgoing_call::CallHead;
 pub use outgoing_call::OutgoingCall;
 pub use reply::ClientReply;
-pub(super) use reported_source::ReportedSource;
+pub(crate) use typed_call::{CallHead, CallMessages, TypedCall};
 
 use crate::status::Status;
 

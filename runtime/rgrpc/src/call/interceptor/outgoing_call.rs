@@ -4,7 +4,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{ClientReply, ReplyFuture, TypedCall};
+use super::{CallHead, ClientReply, ReplyFuture, TypedCall};
 use crate::call::{
     CallContext, CallOptions, Extensions, LocalCall, LocalStreams, MethodName, Response,
 };
@@ -33,14 +33,6 @@ pub struct OutgoingCall {
     /// Boxed, because a call is moved into and out of the future of each interceptor.
     pub(super) head: Box<CallHead>,
     pub(super) typed: Arc<dyn TypedCall>,
-}
-
-/// The part of a call that interceptors see and change.
-#[derive(Clone)]
-pub(crate) struct CallHead {
-    pub(crate) method: MethodName,
-    pub(crate) kind: CallKind,
-    pub(crate) options: CallOptions,
 }
 
 impl OutgoingCall {

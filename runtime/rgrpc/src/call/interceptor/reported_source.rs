@@ -1,7 +1,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::EndGuard;
+use super::end_guard::EndGuard;
 use crate::buffer_pool::BufferPool;
 use crate::call::{MessageSource, SourceEvent};
 use crate::codec::Compressor;
@@ -12,13 +12,13 @@ use crate::status::Status;
 use crate::transport::{IncomingHead, NoHead, ReadDemand, WholeContent};
 
 /// The source of a call whose chain has hooks: tells them of the end.
-pub(in crate::call) struct ReportedSource {
+pub(super) struct ReportedSource {
     source: Arc<dyn MessageSource>,
     end: EndGuard,
 }
 
 impl ReportedSource {
-    pub(in crate::call) fn new(source: Arc<dyn MessageSource>, end: EndGuard) -> Self {
+    pub(super) fn new(source: Arc<dyn MessageSource>, end: EndGuard) -> Self {
         Self { source, end }
     }
 }

@@ -55,7 +55,7 @@ where
     };
     let call = match slot.into_filtered() {
         Ok((filters, mut options)) => {
-            let handed = hooks.hand_over(&mut options);
+            let handed = options.hand_over(&mut hooks);
             let call = ChainedStream::<C, Req, Res>::begin(conn, method, options);
             call.on_end(move |outcome| hooks.call_filtered(&handed, outcome));
             return Box::pin(run_streaming(call, filters)).await;

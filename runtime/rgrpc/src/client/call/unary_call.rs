@@ -114,7 +114,7 @@ where
 {
     match slot.into_filtered() {
         Ok((filters, mut options)) => {
-            let handed = hooks.hand_over(&mut options);
+            let handed = options.hand_over(&mut hooks);
             let call = ChainedUnary::<C, Req, Res>::begin(method, request, options);
             call.on_end(move |outcome| hooks.call_filtered(&handed, outcome));
             Box::pin(run_unary(call, filters))

@@ -1,0 +1,88 @@
+//! The future of a call with interceptors.
+//!
+//! Polled on the caller's task.
+
+use std::future::Future;
+use std::marker::PhantomData;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use super::chain::start_at;
+use super::end_guard::EndGuard;
+use super::reported_source::ReportedSource;
+use super::{ClientReply, InterceptorList, OutgoingCall, ReplyFuture};
+use crate::call::{RecvStream, Response, SendStream};
+use crate::status::Status;
+
+/// Runs the chain of a unary call.
+///
+/// Dropping the future cancels the call.
+///
+/// # Errors
+/// The status that the call ends with.
+pub(crate) fn run_unary<Res: 'static>(
+    call: OutgoingCall,
+    interceptors: InterceptorList,
+) -> UnaryChain<Res> {
+    UnaryChain {
+        begin: Some((call, interceptors)),
+        running: None,
+        types: PhantomData,
+    }
+}
+
+/// The future of a unary call with a chain. Written by hand: it is allocated for every call, and an
+/// async function would keep the call twice.
+pub(crate) struct UnaryChain<Res> {
+    /// Until the first poll.
+    begin: Option<(OutgoingCall, InterceptorList)>,
+    /// From the first poll until the end.
+    running: Option<(ReplyFuture, EndGuard)>,
+    types: PhantomData<fn() -> Res>,
+}
+
+impl<Res: 'static> Future for UnaryChain<Res> {
+    type Output = Result<Response<Res>, Status>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Some((call, interceptors)) = self.begin.take() {
+            let end = EndGuard::new(&call);
+            self.running = Some((start_at(call, &interceptors, 0), end));
+        }
+        let Some((chain, _)) = &mut self.running else {
+            panic!("a call that is over was polled");
+        };
+        let response = ready!(chain.as_mut().poll(cx)).and_then(ClientReply::into_response);
+        if let Some((chain, end)) = self.running.take() {
+            drop(chain);
+            end.finish(response.as_ref().map(Response::trailer));
+        }
+        Poll::Ready(response)
+    }
+}
+
+/// Runs the chain of a call that is not unary.
+///
+/// Dropping the future cancels the call.
+///
+/// # Errors
+/// The status of a call that could not begin.
+pub(crate) async fn run_streaming<Req: 'static, Res: 'static>(
+    call: OutgoingCall,
+    interceptors: InterceptorList,
+) -> Result<(SendStream<Req>, RecvStream<Res>), Status> {
+    let end = EndGuard::new(&call);
+    let reply = start_at(call, &interceptors, 0).await;
+    match reply.and_then(ClientReply::into_streams) {
+        Ok((requests, responses)) if end.may_have_hooks() => Ok((
+            requests,
+            responses.through(|source| Arc::new(ReportedSource::new(source, end))),
+        )),
+        Ok(streams) => Ok(streams),
+        Err(status) => {
+            end.finish(Err(&status));
+            Err(status)
+        }
+    }
+}

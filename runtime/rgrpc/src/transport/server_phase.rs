@@ -1,3 +1,5 @@
+//! The phases in which a server or a connection ends. Set by whoever stops it, observed by its tasks.
+
 /// The phase of a server, or of one of its connections, from running to stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum ServerPhase {

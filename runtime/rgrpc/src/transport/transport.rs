@@ -1,3 +1,5 @@
+//! The choice of an engine, an option of channels and servers.
+
 /// The HTTP/2 implementation that carries calls over a connection.
 ///
 /// Calls behave alike on all of them. The default is [`Transport::Native`], with every set of cargo

@@ -1,3 +1,5 @@
+//! The config of `pick_first`. Made when a service config is parsed, read on the channel's task.
+
 /// The config of `pick_first`.
 ///
 /// Source: gRFC A62, `PickFirstConfig`.

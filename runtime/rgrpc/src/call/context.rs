@@ -322,6 +322,7 @@ impl CallContext {
     /// it.
     ///
     /// `sent` is the message as stats handlers see it.
+    #[inline]
     pub(crate) fn reply(&self, response: Response<BytesQueue>, sent: MessageView<'_>) -> CallEnd {
         let (message, metadata, trailer) = response.into_parts();
         let EndedCall {

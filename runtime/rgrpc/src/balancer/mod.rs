@@ -91,9 +91,10 @@ pub use picker::{
     DoneInfo, FailingPicker, OnDone, Pick, PickInfo, PickResult, Picker, QueuingPicker,
 };
 pub use policies::{
-    LeastRequestBuilder, LeastRequestConfig, OutlierDetectionBuilder, PickFirst, PickFirstBuilder,
-    PickFirstConfig, PriorityBuilder, PriorityChild, PriorityConfig, RandomSubsettingBuilder,
-    RandomSubsettingConfig, RequestHash, RingHashBuilder, RingHashConfig, RoundRobinBuilder,
+    FailurePercentageEjection, LeastRequestBuilder, LeastRequestConfig, OutlierDetectionBuilder,
+    OutlierDetectionConfig, PickFirst, PickFirstBuilder, PickFirstConfig, PriorityBuilder,
+    PriorityChild, PriorityConfig, RandomSubsettingBuilder, RandomSubsettingConfig, RequestHash,
+    RingHashBuilder, RingHashConfig, RoundRobinBuilder, SuccessRateEjection,
     WeightedRoundRobinBuilder, WeightedRoundRobinConfig, WeightedTargetBuilder,
     WeightedTargetConfig,
 };

@@ -11,6 +11,7 @@ mod cancel_handle;
 mod cancel_reason;
 mod cancellation;
 mod client_interceptors;
+mod client_panics;
 mod client_stats;
 mod cluster;
 mod codec;

@@ -15,6 +15,7 @@ use crate::credentials::{ClientHandshake, RequestInfo, per_rpc};
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
+use crate::task::caught_status;
 
 impl AttemptContext<'_> {
     /// Returns whether there is anything to [authorize](Self::authorize).
@@ -61,8 +62,10 @@ impl AttemptContext<'_> {
         };
         let host = authority::host(authority).map_err(|problem| refused(&problem))?;
         let credentials = &self.conn.settings().credentials;
-        let checked = credentials.check_host(host, peer);
-        checked.map_err(|problem| refused(&problem))
+        caught_status("the check_host of the channel's credentials", || {
+            let checked = credentials.check_host(host, peer);
+            checked.map_err(|problem| refused(&problem))
+        })
     }
 
     /// This metadata and that of all credentials.

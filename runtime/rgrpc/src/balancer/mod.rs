@@ -90,6 +90,7 @@ use picker::call_failure;
 pub use picker::{
     DoneInfo, FailingPicker, OnDone, Pick, PickInfo, PickResult, Picker, QueuingPicker,
 };
+pub(crate) use picker::{has_authority, take_authority};
 pub use policies::{
     FailurePercentageEjection, LeastRequestBuilder, LeastRequestConfig, OutlierDetectionBuilder,
     OutlierDetectionConfig, PickFirst, PickFirstBuilder, PickFirstConfig, PriorityBuilder,

@@ -53,6 +53,7 @@ mod outgoing;
 mod outlier_detection;
 mod outside_runtime;
 mod panics;
+mod pick_authority;
 mod pick_first;
 mod picker_status;
 mod proxy;

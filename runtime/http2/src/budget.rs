@@ -181,18 +181,80 @@ pub(super) struct Progress {
     pub(super) reset: u64,
 }
 
-/// A function from the traffic of a connection to a budget's total earnings. It never decreases.
-type Earned = fn(&Progress) -> u64;
+/// A kind of action that has a budget. [`BudgetConfig`] documents each and its earnings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BudgetKind {
+    Resets,
+    StreamErrors,
+    Pings,
+    Settings,
+    EmptyFrames,
+    HeaderLists,
+    WindowUpdates,
+    IgnoredFrames,
+}
 
-/// One budget.
+impl BudgetKind {
+    const ALL: [Self; 8] = [
+        Self::Resets,
+        Self::StreamErrors,
+        Self::Pings,
+        Self::Settings,
+        Self::EmptyFrames,
+        Self::HeaderLists,
+        Self::WindowUpdates,
+        Self::IgnoredFrames,
+    ];
+
+    /// The name of the budget, which is that of its field in [`BudgetConfig`].
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Resets => "resets",
+            Self::StreamErrors => "stream_errors",
+            Self::Pings => "pings",
+            Self::Settings => "settings",
+            Self::EmptyFrames => "empty_frames",
+            Self::HeaderLists => "header_lists",
+            Self::WindowUpdates => "window_updates",
+            Self::IgnoredFrames => "ignored_frames",
+        }
+    }
+
+    const fn allowance(self, config: &BudgetConfig) -> Allowance {
+        match self {
+            Self::Resets => config.resets,
+            Self::StreamErrors => config.stream_errors,
+            Self::Pings => config.pings,
+            Self::Settings => config.settings,
+            Self::EmptyFrames => config.empty_frames,
+            Self::HeaderLists => config.header_lists,
+            Self::WindowUpdates => config.window_updates,
+            Self::IgnoredFrames => config.ignored_frames,
+        }
+    }
+
+    /// Returns the earnings from all the traffic of a connection. They never decrease.
+    const fn earned(self, done: &Progress) -> u64 {
+        match self {
+            Self::Resets | Self::StreamErrors => done.streams,
+            Self::Pings => 2 * done.frames + done.octets_sent / 1_024,
+            Self::Settings => done.octets_sent / 65_535,
+            Self::EmptyFrames => done.frames + done.streams,
+            Self::HeaderLists => 2 * done.headers_sent + done.streams,
+            Self::WindowUpdates => 2 * done.octets_sent,
+            Self::IgnoredFrames => {
+                4 * (done.frames + done.reset) + 10 * done.streams + done.octets_sent
+            }
+        }
+    }
+}
+
+/// The rest of one budget.
 ///
 /// It is refilled only when it is empty, so that spending is usually one decrement. It never grants
 /// more than burst, rate and earnings together.
-#[derive(Debug)]
-pub(super) struct Budget {
-    name: &'static str,
-    allowance: Allowance,
-    earned: Earned,
+#[derive(Clone, Copy, Debug)]
+struct Budget {
     left: u64,
     /// The time up to which the rate has been granted; `None` before the first use.
     filled_at: Option<Instant>,
@@ -201,41 +263,35 @@ pub(super) struct Budget {
 }
 
 impl Budget {
-    const fn new(name: &'static str, allowance: Allowance, earned: Earned) -> Self {
+    const fn full(allowance: Allowance) -> Self {
         Self {
-            name,
-            allowance,
-            earned,
             left: allowance.burst as u64,
             filled_at: None,
             earned_before: 0,
         }
     }
 
-    /// Spends one unit. Fails if the budget is empty and cannot be refilled.
-    pub(super) fn spend(
-        &mut self,
-        now: Instant,
-        progress: &Progress,
-    ) -> Result<(), ConnectionError> {
+    /// Spends one unit. Returns `false` if the budget is empty and cannot be refilled. `terms`
+    /// returns its allowance and its earnings up to now.
+    fn spend(&mut self, now: Instant, terms: impl FnOnce() -> (Allowance, u64)) -> bool {
         let since = *self.filled_at.get_or_insert(now);
         if self.left == 0 {
-            self.fill(now, since, progress);
+            let (allowance, earned) = terms();
+            self.fill(now, since, allowance, earned);
         }
         match self.left.checked_sub(1) {
             Some(left) => {
                 self.left = left;
-                Ok(())
+                true
             }
-            None => Err(spent(self.name)),
+            None => false,
         }
     }
 
-    fn fill(&mut self, now: Instant, since: Instant, progress: &Progress) {
-        let earned = (self.earned)(progress);
+    fn fill(&mut self, now: Instant, since: Instant, allowance: Allowance, earned: u64) {
         let by_work = earned.saturating_sub(self.earned_before);
         self.earned_before = earned;
-        let Allowance { burst, per_second } = self.allowance;
+        let Allowance { burst, per_second } = allowance;
         let elapsed = now.saturating_duration_since(since).as_micros();
         let by_time = elapsed * u128::from(per_second) / 1_000_000;
         if by_time >= u128::from(burst) {
@@ -254,44 +310,28 @@ impl Budget {
 }
 
 /// The budgets of a connection that are [`Allowance`]s.
-///
-/// [`BudgetConfig`] documents each field and its earnings.
 #[derive(Debug)]
-pub(super) struct Budgets {
-    pub(super) resets: Budget,
-    pub(super) stream_errors: Budget,
-    pub(super) pings: Budget,
-    pub(super) settings: Budget,
-    pub(super) empty_frames: Budget,
-    pub(super) header_lists: Budget,
-    pub(super) window_updates: Budget,
-    pub(super) ignored_frames: Budget,
-}
+pub(super) struct Budgets([Budget; BudgetKind::ALL.len()]);
 
 impl Budgets {
     /// Creates full budgets.
-    pub(super) const fn new(config: &BudgetConfig) -> Self {
-        Self {
-            resets: Budget::new("resets", config.resets, |done| done.streams),
-            stream_errors: Budget::new("stream_errors", config.stream_errors, |done| done.streams),
-            pings: Budget::new("pings", config.pings, |done| {
-                2 * done.frames + done.octets_sent / 1_024
-            }),
-            settings: Budget::new("settings", config.settings, |done| {
-                done.octets_sent / 65_535
-            }),
-            empty_frames: Budget::new("empty_frames", config.empty_frames, |done| {
-                done.frames + done.streams
-            }),
-            header_lists: Budget::new("header_lists", config.header_lists, |done| {
-                2 * done.headers_sent + done.streams
-            }),
-            window_updates: Budget::new("window_updates", config.window_updates, |done| {
-                2 * done.octets_sent
-            }),
-            ignored_frames: Budget::new("ignored_frames", config.ignored_frames, |done| {
-                4 * (done.frames + done.reset) + 10 * done.streams + done.octets_sent
-            }),
+    pub(super) fn new(config: &BudgetConfig) -> Self {
+        Self(BudgetKind::ALL.map(|kind| Budget::full(kind.allowance(config))))
+    }
+
+    /// Spends one unit. Fails if the budget is empty and cannot be refilled.
+    pub(super) fn spend(
+        &mut self,
+        kind: BudgetKind,
+        config: &BudgetConfig,
+        now: Instant,
+        done: &Progress,
+    ) -> Result<(), ConnectionError> {
+        let terms = || (kind.allowance(config), kind.earned(done));
+        if self.0[kind as usize].spend(now, terms) {
+            Ok(())
+        } else {
+            Err(spent(kind.name()))
         }
     }
 }
@@ -342,34 +382,15 @@ impl StallWatch {
 mod tests {
     use super::*;
 
-    const NOTHING: Progress = Progress {
-        frames: 0,
-        headers_sent: 0,
-        octets_sent: 0,
-        streams: 0,
-        reset: 0,
-    };
-
     const TEST: Allowance = Allowance {
         burst: 3,
         per_second: 2,
     };
 
-    fn without_earnings() -> Budget {
-        Budget::new("test", TEST, |_| 0)
-    }
-
-    fn earned_by_streams() -> Budget {
-        Budget::new("test", TEST, |done| done.streams)
-    }
-
-    fn streams(streams: u64) -> Progress {
-        Progress { streams, ..NOTHING }
-    }
-
-    fn spend_all(budget: &mut Budget, now: Instant, progress: Progress) -> u32 {
+    /// Spends all of a budget with the allowance [`TEST`]. Returns the number of units.
+    fn spend_all(budget: &mut Budget, now: Instant, earned: u64) -> u32 {
         let mut spent = 0;
-        while budget.spend(now, &progress).is_ok() {
+        while budget.spend(now, || (TEST, earned)) {
             spent += 1;
         }
         spent
@@ -377,28 +398,28 @@ mod tests {
 
     #[test]
     fn a_burst_and_no_more_can_be_spent() {
-        let mut budget = without_earnings();
+        let mut budget = Budget::full(TEST);
         let now = Instant::now();
-        assert_eq!(spend_all(&mut budget, now, NOTHING), 3);
-        assert_eq!(budget.spend(now, &NOTHING), Err(spent("test")));
+        assert_eq!(spend_all(&mut budget, now, 0), 3);
+        assert!(!budget.spend(now, || (TEST, 0)));
     }
 
     #[test]
     fn time_refills_up_to_a_burst() {
-        let mut budget = without_earnings();
+        let mut budget = Budget::full(TEST);
         let now = Instant::now();
-        spend_all(&mut budget, now, NOTHING);
+        spend_all(&mut budget, now, 0);
         let later = now + Duration::from_millis(1_500);
-        assert_eq!(spend_all(&mut budget, later, NOTHING), 3);
+        assert_eq!(spend_all(&mut budget, later, 0), 3);
         let much_later = later + Duration::from_secs(1_000);
-        assert_eq!(spend_all(&mut budget, much_later, NOTHING), 3);
+        assert_eq!(spend_all(&mut budget, much_later, 0), 3);
     }
 
     #[test]
     fn a_fraction_of_a_unit_is_not_lost() {
-        let mut budget = without_earnings();
+        let mut budget = Budget::full(TEST);
         let now = Instant::now();
-        spend_all(&mut budget, now, NOTHING);
+        spend_all(&mut budget, now, 0);
         for (millis, spent) in [
             (300, 0),
             (600, 1),
@@ -408,19 +429,19 @@ mod tests {
             (1_500, 1),
         ] {
             let later = now + Duration::from_millis(millis);
-            assert_eq!(spend_all(&mut budget, later, NOTHING), spent, "{millis}");
+            assert_eq!(spend_all(&mut budget, later, 0), spent, "{millis}");
         }
     }
 
     #[test]
     fn the_rate_applies_in_addition_to_earnings() {
-        let mut budget = earned_by_streams();
+        let mut budget = Budget::full(TEST);
         let start = Instant::now();
-        spend_all(&mut budget, start, NOTHING);
+        spend_all(&mut budget, start, 0);
         let spent: u32 = (1..=100)
             .map(|n| {
                 let now = start + Duration::from_millis(100) * n;
-                spend_all(&mut budget, now, streams(u64::from(n)))
+                spend_all(&mut budget, now, u64::from(n))
             })
             .sum();
         assert_eq!(spent, 100 + 2 * 10);
@@ -428,12 +449,12 @@ mod tests {
 
     #[test]
     fn earnings_are_not_limited_by_the_burst() {
-        let mut budget = earned_by_streams();
+        let mut budget = Budget::full(TEST);
         let now = Instant::now();
-        spend_all(&mut budget, now, NOTHING);
-        assert_eq!(spend_all(&mut budget, now, streams(2)), 2);
-        assert_eq!(spend_all(&mut budget, now, streams(2)), 0);
-        assert_eq!(spend_all(&mut budget, now, streams(10_002)), 10_000);
+        spend_all(&mut budget, now, 0);
+        assert_eq!(spend_all(&mut budget, now, 2), 2);
+        assert_eq!(spend_all(&mut budget, now, 2), 0);
+        assert_eq!(spend_all(&mut budget, now, 10_002), 10_000);
     }
 
     #[test]
@@ -462,17 +483,25 @@ mod tests {
         };
         let now = Instant::now();
         let mut budgets = Budgets::new(&config);
-        let mut earned = |budget: fn(&mut Budgets) -> &mut Budget| {
-            spend_all(budget(&mut budgets), now, done) - one.burst
+        let mut earned = |kind| {
+            let mut spent = 0;
+            while budgets.spend(kind, &config, now, &done).is_ok() {
+                spent += 1;
+            }
+            assert_eq!(
+                budgets.spend(kind, &config, now, &done),
+                Err(super::spent(kind.name()))
+            );
+            spent - one.burst
         };
-        assert_eq!(earned(|all| &mut all.resets), 5);
-        assert_eq!(earned(|all| &mut all.stream_errors), 5);
-        assert_eq!(earned(|all| &mut all.pings), 6 + 127);
-        assert_eq!(earned(|all| &mut all.settings), 2);
-        assert_eq!(earned(|all| &mut all.empty_frames), 8);
-        assert_eq!(earned(|all| &mut all.header_lists), 9);
-        assert_eq!(earned(|all| &mut all.window_updates), 262_140);
-        assert_eq!(earned(|all| &mut all.ignored_frames), 40 + 50 + 131_070);
+        assert_eq!(earned(BudgetKind::Resets), 5);
+        assert_eq!(earned(BudgetKind::StreamErrors), 5);
+        assert_eq!(earned(BudgetKind::Pings), 6 + 127);
+        assert_eq!(earned(BudgetKind::Settings), 2);
+        assert_eq!(earned(BudgetKind::EmptyFrames), 8);
+        assert_eq!(earned(BudgetKind::HeaderLists), 9);
+        assert_eq!(earned(BudgetKind::WindowUpdates), 262_140);
+        assert_eq!(earned(BudgetKind::IgnoredFrames), 40 + 50 + 131_070);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::bdp;
-use crate::budget;
+use crate::budget::{self, BudgetKind};
 use crate::error::{ConnectionError, ErrorCode, Fault};
 use crate::event::Event;
 use crate::frame::{GoAway, Head, MAX_STREAM_ID, Ping, Setting, SettingsFrame, WindowUpdate};
@@ -229,13 +229,13 @@ impl<T, H: Clone> Connection<T, H> {
         let frame = SettingsFrame::parse(head, payload)?;
         if frame == SettingsFrame::Ack {
             let Some(table_size) = self.unacknowledged_settings.pop_front() else {
-                self.spend(|budgets| &mut budgets.settings, now)?;
+                self.spend(BudgetKind::Settings, now)?;
                 return Ok(None);
             };
             self.decoder.settings_acknowledged(table_size as usize);
             return Ok(Some(Event::SettingsAcked));
         }
-        self.spend(|budgets| &mut budgets.settings, now)?;
+        self.spend(BudgetKind::Settings, now)?;
         if self.phase == ConnectionPhase::FirstSettings {
             self.phase = ConnectionPhase::Running;
             self.peer.max_concurrent_streams = None;
@@ -289,7 +289,7 @@ impl<T, H: Clone> Connection<T, H> {
         if ack {
             return self.pong(payload, now);
         }
-        self.spend(|budgets| &mut budgets.pings, now)?;
+        self.spend(BudgetKind::Pings, now)?;
         self.count_control_frame()?;
         Ping { ack: true, payload }.write(self.output.buffer());
         self.stats.pings_received += 1;
@@ -312,7 +312,7 @@ impl<T, H: Clone> Connection<T, H> {
             return Ok(None);
         }
         if self.pings_in_flight == 0 {
-            self.spend(|budgets| &mut budgets.pings, now)?;
+            self.spend(BudgetKind::Pings, now)?;
             return Ok(None);
         }
         self.pings_in_flight -= 1;
@@ -351,7 +351,7 @@ impl<T, H: Clone> Connection<T, H> {
         let frame = GoAway::parse(head, payload)?;
         let last_id = frame.last_stream_id;
         if let Some(before) = self.peer_goaway {
-            self.spend(|budgets| &mut budgets.ignored_frames, now)?;
+            self.spend(BudgetKind::IgnoredFrames, now)?;
             if last_id > before {
                 return Err(Fault::connection(
                     ErrorCode::PROTOCOL_ERROR,

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::budget;
+use crate::budget::{self, BudgetKind};
 use crate::error::{ErrorCode, Fault, StreamError};
 use crate::event::Event;
 use crate::frame::{Continuation, Head, Headers, RstStream};
@@ -73,7 +73,7 @@ impl<T, H: Clone> Connection<T, H> {
             return self.whole_block(frame, headers.fragment, now);
         }
         if headers.fragment.is_empty() {
-            self.spend(|budgets| &mut budgets.empty_frames, now)?;
+            self.spend(BudgetKind::EmptyFrames, now)?;
         }
         self.open_block = Some(OpenBlock {
             frame,
@@ -92,7 +92,7 @@ impl<T, H: Clone> Connection<T, H> {
     ) -> Result<Option<Event<H>>, Fault> {
         let frame = Continuation::parse(head, payload)?;
         if frame.fragment.is_empty() && !frame.end_headers {
-            self.spend(|budgets| &mut budgets.empty_frames, now)?;
+            self.spend(BudgetKind::EmptyFrames, now)?;
         }
         // `check_head` has refused a CONTINUATION without an open block.
         let Some(mut open) = self.open_block.take() else {
@@ -266,7 +266,7 @@ impl<T, H: Clone> Connection<T, H> {
             }
         };
         if decoded.over_limit {
-            self.spend(|budgets| &mut budgets.header_lists, now)?;
+            self.spend(BudgetKind::HeaderLists, now)?;
             return Err(Fault::stream(
                 ErrorCode::FRAME_SIZE_ERROR,
                 "header list larger than the limit",
@@ -345,7 +345,7 @@ impl<T, H: Clone> Connection<T, H> {
 
     /// Refuses a stream above the limit of concurrent streams.
     fn refuse_request(&mut self, id: u32, now: Instant) -> Result<Option<Event<H>>, Fault> {
-        self.spend(|budgets| &mut budgets.stream_errors, now)?;
+        self.spend(BudgetKind::StreamErrors, now)?;
         self.count_control_frame()?;
         let code = ErrorCode::REFUSED_STREAM;
         RstStream { code }.write(id, self.output.buffer());

@@ -6,7 +6,7 @@ use std::time::Instant;
 use bytes::{Buf, Bytes, BytesMut};
 
 use crate::bdp;
-use crate::budget::{RAPID, TINY_WINDOW_UPDATE};
+use crate::budget::{BudgetKind, RAPID, TINY_WINDOW_UPDATE};
 use crate::error::{ConnectionError, ErrorCode, Fault};
 use crate::event::Event;
 use crate::frame::{Data, Head, Kind, Ping, Priority, PushPromise, RstStream, WindowUpdate, flag};
@@ -261,7 +261,7 @@ impl<T, H: Clone> Connection<T, H> {
         let flow_controlled = head.length as u32;
         self.connection_received(flow_controlled, now)?;
         if range.is_empty() && !end_stream {
-            self.spend(|budgets| &mut budgets.empty_frames, now)?;
+            self.spend(BudgetKind::EmptyFrames, now)?;
         }
         let Some(key) = self.live(head.stream_id) else {
             return self.late_data(head, now);
@@ -366,7 +366,7 @@ impl<T, H: Clone> Connection<T, H> {
                     self.late_octets -= octets;
                     return Ok(None);
                 }
-                self.spend(|budgets| &mut budgets.ignored_frames, now)?;
+                self.spend(BudgetKind::IgnoredFrames, now)?;
                 Ok(None)
             }
         }
@@ -391,7 +391,7 @@ impl<T, H: Clone> Connection<T, H> {
             return self.ignore(now);
         };
         if !self.role.opens(id) && self.is_rapid_reset(key, now) {
-            self.spend(|budgets| &mut budgets.resets, now)?;
+            self.spend(BudgetKind::Resets, now)?;
         }
         self.close(key, Closure::ResetByPeer);
         self.reported_end = Some(key);
@@ -417,7 +417,7 @@ impl<T, H: Clone> Connection<T, H> {
     ) -> Result<Option<Event<H>>, Fault> {
         let WindowUpdate { increment } = WindowUpdate::parse(head, payload)?;
         if increment < TINY_WINDOW_UPDATE {
-            self.spend(|budgets| &mut budgets.window_updates, now)?;
+            self.spend(BudgetKind::WindowUpdates, now)?;
         }
         if head.stream_id == 0 {
             if self.send_window.adjust(i64::from(increment)).is_err() {
@@ -470,7 +470,7 @@ impl<T, H: Clone> Connection<T, H> {
 
     /// Counts a frame without effect against its budget.
     pub(super) fn ignore(&mut self, now: Instant) -> Result<Option<Event<H>>, Fault> {
-        self.spend(|budgets| &mut budgets.ignored_frames, now)?;
+        self.spend(BudgetKind::IgnoredFrames, now)?;
         Ok(None)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::block::Block;
-use crate::budget::Budget;
+use crate::budget::BudgetKind;
 use crate::error::{ConnectionError, ErrorCode, StreamError};
 use crate::event::Event;
 use crate::flow::{SendWindow, StreamWindow};
@@ -275,7 +275,7 @@ impl<T, H: Clone> Connection<T, H> {
         now: Instant,
     ) -> Result<Option<Event<H>>, ConnectionError> {
         if !self.role.opens(id) {
-            self.spend(|budgets| &mut budgets.stream_errors, now)?;
+            self.spend(BudgetKind::StreamErrors, now)?;
         }
         if self.is_idle(id) {
             // An idle stream cannot be reset (RFC 9113 section 5.1).
@@ -300,13 +300,9 @@ impl<T, H: Clone> Connection<T, H> {
     }
 
     /// Spends one unit of a budget.
-    pub(super) fn spend(
-        &mut self,
-        budget: impl FnOnce(&mut super::Budgets) -> &mut Budget,
-        now: Instant,
-    ) -> Result<(), ConnectionError> {
-        let progress = self.progress();
-        budget(&mut self.budgets).spend(now, &progress)
+    pub(super) fn spend(&mut self, kind: BudgetKind, now: Instant) -> Result<(), ConnectionError> {
+        let done = self.progress();
+        self.budgets.spend(kind, &self.config.budgets, now, &done)
     }
 
     /// Returns the last accepted stream of the peer, for a GOAWAY.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::StreamKey;
 
 /// The initial number of places of a table.
-const FIRST_PLACES: usize = 32;
+const FIRST_PLACES: usize = 4;
 
 /// A map from stream ids to stream keys, optimized for consecutive ids.
 ///

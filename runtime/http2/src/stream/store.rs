@@ -62,6 +62,10 @@ impl<T> Store<T> {
                 slot_index
             }
             None => {
+                if self.slots.is_empty() {
+                    // Most idle connections have one call at a time.
+                    self.slots.reserve_exact(1);
+                }
                 self.slots.push(Slot {
                     generation,
                     stream: Stream {

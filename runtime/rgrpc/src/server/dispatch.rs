@@ -210,20 +210,20 @@ impl Dispatcher {
 /// last of its calls have ended.
 pub(super) struct ConnectionCalls {
     dispatcher: Arc<Dispatcher>,
-    /// Told first.
-    recorders: ConnectionRecorders,
+    /// Told first. Boxed, because most servers have none.
+    recorders: Option<Box<ConnectionRecorders>>,
     _alive: watch::Receiver<ServerPhase>,
 }
 
 impl ConnectionCalls {
     pub(super) fn new(
         dispatcher: Arc<Dispatcher>,
-        recorders: ConnectionRecorders,
+        recorders: Option<ConnectionRecorders>,
         alive: watch::Receiver<ServerPhase>,
     ) -> Self {
         Self {
             dispatcher,
-            recorders,
+            recorders: recorders.map(Box::new),
             _alive: alive,
         }
     }
@@ -248,7 +248,9 @@ impl Dispatch for ConnectionCalls {
     }
 
     fn ended(&self, reason: DisconnectReason) {
-        self.recorders.set_reason(reason);
+        if let Some(recorders) = &self.recorders {
+            recorders.set_reason(reason);
+        }
     }
 }
 

@@ -37,15 +37,19 @@ impl StatsHandlers {
         recorders
     }
 
-    /// Begins a connection with all handlers.
-    pub(crate) fn begin_connection(&self, begin: &mut ConnectionBegin<'_>) -> ConnectionRecorders {
+    /// Begins a connection with all handlers. `None` if none records it.
+    pub(crate) fn begin_connection(
+        &self,
+        begin: &mut ConnectionBegin<'_>,
+    ) -> Option<ConnectionRecorders> {
         let begun = self.0.iter().filter_map(|handler| {
             caught(STATS_HANDLER, || handler.begin_connection(begin)).unwrap_or_default()
         });
-        ConnectionRecorders {
-            recorders: begun.collect(),
+        let recorders: Vec<_> = begun.collect();
+        (!recorders.is_empty()).then(|| ConnectionRecorders {
+            recorders,
             reason: OnceLock::new(),
-        }
+        })
     }
 }
 
@@ -201,7 +205,6 @@ impl CallScope {
 }
 
 /// The recorders of one connection. Dropping this reports the end of the connection to them.
-#[derive(Default)]
 pub(crate) struct ConnectionRecorders {
     recorders: Vec<Arc<dyn ConnectionStats>>,
     /// Set when the connection has ended; its calls may go on for a moment.
@@ -211,9 +214,7 @@ pub(crate) struct ConnectionRecorders {
 impl ConnectionRecorders {
     /// Sets the reason of the end. The first one stays.
     pub(crate) fn set_reason(&self, reason: DisconnectReason) {
-        if !self.recorders.is_empty() {
-            let _ = self.reason.set(reason);
-        }
+        let _ = self.reason.set(reason);
     }
 }
 

@@ -107,14 +107,11 @@ impl Connector {
 
     /// Begins the connection with the stats handlers, if there are any; returns their recorders.
     fn begin_recording(&self, peer: &Peer) -> Option<Arc<SharedRecorders>> {
-        if self.stats.is_empty() {
-            return None;
-        }
         let recorders = self.stats.begin_connection(&mut ConnectionBegin {
             side: Side::Client,
             peer,
             extensions: &mut Extensions::new(),
-        });
+        })?;
         Some(Arc::new(SharedRecorders(Mutex::new(Some(recorders)))))
     }
 }

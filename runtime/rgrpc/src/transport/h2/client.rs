@@ -52,9 +52,10 @@ pub(crate) async fn connect(
     report: Report,
 ) -> Result<Arc<dyn ClientTransport>, PrefaceError> {
     let registry = &settings.connections;
-    let registration = registry.register(Side::Client, connected.peer.clone());
+    let peer = Arc::new(connected.peer);
+    let registration = registry.register(Side::Client, Arc::clone(&peer));
     let stats = Arc::clone(registration.stats());
-    let info = Arc::new(ConnectionInfo::new(connected.peer));
+    let info = Arc::new(ConnectionInfo::new(peer));
     let (settings_sender, settings_came) = oneshot::channel();
     let tap = FrameTap::new(
         connected.io,

@@ -34,9 +34,9 @@ pub(super) struct ConnectionInfo {
 }
 
 impl ConnectionInfo {
-    pub(super) fn new(peer: Peer) -> Self {
+    pub(super) fn new(peer: Arc<Peer>) -> Self {
         Self {
-            peer: Arc::new(peer),
+            peer,
             goaway: Mutex::new(None),
             io_error: OnceLock::new(),
             first_octets: Mutex::new(Vec::new()),

@@ -113,7 +113,7 @@ impl ServerConnection {
 impl ServerTransport for ServerConnection {
     async fn serve<D: Dispatch>(self, dispatch: Arc<D>) {
         let connections = &self.settings.connections;
-        let registered = connections.register(Side::Server, (*self.peer).clone());
+        let registered = connections.register(Side::Server, Arc::clone(&self.peer));
         let reason = match self.handshake(Arc::clone(registered.stats())).await {
             Ok(open) => open.serve(&dispatch).await,
             Err(reason) => reason,

@@ -106,7 +106,7 @@ mod tests {
     fn stats() -> Arc<ConnectionStats> {
         let registry = Arc::new(ConnectionRegistry::default());
         let peer = Peer::new(Address::Pipe, Address::Pipe);
-        Arc::clone(registry.register(Side::Server, peer).stats())
+        Arc::clone(registry.register(Side::Server, Arc::new(peer)).stats())
     }
 
     #[test]

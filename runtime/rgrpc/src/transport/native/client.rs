@@ -55,9 +55,9 @@ pub(crate) async fn connect(
     let (settings_sender, settings_came) = oneshot::channel();
     let (failed_sender, failed) = oneshot::channel();
     let registry = &settings.connections;
-    let registration = registry.register(Side::Client, connected.peer.clone());
-    let stats = Arc::clone(registration.stats());
     let peer = Arc::new(connected.peer);
+    let registration = registry.register(Side::Client, Arc::clone(&peer));
+    let stats = Arc::clone(registration.stats());
     // Boxed, because a future reserves space for it in each of its states.
     let task = Box::new(Task {
         link: Link::new(

@@ -156,7 +156,8 @@ impl<D: Dispatch> Task<D> {
     ) -> Self {
         let now = Instant::now();
         let connections = &settings.connections;
-        let registration = connections.register(Side::Server, connected.peer.clone());
+        let peer = connection.shared_peer();
+        let registration = connections.register(Side::Server, Arc::clone(peer));
         let config = Config {
             max_concurrent_streams: settings.max_concurrent_streams,
             ..Config::default()
@@ -165,7 +166,7 @@ impl<D: Dispatch> Task<D> {
             dispatch,
             shared: Arc::new(ServerShared {
                 outbox: Outbox::new(),
-                peer: Arc::clone(connection.shared_peer()),
+                peer: Arc::clone(peer),
                 connection,
                 memory: settings.memory.clone(),
                 max_header_list: AtomicU32::new(u32::MAX),

@@ -1,7 +1,7 @@
 //! The statistics of one connection. Its task writes them, and any task can read them.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
@@ -16,7 +16,7 @@ use crate::side::Side;
 pub(crate) struct ConnectionStats {
     id: u64,
     side: Side,
-    peer: Peer,
+    peer: Arc<Peer>,
     /// One time by both clocks, to which other times are relative.
     epoch: (Instant, SystemTime),
     streams_started: AtomicU64,
@@ -51,7 +51,7 @@ pub(crate) struct Counts {
 struct LastTime(AtomicU64);
 
 impl ConnectionStats {
-    pub(super) fn new(id: u64, side: Side, peer: Peer) -> Self {
+    pub(super) fn new(id: u64, side: Side, peer: Arc<Peer>) -> Self {
         Self {
             id,
             side,
@@ -122,7 +122,7 @@ impl ConnectionStats {
         let last_stream = time(&self.last_stream);
         ConnectionSnapshot {
             id: self.id,
-            peer: self.peer.clone(),
+            peer: (*self.peer).clone(),
             streams_started,
             streams_succeeded,
             streams_failed: streams_started.saturating_sub(alive_or_succeeded),
@@ -167,7 +167,11 @@ mod tests {
 
     #[test]
     fn times_are_those_when_a_count_has_changed() {
-        let stats = ConnectionStats::new(7, Side::Client, Peer::new(Address::Pipe, Address::Pipe));
+        let stats = ConnectionStats::new(
+            7,
+            Side::Client,
+            Arc::new(Peer::new(Address::Pipe, Address::Pipe)),
+        );
         let (begun, time) = stats.epoch;
         let second = Duration::from_secs(1);
         assert_eq!(stats.snapshot().last_message_sent, None);

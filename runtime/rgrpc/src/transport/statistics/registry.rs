@@ -26,7 +26,7 @@ pub(crate) struct Registration {
 
 impl ConnectionRegistry {
     /// Adds a connection that is created now.
-    pub(crate) fn register(self: &Arc<Self>, side: Side, peer: Peer) -> Registration {
+    pub(crate) fn register(self: &Arc<Self>, side: Side, peer: Arc<Peer>) -> Registration {
         let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
         let stats = Arc::new(ConnectionStats::new(id, side, peer));
         lock(&self.0).insert(id, Arc::clone(&stats));
@@ -64,7 +64,7 @@ mod tests {
     #[test]
     fn a_connection_is_there_until_its_registration_is_dropped() {
         let registry = Arc::new(ConnectionRegistry::default());
-        let peer = || Peer::new(Address::Pipe, Address::Pipe);
+        let peer = || Arc::new(Peer::new(Address::Pipe, Address::Pipe));
         let first = registry.register(Side::Server, peer());
         let second = registry.register(Side::Server, peer());
         let ids = || -> Vec<_> { registry.snapshots().iter().map(|one| one.id).collect() };

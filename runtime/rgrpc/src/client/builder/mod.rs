@@ -1,6 +1,7 @@
 //! The options of a channel that is being built.
 //!
-//! Called by users; checks everything that needs no IO.
+//! Called by users, on their tasks. It does no IO: [`build`](ClientConnBuilder::build) checks the
+//! options and makes the channel, which connects for its first call.
 
 mod error;
 
@@ -40,7 +41,7 @@ const USER_AGENT: &str = concat!("grpc-rust-rgrpc/", env!("CARGO_PKG_VERSION"));
 /// The scheme of targets that name none.
 const DEFAULT_SCHEME: &str = "dns";
 
-/// After how long without calls a channel goes idle.
+/// The default time without calls after which a channel goes idle.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// The default maximum number of connections to an address.
@@ -268,11 +269,11 @@ impl ClientConnBuilder {
     /// Sets the default service config, as JSON: the configuration of calls to the target's
     /// services. Default: none.
     ///
-    /// Holds as long as the target's resolver finds none. Read are `loadBalancingConfig`, which
-    /// names the [policy](crate::balancer) that the channel balances by, of each entry of
-    /// `methodConfig` `name`, `timeout`, `waitForReady`, `maxRequestMessageBytes`,
-    /// `maxResponseMessageBytes`, `retryPolicy` and `hedgingPolicy`, and beside it
-    /// `retryThrottling`, `connectionScaling` and `healthCheckConfig`; other fields are ignored.
+    /// It applies as long as the target's resolver finds none. The channel reads
+    /// `loadBalancingConfig`, which names the [policy](crate::balancer) that it balances by;
+    /// `name`, `timeout`, `waitForReady`, `maxRequestMessageBytes`, `maxResponseMessageBytes`,
+    /// `retryPolicy` and `hedgingPolicy` of each entry of `methodConfig`; `retryThrottling`,
+    /// `connectionScaling` and `healthCheckConfig`. It ignores other fields.
     /// A call's own options go together with its method's config: the earlier deadline and the
     /// smaller limits hold, and the call's `wait_for_ready` goes before the config's.
     ///

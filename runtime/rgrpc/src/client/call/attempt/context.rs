@@ -83,32 +83,38 @@ impl AttemptContext<'_> {
             self.record(recorded.as_deref(), || {
                 CallEvent::Picked(permit.transport.peer())
             });
-            let own = if self.needs_authorization(&of_pick) {
-                let metadata = self.metadata(recorded.as_deref());
-                let peer = permit.transport.peer();
-                let authorized = Box::pin(self.authorize(peer, metadata, of_pick)).await;
-                authorized.map_err(|failure| ended(recorded.as_deref(), failure))?
-            } else {
-                Authorized {
-                    metadata: with_pick(self.metadata(recorded.as_deref()), of_pick),
-                    headers: None,
+            // In a block of its own: what differs from the call needs no space in the future afterwards.
+            let opened = {
+                let own = if self.needs_authorization(&of_pick) {
+                    let metadata = self.metadata(recorded.as_deref());
+                    let peer = permit.transport.peer();
+                    let authorized = Box::pin(self.authorize(peer, metadata, of_pick)).await;
+                    authorized.map_err(|failure| ended(recorded.as_deref(), failure))?
+                } else {
+                    Authorized {
+                        metadata: with_pick(self.metadata(recorded.as_deref()), of_pick),
+                        headers: None,
+                    }
+                };
+                let timeout = self.timeout();
+                let metadata = own.metadata.as_ref();
+                let metadata = metadata.unwrap_or_else(|| self.metadata(recorded.as_deref()));
+                let opened = permit.transport.open(OpenRequest {
+                    path: method,
+                    headers: own.headers.as_ref().unwrap_or_else(|| self.headers()),
+                    content_subtype: self.content_subtype,
+                    previous_attempts: number.previous,
+                    timeout: timeout.map_err(|failure| ended(recorded.as_deref(), failure))?,
+                    metadata,
+                    only_message: only_message.take(),
+                });
+                if opened.is_ok() {
+                    self.record(recorded.as_deref(), || CallEvent::OutHeader(metadata));
                 }
+                opened
             };
-            let timeout = self.timeout();
-            let metadata = own.metadata.as_ref();
-            let metadata = metadata.unwrap_or_else(|| self.metadata(recorded.as_deref()));
-            let opened = permit.transport.open(OpenRequest {
-                path: method,
-                headers: own.headers.as_ref().unwrap_or_else(|| self.headers()),
-                content_subtype: self.content_subtype,
-                previous_attempts: number.previous,
-                timeout: timeout.map_err(|failure| ended(recorded.as_deref(), failure))?,
-                metadata,
-                only_message: only_message.take(),
-            });
             match opened {
                 Ok(stream) => {
-                    self.record(recorded.as_deref(), || CallEvent::OutHeader(metadata));
                     let observer = self.observer.cloned();
                     let attempt = CallAttempt::new(
                         stream, counted, permit, callback, call, observer, recorded,

@@ -15,9 +15,9 @@ use crate::metadata::Metadata;
 use crate::stats::{CallEvent, CallRecorders};
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CancelReason, ConnectionHandle, EndReport, EndedCall, Incoming, IncomingHead, Last,
-    NoHead, ReadDemand, RequestHead, ResponseHead, ServerStream, WholeContent, head_size,
-    too_large, trailers_size,
+    CallEnd, CancelReason, ConnectionHandle, EndReport, EndedCall, IncomingHead, Last, NoHead,
+    ReadDemand, RequestHead, ResponseHead, ServerStream, WholeContent, head_size, too_large,
+    trailers_size,
 };
 
 /// The context of a server's call: everything that its handler reads and sets besides messages.
@@ -615,12 +615,7 @@ impl MessageSource for CallContext {
     }
 
     fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<SourceEvent> {
-        self.0
-            .poll_data(cx, read_demand)
-            .map(|incoming| match incoming {
-                Incoming::Data(data) => SourceEvent::Data(data),
-                Incoming::End(end) => SourceEvent::End(end.outcome),
-            })
+        self.0.poll_data(cx, read_demand).map(SourceEvent::from)
     }
 
     /// Does nothing: the handler gets the status, and decides how the call ends.

@@ -122,6 +122,15 @@ pub(super) enum ChainMessage<Req> {
     Outer(Arc<dyn HasMessage<Req>>),
 }
 
+impl<Req> ChainMessage<Req> {
+    pub(super) fn get(&self) -> &Req {
+        match self {
+            Self::Own(message) => message,
+            Self::Outer(outer) => outer.message(),
+        }
+    }
+}
+
 /// A call at the end of a chain, which has the message.
 pub(super) trait HasMessage<Req>: Send + Sync {
     fn message(&self) -> &Req;
@@ -167,10 +176,7 @@ where
     Res: 'static,
 {
     fn message(&self) -> &Req {
-        match &self.message {
-            ChainMessage::Own(message) => message,
-            ChainMessage::Outer(outer) => outer.message(),
-        }
+        self.message.get()
     }
 }
 

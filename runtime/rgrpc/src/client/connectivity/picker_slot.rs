@@ -153,7 +153,7 @@ impl PickerSlot {
 impl Snapshot {
     fn pick(&self, call: &PickInfo<'_>) -> PickResult<'_> {
         caught("the picker", || self.picker.pick(call))
-            .unwrap_or_else(|panicked| PickResult::Drop(Status::internal(panicked.to_string())))
+            .unwrap_or_else(|panicked| PickResult::Drop(panicked.to_status()))
     }
 }
 

@@ -142,7 +142,14 @@ const LAYERS: Table = &[
     ),
     (
         "codec",
-        &["buffer_pool", "prefix", "read_demand", "side", "status"],
+        &[
+            "buffer_pool",
+            "prefix",
+            "read_demand",
+            "side",
+            "status",
+            "task",
+        ],
     ),
     (
         "resolver",

@@ -94,11 +94,13 @@ use picker::call_failure;
 pub use picker::{
     DoneInfo, FailingPicker, OnDone, Pick, PickInfo, PickResult, Picker, QueuingPicker,
 };
+pub(crate) use picker::{has_authority, take_authority};
 pub use policies::{
-    LeastRequestBuilder, LeastRequestConfig, OutlierDetectionBuilder, PriorityBuilder,
-    PriorityChild, PriorityConfig, RandomSubsettingBuilder, RandomSubsettingConfig, RequestHash,
-    RingHashBuilder, RingHashConfig, RoundRobinBuilder, WeightedRoundRobinBuilder,
-    WeightedRoundRobinConfig, WeightedTargetBuilder, WeightedTargetConfig,
+    FailurePercentageEjection, LeastRequestBuilder, LeastRequestConfig, OutlierDetectionBuilder,
+    OutlierDetectionConfig, PriorityBuilder, PriorityChild, PriorityConfig,
+    RandomSubsettingBuilder, RandomSubsettingConfig, RequestHash, RingHashBuilder, RingHashConfig,
+    RoundRobinBuilder, SuccessRateEjection, WeightedRoundRobinBuilder, WeightedRoundRobinConfig,
+    WeightedTargetBuilder, WeightedTargetConfig,
 };
 pub use registry::{BalancerBuilder, BalancerRegistry, PolicyConfig};
 pub use subconn::{Health, SubConn, SubConnId, SubConnState};

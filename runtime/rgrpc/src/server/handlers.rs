@@ -27,7 +27,7 @@ impl Handlers {
     ///
     /// # Errors
     /// The server does not have the method.
-    #[inline]
+    #[inline(always)]
     pub(super) fn handle(
         &self,
         method: Option<MethodId>,

@@ -6,9 +6,8 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{CancelReason, EncodingField, HeadWithTimeout, RequestHead};
+use super::{CancelReason, EncodingField, RequestHead};
 use crate::interceptor::{EndHook, EndHooks};
-use crate::later;
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::stats::CallScope;
@@ -28,8 +27,7 @@ pub(crate) struct CallState {
     /// without taking the lock.
     has_encoding: AtomicBool,
     response: Mutex<ResponseState>,
-    /// Set before the call is dispatched, if at all.
-    scope: OnceLock<CallScope>,
+    scope: Option<CallScope>,
     /// A run of the handler has taken the request's body.
     body_taken: AtomicBool,
     /// Created by the first task that waits for the call's end.
@@ -68,18 +66,22 @@ pub(crate) struct EndReport {
 }
 
 impl CallState {
-    /// Creates the state of a call that arrived at `now`.
+    /// Creates the state of a call that began at this time.
     #[inline]
-    pub(crate) fn new(received: HeadWithTimeout<Arc<RequestHead>>, now: Instant) -> Self {
-        let HeadWithTimeout { head, timeout } = received;
+    pub(crate) fn new(
+        head: Arc<RequestHead>,
+        began: Instant,
+        deadline: Option<Instant>,
+        scope: Option<CallScope>,
+    ) -> Self {
         Self {
-            deadline: timeout.and_then(|timeout| later::deadline(now, timeout)),
             head,
-            began: now,
+            began,
+            deadline,
             shortened: AtomicU64::new(NOT_SHORTENED),
             has_encoding: AtomicBool::new(false),
             response: Mutex::default(),
-            scope: OnceLock::new(),
+            scope,
             body_taken: AtomicBool::new(false),
             done: OnceLock::new(),
         }
@@ -98,13 +100,7 @@ impl CallState {
     /// The state that stats handlers and the head hook have made for the call.
     #[inline]
     pub(crate) fn scope(&self) -> Option<&CallScope> {
-        self.scope.get()
-    }
-
-    /// Sets the [scope](Self::scope), once.
-    pub(crate) fn set_scope(&self, scope: CallScope) {
-        let is_first = self.scope.set(scope).is_ok();
-        debug_assert!(is_first, "a call is dispatched once");
+        self.scope.as_ref()
     }
 
     /// Returns whether a run of the handler has taken the request's body.
@@ -237,7 +233,7 @@ impl CallState {
         let trailer = std::mem::take(&mut response.trailer);
         let header = response.take_header();
         let hooks = std::mem::take(&mut response.end_hooks);
-        let is_reported = !hooks.is_empty() || self.scope().is_some();
+        let is_reported = !hooks.is_empty() || self.scope.is_some();
         let report = is_reported.then(|| EndReport {
             hooks,
             cancel_reason: response.cancelled,
@@ -257,7 +253,7 @@ impl CallState {
     /// Cancels the call, before its handler is dropped. The first reason stays. A call that has
     /// ended does not change.
     pub(crate) fn cancel(&self, reason: CancelReason) {
-        let reason = reason.at(Instant::now(), self.deadline());
+        let reason = reason.at(Instant::now(), self.deadline);
         let mut response = lock(&self.response);
         if !response.done {
             response.cancelled.get_or_insert(reason);

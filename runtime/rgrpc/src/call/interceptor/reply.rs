@@ -43,6 +43,7 @@ type Encode = fn(&dyn Any) -> Result<Bytes, Status>;
 impl ClientReply {
     /// Creates an answer to a unary call.
     #[must_use]
+    #[inline]
     pub fn new<M: Send + 'static>(response: Response<M>) -> Self {
         Self::of(response, None)
     }

@@ -109,12 +109,14 @@ pub(super) trait UnaryReply<Res> {
 }
 
 impl<Res> UnaryReply<Res> for Response<Res> {
+    #[inline]
     fn of_response<C: Codec<Res>>(response: Response<Res>) -> Self {
         response
     }
 }
 
 impl<Res: Send + 'static> UnaryReply<Res> for ClientReply {
+    #[inline]
     fn of_response<C: Codec<Res>>(response: Response<Res>) -> Self {
         Self::with_codec::<C, Res>(response)
     }
@@ -125,6 +127,15 @@ pub(super) enum ChainMessage<Req> {
     Own(Req),
     /// The message of the chain around this one.
     Outer(Arc<dyn HasMessage<Req>>),
+}
+
+impl<Req> ChainMessage<Req> {
+    pub(super) fn get(&self) -> &Req {
+        match self {
+            Self::Own(message) => message,
+            Self::Outer(outer) => outer.message(),
+        }
+    }
 }
 
 /// A call at the end of a chain, which has the message.
@@ -172,10 +183,7 @@ where
     Res: 'static,
 {
     fn message(&self) -> &Req {
-        match &self.message {
-            ChainMessage::Own(message) => message,
-            ChainMessage::Outer(outer) => outer.message(),
-        }
+        self.message.get()
     }
 }
 
@@ -218,7 +226,7 @@ where
 
     fn reply_encoded(&self, response: Response<Bytes>) -> Result<ClientReply, Status> {
         let (message, metadata, trailer, peer) = response.into_all_parts();
-        let message = decode::<Res>(C::decode, message.into())?;
+        let message = decode::<Res>(C::decode, message.into(), Side::Client)?;
         let response = Response::from_parts(message, metadata, trailer, peer);
         Ok(ClientReply::with_codec::<C, Res>(response))
     }

@@ -3,6 +3,7 @@
 //! Begun by unary and streaming calls, on the task that polls the call.
 
 mod authorize;
+mod authorized;
 mod call_attempt;
 mod context;
 mod counted_call;

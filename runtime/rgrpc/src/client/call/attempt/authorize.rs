@@ -19,7 +19,6 @@ use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::task::caught_status;
-use crate::transport::CommonHeaders;
 
 impl AttemptContext<'_> {
     /// Returns whether there is anything to [authorize](Self::authorize) on a connection that was picked

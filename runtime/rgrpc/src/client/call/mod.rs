@@ -144,13 +144,11 @@ impl ClientConn {
             let wait_for_ready = options.wait_for_ready();
             let start = || self.start();
             let config = pin!(wait_for_call_config(self.shared(), wait_for_ready, start));
-            recorder.during(config, || Some(WaitReason::Resolver)).await
+            recorder.during(config, || WaitReason::Resolver).await
         };
         let config = pin!(Some(config));
         let bounds = Bounds::of_options(options);
-        let config = bounds
-            .run(config, self.target(), || recorder.take())
-            .await?;
+        let config = bounds.run(config, self.target(), &recorder).await?;
         if let (Some(observer), Some(began)) = (observer, began) {
             observer.record(&CallEvent::NameResolutionDelayed(began.elapsed()));
         }
@@ -199,19 +197,12 @@ impl ClientConn {
             observer: observer.cloned(),
         };
         let call = Arc::new(StreamCall::new(context, scheduler, FinishHooks::default()));
-        let recorder = WaitRecorder::default();
-        let response = async {
-            let accepted = Accepted {
-                limit,
-                encodings: encodings.as_ref(),
-            };
-            let response = pin!(receive_response::<C, Res>(&call, accepted));
-            recorder.during(response, || call.give_up()).await
+        let accepted = Accepted {
+            limit,
+            encodings: encodings.as_ref(),
         };
-        let response = pin!(Some(response));
-        bounds
-            .run(response, self.target(), || recorder.take())
-            .await
+        let response = pin!(Some(receive_response::<C, Res>(&call, accepted)));
+        bounds.run(response, self.target(), &*call).await
     }
 
     /// The interceptors of the stub and of the channel, if there are any, and the options that they
@@ -280,7 +271,7 @@ impl ClientConn {
         let call = Arc::new(StreamCall::new(context, scheduler, hooks));
         let opened = {
             let opened = pin!(Some(call.opened()));
-            bounds.run(opened, self.target(), || call.give_up()).await
+            bounds.run(opened, self.target(), &*call).await
         };
         if let Err(status) = opened {
             call.finish(Err(&status));
@@ -420,9 +411,7 @@ where
             let run = unary_call::run::<C, Req, Res>(&context, request.message(), &mut scheduler);
             let run = pin!(Some(run));
             let bounds = Bounds::of_call(call);
-            bounds
-                .run(run, context.conn.target(), || recorder.take())
-                .await
+            bounds.run(run, context.conn.target(), &recorder).await
         };
         hooks.with(result).map(Reply::of_response)
     }

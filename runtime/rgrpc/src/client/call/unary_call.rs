@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 
 use super::attempt::{AttemptContext, CallAttempt};
 use super::scheduler::{AttemptDecision, AttemptFailure, AttemptScheduler};
-use super::wait_reason::WaitReason;
+use super::wait_reason::{WaitReason, WaitRecorder};
 use crate::call::{Accepted, CallObserver, Response, receive_response};
 use crate::codec::{Codec, Compressor, MessageLimit, PREFIX_LEN, frame_measured, frame_with};
 use crate::interceptor::MessageView;
@@ -109,7 +109,7 @@ pub(super) fn frame_shown<C: Codec<Req>, Req: 'static>(
 
 /// Waits until this attempt is due; `last` is the failure of the one before.
 async fn back_off(context: &AttemptContext<'_>, delay: Duration, attempt: u32, last: Status) {
-    let reason = || Some(WaitReason::Backoff { attempt, last });
+    let reason = || WaitReason::Backoff { attempt, last };
     context.recorder.during(pin!(sleep(delay)), reason).await;
 }
 
@@ -123,7 +123,7 @@ async fn receive<C: Codec<Res>, Res: 'static>(
         encodings: context.call.accept_compressors(),
     };
     let response = pin!(receive_response::<C, Res>(attempt, accepted));
-    let reason = || Some(attempt.wait_reason());
-    let response = context.recorder.during(response, reason).await;
+    let abandoned = |recorder: &WaitRecorder| attempt.abandoned(recorder);
+    let response = context.recorder.watch(response, abandoned).await;
     response.map_err(|status| attempt.failure(status))
 }

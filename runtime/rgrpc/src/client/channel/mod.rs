@@ -39,8 +39,8 @@ use super::config::ServiceConfigs;
 use super::connectivity::{Event, EventReceiver, SharedState};
 use crate::backoff::ConnectParams;
 use crate::balancer::{
-    Balancer, BalancerOptions, BalancerUpdate, FailingPicker, GracefulSwitch, QueuingPicker,
-    SubConnId, SubConnState,
+    Balancer, BalancerOptions, BalancerUpdate, GracefulSwitch, QueuingPicker, SubConnId,
+    SubConnState,
 };
 use crate::connectivity_state::ConnectivityState;
 use crate::credentials::PerRpcCredentials;
@@ -421,10 +421,7 @@ impl Running {
         // They need to wait no longer for what the resolver may say about them.
         let default = self.service_configs.default_config();
         self.state.picker.default_call_config(&default.calls);
-        let failure = ConnectivityState::TransientFailure;
-        self.state
-            .picker
-            .publish(failure, Arc::new(FailingPicker::new(status)));
+        self.state.picker.publish_failure(status);
     }
 
     fn resolved(&mut self, resolved: Resolved) {
@@ -535,7 +532,7 @@ impl Running {
         match idleness.decide(now, calls.activity()) {
             IdlenessDecision::AskAgainIn(wait) => *ask_at = now + wait.min(FAR),
             IdlenessDecision::Idle => {
-                if calls.if_none(|| self.state.publish_idle()) {
+                if self.state.try_publish_idle() {
                     tracing::debug!(
                         target = self.parts.target,
                         "idle: there were no calls for long"

@@ -26,7 +26,7 @@ pub(super) use self::connect_attempts::Unconnected;
 pub(super) use self::connect_error::{ConnectError, ConnectFailure, ConnectionLoss};
 pub(super) use self::connections::{Connection, Connections, Offer, StreamPermit, StreamQueue};
 pub(super) use self::event::{ConnectionId, Event, EventReceiver, MonitorId};
-pub(super) use self::picker_slot::{PickerSlot, closed};
+pub(super) use self::picker_slot::{PickerSlot, PickerVersion, closed};
 pub(super) use self::registry::Registry;
 pub(super) use self::task_mailbox::TaskMailbox;
 use crate::connectivity_state::ConnectivityState;
@@ -63,12 +63,14 @@ impl ChannelState {
     /// Notes that the channel's task is gone before the channel was closed: the channel is idle,
     /// and the next call starts another task. Wakes waiting calls.
     pub(super) fn task_lost(&self, lost: Lost) {
-        let mut open = Vec::new();
-        self.task.lost(lost, |idle| {
+        let reset = |idle| {
             // Before another task can begin, so that nothing of it is undone.
-            open = self.registry.clear();
-            self.picker.store(ConnectivityState::Idle, idle);
-        });
+            let open = self.registry.clear();
+            (open, self.picker.swap(ConnectivityState::Idle, idle))
+        };
+        let (open, previous) = self.task.lost(lost, reset);
+        // Its picker is users' code, and may start another task.
+        drop(previous);
         for transport in open {
             transport.close();
         }
@@ -79,6 +81,27 @@ impl ChannelState {
     pub(super) fn publish_idle(&self) {
         let idle = self.task.idle_picker();
         self.picker.publish(ConnectivityState::Idle, idle);
+    }
+
+    /// As [`publish_idle`](Self::publish_idle), unless there are calls. Returns whether the channel
+    /// is idle: every call that begins from then on finds it so.
+    ///
+    /// A call counts before it looks at the picker. So one that begins meanwhile is either counted
+    /// by the second look, or finds the idle picker.
+    pub(super) fn try_publish_idle(&self) -> bool {
+        if self.calls.activity() == Activity::Calls {
+            return false;
+        }
+        let idle = self.task.idle_picker();
+        let previous = self.picker.swap(ConnectivityState::Idle, idle);
+        if self.calls.is_none_now() {
+            drop(previous);
+            self.picker.notify();
+            return true;
+        }
+        // Calls that have found the idle picker wait for the next one.
+        self.picker.publish_again(&previous);
+        false
     }
 
     /// Closes all connections at once.

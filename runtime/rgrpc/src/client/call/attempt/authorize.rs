@@ -48,7 +48,7 @@ impl AttemptContext<'_> {
         }
         let own = own.unwrap_or_else(|| metadata.clone());
         let metadata = pin!(self.with_credentials(own, peer));
-        let reason = || Some(WaitReason::Credentials);
+        let reason = || WaitReason::Credentials;
         self.recorder.during(metadata, reason).await.map(Some)
     }
 

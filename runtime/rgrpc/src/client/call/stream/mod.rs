@@ -23,10 +23,9 @@ use self::attempt::{StreamAttempt, send_on};
 use self::replay_buffer::Sent;
 use self::uncommitted::{EndReason, Outcome, Uncommitted, end_attempt};
 use super::attempt::CallAttempt;
-use super::bounds::{Bounds, Exceeded};
+use super::bounds::{BoundedCall, Bounds, Exceeded};
 use super::scheduler::AttemptScheduler;
 use super::stream_wakers::{StreamHalf, StreamWakers};
-use super::wait_reason::WaitReason;
 use crate::buffer_pool::BufferPool;
 use crate::call::{
     CallObserver, CancelHandle, FinishHooks, MessageSink, MessageSource, SourceEvent,
@@ -185,19 +184,6 @@ impl StreamCall {
         if is_cancelled && self.failure().is_none() && self.is_unfinished() {
             self.end(EndReason::Exceeded(Exceeded::Cancelled));
         }
-    }
-
-    /// The reason why the call waits, if it has begun. The attempts of a call that is not committed
-    /// are cancelled: it is over.
-    pub(super) fn give_up(&self) -> Option<WaitReason> {
-        if let Some(committed) = self.committed.get() {
-            return Some(committed.attempt.wait_reason());
-        }
-        let (reason, wake) = self.with_attempts(Uncommitted::give_up)?;
-        if wake {
-            self.wakers.wake_all();
-        }
-        reason
     }
 
     /// The call has ended, and its halves know or are gone.
@@ -390,7 +376,10 @@ impl StreamCall {
         loop {
             match &mut *lock(&self.state) {
                 CallState::Driven(orders) => {
-                    orders.end = orders.end.take().or(end);
+                    // The first one stays; the other is dropped without the lock.
+                    if orders.end.is_none() {
+                        orders.end = end;
+                    }
                     return;
                 }
                 CallState::Failed(_) => return,
@@ -604,6 +593,16 @@ impl MessageSource for StreamCall {
     }
 }
 
+impl BoundedCall for StreamCall {
+    fn exceed(&self, exceeded: Exceeded) {
+        self.end(EndReason::Exceeded(exceeded));
+    }
+
+    fn status(&self, _target: &str) -> Option<Status> {
+        self.failure()
+    }
+}
+
 /// The answer of uncommitted attempts to the receiving half.
 fn nothing_received(_: &Uncommitted, _: &mut Context<'_>) -> Poll<()> {
     Poll::Pending
@@ -617,7 +616,7 @@ impl Drop for StreamCall {
     fn drop(&mut self) {
         let status = self.failure().unwrap_or_else(dropped);
         if let Some(mut uncommitted) = self.take() {
-            uncommitted.cancel_attempts();
+            uncommitted.end(EndReason::Status(status.clone()));
         }
         self.finish(Err(&status));
     }

@@ -68,10 +68,7 @@ where
             }
             // These two are for hedged calls.
             AttemptDecision::RepeatNow | AttemptDecision::AwaitOthers => {}
-            AttemptDecision::Fail(status) => {
-                context.call.commit();
-                return Err(status);
-            }
+            AttemptDecision::Fail(status) => return Err(status),
         }
     }
 }

@@ -42,6 +42,7 @@ use crate::balancer::{
     Balancer, BalancerOptions, BalancerUpdate, GracefulSwitch, QueuingPicker, SubConnId,
     SubConnState,
 };
+use crate::buffer_pool::BufferPool;
 use crate::connectivity_state::ConnectivityState;
 use crate::credentials::PerRpcCredentials;
 use crate::resolver::{Resolver, ResolverError, ResolverEvent, ResolverState};
@@ -70,6 +71,7 @@ pub(super) struct ChannelParts {
     pub(super) headers: Arc<CommonHeaders>,
     /// The credentials of every request, also one for a backend's health.
     pub(super) per_rpc_credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
+    pub(super) buffer_pool: BufferPool,
     /// Backends are not asked for their health.
     pub(super) health_check_disabled: bool,
 }
@@ -188,6 +190,7 @@ impl Running {
         let monitor_context = MonitorContext::new(
             Arc::clone(&parts.headers),
             Arc::clone(&parts.per_rpc_credentials),
+            parts.buffer_pool.clone(),
             events.clone(),
             parts.health_check_disabled,
         );

@@ -426,7 +426,10 @@ impl LocalEnd {
     fn set(&self, status: Status) {
         let mut ended = lock(&self.0);
         let state = ended.get_or_insert_default();
-        state.status.get_or_insert(status);
+        // Else it is dropped at the end, without the lock.
+        if state.status.is_none() {
+            state.status = Some(status);
+        }
         let wakers = std::mem::take(&mut state.wakers);
         drop(ended);
         wakers.into_iter().flatten().for_each(Waker::wake);
@@ -440,13 +443,16 @@ impl LocalEnd {
     fn poll(&self, half: StreamHalf, cx: &Context<'_>) -> Option<Status> {
         let mut ended = lock(&self.0);
         let state = ended.get_or_insert_default();
-        if state.status.is_none() {
-            let slot = &mut state.wakers[half as usize];
-            match slot {
-                Some(waker) => waker.clone_from(cx.waker()),
-                None => *slot = Some(cx.waker().clone()),
-            }
+        if state.status.is_some() {
+            return state.status.clone();
         }
-        state.status.clone()
+        let slot = &mut state.wakers[half as usize];
+        if slot.as_ref().is_none_or(|slot| !slot.will_wake(cx.waker())) {
+            let previous = slot.replace(cx.waker().clone());
+            drop(ended);
+            // The last one of a task may drop that, which is done without the lock.
+            drop(previous);
+        }
+        None
     }
 }

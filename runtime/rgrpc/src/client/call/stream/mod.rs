@@ -50,31 +50,44 @@ pub(super) struct StreamCall {
     /// The attempt that has committed the call: set once, together with [`CallState::Committed`],
     /// and read by each operation of a committed call without a lock.
     committed: OnceLock<Committed>,
-    /// Locked for single steps: attempts are polled, and tasks are woken, without it.
-    state: Mutex<CallState>,
+    /// Locked for single steps: attempts are polled, tasks are woken and users' values are dropped
+    /// without it.
+    life: Mutex<CallLife>,
     wakers: Arc<StreamWakers>,
-    /// The hooks for the end of the call; `None` once they have run.
-    hooks: Mutex<Option<FinishHooks>>,
-    /// The task that watches over the call's bounds.
-    watch: Mutex<Option<AbortHandle>>,
+}
+
+/// The state of a streaming call, with what its end needs.
+struct CallLife {
+    state: CallState,
+    /// The hooks for the end of the call, until it has ended.
+    hooks: FinishHooks,
+    /// The task that watches over the call's bounds, until it has ended.
+    watch: Option<AbortHandle>,
 }
 
 /// The state of a streaming call.
 ///
 /// ```text
 ///   Uncommitted ──a half takes the attempts──► Driven ──puts them back──┬──► Uncommitted
-///                                                                       ├──► Committed
-///                                                                       └──► Failed
+///                                                │                      ├──► Committed ──┐
+///                                                │                      └──► Failed ─────┤
+///                                                └──────── the call is over ─────────────┴──► Ended
 /// ```
+///
+/// A call is over when its receiving half knows the end, or is gone. Attempts that are put back after
+/// that end with it.
 enum CallState {
     /// The attempts are at rest. Not boxed: that would be one more allocation for each call.
     Uncommitted(Uncommitted),
     /// Somebody drives the attempts; the orders of others wait until they are put back.
     Driven(Orders),
-    /// [`StreamCall::committed`] has the attempt.
-    Committed,
+    /// [`StreamCall::committed`] has the attempt. This is the head that was received before, until
+    /// the receiving half asks for it.
+    Committed(Option<Result<IncomingHead, NoHead>>),
     /// The call has failed before an attempt has committed it.
     Failed(Status),
+    /// The call is over, and its hooks have run. With the status, if no attempt has committed it.
+    Ended(Option<Status>),
 }
 
 /// The orders to a call whose attempts are being driven, for whoever drives them.
@@ -90,9 +103,7 @@ struct Orders {
 struct Committed {
     attempt: Arc<CallAttempt>,
     scheduler: AttemptScheduler,
-    /// The head that was received before the call was committed, until the receiving half asks for
-    /// it.
-    head: Mutex<Option<Result<IncomingHead, NoHead>>>,
+    /// The trailers of an attempt that had ended well before.
     end: Option<Metadata>,
 }
 
@@ -115,11 +126,13 @@ impl StreamCall {
         let uncommitted = Uncommitted::new(Arc::clone(&context), scheduler);
         Self {
             committed: OnceLock::new(),
-            state: Mutex::new(CallState::Uncommitted(uncommitted)),
+            life: Mutex::new(CallLife {
+                state: CallState::Uncommitted(uncommitted),
+                hooks,
+                watch: None,
+            }),
             context,
             wakers: Arc::default(),
-            hooks: Mutex::new(Some(hooks)),
-            watch: Mutex::new(None),
         }
     }
 
@@ -163,7 +176,7 @@ impl StreamCall {
             }
         });
         let task = tokio::spawn(task).abort_handle();
-        *lock(&self.watch) = Some(task);
+        lock(&self.life).watch = Some(task);
     }
 
     /// Nobody watches over the call's bounds any more. It ends, unless it has: else it could last
@@ -186,22 +199,31 @@ impl StreamCall {
         }
     }
 
-    /// The call has ended, and its halves know or are gone.
+    /// The call is over: its receiving half knows the end, or is gone. Idempotent.
     pub(super) fn finish(&self, end: Result<&Metadata, &Status>) {
-        // First, because the task that is aborted looks at them.
-        let hooks = lock(&self.hooks).take();
-        let watch = lock(&self.watch).take();
+        let (previous, hooks, watch) = {
+            let mut life = lock(&self.life);
+            let status = match &life.state {
+                CallState::Ended(_) => return,
+                CallState::Committed(_) => None,
+                CallState::Failed(status) => Some(status.clone()),
+                CallState::Uncommitted(_) | CallState::Driven(_) => {
+                    Some(end.err().cloned().unwrap_or_else(dropped))
+                }
+            };
+            // The task that is aborted looks at the state.
+            let previous = std::mem::replace(&mut life.state, CallState::Ended(status));
+            (previous, std::mem::take(&mut life.hooks), life.watch.take())
+        };
+        drop(previous);
         if let Some(watch) = watch {
             watch.abort();
         }
-        self.context.call.commit();
-        if let Some(hooks) = hooks {
-            hooks.call(end);
-        }
+        hooks.call(end);
     }
 
     fn is_unfinished(&self) -> bool {
-        lock(&self.hooks).is_some()
+        !matches!(lock(&self.life).state, CallState::Ended(_))
     }
 
     /// Drives the call for a half, unless it is committed; `answer` is asked of attempts that have
@@ -264,11 +286,11 @@ impl StreamCall {
     }
 
     fn take(&self) -> Option<Uncommitted> {
-        let mut state = lock(&self.state);
-        match &mut *state {
+        let mut life = lock(&self.life);
+        match &mut life.state {
             CallState::Uncommitted(_) => {
                 let driven = CallState::Driven(Orders::default());
-                match std::mem::replace(&mut *state, driven) {
+                match std::mem::replace(&mut life.state, driven) {
                     CallState::Uncommitted(uncommitted) => Some(uncommitted),
                     _ => None,
                 }
@@ -277,7 +299,7 @@ impl StreamCall {
                 orders.polled = true;
                 None
             }
-            CallState::Committed | CallState::Failed(_) => None,
+            CallState::Committed(_) | CallState::Failed(_) | CallState::Ended(_) => None,
         }
     }
 
@@ -285,19 +307,27 @@ impl StreamCall {
         let mut was_polled = false;
         loop {
             let orders = {
-                let mut state = lock(&self.state);
-                let CallState::Driven(orders) = &mut *state else {
-                    // Whoever takes the attempts is the one who puts them back.
-                    return false;
-                };
-                was_polled |= orders.polled;
-                if orders.sent.is_empty() && orders.end.is_none() {
-                    let (new, rest) = self.state_after(uncommitted);
-                    *state = new;
-                    drop(state);
-                    return rest.is_some() || was_polled;
+                let mut life = lock(&self.life);
+                match &mut life.state {
+                    CallState::Driven(orders) => {
+                        was_polled |= orders.polled;
+                        if orders.sent.is_empty() && orders.end.is_none() {
+                            let (new, rest) = self.state_after(uncommitted);
+                            life.state = new;
+                            drop(life);
+                            return rest.is_some() || was_polled;
+                        }
+                        std::mem::take(orders)
+                    }
+                    // Whoever takes the attempts is the one who puts them back, so that the call is
+                    // over.
+                    state => {
+                        let status = state.failure().unwrap_or_else(dropped);
+                        drop(life);
+                        uncommitted.end(EndReason::Status(status));
+                        return true;
+                    }
                 }
-                std::mem::take(orders)
             };
             for sent in orders.sent {
                 uncommitted.send(sent);
@@ -319,13 +349,20 @@ impl StreamCall {
                 let _ = self.committed.set(Committed {
                     attempt,
                     scheduler: uncommitted.scheduler.clone(),
-                    head: Mutex::new(head),
                     end,
                 });
-                CallState::Committed
+                CallState::Committed(head)
             }
         };
         (state, Some(uncommitted))
+    }
+
+    /// The head that was received before the call was committed, the first time.
+    fn take_head(&self) -> Option<Result<IncomingHead, NoHead>> {
+        match &mut lock(&self.life).state {
+            CallState::Committed(head) => head.take(),
+            _ => None,
+        }
     }
 
     /// The observers of the call, if it has any.
@@ -344,13 +381,15 @@ impl StreamCall {
         }
         let mut sent = Some(sent);
         loop {
-            match &mut *lock(&self.state) {
+            match &mut lock(&self.life).state {
                 CallState::Driven(orders) => {
                     orders.sent.extend(sent);
                     return Ok(());
                 }
-                CallState::Failed(status) => return Err(status.clone()),
-                CallState::Uncommitted(_) | CallState::Committed => {}
+                CallState::Failed(status) | CallState::Ended(Some(status)) => {
+                    return Err(status.clone());
+                }
+                CallState::Uncommitted(_) | CallState::Committed(_) | CallState::Ended(None) => {}
             }
             if let Some(committed) = self.committed.get() {
                 return sent.map_or(Ok(()), |sent| send_on(&committed.attempt, sent));
@@ -374,7 +413,7 @@ impl StreamCall {
     fn end(&self, end: EndReason) {
         let mut end = Some(end);
         loop {
-            match &mut *lock(&self.state) {
+            match &mut lock(&self.life).state {
                 CallState::Driven(orders) => {
                     // The first one stays; the other is dropped without the lock.
                     if orders.end.is_none() {
@@ -382,8 +421,8 @@ impl StreamCall {
                     }
                     return;
                 }
-                CallState::Failed(_) => return,
-                CallState::Uncommitted(_) | CallState::Committed => {}
+                CallState::Failed(_) | CallState::Ended(Some(_)) => return,
+                CallState::Uncommitted(_) | CallState::Committed(_) | CallState::Ended(None) => {}
             }
             if let Some(committed) = self.committed.get() {
                 if let Some(end) = end {
@@ -407,9 +446,16 @@ impl StreamCall {
         if let Some(committed) = self.committed.get() {
             return committed.attempt.local_end();
         }
-        match &*lock(&self.state) {
-            CallState::Failed(status) => Some(status.clone()),
-            _ => None,
+        lock(&self.life).state.failure()
+    }
+}
+
+impl CallState {
+    /// The status of a call that has failed, or is over, and that no attempt has committed.
+    fn failure(&self) -> Option<Status> {
+        match self {
+            Self::Failed(status) | Self::Ended(Some(status)) => Some(status.clone()),
+            Self::Uncommitted(_) | Self::Driven(_) | Self::Committed(_) | Self::Ended(None) => None,
         }
     }
 }
@@ -426,7 +472,17 @@ impl Drop for PanicGuard<'_> {
         if self.is_armed {
             let status =
                 Status::internal("user code panicked in the call; the log has its message");
-            let driven = std::mem::replace(&mut *lock(&self.call.state), CallState::Failed(status));
+            let driven = {
+                let mut life = lock(&self.call.life);
+                match life.state {
+                    CallState::Driven(_) => Some(std::mem::replace(
+                        &mut life.state,
+                        CallState::Failed(status),
+                    )),
+                    // It is over.
+                    _ => None,
+                }
+            };
             drop(driven);
             self.call.wakers.wake_all();
         }
@@ -499,13 +555,10 @@ impl MessageSource for StreamCall {
 
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         match self.drive(StreamHalf::Receive, cx, nothing_received) {
-            Drive::Committed(committed) => {
-                let received = lock(&committed.head).take();
-                match received {
-                    Some(head) => Poll::Ready(head),
-                    None => committed.attempt.poll_head(cx),
-                }
-            }
+            Drive::Committed(committed) => match self.take_head() {
+                Some(head) => Poll::Ready(head),
+                None => committed.attempt.poll_head(cx),
+            },
             Drive::Uncommitted(_) => Poll::Pending,
             Drive::Failed(_) => Poll::Ready(Err(NoHead)),
         }
@@ -555,10 +608,7 @@ impl MessageSource for StreamCall {
     }
 
     fn buffer_pool(&self) -> BufferPool {
-        match self.committed.get() {
-            Some(committed) => committed.attempt.buffer_pool(),
-            None => BufferPool::shared(),
-        }
+        self.context.conn.settings().buffer_pool.clone()
     }
 
     fn decompressor(&self, encoding: &[u8]) -> Option<Arc<dyn Compressor>> {

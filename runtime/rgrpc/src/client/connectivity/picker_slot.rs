@@ -154,8 +154,8 @@ impl PickerSlot {
         take(snapshot.pick(call), snapshot.version)
     }
 
-    /// Why there is no connection, if one was tried: the status with which the present picker has
-    /// failed a call. The picker is not asked for it.
+    /// The reason why there is no connection, if one was tried: the status with which the present
+    /// picker has failed a call. The picker is not asked for it.
     pub(in crate::client) fn failure(&self) -> Option<Status> {
         let snapshot = self.snapshot.load();
         match snapshot.state {

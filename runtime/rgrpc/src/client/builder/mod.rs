@@ -411,8 +411,8 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Has this interceptor run for the channel's calls, inside of those that were added before.
-    /// Default: none.
+    /// Adds an interceptor, which runs around every call of the channel. The first one added is the
+    /// outermost. Default: none.
     ///
     /// Source: grpc-go `WithChainUnaryInterceptor`, `WithChainStreamInterceptor`.
     pub fn interceptor(mut self, interceptor: impl ClientInterceptor) -> Self {
@@ -420,8 +420,9 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Has this handler record the channel's calls, their attempts and its connections, after those
-    /// that were added before; see [`stats`](crate::stats). Default: none.
+    /// Adds a stats handler, which receives the events of the channel's calls, their attempts and its
+    /// connections. Several receive them in the order in which they were added. Default: none. See
+    /// [`stats`](crate::stats) for the events.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -452,8 +453,8 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Has these credentials make metadata for every call, after those that were added before. If
-    /// they need transport security, the channel's credentials have to provide it. Default: none.
+    /// Adds per-RPC credentials, which make metadata for every call, after those that were added
+    /// before. If they need transport security, the channel's credentials have to provide it. Default: none.
     ///
     /// Source: grpc-go `WithPerRPCCredentials`.
     pub fn per_rpc_credentials(mut self, credentials: impl PerRpcCredentials) -> Self {

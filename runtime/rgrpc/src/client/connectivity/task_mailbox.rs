@@ -117,7 +117,7 @@ impl TaskMailbox {
         pending.store(false, Ordering::Release);
     }
 
-    /// Asks for the backoff to begin anew, and for a wait of it to end.
+    /// Asks for the backoff to be reset, and for its current wait to end.
     pub(in crate::client) fn reset_backoff(&self) {
         if !self.reset_backoff_pending.swap(true, Ordering::AcqRel) {
             // The channel is gone when it cannot be sent.

@@ -54,6 +54,13 @@ pub(in crate::client::call) fn pick(
             ..AttemptFailure::passing_here(status.into_control_plane_failure())
         })
     };
+    if channel.picker.is_closed() {
+        let failure = AttemptFailure::final_here(closed());
+        return Err(Unpicked {
+            outcome: UnpickedOutcome::Failed(failure),
+            version: channel.picker.version(),
+        });
+    }
     channel.picker.pick(call, |result, version| {
         let outcome = match result {
             PickResult::Pick(pick) => {
@@ -195,8 +202,7 @@ pub(in crate::client::call) async fn wait_for_call_config(
     }
 }
 
-/// A stream of a subchannel that has none left; `None` when there is another picker before, or the
-/// subchannel is not connected any more.
+/// A stream of a subchannel that has none left; `None` when there is another picker before.
 async fn wait_for_stream(
     channel: &ChannelState,
     subconn: &SubConn,
@@ -204,20 +210,24 @@ async fn wait_for_stream(
     mut next: NextPicker<'_, '_>,
 ) -> Option<StreamPermit> {
     let waiting = queue.join();
-    let _counted = channel.calls.wait_for_stream();
+    let counted = channel.calls.wait_for_stream();
     let mut next = pin!(next.published());
     loop {
         let mut told = pin!(waiting.changed());
         told.as_mut().enable();
         match Connections::offer_to_first(subconn) {
             Offer::Permit(permit) => return Some(permit),
-            Offer::NotConnected => return None,
+            // There will be another picker.
+            Offer::NotConnected => break,
             Offer::Wait(_) => {}
         }
         if let Either::First(()) = select_biased(next.as_mut(), told).await {
             return None;
         }
     }
+    drop((waiting, counted));
+    next.await;
+    None
 }
 
 /// The callback of a picker for the end of an attempt.

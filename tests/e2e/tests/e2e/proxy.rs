@@ -148,7 +148,7 @@ async fn another_answer_of_the_proxy_fails_the_call_with_proxy_destination_and_c
         ),
         (
             ConnectAnswer::Repeat(b"HTTP/1.1 200 OK\r\n"),
-            "answered with more than 16384 octets",
+            "answered with more than 16384 bytes",
         ),
     ] {
         let proxy = proxy(answer).await;

@@ -268,7 +268,7 @@ impl Balancer for PickFirst {
             // The state stays TRANSIENT_FAILURE until a connection is READY (gRFC A62).
             PickFirstState::Connecting { .. } => {}
             PickFirstState::NoAddresses | PickFirstState::Connected(_) => {
-                self.publish_connecting(control)
+                self.publish_connecting(control);
             }
         }
         let kept = match mem::replace(&mut self.state, PickFirstState::NoAddresses) {

@@ -70,6 +70,7 @@ impl Bounds {
     /// Runs a call to `target` within the bounds. When one is exceeded, `bounded` is told, then the
     /// call is dropped, which cancels it, and `bounded` has the call's status. The call stays where
     /// it is pinned: a future that was given here would be kept twice, here and where it came from.
+    #[inline]
     pub(super) fn run<'a, T>(
         self,
         mut call: Pin<&'a mut Option<impl Future<Output = Result<T, Status>>>>,

@@ -145,6 +145,7 @@ impl PickerSlot {
     /// Picks a connection for a call, by calling `take` with the picker's answer and version.
     ///
     /// The picker is users' code: a panic of it fails this call alone.
+    #[inline]
     pub(in crate::client) fn pick<T>(
         &self,
         call: &PickInfo<'_>,
@@ -199,7 +200,7 @@ impl PickerSlot {
 impl Snapshot {
     fn pick(&self, call: &PickInfo<'_>) -> PickResult<'_> {
         let result = caught("the picker", || self.picker.pick(call))
-            .unwrap_or_else(|panicked| PickResult::Drop(Status::internal(panicked.to_string())));
+            .unwrap_or_else(|panicked| PickResult::Drop(panicked.to_status()));
         if let PickResult::Fail(status) = &result {
             self.failure.get_or_init(|| status.clone());
         }

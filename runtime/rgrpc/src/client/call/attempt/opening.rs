@@ -6,6 +6,7 @@
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
+use super::authorize::Authorized;
 use super::context::AttemptContext;
 use super::pick::{Picked, PickerCallback, Unpicked, wait_for_pick};
 use super::recorded::RecordedAttempt;
@@ -59,7 +60,7 @@ impl OpeningWait<'_> {
         self,
         peer: &Peer,
         of_pick: Metadata,
-    ) -> Result<Option<Metadata>, AttemptFailure> {
+    ) -> Result<Authorized, AttemptFailure> {
         let metadata = self.context.metadata(self.recorded);
         let authorized = self.context.authorize(peer, metadata, of_pick).await;
         authorized.map_err(|failure| failed(self.recorded, self.callback, failure))

@@ -16,7 +16,7 @@ use crate::metadata::Metadata;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, Incoming, IncomingHead, NoHead, OpenError, OpenRequest, ReadDemand, ResetCode,
+    ClientStream, IncomingHead, NoHead, OpenError, OpenRequest, ReadDemand, ResetCode,
 };
 
 /// Makes a server-streaming call on the connection to this backend. Dropping what it returns cancels
@@ -72,12 +72,8 @@ impl MessageSource for StreamSource {
     }
 
     fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<SourceEvent> {
-        self.stream
-            .poll_data(cx, read_demand)
-            .map(|incoming| match incoming {
-                Incoming::Data(data) => SourceEvent::Data(data),
-                Incoming::End(end) => SourceEvent::End(end.outcome),
-            })
+        let polled = self.stream.poll_data(cx, read_demand);
+        polled.map(SourceEvent::from)
     }
 
     fn fail(&self, status: Status) -> Status {

@@ -17,7 +17,8 @@ use super::attempt::wait_for_call_config;
 use super::bounds::Bounds;
 use super::resolved_call::OptionsSlot;
 use super::scheduler::AttemptScheduler;
-use super::wait_reason::{WaitReason, WaitRecorder};
+use super::wait_reason::WaitReason;
+use super::wait_recorder::WaitRecorder;
 use crate::call::{CallObserver, CallOptions, SelectInfo};
 use crate::client::ClientConn;
 use crate::client::config::CallConfig;
@@ -114,13 +115,11 @@ impl ClientConn {
             let wait_for_ready = options.wait_for_ready();
             let start = || self.start();
             let config = pin!(wait_for_call_config(self.shared(), wait_for_ready, start));
-            recorder.during(config, || Some(WaitReason::Resolver)).await
+            recorder.during(config, || WaitReason::Resolver).await
         };
         let config = pin!(Some(config));
         let bounds = Bounds::of_options(options);
-        let config = bounds
-            .run(config, self.target(), || recorder.take())
-            .await?;
+        let config = bounds.run(config, self.target(), &recorder).await?;
         if let (Some(observer), Some(began)) = (observer, began) {
             observer.record(&CallEvent::NameResolutionDelayed(began.elapsed()));
         }

@@ -301,7 +301,7 @@ where
         let bounds = Bounds::of_options(options);
         if !bounds.is_unbounded() && !streams.has_ended() {
             let target = self.conn.target().to_owned();
-            streams.watch(async move { bounds.exceeded().await.status(&target, || None) })?;
+            streams.watch(async move { bounds.exceeded().await.status(&target, None) })?;
         }
         let (requests, responses) = streams.client_halves::<C, Req, Res>();
         Ok(ClientReply::streams(requests, responses))

@@ -42,6 +42,7 @@ mod stream_wakers;
 mod streaming_call;
 mod unary_call;
 mod wait_reason;
+mod wait_recorder;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -13,7 +13,7 @@ use super::bounds::Bounds;
 use super::chained_call::{ChainStage, ChainedStream};
 use super::resolved_call::OptionsSlot;
 use super::stream::{StreamCall, StreamContext};
-use super::wait_reason::WaitRecorder;
+use super::wait_recorder::WaitRecorder;
 use crate::call::{
     CallHead, CallOptions, ChainEnd, ClientReply, MessageSink, MessageSource, MethodName,
     RecvStream, ReplyFuture, SendStream, TypedCall, run_streaming,
@@ -79,7 +79,7 @@ where
     let call = Arc::new(StreamCall::new(context, scheduler, hooks));
     let opened = {
         let opened = pin!(Some(call.opened()));
-        bounds.run(opened, conn.target(), || call.give_up()).await
+        bounds.run(opened, conn.target(), &*call).await
     };
     if let Err(status) = opened {
         call.finish(Err(&status));

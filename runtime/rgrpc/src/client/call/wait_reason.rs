@@ -1,17 +1,12 @@
-//! The reason why a call waits inside the client, for the text of a deadline that passes meanwhile.
+//! The reason why a call waits inside the client, and the statuses of calls that end meanwhile.
 //!
-//! Recorded by the call's own future, when it is dropped while it waits.
+//! Used on the task that polls the call.
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Mutex;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::client::connectivity::Unconnected;
 use crate::io::Address;
-use crate::lock::lock;
 use crate::status::{Origin, Status};
 
 /// The reason why a call waits.
@@ -52,6 +47,11 @@ pub(super) fn deadline_exceeded(target: &str, wait: Option<&WaitReason>) -> Stat
     Status::deadline_exceeded(text).with_origin(Origin::Deadline)
 }
 
+/// The status of a call that its caller has dropped.
+pub(super) fn dropped() -> Status {
+    Status::cancelled("the call was dropped before it had ended")
+}
+
 impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -79,76 +79,8 @@ impl fmt::Display for WaitReason {
     }
 }
 
-/// The reason of the wait in which a call was abandoned.
-///
-/// Only a wait that is dropped before it is over is recorded, so that a call that does not time out
-/// pays nothing for it.
-#[derive(Debug, Default)]
-pub(super) struct WaitRecorder(Mutex<Option<Box<WaitReason>>>);
-
-impl WaitRecorder {
-    /// Waits for `future`. If that is abandoned, `reason` is recorded, while `future` still exists:
-    /// the wait borrows it.
-    pub(super) fn during<'a, F, R>(
-        &'a self,
-        future: Pin<&'a mut F>,
-        reason: R,
-    ) -> RecordedWait<'a, F, R>
-    where
-        F: Future,
-        R: FnOnce() -> Option<WaitReason> + Unpin,
-    {
-        RecordedWait {
-            recorder: self,
-            future,
-            reason: Some(reason),
-        }
-    }
-
-    pub(super) fn take(&self) -> Option<WaitReason> {
-        lock(&self.0).take().map(|reason| *reason)
-    }
-}
-
-/// A wait whose reason is recorded when this is dropped before it is over.
-pub(super) struct RecordedWait<'a, F, R: FnOnce() -> Option<WaitReason>> {
-    recorder: &'a WaitRecorder,
-    future: Pin<&'a mut F>,
-    /// `None` once the wait is over.
-    reason: Option<R>,
-}
-
-impl<F, R> Future for RecordedWait<'_, F, R>
-where
-    F: Future,
-    R: FnOnce() -> Option<WaitReason> + Unpin,
-{
-    type Output = F::Output;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
-        let poll = self.future.as_mut().poll(cx);
-        if poll.is_ready() {
-            self.reason = None;
-        }
-        poll
-    }
-}
-
-impl<F, R: FnOnce() -> Option<WaitReason>> Drop for RecordedWait<'_, F, R> {
-    fn drop(&mut self) {
-        if let Some(reason) = self.reason.take() {
-            let reason = reason().map(Box::new);
-            *lock(&self.recorder.0) = reason;
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::future::ready;
-    use std::pin::pin;
-
     use super::*;
     use crate::connectivity_state::ConnectivityState;
 
@@ -201,18 +133,5 @@ mod tests {
             deadline_exceeded("dns:///shop", None).message(),
             "the deadline of the call to dns:///shop passed before it was sent"
         );
-    }
-
-    #[tokio::test]
-    async fn only_a_wait_that_is_not_over_is_recorded() {
-        let recorder = WaitRecorder::default();
-        recorder
-            .during(pin!(ready(())), || panic!("it is over"))
-            .await;
-        assert!(recorder.take().is_none());
-        drop(recorder.during(pin!(ready(())), || Some(WaitReason::Resolver)));
-        drop(recorder.during(pin!(ready(())), || Some(WaitReason::Credentials)));
-        assert!(matches!(recorder.take(), Some(WaitReason::Credentials)));
-        assert!(recorder.take().is_none());
     }
 }

@@ -6,7 +6,8 @@ mod authorize;
 mod authorized;
 mod call_attempt;
 mod context;
-mod counted_call;
+mod counted_attempt;
+mod opening;
 mod pick;
 mod recorded;
 

@@ -10,7 +10,7 @@ use super::*;
 use crate::call::{CallOptions, MethodName};
 use crate::client::ClientConn;
 use crate::client::call::resolved_call::ResolvedCall;
-use crate::client::call::wait_reason::WaitRecorder;
+use crate::client::call::wait_recorder::WaitRecorder;
 use crate::credentials;
 use crate::status::Code;
 

@@ -19,6 +19,7 @@
 //! Source: gRFC A17 for health, A51 for load; grpc-go's packages `health` and `orca`,
 //! `producer.go`.
 
+mod backend;
 mod call;
 mod health;
 mod load;
@@ -37,12 +38,14 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedSender;
 
+use self::backend::Backend;
 use self::health::HealthWatch;
 use self::load::LoadWatch;
 pub(super) use self::report::MonitorReport;
 use self::task::Monitor;
-use self::watch::{Backend, Watch};
+use self::watch::Watch;
 use crate::balancer::{Health, SubConnId, SubConnOptions};
+use crate::buffer_pool::BufferPool;
 use crate::client::connectivity::{ConnectionId, Event, MonitorId};
 use crate::credentials::PerRpcCredentials;
 use crate::io::Address;
@@ -53,6 +56,8 @@ pub(super) struct MonitorContext {
     headers: Arc<CommonHeaders>,
     /// Those of the channel.
     credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
+    /// That of the channel.
+    buffer_pool: BufferPool,
     events: UnboundedSender<Event>,
     /// No health is asked for, whatever the service config says.
     health_check_disabled: bool,
@@ -66,12 +71,14 @@ impl MonitorContext {
     pub(super) fn new(
         headers: Arc<CommonHeaders>,
         credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
+        buffer_pool: BufferPool,
         events: UnboundedSender<Event>,
         health_check_disabled: bool,
     ) -> Self {
         Self {
             headers,
             credentials,
+            buffer_pool,
             events,
             health_check_disabled,
             health_service: None,
@@ -102,6 +109,7 @@ impl MonitorContext {
             transport,
             headers: Arc::clone(&self.headers),
             credentials: Arc::clone(&self.credentials),
+            buffer_pool: self.buffer_pool.clone(),
         };
         let events = self.events.clone();
         Monitor::spawn(id, backend, watch, move || {

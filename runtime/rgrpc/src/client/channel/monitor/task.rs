@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use tokio::task::AbortHandle;
 
+use super::backend::Backend;
 use super::report::MonitorReport;
-use super::watch::{Backend, Watch, run};
+use super::watch::{Watch, run};
 use crate::client::connectivity::MonitorId;
 use crate::lock::lock;
 
@@ -31,7 +32,8 @@ impl Monitor {
         let latest = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&latest);
         let report = move |report| {
-            if lock(&slot).replace(report).is_none() {
+            let previous = lock(&slot).replace(report);
+            if previous.is_none() {
                 notify();
             }
         };

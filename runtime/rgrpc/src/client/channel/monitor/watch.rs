@@ -2,21 +2,19 @@
 //!
 //! Run as a task for each monitor.
 
-use std::sync::Arc;
-
 use prost::Message;
 use tokio::time::sleep;
 
+use super::backend::Backend;
 use super::call::call;
 use super::report::MonitorReport;
 use super::restart_delay::RestartDelay;
 use crate::call::MethodName;
-use crate::credentials::{PerRpcCredentials, RequestInfo, per_rpc};
-use crate::io::Address;
+use crate::credentials::{RequestInfo, per_rpc};
 use crate::metadata::Metadata;
 use crate::status::{Code, Status};
 use crate::task::caught_in;
-use crate::transport::{ClientTransport, CommonHeaders, OpenError};
+use crate::transport::OpenError;
 
 /// A question to a backend by one streaming call, and the meaning of its answers.
 pub(super) trait Watch: Send + Sync + 'static {
@@ -52,15 +50,6 @@ impl End {
             Ok(()) => Self::Broken("the backend has ended it with OK".to_owned()),
         }
     }
-}
-
-/// A backend and the connection to it.
-pub(super) struct Backend {
-    pub(super) address: Address,
-    pub(super) transport: Arc<dyn ClientTransport>,
-    pub(super) headers: Arc<CommonHeaders>,
-    /// The channel's credentials.
-    pub(super) credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
 }
 
 /// Asks a backend until it says that it cannot answer, or its connection takes no more calls.
@@ -128,7 +117,7 @@ async fn ask<W: Watch>(
     if let Err(status) = per_rpc::add_metadata(credentials, request, &mut metadata).await {
         return Some(End::of(Err(status)));
     }
-    let called = call(&**transport, headers, &metadata, &method, &watch.request());
+    let called = call(backend, &metadata, &method, &watch.request());
     let mut responses = match called {
         Ok(responses) => responses,
         Err(OpenError::Gone(_)) => return None,

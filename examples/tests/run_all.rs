@@ -640,6 +640,27 @@ async fn client_interceptors_attach_tokens_log_try_again_and_see_messages() {
 }
 
 #[tokio::test]
+async fn answering_interceptors_cache_answers_by_their_requests_and_fall_back() {
+    let printed = run(env!("CARGO_BIN_EXE_answering_interceptors"), &[]).await;
+    assert_eq!(
+        printed,
+        [
+            "server: Ada",
+            "client: Hello, Ada!",
+            "server: Grace",
+            "client: Hello, Grace!",
+            "client: Hello, Ada!",
+            "client: Hello, Grace!",
+            "the server is gone",
+            "client: Hello, Ada!",
+            "client: Hello, Barbara, whom no server knows!",
+            "client: Hello!",
+            "client: Hallo!",
+        ]
+    );
+}
+
+#[tokio::test]
 async fn tracing_stats_prints_the_events_in_the_span_of_their_call() {
     let printed = run(env!("CARGO_BIN_EXE_tracing_stats"), &[])
         .await

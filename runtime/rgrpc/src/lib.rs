@@ -79,8 +79,8 @@ pub use buffer_pool::BufferPool;
 pub use call::{
     BidiStream, BidiStreamingCall, Call, CallContext, CallOptions, CancelHandle, ClientInterceptor,
     ClientNext, ClientReply, ClientStream, ClientStreaming, ClientStreamingCall, ConfigSelector,
-    Extensions, Intercepted, Invoke, OutgoingCall, RecvStream, Request, Response, ResponseInfo,
-    SelectInfo, SelectedConfig, SendStream, ServerStream, ServerStreamingCall, TestStreams, Unary,
+    Extensions, Intercepted, Invoke, LocalStreams, OutgoingCall, RecvStream, Request, Response,
+    ResponseInfo, SelectInfo, SelectedConfig, SendStream, ServerStream, ServerStreamingCall, Unary,
     UnaryCall, test_streams,
 };
 pub use client::{BuildError, ClientConn, ClientConnBuilder};

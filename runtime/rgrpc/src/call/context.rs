@@ -16,8 +16,8 @@ use crate::stats::{CallEvent, CallRecorders};
 use crate::status::Status;
 use crate::transport::{
     CallEnd, CancelReason, ConnectionHandle, EndReport, EndedCall, IncomingHead, Last, NoHead,
-    ReadDemand, RequestHead, ResponseHead, ServerStream, WholeContent, head_size, too_large,
-    trailers_size,
+    ReadDemand, RequestHead, ResponseHead, ServerTransportStream, WholeContent, head_size,
+    too_large, trailers_size,
 };
 
 /// The context of a server's call: everything that its handler reads and sets besides messages.
@@ -28,10 +28,10 @@ use crate::transport::{
 /// Source: what grpc-go keeps in a handler's context, and its `SetHeader`, `SendHeader`,
 /// `SetTrailer`, `SetSendCompressor` and `ClientSupportedCompressors`.
 #[derive(Clone)]
-pub struct CallContext(Arc<dyn ServerStream>);
+pub struct CallContext(Arc<dyn ServerTransportStream>);
 
 impl CallContext {
-    pub(crate) fn new(stream: Arc<dyn ServerStream>) -> Self {
+    pub(crate) fn new(stream: Arc<dyn ServerTransportStream>) -> Self {
         Self(stream)
     }
 
@@ -92,8 +92,9 @@ impl CallContext {
         self.0.call().on_end(Box::new(hook)).is_ok()
     }
 
-    /// The call's deadline; `None` if it has none. The call ends with DEADLINE_EXCEEDED then, and
-    /// its handler is dropped.
+    /// The call's deadline: the client's, or an earlier one that an
+    /// [interceptor](crate::IncomingCall::set_deadline) has set; `None` if it has none. The call ends with
+    /// DEADLINE_EXCEEDED then, and its handler is dropped.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.0.call().deadline()
@@ -236,7 +237,7 @@ impl CallContext {
         self.0.call().is_done()
     }
 
-    pub(crate) fn stream(&self) -> &dyn ServerStream {
+    pub(crate) fn stream(&self) -> &dyn ServerTransportStream {
         &*self.0
     }
 
@@ -270,6 +271,12 @@ impl CallContext {
             Encoding::Unknown(name) => return Err(self.unknown_encoding(name)),
         }
         Ok(encoding)
+    }
+
+    /// The compressor of the response's messages at present. It may change after this.
+    pub(crate) fn current_compressor(&self) -> Option<Arc<dyn Compressor>> {
+        let encoding = self.0.call().current_encoding()?;
+        self.compressor_of(&encoding).cloned()
     }
 
     fn find_compressor(&self) -> Option<Arc<dyn Compressor>> {
@@ -309,6 +316,11 @@ impl CallContext {
     /// Ready when the client or the connection has ended the call.
     pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.poll_closed(cx)
+    }
+
+    /// Makes the deadline earlier.
+    pub(crate) fn shorten_deadline(&self, deadline: Instant) {
+        self.0.call().shorten_deadline(deadline);
     }
 
     /// Marks the call as cancelled, before its handler is dropped. The first reason stays.

@@ -408,9 +408,9 @@ impl Server {
     ///
     /// It may refuse the call with a status, insert typed values, and set the maximum message size
     /// of the call. It runs on the connection's task, for every call with a well-formed head, and
-    /// must not block. A refused call is seen by stats handlers and not by interceptors. It is
-    /// cheaper than an interceptor, which can wait. A panic fails the call with INTERNAL. A second
-    /// function replaces the first. Default: none.
+    /// must not block. A refused call is seen by stats handlers and by interceptors, which cannot make
+    /// it succeed; see [`IncomingCall::refusal`]. It is cheaper than an interceptor, which can wait. A
+    /// panic fails the call with INTERNAL. A second function replaces the first. Default: none.
     ///
     /// ```
     /// use rgrpc::{Server, Status};

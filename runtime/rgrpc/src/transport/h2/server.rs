@@ -28,7 +28,7 @@ use crate::side::Side;
 use crate::transport::statistics::ConnectionStats;
 use crate::transport::{
     Call, ConnectionPhase, DisconnectReason, Dispatch, HeadWithTimeout, ReceivedCall, Rejection,
-    ServerPhase, ServerSettings, ServerStream, ServerTransport, run_call,
+    ServerPhase, ServerSettings, ServerTransport, ServerTransportStream, run_call,
 };
 
 /// The maximum time in which a draining connection acknowledges the GOAWAY. A connection without
@@ -277,7 +277,7 @@ impl Accepted {
             connection: connection.phase.connection(),
             content: None,
         };
-        let open = |call| -> Arc<dyn ServerStream> {
+        let open = |call| -> Arc<dyn ServerTransportStream> {
             Arc::new(H2ServerStream::new(
                 body,
                 respond,

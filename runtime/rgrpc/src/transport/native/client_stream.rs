@@ -16,7 +16,7 @@ use super::request_head::RequestFields;
 use crate::lock::lock;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, HeadersBlock, Incoming, IncomingHead, MessageMemory, NoHead, ReadDemand,
+    ClientTransportStream, HeadersBlock, Incoming, IncomingHead, MessageMemory, NoHead, ReadDemand,
     ResetCode, Stream, StreamEnd, Trailers, WholeContent, ended_well,
 };
 
@@ -404,7 +404,7 @@ impl Stream for NativeClientStream {
     }
 }
 
-impl ClientStream for NativeClientStream {
+impl ClientTransportStream for NativeClientStream {
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         let mut state = lock(&self.state);
         match std::mem::replace(&mut state.head, Head::Done) {

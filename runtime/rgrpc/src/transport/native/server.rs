@@ -29,8 +29,8 @@ use crate::transport::keepalive::{PingEnforcer, ServerKeepalive, ServerStep};
 use crate::transport::{
     CallEnd, CallState, CancelReason, ConnectionHandle, ConnectionPhase, DisconnectReason,
     Dispatch, GoAway, HeadWithTimeout, Last, OtherProtocol, ReceivedCall, RefusalLog, Rejection,
-    RequestHead, ResetCode, ResponseHead, ServerPhase, ServerSettings, ServerStream,
-    ServerTransport, run_call, status_for_reset, too_large,
+    RequestHead, ResetCode, ResponseHead, ServerPhase, ServerSettings, ServerTransport,
+    ServerTransportStream, run_call, status_for_reset, too_large,
 };
 
 /// A connection that a server accepted.

@@ -16,7 +16,7 @@ use crate::metadata::Metadata;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, IncomingHead, NoHead, OpenError, OpenRequest, ReadDemand, ResetCode,
+    ClientTransportStream, IncomingHead, NoHead, OpenError, OpenRequest, ReadDemand, ResetCode,
 };
 
 /// Makes a server-streaming call on the connection to this backend. Dropping what it returns cancels
@@ -58,7 +58,7 @@ fn limit(bytes: usize) -> MessageLimit {
 
 /// A stream that only its receiver knows.
 struct StreamSource {
-    stream: Arc<dyn ClientStream>,
+    stream: Arc<dyn ClientTransportStream>,
     buffer_pool: BufferPool,
 }
 

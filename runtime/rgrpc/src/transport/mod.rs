@@ -70,7 +70,7 @@ pub(crate) use response::{HeadersBlock, ResponseParser, Trailers};
 pub(crate) use server_phase::{ConnectionPhase, ServerPhase};
 pub(crate) use settings::{ClientSettings, MessageMemory, ServerSettings};
 pub(crate) use statistics::ConnectionRegistry;
-pub use statistics::ConnectionSnapshot;
+pub use statistics::{CallCounts, ConnectionSnapshot};
 pub(crate) use stream_quota::StreamQuota;
 
 /// A server's side of one connection.

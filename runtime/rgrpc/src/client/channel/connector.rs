@@ -17,7 +17,8 @@ use crate::side::Side;
 use crate::stats::{ConnectionBegin, ConnectionRecorders, StatsHandlers};
 use crate::task::caught_in;
 use crate::transport::{
-    ClientSettings, ClientTransport, Disconnect, Report, Transport, TransportEvent,
+    ClientSettings, ClientTransport, ConnectionRegistry, Disconnect, Report, Transport,
+    TransportEvent,
 };
 
 /// Makes a channel's connections: dials, shakes hands, and waits for the server's SETTINGS.
@@ -36,6 +37,13 @@ pub(in crate::client) struct Connector {
 }
 
 impl Connector {
+    /// Returns the connector of a subchannel, whose connections are registered here.
+    pub(super) fn registering_in(&self, connections: &Arc<ConnectionRegistry>) -> Self {
+        let mut connector = self.clone();
+        connector.settings.connections = Arc::clone(connections);
+        connector
+    }
+
     /// Connects to an address within `limit`. The text of the error names the address.
     pub(super) async fn connect(
         &self,

@@ -8,7 +8,7 @@
 //! - [`Connections`]: the connections of a subchannel, which a picked attempt finds without a lock;
 //! - [`TaskMailbox`]: whether the task runs, and how events reach it;
 //! - [`Registry`]: the subchannels and connections, as channelz and `close` see them;
-//! - [`ActiveCalls`]: the number of calls, for the idle mode.
+//! - [`ActiveCalls`]: the numbers of calls, for the idle mode and channelz.
 
 mod active_calls;
 mod connect_attempts;

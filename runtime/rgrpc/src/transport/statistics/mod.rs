@@ -4,10 +4,12 @@
 //! A publication costs a dozen stores, to memory that no other task writes, for each batch of work.
 //! It costs nothing for each call. A reader disturbs no connection.
 
+mod call_counts;
 mod connection;
 mod registry;
 mod snapshot;
 
+pub use call_counts::CallCounts;
 pub(crate) use connection::{ConnectionStats, Counts};
 pub(crate) use registry::{ConnectionRegistry, Registration};
 pub use snapshot::ConnectionSnapshot;

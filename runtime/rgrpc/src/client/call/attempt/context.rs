@@ -62,7 +62,7 @@ impl AttemptContext<'_> {
             Some(observer) => RecordedAttempt::begin(observer, number, call.metadata()),
             None => None,
         };
-        let counted = match CountedCall::begin(conn.clone()) {
+        let counted = match CountedCall::begin(conn.clone(), number.is_first()) {
             Ok(counted) => counted,
             Err(going_idle) => Box::pin(going_idle.wait()).await,
         };

@@ -1,4 +1,4 @@
-//! A call that counts towards its channel's activity.
+//! An attempt that counts towards its channel's activity, and in the numbers of its calls.
 //!
 //! Created by an attempt, on the caller's task.
 
@@ -17,10 +17,13 @@ pub(in crate::client::call) struct CountedCall {
 }
 
 impl CountedCall {
-    /// Begins a call. The channel does not go idle from then on; a call that begins while it does has
-    /// to wait.
-    pub(in crate::client::call) fn begin(conn: ClientConn) -> Result<Self, GoingIdle> {
-        let may_go_on = conn.shared().calls.begin();
+    /// Begins an attempt; `is_first` says that it is the first of its call. The channel does not go
+    /// idle from then on; a call that begins while it does has to wait.
+    pub(in crate::client::call) fn begin(
+        conn: ClientConn,
+        is_first: bool,
+    ) -> Result<Self, GoingIdle> {
+        let may_go_on = conn.shared().calls.begin(is_first);
         let call = Self {
             conn,
             ended: AtomicBool::new(false),
@@ -36,10 +39,10 @@ impl CountedCall {
         &self.conn
     }
 
-    /// The call counts no more. Idempotent.
-    pub(in crate::client::call) fn end(&self) {
+    /// The attempt has ended, with OK or otherwise. Only the first end counts.
+    pub(in crate::client::call) fn end(&self, is_ok: bool) {
         if !self.has_ended() && !self.ended.swap(true, Ordering::AcqRel) {
-            self.conn.shared().calls.end();
+            self.conn.shared().calls.end(is_ok);
         }
     }
 
@@ -64,6 +67,6 @@ impl GoingIdle {
 
 impl Drop for CountedCall {
     fn drop(&mut self) {
-        self.end();
+        self.end(false);
     }
 }

@@ -41,10 +41,10 @@ mod registry;
 mod snapshot;
 mod source;
 
+pub(crate) use self::registry::Listing;
 pub use self::registry::{Page, Registry};
 pub use self::snapshot::{
     ChannelSnapshot, ListenSocketSnapshot, ServerSnapshot, SocketSnapshot, SubchannelSnapshot,
 };
-pub(crate) use self::registry::Listing;
 pub(crate) use self::source::{ChannelSource, ServerSource};
 pub use crate::transport::{CallCounts, ConnectionSnapshot};

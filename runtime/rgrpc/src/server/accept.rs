@@ -47,9 +47,7 @@ impl AcceptLoop {
             Some(workers) => Some(workers.running(&self.handle).await?),
             None => None,
         };
-        let listening = self
-            .handle
-            .listen(&self.registry, listener.local_address());
+        let listening = self.handle.listen(&self.registry, listener.local_address());
         let mut backoff = AcceptBackoff::default();
         loop {
             let started = match next(&mut listener, &mut phase).await {

@@ -42,6 +42,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
 
+use crate::extensions::Extensions;
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::method_name::MethodName;
@@ -151,6 +152,12 @@ pub(crate) trait ClientTransport: Send + Sync + 'static {
 
     /// The connection's two ends.
     fn peer(&self) -> &Arc<Peer>;
+
+    /// The typed values of the connection. Default: none.
+    fn extensions(&self) -> &Extensions {
+        static NONE: Extensions = Extensions::new();
+        &NONE
+    }
 
     /// The maximum number of open streams that the server allows. Further streams wait.
     fn max_concurrent_streams(&self) -> usize;

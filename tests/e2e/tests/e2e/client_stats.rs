@@ -104,7 +104,7 @@ impl CallStats for Recording {
         self.note(match event {
             CallEvent::NameResolutionDelayed(_) => "name resolved".to_owned(),
             CallEvent::PickDelayed(_) => "pick delayed".to_owned(),
-            CallEvent::Picked(peer) => format!("picked {}", peer.remote),
+            CallEvent::Picked(picked) => format!("picked {}", picked.peer.remote),
             CallEvent::InHeader(metadata) => format!("in header {}", marks(metadata)),
             CallEvent::InPayload(view) => format!("in payload {}", message(view)),
             CallEvent::InTrailer(metadata) => format!("in trailer {}", marks(metadata)),

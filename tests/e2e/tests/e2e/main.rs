@@ -10,6 +10,7 @@ mod call_options;
 mod cancel_handle;
 mod cancel_reason;
 mod cancellation;
+mod channelz;
 mod client_interceptors;
 mod client_stats;
 mod cluster;

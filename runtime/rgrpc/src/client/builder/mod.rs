@@ -29,7 +29,8 @@ use crate::io::{
 };
 use crate::memory_budget::MemoryBudget;
 use crate::resolver::{
-    self, ChannelId, ChannelInfo, ResolverBuilder, ResolverFactory, ResolverOptions, ResolverRegistry,
+    self, ChannelId, ChannelInfo, ResolverBuilder, ResolverFactory, ResolverOptions,
+    ResolverRegistry,
 };
 use crate::stats::{StatsHandler, StatsHandlers};
 use crate::transport::keepalive::{ChannelKeepalive, ClientParameters};

@@ -150,7 +150,8 @@ impl ClientConn {
         let bounds = Bounds::of_options(options);
         let config = bounds
             .run(config, self.target(), || recorder.take())
-            .await?;
+            .await
+            .inspect_err(|_| self.shared().calls.failed_before_attempt())?;
         if let (Some(observer), Some(began)) = (observer, began) {
             observer.record(&CallEvent::NameResolutionDelayed(began.elapsed()));
         }

@@ -9,8 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::client::connectivity::{ConnectError, ConnectFailure};
 use crate::credentials::{ChannelCredentials, HandshakeTarget};
-use crate::extensions::Extensions;
-use crate::io::{Address, Dial, Peer};
+use crate::io::{Address, Connected, Dial};
 use crate::lock::lock;
 use crate::resolver::Attributes;
 use crate::side::Side;
@@ -82,12 +81,12 @@ impl Connector {
             address,
             attributes,
         };
-        let secured = deadline
+        let mut secured = deadline
             .bounds(self.credentials.secure(dialed, &target, deadline.at))
             .await
             .unwrap_or_else(|| Err(self.credentials.timed_out(deadline.limit)))
             .map_err(|error| ConnectFailure::Handshake(Arc::new(error)))?;
-        let recorders = self.begin_recording(&secured.peer);
+        let recorders = self.begin_recording(&mut secured);
         let report = match &recorders {
             Some(recorders) => Arc::clone(recorders).before(report),
             None => report,
@@ -108,11 +107,11 @@ impl Connector {
     }
 
     /// Begins the connection with the stats handlers, if there are any; returns their recorders.
-    fn begin_recording(&self, peer: &Peer) -> Option<Arc<SharedRecorders>> {
+    fn begin_recording(&self, secured: &mut Connected) -> Option<Arc<SharedRecorders>> {
         let recorders = self.stats.begin_connection(&mut ConnectionBegin {
             side: Side::Client,
-            peer,
-            extensions: &mut Extensions::new(),
+            peer: &secured.peer,
+            extensions: &mut secured.extensions,
         })?;
         Some(Arc::new(SharedRecorders(Mutex::new(Some(recorders)))))
     }

@@ -479,7 +479,9 @@ impl ChannelControl for Control {
             address,
             subconn: subconn.downgrade(),
             subchannel: Subchannel::new(self.connect_params),
-            statistics: Arc::new(ConnectionRegistry::within(&self.connector.settings.connections)),
+            statistics: Arc::new(ConnectionRegistry::within(
+                &self.connector.settings.connections,
+            )),
             attempt: None,
         };
         let (address, statistics) = (entry.address.clone(), Arc::clone(&entry.statistics));

@@ -25,6 +25,7 @@ use super::{
 use crate::io::{BoxedIo, Connected, Peer};
 use crate::select_biased::{Either, select_biased};
 use crate::side::Side;
+use crate::transport::statistics::{ConnectionStats, CountedStream};
 use crate::transport::{
     Call, CallState, ConnectionPhase, DisconnectReason, Dispatch, HeadWithTimeout, Rejection,
     ServerPhase, ServerSettings, ServerTransport, run_call,
@@ -56,7 +57,7 @@ impl ServerConnection {
         }
     }
 
-    async fn handshake(self) -> Result<Open, DisconnectReason> {
+    async fn handshake(self, stats: Arc<ConnectionStats>) -> Result<Open, DisconnectReason> {
         let mut builder = server::Builder::new();
         builder
             .initial_window_size(STREAM_WINDOW)
@@ -105,6 +106,7 @@ impl ServerConnection {
             phase,
             stopped: Arc::default(),
             drain: None,
+            stats,
         })
     }
 }
@@ -112,8 +114,9 @@ impl ServerConnection {
 impl ServerTransport for ServerConnection {
     async fn serve<D: Dispatch>(self, dispatch: Arc<D>) {
         let connections = &self.settings.connections;
-        let _registered = connections.register(Side::Server, Arc::clone(&self.peer));
-        let reason = match self.handshake().await {
+        let registration = connections.register(Side::Server, Arc::clone(&self.peer));
+        let stats = Arc::clone(registration.stats());
+        let reason = match self.handshake(stats).await {
             Ok(open) => open.serve(&dispatch).await,
             Err(reason) => reason,
         };
@@ -133,6 +136,7 @@ struct Open {
     stopped: Arc<AtomicBool>,
     /// Set while the connection drains.
     drain: Option<Pin<Box<Sleep>>>,
+    stats: Arc<ConnectionStats>,
 }
 
 /// An event of the connection's task.
@@ -163,6 +167,7 @@ impl Open {
                     if self.drain.is_none() {
                         self.drain = Some(Box::pin(sleep(DRAIN_TIMEOUT)));
                         self.connection.graceful_shutdown();
+                        self.stats.set_draining();
                     }
                 }
                 Event::DrainTimeout if self.connection.has_streams() => {
@@ -267,6 +272,7 @@ impl Accepted {
             Err(rejection) => {
                 // The stream may have been reset meanwhile; then there is no receiver.
                 let _ = respond.send_response(connection.rejection(&rejection), true);
+                CountedStream::begin(&connection.stats).complete(false);
                 return None;
             }
         };
@@ -278,6 +284,7 @@ impl Accepted {
             Arc::clone(&connection.stopped),
             Arc::clone(&connection.header_list),
             call,
+            CountedStream::begin(&connection.stats),
         ));
         Some(dispatch.dispatch(stream, None))
     }

@@ -22,6 +22,7 @@ use super::outgoing::SEND_QUOTA;
 use super::request_head::{RequestFields, RequestHeads};
 use super::socket::Socket;
 use super::turn::{ConnectionTask, Turn};
+use crate::extensions::Extensions;
 use crate::io::{Connected, Peer};
 use crate::side::Side;
 use crate::status::{Origin, Status};
@@ -84,6 +85,7 @@ pub(crate) async fn connect(
     });
     let transport = Arc::new(NativeClientTransport {
         peer: Arc::clone(&peer),
+        extensions: connected.extensions,
         outbox,
         gone,
         quota,
@@ -110,6 +112,7 @@ pub(crate) async fn connect(
 /// A client's connection.
 struct NativeClientTransport {
     peer: Arc<Peer>,
+    extensions: Extensions,
     outbox: Arc<Outbox<ClientPost>>,
     /// True once no new stream is accepted.
     gone: Arc<AtomicBool>,
@@ -144,6 +147,10 @@ impl ClientTransport for NativeClientTransport {
 
     fn peer(&self) -> &Arc<Peer> {
         &self.peer
+    }
+
+    fn extensions(&self) -> &Extensions {
+        &self.extensions
     }
 
     fn max_concurrent_streams(&self) -> usize {

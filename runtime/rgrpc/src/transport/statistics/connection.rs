@@ -111,6 +111,31 @@ impl ConnectionStats {
         self.id
     }
 
+    /// Counts a stream that begins, on a connection whose task does not publish.
+    #[cfg(feature = "transport-h2")]
+    pub(super) fn begin_stream(&self, now: Instant) {
+        self.streams_started.fetch_add(1, Ordering::Relaxed);
+        self.streams_open.fetch_add(1, Ordering::Relaxed);
+        self.last_stream
+            .set(now.saturating_duration_since(self.epoch.0));
+        self.idle_since.clear();
+    }
+
+    /// Counts the end of a stream, on a connection whose task does not publish. `complete` says
+    /// whether its complete response was OK; `None`: it was not complete.
+    #[cfg(feature = "transport-h2")]
+    pub(super) fn end_stream(&self, complete: Option<bool>, now: Instant) {
+        if let Some(is_ok) = complete {
+            self.streams_succeeded.fetch_add(1, Ordering::Relaxed);
+            let failed = u64::from(!is_ok);
+            self.failed_responses.fetch_add(failed, Ordering::Relaxed);
+        }
+        if self.streams_open.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.idle_since
+                .set(now.saturating_duration_since(self.epoch.0));
+        }
+    }
+
     /// Publishes the counts at `now`. Only the connection's task calls it.
     pub(crate) fn publish(&self, counts: &Counts, now: Instant) {
         let now = now.saturating_duration_since(self.epoch.0);

@@ -6,10 +6,14 @@
 
 mod call_counts;
 mod connection;
+#[cfg(feature = "transport-h2")]
+mod counted_stream;
 mod registry;
 mod snapshot;
 
 pub use call_counts::CallCounts;
 pub(crate) use connection::{ConnectionStats, Counts};
+#[cfg(feature = "transport-h2")]
+pub(crate) use counted_stream::CountedStream;
 pub(crate) use registry::{ConnectionRegistry, Registration};
 pub use snapshot::ConnectionSnapshot;

@@ -22,7 +22,7 @@ use crate::client::call::resolved_call::ResolvedCall;
 use crate::client::call::scheduler::{AttemptFailure, AttemptNumber};
 use crate::client::call::wait_reason::{WaitRecorder, deadline_exceeded};
 use crate::metadata::Metadata;
-use crate::stats::CallEvent;
+use crate::stats::{CallEvent, PickedConnection};
 use crate::status::Status;
 use crate::transport::{OpenError, OpenRequest};
 
@@ -56,6 +56,7 @@ impl AttemptContext<'_> {
             conn, method, call, ..
         } = *self;
         if !method.starts_with('/') {
+            conn.shared().calls.failed_before_attempt();
             return Err(malformed(method));
         }
         let recorded = match self.observer {
@@ -80,7 +81,9 @@ impl AttemptContext<'_> {
                 }
             };
             self.record(recorded.as_deref(), || {
-                CallEvent::Picked(permit.transport.peer())
+                let transport = &permit.transport;
+                let picked = PickedConnection::new(transport.peer(), transport.extensions());
+                CallEvent::Picked(picked)
             });
             let own_metadata = if self.needs_authorization() {
                 let metadata = self.metadata(recorded.as_deref());

@@ -1,6 +1,7 @@
 //! The options of a channel that is being built.
 //!
-//! Called by users; checks everything that needs no IO.
+//! Called by users, on their tasks. It does no IO: [`build`](ClientConnBuilder::build) checks the
+//! options and makes the channel, which connects for its first call.
 
 mod error;
 
@@ -42,7 +43,7 @@ const USER_AGENT: &str = concat!("grpc-rust-rgrpc/", env!("CARGO_PKG_VERSION"));
 /// The scheme of targets that name none.
 const DEFAULT_SCHEME: &str = "dns";
 
-/// After how long without calls a channel goes idle.
+/// The default time without calls after which a channel goes idle.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// The default maximum number of connections to an address.
@@ -275,11 +276,11 @@ impl ClientConnBuilder {
     /// Sets the default service config, as JSON: the configuration of calls to the target's
     /// services. Default: none.
     ///
-    /// Holds as long as the target's resolver finds none. Read are `loadBalancingConfig`, which
-    /// names the [policy](crate::balancer) that the channel balances by, of each entry of
-    /// `methodConfig` `name`, `timeout`, `waitForReady`, `maxRequestMessageBytes`,
-    /// `maxResponseMessageBytes`, `retryPolicy` and `hedgingPolicy`, and beside it
-    /// `retryThrottling`, `connectionScaling` and `healthCheckConfig`; other fields are ignored.
+    /// It applies as long as the target's resolver finds none. The channel reads
+    /// `loadBalancingConfig`, which names the [policy](crate::balancer) that it balances by;
+    /// `name`, `timeout`, `waitForReady`, `maxRequestMessageBytes`, `maxResponseMessageBytes`,
+    /// `retryPolicy` and `hedgingPolicy` of each entry of `methodConfig`; `retryThrottling`,
+    /// `connectionScaling` and `healthCheckConfig`. It ignores other fields.
     /// A call's own options go together with its method's config: the earlier deadline and the
     /// smaller limits hold, and the call's `wait_for_ready` goes before the config's.
     ///
@@ -543,7 +544,7 @@ impl ClientConnBuilder {
     /// Sends PINGs on connections that are silent, and closes those whose server does not answer:
     /// their calls fail with UNAVAILABLE, and further ones go to other connections. A server that
     /// is frozen, or cut off without a word, is noticed in no other way while its kernel or nobody
-    /// acknowledges octets.
+    /// acknowledges bytes.
     ///
     /// The `time` must agree with the servers' policy: servers of gRPC permit one PING in 5
     /// minutes, unless [they say otherwise](crate::Server::keepalive_enforcement), and close the
@@ -569,7 +570,7 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Sets for how long octets that were sent on a TCP connection may stay unacknowledged by the
+    /// Sets for how long bytes that were sent on a TCP connection may stay unacknowledged by the
     /// peer's kernel before the connection is lost (the TCP user timeout of RFC 5482, Linux's
     /// `TCP_USER_TIMEOUT`), so that a connection that was cut without a word fails its calls with
     /// UNAVAILABLE, and the next ones go to another. `None` and zero: as the operating system does,

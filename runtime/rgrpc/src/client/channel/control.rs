@@ -1,6 +1,7 @@
 //! The subchannels of a channel: what its balancers act on.
 //!
-//! Owned by the channel's task. Calls see its results in the pickers and in the registry.
+//! Owned by the channel's task; called there by the task and, as their [`ChannelControl`], by the
+//! balancers. Calls see its results in the pickers and in the registry.
 
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;

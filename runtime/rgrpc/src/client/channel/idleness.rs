@@ -1,6 +1,6 @@
 //! Decides when a channel goes back to idle mode.
 //!
-//! Asked by the channel's task.
+//! Asked by the channel's task; the time is an argument.
 
 use std::time::Duration;
 

@@ -1,11 +1,12 @@
 //! A channel's task: it resolves the target, keeps the connections and balances.
 //!
-//! One serial loop owns it all, without a lock. Each occurrence is an [`Event`], or comes from the
-//! [`Resolution`]; the balancer turns it into requests to the [`Control`] and into pickers, which
-//! calls find in the [`ChannelState`](super::connectivity::ChannelState). Monitors ask the backends
-//! for their health and load.
+//! Spawned by the first call, or by the user's `connect`, on the caller's runtime. One serial loop
+//! owns it all, without a lock. Each occurrence is an [`Event`], or comes from the [`Resolution`]; the balancer turns it
+//! into requests to the [`Control`] and into pickers, which calls find in the
+//! [`ChannelState`](super::connectivity::ChannelState). Monitors ask the backends for their health
+//! and load.
 //!
-//! Users' code that panics here is begun anew after a [`Restart`]'s wait; calls that do not wait
+//! Users' code that panics here begins again after a [`Restart`]'s wait; calls that do not wait
 //! for ready fail meanwhile. A task that is dropped with its runtime says so, and the next call
 //! starts another one, on its own runtime.
 //!

@@ -117,8 +117,8 @@ impl ActiveCalls {
         }
         let ended = self.ended.fetch_add(1, Ordering::AcqRel) + 1;
         if self.begun.load(Ordering::Acquire) & !GOING_IDLE == ended {
-            // After the count, so that the clock is read for the last of several calls alone. Who
-            // looks between the two finds an older time, and the channel may go idle too early,
+            // After the count, so that the clock is read for the last of several calls alone. A
+            // reader between the two finds an older time, and the channel may go idle too early,
             // which costs the next call a connection and nothing else.
             let since = Instant::now().saturating_duration_since(self.epoch);
             let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);
@@ -134,11 +134,11 @@ impl ActiveCalls {
 
     /// The numbers of the calls.
     pub(in crate::client) fn numbers(&self) -> CallNumbers {
-        // In this order, so that no difference is negative but for a moment.
-        let failed = self.failed.load(Ordering::Acquire);
+        // In this order, so that no number is larger than it should be, not even for a moment.
         let ended = self.ended.load(Ordering::Acquire);
-        let repeated = self.repeated.load(Ordering::Acquire);
+        let failed = self.failed.load(Ordering::Acquire);
         let begun = self.begun.load(Ordering::Acquire) & !GOING_IDLE;
+        let repeated = self.repeated.load(Ordering::Acquire);
         CallNumbers {
             started: begun.saturating_sub(repeated),
             succeeded: ended.saturating_sub(failed),

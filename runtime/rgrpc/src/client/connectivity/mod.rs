@@ -88,7 +88,7 @@ impl ChannelState {
         }
     }
 
-    /// Why a call has no connection.
+    /// The reason why a call has no connection.
     pub(super) fn unconnected(&self) -> Unconnected {
         let unconnected = self.registry.unconnected(self.picker.published_state());
         match self.picker.failure() {

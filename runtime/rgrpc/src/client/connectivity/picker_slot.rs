@@ -105,7 +105,7 @@ impl PickerSlot {
         take(self.snapshot.load().pick(call))
     }
 
-    /// Why there is no connection, if one was tried.
+    /// The reason why there is no connection, if one was tried.
     pub(in crate::client) fn failure(&self) -> Option<Status> {
         let snapshot = self.snapshot.load();
         if snapshot.state != ConnectivityState::TransientFailure {

@@ -31,7 +31,7 @@ impl RestartDelay {
         self.was_answered = true;
     }
 
-    /// The call has ended: how long to wait before the next one. `random` is in [0, 1).
+    /// The call has ended. Returns the delay before the next one. `random` is in [0, 1).
     pub(super) fn broken(&mut self, random: f64) -> Duration {
         if std::mem::take(&mut self.was_answered) {
             self.backoff.reset();

@@ -405,7 +405,7 @@ impl CallOptions {
         self.extra_mut().response_info.push(info.clone());
     }
 
-    /// Has these interceptors run, inside of those that are there.
+    /// Adds interceptors, inside of those that are there.
     pub(crate) fn intercept(&mut self, added: &InterceptorList) {
         let interceptors = &mut self.extra_mut().interceptors;
         *interceptors = Some(match interceptors {
@@ -425,7 +425,7 @@ impl CallOptions {
         extra.is_some_and(|extra| extra.interceptors.is_some())
     }
 
-    /// Has this interceptor see the messages of the call, inside of those that are there: nearer to the
+    /// Adds an interceptor of the call's messages, inside of those that are there: nearer to the
     /// server.
     pub(crate) fn intercept_messages(&mut self, interceptor: impl MessageInterceptor) {
         let messages = self.extra_mut().messages.get_or_insert_default();

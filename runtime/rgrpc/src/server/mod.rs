@@ -181,7 +181,7 @@ impl Server {
 
     /// Sets the keepalive of connections: PINGs that find dead clients, whose calls are cancelled;
     /// a bound on the time without calls; and a bound on a connection's age, after which clients
-    /// connect anew, and may find new replicas.
+    /// reconnect, and may find new replicas.
     ///
     /// A close for idleness or age is graceful: clients are told by GOAWAY to make new calls
     /// elsewhere, and calls that have begun go on, for the age's grace at most. Default: PINGs
@@ -603,7 +603,7 @@ impl Server {
         &self,
         name: &str,
     ) -> Pin<Box<dyn Future<Output = Result<(), ServeError>> + Send>> {
-        // That the path is a name is what a zero byte before it says.
+        // A leading zero byte marks an abstract name.
         self.serve_unix(format!("\0{name}"))
     }
 

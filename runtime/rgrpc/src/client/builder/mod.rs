@@ -419,8 +419,8 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Has this interceptor run for the channel's calls, inside of those that were added before.
-    /// Default: none.
+    /// Adds an interceptor, which runs around every call of the channel. The first one added is the
+    /// outermost. Default: none.
     ///
     /// Source: grpc-go `WithChainUnaryInterceptor`, `WithChainStreamInterceptor`.
     pub fn interceptor(mut self, interceptor: impl ClientInterceptor) -> Self {
@@ -428,8 +428,9 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Has this handler record the channel's calls, their attempts and its connections, after those
-    /// that were added before; see [`stats`](crate::stats). Default: none.
+    /// Adds a stats handler, which receives the events of the channel's calls, their attempts and its
+    /// connections. Several receive them in the order in which they were added. Default: none. See
+    /// [`stats`](crate::stats) for the events.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -463,7 +464,7 @@ impl ClientConnBuilder {
     /// Sets the channel to which this one belongs, such as that of the resolver or the balancer that
     /// makes it: the [id](ChannelInfo::id) in their options. Default: none.
     ///
-    /// It has no effect but in [`channelz`](crate::channelz), which shows this channel as nested in its
+    /// Only [`channelz`](crate::channelz) uses it, and shows this channel as nested in its
     /// parent. The parent can end before it.
     ///
     /// Source: grpc-go `WithChannelzParentID`.
@@ -480,8 +481,8 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Has these credentials make metadata for every call, after those that were added before. If
-    /// they need transport security, the channel's credentials have to provide it. Default: none.
+    /// Adds per-RPC credentials, which make metadata for every call, after those that were added
+    /// before. If they need transport security, the channel's credentials have to provide it. Default: none.
     ///
     /// Source: grpc-go `WithPerRPCCredentials`.
     pub fn per_rpc_credentials(mut self, credentials: impl PerRpcCredentials) -> Self {

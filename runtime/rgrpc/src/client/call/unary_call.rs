@@ -173,7 +173,7 @@ where
             AttemptDecision::RetryAfter(Duration::ZERO) => {}
             // Boxed, so that calls that need no other attempt need no space for it.
             AttemptDecision::RetryAfter(delay) => {
-                current_runtime("a call was made, which was to be retried,")?;
+                current_runtime("a call was retried")?;
                 let attempt = scheduler.begun() + 1;
                 Box::pin(back_off(context, delay, attempt, last)).await;
             }

@@ -414,7 +414,7 @@ impl Entry {
         self.published.publish(connections.collect(), may_grow);
     }
 
-    /// Has the monitors follow the oldest connection. Returns the known health of the backend, if
+    /// Moves the monitors to the oldest connection. Returns the known health of the backend, if
     /// that changes.
     fn follow(&mut self, context: &mut MonitorContext) -> Option<Health> {
         let oldest = self.subchannel.connections().first();

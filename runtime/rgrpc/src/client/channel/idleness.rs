@@ -24,7 +24,7 @@ pub(super) struct Idleness {
 pub(super) enum IdlenessDecision {
     /// The channel goes idle.
     Idle,
-    /// There was activity. This much later it may have been idle for long enough.
+    /// There was activity. The channel may be idle for long enough after this time.
     AskAgainIn(Duration),
 }
 

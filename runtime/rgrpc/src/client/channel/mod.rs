@@ -380,11 +380,11 @@ impl Running {
             .unwrap_or_else(|panicked| Err(self.panicked(panicked)))
     }
 
-    /// Calls fail with this, unless they wait for ready, until the failed part is begun anew.
+    /// Calls fail with this, unless they wait for ready, until the failed part has restarted.
     fn fail_until_restart(&mut self, status: &Status) {
         let delay = self.restart.schedule(Instant::now(), fastrand::f64());
         let text = format!(
-            "{} (tried again in {:.1} s)",
+            "{} (retry in {:.1} s)",
             status.message(),
             delay.as_secs_f64()
         );
@@ -399,7 +399,7 @@ impl Running {
         ))
     }
 
-    /// Begins the resolver or the policy that has panicked anew.
+    /// Restarts the resolver or the policy that has panicked.
     fn restart(&mut self) {
         if self.active.is_none() {
             return self.activate();

@@ -292,7 +292,7 @@ impl MessageSource for CallAttempt {
     ) -> Poll<Option<WholeContent>> {
         // The caller is the only one who could end the call here.
         let polled = self.stream.poll_whole(cx, fits);
-        // Looked at where it lies: it is large.
+        // Borrowed, because a move of it is expensive.
         if let Poll::Ready(Some(whole)) = &polled {
             self.commit();
             self.record(|exchange| {

@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_make_the_next_call_follow_at_once_and_the_waits_begin_anew() {
+    fn answers_make_the_next_call_follow_at_once_and_the_waits_begin_again() {
         let mut retry = RestartDelay::new();
         let calls = [0, 0, 0, 1, 0, 2, 1, 0, 0];
         let waits = calls.map(|answers| {

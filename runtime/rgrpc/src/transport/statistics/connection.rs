@@ -326,6 +326,13 @@ mod tests {
         assert_eq!(stats.snapshot().max_age_at, Some(time + 60 * second));
     }
 
+    /// An idle connection of a server has little more memory than this and its buffers.
+    #[cfg(target_pointer_width = "64")]
+    #[test]
+    fn the_statistics_of_a_connection_are_192_bytes_at_most() {
+        assert!(size_of::<ConnectionStats>() <= 192);
+    }
+
     #[test]
     fn calls_succeed_with_ok_and_fail_with_another_status_or_without_a_complete_response() {
         let stats = ConnectionStats::new(

@@ -40,6 +40,7 @@ pub mod balancer;
 mod buffer_pool;
 mod call;
 mod cancel_reason;
+pub mod channelz;
 mod client;
 mod codec;
 #[doc(hidden)]
@@ -48,6 +49,7 @@ mod connectivity_state;
 pub mod credentials;
 mod descriptor;
 mod disconnect_reason;
+mod entity_id;
 mod error_text;
 mod extensions;
 mod interceptor;

@@ -59,6 +59,7 @@ use unix_socket::UnixSocket;
 use workers::SharedWorkers;
 
 use crate::buffer_pool::BufferPool;
+use crate::channelz::Registry;
 use crate::codec::Compressor;
 use crate::credentials::ServerCredentials;
 use crate::descriptor::ServiceInfo;
@@ -469,6 +470,16 @@ impl Server {
         self
     }
 
+    /// Sets the registry that lists the server while it serves. Default: [`Registry::shared`], that of
+    /// the process.
+    ///
+    /// Source: gRFC A14; grpc-go has one registry for the program.
+    #[must_use]
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.options.registry = Some(registry);
+        self
+    }
+
     /// Adds a service: its table from generated code, and what implements it.
     ///
     /// # Errors
@@ -622,6 +633,11 @@ impl Server {
                 ..self.options.transport.clone()
             },
             handle: self.handle.clone(),
+            registry: self
+                .options
+                .registry
+                .clone()
+                .unwrap_or_else(Registry::shared),
             workers: self.workers.clone(),
             tcp_user_timeout: self
                 .options

@@ -46,6 +46,7 @@ use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
 use tokio::time::Instant;
 
+use crate::extensions::Extensions;
 use crate::io::Peer;
 use crate::later;
 use crate::metadata::Metadata;
@@ -75,7 +76,7 @@ pub(crate) use response::{HeadersBlock, ResponseParser, Trailers};
 pub(crate) use server_phase::ServerPhase;
 pub(crate) use settings::{ClientSettings, MessageMemory, ServerSettings};
 pub(crate) use statistics::ConnectionRegistry;
-pub use statistics::ConnectionSnapshot;
+pub use statistics::{CallCounts, ConnectionSnapshot};
 pub(crate) use stream_quota::StreamQuota;
 pub use transport::Transport;
 
@@ -170,6 +171,12 @@ pub(crate) trait ClientTransport: Send + Sync + 'static {
 
     /// The connection's two ends.
     fn peer(&self) -> &Arc<Peer>;
+
+    /// The typed values of the connection. Default: none.
+    fn extensions(&self) -> &Extensions {
+        static NONE: Extensions = Extensions::new();
+        &NONE
+    }
 
     /// The maximum number of open streams that the server allows. Further streams wait.
     fn max_concurrent_streams(&self) -> usize;

@@ -21,6 +21,7 @@ use super::sender::{Sender, closed};
 use crate::lock::lock;
 use crate::side::Side;
 use crate::status::Status;
+use crate::transport::statistics::CountedStream;
 use crate::transport::{
     ClientTransportStream, HeadersBlock, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode,
     Stream, StreamEnd, Trailers, ended_well,
@@ -37,6 +38,7 @@ pub(super) struct H2ClientStream {
     /// turn.
     opener: Mutex<SendRequest<Piece>>,
     connection: Arc<ConnectionInfo>,
+    counted: CountedStream,
 }
 
 /// The receiving side of a stream.
@@ -102,6 +104,7 @@ impl H2ClientStream {
         half_closed: bool,
         opener: SendRequest<Piece>,
         connection: Arc<ConnectionInfo>,
+        counted: CountedStream,
     ) -> Self {
         Self {
             receive: Mutex::new(Receive {
@@ -118,6 +121,7 @@ impl H2ClientStream {
             }),
             opener: Mutex::new(opener),
             connection,
+            counted,
         }
     }
 
@@ -137,6 +141,7 @@ impl H2ClientStream {
     }
 
     fn trailers(&self, trailers: Trailers) -> Receiving {
+        self.counted.complete(trailers.outcome.is_ok());
         self.stop_sending(if trailers.malformed {
             Reason::PROTOCOL_ERROR
         } else {

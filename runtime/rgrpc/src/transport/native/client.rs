@@ -22,6 +22,7 @@ use super::outgoing::SEND_QUOTA;
 use super::request_head::{RequestFields, RequestHeads};
 use super::socket::Socket;
 use super::turn::{ConnectionTask, Turn};
+use crate::extensions::Extensions;
 use crate::io::{Connected, Peer};
 use crate::side::Side;
 use crate::status::{Origin, Status};
@@ -84,6 +85,7 @@ pub(crate) async fn connect(
     });
     let transport = Arc::new(NativeClientTransport {
         peer: Arc::clone(&peer),
+        extensions: connected.extensions,
         outbox,
         gone,
         quota,
@@ -110,6 +112,7 @@ pub(crate) async fn connect(
 /// A client's connection.
 struct NativeClientTransport {
     peer: Arc<Peer>,
+    extensions: Extensions,
     outbox: Arc<Outbox<ClientPost>>,
     /// True once no new stream is accepted.
     gone: Arc<AtomicBool>,
@@ -144,6 +147,10 @@ impl ClientTransport for NativeClientTransport {
 
     fn peer(&self) -> &Arc<Peer> {
         &self.peer
+    }
+
+    fn extensions(&self) -> &Extensions {
+        &self.extensions
     }
 
     fn max_concurrent_streams(&self) -> usize {
@@ -300,7 +307,7 @@ impl Task {
                 self.served = true;
                 if let Some(stream) = self.link.core.value_mut(key) {
                     let after = stream.receive_headers(&head, end_stream);
-                    self.after(key, after);
+                    self.after(key, after, end_stream);
                 }
             }
             Event::Data {
@@ -317,7 +324,7 @@ impl Task {
                         Some(message) => stream.return_buffer(message, end_stream),
                         None => stream.receive(data, end_stream, &self.memory),
                     };
-                    self.after(key, after);
+                    self.after(key, after, end_stream);
                 }
             }
             Event::Reset { key, code } => {
@@ -368,11 +375,21 @@ impl Task {
         }
     }
 
-    fn after(&mut self, key: StreamKey, after: After) {
+    /// Acts on what a stream has received. `ended` says that the server has ended the stream.
+    fn after(&mut self, key: StreamKey, after: After, ended: bool) {
         match after {
             After::Nothing => {}
             After::Read(reading) => self.link.core.read(key, reading),
             After::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
+            After::Failed(code) => {
+                // A response that is not complete is no success of the stream either.
+                if ended {
+                    self.link.count_failed_response();
+                }
+                if let Some(code) = code {
+                    self.link.core.reset(key, ErrorCode(code.0));
+                }
+            }
         }
     }
 
@@ -602,11 +619,13 @@ impl ConnectionTask for Task {
 }
 
 impl Drop for Task {
-    /// Tells the streams, when the task panics or is dropped with its runtime.
+    /// Tells the streams, when the task panics or is dropped with its runtime, and publishes the last
+    /// counts.
     fn drop(&mut self) {
         if !self.is_over {
             let reason = self.loss(&Lost::now());
             self.end_streams(&Status::unavailable(reason));
         }
+        self.link.publish_stats(self.last_received.at());
     }
 }

@@ -109,6 +109,8 @@ pub(super) enum After {
     Read(Reading),
     /// Resets the stream, if it is open.
     Reset(ResetCode),
+    /// Counts a response that is a failure, and resets the stream, if it is open.
+    Failed(Option<ResetCode>),
 }
 
 impl NativeClientStream {
@@ -292,17 +294,23 @@ impl ClientStreamState {
     }
 
     fn trailers(&mut self, trailers: Trailers) -> (Option<Waker>, After) {
+        let is_ok = trailers.outcome.is_ok();
         let sending = self.sending.end(trailers.outcome.as_ref().map(|_| ()));
         let waker = self.inbound.end(StreamEnd::new(trailers.outcome));
         let sender = self.outgoing.take_waker();
-        let after = match sending {
+        let reset = match sending {
             // The server has ended the call. If it has not seen the end of sending, it is told that
             // no message follows.
-            Sending::Open if trailers.malformed => After::Reset(ResetCode::PROTOCOL_ERROR),
-            Sending::Open => After::Reset(ResetCode::NO_ERROR),
-            Sending::HalfClosed | Sending::Ended(_) => After::Nothing,
+            Sending::Open if trailers.malformed => Some(ResetCode::PROTOCOL_ERROR),
+            Sending::Open => Some(ResetCode::NO_ERROR),
+            Sending::HalfClosed | Sending::Ended(_) => None,
         };
         wake(sender);
+        let after = match reset {
+            _ if !is_ok => After::Failed(reset),
+            Some(code) => After::Reset(code),
+            None => After::Nothing,
+        };
         (waker, after)
     }
 
@@ -326,7 +334,7 @@ impl ClientStreamState {
         self.sending.end(Err(&status));
         wake(self.outgoing.take_waker());
         let waker = self.inbound.end(StreamEnd::new(Err(status)));
-        (waker, After::Reset(ResetCode::PROTOCOL_ERROR))
+        (waker, After::Failed(Some(ResetCode::PROTOCOL_ERROR)))
     }
 }
 

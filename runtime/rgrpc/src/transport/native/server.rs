@@ -162,6 +162,10 @@ impl<D: Dispatch> Task<D> {
             max_concurrent_streams: settings.max_concurrent_streams,
             ..Config::default()
         };
+        let keepalive = ServerKeepalive::new(settings.keepalive, now, fastrand::f64());
+        if let Some(at) = keepalive.max_age_at() {
+            registration.stats().set_max_age(at);
+        }
         Self {
             dispatch,
             shared: Arc::new(ServerShared {
@@ -181,7 +185,7 @@ impl<D: Dispatch> Task<D> {
             calls: Vec::new(),
             spawn_handlers: settings.spawn_handlers,
             unanswered: 0,
-            keepalive: ServerKeepalive::new(settings.keepalive, now, fastrand::f64()),
+            keepalive,
             enforcer: PingEnforcer::new(settings.enforcement),
             received: now,
             idleness: Idleness {
@@ -336,7 +340,7 @@ impl<D: Dispatch> Task<D> {
             });
             sent = self.link.core.send_headers(key, &block.block(), true);
         }
-        self.replied(key, sent);
+        self.refused(key, sent);
     }
 
     fn receive(&mut self, key: StreamKey, data: Bytes, end_stream: bool) {
@@ -467,6 +471,7 @@ impl<D: Dispatch> Task<D> {
             Err(SendError::HeaderListTooLarge { size, limit }) => {
                 self.finish_fitted(key, last, outcome, (size, limit));
             }
+            sent if outcome.is_err() => self.refused(key, sent),
             sent => self.replied(key, sent),
         }
     }
@@ -506,7 +511,7 @@ impl<D: Dispatch> Task<D> {
                 self.link.core.send_trailers(key, &block.block())
             }
         };
-        self.replied(key, sent);
+        self.refused(key, sent);
     }
 
     /// Ends a call whose headers are larger than the client accepts, before its handler returns.
@@ -560,6 +565,14 @@ impl<D: Dispatch> Task<D> {
                 return self.finish(key, None, &Ok(trailer));
             }
         };
+        self.replied(key, sent);
+    }
+
+    /// Handles the result of a response with another status than OK that was handed to the core.
+    fn refused(&mut self, key: StreamKey, sent: Result<(), SendError>) {
+        if sent.is_ok() {
+            self.link.count_failed_response();
+        }
         self.replied(key, sent);
     }
 
@@ -808,7 +821,7 @@ impl<D: Dispatch> ConnectionTask for Task<D> {
 
 impl<D: Dispatch> Drop for Task<D> {
     /// Tells the streams, which other tasks may read, when the task panics or is dropped with its
-    /// runtime.
+    /// runtime, and publishes the last counts.
     fn drop(&mut self) {
         if !self.is_over {
             let lost = Lost::now();
@@ -820,5 +833,6 @@ impl<D: Dispatch> Drop for Task<D> {
             self.close_streams(&status, reason);
             self.dispatch.ended(lost.into());
         }
+        self.link.publish_stats(self.received);
     }
 }

@@ -159,8 +159,8 @@ impl IncomingCall {
     /// [head hook](crate::Server::head_hook), or UNIMPLEMENTED for a `grpc-encoding` that it does not have.
     /// `None` if it does not.
     ///
-    /// [`ServerNext::run`](super::ServerNext::run) returns the status then, and no handler runs. A call that the head hook refuses
-    /// ends with a failure, whatever the interceptors answer.
+    /// [`ServerNext::run`](super::ServerNext::run) returns the status then, and no handler runs. A call that
+    /// the head hook refuses ends with a failure, whatever the interceptors answer.
     #[must_use]
     pub fn refusal(&self) -> Option<&Status> {
         self.refusal.as_ref()

@@ -10,6 +10,8 @@
 //! its last caller. Receiving, sending and [`ServerStream::poll_closed`] each keep their own waker.
 
 mod call_state;
+#[cfg(test)]
+mod checked_waker;
 mod connection_handle;
 mod disconnect;
 mod encoding_field;

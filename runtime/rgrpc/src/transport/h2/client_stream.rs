@@ -260,7 +260,9 @@ impl H2ClientStream {
             }
         }
         // `h2` has dropped the waker of the receiving half meanwhile.
-        if let Some(waker) = receive.waker.take() {
+        let waker = receive.waker.take();
+        drop(receive);
+        if let Some(waker) = waker {
             waker.wake();
         }
         closed()
@@ -353,5 +355,54 @@ impl ClientStream for H2ClientStream {
         // An error means that nothing more can be sent, or that the stream has ended. The receiving
         // half gets the status.
         let _ = self.send_last(BytesQueue::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use tokio::io::duplex;
+
+    use super::*;
+    use crate::io::{Address, Peer};
+    use crate::transport::checked_waker::{CheckedWakes, is_locked};
+
+    /// A stream to a server that does not answer.
+    async fn stream() -> H2ClientStream {
+        let (ours, theirs) = duplex(64 * 1024);
+        tokio::spawn(async move {
+            let mut connection = h2::server::handshake(theirs).await.expect("a client");
+            let _request = connection.accept().await;
+            std::future::pending::<()>().await;
+        });
+        let client = h2::client::Builder::new().handshake::<_, Piece>(ours);
+        let (opener, connection) = client.await.expect("a server");
+        tokio::spawn(connection);
+        let mut opener = opener.ready().await.expect("open");
+        let request = Request::post("http://pipe/s/m")
+            .body(())
+            .expect("a request");
+        let (response, stream) = opener.send_request(request, false).expect("open");
+        let peer = Arc::new(Peer::new(Address::Pipe, Address::Pipe));
+        let sender = Sender::new(stream, Side::Client, None);
+        let connection = Arc::new(ConnectionInfo::new(peer));
+        H2ClientStream::new(response, sender, false, opener, connection)
+    }
+
+    #[tokio::test]
+    async fn a_receiver_whose_waker_a_failed_send_has_dropped_is_woken_without_the_lock() {
+        let stream = Arc::new(stream().await);
+        let wakes = CheckedWakes::new({
+            let stream = Arc::clone(&stream);
+            move || is_locked(&stream.receive) || is_locked(&stream.send)
+        });
+        let waker = wakes.waker();
+        let cx = &mut Context::from_waker(&waker);
+        assert!(stream.poll_head(cx).is_pending());
+        stream.half_close();
+        stream
+            .send_message(Bytes::from_static(b"late").into())
+            .expect_err("half-closed");
+        assert_eq!(wakes.take(), (1, 0));
     }
 }

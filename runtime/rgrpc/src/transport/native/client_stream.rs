@@ -2,7 +2,7 @@
 //! delivers to it.
 
 use std::sync::{Arc, Mutex, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
@@ -13,6 +13,7 @@ use super::inbound::{Inbound, Pushed};
 use super::outbox::Outbox;
 use super::outgoing::Outgoing;
 use super::request_head::RequestFields;
+use super::wakers::{Wakers, wake};
 use crate::lock::lock;
 use crate::status::Status;
 use crate::transport::{
@@ -151,18 +152,18 @@ impl NativeClientStream {
     /// Receives a header block: headers or trailers.
     pub(super) fn receive_headers(&self, block: &ReadResponse, end_stream: bool) -> After {
         let mut state = lock(&self.state);
-        let (waker, after) = state.headers(block, end_stream);
+        let (wakers, after) = state.headers(block, end_stream);
         drop(state);
-        wake(waker);
+        wakers.wake();
         after
     }
 
     /// Receives DATA, and the end of the stream if that came with it.
     pub(super) fn receive(&self, data: Bytes, end_stream: bool, memory: &MessageMemory) -> After {
         let mut state = lock(&self.state);
-        let (waker, after) = state.data(data, end_stream, memory);
+        let (wakers, after) = state.data(data, end_stream, memory);
         drop(state);
-        wake(waker);
+        wakers.wake();
         after
     }
 
@@ -176,13 +177,14 @@ impl NativeClientStream {
     pub(super) fn return_buffer(&self, buffer: Vec<u8>, end_stream: bool) -> After {
         let mut state = lock(&self.state);
         let waker = state.inbound.return_buffer(buffer);
-        let (ended, after) = if end_stream {
+        let (mut wakers, after) = if end_stream {
             state.ended_with_data()
         } else {
-            (None, After::Nothing)
+            (Wakers::default(), After::Nothing)
         };
+        wakers.receiver = waker.or(wakers.receiver);
         drop(state);
-        wake(waker.or(ended));
+        wakers.wake();
         after
     }
 
@@ -194,9 +196,12 @@ impl NativeClientStream {
             state.head = Head::Done;
         }
         state.sending.end(end.outcome.as_ref().map(|_| ()));
-        let wakers = [state.inbound.break_off(end), state.outgoing.take_waker()];
+        let wakers = Wakers {
+            receiver: state.inbound.break_off(end),
+            sender: state.outgoing.take_waker(),
+        };
         drop(state);
-        wakers.into_iter().for_each(wake);
+        wakers.wake();
     }
 
     /// Returns the call's reading, for the core.
@@ -226,7 +231,7 @@ impl NativeClientStream {
 }
 
 impl ClientStreamState {
-    fn headers(&mut self, block: &ReadResponse, end_stream: bool) -> (Option<Waker>, After) {
+    fn headers(&mut self, block: &ReadResponse, end_stream: bool) -> (Wakers, After) {
         match self.head {
             Head::Awaited => {}
             Head::Here(_) | Head::Done if end_stream => {
@@ -240,7 +245,7 @@ impl ClientStreamState {
         match block.headers(end_stream) {
             HeadersBlock::Head(head) => {
                 self.head = Head::Here(head);
-                (self.inbound.take_waker(), After::Nothing)
+                (self.inbound.take_waker().into(), After::Nothing)
             }
             HeadersBlock::TrailersOnly(trailers) => {
                 self.head = Head::Done;
@@ -251,47 +256,46 @@ impl ClientStreamState {
                 if end_stream {
                     self.end_foreign()
                 } else {
-                    (None, After::Nothing)
+                    (Wakers::default(), After::Nothing)
                 }
             }
             HeadersBlock::Malformed(status) => self.malformed(status),
         }
     }
 
-    fn data(
-        &mut self,
-        data: Bytes,
-        end_stream: bool,
-        memory: &MessageMemory,
-    ) -> (Option<Waker>, After) {
+    fn data(&mut self, data: Bytes, end_stream: bool, memory: &MessageMemory) -> (Wakers, After) {
         if let Head::NotGrpc(_, body) = &mut self.head {
             let free = MAX_NOT_GRPC_BODY - body.len();
             body.extend_from_slice(&data[..data.len().min(free)]);
             return if end_stream || body.len() == MAX_NOT_GRPC_BODY {
                 self.end_foreign()
             } else {
-                (None, After::Nothing)
+                (Wakers::default(), After::Nothing)
             };
         }
         let Pushed { waker, reading } = self.inbound.push(data, memory);
         if end_stream {
-            let (ended, after) = self.ended_with_data();
-            return (waker.or(ended), after);
+            let (mut wakers, after) = self.ended_with_data();
+            wakers.receiver = waker.or(wakers.receiver);
+            return (wakers, after);
         }
-        (waker, reading.map_or(After::Nothing, After::Read))
+        let after = reading.map_or(After::Nothing, After::Read);
+        (waker.into(), after)
     }
 
     /// Ends a stream whose DATA ended without trailers.
-    fn ended_with_data(&mut self) -> (Option<Waker>, After) {
+    fn ended_with_data(&mut self) -> (Wakers, After) {
         self.malformed(Status::internal(
             "the server closed the stream without sending trailers",
         ))
     }
 
-    fn trailers(&mut self, trailers: Trailers) -> (Option<Waker>, After) {
+    fn trailers(&mut self, trailers: Trailers) -> (Wakers, After) {
         let sending = self.sending.end(trailers.outcome.as_ref().map(|_| ()));
-        let waker = self.inbound.end(StreamEnd::new(trailers.outcome));
-        let sender = self.outgoing.take_waker();
+        let wakers = Wakers {
+            receiver: self.inbound.end(StreamEnd::new(trailers.outcome)),
+            sender: self.outgoing.take_waker(),
+        };
         let after = match sending {
             // The server has ended the call. If it has not seen the end of sending, it is told that
             // no message follows.
@@ -299,13 +303,12 @@ impl ClientStreamState {
             Sending::Open => After::Reset(ResetCode::NO_ERROR),
             Sending::HalfClosed | Sending::Ended(_) => After::Nothing,
         };
-        wake(sender);
-        (waker, after)
+        (wakers, after)
     }
 
-    fn end_foreign(&mut self) -> (Option<Waker>, After) {
+    fn end_foreign(&mut self) -> (Wakers, After) {
         let Head::NotGrpc(status, body) = std::mem::replace(&mut self.head, Head::Done) else {
-            return (None, After::Nothing);
+            return (Wakers::default(), After::Nothing);
         };
         self.malformed(if body.is_empty() {
             status
@@ -316,14 +319,16 @@ impl ClientStreamState {
         })
     }
 
-    fn malformed(&mut self, status: Status) -> (Option<Waker>, After) {
+    fn malformed(&mut self, status: Status) -> (Wakers, After) {
         if !matches!(self.head, Head::Here(_)) {
             self.head = Head::Done;
         }
         self.sending.end(Err(&status));
-        wake(self.outgoing.take_waker());
-        let waker = self.inbound.end(StreamEnd::new(Err(status)));
-        (waker, After::Reset(ResetCode::PROTOCOL_ERROR))
+        let wakers = Wakers {
+            receiver: self.inbound.end(StreamEnd::new(Err(status))),
+            sender: self.outgoing.take_waker(),
+        };
+        (wakers, After::Reset(ResetCode::PROTOCOL_ERROR))
     }
 }
 
@@ -440,8 +445,137 @@ impl ClientStream for NativeClientStream {
     }
 }
 
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
+#[cfg(test)]
+mod tests {
+    use rgrpc_http2::FieldRef;
+
+    use super::super::fields::read_response;
+    use super::super::outgoing::SEND_QUOTA;
+    use super::*;
+    use crate::transport::checked_waker::{CheckedWakes, is_locked};
+
+    const ANY: ReadDemand = ReadDemand::Message { max: usize::MAX };
+
+    fn block(fields: &[(&str, &str)]) -> Arc<ReadResponse> {
+        let fields = fields
+            .iter()
+            .map(|(name, value)| FieldRef::new(name.as_bytes(), value.as_bytes()).to_field());
+        read_response(&fields.collect::<Vec<_>>(), None)
+    }
+
+    fn headers() -> Arc<ReadResponse> {
+        block(&[(":status", "200"), ("content-type", "application/grpc")])
+    }
+
+    fn trailers() -> Arc<ReadResponse> {
+        block(&[("grpc-status", "0")])
+    }
+
+    /// The beginning of a message of 100,000 bytes.
+    fn large() -> Bytes {
+        let mut message = vec![0, 0, 1, 0x86, 0xa0];
+        message.resize(16_384, 0);
+        message.into()
+    }
+
+    #[test]
+    fn no_task_is_woken_under_the_streams_lock() {
+        type Event = fn(&NativeClientStream);
+        // Each with whether the head has come before, and the number of tasks that it wakes.
+        let cases: [(&str, bool, Event, usize); 8] = [
+            (
+                "trailers-only",
+                false,
+                |stream| {
+                    let block = block(&[
+                        (":status", "200"),
+                        ("content-type", "application/grpc"),
+                        ("grpc-status", "5"),
+                    ]);
+                    stream.receive_headers(&block, true);
+                },
+                2,
+            ),
+            (
+                "headers that are not gRPC",
+                false,
+                |stream| {
+                    stream.receive_headers(&block(&[(":status", "503")]), true);
+                },
+                2,
+            ),
+            (
+                "headers",
+                false,
+                |stream| {
+                    stream.receive_headers(&headers(), false);
+                },
+                1,
+            ),
+            (
+                "trailers",
+                true,
+                |stream| {
+                    stream.receive_headers(&trailers(), true);
+                },
+                2,
+            ),
+            (
+                "DATA that ends the stream",
+                true,
+                |stream| {
+                    stream.receive(Bytes::from_static(b"a"), true, &MessageMemory::default());
+                },
+                2,
+            ),
+            (
+                "DATA that is read directly and ends the stream",
+                true,
+                |stream| {
+                    stream.receive(large(), false, &MessageMemory::default());
+                    let buffer = stream.take_buffer(100).expect("a large message");
+                    stream.return_buffer(buffer, true);
+                },
+                2,
+            ),
+            (
+                "a reset",
+                true,
+                |stream| {
+                    stream.break_off(StreamEnd::new(Err(Status::internal("reset"))));
+                },
+                2,
+            ),
+            (
+                "a quota that is free again",
+                true,
+                |stream| {
+                    let _ = stream.take_messages();
+                    stream.set_queued(0);
+                },
+                1,
+            ),
+        ];
+        for (event, has_head, run, woken) in cases {
+            let stream = NativeClientStream::new(Arc::new(Outbox::new()), false);
+            let wakes = CheckedWakes::new({
+                let stream = Arc::clone(&stream);
+                move || is_locked(&stream.state)
+            });
+            let waker = wakes.waker();
+            let cx = &mut Context::from_waker(&waker);
+            if has_head {
+                stream.receive_headers(&headers(), false);
+                assert!(stream.poll_head(cx).is_ready(), "{event}");
+                assert!(stream.poll_data(cx, ANY).is_pending(), "{event}");
+            } else {
+                assert!(stream.poll_head(cx).is_pending(), "{event}");
+            }
+            let message = Bytes::from(vec![0; SEND_QUOTA]);
+            stream.send_message(message.into()).expect("open");
+            assert!(stream.poll_send_ready(cx).is_pending(), "{event}");
+            run(&stream);
+            assert_eq!(wakes.take(), (woken, 0), "{event}");
+        }
     }
 }

@@ -22,6 +22,7 @@ mod server_stream;
 mod socket;
 mod timer;
 mod turn;
+mod wakers;
 
 pub(crate) use client::connect;
 pub(crate) use server::ServerConnection;

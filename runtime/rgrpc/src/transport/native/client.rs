@@ -573,7 +573,7 @@ impl ConnectionTask for Task {
         Ok(true)
     }
 
-    fn prepare_sleep(&mut self, _: Instant, _: &mut Context<'_>) -> Result<Option<Instant>, End> {
+    fn prepare_sleep(&mut self, _: Instant) -> Result<Option<Instant>, End> {
         self.quota.set_waiting(self.link.core.queued_streams());
         let keepalive = self.keepalive.as_ref();
         Ok(keepalive.and_then(|keepalive| keepalive.connection.deadline()))
@@ -583,7 +583,7 @@ impl ConnectionTask for Task {
         self.heads = RequestHeads::default();
     }
 
-    fn keepalive_timeout(&mut self, now: Instant) -> Result<(), End> {
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), End> {
         let Some(keepalive) = &mut self.keepalive else {
             return Ok(());
         };

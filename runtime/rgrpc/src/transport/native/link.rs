@@ -215,17 +215,17 @@ impl<T, H: Clone> Link<T, H> {
         }
     }
 
-    /// Waits for the earliest deadline of the core and of `keepalive`. Returns whether it has come.
+    /// Waits for the earliest deadline of the core and of the `task`. Returns whether it has come.
     /// The core has then handled its own deadline, and the task is polled again to write the
     /// result.
     pub(super) fn poll_deadline(
         &mut self,
         now: Instant,
-        keepalive: Option<Instant>,
+        task: Option<Instant>,
         cx: &mut Context<'_>,
     ) -> Result<bool, End> {
         let core = self.core.next_deadline().map(Instant::from_std);
-        let deadlines = [core, keepalive, self.idle.deadline()];
+        let deadlines = [core, task, self.idle.deadline()];
         let deadline = deadlines.into_iter().flatten().min();
         if !self.timer.has_come(deadline, cx) {
             return Ok(false);

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
 use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
-use tokio::time::{Instant, Sleep, sleep};
+use tokio::time::Instant;
 
 use super::fields::{HeaderBlock, ReadRequest, read_request, usual_response};
 use super::link::{End, Link};
@@ -114,6 +114,30 @@ impl Idleness {
     }
 }
 
+/// The client's preface, which ends with its SETTINGS.
+#[derive(Clone, Copy, Debug)]
+enum Preface {
+    /// They come until then. `None`: without a limit.
+    Awaited {
+        until: Option<Instant>,
+    },
+    Received,
+}
+
+impl Preface {
+    fn is_awaited(self) -> bool {
+        matches!(self, Self::Awaited { .. })
+    }
+
+    /// The time limit of the SETTINGS.
+    fn deadline(self) -> Option<Instant> {
+        match self {
+            Self::Awaited { until } => until,
+            Self::Received => None,
+        }
+    }
+}
+
 type ServerLink = Link<Arc<NativeServerStream>, ReadRequest>;
 
 /// A connection's task.
@@ -137,8 +161,7 @@ struct Task<D: Dispatch> {
     /// The time at which something was last received.
     received: Instant,
     idleness: Idleness,
-    /// The time limit of the client's SETTINGS; `None` once they have arrived.
-    handshake: Option<Pin<Box<Sleep>>>,
+    preface: Preface,
     /// The log of connections whose client sends no SETTINGS.
     refusals: Arc<RefusalLog>,
     /// The server stops gracefully.
@@ -189,7 +212,9 @@ impl<D: Dispatch> Task<D> {
                 was_busy: false,
                 opened: 0,
             },
-            handshake: Some(Box::pin(sleep(settings.handshake_timeout))),
+            preface: Preface::Awaited {
+                until: now.checked_add(settings.handshake_timeout),
+            },
             refusals: Arc::clone(&settings.refusals),
             draining: false,
             is_over: false,
@@ -269,7 +294,7 @@ impl<D: Dispatch> Task<D> {
                 }
             }
             Event::PeerSettings => {
-                self.handshake = None;
+                self.preface = Preface::Received;
                 let max = self.link.core.peer_settings().max_header_list_size;
                 let max = max.unwrap_or(u32::MAX);
                 self.shared.max_header_list.store(max, Ordering::Relaxed);
@@ -580,21 +605,6 @@ impl<D: Dispatch> Task<D> {
         }
     }
 
-    /// Checks the time limit of the client's SETTINGS. Called when all input was read: a client
-    /// whose SETTINGS were not in it has not sent them.
-    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
-        let Some(handshake) = &mut self.handshake else {
-            return Ok(());
-        };
-        if self.draining {
-            return Err(Box::new(DisconnectReason::ClosedLocally));
-        }
-        match handshake.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(Box::new(DisconnectReason::PrefaceTimedOut)),
-            Poll::Pending => Ok(()),
-        }
-    }
-
     fn drain(&mut self) {
         self.draining = true;
         let now = Instant::now().into_std();
@@ -613,7 +623,7 @@ impl<D: Dispatch> Task<D> {
 
     /// Ends the connection's streams, tells the client, and closes the socket.
     async fn end(mut self: Box<Self>, reason: DisconnectReason) {
-        let before_preface = self.handshake.is_some();
+        let before_preface = self.preface.is_awaited();
         if before_preface && matches!(reason, DisconnectReason::ClosedLocally) {
             // No data of the client can be lost, so there is no reason to linger.
             return self.stop().await;
@@ -657,7 +667,7 @@ impl<D: Dispatch> Task<D> {
                 | DisconnectReason::TooManyPings
                 | DisconnectReason::MaxConnectionAge
         );
-        if is_own || self.handshake.is_none() {
+        if is_own || !self.preface.is_awaited() {
             return reason;
         }
         match OtherProtocol::of_client(self.link.unread()) {
@@ -765,23 +775,26 @@ impl<D: Dispatch> ConnectionTask for Task<D> {
         Ok(true)
     }
 
-    fn prepare_sleep(
-        &mut self,
-        now: Instant,
-        cx: &mut Context<'_>,
-    ) -> Result<Option<Instant>, End> {
-        self.poll_handshake(cx)?;
+    fn prepare_sleep(&mut self, now: Instant) -> Result<Option<Instant>, End> {
+        if self.draining && self.preface.is_awaited() {
+            return Err(Box::new(DisconnectReason::ClosedLocally));
+        }
         if self.keepalive.watches_idleness() {
             self.idleness.look(&self.link.core, now);
         }
-        Ok(self.keepalive.deadline())
+        let deadlines = [self.preface.deadline(), self.keepalive.deadline()];
+        Ok(deadlines.into_iter().flatten().min())
     }
 
     fn shrink(&mut self) {
         self.calls = Vec::new();
     }
 
-    fn keepalive_timeout(&mut self, now: Instant) -> Result<(), End> {
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), End> {
+        // All input was read: a client whose SETTINGS were not in it has not sent them.
+        if self.preface.deadline().is_some_and(|until| until <= now) {
+            return Err(Box::new(DisconnectReason::PrefaceTimedOut));
+        }
         let is_idle = self.link.core.open_streams() == 0;
         let idle_since = is_idle.then_some(self.idleness.since);
         loop {

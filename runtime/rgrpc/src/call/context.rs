@@ -16,7 +16,7 @@ use crate::stats::{CallEvent, CallRecorders};
 use crate::status::Status;
 use crate::transport::{
     CallEnd, CancelReason, ConnectionHandle, EndReport, EndedCall, Incoming, IncomingHead, Last,
-    NoHead, ReadDemand, RequestHead, ResponseHead, ServerStream, WholeContent, head_size,
+    NoHead, ReadDemand, RequestHead, ResponseHead, ServerTransportStream, WholeContent, head_size,
     too_large, trailers_size,
 };
 
@@ -28,10 +28,10 @@ use crate::transport::{
 /// Source: what grpc-go keeps in a handler's context, and its `SetHeader`, `SendHeader`,
 /// `SetTrailer`, `SetSendCompressor` and `ClientSupportedCompressors`.
 #[derive(Clone)]
-pub struct CallContext(Arc<dyn ServerStream>);
+pub struct CallContext(Arc<dyn ServerTransportStream>);
 
 impl CallContext {
-    pub(crate) fn new(stream: Arc<dyn ServerStream>) -> Self {
+    pub(crate) fn new(stream: Arc<dyn ServerTransportStream>) -> Self {
         Self(stream)
     }
 
@@ -236,7 +236,7 @@ impl CallContext {
         self.0.call().is_done()
     }
 
-    pub(crate) fn stream(&self) -> &dyn ServerStream {
+    pub(crate) fn stream(&self) -> &dyn ServerTransportStream {
         &*self.0
     }
 

@@ -22,7 +22,7 @@ use crate::stats::{CallBegin, CallEvent, CallScope, ConnectionRecorders};
 use crate::status::Status;
 use crate::task::caught;
 use crate::transport::{
-    self, CallEnd, CancelReason, DisconnectReason, Dispatch, ServerPhase, ServerStream,
+    self, CallEnd, CancelReason, DisconnectReason, Dispatch, ServerPhase, ServerTransportStream,
 };
 
 /// Finds the handlers of calls; one for an accept loop.
@@ -233,7 +233,7 @@ impl ConnectionCalls {
 impl Dispatch for ConnectionCalls {
     type Call = Call;
 
-    fn dispatch(&self, stream: Arc<dyn ServerStream>, content: Option<Bytes>) -> Call {
+    fn dispatch(&self, stream: Arc<dyn ServerTransportStream>, content: Option<Bytes>) -> Call {
         let context = CallContext::new(stream);
         let panic_hook = self.dispatcher.options.panic_hook.clone();
         let begin = || self.dispatcher.begin(&context, content);
@@ -267,7 +267,7 @@ pub(super) struct Call {
 }
 
 impl transport::Call for Call {
-    fn stream(&self) -> &dyn ServerStream {
+    fn stream(&self) -> &dyn ServerTransportStream {
         self.context.stream()
     }
 }

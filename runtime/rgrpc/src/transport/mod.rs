@@ -5,9 +5,9 @@
 //! it, but no type of prost or of an engine, and no compressor.
 //!
 //! An engine runs one task for each connection. That task and the call share the stream objects
-//! ([`ServerStream`], [`ClientStream`]). Any task can call each method, and no method blocks. A
+//! ([`ServerTransportStream`], [`ClientTransportStream`]). Any task can call each method, and no method blocks. A
 //! method that sends has handed over its data when it returns. A `poll_*` method keeps the waker of
-//! its last caller. Receiving, sending and [`ServerStream::poll_closed`] each keep their own waker.
+//! its last caller. Receiving, sending and [`ServerTransportStream::poll_closed`] each keep their own waker.
 
 mod call_state;
 #[cfg(test)]
@@ -90,7 +90,11 @@ pub(crate) trait Dispatch: Send + Sync + 'static {
 
     /// Starts the call of a new stream. `content` is the whole request if it arrived at once. The
     /// stream then returns only its end.
-    fn dispatch(&self, stream: Arc<dyn ServerStream>, content: Option<Bytes>) -> Self::Call;
+    fn dispatch(
+        &self,
+        stream: Arc<dyn ServerTransportStream>,
+        content: Option<Bytes>,
+    ) -> Self::Call;
 
     /// The connection has ended, and no stream follows. Called once.
     fn ended(&self, reason: DisconnectReason);
@@ -99,7 +103,7 @@ pub(crate) trait Dispatch: Send + Sync + 'static {
 /// A call that is being handled. Its output is the end of its stream.
 pub(crate) trait Call: Future<Output = CallEnd> + Send + Unpin + 'static {
     /// The call's stream.
-    fn stream(&self) -> &dyn ServerStream;
+    fn stream(&self) -> &dyn ServerTransportStream;
 }
 
 /// Runs a call that was not ready at once, on a task of its own. Keeps the dispatcher alive.
@@ -149,7 +153,7 @@ impl CallEnd {
 pub(crate) trait ClientTransport: Send + Sync + 'static {
     /// Opens a stream and sends the parts of it that `request` has, as one operation. A stream over
     /// the peer's limit waits for its turn without blocking the caller.
-    fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientStream>, OpenError>;
+    fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientTransportStream>, OpenError>;
 
     /// The connection's two ends.
     fn peer(&self) -> &Arc<Peer>;
@@ -236,7 +240,7 @@ pub(crate) trait Stream: Send + Sync + 'static {
 }
 
 /// A server's stream.
-pub(crate) trait ServerStream: Stream {
+pub(crate) trait ServerTransportStream: Stream {
     /// The connection.
     fn connection(&self) -> &ConnectionHandle;
 
@@ -262,7 +266,7 @@ pub(crate) trait ServerStream: Stream {
 }
 
 /// A client's stream.
-pub(crate) trait ClientStream: Stream {
+pub(crate) trait ClientTransportStream: Stream {
     /// Receives the response's headers. Fails if the stream ended without any;
     /// [`Stream::poll_data`] then returns the reason. The caller does not call it again once it was
     /// ready.

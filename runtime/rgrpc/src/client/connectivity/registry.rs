@@ -195,13 +195,16 @@ mod tests {
     use super::*;
     use crate::balancer::{ChannelControl, SubConnOptions, TestChannel};
     use crate::io::Peer;
-    use crate::transport::{ClientStream, ConnectionSnapshot, OpenError, OpenRequest};
+    use crate::transport::{ClientTransportStream, ConnectionSnapshot, OpenError, OpenRequest};
 
     /// A connection on which nothing happens.
     struct NoTransport;
 
     impl ClientTransport for NoTransport {
-        fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientStream>, OpenError> {
+        fn open(
+            &self,
+            request: OpenRequest<'_>,
+        ) -> Result<Arc<dyn ClientTransportStream>, OpenError> {
             Err(OpenError::Gone(request.only_message))
         }
 

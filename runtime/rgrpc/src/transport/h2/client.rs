@@ -26,7 +26,7 @@ use crate::side::Side;
 use crate::task::{Lost, watched};
 use crate::transport::statistics::ConnectionStats;
 use crate::transport::{
-    ClientSettings, ClientStream, ClientTransport, ConnectionSnapshot, DisconnectReason,
+    ClientSettings, ClientTransport, ClientTransportStream, ConnectionSnapshot, DisconnectReason,
     DrainReason, OpenError, OpenRequest, PrefaceError, Report, TransportEvent, request_too_large,
 };
 
@@ -206,7 +206,7 @@ impl Drop for NotedLoss<'_> {
 }
 
 impl ClientTransport for H2ClientTransport {
-    fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientStream>, OpenError> {
+    fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientTransportStream>, OpenError> {
         let head = fields::request(&request).map_err(OpenError::Invalid)?;
         let size = || fields::request_size(&head);
         if let Some((size, limit)) = self.connection.header_list.exceeded_by(size) {

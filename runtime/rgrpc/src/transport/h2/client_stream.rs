@@ -22,8 +22,8 @@ use crate::lock::lock;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, HeadersBlock, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode, Stream,
-    StreamEnd, Trailers, ended_well,
+    ClientTransportStream, HeadersBlock, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode,
+    Stream, StreamEnd, Trailers, ended_well,
 };
 
 /// The number of octets of a body that is not gRPC in the status, as in grpc-go.
@@ -313,7 +313,7 @@ impl Stream for H2ClientStream {
     }
 }
 
-impl ClientStream for H2ClientStream {
+impl ClientTransportStream for H2ClientStream {
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         let mut receive = lock(&self.receive);
         receive.remember(cx);

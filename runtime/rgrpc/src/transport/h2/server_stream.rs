@@ -22,7 +22,7 @@ use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
     CallEnd, CallState, CancelReason, ConnectionHandle, Incoming, Last, ReadDemand, ResetCode,
-    ResponseHead, ServerStream, Stream, StreamEnd, too_large,
+    ResponseHead, ServerTransportStream, Stream, StreamEnd, too_large,
 };
 
 /// A server's stream over `h2`'s handles.
@@ -335,7 +335,7 @@ impl Stream for H2ServerStream {
     }
 }
 
-impl ServerStream for H2ServerStream {
+impl ServerTransportStream for H2ServerStream {
     fn connection(&self) -> &ConnectionHandle {
         &self.connection
     }

@@ -29,10 +29,10 @@ use crate::task::{Lost, watched};
 use crate::transport::keepalive::{ChannelKeepalive, ClientKeepalive, ProbeStep};
 use crate::transport::statistics::ConnectionStats;
 use crate::transport::{
-    ClientSettings, ClientStream, ClientTransport, ConnectionSnapshot, Delivery, Disconnect,
-    DisconnectReason, DrainReason, GoAway, LastReceived, MessageMemory, OpenError, OpenRequest,
-    OtherProtocol, PrefaceError, Report, ResetCode, StreamEnd, StreamQuota, TransportEvent,
-    lost_text, request_too_large, status_for_reset,
+    ClientSettings, ClientTransport, ClientTransportStream, ConnectionSnapshot, Delivery,
+    Disconnect, DisconnectReason, DrainReason, GoAway, LastReceived, MessageMemory, OpenError,
+    OpenRequest, OtherProtocol, PrefaceError, Report, ResetCode, StreamEnd, StreamQuota,
+    TransportEvent, lost_text, request_too_large, status_for_reset,
 };
 
 /// Creates the client transport of a connection. Ready when the server's SETTINGS have arrived.
@@ -120,7 +120,7 @@ struct NativeClientTransport {
 }
 
 impl ClientTransport for NativeClientTransport {
-    fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientStream>, OpenError> {
+    fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientTransportStream>, OpenError> {
         if self.gone.load(Ordering::Acquire) {
             return Err(OpenError::Gone(request.only_message));
         }

@@ -17,7 +17,7 @@ use super::wakers::{Wakers, wake};
 use crate::lock::lock;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, HeadersBlock, Incoming, IncomingHead, MessageMemory, NoHead, ReadDemand,
+    ClientTransportStream, HeadersBlock, Incoming, IncomingHead, MessageMemory, NoHead, ReadDemand,
     ResetCode, Stream, StreamEnd, Trailers, WholeContent, ended_well,
 };
 
@@ -406,7 +406,7 @@ impl Stream for NativeClientStream {
     }
 }
 
-impl ClientStream for NativeClientStream {
+impl ClientTransportStream for NativeClientStream {
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         let mut state = lock(&self.state);
         match std::mem::replace(&mut state.head, Head::Done) {

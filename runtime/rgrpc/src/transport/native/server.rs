@@ -29,8 +29,8 @@ use crate::transport::keepalive::{PingEnforcer, ServerKeepalive, ServerStep};
 use crate::transport::{
     CallEnd, CallState, CancelReason, ConnectionHandle, ConnectionPhase, DisconnectReason,
     Dispatch, GoAway, HeadWithTimeout, Last, OtherProtocol, RefusalLog, Rejection, RequestHead,
-    ResetCode, ResponseHead, ServerPhase, ServerSettings, ServerStream, ServerTransport, run_call,
-    status_for_reset, too_large,
+    ResetCode, ResponseHead, ServerPhase, ServerSettings, ServerTransport, ServerTransportStream,
+    run_call, status_for_reset, too_large,
 };
 
 /// A connection that a server accepted.
@@ -336,7 +336,7 @@ impl<D: Dispatch> Task<D> {
         opened: Opened,
         now: Instant,
         make: impl FnOnce(StreamKey, Arc<ServerShared>, CallState) -> NativeServerStream,
-    ) -> Arc<dyn ServerStream> {
+    ) -> Arc<dyn ServerTransportStream> {
         let Opened { key, head } = opened;
         let shared = Arc::clone(&self.shared);
         let stream = Arc::new(make(key, shared, CallState::new(head, now)));

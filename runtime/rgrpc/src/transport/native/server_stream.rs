@@ -19,7 +19,7 @@ use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{
     CallEnd, CallState, CancelReason, ConnectionHandle, Incoming, IncomingHead, MessageMemory,
-    ReadDemand, ResetCode, ServerStream, Stream, StreamEnd, WholeContent,
+    ReadDemand, ResetCode, ServerTransportStream, Stream, StreamEnd, WholeContent,
 };
 
 /// The state that a connection's streams share.
@@ -281,7 +281,7 @@ impl Stream for NativeServerStream {
     }
 }
 
-impl ServerStream for NativeServerStream {
+impl ServerTransportStream for NativeServerStream {
     fn connection(&self) -> &ConnectionHandle {
         &self.shared.connection
     }

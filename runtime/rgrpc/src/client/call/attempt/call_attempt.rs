@@ -31,13 +31,13 @@ use crate::metadata::Metadata;
 use crate::stats::CallEvent;
 use crate::status::{Code, Origin, Status};
 use crate::transport::{
-    ClientStream, Delivery, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode, WholeContent,
-    is_ended_well,
+    ClientTransportStream, Delivery, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode,
+    WholeContent, is_ended_well,
 };
 
 /// An attempt at a call: one stream of a connection. Most calls are one attempt.
 pub(in crate::client::call) struct CallAttempt {
-    stream: Arc<dyn ClientStream>,
+    stream: Arc<dyn ClientTransportStream>,
     /// Keeps the connection open, and the attempt's place there.
     permit: StreamPermit,
     deadline: Option<Instant>,
@@ -65,7 +65,7 @@ pub(in crate::client::call) struct CallAttempt {
 impl CallAttempt {
     /// Creates an attempt whose call is kept within its deadline elsewhere.
     pub(in crate::client::call) fn new(
-        stream: Arc<dyn ClientStream>,
+        stream: Arc<dyn ClientTransportStream>,
         counted: CountedCall,
         permit: StreamPermit,
         callback: PickerCallback,

@@ -15,8 +15,8 @@ use crate::metadata::Metadata;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, ClientTransport, CommonHeaders, Incoming, IncomingHead, NoHead, OpenError,
-    OpenRequest, ReadDemand, ResetCode,
+    ClientTransport, ClientTransportStream, CommonHeaders, Incoming, IncomingHead, NoHead,
+    OpenError, OpenRequest, ReadDemand, ResetCode,
 };
 
 /// Makes a server-streaming call on this connection. Dropping what it returns cancels it.
@@ -54,7 +54,7 @@ fn limit(bytes: usize) -> MessageLimit {
 }
 
 /// A stream that only its receiver knows.
-struct StreamSource(Arc<dyn ClientStream>);
+struct StreamSource(Arc<dyn ClientTransportStream>);
 
 impl MessageSource for StreamSource {
     fn buffer_pool(&self) -> BufferPool {

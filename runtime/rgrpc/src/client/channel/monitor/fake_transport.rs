@@ -17,8 +17,8 @@ use crate::metadata::Metadata;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, ClientTransport, ConnectionSnapshot, Incoming, IncomingHead, NoHead, OpenError,
-    OpenRequest, ReadDemand, ResetCode, Stream, StreamEnd,
+    ClientTransport, ClientTransportStream, ConnectionSnapshot, Incoming, IncomingHead, NoHead,
+    OpenError, OpenRequest, ReadDemand, ResetCode, Stream, StreamEnd,
 };
 
 /// The connection. It remembers the streams that were opened.
@@ -106,7 +106,7 @@ impl ClientTransport for FakeTransport {
         Duration::ZERO
     }
 
-    fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientStream>, OpenError> {
+    fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientTransportStream>, OpenError> {
         if self.is_gone() {
             return Err(OpenError::Gone(request.only_message));
         }
@@ -173,7 +173,7 @@ impl Stream for FakeStream {
     }
 }
 
-impl ClientStream for FakeStream {
+impl ClientTransportStream for FakeStream {
     fn poll_head(&self, _cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         Poll::Ready(Ok(IncomingHead::default()))
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use rgrpc_http2::frame::Head;
 use rgrpc_http2::{Connection, ConnectionError, Event, SendError, StreamKey};
 use tokio::time::{Instant, timeout};
@@ -241,6 +241,12 @@ impl<T, H: Clone> Link<T, H> {
     pub(super) fn keepalive_ping(&mut self) {
         self.core.ping(keepalive::PING);
         self.keepalives_sent += 1;
+    }
+
+    /// Begins a graceful end of the connection, with this debug data.
+    pub(super) fn drain(&mut self, debug: &'static str, now: Instant) {
+        let debug = Bytes::from_static(debug.as_bytes());
+        self.core.drain(debug, now.into_std());
     }
 
     /// Counts messages that were handed to the core.

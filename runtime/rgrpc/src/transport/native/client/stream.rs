@@ -1,6 +1,7 @@
 //! A client's stream in the native engine. The call uses it from any task; the connection's task
 //! delivers to it.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll};
 
@@ -8,21 +9,42 @@ use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
 use rgrpc_http2::{Reading, StreamKey};
 
-use super::fields::ReadResponse;
-use super::inbound::{Inbound, Pushed};
-use super::outbox::Outbox;
-use super::outgoing::Outgoing;
 use super::request_head::RequestFields;
-use super::wakers::{Wakers, wake};
 use crate::lock::lock;
 use crate::status::Status;
+use crate::transport::native::fields::ReadResponse;
+use crate::transport::native::inbound::{Inbound, Pushed};
+use crate::transport::native::outbox::Outbox;
+use crate::transport::native::outgoing::Outgoing;
+use crate::transport::native::wakers::{Wakers, wake};
 use crate::transport::{
-    ClientTransportStream, HeadersBlock, Incoming, IncomingHead, MessageMemory, NoHead, ReadDemand,
-    ResetCode, Stream, StreamEnd, Trailers, WholeContent, ended_well,
+    ClientTransportStream, HeadersBlock, Incoming, IncomingHead, LastReceived, MessageMemory,
+    NoHead, ReadDemand, ResetCode, Stream, StreamEnd, StreamQuota, Trailers, WholeContent,
+    ended_well,
 };
 
 /// The number of octets of a body that is not gRPC in the status, as in grpc-go.
 const MAX_NOT_GRPC_BODY: usize = 1024;
+
+/// The state that a connection's task shares with its transport and its streams.
+pub(super) struct ClientShared {
+    pub(super) outbox: Outbox<ClientPost>,
+    /// True once no new stream is accepted.
+    pub(super) gone: AtomicBool,
+    pub(super) quota: StreamQuota,
+    pub(super) last_received: LastReceived,
+}
+
+impl ClientShared {
+    pub(super) fn new() -> Self {
+        Self {
+            outbox: Outbox::new(),
+            gone: AtomicBool::new(false),
+            quota: StreamQuota::new(),
+            last_received: LastReceived::new(),
+        }
+    }
+}
 
 /// A post of a call to its connection's task.
 pub(super) struct ClientPost {
@@ -44,7 +66,7 @@ pub(super) enum ClientSend {
 pub(super) struct NativeClientStream {
     /// The reference that its posts carry.
     this: Weak<Self>,
-    outbox: Arc<Outbox<ClientPost>>,
+    shared: Arc<ClientShared>,
     state: Mutex<ClientStreamState>,
 }
 
@@ -113,10 +135,10 @@ pub(super) enum After {
 }
 
 impl NativeClientStream {
-    pub(super) fn new(outbox: Arc<Outbox<ClientPost>>, half_closed: bool) -> Arc<Self> {
+    pub(super) fn new(shared: Arc<ClientShared>, half_closed: bool) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
-            outbox,
+            shared,
             state: Mutex::new(ClientStreamState {
                 key: None,
                 is_held_back: false,
@@ -225,7 +247,7 @@ impl NativeClientStream {
     fn post(&self, what: ClientSend) {
         // The caller holds a reference, and a connection that is gone has told its streams.
         if let Some(stream) = self.this.upgrade() {
-            let _ = self.outbox.post(ClientPost { stream, what });
+            let _ = self.shared.outbox.post(ClientPost { stream, what });
         }
     }
 }
@@ -449,10 +471,10 @@ impl ClientTransportStream for NativeClientStream {
 mod tests {
     use rgrpc_http2::FieldRef;
 
-    use super::super::fields::read_response;
-    use super::super::outgoing::SEND_QUOTA;
     use super::*;
     use crate::transport::checked_waker::{CheckedWakes, is_locked};
+    use crate::transport::native::fields::read_response;
+    use crate::transport::native::outgoing::SEND_QUOTA;
 
     const ANY: ReadDemand = ReadDemand::Message { max: usize::MAX };
 
@@ -557,7 +579,7 @@ mod tests {
             ),
         ];
         for (event, has_head, run, woken) in cases {
-            let stream = NativeClientStream::new(Arc::new(Outbox::new()), false);
+            let stream = NativeClientStream::new(Arc::new(ClientShared::new()), false);
             let wakes = CheckedWakes::new({
                 let stream = Arc::clone(&stream);
                 move || is_locked(&stream.state)

@@ -9,18 +9,23 @@ use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
 use rgrpc_http2::{Reading, StreamKey};
 
-use super::inbound::{Inbound, Pushed};
-use super::outbox::Outbox;
-use super::outgoing::Outgoing;
-use super::wakers::{remember, wake};
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
+use crate::transport::native::fields::ReadRequest;
+use crate::transport::native::inbound::{Inbound, Pushed};
+use crate::transport::native::link::Link;
+use crate::transport::native::outbox::Outbox;
+use crate::transport::native::outgoing::Outgoing;
+use crate::transport::native::wakers::{remember, wake};
 use crate::transport::{
     CallEnd, CallState, CancelReason, ConnectionHandle, Incoming, IncomingHead, MessageMemory,
     ReadDemand, ResetCode, ServerTransportStream, Stream, StreamEnd, WholeContent,
 };
+
+/// The socket and the core of a server's connection.
+pub(super) type ServerLink = Link<Arc<NativeServerStream>, ReadRequest>;
 
 /// The state that a connection's streams share.
 pub(super) struct ServerShared {
@@ -337,12 +342,12 @@ mod tests {
     use rgrpc_http2::{Config, Connection};
     use tokio::time::Instant;
 
-    use super::super::fields::{HeaderBlock, read_response};
-    use super::super::outgoing::SEND_QUOTA;
     use super::*;
     use crate::extensions::Extensions;
     use crate::io::Address;
     use crate::transport::checked_waker::{CheckedWakes, is_locked};
+    use crate::transport::native::fields::{HeaderBlock, read_response};
+    use crate::transport::native::outgoing::SEND_QUOTA;
     use crate::transport::{HeadWithTimeout, RequestHead};
 
     const ANY: ReadDemand = ReadDemand::Message { max: usize::MAX };

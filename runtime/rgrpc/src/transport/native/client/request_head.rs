@@ -10,10 +10,10 @@ use bytes::Bytes;
 use rgrpc_http2::{Block, CachedHeaders, Field, FieldRef};
 use rustc_hash::FxBuildHasher;
 
-use super::fields::content_type;
 use crate::metadata::Metadata;
 use crate::method_name::MethodName;
 use crate::status::Status;
+use crate::transport::native::fields::content_type;
 use crate::transport::timeout::encode_timeout;
 use crate::transport::{CommonHeaders, OpenRequest};
 

@@ -1,181 +1,39 @@
-//! The client's side of a connection in the native engine: the transport that a channel holds, and
-//! the connection's task.
+//! The task of a client's connection: it owns the socket and the core, takes turns (`turn.rs`), opens
+//! the streams that calls post, delivers what they receive, and reports to the channel. Spawned when
+//! the connection is made.
 
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use rgrpc_http2::BytesQueue;
-use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
+use rgrpc_http2::{
+    BytesQueue, Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey,
+};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::client_stream::{After, ClientPost, ClientSend, NativeClientStream};
-use super::fields::{ReadResponse, read_response};
-use super::link::{End, Link};
-use super::outbox::Outbox;
-use super::outgoing::SEND_QUOTA;
 use super::request_head::{RequestFields, RequestHeads};
-use super::socket::Socket;
-use super::turn::{ConnectionTask, Turn};
-use crate::io::{Connected, Peer};
+use super::stream::{After, ClientPost, ClientSend, ClientShared, NativeClientStream};
+use crate::io::{BoxedIo, Peer};
 use crate::side::Side;
 use crate::status::{Origin, Status};
-use crate::task::{Lost, watched};
+use crate::task::Lost;
 use crate::transport::keepalive::{ChannelKeepalive, ClientKeepalive, ProbeStep};
-use crate::transport::statistics::ConnectionStats;
+use crate::transport::native::fields::{ReadResponse, read_response};
+use crate::transport::native::link::{End, Link};
+use crate::transport::native::outbox::Outbox;
+use crate::transport::native::outgoing::SEND_QUOTA;
+use crate::transport::native::socket::Socket;
+use crate::transport::native::turn::{ConnectionTask, Turn};
+use crate::transport::statistics::Registration;
 use crate::transport::{
-    ClientSettings, ClientTransport, ClientTransportStream, ConnectionSnapshot, Delivery,
-    Disconnect, DisconnectReason, DrainReason, GoAway, LastReceived, MessageMemory, OpenError,
-    OpenRequest, OtherProtocol, PrefaceError, Report, ResetCode, StreamEnd, StreamQuota,
-    TransportEvent, lost_text, request_too_large, status_for_reset,
+    ClientSettings, Delivery, Disconnect, DisconnectReason, DrainReason, GoAway, MessageMemory,
+    OtherProtocol, Report, ResetCode, StreamEnd, TransportEvent, lost_text, request_too_large,
+    status_for_reset,
 };
-
-/// Creates the client transport of a connection. Ready when the server's SETTINGS have arrived.
-///
-/// The caller limits the time. A dropped future closes the connection.
-pub(crate) async fn connect(
-    connected: Connected,
-    settings: ClientSettings,
-    report: Report,
-) -> Result<Arc<dyn ClientTransport>, PrefaceError> {
-    let outbox = Arc::new(Outbox::new());
-    let gone = Arc::new(AtomicBool::new(false));
-    let quota = Arc::new(StreamQuota::new());
-    let last_received = Arc::new(LastReceived::new());
-    let close = Arc::new(Notify::new());
-    let keepalive = settings.keepalive.map(|channel| Keepalive {
-        connection: ClientKeepalive::new(channel.parameters(), last_received.epoch()),
-        channel,
-    });
-    let (settings_sender, settings_came) = oneshot::channel();
-    let (failed_sender, failed) = oneshot::channel();
-    let registry = &settings.connections;
-    let peer = Arc::new(connected.peer);
-    let registration = registry.register(Side::Client, Arc::clone(&peer));
-    let stats = Arc::clone(registration.stats());
-    // Boxed, because a future reserves space for it in each of its states.
-    let task = Box::new(Task {
-        link: Link::new(
-            Connection::client(Config::default(), read_response),
-            Socket::new(connected.io),
-            registration,
-        ),
-        peer: Arc::clone(&peer),
-        outbox: Arc::clone(&outbox),
-        posts: Vec::new(),
-        heads: RequestHeads::default(),
-        memory: settings.memory,
-        unhandled: false,
-        gone: Arc::clone(&gone),
-        quota: Arc::clone(&quota),
-        last_received: Arc::clone(&last_received),
-        keepalive,
-        settings: Some(settings_sender),
-        goaway: None,
-        opened: false,
-        served: false,
-        report: Arc::clone(&report),
-        is_over: false,
-    });
-    let transport = Arc::new(NativeClientTransport {
-        peer: Arc::clone(&peer),
-        outbox,
-        gone,
-        quota,
-        last_received,
-        close: Arc::clone(&close),
-        stats,
-    });
-    let peer_of_task = Arc::clone(&peer);
-    tokio::spawn(watched(task.run(close), move |ended| {
-        // A lost task tells nothing about the server.
-        let lost = |lost| (Disconnect::new(peer_of_task, lost, None), true);
-        let (end, served) = ended.unwrap_or_else(lost);
-        // There is no receiver any more once the transport exists.
-        let _ = failed_sender.send(end.clone());
-        report(TransportEvent::Closed { end, served });
-    }));
-    if settings_came.await.is_err() {
-        let gone = |_| Disconnect::new(peer, DisconnectReason::RuntimeShutDown, None);
-        return Err(PrefaceError(failed.await.unwrap_or_else(gone)));
-    }
-    Ok(transport)
-}
-
-/// A client's connection.
-struct NativeClientTransport {
-    peer: Arc<Peer>,
-    outbox: Arc<Outbox<ClientPost>>,
-    /// True once no new stream is accepted.
-    gone: Arc<AtomicBool>,
-    quota: Arc<StreamQuota>,
-    last_received: Arc<LastReceived>,
-    close: Arc<Notify>,
-    stats: Arc<ConnectionStats>,
-}
-
-impl ClientTransport for NativeClientTransport {
-    fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientTransportStream>, OpenError> {
-        if self.gone.load(Ordering::Acquire) {
-            return Err(OpenError::Gone(request.only_message));
-        }
-        let head = RequestFields::new(&request).map_err(OpenError::Invalid)?;
-        let half_closed = request.only_message.is_some();
-        let stream = NativeClientStream::new(Arc::clone(&self.outbox), half_closed);
-        let what = ClientSend::Open(head, request.only_message);
-        let post = ClientPost {
-            stream: Arc::clone(&stream),
-            what,
-        };
-        match self.outbox.post(post) {
-            Ok(()) => Ok(stream),
-            Err(ClientPost {
-                what: ClientSend::Open(_, message),
-                ..
-            }) => Err(OpenError::Gone(message)),
-            Err(_) => Err(OpenError::Gone(None)),
-        }
-    }
-
-    fn peer(&self) -> &Arc<Peer> {
-        &self.peer
-    }
-
-    fn max_concurrent_streams(&self) -> usize {
-        self.quota.max()
-    }
-
-    fn waiting_streams(&self) -> usize {
-        self.quota.waiting()
-    }
-
-    fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Acquire)
-    }
-
-    fn silence(&self) -> Duration {
-        self.last_received.silence(Instant::now())
-    }
-
-    fn statistics(&self) -> ConnectionSnapshot {
-        self.stats.snapshot()
-    }
-
-    fn close(&self) {
-        self.close.notify_one();
-    }
-}
-
-impl Drop for NativeClientTransport {
-    fn drop(&mut self) {
-        self.close.notify_one();
-    }
-}
 
 /// The maximum number of calls that end in one turn before other tasks run.
 ///
@@ -204,19 +62,16 @@ struct Keepalive {
 }
 
 /// A connection's task.
-struct Task {
+pub(super) struct Task {
     link: Link<Arc<NativeClientStream>, Arc<ReadResponse>>,
     peer: Arc<Peer>,
-    outbox: Arc<Outbox<ClientPost>>,
+    shared: Arc<ClientShared>,
     /// Posts that were taken from the outbox and are not done.
     posts: Vec<ClientPost>,
     heads: RequestHeads,
     memory: MessageMemory,
     /// The last read has more events than the share of a turn.
     unhandled: bool,
-    gone: Arc<AtomicBool>,
-    quota: Arc<StreamQuota>,
-    last_received: Arc<LastReceived>,
     keepalive: Option<Keepalive>,
     /// The receiver of the server's first SETTINGS.
     settings: Option<oneshot::Sender<()>>,
@@ -232,9 +87,45 @@ struct Task {
 }
 
 impl Task {
+    /// Creates the task. `on_settings` is told when the server's SETTINGS have come.
+    pub(super) fn new(
+        io: BoxedIo,
+        registration: Registration,
+        peer: Arc<Peer>,
+        shared: Arc<ClientShared>,
+        settings: ClientSettings,
+        on_settings: oneshot::Sender<()>,
+        report: Report,
+    ) -> Self {
+        let began = shared.last_received.epoch();
+        Self {
+            link: Link::new(
+                Connection::client(Config::default(), read_response),
+                Socket::new(io),
+                registration,
+            ),
+            peer,
+            shared,
+            posts: Vec::new(),
+            heads: RequestHeads::default(),
+            memory: settings.memory,
+            unhandled: false,
+            keepalive: settings.keepalive.map(|channel| Keepalive {
+                connection: ClientKeepalive::new(channel.parameters(), began),
+                channel,
+            }),
+            settings: Some(on_settings),
+            goaway: None,
+            opened: false,
+            served: false,
+            report,
+            is_over: false,
+        }
+    }
+
     /// Runs until the connection is gone. The output is the reason, and whether a response has
     /// begun on the connection.
-    async fn run(mut self: Box<Self>, close: Arc<Notify>) -> (Disconnect, bool) {
+    pub(super) async fn run(mut self: Box<Self>, close: Arc<Notify>) -> (Disconnect, bool) {
         let end = {
             let mut closed = pin!(close.notified());
             poll_fn(|cx| {
@@ -279,7 +170,7 @@ impl Task {
             && self.link.core.open_streams() > 0
             && keepalive
                 .connection
-                .has_streams(now, self.last_received.at())
+                .has_streams(now, self.shared.last_received.at())
         {
             self.link.keepalive_ping();
         }
@@ -349,6 +240,7 @@ impl Task {
             Event::PeerSettings => {
                 let max = self.link.core.peer_settings().max_concurrent_streams;
                 if self
+                    .shared
                     .quota
                     .set_max(max.map_or(usize::MAX, |max| max as usize))
                 {
@@ -386,7 +278,7 @@ impl Task {
         if goaway.is_too_many_pings() {
             self.too_many_pings();
         }
-        self.gone.store(true, Ordering::Release);
+        self.shared.gone.store(true, Ordering::Release);
         self.goaway = Some(goaway.clone());
         self.link.received_goaway(goaway.clone());
         let reason = DrainReason::GoAway(goaway);
@@ -444,7 +336,7 @@ impl Task {
                 stream.break_off(StreamEnd::new(Err(status)));
             }
             Err(error) => {
-                if !self.gone.swap(true, Ordering::AcqRel) {
+                if !self.shared.gone.swap(true, Ordering::AcqRel) {
                     let reason = DrainReason::StreamIdsUsedUp;
                     let served = self.served;
                     (self.report)(TransportEvent::Draining { reason, served });
@@ -481,12 +373,12 @@ impl Task {
     fn end_streams(&mut self, status: &Status) {
         let status = &status.clone().with_origin(Origin::Connection);
         self.is_over = true;
-        self.gone.store(true, Ordering::Release);
+        self.shared.gone.store(true, Ordering::Release);
         for (_, stream) in self.link.core.values_mut() {
             stream.break_off(StreamEnd::new(Err(status.clone())));
         }
         // A post that was not sent can be sent on another connection.
-        for ClientPost { stream, what } in self.outbox.close() {
+        for ClientPost { stream, what } in self.shared.outbox.close() {
             if let ClientSend::Open(..) = what {
                 stream.break_off(StreamEnd::failed(status.clone(), Delivery::NotSent));
             }
@@ -504,7 +396,7 @@ impl ConnectionTask for Task {
     }
 
     fn outbox(&self) -> &Outbox<ClientPost> {
-        &self.outbox
+        &self.shared.outbox
     }
 
     fn posts(&mut self) -> &mut Vec<ClientPost> {
@@ -541,7 +433,7 @@ impl ConnectionTask for Task {
     #[inline]
     fn work(&mut self, turn: &Turn, cx: &mut Context<'_>) -> Result<bool, End> {
         if turn.read {
-            self.last_received.set(turn.now);
+            self.shared.last_received.set(turn.now);
         }
         if !self.handle_events(turn.now, cx)? {
             // The output waits for the posts of the calls that run next.
@@ -574,7 +466,9 @@ impl ConnectionTask for Task {
     }
 
     fn prepare_sleep(&mut self, _: Instant) -> Result<Option<Instant>, End> {
-        self.quota.set_waiting(self.link.core.queued_streams());
+        self.shared
+            .quota
+            .set_waiting(self.link.core.queued_streams());
         let keepalive = self.keepalive.as_ref();
         Ok(keepalive.and_then(|keepalive| keepalive.connection.deadline()))
     }
@@ -588,7 +482,7 @@ impl ConnectionTask for Task {
             return Ok(());
         };
         let has_streams = self.link.core.open_streams() > 0;
-        let received = self.last_received.at();
+        let received = self.shared.last_received.at();
         match keepalive
             .connection
             .handle_timeout(now, received, has_streams)

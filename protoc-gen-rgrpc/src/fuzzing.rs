@@ -1,6 +1,6 @@
-//! Requests from arbitrary octets, for the fuzz target and for a seeded test.
+//! Requests from arbitrary bytes, for the fuzz target and for a seeded test.
 //!
-//! Octets choose the parts of descriptors, so that nearly every input decodes: difficult names,
+//! Bytes choose the parts of descriptors, so that nearly every input decodes: difficult names,
 //! references to existing and missing types, and numbers, labels and indexes inside and outside
 //! their ranges.
 
@@ -85,7 +85,7 @@ const PARAMETERS: [&str; 6] = [
 
 const COMMENTS: [&str; 4] = [" text\n", "     code\n", " ```\n", " - >     x\r\n\u{202e}"];
 
-/// Generates code for the request that the octets describe. It panics if the generator panics, or
+/// Generates code for the request that the bytes describe. It panics if the generator panics, or
 /// if the response has neither files nor an error.
 pub fn request(data: &[u8]) {
     let request = Choices(data).request();
@@ -97,11 +97,11 @@ pub fn request(data: &[u8]) {
     );
 }
 
-/// The octets that choose the parts of a descriptor. After the last one, every choice is the first.
+/// The bytes that choose the parts of a descriptor. After the last one, every choice is the first.
 struct Choices<'a>(&'a [u8]);
 
 impl Choices<'_> {
-    fn octet(&mut self) -> u8 {
+    fn byte(&mut self) -> u8 {
         let Some((first, rest)) = self.0.split_first() else {
             return 0;
         };
@@ -110,12 +110,12 @@ impl Choices<'_> {
     }
 
     fn below(&mut self, bound: usize) -> usize {
-        usize::from(self.octet()) % bound
+        usize::from(self.byte()) % bound
     }
 
     /// Returns whether a rare choice is made.
     fn rarely(&mut self) -> bool {
-        self.octet() >= 0xf0
+        self.byte() >= 0xf0
     }
 
     fn one_of(&mut self, choices: &[&str]) -> Option<String> {
@@ -182,7 +182,7 @@ impl Choices<'_> {
     }
 
     fn field(&mut self) -> FieldDescriptorProto {
-        let number = i32::from(self.octet());
+        let number = i32::from(self.byte());
         FieldDescriptorProto {
             name: self.one_of(&NAMES),
             number: (!self.rarely()).then_some(number),
@@ -246,17 +246,17 @@ mod tests {
     fn no_request_makes_the_generator_panic() {
         let mut state = 0x2545_f491_4f6c_dd1d_u64;
         for length in (0..256).cycle().take(5_000) {
-            let octets: Vec<u8> = (0..length)
+            let bytes: Vec<u8> = (0..length)
                 .map(|_| {
                     state ^= state << 13;
                     state ^= state >> 7;
                     state ^= state << 17;
                     // Mostly small numbers, because the usual choices come first.
-                    let [octet, skew, ..] = state.to_le_bytes();
-                    if skew < 200 { octet & 0x8f } else { octet }
+                    let [byte, skew, ..] = state.to_le_bytes();
+                    if skew < 200 { byte & 0x8f } else { byte }
                 })
                 .collect();
-            super::request(&octets);
+            super::request(&bytes);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A decoder of descriptors whose comments are not UTF-8.
 //!
-//! protoc passes the octets of a comment on unchanged, and accepts a Latin-1 file if only its
-//! comments have such octets. A string of a descriptor must be UTF-8, so the comments are corrected
+//! protoc passes the bytes of a comment on unchanged, and accepts a Latin-1 file if only its
+//! comments have such bytes. A string of a descriptor must be UTF-8, so the comments are corrected
 //! in the encoded form.
 
 use prost::bytes::Buf;
@@ -21,7 +21,7 @@ const COMMENT_PATH: [u32; 2] = [9, 1];
 /// The numbers of the comment fields of a location: leading, trailing, leading detached.
 const COMMENTS: [u32; 3] = [3, 4, 6];
 
-/// Decodes a message with file descriptors in its field `file`. An octet of a comment that is not
+/// Decodes a message with file descriptors in its field `file`. A byte of a comment that is not
 /// UTF-8 becomes U+FFFD.
 pub(crate) fn decode<M: Message + Default>(encoded: &[u8], file: u32) -> Result<M, DecodeError> {
     M::decode(encoded).or_else(|error| {
@@ -94,14 +94,14 @@ mod tests {
         .encode_to_vec()
     }
 
-    /// Returns the request with an octet of Latin-1 for each `#`.
+    /// Returns the request with a byte of Latin-1 for each `#`.
     fn latin1(package: &str) -> Vec<u8> {
-        let octet = |octet| if octet == b'#' { 0xe9 } else { octet };
-        request(package).into_iter().map(octet).collect()
+        let byte = |byte| if byte == b'#' { 0xe9 } else { byte };
+        request(package).into_iter().map(byte).collect()
     }
 
     #[test]
-    fn a_comment_may_have_octets_that_are_not_utf_8() {
+    fn a_comment_may_have_bytes_that_are_not_utf_8() {
         let request: CodeGeneratorRequest =
             decode(&latin1("p"), REQUEST_FILE).expect("the comments are corrected");
         let file = &request.proto_file[0];

@@ -369,7 +369,7 @@ fn is_c_escaped(mut rest: &[u8]) -> bool {
             {
                 rest
             }
-            // An octal escape has up to three digits and the value of an octet.
+            // An octal escape has up to three digits and the value of a byte.
             [b'\\', b'0'..=b'7', after @ ..] => {
                 let more = after
                     .iter()

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! A server that is frozen or unreachable closes no connection. With the parameters here, the
-//! client detects it 40 s after the last octet: calls on its connections then fail with
+//! client detects it 40 s after the last byte: calls on its connections then fail with
 //! UNAVAILABLE, and further calls go to other backends.
 
 #![allow(clippy::print_stdout, reason = "an example prints its results")]

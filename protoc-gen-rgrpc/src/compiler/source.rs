@@ -59,7 +59,7 @@ impl Sources {
             || {
                 self.path(name)
                     .and_then(|path| fs::read(path).ok())
-                    .is_some_and(|octets| text(&octets).1)
+                    .is_some_and(|bytes| text(&bytes).1)
             },
             |source| source.is_editions,
         )
@@ -172,11 +172,11 @@ impl FileResolver for Sources {
 
 /// Returns the text of a file in the form that protox accepts, and whether it is a file of
 /// editions.
-fn text(octets: &[u8]) -> (String, bool) {
-    let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
-    // Octets that are not UTF-8 are valid in comments. Elsewhere they become a character that no
+fn text(bytes: &[u8]) -> (String, bool) {
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    // Bytes that are not UTF-8 are valid in comments. Elsewhere they become a character that no
     // name contains.
-    let original = String::from_utf8_lossy(octets);
+    let original = String::from_utf8_lossy(bytes);
     let mut text = String::with_capacity(original.len());
     let mut is_editions = false;
     let mut statement: Vec<&str> = Vec::new();

@@ -28,7 +28,7 @@ use crate::records::Records;
 
 const PROTOCOL: &str = "psk";
 
-/// The octets of a nonce and of a proof.
+/// The bytes of a nonce and of a proof.
 const NONCE: usize = 32;
 const PROOF: usize = 32;
 
@@ -52,7 +52,7 @@ pub(crate) struct PskServer {
 }
 
 impl PskClient {
-    /// `id` has at most 255 octets; `key` has 32 random ones.
+    /// `id` has at most 255 bytes; `key` has 32 random ones.
     pub(crate) fn new(id: &str, key: &[u8]) -> Self {
         Self {
             id: id.to_owned(),
@@ -163,7 +163,7 @@ struct Exchange<'a> {
 
 impl Exchange<'_> {
     /// The nonces have a fixed length and no label has a slash, so that no two inputs are the same
-    /// octets.
+    /// bytes.
     fn input(&self, label: &str) -> Vec<u8> {
         let mut input = Vec::new();
         input.extend(self.client_nonce);
@@ -203,7 +203,7 @@ fn nonce() -> Result<[u8; NONCE], Box<dyn Error + Send + Sync>> {
 }
 
 async fn read<const N: usize>(io: &mut BoxedIo) -> std::io::Result<[u8; N]> {
-    let mut octets = [0; N];
-    io.read_exact(&mut octets).await?;
-    Ok(octets)
+    let mut bytes = [0; N];
+    io.read_exact(&mut bytes).await?;
+    Ok(bytes)
 }

@@ -1,7 +1,7 @@
 //! The stream after the handshake: records with a tag, which detect every change.
 //!
 //! ```text
-//!   length: 2 octets │ payload: up to 16 KiB │ tag: HMAC-SHA256 of number, length and payload
+//!   length: 2 bytes │ payload: up to 16 KiB │ tag: HMAC-SHA256 of number, length and payload
 //! ```
 //!
 //! Records are numbered from 0, so that one that is left out, repeated or moved has a wrong tag. Each
@@ -27,9 +27,9 @@ pub(crate) struct Records {
     /// Records that the connection has not accepted yet, from `sent` on.
     output: Vec<u8>,
     sent: usize,
-    /// Octets that were received, a part of a record.
+    /// Bytes that were received, a part of a record.
     input: Vec<u8>,
-    /// The payload of the last record, of which the reader has taken `taken` octets.
+    /// The payload of the last record, of which the reader has taken `taken` bytes.
     payload: Vec<u8>,
     taken: usize,
 }
@@ -112,13 +112,13 @@ impl AsyncRead for Records {
             if this.take_record()? {
                 continue;
             }
-            let mut octets = [0; 4096];
-            let mut read = ReadBuf::new(&mut octets);
+            let mut bytes = [0; 4096];
+            let mut read = ReadBuf::new(&mut bytes);
             ready!(Pin::new(&mut this.io).poll_read(cx, &mut read))?;
             match (read.filled(), this.input.is_empty()) {
                 ([], true) => return Poll::Ready(Ok(())),
                 ([], false) => return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-                (octets, _) => this.input.extend(octets),
+                (bytes, _) => this.input.extend(bytes),
             }
         }
         let rest = &this.payload[this.taken..];
@@ -174,8 +174,8 @@ mod tests {
 
     use super::*;
 
-    fn key(octet: u8) -> hmac::Key {
-        hmac::Key::new(hmac::HMAC_SHA256, &[octet; 32])
+    fn key(byte: u8) -> hmac::Key {
+        hmac::Key::new(hmac::HMAC_SHA256, &[byte; 32])
     }
 
     fn side(io: DuplexStream, sending: u8, receiving: u8) -> Records {
@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn octets_pass_in_both_directions_in_records_of_any_size() {
+    async fn bytes_pass_in_both_directions_in_records_of_any_size() {
         let (one, other) = duplex(100);
         let (mut client, mut server) = (side(one, 1, 2), side(other, 2, 1));
         let sent: Vec<u8> = (0..100_000_u32).map(|number| number as u8).collect();
@@ -213,11 +213,11 @@ mod tests {
             sender.write_all(text.as_bytes()).await?;
         }
         sender.shutdown().await?;
-        let mut octets = Vec::new();
-        way.read_to_end(&mut octets).await?;
-        change(&mut octets);
+        let mut bytes = Vec::new();
+        way.read_to_end(&mut bytes).await?;
+        change(&mut bytes);
         let (mut way, receiver) = duplex(1000);
-        way.write_all(&octets).await?;
+        way.write_all(&bytes).await?;
         way.shutdown().await?;
         let mut received = Vec::new();
         side(receiver, 2, 1).read_to_end(&mut received).await?;
@@ -229,12 +229,12 @@ mod tests {
         const RECORD: usize = LENGTH + 3 + TAG;
         assert_eq!(read_changed(|_| {}).await.expect("no change"), b"abcdef");
         for at in 0..2 * RECORD {
-            let changed = read_changed(|octets| octets[at] ^= 1).await;
-            changed.expect_err("an octet was changed");
+            let changed = read_changed(|bytes| bytes[at] ^= 1).await;
+            changed.expect_err("a byte was changed");
         }
-        let swapped = read_changed(|octets| octets.rotate_left(RECORD)).await;
+        let swapped = read_changed(|bytes| bytes.rotate_left(RECORD)).await;
         swapped.expect_err("the records were swapped");
-        let cut = read_changed(|octets| octets.truncate(RECORD + 1)).await;
+        let cut = read_changed(|bytes| bytes.truncate(RECORD + 1)).await;
         cut.expect_err("a record was cut");
     }
 }

@@ -14,7 +14,7 @@ const INITIAL_CAPACITY: usize = 1024;
 ///
 /// Written data is copied into contiguous memory. The exception is a [`Bytes`] of 16 KiB or more: it
 /// is shared and sent without a copy. A codec hands it over by [`put_shared`](Self::put_shared).
-/// [`put`](BufMut::put), which prost calls, shares a source that gives its octets away without a
+/// [`put`](BufMut::put), which prost calls, shares a source that gives its bytes away without a
 /// copy. So a field of type `Bytes`, which the code generator's option `bytes` makes, costs the same
 /// whatever its length.
 #[derive(Debug, Default)]
@@ -171,9 +171,9 @@ unsafe impl BufMut for MessageBuffer {
     }
 
     #[inline]
-    fn put_u8(&mut self, octet: u8) {
+    fn put_u8(&mut self, byte: u8) {
         self.reserve(1);
-        self.copied.push(octet);
+        self.copied.push(byte);
     }
 
     #[inline]
@@ -183,7 +183,7 @@ unsafe impl BufMut for MessageBuffer {
     }
 }
 
-/// Returns whether `copy_to_bytes` gives all of a source's octets away without a copy: an empty part
+/// Returns whether `copy_to_bytes` gives all of a source's bytes away without a copy: an empty part
 /// of it then points into the source.
 ///
 /// This is the only way on which prost hands over a field of type `Bytes`.
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_is_shared_if_it_gives_its_octets_away_without_a_copy() {
+    fn a_source_is_shared_if_it_gives_its_bytes_away_without_a_copy() {
         let bytes = Bytes::from(vec![b'B'; 100]);
         assert!(is_shared(&mut bytes.clone()));
         assert!(is_shared(&mut bytes.clone().take(50)));

@@ -11,7 +11,7 @@ use crate::io::{AuthInfo, BoxedIo, Connected, Io, Peer};
 /// A secured connection: the output of a handshake.
 #[non_exhaustive]
 pub struct Secured {
-    /// The connection, whose octets are those of HTTP/2 from now on.
+    /// The connection, whose bytes are those of HTTP/2 from now on.
     pub io: BoxedIo,
     /// The result of the handshake, which becomes [`Peer::auth`](crate::io::Peer::auth).
     pub auth: AuthInfo,

@@ -12,7 +12,7 @@ pub enum Address {
     Tcp(SocketAddr),
     /// The path of a unix socket. `None` is an unnamed end, which clients usually have.
     Unix(Option<PathBuf>),
-    /// The name of a socket in Linux's abstract namespace, without the leading zero octet.
+    /// The name of a socket in Linux's abstract namespace, without the leading zero byte.
     UnixAbstract(String),
     /// A name that the dialer resolves, usually `host:port`. The resolver `passthrough` yields it.
     Name(String),

@@ -22,7 +22,7 @@ pub(super) async fn connect(path: PathBuf) -> io::Result<Connected> {
 /// Connects to a socket in Linux's abstract namespace.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) async fn connect_abstract(name: String) -> io::Result<Connected> {
-    // A leading zero octet distinguishes the name from a path.
+    // A leading zero byte distinguishes the name from a path.
     let stream = UnixStream::connect(format!("\0{name}")).await?;
     let peer = Peer::new(Address::UnixAbstract(name), Address::Unix(None));
     Ok(Connected::new(Box::new(stream), peer))

@@ -95,7 +95,7 @@ mod tests {
     }
 
     fn sent(metadata: &Metadata) -> Vec<String> {
-        let text = |octets: Bytes| String::from_utf8_lossy(&octets).into_owned();
+        let text = |bytes: Bytes| String::from_utf8_lossy(&bytes).into_owned();
         let pair = |(key, value)| format!("{}={}", text(key), text(value));
         let fields: Vec<_> = metadata.wire_fields().map(pair).collect();
         let rest: Vec<_> = metadata

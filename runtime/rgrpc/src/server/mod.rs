@@ -162,7 +162,7 @@ impl Server {
     /// Sets the TCP user timeout of connections (RFC 5482, Linux's `TCP_USER_TIMEOUT`). Default:
     /// the `timeout` of [`keepalive`](Self::keepalive), which is 20 s.
     ///
-    /// It is the maximum time for which the client's kernel may leave sent octets unacknowledged
+    /// It is the maximum time for which the client's kernel may leave sent bytes unacknowledged
     /// before the connection is lost. The calls of a client that lost its network are cancelled
     /// then. `None` and zero: the operating system's default, about 15 minutes.
     ///
@@ -184,7 +184,7 @@ impl Server {
     ///
     /// A close for idleness or age is graceful: clients are told by GOAWAY to make new calls
     /// elsewhere, and calls that have begun go on, for the age's grace at most. Default: PINGs
-    /// after 2 h without an octet from the client, and no bounds.
+    /// after 2 h without a byte from the client, and no bounds.
     ///
     /// ```
     /// use std::time::Duration;
@@ -592,7 +592,7 @@ impl Server {
         &self,
         name: &str,
     ) -> Pin<Box<dyn Future<Output = Result<(), ServeError>> + Send>> {
-        // That the path is a name is what a zero octet before it says.
+        // That the path is a name is what a zero byte before it says.
         self.serve_unix(format!("\0{name}"))
     }
 

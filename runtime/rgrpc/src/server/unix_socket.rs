@@ -24,7 +24,7 @@ pub(super) struct UnixSocket {
 }
 
 impl UnixSocket {
-    /// Listens on a path, or on an abstract name, which begins with a zero octet. Takes over the
+    /// Listens on a path, or on an abstract name, which begins with a zero byte. Takes over the
     /// socket file of a server that is gone; see [`remove_stale`].
     pub(super) async fn bind(path: &Path) -> io::Result<Self> {
         if path.as_os_str().as_bytes().first() == Some(&0) {

@@ -515,7 +515,7 @@ impl ClientConnBuilder {
     /// Sends PINGs on connections that are silent, and closes those whose server does not answer:
     /// their calls fail with UNAVAILABLE, and further ones go to other connections. A server that
     /// is frozen, or cut off without a word, is noticed in no other way while its kernel or nobody
-    /// acknowledges octets.
+    /// acknowledges bytes.
     ///
     /// The `time` must agree with the servers' policy: servers of gRPC permit one PING in 5
     /// minutes, unless [they say otherwise](crate::Server::keepalive_enforcement), and close the
@@ -541,7 +541,7 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Sets for how long octets that were sent on a TCP connection may stay unacknowledged by the
+    /// Sets for how long bytes that were sent on a TCP connection may stay unacknowledged by the
     /// peer's kernel before the connection is lost (the TCP user timeout of RFC 5482, Linux's
     /// `TCP_USER_TIMEOUT`), so that a connection that was cut without a word fails its calls with
     /// UNAVAILABLE, and the next ones go to another. `None` and zero: as the operating system does,

@@ -20,7 +20,7 @@ use crate::codec::MessageBytes;
 /// use bytes::{Buf, BufMut};
 /// use rgrpc::{Compressor, MessageBytes};
 ///
-/// /// Each run of an octet as its length and the octet.
+/// /// Each run of a byte as its length and the byte.
 /// struct RunLength;
 ///
 /// impl Compressor for RunLength {
@@ -31,12 +31,12 @@ use crate::codec::MessageBytes;
 ///     fn compress(&self, mut message: MessageBytes, output: &mut Vec<u8>) -> io::Result<()> {
 ///         let (mut last, mut length) = (0, 0);
 ///         while message.has_remaining() {
-///             let octet = message.get_u8();
-///             if length > 0 && (octet != last || length == u8::MAX) {
+///             let byte = message.get_u8();
+///             if length > 0 && (byte != last || length == u8::MAX) {
 ///                 output.put_slice(&[length, last]);
 ///                 length = 0;
 ///             }
-///             (last, length) = (octet, length + 1);
+///             (last, length) = (byte, length + 1);
 ///         }
 ///         if length > 0 {
 ///             output.put_slice(&[length, last]);
@@ -45,14 +45,14 @@ use crate::codec::MessageBytes;
 ///     }
 ///
 ///     fn decompress(&self, message: MessageBytes) -> io::Result<Box<dyn Read + '_>> {
-///         Ok(Box::new(Runs { message, length: 0, octet: 0 }))
+///         Ok(Box::new(Runs { message, length: 0, byte: 0 }))
 ///     }
 /// }
 ///
 /// struct Runs {
 ///     message: MessageBytes,
 ///     length: u8,
-///     octet: u8,
+///     byte: u8,
 /// }
 ///
 /// impl Read for Runs {
@@ -61,11 +61,11 @@ use crate::codec::MessageBytes;
 ///             match self.message.remaining() {
 ///                 0 => return Ok(0),
 ///                 1 => return Err(io::ErrorKind::UnexpectedEof.into()),
-///                 _ => (self.length, self.octet) = (self.message.get_u8(), self.message.get_u8()),
+///                 _ => (self.length, self.byte) = (self.message.get_u8(), self.message.get_u8()),
 ///             }
 ///         }
 ///         let count = into.len().min(self.length.into());
-///         into[..count].fill(self.octet);
+///         into[..count].fill(self.byte);
 ///         self.length -= count as u8;
 ///         Ok(count)
 ///     }
@@ -92,7 +92,7 @@ pub trait Compressor: Send + Sync + 'static {
 
     /// Returns a reader of the decompressed message.
     ///
-    /// The runtime reads to the end, but at most one octet more than the receiver's
+    /// The runtime reads to the end, but at most one byte more than the receiver's
     /// `max_receive_message_size`. This bounds the memory that a small message can cause, as long
     /// as the reader produces no more than each read asks for.
     ///

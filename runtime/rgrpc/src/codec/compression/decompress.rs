@@ -74,7 +74,7 @@ mod tests {
     use crate::side::Side;
     use crate::status::Code;
 
-    /// A compressor that decompresses any message to `count` zeros, and counts the octets that are
+    /// A compressor that decompresses any message to `count` zeros, and counts the bytes that are
     /// read.
     struct Zeros {
         count: u64,

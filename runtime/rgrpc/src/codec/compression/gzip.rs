@@ -245,15 +245,15 @@ mod tests {
         Ok(message.copy_to_bytes(message.remaining()).to_vec())
     }
 
-    /// Random octets in runs, which compress to about half their size.
-    fn octets(len: usize) -> Vec<u8> {
+    /// Random bytes in runs, which compress to about half their size.
+    fn random_bytes(len: usize) -> Vec<u8> {
         let mut random = fastrand::Rng::with_seed(7);
-        let mut octets = Vec::with_capacity(len);
-        while octets.len() < len {
-            let run = random.usize(1..20).min(len - octets.len());
-            octets.extend(std::iter::repeat_n(random.u8(..), run));
+        let mut bytes = Vec::with_capacity(len);
+        while bytes.len() < len {
+            let run = random.usize(1..20).min(len - bytes.len());
+            bytes.extend(std::iter::repeat_n(random.u8(..), run));
         }
-        octets
+        bytes
     }
 
     #[test]
@@ -261,7 +261,7 @@ mod tests {
         for level in [0, 1, 6, 100] {
             let gzip = Gzip::with_level(level);
             for len in [0, 1, 1_000, 200_000] {
-                let message = octets(len);
+                let message = random_bytes(len);
                 let mut pieces = BytesQueue::default();
                 for piece in message.chunks(2_000) {
                     pieces.push(Bytes::copy_from_slice(piece));
@@ -270,7 +270,7 @@ mod tests {
                 for message_bytes in [pieces.into(), bytes(&message)] {
                     let compressed = compressed(&gzip, message_bytes);
                     let back = decompressed(&gzip, &compressed).expect("gzip");
-                    assert!(back == message, "{len} octets by level {level}");
+                    assert!(back == message, "{len} bytes by level {level}");
                 }
             }
         }
@@ -278,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_higher_level_yields_smaller_messages() {
-        let message = octets(100_000);
+        let message = random_bytes(100_000);
         let sizes =
             [0, 1, 9].map(|level| compressed(&Gzip::with_level(level), bytes(&message)).len());
         assert!(sizes[0] > sizes[1] && sizes[1] > sizes[2], "{sizes:?}");
@@ -297,7 +297,7 @@ mod tests {
     #[test]
     fn malformed_data_is_internal_with_the_reason() {
         let gzip = Gzip::new();
-        let good = compressed(&gzip, bytes(&octets(10_000)));
+        let good = compressed(&gzip, bytes(&random_bytes(10_000)));
         let end = good.len();
         let changed = |at: usize| {
             let mut data = good.clone();
@@ -327,7 +327,7 @@ mod tests {
                 good[..end - 1].to_vec(),
                 "unexpected end of file",
             ),
-            ("one octet more", followed_by(b"x"), "follows the end"),
+            ("one byte more", followed_by(b"x"), "follows the end"),
             (
                 "garbage",
                 followed_by(b"and so on, and on"),
@@ -340,14 +340,17 @@ mod tests {
             assert!(error.message().contains(text), "{what}: {error}");
         }
         // The idle states of failed messages still work.
-        assert_eq!(decompressed(&gzip, &good).expect("gzip"), octets(10_000));
+        assert_eq!(
+            decompressed(&gzip, &good).expect("gzip"),
+            random_bytes(10_000)
+        );
     }
 
     #[test]
     fn a_decompression_bomb_is_refused_at_the_limit() {
         let gzip = Gzip::with_level(9);
         let bomb = compressed(&gzip, bytes(&vec![0; 1_000_001]));
-        assert!(bomb.len() < 2_000, "{} octets", bomb.len());
+        assert!(bomb.len() < 2_000, "{} bytes", bomb.len());
         let error = decompressed(&gzip, &bomb).expect_err("too large");
         assert_eq!(error.code(), Code::ResourceExhausted);
     }

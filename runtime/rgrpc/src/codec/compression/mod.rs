@@ -33,7 +33,7 @@ pub(crate) use registry::CompressorRegistry;
 /// The name of no compression.
 pub(crate) const IDENTITY: &str = "identity";
 
-/// A compressor for tests that reverses the octets of a message.
+/// A compressor for tests that reverses the bytes of a message.
 #[cfg(test)]
 pub(crate) mod reversing {
     use std::io::{self, Read};
@@ -62,8 +62,8 @@ pub(crate) mod reversing {
     }
 
     fn reversed(mut message: MessageBytes) -> Vec<u8> {
-        let mut octets = message.copy_to_bytes(message.remaining()).to_vec();
-        octets.reverse();
-        octets
+        let mut bytes = message.copy_to_bytes(message.remaining()).to_vec();
+        bytes.reverse();
+        bytes
     }
 }

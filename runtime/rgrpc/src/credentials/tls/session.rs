@@ -40,8 +40,8 @@ impl Session {
     /// the connection.
     #[cold]
     fn explain_write(&mut self, error: io::Error, cx: &mut Context<'_>) -> io::Error {
-        let mut octet = [0];
-        let read = Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut octet));
+        let mut byte = [0];
+        let read = Pin::new(&mut self.stream).poll_read(cx, &mut ReadBuf::new(&mut byte));
         match read {
             Poll::Ready(Err(alert)) if alert.get_ref().is_some() => self.explain(alert),
             _ => self.explain(error),

@@ -101,7 +101,7 @@ async fn connect(proxy: &ProxyUrl, destination: &str) -> Result<TcpStream, Strin
 
 fn request(proxy: &ProxyUrl, destination: &str) -> Result<Vec<u8>, String> {
     // The destination comes from a target and may hold any text.
-    if !destination.bytes().all(|octet| octet.is_ascii_graphic()) {
+    if !destination.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(format!("cannot be sent the name {destination:?}"));
     }
     let authorization = match &proxy.authorization {
@@ -137,7 +137,7 @@ async fn read_head(stream: &mut TcpStream) -> Result<Vec<u8>, String> {
             return Ok(head);
         }
         if head.len() > MAX_HEAD {
-            return Err(format!("answered with more than {MAX_HEAD} octets"));
+            return Err(format!("answered with more than {MAX_HEAD} bytes"));
         }
     }
 }

@@ -17,20 +17,20 @@ pub(super) struct Response {
     pub(super) reason: String,
 }
 
-/// Returns the number of octets of `next` that belong to the head that begins with `begun`, and
-/// whether the head ends there. The octets after it belong to the server behind the proxy.
+/// Returns the number of bytes of `next` that belong to the head that begins with `begun`, and
+/// whether the head ends there. The bytes after it belong to the server behind the proxy.
 pub(super) fn take(begun: &[u8], next: &[u8]) -> (usize, bool) {
     // `begun` may hold a part of the end marker.
     let overlap = begun.len().min(END.len() - 1);
     let mut window = begun[begun.len() - overlap..].to_vec();
     window.extend_from_slice(next);
-    match window.windows(END.len()).position(|octets| octets == END) {
+    match window.windows(END.len()).position(|bytes| bytes == END) {
         Some(at) => (at + END.len() - overlap, true),
         None => (next.len(), false),
     }
 }
 
-/// Returns whether these first octets can begin a response.
+/// Returns whether these first bytes can begin a response.
 pub(super) fn may_be_http(begun: &[u8]) -> bool {
     let length = begun.len().min(BEGIN.len());
     begun[..length] == BEGIN[..length]
@@ -38,7 +38,7 @@ pub(super) fn may_be_http(begun: &[u8]) -> bool {
 
 /// Parses a whole head. Returns `None` if it is malformed.
 pub(super) fn parse(head: &[u8]) -> Option<Response> {
-    let line = head.split(|octet| *octet == b'\r').next()?;
+    let line = head.split(|byte| *byte == b'\r').next()?;
     let line = line.strip_prefix(BEGIN)?;
     let (minor, rest) = line.split_first()?;
     let status = rest.strip_prefix(b" ")?;
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_head_ends_with_an_empty_line_and_excludes_the_octets_after_it() {
+    fn a_head_ends_with_an_empty_line_and_excludes_the_bytes_after_it() {
         for (begun, next, taken) in [
             ("", "HTTP/1.1 200 OK\r\n\r\nabc", (19, true)),
             ("", "HTTP/1.1 200 OK\r\n", (17, false)),

@@ -50,7 +50,7 @@ use crate::method_name::MethodName;
 use crate::status::Status;
 
 pub use crate::cancel_reason::CancelReason;
-pub(crate) use crate::disconnect_reason::{DisconnectReason, GoAway};
+pub(crate) use crate::disconnect_reason::{DisconnectReason, GoAway, OtherProtocol};
 pub(crate) use crate::read_demand::ReadDemand;
 pub(crate) use call_state::{CallState, EndReport, EndedCall};
 pub use connection_handle::ConnectionHandle;
@@ -61,7 +61,6 @@ pub(crate) use engine::Serving;
 pub use engine::Transport;
 #[cfg(feature = "transport-h2")]
 pub(crate) use first_octets::MAX_FIRST_OCTETS;
-pub(crate) use first_octets::OtherProtocol;
 pub(crate) use fit_status::{Last, fit_status, request_too_large, too_large};
 pub(crate) use last_received::LastReceived;
 pub(crate) use list_size::{head_size, trailers_size};

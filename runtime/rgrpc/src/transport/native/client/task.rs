@@ -158,7 +158,7 @@ impl Task {
             return reason;
         }
         match OtherProtocol::of_server(self.link.unread()) {
-            Some(other) => DisconnectReason::OtherProtocol(other.of_server_text().into()),
+            Some(other) => DisconnectReason::OtherProtocol(other),
             None => reason,
         }
     }

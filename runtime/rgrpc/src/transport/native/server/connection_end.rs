@@ -28,9 +28,7 @@ impl ConnectionEnd {
                 | DisconnectReason::MaxConnectionAge
         );
         let reason = match OtherProtocol::of_client(unread) {
-            Some(other) if before_preface && !is_own => {
-                DisconnectReason::OtherProtocol(other.of_client_text().into())
-            }
+            Some(other) if before_preface && !is_own => DisconnectReason::OtherProtocol(other),
             _ => reason,
         };
         Self {

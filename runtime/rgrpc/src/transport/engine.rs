@@ -5,8 +5,8 @@ use std::sync::Arc;
 #[cfg(feature = "transport-h2")]
 use super::h2;
 use super::{
-    ClientSettings, ClientTransport, ConnectionPhase, Dispatch, PrefaceError, Report,
-    ServerSettings, ServerTransport, native,
+    AuthorityError, ClientSettings, ClientTransport, ConnectionPhase, Dispatch, PrefaceError,
+    Report, ServerSettings, ServerTransport, native,
 };
 use crate::io::Connected;
 
@@ -37,13 +37,12 @@ pub enum Transport {
 }
 
 impl Transport {
-    /// Checks that the engine can send this `:authority`, which is valid by RFC 3986. The error
-    /// says why not, and what would help.
+    /// Checks that the engine can send this `:authority`, which is valid by RFC 3986.
     #[cfg_attr(
         not(feature = "transport-h2"),
         allow(unused_variables, reason = "only h2 minds")
     )]
-    pub(crate) fn check_authority(self, authority: &str) -> Result<(), String> {
+    pub(crate) fn check_authority(self, authority: &str) -> Result<(), AuthorityError> {
         match self {
             Self::Native => Ok(()),
             #[cfg(feature = "transport-h2")]

@@ -22,12 +22,9 @@ use crate::lock::lock;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
-    ClientTransportStream, HeadersBlock, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode,
-    Stream, StreamEnd, Trailers, ended_well,
+    ClientTransportStream, HeadersBlock, Incoming, IncomingHead, NoHead, NotGrpc, ReadDemand,
+    ResetCode, ResponseError, Stream, StreamEnd, Trailers, ended_well,
 };
-
-/// The number of octets of a body that is not gRPC in the status, as in grpc-go.
-const MAX_NOT_GRPC_BODY: usize = 1024;
 
 /// A client's stream over `h2`'s handles.
 pub(super) struct H2ClientStream {
@@ -82,8 +79,8 @@ enum Receiving {
     Head(ResponseFuture),
     Messages(Body),
     Trailers(Body),
-    /// A response that is not gRPC: the status, and the beginning of the body.
-    NotGrpc(Status, Vec<u8>, Body),
+    /// A response that is not gRPC, whose body is shown.
+    NotGrpc(NotGrpc, Body),
     /// The end of receiving; `None` once it was taken.
     Ended(Option<StreamEnd>),
 }
@@ -128,11 +125,10 @@ impl H2ClientStream {
         match parser.headers(Some(http_status), body.is_end_stream()) {
             HeadersBlock::Head(head) => (Receiving::Messages(Body(body)), Ok(head)),
             HeadersBlock::TrailersOnly(trailers) => (self.trailers(trailers), Err(NoHead)),
-            HeadersBlock::NotGrpc(status) => (
-                Receiving::NotGrpc(status, Vec::new(), Body(body)),
-                Err(NoHead),
-            ),
-            HeadersBlock::Malformed(status) => (self.malformed(status), Err(NoHead)),
+            HeadersBlock::NotGrpc(response) => {
+                (Receiving::NotGrpc(response, Body(body)), Err(NoHead))
+            }
+            HeadersBlock::Malformed(error) => (self.malformed(&error), Err(NoHead)),
         }
     }
 
@@ -145,9 +141,9 @@ impl H2ClientStream {
         Receiving::Ended(Some(StreamEnd::new(trailers.outcome)))
     }
 
-    fn malformed(&self, status: Status) -> Receiving {
+    fn malformed(&self, error: &ResponseError) -> Receiving {
         self.reset(ResetCode::PROTOCOL_ERROR);
-        Receiving::Ended(Some(StreamEnd::new(Err(status))))
+        Receiving::Ended(Some(StreamEnd::new(Err(error.to_status()))))
     }
 
     fn failed(&self, error: &h2::Error) -> Receiving {
@@ -172,29 +168,18 @@ impl H2ClientStream {
     /// Collects the beginning of a body that is not gRPC, then ends the stream.
     fn poll_not_grpc(
         &self,
-        status: &Status,
-        text: &mut Vec<u8>,
+        response: &mut NotGrpc,
         body: &mut Body,
         cx: &mut Context<'_>,
     ) -> Poll<Receiving> {
-        while text.len() < MAX_NOT_GRPC_BODY {
-            // The available part of the body is shown, whether the body ends or fails.
-            let Some(Ok(data)) = ready!(body.poll_data(cx)) else {
+        // The available part of the body is shown, whether the body ends or fails.
+        while let Some(Ok(data)) = ready!(body.poll_data(cx)) {
+            if response.push(&data) {
                 break;
-            };
-            let free = MAX_NOT_GRPC_BODY - text.len();
-            text.extend_from_slice(&data[..data.len().min(free)]);
+            }
         }
-        let status = if text.is_empty() {
-            status.clone()
-        } else {
-            let data = String::from_utf8_lossy(text);
-            Status::new(
-                status.code(),
-                format!("{}; data: {data:?}", status.message()),
-            )
-        };
-        Poll::Ready(self.malformed(status))
+        let error = ResponseError::NotGrpc(response.clone());
+        Poll::Ready(self.malformed(&error))
     }
 
     /// Receives the next DATA; `None` when the stage is [`Receiving::Ended`].
@@ -218,13 +203,11 @@ impl H2ClientStream {
                     Ok(Some(trailers)) => {
                         self.trailers(fields::parse_response(&trailers).trailers())
                     }
-                    Ok(None) => self.malformed(Status::internal(
-                        "the server closed the stream without sending trailers",
-                    )),
+                    Ok(None) => self.malformed(&ResponseError::NoTrailers),
                     Err(error) => self.failed(&error),
                 },
-                Receiving::NotGrpc(status, text, body) => {
-                    ready!(self.poll_not_grpc(status, text, body, cx))
+                Receiving::NotGrpc(response, body) => {
+                    ready!(self.poll_not_grpc(response, body, cx))
                 }
                 Receiving::Ended(_) => return Poll::Ready(None),
             };

@@ -213,7 +213,7 @@ impl HeaderBlock {
     /// Creates the answer to a refused request, for a reason that may be shortened.
     pub(super) fn rejection(rejection: &Rejection, status: &Status) -> Self {
         let mut block = Self::of(&NOTHING);
-        block.push(":status", rejection.http_status.to_string());
+        block.push(":status", rejection.http_status().to_string());
         block.push("content-type", "application/grpc");
         block.push_status(status);
         block
@@ -384,7 +384,7 @@ mod tests {
                 &[("grpc-timeout", timeout)],
                 Difference::Value(4),
             );
-            assert_eq!(second.expect_err("rejected").http_status, http_status);
+            assert_eq!(second.expect_err("rejected").http_status(), http_status);
         }
     }
 }

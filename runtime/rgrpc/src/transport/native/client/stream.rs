@@ -19,12 +19,9 @@ use crate::transport::native::outgoing::Outgoing;
 use crate::transport::native::wakers::{Wakers, wake};
 use crate::transport::{
     ClientTransportStream, HeadersBlock, Incoming, IncomingHead, LastReceived, MessageMemory,
-    NoHead, ReadDemand, ResetCode, Stream, StreamEnd, StreamQuota, Trailers, WholeContent,
-    ended_well,
+    NoHead, NotGrpc, ReadDemand, ResetCode, ResponseError, Stream, StreamEnd, StreamQuota,
+    Trailers, WholeContent, ended_well,
 };
-
-/// The number of octets of a body that is not gRPC in the status, as in grpc-go.
-const MAX_NOT_GRPC_BODY: usize = 1024;
 
 /// The state that a connection's task shares with its transport and its streams.
 pub(super) struct ClientShared {
@@ -91,8 +88,7 @@ struct ClientStreamState {
 enum Head {
     Awaited,
     Here(IncomingHead),
-    /// A response that is not gRPC: the status, and the beginning of the body.
-    NotGrpc(Status, Vec<u8>),
+    NotGrpc(NotGrpc),
     Done,
 }
 
@@ -261,7 +257,7 @@ impl ClientStreamState {
             }
             // Trailers of a response that is not gRPC, or headers where trailers belong, which the
             // core does not let through.
-            Head::NotGrpc(..) => return self.end_foreign(),
+            Head::NotGrpc(_) => return self.end_foreign(),
             _ => return self.ended_with_data(),
         }
         match block.headers(end_stream) {
@@ -273,23 +269,21 @@ impl ClientStreamState {
                 self.head = Head::Done;
                 self.trailers(trailers)
             }
-            HeadersBlock::NotGrpc(status) => {
-                self.head = Head::NotGrpc(status, Vec::new());
+            HeadersBlock::NotGrpc(response) => {
+                self.head = Head::NotGrpc(response);
                 if end_stream {
                     self.end_foreign()
                 } else {
                     (Wakers::default(), After::Nothing)
                 }
             }
-            HeadersBlock::Malformed(status) => self.malformed(status),
+            HeadersBlock::Malformed(error) => self.malformed(&error),
         }
     }
 
     fn data(&mut self, data: Bytes, end_stream: bool, memory: &MessageMemory) -> (Wakers, After) {
-        if let Head::NotGrpc(_, body) = &mut self.head {
-            let free = MAX_NOT_GRPC_BODY - body.len();
-            body.extend_from_slice(&data[..data.len().min(free)]);
-            return if end_stream || body.len() == MAX_NOT_GRPC_BODY {
+        if let Head::NotGrpc(response) = &mut self.head {
+            return if response.push(&data) || end_stream {
                 self.end_foreign()
             } else {
                 (Wakers::default(), After::Nothing)
@@ -307,9 +301,7 @@ impl ClientStreamState {
 
     /// Ends a stream whose DATA ended without trailers.
     fn ended_with_data(&mut self) -> (Wakers, After) {
-        self.malformed(Status::internal(
-            "the server closed the stream without sending trailers",
-        ))
+        self.malformed(&ResponseError::NoTrailers)
     }
 
     fn trailers(&mut self, trailers: Trailers) -> (Wakers, After) {
@@ -329,19 +321,14 @@ impl ClientStreamState {
     }
 
     fn end_foreign(&mut self) -> (Wakers, After) {
-        let Head::NotGrpc(status, body) = std::mem::replace(&mut self.head, Head::Done) else {
-            return (Wakers::default(), After::Nothing);
-        };
-        self.malformed(if body.is_empty() {
-            status
-        } else {
-            let data = String::from_utf8_lossy(&body);
-            let text = format!("{}; data: {data:?}", status.message());
-            Status::new(status.code(), text)
-        })
+        match std::mem::replace(&mut self.head, Head::Done) {
+            Head::NotGrpc(response) => self.malformed(&ResponseError::NotGrpc(response)),
+            _ => (Wakers::default(), After::Nothing),
+        }
     }
 
-    fn malformed(&mut self, status: Status) -> (Wakers, After) {
+    fn malformed(&mut self, error: &ResponseError) -> (Wakers, After) {
+        let status = error.to_status();
         if !matches!(self.head, Head::Here(_)) {
             self.head = Head::Done;
         }
@@ -378,7 +365,7 @@ impl Stream for NativeClientStream {
                 return Poll::Pending;
             }
             Head::Here(_) => {}
-            Head::NotGrpc(..) | Head::Done => return Poll::Ready(None),
+            Head::NotGrpc(_) | Head::Done => return Poll::Ready(None),
         }
         let Some((data, trailer)) = state.inbound.take_whole(fits) else {
             return Poll::Ready(None);

@@ -2,7 +2,6 @@
 //! the streams that calls post, delivers what they receive, and reports to the channel. Spawned when
 //! the connection is made.
 
-use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,7 +9,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use rgrpc_http2::{
-    BytesQueue, Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey,
+    BytesQueue, Config, Connection, ErrorCode, Event, HeadKind, OpenError, SendError, StreamKey,
 };
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -19,7 +18,6 @@ use super::request_head::{RequestFields, RequestHeads};
 use super::stream::{After, ClientPost, ClientSend, ClientShared, NativeClientStream};
 use crate::io::{BoxedIo, Peer};
 use crate::side::Side;
-use crate::status::{Origin, Status};
 use crate::task::Lost;
 use crate::transport::keepalive::{ChannelKeepalive, ClientKeepalive, ProbeStep};
 use crate::transport::native::fields::{ReadResponse, read_response};
@@ -31,8 +29,7 @@ use crate::transport::native::turn::{ConnectionTask, Turn};
 use crate::transport::statistics::Registration;
 use crate::transport::{
     ClientSettings, Delivery, Disconnect, DisconnectReason, DrainReason, GoAway, MessageMemory,
-    OtherProtocol, Report, ResetCode, StreamEnd, TransportEvent, lost_text, request_too_large,
-    status_for_reset,
+    OtherProtocol, Report, ResetCode, StreamEnd, StreamFailure, TransportEvent,
 };
 
 /// The maximum number of calls that end in one turn before other tasks run.
@@ -139,8 +136,8 @@ impl Task {
         let reason = end.map_or(DisconnectReason::ClosedLocally, |end| *end);
         let is_silent = matches!(reason, DisconnectReason::KeepaliveTimedOut { .. });
         let reason = self.recognise(reason);
-        let end = Disconnect::new(Arc::clone(&self.peer), reason, self.goaway.clone());
-        self.end_streams(&end.to_status());
+        let end = self.disconnect(reason);
+        self.end_streams(&end);
         self.link.core.goaway(ErrorCode::NO_ERROR, b"");
         if is_silent {
             // The server does not answer a linger, and the channel must know of the loss at once.
@@ -212,21 +209,19 @@ impl Task {
                 }
             }
             Event::Reset { key, code } => {
-                let code = ResetCode(code.0);
-                self.break_off(
-                    key,
-                    StreamEnd::failed(status_for_reset(Side::Server, code), code.delivery()),
-                );
+                let (by, code) = (Side::Server, ResetCode(code.0));
+                self.break_off(key, &StreamFailure::Reset { by, code });
             }
             Event::StreamError { key, code, reason } => {
-                let status =
-                    Status::internal(format!("the server broke the protocol: {reason} ({code})"));
-                self.break_off(key, StreamEnd::new(Err(status)));
+                let (by, code) = (Side::Server, ResetCode(code.0));
+                self.break_off(key, &StreamFailure::Protocol { by, code, reason });
             }
             Event::Refused { key } => {
-                let status = Status::unavailable(self.loss(&"the server did not take the call up"))
-                    .with_origin(Origin::Connection);
-                self.break_off(key, StreamEnd::failed(status, Delivery::Refused));
+                let failure = StreamFailure::Refused {
+                    peer: Arc::clone(&self.peer),
+                    goaway: self.goaway.clone(),
+                };
+                self.break_off(key, &failure);
             }
             Event::SendReady { key } => self.update_queued(key),
             Event::GoAway {
@@ -268,9 +263,9 @@ impl Task {
         }
     }
 
-    fn break_off(&mut self, key: StreamKey, end: StreamEnd) {
+    fn break_off(&mut self, key: StreamKey, failure: &StreamFailure) {
         if let Some(stream) = self.link.core.take_value(key) {
-            stream.break_off(end);
+            stream.break_off(failure.into());
         }
     }
 
@@ -331,9 +326,9 @@ impl Task {
                     self.sent(sent);
                 }
             }
-            Err(rgrpc_http2::OpenError::HeaderListTooLarge { size, limit }) => {
-                let status = request_too_large(size, limit);
-                stream.break_off(StreamEnd::new(Err(status)));
+            Err(OpenError::HeaderListTooLarge { size, limit }) => {
+                let failure = &StreamFailure::RequestTooLarge { size, limit };
+                stream.break_off(failure.into());
             }
             Err(error) => {
                 if !self.shared.gone.swap(true, Ordering::AcqRel) {
@@ -341,8 +336,12 @@ impl Task {
                     let served = self.served;
                     (self.report)(TransportEvent::Draining { reason, served });
                 }
-                let status = Status::unavailable(self.loss(&error)).with_origin(Origin::Connection);
-                stream.break_off(StreamEnd::failed(status, Delivery::NotSent));
+                let failure = &StreamFailure::NotOpened {
+                    peer: Arc::clone(&self.peer),
+                    error,
+                    goaway: self.goaway.clone(),
+                };
+                stream.break_off(failure.into());
             }
         }
     }
@@ -364,23 +363,24 @@ impl Task {
         }
     }
 
-    /// Returns the text of calls that the connection does not take.
-    fn loss(&self, problem: &dyn fmt::Display) -> String {
-        lost_text(&self.peer, problem, self.goaway.as_ref())
+    /// Returns the end of the connection for this reason.
+    fn disconnect(&self, reason: impl Into<DisconnectReason>) -> Disconnect {
+        Disconnect::new(Arc::clone(&self.peer), reason, self.goaway.clone())
     }
 
     /// Ends all streams with the connection.
-    fn end_streams(&mut self, status: &Status) {
-        let status = &status.clone().with_origin(Origin::Connection);
+    fn end_streams(&mut self, end: &Disconnect) {
+        let status = end.to_status();
+        let lost = |delivery| StreamEnd::failed(status.clone(), delivery);
         self.is_over = true;
         self.shared.gone.store(true, Ordering::Release);
         for (_, stream) in self.link.core.values_mut() {
-            stream.break_off(StreamEnd::new(Err(status.clone())));
+            stream.break_off(lost(Delivery::Possible));
         }
         // A post that was not sent can be sent on another connection.
         for ClientPost { stream, what } in self.shared.outbox.close() {
             if let ClientSend::Open(..) = what {
-                stream.break_off(StreamEnd::failed(status.clone(), Delivery::NotSent));
+                stream.break_off(lost(Delivery::NotSent));
             }
         }
     }
@@ -499,8 +499,7 @@ impl Drop for Task {
     /// Tells the streams, when the task panics or is dropped with its runtime.
     fn drop(&mut self) {
         if !self.is_over {
-            let reason = self.loss(&Lost::now());
-            self.end_streams(&Status::unavailable(reason));
+            self.end_streams(&self.disconnect(Lost::now()));
         }
     }
 }

@@ -6,8 +6,7 @@ use rgrpc_http2::ErrorCode;
 use crate::disconnect_reason::TOO_MANY_PINGS;
 use crate::io::Address;
 use crate::side::Side;
-use crate::status::Status;
-use crate::transport::{DisconnectReason, OtherProtocol, RefusalLog};
+use crate::transport::{DisconnectReason, OtherProtocol, RefusalLog, StreamFailure};
 
 /// The end of a connection.
 #[derive(Debug)]
@@ -69,10 +68,9 @@ impl ConnectionEnd {
         !matches!(self.reason, DisconnectReason::KeepaliveTimedOut { .. })
     }
 
-    /// The status of the connection's calls.
-    pub(super) fn status(&self) -> Status {
-        let problem = self.reason.at(Side::Server);
-        Status::cancelled(format!("the connection ended: {problem}"))
+    /// The failure of the connection's streams.
+    pub(super) fn failure(&self) -> StreamFailure {
+        StreamFailure::ConnectionEnded(self.reason.clone())
     }
 
     pub(super) fn into_reason(self) -> DisconnectReason {
@@ -117,7 +115,7 @@ mod tests {
         ] {
             let end = ConnectionEnd::new(reason, before_preface, unread);
             assert_eq!(
-                end.status().message(),
+                end.failure().to_status().message(),
                 format!("the connection ended: {text}")
             );
         }

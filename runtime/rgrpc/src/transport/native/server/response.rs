@@ -13,7 +13,7 @@ use crate::status::Status;
 use crate::transport::native::fields::{HeaderBlock, usual_response};
 use crate::transport::native::outgoing::SEND_QUOTA;
 use crate::transport::{
-    CallEnd, CallState, CancelReason, Last, Rejection, ResponseHead, ServerTransportStream,
+    CallEnd, CallState, Last, Rejection, ResponseHead, ServerTransportStream, StreamFailure,
     too_large,
 };
 
@@ -68,10 +68,10 @@ impl Response<'_> {
 
     /// Answers a refused request.
     pub(super) fn reject(&mut self, rejection: &Rejection) {
-        let block = HeaderBlock::rejection(rejection, &rejection.status);
+        let status = rejection.status();
+        let block = HeaderBlock::rejection(rejection, &status);
         let mut sent = self.link.core.send_headers(self.key, &block.block(), true);
         if let Err(SendError::HeaderListTooLarge { limit, .. }) = sent {
-            let status = rejection.status.clone();
             let block = HeaderBlock::fitted(status, limit, |status| {
                 HeaderBlock::rejection(rejection, &status)
             });
@@ -145,12 +145,16 @@ impl Response<'_> {
     /// Ends a call whose headers are larger than the client accepts, before its handler returns.
     #[cold]
     fn refuse_headers(&mut self, size: usize, limit: u32) {
-        let status = too_large(Last::Headers, size, limit);
+        let failure = StreamFailure::ResponseTooLarge {
+            last: Last::Headers,
+            size,
+            limit,
+        };
         // The core drops the stream below.
         let stream = self.link.core.value_mut(self.key).cloned();
-        self.finish(Some(Metadata::new()), &Err(status.clone()));
+        self.finish(Some(Metadata::new()), &Err(failure.to_status()));
         if let Some(stream) = stream {
-            stream.close(status, CancelReason::HeadersTooLarge);
+            stream.close(failure.to_status(), failure.cancel_reason());
         }
     }
 

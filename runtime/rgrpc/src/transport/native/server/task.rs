@@ -18,7 +18,6 @@ use super::response::Response;
 use super::stream::{NativeServerStream, ServerLink, ServerPost, ServerSend, ServerShared};
 use crate::io::Connected;
 use crate::side::Side;
-use crate::status::Status;
 use crate::task::Lost;
 use crate::transport::native::fields::{ReadRequest, read_request};
 use crate::transport::native::link::{End, Link};
@@ -26,9 +25,9 @@ use crate::transport::native::outbox::Outbox;
 use crate::transport::native::socket::Socket;
 use crate::transport::native::turn::{ConnectionTask, Turn};
 use crate::transport::{
-    CallEnd, CallState, CancelReason, ConnectionHandle, ConnectionPhase, DisconnectReason,
-    Dispatch, GoAway, HeadWithTimeout, RefusalLog, RequestHead, ResetCode, ServerPhase,
-    ServerSettings, ServerTransportStream, run_call, status_for_reset,
+    CallEnd, CallState, ConnectionHandle, ConnectionPhase, DisconnectReason, Dispatch, GoAway,
+    HeadWithTimeout, RefusalLog, RequestHead, ResetCode, ServerPhase, ServerSettings,
+    ServerTransportStream, StreamFailure, run_call,
 };
 
 /// A request whose head has arrived, and nothing after it.
@@ -177,14 +176,12 @@ impl<D: Dispatch> Task<D> {
                 end_stream,
             } => self.receive(key, data, end_stream),
             Event::Reset { key, code } => {
-                let code = ResetCode(code.0);
-                let reason = CancelReason::of_reset(code);
-                self.close_stream(key, reason, || status_for_reset(Side::Client, code));
+                let (by, code) = (Side::Client, ResetCode(code.0));
+                self.close_stream(key, &StreamFailure::Reset { by, code });
             }
             Event::StreamError { key, code, reason } => {
-                self.close_stream(key, CancelReason::StreamFailed, || {
-                    Status::internal(format!("the client broke the protocol: {reason} ({code})"))
-                });
+                let (by, code) = (Side::Client, ResetCode(code.0));
+                self.close_stream(key, &StreamFailure::Protocol { by, code, reason });
             }
             Event::SendReady { key } => {
                 let queued = self.link.core.queued(key);
@@ -264,14 +261,9 @@ impl<D: Dispatch> Task<D> {
         }
     }
 
-    fn close_stream(
-        &mut self,
-        key: StreamKey,
-        reason: CancelReason,
-        status: impl FnOnce() -> Status,
-    ) {
+    fn close_stream(&mut self, key: StreamKey, failure: &StreamFailure) {
         if let Some(stream) = self.link.core.take_value(key) {
-            stream.close(status(), reason);
+            stream.close(failure.to_status(), failure.cancel_reason());
         }
     }
 
@@ -330,8 +322,7 @@ impl<D: Dispatch> Task<D> {
     /// Ends the connection and its calls.
     async fn stop(mut self: Box<Self>) {
         self.link.core.goaway(ErrorCode::NO_ERROR, b"stop");
-        let status = Status::unavailable("the server was stopped");
-        self.close_streams(&status, CancelReason::ServerStopped);
+        self.close_streams(&StreamFailure::ServerStopped);
         self.dispatch.ended(DisconnectReason::ClosedLocally);
         self.link.write_once().await;
     }
@@ -349,7 +340,7 @@ impl<D: Dispatch> Task<D> {
             self.link.core.goaway(code, debug);
         }
         let lingers = end.lingers();
-        self.close_streams(&end.status(), CancelReason::ConnectionLost);
+        self.close_streams(&end.failure());
         self.dispatch.ended(end.into_reason());
         if lingers {
             self.link.linger().await;
@@ -358,7 +349,8 @@ impl<D: Dispatch> Task<D> {
         }
     }
 
-    fn close_streams(&mut self, status: &Status, reason: CancelReason) {
+    fn close_streams(&mut self, failure: &StreamFailure) {
+        let (status, reason) = (failure.to_status(), failure.cancel_reason());
         self.is_over = true;
         self.shared.outbox.close();
         for (_, stream) in self.link.core.values_mut() {
@@ -476,14 +468,9 @@ impl<D: Dispatch> Drop for Task<D> {
     /// runtime.
     fn drop(&mut self) {
         if !self.is_over {
-            let lost = Lost::now();
-            let reason = match lost {
-                Lost::Panicked => CancelReason::ConnectionLost,
-                Lost::Dropped => CancelReason::ServerStopped,
-            };
-            let status = Status::cancelled(format!("the connection ended: {lost}"));
-            self.close_streams(&status, reason);
-            self.dispatch.ended(lost.into());
+            let reason = DisconnectReason::from(Lost::now());
+            self.close_streams(&StreamFailure::ConnectionEnded(reason.clone()));
+            self.dispatch.ended(reason);
         }
     }
 }

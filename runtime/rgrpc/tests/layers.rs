@@ -139,7 +139,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "codec",
-        &["buffer_pool", "prefix", "read_demand", "side", "status"],
+        &[
+            "buffer_pool",
+            "prefix",
+            "read_demand",
+            "side",
+            "status",
+            "task",
+        ],
     ),
     (
         "resolver",

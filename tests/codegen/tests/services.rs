@@ -150,7 +150,7 @@ fn services_whose_names_collide_keep_their_own_tables() {
 
 #[test]
 fn clients_have_the_methods_by_the_traits_names() {
-    // That this compiles is the test.
+    // The test is that this compiles.
     let _ = |client: &torture::KeywordsClient, request: torture::Foo| {
         let _ = client.r#type(request);
         let _ = client.self_(request);

@@ -193,7 +193,7 @@ impl Options {
     /// Reads a command line without the program's name.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The problem.
     pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command<Self>, FlagError> {
         let command = flags::parse(ABOUT, FLAGS, arguments)?;
         Ok(match command {

@@ -65,7 +65,7 @@ impl Options {
     /// Reads a command line without the program's name.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// The problem.
     pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Command<Self>, FlagError> {
         flags::parse(ABOUT, FLAGS, arguments)
     }

@@ -90,10 +90,12 @@ use picker::call_failure;
 pub use picker::{
     DoneInfo, FailingPicker, OnDone, Pick, PickInfo, PickResult, Picker, QueuingPicker,
 };
+pub(crate) use picker::{has_authority, take_authority};
 pub use policies::{
-    LeastRequestBuilder, LeastRequestConfig, OutlierDetectionBuilder, PickFirst, PickFirstBuilder,
-    PickFirstConfig, PriorityBuilder, PriorityChild, PriorityConfig, RandomSubsettingBuilder,
-    RandomSubsettingConfig, RequestHash, RingHashBuilder, RingHashConfig, RoundRobinBuilder,
+    FailurePercentageEjection, LeastRequestBuilder, LeastRequestConfig, OutlierDetectionBuilder,
+    OutlierDetectionConfig, PickFirst, PickFirstBuilder, PickFirstConfig, PriorityBuilder,
+    PriorityChild, PriorityConfig, RandomSubsettingBuilder, RandomSubsettingConfig, RequestHash,
+    RingHashBuilder, RingHashConfig, RoundRobinBuilder, SuccessRateEjection,
     WeightedRoundRobinBuilder, WeightedRoundRobinConfig, WeightedTargetBuilder,
     WeightedTargetConfig,
 };

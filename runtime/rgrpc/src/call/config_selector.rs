@@ -29,7 +29,7 @@ use crate::task::caught;
 ///
 /// use rgrpc::{ConfigSelector, MethodConfig, SelectInfo, SelectedConfig, Status};
 ///
-/// /// Has the calls of testers go to the canary.
+/// /// Sends the calls of testers to the canary.
 /// struct CanaryRoutes;
 ///
 /// #[derive(Clone, Debug, PartialEq)]

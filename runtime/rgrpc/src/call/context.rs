@@ -15,8 +15,8 @@ use crate::metadata::Metadata;
 use crate::stats::{CallEvent, CallRecorders};
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CancelReason, ConnectionHandle, EndReport, EndedCall, Incoming, IncomingHead, Last,
-    NoHead, ReadDemand, RequestHead, ResponseHead, ServerTransportStream, WholeContent, head_size,
+    CallEnd, CancelReason, ConnectionHandle, EndReport, EndedCall, IncomingHead, Last, NoHead,
+    ReadDemand, RequestHead, ResponseHead, ServerTransportStream, WholeContent, head_size,
     too_large, trailers_size,
 };
 
@@ -604,12 +604,7 @@ impl MessageSource for CallContext {
     }
 
     fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<SourceEvent> {
-        self.0
-            .poll_data(cx, read_demand)
-            .map(|incoming| match incoming {
-                Incoming::Data(data) => SourceEvent::Data(data),
-                Incoming::End(end) => SourceEvent::End(end.outcome),
-            })
+        self.0.poll_data(cx, read_demand).map(SourceEvent::from)
     }
 
     /// Does nothing: the handler gets the status, and decides how the call ends.

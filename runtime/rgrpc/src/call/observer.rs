@@ -9,6 +9,10 @@ use crate::interceptor::{CallKind, CallOutcome, MessageInterceptors, MessageView
 use crate::metadata::Metadata;
 use crate::stats::{CallEvent, CallRecorders};
 use crate::status::Status;
+use crate::task::{caught, caught_status};
+
+/// The name of the code that a panic ends a call with.
+const INTERCEPTOR: &str = "a message interceptor of the call";
 
 /// The observers of a client's call: its message interceptors and the recorders of its stats
 /// handlers.
@@ -76,7 +80,7 @@ impl CallObserver {
     /// Ready when the message interceptors let the next message of a stream be sent.
     pub(crate) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         match &self.messages {
-            Some(messages) if self.kind.client_streams() => messages.poll_send(cx),
+            Some(messages) if self.kind.client_streams() => polled(|| messages.poll_send(cx)),
             _ => Poll::Ready(Ok(())),
         }
     }
@@ -84,7 +88,7 @@ impl CallObserver {
     /// Ready when the message interceptors let the next message of a stream be received.
     pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         match &self.messages {
-            Some(messages) if self.kind.server_streams() => messages.poll_receive(cx),
+            Some(messages) if self.kind.server_streams() => polled(|| messages.poll_receive(cx)),
             _ => Poll::Ready(Ok(())),
         }
     }
@@ -107,7 +111,7 @@ impl CallObserver {
     pub(crate) fn sending(&self, message: &MessageView<'_>) -> Result<(), Status> {
         self.measured(message.encoded_len(), message.compressed_len());
         match &self.messages {
-            Some(messages) => messages.sending(message),
+            Some(messages) => caught_status(INTERCEPTOR, || messages.sending(message)),
             None => Ok(()),
         }
     }
@@ -172,8 +176,13 @@ impl CallObserver {
             self.recorders.record(&CallEvent::InPayload(payload));
         }
         match &self.messages {
-            Some(messages) => messages.received(message),
+            Some(messages) => caught_status(INTERCEPTOR, || messages.received(message)),
             None => Ok(()),
         }
     }
+}
+
+/// Polls message interceptors.
+fn polled(poll: impl FnOnce() -> Poll<Result<(), Status>>) -> Poll<Result<(), Status>> {
+    caught(INTERCEPTOR, poll).unwrap_or_else(|panicked| Poll::Ready(Err(panicked.to_status())))
 }

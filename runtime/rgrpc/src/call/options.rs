@@ -12,7 +12,7 @@ use super::interceptor::InterceptorList;
 use super::on_finish::OnFinish;
 use super::request::Outgoing;
 use super::response_info::ResponseInfo;
-use super::{CallContext, CancelHandle, Extensions};
+use super::{CallContext, CancelHandle, Extensions, MethodName};
 use crate::codec::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
 use crate::credentials::PerRpcCredentials;
 use crate::interceptor::{CallKind, MessageInterceptor, MessageInterceptors};
@@ -146,6 +146,18 @@ impl CallOptions {
         let mut options = Self::new();
         options.kind = Some(kind);
         options
+    }
+
+    /// The kind of a call that is not unary: as the stub has set it, else as the descriptor of the
+    /// method says. Bidirectional if neither does, and if the method is unary.
+    pub(crate) fn streaming_kind(&self, method: &MethodName) -> CallKind {
+        let of_descriptor = || {
+            let method = method.descriptor()?.method;
+            let kind = CallKind::new(method.client_streams, method.server_streams);
+            (kind != CallKind::Unary).then_some(kind)
+        };
+        let kind = self.kind.or_else(of_descriptor);
+        kind.unwrap_or(CallKind::BidiStreaming)
     }
 
     /// Takes over what is sent of a request besides its message.
@@ -393,7 +405,7 @@ impl CallOptions {
         self.extra_mut().response_info.push(info.clone());
     }
 
-    /// Has these interceptors run, inside of those that are there.
+    /// Adds interceptors, inside of those that are there.
     pub(crate) fn intercept(&mut self, added: &InterceptorList) {
         let interceptors = &mut self.extra_mut().interceptors;
         *interceptors = Some(match interceptors {
@@ -413,7 +425,7 @@ impl CallOptions {
         extra.is_some_and(|extra| extra.interceptors.is_some())
     }
 
-    /// Has this interceptor see the messages of the call, inside of those that are there: nearer to the
+    /// Adds an interceptor of the call's messages, inside of those that are there: nearer to the
     /// server.
     pub(crate) fn intercept_messages(&mut self, interceptor: impl MessageInterceptor) {
         let messages = self.extra_mut().messages.get_or_insert_default();
@@ -586,6 +598,8 @@ impl Default for CallOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::descriptor::{FileDesc, MethodInfo, ServiceInfo};
+    use crate::method_name::StubMethod;
 
     #[test]
     fn options_that_say_nothing_are_small() {
@@ -595,6 +609,52 @@ mod tests {
             "{}",
             size_of::<CallOptions>()
         );
+    }
+
+    #[test]
+    fn a_streaming_call_is_of_its_stub_s_kind_or_of_its_descriptor_s_or_bidirectional() {
+        static SERVICE: ServiceInfo = ServiceInfo::new(
+            "a.B",
+            &[
+                MethodInfo::unary("Unary"),
+                MethodInfo::client_streaming("Upload"),
+                MethodInfo::server_streaming("Download"),
+                MethodInfo::bidi_streaming("Chat"),
+            ],
+            FileDesc {
+                name: "a.proto",
+                descriptor_set: b"",
+            },
+        );
+        static UNARY: StubMethod = StubMethod::new("/a.B/Unary", &SERVICE, 0);
+        static UPLOAD: StubMethod = StubMethod::new("/a.B/Upload", &SERVICE, 1);
+        static DOWNLOAD: StubMethod = StubMethod::new("/a.B/Download", &SERVICE, 2);
+        static CHAT: StubMethod = StubMethod::new("/a.B/Chat", &SERVICE, 3);
+        let plain = MethodName::from_static("/a.B/Upload");
+        for (of_stub, method, expected) in [
+            (None, plain.clone(), CallKind::BidiStreaming),
+            (None, (&UNARY).into(), CallKind::BidiStreaming),
+            (None, (&UPLOAD).into(), CallKind::ClientStreaming),
+            (None, (&DOWNLOAD).into(), CallKind::ServerStreaming),
+            (None, (&CHAT).into(), CallKind::BidiStreaming),
+            (
+                Some(CallKind::ServerStreaming),
+                plain,
+                CallKind::ServerStreaming,
+            ),
+            (
+                Some(CallKind::ServerStreaming),
+                (&CHAT).into(),
+                CallKind::ServerStreaming,
+            ),
+        ] {
+            let options = of_stub.map_or_else(CallOptions::new, CallOptions::of_kind);
+            assert_eq!(
+                options.streaming_kind(&method),
+                expected,
+                "{of_stub:?} {method}"
+            );
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::receive::find_encoding;
 use super::{MessageSource, RecvStream, Response};
 use crate::codec::{Codec, MessageLimit, PREFIX_LEN, decode_whole, is_one_message};
 use crate::interceptor::MessageView;
+use crate::side::Side;
 use crate::status::Status;
 use crate::transport::IncomingHead;
 
@@ -62,10 +63,10 @@ fn take_message<C: Codec<T>, T: 'static>(
         find_encoding(source, accepted.encodings.map(|all| &**all), encoding)?;
     }
     if !source.is_observed() {
-        return decode_whole::<C, T>(messages);
+        return decode_whole::<C, T>(messages, Side::Client);
     }
     let len = messages.len().saturating_sub(PREFIX_LEN);
-    let message = decode_whole::<C, T>(messages)?;
+    let message = decode_whole::<C, T>(messages, Side::Client)?;
     source.observe_received(&MessageView::new(Some(&message), len, len))?;
     Ok(message)
 }

@@ -19,8 +19,8 @@
 //!
 //! A call reads the balancer's picker, an immutable snapshot, without a lock, and opens one stream
 //! of the picked connection: an attempt. Its scheduler decides whether others follow. Unary calls
-//! make one attempt after the other in the caller's future; streaming and hedged calls are driven
-//! by whoever polls a half.
+//! make one attempt after the other in the caller's future. The attempts of a streaming call are
+//! driven by the task that polls a half, those of a hedged call by the caller's.
 
 mod builder;
 mod call;

@@ -1,7 +1,7 @@
 use bytes::Buf;
 use rgrpc_http2::BytesQueue;
 
-use super::{Encoding, MessageBytes, MessageLimit, PREFIX_LEN, Prefix};
+use super::{Encoding, MessageBytes, MessageLimit, PREFIX_LEN, Prefix, caught_on_client};
 use crate::buffer_pool::{BufferPool, MIN_BUFFER};
 use crate::read_demand::ReadDemand;
 use crate::side::Side;
@@ -89,7 +89,9 @@ impl MessageReader {
         self.prefix = None;
         let message = MessageBytes::from(self.buffered.split_to(len));
         let bytes = if prefix.compressed {
-            self.encoding().decompress(message, self.limit, &pool())?
+            caught_on_client(self.side(), "the decompressor of the call", || {
+                self.encoding().decompress(message, self.limit, &pool())
+            })?
         } else if len >= MIN_BUFFER && message.is_split() {
             message.with_pool(pool())
         } else {

@@ -72,11 +72,12 @@ pub trait ClientHandshake: Send + Sync + 'static {
         None
     }
 
-    /// Checks that the server of a secured connection also serves `host`: the host of an
-    /// [authority](crate::CallOptions::set_authority) that a call sets for itself. Default: refuses
-    /// every host.
+    /// Checks that the server of a secured connection also serves `host`: the host of an authority that
+    /// a call [sets for itself](crate::CallOptions::set_authority), or that a load balancing policy
+    /// [sets](crate::balancer::Pick::with_authority) for an attempt. Default: refuses every host.
     ///
-    /// It runs on the caller's task, for each attempt of such a call.
+    /// It runs on the caller's task, for each attempt of such a call. A panic fails the call with
+    /// INTERNAL.
     ///
     /// # Errors
     /// The server is not known to serve the host. The attempt fails with UNAVAILABLE and this reason.

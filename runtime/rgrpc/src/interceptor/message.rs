@@ -73,7 +73,7 @@ impl fmt::Debug for MessageView<'_> {
 /// in the order in which they were added, and a response in the reverse order, on both sides.
 ///
 /// Its methods are called on the task that receives or sends. The halves of a stream may be used by
-/// two tasks at the same time. They must not block.
+/// two tasks at the same time. They must not block. A panic fails the call with INTERNAL.
 ///
 /// Source: grpc-go's wrapped `ServerStream`; connect-go `StreamingHandlerConn`.
 pub trait MessageInterceptor: Send + Sync + 'static {

@@ -303,7 +303,7 @@ impl ServerCall {
         framed: Bytes,
     ) -> Result<Request<Req>, Status> {
         let len = framed.len() - PREFIX_LEN;
-        let message = decode_whole::<C, Req>(framed)?;
+        let message = decode_whole::<C, Req>(framed, Side::Server)?;
         if self.observed {
             self.observe_request(&message, len)?;
         }

@@ -20,7 +20,7 @@ use crate::interceptor::CallKind;
 use crate::side::Side;
 use crate::stats::{CallBegin, CallEvent, CallScope, ConnectionRecorders};
 use crate::status::Status;
-use crate::task::caught;
+use crate::task::caught_status;
 use crate::transport::{
     self, CallEnd, CancelReason, DisconnectReason, Dispatch, ServerPhase, ServerTransportStream,
 };
@@ -166,8 +166,7 @@ impl Dispatcher {
                     })
                 };
                 // Caught here, so that the stats handlers are told of the call's end.
-                caught("the head hook", decide)
-                    .unwrap_or_else(|panicked| Err(Status::internal(panicked.to_string())))
+                caught_status("the head hook", decide)
             }
         };
         if !scope.is_empty() {

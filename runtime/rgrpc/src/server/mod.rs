@@ -180,7 +180,7 @@ impl Server {
 
     /// Sets the keepalive of connections: PINGs that find dead clients, whose calls are cancelled;
     /// a bound on the time without calls; and a bound on a connection's age, after which clients
-    /// connect anew, and may find new replicas.
+    /// reconnect, and may find new replicas.
     ///
     /// A close for idleness or age is graceful: clients are told by GOAWAY to make new calls
     /// elsewhere, and calls that have begun go on, for the age's grace at most. Default: PINGs
@@ -306,8 +306,9 @@ impl Server {
         self
     }
 
-    /// Sets the pool of the buffers that messages are received into. Default:
-    /// [`BufferPool::shared`], 16 MiB in the process.
+    /// Sets the pool of the buffers that messages are received into and decompressed to. Messages to
+    /// send are encoded and compressed into buffers of [`BufferPool::shared`], whatever the option.
+    /// Default: that pool, 16 MiB in the process.
     ///
     /// Source: grpc-go `experimental.BufferPool`.
     #[must_use]
@@ -592,7 +593,7 @@ impl Server {
         &self,
         name: &str,
     ) -> Pin<Box<dyn Future<Output = Result<(), ServeError>> + Send>> {
-        // That the path is a name is what a zero byte before it says.
+        // A leading zero byte marks an abstract name.
         self.serve_unix(format!("\0{name}"))
     }
 

@@ -18,7 +18,7 @@ const SETTLING: Duration = Duration::from_millis(20);
 /// A unix socket with a file of its own, which goes with the listener.
 #[derive(Debug)]
 pub(super) struct UnixSocket {
-    /// Before the listener, as fields are dropped in order: nobody is refused who finds the file.
+    /// Before the listener, as fields are dropped in order: no client that finds the file is refused.
     _file: Option<SocketFile>,
     listener: UnixListener,
 }
@@ -131,7 +131,7 @@ async fn remove_stale(path: &Path) -> io::Result<()> {
             _ => return Err(in_use("another server listens there")),
         }
     }
-    // Another server may take the file over at the same time. Whoever moves it away first has it; a
+    // Another server may take the file over at the same time. The first to move it away has it; a
     // file that the other has created since is put back.
     let aside = aside(path);
     match fs::rename(path, &aside) {

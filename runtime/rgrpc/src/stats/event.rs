@@ -26,10 +26,10 @@ pub struct CallBegin<'a> {
     /// as in generated stubs (grpc-go `StaticMethod`).
     pub is_registered: bool,
     /// The descriptor of the method and its service; `None` on a server that does not have the method,
-    /// and for a client's call that is made without a stub.
+    /// and for a client's call that is made by the method's name alone.
     pub descriptor: Option<MethodDescriptor<'a>>,
-    /// The kind of the method. Bidirectional on a server for a method that is not registered, on a
-    /// client for a streaming call that is made without a stub.
+    /// The kind of the method. Bidirectional on a server for a method that is not registered. On a
+    /// client as [`OutgoingCall::kind`](crate::OutgoingCall::kind).
     pub kind: CallKind,
     /// The request's header metadata.
     pub metadata: &'a Metadata,

@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn silence_begins_with_the_connection_and_anew_with_all_that_is_received() {
+    fn silence_begins_with_the_connection_and_with_whatever_is_received() {
         let last = LastReceived::new();
         let at = |seconds| last.epoch + Duration::from_secs(seconds);
         assert_eq!(last.silence(at(3)), Duration::from_secs(3));

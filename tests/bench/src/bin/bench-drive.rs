@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use rgrpc_bench::drive::{Bench, document};
+use rgrpc_bench::drive::{Bench, compare_with, document};
 
 /// Measures rgrpc, tonic and the floors in turns, and prints the tables.
 #[derive(Debug, Parser)]
@@ -24,7 +24,14 @@ struct Flags {
     /// Also write the tables to this file.
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
+    /// Compare with the programs in this folder, which an earlier commit has built, and measure
+    /// nothing else.
+    #[arg(long, value_name = "FOLDER")]
+    earlier: Option<PathBuf>,
 }
+
+/// The number of pairs of each figure that are compared with an earlier commit.
+const PAIRS: usize = 11;
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
@@ -42,6 +49,10 @@ fn main() -> Result<()> {
         window: Duration::from_millis(window),
         warmup: Duration::from_millis(warmup),
     };
+    if let Some(earlier) = flags.earlier {
+        print!("{}", compare_with(&bench, &earlier, PAIRS)?);
+        return Ok(());
+    }
     let text = document(&bench, |what| eprintln!("bench: {what}"))?;
     print!("{text}");
     if let Some(file) = flags.write {

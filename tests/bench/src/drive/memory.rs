@@ -43,9 +43,22 @@ pub(super) fn measure(bench: &Bench) -> Result<Vec<Held>> {
         .collect()
 }
 
-#[allow(clippy::cast_precision_loss, reason = "KiB and streams are few")]
+/// KiB of a server for each idle connection. `peer` runs the client.
+pub(super) fn of_connection(
+    bench: &Bench,
+    server: &Program,
+    peer: &Bench,
+    client: &Program,
+) -> Result<f64> {
+    held(bench.server(server)?, peer, client, &CONNECTIONS)
+}
+
 fn each(bench: &Bench, server: &Program, client: &Program, load: &Load) -> Result<f64> {
-    let server = bench.server(server)?;
+    held(bench.server(server)?, bench, client, load)
+}
+
+#[allow(clippy::cast_precision_loss, reason = "KiB and streams are few")]
+fn held(server: Server, bench: &Bench, client: &Program, load: &Load) -> Result<f64> {
     let one = Load {
         conns: 1,
         streams: 1,

@@ -12,6 +12,7 @@ mod channels;
 mod clients;
 mod close_ratio;
 mod document;
+mod earlier;
 mod figures;
 mod h2load;
 mod load;
@@ -27,3 +28,4 @@ mod variants;
 
 pub use bench::Bench;
 pub use document::document;
+pub use earlier::compare_with;

@@ -520,7 +520,7 @@ fn a_target_that_the_resolvers_builder_rejects_is_an_error_of_the_channels_build
     assert!(error.to_string().contains("the policy is not registered"));
 }
 
-/// A policy with one subchannel that it drops and creates anew each time that it fails.
+/// A policy with one subchannel that it replaces each time that it fails.
 struct Recreating {
     address: Option<Address>,
     subconn: Option<SubConn>,

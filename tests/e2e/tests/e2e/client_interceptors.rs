@@ -19,14 +19,16 @@ use rgrpc::prost::Message as _;
 use rgrpc::prost_types::{FileDescriptorSet, MethodDescriptorProto};
 use rgrpc::{
     CallKind, CallOptions, CallOutcome, CancelHandle, ClientConn, ClientConnBuilder,
-    ClientInterceptor, ClientNext, ClientReply, Code, EndedBy, IncomingCall, Intercepted,
-    MessageInterceptor, MessageView, Metadata, MethodDescriptor, MethodName, OutgoingCall,
-    ProtoCodec, Request, Response, ServerNext, Status, UnaryCall, credentials, test_streams,
+    ClientInterceptor, ClientNext, ClientReply, Code, EndedBy, FileDesc, IncomingCall, Intercepted,
+    Invoke, MessageInterceptor, MessageView, Metadata, MethodDescriptor, MethodInfo, MethodName,
+    OutgoingCall, ProtoCodec, Request, Response, ServerNext, ServiceInfo, Status, StubMethod,
+    UnaryCall, credentials, test_streams,
 };
 use rgrpc_e2e::proto::STUB_DESCRIPTOR_SET;
 use rgrpc_e2e::{
-    Message, STUB_UNARY, StubClient, StubService, TestServer, channel_builder, encoded, framed,
-    msg, new_server, scripted_by, serve, serve_with, settle, soon, text,
+    Message, STUB_CLIENT_STREAMING, STUB_UNARY, StubClient, StubService, TestServer,
+    channel_builder, encoded, framed, msg, new_server, scripted_by, serve, serve_with, settle,
+    soon, text,
 };
 use rgrpc_test_support::{ErrorCode, data, grpc_response, grpc_trailers, rst_stream};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -235,6 +237,53 @@ async fn an_interceptor_sees_method_kind_deadline_options_and_extensions() {
             *seen,
             format!("rgrpc.e2e.Stub {expected} false None false 77 None")
         );
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_is_opened_without_a_stub_is_of_the_kind_in_its_method_s_descriptor() {
+    static SERVICE: ServiceInfo = ServiceInfo::new(
+        "rgrpc.e2e.Stub",
+        &[
+            MethodInfo::server_streaming("ServerStreaming"),
+            MethodInfo::client_streaming("ClientStreaming"),
+            MethodInfo::bidi_streaming("BidiStreaming"),
+        ],
+        FileDesc {
+            name: "stub.proto",
+            descriptor_set: b"",
+        },
+    );
+    static SERVER_STREAMING: StubMethod =
+        StubMethod::new("/rgrpc.e2e.Stub/ServerStreaming", &SERVICE, 0);
+    static CLIENT_STREAMING: StubMethod =
+        StubMethod::new("/rgrpc.e2e.Stub/ClientStreaming", &SERVICE, 1);
+    static BIDI_STREAMING: StubMethod =
+        StubMethod::new("/rgrpc.e2e.Stub/BidiStreaming", &SERVICE, 2);
+
+    let diary = Diary::default();
+    let told = diary.clone();
+    let server = serve(StubService::echo());
+    let conn = channel(&server, |builder| {
+        builder.interceptor(move |call: OutgoingCall, next: ClientNext| {
+            told.note(call.kind().to_string());
+            next.run(call)
+        })
+    });
+    for (method, kind) in [
+        (MethodName::from(&SERVER_STREAMING), "server-streaming"),
+        (MethodName::from(&CLIENT_STREAMING), "client-streaming"),
+        (MethodName::from(&BIDI_STREAMING), "bidirectional"),
+        (STUB_CLIENT_STREAMING.into(), "bidirectional"),
+    ] {
+        let options = CallOptions::new();
+        let opened = conn.new_stream::<_, Message, Message>(ProtoCodec, method, options);
+        let (mut requests, mut responses) = soon(opened).await.expect("begun");
+        soon(requests.send(msg("a"))).await.expect("sent");
+        requests.close();
+        let response = soon(responses.recv()).await.expect("OK").expect("one");
+        assert_eq!(response, msg("a"), "{kind}");
+        assert_eq!(diary.take(), [kind]);
     }
 }
 

@@ -224,7 +224,7 @@ async fn a_call_that_waits_for_ready_goes_through_once_the_server_is_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_success_the_backoff_begins_anew() {
+async fn a_success_resets_the_backoff() {
     let server = serve(StubService::echo());
     let times = Arc::new(Mutex::new(Vec::new()));
     let (record, connector) = (Arc::clone(&times), server.connector());

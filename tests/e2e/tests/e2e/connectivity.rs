@@ -207,7 +207,7 @@ async fn goaway_makes_a_channel_idle_with_and_without_calls() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_is_the_last_change_and_wakes_who_waits() {
+async fn closing_is_the_last_change_and_wakes_waiting_tasks() {
     let server = serve(StubService::echo());
     for connects in [false, true] {
         let conn = server.conn();
@@ -347,7 +347,7 @@ async fn waiting_for_ready_connects_and_outlasts_failures() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_for_ready_in_vain_says_why_the_last_attempt_failed() {
+async fn a_deadline_while_waiting_for_ready_says_why_the_last_attempt_failed() {
     let (dialer, dials) = refusing();
     let conn = dialing(dialer);
     let deadline = Instant::now() + 10 * SECOND;
@@ -366,7 +366,7 @@ async fn waiting_for_ready_in_vain_says_why_the_last_attempt_failed() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn waiting_for_ready_in_vain_says_that_no_attempt_has_ended() {
+async fn a_deadline_while_waiting_for_ready_says_that_no_attempt_has_ended() {
     let conn = dialing(FnDialer::new(|_| pending()));
     let deadline = Instant::now() + 5 * SECOND;
     let status = conn.wait_ready(deadline).await.expect_err("no answer");
@@ -433,7 +433,8 @@ async fn an_attempt_may_take_as_long_as_the_option_says() {
         .await
         .expect_err("no answer");
     assert!((2500..2510).contains(&begun.elapsed().as_millis()));
-    assert!(status.message().contains("within 2.5 s"), "{status}");
+    let cause = "connecting took longer than 2.5 s; the option is min_connect_timeout";
+    assert!(status.message().contains(cause), "{status}");
 }
 
 #[test]

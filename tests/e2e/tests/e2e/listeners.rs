@@ -162,7 +162,7 @@ impl Listener for Failing {
 }
 
 #[tokio::test(start_paused = true)]
-async fn failing_accepts_are_tried_again_after_5_ms_doubling_to_1_s_and_anew_after_a_success() {
+async fn failing_accepts_are_tried_again_after_5_ms_doubling_to_1_s_and_5_ms_after_a_success() {
     let server = telling_ends();
     let (pipe, connector) = pipe();
     let asked = Arc::new(Mutex::new(Vec::new()));

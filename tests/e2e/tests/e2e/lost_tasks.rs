@@ -1,5 +1,5 @@
 //! Waiters of a task are told when it has panicked, or was dropped with its runtime; a channel
-//! then starts anew.
+//! then restarts.
 
 use std::future::{pending, poll_fn};
 use std::io;
@@ -132,7 +132,7 @@ fn expect_lost(status: &Status, texts: &[&str]) {
 }
 
 #[test]
-fn a_channel_whose_runtime_is_gone_starts_anew_on_that_of_the_next_call() {
+fn a_channel_whose_runtime_is_gone_restarts_on_that_of_the_next_call() {
     for kind in KINDS {
         let server = serve_elsewhere(StubService::echo());
         let conn = channel(server.connector.clone());
@@ -524,7 +524,7 @@ fn panicking(connected: Connected, is_armed: Arc<AtomicBool>) -> Connected {
 }
 
 #[tokio::test(start_paused = true)]
-async fn calls_on_a_connection_whose_task_panics_fail_and_the_channel_connects_anew() {
+async fn calls_on_a_connection_whose_task_panics_fail_and_the_channel_reconnects() {
     let server = serve(StubService::echo());
     let connector = server.connector();
     let is_armed = Arc::new(AtomicBool::new(false));
@@ -690,7 +690,7 @@ async fn a_resolver_s_builder_that_panics_fails_calls_that_do_not_wait_for_ready
         .expect("a valid channel");
     let client = StubClient::new(conn.clone());
     let status = soon(client.unary(msg("")).into_future()).await;
-    let why = "the resolver's builder panicked; the log has its message (tried again in ";
+    let why = "the resolver's builder panicked; the log has its message (retry in ";
     expect_lost(&status.expect_err("there is no resolver"), &[why]);
     tokio::time::sleep(Duration::from_millis(1300)).await;
     let status = soon(client.unary(msg("")).into_future()).await;
@@ -799,7 +799,7 @@ fn with_policy(policy: PanickingPolicy, dialer: PipeConnector) -> ClientConn {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_policy_that_panics_fails_calls_that_do_not_wait_for_ready_and_is_begun_anew() {
+async fn a_policy_that_panics_fails_calls_that_do_not_wait_for_ready_and_restarts() {
     for at in ["build", "update", "subconn_state", "wake_at"] {
         let server = serve(StubService::echo());
         let times = Arc::default();
@@ -813,7 +813,7 @@ async fn a_policy_that_panics_fails_calls_that_do_not_wait_for_ready_and_is_begu
         let status = status.expect_err("there is no policy");
         let why =
             "stub.test: the channel's load balancing policy panicked; the log has its message";
-        expect_lost(&status, &[why, "(tried again in "]);
+        expect_lost(&status, &[why, "(retry in "]);
         assert!(!status.message().contains("secret"), "{status}");
         assert_eq!(conn.state(), ConnectivityState::TransientFailure);
         let call = client.unary(msg("")).wait_for_ready(true).into_future();

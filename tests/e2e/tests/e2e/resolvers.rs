@@ -53,7 +53,7 @@ async fn call(conn: ClientConn) -> Result<String, Status> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_static_list_stands_under_a_scheme_of_the_users_own() {
+async fn a_static_list_can_have_its_own_scheme() {
     let server = named("first");
     let endpoints = vec![Endpoint::from(backend("first"))];
     let conn = to("ZOO://keeper/elephants", &[("first", &server)])

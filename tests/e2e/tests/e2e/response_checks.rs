@@ -29,7 +29,7 @@ async fn failure(script: impl AsyncFnOnce(&mut WirePeer)) -> Status {
     answered(script).await.0.expect_err("the call fails")
 }
 
-fn foreign(http_status: u16) -> Headers {
+fn not_grpc_head(http_status: u16) -> Headers {
     headers(1)
         .status(http_status)
         .field("content-type", "text/html")
@@ -80,7 +80,7 @@ async fn without_grpcs_content_type_the_http_status_decides() {
         (504, Code::Unavailable),
     ] {
         let status = failure(async |peer| {
-            peer.send(foreign(http_status).end_stream()).await;
+            peer.send(not_grpc_head(http_status).end_stream()).await;
         })
         .await;
         assert_eq!(status.code(), code, "{http_status}");
@@ -95,7 +95,7 @@ async fn without_grpcs_content_type_the_http_status_decides() {
 #[tokio::test(start_paused = true)]
 async fn a_grpc_status_does_not_count_without_grpcs_content_type() {
     let status = failure(async |peer| {
-        let head = foreign(503).field("grpc-status", "0").end_stream();
+        let head = not_grpc_head(503).field("grpc-status", "0").end_stream();
         peer.send(head).await;
     })
     .await;
@@ -105,7 +105,7 @@ async fn a_grpc_status_does_not_count_without_grpcs_content_type() {
 #[tokio::test(start_paused = true)]
 async fn the_body_of_a_foreign_response_is_shown_in_the_status() {
     let status = failure(async |peer| {
-        peer.send(foreign(502)).await;
+        peer.send(not_grpc_head(502)).await;
         peer.send(data(1, "<h1>Bad ")).await;
         peer.send(data(1, "Gateway</h1>").end_stream()).await;
     })
@@ -120,7 +120,7 @@ async fn the_body_of_a_foreign_response_is_shown_in_the_status() {
 #[tokio::test(start_paused = true)]
 async fn of_a_long_foreign_body_1024_bytes_are_shown_and_the_stream_is_reset() {
     let (outcome, mut peer) = answered(async |peer| {
-        peer.send(foreign(502)).await;
+        peer.send(not_grpc_head(502)).await;
         peer.send(data(1, "x".repeat(1000))).await;
         peer.send(data(1, "x".repeat(1000))).await;
     })

@@ -198,7 +198,7 @@ async fn a_half_close_is_replayed() {
     let mut peer = server.accept().await;
     peer.expect_request(1).await;
     peer.send(trailers_only(1, 14)).await;
-    // That is, up to its end.
+    // It goes up to its end.
     let again = peer.expect_request(3).await;
     assert_eq!(again.messages[0].body, framed("one")[5..]);
     peer.send(grpc_response(3)).await;
@@ -267,7 +267,7 @@ async fn the_last_failure_is_reported_when_the_policy_allows_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn one_who_only_sends_goes_on_over_the_attempts() {
+async fn a_call_that_only_sends_continues_on_the_next_attempt() {
     let (service, calls) = failing(1);
     let server = serve(service);
     let client = client(&server);

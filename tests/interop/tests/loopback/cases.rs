@@ -40,7 +40,7 @@ passes! {
     unimplemented_service => UnimplementedService,
 }
 
-/// Whatever the deadline finds the call at: connecting, sending, waiting, on another thread.
+/// The deadline may pass while the call connects, sends or waits, on another thread.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deadline_has_the_same_status_whenever_it_passes() {
     let channel = channel(start_interop_server().await);

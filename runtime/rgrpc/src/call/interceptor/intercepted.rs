@@ -32,7 +32,7 @@ pub struct Intercepted<I> {
 }
 
 impl<I: Invoke> Intercepted<I> {
-    /// Has this interceptor run for the calls that are made on `invoke` through this.
+    /// Adds an interceptor of the calls that are made on `invoke` through this.
     pub fn new(invoke: I, interceptor: impl ClientInterceptor) -> Self {
         Self {
             invoke,

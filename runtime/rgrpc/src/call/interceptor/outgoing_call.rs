@@ -82,8 +82,10 @@ impl OutgoingCall {
         self.head.method.strip_prefix('/')?.rsplit_once('/')
     }
 
-    /// The kind of the call. A call that is made by [`Invoke::new_stream`](crate::Invoke::new_stream)
-    /// itself, without a stub, counts as bidirectional.
+    /// The kind of the call: as its stub has set it. A call of [`Invoke::invoke`](crate::Invoke::invoke)
+    /// without a stub is unary. One of [`Invoke::new_stream`](crate::Invoke::new_stream) has the kind in
+    /// the [descriptor](Self::descriptor); without a descriptor, or with that of a unary method, it
+    /// counts as bidirectional.
     #[must_use]
     pub fn kind(&self) -> CallKind {
         self.head.kind

@@ -1,4 +1,7 @@
 //! The error of building a channel.
+//!
+//! Made by the builder from a wrong option, and returned to the user on the user's task, before any
+//! IO.
 
 use std::error::Error;
 use std::fmt;

@@ -1,6 +1,7 @@
 //! The options of a channel that is being built.
 //!
-//! Called by users; checks everything that needs no IO.
+//! Called by users, on their tasks. It does no IO: [`build`](ClientConnBuilder::build) checks the
+//! options and makes the channel, which connects for its first call.
 
 mod error;
 
@@ -17,7 +18,7 @@ use super::config::{
     DEFAULT_MAX_CALL_ATTEMPTS, DEFAULT_MAX_TRANSPARENT_RETRIES, Retries, ServiceConfigs,
 };
 use super::conn::{ClientConn, Compression, Settings, authority};
-use crate::backoff::{BackoffConfig, ConnectParams};
+use crate::backoff::{Backoff, BackoffConfig, ConnectParams};
 use crate::balancer::{BalancerBuilder, BalancerOptions, BalancerRegistry};
 use crate::buffer_pool::BufferPool;
 use crate::call::{CallOptions, ClientInterceptor, ErasedClientInterceptor, erased};
@@ -40,7 +41,7 @@ const USER_AGENT: &str = concat!("grpc-rust-rgrpc/", env!("CARGO_PKG_VERSION"));
 /// The scheme of targets that name none.
 const DEFAULT_SCHEME: &str = "dns";
 
-/// After how long without calls a channel goes idle.
+/// The default time without calls after which a channel goes idle.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 60);
 
 /// The default maximum number of connections to an address.
@@ -242,8 +243,9 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Sets the pool of the buffers that messages are received into. Default:
-    /// [`BufferPool::shared`], 16 MiB in the process.
+    /// Sets the pool of the buffers that messages are received into and decompressed to. Messages to
+    /// send are encoded and compressed into buffers of [`BufferPool::shared`], whatever the option.
+    /// Default: that pool, 16 MiB in the process.
     ///
     /// Source: grpc-go `experimental.WithBufferPool`.
     pub fn buffer_pool(mut self, pool: BufferPool) -> Self {
@@ -267,11 +269,11 @@ impl ClientConnBuilder {
     /// Sets the default service config, as JSON: the configuration of calls to the target's
     /// services. Default: none.
     ///
-    /// Holds as long as the target's resolver finds none. Read are `loadBalancingConfig`, which
-    /// names the [policy](crate::balancer) that the channel balances by, of each entry of
-    /// `methodConfig` `name`, `timeout`, `waitForReady`, `maxRequestMessageBytes`,
-    /// `maxResponseMessageBytes`, `retryPolicy` and `hedgingPolicy`, and beside it
-    /// `retryThrottling`, `connectionScaling` and `healthCheckConfig`; other fields are ignored.
+    /// It applies as long as the target's resolver finds none. The channel reads
+    /// `loadBalancingConfig`, which names the [policy](crate::balancer) that it balances by;
+    /// `name`, `timeout`, `waitForReady`, `maxRequestMessageBytes`, `maxResponseMessageBytes`,
+    /// `retryPolicy` and `hedgingPolicy` of each entry of `methodConfig`; `retryThrottling`,
+    /// `connectionScaling` and `healthCheckConfig`. It ignores other fields.
     /// A call's own options go together with its method's config: the earlier deadline and the
     /// smaller limits hold, and the call's `wait_for_ready` goes before the config's.
     ///
@@ -410,8 +412,8 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Has this interceptor run for the channel's calls, inside of those that were added before.
-    /// Default: none.
+    /// Adds an interceptor, which runs around every call of the channel. The first one added is the
+    /// outermost. Default: none.
     ///
     /// Source: grpc-go `WithChainUnaryInterceptor`, `WithChainStreamInterceptor`.
     pub fn interceptor(mut self, interceptor: impl ClientInterceptor) -> Self {
@@ -419,8 +421,9 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Has this handler record the channel's calls, their attempts and its connections, after those
-    /// that were added before; see [`stats`](crate::stats). Default: none.
+    /// Adds a stats handler, which receives the events of the channel's calls, their attempts and its
+    /// connections. Several receive them in the order in which they were added. Default: none. See
+    /// [`stats`](crate::stats) for the events.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -451,8 +454,8 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Has these credentials make metadata for every call, after those that were added before. If
-    /// they need transport security, the channel's credentials have to provide it. Default: none.
+    /// Adds per-RPC credentials, which make metadata for every call, after those that were added
+    /// before. If they need transport security, the channel's credentials have to provide it. Default: none.
     ///
     /// Source: grpc-go `WithPerRPCCredentials`.
     pub fn per_rpc_credentials(mut self, credentials: impl PerRpcCredentials) -> Self {
@@ -472,8 +475,8 @@ impl ClientConnBuilder {
 
     /// Sets the minimum time for an attempt to connect, until the server's SETTINGS have arrived;
     /// the addresses of the target share it. When the [backoff](Self::connect_backoff) has grown
-    /// longer than this, an attempt may take as long as that; with zero it alone holds. Default: 20
-    /// s.
+    /// longer than this, an attempt may take as long as that; with zero it alone holds. An HTTP
+    /// proxy has three quarters of it to connect, so that its failure is told apart. Default: 20 s.
     ///
     /// Source: grpc-go `WithConnectParams`, `ConnectParams.MinConnectTimeout`.
     pub fn min_connect_timeout(mut self, timeout: Duration) -> Self {
@@ -574,7 +577,8 @@ impl ClientConnBuilder {
             (None, None) => (Arc::new(SystemDialer), scheme),
             (None, Some(proxy)) => {
                 let scheme = resolver::through_proxy(scheme, &proxy);
-                (Arc::new(ProxyDialer::new(proxy)), scheme)
+                let limit = Backoff::new(self.connect_params).connect_timeout();
+                (Arc::new(ProxyDialer::new(proxy, limit)), scheme)
             }
         };
         let ignores_resolver = self.service_config_disabled;

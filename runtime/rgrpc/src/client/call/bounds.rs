@@ -1,6 +1,7 @@
 //! The bounds of a call from outside: its deadline, its cancel handle and its parent.
 //!
-//! Kept by the future of a unary call, and by the task that watches over a streaming call.
+//! Polled by the future of a unary call and of a call that begins, on the caller's task, and by the
+//! task that watches over a streaming call.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};

@@ -1,432 +1,58 @@
 //! Calls: from the user's options to the response, over one attempt or several.
 //!
+//! Called by stubs through [`Invoke`], on the caller's task. Every call begins in `begin_call` and
+//! ends in its `FinishHooks`; every attempt begins in `AttemptContext::begin_attempt` and ends in
+//! `CallAttempt::finish`.
+//!
 //! ```text
-//!   invoke, new_stream ──► begin_call ──► ResolvedCall, AttemptScheduler
-//!        │ unary: one attempt after the other        │ streaming, hedged: several at once
-//!        ▼                                           ▼
-//!   unary_call::run                              StreamCall ──► StreamAttempt
-//!        └──────────────┬────────────────────────────┘
-//!                       ▼
-//!   AttemptContext::begin_attempt: pick, authorize, open ──► CallAttempt
+//!   invoke ──► unary_call ◄────── chained_call ──────► streaming_call ◄── new_stream
+//!                │    │        interceptors, filters      │      │
+//!                │    └────► call_beginning, observation ◄┘      │
+//!                │            ResolvedCall, AttemptScheduler     │
+//!                │ hedged_call ──────────────────────────────┐   │
+//!                │                                           ▼   ▼
+//!                │ one attempt after the other            stream: several at once
+//!                └──────────────┬────────────────────────────┘
+//!                               ▼
+//!   attempt: pick, authorize, open ──► CallAttempt
 //! ```
 //!
-//! Called by stubs through [`Invoke`], on the caller's task. Every call begins in
-//! [`ClientConn::begin_call`] and ends in its [`FinishHooks`]; every attempt begins in
-//! [`AttemptContext::begin_attempt`] and ends in `CallAttempt::finish`.
+//! - [`unary_call`], [`hedged_call`], [`streaming_call`]: a call of each kind, as `Invoke` makes it;
+//! - [`chained_call`]: the call at the end of a chain of interceptors or filters;
+//! - [`call_beginning`]: name resolution, the config of the method, the resolved options;
+//! - [`resolved_call`]: the options of a call, as passed and in force;
+//! - [`observation`]: the begin of a call for stats handlers and message interceptors;
+//! - [`scheduler`]: when attempts begin and what their failures mean, without a clock;
+//! - [`attempt`]: an attempt, from the pick to the end of its stream;
+//! - [`stream`]: the state that the halves of a streaming call share; [`stream_wakers`]: their wakers;
+//! - [`bounds`]: the deadline, cancel handle and parent; [`wait_reason`]: the texts of the deadline.
 //!
 //! Source: grpc-go `stream.go`: `newClientStream`, `clientStream`, `csAttempt`.
 
 mod attempt;
 mod bounds;
-mod intercepted;
-mod observe;
+mod call_beginning;
+mod chained_call;
+mod hedged_call;
+mod observation;
 mod resolved_call;
 mod scheduler;
 mod stream;
 mod stream_wakers;
+mod streaming_call;
 mod unary_call;
 mod wait_reason;
 
 use std::future::Future;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::pin::Pin;
 
-use tokio::time::Instant;
-
-use self::attempt::{AttemptContext, wait_for_call_config};
-use self::bounds::Bounds;
-use self::intercepted::{
-    ChainStage, ChainedStream, ChainedUnary, PassedRequest, UnaryReply, UnaryRequest,
-};
-use self::resolved_call::{OptionsSlot, ResolvedCall, take_interceptors};
-use self::scheduler::AttemptScheduler;
-use self::stream::{StreamCall, StreamContext};
-use self::wait_reason::{WaitReason, WaitRecorder};
+use self::chained_call::{ChainStage, ChainedUnary, PassedRequest};
+use self::streaming_call::streaming;
+use self::unary_call::unary;
 use super::ClientConn;
-use super::config::CallConfig;
-use super::conn::CallEncoding;
-use crate::call::{
-    Accepted, CallObserver, CallOptions, FinishHooks, InterceptorList, Invoke, MessageSink,
-    MessageSource, MethodName, RecvStream, Response, SelectInfo, SendStream, receive_response,
-    run_streaming, run_unary,
-};
-use crate::codec::{Codec, frame_with};
-use crate::interceptor::{CallKind, MessageView};
-use crate::service_config::AttemptPolicy;
-use crate::stats::CallEvent;
+use crate::call::{CallOptions, Invoke, MethodName, RecvStream, Response, SendStream, run_unary};
+use crate::codec::Codec;
 use crate::status::Status;
-use crate::task::caught;
-
-impl ClientConn {
-    /// Begins a call: resolves its options, and decides by which policy its attempts are scheduled.
-    /// Every call begins here. If the config selector has filters for the call, they run first, and
-    /// the call begins again behind them.
-    ///
-    /// The first call of a channel waits until its target has been resolved.
-    ///
-    /// # Errors
-    /// A value of the options was refused, or the wait failed, or the config selector refused the
-    /// call.
-    async fn begin_call(
-        &self,
-        method: &str,
-        slot: &mut OptionsSlot,
-        observer: Option<&Arc<CallObserver>>,
-    ) -> Result<AttemptScheduler, Status> {
-        let settings = self.settings();
-        let options = slot.passed();
-        options.check()?;
-        let encoding = settings.compression.of_call(options, &settings.headers)?;
-        if let Some(config) = &*self.shared().picker.call_config_ref() {
-            return self.resolve(method, slot, encoding, config);
-        }
-        // Boxed, so that later calls need no space for it.
-        let config = Box::pin(self.wait_for_config(options, observer)).await?;
-        self.resolve(method, slot, encoding, &config)
-    }
-
-    fn resolve(
-        &self,
-        method: &str,
-        slot: &mut OptionsSlot,
-        encoding: Option<CallEncoding>,
-        config: &CallConfig,
-    ) -> Result<AttemptScheduler, Status> {
-        if config.selector().is_some() || slot.passed().is_selected() {
-            return self.resolve_selected(method, slot, encoding, config);
-        }
-        let of_method = config.method(method);
-        let policy = of_method.and_then(|config| config.attempts.clone());
-        slot.resolve(encoding, of_method);
-        Ok(self.schedule(policy, config))
-    }
-
-    /// Resolves the options of a call on a channel with a config selector, unless the call has filters,
-    /// which run first.
-    #[cold]
-    fn resolve_selected(
-        &self,
-        method: &str,
-        slot: &mut OptionsSlot,
-        encoding: Option<CallEncoding>,
-        config: &CallConfig,
-    ) -> Result<AttemptScheduler, Status> {
-        let channel = self.id().number();
-        let has_filters = select(channel, method, slot, config)?;
-        if has_filters {
-            return Ok(AttemptScheduler::new(None, None, 0));
-        }
-        let selected = slot.passed_mut().selected_by(channel).cloned();
-        let of_method = match &selected {
-            None => config.method(method),
-            Some(selected) => Some(&selected.method),
-        };
-        let mut policy = of_method.and_then(|config| config.attempts.clone());
-        config.retries().limit(&mut policy);
-        slot.resolve(encoding, of_method);
-        Ok(self.schedule(policy, config))
-    }
-
-    fn schedule(&self, policy: Option<AttemptPolicy>, config: &CallConfig) -> AttemptScheduler {
-        let throttle = config.throttle().cloned();
-        AttemptScheduler::new(policy, throttle, self.settings().max_transparent_retries)
-    }
-
-    /// Waits within the call's bounds until its service config is known.
-    async fn wait_for_config(
-        &self,
-        options: &CallOptions,
-        observer: Option<&Arc<CallObserver>>,
-    ) -> Result<Arc<CallConfig>, Status> {
-        let began = observer.map(|_| Instant::now());
-        let recorder = WaitRecorder::default();
-        let config = async {
-            let wait_for_ready = options.wait_for_ready();
-            let start = || self.start();
-            let config = pin!(wait_for_call_config(self.shared(), wait_for_ready, start));
-            recorder.during(config, || Some(WaitReason::Resolver)).await
-        };
-        let config = pin!(Some(config));
-        let bounds = Bounds::of_options(options);
-        let config = bounds
-            .run(config, self.target(), || recorder.take())
-            .await?;
-        if let (Some(observer), Some(began)) = (observer, began) {
-            observer.record(&CallEvent::NameResolutionDelayed(began.elapsed()));
-        }
-        Ok(config)
-    }
-
-    /// Makes a hedged unary call: several attempts at once.
-    async fn hedge<C, Req, Res>(
-        &self,
-        method: MethodName,
-        message: &Req,
-        call: ResolvedCall,
-        scheduler: AttemptScheduler,
-        observer: Option<&Arc<CallObserver>>,
-    ) -> Result<Response<Res>, Status>
-    where
-        C: Codec<Req> + Codec<Res>,
-        Req: 'static,
-        Res: 'static,
-    {
-        let bounds = Bounds::of_call(&call);
-        let (compressor, send_limit) = (call.send_compressor(), call.send_limit());
-        let framed = match observer {
-            None => frame_with::<C, Req>(message, compressor, send_limit)?,
-            Some(observer) => {
-                let framed =
-                    unary_call::frame_shown::<C, Req>(observer, message, compressor, send_limit)?;
-                let (encoded_len, compressed_len) = observer.sizes();
-                observer.sent(&MessageView::new(
-                    Some(message),
-                    encoded_len,
-                    compressed_len,
-                ));
-                framed
-            }
-        };
-        let limit = call.receive_limit();
-        let encodings = call.accept_compressors().cloned();
-        let context = StreamContext {
-            conn: self.clone(),
-            method,
-            content_subtype: <C as Codec<Res>>::NAME,
-            call,
-            only_message: Some(framed),
-            recorder: WaitRecorder::default(),
-            observer: observer.cloned(),
-        };
-        let call = Arc::new(StreamCall::new(context, scheduler, FinishHooks::default()));
-        let recorder = WaitRecorder::default();
-        let response = async {
-            let accepted = Accepted {
-                limit,
-                encodings: encodings.as_ref(),
-            };
-            let response = pin!(receive_response::<C, Res>(&call, accepted));
-            recorder.during(response, || call.give_up()).await
-        };
-        let response = pin!(Some(response));
-        bounds
-            .run(response, self.target(), || recorder.take())
-            .await
-    }
-
-    /// The interceptors of the stub and of the channel, if there are any, and the options that they
-    /// see.
-    fn interceptors(&self, slot: &mut OptionsSlot) -> Option<InterceptorList> {
-        let of_channel = &self.settings().interceptors;
-        if of_channel.is_empty() && !slot.passed().has_interceptors() {
-            return None;
-        }
-        let defaults = self.settings().default_options.as_ref();
-        Some(take_interceptors(slot.passed_mut(), defaults, of_channel))
-    }
-
-    /// Makes a call that is not unary, from this stage on.
-    async fn streaming<C, Req, Res>(
-        &self,
-        method: MethodName,
-        options: CallOptions,
-        stage: ChainStage,
-    ) -> Result<(SendStream<Req>, RecvStream<Res>), Status>
-    where
-        C: Codec<Req> + Codec<Res>,
-        Req: Send + 'static,
-        Res: Send + 'static,
-    {
-        let mut slot = OptionsSlot::new(options);
-        if stage == ChainStage::New
-            && let Some(interceptors) = self.interceptors(&mut slot)
-        {
-            let options = slot.into_passed();
-            let call = ChainedStream::<C, Req, Res>::begin(self, method, options);
-            return run_streaming(call, interceptors).await;
-        }
-        let mut hooks = slot.complete(self.defaults(stage));
-        self.observe(&method, CallKind::BidiStreaming, &mut slot, &mut hooks);
-        let begun = self.begin_call(&method, &mut slot, hooks.observer());
-        let scheduler = match begun.await {
-            Ok(scheduler) => scheduler,
-            Err(status) => {
-                hooks.call(Err(&status));
-                return Err(status);
-            }
-        };
-        let call = match slot.into_filtered() {
-            Ok((filters, mut options)) => {
-                let handed = hooks.hand_over(&mut options);
-                let call = ChainedStream::<C, Req, Res>::begin(self, method, options);
-                call.on_end(move |outcome| hooks.call_filtered(&handed, outcome));
-                return Box::pin(run_streaming(call, filters)).await;
-            }
-            Err(call) => call,
-        };
-        let observer = hooks.observer().cloned();
-        let bounds = Bounds::of_call(&call);
-        let (send_limit, receive_limit) = (call.send_limit(), call.receive_limit());
-        let accepted = call.accept_compressors().cloned();
-        let context = StreamContext {
-            conn: self.clone(),
-            method,
-            content_subtype: <C as Codec<Res>>::NAME,
-            call,
-            only_message: None,
-            recorder: WaitRecorder::default(),
-            observer,
-        };
-        let call = Arc::new(StreamCall::new(context, scheduler, hooks));
-        let opened = {
-            let opened = pin!(Some(call.opened()));
-            bounds.run(opened, self.target(), || call.give_up()).await
-        };
-        if let Err(status) = opened {
-            call.finish(Err(&status));
-            return Err(status);
-        }
-        call.watch_bounds();
-        let is_observed = call.is_observed();
-        let requests = SendStream::new::<C>(Arc::clone(&call) as Arc<dyn MessageSink>, send_limit);
-        let responses = RecvStream::new::<C>(call, receive_limit).accepting(accepted.as_ref());
-        if is_observed {
-            return Ok((requests.observed::<C>(), responses.observed::<C>()));
-        }
-        Ok((requests, responses))
-    }
-
-    /// The channel's defaults, unless interceptors have seen options that have them.
-    fn defaults(&self, stage: ChainStage) -> Option<&CallOptions> {
-        match stage {
-            ChainStage::New => self.settings().default_options.as_ref(),
-            ChainStage::Intercepted => None,
-        }
-    }
-}
-
-/// Selects a call's config, unless that has happened: the call comes out of its filters then.
-/// Returns whether it has filters, which run now.
-fn select(
-    channel: u64,
-    method: &str,
-    slot: &mut OptionsSlot,
-    config: &CallConfig,
-) -> Result<bool, Status> {
-    let options = slot.passed_mut();
-    let is_selected = options.selected_by(channel).is_some();
-    let Some(selector) = config.selector().filter(|_| !is_selected) else {
-        return Ok(false);
-    };
-    let info = SelectInfo::new(method, options.metadata()).with_extensions(options.extensions());
-    let selected = caught("the config selector", || selector.select(&info))
-        .unwrap_or_else(|panicked| Err(Status::internal(panicked.to_string())))
-        .map_err(Status::into_control_plane_failure)?;
-    let timeout = selected.method_config().timeout();
-    let has_filters = options.select(selected.into_parts(channel));
-    if let Some(timeout) = timeout.filter(|_| has_filters) {
-        // The time that the filters take counts.
-        options.timeout(timeout);
-    }
-    Ok(has_filters)
-}
-
-/// Makes a unary call that has filters, which run first, or that is hedged. Boxed, so that other calls
-/// need no space for it.
-fn boxed<'r, C, Req, Res, R>(
-    method: MethodName,
-    request: R,
-    slot: OptionsSlot,
-    scheduler: AttemptScheduler,
-    mut hooks: FinishHooks,
-) -> Pin<Box<dyn Future<Output = Result<Response<Res>, Status>> + Send + 'r>>
-where
-    C: Codec<Req> + Codec<Res>,
-    Req: Send + Sync + 'static,
-    Res: Send + 'static,
-    R: UnaryRequest<Req> + 'r,
-{
-    match slot.into_filtered() {
-        Ok((filters, mut options)) => {
-            let handed = hooks.hand_over(&mut options);
-            let call = ChainedUnary::<C, Req, Res>::begin(method, request, options);
-            call.on_end(move |outcome| hooks.call_filtered(&handed, outcome));
-            Box::pin(run_unary(call, filters))
-        }
-        Err(call) => Box::pin(async move {
-            let (message, observer) = (request.message(), hooks.observer());
-            let hedged = request
-                .conn()
-                .hedge::<C, Req, Res>(method, message, call, scheduler, observer);
-            let result = hedged.await;
-            hooks.with(result)
-        }),
-    }
-}
-
-/// Makes a unary call, from this stage on.
-fn unary<C, Req, Res, R, Reply>(
-    method: MethodName,
-    request: R,
-    options: CallOptions,
-    stage: ChainStage,
-) -> impl Future<Output = Result<Reply, Status>> + Send
-where
-    C: Codec<Req> + Codec<Res>,
-    Req: Send + Sync + 'static,
-    Res: Send + 'static,
-    R: UnaryRequest<Req>,
-    Reply: UnaryReply<Res>,
-{
-    let mut slot = OptionsSlot::new(options);
-    // Not an async function, which keeps its arguments twice.
-    async move {
-        if stage == ChainStage::New
-            && let Some(interceptors) = request.conn().interceptors(&mut slot)
-        {
-            let options = slot.into_passed();
-            let call = ChainedUnary::<C, Req, Res>::begin(method, request, options);
-            return run_unary(call, interceptors).await.map(Reply::of_response);
-        }
-        let mut hooks = slot.complete(request.conn().defaults(stage));
-        request
-            .conn()
-            .observe(&method, CallKind::Unary, &mut slot, &mut hooks);
-        let begun = request
-            .conn()
-            .begin_call(&method, &mut slot, hooks.observer());
-        let mut scheduler = match begun.await {
-            Ok(scheduler) => scheduler,
-            Err(status) => {
-                hooks.call(Err(&status));
-                return Err(status);
-            }
-        };
-        if scheduler.is_hedged() || slot.has_filters() {
-            let call = boxed::<C, Req, Res, R>(method, request, slot, scheduler, hooks);
-            return call.await.map(Reply::of_response);
-        }
-        let result = {
-            let call = slot.resolved();
-            let recorder = WaitRecorder::default();
-            let context = AttemptContext {
-                conn: request.conn(),
-                method: &method,
-                content_subtype: <C as Codec<Res>>::NAME,
-                call,
-                recorder: &recorder,
-                observer: hooks.observer(),
-            };
-            let run = unary_call::run::<C, Req, Res>(&context, request.message(), &mut scheduler);
-            let run = pin!(Some(run));
-            let bounds = Bounds::of_call(call);
-            bounds
-                .run(run, context.conn.target(), || recorder.take())
-                .await
-        };
-        hooks.with(result).map(Reply::of_response)
-    }
-}
 
 impl Invoke for ClientConn {
     fn invoke<C, Req, Res>(
@@ -462,12 +88,9 @@ impl Invoke for ClientConn {
         Req: Send + Sync + 'static,
         Res: Send + 'static,
     {
-        if self.settings().interceptors.is_empty() && !options.has_interceptors() {
+        let Some(interceptors) = self.interceptors(&mut options) else {
             return Box::pin(self.invoke(codec, method, message, options));
-        }
-        let defaults = self.settings().default_options.as_ref();
-        let of_channel = &self.settings().interceptors;
-        let interceptors = take_interceptors(&mut options, defaults, of_channel);
+        };
         let request = PassedRequest {
             conn: self,
             message,
@@ -487,13 +110,14 @@ impl Invoke for ClientConn {
         Req: Send + 'static,
         Res: Send + 'static,
     {
-        self.streaming::<C, Req, Res>(method, options, ChainStage::New)
+        streaming::<C, Req, Res>(self, method, options, ChainStage::New)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::pin::pin;
+    use std::sync::{Arc, Mutex};
     use std::task::{Context, Waker};
 
     use super::*;

@@ -189,7 +189,7 @@ fn smaller<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
 
 /// The options of a call: as its user has passed them, then resolved.
 ///
-/// One place for both, because a future keeps the room of each of its variables.
+/// One place for both, because a future keeps the space of each of its variables.
 pub(super) struct OptionsSlot(Options);
 
 enum Options {
@@ -283,24 +283,6 @@ impl OptionsSlot {
             }
             Options::Taken => unreachable!("a call that has begun has options"),
         }
-    }
-}
-
-/// Completes a call's options by the channel's defaults, for interceptors; returns those of the stub
-/// and of the channel.
-pub(super) fn take_interceptors(
-    options: &mut CallOptions,
-    defaults: Option<&CallOptions>,
-    of_channel: &InterceptorList,
-) -> InterceptorList {
-    if let Some(defaults) = defaults {
-        let own = std::mem::take(options);
-        *options = own.with_defaults(defaults);
-    }
-    match options.take_interceptors() {
-        None => Arc::clone(of_channel),
-        Some(of_stub) if of_channel.is_empty() => of_stub,
-        Some(of_stub) => of_stub.iter().chain(&**of_channel).cloned().collect(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The wakers of the two halves of a streaming call.
 //!
-//! Registered by whoever polls a half; woken by the attempts that the call drives.
+//! Registered by the tasks that poll the halves; woken by the attempts of the call, on any task.
 
 use std::sync::{Arc, Mutex};
 use std::task::{Wake, Waker};

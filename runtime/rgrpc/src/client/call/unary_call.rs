@@ -1,10 +1,13 @@
-//! A unary call without hedging: one attempt after the other, in the caller's future.
+//! A unary call, from its options to its response: one attempt after the other, in the caller's
+//! future.
 //!
-//! Called by [`ClientConn::invoke`](crate::Invoke::invoke), on the caller's task. Most calls of
-//! most programs are unary; their futures are moved once and kept for as long as the server takes.
-//! So each of their variables is there once, and the functions take references.
+//! Called by [`ClientConn::invoke`](crate::Invoke::invoke) and by the chains of interceptors and
+//! filters, on the caller's task. Most calls of most programs are unary; their futures are moved
+//! once and kept for as long as the server takes. So each of their variables is there once, and the
+//! functions take references.
 
-use std::pin::pin;
+use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,16 +15,131 @@ use rgrpc_http2::BytesQueue;
 use tokio::time::{Instant, sleep};
 
 use super::attempt::{AttemptContext, CallAttempt};
+use super::bounds::Bounds;
+use super::chained_call::{ChainStage, ChainedUnary, UnaryReply, UnaryRequest};
+use super::hedged_call::hedge;
+use super::resolved_call::{OptionsSlot, ResolvedCall};
 use super::scheduler::{AttemptDecision, AttemptFailure, AttemptScheduler};
-use super::wait_reason::WaitReason;
-use crate::call::{Accepted, CallObserver, Response, receive_response};
+use super::stream::RecordRequest;
+use super::wait_reason::{WaitReason, WaitRecorder};
+use crate::call::{
+    Accepted, CallHead, CallObserver, CallOptions, ChainEnd, ClientReply, FinishHooks, MethodName,
+    ReplyFuture, Response, TypedCall, receive_response, run_unary,
+};
 use crate::codec::{Codec, Compressor, MessageLimit, PREFIX_LEN, frame_measured, frame_with};
-use crate::interceptor::MessageView;
+use crate::interceptor::{CallKind, MessageView};
 use crate::status::Status;
 use crate::task::current_runtime;
 
-/// Makes attempts until one has decided the call.
-pub(super) async fn run<C, Req, Res>(
+/// Makes a unary call, from this stage on.
+pub(super) fn unary<C, Req, Res, R, Reply>(
+    method: MethodName,
+    request: R,
+    options: CallOptions,
+    stage: ChainStage,
+) -> impl Future<Output = Result<Reply, Status>> + Send
+where
+    C: Codec<Req> + Codec<Res>,
+    Req: Send + Sync + 'static,
+    Res: Send + 'static,
+    R: UnaryRequest<Req>,
+    Reply: UnaryReply<Res>,
+{
+    let mut slot = OptionsSlot::new(options);
+    // Not an async function, which keeps its arguments twice.
+    async move {
+        if stage == ChainStage::New
+            && let Some(interceptors) = request.conn().interceptors(slot.passed_mut())
+        {
+            let options = slot.into_passed();
+            let call = ChainedUnary::<C, Req, Res>::begin(method, request, options);
+            return run_unary(call, interceptors).await.map(Reply::of_response);
+        }
+        let mut hooks = slot.complete(request.conn().defaults(stage));
+        request
+            .conn()
+            .observe(&method, CallKind::Unary, &mut slot, &mut hooks);
+        let begun = request
+            .conn()
+            .begin_call(&method, &mut slot, hooks.observer());
+        let mut scheduler = match begun.await {
+            Ok(scheduler) => scheduler,
+            Err(status) => {
+                hooks.call(Err(&status));
+                return Err(status);
+            }
+        };
+        if scheduler.is_hedged() || slot.has_filters() {
+            let call = boxed::<C, Req, Res, R>(method, request, slot, scheduler, hooks);
+            return call.await.map(Reply::of_response);
+        }
+        let result = {
+            let call = slot.resolved();
+            let recorder = WaitRecorder::default();
+            let context = AttemptContext {
+                conn: request.conn(),
+                method: &method,
+                content_subtype: <C as Codec<Res>>::NAME,
+                call,
+                recorder: &recorder,
+                observer: hooks.observer(),
+            };
+            let attempts =
+                make_attempts::<C, Req, Res>(&context, request.message(), &mut scheduler);
+            let attempts = pin!(Some(attempts));
+            let bounds = Bounds::of_call(call);
+            bounds
+                .run(attempts, context.conn.target(), || recorder.take())
+                .await
+        };
+        hooks.with(result).map(Reply::of_response)
+    }
+}
+
+/// Makes a unary call that has filters, which run first, or that is hedged. Boxed, so that other
+/// calls need no space for it.
+fn boxed<'r, C, Req, Res, R>(
+    method: MethodName,
+    request: R,
+    slot: OptionsSlot,
+    scheduler: AttemptScheduler,
+    mut hooks: FinishHooks,
+) -> Pin<Box<dyn Future<Output = Result<Response<Res>, Status>> + Send + 'r>>
+where
+    C: Codec<Req> + Codec<Res>,
+    Req: Send + Sync + 'static,
+    Res: Send + 'static,
+    R: UnaryRequest<Req> + 'r,
+{
+    match slot.into_filtered() {
+        Ok((filters, mut options)) => {
+            let handed = hooks.hand_over(&mut options);
+            let call = ChainedUnary::<C, Req, Res>::begin(method, request, options);
+            call.on_end(move |outcome| hooks.call_filtered(&handed, outcome));
+            Box::pin(run_unary(call, filters))
+        }
+        Err(call) => Box::pin(async move {
+            let observer = hooks.observer();
+            let result = match frame_hedged::<C, Req>(&call, request.message(), observer) {
+                Ok(framed) => {
+                    let conn = request.conn().clone();
+                    let observed = observer.map(|observer| {
+                        let message = request.into_chain();
+                        let record =
+                            move |attempt: &CallAttempt| attempt.record_only_message(message.get());
+                        (Arc::clone(observer), Arc::new(record) as Arc<RecordRequest>)
+                    });
+                    hedge::<C, Res>(conn, method, framed, call, scheduler, observed).await
+                }
+                Err(status) => Err(status),
+            };
+            hooks.with(result)
+        }),
+    }
+}
+
+/// Makes one attempt after the other, until one has succeeded or the policy allows no other.
+async fn make_attempts<C, Req, Res>(
     context: &AttemptContext<'_>,
     message: &Req,
     scheduler: &mut AttemptScheduler,
@@ -62,7 +180,7 @@ where
             AttemptDecision::RetryAfter(Duration::ZERO) => {}
             // Boxed, so that calls that need no other attempt need no space for it.
             AttemptDecision::RetryAfter(delay) => {
-                current_runtime("a call was made, which was to be retried,")?;
+                current_runtime("a call was retried")?;
                 let attempt = scheduler.begun() + 1;
                 Box::pin(back_off(context, delay, attempt, last)).await;
             }
@@ -76,6 +194,7 @@ where
     }
 }
 
+/// Frames the request of an attempt.
 fn frame<C: Codec<Req>, Req: 'static>(
     context: &AttemptContext<'_>,
     message: &Req,
@@ -87,8 +206,21 @@ fn frame<C: Codec<Req>, Req: 'static>(
     }
 }
 
+/// Frames the request of a hedged call, once for all attempts.
+fn frame_hedged<C: Codec<Req>, Req: 'static>(
+    call: &ResolvedCall,
+    message: &Req,
+    observer: Option<&Arc<CallObserver>>,
+) -> Result<BytesQueue, Status> {
+    let (compressor, limit) = (call.send_compressor(), call.send_limit());
+    match observer {
+        None => frame_with::<C, Req>(message, compressor, limit),
+        Some(observer) => frame_shown::<C, Req>(observer, message, compressor, limit),
+    }
+}
+
 /// Frames the only message of a call, and shows it to message interceptors.
-pub(super) fn frame_shown<C: Codec<Req>, Req: 'static>(
+fn frame_shown<C: Codec<Req>, Req: 'static>(
     observer: &CallObserver,
     message: &Req,
     compressor: Option<&Arc<dyn Compressor>>,
@@ -126,4 +258,25 @@ async fn receive<C: Codec<Res>, Res: 'static>(
     let reason = || Some(attempt.wait_reason());
     let response = context.recorder.during(response, reason).await;
     response.map_err(|status| attempt.failure(status))
+}
+
+impl<C, Req, Res> TypedCall for ChainedUnary<C, Req, Res>
+where
+    C: Codec<Req> + Codec<Res>,
+    Req: Send + Sync + 'static,
+    Res: Send + 'static,
+{
+    fn end(&self) -> &ChainEnd {
+        &self.end
+    }
+
+    fn start(self: Arc<Self>, head: CallHead) -> ReplyFuture {
+        let CallHead {
+            method, options, ..
+        } = head;
+        let stage = ChainStage::Intercepted;
+        Box::pin(unary::<C, Req, Res, _, ClientReply>(
+            method, self, options, stage,
+        ))
+    }
 }

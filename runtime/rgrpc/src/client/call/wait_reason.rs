@@ -35,13 +35,13 @@ pub(super) enum WaitReason {
     /// The server has not answered yet.
     Answer {
         server: Address,
-        /// For how long nothing was received on the connection.
+        /// The time for which nothing was received on the connection.
         silence: Duration,
     },
 }
 
-/// The status of a call whose deadline has passed on this side. `wait` is what it waited for;
-/// `None`: the deadline had passed before it began.
+/// The status of a call whose deadline has passed on this side. `wait` is the reason of its wait;
+/// `None`: the deadline had passed before the call began.
 pub(super) fn deadline_exceeded(target: &str, wait: Option<&WaitReason>) -> Status {
     let text = match wait {
         Some(wait) => {

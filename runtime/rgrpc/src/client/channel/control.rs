@@ -1,6 +1,7 @@
 //! The subchannels of a channel: what its balancers act on.
 //!
-//! Owned by the channel's task. Calls see its results in the pickers and in the registry.
+//! Owned by the channel's task; called there by the task and, as their [`ChannelControl`], by the
+//! balancers. Calls see its results in the pickers and in the registry.
 
 use std::collections::{BTreeSet, HashMap};
 use std::num::NonZeroUsize;
@@ -410,7 +411,7 @@ impl Entry {
         self.published.publish(connections.collect(), may_grow);
     }
 
-    /// Has the monitors follow the oldest connection. Returns the known health of the backend, if
+    /// Moves the monitors to the oldest connection. Returns the known health of the backend, if
     /// that changes.
     fn follow(&mut self, context: &mut MonitorContext) -> Option<Health> {
         let oldest = self.subchannel.connections().first();

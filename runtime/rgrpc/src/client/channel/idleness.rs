@@ -1,6 +1,6 @@
 //! Decides when a channel goes back to idle mode.
 //!
-//! Asked by the channel's task.
+//! Asked by the channel's task; the time is an argument.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub(super) struct Idleness {
 pub(super) enum IdlenessDecision {
     /// The channel goes idle.
     Idle,
-    /// There was activity. This much later it may have been idle for long enough.
+    /// There was activity. The channel may be idle for long enough after this time.
     AskAgainIn(Duration),
 }
 

@@ -1,11 +1,12 @@
 //! A channel's task: it resolves the target, keeps the connections and balances.
 //!
-//! One serial loop owns it all, without a lock. Each occurrence is an [`Event`], or comes from the
-//! [`Resolution`]; the balancer turns it into requests to the [`Control`] and into pickers, which
-//! calls find in the [`ChannelState`](super::connectivity::ChannelState). Monitors ask the backends
-//! for their health and load.
+//! Spawned by the first call, or by the user's `connect`, on the caller's runtime. One serial loop
+//! owns it all, without a lock. Each occurrence is an [`Event`], or comes from the [`Resolution`]; the balancer turns it
+//! into requests to the [`Control`] and into pickers, which calls find in the
+//! [`ChannelState`](super::connectivity::ChannelState). Monitors ask the backends for their health
+//! and load.
 //!
-//! Users' code that panics here is begun anew after a [`Restart`]'s wait; calls that do not wait
+//! Users' code that panics here begins again after a [`Restart`]'s wait; calls that do not wait
 //! for ready fail meanwhile. A task that is dropped with its runtime says so, and the next call
 //! starts another one, on its own runtime.
 //!
@@ -379,11 +380,11 @@ impl Running {
             .unwrap_or_else(|panicked| Err(self.panicked(panicked)))
     }
 
-    /// Calls fail with this, unless they wait for ready, until the failed part is begun anew.
+    /// Calls fail with this, unless they wait for ready, until the failed part has restarted.
     fn fail_until_restart(&mut self, status: &Status) {
         let delay = self.restart.schedule(Instant::now(), fastrand::f64());
         let text = format!(
-            "{} (tried again in {:.1} s)",
+            "{} (retry in {:.1} s)",
             status.message(),
             delay.as_secs_f64()
         );
@@ -398,7 +399,7 @@ impl Running {
         ))
     }
 
-    /// Begins the resolver or the policy that has panicked anew.
+    /// Restarts the resolver or the policy that has panicked.
     fn restart(&mut self) {
         if self.active.is_none() {
             return self.activate();

@@ -73,7 +73,7 @@ impl Resolution {
                 self.has_ended = true;
                 match ended {
                     Ok(Err(panicked)) => Poll::Ready(panicked),
-                    // With the runtime ends the channel's task too.
+                    // The channel's task ends with the runtime too.
                     Ok(Ok(())) | Err(_) => Poll::Pending,
                 }
             }

@@ -1,4 +1,4 @@
-//! The delay before a resolver or a balancing policy that has panicked begins anew.
+//! The delay before a resolver or a balancing policy that has panicked restarts.
 //!
 //! Asked by the channel's task; the time is an argument.
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::backoff::{Backoff, ConnectParams};
 
-/// Decides when a channel's resolver or balancing policy that has panicked is begun anew: after the
+/// Decides when a channel's resolver or balancing policy that has panicked restarts: after the
 /// same delays as those between attempts to connect.
 #[derive(Debug)]
 pub(super) struct Restart {

@@ -549,7 +549,7 @@ mod tests {
     }
 
     #[test]
-    fn when_the_last_connection_is_lost_an_attempt_that_is_under_way_goes_on_for_who_connects() {
+    fn an_attempt_goes_on_for_explicit_connects_when_the_last_connection_is_lost() {
         let mut subchannel = ready(FIRST);
         subchannel.grow(SECOND, 2);
         assert!(lose(&mut subchannel, FIRST));
@@ -564,7 +564,7 @@ mod tests {
     }
 
     #[test]
-    fn when_the_last_connection_is_lost_backoff_holds_for_who_connects() {
+    fn backoff_holds_for_explicit_connects_when_the_last_connection_is_lost() {
         let now = Instant::now();
         let mut subchannel = ready(FIRST);
         subchannel.grow(SECOND, 2);

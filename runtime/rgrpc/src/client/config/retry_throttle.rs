@@ -39,7 +39,7 @@ impl RetryThrottle {
         self.update(|tokens| tokens.saturating_add(token_ratio).min(max_tokens));
     }
 
-    /// Counts a failure and says whether it may be tried again.
+    /// Counts a failure. Returns whether a retry is allowed.
     pub(in crate::client) fn failed(&self) -> bool {
         let left = self.update(|tokens| tokens.saturating_sub(TOKEN));
         self.is_enough(left)
@@ -51,7 +51,7 @@ impl RetryThrottle {
     }
 
     fn is_enough(&self, tokens: u32) -> bool {
-        // Half of an odd number is not lost.
+        // Both sides are doubled, because half of an odd maximum is no integer.
         u64::from(tokens) * 2 > u64::from(self.config.max_tokens)
     }
 

@@ -22,7 +22,7 @@ pub(in crate::client) struct ServiceConfigs {
     /// The resolver's are not looked at.
     ignores_resolver: bool,
     default: ChannelConfig,
-    /// The one of the resolver that holds, and its text.
+    /// The resolver's config in use, and its text.
     found: Option<(String, ChannelConfig)>,
 }
 
@@ -92,23 +92,23 @@ impl ServiceConfigs {
             return Ok(&self.default);
         };
         let problem = match found {
-            Ok(json) => match self.read_anew(json) {
+            Ok(json) => match self.parse(json) {
                 Ok(()) => None,
                 Err(error) => Some(format!("the service config is invalid: {error}")),
             },
-            Err(error) => Some(format!("the service config could not be had: {error}")),
+            Err(error) => Some(format!("the service config is not available: {error}")),
         };
         match (&self.found, problem) {
             (Some((_, config)), None) => Ok(config),
             (Some((_, config)), Some(problem)) => {
-                tracing::warn!(problem, "the service config of before holds");
+                tracing::warn!(problem, "the previous service config stays in use");
                 Ok(config)
             }
             (None, problem) => Err(Status::unavailable(problem.unwrap_or_default())),
         }
     }
 
-    fn read_anew(&mut self, json: String) -> Result<(), ServiceConfigError> {
+    fn parse(&mut self, json: String) -> Result<(), ServiceConfigError> {
         let is_known = matches!(&self.found, Some((text, _)) if *text == json);
         if !is_known {
             let config = read(&json, &self.registry, self.retries)?;

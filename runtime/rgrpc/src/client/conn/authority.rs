@@ -1,7 +1,8 @@
 //! The `:authority` of requests: what RFC 3986, section 3.2, allows, without the userinfo that
 //! RFC 9113, section 8.3.1, forbids.
 //!
-//! Called when a channel is built, and by calls with an authority of their own.
+//! Called when a channel is built, on the user's task, and by calls with an authority of their own,
+//! on their callers'.
 
 use std::net::Ipv6Addr;
 

@@ -53,7 +53,7 @@ impl ClientConn {
     /// wait: the state changes when the channel's task gets to it.
     ///
     /// A channel that has been [idle](crate::ClientConnBuilder::idle_timeout) or has lost its
-    /// connection is made to connect anew.
+    /// connection reconnects.
     ///
     /// Source: grpc-go `ClientConn.Connect`.
     ///

@@ -25,7 +25,7 @@ use crate::status::Status;
 use crate::task::current_runtime;
 use crate::transport::{CommonHeaders, ConnectionSnapshot};
 
-/// A channel: what calls are made on. It connects when a call needs it, reconnects, and closes its
+/// A channel, on which calls are made. It connects when a call needs it, reconnects, and closes its
 /// connection when there have been no calls [for long](crate::ClientConnBuilder::idle_timeout). Its
 /// [`state`](Self::state) can be watched.
 ///

@@ -77,8 +77,8 @@ impl ActiveCalls {
     /// A call has ended.
     pub(in crate::client) fn end(&self) {
         if self.count.fetch_sub(1, Ordering::AcqRel) & !GOING_IDLE == 1 {
-            // After the count, so that the clock is read for the last of several calls alone. Who
-            // looks between the two finds an older time, and the channel may go idle too early,
+            // After the count, so that the clock is read for the last of several calls alone. A
+            // reader between the two finds an older time, and the channel may go idle too early,
             // which costs the next call a connection and nothing else.
             let since = Instant::now().saturating_duration_since(self.epoch);
             let nanos = u64::try_from(since.as_nanos()).unwrap_or(u64::MAX);

@@ -39,7 +39,7 @@ impl ConnectAttempts {
         self.under_way.remove(&id);
     }
 
-    /// Why there is no connection in a channel of this state.
+    /// The reason why there is no connection in a channel of this state.
     pub(in crate::client) fn unconnected(&self, state: ConnectivityState) -> Unconnected {
         Unconnected {
             state,

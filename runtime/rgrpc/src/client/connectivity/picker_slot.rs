@@ -105,7 +105,7 @@ impl PickerSlot {
         take(self.snapshot.load().pick(call))
     }
 
-    /// Why there is no connection, if one was tried.
+    /// The reason why there is no connection, if one was tried.
     pub(in crate::client) fn failure(&self) -> Option<Status> {
         let snapshot = self.snapshot.load();
         if snapshot.state != ConnectivityState::TransientFailure {
@@ -152,7 +152,7 @@ impl PickerSlot {
 impl Snapshot {
     fn pick(&self, call: &PickInfo<'_>) -> PickResult<'_> {
         caught("the picker", || self.picker.pick(call))
-            .unwrap_or_else(|panicked| PickResult::Drop(Status::internal(panicked.to_string())))
+            .unwrap_or_else(|panicked| PickResult::Drop(panicked.to_status()))
     }
 }
 

@@ -144,7 +144,7 @@ impl Registry {
         lock(&self.0).attempts.give_up(id);
     }
 
-    /// Why there is no connection in a channel of this state.
+    /// The reason why there is no connection in a channel of this state.
     pub(super) fn unconnected(&self, state: ConnectivityState) -> Unconnected {
         lock(&self.0).attempts.unconnected(state)
     }

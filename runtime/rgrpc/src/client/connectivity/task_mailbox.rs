@@ -59,7 +59,7 @@ impl TaskMailbox {
         state.is_running = true;
         let (sender, receiver) = mpsc::unbounded_channel();
         state.events = sender.clone();
-        // Requests to the task before are made anew.
+        // Requests to the previous task are made again.
         self.exit_idle_pending.store(false, Ordering::Release);
         self.reset_backoff_pending.store(false, Ordering::Release);
         let idle = self.idle_picker_with(sender.clone());
@@ -106,7 +106,7 @@ impl TaskMailbox {
         self.exit_idle_pending.store(false, Ordering::Release);
     }
 
-    /// Asks for the backoff to begin anew, and for a wait of it to end.
+    /// Asks for the backoff to be reset, and for its current wait to end.
     pub(in crate::client) fn reset_backoff(&self) {
         if !self.reset_backoff_pending.swap(true, Ordering::AcqRel) {
             // The channel is gone when it cannot be sent.

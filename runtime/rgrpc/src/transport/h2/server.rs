@@ -17,7 +17,7 @@ use super::fields;
 use super::header_list_limit::HeaderListLimit;
 use super::piece::Piece;
 use super::server_stream::H2ServerStream;
-use super::settings_tap::SettingsTap;
+use super::server_tap::ServerTap;
 use super::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, MAX_REMEMBERED_RESETS,
     MAX_STREAM_ERRORS, RESET_MEMORY, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
@@ -25,6 +25,7 @@ use super::{
 use crate::io::{BoxedIo, Connected, Peer};
 use crate::select_biased::{Either, select_biased};
 use crate::side::Side;
+use crate::transport::statistics::ConnectionStats;
 use crate::transport::{
     Call, CallState, ConnectionPhase, DisconnectReason, Dispatch, HeadWithTimeout, Rejection,
     ServerPhase, ServerSettings, ServerTransport, run_call,
@@ -56,7 +57,7 @@ impl ServerConnection {
         }
     }
 
-    async fn handshake(self) -> Result<Open, DisconnectReason> {
+    async fn handshake(self, stats: Arc<ConnectionStats>) -> Result<Open, DisconnectReason> {
         let mut builder = server::Builder::new();
         builder
             .initial_window_size(STREAM_WINDOW)
@@ -72,7 +73,7 @@ impl ServerConnection {
         }
         let mut phase = self.phase;
         let header_list = HeaderListLimit::new();
-        let io = SettingsTap::new(self.io, Arc::clone(&header_list));
+        let io = ServerTap::new(self.io, Arc::clone(&header_list), stats);
         let handshake =
             tokio::time::timeout(self.settings.handshake_timeout, builder.handshake(io));
         // A graceful stop waits for nothing on a connection without its handshake.
@@ -112,8 +113,8 @@ impl ServerConnection {
 impl ServerTransport for ServerConnection {
     async fn serve<D: Dispatch>(self, dispatch: Arc<D>) {
         let connections = &self.settings.connections;
-        let _registered = connections.register(Side::Server, Arc::clone(&self.peer));
-        let reason = match self.handshake().await {
+        let registered = connections.register(Side::Server, Arc::clone(&self.peer));
+        let reason = match self.handshake(Arc::clone(registered.stats())).await {
             Ok(open) => open.serve(&dispatch).await,
             Err(reason) => reason,
         };
@@ -123,7 +124,7 @@ impl ServerTransport for ServerConnection {
 
 /// A connection after its handshake.
 struct Open {
-    connection: Connection<SettingsTap<BoxedIo>, Piece>,
+    connection: Connection<ServerTap<BoxedIo>, Piece>,
     peer: Arc<Peer>,
     header_list: Arc<HeaderListLimit>,
     /// New calls are spawned without being polled here.

@@ -360,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn another_field_than_the_timeout_is_read_anew() {
+    fn another_field_than_the_timeout_is_parsed_again() {
         let (_, second) = read_after(&[("x-a", "1")], &[("x-a", "2")], Difference::Value(4));
         let head = second.expect("valid").head;
         assert_eq!(head.metadata.get("x-a"), Some("2"));

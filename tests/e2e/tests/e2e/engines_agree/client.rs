@@ -34,7 +34,7 @@ pub(super) async fn make(client: &StubClient<ClientConn>, call: &Planned) -> Vec
             let made = with_options!(client.client_streaming()).await;
             let mut made = made.expect("a stream is there before its response");
             for place in 0..call.requests.len() {
-                // That the call is over, its response says.
+                // The response says that the call is over.
                 if made.send(call.request(place)).await.is_err() {
                     break;
                 }

@@ -290,9 +290,9 @@ impl MessageSource for CallAttempt {
         cx: &mut Context<'_>,
         fits: &dyn Fn(&[u8]) -> bool,
     ) -> Poll<Option<WholeContent>> {
-        // Whoever asks for this is the only one who could end the call here.
+        // The caller is the only one who could end the call here.
         let polled = self.stream.poll_whole(cx, fits);
-        // Looked at where it lies: it is large.
+        // Borrowed, because a move of it is expensive.
         if let Poll::Ready(Some(whole)) = &polled {
             self.commit();
             self.record(|exchange| {

@@ -1,6 +1,7 @@
 //! A call that counts towards its channel's activity.
 //!
-//! Created by an attempt, on the caller's task.
+//! Created when an attempt begins, on the task that polls the call; ended with the attempt, or
+//! dropped with it, on any task.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

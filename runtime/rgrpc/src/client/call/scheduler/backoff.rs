@@ -1,4 +1,6 @@
-//! The delay of a retry by its policy.
+//! The delay of a retry by its policy: a pure function.
+//!
+//! Asked by the scheduler after a failed attempt, on the task that polls the call.
 //!
 //! Source: gRFC A6, "Exponential Backoff".
 

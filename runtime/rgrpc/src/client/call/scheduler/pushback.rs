@@ -1,6 +1,6 @@
 //! The pushback of a server: its trailer `grpc-retry-pushback-ms`.
 //!
-//! Read by the scheduler from the trailers of a failed attempt.
+//! Read by the scheduler from the trailers of a failed attempt, on the task that polls the call.
 //!
 //! Source: gRFC A6, "Pushback".
 

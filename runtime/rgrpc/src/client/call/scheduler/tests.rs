@@ -310,7 +310,7 @@ fn a_pushback_decides_when_the_retry_begins_or_that_none_follows() {
 }
 
 #[test]
-fn backoffs_begin_anew_after_a_pushback_and_attempts_do_not() {
+fn a_pushback_resets_the_backoff_and_not_the_count_of_attempts() {
     let mut scheduler = scheduler(RETRY);
     for (pushback, expected) in [
         (NONE, "retry after 1000 ms"),

@@ -1,5 +1,7 @@
 //! Transparent retries: another attempt at a call that no server has processed.
 //!
+//! Asked by the scheduler after a failed attempt, on the task that polls the call.
+//!
 //! A call that never left this side may be retried as often as its deadline allows, one that a
 //! server has provably not processed (REFUSED_STREAM, or above the last stream of a GOAWAY) up to a
 //! bound. Neither counts as an attempt. The first one follows at once. Pauses grow after that, so

@@ -1,7 +1,8 @@
 //! A streaming or a hedged call: attempts, until the call is committed to one.
 //!
-//! There is no task for it; whoever polls a half drives all attempts, and their events wake both
-//! halves. A task watches over the call's bounds, if it has any.
+//! Created by `streaming_call.rs` and `hedged_call.rs`, on the caller's task. It has no task of its
+//! own: the task that polls a half drives all attempts, and their events wake both halves. A task
+//! watches over the call's bounds, if it has any.
 //!
 //! Source: gRFC A6; grpc-go `clientStream.withRetry`, `clientStream.commitAttempt`.
 
@@ -18,7 +19,7 @@ use std::task::{Context, Poll, Waker, ready};
 use rgrpc_http2::BytesQueue;
 use tokio::task::AbortHandle;
 
-pub(super) use self::attempt::StreamContext;
+pub(super) use self::attempt::{RecordRequest, StreamContext};
 use self::attempt::{StreamAttempt, send_on};
 use self::replay_buffer::Sent;
 use self::uncommitted::{EndReason, Outcome, Uncommitted, end_attempt};
@@ -78,7 +79,7 @@ enum CallState {
     Failed(Status),
 }
 
-/// The orders to a call whose attempts are being driven, for whoever drives them.
+/// The orders to a call whose attempts are being driven, for the half that drives them.
 #[derive(Default)]
 struct Orders {
     sent: Vec<Sent>,
@@ -301,7 +302,7 @@ impl StreamCall {
             let orders = {
                 let mut state = lock(&self.state);
                 let CallState::Driven(orders) = &mut *state else {
-                    // Whoever takes the attempts is the one who puts them back.
+                    // The half that takes the attempts is the one that puts them back.
                     return false;
                 };
                 was_polled |= orders.polled;
@@ -447,7 +448,7 @@ impl Drop for PanicGuard<'_> {
 impl MessageSink for StreamCall {
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         let takes = |uncommitted: &Uncommitted, cx: &mut Context<'_>| {
-            // A slower attempt gets messages that it has no room for nevertheless: the buffer is
+            // A slower attempt gets messages that it has no credit for nevertheless: the buffer is
             // bounded.
             let mut open = uncommitted.attempts.iter().filter_map(StreamAttempt::open);
             if open.any(|attempt| matches!(attempt.poll_ready(cx), Poll::Ready(Ok(())))) {

@@ -105,7 +105,7 @@ impl Uncommitted {
         };
         let timer = self.timer.take_if(|(set_to, _)| *set_to == at);
         if timer.is_none()
-            && let Err(status) = current_runtime("a call was made, which was to be retried,")
+            && let Err(status) = current_runtime("a call was retried")
         {
             self.fail(status);
             return Poll::Ready(());

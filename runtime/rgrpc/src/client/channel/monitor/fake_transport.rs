@@ -1,4 +1,6 @@
 //! A connection on which a test answers.
+//!
+//! Used by the tests of monitors alone, on their tasks.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};

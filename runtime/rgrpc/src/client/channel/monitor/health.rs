@@ -1,6 +1,6 @@
 //! The health check of a backend.
 //!
-//! Run by the monitor of a connection, as a task.
+//! Asked by the monitor of a connection, on its task.
 
 use std::borrow::Cow;
 use std::sync::Arc;

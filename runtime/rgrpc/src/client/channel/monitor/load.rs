@@ -1,6 +1,6 @@
 //! The load reports of a backend, out of band.
 //!
-//! Run by the monitor of a connection, as a task.
+//! Asked by the monitor of a connection, on its task.
 
 use std::time::Duration;
 

@@ -145,7 +145,7 @@ impl Monitors {
     }
 
     /// Follows the oldest connection of the SubConn: ends the monitors that are on another one, and
-    /// begins them anew. Returns the known health of the backend, if that changes and there is a
+    /// restarts them. Returns the known health of the backend, if that changes and there is a
     /// connection.
     pub(super) fn follow(
         &mut self,

@@ -1,5 +1,7 @@
 //! The messages that monitors send and receive, besides
 //! [`LoadReport`](crate::balancer::LoadReport).
+//!
+//! Encoded and decoded by the calls of monitors, on their tasks.
 
 use prost::{Enumeration, Message};
 

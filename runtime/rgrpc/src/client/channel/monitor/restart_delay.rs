@@ -31,7 +31,7 @@ impl RestartDelay {
         self.was_answered = true;
     }
 
-    /// The call has ended: how long to wait before the next one. `random` is in [0, 1).
+    /// The call has ended. Returns the delay before the next one. `random` is in [0, 1).
     pub(super) fn broken(&mut self, random: f64) -> Duration {
         if std::mem::take(&mut self.was_answered) {
             self.backoff.reset();
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn answers_make_the_next_call_follow_at_once_and_the_waits_begin_anew() {
+    fn answers_make_the_next_call_follow_at_once_and_the_waits_begin_again() {
         let mut retry = RestartDelay::new();
         let calls = [0, 0, 0, 1, 0, 2, 1, 0, 0];
         let waits = calls.map(|answers| {

@@ -72,7 +72,7 @@ pub(super) async fn run<W: Watch>(
     let mut retry = RestartDelay::new();
     loop {
         watch.begun().into_iter().for_each(&report);
-        let asked = caught_in("what a backend is watched with", || {
+        let asked = caught_in("the monitor of a backend", || {
             ask(&backend, &watch, &mut retry, &report)
         });
         let end = match asked.await {

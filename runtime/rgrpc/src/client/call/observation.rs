@@ -1,7 +1,7 @@
-//! Begins the observation of a call: by the message interceptors of its chain, and by the stats
+//! The begin of a call's observation by the message interceptors of its chain and the stats
 //! handlers of its channel.
 //!
-//! Called when a call begins, behind the interceptors, on the caller's task.
+//! Called by unary and streaming calls, behind the interceptors, on the caller's task.
 
 use tokio::time::Instant;
 
@@ -13,8 +13,8 @@ use crate::side::Side;
 use crate::stats::{CallBegin, CallRecorders};
 
 impl ClientConn {
-    /// Begins the observation of a call that has observers. `kind` is that of a call whose maker has
-    /// not said it.
+    /// Begins the observation of a call that has observers. `kind` is the call's if its options
+    /// have none.
     #[inline]
     pub(super) fn observe(
         &self,

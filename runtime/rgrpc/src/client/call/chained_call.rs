@@ -1,14 +1,16 @@
-//! Calls with interceptors: the channel's call at the end of a chain.
+//! Calls with interceptors or filters: the channel's call at the end of a chain.
 //!
-//! Created when a call begins, on the caller's task; shared by the caller's future and the chain.
+//! Created when a call begins, on the caller's task; shared by the caller's future and the chain,
+//! which starts the call, once or several times, on the same task. The implementations of
+//! `TypedCall`, which start it, are in `unary_call.rs` and `streaming_call.rs`.
+//!
+//! Source: grpc-go `chainUnaryClientInterceptors`, `chainStreamClientInterceptors`.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use super::unary;
 use crate::call::{
-    CallHead, CallOptions, ChainEnd, ClientReply, MethodName, OutgoingCall, RecvStream,
-    ReplyFuture, Response, SendStream, TypedCall,
+    CallOptions, ChainEnd, ClientReply, InterceptorList, MethodName, OutgoingCall, Response,
 };
 use crate::client::ClientConn;
 use crate::codec::Codec;
@@ -21,6 +23,46 @@ pub(super) enum ChainStage {
     New,
     /// They have run: the call itself begins.
     Intercepted,
+}
+
+impl ClientConn {
+    /// The interceptors of the stub and of the channel, if there are any. The options are completed
+    /// by the channel's defaults then, because interceptors see them.
+    #[inline]
+    pub(super) fn interceptors(&self, options: &mut CallOptions) -> Option<InterceptorList> {
+        let of_channel = &self.settings().interceptors;
+        if of_channel.is_empty() && !options.has_interceptors() {
+            return None;
+        }
+        let defaults = self.settings().default_options.as_ref();
+        Some(take_interceptors(options, defaults, of_channel))
+    }
+
+    /// The channel's defaults, unless interceptors have seen options that have them.
+    pub(super) fn defaults(&self, stage: ChainStage) -> Option<&CallOptions> {
+        match stage {
+            ChainStage::New => self.settings().default_options.as_ref(),
+            ChainStage::Intercepted => None,
+        }
+    }
+}
+
+/// Completes a call's options by the channel's defaults; returns the interceptors of the stub and
+/// of the channel.
+fn take_interceptors(
+    options: &mut CallOptions,
+    defaults: Option<&CallOptions>,
+    of_channel: &InterceptorList,
+) -> InterceptorList {
+    if let Some(defaults) = defaults {
+        let own = std::mem::take(options);
+        *options = own.with_defaults(defaults);
+    }
+    match options.take_interceptors() {
+        None => Arc::clone(of_channel),
+        Some(of_stub) if of_channel.is_empty() => of_stub,
+        Some(of_stub) => of_stub.iter().chain(&**of_channel).cloned().collect(),
+    }
 }
 
 /// The channel of a unary call and the request's message: the caller's, or those of a chain.
@@ -78,6 +120,15 @@ pub(super) enum ChainMessage<Req> {
     Outer(Arc<dyn HasMessage<Req>>),
 }
 
+impl<Req> ChainMessage<Req> {
+    pub(super) fn get(&self) -> &Req {
+        match self {
+            Self::Own(message) => message,
+            Self::Outer(outer) => outer.message(),
+        }
+    }
+}
+
 /// A call at the end of a chain, which has the message.
 pub(super) trait HasMessage<Req>: Send + Sync {
     fn message(&self) -> &Req;
@@ -85,8 +136,8 @@ pub(super) trait HasMessage<Req>: Send + Sync {
 
 /// A unary call at the end of a chain.
 pub(super) struct ChainedUnary<C, Req, Res> {
-    end: ChainEnd,
-    conn: ClientConn,
+    pub(super) end: ChainEnd,
+    pub(super) conn: ClientConn,
     message: ChainMessage<Req>,
     types: PhantomData<fn(C) -> Res>,
 }
@@ -123,10 +174,7 @@ where
     Res: 'static,
 {
     fn message(&self) -> &Req {
-        match &self.message {
-            ChainMessage::Own(message) => message,
-            ChainMessage::Outer(outer) => outer.message(),
-        }
+        self.message.get()
     }
 }
 
@@ -149,31 +197,10 @@ where
     }
 }
 
-impl<C, Req, Res> TypedCall for ChainedUnary<C, Req, Res>
-where
-    C: Codec<Req> + Codec<Res>,
-    Req: Send + Sync + 'static,
-    Res: Send + 'static,
-{
-    fn end(&self) -> &ChainEnd {
-        &self.end
-    }
-
-    fn start(self: Arc<Self>, head: CallHead) -> ReplyFuture {
-        let CallHead {
-            method, options, ..
-        } = head;
-        let stage = ChainStage::Intercepted;
-        Box::pin(unary::<C, Req, Res, _, ClientReply>(
-            method, self, options, stage,
-        ))
-    }
-}
-
 /// A call that is not unary, at the end of a chain.
 pub(super) struct ChainedStream<C, Req, Res> {
-    end: ChainEnd,
-    conn: ClientConn,
+    pub(super) end: ChainEnd,
+    pub(super) conn: ClientConn,
     types: PhantomData<fn(C, Req) -> Res>,
 }
 
@@ -196,30 +223,7 @@ where
             conn: conn.clone(),
             types: PhantomData,
         };
-        let kind = options.kind.unwrap_or(CallKind::BidiStreaming);
+        let kind = options.streaming_kind(&method);
         OutgoingCall::new(method, kind, options, Arc::new(typed))
-    }
-}
-
-impl<C, Req, Res> TypedCall for ChainedStream<C, Req, Res>
-where
-    C: Codec<Req> + Codec<Res>,
-    Req: Send + 'static,
-    Res: Send + 'static,
-{
-    fn end(&self) -> &ChainEnd {
-        &self.end
-    }
-
-    fn start(self: Arc<Self>, head: CallHead) -> ReplyFuture {
-        let CallHead {
-            method, options, ..
-        } = head;
-        let stage = ChainStage::Intercepted;
-        Box::pin(async move {
-            let call = self.conn.streaming::<C, Req, Res>(method, options, stage);
-            let (requests, responses): (SendStream<Req>, RecvStream<Res>) = call.await?;
-            Ok(ClientReply::streams(requests, responses))
-        })
     }
 }

@@ -1,3 +1,6 @@
+//! The choice of the engine: the one place that names both. The attempt to connect of a channel and the
+//! connection of a server begin here, each on its own task.
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! Peers that do not speak HTTP/2 in plain text, recognised by the first octets that they send.
 //!
 //! The error of a user with a wrong port, or with credentials for the other kind of server, names
-//! the protocol of the peer, not the meaning of its octets as a frame.
+//! the protocol of the peer, not the meaning of its octets as a frame. The connection's task asks when it
+//! ends.
 
 use crate::disconnect_reason::OtherProtocol;
 

@@ -1,5 +1,5 @@
 //! The parser of a request's header fields, on a server. Its result is a typed head or a typed
-//! rejection.
+//! rejection. An engine calls it on the connection's task.
 //!
 //! The checks and their answers are grpc-go's (`http2_server.go`, `operateHeaders`), in its order.
 

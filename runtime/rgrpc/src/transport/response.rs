@@ -1,4 +1,5 @@
-//! The parser of a response's header fields and trailers, on a client.
+//! The parser of a response's header fields and trailers, on a client. The native engine calls it on the
+//! connection's task, the h2 engine where the call polls.
 //!
 //! The checks and their outcomes are grpc-go's (`http2_client.go`, `operateHeaders`).
 

@@ -1,3 +1,6 @@
+//! The phase of a server's connection: running, draining or stopped. The server and the connection's
+//! handle set it; the connection's task waits for it.
+
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;

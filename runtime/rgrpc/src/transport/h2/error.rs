@@ -1,4 +1,4 @@
-//! The end of a stream for an error of `h2`.
+//! The end of a stream for an error of `h2`. The stream asks, where its call polls it.
 
 use super::connection_info::ConnectionInfo;
 use crate::side::Side;

@@ -1,4 +1,5 @@
-//! Header fields of the h2 engine: metadata and status to the `http` crate's types and back.
+//! Header fields of the h2 engine: metadata and status to the `http` crate's types and back. A client's
+//! calls make requests on their tasks, a server's their responses; the connection's task reads requests.
 
 use std::fmt;
 

@@ -1,3 +1,7 @@
+//! The pieces of messages that `h2` writes, and the count of those that it has not written. Calls make
+//! them, and `h2` drops them on the connection's task; the task that discards the rest of a request waits
+//! for the count.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};

@@ -1,4 +1,5 @@
-//! The server's side of a connection over `h2`: the handshake and the connection's task.
+//! The server's side of a connection over `h2`: the handshake, and the connection's task, which accepts
+//! requests and polls new calls. The server runs it, on a task of its own or on that of a worker.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};

@@ -1,5 +1,5 @@
 //! Header fields of the native engine: metadata and status to the core's blocks, and received
-//! fields to the checks that both engines share.
+//! fields to the checks that both engines share. The connection's task calls it, and the core in it.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 

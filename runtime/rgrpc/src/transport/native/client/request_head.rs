@@ -1,5 +1,5 @@
 //! The heads of requests to send. The fields that all calls of a method share are encoded once for
-//! each connection.
+//! each connection. Calls make the fields of a request; the connection's task encodes them.
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};

@@ -50,6 +50,7 @@ impl Response<'_> {
     }
 
     /// Ends the call and the stream.
+    #[inline]
     pub(super) fn end(&mut self, end: CallEnd) {
         match end {
             CallEnd::Reply {
@@ -158,6 +159,7 @@ impl Response<'_> {
         }
     }
 
+    #[inline]
     fn reply(&mut self, header: Option<Metadata>, message: BytesQueue, trailer: Metadata) {
         let sent = match header {
             Some(header) => {

@@ -127,6 +127,7 @@ impl PartialEq<&str> for MethodName {
 }
 
 impl Hash for MethodName {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         (**self).hash(state);
     }

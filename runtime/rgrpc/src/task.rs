@@ -38,6 +38,14 @@ impl fmt::Display for Panicked {
     }
 }
 
+/// Pins a large value in a box, and makes it there: [`Box::pin`] makes it on the stack, and copies all
+/// of it.
+#[inline(always)]
+pub(crate) fn pin_in_place<T>(make: impl FnOnce() -> T) -> Pin<Box<T>> {
+    let place = Box::new_uninit();
+    Box::into_pin(Box::write(place, make()))
+}
+
 /// Runs code that may panic. `what` names it.
 ///
 /// The caller must not reuse state that the code may have left inconsistent.

@@ -68,6 +68,7 @@ pub struct BidiStream<Req, Res>(PhantomData<fn(Req) -> Res>);
 
 impl<'a, I, Req, Res, C> Call<'a, I, Unary<Req, Res>, C> {
     /// A call of `method` with this request.
+    #[inline]
     pub fn new(
         invoke: &'a I,
         codec: C,

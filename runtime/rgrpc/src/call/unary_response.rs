@@ -53,6 +53,7 @@ pub(crate) async fn receive_response<C: Codec<T>, T: 'static>(
 }
 
 /// The message of a whole response.
+#[inline]
 fn take_message<C: Codec<T>, T: 'static>(
     source: &dyn MessageSource,
     accepted: Accepted<'_>,

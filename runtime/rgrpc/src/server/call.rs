@@ -99,20 +99,18 @@ impl ServerCall {
         }
     }
 
-    /// As [`new`](Self::new), for a server with stats handlers or interceptors. A call that is
-    /// `shared` passes through interceptors, which may clone it.
+    /// Has the call's stats handlers see its messages, if there are any.
     #[inline]
-    pub(super) fn hooked(
-        context: CallContext,
-        content: Option<Bytes>,
-        encoding: Encoding,
-        limits: MessageLimits,
-        shared: bool,
-    ) -> Self {
+    pub(super) fn observe(&mut self) {
+        self.observed = self.request.context().recorders().is_some();
+    }
+
+    /// The call passes through interceptors, which may clone it.
+    #[inline]
+    pub(super) fn shared(self) -> Self {
         Self {
-            observed: context.recorders().is_some(),
-            shared,
-            ..Self::new(context, content, encoding, limits)
+            shared: true,
+            ..self
         }
     }
 

@@ -95,7 +95,7 @@ impl Services {
     }
 
     /// Looks a request's path up.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lookup(&self, path: &str) -> Option<MethodId> {
         self.ids.get(path).copied()
     }

@@ -145,13 +145,17 @@ impl CallRecorders {
     /// Begins an attempt with all recorders. `None` if it has none of its own.
     pub(crate) fn begin_attempt(&self, begin: &mut AttemptBegin<'_>) -> Option<AttemptRecorders> {
         let first = begin_attempt_with(&**self.first.as_ref()?, begin);
-        let others = match &self.others {
-            Some(others) => others
-                .iter()
-                .map(|recorder| begin_attempt_with(&**recorder, begin))
-                .collect(),
-            None => Vec::new(),
+        let Some(others) = &self.others else {
+            let others = Vec::new();
+            return first.map(|first| AttemptRecorders {
+                first: Some(first),
+                others,
+            });
         };
+        let others: Vec<_> = others
+            .iter()
+            .map(|recorder| begin_attempt_with(&**recorder, begin))
+            .collect();
         if first.is_none() && others.iter().all(Option::is_none) {
             return None;
         }
@@ -190,18 +194,12 @@ impl AttemptRecorders {
     }
 }
 
-/// The part of a call's state that its stats handlers and the head hook have made: it stays as it
-/// is for the rest of the call.
+/// The part of a call's state that its stats handlers and the head hook have made, before the rest:
+/// it stays as it is.
 #[derive(Default)]
 pub(crate) struct CallScope {
     pub(crate) extensions: Extensions,
     pub(crate) recorders: CallRecorders,
-}
-
-impl CallScope {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.extensions.is_empty() && self.recorders.is_empty()
-    }
 }
 
 /// The recorders of one connection. Dropping this reports the end of the connection to them.

@@ -20,6 +20,7 @@ enum Reply {
 impl ClientReply {
     /// An answer to a unary call.
     #[must_use]
+    #[inline]
     pub fn new<M: Send + 'static>(response: Response<M>) -> Self {
         Self(Reply::Response(
             response.map(|message| Box::new(message) as Box<dyn Any + Send>),

@@ -102,12 +102,14 @@ pub(super) trait UnaryReply<Res> {
 }
 
 impl<Res> UnaryReply<Res> for Response<Res> {
+    #[inline]
     fn of_response(response: Response<Res>) -> Self {
         response
     }
 }
 
 impl<Res: Send + 'static> UnaryReply<Res> for ClientReply {
+    #[inline]
     fn of_response(response: Response<Res>) -> Self {
         Self::new(response)
     }

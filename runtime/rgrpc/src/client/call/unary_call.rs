@@ -29,7 +29,7 @@ use crate::call::{
 use crate::codec::{Codec, Compressor, MessageLimit, PREFIX_LEN, frame_measured, frame_with};
 use crate::interceptor::{CallKind, MessageView};
 use crate::status::Status;
-use crate::task::current_runtime;
+use crate::task::{current_runtime, pin_in_place};
 
 /// Makes a unary call, from this stage on.
 pub(super) fn unary<C, Req, Res, R, Reply>(
@@ -92,7 +92,11 @@ where
                 .run(attempts, context.conn.target(), || recorder.take())
                 .await
         };
-        hooks.with(result).map(Reply::of_response)
+        hooks.call(result.as_ref().map(Response::trailer));
+        match result {
+            Ok(response) => Ok(Reply::of_response(response)),
+            Err(status) => Err(status),
+        }
     }
 }
 
@@ -275,8 +279,6 @@ where
             method, options, ..
         } = head;
         let stage = ChainStage::Intercepted;
-        Box::pin(unary::<C, Req, Res, _, ClientReply>(
-            method, self, options, stage,
-        ))
+        pin_in_place(|| unary::<C, Req, Res, _, ClientReply>(method, self, options, stage))
     }
 }

@@ -97,6 +97,7 @@ impl PickerSlot {
     /// Picks a connection for a call, by calling `take` with the picker's answer.
     ///
     /// The picker is users' code: a panic of it fails this call alone.
+    #[inline]
     pub(in crate::client) fn pick<T>(
         &self,
         call: &PickInfo<'_>,

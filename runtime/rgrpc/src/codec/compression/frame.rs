@@ -89,6 +89,7 @@ pub(crate) fn frame_measured<C: Codec<M>, M>(
 /// # Errors
 /// INTERNAL when the compressor fails; RESOURCE_EXHAUSTED when the compressed message is larger
 /// than the limit.
+#[inline]
 pub(crate) fn compress_framed(
     framed: &mut BytesQueue,
     compressor: Option<&Arc<dyn Compressor>>,

@@ -28,8 +28,8 @@ use crate::select_biased::{Either, select_biased};
 use crate::side::Side;
 use crate::transport::statistics::ConnectionStats;
 use crate::transport::{
-    Call, CallState, ConnectionPhase, DisconnectReason, Dispatch, HeadWithTimeout, Rejection,
-    ServerPhase, ServerSettings, ServerTransport, run_call,
+    Call, ConnectionPhase, DisconnectReason, Dispatch, HeadWithTimeout, ReceivedCall, Rejection,
+    ServerPhase, ServerSettings, ServerTransport, ServerTransportStream, run_call,
 };
 
 /// The maximum time in which a draining connection acknowledges the GOAWAY. A connection without
@@ -262,25 +262,32 @@ impl Accepted {
         } = self;
         let (parts, body) = request.into_parts();
         let received = match fields::parse_request(&parts).finish() {
-            Ok(HeadWithTimeout { head, timeout }) => HeadWithTimeout {
-                head: Arc::new(head),
-                timeout,
-            },
+            Ok(received) => received,
             Err(rejection) => {
                 // The stream may have been reset meanwhile; then there is no receiver.
                 let _ = respond.send_response(connection.rejection(&rejection), true);
                 return None;
             }
         };
-        let call = CallState::new(received, Instant::now());
-        let stream = Arc::new(H2ServerStream::new(
-            body,
-            respond,
-            connection.phase.connection().clone(),
-            Arc::clone(&connection.stopped),
-            Arc::clone(&connection.header_list),
-            call,
-        ));
-        Some(dispatch.dispatch(stream, None))
+        let received = ReceivedCall {
+            head: HeadWithTimeout {
+                head: Arc::new(received.head),
+                timeout: received.timeout,
+            },
+            at: Instant::now(),
+            connection: connection.phase.connection(),
+            content: None,
+        };
+        let open = |call| -> Arc<dyn ServerTransportStream> {
+            Arc::new(H2ServerStream::new(
+                body,
+                respond,
+                connection.phase.connection().clone(),
+                Arc::clone(&connection.stopped),
+                Arc::clone(&connection.header_list),
+                call,
+            ))
+        };
+        Some(dispatch.dispatch(received, open))
     }
 }

@@ -180,6 +180,7 @@ impl AttemptContext<'_> {
     }
 
     /// The time until the deadline, if the call has one: else the clock is not read.
+    #[inline]
     fn timeout(&self) -> Result<Option<Duration>, AttemptFailure> {
         let Some(deadline) = self.call.deadline() else {
             return Ok(None);

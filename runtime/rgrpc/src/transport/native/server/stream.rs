@@ -89,22 +89,20 @@ impl Closed {
 }
 
 impl NativeServerStream {
-    /// Creates the stream of a request that has not ended.
-    pub(super) fn begun(key: StreamKey, shared: Arc<ServerShared>, call: CallState) -> Self {
-        let stream = Self::whole(key, shared, call);
-        stream.state.get_or_init(Box::default);
-        stream
-    }
-
     /// Creates the stream of a request that has arrived whole, and was given to the call.
     #[inline]
-    pub(super) fn whole(key: StreamKey, shared: Arc<ServerShared>, call: CallState) -> Self {
+    pub(super) fn new(key: StreamKey, shared: Arc<ServerShared>, call: CallState) -> Self {
         Self {
             key,
             shared,
             call,
             state: OnceLock::new(),
         }
+    }
+
+    /// The request has not ended. Called before the stream is used.
+    pub(super) fn expect_more(&self) {
+        self.state.get_or_init(Box::default);
     }
 
     /// Runs the operation on the state, under its lock.
@@ -345,10 +343,10 @@ mod tests {
     use super::*;
     use crate::extensions::Extensions;
     use crate::io::Address;
+    use crate::transport::RequestHead;
     use crate::transport::checked_waker::{CheckedWakes, is_locked};
     use crate::transport::native::fields::{HeaderBlock, read_response};
     use crate::transport::native::outgoing::SEND_QUOTA;
-    use crate::transport::{HeadWithTimeout, RequestHead};
 
     const ANY: ReadDemand = ReadDemand::Message { max: usize::MAX };
 
@@ -371,12 +369,10 @@ mod tests {
             content_subtype: Bytes::new(),
             encoding: None,
         };
-        let received = HeadWithTimeout {
-            head: Arc::new(head),
-            timeout: None,
-        };
-        let call = CallState::new(received, Instant::now());
-        NativeServerStream::begun(key, Arc::new(shared), call)
+        let call = CallState::new(Arc::new(head), Instant::now(), None, None);
+        let stream = NativeServerStream::new(key, Arc::new(shared), call);
+        stream.expect_more();
+        stream
     }
 
     #[test]

@@ -25,9 +25,9 @@ use crate::transport::native::outbox::Outbox;
 use crate::transport::native::socket::Socket;
 use crate::transport::native::turn::{ConnectionTask, Turn};
 use crate::transport::{
-    CallEnd, CallState, ConnectionHandle, ConnectionPhase, DisconnectReason, Dispatch, GoAway,
-    HeadWithTimeout, RefusalLog, RequestHead, ResetCode, ServerPhase, ServerSettings,
-    ServerTransportStream, StreamFailure, run_call,
+    CallEnd, ConnectionHandle, ConnectionPhase, DisconnectReason, Dispatch, GoAway,
+    HeadWithTimeout, ReceivedCall, RefusalLog, RequestHead, ResetCode, ServerPhase, ServerSettings,
+    StreamFailure, run_call,
 };
 
 /// A request whose head has arrived, and nothing after it.
@@ -210,8 +210,8 @@ impl<D: Dispatch> Task<D> {
     fn begin(&mut self, opened: Option<Opened>, now: Instant) {
         if let Some(opened) = opened {
             let key = opened.key;
-            let stream = self.stream(opened, now, NativeServerStream::begun);
-            self.calls.push((key, self.dispatch.dispatch(stream, None)));
+            let call = self.dispatch(opened, None, now);
+            self.calls.push((key, call));
         }
     }
 
@@ -220,24 +220,30 @@ impl<D: Dispatch> Task<D> {
     /// uses it again.
     fn begin_whole(&mut self, opened: Opened, content: Bytes, now: Instant, cx: &mut Context<'_>) {
         let key = opened.key;
-        let stream = self.stream(opened, now, NativeServerStream::whole);
-        let call = self.dispatch.dispatch(stream, Some(content));
+        let call = self.dispatch(opened, Some(content), now);
         self.poll_call(key, call, cx);
     }
 
-    /// Creates the stream of a request.
+    /// Starts the call of a request, and creates its stream.
     #[inline]
-    fn stream(
-        &mut self,
-        opened: Opened,
-        now: Instant,
-        make: impl FnOnce(StreamKey, Arc<ServerShared>, CallState) -> NativeServerStream,
-    ) -> Arc<dyn ServerTransportStream> {
+    fn dispatch(&mut self, opened: Opened, content: Option<Bytes>, now: Instant) -> D::Call {
         let Opened { key, head } = opened;
-        let shared = Arc::clone(&self.shared);
-        let stream = Arc::new(make(key, shared, CallState::new(head, now)));
-        self.link.core.set_value(key, Arc::clone(&stream));
-        stream
+        let (shared, core) = (&self.shared, &mut self.link.core);
+        let is_whole = content.is_some();
+        let received = ReceivedCall {
+            head,
+            at: now,
+            connection: &shared.connection,
+            content,
+        };
+        self.dispatch.dispatch(received, |call| {
+            let stream = Arc::new(NativeServerStream::new(key, Arc::clone(shared), call));
+            if !is_whole {
+                stream.expect_more();
+            }
+            core.set_value(key, Arc::clone(&stream));
+            stream
+        })
     }
 
     fn receive(&mut self, key: StreamKey, data: Bytes, end_stream: bool) {

@@ -42,7 +42,7 @@ impl ResolverBuilder for EtcdBuilder {
             return Err(ResolverError::invalid_target(problem));
         }
         let registry = ClientConn::new(target.authority(), credentials::insecure())
-            .map_err(|error| error.to_string())?;
+            .map_err(ResolverError::invalid_target)?;
         Ok(Box::new(EtcdResolver {
             registry,
             prefix: target.endpoint().as_bytes().to_vec(),

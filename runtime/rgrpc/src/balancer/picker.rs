@@ -9,7 +9,7 @@ use crate::status::Status;
 
 /// A snapshot of a policy's decisions: chooses a subchannel for each call.
 ///
-/// Every call calls it on the call's own task, many at the same time. It must not block, and must
+/// Each attempt at a call calls it once, on the call's own task, many at the same time. It must not block, and must
 /// not take a lock that may be held for long. A panic fails the call with INTERNAL.
 ///
 /// Source: grpc-go `balancer.Picker`.
@@ -167,7 +167,8 @@ pub(crate) fn take_authority(of_pick: &mut Metadata) -> Option<String> {
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct DoneInfo<'a> {
-    /// The status of a failed attempt. CANCELLED if the caller has dropped the call. `None` if the
+    /// The status of a failed attempt. That of the call if its deadline or its cancel handle has ended
+    /// it, CANCELLED if the caller has dropped it. `None` if the
     /// attempt has ended with OK and, for a call with one response, the response was valid.
     pub failure: Option<&'a Status>,
     /// The trailers, or the metadata of a response without headers. Empty if nothing came.

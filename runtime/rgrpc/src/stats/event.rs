@@ -120,7 +120,8 @@ pub enum CallEvent<'a> {
     OutTrailer(&'a Metadata),
     /// On a client: the trailers have been received.
     InTrailer(&'a Metadata),
-    /// The call has ended: with a status, by a party, and the time at which it began.
+    /// The call has ended: with a status, by a party, and the time at which it began. An attempt that
+    /// was under way when the deadline or the cancel handle ended its call has that status too.
     End(CallOutcome<'a>),
 }
 

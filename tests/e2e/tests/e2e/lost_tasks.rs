@@ -4,8 +4,8 @@
 use std::future::{pending, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -245,6 +245,90 @@ fn a_call_that_waits_for_a_connection_fails_when_the_runtime_is_gone_unless_it_w
         let [fails, works] = calls.map(|call| call.join().expect("it ends"));
         expect_lost(&fails.expect_err("its channel was lost"), &[SHUT_DOWN]);
         assert_eq!(works.expect("it waits for ready"), "hello", "{kind:?}");
+    }
+}
+
+/// A policy whose picker connects the channel when it is dropped.
+#[derive(Clone, Default)]
+struct Reconnecting(Arc<OnceLock<ClientConn>>);
+
+impl BalancerBuilder for Reconnecting {
+    fn name(&self) -> &str {
+        "reconnecting"
+    }
+
+    fn build(&self, _options: &BalancerOptions) -> Box<dyn Balancer> {
+        Box::new(self.clone())
+    }
+}
+
+impl Balancer for Reconnecting {
+    fn update(
+        &mut self,
+        _update: BalancerUpdate,
+        control: &mut dyn ChannelControl,
+    ) -> Result<(), Status> {
+        let picker = Arc::new(self.clone());
+        control.update_state(ConnectivityState::Connecting, picker);
+        Ok(())
+    }
+
+    fn resolver_error(&mut self, _error: &Status, _control: &mut dyn ChannelControl) {}
+
+    fn subconn_state(
+        &mut self,
+        _subconn: SubConnId,
+        _state: &SubConnState,
+        _control: &mut dyn ChannelControl,
+    ) {
+    }
+
+    fn exit_idle(&mut self, _control: &mut dyn ChannelControl) {}
+}
+
+impl Picker for Reconnecting {
+    fn pick(&self, _call: &PickInfo<'_>) -> PickResult<'_> {
+        PickResult::Queue
+    }
+}
+
+impl Drop for Reconnecting {
+    fn drop(&mut self) {
+        if let Some(conn) = self.0.get() {
+            // There may be no runtime.
+            let _ = conn.connect();
+        }
+    }
+}
+
+#[test]
+fn a_picker_that_is_dropped_with_its_channels_runtime_may_use_the_channel() {
+    for kind in KINDS {
+        let policy = Reconnecting::default();
+        let conn = builder(FnDialer::new(|_| pending::<io::Result<Connected>>()))
+            .balancer(policy.clone())
+            .default_service_config(r#"{"loadBalancingConfig": [{"reconnecting": {}}]}"#)
+            .build()
+            .expect("a valid channel");
+        let runtime = kind.start();
+        runtime.block_on(async {
+            let client = StubClient::new(conn.clone());
+            let mut call = pin!(client.unary(msg("")).into_future());
+            assert!(is_pending(call.as_mut()).await);
+            let state = conn.wait_for_state_change(ConnectivityState::Idle);
+            soon(state).await;
+            settle().await;
+        });
+        policy.0.set(conn.clone()).expect("once");
+        let (ended, end) = std::sync::mpsc::channel();
+        let ending = std::thread::spawn(move || {
+            kind.end(runtime);
+            ended.send(()).expect("the test waits");
+        });
+        end.recv_timeout(Duration::from_secs(30))
+            .expect("the runtime ends");
+        ending.join().expect("no panic");
+        conn.close();
     }
 }
 
@@ -832,11 +916,13 @@ async fn a_picker_s_panic_is_the_call_s_alone() {
     };
     let conn = with_policy(policy, server.connector());
     let client = StubClient::new(conn.clone());
-    let status = soon(client.unary(msg("")).into_future()).await;
-    let status = status.expect_err("it panics");
-    assert_eq!(status.code(), Code::Internal, "{status}");
-    let why = "the picker panicked; the log has its message";
-    assert_eq!(status.message(), why);
+    for _ in 0..2 {
+        let status = soon(client.unary(msg("")).into_future()).await;
+        let status = status.expect_err("it panics");
+        assert_eq!(status.code(), Code::Internal, "{status}");
+        let why = "the picker panicked; the log has its message";
+        assert_eq!(status.message(), why);
+    }
     soon(echoes(&conn)).await;
 }
 

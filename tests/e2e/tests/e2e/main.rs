@@ -1,5 +1,6 @@
 //! End-to-end tests, a module for each behaviour; see the crate's documentation.
 
+mod attempt_ends;
 mod backends;
 mod bad_input;
 mod balancer_seams;

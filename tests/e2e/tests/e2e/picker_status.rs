@@ -12,8 +12,9 @@ use rgrpc::balancer::{
     PickResult, Picker, SubConnId, SubConnState,
 };
 use rgrpc::resolver::{Endpoint, ResolverState};
-use rgrpc::{Code, ConnectivityState, Status};
+use rgrpc::{ClientConn, Code, ConnectivityState, Status};
 use rgrpc_e2e::{StubClient, StubService, msg, settle, soon, text};
+use tokio::time::Instant;
 
 use crate::cluster::{Cluster, address};
 
@@ -26,12 +27,14 @@ enum Answer {
 
 /// A policy whose pickers have no connections, but an answer.
 #[derive(Clone)]
-struct Answering(Answer);
-
-struct AnsweringPicker {
+struct Answering {
     answer: Answer,
-    picks: AtomicUsize,
+    /// The number of picks, of all its pickers.
+    picks: Arc<AtomicUsize>,
 }
+
+/// Its answer has the number of the pick, from 1.
+struct AnsweringPicker(Answering);
 
 impl BalancerBuilder for Answering {
     fn name(&self) -> &str {
@@ -49,10 +52,7 @@ impl Balancer for Answering {
         _update: BalancerUpdate,
         control: &mut dyn ChannelControl,
     ) -> Result<(), Status> {
-        let picker = AnsweringPicker {
-            answer: self.0.clone(),
-            picks: AtomicUsize::new(0),
-        };
+        let picker = AnsweringPicker(self.clone());
         control.update_state(ConnectivityState::TransientFailure, Arc::new(picker));
         Ok(())
     }
@@ -72,8 +72,8 @@ impl Balancer for Answering {
 
 impl Picker for AnsweringPicker {
     fn pick(&self, _call: &PickInfo<'_>) -> PickResult<'_> {
-        let pick = self.picks.fetch_add(1, Ordering::Relaxed);
-        match self.answer {
+        let pick = self.0.picks.fetch_add(1, Ordering::Relaxed) + 1;
+        match self.0.answer {
             Answer::Fail(code) => PickResult::Fail(Status::new(code, format!("pick {pick}"))),
             Answer::Drop(code) => PickResult::Drop(Status::new(code, format!("pick {pick}"))),
         }
@@ -88,13 +88,37 @@ const ANSWERING: &str = r#"{
     }}]
 }"#;
 
-/// A client of a channel whose pickers answer with this.
-fn answering(answer: Answer) -> StubClient {
-    let cluster = Cluster::of(&["a"]);
-    let builder = cluster.builder().default_service_config(ANSWERING);
-    let conn = builder.balancer(Answering(answer)).build();
-    cluster.found(&["a"]);
-    StubClient::new(conn.expect("a valid channel"))
+/// A channel whose pickers answer with this, and the number of their picks.
+struct Answered {
+    cluster: Cluster,
+    conn: ClientConn,
+    client: StubClient,
+    picks: Arc<AtomicUsize>,
+}
+
+impl Answered {
+    fn with(answer: Answer) -> Self {
+        let cluster = Cluster::of(&["a"]);
+        let picks = Arc::default();
+        let policy = Answering {
+            answer,
+            picks: Arc::clone(&picks),
+        };
+        let builder = cluster.builder().default_service_config(ANSWERING);
+        let conn = builder.balancer(policy).build().expect("a valid channel");
+        cluster.found(&["a"]);
+        Self {
+            cluster,
+            client: StubClient::new(conn.clone()),
+            conn,
+            picks,
+        }
+    }
+
+    /// The number of picks since the last time.
+    fn picks(&self) -> usize {
+        self.picks.swap(0, Ordering::Relaxed)
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -111,10 +135,15 @@ async fn codes_of_applications_become_internal_when_a_picker_fails_calls_with_th
             code => code,
         };
         for answer in [Answer::Fail(code), Answer::Drop(code)] {
-            let client = answering(answer);
-            let status = soon(async { client.unary(msg("")).await }).await;
+            let is_retried = matches!(answer, Answer::Fail(Code::Unavailable));
+            let answered = Answered::with(answer);
+            let status = soon(async { answered.client.unary(msg("")).await }).await;
             let status = status.expect_err("no connection is picked");
             assert_eq!(status.code(), expected, "{code}: {status}");
+            let attempts = if is_retried { 3 } else { 1 };
+            let pick = format!("pick {attempts}");
+            assert!(status.message().contains(&pick), "{code}: {status}");
+            assert_eq!(answered.picks(), attempts, "{code}: {status}");
         }
     }
 }
@@ -122,15 +151,55 @@ async fn codes_of_applications_become_internal_when_a_picker_fails_calls_with_th
 #[tokio::test(start_paused = true)]
 async fn calls_that_a_picker_fails_wait_for_ready_and_those_that_it_drops_do_not() {
     let wait = |answer| async {
-        let client = answering(answer);
-        let call = client.unary(msg("")).wait_for_ready(true);
+        let answered = Answered::with(answer);
+        let call = answered.client.unary(msg("")).wait_for_ready(true);
         let call = call.timeout(Duration::from_secs(60));
-        call.await.expect_err("no connection is picked").code()
+        let status = call.await.expect_err("no connection is picked");
+        (status, answered.picks())
     };
-    let failed = wait(Answer::Fail(Code::Unavailable)).await;
-    assert_eq!(failed, Code::DeadlineExceeded);
-    let dropped = wait(Answer::Drop(Code::Unavailable)).await;
-    assert_eq!(dropped, Code::Unavailable);
+    let (failed, picks) = wait(Answer::Fail(Code::Unavailable)).await;
+    assert_eq!(failed.code(), Code::DeadlineExceeded);
+    // It names the failure, for which the picker is not asked again.
+    assert!(failed.message().ends_with("last: pick 1"), "{failed}");
+    assert_eq!(picks, 1);
+    let (dropped, picks) = wait(Answer::Drop(Code::Unavailable)).await;
+    assert_eq!(dropped.code(), Code::Unavailable);
+    assert_eq!(picks, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_picker_is_asked_once_by_an_attempt_and_the_next_one_once_more() {
+    let answered = Answered::with(Answer::Fail(Code::Unavailable));
+    // Until the policy has published a picker there is none to count.
+    soon(async { answered.client.unary(msg("")).await })
+        .await
+        .expect_err("failed");
+    assert_eq!(answered.picks(), 3, "one an attempt");
+    let call = answered.client.clone();
+    let call = tokio::spawn(async move { call.unary(msg("")).wait_for_ready(true).await });
+    settle().await;
+    assert_eq!(answered.picks(), 1);
+    for _ in 0..3 {
+        answered.cluster.found(&["a"]);
+        settle().await;
+        assert_eq!(answered.picks(), 1, "a picker for each update");
+    }
+    let streaming = answered.client.bidi_streaming();
+    soon(async { streaming.await.map(drop) })
+        .await
+        .expect_err("failed");
+    assert_eq!(answered.picks(), 3, "one an attempt");
+    call.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_asks_a_picker_but_calls() {
+    let answered = Answered::with(Answer::Fail(Code::Unavailable));
+    let deadline = Instant::now() + Duration::from_secs(1);
+    let ready = answered.conn.wait_ready(deadline);
+    let status = ready.await.expect_err("never ready");
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+    assert_eq!(answered.picks(), 0);
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,14 +208,15 @@ async fn a_dropped_call_is_not_retried_under_any_retry_policy() {
         (Answer::Fail(Code::Unavailable), true),
         (Answer::Drop(Code::Unavailable), false),
     ] {
-        let client = answering(answer);
-        let status = client.unary(msg("")).await.expect_err("none is picked");
+        let answered = Answered::with(answer);
+        let status = answered.client.unary(msg("")).await.expect_err("none");
         let text = status.message();
         assert_eq!(
             text.ends_with("(the last of 3 attempts)"),
             is_retried,
             "{text}"
         );
+        assert_eq!(answered.picks(), if is_retried { 3 } else { 1 });
     }
 }
 

@@ -680,6 +680,7 @@ impl ClientConnBuilder {
             service_configs,
             headers: Arc::new(plain),
             per_rpc_credentials,
+            buffer_pool: settings.buffer_pool.clone(),
             health_check_disabled: self.health_check_disabled,
         };
         Ok(ClientConn::from_parts(settings, channel))

@@ -67,16 +67,15 @@ impl Bounds {
         .await
     }
 
-    /// Runs a call to `target` within the bounds. When one is exceeded, the call is dropped, which
-    /// cancels it; when that is the deadline, `waited_for` is asked then, after the drop. The call
-    /// stays where it is pinned: a future that was given here would be kept twice, here and where
-    /// it came from.
+    /// Runs a call to `target` within the bounds. When one is exceeded, `bounded` is told, then the
+    /// call is dropped, which cancels it, and `bounded` has the call's status. The call stays where
+    /// it is pinned: a future that was given here would be kept twice, here and where it came from.
     #[inline]
     pub(super) fn run<'a, T>(
         self,
         mut call: Pin<&'a mut Option<impl Future<Output = Result<T, Status>>>>,
         target: &'a str,
-        waited_for: impl Fn() -> Option<WaitReason>,
+        bounded: &'a impl BoundedCall,
     ) -> impl Future<Output = Result<T, Status>> {
         // Boxed, so that calls without bounds need no space for it.
         let mut exceeded = (!self.is_unbounded()).then(|| Box::pin(self.exceeded()));
@@ -85,12 +84,25 @@ impl Bounds {
             if let Some(exceeded) = &mut exceeded
                 && let Poll::Ready(exceeded) = exceeded.as_mut().poll(cx)
             {
+                bounded.exceed(exceeded);
                 call.set(None);
-                return Poll::Ready(Err(exceeded.status(target, &waited_for)));
+                let status = bounded.status(target);
+                let status = status.unwrap_or_else(|| exceeded.status(target, None));
+                return Poll::Ready(Err(status));
             }
             poll_some(call.as_mut(), cx)
         })
     }
+}
+
+/// A call that may end by its bounds.
+pub(super) trait BoundedCall {
+    /// The call has exceeded this bound: its attempts end.
+    fn exceed(&self, exceeded: Exceeded);
+
+    /// The status of the call to `target`, which its attempts end with as well; `None` if it has not
+    /// ended from this side.
+    fn status(&self, target: &str) -> Option<Status>;
 }
 
 /// Polls a future that is there.
@@ -114,14 +126,10 @@ pub(super) enum Exceeded {
 }
 
 impl Exceeded {
-    /// The status of the call to `target`.
-    pub(super) fn status(
-        self,
-        target: &str,
-        waited_for: impl FnOnce() -> Option<WaitReason>,
-    ) -> Status {
+    /// The status of the call to `target`; `wait` is what it waited for.
+    pub(super) fn status(self, target: &str, wait: Option<&WaitReason>) -> Status {
         match self {
-            Self::Deadline => deadline_exceeded(target, waited_for().as_ref()),
+            Self::Deadline => deadline_exceeded(target, wait),
             Self::Cancelled => Status::cancelled("the call was cancelled by its cancel handle"),
             Self::Parent => {
                 Status::cancelled("the call on whose behalf this one was made has ended")

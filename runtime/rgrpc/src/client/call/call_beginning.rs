@@ -114,13 +114,11 @@ impl ClientConn {
             let wait_for_ready = options.wait_for_ready();
             let start = || self.start();
             let config = pin!(wait_for_call_config(self.shared(), wait_for_ready, start));
-            recorder.during(config, || Some(WaitReason::Resolver)).await
+            recorder.during(config, || WaitReason::Resolver).await
         };
         let config = pin!(Some(config));
         let bounds = Bounds::of_options(options);
-        let config = bounds
-            .run(config, self.target(), || recorder.take())
-            .await?;
+        let config = bounds.run(config, self.target(), &recorder).await?;
         if let (Some(observer), Some(began)) = (observer, began) {
             observer.record(&CallEvent::NameResolutionDelayed(began.elapsed()));
         }

@@ -52,17 +52,10 @@ where
         record_request,
     };
     let call = Arc::new(StreamCall::new(context, scheduler, FinishHooks::default()));
-    let recorder = WaitRecorder::default();
-    let response = async {
-        let accepted = Accepted {
-            limit,
-            encodings: encodings.as_ref(),
-        };
-        let response = pin!(receive_response::<C, Res>(&call, accepted));
-        recorder.during(response, || call.give_up()).await
+    let accepted = Accepted {
+        limit,
+        encodings: encodings.as_ref(),
     };
-    let response = pin!(Some(response));
-    bounds
-        .run(response, conn.target(), || recorder.take())
-        .await
+    let response = pin!(Some(receive_response::<C, Res>(&call, accepted)));
+    bounds.run(response, conn.target(), &*call).await
 }

@@ -115,7 +115,8 @@ impl ResolvedCall {
         self.extra.as_ref()?.selected.as_ref()
     }
 
-    /// The call is committed to an attempt, or has ended. Idempotent.
+    /// The call is committed to an attempt, or decided without one. Idempotent; at the latest when
+    /// the call is dropped.
     pub(super) fn commit(&self) {
         if let Some(selected) = self.selected() {
             selected.commit();
@@ -176,6 +177,12 @@ impl ResolvedCall {
                 info.show(exchange);
             }
         }
+    }
+}
+
+impl Drop for ResolvedCall {
+    fn drop(&mut self) {
+        self.commit();
     }
 }
 

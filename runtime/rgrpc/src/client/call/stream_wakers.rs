@@ -22,9 +22,13 @@ pub(super) struct StreamWakers(Mutex<[Option<Waker>; 2]>);
 impl StreamWakers {
     /// Remembers the task of a half, until it is woken.
     pub(super) fn register(&self, half: StreamHalf, waker: &Waker) {
-        match &mut lock(&self.0)[half as usize] {
-            Some(registered) => registered.clone_from(waker),
-            none => *none = Some(waker.clone()),
+        let mut wakers = lock(&self.0);
+        let slot = &mut wakers[half as usize];
+        if slot.as_ref().is_none_or(|slot| !slot.will_wake(waker)) {
+            let previous = slot.replace(waker.clone());
+            drop(wakers);
+            // The last one of a task may drop that, which is done without the lock.
+            drop(previous);
         }
     }
 

@@ -79,7 +79,7 @@ where
     let call = Arc::new(StreamCall::new(context, scheduler, hooks));
     let opened = {
         let opened = pin!(Some(call.opened()));
-        bounds.run(opened, conn.target(), || call.give_up()).await
+        bounds.run(opened, conn.target(), &*call).await
     };
     if let Err(status) = opened {
         call.finish(Err(&status));

@@ -88,9 +88,7 @@ where
                 make_attempts::<C, Req, Res>(&context, request.message(), &mut scheduler);
             let attempts = pin!(Some(attempts));
             let bounds = Bounds::of_call(call);
-            bounds
-                .run(attempts, context.conn.target(), || recorder.take())
-                .await
+            bounds.run(attempts, context.conn.target(), &recorder).await
         };
         hooks.call(result.as_ref().map(Response::trailer));
         match result {
@@ -190,10 +188,7 @@ where
             }
             // These two are for hedged calls.
             AttemptDecision::RepeatNow | AttemptDecision::AwaitOthers => {}
-            AttemptDecision::Fail(status) => {
-                context.call.commit();
-                return Err(status);
-            }
+            AttemptDecision::Fail(status) => return Err(status),
         }
     }
 }
@@ -245,7 +240,7 @@ fn frame_shown<C: Codec<Req>, Req: 'static>(
 
 /// Waits until this attempt is due; `last` is the failure of the one before.
 async fn back_off(context: &AttemptContext<'_>, delay: Duration, attempt: u32, last: Status) {
-    let reason = || Some(WaitReason::Backoff { attempt, last });
+    let reason = || WaitReason::Backoff { attempt, last };
     context.recorder.during(pin!(sleep(delay)), reason).await;
 }
 
@@ -259,8 +254,8 @@ async fn receive<C: Codec<Res>, Res: 'static>(
         encodings: context.call.accept_compressors(),
     };
     let response = pin!(receive_response::<C, Res>(attempt, accepted));
-    let reason = || Some(attempt.wait_reason());
-    let response = context.recorder.during(response, reason).await;
+    let abandoned = |recorder: &WaitRecorder| attempt.abandoned(recorder);
+    let response = context.recorder.watch(response, abandoned).await;
     response.map_err(|status| attempt.failure(status))
 }
 

@@ -1,4 +1,5 @@
-//! The reason why a call waits inside the client, for the text of a deadline that passes meanwhile.
+//! The reason why a call waits inside the client, and the status of one that its bounds have ended
+//! meanwhile.
 //!
 //! Recorded by the call's own future, when it is dropped while it waits.
 
@@ -9,6 +10,7 @@ use std::sync::Mutex;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::bounds::{BoundedCall, Exceeded};
 use crate::client::connectivity::Unconnected;
 use crate::io::Address;
 use crate::lock::lock;
@@ -52,6 +54,11 @@ pub(super) fn deadline_exceeded(target: &str, wait: Option<&WaitReason>) -> Stat
     Status::deadline_exceeded(text).with_origin(Origin::Deadline)
 }
 
+/// The status of a call that its caller has dropped.
+pub(super) fn dropped() -> Status {
+    Status::cancelled("the call was dropped before it had ended")
+}
+
 impl fmt::Display for WaitReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -79,12 +86,27 @@ impl fmt::Display for WaitReason {
     }
 }
 
-/// The reason of the wait in which a call was abandoned.
+/// The reason of the wait in which a call was abandoned, and the status of a call that has ended by
+/// its bounds, for the attempts that end with it.
 ///
 /// Only a wait that is dropped before it is over is recorded, so that a call that does not time out
 /// pays nothing for it.
 #[derive(Debug, Default)]
-pub(super) struct WaitRecorder(Mutex<Option<Box<WaitReason>>>);
+pub(super) struct WaitRecorder(Mutex<Option<Box<Record>>>);
+
+#[derive(Debug, Default)]
+struct Record {
+    wait: Option<WaitReason>,
+    end: Option<CallEnd>,
+}
+
+/// The end of a call from this side.
+#[derive(Debug)]
+enum CallEnd {
+    /// Its waits are being dropped, which record their reason.
+    Exceeded(Exceeded),
+    Ended(Status),
+}
 
 impl WaitRecorder {
     /// Waits for `future`. If that is abandoned, `reason` is recorded, while `future` still exists:
@@ -93,35 +115,89 @@ impl WaitRecorder {
         &'a self,
         future: Pin<&'a mut F>,
         reason: R,
-    ) -> RecordedWait<'a, F, R>
+    ) -> RecordedWait<'a, F, impl FnOnce(&WaitRecorder) + Unpin + use<'a, F, R>>
     where
         F: Future,
-        R: FnOnce() -> Option<WaitReason> + Unpin,
+        R: FnOnce() -> WaitReason + Unpin,
+    {
+        self.watch(future, move |recorder: &Self| recorder.record(reason()))
+    }
+
+    /// As [`during`](Self::during); `abandoned` is to record the reason, and may end with the call.
+    pub(super) fn watch<'a, F, A>(
+        &'a self,
+        future: Pin<&'a mut F>,
+        abandoned: A,
+    ) -> RecordedWait<'a, F, A>
+    where
+        F: Future,
+        A: FnOnce(&Self) + Unpin,
     {
         RecordedWait {
             recorder: self,
             future,
-            reason: Some(reason),
+            abandoned: Some(abandoned),
         }
     }
 
-    pub(super) fn take(&self) -> Option<WaitReason> {
-        lock(&self.0).take().map(|reason| *reason)
+    /// Records the reason of a wait. The last one holds.
+    pub(super) fn record(&self, reason: WaitReason) {
+        let previous = lock(&self.0).get_or_insert_default().wait.replace(reason);
+        // It may have a user's error, which is dropped without the lock.
+        drop(previous);
+    }
+
+    /// The call has ended with this status.
+    pub(super) fn end(&self, status: Status) {
+        let end = CallEnd::Ended(status);
+        let previous = lock(&self.0).get_or_insert_default().end.replace(end);
+        drop(previous);
+    }
+
+    fn wait_and_exceeded(&self) -> Result<(Option<WaitReason>, Exceeded), Option<Status>> {
+        let mut record = lock(&self.0);
+        let Some(Record { wait, end }) = record.as_deref_mut() else {
+            return Err(None);
+        };
+        match end {
+            None => Err(None),
+            Some(CallEnd::Ended(status)) => Err(Some(status.clone())),
+            Some(CallEnd::Exceeded(exceeded)) => Ok((wait.take(), *exceeded)),
+        }
+    }
+}
+
+impl BoundedCall for WaitRecorder {
+    fn exceed(&self, exceeded: Exceeded) {
+        let end = CallEnd::Exceeded(exceeded);
+        let previous = lock(&self.0).get_or_insert_default().end.replace(end);
+        drop(previous);
+    }
+
+    /// The first time, of the wait that was recorded last; the same one afterwards.
+    fn status(&self, target: &str) -> Option<Status> {
+        let (wait, exceeded) = match self.wait_and_exceeded() {
+            Ok(found) => found,
+            Err(status) => return status,
+        };
+        let status = exceeded.status(target, wait.as_ref());
+        self.end(status.clone());
+        Some(status)
     }
 }
 
 /// A wait whose reason is recorded when this is dropped before it is over.
-pub(super) struct RecordedWait<'a, F, R: FnOnce() -> Option<WaitReason>> {
+pub(super) struct RecordedWait<'a, F, A: FnOnce(&WaitRecorder)> {
     recorder: &'a WaitRecorder,
     future: Pin<&'a mut F>,
     /// `None` once the wait is over.
-    reason: Option<R>,
+    abandoned: Option<A>,
 }
 
-impl<F, R> Future for RecordedWait<'_, F, R>
+impl<F, A> Future for RecordedWait<'_, F, A>
 where
     F: Future,
-    R: FnOnce() -> Option<WaitReason> + Unpin,
+    A: FnOnce(&WaitRecorder) + Unpin,
 {
     type Output = F::Output;
 
@@ -129,17 +205,16 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let poll = self.future.as_mut().poll(cx);
         if poll.is_ready() {
-            self.reason = None;
+            self.abandoned = None;
         }
         poll
     }
 }
 
-impl<F, R: FnOnce() -> Option<WaitReason>> Drop for RecordedWait<'_, F, R> {
+impl<F, A: FnOnce(&WaitRecorder)> Drop for RecordedWait<'_, F, A> {
     fn drop(&mut self) {
-        if let Some(reason) = self.reason.take() {
-            let reason = reason().map(Box::new);
-            *lock(&self.recorder.0) = reason;
+        if let Some(abandoned) = self.abandoned.take() {
+            abandoned(self.recorder);
         }
     }
 }
@@ -203,16 +278,57 @@ mod tests {
         );
     }
 
+    fn ended(recorder: &WaitRecorder) -> Option<String> {
+        let status = recorder.status("dns:///shop")?;
+        Some(status.message().to_owned())
+    }
+
     #[tokio::test]
-    async fn only_a_wait_that_is_not_over_is_recorded() {
+    async fn a_call_that_has_exceeded_its_deadline_has_waited_for_what_was_dropped_last() {
         let recorder = WaitRecorder::default();
         recorder
             .during(pin!(ready(())), || panic!("it is over"))
             .await;
-        assert!(recorder.take().is_none());
-        drop(recorder.during(pin!(ready(())), || Some(WaitReason::Resolver)));
-        drop(recorder.during(pin!(ready(())), || Some(WaitReason::Credentials)));
-        assert!(matches!(recorder.take(), Some(WaitReason::Credentials)));
-        assert!(recorder.take().is_none());
+        drop(recorder.during(pin!(ready(())), || WaitReason::Resolver));
+        assert_eq!(ended(&recorder), None, "it has not ended");
+        recorder.exceed(Exceeded::Deadline);
+        drop(recorder.during(pin!(ready(())), || WaitReason::Credentials));
+        let expected = deadline_exceeded("dns:///shop", Some(&WaitReason::Credentials));
+        assert_eq!(ended(&recorder).as_deref(), Some(expected.message()));
+        drop(recorder.during(pin!(ready(())), || WaitReason::Resolver));
+        assert_eq!(
+            ended(&recorder).as_deref(),
+            Some(expected.message()),
+            "once"
+        );
+    }
+
+    #[test]
+    fn a_wait_is_replaced_and_dropped_without_the_lock() {
+        #[derive(Debug)]
+        struct Reads(std::sync::Weak<WaitRecorder>);
+
+        impl fmt::Display for Reads {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("user code")
+            }
+        }
+
+        impl std::error::Error for Reads {}
+
+        impl Drop for Reads {
+            fn drop(&mut self) {
+                if let Some(recorder) = self.0.upgrade() {
+                    assert!(recorder.0.try_lock().is_ok(), "dropped under the lock");
+                }
+            }
+        }
+
+        let recorder = std::sync::Arc::new(WaitRecorder::default());
+        let source = Reads(std::sync::Arc::downgrade(&recorder));
+        let last = Status::unavailable("busy").with_source(source);
+        drop(recorder.during(pin!(ready(())), || WaitReason::Backoff { attempt: 2, last }));
+        drop(recorder.during(pin!(ready(())), || WaitReason::Resolver));
+        assert_eq!(ended(&recorder), None);
     }
 }

@@ -63,11 +63,11 @@ struct Entry {
     subchannel: Subchannel<Arc<Connection>>,
     monitors: Monitors,
     /// The current attempt.
-    attempt: Option<ConnectAttempt>,
+    attempt: Option<ConnectTask>,
 }
 
-/// An attempt to connect that is under way, as a task of its own.
-struct ConnectAttempt {
+/// The task of an attempt to connect that is under way.
+struct ConnectTask {
     id: ConnectionId,
     task: AbortHandle,
 }
@@ -168,7 +168,7 @@ impl Control {
             self.events.clone(),
             (id, connection),
         );
-        entry.attempt = Some(ConnectAttempt {
+        entry.attempt = Some(ConnectTask {
             id: connection,
             task,
         });

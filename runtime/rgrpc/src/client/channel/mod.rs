@@ -40,9 +40,10 @@ use super::config::ServiceConfigs;
 use super::connectivity::{Event, EventReceiver, SharedState};
 use crate::backoff::ConnectParams;
 use crate::balancer::{
-    Balancer, BalancerOptions, BalancerUpdate, FailingPicker, GracefulSwitch, QueuingPicker,
-    SubConnId, SubConnState,
+    Balancer, BalancerOptions, BalancerUpdate, GracefulSwitch, QueuingPicker, SubConnId,
+    SubConnState,
 };
+use crate::buffer_pool::BufferPool;
 use crate::connectivity_state::ConnectivityState;
 use crate::credentials::PerRpcCredentials;
 use crate::resolver::{Resolver, ResolverError, ResolverEvent, ResolverState};
@@ -71,6 +72,7 @@ pub(super) struct ChannelParts {
     pub(super) headers: Arc<CommonHeaders>,
     /// The credentials of every request, also one for a backend's health.
     pub(super) per_rpc_credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
+    pub(super) buffer_pool: BufferPool,
     /// Backends are not asked for their health.
     pub(super) health_check_disabled: bool,
 }
@@ -189,6 +191,7 @@ impl Running {
         let monitor_context = MonitorContext::new(
             Arc::clone(&parts.headers),
             Arc::clone(&parts.per_rpc_credentials),
+            parts.buffer_pool.clone(),
             events.clone(),
             parts.health_check_disabled,
         );
@@ -422,10 +425,7 @@ impl Running {
         // They need to wait no longer for what the resolver may say about them.
         let default = self.service_configs.default_config();
         self.state.picker.default_call_config(&default.calls);
-        let failure = ConnectivityState::TransientFailure;
-        self.state
-            .picker
-            .publish(failure, Arc::new(FailingPicker::new(status)));
+        self.state.picker.publish_failure(status);
     }
 
     fn resolved(&mut self, resolved: Resolved) {
@@ -536,7 +536,7 @@ impl Running {
         match idleness.decide(now, calls.activity()) {
             IdlenessDecision::AskAgainIn(wait) => *ask_at = now + wait.min(FAR),
             IdlenessDecision::Idle => {
-                if calls.if_none(|| self.state.publish_idle()) {
+                if self.state.try_publish_idle() {
                     tracing::debug!(
                         target = self.parts.target,
                         "idle: there were no calls for long"

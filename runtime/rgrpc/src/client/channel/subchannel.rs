@@ -33,7 +33,7 @@ pub(super) struct Subchannel<C> {
     state: SubchannelState,
     /// Those that take calls, the oldest first; none unless it is ready.
     connections: Vec<OwnedConnection<C>>,
-    attempt: Option<ConnectAttempt>,
+    attempt: Option<SubchannelAttempt>,
     /// No attempt begins before.
     backoff_until: Option<Instant>,
     backoff: Backoff,
@@ -71,8 +71,9 @@ enum SubchannelState {
     TransientFailure,
 }
 
+/// The attempt to connect that is under way.
 #[derive(Debug)]
-struct ConnectAttempt {
+struct SubchannelAttempt {
     id: ConnectionId,
     /// The connection was lost before the attempt had ended.
     loss: Option<Loss>,
@@ -143,13 +144,13 @@ impl<C> Subchannel<C> {
     }
 
     fn begin(&mut self, id: ConnectionId) -> Duration {
-        self.attempt = Some(ConnectAttempt { id, loss: None });
+        self.attempt = Some(SubchannelAttempt { id, loss: None });
         self.attempts += 1;
         self.backoff.connect_timeout()
     }
 
     /// Ends the present attempt, if it has this name.
-    fn end(&mut self, id: ConnectionId) -> Option<ConnectAttempt> {
+    fn end(&mut self, id: ConnectionId) -> Option<SubchannelAttempt> {
         self.attempt.take_if(|attempt| attempt.id == id)
     }
 

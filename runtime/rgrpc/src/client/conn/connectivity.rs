@@ -100,11 +100,10 @@ impl ClientConn {
     /// The status of a wait whose deadline has passed.
     fn not_ready(&self) -> Status {
         let target = self.target();
-        Status::deadline_exceeded(match self.shared().picker.failure() {
-            Some(failure) => format!(
-                "the channel to {target} was not ready in time; last: {}",
-                failure.message()
-            ),
+        Status::deadline_exceeded(match self.shared().unconnected().failure {
+            Some(failure) => {
+                format!("the channel to {target} was not ready in time; last: {failure}")
+            }
             None => format!(
                 "the channel to {target} was not ready in time: it is {}, and no attempt to \
                  connect has failed",

@@ -12,7 +12,6 @@ use tokio::time::Instant;
 /// Source: grpc-go `internal/idle`, `Manager.OnCallBegin` and `OnCallEnd`.
 #[derive(Debug)]
 pub(in crate::client) struct ActiveCalls {
-    /// The number of calls, and [`GOING_IDLE`].
     count: AtomicUsize,
     /// The time at which the last call ended, in nanoseconds after `epoch`.
     last_end: AtomicU64,
@@ -30,9 +29,6 @@ pub(in crate::client) enum Activity {
     NoneSince(Instant),
 }
 
-/// The channel is going idle at this moment: calls that begin have to wait until it has.
-const GOING_IDLE: usize = 1 << (usize::BITS - 1);
-
 impl ActiveCalls {
     pub(in crate::client) fn new() -> Self {
         Self {
@@ -44,39 +40,28 @@ impl ActiveCalls {
     }
 
     pub(in crate::client) fn activity(&self) -> Activity {
-        if self.count.load(Ordering::Acquire) & !GOING_IDLE > 0 {
+        if self.count.load(Ordering::Acquire) > 0 {
             return Activity::Calls;
         }
         let last_end = Duration::from_nanos(self.last_end.load(Ordering::Acquire));
         Activity::NoneSince(self.epoch + last_end)
     }
 
-    /// Does `go_idle` unless there are calls; returns whether it was done. Calls that begin
-    /// meanwhile wait.
-    pub(in crate::client) fn if_none(&self, go_idle: impl FnOnce()) -> bool {
-        let none = self
-            .count
-            .compare_exchange(0, GOING_IDLE, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok();
-        if none {
-            go_idle();
-            self.count.fetch_and(!GOING_IDLE, Ordering::AcqRel);
-        }
-        none
+    /// Returns whether there are no calls, in one order with their begins and for whoever has
+    /// published something before: a call that this does not count sees that.
+    pub(super) fn is_none_now(&self) -> bool {
+        // An operation that writes, because a mere load may be done before an earlier store.
+        self.count.fetch_add(0, Ordering::AcqRel) == 0
     }
 
-    /// A call begins; returns false if it has to wait while the channel is going idle.
-    pub(in crate::client) fn begin(&self) -> bool {
-        self.count.fetch_add(1, Ordering::AcqRel) & GOING_IDLE == 0
-    }
-
-    pub(in crate::client) fn is_going_idle(&self) -> bool {
-        self.count.load(Ordering::Acquire) & GOING_IDLE != 0
+    /// A call begins: before it looks at the picker.
+    pub(in crate::client) fn begin(&self) {
+        self.count.fetch_add(1, Ordering::AcqRel);
     }
 
     /// A call has ended.
     pub(in crate::client) fn end(&self) {
-        if self.count.fetch_sub(1, Ordering::AcqRel) & !GOING_IDLE == 1 {
+        if self.count.fetch_sub(1, Ordering::AcqRel) == 1 {
             // After the count, so that the clock is read for the last of several calls alone. A
             // reader between the two finds an older time, and the channel may go idle too early,
             // which costs the next call a connection and nothing else.
@@ -118,7 +103,8 @@ mod tests {
         let calls = ActiveCalls::new();
         let made = Instant::now();
         assert_eq!(calls.activity(), Activity::NoneSince(made));
-        assert!(calls.begin() && calls.begin());
+        calls.begin();
+        calls.begin();
         advance(second).await;
         assert_eq!(calls.activity(), Activity::Calls);
         calls.end();
@@ -130,23 +116,12 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_with_calls_does_not_go_idle() {
+    fn a_call_counts_until_it_ends() {
         let calls = ActiveCalls::new();
-        assert!(calls.begin());
-        assert!(!calls.if_none(|| panic!("there is a call")));
+        assert!(calls.is_none_now());
+        calls.begin();
+        assert!(!calls.is_none_now());
         calls.end();
-        assert!(calls.if_none(|| {}));
-    }
-
-    #[test]
-    fn a_call_that_begins_while_the_channel_goes_idle_waits_until_it_has() {
-        let calls = ActiveCalls::new();
-        let went = calls.if_none(|| {
-            assert!(!calls.begin());
-            assert!(calls.is_going_idle());
-        });
-        assert!(went && !calls.is_going_idle());
-        assert_eq!(calls.activity(), Activity::Calls, "it still counts");
-        assert!(!calls.if_none(|| {}));
+        assert!(calls.is_none_now());
     }
 }

@@ -11,13 +11,13 @@ use crate::io::Address;
 
 /// The attempts to connect that are under way, and the last failure.
 #[derive(Debug, Default)]
-pub(in crate::client) struct ConnectAttempts {
+pub(in crate::client) struct ChannelConnectAttempts {
     under_way: BTreeMap<ConnectionId, Address>,
     /// The failure of the last one, unless one has succeeded since.
     last_failure: Option<String>,
 }
 
-impl ConnectAttempts {
+impl ChannelConnectAttempts {
     pub(in crate::client) fn begin(&mut self, id: ConnectionId, address: Address) {
         self.under_way.insert(id, address);
     }
@@ -118,9 +118,9 @@ mod tests {
 
     #[test]
     fn attempts_are_under_way_until_they_end_and_the_last_failure_counts_until_one_succeeds() {
-        let seen = |attempts: &ConnectAttempts| attempts.unconnected(Connecting).to_string();
+        let seen = |attempts: &ChannelConnectAttempts| attempts.unconnected(Connecting).to_string();
         let [first, second, third] = [1, 2, 3].map(ConnectionId);
-        let mut attempts = ConnectAttempts::default();
+        let mut attempts = ChannelConnectAttempts::default();
         for (id, name) in [(first, "a"), (second, "b"), (third, "c")] {
             attempts.begin(id, address(name));
         }

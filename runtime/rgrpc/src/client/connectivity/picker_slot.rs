@@ -4,23 +4,24 @@
 //!
 //! Source: grpc-go `pickerWrapper`.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use crate::balancer::{PickInfo, PickResult, Picker};
+use crate::balancer::{FailingPicker, PickInfo, PickResult, Picker};
 use crate::client::config::CallConfig;
 use crate::connectivity_state::ConnectivityState;
-use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::task::caught;
 
 /// The snapshot of a channel by which its calls go.
 pub(in crate::client) struct PickerSlot {
     snapshot: ArcSwap<Snapshot>,
+    /// The version of the next picker.
+    next_version: AtomicU64,
     /// The service config as it concerns calls; `None` as long as it is unknown.
     call_config: ArcSwapOption<CallConfig>,
     /// The channel was closed: nothing is picked any more, whatever the picker says.
@@ -29,10 +30,17 @@ pub(in crate::client) struct PickerSlot {
     changed: Notify,
 }
 
+/// Names one of the pickers that a channel has had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::client) struct PickerVersion(u64);
+
 /// A picker, and the connectivity state that it is for.
-struct Snapshot {
+pub(super) struct Snapshot {
+    version: PickerVersion,
     state: ConnectivityState,
     picker: Arc<dyn Picker>,
+    /// The status with which it has first failed a call, or is known to fail calls.
+    failure: OnceLock<Status>,
 }
 
 impl PickerSlot {
@@ -40,9 +48,12 @@ impl PickerSlot {
     pub(super) fn new(idle: Arc<dyn Picker>) -> Self {
         Self {
             snapshot: ArcSwap::from_pointee(Snapshot {
+                version: PickerVersion(0),
                 state: ConnectivityState::Idle,
                 picker: idle,
+                failure: OnceLock::new(),
             }),
+            next_version: AtomicU64::new(1),
             call_config: ArcSwapOption::empty(),
             closed: AtomicBool::new(false),
             changed: Notify::new(),
@@ -51,13 +62,45 @@ impl PickerSlot {
 
     /// Publishes a picker and its state, and wakes those that wait for a change.
     pub(in crate::client) fn publish(&self, state: ConnectivityState, picker: Arc<dyn Picker>) {
-        self.store(state, picker);
+        drop(self.swap(state, picker));
+        self.notify();
+    }
+
+    /// Publishes TRANSIENT_FAILURE with a picker that fails calls with this status, and wakes those
+    /// that wait for a change.
+    pub(in crate::client) fn publish_failure(&self, status: Status) {
+        let picker = Arc::new(FailingPicker::new(status.clone()));
+        let failure = OnceLock::from(status);
+        drop(self.swap_snapshot(ConnectivityState::TransientFailure, picker, failure));
+        self.notify();
+    }
+
+    /// Publishes the picker of an earlier snapshot, and wakes those that wait for a change.
+    pub(super) fn publish_again(&self, earlier: &Snapshot) {
+        let (picker, failure) = (Arc::clone(&earlier.picker), earlier.failure.clone());
+        drop(self.swap_snapshot(earlier.state, picker, failure));
         self.notify();
     }
 
     /// As [`publish`](Self::publish), and wakes nobody: [`notify`](Self::notify) is to follow.
-    pub(super) fn store(&self, state: ConnectivityState, picker: Arc<dyn Picker>) {
-        self.snapshot.store(Arc::new(Snapshot { state, picker }));
+    /// Returns the snapshot before, whose picker is users' code, to be dropped under no lock.
+    pub(super) fn swap(&self, state: ConnectivityState, picker: Arc<dyn Picker>) -> Arc<Snapshot> {
+        self.swap_snapshot(state, picker, OnceLock::new())
+    }
+
+    fn swap_snapshot(
+        &self,
+        state: ConnectivityState,
+        picker: Arc<dyn Picker>,
+        failure: OnceLock<Status>,
+    ) -> Arc<Snapshot> {
+        let version = PickerVersion(self.next_version.fetch_add(1, Ordering::Relaxed));
+        self.snapshot.swap(Arc::new(Snapshot {
+            version,
+            state,
+            picker,
+            failure,
+        }))
     }
 
     /// Wakes those that wait for a change.
@@ -94,27 +137,31 @@ impl PickerSlot {
         self.snapshot.load().state
     }
 
-    /// Picks a connection for a call, by calling `take` with the picker's answer.
+    /// The version of the present picker.
+    pub(in crate::client) fn version(&self) -> PickerVersion {
+        self.snapshot.load().version
+    }
+
+    /// Picks a connection for a call, by calling `take` with the picker's answer and version.
     ///
     /// The picker is users' code: a panic of it fails this call alone.
     #[inline]
     pub(in crate::client) fn pick<T>(
         &self,
         call: &PickInfo<'_>,
-        take: impl FnOnce(PickResult<'_>) -> T,
+        take: impl FnOnce(PickResult<'_>, PickerVersion) -> T,
     ) -> T {
-        take(self.snapshot.load().pick(call))
+        let snapshot = self.snapshot.load();
+        take(snapshot.pick(call), snapshot.version)
     }
 
-    /// The reason why there is no connection, if one was tried.
+    /// The reason why there is no connection, if one was tried: the status with which the present
+    /// picker has failed a call. The picker is not asked for it.
     pub(in crate::client) fn failure(&self) -> Option<Status> {
         let snapshot = self.snapshot.load();
-        if snapshot.state != ConnectivityState::TransientFailure {
-            return None;
-        }
-        match snapshot.pick(&PickInfo::new("", &Metadata::new())) {
-            PickResult::Fail(status) | PickResult::Drop(status) => Some(status),
-            PickResult::Pick(_) | PickResult::Queue => None,
+        match snapshot.state {
+            ConnectivityState::TransientFailure => snapshot.failure.get().cloned(),
+            _ => None,
         }
     }
 
@@ -152,8 +199,12 @@ impl PickerSlot {
 
 impl Snapshot {
     fn pick(&self, call: &PickInfo<'_>) -> PickResult<'_> {
-        caught("the picker", || self.picker.pick(call))
-            .unwrap_or_else(|panicked| PickResult::Drop(panicked.to_status()))
+        let result = caught("the picker", || self.picker.pick(call))
+            .unwrap_or_else(|panicked| PickResult::Drop(panicked.to_status()));
+        if let PickResult::Fail(status) = &result {
+            self.failure.get_or_init(|| status.clone());
+        }
+        result
     }
 }
 

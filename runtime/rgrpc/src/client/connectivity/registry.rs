@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, Weak};
 
-use super::connect_attempts::{ConnectAttempts, Unconnected};
+use super::connect_attempts::{ChannelConnectAttempts, Unconnected};
 use super::event::ConnectionId;
 use crate::balancer::SubConnId;
 use crate::connectivity_state::ConnectivityState;
@@ -25,7 +25,7 @@ pub(in crate::client) struct Registry(Mutex<Records>);
 #[derive(Default)]
 struct Records {
     subchannels: BTreeMap<SubConnId, SubchannelRecord>,
-    attempts: ConnectAttempts,
+    attempts: ChannelConnectAttempts,
 }
 
 /// A subchannel, until its last connection has ended.

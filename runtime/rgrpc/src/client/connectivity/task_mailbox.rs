@@ -22,16 +22,24 @@ use crate::task::Lost;
 pub(in crate::client) struct TaskMailbox {
     state: Mutex<TaskState>,
     /// Asked for, and not looked at by the task yet: there is at most one such event.
-    exit_idle_pending: Arc<AtomicBool>,
     reset_backoff_pending: AtomicBool,
 }
 
 struct TaskState {
-    events: mpsc::UnboundedSender<Event>,
+    task: TaskSender,
     is_running: bool,
     /// The number of tasks that were lost: dropped with their runtime, as a rule.
     losses: u64,
     last_loss: Option<Lost>,
+}
+
+/// The sender of the events of one task.
+#[derive(Clone)]
+struct TaskSender {
+    events: mpsc::UnboundedSender<Event>,
+    /// As [`TaskMailbox::reset_backoff_pending`]. Each task has its own, so that a request to one
+    /// that is gone does not hold back those to the next.
+    exit_idle_pending: Arc<AtomicBool>,
 }
 
 impl TaskMailbox {
@@ -40,40 +48,42 @@ impl TaskMailbox {
         let (events, _) = mpsc::unbounded_channel();
         Self {
             state: Mutex::new(TaskState {
-                events,
+                task: TaskSender::new(events),
                 is_running: false,
                 losses: 0,
                 last_loss: None,
             }),
-            exit_idle_pending: Arc::default(),
             reset_backoff_pending: AtomicBool::new(false),
         }
     }
 
     /// Claims the task, unless it runs: returns its events, and the picker of the idle channel.
     pub(super) fn begin(&self) -> Option<(EventReceiver, Arc<dyn Picker>)> {
-        let mut state = lock(&self.state);
-        if state.is_running {
-            return None;
-        }
-        state.is_running = true;
         let (sender, receiver) = mpsc::unbounded_channel();
-        state.events = sender.clone();
-        // Requests to the previous task are made again.
-        self.exit_idle_pending.store(false, Ordering::Release);
-        self.reset_backoff_pending.store(false, Ordering::Release);
-        let idle = self.idle_picker_with(sender.clone());
+        let task = TaskSender::new(sender.clone());
+        let previous = {
+            let mut state = lock(&self.state);
+            if state.is_running {
+                return None;
+            }
+            state.is_running = true;
+            // A request to the task before is made anew.
+            self.reset_backoff_pending.store(false, Ordering::Release);
+            std::mem::replace(&mut state.task, task.clone())
+        };
+        drop(previous);
+        let idle = Arc::new(IdlePicker(task));
         Some((EventReceiver { sender, receiver }, idle))
     }
 
-    /// Notes that the task is gone. Another one can begin once `reset`, which wakes nobody, has
-    /// returned.
-    pub(super) fn lost(&self, lost: Lost, reset: impl FnOnce(Arc<dyn Picker>)) {
+    /// Notes that the task is gone. Another one can begin once `reset` has returned, which runs
+    /// under the lock: it wakes nobody, and returns what users' code may be dropped with.
+    pub(super) fn lost<T>(&self, lost: Lost, reset: impl FnOnce(Arc<dyn Picker>) -> T) -> T {
         let mut state = lock(&self.state);
         state.is_running = false;
         state.losses += 1;
         state.last_loss = Some(lost);
-        reset(self.idle_picker_with(state.events.clone()));
+        reset(Arc::new(IdlePicker(state.task.clone())))
     }
 
     /// The number of times the channel's task was lost.
@@ -98,19 +108,20 @@ impl TaskMailbox {
 
     /// Asks for a connection, if there is none.
     pub(in crate::client) fn exit_idle(&self) {
-        exit_idle(&self.sender(), &self.exit_idle_pending);
+        self.task().exit_idle();
     }
 
     /// The task is doing what [`exit_idle`](Self::exit_idle) asks for.
     pub(in crate::client) fn begin_exit_idle(&self) {
-        self.exit_idle_pending.store(false, Ordering::Release);
+        let pending = self.task().exit_idle_pending;
+        pending.store(false, Ordering::Release);
     }
 
     /// Asks for the backoff to be reset, and for its current wait to end.
     pub(in crate::client) fn reset_backoff(&self) {
         if !self.reset_backoff_pending.swap(true, Ordering::AcqRel) {
             // The channel is gone when it cannot be sent.
-            let _ = self.sender().send(Event::ResetBackoff);
+            let _ = self.task().events.send(Event::ResetBackoff);
         }
     }
 
@@ -121,36 +132,37 @@ impl TaskMailbox {
 
     /// The picker of the idle channel.
     pub(super) fn idle_picker(&self) -> Arc<dyn Picker> {
-        self.idle_picker_with(self.sender())
-    }
-
-    fn idle_picker_with(&self, events: mpsc::UnboundedSender<Event>) -> Arc<dyn Picker> {
-        let pending = Arc::clone(&self.exit_idle_pending);
-        Arc::new(IdlePicker { events, pending })
+        Arc::new(IdlePicker(self.task()))
     }
 
     /// A copy, so that nothing is sent, which wakes the task, while the lock is held.
-    fn sender(&self) -> mpsc::UnboundedSender<Event> {
-        lock(&self.state).events.clone()
+    fn task(&self) -> TaskSender {
+        lock(&self.state).task.clone()
+    }
+}
+
+impl TaskSender {
+    fn new(events: mpsc::UnboundedSender<Event>) -> Self {
+        Self {
+            events,
+            exit_idle_pending: Arc::default(),
+        }
+    }
+
+    fn exit_idle(&self) {
+        if !self.exit_idle_pending.swap(true, Ordering::AcqRel) {
+            // The channel is gone when it cannot be sent.
+            let _ = self.events.send(Event::ExitIdle);
+        }
     }
 }
 
 /// The picker of a channel in idle mode: a call makes the channel leave that.
-struct IdlePicker {
-    events: mpsc::UnboundedSender<Event>,
-    pending: Arc<AtomicBool>,
-}
+struct IdlePicker(TaskSender);
 
 impl Picker for IdlePicker {
     fn pick(&self, _call: &PickInfo<'_>) -> PickResult<'_> {
-        exit_idle(&self.events, &self.pending);
+        self.0.exit_idle();
         PickResult::Queue
-    }
-}
-
-fn exit_idle(events: &mpsc::UnboundedSender<Event>, pending: &AtomicBool) {
-    if !pending.swap(true, Ordering::AcqRel) {
-        // The channel is gone when it cannot be sent.
-        let _ = events.send(Event::ExitIdle);
     }
 }

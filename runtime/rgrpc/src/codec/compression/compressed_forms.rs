@@ -6,8 +6,10 @@ use bytes::Bytes;
 use super::{Compressor, compress};
 use crate::lock::lock;
 
-/// The compressed forms of one framed message, by the name of the compressor. Each compressor runs
-/// once.
+/// The compressed forms of one framed message, by the name of the compressor.
+///
+/// A compressor runs once. Only calls that begin at the same time, before there is a form, may each
+/// run it: users' code does not run under the lock.
 #[derive(Debug, Default)]
 pub(in crate::codec) struct CompressedForms(Mutex<Vec<(Box<str>, Bytes)>>);
 
@@ -19,15 +21,21 @@ impl CompressedForms {
         compressor: &dyn Compressor,
         framed: &Bytes,
     ) -> io::Result<Bytes> {
-        // The lock is held while the message is compressed, so that a concurrent caller waits for
-        // the form instead of making it again.
-        let mut forms = lock(&self.0);
         let name = compressor.name();
-        if let Some((_, form)) = forms.iter().find(|(other, _)| **other == *name) {
-            return Ok(form.clone());
+        if let Some(form) = self.find(name) {
+            return Ok(form);
         }
         let form = compress(compressor, framed.clone().into())?.into_bytes();
-        forms.push((name.into(), form.clone()));
+        let mut forms = lock(&self.0);
+        if !forms.iter().any(|(other, _)| **other == *name) {
+            forms.push((name.into(), form.clone()));
+        }
         Ok(form)
+    }
+
+    fn find(&self, name: &str) -> Option<Bytes> {
+        let forms = lock(&self.0);
+        let found = forms.iter().find(|(other, _)| **other == *name);
+        found.map(|(_, form)| form.clone())
     }
 }

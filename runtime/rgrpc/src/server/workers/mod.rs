@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, Weak};
 use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use least_loaded::least_loaded;
-use worker::Worker;
+use worker::{Reservation, Worker};
 
 use super::{ServeError, ServerHandle};
 use crate::lock::lock;
@@ -76,14 +76,19 @@ impl Workers {
 
     /// Serves a connection on the worker that has the fewest, until the future is ready.
     pub(super) fn serve(&self, connection: impl Future<Output = ()> + Send + 'static) {
-        // Held until the worker has the connection, so that no two are dealt by the same counts.
+        if let Some(reserved) = self.reserve() {
+            reserved.serve(connection);
+        }
+    }
+
+    /// Reserves the worker that has the fewest connections.
+    fn reserve(&self) -> Option<Reservation> {
+        // Held until the worker counts the connection, so that no two are dealt by the same counts.
         let mut turn = lock(&self.turn);
         let counts = self.workers.iter().map(Worker::connections);
-        let Some(chosen) = least_loaded(counts, *turn) else {
-            return;
-        };
+        let chosen = least_loaded(counts, *turn)?;
         *turn = chosen + 1;
-        self.workers[chosen].serve(connection);
+        Some(self.workers[chosen].reserve())
     }
 }
 

@@ -42,10 +42,27 @@ impl Worker {
         self.lease.strong_count() - 1
     }
 
-    /// Serves a connection until the future is ready.
-    pub(super) fn serve(&self, connection: impl Future<Output = ()> + Send + 'static) {
-        let lease = self.lease.clone();
-        self.runtime.spawn(async move {
+    /// Reserves the worker for a connection, which [`connections`](Self::connections) counts from
+    /// now on.
+    pub(super) fn reserve(&self) -> Reservation {
+        Reservation {
+            runtime: self.runtime.clone(),
+            lease: self.lease.clone(),
+        }
+    }
+}
+
+/// A worker that will serve a connection.
+pub(super) struct Reservation {
+    runtime: Handle,
+    lease: Lease,
+}
+
+impl Reservation {
+    /// Serves the connection until the future is ready.
+    pub(super) fn serve(self, connection: impl Future<Output = ()> + Send + 'static) {
+        let Self { runtime, lease } = self;
+        runtime.spawn(async move {
             connection.await;
             drop(lease);
         });

@@ -8,14 +8,14 @@
 //!  endpoints ─► address_list ─► PickFirst ─► SubConns, Picker
 //!                                  │  ▲
 //!           states of connections  ▼  │  addresses to connect to, and the failure of all
-//!                                Attempts
+//!                             AddressAttempts
 //! ```
 //!
 //! Source: gRFCs A61 (Happy Eyeballs, the leaf, health), A62 (TRANSIENT_FAILURE is kept until
 //! READY, shuffling), A113 (weights); RFC 8305; grpc-go's package `pickfirst`.
 
+mod address_attempts;
 mod address_list;
-mod attempts;
 mod builder;
 mod picker;
 mod policy;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::PickFirstConfig;
+use super::address_attempts::{AddressAttempts, ConnectState, ConnectStep};
 use super::address_list::{AddressToTry, address_list};
-use super::attempts::{AttemptState, Attempts, Step};
 use super::picker::ConnectedPicker;
 use crate::balancer::{
     Balancer, BalancerUpdate, ChannelControl, FailingPicker, Health, IdlePicker, Picker,
@@ -38,7 +38,7 @@ pub struct PickFirst {
     uses_health: bool,
     /// The addresses, in the order of the attempts.
     addresses: Vec<AddressToTry>,
-    phase: Phase,
+    state: PickFirstState,
     /// The state that was published last.
     published: Option<ConnectivityState>,
 }
@@ -55,7 +55,7 @@ pub struct PickFirst {
 ///
 /// Any state changes to NoAddresses when an update has no addresses.
 #[derive(Debug)]
-enum Phase {
+enum PickFirstState {
     /// The last update had no addresses, or there was no update.
     NoAddresses,
     Idle {
@@ -67,7 +67,7 @@ enum Phase {
     },
     /// Connecting, also while the published state is TRANSIENT_FAILURE.
     Connecting {
-        attempts: Attempts,
+        attempts: AddressAttempts,
         /// The subchannel of each address, from its first attempt on.
         subconns: Vec<Option<OwnSubConn>>,
     },
@@ -82,7 +82,7 @@ struct OwnSubConn {
 }
 
 /// The subchannels of the earlier addresses, with their states.
-type KeptSubConns = HashMap<AddressToTry, (OwnSubConn, AttemptState)>;
+type KeptSubConns = HashMap<AddressToTry, (OwnSubConn, ConnectState)>;
 
 impl PickFirst {
     /// Creates the policy to be used on its own: it uses a connection regardless of its health.
@@ -106,7 +106,7 @@ impl PickFirst {
         Self {
             uses_health,
             addresses: Vec::new(),
-            phase: Phase::NoAddresses,
+            state: PickFirstState::NoAddresses,
             published: None,
         }
     }
@@ -174,10 +174,10 @@ impl PickFirst {
 
     /// Connects, if the policy is idle.
     fn leave_idle(&mut self, control: &mut dyn ChannelControl) {
-        let Phase::Idle { last, .. } = &self.phase else {
+        let PickFirstState::Idle { last, .. } = &self.state else {
             return;
         };
-        let kept = KeptSubConns::from([(last.to_try.clone(), (last.clone(), AttemptState::Idle))]);
+        let kept = KeptSubConns::from([(last.to_try.clone(), (last.clone(), ConnectState::Idle))]);
         self.publish_connecting(control);
         self.connect(kept, control);
     }
@@ -185,7 +185,7 @@ impl PickFirst {
     /// Publishes IDLE after a lost connection: the next call connects.
     fn go_idle(&mut self, last: OwnSubConn, control: &mut dyn ChannelControl) {
         let picker = Arc::new(IdlePicker::new(control.waker()));
-        self.phase = Phase::Idle {
+        self.state = PickFirstState::Idle {
             picker: Arc::clone(&picker),
             last,
         };
@@ -200,16 +200,16 @@ impl PickFirst {
             .iter()
             .map(|address| match kept.remove(address) {
                 Some((subconn, state)) => (Some(subconn), state),
-                None => (None, AttemptState::Idle),
+                None => (None, ConnectState::Idle),
             })
             .unzip();
-        let (attempts, step) = Attempts::begin(states, control.now());
-        self.phase = Phase::Connecting { attempts, subconns };
+        let (attempts, step) = AddressAttempts::begin(states, control.now());
+        self.state = PickFirstState::Connecting { attempts, subconns };
         self.apply(step, control);
     }
 
-    fn apply(&mut self, step: Step, control: &mut dyn ChannelControl) {
-        if let Phase::Connecting { subconns, .. } = &mut self.phase {
+    fn apply(&mut self, step: ConnectStep, control: &mut dyn ChannelControl) {
+        if let PickFirstState::Connecting { subconns, .. } = &mut self.state {
             for index in step.connect {
                 let own = subconns[index].get_or_insert_with(|| {
                     let to_try = self.addresses[index].clone();
@@ -253,24 +253,26 @@ impl Balancer for PickFirst {
         let is_same = self.addresses == addresses;
         self.addresses = addresses;
         if self.addresses.is_empty() {
-            self.phase = Phase::NoAddresses;
+            self.state = PickFirstState::NoAddresses;
             let problem = Status::unavailable("the resolver has found no addresses");
             return Err(self.fail_to_connect(&problem, control));
         }
-        match &self.phase {
-            Phase::Idle { .. } => return Ok(()),
-            Phase::Connected(own) if self.addresses.contains(&own.to_try) => {
+        match &self.state {
+            PickFirstState::Idle { .. } => return Ok(()),
+            PickFirstState::Connected(own) if self.addresses.contains(&own.to_try) => {
                 return Ok(());
             }
             // A restart for each update would delay the later addresses for as long as the resolver
             // repeats itself.
-            Phase::Connecting { .. } if is_same => return Ok(()),
+            PickFirstState::Connecting { .. } if is_same => return Ok(()),
             // The state stays TRANSIENT_FAILURE until a connection is READY (gRFC A62).
-            Phase::Connecting { .. } => {}
-            Phase::NoAddresses | Phase::Connected(_) => self.publish_connecting(control),
+            PickFirstState::Connecting { .. } => {}
+            PickFirstState::NoAddresses | PickFirstState::Connected(_) => {
+                self.publish_connecting(control);
+            }
         }
-        let kept = match mem::replace(&mut self.phase, Phase::NoAddresses) {
-            Phase::Connecting { attempts, subconns } => subconns
+        let kept = match mem::replace(&mut self.state, PickFirstState::NoAddresses) {
+            PickFirstState::Connecting { attempts, subconns } => subconns
                 .into_iter()
                 .zip(attempts.into_states())
                 .filter_map(|(own, state)| {
@@ -285,11 +287,13 @@ impl Balancer for PickFirst {
     }
 
     fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        let is_relevant = match self.phase {
-            Phase::NoAddresses => true,
+        let is_relevant = match self.state {
+            PickFirstState::NoAddresses => true,
             // The error may be the cause: the failing addresses may be outdated.
-            Phase::Connecting { .. } => self.published == Some(ConnectivityState::TransientFailure),
-            Phase::Idle { .. } | Phase::Connected(_) => false,
+            PickFirstState::Connecting { .. } => {
+                self.published == Some(ConnectivityState::TransientFailure)
+            }
+            PickFirstState::Idle { .. } | PickFirstState::Connected(_) => false,
         };
         if is_relevant {
             self.fail_to_connect(error, control);
@@ -302,8 +306,8 @@ impl Balancer for PickFirst {
         state: &SubConnState,
         control: &mut dyn ChannelControl,
     ) {
-        match &mut self.phase {
-            Phase::Connected(own) if own.subconn.id() == id => match state {
+        match &mut self.state {
+            PickFirstState::Connected(own) if own.subconn.id() == id => match state {
                 SubConnState::Ready(health) => {
                     let subconn = own.subconn.clone();
                     self.publish_connected(subconn, health, control);
@@ -313,7 +317,7 @@ impl Balancer for PickFirst {
                     self.go_idle(last, control);
                 }
             },
-            Phase::Connecting { attempts, subconns } => {
+            PickFirstState::Connecting { attempts, subconns } => {
                 let Some((index, own)) = position(subconns, id) else {
                     return;
                 };
@@ -322,7 +326,7 @@ impl Balancer for PickFirst {
                         let own = own.clone();
                         let subconn = own.subconn.clone();
                         // This drops the other subchannels.
-                        self.phase = Phase::Connected(own);
+                        self.state = PickFirstState::Connected(own);
                         self.publish_connected(subconn, health, control);
                     }
                     SubConnState::Connecting => attempts.connecting(index),
@@ -353,16 +357,16 @@ impl Balancer for PickFirst {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        match &self.phase {
-            Phase::Connecting { attempts, .. } => attempts.wake_at(),
+        match &self.state {
+            PickFirstState::Connecting { attempts, .. } => attempts.wake_at(),
             _ => None,
         }
     }
 
     fn wake(&mut self, control: &mut dyn ChannelControl) {
-        match &mut self.phase {
-            Phase::Idle { picker, .. } if picker.was_picked() => self.leave_idle(control),
-            Phase::Connecting { attempts, .. } => {
+        match &mut self.state {
+            PickFirstState::Idle { picker, .. } if picker.was_picked() => self.leave_idle(control),
+            PickFirstState::Connecting { attempts, .. } => {
                 let step = attempts.wake(control.now());
                 self.apply(step, control);
             }

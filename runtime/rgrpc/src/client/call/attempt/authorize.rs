@@ -79,7 +79,7 @@ impl AttemptContext<'_> {
         let metadata = {
             let authority = &headers.as_ref().unwrap_or_else(|| self.headers()).authority;
             let metadata = pin!(self.with_credentials(own, authority, peer));
-            let reason = || Some(WaitReason::Credentials);
+            let reason = || WaitReason::Credentials;
             Some(self.recorder.during(metadata, reason).await?)
         };
         Ok(Authorized { metadata, headers })

@@ -13,15 +13,16 @@ use std::task::{Context, Poll, Waker, ready};
 use rgrpc_http2::BytesQueue;
 use tokio::time::Instant;
 
-use super::counted_call::CountedCall;
+use super::counted_attempt::CountedAttempt;
 use super::pick::PickerCallback;
 use super::recorded::{self, RecordedAttempt};
 use crate::buffer_pool::BufferPool;
 use crate::call::{CallObserver, Exchange, MessageSink, MessageSource, SelectedCall, SourceEvent};
+use crate::client::call::bounds::BoundedCall;
 use crate::client::call::resolved_call::ResolvedCall;
 use crate::client::call::scheduler::AttemptFailure;
 use crate::client::call::stream_wakers::StreamHalf;
-use crate::client::call::wait_reason::{WaitReason, deadline_exceeded};
+use crate::client::call::wait_reason::{WaitReason, WaitRecorder, deadline_exceeded, dropped};
 use crate::client::connectivity::{StreamPermit, closed};
 use crate::codec::Compressor;
 use crate::interceptor::MessageView;
@@ -45,7 +46,7 @@ pub(in crate::client::call) struct CallAttempt {
     has_head: AtomicBool,
     /// Ends when receiving has ended; dropping a half cancels nothing then. Keeps the channel open
     /// as long as it has calls.
-    counted: CountedCall,
+    counted: CountedAttempt,
     /// `None` when the picker wants nothing called at the end.
     callback: Option<Mutex<Option<PickerCallback>>>,
     /// The extent to which the attempt was delivered, if it has failed.
@@ -66,7 +67,7 @@ impl CallAttempt {
     /// Creates an attempt whose call is kept within its deadline elsewhere.
     pub(in crate::client::call) fn new(
         stream: Arc<dyn ClientTransportStream>,
-        counted: CountedCall,
+        counted: CountedAttempt,
         permit: StreamPermit,
         callback: PickerCallback,
         call: &ResolvedCall,
@@ -187,10 +188,25 @@ impl CallAttempt {
     }
 
     /// Ends the attempt from this side, with the status that its halves report.
-    pub(in crate::client::call) fn end(&self, status: Status) {
+    fn end(&self, status: Status) {
         // In this order, so that a half that sees the reset finds the reason for it.
         self.local_end.set(status);
         self.stream.reset(ResetCode::CANCEL);
+    }
+
+    /// As [`end`](Self::end), and nobody asks for its end any more.
+    pub(in crate::client::call) fn end_now(&self, status: &Status) {
+        self.end(status.clone());
+        self.failed(status);
+    }
+
+    /// The wait for its response was abandoned: it ends with the call's status, if that has ended by
+    /// its bounds.
+    pub(in crate::client::call) fn abandoned(&self, recorder: &WaitRecorder) {
+        recorder.record(self.wait_reason());
+        if let Some(status) = recorder.status(self.counted.conn().target()) {
+            self.end_now(&status);
+        }
     }
 
     /// The attempt has ended. Every attempt that has a stream ends here, once for each effect.
@@ -378,16 +394,13 @@ impl MessageSource for CallAttempt {
     }
 
     fn fail(&self, status: Status) -> Status {
-        self.end(status.clone());
-        self.failed(&status);
+        self.end_now(&status);
         status
     }
 
     fn abandon(&self) {
         if !self.counted.has_ended() {
-            let status = Status::cancelled("the call was dropped before it had ended");
-            self.end(status.clone());
-            self.failed(&status);
+            self.end_now(&dropped());
         }
     }
 }
@@ -414,7 +427,10 @@ impl LocalEnd {
     fn set(&self, status: Status) {
         let mut ended = lock(&self.0);
         let state = ended.get_or_insert_default();
-        state.status.get_or_insert(status);
+        // Else it is dropped at the end, without the lock.
+        if state.status.is_none() {
+            state.status = Some(status);
+        }
         let wakers = std::mem::take(&mut state.wakers);
         drop(ended);
         wakers.into_iter().flatten().for_each(Waker::wake);
@@ -428,13 +444,16 @@ impl LocalEnd {
     fn poll(&self, half: StreamHalf, cx: &Context<'_>) -> Option<Status> {
         let mut ended = lock(&self.0);
         let state = ended.get_or_insert_default();
-        if state.status.is_none() {
-            let slot = &mut state.wakers[half as usize];
-            match slot {
-                Some(waker) => waker.clone_from(cx.waker()),
-                None => *slot = Some(cx.waker().clone()),
-            }
+        if state.status.is_some() {
+            return state.status.clone();
         }
-        state.status.clone()
+        let slot = &mut state.wakers[half as usize];
+        if slot.as_ref().is_none_or(|slot| !slot.will_wake(cx.waker())) {
+            let previous = slot.replace(cx.waker().clone());
+            drop(ended);
+            // The last one of a task may drop that, which is done without the lock.
+            drop(previous);
+        }
+        None
     }
 }

@@ -5,6 +5,8 @@
 //! Source: grpc-go `clientStream.newAttemptLocked`, `csAttempt.getTransport`,
 //! `csAttempt.newStream`.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +15,9 @@ use tokio::time::Instant;
 
 use super::authorize::Authorized;
 use super::call_attempt::CallAttempt;
-use super::counted_call::CountedCall;
-use super::pick::{Picked, pick, pick_ready};
+use super::counted_attempt::CountedAttempt;
+use super::opening::{OpeningWait, failed};
+use super::pick::{Picked, PickerCallback, pick};
 use super::recorded::{self, RecordedAttempt};
 use crate::balancer::PickInfo;
 use crate::call::{CallObserver, MethodName};
@@ -63,53 +66,47 @@ impl AttemptContext<'_> {
             Some(observer) => RecordedAttempt::begin(observer, number, call.metadata()),
             None => None,
         };
-        let counted = match CountedCall::begin(conn.clone()) {
-            Ok(counted) => counted,
-            Err(going_idle) => Box::pin(going_idle.wait()).await,
-        };
+        let counted = CountedAttempt::begin(conn.clone());
+        let mut callback = PickerCallback::default();
         loop {
             let info = PickInfo::new(method, call.metadata()).with_extensions(call.extensions());
             let Picked {
                 permit,
-                callback,
                 metadata: of_pick,
-            } = match pick_ready(conn.shared(), &info) {
-                Some(picked) => picked,
-                None => {
-                    let picked = Box::pin(self.wait_for_pick(&info, recorded.as_deref())).await;
-                    picked.map_err(|failure| ended(recorded.as_deref(), failure))?
-                }
+            } = match self.pick(&info, recorded.as_deref(), &mut callback) {
+                Ok(picked) => picked,
+                Err(waiting) => waiting.await?,
             };
-            self.record(recorded.as_deref(), || {
-                CallEvent::Picked(permit.transport.peer())
-            });
+            let recording = recorded.as_deref();
+            self.record(recording, || CallEvent::Picked(permit.transport.peer()));
             // In a block of its own: what differs from the call needs no space in the future afterwards.
             let opened = {
                 let own = if self.needs_authorization(&of_pick) {
-                    let metadata = self.metadata(recorded.as_deref());
                     let peer = permit.transport.peer();
-                    let authorized = Box::pin(self.authorize(peer, metadata, of_pick)).await;
-                    authorized.map_err(|failure| ended(recorded.as_deref(), failure))?
+                    let wait = self.wait(recording, &mut callback);
+                    Box::pin(wait.for_authorization(peer, of_pick)).await?
                 } else {
                     Authorized {
-                        metadata: with_pick(self.metadata(recorded.as_deref()), of_pick),
+                        metadata: with_pick(self.metadata(recording), of_pick),
                         headers: None,
                     }
                 };
                 let timeout = self.timeout();
+                let timeout =
+                    timeout.map_err(|failure| failed(recording, &mut callback, failure))?;
                 let metadata = own.metadata.as_ref();
-                let metadata = metadata.unwrap_or_else(|| self.metadata(recorded.as_deref()));
+                let metadata = metadata.unwrap_or_else(|| self.metadata(recording));
                 let opened = permit.transport.open(OpenRequest {
                     path: method,
                     headers: own.headers.as_ref().unwrap_or_else(|| self.headers()),
                     content_subtype: self.content_subtype,
                     previous_attempts: number.previous,
-                    timeout: timeout.map_err(|failure| ended(recorded.as_deref(), failure))?,
+                    timeout,
                     metadata,
                     only_message: only_message.take(),
                 });
                 if opened.is_ok() {
-                    self.record(recorded.as_deref(), || CallEvent::OutHeader(metadata));
+                    self.record(recording, || CallEvent::OutHeader(metadata));
                 }
                 opened
             };
@@ -123,13 +120,15 @@ impl AttemptContext<'_> {
                 }
                 Err(OpenError::Invalid(status)) => {
                     let failure = AttemptFailure::final_here(status);
-                    return Err(ended(recorded.as_deref(), failure));
+                    return Err(failed(recording, &mut callback, failure));
                 }
                 // Nothing was sent. The channel hears of the connection's end in a moment; let it,
                 // and pick again.
                 Err(OpenError::Gone(message)) => {
                     *only_message = message;
-                    tokio::task::yield_now().await;
+                    callback.give_up();
+                    let wait = self.wait(recording, &mut callback);
+                    Box::pin(wait.for_other_tasks()).await;
                 }
             }
         }
@@ -142,38 +141,44 @@ impl AttemptContext<'_> {
     }
 
     /// The metadata of an attempt: the call's, unless a stats handler has changed it.
-    fn metadata<'m>(&'m self, recorded: Option<&'m RecordedAttempt>) -> &'m Metadata {
+    pub(super) fn metadata<'m>(&'m self, recorded: Option<&'m RecordedAttempt>) -> &'m Metadata {
         let of_attempt = recorded.and_then(RecordedAttempt::metadata);
         of_attempt.unwrap_or(self.call.metadata())
     }
 
-    /// Waits for a connection. The first call starts the channel's task, and so does one that finds
-    /// it lost.
-    async fn wait_for_pick(
-        &self,
-        info: &PickInfo<'_>,
-        recorded: Option<&RecordedAttempt>,
-    ) -> Result<Picked, AttemptFailure> {
-        let began = self.observer.map(|_| Instant::now());
-        let wait_for_ready = self.call.wait_for_ready();
-        let start = || self.conn.start();
-        pick(
-            self.conn.shared(),
-            info,
-            wait_for_ready,
-            self.recorder,
-            start,
-        )
-        .await
-        .inspect(|_| {
-            if let Some(began) = began {
-                self.record(recorded, || CallEvent::PickDelayed(began.elapsed()));
-            }
+    /// Picks a connection at once, or returns the wait for it: boxed here, so that a call that does
+    /// not wait has no space for the answer of the picker.
+    #[inline]
+    fn pick<'p>(
+        &'p self,
+        info: &'p PickInfo<'p>,
+        recording: Option<&'p RecordedAttempt>,
+        callback: &'p mut PickerCallback,
+    ) -> Result<Picked, Pin<Box<impl Future<Output = Result<Picked, AttemptFailure>>>>> {
+        pick(self.conn.shared(), info, callback).map_err(|unpicked| {
+            let wait = self.wait(recording, callback);
+            Box::pin(wait.for_connection(info, unpicked))
         })
     }
 
+    fn wait<'w>(
+        &'w self,
+        recorded: Option<&'w RecordedAttempt>,
+        callback: &'w mut PickerCallback,
+    ) -> OpeningWait<'w> {
+        OpeningWait {
+            context: self,
+            recorded,
+            callback,
+        }
+    }
+
     /// Records an event of an attempt, if the call has observers.
-    fn record<'e>(&self, attempt: Option<&RecordedAttempt>, event: impl FnOnce() -> CallEvent<'e>) {
+    pub(super) fn record<'e>(
+        &self,
+        attempt: Option<&RecordedAttempt>,
+        event: impl FnOnce() -> CallEvent<'e>,
+    ) {
         if let Some(observer) = self.observer {
             recorded::record(observer, attempt, &event());
         }
@@ -204,14 +209,6 @@ pub(super) fn with_pick(metadata: &Metadata, of_pick: Metadata) -> Option<Metada
         metadata.merge(of_pick);
         metadata
     })
-}
-
-/// Records the end of an attempt that has failed before it had a stream.
-fn ended(recorded: Option<&RecordedAttempt>, failure: AttemptFailure) -> AttemptFailure {
-    if let Some(attempt) = recorded {
-        attempt.end(Err(&failure.status));
-    }
-    failure
 }
 
 fn malformed(method: &str) -> AttemptFailure {

@@ -5,7 +5,8 @@
 mod authorize;
 mod call_attempt;
 mod context;
-mod counted_call;
+mod counted_attempt;
+mod opening;
 mod pick;
 mod recorded;
 

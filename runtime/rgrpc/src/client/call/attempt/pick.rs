@@ -12,7 +12,7 @@ use crate::client::call::scheduler::AttemptFailure;
 use crate::client::call::wait_reason::{WaitReason, WaitRecorder};
 use crate::client::config::CallConfig;
 use crate::client::connectivity::{
-    ChannelState, Connections, Offer, StreamPermit, StreamQueue, closed,
+    ChannelState, Connections, Offer, PickerVersion, StreamPermit, StreamQueue, closed,
 };
 use crate::metadata::Metadata;
 use crate::select_biased::{Either, select_biased};
@@ -22,49 +22,90 @@ use crate::task::caught;
 /// The connection of an attempt.
 pub(in crate::client::call) struct Picked {
     pub(in crate::client::call) permit: StreamPermit,
-    pub(in crate::client::call) callback: PickerCallback,
     /// The picker's metadata for the request.
     pub(in crate::client::call) metadata: Metadata,
 }
 
-/// The answer of the present picker to an attempt.
-enum PickOutcome {
-    Picked(Picked),
+/// The answer of a picker that is no connection at once.
+pub(in crate::client::call) struct Unpicked {
+    outcome: UnpickedOutcome,
+    /// The picker that has answered.
+    version: PickerVersion,
+}
+
+enum UnpickedOutcome {
     /// The attempt waits for the next picker.
     WaitForPicker,
     /// The attempt waits for a stream of this subchannel.
-    WaitForStream(SubConn, Arc<StreamQueue>, PickerCallback, Metadata),
+    WaitForStream(SubConn, Arc<StreamQueue>, Metadata),
     Failed(AttemptFailure),
 }
 
-/// The connection of an attempt, if one is ready: no lock, no registration.
-pub(in crate::client::call) fn pick_ready(
+/// Asks the present picker for the connection of an attempt: no lock, no registration. The pick's
+/// callback goes to `callback`.
+pub(in crate::client::call) fn pick(
     channel: &ChannelState,
     call: &PickInfo<'_>,
-) -> Option<Picked> {
+    callback: &mut PickerCallback,
+) -> Result<Picked, Unpicked> {
+    let failed = |status: Status, is_final| {
+        UnpickedOutcome::Failed(AttemptFailure {
+            is_final,
+            ..AttemptFailure::passing_here(status.into_control_plane_failure())
+        })
+    };
     if channel.picker.is_closed() {
-        return None;
+        let failure = AttemptFailure::final_here(closed());
+        return Err(Unpicked {
+            outcome: UnpickedOutcome::Failed(failure),
+            version: channel.picker.version(),
+        });
     }
-    match try_pick(channel, call) {
-        PickOutcome::Picked(picked) => Some(picked),
-        PickOutcome::WaitForPicker | PickOutcome::WaitForStream(..) | PickOutcome::Failed(_) => {
-            None
-        }
-    }
+    channel.picker.pick(call, |result, version| {
+        let outcome = match result {
+            PickResult::Pick(pick) => {
+                *callback = PickerCallback::new(pick.on_done);
+                match Connections::offer(pick.subconn) {
+                    Offer::Permit(permit) => {
+                        let metadata = pick.metadata;
+                        return Ok(Picked { permit, metadata });
+                    }
+                    Offer::Wait(queue) => {
+                        let subconn = pick.subconn.clone();
+                        UnpickedOutcome::WaitForStream(subconn, queue, pick.metadata)
+                    }
+                    // The connection was lost a moment ago: there will be another picker.
+                    Offer::NotConnected => {
+                        callback.give_up();
+                        UnpickedOutcome::WaitForPicker
+                    }
+                }
+            }
+            PickResult::Queue => UnpickedOutcome::WaitForPicker,
+            PickResult::Fail(status) => failed(status.with_origin(Origin::Connection), false),
+            PickResult::Drop(status) => failed(status, true),
+        };
+        Err(Unpicked { outcome, version })
+    })
 }
 
-/// The connection of an attempt. Waits while none is ready, and with `wait_for_ready` also while
-/// none can be made. `start` starts the channel's task if there is none.
+/// Waits for the connection of an attempt that `first` has not given: for a stream of the picked
+/// subchannel, or for the next picker, which is asked then. Each picker is asked once. With
+/// `wait_for_ready` it waits also while none can be made. `start` starts the channel's task if there
+/// is none.
 ///
 /// Cancel-safe.
-pub(in crate::client::call) async fn pick(
+pub(in crate::client::call) async fn wait_for_pick(
     channel: &ChannelState,
     call: &PickInfo<'_>,
+    callback: &mut PickerCallback,
+    first: Unpicked,
     wait_for_ready: bool,
     recorder: &WaitRecorder,
     start: impl Fn() -> Result<(), Status>,
 ) -> Result<Picked, AttemptFailure> {
     let losses = channel.task.losses();
+    let mut first = Some(first);
     loop {
         let mut changed = pin!(channel.picker.changed());
         // Registered before looking, so that no change is missed.
@@ -78,30 +119,56 @@ pub(in crate::client::call) async fn pick(
             }
             _ => start().map_err(AttemptFailure::final_here)?,
         }
-        match try_pick(channel, call) {
-            PickOutcome::Picked(picked) => return Ok(picked),
-            PickOutcome::WaitForPicker => wait_for_picker(channel, changed, recorder).await,
-            PickOutcome::WaitForStream(subconn, queue, callback, metadata) => {
-                let stream = pin!(wait_for_stream(channel, &subconn, &queue, changed));
-                let reason = || {
-                    let server = subconn.address().clone();
-                    Some(WaitReason::Stream { server })
+        let Unpicked { outcome, version } = match first.take() {
+            Some(first) => first,
+            None => match pick(channel, call, callback) {
+                Ok(picked) => return Ok(picked),
+                Err(unpicked) => unpicked,
+            },
+        };
+        let mut next = NextPicker {
+            channel,
+            version,
+            changed,
+        };
+        match outcome {
+            UnpickedOutcome::Failed(failure) if failure.is_final || !wait_for_ready => {
+                return Err(failure);
+            }
+            UnpickedOutcome::WaitForPicker | UnpickedOutcome::Failed(_) => {
+                let reason = || WaitReason::Connection(channel.unconnected());
+                recorder.during(pin!(next.published()), reason).await;
+            }
+            UnpickedOutcome::WaitForStream(subconn, queue, metadata) => {
+                let stream = pin!(wait_for_stream(channel, &subconn, &queue, next));
+                let reason = || WaitReason::Stream {
+                    server: subconn.address().clone(),
                 };
-                match recorder.during(stream, reason).await {
-                    Some(permit) => {
-                        return Ok(Picked {
-                            permit,
-                            callback,
-                            metadata,
-                        });
-                    }
-                    None => drop(callback),
+                if let Some(permit) = recorder.during(stream, reason).await {
+                    return Ok(Picked { permit, metadata });
                 }
+                callback.give_up();
             }
-            PickOutcome::Failed(failure) if wait_for_ready && !failure.is_final => {
-                wait_for_picker(channel, changed, recorder).await;
-            }
-            PickOutcome::Failed(failure) => return Err(failure),
+        }
+    }
+}
+
+/// The picker that follows one that was asked.
+struct NextPicker<'a, 'p> {
+    channel: &'a ChannelState,
+    version: PickerVersion,
+    /// Enabled before the versions are compared.
+    changed: Pin<&'p mut Notified<'a>>,
+}
+
+impl NextPicker<'_, '_> {
+    /// Waits until it is published, or the channel is closed.
+    async fn published(&mut self) {
+        let picker = &self.channel.picker;
+        while picker.version() == self.version && !picker.is_closed() {
+            self.changed.as_mut().await;
+            self.changed.set(picker.changed());
+            self.changed.as_mut().enable();
         }
     }
 }
@@ -135,78 +202,43 @@ pub(in crate::client::call) async fn wait_for_call_config(
     }
 }
 
-async fn wait_for_picker(
-    channel: &ChannelState,
-    changed: Pin<&mut Notified<'_>>,
-    recorder: &WaitRecorder,
-) {
-    let reason = || Some(WaitReason::Connection(channel.unconnected()));
-    recorder.during(changed, reason).await;
-}
-
 /// A stream of a subchannel that has none left; `None` when there is another picker before.
 async fn wait_for_stream(
     channel: &ChannelState,
     subconn: &SubConn,
     queue: &Arc<StreamQueue>,
-    mut changed: Pin<&mut Notified<'_>>,
+    mut next: NextPicker<'_, '_>,
 ) -> Option<StreamPermit> {
     let waiting = queue.join();
-    let _counted = channel.calls.wait_for_stream();
+    let counted = channel.calls.wait_for_stream();
+    let mut next = pin!(next.published());
     loop {
         let mut told = pin!(waiting.changed());
         told.as_mut().enable();
         match Connections::offer_to_first(subconn) {
             Offer::Permit(permit) => return Some(permit),
-            Offer::NotConnected => return None,
+            // There will be another picker.
+            Offer::NotConnected => break,
             Offer::Wait(_) => {}
         }
-        if let Either::First(()) = select_biased(changed.as_mut(), told).await {
+        if let Either::First(()) = select_biased(next.as_mut(), told).await {
             return None;
         }
     }
-}
-
-/// Asks the present picker.
-fn try_pick(channel: &ChannelState, call: &PickInfo<'_>) -> PickOutcome {
-    let failed = |status: Status, is_final| {
-        PickOutcome::Failed(AttemptFailure {
-            is_final,
-            ..AttemptFailure::passing_here(status.into_control_plane_failure())
-        })
-    };
-    channel.picker.pick(call, |result| match result {
-        PickResult::Pick(pick) => {
-            let metadata = pick.metadata;
-            let callback = PickerCallback::new(pick.on_done);
-            match Connections::offer(pick.subconn) {
-                Offer::Permit(permit) => PickOutcome::Picked(Picked {
-                    permit,
-                    callback,
-                    metadata,
-                }),
-                Offer::Wait(queue) => {
-                    let subconn = pick.subconn.clone();
-                    PickOutcome::WaitForStream(subconn, queue, callback, metadata)
-                }
-                // The connection was lost a moment ago: there will be another picker.
-                Offer::NotConnected => PickOutcome::WaitForPicker,
-            }
-        }
-        PickResult::Queue => PickOutcome::WaitForPicker,
-        PickResult::Fail(status) => failed(status.with_origin(Origin::Connection), false),
-        PickResult::Drop(status) => failed(status, true),
-    })
+    drop((waiting, counted));
+    next.await;
+    None
 }
 
 /// The callback of a picker for the end of an attempt.
 ///
 /// Called once, also when the attempt was not sent. It is users' code: no lock is held while it
 /// runs, and a panic of it is logged and ends nothing else.
+#[derive(Default)]
 pub(in crate::client::call) struct PickerCallback(Option<OnDone>);
 
 impl PickerCallback {
-    pub(in crate::client::call) fn new(on_done: Option<OnDone>) -> Self {
+    fn new(on_done: Option<OnDone>) -> Self {
         Self(on_done)
     }
 
@@ -229,17 +261,26 @@ impl PickerCallback {
             run(on_done, &done);
         }
     }
+
+    /// Tells the picker that the attempt has ended with this status before it was sent.
+    pub(in crate::client::call) fn not_sent(&mut self, status: &Status) {
+        if let Some(on_done) = self.0.take() {
+            let done = DoneInfo::new(Some(status), None).with_bytes(false, false);
+            run(on_done, &done);
+        }
+    }
+
+    /// Tells the picker that the attempt goes elsewhere.
+    pub(in crate::client::call) fn give_up(&mut self) {
+        if !self.is_none() {
+            self.not_sent(&Status::cancelled("the call was not sent there"));
+        }
+    }
 }
 
 impl Drop for PickerCallback {
     fn drop(&mut self) {
-        if let Some(on_done) = self.0.take() {
-            let status = Status::cancelled("the call was not sent there");
-            run(
-                on_done,
-                &DoneInfo::new(Some(&status), None).with_bytes(false, false),
-            );
-        }
+        self.give_up();
     }
 }
 

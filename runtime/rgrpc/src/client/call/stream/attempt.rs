@@ -114,6 +114,11 @@ impl StreamAttempt {
         }
     }
 
+    /// Returns whether it has no stream yet.
+    pub(super) fn is_opening(&self) -> bool {
+        matches!(self.state, AttemptState::Opening(_))
+    }
+
     /// Its stream, if it has one and that has not ended.
     pub(super) fn open(&self) -> Option<&Arc<CallAttempt>> {
         match &self.state {
@@ -138,9 +143,11 @@ impl StreamAttempt {
         }
     }
 
-    pub(super) fn cancel(self) {
+    /// Ends it from this side. One that has no stream yet ends with the status of the call, if that
+    /// has ended.
+    pub(super) fn end(self, status: &Status) {
         if let Some(attempt) = self.into_attempt() {
-            MessageSource::abandon(&*attempt);
+            attempt.end_now(status);
         }
     }
 

@@ -24,10 +24,9 @@ use self::attempt::{StreamAttempt, send_on};
 use self::replay_buffer::Sent;
 use self::uncommitted::{EndReason, Outcome, Uncommitted, end_attempt};
 use super::attempt::CallAttempt;
-use super::bounds::{Bounds, Exceeded};
+use super::bounds::{BoundedCall, Bounds, Exceeded};
 use super::scheduler::AttemptScheduler;
 use super::stream_wakers::{StreamHalf, StreamWakers};
-use super::wait_reason::WaitReason;
 use crate::buffer_pool::BufferPool;
 use crate::call::{
     CallObserver, CancelHandle, FinishHooks, MessageSink, MessageSource, SourceEvent,
@@ -52,31 +51,44 @@ pub(super) struct StreamCall {
     /// The attempt that has committed the call: set once, together with [`CallState::Committed`],
     /// and read by each operation of a committed call without a lock.
     committed: OnceLock<Committed>,
-    /// Locked for single steps: attempts are polled, and tasks are woken, without it.
-    state: Mutex<CallState>,
+    /// Locked for single steps: attempts are polled, tasks are woken and users' values are dropped
+    /// without it.
+    life: Mutex<CallLife>,
     wakers: Arc<StreamWakers>,
-    /// The hooks for the end of the call; `None` once they have run.
-    hooks: Mutex<Option<FinishHooks>>,
-    /// The task that watches over the call's bounds.
-    watch: Mutex<Option<AbortHandle>>,
+}
+
+/// The state of a streaming call, with what its end needs.
+struct CallLife {
+    state: CallState,
+    /// The hooks for the end of the call, until it has ended.
+    hooks: FinishHooks,
+    /// The task that watches over the call's bounds, until it has ended.
+    watch: Option<AbortHandle>,
 }
 
 /// The state of a streaming call.
 ///
 /// ```text
 ///   Uncommitted ──a half takes the attempts──► Driven ──puts them back──┬──► Uncommitted
-///                                                                       ├──► Committed
-///                                                                       └──► Failed
+///                                                │                      ├──► Committed ──┐
+///                                                │                      └──► Failed ─────┤
+///                                                └──────── the call is over ─────────────┴──► Ended
 /// ```
+///
+/// A call is over when its receiving half knows the end, or is gone. Attempts that are put back after
+/// that end with it.
 enum CallState {
     /// The attempts are at rest. Not boxed: that would be one more allocation for each call.
     Uncommitted(Uncommitted),
     /// Somebody drives the attempts; the orders of others wait until they are put back.
     Driven(Orders),
-    /// [`StreamCall::committed`] has the attempt.
-    Committed,
+    /// [`StreamCall::committed`] has the attempt. This is the head that was received before, until
+    /// the receiving half asks for it.
+    Committed(Option<Result<IncomingHead, NoHead>>),
     /// The call has failed before an attempt has committed it.
     Failed(Status),
+    /// The call is over, and its hooks have run. With the status, if no attempt has committed it.
+    Ended(Option<Status>),
 }
 
 /// The orders to a call whose attempts are being driven, for the half that drives them.
@@ -92,9 +104,7 @@ struct Orders {
 struct Committed {
     attempt: Arc<CallAttempt>,
     scheduler: AttemptScheduler,
-    /// The head that was received before the call was committed, until the receiving half asks for
-    /// it.
-    head: Mutex<Option<Result<IncomingHead, NoHead>>>,
+    /// The trailers of an attempt that had ended well before.
     end: Option<Metadata>,
 }
 
@@ -117,11 +127,13 @@ impl StreamCall {
         let uncommitted = Uncommitted::new(Arc::clone(&context), scheduler);
         Self {
             committed: OnceLock::new(),
-            state: Mutex::new(CallState::Uncommitted(uncommitted)),
+            life: Mutex::new(CallLife {
+                state: CallState::Uncommitted(uncommitted),
+                hooks,
+                watch: None,
+            }),
             context,
             wakers: Arc::default(),
-            hooks: Mutex::new(Some(hooks)),
-            watch: Mutex::new(None),
         }
     }
 
@@ -165,7 +177,7 @@ impl StreamCall {
             }
         });
         let task = tokio::spawn(task).abort_handle();
-        *lock(&self.watch) = Some(task);
+        lock(&self.life).watch = Some(task);
     }
 
     /// Nobody watches over the call's bounds any more. It ends, unless it has: else it could last
@@ -188,35 +200,31 @@ impl StreamCall {
         }
     }
 
-    /// The reason why the call waits, if it has begun. The attempts of a call that is not committed
-    /// are cancelled: it is over.
-    pub(super) fn give_up(&self) -> Option<WaitReason> {
-        if let Some(committed) = self.committed.get() {
-            return Some(committed.attempt.wait_reason());
-        }
-        let (reason, wake) = self.with_attempts(Uncommitted::give_up)?;
-        if wake {
-            self.wakers.wake_all();
-        }
-        reason
-    }
-
-    /// The call has ended, and its halves know or are gone.
+    /// The call is over: its receiving half knows the end, or is gone. Idempotent.
     pub(super) fn finish(&self, end: Result<&Metadata, &Status>) {
-        // First, because the task that is aborted looks at them.
-        let hooks = lock(&self.hooks).take();
-        let watch = lock(&self.watch).take();
+        let (previous, hooks, watch) = {
+            let mut life = lock(&self.life);
+            let status = match &life.state {
+                CallState::Ended(_) => return,
+                CallState::Committed(_) => None,
+                CallState::Failed(status) => Some(status.clone()),
+                CallState::Uncommitted(_) | CallState::Driven(_) => {
+                    Some(end.err().cloned().unwrap_or_else(dropped))
+                }
+            };
+            // The task that is aborted looks at the state.
+            let previous = std::mem::replace(&mut life.state, CallState::Ended(status));
+            (previous, std::mem::take(&mut life.hooks), life.watch.take())
+        };
+        drop(previous);
         if let Some(watch) = watch {
             watch.abort();
         }
-        self.context.call.commit();
-        if let Some(hooks) = hooks {
-            hooks.call(end);
-        }
+        hooks.call(end);
     }
 
     fn is_unfinished(&self) -> bool {
-        lock(&self.hooks).is_some()
+        !matches!(lock(&self.life).state, CallState::Ended(_))
     }
 
     /// Drives the call for a half, unless it is committed; `answer` is asked of attempts that have
@@ -279,11 +287,11 @@ impl StreamCall {
     }
 
     fn take(&self) -> Option<Uncommitted> {
-        let mut state = lock(&self.state);
-        match &mut *state {
+        let mut life = lock(&self.life);
+        match &mut life.state {
             CallState::Uncommitted(_) => {
                 let driven = CallState::Driven(Orders::default());
-                match std::mem::replace(&mut *state, driven) {
+                match std::mem::replace(&mut life.state, driven) {
                     CallState::Uncommitted(uncommitted) => Some(uncommitted),
                     _ => None,
                 }
@@ -292,7 +300,7 @@ impl StreamCall {
                 orders.polled = true;
                 None
             }
-            CallState::Committed | CallState::Failed(_) => None,
+            CallState::Committed(_) | CallState::Failed(_) | CallState::Ended(_) => None,
         }
     }
 
@@ -300,19 +308,27 @@ impl StreamCall {
         let mut was_polled = false;
         loop {
             let orders = {
-                let mut state = lock(&self.state);
-                let CallState::Driven(orders) = &mut *state else {
-                    // The half that takes the attempts is the one that puts them back.
-                    return false;
-                };
-                was_polled |= orders.polled;
-                if orders.sent.is_empty() && orders.end.is_none() {
-                    let (new, rest) = self.state_after(uncommitted);
-                    *state = new;
-                    drop(state);
-                    return rest.is_some() || was_polled;
+                let mut life = lock(&self.life);
+                match &mut life.state {
+                    CallState::Driven(orders) => {
+                        was_polled |= orders.polled;
+                        if orders.sent.is_empty() && orders.end.is_none() {
+                            let (new, rest) = self.state_after(uncommitted);
+                            life.state = new;
+                            drop(life);
+                            return rest.is_some() || was_polled;
+                        }
+                        std::mem::take(orders)
+                    }
+                    // The half that takes the attempts is the one that puts them back, so that the
+                    // call is over.
+                    state => {
+                        let status = state.failure().unwrap_or_else(dropped);
+                        drop(life);
+                        uncommitted.end(EndReason::Status(status));
+                        return true;
+                    }
                 }
-                std::mem::take(orders)
             };
             for sent in orders.sent {
                 uncommitted.send(sent);
@@ -334,13 +350,20 @@ impl StreamCall {
                 let _ = self.committed.set(Committed {
                     attempt,
                     scheduler: uncommitted.scheduler.clone(),
-                    head: Mutex::new(head),
                     end,
                 });
-                CallState::Committed
+                CallState::Committed(head)
             }
         };
         (state, Some(uncommitted))
+    }
+
+    /// The head that was received before the call was committed, the first time.
+    fn take_head(&self) -> Option<Result<IncomingHead, NoHead>> {
+        match &mut lock(&self.life).state {
+            CallState::Committed(head) => head.take(),
+            _ => None,
+        }
     }
 
     /// The observers of the call, if it has any.
@@ -359,13 +382,15 @@ impl StreamCall {
         }
         let mut sent = Some(sent);
         loop {
-            match &mut *lock(&self.state) {
+            match &mut lock(&self.life).state {
                 CallState::Driven(orders) => {
                     orders.sent.extend(sent);
                     return Ok(());
                 }
-                CallState::Failed(status) => return Err(status.clone()),
-                CallState::Uncommitted(_) | CallState::Committed => {}
+                CallState::Failed(status) | CallState::Ended(Some(status)) => {
+                    return Err(status.clone());
+                }
+                CallState::Uncommitted(_) | CallState::Committed(_) | CallState::Ended(None) => {}
             }
             if let Some(committed) = self.committed.get() {
                 return sent.map_or(Ok(()), |sent| send_on(&committed.attempt, sent));
@@ -389,13 +414,16 @@ impl StreamCall {
     fn end(&self, end: EndReason) {
         let mut end = Some(end);
         loop {
-            match &mut *lock(&self.state) {
+            match &mut lock(&self.life).state {
                 CallState::Driven(orders) => {
-                    orders.end = orders.end.take().or(end);
+                    // The first one stays; the other is dropped without the lock.
+                    if orders.end.is_none() {
+                        orders.end = end;
+                    }
                     return;
                 }
-                CallState::Failed(_) => return,
-                CallState::Uncommitted(_) | CallState::Committed => {}
+                CallState::Failed(_) | CallState::Ended(Some(_)) => return,
+                CallState::Uncommitted(_) | CallState::Committed(_) | CallState::Ended(None) => {}
             }
             if let Some(committed) = self.committed.get() {
                 if let Some(end) = end {
@@ -419,9 +447,16 @@ impl StreamCall {
         if let Some(committed) = self.committed.get() {
             return committed.attempt.local_end();
         }
-        match &*lock(&self.state) {
-            CallState::Failed(status) => Some(status.clone()),
-            _ => None,
+        lock(&self.life).state.failure()
+    }
+}
+
+impl CallState {
+    /// The status of a call that has failed, or is over, and that no attempt has committed.
+    fn failure(&self) -> Option<Status> {
+        match self {
+            Self::Failed(status) | Self::Ended(Some(status)) => Some(status.clone()),
+            Self::Uncommitted(_) | Self::Driven(_) | Self::Committed(_) | Self::Ended(None) => None,
         }
     }
 }
@@ -438,7 +473,17 @@ impl Drop for PanicGuard<'_> {
         if self.is_armed {
             let status =
                 Status::internal("user code panicked in the call; the log has its message");
-            let driven = std::mem::replace(&mut *lock(&self.call.state), CallState::Failed(status));
+            let driven = {
+                let mut life = lock(&self.call.life);
+                match life.state {
+                    CallState::Driven(_) => Some(std::mem::replace(
+                        &mut life.state,
+                        CallState::Failed(status),
+                    )),
+                    // It is over.
+                    _ => None,
+                }
+            };
             drop(driven);
             self.call.wakers.wake_all();
         }
@@ -511,13 +556,10 @@ impl MessageSource for StreamCall {
 
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
         match self.drive(StreamHalf::Receive, cx, nothing_received) {
-            Drive::Committed(committed) => {
-                let received = lock(&committed.head).take();
-                match received {
-                    Some(head) => Poll::Ready(head),
-                    None => committed.attempt.poll_head(cx),
-                }
-            }
+            Drive::Committed(committed) => match self.take_head() {
+                Some(head) => Poll::Ready(head),
+                None => committed.attempt.poll_head(cx),
+            },
             Drive::Uncommitted(_) => Poll::Pending,
             Drive::Failed(_) => Poll::Ready(Err(NoHead)),
         }
@@ -567,10 +609,7 @@ impl MessageSource for StreamCall {
     }
 
     fn buffer_pool(&self) -> BufferPool {
-        match self.committed.get() {
-            Some(committed) => committed.attempt.buffer_pool(),
-            None => BufferPool::shared(),
-        }
+        self.context.conn.settings().buffer_pool.clone()
     }
 
     fn decompressor(&self, encoding: &[u8]) -> Option<Arc<dyn Compressor>> {
@@ -605,6 +644,16 @@ impl MessageSource for StreamCall {
     }
 }
 
+impl BoundedCall for StreamCall {
+    fn exceed(&self, exceeded: Exceeded) {
+        self.end(EndReason::Exceeded(exceeded));
+    }
+
+    fn status(&self, _target: &str) -> Option<Status> {
+        self.failure()
+    }
+}
+
 /// The answer of uncommitted attempts to the receiving half.
 fn nothing_received(_: &Uncommitted, _: &mut Context<'_>) -> Poll<()> {
     Poll::Pending
@@ -618,7 +667,7 @@ impl Drop for StreamCall {
     fn drop(&mut self) {
         let status = self.failure().unwrap_or_else(dropped);
         if let Some(mut uncommitted) = self.take() {
-            uncommitted.cancel_attempts();
+            uncommitted.end(EndReason::Status(status.clone()));
         }
         self.finish(Err(&status));
     }

@@ -14,7 +14,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::attempt::{AttemptProgress, StreamAttempt, StreamContext, send_on};
 use super::replay_buffer::{ReplayBuffer, Sent};
 use crate::client::call::attempt::CallAttempt;
-use crate::client::call::bounds::Exceeded;
+use crate::client::call::bounds::{BoundedCall, Exceeded};
 use crate::client::call::scheduler::{AttemptDecision, AttemptScheduler};
 use crate::client::call::wait_reason::WaitReason;
 use crate::metadata::Metadata;
@@ -191,16 +191,24 @@ impl Uncommitted {
             return;
         };
         self.context.call.show(attempt.response_info());
-        self.cancel_attempts();
-        self.context.call.commit();
-        self.outcome = Some(Outcome::Committed { attempt, head, end });
+        self.decide(Outcome::Committed { attempt, head, end });
     }
 
     /// The call has failed.
     fn fail(&mut self, status: Status) {
-        self.cancel_attempts();
+        self.decide(Outcome::Failed(status));
+    }
+
+    /// The call is decided: the other attempts are cancelled, and none begins any more.
+    fn decide(&mut self, outcome: Outcome) {
+        if !self.attempts.is_empty() {
+            self.end_attempts(&Status::cancelled("another attempt has decided the call"));
+        }
+        self.scheduler.stop();
+        self.timer = None;
+        self.buffer.clear();
         self.context.call.commit();
-        self.outcome = Some(Outcome::Failed(status));
+        self.outcome = Some(outcome);
     }
 
     /// Ends the call from this side. The first status of a failure stays.
@@ -211,44 +219,48 @@ impl Uncommitted {
             None => {
                 let status = match end {
                     EndReason::Status(status) => status,
-                    EndReason::Exceeded(exceeded) => {
-                        let context = Arc::clone(&self.context);
-                        exceeded.status(context.conn.target(), || self.give_up())
-                    }
+                    EndReason::Exceeded(exceeded) => self.exceed(exceeded),
                 };
+                self.context.recorder.end(status.clone());
+                self.end_attempts(&status);
                 self.fail(status);
             }
         }
     }
 
-    /// Cancels the attempts under way. Returns the reason why the call has waited.
-    pub(super) fn give_up(&mut self) -> Option<WaitReason> {
-        let attempt = self.scheduler.begun() + 1;
-        let open = self.attempts.iter().find_map(StreamAttempt::open);
-        let answer = open.map(|attempt| attempt.wait_reason());
-        // An attempt without a stream records the reason of its wait when it is dropped.
-        self.cancel_attempts();
-        answer.or_else(|| self.context.recorder.take()).or_else(|| {
-            let last = self.last_failure.take()?;
-            Some(WaitReason::Backoff { attempt, last })
-        })
+    /// The status of the call that has exceeded this bound. Attempts without a stream are dropped:
+    /// they record the reason of their wait then, and end with this status.
+    fn exceed(&mut self, exceeded: Exceeded) -> Status {
+        let context = Arc::clone(&self.context);
+        let (target, recorder) = (context.conn.target(), &context.recorder);
+        recorder.exceed(exceeded);
+        if let Some(open) = self.attempts.iter().find_map(StreamAttempt::open) {
+            recorder.record(open.wait_reason());
+        } else {
+            if let Some(last) = self.last_failure.take() {
+                let attempt = self.scheduler.begun() + 1;
+                recorder.record(WaitReason::Backoff { attempt, last });
+            }
+            self.attempts.retain(|attempt| !attempt.is_opening());
+        }
+        let status = recorder.status(target);
+        status.unwrap_or_else(|| exceeded.status(target, None))
     }
 
-    /// Cancels the attempts under way; no other begins.
-    pub(super) fn cancel_attempts(&mut self) {
-        self.scheduler.stop();
-        self.timer = None;
-        self.buffer.clear();
-        self.attempts.drain(..).for_each(StreamAttempt::cancel);
+    /// Ends the attempts under way.
+    fn end_attempts(&mut self, status: &Status) {
+        self.attempts
+            .drain(..)
+            .for_each(|attempt| attempt.end(status));
     }
 }
 
 /// Ends the attempt of a committed call.
 pub(super) fn end_attempt(attempt: &CallAttempt, context: &StreamContext, end: EndReason) {
-    attempt.end(match end {
+    attempt.end_now(&match end {
         EndReason::Status(status) => status,
         EndReason::Exceeded(exceeded) => {
-            exceeded.status(context.conn.target(), || Some(attempt.wait_reason()))
+            exceeded.status(context.conn.target(), Some(&attempt.wait_reason()))
         }
     });
 }

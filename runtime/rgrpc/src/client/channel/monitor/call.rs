@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use prost::Message;
 
+use super::watch::Backend;
 use crate::buffer_pool::BufferPool;
 use crate::call::{MessageSource, MethodName, RecvStream, SourceEvent};
 use crate::codec::MessageLimit;
@@ -15,14 +16,13 @@ use crate::metadata::Metadata;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
-    ClientTransport, ClientTransportStream, CommonHeaders, IncomingHead, NoHead, OpenError,
-    OpenRequest, ReadDemand, ResetCode,
+    ClientTransportStream, IncomingHead, NoHead, OpenError, OpenRequest, ReadDemand, ResetCode,
 };
 
-/// Makes a server-streaming call on this connection. Dropping what it returns cancels it.
+/// Makes a server-streaming call on the connection to this backend. Dropping what it returns cancels
+/// it.
 pub(super) fn call<Req, Res>(
-    transport: &dyn ClientTransport,
-    headers: &Arc<CommonHeaders>,
+    backend: &Backend,
     metadata: &Metadata,
     method: &MethodName,
     request: &Req,
@@ -33,16 +33,19 @@ where
 {
     let framed =
         frame::<ProtoCodec, Req>(request, limit(DEFAULT_MAX_SEND)).map_err(OpenError::Invalid)?;
-    let stream = transport.open(OpenRequest {
+    let stream = backend.transport.open(OpenRequest {
         path: method,
-        headers,
+        headers: &backend.headers,
         content_subtype: <ProtoCodec as Codec<Req>>::NAME,
         previous_attempts: 0,
         timeout: None,
         metadata,
         only_message: Some(framed),
     })?;
-    let source = Arc::new(StreamSource(stream));
+    let source = Arc::new(StreamSource {
+        stream,
+        buffer_pool: backend.buffer_pool.clone(),
+    });
     Ok(RecvStream::new::<ProtoCodec>(
         source,
         limit(DEFAULT_MAX_RECEIVE),
@@ -54,27 +57,31 @@ fn limit(bytes: usize) -> MessageLimit {
 }
 
 /// A stream that only its receiver knows.
-struct StreamSource(Arc<dyn ClientTransportStream>);
+struct StreamSource {
+    stream: Arc<dyn ClientTransportStream>,
+    buffer_pool: BufferPool,
+}
 
 impl MessageSource for StreamSource {
     fn buffer_pool(&self) -> BufferPool {
-        BufferPool::shared()
+        self.buffer_pool.clone()
     }
 
     fn poll_head(&self, cx: &mut Context<'_>) -> Poll<Result<IncomingHead, NoHead>> {
-        self.0.poll_head(cx)
+        self.stream.poll_head(cx)
     }
 
     fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<SourceEvent> {
-        self.0.poll_data(cx, read_demand).map(SourceEvent::from)
+        let polled = self.stream.poll_data(cx, read_demand);
+        polled.map(SourceEvent::from)
     }
 
     fn fail(&self, status: Status) -> Status {
-        self.0.reset(ResetCode::CANCEL);
+        self.stream.reset(ResetCode::CANCEL);
         status
     }
 
     fn abandon(&self) {
-        self.0.reset(ResetCode::CANCEL);
+        self.stream.reset(ResetCode::CANCEL);
     }
 }

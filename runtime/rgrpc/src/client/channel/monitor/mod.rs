@@ -41,6 +41,7 @@ use self::load::LoadWatch;
 use self::task::Monitor;
 use self::watch::{Backend, Watch};
 use crate::balancer::{Health, LoadReport, SubConnId, SubConnOptions};
+use crate::buffer_pool::BufferPool;
 use crate::client::connectivity::{ConnectionId, Event, MonitorId};
 use crate::credentials::PerRpcCredentials;
 use crate::io::Address;
@@ -58,6 +59,8 @@ pub(super) struct MonitorContext {
     headers: Arc<CommonHeaders>,
     /// Those of the channel.
     credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
+    /// That of the channel.
+    buffer_pool: BufferPool,
     events: UnboundedSender<Event>,
     /// No health is asked for, whatever the service config says.
     health_check_disabled: bool,
@@ -71,12 +74,14 @@ impl MonitorContext {
     pub(super) fn new(
         headers: Arc<CommonHeaders>,
         credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
+        buffer_pool: BufferPool,
         events: UnboundedSender<Event>,
         health_check_disabled: bool,
     ) -> Self {
         Self {
             headers,
             credentials,
+            buffer_pool,
             events,
             health_check_disabled,
             health_service: None,
@@ -107,6 +112,7 @@ impl MonitorContext {
             transport,
             headers: Arc::clone(&self.headers),
             credentials: Arc::clone(&self.credentials),
+            buffer_pool: self.buffer_pool.clone(),
         };
         let events = self.events.clone();
         Monitor::spawn(id, backend, watch, move || {

@@ -31,7 +31,8 @@ impl Monitor {
         let latest = Arc::new(Mutex::new(None));
         let slot = Arc::clone(&latest);
         let report = move |report| {
-            if lock(&slot).replace(report).is_none() {
+            let previous = lock(&slot).replace(report);
+            if previous.is_none() {
                 notify();
             }
         };

@@ -41,7 +41,13 @@ impl Fixture {
             accept_encoding: None,
         };
         let (sender, events) = unbounded_channel();
-        let mut context = MonitorContext::new(Arc::new(headers), Arc::new([]), sender, disabled);
+        let mut context = MonitorContext::new(
+            Arc::new(headers),
+            Arc::new([]),
+            BufferPool::shared(),
+            sender,
+            disabled,
+        );
         context.set_health_service(service.map(Arc::from));
         let address = Address::Name("backend-1".to_owned());
         let subconn = TestChannel::new().create_subconn(address.clone(), options.clone());

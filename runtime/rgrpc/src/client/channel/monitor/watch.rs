@@ -10,6 +10,7 @@ use tokio::time::sleep;
 use super::MonitorReport;
 use super::call::call;
 use super::restart_delay::RestartDelay;
+use crate::buffer_pool::BufferPool;
 use crate::call::MethodName;
 use crate::credentials::{PerRpcCredentials, RequestInfo, per_rpc};
 use crate::io::Address;
@@ -61,6 +62,8 @@ pub(super) struct Backend {
     pub(super) headers: Arc<CommonHeaders>,
     /// The channel's credentials.
     pub(super) credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
+    /// The channel's pool.
+    pub(super) buffer_pool: BufferPool,
 }
 
 /// Asks a backend until it says that it cannot answer, or its connection takes no more calls.
@@ -128,7 +131,7 @@ async fn ask<W: Watch>(
     if let Err(status) = per_rpc::add_metadata(credentials, request, &mut metadata).await {
         return Some(End::of(Err(status)));
     }
-    let called = call(&**transport, headers, &metadata, &method, &watch.request());
+    let called = call(backend, &metadata, &method, &watch.request());
     let mut responses = match called {
         Ok(responses) => responses,
         Err(OpenError::Gone(_)) => return None,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{A, B, C, Fixture, address};
-use crate::balancer::policies::pick_first::attempts::ATTEMPT_DELAY;
+use crate::balancer::policies::pick_first::address_attempts::ATTEMPT_DELAY;
 use crate::balancer::{Balancer, Health, SubConnState};
 use crate::connectivity_state::ConnectivityState::{Connecting, TransientFailure};
 use crate::status::Status;

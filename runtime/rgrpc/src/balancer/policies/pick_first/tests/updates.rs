@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{A, B, C, Fixture, address};
-use crate::balancer::policies::pick_first::attempts::ATTEMPT_DELAY;
+use crate::balancer::policies::pick_first::address_attempts::ATTEMPT_DELAY;
 use crate::balancer::{
     Balancer, BalancerUpdate, Health, PickFirst, PickFirstConfig, SubConnState, TestChannel,
     TestPick,

@@ -17,23 +17,23 @@ pub(super) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 ///
 /// Source: gRFC A61, "Happy Eyeballs in the pick_first LB Policy".
 #[derive(Debug)]
-pub(super) struct Attempts {
+pub(super) struct AddressAttempts {
     /// The state of each address.
-    attempts: Vec<Attempt>,
-    phase: Phase,
+    attempts: Vec<AddressAttempt>,
+    phase: PassPhase,
 }
 
 /// The attempts to connect to one address.
 #[derive(Debug)]
-struct Attempt {
-    state: AttemptState,
+struct AddressAttempt {
+    state: ConnectState,
     /// The address has failed in this pass, or was in backoff when its turn came.
     has_failed: bool,
 }
 
 /// The state of a connection that is not READY.
 #[derive(Clone, Debug)]
-pub(super) enum AttemptState {
+pub(super) enum ConnectState {
     Idle,
     Connecting,
     /// The last attempt has failed with this status, and its backoff is not over.
@@ -42,7 +42,7 @@ pub(super) enum AttemptState {
 
 /// The phase of the attempts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
+enum PassPhase {
     /// The first pass through the list.
     Pass {
         /// The last address that was begun. The length of the list if no address is left to wait
@@ -60,7 +60,7 @@ enum Phase {
 
 /// The actions that follow from an event.
 #[derive(Debug, Default)]
-pub(super) struct Step {
+pub(super) struct ConnectStep {
     /// The addresses to connect to.
     pub(super) connect: Vec<usize>,
     /// The failure to report: the last one, when all addresses have failed. Reported again each
@@ -68,19 +68,19 @@ pub(super) struct Step {
     pub(super) failure: Option<Status>,
 }
 
-impl Attempts {
+impl AddressAttempts {
     /// Begins a pass over addresses in these states. There must be at least one.
     pub(super) fn begin(
-        states: impl IntoIterator<Item = AttemptState>,
+        states: impl IntoIterator<Item = ConnectState>,
         now: Instant,
-    ) -> (Self, Step) {
-        let attempts = states.into_iter().map(|state| Attempt {
+    ) -> (Self, ConnectStep) {
+        let attempts = states.into_iter().map(|state| AddressAttempt {
             state,
             has_failed: false,
         });
         let mut attempts = Self {
             attempts: attempts.collect(),
-            phase: Phase::Repeating { failures: 0 },
+            phase: PassPhase::Repeating { failures: 0 },
         };
         let step = attempts.begin_at(0, None, now);
         (attempts, step)
@@ -88,38 +88,38 @@ impl Attempts {
 
     /// Returns true if the address is connecting.
     pub(super) fn is_connecting(&self, index: usize) -> bool {
-        matches!(self.attempts[index].state, AttemptState::Connecting)
+        matches!(self.attempts[index].state, ConnectState::Connecting)
     }
 
     /// Converts to the state of each address.
-    pub(super) fn into_states(self) -> impl Iterator<Item = AttemptState> {
+    pub(super) fn into_states(self) -> impl Iterator<Item = ConnectState> {
         self.attempts.into_iter().map(|attempt| attempt.state)
     }
 
     /// Records that an address is connecting.
     pub(super) fn connecting(&mut self, index: usize) {
-        self.attempts[index].state = AttemptState::Connecting;
+        self.attempts[index].state = ConnectState::Connecting;
     }
 
     /// Records a failed attempt.
-    pub(super) fn failed(&mut self, index: usize, status: Status, now: Instant) -> Step {
+    pub(super) fn failed(&mut self, index: usize, status: Status, now: Instant) -> ConnectStep {
         let attempt = &mut self.attempts[index];
-        attempt.state = AttemptState::BackingOff(status.clone());
+        attempt.state = ConnectState::BackingOff(status.clone());
         attempt.has_failed = true;
         let count = self.attempts.len();
         match &mut self.phase {
             // Earlier attempts may fail later. The pass waits only for the last one that was begun.
-            Phase::Pass { current, .. } if *current == index => {
+            PassPhase::Pass { current, .. } if *current == index => {
                 self.begin_at(index + 1, Some(status), now)
             }
-            Phase::Pass { .. } => self.end_pass(status),
-            Phase::Repeating { failures } => {
+            PassPhase::Pass { .. } => self.end_pass(status),
+            PassPhase::Repeating { failures } => {
                 *failures += 1;
                 let all = *failures >= count;
                 if all {
                     *failures = 0;
                 }
-                Step {
+                ConnectStep {
                     connect: Vec::new(),
                     failure: all.then_some(status),
                 }
@@ -128,90 +128,90 @@ impl Attempts {
     }
 
     /// Records the end of an address's backoff. Its turn may be over, or still to come.
-    pub(super) fn idle(&mut self, index: usize) -> Step {
-        self.attempts[index].state = AttemptState::Idle;
+    pub(super) fn idle(&mut self, index: usize) -> ConnectStep {
+        self.attempts[index].state = ConnectState::Idle;
         match self.phase {
-            Phase::Pass { .. } => Step::default(),
-            Phase::Repeating { .. } => self.connect(index),
+            PassPhase::Pass { .. } => ConnectStep::default(),
+            PassPhase::Repeating { .. } => self.connect(index),
         }
     }
 
     /// The time of the next [`wake`](Self::wake).
     pub(super) fn wake_at(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Pass { next_at, .. } => next_at,
-            Phase::Repeating { .. } => None,
+            PassPhase::Pass { next_at, .. } => next_at,
+            PassPhase::Repeating { .. } => None,
         }
     }
 
     /// Begins the next attempt, if its time has come.
-    pub(super) fn wake(&mut self, now: Instant) -> Step {
+    pub(super) fn wake(&mut self, now: Instant) -> ConnectStep {
         match self.phase {
-            Phase::Pass {
+            PassPhase::Pass {
                 current,
                 next_at: Some(next_at),
             } if next_at <= now => self.begin_at(current + 1, None, now),
-            _ => Step::default(),
+            _ => ConnectStep::default(),
         }
     }
 
     /// Begins the next attempt at or after this index. `failure` is the failure of the attempt
     /// before, if it has failed.
-    fn begin_at(&mut self, start: usize, mut failure: Option<Status>, now: Instant) -> Step {
+    fn begin_at(&mut self, start: usize, mut failure: Option<Status>, now: Instant) -> ConnectStep {
         for index in start..self.attempts.len() {
             let attempt = &mut self.attempts[index];
             let step = match &attempt.state {
-                AttemptState::BackingOff(status) => {
+                ConnectState::BackingOff(status) => {
                     attempt.has_failed = true;
                     failure = Some(status.clone());
                     continue;
                 }
-                AttemptState::Idle => {
+                ConnectState::Idle => {
                     // It may have failed in an attempt of an earlier pass, before its turn.
                     attempt.has_failed = false;
                     self.connect(index)
                 }
-                AttemptState::Connecting => Step::default(),
+                ConnectState::Connecting => ConnectStep::default(),
             };
             let has_next = index + 1 < self.attempts.len();
-            self.phase = Phase::Pass {
+            self.phase = PassPhase::Pass {
                 current: index,
                 next_at: has_next.then(|| now + ATTEMPT_DELAY),
             };
             return step;
         }
-        self.phase = Phase::Pass {
+        self.phase = PassPhase::Pass {
             current: self.attempts.len(),
             next_at: None,
         };
         match failure {
             Some(status) => self.end_pass(status),
-            None => Step::default(),
+            None => ConnectStep::default(),
         }
     }
 
     /// Ends the pass if each address has failed. `status` is the last failure.
-    fn end_pass(&mut self, status: Status) -> Step {
+    fn end_pass(&mut self, status: Status) -> ConnectStep {
         if !self.attempts.iter().all(|attempt| attempt.has_failed) {
-            return Step::default();
+            return ConnectStep::default();
         }
-        self.phase = Phase::Repeating { failures: 0 };
+        self.phase = PassPhase::Repeating { failures: 0 };
         let mut connect = Vec::new();
         for (index, attempt) in self.attempts.iter_mut().enumerate() {
-            if let AttemptState::Idle = attempt.state {
-                attempt.state = AttemptState::Connecting;
+            if let ConnectState::Idle = attempt.state {
+                attempt.state = ConnectState::Connecting;
                 connect.push(index);
             }
         }
-        Step {
+        ConnectStep {
             connect,
             failure: Some(status),
         }
     }
 
-    fn connect(&mut self, index: usize) -> Step {
-        self.attempts[index].state = AttemptState::Connecting;
-        Step {
+    fn connect(&mut self, index: usize) -> ConnectStep {
+        self.attempts[index].state = ConnectState::Connecting;
+        ConnectStep {
             connect: vec![index],
             failure: None,
         }
@@ -227,13 +227,13 @@ mod tests {
     }
 
     /// Begins attempts at `count` idle addresses.
-    fn begin(count: usize, now: Instant) -> (Attempts, Step) {
-        Attempts::begin(vec![AttemptState::Idle; count], now)
+    fn begin(count: usize, now: Instant) -> (AddressAttempts, ConnectStep) {
+        AddressAttempts::begin(vec![ConnectState::Idle; count], now)
     }
 
     /// Asserts the actions of a step.
     #[track_caller]
-    fn assert_step(step: &Step, connect: &[usize], failure: Option<&str>) {
+    fn assert_step(step: &ConnectStep, connect: &[usize], failure: Option<&str>) {
         assert_eq!(step.connect, connect);
         assert_eq!(step.failure.as_ref().map(Status::message), failure);
     }
@@ -307,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_pass_depends_on_the_states_of_its_addresses() {
-        use AttemptState::{BackingOff, Connecting, Idle};
+        use ConnectState::{BackingOff, Connecting, Idle};
         let failed = || BackingOff(status("before"));
         let now = Instant::now();
         for (states, connect, waits, failure) in [
@@ -323,7 +323,7 @@ mod tests {
             (vec![failed(), failed()], vec![], false, Some("before")),
         ] {
             let what = format!("{states:?}");
-            let (attempts, step) = Attempts::begin(states, now);
+            let (attempts, step) = AddressAttempts::begin(states, now);
             assert_eq!(step.connect, connect, "{what}");
             assert_eq!(
                 step.failure.as_ref().map(Status::message),
@@ -337,8 +337,8 @@ mod tests {
     #[test]
     fn an_address_that_failed_before_its_turn_is_tried_again_at_its_turn() {
         let now = Instant::now();
-        let states = [AttemptState::Idle, AttemptState::Connecting];
-        let (mut attempts, step) = Attempts::begin(states, now);
+        let states = [ConnectState::Idle, ConnectState::Connecting];
+        let (mut attempts, step) = AddressAttempts::begin(states, now);
         assert_step(&step, &[0], None);
         assert_step(&attempts.failed(1, status("early"), now), &[], None);
         assert_step(&attempts.idle(1), &[], None);
@@ -355,13 +355,13 @@ mod tests {
             let count = random.usize(1..6);
             let states: Vec<_> = (0..count)
                 .map(|_| match random.u8(..3) {
-                    0 => AttemptState::Idle,
-                    1 => AttemptState::Connecting,
-                    _ => AttemptState::BackingOff(status("before")),
+                    0 => ConnectState::Idle,
+                    1 => ConnectState::Connecting,
+                    _ => ConnectState::BackingOff(status("before")),
                 })
                 .collect();
             let mut now = Instant::now();
-            let (mut attempts, mut step) = Attempts::begin(states, now);
+            let (mut attempts, mut step) = AddressAttempts::begin(states, now);
             let mut reported = step.failure.is_some();
             for _ in 0..100 {
                 for index in &step.connect {
@@ -370,19 +370,19 @@ mod tests {
                 let idle = attempts
                     .attempts
                     .iter()
-                    .filter(|attempt| matches!(attempt.state, AttemptState::Idle))
+                    .filter(|attempt| matches!(attempt.state, ConnectState::Idle))
                     .count();
                 let connecting = (0..count).filter(|index| attempts.is_connecting(*index));
                 match attempts.phase {
-                    Phase::Pass { .. } => assert!(connecting.count() > 0, "seed {seed}"),
-                    Phase::Repeating { .. } => assert_eq!(idle, 0, "seed {seed}"),
+                    PassPhase::Pass { .. } => assert!(connecting.count() > 0, "seed {seed}"),
+                    PassPhase::Repeating { .. } => assert_eq!(idle, 0, "seed {seed}"),
                 }
                 now += Duration::from_millis(random.u64(..200));
                 let index = random.usize(..count);
                 step = match &attempts.attempts[index].state {
-                    AttemptState::Idle => attempts.wake(now),
-                    AttemptState::Connecting => attempts.failed(index, status("later"), now),
-                    AttemptState::BackingOff(_) => attempts.idle(index),
+                    ConnectState::Idle => attempts.wake(now),
+                    ConnectState::Connecting => attempts.failed(index, status("later"), now),
+                    ConnectState::BackingOff(_) => attempts.idle(index),
                 };
                 reported |= step.failure.is_some();
             }

@@ -1,0 +1,48 @@
+//! An attempt that counts towards its channel's activity.
+//!
+//! Created when an attempt begins, on the caller's task.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::client::ClientConn;
+
+/// The place of an attempt among its channel's active calls, from before it has a connection until it
+/// ends.
+///
+/// It keeps its channel open.
+pub(in crate::client::call) struct CountedAttempt {
+    conn: ClientConn,
+    ended: AtomicBool,
+}
+
+impl CountedAttempt {
+    /// Begins an attempt. The channel does not go idle from then on.
+    pub(in crate::client::call) fn begin(conn: ClientConn) -> Self {
+        conn.shared().calls.begin();
+        Self {
+            conn,
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    pub(in crate::client::call) fn conn(&self) -> &ClientConn {
+        &self.conn
+    }
+
+    /// The attempt counts no more. Idempotent.
+    pub(in crate::client::call) fn end(&self) {
+        if !self.has_ended() && !self.ended.swap(true, Ordering::AcqRel) {
+            self.conn.shared().calls.end();
+        }
+    }
+
+    pub(in crate::client::call) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for CountedAttempt {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -593,6 +593,25 @@ async fn message_memory_receives_large_messages_into_pooled_buffers() {
 }
 
 #[tokio::test]
+async fn channelz_prints_the_tree_of_channels_and_servers_with_their_calls() {
+    let printed = run(env!("CARGO_BIN_EXE_channelz"), &[]).await;
+    let expected = [
+        "channel by dns, READY: 3 calls, 2 succeeded, 1 failed",
+        "subchannel, READY: 3 calls, 2 succeeded, 1 failed",
+        "socket, NoSecurity: 3 streams, 0 open, 3 messages sent, 2 received",
+        "channel by ipv4, READY: 1 calls, 1 succeeded, 0 failed",
+        "subchannel, READY: 1 calls, 1 succeeded, 0 failed",
+        "socket, NoSecurity: 1 streams, 0 open, 1 messages sent, 1 received",
+        "server: 4 calls, 3 succeeded, 1 failed",
+        "listen socket, on loopback: true",
+        "socket, NoSecurity: 3 streams, 0 open, 2 messages sent, 3 received",
+        "socket, NoSecurity: 1 streams, 0 open, 1 messages sent, 1 received",
+        "at the end: 0 channels, 0 servers",
+    ];
+    assert_in_order(&printed, &expected);
+}
+
+#[tokio::test]
 async fn counting_stats_counts_calls_bytes_and_connections() {
     let printed = run(env!("CARGO_BIN_EXE_counting_stats"), &[]).await;
     assert_in_order(
@@ -637,6 +656,27 @@ async fn client_interceptors_attach_tokens_log_try_again_and_see_messages() {
     let of_interceptor = |line: &&String| line.ends_with("SayHello Ok, by the server");
     let logged = printed.iter().filter(of_interceptor).count();
     assert_eq!(logged, 2, "once for a call, whatever the number of runs");
+}
+
+#[tokio::test]
+async fn answering_interceptors_cache_answers_by_their_requests_and_fall_back() {
+    let printed = run(env!("CARGO_BIN_EXE_answering_interceptors"), &[]).await;
+    assert_eq!(
+        printed,
+        [
+            "server: Ada",
+            "client: Hello, Ada!",
+            "server: Grace",
+            "client: Hello, Grace!",
+            "client: Hello, Ada!",
+            "client: Hello, Grace!",
+            "the server is gone",
+            "client: Hello, Ada!",
+            "client: Hello, Barbara, whom no server knows!",
+            "client: Hello!",
+            "client: Hallo!",
+        ]
+    );
 }
 
 #[tokio::test]

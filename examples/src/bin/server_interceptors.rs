@@ -43,11 +43,8 @@ async fn add_header(call: IncomingCall, next: ServerNext) -> Result<ServerReply,
 async fn log(call: IncomingCall, next: ServerNext) -> Result<ServerReply, Status> {
     let method = call.method().to_owned();
     call.on_end(move |outcome| {
-        println!(
-            "server: {method} {:?}, by the {}",
-            outcome.code(),
-            outcome.ended_by()
-        );
+        let (code, by) = (outcome.code(), outcome.ended_by());
+        println!("server: {method} {code:?}, by the {by}");
     });
     next.run(call).await
 }

@@ -41,7 +41,7 @@ impl CallStats for CallSpan {
     fn event(&self, event: &CallEvent<'_>) {
         let _in_span = self.0.enter();
         match event {
-            CallEvent::Picked(peer) => info!(peer = %peer.remote, "picked"),
+            CallEvent::Picked(picked) => info!(peer = %picked.peer.remote, "picked"),
             CallEvent::InPayload(message) => {
                 info!(
                     bytes = message.encoded_len(),

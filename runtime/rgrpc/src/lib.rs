@@ -40,6 +40,7 @@ pub mod balancer;
 mod buffer_pool;
 mod call;
 mod cancel_reason;
+pub mod channelz;
 mod client;
 mod codec;
 #[doc(hidden)]
@@ -48,6 +49,7 @@ mod connectivity_state;
 pub mod credentials;
 mod descriptor;
 mod disconnect_reason;
+mod entity_id;
 mod error_text;
 mod extensions;
 mod interceptor;
@@ -79,8 +81,8 @@ pub use buffer_pool::BufferPool;
 pub use call::{
     BidiStream, BidiStreamingCall, Call, CallContext, CallOptions, CancelHandle, ClientInterceptor,
     ClientNext, ClientReply, ClientStream, ClientStreaming, ClientStreamingCall, ConfigSelector,
-    Extensions, Intercepted, Invoke, OutgoingCall, RecvStream, Request, Response, ResponseInfo,
-    SelectInfo, SelectedConfig, SendStream, ServerStream, ServerStreamingCall, TestStreams, Unary,
+    Extensions, Intercepted, Invoke, LocalStreams, OutgoingCall, RecvStream, Request, Response,
+    ResponseInfo, SelectInfo, SelectedConfig, SendStream, ServerStream, ServerStreamingCall, Unary,
     UnaryCall, test_streams,
 };
 pub use client::{BuildError, ClientConn, ClientConnBuilder};

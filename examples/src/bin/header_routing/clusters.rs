@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use rgrpc::balancer::{
-    Balancer, BalancerBuilder, BalancerOptions, BalancerUpdate, ChannelControl, ChildBalancer,
-    ConnectivityStateEvaluator, GracefulSwitch, PickInfo, PickResult, Picker, PolicyConfig,
-    SubConnId, SubConnState,
+    Balancer, BalancerBuilder, BalancerEvent, BalancerOptions, BalancerUpdate, ChannelControl,
+    ChildBalancer, ConnectivityStateEvaluator, GracefulSwitch, PickInfo, PickResult, Picker,
+    PolicyConfig, handle_events,
 };
 use rgrpc::resolver::Endpoint;
 use rgrpc::{ConnectivityState, Status};
@@ -40,14 +40,10 @@ struct Clusters {
 
 impl Clusters {
     /// Passes an event on to each child, and publishes if one of them has.
-    fn for_each(
-        &mut self,
-        control: &mut dyn ChannelControl,
-        handle: impl Fn(&mut ChildBalancer, &mut dyn ChannelControl) -> bool,
-    ) {
+    fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
         let mut published = false;
         for child in self.children.values_mut() {
-            published |= handle(child, control);
+            published |= child.handle(event, control);
         }
         if published {
             self.publish(control);
@@ -99,34 +95,11 @@ impl Balancer for Clusters {
         result
     }
 
-    fn resolver_error(&mut self, error: &Status, control: &mut dyn ChannelControl) {
-        self.for_each(control, |child, control| {
-            child.resolver_error(error, control)
-        });
-    }
-
-    fn subconn_state(
-        &mut self,
-        subconn: SubConnId,
-        state: &SubConnState,
-        control: &mut dyn ChannelControl,
-    ) {
-        self.for_each(control, |child, control| {
-            child.subconn_state(subconn, state, control)
-        });
-    }
-
-    fn exit_idle(&mut self, control: &mut dyn ChannelControl) {
-        self.for_each(control, ChildBalancer::exit_idle);
-    }
+    handle_events!();
 
     fn wake_at(&self) -> Option<Instant> {
         let children = self.children.values();
         children.filter_map(ChildBalancer::wake_at).min()
-    }
-
-    fn wake(&mut self, control: &mut dyn ChannelControl) {
-        self.for_each(control, ChildBalancer::wake);
     }
 }
 
@@ -145,7 +118,7 @@ impl Picker for ByCluster {
 
 #[cfg(test)]
 mod tests {
-    use rgrpc::balancer::{Health, PickFirstBuilder, PickFirstConfig, TestChannel};
+    use rgrpc::balancer::{Health, PickFirstBuilder, PickFirstConfig, SubConnState, TestChannel};
     use rgrpc::io::Address;
     use rgrpc::resolver::Attributes;
     use rgrpc::{Extensions, Metadata};

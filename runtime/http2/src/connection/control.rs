@@ -163,6 +163,12 @@ impl<T, H: Clone> Connection<T, H> {
         self.drain = Drain::Announced { deadline, debug };
     }
 
+    /// Returns `true` once either end has begun to close the connection by a GOAWAY: no new stream
+    /// begins.
+    pub fn is_draining(&self) -> bool {
+        self.drain.is_on() || self.peer_goaway.is_some()
+    }
+
     /// Returns `true` if either end has sent its final GOAWAY and no stream is left.
     pub fn is_drained(&self) -> bool {
         let no_more = self.drain.last_id().is_some() || self.peer_goaway.is_some();

@@ -116,11 +116,7 @@ impl ChildBalancer {
 
     /// Passes an event on to the child. Returns true if the child has published a state. Does nothing
     /// for subchannels of others.
-    pub(super) fn handle(
-        &mut self,
-        event: BalancerEvent<'_>,
-        control: &mut dyn ChannelControl,
-    ) -> bool {
+    pub fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) -> bool {
         event.subconn().is_none_or(|subconn| self.owns(subconn))
             && self.call(control, |balancer, control| {
                 event.deliver(balancer, control);

@@ -6,33 +6,80 @@ use super::{BalancerOptions, BalancerWaker, ChannelControl, Picker, SubConn, Sub
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
 
-/// A [`ChannelControl`] that a policy gives to a child: it passes every call on to the one above,
-/// unless it overrides the method.
-pub(super) trait ControlLayer {
+/// A [`ChannelControl`] that a policy gives to a child: it passes every call on to the one that the
+/// policy itself was given, unless it overrides the method.
+///
+/// An implementation of this trait is one of [`ChannelControl`]. The methods of the two have the same
+/// names, so a file imports one of the traits by name and passes the layer as `&mut dyn
+/// ChannelControl`.
+///
+/// ```
+/// use rgrpc::balancer::{ChannelControl, ControlLayer, SubConn, SubConnOptions};
+/// use rgrpc::io::Address;
+///
+/// /// The channel for a child whose subchannels check the health of their backends.
+/// struct WithHealthCheck<'a>(&'a mut dyn ChannelControl);
+///
+/// impl ControlLayer for WithHealthCheck<'_> {
+///     fn above(&self) -> &dyn ChannelControl {
+///         self.0
+///     }
+///
+///     fn above_mut(&mut self) -> &mut dyn ChannelControl {
+///         self.0
+///     }
+///
+///     fn create_subconn(&mut self, address: Address, options: SubConnOptions) -> SubConn {
+///         self.0.create_subconn(address, options.with_health_check())
+///     }
+/// }
+/// ```
+///
+/// Source: grpc-go policies embed `balancer.ClientConn` in a struct of their own for this; gRPC Java
+/// `ForwardingLoadBalancerHelper`.
+pub trait ControlLayer {
     /// The control that the policy itself was given.
     fn above(&self) -> &dyn ChannelControl;
 
     /// The control that the policy itself was given, mutable.
     fn above_mut(&mut self) -> &mut dyn ChannelControl;
 
+    /// See [`ChannelControl::create_subconn`].
     fn create_subconn(&mut self, address: Address, options: SubConnOptions) -> SubConn {
         self.above_mut().create_subconn(address, options)
     }
 
+    /// See [`ChannelControl::update_state`].
     fn update_state(&mut self, state: ConnectivityState, picker: Arc<dyn Picker>) {
         self.above_mut().update_state(state, picker);
     }
 
+    /// See [`ChannelControl::resolve_now`].
     fn resolve_now(&mut self) {
         self.above_mut().resolve_now();
     }
 
+    /// See [`ChannelControl::waker`].
     fn waker(&self) -> BalancerWaker {
         self.above().waker()
     }
+
+    /// See [`ChannelControl::now`].
+    fn now(&self) -> Instant {
+        self.above().now()
+    }
+
+    /// See [`ChannelControl::random`].
+    fn random(&mut self) -> f64 {
+        self.above_mut().random()
+    }
+
+    /// See [`ChannelControl::build_options`].
+    fn build_options(&self) -> &BalancerOptions {
+        self.above().build_options()
+    }
 }
 
-#[doc(hidden)]
 impl<L: ControlLayer> ChannelControl for L {
     fn create_subconn(&mut self, address: Address, options: SubConnOptions) -> SubConn {
         ControlLayer::create_subconn(self, address, options)
@@ -51,14 +98,14 @@ impl<L: ControlLayer> ChannelControl for L {
     }
 
     fn now(&self) -> Instant {
-        self.above().now()
+        ControlLayer::now(self)
     }
 
     fn random(&mut self) -> f64 {
-        self.above_mut().random()
+        ControlLayer::random(self)
     }
 
     fn build_options(&self) -> &BalancerOptions {
-        self.above().build_options()
+        ControlLayer::build_options(self)
     }
 }

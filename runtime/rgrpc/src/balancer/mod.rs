@@ -30,6 +30,10 @@
 //! a new one connects. A policy that differs from `round_robin` only in its picker is a
 //! [`PickerBuilder`] in a [`BaseBalancer`].
 //!
+//! A policy that changes little of what passes through it implements the rest by two helpers:
+//! [`handle_events!`](handle_events) passes the channel's calls on to its children as
+//! [`BalancerEvent`]s, and a [`ControlLayer`] passes the children's calls on to the channel.
+//!
 //! The policies of this crate are in the folder `policies`. This folder contains their common
 //! parts.
 //!
@@ -76,11 +80,11 @@ pub use builder::{BalancerBuilder, BalancerOptions, PolicyConfig};
 pub use channel_control::{ChannelControl, SubConnOptions};
 pub use child::ChildBalancer;
 pub use connectivity_evaluator::ConnectivityStateEvaluator;
-use control_layer::ControlLayer;
+pub use control_layer::ControlLayer;
 pub use endpoint_sharding::{
     EndpointChild, EndpointId, EndpointSharding, EndpointsChange, RoundRobinPicker,
 };
-use event::{BalancerEvent, handle_events};
+pub use event::{BalancerEvent, handle_events};
 pub use graceful_switch::GracefulSwitch;
 pub use hierarchy::HierarchyPath;
 pub use idle_picker::IdlePicker;

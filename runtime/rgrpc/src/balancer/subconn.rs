@@ -31,7 +31,7 @@ use crate::status::Status;
 #[derive(Clone)]
 pub struct SubConn(Arc<Handle>);
 
-/// The id of a [`SubConn`] within its channel.
+/// The id of a [`SubConn`], unique in this program among channels, subchannels, servers and sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SubConnId(u64);
 
@@ -39,6 +39,12 @@ impl SubConnId {
     /// Creates the id of the subchannel with this number.
     pub(crate) const fn new(number: u64) -> Self {
         Self(number)
+    }
+
+    /// The number of the subchannel, with which [`channelz`](crate::channelz) finds it.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
     }
 }
 
@@ -113,7 +119,7 @@ impl SubConn {
         }))
     }
 
-    /// The id within the channel.
+    /// The id of the subchannel.
     #[must_use]
     pub fn id(&self) -> SubConnId {
         self.0.id

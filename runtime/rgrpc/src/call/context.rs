@@ -92,8 +92,9 @@ impl CallContext {
         self.0.call().on_end(Box::new(hook)).is_ok()
     }
 
-    /// The call's deadline; `None` if it has none. The call ends with DEADLINE_EXCEEDED then, and
-    /// its handler is dropped.
+    /// The call's deadline: the client's, or an earlier one that an
+    /// [interceptor](crate::IncomingCall::set_deadline) has set; `None` if it has none. The call ends with
+    /// DEADLINE_EXCEEDED then, and its handler is dropped.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.0.call().deadline()
@@ -272,6 +273,12 @@ impl CallContext {
         Ok(encoding)
     }
 
+    /// The compressor of the response's messages at present. It may change after this.
+    pub(crate) fn current_compressor(&self) -> Option<Arc<dyn Compressor>> {
+        let encoding = self.0.call().current_encoding()?;
+        self.compressor_of(&encoding).cloned()
+    }
+
     fn find_compressor(&self) -> Option<Arc<dyn Compressor>> {
         let encoding = self.0.call().encoding()?;
         self.compressor_of(&encoding).cloned()
@@ -309,6 +316,11 @@ impl CallContext {
     /// Ready when the client or the connection has ended the call.
     pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.poll_closed(cx)
+    }
+
+    /// Makes the deadline earlier.
+    pub(crate) fn shorten_deadline(&self, deadline: Instant) {
+        self.0.call().shorten_deadline(deadline);
     }
 
     /// Marks the call as cancelled, before its handler is dropped. The first reason stays.

@@ -13,6 +13,7 @@ mod halves;
 mod handed_recorders;
 mod interceptor;
 mod invoke;
+mod local_streams;
 mod observed;
 mod observer;
 mod on_finish;
@@ -23,7 +24,7 @@ mod response;
 mod response_info;
 mod send;
 mod server_resources;
-mod test_streams;
+mod shared_request;
 mod unary_response;
 
 pub use crate::extensions::Extensions;
@@ -39,16 +40,19 @@ pub use config_selector::{ConfigSelector, SelectInfo, SelectedConfig};
 pub use context::CallContext;
 pub(crate) use halves::{MessageSink, MessageSource, SourceEvent};
 pub(crate) use interceptor::{
-    CallHead, ChainEnd, ErasedClientInterceptor, InterceptorList, ReplyFuture, TypedCall, erased,
-    run_streaming, run_unary,
+    CallHead, CallMessages, ChainEnd, ErasedClientInterceptor, InterceptorList, ReplyFuture,
+    TypedCall, erased, run_streaming, run_unary,
 };
 pub use interceptor::{ClientInterceptor, ClientNext, ClientReply, Intercepted, OutgoingCall};
 pub use invoke::Invoke;
+pub(crate) use local_streams::LocalCall;
+pub use local_streams::{LocalStreams, test_streams};
 pub(crate) use observed::ObservedCall;
 pub(crate) use observer::CallObserver;
 pub(crate) use on_finish::FinishHooks;
 pub use options::CallOptions;
 pub(crate) use options::{DEFAULT_MAX_RETRY_BUFFER, ExtraOptions};
+pub(crate) use receive::RawMessage;
 pub use receive::RecvStream;
 pub(crate) use request::Incoming;
 pub use request::Request;
@@ -57,5 +61,5 @@ pub(crate) use response_info::Exchange;
 pub use response_info::ResponseInfo;
 pub use send::SendStream;
 pub(crate) use server_resources::ServerResources;
-pub use test_streams::{TestStreams, test_streams};
+pub(crate) use shared_request::SharedRequest;
 pub(crate) use unary_response::{Accepted, receive_response};

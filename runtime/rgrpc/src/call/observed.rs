@@ -30,6 +30,21 @@ impl ObservedCall {
         }
     }
 
+    pub(crate) fn context(&self) -> &CallContext {
+        &self.context
+    }
+
+    /// Shows the message interceptors a message before it is sent.
+    ///
+    /// # Errors
+    /// One refuses it.
+    pub(crate) fn sending(&self, message: &MessageView<'_>) -> Result<(), Status> {
+        match &self.interceptors {
+            Some(interceptors) => interceptors.sending(message),
+            None => Ok(()),
+        }
+    }
+
     /// A request's message was received and decoded.
     ///
     /// # Errors
@@ -59,9 +74,7 @@ impl MessageSink for ObservedCall {
     }
 
     fn observe_sent(&self, message: &MessageView<'_>) -> Result<(), Status> {
-        if let Some(interceptors) = &self.interceptors {
-            interceptors.sending(message)?;
-        }
+        self.sending(message)?;
         if let Some(recorders) = self.context.recorders() {
             // The headers go first, for stats handlers as well.
             self.context.send_unsent_header();

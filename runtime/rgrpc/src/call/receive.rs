@@ -66,9 +66,13 @@ enum ReceiveState {
 
 impl<T> RecvStream<T> {
     pub(crate) fn new<C: Codec<T>>(source: Arc<dyn MessageSource>, limit: MessageLimit) -> Self {
+        Self::decoding_by(decode_message::<C, T>, source, limit)
+    }
+
+    fn decoding_by(decode: Decode<T>, source: Arc<dyn MessageSource>, limit: MessageLimit) -> Self {
         Self {
             source,
-            decode: decode_message::<C, T>,
+            decode,
             reader: MessageReader::new(limit),
             header: None,
             trailer: Metadata::new(),
@@ -315,6 +319,32 @@ impl<T> RecvStream<T> {
         }
         self.state = ReceiveState::Ended;
         self.source.fail(status)
+    }
+}
+
+/// A received message that is not decoded.
+#[derive(Clone, Debug)]
+pub(crate) struct RawMessage {
+    /// Its encoded bytes, decompressed.
+    pub(crate) bytes: Bytes,
+    /// Its length as it came, without its prefix.
+    pub(crate) compressed_len: usize,
+}
+
+impl RecvStream<RawMessage> {
+    /// Creates a half whose messages are not decoded.
+    pub(crate) fn raw(source: Arc<dyn MessageSource>, limit: MessageLimit) -> Self {
+        let keep = |_: &dyn MessageSource, message: ReadMessage, _: Side| {
+            let ReadMessage {
+                mut bytes,
+                compressed_len,
+            } = message;
+            Ok(RawMessage {
+                bytes: bytes.copy_to_bytes(bytes.remaining()),
+                compressed_len,
+            })
+        };
+        Self::decoding_by(keep, source, limit)
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use super::{CallContext, Extensions};
+use super::{CallContext, Extensions, SharedRequest};
 use crate::interceptor::{MessageInterceptor, MessageInterceptors};
 use crate::io::Peer;
 use crate::metadata::{Metadata, MetadataError};
@@ -61,6 +61,8 @@ struct Changed {
     extensions: Extensions,
     /// See the messages of the call.
     interceptors: Option<Arc<MessageInterceptors>>,
+    /// The only request, if an interceptor has asked for it.
+    shared: Option<Arc<SharedRequest>>,
 }
 
 impl Incoming {
@@ -109,6 +111,24 @@ impl Incoming {
         Arc::make_mut(interceptors).push(interceptor);
     }
 
+    /// The only request, if an interceptor has asked for it.
+    #[inline]
+    pub(crate) fn shared(&self) -> Option<&Arc<SharedRequest>> {
+        self.changed.as_ref()?.shared.as_ref()
+    }
+
+    /// Takes the only request, so that it is kept no longer than its handler needs it.
+    #[inline]
+    pub(crate) fn take_shared(&mut self) -> Option<Arc<SharedRequest>> {
+        self.changed.as_mut()?.shared.take()
+    }
+
+    pub(crate) fn set_shared(&mut self, shared: Arc<SharedRequest>) {
+        let Self { context, changed } = self;
+        let changed = changed.get_or_insert_with(|| Changed::nothing(context));
+        changed.shared = Some(shared);
+    }
+
     pub(crate) fn extensions(&self) -> &Extensions {
         match &self.changed {
             Some(own) => &own.extensions,
@@ -133,6 +153,7 @@ impl Changed {
             metadata: None,
             extensions: context.extensions().clone(),
             interceptors: None,
+            shared: None,
         })
     }
 }

@@ -36,6 +36,17 @@ pub(crate) fn frame<C: Codec<M>, M>(
     Ok(buffer.into_pieces())
 }
 
+/// Encodes `message` without a prefix, in one piece.
+///
+/// # Errors
+/// INTERNAL when the codec fails, RESOURCE_EXHAUSTED when the message is larger than the maximum length in
+/// a prefix.
+pub(crate) fn encode<C: Codec<M>, M>(message: &M, side: Side) -> Result<Bytes, Status> {
+    let mut framed = frame::<C, M>(message, MessageLimit::largest(side))?;
+    framed.advance(PREFIX_LEN.min(framed.len()));
+    Ok(framed.into_bytes())
+}
+
 /// Returns whether `data` is exactly one uncompressed message with its prefix, of at most `max`
 /// bytes.
 #[inline]

@@ -31,7 +31,7 @@ pub(crate) use compression::{
     is_answered_alike,
 };
 pub(crate) use framing::{
-    DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND, decode, decode_whole, frame, is_one_message,
+    DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND, decode, decode_whole, encode, frame, is_one_message,
 };
 pub(crate) use limit::MessageLimit;
 pub use message_buffer::MessageBuffer;

@@ -15,9 +15,10 @@ pub struct Secured {
     pub io: BoxedIo,
     /// The result of the handshake, which becomes [`Peer::auth`](crate::io::Peer::auth).
     pub auth: AuthInfo,
-    /// Typed values of a server's connection. Calls have them in
+    /// Typed values of the connection. A server's calls have them in
     /// [`ConnectionHandle::extensions`](crate::ConnectionHandle::extensions), where they replace those
-    /// of the listener of the same types. A channel does not use them. Default: none.
+    /// of the listener of the same types. On a channel, stats handlers have them in
+    /// [`PickedConnection::extensions`](crate::stats::PickedConnection::extensions). Default: none.
     pub extensions: Extensions,
 }
 

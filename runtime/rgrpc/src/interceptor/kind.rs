@@ -17,7 +17,8 @@ pub enum CallKind {
 }
 
 impl CallKind {
-    /// The kind of a method whose sides stream or not.
+    /// Returns the kind of a method by the sides that send any number of messages: `Unary` for neither,
+    /// `ClientStreaming` and `ServerStreaming` for one, `BidiStreaming` for both.
     #[must_use]
     pub const fn new(client_streams: bool, server_streams: bool) -> Self {
         match (client_streams, server_streams) {

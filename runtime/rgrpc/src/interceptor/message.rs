@@ -86,10 +86,10 @@ pub trait MessageInterceptor: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Called with each message to send, when it has been encoded and before it is sent.
+    /// Called with each message to send, when it has been encoded and compressed and before it is sent.
     ///
-    /// A unary call's only response is not compressed yet on a server: its
-    /// [compressed length](MessageView::compressed_len) is its encoded length there.
+    /// The only response of a server's call is compressed by the compressor that the call has when the
+    /// handler has returned; an interceptor that sets another after that changes the size.
     ///
     /// # Errors
     /// The sender gets the status, and the message is not sent.

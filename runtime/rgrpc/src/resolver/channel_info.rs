@@ -4,10 +4,10 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Target;
 use crate::credentials::{self, ChannelCredentials};
+use crate::entity_id::next_id;
 use crate::io::{Dial, SystemDialer};
 
 /// The properties of a channel, as its resolver and its balancers get them when they are built.
@@ -30,8 +30,9 @@ struct Inner {
     dialer: Arc<dyn Dial>,
 }
 
-/// The id of a channel, unique in this program. The parent of what belongs to the channel, such as
-/// a channel that its resolver or its balancer makes.
+/// The id of a channel, unique in this program among channels, subchannels, servers and sockets. It
+/// is the [parent](crate::ClientConnBuilder::parent) of a channel that the resolver or the balancer
+/// of this one makes.
 ///
 /// Source: grpc-go `balancer.BuildOptions.ChannelzParent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,12 +41,12 @@ pub struct ChannelId(u64);
 impl ChannelId {
     /// Creates the id of another channel.
     fn next() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+        Self(next_id())
     }
 
-    /// The number of the channel.
-    pub(crate) const fn number(self) -> u64 {
+    /// The number of the channel, with which [`channelz`](crate::channelz) finds it.
+    #[must_use]
+    pub const fn number(self) -> u64 {
         self.0
     }
 }

@@ -12,6 +12,7 @@ use super::connection::Connection;
 use super::dispatch::Dispatcher;
 use super::workers::{SharedWorkers, Workers};
 use super::{ServeError, ServerHandle};
+use crate::channelz::Registry;
 use crate::credentials::ServerCredentials;
 use crate::io::{Connected, Listener};
 use crate::transport::{ServerPhase, ServerSettings};
@@ -22,6 +23,7 @@ pub(super) struct AcceptLoop {
     pub(super) credentials: ServerCredentials,
     pub(super) settings: ServerSettings,
     pub(super) handle: ServerHandle,
+    pub(super) registry: Registry,
     pub(super) workers: Option<Arc<SharedWorkers>>,
     pub(super) tcp_user_timeout: Option<Duration>,
 }
@@ -45,6 +47,7 @@ impl AcceptLoop {
             Some(workers) => Some(workers.running(&self.handle).await?),
             None => None,
         };
+        let listening = self.handle.listen(&self.registry, listener.local_address());
         let mut backoff = AcceptBackoff::default();
         loop {
             let started = match next(&mut listener, &mut phase).await {
@@ -69,6 +72,7 @@ impl AcceptLoop {
             }
         }
         drop(listener);
+        drop(listening);
         drop(phase);
         drop(workers);
         self.handle.stopped().await;

@@ -4,18 +4,18 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
 
 use super::Handler;
-use super::interceptor::with_prefix;
-use super::reply::{ReplyMessage, ServerReply};
+use super::reply::{CompressedReply, ReplyMessage, ServerReply};
 use crate::call::{
-    CallContext, Incoming, MessageSource, ObservedCall, RecvStream, Request, Response, SendStream,
+    CallContext, Incoming, MessageSource, ObservedCall, RawMessage, RecvStream, Request, Response,
+    SendStream, SharedRequest,
 };
 use crate::codec::{
-    Codec, Encoding, MessageLimit, PREFIX_LEN, RawCodec, decode_whole, frame, is_one_message,
+    Codec, Encoding, MessageLimit, PREFIX_LEN, decode, decode_whole, frame, is_one_message,
 };
-use crate::interceptor::{MessageInterceptor, MessageInterceptors, MessageView};
+use crate::interceptor::{MessageInterceptor, MessageView};
 use crate::side::Side;
 use crate::stats::CallRecorders;
 use crate::status::Status;
@@ -72,7 +72,8 @@ impl SizeLimit {
 /// The parameters for framing the only response of a handler.
 struct Reply {
     max_send: SizeLimit,
-    interceptors: Option<Arc<MessageInterceptors>>,
+    /// There are message interceptors.
+    observed: Option<Arc<ObservedCall>>,
     /// A stats handler wants the message.
     keep_message: bool,
 }
@@ -123,29 +124,40 @@ impl ServerCall {
         &mut self.request
     }
 
+    pub(super) fn limits_mut(&mut self) -> &mut MessageLimits {
+        &mut self.limits
+    }
+
     /// Adds an interceptor of the messages.
     pub(super) fn intercept_messages(&mut self, interceptor: impl MessageInterceptor) {
         self.request.intercept_messages(interceptor);
         self.observed = true;
     }
 
-    /// Receives the only request, which stays here: without its prefix.
+    /// Receives the only request, which stays here: without its prefix. Cancel-safe.
     pub(super) async fn request_message(&mut self) -> Result<Bytes, Status> {
-        let framed = match self.whole_request() {
-            Some(framed) => framed,
-            None => {
-                let mut raw = Self {
-                    observed: false,
-                    ..self.clone()
-                };
-                self.content = None;
-                self.encoding = None;
-                let message = raw.receive::<RawCodec, Bytes>().recv_only().await?;
-                with_prefix(&message)
-            }
+        let shared = match self.request.shared() {
+            Some(shared) => Arc::clone(shared),
+            None => match self.whole_request() {
+                Some(framed) => {
+                    self.content = Some(framed.clone());
+                    return Ok(framed.slice(PREFIX_LEN..));
+                }
+                None => self.share_request(),
+            },
         };
-        self.content = Some(framed.clone());
-        Ok(framed.slice(PREFIX_LEN..))
+        Ok(shared.message().await?.bytes)
+    }
+
+    /// Has the only request received once, for all clones.
+    fn share_request(&mut self) -> Arc<SharedRequest> {
+        let requests = RecvStream::raw(
+            Arc::new(self.request.context().clone()),
+            self.limits.max_receive.of_server(),
+        );
+        let shared = Arc::new(SharedRequest::new(self.begin_receiving(requests)));
+        self.request.set_shared(Arc::clone(&shared));
+        shared
     }
 
     /// Handles a unary call.
@@ -303,15 +315,14 @@ impl ServerCall {
         let len = framed.len() - PREFIX_LEN;
         let message = decode_whole::<C, Req>(framed, Side::Server)?;
         if self.observed {
-            self.observe_request(&message, len)?;
+            self.observe_request(&MessageView::new(Some(&message), len, len))?;
         }
         Ok(self.into_request(message))
     }
 
-    /// The only request has come whole, without compression.
-    fn observe_request(&self, message: &dyn Any, len: usize) -> Result<(), Status> {
-        let view = MessageView::new(Some(message), len, len);
-        ObservedCall::received(self.request.context(), self.request.interceptors(), &view)
+    /// The only request has come whole.
+    fn observe_request(&self, view: &MessageView<'_>) -> Result<(), Status> {
+        ObservedCall::received(self.request.context(), self.request.interceptors(), view)
     }
 
     /// The only request, when it has come.
@@ -319,7 +330,22 @@ impl ServerCall {
     where
         Req: Send + 'static,
     {
-        let message = self.receive::<C, Req>().recv_only().await?;
+        let message = match self.request.take_shared() {
+            None => self.receive::<C, Req>().recv_only().await?,
+            Some(shared) => {
+                let RawMessage {
+                    bytes,
+                    compressed_len,
+                } = shared.message().await?;
+                let encoded_len = bytes.len();
+                let message = decode(C::decode, bytes.into(), Side::Server)?;
+                if self.observed {
+                    let view = MessageView::new(Some(&message), encoded_len, compressed_len);
+                    self.observe_request(&view)?;
+                }
+                message
+            }
+        };
         Ok(self.into_request(message))
     }
 
@@ -330,11 +356,20 @@ impl ServerCall {
 
     fn receive<C: Codec<Req>, Req: 'static>(&mut self) -> RecvStream<Req> {
         let limit = self.limits.max_receive.of_server();
-        let mut requests = if self.observed {
+        let requests = if self.observed {
             RecvStream::new::<C>(self.observed_call(), limit).observed::<C>()
         } else {
             RecvStream::new::<C>(Arc::new(self.request.context().clone()), limit)
         };
+        if let Some(message) = self.request.shared().and_then(|shared| shared.received()) {
+            // A handler of an interceptor's own receives the only request as a stream.
+            return requests.received(with_prefix(&message.bytes));
+        }
+        self.begin_receiving(requests)
+    }
+
+    /// Has this half receive the request: the part that is here, then the rest.
+    fn begin_receiving<M>(&mut self, mut requests: RecvStream<M>) -> RecvStream<M> {
         if let Some(encoding) = self.encoding.take() {
             requests = requests.encoded_by(encoding);
         }
@@ -375,6 +410,7 @@ impl ServerCall {
             response: response.map(|_| framed),
             max_send: self.limits.max_send.of_server(),
             message: None,
+            compressed: None,
         })))
     }
 
@@ -393,7 +429,7 @@ impl ServerCall {
         }
         Reply {
             max_send: self.limits.max_send,
-            interceptors: None,
+            observed: None,
             keep_message: false,
         }
     }
@@ -402,7 +438,7 @@ impl ServerCall {
         let recorders = self.request.context().recorders();
         Reply {
             max_send: self.limits.max_send,
-            interceptors: self.request.interceptors().cloned(),
+            observed: self.request.interceptors().map(|_| self.observed_call()),
             keep_message: recorders.is_some_and(CallRecorders::want_messages),
         }
     }
@@ -417,8 +453,8 @@ impl Reply {
     ) -> Handled {
         // By reference, so that the message is not moved.
         let response = match response {
-            Ok(ref mut response) if self.interceptors.is_none() && !self.keep_message => response,
-            Ok(response) => return self.observed::<C, Res>(response),
+            Ok(ref mut response) if self.observed.is_none() && !self.keep_message => response,
+            Ok(response) => return self.handled_observed::<C, Res>(response),
             Err(status) => return Err(status),
         };
         // It may be smaller when it is compressed.
@@ -428,16 +464,35 @@ impl Reply {
             response: response.take_metadata().map(|()| framed),
             max_send: self.max_send.of_server(),
             message: None,
+            compressed: None,
         })))
     }
 
     /// As above, for a message that is observed.
-    fn observed<C: Codec<Res>, Res: Send + 'static>(self, response: Response<Res>) -> Handled {
+    fn handled_observed<C: Codec<Res>, Res: Send + 'static>(
+        self,
+        response: Response<Res>,
+    ) -> Handled {
         let framed = frame::<C, Res>(response.message(), MessageLimit::largest(Side::Server))?;
         let encoded_len = framed.len().saturating_sub(PREFIX_LEN);
-        if let Some(interceptors) = &self.interceptors {
-            let view = MessageView::new(Some(response.message()), encoded_len, encoded_len);
-            interceptors.sending(&view)?;
+        let max_send = self.max_send.of_server();
+        let mut compressed = None;
+        if let Some(observed) = &self.observed {
+            // Compressed here, to have the size. An interceptor may set another compressor after this.
+            if let Some(compressor) = observed.context().current_compressor() {
+                compressed = Some(Box::new(CompressedReply::new(
+                    compressor, &framed, max_send,
+                )?));
+            }
+            let compressed_len = match &compressed {
+                Some(compressed) => compressed.compressed_len(),
+                None => encoded_len,
+            };
+            observed.sending(&MessageView::new(
+                Some(response.message()),
+                encoded_len,
+                compressed_len,
+            ))?;
         }
         let mut message = None;
         let response = response.map(|sent| {
@@ -448,11 +503,23 @@ impl Reply {
         });
         Ok(ServerReply(Some(ReplyMessage {
             response,
-            max_send: self.max_send.of_server(),
+            max_send,
             encoded_len,
             message,
+            compressed,
         })))
     }
+}
+
+/// A message as it came over the wire without compression.
+fn with_prefix(message: &Bytes) -> Bytes {
+    // A message that was received has a length that fits.
+    let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
+    let mut framed = Vec::with_capacity(PREFIX_LEN + message.len());
+    framed.put_u8(0);
+    framed.put_u32(len);
+    framed.put_slice(message);
+    framed.into()
 }
 
 #[cfg(test)]

@@ -94,13 +94,10 @@ impl Dispatcher {
         content: Option<Bytes>,
         decided: Decided,
     ) -> Result<HandlerFuture, Status> {
-        let limits = MessageLimits {
-            max_receive: decided?,
-            max_send: self.max_send,
-        };
         if self.intercepted {
-            return Ok(self.intercept(context, method, content, limits));
+            return Ok(self.intercept(context, method, content, decided));
         }
+        let limits = self.limits(decided?);
         let encoding = context.negotiate_encoding()?;
         let mut call = ServerCall::new(context.clone(), content, encoding, limits);
         if self.scoped {
@@ -109,24 +106,44 @@ impl Dispatcher {
         self.handler(method, call)
     }
 
-    /// As above, with interceptors.
+    fn limits(&self, max_receive: SizeLimit) -> MessageLimits {
+        MessageLimits {
+            max_receive,
+            max_send: self.max_send,
+        }
+    }
+
+    /// As above, with interceptors, which run for calls that the server refuses as well.
     fn intercept(
         self: &Arc<Self>,
         context: &CallContext,
         method: Option<MethodId>,
         content: Option<Bytes>,
-        limits: MessageLimits,
+        decided: Decided,
     ) -> HandlerFuture {
-        let (encoding, refusal) = match context.negotiate_encoding() {
+        let (max_receive, refused_by_hook) = match decided {
+            Ok(max_receive) => (max_receive, None),
+            Err(status) => (self.max_receive, Some(status)),
+        };
+        let negotiated = match &refused_by_hook {
+            None => context.negotiate_encoding(),
+            Some(status) => Err(status.clone()),
+        };
+        let (encoding, refusal) = match negotiated {
             Ok(encoding) => (encoding, None),
             Err(status) => (Encoding::Identity, Some(status)),
         };
+        let limits = self.limits(max_receive);
         let mut call = ServerCall::new(context.clone(), content, encoding, limits).shared();
         if self.scoped {
             call.observe();
         }
         let call = IncomingCall::new(Arc::clone(self), method, call, refusal);
-        IncomingCall::start_chain(self, 0, call)
+        let chain = IncomingCall::start_chain(self, 0, call);
+        match refused_by_hook {
+            None => chain,
+            Some(status) => refused(chain, status),
+        }
     }
 
     /// Begins the call with the stats handlers, then runs the head hook.
@@ -202,6 +219,13 @@ impl Dispatcher {
             None => Err(self.services.missing(call.request().context().method())),
         }
     }
+}
+
+/// Runs the chain of a call that the head hook has refused. No interceptor can make it succeed, such as a
+/// cache that knows the answer.
+#[cold]
+fn refused(chain: HandlerFuture, status: Status) -> HandlerFuture {
+    Box::pin(async move { chain.await.and(Err(status)) })
 }
 
 /// The dispatcher of a connection's calls. Dropping it tells the server that the connection and the
@@ -360,6 +384,10 @@ impl Call {
         let timer = self
             .timer
             .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            // An interceptor has made it earlier.
+            timer.as_mut().reset(deadline);
+        }
         ready!(timer.as_mut().poll(cx));
         // The handler's values may ask when they are dropped.
         self.context.cancel(CancelReason::DeadlineExceeded);

@@ -58,6 +58,7 @@ use unix_socket::UnixSocket;
 use workers::SharedWorkers;
 
 use crate::buffer_pool::BufferPool;
+use crate::channelz::Registry;
 use crate::codec::Compressor;
 use crate::credentials::ServerCredentials;
 use crate::descriptor::ServiceInfo;
@@ -408,9 +409,9 @@ impl Server {
     ///
     /// It may refuse the call with a status, insert typed values, and set the maximum message size
     /// of the call. It runs on the connection's task, for every call with a well-formed head, and
-    /// must not block. A refused call is seen by stats handlers and not by interceptors. It is
-    /// cheaper than an interceptor, which can wait. A panic fails the call with INTERNAL. A second
-    /// function replaces the first. Default: none.
+    /// must not block. A refused call is seen by stats handlers and by interceptors, which cannot make
+    /// it succeed; see [`IncomingCall::refusal`]. It is cheaper than an interceptor, which can wait. A
+    /// panic fails the call with INTERNAL. A second function replaces the first. Default: none.
     ///
     /// ```
     /// use rgrpc::{Server, Status};
@@ -465,6 +466,16 @@ impl Server {
         + 'static,
     ) -> Self {
         self.options.connection_hook = Some(ConnectionHook::new(hook));
+        self
+    }
+
+    /// Sets the registry that lists the server while it serves. Default: [`Registry::shared`], that of
+    /// the process.
+    ///
+    /// Source: gRFC A14; grpc-go has one registry for the program.
+    #[must_use]
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.options.registry = Some(registry);
         self
     }
 
@@ -621,6 +632,11 @@ impl Server {
                 ..self.options.transport.clone()
             },
             handle: self.handle.clone(),
+            registry: self
+                .options
+                .registry
+                .clone()
+                .unwrap_or_else(Registry::shared),
             workers: self.workers.clone(),
             tcp_user_timeout: self
                 .options

@@ -6,6 +6,7 @@ use super::interceptor::Interceptors;
 use super::panic::PanicHook;
 use super::services::UnknownHandler;
 use crate::call::ServerResources;
+use crate::channelz::Registry;
 use crate::codec::{DEFAULT_MAX_RECEIVE, DEFAULT_MAX_SEND};
 use crate::credentials::ServerCredentials;
 use crate::stats::StatsHandlers;
@@ -31,6 +32,8 @@ pub(super) struct ServerOptions {
     pub(super) tcp_user_timeout: Option<Option<Duration>>,
     /// An option of keepalive was set.
     pub(super) has_keepalive: bool,
+    /// `None`: that of the process.
+    pub(super) registry: Option<Registry>,
     pub(super) transport: ServerSettings,
 }
 
@@ -50,6 +53,7 @@ impl Default for ServerOptions {
             credentials: ServerCredentials::default(),
             tcp_user_timeout: None,
             has_keepalive: false,
+            registry: None,
             transport: ServerSettings {
                 handshake_timeout: Duration::from_secs(120),
                 max_concurrent_streams: None,

@@ -1,10 +1,11 @@
 use std::any::Any;
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
 
 use crate::call::{CallContext, MessageSink, Response};
-use crate::codec::{MessageLimit, PREFIX_LEN, compress_framed};
+use crate::codec::{Compressor, MessageLimit, PREFIX_LEN, compress_framed};
 use crate::interceptor::MessageView;
 use crate::metadata::Metadata;
 use crate::status::Status;
@@ -34,6 +35,36 @@ pub(super) struct ReplyMessage {
     pub(super) encoded_len: usize,
     /// The message that was encoded, if a stats handler wants it.
     pub(super) message: Option<Box<dyn Any + Send>>,
+    /// The compressed form, if message interceptors have seen its size.
+    pub(super) compressed: Option<Box<CompressedReply>>,
+}
+
+/// The compressed form of the only response of a call.
+pub(super) struct CompressedReply {
+    compressor: Arc<dyn Compressor>,
+    /// Framed.
+    framed: BytesQueue,
+}
+
+impl CompressedReply {
+    /// Compresses a framed response.
+    ///
+    /// # Errors
+    /// INTERNAL when the compressor fails; RESOURCE_EXHAUSTED when it is too large.
+    pub(super) fn new(
+        compressor: Arc<dyn Compressor>,
+        framed: &BytesQueue,
+        max_send: MessageLimit,
+    ) -> Result<Self, Status> {
+        let mut framed = framed.clone();
+        compress_framed(&mut framed, Some(&compressor), max_send)?;
+        Ok(Self { compressor, framed })
+    }
+
+    /// The length after compression, without the prefix.
+    pub(super) fn compressed_len(&self) -> usize {
+        self.framed.len().saturating_sub(PREFIX_LEN)
+    }
 }
 
 impl ServerReply {
@@ -99,16 +130,24 @@ impl ServerReply {
     pub(super) fn compress(&mut self, context: &CallContext) -> Result<(), Status> {
         match &mut self.0 {
             None => Ok(()),
-            Some(reply) => compress_framed(
-                reply.response.message_mut(),
-                context.compressor().as_ref(),
-                reply.max_send,
-            ),
+            Some(reply) => reply.compress(context.compressor().as_ref()),
         }
     }
 }
 
 impl ReplyMessage {
+    #[inline]
+    fn compress(&mut self, compressor: Option<&Arc<dyn Compressor>>) -> Result<(), Status> {
+        if let Some(kept) = self.compressed.take()
+            && let Some(compressor) = compressor
+            && Arc::ptr_eq(compressor, &kept.compressor)
+        {
+            *self.response.message_mut() = kept.framed;
+            return Ok(());
+        }
+        compress_framed(self.response.message_mut(), compressor, self.max_send)
+    }
+
     /// Ends the call with this response.
     #[inline]
     pub(super) fn end_call(self, context: &CallContext) -> CallEnd {
@@ -131,6 +170,7 @@ impl Clone for ServerReply {
             max_send: reply.max_send,
             encoded_len: reply.encoded_len,
             message: None,
+            compressed: None,
         }))
     }
 }

@@ -107,7 +107,7 @@ pub enum CallEvent<'a> {
     /// Source: grpc-go `DelayedPickComplete`; gRFC A72.
     PickDelayed(Duration),
     /// On a client: the attempt has this connection.
-    Picked(&'a Peer),
+    Picked(PickedConnection<'a>),
     /// The headers have been received.
     InHeader(&'a Metadata),
     /// A message has been received and decoded.
@@ -125,6 +125,23 @@ pub enum CallEvent<'a> {
     End(CallOutcome<'a>),
 }
 
+/// The connection of an attempt.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct PickedConnection<'a> {
+    /// The two ends of the connection, and how it is secured.
+    pub peer: &'a Peer,
+    /// The typed values of the connection: those of its security handshake and of stats handlers, which
+    /// have [begun](ConnectionBegin::extensions) it.
+    pub extensions: &'a Extensions,
+}
+
+impl<'a> PickedConnection<'a> {
+    pub(crate) const fn new(peer: &'a Peer, extensions: &'a Extensions) -> Self {
+        Self { peer, extensions }
+    }
+}
+
 /// A connection that begins.
 ///
 /// Source: grpc-go `ConnTagInfo` and `ConnBegin`.
@@ -136,7 +153,8 @@ pub struct ConnectionBegin<'a> {
     /// The two ends of the connection, and how it is secured.
     pub peer: &'a Peer,
     /// The typed values of the connection. Values inserted here are seen by a server's calls, in
-    /// [`ConnectionHandle::extensions`](crate::ConnectionHandle::extensions).
+    /// [`ConnectionHandle::extensions`](crate::ConnectionHandle::extensions), by the attempts of a
+    /// client, in [`PickedConnection::extensions`], and at the [end](ConnectionEnd::extensions).
     pub extensions: &'a mut Extensions,
 }
 
@@ -148,4 +166,6 @@ pub struct ConnectionBegin<'a> {
 pub struct ConnectionEnd<'a> {
     /// The reason of the end.
     pub reason: &'a DisconnectReason,
+    /// The typed values of the connection, as they were when it had begun.
+    pub extensions: &'a Extensions,
 }

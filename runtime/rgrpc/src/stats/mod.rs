@@ -85,7 +85,9 @@ mod event;
 mod handler;
 mod recorders;
 
-pub use event::{AttemptBegin, CallBegin, CallEvent, ConnectionBegin, ConnectionEnd};
+pub use event::{
+    AttemptBegin, CallBegin, CallEvent, ConnectionBegin, ConnectionEnd, PickedConnection,
+};
 pub use handler::{CallStats, ConnectionStats, StatsHandler};
 pub(crate) use recorders::{
     AttemptRecorders, CallRecorders, CallScope, ConnectionRecorders, StatsHandlers,

@@ -48,6 +48,7 @@ impl StatsHandlers {
         let recorders: Vec<_> = begun.collect();
         (!recorders.is_empty()).then(|| ConnectionRecorders {
             recorders,
+            extensions: begin.extensions.clone(),
             reason: OnceLock::new(),
         })
     }
@@ -205,6 +206,8 @@ pub(crate) struct CallScope {
 /// The recorders of one connection. Dropping this reports the end of the connection to them.
 pub(crate) struct ConnectionRecorders {
     recorders: Vec<Arc<dyn ConnectionStats>>,
+    /// The typed values of the connection, for its end.
+    extensions: Extensions,
     /// Set when the connection has ended; its calls may go on for a moment.
     reason: OnceLock<DisconnectReason>,
 }
@@ -221,8 +224,10 @@ impl Drop for ConnectionRecorders {
         // A connection whose task was never polled has set none.
         let reason = self.reason.take();
         let reason = &reason.unwrap_or(DisconnectReason::RuntimeShutDown);
+        let extensions = &self.extensions;
         for recorder in &self.recorders {
-            let _ = caught(STATS_HANDLER, || recorder.end(&ConnectionEnd { reason }));
+            let end = ConnectionEnd { reason, extensions };
+            let _ = caught(STATS_HANDLER, || recorder.end(&end));
         }
     }
 }

@@ -2,8 +2,9 @@
 //! connection's task; the handler, its halves and the dispatcher use it from any task, and the
 //! connection's task cancels it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -21,7 +22,11 @@ use crate::status::Status;
 pub(crate) struct CallState {
     head: Arc<RequestHead>,
     began: Instant,
+    /// The client's deadline.
     deadline: Option<Instant>,
+    /// The earlier deadline that an interceptor has set, in nanoseconds since the begin; or
+    /// [`NOT_SHORTENED`].
+    shortened: AtomicU64,
     /// True once the response has a field about encodings. Most responses have none, and read this
     /// without taking the lock.
     has_encoding: AtomicBool,
@@ -32,6 +37,9 @@ pub(crate) struct CallState {
     /// Created by the first task that waits for the call's end.
     done: OnceLock<Box<Notify>>,
 }
+
+/// No interceptor has set a deadline.
+const NOT_SHORTENED: u64 = u64::MAX;
 
 #[derive(Default)]
 struct ResponseState {
@@ -74,6 +82,7 @@ impl CallState {
             head,
             began,
             deadline,
+            shortened: AtomicU64::new(NOT_SHORTENED),
             has_encoding: AtomicBool::new(false),
             response: Mutex::default(),
             scope,
@@ -118,8 +127,23 @@ impl CallState {
         Ok(())
     }
 
+    /// The time at which the call ends with DEADLINE_EXCEEDED.
+    #[inline]
     pub(crate) fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        match self.shortened.load(Ordering::Acquire) {
+            NOT_SHORTENED => self.deadline,
+            nanos => self.began.checked_add(Duration::from_nanos(nanos)),
+        }
+    }
+
+    /// Makes the deadline earlier. A later one changes nothing.
+    pub(crate) fn shorten_deadline(&self, deadline: Instant) {
+        if self.deadline.is_some_and(|own| own <= deadline) {
+            return;
+        }
+        let after = deadline.saturating_duration_since(self.began);
+        let nanos = u64::try_from(after.as_nanos()).unwrap_or(NOT_SHORTENED);
+        self.shortened.fetch_min(nanos, Ordering::AcqRel);
     }
 
     /// Adds to the header metadata. Returns the metadata if the headers have been sent.
@@ -164,6 +188,17 @@ impl CallState {
     pub(crate) fn encoding(&self) -> Option<Bytes> {
         match self.encoding_field()? {
             EncodingField::Encoding(encoding) => Some(encoding),
+            EncodingField::AcceptEncoding(_) => None,
+        }
+    }
+
+    /// Returns the response's `grpc-encoding`, which may change after this.
+    pub(crate) fn current_encoding(&self) -> Option<Bytes> {
+        if !self.has_encoding() {
+            return None;
+        }
+        match lock(&self.response).encoding.as_deref()? {
+            EncodingField::Encoding(encoding) => Some(encoding.clone()),
             EncodingField::AcceptEncoding(_) => None,
         }
     }
@@ -236,7 +271,7 @@ impl CallState {
             return response.cancelled;
         }
         // The deadline is about to drop the handler.
-        let has_passed = self.deadline.is_some_and(|at| at <= Instant::now());
+        let has_passed = self.deadline().is_some_and(|at| at <= Instant::now());
         has_passed.then_some(CancelReason::DeadlineExceeded)
     }
 

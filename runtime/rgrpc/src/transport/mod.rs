@@ -49,6 +49,7 @@ use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
 use tokio::time::Instant;
 
+use crate::extensions::Extensions;
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::method_name::MethodName;
@@ -79,7 +80,7 @@ pub(crate) use response_error::{NotGrpc, ResponseError};
 pub(crate) use server_phase::{ConnectionPhase, ServerPhase};
 pub(crate) use settings::{ClientSettings, MessageMemory, ServerSettings};
 pub(crate) use statistics::ConnectionRegistry;
-pub use statistics::ConnectionSnapshot;
+pub use statistics::{CallCounts, ConnectionSnapshot};
 pub(crate) use stream_failure::StreamFailure;
 pub(crate) use stream_quota::StreamQuota;
 
@@ -174,6 +175,12 @@ pub(crate) trait ClientTransport: Send + Sync + 'static {
 
     /// The connection's two ends.
     fn peer(&self) -> &Arc<Peer>;
+
+    /// The typed values of the connection. Default: none.
+    fn extensions(&self) -> &Extensions {
+        static NONE: Extensions = Extensions::new();
+        &NONE
+    }
 
     /// The maximum number of open streams that the server allows. Further streams wait.
     fn max_concurrent_streams(&self) -> usize;

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use rgrpc::balancer::{
-    Balancer, BalancerBuilder, BalancerOptions, BalancerUpdate, BaseBalancer, ChannelControl,
-    DoneInfo, EndpointChild, FailingPicker, PickInfo, PickResult, Picker, PickerBuilder,
-    PolicyConfig, QueuingPicker, SubConn, SubConnId, SubConnOptions, SubConnState,
+    Balancer, BalancerBuilder, BalancerEvent, BalancerOptions, BalancerUpdate, BaseBalancer,
+    ChannelControl, ControlLayer, DoneInfo, EndpointChild, FailingPicker, GracefulSwitch, PickInfo,
+    PickResult, Picker, PickerBuilder, PolicyConfig, QueuingPicker, SubConn, SubConnId,
+    SubConnOptions, SubConnState, handle_events,
 };
 use rgrpc::credentials::SecurityLevel;
 use rgrpc::io::{Address, Dial, DialFuture};
@@ -618,4 +619,87 @@ async fn the_backoff_of_a_subchannel_ends_with_it_and_another_one_connects_at_on
             .iter()
             .all(|at| *at - start < Duration::from_millis(900))
     );
+}
+
+/// The policy `zoned`: gives the subchannels of its child an attribute, and passes everything else on.
+struct Zoned {
+    zone: String,
+    child: GracefulSwitch,
+}
+
+/// The channel for the child of [`Zoned`].
+struct ZonedControl<'a> {
+    above: &'a mut dyn ChannelControl,
+    zone: &'a str,
+}
+
+impl ControlLayer for ZonedControl<'_> {
+    fn above(&self) -> &dyn ChannelControl {
+        self.above
+    }
+
+    fn above_mut(&mut self) -> &mut dyn ChannelControl {
+        self.above
+    }
+
+    fn create_subconn(&mut self, address: Address, options: SubConnOptions) -> SubConn {
+        let attributes = options.attributes.clone().with(self.zone.to_owned());
+        let options = options.with_attributes(attributes);
+        self.above.create_subconn(address, options)
+    }
+}
+
+impl Zoned {
+    fn handle(&mut self, event: BalancerEvent<'_>, above: &mut dyn ChannelControl) {
+        let zone = &self.zone;
+        event.deliver(&mut self.child, &mut ZonedControl { above, zone });
+    }
+}
+
+impl Balancer for Zoned {
+    fn update(
+        &mut self,
+        update: BalancerUpdate,
+        above: &mut dyn ChannelControl,
+    ) -> Result<(), Status> {
+        let zone = &self.zone;
+        self.child.update(update, &mut ZonedControl { above, zone })
+    }
+
+    handle_events!();
+
+    fn wake_at(&self) -> Option<Instant> {
+        self.child.wake_at()
+    }
+}
+
+struct ZonedBuilder(&'static str);
+
+impl BalancerBuilder for ZonedBuilder {
+    fn name(&self) -> &'static str {
+        "zoned"
+    }
+
+    fn build(&self, _: &BalancerOptions) -> Box<dyn Balancer> {
+        Box::new(Zoned {
+            zone: self.0.to_owned(),
+            child: GracefulSwitch::new(),
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_policy_changes_one_call_of_its_child_and_passes_all_others_on() {
+    let server = telling_tokens(0);
+    let tokens = Tokens::default();
+    let child = Arc::new(by(tokens.clone()));
+    let zoned = PolicyConfig::new(Arc::new(ZonedBuilder("blue")), child);
+    let state = ResolverState::new(vec![backend()]).with_policy(zoned);
+    let conn = channel(state, &server).build().expect("valid");
+    let client = StubClient::new(conn);
+    soon(async { client.unary(msg("")).await })
+        .await
+        .expect("OK");
+    let zones = tokens.zones.lock().expect("not poisoned").clone();
+    assert_eq!(zones, ["blue"]);
 }

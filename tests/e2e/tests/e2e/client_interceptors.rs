@@ -4,6 +4,7 @@
 //! `TestChainUnaryClientInterceptor`, `TestChainStreamClientInterceptor`; connect-go's
 //! `interceptor_ext_test.go`.
 
+mod answers;
 mod call_ends;
 mod messages;
 
@@ -537,38 +538,6 @@ async fn the_halves_of_a_stream_are_read_before_the_caller_has_them() {
         .expect("begun");
     assert_eq!(soon(responses.header()).await.get("x-head"), Some("1"));
     assert_eq!(soon(responses.recv()).await.expect("OK"), None);
-}
-
-#[tokio::test(start_paused = true)]
-async fn replies_can_be_kept_and_given_again() {
-    let cached: Arc<Mutex<Option<Message>>> = Arc::default();
-    let handled = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&handled);
-    let server = serve(StubService::new().unary(move |request| {
-        count.fetch_add(1, Ordering::SeqCst);
-        async { Ok(Response::new(request.into_message())) }
-    }));
-    let conn = channel(&server, |builder| {
-        builder.interceptor(move |call: OutgoingCall, next: ClientNext| {
-            let cached = Arc::clone(&cached);
-            async move {
-                let kept = cached.lock().expect("no panic").clone();
-                if let Some(message) = kept {
-                    return Ok(ClientReply::new(Response::new(message)));
-                }
-                let reply = next.run(call).await?;
-                let message = reply.message::<Message>().cloned();
-                *cached.lock().expect("no panic") = message;
-                Ok(reply)
-            }
-        })
-    });
-    let client = StubClient::new(conn);
-    for _ in 0..3 {
-        let response = call(&client, "a").await.expect("OK");
-        assert_eq!(text(response.message()), "a");
-    }
-    assert_eq!(handled.load(Ordering::SeqCst), 1);
 }
 
 /// A service that fails the first call of each kind.

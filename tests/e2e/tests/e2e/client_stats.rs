@@ -2,7 +2,7 @@
 //!
 //! Source: grpc-go's `stats/stats_test.go`; gRFC A72.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use rgrpc::stats::{
     StatsHandler,
 };
 use rgrpc::{
-    ClientConn, ClientConnBuilder, ClientNext, MessageView, Metadata, OutgoingCall, Response, Side,
-    Status, credentials,
+    ClientConn, ClientConnBuilder, ClientNext, Extensions, MessageView, Metadata, OutgoingCall,
+    Response, Side, Status, credentials,
 };
 use rgrpc_e2e::{
     FnDialer, Message, StubClient, StubService, TestServer, answer, channel_builder, encoded, msg,
@@ -104,7 +104,7 @@ impl CallStats for Recording {
         self.note(match event {
             CallEvent::NameResolutionDelayed(_) => "name resolved".to_owned(),
             CallEvent::PickDelayed(_) => "pick delayed".to_owned(),
-            CallEvent::Picked(peer) => format!("picked {}", peer.remote),
+            CallEvent::Picked(picked) => format!("picked {}", picked.peer.remote),
             CallEvent::InHeader(metadata) => format!("in header {}", marks(metadata)),
             CallEvent::InPayload(view) => format!("in payload {}", message(view)),
             CallEvent::InTrailer(metadata) => format!("in trailer {}", marks(metadata)),
@@ -885,4 +885,76 @@ async fn a_panic_of_a_stats_handler_changes_nothing_for_calls_and_other_handlers
     let response = call(&StubClient::new(conn), "hello").await.expect("OK");
     assert_eq!(text(response.message()), "hello");
     assert_eq!(recording.take().len(), 13);
+}
+
+/// Numbers connections, and keeps the numbers that attempts and ends of connections have seen.
+#[derive(Clone, Default)]
+struct Numbering {
+    begun: Arc<AtomicU32>,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+/// The number of a connection.
+#[derive(Clone)]
+struct Number(u32);
+
+impl Numbering {
+    fn see(&self, what: &str, extensions: &Extensions) {
+        let number = extensions.get().map_or(0, |number: &Number| number.0);
+        let mut seen = self.seen.lock().expect("not poisoned");
+        seen.push(format!("{what} {number}"));
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.seen.lock().expect("not poisoned"))
+    }
+}
+
+impl StatsHandler for Numbering {
+    fn begin_call(&self, _: &mut CallBegin<'_>) -> Option<Arc<dyn CallStats>> {
+        Some(Arc::new(self.clone()))
+    }
+
+    fn begin_connection(
+        &self,
+        begin: &mut ConnectionBegin<'_>,
+    ) -> Option<Arc<dyn ConnectionStats>> {
+        let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+        begin.extensions.insert(Number(number));
+        Some(Arc::new(self.clone()))
+    }
+}
+
+impl CallStats for Numbering {
+    fn event(&self, event: &CallEvent<'_>) {
+        if let CallEvent::Picked(picked) = event {
+            self.see("picked", picked.extensions);
+        }
+    }
+}
+
+impl ConnectionStats for Numbering {
+    fn end(&self, end: &ConnectionEnd<'_>) {
+        self.see("ended", end.extensions);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_values_of_a_connection_are_seen_by_its_attempts_and_at_its_end_on_both_sides() {
+    let of_server = Numbering::default();
+    let server = serve_with(
+        new_server().stats_handler(of_server.clone()),
+        StubService::echo(),
+    );
+    let numbering = Numbering::default();
+    let conn = channel(&server, |builder| builder.stats_handler(numbering.clone()));
+    let client = StubClient::new(conn.clone());
+    for _ in 0..2 {
+        call(&client, "one").await.expect("OK");
+    }
+    assert_eq!(numbering.take(), ["picked 1", "picked 1"]);
+    conn.close();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(numbering.take(), ["ended 1"]);
+    assert_eq!(of_server.take(), ["ended 1"]);
 }

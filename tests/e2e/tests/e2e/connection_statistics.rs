@@ -1,6 +1,6 @@
 //! Statistics of connections: `ClientConn::connections`, `Server::connections`.
 //!
-//! Only the native engine counts, so these tests choose that engine in every run.
+//! Only the native engine counts all of it, so these tests choose that engine in every run.
 //!
 //! Source: gRFC A14; grpc-go's `TestCZClientSocketMetricsStreamsAndMessagesCount`,
 //! `TestCZServerSocketMetricsStreamsAndMessagesCount`,
@@ -9,14 +9,16 @@
 
 use std::time::{Duration, SystemTime};
 
+use rgrpc::credentials::SecurityLevel;
 use rgrpc::io::Address;
 use rgrpc::keepalive::{ClientParameters, EnforcementPolicy, ServerParameters};
 use rgrpc::{
-    ClientConn, ClientConnBuilder, Code, ConnectionSnapshot, Status, Transport, credentials,
+    ClientConn, ClientConnBuilder, Code, ConnectionSnapshot, Response, Status, Transport,
+    credentials,
 };
 use rgrpc_e2e::{
     StubClient, StubService, TestServer, channel_builder, msg, new_server, serve_with, settle,
-    soon, unary,
+    soon, text, unary,
 };
 use tokio::time::sleep;
 
@@ -229,20 +231,117 @@ async fn keepalive_pings_are_counted_and_others_are_not() {
     // The server's come first, and keep the client from silence.
     assert_eq!(client.keepalives_sent, 0);
     assert_eq!(serving.keepalives_sent, 10);
+    assert_eq!(client.pings_received, 10);
+    assert_eq!(serving.pings_received, 0);
 }
 
-/// The other transport shows the connections alone.
 #[tokio::test(start_paused = true)]
-async fn connections_of_the_transport_h2_are_there_with_their_ends() {
-    let server = serve_with(new_server().transport(Transport::H2), StubService::echo());
-    let conn = channel(&server, |builder| builder.transport(Transport::H2));
-    soon(unary(&StubClient::new(conn.clone()), "one"))
+async fn a_connection_shows_its_age_its_open_streams_since_when_it_is_idle_and_that_it_drains() {
+    let (hanging, mut hangs) = StubService::hanging();
+    let hanging = hanging.unary(async |request| Ok(Response::new(request.into_message())));
+    let server = new_server()
+        .transport(Transport::Native)
+        .keepalive(ServerParameters {
+            max_connection_age: Some(1_000 * SECOND),
+            ..ServerParameters::default()
+        });
+    let server = serve_with(server, hanging);
+    let conn = channel(&server, |builder| builder);
+    let client = StubClient::new(conn.clone());
+    soon(unary(&client, "one"))
         .await
         .expect("no panic")
         .expect("served");
+    let begun = both(&conn, &server).await;
+    for connection in &begun {
+        let idle_since = connection.idle_since.expect("no stream");
+        assert!(idle_since >= connection.created, "{connection:?}");
+        assert_eq!(
+            (connection.streams_open, connection.is_draining),
+            (0, false)
+        );
+        assert_eq!(
+            connection.peer.auth.security_level(),
+            SecurityLevel::NoSecurity
+        );
+    }
+    assert_eq!(begun[0].max_age_at, None, "of servers alone");
+    let max_age_at = begun[1].max_age_at.expect("there is a limit");
+    let age = max_age_at
+        .duration_since(begun[1].created)
+        .expect("it is later");
+    assert!((900 * SECOND..=1_101 * SECOND).contains(&age), "{age:?}");
+
+    sleep(100 * SECOND).await;
+    let halves = client.bidi_streaming().await.expect("a stream");
+    hangs.begun().await;
+    for connection in both(&conn, &server).await {
+        assert_eq!((connection.streams_open, connection.idle_since), (1, None));
+    }
+    // The connection drains at its age, and the call goes on.
+    sleep(1_100 * SECOND).await;
+    for connection in both(&conn, &server).await {
+        assert!(connection.is_draining, "{connection:?}");
+        assert_eq!(connection.streams_open, 1);
+    }
+    drop(halves);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_is_idle_since_the_end_of_its_last_stream() {
+    let server = serve(StubService::echo());
+    let conn = channel(&server, |builder| builder);
+    let client = StubClient::new(conn.clone());
+    for _ in 0..2 {
+        soon(unary(&client, "one"))
+            .await
+            .expect("no panic")
+            .expect("served");
+        sleep(100 * SECOND).await;
+    }
+    for connection in both(&conn, &server).await {
+        let idle_since = connection.idle_since.expect("no stream");
+        let apart = idle_since.duration_since(connection.created);
+        let apart = apart.expect("it is later");
+        assert!((99 * SECOND..150 * SECOND).contains(&apart), "{apart:?}");
+    }
+}
+
+/// The other transport counts streams alone.
+#[tokio::test(start_paused = true)]
+async fn connections_of_the_transport_h2_are_there_with_their_ends_and_their_streams() {
+    let (hanging, mut hangs) = StubService::hanging();
+    let hanging = hanging.unary(async |request| match text(request.message()) {
+        "fail" => Err(Status::not_found("as asked")),
+        _ => Ok(Response::new(request.into_message())),
+    });
+    let server = serve_with(new_server().transport(Transport::H2), hanging);
+    let conn = channel(&server, |builder| builder.transport(Transport::H2));
+    let client = StubClient::new(conn.clone());
+    soon(unary(&client, "one"))
+        .await
+        .expect("no panic")
+        .expect("served");
+    let call = unary(&client, "fail");
+    soon(call).await.expect("no panic").expect_err("an error");
     for connection in both(&conn, &server).await {
         assert_eq!(connection.peer.remote, Address::Pipe);
-        assert_eq!(counts(&connection), [0; 5]);
+        assert_eq!(counts(&connection), [2, 2, 0, 0, 0]);
+        assert_eq!(
+            (connection.streams_open, connection.is_draining),
+            (0, false)
+        );
+        assert!(connection.idle_since.is_some());
+    }
+    let halves = client.bidi_streaming().await.expect("a stream");
+    hangs.begun().await;
+    for connection in both(&conn, &server).await {
+        assert_eq!((connection.streams_open, connection.idle_since), (1, None));
+    }
+    drop(halves);
+    hangs.dropped().await;
+    for connection in both(&conn, &server).await {
+        assert_eq!(counts(&connection), [3, 2, 1, 0, 0]);
     }
     conn.close();
     sleep(2 * SECOND).await;

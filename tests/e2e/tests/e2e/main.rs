@@ -11,6 +11,7 @@ mod call_options;
 mod cancel_handle;
 mod cancel_reason;
 mod cancellation;
+mod channelz;
 mod client_interceptors;
 mod client_panics;
 mod client_stats;

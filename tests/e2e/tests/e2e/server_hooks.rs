@@ -5,8 +5,7 @@
 
 use std::io;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rgrpc::io::{Address, Connected, Listener, PipeListener, pipe};
 use rgrpc::{Code, ConnectionHandle, IncomingCall, Response, ServerNext, Status, credentials};
@@ -29,9 +28,9 @@ async fn code_of(server: &TestServer, body: &str) -> Code {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_head_hook_refuses_a_call_before_interceptors_and_its_body() {
-    let intercepted = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&intercepted);
+async fn a_head_hook_refuses_a_call_before_its_body_and_interceptors_see_its_status() {
+    let seen: Arc<Mutex<Vec<Code>>> = Arc::default();
+    let told = Arc::clone(&seen);
     let server = new_server()
         .head_hook(|head| {
             let found = head.descriptor().map(|found| found.method.name);
@@ -43,8 +42,13 @@ async fn a_head_hook_refuses_a_call_before_interceptors_and_its_body() {
             }
         })
         .interceptor(move |call: IncomingCall, next: ServerNext| {
-            count.fetch_add(1, Ordering::SeqCst);
-            next.run(call)
+            let told = Arc::clone(&told);
+            async move {
+                let reply = next.run(call).await;
+                let code = reply.as_ref().map_or_else(Status::code, |_| Code::Ok);
+                told.lock().expect("no panic").push(code);
+                reply
+            }
         });
     let server = serve_with(server, StubService::echo());
     let mut peer = server.wire_client().await;
@@ -53,10 +57,10 @@ async fn a_head_hook_refuses_a_call_before_interceptors_and_its_body() {
     let response = peer.expect_response(1).await;
     assert_eq!(response.trailers.code, Code::PermissionDenied as u32);
     assert_eq!(response.trailers.message, "by the hook");
-    assert_eq!(intercepted.load(Ordering::SeqCst), 0);
 
     assert_eq!(code_of(&server, "").await, Code::Ok);
-    assert_eq!(intercepted.load(Ordering::SeqCst), 1);
+    let seen = std::mem::take(&mut *seen.lock().expect("no panic"));
+    assert_eq!(seen, [Code::PermissionDenied, Code::Ok]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@
 
 mod call_ends;
 mod messages;
+mod options;
 
 use std::collections::HashMap;
 use std::future::{pending, poll_fn};
@@ -484,6 +485,34 @@ async fn a_compressed_request_is_given_uncompressed() {
     let response = soon(async { client.unary(msg("hello")).compressor("gzip").await }).await;
     assert_eq!(text(response.expect("OK").message()), "hello");
     assert_eq!(seen.take(), ["received"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_awaited_in_vain_at_first_is_not_lost() {
+    // Received by the interceptor in a second try, and by the handler alone.
+    for again in [true, false] {
+        let server =
+            new_server().interceptor(move |mut call: IncomingCall, next: ServerNext| async move {
+                tokio::select! {
+                    biased;
+                    _ = call.request_message() => panic!("it has not come"),
+                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                }
+                if again {
+                    assert_eq!(call.request_message().await?, encoded("body"));
+                }
+                next.run(call).await
+            });
+        let server = echo(server);
+        let mut peer = server.wire_client().await;
+        peer.send(grpc_request(1, STUB_UNARY)).await;
+        let (first, second) = (framed("body").slice(..7), framed("body").slice(7..));
+        peer.send(data(1, first)).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        peer.send(data(1, second).end_stream()).await;
+        let response = peer.expect_response(1).await;
+        assert_eq!(response.trailers.code, 0, "{}", response.trailers.message);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -262,7 +262,7 @@ impl EndpointSharding {
     }
 
     /// Handles an event of the policy.
-    pub(super) fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
+    pub fn handle(&mut self, event: BalancerEvent<'_>, control: &mut dyn ChannelControl) {
         match event {
             BalancerEvent::ResolverError(error) => self.resolver_error(error, control),
             BalancerEvent::SubConnState(subconn, state) => {

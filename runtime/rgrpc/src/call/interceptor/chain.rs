@@ -1,17 +1,19 @@
+use std::any::Any;
 use std::fmt;
 use std::future::{self, Future};
 use std::marker::PhantomData;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering, fence};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::outgoing_call::CallHead;
 use super::{ClientInterceptor, ClientNext, ClientReply, OutgoingCall, ReplyFuture};
 use crate::call::on_finish::OnFinish;
-use crate::call::{FinishHooks, RecvStream, Response, SendStream};
+use crate::call::{CallOptions, FinishHooks, LocalCall, RecvStream, Response, SendStream};
 use crate::interceptor::{CallOutcome, EndHook, EndHooks};
 use crate::lock::lock;
 use crate::metadata::Metadata;
@@ -55,7 +57,7 @@ pub(crate) fn erased(interceptor: impl ClientInterceptor) -> Arc<dyn ErasedClien
 ///
 /// Shared by the caller's future, which waits for the chain, and by the [`OutgoingCall`]s of its
 /// interceptors.
-pub(crate) trait TypedCall: Send + Sync {
+pub(crate) trait TypedCall: CallMessages {
     /// The end of the call for its caller.
     fn end(&self) -> &ChainEnd;
 
@@ -63,13 +65,53 @@ pub(crate) trait TypedCall: Send + Sync {
     fn start(self: Arc<Self>, head: CallHead) -> ReplyFuture;
 }
 
+/// The messages of a [`TypedCall`], for its interceptors.
+pub(crate) trait CallMessages: Send + Sync {
+    /// The content-subtype of the call's codec.
+    fn content_subtype(&self) -> &'static str;
+
+    /// The request of a unary call; `None` for other calls.
+    fn request(&self) -> Option<&dyn Any>;
+
+    /// The request of a unary call, encoded by the call's codec; `None` for other calls.
+    ///
+    /// # Errors
+    /// INTERNAL when the codec fails.
+    fn encoded_request(&self) -> Result<Option<Bytes>, Status>;
+
+    /// The answer to a unary call by this response, which is encoded.
+    ///
+    /// # Errors
+    /// INTERNAL when the call is not unary, or the codec fails.
+    fn reply_encoded(&self, response: Response<Bytes>) -> Result<ClientReply, Status>;
+
+    /// The answer to a call that is not unary by these streams, within the bounds of the options.
+    ///
+    /// # Errors
+    /// INTERNAL when the call is unary.
+    fn reply_streamed(
+        &self,
+        streams: &Arc<LocalCall>,
+        options: &CallOptions,
+    ) -> Result<ClientReply, Status>;
+}
+
 /// The end of a call with a chain, and the hooks for it.
+///
+/// ```text
+///  UNHOOKED ──on_end──► HOOKED ──the call ends──► OVER
+///      └───────────────the call ends───────────────▲
+/// ```
 #[derive(Default)]
 pub(crate) struct ChainEnd {
-    /// There are hooks: calls without any take no lock.
-    has_hooks: AtomicBool,
+    /// One of the states above: calls without hooks take no lock.
+    state: AtomicU8,
     hooks: Mutex<Option<Hooks>>,
 }
+
+const UNHOOKED: u8 = 0;
+const HOOKED: u8 = 1;
+const OVER: u8 = 2;
 
 /// The hooks for the end of a call.
 struct Hooks {
@@ -79,14 +121,33 @@ struct Hooks {
 }
 
 impl ChainEnd {
-    /// Adds a hook for the end of the call.
-    pub(crate) fn on_end(&self, hook: EndHook) {
+    /// Adds a hook for the end of the call. Returns false if the call is over.
+    pub(crate) fn on_end(&self, hook: EndHook) -> bool {
         let begin = || Hooks {
             began: Instant::now(),
             hooks: EndHooks::default(),
         };
-        lock(&self.hooks).get_or_insert_with(begin).hooks.push(hook);
-        self.has_hooks.store(true, Ordering::Release);
+        let mut hooks = lock(&self.hooks);
+        let before = self.state.load(Ordering::Acquire);
+        if before == OVER {
+            return false;
+        }
+        hooks.get_or_insert_with(begin).hooks.push(hook);
+        let (success, failure) = (Ordering::AcqRel, Ordering::Acquire);
+        let hooked = || {
+            let swapped = self
+                .state
+                .compare_exchange(UNHOOKED, HOOKED, success, failure);
+            swapped.is_ok()
+        };
+        if before == HOOKED || hooked() {
+            return true;
+        }
+        // The call has ended meanwhile, without hooks.
+        let unused = hooks.take();
+        drop(hooks);
+        drop(unused);
+        false
     }
 
     /// Adds the user's hooks for the end of a call.
@@ -101,22 +162,30 @@ impl ChainEnd {
     }
 
     fn has_hooks(&self) -> bool {
-        self.has_hooks.load(Ordering::Acquire)
+        self.state.load(Ordering::Acquire) == HOOKED
     }
 
     /// The call has ended: with these trailers, or with a failure. Only the first end counts.
     #[inline]
     pub(super) fn end(&self, end: Result<&Metadata, &Status>) {
-        if self.has_hooks() {
-            self.tell(end);
+        if let Some(hooks) = self.close() {
+            hooks.tell(end);
         }
     }
 
-    fn tell(&self, end: Result<&Metadata, &Status>) {
-        let hooks = lock(&self.hooks).take();
-        if let Some(Hooks { began, hooks }) = hooks {
-            hooks.call(&CallOutcome::of_client(end, began));
+    /// The call is over: no hook is added any more. Returns the hooks that there are, once.
+    #[inline]
+    fn close(&self) -> Option<Hooks> {
+        match self.state.swap(OVER, Ordering::AcqRel) {
+            HOOKED => lock(&self.hooks).take(),
+            _ => None,
         }
+    }
+}
+
+impl Hooks {
+    fn tell(self, end: Result<&Metadata, &Status>) {
+        self.hooks.call(&CallOutcome::of_client(end, self.began));
     }
 }
 
@@ -200,7 +269,9 @@ pub(crate) async fn run_streaming<Req: 'static, Res: 'static>(
     let reply = caught_in(INTERCEPTOR, || start_at(call, &interceptors, 0)).await;
     let reply = reply.unwrap_or_else(|panicked| Err(panicked.to_status()));
     match reply.and_then(ClientReply::into_streams) {
-        Ok((requests, responses)) if end.has_hooks() => Ok((requests, responses.reporting(end))),
+        Ok((requests, responses)) if end.may_have_hooks() => {
+            Ok((requests, responses.reporting(end)))
+        }
         Ok(streams) => Ok(streams),
         Err(status) => {
             end.finish(Err(&status));
@@ -224,7 +295,13 @@ impl EndGuard {
         }
     }
 
-    fn has_hooks(&self) -> bool {
+    /// Returns whether there are hooks, or a clone of the call that can add one.
+    fn may_have_hooks(&self) -> bool {
+        if Arc::strong_count(&self.typed) > 1 {
+            return true;
+        }
+        // What the holders of dropped clones have done is seen after this.
+        fence(Ordering::Acquire);
         self.typed.end().has_hooks()
     }
 
@@ -244,9 +321,11 @@ impl EndGuard {
 
 impl Drop for EndGuard {
     fn drop(&mut self) {
-        if !self.has_ended && self.has_hooks() {
+        if !self.has_ended
+            && let Some(hooks) = self.typed.end().close()
+        {
             let status = Status::cancelled("the call was dropped before it had ended");
-            self.tell(Err(&status));
+            hooks.tell(Err(&status));
         }
     }
 }

@@ -15,8 +15,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub(crate) use chain::{
-    ChainEnd, EndGuard, ErasedClientInterceptor, InterceptorList, TypedCall, erased, run_streaming,
-    run_unary,
+    CallMessages, ChainEnd, EndGuard, ErasedClientInterceptor, InterceptorList, TypedCall, erased,
+    run_streaming, run_unary,
 };
 pub use intercepted::Intercepted;
 pub use next::ClientNext;
@@ -71,6 +71,13 @@ pub(crate) type ReplyFuture = Pin<Box<dyn Future<Output = Result<ClientReply, St
 /// Source: grpc-go `UnaryClientInterceptor`, `StreamClientInterceptor`; connect-go `Interceptor`.
 pub trait ClientInterceptor: Send + Sync + 'static {
     /// Makes a call: answers it, or runs the rest of the chain.
+    ///
+    /// Called for each call, on the task that polls the call's future, which polls this one too. If the
+    /// caller drops the call before it is ready, this future is dropped at its await point, and with it
+    /// the runs that it waits for, which are cancelled; it need not be cancel-safe.
+    ///
+    /// # Errors
+    /// The status that the caller gets, of the interceptor or of [`ClientNext::run`].
     fn intercept(
         &self,
         call: OutgoingCall,

@@ -23,7 +23,8 @@ impl ClientNext {
     /// May be called again, with a clone of the call, also while another run is under way: each run
     /// is a call of its own for servers, retries and stats handlers. The last reply is the caller's.
     ///
-    /// Dropping the future cancels the run.
+    /// Not cancel-safe: dropping the future before it is ready cancels the run, and the server is told
+    /// so. Another run makes the call again.
     ///
     /// # Errors
     /// The status that the run ended with.

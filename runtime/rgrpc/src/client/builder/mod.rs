@@ -22,6 +22,7 @@ use crate::backoff::{Backoff, BackoffConfig, ConnectParams};
 use crate::balancer::{BalancerBuilder, BalancerOptions, BalancerRegistry};
 use crate::buffer_pool::BufferPool;
 use crate::call::{CallOptions, ClientInterceptor, ErasedClientInterceptor, erased};
+use crate::channelz::Registry;
 use crate::codec::{Compressor, CompressorRegistry};
 use crate::credentials::{ChannelCredentials, ClientHandshake, PerRpcCredentials};
 use crate::io::{
@@ -29,7 +30,8 @@ use crate::io::{
 };
 use crate::memory_budget::MemoryBudget;
 use crate::resolver::{
-    self, ChannelInfo, ResolverBuilder, ResolverFactory, ResolverOptions, ResolverRegistry,
+    self, ChannelId, ChannelInfo, ResolverBuilder, ResolverFactory, ResolverOptions,
+    ResolverRegistry,
 };
 use crate::stats::{StatsHandler, StatsHandlers};
 use crate::transport::keepalive::{ChannelKeepalive, ClientParameters};
@@ -73,6 +75,8 @@ const MAX_CONNECTIONS: NonZeroUsize = NonZeroUsize::new(10).unwrap();
 /// | `WithStatsHandler` | [`stats_handler`](Self::stats_handler) |
 /// | `experimental.WithBufferPool` | [`buffer_pool`](Self::buffer_pool) |
 /// | none | [`memory_budget`](Self::memory_budget) |
+/// | `WithChannelzParentID` | [`parent`](Self::parent) |
+/// | none, there is one for the program | [`registry`](Self::registry) |
 /// | `WithDisableRetry` | [`disable_retry`](Self::disable_retry) |
 /// | `WithMaxCallAttempts` | [`max_call_attempts`](Self::max_call_attempts) |
 /// | none | [`max_transparent_retries`](Self::max_transparent_retries) |
@@ -116,6 +120,8 @@ pub struct ClientConnBuilder {
     health_check_disabled: bool,
     interceptors: Vec<Arc<dyn ErasedClientInterceptor>>,
     stats: StatsHandlers,
+    parent: Option<ChannelId>,
+    registry: Option<Registry>,
 }
 
 impl ClientConn {
@@ -170,6 +176,8 @@ impl ClientConnBuilder {
             health_check_disabled: false,
             interceptors: Vec::new(),
             stats: StatsHandlers::default(),
+            parent: None,
+            registry: None,
         }
     }
 
@@ -454,6 +462,26 @@ impl ClientConnBuilder {
         self
     }
 
+    /// Sets the channel to which this one belongs, such as that of the resolver or the balancer that
+    /// makes it: the [id](ChannelInfo::id) in their options. Default: none.
+    ///
+    /// Only [`channelz`](crate::channelz) uses it, and shows this channel as nested in its
+    /// parent. The parent can end before it.
+    ///
+    /// Source: grpc-go `WithChannelzParentID`.
+    pub fn parent(mut self, channel: ChannelId) -> Self {
+        self.parent = Some(channel);
+        self
+    }
+
+    /// Sets the registry that lists the channel. Default: [`Registry::shared`], that of the process.
+    ///
+    /// Source: gRFC A14; grpc-go has one registry for the program.
+    pub fn registry(mut self, registry: Registry) -> Self {
+        self.registry = Some(registry);
+        self
+    }
+
     /// Adds per-RPC credentials, which make metadata for every call, after those that were added
     /// before. If they need transport security, the channel's credentials have to provide it. Default: none.
     ///
@@ -683,7 +711,13 @@ impl ClientConnBuilder {
             buffer_pool: settings.buffer_pool.clone(),
             health_check_disabled: self.health_check_disabled,
         };
-        Ok(ClientConn::from_parts(settings, channel))
+        let registry = self.registry.unwrap_or_else(Registry::shared);
+        Ok(ClientConn::from_parts(
+            settings,
+            channel,
+            self.parent,
+            &registry,
+        ))
     }
 }
 

@@ -118,7 +118,10 @@ impl ClientConn {
         };
         let config = pin!(Some(config));
         let bounds = Bounds::of_options(options);
-        let config = bounds.run(config, self.target(), &recorder).await?;
+        let config = bounds
+            .run(config, self.target(), &recorder)
+            .await
+            .inspect_err(|_| self.shared().calls.failed_before_attempt())?;
         if let (Some(observer), Some(began)) = (observer, began) {
             observer.record(&CallEvent::NameResolutionDelayed(began.elapsed()));
         }

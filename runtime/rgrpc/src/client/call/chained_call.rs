@@ -6,15 +6,22 @@
 //!
 //! Source: grpc-go `chainUnaryClientInterceptors`, `chainStreamClientInterceptors`.
 
+use std::any::Any;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
+use super::bounds::Bounds;
 use crate::call::{
-    CallOptions, ChainEnd, ClientReply, InterceptorList, MethodName, OutgoingCall, Response,
+    CallMessages, CallOptions, ChainEnd, ClientReply, InterceptorList, LocalCall, MethodName,
+    OutgoingCall, Response,
 };
 use crate::client::ClientConn;
-use crate::codec::Codec;
+use crate::codec::{Codec, decode, encode};
 use crate::interceptor::CallKind;
+use crate::side::Side;
+use crate::status::Status;
 
 /// The progress of a call through the chains around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,20 +105,20 @@ impl<Req: Send + Sync> UnaryRequest<Req> for PassedRequest<'_, Req> {
 /// The form of a unary call's response: the caller's, or that of a chain. The call itself makes it,
 /// so that no other future is around it.
 pub(super) trait UnaryReply<Res> {
-    fn of_response(response: Response<Res>) -> Self;
+    fn of_response<C: Codec<Res>>(response: Response<Res>) -> Self;
 }
 
 impl<Res> UnaryReply<Res> for Response<Res> {
     #[inline]
-    fn of_response(response: Response<Res>) -> Self {
+    fn of_response<C: Codec<Res>>(response: Response<Res>) -> Self {
         response
     }
 }
 
 impl<Res: Send + 'static> UnaryReply<Res> for ClientReply {
     #[inline]
-    fn of_response(response: Response<Res>) -> Self {
-        Self::new(response)
+    fn of_response<C: Codec<Res>>(response: Response<Res>) -> Self {
+        Self::with_codec::<C, Res>(response)
     }
 }
 
@@ -199,6 +206,38 @@ where
     }
 }
 
+impl<C, Req, Res> CallMessages for ChainedUnary<C, Req, Res>
+where
+    C: Codec<Req> + Codec<Res>,
+    Req: Send + Sync + 'static,
+    Res: Send + 'static,
+{
+    fn content_subtype(&self) -> &'static str {
+        <C as Codec<Res>>::NAME
+    }
+
+    fn request(&self) -> Option<&dyn Any> {
+        Some(HasMessage::message(self))
+    }
+
+    fn encoded_request(&self) -> Result<Option<Bytes>, Status> {
+        encode::<C, Req>(HasMessage::message(self), Side::Client).map(Some)
+    }
+
+    fn reply_encoded(&self, response: Response<Bytes>) -> Result<ClientReply, Status> {
+        let (message, metadata, trailer, peer) = response.into_all_parts();
+        let message = decode::<Res>(C::decode, message.into(), Side::Client)?;
+        let response = Response::from_parts(message, metadata, trailer, peer);
+        Ok(ClientReply::with_codec::<C, Res>(response))
+    }
+
+    fn reply_streamed(&self, _: &Arc<LocalCall>, _: &CallOptions) -> Result<ClientReply, Status> {
+        Err(Status::internal(
+            "an interceptor has answered a unary call by streams",
+        ))
+    }
+}
+
 /// A call that is not unary, at the end of a chain.
 pub(super) struct ChainedStream<C, Req, Res> {
     pub(super) end: ChainEnd,
@@ -227,5 +266,44 @@ where
         };
         let kind = options.streaming_kind(&method);
         OutgoingCall::new(method, kind, options, Arc::new(typed))
+    }
+}
+
+impl<C, Req, Res> CallMessages for ChainedStream<C, Req, Res>
+where
+    C: Codec<Req> + Codec<Res>,
+    Req: Send + 'static,
+    Res: Send + 'static,
+{
+    fn content_subtype(&self) -> &'static str {
+        <C as Codec<Res>>::NAME
+    }
+
+    fn request(&self) -> Option<&dyn Any> {
+        None
+    }
+
+    fn encoded_request(&self) -> Result<Option<Bytes>, Status> {
+        Ok(None)
+    }
+
+    fn reply_encoded(&self, _: Response<Bytes>) -> Result<ClientReply, Status> {
+        Err(Status::internal(
+            "an interceptor has answered a streaming call by one response",
+        ))
+    }
+
+    fn reply_streamed(
+        &self,
+        streams: &Arc<LocalCall>,
+        options: &CallOptions,
+    ) -> Result<ClientReply, Status> {
+        let bounds = Bounds::of_options(options);
+        if !bounds.is_unbounded() && !streams.has_ended() {
+            let target = self.conn.target().to_owned();
+            streams.watch(async move { bounds.exceeded().await.status(&target, None) })?;
+        }
+        let (requests, responses) = streams.client_halves::<C, Req, Res>();
+        Ok(ClientReply::streams(requests, responses))
     }
 }

@@ -53,7 +53,9 @@ where
         {
             let options = slot.into_passed();
             let call = ChainedUnary::<C, Req, Res>::begin(method, request, options);
-            return run_unary(call, interceptors).await.map(Reply::of_response);
+            return run_unary(call, interceptors)
+                .await
+                .map(Reply::of_response::<C>);
         }
         let mut hooks = slot.complete(request.conn().defaults(stage));
         request
@@ -71,7 +73,7 @@ where
         };
         if scheduler.is_hedged() || slot.has_filters() {
             let call = boxed::<C, Req, Res, R>(method, request, slot, scheduler, hooks);
-            return call.await.map(Reply::of_response);
+            return call.await.map(Reply::of_response::<C>);
         }
         let result = {
             let call = slot.resolved();
@@ -92,7 +94,7 @@ where
         };
         hooks.call(result.as_ref().map(Response::trailer));
         match result {
-            Ok(response) => Ok(Reply::of_response(response)),
+            Ok(response) => Ok(Reply::of_response::<C>(response)),
             Err(status) => Err(status),
         }
     }

@@ -9,15 +9,15 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::client::connectivity::{ConnectError, ConnectFailure, ConnectPhase};
 use crate::credentials::{ChannelCredentials, HandshakeTarget};
-use crate::extensions::Extensions;
-use crate::io::{Address, Dial, Peer};
+use crate::io::{Address, Connected, Dial};
 use crate::lock::lock;
 use crate::resolver::Attributes;
 use crate::side::Side;
 use crate::stats::{ConnectionBegin, ConnectionRecorders, StatsHandlers};
 use crate::task::caught_in;
 use crate::transport::{
-    ClientSettings, ClientTransport, Disconnect, Report, Transport, TransportEvent,
+    ClientSettings, ClientTransport, ConnectionRegistry, Disconnect, Report, Transport,
+    TransportEvent,
 };
 
 /// Makes a channel's connections: dials, shakes hands, and waits for the server's SETTINGS.
@@ -36,6 +36,13 @@ pub(in crate::client) struct Connector {
 }
 
 impl Connector {
+    /// Returns the connector of a subchannel, whose connections are registered here.
+    pub(super) fn registering_in(&self, connections: &Arc<ConnectionRegistry>) -> Self {
+        let mut connector = self.clone();
+        connector.settings.connections = Arc::clone(connections);
+        connector
+    }
+
     /// Connects to an address within `limit`. The text of the error names the address.
     pub(super) async fn connect(
         &self,
@@ -77,12 +84,12 @@ impl Connector {
             address,
             attributes,
         };
-        let secured = deadline
+        let mut secured = deadline
             .bounds(self.credentials.secure(dialed, &target, deadline.at))
             .await
             .unwrap_or_else(|| Err(self.credentials.timed_out(deadline.limit)))
             .map_err(|error| ConnectFailure::Handshake(Arc::new(error)))?;
-        let recorders = self.begin_recording(&secured.peer);
+        let recorders = self.begin_recording(&mut secured);
         let report = match &recorders {
             Some(recorders) => Arc::clone(recorders).before(report),
             None => report,
@@ -106,11 +113,11 @@ impl Connector {
     }
 
     /// Begins the connection with the stats handlers, if there are any; returns their recorders.
-    fn begin_recording(&self, peer: &Peer) -> Option<Arc<SharedRecorders>> {
+    fn begin_recording(&self, secured: &mut Connected) -> Option<Arc<SharedRecorders>> {
         let recorders = self.stats.begin_connection(&mut ConnectionBegin {
             side: Side::Client,
-            peer,
-            extensions: &mut Extensions::new(),
+            peer: &secured.peer,
+            extensions: &mut secured.extensions,
         })?;
         Some(Arc::new(SharedRecorders(Mutex::new(Some(recorders)))))
     }

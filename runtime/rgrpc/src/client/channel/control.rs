@@ -25,10 +25,11 @@ use crate::client::connectivity::{
     MonitorId, Registry, SharedState,
 };
 use crate::connectivity_state::ConnectivityState;
+use crate::entity_id::next_id;
 use crate::io::Address;
 use crate::resolver::Attributes;
 use crate::task::watched;
-use crate::transport::{ClientTransport, Report, TransportEvent};
+use crate::transport::{ClientTransport, ConnectionRegistry, Report, TransportEvent};
 
 /// The subchannels of a channel, as its balancers create and use them.
 pub(super) struct Control {
@@ -43,7 +44,6 @@ pub(super) struct Control {
     subconns: HashMap<SubConnId, Entry>,
     /// The ends of the backoffs, so that no event looks through all subchannels.
     timers: BTreeSet<(Instant, SubConnId)>,
-    next_subconn: u64,
     next_connection: u64,
     /// The bound of `max_connections`, whatever the service config says.
     max_connections_limit: NonZeroUsize,
@@ -62,6 +62,8 @@ struct Entry {
     published: Arc<Connections>,
     subchannel: Subchannel<Arc<Connection>>,
     monitors: Monitors,
+    /// The statistics of the connections.
+    statistics: Arc<ConnectionRegistry>,
     /// The current attempt.
     attempt: Option<ConnectTask>,
 }
@@ -96,7 +98,6 @@ impl Control {
             monitor_context,
             subconns: HashMap::new(),
             timers: BTreeSet::new(),
-            next_subconn: 0,
             next_connection: 0,
             max_connections: 1,
             resolve_now: false,
@@ -162,7 +163,7 @@ impl Control {
         let connection = ConnectionId(self.next_connection);
         self.next_connection += 1;
         let task = attempt(
-            self.connector.clone(),
+            self.connector.registering_in(&entry.statistics),
             (entry.address.clone(), entry.attributes.clone()),
             limit,
             self.events.clone(),
@@ -220,6 +221,7 @@ impl Control {
         let states = match outcome {
             Ok(transport) => {
                 registry.attempt_succeeded(connection);
+                registry.subchannel_connect_error(id, None);
                 let new = Connection::new(Arc::clone(&transport));
                 let connected = entry.subchannel.connected(connection, new, now, random);
                 entry.record_state(id, registry);
@@ -236,6 +238,7 @@ impl Control {
                 states
             }
             Err(problem) => {
+                registry.subchannel_connect_error(id, Some(problem.to_string()));
                 let failed = entry.subchannel.failed(connection, &problem, now, random);
                 entry.record_state(id, registry);
                 match &failed {
@@ -460,8 +463,7 @@ fn attempt(
 
 impl ChannelControl for Control {
     fn create_subconn(&mut self, address: Address, options: SubConnOptions) -> SubConn {
-        let id = SubConnId::new(self.next_subconn);
-        self.next_subconn += 1;
+        let id = SubConnId::new(next_id());
         let events = self.events.clone();
         let published = Arc::new(Connections::new(move || drop(events.send(Event::Grow(id)))));
         let subconn = SubConn::new(
@@ -478,10 +480,14 @@ impl ChannelControl for Control {
             address,
             subconn: subconn.downgrade(),
             subchannel: Subchannel::new(self.connect_params),
+            statistics: Arc::new(ConnectionRegistry::within(
+                &self.connector.settings.connections,
+            )),
             attempt: None,
         };
+        let (address, statistics) = (entry.address.clone(), Arc::clone(&entry.statistics));
         let registry = &self.state.registry;
-        registry.subchannel_created(subconn.id(), entry.address.clone());
+        registry.subchannel_created(subconn.id(), address, statistics);
         self.subconns.insert(subconn.id(), entry);
         subconn
     }

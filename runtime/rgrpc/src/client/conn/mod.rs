@@ -8,7 +8,8 @@ mod compression;
 mod connectivity;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
+use std::time::SystemTime;
 
 use tokio::sync::watch;
 
@@ -17,13 +18,16 @@ use super::channel::{Channel, ChannelParts};
 use super::connectivity::{ChannelState, SharedState};
 use crate::buffer_pool::BufferPool;
 use crate::call::{CallOptions, ClientInterceptor, Intercepted, InterceptorList};
+use crate::channelz::{
+    CallCounts, ChannelSnapshot, ChannelSource, Listing, Registry, SubchannelSnapshot,
+};
 use crate::credentials::{ChannelCredentials, PerRpcCredentials};
 use crate::resolver::ChannelId;
 use crate::service_config::MethodConfig;
 use crate::stats::StatsHandlers;
 use crate::status::Status;
 use crate::task::current_runtime;
-use crate::transport::{CommonHeaders, ConnectionSnapshot};
+use crate::transport::{CommonHeaders, ConnectionRegistry, ConnectionSnapshot};
 
 /// A channel, on which calls are made. It connects when a call needs it, reconnects, and closes its
 /// connection when there have been no calls [for long](crate::ClientConnBuilder::idle_timeout). Its
@@ -62,6 +66,10 @@ struct Inner {
     closed: watch::Sender<bool>,
     /// The parts of the task.
     parts: Arc<ChannelParts>,
+    parent: Option<ChannelId>,
+    created: SystemTime,
+    /// The channel's place in its registry.
+    _listing: Listing,
 }
 
 /// The options of a channel that concern its calls.
@@ -84,12 +92,23 @@ pub(super) struct Settings {
 }
 
 impl ClientConn {
-    pub(super) fn from_parts(settings: Settings, channel: ChannelParts) -> Self {
-        Self(Arc::new(Inner {
+    /// Creates the handle of a channel, and lists it in `registry`.
+    pub(super) fn from_parts(
+        settings: Settings,
+        channel: ChannelParts,
+        parent: Option<ChannelId>,
+        registry: &Registry,
+    ) -> Self {
+        let id = channel.options.channel.id().number();
+        let parent_id = parent.map(ChannelId::number);
+        Self(Arc::new_cyclic(|this: &Weak<Inner>| Inner {
             settings,
             state: Arc::new(ChannelState::new()),
             closed: watch::Sender::new(false),
             parts: Arc::new(channel),
+            parent,
+            created: SystemTime::now(),
+            _listing: registry.add_channel(id, parent_id, this.clone()),
         }))
     }
 
@@ -218,6 +237,49 @@ impl ClientConn {
     /// The options of the channel that concern its calls.
     pub(super) fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+}
+
+impl Inner {
+    fn id(&self) -> u64 {
+        self.parts.options.channel.id().number()
+    }
+}
+
+impl ChannelSource for Inner {
+    fn is_over(&self) -> bool {
+        self.state.picker.is_closed()
+    }
+
+    fn snapshot(&self) -> ChannelSnapshot {
+        let calls = self.state.calls.numbers();
+        ChannelSnapshot {
+            id: self.id(),
+            parent: self.parent.map(ChannelId::number),
+            target: self.settings.canonical_target.clone(),
+            state: self.state.picker.state(),
+            calls: CallCounts {
+                started: calls.started,
+                succeeded: calls.succeeded,
+                failed: calls.failed,
+                last_started: self.connections().calls().last_started,
+            },
+            created: self.created,
+            subchannels: self.state.registry.subchannel_ids(),
+            nested: Vec::new(),
+        }
+    }
+
+    fn subchannels(&self) -> Vec<SubchannelSnapshot> {
+        self.state.registry.subchannels(self.id())
+    }
+
+    fn subchannel(&self, id: u64) -> Option<SubchannelSnapshot> {
+        self.state.registry.subchannel(id, self.id())
+    }
+
+    fn connections(&self) -> &ConnectionRegistry {
+        &self.parts.connector.settings.connections
     }
 }
 

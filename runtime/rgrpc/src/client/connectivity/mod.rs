@@ -8,7 +8,7 @@
 //! - [`Connections`]: the connections of a subchannel, which a picked attempt finds without a lock;
 //! - [`TaskMailbox`]: whether the task runs, and how events reach it;
 //! - [`Registry`]: the subchannels and connections, as channelz and `close` see them;
-//! - [`ActiveCalls`]: the number of calls, for the idle mode.
+//! - [`ActiveCalls`]: the numbers of calls, for the idle mode and channelz.
 
 mod active_calls;
 mod connect_attempts;
@@ -171,8 +171,8 @@ mod tests {
             assert_eq!(channel.picker.state(), ConnectivityState::Idle);
             // Takes the mailbox's lock.
             channel.task.exit_idle();
-            channel.calls.begin();
-            channel.calls.end();
+            channel.calls.begin(true);
+            channel.calls.end(true);
             self.drops.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -197,10 +197,10 @@ mod tests {
     #[test]
     fn a_channel_with_calls_does_not_go_idle() {
         let (channel, drops) = looking();
-        channel.calls.begin();
+        channel.calls.begin(true);
         assert!(!channel.try_publish_idle());
         assert_eq!(drops.load(Ordering::Relaxed), 0);
-        channel.calls.end();
+        channel.calls.end(true);
         assert!(channel.try_publish_idle());
         assert_eq!(drops.load(Ordering::Relaxed), 1);
         assert_eq!(channel.picker.state(), ConnectivityState::Idle);

@@ -1,19 +1,21 @@
 //! The registry of a channel's subchannels, connections and attempts to connect.
 //!
 //! Written by the channel's task alone; read by users, and by calls that are given up, on their
-//! tasks. It is where channelz finds the children of a channel.
+//! tasks. It is where [`channelz`](crate::channelz) finds the subchannels of a channel.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, Weak};
+use std::time::SystemTime;
 
 use super::connect_attempts::{ChannelConnectAttempts, Unconnected};
 use super::event::ConnectionId;
 use crate::balancer::SubConnId;
+use crate::channelz;
 use crate::connectivity_state::ConnectivityState;
 use crate::io::Address;
 use crate::lock::lock;
-use crate::transport::ClientTransport;
+use crate::transport::{ClientTransport, ConnectionRegistry};
 
 /// The subchannels of a channel, their connections, and the attempts to connect.
 ///
@@ -35,6 +37,10 @@ struct SubchannelRecord {
     state: ConnectivityState,
     /// The open connections, those that take no more calls included.
     connections: BTreeMap<ConnectionId, Weak<dyn ClientTransport>>,
+    /// The statistics of the connections, those included that are being made or closed.
+    statistics: Arc<ConnectionRegistry>,
+    created: SystemTime,
+    last_connect_error: Option<String>,
 }
 
 /// A subchannel at a moment.
@@ -44,6 +50,12 @@ pub(in crate::client) struct SubchannelSnapshot {
     pub(in crate::client) state: ConnectivityState,
     /// The open connections, the oldest first, those that take no more calls included.
     pub(in crate::client) connections: Vec<OpenConnection>,
+}
+
+/// A subchannel as it was seen under the lock. The rest of its snapshot is made outside of it.
+struct SeenSubchannel {
+    snapshot: channelz::SubchannelSnapshot,
+    statistics: Arc<ConnectionRegistry>,
 }
 
 /// An open connection of a subchannel.
@@ -72,11 +84,54 @@ impl Registry {
             .collect()
     }
 
-    pub(in crate::client) fn subchannel_created(&self, id: SubConnId, address: Address) {
+    /// Returns the subchannels of a channel as channelz has them, in the order of their ids.
+    pub(in crate::client) fn subchannels(&self, channel: u64) -> Vec<channelz::SubchannelSnapshot> {
+        let seen: Vec<_> = {
+            let records = lock(&self.0);
+            let subchannels = records.subchannels.iter();
+            subchannels
+                .map(|(id, record)| record.seen(*id, channel))
+                .collect()
+        };
+        seen.into_iter().map(SeenSubchannel::snapshot).collect()
+    }
+
+    /// Returns one subchannel of a channel as channelz has it.
+    pub(in crate::client) fn subchannel(
+        &self,
+        id: u64,
+        channel: u64,
+    ) -> Option<channelz::SubchannelSnapshot> {
+        let id = SubConnId::new(id);
+        let seen = lock(&self.0).subchannels.get(&id)?.seen(id, channel);
+        Some(seen.snapshot())
+    }
+
+    /// Returns the ids of the subchannels.
+    pub(in crate::client) fn subchannel_ids(&self) -> Vec<u64> {
+        let records = lock(&self.0);
+        records
+            .subchannels
+            .keys()
+            .copied()
+            .map(SubConnId::number)
+            .collect()
+    }
+
+    /// There is a new subchannel; `statistics` are those of its connections.
+    pub(in crate::client) fn subchannel_created(
+        &self,
+        id: SubConnId,
+        address: Address,
+        statistics: Arc<ConnectionRegistry>,
+    ) {
         let record = SubchannelRecord {
             address,
             state: ConnectivityState::Idle,
             connections: BTreeMap::new(),
+            statistics,
+            created: SystemTime::now(),
+            last_connect_error: None,
         };
         lock(&self.0).subchannels.insert(id, record);
     }
@@ -85,6 +140,13 @@ impl Registry {
     pub(in crate::client) fn subchannel_state(&self, id: SubConnId, state: ConnectivityState) {
         if let Some(record) = lock(&self.0).subchannels.get_mut(&id) {
             record.state = state;
+        }
+    }
+
+    /// An attempt to connect a subchannel has ended: with this error, or with a connection.
+    pub(in crate::client) fn subchannel_connect_error(&self, id: SubConnId, error: Option<String>) {
+        if let Some(record) = lock(&self.0).subchannels.get_mut(&id) {
+            record.last_connect_error = error;
         }
     }
 
@@ -150,7 +212,31 @@ impl Registry {
     }
 }
 
+impl SeenSubchannel {
+    fn snapshot(mut self) -> channelz::SubchannelSnapshot {
+        self.snapshot.calls = self.statistics.calls();
+        self.snapshot.connections = self.statistics.snapshots();
+        self.snapshot
+    }
+}
+
 impl SubchannelRecord {
+    fn seen(&self, id: SubConnId, channel: u64) -> SeenSubchannel {
+        SeenSubchannel {
+            snapshot: channelz::SubchannelSnapshot {
+                id: id.number(),
+                channel,
+                address: self.address.clone(),
+                state: self.state,
+                calls: channelz::CallCounts::default(),
+                created: self.created,
+                last_connect_error: self.last_connect_error.clone(),
+                connections: Vec::new(),
+            },
+            statistics: Arc::clone(&self.statistics),
+        }
+    }
+
     fn snapshot(&self, id: SubConnId) -> SubchannelSnapshot {
         let connections = self.connections.iter().filter_map(|(id, transport)| {
             Some(OpenConnection {
@@ -255,7 +341,7 @@ mod tests {
         let subconn = channel.create_subconn(address.clone(), SubConnOptions::default());
         let (id, first, second) = (subconn.id(), ConnectionId(1), ConnectionId(2));
         let transports = [(); 2].map(|()| Arc::new(NoTransport) as Arc<dyn ClientTransport>);
-        registry.subchannel_created(id, address);
+        registry.subchannel_created(id, address, Arc::default());
         assert_eq!(seen(&registry), [(Idle, vec![])]);
         registry.subchannel_state(id, Ready);
         registry.connection_opened(id, first, &transports[0]);
@@ -276,7 +362,7 @@ mod tests {
         let mut channel = TestChannel::new();
         let subconn = channel.create_subconn(address.clone(), SubConnOptions::default());
         let [kept, dropped] = [(); 2].map(|()| Arc::new(NoTransport) as Arc<dyn ClientTransport>);
-        registry.subchannel_created(subconn.id(), address);
+        registry.subchannel_created(subconn.id(), address, Arc::default());
         registry.connection_opened(subconn.id(), ConnectionId(1), &kept);
         registry.connection_opened(subconn.id(), ConnectionId(2), &dropped);
         drop(dropped);

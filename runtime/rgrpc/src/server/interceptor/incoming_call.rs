@@ -1,17 +1,18 @@
 use std::future::{Future, ready};
 use std::sync::Arc;
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::ServerNext;
 use super::chain::service_of;
 use crate::call::{CallContext, Extensions, Response};
-use crate::codec::{Codec, PREFIX_LEN};
+use crate::codec::Codec;
 use crate::descriptor::MethodDescriptor;
 use crate::interceptor::{CallKind, CallOutcome, MessageInterceptor};
 use crate::io::Peer;
 use crate::metadata::Metadata;
+use crate::server::call::SizeLimit;
 use crate::server::dispatch::Dispatcher;
 use crate::server::services::{Method, MethodId};
 use crate::server::{HandlerFuture, ServerCall, ServerReply};
@@ -34,7 +35,7 @@ pub struct IncomingCall {
     /// `None` if the server does not have the method.
     method: Option<MethodId>,
     call: ServerCall,
-    /// The status that the server is going to refuse the call with.
+    /// The status with which the server refuses the call.
     refusal: Option<Status>,
 }
 
@@ -121,6 +122,52 @@ impl IncomingCall {
         self.context().deadline()
     }
 
+    /// Makes the deadline earlier: the call ends with DEADLINE_EXCEEDED at this time, and its handler is
+    /// dropped. Calls that the handler makes on behalf of this one inherit it. A time after the
+    /// [deadline](Self::deadline) changes nothing. Default: the client's deadline.
+    ///
+    /// It holds for the call, whichever clone has set it.
+    pub fn set_deadline(&mut self, deadline: Instant) {
+        self.context().shorten_deadline(deadline);
+    }
+
+    /// Sets the maximum size of a received message of this call, in bytes. Default:
+    /// [`Server::max_receive_message_size`](crate::Server::max_receive_message_size), or the value of the
+    /// [head hook](crate::Server::head_hook). A larger message fails with RESOURCE_EXHAUSTED.
+    ///
+    /// Holds for messages that are received after it, and not for one that
+    /// [`request_message`](Self::request_message) was called for.
+    pub fn set_max_receive_message_size(&mut self, bytes: usize) {
+        self.call.limits_mut().max_receive = SizeLimit::new(bytes);
+    }
+
+    /// Sets the maximum size of a sent message of this call, in bytes. Default:
+    /// [`Server::max_send_message_size`](crate::Server::max_send_message_size). A larger message fails with
+    /// RESOURCE_EXHAUSTED.
+    pub fn set_max_send_message_size(&mut self, bytes: usize) {
+        self.call.limits_mut().max_send = SizeLimit::new(bytes);
+    }
+
+    /// Sets the compressor of the response's messages, by its name, as
+    /// [`CallContext::set_send_compressor`].
+    ///
+    /// # Errors
+    /// Those of [`CallContext::set_send_compressor`].
+    pub fn set_send_compressor(&mut self, name: &str) -> Result<(), Status> {
+        self.context().set_send_compressor(name)
+    }
+
+    /// The status with which the server refuses the call: that of its
+    /// [head hook](crate::Server::head_hook), or UNIMPLEMENTED for a `grpc-encoding` that it does not have.
+    /// `None` if it does not.
+    ///
+    /// [`ServerNext::run`] returns the status then, and no handler runs. A call that the head hook refuses
+    /// ends with a failure, whatever the interceptors answer.
+    #[must_use]
+    pub fn refusal(&self) -> Option<&Status> {
+        self.refusal.as_ref()
+    }
+
     /// The two ends of the connection that the call came by, and how it is secured.
     #[must_use]
     pub fn peer(&self) -> &Peer {
@@ -171,11 +218,13 @@ impl IncomingCall {
     }
 
     /// Receives the only request of a unary or server-streaming call: waits until it has come, and
-    /// returns its encoded bytes. The handler has it as well, in each run.
+    /// returns its encoded bytes, decompressed. The handler has it as well, in each run, and so have
+    /// clones that are made afterwards.
     ///
-    /// Message interceptors and stats handlers see the message when the handler has it; one that came
-    /// compressed has its uncompressed length there. Not cancel-safe: a future that is dropped before it
-    /// is ready may take the request with it.
+    /// Message interceptors and stats handlers see the message when the handler has it. Copies nothing
+    /// if the message is in one piece.
+    ///
+    /// Cancel-safe: what has come is kept for the next call of this, and for the handler.
     ///
     /// # Errors
     /// As the handler's: RESOURCE_EXHAUSTED for a message that is too large, UNIMPLEMENTED for no
@@ -233,7 +282,7 @@ impl IncomingCall {
     /// ```
     ///
     /// # Errors
-    /// The status that the handler returns.
+    /// The status that the handler returns; that of the [refusal](Self::refusal), without running it.
     pub fn handle<F>(
         self,
         handler: F,
@@ -241,7 +290,10 @@ impl IncomingCall {
     where
         F: FnOnce(ServerCall) -> HandlerFuture,
     {
-        handler(self.call)
+        match self.refusal {
+            Some(status) => Box::pin(ready(Err(status))),
+            None => handler(self.call),
+        }
     }
 
     /// The method, if the server has it.
@@ -284,15 +336,4 @@ impl IncomingCall {
         };
         handler.unwrap_or_else(|status| Box::pin(ready(Err(status))))
     }
-}
-
-/// A message as it came over the wire without compression.
-pub(in crate::server) fn with_prefix(message: &Bytes) -> Bytes {
-    // A message that was received has a length that fits.
-    let len = u32::try_from(message.len()).unwrap_or(u32::MAX);
-    let mut framed = Vec::with_capacity(PREFIX_LEN + message.len());
-    framed.put_u8(0);
-    framed.put_u32(len);
-    framed.put(message.chunk());
-    framed.into()
 }

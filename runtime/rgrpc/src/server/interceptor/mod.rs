@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 pub(super) use chain::Interceptors;
 pub use incoming_call::IncomingCall;
-pub(super) use incoming_call::with_prefix;
 pub use next::ServerNext;
 
 use super::{HandlerFuture, ServerReply};
@@ -25,7 +24,7 @@ use crate::status::Status;
 /// first one registered is the outermost. An interceptor runs for every call whose head is well formed,
 /// when the head has come: the body is neither awaited nor decoded before
 /// [`ServerNext::run`] reaches the handler. That includes calls of unknown methods and calls that the
-/// server refuses, whose status `run` returns.
+/// server [refuses](IncomingCall::refusal), whose status `run` returns.
 ///
 /// Implemented for functions: an `async fn(IncomingCall, ServerNext) -> Result<ServerReply, Status>`,
 /// or a closure.
@@ -60,6 +59,14 @@ use crate::status::Status;
 /// Source: grpc-go `UnaryServerInterceptor`, `StreamServerInterceptor`; connect-go `Interceptor`.
 pub trait ServerInterceptor: Send + Sync + 'static {
     /// Handles a call: answers it, or runs the rest of the chain.
+    ///
+    /// Called for each call, on the connection's task, where the future is polled first; one that is not
+    /// ready is spawned as a task of its own with its handler. If the client, the connection or the
+    /// deadline ends the call before it is ready, this future is dropped at its await point, and with it
+    /// the handler; it need not be cancel-safe.
+    ///
+    /// # Errors
+    /// The status that the call ends with, of the interceptor or of [`ServerNext::run`].
     fn intercept(
         &self,
         call: IncomingCall,

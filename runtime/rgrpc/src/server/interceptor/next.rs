@@ -20,7 +20,8 @@ impl ServerNext {
     /// sent before. Of several runs the first to receive the request has it; see
     /// [`IncomingCall::request_message`].
     ///
-    /// Dropping the future drops the handler.
+    /// Not cancel-safe: dropping the future before it is ready drops the handler, which may have received
+    /// the request. The call goes on; the interceptor answers it.
     ///
     /// # Errors
     /// The status that the call is to end with.

@@ -22,10 +22,11 @@ use super::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, MAX_REMEMBERED_RESETS,
     MAX_STREAM_ERRORS, RESET_MEMORY, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
 };
+use crate::extensions::Extensions;
 use crate::io::{BoxedIo, Connected, Peer};
 use crate::side::Side;
 use crate::task::{Lost, watched};
-use crate::transport::statistics::ConnectionStats;
+use crate::transport::statistics::{ConnectionStats, CountedStream};
 use crate::transport::{
     ClientSettings, ClientTransport, ClientTransportStream, ConnectionSnapshot, DisconnectReason,
     DrainReason, OpenError, OpenRequest, PrefaceError, Report, TransportEvent, request_too_large,
@@ -38,6 +39,7 @@ const LAST_STREAM_ID: u32 = (1 << 31) / 4 * 3 - 1;
 /// A client's connection over `h2`.
 pub(super) struct H2ClientTransport {
     sender: SendRequest<Piece>,
+    extensions: Extensions,
     connection: Arc<ConnectionInfo>,
     close: Arc<Notify>,
     report: Report,
@@ -85,6 +87,7 @@ pub(crate) async fn connect(
     let close = Arc::new(Notify::new());
     let transport = Arc::new(H2ClientTransport {
         sender: sender.clone(),
+        extensions: connected.extensions,
         connection: Arc::clone(&info),
         close: Arc::clone(&close),
         report: Arc::clone(&report),
@@ -240,11 +243,16 @@ impl ClientTransport for H2ClientTransport {
             half_closed,
             opener,
             Arc::clone(&self.connection),
+            CountedStream::begin(&self.stats),
         )))
     }
 
     fn peer(&self) -> &Arc<Peer> {
         self.connection.peer()
+    }
+
+    fn extensions(&self) -> &Extensions {
+        &self.extensions
     }
 
     fn max_concurrent_streams(&self) -> usize {

@@ -21,6 +21,7 @@ use super::sender::{Sender, closed};
 use crate::lock::lock;
 use crate::side::Side;
 use crate::status::Status;
+use crate::transport::statistics::CountedStream;
 use crate::transport::{
     ClientTransportStream, HeadersBlock, Incoming, IncomingHead, NoHead, NotGrpc, ReadDemand,
     ResetCode, ResponseError, Stream, StreamEnd, Trailers, ended_well,
@@ -34,6 +35,7 @@ pub(super) struct H2ClientStream {
     /// turn.
     opener: Mutex<SendRequest<Piece>>,
     connection: Arc<ConnectionInfo>,
+    counted: CountedStream,
 }
 
 /// The receiving side of a stream.
@@ -99,6 +101,7 @@ impl H2ClientStream {
         half_closed: bool,
         opener: SendRequest<Piece>,
         connection: Arc<ConnectionInfo>,
+        counted: CountedStream,
     ) -> Self {
         Self {
             receive: Mutex::new(Receive {
@@ -115,6 +118,7 @@ impl H2ClientStream {
             }),
             opener: Mutex::new(opener),
             connection,
+            counted,
         }
     }
 
@@ -133,6 +137,7 @@ impl H2ClientStream {
     }
 
     fn trailers(&self, trailers: Trailers) -> Receiving {
+        self.counted.complete(trailers.outcome.is_ok());
         self.stop_sending(if trailers.malformed {
             Reason::PROTOCOL_ERROR
         } else {
@@ -348,6 +353,7 @@ mod tests {
 
     use super::*;
     use crate::io::{Address, Peer};
+    use crate::transport::ConnectionRegistry;
     use crate::transport::checked_waker::{CheckedWakes, is_locked};
 
     /// A stream to a server that does not answer.
@@ -368,8 +374,11 @@ mod tests {
         let (response, stream) = opener.send_request(request, false).expect("open");
         let peer = Arc::new(Peer::new(Address::Pipe, Address::Pipe));
         let sender = Sender::new(stream, Side::Client, None);
+        let registration =
+            Arc::new(ConnectionRegistry::default()).register(Side::Client, Arc::clone(&peer));
+        let counted = CountedStream::begin(registration.stats());
         let connection = Arc::new(ConnectionInfo::new(peer));
-        H2ClientStream::new(response, sender, false, opener, connection)
+        H2ClientStream::new(response, sender, false, opener, connection, counted)
     }
 
     #[tokio::test]

@@ -26,7 +26,7 @@ use super::{
 use crate::io::{BoxedIo, Connected, Peer};
 use crate::select_biased::{Either, select_biased};
 use crate::side::Side;
-use crate::transport::statistics::ConnectionStats;
+use crate::transport::statistics::{ConnectionStats, CountedStream};
 use crate::transport::{
     Call, ConnectionPhase, DisconnectReason, Dispatch, HeadWithTimeout, ReceivedCall, Rejection,
     ServerPhase, ServerSettings, ServerTransport, ServerTransportStream, run_call,
@@ -74,7 +74,7 @@ impl ServerConnection {
         }
         let mut phase = self.phase;
         let header_list = HeaderListLimit::new();
-        let io = ServerTap::new(self.io, Arc::clone(&header_list), stats);
+        let io = ServerTap::new(self.io, Arc::clone(&header_list), Arc::clone(&stats));
         let handshake =
             tokio::time::timeout(self.settings.handshake_timeout, builder.handshake(io));
         // A graceful stop waits for nothing on a connection without its handshake.
@@ -107,6 +107,7 @@ impl ServerConnection {
             phase,
             stopped: Arc::default(),
             drain: None,
+            stats,
         })
     }
 }
@@ -135,6 +136,7 @@ struct Open {
     stopped: Arc<AtomicBool>,
     /// Set while the connection drains.
     drain: Option<Pin<Box<Sleep>>>,
+    stats: Arc<ConnectionStats>,
 }
 
 /// An event of the connection's task.
@@ -165,6 +167,7 @@ impl Open {
                     if self.drain.is_none() {
                         self.drain = Some(Box::pin(sleep(DRAIN_TIMEOUT)));
                         self.connection.graceful_shutdown();
+                        self.stats.set_draining();
                     }
                 }
                 Event::DrainTimeout if self.connection.has_streams() => {
@@ -266,6 +269,7 @@ impl Accepted {
             Err(rejection) => {
                 // The stream may have been reset meanwhile; then there is no receiver.
                 let _ = respond.send_response(connection.rejection(&rejection), true);
+                CountedStream::begin(&connection.stats).complete(false);
                 return None;
             }
         };
@@ -286,6 +290,7 @@ impl Accepted {
                 Arc::clone(&connection.stopped),
                 Arc::clone(&connection.header_list),
                 call,
+                CountedStream::begin(&connection.stats),
             ))
         };
         Some(dispatch.dispatch(received, open))

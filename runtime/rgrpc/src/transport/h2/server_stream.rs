@@ -20,6 +20,7 @@ use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::side::Side;
 use crate::status::Status;
+use crate::transport::statistics::CountedStream;
 use crate::transport::{
     CallEnd, CallState, CancelReason, ConnectionHandle, Incoming, Last, ReadDemand, ResetCode,
     ResponseHead, ServerTransportStream, Stream, StreamEnd, too_large,
@@ -35,6 +36,7 @@ pub(super) struct H2ServerStream {
     stopped: Arc<AtomicBool>,
     header_list: Arc<HeaderListLimit>,
     call: CallState,
+    counted: CountedStream,
 }
 
 /// ```text
@@ -71,6 +73,7 @@ impl H2ServerStream {
         stopped: Arc<AtomicBool>,
         header_list: Arc<HeaderListLimit>,
         call: CallState,
+        counted: CountedStream,
     ) -> Self {
         Self {
             receive: Mutex::new(Receiving::Open(Body(body))),
@@ -80,6 +83,7 @@ impl H2ServerStream {
             stopped,
             header_list,
             call,
+            counted,
         }
     }
 
@@ -129,7 +133,10 @@ impl H2ServerStream {
             if header.is_empty() {
                 let response = fields::trailers_only(self.head(&header), &outcome);
                 return match self.response_excess(&response) {
-                    None => send.send_whole(response),
+                    None => {
+                        self.counted.complete(outcome.is_ok());
+                        send.send_whole(response);
+                    }
                     Some(excess) => self.finish_fitted(send, Last::TrailersOnly, outcome, excess),
                 };
             }
@@ -141,7 +148,10 @@ impl H2ServerStream {
         }
         let trailers = fields::trailers(&outcome);
         match self.trailers_excess(&trailers) {
-            None => send.send_trailers(trailers),
+            None => {
+                self.counted.complete(outcome.is_ok());
+                send.send_trailers(trailers);
+            }
             Some(excess) => self.finish_fitted(send, Last::Trailers, outcome, excess),
         }
     }
@@ -156,6 +166,7 @@ impl H2ServerStream {
         outcome: Result<Metadata, Status>,
         (size, limit): (usize, u32),
     ) {
+        self.counted.complete(false);
         let status = outcome.map_or_else(|status| status, |_| too_large(last, size, limit));
         tracing::debug!(
             peer = %self.connection.peer().remote, size, limit, code = %status.code(),
@@ -227,7 +238,10 @@ impl H2ServerStream {
             let _ = sender.send(message, false);
         }
         match self.trailers_excess(&trailers) {
-            None => send.send_trailers(trailers),
+            None => {
+                self.counted.complete(true);
+                send.send_trailers(trailers);
+            }
             Some(excess) => self.finish_fitted(&mut send, Last::Trailers, outcome, excess),
         }
     }

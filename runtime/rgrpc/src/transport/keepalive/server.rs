@@ -96,6 +96,14 @@ impl ServerKeepalive {
         self.idle_due.is_some()
     }
 
+    /// The time at which the connection reaches its maximum age. `None`: never, or that has been.
+    pub(crate) fn max_age_at(&self) -> Option<Instant> {
+        match self.age {
+            Age::Young { until, .. } => until,
+            Age::Grace { .. } | Age::Over => None,
+        }
+    }
+
     /// The time of the next call of [`handle_timeout`](Self::handle_timeout).
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let age = match self.age {

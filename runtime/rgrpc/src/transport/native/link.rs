@@ -48,6 +48,8 @@ pub(super) struct Link<T, H> {
     received: MessageCounter,
     messages_sent: u64,
     keepalives_sent: u64,
+    /// The number of complete responses with another status than OK.
+    failed_responses: u64,
     registration: Registration,
 }
 
@@ -76,6 +78,7 @@ impl<T, H: Clone> Link<T, H> {
             received: MessageCounter::default(),
             messages_sent: 0,
             keepalives_sent: 0,
+            failed_responses: 0,
             registration,
         }
     }
@@ -258,12 +261,18 @@ impl<T, H: Clone> Link<T, H> {
         }
     }
 
+    /// Counts a complete response with another status than OK.
+    #[inline]
+    pub(super) fn count_failed_response(&mut self) {
+        self.failed_responses += 1;
+    }
+
     /// Records the peer's GOAWAY.
     pub(super) fn received_goaway(&mut self, goaway: GoAway) {
         self.registration.stats().set_goaway(goaway);
     }
 
-    /// Publishes the statistics up to now. Called before the task sleeps.
+    /// Publishes the statistics up to now. Called before the task sleeps, and when it ends.
     pub(super) fn publish_stats(&mut self, now: Instant) {
         let core = &mut self.core;
         let streams_open = core.open_streams();
@@ -275,7 +284,10 @@ impl<T, H: Clone> Link<T, H> {
             streams_open: streams_open as u64,
             messages_sent: self.messages_sent,
             messages_received: self.received.messages(),
+            failed_responses: self.failed_responses,
             keepalives_sent: self.keepalives_sent,
+            pings_received: core.stats().pings_received,
+            is_draining: core.is_draining(),
             send_window: core.send_window(),
             receive_window: i64::from(core.receive_window()),
         };

@@ -9,8 +9,8 @@ use crate::io::Peer;
 ///
 /// The values were published when the connection last had nothing more to do. Each is correct, but
 /// they may be from slightly different times. The fields are those of channelz, `Socket` and
-/// `SocketData`. A connection of [`Transport::H2`](crate::Transport) counts nothing and has only
-/// its [`id`](Self::id), its [`peer`](Self::peer) and its [`goaway`](Self::goaway).
+/// `SocketData`. A connection of [`Transport::H2`](crate::Transport) counts its streams, but neither
+/// messages nor PINGs nor windows.
 ///
 /// Source: gRFC A14; `grpc/channelz/v1/channelz.proto`.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,10 +18,15 @@ use crate::io::Peer;
 pub struct ConnectionSnapshot {
     /// The connection's number, unique in the process.
     pub id: u64,
-    /// The two ends, and how the connection is secured.
+    /// The two ends, and how the connection is secured: [`Peer::auth`] has the protocol, the security
+    /// level and the details of the other side.
     pub peer: Peer,
+    /// The time at which the connection was created.
+    pub created: SystemTime,
     /// The number of streams that have begun, one for each call or attempt.
     pub streams_started: u64,
+    /// The number of streams that have begun and have not ended.
+    pub streams_open: u64,
     /// The number of streams whose response has ended, with any status.
     pub streams_succeeded: u64,
     /// The number of streams that have ended without a complete response: they were reset.
@@ -32,6 +37,8 @@ pub struct ConnectionSnapshot {
     pub messages_received: u64,
     /// The number of [keepalive](crate::keepalive) PINGs sent.
     pub keepalives_sent: u64,
+    /// The number of PINGs received, those of keepalive and others, without acknowledgements.
+    pub pings_received: u64,
     /// The time at which this end last opened a stream; `None` on a server.
     pub last_local_stream_created: Option<SystemTime>,
     /// The time at which the other end last opened a stream; `None` on a client.
@@ -45,6 +52,16 @@ pub struct ConnectionSnapshot {
     pub local_flow_control_window: i64,
     /// The connection's flow-control window for data that the other end sends, in octets.
     pub remote_flow_control_window: i64,
+    /// The time since which there is no stream: that at which the last one has ended, or the
+    /// connection was created. `None` while there are streams.
+    pub idle_since: Option<SystemTime>,
+    /// On a server, the time at which the connection reaches its [maximum
+    /// age](crate::keepalive::ServerParameters::max_connection_age) and is drained; `None` without
+    /// such a limit.
+    pub max_age_at: Option<SystemTime>,
+    /// True once either end has begun to close the connection: it takes no new streams, and ends with
+    /// its last one.
+    pub is_draining: bool,
     /// The first GOAWAY that the other end has sent, if any: the connection takes no new streams.
     pub goaway: Option<GoAway>,
 }

@@ -206,3 +206,62 @@ async fn hooks_are_called_once_whatever_the_number_of_runs() {
     assert_eq!((end.code, end.by), (Code::Ok, EndedBy::Server));
     assert!(told.try_recv().is_err(), "once");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_is_added_while_a_stream_is_open_is_called_at_its_end() {
+    let server = serve(StubService::echo());
+    let (keep, mut kept) = unbounded_channel();
+    let conn = channel(&server, |builder| {
+        builder.interceptor(move |call: OutgoingCall, next: ClientNext| {
+            keep.send(call.clone()).expect("the test lives");
+            next.run(call)
+        })
+    });
+    let client = StubClient::new(conn);
+    let (mut requests, mut responses) = soon(async { client.bidi_streaming().await })
+        .await
+        .expect("begun");
+    let call = kept.recv().await.expect("kept");
+    let (tell, mut told) = unbounded_channel();
+    let is_added =
+        call.on_end(move |outcome| tell.send(Ended::of(outcome)).expect("the test lives"));
+    assert!(is_added);
+    requests.close();
+    assert_eq!(soon(responses.recv()).await.expect("OK"), None);
+    assert_eq!(told.try_recv().map(|ended| ended.code), Ok(Code::Ok));
+    assert!(!call.on_end(|_| panic!("called")));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hook_that_comes_after_the_end_is_refused() {
+    // With hooks before it and without, and for a call that is dropped.
+    for hooked in [true, false] {
+        let server = serve(obedient());
+        let (keep, mut kept) = unbounded_channel();
+        let conn = channel(&server, |builder| {
+            builder.interceptor(move |call: OutgoingCall, next: ClientNext| {
+                if hooked {
+                    assert!(call.on_end(|_| ()));
+                }
+                keep.send(call.clone()).expect("the test lives");
+                next.run(call)
+            })
+        });
+        let client = StubClient::new(conn);
+        call(&client, "").await.expect("OK");
+        let refused = kept.recv().await.expect("kept");
+        assert!(!refused.on_end(|_| panic!("called")));
+        stream(&client, "").await.expect("OK");
+        let refused = kept.recv().await.expect("kept");
+        assert!(!refused.on_end(|_| panic!("called")));
+        drop(soon(async { client.bidi_streaming().await }).await);
+        let refused = kept.recv().await.expect("kept");
+        assert!(!refused.on_end(|_| panic!("called")));
+        let cancelled = tokio::spawn(async move { client.unary(msg("hang")).await });
+        settle().await;
+        let refused = kept.recv().await.expect("kept");
+        cancelled.abort();
+        settle().await;
+        assert!(!refused.on_end(|_| panic!("called")));
+    }
+}

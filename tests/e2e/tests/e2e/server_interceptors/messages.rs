@@ -94,6 +94,21 @@ async fn messages_of_a_stream_are_seen_both_ways() {
     }
 }
 
+/// The sizes of a message of 1,000 bytes "a" that came or goes by gzip are both in each entry.
+fn assert_compressed_sizes(watching: &Watching, entries: usize) {
+    let seen = watching.diary.take();
+    assert_eq!(seen.len(), entries, "{seen:?}");
+    for seen in seen {
+        let sizes: Vec<usize> = seen
+            .split(' ')
+            .skip(2)
+            .map(|size| size.parse().expect("a size"))
+            .collect();
+        assert_eq!(sizes[0], encoded("a".repeat(1_000)).len(), "{seen}");
+        assert!(sizes[1] < 100 && sizes[2] == sizes[1] + 5, "{seen}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn both_sizes_of_a_compressed_message_are_reported() {
     let watching = Watching::default();
@@ -106,16 +121,36 @@ async fn both_sizes_of_a_compressed_message_are_reported() {
             .expect("begun");
     soon(requests.send(msg(&body))).await.expect("sent");
     soon(responses.recv()).await.expect("OK").expect("one");
-    let len = encoded(&body).len();
-    for seen in watching.diary.take() {
-        let sizes: Vec<usize> = seen
-            .split(' ')
-            .skip(2)
-            .map(|size| size.parse().expect("a size"))
-            .collect();
-        assert_eq!(sizes[0], len, "{seen}");
-        assert!(sizes[1] < 100 && sizes[2] == sizes[1] + 5, "{seen}");
-    }
+    assert_compressed_sizes(&watching, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_sizes_of_a_compressed_unary_request_and_response_are_reported() {
+    let watching = Watching::default();
+    let server = watched(&watching);
+    let client = server.client();
+    let call = || client.unary(msg("a".repeat(1_000))).compressor("gzip");
+    soon(async { call().await }).await.expect("OK");
+    assert_compressed_sizes(&watching, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn both_sizes_of_a_request_that_an_interceptor_has_received_before_are_reported() {
+    let watching = Watching::default();
+    let watch = watching.clone();
+    let server = new_server().interceptor(move |mut call: IncomingCall, next: ServerNext| {
+        let watch = watch.clone();
+        async move {
+            call.request_message().await?;
+            call.intercept_messages(watch);
+            next.run(call).await
+        }
+    });
+    let server = echo(server);
+    let client = server.client();
+    let call = || client.unary(msg("a".repeat(1_000))).compressor("gzip");
+    soon(async { call().await }).await.expect("OK");
+    assert_compressed_sizes(&watching, 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -211,7 +211,7 @@ impl CallAttempt {
 
     /// The attempt has ended. Every attempt that has a stream ends here, once for each effect.
     fn finish(&self, outcome: Result<(), &Status>, trailers: &Metadata) {
-        self.counted.end();
+        self.counted.end(outcome.is_ok());
         let callback = self.callback.as_ref().and_then(|slot| lock(slot).take());
         if let Some(callback) = callback {
             let was_sent = *lock(&self.delivery) != Delivery::NotSent;

@@ -26,7 +26,7 @@ use crate::client::call::resolved_call::ResolvedCall;
 use crate::client::call::scheduler::{AttemptFailure, AttemptNumber};
 use crate::client::call::wait_reason::{WaitRecorder, deadline_exceeded};
 use crate::metadata::Metadata;
-use crate::stats::CallEvent;
+use crate::stats::{CallEvent, PickedConnection};
 use crate::status::Status;
 use crate::transport::{CommonHeaders, OpenError, OpenRequest};
 
@@ -60,13 +60,14 @@ impl AttemptContext<'_> {
             conn, method, call, ..
         } = *self;
         if !method.starts_with('/') {
+            conn.shared().calls.failed_before_attempt();
             return Err(malformed(method));
         }
         let recorded = match self.observer {
             Some(observer) => RecordedAttempt::begin(observer, number, call.metadata()),
             None => None,
         };
-        let counted = CountedAttempt::begin(conn.clone());
+        let counted = CountedAttempt::begin(conn.clone(), number.is_first());
         let mut callback = PickerCallback::default();
         loop {
             let info = PickInfo::new(method, call.metadata()).with_extensions(call.extensions());
@@ -78,7 +79,11 @@ impl AttemptContext<'_> {
                 Err(waiting) => waiting.await?,
             };
             let recording = recorded.as_deref();
-            self.record(recording, || CallEvent::Picked(permit.transport.peer()));
+            self.record(recording, || {
+                let transport = &permit.transport;
+                let picked = PickedConnection::new(transport.peer(), transport.extensions());
+                CallEvent::Picked(picked)
+            });
             // In a block of its own: what differs from the call needs no space in the future afterwards.
             let opened = {
                 let own = if self.needs_authorization(&of_pick) {

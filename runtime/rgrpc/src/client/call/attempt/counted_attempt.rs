@@ -1,4 +1,4 @@
-//! An attempt that counts towards its channel's activity.
+//! An attempt that counts towards its channel's activity, and in the numbers of its calls.
 //!
 //! Created when an attempt begins, on the caller's task.
 
@@ -16,9 +16,10 @@ pub(in crate::client::call) struct CountedAttempt {
 }
 
 impl CountedAttempt {
-    /// Begins an attempt. The channel does not go idle from then on.
-    pub(in crate::client::call) fn begin(conn: ClientConn) -> Self {
-        conn.shared().calls.begin();
+    /// Begins an attempt; `is_first` says that it is the first of its call. The channel does not go
+    /// idle from then on.
+    pub(in crate::client::call) fn begin(conn: ClientConn, is_first: bool) -> Self {
+        conn.shared().calls.begin(is_first);
         Self {
             conn,
             ended: AtomicBool::new(false),
@@ -29,10 +30,10 @@ impl CountedAttempt {
         &self.conn
     }
 
-    /// The attempt counts no more. Idempotent.
-    pub(in crate::client::call) fn end(&self) {
+    /// The attempt has ended, with OK or otherwise. Only the first end counts.
+    pub(in crate::client::call) fn end(&self, is_ok: bool) {
         if !self.has_ended() && !self.ended.swap(true, Ordering::AcqRel) {
-            self.conn.shared().calls.end();
+            self.conn.shared().calls.end(is_ok);
         }
     }
 
@@ -43,6 +44,6 @@ impl CountedAttempt {
 
 impl Drop for CountedAttempt {
     fn drop(&mut self) {
-        self.end();
+        self.end(false);
     }
 }

@@ -85,6 +85,13 @@ pub(super) struct AttemptNumber {
     pub(super) is_hedged: bool,
 }
 
+impl AttemptNumber {
+    /// Returns whether the attempt is the first of its call.
+    pub(super) fn is_first(self) -> bool {
+        self.previous == 0 && !self.is_transparent_retry
+    }
+}
+
 /// The attempts at one call.
 #[derive(Clone, Debug)]
 pub(super) struct AttemptScheduler {

@@ -17,6 +17,7 @@ use tokio::time::Instant;
 use self::request_head::RequestFields;
 use self::stream::{ClientPost, ClientSend, ClientShared, NativeClientStream};
 use self::task::Task;
+use crate::extensions::Extensions;
 use crate::io::{Connected, Peer};
 use crate::side::Side;
 use crate::task::watched;
@@ -43,6 +44,7 @@ pub(crate) async fn connect(
     let (failed_sender, failed) = oneshot::channel();
     let transport = Arc::new(NativeClientTransport {
         peer: Arc::clone(&peer),
+        extensions: connected.extensions,
         shared: Arc::clone(&shared),
         close: Arc::new(Notify::new()),
         stats: Arc::clone(registration.stats()),
@@ -77,6 +79,7 @@ pub(crate) async fn connect(
 /// A client's connection.
 struct NativeClientTransport {
     peer: Arc<Peer>,
+    extensions: Extensions,
     shared: Arc<ClientShared>,
     close: Arc<Notify>,
     stats: Arc<ConnectionStats>,
@@ -107,6 +110,10 @@ impl ClientTransport for NativeClientTransport {
 
     fn peer(&self) -> &Arc<Peer> {
         &self.peer
+    }
+
+    fn extensions(&self) -> &Extensions {
+        &self.extensions
     }
 
     fn max_concurrent_streams(&self) -> usize {

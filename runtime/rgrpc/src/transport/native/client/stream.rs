@@ -128,6 +128,8 @@ pub(super) enum After {
     Read(Reading),
     /// Resets the stream, if it is open.
     Reset(ResetCode),
+    /// Counts a response that is a failure, and resets the stream, if it is open.
+    Failed(Option<ResetCode>),
 }
 
 impl NativeClientStream {
@@ -308,17 +310,23 @@ impl ClientStreamState {
     }
 
     fn trailers(&mut self, trailers: Trailers) -> (Wakers, After) {
+        let is_ok = trailers.outcome.is_ok();
         let sending = self.sending.end(trailers.outcome.as_ref().map(|_| ()));
         let wakers = Wakers {
             receiver: self.inbound.end(StreamEnd::new(trailers.outcome)),
             sender: self.outgoing.take_waker(),
         };
-        let after = match sending {
+        let reset = match sending {
             // The server has ended the call. If it has not seen the end of sending, it is told that
             // no message follows.
-            Sending::Open if trailers.malformed => After::Reset(ResetCode::PROTOCOL_ERROR),
-            Sending::Open => After::Reset(ResetCode::NO_ERROR),
-            Sending::HalfClosed | Sending::Ended(_) => After::Nothing,
+            Sending::Open if trailers.malformed => Some(ResetCode::PROTOCOL_ERROR),
+            Sending::Open => Some(ResetCode::NO_ERROR),
+            Sending::HalfClosed | Sending::Ended(_) => None,
+        };
+        let after = match reset {
+            _ if !is_ok => After::Failed(reset),
+            Some(code) => After::Reset(code),
+            None => After::Nothing,
         };
         (wakers, after)
     }
@@ -340,7 +348,7 @@ impl ClientStreamState {
             receiver: self.inbound.end(StreamEnd::new(Err(status))),
             sender: self.outgoing.take_waker(),
         };
-        (wakers, After::Reset(ResetCode::PROTOCOL_ERROR))
+        (wakers, After::Failed(Some(ResetCode::PROTOCOL_ERROR)))
     }
 }
 

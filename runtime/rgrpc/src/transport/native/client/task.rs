@@ -188,7 +188,7 @@ impl Task {
                 self.served = true;
                 if let Some(stream) = self.link.core.value_mut(key) {
                     let after = stream.receive_headers(&head, end_stream);
-                    self.after(key, after);
+                    self.after(key, after, end_stream);
                 }
             }
             Event::Data {
@@ -205,7 +205,7 @@ impl Task {
                         Some(message) => stream.return_buffer(message, end_stream),
                         None => stream.receive(data, end_stream, &self.memory),
                     };
-                    self.after(key, after);
+                    self.after(key, after, end_stream);
                 }
             }
             Event::Reset { key, code } => {
@@ -255,11 +255,21 @@ impl Task {
         }
     }
 
-    fn after(&mut self, key: StreamKey, after: After) {
+    /// Acts on what a stream has received. `ended` says that the server has ended the stream.
+    fn after(&mut self, key: StreamKey, after: After, ended: bool) {
         match after {
             After::Nothing => {}
             After::Read(reading) => self.link.core.read(key, reading),
             After::Reset(code) => self.link.core.reset(key, ErrorCode(code.0)),
+            After::Failed(code) => {
+                // A response that is not complete is no success of the stream either.
+                if ended {
+                    self.link.count_failed_response();
+                }
+                if let Some(code) = code {
+                    self.link.core.reset(key, ErrorCode(code.0));
+                }
+            }
         }
     }
 
@@ -496,10 +506,12 @@ impl ConnectionTask for Task {
 }
 
 impl Drop for Task {
-    /// Tells the streams, when the task panics or is dropped with its runtime.
+    /// Tells the streams, when the task panics or is dropped with its runtime, and publishes the last
+    /// counts.
     fn drop(&mut self) {
         if !self.is_over {
             self.end_streams(&self.disconnect(Lost::now()));
         }
+        self.link.publish_stats(self.shared.last_received.at());
     }
 }

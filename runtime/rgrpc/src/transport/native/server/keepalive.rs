@@ -34,6 +34,16 @@ impl Keepalive {
         }
     }
 
+    /// The time at which the connection reaches its maximum age, if there is one.
+    pub(super) fn max_age_at(&self) -> Option<Instant> {
+        self.limits.max_age_at()
+    }
+
+    /// The time at which something was last received.
+    pub(super) fn last_received(&self) -> Instant {
+        self.received
+    }
+
     /// Records that something was received.
     #[inline]
     pub(super) fn received(&mut self, now: Instant) {

@@ -78,7 +78,7 @@ impl Response<'_> {
             });
             sent = self.link.core.send_headers(self.key, &block.block(), true);
         }
-        self.replied(sent);
+        self.refused(sent);
     }
 
     fn finish(&mut self, header: Option<Metadata>, outcome: &Result<Metadata, Status>) {
@@ -102,6 +102,7 @@ impl Response<'_> {
             Err(SendError::HeaderListTooLarge { size, limit }) => {
                 self.finish_fitted(last, outcome, (size, limit));
             }
+            sent if outcome.is_err() => self.refused(sent),
             sent => self.replied(sent),
         }
     }
@@ -140,7 +141,7 @@ impl Response<'_> {
                 self.link.core.send_trailers(self.key, &block.block())
             }
         };
-        self.replied(sent);
+        self.refused(sent);
     }
 
     /// Ends a call whose headers are larger than the client accepts, before its handler returns.
@@ -193,6 +194,14 @@ impl Response<'_> {
                 return self.finish(None, &Ok(trailer));
             }
         };
+        self.replied(sent);
+    }
+
+    /// Handles the result of a response with another status than OK that was handed to the core.
+    fn refused(&mut self, sent: Result<(), SendError>) {
+        if sent.is_ok() {
+            self.link.count_failed_response();
+        }
         self.replied(sent);
     }
 

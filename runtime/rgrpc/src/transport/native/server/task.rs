@@ -101,6 +101,10 @@ impl<D: Dispatch> Task<D> {
             max_concurrent_streams: settings.max_concurrent_streams,
             ..Config::default()
         };
+        let keepalive = Keepalive::new(settings, now);
+        if let Some(at) = keepalive.max_age_at() {
+            registration.stats().set_max_age(at);
+        }
         Self {
             dispatch,
             shared: Arc::new(ServerShared {
@@ -120,7 +124,7 @@ impl<D: Dispatch> Task<D> {
             calls: Vec::new(),
             spawn_handlers: settings.spawn_handlers,
             unanswered: 0,
-            keepalive: Keepalive::new(settings, now),
+            keepalive,
             preface: Preface::Awaited {
                 until: now.checked_add(settings.handshake_timeout),
             },
@@ -471,12 +475,13 @@ impl<D: Dispatch> ConnectionTask for Task<D> {
 
 impl<D: Dispatch> Drop for Task<D> {
     /// Tells the streams, which other tasks may read, when the task panics or is dropped with its
-    /// runtime.
+    /// runtime, and publishes the last counts.
     fn drop(&mut self) {
         if !self.is_over {
             let reason = DisconnectReason::from(Lost::now());
             self.close_streams(&StreamFailure::ConnectionEnded(reason.clone()));
             self.dispatch.ended(reason);
         }
+        self.link.publish_stats(self.keepalive.last_received());
     }
 }

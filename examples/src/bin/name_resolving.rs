@@ -42,7 +42,8 @@ impl ResolverBuilder for BookBuilder {
         _: &ResolverOptions,
     ) -> Result<Box<dyn Resolver>, ResolverError> {
         if target.endpoint().is_empty() {
-            return Err("the name of a service is expected: book:///name".into());
+            let problem = "the name of a service is expected: book:///name";
+            return Err(ResolverError::invalid_target(problem));
         }
         Ok(Box::new(BookReader {
             name: target.endpoint().to_owned(),

@@ -57,8 +57,8 @@ pub enum DisconnectReason {
     MaxConnectionAge,
     /// The peer violated HTTP/2 or exceeded a budget.
     Protocol(ProtocolViolation),
-    /// The peer does not speak HTTP/2, or not in plain text. The text describes what it speaks.
-    OtherProtocol(Arc<str>),
+    /// The peer does not speak HTTP/2, or not in plain text.
+    OtherProtocol(OtherProtocol),
     /// The connection's task panicked; the log has the message.
     Panicked,
     /// The tokio runtime of the connection's task was shut down.
@@ -83,6 +83,17 @@ pub struct ProtocolViolation {
     pub code: u32,
     /// The description of the violation, or the name of the budget.
     pub description: Cow<'static, str>,
+}
+
+/// The protocol of a peer that does not speak HTTP/2, or not in plain text: recognised by the first
+/// octets that it sends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OtherProtocol {
+    /// HTTP/1. The text is the first line, up to 64 octets of it.
+    Http1(Arc<str>),
+    /// TLS: the peer has sent a TLS record (RFC 8446, section 5.1).
+    Tls,
 }
 
 /// The debug data of a server that receives too many PINGs.
@@ -149,14 +160,9 @@ impl DisconnectReason {
 
     /// The reason in the words of an end of the connection.
     pub(crate) fn at(&self, side: Side) -> impl fmt::Display + '_ {
-        let (this, peer) = match side {
-            Side::Client => ("the client", "the server"),
-            Side::Server => ("the server", "the client"),
-        };
         ReasonText {
             reason: self,
-            this,
-            peer,
+            side: Some(side),
         }
     }
 }
@@ -165,24 +171,26 @@ impl fmt::Display for DisconnectReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = ReasonText {
             reason: self,
-            this: "this end",
-            peer: "the peer",
+            side: None,
         };
         text.fmt(f)
     }
 }
 
-/// The text of a reason, with the names of the two ends.
+/// The text of a reason, in the words of the side, if there is one.
 struct ReasonText<'a> {
     reason: &'a DisconnectReason,
-    this: &'static str,
-    peer: &'static str,
+    side: Option<Side>,
 }
 
 impl fmt::Display for ReasonText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { reason, this, peer } = self;
-        match reason {
+        let (this, peer) = match self.side {
+            Some(Side::Client) => ("the client", "the server"),
+            Some(Side::Server) => ("the server", "the client"),
+            None => ("this end", "the peer"),
+        };
+        match self.reason {
             DisconnectReason::GoAway(goaway) => {
                 write!(f, "{peer} ended it by GOAWAY with {goaway}")
             }
@@ -211,7 +219,23 @@ impl fmt::Display for ReasonText<'_> {
             DisconnectReason::Protocol(violation) => {
                 write!(f, "{peer} broke the protocol: {violation}")
             }
-            DisconnectReason::OtherProtocol(text) => f.write_str(text),
+            DisconnectReason::OtherProtocol(OtherProtocol::Http1(line)) => {
+                let sent = match self.side {
+                    Some(Side::Client) => "answered",
+                    Some(Side::Server) | None => "sent",
+                };
+                write!(f, "{peer} speaks HTTP/1, not HTTP/2: it {sent} {line:?}")
+            }
+            DisconnectReason::OtherProtocol(OtherProtocol::Tls) => f.write_str(match self.side {
+                Some(Side::Client) => {
+                    "the server speaks TLS, not plain text: it answered with a TLS record"
+                }
+                Some(Side::Server) => {
+                    "the client speaks TLS, and the server is in plain text; the server's option is \
+                     credentials"
+                }
+                None => "the peer speaks TLS, not plain text",
+            }),
             DisconnectReason::Panicked => f.write_str("its task panicked; the log has the message"),
             DisconnectReason::RuntimeShutDown => {
                 f.write_str("the tokio runtime of its task was shut down")
@@ -387,9 +411,9 @@ mod tests {
                 "unknown",
             ),
             (
-                DisconnectReason::OtherProtocol("it speaks HTTP/1".into()),
-                "it speaks HTTP/1",
-                "it speaks HTTP/1",
+                DisconnectReason::OtherProtocol(OtherProtocol::Http1("HTTP/1.1 200 OK".into())),
+                "the server speaks HTTP/1, not HTTP/2: it answered \"HTTP/1.1 200 OK\"",
+                "the client speaks HTTP/1, not HTTP/2: it sent \"HTTP/1.1 200 OK\"",
                 "unknown",
             ),
             (

@@ -95,7 +95,7 @@ pub use codec::{
 };
 pub use connectivity_state::ConnectivityState;
 pub use descriptor::{FileDesc, MethodDescriptor, MethodInfo, ServiceInfo};
-pub use disconnect_reason::{DisconnectReason, GoAway, ProtocolViolation};
+pub use disconnect_reason::{DisconnectReason, GoAway, OtherProtocol, ProtocolViolation};
 pub use interceptor::{CallKind, CallOutcome, EndedBy, MessageInterceptor, MessageView};
 pub use memory_budget::MemoryBudget;
 pub use metadata::{Metadata, MetadataError, MetadataIter};

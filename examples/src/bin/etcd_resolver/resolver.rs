@@ -38,10 +38,11 @@ impl ResolverBuilder for EtcdBuilder {
         _: &ResolverOptions,
     ) -> Result<Box<dyn Resolver>, ResolverError> {
         if target.authority().is_empty() || target.endpoint().is_empty() {
-            return Err("etcd://host:port/prefix is expected".into());
+            let problem = "etcd://host:port/prefix is expected";
+            return Err(ResolverError::invalid_target(problem));
         }
         let registry = ClientConn::new(target.authority(), credentials::insecure())
-            .map_err(|error| error.to_string())?;
+            .map_err(ResolverError::invalid_target)?;
         Ok(Box::new(EtcdResolver {
             registry,
             prefix: target.endpoint().as_bytes().to_vec(),

@@ -1,20 +1,72 @@
 //! The form `host:port` of targets and proxies.
 
+use std::error::Error;
+use std::fmt;
 use std::net::Ipv6Addr;
 
 /// The port of a name without one.
 pub(crate) const DEFAULT_PORT: u16 = 443;
 
+/// The error of a text that is not `host[:port]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HostPortError {
+    text: String,
+    problem: HostPortProblem,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum HostPortProblem {
+    /// An opening bracket has no closing one.
+    OpenBracket,
+    /// This follows the closing bracket.
+    AfterBracket(String),
+    /// More than one colon and no brackets.
+    TooManyColons,
+    /// This is not a port.
+    Port(String),
+}
+
+impl HostPortError {
+    fn new(text: &str, problem: HostPortProblem) -> Self {
+        Self {
+            text: text.to_owned(),
+            problem,
+        }
+    }
+}
+
+impl fmt::Display for HostPortError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { text, problem } = self;
+        match problem {
+            HostPortProblem::OpenBracket => {
+                write!(f, "{text:?} has an opening bracket but no closing one")
+            }
+            HostPortProblem::AfterBracket(rest) => {
+                write!(f, "{rest:?} follows the bracket in {text:?}")
+            }
+            HostPortProblem::TooManyColons => write!(
+                f,
+                "{text:?} has too many colons: host:port is expected, IPv6 addresses in brackets"
+            ),
+            HostPortProblem::Port(port) => write!(f, "{port:?} in {text:?} is not a port"),
+        }
+    }
+}
+
+impl Error for HostPortError {}
+
 /// Splits `host[:port]`. An IPv6 address with a port is in brackets.
-pub(crate) fn split(endpoint: &str) -> Result<(&str, Option<u16>), String> {
+pub(crate) fn split(endpoint: &str) -> Result<(&str, Option<u16>), HostPortError> {
+    let error = |problem| HostPortError::new(endpoint, problem);
     let (host, port) = if let Some(rest) = endpoint.strip_prefix('[') {
         let (host, rest) = rest
             .split_once(']')
-            .ok_or_else(|| format!("{endpoint:?} has an opening bracket but no closing one"))?;
+            .ok_or_else(|| error(HostPortProblem::OpenBracket))?;
         match rest.strip_prefix(':') {
             Some(port) => (host, Some(port)),
             None if rest.is_empty() => (host, None),
-            None => return Err(format!("{rest:?} follows the bracket in {endpoint:?}")),
+            None => return Err(error(HostPortProblem::AfterBracket(rest.to_owned()))),
         }
     } else {
         match endpoint.rsplit_once(':') {
@@ -22,10 +74,7 @@ pub(crate) fn split(endpoint: &str) -> Result<(&str, Option<u16>), String> {
             Some((host, _)) if host.contains(':') => {
                 let address = endpoint.split('%').next().unwrap_or(endpoint);
                 if address.parse::<Ipv6Addr>().is_err() {
-                    return Err(format!(
-                        "{endpoint:?} has too many colons: host:port is expected, \
-                         IPv6 addresses in brackets"
-                    ));
+                    return Err(error(HostPortProblem::TooManyColons));
                 }
                 (endpoint, None)
             }
@@ -38,7 +87,7 @@ pub(crate) fn split(endpoint: &str) -> Result<(&str, Option<u16>), String> {
         // `parse` would accept a sign.
         Some(port) => match port.parse() {
             Ok(number) if !port.starts_with('+') => Ok((host, Some(number))),
-            _ => Err(format!("{port:?} in {endpoint:?} is not a port")),
+            _ => Err(error(HostPortProblem::Port(port.to_owned()))),
         },
     }
 }
@@ -117,7 +166,7 @@ mod tests {
             ("[::1:80", "no closing one"),
             ("[::1]80", "follows the bracket"),
         ] {
-            let error = split(endpoint).expect_err(endpoint);
+            let error = split(endpoint).expect_err(endpoint).to_string();
             assert!(error.contains(text), "{endpoint}: {error}");
         }
     }

@@ -20,9 +20,15 @@ use crate::status::Status;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ResolverError {
-    /// The target is invalid for its scheme, or an option of the resolver's builder is. The text
-    /// names the problem.
-    InvalidTarget(String),
+    /// The target is invalid for its scheme: see [`invalid_target`](Self::invalid_target).
+    InvalidTarget(Arc<dyn Error + Send + Sync>),
+    /// An option of the resolver's builder is invalid.
+    InvalidOption {
+        /// The option.
+        option: Cow<'static, str>,
+        /// What is expected of it, such as "more than 0".
+        expected: Cow<'static, str>,
+    },
     /// A name could not be resolved.
     Lookup {
         /// The scheme of the resolver, such as `dns`.
@@ -32,8 +38,8 @@ pub enum ResolverError {
         /// The reason.
         cause: LookupError,
     },
-    /// The service config could not be read. The text names the problem.
-    ServiceConfig(String),
+    /// The service config could not be read: see [`service_config`](Self::service_config).
+    ServiceConfig(Arc<dyn Error + Send + Sync>),
     /// The resolver ended before it had found anything.
     Ended,
     /// The resolver panicked.
@@ -55,6 +61,17 @@ pub enum LookupError {
 }
 
 impl ResolverError {
+    /// Creates the error of a target that is invalid for its scheme. `problem` is an error, or a text
+    /// that names the problem.
+    pub fn invalid_target(problem: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::InvalidTarget(problem.into().into())
+    }
+
+    /// Creates the error of a service config that could not be read. `problem` is as above.
+    pub fn service_config(problem: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::ServiceConfig(problem.into().into())
+    }
+
     /// The status of calls that fail because of this error.
     #[must_use]
     pub fn to_status(&self) -> Status {
@@ -75,7 +92,10 @@ impl LookupError {
 impl fmt::Display for ResolverError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::InvalidTarget(problem) | Self::ServiceConfig(problem) => f.write_str(problem),
+            Self::InvalidTarget(problem) | Self::ServiceConfig(problem) => problem.fmt(f),
+            Self::InvalidOption { option, expected } => {
+                write!(f, "the option {option} must be {expected}")
+            }
             Self::Lookup {
                 scheme,
                 name,
@@ -101,6 +121,7 @@ impl fmt::Display for LookupError {
 impl Error for ResolverError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
+            Self::InvalidTarget(problem) | Self::ServiceConfig(problem) => Some(&**problem),
             Self::Lookup { cause, .. } => Some(cause),
             Self::Other(status) => Some(status),
             _ => None,
@@ -114,20 +135,6 @@ impl Error for LookupError {
             Self::Failed(error) => Some(&**error),
             _ => None,
         }
-    }
-}
-
-/// A text that names the problem of a target.
-impl From<String> for ResolverError {
-    fn from(problem: String) -> Self {
-        Self::InvalidTarget(problem)
-    }
-}
-
-/// A text that names the problem of a target.
-impl From<&str> for ResolverError {
-    fn from(problem: &str) -> Self {
-        Self::InvalidTarget(problem.to_owned())
     }
 }
 
@@ -165,7 +172,15 @@ mod tests {
                 lookup(LookupError::failed("refused")),
                 "name resolution of \"shop.test\" by dns failed: refused",
             ),
-            (ResolverError::from("no port".to_owned()), "no port"),
+            (ResolverError::invalid_target("no port"), "no port"),
+            (ResolverError::service_config("no JSON"), "no JSON"),
+            (
+                ResolverError::InvalidOption {
+                    option: "lookup_timeout".into(),
+                    expected: "more than 0".into(),
+                },
+                "the option lookup_timeout must be more than 0",
+            ),
         ] {
             let status = error.to_status();
             assert_eq!(status.code(), Code::Unavailable);

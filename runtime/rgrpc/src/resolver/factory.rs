@@ -68,7 +68,7 @@ mod tests {
             if self.0.load(Ordering::Relaxed) {
                 Ok(Box::new(StaticResolver::new(Vec::new())))
             } else {
-                Err("disabled".into())
+                Err(ResolverError::invalid_target("disabled"))
             }
         }
     }

@@ -1,3 +1,5 @@
+use std::error::Error;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use super::{
@@ -42,21 +44,35 @@ impl ResolverBuilder for IpListResolverBuilder {
 }
 
 impl IpListResolverBuilder {
-    fn addresses(self, list: &str) -> Result<Vec<SocketAddr>, String> {
+    fn addresses(self, list: &str) -> Result<Vec<SocketAddr>, ResolverError> {
         let of_family = match self {
             Self::V4 => SocketAddr::is_ipv4,
             Self::V6 => SocketAddr::is_ipv6,
         };
         let addresses = list.split(',').map(|text| match parse(text) {
             Some(address) if of_family(&address) => Ok(address),
-            _ => Err(format!(
-                "{text:?} is not an IP address of this scheme: a comma-separated list of \
-                 address:port is expected, IPv6 addresses in brackets"
-            )),
+            _ => Err(ResolverError::invalid_target(NotAnAddress(text.to_owned()))),
         });
         addresses.collect()
     }
 }
+
+/// The error of a part of the list.
+#[derive(Debug)]
+struct NotAnAddress(String);
+
+impl fmt::Display for NotAnAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} is not an IP address of this scheme: a comma-separated list of address:port is \
+             expected, IPv6 addresses in brackets",
+            self.0
+        )
+    }
+}
+
+impl Error for NotAnAddress {}
 
 fn parse(text: &str) -> Option<SocketAddr> {
     let (host, port) = host_port::split(text).ok()?;

@@ -3,6 +3,7 @@ use std::fmt;
 
 use percent_encoding::percent_decode_str;
 
+use super::ResolverError;
 use crate::error_text::debug_is_text;
 
 /// The target of a channel, split into the parts of a URI (RFC 3986, section 3):
@@ -136,17 +137,36 @@ impl Target {
     }
 
     /// The endpoint, or an error if it is empty.
-    pub(super) fn required_endpoint(&self) -> Result<&str, String> {
+    pub(super) fn required_endpoint(&self) -> Result<&str, ResolverError> {
         match self.endpoint() {
-            "" if !self.authority.is_empty() => Err(format!(
-                "the endpoint is empty: write {}:///{}, with three slashes",
-                self.scheme, self.authority
-            )),
-            "" => Err("the endpoint is empty".to_owned()),
+            "" => Err(ResolverError::invalid_target(EmptyEndpoint {
+                scheme: self.scheme.clone(),
+                authority: self.authority.clone(),
+            })),
             endpoint => Ok(endpoint),
         }
     }
 }
+
+/// The error of a target without an endpoint.
+#[derive(Debug)]
+struct EmptyEndpoint {
+    scheme: String,
+    authority: String,
+}
+
+impl fmt::Display for EmptyEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scheme, authority } = self;
+        f.write_str("the endpoint is empty")?;
+        if authority.is_empty() {
+            return Ok(());
+        }
+        write!(f, ": write {scheme}:///{authority}, with three slashes")
+    }
+}
+
+impl Error for EmptyEndpoint {}
 
 /// Splits `//authority/path` into authority and path. Without `//`, all is path.
 fn split_authority(rest: &str) -> (&str, &str) {

@@ -2,6 +2,8 @@
 //!
 //! Source: `doc/naming.md` of the gRPC documents; grpc-go `internal/resolver/unix`.
 
+use std::error::Error;
+use std::fmt;
 use std::path::PathBuf;
 
 use super::{
@@ -62,17 +64,46 @@ fn only(address: Address) -> Box<dyn Resolver> {
 }
 
 /// The whole path of a target: the name of its socket. `what` is its term in errors.
-fn socket_name<'a>(target: &'a Target, what: &str) -> Result<&'a str, String> {
-    let scheme = target.scheme();
-    if !target.authority().is_empty() {
-        return Err(format!(
-            "a unix socket has no host, but {:?} stands before the {what}: \
-             use {scheme}:{what} or {scheme}:///{what}",
-            target.authority()
-        ));
-    }
-    if target.path().is_empty() {
-        return Err(format!("the {what} of the unix socket is empty"));
-    }
-    Ok(target.path())
+fn socket_name<'a>(target: &'a Target, what: &'static str) -> Result<&'a str, ResolverError> {
+    let error = if !target.authority().is_empty() {
+        SocketNameError::Host {
+            scheme: target.scheme().to_owned(),
+            host: target.authority().to_owned(),
+            what,
+        }
+    } else if target.path().is_empty() {
+        SocketNameError::Empty { what }
+    } else {
+        return Ok(target.path());
+    };
+    Err(ResolverError::invalid_target(error))
 }
+
+/// The error of a target that names no unix socket.
+#[derive(Debug)]
+enum SocketNameError {
+    /// A host stands before the name.
+    Host {
+        scheme: String,
+        host: String,
+        what: &'static str,
+    },
+    Empty {
+        what: &'static str,
+    },
+}
+
+impl fmt::Display for SocketNameError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host { scheme, host, what } => write!(
+                f,
+                "a unix socket has no host, but {host:?} stands before the {what}: use \
+                 {scheme}:{what} or {scheme}:///{what}"
+            ),
+            Self::Empty { what } => write!(f, "the {what} of the unix socket is empty"),
+        }
+    }
+}
+
+impl Error for SocketNameError {}

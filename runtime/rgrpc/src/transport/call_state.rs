@@ -1,3 +1,7 @@
+//! The state of a server's call, besides its messages. The engine makes it with the stream, on the
+//! connection's task; the handler, its halves and the dispatcher use it from any task, and the
+//! connection's task cancels it.
+
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;

@@ -1,3 +1,6 @@
+//! The handle of a server's connection, which users and calls hold on any task. It wakes the
+//! connection's task when the connection is to be drained or closed.
+
 use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};

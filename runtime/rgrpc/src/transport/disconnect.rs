@@ -105,7 +105,7 @@ impl fmt::Display for Disconnect {
 impl fmt::Display for PrefaceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.reason {
-            DisconnectReason::OtherProtocol(text) => f.write_str(text),
+            reason @ DisconnectReason::OtherProtocol(_) => reason.at(Side::Client).fmt(f),
             _ => write!(f, "no HTTP/2 SETTINGS came from the server: {}", self.0),
         }
     }
@@ -154,6 +154,7 @@ mod tests {
     use rgrpc_http2::ErrorCode;
 
     use super::*;
+    use crate::disconnect_reason::OtherProtocol;
     use crate::io::Address;
 
     fn disconnect(reason: impl Into<DisconnectReason>, goaway: Option<GoAway>) -> Disconnect {
@@ -196,9 +197,10 @@ mod tests {
                  the tokio runtime of its task was shut down",
             ),
             (
-                disconnect(DisconnectReason::OtherProtocol("HTTP/1".into()), None),
-                "the connection to pipe from pipe was lost: HTTP/1",
-                "HTTP/1",
+                disconnect(DisconnectReason::OtherProtocol(OtherProtocol::Tls), None),
+                "the connection to pipe from pipe was lost: the server speaks TLS, not plain text: it \
+                 answered with a TLS record",
+                "the server speaks TLS, not plain text: it answered with a TLS record",
             ),
         ] {
             assert_eq!(end.to_string(), text);

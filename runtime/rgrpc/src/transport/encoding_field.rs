@@ -1,3 +1,6 @@
+//! The header field about encodings in a response. A server's call sets it, and the engine sends it
+//! with the headers.
+
 use bytes::Bytes;
 
 /// The field about encodings in a response's headers.

@@ -1,3 +1,6 @@
+//! The status of a message that a client sends after the server has ended the call with OK. Streams
+//! return it to the sender, on its task; calls recognise it.
+
 use std::error::Error;
 use std::fmt;
 

@@ -1,5 +1,5 @@
-//! The engine of a connection, by the option [`Transport`]. Channels and servers call it, on the task
-//! of the connection.
+//! The choice of the engine: the one place that names both. The attempt to connect of a channel and the
+//! connection of a server begin here, each on its own task.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,8 +8,8 @@ use std::sync::Arc;
 #[cfg(feature = "transport-h2")]
 use super::h2;
 use super::{
-    ClientSettings, ClientTransport, ConnectionPhase, Dispatch, PrefaceError, Report,
-    ServerSettings, ServerTransport, Transport, native,
+    AuthorityError, ClientSettings, ClientTransport, ConnectionPhase, Dispatch, PrefaceError,
+    Report, ServerSettings, ServerTransport, Transport, native,
 };
 use crate::io::Connected;
 
@@ -17,13 +17,12 @@ use crate::io::Connected;
 pub(crate) type Serving = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Transport {
-    /// Checks that the engine can send this `:authority`, which is valid by RFC 3986. The error
-    /// says why not, and what would help.
+    /// Checks that the engine can send this `:authority`, which is valid by RFC 3986.
     #[cfg_attr(
         not(feature = "transport-h2"),
         allow(unused_variables, reason = "only h2 minds")
     )]
-    pub(crate) fn check_authority(self, authority: &str) -> Result<(), String> {
+    pub(crate) fn check_authority(self, authority: &str) -> Result<(), AuthorityError> {
         match self {
             Self::Native => Ok(()),
             #[cfg(feature = "transport-h2")]

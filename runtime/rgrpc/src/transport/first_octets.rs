@@ -1,25 +1,19 @@
 //! Peers that do not speak HTTP/2 in plain text, recognised by the first octets that they send.
 //!
 //! The error of a user with a wrong port, or with credentials for the other kind of server, names
-//! the protocol of the peer, not the meaning of its octets as a frame.
+//! the protocol of the peer, not the meaning of its octets as a frame. The connection's task asks when it
+//! ends.
+
+use crate::disconnect_reason::OtherProtocol;
 
 /// The number of first octets that are inspected: a status line with a usual reason.
 pub(crate) const MAX_FIRST_OCTETS: usize = 64;
-
-/// The protocol of a peer that is not HTTP/2.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum OtherProtocol {
-    /// HTTP/1, with the first line.
-    Http1(String),
-    /// A TLS record (RFC 8446, section 5.1).
-    Tls,
-}
 
 impl OtherProtocol {
     /// Recognises the protocol of a server by its first octets. Returns `None` if it may be HTTP/2.
     pub(crate) fn of_server(octets: &[u8]) -> Option<Self> {
         if octets.starts_with(b"HTTP/1") {
-            return Some(Self::Http1(first_line(octets)));
+            return Some(Self::Http1(first_line(octets).into()));
         }
         is_tls(octets).then_some(Self::Tls)
     }
@@ -32,31 +26,9 @@ impl OtherProtocol {
                 .iter()
                 .any(|method| line.starts_with(method));
         if is_http1 {
-            return Some(Self::Http1(line));
+            return Some(Self::Http1(line.into()));
         }
         is_tls(octets).then_some(Self::Tls)
-    }
-
-    /// A sentence about a server that a channel has connected to.
-    pub(crate) fn of_server_text(&self) -> String {
-        match self {
-            Self::Http1(line) => {
-                format!("the server speaks HTTP/1, not HTTP/2: it answered {line:?}")
-            }
-            Self::Tls => {
-                "the server speaks TLS, not plain text: it answered with a TLS record".to_owned()
-            }
-        }
-    }
-
-    /// A sentence about a client of a server.
-    pub(crate) fn of_client_text(&self) -> String {
-        match self {
-            Self::Http1(line) => format!("the client speaks HTTP/1, not HTTP/2: it sent {line:?}"),
-            Self::Tls => "the client speaks TLS, and the server is in plain text; the server's \
-                          option is credentials"
-                .to_owned(),
-        }
     }
 }
 
@@ -81,6 +53,12 @@ fn is_tls(octets: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::disconnect_reason::DisconnectReason;
+    use crate::side::Side;
+
+    fn text(other: OtherProtocol, side: Side) -> String {
+        DisconnectReason::OtherProtocol(other).at(side).to_string()
+    }
 
     #[test]
     fn a_server_that_does_not_speak_http_2_is_recognised() {
@@ -99,7 +77,7 @@ mod tests {
             ),
         ] {
             let other = OtherProtocol::of_server(octets).expect("recognised");
-            assert_eq!(other.of_server_text(), text);
+            assert_eq!(self::text(other, Side::Client), text);
         }
         for octets in [
             &b""[..],
@@ -129,7 +107,7 @@ mod tests {
             ),
         ] {
             let other = OtherProtocol::of_client(octets).expect("recognised");
-            assert_eq!(other.of_client_text(), text);
+            assert_eq!(self::text(other, Side::Server), text);
         }
         for octets in [&b""[..], b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"\x00"] {
             assert_eq!(OtherProtocol::of_client(octets), None, "{octets:?}");
@@ -140,7 +118,7 @@ mod tests {
     fn a_line_of_any_length_and_content_is_shown_in_short() {
         let mut octets = b"HTTP/1.1 \x00\xff".to_vec();
         octets.extend([b'x'; 10_000]);
-        let text = OtherProtocol::of_server(&octets).map(|other| other.of_server_text());
-        assert!(text.is_some_and(|text| text.len() < 200));
+        let other = OtherProtocol::of_server(&octets).expect("recognised");
+        assert!(text(other, Side::Client).len() < 200);
     }
 }

@@ -1,6 +1,8 @@
 //! Shortens a status whose trailers are larger than the header list that the peer accepts
 //! (SETTINGS_MAX_HEADER_LIST_SIZE). The code always arrives, whatever else is left out.
 //!
+//! Engines call it for a response that is too large, on the connection's task or where a call ends.
+//!
 //! The steps, in order, until the status fits:
 //!
 //! 1. the text is shortened to [`SHORT_TEXT`] octets,

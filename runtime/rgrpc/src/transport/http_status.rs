@@ -1,4 +1,5 @@
 //! The gRPC code for the HTTP status of a response that is not gRPC ("http-grpc-status-mapping").
+//! Called when such a response becomes the status of its call.
 
 use crate::status::Code;
 

@@ -1,3 +1,6 @@
+//! The time at which a client's connection was last heard of. The connection's task writes it, and calls
+//! read it for their error texts.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 

@@ -9,7 +9,10 @@
 //! method that sends has handed over its data when it returns. A `poll_*` method keeps the waker of
 //! its last caller. Receiving, sending and [`ServerTransportStream::poll_closed`] each keep their own waker.
 
+mod authority_error;
 mod call_state;
+#[cfg(test)]
+mod checked_waker;
 mod connection_handle;
 mod connection_phase;
 mod disconnect;
@@ -26,12 +29,15 @@ mod last_received;
 mod list_size;
 mod native;
 mod refusal_log;
+mod rejection;
 mod request;
 mod reset;
 mod response;
+mod response_error;
 mod server_phase;
 mod settings;
 mod statistics;
+mod stream_failure;
 mod stream_quota;
 pub(crate) mod timeout;
 #[allow(clippy::module_inception, reason = "named after what it holds")]
@@ -54,8 +60,9 @@ use crate::method_name::MethodName;
 use crate::status::Status;
 
 pub use crate::cancel_reason::CancelReason;
-pub(crate) use crate::disconnect_reason::{DisconnectReason, GoAway};
+pub(crate) use crate::disconnect_reason::{DisconnectReason, GoAway, OtherProtocol};
 pub(crate) use crate::read_demand::ReadDemand;
+pub(crate) use authority_error::AuthorityError;
 pub(crate) use call_state::{CallState, EndReport, EndedCall};
 pub use connection_handle::ConnectionHandle;
 pub(crate) use connection_phase::ConnectionPhase;
@@ -65,18 +72,20 @@ pub(crate) use ended_well::{ended_well, is_ended_well};
 pub(crate) use engine::Serving;
 #[cfg(feature = "transport-h2")]
 pub(crate) use first_octets::MAX_FIRST_OCTETS;
-pub(crate) use first_octets::OtherProtocol;
 pub(crate) use fit_status::{Last, fit_status, request_too_large, too_large};
 pub(crate) use last_received::LastReceived;
 pub(crate) use list_size::{head_size, trailers_size};
 pub(crate) use refusal_log::RefusalLog;
-pub(crate) use request::{Rejection, RequestParser};
+pub(crate) use rejection::Rejection;
+pub(crate) use request::RequestParser;
 pub(crate) use reset::{ResetCode, status_for_reset};
 pub(crate) use response::{HeadersBlock, ResponseParser, Trailers};
+pub(crate) use response_error::{NotGrpc, ResponseError};
 pub(crate) use server_phase::ServerPhase;
 pub(crate) use settings::{ClientSettings, MessageMemory, ServerSettings};
 pub(crate) use statistics::ConnectionRegistry;
 pub use statistics::{CallCounts, ConnectionSnapshot};
+pub(crate) use stream_failure::StreamFailure;
 pub(crate) use stream_quota::StreamQuota;
 pub use transport::Transport;
 
@@ -344,7 +353,7 @@ pub(crate) enum Incoming {
 }
 
 /// The end of receiving.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct StreamEnd {
     /// On a client: the trailers or the status. On a server: the request's regular end, or the
     /// reason why the stream failed.

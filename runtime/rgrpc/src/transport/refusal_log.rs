@@ -1,3 +1,6 @@
+//! The log of the connections that a server refuses. The tasks of its connections write to
+//! it, and it to the log at most once a second.
+
 use std::fmt;
 use std::sync::Mutex;
 use std::time::Duration;

@@ -1,5 +1,5 @@
 //! The parser of a request's header fields, on a server. Its result is a typed head or a typed
-//! rejection.
+//! rejection. An engine calls it on the connection's task.
 //!
 //! The checks and their answers are grpc-go's (`http2_server.go`, `operateHeaders`), in its order.
 
@@ -8,9 +8,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::timeout::parse_timeout;
-use super::{HeadWithTimeout, RequestHead};
-use crate::metadata::{Metadata, is_reserved};
-use crate::status::Status;
+use super::{HeadWithTimeout, Rejection, RequestHead};
+use crate::metadata::{Metadata, MetadataError, is_reserved};
 
 /// Collects the fields of a request. Each engine adds the fields that it has decoded.
 #[derive(Debug, Default)]
@@ -25,14 +24,7 @@ pub(crate) struct RequestParser {
     timeout: Option<Bytes>,
     encoding: Option<Bytes>,
     metadata: Metadata,
-    malformed: Option<Status>,
-}
-
-/// The answer to a refused request: one HEADERS frame that ends the stream.
-#[derive(Debug)]
-pub(crate) struct Rejection {
-    pub(crate) http_status: u16,
-    pub(crate) status: Status,
+    malformed: Option<MetadataError>,
 }
 
 impl RequestParser {
@@ -65,36 +57,27 @@ impl RequestParser {
 
     /// Returns the head, or the rejection of the request.
     pub(crate) fn finish(mut self) -> Result<HeadWithTimeout<RequestHead>, Rejection> {
-        if self.authorities > 1 || self.hosts > 1 {
-            return Err(Rejection::new(
-                400,
-                Status::internal(format!(
-                    "the request has {} :authority and {} host fields: one is allowed",
-                    self.authorities, self.hosts
-                )),
-            ));
+        let Self {
+            authorities, hosts, ..
+        } = self;
+        if authorities > 1 || hosts > 1 {
+            return Err(Rejection::Authorities { authorities, hosts });
         }
         let Some(content_subtype) = self.content_type.as_ref().and_then(content_subtype) else {
-            return Err(Rejection::new(415, self.content_type_status()));
+            return Err(Rejection::ContentType(self.content_type));
         };
-        if let Some(status) = self.malformed.take() {
-            return Err(Rejection::new(400, status));
+        if let Some(error) = self.malformed {
+            return Err(Rejection::Metadata(error));
         }
-        let timeout = self.parsed_timeout()?;
+        let timeout = match self.timeout {
+            None => None,
+            Some(value) => Some(parse_timeout(&value).ok_or(Rejection::Timeout(value))?),
+        };
         if self.method != "POST" {
-            return Err(Rejection::new(
-                405,
-                Status::internal(format!(
-                    "the request's :method is {:?}: gRPC uses POST",
-                    String::from_utf8_lossy(&self.method)
-                )),
-            ));
+            return Err(Rejection::Method(self.method));
         }
         if timeout == Some(Duration::ZERO) {
-            return Err(Rejection::new(
-                200,
-                Status::deadline_exceeded("the deadline had passed when the request arrived"),
-            ));
+            return Err(Rejection::DeadlineExceeded);
         }
         if let Some(authority) = self.authority.or(self.host) {
             // Cannot fail: it is not a `-bin` key.
@@ -114,44 +97,7 @@ impl RequestParser {
 
     fn show(&mut self, name: Bytes, value: Bytes) {
         if let Err(error) = self.metadata.append_from_wire(name, value) {
-            self.malformed = Some(Status::internal(format!("the request's {error}")));
-        }
-    }
-
-    fn parsed_timeout(&self) -> Result<Option<Duration>, Rejection> {
-        let Some(value) = &self.timeout else {
-            return Ok(None);
-        };
-        match parse_timeout(value) {
-            Some(timeout) => Ok(Some(timeout)),
-            None => Err(Rejection::new(
-                400,
-                Status::internal(format!(
-                    "the request's grpc-timeout {:?} is malformed: \
-                     one to eight digits and one of H M S m u n are expected",
-                    String::from_utf8_lossy(value)
-                )),
-            )),
-        }
-    }
-
-    fn content_type_status(&self) -> Status {
-        Status::invalid_argument(match &self.content_type {
-            Some(value) => format!(
-                "the request's content-type {:?} is not gRPC's: application/grpc or \
-                 application/grpc+SUBTYPE is expected",
-                String::from_utf8_lossy(value)
-            ),
-            None => "the request has no content-type: application/grpc is expected".to_owned(),
-        })
-    }
-}
-
-impl Rejection {
-    fn new(http_status: u16, status: Status) -> Self {
-        Self {
-            http_status,
-            status,
+            self.malformed = Some(error);
         }
     }
 }
@@ -229,8 +175,8 @@ mod tests {
             ),
         ] {
             let rejection = parse(fields).expect_err("malformed");
-            assert_eq!(rejection.http_status, http_status, "{fields:?}");
-            assert_eq!(rejection.status.code(), code, "{fields:?}");
+            assert_eq!(rejection.http_status(), http_status, "{fields:?}");
+            assert_eq!(rejection.status().code(), code, "{fields:?}");
         }
     }
 

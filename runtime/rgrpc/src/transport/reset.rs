@@ -1,4 +1,5 @@
-//! RST_STREAM codes and what they mean for a call ("PROTOCOL-HTTP2", Errors).
+//! RST_STREAM codes and what they mean for a call ("PROTOCOL-HTTP2", Errors). Engines and
+//! calls name them, on any task.
 
 use std::fmt;
 

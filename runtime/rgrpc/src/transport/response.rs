@@ -1,13 +1,13 @@
-//! The parser of a response's header fields and trailers, on a client.
+//! The parser of a response's header fields and trailers, on a client. The native engine calls it on the
+//! connection's task, the h2 engine where the call polls.
 //!
 //! The checks and their outcomes are grpc-go's (`http2_client.go`, `operateHeaders`).
 
 use bytes::Bytes;
 
-use super::IncomingHead;
-use super::http_status::code_for_http_status;
 use super::request::content_subtype;
-use crate::metadata::{Metadata, decode_values, is_reserved};
+use super::{IncomingHead, NotGrpc, ResponseError};
+use crate::metadata::{Metadata, MetadataError, decode_values, is_reserved};
 use crate::status::{Code, Status, decode_message};
 
 /// Collects the fields of one header block of a response. Each engine adds the fields that it has
@@ -20,7 +20,7 @@ pub(crate) struct ResponseParser {
     details: Option<Bytes>,
     encoding: Option<Bytes>,
     metadata: Metadata,
-    malformed: Option<Status>,
+    malformed: Option<MetadataError>,
 }
 
 /// The content of a response's first header block.
@@ -30,11 +30,11 @@ pub(crate) enum HeadersBlock {
     Head(IncomingHead),
     /// A gRPC response that has ended with these headers alone.
     TrailersOnly(Trailers),
-    /// Not a gRPC response. The call fails with this status, to which the beginning of the body may
-    /// be added.
-    NotGrpc(Status),
+    /// Not a gRPC response. The call fails, and the stream is reset with PROTOCOL_ERROR when the part
+    /// of the body that is shown has come.
+    NotGrpc(NotGrpc),
     /// The call fails, and the stream is reset with PROTOCOL_ERROR.
-    Malformed(Status),
+    Malformed(ResponseError),
 }
 
 /// The content of the trailers.
@@ -79,13 +79,13 @@ impl ResponseParser {
             .and_then(content_subtype)
             .is_some();
         if !is_grpc {
-            return HeadersBlock::NotGrpc(self.not_grpc(http_status));
+            return HeadersBlock::NotGrpc(NotGrpc::new(http_status, self.content_type));
         }
         if end_stream {
             return HeadersBlock::TrailersOnly(self.trailers());
         }
         match self.malformed.take() {
-            Some(status) => HeadersBlock::Malformed(status),
+            Some(error) => HeadersBlock::Malformed(ResponseError::Metadata(error)),
             None => HeadersBlock::Head(IncomingHead {
                 metadata: self.metadata,
                 encoding: self.encoding.map(|name| (*name).into()),
@@ -94,23 +94,15 @@ impl ResponseParser {
     }
 
     /// Parses the trailers.
-    pub(crate) fn trailers(mut self) -> Trailers {
-        if let Some(status) = self.malformed.take() {
-            return Trailers::malformed(status);
+    pub(crate) fn trailers(self) -> Trailers {
+        if let Some(error) = self.malformed {
+            return Trailers::failed(&ResponseError::Metadata(error));
         }
-        let code = match self.grpc_status.as_deref().map(parse_code) {
-            Some(Some(code)) => code,
-            Some(None) => {
-                return Trailers::malformed(Status::unknown(format!(
-                    "the server sent the malformed grpc-status {:?}",
-                    String::from_utf8_lossy(self.grpc_status.as_deref().unwrap_or_default())
-                )));
-            }
-            None => {
-                return Trailers::new(Err(Status::unknown(
-                    "the server ended the call without a grpc-status",
-                )));
-            }
+        let Some(grpc_status) = self.grpc_status else {
+            return Trailers::failed(&ResponseError::NoGrpcStatus);
+        };
+        let Some(code) = parse_code(&grpc_status) else {
+            return Trailers::failed(&ResponseError::GrpcStatus(grpc_status));
         };
         if code == Code::Ok {
             return Trailers::new(Ok(self.metadata));
@@ -121,34 +113,13 @@ impl ResponseParser {
             Some(details) => {
                 Trailers::new(Err(Status::received(code, message, details, self.metadata)))
             }
-            None => Trailers::malformed(Status::internal(
-                "the server sent a grpc-status-details-bin that is not base64",
-            )),
+            None => Trailers::failed(&ResponseError::Details),
         }
     }
 
     fn show(&mut self, name: Bytes, value: Bytes) {
         if let Err(error) = self.metadata.append_from_wire(name, value) {
-            self.malformed = Some(Status::internal(format!("the response's {error}")));
-        }
-    }
-
-    fn not_grpc(&self, http_status: Option<u16>) -> Status {
-        let content_type = match &self.content_type {
-            Some(value) => format!("the content-type {:?}", String::from_utf8_lossy(value)),
-            None => "no content-type".to_owned(),
-        };
-        match http_status {
-            Some(http_status) => Status::new(
-                code_for_http_status(http_status),
-                format!(
-                    "the response is not gRPC: it has the HTTP status {http_status} \
-                     and {content_type}"
-                ),
-            ),
-            None => Status::internal(format!(
-                "the response is not gRPC: it has no HTTP status and {content_type}"
-            )),
+            self.malformed = Some(error);
         }
     }
 }
@@ -161,10 +132,11 @@ impl Trailers {
         }
     }
 
-    fn malformed(status: Status) -> Self {
+    #[cold]
+    fn failed(error: &ResponseError) -> Self {
         Self {
-            outcome: Err(status),
-            malformed: true,
+            outcome: Err(error.to_status()),
+            malformed: error.is_malformed(),
         }
     }
 }
@@ -220,9 +192,10 @@ mod tests {
         ] {
             let block = parser(&[("content-type", "text/html"), ("grpc-status", "0")])
                 .headers(http_status, true);
-            let HeadersBlock::NotGrpc(status) = block else {
+            let HeadersBlock::NotGrpc(response) = block else {
                 panic!("{block:?}");
             };
+            let status = ResponseError::NotGrpc(response).to_status();
             assert_eq!(status.code(), code);
             assert!(status.message().contains("text/html"), "{status}");
         }

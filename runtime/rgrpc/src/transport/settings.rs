@@ -1,3 +1,6 @@
+//! The settings of connections that channels and servers hand to an engine. Made when a channel is built
+//! or a server begins to serve, and read when a connection is made.
+
 use std::sync::Arc;
 use std::time::Duration;
 

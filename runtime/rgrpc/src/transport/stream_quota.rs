@@ -1,3 +1,6 @@
+//! The number of streams that the server of a client's connection allows, and of those that wait for it.
+//! The connection's task writes it; attempts and the channel's task read it.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The streams that a server allows on a connection, and the number of calls that wait for one. The

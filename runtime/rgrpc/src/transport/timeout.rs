@@ -1,4 +1,5 @@
 //! `grpc-timeout` ("PROTOCOL-HTTP2", Timeout; grpc-go `internal/grpcutil/encode_duration.go`).
+//! Engines write it with a request, and the parser of a request reads it.
 
 use std::time::Duration;
 

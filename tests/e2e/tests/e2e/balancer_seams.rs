@@ -344,7 +344,8 @@ impl ResolverBuilder for Recording {
             .expect("not poisoned")
             .push(options.clone());
         let policy = options.balancers().get("recording").cloned();
-        let policy = policy.ok_or("the policy is not registered")?;
+        let policy =
+            policy.ok_or_else(|| ResolverError::service_config("the policy is not registered"))?;
         let state = ResolverState::new(vec![backend()])
             .with_attribute(7_u32)
             .with_policy(PolicyConfig::new(policy, Arc::new(())));

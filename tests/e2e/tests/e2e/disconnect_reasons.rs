@@ -8,7 +8,7 @@ use rgrpc::io::BoxedIo;
 use rgrpc::stats::{
     CallBegin, CallStats, ConnectionBegin, ConnectionEnd, ConnectionStats, StatsHandler,
 };
-use rgrpc::{DisconnectReason, Server};
+use rgrpc::{DisconnectReason, OtherProtocol, Server};
 use rgrpc_e2e::{
     STUB_UNARY, StubClient, StubService, TestServer, framed, native, new_server, scripted, unary,
 };
@@ -149,10 +149,12 @@ async fn the_native_engine_recognises_other_protocols_and_too_many_pings() {
         },
     )
     .await;
-    assert!(
-        matches!(reason, DisconnectReason::OtherProtocol(_)),
-        "{reason:?}"
-    );
+    let DisconnectReason::OtherProtocol(other) = &reason else {
+        panic!("{reason:?}");
+    };
+    assert_eq!(*other, OtherProtocol::Http1("GET / HTTP/1.1".into()));
+    let text = "the peer speaks HTTP/1, not HTTP/2: it sent \"GET / HTTP/1.1\"";
+    assert_eq!(reason.to_string(), text);
 
     let reason = end_of(
         |server| server,

@@ -757,7 +757,7 @@ async fn a_resolver_s_builder_that_panics_fails_calls_that_do_not_wait_for_ready
             match self.0.fetch_add(1, Ordering::SeqCst) {
                 0 => {}
                 1 => panic!("secret"),
-                2 => return Err("not today".into()),
+                2 => return Err(ResolverError::invalid_target("not today")),
                 _ => {}
             }
             Ok(Box::new(PanickingResolver {

@@ -119,7 +119,7 @@ impl ResolverBuilder for Picky {
         options: &ResolverOptions,
     ) -> Result<Box<dyn Resolver>, ResolverError> {
         if !target.endpoint().starts_with("cows") {
-            return Err("cows are expected".into());
+            return Err(ResolverError::invalid_target("cows are expected"));
         }
         let built = (target.clone(), options.clone());
         self.built.lock().expect("not poisoned").push(built);

@@ -631,7 +631,8 @@ impl ClientConnBuilder {
             Ok(host) => host.to_owned(),
             Err(problem) => return Err(BuildError::Authority { authority, problem }),
         };
-        if let Err(problem) = self.transport.check_authority(&authority) {
+        if let Err(error) = self.transport.check_authority(&authority) {
+            let problem = error.to_string();
             return Err(BuildError::Authority { authority, problem });
         }
         if self.keepalive.is_some() && !self.transport.has_keepalive() {

@@ -35,7 +35,7 @@ impl ProxyUrl {
             Some((user, endpoint)) => (Some(user), endpoint),
             None => (None, authority),
         };
-        let (host, port) = host_port::split(endpoint)?;
+        let (host, port) = host_port::split(endpoint).map_err(|error| error.to_string())?;
         if host.is_empty() {
             return Err("it has no host: http://host:port is expected".to_owned());
         }

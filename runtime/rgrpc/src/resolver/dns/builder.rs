@@ -116,8 +116,12 @@ impl DnsResolverBuilder {
 
     /// The lookup for targets that name this server, or the default one for an empty name.
     #[cfg(feature = "dns-hickory")]
-    fn lookup(&self, server: &str, options: &ResolverOptions) -> Result<Arc<dyn Lookup>, String> {
-        let server = Server::parse(server)?;
+    fn lookup(
+        &self,
+        server: &str,
+        options: &ResolverOptions,
+    ) -> Result<Arc<dyn Lookup>, ResolverError> {
+        let server = Server::parse(server).map_err(ResolverError::invalid_target)?;
         Ok(match server {
             None if self.refreshes_by_ttl => Arc::new(HickoryLookup::of_system()),
             None if options.disable_service_config => Arc::new(SystemLookup),
@@ -128,14 +132,14 @@ impl DnsResolverBuilder {
 
     #[cfg(not(feature = "dns-hickory"))]
     #[allow(clippy::unused_self, reason = "as with the feature")]
-    fn lookup(&self, server: &str, _: &ResolverOptions) -> Result<Arc<dyn Lookup>, String> {
+    fn lookup(&self, server: &str, _: &ResolverOptions) -> Result<Arc<dyn Lookup>, ResolverError> {
         if server.is_empty() {
             Ok(Arc::new(SystemLookup))
         } else {
-            Err(format!(
+            Err(ResolverError::invalid_target(format!(
                 "lookups by the DNS server {server:?} need rgrpc's feature dns-hickory; \
                  use dns:///host:port without it"
-            ))
+            )))
         }
     }
 }
@@ -157,9 +161,13 @@ impl ResolverBuilder for DnsResolverBuilder {
         options: &ResolverOptions,
     ) -> Result<Box<dyn Resolver>, ResolverError> {
         if self.timeout.is_zero() {
-            return Err("the option lookup_timeout must be more than 0".into());
+            return Err(ResolverError::InvalidOption {
+                option: "lookup_timeout".into(),
+                expected: "more than 0".into(),
+            });
         }
-        let (host, port) = host_port::split(target.required_endpoint()?)?;
+        let (host, port) =
+            host_port::split(target.required_endpoint()?).map_err(ResolverError::invalid_target)?;
         let port = port.unwrap_or(host_port::DEFAULT_PORT);
         let lookup = self.lookup(target.authority(), options)?;
         if let Ok(ip) = host.parse() {

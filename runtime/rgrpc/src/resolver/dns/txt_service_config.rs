@@ -2,6 +2,10 @@
 //!
 //! Source: gRFC A2, `doc/service_config.md` of the gRPC documents; grpc-go `canaryingSC`.
 
+use std::error::Error;
+use std::fmt;
+use std::sync::Arc;
+
 use serde_json::Value;
 
 /// The prefix of a record's text that holds a service config.
@@ -19,34 +23,31 @@ pub(super) struct ClientProperties<'a> {
 }
 
 impl ClientProperties<'_> {
-    /// The service config for this client in TXT records. `None`: there is none for it. The error
-    /// is a text that names the problem of the record.
+    /// The service config for this client in TXT records. `None`: there is none for it.
     pub(super) fn choose<'a>(
         &self,
         records: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Option<String>, String> {
+    ) -> Result<Option<String>, TxtProblem> {
         let mut texts = records.into_iter();
         let Some(json) = texts.find_map(|text| text.strip_prefix(ATTRIBUTE)) else {
             return Ok(None);
         };
-        let choices: Vec<Value> = serde_json::from_str(json)
-            .map_err(|error| format!("{ATTRIBUTE} is not followed by a JSON list: {error}"))?;
+        let choices: Vec<Value> =
+            serde_json::from_str(json).map_err(|error| TxtProblem::Json(Arc::new(error)))?;
         for (index, choice) in choices.iter().enumerate() {
-            if self
-                .matches(choice)
-                .map_err(|problem| format!("choice {index}: {problem}"))?
-            {
+            let of_choice = |problem| TxtProblem::Choice { index, problem };
+            if self.matches(choice).map_err(of_choice)? {
                 return match choice.get("serviceConfig") {
                     Some(config) => Ok(Some(config.to_string())),
-                    None => Err(format!("choice {index}: serviceConfig is missing")),
+                    None => Err(of_choice(ChoiceProblem::NoServiceConfig)),
                 };
             }
         }
         Ok(None)
     }
 
-    fn matches(&self, choice: &Value) -> Result<bool, String> {
-        let choice = choice.as_object().ok_or("an object is expected")?;
+    fn matches(&self, choice: &Value) -> Result<bool, ChoiceProblem> {
+        let choice = choice.as_object().ok_or(ChoiceProblem::NoObject)?;
         let mut matches = true;
         if let Some(languages) = choice.get("clientLanguage") {
             matches &= strings("clientLanguage", languages)?
@@ -55,7 +56,7 @@ impl ClientProperties<'_> {
         }
         if let Some(percentage) = choice.get("percentage") {
             let percentage = percentage.as_u64().filter(|percentage| *percentage <= 100);
-            let percentage = percentage.ok_or("percentage: 0 to 100 is expected")?;
+            let percentage = percentage.ok_or(ChoiceProblem::Percentage)?;
             matches &= self.percentile < percentage;
         }
         // grpc-go spells it `clientHostName` and accepts both spellings.
@@ -67,13 +68,71 @@ impl ClientProperties<'_> {
     }
 }
 
-fn strings<'a>(name: &str, list: &'a Value) -> Result<Vec<&'a str>, String> {
+fn strings<'a>(field: &'static str, list: &'a Value) -> Result<Vec<&'a str>, ChoiceProblem> {
     let strings = list
         .as_array()
         .map(|list| list.iter().map(Value::as_str).collect::<Option<Vec<_>>>());
-    strings
-        .flatten()
-        .ok_or_else(|| format!("{name}: a list of strings is expected"))
+    strings.flatten().ok_or(ChoiceProblem::Strings(field))
+}
+
+/// The error of the service config in a TXT record.
+#[derive(Clone, Debug)]
+pub(super) struct TxtRecordError {
+    /// The name of the record.
+    pub(super) name: String,
+    pub(super) problem: TxtProblem,
+}
+
+/// The problem of a record.
+#[derive(Clone, Debug)]
+pub(super) enum TxtProblem {
+    /// It is not a JSON list.
+    Json(Arc<serde_json::Error>),
+    /// A choice cannot be read.
+    Choice {
+        index: usize,
+        problem: ChoiceProblem,
+    },
+}
+
+/// The problem of a choice.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ChoiceProblem {
+    NoObject,
+    NoServiceConfig,
+    Percentage,
+    /// This field is not a list of strings.
+    Strings(&'static str),
+}
+
+impl fmt::Display for TxtRecordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the TXT record of {}: {}", self.name, self.problem)
+    }
+}
+
+impl Error for TxtRecordError {}
+
+impl fmt::Display for TxtProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json(error) => {
+                write!(f, "{ATTRIBUTE} is not followed by a JSON list: {error}")
+            }
+            Self::Choice { index, problem } => write!(f, "choice {index}: {problem}"),
+        }
+    }
+}
+
+impl fmt::Display for ChoiceProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoObject => f.write_str("an object is expected"),
+            Self::NoServiceConfig => f.write_str("serviceConfig is missing"),
+            Self::Percentage => f.write_str("percentage: 0 to 100 is expected"),
+            Self::Strings(field) => write!(f, "{field}: a list of strings is expected"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -119,7 +178,7 @@ mod tests {
         ] {
             let expected = number.map(|number| format!("{{\"number\":{number}}}"));
             let chosen = CLIENT.choose([&*choices(conditions)]);
-            assert_eq!(chosen, Ok(expected), "{conditions:?}");
+            assert_eq!(chosen.expect("valid"), expected, "{conditions:?}");
         }
     }
 
@@ -127,7 +186,7 @@ mod tests {
     fn other_records_are_ignored() {
         for records in [&[] as &[_], &["v=spf1 -all"], &["GRPC_CONFIG=[]", ""]] {
             let chosen = CLIENT.choose(records.iter().copied());
-            assert_eq!(chosen, Ok(None), "{records:?}");
+            assert_eq!(chosen.expect("valid"), None, "{records:?}");
         }
         let beside = ["v=spf1 -all", &*choices(&[""])];
         assert!(matches!(CLIENT.choose(beside), Ok(Some(_))));
@@ -153,7 +212,7 @@ mod tests {
                 "choice 0: clientHostname: a list of strings",
             ),
         ] {
-            let error = CLIENT.choose([record]).expect_err(record);
+            let error = CLIENT.choose([record]).expect_err(record).to_string();
             assert!(error.contains(problem), "{record}: {error}");
         }
     }

@@ -1,3 +1,6 @@
+//! The DATA of a stream over `h2`. The call that receives it polls it, or the task that discards the rest
+//! of a request.
+
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;

@@ -1,5 +1,6 @@
 //! The client's side of a connection over `h2`: the transport that a channel holds, and the
-//! connection's task.
+//! connection's task. The channel's attempt to connect makes the transport; calls open streams on it from
+//! any task.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;

@@ -23,12 +23,9 @@ use crate::side::Side;
 use crate::status::Status;
 use crate::transport::statistics::CountedStream;
 use crate::transport::{
-    ClientTransportStream, HeadersBlock, Incoming, IncomingHead, NoHead, ReadDemand, ResetCode,
-    Stream, StreamEnd, Trailers, ended_well,
+    ClientTransportStream, HeadersBlock, Incoming, IncomingHead, NoHead, NotGrpc, ReadDemand,
+    ResetCode, ResponseError, Stream, StreamEnd, Trailers, ended_well,
 };
-
-/// The number of octets of a body that is not gRPC in the status, as in grpc-go.
-const MAX_NOT_GRPC_BODY: usize = 1024;
 
 /// A client's stream over `h2`'s handles.
 pub(super) struct H2ClientStream {
@@ -84,8 +81,8 @@ enum Receiving {
     Head(ResponseFuture),
     Messages(Body),
     Trailers(Body),
-    /// A response that is not gRPC: the status, and the beginning of the body.
-    NotGrpc(Status, Vec<u8>, Body),
+    /// A response that is not gRPC, whose body is shown.
+    NotGrpc(NotGrpc, Body),
     /// The end of receiving; `None` once it was taken.
     Ended(Option<StreamEnd>),
 }
@@ -132,11 +129,10 @@ impl H2ClientStream {
         match parser.headers(Some(http_status), body.is_end_stream()) {
             HeadersBlock::Head(head) => (Receiving::Messages(Body(body)), Ok(head)),
             HeadersBlock::TrailersOnly(trailers) => (self.trailers(trailers), Err(NoHead)),
-            HeadersBlock::NotGrpc(status) => (
-                Receiving::NotGrpc(status, Vec::new(), Body(body)),
-                Err(NoHead),
-            ),
-            HeadersBlock::Malformed(status) => (self.malformed(status), Err(NoHead)),
+            HeadersBlock::NotGrpc(response) => {
+                (Receiving::NotGrpc(response, Body(body)), Err(NoHead))
+            }
+            HeadersBlock::Malformed(error) => (self.malformed(&error), Err(NoHead)),
         }
     }
 
@@ -150,9 +146,9 @@ impl H2ClientStream {
         Receiving::Ended(Some(StreamEnd::new(trailers.outcome)))
     }
 
-    fn malformed(&self, status: Status) -> Receiving {
+    fn malformed(&self, error: &ResponseError) -> Receiving {
         self.reset(ResetCode::PROTOCOL_ERROR);
-        Receiving::Ended(Some(StreamEnd::new(Err(status))))
+        Receiving::Ended(Some(StreamEnd::new(Err(error.to_status()))))
     }
 
     fn failed(&self, error: &h2::Error) -> Receiving {
@@ -177,29 +173,18 @@ impl H2ClientStream {
     /// Collects the beginning of a body that is not gRPC, then ends the stream.
     fn poll_not_grpc(
         &self,
-        status: &Status,
-        text: &mut Vec<u8>,
+        response: &mut NotGrpc,
         body: &mut Body,
         cx: &mut Context<'_>,
     ) -> Poll<Receiving> {
-        while text.len() < MAX_NOT_GRPC_BODY {
-            // The available part of the body is shown, whether the body ends or fails.
-            let Some(Ok(data)) = ready!(body.poll_data(cx)) else {
+        // The available part of the body is shown, whether the body ends or fails.
+        while let Some(Ok(data)) = ready!(body.poll_data(cx)) {
+            if response.push(&data) {
                 break;
-            };
-            let free = MAX_NOT_GRPC_BODY - text.len();
-            text.extend_from_slice(&data[..data.len().min(free)]);
+            }
         }
-        let status = if text.is_empty() {
-            status.clone()
-        } else {
-            let data = String::from_utf8_lossy(text);
-            Status::new(
-                status.code(),
-                format!("{}; data: {data:?}", status.message()),
-            )
-        };
-        Poll::Ready(self.malformed(status))
+        let error = ResponseError::NotGrpc(response.clone());
+        Poll::Ready(self.malformed(&error))
     }
 
     /// Receives the next DATA; `None` when the stage is [`Receiving::Ended`].
@@ -223,13 +208,11 @@ impl H2ClientStream {
                     Ok(Some(trailers)) => {
                         self.trailers(fields::parse_response(&trailers).trailers())
                     }
-                    Ok(None) => self.malformed(Status::internal(
-                        "the server closed the stream without sending trailers",
-                    )),
+                    Ok(None) => self.malformed(&ResponseError::NoTrailers),
                     Err(error) => self.failed(&error),
                 },
-                Receiving::NotGrpc(status, text, body) => {
-                    ready!(self.poll_not_grpc(status, text, body, cx))
+                Receiving::NotGrpc(response, body) => {
+                    ready!(self.poll_not_grpc(response, body, cx))
                 }
                 Receiving::Ended(_) => return Poll::Ready(None),
             };
@@ -265,7 +248,9 @@ impl H2ClientStream {
             }
         }
         // `h2` has dropped the waker of the receiving half meanwhile.
-        if let Some(waker) = receive.waker.take() {
+        let waker = receive.waker.take();
+        drop(receive);
+        if let Some(waker) = waker {
             waker.wake();
         }
         closed()
@@ -358,5 +343,58 @@ impl ClientTransportStream for H2ClientStream {
         // An error means that nothing more can be sent, or that the stream has ended. The receiving
         // half gets the status.
         let _ = self.send_last(BytesQueue::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+    use tokio::io::duplex;
+
+    use super::*;
+    use crate::io::{Address, Peer};
+    use crate::transport::ConnectionRegistry;
+    use crate::transport::checked_waker::{CheckedWakes, is_locked};
+
+    /// A stream to a server that does not answer.
+    async fn stream() -> H2ClientStream {
+        let (ours, theirs) = duplex(64 * 1024);
+        tokio::spawn(async move {
+            let mut connection = h2::server::handshake(theirs).await.expect("a client");
+            let _request = connection.accept().await;
+            std::future::pending::<()>().await;
+        });
+        let client = h2::client::Builder::new().handshake::<_, Piece>(ours);
+        let (opener, connection) = client.await.expect("a server");
+        tokio::spawn(connection);
+        let mut opener = opener.ready().await.expect("open");
+        let request = Request::post("http://pipe/s/m")
+            .body(())
+            .expect("a request");
+        let (response, stream) = opener.send_request(request, false).expect("open");
+        let peer = Arc::new(Peer::new(Address::Pipe, Address::Pipe));
+        let sender = Sender::new(stream, Side::Client, None);
+        let registration =
+            Arc::new(ConnectionRegistry::default()).register(Side::Client, Arc::clone(&peer));
+        let counted = CountedStream::begin(registration.stats());
+        let connection = Arc::new(ConnectionInfo::new(peer));
+        H2ClientStream::new(response, sender, false, opener, connection, counted)
+    }
+
+    #[tokio::test]
+    async fn a_receiver_whose_waker_a_failed_send_has_dropped_is_woken_without_the_lock() {
+        let stream = Arc::new(stream().await);
+        let wakes = CheckedWakes::new({
+            let stream = Arc::clone(&stream);
+            move || is_locked(&stream.receive) || is_locked(&stream.send)
+        });
+        let waker = wakes.waker();
+        let cx = &mut Context::from_waker(&waker);
+        assert!(stream.poll_head(cx).is_pending());
+        stream.half_close();
+        stream
+            .send_message(Bytes::from_static(b"late").into())
+            .expect_err("half-closed");
+        assert_eq!(wakes.take(), (1, 0));
     }
 }

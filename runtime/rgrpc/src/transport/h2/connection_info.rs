@@ -62,7 +62,7 @@ impl ConnectionInfo {
     /// explains more.
     pub(super) fn disconnect(&self, reason: DisconnectReason) -> Disconnect {
         let reason = match self.other_protocol() {
-            Some(other) => DisconnectReason::OtherProtocol(other.of_server_text().into()),
+            Some(other) => DisconnectReason::OtherProtocol(other),
             None => reason,
         };
         let goaway = lock(&self.goaway).clone();

@@ -1,4 +1,4 @@
-//! The reason of the end of a connection, of an error of `h2`.
+//! The reason of the end of a connection, of an error of `h2`. The connection's task asks when it ends.
 
 use std::io;
 use std::sync::Arc;

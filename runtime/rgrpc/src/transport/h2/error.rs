@@ -1,9 +1,9 @@
-//! The end of a stream for an error of `h2`.
+//! The end of a stream for an error of `h2`. The stream asks, where its call polls it.
 
 use super::connection_info::ConnectionInfo;
 use crate::side::Side;
 use crate::status::{Origin, Status};
-use crate::transport::{CancelReason, Delivery, ResetCode, StreamEnd, status_for_reset};
+use crate::transport::{CancelReason, Delivery, ResetCode, StreamEnd, StreamFailure};
 
 /// Returns the end of a stream that failed with `error`.
 ///
@@ -16,13 +16,13 @@ pub(super) fn stream_end(
 ) -> StreamEnd {
     let code = error.reason().map(|reason| ResetCode(reason.into()));
     if let (true, Some(code)) = (error.is_reset(), code) {
-        return if error.is_remote() {
-            StreamEnd::failed(status_for_reset(side.other(), code), code.delivery())
+        let failure = if error.is_remote() {
+            let by = side.other();
+            StreamFailure::Reset { by, code }
         } else {
-            // The reset is for the peer's input, or because the call was dropped.
-            let text = format!("the {side} reset the stream: {code}");
-            StreamEnd::new(Err(Status::internal(text)))
+            StreamFailure::ResetHere { side, code }
         };
+        return StreamEnd::from(&failure);
     }
     // `h2` fails a stream with a GOAWAY only when its id is above the last one that the peer has
     // processed. Streams below it go on, or fail with the connection.

@@ -1,4 +1,7 @@
-//! Header fields of the h2 engine: metadata and status to the `http` crate's types and back.
+//! Header fields of the h2 engine: metadata and status to the `http` crate's types and back. A client's
+//! calls make requests on their tasks, a server's their responses; the connection's task reads requests.
+
+use std::fmt;
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TE, USER_AGENT};
@@ -10,7 +13,7 @@ use crate::status::{Code, Status, encode_message};
 use crate::transport::fit_status::FIELD_OVERHEAD;
 use crate::transport::timeout::encode_timeout;
 use crate::transport::{
-    OpenRequest, Rejection, RequestParser, ResponseHead, ResponseParser, fit_status,
+    AuthorityError, OpenRequest, Rejection, RequestParser, ResponseHead, ResponseParser, fit_status,
 };
 
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
@@ -32,8 +35,9 @@ pub(super) fn request(open: &OpenRequest<'_>) -> Result<Request<()>, Status> {
         .build()
         .map_err(|error| {
             let authority = &open.headers.authority;
-            let problem = match check_authority(authority) {
-                Ok(()) => error.to_string(),
+            let checked = check_authority(authority);
+            let problem: &dyn fmt::Display = match &checked {
+                Ok(()) => &error,
                 Err(problem) => problem,
             };
             Status::internal(format!(
@@ -67,16 +71,12 @@ pub(super) fn request(open: &OpenRequest<'_>) -> Result<Request<()>, Status> {
     Ok(request)
 }
 
-/// Checks that requests can have this `:authority`. The types of the `http` crate, in which `h2`
-/// takes requests, accept percent-encoding only in the userinfo.
-pub(crate) fn check_authority(authority: &str) -> Result<(), String> {
+/// Checks that requests can have this `:authority`: `h2` takes them in the types of the `http` crate.
+pub(crate) fn check_authority(authority: &str) -> Result<(), AuthorityError> {
     match Authority::try_from(authority) {
         Ok(_) => Ok(()),
-        Err(error) if authority.contains('%') => Err(format!(
-            "Transport::H2 sends no percent-encoded host ({error}); set another authority, or use \
-             Transport::Native"
-        )),
-        Err(error) => Err(error.to_string()),
+        Err(error) if authority.contains('%') => Err(AuthorityError::PercentEncoded(error)),
+        Err(error) => Err(AuthorityError::Invalid(error)),
     }
 }
 
@@ -146,7 +146,7 @@ pub(super) fn rejection(rejection: &Rejection, status: &Status) -> Response<()> 
         metadata: &Metadata::new(),
     };
     let mut response = trailers_only(head, &Err(status.clone()));
-    if let Ok(status) = http::StatusCode::from_u16(rejection.http_status) {
+    if let Ok(status) = http::StatusCode::from_u16(rejection.http_status()) {
         *response.status_mut() = status;
     }
     response

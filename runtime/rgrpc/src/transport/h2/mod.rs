@@ -5,7 +5,9 @@
 //! incoming PINGs. It sends no debug data with GOAWAY, and no GOAWAY when a client closes. It
 //! returns connection and stream window together. A server that stops does not see whether a
 //! client's SETTINGS have arrived after its preface. Neither side supports an authority with a
-//! percent-encoded host.
+//! percent-encoded host. It wakes tasks under its own lock, and it is called under the lock of a
+//! stream, because its handles are used by `&mut`: a waker that polls a call at once would wait
+//! forever. Executors do not do that.
 
 use std::time::Duration;
 

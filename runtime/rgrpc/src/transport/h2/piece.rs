@@ -1,3 +1,7 @@
+//! The pieces of messages that `h2` writes, and the count of those that it has not written. Calls make
+//! them, and `h2` drops them on the connection's task; the task that discards the rest of a request waits
+//! for the count.
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -81,19 +85,19 @@ impl Counted {
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        if self.0.pieces.fetch_sub(1, Ordering::AcqRel) == 1
-            && let Some(waker) = lock(&self.0.waker).take()
-        {
-            waker.wake();
+        if self.0.pieces.fetch_sub(1, Ordering::AcqRel) == 1 {
+            let waker = lock(&self.0.waker).take();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
-
     use super::*;
+    use crate::transport::checked_waker::{CheckedWakes, is_locked};
 
     #[test]
     fn pieces_are_unwritten_until_the_last_is_dropped() {
@@ -109,5 +113,23 @@ mod tests {
         assert!(unwritten.poll_none(&cx).is_pending());
         drop(second);
         assert!(unwritten.poll_none(&cx).is_ready());
+    }
+
+    #[test]
+    fn the_task_that_waits_for_the_last_piece_is_not_woken_under_the_lock() {
+        let unwritten = Arc::new(Unwritten::default());
+        let wakes = CheckedWakes::new({
+            let unwritten = Arc::clone(&unwritten);
+            move || is_locked(&unwritten.waker)
+        });
+        let piece = Piece::new(Bytes::from_static(b"one"), Some(&unwritten));
+        let waker = wakes.waker();
+        assert!(
+            unwritten
+                .poll_none(&Context::from_waker(&waker))
+                .is_pending()
+        );
+        drop(piece);
+        assert_eq!(wakes.take(), (1, 0));
     }
 }

@@ -1,4 +1,5 @@
-//! The server's side of a connection over `h2`: the handshake and the connection's task.
+//! The server's side of a connection over `h2`: the handshake, and the connection's task, which accepts
+//! requests and polls new calls. The server runs it, on a task of its own or on that of a worker.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -88,7 +89,7 @@ impl ServerConnection {
                 return Err(disconnect_reason(&error));
             }
             Ok(Err(error)) => {
-                let reason = format!("HTTP/2 handshake failed: {error}");
+                let reason = format_args!("HTTP/2 handshake failed: {error}");
                 self.settings.refusals.refused(&self.peer.remote, &reason);
                 return Err(disconnect_reason(&error));
             }
@@ -215,13 +216,13 @@ impl Open {
 
     /// Returns the answer to a refused request.
     fn rejection(&self, rejection: &Rejection) -> Response<()> {
-        let response = fields::rejection(rejection, &rejection.status);
+        let response = fields::rejection(rejection, &rejection.status());
         let size = || fields::response_size(&response);
         let Some((_, limit)) = self.header_list.exceeded_by(size) else {
             return response;
         };
         let make = |status| fields::rejection(rejection, &status);
-        let status = rejection.status.clone();
+        let status = rejection.status();
         fields::fitted(status, limit, make, fields::response_size)
     }
 

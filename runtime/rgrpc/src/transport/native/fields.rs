@@ -1,5 +1,5 @@
 //! Header fields of the native engine: metadata and status to the core's blocks, and received
-//! fields to the checks that both engines share.
+//! fields to the checks that both engines share. The connection's task calls it, and the core in it.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -214,7 +214,7 @@ impl HeaderBlock {
     /// Creates the answer to a refused request, for a reason that may be shortened.
     pub(super) fn rejection(rejection: &Rejection, status: &Status) -> Self {
         let mut block = Self::of(&NOTHING);
-        block.push(":status", rejection.http_status.to_string());
+        block.push(":status", rejection.http_status().to_string());
         block.push("content-type", "application/grpc");
         block.push_status(status);
         block
@@ -385,7 +385,7 @@ mod tests {
                 &[("grpc-timeout", timeout)],
                 Difference::Value(4),
             );
-            assert_eq!(second.expect_err("rejected").http_status, http_status);
+            assert_eq!(second.expect_err("rejected").http_status(), http_status);
         }
     }
 }

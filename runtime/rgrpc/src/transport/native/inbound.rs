@@ -8,7 +8,7 @@ use rgrpc_http2::BytesQueue;
 use rgrpc_http2::Reading;
 
 use super::large_message::Assembly;
-
+use super::wakers::remember;
 use crate::metadata::Metadata;
 use crate::transport::{Incoming, MessageMemory, ReadDemand, StreamEnd};
 
@@ -326,14 +326,6 @@ impl Pushed {
             waker,
             reading: None,
         }
-    }
-}
-
-/// Stores the waker of the current task.
-pub(super) fn remember(slot: &mut Option<Waker>, cx: &Context<'_>) {
-    match slot {
-        Some(waker) => waker.clone_from(cx.waker()),
-        None => *slot = Some(cx.waker().clone()),
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use rgrpc_http2::frame::Head;
 use rgrpc_http2::{Connection, ConnectionError, Event, SendError, StreamKey};
 use tokio::time::{Instant, timeout};
@@ -219,17 +219,17 @@ impl<T, H: Clone> Link<T, H> {
         }
     }
 
-    /// Waits for the earliest deadline of the core and of `keepalive`. Returns whether it has come.
+    /// Waits for the earliest deadline of the core and of the `task`. Returns whether it has come.
     /// The core has then handled its own deadline, and the task is polled again to write the
     /// result.
     pub(super) fn poll_deadline(
         &mut self,
         now: Instant,
-        keepalive: Option<Instant>,
+        task: Option<Instant>,
         cx: &mut Context<'_>,
     ) -> Result<bool, End> {
         let core = self.core.next_deadline().map(Instant::from_std);
-        let deadlines = [core, keepalive, self.idle.deadline()];
+        let deadlines = [core, task, self.idle.deadline()];
         let deadline = deadlines.into_iter().flatten().min();
         if !self.timer.has_come(deadline, cx) {
             return Ok(false);
@@ -245,6 +245,12 @@ impl<T, H: Clone> Link<T, H> {
     pub(super) fn keepalive_ping(&mut self) {
         self.core.ping(keepalive::PING);
         self.keepalives_sent += 1;
+    }
+
+    /// Begins a graceful end of the connection, with this debug data.
+    pub(super) fn drain(&mut self, debug: &'static str, now: Instant) {
+        let debug = Bytes::from_static(debug.as_bytes());
+        self.core.drain(debug, now.into_std());
     }
 
     /// Counts messages that were handed to the core.

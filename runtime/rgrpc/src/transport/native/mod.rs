@@ -7,7 +7,6 @@
 //! their stream, under a lock that no two streams share.
 
 mod client;
-mod client_stream;
 mod fields;
 mod inbound;
 mod large_message;
@@ -16,12 +15,11 @@ mod message_counter;
 mod outbox;
 mod outgoing;
 mod read_buffer;
-mod request_head;
 mod server;
-mod server_stream;
 mod socket;
 mod timer;
 mod turn;
+mod wakers;
 
 pub(crate) use client::connect;
 pub(crate) use server::ServerConnection;

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use rgrpc_http2::BytesQueue;
 
-use super::inbound::remember;
+use super::wakers::remember;
 
 /// The number of bytes of a stream on their way to the socket from which on its sender waits. One
 /// message may exceed it, as in grpc-go.

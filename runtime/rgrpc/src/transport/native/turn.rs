@@ -55,15 +55,15 @@ pub(super) trait ConnectionTask {
     /// Handles the core's events. Returns `false` if it has left some to the next turn.
     fn handle_events(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, End>;
 
-    /// Prepares the task's sleep. Returns the deadline of keepalive.
-    fn prepare_sleep(&mut self, now: Instant, cx: &mut Context<'_>)
-    -> Result<Option<Instant>, End>;
+    /// Prepares the task's sleep, when all input was read. Returns the earliest deadline that is not
+    /// the core's: those of keepalive and, on a server, of the client's preface.
+    fn prepare_sleep(&mut self, now: Instant) -> Result<Option<Instant>, End>;
 
     /// Releases memory that is only held for speed.
     fn shrink(&mut self);
 
-    /// Handles the deadline of keepalive.
-    fn keepalive_timeout(&mut self, now: Instant) -> Result<(), End>;
+    /// Handles the deadlines of [`prepare_sleep`](Self::prepare_sleep) that have come.
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), End>;
 
     /// Takes turns until there is nothing to do. Ready when the connection is over.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
@@ -122,15 +122,15 @@ pub(super) trait ConnectionTask {
     /// Waits for the next event. Returns `true` if there is one already. The last turn was at
     /// `now`.
     fn sleep(&mut self, now: Instant, cx: &mut Context<'_>) -> Result<bool, End> {
-        let keepalive = self.prepare_sleep(now, cx)?;
+        let deadline = self.prepare_sleep(now)?;
         self.link().publish_stats(now);
         if self.link().shrink_if_idle(now) {
             *self.posts() = Vec::new();
             self.outbox().shrink();
             self.shrink();
         }
-        if self.link().poll_deadline(now, keepalive, cx)? {
-            self.keepalive_timeout(now)?;
+        if self.link().poll_deadline(now, deadline, cx)? {
+            self.handle_timeout(now)?;
         }
         Ok(!self.outbox().sleep(cx))
     }

@@ -1,4 +1,4 @@
-//! The statistics of a connection, as users see them.
+//! The statistics of a connection, as users see them. Made on the task of who asks.
 
 use std::time::SystemTime;
 

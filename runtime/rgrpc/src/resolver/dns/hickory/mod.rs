@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::error::Error;
+use std::fmt;
 use std::time::Duration;
 
 use gethostname::gethostname;
@@ -18,8 +20,8 @@ use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 use super::lookup::{Answer, Lookup, LookupFuture, Question, SystemLookup};
-use super::txt_service_config::ClientProperties;
-use crate::io::host_port;
+use super::txt_service_config::{ClientProperties, TxtRecordError};
+use crate::io::host_port::{self, HostPortError};
 use crate::resolver::{LookupError, ResolverError};
 
 /// The prefix of a host in the name of the TXT record with its service config.
@@ -50,14 +52,17 @@ pub(super) struct Server {
 
 impl Server {
     /// Parses the authority of a target. `None` if it is empty.
-    pub(super) fn parse(authority: &str) -> Result<Option<Self>, String> {
+    pub(super) fn parse(authority: &str) -> Result<Option<Self>, ServerError> {
         if authority.is_empty() {
             return Ok(None);
         }
-        let bad = |problem: &str| format!("the DNS server {authority:?}: {problem}");
-        let (host, port) = host_port::split(authority).map_err(|problem| bad(&problem))?;
+        let error = |problem| ServerError {
+            authority: authority.to_owned(),
+            problem,
+        };
+        let (host, port) = host_port::split(authority).map_err(|problem| error(Some(problem)))?;
         if host.is_empty() {
-            return Err(bad("it has no host"));
+            return Err(error(None));
         }
         Ok(Some(Self {
             host: host.to_owned(),
@@ -65,6 +70,26 @@ impl Server {
         }))
     }
 }
+
+/// The error of a target's DNS server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ServerError {
+    authority: String,
+    /// `None`: it has no host.
+    problem: Option<HostPortError>,
+}
+
+impl fmt::Display for ServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the DNS server {:?}: ", self.authority)?;
+        match &self.problem {
+            Some(problem) => problem.fmt(f),
+            None => f.write_str("it has no host"),
+        }
+    }
+}
+
+impl Error for ServerError {}
 
 impl HickoryLookup {
     /// Looks up addresses and service configs at the servers of the system's configuration.
@@ -193,8 +218,6 @@ async fn service_config(
     };
     let chosen = client.choose(texts.iter().map(String::as_str));
     chosen
-        .map_err(|problem| {
-            ResolverError::ServiceConfig(format!("the TXT record of {name}: {problem}"))
-        })
+        .map_err(|problem| ResolverError::service_config(TxtRecordError { name, problem }))
         .transpose()
 }

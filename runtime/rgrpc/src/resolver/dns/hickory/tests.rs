@@ -230,7 +230,7 @@ fn a_target_may_name_a_server_and_its_port() {
         ("ns.test:dns", "is not a port"),
         ("[::1", "no closing one"),
     ] {
-        let error = Server::parse(authority).expect_err(authority);
+        let error = Server::parse(authority).expect_err(authority).to_string();
         assert!(error.contains(problem), "{error}");
         assert!(
             error.contains(&format!("the DNS server {authority:?}")),

@@ -1,27 +1,47 @@
 //! A client's stream in the native engine. The call uses it from any task; the connection's task
 //! delivers to it.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, Weak};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
 use rgrpc_http2::{Reading, StreamKey};
 
-use super::fields::ReadResponse;
-use super::inbound::{Inbound, Pushed};
-use super::outbox::Outbox;
-use super::outgoing::Outgoing;
 use super::request_head::RequestFields;
 use crate::lock::lock;
 use crate::status::Status;
+use crate::transport::native::fields::ReadResponse;
+use crate::transport::native::inbound::{Inbound, Pushed};
+use crate::transport::native::outbox::Outbox;
+use crate::transport::native::outgoing::Outgoing;
+use crate::transport::native::wakers::{Wakers, wake};
 use crate::transport::{
-    ClientTransportStream, HeadersBlock, Incoming, IncomingHead, MessageMemory, NoHead, ReadDemand,
-    ResetCode, Stream, StreamEnd, Trailers, WholeContent, ended_well,
+    ClientTransportStream, HeadersBlock, Incoming, IncomingHead, LastReceived, MessageMemory,
+    NoHead, NotGrpc, ReadDemand, ResetCode, ResponseError, Stream, StreamEnd, StreamQuota,
+    Trailers, WholeContent, ended_well,
 };
 
-/// The number of octets of a body that is not gRPC in the status, as in grpc-go.
-const MAX_NOT_GRPC_BODY: usize = 1024;
+/// The state that a connection's task shares with its transport and its streams.
+pub(super) struct ClientShared {
+    pub(super) outbox: Outbox<ClientPost>,
+    /// True once no new stream is accepted.
+    pub(super) gone: AtomicBool,
+    pub(super) quota: StreamQuota,
+    pub(super) last_received: LastReceived,
+}
+
+impl ClientShared {
+    pub(super) fn new() -> Self {
+        Self {
+            outbox: Outbox::new(),
+            gone: AtomicBool::new(false),
+            quota: StreamQuota::new(),
+            last_received: LastReceived::new(),
+        }
+    }
+}
 
 /// A post of a call to its connection's task.
 pub(super) struct ClientPost {
@@ -43,7 +63,7 @@ pub(super) enum ClientSend {
 pub(super) struct NativeClientStream {
     /// The reference that its posts carry.
     this: Weak<Self>,
-    outbox: Arc<Outbox<ClientPost>>,
+    shared: Arc<ClientShared>,
     state: Mutex<ClientStreamState>,
 }
 
@@ -68,8 +88,7 @@ struct ClientStreamState {
 enum Head {
     Awaited,
     Here(IncomingHead),
-    /// A response that is not gRPC: the status, and the beginning of the body.
-    NotGrpc(Status, Vec<u8>),
+    NotGrpc(NotGrpc),
     Done,
 }
 
@@ -115,10 +134,10 @@ pub(super) enum After {
 
 impl NativeClientStream {
     #[inline]
-    pub(super) fn new(outbox: Arc<Outbox<ClientPost>>, half_closed: bool) -> Arc<Self> {
+    pub(super) fn new(shared: Arc<ClientShared>, half_closed: bool) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
-            outbox,
+            shared,
             state: Mutex::new(ClientStreamState {
                 key: None,
                 is_held_back: false,
@@ -155,9 +174,9 @@ impl NativeClientStream {
     #[inline]
     pub(super) fn receive_headers(&self, block: &ReadResponse, end_stream: bool) -> After {
         let mut state = lock(&self.state);
-        let (waker, after) = state.headers(block, end_stream);
+        let (wakers, after) = state.headers(block, end_stream);
         drop(state);
-        wake(waker);
+        wakers.wake();
         after
     }
 
@@ -165,9 +184,9 @@ impl NativeClientStream {
     #[inline]
     pub(super) fn receive(&self, data: Bytes, end_stream: bool, memory: &MessageMemory) -> After {
         let mut state = lock(&self.state);
-        let (waker, after) = state.data(data, end_stream, memory);
+        let (wakers, after) = state.data(data, end_stream, memory);
         drop(state);
-        wake(waker);
+        wakers.wake();
         after
     }
 
@@ -181,13 +200,14 @@ impl NativeClientStream {
     pub(super) fn return_buffer(&self, buffer: Vec<u8>, end_stream: bool) -> After {
         let mut state = lock(&self.state);
         let waker = state.inbound.return_buffer(buffer);
-        let (ended, after) = if end_stream {
+        let (mut wakers, after) = if end_stream {
             state.ended_with_data()
         } else {
-            (None, After::Nothing)
+            (Wakers::default(), After::Nothing)
         };
+        wakers.receiver = waker.or(wakers.receiver);
         drop(state);
-        wake(waker.or(ended));
+        wakers.wake();
         after
     }
 
@@ -199,9 +219,12 @@ impl NativeClientStream {
             state.head = Head::Done;
         }
         state.sending.end(end.outcome.as_ref().map(|_| ()));
-        let wakers = [state.inbound.break_off(end), state.outgoing.take_waker()];
+        let wakers = Wakers {
+            receiver: state.inbound.break_off(end),
+            sender: state.outgoing.take_waker(),
+        };
         drop(state);
-        wakers.into_iter().for_each(wake);
+        wakers.wake();
     }
 
     /// Returns the call's reading, for the core.
@@ -225,13 +248,13 @@ impl NativeClientStream {
     fn post(&self, what: ClientSend) {
         // The caller holds a reference, and a connection that is gone has told its streams.
         if let Some(stream) = self.this.upgrade() {
-            let _ = self.outbox.post(ClientPost { stream, what });
+            let _ = self.shared.outbox.post(ClientPost { stream, what });
         }
     }
 }
 
 impl ClientStreamState {
-    fn headers(&mut self, block: &ReadResponse, end_stream: bool) -> (Option<Waker>, After) {
+    fn headers(&mut self, block: &ReadResponse, end_stream: bool) -> (Wakers, After) {
         match self.head {
             Head::Awaited => {}
             Head::Here(_) | Head::Done if end_stream => {
@@ -239,65 +262,60 @@ impl ClientStreamState {
             }
             // Trailers of a response that is not gRPC, or headers where trailers belong, which the
             // core does not let through.
-            Head::NotGrpc(..) => return self.end_foreign(),
+            Head::NotGrpc(_) => return self.end_foreign(),
             _ => return self.ended_with_data(),
         }
         match block.headers(end_stream) {
             HeadersBlock::Head(head) => {
                 self.head = Head::Here(head);
-                (self.inbound.take_waker(), After::Nothing)
+                (self.inbound.take_waker().into(), After::Nothing)
             }
             HeadersBlock::TrailersOnly(trailers) => {
                 self.head = Head::Done;
                 self.trailers(trailers)
             }
-            HeadersBlock::NotGrpc(status) => {
-                self.head = Head::NotGrpc(status, Vec::new());
+            HeadersBlock::NotGrpc(response) => {
+                self.head = Head::NotGrpc(response);
                 if end_stream {
                     self.end_foreign()
                 } else {
-                    (None, After::Nothing)
+                    (Wakers::default(), After::Nothing)
                 }
             }
-            HeadersBlock::Malformed(status) => self.malformed(status),
+            HeadersBlock::Malformed(error) => self.malformed(&error),
         }
     }
 
-    fn data(
-        &mut self,
-        data: Bytes,
-        end_stream: bool,
-        memory: &MessageMemory,
-    ) -> (Option<Waker>, After) {
-        if let Head::NotGrpc(_, body) = &mut self.head {
-            let free = MAX_NOT_GRPC_BODY - body.len();
-            body.extend_from_slice(&data[..data.len().min(free)]);
-            return if end_stream || body.len() == MAX_NOT_GRPC_BODY {
+    fn data(&mut self, data: Bytes, end_stream: bool, memory: &MessageMemory) -> (Wakers, After) {
+        if let Head::NotGrpc(response) = &mut self.head {
+            return if response.push(&data) || end_stream {
                 self.end_foreign()
             } else {
-                (None, After::Nothing)
+                (Wakers::default(), After::Nothing)
             };
         }
         let Pushed { waker, reading } = self.inbound.push(data, memory);
         if end_stream {
-            let (ended, after) = self.ended_with_data();
-            return (waker.or(ended), after);
+            let (mut wakers, after) = self.ended_with_data();
+            wakers.receiver = waker.or(wakers.receiver);
+            return (wakers, after);
         }
-        (waker, reading.map_or(After::Nothing, After::Read))
+        let after = reading.map_or(After::Nothing, After::Read);
+        (waker.into(), after)
     }
 
     /// Ends a stream whose DATA ended without trailers.
-    fn ended_with_data(&mut self) -> (Option<Waker>, After) {
-        self.malformed(Status::internal(
-            "the server closed the stream without sending trailers",
-        ))
+    fn ended_with_data(&mut self) -> (Wakers, After) {
+        self.malformed(&ResponseError::NoTrailers)
     }
 
-    fn trailers(&mut self, trailers: Trailers) -> (Option<Waker>, After) {
+    fn trailers(&mut self, trailers: Trailers) -> (Wakers, After) {
         let is_ok = trailers.outcome.is_ok();
         let sending = self.sending.end(trailers.outcome.as_ref().map(|_| ()));
-        let waker = self.inbound.end(StreamEnd::new(trailers.outcome));
-        let sender = self.outgoing.take_waker();
+        let wakers = Wakers {
+            receiver: self.inbound.end(StreamEnd::new(trailers.outcome)),
+            sender: self.outgoing.take_waker(),
+        };
         let reset = match sending {
             // The server has ended the call. If it has not seen the end of sending, it is told that
             // no message follows.
@@ -305,36 +323,32 @@ impl ClientStreamState {
             Sending::Open => Some(ResetCode::NO_ERROR),
             Sending::HalfClosed | Sending::Ended(_) => None,
         };
-        wake(sender);
         let after = match reset {
             _ if !is_ok => After::Failed(reset),
             Some(code) => After::Reset(code),
             None => After::Nothing,
         };
-        (waker, after)
+        (wakers, after)
     }
 
-    fn end_foreign(&mut self) -> (Option<Waker>, After) {
-        let Head::NotGrpc(status, body) = std::mem::replace(&mut self.head, Head::Done) else {
-            return (None, After::Nothing);
-        };
-        self.malformed(if body.is_empty() {
-            status
-        } else {
-            let data = String::from_utf8_lossy(&body);
-            let text = format!("{}; data: {data:?}", status.message());
-            Status::new(status.code(), text)
-        })
+    fn end_foreign(&mut self) -> (Wakers, After) {
+        match std::mem::replace(&mut self.head, Head::Done) {
+            Head::NotGrpc(response) => self.malformed(&ResponseError::NotGrpc(response)),
+            _ => (Wakers::default(), After::Nothing),
+        }
     }
 
-    fn malformed(&mut self, status: Status) -> (Option<Waker>, After) {
+    fn malformed(&mut self, error: &ResponseError) -> (Wakers, After) {
+        let status = error.to_status();
         if !matches!(self.head, Head::Here(_)) {
             self.head = Head::Done;
         }
         self.sending.end(Err(&status));
-        wake(self.outgoing.take_waker());
-        let waker = self.inbound.end(StreamEnd::new(Err(status)));
-        (waker, After::Failed(Some(ResetCode::PROTOCOL_ERROR)))
+        let wakers = Wakers {
+            receiver: self.inbound.end(StreamEnd::new(Err(status))),
+            sender: self.outgoing.take_waker(),
+        };
+        (wakers, After::Failed(Some(ResetCode::PROTOCOL_ERROR)))
     }
 }
 
@@ -362,7 +376,7 @@ impl Stream for NativeClientStream {
                 return Poll::Pending;
             }
             Head::Here(_) => {}
-            Head::NotGrpc(..) | Head::Done => return Poll::Ready(None),
+            Head::NotGrpc(_) | Head::Done => return Poll::Ready(None),
         }
         let Some((data, trailer)) = state.inbound.take_whole(fits) else {
             return Poll::Ready(None);
@@ -451,8 +465,137 @@ impl ClientTransportStream for NativeClientStream {
     }
 }
 
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
+#[cfg(test)]
+mod tests {
+    use rgrpc_http2::FieldRef;
+
+    use super::*;
+    use crate::transport::checked_waker::{CheckedWakes, is_locked};
+    use crate::transport::native::fields::read_response;
+    use crate::transport::native::outgoing::SEND_QUOTA;
+
+    const ANY: ReadDemand = ReadDemand::Message { max: usize::MAX };
+
+    fn block(fields: &[(&str, &str)]) -> Arc<ReadResponse> {
+        let fields = fields
+            .iter()
+            .map(|(name, value)| FieldRef::new(name.as_bytes(), value.as_bytes()).to_field());
+        read_response(&fields.collect::<Vec<_>>(), None)
+    }
+
+    fn headers() -> Arc<ReadResponse> {
+        block(&[(":status", "200"), ("content-type", "application/grpc")])
+    }
+
+    fn trailers() -> Arc<ReadResponse> {
+        block(&[("grpc-status", "0")])
+    }
+
+    /// The beginning of a message of 100,000 bytes.
+    fn large() -> Bytes {
+        let mut message = vec![0, 0, 1, 0x86, 0xa0];
+        message.resize(16_384, 0);
+        message.into()
+    }
+
+    #[test]
+    fn no_task_is_woken_under_the_streams_lock() {
+        type Event = fn(&NativeClientStream);
+        // Each with whether the head has come before, and the number of tasks that it wakes.
+        let cases: [(&str, bool, Event, usize); 8] = [
+            (
+                "trailers-only",
+                false,
+                |stream| {
+                    let block = block(&[
+                        (":status", "200"),
+                        ("content-type", "application/grpc"),
+                        ("grpc-status", "5"),
+                    ]);
+                    stream.receive_headers(&block, true);
+                },
+                2,
+            ),
+            (
+                "headers that are not gRPC",
+                false,
+                |stream| {
+                    stream.receive_headers(&block(&[(":status", "503")]), true);
+                },
+                2,
+            ),
+            (
+                "headers",
+                false,
+                |stream| {
+                    stream.receive_headers(&headers(), false);
+                },
+                1,
+            ),
+            (
+                "trailers",
+                true,
+                |stream| {
+                    stream.receive_headers(&trailers(), true);
+                },
+                2,
+            ),
+            (
+                "DATA that ends the stream",
+                true,
+                |stream| {
+                    stream.receive(Bytes::from_static(b"a"), true, &MessageMemory::default());
+                },
+                2,
+            ),
+            (
+                "DATA that is read directly and ends the stream",
+                true,
+                |stream| {
+                    stream.receive(large(), false, &MessageMemory::default());
+                    let buffer = stream.take_buffer(100).expect("a large message");
+                    stream.return_buffer(buffer, true);
+                },
+                2,
+            ),
+            (
+                "a reset",
+                true,
+                |stream| {
+                    stream.break_off(StreamEnd::new(Err(Status::internal("reset"))));
+                },
+                2,
+            ),
+            (
+                "a quota that is free again",
+                true,
+                |stream| {
+                    let _ = stream.take_messages();
+                    stream.set_queued(0);
+                },
+                1,
+            ),
+        ];
+        for (event, has_head, run, woken) in cases {
+            let stream = NativeClientStream::new(Arc::new(ClientShared::new()), false);
+            let wakes = CheckedWakes::new({
+                let stream = Arc::clone(&stream);
+                move || is_locked(&stream.state)
+            });
+            let waker = wakes.waker();
+            let cx = &mut Context::from_waker(&waker);
+            if has_head {
+                stream.receive_headers(&headers(), false);
+                assert!(stream.poll_head(cx).is_ready(), "{event}");
+                assert!(stream.poll_data(cx, ANY).is_pending(), "{event}");
+            } else {
+                assert!(stream.poll_head(cx).is_pending(), "{event}");
+            }
+            let message = Bytes::from(vec![0; SEND_QUOTA]);
+            stream.send_message(message.into()).expect("open");
+            assert!(stream.poll_send_ready(cx).is_pending(), "{event}");
+            run(&stream);
+            assert_eq!(wakes.take(), (woken, 0), "{event}");
+        }
     }
 }

@@ -1,188 +1,36 @@
-//! The client's side of a connection in the native engine: the transport that a channel holds, and
-//! the connection's task.
+//! The task of a client's connection: it owns the socket and the core, takes turns (`turn.rs`), opens
+//! the streams that calls post, delivers what they receive, and reports to the channel. Spawned when
+//! the connection is made.
 
-use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
-use rgrpc_http2::BytesQueue;
-use rgrpc_http2::{Config, Connection, ErrorCode, Event, HeadKind, SendError, StreamKey};
+use rgrpc_http2::{
+    BytesQueue, Config, Connection, ErrorCode, Event, HeadKind, OpenError, SendError, StreamKey,
+};
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
-use super::client_stream::{After, ClientPost, ClientSend, NativeClientStream};
-use super::fields::{ReadResponse, read_response};
-use super::link::{End, Link};
-use super::outbox::Outbox;
-use super::outgoing::SEND_QUOTA;
 use super::request_head::{RequestFields, RequestHeads};
-use super::socket::Socket;
-use super::turn::{ConnectionTask, Turn};
-use crate::extensions::Extensions;
-use crate::io::{Connected, Peer};
+use super::stream::{After, ClientPost, ClientSend, ClientShared, NativeClientStream};
+use crate::io::{BoxedIo, Peer};
 use crate::side::Side;
-use crate::status::{Origin, Status};
-use crate::task::{Lost, watched};
+use crate::task::Lost;
 use crate::transport::keepalive::{ChannelKeepalive, ClientKeepalive, ProbeStep};
-use crate::transport::statistics::ConnectionStats;
+use crate::transport::native::fields::{ReadResponse, read_response};
+use crate::transport::native::link::{End, Link};
+use crate::transport::native::outbox::Outbox;
+use crate::transport::native::outgoing::SEND_QUOTA;
+use crate::transport::native::socket::Socket;
+use crate::transport::native::turn::{ConnectionTask, Turn};
+use crate::transport::statistics::Registration;
 use crate::transport::{
-    ClientSettings, ClientTransport, ClientTransportStream, ConnectionSnapshot, Delivery,
-    Disconnect, DisconnectReason, DrainReason, GoAway, LastReceived, MessageMemory, OpenError,
-    OpenRequest, OtherProtocol, PrefaceError, Report, ResetCode, StreamEnd, StreamQuota,
-    TransportEvent, lost_text, request_too_large, status_for_reset,
+    ClientSettings, Delivery, Disconnect, DisconnectReason, DrainReason, GoAway, MessageMemory,
+    OtherProtocol, Report, ResetCode, StreamEnd, StreamFailure, TransportEvent,
 };
-
-/// Creates the client transport of a connection. Ready when the server's SETTINGS have arrived.
-///
-/// The caller limits the time. A dropped future closes the connection.
-pub(crate) async fn connect(
-    connected: Connected,
-    settings: ClientSettings,
-    report: Report,
-) -> Result<Arc<dyn ClientTransport>, PrefaceError> {
-    let outbox = Arc::new(Outbox::new());
-    let gone = Arc::new(AtomicBool::new(false));
-    let quota = Arc::new(StreamQuota::new());
-    let last_received = Arc::new(LastReceived::new());
-    let close = Arc::new(Notify::new());
-    let keepalive = settings.keepalive.map(|channel| Keepalive {
-        connection: ClientKeepalive::new(channel.parameters(), last_received.epoch()),
-        channel,
-    });
-    let (settings_sender, settings_came) = oneshot::channel();
-    let (failed_sender, failed) = oneshot::channel();
-    let registry = &settings.connections;
-    let peer = Arc::new(connected.peer);
-    let registration = registry.register(Side::Client, Arc::clone(&peer));
-    let stats = Arc::clone(registration.stats());
-    // Boxed, because a future reserves space for it in each of its states.
-    let task = Box::new(Task {
-        link: Link::new(
-            Connection::client(Config::default(), read_response),
-            Socket::new(connected.io),
-            registration,
-        ),
-        peer: Arc::clone(&peer),
-        outbox: Arc::clone(&outbox),
-        posts: Vec::new(),
-        heads: RequestHeads::default(),
-        memory: settings.memory,
-        unhandled: false,
-        gone: Arc::clone(&gone),
-        quota: Arc::clone(&quota),
-        last_received: Arc::clone(&last_received),
-        keepalive,
-        settings: Some(settings_sender),
-        goaway: None,
-        opened: false,
-        served: false,
-        report: Arc::clone(&report),
-        is_over: false,
-    });
-    let transport = Arc::new(NativeClientTransport {
-        peer: Arc::clone(&peer),
-        extensions: connected.extensions,
-        outbox,
-        gone,
-        quota,
-        last_received,
-        close: Arc::clone(&close),
-        stats,
-    });
-    let peer_of_task = Arc::clone(&peer);
-    tokio::spawn(watched(task.run(close), move |ended| {
-        // A lost task tells nothing about the server.
-        let lost = |lost| (Disconnect::new(peer_of_task, lost, None), true);
-        let (end, served) = ended.unwrap_or_else(lost);
-        // There is no receiver any more once the transport exists.
-        let _ = failed_sender.send(end.clone());
-        report(TransportEvent::Closed { end, served });
-    }));
-    if settings_came.await.is_err() {
-        let gone = |_| Disconnect::new(peer, DisconnectReason::RuntimeShutDown, None);
-        return Err(PrefaceError(failed.await.unwrap_or_else(gone)));
-    }
-    Ok(transport)
-}
-
-/// A client's connection.
-struct NativeClientTransport {
-    peer: Arc<Peer>,
-    extensions: Extensions,
-    outbox: Arc<Outbox<ClientPost>>,
-    /// True once no new stream is accepted.
-    gone: Arc<AtomicBool>,
-    quota: Arc<StreamQuota>,
-    last_received: Arc<LastReceived>,
-    close: Arc<Notify>,
-    stats: Arc<ConnectionStats>,
-}
-
-impl ClientTransport for NativeClientTransport {
-    fn open(&self, request: OpenRequest<'_>) -> Result<Arc<dyn ClientTransportStream>, OpenError> {
-        if self.gone.load(Ordering::Acquire) {
-            return Err(OpenError::Gone(request.only_message));
-        }
-        let head = RequestFields::new(&request).map_err(OpenError::Invalid)?;
-        let half_closed = request.only_message.is_some();
-        let stream = NativeClientStream::new(Arc::clone(&self.outbox), half_closed);
-        let what = ClientSend::Open(head, request.only_message);
-        let post = ClientPost {
-            stream: Arc::clone(&stream),
-            what,
-        };
-        match self.outbox.post(post) {
-            Ok(()) => Ok(stream),
-            Err(ClientPost {
-                what: ClientSend::Open(_, message),
-                ..
-            }) => Err(OpenError::Gone(message)),
-            Err(_) => Err(OpenError::Gone(None)),
-        }
-    }
-
-    fn peer(&self) -> &Arc<Peer> {
-        &self.peer
-    }
-
-    fn extensions(&self) -> &Extensions {
-        &self.extensions
-    }
-
-    fn max_concurrent_streams(&self) -> usize {
-        self.quota.max()
-    }
-
-    fn waiting_streams(&self) -> usize {
-        self.quota.waiting()
-    }
-
-    fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Acquire)
-    }
-
-    fn silence(&self) -> Duration {
-        self.last_received.silence(Instant::now())
-    }
-
-    fn statistics(&self) -> ConnectionSnapshot {
-        self.stats.snapshot()
-    }
-
-    fn close(&self) {
-        self.close.notify_one();
-    }
-}
-
-impl Drop for NativeClientTransport {
-    fn drop(&mut self) {
-        self.close.notify_one();
-    }
-}
 
 /// The maximum number of calls that end in one turn before other tasks run.
 ///
@@ -211,19 +59,16 @@ struct Keepalive {
 }
 
 /// A connection's task.
-struct Task {
+pub(super) struct Task {
     link: Link<Arc<NativeClientStream>, Arc<ReadResponse>>,
     peer: Arc<Peer>,
-    outbox: Arc<Outbox<ClientPost>>,
+    shared: Arc<ClientShared>,
     /// Posts that were taken from the outbox and are not done.
     posts: Vec<ClientPost>,
     heads: RequestHeads,
     memory: MessageMemory,
     /// The last read has more events than the share of a turn.
     unhandled: bool,
-    gone: Arc<AtomicBool>,
-    quota: Arc<StreamQuota>,
-    last_received: Arc<LastReceived>,
     keepalive: Option<Keepalive>,
     /// The receiver of the server's first SETTINGS.
     settings: Option<oneshot::Sender<()>>,
@@ -239,9 +84,45 @@ struct Task {
 }
 
 impl Task {
+    /// Creates the task. `on_settings` is told when the server's SETTINGS have come.
+    pub(super) fn new(
+        io: BoxedIo,
+        registration: Registration,
+        peer: Arc<Peer>,
+        shared: Arc<ClientShared>,
+        settings: ClientSettings,
+        on_settings: oneshot::Sender<()>,
+        report: Report,
+    ) -> Self {
+        let began = shared.last_received.epoch();
+        Self {
+            link: Link::new(
+                Connection::client(Config::default(), read_response),
+                Socket::new(io),
+                registration,
+            ),
+            peer,
+            shared,
+            posts: Vec::new(),
+            heads: RequestHeads::default(),
+            memory: settings.memory,
+            unhandled: false,
+            keepalive: settings.keepalive.map(|channel| Keepalive {
+                connection: ClientKeepalive::new(channel.parameters(), began),
+                channel,
+            }),
+            settings: Some(on_settings),
+            goaway: None,
+            opened: false,
+            served: false,
+            report,
+            is_over: false,
+        }
+    }
+
     /// Runs until the connection is gone. The output is the reason, and whether a response has
     /// begun on the connection.
-    async fn run(mut self: Box<Self>, close: Arc<Notify>) -> (Disconnect, bool) {
+    pub(super) async fn run(mut self: Box<Self>, close: Arc<Notify>) -> (Disconnect, bool) {
         let end = {
             let mut closed = pin!(close.notified());
             poll_fn(|cx| {
@@ -255,8 +136,8 @@ impl Task {
         let reason = end.map_or(DisconnectReason::ClosedLocally, |end| *end);
         let is_silent = matches!(reason, DisconnectReason::KeepaliveTimedOut { .. });
         let reason = self.recognise(reason);
-        let end = Disconnect::new(Arc::clone(&self.peer), reason, self.goaway.clone());
-        self.end_streams(&end.to_status());
+        let end = self.disconnect(reason);
+        self.end_streams(&end);
         self.link.core.goaway(ErrorCode::NO_ERROR, b"");
         if is_silent {
             // The server does not answer a linger, and the channel must know of the loss at once.
@@ -274,7 +155,7 @@ impl Task {
             return reason;
         }
         match OtherProtocol::of_server(self.link.unread()) {
-            Some(other) => DisconnectReason::OtherProtocol(other.of_server_text().into()),
+            Some(other) => DisconnectReason::OtherProtocol(other),
             None => reason,
         }
     }
@@ -286,7 +167,7 @@ impl Task {
             && self.link.core.open_streams() > 0
             && keepalive
                 .connection
-                .has_streams(now, self.last_received.at())
+                .has_streams(now, self.shared.last_received.at())
         {
             self.link.keepalive_ping();
         }
@@ -328,21 +209,19 @@ impl Task {
                 }
             }
             Event::Reset { key, code } => {
-                let code = ResetCode(code.0);
-                self.break_off(
-                    key,
-                    StreamEnd::failed(status_for_reset(Side::Server, code), code.delivery()),
-                );
+                let (by, code) = (Side::Server, ResetCode(code.0));
+                self.break_off(key, &StreamFailure::Reset { by, code });
             }
             Event::StreamError { key, code, reason } => {
-                let status =
-                    Status::internal(format!("the server broke the protocol: {reason} ({code})"));
-                self.break_off(key, StreamEnd::new(Err(status)));
+                let (by, code) = (Side::Server, ResetCode(code.0));
+                self.break_off(key, &StreamFailure::Protocol { by, code, reason });
             }
             Event::Refused { key } => {
-                let status = Status::unavailable(self.loss(&"the server did not take the call up"))
-                    .with_origin(Origin::Connection);
-                self.break_off(key, StreamEnd::failed(status, Delivery::Refused));
+                let failure = StreamFailure::Refused {
+                    peer: Arc::clone(&self.peer),
+                    goaway: self.goaway.clone(),
+                };
+                self.break_off(key, &failure);
             }
             Event::SendReady { key } => self.update_queued(key),
             Event::GoAway {
@@ -356,6 +235,7 @@ impl Task {
             Event::PeerSettings => {
                 let max = self.link.core.peer_settings().max_concurrent_streams;
                 if self
+                    .shared
                     .quota
                     .set_max(max.map_or(usize::MAX, |max| max as usize))
                 {
@@ -393,9 +273,9 @@ impl Task {
         }
     }
 
-    fn break_off(&mut self, key: StreamKey, end: StreamEnd) {
+    fn break_off(&mut self, key: StreamKey, failure: &StreamFailure) {
         if let Some(stream) = self.link.core.take_value(key) {
-            stream.break_off(end);
+            stream.break_off(failure.into());
         }
     }
 
@@ -403,7 +283,7 @@ impl Task {
         if goaway.is_too_many_pings() {
             self.too_many_pings();
         }
-        self.gone.store(true, Ordering::Release);
+        self.shared.gone.store(true, Ordering::Release);
         self.goaway = Some(goaway.clone());
         self.link.received_goaway(goaway.clone());
         let reason = DrainReason::GoAway(goaway);
@@ -456,18 +336,22 @@ impl Task {
                     self.sent(sent);
                 }
             }
-            Err(rgrpc_http2::OpenError::HeaderListTooLarge { size, limit }) => {
-                let status = request_too_large(size, limit);
-                stream.break_off(StreamEnd::new(Err(status)));
+            Err(OpenError::HeaderListTooLarge { size, limit }) => {
+                let failure = &StreamFailure::RequestTooLarge { size, limit };
+                stream.break_off(failure.into());
             }
             Err(error) => {
-                if !self.gone.swap(true, Ordering::AcqRel) {
+                if !self.shared.gone.swap(true, Ordering::AcqRel) {
                     let reason = DrainReason::StreamIdsUsedUp;
                     let served = self.served;
                     (self.report)(TransportEvent::Draining { reason, served });
                 }
-                let status = Status::unavailable(self.loss(&error)).with_origin(Origin::Connection);
-                stream.break_off(StreamEnd::failed(status, Delivery::NotSent));
+                let failure = &StreamFailure::NotOpened {
+                    peer: Arc::clone(&self.peer),
+                    error,
+                    goaway: self.goaway.clone(),
+                };
+                stream.break_off(failure.into());
             }
         }
     }
@@ -489,23 +373,24 @@ impl Task {
         }
     }
 
-    /// Returns the text of calls that the connection does not take.
-    fn loss(&self, problem: &dyn fmt::Display) -> String {
-        lost_text(&self.peer, problem, self.goaway.as_ref())
+    /// Returns the end of the connection for this reason.
+    fn disconnect(&self, reason: impl Into<DisconnectReason>) -> Disconnect {
+        Disconnect::new(Arc::clone(&self.peer), reason, self.goaway.clone())
     }
 
     /// Ends all streams with the connection.
-    fn end_streams(&mut self, status: &Status) {
-        let status = &status.clone().with_origin(Origin::Connection);
+    fn end_streams(&mut self, end: &Disconnect) {
+        let status = end.to_status();
+        let lost = |delivery| StreamEnd::failed(status.clone(), delivery);
         self.is_over = true;
-        self.gone.store(true, Ordering::Release);
+        self.shared.gone.store(true, Ordering::Release);
         for (_, stream) in self.link.core.values_mut() {
-            stream.break_off(StreamEnd::new(Err(status.clone())));
+            stream.break_off(lost(Delivery::Possible));
         }
         // A post that was not sent can be sent on another connection.
-        for ClientPost { stream, what } in self.outbox.close() {
+        for ClientPost { stream, what } in self.shared.outbox.close() {
             if let ClientSend::Open(..) = what {
-                stream.break_off(StreamEnd::failed(status.clone(), Delivery::NotSent));
+                stream.break_off(lost(Delivery::NotSent));
             }
         }
     }
@@ -521,7 +406,7 @@ impl ConnectionTask for Task {
     }
 
     fn outbox(&self) -> &Outbox<ClientPost> {
-        &self.outbox
+        &self.shared.outbox
     }
 
     fn posts(&mut self) -> &mut Vec<ClientPost> {
@@ -558,7 +443,7 @@ impl ConnectionTask for Task {
     #[inline]
     fn work(&mut self, turn: &Turn, cx: &mut Context<'_>) -> Result<bool, End> {
         if turn.read {
-            self.last_received.set(turn.now);
+            self.shared.last_received.set(turn.now);
         }
         if !self.handle_events(turn.now, cx)? {
             // The output waits for the posts of the calls that run next.
@@ -590,8 +475,10 @@ impl ConnectionTask for Task {
         Ok(true)
     }
 
-    fn prepare_sleep(&mut self, _: Instant, _: &mut Context<'_>) -> Result<Option<Instant>, End> {
-        self.quota.set_waiting(self.link.core.queued_streams());
+    fn prepare_sleep(&mut self, _: Instant) -> Result<Option<Instant>, End> {
+        self.shared
+            .quota
+            .set_waiting(self.link.core.queued_streams());
         let keepalive = self.keepalive.as_ref();
         Ok(keepalive.and_then(|keepalive| keepalive.connection.deadline()))
     }
@@ -600,12 +487,12 @@ impl ConnectionTask for Task {
         self.heads = RequestHeads::default();
     }
 
-    fn keepalive_timeout(&mut self, now: Instant) -> Result<(), End> {
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), End> {
         let Some(keepalive) = &mut self.keepalive else {
             return Ok(());
         };
         let has_streams = self.link.core.open_streams() > 0;
-        let received = self.last_received.at();
+        let received = self.shared.last_received.at();
         match keepalive
             .connection
             .handle_timeout(now, received, has_streams)
@@ -623,9 +510,8 @@ impl Drop for Task {
     /// counts.
     fn drop(&mut self) {
         if !self.is_over {
-            let reason = self.loss(&Lost::now());
-            self.end_streams(&Status::unavailable(reason));
+            self.end_streams(&self.disconnect(Lost::now()));
         }
-        self.link.publish_stats(self.last_received.at());
+        self.link.publish_stats(self.shared.last_received.at());
     }
 }

@@ -9,17 +9,23 @@ use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
 use rgrpc_http2::{Reading, StreamKey};
 
-use super::inbound::{Inbound, Pushed, remember};
-use super::outbox::Outbox;
-use super::outgoing::Outgoing;
 use crate::io::Peer;
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
+use crate::transport::native::fields::ReadRequest;
+use crate::transport::native::inbound::{Inbound, Pushed};
+use crate::transport::native::link::Link;
+use crate::transport::native::outbox::Outbox;
+use crate::transport::native::outgoing::Outgoing;
+use crate::transport::native::wakers::{remember, wake};
 use crate::transport::{
     CallEnd, CallState, CancelReason, ConnectionHandle, Incoming, IncomingHead, MessageMemory,
     ReadDemand, ResetCode, ServerTransportStream, Stream, StreamEnd, WholeContent,
 };
+
+/// The socket and the core of a server's connection.
+pub(super) type ServerLink = Link<Arc<NativeServerStream>, ReadRequest>;
 
 /// The state that a connection's streams share.
 pub(super) struct ServerShared {
@@ -328,8 +334,96 @@ impl ServerTransportStream for NativeServerStream {
     }
 }
 
-fn wake(waker: Option<Waker>) {
-    if let Some(waker) = waker {
-        waker.wake();
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use rgrpc_http2::{Config, Connection};
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::extensions::Extensions;
+    use crate::io::Address;
+    use crate::transport::RequestHead;
+    use crate::transport::checked_waker::{CheckedWakes, is_locked};
+    use crate::transport::native::fields::{HeaderBlock, read_response};
+    use crate::transport::native::outgoing::SEND_QUOTA;
+
+    const ANY: ReadDemand = ReadDemand::Message { max: usize::MAX };
+
+    fn stream() -> NativeServerStream {
+        let mut core = Connection::client(Config::default(), read_response);
+        let block = HeaderBlock::trailers(&Ok(Metadata::new()));
+        let key = core.open((), &block.block(), false).expect("a stream");
+        let peer = Peer::new(Address::Pipe, Address::Pipe);
+        let connection = ConnectionHandle::new(peer, Extensions::default(), Arc::new(()));
+        let shared = ServerShared {
+            outbox: Outbox::new(),
+            peer: Arc::clone(connection.shared_peer()),
+            connection,
+            memory: MessageMemory::default(),
+            max_header_list: AtomicU32::new(u32::MAX),
+        };
+        let head = RequestHead {
+            path: "/s/m".into(),
+            metadata: Metadata::new(),
+            content_subtype: Bytes::new(),
+            encoding: None,
+        };
+        let call = CallState::new(Arc::new(head), Instant::now(), None, None);
+        let stream = NativeServerStream::new(key, Arc::new(shared), call);
+        stream.expect_more();
+        stream
+    }
+
+    #[test]
+    fn no_task_is_woken_under_the_streams_lock() {
+        type Event = fn(&NativeServerStream);
+        // Each with the number of tasks that it wakes: the receiver, the sender and the call.
+        let cases: [(&str, Event, usize); 5] = [
+            (
+                "DATA",
+                |stream| {
+                    stream.receive(Bytes::from_static(b"a"), false);
+                },
+                1,
+            ),
+            (
+                "the end",
+                |stream| {
+                    stream.receive(Bytes::new(), true);
+                },
+                1,
+            ),
+            (
+                "a quota that is free again",
+                |stream| {
+                    let _ = stream.take_messages();
+                    stream.set_queued(0);
+                },
+                1,
+            ),
+            (
+                "a reset",
+                |stream| stream.close(Status::cancelled("reset"), CancelReason::ClientCancelled),
+                3,
+            ),
+            ("the call's end", NativeServerStream::call_ended, 3),
+        ];
+        for (event, run, woken) in cases {
+            let stream = Arc::new(stream());
+            let wakes = CheckedWakes::new({
+                let stream = Arc::clone(&stream);
+                move || stream.state.get().is_some_and(|state| is_locked(state))
+            });
+            let waker = wakes.waker();
+            let cx = &mut Context::from_waker(&waker);
+            let message = Bytes::from(vec![0; SEND_QUOTA]);
+            stream.send_message(message.into()).expect("open");
+            assert!(stream.poll_data(cx, ANY).is_pending(), "{event}");
+            assert!(stream.poll_send_ready(cx).is_pending(), "{event}");
+            assert!(stream.poll_closed(cx).is_pending(), "{event}");
+            run(&stream);
+            assert_eq!(wakes.take(), (woken, 0), "{event}");
+        }
     }
 }

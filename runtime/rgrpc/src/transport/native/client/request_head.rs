@@ -1,5 +1,5 @@
 //! The heads of requests to send. The fields that all calls of a method share are encoded once for
-//! each connection.
+//! each connection. Calls make the fields of a request; the connection's task encodes them.
 
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
@@ -10,10 +10,10 @@ use bytes::Bytes;
 use rgrpc_http2::{Block, CachedHeaders, Field, FieldRef};
 use rustc_hash::FxBuildHasher;
 
-use super::fields::content_type;
 use crate::metadata::Metadata;
 use crate::method_name::MethodName;
 use crate::status::Status;
+use crate::transport::native::fields::content_type;
 use crate::transport::timeout::encode_timeout;
 use crate::transport::{CommonHeaders, OpenRequest};
 

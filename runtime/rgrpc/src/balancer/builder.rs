@@ -1,3 +1,9 @@
+//! The builder of a policy, and a policy with its config.
+//!
+//! The registry calls `parse_config` when a service config is parsed, on the channel's task or in
+//! `ClientConnBuilder::build`. The channel and policies with children call `build`, on the
+//! channel's task.
+
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;

@@ -1,3 +1,7 @@
+//! A child of a policy with children.
+//!
+//! Owned and called by the parent policy, on the channel's task.
+
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -114,8 +118,8 @@ impl ChildBalancer {
         self.handle(BalancerEvent::Wake, control)
     }
 
-    /// Passes an event on to the child. Returns true if the child has published a state. Does nothing
-    /// for subchannels of others.
+    /// Passes an event on to the child. Returns true if the child has published a state. Does
+    /// nothing for subchannels of others.
     pub(super) fn handle(
         &mut self,
         event: BalancerEvent<'_>,

@@ -1,3 +1,7 @@
+//! A child that is built when a call needs it.
+//!
+//! Used by `ring_hash` for its endpoints, on the channel's task.
+
 use std::sync::Arc;
 
 use tokio::time::Instant;

@@ -1,3 +1,8 @@
+//! The pickers: their trait, the pick and its end, and two pickers that all policies need.
+//!
+//! Created by policies, on the channel's task; asked by attempts, on the tasks of their calls,
+//! without a lock.
+
 use std::fmt;
 
 use super::{LoadReport, SubConn};

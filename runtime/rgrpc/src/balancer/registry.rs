@@ -1,3 +1,10 @@
+//! The registry of a channel's policies, by name.
+//!
+//! Filled by the channel's builder; read by the parser of service configs and by resolvers, which
+//! get it in their options.
+//!
+//! Source: gRFC A24; grpc-go `balancer.Register`, but for each channel.
+
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;

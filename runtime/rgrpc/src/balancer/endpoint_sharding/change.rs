@@ -1,3 +1,5 @@
+//! The changes that a sharding reports to the policy above it.
+
 use crate::connectivity_state::ConnectivityState;
 
 /// The kind of change in an [`EndpointSharding`](super::EndpointSharding). A greater one includes

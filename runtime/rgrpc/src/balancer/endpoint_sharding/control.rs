@@ -1,3 +1,5 @@
+//! The layer between a sharding and the policy of an endpoint.
+
 use std::time::Duration;
 
 use super::EndpointId;

@@ -1,3 +1,5 @@
+//! The config of `least_request_experimental`, parsed with the service config.
+
 use crate::service_config::{ConfigValue, ServiceConfigError};
 
 /// The config of `least_request_experimental`.

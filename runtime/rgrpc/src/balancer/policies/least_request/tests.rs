@@ -1,3 +1,5 @@
+//! Tests of the config, and of picks with counted outstanding calls.
+
 use std::sync::Arc;
 
 use super::*;

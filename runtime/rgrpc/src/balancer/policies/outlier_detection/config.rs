@@ -1,3 +1,5 @@
+//! The config of `outlier_detection_experimental`, parsed with the service config.
+
 use std::time::Duration;
 
 use crate::balancer::{BalancerRegistry, PolicyConfig};

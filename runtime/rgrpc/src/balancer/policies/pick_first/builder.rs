@@ -1,3 +1,5 @@
+//! The builder and the config of `pick_first`.
+
 use std::any::Any;
 use std::sync::Arc;
 

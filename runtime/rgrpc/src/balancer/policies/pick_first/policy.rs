@@ -1,3 +1,7 @@
+//! The policy: it acts on the subchannels as [`Attempts`] decides, and publishes.
+//!
+//! Called by the channel's task, or by a parent policy there.
+
 use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;

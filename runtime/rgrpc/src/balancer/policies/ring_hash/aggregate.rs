@@ -1,3 +1,5 @@
+//! The rule for the policy's state, a function of the counts of its endpoints' states.
+
 use crate::balancer::ConnectivityStateEvaluator;
 use crate::connectivity_state::ConnectivityState;
 

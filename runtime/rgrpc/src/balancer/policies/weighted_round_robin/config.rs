@@ -1,3 +1,5 @@
+//! The config of `weighted_round_robin`, parsed with the service config.
+
 use std::time::Duration;
 
 use crate::service_config::{ConfigObject, ConfigValue, ServiceConfigError};

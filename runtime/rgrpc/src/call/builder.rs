@@ -141,7 +141,7 @@ impl<I, K, C> Call<'_, I, K, C> {
     ///
     /// The status's text names the channel's target and what the call waited for: the resolver, a
     /// connection (and how the last attempt at one failed), a stream of a server that allows no
-    /// more at once, its credentials, its next attempt, or the server's answer.
+    /// more at once, its credentials, its next attempt, or the server's response.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout(timeout);
         self

@@ -232,7 +232,7 @@ impl SelectedCall {
     }
 }
 
-/// A call that is dropped, or that a filter has answered, is committed then.
+/// A call that is dropped, or that a filter ends, is committed at that time.
 impl Drop for SelectedCall {
     fn drop(&mut self) {
         self.commit();

@@ -1,3 +1,5 @@
+//! The halves of a server's call that message interceptors or stats handlers observe.
+
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -30,7 +32,7 @@ impl ObservedCall {
         }
     }
 
-    /// A request's message was received and decoded.
+    /// Shows the observers a received and decoded message of the request.
     ///
     /// # Errors
     /// An interceptor refuses it.

@@ -1,3 +1,5 @@
+//! The observation of a client's call: message interceptors and stats handlers.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -25,9 +27,9 @@ pub(crate) struct CallObserver {
     encoded_len: AtomicUsize,
     /// Its length after compression.
     compressed_len: AtomicUsize,
-    /// The only message of a unary call was shown to message interceptors.
+    /// True once message interceptors have seen the only message of a unary call.
     has_shown: AtomicBool,
-    /// The only message of a unary call was recorded.
+    /// True once the only message of a unary call is recorded.
     has_sent: AtomicBool,
 }
 
@@ -55,7 +57,8 @@ impl CallObserver {
         self.began.map(|began| (&self.recorders, began))
     }
 
-    /// Takes it apart: the message interceptors, and the recorders with the time of the begin.
+    /// Splits the observer into the message interceptors, and the recorders with the time of the
+    /// begin.
     pub(super) fn into_parts(self) -> (Option<Arc<MessageInterceptors>>, BegunRecorders) {
         (self.messages, (self.recorders, self.began))
     }
@@ -66,14 +69,14 @@ impl CallObserver {
         self.recorders.record(event);
     }
 
-    /// The call has ended: with these trailers, or with a failure.
+    /// Records the end of the call: its trailers, or its failure.
     pub(super) fn end(&self, end: Result<&Metadata, &Status>) {
         if let Some((recorders, began)) = self.recorders() {
             recorders.record(&CallEvent::End(CallOutcome::of_client(end, began)));
         }
     }
 
-    /// Ready when the message interceptors let the next message of a stream be sent.
+    /// Waits until the message interceptors permit the next message of a stream to be sent.
     pub(crate) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         match &self.messages {
             Some(messages) if self.kind.client_streams() => messages.poll_send(cx),
@@ -81,7 +84,7 @@ impl CallObserver {
         }
     }
 
-    /// Ready when the message interceptors let the next message of a stream be received.
+    /// Waits until the message interceptors permit the next message of a stream to be received.
     pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         match &self.messages {
             Some(messages) if self.kind.server_streams() => messages.poll_receive(cx),
@@ -162,7 +165,7 @@ impl CallObserver {
         true
     }
 
-    /// A message was received and decoded.
+    /// Shows and records a received and decoded message.
     ///
     /// # Errors
     /// An interceptor refuses it.

@@ -1,3 +1,8 @@
+//! The chain of a call's interceptors, and the end that its hooks are told.
+//!
+//! Run by the channel for its own and a stub's interceptors, and for the filters of a call, in the
+//! caller's future.
+
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -20,13 +25,13 @@ use crate::status::Status;
 /// The interceptors of a channel, a stub or a service config, in the order in which they run.
 pub(crate) type InterceptorList = Arc<[Arc<dyn ErasedClientInterceptor>]>;
 
-/// A [`ClientInterceptor`] of any type, as lists of interceptors keep it.
+/// A [`ClientInterceptor`] of any type, for lists.
 pub(crate) trait ErasedClientInterceptor: Send + Sync {
-    /// Starts it for a call.
+    /// Starts the interceptor for a call.
     fn start(&self, call: OutgoingCall, next: ClientNext) -> ReplyFuture;
 }
 
-/// Keeps an interceptor for the calls that it runs for.
+/// A shared interceptor, which the futures of its calls hold.
 struct Shared<I>(Arc<I>);
 
 impl<I: ClientInterceptor> ErasedClientInterceptor for Shared<I> {
@@ -41,7 +46,7 @@ impl fmt::Debug for dyn ErasedClientInterceptor {
     }
 }
 
-/// An interceptor for a list.
+/// Erases the type of an interceptor.
 pub(crate) fn erased(interceptor: impl ClientInterceptor) -> Arc<dyn ErasedClientInterceptor> {
     Arc::new(Shared(Arc::new(interceptor)))
 }
@@ -61,7 +66,7 @@ pub(crate) trait TypedCall: Send + Sync {
 /// The end of a call with a chain, and the hooks for it.
 #[derive(Default)]
 pub(crate) struct ChainEnd {
-    /// There are hooks: calls without any take no lock.
+    /// True if there are hooks: calls without hooks take no lock.
     has_hooks: AtomicBool,
     hooks: Mutex<Option<Hooks>>,
 }
@@ -99,7 +104,7 @@ impl ChainEnd {
         self.has_hooks.load(Ordering::Acquire)
     }
 
-    /// The call has ended: with these trailers, or with a failure. Only the first end counts.
+    /// Reports the end of the call: its trailers, or its failure. Only the first end counts.
     #[inline]
     pub(super) fn end(&self, end: Result<&Metadata, &Status>) {
         if self.has_hooks() {
@@ -198,7 +203,7 @@ pub(crate) async fn run_streaming<Req: 'static, Res: 'static>(
     }
 }
 
-/// Tells the hooks of a call of its end; of CANCELLED if it is dropped before.
+/// The duty to report a call's end to its hooks: CANCELLED, if it is dropped before the end.
 pub(crate) struct EndGuard {
     typed: Arc<dyn TypedCall>,
     has_ended: bool,
@@ -217,7 +222,7 @@ impl EndGuard {
         self.typed.end().has_hooks()
     }
 
-    /// The call has ended: with these trailers, or with a failure. Only the first end counts.
+    /// Reports the end of the call: its trailers, or its failure. Only the first end counts.
     #[inline]
     pub(crate) fn tell(&self, end: Result<&Metadata, &Status>) {
         self.typed.end().end(end);

@@ -38,8 +38,8 @@ pub(crate) type ReplyFuture = Pin<Box<dyn Future<Output = Result<ClientReply, St
 /// channel. An interceptor runs once for a call, outside of its attempts: retries, hedges, per-RPC
 /// credentials and stats handlers are behind [`ClientNext::run`].
 ///
-/// Implemented for functions: an `async fn(OutgoingCall, ClientNext) -> Result<ClientReply, Status>`,
-/// or a closure.
+/// Implemented for functions: an `async fn(OutgoingCall, ClientNext) -> Result<ClientReply,
+/// Status>`, or a closure.
 ///
 /// ```
 /// use rgrpc::{ClientConn, ClientNext, ClientReply, OutgoingCall, Status, credentials};
@@ -64,13 +64,13 @@ pub(crate) type ReplyFuture = Pin<Box<dyn Future<Output = Result<ClientReply, St
 /// # Tasks and cancellation
 ///
 /// The future is polled and dropped with the call's: when the caller drops that, the code after
-/// `run` does not run. The deadline and the cancel handle of a call end what `run` does, and not the
+/// `run` does not run. The deadline and the cancel handle of a call end the run, and not the
 /// interceptor. The chain of a streaming call is over when its halves are ready, before the server
-/// has answered. [`OutgoingCall::on_end`] sees every end. A panic is the caller's, as in any future.
+/// responds. [`OutgoingCall::on_end`] sees every end. A panic is the caller's, as in any future.
 ///
 /// Source: grpc-go `UnaryClientInterceptor`, `StreamClientInterceptor`; connect-go `Interceptor`.
 pub trait ClientInterceptor: Send + Sync + 'static {
-    /// Makes a call: answers it, or runs the rest of the chain.
+    /// Makes a call: runs the rest of the chain, or responds itself.
     fn intercept(
         &self,
         call: OutgoingCall,

@@ -1,3 +1,5 @@
+//! The rest of a chain, which an interceptor runs.
+
 use std::future::Future;
 
 use super::chain::start_at;
@@ -9,19 +11,20 @@ use crate::status::Status;
 pub struct ClientNext {
     /// The interceptors of the chain, if there are any after this one.
     pub(super) rest: Option<InterceptorList>,
-    /// The position in them from which the chain goes on.
+    /// The position of the next interceptor in them.
     pub(super) position: usize,
 }
 
 impl ClientNext {
-    /// Runs the rest of the chain for a call, and returns how the server, or an interceptor on the
-    /// way, has answered.
+    /// Runs the rest of the chain for a call, and returns the reply of the server or of an
+    /// interceptor on the way.
     ///
-    /// A unary call is over then. Another call has its halves then, and nothing was sent or received
-    /// on them.
+    /// A unary call has then ended. Any other call then has its halves, and nothing was sent or
+    /// received on them.
     ///
     /// May be called again, with a clone of the call, also while another run is under way: each run
-    /// is a call of its own for servers, retries and stats handlers. The last reply is the caller's.
+    /// is a call of its own for servers, retries and stats handlers. The last reply is the
+    /// caller's.
     ///
     /// Dropping the future cancels the run.
     ///

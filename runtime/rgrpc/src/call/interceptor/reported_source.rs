@@ -1,3 +1,8 @@
+//! The receiving half's source in a streaming call with `on_end` hooks.
+//!
+//! Created when the chain is ready with the halves; polled by the receiving half, on the caller's
+//! task.
+
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -11,7 +16,7 @@ use crate::metadata::Metadata;
 use crate::status::Status;
 use crate::transport::{IncomingHead, NoHead, ReadDemand, WholeContent};
 
-/// The source of a call whose chain has hooks: tells them of the end.
+/// The source of a call whose chain has hooks: reports the end to them.
 pub(in crate::call) struct ReportedSource {
     source: Arc<dyn MessageSource>,
     end: EndGuard,

@@ -1,3 +1,5 @@
+//! The codec of generated code.
+
 use std::io;
 
 use bytes::Bytes;

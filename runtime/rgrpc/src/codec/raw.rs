@@ -1,3 +1,5 @@
+//! The codec of messages that are not decoded.
+
 use std::io;
 
 use bytes::{Buf, Bytes};

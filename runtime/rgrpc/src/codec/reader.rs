@@ -1,3 +1,9 @@
+//! The reader of received messages ("PROTOCOL-HTTP2", Length-Prefixed-Message).
+//!
+//! Owned by the receiving half of a call, on the task that receives.
+//!
+//! Source: grpc-go `internal/transport`, `parser.recvMsg`.
+
 use bytes::Buf;
 use rgrpc_http2::BytesQueue;
 

@@ -1,3 +1,8 @@
+//! The compressor `gzip`, and its idle states.
+//!
+//! The tasks that send and receive share it, and take a state under a lock; they compress without
+//! it.
+
 use std::fmt;
 use std::io::{self, BufRead, Read};
 use std::sync::Mutex;

@@ -1,3 +1,7 @@
+//! The four kinds of calls.
+//!
+//! Set by stubs and by a server's descriptors; read by interceptors, stats handlers and dispatch.
+
 use std::fmt;
 
 /// The kind of a call: which sides send any number of messages.
@@ -17,7 +21,7 @@ pub enum CallKind {
 }
 
 impl CallKind {
-    /// The kind of a method whose sides stream or not.
+    /// Returns the kind of a method by the sides that stream.
     #[must_use]
     pub const fn new(client_streams: bool, server_streams: bool) -> Self {
         match (client_streams, server_streams) {

@@ -1,3 +1,9 @@
+//! The dialer of a channel with an HTTP proxy (RFC 9110, section 9.3.6).
+//!
+//! Called on the task of the attempt to connect.
+//!
+//! Source: grpc-go `internal/transport/proxy.go`.
+
 use std::io;
 use std::time::Duration;
 
@@ -17,8 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(15);
 /// The user agent in requests to a proxy.
 const USER_AGENT: &str = concat!("grpc-rust-rgrpc/", env!("CARGO_PKG_VERSION"));
 
-/// A dialer that uses the proxy for the addresses that the proxy is for, and the operating system
-/// for others.
+/// A dialer that uses the proxy for the proxy's addresses, and the operating system for others.
 #[derive(Clone, Debug)]
 pub(crate) struct ProxyDialer(HttpProxy);
 
@@ -27,7 +32,7 @@ impl ProxyDialer {
         Self(proxy)
     }
 
-    /// Returns `host:port` of an address that the proxy is for. Only TCP addresses use a proxy.
+    /// Returns `host:port` of an address that uses the proxy. Only TCP addresses use a proxy.
     fn tunnel_to(&self, address: &Address) -> Option<String> {
         let (host, port) = match address {
             Address::Tcp(address) => (address.ip().to_string(), address.port()),

@@ -1,3 +1,7 @@
+//! The two ends between a resolver and its channel.
+//!
+//! The resolver's task has one and the channel's task the other. At most one event is under way.
+
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,7 +23,7 @@ pub struct ResolverControl {
 /// A report of a resolver to its channel.
 #[derive(Debug)]
 pub(crate) enum ResolverEvent {
-    /// An update, and the sender of the channel's answer: an error if it cannot use the update.
+    /// An update, and the sender of the channel's verdict: an error if it cannot use the update.
     Update(ResolverState, oneshot::Sender<Result<(), Status>>),
     Error(ResolverError),
 }

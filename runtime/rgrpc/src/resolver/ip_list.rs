@@ -1,3 +1,5 @@
+//! The schemes `ipv4` and `ipv6`: the target lists the addresses.
+
 use std::net::{IpAddr, SocketAddr};
 
 use super::{

@@ -1,3 +1,5 @@
+//! The scheme `passthrough`: the dialer resolves the name.
+
 use super::{
     Resolver, ResolverBuilder, ResolverError, ResolverOptions, ResolverState, StaticResolver,
     Target,

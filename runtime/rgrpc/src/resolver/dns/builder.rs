@@ -1,3 +1,5 @@
+//! The builder of the scheme `dns`: its options, and the parser of its targets.
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;

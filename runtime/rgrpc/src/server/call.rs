@@ -1,3 +1,11 @@
+//! The handling of one call: from a stream to a handler's arguments, and from its output to a
+//! reply.
+//!
+//! Called by the functions of a `ServiceDesc` and by interceptors that respond themselves, in the
+//! call's future.
+//!
+//! Source: grpc-go `Server.processUnaryRPC`, `Server.processStreamingRPC`.
+
 use std::any::Any;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -34,31 +42,31 @@ type Handled = Result<ServerReply, Status>;
 #[derive(Clone, Debug)]
 pub struct ServerCall {
     request: Incoming,
-    /// All that the client sends, if it came at once.
+    /// The whole content, if it came with the head.
     content: Option<Bytes>,
     /// The encoding of the request's compressed messages; `None` for [`Encoding::Identity`]. Boxed,
     /// because most calls have `None`.
     encoding: Option<Box<Encoding>>,
     limits: MessageLimits,
-    /// Messages are seen by interceptors or stats handlers.
+    /// True if interceptors or stats handlers see messages.
     observed: bool,
-    /// An interceptor may run the handler again, with a clone that has the same stream.
+    /// True if an interceptor may run the handler again, with a clone that has the same stream.
     shared: bool,
 }
 
-/// The sizes that messages may have, in bytes.
+/// The maximum sizes of messages, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MessageLimits {
     pub(super) max_receive: SizeLimit,
     pub(super) max_send: SizeLimit,
 }
 
-/// A [`MessageLimit`] of a server's, without the side: calls carry two.
+/// A server's [`MessageLimit`] without the side, because each call carries two.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SizeLimit(u32);
 
 impl SizeLimit {
-    /// A limit of this many bytes.
+    /// Creates a limit of this many bytes.
     pub(super) fn new(bytes: usize) -> Self {
         Self(u32::try_from(bytes).unwrap_or(u32::MAX))
     }
@@ -73,7 +81,7 @@ impl SizeLimit {
 struct Reply {
     max_send: SizeLimit,
     interceptors: Option<Arc<MessageInterceptors>>,
-    /// A stats handler wants the message.
+    /// True if a stats handler wants the message.
     keep_message: bool,
 }
 
@@ -99,8 +107,8 @@ impl ServerCall {
         }
     }
 
-    /// As [`new`](Self::new), for a server with stats handlers or interceptors. A call that is
-    /// `shared` passes through interceptors, which may clone it.
+    /// Creates a call of a server with stats handlers or interceptors. A call that is `shared`
+    /// passes through interceptors, which may clone it.
     #[inline]
     pub(super) fn hooked(
         context: CallContext,
@@ -131,7 +139,7 @@ impl ServerCall {
         self.observed = true;
     }
 
-    /// Receives the only request, which stays here: without its prefix.
+    /// Receives the only request, and returns it without its prefix. The handler gets it as well.
     pub(super) async fn request_message(&mut self) -> Result<Bytes, Status> {
         let framed = match self.whole_request() {
             Some(framed) => framed,
@@ -271,7 +279,7 @@ impl ServerCall {
         })
     }
 
-    /// The only request with its prefix, if it is here whole.
+    /// Takes the only request with its prefix, if it was received whole.
     #[inline]
     fn whole_request(&mut self) -> Option<Bytes> {
         let max = self.limits.max_receive.0 as usize;
@@ -286,7 +294,7 @@ impl ServerCall {
         if self.shared && context.stream().call().is_body_taken() {
             return None;
         }
-        // Ready at once: the head has come.
+        // Ready at once, because the head was received.
         let cx = &mut Context::from_waker(Waker::noop());
         let Poll::Ready(whole) = context.poll_whole(cx, &|data| is_one_message(data, max)) else {
             return None;
@@ -310,13 +318,13 @@ impl ServerCall {
         Ok(self.into_request(message))
     }
 
-    /// The only request has come whole, without compression.
+    /// Shows the observers the only request, which came whole and uncompressed.
     fn observe_request(&self, message: &dyn Any, len: usize) -> Result<(), Status> {
         let view = MessageView::new(Some(message), len, len);
         ObservedCall::received(self.request.context(), self.request.interceptors(), &view)
     }
 
-    /// The only request, when it has come.
+    /// Waits for the only request.
     async fn only_request<C: Codec<Req>, Req>(mut self) -> Result<Request<Req>, Status>
     where
         Req: Send + 'static,
@@ -366,7 +374,7 @@ impl ServerCall {
         }
     }
 
-    /// A response of an interceptor's own.
+    /// Creates an interceptor's own response.
     pub(super) fn reply_with<C: Codec<M>, M>(
         &self,
         response: Response<M>,
@@ -411,7 +419,7 @@ impl ServerCall {
 }
 
 impl Reply {
-    /// The end of a call that has one response.
+    /// Converts the output of a handler with one response.
     #[inline]
     fn handled<C: Codec<Res>, Res: Send + 'static>(
         self,
@@ -423,7 +431,7 @@ impl Reply {
             Ok(response) => return self.observed::<C, Res>(response),
             Err(status) => return Err(status),
         };
-        // It may be smaller when it is compressed.
+        // The limit is for the compressed message, which may be smaller.
         let framed = frame::<C, Res>(response.message(), MessageLimit::largest(Side::Server))?;
         Ok(ServerReply(Some(ReplyMessage {
             encoded_len: framed.len().saturating_sub(PREFIX_LEN),
@@ -433,7 +441,7 @@ impl Reply {
         })))
     }
 
-    /// As above, for a message that is observed.
+    /// Converts the output of a handler whose response is observed.
     fn observed<C: Codec<Res>, Res: Send + 'static>(self, response: Response<Res>) -> Handled {
         let framed = frame::<C, Res>(response.message(), MessageLimit::largest(Side::Server))?;
         let encoded_len = framed.len().saturating_sub(PREFIX_LEN);

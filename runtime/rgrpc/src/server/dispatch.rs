@@ -1,3 +1,8 @@
+//! The dispatch of calls to their handlers, and the future of a call.
+//!
+//! The engine dispatches each stream on the connection's task, and polls the [`Call`] there once; a
+//! call that is not ready is spawned.
+
 use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -30,7 +35,7 @@ use crate::transport::{
 pub(super) struct Dispatcher {
     services: Arc<Services>,
     options: ServerOptions,
-    /// There is an interceptor, a stats handler or a head hook.
+    /// True if there is an interceptor, a stats handler or a head hook.
     hooked: bool,
 }
 
@@ -94,7 +99,8 @@ impl Dispatcher {
         self.handler(method, call)
     }
 
-    /// As above, with the registered stats handlers, then the head hook, then interceptors.
+    /// Starts the handling of a call with the stats handlers, then the head hook, then
+    /// interceptors.
     fn begin_hooked(
         self: &Arc<Self>,
         context: &CallContext,
@@ -165,7 +171,7 @@ impl Dispatcher {
                         max_receive,
                     })
                 };
-                // Caught here, so that the stats handlers are told of the call's end.
+                // Caught here, so that the stats handlers record the call's end.
                 caught("the head hook", decide)
                     .unwrap_or_else(|panicked| Err(Status::internal(panicked.to_string())))
             }
@@ -183,7 +189,7 @@ impl Dispatcher {
         }
     }
 
-    /// The handler for a call.
+    /// Starts the handler of a call.
     ///
     /// # Errors
     /// The server does not have the method.
@@ -207,11 +213,12 @@ impl Dispatcher {
     }
 }
 
-/// The dispatcher of a connection's calls. Dropping it tells the server that the connection and the
-/// last of its calls have ended.
+/// The dispatcher of a connection's calls. Its drop reports that the connection and the last of its
+/// calls have ended.
 pub(super) struct ConnectionCalls {
     dispatcher: Arc<Dispatcher>,
-    /// Told first. Boxed, because most servers have none.
+    /// Dropped first, so that they record the end before the server stops. Boxed, because most
+    /// servers have none.
     recorders: Option<Box<ConnectionRecorders>>,
     _alive: watch::Receiver<ServerPhase>,
 }
@@ -327,13 +334,13 @@ impl Call {
         })
     }
 
-    /// Drops the handler. Its values may panic then, which does not change the end of the call.
+    /// Drops the handler. A panic of its values does not change the end of the call.
     fn drop_handler(&mut self) {
         let handler = self.handler.take();
         let _ = guarded(&self.context, self.panic_hook.as_ref(), || drop(handler));
     }
 
-    /// Ready when the client, the connection or the deadline has ended the call.
+    /// Waits until the client, the connection or the deadline ends the call.
     fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<CallEnd> {
         if self.context.poll_closed(cx).is_ready() {
             self.drop_handler();

@@ -1,4 +1,8 @@
 //! The hooks of a server: functions that run once for each connection and for each head of a call.
+//!
+//! Called by `connection.rs` after the handshake and by `dispatch.rs`, on the connection's task.
+//!
+//! Source: grpc-go `InTapHandle`, `stats.Handler.TagConn`.
 
 use std::error::Error;
 use std::fmt;
@@ -57,13 +61,13 @@ impl CallHead<'_> {
         self.context.deadline()
     }
 
-    /// The two ends of the connection that the call came by, and how it is secured.
+    /// The two ends of the call's connection, and its security.
     #[must_use]
     pub fn peer(&self) -> &Peer {
         self.context.peer()
     }
 
-    /// The connection that the call came by.
+    /// The call's connection.
     #[must_use]
     pub fn connection(&self) -> &ConnectionHandle {
         self.context.connection()
@@ -75,7 +79,7 @@ impl CallHead<'_> {
         self.extensions
     }
 
-    /// The typed values of the call, to be changed; see
+    /// The typed values of the call, mutable; see
     /// [`CallContext::extensions`](crate::CallContext::extensions).
     #[must_use]
     pub fn extensions_mut(&mut self) -> &mut Extensions {
@@ -107,7 +111,7 @@ pub struct NewConnection<'a> {
 }
 
 impl NewConnection<'_> {
-    /// The two ends of the connection, and how it is secured.
+    /// The two ends of the connection, and its security.
     #[must_use]
     pub fn peer(&self) -> &Peer {
         self.peer
@@ -119,7 +123,7 @@ impl NewConnection<'_> {
         self.extensions
     }
 
-    /// The typed values of the connection, to be changed; see
+    /// The typed values of the connection, mutable; see
     /// [`ConnectionHandle::extensions`](crate::ConnectionHandle::extensions).
     #[must_use]
     pub fn extensions_mut(&mut self) -> &mut Extensions {

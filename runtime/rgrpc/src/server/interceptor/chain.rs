@@ -1,3 +1,7 @@
+//! The interceptors of a server, with the services that they are for.
+//!
+//! Filled by the setters of `Server`; read by dispatch for each call, without a lock.
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,11 +21,11 @@ struct Entry {
 
 /// A [`ServerInterceptor`] of any type.
 pub(super) trait DynInterceptor: Send + Sync {
-    /// Starts it for a call.
+    /// Starts the interceptor for a call.
     fn start(&self, call: IncomingCall, next: ServerNext) -> HandlerFuture;
 }
 
-/// Keeps an interceptor for the calls that it runs for.
+/// A shared interceptor, which the futures of its calls hold.
 struct Shared<I>(Arc<I>);
 
 impl<I: ServerInterceptor> DynInterceptor for Shared<I> {

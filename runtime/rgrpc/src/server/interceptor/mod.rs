@@ -1,7 +1,7 @@
 //! The interceptors of a server: a chain of futures around each call's handler.
 //!
-//! The dispatcher starts the chain when the head of a call has come. Everything runs within the call's
-//! future, on the task of its handler.
+//! The dispatcher starts the chain when the head of a call has come. Everything runs within the
+//! call's future, on the task of its handler.
 
 mod chain;
 mod incoming_call;
@@ -21,14 +21,14 @@ use crate::status::Status;
 /// Runs around the handlers of a server's calls: authorization, logging, limits, caches.
 ///
 /// [`Server::interceptor`](super::Server::interceptor) registers it for all calls, and
-/// [`Server::service_interceptor`](super::Server::service_interceptor) for those of one service. The
-/// first one registered is the outermost. An interceptor runs for every call whose head is well formed,
-/// when the head has come: the body is neither awaited nor decoded before
-/// [`ServerNext::run`] reaches the handler. That includes calls of unknown methods and calls that the
-/// server refuses, whose status `run` returns.
+/// [`Server::service_interceptor`](super::Server::service_interceptor) for those of one service.
+/// The first one registered is the outermost. An interceptor runs for every call whose head is well
+/// formed, when the head has come: the body is neither awaited nor decoded before
+/// [`ServerNext::run`] reaches the handler. That includes calls of unknown methods and calls that
+/// the server refuses, whose status `run` returns.
 ///
-/// Implemented for functions: an `async fn(IncomingCall, ServerNext) -> Result<ServerReply, Status>`,
-/// or a closure.
+/// Implemented for functions: an `async fn(IncomingCall, ServerNext) -> Result<ServerReply,
+/// Status>`, or a closure.
 ///
 /// ```
 /// use rgrpc::{IncomingCall, Server, ServerNext, ServerReply, Status};
@@ -53,13 +53,13 @@ use crate::status::Status;
 ///
 /// # Tasks and cancellation
 ///
-/// The future is polled and dropped with the handler's: when the client, the connection or the deadline
-/// ends the call, the code after `run` does not run. [`IncomingCall::on_end`] sees every end. A panic
-/// fails the call with INTERNAL, as that of a handler does.
+/// The future is polled and dropped with the handler's: when the client, the connection or the
+/// deadline ends the call, the code after `run` does not run. [`IncomingCall::on_end`] sees every
+/// end. A panic fails the call with INTERNAL, as that of a handler does.
 ///
 /// Source: grpc-go `UnaryServerInterceptor`, `StreamServerInterceptor`; connect-go `Interceptor`.
 pub trait ServerInterceptor: Send + Sync + 'static {
-    /// Handles a call: answers it, or runs the rest of the chain.
+    /// Handles a call: runs the rest of the chain, or responds itself.
     fn intercept(
         &self,
         call: IncomingCall,

@@ -38,7 +38,7 @@ impl SharedWorkers {
         }
     }
 
-    /// The workers that run for another accept loop, or new ones.
+    /// Returns the workers that run for another accept loop, or starts new ones.
     pub(super) async fn running(&self, server: &ServerHandle) -> Result<Arc<Workers>, ServeError> {
         let mut running = self.running.lock().await;
         if let Some(workers) = running.upgrade() {
@@ -76,7 +76,8 @@ impl Workers {
 
     /// Serves a connection on the worker that has the fewest, until the future is ready.
     pub(super) fn serve(&self, connection: impl Future<Output = ()> + Send + 'static) {
-        // Held until the worker has the connection, so that no two are dealt by the same counts.
+        // Held until the worker has the connection, so that two connections never see the same
+        // counts.
         let mut turn = lock(&self.turn);
         let counts = self.workers.iter().map(Worker::connections);
         let Some(chosen) = least_loaded(counts, *turn) else {

@@ -1,3 +1,7 @@
+//! The traits of stats handlers and their recorders.
+//!
+//! Implemented by users; called by `recorders.rs`, on the tasks of calls and connections.
+
 use std::sync::Arc;
 
 use super::{AttemptBegin, CallBegin, CallEvent, ConnectionBegin, ConnectionEnd};
@@ -58,6 +62,6 @@ pub trait CallStats: Send + Sync + 'static {
 ///
 /// Source: grpc-go `HandleConn`.
 pub trait ConnectionStats: Send + Sync + 'static {
-    /// The connection has ended, and all of its calls have.
+    /// Records the end of the connection, after the end of its last call.
     fn end(&self, end: &ConnectionEnd<'_>);
 }

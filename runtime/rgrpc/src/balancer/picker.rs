@@ -149,8 +149,8 @@ pub struct DoneInfo<'a> {
 }
 
 impl<'a> DoneInfo<'a> {
-    /// Creates the information of an attempt that was sent and answered, without trailers, for the
-    /// tests of policies.
+    /// Creates the information of an attempt with a request and a response, without trailers, for
+    /// the tests of policies.
     #[must_use]
     pub const fn new(failure: Option<&'a Status>, load_report: Option<&'a LoadReport>) -> Self {
         static NONE: Metadata = Metadata::new();

@@ -385,7 +385,7 @@ impl CallContext {
         CallEnd::Closed
     }
 
-    /// Tells stats handlers and end hooks how the call has ended.
+    /// Reports the end of the call to stats handlers and end hooks.
     #[inline]
     fn ended(&self, end: &CallEnd, sent: Option<MessageView<'_>>, report: Option<EndReport>) {
         if let Some(report) = report {

@@ -336,10 +336,10 @@ impl CallOptions {
     /// Sets the encodings that a response may have, by the names of their compressors. Default: all
     /// compressors of the channel.
     ///
-    /// The server is told of them. A response in another encoding fails the call with INTERNAL; an
-    /// uncompressed one is always accepted. No names: no compression is accepted. If the channel
-    /// lacks one of these compressors, the call fails with INVALID_ARGUMENT before anything is
-    /// sent.
+    /// `grpc-accept-encoding` lists them. A response in another encoding fails the call with
+    /// INTERNAL; an uncompressed one is always accepted. No names: no compression is accepted. If
+    /// the channel lacks one of these compressors, the call fails with INVALID_ARGUMENT before
+    /// anything is sent.
     ///
     /// Source: grpc-go `experimental.AcceptCompressors`.
     pub fn set_accept_compressors<N: Into<String>>(&mut self, names: impl IntoIterator<Item = N>) {

@@ -42,11 +42,12 @@ pub fn insecure() -> ChannelCredentials {
     ChannelCredentials::new(Insecure)
 }
 
-/// Creates credentials for connections within one machine. Connections to other machines are refused.
+/// Creates credentials for connections within one machine. Connections to other machines are
+/// refused.
 ///
-/// The security level is `NoSecurity` for TCP, since any user of the machine can listen on a port, and
-/// `PrivacyAndIntegrity` for unix sockets and in-process pipes, so that per-RPC credentials may be sent
-/// there. A dialer of the user's decides by the [`Peer`] that it reports.
+/// The security level is `NoSecurity` for TCP, since any user of the machine can listen on a port,
+/// and `PrivacyAndIntegrity` for unix sockets and in-process pipes, so that per-RPC credentials may
+/// be sent there. A dialer of the user's decides by the [`Peer`] that it reports.
 ///
 /// Source: grpc-go's package `credentials/local`.
 #[must_use]
@@ -66,8 +67,8 @@ impl ChannelCredentials {
         }
     }
 
-    /// Adds per-RPC credentials, which makes the credentials a bundle: a channel that is created with
-    /// them sends both. They follow those of
+    /// Adds per-RPC credentials, which makes the credentials a bundle: a channel that is created
+    /// with them sends both. They follow those of
     /// [`ClientConnBuilder::per_rpc_credentials`](crate::ClientConnBuilder::per_rpc_credentials).
     /// Default: none.
     ///
@@ -85,8 +86,8 @@ impl ChannelCredentials {
         self
     }
 
-    /// Sets the function that returns the credentials of each [mode](Self::mode) of a bundle, or `None`
-    /// for a mode that it does not know. Default: no modes.
+    /// Sets the function that returns the credentials of each [mode](Self::mode) of a bundle, or
+    /// `None` for a mode that it does not know. Default: no modes.
     ///
     /// Source: grpc-go `credentials.Bundle.NewWithMode`.
     #[must_use]
@@ -98,8 +99,8 @@ impl ChannelCredentials {
         self
     }
 
-    /// Returns the credentials for a mode, such as `fallback` or `balancer`. A balancing policy that
-    /// connects to helpers of its own asks for it. `None`: the credentials have no such mode.
+    /// Returns the credentials for a mode, such as `fallback` or `balancer`. A balancing policy
+    /// that connects to helpers of its own asks for it. `None`: the credentials have no such mode.
     ///
     /// Source: grpc-go `credentials.Bundle.NewWithMode`.
     #[must_use]
@@ -145,7 +146,8 @@ impl ChannelCredentials {
         }
     }
 
-    /// Secures a connection. The caller drops the future at the deadline, which is only told here.
+    /// Secures a connection. The caller drops the future at the deadline, which the handshake only
+    /// reads.
     pub(crate) async fn secure(
         &self,
         connected: Connected,

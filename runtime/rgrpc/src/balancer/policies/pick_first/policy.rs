@@ -78,7 +78,7 @@ enum Phase {
     Connected(OwnSubConn),
 }
 
-/// A subchannel with what it was created for.
+/// A subchannel with its address and attributes.
 #[derive(Clone, Debug)]
 struct OwnSubConn {
     subconn: SubConn,

@@ -1,3 +1,5 @@
+//! The failure of a case, with the checks that return it.
+
 use std::error::Error;
 use std::fmt;
 
@@ -5,24 +7,24 @@ use rgrpc::{Code, Status};
 
 use crate::proto::{Payload, PayloadType};
 
-/// Why a case failed.
+/// The reason why a case failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Failure {
-    /// A call ended with this status where it should have gone on, or have ended well.
+    /// A call ended with this status instead of continuing or succeeding.
     Status {
         /// The operation of the call.
         what: &'static str,
         /// The status of the call.
         status: Status,
     },
-    /// Something that was received is not what it should be.
+    /// A received value is not the expected one.
     Mismatch {
         /// The name of the value.
         what: String,
         /// The value received.
         got: String,
-        /// The value to be received.
+        /// The expected value.
         want: String,
     },
 }

@@ -1,4 +1,4 @@
-//! The chain of a call's interceptors, and the end that its hooks are told.
+//! The chain of a call's interceptors, and the report of the call's end to its hooks.
 //!
 //! Run by the channel for its own and a stub's interceptors, and for the filters of a call, in the
 //! caller's future.

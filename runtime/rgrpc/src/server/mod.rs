@@ -2,9 +2,14 @@
 //!
 //! Each listener has an accept loop, each connection a task (the transport's), each call a future
 //! that the connection's task polls once and spawns when it is not ready. The tasks run on the
-//! caller's runtime, or on [`workers`]. A request's path is looked up once, in [`Services`]; the
-//! [`ServiceDesc`] tables that generated code contains give the handler. Stopping is a
-//! [`ServerPhase`] that every loop and connection watches.
+//! caller's runtime, or on [`workers`]. A request's path is looked up once, in [`Services`], which
+//! is filled from the [`ServiceDesc`] tables of generated code. Stopping is a
+//! [`ServerPhase`](crate::transport::ServerPhase) that every loop and connection watches.
+//!
+//! ```text
+//!  accept ─► connection ─► dispatch ─► interceptor/ ─► call ─► handler ─► reply
+//!             (hooks)       (hooks)
+//! ```
 
 mod accept;
 mod call;

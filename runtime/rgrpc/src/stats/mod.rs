@@ -4,8 +4,8 @@
 //! [`Server::stats_handler`](crate::Server::stats_handler), and to a channel by
 //! [`ClientConnBuilder::stats_handler`](crate::ClientConnBuilder::stats_handler). It is asked once
 //! for each call and each connection, and returns a recorder that receives the events of that one,
-//! or with `None` if it is not interested. It is called on the task of the call or of the
-//! connection and must not block. A panic of a stats handler is logged, and the event is lost.
+//! or `None` if it is not interested. It is called on the task of the call or of the connection and
+//! must not block. A panic of a stats handler is logged, and the event is lost.
 //!
 //! # The events of a server's call
 //!
@@ -36,7 +36,7 @@
 //! itself, but for the attempt's `End`. Payload events reach the recorder of a call once for each
 //! message that the caller sends or receives, whatever the number of attempts, and besides the
 //! recorder of each attempt that sends or receives it, without the message itself. So a handler
-//! that does not tell attempts apart serves both sides alike.
+//! that does not distinguish attempts works on both sides.
 //!
 //! Source: grpc-go's package `stats`. There `TagRPC` puts state into a context; here the recorder
 //! is the state.

@@ -1,6 +1,9 @@
 //! A child policy for each endpoint: the base of all policies over several endpoints. Those
 //! policies call it, on the channel's task.
 //!
+//! Each `child` calls the channel through a `control`, which records its subchannels. The sharding
+//! reports the kind of each `change` to the policy above it, and has the `picker` of `round_robin`.
+//!
 //! A change of one child takes one look-up, independent of the number of children. An update takes
 //! one look-up for each endpoint. A new picker takes time in proportion to its children, so the
 //! policy builds one for several changes, when it is woken.

@@ -1,7 +1,10 @@
 //! The interceptors of a client: a chain of futures around each call.
 //!
-//! The channel starts the chain when a call begins, outside of its attempts. Everything runs within
-//! the call's future, on the caller's task.
+//! The channel starts the chain (`chain`) when a call begins, outside of its attempts. An
+//! interceptor gets an [`OutgoingCall`] and the rest of the chain, [`ClientNext`], and returns a
+//! [`ClientReply`]. [`Intercepted`] has the interceptors of one stub, and `reported_source` reports
+//! the end of a stream to the chain's hooks. Everything runs within the call's future, on the
+//! caller's task.
 
 mod chain;
 mod intercepted;

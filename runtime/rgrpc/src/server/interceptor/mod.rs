@@ -1,7 +1,8 @@
 //! The interceptors of a server: a chain of futures around each call's handler.
 //!
-//! The dispatcher starts the chain when the head of a call has come. Everything runs within the
-//! call's future, on the task of its handler.
+//! The dispatcher starts the `chain` when the head of a call is received. An interceptor gets an
+//! [`IncomingCall`] and the rest of the chain, [`ServerNext`]. Everything runs within the call's
+//! future, on the task of its handler.
 
 mod chain;
 mod incoming_call;

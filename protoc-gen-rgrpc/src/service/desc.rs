@@ -49,50 +49,23 @@ impl Service<'_> {
     }
 
     fn method_desc(&self, method: &Method) -> TokenStream {
-        let Self {
-            runtime,
-            implementation,
-            trait_,
-            ..
-        } = self;
-        let Method {
-            proto_name,
-            function,
-            ..
-        } = method;
+        let runtime = &self.runtime;
+        let proto_name = &method.proto_name;
+        let handler = self.handler(method);
         quote! {
             #runtime::MethodDesc {
                 method_name: #proto_name,
-                handler: |service, call| {
-                    call.unary(
-                        #runtime::ProtoCodec,
-                        service,
-                        <#implementation as #trait_>::#function,
-                    )
-                },
+                handler: #handler,
             }
         }
     }
 
     fn stream_desc(&self, method: &Method) -> TokenStream {
-        let Self {
-            runtime,
-            implementation,
-            trait_,
-            ..
-        } = self;
+        let runtime = &self.runtime;
         let Method {
-            proto_name,
-            function,
-            kind,
-            ..
+            proto_name, kind, ..
         } = method;
-        let handler = match kind {
-            Kind::Unary => quote! { unary },
-            Kind::ClientStreaming => quote! { client_streaming },
-            Kind::ServerStreaming => quote! { server_streaming },
-            Kind::Bidi => quote! { bidi_streaming },
-        };
+        let handler = self.handler(method);
         let client_streams = matches!(kind, Kind::ClientStreaming | Kind::Bidi);
         let server_streams = matches!(kind, Kind::ServerStreaming | Kind::Bidi);
         quote! {
@@ -100,13 +73,33 @@ impl Service<'_> {
                 stream_name: #proto_name,
                 client_streams: #client_streams,
                 server_streams: #server_streams,
-                handler: |service, call| {
-                    call.#handler(
-                        #runtime::ProtoCodec,
-                        service,
-                        <#implementation as #trait_>::#function,
-                    )
-                },
+                handler: #handler,
+            }
+        }
+    }
+
+    /// Returns the function pointer that calls the implementation's method.
+    fn handler(&self, method: &Method) -> TokenStream {
+        let Self {
+            runtime,
+            implementation,
+            trait_,
+            ..
+        } = self;
+        let Method { function, kind, .. } = method;
+        let call = match kind {
+            Kind::Unary => quote! { unary },
+            Kind::ClientStreaming => quote! { client_streaming },
+            Kind::ServerStreaming => quote! { server_streaming },
+            Kind::Bidi => quote! { bidi_streaming },
+        };
+        quote! {
+            |service, call| {
+                call.#call(
+                    #runtime::ProtoCodec,
+                    service,
+                    <#implementation as #trait_>::#function,
+                )
             }
         }
     }

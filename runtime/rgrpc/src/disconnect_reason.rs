@@ -117,24 +117,32 @@ impl DisconnectReason {
     /// Returns the value of the label `grpc.disconnect_error` of a metric. There are few of them,
     /// as a label needs.
     ///
-    /// Source: gRFC A94.
+    /// - `GOAWAY NO_ERROR` and so on, with the names of RFC 9113. A code that it does not define is
+    ///   `INTERNAL_ERROR`, as its section 7 allows.
+    /// - `subchannel shutdown`: this end closed the connection.
+    /// - `connection reset`, `connection timed out` (by the socket or by keepalive), `connection aborted`,
+    ///   and `socket error` for the other errors of the socket.
+    /// - `unknown`: the peer closed the connection without GOAWAY, the session on the socket failed, or
+    ///   anything else.
+    ///
+    /// Source: gRFC A94; grpc-go `disconnectErrorLabel` for a closed connection.
     #[must_use]
     pub fn metric_label(&self) -> Cow<'static, str> {
-        let aborted = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionAborted;
         Cow::Borrowed(match self {
             Self::GoAway(goaway) => {
                 let name = ErrorCode(goaway.code).name();
-                return match name {
-                    Some(name) => format!("GOAWAY {name}").into(),
-                    // A peer can send any number.
-                    None => "GOAWAY".into(),
-                };
+                // A peer can send any number.
+                return format!("GOAWAY {}", name.unwrap_or("INTERNAL_ERROR")).into();
             }
             Self::ClosedLocally => "subchannel shutdown",
             Self::Reset(_) => "connection reset",
             Self::SocketTimedOut(_) | Self::KeepaliveTimedOut { .. } => "connection timed out",
-            Self::Io(error) if aborted(error) => "connection aborted",
-            Self::Io(_) | Self::ClosedByPeer => "socket error",
+            Self::Io(error) => match error.kind() {
+                io::ErrorKind::ConnectionAborted => "connection aborted",
+                // The errors of a TLS session.
+                io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => "unknown",
+                _ => "socket error",
+            },
             _ => "unknown",
         })
     }
@@ -309,13 +317,13 @@ mod tests {
                 DisconnectReason::GoAway(goaway(ErrorCode(0xfe), "")),
                 "the server ended it by GOAWAY with code: error code 0xfe",
                 "the client ended it by GOAWAY with code: error code 0xfe",
-                "GOAWAY",
+                "GOAWAY INTERNAL_ERROR",
             ),
             (
                 DisconnectReason::ClosedByPeer,
                 "the server closed it",
                 "the client closed it",
-                "socket error",
+                "unknown",
             ),
             (
                 DisconnectReason::ClosedLocally,
@@ -342,6 +350,8 @@ mod tests {
                 "connection aborted",
             ),
             (io(io::ErrorKind::BrokenPipe), "why", "why", "socket error"),
+            (io(io::ErrorKind::InvalidData), "why", "why", "unknown"),
+            (io(io::ErrorKind::UnexpectedEof), "why", "why", "unknown"),
             (
                 keepalive,
                 "keepalive ping failed to receive ACK within timeout: nothing was received for 30s, \

@@ -130,6 +130,7 @@ impl PartialEq<&str> for MethodName {
 }
 
 impl Hash for MethodName {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         (**self).hash(state);
     }

@@ -1,10 +1,10 @@
 //! Panics and lost tasks as errors. Callers that wait for a task learn how it has ended, also when
 //! it panics or its runtime is dropped.
 //!
-//! User code (a dialer, a resolver, a balancing policy, a picker, credentials) runs in [`caught`]
-//! or [`caught_in`], and a handler in [`caught_by`]. So a panic becomes an error of the caller. A
-//! task is spawned as a [`Watched`] future, or its state reports its end in `Drop`, with
-//! [`Lost::now`] as the reason.
+//! User code runs in [`caught`], [`caught_status`] or [`caught_in`], and a handler, with the
+//! interceptors, codecs and compressors of its call, in [`caught_by`]. So a panic becomes an error
+//! of the caller. A task is spawned as a [`Watched`] future, or its state reports its end in
+//! `Drop`, with [`Lost::now`] as the reason.
 
 use std::any::Any;
 use std::fmt;
@@ -24,10 +24,26 @@ pub(crate) struct Panicked {
     what: &'static str,
 }
 
+impl Panicked {
+    /// Returns INTERNAL with the name of the code.
+    #[cold]
+    pub(crate) fn to_status(self) -> Status {
+        Status::internal(self.to_string())
+    }
+}
+
 impl fmt::Display for Panicked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} panicked; the log has its message", self.what)
     }
+}
+
+/// Pins a large value in a box, and makes it there: [`Box::pin`] makes it on the stack, and copies
+/// all of it.
+#[inline(always)]
+pub(crate) fn pin_in_place<T>(make: impl FnOnce() -> T) -> Pin<Box<T>> {
+    let place = Box::new_uninit();
+    Box::into_pin(Box::write(place, make()))
 }
 
 /// Runs code that may panic. `what` names it.
@@ -39,6 +55,18 @@ impl fmt::Display for Panicked {
 #[inline]
 pub(crate) fn caught<T>(what: &'static str, run: impl FnOnce() -> T) -> Result<T, Panicked> {
     caught_by(run, |panic| logged(what, panic))
+}
+
+/// Runs code of a call that may panic, like [`caught`].
+///
+/// # Errors
+/// The error of the code; INTERNAL if it has panicked.
+#[inline]
+pub(crate) fn caught_status<T>(
+    what: &'static str,
+    run: impl FnOnce() -> Result<T, Status>,
+) -> Result<T, Status> {
+    caught(what, run).unwrap_or_else(|panicked| Err(panicked.to_status()))
 }
 
 /// Runs code that may panic, like [`caught`], with a report by the caller.

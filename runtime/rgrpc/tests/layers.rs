@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The folders and files of `src` from the top layer down, each with those that it may name. Whatever
-/// [`EVERYWHERE`] lists may be named by all.
+/// The folders and files of `src` from the top layer down, each with those that it may name.
+/// Whatever [`EVERYWHERE`] lists may be named by all.
 const LAYERS: &[(&str, &[&str])] = &[
     (
         "client",
@@ -139,7 +139,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "codec",
-        &["buffer_pool", "prefix", "read_demand", "side", "status"],
+        &[
+            "buffer_pool",
+            "prefix",
+            "read_demand",
+            "side",
+            "status",
+            "task",
+        ],
     ),
     (
         "resolver",

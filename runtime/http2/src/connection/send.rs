@@ -174,6 +174,7 @@ impl<T, H: Clone> Connection<T, H> {
     /// # Errors
     ///
     /// See [`SendError`]. If either header list is larger than the peer accepts, nothing is sent.
+    #[inline]
     pub fn reply<'p, 'f, 'g, I, J>(
         &mut self,
         key: StreamKey,

@@ -26,6 +26,7 @@ impl<T, H: Clone> Connection<T, H> {
     /// # Errors
     ///
     /// See [`OpenError`]. The value is dropped, and nothing is sent.
+    #[inline]
     pub fn open<'f, I>(
         &mut self,
         value: T,

@@ -39,8 +39,8 @@
 //! [`ClientConnBuilder::balancer`](crate::ClientConnBuilder::balancer). Service configs can then
 //! use its name. The example `custom_balancer` is complete, with tests.
 //!
-//! A policy knows its channel by the [`BalancerOptions`] that it is built with. A picker sees a call's
-//! metadata and [extensions](PickInfo::extensions), which the resolver's
+//! A policy knows its channel by the [`BalancerOptions`] that it is built with. A picker sees a
+//! call's metadata and [extensions](PickInfo::extensions), which the resolver's
 //! [`ConfigSelector`](crate::ConfigSelector) may have set. A [`Pick`] can carry metadata for the
 //! attempt, and hears by a [`DoneInfo`] how it has ended.
 //!
@@ -90,10 +90,12 @@ use picker::call_failure;
 pub use picker::{
     DoneInfo, FailingPicker, OnDone, Pick, PickInfo, PickResult, Picker, QueuingPicker,
 };
+pub(crate) use picker::{has_authority, take_authority};
 pub use policies::{
-    LeastRequestBuilder, LeastRequestConfig, OutlierDetectionBuilder, PickFirst, PickFirstBuilder,
-    PickFirstConfig, PriorityBuilder, PriorityChild, PriorityConfig, RandomSubsettingBuilder,
-    RandomSubsettingConfig, RequestHash, RingHashBuilder, RingHashConfig, RoundRobinBuilder,
+    FailurePercentageEjection, LeastRequestBuilder, LeastRequestConfig, OutlierDetectionBuilder,
+    OutlierDetectionConfig, PickFirst, PickFirstBuilder, PickFirstConfig, PriorityBuilder,
+    PriorityChild, PriorityConfig, RandomSubsettingBuilder, RandomSubsettingConfig, RequestHash,
+    RingHashBuilder, RingHashConfig, RoundRobinBuilder, SuccessRateEjection,
     WeightedRoundRobinBuilder, WeightedRoundRobinConfig, WeightedTargetBuilder,
     WeightedTargetConfig,
 };

@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+
 use super::{LoadReport, SubConn};
 use crate::extensions::Extensions;
 use crate::metadata::Metadata;
@@ -77,7 +79,8 @@ pub struct Pick<'a> {
     /// The callback for the end of the attempt. It runs on the task on which the attempt ends.
     pub on_done: Option<OnDone>,
     /// The metadata that is added to the request of this attempt; see
-    /// [`with_metadata`](Self::with_metadata). Default: none.
+    /// [`with_metadata`](Self::with_metadata). It carries the [authority](Self::with_authority)
+    /// too. Default: none.
     pub metadata: Metadata,
 }
 
@@ -107,6 +110,24 @@ impl<'a> Pick<'a> {
         self
     }
 
+    /// Sets the `:authority` of this attempt's request, in place of the channel's. It replaces that
+    /// of a policy below, which is passed on with the metadata of its pick. A call with an
+    /// [authority of its own](crate::CallOptions::set_authority) keeps that one.
+    ///
+    /// The channel's credentials [check](crate::credentials::ClientHandshake::check_host) that the
+    /// server is known to serve it: with TLS, that its certificate is valid for it. If it is not,
+    /// or if the authority is malformed, the attempt fails with UNAVAILABLE, and nothing is sent.
+    ///
+    /// Source: gRFC A81.
+    #[must_use]
+    pub fn with_authority(mut self, authority: impl Into<Bytes>) -> Self {
+        self.metadata.remove(AUTHORITY);
+        let name = Bytes::from_static(AUTHORITY.as_bytes());
+        // Cannot fail: it is not a `-bin` key.
+        let _ = self.metadata.append_from_wire(name, authority.into());
+        self
+    }
+
     /// Adds a callback for the end of the attempt. It runs after the earlier ones.
     #[must_use]
     pub fn on_done(mut self, on_done: impl FnOnce(&DoneInfo<'_>) + Send + Sync + 'static) -> Self {
@@ -127,6 +148,22 @@ impl fmt::Debug for Pick<'_> {
             .field("subconn", &self.subconn)
             .finish_non_exhaustive()
     }
+}
+
+/// The key of a pick's authority in its metadata, where picks without one need no space for it.
+const AUTHORITY: &str = ":authority";
+
+/// Returns whether a pick with this metadata has an authority.
+pub(crate) fn has_authority(of_pick: &Metadata) -> bool {
+    !of_pick.is_empty() && of_pick.get_bytes(AUTHORITY).is_some()
+}
+
+/// Takes a pick's authority out of its metadata. The last one was set by the outermost policy.
+pub(crate) fn take_authority(of_pick: &mut Metadata) -> Option<String> {
+    let authority = of_pick.get_all(AUTHORITY).last();
+    let authority = authority.map(|octets| String::from_utf8_lossy(octets).into_owned())?;
+    of_pick.remove(AUTHORITY);
+    Some(authority)
 }
 
 /// The end of an attempt that a picker has assigned.

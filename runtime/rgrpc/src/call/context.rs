@@ -20,9 +20,9 @@ use crate::metadata::Metadata;
 use crate::stats::{CallEvent, CallRecorders};
 use crate::status::Status;
 use crate::transport::{
-    CallEnd, CancelReason, ConnectionHandle, EndReport, EndedCall, Incoming, IncomingHead, Last,
-    NoHead, ReadDemand, RequestHead, ResponseHead, ServerStream, WholeContent, head_size,
-    too_large, trailers_size,
+    CallEnd, CancelReason, ConnectionHandle, EndReport, EndedCall, IncomingHead, Last, NoHead,
+    ReadDemand, RequestHead, ResponseHead, ServerStream, WholeContent, head_size, too_large,
+    trailers_size,
 };
 
 /// The context of a server's call: everything that its handler reads and sets besides messages.
@@ -327,6 +327,7 @@ impl CallContext {
     /// Header metadata is lost if the headers have been sent.
     ///
     /// `sent` is the message as stats handlers see it.
+    #[inline]
     pub(crate) fn reply(&self, response: Response<BytesQueue>, sent: MessageView<'_>) -> CallEnd {
         let (message, metadata, trailer) = response.into_parts();
         let EndedCall {
@@ -426,8 +427,9 @@ impl CallContext {
             }
         };
         let refused;
+        let limit = self.0.max_header_list();
         if status.is_ok()
-            && let Some((last, failure)) = self.replacement(header, trailer, sent.is_some())
+            && let Some((last, failure)) = self.replacement(limit, header, trailer, sent.is_some())
         {
             // The client gets this failure instead.
             if header.is_some() {
@@ -439,7 +441,7 @@ impl CallContext {
             refused = failure;
             trailer = Some(&NONE);
             status = Err(&refused);
-        } else if header.is_some_and(|header| self.is_too_large(header)) {
+        } else if header.is_some_and(|header| self.is_too_large(limit, header)) {
             header = None;
         }
         let outcome = CallOutcome::of_server(
@@ -458,11 +460,11 @@ impl CallContext {
     /// are larger than the client accepts.
     fn replacement(
         &self,
+        limit: u32,
         header: Option<&Metadata>,
         trailer: Option<&Metadata>,
         has_message: bool,
     ) -> Option<(Last, Status)> {
-        let limit = self.0.max_header_list();
         if limit == u32::MAX {
             return None;
         }
@@ -491,8 +493,8 @@ impl CallContext {
     }
 
     /// Returns whether headers are larger than the client accepts.
-    fn is_too_large(&self, header: &Metadata) -> bool {
-        let limit = self.0.max_header_list();
+    #[inline]
+    fn is_too_large(&self, limit: u32, header: &Metadata) -> bool {
         limit != u32::MAX && head_size(&self.response_head(header)) > limit as usize
     }
 
@@ -506,7 +508,7 @@ impl CallContext {
     /// Sends the headers, unless they are out.
     pub(super) fn send_unsent_header(&self) {
         if let Some(header) = self.0.call().take_header() {
-            if !header.is_empty() && self.is_too_large(&header) {
+            if !header.is_empty() && self.is_too_large(self.0.max_header_list(), &header) {
                 // The transport ends the call for it, perhaps after the handler has returned.
                 self.cancel(CancelReason::HeadersTooLarge);
             } else if let Some(recorders) = self.recorders() {
@@ -525,6 +527,15 @@ fn record_end(
     outcome: &CallOutcome<'_>,
     trailer: Option<&Metadata>,
 ) {
+    // The whole response of a unary call at once.
+    if let (Some(header), Some(sent), Some(trailer)) = (header, sent, trailer) {
+        return recorders.record_all(&[
+            CallEvent::OutHeader(header),
+            CallEvent::OutPayload(recorders.payload(sent)),
+            CallEvent::OutTrailer(trailer),
+            CallEvent::End(*outcome),
+        ]);
+    }
     // Headers without metadata and without a message are left out (trailers-only).
     if let Some(header) = header
         && (sent.is_some() || !header.is_empty())
@@ -609,12 +620,7 @@ impl MessageSource for CallContext {
     }
 
     fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<SourceEvent> {
-        self.0
-            .poll_data(cx, read_demand)
-            .map(|incoming| match incoming {
-                Incoming::Data(data) => SourceEvent::Data(data),
-                Incoming::End(end) => SourceEvent::End(end.outcome),
-            })
+        self.0.poll_data(cx, read_demand).map(SourceEvent::from)
     }
 
     /// Does nothing: the handler gets the status, and decides how the call ends.

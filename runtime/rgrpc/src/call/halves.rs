@@ -14,7 +14,7 @@ use crate::interceptor::MessageView;
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::transport::{IncomingHead, NoHead, ReadDemand, WholeContent};
+use crate::transport::{Incoming, IncomingHead, NoHead, ReadDemand, WholeContent};
 
 /// The call behind a [`SendStream`](super::SendStream): takes its framed messages, on a server or
 /// a client.
@@ -124,4 +124,13 @@ pub(crate) trait MessageSource: Send + Sync {
 pub(crate) enum SourceEvent {
     Data(BytesQueue),
     End(Result<Metadata, Status>),
+}
+
+impl From<Incoming> for SourceEvent {
+    fn from(incoming: Incoming) -> Self {
+        match incoming {
+            Incoming::Data(data) => Self::Data(data),
+            Incoming::End(end) => Self::End(end.outcome),
+        }
+    }
 }

@@ -11,6 +11,10 @@ use crate::interceptor::{CallKind, CallOutcome, MessageInterceptors, MessageView
 use crate::metadata::Metadata;
 use crate::stats::{CallEvent, CallRecorders};
 use crate::status::Status;
+use crate::task::{caught, caught_status};
+
+/// The name of the code that a panic ends a call with.
+const INTERCEPTOR: &str = "a message interceptor of the call";
 
 /// The observers of a client's call: its message interceptors and the recorders of its stats
 /// handlers.
@@ -79,7 +83,7 @@ impl CallObserver {
     /// Waits until the message interceptors permit the next message of a stream to be sent.
     pub(crate) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         match &self.messages {
-            Some(messages) if self.kind.client_streams() => messages.poll_send(cx),
+            Some(messages) if self.kind.client_streams() => polled(|| messages.poll_send(cx)),
             _ => Poll::Ready(Ok(())),
         }
     }
@@ -87,7 +91,7 @@ impl CallObserver {
     /// Waits until the message interceptors permit the next message of a stream to be received.
     pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         match &self.messages {
-            Some(messages) if self.kind.server_streams() => messages.poll_receive(cx),
+            Some(messages) if self.kind.server_streams() => polled(|| messages.poll_receive(cx)),
             _ => Poll::Ready(Ok(())),
         }
     }
@@ -110,7 +114,7 @@ impl CallObserver {
     pub(crate) fn sending(&self, message: &MessageView<'_>) -> Result<(), Status> {
         self.measured(message.encoded_len(), message.compressed_len());
         match &self.messages {
-            Some(messages) => messages.sending(message),
+            Some(messages) => caught_status(INTERCEPTOR, || messages.sending(message)),
             None => Ok(()),
         }
     }
@@ -131,8 +135,8 @@ impl CallObserver {
         }
     }
 
-    /// As [`sending`](Self::sending), for the only message of a unary call, the first time alone:
-    /// it is framed for each attempt.
+    /// Shows message interceptors the only message of a unary call, once: it is framed for each
+    /// attempt.
     ///
     /// # Errors
     /// One refuses it.
@@ -143,15 +147,15 @@ impl CallObserver {
         self.sending(message)
     }
 
-    /// As [`sent`](Self::sent), for the only message of a unary call, the first time alone.
+    /// Records the only message of a unary call, once.
     pub(crate) fn sent_only(&self, message: &MessageView<'_>) {
         if !self.has_sent.swap(true, Ordering::Relaxed) {
             self.sent(message);
         }
     }
 
-    /// As [`sent_only`](Self::sent_only), with the half-close after the message. Returns false, and
-    /// records neither, if the message was recorded before.
+    /// Records the only message of a unary call and the half-close after it, once. Returns false,
+    /// and records neither, if the message was recorded before.
     pub(crate) fn sent_whole(&self, message: &MessageView<'_>) -> bool {
         static NONE: Metadata = Metadata::new();
         if self.has_sent.swap(true, Ordering::Relaxed) {
@@ -175,8 +179,13 @@ impl CallObserver {
             self.recorders.record(&CallEvent::InPayload(payload));
         }
         match &self.messages {
-            Some(messages) => messages.received(message),
+            Some(messages) => caught_status(INTERCEPTOR, || messages.received(message)),
             None => Ok(()),
         }
     }
+}
+
+/// Polls message interceptors.
+fn polled(poll: impl FnOnce() -> Poll<Result<(), Status>>) -> Poll<Result<(), Status>> {
+    caught(INTERCEPTOR, poll).unwrap_or_else(|panicked| Poll::Ready(Err(panicked.to_status())))
 }

@@ -12,6 +12,7 @@ use super::response::Response;
 use crate::interceptor::CallOutcome;
 use crate::metadata::Metadata;
 use crate::status::Status;
+use crate::task::caught;
 
 type Hook = Arc<dyn Fn(Result<(), &Status>) + Send + Sync>;
 
@@ -116,7 +117,8 @@ impl FinishHooks {
         }
         if let Some(hooks) = self.hooks.take() {
             for hook in &hooks.0 {
-                hook(end.map(|_| ()));
+                // The call is over, whatever becomes of this.
+                let _ = caught("an on_finish hook of the call", || hook(end.map(|_| ())));
             }
         }
     }

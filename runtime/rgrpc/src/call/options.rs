@@ -559,7 +559,7 @@ impl CallOptions {
 }
 
 impl ExtraOptions {
-    /// As [`CallOptions::with_defaults`].
+    /// Completes these options by those of a channel, as [`CallOptions::with_defaults`].
     fn with_defaults(mut self, defaults: &Self) -> Self {
         if !defaults.extensions.is_empty() {
             let own = std::mem::replace(&mut self.extensions, defaults.extensions.clone());

@@ -49,7 +49,7 @@ pub struct RecvStream<T> {
 }
 
 /// The decoding of a message, for its source.
-type Decode<T> = fn(&dyn MessageSource, ReadMessage) -> Result<T, Status>;
+type Decode<T> = fn(&dyn MessageSource, ReadMessage, Side) -> Result<T, Status>;
 
 /// The number of messages the half has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -266,7 +266,8 @@ impl<T> RecvStream<T> {
                 ))));
             }
         }
-        (self.decode)(&*self.source, message).map_err(|status| self.fail(status))
+        let side = self.reader.side();
+        (self.decode)(&*self.source, message, side).map_err(|status| self.fail(status))
     }
 
     fn end(&mut self, outcome: Result<Metadata, Status>) -> Option<Result<T, Status>> {
@@ -327,20 +328,22 @@ impl<T> RecvStream<T> {
 fn decode_message<C: Codec<T>, T>(
     _: &dyn MessageSource,
     message: ReadMessage,
+    side: Side,
 ) -> Result<T, Status> {
-    decode(C::decode, message.bytes)
+    decode(C::decode, message.bytes, side)
 }
 
 fn decode_observed<C: Codec<T>, T: 'static>(
     source: &dyn MessageSource,
     message: ReadMessage,
+    side: Side,
 ) -> Result<T, Status> {
     let ReadMessage {
         bytes,
         compressed_len,
     } = message;
     let encoded_len = bytes.remaining();
-    let message = decode(C::decode, bytes)?;
+    let message = decode(C::decode, bytes, side)?;
     source.observe_received(&MessageView::new(
         Some(&message),
         encoded_len,

@@ -332,8 +332,8 @@ impl<T> Request<T> {
         self.context().map(CallContext::peer)
     }
 
-    /// In a handler, adds to the response's header metadata, as [`CallContext::set_header`].
-    /// Without a call, as in a test that calls a handler itself, this does nothing.
+    /// Adds to the response's header metadata in a handler, as [`CallContext::set_header`]. Without
+    /// a call, as in a test that calls a handler itself, this does nothing.
     ///
     /// # Errors
     /// INTERNAL if the headers have been sent.
@@ -342,7 +342,7 @@ impl<T> Request<T> {
             .map_or(Ok(()), |call| call.set_header(metadata))
     }
 
-    /// In a handler, sends the response's headers now, as [`CallContext::send_header`]. Without a
+    /// Sends the response's headers now in a handler, as [`CallContext::send_header`]. Without a
     /// call this does nothing.
     ///
     /// # Errors
@@ -352,15 +352,15 @@ impl<T> Request<T> {
             .map_or(Ok(()), |call| call.send_header(metadata))
     }
 
-    /// In a handler, adds to the trailers, as [`CallContext::set_trailer`]. Without a call this
-    /// does nothing.
+    /// Adds to the trailers in a handler, as [`CallContext::set_trailer`]. Without a call this does
+    /// nothing.
     pub fn set_trailer(&self, metadata: Metadata) {
         if let Some(call) = self.context() {
             call.set_trailer(metadata);
         }
     }
 
-    /// In a handler, sets the compressor of the response's messages, as
+    /// Sets the compressor of the response's messages in a handler, as
     /// [`CallContext::set_send_compressor`]. Without a call this does nothing.
     ///
     /// # Errors
@@ -371,7 +371,7 @@ impl<T> Request<T> {
             .map_or(Ok(()), |call| call.set_send_compressor(name))
     }
 
-    /// In a handler, the names of the compressors that the client accepts for responses, as
+    /// The names of the compressors that the client accepts for responses, in a handler, as
     /// [`CallContext::client_supported_compressors`]. Without a call: none.
     #[must_use]
     pub fn client_supported_compressors(&self) -> Vec<&str> {

@@ -11,6 +11,7 @@ use super::receive::find_encoding;
 use super::{MessageSource, RecvStream, Response};
 use crate::codec::{Codec, MessageLimit, PREFIX_LEN, decode_whole, is_one_message};
 use crate::interceptor::MessageView;
+use crate::side::Side;
 use crate::status::Status;
 use crate::transport::IncomingHead;
 
@@ -56,6 +57,7 @@ pub(crate) async fn receive_response<C: Codec<T>, T: 'static>(
 }
 
 /// The message of a whole response.
+#[inline]
 fn take_message<C: Codec<T>, T: 'static>(
     source: &dyn MessageSource,
     accepted: Accepted<'_>,
@@ -66,10 +68,10 @@ fn take_message<C: Codec<T>, T: 'static>(
         find_encoding(source, accepted.encodings.map(|all| &**all), encoding)?;
     }
     if !source.is_observed() {
-        return decode_whole::<C, T>(messages);
+        return decode_whole::<C, T>(messages, Side::Client);
     }
     let len = messages.len().saturating_sub(PREFIX_LEN);
-    let message = decode_whole::<C, T>(messages)?;
+    let message = decode_whole::<C, T>(messages, Side::Client)?;
     source.observe_received(&MessageView::new(Some(&message), len, len))?;
     Ok(message)
 }

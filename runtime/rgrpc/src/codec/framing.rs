@@ -4,8 +4,9 @@
 use bytes::{Buf, BufMut, Bytes};
 use rgrpc_http2::BytesQueue;
 
-use super::{Codec, CodecError, MessageBuffer, MessageBytes, MessageLimit};
+use super::{Codec, CodecError, MessageBuffer, MessageBytes, MessageLimit, caught_on_client};
 use crate::prefix::{PREFIX_LEN, Prefix};
+use crate::side::Side;
 use crate::status::Status;
 
 /// The default maximum size of a received message: 4 MiB, as in grpc-go.
@@ -55,9 +56,9 @@ pub(crate) fn is_one_message(data: &[u8], max: usize) -> bool {
 /// # Errors
 /// INTERNAL when the codec fails.
 #[inline]
-pub(crate) fn decode_whole<C: Codec<M>, M>(mut framed: Bytes) -> Result<M, Status> {
+pub(crate) fn decode_whole<C: Codec<M>, M>(mut framed: Bytes, side: Side) -> Result<M, Status> {
     framed.advance(PREFIX_LEN);
-    decode(C::decode, framed.into())
+    decode(C::decode, framed.into(), side)
 }
 
 /// Decodes a message.
@@ -68,8 +69,11 @@ pub(crate) fn decode_whole<C: Codec<M>, M>(mut framed: Bytes) -> Result<M, Statu
 pub(crate) fn decode<M>(
     decode_message: impl FnOnce(MessageBytes) -> Result<M, CodecError>,
     bytes: MessageBytes,
+    side: Side,
 ) -> Result<M, Status> {
-    decode_message(bytes).map_err(|error| undecodable(&error))
+    caught_on_client(side, "the codec of the call", || {
+        decode_message(bytes).map_err(|error| undecodable(&error))
+    })
 }
 
 #[cold]
@@ -81,7 +85,6 @@ fn undecodable(error: &CodecError) -> Status {
 mod tests {
     use super::*;
     use crate::codec::RawCodec;
-    use crate::side::Side;
     use crate::status::Code;
 
     fn limit(bytes: usize) -> MessageLimit {

@@ -44,6 +44,7 @@ struct Segment {
 impl MessageBuffer {
     /// Creates an empty buffer for a message of about `expected` bytes.
     #[must_use]
+    #[inline]
     pub fn with_capacity(expected: usize) -> Self {
         let capacity = if expected < SEGMENT {
             expected

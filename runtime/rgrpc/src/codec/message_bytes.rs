@@ -78,6 +78,7 @@ impl Buf for MessageBytes {
         self.pieces.advance(count);
     }
 
+    #[inline]
     fn copy_to_bytes(&mut self, len: usize) -> Bytes {
         if len <= self.pieces.first().len() {
             return self.pieces.split_first(len);

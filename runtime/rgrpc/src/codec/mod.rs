@@ -12,6 +12,7 @@ mod framing;
 mod limit;
 mod message_buffer;
 mod message_bytes;
+mod panic;
 mod prepared;
 mod proto;
 mod raw;
@@ -38,6 +39,7 @@ pub(crate) use framing::{
 pub(crate) use limit::MessageLimit;
 pub use message_buffer::MessageBuffer;
 pub use message_bytes::MessageBytes;
+pub(crate) use panic::caught_on_client;
 pub use prepared::PreparedMessage;
 pub use proto::ProtoCodec;
 pub use raw::RawCodec;
@@ -50,7 +52,7 @@ pub(crate) use crate::prefix::{PREFIX_LEN, Prefix};
 ///
 /// A codec is a value without state that generated code names: [`ProtoCodec`] for Protocol Buffers,
 /// [`RawCodec`] for plain bytes. Its name is the content-subtype of its calls:
-/// `application/grpc+NAME`.
+/// `application/grpc+NAME`. A panic fails the call with INTERNAL, on both sides.
 ///
 /// Source: grpc-go's package `encoding`.
 pub trait Codec<M>: Copy + Send + Sync + 'static {

@@ -16,7 +16,7 @@ use super::framing::frame;
 use super::limit::too_long;
 use super::{
     Codec, CodecError, Compressor, DEFAULT_MAX_SEND, MessageBuffer, MessageBytes, MessageLimit,
-    PREFIX_LEN,
+    PREFIX_LEN, caught_on_client,
 };
 use crate::side::Side;
 use crate::status::Status;
@@ -145,9 +145,12 @@ impl<T> PreparedMessage<T> {
         }
         let framed = match compressor {
             None => self.framed.clone(),
-            Some(compressor) => self
-                .compressed_by(compressor)
-                .map_err(|error| compress_failed(compressor, &error))?,
+            Some(compressor) => {
+                caught_on_client(limit.side(), "the compressor of the call", || {
+                    self.compressed_by(compressor)
+                        .map_err(|error| compress_failed(compressor, &error))
+                })?
+            }
         };
         limit.check_sent(framed.len() - PREFIX_LEN)?;
         Ok(framed)

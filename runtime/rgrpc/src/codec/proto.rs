@@ -19,10 +19,12 @@ impl<M: Message + Default> Codec<M> for ProtoCodec {
     /// Plain `application/grpc`, as grpc-go sends by default.
     const NAME: &'static str = "";
 
+    #[inline]
     fn encoded_len(message: &M) -> usize {
         message.encoded_len()
     }
 
+    #[inline]
     fn encode(message: &M, buffer: &mut MessageBuffer) -> Result<(), CodecError> {
         // `encode` would compute the length again, to check a capacity that this buffer does not
         // have.

@@ -7,7 +7,7 @@
 use bytes::Buf;
 use rgrpc_http2::BytesQueue;
 
-use super::{Encoding, MessageBytes, MessageLimit, PREFIX_LEN, Prefix};
+use super::{Encoding, MessageBytes, MessageLimit, PREFIX_LEN, Prefix, caught_on_client};
 use crate::buffer_pool::{BufferPool, MIN_BUFFER};
 use crate::read_demand::ReadDemand;
 use crate::side::Side;
@@ -33,9 +33,9 @@ pub(crate) struct MessageReader {
 /// A message that was read.
 #[derive(Debug)]
 pub(crate) struct ReadMessage {
-    /// Its bytes, decompressed.
+    /// The bytes, decompressed.
     pub(crate) bytes: MessageBytes,
-    /// Its length as it came, without its prefix.
+    /// The length on the wire, without the prefix.
     pub(crate) compressed_len: usize,
 }
 
@@ -58,7 +58,7 @@ impl MessageReader {
         };
     }
 
-    /// As [`set_encoding`](Self::set_encoding), for one that is not [`Encoding::Identity`].
+    /// Sets the encoding of compressed messages, other than [`Encoding::Identity`].
     pub(crate) fn set_boxed_encoding(&mut self, encoding: Box<Encoding>) {
         self.encoding = Some(encoding);
     }
@@ -95,7 +95,9 @@ impl MessageReader {
         self.prefix = None;
         let message = MessageBytes::from(self.buffered.split_to(len));
         let bytes = if prefix.compressed {
-            self.encoding().decompress(message, self.limit, &pool())?
+            caught_on_client(self.side(), "the decompressor of the call", || {
+                self.encoding().decompress(message, self.limit, &pool())
+            })?
         } else if len >= MIN_BUFFER && message.is_split() {
             message.with_pool(pool())
         } else {

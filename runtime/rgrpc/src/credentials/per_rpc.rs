@@ -1,4 +1,6 @@
 //! Per-RPC credentials: metadata such as a token or a signature that is sent with each call.
+//!
+//! Asked by each attempt that has a connection, on the caller's task, without a lock.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,6 +9,7 @@ use std::sync::Arc;
 use crate::io::{Peer, SecurityLevel};
 use crate::metadata::Metadata;
 use crate::status::Status;
+use crate::task::{Panicked, caught, caught_in, caught_status};
 
 /// A source of metadata that authenticates the caller of each call.
 ///
@@ -15,7 +18,7 @@ use crate::status::Status;
 /// [`CallOptions::per_rpc_credentials`](crate::CallOptions::per_rpc_credentials) for one call. They
 /// run for every attempt of a call once it has a connection, on the task that makes the call. Their
 /// metadata follows the call's own. An implementation that fetches tokens must cache them until
-/// they expire.
+/// they expire. A panic fails the attempt with INTERNAL.
 ///
 /// ```
 /// use rgrpc::credentials::{MetadataFuture, PerRpcCredentials, RequestInfo};
@@ -46,12 +49,12 @@ pub trait PerRpcCredentials: Send + Sync + 'static {
     /// become INTERNAL (gRFC A54).
     fn metadata<'a>(&'a self, request: RequestInfo<'a>) -> MetadataFuture<'a>;
 
-    /// Returns the lowest security level of a connection on which the metadata may be sent. Default:
-    /// [`SecurityLevel::PrivacyAndIntegrity`].
+    /// Returns the lowest security level of a connection on which the metadata may be sent.
+    /// Default: [`SecurityLevel::PrivacyAndIntegrity`].
     ///
-    /// An attempt on a connection with a lower level fails with UNAUTHENTICATED, and nothing is sent. A
-    /// channel whose transport credentials are [`insecure`](super::insecure) cannot be built with
-    /// credentials that require more than [`SecurityLevel::NoSecurity`].
+    /// An attempt on a connection with a lower level fails with UNAUTHENTICATED, and nothing is
+    /// sent. A channel whose transport credentials are [`insecure`](super::insecure) cannot be
+    /// built with credentials that require more than [`SecurityLevel::NoSecurity`].
     ///
     /// Source: grpc-go `PerRPCCredentials.RequireTransportSecurity`, as a level.
     fn min_security_level(&self) -> SecurityLevel {
@@ -117,6 +120,9 @@ impl<'a> RequestInfo<'a> {
     }
 }
 
+/// The name of per-RPC credentials in the text of a panic.
+const CREDENTIALS: &str = "the per-RPC credentials";
+
 /// Checks that all credentials may be sent on a connection.
 ///
 /// # Errors
@@ -126,15 +132,17 @@ pub(crate) fn check_security_level(
     peer: &Peer,
 ) -> Result<(), Status> {
     for credentials in credentials {
-        let required = credentials.min_security_level();
-        if let Err(error) = peer.auth.check_security_level(required) {
-            return Err(Status::unauthenticated(format!(
-                "the per-RPC credentials {} were not sent to {}: {error}; the options are \
-                 min_security_level and the channel's credentials",
-                credentials.name(),
-                peer.remote,
-            )));
-        }
+        caught_status(CREDENTIALS, || {
+            let required = credentials.min_security_level();
+            peer.auth.check_security_level(required).map_err(|error| {
+                Status::unauthenticated(format!(
+                    "the per-RPC credentials {} were not sent to {}: {error}; the options are \
+                     min_security_level and the channel's credentials",
+                    credentials.name(),
+                    peer.remote,
+                ))
+            })
+        })?;
     }
     Ok(())
 }
@@ -148,7 +156,8 @@ pub(crate) async fn add_metadata(
     metadata: &mut Metadata,
 ) -> Result<(), Status> {
     for credentials in credentials {
-        let made = credentials.metadata(request).await;
+        let made = caught_in(CREDENTIALS, || credentials.metadata(request)).await;
+        let made = made.map_err(Panicked::to_status)?;
         metadata.merge(made.map_err(|status| failed(&**credentials, status))?);
     }
     Ok(())
@@ -158,7 +167,7 @@ pub(crate) async fn add_metadata(
 ///
 /// Source: gRFC A54; grpc-go `http2Client.getTrAuthData`.
 fn failed(credentials: &dyn PerRpcCredentials, status: Status) -> Status {
-    let name = credentials.name();
+    let name = caught(CREDENTIALS, || credentials.name()).unwrap_or("without a name");
     let (code, text) = (status.code(), status.message());
     if code.is_for_applications() {
         let text = format!("the per-RPC credentials {name} failed with {code}: {text}");

@@ -78,7 +78,7 @@ impl fmt::Debug for MessageView<'_> {
 /// sides.
 ///
 /// Its methods are called on the task that receives or sends. The halves of a stream may be used by
-/// two tasks at the same time. They must not block.
+/// two tasks at the same time. They must not block. A panic fails the call with INTERNAL.
 ///
 /// Source: grpc-go's wrapped `ServerStream`; connect-go `StreamingHandlerConn`.
 pub trait MessageInterceptor: Send + Sync + 'static {

@@ -48,7 +48,7 @@ impl ResolverControl {
     }
 
     /// Sends the complete result of name resolution to the channel, and waits for the channel's
-    /// answer. Cancel-safe, but the channel may still use a cancelled update.
+    /// verdict. Cancel-safe, but the channel may still use a cancelled update.
     ///
     /// # Errors
     /// The channel cannot use the update, because it has no endpoints or its service config is

@@ -96,7 +96,7 @@ impl ManualResolver {
         });
     }
 
-    /// Waits until a channel has answered the latest [`update`](Self::update), or the first one.
+    /// Waits for a channel's verdict on the latest [`update`](Self::update), or on the first one.
     /// Cancel-safe.
     ///
     /// # Errors

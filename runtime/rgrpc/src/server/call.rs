@@ -107,20 +107,18 @@ impl ServerCall {
         }
     }
 
-    /// Creates a call of a server with stats handlers or interceptors. A call that is `shared`
-    /// passes through interceptors, which may clone it.
+    /// Shows messages to the call's stats handlers, if there are any.
     #[inline]
-    pub(super) fn hooked(
-        context: CallContext,
-        content: Option<Bytes>,
-        encoding: Encoding,
-        limits: MessageLimits,
-        shared: bool,
-    ) -> Self {
+    pub(super) fn observe(&mut self) {
+        self.observed = self.request.context().recorders().is_some();
+    }
+
+    /// Marks the call as passing through interceptors, which may clone it.
+    #[inline]
+    pub(super) fn shared(self) -> Self {
         Self {
-            observed: context.recorders().is_some(),
-            shared,
-            ..Self::new(context, content, encoding, limits)
+            shared: true,
+            ..self
         }
     }
 
@@ -208,7 +206,7 @@ impl ServerCall {
     {
         Box::pin(async move {
             let responses = self.responses::<C, Res>();
-            // As above.
+            // In a block for the same reason as in `unary`.
             let outcome = pin!({
                 let request = match self.whole_request() {
                     Some(framed) => self.decode_request::<C, Req>(framed),
@@ -311,7 +309,7 @@ impl ServerCall {
         framed: Bytes,
     ) -> Result<Request<Req>, Status> {
         let len = framed.len() - PREFIX_LEN;
-        let message = decode_whole::<C, Req>(framed)?;
+        let message = decode_whole::<C, Req>(framed, Side::Server)?;
         if self.observed {
             self.observe_request(&message, len)?;
         }

@@ -82,7 +82,7 @@ impl Connection {
                 };
                 return Some(settings.transport.serve(secured, settings, phase, calls));
             }
-            // As port scanners and the probes of load balancers do.
+            // Port scanners and the probes of load balancers do this.
             Ok(Err(error)) if has_hung_up(&error) || is_dispatched(&error) => {
                 tracing::debug!(peer = %remote, %error, "a connection was not secured");
             }

@@ -23,7 +23,7 @@ pub struct ServiceDesc<T: 'static> {
     pub service_name: &'static str,
     /// The unary methods.
     pub methods: &'static [MethodDesc<T>],
-    /// All other methods.
+    /// The methods that stream.
     pub streams: &'static [StreamDesc<T>],
     /// The file that the service is declared in.
     pub file: FileDesc,

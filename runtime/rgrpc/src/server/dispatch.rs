@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::time::{Sleep, sleep_until};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::call::{MessageLimits, SizeLimit};
 use super::interceptor::Interceptors;
@@ -25,29 +25,37 @@ use crate::interceptor::CallKind;
 use crate::side::Side;
 use crate::stats::{CallBegin, CallEvent, CallScope, ConnectionRecorders};
 use crate::status::Status;
-use crate::task::caught;
+use crate::task::caught_status;
 use crate::transport::{
-    self, CallEnd, CancelReason, DisconnectReason, Dispatch, ServerPhase, ServerStream,
+    self, CallEnd, CallState, CancelReason, DisconnectReason, Dispatch, ReceivedCall, ServerPhase,
+    ServerStream,
 };
 
-/// Finds the handlers of calls; one for an accept loop.
+/// The largest message that a call may receive, or the status of a call that the head hook refuses.
+type Decided = Result<SizeLimit, Status>;
+
+/// The handlers and options of a server's calls; one for each accept loop.
 #[derive(Debug)]
 pub(super) struct Dispatcher {
     services: Arc<Services>,
     options: ServerOptions,
-    /// True if there is an interceptor, a stats handler or a head hook.
-    hooked: bool,
+    /// True if there is an interceptor.
+    intercepted: bool,
+    /// True if there is a stats handler or a head hook.
+    scoped: bool,
+    max_receive: SizeLimit,
+    max_send: SizeLimit,
 }
 
 impl Dispatcher {
     pub(super) fn new(services: Arc<Services>, options: ServerOptions) -> Self {
-        let hooked = !options.interceptors.is_empty()
-            || !options.stats.is_empty()
-            || options.head_hook.is_some();
         Self {
             services,
+            intercepted: !options.interceptors.is_empty(),
+            max_receive: SizeLimit::new(options.max_receive_message_size),
+            max_send: SizeLimit::new(options.max_send_message_size),
+            scoped: !options.stats.is_empty() || options.head_hook.is_some(),
             options,
-            hooked,
         }
     }
 
@@ -83,117 +91,105 @@ impl Dispatcher {
     ///
     /// # Errors
     /// The server refuses the call.
-    #[inline]
+    #[inline(always)]
     fn begin(
-        self: &Arc<Self>,
-        context: &CallContext,
-        content: Option<Bytes>,
-    ) -> Result<HandlerFuture, Status> {
-        let method = self.services.lookup(context.method());
-        if self.hooked {
-            return self.begin_hooked(context, method, content);
-        }
-        let encoding = context.negotiate_encoding()?;
-        let limits = self.limits(self.options.max_receive_message_size);
-        let call = ServerCall::new(context.clone(), content, encoding, limits);
-        self.handler(method, call)
-    }
-
-    /// Starts the handling of a call with the stats handlers, then the head hook, then
-    /// interceptors.
-    fn begin_hooked(
         self: &Arc<Self>,
         context: &CallContext,
         method: Option<MethodId>,
         content: Option<Bytes>,
+        decided: Decided,
     ) -> Result<HandlerFuture, Status> {
-        let mut max_receive = self.options.max_receive_message_size;
-        let scoped = !self.options.stats.is_empty() || self.options.head_hook.is_some();
-        let has_interceptors = !self.options.interceptors.is_empty();
-        if scoped {
-            let method = method.map(|id| self.services.method(id));
-            self.begin_scope(context, method, &mut max_receive)?;
+        let limits = MessageLimits {
+            max_receive: decided?,
+            max_send: self.max_send,
+        };
+        if self.intercepted {
+            return Ok(self.intercept(context, method, content, limits));
         }
-        let limits = self.limits(max_receive);
+        let encoding = context.negotiate_encoding()?;
+        let mut call = ServerCall::new(context.clone(), content, encoding, limits);
+        if self.scoped {
+            call.observe();
+        }
+        self.handler(method, call)
+    }
+
+    /// Starts the handling of a call with interceptors.
+    fn intercept(
+        self: &Arc<Self>,
+        context: &CallContext,
+        method: Option<MethodId>,
+        content: Option<Bytes>,
+        limits: MessageLimits,
+    ) -> HandlerFuture {
         let (encoding, refusal) = match context.negotiate_encoding() {
             Ok(encoding) => (encoding, None),
             Err(status) => (Encoding::Identity, Some(status)),
         };
-        let call = ServerCall::hooked(context.clone(), content, encoding, limits, has_interceptors);
-        if has_interceptors {
-            let call = IncomingCall::new(Arc::clone(self), method, call, refusal);
-            return Ok(IncomingCall::start_chain(self, 0, call));
+        let mut call = ServerCall::new(context.clone(), content, encoding, limits).shared();
+        if self.scoped {
+            call.observe();
         }
-        match refusal {
-            Some(status) => Err(status),
-            None => self.handler(method, call),
-        }
+        let call = IncomingCall::new(Arc::clone(self), method, call, refusal);
+        IncomingCall::start_chain(self, 0, call)
     }
 
     /// Begins the call with the stats handlers, then runs the head hook.
     fn begin_scope(
         &self,
-        context: &CallContext,
-        method: Option<&Method>,
-        max_receive: &mut usize,
-    ) -> Result<(), Status> {
-        let mut scope = CallScope::default();
+        scope: &mut CallScope,
+        received: &ReceivedCall<'_>,
+        deadline: Option<Instant>,
+        method: Option<MethodId>,
+    ) -> Decided {
         let CallScope {
             extensions,
             recorders,
-        } = &mut scope;
+        } = scope;
+        let &ReceivedCall { at, connection, .. } = received;
+        let head = &*received.head.head;
+        let method = method.map(|id| self.services.method(id));
         if !self.options.stats.is_empty() {
             *recorders = self.options.stats.begin_call(&mut CallBegin {
                 side: Side::Server,
-                method: context.method(),
+                method: &head.path,
                 is_registered: method.is_some(),
                 descriptor: method.and_then(Method::descriptor),
                 kind: method.map_or(CallKind::BidiStreaming, |method| method.kind),
-                metadata: context.metadata(),
-                deadline: context.deadline(),
-                began: context.stream().call().began(),
-                peer: Some(context.peer()),
-                connection: context.connection().extensions(),
+                metadata: &head.metadata,
+                deadline,
+                began: at,
+                peer: Some(connection.peer()),
+                connection: connection.extensions(),
                 target: None,
                 parent: None,
                 extensions,
             });
-            recorders.record(&CallEvent::InHeader(context.metadata()));
+            recorders.record(&CallEvent::InHeader(&head.metadata));
         }
-        let decided = match &self.options.head_hook {
-            None => Ok(()),
-            Some(hook) => {
-                let decide = || {
-                    hook.call(&mut CallHead {
-                        context,
-                        method,
-                        extensions,
-                        max_receive,
-                    })
-                };
-                // Caught here, so that the stats handlers record the call's end.
-                caught("the head hook", decide)
-                    .unwrap_or_else(|panicked| Err(Status::internal(panicked.to_string())))
-            }
-        };
-        if !scope.is_empty() {
-            context.stream().call().set_scope(scope);
+        let mut max_receive = self.options.max_receive_message_size;
+        if let Some(hook) = &self.options.head_hook {
+            let decide = || {
+                hook.call(&mut CallHead {
+                    head,
+                    deadline,
+                    connection,
+                    method,
+                    extensions,
+                    max_receive: &mut max_receive,
+                })
+            };
+            // Caught here, so that the stats handlers record the call's end.
+            caught_status("the head hook", decide)?;
         }
-        decided
-    }
-
-    fn limits(&self, max_receive: usize) -> MessageLimits {
-        MessageLimits {
-            max_receive: SizeLimit::new(max_receive),
-            max_send: SizeLimit::new(self.options.max_send_message_size),
-        }
+        Ok(SizeLimit::new(max_receive))
     }
 
     /// Starts the handler of a call.
     ///
     /// # Errors
     /// The server does not have the method.
-    #[inline]
+    #[inline(always)]
     pub(super) fn handler(
         &self,
         method: Option<MethodId>,
@@ -240,10 +236,28 @@ impl ConnectionCalls {
 impl Dispatch for ConnectionCalls {
     type Call = Call;
 
-    fn dispatch(&self, stream: Arc<dyn ServerStream>, content: Option<Bytes>) -> Call {
-        let context = CallContext::new(stream);
-        let panic_hook = self.dispatcher.options.panic_hook.clone();
-        let begin = || self.dispatcher.begin(&context, content);
+    #[inline]
+    fn dispatch(
+        &self,
+        received: ReceivedCall<'_>,
+        open: impl FnOnce(CallState) -> Arc<dyn ServerStream>,
+    ) -> Call {
+        let dispatcher = &self.dispatcher;
+        let method = dispatcher.services.lookup(&received.head.head.path);
+        let deadline = received.head.deadline(received.at);
+        let mut scope = None;
+        let decided = if dispatcher.scoped {
+            let scope = scope.insert(CallScope::default());
+            dispatcher.begin_scope(scope, &received, deadline, method)
+        } else {
+            Ok(dispatcher.max_receive)
+        };
+        let ReceivedCall {
+            head, at, content, ..
+        } = received;
+        let context = CallContext::new(open(CallState::new(head.head, at, deadline, scope)));
+        let panic_hook = dispatcher.options.panic_hook.clone();
+        let begin = || dispatcher.begin(&context, method, content, decided);
         let handler = guarded(&context, panic_hook.as_ref(), begin)
             .unwrap_or_else(Err)
             .unwrap_or_else(|status| Box::pin(ready(Err(status))));
@@ -267,7 +281,7 @@ impl Dispatch for ConnectionCalls {
 pub(super) struct Call {
     /// `None` when the call has ended.
     handler: Option<HandlerFuture>,
-    /// Made when the handler is not ready at once.
+    /// Created when the handler is not ready at once.
     timer: Option<Pin<Box<Sleep>>>,
     panic_hook: Option<PanicHook>,
     context: CallContext,
@@ -353,7 +367,7 @@ impl Call {
             .timer
             .get_or_insert_with(|| Box::pin(sleep_until(deadline)));
         ready!(timer.as_mut().poll(cx));
-        // The handler's values may ask when they are dropped.
+        // Before the drop, because the handler's values may read it.
         self.context.cancel(CancelReason::DeadlineExceeded);
         self.drop_handler();
         // A status rather than a bare reset, as grpc-go sends: a client whose own clock has not

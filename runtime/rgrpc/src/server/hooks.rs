@@ -11,19 +11,21 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::services::Method;
-use crate::call::{CallContext, Extensions};
+use crate::call::Extensions;
 use crate::descriptor::MethodDescriptor;
 use crate::interceptor::CallKind;
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
-use crate::transport::ConnectionHandle;
+use crate::transport::{ConnectionHandle, RequestHead};
 
 /// The head of a call, in a [head hook](crate::Server::head_hook).
 ///
 /// Source: grpc-go `tap.Info`.
 pub struct CallHead<'a> {
-    pub(super) context: &'a CallContext,
+    pub(super) head: &'a RequestHead,
+    pub(super) deadline: Option<Instant>,
+    pub(super) connection: &'a ConnectionHandle,
     pub(super) method: Option<&'a Method>,
     pub(super) extensions: &'a mut Extensions,
     pub(super) max_receive: &'a mut usize,
@@ -33,7 +35,7 @@ impl CallHead<'_> {
     /// The method's full name: `/package.Service/Method`. A client can send any.
     #[must_use]
     pub fn method(&self) -> &str {
-        self.context.method()
+        &self.head.path
     }
 
     /// The kind of the method; bidirectional for a method that the server does not have.
@@ -52,25 +54,25 @@ impl CallHead<'_> {
     /// The request's header metadata.
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
-        self.context.metadata()
+        &self.head.metadata
     }
 
     /// The time at which the call ends with DEADLINE_EXCEEDED; `None`: never.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.context.deadline()
+        self.deadline
     }
 
     /// The two ends of the call's connection, and its security.
     #[must_use]
     pub fn peer(&self) -> &Peer {
-        self.context.peer()
+        self.connection.peer()
     }
 
     /// The call's connection.
     #[must_use]
     pub fn connection(&self) -> &ConnectionHandle {
-        self.context.connection()
+        self.connection
     }
 
     /// The typed values of the call.

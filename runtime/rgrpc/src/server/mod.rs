@@ -311,8 +311,9 @@ impl Server {
         self
     }
 
-    /// Sets the pool of the buffers that messages are received into. Default:
-    /// [`BufferPool::shared`], 16 MiB in the process.
+    /// Sets the pool of the buffers that messages are received into and decompressed to. Messages
+    /// to send are encoded and compressed into buffers of [`BufferPool::shared`], whatever the
+    /// option. Default: that pool, 16 MiB in the process.
     ///
     /// Source: grpc-go `experimental.BufferPool`.
     #[must_use]

@@ -25,20 +25,20 @@ use crate::status::Status;
 pub(super) struct Services {
     ids: HashMap<Box<str>, MethodId, FxBuildHasher>,
     methods: Vec<Method>,
-    /// By their names.
+    /// The services, by their names.
     services: BTreeMap<&'static str, Arc<ServiceInfo>>,
 }
 
-/// The place of a method among those of its server. A call's path is looked up once.
+/// The index of a method in its server. A call's path is looked up once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct MethodId(usize);
 
-/// A method that is ready to be called.
+/// A method with its handler.
 pub(super) struct Method {
     run: RunHandler,
     pub(super) kind: CallKind,
     service: Arc<ServiceInfo>,
-    /// Its place among the methods of the service.
+    /// The index of the method in its service.
     index: usize,
 }
 
@@ -94,13 +94,13 @@ impl Services {
         Ok(())
     }
 
-    /// The services that were added, by their names.
+    /// The registered services, by their names.
     pub(super) fn infos(&self) -> impl ExactSizeIterator<Item = &ServiceInfo> {
         self.services.values().map(|info| &**info)
     }
 
     /// Looks up a request's path.
-    #[inline]
+    #[inline(always)]
     pub(super) fn lookup(&self, path: &str) -> Option<MethodId> {
         self.ids.get(path).copied()
     }

@@ -128,7 +128,7 @@ fn tell(recorder: &dyn CallStats, event: &CallEvent<'_>) {
     let _ = caught(STATS_HANDLER, || recorder.event(event));
 }
 
-/// Tells a recorder of these events, under one guard against panics. After a panic, which is
+/// Passes these events to a recorder, under one guard against panics. After a panic, which is
 /// logged, the rest follow.
 fn tell_all(recorder: &dyn CallStats, events: &[CallEvent<'_>]) {
     let mut events = events.iter();
@@ -150,13 +150,17 @@ impl CallRecorders {
     /// Begins an attempt with all recorders. `None` if it has none of its own.
     pub(crate) fn begin_attempt(&self, begin: &mut AttemptBegin<'_>) -> Option<AttemptRecorders> {
         let first = begin_attempt_with(&**self.first.as_ref()?, begin);
-        let others = match &self.others {
-            Some(others) => others
-                .iter()
-                .map(|recorder| begin_attempt_with(&**recorder, begin))
-                .collect(),
-            None => Vec::new(),
+        let Some(others) = &self.others else {
+            let others = Vec::new();
+            return first.map(|first| AttemptRecorders {
+                first: Some(first),
+                others,
+            });
         };
+        let others: Vec<_> = others
+            .iter()
+            .map(|recorder| begin_attempt_with(&**recorder, begin))
+            .collect();
         if first.is_none() && others.iter().all(Option::is_none) {
             return None;
         }
@@ -195,18 +199,12 @@ impl AttemptRecorders {
     }
 }
 
-/// The part of a call's state that its stats handlers and the head hook set: it does not change
-/// afterwards.
+/// The part of a call's state that its stats handlers and the head hook set at its begin. It does
+/// not change afterwards.
 #[derive(Default)]
 pub(crate) struct CallScope {
     pub(crate) extensions: Extensions,
     pub(crate) recorders: CallRecorders,
-}
-
-impl CallScope {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.extensions.is_empty() && self.recorders.is_empty()
-    }
 }
 
 /// The recorders of one connection. Dropping this reports the end of the connection to them.

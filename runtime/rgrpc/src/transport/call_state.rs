@@ -5,7 +5,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::{CancelReason, EncodingField, HeadWithTimeout, RequestHead};
+use super::{CancelReason, EncodingField, RequestHead};
 use crate::interceptor::{EndHook, EndHooks};
 use crate::lock::lock;
 use crate::metadata::Metadata;
@@ -22,8 +22,7 @@ pub(crate) struct CallState {
     /// without taking the lock.
     has_encoding: AtomicBool,
     response: Mutex<ResponseState>,
-    /// Set before the call is dispatched, if at all.
-    scope: OnceLock<CallScope>,
+    scope: Option<CallScope>,
     /// A run of the handler has taken the request's body.
     body_taken: AtomicBool,
     /// Created by the first task that waits for the call's end.
@@ -59,18 +58,21 @@ pub(crate) struct EndReport {
 }
 
 impl CallState {
-    /// Creates the state of a call that arrived at `now`. A deadline too far away to be expressed
-    /// is no deadline.
+    /// Creates the state of a call that began at this time.
     #[inline]
-    pub(crate) fn new(received: HeadWithTimeout<Arc<RequestHead>>, now: Instant) -> Self {
-        let HeadWithTimeout { head, timeout } = received;
+    pub(crate) fn new(
+        head: Arc<RequestHead>,
+        began: Instant,
+        deadline: Option<Instant>,
+        scope: Option<CallScope>,
+    ) -> Self {
         Self {
-            deadline: timeout.and_then(|timeout| now.checked_add(timeout)),
             head,
-            began: now,
+            began,
+            deadline,
             has_encoding: AtomicBool::new(false),
             response: Mutex::default(),
-            scope: OnceLock::new(),
+            scope,
             body_taken: AtomicBool::new(false),
             done: OnceLock::new(),
         }
@@ -89,13 +91,7 @@ impl CallState {
     /// The state that stats handlers and the head hook have made for the call.
     #[inline]
     pub(crate) fn scope(&self) -> Option<&CallScope> {
-        self.scope.get()
-    }
-
-    /// Sets the [scope](Self::scope), once.
-    pub(crate) fn set_scope(&self, scope: CallScope) {
-        let is_first = self.scope.set(scope).is_ok();
-        debug_assert!(is_first, "a call is dispatched once");
+        self.scope.as_ref()
     }
 
     /// Returns whether a run of the handler has taken the request's body.
@@ -202,7 +198,7 @@ impl CallState {
         let trailer = std::mem::take(&mut response.trailer);
         let header = response.take_header();
         let hooks = std::mem::take(&mut response.end_hooks);
-        let is_reported = !hooks.is_empty() || self.scope().is_some();
+        let is_reported = !hooks.is_empty() || self.scope.is_some();
         let report = is_reported.then(|| EndReport {
             hooks,
             cancel_reason: response.cancelled,

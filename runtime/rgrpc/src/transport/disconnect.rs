@@ -55,17 +55,14 @@ impl Disconnect {
         with_io_source(status, &self.reason)
     }
 
-    /// The reason as users see it: a GOAWAY explains that the connection was closed after it.
+    /// The reason as users see it: the first one that was seen, which is a GOAWAY if there was one
+    /// (gRFC A94). A fault of this program is its own reason.
     pub(crate) fn reason(&self) -> DisconnectReason {
         match (&self.goaway, &self.reason) {
-            (
-                Some(goaway),
-                DisconnectReason::ClosedByPeer
-                | DisconnectReason::ClosedLocally
-                | DisconnectReason::Reset(_)
-                | DisconnectReason::Io(_),
-            ) => DisconnectReason::GoAway(goaway.clone()),
-            (_, reason) => reason.clone(),
+            (_, DisconnectReason::Panicked | DisconnectReason::RuntimeShutDown) | (None, _) => {
+                self.reason.clone()
+            }
+            (Some(goaway), _) => DisconnectReason::GoAway(goaway.clone()),
         }
     }
 }
@@ -151,6 +148,7 @@ impl From<ConnectionError> for DisconnectReason {
 mod tests {
     use std::error::Error;
     use std::io;
+    use std::time::Duration;
 
     use bytes::Bytes;
     use rgrpc_http2::ErrorCode;
@@ -226,8 +224,12 @@ mod tests {
     }
 
     #[test]
-    fn a_goaway_is_the_reason_of_a_close_after_it() {
+    fn a_goaway_is_the_reason_of_every_end_after_it() {
         let goaway = || Some(GoAway::new(ErrorCode::NO_ERROR.0, Bytes::new()));
+        let unanswered = || DisconnectReason::KeepaliveTimedOut {
+            time: Duration::from_secs(30),
+            timeout: Duration::from_secs(20),
+        };
         for (end, label) in [
             (
                 disconnect(DisconnectReason::ClosedByPeer, goaway()),
@@ -238,6 +240,8 @@ mod tests {
                 "GOAWAY NO_ERROR",
             ),
             (disconnect(reset(), goaway()), "GOAWAY NO_ERROR"),
+            (disconnect(unanswered(), goaway()), "GOAWAY NO_ERROR"),
+            (disconnect(unanswered(), None), "connection timed out"),
             (disconnect(DisconnectReason::Panicked, goaway()), "unknown"),
             (disconnect(reset(), None), "connection reset"),
             (

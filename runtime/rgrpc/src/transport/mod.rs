@@ -41,6 +41,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rgrpc_http2::BytesQueue;
+use tokio::time::Instant;
 
 use crate::io::Peer;
 use crate::metadata::Metadata;
@@ -86,12 +87,25 @@ pub(crate) trait Dispatch: Send + Sync + 'static {
     /// A call that is being handled.
     type Call: Call;
 
-    /// Starts the call of a new stream. `content` is the whole request if it arrived at once. The
-    /// stream then returns only its end.
-    fn dispatch(&self, stream: Arc<dyn ServerStream>, content: Option<Bytes>) -> Self::Call;
+    /// Starts a call. `open` makes its stream, with the state that the dispatcher has begun.
+    fn dispatch(
+        &self,
+        received: ReceivedCall<'_>,
+        open: impl FnOnce(CallState) -> Arc<dyn ServerStream>,
+    ) -> Self::Call;
 
     /// The connection has ended, and no stream follows. Called once.
     fn ended(&self, reason: DisconnectReason);
+}
+
+/// A call whose head has come.
+pub(crate) struct ReceivedCall<'a> {
+    pub(crate) head: HeadWithTimeout<Arc<RequestHead>>,
+    /// The time at which the head had come.
+    pub(crate) at: Instant,
+    pub(crate) connection: &'a ConnectionHandle,
+    /// The whole request, if it arrived at once. The stream then returns only its end.
+    pub(crate) content: Option<Bytes>,
 }
 
 /// A call that is being handled. Its output is the end of its stream.
@@ -372,6 +386,13 @@ pub(crate) struct RequestHead {
 pub(crate) struct HeadWithTimeout<H> {
     pub(crate) head: H,
     pub(crate) timeout: Option<Duration>,
+}
+
+impl<H> HeadWithTimeout<H> {
+    /// The deadline of a request whose head came at `now`. One too far away to be expressed is none.
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        self.timeout.and_then(|timeout| now.checked_add(timeout))
+    }
 }
 
 /// The request that opens a client's stream.

@@ -503,6 +503,33 @@ async fn each_retry_is_an_attempt_of_one_call() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_events_of_a_hedged_call_are_in_the_order_of_a_unary_call() {
+    let server = serve(marking());
+    for recording in [wanting(), Recording::default(), telling_attempts()] {
+        let mut events = Vec::new();
+        for config in ["{}", HEDGES] {
+            let conn = channel(&server, |builder| {
+                builder
+                    .stats_handler(recording.clone())
+                    .default_service_config(config)
+            });
+            connect(&conn).await;
+            recording.take();
+            let client = StubClient::new(conn);
+            call(&client, "hello").await.expect("OK");
+            let hedged = recording.take().into_iter();
+            let hedged =
+                hedged.map(|event| event.replace("begin 0 false true", "begin 0 false false"));
+            events.push(hedged.collect::<Vec<_>>());
+        }
+        let [unary, hedged] = &events[..] else {
+            panic!("two calls");
+        };
+        assert_eq!(hedged, unary);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_attempts_of_a_hedged_call_are_told_apart() {
     let calls = Arc::new(AtomicUsize::new(0));
     let server = serve(StubService::new().unary(move |request| {

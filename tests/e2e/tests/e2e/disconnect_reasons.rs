@@ -9,9 +9,11 @@ use rgrpc::stats::{
     CallBegin, CallStats, ConnectionBegin, ConnectionEnd, ConnectionStats, StatsHandler,
 };
 use rgrpc::{DisconnectReason, Server};
-use rgrpc_e2e::{StubClient, StubService, TestServer, native, new_server, scripted, unary};
+use rgrpc_e2e::{
+    STUB_UNARY, StubClient, StubService, TestServer, framed, native, new_server, scripted, unary,
+};
 use rgrpc_e2e::{serve_with, settle, soon};
-use rgrpc_test_support::{ErrorCode, goaway};
+use rgrpc_test_support::{ErrorCode, data, goaway, grpc_request};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
@@ -41,8 +43,8 @@ impl ConnectionStats for Ends {
     }
 }
 
-/// Connects to a server with these options and runs the steps of a client. Returns the reason of the
-/// connection's end.
+/// Connects to a server with these options and runs the steps of a client. Returns the reason of
+/// the connection's end.
 async fn end_of(
     options: impl FnOnce(Server) -> Server,
     client: impl AsyncFnOnce(BoxedIo, &TestServer) -> io::Result<Option<BoxedIo>>,
@@ -165,6 +167,24 @@ async fn the_native_engine_recognises_other_protocols_and_too_many_pings() {
         "{reason:?}"
     );
     assert!(reason.is_too_many_pings());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_s_goaway_is_a_part_of_the_statistics_of_a_server() {
+    let (hanging, mut hangs) = StubService::hanging();
+    let server = serve_with(new_server(), hanging);
+    let mut peer = server.wire_client().await;
+    peer.send(grpc_request(1, STUB_UNARY)).await;
+    peer.send(data(1, framed("hang")).end_stream()).await;
+    hangs.begun().await;
+    assert_eq!(server.handle().connections()[0].goaway, None);
+    // The call goes on, and so does the connection.
+    peer.send(goaway(0, ErrorCode::NO_ERROR).debug_data("bye"))
+        .await;
+    settle().await;
+    let seen = server.handle().connections()[0].goaway.clone();
+    let seen = seen.expect("a GOAWAY");
+    assert_eq!(seen.to_string(), "code: NO_ERROR, debug data: \"bye\"");
 }
 
 #[tokio::test(start_paused = true)]

@@ -267,7 +267,8 @@ async fn a_backend_that_accepts_and_says_nothing_fails_calls_after_twenty_second
     let builder = cluster.builder().dialer(dialer);
     let client = StubClient::new(builder.build().expect("a valid channel"));
     let begun = Instant::now();
-    let cause = "silent did not answer within 20 s";
+    let cause = "silent: no HTTP/2 SETTINGS came from the server within 20 s of the attempt to connect; \
+                 the option is min_connect_timeout";
     assert_unavailable(&client, &[TARGET, cause, "attempt 1", "next in"]).await;
     assert_eq!(begun.elapsed().as_secs(), 20);
 }

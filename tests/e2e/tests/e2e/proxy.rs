@@ -6,6 +6,7 @@
 use std::env;
 use std::net::SocketAddr;
 use std::process::Command;
+use std::time::Duration;
 
 use rgrpc::io::HttpProxy;
 use rgrpc::{ClientConnBuilder, Code, Status, credentials};
@@ -148,7 +149,7 @@ async fn another_answer_of_the_proxy_fails_the_call_with_proxy_destination_and_c
         ),
         (
             ConnectAnswer::Repeat(b"HTTP/1.1 200 OK\r\n"),
-            "answered with more than 16384 octets",
+            "answered with more than 16384 bytes",
         ),
     ] {
         let proxy = proxy(answer).await;
@@ -161,13 +162,20 @@ async fn another_answer_of_the_proxy_fails_the_call_with_proxy_destination_and_c
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_proxy_that_does_not_answer_is_given_up_after_15_s() {
+async fn a_proxy_that_does_not_answer_is_given_up_after_three_quarters_of_an_attempts_time() {
     let proxy = proxy(ConnectAnswer::Silence).await;
-    let failed = call(to("backend.test:7").proxy(through(&proxy))).await;
-    let status = failed.expect_err("no answer");
-    let named = format!("the proxy {} (the option proxy)", proxy.address());
-    for part in [&*named, "did not connect within 15 s"] {
-        assert!(status.message().contains(part), "{status}");
+    for (timeout, limit) in [(None, "15s"), (Some(Duration::from_secs(4)), "3s")] {
+        let mut builder = to("backend.test:7").proxy(through(&proxy));
+        if let Some(timeout) = timeout {
+            builder = builder.min_connect_timeout(timeout);
+        }
+        let status = call(builder).await.expect_err("no answer");
+        let expected = format!(
+            "the proxy {} (the option proxy) did not answer CONNECT backend.test:7 within {limit}, \
+             three quarters of the option min_connect_timeout",
+            proxy.address()
+        );
+        assert!(status.message().contains(&expected), "{status}");
     }
 }
 

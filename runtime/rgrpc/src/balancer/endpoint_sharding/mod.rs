@@ -62,7 +62,7 @@ use crate::status::Status;
 /// Source: gRFC A61; grpc-go's package `balancer/endpointsharding`.
 pub struct EndpointSharding {
     new_child: Box<dyn Fn() -> Box<dyn Balancer> + Send>,
-    /// Idle children are told to connect.
+    /// True if idle children connect at once.
     reconnects: bool,
     /// The interval of the load reports of the children's backends.
     load_reports: Option<Duration>,

@@ -18,7 +18,9 @@ mod weighted_round_robin;
 mod weighted_target;
 
 pub use least_request::{LeastRequestBuilder, LeastRequestConfig};
-pub use outlier_detection::OutlierDetectionBuilder;
+pub use outlier_detection::{
+    FailurePercentageEjection, OutlierDetectionBuilder, OutlierDetectionConfig, SuccessRateEjection,
+};
 pub use pick_first::{PickFirst, PickFirstBuilder, PickFirstConfig};
 pub use priority::{PriorityBuilder, PriorityChild, PriorityConfig};
 pub use random_subsetting::{RandomSubsettingBuilder, RandomSubsettingConfig};

@@ -4,7 +4,7 @@
 //! caller's future.
 
 use std::fmt;
-use std::future::Future;
+use std::future::{self, Future};
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +21,11 @@ use crate::interceptor::{CallOutcome, EndHook, EndHooks};
 use crate::lock::lock;
 use crate::metadata::Metadata;
 use crate::status::Status;
+use crate::task::{caught, caught_in};
+
+/// The name of the code that a panic ends a call with. Panics of the call at the end of a chain are
+/// caught there.
+const INTERCEPTOR: &str = "an interceptor of the call";
 
 /// The interceptors of a channel, a stub or a service config, in the order in which they run.
 pub(crate) type InterceptorList = Arc<[Arc<dyn ErasedClientInterceptor>]>;
@@ -154,7 +159,7 @@ pub(crate) fn run_unary<Res: 'static>(
 /// The future of a unary call with a chain. Written by hand: it is allocated for every call, and an
 /// async function would keep the call twice.
 pub(crate) struct UnaryChain<Res> {
-    /// Until the first poll.
+    /// Before the first poll.
     begin: Option<(OutgoingCall, InterceptorList)>,
     /// From the first poll until the end.
     running: Option<(ReplyFuture, EndGuard)>,
@@ -167,14 +172,19 @@ impl<Res: 'static> Future for UnaryChain<Res> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         if let Some((call, interceptors)) = self.begin.take() {
             let end = EndGuard::new(&call);
-            self.running = Some((start_at(call, &interceptors, 0), end));
+            let chain = caught(INTERCEPTOR, || start_at(call, &interceptors, 0))
+                .unwrap_or_else(|panicked| Box::pin(future::ready(Err(panicked.to_status()))));
+            self.running = Some((chain, end));
         }
         let Some((chain, _)) = &mut self.running else {
             panic!("a call that is over was polled");
         };
-        let response = ready!(chain.as_mut().poll(cx)).and_then(ClientReply::into_response);
+        let polled = caught(INTERCEPTOR, || chain.as_mut().poll(cx))
+            .unwrap_or_else(|panicked| Poll::Ready(Err(panicked.to_status())));
+        let response = ready!(polled).and_then(ClientReply::into_response);
         if let Some((chain, end)) = self.running.take() {
-            drop(chain);
+            // A panic of its values does not change the end of the call.
+            let _ = caught(INTERCEPTOR, || drop(chain));
             end.finish(response.as_ref().map(Response::trailer));
         }
         Poll::Ready(response)
@@ -192,7 +202,8 @@ pub(crate) async fn run_streaming<Req: 'static, Res: 'static>(
     interceptors: InterceptorList,
 ) -> Result<(SendStream<Req>, RecvStream<Res>), Status> {
     let end = EndGuard::new(&call);
-    let reply = start_at(call, &interceptors, 0).await;
+    let reply = caught_in(INTERCEPTOR, || start_at(call, &interceptors, 0)).await;
+    let reply = reply.unwrap_or_else(|panicked| Err(panicked.to_status()));
     match reply.and_then(ClientReply::into_streams) {
         Ok((requests, responses)) if end.has_hooks() => Ok((requests, responses.reporting(end))),
         Ok(streams) => Ok(streams),
@@ -228,7 +239,7 @@ impl EndGuard {
         self.typed.end().end(end);
     }
 
-    /// As [`tell`](Self::tell), when nothing else tells of an end.
+    /// Reports the end, as [`tell`](Self::tell), if nothing else reports it.
     #[inline]
     fn finish(mut self, end: Result<&Metadata, &Status>) {
         self.has_ended = true;

@@ -39,7 +39,8 @@ pub(crate) type ReplyFuture = Pin<Box<dyn Future<Output = Result<ClientReply, St
 /// calls of a channel, and [`ClientConn::intercepted`](crate::ClientConn::intercepted) for those of
 /// one stub. The first one registered is the outermost; those of a stub are outside of those of its
 /// channel. An interceptor runs once for a call, outside of its attempts: retries, hedges, per-RPC
-/// credentials and stats handlers are behind [`ClientNext::run`].
+/// credentials and stats handlers are behind [`ClientNext::run`]. A panic ends the call with
+/// INTERNAL.
 ///
 /// Implemented for functions: an `async fn(OutgoingCall, ClientNext) -> Result<ClientReply,
 /// Status>`, or a closure.

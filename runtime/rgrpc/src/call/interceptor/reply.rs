@@ -25,6 +25,7 @@ enum Reply {
 impl ClientReply {
     /// Creates a reply to a unary call.
     #[must_use]
+    #[inline]
     pub fn new<M: Send + 'static>(response: Response<M>) -> Self {
         Self(Reply::Response(
             response.map(|message| Box::new(message) as Box<dyn Any + Send>),

@@ -18,7 +18,7 @@ use super::config::{
     DEFAULT_MAX_CALL_ATTEMPTS, DEFAULT_MAX_TRANSPARENT_RETRIES, Retries, ServiceConfigs,
 };
 use super::conn::{ClientConn, Compression, Settings, authority};
-use crate::backoff::{BackoffConfig, ConnectParams};
+use crate::backoff::{Backoff, BackoffConfig, ConnectParams};
 use crate::balancer::{BalancerBuilder, BalancerOptions, BalancerRegistry};
 use crate::buffer_pool::BufferPool;
 use crate::call::{CallOptions, ClientInterceptor, ErasedClientInterceptor, erased};
@@ -243,8 +243,9 @@ impl ClientConnBuilder {
         self
     }
 
-    /// Sets the pool of the buffers that messages are received into. Default:
-    /// [`BufferPool::shared`], 16 MiB in the process.
+    /// Sets the pool of the buffers that messages are received into and decompressed to. Messages to
+    /// send are encoded and compressed into buffers of [`BufferPool::shared`], whatever the option.
+    /// Default: that pool, 16 MiB in the process.
     ///
     /// Source: grpc-go `experimental.WithBufferPool`.
     pub fn buffer_pool(mut self, pool: BufferPool) -> Self {
@@ -474,8 +475,8 @@ impl ClientConnBuilder {
 
     /// Sets the minimum time for an attempt to connect, until the server's SETTINGS have arrived;
     /// the addresses of the target share it. When the [backoff](Self::connect_backoff) has grown
-    /// longer than this, an attempt may take as long as that; with zero it alone holds. Default: 20
-    /// s.
+    /// longer than this, an attempt may take as long as that; with zero it alone holds. An HTTP
+    /// proxy has three quarters of it to connect, so that its failure is told apart. Default: 20 s.
     ///
     /// Source: grpc-go `WithConnectParams`, `ConnectParams.MinConnectTimeout`.
     pub fn min_connect_timeout(mut self, timeout: Duration) -> Self {
@@ -576,7 +577,8 @@ impl ClientConnBuilder {
             (None, None) => (Arc::new(SystemDialer), scheme),
             (None, Some(proxy)) => {
                 let scheme = resolver::through_proxy(scheme, &proxy);
-                (Arc::new(ProxyDialer::new(proxy)), scheme)
+                let limit = Backoff::new(self.connect_params).connect_timeout();
+                (Arc::new(ProxyDialer::new(proxy, limit)), scheme)
             }
         };
         let ignores_resolver = self.service_config_disabled;

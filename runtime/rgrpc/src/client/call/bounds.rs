@@ -71,6 +71,7 @@ impl Bounds {
     /// cancels it; when that is the deadline, `waited_for` is asked then, after the drop. The call
     /// stays where it is pinned: a future that was given here would be kept twice, here and where
     /// it came from.
+    #[inline]
     pub(super) fn run<'a, T>(
         self,
         mut call: Pin<&'a mut Option<impl Future<Output = Result<T, Status>>>>,

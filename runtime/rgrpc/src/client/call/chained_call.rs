@@ -102,12 +102,14 @@ pub(super) trait UnaryReply<Res> {
 }
 
 impl<Res> UnaryReply<Res> for Response<Res> {
+    #[inline]
     fn of_response(response: Response<Res>) -> Self {
         response
     }
 }
 
 impl<Res: Send + 'static> UnaryReply<Res> for ClientReply {
+    #[inline]
     fn of_response(response: Response<Res>) -> Self {
         Self::new(response)
     }
@@ -118,6 +120,15 @@ pub(super) enum ChainMessage<Req> {
     Own(Req),
     /// The message of the chain around this one.
     Outer(Arc<dyn HasMessage<Req>>),
+}
+
+impl<Req> ChainMessage<Req> {
+    pub(super) fn get(&self) -> &Req {
+        match self {
+            Self::Own(message) => message,
+            Self::Outer(outer) => outer.message(),
+        }
+    }
 }
 
 /// A call at the end of a chain, which has the message.
@@ -165,10 +176,7 @@ where
     Res: 'static,
 {
     fn message(&self) -> &Req {
-        match &self.message {
-            ChainMessage::Own(message) => message,
-            ChainMessage::Outer(outer) => outer.message(),
-        }
+        self.message.get()
     }
 }
 

@@ -14,23 +14,24 @@ use rgrpc_http2::BytesQueue;
 use super::bounds::Bounds;
 use super::resolved_call::ResolvedCall;
 use super::scheduler::AttemptScheduler;
-use super::stream::{StreamCall, StreamContext};
+use super::stream::{RecordRequest, StreamCall, StreamContext};
 use super::wait_reason::WaitRecorder;
 use crate::call::{Accepted, CallObserver, FinishHooks, MethodName, Response, receive_response};
 use crate::client::ClientConn;
 use crate::codec::Codec;
 use crate::status::Status;
 
-/// Makes a hedged call with this framed request.
+/// Makes a hedged call with this framed request. `observed` has its observers and the recording of the
+/// request, if it has any.
 ///
 /// Dropping the future cancels the call and its attempts.
 pub(super) async fn hedge<C, Res>(
-    conn: &ClientConn,
+    conn: ClientConn,
     method: MethodName,
     framed: BytesQueue,
     call: ResolvedCall,
     scheduler: AttemptScheduler,
-    observer: Option<&Arc<CallObserver>>,
+    observed: Option<(Arc<CallObserver>, Arc<RecordRequest>)>,
 ) -> Result<Response<Res>, Status>
 where
     C: Codec<Res>,
@@ -39,6 +40,7 @@ where
     let bounds = Bounds::of_call(&call);
     let limit = call.receive_limit();
     let encodings = call.accept_compressors().cloned();
+    let (observer, record_request) = observed.unzip();
     let context = StreamContext {
         conn: conn.clone(),
         method,
@@ -46,7 +48,8 @@ where
         call,
         only_message: Some(framed),
         recorder: WaitRecorder::default(),
-        observer: observer.cloned(),
+        observer,
+        record_request,
     };
     let call = Arc::new(StreamCall::new(context, scheduler, FinishHooks::default()));
     let recorder = WaitRecorder::default();

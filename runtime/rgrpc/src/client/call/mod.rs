@@ -53,6 +53,7 @@ use super::ClientConn;
 use crate::call::{CallOptions, Invoke, MethodName, RecvStream, Response, SendStream, run_unary};
 use crate::codec::Codec;
 use crate::status::Status;
+use crate::task::pin_in_place;
 
 impl Invoke for ClientConn {
     fn invoke<C, Req, Res>(
@@ -89,7 +90,7 @@ impl Invoke for ClientConn {
         Res: Send + 'static,
     {
         let Some(interceptors) = self.interceptors(&mut options) else {
-            return Box::pin(self.invoke(codec, method, message, options));
+            return pin_in_place(|| self.invoke(codec, method, message, options));
         };
         let request = PassedRequest {
             conn: self,

@@ -72,6 +72,7 @@ where
         content_subtype: <C as Codec<Res>>::NAME,
         call,
         only_message: None,
+        record_request: None,
         recorder: WaitRecorder::default(),
         observer,
     };

@@ -20,6 +20,7 @@ use super::chained_call::{ChainStage, ChainedUnary, UnaryReply, UnaryRequest};
 use super::hedged_call::hedge;
 use super::resolved_call::{OptionsSlot, ResolvedCall};
 use super::scheduler::{AttemptDecision, AttemptFailure, AttemptScheduler};
+use super::stream::RecordRequest;
 use super::wait_reason::{WaitReason, WaitRecorder};
 use crate::call::{
     Accepted, CallHead, CallObserver, CallOptions, ChainEnd, ClientReply, FinishHooks, MethodName,
@@ -28,7 +29,7 @@ use crate::call::{
 use crate::codec::{Codec, Compressor, MessageLimit, PREFIX_LEN, frame_measured, frame_with};
 use crate::interceptor::{CallKind, MessageView};
 use crate::status::Status;
-use crate::task::current_runtime;
+use crate::task::{current_runtime, pin_in_place};
 
 /// Makes a unary call, from this stage on.
 pub(super) fn unary<C, Req, Res, R, Reply>(
@@ -91,7 +92,11 @@ where
                 .run(attempts, context.conn.target(), || recorder.take())
                 .await
         };
-        hooks.with(result).map(Reply::of_response)
+        hooks.call(result.as_ref().map(Response::trailer));
+        match result {
+            Ok(response) => Ok(Reply::of_response(response)),
+            Err(status) => Err(status),
+        }
     }
 }
 
@@ -118,11 +123,17 @@ where
             Box::pin(run_unary(call, filters))
         }
         Err(call) => Box::pin(async move {
-            let (message, observer) = (request.message(), hooks.observer());
-            let result = match frame_hedged::<C, Req>(&call, message, observer) {
+            let observer = hooks.observer();
+            let result = match frame_hedged::<C, Req>(&call, request.message(), observer) {
                 Ok(framed) => {
-                    let conn = request.conn();
-                    hedge::<C, Res>(conn, method, framed, call, scheduler, observer).await
+                    let conn = request.conn().clone();
+                    let observed = observer.map(|observer| {
+                        let message = request.into_chain();
+                        let record =
+                            move |attempt: &CallAttempt| attempt.record_only_message(message.get());
+                        (Arc::clone(observer), Arc::new(record) as Arc<RecordRequest>)
+                    });
+                    hedge::<C, Res>(conn, method, framed, call, scheduler, observed).await
                 }
                 Err(status) => Err(status),
             };
@@ -199,24 +210,17 @@ fn frame<C: Codec<Req>, Req: 'static>(
     }
 }
 
-/// Frames the request of a hedged call, once for all attempts, and records it.
+/// Frames the request of a hedged call, once for all attempts.
 fn frame_hedged<C: Codec<Req>, Req: 'static>(
     call: &ResolvedCall,
     message: &Req,
     observer: Option<&Arc<CallObserver>>,
 ) -> Result<BytesQueue, Status> {
     let (compressor, limit) = (call.send_compressor(), call.send_limit());
-    let Some(observer) = observer else {
-        return frame_with::<C, Req>(message, compressor, limit);
-    };
-    let framed = frame_shown::<C, Req>(observer, message, compressor, limit)?;
-    let (encoded_len, compressed_len) = observer.sizes();
-    observer.sent(&MessageView::new(
-        Some(message),
-        encoded_len,
-        compressed_len,
-    ));
-    Ok(framed)
+    match observer {
+        None => frame_with::<C, Req>(message, compressor, limit),
+        Some(observer) => frame_shown::<C, Req>(observer, message, compressor, limit),
+    }
 }
 
 /// Frames the only message of a call, and shows it to message interceptors.
@@ -275,8 +279,6 @@ where
             method, options, ..
         } = head;
         let stage = ChainStage::Intercepted;
-        Box::pin(unary::<C, Req, Res, _, ClientReply>(
-            method, self, options, stage,
-        ))
+        pin_in_place(|| unary::<C, Req, Res, _, ClientReply>(method, self, options, stage))
     }
 }

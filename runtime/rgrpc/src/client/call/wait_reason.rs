@@ -125,6 +125,7 @@ where
 {
     type Output = F::Output;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let poll = self.future.as_mut().poll(cx);
         if poll.is_ready() {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use crate::client::connectivity::{ConnectError, ConnectFailure};
+use crate::client::connectivity::{ConnectError, ConnectFailure, ConnectPhase};
 use crate::credentials::{ChannelCredentials, HandshakeTarget};
 use crate::extensions::Extensions;
 use crate::io::{Address, Dial, Peer};
@@ -56,13 +56,16 @@ impl Connector {
         deadline: Deadline,
         report: Report,
     ) -> Result<Arc<dyn ClientTransport>, ConnectFailure> {
-        let timed_out = || ConnectFailure::TimedOut(deadline.limit);
+        let timed_out = |phase| {
+            let limit = deadline.limit;
+            move || ConnectFailure::TimedOut { phase, limit }
+        };
         let dialed = deadline
             .bounds(caught_in("the dialer", || {
                 self.dialer.dial_with(address.clone(), attributes)
             }))
             .await
-            .ok_or_else(timed_out)?
+            .ok_or_else(timed_out(ConnectPhase::Dial))?
             .map_err(ConnectFailure::DialerPanicked)?
             .map_err(|error| ConnectFailure::Dial(Arc::new(error)))?;
         if let Some(timeout) = self.tcp_user_timeout {
@@ -87,7 +90,10 @@ impl Connector {
         let connect = self
             .transport
             .connect(secured, self.settings.clone(), report);
-        let connected = deadline.bounds(connect).await.ok_or_else(timed_out)?;
+        let connected = deadline
+            .bounds(connect)
+            .await
+            .ok_or_else(timed_out(ConnectPhase::Preface))?;
         connected.map_err(|error| {
             if let Some(recorders) = recorders {
                 recorders.end(&error.0);

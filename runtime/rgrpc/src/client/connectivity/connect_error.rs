@@ -34,12 +34,27 @@ pub(in crate::client) enum ConnectFailure {
         /// The end of the text: the likely reason, for these credentials.
         hint: &'static str,
     },
-    /// The attempt took longer than this.
-    TimedOut(Duration),
+    /// The time of the attempt was over in this phase.
+    TimedOut {
+        phase: ConnectPhase,
+        /// The time of the whole attempt.
+        limit: Duration,
+    },
     /// The task of the attempt is gone.
     TaskLost(Lost),
     /// There was a connection, but it ended before it was of use.
     OfNoUse(Box<ConnectionLoss>),
+}
+
+/// A phase of an attempt to connect, for its timeout. The handshake between the two is not here: its
+/// timeout is a [`HandshakeError`](crate::credentials::HandshakeError), and a proxy's CONNECT ends
+/// earlier, by an error of the dialer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::client) enum ConnectPhase {
+    /// The dialer resolves the address, if it is a name, and connects to it.
+    Dial,
+    /// The server's HTTP/2 SETTINGS are awaited.
+    Preface,
 }
 
 /// The reason why a connection takes no more calls.
@@ -63,7 +78,7 @@ impl ConnectError {
             }
             ConnectFailure::Preface { error, .. } => error.with_source(status),
             ConnectFailure::DialerPanicked(_)
-            | ConnectFailure::TimedOut(_)
+            | ConnectFailure::TimedOut { .. }
             | ConnectFailure::TaskLost(_)
             | ConnectFailure::OfNoUse(_) => status,
         }
@@ -79,9 +94,23 @@ impl fmt::Display for ConnectError {
             }
             ConnectFailure::DialerPanicked(panicked) => write!(f, "{address}: {panicked}"),
             ConnectFailure::Preface { error, hint } => write!(f, "{address}: {error}{hint}"),
-            ConnectFailure::TimedOut(limit) => {
+            ConnectFailure::TimedOut { phase, limit } => {
                 let limit = in_hundredths(*limit);
-                write!(f, "{address} did not answer within {limit} s")
+                match (phase, address) {
+                    (ConnectPhase::Dial, Address::Name(_)) => write!(
+                        f,
+                        "{address}: resolving the name and connecting took longer than {limit} s"
+                    )?,
+                    (ConnectPhase::Dial, _) => {
+                        write!(f, "{address}: connecting took longer than {limit} s")?;
+                    }
+                    (ConnectPhase::Preface, _) => write!(
+                        f,
+                        "{address}: no HTTP/2 SETTINGS came from the server within {limit} s of the \
+                         attempt to connect"
+                    )?,
+                }
+                f.write_str("; the option is min_connect_timeout")
             }
             ConnectFailure::TaskLost(lost) => write!(f, "{address}: {lost}"),
             ConnectFailure::OfNoUse(loss) => write!(
@@ -146,8 +175,20 @@ mod tests {
                 true,
             ),
             (
-                ConnectFailure::TimedOut(Duration::from_millis(1_234)),
-                "pipe did not answer within 1.23 s",
+                ConnectFailure::TimedOut {
+                    phase: ConnectPhase::Dial,
+                    limit: Duration::from_millis(1_234),
+                },
+                "pipe: connecting took longer than 1.23 s; the option is min_connect_timeout",
+                false,
+            ),
+            (
+                ConnectFailure::TimedOut {
+                    phase: ConnectPhase::Preface,
+                    limit: Duration::from_secs(20),
+                },
+                "pipe: no HTTP/2 SETTINGS came from the server within 20 s of the attempt to connect; \
+                 the option is min_connect_timeout",
                 false,
             ),
             (
@@ -185,5 +226,19 @@ mod tests {
             assert_eq!(status.message(), text);
             assert_eq!(Error::source(&status).is_some(), has_source, "{text}");
         }
+    }
+
+    #[test]
+    fn a_timeout_of_dialing_a_name_says_that_the_name_was_resolved_then() {
+        let failure = ConnectFailure::TimedOut {
+            phase: ConnectPhase::Dial,
+            limit: Duration::from_secs(20),
+        };
+        let error = ConnectError::new(Address::Name("shop.test:443".to_owned()), failure);
+        assert_eq!(
+            error.to_string(),
+            "shop.test:443: resolving the name and connecting took longer than 20 s; the option is \
+             min_connect_timeout"
+        );
     }
 }

@@ -45,6 +45,7 @@ impl Connections {
     }
 
     /// Offers a stream of a subchannel to a call that has not waited.
+    #[inline]
     pub(in crate::client) fn offer(subconn: &SubConn) -> Offer {
         Self::offer_of(subconn, ConnectionSnapshot::permit)
     }
@@ -54,6 +55,7 @@ impl Connections {
         Self::offer_of(subconn, ConnectionSnapshot::permit_for_first)
     }
 
+    #[inline]
     fn offer_of(
         subconn: &SubConn,
         permit: impl FnOnce(&ConnectionSnapshot) -> Option<StreamPermit>,

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 pub(super) use self::active_calls::{ActiveCalls, Activity};
 pub(super) use self::connect_attempts::Unconnected;
-pub(super) use self::connect_error::{ConnectError, ConnectFailure, ConnectionLoss};
+pub(super) use self::connect_error::{ConnectError, ConnectFailure, ConnectPhase, ConnectionLoss};
 pub(super) use self::connections::{Connection, Connections, Offer, StreamPermit, StreamQueue};
 pub(super) use self::event::{ConnectionId, Event, EventReceiver, MonitorId};
 pub(super) use self::picker_slot::{PickerSlot, closed};

@@ -97,6 +97,7 @@ impl PickerSlot {
     /// Picks a connection for a call, by calling `take` with the picker's answer.
     ///
     /// The picker is users' code: a panic of it fails this call alone.
+    #[inline]
     pub(in crate::client) fn pick<T>(
         &self,
         call: &PickInfo<'_>,
@@ -152,7 +153,7 @@ impl PickerSlot {
 impl Snapshot {
     fn pick(&self, call: &PickInfo<'_>) -> PickResult<'_> {
         caught("the picker", || self.picker.pick(call))
-            .unwrap_or_else(|panicked| PickResult::Drop(Status::internal(panicked.to_string())))
+            .unwrap_or_else(|panicked| PickResult::Drop(panicked.to_status()))
     }
 }
 

@@ -17,7 +17,8 @@ use crate::codec::MessageBytes;
 /// sets another one
 /// ([`CallContext::set_send_compressor`](crate::CallContext::set_send_compressor)).
 ///
-/// Messages are compressed and decompressed one by one on the task that sends or receives them.
+/// Messages are compressed and decompressed one by one on the task that sends or receives them. A
+/// panic fails the call with INTERNAL.
 ///
 /// ```
 /// use std::io::{self, Read};

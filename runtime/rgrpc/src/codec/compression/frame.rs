@@ -11,8 +11,12 @@ use rgrpc_http2::BytesQueue;
 use super::Compressor;
 use crate::buffer_pool;
 use crate::codec::limit::too_long;
-use crate::codec::{Codec, MessageBytes, MessageLimit, PREFIX_LEN, frame};
+use crate::codec::{Codec, MessageBytes, MessageLimit, PREFIX_LEN, caught_on_client, frame};
 use crate::status::Status;
+
+/// The names of the code that a panic ends a call with.
+const CODEC: &str = "the codec of the call";
+const CODEC_OR_COMPRESSOR: &str = "the codec or the compressor of the call";
 
 /// The expected ratio of the uncompressed to the compressed size, for the buffer.
 const EXPECTED_SHRINKING: usize = 4;
@@ -29,9 +33,12 @@ pub(crate) fn frame_with<C: Codec<M>, M>(
     compressor: Option<&Arc<dyn Compressor>>,
     limit: MessageLimit,
 ) -> Result<BytesQueue, Status> {
+    let side = limit.side();
     match compressor {
-        None => frame::<C, M>(message, limit),
-        Some(compressor) => frame_compressed::<C, M>(message, &**compressor, limit),
+        None => caught_on_client(side, CODEC, || frame::<C, M>(message, limit)),
+        Some(compressor) => caught_on_client(side, CODEC_OR_COMPRESSOR, || {
+            frame_compressed::<C, M>(message, &**compressor, limit)
+        }),
     }
 }
 
@@ -63,19 +70,21 @@ pub(crate) fn frame_measured<C: Codec<M>, M>(
     limit: MessageLimit,
 ) -> Result<(BytesQueue, usize), Status> {
     let Some(compressor) = compressor else {
-        let framed = frame::<C, M>(message, limit)?;
+        let framed = frame_with::<C, M>(message, None, limit)?;
         let len = framed.len().saturating_sub(PREFIX_LEN);
         return Ok((framed, len));
     };
-    let framed = frame::<C, M>(message, MessageLimit::largest(limit.side()))?;
-    let len = framed.len().saturating_sub(PREFIX_LEN);
-    let compressed = match C::framed_compressed(message, &**compressor) {
-        Some(framed) => framed.map(BytesQueue::from),
-        None => compress(&**compressor, framed),
-    };
-    let compressed = compressed.map_err(|error| compress_failed(&**compressor, &error))?;
-    limit.check_sent(compressed.len() - PREFIX_LEN)?;
-    Ok((compressed, len))
+    caught_on_client(limit.side(), CODEC_OR_COMPRESSOR, || {
+        let framed = frame::<C, M>(message, MessageLimit::largest(limit.side()))?;
+        let len = framed.len().saturating_sub(PREFIX_LEN);
+        let compressed = match C::framed_compressed(message, &**compressor) {
+            Some(framed) => framed.map(BytesQueue::from),
+            None => compress(&**compressor, framed),
+        };
+        let compressed = compressed.map_err(|error| compress_failed(&**compressor, &error))?;
+        limit.check_sent(compressed.len() - PREFIX_LEN)?;
+        Ok((compressed, len))
+    })
 }
 
 /// Compresses a framed message if there is a compressor and the message is not empty. The limit
@@ -84,6 +93,7 @@ pub(crate) fn frame_measured<C: Codec<M>, M>(
 /// # Errors
 /// INTERNAL when the compressor fails; RESOURCE_EXHAUSTED when the compressed message is larger
 /// than the limit.
+#[inline]
 pub(crate) fn compress_framed(
     framed: &mut BytesQueue,
     compressor: Option<&Arc<dyn Compressor>>,

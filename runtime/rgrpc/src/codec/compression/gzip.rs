@@ -139,7 +139,7 @@ enum Position {
     First,
     /// After the end of a member.
     AfterMember,
-    /// In a later member, some of which has been read.
+    /// In a later member, after its first bytes.
     LaterMember,
 }
 

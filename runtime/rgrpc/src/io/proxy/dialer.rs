@@ -9,27 +9,30 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use super::response::{MAX_HEAD, may_be_http, parse, take};
 use super::url::ProxyUrl;
 use super::{HttpProxy, ProxyError};
 use crate::io::{Address, Connected, Dial, DialFuture, Peer, SystemDialer, host_port};
 
-/// The time that a proxy has to connect. It is less than the minimum timeout of a channel's
-/// attempt, so that the error names the proxy.
-const TIMEOUT: Duration = Duration::from_secs(15);
-
 /// The user agent in requests to a proxy.
 const USER_AGENT: &str = concat!("grpc-rust-rgrpc/", env!("CARGO_PKG_VERSION"));
 
 /// A dialer that uses the proxy for the proxy's addresses, and the operating system for others.
 #[derive(Clone, Debug)]
-pub(crate) struct ProxyDialer(HttpProxy);
+pub(crate) struct ProxyDialer {
+    proxy: HttpProxy,
+    /// The time that a proxy has to connect.
+    limit: Duration,
+}
 
 impl ProxyDialer {
-    pub(crate) fn new(proxy: HttpProxy) -> Self {
-        Self(proxy)
+    /// Creates the dialer of a channel whose attempts to connect may take `attempt_limit` at least.
+    /// A proxy has less time, so that the error of a silent one names the proxy.
+    pub(crate) fn new(proxy: HttpProxy, attempt_limit: Duration) -> Self {
+        let limit = attempt_limit - attempt_limit / 4;
+        Self { proxy, limit }
     }
 
     /// Returns `host:port` of an address that uses the proxy. Only TCP addresses use a proxy.
@@ -43,7 +46,7 @@ impl ProxyDialer {
             },
             _ => return None,
         };
-        let is_for = self.0.is_for(&host, port);
+        let is_for = self.proxy.is_for(&host, port);
         is_for.then(|| host_port::join(&host, port))
     }
 }
@@ -53,7 +56,8 @@ impl Dial for ProxyDialer {
         let Some(destination) = self.tunnel_to(&address) else {
             return SystemDialer.dial(address);
         };
-        let HttpProxy { url, source, .. } = self.0.clone();
+        let HttpProxy { url, source, .. } = self.proxy.clone();
+        let limit = self.limit;
         Box::pin(async move {
             let url = url.map_err(|problem| {
                 let problem = ProxyError(problem);
@@ -63,37 +67,58 @@ impl Dial for ProxyDialer {
                 let proxy = url.address();
                 io::Error::other(format!("the proxy {proxy} ({source}) {problem}"))
             };
-            let connected = timeout(TIMEOUT, connect(&url, &destination)).await;
-            let stream = match connected {
-                Ok(stream) => stream.map_err(named)?,
-                Err(_) => {
-                    let problem = format!("did not connect within {} s", TIMEOUT.as_secs());
-                    return Err(named(problem));
-                }
-            };
+            let stream = connect(&url, &destination, limit).await.map_err(named)?;
             let local = Address::Tcp(stream.local_addr()?);
             Ok(Connected::new(Box::new(stream), Peer::new(address, local)))
         })
     }
 }
 
-/// Connects through the proxy to the destination. The error is a predicate with the proxy as the
-/// subject.
-async fn connect(proxy: &ProxyUrl, destination: &str) -> Result<TcpStream, String> {
+/// Connects through the proxy to the destination within a time. The error is a predicate with the
+/// proxy as the subject.
+async fn connect(
+    proxy: &ProxyUrl,
+    destination: &str,
+    limit: Duration,
+) -> Result<TcpStream, String> {
     let request = request(proxy, destination)?;
-    let stream = TcpStream::connect((&*proxy.host, proxy.port)).await;
-    let mut stream = stream.map_err(|error| format!("cannot be reached: {error}"))?;
+    let deadline = Instant::now().checked_add(limit);
+    let reached = within(deadline, TcpStream::connect((&*proxy.host, proxy.port))).await;
+    let mut stream = reached
+        .ok_or_else(|| too_late("could not be reached", limit))?
+        .map_err(|error| format!("cannot be reached: {error}"))?;
+    within(deadline, tunnel(&mut stream, &request, destination))
+        .await
+        .ok_or_else(|| too_late(&format!("did not answer CONNECT {destination}"), limit))??;
+    Ok(stream)
+}
+
+/// Runs a future until the deadline. `None`: it was not ready in time.
+async fn within<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, future).await.ok(),
+        // Too far away to be expressed.
+        None => Some(future.await),
+    }
+}
+
+fn too_late(problem: &str, limit: Duration) -> String {
+    format!("{problem} within {limit:?}, three quarters of the option min_connect_timeout")
+}
+
+/// Sends CONNECT and awaits the answer that opens the tunnel.
+async fn tunnel(stream: &mut TcpStream, request: &[u8], destination: &str) -> Result<(), String> {
     // A request is written in one piece, so Nagle's algorithm would only delay it.
     let lost = |error: io::Error| format!("broke the connection: {error}");
     stream.set_nodelay(true).map_err(lost)?;
-    stream.write_all(&request).await.map_err(lost)?;
+    stream.write_all(request).await.map_err(lost)?;
     loop {
-        let head = read_head(&mut stream).await?;
+        let head = read_head(stream).await?;
         let response = parse(&head).ok_or("did not answer in HTTP/1")?;
         match response.status {
             // An informational response; another one follows.
             100..=199 => {}
-            200..=299 => return Ok(stream),
+            200..=299 => return Ok(()),
             status => {
                 let reason = response.reason;
                 return Err(format!(
@@ -154,7 +179,7 @@ mod tests {
     #[test]
     fn only_tcp_to_other_machines_uses_a_proxy() {
         let proxy = HttpProxy::new("p:1").expect("a proxy").no_proxy("c.test");
-        let dialer = ProxyDialer::new(proxy);
+        let dialer = ProxyDialer::new(proxy, Duration::from_secs(20));
         let tcp = |address: &str| Address::Tcp(address.parse().expect(address));
         let name = |name: &str| Address::Name(name.to_owned());
         for (address, expected) in [

@@ -24,7 +24,7 @@ mod piece;
 mod sender;
 mod server;
 mod server_stream;
-mod settings_tap;
+mod server_tap;
 
 pub(crate) use client::connect;
 pub(crate) use fields::check_authority;

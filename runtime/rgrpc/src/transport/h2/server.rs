@@ -17,7 +17,7 @@ use super::fields;
 use super::header_list_limit::HeaderListLimit;
 use super::piece::Piece;
 use super::server_stream::H2ServerStream;
-use super::settings_tap::SettingsTap;
+use super::server_tap::ServerTap;
 use super::{
     CONNECTION_WINDOW, MAX_HEADER_LIST, MAX_PENDING_RESETS, MAX_REMEMBERED_RESETS,
     MAX_STREAM_ERRORS, RESET_MEMORY, SMALL_FRAMES_BUDGET, STREAM_WINDOW,
@@ -25,9 +25,10 @@ use super::{
 use crate::io::{BoxedIo, Connected, Peer};
 use crate::select_biased::{Either, select_biased};
 use crate::side::Side;
+use crate::transport::statistics::ConnectionStats;
 use crate::transport::{
-    Call, CallState, ConnectionPhase, DisconnectReason, Dispatch, HeadWithTimeout, Rejection,
-    ServerPhase, ServerSettings, ServerTransport, run_call,
+    Call, ConnectionPhase, DisconnectReason, Dispatch, HeadWithTimeout, ReceivedCall, Rejection,
+    ServerPhase, ServerSettings, ServerStream, ServerTransport, run_call,
 };
 
 /// The maximum time in which a draining connection acknowledges the GOAWAY. A connection without
@@ -56,7 +57,7 @@ impl ServerConnection {
         }
     }
 
-    async fn handshake(self) -> Result<Open, DisconnectReason> {
+    async fn handshake(self, stats: Arc<ConnectionStats>) -> Result<Open, DisconnectReason> {
         let mut builder = server::Builder::new();
         builder
             .initial_window_size(STREAM_WINDOW)
@@ -72,7 +73,7 @@ impl ServerConnection {
         }
         let mut phase = self.phase;
         let header_list = HeaderListLimit::new();
-        let io = SettingsTap::new(self.io, Arc::clone(&header_list));
+        let io = ServerTap::new(self.io, Arc::clone(&header_list), stats);
         let handshake =
             tokio::time::timeout(self.settings.handshake_timeout, builder.handshake(io));
         // A graceful stop waits for nothing on a connection without its handshake.
@@ -112,8 +113,8 @@ impl ServerConnection {
 impl ServerTransport for ServerConnection {
     async fn serve<D: Dispatch>(self, dispatch: Arc<D>) {
         let connections = &self.settings.connections;
-        let _registered = connections.register(Side::Server, Arc::clone(&self.peer));
-        let reason = match self.handshake().await {
+        let registered = connections.register(Side::Server, Arc::clone(&self.peer));
+        let reason = match self.handshake(Arc::clone(registered.stats())).await {
             Ok(open) => open.serve(&dispatch).await,
             Err(reason) => reason,
         };
@@ -123,7 +124,7 @@ impl ServerTransport for ServerConnection {
 
 /// A connection after its handshake.
 struct Open {
-    connection: Connection<SettingsTap<BoxedIo>, Piece>,
+    connection: Connection<ServerTap<BoxedIo>, Piece>,
     peer: Arc<Peer>,
     header_list: Arc<HeaderListLimit>,
     /// New calls are spawned without being polled here.
@@ -260,25 +261,32 @@ impl Accepted {
         } = self;
         let (parts, body) = request.into_parts();
         let received = match fields::parse_request(&parts).finish() {
-            Ok(HeadWithTimeout { head, timeout }) => HeadWithTimeout {
-                head: Arc::new(head),
-                timeout,
-            },
+            Ok(received) => received,
             Err(rejection) => {
                 // The stream may have been reset meanwhile; then there is no receiver.
                 let _ = respond.send_response(connection.rejection(&rejection), true);
                 return None;
             }
         };
-        let call = CallState::new(received, Instant::now());
-        let stream = Arc::new(H2ServerStream::new(
-            body,
-            respond,
-            connection.phase.connection().clone(),
-            Arc::clone(&connection.stopped),
-            Arc::clone(&connection.header_list),
-            call,
-        ));
-        Some(dispatch.dispatch(stream, None))
+        let received = ReceivedCall {
+            head: HeadWithTimeout {
+                head: Arc::new(received.head),
+                timeout: received.timeout,
+            },
+            at: Instant::now(),
+            connection: connection.phase.connection(),
+            content: None,
+        };
+        let open = |call| -> Arc<dyn ServerStream> {
+            Arc::new(H2ServerStream::new(
+                body,
+                respond,
+                connection.phase.connection().clone(),
+                Arc::clone(&connection.stopped),
+                Arc::clone(&connection.header_list),
+                call,
+            ))
+        };
+        Some(dispatch.dispatch(received, open))
     }
 }

@@ -112,6 +112,7 @@ pub(super) enum After {
 }
 
 impl NativeClientStream {
+    #[inline]
     pub(super) fn new(outbox: Arc<Outbox<ClientPost>>, half_closed: bool) -> Arc<Self> {
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
@@ -149,6 +150,7 @@ impl NativeClientStream {
     }
 
     /// Receives a header block: headers or trailers.
+    #[inline]
     pub(super) fn receive_headers(&self, block: &ReadResponse, end_stream: bool) -> After {
         let mut state = lock(&self.state);
         let (waker, after) = state.headers(block, end_stream);
@@ -158,6 +160,7 @@ impl NativeClientStream {
     }
 
     /// Receives DATA, and the end of the stream if that came with it.
+    #[inline]
     pub(super) fn receive(&self, data: Bytes, end_stream: bool, memory: &MessageMemory) -> After {
         let mut state = lock(&self.state);
         let (waker, after) = state.data(data, end_stream, memory);

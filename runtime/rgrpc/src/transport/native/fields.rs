@@ -94,6 +94,7 @@ pub(super) struct ReadResponse {
 
 impl ReadResponse {
     /// Returns the content of the block as a response's first one.
+    #[inline]
     pub(super) fn headers(&self, end_stream: bool) -> HeadersBlock {
         let parse = |end_stream| self.parser.clone().headers(self.http_status, end_stream);
         if end_stream {

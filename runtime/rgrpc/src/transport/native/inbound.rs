@@ -89,6 +89,7 @@ impl Inbound {
     }
 
     /// Adds DATA that has arrived.
+    #[inline]
     pub(super) fn push(&mut self, data: Bytes, memory: &MessageMemory) -> Pushed {
         if data.is_empty() || self.ended {
             return Pushed::default();
@@ -289,6 +290,7 @@ impl Inbound {
 
     /// Takes the whole DATA and the end, which must be regular; see
     /// [`Stream::poll_whole`](crate::transport::Stream::poll_whole).
+    #[inline]
     pub(super) fn take_whole(&mut self, fits: &dyn Fn(&[u8]) -> bool) -> Option<(Bytes, Metadata)> {
         let Some(StreamEnd {
             outcome: Ok(metadata),

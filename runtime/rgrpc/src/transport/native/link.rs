@@ -106,6 +106,7 @@ impl<T, H: Clone> Link<T, H> {
 
     /// Returns the next event; `None` until more is read or written. After [`Event::Data`],
     /// [`take_direct_data`](Self::take_direct_data) returns the DATA if it was read directly.
+    #[inline]
     pub(super) fn next_event(&mut self, now: Instant) -> Result<Option<Event<H>>, End> {
         let now = now.into_std();
         if self.direct_read.is_some() {

@@ -78,6 +78,7 @@ impl Method {
 
 impl RequestFields {
     /// Creates the head of a request. Fails when its path is not valid.
+    #[inline]
     pub(super) fn new(open: &OpenRequest<'_>) -> Result<Self, Status> {
         // All bytes are checked: without a branch for each byte several are checked at once.
         let is_visible = |so_far, byte: &u8| so_far & byte.is_ascii_graphic();
@@ -100,6 +101,7 @@ impl RequestFields {
     }
 
     /// Splits the head into the fields that the method's calls share and the other fields.
+    #[inline]
     pub(super) fn into_parts(self) -> (Method, Vec<(Bytes, Bytes)>) {
         let mut own = Vec::new();
         if self.previous_attempts > 0 {
@@ -121,6 +123,7 @@ pub(super) struct RequestHeads(HashMap<Method, CachedHeaders, FxBuildHasher>);
 
 impl RequestHeads {
     /// Creates a request's header block from its [parts](RequestFields::into_parts).
+    #[inline]
     pub(super) fn block<'a>(
         &'a mut self,
         method: Method,

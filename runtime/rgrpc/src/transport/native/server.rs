@@ -28,9 +28,9 @@ use crate::task::Lost;
 use crate::transport::keepalive::{PingEnforcer, ServerKeepalive, ServerStep};
 use crate::transport::{
     CallEnd, CallState, CancelReason, ConnectionHandle, ConnectionPhase, DisconnectReason,
-    Dispatch, GoAway, HeadWithTimeout, Last, OtherProtocol, RefusalLog, Rejection, RequestHead,
-    ResetCode, ResponseHead, ServerPhase, ServerSettings, ServerStream, ServerTransport, run_call,
-    status_for_reset, too_large,
+    Dispatch, GoAway, HeadWithTimeout, Last, OtherProtocol, ReceivedCall, RefusalLog, Rejection,
+    RequestHead, ResetCode, ResponseHead, ServerPhase, ServerSettings, ServerStream,
+    ServerTransport, run_call, status_for_reset, too_large,
 };
 
 /// A connection that a server accepted.
@@ -289,8 +289,8 @@ impl<D: Dispatch> Task<D> {
     fn begin(&mut self, opened: Option<Opened>, now: Instant) {
         if let Some(opened) = opened {
             let key = opened.key;
-            let stream = self.stream(opened, now, NativeServerStream::begun);
-            self.calls.push((key, self.dispatch.dispatch(stream, None)));
+            let call = self.dispatch(opened, None, now);
+            self.calls.push((key, call));
         }
     }
 
@@ -299,24 +299,30 @@ impl<D: Dispatch> Task<D> {
     /// uses it again.
     fn begin_whole(&mut self, opened: Opened, content: Bytes, now: Instant, cx: &mut Context<'_>) {
         let key = opened.key;
-        let stream = self.stream(opened, now, NativeServerStream::whole);
-        let call = self.dispatch.dispatch(stream, Some(content));
+        let call = self.dispatch(opened, Some(content), now);
         self.poll_call(key, call, cx);
     }
 
-    /// Creates the stream of a request.
+    /// Starts the call of a request, and creates its stream.
     #[inline]
-    fn stream(
-        &mut self,
-        opened: Opened,
-        now: Instant,
-        make: impl FnOnce(StreamKey, Arc<ServerShared>, CallState) -> NativeServerStream,
-    ) -> Arc<dyn ServerStream> {
+    fn dispatch(&mut self, opened: Opened, content: Option<Bytes>, now: Instant) -> D::Call {
         let Opened { key, head } = opened;
-        let shared = Arc::clone(&self.shared);
-        let stream = Arc::new(make(key, shared, CallState::new(head, now)));
-        self.link.core.set_value(key, Arc::clone(&stream));
-        stream
+        let (shared, core) = (&self.shared, &mut self.link.core);
+        let is_whole = content.is_some();
+        let received = ReceivedCall {
+            head,
+            at: now,
+            connection: &shared.connection,
+            content,
+        };
+        self.dispatch.dispatch(received, |call| {
+            let stream = Arc::new(NativeServerStream::new(key, Arc::clone(shared), call));
+            if !is_whole {
+                stream.expect_more();
+            }
+            core.set_value(key, Arc::clone(&stream));
+            stream
+        })
     }
 
     /// Answers a refused request.

@@ -83,22 +83,20 @@ impl Closed {
 }
 
 impl NativeServerStream {
-    /// Creates the stream of a request that has not ended.
-    pub(super) fn begun(key: StreamKey, shared: Arc<ServerShared>, call: CallState) -> Self {
-        let stream = Self::whole(key, shared, call);
-        stream.state.get_or_init(Box::default);
-        stream
-    }
-
     /// Creates the stream of a request that has arrived whole, and was given to the call.
     #[inline]
-    pub(super) fn whole(key: StreamKey, shared: Arc<ServerShared>, call: CallState) -> Self {
+    pub(super) fn new(key: StreamKey, shared: Arc<ServerShared>, call: CallState) -> Self {
         Self {
             key,
             shared,
             call,
             state: OnceLock::new(),
         }
+    }
+
+    /// The request has not ended. Called before the stream is used.
+    pub(super) fn expect_more(&self) {
+        self.state.get_or_init(Box::default);
     }
 
     /// Runs the operation on the state, under its lock.

@@ -10,7 +10,7 @@ use crate::io::Peer;
 /// The values were published when the connection last had nothing more to do. Each is correct, but
 /// they may be from slightly different times. The fields are those of channelz, `Socket` and
 /// `SocketData`. A connection of [`Transport::H2`](crate::Transport) counts nothing and has only
-/// its [`id`](Self::id), its [`peer`](Self::peer) and, on a client, its [`goaway`](Self::goaway).
+/// its [`id`](Self::id), its [`peer`](Self::peer) and its [`goaway`](Self::goaway).
 ///
 /// Source: gRFC A14; `grpc/channelz/v1/channelz.proto`.
 #[derive(Clone, Debug, PartialEq)]

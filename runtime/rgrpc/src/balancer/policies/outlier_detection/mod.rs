@@ -33,7 +33,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use self::call_counter::CallCounter;
-use self::config::OutlierDetectionConfig;
+pub use self::config::{FailurePercentageEjection, OutlierDetectionConfig, SuccessRateEjection};
 use self::endpoints::Endpoints;
 use self::picker::CountingPicker;
 use crate::balancer::{
@@ -51,7 +51,7 @@ const MIN_INTERVAL: Duration = Duration::from_millis(1);
 /// Builds the policy `outlier_detection_experimental`: temporarily ejects endpoints with too many
 /// failed calls.
 ///
-/// The config, with its defaults:
+/// The config, an [`OutlierDetectionConfig`], with its defaults:
 ///
 /// ```text
 /// {
@@ -208,7 +208,8 @@ impl OutlierDetection {
         self.pass_on(BalancerEvent::SubConnState(subconn, &reported), control)
     }
 
-    /// Ends the interval if it is over, and wakes the child. Returns true if the child has published.
+    /// Ends the interval if it is over, and wakes the child. Returns true if the child has
+    /// published.
     fn handle_wake(&mut self, control: &mut dyn ChannelControl) -> bool {
         let mut published = false;
         let now = control.now();

@@ -105,6 +105,84 @@ fn a_config_is_parsed_with_its_defaults() {
 }
 
 #[test]
+fn a_config_without_json_is_the_one_that_json_gives() {
+    let parsed = |fields: &str| {
+        let parsed = new().parse_as::<OutlierDetectionConfig>(&config(fields));
+        parsed.expect("a valid config")
+    };
+    let child = || parsed("").child_policy.clone();
+    let defaults = OutlierDetectionConfig::new(child())
+        .with_success_rate(SuccessRateEjection::new())
+        .with_failure_percentage(FailurePercentageEjection::new());
+    let json = r#""successRateEjection": {}, "failurePercentageEjection": {}"#;
+    assert_eq!(format!("{defaults:?}"), format!("{:?}", parsed(json)));
+
+    let success_rate = SuccessRateEjection::new()
+        .with_stdev_factor(0)
+        .with_minimum_hosts(2)
+        .with_request_volume(3)
+        .with_enforcement_percentage(1);
+    let failure_percentage = FailurePercentageEjection::new()
+        .with_minimum_hosts(6)
+        .with_request_volume(7)
+        .with_threshold(4)
+        .and_then(|ejection| ejection.with_enforcement_percentage(5));
+    let all = OutlierDetectionConfig::new(child())
+        .with_interval(SECOND)
+        .with_base_ejection_time(2 * SECOND)
+        .with_max_ejection_time(3 * SECOND)
+        .with_success_rate(success_rate.expect("valid"))
+        .with_failure_percentage(failure_percentage.expect("valid"))
+        .with_max_ejection_percent(100)
+        .expect("valid");
+    let json = r#""interval": "1s", "baseEjectionTime": "2s", "maxEjectionTime": "3s",
+           "maxEjectionPercent": 100,
+           "successRateEjection": {"stdevFactor": 0, "enforcementPercentage": 1,
+                "minimumHosts": 2, "requestVolume": 3},
+           "failurePercentageEjection": {"threshold": 4, "enforcementPercentage": 5,
+                "minimumHosts": 6, "requestVolume": 7}"#;
+    assert_eq!(format!("{all:?}"), format!("{:?}", parsed(json)));
+}
+
+#[test]
+fn a_value_out_of_range_without_json_is_an_error_that_names_the_field() {
+    let child = new().parse_as::<OutlierDetectionConfig>(&config(""));
+    let child = child.expect("a valid config").child_policy.clone();
+    let (success, failure) = (SuccessRateEjection::new(), FailurePercentageEjection::new());
+    for (error, field) in [
+        (
+            OutlierDetectionConfig::new(child)
+                .with_max_ejection_percent(101)
+                .err(),
+            "maxEjectionPercent",
+        ),
+        (
+            success.with_enforcement_percentage(101).err(),
+            "successRateEjection.enforcementPercentage",
+        ),
+        (
+            failure.with_enforcement_percentage(101).err(),
+            "failurePercentageEjection.enforcementPercentage",
+        ),
+        (
+            failure.with_threshold(101).err(),
+            "failurePercentageEjection.threshold",
+        ),
+    ] {
+        let expected = format!("{field}: a whole number of at most 100 is expected, got 101");
+        assert_eq!(error.expect(field).to_string(), expected);
+    }
+}
+
+#[test]
+fn the_greatest_interval_ends_at_a_point_in_time() {
+    let child = new().parse_as::<OutlierDetectionConfig>(&config(""));
+    let child = child.expect("a valid config").child_policy.clone();
+    let config = OutlierDetectionConfig::new(child).with_interval(Duration::MAX);
+    assert!(Instant::now().checked_add(config.interval).is_some());
+}
+
+#[test]
 fn an_error_in_a_config_names_its_path() {
     let percent = "a whole number of at most 100 is expected, got 101";
     let duration = r#"a duration of at least 0 such as "1.5s" is expected, got "-1s""#;

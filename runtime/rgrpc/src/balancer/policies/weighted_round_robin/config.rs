@@ -33,6 +33,8 @@ pub struct WeightedRoundRobinConfig {
 
 impl WeightedRoundRobinConfig {
     const MIN_UPDATE_PERIOD: Duration = Duration::from_millis(100);
+    /// A year: a later point in time may not be expressible.
+    const MAX_UPDATE_PERIOD: Duration = Duration::from_secs(365 * 24 * 3600);
 
     pub(super) fn parse(config: &ConfigValue<'_>) -> Result<Self, ServiceConfigError> {
         let config = config.object()?;
@@ -64,7 +66,8 @@ impl WeightedRoundRobinConfig {
     }
 
     pub(super) fn update_period(&self) -> Duration {
-        self.weight_update_period.max(Self::MIN_UPDATE_PERIOD)
+        self.weight_update_period
+            .clamp(Self::MIN_UPDATE_PERIOD, Self::MAX_UPDATE_PERIOD)
     }
 }
 
@@ -153,6 +156,11 @@ mod tests {
             let config = parse(&format!(r#"{{"weightUpdatePeriod": "{json}"}}"#)).expect(json);
             assert_eq!(config.update_period(), Duration::from_millis(expected));
         }
+        let config = WeightedRoundRobinConfig {
+            weight_update_period: Duration::MAX,
+            ..Default::default()
+        };
+        assert_eq!(config.update_period().as_secs(), 365 * 24 * 3600);
     }
 
     #[test]

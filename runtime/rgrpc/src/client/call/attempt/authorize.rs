@@ -1,13 +1,15 @@
-//! Authorizes an attempt on the connection that it has picked: the call's authority and its per-RPC
-//! credentials.
+//! Authorizes an attempt on the connection that it has picked: the authority of the call or of the pick,
+//! and per-RPC credentials.
 //!
 //! Called by attempts of calls that have either, on the caller's task; credentials are users' code,
 //! and run under no lock.
 
 use std::fmt::Display;
 use std::pin::pin;
+use std::sync::Arc;
 
 use super::context::{AttemptContext, with_pick};
+use crate::balancer::{has_authority, take_authority};
 use crate::client::call::scheduler::AttemptFailure;
 use crate::client::call::wait_reason::WaitReason;
 use crate::client::conn::authority;
@@ -15,11 +17,22 @@ use crate::credentials::{ClientHandshake, RequestInfo, per_rpc};
 use crate::io::Peer;
 use crate::metadata::Metadata;
 use crate::status::Status;
+use crate::task::caught_status;
+use crate::transport::CommonHeaders;
+
+/// The differences of an authorized attempt's request from the call.
+pub(in crate::client::call) struct Authorized {
+    /// The metadata, if it is not the call's.
+    pub(in crate::client::call) metadata: Option<Metadata>,
+    /// The common headers, if the pick has another authority.
+    pub(in crate::client::call) headers: Option<Arc<CommonHeaders>>,
+}
 
 impl AttemptContext<'_> {
-    /// Returns whether there is anything to [authorize](Self::authorize).
-    pub(in crate::client::call) fn needs_authorization(&self) -> bool {
-        self.call.authority().is_some() || self.has_credentials()
+    /// Returns whether there is anything to [authorize](Self::authorize) on a connection that was picked
+    /// with this metadata.
+    pub(in crate::client::call) fn needs_authorization(&self, of_pick: &Metadata) -> bool {
+        self.call.authority().is_some() || self.has_credentials() || has_authority(of_pick)
     }
 
     fn has_credentials(&self) -> bool {
@@ -27,52 +40,74 @@ impl AttemptContext<'_> {
         !of_channel.is_empty() || !self.call.credentials().is_empty()
     }
 
-    /// Checks the call's authority against the connection, and asks the per-RPC credentials of the
-    /// channel and of the call; returns the request's metadata if that is not `metadata`: `of_pick` is
-    /// the picker's addition to it.
+    /// Checks the authority of the call, or else that of the pick, against the connection, and asks the
+    /// per-RPC credentials of the channel and of the call. `of_pick` is the picker's addition to
+    /// `metadata`.
     ///
     /// Cancel-safe.
     pub(in crate::client::call) async fn authorize(
         &self,
         peer: &Peer,
         metadata: &Metadata,
-        of_pick: Metadata,
-    ) -> Result<Option<Metadata>, AttemptFailure> {
-        if let Some(authority) = self.call.authority() {
-            self.check_authority(authority, peer)
-                .map_err(AttemptFailure::final_here)?;
-        }
+        mut of_pick: Metadata,
+    ) -> Result<Authorized, AttemptFailure> {
+        let picked = take_authority(&mut of_pick);
+        let headers = match (self.call.authority(), picked) {
+            (Some(authority), _) => {
+                let checked = self.check_authority("the call's authority", authority, peer);
+                checked.map_err(AttemptFailure::final_here)?;
+                None
+            }
+            (None, Some(authority)) => {
+                let checked = self.check_authority("the authority of the pick", &authority, peer);
+                // Another pick may have another one.
+                checked.map_err(AttemptFailure::passing_here)?;
+                let mut headers = Arc::clone(self.headers());
+                Arc::make_mut(&mut headers).authority = authority;
+                Some(headers)
+            }
+            (None, None) => None,
+        };
         let own = with_pick(metadata, of_pick);
         if !self.has_credentials() {
-            return Ok(own);
+            return Ok(Authorized {
+                metadata: own,
+                headers,
+            });
         }
         let own = own.unwrap_or_else(|| metadata.clone());
-        let metadata = pin!(self.with_credentials(own, peer));
-        let reason = || Some(WaitReason::Credentials);
-        self.recorder.during(metadata, reason).await.map(Some)
+        let metadata = {
+            let authority = &headers.as_ref().unwrap_or_else(|| self.headers()).authority;
+            let metadata = pin!(self.with_credentials(own, authority, peer));
+            let reason = || Some(WaitReason::Credentials);
+            Some(self.recorder.during(metadata, reason).await?)
+        };
+        Ok(Authorized { metadata, headers })
     }
 
-    fn check_authority(&self, authority: &str, peer: &Peer) -> Result<(), Status> {
+    fn check_authority(&self, whose: &str, authority: &str, peer: &Peer) -> Result<(), Status> {
         let refused = |problem: &dyn Display| {
             Status::unavailable(format!(
-                "the call's authority {authority:?} is not for {}: {problem}",
+                "{whose} {authority:?} is not for {}: {problem}",
                 peer.remote
             ))
         };
         let host = authority::host(authority).map_err(|problem| refused(&problem))?;
         let credentials = &self.conn.settings().credentials;
-        let checked = credentials.check_host(host, peer);
-        checked.map_err(|problem| refused(&problem))
+        caught_status("the check_host of the channel's credentials", || {
+            let checked = credentials.check_host(host, peer);
+            checked.map_err(|problem| refused(&problem))
+        })
     }
 
     /// This metadata and that of all credentials.
     async fn with_credentials(
         &self,
         mut metadata: Metadata,
+        authority: &str,
         peer: &Peer,
     ) -> Result<Metadata, AttemptFailure> {
         let settings = self.conn.settings();
-        let authority = self.call.authority().unwrap_or(&settings.headers.authority);
         let request = RequestInfo::new(self.method, authority, peer);
         let all = [&*settings.per_rpc_credentials, self.call.credentials()];
         for credentials in all {

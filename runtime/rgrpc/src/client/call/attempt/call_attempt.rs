@@ -364,6 +364,7 @@ impl MessageSource for CallAttempt {
         observer.received(message)
     }
 
+    #[inline]
     fn accept(&self, trailer: &Metadata) {
         self.record_event(|| CallEvent::InTrailer(trailer));
         self.finish(Ok(()), trailer);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use rgrpc_http2::BytesQueue;
 use tokio::time::Instant;
 
+use super::authorize::Authorized;
 use super::call_attempt::CallAttempt;
 use super::counted_call::CountedCall;
 use super::pick::{Picked, pick, pick_ready};
@@ -24,7 +25,7 @@ use crate::client::call::wait_reason::{WaitRecorder, deadline_exceeded};
 use crate::metadata::Metadata;
 use crate::stats::CallEvent;
 use crate::status::Status;
-use crate::transport::{OpenError, OpenRequest};
+use crate::transport::{CommonHeaders, OpenError, OpenRequest};
 
 /// The inputs of every attempt at a call.
 #[derive(Clone, Copy)]
@@ -82,29 +83,38 @@ impl AttemptContext<'_> {
             self.record(recorded.as_deref(), || {
                 CallEvent::Picked(permit.transport.peer())
             });
-            let own_metadata = if self.needs_authorization() {
-                let metadata = self.metadata(recorded.as_deref());
-                let peer = permit.transport.peer();
-                let authorized = Box::pin(self.authorize(peer, metadata, of_pick)).await;
-                authorized.map_err(|failure| ended(recorded.as_deref(), failure))?
-            } else {
-                with_pick(self.metadata(recorded.as_deref()), of_pick)
+            // In a block of its own: what differs from the call needs no space in the future afterwards.
+            let opened = {
+                let own = if self.needs_authorization(&of_pick) {
+                    let metadata = self.metadata(recorded.as_deref());
+                    let peer = permit.transport.peer();
+                    let authorized = Box::pin(self.authorize(peer, metadata, of_pick)).await;
+                    authorized.map_err(|failure| ended(recorded.as_deref(), failure))?
+                } else {
+                    Authorized {
+                        metadata: with_pick(self.metadata(recorded.as_deref()), of_pick),
+                        headers: None,
+                    }
+                };
+                let timeout = self.timeout();
+                let metadata = own.metadata.as_ref();
+                let metadata = metadata.unwrap_or_else(|| self.metadata(recorded.as_deref()));
+                let opened = permit.transport.open(OpenRequest {
+                    path: method,
+                    headers: own.headers.as_ref().unwrap_or_else(|| self.headers()),
+                    content_subtype: self.content_subtype,
+                    previous_attempts: number.previous,
+                    timeout: timeout.map_err(|failure| ended(recorded.as_deref(), failure))?,
+                    metadata,
+                    only_message: only_message.take(),
+                });
+                if opened.is_ok() {
+                    self.record(recorded.as_deref(), || CallEvent::OutHeader(metadata));
+                }
+                opened
             };
-            let timeout = self.timeout();
-            let metadata = own_metadata.as_ref();
-            let metadata = metadata.unwrap_or_else(|| self.metadata(recorded.as_deref()));
-            let opened = permit.transport.open(OpenRequest {
-                path: method,
-                headers: call.headers().unwrap_or(&conn.settings().headers),
-                content_subtype: self.content_subtype,
-                previous_attempts: number.previous,
-                timeout: timeout.map_err(|failure| ended(recorded.as_deref(), failure))?,
-                metadata,
-                only_message: only_message.take(),
-            });
             match opened {
                 Ok(stream) => {
-                    self.record(recorded.as_deref(), || CallEvent::OutHeader(metadata));
                     let observer = self.observer.cloned();
                     let attempt = CallAttempt::new(
                         stream, counted, permit, callback, call, observer, recorded,
@@ -123,6 +133,12 @@ impl AttemptContext<'_> {
                 }
             }
         }
+    }
+
+    /// The headers that the call's requests have in common.
+    pub(super) fn headers(&self) -> &Arc<CommonHeaders> {
+        let of_channel = &self.conn.settings().headers;
+        self.call.headers().unwrap_or(of_channel)
     }
 
     /// The metadata of an attempt: the call's, unless a stats handler has changed it.
@@ -164,6 +180,7 @@ impl AttemptContext<'_> {
     }
 
     /// The time until the deadline, if the call has one: else the clock is not read.
+    #[inline]
     fn timeout(&self) -> Result<Option<Duration>, AttemptFailure> {
         let Some(deadline) = self.call.deadline() else {
             return Ok(None);

@@ -40,13 +40,13 @@ impl RecordedAttempt {
             metadata: Cow::Borrowed(metadata),
         };
         let recorders = recorders.begin_attempt(&mut begin);
+        if recorders.is_none() && matches!(begin.metadata, Cow::Borrowed(_)) {
+            return None;
+        }
         let metadata = match begin.metadata {
             Cow::Borrowed(_) => None,
             Cow::Owned(metadata) => Some(metadata),
         };
-        if recorders.is_none() && metadata.is_none() {
-            return None;
-        }
         Some(Box::new(Self {
             recorders: recorders.unwrap_or_default(),
             metadata,

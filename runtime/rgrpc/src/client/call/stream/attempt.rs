@@ -34,7 +34,12 @@ pub(in crate::client::call) struct StreamContext {
     pub(in crate::client::call) recorder: WaitRecorder,
     /// The observers of the call, if it has any.
     pub(in crate::client::call) observer: Option<Arc<CallObserver>>,
+    /// The recording of the only message, if the call has observers.
+    pub(in crate::client::call) record_request: Option<Arc<RecordRequest>>,
 }
+
+/// Records the message of a hedged unary call, when an attempt has sent it.
+pub(in crate::client::call) type RecordRequest = dyn Fn(&CallAttempt) + Send + Sync;
 
 impl StreamContext {
     fn attempt_context(&self) -> AttemptContext<'_> {
@@ -90,10 +95,8 @@ impl StreamAttempt {
             let attempt = attempt_context
                 .begin_attempt(number, &mut only_message)
                 .await?;
-            if let (Some(_), Some(observer)) = (&context.only_message, &context.observer) {
-                let (encoded_len, compressed_len) = observer.sizes();
-                attempt.record_sent(compressed_len, encoded_len);
-                attempt.record_closed();
+            if let Some(record) = &context.record_request {
+                record(&attempt);
             }
             Ok(attempt)
         };

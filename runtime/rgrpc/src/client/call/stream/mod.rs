@@ -19,7 +19,7 @@ use std::task::{Context, Poll, Waker, ready};
 use rgrpc_http2::BytesQueue;
 use tokio::task::AbortHandle;
 
-pub(super) use self::attempt::StreamContext;
+pub(super) use self::attempt::{RecordRequest, StreamContext};
 use self::attempt::{StreamAttempt, send_on};
 use self::replay_buffer::Sent;
 use self::uncommitted::{EndReason, Outcome, Uncommitted, end_attempt};

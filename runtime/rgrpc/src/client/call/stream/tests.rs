@@ -23,6 +23,7 @@ fn call() -> StreamCall {
         content_subtype: "proto",
         call: ResolvedCall::new(CallOptions::new(), None, None, Instant::now),
         only_message: None,
+        record_request: None,
         recorder: WaitRecorder::default(),
         observer: None,
     };

@@ -15,8 +15,8 @@ use crate::metadata::Metadata;
 use crate::side::Side;
 use crate::status::Status;
 use crate::transport::{
-    ClientStream, ClientTransport, CommonHeaders, Incoming, IncomingHead, NoHead, OpenError,
-    OpenRequest, ReadDemand, ResetCode,
+    ClientStream, ClientTransport, CommonHeaders, IncomingHead, NoHead, OpenError, OpenRequest,
+    ReadDemand, ResetCode,
 };
 
 /// Makes a server-streaming call on this connection. Dropping what it returns cancels it.
@@ -66,12 +66,7 @@ impl MessageSource for StreamSource {
     }
 
     fn poll_data(&self, cx: &mut Context<'_>, read_demand: ReadDemand) -> Poll<SourceEvent> {
-        self.0
-            .poll_data(cx, read_demand)
-            .map(|incoming| match incoming {
-                Incoming::Data(data) => SourceEvent::Data(data),
-                Incoming::End(end) => SourceEvent::End(end.outcome),
-            })
+        self.0.poll_data(cx, read_demand).map(SourceEvent::from)
     }
 
     fn fail(&self, status: Status) -> Status {

@@ -27,7 +27,7 @@ pub enum DisconnectReason {
     GoAway(GoAway),
     /// The peer closed the connection without GOAWAY.
     ClosedByPeer,
-    /// This end closed the connection: its channel needs it no more, or its server was stopped or
+    /// This end closed the connection: its channel no longer needs it, or its server was stopped or
     /// has drained it.
     ClosedLocally,
     /// The peer, or a host on the path, reset the connection.

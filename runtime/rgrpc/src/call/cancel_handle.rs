@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 ///
 /// A handle is given to a call by [`Call::cancel_handle`](super::Call::cancel_handle). The call
 /// then ends with CANCELLED when the handle is used: its future or the halves of its streams report
-/// that status, the server is told by RST_STREAM with CANCEL, and no attempt follows. Dropping a
+/// that status, the client resets the stream with CANCEL, and no attempt follows. Dropping a
 /// handle cancels nothing. One handle may be given to several calls, which it cancels together.
 ///
 /// A call that has ended stays as it is. A call with a handle that was used before ends at once,

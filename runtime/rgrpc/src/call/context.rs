@@ -209,7 +209,7 @@ impl CallContext {
         self.cancel_reason()
     }
 
-    /// Returns the reason why the call was cancelled; `None` while it goes on, and after its
+    /// Returns the reason why the call was cancelled; `None` before its end, and after its
     /// handler has returned or panicked. Known before the handler is dropped, so that a value of
     /// the handler can ask when it is dropped.
     ///

@@ -69,8 +69,8 @@ impl FinishHooks {
         self.observer.as_ref()
     }
 
-    /// Has the first run behind a call's filters tell the stats handlers, and the options carry the
-    /// message interceptors again: filters may add others. Returns the recorders, for
+    /// Hands the call's recorders to the first run behind its filters, and the message interceptors
+    /// back to the options, to which filters may add others. Returns the recorders, for
     /// [`call_filtered`](Self::call_filtered).
     pub(crate) fn hand_over(&mut self, options: &mut CallOptions) -> Arc<HandedRecorders> {
         // Nobody else has it yet.

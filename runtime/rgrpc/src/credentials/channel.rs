@@ -135,7 +135,7 @@ impl ChannelCredentials {
         self.protocol == INSECURE
     }
 
-    /// Returns the end of the error text for a server that does not answer in HTTP/2 after the
+    /// Returns the end of the error text for a server that does not respond in HTTP/2 after the
     /// handshake: the likely reason.
     pub(crate) fn unanswered_hint(&self) -> &'static str {
         if self.are_insecure() {

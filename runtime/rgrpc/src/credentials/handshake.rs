@@ -98,7 +98,7 @@ pub trait ClientHandshake: Send + Sync + 'static {
     /// has read. A panic fails the attempt to connect.
     ///
     /// The future is dropped at the [deadline](ClientHandshakeInfo::deadline) of the attempt, and
-    /// when the channel needs the connection no more. A dropped future must close the connection,
+    /// when the channel no longer needs the connection. A dropped future must close the connection,
     /// as it does by dropping `io`.
     ///
     /// # Errors

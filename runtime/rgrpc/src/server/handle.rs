@@ -59,7 +59,7 @@ impl ServerHandle {
     /// # }
     /// ```
     ///
-    /// Source: gRFC A14; grpc-go has them in channelz alone.
+    /// Source: gRFC A14; grpc-go has them only in channelz.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionSnapshot> {
         self.connections.snapshots()

@@ -546,7 +546,7 @@ impl Server {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServeError> {
         let handle = self.handle();
-        // On one task, so that a panic of `shutdown` is not lost, and goes on here.
+        // On one task, so that a panic of `shutdown` continues here and is not lost.
         let mut stop = pin!(async move {
             shutdown.await;
             handle.graceful_stop().await;

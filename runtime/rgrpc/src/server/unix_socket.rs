@@ -110,7 +110,7 @@ impl Drop for SocketFile {
 /// Removes the file at a path, if it is a socket on which nobody listens.
 ///
 /// # Errors
-/// Somebody listens, or it is another kind of file. It is left alone.
+/// Somebody listens, or it is another kind of file. The file stays.
 async fn remove_stale(path: &Path) -> io::Result<()> {
     let in_use = |problem: &str| {
         let text = format!("{}: {problem}", path.display());

@@ -26,8 +26,8 @@ pub struct CallBegin<'a> {
     /// The method's full name: `/package.Service/Method`. A client can send any: a label of it is
     /// bounded only if the method [is registered](Self::is_registered).
     pub method: &'a str,
-    /// On a server, true if it has the method. On a client, true if the method's name is a
-    /// constant, as in generated stubs (grpc-go `StaticMethod`).
+    /// True on a server that has the method, and on a client if the method's name is a constant, as
+    /// in generated stubs (grpc-go `StaticMethod`).
     pub is_registered: bool,
     /// The descriptor of the method and its service; `None` on a server that does not have the
     /// method, and for a client's call that is made by the method's name alone.
@@ -86,7 +86,7 @@ impl AttemptBegin<'_> {
         &self.metadata
     }
 
-    /// The request's header metadata, mutable for this attempt alone: for the context of a trace,
+    /// The request's header metadata, mutable for this attempt only: for the context of a trace,
     /// for example.
     #[must_use]
     pub fn metadata_mut(&mut self) -> &mut Metadata {

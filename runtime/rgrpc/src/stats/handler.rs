@@ -50,7 +50,7 @@ pub trait CallStats: Send + Sync + 'static {
     }
 
     /// Returns whether the [messages](crate::MessageView::downcast_ref) of payload events are
-    /// wanted. Otherwise payload events have lengths alone, as those of an attempt always have.
+    /// wanted. Otherwise payload events have only lengths, as those of an attempt always have.
     /// Default: no. Wanted messages cost an allocation for the response of each unary and
     /// client-streaming call of a server.
     fn wants_messages(&self) -> bool {

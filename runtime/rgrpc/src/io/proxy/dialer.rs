@@ -106,7 +106,7 @@ fn too_late(problem: &str, limit: Duration) -> String {
     format!("{problem} within {limit:?}, three quarters of the option min_connect_timeout")
 }
 
-/// Sends CONNECT and awaits the answer that opens the tunnel.
+/// Sends CONNECT and awaits the response that opens the tunnel.
 async fn tunnel(stream: &mut TcpStream, request: &[u8], destination: &str) -> Result<(), String> {
     // A request is written in one piece, so Nagle's algorithm would only delay it.
     let lost = |error: io::Error| format!("broke the connection: {error}");

@@ -165,9 +165,9 @@ impl<T> RecvStream<T> {
         &self.trailer
     }
 
-    /// The two ends of the connection that carries the call, behind a stub: once the server has
-    /// answered, or earlier when no other connection can come into play. `None` before, and in a
-    /// handler, where [`CallContext::peer`](super::CallContext::peer) has it.
+    /// The two ends of the call's connection, behind a stub: `None` until the response begins, or
+    /// until the call can use no other connection. `None` in a handler, where
+    /// [`CallContext::peer`](super::CallContext::peer) has it.
     ///
     /// Source: grpc-go `Peer`.
     #[must_use]

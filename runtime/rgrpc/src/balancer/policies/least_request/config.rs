@@ -1,4 +1,5 @@
-//! The config of `least_request_experimental`, parsed with the service config.
+//! The config of `least_request_experimental`, parsed with the service config or
+//! made by a resolver.
 
 use crate::service_config::{ConfigValue, ServiceConfigError};
 

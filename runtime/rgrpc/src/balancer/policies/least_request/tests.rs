@@ -1,4 +1,4 @@
-//! Tests of the config, and of picks with counted outstanding calls.
+//! Tests of picks by the number of outstanding calls.
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
-//! The config of `outlier_detection_experimental`, parsed with the service config.
+//! The config of `outlier_detection_experimental`, parsed with the service config or
+//! made by a resolver.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! The config of `weighted_round_robin`, parsed with the service config.
+//! The config of `weighted_round_robin`, parsed with the service config or made by a
+//! resolver.
 
 use std::time::Duration;
 

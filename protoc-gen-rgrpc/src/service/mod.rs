@@ -122,8 +122,9 @@ enum Kind {
 }
 
 impl<'a> Service<'a> {
-    /// Prepares a service from prost-build's description. `file_desc` is the expression of its file's
-    /// `FileDesc`. It fails on a type that is not a Rust type, which only an `extern_path` can cause.
+    /// Prepares a service from prost-build's description. `file_desc` is the expression of its
+    /// file's `FileDesc`. It fails on a type that is not a Rust type, which only an `extern_path`
+    /// can cause.
     pub(crate) fn new(
         service: &prost_build::Service,
         file_desc: TokenStream,

@@ -120,10 +120,10 @@ impl DisconnectReason {
     /// - `GOAWAY NO_ERROR` and so on, with the names of RFC 9113. A code that it does not define is
     ///   `INTERNAL_ERROR`, as its section 7 allows.
     /// - `subchannel shutdown`: this end closed the connection.
-    /// - `connection reset`, `connection timed out` (by the socket or by keepalive), `connection aborted`,
-    ///   and `socket error` for the other errors of the socket.
-    /// - `unknown`: the peer closed the connection without GOAWAY, the session on the socket failed, or
-    ///   anything else.
+    /// - `connection reset`, `connection timed out` (by the socket or by keepalive), `connection
+    ///   aborted`, and `socket error` for the other errors of the socket.
+    /// - `unknown`: the peer closed the connection without GOAWAY, the session on the socket failed,
+    ///   or anything else.
     ///
     /// Source: gRFC A94; grpc-go `disconnectErrorLabel` for a closed connection.
     #[must_use]

@@ -8,13 +8,14 @@
 //!
 //! It shows the seam, and is no replacement for TLS. It does **not** protect:
 //!
-//! - the privacy of anything: all bytes can be read on the way, the key's id included. So the security
-//!   level is `IntegrityOnly`, and per-RPC credentials that need privacy are not sent;
+//! - the privacy of anything: all bytes can be read on the way, the key's id included. So the
+//!   security level is `IntegrityOnly`, and per-RPC credentials that need privacy are not sent;
 //! - recorded connections against whoever learns the key later: there is no forward secrecy;
 //! - a key with little entropy: a recorded handshake allows guesses offline. Keys are 32 random
 //!   bytes, not passwords;
 //! - the set of known ids: an unknown one has a response of its own;
-//! - the end of the stream: a connection that is cut ends early, which HTTP/2 detects for each call.
+//! - the end of the stream: a connection that is cut ends early, which HTTP/2 detects for each
+//!   call.
 
 #![allow(clippy::print_stdout, reason = "an example prints its results")]
 

@@ -1,5 +1,5 @@
-//! The calls of a [`Balancer`] as values, so that a policy with children passes them on in one place.
-//! Used by the policies with children, on the channel's task.
+//! The calls of a [`Balancer`] as values, so that a policy with children passes them on in one
+//! place. Used by the policies with children, on the channel's task.
 
 use super::{Balancer, ChannelControl, LoadReport, SubConnId, SubConnState};
 use crate::status::Status;

@@ -73,7 +73,8 @@ impl ChannelCredentials {
     /// Default: none.
     ///
     /// ```
-    /// # fn bundle(tls: rgrpc::credentials::ChannelCredentials, token: impl rgrpc::credentials::PerRpcCredentials) {
+    /// # use rgrpc::credentials::{ChannelCredentials, PerRpcCredentials};
+    /// # fn bundle(tls: ChannelCredentials, token: impl PerRpcCredentials) {
     /// let bundle = tls.with_per_rpc_credentials(token);
     /// let conn = rgrpc::ClientConn::new("dns:///greeter.example.com:443", bundle);
     /// # }

@@ -27,8 +27,8 @@ pub type HandshakeResult = Result<Secured, Box<dyn Error + Send + Sync>>;
 ///
 /// ```
 /// use rgrpc::credentials::{
-///     AuthInfo, ChannelCredentials, ClientHandshake, ClientHandshakeInfo, HandshakeResult, Secured,
-///     SecurityLevel,
+///     AuthInfo, ChannelCredentials, ClientHandshake, ClientHandshakeInfo, HandshakeResult,
+///     Secured, SecurityLevel,
 /// };
 /// use rgrpc::io::BoxedIo;
 /// use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -8,8 +8,8 @@ use super::PickFirstConfig;
 use crate::io::Address;
 use crate::resolver::{Attributes, Endpoint, EndpointWeight};
 
-/// An address, with the attributes for the handshakes of its connections. Its subchannel is kept while
-/// neither changes.
+/// An address, with the attributes for the handshakes of its connections. Its subchannel is kept
+/// while neither changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AddressToTry {
     pub(super) address: Address,

@@ -132,6 +132,7 @@ fn of_balancing<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = Row> + '
 
 fn of_variants<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = Row> + 'a {
     measured.variants.iter().filter_map(|variant| {
+        let addition = variant.addition?;
         let budget = format!(
             "additional CPU, unary {FULL}, ÷ a whole call's: {}",
             variant.name
@@ -139,8 +140,8 @@ fn of_variants<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = Row> + 'a
         Some(row(
             &budget,
             &format!("rgrpc, {}", Engine::Native.name()),
-            Bound::AtMost(0.05),
-            variant.share?,
+            Bound::AtMost(addition.bound),
+            addition.share,
         ))
     })
 }

@@ -1,4 +1,6 @@
 //! A streaming call without a connection, for mocks.
+//!
+//! Used by the mocks of users' tests, on any task.
 
 use std::collections::VecDeque;
 use std::fmt;

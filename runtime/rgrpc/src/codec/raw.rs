@@ -1,4 +1,6 @@
 //! The codec of messages that are not decoded.
+//!
+//! Called by framing and by the receiving half of a call, on its task.
 
 use std::io;
 

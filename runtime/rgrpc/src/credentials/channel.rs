@@ -1,4 +1,6 @@
 //! The credentials of a channel: a handshake, and per-RPC credentials that go with it.
+//!
+//! Called by the connector, on the task of the attempt to connect.
 
 use std::error::Error;
 use std::fmt;

@@ -1,4 +1,6 @@
 //! The schemes `ipv4` and `ipv6`: the target lists the addresses.
+//!
+//! Called by the channel's builder, and by the channel's task when it leaves idle mode.
 
 use std::net::{IpAddr, SocketAddr};
 

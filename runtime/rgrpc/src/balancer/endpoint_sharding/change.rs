@@ -1,4 +1,6 @@
 //! The changes that a sharding reports to the policy above it.
+//!
+//! Computed after each call of a child, on the channel's task.
 
 use crate::connectivity_state::ConnectivityState;
 

@@ -1,4 +1,6 @@
 //! The layer between a sharding and the policy of an endpoint.
+//!
+//! Created for each call of a child, on the channel's task.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
 //! The builder of the scheme `dns`: its options, and the parser of its targets.
+//!
+//! Called by the channel's builder, and by the channel's task when it leaves idle mode.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

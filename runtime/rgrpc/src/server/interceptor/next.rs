@@ -1,4 +1,6 @@
 //! The rest of a chain, which an interceptor runs.
+//!
+//! Created by the chain for each interceptor, in the call's future.
 
 use std::future::Future;
 

@@ -1,4 +1,6 @@
 //! The choice of the worker for a connection, a pure function.
+//!
+//! Called by accept loops for each connection, under the lock that deals connections.
 
 /// Returns the index of the smallest load. Among equal loads it is the first from `turn` on,
 /// cyclically. `None` if there are no loads.

@@ -1,4 +1,6 @@
 //! The list of addresses to try, from the endpoints.
+//!
+//! Called by the policy with each update, on the channel's task.
 
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};

@@ -1,4 +1,6 @@
 //! The client: a stub for each method, on the runtime's call builders.
+//!
+//! Called by the generator for each service.
 
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;

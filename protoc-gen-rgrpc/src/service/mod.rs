@@ -3,6 +3,8 @@
 //! Each generated part has a file: [`server`] the trait, [`desc`] the descriptor and the register
 //! function, [`client`] the stubs. Generated code uses full paths for all names, because a message
 //! may be called `Result`.
+//!
+//! Called by the generator for each service of a listed file.
 
 mod client;
 mod desc;

@@ -4,6 +4,8 @@
 //! The embedded compiler also removes all blank lines, so that paragraphs merge: [`restored`]
 //! parses such a file again with its blank lines marked. `protoc` removes only ASCII blanks, the
 //! others remove all blanks: [`trim`] removes the rest.
+//!
+//! Called by the embedded compiler and by the normal form of descriptors.
 
 use prost_types::{FileDescriptorProto, SourceCodeInfo};
 use protox::file::File;

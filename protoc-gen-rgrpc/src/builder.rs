@@ -67,19 +67,19 @@ impl Builder {
 
     /// Sets whether a service trait requires every method. Default: false.
     ///
-    /// Without it, a method that is not implemented answers UNIMPLEMENTED, so that a new method in
-    /// a `.proto` file breaks no server.
+    /// Without it, a method that is not implemented fails with UNIMPLEMENTED, so that a new method
+    /// in a `.proto` file breaks no server.
     pub fn require_methods(self, require: bool) -> Self {
         self.switch("require_methods", require)
     }
 
-    /// Sets whether to embed the file descriptors, which server reflection answers from and
+    /// Sets whether to embed the file descriptors, which server reflection serves and
     /// interceptors read a method's options in. Default: true.
     ///
     /// Each file with services gets a constant with its descriptors and those of its imports:
     /// `A_B_DESCRIPTOR_SET` for `a/b.proto`. The constant has about as many bytes as the `.proto`
-    /// files without comments. Only binaries that use it have it: those with the service's server, and
-    /// those with its client, whose interceptors see the [descriptor] of a call.
+    /// files without comments. Only binaries that use it have it: those with the service's server,
+    /// and those with its client, whose interceptors see the [descriptor] of a call.
     ///
     /// [descriptor]: https://docs.rs/rgrpc/latest/rgrpc/struct.OutgoingCall.html#method.descriptor
     pub fn file_descriptor_set(self, embed: bool) -> Self {

@@ -8,6 +8,8 @@
 //! rustdoc reads the text as Markdown, which its author did not intend. Indented blocks and bare
 //! fences would become failing doctests; [`code_block`] marks them as text. A `<placeholder>` would
 //! be an unclosed HTML tag, and `[brackets]` a broken link. prost-build escapes URLs.
+//!
+//! Called when descriptors get their normal form (`descriptor.rs`).
 
 mod code_block;
 

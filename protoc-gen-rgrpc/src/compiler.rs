@@ -3,6 +3,8 @@
 //! protox refuses some schemas that protoc accepts. Such a schema is compiled again in an
 //! equivalent form that protox accepts: [`source`] changes the text of its files, and [`adapt`]
 //! changes their descriptors and reverts the changes afterwards.
+//!
+//! Called by the build script's front end.
 
 mod adapt;
 mod source;

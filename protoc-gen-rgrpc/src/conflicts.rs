@@ -3,6 +3,8 @@
 //! prost-build panics on some of them and writes code that rustc rejects for others. Here they
 //! become errors that name both elements. prost-build converts names to Rust's cases, so different
 //! names in Protobuf may be one name in Rust.
+//!
+//! Called by the generator for each `.proto` file, before its messages.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -7,6 +7,8 @@
 //! The implementations that prost's derives place beside a deprecated type mention it, and only an
 //! attribute of the surrounding module reaches them. For a nested type this is a module of
 //! prost-build. For the others it is the package's module, which the including macro writes.
+//!
+//! Called by the generator, on the code of prost-build.
 
 use std::collections::BTreeSet;
 

@@ -8,6 +8,8 @@
 //!
 //! The normal form has no custom options, because the descriptor types know only those of
 //! descriptor.proto.
+//!
+//! Called when a schema is made of a compiler's output.
 
 use std::fmt::Debug;
 use std::str::FromStr;

@@ -3,6 +3,8 @@
 //! prost-build writes comments differently with its feature `cleanup-markdown`, which any crate of
 //! a user's workspace may enable. So each comment is replaced by a [`Comments::placeholder`], and
 //! [`Comments::restore`] inserts the comments into the text of prost-build.
+//!
+//! Called before and after prost-build, by `messages.rs`.
 
 use prost_types::FileDescriptorProto;
 use prost_types::source_code_info::Location;

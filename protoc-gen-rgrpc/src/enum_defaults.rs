@@ -3,6 +3,8 @@
 //! A number with several names has one Rust variant, with the first name, so prost-build needs that
 //! name. buf writes the first name into the descriptor, and protoc writes the alias. [`canonical`]
 //! gives both the same form.
+//!
+//! Called when a schema is made of a compiler's output.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,6 @@
 //! The external compilers of a build script: `protoc` and `buf`.
+//!
+//! Called by the build script's front end.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

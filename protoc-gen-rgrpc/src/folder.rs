@@ -4,6 +4,8 @@
 //! this build. A build script may call the generator several times, and cargo keeps `OUT_DIR`
 //! between builds. [`write`] records the files of this process, and a list in the folder has those
 //! of the previous build.
+//!
+//! Called by the build script's front end, after the generator.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -1,4 +1,6 @@
 //! The full names of a file's types in the form of descriptors, with a leading dot.
+//!
+//! Called by the checks of a schema, and by the map of the well-known types.
 
 use prost_types::{DescriptorProto, FileDescriptorProto};
 

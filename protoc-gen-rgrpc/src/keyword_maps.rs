@@ -3,6 +3,8 @@
 //! prost derives the accessors `get_…` and `insert_…` of such a field from its Rust name, and
 //! `get_r#type` is not an identifier. Without the `r#` the accessors are `get_type_` and
 //! `insert_type_`. No other field has such a name, because the case rules remove the trailing `_`.
+//!
+//! Called by the generator, on the code of prost-build, and by the check of conflicts.
 
 use syn::{Item, Meta};
 
@@ -35,7 +37,8 @@ pub(crate) fn named(rust: &str) -> String {
     }
 }
 
-/// Returns whether a field has an attribute such as `#[prost(map = "string, enumeration(E)", tag = "1")]`.
+/// Returns whether a field has an attribute such as `#[prost(map = "string, enumeration(E)", tag =
+/// "1")]`.
 fn is_enum_map(field: &syn::Field) -> bool {
     field.attrs.iter().any(|attribute| match &attribute.meta {
         Meta::List(list) if list.path.is_ident("prost") => {

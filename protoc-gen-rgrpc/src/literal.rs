@@ -1,4 +1,6 @@
 //! Byte string literals with lines of a readable length.
+//!
+//! Called by the generator for the embedded descriptors.
 
 use std::ascii;
 

@@ -3,6 +3,8 @@
 //! protoc passes the bytes of a comment on unchanged, and accepts a Latin-1 file if only its
 //! comments have such bytes. A string of a descriptor must be UTF-8, so the comments are corrected
 //! in the encoded form.
+//!
+//! Called by the plugin and for external compilers, on their encoded output.
 
 use prost::bytes::Buf;
 use prost::encoding::{WireType, decode_key, decode_varint, encode_key, encode_varint};

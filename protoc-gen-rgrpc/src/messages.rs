@@ -1,4 +1,6 @@
 //! Messages, enums, and the Rust types of a service's methods, by prost-build.
+//!
+//! Called by the generator for each `.proto` file.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

@@ -4,6 +4,8 @@
 //! looks like a message's. prost has no rule for two elements with the same Rust name. Here the
 //! later one, in the order of the schema, gets a trailing `_`, like prost's keywords without a raw
 //! form.
+//!
+//! Called by the generator for messages, services and their check.
 
 use std::collections::BTreeSet;
 

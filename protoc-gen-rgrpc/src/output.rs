@@ -8,6 +8,8 @@
 //!
 //! No file lists others: `mod.rs` has the same text in each run. Its macro finds the files of its
 //! folder by the lines of [`header`], when the crate is compiled.
+//!
+//! Called by the generator for each file, and by the output folder.
 
 use std::path::{Component, Path};
 

@@ -148,8 +148,8 @@ impl<'a> Generator<'a> {
         parse_quote! { const _: () = #runtime::codegen::assert_version(#version); }
     }
 
-    /// Returns the constant with the encoded descriptors. Its bytes are a static, so that a program has
-    /// them once.
+    /// Returns the constant with the encoded descriptors. Its bytes are a static, so that a program
+    /// has them once.
     fn file_descriptor_set(&self, constant: &proc_macro2::Ident) -> syn::Item {
         let files = self.schema.with_imports([self.file.name()]);
         let bytes = descriptor::encode(files);

@@ -5,6 +5,8 @@
 //! them. An import that only defines options contributes nothing.
 //!
 //! The order is by name with imports first, and does not depend on the command line.
+//!
+//! Created by both front ends; read by all steps of the generator.
 
 use std::collections::{BTreeMap, BTreeSet};
 

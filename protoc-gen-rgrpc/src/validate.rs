@@ -3,6 +3,8 @@
 //! prost-build panics on malformed descriptors, and a request need not come from a compiler. The
 //! checks cover only what the generator needs. Stricter checks than protoc's would refuse valid
 //! schemas.
+//!
+//! Called when a schema is made of a compiler's output.
 
 use std::collections::{BTreeMap, BTreeSet};
 

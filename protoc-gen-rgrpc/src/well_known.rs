@@ -2,6 +2,8 @@
 //!
 //! Other packages below `google.protobuf` are generated like any other. prost-build would treat
 //! them as the runtime's too, so each well-known type is mapped by name.
+//!
+//! Called by the options, and by the messages for the options of prost-build.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;

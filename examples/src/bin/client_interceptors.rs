@@ -1,5 +1,5 @@
-//! Interceptors of a client: a token, a header, a log, a second try of methods without side effects,
-//! and the messages of a stream. Each is an `async fn` or a closure.
+//! Interceptors of a client: a token, a header, a log, a second try of methods without side
+//! effects, and the messages of a stream. Each is an `async fn` or a closure.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin client_interceptors
@@ -60,8 +60,8 @@ async fn try_again(call: OutgoingCall, next: ClientNext) -> Result<ClientReply, 
     }
 }
 
-/// Reads the option `idempotency_level` of the method in the descriptors that the stub has. A program
-/// with many failures would keep the result.
+/// Reads the option `idempotency_level` of the method in the descriptors that the stub has. A
+/// program with many failures would keep the result.
 fn idempotency_level(call: &OutgoingCall) -> IdempotencyLevel {
     let find = || {
         let MethodDescriptor {

@@ -1,5 +1,5 @@
-//! A stats handler that counts, on both sides: calls by their code, attempts, bytes both ways, and open
-//! connections.
+//! A stats handler that counts, on both sides: calls by their code, attempts, bytes both ways, and
+//! open connections.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin counting_stats
@@ -33,7 +33,7 @@ struct Counts {
     ended: Mutex<BTreeMap<Code, u64>>,
     /// Connections that have ended, by the label of gRFC A94.
     disconnects: Mutex<BTreeMap<String, u64>>,
-    /// Told when a connection has ended.
+    /// Notified at the end of a connection.
     disconnected: Notify,
 }
 

@@ -6,7 +6,7 @@
 //! cargo run -p rgrpc-examples --bin deadline_and_cancel
 //! ```
 //!
-//! The client calls a relay, and its handler calls a sleeper, which never answers:
+//! The client calls a relay, and its handler calls a sleeper, which never responds:
 //!
 //! ```text
 //! client ──► Relay ──► Sleeper
@@ -28,7 +28,7 @@ use tokio::time::Instant;
 
 rgrpc::include_proto!("helloworld");
 
-/// A greeter that never answers. It reports when a call begins and ends.
+/// A greeter that never responds. It reports when a call begins and ends.
 struct Sleeper {
     events: UnboundedSender<String>,
 }

@@ -100,7 +100,7 @@ impl health::Health for HealthService {
     }
 }
 
-/// A greeter that answers with its name.
+/// A greeter that responds with its name.
 struct Named(&'static str);
 
 impl Greeter for Named {

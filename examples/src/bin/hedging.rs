@@ -34,7 +34,7 @@ const SERVICE_CONFIG: &str = r#"{
     }]
 }"#;
 
-/// A greeter that answers some attempts, and reports cancelled ones.
+/// A greeter that responds to some attempts, and reports cancelled ones.
 struct Uneven {
     cancelled: mpsc::UnboundedSender<u32>,
 }
@@ -75,7 +75,7 @@ impl Greeter for Uneven {
 }
 
 impl Uneven {
-    /// Never answers. The future is dropped when the client cancels the attempt.
+    /// Never responds. The future is dropped when the client cancels the attempt.
     async fn hang(&self, request: &Request<HelloRequest>, attempt: u32) {
         println!("  server: attempt {attempt}: slow");
         if let Some(call) = request.context().cloned() {

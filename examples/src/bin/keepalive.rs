@@ -29,7 +29,7 @@ mod proto {
 
 use proto::helloworld::{Greeter, GreeterClient, HelloReply, HelloRequest, register_greeter};
 
-/// A greeter that answers with the number of the call's connection.
+/// A greeter that responds with the number of the call's connection.
 #[derive(Default)]
 struct Numbering(Mutex<Vec<Address>>);
 

@@ -33,7 +33,7 @@ const PICK_FIRST: &str = r#"{"loadBalancingConfig": [{"pick_first": {}}]}"#;
 /// The number of counted calls, a multiple of every number of servers here.
 const CALLS: usize = 30;
 
-/// A greeter that answers with its name.
+/// A greeter that responds with its name.
 struct Named(&'static str);
 
 impl Greeter for Named {
@@ -61,7 +61,7 @@ fn taken(address: SocketAddr) -> std::io::Result<TcpSocket> {
     Ok(socket)
 }
 
-/// Returns the number of calls that each server answers.
+/// Returns the number of calls that each server handles.
 async fn count(greeter: &GreeterClient) -> Result<BTreeMap<String, usize>, Status> {
     let mut answered = BTreeMap::new();
     for _ in 0..CALLS {
@@ -109,7 +109,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let greeter = GreeterClient::new(conn);
     print_shares("All three serve", &greeter, &["Ada", "Barbara", "Grace"]).await?;
 
-    // A graceful stop: current calls are answered, and clients send new calls elsewhere.
+    // A graceful stop: current calls continue, and clients send new calls elsewhere.
     handles[1].graceful_stop().await;
     let socket = taken(addresses[1])?;
     print_shares("Barbara has stopped", &greeter, &["Ada", "Grace"]).await?;

@@ -1,5 +1,5 @@
-//! The memory of large messages: a server bounds what clients can make it allocate before they send,
-//! and a channel keeps a pool of buffers for its large responses.
+//! The memory of large messages: a server bounds what clients can make it allocate before they
+//! send, and a channel keeps a pool of buffers for its large responses.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin message_memory

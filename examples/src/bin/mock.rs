@@ -1,5 +1,5 @@
 //! Tests of code that makes calls, without a server: a generated client on a mock. The mock
-//! identifies messages by `Any` and answers streaming calls with `test_streams`.
+//! identifies messages by `Any` and handles streaming calls with `test_streams`.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin mock
@@ -43,7 +43,7 @@ async fn greet_all<I: Invoke>(
     Ok(greetings)
 }
 
-/// A mock that answers each request with its name, and fails for an empty name.
+/// A mock that responds to each request with its name, and fails for an empty name.
 struct Mock;
 
 /// Returns the reply to a request of a known type.

@@ -83,7 +83,7 @@ impl Resolver for BookReader {
     }
 }
 
-/// A greeter that answers with its name.
+/// A greeter that responds with its name.
 struct Backend(&'static str);
 
 impl Greeter for Backend {
@@ -106,7 +106,7 @@ async fn start(name: &'static str) -> Result<SocketAddr, Box<dyn Error>> {
     Ok(address)
 }
 
-/// Makes calls until this backend answers, because the channel receives a change a moment later.
+/// Makes calls until this backend responds, because the channel receives a change a moment later.
 async fn call(greeter: &GreeterClient<ClientConn>, backend: &str) -> Result<(), Status> {
     loop {
         let request = HelloRequest {

@@ -1,5 +1,5 @@
-//! Interceptors of a server: a check of a token, a header for every response, a log, and the messages of
-//! a stream. Each is an `async fn` or a closure.
+//! Interceptors of a server: a check of a token, a header for every response, a log, and the
+//! messages of a stream. Each is an `async fn` or a closure.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin server_interceptors
@@ -21,7 +21,8 @@ rgrpc::include_proto!("helloworld");
 #[derive(Clone)]
 struct User(String);
 
-/// Checks the token before the request's message is awaited, and tells the handler who calls.
+/// Checks the token before the request's message is awaited, and passes the caller's name to the
+/// handler.
 async fn authenticate(mut call: IncomingCall, next: ServerNext) -> Result<ServerReply, Status> {
     let token = call.metadata().get("authorization");
     let user = token.and_then(|token| token.strip_prefix("Bearer token-of-"));

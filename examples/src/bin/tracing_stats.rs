@@ -1,5 +1,5 @@
-//! A stats handler that makes a span of `tracing` for each call, with its events in it. On a client each
-//! attempt has a span within that of its call.
+//! A stats handler that makes a span of `tracing` for each call, with its events in it. On a client
+//! each attempt has a span within that of its call.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin tracing_stats

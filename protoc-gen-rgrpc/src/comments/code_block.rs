@@ -3,6 +3,8 @@
 //! rustdoc tests every indented block, and every fenced block whose info string names no other
 //! language. rustdoc's own parser finds the blocks, so that lists, quotes, headings and fences have
 //! the same meaning here. After the changes it looks for remaining blocks.
+//!
+//! Called for each comment, by `comments.rs`.
 
 use std::ops::Range;
 

@@ -1,4 +1,6 @@
 //! The files of a schema, in the form that protox accepts.
+//!
+//! Called by the embedded compiler for each file.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

@@ -1,4 +1,6 @@
 //! The client: a stub for each method, on the runtime's call builders.
+//!
+//! Called by the generator for each service.
 
 use proc_macro2::{Literal, TokenStream};
 use quote::quote;
@@ -7,7 +9,8 @@ use syn::parse_quote;
 use super::{Kind, Method, Service, deprecated_attribute};
 
 impl Service<'_> {
-    /// Returns the client's struct and its stubs, and the description of the service that they refer to.
+    /// Returns the client's struct and its stubs, and the description of the service that they
+    /// refer to.
     pub(crate) fn client(&self) -> Vec<syn::Item> {
         let Self {
             runtime,

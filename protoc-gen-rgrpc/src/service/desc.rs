@@ -1,4 +1,6 @@
 //! The service descriptor, by which a server dispatches, and the function that registers it.
+//!
+//! Called by the generator for each service.
 
 use proc_macro2::TokenStream;
 use quote::quote;

@@ -3,6 +3,8 @@
 //! Each generated part has a file: [`server`] the trait, [`desc`] the descriptor and the register
 //! function, [`client`] the stubs. Generated code uses full paths for all names, because a message
 //! may be called `Result`.
+//!
+//! Called by the generator for each service of a listed file.
 
 mod client;
 mod desc;
@@ -122,8 +124,9 @@ enum Kind {
 }
 
 impl<'a> Service<'a> {
-    /// Prepares a service from prost-build's description. `file_desc` is the expression of its file's
-    /// `FileDesc`. It fails on a type that is not a Rust type, which only an `extern_path` can cause.
+    /// Prepares a service from prost-build's description. `file_desc` is the expression of its
+    /// file's `FileDesc`. It fails on a type that is not a Rust type, which only an `extern_path`
+    /// can cause.
     pub(crate) fn new(
         service: &prost_build::Service,
         file_desc: TokenStream,

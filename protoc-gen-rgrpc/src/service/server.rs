@@ -1,4 +1,6 @@
 //! The service trait, which a server implements.
+//!
+//! Called by the generator for each service.
 
 use proc_macro2::TokenStream;
 use quote::quote;

@@ -7,8 +7,8 @@
 //!
 //! The earnings are the most frames that our own traffic can cause an honest peer to send,
 //! including an intermediary that splits the data that it forwards. They are not limited by the
-//! burst, because a peer may answer thousands of our frames at once. So an honest peer never
-//! exceeds a budget by answering our frames, and a hostile peer is limited to burst, rate and
+//! burst, because a peer may respond to thousands of our frames at once. So an honest peer never
+//! exceeds a budget by responding to our frames, and a hostile peer is limited to burst, rate and
 //! earnings.
 
 use std::time::{Duration, Instant};

@@ -1,3 +1,8 @@
+//! Typed values of endpoints and subchannels, compared when a resolver sends new ones.
+//!
+//! Set by resolvers and policies; read by policies, on the channel's task, by pickers and by
+//! handshakes.
+
 use std::any::{Any, TypeId};
 use std::fmt;
 use std::sync::Arc;
@@ -5,8 +10,8 @@ use std::sync::Arc;
 /// Typed values of an endpoint, a subchannel or a handshake, with equality.
 ///
 /// A resolver attaches them to endpoints, for balancing policies and for
-/// [handshakes](crate::credentials::ClientHandshakeInfo::attributes). There is at most one value of each
-/// type, and the type is the key. Clones share the values.
+/// [handshakes](crate::credentials::ClientHandshakeInfo::attributes). There is at most one value of
+/// each type, and the type is the key. Clones share the values.
 ///
 /// ```
 /// use rgrpc::resolver::Attributes;

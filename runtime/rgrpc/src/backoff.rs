@@ -1,3 +1,9 @@
+//! The backoff of a channel's connection attempts, without a clock.
+//!
+//! Set by the channel's builder. A [`Backoff`] is owned by each subchannel and by the restarts of
+//! the policy and the resolver, on the channel's task; by each monitor, on its task; and by the DNS
+//! resolver.
+
 use std::time::Duration;
 
 /// The delays between a channel's connection attempts.

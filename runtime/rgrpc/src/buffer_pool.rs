@@ -27,12 +27,13 @@ static SHARED_POOL: LazyLock<BufferPool> = LazyLock::new(|| BufferPool::new(SHAR
 /// A channel or a server with the option `buffer_pool`
 /// ([`ClientConnBuilder::buffer_pool`](crate::ClientConnBuilder::buffer_pool),
 /// [`Server::buffer_pool`](crate::Server::buffer_pool)) takes from it the buffers of 32 KiB or more
-/// that it reads messages into, joins their pieces in and decompresses them to. A buffer returns to the
-/// pool when the message and all `Bytes` that point into it are dropped.
+/// that it reads messages into, joins their pieces in and decompresses them to. A buffer returns to
+/// the pool when the message and all `Bytes` that point into it are dropped.
 ///
-/// The clones of a handle are one pool, which any number of channels and servers can share. Default:
-/// [`shared`](Self::shared). A program with few large messages keeps less memory with a small pool, and
-/// one with many keeps a pool of its own for a channel whose messages are larger than all others.
+/// The clones of a handle are one pool, which any number of channels and servers can share.
+/// Default: [`shared`](Self::shared). A program with few large messages keeps less memory with a
+/// small pool, and one with many keeps a pool of its own for a channel whose messages are larger
+/// than all others.
 ///
 /// Messages are encoded and compressed into buffers of the shared pool, whatever the option.
 ///
@@ -47,8 +48,8 @@ struct Pool {
 }
 
 impl BufferPool {
-    /// Creates a pool that keeps at most `max_bytes` bytes of unused buffers. Buffers in use are not
-    /// counted. With 0 each buffer is allocated and freed.
+    /// Creates a pool that keeps at most `max_bytes` bytes of unused buffers. Buffers in use are
+    /// not counted. With 0 each buffer is allocated and freed.
     #[must_use]
     pub fn new(max_bytes: usize) -> Self {
         Self(Arc::new(Pool {
@@ -57,8 +58,8 @@ impl BufferPool {
         }))
     }
 
-    /// Returns the process-wide pool, which keeps at most 16 MiB. It is the default of all channels and
-    /// servers.
+    /// Returns the process-wide pool, which keeps at most 16 MiB. It is the default of all channels
+    /// and servers.
     #[must_use]
     pub fn shared() -> Self {
         SHARED_POOL.clone()
@@ -76,8 +77,8 @@ impl BufferPool {
         lock(&self.0.unused).bytes
     }
 
-    /// Takes an empty buffer with a capacity of at least `len` bytes; [`share`](Self::share) returns it
-    /// to the pool.
+    /// Takes an empty buffer with a capacity of at least `len` bytes; [`share`](Self::share)
+    /// returns it to the pool.
     pub(crate) fn take(&self, len: usize) -> Vec<u8> {
         if len < MIN_BUFFER {
             return Vec::with_capacity(len);

@@ -1,10 +1,15 @@
+//! The reason why a server's call is cancelled.
+//!
+//! Set by the engines and by the server's dispatch, on the tasks of connections and calls; read by
+//! handlers and end hooks.
+
 use std::fmt;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The reason why a server's call was cancelled: it ended before its handler did, which was dropped
-/// then.
+/// The reason why a server's call was cancelled: the call ended before its handler, which was then
+/// dropped.
 ///
 /// See [`CallContext::cancel_reason`](crate::CallContext::cancel_reason).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,3 +1,7 @@
+//! The states of a channel, a policy and an endpoint.
+//!
+//! Published by balancers, on the channel's task; read by users and calls, on any.
+
 use std::fmt;
 
 /// The state of a channel's connections.

@@ -1,7 +1,7 @@
 //! The descriptors of services and methods: names, kinds, and the file that declares them.
 //!
-//! Generated code has one [`ServiceInfo`] for each service with a client. A server makes one for each
-//! service that it registers.
+//! Generated code has one [`ServiceInfo`] for each service with a client. A server makes one for
+//! each service that it registers.
 
 use std::borrow::Cow;
 use std::fmt;

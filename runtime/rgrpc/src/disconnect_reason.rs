@@ -1,7 +1,7 @@
 //! The reason why a connection has ended.
 //!
-//! The connection's task makes it. Statistics, stats handlers, the channel and the texts of statuses
-//! have it from there.
+//! Created by the connection's task; read by statistics, stats handlers, the channel and the texts
+//! of statuses.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -27,17 +27,17 @@ pub enum DisconnectReason {
     GoAway(GoAway),
     /// The peer closed the connection without GOAWAY.
     ClosedByPeer,
-    /// This end closed the connection: its channel needs it no more, or its server was stopped or has
-    /// drained it.
+    /// This end closed the connection: its channel no longer needs it, or its server was stopped or
+    /// has drained it.
     ClosedLocally,
     /// The peer, or a host on the path, reset the connection.
     Reset(Arc<io::Error>),
-    /// The peer's host did not acknowledge what was sent, within the
-    /// [TCP user timeout](crate::Server::tcp_user_timeout) for example.
+    /// The peer's host did not acknowledge sent data in time, for example within the
+    /// [TCP user timeout](crate::Server::tcp_user_timeout).
     SocketTimedOut(Arc<io::Error>),
     /// The socket or the session on it, such as that of TLS, failed otherwise.
     Io(Arc<io::Error>),
-    /// The peer did not answer a PING of [keepalive](crate::keepalive).
+    /// The peer did not acknowledge a PING of [keepalive](crate::keepalive).
     #[non_exhaustive]
     KeepaliveTimedOut {
         /// The time of silence before the PING.
@@ -52,8 +52,8 @@ pub enum DisconnectReason {
     /// [`keepalive_enforcement`](crate::Server::keepalive_enforcement) allows.
     TooManyPings,
     /// The connection reached its
-    /// [`max_connection_age`](crate::keepalive::ServerParameters::max_connection_age), and calls were
-    /// under way at the end of the grace period.
+    /// [`max_connection_age`](crate::keepalive::ServerParameters::max_connection_age), and calls
+    /// were under way at the end of the grace period.
     MaxConnectionAge,
     /// The peer violated HTTP/2 or exceeded a budget.
     Protocol(ProtocolViolation),
@@ -79,7 +79,7 @@ pub struct GoAway {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ProtocolViolation {
-    /// The error code that the peer was told (RFC 9113, section 7).
+    /// The error code sent to the peer (RFC 9113, section 7).
     pub code: u32,
     /// The description of the violation, or the name of the budget.
     pub description: Cow<'static, str>,
@@ -125,16 +125,16 @@ impl DisconnectReason {
             || matches!(self, Self::GoAway(goaway) if goaway.is_too_many_pings())
     }
 
-    /// Returns the value of the label `grpc.disconnect_error` of a metric. There are few of them, as a
-    /// label needs.
+    /// Returns the value of the label `grpc.disconnect_error` of a metric. There are few of them,
+    /// as a label needs.
     ///
     /// - `GOAWAY NO_ERROR` and so on, with the names of RFC 9113. A code that it does not define is
     ///   `INTERNAL_ERROR`, as its section 7 allows.
     /// - `subchannel shutdown`: this end closed the connection.
-    /// - `connection reset`, `connection timed out` (by the socket or by keepalive), `connection aborted`,
-    ///   and `socket error` for the other errors of the socket.
-    /// - `unknown`: the peer closed the connection without GOAWAY, the session on the socket failed, or
-    ///   anything else.
+    /// - `connection reset`, `connection timed out` (by the socket or by keepalive), `connection
+    ///   aborted`, and `socket error` for the other errors of the socket.
+    /// - `unknown`: the peer closed the connection without GOAWAY, the session on the socket failed,
+    ///   or anything else.
     ///
     /// Source: gRFC A94; grpc-go `disconnectErrorLabel` for a closed connection.
     #[must_use]
@@ -249,8 +249,8 @@ impl GoAway {
         Self { code, debug_data }
     }
 
-    /// Returns whether the server says that the client has sent too many PINGs: ENHANCE_YOUR_CALM with
-    /// the debug data "too_many_pings".
+    /// Returns whether the server says that the client has sent too many PINGs: ENHANCE_YOUR_CALM
+    /// with the debug data "too_many_pings".
     ///
     /// Source: gRFC A8; grpc-go `GoAwayTooManyPings`.
     #[must_use]

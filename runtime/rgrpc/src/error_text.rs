@@ -1,4 +1,6 @@
 //! The `Debug` form of errors that users see: a `main` that returns an error prints it by `Debug`.
+//!
+//! Used by the error types of all layers.
 
 use std::error::Error;
 use std::fmt;

@@ -1,10 +1,16 @@
+//! Typed values of a call, a connection or a resolver's state.
+//!
+//! Filled and read by users' code at every seam: interceptors, stats handlers, hooks, resolvers,
+//! policies and handlers, each on its own task.
+
 use std::any::{Any, TypeId, type_name};
 use std::fmt;
 
 /// Typed values that travel with a call inside this program, at most one of each type.
 ///
-/// For what one layer tells another: an interceptor that has found out who calls, and a handler
-/// that asks. They are never sent to the peer. Empty extensions are one word and allocate nothing.
+/// They pass values from one layer to another: an interceptor that authenticates the caller inserts
+/// the user, and the handler reads it. They are never sent to the peer. Empty extensions are one
+/// word and allocate nothing.
 ///
 /// A [`Request`](crate::Request) has them in a handler and towards a stub, which hands them to
 /// [`Invoke`](crate::Invoke) in [`CallOptions::extensions`](crate::CallOptions::extensions). They
@@ -47,13 +53,13 @@ impl<T: Clone + Send + Sync + 'static> Value for T {
 }
 
 impl Extensions {
-    /// No values. Does not allocate.
+    /// Creates an empty set. Does not allocate.
     #[must_use]
     pub const fn new() -> Self {
         Self { values: None }
     }
 
-    /// Sets the value of this type; returns the one that was there.
+    /// Sets the value of this type, and returns the previous one.
     pub fn insert<T: Clone + Send + Sync + 'static>(&mut self, value: T) -> Option<T> {
         let previous = self.remove();
         let values = self.values.get_or_insert_default();
@@ -70,7 +76,7 @@ impl Extensions {
             .find_map(<dyn Any>::downcast_ref)
     }
 
-    /// The value of this type, to be changed.
+    /// The value of this type, mutable.
     pub fn get_mut<T: Clone + Send + Sync + 'static>(&mut self) -> Option<&mut T> {
         let values = self.values.as_deref_mut()?.iter_mut();
         values
@@ -89,7 +95,7 @@ impl Extensions {
         value.downcast().ok().map(|value| *value)
     }
 
-    /// Adds all of `other`, whose values replace those of the same types.
+    /// Adds all values of `other`. They replace those of the same types.
     pub fn merge(&mut self, other: Self) {
         let Some(added) = other.values else {
             return;

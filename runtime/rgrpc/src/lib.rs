@@ -24,10 +24,10 @@
 //!
 //! # Cancellation
 //!
-//! Dropping the future of a call, or a half of its streams, cancels it: the server is told, and the
-//! handler's future is dropped. Work that is to outlive that is spawned. A [`CancelHandle`] cancels
-//! calls from elsewhere; [`CallContext::cancel_reason`] says in a handler's `Drop` why it was
-//! dropped.
+//! Dropping the future of a call, or a half of its streams, cancels it: the client resets the
+//! stream, and the server drops the handler's future. Work that outlives the call must be spawned.
+//! A [`CancelHandle`] cancels calls from elsewhere; [`CallContext::cancel_reason`] gives the reason
+//! in a handler's `Drop`.
 //!
 //! # Runtime
 //!

@@ -1,3 +1,5 @@
+//! The one way by which this crate locks a mutex.
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Locks a mutex and ignores poisoning.

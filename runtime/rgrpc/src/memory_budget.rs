@@ -1,6 +1,6 @@
 //! Limits on the memory that is allocated for messages before they arrive.
 //!
-//! The connections of channels and servers reserve from them, on their tasks.
+//! The native engine reserves memory from them, on the tasks of connections.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,15 +13,15 @@ static SHARED_BUDGET: LazyLock<MemoryBudget> = LazyLock::new(|| MemoryBudget::ne
 
 /// A limit on the memory that is allocated for messages before they arrive.
 ///
-/// A message from 64 KiB to 16 MiB that a call waits for gets its whole buffer when its first part has
-/// come, so that the rest is read straight into it. The peer announces the length, so the limit bounds
-/// the memory that all peers together can cause before they send. A message that exceeds it arrives in
-/// pieces: flow control bounds those, and they cost a copy.
+/// A message from 64 KiB to 16 MiB that a call waits for gets its whole buffer when its first part
+/// has come, so that the rest is read straight into it. The peer announces the length, so the limit
+/// bounds the memory that all peers together can cause before they send. A message that exceeds it
+/// arrives in pieces: flow control bounds those, and they cost a copy.
 ///
 /// The clones of a handle are one budget, which any number of channels and servers can share
 /// ([`ClientConnBuilder::memory_budget`](crate::ClientConnBuilder::memory_budget),
-/// [`Server::memory_budget`](crate::Server::memory_budget)). Default: [`shared`](Self::shared). With
-/// [`Transport::H2`](crate::Transport) all messages arrive in pieces, and nothing is reserved.
+/// [`Server::memory_budget`](crate::Server::memory_budget)). Default: [`shared`](Self::shared).
+/// With [`Transport::H2`](crate::Transport) all messages arrive in pieces, and nothing is reserved.
 #[derive(Clone)]
 pub struct MemoryBudget(Arc<Budget>);
 

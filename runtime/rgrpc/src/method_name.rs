@@ -1,4 +1,6 @@
 //! The name by which a client calls a method. That of a generated stub has the method's descriptor.
+//!
+//! Created by stubs and users; passed through `Invoke`, interceptors and filters to the stream.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +12,8 @@ use crate::descriptor::{MethodDescriptor, ServiceInfo};
 /// A method's full name: `/package.Service/Method`. Dereferences to `str`.
 ///
 /// Generated stubs make it of a [`StubMethod`], with the method's [descriptor](Self::descriptor); a
-/// constant works as well. Either costs nothing. A name that is put together at run time is a `String`.
+/// constant works as well. Either costs nothing. A name that is put together at run time is a
+/// `String`.
 ///
 /// Names are equal if their texts are.
 #[derive(Clone)]
@@ -145,8 +148,8 @@ impl fmt::Display for MethodName {
     }
 }
 
-/// A method as a stub calls it: the full name and the descriptor. Generated code has a static for each
-/// method of a client.
+/// A method as a stub calls it: the full name and the descriptor. Generated code has a static for
+/// each method of a client.
 ///
 /// ```
 /// use rgrpc::{FileDesc, MethodInfo, MethodName, ServiceInfo, StubMethod};

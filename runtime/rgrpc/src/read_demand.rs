@@ -1,3 +1,8 @@
+//! The demand of a message reader for DATA.
+//!
+//! Computed by `codec/reader.rs`; passed by the stream halves to the engines, on the task that
+//! polls the call.
+
 /// The DATA that a waiting call can use.
 ///
 /// An engine that knows it assembles a message as its DATA arrives, grants the peer window for all

@@ -1,3 +1,7 @@
+//! A choice of two futures, without a macro.
+//!
+//! Used by calls that wait for a picker, by resolvers and by servers that wait for their shutdown.
+
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;

@@ -1,3 +1,5 @@
+//! The side of a call or a connection, for decisions and error texts that differ by it.
+
 use std::fmt;
 
 /// A side of a call: the client or the server.

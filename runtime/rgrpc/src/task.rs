@@ -2,9 +2,9 @@
 //! it panics or its runtime is dropped.
 //!
 //! User code runs in [`caught`], [`caught_status`] or [`caught_in`], and a handler, with the
-//! interceptors, codecs and compressors of its call, in [`caught_by`]. So a panic becomes an error of
-//! the caller. A task is spawned as a [`Watched`] future, or its state reports its end in `Drop`,
-//! with [`Lost::now`] as the reason.
+//! interceptors, codecs and compressors of its call, in [`caught_by`]. So a panic becomes an error
+//! of the caller. A task is spawned as a [`Watched`] future, or its state reports its end in
+//! `Drop`, with [`Lost::now`] as the reason.
 
 use std::any::Any;
 use std::fmt;
@@ -38,8 +38,8 @@ impl fmt::Display for Panicked {
     }
 }
 
-/// Pins a large value in a box, and makes it there: [`Box::pin`] makes it on the stack, and copies all
-/// of it.
+/// Pins a large value in a box, and makes it there: [`Box::pin`] makes it on the stack, and copies
+/// all of it.
 #[inline(always)]
 pub(crate) fn pin_in_place<T>(make: impl FnOnce() -> T) -> Pin<Box<T>> {
     let place = Box::new_uninit();

@@ -1,4 +1,4 @@
-//! A unary call in the background and the wire peer's answer to it: what a test needs that looks at
+//! A unary call in the background and the wire peer's response to it, for a test that looks at
 //! the two sides of a call in turn.
 
 use rgrpc::{Response, Status};
@@ -16,7 +16,7 @@ pub fn unary(client: &StubClient, body: &'static str) -> JoinHandle<Outcome> {
     tokio::spawn(async move { client.unary(msg(body)).await })
 }
 
-/// Answers a request whole: a response with this body, and OK.
+/// Sends a whole response: this body, and OK.
 pub async fn answer(peer: &mut WirePeer, stream_id: u32, body: &str) {
     peer.send(grpc_response(stream_id)).await;
     peer.send(data(stream_id, framed(body))).await;

@@ -1,7 +1,7 @@
 //! The engine under test, and the servers and channels that use it.
 //!
-//! The environment variable `RGRPC_TRANSPORT` (`native` or `h2`; default `native`) sets the engine of
-//! a whole run. A test that is about one engine sets the option `transport` itself.
+//! The environment variable `RGRPC_TRANSPORT` (`native` or `h2`; default `native`) sets the engine
+//! of a whole run. A test that is about one engine sets the option `transport` itself.
 
 use std::env;
 use std::sync::OnceLock;
@@ -35,8 +35,8 @@ pub fn new_channel(
     channel_builder(target, credentials).build()
 }
 
-/// Returns whether the engine under test is the native one, for behaviour that engines may choose and
-/// that the native one specifies.
+/// Returns whether the engine under test is the native one, for behaviour that engines may choose
+/// and that the native one specifies.
 pub fn native() -> bool {
     engine() == Transport::Native
 }

@@ -28,7 +28,7 @@ pub fn hang() -> (Hang, HangWatch) {
 }
 
 impl Hang {
-    /// Never ready; tells the test when it is first polled and when it is dropped.
+    /// Never ready; reports to the test when it is first polled and when it is dropped.
     pub async fn forever(&self) -> Infallible {
         let _tell = TellWhenDropped(self.0.clone());
         self.tell(Event::Begun);

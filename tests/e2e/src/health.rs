@@ -1,4 +1,4 @@
-//! A health service whose answers a test sets.
+//! A health service whose responses a test sets.
 
 use std::sync::{Arc, Mutex};
 
@@ -23,13 +23,13 @@ mod proto {
 /// Source: `grpc/health/v1/health.proto`.
 #[derive(Clone, Debug)]
 pub struct HealthService {
-    /// The answer of the watches, if there is one; a failure ends them.
+    /// The response of the watches, if there is one; a failure ends them.
     answer: watch::Sender<Option<Result<ServingStatus, Status>>>,
     watched: Arc<Mutex<Vec<String>>>,
 }
 
 impl HealthService {
-    /// A service that answers nothing until a status is set.
+    /// A service that sends nothing until a status is set.
     pub fn silent() -> Self {
         Self {
             answer: watch::Sender::new(None),

@@ -4,8 +4,8 @@
 //! The tests themselves are in `tests/e2e`, a module for each behaviour. Most run over in-memory
 //! pipes and in virtual time, where a wait that nothing ends fails at once instead of hanging.
 //!
-//! They hold on both engines. `RGRPC_TRANSPORT` sets the engine of a run; tests make their servers and
-//! channels by [`new_server`] and [`channel_builder`], which set it. Parameters that an engine
+//! They hold on both engines. `RGRPC_TRANSPORT` sets the engine of a run; tests make their servers
+//! and channels by [`new_server`] and [`channel_builder`], which set it. Parameters that an engine
 //! may choose, such as its windows, are read off the wire.
 
 mod calls;

@@ -18,7 +18,7 @@ type ClientStreamingFn =
 type BidiStreamingFn =
     dyn Fn(Request<RecvStream<Message>>, SendStream<Message>) -> BoxFuture<()> + Send + Sync;
 
-/// The service. A method that is not set answers UNIMPLEMENTED.
+/// The service. A method that is not set fails with UNIMPLEMENTED.
 #[derive(Default)]
 pub struct StubService {
     unary: Option<Box<UnaryFn>>,
@@ -34,7 +34,7 @@ impl StubService {
     }
 
     /// A service that sends back what it receives: one message of all where there is one, and a
-    /// message for each byte when one is to become many.
+    /// message for each byte when one becomes many.
     pub fn echo() -> Self {
         Self::new()
             .unary(async |request| Ok(Response::new(request.into_message())))

@@ -1,4 +1,4 @@
-//! An HTTP proxy on loopback that answers CONNECT as it is told.
+//! An HTTP proxy on loopback that responds to CONNECT as a test configures it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use crate::listener::free_listener;
 
-/// The answer of a [`ConnectProxy`] to a request.
+/// The response of a [`ConnectProxy`] to a request.
 #[derive(Clone, Debug)]
 pub enum ConnectAnswer {
     /// Sends this head, and connects to the server. The request's address is ignored.
@@ -28,7 +28,7 @@ pub enum ConnectAnswer {
     Silence,
 }
 
-/// Takes connections, reads the request on each, and answers it.
+/// Takes connections, reads the request on each, and responds to it.
 ///
 /// Dropping it drops its listener and its connections. It must be made on a tokio runtime, where it
 /// runs.

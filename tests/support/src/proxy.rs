@@ -35,7 +35,7 @@ pub enum Cut {
     Reset,
 }
 
-/// Stands between a client and a server and passes octets on, until told otherwise.
+/// Stands between a client and a server and passes octets on, until the test stops it.
 ///
 /// Its settings hold for the connections it has and for those to come. Dropping it drops its
 /// listener and its connections. It must be made on a tokio runtime, where it runs.

@@ -78,7 +78,7 @@ impl FrameReader {
         RawFrame::decode(&mut self.buffer)
     }
 
-    /// Types a frame; nothing comes out while its header block goes on.
+    /// Types a frame; returns nothing while its header block continues.
     pub(crate) fn assemble(&mut self, raw: RawFrame) -> Option<Frame> {
         if raw.payload.len() > self.max_frame_size as usize {
             let why = format!(

@@ -25,7 +25,7 @@ const SERVICE_CONFIG: &str = r#"{
     "loadBalancingConfig": [{"sticky": {"metadataKey": "session"}}]
 }"#;
 
-/// A greeter that answers with its name.
+/// A greeter that responds with its name.
 struct Named(String);
 
 impl Greeter for Named {
@@ -35,7 +35,7 @@ impl Greeter for Named {
     }
 }
 
-/// Returns the name of the server that answers a call of this session, or of none.
+/// Returns the name of the server that handles a call of this session, or of none.
 async fn server_of(
     greeter: &GreeterClient<ClientConn>,
     session: Option<&str>,

@@ -32,7 +32,7 @@ use resolver::EtcdBuilder;
 /// The number of consecutive calls that must reach exactly the expected backends.
 const CALLS: usize = 30;
 
-/// A greeter that answers with its name.
+/// A greeter that responds with its name.
 struct Backend(&'static str);
 
 impl Greeter for Backend {

@@ -30,7 +30,7 @@ use self::routes::{CANARY, Routes, STABLE};
 
 rgrpc::include_proto!("helloworld");
 
-/// A greeter that answers with its name.
+/// A greeter that responds with its name.
 struct Named(String);
 
 impl Greeter for Named {
@@ -55,7 +55,7 @@ async fn start(cluster: Cluster) -> Result<Vec<Endpoint>, Box<dyn Error>> {
     Ok(endpoints)
 }
 
-/// The server that answers a call with these headers.
+/// The server that handles a call with these headers.
 async fn server_of(
     greeter: &GreeterClient<ClientConn>,
     environment: &'static str,

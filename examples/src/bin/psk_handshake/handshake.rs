@@ -8,9 +8,9 @@
 //!                                      ◄───────────  accepted
 //! ```
 //!
-//! A proof is HMAC-SHA256 under the key of the side's name, the key id and both nonces. The nonces are
-//! new for each connection, so that a recorded handshake cannot be replayed, and the side's name keeps
-//! a proof from being sent back to its maker.
+//! A proof is HMAC-SHA256 under the key of the side's name, the key id and both nonces. The nonces
+//! are new for each connection, so that a recorded handshake cannot be replayed, and the side's
+//! name keeps a proof from being sent back to its maker.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -32,7 +32,7 @@ const PROTOCOL: &str = "psk";
 const NONCE: usize = 32;
 const PROOF: usize = 32;
 
-/// The answers of a side.
+/// The replies of a side.
 const YES: u8 = 1;
 const NO: u8 = 0;
 
@@ -100,7 +100,7 @@ impl ClientHandshake for PskClient {
             server_nonce,
         };
         if !exchange.is_proof("server", &proof) {
-            // The server logs why the connection ends. It closes once it has read the answer.
+            // The server logs why the connection ends. It closes once it has read the response.
             io.write_all(&[NO]).await?;
             let _ = io.read_u8().await;
             let id = &self.id;

@@ -1,6 +1,6 @@
-//! Transport credentials of a program's own: client and server prove to each other by HMAC that they
-//! have the same pre-shared key, and the stream after the handshake detects changes. A handler reads
-//! the id of the key. A client with a wrong key is refused, and both sides say why.
+//! Transport credentials of a program's own: client and server prove to each other by HMAC that
+//! they have the same pre-shared key, and the stream after the handshake detects changes. A handler
+//! reads the id of the key. A client with a wrong key is refused, and both sides say why.
 //!
 //! ```text
 //! cargo run -p rgrpc-examples --bin psk_handshake
@@ -8,13 +8,14 @@
 //!
 //! It shows the seam, and is no replacement for TLS. It does **not** protect:
 //!
-//! - the privacy of anything: all bytes can be read on the way, the key's id included. So the security
-//!   level is `IntegrityOnly`, and per-RPC credentials that need privacy are not sent;
+//! - the privacy of anything: all bytes can be read on the way, the key's id included. So the
+//!   security level is `IntegrityOnly`, and per-RPC credentials that need privacy are not sent;
 //! - recorded connections against whoever learns the key later: there is no forward secrecy;
 //! - a key with little entropy: a recorded handshake allows guesses offline. Keys are 32 random
 //!   bytes, not passwords;
-//! - the set of known ids: an unknown one has an answer of its own;
-//! - the end of the stream: a connection that is cut ends early, which HTTP/2 detects for each call.
+//! - the set of known ids: an unknown one has a response of its own;
+//! - the end of the stream: a connection that is cut ends early, which HTTP/2 detects for each
+//!   call.
 
 #![allow(clippy::print_stdout, reason = "an example prints its results")]
 

@@ -4,8 +4,8 @@
 //!   length: 2 bytes │ payload: up to 16 KiB │ tag: HMAC-SHA256 of number, length and payload
 //! ```
 //!
-//! Records are numbered from 0, so that one that is left out, repeated or moved has a wrong tag. Each
-//! direction has a key of its own.
+//! Records are numbered from 0, so that one that is left out, repeated or moved has a wrong tag.
+//! Each direction has a key of its own.
 
 use std::io;
 use std::pin::Pin;

@@ -98,7 +98,7 @@ async fn route_chat(guide: &RouteGuideClient) -> Result<(), Status> {
             };
             notes.send(note).await?;
         }
-        // Half-close: the server ends the call when it has answered all notes.
+        // Half-close: the server ends the call when it has responded to all notes.
         notes.close();
         Ok(())
     };

@@ -113,7 +113,7 @@ impl Decoder {
     /// Applies a SETTINGS_HEADER_TABLE_SIZE that the peer has acknowledged.
     pub fn settings_acknowledged(&mut self, size_limit: usize) {
         self.size_limit = size_limit;
-        // Section 4.2: the peer must answer a smaller limit with a size update.
+        // Section 4.2: the peer must respond to a smaller limit with a size update.
         if self.table.max_size() > size_limit {
             self.demanded_size = Some(size_limit);
             self.generation += 1;

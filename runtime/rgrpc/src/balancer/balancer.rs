@@ -1,3 +1,8 @@
+//! The trait of load balancing policies, and the updates that they get.
+//!
+//! Implemented by this crate's policies and by users; called by the channel's task, or by a parent
+//! policy there.
+
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
@@ -56,8 +61,8 @@ pub trait Balancer: Send + 'static {
     ) {
     }
 
-    /// The time of the next call of [`wake`](Self::wake). The channel reads it after every other
-    /// method. Default: `None`, never.
+    /// Returns the time of the next call of [`wake`](Self::wake). The channel reads it after every
+    /// other method. Default: `None`, never.
     fn wake_at(&self) -> Option<Instant> {
         None
     }

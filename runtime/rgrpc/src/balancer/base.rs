@@ -1,3 +1,9 @@
+//! The base of the policies that differ from `round_robin` only in their picker.
+//!
+//! Used by `round_robin`, `least_request` and users' policies, on the channel's task.
+//!
+//! Source: grpc-go's package `balancer/base`.
+
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -14,8 +20,8 @@ use crate::status::Status;
 /// ```
 /// use std::sync::Arc;
 /// use rgrpc::balancer::{
-///     Balancer, BalancerBuilder, BalancerOptions, BaseBalancer, ChannelControl, EndpointChild, PickInfo, PickResult,
-///     Picker, PickerBuilder,
+///     Balancer, BalancerBuilder, BalancerOptions, BaseBalancer, ChannelControl, EndpointChild,
+///     PickInfo, PickResult, Picker, PickerBuilder,
 /// };
 ///
 /// /// Sends calls with the same value of the metadata key `user` to the same endpoint.

@@ -1,3 +1,8 @@
+//! The channel as its policies see it.
+//!
+//! Implemented by the channel's task, by the layers between a policy and its child, and by
+//! [`TestChannel`](super::TestChannel); called by policies, on the channel's task.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,7 +31,7 @@ pub trait ChannelControl {
     /// delay or ignore the request.
     fn resolve_now(&mut self);
 
-    /// A handle for pickers and tasks to request a call of
+    /// Returns a handle for pickers and tasks to request a call of
     /// [`Balancer::wake`](super::Balancer::wake).
     fn waker(&self) -> BalancerWaker;
 

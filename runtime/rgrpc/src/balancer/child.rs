@@ -1,3 +1,7 @@
+//! A child of a policy with children.
+//!
+//! Owned and called by the parent policy, on the channel's task.
+
 use std::sync::Arc;
 
 use tokio::time::Instant;

@@ -1,3 +1,7 @@
+//! The aggregate state of many children.
+//!
+//! Used by the policies with several children and by `EndpointSharding`, on the channel's task.
+
 use crate::connectivity_state::ConnectivityState;
 
 /// Aggregates the states of many children (subchannels or policies) to one.

@@ -1,3 +1,8 @@
+//! The base of the [`ChannelControl`]s that stand between a policy and its child.
+//!
+//! Used by `ChildBalancer`, `EndpointSharding`, `WithoutResolveNow` and `outlier_detection`, on the
+//! channel's task.
+
 use std::sync::Arc;
 
 use tokio::time::Instant;

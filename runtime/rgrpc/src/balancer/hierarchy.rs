@@ -1,3 +1,7 @@
+//! The paths of endpoints through a tree of policies.
+//!
+//! Set by resolvers; read by `priority` and `weighted_target`, on the channel's task.
+
 use std::collections::HashMap;
 
 use crate::resolver::Endpoint;

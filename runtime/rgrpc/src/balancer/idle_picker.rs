@@ -1,3 +1,8 @@
+//! The picker of an IDLE policy.
+//!
+//! Created by `pick_first` and `Lazy`, on the channel's task; calls pick with it on their own
+//! tasks.
+
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{BalancerWaker, PickInfo, PickResult, Picker};

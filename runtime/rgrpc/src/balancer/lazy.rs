@@ -1,3 +1,7 @@
+//! A child that is built when a call needs it.
+//!
+//! Used by `ring_hash` for its endpoints, on the channel's task.
+
 use std::sync::Arc;
 
 use tokio::time::Instant;
@@ -6,8 +10,8 @@ use super::{Balancer, BalancerEvent, BalancerUpdate, ChannelControl, IdlePicker,
 use crate::connectivity_state::ConnectivityState;
 use crate::status::Status;
 
-/// A policy that builds its child when the first call comes or when it is told to connect. Until
-/// then it is IDLE.
+/// A policy that builds its child at the first call or at the first
+/// [`exit_idle`](Balancer::exit_idle). Until then it is IDLE.
 ///
 /// Source: grpc-go's package `balancer/lazy`.
 pub struct Lazy {

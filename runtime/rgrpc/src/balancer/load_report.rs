@@ -1,3 +1,8 @@
+//! The load reports of backends (ORCA).
+//!
+//! Parsed from the trailers of an attempt, on the task that polls the call, and received by the
+//! channel's monitors; read by `weighted_round_robin` and by users' pickers.
+
 use std::collections::HashMap;
 
 use prost::Message;

@@ -43,8 +43,8 @@
 //! [`ClientConnBuilder::balancer`](crate::ClientConnBuilder::balancer). Service configs can then
 //! use its name. The example `custom_balancer` is complete, with tests.
 //!
-//! A policy knows its channel by the [`BalancerOptions`] that it is built with. A picker sees a call's
-//! metadata and [extensions](PickInfo::extensions), which the resolver's
+//! A policy knows its channel by the [`BalancerOptions`] that it is built with. A picker sees a
+//! call's metadata and [extensions](PickInfo::extensions), which the resolver's
 //! [`ConfigSelector`](crate::ConfigSelector) may have set. A [`Pick`] can carry metadata for the
 //! attempt, and hears by a [`DoneInfo`] how it has ended.
 //!

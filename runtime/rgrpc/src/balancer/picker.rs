@@ -1,3 +1,8 @@
+//! The pickers: their trait, the pick and its end, and two pickers that all policies need.
+//!
+//! Created by policies, on the channel's task; asked by attempts, on the tasks of their calls,
+//! without a lock.
+
 use std::fmt;
 
 use bytes::Bytes;
@@ -74,8 +79,8 @@ pub struct Pick<'a> {
     /// The callback for the end of the attempt. It runs on the task on which the attempt ends.
     pub on_done: Option<OnDone>,
     /// The metadata that is added to the request of this attempt; see
-    /// [`with_metadata`](Self::with_metadata). It carries the [authority](Self::with_authority) too.
-    /// Default: none.
+    /// [`with_metadata`](Self::with_metadata). It carries the [authority](Self::with_authority)
+    /// too. Default: none.
     pub metadata: Metadata,
 }
 
@@ -105,13 +110,13 @@ impl<'a> Pick<'a> {
         self
     }
 
-    /// Sets the `:authority` of this attempt's request, in place of the channel's. It replaces that of a
-    /// policy below, which is passed on with the metadata of its pick. A call with an
+    /// Sets the `:authority` of this attempt's request, in place of the channel's. It replaces that
+    /// of a policy below, which is passed on with the metadata of its pick. A call with an
     /// [authority of its own](crate::CallOptions::set_authority) keeps that one.
     ///
-    /// The channel's credentials [check](crate::credentials::ClientHandshake::check_host) that the server
-    /// is known to serve it: with TLS, that its certificate is valid for it. If it is not, or if the
-    /// authority is malformed, the attempt fails with UNAVAILABLE, and nothing is sent.
+    /// The channel's credentials [check](crate::credentials::ClientHandshake::check_host) that the
+    /// server is known to serve it: with TLS, that its certificate is valid for it. If it is not,
+    /// or if the authority is malformed, the attempt fails with UNAVAILABLE, and nothing is sent.
     ///
     /// Source: gRFC A81.
     #[must_use]
@@ -182,8 +187,8 @@ pub struct DoneInfo<'a> {
 }
 
 impl<'a> DoneInfo<'a> {
-    /// Creates the information of an attempt that was sent and answered, without trailers, for the
-    /// tests of policies.
+    /// Creates the information of an attempt with a request and a response, without trailers, for
+    /// the tests of policies.
     #[must_use]
     pub const fn new(failure: Option<&'a Status>, load_report: Option<&'a LoadReport>) -> Self {
         static NONE: Metadata = Metadata::new();

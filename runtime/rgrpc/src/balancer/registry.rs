@@ -139,8 +139,8 @@ impl fmt::Debug for BalancerRegistry {
 }
 
 impl ResolverOptions {
-    /// The policies of the channel, by which a resolver finds a policy that it was told of by name,
-    /// or parses a policy's config.
+    /// The policies of the channel: a resolver finds a policy among them by name, or parses a
+    /// policy's config.
     ///
     /// Source: gRFC A52; grpc-go's global registry `balancer.Get`.
     #[must_use]

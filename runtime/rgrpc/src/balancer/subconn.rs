@@ -1,3 +1,8 @@
+//! The handle of a subchannel, by which policies and pickers refer to it.
+//!
+//! Created by the channel's task, which owns the connections; held by policies on that task, and by
+//! pickers on any.
+
 use std::any::Any;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};

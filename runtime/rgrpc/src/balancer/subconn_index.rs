@@ -1,3 +1,8 @@
+//! An index of subchannels without handles of them.
+//!
+//! Used by the policies and layers that need to know the child or the endpoint of a subchannel, on
+//! the channel's task.
+
 use std::collections::HashMap;
 
 use super::{SubConn, SubConnId, WeakSubConn};

@@ -1,3 +1,7 @@
+//! A channel for the tests of policies.
+//!
+//! Called by the unit tests of this crate and by those of users' policies.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex};

@@ -1,3 +1,8 @@
+//! Wake-ups of a policy from outside of the channel's task.
+//!
+//! Used by pickers, on the tasks of calls, and by a policy's own tasks; acknowledged by the
+//! channel's task before it calls `wake`.
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,3 +1,8 @@
+//! A layer that ignores the requests to resolve again.
+//!
+//! Used by `GracefulSwitch` for the child that it replaces, and by `priority`
+//! (`ignoreReresolutionRequests`), on the channel's task.
+
 use super::{ChannelControl, ControlLayer};
 
 /// The channel for a child whose requests to resolve again are ignored.

@@ -1,4 +1,8 @@
 //! The builder of a call, which stubs return. Its methods set options; awaiting it makes the call.
+//!
+//! Created and awaited by callers, on their tasks.
+//!
+//! Source: grpc-go `CallOption`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -33,8 +37,7 @@ pub type ServerStreamingCall<'a, I, Req, Res, C = ProtoCodec> =
 pub type ClientStreamingCall<'a, I, Req, Res, C = ProtoCodec> =
     Call<'a, I, ClientStream<Req, Res>, C>;
 
-/// A bidirectional call. Yields a [`SendStream`] and a [`RecvStream`], before the server has
-/// answered.
+/// A bidirectional call. Yields a [`SendStream`] and a [`RecvStream`], before the server responds.
 pub type BidiStreamingCall<'a, I, Req, Res, C = ProtoCodec> = Call<'a, I, BidiStream<Req, Res>, C>;
 
 /// A call before it is made: set options, then await it. Dropping the future cancels the call.
@@ -136,13 +139,13 @@ impl<'a, I, Req, Res, C> Call<'a, I, BidiStream<Req, Res>, C> {
 impl<I, K, C> Call<'_, I, K, C> {
     /// Sets the timeout of the whole call, streams included, from now. Default: none.
     ///
-    /// The call fails with DEADLINE_EXCEEDED then, on both sides. The earliest of several bounds
-    /// holds; the service config's `timeout` is one. Zero fails the call at once, `Duration::MAX`
-    /// is no bound.
+    /// After it, the call fails with DEADLINE_EXCEEDED on both sides. The earliest of several
+    /// bounds holds; the service config's `timeout` is one. Zero fails the call at once,
+    /// `Duration::MAX` is no bound.
     ///
-    /// The status's text names the channel's target and what the call waited for: the resolver, a
-    /// connection (and how the last attempt at one failed), a stream of a server that allows no
-    /// more at once, its credentials, its next attempt, or the server's answer.
+    /// The status's text names the channel's target and the reason of the wait: the resolver, a
+    /// connection (with the failure of the last attempt to connect), a stream of a server at its
+    /// limit of streams, per-RPC credentials, the next attempt, or the server's response.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.options.timeout(timeout);
         self
@@ -173,7 +176,7 @@ impl<I, K, C> Call<'_, I, K, C> {
         self
     }
 
-    /// Adds all of `metadata` after what was added before. Default: none.
+    /// Adds all of `metadata` after the earlier values. Default: none.
     ///
     /// ```no_run
     /// # use rgrpc::{ClientConn, ClientStreamingCall, Metadata, ProtoCodec, credentials};
@@ -191,7 +194,7 @@ impl<I, K, C> Call<'_, I, K, C> {
         self
     }
 
-    /// The call's options, to be changed by code that is shared by several kinds of calls.
+    /// The call's options, mutable, for code that several kinds of calls share.
     pub const fn options_mut(&mut self) -> &mut CallOptions {
         &mut self.options
     }

@@ -1,3 +1,7 @@
+//! The handle by which a user cancels calls.
+//!
+//! Used by users, from any task; awaited by the bounds of a call, on the task that polls it.
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,11 +12,11 @@ use tokio::sync::Notify;
 ///
 /// A handle is given to a call by [`Call::cancel_handle`](super::Call::cancel_handle). The call
 /// then ends with CANCELLED when the handle is used: its future or the halves of its streams report
-/// that status, the server is told by RST_STREAM with CANCEL, and no attempt follows. Dropping a
+/// that status, the client resets the stream with CANCEL, and no attempt follows. Dropping a
 /// handle cancels nothing. One handle may be given to several calls, which it cancels together.
 ///
-/// A call that has ended stays as it is. A call that is given a handle that was used already ends
-/// at once, and sends nothing.
+/// A call that has ended stays as it is. A call with a handle that was used before ends at once,
+/// and sends nothing.
 ///
 /// ```
 /// use rgrpc::{CancelHandle, Code};
@@ -44,13 +48,13 @@ struct Inner {
 }
 
 impl CancelHandle {
-    /// A handle that has cancelled nothing.
+    /// Creates an unused handle.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Cancels the calls that have this handle, and those that are given it later. Does not block.
+    /// Cancels the calls that have this handle, now or later. Does not block.
     /// Idempotent.
     pub fn cancel(&self) {
         if !self.0.cancelled.swap(true, Ordering::AcqRel) {
@@ -64,8 +68,8 @@ impl CancelHandle {
         self.0.cancelled.load(Ordering::Acquire)
     }
 
-    /// Ready when [`cancel`](Self::cancel) has been called. For an [`Invoke`](super::Invoke) that
-    /// answers by itself, and for work that belongs to the calls.
+    /// Waits until [`cancel`](Self::cancel) is called. For an [`Invoke`](super::Invoke) that
+    /// responds by itself, and for work that belongs to the calls.
     ///
     /// Cancel-safe.
     pub async fn cancelled(&self) {

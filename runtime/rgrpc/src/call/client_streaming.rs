@@ -1,3 +1,7 @@
+//! A client-streaming call under way, as a stub returns it.
+//!
+//! Created by the call's builder; used on the caller's tasks.
+
 use std::borrow::Borrow;
 
 use super::{RecvStream, Response, SendStream};
@@ -36,8 +40,7 @@ impl<Req, Res> ClientStreaming<Req, Res> {
     /// Sends a message, as [`SendStream::send`].
     ///
     /// # Errors
-    /// When the server has ended the call already, the status that it ended with; otherwise as
-    /// [`SendStream::send`].
+    /// The status of the call, if the server has ended it; otherwise as [`SendStream::send`].
     pub async fn send(&mut self, message: impl Borrow<Req>) -> Result<(), Status> {
         self.requests.send(message).await
     }
@@ -47,7 +50,7 @@ impl<Req, Res> ClientStreaming<Req, Res> {
         self.requests.set_message_compression(compressed);
     }
 
-    /// The response's header metadata, as soon as it is there, as [`RecvStream::header`].
+    /// Waits for the response's header metadata, as [`RecvStream::header`].
     pub async fn header(&mut self) -> &Metadata {
         self.response.header().await
     }
@@ -59,7 +62,7 @@ impl<Req, Res> ClientStreaming<Req, Res> {
         self.requests.close();
     }
 
-    /// Waits for the response. Does not end the sending of messages: a server that answers after
+    /// Waits for the response. Does not end the sending of messages: a server that responds after
     /// the last message waits for [`close`](Self::close) first.
     ///
     /// Dropping the future before it is ready cancels the call. To wait without that, wait for the
@@ -85,8 +88,9 @@ impl<Req, Res> ClientStreaming<Req, Res> {
         self.recv().await
     }
 
-    /// The two halves, for tasks of their own. The second has the response and then ends; as in
-    /// [`recv`](Self::recv), there is no response before the call has ended with OK.
+    /// Splits the call into its halves, for tasks of their own. The second half receives the
+    /// response and then ends; as in [`recv`](Self::recv), there is no response before the call has
+    /// ended with OK.
     pub fn split(self) -> (SendStream<Req>, RecvStream<Res>) {
         (self.requests, self.response)
     }

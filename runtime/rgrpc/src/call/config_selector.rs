@@ -19,10 +19,10 @@ use crate::status::Status;
 /// Selects the config of each call of a channel: its timeout and policies, values for the picker, a
 /// filter.
 ///
-/// A resolver gives one with its state, by
+/// A resolver sets it with its state, by
 /// [`ResolverState::with_config_selector`](crate::resolver::ResolverState::with_config_selector).
-/// It takes the place of the service config's method configs. The channel uses it once its balancing
-/// policy has handled the same state.
+/// It takes the place of the service config's method configs. The channel uses it once its
+/// balancing policy has handled the same state.
 ///
 /// ```
 /// use std::time::Duration;
@@ -55,8 +55,8 @@ pub trait ConfigSelector: Send + Sync + 'static {
     /// INTERNAL.
     ///
     /// # Errors
-    /// The status that the call fails with, also if it waits for ready; nothing is sent. Status codes
-    /// that are reserved for applications become INTERNAL (gRFC A54).
+    /// The status that the call fails with, also if it waits for ready; nothing is sent. Status
+    /// codes that are reserved for applications become INTERNAL (gRFC A54).
     fn select(&self, call: &SelectInfo<'_>) -> Result<SelectedConfig, Status>;
 }
 
@@ -124,29 +124,30 @@ impl SelectedConfig {
         self
     }
 
-    /// Adds a value to the call's extensions, which [pickers](crate::balancer::PickInfo::extensions)
-    /// and filters read. It replaces a value of the same type.
+    /// Adds a value to the call's extensions, which
+    /// [pickers](crate::balancer::PickInfo::extensions) and filters read. It replaces a value of
+    /// the same type.
     #[must_use]
     pub fn with_extension<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
         self.extensions.insert(value);
         self
     }
 
-    /// Sets a callback that runs once, when the call is committed: no other attempt begins after it.
-    /// Default: none.
+    /// Sets a callback that runs once, when the call is committed: no other attempt begins after
+    /// it. Default: none.
     ///
-    /// The call is committed when the headers of its response have come, or when it ends without
-    /// them, also when it is dropped. The callback runs on the task where that happens, and must not
-    /// block. A panic of it is logged.
+    /// The call is committed when the headers of its response are received, or when it ends without
+    /// them, also when it is dropped. The callback runs on the task where that happens, and must
+    /// not block. Its panic is logged.
     #[must_use]
     pub fn on_commit(mut self, on_commit: impl FnOnce() + Send + 'static) -> Self {
         self.on_commit = Some(Box::new(on_commit));
         self
     }
 
-    /// Adds a filter: an interceptor of this call, inside of those of the channel and of the filters
-    /// that were added before. It runs after the selection and before the attempts, and sees the
-    /// selected metadata and extensions.
+    /// Adds a filter: an interceptor of this call, inside of those of the channel and of the
+    /// filters that were added before. It runs after the selection and before the attempts, and
+    /// sees the selected metadata and extensions.
     ///
     /// Source: gRFC A39; grpc-go `RPCConfig.Interceptor`.
     #[must_use]
@@ -177,7 +178,7 @@ impl SelectedConfig {
         &self.extensions
     }
 
-    /// Takes the config apart, for a call on the channel with this number.
+    /// Splits the config into its parts, for a call on the channel with this number.
     pub(crate) fn into_parts(self, channel: u64) -> SelectedParts {
         SelectedParts {
             call: Arc::new(SelectedCall::new(channel, self.method, self.on_commit)),

@@ -1,3 +1,8 @@
+//! The context of a server's call, and the end of that call.
+//!
+//! Created by the server when it dispatches a call; used by handlers, interceptors and the stream
+//! halves, on the tasks of the call, and by tasks that a handler spawns.
+
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -22,11 +27,11 @@ use crate::transport::{
 
 /// The context of a server's call: everything that its handler reads and sets besides messages.
 ///
-/// A handler has it from its [`Request`](super::Request). Cheap to clone, and may outlive the call,
-/// which has [ended](Self::is_done) then.
+/// A handler gets it from its [`Request`](super::Request). Cheap to clone, and may outlive the
+/// call; [`is_done`](Self::is_done) tells if the call has ended.
 ///
-/// Source: what grpc-go keeps in a handler's context, and its `SetHeader`, `SendHeader`,
-/// `SetTrailer`, `SetSendCompressor` and `ClientSupportedCompressors`.
+/// Source: the context of a handler in grpc-go, and its `SetHeader`, `SendHeader`, `SetTrailer`,
+/// `SetSendCompressor` and `ClientSupportedCompressors`.
 #[derive(Clone)]
 pub struct CallContext(Arc<dyn ServerTransportStream>);
 
@@ -41,20 +46,20 @@ impl CallContext {
         &self.head().path
     }
 
-    /// The metadata that the request came with, which also shows `:authority`, `user-agent`,
-    /// `content-type` and `grpc-accept-encoding`.
+    /// The request's metadata, which also shows `:authority`, `user-agent`, `content-type` and
+    /// `grpc-accept-encoding`.
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
         &self.head().metadata
     }
 
-    /// The two ends of the connection that the call came by.
+    /// The two ends of the call's connection.
     #[must_use]
     pub fn peer(&self) -> &Peer {
         self.connection().peer()
     }
 
-    /// The connection that the call came by: its typed values, and the means to drain it.
+    /// The call's connection: its typed values, and the means to drain it.
     #[must_use]
     pub fn connection(&self) -> &ConnectionHandle {
         self.0.connection()
@@ -72,9 +77,9 @@ impl CallContext {
             .map_or(&NONE, |scope| &scope.extensions)
     }
 
-    /// Adds a function that is called once, when the call has ended: with its status and trailers,
-    /// or with the reason why it was cancelled. Functions that are added later are called earlier.
-    /// Returns false if the call has ended already; the function is dropped then.
+    /// Adds a function that is called once, at the end of the call: with its status and trailers,
+    /// or with the reason of its cancellation. Functions that are added later are called earlier.
+    /// Returns false if the call has already ended; the function is then dropped.
     ///
     /// It is called on the task of the call after the handler has returned or was dropped, and must
     /// not block. A panic in it is logged.
@@ -103,7 +108,7 @@ impl CallContext {
     /// Adds to the header metadata, which goes with the first message or with the status.
     ///
     /// # Errors
-    /// INTERNAL when the headers are out already.
+    /// INTERNAL if the headers have been sent.
     pub fn set_header(&self, metadata: Metadata) -> Result<(), Status> {
         self.0
             .call()
@@ -114,7 +119,7 @@ impl CallContext {
     /// Sends the headers now, with what was set before and with `metadata`.
     ///
     /// # Errors
-    /// INTERNAL when the headers are out already.
+    /// INTERNAL if the headers have been sent.
     pub fn send_header(&self, metadata: Metadata) -> Result<(), Status> {
         self.set_header(metadata)?;
         self.send_unsent_header();
@@ -136,8 +141,8 @@ impl CallContext {
     ///
     /// # Errors
     /// INTERNAL when the server has no such compressor, the client does not accept it, or it is too
-    /// late: the headers are out, or a message was compressed. The response is as it would have been
-    /// then.
+    /// late: the headers are out, or a message was compressed. The response is as it would have
+    /// been then.
     ///
     /// Source: grpc-go `SetSendCompressor`.
     pub fn set_send_compressor(&self, name: &str) -> Result<(), Status> {
@@ -174,17 +179,17 @@ impl CallContext {
         self.accepted().collect()
     }
 
-    /// Ready when the call has ended: the handler has returned, the client has cancelled, the
-    /// deadline has passed or the connection is gone. For work that a handler has spawned; the
-    /// handler itself is dropped then.
+    /// Waits for the end of the call: the handler returns, the client cancels, the deadline passes
+    /// or the connection is lost. For work that a handler has spawned; the handler itself is
+    /// dropped at the end.
     ///
     /// Cancel-safe.
     pub async fn done(&self) {
         self.0.call().done().await;
     }
 
-    /// Ready when the call has ended, as [`done`](Self::done), with the reason if it was cancelled;
-    /// `None` when its handler has returned.
+    /// Waits for the end of the call, as [`done`](Self::done). Returns the reason if the call was
+    /// cancelled, and `None` if its handler has returned.
     ///
     /// Cancel-safe.
     ///
@@ -205,7 +210,7 @@ impl CallContext {
         self.cancel_reason()
     }
 
-    /// Returns the reason why the call was cancelled; `None` while it goes on, and after its
+    /// Returns the reason why the call was cancelled; `None` before its end, and after its
     /// handler has returned or panicked. Known before the handler is dropped, so that a value of
     /// the handler can ask when it is dropped.
     ///
@@ -220,7 +225,7 @@ impl CallContext {
     ///     fn drop(&mut self) {
     ///         match self.0.cancel_reason() {
     ///             None => {} // The handler has returned.
-    ///             Some(CancelReason::DeadlineExceeded) => { /* Keep it: the client asks again. */ }
+    ///             Some(CancelReason::DeadlineExceeded) => { /* Keep it for a retry. */ }
     ///             Some(_) => { /* Release it. */ }
     ///         }
     ///     }
@@ -284,7 +289,7 @@ impl CallContext {
         self.compressor_of(&encoding).cloned()
     }
 
-    /// The answer to a request in an unknown encoding; it lists the server's encodings.
+    /// Creates the status of a request in an unknown encoding; it lists the server's encodings.
     ///
     /// Source: `doc/compression.md`.
     fn unknown_encoding(&self, name: &str) -> Status {
@@ -304,7 +309,8 @@ impl CallContext {
         self.resources()?.compressors.get(name)
     }
 
-    /// The server's resources. The transport keeps them with the connection, and does not know them.
+    /// The server's resources. The transport keeps them with the connection, and does not know
+    /// them.
     fn resources(&self) -> Option<&ServerResources> {
         self.connection().owner()
     }
@@ -313,7 +319,7 @@ impl CallContext {
         accepted(self.head().metadata.get_all("grpc-accept-encoding"))
     }
 
-    /// Ready when the client or the connection has ended the call.
+    /// Waits until the client or the connection ends the call.
     pub(crate) fn poll_closed(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.poll_closed(cx)
     }
@@ -330,8 +336,7 @@ impl CallContext {
 
     /// Ends the call with a complete unary reply.
     ///
-    /// Header metadata of a response whose headers are out already is lost, as nothing can carry
-    /// it.
+    /// Header metadata is lost if the headers have been sent.
     ///
     /// `sent` is the message as stats handlers see it.
     #[inline]
@@ -387,13 +392,13 @@ impl CallContext {
     /// Ends the call without a response: the client or the connection has ended it, or its handler
     /// is gone.
     pub(crate) fn closed(&self) -> CallEnd {
-        // Nobody is left to have the metadata.
+        // Nobody is left to receive the metadata.
         let ended = self.0.call().end();
         self.ended(&CallEnd::Closed, None, ended.report);
         CallEnd::Closed
     }
 
-    /// Tells stats handlers and end hooks how the call has ended.
+    /// Reports the end of the call to stats handlers and end hooks.
     #[inline]
     fn ended(&self, end: &CallEnd, sent: Option<MessageView<'_>>, report: Option<EndReport>) {
         if let Some(report) = report {
@@ -463,8 +468,8 @@ impl CallContext {
         hooks.call(&outcome);
     }
 
-    /// The failure that the transport sends instead of a successful end whose headers or trailers are
-    /// larger than the client accepts.
+    /// The failure that the transport sends instead of a successful end whose headers or trailers
+    /// are larger than the client accepts.
     fn replacement(
         &self,
         limit: u32,
@@ -601,7 +606,7 @@ impl MessageSink for CallContext {
         self.send(message)
     }
 
-    /// As above.
+    /// The call ends when its handler returns.
     fn close(&self) {}
 
     fn abandon(&self) {}

@@ -1,3 +1,8 @@
+//! The traits of the calls behind the stream halves.
+//!
+//! Implemented by the calls of a server, of a client and of tests; called by the halves, on the
+//! tasks that send and receive.
+
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -14,7 +19,7 @@ use crate::transport::{Incoming, IncomingHead, NoHead, ReadDemand, WholeContent}
 /// The call behind a [`SendStream`](super::SendStream): takes its framed messages, on a server or
 /// a client.
 pub(crate) trait MessageSink: Send + Sync {
-    /// Ready when the next message may be sent.
+    /// Waits until the next message may be sent.
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>>;
 
     /// The compressor of the next message.
@@ -22,8 +27,8 @@ pub(crate) trait MessageSink: Send + Sync {
         None
     }
 
-    /// Tells interceptors and stats handlers of a framed message, before it is sent. Called by the
-    /// halves of observed calls alone.
+    /// Shows interceptors and stats handlers a framed message, before it is sent. Called only by
+    /// the halves of observed calls.
     fn observe_sent(&self, _message: &MessageView<'_>) -> Result<(), Status> {
         Ok(())
     }
@@ -37,7 +42,7 @@ pub(crate) trait MessageSink: Send + Sync {
     /// Half-closes the call: no message follows.
     fn close(&self);
 
-    /// The half was dropped before it was closed.
+    /// Handles the drop of a half that was not closed.
     fn abandon(&self);
 }
 
@@ -61,13 +66,13 @@ pub(crate) trait MessageSource: Send + Sync {
         false
     }
 
-    /// Ready when the next message may be received. Called by the halves of observed calls alone.
+    /// Waits until the next message may be received. Called only by the halves of observed calls.
     fn poll_receive(&self, _cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         Poll::Ready(Ok(()))
     }
 
-    /// Tells interceptors and stats handlers of a received and decoded message. Called by the
-    /// halves of observed calls alone.
+    /// Shows interceptors and stats handlers a received and decoded message. Called only by the
+    /// halves of observed calls.
     fn observe_received(&self, _message: &MessageView<'_>) -> Result<(), Status> {
         Ok(())
     }
@@ -105,7 +110,7 @@ pub(crate) trait MessageSource: Send + Sync {
     /// that the receiver reports.
     fn fail(&self, status: Status) -> Status;
 
-    /// The half was dropped before it had ended.
+    /// Handles the drop of a half that has not ended.
     fn abandon(&self);
 
     /// The status of a call that this side has ended while nobody received.

@@ -1,3 +1,8 @@
+//! The trait by which stubs make calls.
+//!
+//! Implemented by `ClientConn`, by wrappers of it and by users' mocks; called by the call builders,
+//! on the caller's task.
+
 use std::future::Future;
 use std::pin::Pin;
 
@@ -8,7 +13,7 @@ use crate::status::Status;
 /// A maker of calls: a channel, or a wrapper of one.
 ///
 /// Stubs are generic over it. [`ClientConn`](crate::ClientConn) makes real calls; an implementation
-/// of your own can add to the options and pass the call on (an interceptor), or answer by itself
+/// of your own can add to the options and pass the call on (an interceptor), or respond by itself
 /// (a mock).
 ///
 /// Called by the task that awaits the call. Dropping a returned future cancels the call.
@@ -77,7 +82,8 @@ use crate::status::Status;
 /// // As a generated client does: GreeterClient::new(Mock).say_hello(…).
 /// let mock = Mock;
 /// # let request = rgrpc::Request::new(HelloReply::default());
-/// let call = rgrpc::UnaryCall::new(&mock, rgrpc::ProtoCodec, "/helloworld.Greeter/SayHello", request);
+/// let method = "/helloworld.Greeter/SayHello";
+/// let call = rgrpc::UnaryCall::new(&mock, rgrpc::ProtoCodec, method, request);
 /// let reply: Response<HelloReply> = call.await?;
 /// assert_eq!(reply.message().message, "Hello!");
 /// # Ok(()) }
@@ -118,8 +124,8 @@ pub trait Invoke: Send + Sync {
         Box::pin(self.invoke(codec, method, message, options))
     }
 
-    /// Opens a streaming call. The halves are ready when the request has been sent on its way,
-    /// before the server has answered.
+    /// Opens a streaming call. The halves are ready when the request is on its way, before the
+    /// server responds.
     ///
     /// # Errors
     /// The status of a call that could not begin.

@@ -1,8 +1,18 @@
 //! The types of a call, on both sides: requests, responses, streams of messages, options.
 //!
-//! [`Invoke`] is what a client's stubs call; [`crate::ClientConn`] implements it, and so may an
-//! interceptor or a mock. The stream halves, [`SendStream`] and [`RecvStream`], are the same types
-//! in a handler and behind a stub.
+//! | concern | files |
+//! |---|---|
+//! | messages | `request`, `response`, `client_streaming` |
+//! | the halves of a stream, and the calls behind them | `send`, `receive`, `halves` |
+//! | a client's call | `invoke`, `builder`, `options`, `cancel_handle`, `unary_response` |
+//! | its interceptors and its config selector | `interceptor/`, `config_selector` |
+//! | its observers, and hooks | `observer`, `handed_recorders`, `on_finish`, `response_info` |
+//! | a server's call | `context`, `observed`, `server_resources` |
+//! | tests of users | `test_streams` |
+//!
+//! Stubs make calls by [`Invoke`], which [`crate::ClientConn`] implements, and which a wrapper or a
+//! mock can implement. The stream halves, [`SendStream`] and [`RecvStream`], have the same types in
+//! a handler and behind a stub. All of it runs on the task of the caller or of the handler.
 
 mod builder;
 mod cancel_handle;

@@ -1,3 +1,5 @@
+//! The halves of a server's call that message interceptors or stats handlers observe.
+
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 

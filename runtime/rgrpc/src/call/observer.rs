@@ -1,3 +1,5 @@
+//! The observation of a client's call: message interceptors and stats handlers.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
@@ -29,9 +31,9 @@ pub(crate) struct CallObserver {
     encoded_len: AtomicUsize,
     /// Its length after compression.
     compressed_len: AtomicUsize,
-    /// The only message of a unary call was shown to message interceptors.
+    /// True once message interceptors have seen the only message of a unary call.
     has_shown: AtomicBool,
-    /// The only message of a unary call was recorded.
+    /// True once the only message of a unary call is recorded.
     has_sent: AtomicBool,
 }
 
@@ -59,7 +61,8 @@ impl CallObserver {
         self.began.map(|began| (&self.recorders, began))
     }
 
-    /// Takes it apart: the message interceptors, and the recorders with the time of the begin.
+    /// Splits the observer into the message interceptors, and the recorders with the time of the
+    /// begin.
     pub(super) fn into_parts(self) -> (Option<Arc<MessageInterceptors>>, BegunRecorders) {
         (self.messages, (self.recorders, self.began))
     }
@@ -70,14 +73,14 @@ impl CallObserver {
         self.recorders.record(event);
     }
 
-    /// The call has ended: with these trailers, or with a failure.
+    /// Records the end of the call: its trailers, or its failure.
     pub(super) fn end(&self, end: Result<&Metadata, &Status>) {
         if let Some((recorders, began)) = self.recorders() {
             recorders.record(&CallEvent::End(CallOutcome::of_client(end, began)));
         }
     }
 
-    /// Ready when the message interceptors let the next message of a stream be sent.
+    /// Waits until the message interceptors permit the next message of a stream to be sent.
     pub(crate) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         match &self.messages {
             Some(messages) if self.kind.client_streams() => polled(|| messages.poll_send(cx)),
@@ -85,7 +88,7 @@ impl CallObserver {
         }
     }
 
-    /// Ready when the message interceptors let the next message of a stream be received.
+    /// Waits until the message interceptors permit the next message of a stream to be received.
     pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         match &self.messages {
             Some(messages) if self.kind.server_streams() => polled(|| messages.poll_receive(cx)),
@@ -132,8 +135,8 @@ impl CallObserver {
         }
     }
 
-    /// As [`sending`](Self::sending), for the only message of a unary call, the first time alone:
-    /// it is framed for each attempt.
+    /// Shows message interceptors the only message of a unary call, once: it is framed for each
+    /// attempt.
     ///
     /// # Errors
     /// One refuses it.
@@ -144,15 +147,15 @@ impl CallObserver {
         self.sending(message)
     }
 
-    /// As [`sent`](Self::sent), for the only message of a unary call, the first time alone.
+    /// Records the only message of a unary call, once.
     pub(crate) fn sent_only(&self, message: &MessageView<'_>) {
         if !self.has_sent.swap(true, Ordering::Relaxed) {
             self.sent(message);
         }
     }
 
-    /// As [`sent_only`](Self::sent_only), with the half-close after the message. Returns false, and
-    /// records neither, if the message was recorded before.
+    /// Records the only message of a unary call and the half-close after it, once. Returns false,
+    /// and records neither, if the message was recorded before.
     pub(crate) fn sent_whole(&self, message: &MessageView<'_>) -> bool {
         static NONE: Metadata = Metadata::new();
         if self.has_sent.swap(true, Ordering::Relaxed) {
@@ -166,7 +169,7 @@ impl CallObserver {
         true
     }
 
-    /// A message was received and decoded.
+    /// Shows and records a received and decoded message.
     ///
     /// # Errors
     /// An interceptor refuses it.

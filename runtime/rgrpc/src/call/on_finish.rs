@@ -1,3 +1,7 @@
+//! The hooks for the end of a client's call, and their one run.
+//!
+//! Created when a call begins; run on the task that ends or drops the call, without a lock.
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -16,12 +20,12 @@ type Hook = Arc<dyn Fn(Result<(), &Status>) + Send + Sync>;
 pub(crate) struct OnFinish(Vec<Hook>);
 
 impl OnFinish {
-    /// Adds one, which is called after those that are there.
+    /// Adds a hook, which is called after the earlier ones.
     pub(crate) fn push(&mut self, hook: impl Fn(Result<(), &Status>) + Send + Sync + 'static) {
         self.0.push(Arc::new(hook));
     }
 
-    /// Adds those of a channel, which are called before those that are there.
+    /// Adds the hooks of a channel, which are called before the call's own.
     pub(crate) fn prepend(&mut self, defaults: &Self) {
         self.0.splice(0..0, defaults.0.iter().cloned());
     }
@@ -37,7 +41,7 @@ impl fmt::Debug for OnFinish {
     }
 }
 
-/// Tells the hooks and the stats handlers of a call of its end, once: its outcome, or CANCELLED when
+/// The hooks and the stats handlers of a call, which get its end once: its outcome, or CANCELLED if
 /// this is dropped before.
 #[derive(Default)]
 pub(crate) struct FinishHooks {
@@ -54,7 +58,7 @@ impl FinishHooks {
         }
     }
 
-    /// Tells these observers of the end.
+    /// Adds the observers of the call, which get its end too.
     pub(crate) fn observe(&mut self, observer: CallObserver) {
         self.observer = Some(Arc::new(observer));
     }
@@ -72,13 +76,14 @@ impl FinishHooks {
         observer.map(CallObserver::into_parts).unwrap_or_default()
     }
 
-    /// Tells of the end of a call that has filters, and the recorders that no run has taken.
+    /// Reports the end of a call that has filters to the hooks, and to the recorders that no run
+    /// has taken.
     pub(crate) fn call_filtered(self, handed: &HandedRecorders, outcome: &CallOutcome<'_>) {
         handed.end(outcome);
         self.call(outcome.status().map(|()| outcome.trailer()));
     }
 
-    /// Tells of the outcome of a unary call, and returns it.
+    /// Reports the outcome of a unary call, and returns it.
     pub(crate) fn with<T>(
         self,
         result: Result<Response<T>, Status>,
@@ -87,7 +92,7 @@ impl FinishHooks {
         result
     }
 
-    /// Tells of the end of the call: its trailers, or its failure.
+    /// Reports the end of the call: its trailers, or its failure.
     #[inline]
     pub(crate) fn call(mut self, end: Result<&Metadata, &Status>) {
         self.tell(end);

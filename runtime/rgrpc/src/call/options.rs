@@ -1,3 +1,8 @@
+//! The options of a call.
+//!
+//! Set by the call builders and by interceptors, on the caller's task; resolved by the channel when
+//! the call begins.
+
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
@@ -22,7 +27,7 @@ use crate::status::Status;
 /// The default number of bytes of messages that a streaming call keeps for retries.
 pub(crate) const DEFAULT_MAX_RETRY_BUFFER: usize = 256 * 1024;
 
-/// The options of a call: all that grpc-go has in a call's context and its call options.
+/// The options of a call: those of grpc-go's call options and of its context.
 ///
 /// The call builders set these; an [`Invoke`](super::Invoke) receives them.
 ///
@@ -94,7 +99,7 @@ pub struct CallOptions {
     pub(crate) parent: Option<CallContext>,
     /// The first value that was refused, which fails the call.
     pub(crate) invalid: Option<Status>,
-    /// The kind of the call, if its maker has said it.
+    /// The kind of the call, if its maker sets it.
     pub(crate) kind: Option<CallKind>,
     /// Boxed, so that calls that set none of them need no space for them: options are moved several
     /// times on the way.
@@ -123,7 +128,8 @@ pub(crate) struct ExtraOptions {
 }
 
 impl CallOptions {
-    /// No metadata, no deadline, fail-fast, 4 MiB received and 2^31 − 1 bytes sent in one message.
+    /// Creates the default options: no metadata, no deadline, fail-fast, at most 4 MiB in a
+    /// received message and 2^31 − 1 bytes in a sent one.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -139,7 +145,7 @@ impl CallOptions {
         }
     }
 
-    /// The options of a call of this kind that say nothing.
+    /// Creates the default options of a call of this kind.
     pub(crate) const fn of_kind(kind: CallKind) -> Self {
         let mut options = Self::new();
         options.kind = Some(kind);
@@ -158,7 +164,7 @@ impl CallOptions {
         kind.unwrap_or(CallKind::BidiStreaming)
     }
 
-    /// Takes over what is sent of a request besides its message.
+    /// Takes over the parts of a request but its message.
     pub(crate) fn take_over(&mut self, request: Outgoing) {
         self.metadata.merge(request.metadata.without_received());
         if let Some(deadline) = request.deadline {
@@ -224,7 +230,7 @@ impl CallOptions {
         &self.metadata
     }
 
-    /// The metadata that goes before the messages, to be changed.
+    /// The metadata that goes before the messages, mutable.
     pub const fn metadata_mut(&mut self) -> &mut Metadata {
         &mut self.metadata
     }
@@ -327,10 +333,10 @@ impl CallOptions {
     /// Sets the encodings that a response may have, by the names of their compressors. Default: all
     /// compressors of the channel.
     ///
-    /// The server is told of them. A response in another encoding fails the call with INTERNAL; an
-    /// uncompressed one is always accepted. No names: no compression is accepted. If the channel
-    /// lacks one of these compressors, the call fails with INVALID_ARGUMENT before anything is
-    /// sent.
+    /// `grpc-accept-encoding` lists them. A response in another encoding fails the call with
+    /// INTERNAL; an uncompressed one is always accepted. No names: no compression is accepted. If
+    /// the channel lacks one of these compressors, the call fails with INVALID_ARGUMENT before
+    /// anything is sent.
     ///
     /// Source: grpc-go `experimental.AcceptCompressors`.
     pub fn set_accept_compressors<N: Into<String>>(&mut self, names: impl IntoIterator<Item = N>) {
@@ -366,14 +372,15 @@ impl CallOptions {
         self.extra.as_ref()?.cancel_handle.as_ref()
     }
 
-    /// Typed values for the layers in front of the channel, such as an [`Invoke`](super::Invoke)
-    /// that passes the call on; see [`Extensions`]. The channel itself does not look at them.
+    /// The typed values for the layers in front of the channel, such as an
+    /// [`Invoke`](super::Invoke) that passes the call on; see [`Extensions`]. The channel itself
+    /// does not read them.
     pub fn extensions(&self) -> &Extensions {
         static NONE: Extensions = Extensions::new();
         self.extra.as_ref().map_or(&NONE, |extra| &extra.extensions)
     }
 
-    /// As [`extensions`](Self::extensions), to be changed.
+    /// The typed values of [`extensions`](Self::extensions), mutable.
     pub fn extensions_mut(&mut self) -> &mut Extensions {
         &mut self.extra_mut().extensions
     }
@@ -420,8 +427,8 @@ impl CallOptions {
         extra.is_some_and(|extra| extra.selected.is_some())
     }
 
-    /// The selection of this channel's config selector, if the call has been selected. Drops that of
-    /// another channel, whose filter makes its call here.
+    /// The selection of this channel's config selector, if the call has been selected. Drops that
+    /// of another channel, whose filter makes its call here.
     pub(crate) fn selected_by(&mut self, channel: u64) -> Option<&Arc<SelectedCall>> {
         let selected = &mut self.extra.as_mut()?.selected;
         selected.take_if(|selected| selected.channel != channel);
@@ -478,7 +485,7 @@ impl CallOptions {
         self.extra.get_or_insert_default()
     }
 
-    /// Fails when a value was refused.
+    /// Checks that no value was refused.
     pub(crate) fn check(&self) -> Result<(), Status> {
         match &self.invalid {
             Some(status) => Err(status.clone()),
@@ -486,8 +493,8 @@ impl CallOptions {
         }
     }
 
-    /// These options, completed by those of a channel: a call's own go first, and metadata,
-    /// credentials and hooks are used besides the channel's, after them.
+    /// Completes these options by those of a channel. The call's own take precedence; its metadata,
+    /// credentials and hooks follow those of the channel.
     pub(crate) fn with_defaults(mut self, defaults: &Self) -> Self {
         if !defaults.metadata.is_empty() {
             let own = std::mem::replace(&mut self.metadata, defaults.metadata.clone());
@@ -528,7 +535,7 @@ impl CallOptions {
 }
 
 impl ExtraOptions {
-    /// As [`CallOptions::with_defaults`].
+    /// Completes these options by those of a channel, as [`CallOptions::with_defaults`].
     fn with_defaults(mut self, defaults: &Self) -> Self {
         if !defaults.extensions.is_empty() {
             let own = std::mem::replace(&mut self.extensions, defaults.extensions.clone());

@@ -1,3 +1,10 @@
+//! The receiving half of a call, on both sides.
+//!
+//! Owned by a handler, a caller or a call's own future; polled on the owner's task. The parser of
+//! messages is in `codec/reader.rs`.
+//!
+//! Source: grpc-go `ServerStream.RecvMsg`, `ClientStream.RecvMsg`.
+
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -19,7 +26,7 @@ use crate::status::Status;
 /// The half of a call that receives messages.
 ///
 /// Behind a stub, dropping it before the call has ended cancels the call. In a handler, dropping it
-/// discards what is still sent: the client's sends proceed, and nobody reads it.
+/// discards later messages: the client's sends proceed, and nobody reads them.
 ///
 /// Also a [`futures_core::Stream`] of `Result<T, Status>`.
 pub struct RecvStream<T> {
@@ -84,7 +91,7 @@ impl<T> RecvStream<T> {
         }
     }
 
-    /// Takes in what was received already.
+    /// Adds data that is already received.
     pub(crate) fn received(mut self, data: Bytes) -> Self {
         self.reader.push(data.into());
         self
@@ -164,9 +171,9 @@ impl<T> RecvStream<T> {
         &self.trailer
     }
 
-    /// The two ends of the connection that carries the call, behind a stub: once the server has
-    /// answered, or earlier when no other connection can come into play. `None` before, and in a
-    /// handler, where [`CallContext::peer`](super::CallContext::peer) has it.
+    /// The two ends of the call's connection, behind a stub: `None` until the response begins, or
+    /// until the call can use no other connection. `None` in a handler, where
+    /// [`CallContext::peer`](super::CallContext::peer) has it.
     ///
     /// Source: grpc-go `Peer`.
     #[must_use]
@@ -174,7 +181,7 @@ impl<T> RecvStream<T> {
         self.source.peer().map(|peer| &**peer)
     }
 
-    /// Takes the only message of this half: there must be one, and no other.
+    /// Receives the only message of this half: there must be one, and no other.
     pub(crate) async fn recv_only(&mut self) -> Result<T, Status> {
         self.cardinality = Cardinality::One;
         self.gated = false;
@@ -186,7 +193,7 @@ impl<T> RecvStream<T> {
         only.ok_or_else(|| self.no_message())
     }
 
-    /// Takes the only message of a response, with its metadata.
+    /// Receives the only message of a response, with its metadata.
     pub(crate) async fn into_response(mut self) -> Result<Response<T>, Status> {
         let message = self.recv_only().await?;
         let header = self.header.take().unwrap_or_default();
@@ -286,7 +293,7 @@ impl<T> RecvStream<T> {
         None
     }
 
-    /// Returns whether what was received may end with OK.
+    /// Checks that the received messages permit an end with OK.
     fn judge(&self) -> Result<(), Status> {
         if self.reader.is_within_message() {
             return Err(Status::internal(format!(

@@ -1,3 +1,9 @@
+//! A request, on both sides.
+//!
+//! Created by callers and by the server's dispatch; owned by a call's builder or a handler.
+//!
+//! Source: connect-go `Request`.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +17,7 @@ use crate::later;
 use crate::metadata::{Metadata, MetadataError};
 use crate::status::Status;
 
-/// The keys by which a trace crosses a service: those of W3C Trace Context and of gRPC.
+/// The metadata keys of a trace context: those of W3C Trace Context and of gRPC.
 const TRACE_KEYS: [&str; 3] = ["traceparent", "tracestate", "grpc-trace-bin"];
 
 /// A message, or a stream of messages, with the metadata that came or goes before it.
@@ -46,11 +52,11 @@ enum RequestSource {
     Incoming(Incoming),
 }
 
-/// A received request without its message: its call, and what this program has changed of it.
+/// A received request without its message: its call, and the changes that this program has made.
 #[derive(Clone, Debug)]
 pub(crate) struct Incoming {
     context: CallContext,
-    /// In a place of its own, because few handlers and interceptors change anything.
+    /// Boxed, because few handlers and interceptors change anything.
     changed: Option<Box<Changed>>,
 }
 
@@ -192,7 +198,7 @@ impl RequestSource {
 }
 
 impl<T> Request<T> {
-    /// A request to be sent, without metadata and without a deadline.
+    /// Creates a request to send, without metadata and without a deadline.
     pub const fn new(message: T) -> Self {
         Self {
             message,
@@ -200,7 +206,7 @@ impl<T> Request<T> {
         }
     }
 
-    /// The request of a call, with the metadata that came with it.
+    /// Creates the request of a received call.
     #[inline]
     pub(crate) fn incoming(message: T, incoming: Incoming) -> Self {
         Self {
@@ -267,7 +273,7 @@ impl<T> Request<T> {
         self.source.metadata()
     }
 
-    /// The metadata, to be changed.
+    /// The metadata, mutable.
     pub fn metadata_mut(&mut self) -> &mut Metadata {
         match &mut self.source {
             RequestSource::Outgoing { metadata, .. } => metadata,
@@ -275,8 +281,8 @@ impl<T> Request<T> {
         }
     }
 
-    /// Typed values that travel with the request inside this program. In a handler these are the
-    /// values that stats handlers, the head hook and interceptors have inserted.
+    /// The typed values that travel with the request inside this program. In a handler these are
+    /// the values that stats handlers, the head hook and interceptors have inserted.
     pub fn extensions(&self) -> &Extensions {
         match &self.source {
             RequestSource::Outgoing { extensions, .. } => extensions,
@@ -284,7 +290,7 @@ impl<T> Request<T> {
         }
     }
 
-    /// Typed values that travel with the request inside this program, to be changed.
+    /// The typed values that travel with the request inside this program, mutable.
     pub fn extensions_mut(&mut self) -> &mut Extensions {
         match &mut self.source {
             RequestSource::Outgoing { extensions, .. } => extensions,
@@ -341,41 +347,41 @@ impl<T> Request<T> {
         self.source.context()
     }
 
-    /// The two ends of the connection that the request came by, in a handler; `None` for a request
-    /// made by [`Request::new`].
+    /// The two ends of the request's connection, in a handler; `None` for a request made by
+    /// [`Request::new`].
     pub fn peer(&self) -> Option<&Peer> {
         self.context().map(CallContext::peer)
     }
 
-    /// In a handler, adds to the response's header metadata, as [`CallContext::set_header`].
-    /// Without a call, as in a test that calls a handler itself, this does nothing.
+    /// Adds to the response's header metadata in a handler, as [`CallContext::set_header`]. Without
+    /// a call, as in a test that calls a handler itself, this does nothing.
     ///
     /// # Errors
-    /// INTERNAL when the headers are out already.
+    /// INTERNAL if the headers have been sent.
     pub fn set_header(&self, metadata: Metadata) -> Result<(), Status> {
         self.context()
             .map_or(Ok(()), |call| call.set_header(metadata))
     }
 
-    /// In a handler, sends the response's headers now, as [`CallContext::send_header`]. Without a
+    /// Sends the response's headers now in a handler, as [`CallContext::send_header`]. Without a
     /// call this does nothing.
     ///
     /// # Errors
-    /// INTERNAL when the headers are out already.
+    /// INTERNAL if the headers have been sent.
     pub fn send_header(&self, metadata: Metadata) -> Result<(), Status> {
         self.context()
             .map_or(Ok(()), |call| call.send_header(metadata))
     }
 
-    /// In a handler, adds to the trailers, as [`CallContext::set_trailer`]. Without a call this
-    /// does nothing.
+    /// Adds to the trailers in a handler, as [`CallContext::set_trailer`]. Without a call this does
+    /// nothing.
     pub fn set_trailer(&self, metadata: Metadata) {
         if let Some(call) = self.context() {
             call.set_trailer(metadata);
         }
     }
 
-    /// In a handler, sets the compressor of the response's messages, as
+    /// Sets the compressor of the response's messages in a handler, as
     /// [`CallContext::set_send_compressor`]. Without a call this does nothing.
     ///
     /// # Errors
@@ -386,7 +392,7 @@ impl<T> Request<T> {
             .map_or(Ok(()), |call| call.set_send_compressor(name))
     }
 
-    /// In a handler, the names of the compressors that the client accepts for responses, as
+    /// The names of the compressors that the client accepts for responses, in a handler, as
     /// [`CallContext::client_supported_compressors`]. Without a call: none.
     #[must_use]
     pub fn client_supported_compressors(&self) -> Vec<&str> {
@@ -394,8 +400,8 @@ impl<T> Request<T> {
             .map_or_else(Vec::new, CallContext::client_supported_compressors)
     }
 
-    /// A request for a call that is made on behalf of this one: it has this call's deadline, ends
-    /// when this call ends, and carries its trace context (`traceparent`, `tracestate`,
+    /// Creates a request for a call on behalf of this one: it has this call's deadline, ends when
+    /// this call ends, and carries its trace context (`traceparent`, `tracestate`,
     /// `grpc-trace-bin`). No other metadata is passed on, and no [extension](Self::extensions);
     /// [`Metadata::forward`] passes on more.
     pub fn outgoing<M>(&self, message: M) -> Request<M> {
@@ -418,7 +424,7 @@ impl<T> Request<T> {
         }
     }
 
-    /// The same request around another message: metadata, deadline, context and extensions stay.
+    /// Replaces the message. Metadata, deadline, context and extensions stay.
     pub fn map<M>(self, map: impl FnOnce(T) -> M) -> Request<M> {
         Request {
             message: map(self.message),

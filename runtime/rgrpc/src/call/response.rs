@@ -1,3 +1,9 @@
+//! A response, on both sides.
+//!
+//! Created by handlers and by a client's calls; owned by the caller or the server's call.
+//!
+//! Source: connect-go `Response`.
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,7 +24,7 @@ pub struct Response<T> {
 }
 
 impl<T> Response<T> {
-    /// A response without metadata.
+    /// Creates a response without metadata.
     pub const fn new(message: T) -> Self {
         Self {
             message,
@@ -57,7 +63,7 @@ impl<T> Response<T> {
         &self.message
     }
 
-    /// The message, to be changed.
+    /// The message, mutable.
     pub const fn message_mut(&mut self) -> &mut T {
         &mut self.message
     }
@@ -82,7 +88,7 @@ impl<T> Response<T> {
         &self.metadata
     }
 
-    /// The header metadata, to be changed.
+    /// The header metadata, mutable.
     pub const fn metadata_mut(&mut self) -> &mut Metadata {
         &mut self.metadata
     }
@@ -92,13 +98,12 @@ impl<T> Response<T> {
         &self.trailer
     }
 
-    /// The trailers, to be changed.
+    /// The trailers, mutable.
     pub const fn trailer_mut(&mut self) -> &mut Metadata {
         &mut self.trailer
     }
 
-    /// The two ends of the connection that the response came by; `None` for a response that came by
-    /// none.
+    /// The two ends of the response's connection; `None` for a response that was not received.
     ///
     /// Source: grpc-go `Peer`.
     #[must_use]
@@ -119,7 +124,7 @@ impl<T> Response<T> {
         Ok(self)
     }
 
-    /// The same response around another message.
+    /// Replaces the message. Metadata, trailers and peer stay.
     pub fn map<M>(self, map: impl FnOnce(T) -> M) -> Response<M> {
         Response {
             message: map(self.message),

@@ -1,3 +1,7 @@
+//! The option that collects a call's header metadata, trailers and peer.
+//!
+//! Filled in by the attempts of the call, on the task that polls it; read by the user, on any task.
+
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -7,11 +11,11 @@ use crate::metadata::Metadata;
 
 /// The header metadata, the trailers and the peer of a call, whichever way it ends.
 ///
-/// A handle that is given to a call as an option and filled in as the response comes. It tells the
-/// same of all four kinds of calls and of their success, failure, cancellation and deadline: what
-/// had come by then. A [`Response`](crate::Response) or [`RecvStream`](crate::RecvStream) has the
-/// same where the call ends well, and [`Status::metadata`](crate::Status::metadata) the trailers of
-/// a failure; the header metadata and the peer of a failure are here alone.
+/// A handle that is an option of a call and is filled in as the response comes. It works alike for
+/// all four kinds of calls, and on success, failure, cancellation and deadline: it has all that was
+/// received until then. A [`Response`](crate::Response) or [`RecvStream`](crate::RecvStream) has
+/// the same for a call that succeeds, and [`Status::metadata`](crate::Status::metadata) the
+/// trailers of a failure; only this handle has the header metadata and the peer of a failure.
 ///
 /// ```
 /// # use rgrpc::{Call, Codec, Invoke, ResponseInfo, Status, Unary};
@@ -25,10 +29,9 @@ use crate::metadata::Metadata;
 /// # }
 /// ```
 ///
-/// A call that is retried or hedged tells of the attempt that it has ended with, and
-/// until then of the attempt that began last. A handle that is given to several calls tells of the
-/// one whose attempt began or ended last: use a new one for each call. Cloning it makes another
-/// handle of the same call.
+/// A call that is retried or hedged shows the attempt that it has ended with, and until then the
+/// attempt that began last. A handle of several calls shows the one whose attempt began or ended
+/// last: use a new one for each call. A clone is another handle of the same call.
 ///
 /// It is an option, and not part of [`Status`](crate::Status), for three reasons: a status that a
 /// deadline or a cancellation makes does not come from the response, a status that is passed on
@@ -45,8 +48,8 @@ impl ResponseInfo {
         Self::default()
     }
 
-    /// The header metadata; empty before it has come, and when the call ended without any: a
-    /// failure without messages mostly has trailers alone.
+    /// The header metadata; empty before it is received, and when the call ended without any: a
+    /// failure without messages is mostly trailers-only.
     ///
     /// Source: grpc-go `Header`.
     #[must_use]
@@ -111,15 +114,15 @@ impl Exchange {
         })
     }
 
-    /// The headers have come.
+    /// Sets the received header metadata.
     pub(crate) fn set_header(&self, header: &Metadata) {
-        // They come once.
+        // Headers are received once.
         let _ = self.header.set(header.clone());
     }
 
-    /// The trailers have come.
+    /// Sets the received trailers.
     pub(crate) fn set_trailer(&self, trailer: &Metadata) {
-        // As above.
+        // Trailers are received once.
         let _ = self.trailer.set(trailer.clone());
     }
 }

@@ -1,3 +1,10 @@
+//! The sending half of a call, on both sides.
+//!
+//! Owned by a handler, a caller or a call's own future; polled on the owner's task. The framing is
+//! in `codec/framing.rs`.
+//!
+//! Source: grpc-go `ServerStream.SendMsg`, `ClientStream.SendMsg`.
+
 use std::any::TypeId;
 use std::borrow::Borrow;
 use std::fmt;
@@ -30,7 +37,7 @@ pub struct SendStream<T> {
     frame: Frame<T>,
     codec: TypeId,
     limit: MessageLimit,
-    /// Messages are sent as they are, though the call compresses.
+    /// True if messages are sent uncompressed although the call has a compressor.
     uncompressed: bool,
     closed: bool,
 }
@@ -64,8 +71,8 @@ impl<T> SendStream<T> {
         self
     }
 
-    /// Sends a message, given by value or by reference. Waits until flow control allows it, and
-    /// returns when it is on its way, not when it has arrived.
+    /// Sends a message, given by value or by reference. Waits until flow control permits it, and
+    /// returns when the message is on its way, not when it has arrived.
     ///
     /// Cancel-safe: a future that is dropped before it is ready has not sent the message.
     ///
@@ -113,8 +120,8 @@ impl<T> SendStream<T> {
         self.uncompressed = !compressed;
     }
 
-    /// Sends the only message of this half and closes it. When the call has ended already, the
-    /// receiving half says why, and this is no failure.
+    /// Sends the only message of this half and closes it. Does not fail if the call has already
+    /// ended: the receiving half has the reason.
     pub(crate) async fn send_only(&mut self, message: &T) -> Result<(), Status> {
         let framed = self.framed(message)?;
         if poll_fn(|cx| self.poll_open(cx)).await.is_ok() {
@@ -124,8 +131,8 @@ impl<T> SendStream<T> {
         Ok(())
     }
 
-    /// Tells the peer that no message follows (half-close). Idempotent. In a handler it does
-    /// nothing: there the call's end follows the handler's.
+    /// Half-closes the call: no message follows. Idempotent. Does nothing in a handler, whose
+    /// return ends the call.
     pub fn close(&mut self) {
         self.closed = true;
         self.sink.close();

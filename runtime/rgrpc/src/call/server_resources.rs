@@ -1,5 +1,5 @@
-//! The resources of a server that its calls use. A connection's handle keeps them; the server's options
-//! own them.
+//! The resources of a server that its calls use. A connection's handle keeps them; the server's
+//! options own them.
 
 use crate::buffer_pool::BufferPool;
 use crate::codec::CompressorRegistry;

@@ -1,3 +1,7 @@
+//! The response of a unary call, received and decoded.
+//!
+//! Called by a client's unary and hedged calls, on the caller's task.
+
 use std::future::poll_fn;
 use std::sync::Arc;
 

@@ -1,5 +1,8 @@
 //! Message framing: a five-byte prefix before every message ("PROTOCOL-HTTP2",
 //! Length-Prefixed-Message).
+//!
+//! Called by the sending and receiving halves and by unary calls, on the tasks that send and
+//! receive.
 
 use bytes::{Buf, BufMut, Bytes};
 use rgrpc_http2::BytesQueue;

@@ -1,3 +1,8 @@
+//! The limits on the sizes of messages, and their errors.
+//!
+//! Set from the options of a call or a server; checked by framing and by the reader, on the task
+//! that sends or receives.
+
 use crate::side::Side;
 use crate::status::Status;
 

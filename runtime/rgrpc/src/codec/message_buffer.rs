@@ -1,3 +1,8 @@
+//! The buffer that a message is encoded into.
+//!
+//! Created for each message by `framing.rs`; written by codecs, on the task that sends. The only
+//! file of the crate with unsafe code, which Miri tests.
+
 use bytes::buf::UninitSlice;
 use bytes::{Buf, BufMut, Bytes};
 use rgrpc_http2::BytesQueue;
@@ -12,11 +17,11 @@ const INITIAL_CAPACITY: usize = 1024;
 
 /// The buffer that a codec writes a message to, as a [`BufMut`].
 ///
-/// Written data is copied into contiguous memory. The exception is a [`Bytes`] of 16 KiB or more: it
-/// is shared and sent without a copy. A codec hands it over by [`put_shared`](Self::put_shared).
+/// Written data is copied into contiguous memory. The exception is a [`Bytes`] of 16 KiB or more:
+/// it is shared and sent without a copy. A codec hands it over by [`put_shared`](Self::put_shared).
 /// [`put`](BufMut::put), which prost calls, shares a source that gives its bytes away without a
-/// copy. So a field of type `Bytes`, which the code generator's option `bytes` makes, costs the same
-/// whatever its length.
+/// copy. So a field of type `Bytes`, which the code generator's option `bytes` makes, costs the
+/// same whatever its length.
 #[derive(Debug, Default)]
 pub struct MessageBuffer {
     /// The copied data.
@@ -68,8 +73,8 @@ impl MessageBuffer {
         self.len() == 0
     }
 
-    /// Appends `bytes` as they are. A short one is copied: a separate piece of the message costs more
-    /// than the copy of less than 16 KiB.
+    /// Appends `bytes` as they are. A short one is copied: a separate piece of the message costs
+    /// more than the copy of less than 16 KiB.
     pub fn put_shared(&mut self, bytes: Bytes) {
         if bytes.len() >= SEGMENT {
             self.share(bytes);

@@ -1,3 +1,8 @@
+//! The bytes that a message is decoded from.
+//!
+//! Created by the reader for each message; read by codecs and compressors, on the task that
+//! receives.
+
 use bytes::{Buf, BufMut, Bytes};
 use rgrpc_http2::BytesQueue;
 

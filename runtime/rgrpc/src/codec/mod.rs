@@ -3,6 +3,9 @@
 //! A [`Codec`] encodes one message. [`frame`] adds the five-byte prefix, and [`MessageReader`]
 //! finds the messages in DATA frames of any split. Both apply the call's [compression]. They run on
 //! the task that sends or receives.
+//!
+//! The codecs are `proto` and `raw`. A codec writes to a [`MessageBuffer`] and reads from
+//! [`MessageBytes`]; `prepared` has messages that are encoded once and sent many times.
 
 mod compression;
 mod framing;

@@ -1,7 +1,7 @@
 //! Panics of the codecs and the compressors of a client's calls.
 //!
-//! They run on the task of the caller, where a panic ends the call alone. On a server they run with the
-//! handler, whose code is guarded as a whole.
+//! They run on the task of the caller, where a panic ends only the call. On a server they run with
+//! the handler, whose code is guarded as a whole.
 
 use crate::side::Side;
 use crate::status::Status;

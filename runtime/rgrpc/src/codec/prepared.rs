@@ -1,3 +1,7 @@
+//! A message that is encoded once and sent many times.
+//!
+//! Created by users; sent by the stream halves and unary calls, on any number of tasks.
+
 use std::any::TypeId;
 use std::fmt;
 use std::io;

@@ -1,3 +1,7 @@
+//! The codec of generated code.
+//!
+//! Called by framing and by the receiving half of a call, on its task.
+
 use std::io;
 
 use bytes::Bytes;

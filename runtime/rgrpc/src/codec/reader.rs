@@ -1,3 +1,9 @@
+//! The reader of received messages ("PROTOCOL-HTTP2", Length-Prefixed-Message).
+//!
+//! Owned by the receiving half of a call, on the task that receives.
+//!
+//! Source: grpc-go `internal/transport`, `parser.recvMsg`.
+
 use bytes::Buf;
 use rgrpc_http2::BytesQueue;
 
@@ -27,9 +33,9 @@ pub(crate) struct MessageReader {
 /// A message that was read.
 #[derive(Debug)]
 pub(crate) struct ReadMessage {
-    /// Its bytes, decompressed.
+    /// The bytes, decompressed.
     pub(crate) bytes: MessageBytes,
-    /// Its length as it came, without its prefix.
+    /// The length on the wire, without the prefix.
     pub(crate) compressed_len: usize,
 }
 
@@ -52,7 +58,7 @@ impl MessageReader {
         };
     }
 
-    /// As [`set_encoding`](Self::set_encoding), for one that is not [`Encoding::Identity`].
+    /// Sets the encoding of compressed messages, other than [`Encoding::Identity`].
     pub(crate) fn set_boxed_encoding(&mut self, encoding: Box<Encoding>) {
         self.encoding = Some(encoding);
     }

@@ -1,4 +1,6 @@
 //! The credentials of a channel: a handshake, and per-RPC credentials that go with it.
+//!
+//! Called by the connector, on the task of the attempt to connect.
 
 use std::error::Error;
 use std::fmt;
@@ -42,11 +44,12 @@ pub fn insecure() -> ChannelCredentials {
     ChannelCredentials::new(Insecure)
 }
 
-/// Creates credentials for connections within one machine. Connections to other machines are refused.
+/// Creates credentials for connections within one machine. Connections to other machines are
+/// refused.
 ///
-/// The security level is `NoSecurity` for TCP, since any user of the machine can listen on a port, and
-/// `PrivacyAndIntegrity` for unix sockets and in-process pipes, so that per-RPC credentials may be sent
-/// there. A dialer of the user's decides by the [`Peer`] that it reports.
+/// The security level is `NoSecurity` for TCP, since any user of the machine can listen on a port,
+/// and `PrivacyAndIntegrity` for unix sockets and in-process pipes, so that per-RPC credentials may
+/// be sent there. A dialer of the user's decides by the [`Peer`] that it reports.
 ///
 /// Source: grpc-go's package `credentials/local`.
 #[must_use]
@@ -66,13 +69,14 @@ impl ChannelCredentials {
         }
     }
 
-    /// Adds per-RPC credentials, which makes the credentials a bundle: a channel that is created with
-    /// them sends both. They follow those of
+    /// Adds per-RPC credentials, which makes the credentials a bundle: a channel that is created
+    /// with them sends both. They follow those of
     /// [`ClientConnBuilder::per_rpc_credentials`](crate::ClientConnBuilder::per_rpc_credentials).
     /// Default: none.
     ///
     /// ```
-    /// # fn bundle(tls: rgrpc::credentials::ChannelCredentials, token: impl rgrpc::credentials::PerRpcCredentials) {
+    /// # use rgrpc::credentials::{ChannelCredentials, PerRpcCredentials};
+    /// # fn bundle(tls: ChannelCredentials, token: impl PerRpcCredentials) {
     /// let bundle = tls.with_per_rpc_credentials(token);
     /// let conn = rgrpc::ClientConn::new("dns:///greeter.example.com:443", bundle);
     /// # }
@@ -85,8 +89,8 @@ impl ChannelCredentials {
         self
     }
 
-    /// Sets the function that returns the credentials of each [mode](Self::mode) of a bundle, or `None`
-    /// for a mode that it does not know. Default: no modes.
+    /// Sets the function that returns the credentials of each [mode](Self::mode) of a bundle, or
+    /// `None` for a mode that it does not know. Default: no modes.
     ///
     /// Source: grpc-go `credentials.Bundle.NewWithMode`.
     #[must_use]
@@ -98,8 +102,8 @@ impl ChannelCredentials {
         self
     }
 
-    /// Returns the credentials for a mode, such as `fallback` or `balancer`. A balancing policy that
-    /// connects to helpers of its own asks for it. `None`: the credentials have no such mode.
+    /// Returns the credentials for a mode, such as `fallback` or `balancer`. A balancing policy
+    /// that connects to helpers of its own asks for it. `None`: the credentials have no such mode.
     ///
     /// Source: grpc-go `credentials.Bundle.NewWithMode`.
     #[must_use]
@@ -134,7 +138,7 @@ impl ChannelCredentials {
         self.protocol == INSECURE
     }
 
-    /// Returns the end of the error text for a server that does not answer in HTTP/2 after the
+    /// Returns the end of the error text for a server that does not respond in HTTP/2 after the
     /// handshake: the likely reason.
     pub(crate) fn unanswered_hint(&self) -> &'static str {
         if self.are_insecure() {
@@ -145,7 +149,8 @@ impl ChannelCredentials {
         }
     }
 
-    /// Secures a connection. The caller drops the future at the deadline, which is only told here.
+    /// Secures a connection. The caller drops the future at the deadline, which the handshake only
+    /// reads.
     pub(crate) async fn secure(
         &self,
         connected: Connected,

@@ -15,8 +15,9 @@ use super::{ClientHandshakeInfo, Secured, ServerHandshakeInfo};
 
 /// The result of a handshake: the secured connection, or the reason of the failure.
 ///
-/// The reason's text names what the user can change, such as an option of the credentials. The runtime
-/// adds the side, the protocol and the address: see [`HandshakeError`](super::HandshakeError).
+/// The reason's text names what the user can change, such as an option of the credentials. The
+/// runtime adds the side, the protocol and the address: see
+/// [`HandshakeError`](super::HandshakeError).
 pub type HandshakeResult = Result<Secured, Box<dyn Error + Send + Sync>>;
 
 /// The security handshake of a channel's connections.
@@ -26,8 +27,8 @@ pub type HandshakeResult = Result<Secured, Box<dyn Error + Send + Sync>>;
 ///
 /// ```
 /// use rgrpc::credentials::{
-///     AuthInfo, ChannelCredentials, ClientHandshake, ClientHandshakeInfo, HandshakeResult, Secured,
-///     SecurityLevel,
+///     AuthInfo, ChannelCredentials, ClientHandshake, ClientHandshakeInfo, HandshakeResult,
+///     Secured, SecurityLevel,
 /// };
 /// use rgrpc::io::BoxedIo;
 /// use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -56,8 +57,8 @@ pub type HandshakeResult = Result<Secured, Box<dyn Error + Send + Sync>>;
 ///
 /// Source: grpc-go `credentials.TransportCredentials`.
 pub trait ClientHandshake: Send + Sync + 'static {
-    /// Returns the name of the protocol, for errors and logs. Requests have the `:scheme` `https` if
-    /// it is `tls`, and `http` otherwise.
+    /// Returns the name of the protocol, for errors and logs. Requests have the `:scheme` `https`
+    /// if it is `tls`, and `http` otherwise.
     ///
     /// Source: grpc-go `ProtocolInfo.SecurityProtocol`.
     fn protocol(&self) -> &'static str;
@@ -72,15 +73,17 @@ pub trait ClientHandshake: Send + Sync + 'static {
         None
     }
 
-    /// Checks that the server of a secured connection also serves `host`: the host of an authority that
-    /// a call [sets for itself](crate::CallOptions::set_authority), or that a load balancing policy
-    /// [sets](crate::balancer::Pick::with_authority) for an attempt. Default: refuses every host.
+    /// Checks that the server of a secured connection also serves `host`: the host of an authority
+    /// that a call [sets for itself](crate::CallOptions::set_authority), or that a load balancing
+    /// policy [sets](crate::balancer::Pick::with_authority) for an attempt. Default: refuses every
+    /// host.
     ///
     /// It runs on the caller's task, for each attempt of such a call. A panic fails the call with
     /// INTERNAL.
     ///
     /// # Errors
-    /// The server is not known to serve the host. The attempt fails with UNAVAILABLE and this reason.
+    /// The server is not known to serve the host. The attempt fails with UNAVAILABLE and this
+    /// reason.
     ///
     /// Source: grpc-go `credentials.AuthorityValidator`.
     fn check_host(&self, host: &str, peer: &Peer) -> Result<(), Box<dyn Error + Send + Sync>> {
@@ -91,16 +94,16 @@ pub trait ClientHandshake: Send + Sync + 'static {
 
     /// Secures a connection that was just made.
     ///
-    /// It must not read beyond the handshake, or must hand back a stream that begins with what it has
-    /// read. A panic fails the attempt to connect.
+    /// It must not read beyond the handshake, or must hand back a stream that begins with what it
+    /// has read. A panic fails the attempt to connect.
     ///
-    /// The future is dropped at the [deadline](ClientHandshakeInfo::deadline) of the attempt, and when
-    /// the channel needs the connection no more. A dropped future must close the connection, as it does
-    /// by dropping `io`.
+    /// The future is dropped at the [deadline](ClientHandshakeInfo::deadline) of the attempt, and
+    /// when the channel no longer needs the connection. A dropped future must close the connection,
+    /// as it does by dropping `io`.
     ///
     /// # Errors
-    /// The connection is closed, and the attempt fails: its error has the reason and the address, and
-    /// the next attempt follows after the backoff.
+    /// The connection is closed, and the attempt fails: its error has the reason and the address,
+    /// and the next attempt follows after the backoff.
     fn handshake(
         &self,
         io: BoxedIo,
@@ -110,8 +113,8 @@ pub trait ClientHandshake: Send + Sync + 'static {
 
 /// The security handshake of a server's connections.
 ///
-/// [`ServerCredentials::new`](super::ServerCredentials::new) makes credentials of it. Each connection
-/// runs it on its own task, so that a slow one delays no other.
+/// [`ServerCredentials::new`](super::ServerCredentials::new) makes credentials of it. Each
+/// connection runs it on its own task, so that a slow one delays no other.
 ///
 /// Source: grpc-go `credentials.TransportCredentials`.
 pub trait ServerHandshake: Send + Sync + 'static {
@@ -120,17 +123,17 @@ pub trait ServerHandshake: Send + Sync + 'static {
 
     /// Secures an accepted connection.
     ///
-    /// It must not read beyond the handshake, or must hand back a stream that begins with what it has
-    /// read. A panic refuses the connection.
+    /// It must not read beyond the handshake, or must hand back a stream that begins with what it
+    /// has read. A panic refuses the connection.
     ///
     /// The future is dropped at the deadline, which is
-    /// [`connection_timeout`](crate::Server::connection_timeout) after the connection was accepted, and
-    /// when the server begins to stop.
+    /// [`connection_timeout`](crate::Server::connection_timeout) after the connection was accepted,
+    /// and when the server begins to stop.
     ///
     /// # Errors
     /// The connection is closed and the reason is logged. A reason whose source is an
-    /// [`io::Error`](std::io::Error) of a client that has hung up is logged at debug level, and so is
-    /// [`ConnectionDispatched`](super::ConnectionDispatched).
+    /// [`io::Error`](std::io::Error) of a client that has hung up is logged at debug level, and so
+    /// is [`ConnectionDispatched`](super::ConnectionDispatched).
     fn handshake(
         &self,
         io: BoxedIo,

@@ -1,4 +1,7 @@
 //! The failure of a handshake, with its side and its protocol.
+//!
+//! Created by `channel.rs` and `server.rs`, on the task of the attempt to connect or of the
+//! accepted connection.
 
 use std::error::Error;
 use std::fmt;
@@ -12,8 +15,8 @@ use crate::task::Panicked;
 /// The failure of a connection's security handshake.
 ///
 /// On a client it is in the chain of sources of the status of every call that fails for it; on a
-/// server it is in the log. Its text has the protocol and the other side. Its source is the error of
-/// the handshake.
+/// server it is in the log. Its text has the protocol and the other side. Its source is the error
+/// of the handshake.
 #[derive(Clone)]
 pub struct HandshakeError {
     side: Side,
@@ -75,7 +78,7 @@ impl HandshakeError {
         self.protocol
     }
 
-    /// Returns whether the handshake was dropped because its time was over.
+    /// Returns whether the handshake was dropped at its deadline.
     #[must_use]
     pub const fn is_timeout(&self) -> bool {
         matches!(self.cause, HandshakeFailureCause::TimedOut { .. })

@@ -1,4 +1,7 @@
 //! The inputs of a handshake.
+//!
+//! Created by `channel.rs` and `server.rs` for each connection; read by handshakes, on the task of
+//! the attempt to connect or of the accepted connection.
 
 use tokio::time::Instant;
 
@@ -20,8 +23,8 @@ pub struct ClientHandshakeInfo<'a> {
 }
 
 impl<'a> ClientHandshakeInfo<'a> {
-    /// Creates the inputs for a server of this name, without attributes and deadline: for tests of a
-    /// handshake.
+    /// Creates the inputs for a server of this name, without attributes and deadline: for tests of
+    /// a handshake.
     #[must_use]
     pub fn new(server_name: &'a str, peer: &'a Peer) -> Self {
         static NONE: Attributes = Attributes::new();
@@ -68,8 +71,8 @@ impl<'a> ClientHandshakeInfo<'a> {
         Self { deadline, ..self }
     }
 
-    /// The name that the server must prove: the host of the channel's authority, a DNS name or an IP
-    /// address.
+    /// The name that the server must prove: the host of the channel's authority, a DNS name or an
+    /// IP address.
     #[must_use]
     pub const fn server_name(&self) -> &'a str {
         self.server_name
@@ -94,8 +97,9 @@ impl<'a> ClientHandshakeInfo<'a> {
     }
 
     /// The attributes of the subchannel: those of its endpoint
-    /// ([`Endpoint::connection_attributes`](crate::resolver::Endpoint::connection_attributes)) and of
-    /// its balancers ([`SubConnOptions::attributes`](crate::balancer::SubConnOptions::attributes)).
+    /// ([`Endpoint::connection_attributes`](crate::resolver::Endpoint::connection_attributes)) and
+    /// of its balancers
+    /// ([`SubConnOptions::attributes`](crate::balancer::SubConnOptions::attributes)).
     #[must_use]
     pub const fn attributes(&self) -> &'a Attributes {
         self.attributes
@@ -107,7 +111,8 @@ impl<'a> ClientHandshakeInfo<'a> {
         self.attributes.get()
     }
 
-    /// The time at which the handshake is dropped: the connect timeout of the attempt. `None`: never.
+    /// The time at which the handshake is dropped: the connect timeout of the attempt. `None`:
+    /// never.
     #[must_use]
     pub const fn deadline(&self) -> Option<Instant> {
         self.deadline
@@ -123,8 +128,8 @@ pub struct ServerHandshakeInfo<'a> {
 }
 
 impl<'a> ServerHandshakeInfo<'a> {
-    /// Creates the inputs for a connection, without values of its listener and without a deadline: for
-    /// tests of a handshake.
+    /// Creates the inputs for a connection, without values of its listener and without a deadline:
+    /// for tests of a handshake.
     #[must_use]
     pub const fn new(peer: &'a Peer) -> Self {
         static NONE: Extensions = Extensions::new();
@@ -153,7 +158,8 @@ impl<'a> ServerHandshakeInfo<'a> {
         self.peer
     }
 
-    /// The typed values that the [listener](crate::io::Connected::extensions) has given the connection.
+    /// The typed values that the [listener](crate::io::Connected::extensions) has given the
+    /// connection.
     #[must_use]
     pub const fn extensions(&self) -> &'a Extensions {
         self.extensions

@@ -1,3 +1,7 @@
+//! Credentials without security.
+//!
+//! Called on the task of the attempt to connect and on that of an accepted connection.
+
 use std::error::Error;
 
 use super::{
@@ -15,7 +19,7 @@ impl ClientHandshake for Insecure {
         INSECURE
     }
 
-    /// Any host is as good as any other, where none is verified.
+    /// Accepts any host, because none is verified.
     fn check_host(&self, _: &str, _: &Peer) -> Result<(), Box<dyn Error + Send + Sync>> {
         Ok(())
     }

@@ -1,3 +1,7 @@
+//! Credentials for connections within one machine.
+//!
+//! Called on the task of the attempt to connect and on that of an accepted connection.
+
 use std::error::Error;
 
 use super::{
@@ -8,8 +12,8 @@ use crate::io::{Address, AuthInfo, BoxedIo, Peer, SecurityLevel};
 
 const LOCAL: &str = "local";
 
-/// The handshake of connections within one machine, for both sides. It exchanges nothing, and refuses
-/// connections to other machines.
+/// The handshake of connections within one machine, for both sides. It exchanges nothing, and
+/// refuses connections to other machines.
 ///
 /// Source: grpc-go's package `credentials/local`.
 #[derive(Debug)]

@@ -4,15 +4,16 @@
 //! A server uses plain text unless it has [`ServerCredentials`], as in grpc-go.
 //!
 //! Transport credentials are a handshake on each new connection: a [`ClientHandshake`] and a
-//! [`ServerHandshake`], which users can implement. Those of this crate are [`insecure`], [`local`] and,
-//! with the feature `tls`, `ClientTls` and `ServerTls`, which take PEM: CA certificates, certificate
-//! chains, private keys. [`Peer::auth`](crate::io::Peer::auth) has the result of a handshake.
+//! [`ServerHandshake`], which users can implement. Those of this crate are [`insecure`], [`local`]
+//! and, with the feature `tls`, `ClientTls` and `ServerTls`, which take PEM: CA certificates,
+//! certificate chains, private keys. [`Peer::auth`](crate::io::Peer::auth) has the result of a
+//! handshake.
 //!
-//! [`PerRpcCredentials`] are sent with each call instead, as metadata. Transport and per-RPC credentials
-//! in one object are a [bundle](ChannelCredentials::with_per_rpc_credentials).
+//! [`PerRpcCredentials`] are sent with each call instead, as metadata. Transport and per-RPC
+//! credentials in one object are a [bundle](ChannelCredentials::with_per_rpc_credentials).
 //!
-//! The task of an attempt to connect runs the handshake on each dialed connection, and each accepted
-//! connection's own task runs one on the server.
+//! The task of an attempt to connect runs the handshake on each dialed connection, and each
+//! accepted connection's own task runs one on the server.
 
 mod channel;
 mod handshake;

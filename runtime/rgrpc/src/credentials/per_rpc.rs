@@ -1,4 +1,6 @@
 //! Per-RPC credentials: metadata such as a token or a signature that is sent with each call.
+//!
+//! Asked by each attempt that has a connection, on the caller's task, without a lock.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -47,12 +49,12 @@ pub trait PerRpcCredentials: Send + Sync + 'static {
     /// become INTERNAL (gRFC A54).
     fn metadata<'a>(&'a self, request: RequestInfo<'a>) -> MetadataFuture<'a>;
 
-    /// Returns the lowest security level of a connection on which the metadata may be sent. Default:
-    /// [`SecurityLevel::PrivacyAndIntegrity`].
+    /// Returns the lowest security level of a connection on which the metadata may be sent.
+    /// Default: [`SecurityLevel::PrivacyAndIntegrity`].
     ///
-    /// An attempt on a connection with a lower level fails with UNAUTHENTICATED, and nothing is sent. A
-    /// channel whose transport credentials are [`insecure`](super::insecure) cannot be built with
-    /// credentials that require more than [`SecurityLevel::NoSecurity`].
+    /// An attempt on a connection with a lower level fails with UNAUTHENTICATED, and nothing is
+    /// sent. A channel whose transport credentials are [`insecure`](super::insecure) cannot be
+    /// built with credentials that require more than [`SecurityLevel::NoSecurity`].
     ///
     /// Source: grpc-go `PerRPCCredentials.RequireTransportSecurity`, as a level.
     fn min_security_level(&self) -> SecurityLevel {
@@ -118,7 +120,7 @@ impl<'a> RequestInfo<'a> {
     }
 }
 
-/// The name of the code that a panic ends an attempt with.
+/// The name of per-RPC credentials in the text of a panic.
 const CREDENTIALS: &str = "the per-RPC credentials";
 
 /// Checks that all credentials may be sent on a connection.

@@ -1,4 +1,6 @@
 //! The output of a handshake.
+//!
+//! Created by handshakes, on the task of the attempt to connect or of the accepted connection.
 
 use std::any::Any;
 use std::error::Error;
@@ -27,7 +29,7 @@ impl Secured {
     ///
     /// `io` is any stream of tokio. A [`BoxedIo`] is used as it is and costs nothing more. A stream
     /// should support [vectored writes](tokio::io::AsyncWrite::is_write_vectored) if it can, and
-    /// `poll_flush` must write what it has buffered. Dropping it must close the connection.
+    /// `poll_flush` must write all buffered bytes. Dropping it must close the connection.
     #[must_use]
     pub fn new(io: impl Io, auth: AuthInfo) -> Self {
         Self {
@@ -77,8 +79,8 @@ fn boxed<T: Io>(io: T) -> BoxedIo {
     }
 }
 
-/// The error of a server's handshake that has given the connection to other code, which serves it now:
-/// another protocol on the same port. The server logs it at debug level alone.
+/// The error of a server's handshake that has passed the connection on to other code: another
+/// protocol on the same port. The server logs it at debug level only.
 ///
 /// Source: grpc-go `credentials.ErrConnDispatched`.
 #[derive(Clone, Copy, PartialEq, Eq)]

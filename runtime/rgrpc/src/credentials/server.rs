@@ -1,4 +1,6 @@
 //! The credentials of a server: the handshake of its connections.
+//!
+//! Called by `server/connection.rs`, on the task of the accepted connection.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,8 +17,8 @@ use crate::io::{BoxedIo, Connected};
 use crate::side::Side;
 use crate::task::caught_in;
 
-/// The transport credentials of a server: the handshake of its connections. Cheap to clone. Default:
-/// plain text.
+/// The transport credentials of a server: the handshake of its connections. Cheap to clone.
+/// Default: plain text.
 ///
 /// Source: grpc-go's package `credentials`, `TransportCredentials`.
 #[derive(Clone)]
@@ -35,8 +37,8 @@ impl ServerCredentials {
         }
     }
 
-    /// Creates credentials for connections within one machine, which are [`local`](super::local) on the
-    /// client's side. Connections of other machines are refused.
+    /// Creates credentials for connections within one machine, which are [`local`](super::local) on
+    /// the client's side. Connections of other machines are refused.
     ///
     /// Source: grpc-go's package `credentials/local`.
     #[must_use]
@@ -51,8 +53,8 @@ impl ServerCredentials {
         self.protocol
     }
 
-    /// Secures an accepted connection. The caller drops the future at the deadline, which is only told
-    /// here.
+    /// Secures an accepted connection. The caller drops the future at the deadline, which the
+    /// handshake only reads.
     pub(crate) async fn secure(
         &self,
         connected: Connected,

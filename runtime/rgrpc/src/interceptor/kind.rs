@@ -1,3 +1,7 @@
+//! The four kinds of calls.
+//!
+//! Set by stubs and by a server's descriptors; read by interceptors, stats handlers and dispatch.
+
 use std::fmt;
 
 /// The kind of a call: which sides send any number of messages.

@@ -1,3 +1,7 @@
+//! The message interceptor of users, and the message that it sees.
+//!
+//! Called by the halves of a call, on the tasks that receive and send.
+
 use std::any::Any;
 use std::fmt;
 use std::task::{Context, Poll};
@@ -69,15 +73,16 @@ impl fmt::Debug for MessageView<'_> {
 ///
 /// An interceptor adds one to a call, by
 /// [`IncomingCall::intercept_messages`](crate::IncomingCall::intercept_messages) or
-/// [`OutgoingCall::intercept_messages`](crate::OutgoingCall::intercept_messages). Several see a request
-/// in the order in which they were added, and a response in the reverse order, on both sides.
+/// [`OutgoingCall::intercept_messages`](crate::OutgoingCall::intercept_messages). Several see a
+/// request in the order in which they were added, and a response in the reverse order, on both
+/// sides.
 ///
 /// Its methods are called on the task that receives or sends. The halves of a stream may be used by
 /// two tasks at the same time. They must not block. A panic fails the call with INTERNAL.
 ///
 /// Source: grpc-go's wrapped `ServerStream`; connect-go `StreamingHandlerConn`.
 pub trait MessageInterceptor: Send + Sync + 'static {
-    /// Called with each received message, when it has been decoded and before the receiver has it.
+    /// Handles a received message, after it is decoded and before the receiver gets it.
     ///
     /// # Errors
     /// The receiver gets the status in place of the message, and receiving ends.
@@ -98,8 +103,7 @@ pub trait MessageInterceptor: Send + Sync + 'static {
         Ok(())
     }
 
-    /// Ready when the next message of a stream may be received, or with the status in place of it.
-    /// Default: ready.
+    /// Waits until the next message of a stream may be received. Default: does not wait.
     ///
     /// Called before each attempt to receive, and possibly several times before one message comes.
     /// Not called for the only message of a half that does not stream: an interceptor waits before
@@ -112,8 +116,7 @@ pub trait MessageInterceptor: Send + Sync + 'static {
         Poll::Ready(Ok(()))
     }
 
-    /// Ready when the next message of a stream may be sent, or with the status in place of that.
-    /// Default: ready.
+    /// Waits until the next message of a stream may be sent. Default: does not wait.
     ///
     /// Called as [`poll_receive`](Self::poll_receive).
     ///

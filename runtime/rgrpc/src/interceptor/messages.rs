@@ -1,3 +1,8 @@
+//! The message interceptors of a call, in their order.
+//!
+//! Filled by the interceptors of a call before it is handled or sent; called by its halves, on the
+//! tasks that receive and send, without a lock.
+
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -10,12 +15,12 @@ use crate::status::Status;
 pub(crate) struct MessageInterceptors(Vec<Arc<dyn MessageInterceptor>>);
 
 impl MessageInterceptors {
-    /// Adds one that is the last to see a received message, and the first to see a sent one.
+    /// Adds an interceptor that sees a received message last, and a sent one first.
     pub(crate) fn push(&mut self, interceptor: impl MessageInterceptor) {
         self.0.push(Arc::new(interceptor));
     }
 
-    /// Adds one that is the first to see a received message, and the last to see a sent one.
+    /// Adds an interceptor that sees a received message first, and a sent one last.
     pub(crate) fn push_front(&mut self, interceptor: impl MessageInterceptor) {
         self.0.insert(0, Arc::new(interceptor));
     }
@@ -30,7 +35,7 @@ impl MessageInterceptors {
         self.0.iter().rev().try_for_each(|one| one.sending(message))
     }
 
-    /// Ready when all let the next message be received.
+    /// Waits until all permit the next message to be received.
     pub(crate) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         for one in &self.0 {
             ready!(one.poll_receive(cx))?;
@@ -38,7 +43,7 @@ impl MessageInterceptors {
         Poll::Ready(Ok(()))
     }
 
-    /// Ready when all let the next message be sent.
+    /// Waits until all permit the next message to be sent.
     pub(crate) fn poll_send(&self, cx: &mut Context<'_>) -> Poll<Result<(), Status>> {
         for one in self.0.iter().rev() {
             ready!(one.poll_send(cx))?;

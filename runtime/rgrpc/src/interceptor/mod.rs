@@ -1,7 +1,8 @@
-//! The types that the interceptors of both sides share: kinds of calls, messages, the end of a call.
+//! The types that the interceptors of both sides share: kinds of calls, messages, the end of a
+//! call.
 //!
-//! The traits and the chains are in the sides' own folders. Everything here runs on the task of the
-//! call: a server's handler or a client's caller.
+//! The traits and the chains are in `call/interceptor/` and `server/interceptor/`. Everything here
+//! runs on the task of the call: a server's handler or a client's caller.
 
 mod kind;
 mod message;

@@ -1,3 +1,7 @@
+//! The outcome of a call, and the hooks that get it.
+//!
+//! Created and called on the task that ends the call, without a lock.
+
 use std::fmt;
 use std::time::Duration;
 
@@ -10,10 +14,10 @@ use crate::task::caught;
 
 /// The outcome of a call.
 ///
-/// On a server it is the status that is sent: INTERNAL if the headers or trailers of a successful call
-/// are larger than the client accepts. The client may see another status if the connection is lost
-/// after that, or if its own deadline passes first. The text of a failure may be shortened for the
-/// client. On a client it is the status that the caller sees.
+/// On a server it is the status that is sent: INTERNAL if the headers or trailers of a successful
+/// call are larger than the client accepts. The client may see another status if the connection is
+/// lost after that, or if its own deadline passes first. The text of a failure may be shortened for
+/// the client. On a client it is the status that the caller sees.
 #[derive(Clone, Copy, Debug)]
 pub struct CallOutcome<'a> {
     pub(crate) status: Result<(), &'a Status>,
@@ -54,7 +58,7 @@ impl<'a> CallOutcome<'a> {
         }
     }
 
-    /// The status; for a call that was cancelled, the one that says so.
+    /// The status. A cancelled call has a status that gives the reason.
     ///
     /// # Errors
     /// The call has failed.
@@ -87,15 +91,15 @@ impl<'a> CallOutcome<'a> {
         self.cancel_reason
     }
 
-    /// The time at which the call began: a server's when its head had come. For the
-    /// [`on_end`](crate::OutgoingCall::on_end) of a client, the time at which the first function was
-    /// added.
+    /// The time at which the call began: on a server, the arrival of its head. For the
+    /// [`on_end`](crate::OutgoingCall::on_end) of a client, the time at which the first function
+    /// was added.
     #[must_use]
     pub const fn began(&self) -> Instant {
         self.began
     }
 
-    /// The time that has passed since the call began. Reads the clock.
+    /// The time since the call began. Reads the clock.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.began.elapsed()
@@ -106,17 +110,17 @@ impl<'a> CallOutcome<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EndedBy {
-    /// The server has answered: its handler, an interceptor, or the runtime for them. On a client
-    /// also a reset by the server.
+    /// The server has responded: its handler, an interceptor, or the runtime for them. On a client
+    /// also: the server has reset the stream.
     Server,
-    /// The client has cancelled the call or reset its stream. On a client also a failure of its own:
-    /// a status of an interceptor, a message that cannot be encoded or decoded.
+    /// The client has cancelled the call or reset its stream. On a client also a failure of its
+    /// own: a status of an interceptor, a message that cannot be encoded or decoded.
     Client,
     /// The call's deadline has passed.
     Deadline,
     /// The connection was lost, or cannot carry the response. On a client also: none could be made.
     Connection,
-    /// The side that this program is has been shut down.
+    /// This program has shut down its side.
     Shutdown,
 }
 
@@ -155,7 +159,7 @@ impl fmt::Display for EndedBy {
     }
 }
 
-/// A function that is called once, when a call has ended.
+/// A function that is called once, at the end of a call.
 pub(crate) type EndHook = Box<dyn FnOnce(&CallOutcome<'_>) + Send>;
 
 /// The end hooks of a call; most calls have none.

@@ -1,3 +1,7 @@
+//! The addresses of connections, and the two ends of one.
+//!
+//! Created by listeners, dialers and resolvers; read by users and policies, on any task.
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;

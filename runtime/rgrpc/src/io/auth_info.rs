@@ -1,3 +1,8 @@
+//! The result of a security handshake.
+//!
+//! Created by handshakes, on the task of the connection; read by handlers, interceptors and
+//! callers, and by the check of per-RPC credentials.
+
 use std::error::Error;
 use std::fmt;
 
@@ -28,9 +33,9 @@ impl fmt::Display for SecurityLevel {
 /// The result of a security handshake: its protocol, the security level of the connection, and what
 /// the credentials have learned about the other side.
 ///
-/// A [`ClientHandshake`] or [`ServerHandshake`] creates it, and [`Peer::auth`] shows it to handlers,
-/// interceptors and callers. The details are values of types that the credentials define; there is at
-/// most one of each type.
+/// A [`ClientHandshake`] or [`ServerHandshake`] creates it, and [`Peer::auth`] shows it to
+/// handlers, interceptors and callers. The details are values of types that the credentials define;
+/// there is at most one of each type.
 ///
 /// ```
 /// use rgrpc::credentials::{AuthInfo, SecurityLevel};
@@ -59,8 +64,8 @@ pub struct AuthInfo {
 impl AuthInfo {
     /// Creates the result of a handshake by `protocol`, such as `tls`, without details.
     ///
-    /// Per-RPC credentials are sent if the level is high enough for them. So credentials that claim a
-    /// level which the connection does not have disclose tokens.
+    /// Per-RPC credentials are sent if the level is high enough for them. So credentials that claim
+    /// a level which the connection does not have disclose tokens.
     #[must_use]
     pub const fn new(protocol: &'static str, security_level: SecurityLevel) -> Self {
         Self {
@@ -76,8 +81,8 @@ impl AuthInfo {
         Self::new(INSECURE, SecurityLevel::NoSecurity)
     }
 
-    /// Adds a value that describes the other side, such as its verified name. It replaces an earlier
-    /// value of the same type.
+    /// Adds a value that describes the other side, such as its verified name. It replaces an
+    /// earlier value of the same type.
     #[must_use]
     pub fn with_details<T: Attribute>(mut self, details: T) -> Self {
         self.details = self.details.with(details);

@@ -1,3 +1,7 @@
+//! The move of an accepted connection to the runtime of a worker.
+//!
+//! Called by the accept loop, which detaches it, and by the connection's task, which attaches it.
+
 use std::any::Any;
 #[cfg(unix)]
 use std::os::unix;

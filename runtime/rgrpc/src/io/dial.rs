@@ -1,3 +1,7 @@
+//! The dialers of a channel: the trait, and the system's dialer.
+//!
+//! Called on the task of the attempt to connect.
+
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -15,8 +19,9 @@ pub type DialFuture = Pin<Box<dyn Future<Output = io::Result<Connected>> + Send>
 
 /// A dialer, which makes a channel's connections.
 ///
-/// The channel's task calls it, for one address at a time. It drops the future at the attempt's
-/// deadline or when the channel closes. A panic is a failed attempt.
+/// Each attempt to connect calls it once, on the attempt's own task, several at the same time. The
+/// task drops the future at the attempt's deadline, or when the subchannel or the channel closes. A
+/// panic is a failed attempt.
 ///
 /// Source: grpc-go `WithContextDialer`.
 pub trait Dial: Send + Sync + 'static {
@@ -24,8 +29,8 @@ pub trait Dial: Send + Sync + 'static {
     fn dial(&self, address: Address) -> DialFuture;
 
     /// Connects to `address`, with the [attributes](crate::balancer::SubConn::attributes) of its
-    /// subchannel: for a dialer that goes by them, such as one through a proxy of the address. The
-    /// channel calls this method. Default: [`dial`](Self::dial), which does not see them.
+    /// subchannel: for a dialer that depends on them, such as one through a proxy of the address.
+    /// The channel calls this method. Default: [`dial`](Self::dial), which does not see them.
     ///
     /// Source: gRFC A86; grpc-go `internal/proxyattributes`.
     fn dial_with(&self, address: Address, attributes: &Attributes) -> DialFuture {

@@ -1,4 +1,6 @@
 //! The form `host:port` of targets and proxies.
+//!
+//! Called by resolvers' builders, the channel's builder and proxies.
 
 use std::error::Error;
 use std::fmt;

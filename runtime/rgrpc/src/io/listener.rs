@@ -1,3 +1,7 @@
+//! The listeners of a server: the trait, and TCP.
+//!
+//! Called by the accept loop, on its task.
+
 use std::future::Future;
 use std::io;
 
@@ -30,8 +34,8 @@ pub struct Connected {
     pub io: BoxedIo,
     /// The two ends of the connection.
     pub peer: Peer,
-    /// Typed values of the connection, for its calls: a listener that knows more of a connection than
-    /// its ends inserts it here, and so does a handshake. On a server, calls have them in
+    /// Typed values of the connection, for its calls: a listener that knows more of a connection
+    /// than its ends inserts it here, and so does a handshake. On a server, calls have them in
     /// [`ConnectionHandle::extensions`](crate::ConnectionHandle::extensions). Default: none.
     pub extensions: Extensions,
 }

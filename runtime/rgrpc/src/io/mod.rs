@@ -2,6 +2,10 @@
 //!
 //! A server accepts connections from a [`Listener`], and a channel makes them by [`Dial`]. [`Io`]
 //! is a connection of any kind. [`HttpProxy`] is a proxy between a channel and its servers.
+//!
+//! Accept loops call the listeners, and the task of each attempt to connect calls the dialer. The
+//! task of a connection owns its [`Io`] from then on. `auth_info` and `tls_info` have the results
+//! of handshakes, which `credentials/` makes.
 
 mod address;
 pub(crate) mod auth_info;

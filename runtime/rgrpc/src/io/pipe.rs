@@ -1,3 +1,7 @@
+//! An in-process listener and its dialer.
+//!
+//! Used by users and by tests, in the place of a socket.
+
 use std::io;
 
 use tokio::io::{DuplexStream, duplex};

@@ -1,3 +1,7 @@
+//! The TCP user timeout of sockets (RFC 5482; gRFC A18).
+//!
+//! Set by the task of the attempt to connect and by the accept loop, before the handshake.
+
 use std::any::Any;
 use std::time::Duration;
 
@@ -5,8 +9,8 @@ use tokio::net::TcpStream;
 
 use super::{Connected, Io};
 
-/// The default TCP user timeout (RFC 5482): the time that grpc-go waits for the answer to a
-/// keepalive PING, to which it sets the option.
+/// The default TCP user timeout: the time that grpc-go waits for the acknowledgement of a keepalive
+/// PING, to which it sets the option.
 pub(crate) const DEFAULT_TCP_USER_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl Connected {

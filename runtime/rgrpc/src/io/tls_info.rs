@@ -1,3 +1,7 @@
+//! The details of a TLS handshake, for users.
+//!
+//! Created by the handshakes in `credentials/tls/`; part of [`Peer`](super::Peer).
+
 use std::fmt;
 
 use bytes::Bytes;

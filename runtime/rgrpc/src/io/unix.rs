@@ -1,4 +1,6 @@
 //! Unix sockets, for the system's dialer and for servers.
+//!
+//! Called on the task of the attempt to connect, and by accept loops.
 
 use std::io;
 #[cfg(target_os = "android")]

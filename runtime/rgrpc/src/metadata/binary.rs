@@ -1,5 +1,7 @@
 //! The encoding of `-bin` values on the wire: base64, sent without padding, accepted with and
 //! without it.
+//!
+//! Called by the engines when they read and write header fields.
 
 use base64::Engine;
 use base64::alphabet::STANDARD;

@@ -1,4 +1,6 @@
 //! Metadata in the form of header fields, for proxies and tools that read or write header fields.
+//!
+//! Called by users, on any task.
 
 use std::borrow::Cow;
 

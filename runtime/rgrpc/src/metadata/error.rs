@@ -1,3 +1,5 @@
+//! The errors of users' keys and values.
+
 use std::error::Error;
 use std::fmt;
 

@@ -1,4 +1,8 @@
 //! Metadata: the ordered list of keys and values that a call sends before and after its messages.
+//!
+//! `rules` checks users' keys and values, `binary` has the base64 of `-bin` keys, `pairs` the
+//! constructors, `received` the forwarding of received values, and `encoded` the form of header
+//! fields for proxies and tools. Used by both sides, on the tasks of calls and connections.
 
 mod binary;
 mod encoded;

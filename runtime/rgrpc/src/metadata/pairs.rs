@@ -1,4 +1,6 @@
 //! Metadata from pairs of keys and values.
+//!
+//! Called by users, on any task.
 
 use bytes::Bytes;
 

@@ -1,4 +1,6 @@
 //! Received metadata, and its explicit forwarding.
+//!
+//! Called by users' handlers, which pass metadata on.
 
 use super::rules::{check_value, is_reserved};
 use super::{Entry, Metadata};

@@ -1,4 +1,6 @@
 //! The rules for keys and values ("PROTOCOL-HTTP2", Custom-Metadata; grpc-go `internal/metadata`).
+//!
+//! Called for each key and value that a user adds.
 
 use bytes::Bytes;
 

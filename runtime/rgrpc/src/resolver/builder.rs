@@ -1,3 +1,8 @@
+//! The builders of resolvers: their trait, and the options that they get.
+//!
+//! Implemented by this crate's schemes and by users; called when a channel is built, on the user's
+//! task, and each time the channel leaves idle mode, on the channel's task.
+
 use super::{ChannelInfo, Resolver, ResolverError, Target};
 use crate::extensions::Extensions;
 

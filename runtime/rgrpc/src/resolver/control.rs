@@ -1,3 +1,7 @@
+//! The two ends between a resolver and its channel.
+//!
+//! The resolver's task has one and the channel's task the other. At most one event is under way.
+
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,7 +23,7 @@ pub struct ResolverControl {
 /// A report of a resolver to its channel.
 #[derive(Debug)]
 pub(crate) enum ResolverEvent {
-    /// An update, and the sender of the channel's answer: an error if it cannot use the update.
+    /// An update, and the sender of the channel's verdict: an error if it cannot use the update.
     Update(ResolverState, oneshot::Sender<Result<(), Status>>),
     Error(ResolverError),
 }
@@ -44,7 +48,7 @@ impl ResolverControl {
     }
 
     /// Sends the complete result of name resolution to the channel, and waits for the channel's
-    /// answer. Cancel-safe, but the channel may still use a cancelled update.
+    /// verdict. Cancel-safe, but the channel may still use a cancelled update.
     ///
     /// # Errors
     /// The channel cannot use the update, because it has no endpoints or its service config is

@@ -1,3 +1,5 @@
+//! The attribute by which a resolver places an endpoint on the ring of `ring_hash`.
+
 /// The key of an endpoint on the ring of `ring_hash`: an [attribute](super::Attributes) of an
 /// [`Endpoint`](super::Endpoint).
 ///

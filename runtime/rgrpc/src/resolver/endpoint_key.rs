@@ -1,3 +1,7 @@
+//! The identity of an endpoint across updates.
+//!
+//! Used by policies that keep state for each endpoint, on the channel's task.
+
 use super::Endpoint;
 use crate::io::Address;
 

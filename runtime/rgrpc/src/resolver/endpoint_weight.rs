@@ -1,3 +1,7 @@
+//! The attribute by which a resolver gives a backend its weight.
+//!
+//! Read by `pick_first`, `ring_hash` and users' policies, on the channel's task.
+
 use super::Endpoint;
 
 /// The weight of a backend, relative to the others: an [attribute](super::Attributes) of its

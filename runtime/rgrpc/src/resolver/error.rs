@@ -54,7 +54,7 @@ pub enum ResolverError {
 pub enum LookupError {
     /// The name exists and has no addresses.
     NoAddresses,
-    /// There was no answer within this time.
+    /// There was no response within this time.
     TimedOut(Duration),
     /// The lookup failed.
     Failed(Arc<dyn Error + Send + Sync>),

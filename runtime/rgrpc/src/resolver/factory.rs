@@ -1,3 +1,8 @@
+//! The builder of a channel's resolvers, with its target and options.
+//!
+//! Created with the channel, on the user's task; asked by the channel's task when it leaves idle
+//! mode.
+
 use std::fmt;
 use std::sync::Arc;
 

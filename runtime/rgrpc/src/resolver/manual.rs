@@ -1,3 +1,7 @@
+//! A resolver that a program or a test controls.
+//!
+//! Updated on any task; each channel runs a resolver task that passes the results on.
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -52,7 +56,7 @@ struct Results {
     error: Option<(u64, Status)>,
 }
 
-/// A channel's answer to the update with this number.
+/// A channel's verdict on the update with this number.
 #[derive(Clone)]
 struct Answer {
     number: u64,
@@ -92,7 +96,7 @@ impl ManualResolver {
         });
     }
 
-    /// Waits until a channel has answered the latest [`update`](Self::update), or the first one.
+    /// Waits for a channel's verdict on the latest [`update`](Self::update), or on the first one.
     /// Cancel-safe.
     ///
     /// # Errors

@@ -1,3 +1,7 @@
+//! The scheme `passthrough`: the dialer resolves the name.
+//!
+//! Called by the channel's builder, and by the channel's task when it leaves idle mode.
+
 use super::{
     Resolver, ResolverBuilder, ResolverError, ResolverOptions, ResolverState, StaticResolver,
     Target,

@@ -1,3 +1,7 @@
+//! The scheme `dns` on a channel with an HTTP proxy.
+//!
+//! Called by the channel's builder.
+
 use std::sync::Arc;
 
 use super::{

@@ -1,3 +1,7 @@
+//! The resolver builders of a channel, and the choice of one for a target.
+//!
+//! Filled and asked by the channel's builder, on the user's task.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;

@@ -1,3 +1,8 @@
+//! The trait of resolvers.
+//!
+//! Implemented by this crate's schemes and by users; run by the channel, as a task for each
+//! resolver.
+
 use std::future::Future;
 use std::pin::Pin;
 

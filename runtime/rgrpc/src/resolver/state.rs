@@ -1,3 +1,7 @@
+//! The result of name resolution: endpoints, a service config, attributes.
+//!
+//! Created by resolvers; read by the channel's task, which passes it on to the policy.
+
 use super::{Attributes, ResolverError};
 use crate::extensions::Extensions;
 use crate::io::Address;
@@ -61,16 +65,17 @@ impl ResolverState {
 pub struct Endpoint {
     /// The addresses of the backend; at least one.
     pub addresses: Vec<Address>,
-    /// Attributes for balancing policies. Handshakes do not see them, and a change of them alone makes
-    /// no new connection.
+    /// Attributes for balancing policies. Handshakes do not see them, and a change of them alone
+    /// makes no new connection.
     ///
     /// Source: grpc-go `resolver.Endpoint.Attributes`.
     pub attributes: Attributes,
     /// Attributes of the connections to all addresses of the backend, such as the identity that it
     /// must prove. Pickers see them on the [`SubConn`](crate::balancer::SubConn::attributes), and
     /// security handshakes in
-    /// [`ClientHandshakeInfo::attributes`](crate::credentials::ClientHandshakeInfo::attributes). When
-    /// they change, `pick_first`, and every policy that uses it for its endpoints, connects again.
+    /// [`ClientHandshakeInfo::attributes`](crate::credentials::ClientHandshakeInfo::attributes).
+    /// When they change, `pick_first`, and every policy that uses it for its endpoints, connects
+    /// again.
     ///
     /// Source: grpc-go `resolver.Address.Attributes`.
     pub connection_attributes: Attributes,

@@ -1,3 +1,7 @@
+//! Resolvers whose result never changes.
+//!
+//! Used by the schemes with addresses in their targets, and by users.
+
 use super::{
     Endpoint, Resolver, ResolverBuilder, ResolverControl, ResolverError, ResolverFuture,
     ResolverOptions, ResolverState, Target,

@@ -1,3 +1,7 @@
+//! The target of a channel, parsed ("gRPC Name Resolution"; RFC 3986).
+//!
+//! Parsed when a channel is built; read by resolvers and their builders.
+
 use std::error::Error;
 use std::fmt;
 
@@ -79,7 +83,7 @@ impl Target {
         })
     }
 
-    /// The target of a resolver that is tested without one.
+    /// The target for tests of resolvers without one.
     pub(super) const fn empty() -> Self {
         Self {
             text: String::new(),

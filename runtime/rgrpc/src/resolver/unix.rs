@@ -1,5 +1,7 @@
 //! The schemes `unix` and `unix-abstract`: unix sockets of this machine.
 //!
+//! Called by the channel's builder, and by the channel's task when it leaves idle mode.
+//!
 //! Source: `doc/naming.md` of the gRPC documents; grpc-go `internal/resolver/unix`.
 
 use std::error::Error;

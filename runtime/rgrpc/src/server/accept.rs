@@ -1,3 +1,8 @@
+//! The accept loop of a listener.
+//!
+//! Run by `Server::serve` and its variants, in their future; it spawns a task for each connection,
+//! or gives the connection to a worker.
+
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -66,7 +71,7 @@ impl AcceptLoop {
                     );
                     let stopping =
                         async { drop(phase.wait_for(|p| *p != ServerPhase::Running).await) };
-                    // The loop goes on in both cases: the time is over, or the server stops.
+                    // The loop continues in both cases: the time is over, or the server stops.
                     let _ = tokio::time::timeout(delay, stopping).await;
                 }
             }
@@ -84,7 +89,7 @@ impl AcceptLoop {
             connected.set_tcp_user_timeout(timeout);
         }
         let mut phase = self.handle.watch();
-        // A stop that began just now is news to this connection.
+        // The connection must see a stop that began just now.
         phase.mark_changed();
         let connection = Connection {
             dispatcher: Arc::clone(&self.dispatcher),
@@ -105,7 +110,7 @@ impl AcceptLoop {
     }
 }
 
-/// A server's sockets, timers and tasks need a tokio runtime.
+/// Checks that there is a tokio runtime, which a server's sockets, timers and tasks need.
 pub(super) fn within_runtime() -> Result<(), ServeError> {
     match Handle::try_current() {
         Ok(_) => Ok(()),
@@ -113,7 +118,7 @@ pub(super) fn within_runtime() -> Result<(), ServeError> {
     }
 }
 
-/// The next connection, unless the server stops first.
+/// Waits for the next connection, unless the server stops first.
 async fn next(listener: &mut impl Listener, phase: &mut watch::Receiver<ServerPhase>) -> Event {
     let mut stopping = pin!(phase.wait_for(|phase| *phase != ServerPhase::Running));
     let mut accepted = pin!(listener.accept());

@@ -1,3 +1,11 @@
+//! The handling of one call: from a stream to a handler's arguments, and from its output to a
+//! reply.
+//!
+//! Called by the functions of a `ServiceDesc` and by interceptors that respond themselves, in the
+//! call's future.
+//!
+//! Source: grpc-go `Server.processUnaryRPC`, `Server.processStreamingRPC`.
+
 use std::any::Any;
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -34,31 +42,31 @@ type Handled = Result<ServerReply, Status>;
 #[derive(Clone, Debug)]
 pub struct ServerCall {
     request: Incoming,
-    /// All that the client sends, if it came at once.
+    /// The whole content, if it came with the head.
     content: Option<Bytes>,
     /// The encoding of the request's compressed messages; `None` for [`Encoding::Identity`]. Boxed,
     /// because most calls have `None`.
     encoding: Option<Box<Encoding>>,
     limits: MessageLimits,
-    /// Messages are seen by interceptors or stats handlers.
+    /// True if interceptors or stats handlers see messages.
     observed: bool,
-    /// An interceptor may run the handler again, with a clone that has the same stream.
+    /// True if an interceptor may run the handler again, with a clone that has the same stream.
     shared: bool,
 }
 
-/// The sizes that messages may have, in bytes.
+/// The maximum sizes of messages, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MessageLimits {
     pub(super) max_receive: SizeLimit,
     pub(super) max_send: SizeLimit,
 }
 
-/// A [`MessageLimit`] of a server's, without the side: calls carry two.
+/// A server's [`MessageLimit`] without the side, because each call carries two.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SizeLimit(u32);
 
 impl SizeLimit {
-    /// A limit of this many bytes.
+    /// Creates a limit of this many bytes.
     pub(super) fn new(bytes: usize) -> Self {
         Self(u32::try_from(bytes).unwrap_or(u32::MAX))
     }
@@ -100,13 +108,13 @@ impl ServerCall {
         }
     }
 
-    /// Has the call's stats handlers see its messages, if there are any.
+    /// Shows messages to the call's stats handlers, if there are any.
     #[inline]
     pub(super) fn observe(&mut self) {
         self.observed = self.request.context().recorders().is_some();
     }
 
-    /// The call passes through interceptors, which may clone it.
+    /// Marks the call as passing through interceptors, which may clone it.
     #[inline]
     pub(super) fn shared(self) -> Self {
         Self {
@@ -210,7 +218,7 @@ impl ServerCall {
     {
         Box::pin(async move {
             let responses = self.responses::<C, Res>();
-            // As above.
+            // In a block for the same reason as in `unary`.
             let outcome = pin!({
                 let request = match self.whole_request() {
                     Some(framed) => self.decode_request::<C, Req>(framed),
@@ -281,7 +289,7 @@ impl ServerCall {
         })
     }
 
-    /// The only request with its prefix, if it is here whole.
+    /// Takes the only request with its prefix, if it was received whole.
     #[inline]
     fn whole_request(&mut self) -> Option<Bytes> {
         let max = self.limits.max_receive.0 as usize;
@@ -296,7 +304,7 @@ impl ServerCall {
         if self.shared && context.stream().call().is_body_taken() {
             return None;
         }
-        // Ready at once: the head has come.
+        // Ready at once, because the head was received.
         let cx = &mut Context::from_waker(Waker::noop());
         let Poll::Ready(whole) = context.poll_whole(cx, &|data| is_one_message(data, max)) else {
             return None;
@@ -325,7 +333,7 @@ impl ServerCall {
         ObservedCall::received(self.request.context(), self.request.interceptors(), view)
     }
 
-    /// The only request, when it has come.
+    /// Waits for the only request.
     async fn only_request<C: Codec<Req>, Req>(mut self) -> Result<Request<Req>, Status>
     where
         Req: Send + 'static,
@@ -399,7 +407,7 @@ impl ServerCall {
         }
     }
 
-    /// A response of an interceptor's own.
+    /// Creates an interceptor's own response.
     pub(super) fn reply_with<C: Codec<M>, M>(
         &self,
         response: Response<M>,
@@ -445,7 +453,7 @@ impl ServerCall {
 }
 
 impl Reply {
-    /// The end of a call that has one response.
+    /// Converts the output of a handler with one response.
     #[inline]
     fn handled<C: Codec<Res>, Res: Send + 'static>(
         self,
@@ -457,7 +465,7 @@ impl Reply {
             Ok(response) => return self.handled_observed::<C, Res>(response),
             Err(status) => return Err(status),
         };
-        // It may be smaller when it is compressed.
+        // The limit is for the compressed message, which may be smaller.
         let framed = frame::<C, Res>(response.message(), MessageLimit::largest(Side::Server))?;
         Ok(ServerReply(Some(ReplyMessage {
             encoded_len: framed.len().saturating_sub(PREFIX_LEN),

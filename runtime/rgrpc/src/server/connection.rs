@@ -1,3 +1,7 @@
+//! The connection of a client, from accept to its end.
+//!
+//! Run on the connection's own task, which the accept loop spawns on its runtime or on a worker's.
+
 use std::error::Error;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -78,7 +82,7 @@ impl Connection {
                 };
                 return Some(settings.transport.serve(secured, settings, phase, calls));
             }
-            // As port scanners and the probes of load balancers do.
+            // Port scanners and the probes of load balancers do this.
             Ok(Err(error)) if has_hung_up(&error) || is_dispatched(&error) => {
                 tracing::debug!(peer = %remote, %error, "a connection was not secured");
             }
@@ -92,7 +96,7 @@ impl Connection {
 }
 
 /// Begins a secured connection: the connection hook accepts or refuses it, then the stats handlers
-/// are told.
+/// record it.
 fn begin(
     dispatcher: Arc<Dispatcher>,
     mut secured: Connected,

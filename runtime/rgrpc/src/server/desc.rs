@@ -1,5 +1,8 @@
-//! The tables by which a server dispatches. Generated code contains one [`ServiceDesc`] for each
-//! service, as a constant of the type that implements it.
+//! The tables by which a server dispatches.
+//!
+//! Generated code contains one [`ServiceDesc`] for each service, as a constant of the type that
+//! implements it. Read once, when the service is registered; the functions in it are called by
+//! dispatch, for each call.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,7 +10,7 @@ use std::sync::Arc;
 use super::{HandlerFuture, ServerCall};
 use crate::descriptor::FileDesc;
 
-/// A service: its methods, and how each is handled by an implementation of type `T`.
+/// A service: its methods, and their handlers for an implementation of type `T`.
 ///
 /// Source: grpc-go `ServiceDesc`.
 #[derive(Debug)]
@@ -20,7 +23,7 @@ pub struct ServiceDesc<T: 'static> {
     pub service_name: &'static str,
     /// The unary methods.
     pub methods: &'static [MethodDesc<T>],
-    /// All other methods.
+    /// The methods that stream.
     pub streams: &'static [StreamDesc<T>],
     /// The file that the service is declared in.
     pub file: FileDesc,
@@ -38,7 +41,7 @@ pub struct MethodDesc<T: 'static> {
     pub handler: fn(Arc<T>, ServerCall) -> HandlerFuture,
 }
 
-/// A method with a stream of messages at least one way.
+/// A method with a stream of messages in at least one direction.
 #[allow(
     clippy::exhaustive_structs,
     reason = "generated code makes it; its version is checked"

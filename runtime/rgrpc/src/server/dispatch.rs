@@ -1,3 +1,8 @@
+//! The dispatch of calls to their handlers, and the future of a call.
+//!
+//! The engine dispatches each stream on the connection's task, and polls the [`Call`] there once; a
+//! call that is not ready is spawned.
+
 use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -29,15 +34,15 @@ use crate::transport::{
 /// The largest message that a call may receive, or the status of a call that the head hook refuses.
 type Decided = Result<SizeLimit, Status>;
 
-/// Finds the handlers of calls; one for an accept loop.
+/// The handlers and options of a server's calls; one for each accept loop.
 #[derive(Debug)]
 pub(super) struct Dispatcher {
     services: Arc<Services>,
     handlers: Arc<Handlers>,
     options: ServerOptions,
-    /// There is an interceptor.
+    /// True if there is an interceptor.
     intercepted: bool,
-    /// There is a stats handler or a head hook.
+    /// True if there is a stats handler or a head hook.
     scoped: bool,
     max_receive: SizeLimit,
     max_send: SizeLimit,
@@ -186,7 +191,7 @@ impl Dispatcher {
                     max_receive: &mut max_receive,
                 })
             };
-            // Caught here, so that the stats handlers are told of the call's end.
+            // Caught here, so that the stats handlers record the call's end.
             caught_status("the head hook", decide)?;
         }
         Ok(SizeLimit::new(max_receive))
@@ -200,11 +205,12 @@ fn refused(chain: HandlerFuture, status: Status) -> HandlerFuture {
     Box::pin(async move { chain.await.and(Err(status)) })
 }
 
-/// The dispatcher of a connection's calls. Dropping it tells the server that the connection and the
-/// last of its calls have ended.
+/// The dispatcher of a connection's calls. Its drop reports that the connection and the last of its
+/// calls have ended.
 pub(super) struct ConnectionCalls {
     dispatcher: Arc<Dispatcher>,
-    /// Told first. Boxed, because most servers have none.
+    /// Dropped first, so that they record the end before the server stops. Boxed, because most
+    /// servers have none.
     recorders: Option<Box<ConnectionRecorders>>,
     _alive: watch::Receiver<ServerPhase>,
 }
@@ -271,7 +277,7 @@ impl Dispatch for ConnectionCalls {
 pub(super) struct Call {
     /// `None` when the call has ended.
     handler: Option<HandlerFuture>,
-    /// Made when the handler is not ready at once.
+    /// Created when the handler is not ready at once.
     timer: Option<Pin<Box<Sleep>>>,
     panic_hook: Option<PanicHook>,
     context: CallContext,
@@ -338,13 +344,13 @@ impl Call {
         })
     }
 
-    /// Drops the handler. Its values may panic then, which does not change the end of the call.
+    /// Drops the handler. A panic of its values does not change the end of the call.
     fn drop_handler(&mut self) {
         let handler = self.handler.take();
         let _ = guarded(&self.context, self.panic_hook.as_ref(), || drop(handler));
     }
 
-    /// Ready when the client, the connection or the deadline has ended the call.
+    /// Waits until the client, the connection or the deadline ends the call.
     fn poll_cancelled(&mut self, cx: &mut Context<'_>) -> Poll<CallEnd> {
         if self.context.poll_closed(cx).is_ready() {
             self.drop_handler();
@@ -361,7 +367,7 @@ impl Call {
             timer.as_mut().reset(deadline);
         }
         ready!(timer.as_mut().poll(cx));
-        // The handler's values may ask when they are dropped.
+        // Before the drop, because the handler's values may read it.
         self.context.cancel(CancelReason::DeadlineExceeded);
         self.drop_handler();
         // A status rather than a bare reset, as grpc-go sends: a client whose own clock has not

@@ -1,3 +1,5 @@
+//! The errors of registering services and of serving.
+
 use std::error::Error;
 use std::fmt;
 use std::io;
@@ -6,7 +8,7 @@ use crate::error_text::debug_is_text;
 use crate::task::outside_of_a_runtime;
 use crate::transport::Transport;
 
-/// A service that could not be registered.
+/// The error of a service that cannot be registered.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RegisterError {
@@ -35,7 +37,7 @@ impl Error for RegisterError {}
 
 debug_is_text!(RegisterError, ServeError);
 
-/// Why a server does not serve.
+/// The error of a server that does not serve.
 #[non_exhaustive]
 pub enum ServeError {
     /// The address or path could not be bound.
@@ -47,7 +49,7 @@ pub enum ServeError {
     Compressor(String),
     /// This transport has no keepalive.
     Keepalive(Transport),
-    /// The server was to serve outside of a tokio runtime.
+    /// The server has no tokio runtime to serve on.
     OutsideRuntime,
     /// The server had been stopped before.
     Stopped,

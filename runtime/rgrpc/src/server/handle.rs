@@ -45,14 +45,14 @@ impl ServerHandle {
     }
 
     /// Stops at once: listeners and connections are closed, calls are cancelled and their handlers
-    /// dropped. Does not wait for that; [`stopped`](Self::stopped) does. Idempotent, and ends a
-    /// graceful stop that is under way.
+    /// dropped. Does not wait for the end, as [`stopped`](Self::stopped) does. Idempotent, and ends
+    /// a graceful stop that is under way.
     pub fn stop(&self) {
         self.advance(ServerPhase::Stopped);
     }
 
-    /// Stops gracefully: listeners are closed, clients are told to make new calls elsewhere, and
-    /// calls that have begun go on. Ready when the last has ended. Idempotent.
+    /// Stops gracefully: listeners are closed, GOAWAY sends new calls elsewhere, and calls that
+    /// have begun continue. Waits for the end of the last one. Idempotent.
     ///
     /// Cancel-safe: dropping the future only stops the waiting.
     pub async fn graceful_stop(&self) {
@@ -60,8 +60,8 @@ impl ServerHandle {
         self.stopped().await;
     }
 
-    /// Ready when nothing runs for the server: no listener, no connection, no call, no
-    /// [worker](super::Server::workers). Before the server has begun to serve this is so as well.
+    /// Waits until nothing runs for the server: no listener, no connection, no call, no
+    /// [worker](super::Server::workers). Ready at once if the server has not begun to serve.
     ///
     /// Cancel-safe.
     pub async fn stopped(&self) {
@@ -69,7 +69,7 @@ impl ServerHandle {
     }
 
     /// The statistics of the server's connections, in the order of their beginning. A connection
-    /// counts once it is secured, and until it is closed. Disturbs no connection.
+    /// counts from the end of its handshake until it is closed. Disturbs no connection.
     ///
     /// ```
     /// # fn example(handle: &rgrpc::ServerHandle) {
@@ -80,7 +80,7 @@ impl ServerHandle {
     /// # }
     /// ```
     ///
-    /// Source: gRFC A14; grpc-go has them in channelz alone.
+    /// Source: gRFC A14; grpc-go has them only in channelz.
     #[must_use]
     pub fn connections(&self) -> Vec<ConnectionSnapshot> {
         self.0.connections.snapshots()

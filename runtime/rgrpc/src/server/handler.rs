@@ -1,7 +1,11 @@
+//! The methods of a service as functions of the service and the call's arguments.
+//!
+//! Called by [`ServerCall`](super::ServerCall), in the call's future.
+
 use std::future::Future;
 
 /// A method of a service, as generated code names it: the path of an `async fn` that takes the
-/// service by reference, and what the call brings.
+/// service by reference, and the arguments of the call.
 ///
 /// Implemented for functions of one and of two such arguments. A call's future then holds the
 /// method's own and nothing around it.

@@ -1,4 +1,8 @@
 //! The hooks of a server: functions that run once for each connection and for each head of a call.
+//!
+//! Called by `connection.rs` after the handshake and by `dispatch.rs`, on the connection's task.
+//!
+//! Source: grpc-go `InTapHandle`, `stats.Handler.TagConn`.
 
 use std::error::Error;
 use std::fmt;
@@ -59,13 +63,13 @@ impl CallHead<'_> {
         self.deadline
     }
 
-    /// The two ends of the connection that the call came by, and how it is secured.
+    /// The two ends of the call's connection, and its security.
     #[must_use]
     pub fn peer(&self) -> &Peer {
         self.connection.peer()
     }
 
-    /// The connection that the call came by.
+    /// The call's connection.
     #[must_use]
     pub fn connection(&self) -> &ConnectionHandle {
         self.connection
@@ -77,7 +81,7 @@ impl CallHead<'_> {
         self.extensions
     }
 
-    /// The typed values of the call, to be changed; see
+    /// The typed values of the call, mutable; see
     /// [`CallContext::extensions`](crate::CallContext::extensions).
     #[must_use]
     pub fn extensions_mut(&mut self) -> &mut Extensions {
@@ -109,7 +113,7 @@ pub struct NewConnection<'a> {
 }
 
 impl NewConnection<'_> {
-    /// The two ends of the connection, and how it is secured.
+    /// The two ends of the connection, and its security.
     #[must_use]
     pub fn peer(&self) -> &Peer {
         self.peer
@@ -121,7 +125,7 @@ impl NewConnection<'_> {
         self.extensions
     }
 
-    /// The typed values of the connection, to be changed; see
+    /// The typed values of the connection, mutable; see
     /// [`ConnectionHandle::extensions`](crate::ConnectionHandle::extensions).
     #[must_use]
     pub fn extensions_mut(&mut self) -> &mut Extensions {

@@ -2,9 +2,14 @@
 //!
 //! Each listener has an accept loop, each connection a task (the transport's), each call a future
 //! that the connection's task polls once and spawns when it is not ready. The tasks run on the
-//! caller's runtime, or on [`workers`]. A request's path is looked up once, in [`Services`]; the
-//! [`ServiceDesc`] tables that generated code contains give the handler. Stopping is a [`ServerPhase`]
-//! that every loop and connection watches.
+//! caller's runtime, or on [`workers`]. A request's path is looked up once, in [`Services`], which
+//! is filled from the [`ServiceDesc`] tables of generated code. Stopping is a
+//! [`ServerPhase`](crate::transport::ServerPhase) that every loop and connection watches.
+//!
+//! ```text
+//!  accept ─► connection ─► dispatch ─► interceptor/ ─► call ─► handler ─► reply
+//!             (hooks)       (hooks)
+//! ```
 
 mod accept;
 mod call;
@@ -81,7 +86,7 @@ use crate::transport::{ConnectionSnapshot, ServerSettings, Transport};
 /// # Ok(()) }
 /// ```
 ///
-/// Dropping it changes nothing for what it serves; [`handle`](Self::handle) stops it.
+/// Dropping it does not stop the serving; its [`handle`](Self::handle) does.
 ///
 /// Source: grpc-go `Server`.
 #[derive(Debug, Default)]
@@ -93,7 +98,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server without services and with default options.
+    /// Creates a server without services and with default options.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -184,9 +189,9 @@ impl Server {
     /// a bound on the time without calls; and a bound on a connection's age, after which clients
     /// reconnect, and may find new replicas.
     ///
-    /// A close for idleness or age is graceful: clients are told by GOAWAY to make new calls
-    /// elsewhere, and calls that have begun go on, for the age's grace at most. Default: PINGs
-    /// after 2 h without a byte from the client, and no bounds.
+    /// A close for idleness or age is graceful: GOAWAY sends new calls elsewhere, and calls that
+    /// have begun continue, for the age's grace at most. Default: PINGs after 2 h without a byte
+    /// from the client, and no bounds.
     ///
     /// ```
     /// use std::time::Duration;
@@ -244,13 +249,13 @@ impl Server {
     /// runtime. Default: none, connections and handlers run on the runtime that serves the
     /// listener.
     ///
-    /// A connection goes to the worker that serves the fewest, and stays there: its handshake, its
-    /// streams and its handlers share one core, and contend with no other thread for a lock.
+    /// A connection goes to the worker with the fewest connections, and stays there: its handshake,
+    /// its streams and its handlers share one core, and contend with no other thread for a lock.
     /// Listeners stay on the runtime that serves them.
     ///
-    /// It suits many connections with short handlers; as many threads as cores, less what the rest
-    /// of the program needs, is a start. A few connections, or some that are much busier than
-    /// others, may leave threads idle, which a runtime of tokio's with threads would keep busy.
+    /// Workers suit many connections with short handlers. Begin with as many threads as cores, less
+    /// those that the rest of the program needs. With few connections, or some that are much busier
+    /// than others, threads may be idle that a multi-threaded runtime of tokio would keep busy.
     ///
     /// Rules for handlers on a worker:
     /// - A handler that blocks or computes for long holds up all connections of its thread.
@@ -294,9 +299,9 @@ impl Server {
     ///
     /// It decompresses requests, compresses their responses, and compresses the responses whose
     /// handlers [choose it](crate::CallContext::set_send_compressor). A request in an encoding
-    /// without a compressor is answered with UNIMPLEMENTED.
+    /// without a compressor fails with UNIMPLEMENTED.
     ///
-    /// One whose name cannot be sent makes [`serve`](Self::serve) and the like fail.
+    /// A compressor whose name cannot be sent makes [`serve`](Self::serve) and the like fail.
     ///
     /// Source: grpc-go `encoding.RegisterCompressor`, here for one server.
     #[must_use]
@@ -308,9 +313,9 @@ impl Server {
         self
     }
 
-    /// Sets the pool of the buffers that messages are received into and decompressed to. Messages to
-    /// send are encoded and compressed into buffers of [`BufferPool::shared`], whatever the option.
-    /// Default: that pool, 16 MiB in the process.
+    /// Sets the pool of the buffers that messages are received into and decompressed to. Messages
+    /// to send are encoded and compressed into buffers of [`BufferPool::shared`], whatever the
+    /// option. Default: that pool, 16 MiB in the process.
     ///
     /// Source: grpc-go `experimental.BufferPool`.
     #[must_use]
@@ -320,8 +325,8 @@ impl Server {
         self
     }
 
-    /// Sets the limit on the memory that is allocated for large requests before they arrive. Default:
-    /// [`MemoryBudget::shared`], 64 MiB in the process.
+    /// Sets the limit on the memory that is allocated for large requests before they arrive.
+    /// Default: [`MemoryBudget::shared`], 64 MiB in the process.
     #[must_use]
     pub fn memory_budget(mut self, budget: MemoryBudget) -> Self {
         self.options.transport.memory.budget = budget;
@@ -336,7 +341,7 @@ impl Server {
     }
 
     /// Sets the handler of calls of unregistered services and methods, for proxies. Default: none,
-    /// they are answered with UNIMPLEMENTED. The handler gets them as bidirectional calls.
+    /// and they fail with UNIMPLEMENTED. The handler gets them as bidirectional calls.
     ///
     /// Source: grpc-go `UnknownServiceHandler`.
     #[must_use]
@@ -347,10 +352,10 @@ impl Server {
 
     /// Sets the function that is called when a handler panics, for crash reports and counters.
     ///
-    /// The call ends with INTERNAL and a fixed text, and other calls go on. The panic's text is not
-    /// sent to the client, as it may hold what is not the client's: it is logged at error level,
-    /// with the method and the peer, and given to this function. Code that a handler runs in tasks of
-    /// its own is not covered. Runs on the thread of the call, after the panic hook of the process
+    /// The call ends with INTERNAL and a fixed text, and other calls continue. The panic's text is
+    /// not sent to the client, because it may contain secrets: it is logged at error level, with
+    /// the method and the peer, and passed to this function. Tasks that a handler spawns are not
+    /// covered. Runs on the thread of the call, after the panic hook of the process
     /// ([`std::panic::set_hook`]), and must not block. A second function replaces the first.
     /// Default: none.
     ///
@@ -372,7 +377,7 @@ impl Server {
     /// Adds an interceptor, which runs around the handler of every call. The first one added is the
     /// outermost. Default: none.
     ///
-    /// See [`ServerInterceptor`] for what it sees and may do, and when it runs.
+    /// [`ServerInterceptor`] documents the time at which it runs, and its rights.
     ///
     /// Source: grpc-go `ChainUnaryInterceptor`, `ChainStreamInterceptor`.
     #[must_use]
@@ -483,8 +488,8 @@ impl Server {
     /// Adds a service: its table from generated code, and what implements it.
     ///
     /// # Errors
-    /// A service of this name is registered already, or the server has begun to serve. The server
-    /// is unchanged then.
+    /// A service of this name is already registered, or the server has begun to serve. The server
+    /// is then unchanged.
     pub fn register<T: Send + Sync + 'static>(
         &mut self,
         desc: &'static ServiceDesc<T>,
@@ -495,8 +500,7 @@ impl Server {
         services.add(desc, service)
     }
 
-    /// The services that are registered, by their names: for a page, for logs, for tests of what a
-    /// program serves.
+    /// The registered services, by their names: for a page, for logs, for tests.
     ///
     /// ```
     /// # fn example(server: &rgrpc::Server) {
@@ -519,7 +523,7 @@ impl Server {
         self.handle.connections()
     }
 
-    /// A handle to stop the server with, from anywhere.
+    /// Returns a handle that stops the server, from anywhere.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
         self.handle.clone()
@@ -543,8 +547,8 @@ impl Server {
         }
     }
 
-    /// As [`serve`](Self::serve), and stops gracefully when `shutdown` is ready; returns when all
-    /// calls have ended.
+    /// Serves on a TCP address, as [`serve`](Self::serve), and stops gracefully when `shutdown` is
+    /// ready. Returns when all calls have ended.
     ///
     /// # Errors
     /// As [`serve`](Self::serve).
@@ -554,7 +558,7 @@ impl Server {
         shutdown: impl Future<Output = ()> + Send + 'static,
     ) -> Result<(), ServeError> {
         let handle = self.handle();
-        // On one task, so that a panic of `shutdown` is not lost, and goes on here.
+        // On one task, so that a panic of `shutdown` continues here and is not lost.
         let mut stop = pin!(async move {
             shutdown.await;
             handle.graceful_stop().await;
@@ -595,8 +599,8 @@ impl Server {
         })
     }
 
-    /// Serves on a socket in the abstract namespace, which is no file and is gone with its
-    /// listener, until the server is stopped. On Linux and Android only.
+    /// Serves on a socket in the abstract namespace, until the server is stopped. The socket is not
+    /// a file, and ends with its listener. On Linux and Android only.
     ///
     /// # Errors
     /// As for [`serve_unix`](Self::serve_unix).

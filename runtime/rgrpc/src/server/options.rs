@@ -1,3 +1,7 @@
+//! The options of a server, as its setters leave them.
+//!
+//! Read by accept loops, connections and calls, which share them.
+
 use std::sync::Arc;
 use std::time::Duration;
 

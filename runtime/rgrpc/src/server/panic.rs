@@ -1,5 +1,6 @@
-//! Panics of handlers: the log and the server's hook have its text, the client a fixed
-//! one.
+//! The panics of handlers: the log and the server's hook get the text, the client a fixed one.
+//!
+//! Called by dispatch, on the task of the call.
 
 use std::any::Any;
 use std::fmt;
@@ -27,7 +28,7 @@ impl<'a> HandlerPanic<'a> {
         self.context.method()
     }
 
-    /// The two ends of the connection that the call came by.
+    /// The two ends of the call's connection.
     #[must_use]
     pub fn peer(&self) -> &'a Peer {
         self.context.peer()

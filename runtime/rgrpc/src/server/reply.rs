@@ -1,3 +1,7 @@
+//! The reply of a handler, which the call's future sends.
+//!
+//! Created by `ServerCall` and by interceptors; passed through the chain, and sent by dispatch.
+
 use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +16,7 @@ use crate::status::Status;
 use crate::transport::CallEnd;
 use rgrpc_http2::BytesQueue;
 
-/// The answer to a call that is about to end with OK: the output of a
+/// The reply to a call that is about to end with OK: the output of a
 /// [`HandlerFuture`](super::HandlerFuture).
 ///
 /// For a unary or client-streaming call it holds the response, encoded and not compressed yet. For
@@ -29,7 +33,7 @@ pub struct ServerReply(pub(super) Option<ReplyMessage>);
 pub(super) struct ReplyMessage {
     /// Framed.
     pub(super) response: Response<BytesQueue>,
-    /// The limit of what is sent of it.
+    /// The limit of the sent message.
     pub(super) max_send: MessageLimit,
     /// The length before compression, without the prefix.
     pub(super) encoded_len: usize,
@@ -99,8 +103,9 @@ impl ServerReply {
             .map_or(&NONE, |reply| reply.response.metadata())
     }
 
-    /// The header metadata of the response, to be changed; `None` if it was streamed, for which
-    /// [`CallContext::set_header`](crate::CallContext::set_header) is, before the headers are sent.
+    /// The header metadata of the response, mutable; `None` if it was streamed. A streaming handler
+    /// has [`CallContext::set_header`](crate::CallContext::set_header), before the headers are
+    /// sent.
     #[must_use]
     pub fn metadata_mut(&mut self) -> Option<&mut Metadata> {
         self.0.as_mut().map(|reply| reply.response.metadata_mut())
@@ -115,8 +120,8 @@ impl ServerReply {
             .map_or(&NONE, |reply| reply.response.trailer())
     }
 
-    /// The trailers of the response, to be changed; `None` if it was streamed, for which
-    /// [`CallContext::set_trailer`](crate::CallContext::set_trailer) is.
+    /// The trailers of the response, mutable; `None` if it was streamed. A streaming handler has
+    /// [`CallContext::set_trailer`](crate::CallContext::set_trailer).
     #[must_use]
     pub fn trailer_mut(&mut self) -> Option<&mut Metadata> {
         self.0.as_mut().map(|reply| reply.response.trailer_mut())

@@ -1,3 +1,9 @@
+//! The services and methods of a server, and the table of their paths.
+//!
+//! Filled when services are registered; read by dispatch for each call, without a lock.
+//!
+//! Source: grpc-go `Server.RegisterService`, `Server.handleStream`.
+
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -19,25 +25,24 @@ use crate::status::Status;
 pub(super) struct Services {
     ids: HashMap<Box<str>, MethodId, FxBuildHasher>,
     methods: Vec<Method>,
-    /// By their names.
+    /// The services, by their names.
     services: BTreeMap<&'static str, Arc<ServiceInfo>>,
 }
 
-/// The place of a method among those of its server. A call's path is looked up once.
+/// The index of a method in its server. A call's path is looked up once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct MethodId(usize);
 
-/// A method that is ready to be called.
+/// A method with its handler.
 pub(super) struct Method {
     run: RunHandler,
     pub(super) kind: CallKind,
     service: Arc<ServiceInfo>,
-    /// Its place among the methods of the service.
+    /// The index of the method in its service.
     index: usize,
 }
 
-/// A handler and what implements it, in one closure. It is made when the service is registered, not for
-/// a call.
+/// A handler and its service in one closure, created when the service is registered.
 type RunHandler = Arc<dyn Fn(ServerCall) -> HandlerFuture + Send + Sync>;
 
 impl Method {
@@ -89,25 +94,25 @@ impl Services {
         Ok(())
     }
 
-    /// The services that were added, by their names.
+    /// The registered services, by their names.
     pub(super) fn infos(&self) -> impl ExactSizeIterator<Item = &ServiceInfo> {
         self.services.values().map(|info| &**info)
     }
 
-    /// Looks a request's path up.
+    /// Looks up a request's path.
     #[inline(always)]
     pub(super) fn lookup(&self, path: &str) -> Option<MethodId> {
         self.ids.get(path).copied()
     }
 
-    /// The method that was looked up.
+    /// The method with this id.
     #[inline]
     pub(super) fn method(&self, id: MethodId) -> &Method {
         &self.methods[id.0]
     }
 
-    /// The status for a path that leads nowhere: malformed, an unknown service, or an unknown
-    /// method of a known one.
+    /// The status of a call without a method: the path is malformed, the service is unknown, or the
+    /// service has no such method.
     pub(super) fn missing(&self, path: &str) -> Status {
         let split = path
             .strip_prefix('/')
@@ -152,8 +157,7 @@ fn service_info<T>(desc: &ServiceDesc<T>) -> ServiceInfo {
 /// Handles calls of services and methods that a server does not know, with messages as bytes.
 ///
 /// Implemented for functions: `async fn(Request<RecvStream<Bytes>>, SendStream<Bytes>) ->
-/// Result<(), Status>`. Which method is called, the request's
-/// [context](crate::Request::context) says.
+/// Result<(), Status>`. The request's [context](crate::Request::context) has the method's name.
 ///
 /// Source: grpc-go `UnknownServiceHandler`.
 pub trait UnknownServiceHandler: Send + Sync + 'static {

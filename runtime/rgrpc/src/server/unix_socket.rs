@@ -1,3 +1,7 @@
+//! The unix socket of `Server::serve_unix` and `serve_unix_abstract`, and its file.
+//!
+//! Bound by those functions; called by their accept loop.
+
 use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -15,17 +19,18 @@ use crate::io::{Address, Connected, Listener};
 /// created it a moment ago listens by then.
 const SETTLING: Duration = Duration::from_millis(20);
 
-/// A unix socket with a file of its own, which goes with the listener.
+/// A unix socket with a file of its own, which is removed with the listener.
 #[derive(Debug)]
 pub(super) struct UnixSocket {
-    /// Before the listener, as fields are dropped in order: no client that finds the file is refused.
+    /// Before the listener, because fields are dropped in order: no client that finds the file is
+    /// refused.
     _file: Option<SocketFile>,
     listener: UnixListener,
 }
 
 impl UnixSocket {
     /// Listens on a path, or on an abstract name, which begins with a zero byte. Takes over the
-    /// socket file of a server that is gone; see [`remove_stale`].
+    /// socket file of a dead server; see [`remove_stale`].
     pub(super) async fn bind(path: &Path) -> io::Result<Self> {
         if path.as_os_str().as_bytes().first() == Some(&0) {
             return Ok(Self {
@@ -65,12 +70,12 @@ struct SocketFile {
     identity: Identity,
 }
 
-/// A file, as distinct from one that has taken its path.
+/// The identity of a file, to distinguish it from a later file at its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity {
     device: u64,
     inode: u64,
-    /// Inodes are used again.
+    /// Needed because inodes are reused.
     modified: (i64, i64),
 }
 
@@ -105,7 +110,7 @@ impl Drop for SocketFile {
 /// Removes the file at a path, if it is a socket on which nobody listens.
 ///
 /// # Errors
-/// Somebody listens, or it is another kind of file. It is left alone.
+/// Somebody listens, or it is another kind of file. The file stays.
 async fn remove_stale(path: &Path) -> io::Result<()> {
     let in_use = |problem: &str| {
         let text = format!("{}: {problem}", path.display());
@@ -113,7 +118,7 @@ async fn remove_stale(path: &Path) -> io::Result<()> {
     };
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
-        // It has gone since.
+        // It was removed meanwhile.
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };

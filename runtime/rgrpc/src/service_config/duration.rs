@@ -1,4 +1,6 @@
 //! `google.protobuf.Duration` as JSON: a number of seconds and an `s`.
+//!
+//! Called by the parser of service configs, and by those of policies' configs.
 
 use std::time::Duration;
 

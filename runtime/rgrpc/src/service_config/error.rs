@@ -1,3 +1,7 @@
+//! The error of an invalid service config.
+//!
+//! Returned by the builder of a channel, or logged by the channel's task and sent to the resolver.
+
 use std::error::Error;
 use std::fmt;
 

@@ -3,6 +3,8 @@
 //! A service config ignores unknown fields, because later versions of gRPC add fields. A misspelled
 //! field is therefore ignored too, unless it is reported. There is no list of known fields: a field
 //! is known if a parser has read it. So the fields of users' policies are known as well.
+//!
+//! Filled by the parser of a service config, on its task; read after it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

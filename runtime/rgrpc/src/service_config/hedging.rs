@@ -1,3 +1,7 @@
+//! The hedging policy of a method (gRFC A6).
+//!
+//! Parsed with the service config or made by a config selector; read by the scheduler of each call.
+
 use std::time::Duration;
 
 use super::ServiceConfigError;
@@ -19,8 +23,8 @@ pub struct HedgingPolicy {
 }
 
 impl HedgingPolicy {
-    /// Creates a policy: at most `max_attempts` attempts, the first included, all at once, until one
-    /// succeeds or fails with any code. The channel's
+    /// Creates a policy: at most `max_attempts` attempts, the first included, all at once, until
+    /// one succeeds or fails with any code. The channel's
     /// [maximum](crate::ClientConnBuilder::max_call_attempts) applies too.
     ///
     /// # Errors

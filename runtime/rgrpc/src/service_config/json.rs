@@ -2,6 +2,8 @@
 //!
 //! The rules are those of protobuf's JSON mapping, which defines service configs: null means
 //! absent, and a number may be written as a string.
+//!
+//! Called by the parser of service configs, and by those of policies' configs.
 
 use std::time::Duration;
 

@@ -1,3 +1,8 @@
+//! The config of a method.
+//!
+//! Parsed with the service config or made by a config selector; read when a call begins, on the
+//! caller's task.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +65,8 @@ impl MethodConfig {
         self
     }
 
-    /// Sets whether calls that do not say it themselves wait for ready. Default: they do not.
+    /// Sets the default of calls that do not set wait-for-ready themselves. Default: they do not
+    /// wait.
     #[must_use]
     pub const fn with_wait_for_ready(mut self, wait_for_ready: bool) -> Self {
         self.wait_for_ready = Some(wait_for_ready);
@@ -149,8 +155,8 @@ impl MethodConfig {
         matches!(self.attempts, Some(AttemptPolicy::Retry(_)))
     }
 
-    /// Returns true if the method has a `hedgingPolicy`: hedges are sent for calls that are not
-    /// answered in time.
+    /// Returns true if the method has a `hedgingPolicy`: calls without an early response are
+    /// hedged.
     #[must_use]
     pub const fn has_hedging_policy(&self) -> bool {
         matches!(self.attempts, Some(AttemptPolicy::Hedging(_)))

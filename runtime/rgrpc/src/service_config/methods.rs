@@ -1,3 +1,8 @@
+//! The method configs of a service config, by method.
+//!
+//! Parsed with the service config; looked up when a call begins, on the caller's task, without a
+//! lock.
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 

@@ -1,10 +1,13 @@
 //! Service configs: JSON documents in which the owner of a service configures its clients.
 //!
-//! A service config is parsed when a channel is built, and when its resolver finds one. The
-//! channel's calls look up their method in it. The fields that are used: `methodConfig`,
-//! `retryThrottling`, `loadBalancingConfig`, `loadBalancingPolicy`, `connectionScaling` and
-//! `healthCheckConfig`. Other fields are ignored, because later versions of gRPC add fields, and
-//! [reported](FieldLog), because they may be misspelled.
+//! A service config is parsed when a channel is built, on the user's task, and when its resolver
+//! finds one, on the channel's task. The channel's calls look up their method in it. The used
+//! fields are `methodConfig`, `retryThrottling`, `loadBalancingConfig`, `loadBalancingPolicy`,
+//! `connectionScaling` and `healthCheckConfig`. Other fields are ignored, because later versions of
+//! gRPC add fields, and [reported](FieldLog), because they may be misspelled.
+//!
+//! `methods` has the table of methods, `method` the config of one, `retry` and `hedging` its
+//! policies. `json` and `duration` are the parser.
 //!
 //! Source: `doc/service_config.md` and `service_config.proto` of the gRPC documents; gRFC A6 for
 //! retries and hedging; grpc-go's `service_config.go` for invalid configs.

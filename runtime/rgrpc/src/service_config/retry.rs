@@ -1,3 +1,8 @@
+//! The retry policy of a method, and the retry throttling of a channel (gRFC A6).
+//!
+//! Parsed with the service config or made by a config selector; read by the scheduler of each call
+//! and by the channel's token bucket.
+
 use std::time::Duration;
 
 use super::ServiceConfigError;

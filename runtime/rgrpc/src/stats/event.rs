@@ -1,3 +1,7 @@
+//! The events that stats handlers get.
+//!
+//! Created by both sides where the events happen, on the tasks of calls and connections.
+
 use std::borrow::Cow;
 use std::time::Duration;
 
@@ -17,29 +21,29 @@ use crate::side::Side;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct CallBegin<'a> {
-    /// The side that this program is in the call.
+    /// The side of this program in the call.
     pub side: Side,
     /// The method's full name: `/package.Service/Method`. A client can send any: a label of it is
     /// bounded only if the method [is registered](Self::is_registered).
     pub method: &'a str,
-    /// On a server, true if it has the method. On a client, true if the method's name is a constant,
-    /// as in generated stubs (grpc-go `StaticMethod`).
+    /// True on a server that has the method, and on a client if the method's name is a constant, as
+    /// in generated stubs (grpc-go `StaticMethod`).
     pub is_registered: bool,
-    /// The descriptor of the method and its service; `None` on a server that does not have the method,
-    /// and for a client's call that is made by the method's name alone.
+    /// The descriptor of the method and its service; `None` on a server that does not have the
+    /// method, and for a client's call that is made by the method's name alone.
     pub descriptor: Option<MethodDescriptor<'a>>,
     /// The kind of the method. Bidirectional on a server for a method that is not registered. On a
     /// client as [`OutgoingCall::kind`](crate::OutgoingCall::kind).
     pub kind: CallKind,
     /// The request's header metadata.
     pub metadata: &'a Metadata,
-    /// The time at which the call ends with DEADLINE_EXCEEDED; `None`: never. On a client a `timeout`
-    /// of the service config may make it earlier.
+    /// The time at which the call ends with DEADLINE_EXCEEDED; `None`: never. On a client a
+    /// `timeout` of the service config may make it earlier.
     pub deadline: Option<Instant>,
-    /// The time at which the call began: on a server when the head of the request had come.
+    /// The time at which the call began: on a server, the arrival of the request's head.
     pub began: Instant,
-    /// The two ends of the connection, on a server. On a client each attempt has a connection of its
-    /// own: see [`CallEvent::Picked`].
+    /// The two ends of the connection, on a server. On a client each attempt has a connection of
+    /// its own: see [`CallEvent::Picked`].
     pub peer: Option<&'a Peer>,
     /// The typed values of the connection; empty on a client.
     pub connection: &'a Extensions,
@@ -63,8 +67,8 @@ pub struct CallBegin<'a> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct AttemptBegin<'a> {
-    /// The number of attempts before this one, without transparent retries: what the server is told
-    /// by `grpc-previous-rpc-attempts`.
+    /// The number of attempts before this one, without transparent retries: the value of
+    /// `grpc-previous-rpc-attempts`.
     pub previous_attempts: u32,
     /// True if the attempt repeats one that no server has processed.
     ///
@@ -82,8 +86,8 @@ impl AttemptBegin<'_> {
         &self.metadata
     }
 
-    /// The request's header metadata, to be changed for this attempt alone: for the context of a
-    /// trace, for example.
+    /// The request's header metadata, mutable for this attempt only: for the context of a trace,
+    /// for example.
     #[must_use]
     pub fn metadata_mut(&mut self) -> &mut Metadata {
         self.metadata.to_mut()
@@ -96,13 +100,13 @@ impl AttemptBegin<'_> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum CallEvent<'a> {
-    /// On a client: the call had to wait for this long, because the target had not been resolved yet.
-    /// Not recorded for a call that did not wait.
+    /// On a client: the call has waited this long for the name resolution of its target. Not
+    /// recorded for a call that did not wait.
     ///
     /// Source: grpc-go `RPCTagInfo.NameResolutionDelay`; gRFC A72.
     NameResolutionDelayed(Duration),
-    /// On a client: the attempt had to wait for this long until a picker had a connection for it. Not
-    /// recorded for an attempt that did not wait.
+    /// On a client: the attempt has waited this long for a connection from a picker. Not recorded
+    /// for an attempt that did not wait.
     ///
     /// Source: grpc-go `DelayedPickComplete`; gRFC A72.
     PickDelayed(Duration),
@@ -148,7 +152,7 @@ impl<'a> PickedConnection<'a> {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ConnectionBegin<'a> {
-    /// The side that this program is on the connection.
+    /// The side of this program on the connection.
     pub side: Side,
     /// The two ends of the connection, and how it is secured.
     pub peer: &'a Peer,

@@ -1,3 +1,7 @@
+//! The traits of stats handlers and their recorders.
+//!
+//! Implemented by users; called by `recorders.rs`, on the tasks of calls and connections.
+
 use std::sync::Arc;
 
 use super::{AttemptBegin, CallBegin, CallEvent, ConnectionBegin, ConnectionEnd};
@@ -46,7 +50,7 @@ pub trait CallStats: Send + Sync + 'static {
     }
 
     /// Returns whether the [messages](crate::MessageView::downcast_ref) of payload events are
-    /// wanted. Otherwise payload events have lengths alone, as those of an attempt always have.
+    /// wanted. Otherwise payload events have only lengths, as those of an attempt always have.
     /// Default: no. Wanted messages cost an allocation for the response of each unary and
     /// client-streaming call of a server.
     fn wants_messages(&self) -> bool {
@@ -58,6 +62,6 @@ pub trait CallStats: Send + Sync + 'static {
 ///
 /// Source: grpc-go `HandleConn`.
 pub trait ConnectionStats: Send + Sync + 'static {
-    /// The connection has ended, and all of its calls have.
+    /// Records the end of the connection, after the end of its last call.
     fn end(&self, end: &ConnectionEnd<'_>);
 }

@@ -2,10 +2,10 @@
 //!
 //! A [`StatsHandler`] is given to a server by
 //! [`Server::stats_handler`](crate::Server::stats_handler), and to a channel by
-//! [`ClientConnBuilder::stats_handler`](crate::ClientConnBuilder::stats_handler). It is asked once for
-//! each call and each connection, and answers with a recorder that receives the events of that one,
-//! or with `None` if it is not interested. It is called on the task of the call or of the connection
-//! and must not block. A panic of a stats handler is logged, and the event is lost.
+//! [`ClientConnBuilder::stats_handler`](crate::ClientConnBuilder::stats_handler). It is asked once
+//! for each call and each connection, and returns a recorder that receives the events of that one,
+//! or `None` if it is not interested. It is called on the task of the call or of the connection and
+//! must not block. A panic of a stats handler is logged, and the event is lost.
 //!
 //! # The events of a server's call
 //!
@@ -13,8 +13,8 @@
 //! [`InPayload`](CallEvent::InPayload), [`OutHeader`](CallEvent::OutHeader) unless the call ends
 //! before its headers or without them (trailers-only), any number of
 //! [`OutPayload`](CallEvent::OutPayload), [`OutTrailer`](CallEvent::OutTrailer) unless the call was
-//! cancelled, [`End`](CallEvent::End). Each recorder has exactly one `End`, which is its last event.
-//! Requests whose head is not well formed have no events.
+//! cancelled, [`End`](CallEvent::End). Each recorder has exactly one `End`, which is its last
+//! event. Requests whose head is not well formed have no events.
 //!
 //! # The events of a client's call
 //!
@@ -26,20 +26,20 @@
 //! An attempt: [`begin_attempt`](CallStats::begin_attempt), [`PickDelayed`](CallEvent::PickDelayed)
 //! if it had to wait for a connection, [`Picked`](CallEvent::Picked),
 //! [`OutHeader`](CallEvent::OutHeader) with the metadata of per-RPC credentials,
-//! [`OutPayload`](CallEvent::OutPayload) for each message, [`OutTrailer`](CallEvent::OutTrailer) at the
-//! half-close, [`InHeader`](CallEvent::InHeader) unless the server sends trailers alone,
-//! [`InPayload`](CallEvent::InPayload) for each message, [`InTrailer`](CallEvent::InTrailer) unless the
-//! attempt ends otherwise, [`End`](CallEvent::End). Sending and receiving go on at the same time on a
-//! stream. An attempt that fails before it has a connection has its `End` alone.
+//! [`OutPayload`](CallEvent::OutPayload) for each message, [`OutTrailer`](CallEvent::OutTrailer) at
+//! the half-close, [`InHeader`](CallEvent::InHeader) unless the server sends trailers alone,
+//! [`InPayload`](CallEvent::InPayload) for each message, [`InTrailer`](CallEvent::InTrailer) unless
+//! the attempt ends otherwise, [`End`](CallEvent::End). Sending and receiving go on at the same
+//! time on a stream. An attempt that fails before it has a connection has its `End` alone.
 //!
 //! The recorder of a call that returns no recorder for an attempt gets the events of the attempt
 //! itself, but for the attempt's `End`. Payload events reach the recorder of a call once for each
 //! message that the caller sends or receives, whatever the number of attempts, and besides the
-//! recorder of each attempt that sends or receives it, without the message itself. So a handler that
-//! does not tell attempts apart serves both sides alike.
+//! recorder of each attempt that sends or receives it, without the message itself. So a handler
+//! that does not distinguish attempts works on both sides.
 //!
-//! Source: grpc-go's package `stats`. There `TagRPC` puts state into a context; here the recorder is
-//! the state.
+//! Source: grpc-go's package `stats`. There `TagRPC` puts state into a context; here the recorder
+//! is the state.
 //!
 //! # Example
 //!

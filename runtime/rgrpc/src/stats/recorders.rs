@@ -1,3 +1,8 @@
+//! The stats handlers of a channel or a server, and the recorders of its calls and connections.
+//!
+//! Called by both sides, on the tasks of calls and connections, without a lock. A panic of a
+//! handler is caught here.
+
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -63,7 +68,7 @@ impl fmt::Debug for StatsHandlers {
 /// The recorders of one call.
 #[derive(Default)]
 pub(crate) struct CallRecorders {
-    /// Apart from the others, because most programs have one handler.
+    /// Separate from the others, because most programs have one handler.
     first: Option<Arc<dyn CallStats>>,
     #[expect(clippy::box_collection, reason = "calls with one recorder stay small")]
     others: Option<Box<Vec<Arc<dyn CallStats>>>>,
@@ -119,13 +124,13 @@ impl CallRecorders {
     }
 }
 
-/// Tells a recorder of an event. A panic is logged.
+/// Passes an event to a recorder. A panic is logged.
 fn tell(recorder: &dyn CallStats, event: &CallEvent<'_>) {
     let _ = caught(STATS_HANDLER, || recorder.event(event));
 }
 
-/// Tells a recorder of these events, under one guard against panics. After a panic, which is logged,
-/// the rest follow.
+/// Passes these events to a recorder, under one guard against panics. After a panic, which is
+/// logged, the rest follow.
 fn tell_all(recorder: &dyn CallStats, events: &[CallEvent<'_>]) {
     let mut events = events.iter();
     while !events.as_slice().is_empty() {
@@ -163,8 +168,8 @@ impl CallRecorders {
         Some(AttemptRecorders { first, others })
     }
 
-    /// Records an event of an attempt: with the attempt's recorders, or with the call's where it has
-    /// none.
+    /// Records an event of an attempt: with the attempt's recorders, or with the call's where it
+    /// has none.
     pub(crate) fn record_of_attempt(&self, attempt: &AttemptRecorders, event: &CallEvent<'_>) {
         if let Some(of_call) = &self.first {
             tell(&**attempt.first.as_ref().unwrap_or(of_call), event);
@@ -195,8 +200,8 @@ impl AttemptRecorders {
     }
 }
 
-/// The part of a call's state that its stats handlers and the head hook have made, before the rest:
-/// it stays as it is.
+/// The part of a call's state that its stats handlers and the head hook set at its begin. It does
+/// not change afterwards.
 #[derive(Default)]
 pub(crate) struct CallScope {
     pub(crate) extensions: Extensions,

@@ -1,3 +1,5 @@
+//! The status codes of gRPC.
+
 use std::fmt;
 
 /// A status code of gRPC, with its number on the wire.

@@ -1,3 +1,7 @@
+//! The form of a status text on the wire, in `grpc-message`.
+//!
+//! Called by the engines when they write and read trailers.
+
 use std::borrow::Cow;
 
 use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};

@@ -1,3 +1,8 @@
+//! The details of a status, as the message `google.rpc.Status`.
+//!
+//! Converted by users; parsed from `grpc-status-details-bin` by the engines when they read
+//! trailers.
+
 use bytes::Bytes;
 use prost::{Message, Name};
 use prost_types::Any;

@@ -52,8 +52,8 @@ fn address(name: &str) -> Address {
     Address::Name(name.to_owned())
 }
 
-/// The builder of a channel whose resolver gives this state once. A backend is at the address of its
-/// name.
+/// The builder of a channel whose resolver gives this state once. A backend is at the address of
+/// its name.
 fn channel(state: ResolverState, servers: &[(&'static str, &TestServer)]) -> ClientConnBuilder {
     builder("shop:///orders", servers).resolver(StaticResolverBuilder::of_state("shop", state))
 }

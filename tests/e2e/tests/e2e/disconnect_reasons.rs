@@ -43,8 +43,8 @@ impl ConnectionStats for Ends {
     }
 }
 
-/// Connects to a server with these options and runs the steps of a client. Returns the reason of the
-/// connection's end.
+/// Connects to a server with these options and runs the steps of a client. Returns the reason of
+/// the connection's end.
 async fn end_of(
     options: impl FnOnce(Server) -> Server,
     client: impl AsyncFnOnce(BoxedIo, &TestServer) -> io::Result<Option<BoxedIo>>,

@@ -25,7 +25,8 @@ async fn a_response_longer_than_the_window_reaches_a_client_that_is_still_sendin
     });
     let server = serve(service);
     let mut call = server.client().client_streaming().await.expect("a stream");
-    // The server reads one of them. The client takes nothing of the response before it has sent all.
+    // The server reads one of them. The client takes nothing of the response before it has sent
+    // all.
     for _ in 0..10 {
         if soon(call.send(long())).await.is_err() {
             break;

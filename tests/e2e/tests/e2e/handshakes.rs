@@ -1,5 +1,5 @@
-//! Transport credentials of a user's own: the handshake on both sides, its errors, and what peers show
-//! of it.
+//! Transport credentials of a user's own: the handshake on both sides, its errors, and what peers
+//! show of it.
 //!
 //! Source: grpc-go `credentials.TransportCredentials`, and `TestCredsHandshakeAuthority`,
 //! `TestServerCredsDispatch` of `test/creds_test.go`.

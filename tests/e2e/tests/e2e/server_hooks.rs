@@ -1,5 +1,5 @@
-//! Hooks of a server: on the head of a call and on a new connection; the values and the draining of one
-//! connection.
+//! Hooks of a server: on the head of a call and on a new connection; the values and the draining of
+//! one connection.
 //!
 //! Source: grpc-go's `TestTap`, and its `TestServerConnDecode` for what a listener adds.
 
@@ -152,7 +152,8 @@ async fn a_connection_hook_refuses_a_connection() {
     assert_eq!(code_of(&server, "").await, Code::Unavailable);
 }
 
-/// A server whose unary method waits until the test lets it go on, and the connections of its calls.
+/// A server whose unary method waits until the test lets it go on, and the connections of its
+/// calls.
 fn gated() -> (
     TestServer,
     watch::Sender<bool>,

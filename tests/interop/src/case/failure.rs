@@ -1,3 +1,5 @@
+//! The failure of a case, with the checks that return it.
+
 use std::error::Error;
 use std::fmt;
 
@@ -5,31 +7,31 @@ use rgrpc::{Code, Status};
 
 use crate::proto::{Payload, PayloadType};
 
-/// Why a case failed.
+/// The reason why a case failed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Failure {
-    /// A call ended with this status where it should have gone on, or have ended well.
+    /// A call ended with this status instead of continuing or succeeding.
     Status {
         /// The operation of the call.
         what: &'static str,
         /// The status of the call.
         status: Status,
     },
-    /// Something that was received is not what it should be.
+    /// A received value is not the expected one.
     Mismatch {
         /// The name of the value.
         what: String,
         /// The value received.
         got: String,
-        /// The value to be received.
+        /// The expected value.
         want: String,
     },
 }
 
-/// Turns the status of an operation that must succeed into the case's failure.
+/// The conversion of a failed operation into the case's failure.
 pub(crate) trait OrFailure<T> {
-    /// `what` names the operation.
+    /// Converts the status of a failed operation, which `what` names.
     fn or_failure(self, what: &'static str) -> Result<T, Failure>;
 }
 
@@ -39,7 +41,7 @@ impl<T> OrFailure<T> for Result<T, Status> {
     }
 }
 
-/// Two values must be equal.
+/// Checks that two values are equal.
 pub(crate) fn expect_eq<T: PartialEq + fmt::Debug>(
     what: impl Into<String>,
     got: T,
@@ -51,7 +53,7 @@ pub(crate) fn expect_eq<T: PartialEq + fmt::Debug>(
     Err(mismatch(what, &got, &want))
 }
 
-/// A call must have ended with a failure of this code.
+/// Checks that a call has ended with a failure of this code.
 pub(crate) fn expect_code<T: fmt::Debug>(
     what: &str,
     got: Result<T, Status>,
@@ -64,7 +66,7 @@ pub(crate) fn expect_code<T: fmt::Debug>(
     }
 }
 
-/// A call must have ended with a failure of this code and this text.
+/// Checks that a call has ended with a failure of this code and this text.
 pub(crate) fn expect_status<T: fmt::Debug>(
     what: &str,
     got: Result<T, Status>,
@@ -75,7 +77,7 @@ pub(crate) fn expect_status<T: fmt::Debug>(
     expect_eq(format!("{what}: text"), status.message(), message)
 }
 
-/// A payload must be there, and have this size.
+/// Checks that there is a payload of this size.
 pub(crate) fn expect_payload(what: &str, got: Option<&Payload>, size: i32) -> Result<(), Failure> {
     let got = got.map(|payload| (payload.r#type, payload.body.len()));
     let want = usize::try_from(size)

@@ -4,7 +4,7 @@ use super::kind;
 
 /// DATA and HEADERS: the sender's last frame on the stream.
 pub const END_STREAM: u8 = 0x01;
-/// SETTINGS and PING: an answer.
+/// SETTINGS and PING: an acknowledgement.
 pub const ACK: u8 = 0x01;
 /// HEADERS, PUSH_PROMISE and CONTINUATION: the header block ends here.
 pub const END_HEADERS: u8 = 0x04;

@@ -16,7 +16,7 @@ pub struct Headers {
     /// END_STREAM.
     pub end_stream: bool,
     /// END_HEADERS, on the last frame of the block. Without it the block stays open, and
-    /// [`continuation`](super::continuation) goes on with it.
+    /// [`continuation`](super::continuation) continues it.
     pub end_headers: bool,
     /// The priority fields, if PRIORITY.
     pub dependency: Option<Dependency>,

@@ -34,7 +34,7 @@ pub fn settings() -> Settings {
     }
 }
 
-/// The answer to a SETTINGS frame.
+/// The acknowledgement of a SETTINGS frame.
 pub fn settings_ack() -> Settings {
     Settings {
         ack: true,

@@ -244,8 +244,8 @@ impl WirePeer {
     }
 
     /// Asserts that the other side has sent nothing: sends a PING and expects its ACK as the next
-    /// frame. An endpoint reads in order and answers PINGs at once, so its answers to earlier
-    /// frames would have come first. This takes no time.
+    /// frame. An endpoint reads in order and acknowledges PINGs at once, so its responses to
+    /// earlier frames would have come first. This takes no time.
     ///
     /// Frames from another task of the endpoint, such as a handler's reply, may still come later; a
     /// test of them must wait for another event first.

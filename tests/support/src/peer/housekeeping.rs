@@ -1,4 +1,4 @@
-//! The automatic answers of an HTTP/2 endpoint, for tests that are about something else.
+//! The automatic responses of an HTTP/2 endpoint, for tests with another subject.
 
 use crate::frame::{Data, Frame, settings_ack, window_update};
 
@@ -18,9 +18,9 @@ impl WirePeer {
         }
     }
 
-    /// Answers the frame. Returns whether the frame is hidden from the test.
+    /// Responds to the frame. Returns whether the frame is hidden from the test.
     pub(super) async fn keep_house(&mut self, frame: &Frame) -> bool {
-        // A failure to answer is not the test's: the test reads on, and sees the connection's end.
+        // A failure to respond is not the test's: the test reads on, and sees the connection's end.
         match frame {
             Frame::Settings(settings) => {
                 if !settings.ack {

@@ -3,7 +3,7 @@
 //! - this file: the connection itself, sending, and reading the next event;
 //! - `handshake`: prefaces and the first SETTINGS, or none of them;
 //! - `expect`: the expectations of a test;
-//! - `housekeeping`: the opt-in answers that keep scenario tests short.
+//! - `housekeeping`: the opt-in responses that keep scenario tests short.
 
 mod expect;
 mod handshake;
@@ -38,7 +38,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
 
 /// One side of an HTTP/2 connection, played by the test.
 ///
-/// Strict at first: the test sees every frame, and the peer answers nothing by itself.
+/// Strict at first: the test sees every frame, and the peer sends nothing by itself.
 /// [`housekeeping`](Self::housekeeping) changes that. Every wait is bounded. A failure panics with
 /// the place in the test, the expectation, and the transcript.
 ///
@@ -164,7 +164,7 @@ impl WirePeer {
     }
 
     /// Writes the same frame many times, until the other side ends the connection. Reads meanwhile,
-    /// so that answers block neither side. Returns the number of frames written; the frames read
+    /// so that responses block neither side. Returns the number of frames written; the frames read
     /// can be expected afterwards.
     ///
     /// For a flood without reading, call [`try_send`](Self::try_send) in a loop.

@@ -1,3 +1,7 @@
+//! The changes that a sharding reports to the policy above it.
+//!
+//! Computed after each call of a child, on the channel's task.
+
 use crate::connectivity_state::ConnectivityState;
 
 /// The kind of change in an [`EndpointSharding`](super::EndpointSharding). A greater one includes

@@ -1,3 +1,7 @@
+//! The endpoints of a sharding, each with its policy.
+//!
+//! Owned by the sharding; read by the policy above it, on the channel's task.
+
 use std::sync::Arc;
 
 use tokio::time::Instant;

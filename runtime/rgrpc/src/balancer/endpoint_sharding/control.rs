@@ -1,3 +1,7 @@
+//! The layer between a sharding and the policy of an endpoint.
+//!
+//! Created for each call of a child, on the channel's task.
+
 use std::time::Duration;
 
 use super::EndpointId;

@@ -1,6 +1,9 @@
 //! A child policy for each endpoint: the base of all policies over several endpoints. Those
 //! policies call it, on the channel's task.
 //!
+//! Each `child` calls the channel through a `control`, which records its subchannels. The sharding
+//! reports the kind of each `change` to the policy above it, and has the `picker` of `round_robin`.
+//!
 //! A change of one child takes one look-up, independent of the number of children. An update takes
 //! one look-up for each endpoint. A new picker takes time in proportion to its children, so the
 //! policy builds one for several changes, when it is woken.
@@ -59,7 +62,7 @@ use crate::status::Status;
 /// Source: gRFC A61; grpc-go's package `balancer/endpointsharding`.
 pub struct EndpointSharding {
     new_child: Box<dyn Fn() -> Box<dyn Balancer> + Send>,
-    /// Idle children are told to connect.
+    /// True if idle children connect at once.
     reconnects: bool,
     /// The interval of the load reports of the children's backends.
     load_reports: Option<Duration>,

@@ -1,3 +1,7 @@
+//! The picker of `round_robin`, and of a sharding.
+//!
+//! Created on the channel's task; calls pick with it on their own tasks, without a lock.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

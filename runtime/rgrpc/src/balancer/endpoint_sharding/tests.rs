@@ -1,3 +1,5 @@
+//! Tests of a sharding over leaves of `pick_first`.
+
 use std::time::Duration;
 
 use super::*;

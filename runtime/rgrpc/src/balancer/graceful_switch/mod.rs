@@ -1,3 +1,8 @@
+//! The replacement of a policy by another one without an interruption.
+//!
+//! Owned by the channel's task, for the policy of its service config, and by the policies with a
+//! `childPolicy`; called there.
+
 #[cfg(test)]
 mod tests;
 

@@ -1,3 +1,5 @@
+//! Tests of the switch with policies of one subchannel.
+
 use std::time::Duration;
 
 use super::ConnectivityState::{Connecting, Idle, Ready, TransientFailure};

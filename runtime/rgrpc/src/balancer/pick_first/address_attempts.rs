@@ -1,3 +1,7 @@
+//! The attempts to connect, as a state machine without a clock and without subchannels.
+//!
+//! Owned and driven by [`PickFirst`](super::PickFirst) while it connects, on the channel's task.
+
 use std::time::Duration;
 
 use tokio::time::Instant;

@@ -1,4 +1,6 @@
 //! The list of addresses to try, from the endpoints.
+//!
+//! Called by the policy with each update, on the channel's task.
 
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
@@ -8,8 +10,8 @@ use super::PickFirstConfig;
 use crate::io::Address;
 use crate::resolver::{Attributes, Endpoint, EndpointWeight};
 
-/// An address, with the attributes for the handshakes of its connections. Its subchannel is kept while
-/// neither changes.
+/// An address, with the attributes for the handshakes of its connections. Its subchannel is kept
+/// while neither changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct AddressToTry {
     pub(super) address: Address,

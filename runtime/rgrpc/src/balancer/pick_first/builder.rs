@@ -1,3 +1,7 @@
+//! The builder and the config of `pick_first`.
+//!
+//! The config is parsed with the service config, or made by a parent policy or a resolver.
+
 use std::any::Any;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! The picker of a connected `pick_first`, which calls use on their own tasks.
+
 use crate::balancer::{Pick, PickInfo, PickResult, Picker, SubConn};
 
 /// A picker that sends all calls to one subchannel.

@@ -1,3 +1,7 @@
+//! The policy: it acts on the subchannels as [`Attempts`] decides, and publishes.
+//!
+//! Called by the channel's task, or by a parent policy there.
+
 use std::collections::HashMap;
 use std::mem;
 use std::sync::Arc;
@@ -74,7 +78,7 @@ enum PickFirstState {
     Connected(OwnSubConn),
 }
 
-/// A subchannel with what it was created for.
+/// A subchannel with its address and attributes.
 #[derive(Clone, Debug)]
 struct OwnSubConn {
     subconn: SubConn,

@@ -11,13 +11,13 @@ use crate::status::Status;
 /// The interceptors of a channel, a stub or a service config, in the order in which they run.
 pub(crate) type InterceptorList = Arc<[Arc<dyn ErasedClientInterceptor>]>;
 
-/// A [`ClientInterceptor`] of any type, as lists of interceptors keep it.
+/// A [`ClientInterceptor`] of any type, for lists.
 pub(crate) trait ErasedClientInterceptor: Send + Sync {
-    /// Starts it for a call.
+    /// Starts the interceptor for a call.
     fn start(&self, call: OutgoingCall, next: ClientNext) -> ReplyFuture;
 }
 
-/// Keeps an interceptor for the calls that it runs for.
+/// A shared interceptor, which the futures of its calls hold.
 struct Shared<I>(Arc<I>);
 
 impl<I: ClientInterceptor> ErasedClientInterceptor for Shared<I> {
@@ -32,7 +32,7 @@ impl fmt::Debug for dyn ErasedClientInterceptor {
     }
 }
 
-/// An interceptor for a list.
+/// Erases the type of an interceptor.
 pub(crate) fn erased(interceptor: impl ClientInterceptor) -> Arc<dyn ErasedClientInterceptor> {
     Arc::new(Shared(Arc::new(interceptor)))
 }

@@ -1,3 +1,7 @@
+//! The interceptors of one stub, as an [`Invoke`] around another.
+//!
+//! It passes its interceptors on in the options; the channel runs them before its own.
+
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -10,7 +14,7 @@ use crate::status::Status;
 
 /// A maker of calls with interceptors of its own: those of one stub.
 ///
-/// They are outside of those of the channel. A mock below, which answers by itself, runs no
+/// They are outside of those of the channel. A mock below, which responds by itself, runs no
 /// interceptors.
 ///
 /// ```
@@ -32,7 +36,7 @@ pub struct Intercepted<I> {
 }
 
 impl<I: Invoke> Intercepted<I> {
-    /// Adds an interceptor of the calls that are made on `invoke` through this.
+    /// Wraps `invoke`: calls through the wrapper run this interceptor.
     pub fn new(invoke: I, interceptor: impl ClientInterceptor) -> Self {
         Self {
             invoke,
@@ -40,7 +44,7 @@ impl<I: Invoke> Intercepted<I> {
         }
     }
 
-    /// Adds an interceptor, inside of those that are there.
+    /// Adds an interceptor, inside of the earlier ones.
     #[must_use]
     pub fn intercepted(self, interceptor: impl ClientInterceptor) -> Self {
         let added = [erased(interceptor)];

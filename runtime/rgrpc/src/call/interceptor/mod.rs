@@ -1,7 +1,10 @@
 //! The interceptors of a client: a chain of futures around each call.
 //!
-//! The channel starts the chain when a call begins, outside of its attempts. Everything runs within
-//! the call's future, on the caller's task.
+//! The channel starts the chain (`chain`) when a call begins, outside of its attempts. An
+//! interceptor gets an [`OutgoingCall`] and the rest of the chain, [`ClientNext`], and returns a
+//! [`ClientReply`]. [`Intercepted`] has the interceptors of one stub, and `reported_source` reports
+//! the end of a stream to the chain's hooks. Everything runs within the call's future, on the
+//! caller's task.
 
 mod chain;
 mod chain_end;
@@ -37,10 +40,11 @@ pub(crate) type ReplyFuture = Pin<Box<dyn Future<Output = Result<ClientReply, St
 /// calls of a channel, and [`ClientConn::intercepted`](crate::ClientConn::intercepted) for those of
 /// one stub. The first one registered is the outermost; those of a stub are outside of those of its
 /// channel. An interceptor runs once for a call, outside of its attempts: retries, hedges, per-RPC
-/// credentials and stats handlers are behind [`ClientNext::run`]. A panic ends the call with INTERNAL.
+/// credentials and stats handlers are behind [`ClientNext::run`]. A panic ends the call with
+/// INTERNAL.
 ///
-/// Implemented for functions: an `async fn(OutgoingCall, ClientNext) -> Result<ClientReply, Status>`,
-/// or a closure.
+/// Implemented for functions: an `async fn(OutgoingCall, ClientNext) -> Result<ClientReply,
+/// Status>`, or a closure.
 ///
 /// ```
 /// use rgrpc::{ClientConn, ClientNext, ClientReply, OutgoingCall, Status, credentials};
@@ -65,9 +69,9 @@ pub(crate) type ReplyFuture = Pin<Box<dyn Future<Output = Result<ClientReply, St
 /// # Tasks and cancellation
 ///
 /// The future is polled and dropped with the call's: when the caller drops that, the code after
-/// `run` does not run. The deadline and the cancel handle of a call end what `run` does, and not the
+/// `run` does not run. The deadline and the cancel handle of a call end the run, and not the
 /// interceptor. The chain of a streaming call is over when its halves are ready, before the server
-/// has answered. [`OutgoingCall::on_end`] sees every end. A panic is the caller's, as in any future.
+/// responds. [`OutgoingCall::on_end`] sees every end. A panic is the caller's, as in any future.
 ///
 /// Source: grpc-go `UnaryClientInterceptor`, `StreamClientInterceptor`; connect-go `Interceptor`.
 pub trait ClientInterceptor: Send + Sync + 'static {

@@ -1,3 +1,7 @@
+//! A client's call as its interceptors see it.
+//!
+//! Created by the channel when a chain begins; changed by interceptors, in the caller's future.
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -83,17 +87,18 @@ impl OutgoingCall {
         self.head.method.strip_prefix('/')?.rsplit_once('/')
     }
 
-    /// The kind of the call: as its stub has set it. A call of [`Invoke::invoke`](crate::Invoke::invoke)
-    /// without a stub is unary. One of [`Invoke::new_stream`](crate::Invoke::new_stream) has the kind in
-    /// the [descriptor](Self::descriptor); without a descriptor, or with that of a unary method, it
+    /// The kind of the call: as its stub has set it. A call of
+    /// [`Invoke::invoke`](crate::Invoke::invoke) without a stub is unary. One of
+    /// [`Invoke::new_stream`](crate::Invoke::new_stream) has the kind in the
+    /// [descriptor](Self::descriptor); without a descriptor, or with that of a unary method, it
     /// counts as bidirectional.
     #[must_use]
     pub fn kind(&self) -> CallKind {
         self.head.kind
     }
 
-    /// The descriptor of the method and its service: that of the stub that makes the call. `None` for a
-    /// call that is made by the method's name alone.
+    /// The descriptor of the method and its service: that of the stub that makes the call. `None`
+    /// for a call that is made by the method's name alone.
     #[must_use]
     pub fn descriptor(&self) -> Option<MethodDescriptor<'_>> {
         self.head.method.descriptor()
@@ -112,7 +117,7 @@ impl OutgoingCall {
         self.head.options.metadata()
     }
 
-    /// The request's header metadata, to be changed.
+    /// The request's header metadata, mutable.
     #[must_use]
     pub fn metadata_mut(&mut self) -> &mut Metadata {
         self.head.options.metadata_mut()
@@ -124,7 +129,7 @@ impl OutgoingCall {
         &self.head.options
     }
 
-    /// The options of the call, to be changed.
+    /// The options of the call, mutable.
     #[must_use]
     pub fn options_mut(&mut self) -> &mut CallOptions {
         &mut self.head.options
@@ -136,7 +141,7 @@ impl OutgoingCall {
         self.head.options.extensions()
     }
 
-    /// The typed values of the call, to be changed.
+    /// The typed values of the call, mutable.
     #[must_use]
     pub fn extensions_mut(&mut self) -> &mut Extensions {
         self.head.options.extensions_mut()
@@ -286,8 +291,8 @@ impl OutgoingCall {
         self.head.options.parent()
     }
 
-    /// Adds a function that is called once, when the call has ended for its caller, whatever the
-    /// number of runs: with the status and the trailers, and with the party that has ended it.
+    /// Adds a function that is called once, at the end of the call for its caller, whatever the
+    /// number of runs: with the status, the trailers and the party that has ended the call.
     /// Functions that are added later are called earlier.
     ///
     /// A unary call ends when its future is ready or dropped; another when its end has been

@@ -1,3 +1,8 @@
+//! The reply of a chain: a response, or the halves of a stream.
+//!
+//! Created by the call at the end of the chain, or by an interceptor that responds itself; its
+//! message is `dyn Any`, because interceptors do not know its type.
+
 use std::any::Any;
 use std::fmt;
 
@@ -10,7 +15,7 @@ use crate::metadata::Metadata;
 use crate::side::Side;
 use crate::status::Status;
 
-/// The answer to a call, in an interceptor: the response of a unary call, the halves of another.
+/// The reply to a call, in an interceptor: the response of a unary call, or the halves of a stream.
 ///
 /// [`ClientNext::run`](super::ClientNext::run) returns it. An interceptor returns it, or one of its
 /// own, whose messages must have the types that the caller expects:
@@ -67,7 +72,7 @@ impl ClientReply {
         Self(Reply::Streams(Box::new((requests, responses))))
     }
 
-    /// Returns whether it is the halves of a call that is not unary.
+    /// Returns whether the reply has the halves of a call that is not unary.
     #[must_use]
     pub const fn is_streamed(&self) -> bool {
         matches!(self.0, Reply::Streams(_))
@@ -137,7 +142,7 @@ impl ClientReply {
         }
     }
 
-    /// The header metadata of a unary call's response, to be changed; `None` for other calls.
+    /// The header metadata of a unary call's response, mutable; `None` for other calls.
     #[must_use]
     pub fn metadata_mut(&mut self) -> Option<&mut Metadata> {
         match &mut self.0 {
@@ -146,8 +151,8 @@ impl ClientReply {
         }
     }
 
-    /// The trailers of a unary call's response; empty for other calls, of which
-    /// [`OutgoingCall::on_end`](super::OutgoingCall::on_end) tells them.
+    /// The trailers of a unary call's response; empty for other calls, whose trailers
+    /// [`OutgoingCall::on_end`](super::OutgoingCall::on_end) has.
     #[must_use]
     pub fn trailer(&self) -> &Metadata {
         static NONE: Metadata = Metadata::new();
@@ -157,7 +162,7 @@ impl ClientReply {
         }
     }
 
-    /// The trailers of a unary call's response, to be changed; `None` for other calls.
+    /// The trailers of a unary call's response, mutable; `None` for other calls.
     #[must_use]
     pub fn trailer_mut(&mut self) -> Option<&mut Metadata> {
         match &mut self.0 {
@@ -166,7 +171,7 @@ impl ClientReply {
         }
     }
 
-    /// The two ends of the connection that a unary call's response came by.
+    /// The two ends of the connection of a unary call's response.
     #[must_use]
     pub fn peer(&self) -> Option<&Peer> {
         match &self.0 {
@@ -178,7 +183,7 @@ impl ClientReply {
     /// The response of a unary call.
     ///
     /// # Errors
-    /// INTERNAL when an interceptor has answered by something else.
+    /// INTERNAL if an interceptor has returned another kind of reply.
     pub(crate) fn into_response<M: 'static>(self) -> Result<Response<M>, Status> {
         let Reply::Response { response, .. } = self.0 else {
             return Err(Status::internal(
@@ -195,7 +200,7 @@ impl ClientReply {
     /// The halves of a call that is not unary.
     ///
     /// # Errors
-    /// INTERNAL when an interceptor has answered by something else.
+    /// INTERNAL if an interceptor has returned another kind of reply.
     pub(crate) fn into_streams<Req: 'static, Res: 'static>(
         self,
     ) -> Result<(SendStream<Req>, RecvStream<Res>), Status> {

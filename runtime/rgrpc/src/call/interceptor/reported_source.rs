@@ -1,3 +1,8 @@
+//! The receiving half's source in a streaming call with `on_end` hooks.
+//!
+//! Created when the chain is ready with the halves; polled by the receiving half, on the caller's
+//! task.
+
 use std::sync::Arc;
 use std::task::{Context, Poll};
 

@@ -1,4 +1,6 @@
 //! The compressors that a client accepts: the values of `grpc-accept-encoding`.
+//!
+//! Called for a server's call, on its task.
 
 /// Returns the encodings in the values of `grpc-accept-encoding`, in their order. Values that are
 /// not text are skipped.

@@ -1,3 +1,8 @@
+//! The compressed forms of a prepared message.
+//!
+//! Owned by a [`PreparedMessage`](crate::PreparedMessage); used by all tasks that send it, under
+//! its lock.
+
 use std::io;
 use std::sync::Mutex;
 

@@ -1,3 +1,8 @@
+//! The trait of compressors.
+//!
+//! Implemented by [`Gzip`](super::Gzip) and by users; called by framing and by the reader, on the
+//! task that sends or receives, under no lock but that of a prepared message.
+
 use std::io::{self, Read};
 
 use crate::codec::MessageBytes;

@@ -1,3 +1,7 @@
+//! The decompression of a message within a limit.
+//!
+//! Called by the encoding of a stream for its reader, on the task that receives.
+
 use std::io::{self, Read};
 
 use bytes::Buf;

@@ -1,3 +1,7 @@
+//! The encoding of a stream's received messages.
+//!
+//! Found when the headers are received, on the task of the call; used by the reader.
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -1,3 +1,7 @@
+//! The framing of messages with compression.
+//!
+//! Called by the sending halves and by unary calls, on the task that sends.
+
 use std::io;
 use std::sync::Arc;
 

@@ -1,3 +1,8 @@
+//! The compressor `gzip`, and its idle states.
+//!
+//! The tasks that send and receive share it, and take a state under a lock; they compress without
+//! it.
+
 use std::fmt;
 use std::io::{self, BufRead, Read};
 use std::sync::Mutex;
@@ -134,7 +139,7 @@ enum Position {
     First,
     /// After the end of a member.
     AfterMember,
-    /// In a later member, some of which has been read.
+    /// In a later member, after its first bytes.
     LaterMember,
 }
 

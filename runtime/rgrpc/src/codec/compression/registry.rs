@@ -1,3 +1,7 @@
+//! The compressors of a channel or a server.
+//!
+//! Filled by the builders of channels and servers; read by every call, without a lock.
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -1,4 +1,6 @@
 //! The application protocol of TLS connections, by ALPN (RFC 7301).
+//!
+//! Called by the handshakes of both sides.
 
 /// The ALPN name of HTTP/2 over TLS (RFC 9113, section 3.1).
 const H2: &[u8] = b"h2";

@@ -1,3 +1,7 @@
+//! TLS on a channel: its options, and the handshake.
+//!
+//! Built by users; the handshake runs on the task of the attempt to connect.
+
 use std::error::Error;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! The errors of the builders of TLS credentials.
+
 use std::error::Error;
 use std::fmt;
 

@@ -1,4 +1,6 @@
 //! The errors of handshakes and sessions, with the option that resolves each.
+//!
+//! Created by the handshakes, and by the connections after them.
 
 use std::error::Error;
 use std::fmt;

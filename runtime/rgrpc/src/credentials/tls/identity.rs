@@ -1,3 +1,7 @@
+//! A certificate chain and its key, as both sides have them.
+//!
+//! Parsed when the credentials are built.
+
 use std::fmt;
 
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};

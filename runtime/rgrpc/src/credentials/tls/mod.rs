@@ -5,6 +5,10 @@
 //! cipher suites that HTTP/2 forbids (RFC 9113, appendix A). Both sides offer the protocol `h2` by
 //! ALPN (RFC 7301) and refuse a connection without it, as grpc-go does.
 //!
+//! `client` and `server` have the options and the handshakes, `session` the connection afterwards,
+//! `failure` its errors with advice. A handshake runs on the task of the attempt to connect or of
+//! the accepted connection.
+//!
 //! The public API contains no type of rustls. The provider is explicit, so that no process-wide
 //! default of rustls is read or set.
 

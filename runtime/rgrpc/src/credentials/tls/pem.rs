@@ -1,6 +1,8 @@
 //! The parser of certificates and keys in PEM (RFC 7468).
 //!
 //! An error names the sections that were found in place of the expected one.
+//!
+//! Called when the credentials are built, on the user's task.
 
 use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::pem::{self, PemObject};

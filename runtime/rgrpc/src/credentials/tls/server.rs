@@ -1,3 +1,7 @@
+//! TLS on a server: its options, and the handshake.
+//!
+//! Built by users; the handshake runs on the task of the accepted connection.
+
 use std::sync::Arc;
 
 use tokio_rustls::TlsAcceptor;

@@ -1,3 +1,7 @@
+//! A connection after its TLS handshake, on both sides.
+//!
+//! Created by the handshake; read and written by the engine, on the connection's task.
+
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};

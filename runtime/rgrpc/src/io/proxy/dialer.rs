@@ -1,3 +1,9 @@
+//! The dialer of a channel with an HTTP proxy (RFC 9110, section 9.3.6).
+//!
+//! Called on the task of the attempt to connect.
+//!
+//! Source: grpc-go `internal/transport/proxy.go`.
+
 use std::io;
 use std::time::Duration;
 
@@ -13,8 +19,7 @@ use crate::io::{Address, Connected, Dial, DialFuture, Peer, SystemDialer, host_p
 /// The user agent in requests to a proxy.
 const USER_AGENT: &str = concat!("grpc-rust-rgrpc/", env!("CARGO_PKG_VERSION"));
 
-/// A dialer that uses the proxy for the addresses that the proxy is for, and the operating system
-/// for others.
+/// A dialer that uses the proxy for the proxy's addresses, and the operating system for others.
 #[derive(Clone, Debug)]
 pub(crate) struct ProxyDialer {
     proxy: HttpProxy,
@@ -23,14 +28,14 @@ pub(crate) struct ProxyDialer {
 }
 
 impl ProxyDialer {
-    /// Creates the dialer of a channel whose attempts to connect may take `attempt_limit` at least. A
-    /// proxy has less time, so that the error of a silent one names the proxy.
+    /// Creates the dialer of a channel whose attempts to connect may take `attempt_limit` at least.
+    /// A proxy has less time, so that the error of a silent one names the proxy.
     pub(crate) fn new(proxy: HttpProxy, attempt_limit: Duration) -> Self {
         let limit = attempt_limit - attempt_limit / 4;
         Self { proxy, limit }
     }
 
-    /// Returns `host:port` of an address that the proxy is for. Only TCP addresses use a proxy.
+    /// Returns `host:port` of an address that uses the proxy. Only TCP addresses use a proxy.
     fn tunnel_to(&self, address: &Address) -> Option<String> {
         let (host, port) = match address {
             Address::Tcp(address) => (address.ip().to_string(), address.port()),
@@ -101,7 +106,7 @@ fn too_late(problem: &str, limit: Duration) -> String {
     format!("{problem} within {limit:?}, three quarters of the option min_connect_timeout")
 }
 
-/// Sends CONNECT and awaits the answer that opens the tunnel.
+/// Sends CONNECT and awaits the response that opens the tunnel.
 async fn tunnel(stream: &mut TcpStream, request: &[u8], destination: &str) -> Result<(), String> {
     // A request is written in one piece, so Nagle's algorithm would only delay it.
     let lost = |error: io::Error| format!("broke the connection: {error}");

@@ -1,7 +1,7 @@
 //! HTTP proxies, which tunnel connections by CONNECT (RFC 9110, section 9.3.6).
 //!
 //! [`HttpProxy`] selects the connections, usually from the environment. [`ProxyDialer`] makes them,
-//! on the channel's task.
+//! on the task of the attempt to connect.
 //!
 //! Source: grpc-go `internal/transport/proxy.go`, `internal/resolver/delegatingresolver`; Go's
 //! `golang.org/x/net/http/httpproxy`.

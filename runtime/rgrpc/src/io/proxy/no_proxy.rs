@@ -1,3 +1,7 @@
+//! The list of a proxy's exceptions.
+//!
+//! Parsed when the proxy is configured; asked for each target and address.
+
 use std::net::IpAddr;
 
 use crate::io::host_port;

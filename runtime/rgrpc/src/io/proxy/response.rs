@@ -1,4 +1,6 @@
 //! The response of a proxy to CONNECT: the head of an HTTP/1 response (RFC 9112, section 2).
+//!
+//! Called by the proxy's dialer, on the task of the attempt to connect.
 
 /// The maximum size of a head, in bytes.
 pub(super) const MAX_HEAD: usize = 16 * 1024;

@@ -1,3 +1,7 @@
+//! The URL of a proxy, which contains its credentials.
+//!
+//! Parsed when the proxy is configured; read by the dialer.
+
 use std::fmt;
 
 use base64::Engine;

@@ -1,3 +1,7 @@
+//! The builder of the scheme `dns`: its options, and the parser of its targets.
+//!
+//! Called by the channel's builder, and by the channel's task when it leaves idle mode.
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -46,9 +50,9 @@ const MIN_INTERVAL: Duration = Duration::from_secs(30);
 /// With the feature `dns-hickory` the resolver looks up the service config too, unless the channel
 /// has [disabled](crate::ClientConnBuilder::disable_service_config) it. The service config is in a
 /// TXT record of `_grpc_config.host` that begins with `grpc_config=`, followed by a list of choices
-/// by percentage, language (`rust`) and host name. If there is no record or no answer, there is no
-/// service config. With this feature, `dns://server[:port]/host:port` asks a DNS server instead of
-/// the operating system. The server's default port is 53.
+/// by percentage, language (`rust`) and host name. If there is no record or no response, there is
+/// no service config. With this feature, `dns://server[:port]/host:port` asks a DNS server instead
+/// of the operating system. The server's default port is 53.
 ///
 /// Source: `doc/naming.md` of the gRPC documents; gRFC A2; grpc-go's package `resolver/dns`.
 #[derive(Clone, Debug)]

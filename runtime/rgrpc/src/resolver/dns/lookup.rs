@@ -1,3 +1,7 @@
+//! The lookup of a name: its trait, and the operating system's.
+//!
+//! Called by the resolver, on its own task.
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;

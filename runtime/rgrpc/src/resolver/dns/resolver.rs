@@ -1,3 +1,7 @@
+//! The resolver of a DNS name, which is a task of its own.
+//!
+//! It ends with the channel's idle mode: the channel's task drops it.
+
 use std::future::ready;
 use std::sync::Arc;
 use std::time::Duration;

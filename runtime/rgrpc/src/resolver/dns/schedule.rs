@@ -1,3 +1,7 @@
+//! The times of a name's lookups, as a state machine without a clock.
+//!
+//! Owned by the resolver, on its own task.
+
 use std::time::Duration;
 
 use tokio::time::Instant;

@@ -1,5 +1,7 @@
 //! Service configs in TXT records: the choice that applies to this client.
 //!
+//! Called by the lookup, on the resolver's task.
+//!
 //! Source: gRFC A2, `doc/service_config.md` of the gRPC documents; grpc-go `canaryingSC`.
 
 use std::error::Error;

@@ -26,7 +26,7 @@ trait DynInterceptor: Send + Sync {
     fn start(&self, call: IncomingCall, next: ServerNext) -> HandlerFuture;
 }
 
-/// Keeps an interceptor for the calls that it runs for.
+/// A shared interceptor, which the futures of its calls hold.
 struct Shared<I>(Arc<I>);
 
 impl<I: ServerInterceptor> DynInterceptor for Shared<I> {

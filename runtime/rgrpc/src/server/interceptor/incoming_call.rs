@@ -1,3 +1,7 @@
+//! A server's call as its interceptors see it.
+//!
+//! Created by dispatch when the head is received; changed by interceptors, in the call's future.
+
 use std::future::{Future, ready};
 use std::sync::Arc;
 
@@ -19,14 +23,14 @@ use crate::transport::ConnectionHandle;
 
 /// A call that a server has received and not handled yet, in an interceptor.
 ///
-/// Its head has come; its messages may have or not. An interceptor's changes of metadata and
+/// Its head is received, its messages not necessarily. An interceptor's changes of metadata and
 /// extensions are seen by the interceptors after it, and by the handler in its
 /// [`Request`](crate::Request).
 ///
-/// A clone is for a second run of the handler, with what was changed before: both share the part of the
-/// request that has not been received; see [`request_message`](Self::request_message).
+/// A clone is for a second run of the handler, with what was changed before: both share the part of
+/// the request that has not been received; see [`request_message`](Self::request_message).
 ///
-/// Source: what grpc-go's interceptors have in context and `UnaryServerInfo`; connect-go `AnyRequest`.
+/// Source: the context and `UnaryServerInfo` of grpc-go's interceptors; connect-go `AnyRequest`.
 #[derive(Clone, Debug)]
 pub struct IncomingCall {
     handlers: Arc<Handlers>,
@@ -75,8 +79,8 @@ impl IncomingCall {
         }
     }
 
-    /// The kind of the method. A method that the server does not have counts as bidirectional, as it is
-    /// for an [unknown-service handler](crate::Server::unknown_service_handler).
+    /// The kind of the method. A method that the server does not have counts as bidirectional, as
+    /// it is for an [unknown-service handler](crate::Server::unknown_service_handler).
     #[must_use]
     pub fn kind(&self) -> CallKind {
         self.registered()
@@ -95,7 +99,7 @@ impl IncomingCall {
         self.call.request().metadata()
     }
 
-    /// The request's header metadata, to be changed. [`CallContext::metadata`] stays as it came.
+    /// The request's header metadata, mutable. [`CallContext::metadata`] stays as it came.
     #[must_use]
     pub fn metadata_mut(&mut self) -> &mut Metadata {
         self.call.request_mut().metadata_mut()
@@ -107,7 +111,7 @@ impl IncomingCall {
         self.call.request().extensions()
     }
 
-    /// The typed values of the call, to be changed. Handlers have them in
+    /// The typed values of the call, mutable. Handlers have them in
     /// [`Request::extensions`](crate::Request::extensions).
     #[must_use]
     pub fn extensions_mut(&mut self) -> &mut Extensions {
@@ -172,26 +176,26 @@ impl IncomingCall {
         self.context().peer()
     }
 
-    /// The connection that the call came by: its typed values, and the means to drain it.
+    /// The call's connection: its typed values, and the means to drain it.
     #[must_use]
     pub fn connection(&self) -> &ConnectionHandle {
         self.context().connection()
     }
 
-    /// The call's context, which an interceptor clones to set headers and trailers of the response, or
-    /// to learn of the call's end.
+    /// The call's context, which an interceptor clones to set headers and trailers of the response,
+    /// or to learn of the call's end.
     #[must_use]
     pub fn context(&self) -> &CallContext {
         self.call.request().context()
     }
 
-    /// Adds a function that is called once, when the call has ended, as [`CallContext::on_end`].
+    /// Adds a function that is called once, at the end of the call, as [`CallContext::on_end`].
     pub fn on_end(&self, hook: impl FnOnce(&CallOutcome<'_>) + Send + 'static) -> bool {
         self.context().on_end(hook)
     }
 
-    /// Wraps both halves of the call: the interceptor sees each message that the handler receives and
-    /// sends.
+    /// Wraps both halves of the call: the interceptor sees each message that the handler receives
+    /// and sends.
     ///
     /// ```
     /// use rgrpc::{IncomingCall, MessageInterceptor, MessageView, ServerNext, ServerReply, Status};
@@ -226,8 +230,8 @@ impl IncomingCall {
     ///
     /// # Errors
     /// As the handler's: RESOURCE_EXHAUSTED for a message that is too large, UNIMPLEMENTED for no
-    /// message or several, CANCELLED. INTERNAL for a call of another kind, and for a request that an
-    /// earlier run of the handler has received. An interceptor returns it.
+    /// message or several, CANCELLED. INTERNAL for a call of another kind, and for a request that
+    /// an earlier run of the handler has received. An interceptor returns it.
     pub async fn request_message(&mut self) -> Result<Bytes, Status> {
         if self.kind().client_streams() {
             return Err(Status::internal(
@@ -240,10 +244,10 @@ impl IncomingCall {
         self.call.request_message().await
     }
 
-    /// Makes a response of the interceptor's own to a unary or client-streaming call.
+    /// Creates the interceptor's own response to a unary or client-streaming call.
     ///
     /// The codec is that of the method: [`ProtoCodec`](crate::ProtoCodec) for Protocol Buffers.
-    /// [`handle`](Self::handle) answers calls whose responses stream.
+    /// [`handle`](Self::handle) is for calls whose responses stream.
     ///
     /// # Errors
     /// INTERNAL when the codec fails.
@@ -256,10 +260,10 @@ impl IncomingCall {
         self.call.reply_with::<C, M>(response)
     }
 
-    /// Answers the call by a handler of the interceptor's own, in place of the rest of the chain.
+    /// Handles the call by the interceptor's own handler, in place of the rest of the chain.
     ///
-    /// For calls whose responses stream, which [`reply`](Self::reply) cannot answer. The closure calls the
-    /// method of [`ServerCall`] for the kind, as generated code does.
+    /// For calls whose responses stream, for which there is no [`reply`](Self::reply). The closure
+    /// calls the method of [`ServerCall`] for the kind, as generated code does.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -269,7 +273,8 @@ impl IncomingCall {
     ///     IncomingCall, RawCodec, Request, SendStream, ServerNext, ServerReply, Status,
     /// };
     ///
-    /// async fn empty(_: &(), _: Request<Bytes>, mut out: SendStream<Bytes>) -> Result<(), Status> {
+    /// async fn empty(_: &(), _: Request<Bytes>, mut out: SendStream<Bytes>) -> Result<(), Status>
+    /// {
     ///     out.send(Bytes::new()).await
     /// }
     ///

@@ -1,6 +1,7 @@
 //! The interceptors of a server: a chain of futures around each call's handler.
 //!
-//! The dispatcher starts the chain when the head of a call has come. Everything runs within the call's
+//! The dispatcher starts the `chain` when the head of a call is received. An interceptor gets an
+//! [`IncomingCall`] and the rest of the chain, [`ServerNext`]. Everything runs within the call's
 //! future, on the task of its handler.
 
 mod chain;
@@ -25,8 +26,8 @@ use crate::status::Status;
 /// [`ServerNext::run`] reaches the handler. That includes calls of unknown methods and calls that the
 /// server [refuses](IncomingCall::refusal), whose status `run` returns.
 ///
-/// Implemented for functions: an `async fn(IncomingCall, ServerNext) -> Result<ServerReply, Status>`,
-/// or a closure.
+/// Implemented for functions: an `async fn(IncomingCall, ServerNext) -> Result<ServerReply,
+/// Status>`, or a closure.
 ///
 /// ```
 /// use rgrpc::{IncomingCall, Server, ServerNext, ServerReply, Status};
@@ -51,9 +52,9 @@ use crate::status::Status;
 ///
 /// # Tasks and cancellation
 ///
-/// The future is polled and dropped with the handler's: when the client, the connection or the deadline
-/// ends the call, the code after `run` does not run. [`IncomingCall::on_end`] sees every end. A panic
-/// fails the call with INTERNAL, as that of a handler does.
+/// The future is polled and dropped with the handler's: when the client, the connection or the
+/// deadline ends the call, the code after `run` does not run. [`IncomingCall::on_end`] sees every
+/// end. A panic fails the call with INTERNAL, as that of a handler does.
 ///
 /// Source: grpc-go `UnaryServerInterceptor`, `StreamServerInterceptor`; connect-go `Interceptor`.
 pub trait ServerInterceptor: Send + Sync + 'static {

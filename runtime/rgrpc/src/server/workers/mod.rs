@@ -38,7 +38,7 @@ impl SharedWorkers {
         }
     }
 
-    /// The workers that run for another accept loop, or new ones.
+    /// Returns the workers that run for another accept loop, or starts new ones.
     pub(super) async fn running(&self, server: &ServerHandle) -> Result<Arc<Workers>, ServeError> {
         let mut running = self.running.lock().await;
         if let Some(workers) = running.upgrade() {

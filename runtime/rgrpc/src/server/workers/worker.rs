@@ -1,3 +1,7 @@
+//! One worker: a thread, its runtime, and the count of its connections.
+//!
+//! Started by the first accept loop; accept loops give it connections.
+
 use std::convert::Infallible;
 use std::future::Future;
 use std::{io, thread};
@@ -37,7 +41,7 @@ impl Worker {
         Ok(Self { runtime, lease })
     }
 
-    /// The number of connections that it serves.
+    /// The number of connections of the worker.
     pub(super) fn connections(&self) -> usize {
         self.lease.strong_count() - 1
     }
@@ -71,7 +75,7 @@ impl Reservation {
 
 /// Runs the thread until the last lease is dropped.
 fn run(started: oneshot::Sender<io::Result<Handle>>, mut leases: mpsc::Receiver<Infallible>) {
-    // Made on this thread, where it may be dropped.
+    // Created on this thread, where it may be dropped.
     let runtime = match Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -83,5 +87,5 @@ fn run(started: oneshot::Sender<io::Result<Handle>>, mut leases: mpsc::Receiver<
     // As above; then there is no lease either.
     let _ = started.send(Ok(runtime.handle().clone()));
     runtime.block_on(leases.recv());
-    // With the runtime end the tasks that handlers have left behind.
+    // The tasks that handlers have left behind end with the runtime.
 }

@@ -1,5 +1,5 @@
-//! Handshakes that choose other credentials for each connection: the configuration of a cluster, and
-//! certificates that are reloaded.
+//! Handshakes that choose other credentials for each connection: the configuration of a cluster,
+//! and certificates that are reloaded.
 
 use std::sync::{Arc, Mutex, PoisonError};
 

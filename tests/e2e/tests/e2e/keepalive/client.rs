@@ -1,3 +1,5 @@
+//! Keepalive of a channel, against scripted servers in virtual time.
+
 use std::time::Duration;
 
 use rgrpc::io::{Address, Dial, Listener, pipe};

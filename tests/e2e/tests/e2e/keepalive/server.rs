@@ -1,3 +1,5 @@
+//! Keepalive of a server and its policy on PINGs, against scripted clients in virtual time.
+
 use std::time::Duration;
 
 use rgrpc::keepalive::{EnforcementPolicy, ServerParameters};

@@ -1,3 +1,5 @@
+//! The errors of keepalive options on an engine without keepalive.
+
 use std::time::Duration;
 
 use rgrpc::keepalive::{ClientParameters, EnforcementPolicy, ServerParameters};

@@ -1,3 +1,6 @@
+//! The config of `least_request_experimental`, parsed with the service config or
+//! made by a resolver.
+
 use crate::service_config::{ConfigValue, ServiceConfigError};
 
 /// The config of `least_request_experimental`.

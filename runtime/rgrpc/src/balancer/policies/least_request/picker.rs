@@ -1,3 +1,8 @@
+//! The picker, and the counters of outstanding calls that it compares.
+//!
+//! Created by the policy, on the channel's task; calls pick on their own tasks, and count as
+//! outstanding until their attempt ends.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 

@@ -1,3 +1,5 @@
+//! Tests of picks by the number of outstanding calls.
+
 use std::sync::Arc;
 
 use super::*;

@@ -1,4 +1,6 @@
-//! The algorithms that find outliers by the calls of an interval. Source: gRFC A50.
+//! The algorithms that find outliers by the calls of an interval (gRFC A50).
+//!
+//! Called by the endpoints at the end of each interval, on the channel's task.
 
 use super::call_counter::CallCounts;
 use super::config::{EjectionScope, FailurePercentageEjection, SuccessRateEjection};

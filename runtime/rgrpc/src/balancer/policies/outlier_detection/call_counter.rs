@@ -1,3 +1,8 @@
+//! The counters of an endpoint's successful and failed calls.
+//!
+//! Counted by the ends of attempts, on the tasks of their calls; taken by the policy at the end of
+//! each interval, on the channel's task.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Counts the outcomes of an endpoint's calls in the present interval. Pickers count from any

@@ -1,3 +1,6 @@
+//! The config of `outlier_detection_experimental`, parsed with the service config or
+//! made by a resolver.
+
 use std::time::Duration;
 
 use crate::balancer::{BalancerRegistry, PolicyConfig};
@@ -28,8 +31,8 @@ const MAX_TIME: Duration = Duration::from_secs(315_576_000_000);
 /// # Ok::<(), rgrpc::ServiceConfigError>(())
 /// ```
 ///
-/// [`OutlierDetectionBuilder`](super::OutlierDetectionBuilder) describes the policy. Source: gRFC A50,
-/// `OutlierDetectionLoadBalancingConfig`.
+/// [`OutlierDetectionBuilder`](super::OutlierDetectionBuilder) describes the policy. Source: gRFC
+/// A50, `OutlierDetectionLoadBalancingConfig`.
 #[derive(Clone, Debug)]
 pub struct OutlierDetectionConfig {
     pub(super) interval: Duration,
@@ -108,7 +111,8 @@ impl OutlierDetectionConfig {
         self
     }
 
-    /// Sets the share of all endpoints, in percent, at which no further one is ejected. Default: 10.
+    /// Sets the share of all endpoints, in percent, at which no further one is ejected. Default:
+    /// 10.
     ///
     /// # Errors
     /// It is more than 100. The error names the field of the JSON config.
@@ -179,8 +183,8 @@ impl SuccessRateEjection {
         }
     }
 
-    /// Sets the number of standard deviations, in thousandths, by which the success rate of an outlier
-    /// is below the mean. Default: 1900.
+    /// Sets the number of standard deviations, in thousandths, by which the success rate of an
+    /// outlier is below the mean. Default: 1900.
     #[must_use]
     pub const fn with_stdev_factor(mut self, thousandths: u32) -> Self {
         self.stdev_factor = thousandths;
@@ -197,7 +201,8 @@ impl SuccessRateEjection {
         Ok(self)
     }
 
-    /// Sets the minimum number of endpoints with enough calls. With fewer, none is ejected. Default: 5.
+    /// Sets the minimum number of endpoints with enough calls. With fewer, none is ejected.
+    /// Default: 5.
     #[must_use]
     pub const fn with_minimum_hosts(mut self, hosts: u32) -> Self {
         self.scope.minimum_hosts = hosts;
@@ -261,7 +266,8 @@ impl FailurePercentageEjection {
         Ok(self)
     }
 
-    /// Sets the minimum number of endpoints with enough calls. With fewer, none is ejected. Default: 5.
+    /// Sets the minimum number of endpoints with enough calls. With fewer, none is ejected.
+    /// Default: 5.
     #[must_use]
     pub const fn with_minimum_hosts(mut self, hosts: u32) -> Self {
         self.scope.minimum_hosts = hosts;

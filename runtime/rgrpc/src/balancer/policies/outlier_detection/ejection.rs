@@ -1,3 +1,7 @@
+//! The ejection of an endpoint, as a state machine without a clock.
+//!
+//! Owned by [`Endpoints`](super::Endpoints), on the channel's task.
+
 use std::time::Duration;
 
 use tokio::time::Instant;

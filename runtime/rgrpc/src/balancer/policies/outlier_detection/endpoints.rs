@@ -1,3 +1,7 @@
+//! The endpoints that the policy counts and ejects.
+//!
+//! Owned by the policy, on the channel's task; pickers share the counters.
+
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 

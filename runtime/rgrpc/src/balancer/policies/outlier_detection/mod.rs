@@ -208,7 +208,8 @@ impl OutlierDetection {
         self.pass_on(BalancerEvent::SubConnState(subconn, &reported), control)
     }
 
-    /// Ends the interval if it is over, and wakes the child. Returns true if the child has published.
+    /// Ends the interval if it is over, and wakes the child. Returns true if the child has
+    /// published.
     fn handle_wake(&mut self, control: &mut dyn ChannelControl) -> bool {
         let mut published = false;
         let now = control.now();

@@ -1,3 +1,7 @@
+//! The picker that counts the outcomes of calls.
+//!
+//! Created on the channel's task; calls pick with it on their own tasks.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! Tests of counting, ejection and restoration, over children of the test policies.
+
 use super::config::{EjectionScope, FailurePercentageEjection, SuccessRateEjection};
 use super::*;
 use crate::balancer::RingHashBuilder;

@@ -1,4 +1,6 @@
-//! The choice of the child to use. Source: gRFC A56, "Algorithm for Choosing a Priority".
+//! The choice of the child to use (gRFC A56, "Algorithm for Choosing a Priority").
+//!
+//! Called by the policy after each change of a child, on the channel's task.
 
 use crate::connectivity_state::ConnectivityState;
 

@@ -1,3 +1,5 @@
+//! The config of `priority_experimental`, parsed with the service config or made by a resolver.
+
 use crate::balancer::{BalancerRegistry, PolicyConfig};
 use crate::service_config::{ConfigObject, ConfigValue, ServiceConfigError};
 
@@ -65,8 +67,8 @@ impl PriorityConfig {
 }
 
 impl PriorityChild {
-    /// Creates a child with this name, by which the [`HierarchyPath`](crate::balancer::HierarchyPath)
-    /// of an endpoint names it, and this policy.
+    /// Creates a child with this name, by which the
+    /// [`HierarchyPath`](crate::balancer::HierarchyPath) of an endpoint names it, and this policy.
     #[must_use]
     pub fn new(name: impl Into<String>, policy: PolicyConfig) -> Self {
         Self {

@@ -1,3 +1,7 @@
+//! The time that a child of `priority` has to become READY, as a state machine without a clock.
+//!
+//! Owned by the child, on the channel's task.
+
 use std::time::Duration;
 
 use tokio::time::Instant;

@@ -1,3 +1,5 @@
+//! Tests of the config, the choice, failover, deactivation and re-resolution.
+
 use super::ConnectivityState::{Connecting, Idle, Ready, TransientFailure};
 use super::*;
 use crate::balancer::policies::policy_test::{PolicyTest, endpoint};

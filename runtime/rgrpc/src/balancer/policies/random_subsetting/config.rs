@@ -1,3 +1,6 @@
+//! The config of `random_subsetting_experimental`, parsed with the service config or made by a
+//! resolver.
+
 use crate::balancer::{BalancerRegistry, PolicyConfig};
 use crate::service_config::{ConfigValue, ServiceConfigError};
 

@@ -1,3 +1,7 @@
+//! The choice of the subset, by rendezvous hashing.
+//!
+//! Called by the policy with each update, on the channel's task.
+
 use twox_hash::XxHash64;
 
 use crate::resolver::Endpoint;

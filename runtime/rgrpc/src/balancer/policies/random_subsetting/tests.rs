@@ -1,3 +1,5 @@
+//! Tests of the config, and of the endpoints that the child gets.
+
 use super::*;
 use crate::balancer::policies::policy_test::{PolicyTest, endpoint};
 use crate::connectivity_state::ConnectivityState::{Ready, TransientFailure};

@@ -1,3 +1,7 @@
+//! The rule for the policy's state, a function of the counts of its endpoints' states.
+//!
+//! Called by the policy when it publishes, on the channel's task.
+
 use crate::balancer::ConnectivityStateEvaluator;
 use crate::connectivity_state::ConnectivityState;
 

@@ -1,3 +1,5 @@
+//! The config of `ring_hash_experimental`, parsed with the service config or made by a resolver.
+
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 

@@ -1,3 +1,8 @@
+//! The picker: the hash of a call, and the walk along the ring.
+//!
+//! Created by the policy, on the channel's task; calls pick with it on their own tasks, without a
+//! lock.
+
 use std::hash::Hasher;
 use std::sync::Arc;
 

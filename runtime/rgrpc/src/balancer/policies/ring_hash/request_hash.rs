@@ -1,3 +1,5 @@
+//! The hash of a call, which its config selector or its user sets and the picker reads.
+
 /// The hash of a call for `ring_hash`: an extension of the call, for policies whose config has no
 /// `requestHashHeader`.
 ///

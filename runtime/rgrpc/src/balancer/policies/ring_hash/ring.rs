@@ -1,3 +1,7 @@
+//! The ring: the places of endpoints, sorted by hash.
+//!
+//! Built by the policy when its endpoints change, on the channel's task; read by pickers.
+
 use std::fmt::Write;
 use std::ops::RangeInclusive;
 

@@ -1,3 +1,5 @@
+//! Tests of the config, the hashes, the picks and the connections that they begin.
+
 use std::time::Duration;
 
 use super::ConnectivityState::{Connecting, Idle, Ready, TransientFailure};

@@ -1,3 +1,5 @@
+//! Tests of the policy on a channel without connections.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

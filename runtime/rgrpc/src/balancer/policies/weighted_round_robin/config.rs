@@ -1,3 +1,6 @@
+//! The config of `weighted_round_robin`, parsed with the service config or made by a
+//! resolver.
+
 use std::time::Duration;
 
 use crate::service_config::{ConfigObject, ConfigValue, ServiceConfigError};

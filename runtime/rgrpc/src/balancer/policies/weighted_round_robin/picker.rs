@@ -1,3 +1,8 @@
+//! The picker, whose scheduler is replaced while calls use it.
+//!
+//! Calls pick on their own tasks, without a lock; the policy replaces the scheduler, on the
+//! channel's task.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,3 +1,7 @@
+//! The policy for one kind of load reports: it reads weights and publishes pickers.
+//!
+//! Called by the channel's task, below a `GracefulSwitch` that replaces it when the kind changes.
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;

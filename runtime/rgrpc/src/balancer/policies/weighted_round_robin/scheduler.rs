@@ -1,3 +1,7 @@
+//! The order of picks by weight, as a function of a counter.
+//!
+//! Built by the policy, on the channel's task; asked by the picker, on the tasks of calls.
+
 /// A static stride scheduler: chooses endpoints in proportion to their weights.
 ///
 /// Each pick draws a number. A number stands for an endpoint and a round. The endpoint with the

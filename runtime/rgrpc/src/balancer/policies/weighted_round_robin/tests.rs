@@ -1,3 +1,5 @@
+//! Tests of the weights in picks, with reports of calls and out of band.
+
 use std::sync::Arc;
 use std::time::Duration;
 

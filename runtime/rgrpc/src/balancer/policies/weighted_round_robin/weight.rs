@@ -1,3 +1,8 @@
+//! The weight of an endpoint: its formula, the cell that calls write, and its history.
+//!
+//! [`LatestWeight`] is written on the tasks of calls; the policy reads it and owns
+//! [`WeightHistory`], on the channel's task.
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;

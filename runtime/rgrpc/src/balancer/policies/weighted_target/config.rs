@@ -1,3 +1,6 @@
+//! The config of `weighted_target_experimental`, parsed with the service config or made by a
+//! resolver.
+
 use std::collections::BTreeMap;
 
 use crate::balancer::{BalancerRegistry, PolicyConfig};

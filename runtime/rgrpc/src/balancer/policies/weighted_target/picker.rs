@@ -1,3 +1,5 @@
+//! The picker, which calls use on their own tasks without a lock.
+
 use std::sync::Arc;
 
 use crate::balancer::{PickInfo, PickResult, Picker};

@@ -1,3 +1,5 @@
+//! Tests of the config, the shares of calls, and the state.
+
 use super::ConnectivityState::{Connecting, Idle, Ready, TransientFailure};
 use super::*;
 use crate::balancer::chi_square::assert_distribution;

@@ -1,5 +1,5 @@
 //! Lookups by DNS servers, with the crate `hickory-resolver`: addresses with their TTL, and service
-//! configs in TXT records.
+//! configs in TXT records. Called by the resolver, on its own task.
 
 #[cfg(test)]
 mod tests;
@@ -181,8 +181,8 @@ async fn addresses(resolver: &TokioResolver, question: &Question) -> Result<Answ
     })
 }
 
-/// Looks up the service config of a host. Without an answer there is none: most hosts have none,
-/// and some servers do not answer questions for unknown records.
+/// Looks up the service config of a host. Without a response there is none: most hosts have none,
+/// and some servers do not respond to questions for unknown records.
 ///
 /// Source: grpc-go `envconfig.TXTErrIgnore`.
 async fn service_config(

@@ -17,7 +17,7 @@ use crate::resolver::{
 };
 use crate::status::Status;
 
-/// A DNS server that answers from a table. A name that is not in the table does not exist.
+/// A DNS server that responds from a table. A name that is not in the table does not exist.
 struct DnsServer {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,

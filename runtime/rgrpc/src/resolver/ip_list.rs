@@ -1,3 +1,7 @@
+//! The schemes `ipv4` and `ipv6`: the target lists the addresses.
+//!
+//! Called by the channel's builder, and by the channel's task when it leaves idle mode.
+
 use std::error::Error;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};

@@ -1,3 +1,9 @@
+//! The handle that stops a server.
+//!
+//! Used by users, on any task; accept loops, connections and workers watch its phase.
+//!
+//! Source: grpc-go `Server.Stop`, `Server.GracefulStop`.
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, Weak};

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::Choices;
 use crate::metadata::{Metadata, is_reserved};
 use crate::status::Code;
-use crate::transport::{HeadersBlock, ResponseParser, Trailers};
+use crate::transport::{HeadersBlock, ResponseError, ResponseParser, Trailers};
 
 const NAMES: &[&str] = &[
     "content-type",
@@ -39,8 +39,12 @@ pub fn response_head(data: &[u8]) {
             assert!(end_stream);
             check_trailers(trailers, &fields);
         }
-        HeadersBlock::NotGrpc(status) | HeadersBlock::Malformed(status) => {
+        HeadersBlock::NotGrpc(response) => {
+            let status = ResponseError::NotGrpc(response).to_status();
             assert!(!status.message().is_empty());
+        }
+        HeadersBlock::Malformed(error) => {
+            assert!(!error.to_status().message().is_empty());
         }
     }
 }

@@ -1,6 +1,4 @@
-//! The builder and the config of `pick_first`.
-//!
-//! The config is parsed with the service config, or made by a parent policy or a resolver.
+//! The builder of `pick_first`, whose config is parsed with the service config.
 
 use std::any::Any;
 use std::sync::Arc;

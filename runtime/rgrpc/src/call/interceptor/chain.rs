@@ -1,4 +1,6 @@
 //! The chain of a client's interceptors, and the rest of it for each of them.
+//!
+//! Made with the channel, the stub or the selection; run in the future of each call, on its caller's task.
 
 use std::fmt;
 use std::future::Future;

@@ -1,4 +1,6 @@
 //! The chain of a server's interceptors, and the rest of it for each of them.
+//!
+//! Registered before the server serves; run in the future of each call, on the task of its handler.
 
 use std::fmt;
 use std::future::Future;

@@ -7,10 +7,11 @@
 use bytes::{Buf, BufMut, Bytes};
 use rgrpc_http2::BytesQueue;
 
-use super::{Codec, CodecError, MessageBuffer, MessageBytes, MessageLimit, caught_on_client};
+use super::{Codec, CodecError, MessageBuffer, MessageBytes, MessageLimit};
 use crate::prefix::{PREFIX_LEN, Prefix};
 use crate::side::Side;
 use crate::status::Status;
+use crate::task::caught;
 
 /// The default maximum size of a received message: 4 MiB, as in grpc-go.
 pub(crate) const DEFAULT_MAX_RECEIVE: usize = 4 * 1024 * 1024;
@@ -22,6 +23,8 @@ pub(crate) const DEFAULT_MAX_SEND: usize = i32::MAX as usize;
 ///
 /// # Errors
 /// INTERNAL when the codec fails, RESOURCE_EXHAUSTED when the message is larger than the limit.
+// One copy for each message, into which the codec is inlined.
+#[inline(never)]
 pub(crate) fn frame<C: Codec<M>, M>(
     message: &M,
     limit: MessageLimit,
@@ -85,9 +88,14 @@ pub(crate) fn decode<M>(
     bytes: MessageBytes,
     side: Side,
 ) -> Result<M, Status> {
-    caught_on_client(side, "the codec of the call", || {
-        decode_message(bytes).map_err(|error| undecodable(&error))
-    })
+    let decoded = match side {
+        Side::Client => caught("the codec of the call", || decode_message(bytes))
+            .map_err(|panicked| panicked.to_status())?,
+        // Not in a closure, which would move the message once more. The handler's guard catches a
+        // panic.
+        Side::Server => decode_message(bytes),
+    };
+    decoded.map_err(|error| undecodable(&error))
 }
 
 #[cold]

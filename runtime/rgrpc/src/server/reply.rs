@@ -61,7 +61,7 @@ impl CompressedReply {
         max_send: MessageLimit,
     ) -> Result<Self, Status> {
         let mut framed = framed.clone();
-        compress_framed(&mut framed, Some(&compressor), max_send)?;
+        compress_framed(&mut framed, &compressor, max_send)?;
         Ok(Self { compressor, framed })
     }
 
@@ -143,14 +143,23 @@ impl ServerReply {
 impl ReplyMessage {
     #[inline]
     fn compress(&mut self, compressor: Option<&Arc<dyn Compressor>>) -> Result<(), Status> {
-        if let Some(kept) = self.compressed.take()
-            && let Some(compressor) = compressor
-            && Arc::ptr_eq(compressor, &kept.compressor)
-        {
-            *self.response.message_mut() = kept.framed;
-            return Ok(());
+        match compressor {
+            Some(compressor) => self.compress_by(compressor),
+            None => {
+                let len = self.response.message().len().saturating_sub(PREFIX_LEN);
+                self.max_send.check_sent(len).map(drop)
+            }
         }
-        compress_framed(self.response.message_mut(), compressor, self.max_send)
+    }
+
+    fn compress_by(&mut self, compressor: &Arc<dyn Compressor>) -> Result<(), Status> {
+        match self.compressed.take() {
+            Some(kept) if Arc::ptr_eq(compressor, &kept.compressor) => {
+                *self.response.message_mut() = kept.framed;
+                Ok(())
+            }
+            _ => compress_framed(self.response.message_mut(), compressor, self.max_send),
+        }
     }
 
     /// Ends the call with this response.

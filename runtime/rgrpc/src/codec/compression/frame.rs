@@ -87,22 +87,18 @@ pub(crate) fn frame_measured<C: Codec<M>, M>(
     })
 }
 
-/// Compresses a framed message if there is a compressor and the message is not empty. The limit
-/// applies to the bytes that are sent.
+/// Compresses a framed message unless it is empty. The limit applies to the bytes that are sent.
 ///
 /// # Errors
 /// INTERNAL when the compressor fails; RESOURCE_EXHAUSTED when the compressed message is larger
 /// than the limit.
-#[inline]
 pub(crate) fn compress_framed(
     framed: &mut BytesQueue,
-    compressor: Option<&Arc<dyn Compressor>>,
+    compressor: &Arc<dyn Compressor>,
     limit: MessageLimit,
 ) -> Result<(), Status> {
-    if let Some(compressor) = compressor {
-        *framed = compress(&**compressor, std::mem::take(framed))
-            .map_err(|error| compress_failed(&**compressor, &error))?;
-    }
+    *framed = compress(&**compressor, std::mem::take(framed))
+        .map_err(|error| compress_failed(&**compressor, &error))?;
     limit.check_sent(framed.len() - PREFIX_LEN).map(drop)
 }
 

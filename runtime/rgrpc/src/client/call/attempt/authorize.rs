@@ -23,6 +23,7 @@ use crate::task::caught_status;
 impl AttemptContext<'_> {
     /// Returns whether there is anything to [authorize](Self::authorize) on a connection that was picked
     /// with this metadata.
+    #[inline]
     pub(in crate::client::call) fn needs_authorization(&self, of_pick: &Metadata) -> bool {
         self.call.authority().is_some() || self.has_credentials() || has_authority(of_pick)
     }

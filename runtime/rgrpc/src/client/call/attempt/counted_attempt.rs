@@ -43,6 +43,7 @@ impl CountedAttempt {
 }
 
 impl Drop for CountedAttempt {
+    #[inline]
     fn drop(&mut self) {
         self.end(false);
     }

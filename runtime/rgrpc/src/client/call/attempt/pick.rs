@@ -239,6 +239,7 @@ async fn wait_for_stream(
 pub(in crate::client::call) struct PickerCallback(Option<OnDone>);
 
 impl PickerCallback {
+    #[inline]
     fn new(on_done: Option<OnDone>) -> Self {
         Self(on_done)
     }
@@ -272,6 +273,7 @@ impl PickerCallback {
     }
 
     /// Tells the picker that the attempt goes elsewhere.
+    #[inline]
     pub(in crate::client::call) fn give_up(&mut self) {
         if !self.is_none() {
             self.not_sent(&Status::cancelled("the call was not sent there"));
@@ -280,6 +282,7 @@ impl PickerCallback {
 }
 
 impl Drop for PickerCallback {
+    #[inline]
     fn drop(&mut self) {
         self.give_up();
     }

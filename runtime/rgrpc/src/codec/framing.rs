@@ -11,7 +11,7 @@ use super::{Codec, CodecError, MessageBuffer, MessageBytes, MessageLimit};
 use crate::prefix::{PREFIX_LEN, Prefix};
 use crate::side::Side;
 use crate::status::Status;
-use crate::task::caught;
+use crate::task::{Panicked, caught};
 
 /// The default maximum size of a received message: 4 MiB, as in grpc-go.
 pub(crate) const DEFAULT_MAX_RECEIVE: usize = 4 * 1024 * 1024;
@@ -90,7 +90,7 @@ pub(crate) fn decode<M>(
 ) -> Result<M, Status> {
     let decoded = match side {
         Side::Client => caught("the codec of the call", || decode_message(bytes))
-            .map_err(|panicked| panicked.to_status())?,
+            .map_err(Panicked::to_status)?,
         // Not in a closure, which would move the message once more. The handler's guard catches a
         // panic.
         Side::Server => decode_message(bytes),

@@ -89,7 +89,7 @@ impl ServerConnection {
                 return Err(disconnect_reason(&error));
             }
             Ok(Err(error)) => {
-                let reason = format_args!("HTTP/2 handshake failed: {error}");
+                let reason = format!("HTTP/2 handshake failed: {error}");
                 self.settings.refusals.refused(&self.peer.remote, &reason);
                 return Err(disconnect_reason(&error));
             }

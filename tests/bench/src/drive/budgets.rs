@@ -132,7 +132,6 @@ fn of_balancing<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = Row> + '
 
 fn of_variants<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = Row> + 'a {
     measured.variants.iter().filter_map(|variant| {
-        let addition = variant.addition?;
         let budget = format!(
             "additional CPU, unary {FULL}, ÷ a whole call's: {}",
             variant.name
@@ -140,8 +139,8 @@ fn of_variants<'a>(measured: &'a Measured<'_>) -> impl Iterator<Item = Row> + 'a
         Some(row(
             &budget,
             &format!("rgrpc, {}", Engine::Native.name()),
-            Bound::AtMost(addition.bound),
-            addition.share,
+            Bound::AtMost(0.05),
+            variant.share?,
         ))
     })
 }

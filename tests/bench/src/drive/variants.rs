@@ -26,34 +26,10 @@ pub(super) struct Variant {
     pub(super) name: String,
     /// The CPU for each call, ÷ plain.
     pub(super) ratio: f64,
-    /// What the variant adds to a call. `None` if it adds nothing.
-    pub(super) addition: Option<Addition>,
-}
-
-/// The cost of an addition to a call.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Addition {
     /// The additional CPU, ÷ that of a whole call of plain programs, server and client together.
-    pub(super) share: f64,
-    pub(super) bound: f64,
+    /// `None` if the variant adds nothing to a call.
+    pub(super) share: Option<f64>,
 }
-
-/// An addition: its name, the flag of the program, and the bound of its share.
-type Added = (&'static str, &'static str, f64);
-
-const ON_A_SERVER: [Added; 2] = [
-    ("an interceptor", "--interceptors", 0.05),
-    ("a stats handler", "--stats", 0.05),
-];
-
-/// An interceptor of a client is a boxed future around another, which costs 0.035 by itself. It owns
-/// its call, so that it can make the call several times and on another task; that needs a head, a
-/// typed call and a response which outlive the caller's future. A stats handler of a client sees the
-/// call and the attempt, and needs a shared record of both.
-const ON_A_CLIENT: [Added; 2] = [
-    ("an interceptor", "--interceptors", 0.13),
-    ("a stats handler", "--stats", 0.07),
-];
 
 /// The CPU of a call of plain programs, in µs.
 #[derive(Clone, Copy, Debug)]
@@ -98,33 +74,21 @@ pub(super) fn measure(
         client: plain(clients, &client.name, CLIENT_CPU),
     };
     let sides = [
-        (
-            Side::Server,
-            "the server",
-            ON_A_SERVER,
-            server,
-            tonic_server(),
-        ),
-        (
-            Side::Client,
-            "the client",
-            ON_A_CLIENT,
-            client,
-            tonic_client(),
-        ),
+        (Side::Server, "the server", server, tonic_server()),
+        (Side::Client, "the client", client, tonic_client()),
     ];
     let mut variants = Vec::new();
-    for (side, of, additions, plain, tonic) in sides {
-        for (what, flag, bound) in additions {
+    for (side, of, plain, tonic) in sides {
+        for (what, flag) in [
+            ("an interceptor", "--interceptors"),
+            ("a stats handler", "--stats"),
+        ] {
             let variant = plain.clone().with(&[flag, "1"]);
             let ratio = measure_one(bench, load, side, &plain, &variant)?;
             variants.push(Variant {
                 name: format!("{of}, with {what}"),
                 ratio,
-                addition: Some(Addition {
-                    share: call.share(side, ratio),
-                    bound,
-                }),
+                share: Some(call.share(side, ratio)),
             });
         }
         for (whose, program) in [("", &plain), (" of tonic", &tonic)] {
@@ -132,7 +96,7 @@ pub(super) fn measure(
             variants.push(Variant {
                 name: format!("{of}{whose}, cargo's default release profile"),
                 ratio: measure_one(bench, load, side, program, &variant)?,
-                addition: None,
+                share: None,
             });
         }
     }
@@ -190,9 +154,7 @@ pub(super) fn table(variants: &[Variant]) -> String {
         vec![
             variant.name.clone(),
             number(variant.ratio),
-            variant
-                .addition
-                .map_or_else(String::new, |addition| number(addition.share)),
+            variant.share.map_or_else(String::new, number),
         ]
     });
     markdown(&head, rows)
@@ -217,7 +179,7 @@ mod tests {
         let variants = [Variant {
             name: "x".to_owned(),
             ratio: 1.5,
-            addition: None,
+            share: None,
         }];
         assert!(table(&variants).ends_with("| x | 1.50 |  |\n"));
     }

@@ -1,4 +1,4 @@
-//! What a policy knows of its channel. The channel makes it, on its own task.
+//! The view that a policy has of its channel. The channel makes it, on its own task.
 
 use crate::resolver::ChannelInfo;
 

@@ -26,7 +26,7 @@ pub enum ResolverError {
     InvalidOption {
         /// The option.
         option: Cow<'static, str>,
-        /// What is expected of it, such as "more than 0".
+        /// The values that are allowed, such as "more than 0".
         expected: Cow<'static, str>,
     },
     /// A name could not be resolved.

@@ -70,7 +70,7 @@ impl Picker for RewritingPicker {
         let turn = self.policy.next.fetch_add(1, Ordering::Relaxed);
         let authority = self.policy.authorities[turn % self.policy.authorities.len()];
         let token = Metadata::from_pairs([("token", "1")]).expect("valid");
-        // That of a policy below is replaced.
+        // It replaces the authority of a policy below.
         let pick = pick.with_authority("below.test").with_metadata(token);
         PickResult::Pick(pick.with_authority(authority))
     }

@@ -29,7 +29,7 @@ impl EndGuard {
         if Arc::strong_count(&self.typed) > 1 {
             return true;
         }
-        // What the holders of dropped clones have done is seen after this.
+        // Acquires the writes of the holders of dropped clones.
         fence(Ordering::Acquire);
         self.typed.end().has_hooks()
     }

@@ -56,7 +56,7 @@ pub(super) struct MonitorContext {
     headers: Arc<CommonHeaders>,
     /// Those of the channel.
     credentials: Arc<[Arc<dyn PerRpcCredentials>]>,
-    /// That of the channel.
+    /// The buffer pool of the channel.
     buffer_pool: BufferPool,
     events: UnboundedSender<Event>,
     /// No health is asked for, whatever the service config says.
